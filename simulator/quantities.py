@@ -1,0 +1,92 @@
+"""One declaration per quantity: its symbol, meaning, unit and finite domain.
+
+Validation (pydantic), command line flags and their help, JSON schema, Hypothesis strategies and axis labels
+all derive from these annotated types; a domain is written here and nowhere else. Bounds are finite on
+purpose: a parameter that may be infinite cannot be drawn, plotted or searched.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, get_args
+
+from annotated_types import Ge, Le
+from pydantic import Field
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What a number stands for: LaTeX symbol (without dollars), meaning in words, unit."""
+
+    symbol: str
+    meaning: str
+    unit: str
+
+
+def _declare(kind: type, symbol: str, meaning: str, unit: str, low: float, high: float):
+    return Annotated[
+        kind,
+        Ge(low),
+        Le(high),
+        Field(strict=True, allow_inf_nan=None if kind is int else False, description=meaning),
+        Quantity(symbol, meaning, unit),
+    ]
+
+
+LATENT = "latent units"
+
+SpuriousCorrelation = _declare(
+    float, r"p_{\mathrm{spu}}", "probability that the background matches the label", "probability", 0.0, 1.0
+)
+InvariantMean = _declare(float, r"\mu_{\mathrm{inv}}", "mean of the invariant latent", LATENT, -1e3, 1e3)
+SpuriousMean = _declare(float, r"\mu_{\mathrm{spu}}", "mean of the spurious latent", LATENT, -1e3, 1e3)
+InvariantScale = _declare(
+    float, r"\sigma_{\mathrm{inv}}", "standard deviation of the invariant latent", LATENT, 0.0, 1e3
+)
+SpuriousScale = _declare(
+    float, r"\sigma_{\mathrm{spu}}", "standard deviation of the spurious latent", LATENT, 0.0, 1e3
+)
+ViewNoise = _declare(
+    float,
+    r"\sigma_{\xi}",
+    "norm of the view noise; each coordinate has variance sigma_xi^2/d",
+    LATENT,
+    0.0,
+    1e3,
+)
+ImageDimension = _declare(int, r"d_I", "dimension of the image view", "coordinates", 1, 1_000_000)
+TextDimension = _declare(int, r"d_T", "dimension of the text view", "coordinates", 1, 1_000_000)
+ClassCount = _declare(int, r"K", "number of classes; 2 is the paper's scalar world", "classes", 2, 10_000)
+InvariantMention = _declare(
+    float, r"\pi_{\mathrm{inv}}", "probability that a caption mentions the object", "probability", 0.0, 1.0
+)
+SpuriousMention = _declare(
+    float,
+    r"\pi_{\mathrm{spu}}",
+    "probability that a caption mentions the background",
+    "probability",
+    0.0,
+    1.0,
+)
+
+
+def quantity_of(annotation) -> Quantity:
+    """The Quantity inside an annotated type."""
+    return next(part for part in get_args(annotation) if isinstance(part, Quantity))
+
+
+def domain_of(annotation) -> tuple[float, float]:
+    """(low, high) of an annotated type, both ends included."""
+    parts = get_args(annotation)
+    low = next(part.ge for part in parts if isinstance(part, Ge))
+    high = next(part.le for part in parts if isinstance(part, Le))
+    return low, high
+
+
+# Quantities that are measured rather than set; the same words label axes, columns and reports.
+MEASURED = {
+    "common": Quantity(r"\mathrm{Acc}(a = y)", "accuracy on the common group", "fraction"),
+    "counter": Quantity(r"\mathrm{Acc}(a \neq y)", "accuracy on the counter group", "fraction"),
+    "balanced": Quantity(r"\mathrm{Acc}", "mean of the two group accuracies", "fraction"),
+    "drop": Quantity(r"\Delta", "common minus counter accuracy", "fraction"),
+    "error-counter": Quantity(r"\mathrm{Err}(a \neq y)", "error on the counter group", "fraction"),
+    "reliance": Quantity(r"t", "weight on the spurious over weight on the invariant latent", "ratio"),
+}
