@@ -64,7 +64,7 @@ def many_class_accuracy(
     That leaves a smooth integrand, so 2^10 scrambled Sobol points give about 1e-4.
     """
     u, K = critic.inside, mixture.classes
-    R, _, l = u.shape
+    R = len(u)
     root = np.linalg.eigh(critic.outside)
     outside_root = np.sqrt(np.maximum(root.eigenvalues, 0))[:, :, None] * root.eigenvectors.transpose(0, 2, 1)
     factor = np.concatenate(
@@ -86,9 +86,7 @@ def many_class_accuracy(
     return accuracy
 
 
-def group_accuracy(
-    critic: LinearCritic, mixture: Mixture, nu: float, seed: int = 0
-) -> Float[np.ndarray, "R 2"]:
+def group_accuracy(critic: LinearCritic, mixture: Mixture, nu: float, seed: int = 0) -> Float[np.ndarray, "R 2"]:
     """(common, counter) of every critic, averaged over labels and over further attributes under the test law.
 
     Under the test law every attribute is independent of the label, so groups within common, and within

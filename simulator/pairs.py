@@ -77,9 +77,7 @@ def draw_latents(
     a = torch.where(agrees, y[:, None], (y[:, None] + other) % K)
     codes = torch.cat([y[:, None], a], dim=1)  # (size, B)
     patterns = number(np.array([[1.0], [-1.0]]) if K == 2 else np.eye(K))
-    noise = torch.randn(
-        size, J + 1, patterns.shape[1], generator=source("latent"), device=device, dtype=dtype
-    )
+    noise = torch.randn(size, J + 1, patterns.shape[1], generator=source("latent"), device=device, dtype=dtype)
     z = number(b.mean)[:, None] * patterns[codes] + number(b.scale)[:, None] * noise  # (size, B, width)
     mentioned = torch.rand(
         size, J + 1, generator=source("mention"), device=device, dtype=torch.float64

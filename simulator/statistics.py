@@ -112,9 +112,7 @@ def decision_prompts(world: World, prompt: Prompt) -> Float[np.ndarray, "P l"]:
 
 def _check_request(n: int, replicates: int) -> None:
     if not 2 <= n <= LARGEST_N:
-        raise ValueError(
-            f"n = {n} lies outside [2, 1e12]; the nearest valid value is {min(max(n, 2), LARGEST_N)}"
-        )
+        raise ValueError(f"n = {n} lies outside [2, 1e12]; the nearest valid value is {min(max(n, 2), LARGEST_N)}")
     if replicates < 1:
         raise ValueError(f"replicates = {replicates} is below 1; the nearest valid value is 1")
 
