@@ -190,7 +190,7 @@ class Claim:
         if not single or self.subject.learner != "linear" or int(np.max(point.get("classes", 2))) > 2:
             return None
         blocks = blocks_of(point)
-        z = binary_scores(_direction(self.subject, blocks), blocks)
+        z = binary_scores(learner_direction(self.subject, blocks), blocks)
         value = {"common": z.common, "counter": z.counter, "error-counter": -z.counter}[self.quantity]
         bound = np.clip(ndtri(self.prediction(point)), -38, 38)
         return bound - value if self.relation == ">=" else value - bound
@@ -218,7 +218,7 @@ def population_value(quantity: str, subject: Subject, point: Point) -> np.ndarra
     if quantity == "minimiser-rate":
         return np.asarray(point["n"]) ** -0.5  # up to a constant: S has mean C and standard deviation O(n^-1/2)
     if quantity == "reliance":
-        return reliance(_direction(subject, blocks))
+        return reliance(learner_direction(subject, blocks))
     if quantity == "kept-axis":
         return kept_axis(leading_direction(blocks), block_covariance(blocks))
     accuracy = population_accuracy(subject, blocks)
@@ -253,7 +253,7 @@ def population_accuracy(subject: Subject, blocks: Blocks) -> GroupAccuracy:
         return GroupAccuracy(result.common, result.counter)
     if subject.learner == "linear" and subject.embed_dim is None:
         return clip_accuracy(blocks, subject.prompt)
-    return linear_accuracy(_direction(subject, blocks), blocks)
+    return linear_accuracy(learner_direction(subject, blocks), blocks)
 
 
 def operator_error(matrix: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -267,7 +267,7 @@ def kept_axis(u: np.ndarray, C: np.ndarray) -> np.ndarray:
     return np.take_along_axis(u**2, np.broadcast_to(larger[..., None], (*u.shape[:-1], 1)), -1)[..., 0] / (u**2).sum(-1)
 
 
-def _direction(subject: Subject, blocks: Blocks) -> np.ndarray:
+def learner_direction(subject: Subject, blocks: Blocks) -> np.ndarray:
     """Weight on each block of a linear learner."""
     if subject.learner == "linear":
         if subject.embed_dim is None:

@@ -17,13 +17,23 @@ from jaxtyping import Float, Int
 from simulator.world import Blocks
 
 
-def one_world(blocks: Blocks, index: tuple[int, ...] = ()) -> Blocks:
-    """The Blocks of one world of a grid (leading axes indexed away)."""
-    lead = np.broadcast_shapes(blocks.mean.shape[:-1], blocks.agreement.shape[:-1], np.shape(blocks.nu_image))
-    B = blocks.mean.shape[-1]
-    wide = [np.broadcast_to(x, (*lead, B))[index] for x in blocks[:4]]
-    noise = [np.asarray(np.broadcast_to(x, lead)[index]) for x in blocks[4:6]]
-    return Blocks(*wide, *noise, classes=blocks.classes)
+def grid_shape(blocks: Blocks) -> tuple[int, ...]:
+    """Shape *w of the grid of worlds."""
+    lead = [x.shape[:-1] for x in (blocks.mean, blocks.scale, blocks.agreement, blocks.mention)]
+    return np.broadcast_shapes(*lead, np.shape(blocks.nu_image), np.shape(blocks.nu_text))
+
+
+def select(blocks: Blocks, index) -> Blocks:
+    """The grid of worlds indexed along its leading axes, as numpy would index an array of worlds.
+
+    `select(blocks, 3)` is one world of a row of worlds, `select(blocks, np.s_[:, None])` adds an axis.
+    """
+    shape = grid_shape(blocks)
+    index = index if isinstance(index, tuple) else (index,)
+    wide = (*index, slice(None)) if any(i is Ellipsis for i in index) else index
+    fields = [np.broadcast_to(x, (*shape, x.shape[-1]))[wide] for x in blocks[:4]]
+    noise = [np.asarray(np.broadcast_to(x, shape)[index]) for x in blocks[4:6]]
+    return Blocks(*fields, *noise, classes=blocks.classes)
 
 
 def class_patterns(agreement: Float[np.ndarray, " J"], K: int) -> tuple[Int[np.ndarray, "P J"], np.ndarray]:

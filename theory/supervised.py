@@ -14,7 +14,7 @@ from scipy.special import ndtr
 
 from simulator.critic import gaussian_points, standardise
 from simulator.world import Blocks
-from theory.density import class_patterns, one_world
+from theory.density import attribute_log_density, block_log_density, class_patterns, grid_shape, select
 from theory.population import kappa
 from theory.quadrature import RANGE, REPLICATES, EstimatedAccuracy, estimate, gaussian_average, logistic_moments
 
@@ -68,10 +68,10 @@ def logistic_direction(blocks: Blocks, seed: int = 0) -> Float[np.ndarray, "*w B
     """
     if blocks.classes == 2:
         return _binary_logistic(blocks)
-    shape = np.broadcast_shapes(blocks.mean.shape, blocks.agreement.shape)[:-1]
+    shape = grid_shape(blocks)
     result = np.empty((*shape, blocks.mean.shape[-1]))
     for w in np.ndindex(shape):
-        result[w] = logistic_replicates(one_world(blocks, w), seed).mean(axis=0)
+        result[w] = logistic_replicates(select(blocks, w), seed).mean(axis=0)
     return result
 
 
@@ -290,14 +290,14 @@ def _binary_bayes(a, b, p) -> EstimatedAccuracy:
 
     def object_inside(index, t):
         A, Bt, P = a[index, None, None], b[index, None, None], p[index, None, None]
-        h = 2 * Bt * (Bt * s[index, None, :] + t[:, None])
+        h = 2 * Bt * (Bt * s[index, None, :] + t[..., None])
         g = _evidence(h, P)
         z = standardise(2 * A**2 + g, np.broadcast_to(2 * A, g.shape))
         return ndtr(z)
 
     def background_inside(index, t):
         A, Bt, P = a[index, None, None], b[index, None, None], p[index, None, None]
-        g = -2 * A * (A + t[:, None])  # the evidence at which the decision turns
+        g = -2 * A * (A + t[..., None])  # the evidence at which the decision turns
         size = np.abs(g)
         # Inverse of `_evidence`: e^h = (p e^g - q)/(p - q e^g), q = 1 - p.
         with np.errstate(divide="ignore"):
@@ -312,3 +312,37 @@ def _binary_bayes(a, b, p) -> EstimatedAccuracy:
         if len(chosen):
             result[chosen] = gaussian_average(lambda i, t, r=rule, c=chosen: r(c[i], t), len(chosen), 2)
     return EstimatedAccuracy(result[:, 0].reshape(shape), result[:, 1].reshape(shape), None)
+
+
+def _many_class_bayes(blocks: Blocks, S: Float[np.ndarray, " B"], seed: int) -> EstimatedAccuracy:
+    """K >= 3: given all else, the rule thresholds the true class's own x_inv, which is integrated through Phi."""
+    K, B = blocks.classes, blocks.mean.shape[-1]
+    if K > LARGEST_CLASSES:
+        raise ValueError(f"classes = {K} is more than the {LARGEST_CLASSES} for which the Bayes accuracy is sampled")
+    if blocks.mean.ndim > 1:
+        raise ValueError("with K >= 3 classes the Bayes accuracy is estimated one world at a time")
+    if np.any(S == 0):
+        raise ValueError("with K >= 3 classes the Bayes accuracy is estimated from densities, which need sigma^2 + nu > 0")
+    codes, weights = class_patterns(np.full(B - 1, 1 / K), K)
+    a = np.abs(blocks.mean[0]) / np.sqrt(S[0])
+
+    def replicate(r):
+        noise = gaussian_points(B * K - 1, 11, seed * REPLICATES + r)
+        others = a * noise[:, : K - 1]  # log odds that the other classes' x_inv give, (N, K - 1)
+        rest = noise[:, K - 1 :].reshape(-1, B - 1, K) * np.sqrt(S[1:])[:, None]
+        total = np.zeros(2)
+        for code, weight in zip(codes, weights, strict=True):
+            x = rest.copy()
+            x[:, np.arange(B - 1), code] += blocks.mean[1:]
+            T = sum(
+                attribute_log_density(block_log_density(x[:, j], None, blocks, 1 + j), blocks.agreement[1 + j])
+                for j in range(B - 1)
+            )
+            rivals = others + T[:, 1:] - T[:, :1]
+            best = rivals.max(axis=-1)
+            ties = 1 + (rivals == 0).sum(axis=-1)
+            chance = np.where(best > 0, 0.0, 1.0 / ties) if a == 0 else ndtr(a - best / a)
+            total[int(code[0] != 0)] += weight * chance.mean()
+        return total / [1 / K, 1 - 1 / K]
+
+    return estimate(np.array([replicate(r) for r in range(REPLICATES)]))
