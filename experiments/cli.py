@@ -6,6 +6,7 @@ Verbs import what they need when they run, so that --help and linear `predict` s
 
 import json
 import sys
+from dataclasses import asdict, make_dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
@@ -20,7 +21,6 @@ from cyclopts import (
     UnknownOptionError,
     UnusedCliTokensError,
 )
-from pydantic import create_model
 
 from experiments.errors import RequestError, RunError, SoberclipError, nearest
 from simulator.quantities import quantity_of
@@ -48,14 +48,15 @@ def _real(_type: Any, tokens: Any) -> float:
 
 
 Whole = Annotated[int, Parameter(converter=_integer)]
-Real = Annotated[float, Parameter(converter=_real)]
 _WORLD_GROUP = Group("World", sort_key=1)
 
 
 def _flag(name: str, hint: Any) -> tuple[Any, None]:
-    kind = Whole if hint.__origin__ is int else Real
+    kind, converter = (int, _integer) if hint.__origin__ is int else (float, _real)
     note = f"{quantity_of(hint).meaning} [default: {World.model_fields[name].default:g}]"
-    return Annotated[kind | None, Parameter(help=note, group=_WORLD_GROUP, show_default=False)], None
+    return Annotated[
+        kind | None, Parameter(help=note, group=_WORLD_GROUP, show_default=False, converter=converter)
+    ], None
 
 
 # One flag per field of World; unset ones stay unset, so that a file shows through. Attributes have no flags.
@@ -75,7 +76,9 @@ PromptFlag = Annotated[
     Literal["name", "mean"] | None,
     Parameter(help="class prompt: its name alone, or its mean caption [default: name]", show_default=False),
 ]
-EmbedDim = Annotated[Whole | None, Parameter(help="embedding width of the towers; absent: wide enough for all")]
+EmbedDim = Annotated[
+    int | None, Parameter(converter=_integer, help="embedding width of the towers; absent: wide enough for all")
+]
 
 app = App(
     name="soberclip",
@@ -99,7 +102,8 @@ app.version = _version
 def _world(file: Path | None, flags: Any) -> World:
     from experiments.settings import world_from
 
-    return world_from(file, {} if flags is None else flags.model_dump(exclude_none=True))
+    given = {} if flags is None else {name: value for name, value in asdict(flags).items() if value is not None}
+    return world_from(file, given)
 
 
 def _subject(learner: str, prompt: str | None, embed_dim: int | None):
