@@ -61,9 +61,7 @@ def _flag(name: str, hint: Any) -> tuple[Any, None]:
 
 # One flag per field of World; unset ones stay unset, so that a file shows through. Attributes have no flags.
 _hints = {name: hint for name, hint in get_type_hints(World, include_extras=True).items() if name != "attribute"}
-WorldFlags = create_model(
-    "WorldFlags", **{name: _flag(name, _hints[name]) for name in World.model_fields if name in _hints}
-)
+WorldFlags = make_dataclass("WorldFlags", [(name, *_flag(name, hint)) for name, hint in _hints.items()], kw_only=True)
 WorldOptions = Annotated[WorldFlags, Parameter(name="*")]
 WorldFile = Annotated[
     Path | None,
