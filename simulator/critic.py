@@ -80,9 +80,13 @@ def many_class_accuracy(
             noise = points @ triangle[r, :-1]  # (N, K): the last normal is still to come
             mean = means[r, groups][:, None, order]
             scores = mean + noise
-            gap = scores[..., -1] - scores[..., :-1].max(axis=-1)
-            deviation = np.abs(triangle[r, -1, -1])
-            accuracy[r, groups] = ndtr(standardise(gap, np.full_like(gap, deviation))).mean(axis=-1)
+            best, deviation = scores[..., :-1].max(axis=-1), np.abs(triangle[r, -1, -1])
+            if deviation > 0:
+                right = ndtr((scores[..., -1] - best) / deviation)
+            else:  # nothing is left to integrate; k classes that tie share the decision
+                tied = (scores == scores.max(axis=-1, keepdims=True)).sum(axis=-1)
+                right = (scores[..., -1] >= best) / tied
+            accuracy[r, groups] = right.mean(axis=-1)
     return accuracy
 
 

@@ -16,9 +16,7 @@ def moments(optimizer: str, parameters: Parameters) -> Parameters:
     """Initial state of an optimiser: none for SGD, first and second moments for AdamW."""
     if optimizer == "sgd":
         return {}
-    return {
-        f"{moment}.{name}": torch.zeros_like(p) for moment in ("first", "second") for name, p in parameters.items()
-    }
+    return {f"{moment}.{name}": torch.zeros_like(p) for moment in ("first", "second") for name, p in parameters.items()}
 
 
 def decays(name: str) -> bool:

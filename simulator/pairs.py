@@ -82,17 +82,13 @@ def numbers(worlds: Sequence[World], device: str, dtype: torch.dtype) -> Numbers
         for field in ("dim_image", "dim_text", "classes", "latents"):
             first, other = getattr(worlds[0], field), getattr(world, field)
             if other != first:
-                raise ValueError(
-                    f"{field} = {other} in one world and {first} in another; an ensemble has one shape"
-                )
+                raise ValueError(f"{field} = {other} in one world and {first} in another; an ensemble has one shape")
     blocks = [world.blocks() for world in worlds]
     # Probabilities meet uniform numbers in float64, so that p = 1 - 1e-9 is not rounded to 1.
     kinds = {"agreement": torch.float64, "mention": torch.float64}
     return Numbers(
         *(
-            torch.as_tensor(
-                np.stack([getattr(b, field) for b in blocks]), dtype=kinds.get(field, dtype), device=device
-            )
+            torch.as_tensor(np.stack([getattr(b, field) for b in blocks]), dtype=kinds.get(field, dtype), device=device)
             for field in Numbers._fields
         )
     )
@@ -211,9 +207,7 @@ def draw_block(
     return Pairs(*(field[0] for field in block))
 
 
-def draw_pairs(
-    world: World, frames: tuple[np.ndarray, np.ndarray], n: int, seed: int, **options
-) -> Iterator[Pairs]:
+def draw_pairs(world: World, frames: tuple[np.ndarray, np.ndarray], n: int, seed: int, **options) -> Iterator[Pairs]:
     """The first n pairs of a stream, block by block; options as in `draw_block`.
 
     Any test law is a world too: `world.model_copy(update={"p_spu": 0.5})` draws backgrounds that say nothing.

@@ -1,0 +1,75 @@
+"""Every formula exactly as printed, right or wrong, with paper, number and printed domain.
+
+[W] Wang, Lin, Chen, Schmidt, Han, Zhang: "Do CLIPs Always Generalize Better than ImageNet Models?",
+    arXiv 2403.11497 v1 (NeurIPS 2024: "A Sober Look at the Robustness of CLIPs to Spurious Features").
+[X] Xue, Joshi, Nguyen, Mirzasoleiman: "Understanding the Robustness of Multi-modal Contrastive Learning to
+    Distribution Shift", arXiv 2310.04971 (ICLR 2024); its data model 1 as [W] quotes it.
+
+The letters are the papers'; all arguments broadcast. `theory.accuracy` holds what is true.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import ndtr
+
+WANG = "Wang et al., arXiv 2403.11497 v1"
+XUE = "Xue et al., arXiv 2310.04971"
+
+
+class PrintedBound(NamedTuple):
+    """Lower bounds as fractions: error on a != y, accuracy on a = y."""
+
+    error_counter: np.ndarray
+    accuracy_common: np.ndarray
+
+
+def lemma_d3_limit(p_spu, mu_spu, sigma_inv, sigma_spu) -> np.ndarray:
+    """rho D_I' M* D_T as [W] Lemma D.3 prints it, shape (..., 2, 2).
+
+        [[1 + sigma_inv^2, 2 mu_spu p - 1], [2 mu_spu p - 1, 1 + sigma_spu^2]]
+
+    Printed domain: mu_inv = 1, any mu_spu; error O(sqrt(log n/n))^(1/2)/rho in operator norm w.h.p. It equals the
+    true moments only at mu_spu = 1.
+    """
+    p, mu, si, ss = np.broadcast_arrays(p_spu, mu_spu, sigma_inv, sigma_spu)
+    off = 2 * mu * p - 1
+    return np.stack([np.stack([1 + si**2, off], -1), np.stack([off, 1 + ss**2], -1)], -2)
+
+
+def theorem_62_kappas(p_spu, mu_spu, sigma_inv, sigma_spu) -> tuple[np.ndarray, np.ndarray]:
+    """(kappa_1, kappa_2) of [W] Theorem 6.2, in standard deviations.
+
+        kappa_1 = (sigma_inv^2 + 2 - 2 mu_spu p)/R,   kappa_2 = (-2 mu_spu p - sigma_inv^2)/R,
+        R = sqrt((1 + sigma_inv^2)^2 sigma_inv^2 + (2 mu_spu p - 1)^2 sigma_spu^2)
+
+    Printed domain: mu_inv = 1, sigma_inv = Theta(1) > sigma_spu, p_spu = 1 - o(1), n = omega(1),
+    d_M, d_T = Omega(n), mu_spu >= (sigma_inv^2 + 2)/2. Infinite where sigma_inv = 0 = sigma_spu.
+    """
+    p, mu, si, ss = np.broadcast_arrays(p_spu, mu_spu, sigma_inv, sigma_spu)
+    R = np.sqrt((1 + si**2) ** 2 * si**2 + (2 * mu * p - 1) ** 2 * ss**2)
+    with np.errstate(divide="ignore"):
+        return (si**2 + 2 - 2 * mu * p) / R, (-2 * mu * p - si**2) / R
+
+
+def theorem_62_bounds(p_spu, mu_spu, sigma_inv, sigma_spu) -> PrintedBound:
+    """[W] Theorem 6.2: Err(a != y) >= 1 - Phi(kappa_1) - o(1), Acc(a = y) >= 1 - Phi(kappa_2) - o(1)."""
+    k1, k2 = theorem_62_kappas(p_spu, mu_spu, sigma_inv, sigma_spu)
+    return PrintedBound(ndtr(-k1), ndtr(-k2))
+
+
+def data_model_1_accuracies(p_spu, sigma_inv, sigma_spu) -> tuple[np.ndarray, np.ndarray]:
+    """(common, counter) of [X], data model 1 (mu_inv = mu_spu = 1), as fractions.
+
+    Acc(a != y) -> 1 - Phi((2p - 2 - sigma_inv^2)/R),   Acc(a = y) -> 1 - Phi((-2p - sigma_inv^2)/R),
+    R = sqrt((1 + sigma_inv^2)^2 sigma_inv^2 + (2p - 1)^2 sigma_spu^2)
+    """
+    p, si, ss = np.broadcast_arrays(p_spu, sigma_inv, sigma_spu)
+    R = np.sqrt((1 + si**2) ** 2 * si**2 + (2 * p - 1) ** 2 * ss**2)
+    with np.errstate(divide="ignore"):
+        return ndtr(-(-2 * p - si**2) / R), ndtr(-(2 * p - 2 - si**2) / R)
+
+
+def smallest_mu_spu(sigma_inv) -> np.ndarray:
+    """[W] Theorem 6.2's condition mu_spu >= (sigma_inv^2 + 2)/2, which is to make the majority of a != y wrong."""
+    return (np.asarray(sigma_inv) ** 2 + 2) / 2
