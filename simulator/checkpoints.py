@@ -48,7 +48,8 @@ def load_state(path: Path, ensemble: Ensemble) -> State:
     """
     with safe_open(path, framework="pt", device=ensemble.device) as file:
         metadata = file.metadata() or {}
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        # Cloned: a tensor inside the file is not aligned like a fresh one, and sums over it may round differently.
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
     saved = json.loads(metadata.get("specification", "{}"))
     wanted = json.loads(json.dumps(specification(ensemble)))
     for field, value in wanted.items():

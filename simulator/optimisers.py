@@ -52,7 +52,9 @@ def update(
 
 def clip(gradients: Parameters, largest: float | None) -> tuple[Parameters, Float[torch.Tensor, " E"]]:
     """(gradients, their norm before clipping), each model's gradient scaled to a norm of at most `largest`."""
-    norm = sum(g.flatten(1).pow(2).sum(1) if g.ndim > 1 else g.pow(2) for g in gradients.values()).sqrt()
+    # In the order of names, not of the dictionary: a file gives its tensors back sorted, and sums round.
+    squares = [gradients[name].square().reshape(len(gradients[name]), -1).sum(1) for name in sorted(gradients)]
+    norm = torch.stack(squares).sum(0).sqrt()
     if largest is None:
         return gradients, norm
     factor = largest / norm.clamp(min=largest)  # a norm that is not finite stays so, and freezes its model

@@ -86,7 +86,7 @@ def initialise(
         parameters["log_scale"] = constant(scale).log()
     if recipe.loss == "siglip":
         # At zero scores B - 1 negatives then weigh as much as the one positive; the optimum is PMI - log(B - 1).
-        parameters["bias"] = -constant(max(recipe.batch_size - 1, 1)).log()
+        parameters["bias"] = -constant(float(recipe.batch_size - 1)).log()
     return {name: value.to(device=device, dtype=dtype) for name, value in parameters.items()}
 
 

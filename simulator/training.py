@@ -157,13 +157,7 @@ def one_step(
     count: torch.Tensor,
 ) -> tuple[Parameters, Parameters, torch.Tensor, dict[str, torch.Tensor]]:
     """(parameters, moments, diverged, measures) after one step of every model; pure, and compiled as a whole."""
-
-    def total(parameters: Parameters) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        seen = objective(recipe, parameters, images, texts, labels)
-        # Models share nothing, so the gradient of the sum holds every model's own gradient.
-        return seen["loss"].sum(), seen
-
-    gradients, (_, seen) = torch.func.grad_and_value(total, has_aux=True)(parameters)
+    gradients, (_, seen) = torch.func.grad_and_value(_total, has_aux=True)(parameters, recipe, images, texts, labels)
     gradients, norm = clip(gradients, recipe.clip)
     new, memory_new = update(recipe.optimizer, parameters, gradients, memory, rate, count, recipe.weight_decay)
     if "log_scale" in new:
@@ -171,15 +165,22 @@ def one_step(
     fine = torch.isfinite(seen["loss"]) & torch.isfinite(norm)
     diverged = torch.where((diverged < 0) & ~fine, count.to(diverged.dtype), diverged)
     going = diverged < 0
-
-    def kept(new: Parameters, old: Parameters) -> Parameters:
-        return {name: torch.where(per_model(going, value), value, old[name]) for name, value in new.items()}
-
     measures = {
         name: measures[name] + torch.where(going, value.to(measures[name].dtype), torch.zeros_like(measures[name]))
         for name, value in seen.items()
     }
-    return kept(new, parameters), kept(memory_new, memory), diverged, measures
+    return _kept(going, new, parameters), _kept(going, memory_new, memory), diverged, measures
+
+
+def _total(parameters: Parameters, recipe: Recipe, *batch: torch.Tensor):
+    """Models share nothing, so the gradient of the summed loss holds every model's own gradient."""
+    seen = objective(recipe, parameters, *batch)
+    return seen["loss"].sum(), seen
+
+
+def _kept(going: torch.Tensor, new: Parameters, old: Parameters) -> Parameters:
+    """The new values of models that go on, the old ones of those that have diverged."""
+    return {name: torch.where(per_model(going, value), value, old[name]) for name, value in new.items()}
 
 
 def objective(

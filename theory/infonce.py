@@ -27,9 +27,7 @@ CELLS = 2**20  # numbers held in one array at a time, 8 MB
 GRID = np.linspace(-RANGE, RANGE, 49)  # where sign changes are sought, in standard deviations
 
 
-def infonce_accuracy(
-    blocks: Blocks, prompt: Prompt, seed: int = 0, tolerance: float = 1e-6
-) -> EstimatedAccuracy:
+def infonce_accuracy(blocks: Blocks, prompt: Prompt, seed: int = 0, tolerance: float = 1e-6) -> EstimatedAccuracy:
     """Group accuracies of argmax_y PMI(x_I, p_y) under the test law; a tie counts 1/K.
 
     Two classes and one attribute: quadrature over any grid of worlds, absolute error below `tolerance`. Several attributes or K >= 3 classes: one world, REPLICATES randomised Sobol nets
@@ -51,7 +49,9 @@ def infonce_accuracy(
         accuracy = _one_attribute(worlds, prompt, tolerance)
         return EstimatedAccuracy(accuracy[:, 0].reshape(shape), accuracy[:, 1].reshape(shape), None)
     if shape:
-        raise ValueError("with several attributes or K >= 3 classes the InfoNCE optimum is estimated one world at a time")
+        raise ValueError(
+            "with several attributes or K >= 3 classes the InfoNCE optimum is estimated one world at a time"
+        )
     sample = _several_attributes if blocks.classes == 2 else _many_classes
     return estimate(np.array([sample(blocks, prompt, seed * REPLICATES + r) for r in range(REPLICATES)]))
 
@@ -196,7 +196,9 @@ def _one_attribute(worlds: Blocks, prompt: Prompt, tolerance: float) -> Float[np
                 for group, sign in enumerate((1, -1)):
                     means = some.mean * np.array([1, sign])  # the group y = +1, a = sign
                     x = means[:, outer, None] + np.sqrt(S[rows, outer, None]) * t[part]
-                    rest = _terms(x, select(some, np.s_[:, None]), np.broadcast_to(q[rows, outer, None], x.shape), outer)
+                    rest = _terms(
+                        x, select(some, np.s_[:, None]), np.broadcast_to(q[rows, outer, None], x.shape), outer
+                    )
                     result[part, :, group] = _inner_accuracy(some, q[rows, inner], inner, means[:, inner], rest)
             return result
 
@@ -223,7 +225,9 @@ def _many_classes(blocks: Blocks, prompt: Prompt, seed: int) -> list[float]:
     """(common, counter) of K >= 3 classes: every coordinate on Sobol points, decisions counted."""
     K, B = blocks.classes, len(blocks.mean)
     power = int(np.clip(np.log2(2**23 / (K * K * B)), 9, 13))
-    noise = gaussian_points(B * K, power, seed).reshape(-1, 1, B, K) * np.sqrt(blocks.scale**2 + blocks.nu_image)[:, None]
+    noise = (
+        gaussian_points(B * K, power, seed).reshape(-1, 1, B, K) * np.sqrt(blocks.scale**2 + blocks.nu_image)[:, None]
+    )
     texts = latent_prompts(blocks, prompt)
     codes, weights = class_patterns(np.full(B - 1, 1 / K), K)
     total = np.zeros(2)

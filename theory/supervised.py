@@ -322,7 +322,9 @@ def _many_class_bayes(blocks: Blocks, S: Float[np.ndarray, " B"], seed: int) -> 
     if blocks.mean.ndim > 1:
         raise ValueError("with K >= 3 classes the Bayes accuracy is estimated one world at a time")
     if np.any(S == 0):
-        raise ValueError("with K >= 3 classes the Bayes accuracy is estimated from densities, which need sigma^2 + nu > 0")
+        raise ValueError(
+            "with K >= 3 classes the Bayes accuracy is estimated from densities, which need sigma^2 + nu > 0"
+        )
     codes, weights = class_patterns(np.full(B - 1, 1 / K), K)
     a = np.abs(blocks.mean[0]) / np.sqrt(S[0])
 
