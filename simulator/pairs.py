@@ -189,6 +189,26 @@ def draw_ensemble_block(
     return Pairs(views[0].to(device), views[1].to(device), labels.to(device), backgrounds.to(device))
 
 
+def draw_image_latents(
+    worlds: Sequence[World],
+    frame: np.ndarray,
+    seed: int,
+    *,
+    streams: Sequence[str],
+    device: str = "cpu",
+    draw_on: str | None = None,
+    dtype: torch.dtype = torch.float64,
+) -> tuple[Float[torch.Tensor, "E n dI"], Float[torch.Tensor, "E n l"], Int[torch.Tensor, "E n"]]:
+    """(images, their latents, labels) of block 0 of E worlds: what an evaluation needs and a learner never sees."""
+    source, size = draw_on or device, block_size(worlds[0])
+    y, _, z, _ = draw_latents(worlds, size, seed, 0, streams=streams, device=source, dtype=dtype)
+    D = torch.as_tensor(frame, dtype=dtype, device=source)
+    x = fill(torch.empty(*y.shape, len(D), dtype=dtype, device=source), "image-noise", seed, 0, streams, "normal")
+    x.mul_(numbers(worlds, source, dtype).nu_image.sqrt()[:, None, None])
+    x.baddbmm_(z, D.T.expand(len(z), -1, -1))
+    return x.to(device), z.to(device), y.to(device)
+
+
 def draw_block(
     world: World,
     frames: tuple[np.ndarray, np.ndarray],

@@ -80,7 +80,9 @@ def initialise(
                 parameters[f"{layer.name}.bias"] = constant(0.0, layer.outputs)
     if recipe.loss == "supervised":
         head = normal("head.weight", recipe.embed_dim, classes)
-        parameters |= {"head.weight": head / recipe.embed_dim**0.5, "head.bias": constant(0.0, classes)}
+        parameters["head.weight"] = head / recipe.embed_dim**0.5
+        if recipe.towers == "mlp":  # every world is symmetric in its classes: the best linear rule has no offset
+            parameters["head.bias"] = constant(0.0, classes)
     if recipe.loss in CONTRASTIVE and recipe.temperature is None:
         scale = SIGLIP_SCALE if recipe.loss == "siglip" else CLIP_SCALE
         parameters["log_scale"] = constant(scale).log()

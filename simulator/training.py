@@ -196,8 +196,9 @@ def objective(
     if recipe.loss == "linear":
         loss = losses.linearised(I, T, parameters["image.0.weight"], parameters["text.0.weight"], recipe.rho)
     elif recipe.loss == "supervised":
-        logits = torch.baddbmm(parameters["head.bias"][:, None], I, parameters["head.weight"])
-        loss = losses.supervised(logits, labels)
+        logits = torch.bmm(I, parameters["head.weight"])
+        offset = parameters.get("head.bias")
+        loss = losses.supervised(logits if offset is None else logits + offset[:, None], labels)
     else:
         scale = logit_scale(recipe, parameters)
         tiled = images.shape[1] > LARGEST_DENSE_BATCH
