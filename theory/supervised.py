@@ -125,7 +125,7 @@ def _binary_logistic(blocks: Blocks) -> Float[np.ndarray, "*w B"]:
         top = level.max(axis=-1)
         f = np.exp(level - top[:, None])  # group weights, relative to the world's scale exp(top)
         gradient = n_ * r * (f * k0).sum(-1)[:, None] - np.einsum("wg,wgb->wb", f * tail, e_)
-        c = standardise(n_ * r, np.sqrt(V[:, :1]))
+        c = standardise(n_ * r, np.broadcast_to(np.sqrt(V[:, :1]), r.shape))
         cross = np.einsum("wg,wgb,wc->wbc", f * k1, e_, c)
         H = np.einsum("wg,wgb,wgc->wbc", f * k0, e_, e_) + cross + cross.transpose(0, 2, 1)
         H += np.einsum("w,wb,wc->wbc", (f * (k2 - k0)).sum(-1), c, c)

@@ -102,6 +102,9 @@ def test_select_indexes_a_grid_of_worlds():
     blocks = World().blocks()._replace(mean=np.arange(12.0).reshape(2, 3, 2))
     assert grid_shape(blocks) == (2, 3)
     one = select(blocks, (1, 2))
-    assert one.mean.tolist() == [10, 11] and one.scale.shape == (2,) and one.nu_text.shape == ()
+    assert one.mean.tolist() == [10, 11]
+    assert one.scale.shape == (2,)
+    assert one.nu_text.shape == ()
     spread = select(blocks, np.s_[..., None])
-    assert spread.mean.shape == (2, 3, 1, 2) and spread.nu_image.shape == (2, 3, 1)
+    assert spread.mean.shape == (2, 3, 1, 2)
+    assert spread.nu_image.shape == (2, 3, 1)

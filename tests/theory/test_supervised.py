@@ -124,7 +124,8 @@ def logistic_gradient(u, blocks):
 
 
 @pytest.mark.parametrize(
-    "world", [dict(p_spu=0.9, mu_spu=2.0), dict(p_spu=0.3, mu_inv=-0.5, sigma_spu=1.0, nu=0.3), dict(p_spu=0.99)]
+    "world",
+    [{"p_spu": 0.9, "mu_spu": 2.0}, {"p_spu": 0.3, "mu_inv": -0.5, "sigma_spu": 1.0, "nu": 0.3}, {"p_spu": 0.99}],
 )
 def test_logistic_direction_is_stationary(world):
     blocks = binary_blocks(**world)
@@ -205,12 +206,12 @@ def test_bayes_is_lda_at_full_correlation(blocks):
 @pytest.mark.parametrize(
     "world",
     [
-        dict(p_spu=0.9, mu_inv=0.02, mu_spu=1.0),
-        dict(p_spu=0.7, mu_inv=0.02, mu_spu=1.0),
-        dict(p_spu=0.9, mu_inv=0.0, mu_spu=1.0),
-        dict(p_spu=0.2, mu_inv=1.0, mu_spu=-3.0, sigma_spu=2.0),
-        dict(p_spu=0.95, mu_inv=0.8, mu_spu=1.0, sigma_spu=0.0),
-        dict(p_spu=0.75, mu_inv=0.3, mu_spu=0.0),
+        {"p_spu": 0.9, "mu_inv": 0.02, "mu_spu": 1.0},
+        {"p_spu": 0.7, "mu_inv": 0.02, "mu_spu": 1.0},
+        {"p_spu": 0.9, "mu_inv": 0.0, "mu_spu": 1.0},
+        {"p_spu": 0.2, "mu_inv": 1.0, "mu_spu": -3.0, "sigma_spu": 2.0},
+        {"p_spu": 0.95, "mu_inv": 0.8, "mu_spu": 1.0, "sigma_spu": 0.0},
+        {"p_spu": 0.75, "mu_inv": 0.3, "mu_spu": 0.0},
     ],
 )
 def test_bayes_matches_a_quantile_grid(world):
@@ -320,7 +321,7 @@ def test_newton_settles_far_from_the_ordinary(sigma_inv, sigma_spu, gap):
 
 
 def test_softmax_minimiser_at_full_correlation_is_lda():
-    """At p = 1 the model is well specified. Interval of 16 randomisations: a t of 7.3 fails once in 1e6 a coordinate."""
+    """At p = 1 the model is well specified. With 16 randomisations a |t| of 7.3 is exceeded once in 4e5."""
     blocks = World(classes=4, p_spu=1.0).blocks()
     rows = logistic_replicates(blocks, seed=1)
     error = (rows.mean(0) - lda_direction(blocks)) / (rows.std(0, ddof=1) / 4)
@@ -351,7 +352,7 @@ def test_softmax_minimiser_is_stationary_on_drawn_images():
 
 
 def test_separable_populations_are_refused():
-    for world in (dict(sigma_inv=0.0), dict(p_spu=1.0, sigma_spu=0.0), dict(p_spu=0.0, sigma_spu=0.0)):
+    for world in ({"sigma_inv": 0.0}, {"p_spu": 1.0, "sigma_spu": 0.0}, {"p_spu": 0.0, "sigma_spu": 0.0}):
         with pytest.raises(ValueError, match="separable"):
             logistic_direction(binary_blocks(**world))
     # A noiseless background that errs sometimes separates nothing.
