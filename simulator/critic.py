@@ -24,7 +24,7 @@ class LinearCritic(NamedTuple):
     outside: Float[np.ndarray, "R P P"]  # Gram matrix of the parts of w orthogonal to D
 
 
-def standardise(gap: Float[np.ndarray, "*s"], deviation: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s"]:
+def standardise(gap: Float[np.ndarray, "*#s"], deviation: Float[np.ndarray, "*#s"]) -> Float[np.ndarray, "..."]:
     """gap/deviation, with 0/0 = 0: a score that is always zero decides nothing and counts one half."""
     gap, deviation = np.broadcast_arrays(gap, deviation)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -15,7 +15,7 @@ from simulator.critic import LinearCritic, gaussian_points, group_accuracy
 from simulator.pairs import dictionaries, draw_ensemble_block, draw_image_latents
 from simulator.recipe import ONE_TOWER
 from simulator.towers import Parameters, embed, scored
-from simulator.training import Ensemble
+from simulator.training import Ensemble, class_logits
 from simulator.world import Prompt
 
 PROMPTS: tuple[Prompt, ...] = ("name", "mean")
@@ -60,8 +60,7 @@ def scores(
 ) -> Float[torch.Tensor, "E N K"]:
     """Score of every class for images x."""
     I = scored(ensemble.recipe, embed(ensemble.recipe, parameters, "image", x))
-    result = torch.bmm(I, vectors.mT)
-    return result + parameters["head.bias"][:, None] if "head.bias" in parameters else result
+    return class_logits(parameters, I) if "head.weight" in parameters else torch.bmm(I, vectors.mT)
 
 
 def linear_critics(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> LinearCritic:

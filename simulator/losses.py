@@ -48,16 +48,25 @@ def supervised(logits: Float[torch.Tensor, "E B K"], labels: Int[torch.Tensor, "
     return (logits.logsumexp(2) - logits.gather(2, labels[..., None])[..., 0]).mean(1)
 
 
-def supcon(I: Embeddings, labels: Int[torch.Tensor, "E B"], scale: PerModel) -> PerModel:
+def supcon(
+    I: Float[torch.Tensor, "E b h"],
+    labels: Int[torch.Tensor, "E B"],
+    scale: PerModel,
+    everyone: Embeddings | None = None,
+    first: int = 0,
+) -> PerModel:
     """Supervised contrastive loss, the sum outside the logarithm (Khosla et al. 2020, Eq. 2).
 
-    Mean over the anchors that have a positive in the batch; an anchor is never its own positive or negative.
+    Mean over the anchors that have a positive in the batch; an anchor is never its own positive or negative. I may be
+    rows `first`, `first` + 1, ... of a batch `everyone`: then the result is their share of the mean.
     """
-    logits = scale[:, None, None] * torch.bmm(I, I.mT)
-    itself = torch.eye(I.shape[1], dtype=torch.bool, device=I.device)
+    everyone = I if everyone is None else everyone
+    logits = scale[:, None, None] * torch.bmm(I, everyone.mT)  # (E, b, B)
+    anchors = torch.arange(first, first + I.shape[1], device=I.device)
+    itself = anchors[:, None] == torch.arange(everyone.shape[1], device=I.device)
     normaliser = logits.masked_fill(itself, -torch.inf).logsumexp(2)
-    positive = ((labels[:, :, None] == labels[:, None]) & ~itself).to(logits.dtype)
+    same = labels[:, :, None] == labels[:, None]  # (E, B, B)
+    positive = (same[:, anchors] & ~itself).to(logits.dtype)
     count = positive.sum(2)
-    anchored = (count > 0).to(logits.dtype)
-    each = (normaliser - (positive * logits).sum(2) / count.clamp(min=1)) * anchored
-    return each.sum(1) / anchored.sum(1).clamp(min=1)
+    each = (normaliser - (positive * logits).sum(2) / count.clamp(min=1)) * (count > 0)
+    return each.sum(1) / (same.sum(2) > 1).sum(1).clamp(min=1)

@@ -9,6 +9,7 @@ the others go on. Everything a later run needs to go on bit for bit is in `State
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from typing import NamedTuple
 
 import torch
@@ -16,6 +17,7 @@ from jaxtyping import Float, Int
 
 from simulator import losses
 from simulator.compiling import compiled
+from simulator.distributed import ALONE, Group, gather, rows, summed, sums, total
 from simulator.optimisers import clip, moments, per_model, update
 from simulator.pairs import Pairs, block_size, dictionaries, draw_ensemble_block
 from simulator.recipe import Recipe
@@ -90,19 +92,21 @@ def run(
     state: State,
     checkpoints: Sequence[int],
     stop: Callable[[], bool] = lambda: False,
+    group: Group = ALONE,
 ) -> Iterator[State]:
     """Train from `state`, yielding at every step in `checkpoints`, at the end, and once when `stop()` turns true.
 
-    The measures of a yielded state are sums since the last checkpoint; they restart after one.
+    The measures of a yielded state are sums since the last checkpoint; they restart after one. Processes of a group
+    run this side by side, `stop` must tell all of them the same, and all yield the same states.
     Raises EveryModelDiverged at the first checkpoint that finds no finite model.
     """
     recipe, device = ensemble.recipe, ensemble.device
     rates = torch.tensor([learning_rate(recipe, step) for step in range(recipe.steps)], dtype=ensemble.dtype)
     rates = rates.to(device)
-    counts = torch.arange(1, recipe.steps + 1, dtype=ensemble.dtype, device=device)
-    advance = compiled(one_step) if ensemble.compile and recipe.batch_size <= LARGEST_DENSE_BATCH else one_step
+    numbers = torch.arange(1, recipe.steps + 1, dtype=ensemble.dtype, device=device)
+    advance = compiled(one_step) if compiles(ensemble, group) else one_step
     due = {*checkpoints, recipe.steps}
-    batches = draw_batches(ensemble, state.step)
+    batches = draw_batches(ensemble, state.step, group)
     while state.step < recipe.steps:
         t = state.step
         batch = next(batches)
@@ -110,6 +114,7 @@ def run(
             t + 1,
             *advance(
                 recipe,
+                group,
                 state.parameters,
                 state.moments,
                 state.diverged,
@@ -118,7 +123,7 @@ def run(
                 batch.texts,
                 batch.labels,
                 rates[t],
-                counts[t],
+                numbers[t],
             ),
         )
         if state.step in due:
@@ -134,6 +139,11 @@ def run(
             return
 
 
+def compiles(ensemble: Ensemble, group: Group = ALONE) -> bool:
+    """Whether the step is compiled: if asked, where it is dense and in one process. Tiles choose as they go."""
+    return ensemble.compile and ensemble.recipe.batch_size <= LARGEST_DENSE_BATCH and group.size == 1
+
+
 def learning_rate(recipe: Recipe, step: int) -> float:
     """Rate of step `step` (from 0): linear warm-up, then constant or half a cosine down to zero."""
     warmup = min(recipe.warmup, recipe.steps - 1)
@@ -146,6 +156,7 @@ def learning_rate(recipe: Recipe, step: int) -> float:
 
 def one_step(
     recipe: Recipe,
+    group: Group,
     parameters: Parameters,
     memory: Parameters,
     diverged: torch.Tensor,
@@ -154,16 +165,20 @@ def one_step(
     texts: torch.Tensor,
     labels: torch.Tensor,
     rate: torch.Tensor,
-    count: torch.Tensor,
+    number: torch.Tensor,
 ) -> tuple[Parameters, Parameters, torch.Tensor, dict[str, torch.Tensor]]:
     """(parameters, moments, diverged, measures) after one step of every model; pure, and compiled as a whole."""
-    gradients, (_, seen) = torch.func.grad_and_value(_total, has_aux=True)(parameters, recipe, images, texts, labels)
+    share = torch.func.grad_and_value(_share, has_aux=True)
+    gradients, (_, seen) = share(parameters, recipe, group, images, texts, labels)
+    if group.size > 1:  # shares add up, of the loss as of its gradient
+        gradients = {name: summed(group, g) for name, g in gradients.items()}
+        seen = {name: summed(group, value) for name, value in seen.items()}
     gradients, norm = clip(gradients, recipe.clip)
-    new, memory_new = update(recipe.optimizer, parameters, gradients, memory, rate, count, recipe.weight_decay)
+    new, memory_new = update(recipe.optimizer, parameters, gradients, memory, rate, number, recipe.weight_decay)
     if "log_scale" in new:
         new["log_scale"] = new["log_scale"].clamp(0.0, math.log(LARGEST_SCALE))
     fine = torch.isfinite(seen["loss"]) & torch.isfinite(norm)
-    diverged = torch.where((diverged < 0) & ~fine, count.to(diverged.dtype), diverged)
+    diverged = torch.where((diverged < 0) & ~fine, number.to(diverged.dtype), diverged)
     going = diverged < 0
     measures = {
         name: measures[name] + torch.where(going, value.to(measures[name].dtype), torch.zeros_like(measures[name]))
@@ -172,9 +187,9 @@ def one_step(
     return _kept(going, new, parameters), _kept(going, memory_new, memory), diverged, measures
 
 
-def _total(parameters: Parameters, recipe: Recipe, *batch: torch.Tensor):
+def _share(parameters: Parameters, recipe: Recipe, group: Group, *batch: torch.Tensor):
     """Models share nothing, so the gradient of the summed loss holds every model's own gradient."""
-    seen = objective(recipe, parameters, *batch)
+    seen = objective(recipe, group, parameters, *batch)
     return seen["loss"].sum(), seen
 
 
@@ -184,43 +199,87 @@ def _kept(going: torch.Tensor, new: Parameters, old: Parameters) -> Parameters:
 
 
 def objective(
-    recipe: Recipe, parameters: Parameters, images: torch.Tensor, texts: torch.Tensor, labels: torch.Tensor
+    recipe: Recipe,
+    group: Group,
+    parameters: Parameters,
+    images: torch.Tensor,
+    texts: torch.Tensor,
+    labels: torch.Tensor,
 ) -> dict[str, Float[torch.Tensor, " E"]]:
-    """Loss and mean embedding norms of every model on one batch."""
-    autocast = torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16")
-    with autocast:
+    """Loss and mean embedding norms of every model on one batch, or this process's share of them."""
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
         I = embed(recipe, parameters, "image", images).to(images.dtype)
         T = embed(recipe, parameters, "text", texts).to(images.dtype) if "text.0.weight" in parameters else I
-    norms = {"image_norm": I.detach().norm(dim=-1).mean(1), "text_norm": T.detach().norm(dim=-1).mean(1)}
+    norms = {
+        "image_norm": I.detach().norm(dim=-1).mean(1) / group.size,
+        "text_norm": T.detach().norm(dim=-1).mean(1) / group.size,
+    }
     I, T = scored(recipe, I), scored(recipe, T)
-    if recipe.loss == "linear":
-        loss = losses.linearised(I, T, parameters["image.0.weight"], parameters["text.0.weight"], recipe.rho)
-    elif recipe.loss == "supervised":
-        logits = torch.bmm(I, parameters["head.weight"])
-        offset = parameters.get("head.bias")
-        loss = losses.supervised(logits if offset is None else logits + offset[:, None], labels)
-    else:
-        scale = logit_scale(recipe, parameters)
-        tiled = images.shape[1] > LARGEST_DENSE_BATCH
-        if recipe.loss == "supcon":
-            loss = losses.supcon(I, labels, scale)
-        elif recipe.loss == "siglip":
-            loss = (tiled_siglip if tiled else losses.siglip)(I, T, scale, parameters["bias"])
-        else:
-            loss = (tiled_infonce if tiled else losses.infonce)(I, T, scale)
+    loss = (
+        _loss(recipe, parameters, I, T, labels) if group.size == 1 else _part(recipe, group, parameters, I, T, labels)
+    )
     return {"loss": loss, **norms}
 
 
-def draw_batches(ensemble: Ensemble, first: int) -> Iterator[Pairs]:
-    """The batches of step `first`, `first` + 1, ... with a leading model axis.
+def _loss(recipe: Recipe, parameters: Parameters, I: torch.Tensor, T: torch.Tensor, labels: torch.Tensor):
+    """The loss of a batch held by one process."""
+    tiled = I.shape[1] > LARGEST_DENSE_BATCH
+    product = torch.bfloat16 if recipe.precision == "bfloat16" else I.dtype
+    match recipe.loss:
+        case "linear":
+            return losses.linearised(I, T, parameters["image.0.weight"], parameters["text.0.weight"], recipe.rho)
+        case "supervised":
+            return losses.supervised(class_logits(parameters, I), labels)
+        case "supcon":
+            return losses.supcon(I, labels, logit_scale(recipe, parameters))
+        case "siglip" if tiled:
+            return tiled_siglip(I, T, logit_scale(recipe, parameters), parameters["bias"], product=product)
+        case "siglip":
+            return losses.siglip(I, T, logit_scale(recipe, parameters), parameters["bias"])
+        case "infonce" if tiled:
+            return tiled_infonce(I, T, logit_scale(recipe, parameters), product=product)
+    return losses.infonce(I, T, logit_scale(recipe, parameters))
+
+
+def _part(recipe: Recipe, group: Group, parameters: Parameters, I: torch.Tensor, T: torch.Tensor, labels: torch.Tensor):
+    """This process's share of the loss, for its rows of the batch; the shares of a group add up to `_loss`."""
+    b = I.shape[1]
+    B, first = b * group.size, b * group.rank
+    product = torch.bfloat16 if recipe.precision == "bfloat16" else I.dtype
+    match recipe.loss:
+        case "linear":
+            W_I, W_T = parameters["image.0.weight"], parameters["text.0.weight"]
+            penalty = (torch.bmm(W_I.mT, W_I) * torch.bmm(W_T.mT, W_T)).sum((1, 2))
+            means = (I.sum(1) * total(group, T.sum(1))).sum(1) / B
+            return recipe.rho / 2 * penalty / group.size - ((I * T).sum((1, 2)) - means) / (B - 1)
+        case "supervised":
+            return losses.supervised(class_logits(parameters, I), labels) / group.size
+        case "supcon":
+            return losses.supcon(
+                I, gather(group, labels), logit_scale(recipe, parameters), everyone=gather(group, I), first=first
+            )
+    T, scale = gather(group, T), logit_scale(recipe, parameters)
+    if recipe.loss == "siglip":
+        return tiled_siglip(I, T, scale, parameters["bias"], product=product, first=first)
+    return tiled_infonce(I, T, scale, product=product, first=first, sums=sums(group))
+
+
+def class_logits(parameters: Parameters, I: Float[torch.Tensor, "E B h"]) -> Float[torch.Tensor, "E B K"]:
+    """Scores of the supervised head."""
+    logits = torch.bmm(I, parameters["head.weight"])
+    return logits + parameters["head.bias"][:, None] if "head.bias" in parameters else logits
+
+
+def draw_batches(ensemble: Ensemble, first: int, group: Group = ALONE) -> Iterator[Pairs]:
+    """This process's rows of the batches of step `first`, `first` + 1, ... with a leading model axis.
 
     Fresh pairs: step t takes pairs [t B, (t + 1) B) of each model's stream. A fixed set: its first n pairs in a new
     order every epoch, the remainder of an epoch left out.
     """
-    recipe = ensemble.recipe
+    recipe, part = ensemble.recipe, rows(group, ensemble.recipe.batch_size)
     if recipe.n is None:
-        return fresh_batches(ensemble, recipe.batch_size, first)
-    return fixed_batches(ensemble, recipe.n, recipe.batch_size, first)
+        return fresh_batches(ensemble, recipe.batch_size, part, first)
+    return fixed_batches(ensemble, recipe.n, recipe.batch_size, part, first)
 
 
 def pair_block(ensemble: Ensemble, index: int) -> Pairs:
@@ -237,12 +296,11 @@ def pair_block(ensemble: Ensemble, index: int) -> Pairs:
     )
 
 
-def fresh_batches(ensemble: Ensemble, size: int, first: int) -> Iterator[Pairs]:
-    """Consecutive batches of the endless stream, each pair used once."""
-    block, position = block_size(ensemble.worlds[0]), first * size
-    held, held_index = None, -1
-    while True:
-        pieces, end = [], position + size
+def fresh_batches(ensemble: Ensemble, size: int, part: tuple[int, int], first: int) -> Iterator[Pairs]:
+    """Rows `part` of consecutive batches of the endless stream, each pair used once."""
+    block, held, held_index = block_size(ensemble.worlds[0]), None, -1
+    for step in count(first):
+        pieces, position, end = [], step * size + part[0], step * size + part[1]
         while position < end:
             index, offset = divmod(position, block)
             if index != held_index:
@@ -253,28 +311,24 @@ def fresh_batches(ensemble: Ensemble, size: int, first: int) -> Iterator[Pairs]:
         yield Pairs(*(p[0] if len(p) == 1 else torch.cat(p, dim=1) for p in zip(*pieces, strict=True)))
 
 
-def fixed_batches(ensemble: Ensemble, n: int, size: int, first: int) -> Iterator[Pairs]:
-    """Minibatches of the first n pairs, without replacement within an epoch."""
+def fixed_batches(ensemble: Ensemble, n: int, size: int, part: tuple[int, int], first: int) -> Iterator[Pairs]:
+    """Rows `part` of minibatches of the first n pairs, without replacement within an epoch."""
     blocks = [pair_block(ensemble, index) for index in range(-(-n // block_size(ensemble.worlds[0])))]
     held = Pairs(*(torch.cat(field, dim=1)[:, :n] for field in zip(*blocks, strict=True)))
-    per_epoch, step, order_epoch, order = n // size, first, -1, None
-    while True:
-        epoch, place = divmod(step, per_epoch)
-        if size == n:
-            yield held
-        else:
-            if epoch != order_epoch:
-                order = torch.stack(
-                    [
-                        torch.randperm(n, generator=torch_stream(ensemble.seed, f"order/{k}", epoch), device="cpu")
-                        for k in ensemble.models
-                    ]
-                ).to(ensemble.device)
-                order_epoch = epoch
-            rows = order[:, place * size : (place + 1) * size]
-            yield Pairs(*(_rows(field, rows) for field in held))
-        step += 1
+    order_epoch, order = -1, None
+    for step in count(first):
+        epoch, place = divmod(step, n // size)
+        if size == n:  # one fixed batch: its order does not matter
+            yield Pairs(*(field[:, slice(*part)] for field in held))
+            continue
+        if epoch != order_epoch:
+            order, order_epoch = _order(ensemble, n, epoch), epoch
+        chosen = order[:, place * size + part[0] : place * size + part[1]]
+        model = torch.arange(len(chosen), device=chosen.device)[:, None]
+        yield Pairs(*(field[model, chosen] for field in held))
 
 
-def _rows(field: torch.Tensor, rows: Int[torch.Tensor, "E B"]) -> torch.Tensor:
-    return field[torch.arange(len(field), device=field.device)[:, None], rows]
+def _order(ensemble: Ensemble, n: int, epoch: int) -> Int[torch.Tensor, "E n"]:
+    """The order in which an epoch visits the fixed set, one a model, drawn on the CPU."""
+    streams = [torch_stream(ensemble.seed, f"order/{k}", epoch) for k in ensemble.models]
+    return torch.stack([torch.randperm(n, generator=s, device="cpu") for s in streams]).to(ensemble.device)

@@ -111,7 +111,8 @@ class TestRecovery:
         blind = {**parameters, "image.0.weight": torch.zeros_like(parameters["image.0.weight"])}
         recovery = latent_recovery(ensemble, blind)
         assert np.abs(recovery.linear).max() < 0.01
-        assert np.abs(recovery.kernel).max() < 0.01
+        # Only the mean of 512 latents is left: R^2 = -(its error)^2/var, 16/512 at four standard deviations.
+        assert np.abs(recovery.kernel).max() < 16 / 512
 
 
 def test_reliance_of_a_tower_without_hidden_layers_is_its_weight_ratio():

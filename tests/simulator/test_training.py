@@ -105,8 +105,8 @@ def test_a_diverged_model_is_frozen_and_marked_and_the_others_go_on(monkeypatch)
     healthy = finish(ensemble(recipe))
     draw = training.draw_batches
 
-    def poisoned(ensemble, first):
-        for step, batch in enumerate(draw(ensemble, first), start=first):
+    def poisoned(ensemble, first, group):
+        for step, batch in enumerate(draw(ensemble, first, group), start=first):
             images = batch.images.clone()
             if step == 3:
                 images[1] = float("nan")
