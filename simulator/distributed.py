@@ -28,7 +28,7 @@ ALONE = Group()
 
 
 def join(device: str) -> Group:
-    """Join the processes that torchrun started; alone if it started none. Call `dist.destroy_process_group` at the end.
+    """Join the processes that torchrun started; alone if it started none. `leave` at the end.
 
     NCCL between CUDA devices, gloo otherwise.
     """
@@ -38,6 +38,13 @@ def join(device: str) -> Group:
     if not dist.is_initialized():
         dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     return Group(dist.get_rank(), dist.get_world_size())
+
+
+def leave(group: Group) -> None:
+    """Leave together: a process that is gone while another still talks to it takes that one down."""
+    if group.size > 1:
+        dist.barrier()
+        dist.destroy_process_group()
 
 
 def local_device(device: str) -> str:
