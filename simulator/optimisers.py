@@ -13,8 +13,8 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba 2015
 
 
 def moments(optimizer: str, parameters: Parameters) -> Parameters:
-    """Initial state of an optimiser: none for SGD, first and second moments for AdamW."""
-    if optimizer == "sgd":
+    """Initial state of an optimiser: first and second moments for AdamW, none for the others."""
+    if optimizer != "adamw":
         return {}
     return {f"{moment}.{name}": torch.zeros_like(p) for moment in ("first", "second") for name, p in parameters.items()}
 

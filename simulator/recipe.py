@@ -23,21 +23,21 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    loss: Loss = "infonce"
-    towers: Literal["linear", "mlp"] = "mlp"
+    loss: Annotated[Loss, Field(description="objective")] = "infonce"
+    towers: Annotated[Literal["linear", "mlp"], Field(description="kind of tower")] = "mlp"
     width: Annotated[Count, Field(description="units of a hidden layer")] = 128
     depth: Annotated[Count, Field(description="hidden layers")] = 2
-    activation: Literal["relu", "gelu", "tanh"] = "gelu"
-    normalisation: Literal["none", "layer"] = "none"
+    activation: Annotated[Literal["relu", "gelu", "tanh"], Field(description="of hidden layers")] = "gelu"
+    normalisation: Annotated[Literal["none", "layer"], Field(description="before an activation")] = "none"
     embed_dim: Annotated[Count, Field(description="coordinates of an embedding")] = 32
 
     batch_size: Annotated[Count, Field(description="pairs a step, over all processes")] = 512
     steps: Annotated[Count, Field(description="optimiser steps")] = 8000  # 3000 leave the counter group off by .06
     n: Annotated[Count | None, Field(description="size of a fixed training set; absent: fresh pairs")] = None
 
-    optimizer: Literal["adamw", "sgd", "lbfgs"] = "adamw"
+    optimizer: Annotated[Literal["adamw", "sgd", "lbfgs"], Field(description="lbfgs needs one fixed batch")] = "adamw"
     lr: Annotated[Rate, Field(description="peak learning rate")] = 2e-3
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Annotated[Literal["cosine", "constant"], Field(description="of the rate after warm-up")] = "cosine"
     warmup: Annotated[int, Ge(0), Le(10**9), Field(description="steps of linear warm-up")] = 100
     weight_decay: Annotated[Weight, Field(description="decoupled decay of the weights")] = 0.0  # biases the optimum
     clip: Annotated[Rate | None, Field(description="largest gradient norm of a model; absent: unclipped")] = None
@@ -46,7 +46,9 @@ class Recipe(BaseModel):
     temperature: Annotated[
         Rate | None, Field(description="fixed softmax temperature; absent: learned from CLIP's 0.07")
     ] = None
-    precision: Literal["float64", "float32", "bfloat16"] = "float32"
+    precision: Annotated[
+        Literal["float64", "float32", "bfloat16"], Field(description="of products; bfloat16 keeps float32 weights")
+    ] = "float32"
 
     @model_validator(mode="after")
     def _makes_sense(self):
@@ -68,6 +70,11 @@ class Recipe(BaseModel):
             raise ValueError(
                 "optimizer = 'lbfgs' needs one fixed batch, n equal to batch_size; the nearest valid choice is "
                 + (f"batch_size = {self.n}" if self.n else f"n = {self.batch_size}")
+            )
+        if self.optimizer == "lbfgs" and (self.weight_decay or self.clip is not None):
+            raise ValueError(
+                "optimizer = 'lbfgs' minimises the loss itself, without weight_decay and clip; "
+                "the nearest valid choice is weight_decay = 0 and no clip"
             )
         if self.temperature is not None and self.loss not in CONTRASTIVE:
             raise ValueError(

@@ -5,6 +5,7 @@ A tower maps a view (E, B, d) to embeddings (E, B, h). Linear: x W. MLP: `depth`
 float64: model k is the same in any ensemble, on any device.
 """
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -108,6 +109,13 @@ def embed(recipe: Recipe, parameters: Parameters, tower: str, x: Float[torch.Ten
 def scored(recipe: Recipe, embeddings: torch.Tensor) -> torch.Tensor:
     """What the loss and zero-shot compare: unit vectors where scores are cosines, else the embeddings."""
     return F.normalize(embeddings, dim=-1) if recipe.loss in CONTRASTIVE else embeddings
+
+
+def clamp_scale(parameters: Parameters) -> Parameters:
+    """The same parameters with a learned scale in [1, LARGEST_SCALE], as CLIP keeps it after every step."""
+    if "log_scale" not in parameters:
+        return parameters
+    return {**parameters, "log_scale": parameters["log_scale"].clamp(0.0, math.log(LARGEST_SCALE))}
 
 
 def logit_scale(recipe: Recipe, parameters: Parameters) -> Float[torch.Tensor, " E"]:

@@ -20,10 +20,11 @@ from simulator.compiling import compiled
 from simulator.distributed import ALONE, Group, gather, rows, summed, sums, total
 from simulator.optimisers import clip, moments, per_model, update
 from simulator.pairs import Pairs, block_size, dictionaries, draw_ensemble_block
+from simulator.quasi_newton import lbfgs_step
 from simulator.recipe import Recipe
 from simulator.streams import torch_stream
 from simulator.tiles import tiled_infonce, tiled_siglip
-from simulator.towers import LARGEST_SCALE, Parameters, embed, initialise, logit_scale, scored
+from simulator.towers import Parameters, clamp_scale, embed, initialise, logit_scale, scored
 from simulator.world import World
 
 # Batches above this many pairs never store their B x B logits; below it one batched product for the ensemble beats
@@ -140,8 +141,10 @@ def run(
 
 
 def compiles(ensemble: Ensemble, group: Group = ALONE) -> bool:
-    """Whether the step is compiled: if asked, where it is dense and in one process. Tiles choose as they go."""
-    return ensemble.compile and ensemble.recipe.batch_size <= LARGEST_DENSE_BATCH and group.size == 1
+    """Whether the step is compiled: if asked, where it is dense, in one process, and takes no line search."""
+    recipe = ensemble.recipe
+    plain = recipe.optimizer != "lbfgs" and recipe.batch_size <= LARGEST_DENSE_BATCH
+    return ensemble.compile and plain and group.size == 1
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
@@ -168,6 +171,10 @@ def one_step(
     number: torch.Tensor,
 ) -> tuple[Parameters, Parameters, torch.Tensor, dict[str, torch.Tensor]]:
     """(parameters, moments, diverged, measures) after one step of every model; pure, and compiled as a whole."""
+    if recipe.optimizer == "lbfgs":
+        batch = images, texts, labels
+        new, diverged, seen = lbfgs_step(objective, recipe, group, parameters, diverged, batch, number)
+        return new, memory, diverged, _added(measures, seen, diverged < 0)
     share = torch.func.grad_and_value(_share, has_aux=True)
     gradients, (_, seen) = share(parameters, recipe, group, images, texts, labels)
     if group.size > 1:  # shares add up, of the loss as of its gradient
@@ -175,22 +182,23 @@ def one_step(
         seen = {name: summed(group, value) for name, value in seen.items()}
     gradients, norm = clip(gradients, recipe.clip)
     new, memory_new = update(recipe.optimizer, parameters, gradients, memory, rate, number, recipe.weight_decay)
-    if "log_scale" in new:
-        new["log_scale"] = new["log_scale"].clamp(0.0, math.log(LARGEST_SCALE))
+    new = clamp_scale(new)
     fine = torch.isfinite(seen["loss"]) & torch.isfinite(norm)
     diverged = torch.where((diverged < 0) & ~fine, number.to(diverged.dtype), diverged)
     going = diverged < 0
-    measures = {
-        name: measures[name] + torch.where(going, value.to(measures[name].dtype), torch.zeros_like(measures[name]))
-        for name, value in seen.items()
-    }
-    return _kept(going, new, parameters), _kept(going, memory_new, memory), diverged, measures
+    return _kept(going, new, parameters), _kept(going, memory_new, memory), diverged, _added(measures, seen, going)
 
 
 def _share(parameters: Parameters, recipe: Recipe, group: Group, *batch: torch.Tensor):
     """Models share nothing, so the gradient of the summed loss holds every model's own gradient."""
     seen = objective(recipe, group, parameters, *batch)
     return seen["loss"].sum(), seen
+
+
+def _added(measures: dict[str, torch.Tensor], seen: dict[str, torch.Tensor], going: torch.Tensor):
+    """Sums of measures, of models that still go on."""
+    zero = torch.zeros_like(going, dtype=torch.float64)
+    return {name: measures[name] + torch.where(going, v, zero).to(measures[name].dtype) for name, v in seen.items()}
 
 
 def _kept(going: torch.Tensor, new: Parameters, old: Parameters) -> Parameters:

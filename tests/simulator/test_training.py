@@ -26,8 +26,9 @@ RECIPES = [
     Recipe(**SMALL, loss="supcon", temperature=0.1, activation="relu", n=40),
     Recipe(**SMALL, loss="linear", towers="linear", optimizer="sgd", n=16),
     Recipe(**SMALL, towers="linear", schedule="constant"),
+    Recipe(**{**SMALL, "steps": 5}, loss="siglip", towers="linear", optimizer="lbfgs", n=16),
 ]
-named = pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: f"{r.loss}-{r.towers}")
+named = pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: f"{r.loss}-{r.towers}-{r.optimizer}")
 
 
 @pytest.fixture(autouse=True)
@@ -210,6 +211,16 @@ class TestLinearisedLoss:
         S = sample_cross_covariance(draw_pairs(WORLD, draw_dictionaries(WORLD, 0), 256, 0, stream="train/0"))
         u, s, vh = torch.linalg.svd(S)
         assert torch.allclose(M, s[0] * torch.outer(u[:, 0], vh[0]), atol=1e-8)
+
+    def test_lbfgs_reaches_it_in_a_few_steps(self):
+        recipe = Recipe(
+            loss="linear", towers="linear", embed_dim=6, n=64, batch_size=64, steps=40, optimizer="lbfgs", rho=2.0,
+            precision="float64",
+        )  # fmt: skip
+        end = finish(Ensemble(recipe, (WORLD,), (0,), 0))
+        M = end.parameters["image.0.weight"][0] @ end.parameters["text.0.weight"][0].T
+        S = sample_cross_covariance(draw_pairs(WORLD, draw_dictionaries(WORLD, 0), 64, 0, stream="train/0"))
+        assert torch.linalg.matrix_norm(M - S / 2, ord=2) < 1e-6
 
 
 class TestCompiled:
