@@ -62,7 +62,7 @@ def block_size(world: World) -> int:
     return max(1, min(LARGEST_BLOCK, BLOCK_NUMBERS // max(world.dim_image, world.dim_text)))
 
 
-class Numbers(NamedTuple):
+class Law(NamedTuple):
     """The numbers of E worlds of one shape, block by block, on a device; letters as in `world.Blocks`."""
 
     mean: Float[torch.Tensor, "E B"]
@@ -73,7 +73,7 @@ class Numbers(NamedTuple):
     nu_text: Float[torch.Tensor, " E"]
 
 
-def numbers(worlds: Sequence[World], device: str, dtype: torch.dtype) -> Numbers:
+def numbers(worlds: Sequence[World], device: str, dtype: torch.dtype) -> Law:
     """Stack the numbers of worlds that agree in everything that sets a shape.
 
     Raises ValueError naming the first field in which two shapes differ.
@@ -86,10 +86,10 @@ def numbers(worlds: Sequence[World], device: str, dtype: torch.dtype) -> Numbers
     blocks = [world.blocks() for world in worlds]
     # Probabilities meet uniform numbers in float64, so that p = 1 - 1e-9 is not rounded to 1.
     kinds = {"agreement": torch.float64, "mention": torch.float64}
-    return Numbers(
+    return Law(
         *(
             torch.as_tensor(np.stack([getattr(b, field) for b in blocks]), dtype=kinds.get(field, dtype), device=device)
-            for field in Numbers._fields
+            for field in Law._fields
         )
     )
 
@@ -152,6 +152,15 @@ def draw_latents(
     return y, a, z.flatten(2), (z * mentioned[..., None]).flatten(2)
 
 
+def _embed(view, z, D, nu, field: str, seed: int, index: int, streams: Sequence[str]) -> None:
+    """Write x = D z + xi into `view`; a view without noise leaves its stream unread, which moves no other."""
+    if nu.any():
+        fill(view, field, seed, index, streams, "normal").mul_(nu.sqrt()[:, None, None])
+    else:
+        view.zero_()
+    view.baddbmm_(z, D.T.expand(len(z), -1, -1))
+
+
 def draw_ensemble_block(
     worlds: Sequence[World],
     frames: tuple[np.ndarray, np.ndarray],
@@ -184,8 +193,7 @@ def draw_ensemble_block(
         for field, view, z, D, nu in zip(
             ("image-noise", "text-noise"), views, latents, frames, (law.nu_image, law.nu_text), strict=True
         ):
-            x = fill(view[part], field, seed, index, streams[part], "normal")
-            x.mul_(nu.sqrt()[:, None, None]).baddbmm_(z, D.T.expand(len(z), -1, -1))
+            _embed(view[part], z, D, nu, field, seed, index, streams[part])
     return Pairs(views[0].to(device), views[1].to(device), labels.to(device), backgrounds.to(device))
 
 
@@ -203,9 +211,8 @@ def draw_image_latents(
     source, size = draw_on or device, block_size(worlds[0])
     y, _, z, _ = draw_latents(worlds, size, seed, 0, streams=streams, device=source, dtype=dtype)
     D = torch.as_tensor(frame, dtype=dtype, device=source)
-    x = fill(torch.empty(*y.shape, len(D), dtype=dtype, device=source), "image-noise", seed, 0, streams, "normal")
-    x.mul_(numbers(worlds, source, dtype).nu_image.sqrt()[:, None, None])
-    x.baddbmm_(z, D.T.expand(len(z), -1, -1))
+    x = torch.empty(*y.shape, len(D), dtype=dtype, device=source)
+    _embed(x, z, D, numbers(worlds, source, dtype).nu_image, "image-noise", seed, 0, streams)
     return x.to(device), z.to(device), y.to(device)
 
 
