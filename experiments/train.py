@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
+from threading import current_thread, main_thread
 from time import perf_counter
 from typing import Any
 
@@ -317,12 +318,10 @@ def _interruption(group):
         device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
         return bool(distributed.maximum(group, torch.tensor([int(asked)], device=device)))
 
-    handlers = {}
+    # Signals belong to the main thread; elsewhere nobody presses Ctrl-C.
+    numbers = (signal.SIGINT, signal.SIGTERM) if current_thread() is main_thread() else ()
+    handlers = {number: signal.signal(number, remember) for number in numbers}
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            handlers[number] = signal.signal(number, remember)
-        yield stop
-    except ValueError:  # signals belong to the main thread; elsewhere nobody presses Ctrl-C
         yield stop
     finally:
         for number, handler in handlers.items():

@@ -13,7 +13,7 @@ from simulator.optimisers import per_model
 from simulator.recipe import Recipe
 from simulator.towers import Parameters, clamp_scale
 
-ITERATIONS = 20
+ITERATIONS = 100  # a restart forgets the curvature, so few and long steps
 
 
 def lbfgs_step(
@@ -36,7 +36,15 @@ def lbfgs_step(
     for k in torch.nonzero(diverged < 0).flatten().tolist():
         # In the order of names: inner products run over all parameters, and a file gives them back sorted.
         own = {name: parameters[name][k : k + 1].clone().requires_grad_() for name in sorted(parameters)}
-        optimiser = torch.optim.LBFGS(list(own.values()), max_iter=ITERATIONS, line_search_fn="strong_wolfe")
+        # Without tolerances: the first iteration from an empty history is a gradient step, often too small for them.
+        optimiser = torch.optim.LBFGS(
+            list(own.values()),
+            max_iter=ITERATIONS,
+            history_size=ITERATIONS,
+            tolerance_grad=0.0,
+            tolerance_change=0.0,
+            line_search_fn="strong_wolfe",
+        )
         rows = tuple(field[k : k + 1] for field in batch)
 
         def closure(own=own, optimiser=optimiser, rows=rows) -> torch.Tensor:
