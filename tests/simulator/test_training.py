@@ -7,7 +7,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from simulator import training
+from simulator import quasi_newton, training
 from simulator.checkpoints import AnotherRun, load_state, save_state
 from simulator.pairs import dictionaries as draw_dictionaries
 from simulator.pairs import draw_pairs, sample_cross_covariance
@@ -31,12 +31,10 @@ RECIPES = [
 named = pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: f"{r.loss}-{r.towers}-{r.optimizer}")
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+@pytest.fixture
+def short_searches(monkeypatch):
+    """Line searches of three iterations: what these tests compare does not need convergence."""
+    monkeypatch.setattr(quasi_newton, "ITERATIONS", 3)
 
 
 def ensemble(recipe: Recipe, **changes) -> Ensemble:
@@ -48,6 +46,7 @@ def finish(ensemble: Ensemble):
 
 
 @named
+@pytest.mark.usefixtures("short_searches")
 def test_model_k_of_an_ensemble_is_the_model_trained_alone(recipe):
     """Bit for bit, in float64 on one thread."""
     together = finish(ensemble(recipe))
@@ -58,6 +57,7 @@ def test_model_k_of_an_ensemble_is_the_model_trained_alone(recipe):
 
 
 @named
+@pytest.mark.usefixtures("short_searches")
 def test_models_differ_and_all_of_them_learn(recipe):
     first, last = start(ensemble(recipe)), finish(ensemble(recipe))
     for name, value in last.parameters.items():
@@ -69,6 +69,7 @@ def test_models_differ_and_all_of_them_learn(recipe):
 
 
 @named
+@pytest.mark.usefixtures("short_searches")
 def test_resume_equals_uninterrupted(recipe, tmp_path):
     whole = finish(ensemble(recipe))
     halves = ensemble(recipe)
@@ -94,6 +95,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
 
 
 @named
+@pytest.mark.usefixtures("short_searches")
 def test_global_random_state_is_untouched(recipe):
     before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     finish(ensemble(recipe))
