@@ -102,8 +102,8 @@ def run(
     Raises EveryModelDiverged at the first checkpoint that finds no finite model.
     """
     recipe, device = ensemble.recipe, ensemble.device
-    rates = torch.tensor([learning_rate(recipe, step) for step in range(recipe.steps)], dtype=ensemble.dtype)
-    rates = rates.to(device)
+    schedule = [learning_rate(recipe, step) for step in range(recipe.steps)]
+    rates = torch.tensor(schedule, dtype=ensemble.dtype, device=device)
     numbers = torch.arange(1, recipe.steps + 1, dtype=ensemble.dtype, device=device)
     advance = compiled(one_step) if compiles(ensemble, group) else one_step
     due = {*checkpoints, recipe.steps}
@@ -197,8 +197,7 @@ def _share(parameters: Parameters, recipe: Recipe, group: Group, *batch: torch.T
 
 def _added(measures: dict[str, torch.Tensor], seen: dict[str, torch.Tensor], going: torch.Tensor):
     """Sums of measures, of models that still go on."""
-    zero = torch.zeros_like(going, dtype=torch.float64)
-    return {name: measures[name] + torch.where(going, v, zero).to(measures[name].dtype) for name, v in seen.items()}
+    return {name: measures[name] + torch.where(going, v, torch.zeros_like(v)) for name, v in seen.items()}
 
 
 def _kept(going: torch.Tensor, new: Parameters, old: Parameters) -> Parameters:
