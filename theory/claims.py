@@ -54,8 +54,10 @@ class Axis(NamedTuple):
     integer: bool = False
 
     def place(self, unit: Numbers, earlier: Point) -> Numbers:
-        """The value at a fraction `unit` of the way from low to high."""
+        """The value at a fraction `unit` of the way from low to high; raises ValueError where low exceeds high."""
         low, high = self.bounds(earlier)
+        if np.any(low > high):
+            raise ValueError(f"an axis runs from {np.max(low):g} down to {np.min(high):g}; its bounds must not cross")
         if self.scale == "log":
             value = low * (high / low) ** unit
         elif self.scale == "one-minus":
@@ -252,7 +254,17 @@ def population_accuracy(subject: Subject, blocks: Blocks) -> GroupAccuracy | Est
         return bayes_accuracy(blocks)
     if subject.learner == "linear" and subject.embed_dim is None:
         return clip_accuracy(blocks, subject.prompt)
+    if subject.learner == "logistic" and blocks.classes > 2:
+        return _estimated_logistic(blocks)
     return linear_accuracy(learner_direction(subject, blocks), blocks)
+
+
+def _estimated_logistic(blocks: Blocks) -> EstimatedAccuracy:
+    """Softmax regression for K >= 3: each randomisation's minimiser has exact accuracies, and they scatter."""
+    from theory.quadrature import estimate
+    from theory.supervised import logistic_replicates
+
+    return estimate(np.stack(linear_accuracy(logistic_replicates(blocks), blocks), axis=-1))
 
 
 def operator_error(matrix: np.ndarray, reference: np.ndarray) -> Numbers:
