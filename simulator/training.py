@@ -9,6 +9,7 @@ the others go on. Everything a later run needs to go on bit for bit is in `State
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from itertools import count
 from typing import NamedTuple
 
@@ -214,7 +215,8 @@ def objective(
     labels: torch.Tensor,
 ) -> dict[str, Float[torch.Tensor, " E"]]:
     """Loss and mean embedding norms of every model on one batch, or this process's share of them."""
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+    rounded = recipe.precision == "bfloat16"
+    with torch.autocast(images.device.type, torch.bfloat16) if rounded else nullcontext():
         I = embed(recipe, parameters, "image", images).to(images.dtype)
         T = embed(recipe, parameters, "text", texts).to(images.dtype) if "text.0.weight" in parameters else I
     norms = {
