@@ -289,8 +289,10 @@ def claims(*, json: Json = False) -> None:
     """
     from experiments.tables import claims_table
     from theory.catalogue import claims as catalogue
+    from theory.trained import trained_claims
 
-    document = [{"claim": c.id, "source": c.source, "statement": c.statement} for c in catalogue()]
+    known = [*catalogue(), *trained_claims()]
+    document = [{"claim": c.id, "source": c.source, "statement": c.statement} for c in known]
     _emit(document, json, claims_table, None)
 
 

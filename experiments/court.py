@@ -10,14 +10,15 @@ from experiments.files import output_folder, write_json
 from experiments.progress import track
 from theory.catalogue import claims as catalogue
 from theory.claims import Claim
+from theory.trained import TrainedClaim, trained_claims
 
 
-def chosen_claims(ids: tuple[str, ...], own: list[Claim] | None) -> list[Claim]:
+def chosen_claims(ids: tuple[str, ...], own: list[Claim] | None) -> list[Claim | TrainedClaim]:
     """The claims with these ids, or in these families, of a user's own list or the catalogue; all if none named.
 
     Raises RequestError for an id that names no claim, with the nearest that does.
     """
-    available = catalogue() if own is None else own
+    available = [*catalogue(), *trained_claims()] if own is None else own
     if not ids:
         return available
     for wanted in ids:
@@ -27,7 +28,7 @@ def chosen_claims(ids: tuple[str, ...], own: list[Claim] | None) -> list[Claim]:
     return [claim for claim in available if any(_selects(wanted, claim) for wanted in ids)]
 
 
-def _selects(wanted: str, claim: Claim) -> bool:
+def _selects(wanted: str, claim: Claim | TrainedClaim) -> bool:
     return claim.id == wanted or claim.id.split("/")[0] == wanted
 
 
@@ -56,22 +57,28 @@ def claims_of_file(path: Path) -> list[Claim]:
 
 
 def try_claims(
-    selected: list[Claim], *, seed: int, quick: bool, error_rate: float | None, output: Path | None
+    selected: list[Claim | TrainedClaim], *, seed: int, quick: bool, error_rate: float | None, output: Path | None
 ) -> list[dict[str, Any]]:
     """Judge the claims one after another; `output`/verdicts.json is rewritten after each.
 
     A claim of a user's own that the closed forms cannot evaluate is a wrong request: the sentence names it.
     """
     from experiments.judge import judge
+    from experiments.trained import judge_trained, quick_verdict
 
     folder = None if output is None else output_folder(output)
     verdicts: list[dict[str, Any]] = []
     for claim in track(selected, len(selected), "claims tried"):
-        try:
-            verdict = judge(claim, seed=seed, quick=quick, error_rate=error_rate)
-        except (ValueError, KeyError, TypeError) as error:
-            raise RequestError(f"claim {claim.id!r} cannot be judged: {type(error).__name__}: {error}") from error
-        verdicts.append(verdict.as_json())
+        if isinstance(claim, TrainedClaim):
+            verdict = quick_verdict(claim, seed=seed) if quick else judge_trained(claim, seed=seed)
+            if verdict is None:  # minutes of training, and nothing stored to show instead
+                continue
+            verdicts.append(verdict)
+        else:
+            try:
+                verdicts.append(judge(claim, seed=seed, quick=quick, error_rate=error_rate).as_json())
+            except (ValueError, KeyError, TypeError) as error:
+                raise RequestError(f"claim {claim.id!r} cannot be judged: {type(error).__name__}: {error}") from error
         if folder is not None:
             write_json(folder / "verdicts.json", verdicts)
     return verdicts

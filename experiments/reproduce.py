@@ -12,7 +12,9 @@ from typing import Any
 from experiments.errors import RequestError, RunError
 from experiments.files import write_json, write_text
 from experiments.progress import track
+from experiments.trained import quick_verdict
 from theory.catalogue import claims as catalogue
+from theory.trained import trained_claims
 
 REPORT = "report.html"
 
@@ -26,7 +28,8 @@ def reproduce(output: Path, seed: int) -> list[dict[str, Any]]:
     _refuse_foreign(output)
     staging = _staging(output)
     try:
-        verdicts = _verdicts(seed)
+        trained = (quick_verdict(claim, seed=seed) for claim in trained_claims())
+        verdicts = [*_verdicts(seed), *(verdict for verdict in trained if verdict is not None)]
         write_json(staging / "verdicts.json", verdicts)
         _write_report(staging, verdicts, seed, began)
         _replace(staging, output)
