@@ -2,6 +2,7 @@
 
 run.json                 specification, its hash, versions, device: written before the first step
 checkpoint.safetensors   the state at the last checkpoint, enough to go on bit for bit
+trace.json               the measures of every checkpoint so far
 weights.safetensors      the final parameters alone
 result.json              the document that `soberclip train --json` prints
 """
@@ -15,7 +16,8 @@ from experiments.errors import RequestError
 from experiments.files import output_folder, write_atomically, write_json
 from experiments.provenance import provenance
 
-RUN, CHECKPOINT, WEIGHTS, RESULT = "run.json", "checkpoint.safetensors", "weights.safetensors", "result.json"
+RUN, CHECKPOINT, TRACE = "run.json", "checkpoint.safetensors", "trace.json"
+WEIGHTS, RESULT = "weights.safetensors", "result.json"
 
 
 def specification_hash(specification: dict[str, Any]) -> str:
@@ -66,21 +68,24 @@ def difference(stored: dict[str, Any], wanted: dict[str, Any]) -> str | None:
     return next((name for name in [*wanted, *stored] if stored.get(name) != wanted.get(name)), None)
 
 
-def save_checkpoint(folder: Path, state, ensemble) -> None:
-    """Replace the folder's checkpoint, atomically."""
+def save_checkpoint(folder: Path, state, ensemble, trace: list[dict[str, Any]]) -> None:
+    """Replace the folder's trace and checkpoint, each atomically; the trace first, so that it is never behind."""
     from simulator.checkpoints import save_state
 
+    write_json(folder / TRACE, trace)
     write_atomically(folder / CHECKPOINT, lambda path: save_state(path, state, ensemble))
 
 
 def load_checkpoint(folder: Path, ensemble):
-    """The state to go on from; RequestError if it is missing, damaged or of another run."""
+    """(state to go on from, trace up to it); RequestError if either is missing, damaged or of another run."""
     from safetensors import SafetensorError
 
     from simulator.checkpoints import AnotherRun, load_state
 
     try:
-        return load_state(folder / CHECKPOINT, ensemble)
+        state = load_state(folder / CHECKPOINT, ensemble)
+        trace = json.loads((folder / TRACE).read_text(encoding="utf-8"))
+        return state, [row for row in trace if row["step"] <= state.step]
     except AnotherRun as error:
         raise RequestError(f"{folder / CHECKPOINT} cannot be resumed: {error}") from None
     except FileNotFoundError:

@@ -106,13 +106,13 @@ def _run(ensemble, group, output: Path | None, resume: Path | None, stop, report
     folder, wanted, steps = resume or output, specification(ensemble), ensemble.recipe.steps
     with _together(group):
         if resume is not None:
-            state = runfolder.load_checkpoint(resume, ensemble)
+            state, trace = runfolder.load_checkpoint(resume, ensemble)
         else:
             if folder is not None and group.rank == 0:
                 runfolder.begin(folder, wanted, _device_name(ensemble.device))
-            state = start(ensemble)
+            state, trace = start(ensemble), []
     due = sorted({round(steps * k / CHECKPOINTS) for k in range(1, CHECKPOINTS + 1)} - {0})
-    trace, since, clock = [], max([0, *(s for s in due if s <= state.step)]), perf_counter()
+    since, clock = max([0, *(s for s in due if s <= state.step)]), perf_counter()
     first = state.step
     for reached in run(ensemble, state, due, stop, group):
         state = reached
@@ -128,7 +128,8 @@ def _run(ensemble, group, output: Path | None, resume: Path | None, stop, report
             if folder is not None:
                 # After a checkpoint the sums of measures start again.
                 fresh = {name: 0 * value for name, value in state.measures.items()}
-                runfolder.save_checkpoint(folder, state._replace(measures=fresh) if checkpoint else state, ensemble)
+                kept = state._replace(measures=fresh) if checkpoint else state
+                runfolder.save_checkpoint(folder, kept, ensemble, trace)
         if checkpoint:
             since = state.step
     if state.step < steps:

@@ -54,6 +54,8 @@ def test_an_interrupted_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_p
     quick(resume=tmp_path / "halves")
     whole, halves = (load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "halves"))
     assert all((whole[name] == halves[name]).all() for name in whole)
+    traces = [json.loads((tmp_path / name / "result.json").read_text())["trace"] for name in ("whole", "halves")]
+    assert traces[0] == traces[1], "the trace of a resumed run is that of an uninterrupted one"
     before = signal.getsignal(signal.SIGINT)
     assert before is signal.default_int_handler, "the handler is put back"
 
