@@ -83,7 +83,8 @@ def test_tables_hold_every_printed_number_as_a_fraction():
     records = tidy(raw)
     assert len(raw["clip_1v1000.csv"]) == 28
     one = [r for r in records if (r["table"], r["row"], r["quantity"]) == (3, 11, "counter")]
-    assert [(r["printed"], r["value"], r["model"]) for r in one] == [("36.95", 0.3695, "CLIP-LAION400M-ViT/B/32")]
+    assert [(r["printed"], r["model"]) for r in one] == [("36.95", "CLIP-LAION400M-ViT/B/32")]
+    assert one[0]["value"] == pytest.approx(0.3695)
     assert {r["table"] for r in records} == {2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
     cells = [r for r in records if r["table"] == 16]
     assert len(cells) == 135 * 3
