@@ -70,9 +70,9 @@ def draw_latents(
         return torch.as_tensor(values, dtype=dtype, device=device)
 
     y = torch.randint(K, (size,), generator=source("label"), device=device)
-    agrees = torch.rand(
-        size, J, generator=source("agreement"), device=device, dtype=torch.float64
-    ) < torch.as_tensor(b.agreement[1:], device=device)
+    agrees = torch.rand(size, J, generator=source("agreement"), device=device, dtype=torch.float64) < torch.as_tensor(
+        b.agreement[1:], device=device
+    )
     other = 1 + torch.randint(K - 1, (size, J), generator=source("background"), device=device)
     a = torch.where(agrees, y[:, None], (y[:, None] + other) % K)
     codes = torch.cat([y[:, None], a], dim=1)  # (size, B)
@@ -118,9 +118,7 @@ def draw_block(
     return Pairs(views[0], views[1], y.to(device), a.to(device))
 
 
-def draw_pairs(
-    world: World, frames: tuple[np.ndarray, np.ndarray], n: int, seed: int, **options
-) -> Iterator[Pairs]:
+def draw_pairs(world: World, frames: tuple[np.ndarray, np.ndarray], n: int, seed: int, **options) -> Iterator[Pairs]:
     """The first n pairs of a stream, block by block; options as in `draw_block`.
 
     Any test law is a world too: `world.model_copy(update={"p_spu": 0.5})` draws backgrounds that say nothing.

@@ -41,9 +41,7 @@ SpuriousMean = _declare(float, r"\mu_{\mathrm{spu}}", "mean of the spurious late
 InvariantScale = _declare(
     float, r"\sigma_{\mathrm{inv}}", "standard deviation of the invariant latent", LATENT, 0.0, 1e3
 )
-SpuriousScale = _declare(
-    float, r"\sigma_{\mathrm{spu}}", "standard deviation of the spurious latent", LATENT, 0.0, 1e3
-)
+SpuriousScale = _declare(float, r"\sigma_{\mathrm{spu}}", "standard deviation of the spurious latent", LATENT, 0.0, 1e3)
 ViewNoise = _declare(
     float,
     r"\sigma_{\xi}",

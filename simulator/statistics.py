@@ -51,6 +51,29 @@ def projected_scatter(
         yield rows.transpose(0, 2, 1) @ rows / (n - 1)
 
 
+def labelled_moments(
+    world: World, n: int, replicates: int, seed: int, stream: str = "labelled"
+) -> Iterator[tuple[Float[np.ndarray, "R l l"], Float[np.ndarray, "R l"]]]:
+    """(mean of x x', mean of y x) of n labelled images of a two-class world, in blocks of replicates.
+
+    What least squares without intercept is a function of. Exact where the dictionary fills the view: raises
+    ValueError unless dim_image is the number of latents and there are two classes.
+    """
+    mixture, l = world.mixture(), world.latents
+    if world.classes != 2 or world.dim_image != l:
+        raise ValueError(
+            f"classes = {world.classes}, dim_image = {world.dim_image}: labelled moments need 2 classes and "
+            f"dim_image = {l}, the number of latents"
+        )
+    sign = np.repeat(1 - 2 * mixture.labels, len(mixture.masks()[1]))
+    for rng, count in _replicate_blocks(mixture, n, replicates, seed, stream):
+        within, counts, means = _subgroup_statistics(mixture, n, count[0], world.nu_image, world.nu_text, rng)
+        within, counts, means = within[: count[1], :, :l], counts[: count[1]], means[: count[1], :, :l]
+        share = counts / n
+        second = within.transpose(0, 2, 1) @ within / n + np.einsum("rs,rsi,rsj->rij", share, means, means)
+        yield second, np.einsum("rs,s,rsi->ri", share, sign, means)
+
+
 def truncated_critics(
     world: World, prompt: Prompt, n: int, replicates: int, seed: int, width: int, stream: str = "full"
 ) -> Iterator[LinearCritic]:
@@ -129,34 +152,38 @@ def _replicate_blocks(mixture: Mixture, n: int, replicates: int, seed: int, stre
 def _scatter_rows(
     mixture: Mixture, n: int, R: int, nu_image: float, nu_text: float, rng: np.random.Generator
 ) -> Float[np.ndarray, "R N 2l"]:
-    """Rows whose Gram matrix is one draw of the centred scatter V of n projected pairs.
+    """Rows whose Gram matrix is one draw of the centred scatter V of n projected pairs."""
+    within, counts, means = _subgroup_statistics(mixture, n, R, nu_image, nu_text, rng)
+    means -= np.einsum("rs,rsc->rc", counts / n, means)[:, None]
+    return np.concatenate([within, np.sqrt(counts)[..., None] * means], axis=1)
 
-    Subgroups are groups x occupied masks. Given the counts k, a subgroup's mean is N([m; b m], Sig_b/k) and its
-    scatter Wishart(k - 1, Sig_b), Sig_b = [I; b] diag(sigma^2) [I; b]' + diag(nu_I I, nu_T I). Subgroups that
-    share the mask share Sig_b, so their scatters add up to one Wishart of the summed degrees of freedom.
+
+def _subgroup_statistics(
+    mixture: Mixture, n: int, R: int, nu_image: float, nu_text: float, rng: np.random.Generator
+) -> tuple[Float[np.ndarray, "R W 2l"], Int[np.ndarray, "R S"], Float[np.ndarray, "R S 2l"]]:
+    """Rows of the scatter within subgroups, counts and means of the S = groups x occupied masks subgroups.
+
+    Given the counts k, a subgroup's mean is N([m; b m], Sig_b/k) and its scatter Wishart(k - 1, Sig_b),
+    Sig_b = [I; b] diag(sigma^2) [I; b]' + diag(nu_I I, nu_T I). Subgroups that share the mask b share Sig_b, so
+    their scatters add up to one Wishart of the summed degrees of freedom. Means of empty subgroups are moot.
     """
     masks, probability = mixture.masks()
     G, P, l = len(mixture.labels), len(masks), len(mixture.variances)
     weights = (mixture.weights[:, None] * probability).ravel()
     counts = rng.multinomial(n, weights / weights.sum(), size=R).reshape(R, G, P)
-    rows = []
-    offsets = np.empty((R, G, P, 2 * l))
+    within, means = [], np.empty((R, G, P, 2 * l))
     for j, b in enumerate(masks):
         # Cholesky factor of Sig_b, coordinate by coordinate: [[a11, 0], [a21, a22]].
         a11 = np.sqrt(mixture.variances + nu_image)
         a21 = np.divide(b * mixture.variances, a11, out=np.zeros(l), where=a11 > 0)
-        a22 = np.sqrt(np.maximum(b * mixture.variances + nu_text - a21**2, 0.0))
-        if nu_image == 0:
-            a22 = np.full(l, np.sqrt(nu_text))  # then x_I determines z_T; the difference above is rounding
-        within = _wishart_rows((np.maximum(counts[:, :, j] - 1, 0)).sum(axis=1), 2 * l, rng)
-        rows.append(_correlate(within, a11, a21, a22))
+        # b sigma^2 + nu_T - a21^2 without its cancellation as nu_I -> 0 (b is 0 or 1):
+        a22 = np.sqrt(nu_text + b * np.divide(mixture.variances * nu_image, a11**2, out=np.zeros(l), where=a11 > 0))
+        freedom = np.maximum(counts[:, :, j] - 1, 0).sum(axis=1)
+        within.append(_correlate(_wishart_rows(freedom, 2 * l, rng), a11, a21, a22))
         k = np.maximum(counts[:, :, j], 1)[..., None]
         deviation = _correlate(rng.standard_normal((R, G, 2 * l)), a11, a21, a22) / np.sqrt(k)
-        offsets[:, :, j] = np.concatenate([mixture.means, b * mixture.means], axis=1) + deviation
-    share = counts[..., None] / n
-    offsets -= (share * offsets).sum(axis=(1, 2), keepdims=True)
-    rows.append((np.sqrt(counts)[..., None] * offsets).reshape(R, G * P, 2 * l))
-    return np.concatenate(rows, axis=1)
+        means[:, :, j] = np.concatenate([mixture.means, b * mixture.means], axis=1) + deviation
+    return np.concatenate(within, axis=1), counts.reshape(R, G * P), means.reshape(R, G * P, 2 * l)
 
 
 def _correlate(x: Float[np.ndarray, "*s 2l"], a11, a21, a22) -> Float[np.ndarray, "*s 2l"]:

@@ -65,9 +65,7 @@ def binary_scores(u: Float[np.ndarray, "*w 2"], blocks: Blocks) -> GroupAccuracy
     return GroupAccuracy(standardise(inv + spu, s), standardise(inv - spu, s))
 
 
-def binary_clip_accuracy(
-    p_spu, mu_inv, mu_spu, sigma_inv, sigma_spu, nu=0.0, prompt: Prompt = "name"
-) -> GroupAccuracy:
+def binary_clip_accuracy(p_spu, mu_inv, mu_spu, sigma_inv, sigma_spu, nu=0.0, prompt: Prompt = "name") -> GroupAccuracy:
     """`clip_accuracy` of the paper's world with full captions, written out and evaluated in cache-sized blocks.
 
     Arguments broadcast; made for sweeps over millions of worlds. Parity with `clip_accuracy` is tested.

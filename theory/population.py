@@ -79,10 +79,15 @@ def truncated_weights(blocks: Blocks, prompt: Prompt, width: int) -> Float[np.nd
         raise ValueError(f"width = {width} is below 1; the nearest valid value is 1")
     A = block_covariance(blocks) * blocks.mention[..., None, :]
     left, values, right = np.linalg.svd(A)
-    keep = np.vectorize(
-        lambda s, constant: _kept_values(s, constant, blocks.classes, width), signature="(b),(b)->(b)"
-    )(values, blocks.scale**2 * blocks.mention)
+    keep = np.vectorize(lambda s, constant: _kept_values(s, constant, blocks.classes, width), signature="(b),(b)->(b)")(
+        values, blocks.scale**2 * blocks.mention
+    )
     return np.einsum("...ir,...r,...rj,...j->...i", left, values * keep, right, blocks.prompt(prompt))
+
+
+def leading_direction(blocks: Blocks) -> Float[np.ndarray, "*w B"]:
+    """Top left singular vector of C diag(pi): the direction that towers of width 1 keep, for two classes."""
+    return np.linalg.svd(block_covariance(blocks) * blocks.mention[..., None, :])[0][..., 0]
 
 
 def _kept_values(values, constant, classes: int, width: int):

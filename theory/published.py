@@ -70,6 +70,6 @@ def data_model_1_accuracies(p_spu, sigma_inv, sigma_spu) -> tuple[np.ndarray, np
         return ndtr(-(-2 * p - si**2) / R), ndtr(-(2 * p - 2 - si**2) / R)
 
 
-def majority_condition(mu_spu, sigma_inv) -> np.ndarray:
-    """[W] Theorem 6.2's condition mu_spu - (sigma_inv^2 + 2)/2, met where it is not negative."""
-    return np.asarray(mu_spu) - (np.asarray(sigma_inv) ** 2 + 2) / 2
+def smallest_mu_spu(sigma_inv) -> np.ndarray:
+    """[W] Theorem 6.2's condition mu_spu >= (sigma_inv^2 + 2)/2, which is to make the majority of a != y wrong."""
+    return (np.asarray(sigma_inv) ** 2 + 2) / 2

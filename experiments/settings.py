@@ -1,0 +1,69 @@
+"""From flags and TOML to a World: one merge, one place where a wrong value becomes a sentence.
+
+A world file holds World's fields flat (p_spu = 0.9) and [[attribute]] tables; flags override the file, and
+validators that look at several fields run once, after the merge.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from experiments.errors import RequestError, nearest
+from simulator.quantities import domain_of
+from simulator.world import Attribute, World
+
+
+def world_from(file: Path | None, flags: dict[str, Any]) -> World:
+    """The world of a file (or the defaults) with `flags` on top.
+
+    Raises RequestError naming the flag or the file and key, the value, its domain and the nearest valid choice.
+    """
+    fields = {} if file is None else _read(file)
+    try:
+        return World(**{**fields, **flags})
+    except ValidationError as error:
+        raise RequestError(_sentence(error.errors()[0], file, flags)) from None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        with file.open("rb") as handle:
+            return tomllib.load(handle)
+    except OSError as error:
+        raise RequestError(f"world file {str(file)!r} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RequestError(f"world file {str(file)!r} is not TOML: {error}") from None
+
+
+def _sentence(error: dict[str, Any], file: Path | None, flags: dict[str, Any]) -> str:
+    location, value = error["loc"], error["input"]
+    message = error["msg"].removeprefix("Value error, ")
+    if not location:  # a validator over several fields names them itself
+        return message
+    name = str(location[-1])
+    model = Attribute if location[0] == "attribute" and len(location) > 1 else World
+    where = f"--{name.replace('_', '-')}" if location[0] in flags else f"{file}: key {'.'.join(map(str, location))}"
+    if error["type"] == "extra_forbidden":
+        return f"{where} is not a field of a world; the nearest is {nearest(name, model.model_fields)!r}"
+    if error["type"] in ("greater_than_equal", "less_than_equal", "finite_number"):
+        low, high = _domain(model, name)
+        near = min(max(value, low), high) if value == value else low
+        return f"{where} = {value} lies outside [{low:g}, {high:g}]; the nearest valid value is {near:g}"
+    return f"{where} = {value!r}: {message[0].lower()}{message[1:]}"
+
+
+def _domain(model: type, name: str) -> tuple[float, float]:
+    from typing import get_type_hints
+
+    return domain_of(get_type_hints(model, include_extras=True)[name])
+
+
+def world_toml(world: World) -> str:
+    """A world as TOML that --world reads back."""
+    import tomli_w
+
+    fields = world.model_dump()
+    attributes = fields.pop("attribute")
+    return tomli_w.dumps({**fields, **({"attribute": [dict(a) for a in attributes]} if attributes else {})})

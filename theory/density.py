@@ -1,0 +1,145 @@
+"""Log densities of views on the l-dimensional latent subspace, where all information about the label lies.
+
+Given the label y the blocks are independent, and a caption mask acts on one block, so the sum over all groups and mask
+patterns factorises:
+    log p(x_I, x_T) = LSE_y [ -log K + f_0(y) + sum_j T_j(y) ],
+    T_j(y) = log( p_j e^{f_j(y)} + (1 - p_j)/(K - 1) sum_{a != y} e^{f_j(a)} ),
+    f_b(a) = log sum_{m in {0, 1}} P(m) prod_k N2((x_I,k , x_T,k); mean (1, m) mu_{b,k}(a), cov),
+    cov = [[sigma^2 + nu_I, m sigma^2], [m sigma^2, m sigma^2 + nu_T]],
+with LSE = log-sum-exp, P(m = 1) the mention, mu_{b,k}(a) = +-mu_b (two classes, one number a block) or mu_b 1[k = a] (K classes,
+K numbers). Dropping x_T leaves the law of x_I. Natural logarithms (nats). Coordinates orthogonal to the dictionaries are
+independent noise and cancel from every decision.
+"""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from simulator.world import Blocks
+
+
+def grid_shape(blocks: Blocks) -> tuple[int, ...]:
+    """Shape *w of the grid of worlds."""
+    lead = [x.shape[:-1] for x in (blocks.mean, blocks.scale, blocks.agreement, blocks.mention)]
+    return np.broadcast_shapes(*lead, np.shape(blocks.nu_image), np.shape(blocks.nu_text))
+
+
+def select(blocks: Blocks, index) -> Blocks:
+    """The grid of worlds indexed along its leading axes, as numpy would index an array of worlds.
+
+    `select(blocks, 3)` is one world of a row of worlds, `select(blocks, np.s_[:, None])` adds an axis.
+    """
+    shape = grid_shape(blocks)
+    index = index if isinstance(index, tuple) else (index,)
+    wide = (*index, slice(None)) if any(i is Ellipsis for i in index) else index
+    fields = [np.broadcast_to(x, (*shape, x.shape[-1]))[wide] for x in blocks[:4]]
+    noise = [np.asarray(np.broadcast_to(x, shape)[index]) for x in blocks[4:6]]
+    return Blocks(*fields, *noise, classes=blocks.classes)
+
+
+def class_patterns(agreement: Float[np.ndarray, " J"], K: int) -> tuple[Int[np.ndarray, "P J"], np.ndarray]:
+    """Ways in which J attributes coincide with the label and each other, and their probabilities.
+
+    The label is class 0; other classes are numbered in order of appearance, so that K = 50 has as few patterns
+    as K = 7. `agreement` = 1/K throughout is the test law.
+    """
+    patterns = [((), 1.0)]
+    for p in agreement:
+        grown = []
+        for pattern, weight in patterns:
+            seen = max(pattern, default=0)
+            other = weight * (1 - p) / (K - 1)
+            grown.append(((*pattern, 0), weight * p))
+            grown += [((*pattern, c), other) for c in range(1, seen + 1)]
+            if seen < K - 1:
+                grown.append(((*pattern, seen + 1), other * (K - 1 - seen)))
+        patterns = grown
+    codes, weights = zip(*patterns, strict=True)
+    return np.array(codes, dtype=np.int64).reshape(len(codes), len(agreement)), np.array(weights)
+
+
+def block_log_density(
+    image: Float[np.ndarray, "*s width"], text: Float[np.ndarray, "*#s width"] | None, blocks: Blocks, b: int
+) -> Float[np.ndarray, "*s K"]:
+    """f_b(a) for every class a of block b; with text None, the log density of the image alone.
+
+    The fields of `blocks` broadcast against *s (a grid of worlds brings axes of its own). Densities must exist:
+    sigma^2 + nu_I > 0, and for a text nu_T > 0 (and nu_I > 0 with mentions).
+    """
+    mu, variance, pi = blocks.mean[..., b], blocks.scale[..., b] ** 2, blocks.mention[..., b]
+    nu_I, nu_T = blocks.nu_image, blocks.nu_text
+    K = blocks.classes
+    if text is None:
+        base, tilt = _gaussian(image, mu, variance + nu_I, K)
+        return base[..., None] + tilt
+    base, tilt = _gaussian(image, mu, variance + nu_I, K)
+    silent = base + _gaussian(text, np.zeros_like(mu), nu_T, K)[0]
+    absent = silent[..., None] + tilt
+    base, tilt = _paired_gaussian(image, text, mu, variance, nu_I, nu_T, K)
+    present = base[..., None] + tilt
+    with np.errstate(divide="ignore"):
+        return np.logaddexp(np.log(pi)[..., None] + present, np.log1p(-pi)[..., None] + absent)
+
+
+def _gaussian(x: np.ndarray, mu: np.ndarray, S: np.ndarray, K: int) -> tuple[np.ndarray, np.ndarray]:
+    """Log density at mean zero, and what the mean of each class adds to it."""
+    base = -0.5 * ((x**2).sum(-1) / S + x.shape[-1] * np.log(2 * np.pi * S))
+    return base, _per_class((mu / S)[..., None] * x, -(mu**2) / (2 * S), K)
+
+
+def _paired_gaussian(x, t, mu, variance, nu_I, nu_T, K: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same for both views of a mentioned block.
+
+    Determinant and quadratic form are written as sums of squares: in the form S_I S_T - sigma^4 they would cancel
+    as nu -> 0.
+    """
+    determinant = variance * (nu_I + nu_T) + nu_I * nu_T
+    square = variance * ((x - t) ** 2).sum(-1) + nu_T * (x**2).sum(-1) + nu_I * (t**2).sum(-1)
+    base = -0.5 * (square / determinant + x.shape[-1] * np.log(4 * np.pi**2 * determinant))
+    pull = (mu / determinant)[..., None] * (nu_T[..., None] * x + nu_I[..., None] * t)
+    return base, _per_class(pull, -(mu**2) * (nu_I + nu_T) / (2 * determinant), K)
+
+
+def _per_class(pull: np.ndarray, constant: np.ndarray, K: int) -> np.ndarray:
+    """(..., K): `pull` of the class's own coordinate (K classes) or +-pull (two classes), plus a constant."""
+    if K == 2:
+        pull = np.concatenate([pull, -pull], axis=-1)
+    return pull + constant[..., None]
+
+
+def attribute_log_density(
+    f: Float[np.ndarray, "*s K"], agreement: Float[np.ndarray, "*p"]
+) -> Float[np.ndarray, "*s K"]:
+    """T(y): the attribute's class summed out given the label, from f(a) of its block."""
+    K = f.shape[-1]
+    with np.errstate(divide="ignore"):
+        same, other = np.log(agreement)[..., None], np.log1p(-agreement)[..., None] - np.log(K - 1)
+    return np.logaddexp(same + f, other + _log_sum_of_others(f))
+
+
+def _log_sum_of_others(f: Float[np.ndarray, "*s K"]) -> Float[np.ndarray, "*s K"]:
+    """LSE over a != y for every y, from running sums on either side: total minus own term would cancel."""
+    if f.shape[-1] == 2:
+        return f[..., ::-1]
+    none = np.full_like(f[..., :1], -np.inf)
+    before = np.logaddexp.accumulate(f[..., :-1], axis=-1)
+    after = np.logaddexp.accumulate(f[..., :0:-1], axis=-1)[..., ::-1]
+    return np.logaddexp(np.concatenate([none, before], -1), np.concatenate([after, none], -1))
+
+
+def class_log_density(
+    image: Float[np.ndarray, "*s B width"], text: Float[np.ndarray, "*#s B width"] | None, blocks: Blocks
+) -> Float[np.ndarray, "*s K"]:
+    """log p(x_I, x_T | y), or log p(x_I | y) with text None, for every class y under the training law."""
+    total = 0.0
+    for b in range(image.shape[-2]):
+        f = block_log_density(image[..., b, :], None if text is None else text[..., b, :], blocks, b)
+        total = total + (f if b == 0 else attribute_log_density(f, blocks.agreement[..., b]))
+    return total
+
+
+def log_density(
+    image: Float[np.ndarray, "*s B width"], text: Float[np.ndarray, "*#s B width"] | None, blocks: Blocks
+) -> Float[np.ndarray, "*s"]:
+    """log p(x_I, x_T), or log p(x_I) with text None, under the training law."""
+    given_class = class_log_density(image, text, blocks)
+    return np.asarray(np.logaddexp.reduce(given_class, axis=-1) - np.log(blocks.classes))
