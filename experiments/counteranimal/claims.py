@@ -152,8 +152,7 @@ def _judge(
 ) -> Judgement:
     start = perf_counter()
     judged = tuple(
-        Variant(name, value, interval, n, decide(interval, relation, tau))
-        for name, value, interval, n in variants()
+        Variant(name, value, interval, n, decide(interval, relation, tau)) for name, value, interval, n in variants()
     )
     text = note()
     seconds = perf_counter() - start
@@ -330,9 +329,7 @@ def _subset(rows: list[Row], name: str) -> list[Row]:
     if name == "all":
         return rows
     return [
-        r
-        for r in rows
-        if r.family != "CLIP" or not (_data(r) == "LAION400M" or _backbone(r).startswith("ViT/B/32"))
+        r for r in rows if r.family != "CLIP" or not (_data(r) == "LAION400M" or _backbone(r).startswith("ViT/B/32"))
     ]
 
 

@@ -153,9 +153,7 @@ def identity(model: LoadedModel, runtime: Runtime) -> dict[str, Any]:
     }
 
 
-def _plan(
-    keys: Sequence[Key], caches: Sequence[FeatureCache], size: int
-) -> tuple[list[list[int]], list[list[bool]]]:
+def _plan(keys: Sequence[Key], caches: Sequence[FeatureCache], size: int) -> tuple[list[list[int]], list[list[bool]]]:
     """Blocks of the full list thinned to photos that some cache lacks, and which cache lacks which."""
     needs = [[key not in cache for key in keys] for cache in caches]
     batches = []

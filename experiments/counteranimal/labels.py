@@ -66,12 +66,9 @@ def templates(choice: str) -> tuple[str, ...]:
         return tuple(template("{}") for template in _installed("open_clip").OPENAI_IMAGENET_TEMPLATES)
     found = _lines(choice, "prompts", ("simple", "openai80"))
     for template in found:
-        if template.count("{}") != 1 or template.replace("{}", "").count("{") + template.replace("{}", "").count(
-            "}"
-        ):
+        if template.count("{}") != 1 or template.replace("{}", "").count("{") + template.replace("{}", "").count("}"):
             raise RequestError(
-                f"the template {template!r} in {choice!r} must hold {{}} once, for the class name, "
-                f"as in {SIMPLE[0]!r}"
+                f"the template {template!r} in {choice!r} must hold {{}} once, for the class name, as in {SIMPLE[0]!r}"
             )
     if not found:
         raise RequestError(f"the prompts file {choice!r} is empty; it needs a template a line, as {SIMPLE[0]!r}")
@@ -184,9 +181,7 @@ def load_confusing(path: Path, names_list: str, names: Sequence[str], classes: S
             raise RequestError(f"label {outside[0]} of class {index} in {str(path)!r} lies outside 0..999")
     missing = [index for index in classes if index not in labels]
     if missing:
-        raise RequestError(
-            f"{str(path)!r} has no labels for class {missing[0]}; leave --confusing out to compute them"
-        )
+        raise RequestError(f"{str(path)!r} has no labels for class {missing[0]}; leave --confusing out to compute them")
     allowed, added = {}, list(document.get("added", []))
     for index in classes:
         if index not in labels[index]:

@@ -9,6 +9,7 @@ Weights come from a tag (downloaded, or found in the library's cache) or from a 
 running anything stored in them, unless the user says otherwise.
 """
 
+import logging
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -108,6 +109,7 @@ def described(preprocess: Callable) -> str:
 def _open_clip(name: str, weights: Path | None, quick_gelu: Activation, trust_pickle: bool) -> LoadedModel:
     import open_clip
     from open_clip.pretrained import get_pretrained_cfg
+    from open_clip.transform import PreprocessCfg, image_transform_v2
 
     tag = None
     if not name.startswith("local-dir:"):
@@ -130,7 +132,7 @@ def _open_clip(name: str, weights: Path | None, quick_gelu: Activation, trust_pi
     quick = published.get("quick_gelu", False) if tag else config.get("quick_gelu", False)
     quick = {"auto": bool(quick), "on": True, "off": False}[quick_gelu]
     file, origin = _open_clip_weights(name, tag, weights, published)
-    with _hub(f"the configuration of {name}"):
+    with _hub(f"the configuration of {name}"), _quiet():
         keys = ("mean", "std", "interpolation", "resize_mode")
         module = open_clip.create_model(
             name,
@@ -142,9 +144,7 @@ def _open_clip(name: str, weights: Path | None, quick_gelu: Activation, trust_pi
         tokenizer = open_clip.get_tokenizer(name)
     with _fitting(file, trust_pickle):
         open_clip.load_checkpoint(module, str(file), weights_only=not trust_pickle)
-    preprocess = open_clip.image_transform_v2(
-        open_clip.PreprocessCfg(**module.visual.preprocess_cfg), is_train=False
-    )
+    preprocess = image_transform_v2(PreprocessCfg(**module.visual.preprocess_cfg), is_train=False)
     settings = {"weights": origin, "versions": _versions("open_clip_torch", "torch", "torchvision", "pillow")}
     return LoadedModel("", "CLIP", module, module.encode_image, preprocess, module.encode_text, tokenizer, settings)
 
@@ -291,9 +291,7 @@ class _Tokens:
 
     def __call__(self, texts: list[str]):
         # Attention is causal, so what follows the end-of-text token cannot matter and needs no mask.
-        ids = self.tokenizer(
-            texts, padding="max_length", truncation=True, max_length=self.length, return_tensors="pt"
-        )
+        ids = self.tokenizer(texts, padding="max_length", truncation=True, max_length=self.length, return_tensors="pt")
         return ids["input_ids"]
 
 
@@ -328,6 +326,17 @@ def _hub(what: str, host: str = "huggingface.co") -> Iterator[None]:
         ) from error
     finally:
         hub.HF_HUB_OFFLINE = offline
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Building a model before its weights are loaded makes open_clip warn that they were not."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(level)
 
 
 def _reachable(host: str) -> bool:

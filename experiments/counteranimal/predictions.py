@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.counteranimal.dataset import GROUPS
 from experiments.counteranimal.lines import SMALLEST_FAMILY, fit_line, usable
-from experiments.counteranimal.metrics import ClassCounts, Predictions
+from experiments.counteranimal.metrics import ClassCounts, Mean, Predictions
 from experiments.counteranimal.tables import published_rows
 from experiments.errors import RequestError
 from experiments.files import write_text
@@ -125,9 +125,7 @@ def _integer(path: Path, line: int, row: dict[str, str], column: str) -> int:
     try:
         return int(row[column])
     except (TypeError, ValueError) as error:
-        raise RequestError(
-            f"{column} {row[column]!r} in line {line} of {str(path)!r} is no whole number"
-        ) from error
+        raise RequestError(f"{column} {row[column]!r} in line {line} of {str(path)!r} is no whole number") from error
 
 
 def standing(row: Row, prompt: str = "simple") -> dict[str, Any] | None:
@@ -154,3 +152,23 @@ def standing(row: Row, prompt: str = "simple") -> dict[str, Any] | None:
         "nearest": {"model": nearest.model, "common": nearest.common, "counter": nearest.counter},
         "effective_robustness": above,
     }
+
+
+def summary_row(summary: dict[str, Any], mean: Mean) -> Row:
+    """One mean of an evaluation's summary as a row."""
+    ends = {name: None if i is None else (i[0], i[1]) for name, i in summary["intervals"][mean].items()}
+    return Row(
+        source=summary["source"],
+        model=summary["model"],
+        family=summary["family"],
+        common=summary[mean]["common"],
+        counter=summary[mean]["counter"],
+        prompt=summary.get("prompts"),
+        labels=summary.get("labels"),
+        mean=mean,
+        n_common=summary["counts"]["common"],
+        n_counter=summary["counts"]["counter"],
+        interval_common=ends["common"],
+        interval_counter=ends["counter"],
+        interval_drop=ends["drop"],
+    )

@@ -9,9 +9,7 @@ from experiments.counteranimal import claims
 from experiments.counteranimal.claims import decide, judgements, published_verdicts
 from experiments.counteranimal.tables import classwise, published_rows, read_published, tidy
 
-KEYS = (
-    "claim source statement verdict predicted measured interval counterexample route n replicates alpha tau seconds"
-)
+KEYS = "claim source statement verdict predicted measured interval counterexample route n replicates alpha tau seconds"
 
 
 def test_decide_needs_the_whole_interval():
