@@ -61,7 +61,12 @@ def _flag(name: str, hint: Any) -> tuple[Any, None]:
 
 # One flag per field of World; unset ones stay unset, so that a file shows through. Attributes have no flags.
 _hints = {name: hint for name, hint in get_type_hints(World, include_extras=True).items() if name != "attribute"}
-WorldFlags = make_dataclass("WorldFlags", [(name, *_flag(name, hint)) for name, hint in _hints.items()], kw_only=True)
+WorldFlags = make_dataclass(
+    "WorldFlags",
+    [(name, *_flag(name, hint)) for name, hint in _hints.items()],
+    kw_only=True,
+    namespace={"__module__": __name__},  # cyclopts reads no fields of a class that claims to be a built-in
+)
 WorldOptions = Annotated[WorldFlags, Parameter(name="*")]
 WorldFile = Annotated[
     Path | None,

@@ -27,7 +27,8 @@ class Verdict:
     """One claim decided, with the evidence. Accuracies are fractions.
 
     predicted, measured and interval (95%, of the measured quantity) are those of the counterexample if there is
-    one, else of the audit point with the largest violation. n and replicates are of the deciding measurement.
+    one; of a point inside the domain if supported; of the audit point that comes out worst if undecided.
+    largest_violation_bounded is the largest upper bound of v over the audit points, None if none was needed.
     """
 
     claim: str
@@ -51,6 +52,7 @@ class Verdict:
     audits: int
     search_evaluations: int
     largest_violation_found: float
+    largest_violation_bounded: float | None
     seed: int
 
     def as_json(self) -> dict[str, Any]:
@@ -104,7 +106,11 @@ def judge(
     bounds = [evidence.bounds(claim) for evidence in audits]
     verdict = decide(worst_bounds, bounds, worst.violation, claim.tau)
 
-    shown = against if verdict == "contradicted" else audits[int(np.argmax([b.high for b in bounds]))]
+    tightest = max(bounds, key=lambda b: b.high, default=None)
+    if verdict == "contradicted":
+        shown = against
+    else:
+        shown = audits[-1] if verdict == "supported" else audits[bounds.index(tightest)]
     return Verdict(
         claim=claim.id,
         source=claim.source,
@@ -127,6 +133,7 @@ def judge(
         audits=len(audits),
         search_evaluations=worst.evaluations,
         largest_violation_found=worst.violation,
+        largest_violation_bounded=tightest and tightest.high,
         seed=seed,
     )
 

@@ -2,7 +2,8 @@
 
 exact law     training statistics of n pairs from their exact law (simulator.statistics); draws no pair
 drawn pairs   n pairs drawn one by one (simulator.pairs), then the learner fitted to them
-drawn images  a population rule applied to n test images drawn from the test law of each group
+drawn images  a population rule applied to n test images drawn from the test law of each group, whatever the
+              route of the learner that it is compared with
 """
 
 from typing import Literal
@@ -42,9 +43,10 @@ RULES = ("infonce", "bayes")
 def routes_of(claim: Claim) -> tuple[Route, Route]:
     """(route of the audits, route of the worst point): the exact law where there is one, and drawn data."""
     learners = {s.learner for s in (claim.subject, claim.against) if s is not None}
-    if learners & set(RULES):
+    if learners <= set(RULES):
         return "drawn images", "drawn images"
-    return ("drawn pairs" if "logistic" in learners else "exact law"), "drawn pairs"
+    lawless = learners & {*RULES, "logistic"}
+    return ("drawn pairs" if lawless else "exact law"), "drawn pairs"
 
 
 def measure(claim: Claim, point: Point, n: int, replicates: int, seed: int, route: Route) -> NDArray[np.float64]:
@@ -88,7 +90,7 @@ def _quantity(claim, subject: Subject, point, n, replicates, seed, route, name) 
     world, stream = world_of(point), f"{claim.id}/{name}"
     if claim.quantity in ("operator-error", "minimiser-rate"):
         return _matrix_errors(claim, world, point, n, replicates, seed, stream, route)
-    if subject.learner in RULES or route == "drawn images":
+    if subject.learner in RULES:
         return _from_images(claim.quantity, subject, world, point, n, replicates, seed, stream)
     critics = list(learned_critics(world, subject, n, replicates, seed, stream, route))
     inside = np.concatenate([c.inside for c in critics])
@@ -182,19 +184,18 @@ def _drawn_supervised(world, learner: str, n, replicates, seed, stream):
 
 def _from_images(quantity, subject: Subject, world, point, n, replicates, seed, stream) -> NDArray[np.float64]:
     """Accuracy of a population rule on n drawn test images a replicate, half common, half counter."""
-    from theory.rules import population_rule
-
     from simulator.pairs import draw_pairs
+    from theory.rules import correct, rule_scores
 
-    decide = population_rule(subject, blocks_of(point), world)
-    frames = np.eye(world.dim_image, world.latents), np.eye(world.dim_text, world.latents)
+    blocks, l = blocks_of(point), world.latents
+    frames = np.eye(world.dim_image, l), np.eye(world.dim_text, l)
     accuracy = np.empty((2, replicates))
     for g, p in enumerate((1.0, 0.0)):  # all common, all counter
         test = world.model_copy(update={"p_spu": p})
         for r in range(replicates):
-            right = total = 0
+            right = 0.0
             for block in draw_pairs(test, frames, n // 2, seed, stream=f"{stream}/{g}/{r}"):
-                right += decide(block.images.numpy(), block.labels.numpy())
-                total += len(block.labels)
-            accuracy[g, r] = right / total
+                scores = rule_scores(subject.learner, subject.prompt, blocks, block.images.numpy()[:, :l])
+                right += correct(scores, block.labels.numpy())
+            accuracy[g, r] = right / (n // 2)
     return group_quantity(quantity, *accuracy)

@@ -42,20 +42,19 @@ def claims_table(document: list[dict[str, Any]]) -> Table:
 
 
 def verdict_table(document: list[dict[str, Any]]) -> Table:
-    """Verdicts with the numbers they rest on."""
-    table = Table("claim", "verdict", "predicted", "measured", "95% interval", "route", "n", "R", "s")
+    """Verdicts with the numbers they rest on; --json has the rest."""
+    table = Table()
+    table.add_column("claim", overflow="fold")
+    for name in ("verdict", "predicted", "measured"):
+        table.add_column(name, no_wrap=True, justify="left" if name == "verdict" else "right")
+    table.add_column("route")
     for row in document:
-        low, high = row["interval"] or (None, None)
         table.add_row(
             Text(row["claim"]),
             Text(row["verdict"], style=VERDICT_STYLES[row["verdict"]]),
             _number(row["predicted"]),
             _number(row["measured"]),
-            "" if low is None else f"{_number(low)} to {_number(high)}",
             row["route"],
-            "" if row["n"] is None else f"{row['n']:.3g}",
-            "" if row["replicates"] is None else str(row["replicates"]),
-            f"{row['seconds']:.1f}",
         )
     return table
 

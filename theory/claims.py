@@ -22,6 +22,7 @@ from theory.population import (
     linear_weights,
     truncated_weights,
 )
+from theory.quadrature import EstimatedAccuracy
 
 Point = Mapping[str, np.ndarray | float]
 Relation = Literal[">=", "<=", "=", "iff", "increasing", "slope"]
@@ -236,21 +237,19 @@ def group_quantity(quantity: str, common: np.ndarray, counter: np.ndarray) -> np
     }[quantity]
 
 
-def population_accuracy(subject: Subject, blocks: Blocks) -> GroupAccuracy:
-    """Group accuracies of any learner at n = infinity.
+def population_accuracy(subject: Subject, blocks: Blocks) -> GroupAccuracy | EstimatedAccuracy:
+    """Group accuracies of any learner at n = infinity; an estimate carries its interval.
 
     Learners: linear, infonce (with a prompt); logistic, least-squares, bayes (without).
     """
     if subject.learner == "infonce":
-        from theory.infonce import pmi_accuracy
+        from theory.infonce import infonce_accuracy
 
-        result = pmi_accuracy(blocks, subject.prompt)
-        return GroupAccuracy(result.common, result.counter)
+        return infonce_accuracy(blocks, subject.prompt)
     if subject.learner == "bayes":
         from theory.supervised import bayes_accuracy
 
-        result = bayes_accuracy(blocks)
-        return GroupAccuracy(result.common, result.counter)
+        return bayes_accuracy(blocks)
     if subject.learner == "linear" and subject.embed_dim is None:
         return clip_accuracy(blocks, subject.prompt)
     return linear_accuracy(learner_direction(subject, blocks), blocks)

@@ -6,9 +6,9 @@ patterns factorises:
     T_j(y) = log( p_j e^{f_j(y)} + (1 - p_j)/(K - 1) sum_{a != y} e^{f_j(a)} ),
     f_b(a) = log sum_{m in {0, 1}} P(m) prod_k N2((x_I,k , x_T,k); mean (1, m) mu_{b,k}(a), cov),
     cov = [[sigma^2 + nu_I, m sigma^2], [m sigma^2, m sigma^2 + nu_T]],
-with LSE = log-sum-exp, P(m = 1) the mention, mu_{b,k}(a) = +-mu_b (two classes, one number a block) or mu_b 1[k = a] (K classes,
-K numbers). Dropping x_T leaves the law of x_I. Natural logarithms (nats). Coordinates orthogonal to the dictionaries are
-independent noise and cancel from every decision.
+with LSE = log-sum-exp, P(m = 1) the mention, mu_{b,k}(a) = +-mu_b (two classes, one number a block) or mu_b 1[k = a]
+(K classes, K numbers). Dropping x_T leaves the law of x_I. Natural logarithms (nats). Coordinates orthogonal to the
+dictionaries are independent noise and cancel from every decision.
 """
 
 import numpy as np
@@ -58,8 +58,8 @@ def class_patterns(agreement: Float[np.ndarray, " J"], K: int) -> tuple[Int[np.n
 
 
 def block_log_density(
-    image: Float[np.ndarray, "*s width"], text: Float[np.ndarray, "*#s width"] | None, blocks: Blocks, b: int
-) -> Float[np.ndarray, "*s K"]:
+    image: Float[np.ndarray, "... width"], text: Float[np.ndarray, "... width"] | None, blocks: Blocks, b: int
+) -> Float[np.ndarray, "... K"]:
     """f_b(a) for every class a of block b; with text None, the log density of the image alone.
 
     The fields of `blocks` broadcast against *s (a grid of worlds brings axes of its own). Densities must exist:
@@ -71,22 +71,23 @@ def block_log_density(
     if text is None:
         base, tilt = _gaussian(image, mu, variance + nu_I, K)
         return base[..., None] + tilt
-    base, tilt = _gaussian(image, mu, variance + nu_I, K)
-    silent = base + _gaussian(text, np.zeros_like(mu), nu_T, K)[0]
-    absent = silent[..., None] + tilt
     base, tilt = _paired_gaussian(image, text, mu, variance, nu_I, nu_T, K)
     present = base[..., None] + tilt
+    if np.all(pi == 1):  # full captions, the common case, at half the cost
+        return present
+    base, tilt = _gaussian(image, mu, variance + nu_I, K)
+    absent = (base + _gaussian(text, np.zeros_like(mu), nu_T, K)[0])[..., None] + tilt
     with np.errstate(divide="ignore"):
         return np.logaddexp(np.log(pi)[..., None] + present, np.log1p(-pi)[..., None] + absent)
 
 
-def _gaussian(x: np.ndarray, mu: np.ndarray, S: np.ndarray, K: int) -> tuple[np.ndarray, np.ndarray]:
+def _gaussian(x: np.ndarray, mu, S, K: int):
     """Log density at mean zero, and what the mean of each class adds to it."""
     base = -0.5 * ((x**2).sum(-1) / S + x.shape[-1] * np.log(2 * np.pi * S))
     return base, _per_class((mu / S)[..., None] * x, -(mu**2) / (2 * S), K)
 
 
-def _paired_gaussian(x, t, mu, variance, nu_I, nu_T, K: int) -> tuple[np.ndarray, np.ndarray]:
+def _paired_gaussian(x: np.ndarray, t: np.ndarray, mu, variance, nu_I, nu_T, K: int):
     """The same for both views of a mentioned block.
 
     Determinant and quadratic form are written as sums of squares: in the form S_I S_T - sigma^4 they would cancel
@@ -99,16 +100,14 @@ def _paired_gaussian(x, t, mu, variance, nu_I, nu_T, K: int) -> tuple[np.ndarray
     return base, _per_class(pull, -(mu**2) * (nu_I + nu_T) / (2 * determinant), K)
 
 
-def _per_class(pull: np.ndarray, constant: np.ndarray, K: int) -> np.ndarray:
+def _per_class(pull: np.ndarray, constant, K: int) -> np.ndarray:
     """(..., K): `pull` of the class's own coordinate (K classes) or +-pull (two classes), plus a constant."""
     if K == 2:
         pull = np.concatenate([pull, -pull], axis=-1)
     return pull + constant[..., None]
 
 
-def attribute_log_density(
-    f: Float[np.ndarray, "*s K"], agreement: Float[np.ndarray, "*p"]
-) -> Float[np.ndarray, "*s K"]:
+def attribute_log_density(f: Float[np.ndarray, "... K"], agreement) -> Float[np.ndarray, "... K"]:
     """T(y): the attribute's class summed out given the label, from f(a) of its block."""
     K = f.shape[-1]
     with np.errstate(divide="ignore"):
@@ -116,7 +115,7 @@ def attribute_log_density(
     return np.logaddexp(same + f, other + _log_sum_of_others(f))
 
 
-def _log_sum_of_others(f: Float[np.ndarray, "*s K"]) -> Float[np.ndarray, "*s K"]:
+def _log_sum_of_others(f: Float[np.ndarray, "... K"]) -> Float[np.ndarray, "... K"]:
     """LSE over a != y for every y, from running sums on either side: total minus own term would cancel."""
     if f.shape[-1] == 2:
         return f[..., ::-1]
@@ -127,8 +126,8 @@ def _log_sum_of_others(f: Float[np.ndarray, "*s K"]) -> Float[np.ndarray, "*s K"
 
 
 def class_log_density(
-    image: Float[np.ndarray, "*s B width"], text: Float[np.ndarray, "*#s B width"] | None, blocks: Blocks
-) -> Float[np.ndarray, "*s K"]:
+    image: Float[np.ndarray, "... B width"], text: Float[np.ndarray, "... B width"] | None, blocks: Blocks
+) -> Float[np.ndarray, "... K"]:
     """log p(x_I, x_T | y), or log p(x_I | y) with text None, for every class y under the training law."""
     total = 0.0
     for b in range(image.shape[-2]):
@@ -138,8 +137,8 @@ def class_log_density(
 
 
 def log_density(
-    image: Float[np.ndarray, "*s B width"], text: Float[np.ndarray, "*#s B width"] | None, blocks: Blocks
-) -> Float[np.ndarray, "*s"]:
+    image: Float[np.ndarray, "... B width"], text: Float[np.ndarray, "... B width"] | None, blocks: Blocks
+) -> Float[np.ndarray, "..."]:
     """log p(x_I, x_T), or log p(x_I) with text None, under the training law."""
     given_class = class_log_density(image, text, blocks)
     return np.asarray(np.logaddexp.reduce(given_class, axis=-1) - np.log(blocks.classes))

@@ -2,9 +2,9 @@
 
 For every batch size B >= 2 the symmetric InfoNCE loss is minimised exactly by the critics PMI(x_I, x_T) + const,
     PMI = log p(x_I, x_T) - log p(x_I) - log p(x_T);
-SigLIP's minimiser is PMI - log(B - 1), the same decision. (The softmax over texts alone leaves a function of x_I free and
-the softmax over images alone a function of x_T; only the former cannot be seen by zero-shot classification.)
-Zero-shot picks argmax_y PMI(x_I, p_y). By symmetry log p(p_y) is the same for every class, so it is argmax_y log p(x_I, p_y).
+SigLIP's minimiser is PMI - log(B - 1), the same decision. (The softmax over texts alone leaves a function of x_I free
+and the softmax over images alone a function of x_T; only the former cannot be seen by zero-shot classification.)
+Zero-shot picks argmax_y PMI(x_I, p_y), which is argmax_y log p(x_I, p_y): by symmetry log p(p_y) is the same for all y.
 
 As the view noise nu -> 0 the rule becomes the nearest prompt in latent space, as nu -> infinity linear CLIP: InfoNCE
 interpolates between the two. At nu = 0 itself the joint law of the views is singular and the PMI infinite.
@@ -27,19 +27,17 @@ CELLS = 2**20  # numbers held in one array at a time, 8 MB
 GRID = np.linspace(-RANGE, RANGE, 49)  # where sign changes are sought, in standard deviations
 
 
-def infonce_accuracy(
-    blocks: Blocks, prompt: Prompt, seed: int = 0, tolerance: float = 1e-6
-) -> EstimatedAccuracy:
+def infonce_accuracy(blocks: Blocks, prompt: Prompt, seed: int = 0, tolerance: float = 1e-6) -> EstimatedAccuracy:
     """Group accuracies of argmax_y PMI(x_I, p_y) under the test law; a tie counts 1/K.
 
-    Two classes and one attribute: quadrature over any grid of worlds, absolute error below `tolerance`. Several attributes or K >= 3 classes: one world, REPLICATES randomised Sobol nets
-    from `seed`, with a 95% interval.
+    Two classes and one attribute: quadrature over any grid of worlds, absolute error below `tolerance`. Several
+    attributes or K >= 3 classes: one world, REPLICATES randomised Sobol nets from `seed`, with a 95% interval.
     Raises ValueError without noise in both views, above LARGEST_CLASSES, and for a grid where one world is wanted.
     """
     if np.any(blocks.nu_image <= 0) or np.any(blocks.nu_text <= 0):
         raise ValueError(
-            "sigma_xi = 0: without noise in both views their joint law is singular and the pointwise mutual information "
-            "infinite on the diagonal; any sigma_xi > 0 is valid, and the limit is the nearest prompt in latent space"
+            "sigma_xi = 0: without noise in both views their joint law is singular and the pointwise mutual "
+            "information infinite on the diagonal; any sigma_xi > 0 is valid, and the limit is the nearest prompt"
         )
     if blocks.classes > LARGEST_CLASSES:
         raise ValueError(
@@ -51,7 +49,9 @@ def infonce_accuracy(
         accuracy = _one_attribute(worlds, prompt, tolerance)
         return EstimatedAccuracy(accuracy[:, 0].reshape(shape), accuracy[:, 1].reshape(shape), None)
     if shape:
-        raise ValueError("with several attributes or K >= 3 classes the InfoNCE optimum is estimated one world at a time")
+        raise ValueError(
+            "with several attributes or K >= 3 classes the InfoNCE optimum is estimated one world at a time"
+        )
     sample = _several_attributes if blocks.classes == 2 else _many_classes
     return estimate(np.array([sample(blocks, prompt, seed * REPLICATES + r) for r in range(REPLICATES)]))
 
@@ -59,8 +59,9 @@ def infonce_accuracy(
 def nearest_prompt_weights(blocks: Blocks, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
     """u = q, the limit nu -> 0 of the PMI rule with full captions: the prompt nearest to the latents wins.
 
-    x_I - q_y then costs |z - q_y|^2/(2 (nu_I + nu_T)), which outweighs every prior. Raises ValueError where a block of the
-    prompt is mentioned only sometimes: silence about it then competes with a near match, and no linear rule is left.
+    A caption q_y of latents z costs |z - q_y|^2/(2 (nu_I + nu_T)), which outweighs every prior. Raises ValueError where
+    a block of the prompt is mentioned only sometimes: silence about it then competes with a near match, and no
+    linear rule is left.
     """
     q = blocks.prompt(prompt)
     if np.any((q != 0) & (blocks.mention < 1)):
@@ -96,7 +97,7 @@ def _inner_accuracy(
     """P(preference > 0) + P(preference = 0)/2 over x_b ~ N(centre, S_b), exactly, given the other blocks.
 
     `rest` (W, n, 2, 2) holds the other blocks' terms. The set where the preference is positive is found by its sign
-    changes on GRID, each refined to 1e-10 standard deviations, and by pairs of changes within a cell, around an
+    changes on GRID, each refined to 1e-9 standard deviations, and by pairs of changes within a cell, around an
     extremum. Normally there is one change; with caption masks there can be several.
     """
     scale = np.sqrt(worlds.scale[:, b] ** 2 + worlds.nu_image)
@@ -152,22 +153,21 @@ def _lowest(function, a: np.ndarray, b: np.ndarray, sign: np.ndarray) -> tuple[n
 
 
 def _roots(function, a: np.ndarray, b: np.ndarray, fa: np.ndarray, fb: np.ndarray) -> np.ndarray:
-    """One root in every bracket [a, b] with function values of different sign, to 1e-10: Illinois steps, vectorised.
+    """One root in every bracket [a, b] with function values of different sign, to 1e-9: Illinois steps, vectorised.
 
-    A false position that keeps an end twice halves the value remembered there; every third step bisects, so that
-    a kinked function cannot stall it.
+    A false position that keeps an end twice halves the value remembered there. What a kink has kept from settling
+    in eight steps is bisected every second step.
     """
     a, b, fa, fb = (np.array(x) for x in (a, b, fa, fb))
     active, kept = np.arange(len(a)), np.zeros(len(a))
     for iteration in range(150):
-        active = active[(np.abs(b[active] - a[active]) > 1e-10) & (fa[active] != 0) & (fb[active] != 0)]
+        active = active[(np.abs(b[active] - a[active]) > 1e-9) & (fa[active] != 0) & (fb[active] != 0)]
         if not len(active):
             break
         A, B, FA, FB = a[active], b[active], fa[active], fb[active]
-        t = (A + B) / 2 if iteration % 3 == 2 else (A * FB - B * FA) / (FB - FA)
+        t = (A + B) / 2 if iteration > 8 and iteration % 2 else (A * FB - B * FA) / (FB - FA)
         f = function(active, t)
         left = np.sign(f) == np.sign(FA)
-        # Overshooting a converged root by half the tolerance closes the bracket from its far side.
         a[active], fa[active] = np.where(left, t, A), np.where(left, f, FA / np.where(kept[active] < 0, 2, 1))
         b[active], fb[active] = np.where(left, B, t), np.where(left, FB / np.where(kept[active] > 0, 2, 1), f)
         kept[active] = np.where(left, 1.0, -1.0)
@@ -196,7 +196,9 @@ def _one_attribute(worlds: Blocks, prompt: Prompt, tolerance: float) -> Float[np
                 for group, sign in enumerate((1, -1)):
                     means = some.mean * np.array([1, sign])  # the group y = +1, a = sign
                     x = means[:, outer, None] + np.sqrt(S[rows, outer, None]) * t[part]
-                    rest = _terms(x, select(some, np.s_[:, None]), np.broadcast_to(q[rows, outer, None], x.shape), outer)
+                    rest = _terms(
+                        x, select(some, np.s_[:, None]), np.broadcast_to(q[rows, outer, None], x.shape), outer
+                    )
                     result[part, :, group] = _inner_accuracy(some, q[rows, inner], inner, means[:, inner], rest)
             return result
 
@@ -223,7 +225,9 @@ def _many_classes(blocks: Blocks, prompt: Prompt, seed: int) -> list[float]:
     """(common, counter) of K >= 3 classes: every coordinate on Sobol points, decisions counted."""
     K, B = blocks.classes, len(blocks.mean)
     power = int(np.clip(np.log2(2**23 / (K * K * B)), 9, 13))
-    noise = gaussian_points(B * K, power, seed).reshape(-1, 1, B, K) * np.sqrt(blocks.scale**2 + blocks.nu_image)[:, None]
+    noise = (
+        gaussian_points(B * K, power, seed).reshape(-1, 1, B, K) * np.sqrt(blocks.scale**2 + blocks.nu_image)[:, None]
+    )
     texts = latent_prompts(blocks, prompt)
     codes, weights = class_patterns(np.full(B - 1, 1 / K), K)
     total = np.zeros(2)

@@ -59,7 +59,7 @@ def gaussian_average(
     worlds: int,
     components: int,
     tolerance: float = 1e-6,
-    panels: int = 8,
+    panels: int = 6,
 ) -> Float[np.ndarray, "worlds c"]:
     """E f(t), t ~ N(0, 1), for many worlds at once: adaptive Clenshaw-Curtis on bisected panels.
 

@@ -91,7 +91,8 @@ def _binary_logistic(blocks: Blocks) -> Float[np.ndarray, "*w B"]:
     """Damped Newton on E log(1 + exp(-s)), s = y u'x, for all worlds at once.
 
     In margin units r_b = u_b mu_b and n_b = S_b/mu_b^2. Given which attributes agree with the label (signs e_b), s is
-    N(m, V), m = sum e_b r_b, V = sum n_b r_b^2, and y x_b/mu_b = e_b + c_b t + independent noise, c = n r/sqrt V. By Stein
+    N(m, V), m = sum e_b r_b, V = sum n_b r_b^2, and y x_b/mu_b = e_b + c_b t + independent noise, c = n r/sqrt V. By
+    Stein's identity
         gradient_b = E[-e_b sigma(-s) + n_b r_b sigma'(s)],
         Hessian = E[sigma'(s) ((e + c t)(e + c t)' + diag(n) - c c')].
     """
@@ -124,7 +125,7 @@ def _binary_logistic(blocks: Blocks) -> Float[np.ndarray, "*w B"]:
         top = level.max(axis=-1)
         f = np.exp(level - top[:, None])  # group weights, relative to the world's scale exp(top)
         gradient = n_ * r * (f * k0).sum(-1)[:, None] - np.einsum("wg,wgb->wb", f * tail, e_)
-        c = standardise(n_ * r, np.sqrt(V[:, :1]))
+        c = standardise(n_ * r, np.broadcast_to(np.sqrt(V[:, :1]), r.shape))
         cross = np.einsum("wg,wgb,wc->wbc", f * k1, e_, c)
         H = np.einsum("wg,wgb,wgc->wbc", f * k0, e_, e_) + cross + cross.transpose(0, 2, 1)
         H += np.einsum("w,wb,wc->wbc", (f * (k2 - k0)).sum(-1), c, c)
@@ -218,17 +219,17 @@ def _softmax_newton(u, noise, codes, weights, mean, live) -> Float[np.ndarray, "
         if np.abs(step).max() <= 1e-7 * np.abs(u).max():
             return u
     raise ValueError(
-        f"the classes overlap so little (softmax loss {loss:.1e}) that {len(noise)} sampled points hardly contain an error; "
-        "the softmax minimiser is only computed for worlds with more noise"
+        f"the classes overlap so little (softmax loss {loss:.1e}) that {len(noise)} sampled points hardly contain an "
+        "error; the softmax minimiser is only computed for worlds with more noise"
     )
 
 
 def bayes_accuracy(blocks: Blocks, seed: int = 0) -> EstimatedAccuracy:
     """Accuracy of the Bayes rule of the training law on images, argmax_y p(x_I | y), under the test law.
 
-    Two classes, one attribute: by quadrature, absolute error below 1e-6 (in practice 1e-10), any grid. Otherwise the
-    noise of the attributes (and of the other classes) is sampled, REPLICATES randomised nets; world by world, one
-    world at a time, with a 95% interval. Ties count one half.
+    Two classes, one attribute: by quadrature, absolute error below 1e-6 (in practice 1e-9), any grid. Otherwise the
+    noise of the attributes (and of the other classes) is sampled, REPLICATES randomised Sobol nets from `seed`, one
+    world at a time, with a 95% interval. A tie counts 1/(number of classes that tie).
     Raises ValueError above LARGEST_CLASSES, and where object and background are both noiseless and perfectly
     correlated, so that the training law gives the counter group no density to decide by.
     """
@@ -322,7 +323,9 @@ def _many_class_bayes(blocks: Blocks, S: Float[np.ndarray, " B"], seed: int) -> 
     if blocks.mean.ndim > 1:
         raise ValueError("with K >= 3 classes the Bayes accuracy is estimated one world at a time")
     if np.any(S == 0):
-        raise ValueError("with K >= 3 classes the Bayes accuracy is estimated from densities, which need sigma^2 + nu > 0")
+        raise ValueError(
+            "with K >= 3 classes the Bayes accuracy is estimated from densities, which need sigma^2 + nu > 0"
+        )
     codes, weights = class_patterns(np.full(B - 1, 1 / K), K)
     a = np.abs(blocks.mean[0]) / np.sqrt(S[0])
 

@@ -1,0 +1,74 @@
+"""Hypothesis strategies for worlds, for this project's tests and for claims of your own.
+
+    from hypothesis import given
+    from simulator.strategies import worlds
+
+    @given(worlds())
+    def test_my_claim(world): ...
+
+Domains come from `simulator.quantities`; dependent fields (views wide enough for the latents) are drawn after the
+fields they depend on. Hypothesis is imported here only: it is a test dependency.
+"""
+
+from typing import get_type_hints
+
+from hypothesis import strategies as st
+
+from simulator.quantities import domain_of
+from simulator.world import Attribute, World
+
+_HINTS = get_type_hints(World, include_extras=True)
+
+
+def quantity(name: str, low: float | None = None, high: float | None = None) -> st.SearchStrategy:
+    """Values of one field of World over its domain, or over the part of it between low and high."""
+    kind, bounds = _HINTS[name].__origin__, domain_of(_HINTS[name])
+    low, high = bounds[0] if low is None else low, bounds[1] if high is None else high
+    if kind is int:
+        return st.integers(int(low), int(high))
+    # Subnormal numbers overflow 1/x and say nothing about a world; zero itself is drawn.
+    return st.floats(low, high, allow_subnormal=False)
+
+
+@st.composite
+def attributes(draw: st.DrawFn, scale: float = 10.0) -> Attribute:
+    """A further spurious attribute."""
+    return Attribute(
+        mu=draw(quantity("mu_spu", -scale, scale)),
+        sigma=draw(quantity("sigma_spu", 0.0, scale)),
+        p=draw(quantity("p_spu")),
+        mention=draw(quantity("mention_spu")),
+    )
+
+
+@st.composite
+def worlds(
+    draw: st.DrawFn,
+    classes: st.SearchStrategy[int] | None = None,
+    most_attributes: int = 1,
+    scale: float = 10.0,
+    extra_dimensions: int = 4,
+) -> World:
+    """Worlds of every kind: two or more classes, with and without further attributes, masks, view noise, d = l.
+
+    classes       number of classes, 2 to 4 unless given
+    scale         largest absolute mean and largest standard deviation (up to 1e3)
+    """
+    K = draw(classes if classes is not None else st.integers(2, 4))
+    extra = draw(st.lists(attributes(scale=scale), max_size=most_attributes))
+    latents = (2 + len(extra)) * (1 if K == 2 else K)
+    certain_or_not = st.one_of(st.just(1.0), quantity("mention_inv"))
+    return World(
+        p_spu=draw(quantity("p_spu")),
+        mu_inv=draw(quantity("mu_inv", -scale, scale)),
+        mu_spu=draw(quantity("mu_spu", -scale, scale)),
+        sigma_inv=draw(quantity("sigma_inv", 0.0, scale)),
+        sigma_spu=draw(quantity("sigma_spu", 0.0, scale)),
+        sigma_xi=draw(st.one_of(st.just(0.0), quantity("sigma_xi", 0.0, scale))),
+        dim_image=draw(st.integers(latents, latents + extra_dimensions)),
+        dim_text=draw(st.integers(latents, latents + extra_dimensions)),
+        classes=K,
+        mention_inv=draw(certain_or_not),
+        mention_spu=draw(certain_or_not),
+        attribute=tuple(extra),
+    )

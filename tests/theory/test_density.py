@@ -1,0 +1,110 @@
+"""Densities against the mixture written out: every group and every caption mask, one Gaussian each."""
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from scipy.stats import multivariate_normal
+
+from simulator.world import Attribute, World
+from theory.density import attribute_log_density, class_log_density, class_patterns, grid_shape, log_density, select
+
+WORLDS = [
+    World(p_spu=0.8, mu_spu=1.7, mention_inv=0.6, mention_spu=0.3, sigma_xi=5, dim_text=30),
+    World(p_spu=1.0, mu_inv=-0.7, mention_spu=0.0, sigma_xi=4),
+    World(p_spu=0.3, sigma_inv=0.0, sigma_xi=6, attribute=(Attribute(p=0.9, mention=0.5, mu=0.4),)),
+    World(p_spu=0.7, classes=3, mention_spu=0.4, sigma_xi=6, mu_spu=1.3),
+    World(p_spu=0.0, classes=4, mention_inv=0.2, sigma_xi=6),
+]
+
+
+def mixture_log_density(world, image, text, label=None):
+    mixture = world.mixture()
+    masks, probability = mixture.masks()
+    total = 0.0
+    for y, weight, mean in zip(mixture.labels, mixture.weights, mixture.means, strict=True):
+        for mask, chance in zip(masks, probability, strict=True):
+            V = np.diag(mixture.variances)
+            image_cov = V + world.nu_image * np.eye(len(V))
+            cross, text_cov = V * mask, V * mask + world.nu_text * np.eye(len(V))
+            x, m, cov = image, mean, image_cov
+            if text is not None:
+                x, m = np.append(image, text), np.append(mean, mask * mean)
+                cov = np.block([[image_cov, cross], [cross.T, text_cov]])
+            if label is None or y == label:
+                total += weight * chance * multivariate_normal.pdf(x, m, cov)
+    return np.log(total if label is None else total * world.classes)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("paired", [True, False])
+def test_factorised_density_is_the_mixtures(world, paired):
+    rng = np.random.default_rng(3)
+    blocks = world.blocks()
+    B = len(blocks.mean)
+    image, text = rng.normal(size=(2, 5, world.latents))
+    split = image.reshape(5, B, -1), text.reshape(5, B, -1) if paired else None
+    joint, given_class = log_density(*split, blocks), class_log_density(*split, blocks)
+    for i in range(5):
+        t = text[i] if paired else None
+        # Two orders of summing a few dozen float64 terms.
+        assert joint[i] == pytest.approx(mixture_log_density(world, image[i], t), rel=1e-10)
+        for y in range(world.classes if i == 0 else 0):
+            assert given_class[i, y] == pytest.approx(mixture_log_density(world, image[i], t, label=y), rel=1e-10)
+
+
+@given(
+    st.lists(st.floats(-800, 800), min_size=2, max_size=7),
+    st.floats(0, 1),
+)
+@example([-800.0, 0.0, 800.0], 1.0)
+@example([0.0, 0.0], 0.0)
+def test_attribute_is_summed_out_without_cancellation(values, p):
+    f = np.array(values)
+    K = len(f)
+    got = attribute_log_density(f, np.array(p))
+    for y in range(K):
+        with np.errstate(divide="ignore"):
+            terms = [np.log(p) + f[y]] + [np.log1p(-p) - np.log(K - 1) + f[a] for a in range(K) if a != y]
+        assert got[y] == pytest.approx(np.logaddexp.reduce(terms), rel=1e-13, abs=1e-13)
+
+
+@pytest.mark.parametrize(("agreement", "K"), [([0.7], 3), ([0.9, 0.6, 0.2], 2), ([0.7, 0.5, 0.2], 4), ([1.0, 0.0], 3)])
+def test_patterns_count_every_assignment_once(agreement, K):
+    from itertools import product
+
+    codes, weights = class_patterns(np.array(agreement), K)
+    found = {tuple(c): w for c, w in zip(codes, weights, strict=True)}
+    assert sum(weights) == pytest.approx(1, abs=1e-14)
+    expected = dict.fromkeys(found, 0.0)
+    for classes in product(range(K), repeat=len(agreement)):
+        names = {0: 0}
+        pattern = tuple(names.setdefault(c, len(names)) for c in classes)
+        expected[pattern] += np.prod(
+            [p if c == 0 else (1 - p) / (K - 1) for c, p in zip(classes, agreement, strict=True)]
+        )
+    assert found == pytest.approx(expected, abs=1e-14)
+
+
+def test_small_noise_leaves_a_finite_exact_density():
+    # At nu = 1e-12 S_I S_T - sigma^4 has lost all its digits; the density of x_I = x_T = mu is known by hand.
+    world = World(p_spu=1.0, mu_spu=0.0, sigma_xi=8e-6, sigma_spu=1.0)
+    nu = world.nu_image
+    at = np.array([[1.0], [0.0]])
+    got = log_density(at, at, world.blocks())
+    determinant = 2 * nu + nu**2
+    per_block = -0.5 * np.log(4 * np.pi**2 * determinant)
+    other_class = -0.5 * 4 * 2 * nu / determinant
+    assert got == pytest.approx(2 * per_block + np.log(0.5 + 0.5 * np.exp(other_class)), rel=1e-12)
+
+
+def test_select_indexes_a_grid_of_worlds():
+    blocks = World().blocks()._replace(mean=np.arange(12.0).reshape(2, 3, 2))
+    assert grid_shape(blocks) == (2, 3)
+    one = select(blocks, (1, 2))
+    assert one.mean.tolist() == [10, 11]
+    assert one.scale.shape == (2,)
+    assert one.nu_text.shape == ()
+    spread = select(blocks, np.s_[..., None])
+    assert spread.mean.shape == (2, 3, 1, 2)
+    assert spread.nu_image.shape == (2, 3, 1)

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+from mpmath import mp, mpf
+from scipy.special import ndtr
+
+from theory.quadrature import estimate, gaussian_average, logistic_moments
+
+
+def exact_moments(m, V):
+    """The defining integrals over s, at 30 digits, cut where the integrand changes character."""
+    mp.dps = 30
+    m, V = mpf(m), mpf(V)
+    root = mp.sqrt(V)
+    density = lambda s: mp.exp(-((s - m) ** 2) / (2 * V)) / mp.sqrt(2 * mp.pi * V)  # noqa: E731
+    slope = lambda s: mp.exp(-abs(s)) / (1 + mp.exp(-abs(s))) ** 2  # noqa: E731
+    cuts = sorted(
+        {m + k * root for k in range(-14, 15, 2)} | {m - V + k * root for k in (-8, -4, 0, 4)} | set(range(-60, 61, 10))
+    )
+    tail = mp.quad(lambda s: density(s) / (1 + mp.exp(s)), cuts)
+    return tail, [mp.quad(lambda s, k=k: density(s) * slope(s) * ((s - m) / root) ** k, cuts) for k in range(3)]
+
+
+# Both rules, both sides of their seam at V = 4, wrong-side means, and a margin of 20 standard deviations.
+@pytest.mark.parametrize(
+    ("m", "V"), [(0, 0.01), (2, 1), (-3, 3.9), (5, 4.1), (3.99, 4), (2, 20), (-30, 50), (30, 20), (200, 400), (60, 25)]
+)
+def test_logistic_moments_match_the_integrals(m, V):
+    got = logistic_moments(np.array([float(m)]), np.array([float(V)]))
+    tail, curvature = exact_moments(m, V)
+    scale = np.exp(got.log_scale[0])
+    # Both rules err by e^-39 of the integrand's mass; 1e-12 leaves room for the 300 roundings of a sum.
+    assert got.tail[0] * scale == pytest.approx(float(tail), rel=1e-12)
+    for k in range(3):
+        size = float(abs(curvature[0])) if k == 1 else 0.0  # the odd moment may cancel
+        assert got.curvature[k, 0] * scale == pytest.approx(float(curvature[k]), rel=1e-11, abs=1e-12 * size)
+
+
+def test_logistic_moments_of_a_certain_margin():
+    got = logistic_moments(np.array([1.5]), np.array([0.0]))
+    sigma = 1 / (1 + np.exp(-1.5))
+    assert got.tail[0] * np.exp(got.log_scale[0]) == pytest.approx(1 - sigma, rel=1e-14)
+    assert got.curvature[0, 0] * np.exp(got.log_scale[0]) == pytest.approx(sigma * (1 - sigma), rel=1e-14)
+
+
+def test_gaussian_average_of_smooth_steep_and_broken_integrands():
+    steep = np.array([0.1, 1.0, 30.0, 1e4])
+
+    def values(index, t):
+        smooth = ndtr(steep[index, None] * (t - 0.3))  # E = Phi(-.3 c/sqrt(1 + c^2))
+        step = (t > 0.7123) * 1.0
+        root = np.sqrt(np.maximum(t - 0.7123, 0)) * (t < 1.7123)
+        return np.stack([smooth, step, root], -1)
+
+    got = gaussian_average(values, len(steep), 3)
+    np.testing.assert_allclose(got[:, 0], ndtr(-0.3 * steep / np.sqrt(1 + steep**2)), atol=1e-7)
+    np.testing.assert_allclose(got[:, 1], ndtr(-0.7123), atol=1e-6)
+    from scipy.integrate import quad
+
+    # v = sqrt(t - .7123) makes the square-root end analytic for the oracle.
+    oracle = quad(lambda v: 2 * v * v * np.exp(-((v * v + 0.7123) ** 2) / 2) / np.sqrt(2 * np.pi), 0, 1)[0]
+    np.testing.assert_allclose(got[:, 2], oracle, atol=1e-6)
+
+
+def test_interval_is_students():
+    got = estimate(np.array([[0.5, 0.2], [0.7, 0.2], [0.6, 0.2]]))
+    # t_{.975, 2} = 4.30265, standard deviation .1
+    np.testing.assert_allclose(got.interval[0], 0.6 + np.array([-1, 1]) * 4.30265 * 0.1 / np.sqrt(3), atol=1e-5)
+    np.testing.assert_allclose(got.interval[1], [0.2, 0.2], atol=1e-15)
+    assert (float(got.common), float(got.counter)) == pytest.approx((0.6, 0.2))
