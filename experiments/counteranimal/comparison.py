@@ -43,7 +43,12 @@ def gather(specs: Sequence[str], mean: Mean, labels: str, prompt: str) -> list[R
     found: list[Result] = []
     for spec in specs:
         new = _published(spec, mean, labels, prompt) if spec.split(":")[0] == "published" else _from_disk(spec, mean)
-        found += [result for result in new if result.row not in [old.row for old in found]]
+        for result in new:  # a row that comes again, with its classes this time, replaces the first
+            same = [i for i, old in enumerate(found) if old.row == result.row]
+            if not same:
+                found.append(result)
+            elif result.classes is not None:
+                found[same[0]] = result
     if not found:
         raise RequestError("nothing to compare; name a result folder or 'published'")
     return _distinct(found)
@@ -71,8 +76,9 @@ def _published(spec: str, mean: Mean, labels: str, prompt: str) -> list[Result]:
             f"published model {name!r} is unknown; the nearest is {nearest(name, [r.model for r in rows])!r}"
         )
     chosen = [row for row in rows if name in ("", row.model)]
-    standard = (labels, prompt) == ("1000", "simple")
-    return [Result(row, _published_counts(row.model) if standard else None) for row in chosen]
+    # Class by class only what is named: all rows at once would print every pair of them.
+    by_class = name != "" and (labels, prompt) == ("1000", "simple")
+    return [Result(row, _published_counts(row.model) if by_class else None) for row in chosen]
 
 
 def _published_counts(model: str) -> ClassCounts | None:
@@ -115,7 +121,8 @@ def _from_file(file: Path, mean: Mean) -> list[Result]:
 def _from_document(entry: dict[str, Any], file: Path, mean: Mean) -> Result:
     if mean in entry:
         classes = file.parent / "per_class.csv"
-        return Result(summary_row(entry, mean), read_classes(classes) if classes.is_file() else None)
+        row = replace(summary_row(entry, mean), source=str(file.parent))
+        return Result(row, read_classes(classes) if classes.is_file() else None)
     if "learner" in entry or "loss" in entry:
         learner = entry.get("learner") or entry["loss"]
         name = f"{learner} ({entry.get('prompt') or 'no prompt'})"

@@ -188,7 +188,8 @@ def decode(path: Path):
             return image.convert("RGB")
     except Exception as error:  # Pillow's decoders raise whatever the broken bytes lead to
         # Pillow puts the path, or the object with its address, into the message: neither helps here.
-        reason = re.sub(r"(cannot identify image file).*", r"\1", str(error)) or type(error).__name__
+        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        reason = re.sub(r"(cannot identify image file).*", r"\1", said) or type(error).__name__
         raise ValueError(reason) from error
 
 

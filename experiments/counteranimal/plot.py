@@ -63,7 +63,7 @@ def comparison_figure(results: Sequence[Result], seed: int = 0):
             side.set_major_locator(FixedLocator(ticks))
             side.set_minor_locator(NullLocator())
             side.set_major_formatter(lambda value, _: f"{100 * value:g}")
-        panel.set_xlim(low, high)
+        panel.set_xlim(max(low, float(inside[:, 0].min()) - 0.04) if len(inside) else low, high)
         panel.set_ylim(low, high)
         panel.set_title(f"{axis} axes")
         panel.set_xlabel("accuracy on the common group [%]")

@@ -57,14 +57,14 @@ def summary_view(documents: list[dict[str, Any]]) -> Group:
     """Both means of each model, its worst classes, and where it would stand among the published models."""
     parts: list[Any] = []
     for document in documents:
-        table = Table("mean over", title=document["model"], title_justify="left")
+        table = Table("mean over", title=Text(document["model"]), title_justify="left")
         for name in ("common", "counter", "drop"):
-            table.add_column(f"{name} %", justify="right")
-            table.add_column("95% interval", justify="right")
+            table.add_column(f"{name} % (95%)", justify="right")
         for mean, over in (("macro", "classes (macro)"), ("micro", "photos (micro)")):
             cells = [over]
             for name in ("common", "counter", "drop"):
-                cells += [_percent(document[mean][name]), _range(document["intervals"][mean][name])]
+                ends = _range(document["intervals"][mean][name])
+                cells.append(_percent(document[mean][name]) + (f" ({ends})" if ends else ""))
             table.add_row(*cells)
         parts.append(table)
         counts = document["counts"]
@@ -92,27 +92,16 @@ def summary_view(documents: list[dict[str, Any]]) -> Group:
 
 def published_view(document: dict[str, Any]) -> Group:
     """Verdicts on the claims, then the audit."""
-    claims = Table(
-        "claim",
-        "verdict",
-        "statistic",
-        "measured",
-        "interval",
-        "n",
-        title="Claims, from the tables",
-        title_justify="left",
-    )
+    claims = Table("claim, statistic, variants", title="Claims, judged from the tables", title_justify="left")
+    for name in ("measured", "interval", "n"):
+        claims.add_column(name, justify="right", no_wrap=True)
     for c in document["claims"]:
-        for i, v in enumerate(c["variants"]):
-            claims.add_row(
-                Text(c["claim"] if i == 0 else ""),
-                Text(c["verdict"] if i == 0 else "", style=VERDICT_STYLES[c["verdict"]]),
-                Text(f"{c['statistic'] + ': ' if i == 0 else ''}{v['name']}"),
-                f"{v['measured']:.4f}",
-                f"{v['interval'][0]:.4f} to {v['interval'][1]:.4f}",
-                str(v["n"]),
-                end_section=i == len(c["variants"]) - 1,
-            )
+        head = Text.assemble((c["claim"], "bold"), ": ", (c["verdict"], VERDICT_STYLES[c["verdict"]]))
+        claims.add_row(head.append(f"\n{c['statement']}\n[{c['statistic']}]"))
+        for v in c["variants"]:
+            low, high = v["interval"]
+            claims.add_row("  " + v["name"], f"{v['measured']:.4f}", f"{low:.4f} to {high:.4f}", str(v["n"]))
+        claims.add_section()
     audit = Table(
         "check",
         "table",
@@ -138,28 +127,23 @@ def published_view(document: dict[str, Any]) -> Group:
 
 
 def comparison_view(document: dict[str, Any]) -> Group:
-    """Rows with effective robustness, then pairs."""
-    table = Table("model", "family", "common %", "counter %", "drop %")
-    for axis in ("plain", "logit", "probit"):
-        table.add_column(f"over {document['reference'] or 'no'} line, {axis}", justify="right")
+    """Rows with effective robustness on logit axes (the other axes are in the files), then pairs."""
+    table = Table("model", "common %", "counter %", "drop %")
+    table.add_column(f"over the {document['reference']} line, logit (95%)", justify="right")
     for r in sorted(document["rows"], key=lambda r: -r["counter"]):
-        cells = [Text(r["model"]), r["family"], *(_percent(r[k]) for k in ("common", "counter", "drop"))]
-        for axis in ("plain", "logit", "probit"):
-            e = r["effective_robustness"]
-            cells.append("" if e is None else f"{100 * e[axis]['value']:+.2f} ({_range(e[axis]['interval'])})")
-        table.add_row(*cells)
+        over = r["effective_robustness"]
+        cell = "" if over is None else f"{100 * over['logit']['value']:+.2f} ({_range(over['logit']['interval'])})"
+        table.add_row(Text(r["model"]), *(_percent(r[k]) for k in ("common", "counter", "drop")), cell)
     parts: list[Any] = [table]
     if document["pairs"]:
-        pairs = Table("second minus first", "classes", "drop %", "95% interval", "up", "down", "sign test p")
+        pairs = Table("class by class, second minus first", "drop %", "95% interval", "up:down", "sign test p")
         for p in document["pairs"]:
             d = p["drop"]
             pairs.add_row(
-                Text(f"{p['second']} - {p['first']}"),
-                str(p["classes"]),
+                Text(f"{p['second']} - {p['first']} ({p['classes']} classes)"),
                 f"{100 * d['difference']:+.2f}",
                 _range(d["interval"]),
-                str(d["classes_up"]),
-                str(d["classes_down"]),
+                f"{d['classes_up']}:{d['classes_down']}",
                 f"{d['sign_test_p']:.3g}",
             )
         parts.append(pairs)
