@@ -98,6 +98,7 @@ def encode_photos(
         num_workers=runtime.workers,
         collate_fn=_collate,
         pin_memory=runtime.device.startswith("cuda"),
+        generator=torch.Generator(),  # else the loader seeds its workers from the global random state
     )
     writers = [_Writer(result.cache, keys) for result in results]
     for model in models:

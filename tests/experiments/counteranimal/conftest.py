@@ -50,24 +50,24 @@ def shared_tree(tmp_path_factory):
     return build_tree(tmp_path_factory.mktemp("data") / "LAION-final")
 
 
-def tiny_clip_config(quick_gelu=False):
+@pytest.fixture(scope="session")
+def tiny_config():
     return {
         "embed_dim": 16,
-        "quick_gelu": quick_gelu,
         "vision_cfg": {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8},
         "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
     }
 
 
 @pytest.fixture(scope="session")
-def tiny_clip(tmp_path_factory):
+def tiny_clip(tmp_path_factory, tiny_config):
     """Folder of an open_clip model: configuration and safetensors weights."""
     import open_clip
     import torch
     from safetensors.torch import save_file
 
     folder = tmp_path_factory.mktemp("tiny-clip")
-    config = {"model_cfg": tiny_clip_config(), "preprocess_cfg": {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4]}}
+    config = {"model_cfg": tiny_config, "preprocess_cfg": {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4]}}
     (folder / "open_clip_config.json").write_text(json.dumps(config))
     with torch.random.fork_rng():
         torch.manual_seed(1)

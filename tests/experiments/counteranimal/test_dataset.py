@@ -87,7 +87,7 @@ def test_gray_palette_and_alpha_become_rgb(tmp_path):
 def test_wrong_requests_are_one_sentence(tree):
     with pytest.raises(RequestError, match=r"there is no folder .*LAION-fnal.*'LAION-final'"):
         read_tree(tree.parent / "LAION-fnal")
-    with pytest.raises(RequestError, match="no group folder.*try .*LAION-final"):
+    with pytest.raises(RequestError, match=r"no group folder.*try .*LAION-final"):
         read_tree(tree.parent)
     (tree / "9 copy" / "common-x").mkdir(parents=True)
     with pytest.raises(RequestError, match="class 9 is given twice"):
@@ -96,7 +96,7 @@ def test_wrong_requests_are_one_sentence(tree):
     with pytest.raises(RequestError, match=r"1000 .*outside 0..999; the nearest valid index is 999"):
         read_tree(tree)
     (tree / "1000 copy").rename(tree / "ostritch")
-    with pytest.raises(RequestError, match="'ostritch'.*nearest name is 'ostrich'"):
+    with pytest.raises(RequestError, match=r"'ostritch'.*nearest name is 'ostrich'"):
         read_tree(tree)
 
 
