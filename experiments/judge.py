@@ -72,7 +72,7 @@ class _Evidence:
 
     def bounds(self, claim: Claim):
         """Bounds on the violation."""
-        return violation_bounds(lambda value: claim.violation(np.asarray(value), self.point), self.samples, self.tail)
+        return violation_bounds(lambda value: claim.violation(value, self.point), self.samples, self.tail)
 
 
 def judge(

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr, ndtri
 
-from simulator.world import Mixture
+from simulator.world import Mixture, Numbers
 
 
 class LinearCritic(NamedTuple):
@@ -24,8 +24,8 @@ class LinearCritic(NamedTuple):
     outside: Float[np.ndarray, "R P P"]  # Gram matrix of the parts of w orthogonal to D
 
 
-def standardise(gap: Float[np.ndarray, "*s"], deviation: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s"]:
-    """gap/deviation, with 0/0 = 0: a score that is always zero decides nothing and counts one half."""
+def standardise(gap: Numbers, deviation: Numbers) -> np.ndarray:
+    """gap/deviation, broadcast, with 0/0 = 0: a score that is always zero decides nothing and counts one half."""
     gap, deviation = np.broadcast_arrays(gap, deviation)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where((gap == 0) & (deviation == 0), 0.0, gap / deviation)

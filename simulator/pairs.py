@@ -107,14 +107,12 @@ def draw_block(
         ("text-noise", text_latents, frames[1], world.nu_text),
     ):
         D = torch.as_tensor(frame, dtype=dtype, device=source)
-        noise = torch.randn(
-            size,
-            D.shape[0],
-            generator=torch_stream(seed, f"{stream}/{field}", index, source),
-            device=source,
-            dtype=dtype,
-        )
-        views.append((latents @ D.T).add_(noise, alpha=nu**0.5).to(device))
+        view = latents @ D.T
+        if nu > 0:  # a stream of its own, so leaving it unread moves no other
+            generator = torch_stream(seed, f"{stream}/{field}", index, source)
+            noise = torch.randn(size, D.shape[0], generator=generator, device=source, dtype=dtype)
+            view.add_(noise, alpha=nu**0.5)
+        views.append(view.to(device))
     return Pairs(views[0], views[1], y.to(device), a.to(device))
 
 

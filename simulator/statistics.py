@@ -43,7 +43,7 @@ def projected_critics(
 
 def projected_scatter(
     world: World, n: int, replicates: int, seed: int, stream: str = "scatter"
-) -> Iterator[Float[np.ndarray, "R 2l 2l"]]:
+) -> Iterator[Float[np.ndarray, "R two_l two_l"]]:
     """Sample covariance (divisor n - 1) of the projected views (D_I' x_I, D_T' x_T), in blocks of replicates."""
     mixture = world.mixture()
     for rng, count in _replicate_blocks(mixture, n, replicates, seed, stream):
@@ -151,7 +151,7 @@ def _replicate_blocks(mixture: Mixture, n: int, replicates: int, seed: int, stre
 
 def _scatter_rows(
     mixture: Mixture, n: int, R: int, nu_image: float, nu_text: float, rng: np.random.Generator
-) -> Float[np.ndarray, "R N 2l"]:
+) -> Float[np.ndarray, "R N two_l"]:
     """Rows whose Gram matrix is one draw of the centred scatter V of n projected pairs."""
     within, counts, means = _subgroup_statistics(mixture, n, R, nu_image, nu_text, rng)
     means -= np.einsum("rs,rsc->rc", counts / n, means)[:, None]
@@ -160,7 +160,7 @@ def _scatter_rows(
 
 def _subgroup_statistics(
     mixture: Mixture, n: int, R: int, nu_image: float, nu_text: float, rng: np.random.Generator
-) -> tuple[Float[np.ndarray, "R W 2l"], Int[np.ndarray, "R S"], Float[np.ndarray, "R S 2l"]]:
+) -> tuple[Float[np.ndarray, "R W two_l"], Int[np.ndarray, "R S"], Float[np.ndarray, "R S two_l"]]:
     """Rows of the scatter within subgroups, counts and means of the S = groups x occupied masks subgroups.
 
     Given the counts k, a subgroup's mean is N([m; b m], Sig_b/k) and its scatter Wishart(k - 1, Sig_b),
@@ -186,7 +186,7 @@ def _subgroup_statistics(
     return np.concatenate(within, axis=1), counts.reshape(R, G * P), means.reshape(R, G * P, 2 * l)
 
 
-def _correlate(x: Float[np.ndarray, "*s 2l"], a11, a21, a22) -> Float[np.ndarray, "*s 2l"]:
+def _correlate(x: Float[np.ndarray, "*s two_l"], a11, a21, a22) -> Float[np.ndarray, "*s two_l"]:
     """Standard normal rows (first half, second half) given the covariance Sig_b, coordinate by coordinate."""
     l = len(a11)
     return np.concatenate([a11 * x[..., :l], a21 * x[..., :l] + a22 * x[..., l:]], axis=-1)

@@ -21,6 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from simulator import quantities as q
 
 Prompt = Literal["name", "mean"]
+# One number, or one a world of a grid; numpy returns its own scalars, which are floats, for zero axes.
+Numbers = np.ndarray | float
 
 # groups x latents above which a mixture is not written out: 10^7 float64 cells are 80 MB.
 LARGEST_MIXTURE = 10_000_000

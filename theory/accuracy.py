@@ -16,15 +16,15 @@ from jaxtyping import Float
 from scipy.special import log_ndtr, ndtr
 
 from simulator.critic import standardise
-from simulator.world import Blocks, Prompt
+from simulator.world import Blocks, Numbers, Prompt
 from theory.population import linear_weights
 
 
 class GroupAccuracy(NamedTuple):
     """(common, counter) as fractions, over any grid of worlds."""
 
-    common: Float[np.ndarray, "*w"]
-    counter: Float[np.ndarray, "*w"]
+    common: Numbers
+    counter: Numbers
 
 
 # Trapezoid over t ~ N(0, 1). The integrands are entire and bounded near the real line, so the error falls like
@@ -46,13 +46,13 @@ def clip_accuracy(blocks: Blocks, prompt: Prompt) -> GroupAccuracy:
     return linear_accuracy(linear_weights(blocks, prompt), blocks)
 
 
-def reliance(u: Float[np.ndarray, "*w B"]) -> Float[np.ndarray, "*w"]:
+def reliance(u: Float[np.ndarray, "*w B"]) -> Numbers:
     """t = u_spu/u_inv, the weight on the (first) background per weight on the object; nan for u = 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(u[..., 1] / u[..., 0])
+        return u[..., 1] / u[..., 0]
 
 
-def score_deviation(u: Float[np.ndarray, "*w B"], blocks: Blocks) -> Float[np.ndarray, "*w"]:
+def score_deviation(u: Float[np.ndarray, "*w B"], blocks: Blocks) -> Numbers:
     """s, the standard deviation of a class score within a group."""
     return np.sqrt((u**2 * (blocks.scale**2 + blocks.nu_image[..., None])).sum(-1))
 

@@ -10,10 +10,11 @@ conditions each difference changes sign once in p (checked by dense search; `exp
 
 import numpy as np
 
+from simulator.world import Numbers
 from theory.published import theorem_62_kappas
 
 
-def corrected_kappas(p_spu, mu_spu, sigma_inv, sigma_spu) -> tuple[np.ndarray, np.ndarray]:
+def corrected_kappas(p_spu, mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numbers]:
     """(k1*, k2*), in standard deviations: Err(a != y) = 1 - Phi(k1*), Acc(a = y) = 1 - Phi(k2*), name prompt."""
     p, mu, si, ss = np.broadcast_arrays(p_spu, mu_spu, sigma_inv, sigma_spu)
     m0 = 2 * p - 1
@@ -22,14 +23,14 @@ def corrected_kappas(p_spu, mu_spu, sigma_inv, sigma_spu) -> tuple[np.ndarray, n
         return (1 + si**2 - mu**2 * m0) / R, -(1 + si**2 + mu**2 * m0) / R
 
 
-def inequality_margins(p_spu, mu_spu, sigma_inv, sigma_spu) -> tuple[np.ndarray, np.ndarray]:
+def inequality_margins(p_spu, mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numbers]:
     """(kappa_1 - k1*, kappa_2 - k2*): a printed inequality holds where its margin is not negative."""
     printed = theorem_62_kappas(p_spu, mu_spu, sigma_inv, sigma_spu)
     true = corrected_kappas(p_spu, mu_spu, sigma_inv, sigma_spu)
     return printed[0] - true[0], printed[1] - true[1]
 
 
-def turning_points(mu_spu, sigma_inv, sigma_spu) -> tuple[np.ndarray, np.ndarray]:
+def turning_points(mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numbers]:
     """(p at which the error inequality turns, p at which the accuracy inequality turns), to 1e-12, vectorised.
 
     Bisection on [1/2, 1]: the margins are negative at 1/2 and not negative at 1 under the theorem's conditions;

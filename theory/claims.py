@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from simulator.world import Blocks
+from simulator.world import Blocks, Numbers
 from theory.accuracy import GroupAccuracy, binary_scores, clip_accuracy, linear_accuracy, reliance
 from theory.population import (
     binary_blocks,
@@ -24,7 +24,7 @@ from theory.population import (
 )
 from theory.quadrature import EstimatedAccuracy
 
-Point = Mapping[str, np.ndarray | float]
+Point = Mapping[str, Numbers]
 Relation = Literal[">=", "<=", "=", "iff", "increasing", "slope"]
 
 # Violations below these are of no interest to anyone: the paper prints accuracies with two digits of a percent.
@@ -48,12 +48,12 @@ class Axis(NamedTuple):
     scale "one-minus" spaces 1 - x logarithmically (correlations near 1), "log" spaces x logarithmically.
     """
 
-    low: float | Callable[[Point], np.ndarray]
-    high: float | Callable[[Point], np.ndarray]
+    low: float | Callable[[Point], Numbers]
+    high: float | Callable[[Point], Numbers]
     scale: Literal["linear", "log", "one-minus"] = "linear"
     integer: bool = False
 
-    def place(self, unit: np.ndarray, earlier: Point) -> np.ndarray:
+    def place(self, unit: Numbers, earlier: Point) -> Numbers:
         """The value at a fraction `unit` of the way from low to high."""
         low, high = self.bounds(earlier)
         if self.scale == "log":
@@ -101,15 +101,15 @@ class Claim:
     quantity: str
     relation: Relation
     domain: Mapping[str, Axis | float]
-    prediction: Callable[[Point], np.ndarray | float] = lambda point: 0.0
+    prediction: Callable[[Point], Numbers] = lambda point: 0.0
     subject: Subject = LINEAR_NAME
     against: Subject | None = None
     formula: str = ""
     along: str | None = None
     grid: tuple[float, ...] = ()
     step: float = 0.05
-    threshold: float | Callable[[Point], np.ndarray] = 0.0
-    reference: Callable[[Point], np.ndarray] | None = None
+    threshold: float | Callable[[Point], Numbers] = 0.0
+    reference: Callable[[Point], Numbers] | None = None
     tolerance: float | None = None
     error_rate: float = 0.01
     n: int = 10**10
@@ -151,14 +151,14 @@ class Claim:
                 return False
         return True
 
-    def truth(self, point: Point) -> np.ndarray:
+    def truth(self, point: Point) -> Numbers:
         """The quantity at n = infinity from the closed forms, `against` subtracted."""
         if self.quantity == "operator-error":
             return operator_error(block_covariance(blocks_of(point)), self.reference(point))
         value = population_value(self.quantity, self.subject, point)
         return value if self.against is None else value - population_value(self.quantity, self.against, point)
 
-    def violation(self, value: np.ndarray, point: Point) -> np.ndarray:
+    def violation(self, value: Numbers, point: Point) -> Numbers:
         """v: by how much the claim fails where the quantity is `value`; negative is slack.
 
         For "increasing" the value is q(x) - q(x + step), for "slope" the slope itself.
@@ -175,7 +175,7 @@ class Claim:
             return np.where(np.asarray(b) > 0, edge - value, value - edge)
         return value + b
 
-    def search_violation(self, point: Point) -> np.ndarray:
+    def search_violation(self, point: Point) -> Numbers:
         """v from the closed forms: what the search maximises."""
         if self.relation == "increasing":
             later = {**point, self.along: np.asarray(point[self.along]) + self.step}
@@ -185,7 +185,7 @@ class Claim:
             return self.violation(log_slope(self.grid, np.stack(values, -1)), point)
         return self.violation(self.truth(point), point)
 
-    def probit_violation(self, point: Point) -> np.ndarray | None:
+    def probit_violation(self, point: Point) -> Numbers | None:
         """The same on a scale that does not saturate, for bounds on a group accuracy; None where there is none."""
         single = self.against is None and self.quantity in ACCURACIES and self.relation in (">=", "<=")
         if not single or self.subject.learner != "linear" or int(np.max(point.get("classes", 2))) > 2:
@@ -205,7 +205,7 @@ def blocks_of(point: Point) -> Blocks:
     return binary_blocks(**known, classes=int(np.max(point.get("classes", 2))))
 
 
-def population_value(quantity: str, subject: Subject, point: Point) -> np.ndarray:
+def population_value(quantity: str, subject: Subject, point: Point) -> Numbers:
     """A quantity of a learner trained on infinitely many pairs, at every point of a grid."""
     classes = np.asarray(point.get("classes", 2))
     if classes.ndim and len(np.unique(classes)) > 1:  # formulas hold for one K at a time
@@ -226,7 +226,7 @@ def population_value(quantity: str, subject: Subject, point: Point) -> np.ndarra
     return group_quantity(quantity, accuracy.common, accuracy.counter)
 
 
-def group_quantity(quantity: str, common: np.ndarray, counter: np.ndarray) -> np.ndarray:
+def group_quantity(quantity: str, common: Numbers, counter: Numbers) -> Numbers:
     """One of the words of the vocabulary from the two group accuracies."""
     return {
         "common": common,
@@ -255,12 +255,12 @@ def population_accuracy(subject: Subject, blocks: Blocks) -> GroupAccuracy | Est
     return linear_accuracy(learner_direction(subject, blocks), blocks)
 
 
-def operator_error(matrix: np.ndarray, reference: np.ndarray) -> np.ndarray:
+def operator_error(matrix: np.ndarray, reference: np.ndarray) -> Numbers:
     """||matrix - reference||/||reference|| in operator norm, over any leading axes."""
     return np.linalg.norm(matrix - reference, ord=2, axis=(-2, -1)) / np.linalg.norm(reference, ord=2, axis=(-2, -1))
 
 
-def kept_axis(u: np.ndarray, C: np.ndarray) -> np.ndarray:
+def kept_axis(u: np.ndarray, C: np.ndarray) -> Numbers:
     """Squared cosine of the direction u with the axis of the larger diagonal entry of C."""
     larger = np.argmax(np.diagonal(C, axis1=-2, axis2=-1), axis=-1)
     return np.take_along_axis(u**2, np.broadcast_to(larger[..., None], (*u.shape[:-1], 1)), -1)[..., 0] / (u**2).sum(-1)
@@ -285,7 +285,7 @@ def learner_direction(subject: Subject, blocks: Blocks) -> np.ndarray:
     return directions[subject.learner](blocks)
 
 
-def log_slope(grid, values: np.ndarray) -> np.ndarray:
+def log_slope(grid, values: np.ndarray) -> Numbers:
     """Least-squares slope of log |values| (..., len(grid)) on log grid."""
     x = np.log(np.asarray(grid, float))
     x = x - x.mean()

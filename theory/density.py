@@ -11,6 +11,9 @@ with LSE = log-sum-exp, P(m = 1) the mention, mu_{b,k}(a) = +-mu_b (two classes,
 dictionaries are independent noise and cancel from every decision.
 """
 
+from functools import reduce
+from typing import NamedTuple
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -62,23 +65,35 @@ def block_log_density(
 ) -> Float[np.ndarray, "... K"]:
     """f_b(a) for every class a of block b; with text None, the log density of the image alone.
 
-    The fields of `blocks` broadcast against *s (a grid of worlds brings axes of its own). Densities must exist:
-    sigma^2 + nu_I > 0, and for a text nu_T > 0 (and nu_I > 0 with mentions).
+    The fields of `blocks` broadcast against the leading axes (a grid of worlds brings axes of its own). Densities
+    must exist: sigma^2 + nu_I > 0, and for a text nu_T > 0 (and nu_I > 0 with mentions).
     """
+    if text is None:
+        return _imaged(image, blocks, b)
+    return np.logaddexp(*block_parts(image, text, blocks, b))
+
+
+def block_parts(
+    image: Float[np.ndarray, "... width"], text: Float[np.ndarray, "... width"], blocks: Blocks, b: int
+) -> tuple[Float[np.ndarray, "... K"], Float[np.ndarray, "... K"]]:
+    """The two terms of f_b(a): the caption is silent on the block, or mentions it; their log-sum-exp is f_b(a)."""
     mu, variance, pi = blocks.mean[..., b], blocks.scale[..., b] ** 2, blocks.mention[..., b]
     nu_I, nu_T = blocks.nu_image, blocks.nu_text
-    K = blocks.classes
-    if text is None:
-        base, tilt = _gaussian(image, mu, variance + nu_I, K)
-        return base[..., None] + tilt
-    base, tilt = _paired_gaussian(image, text, mu, variance, nu_I, nu_T, K)
-    present = base[..., None] + tilt
+    base, tilt = _paired_gaussian(image, text, mu, variance, nu_I, nu_T, blocks.classes)
     if np.all(pi == 1):  # full captions, the common case, at half the cost
-        return present
-    base, tilt = _gaussian(image, mu, variance + nu_I, K)
-    absent = (base + _gaussian(text, np.zeros_like(mu), nu_T, K)[0])[..., None] + tilt
+        mentioned = base[..., None] + tilt
+        return np.full_like(mentioned, -np.inf), mentioned
+    silence = _gaussian(text, np.zeros_like(mu), nu_T, blocks.classes)[0]
     with np.errstate(divide="ignore"):
-        return np.logaddexp(np.log(pi)[..., None] + present, np.log1p(-pi)[..., None] + absent)
+        silent = (np.log1p(-pi) + silence)[..., None] + _imaged(image, blocks, b)
+        return silent, (np.log(pi) + base)[..., None] + tilt
+
+
+def _imaged(image: np.ndarray, blocks: Blocks, b: int) -> np.ndarray:
+    """log p(x_I | a) of one block."""
+    S = blocks.scale[..., b] ** 2 + blocks.nu_image
+    base, tilt = _gaussian(image, blocks.mean[..., b], S, blocks.classes)
+    return base[..., None] + tilt
 
 
 def _gaussian(x: np.ndarray, mu, S, K: int):
@@ -142,3 +157,50 @@ def log_density(
     """log p(x_I, x_T), or log p(x_I) with text None, under the training law."""
     given_class = class_log_density(image, text, blocks)
     return np.asarray(np.logaddexp.reduce(given_class, axis=-1) - np.log(blocks.classes))
+
+
+class Parts(NamedTuple):
+    """Log densities given the class, split by whether the caption says anything that tells prompts apart.
+
+    `told` sums the mask patterns under which at least one block that differs between prompts is mentioned, `shared` the
+    others, equal for every prompt. Comparing prompts by their whole density would lose `told` to rounding wherever
+    the image fits no prompt and silence is the likelier explanation of it, for instance far out at small nu.
+    """
+
+    told: Float[np.ndarray, "... K"]
+    shared: Float[np.ndarray, "... K"]
+
+
+def prompt_parts(image, text, blocks: Blocks, b: int, differs) -> Parts:
+    """Parts of block b, its attribute summed out; `differs` says where its prompts differ between classes."""
+    silent, mentioned = block_parts(image, text, blocks, b)
+    differs = np.asarray(differs)[..., None]
+    parts = Parts(np.where(differs, mentioned, -np.inf), np.where(differs, silent, np.logaddexp(silent, mentioned)))
+    if b == 0:
+        return parts
+    return Parts(*(attribute_log_density(part, blocks.agreement[..., b]) for part in parts))
+
+
+def told_together(first: Parts, second: Parts) -> Float[np.ndarray, "... K"]:
+    """`told` of two blocks together, independent given the class."""
+    told = first.told + np.logaddexp(second.told, second.shared)
+    if np.any(first.shared > -np.inf) and np.any(second.told > -np.inf):
+        told = np.logaddexp(told, first.shared + second.told)
+    return told
+
+
+def combine(first: Parts, second: Parts) -> Parts:
+    """Both parts of two blocks together."""
+    return Parts(told_together(first, second), first.shared + second.shared)
+
+
+def prompt_log_density(
+    image: Float[np.ndarray, "... B width"], texts: Float[np.ndarray, "P B width"], blocks: Blocks
+) -> Float[np.ndarray, "... P"]:
+    """log(p(x_I, p_y) - c(x_I)) of every prompt of one world, c being what all prompts share; -inf if nothing differs.
+
+    Its order over prompts is the order of log p(x_I, p_y), kept where rounding would lose it (see `Parts`).
+    """
+    differs = (texts != texts[:1]).any(axis=(0, 2))
+    parts = [prompt_parts(image[..., None, b, :], texts[:, b], blocks, b, differs[b]) for b in range(texts.shape[1])]
+    return np.logaddexp.reduce(reduce(combine, parts).told, axis=-1) - np.log(blocks.classes)

@@ -10,6 +10,7 @@ As the view noise nu -> 0 the rule becomes the nearest prompt in latent space, a
 interpolates between the two. At nu = 0 itself the joint law of the views is singular and the PMI infinite.
 """
 
+from functools import reduce
 from itertools import product
 
 import numpy as np
@@ -18,7 +19,16 @@ from scipy.special import ndtr
 
 from simulator.critic import gaussian_points
 from simulator.world import Blocks, Prompt
-from theory.density import attribute_log_density, block_log_density, class_patterns, grid_shape, log_density, select
+from theory.density import (
+    Parts,
+    class_patterns,
+    combine,
+    grid_shape,
+    prompt_log_density,
+    prompt_parts,
+    select,
+    told_together,
+)
 from theory.population import linear_weights
 from theory.quadrature import RANGE, REPLICATES, EstimatedAccuracy, estimate, gaussian_average
 
@@ -78,37 +88,46 @@ def latent_prompts(blocks: Blocks, prompt: Prompt) -> Float[np.ndarray, "K B wid
     return q[:, None] * np.eye(K)[:, None, :] + constant[:, None]
 
 
-def _terms(x: Float[np.ndarray, "*s"], worlds: Blocks, q: Float[np.ndarray, "*s"], b: int) -> np.ndarray:
-    """(*s, 2, 2): log density of block b with the attribute summed out, by prompt (+, -) and class (+1, -1)."""
+def _terms(x: Float[np.ndarray, "*s"], worlds: Blocks, q: Float[np.ndarray, "*s"], b: int) -> Parts:
+    """Parts (*s, 2, 2) of block b, by prompt (+, -) and class (+1, -1)."""
     text = np.stack([q, -q], axis=-1)[..., None]
-    f = block_log_density(x[..., None, None], text, select(worlds, np.s_[..., None]), b)
-    return f if b == 0 else attribute_log_density(f, worlds.agreement[..., None, b])
+    return prompt_parts(x[..., None, None], text, select(worlds, np.s_[..., None]), b, q[..., None] != 0)
 
 
-def _preference(terms: Float[np.ndarray, "*s 2 2"]) -> Float[np.ndarray, "*s"]:
-    """log p(x_I, p_+) - log p(x_I, p_-), from log densities given the class."""
-    joint = np.logaddexp(terms[..., 0], terms[..., 1])
-    return joint[..., 0] - joint[..., 1]
+def _at(parts: Parts, index) -> Parts:
+    return Parts(parts.told[index], parts.shared[index])
+
+
+def _preference(first: Parts, second: Parts) -> Float[np.ndarray, "..."]:
+    """Positive where log p(x_I, p_+) > log p(x_I, p_-): the difference of what the two captions alone tell."""
+    told = told_together(first, second)
+    joint = np.logaddexp(told[..., 0], told[..., 1])
+    # Prompts that say the same, or captions that say nothing, leave no part that differs, -inf - (-inf): a tie.
+    with np.errstate(invalid="ignore"):
+        gap = np.asarray(joint[..., 0] - joint[..., 1])
+    gap[np.isnan(gap)] = 0.0
+    return gap
 
 
 def _inner_accuracy(
-    worlds: Blocks, q: Float[np.ndarray, " W"], b: int, centre: Float[np.ndarray, " W"], rest: np.ndarray
+    worlds: Blocks, q: Float[np.ndarray, " W"], b: int, centre: Float[np.ndarray, " W"], rest: Parts
 ) -> Float[np.ndarray, "W n"]:
     """P(preference > 0) + P(preference = 0)/2 over x_b ~ N(centre, S_b), exactly, given the other blocks.
 
-    `rest` (W, n, 2, 2) holds the other blocks' terms. The set where the preference is positive is found by its sign
+    `rest` (W, n, 2, 2) holds the other blocks' parts. The set where the preference is positive is found by its sign
     changes on GRID, each refined to 1e-9 standard deviations, and by pairs of changes within a cell, around an
     extremum. Normally there is one change; with caption masks there can be several.
     """
     scale = np.sqrt(worlds.scale[:, b] ** 2 + worlds.nu_image)
     mesh = centre[:, None] + scale[:, None] * GRID  # (W, c)
     inner = _terms(mesh, select(worlds, np.s_[:, None]), np.broadcast_to(q[:, None], mesh.shape), b)
-    values = _preference(inner[:, None] + rest[:, :, None])  # (W, n, c)
+    values = _preference(_at(inner, np.s_[:, None]), _at(rest, np.s_[:, :, None]))  # (W, n, c)
 
     def preference_of(w, n):
         def preference(part: Int[np.ndarray, " A"], t: Float[np.ndarray, " A"]) -> Float[np.ndarray, " A"]:
             at = w[part]
-            return _preference(_terms(centre[at] + scale[at] * t, select(worlds, at), q[at], b) + rest[at, n[part]])
+            inner = _terms(centre[at] + scale[at] * t, select(worlds, at), q[at], b)
+            return _preference(inner, _at(rest, (at, n[part])))
 
         return preference
 
@@ -216,8 +235,8 @@ def _several_attributes(blocks: Blocks, prompt: Prompt, seed: int) -> list[float
     accuracy: dict[int, list] = {1: [], -1: []}
     for signs in product([1, -1], repeat=J):
         x = np.array(signs) * blocks.mean[1:] + np.sqrt(S[1:]) * t
-        rest = sum(_terms(x[:, j], world, np.broadcast_to(q[1 + j], len(x)), 1 + j) for j in range(J))
-        accuracy[signs[0]].append(_inner_accuracy(world, q[:1], 0, blocks.mean[:1], rest[None]).mean())
+        rest = reduce(combine, [_terms(x[:, j], world, np.full(len(x), q[1 + j]), 1 + j) for j in range(J)])
+        accuracy[signs[0]].append(_inner_accuracy(world, q[:1], 0, blocks.mean[:1], _at(rest, None)).mean())
     return [float(np.mean(accuracy[1])), float(np.mean(accuracy[-1]))]
 
 
@@ -225,16 +244,14 @@ def _many_classes(blocks: Blocks, prompt: Prompt, seed: int) -> list[float]:
     """(common, counter) of K >= 3 classes: every coordinate on Sobol points, decisions counted."""
     K, B = blocks.classes, len(blocks.mean)
     power = int(np.clip(np.log2(2**23 / (K * K * B)), 9, 13))
-    noise = (
-        gaussian_points(B * K, power, seed).reshape(-1, 1, B, K) * np.sqrt(blocks.scale**2 + blocks.nu_image)[:, None]
-    )
+    noise = gaussian_points(B * K, power, seed).reshape(-1, B, K) * np.sqrt(blocks.scale**2 + blocks.nu_image)[:, None]
     texts = latent_prompts(blocks, prompt)
     codes, weights = class_patterns(np.full(B - 1, 1 / K), K)
     total = np.zeros(2)
     for code, weight in zip(codes, weights, strict=True):
         image = noise.copy()
-        image[:, 0, np.arange(B), [0, *code]] += blocks.mean
-        score = log_density(image, texts, blocks)  # (N, K)
+        image[:, np.arange(B), [0, *code]] += blocks.mean
+        score = prompt_log_density(image, texts, blocks)  # (N, K)
         best = score == score.max(axis=-1, keepdims=True)
         group = int(code[0] != 0)
         total[group] += weight * (best[:, 0] / best.sum(axis=-1)).mean()

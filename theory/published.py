@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
+from simulator.world import Numbers
+
 WANG = "Wang et al., arXiv 2403.11497 v1"
 XUE = "Xue et al., arXiv 2310.04971"
 
@@ -20,8 +22,8 @@ XUE = "Xue et al., arXiv 2310.04971"
 class PrintedBound(NamedTuple):
     """Lower bounds as fractions: error on a != y, accuracy on a = y."""
 
-    error_counter: np.ndarray
-    accuracy_common: np.ndarray
+    error_counter: Numbers
+    accuracy_common: Numbers
 
 
 def lemma_d3_limit(p_spu, mu_spu, sigma_inv, sigma_spu) -> np.ndarray:
@@ -37,7 +39,7 @@ def lemma_d3_limit(p_spu, mu_spu, sigma_inv, sigma_spu) -> np.ndarray:
     return np.stack([np.stack([1 + si**2, off], -1), np.stack([off, 1 + ss**2], -1)], -2)
 
 
-def theorem_62_kappas(p_spu, mu_spu, sigma_inv, sigma_spu) -> tuple[np.ndarray, np.ndarray]:
+def theorem_62_kappas(p_spu, mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numbers]:
     """(kappa_1, kappa_2) of [W] Theorem 6.2, in standard deviations.
 
         kappa_1 = (sigma_inv^2 + 2 - 2 mu_spu p)/R,   kappa_2 = (-2 mu_spu p - sigma_inv^2)/R,
@@ -58,7 +60,7 @@ def theorem_62_bounds(p_spu, mu_spu, sigma_inv, sigma_spu) -> PrintedBound:
     return PrintedBound(ndtr(-k1), ndtr(-k2))
 
 
-def data_model_1_accuracies(p_spu, sigma_inv, sigma_spu) -> tuple[np.ndarray, np.ndarray]:
+def data_model_1_accuracies(p_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numbers]:
     """(common, counter) of [X], data model 1 (mu_inv = mu_spu = 1), as fractions.
 
     Acc(a != y) -> 1 - Phi((2p - 2 - sigma_inv^2)/R),   Acc(a = y) -> 1 - Phi((-2p - sigma_inv^2)/R),
@@ -70,6 +72,6 @@ def data_model_1_accuracies(p_spu, sigma_inv, sigma_spu) -> tuple[np.ndarray, np
         return ndtr(-(-2 * p - si**2) / R), ndtr(-(2 * p - 2 - si**2) / R)
 
 
-def smallest_mu_spu(sigma_inv) -> np.ndarray:
+def smallest_mu_spu(sigma_inv) -> Numbers:
     """[W] Theorem 6.2's condition mu_spu >= (sigma_inv^2 + 2)/2, which is to make the majority of a != y wrong."""
     return (np.asarray(sigma_inv) ** 2 + 2) / 2

@@ -55,8 +55,8 @@ def least_squares_direction(blocks: Blocks) -> Float[np.ndarray, "*w B"]:
     d = np.where(r == 0, np.inf, d)  # a block that tells nothing about the label gets no weight
     least = d.min(axis=-1, keepdims=True)
     # r/d in units of the smallest d, so that d = 0 is no special case.
-    g = r * np.where(d == least, 1.0, least / np.where(d == 0, 1.0, d))
-    return np.where(r == 0, 0.0, g) / (K * least + (r * g).sum(axis=-1, keepdims=True))
+    g = r * np.divide(least, d, out=np.ones_like(d), where=d != least)
+    return g / (K * least + (r * g).sum(axis=-1, keepdims=True))
 
 
 def logistic_direction(blocks: Blocks, seed: int = 0) -> Float[np.ndarray, "*w B"]:

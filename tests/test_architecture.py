@@ -1,0 +1,88 @@
+"""The layout is a promise: imports go one way, theory is blind to measurements, the top level is fixed."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("simulator", "theory", "experiments")
+# What theory may know of the simulator: what a world is, and the exact accuracy of a linear critic.
+OPEN_TO_THEORY = {"simulator.quantities", "simulator.world", "simulator.critic"}
+
+
+def imports(path: Path) -> set[str]:
+    """Modules that a file imports anywhere, function bodies included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            found.add(node.module)
+    return found
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", modules("theory"), ids=lambda p: p.name)
+def test_theory_sees_no_measurement(path):
+    for name in imports(path):
+        top = name.split(".")[0]
+        assert top not in ("torch", "experiments"), f"{path.name} imports {name}"
+        if top == "simulator":
+            assert name in OPEN_TO_THEORY, f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("path", modules("simulator"), ids=lambda p: p.name)
+def test_simulator_knows_neither_theory_nor_experiments(path):
+    assert not {n.split(".")[0] for n in imports(path)} & {"theory", "experiments"}
+
+
+def test_package_inits_stay_light():
+    for package in PACKAGES:
+        top_level = ast.parse((ROOT / package / "__init__.py").read_text()).body
+        assert not [n for n in top_level if isinstance(n, ast.Import | ast.ImportFrom)], package
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import theory", ["torch", "numpy"]),
+        ("from theory import Claim; import theory.catalogue", ["torch", "scipy.stats", "scipy.optimize"]),
+        ("import experiments.cli", ["torch", "scipy.stats", "scipy.optimize", "xarray", "matplotlib"]),
+    ],
+)
+def test_what_an_import_does_not_load(statement, absent):
+    code = f"import sys; {statement}; print([m for m in {absent!r} if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_linear_predict_loads_no_heavy_module():
+    heavy = ["torch", "scipy.stats", "scipy.optimize", "xarray", "matplotlib", "hypothesis"]
+    code = (
+        "import sys; from experiments.cli import main; main(['predict', '--json']); "
+        f"print([m for m in {heavy!r} if m in sys.modules], file=sys.stderr)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stderr.strip() == "[]"
+
+
+def test_top_level_is_fixed():
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if tracked.returncode:
+        pytest.skip("not a git checkout")
+    tops = {line.split("/")[0] for line in tracked.stdout.splitlines()}
+    visible = {top for top in tops if not top.startswith(".")}
+    assert visible <= {*PACKAGES, "tests", "pyproject.toml", "README.md", "LICENSE", "CITATION.cff"}
+
+
+def test_every_module_explains_itself():
+    for package in PACKAGES:
+        for path in modules(package):
+            assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
