@@ -134,8 +134,6 @@ def evaluate(
     from experiments.counteranimal.models import load_model
 
     runtime = Runtime(device, precision, batch_size, _workers(workers))
-    _prepare(output)
-    store = cache_folder(cache)
     loaded = [load_model(m, f, _gelu_for(m, quick_gelu), trust_pickle) for m, f in zip(model, files, strict=True)]
     space = LabelSpace("1000")
     if labels == "45":
@@ -144,6 +142,8 @@ def evaluate(
         space = load_confusing(confusing, class_names, names, sorted(tree.classes))
     elif labels == "20":
         loaded.append(load_model(reference, reference_weights, "auto", trust_pickle))
+    _prepare(output)
+    store = cache_folder(cache)
     began = perf_counter()
     with _progress("encoding", len(tree.photos)) as advance:
         encoded = encode_photos(tree, loaded, store, runtime, advance)
@@ -340,10 +340,10 @@ def discover(
     from experiments.counteranimal.models import load_model
 
     runtime = Runtime(device, precision, batch_size, _workers(workers))
-    _prepare(output)
     if (output / "tree").exists():
         raise RequestError(f"{str(output / 'tree')!r} exists already; choose another --output or remove it")
     loaded = load_model(model, weights, quick_gelu, trust_pickle)
+    _prepare(output)
     store = cache_folder(cache)
     with _progress("encoding", len(tree.photos)) as advance:
         encoded = encode_photos(tree, [loaded], store, runtime, advance)[0]

@@ -16,7 +16,7 @@ SPREAD = {  # class folder -> group folder -> photos; class 6 has an empty group
 }
 
 
-def photo(path, seed, size=(50, 40)):
+def draw_photo(path, seed, size=(50, 40)):
     """A noisy picture with a dominant colour, so that random models tell photos apart."""
     from PIL import Image
 
@@ -27,6 +27,11 @@ def photo(path, seed, size=(50, 40)):
     Image.fromarray(pixels).save(path)
 
 
+@pytest.fixture
+def photo():
+    return draw_photo
+
+
 def build_tree(root, spread=SPREAD):
     """The tree with alternating suffixes; two files share a stem, which must not make them one photo."""
     seed = 0
@@ -35,7 +40,7 @@ def build_tree(root, spread=SPREAD):
             (root / folder / group).mkdir(parents=True)
             for i in range(count):
                 suffix = (".jpg", ".png", ".jpeg", ".JPG")[i % 4]
-                photo(root / folder / group / f"{i // 2}{suffix}", seed, (50 + i, 40 + seed % 7))
+                draw_photo(root / folder / group / f"{i // 2}{suffix}", seed, (50 + i, 40 + seed % 7))
                 seed += 1
     return root
 

@@ -110,7 +110,7 @@ def test_tower_sizes_are_those_of_open_clip():
 
     names = {"ViT/G/14": "ViT-g-14"}
     for backbone, millions in claims.TOWER_MILLIONS.items():
-        if backbone in ("ViT/B/32", "ViT/L/14", "ViT/G/14", "RN50"):  # the largest take seconds to build
+        if backbone in ("ViT/B/32", "RN50"):  # the largest take seconds to build
             config = open_clip.get_model_config(names.get(backbone, backbone.replace("/", "-")))
             config.pop("custom_text", None)
             with torch.device("meta"):
