@@ -87,6 +87,7 @@ app = App(
     name="soberclip",
     help="Does a CLIP-style objective learn the animal or the background? Worlds, theory, training and a judge.",
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,  # main() says what was kept
 )
 
 
@@ -100,6 +101,7 @@ def _version() -> str:
 
 
 app.version = _version
+app.register_install_completion_command(help="Install completion for the shell in use (bash, zsh, fish).")
 
 
 def _world(file: Path | None, flags: Any) -> World:

@@ -1,5 +1,6 @@
 """Figures as pure functions of a table: theory as a line, measurement as points with intervals."""
 
+from functools import wraps
 from pathlib import Path
 
 import matplotlib
@@ -31,15 +32,15 @@ def _figure(width: float, height: float, **grid) -> tuple[Figure, np.ndarray]:
 
 
 def styled(draw):
-    """Draw with the project's style and no other setting of the machine's."""
+    """Draw, or write, with the project's style and no other setting of the machine's."""
 
-    def wrapper(*args, **kwargs) -> Figure:
+    @wraps(draw)
+    def wrapper(*args, **kwargs):
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
             matplotlib.style.use(STYLE)
             return draw(*args, **kwargs)
 
-    wrapper.__doc__, wrapper.__name__ = draw.__doc__, draw.__name__
     return wrapper
 
 

@@ -13,10 +13,11 @@ from experiments.figures import styled
 MARKS = {"supported": "✓", "contradicted": "✗", "undecided": "?"}
 
 
+@styled
 def inline_svg(figure: Figure, prefix: str, description: str = "") -> str:
     """A figure as one <svg> element; ids get a prefix, since several drawings share a page."""
     buffer = io.StringIO()
-    metadata = {"Date": None, "Creator": None, "Title": description or None}
+    metadata = {"Date": None, "Creator": None, **({"Title": description} if description else {})}
     figure.savefig(buffer, format="svg", metadata=metadata, bbox_inches="tight", pad_inches=0.04)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]

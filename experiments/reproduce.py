@@ -61,7 +61,7 @@ def _quick_verdict(claim_id: str, seed: int) -> dict[str, Any]:
 def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began: float) -> None:
     from experiments import figures, sweeps
     from experiments.provenance import provenance
-    from experiments.report import render
+    from experiments.report import inline_svg, render
 
     curves = sweeps.error_against_correlation(seed)
     turning = sweeps.boundary()
@@ -80,7 +80,7 @@ def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began
         ("rate", figures.rate_plot(rate), _rate_caption(rate)),
     ]
     for name, figure, _ in drawings:
-        figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+        write_text(folder / f"{name}.svg", inline_svg(figure, name, name))
     page = render(
         verdicts=verdicts,
         figures=drawings,

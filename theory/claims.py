@@ -252,7 +252,17 @@ def population_accuracy(subject: Subject, blocks: Blocks) -> GroupAccuracy | Est
         return bayes_accuracy(blocks)
     if subject.learner == "linear" and subject.embed_dim is None:
         return clip_accuracy(blocks, subject.prompt)
+    if subject.learner == "logistic" and blocks.classes > 2:
+        return _estimated_logistic(blocks)
     return linear_accuracy(learner_direction(subject, blocks), blocks)
+
+
+def _estimated_logistic(blocks: Blocks) -> EstimatedAccuracy:
+    """Softmax regression for K >= 3: each randomisation's minimiser has exact accuracies, and they scatter."""
+    from theory.quadrature import estimate
+    from theory.supervised import logistic_replicates
+
+    return estimate(np.stack(linear_accuracy(logistic_replicates(blocks), blocks), axis=-1))
 
 
 def operator_error(matrix: np.ndarray, reference: np.ndarray) -> Numbers:

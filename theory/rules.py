@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from simulator.world import Blocks, Prompt
-from theory.density import class_log_density, log_density
+from theory.density import class_log_density, prompt_log_density
 from theory.infonce import latent_prompts
 
 
@@ -18,7 +18,7 @@ def rule_scores(
     """
     x = images.reshape(len(images), blocks.mean.shape[-1], -1)
     if learner == "infonce":
-        return log_density(x[:, None], latent_prompts(blocks, prompt), blocks)
+        return prompt_log_density(x, latent_prompts(blocks, prompt), blocks)
     if learner == "bayes":
         return class_log_density(x, None, blocks)
     raise ValueError(f"learner = {learner!r} is neither 'infonce' nor 'bayes'")

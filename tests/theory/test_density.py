@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
 from simulator.world import Attribute, World
-from theory.density import attribute_log_density, class_log_density, class_patterns, grid_shape, log_density, select
+from theory.density import (
+    attribute_log_density,
+    class_log_density,
+    class_patterns,
+    grid_shape,
+    log_density,
+    prompt_log_density,
+    select,
+)
 
 WORLDS = [
     World(p_spu=0.8, mu_spu=1.7, mention_inv=0.6, mention_spu=0.3, sigma_xi=5, dim_text=30),
@@ -84,6 +92,21 @@ def test_patterns_count_every_assignment_once(agreement, K):
             [p if c == 0 else (1 - p) / (K - 1) for c, p in zip(classes, agreement, strict=True)]
         )
     assert found == pytest.approx(expected, abs=1e-14)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("prompt", ["name", "mean"])
+def test_prompt_densities_differ_from_joint_ones_by_what_prompts_share(world, prompt):
+    blocks, rng = world.blocks(), np.random.default_rng(8)
+    texts = world.prompts(prompt).reshape(world.classes, len(blocks.mean), -1)
+    image = rng.normal(size=(20, len(blocks.mean), texts.shape[-1]))
+    told, joint = prompt_log_density(image, texts, blocks), log_density(image[:, None], texts, blocks)
+    assert np.all(told <= joint + 1e-12)
+    if np.all(np.isneginf(told)):  # no caption says anything that tells the prompts apart
+        np.testing.assert_allclose(joint, joint[:, :1] * np.ones(world.classes), rtol=1e-12)
+        return
+    shared = np.exp(joint) - np.exp(told)
+    np.testing.assert_allclose(shared, shared[:, :1] * np.ones(world.classes), rtol=0, atol=1e-12 * np.exp(joint).max())
 
 
 def test_small_noise_leaves_a_finite_exact_density():
