@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+from experiments.cli import Json, Seed, Whole
 from experiments.errors import RequestError, RunError
 
 app = App(
@@ -24,11 +25,9 @@ app = App(
 
 REFERENCE = "open_clip:ViT-B-32/laion400m_e31"  # whose confusions [W] uses for 1 vs 20
 
-Json = Annotated[bool, Parameter(negative="", help="print one JSON document on stdout")]
 Data = Annotated[Path, Parameter(help="folder of the data set, the one that holds the class folders")]
 Labels = Literal["1000", "20", "45"]
 MeanFlag = Annotated[Literal["macro", "micro"], Parameter(help="mean over classes (the paper's tables) or over photos")]
-Seed = Annotated[int, Parameter(help="root of every random stream")]
 Model = Annotated[
     list[str],
     Parameter(
@@ -45,9 +44,9 @@ Weights = Annotated[
     ),
 ]
 Device = Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps")]
-BatchSize = Annotated[int, Parameter(help="photos a forward pass")]
+BatchSize = Annotated[Whole, Parameter(help="photos a forward pass")]
 Workers = Annotated[
-    int | None, Parameter(help="decoding processes [default: cores - 1, 8 at most]", show_default=False)
+    Whole | None, Parameter(help="decoding processes [default: cores - 1, 8 at most]", show_default=False)
 ]
 PrecisionFlag = Annotated[Literal["fp32", "bf16", "fp16"], Parameter(help="of the forward pass (autocast)")]
 QuickGelu = Annotated[
@@ -306,7 +305,7 @@ def discover(
     weights: Annotated[Path | None, Parameter(help="its weights file")] = None,
     prompts: Prompts = "simple",
     class_names: ClassNames = "open_clip",
-    min_photos: Annotated[int, Parameter(help="photos that a background needs to be considered")] = 20,
+    min_photos: Annotated[Whole, Parameter(help="photos that a background needs to be considered")] = 20,
     device: Device = "cpu",
     batch_size: BatchSize = 64,
     workers: Workers = None,

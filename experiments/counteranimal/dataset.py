@@ -71,7 +71,7 @@ def _group_of(folder: str) -> tuple[str, str] | None:
 
 def _read(root: Path, group_of: Callable[[str], tuple[str, str] | None], missing: str) -> Tree:
     if not root.is_dir():
-        known = [path.name for path in root.parent.iterdir()] if root.parent.is_dir() else []
+        known = [path.name for path in root.parent.iterdir() if path.is_dir()] if root.parent.is_dir() else []
         hint = f"; the nearest name beside it is {nearest(root.name, known)!r}" if known else ""
         raise RequestError(f"there is no folder {str(root)!r}{hint}")
     photos: list[Photo] = []

@@ -321,7 +321,7 @@ def _hub(what: str, host: str = "huggingface.co") -> Iterator[None]:
         if isinstance(error, RequestError):
             raise
         raise RequestError(
-            f"{what} could not be fetched from {host} ({_first_line(error)}); "
+            f"{what} could not be fetched from {host} ({_first_line(error).partition('. ')[0]}); "
             "download the file where there is a network and pass it with --weights FILE"
         ) from error
     finally:
