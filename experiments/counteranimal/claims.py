@@ -85,8 +85,8 @@ class Judgement:
     def worst(self) -> Variant:
         """The variant least favourable to the claim."""
         rank = {"contradicted": 0, "undecided": 1, "supported": 2}
-        sign = 1 if self.relation == "above" else -1
-        return min(self.variants, key=lambda v: (rank[v.verdict], sign * v.measured))
+        favour = {"above": lambda x: x, "not above": lambda x: -x, "within": lambda x: -abs(x)}[self.relation]
+        return min(self.variants, key=lambda v: (rank[v.verdict], favour(v.measured)))
 
 
 def decide(interval: tuple[float, float], relation: Relation, tau: float) -> Word:

@@ -43,6 +43,17 @@ def test_verdicts_on_the_printed_tables():
     assert words["more-data-same-drop"] == "undecided"
 
 
+def test_the_reported_variant_is_the_least_favourable():
+    def worst(relation, *variants):
+        made = tuple(claims.Variant(str(x), x, (x, x), 3, word) for x, word in variants)
+        return claims.Judgement("c", "s", "t", "u", 0.0, relation, 0.005, None, made, None, 0.0).worst.measured
+
+    assert worst("above", (0.1, "supported"), (0.2, "supported")) == 0.1
+    assert worst("above", (0.1, "undecided"), (0.0, "supported")) == 0.1
+    assert worst("not above", (-0.1, "supported"), (-0.2, "supported")) == -0.1
+    assert worst("within", (0.001, "supported"), (-0.003, "supported")) == -0.003
+
+
 def test_a_planted_offset_is_found(monkeypatch):
     """Move the ImageNet rows 15 points up, then down: the verdict follows."""
     real = published_rows

@@ -321,6 +321,22 @@ def test_workers_batches_and_company_change_nothing(clip, squeezenet, shared_tre
     assert np.allclose(found, features, atol=1e-5)  # other batches, other order of float32 sums
 
 
+def test_models_that_lack_different_photos_share_a_batch(clip, tiny_clip, tree, tmp_path):
+    """One model lacks a photo in the middle, the other all of them: each gets its own rows."""
+    other = load_model(f"open_clip:local-dir:{tiny_clip}", quick_gelu="on")
+    parsed = read_tree(tree)
+    encode(clip, parsed, tmp_path / "both")
+    touched = parsed.photos[17].path
+    (tree / touched).touch()
+    both = encode_photos(parsed, [clip, other], tmp_path / "both", Runtime())
+    assert [result.passes for result in both] == [1, len(parsed.photos)]
+    for model, result in zip((clip, other), both, strict=True):
+        alone = encode(model, parsed, tmp_path / "alone")
+        for path, key in result.keys.items():
+            ours, theirs = (next(r.cache.read([key]))[0] for r in (result, alone))
+            assert np.allclose(ours, theirs, atol=1e-5), path  # a batch of one sums in another order
+
+
 def test_models_share_the_decoded_photo(clip, squeezenet, shared_tree, tmp_path, monkeypatch):
     seen = []
     decode = evaluation.decode
