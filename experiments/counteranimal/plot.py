@@ -23,6 +23,7 @@ def comparison_figure(results: Sequence[Result], seed: int = 0):
     inside = values[((values > 0) & (values < 1)).all(axis=1)]
     low, high = (float(inside.min()), float(inside.max())) if len(inside) else (0.1, 0.9)
     low, high = max(0.002, low - 0.06), min(0.998, high + 0.04 if high < 0.9 else (1 + high) / 2)
+    left = min((r.interval_common or (r.common,))[0] for r in rows if r.common > 0) - 0.03 if len(inside) else low
     families = list(dict.fromkeys(row.family for row in rows))
     label_all = len(rows) <= 12  # beyond that labels cover each other; own results keep theirs
     for panel, axis in zip(panels, AXES, strict=True):
@@ -63,7 +64,7 @@ def comparison_figure(results: Sequence[Result], seed: int = 0):
             side.set_major_locator(FixedLocator(ticks))
             side.set_minor_locator(NullLocator())
             side.set_major_formatter(lambda value, _: f"{100 * value:g}")
-        panel.set_xlim(max(low, float(inside[:, 0].min()) - 0.04) if len(inside) else low, high)
+        panel.set_xlim(max(low, left), high)
         panel.set_ylim(low, high)
         panel.set_title(f"{axis} axes")
         panel.set_xlabel("accuracy on the common group [%]")

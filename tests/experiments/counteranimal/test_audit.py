@@ -147,3 +147,6 @@ def test_feasible_is_a_fraction_of_n():
     assert feasible(0.0, 1)
     assert feasible(100.0, 7)
     assert not feasible(100.2, 7)
+    assert feasible(33.33, 3)
+    assert not feasible(33.32, 3)
+    assert not feasible(33.34, 3)

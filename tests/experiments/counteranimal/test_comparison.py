@@ -90,6 +90,8 @@ def test_standing_among_the_published():
     place = standing(replace(best, source="mine"))
     assert place["rank_counter"] == 1
     assert place["nearest"]["model"] == best.model
+    assert standing(min(published_rows(), key=lambda r: r.drop))["rank_drop"] == 1
+    assert standing(max(published_rows(), key=lambda r: r.drop))["rank_drop"] == 43
     middle = standing(Row("x", "m", "CLIP", 0.7, 0.45, labels="1000", mean="macro"))
     assert middle["of"] == 43
     assert middle["effective_robustness"]["ImageNet"] < 0
