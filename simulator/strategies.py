@@ -31,7 +31,7 @@ def quantity(name: str, low: float | None = None, high: float | None = None) -> 
 
 
 @st.composite
-def attributes(draw: st.DrawFn, scale: float = 10.0) -> Attribute:
+def attributes(draw, scale: float = 10.0) -> Attribute:
     """A further spurious attribute."""
     return Attribute(
         mu=draw(quantity("mu_spu", -scale, scale)),
@@ -43,7 +43,7 @@ def attributes(draw: st.DrawFn, scale: float = 10.0) -> Attribute:
 
 @st.composite
 def worlds(
-    draw: st.DrawFn,
+    draw,
     classes: st.SearchStrategy[int] | None = None,
     most_attributes: int = 1,
     scale: float = 10.0,

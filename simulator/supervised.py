@@ -39,7 +39,7 @@ def fit(
 
 
 def logistic_regression(signed: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
-    """Minimiser of mean log(1 + exp(-w'(y x))) given the rows y x, by L-BFGS to a gradient of 1e-9.
+    """Minimiser of mean log(1 + exp(-w'(y x))) given the rows y x, by L-BFGS to a gradient below 1e-8.
 
     Raises SeparabilityError if the minimiser lies at infinity, which positive margins throughout prove.
     """

@@ -65,7 +65,13 @@ def _m0(point: Point):
 
 
 def _wang() -> list[Claim]:
-    half = {**REGIME, "p_spu": 0.5, "mu_spu": Axis(lambda x: smallest_mu_spu(x["sigma_inv"]), 4.0)}
+    # sigma_inv up to 2 keeps the smallest mu_spu at 3, below 4.
+    half = {
+        **REGIME,
+        "p_spu": 0.5,
+        "sigma_inv": Axis(0.5, 2.0),
+        "mu_spu": Axis(lambda x: smallest_mu_spu(x["sigma_inv"]), 4.0),
+    }
     majority = {"mu_spu": Axis(lambda x: smallest_mu_spu(x["sigma_inv"]), 10.0)}
     condition = r"\mu_{\mathrm{spu}}\geq 1+\sigma_{\mathrm{inv}}^2/2"
     above_half = r"\mathrm{Err}(a\neq y)\geq \frac{1}{2}"

@@ -54,8 +54,10 @@ class Axis(NamedTuple):
     integer: bool = False
 
     def place(self, unit: Numbers, earlier: Point) -> Numbers:
-        """The value at a fraction `unit` of the way from low to high."""
+        """The value at a fraction `unit` of the way from low to high; raises ValueError where low exceeds high."""
         low, high = self.bounds(earlier)
+        if np.any(low > high):
+            raise ValueError(f"an axis runs from {np.max(low):g} down to {np.min(high):g}; its bounds must not cross")
         if self.scale == "log":
             value = low * (high / low) ** unit
         elif self.scale == "one-minus":

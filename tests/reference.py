@@ -1,0 +1,169 @@
+"""Slow oracles, written as the literature writes them and sharing no code with what they check.
+
+Only `World` and its `Mixture`, a plain list of groups, are taken from the project; `structural_pairs` does not even
+take the mixture. Letters as in simulator.world.
+"""
+
+from typing import NamedTuple
+
+import mpmath
+import numpy as np
+from scipy.special import ndtri
+
+from simulator.critic import LinearCritic
+from simulator.world import World
+
+
+class DrawnPairs(NamedTuple):
+    """Pairs with any leading axes: images (*s, dI), texts (*s, dT), labels (*s), first backgrounds (*s)."""
+
+    images: np.ndarray
+    texts: np.ndarray
+    labels: np.ndarray
+    backgrounds: np.ndarray
+
+
+def structural_pairs(world: World, shape: tuple[int, ...], rng: np.random.Generator, frames) -> DrawnPairs:
+    """Wang et al., Definition 6.1, and its K-class and several-attribute versions, equation by equation."""
+    K = world.classes
+    y = rng.integers(K, size=shape)
+
+    def block(code, mu, sigma):
+        if K == 2:
+            return (mu * np.where(code == 0, 1.0, -1.0) + sigma * rng.standard_normal(shape))[..., None]
+        return mu * (code[..., None] == np.arange(K)) + sigma * rng.standard_normal((*shape, K))
+
+    def attribute(p):
+        shifted = (y + rng.integers(1, K, size=shape)) % K
+        return np.where(rng.random(shape) < p, y, shifted)
+
+    def mention(pi):
+        return (rng.random(shape) < pi)[..., None]
+
+    a = attribute(world.p_spu)
+    z = [block(y, world.mu_inv, world.sigma_inv), block(a, world.mu_spu, world.sigma_spu)]
+    kept = [z[0] * mention(world.mention_inv), z[1] * mention(world.mention_spu)]
+    for extra in world.attribute:
+        z.append(block(attribute(extra.p), extra.mu, extra.sigma))
+        kept.append(z[-1] * mention(extra.mention))
+
+    def view(latents, D, dimension):
+        noise = world.sigma_xi / np.sqrt(dimension) * rng.standard_normal((*shape, dimension))
+        return np.concatenate(latents, axis=-1) @ D.T + noise
+
+    return DrawnPairs(view(z, frames[0], world.dim_image), view(kept, frames[1], world.dim_text), y, a)
+
+
+def first_coordinates(world: World) -> tuple[np.ndarray, np.ndarray]:
+    """The plainest dictionaries: D_M is the first l unit vectors."""
+    return np.eye(world.dim_image, world.latents), np.eye(world.dim_text, world.latents)
+
+
+def sample_covariance(pairs: DrawnPairs) -> np.ndarray:
+    """Centred sample cross-covariance with divisor n - 1 over the last but one axis, (*s, dI, dT)."""
+    images = pairs.images - pairs.images.mean(axis=-2, keepdims=True)
+    texts = pairs.texts - pairs.texts.mean(axis=-2, keepdims=True)
+    return np.swapaxes(images, -1, -2) @ texts / (images.shape[-2] - 1)
+
+
+def critic_of(S: np.ndarray, q: np.ndarray, frames) -> LinearCritic:
+    """Critics w = S D_T q of matrices S (R, dI, dT), split at the image dictionary."""
+    w = np.einsum("rij,pj->rpi", S, q @ frames[1].T)
+    inside = w @ frames[0]
+    perpendicular = w - inside @ frames[0].T
+    return LinearCritic(inside, perpendicular @ perpendicular.transpose(0, 2, 1))
+
+
+def contrastive_loss(W_image: np.ndarray, W_text: np.ndarray, images, texts, rho: float) -> float:
+    """Section 6 of Wang et al.: the double sum over i != j, both directions, plus the penalty."""
+    n, total = len(images), 0.0
+    s = (images @ W_image.T) @ (texts @ W_text.T).T
+    for i in range(n):
+        for j in range(n):
+            if i != j:
+                total += (s[i, j] - s[i, i]) + (s[j, i] - s[i, i])
+    penalty = rho / 2 * np.linalg.norm(W_image.T @ W_text, "fro") ** 2
+    return total / (2 * n * (n - 1)) + penalty
+
+
+def latent_cross_covariance(world: World) -> np.ndarray:
+    """Cov(z_I, z_T), (l, l), summed over groups and masks one by one."""
+    mixture = world.mixture()
+    masks, probability = mixture.masks()
+    product, image, text = 0.0, 0.0, 0.0
+    for weight, m in zip(mixture.weights, mixture.means, strict=True):
+        for b, pi in zip(masks, probability, strict=True):
+            product = product + weight * pi * (np.outer(m, b * m) + np.diag(b * mixture.variances))
+            image, text = image + weight * pi * m, text + weight * pi * b * m
+    return product - np.outer(image, text)
+
+
+def prompt_by_mixture(world: World, prompt: str) -> np.ndarray:
+    """q_y, (K, l): the mean of z_T given y, under the training law, or of z under the test law for "name".
+
+    Under the test law backgrounds are uniform given y; its constant part in the background blocks is left out.
+    """
+    mixture = world.mixture()
+    rows = []
+    for y in range(world.classes):
+        mine = mixture.labels == y
+        if prompt == "mean":
+            weights = mixture.weights[mine] / mixture.weights[mine].sum()
+            rows.append(weights @ mixture.means[mine] * mixture.mention[mixture.block])
+        else:
+            rows.append(mixture.means[mine].mean(axis=0) * (mixture.block == 0))
+    return np.array(rows)
+
+
+def population_critic(world: World, prompt: str, width: int | None = None) -> LinearCritic:
+    """Linear CLIP at n = infinity, from the full covariance over latents and, if asked, its truncated SVD."""
+    M = latent_cross_covariance(world)
+    if width is not None:
+        left, values, right = np.linalg.svd(M)
+        M = left[:, :width] * values[:width] @ right[:width]
+    q = prompt_by_mixture(world, prompt)
+    q = q[:1] - q[1:] if world.classes == 2 else q
+    u = q @ M.T
+    return LinearCritic(u[None], np.zeros((1, len(u), len(u))))
+
+
+def grid_accuracy(u: np.ndarray, mean: np.ndarray, deviation: np.ndarray, outside: float, side: int = 1000) -> float:
+    """P(u'x + outside t > 0) for x ~ N(mean, diag(deviation^2)) of two latents, by counting.
+
+    A side x side grid of normal quantiles for the latents; t, the noise outside the dictionary, is a third axis of
+    41 quantiles where it matters. Off by about 1/side.
+    """
+    t = ndtri((np.arange(side) + 0.5) / side)
+    first = u[0] * (mean[0] + deviation[0] * t)
+    second = u[1] * (mean[1] + deviation[1] * t)
+    if outside == 0:
+        return float((first[:, None] + second > 0).mean())
+    third = outside * ndtri((np.arange(41) + 0.5) / 41)
+    return float(np.mean([(first[:, None] + second + x > 0).mean() for x in third]))
+
+
+def sampled_accuracy(critic: LinearCritic, means: np.ndarray, label: int, deviation, nu, n, rng) -> np.ndarray:
+    """(n,) decisions of one K-class critic on one group, 1 where right, by drawing images."""
+    u = critic.inside[0]
+    x = means + deviation * rng.standard_normal((n, len(means)))
+    noise = np.sqrt(nu) * rng.standard_normal((n, len(means)))
+    values, vectors = np.linalg.eigh(critic.outside[0])
+    beyond = rng.standard_normal((n, len(u))) @ (vectors * np.sqrt(np.maximum(values, 0))).T
+    scores = (x + noise) @ u.T + np.sqrt(nu) * beyond
+    return (scores.argmax(axis=1) == label).astype(float)
+
+
+def many_class_integrals(u: float, v: float, alpha: float, beta: float, S_i: float, S_s: float, K: int):
+    """(common, counter) of K classes and one attribute by adaptive quadrature in 25 digits."""
+    with mpmath.workdps(25):
+        s = mpmath.sqrt(mpmath.mpf(u) ** 2 * S_i + mpmath.mpf(v) ** 2 * S_s)
+        both, one, against = (mpmath.mpf(g) / s for g in (u * alpha + v * beta, u * alpha, u * alpha - v * beta))
+        nodes = list(range(-12, 13, 2))
+
+        def common(t):
+            return mpmath.npdf(t) * mpmath.ncdf(t + both) ** (K - 1)
+
+        def counter(t):
+            return mpmath.npdf(t) * mpmath.ncdf(t + against) * mpmath.ncdf(t + one) ** (K - 2)
+
+        return float(mpmath.quad(common, nodes)), float(mpmath.quad(counter, nodes))

@@ -1,0 +1,47 @@
+"""The strategy for worlds reaches every branch that the code takes, and only valid worlds."""
+
+import pytest
+from hypothesis import find, given, settings
+
+from simulator.strategies import quantity, worlds
+
+BRANCHES = {
+    "two classes": lambda w: w.classes == 2,
+    "more classes": lambda w: w.classes > 2,
+    "full captions": lambda w: w.mention_inv == w.mention_spu == 1,
+    "masked object": lambda w: 0 < w.mention_inv < 1,
+    "masked background": lambda w: 0 < w.mention_spu < 1,
+    "never mentioned": lambda w: w.mention_spu == 0,
+    "no view noise": lambda w: w.sigma_xi == 0,
+    "view noise": lambda w: w.sigma_xi > 0.1,
+    "no latent noise": lambda w: w.sigma_inv == 0 and w.sigma_spu == 0,
+    "no randomness at all": lambda w: w.sigma_inv == w.sigma_spu == w.sigma_xi == 0,
+    "no mean": lambda w: w.mu_inv == 0,
+    "opposite background": lambda w: w.mu_spu < 0,
+    "attribute": lambda w: len(w.attribute) == 1,
+    "attribute and classes": lambda w: w.attribute and w.classes > 2,
+    "dictionaries fill the views": lambda w: w.dim_image == w.dim_text == w.latents,
+    "views of two widths": lambda w: w.dim_image != w.dim_text,
+    "no correlation": lambda w: w.p_spu == 0.5,
+    "full correlation": lambda w: w.p_spu == 1,
+    "anticorrelation": lambda w: w.p_spu < 0.5,
+}
+
+
+@pytest.mark.parametrize("branch", BRANCHES)
+def test_every_branch_is_reached(branch):
+    find(worlds(), BRANCHES[branch], settings=settings(max_examples=3000, database=None, derandomize=True))
+
+
+@given(worlds(most_attributes=2, scale=1e3, extra_dimensions=0))
+def test_worlds_keep_to_their_arguments(world):
+    assert world.dim_image == world.dim_text == world.latents
+    assert len(world.attribute) <= 2
+    assert max(abs(world.mu_inv), world.sigma_spu) <= 1e3
+
+
+@given(quantity("classes", 3, 7), quantity("sigma_inv", high=2.0))
+def test_one_quantity_over_a_part_of_its_domain(classes, sigma):
+    assert 3 <= classes <= 7
+    assert isinstance(classes, int)
+    assert 0 <= sigma <= 2

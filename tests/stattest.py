@@ -1,0 +1,105 @@
+"""The one way in which this suite asserts anything about random numbers.
+
+A Monte Carlo assertion states three numbers: the rate of false alarms (a correct program fails), the effect that
+matters, and the power (the chance that a program wrong by that effect fails). Sample sizes follow from them; a
+sample too small for its stated effect is itself an error. Streams are seeded, so that a run repeats; the rate is
+over the choice of seed.
+
+BUDGET is the chance that a correct program fails anywhere in one run of the whole suite. It is divided over USES;
+each call spends its share in a registry, which refuses to overdraw.
+"""
+
+import numpy as np
+from scipy.special import ndtri, stdtrit
+
+BUDGET = 1e-3
+USES = 250
+SHARE = BUDGET / USES
+POWER = 0.99
+
+_spent: list[float] = []
+
+
+def spend(share: float) -> None:
+    """Enter one use of the false-alarm budget."""
+    _spent.append(share)
+    assert sum(_spent) <= BUDGET * (1 + 1e-9), (
+        f"{len(_spent)} Monte Carlo assertions spend {sum(_spent):.2e}, more than the suite's budget {BUDGET:.0e}; "
+        "raise USES, and sample sizes follow"
+    )
+
+
+def mean_size(effect: float, power: float = POWER, false_alarm: float = SHARE) -> int:
+    """Sample size at which a shift of the mean by `effect` standard deviations is seen (normal approximation)."""
+    return int(np.ceil(((ndtri(1 - false_alarm / 2) + ndtri(power)) / effect) ** 2))
+
+
+def law_size(effect: float, power: float = POWER, false_alarm: float = SHARE) -> int:
+    """Size of each of two samples at which laws `effect` apart in Kolmogorov distance are told apart.
+
+    By the inequality that `critical_distance` uses, once for the threshold and once for the power.
+    """
+    return int(np.ceil(((np.sqrt(np.log(2 / false_alarm)) + np.sqrt(np.log(2 / (1 - power)))) / effect) ** 2))
+
+
+def critical_distance(size: int, false_alarm: float) -> float:
+    """P(distance > c) <= 2 exp(-size c^2) for two samples of one law, of equal size of at least 458.
+
+    Two-sample Dvoretzky-Kiefer-Wolfowitz inequality (Wei and Dudley, Statistics & Probability Letters 82, 2012,
+    theorem 1); it holds for laws with atoms too.
+    """
+    assert size >= 458, f"{size} values a sample; the inequality needs 458"
+    return float(np.sqrt(np.log(2 / false_alarm) / size))
+
+
+def distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Kolmogorov distance of two samples (size, columns), column by column."""
+    result = []
+    for a, b in zip(np.sort(first, axis=0).T, np.sort(second, axis=0).T, strict=True):
+        values = np.concatenate([a, b])
+        gap = np.searchsorted(a, values, side="right") / len(a) - np.searchsorted(b, values, side="right") / len(b)
+        result.append(np.abs(gap).max())
+    return np.array(result)
+
+
+def assert_same_law(
+    first: np.ndarray, second: np.ndarray, *, effect: float, power: float = POWER, share: float = SHARE, what: str = ""
+) -> None:
+    """Every column (size, columns) of two samples follows one law; the share is split over the columns."""
+    spend(share)
+    first, second = (np.asarray(x, float).reshape(len(x), -1) for x in (first, second))
+    assert first.shape == second.shape, f"samples of shapes {first.shape} and {second.shape}"
+    each = share / first.shape[1]
+    needed = law_size(effect, power, each)
+    assert len(first) >= needed, f"effect {effect} at power {power} needs samples of {needed}, not {len(first)}"
+    found, allowed = distances(first, second), critical_distance(len(first), each)
+    assert found.max() <= allowed, (
+        f"{what}: column {found.argmax()} differs by {found.max():.3f} > {allowed:.3f} in Kolmogorov distance "
+        f"(false-alarm rate {share:.1e}, effect {effect}, power {power}, samples of {len(first)})"
+    )
+
+
+def assert_mean(
+    sample: np.ndarray, expected, *, effect: float, power: float = POWER, share: float = SHARE, what: str = ""
+) -> None:
+    """Every column (size, columns) has the expected mean, by t tests; the share is split over the columns.
+
+    `effect` is in standard deviations of a column. A column without spread must equal its mean to rounding.
+    """
+    spend(share)
+    sample = np.asarray(sample, float).reshape(len(sample), -1)
+    size, columns = sample.shape
+    expected = np.broadcast_to(np.asarray(expected, float).ravel(), columns)
+    each = share / columns
+    needed = mean_size(effect, power, each)
+    assert size >= needed, f"effect {effect} at power {power} needs {needed} values, not {size}"
+    error = sample.mean(axis=0) - expected
+    scale = sample.std(axis=0, ddof=1) / np.sqrt(size)
+    # Rounding of a mean: eps times the numbers that are added up.
+    slack = 1e-13 * np.abs(sample).max(axis=0)
+    allowed = -stdtrit(size - 1, each / 2) * scale + slack
+    worst = int((np.abs(error) - allowed).argmax())
+    assert np.all(np.abs(error) <= allowed), (
+        f"{what}: column {worst} has mean {sample[:, worst].mean():.6g}, expected {expected[worst]:.6g} within "
+        f"{allowed[worst]:.2g} (false-alarm rate {share:.1e}, effect {effect} sd, power {power}, {size} values)"
+    )

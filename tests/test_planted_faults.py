@@ -1,0 +1,134 @@
+"""Tests are tested: known kinds of fault, planted one at a time in a copy of the sources, must turn a test red.
+
+The first seven are the faults that were found in published code nearest to ours in subject: a dropped coordinate, a
+missing absolute value, n for root n, a wrong gradient, an ignored scale, a forgotten mu_spu, swapped prompts.
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+class Fault(NamedTuple):
+    """Replace `old` by `new` once in a file; `test` is the file that must notice."""
+
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+FAULTS = {
+    "dropped coordinate": Fault(
+        "simulator/critic.py",
+        "(u**2) @ mixture.variances +",
+        "(u[:, :-1] ** 2) @ mixture.variances[:-1] +",
+        "simulator/test_critic.py",
+    ),
+    "missing absolute value": Fault(
+        "theory/claims.py", "return np.abs(value - b)", "return value - b", "theory/test_claims.py"
+    ),
+    "n for root n": Fault(
+        "experiments/decide.py",
+        "samples.std(ddof=1) / np.sqrt(R)",
+        "samples.std(ddof=1) / R",
+        "experiments/test_decide.py",
+    ),
+    "wrong gradient": Fault(
+        "simulator/supervised.py",
+        "-(expit(-margins) @ signed) / n",
+        "-(expit(margins) @ signed) / n",
+        "simulator/test_supervised_fit.py",
+    ),
+    "ignored scale": Fault(
+        "simulator/pairs.py", "number(b.scale)[:, None] * noise", "noise", "simulator/test_pairs.py"
+    ),
+    "mu_spu forgotten in a mean": Fault(
+        "theory/population.py",
+        "mu_D = blocks.mean * blocks.correlation",
+        "mu_D = blocks.mean[..., :1] * blocks.correlation",
+        "theory/test_population.py",
+    ),
+    "prompts swapped": Fault(
+        "simulator/world.py", 'if prompt == "mean":', 'if prompt == "name":', "simulator/test_world.py"
+    ),
+    "mu_spu forgotten in the fast path": Fault(
+        "theory/accuracy.py", "alpha * beta * m0", "alpha * m0", "theory/test_accuracy.py"
+    ),
+    "transposed Bartlett factor": Fault(
+        "simulator/statistics.py",
+        "G.T, side=1, lower=0)",
+        "G.T, side=1, lower=0, trans_a=1)",
+        "simulator/test_statistics.py",
+    ),
+    "one degree of freedom too many": Fault(
+        "simulator/statistics.py",
+        "np.maximum(counts[:, :, j] - 1, 0)",
+        "counts[:, :, j]",
+        "simulator/test_statistics.py",
+    ),
+    "silent class on a zero score": Fault(
+        "simulator/critic.py",
+        "np.where((gap == 0) & (deviation == 0), 0.0, gap / deviation)",
+        "np.where((gap == 0) & (deviation == 0), np.inf, gap / deviation)",
+        "simulator/test_critic.py",
+    ),
+    "streams that share numbers": Fault(
+        "simulator/streams.py", "spawn_key=(word, index)", "spawn_key=(index,)", "simulator/test_streams.py"
+    ),
+    "binary correlation for K classes": Fault(
+        "simulator/world.py",
+        "self.agreement - (1 - self.agreement) / (self.classes - 1)",
+        "2 * self.agreement - 1",
+        "theory/test_population.py",
+    ),
+    "text noise forgotten in a density": Fault(
+        "theory/density.py",
+        "determinant = variance * (nu_I + nu_T) + nu_I * nu_T",
+        "determinant = variance * (nu_I + nu_T)",
+        "theory/test_density.py",
+    ),
+    "sign slip in a printed formula": Fault(
+        "theory/published.py",
+        "(si**2 + 2 - 2 * mu * p) / R",
+        "(si**2 + 2 + 2 * mu * p) / R",
+        "theory/test_published.py",
+    ),
+    "point estimate taken for a bound": Fault(
+        "experiments/decide.py", "worst.low > tau", "worst.high > tau", "experiments/test_decide.py"
+    ),
+    "file written in place": Fault(
+        "experiments/files.py", "write(Path(name))", "write(path)", "experiments/test_files.py"
+    ),
+    "page without escaping": Fault(
+        "experiments/report.py", "autoescape=True", "autoescape=False", "experiments/test_report.py"
+    ),
+    "fraction of a pair rounded": Fault(
+        "experiments/cli.py", "or number != number.to_integral_value()", "", "experiments/test_cli.py"
+    ),
+}
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("name", FAULTS)
+def test_planted_fault_is_caught(name, tmp_path):
+    fault = FAULTS[name]
+    for part in ("simulator", "theory", "experiments", "tests"):
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    source = tmp_path / fault.file
+    text = source.read_text(encoding="utf-8")
+    assert text.count(fault.old) == 1, "the fault no longer fits the source"
+    source.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
+    # The copy comes first on the path, before any installed version.
+    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", f"tests/{fault.test}"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert run.returncode == 1, f"{name}: not caught\n{run.stdout[-2000:]}{run.stderr[-2000:]}"
+    assert "failed" in run.stdout
+    assert " error" not in run.stdout.splitlines()[-1], "a fault must fail a test, not the collection"

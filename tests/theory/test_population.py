@@ -1,0 +1,154 @@
+"""Block formulas of the population against the covariance written out over all groups."""
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from reference import latent_cross_covariance, population_critic
+
+from simulator.strategies import worlds
+from simulator.world import Attribute, World
+from theory.population import (
+    binary_blocks,
+    block_covariance,
+    kappa,
+    leading_direction,
+    linear_weights,
+    truncated_weights,
+)
+
+PROMPTS = st.sampled_from(["name", "mean"])
+
+
+def class_difference(world: World) -> np.ndarray:
+    """(l, B): one column a block, the normalised difference of the patterns of classes 0 and 1."""
+    pattern = np.array([1.0]) if world.classes == 2 else np.eye(world.classes)[0] - np.eye(world.classes)[1]
+    return np.kron(np.eye(2 + len(world.attribute)), (pattern / np.linalg.norm(pattern))[:, None])
+
+
+def size_of(world: World) -> float:
+    """Largest entry of any covariance of the world: what rounding is relative to."""
+    b = world.blocks()
+    return float((b.mean**2 + b.scale**2).max()) + 1e-300
+
+
+@given(worlds(most_attributes=2))
+def test_block_covariance_is_the_mixtures_on_class_differences(world):
+    E = class_difference(world)
+    full = world.model_copy(
+        update={
+            "mention_inv": 1.0,
+            "mention_spu": 1.0,
+            "attribute": tuple(a.model_copy(update={"mention": 1.0}) for a in world.attribute),
+        }
+    )
+    found, expected = block_covariance(world.blocks()), E.T @ latent_cross_covariance(full) @ E
+    assert found == pytest.approx(expected, abs=1e-13 * size_of(world))
+    masked = E.T @ latent_cross_covariance(world) @ E
+    assert found * world.blocks().mention == pytest.approx(masked, abs=1e-13 * size_of(world))
+
+
+@given(worlds(most_attributes=2))
+def test_class_differences_are_an_invariant_subspace(world):
+    """What makes the reduction exact: C maps differences to differences."""
+    E, C = class_difference(world), latent_cross_covariance(world)
+    image = C @ E
+    assert image == pytest.approx(E @ (E.T @ image), abs=1e-12 * size_of(world))
+
+
+def differences(u: np.ndarray, world: World) -> np.ndarray:
+    """Weight on each block from the explicit critic: how class 0's score differs from class 1's."""
+    if world.classes == 2:
+        return u[0] / 2  # the prompt of a two-class decision is q_+ - q_- = 2 q_+
+    shape = (2 + len(world.attribute), world.classes)
+    difference = (u[0] - u[1]).reshape(shape)
+    return (difference[:, 0] - difference[:, 1]) / 2
+
+
+@given(worlds(most_attributes=2), PROMPTS)
+def test_linear_weights_are_the_explicit_critics(world, prompt):
+    explicit = differences(population_critic(world, prompt).inside[0], world)
+    scale = size_of(world) ** 1.5
+    assert linear_weights(world.blocks(), prompt) == pytest.approx(explicit, abs=1e-12 * scale)
+
+
+@given(worlds(most_attributes=1), PROMPTS, st.integers(1, 14))
+def test_truncated_weights_are_those_of_the_truncated_svd(world, prompt, width):
+    values = np.append(np.linalg.svd(latent_cross_covariance(world), compute_uv=False), 0.0)
+    assume(values[0] > 0)
+    if width < world.latents:
+        # Singular subspaces move by rounding over the gap.
+        assume(values[width - 1] - values[width] > 1e-4 * values[0])
+    explicit = differences(population_critic(world, prompt, width).inside[0], world)
+    scale = size_of(world) ** 1.5
+    assert truncated_weights(world.blocks(), prompt, width) == pytest.approx(explicit, abs=1e-9 * scale)
+
+
+def test_a_cut_through_a_tie_is_refused():
+    equal = binary_blocks(p_spu=0.5, mu_spu=1.0, sigma_inv=0.5, sigma_spu=0.5)
+    with pytest.raises(ValueError, match=r"embed_dim = 1 cuts between equal singular values .* without a tie is 2"):
+        truncated_weights(equal, "name", 1)
+    assert truncated_weights(equal, "name", 2) == pytest.approx(linear_weights(equal, "name"))
+    # Five classes: every value of the class differences occurs four times.
+    five = binary_blocks(classes=5, sigma_inv=0.5, sigma_spu=0.1, mu_spu=3.0)
+    for width in (1, 2, 3):
+        with pytest.raises(ValueError, match=f"embed_dim = {width} cuts between equal"):
+            truncated_weights(five, "name", width)
+    truncated_weights(five, "name", 4)
+    with pytest.raises(ValueError, match="width = 0 is below 1"):
+        truncated_weights(five, "name", 0)
+
+
+def test_truncation_keeps_both_prompts_on_one_direction():
+    """h = 1 in the binary world: top singular vector, u_spu/u_inv = [B - A + sqrt((A - B)^2 + 4c^2)]/(2c)."""
+    blocks = binary_blocks(p_spu=0.8, mu_spu=1.7, sigma_inv=0.9, sigma_spu=0.6)
+    A, B, c = 1 + 0.81, 1.7**2 + 0.36, 1.7 * 0.6
+    expected = (B - A + np.sqrt((A - B) ** 2 + 4 * c**2)) / (2 * c)
+    for u in (
+        truncated_weights(blocks, "name", 1),
+        truncated_weights(blocks, "mean", 1),
+        leading_direction(blocks),
+    ):
+        assert u[1] / u[0] == pytest.approx(expected, rel=1e-12)
+
+
+@given(worlds(classes=st.just(2), most_attributes=0))
+def test_binary_blocks_are_the_blocks_of_a_world(world):
+    world = world.model_copy(update={"dim_text": world.dim_image})
+    grid = binary_blocks(
+        p_spu=[world.p_spu, 0.5],
+        mu_inv=world.mu_inv,
+        mu_spu=world.mu_spu,
+        sigma_inv=world.sigma_inv,
+        sigma_spu=world.sigma_spu,
+        nu=world.nu_image,
+        mention_inv=world.mention_inv,
+        mention_spu=world.mention_spu,
+    )
+    for ours, its in zip(grid, world.blocks(), strict=True):
+        assert np.array_equal(np.asarray(ours)[0] if np.ndim(ours) else ours, its)
+
+
+def test_the_binary_covariance_by_hand():
+    """theory.md section 2: [[alpha^2 + sigma_inv^2, c], [c, beta^2 + sigma_spu^2]], c = alpha beta (2p - 1)."""
+    C = block_covariance(binary_blocks(p_spu=0.75, mu_inv=2.0, mu_spu=3.0, sigma_inv=1.0, sigma_spu=0.5))
+    assert C.tolist() == [[5.0, 3.0], [3.0, 9.25]]
+    assert (kappa(2), kappa(3), kappa(1000)) == (1, 3, 1000)
+
+
+def test_grids_are_their_worlds():
+    p, beta = np.array([[0.5], [0.8], [1.0]]), np.array([0.5, 1.0, 2.0, 3.0])
+    for prompt in ("name", "mean"):
+        whole = linear_weights(binary_blocks(p_spu=p, mu_spu=beta), prompt)
+        narrow = truncated_weights(binary_blocks(p_spu=p, mu_spu=beta + 0.7), prompt, 1)
+        assert whole.shape == narrow.shape == (3, 4, 2)
+        for i, j in np.ndindex(3, 4):
+            one = binary_blocks(p_spu=p[i, 0], mu_spu=beta[j])
+            assert whole[i, j] == pytest.approx(linear_weights(one, prompt), abs=1e-14)
+            one = binary_blocks(p_spu=p[i, 0], mu_spu=beta[j] + 0.7)
+            assert narrow[i, j] == pytest.approx(truncated_weights(one, prompt, 1), abs=1e-12)
+
+
+def test_attributes_add_blocks():
+    world = World(attribute=(Attribute(mu=2.0, sigma=0.0, p=0.75),), dim_image=3, dim_text=3)
+    assert block_covariance(world.blocks())[2].tolist() == pytest.approx([1.0, 0.8, 4.0])
