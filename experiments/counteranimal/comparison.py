@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from experiments.counteranimal.lines import AXES, SMALLEST_FAMILY, fit_line, resampled, usable
-from experiments.counteranimal.metrics import ClassCounts, Mean, paired
+from experiments.counteranimal.metrics import ClassCounts, Mean, intervals, paired
 from experiments.counteranimal.predictions import read_classes, summary_row
 from experiments.counteranimal.tables import classwise, published_classes, published_rows
 from experiments.errors import RequestError, nearest, unknown
@@ -44,7 +44,7 @@ def gather(specs: Sequence[str], mean: Mean, labels: str, prompt: str) -> list[R
     for spec in specs:
         new = _published(spec, mean, labels, prompt) if spec.split(":")[0] == "published" else _from_disk(spec, mean)
         for result in new:  # a row that comes again, with its classes this time, replaces the first
-            same = [i for i, old in enumerate(found) if old.row == result.row]
+            same = [i for i, old in enumerate(found) if _identity(old.row) == _identity(result.row)]
             if not same:
                 found.append(result)
             elif result.classes is not None:
@@ -52,6 +52,10 @@ def gather(specs: Sequence[str], mean: Mean, labels: str, prompt: str) -> list[R
     if not found:
         raise RequestError("nothing to compare; name a result folder or 'published'")
     return _distinct(found)
+
+
+def _identity(row: Row) -> tuple:
+    return row.source, row.model, row.prompt, row.labels, row.mean, row.common, row.counter
 
 
 def _distinct(results: list[Result]) -> list[Result]:
@@ -78,7 +82,16 @@ def _published(spec: str, mean: Mean, labels: str, prompt: str) -> list[Result]:
     chosen = [row for row in rows if name in ("", row.model)]
     # Class by class only what is named: all rows at once would print every pair of them.
     by_class = name != "" and (labels, prompt) == ("1000", "simple")
-    return [Result(row, _published_counts(row.model) if by_class else None) for row in chosen]
+    return [_with_classes(row) if by_class else Result(row) for row in chosen]
+
+
+def _with_classes(row: Row) -> Result:
+    """A published row with its class figures and the intervals that they give, where they were printed."""
+    counts = _published_counts(row.model)
+    if counts is None:
+        return Result(row)
+    ends = {f"interval_{name}": interval for name, interval in intervals(counts, row.mean or "macro").items()}
+    return Result(replace(row, **ends), counts)
 
 
 def _published_counts(model: str) -> ClassCounts | None:

@@ -90,7 +90,7 @@ def group_rows(raw: Raw, table: Table) -> list[Row]:
                 family=family,
                 common=float(cells["common"]) / 100,
                 counter=float(cells["counter"]) / 100,
-                prompt=None if family == "ImageNet" else table.prompt,
+                prompt=table.prompt if family == "CLIP" else None,
                 labels=table.labels,
                 mean=table.mean,
             )
@@ -100,22 +100,21 @@ def group_rows(raw: Raw, table: Table) -> list[Row]:
 
 @cache
 def published_rows(labels: str = "1000", prompt: str = "simple", mean: str = "macro") -> tuple[Row, ...]:
-    """CLIP and ImageNet rows of the protocol, as many as the paper prints; empty where it prints none.
+    """The rows of a protocol, as many as the paper prints; empty where it prints none for CLIPs.
 
-    ImageNet classifiers have no prompt and join every prompt's CLIPs.
+    ImageNet classifiers and LVLMs have no prompt of ours and join every prompt's CLIPs. Left out: Table 9, which
+    repeats rows of Table 3 beside other checkpoints, and the CLIPs of Table 5, which repeat Table 3 under a
+    caption that says 20 labels.
     """
     raw = read_published()
     wanted = [
-        table
+        row
         for table in GROUP_TABLES
-        if table.family in ("CLIP", "ImageNet")
-        and table.number != 9  # repeats rows of Table 3 beside other checkpoints of the same models
-        and (table.labels, table.mean) == (labels, mean)
-        and table.prompt in (None, prompt)
+        if table.number != 9 and (table.labels, table.mean) == (labels, mean)
+        for row in group_rows(raw, table)
+        if row.prompt in (None, prompt) and not (table.number == 5 and row.family == "CLIP")
     ]
-    if not any(table.family == "CLIP" for table in wanted):
-        return ()
-    return tuple(row for table in wanted for row in group_rows(raw, table))
+    return tuple(wanted) if any(row.family == "CLIP" for row in wanted) else ()
 
 
 @dataclass(frozen=True)

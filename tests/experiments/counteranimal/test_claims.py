@@ -108,6 +108,8 @@ def test_published_rows_are_28_and_15(protocol):
     rows = published_rows(*protocol)
     assert sum(r.family == "CLIP" for r in rows) == 28
     assert sum(r.family == "ImageNet" for r in rows) == 15
+    assert sum(r.family == "LVLM" for r in rows) == (2 if protocol[0] == "20" else 0)
+    assert len({r.model for r in rows}) == len(rows)
 
 
 def test_no_rows_for_a_protocol_that_was_not_printed():
