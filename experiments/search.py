@@ -10,7 +10,6 @@ import numpy as np
 
 from theory.claims import Claim
 
-
 # A polish asks for one gradient component at a time, which a truth by quadrature answers slowly: only searches of at
 # least this effort are polished.
 POLISHED = 256
