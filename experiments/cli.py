@@ -5,11 +5,12 @@ Verbs import what they need when they run, so that --help and linear `predict` s
 """
 
 import json
+import os
 import sys
 from dataclasses import asdict, make_dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_origin, get_type_hints
 
 from cyclopts import (
     App,
@@ -24,6 +25,7 @@ from cyclopts import (
 
 from experiments.errors import RequestError, RunError, SoberclipError, nearest
 from simulator.quantities import quantity_of
+from simulator.recipe import Recipe
 from simulator.world import World
 
 
@@ -82,6 +84,27 @@ PromptFlag = Annotated[
 EmbedDim = Annotated[
     int | None, Parameter(converter=_integer, help="embedding width of the towers; absent: wide enough for all")
 ]
+
+_TRAINING_GROUP = Group("Training", sort_key=0)
+
+
+def _training_flag(name: str, field: Any) -> tuple[Any, None]:
+    kind = next((t for t in (int, float, str) if isinstance(field.default, t)), {"n": int}.get(name, float))
+    default = "" if field.default is None else f" [default: {field.default}]"
+    parameter = Parameter(help=field.description + default, group=_TRAINING_GROUP, show_default=False)
+    if get_origin(field.annotation) is Literal:
+        return Annotated[field.annotation | None, parameter], None
+    converter = Parameter(converter=_integer if kind is int else _real)
+    return Annotated[kind | None, parameter, converter], None
+
+
+TrainingFlags = make_dataclass(
+    "TrainingFlags",
+    [(name, *_training_flag(name, field)) for name, field in Recipe.model_fields.items()],
+    kw_only=True,
+    namespace={"__module__": __name__},
+)
+TrainingOptions = Annotated[TrainingFlags, Parameter(name="*")]
 
 app = App(
     name="soberclip",
@@ -214,6 +237,51 @@ def simulate(
 
 
 @app.command
+def train(
+    *,
+    training: TrainingOptions | None = None,
+    ensemble: Annotated[Whole, Parameter(help="models trained at once, each with its own streams")] = 1,
+    prompt: PromptFlag = None,
+    device: Annotated[str, Parameter(help="cpu, cuda, cuda:1 ...")] = "cpu",
+    draw_on: Annotated[
+        str | None, Parameter(help="device that draws the pairs; cpu makes them equal on every device")
+    ] = None,
+    compile: Annotated[bool, Parameter(help="compile the step; --no-compile starts sooner")] = True,
+    resume: Annotated[Path | None, Parameter(help="folder of an interrupted run of the same settings")] = None,
+    seed: Seed = 0,
+    world_file: WorldFile = None,
+    world: WorldOptions | None = None,
+    output: Annotated[Path | None, Parameter(help="folder for checkpoint, weights, trace and result")] = None,
+    json: Json = False,
+) -> None:
+    """Train two towers by gradient descent, an ensemble at a time, on this machine or under torchrun.
+
+    Example: soberclip train --loss infonce --steps 2000 --ensemble 3 --mu-spu 2 --dim-image 2 --dim-text 2
+    """
+    from experiments.tables import accuracy_table
+    from experiments.train import recipe_from, to_stderr
+    from experiments.train import train as run
+
+    settings = _world(world_file, world)
+    recipe = recipe_from({} if training is None else {k: v for k, v in asdict(training).items() if v is not None})
+    document = run(
+        recipe,
+        settings,
+        models=ensemble,
+        seed=seed,
+        prompt=prompt,
+        device=device,
+        draw_on=draw_on,
+        compile=compile,
+        output=output,
+        resume=resume,
+        report=to_stderr,
+    )
+    if document is not None:  # rank 0 of torchrun, or the only process
+        _emit(document, json, accuracy_table, None)
+
+
+@app.command
 def claims(*, json: Json = False) -> None:
     """The claims on trial, with source and statement.
 
@@ -325,5 +393,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _complain(sentence: str, status: int) -> int:
-    print(f"soberclip: {sentence}", file=sys.stderr)
+    if os.environ.get("RANK", "0") == "0":  # under torchrun one process speaks for all
+        print(f"soberclip: {sentence}", file=sys.stderr)
     return status

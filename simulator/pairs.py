@@ -5,7 +5,8 @@ process count on one device: equal in law across devices, and equal to rounding 
 (`draw_on="cpu"`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -19,15 +20,20 @@ from simulator.world import World
 # any device. The block size follows from the world alone, never from the chunk a caller asks for.
 BLOCK_NUMBERS = 2**22
 LARGEST_BLOCK = 4096
+# Numbers of one view that a CPU draws at a time: 4 MB in float32 stay in the cache from first operation to last.
+CHUNK_NUMBERS = 2**20
 
 
 class Pairs(NamedTuple):
-    """n pairs and the labels behind them; class 0 of the binary world is y = +1."""
+    """n pairs and the labels behind them; class 0 of the binary world is y = +1.
 
-    images: Float[torch.Tensor, "n dI"]
-    texts: Float[torch.Tensor, "n dT"]
-    labels: Int[torch.Tensor, " n"]
-    backgrounds: Int[torch.Tensor, "n J"]
+    Pairs of an ensemble carry a leading model axis.
+    """
+
+    images: Float[torch.Tensor, "*E n dI"]
+    texts: Float[torch.Tensor, "*E n dT"]
+    labels: Int[torch.Tensor, "*E n"]
+    backgrounds: Int[torch.Tensor, "*E n J"]
 
 
 def orthonormal_dictionary(dimension: int, latents: int, rng: np.random.Generator) -> np.ndarray:
@@ -56,33 +62,158 @@ def block_size(world: World) -> int:
     return max(1, min(LARGEST_BLOCK, BLOCK_NUMBERS // max(world.dim_image, world.dim_text)))
 
 
-def draw_latents(
-    world: World, size: int, seed: int, index: int, *, stream: str, device: str, dtype: torch.dtype
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(labels, backgrounds, z_I, z_T) of one block, the structural equations one per line."""
-    K, b = world.classes, world.blocks()
-    J = len(b.mean) - 1
+class Law(NamedTuple):
+    """The numbers of E worlds of one shape, block by block, on a device; letters as in `world.Blocks`."""
 
-    def source(field: str) -> torch.Generator:
-        return torch_stream(seed, f"{stream}/{field}", index, device)
+    mean: Float[torch.Tensor, "E B"]
+    scale: Float[torch.Tensor, "E B"]
+    agreement: Float[torch.Tensor, "E B"]
+    mention: Float[torch.Tensor, "E B"]
+    nu_image: Float[torch.Tensor, " E"]
+    nu_text: Float[torch.Tensor, " E"]
 
-    def number(values: np.ndarray) -> torch.Tensor:
-        return torch.as_tensor(values, dtype=dtype, device=device)
 
-    y = torch.randint(K, (size,), generator=source("label"), device=device)
-    agrees = torch.rand(size, J, generator=source("agreement"), device=device, dtype=torch.float64) < torch.as_tensor(
-        b.agreement[1:], device=device
+def numbers(worlds: Sequence[World], device: str, dtype: torch.dtype) -> Law:
+    """Stack the numbers of worlds that agree in everything that sets a shape.
+
+    Raises ValueError naming the first field in which two shapes differ.
+    """
+    for world in worlds[1:]:
+        for field in ("dim_image", "dim_text", "classes", "latents"):
+            first, other = getattr(worlds[0], field), getattr(world, field)
+            if other != first:
+                raise ValueError(f"{field} = {other} in one world and {first} in another; an ensemble has one shape")
+    blocks = [world.blocks() for world in worlds]
+    # Probabilities meet uniform numbers in float64, so that p = 1 - 1e-9 is not rounded to 1.
+    kinds = {"agreement": torch.float64, "mention": torch.float64}
+    return Law(
+        *(
+            torch.as_tensor(np.stack([getattr(b, field) for b in blocks]), dtype=kinds.get(field, dtype), device=device)
+            for field in Law._fields
+        )
     )
-    other = 1 + torch.randint(K - 1, (size, J), generator=source("background"), device=device)
-    a = torch.where(agrees, y[:, None], (y[:, None] + other) % K)
-    codes = torch.cat([y[:, None], a], dim=1)  # (size, B)
-    patterns = number(np.array([[1.0], [-1.0]]) if K == 2 else np.eye(K))
-    noise = torch.randn(size, J + 1, patterns.shape[1], generator=source("latent"), device=device, dtype=dtype)
-    z = number(b.mean)[:, None] * patterns[codes] + number(b.scale)[:, None] * noise  # (size, B, width)
-    mentioned = torch.rand(
-        size, J + 1, generator=source("mention"), device=device, dtype=torch.float64
-    ) < torch.as_tensor(b.mention, device=device)
-    return y, a, z.flatten(1), (z * mentioned[..., None]).flatten(1)
+
+
+def fill(rows: torch.Tensor, field: str, seed: int, index: int, streams: Sequence[str], law: str, high: int = 0):
+    """Draw rows[k] from stream `streams[k]`/field in place and return rows; one stream a world.
+
+    World k of an ensemble is therefore drawn as it would be alone. torch draws on the CPU with one thread and
+    without Python's lock, so worlds are shared out over the threads that torch may use.
+    """
+
+    def draw(row: torch.Tensor, stream: str) -> None:
+        generator = torch_stream(seed, f"{stream}/{field}", index, str(rows.device))
+        if law == "integer":
+            row.random_(0, high, generator=generator)
+        elif law == "uniform":
+            row.uniform_(generator=generator)
+        else:
+            row.normal_(generator=generator)
+
+    workers = min(len(streams), torch.get_num_threads()) if rows.device.type == "cpu" else 1
+    if workers == 1:
+        for row, stream in zip(rows, streams, strict=True):
+            draw(row, stream)
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(draw, rows, streams))
+    return rows
+
+
+def draw_latents(
+    worlds: Sequence[World],
+    size: int,
+    seed: int,
+    index: int,
+    *,
+    streams: Sequence[str],
+    device: str,
+    dtype: torch.dtype,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(labels, backgrounds, z_I, z_T) of one block of every world, the structural equations one per line."""
+    E, K, J = len(worlds), worlds[0].classes, len(worlds[0].attribute) + 1
+    law = numbers(worlds, device, dtype)
+    patterns = torch.as_tensor(
+        np.array([[1.0], [-1.0]]) if K == 2 else np.eye(K), dtype=dtype, device=device
+    )  # (K, width)
+
+    def draw(field: str, kind: str, *shape: int, dtype: torch.dtype, high: int = 0) -> torch.Tensor:
+        rows = torch.empty(E, size, *shape, dtype=dtype, device=device)
+        return fill(rows, field, seed, index, streams, kind, high)
+
+    y = draw("label", "integer", dtype=torch.int64, high=K)
+    agrees = draw("agreement", "uniform", J, dtype=torch.float64) < law.agreement[:, None, 1:]
+    other = 1 + draw("background", "integer", J, dtype=torch.int64, high=K - 1)
+    a = torch.where(agrees, y[..., None], (y[..., None] + other) % K)
+    codes = torch.cat([y[..., None], a], dim=-1)  # (E, size, B)
+    noise = draw("latent", "normal", J + 1, patterns.shape[1], dtype=dtype)
+    z = law.mean[:, None, :, None] * patterns[codes] + law.scale[:, None, :, None] * noise  # (E, size, B, width)
+    mentioned = draw("mention", "uniform", J + 1, dtype=torch.float64) < law.mention[:, None]
+    return y, a, z.flatten(2), (z * mentioned[..., None]).flatten(2)
+
+
+def _embed(view, z, D, nu, field: str, seed: int, index: int, streams: Sequence[str]) -> None:
+    """Write x = D z + xi into `view`; a view without noise leaves its stream unread, which moves no other."""
+    if nu.any():
+        fill(view, field, seed, index, streams, "normal").mul_(nu.sqrt()[:, None, None])
+    else:
+        view.zero_()
+    view.baddbmm_(z, D.T.expand(len(z), -1, -1))
+
+
+def draw_ensemble_block(
+    worlds: Sequence[World],
+    frames: tuple[np.ndarray, np.ndarray],
+    seed: int,
+    index: int,
+    *,
+    streams: Sequence[str],
+    device: str = "cpu",
+    draw_on: str | None = None,
+    dtype: torch.dtype = torch.float64,
+) -> Pairs:
+    """Block `index` of E worlds' pairs, x_M = D_M mu_M(z) + xi_M, every field with a leading axis E.
+
+    The worlds share shapes and dictionaries and may differ in every number; world k reads `streams[k]` alone.
+    """
+    source, size = draw_on or device, block_size(worlds[0])
+    E, J = len(worlds), len(worlds[0].attribute) + 1
+    frames = [torch.as_tensor(frame, dtype=dtype, device=source) for frame in frames]
+    views = [torch.empty(E, size, len(D), dtype=dtype, device=source) for D in frames]
+    labels = torch.empty(E, size, dtype=torch.int64, device=source)
+    backgrounds = torch.empty(E, size, J, dtype=torch.int64, device=source)
+    together = max(1, CHUNK_NUMBERS // (size * max(map(len, frames)))) if source == "cpu" else E
+    for k in range(0, E, together):
+        part = slice(k, k + together)
+        y, a, *latents = draw_latents(
+            worlds[part], size, seed, index, streams=streams[part], device=source, dtype=dtype
+        )
+        law = numbers(worlds[part], source, dtype)
+        labels[part], backgrounds[part] = y, a
+        for field, view, z, D, nu in zip(
+            ("image-noise", "text-noise"), views, latents, frames, (law.nu_image, law.nu_text), strict=True
+        ):
+            _embed(view[part], z, D, nu, field, seed, index, streams[part])
+    return Pairs(views[0].to(device), views[1].to(device), labels.to(device), backgrounds.to(device))
+
+
+def draw_image_latents(
+    worlds: Sequence[World],
+    frame: np.ndarray,
+    seed: int,
+    *,
+    streams: Sequence[str],
+    device: str = "cpu",
+    draw_on: str | None = None,
+    dtype: torch.dtype = torch.float64,
+) -> tuple[Float[torch.Tensor, "E n dI"], Float[torch.Tensor, "E n l"], Int[torch.Tensor, "E n"]]:
+    """(images, their latents, labels) of block 0 of E worlds: what an evaluation needs and a learner never sees."""
+    source, size = draw_on or device, block_size(worlds[0])
+    y, _, z, _ = draw_latents(worlds, size, seed, 0, streams=streams, device=source, dtype=dtype)
+    D = torch.as_tensor(frame, dtype=dtype, device=source)
+    x = torch.empty(*y.shape, len(D), dtype=dtype, device=source)
+    _embed(x, z, D, numbers(worlds, source, dtype).nu_image, "image-noise", seed, 0, streams)
+    return x.to(device), z.to(device), y.to(device)
 
 
 def draw_block(
@@ -96,24 +227,11 @@ def draw_block(
     draw_on: str | None = None,
     dtype: torch.dtype = torch.float64,
 ) -> Pairs:
-    """Block `index` of a world's pairs: x_M = D_M mu_M(z) + xi_M."""
-    source, size = draw_on or device, block_size(world)
-    y, a, image_latents, text_latents = draw_latents(
-        world, size, seed, index, stream=stream, device=source, dtype=dtype
+    """Block `index` of one world's pairs: an ensemble of one without its axis."""
+    block = draw_ensemble_block(
+        (world,), frames, seed, index, streams=(stream,), device=device, draw_on=draw_on, dtype=dtype
     )
-    views = []
-    for field, latents, frame, nu in (
-        ("image-noise", image_latents, frames[0], world.nu_image),
-        ("text-noise", text_latents, frames[1], world.nu_text),
-    ):
-        D = torch.as_tensor(frame, dtype=dtype, device=source)
-        view = latents @ D.T
-        if nu > 0:  # a stream of its own, so leaving it unread moves no other
-            generator = torch_stream(seed, f"{stream}/{field}", index, source)
-            noise = torch.randn(size, D.shape[0], generator=generator, device=source, dtype=dtype)
-            view.add_(noise, alpha=nu**0.5)
-        views.append(view.to(device))
-    return Pairs(views[0], views[1], y.to(device), a.to(device))
+    return Pairs(*(field[0] for field in block))
 
 
 def draw_pairs(world: World, frames: tuple[np.ndarray, np.ndarray], n: int, seed: int, **options) -> Iterator[Pairs]:

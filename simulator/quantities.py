@@ -21,7 +21,7 @@ class Quantity:
     unit: str
 
 
-def _declare(kind: type, symbol: str, meaning: str, unit: str, low: float, high: float):
+def _declare(kind: type, symbol: str, meaning: str, unit: str, low: float | int, high: float | int):
     return Annotated[
         kind,
         Ge(low),

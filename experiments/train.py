@@ -1,0 +1,353 @@
+"""What `soberclip train` does: an ensemble trained to the end, measured at checkpoints, predicted beside it.
+
+Accuracies are fractions. Under torchrun every process runs this; rank 0 alone writes and prints.
+"""
+
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from threading import current_thread, main_thread
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from experiments import runfolder
+from experiments.decide import interval95
+from experiments.errors import RequestError, RunError, SoberclipError
+from experiments.files import write_json
+from experiments.runs import GROUPS, population
+from simulator.recipe import ONE_TOWER, Recipe
+from simulator.world import World
+from theory.claims import Subject, group_quantity
+
+CHECKPOINTS = 10
+TRACE_POINTS = {"power": 9, "replicates": 4}  # a checkpoint's accuracies: to about .005
+FINAL_POINTS = {"power": 12, "replicates": 8}  # the result's: to about .001
+
+
+class Interrupted(SoberclipError):
+    """Ctrl-C: the run stopped at a step boundary and was saved."""
+
+    status = 130
+
+
+def train(
+    recipe: Recipe,
+    world: World,
+    *,
+    models: int = 1,
+    seed: int = 0,
+    prompt: str | None = None,
+    device: str = "cpu",
+    draw_on: str | None = None,
+    compile: bool = True,
+    output: Path | None = None,
+    resume: Path | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any] | None:
+    """Train `models` models of one world and return the result's document; None on processes other than rank 0.
+
+    prompt chooses the accuracies at the top of the document; both stand under "prompts". `report` receives a line a
+    checkpoint. Raises RequestError for a request that cannot be met, RunError where no model stays finite, Interrupted
+    after Ctrl-C.
+    """
+    import torch
+
+    from simulator import distributed
+    from simulator.training import Ensemble, EveryModelDiverged, compiles
+
+    if models < 1:
+        raise RequestError(f"--ensemble = {models} is below 1; the nearest valid value is 1")
+    if seed < 0:
+        raise RequestError(f"--seed = {seed} is negative; the nearest valid value is 0")
+    prompt = _prompt(recipe, prompt)
+    device = _device(distributed.local_device(device))
+    draw_on = None if draw_on is None else _device(draw_on)
+    group = distributed.join(device)
+    ensemble = Ensemble(recipe, (world,) * models, tuple(range(models)), seed, device, draw_on, compile)
+    try:
+        began = perf_counter()
+        with _interruption(group) as stop:
+            state, trace = _run(ensemble, group, output, resume, stop, report)
+        distributed.leave(group)  # evaluation is rank 0's alone
+        if group.rank > 0:
+            return None
+        document = {
+            **_result(ensemble, state, prompt),
+            "trace": trace,
+            "seconds": round(perf_counter() - began, 3),
+            "device": _device_name(device),
+            "processes": group.size,
+            "compiled": compiles(ensemble, group),
+        }
+    except EveryModelDiverged as error:
+        raise RunError(str(error)) from None
+    except torch.OutOfMemoryError as error:
+        raise RunError(f"{device} has too little memory for this run; a smaller --ensemble needs less") from error
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+    folder = resume or output
+    if folder is not None:
+        runfolder.save_weights(folder, state.parameters)
+        write_json(folder / runfolder.RESULT, document)
+    return document
+
+
+def _run(ensemble, group, output: Path | None, resume: Path | None, stop, report):
+    """(final state, trace): train, measuring and saving at every checkpoint."""
+    from simulator import distributed
+    from simulator.checkpoints import specification
+    from simulator.training import run, start
+
+    folder, wanted, steps = resume or output, specification(ensemble), ensemble.recipe.steps
+    with _together(group):
+        if resume is not None:
+            state = runfolder.load_checkpoint(resume, ensemble)
+        else:
+            if folder is not None and group.rank == 0:
+                runfolder.begin(folder, wanted, _device_name(ensemble.device))
+            state = start(ensemble)
+    due = sorted({round(steps * k / CHECKPOINTS) for k in range(1, CHECKPOINTS + 1)} - {0})
+    trace, since, clock = [], max([0, *(s for s in due if s <= state.step)]), perf_counter()
+    first = state.step
+    for reached in run(ensemble, state, due, stop, group):
+        state = reached
+        checkpoint = state.step in due
+        if group.rank == 0:
+            if checkpoint:
+                trace.append(_row(ensemble, state, state.step - since))
+                rate = len(ensemble.models) * (state.step - first) / max(perf_counter() - clock, 1e-9)
+                report(_line(trace[-1], steps, rate))
+            if folder is None and not checkpoint:
+                folder = Path(f"soberclip-run-{runfolder.specification_hash(wanted)}")
+                runfolder.begin(folder, wanted, _device_name(ensemble.device))
+            if folder is not None:
+                # After a checkpoint the sums of measures start again.
+                fresh = {name: 0 * value for name, value in state.measures.items()}
+                runfolder.save_checkpoint(folder, state._replace(measures=fresh) if checkpoint else state, ensemble)
+        if checkpoint:
+            since = state.step
+    if state.step < steps:
+        distributed.leave(group)
+        raise Interrupted(f"interrupted after step {state.step} of {steps}; go on with --resume {folder}")
+    return state, trace
+
+
+def _row(ensemble, state, steps: int) -> dict[str, Any]:
+    """One line of the trace, a list a model: means over the steps since the last checkpoint, accuracies now."""
+    from simulator.evaluation import ensemble_accuracy, prompts_of, standard_points
+    from simulator.towers import logit_scale
+
+    scale = (
+        logit_scale(ensemble.recipe, state.parameters).tolist()
+        if ensemble.recipe.loss in ("infonce", "siglip", "supcon")
+        else None
+    )
+    points = standard_points(ensemble, **TRACE_POINTS) if ensemble.recipe.towers == "mlp" else None
+    accuracy = {
+        prompt or "none": ensemble_accuracy(ensemble, state.parameters, prompt, points).mean(0)
+        for prompt in prompts_of(ensemble)
+    }
+    return {
+        "step": state.step,
+        **{name: [_finite(x) for x in (value / steps).tolist()] for name, value in state.measures.items()},
+        "scale": scale,
+        "prompts": {p: {g: a[:, i].tolist() for i, g in enumerate(GROUPS[:2])} for p, a in accuracy.items()},
+    }
+
+
+def _line(row: dict[str, Any], steps: int, rate: float) -> str:
+    mean = {key: np.mean([x for x in row[key] if x is not None]) for key in ("loss", "scale") if row[key]}
+    prompt, accuracy = next(iter(row["prompts"].items()))
+    groups = ", ".join(f"{g} {100 * np.mean(a):.1f} %" for g, a in accuracy.items())
+    return (
+        f"step {row['step']} of {steps}: loss {mean['loss']:.4f}"
+        + (f", scale {mean['scale']:.1f}" if "scale" in mean else "")
+        + f", {groups}"
+        + (f" ({prompt} prompt)" if prompt != "none" else "")
+        + f", {rate:.3g} model steps/s"
+    )
+
+
+def _result(ensemble, state, prompt: str | None) -> dict[str, Any]:
+    """Everything measured on the final weights, in the words of `simulate`."""
+    from simulator.checkpoints import specification
+    from simulator.evaluation import ensemble_accuracy, latent_recovery, prompts_of, score_reliance, standard_points
+
+    recipe, world = ensemble.recipe, ensemble.worlds[0]
+    points = standard_points(ensemble, **FINAL_POINTS) if recipe.towers == "mlp" else None
+    diverged = state.diverged.cpu().numpy()
+    going = diverged < 0
+    prompts = {}
+    for each in prompts_of(ensemble):
+        replicates = ensemble_accuracy(ensemble, state.parameters, each, points)  # (R, E, 2)
+        accuracy = replicates.mean(0)
+        common, counter = accuracy[going].mean(0)
+        prompts[each] = {
+            **_groups(float(common), float(counter)),
+            "replicates": [{"common": float(a), "counter": float(b)} for a, b in accuracy],
+            "interval95": {g: interval95(accuracy[going, i]) for i, g in enumerate(GROUPS[:2])},
+            # Of quasi-Monte Carlo, one model; null where the accuracy is exact.
+            "evaluation95": None
+            if len(replicates) == 1
+            else {g: [interval95(replicates[:, k, i]) for k in range(len(accuracy))] for i, g in enumerate(GROUPS[:2])},
+            "reliance": [_finite(t) for t in score_reliance(ensemble, state.parameters, each)],
+            "predicted": predicted(recipe, world, each),
+        }
+    top = prompts[prompt]
+    recovery = latent_recovery(ensemble, state.parameters)
+    wanted = specification(ensemble)
+    return {
+        "world": world.model_dump(),
+        "learner": f"{recipe.loss}, {recipe.towers} towers",
+        "prompt": prompt,
+        "recipe": recipe.model_dump(),
+        "hash": runfolder.specification_hash(wanted),
+        "n": recipe.n or recipe.steps * recipe.batch_size,
+        "method": "fresh pairs" if recipe.n is None else "fixed pairs",
+        "seed": ensemble.seed,
+        **{name: top[name] for name in (*GROUPS, "replicates", "interval95", "predicted")},
+        "prompts": {str(name or "none"): value for name, value in prompts.items()},
+        "recovery": {
+            reader: {block: values[:, i].tolist() for i, block in enumerate(("invariant", "spurious"))}
+            for reader, values in recovery._asdict().items()
+        },
+        "diverged": [{"model": int(k), "step": int(diverged[k])} for k in np.flatnonzero(~going)],
+    }
+
+
+def predicted(recipe: Recipe, world: World, prompt: str | None) -> dict[str, float] | None:
+    """Group accuracies that the theory expects of unlimited pairs and towers; null where it says nothing."""
+    subject = {
+        ("linear", "linear"): Subject(
+            "linear", prompt, None if recipe.embed_dim >= world.latents else recipe.embed_dim
+        ),
+        ("infonce", "mlp"): Subject("infonce", prompt),
+        ("siglip", "mlp"): Subject("infonce", prompt),  # PMI - log(B - 1): the same decision
+        ("supervised", "mlp"): Subject("bayes"),
+        ("supervised", "linear"): Subject("logistic"),
+    }.get((recipe.loss, recipe.towers))
+    if subject is None:
+        return None
+    try:
+        accuracy, _ = population(world, subject)
+    except RequestError:
+        return None  # ties, separable laws, no view noise
+    return _groups(float(accuracy.common), float(accuracy.counter))
+
+
+def _groups(common: float, counter: float) -> dict[str, float]:
+    return {name: float(group_quantity(name, common, counter)) for name in GROUPS}
+
+
+def recipe_from(flags: dict[str, Any]) -> Recipe:
+    """The recipe of the flags that were given; RequestError naming flag, value, domain and the nearest valid choice."""
+    try:
+        return Recipe(**flags)
+    except ValidationError as failure:
+        error = failure.errors()[0]
+    if not error["loc"]:  # a validator over several fields names them itself
+        raise RequestError(error["msg"].removeprefix("Value error, ")) from None
+    flag, value, limits = f"--{str(error['loc'][0]).replace('_', '-')}", error["input"], error.get("ctx", {})
+    for name, words in (("ge", "at least"), ("gt", "above"), ("le", "at most")):
+        if name in limits:
+            near = Recipe.model_fields[error["loc"][0]].default if name == "gt" else limits[name]
+            raise RequestError(
+                f"{flag} = {value} is not {words} {limits[name]:g}; the nearest valid choice is {near}"
+            ) from None
+    raise RequestError(f"{flag} = {value!r}: {error['msg'][0].lower()}{error['msg'][1:]}") from None
+
+
+def _finite(x: float) -> float | None:
+    return float(x) if np.isfinite(x) else None
+
+
+def _prompt(recipe: Recipe, prompt: str | None) -> str | None:
+    if recipe.loss not in ONE_TOWER:
+        return prompt or "name"
+    if prompt is not None:
+        raise RequestError(
+            f"--prompt = {prompt} has no meaning for loss {recipe.loss!r}, which sees no text; leave it out"
+        )
+    return None
+
+
+def _device(name: str) -> str:
+    """The device, if it is there. Raises RequestError with the nearest that is."""
+    import torch
+
+    try:
+        kind = torch.device(name)
+        torch.empty(1, device=kind)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise RequestError(f"device {name!r} is not available here; the nearest valid choice is cpu") from None
+    return name
+
+
+def _device_name(device: str) -> str:
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
+
+
+@contextmanager
+def _interruption(group):
+    """A function that turns true once Ctrl-C (or torchrun's SIGTERM) came, for all processes at the same step.
+
+    A second Ctrl-C is not held back.
+    """
+    import torch
+
+    from simulator import distributed
+
+    asked = False
+
+    def remember(number, frame):
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    def stop() -> bool:
+        if group.size == 1:
+            return asked
+        device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
+        return bool(distributed.maximum(group, torch.tensor([int(asked)], device=device)))
+
+    # Signals belong to the main thread; elsewhere nobody presses Ctrl-C.
+    numbers = (signal.SIGINT, signal.SIGTERM) if current_thread() is main_thread() else ()
+    handlers = {number: signal.signal(number, remember) for number in numbers}
+    try:
+        yield stop
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _together(group):
+    """If the block fails in one process, fail in all of them, rather than let the others wait for it."""
+    import torch
+
+    from simulator import distributed
+
+    failure = None
+    try:
+        yield
+    except (SoberclipError, ValueError) as error:
+        failure = error
+    device = "cuda" if group.size > 1 and torch.distributed.get_backend() == "nccl" else "cpu"
+    failed = distributed.maximum(group, torch.tensor([int(failure is not None)], device=device))
+    if failure is not None:
+        raise failure
+    if failed:
+        raise RequestError("another process refused the request")
+
+
+def to_stderr(line: str) -> None:
+    """Report a checkpoint to whoever watches."""
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,84 @@
+"""How two towers are trained: one frozen declaration, whose fields are the flags of `soberclip train`."""
+
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Loss = Literal["linear", "infonce", "siglip", "supervised", "supcon"]
+
+CONTRASTIVE = ("infonce", "siglip", "supcon")  # cosine scores: unit embeddings and a scale
+ONE_TOWER = ("supervised", "supcon")  # captions are not read
+
+Count = Annotated[int, Ge(1), Le(10**9), Field(strict=True)]
+Rate = Annotated[float, Gt(0.0), Le(1e6), Field(strict=True, allow_inf_nan=False)]
+Weight = Annotated[float, Ge(0.0), Le(1e6), Field(strict=True, allow_inf_nan=False)]
+
+
+class Recipe(BaseModel):
+    """Objective, towers and optimisation of a run. Everything that changes the weights but world, seed and device.
+
+    Raises pydantic.ValidationError for a value outside its domain or a combination that makes no sense.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    loss: Annotated[Loss, Field(description="objective")] = "infonce"
+    towers: Annotated[Literal["linear", "mlp"], Field(description="kind of tower")] = "mlp"
+    width: Annotated[Count, Field(description="units of a hidden layer")] = 128
+    depth: Annotated[Count, Field(description="hidden layers")] = 2
+    activation: Annotated[Literal["relu", "gelu", "tanh"], Field(description="of hidden layers")] = "gelu"
+    normalisation: Annotated[Literal["none", "layer"], Field(description="before an activation")] = "none"
+    embed_dim: Annotated[Count, Field(description="coordinates of an embedding")] = 32
+
+    batch_size: Annotated[Count, Field(description="pairs a step, over all processes")] = 512
+    steps: Annotated[Count, Field(description="optimiser steps")] = 8000  # 3000 leave the counter group off by .06
+    n: Annotated[Count | None, Field(description="size of a fixed training set; absent: fresh pairs")] = None
+
+    optimizer: Annotated[Literal["adamw", "sgd", "lbfgs"], Field(description="lbfgs needs one fixed batch")] = "adamw"
+    lr: Annotated[Rate, Field(description="peak learning rate")] = 2e-3
+    schedule: Annotated[Literal["cosine", "constant"], Field(description="of the rate after warm-up")] = "cosine"
+    warmup: Annotated[int, Ge(0), Le(10**9), Field(description="steps of linear warm-up")] = 100
+    weight_decay: Annotated[Weight, Field(description="decoupled decay of the weights")] = 0.0  # biases the optimum
+    clip: Annotated[Rate | None, Field(description="largest gradient norm of a model; absent: unclipped")] = None
+
+    rho: Annotated[Rate, Field(description="weight of the linearised loss's penalty")] = 1.0
+    temperature: Annotated[
+        Rate | None, Field(description="fixed softmax temperature; absent: learned from CLIP's 0.07")
+    ] = None
+    precision: Annotated[
+        Literal["float64", "float32", "bfloat16"], Field(description="of products; bfloat16 keeps float32 weights")
+    ] = "float32"
+
+    @model_validator(mode="after")
+    def _makes_sense(self):
+        if self.loss == "linear" and self.towers == "mlp":
+            raise ValueError(
+                "loss = 'linear' penalises the product of two linear towers and mlp towers have none; "
+                "the nearest valid choice is towers = 'linear'"
+            )
+        if self.loss != "supervised" and self.batch_size < 2:
+            raise ValueError(
+                f"batch_size = {self.batch_size} leaves a contrastive loss without a negative; "
+                "the nearest valid value is 2"
+            )
+        if self.n is not None and self.batch_size > self.n:
+            raise ValueError(
+                f"batch_size = {self.batch_size} is larger than n = {self.n}; the nearest valid value is {self.n}"
+            )
+        if self.optimizer == "lbfgs" and self.n != self.batch_size:
+            raise ValueError(
+                "optimizer = 'lbfgs' needs one fixed batch, n equal to batch_size; the nearest valid choice is "
+                + (f"batch_size = {self.n}" if self.n else f"n = {self.batch_size}")
+            )
+        if self.optimizer == "lbfgs" and (self.weight_decay or self.clip is not None):
+            raise ValueError(
+                "optimizer = 'lbfgs' minimises the loss itself, without weight_decay and clip; "
+                "the nearest valid choice is weight_decay = 0 and no clip"
+            )
+        if self.temperature is not None and self.loss not in CONTRASTIVE:
+            raise ValueError(
+                f"temperature = {self.temperature} has no meaning for loss = {self.loss!r}; "
+                f"it belongs to {', '.join(CONTRASTIVE)}"
+            )
+        return self

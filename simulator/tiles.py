@@ -1,0 +1,236 @@
+"""InfoNCE and SigLIP in tiles: the B x B logits are never stored, forward or backward.
+
+Unit embeddings keep logits l_ij = s cos_ij below s, so one exponential serves rows and columns:
+    E = exp(l - s), r = E 1, c = E' 1, loss = mean(log r + log c)/2 + s - mean(diagonal of l),
+    d loss/d l = E (1/r_i + 1/c_j)/(2B) - identity/B.
+The backward pass computes the tiles of E again: memory O(B h + tile), four products in place of three.
+
+E underflows where s (1 - max cos) of a row or column reaches 87 in float32 (708 in float64), and 1/r overflows just
+before. A row's and a column's largest cosine is at least that of its own pair, so the smallest matched cosine
+decides: past the limit the loss goes over to shifted sums, row by row and column by column, at two exponentials
+an entry.
+
+SigLIP needs no normaliser: its gradient is accumulated in the forward pass, three products in all.
+
+Rows may be a share of the batch (torch.distributed): `first` is the number of the first, `sums` adds over
+processes. Each process then returns its own share of the loss, and gradients that add up to the whole one's.
+
+Precision: float32 products give the loss to about 1e-6. bfloat16 products round cosines to 2^-9 of their size, all
+but the matched ones, which are always computed in full.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch.nn import functional as F
+
+# Rows and columns of a tile. 512 x 2048 float32 are 4 MB, twice a second-level cache of today's servers, and the
+# products still run at full speed.
+TILE_ROWS, TILE_COLUMNS = 512, 2048
+
+# Largest s (1 - cos): the normaliser stays a factor e^7 above the smallest normal number, so that the terms which
+# matter to it are normal too.
+LARGEST_SHIFT = {torch.float32: 80.0, torch.float64: 700.0}
+
+
+class Sums(NamedTuple):
+    """How processes that hold shares of one batch combine what they have; alone, they keep it."""
+
+    total: Callable[[torch.Tensor], torch.Tensor] = lambda x: x  # elementwise sum over processes
+    largest: Callable[[torch.Tensor], torch.Tensor] = lambda x: x  # elementwise maximum over processes
+
+
+ALONE = Sums()
+
+
+class Problem(NamedTuple):
+    """Everything about a tiled loss that is not differentiated."""
+
+    product: torch.dtype  # precision of the products
+    first: int = 0  # number of the first row of I among the columns
+    sums: Sums = ALONE
+
+
+def tiled_infonce(
+    I: Float[torch.Tensor, "E b h"],
+    T: Float[torch.Tensor, "E B h"],
+    scale: Float[torch.Tensor, " E"],
+    *,
+    product: torch.dtype | None = None,
+    first: int = 0,
+    sums: Sums = ALONE,
+) -> Float[torch.Tensor, " E"]:
+    """`losses.infonce` for unit embeddings without the B x B matrix. I may be b rows of a batch of B = len(T)."""
+    problem = Problem(product or I.dtype, first, sums)
+    return torch.stack([_InfoNCE.apply(i, t, s, problem)[0] for i, t, s in zip(I, T, scale, strict=True)])
+
+
+def tiled_siglip(
+    I: Float[torch.Tensor, "E b h"],
+    T: Float[torch.Tensor, "E B h"],
+    scale: Float[torch.Tensor, " E"],
+    bias: Float[torch.Tensor, " E"],
+    *,
+    product: torch.dtype | None = None,
+    first: int = 0,
+) -> Float[torch.Tensor, " E"]:
+    """`losses.siglip` without the B x B matrix; its sum needs nothing from other processes."""
+    problem = Problem(product or I.dtype, first)
+    rows = zip(I, T, scale, bias, strict=True)
+    return torch.stack([_SigLIP.apply(i, t, s, b, problem)[0] for i, t, s, b in rows])
+
+
+def _tiles(rows: int, columns: int):
+    for i in range(0, rows, TILE_ROWS):
+        for j in range(0, columns, TILE_COLUMNS):
+            yield slice(i, min(i + TILE_ROWS, rows)), slice(j, min(j + TILE_COLUMNS, columns))
+
+
+def _matched(I: torch.Tensor, T: torch.Tensor, first: int) -> torch.Tensor:
+    """Cosines of the pairs themselves, (b,), in full precision."""
+    return (I * T[first : first + len(I)]).sum(1)
+
+
+def _diagonal(tile: torch.Tensor, a: slice, b: slice, first: int) -> tuple[torch.Tensor, slice]:
+    """The matched entries inside a tile (a view, perhaps empty), and which rows of I they belong to."""
+    offset = first + a.start - b.start  # column of the tile's row 0's own pair
+    if not -len(tile) < offset < tile.shape[1]:
+        return tile[0, :0], slice(0, 0)
+    diagonal = tile.diagonal(offset)
+    start = a.start + max(-offset, 0)
+    return diagonal, slice(start, start + len(diagonal))
+
+
+def _logits(i, t, a: slice, b: slice, matched: torch.Tensor, scale: torch.Tensor, first: int) -> torch.Tensor:
+    """One tile of s cos, with the full-precision cosines of matched pairs where it meets the diagonal.
+
+    A rounded cosine of 1 beside an exact one would turn a loss of 1e-9 into 1e-3 at s = 100.
+    """
+    cosine = torch.mm(i[a], t[b].T).to(matched.dtype)
+    diagonal, rows = _diagonal(cosine, a, b, first)
+    diagonal.copy_(matched[rows])
+    return cosine.mul_(scale)
+
+
+def _take_diagonal(G: torch.Tensor, own: torch.Tensor, a: slice, b: slice, first: int) -> None:
+    """Move the matched entries of a tile of d loss/d l into `own`.
+
+    Once training has worked they are a difference of nearly equal numbers; they stay out of rounded products.
+    """
+    diagonal, rows = _diagonal(G, a, b, first)
+    own[rows] = diagonal
+    diagonal.zero_()
+
+
+def _add_diagonal(dI, dT, own: torch.Tensor, I: torch.Tensor, T: torch.Tensor, first: int) -> None:
+    """Contribution of the matched entries `own` (b,) to both gradients."""
+    matched = slice(first, first + len(I))
+    dI.addcmul_(own[:, None], T[matched])
+    dT[matched].addcmul_(own[:, None], I)
+
+
+class _InfoNCE(torch.autograd.Function):
+    """Share of the loss of b rows; also the log normalisers of rows and columns, for the backward pass."""
+
+    @staticmethod
+    def forward(I, T, scale, problem):
+        cosine = _matched(I, T, problem.first)
+        shift = scale * (1 - problem.sums.largest(-cosine.min()).neg())
+        safe = bool(shift < LARGEST_SHIFT[I.dtype])
+        row, column = (_plain_normalisers if safe else _shifted_normalisers)(I, T, cosine, scale, problem)
+        own = column[problem.first : problem.first + len(I)]
+        loss = ((row + own) / 2 - scale * cosine).sum() / len(T)
+        return loss, row, column, torch.as_tensor(safe)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        I, T, scale, ctx.problem = inputs
+        _, row, column, safe = output
+        ctx.mark_non_differentiable(row, column, safe)
+        ctx.save_for_backward(I, T, scale, row, column)
+        ctx.safe = safe
+
+    @staticmethod
+    def backward(ctx, upstream, *_):
+        I, T, scale, row, column = ctx.saved_tensors
+        problem, B, cosine = ctx.problem, len(T), _matched(I, T, ctx.problem.first)
+        i, t = I.to(problem.product), T.to(problem.product)
+        dI, dT, own = torch.zeros_like(I), torch.zeros_like(T), torch.zeros_like(cosine)
+        safe = bool(ctx.safe)
+        inverse_row, inverse_column = (scale - row).exp() / (2 * B), (scale - column).exp() / (2 * B)
+        for a, b in _tiles(len(I), B):
+            logits = _logits(i, t, a, b, cosine, scale, problem.first)
+            if safe:
+                G = logits.sub_(scale).exp_().mul_(inverse_row[a, None] + inverse_column[b])
+            else:
+                G = (logits - row[a, None]).exp_().add_(logits.sub_(column[b]).exp_()).div_(2 * B)
+            _take_diagonal(G, own, a, b, problem.first)
+            G = G.to(problem.product)
+            dI[a] += torch.mm(G, t[b])
+            dT[b] += torch.mm(G.T, i[a])
+        _add_diagonal(dI, dT, own - 1 / B, I, T, problem.first)
+        # sum_ij (d loss/d l_ij) cos_ij is the inner product of dI with I: no further product.
+        dscale = (dI * I).sum()
+        return upstream * scale * dI, upstream * scale * dT, upstream * dscale, None
+
+
+def _plain_normalisers(I, T, cosine, scale, problem):
+    """(log sum over columns, log sum over rows) of exp(l), every term shifted by s."""
+    i, t = I.to(problem.product), T.to(problem.product)
+    row, column = I.new_zeros(len(I)), I.new_zeros(len(T))
+    for a, b in _tiles(len(I), len(T)):
+        E = _logits(i, t, a, b, cosine, scale, problem.first).sub_(scale).exp_()
+        row[a] += E.sum(1)
+        column[b] += E.sum(0)
+    return row.log() + scale, problem.sums.total(column).log() + scale
+
+
+def _shifted_normalisers(I, T, cosine, scale, problem):
+    """As `_plain_normalisers`, each sum shifted by its own largest term so far."""
+    i, t = I.to(problem.product), T.to(problem.product)
+    row = I.new_full((len(I),), -torch.inf)
+    column = I.new_full((len(T),), -torch.inf)
+    for a, b in _tiles(len(I), len(T)):
+        logits = _logits(i, t, a, b, cosine, scale, problem.first)
+        row[a] = torch.logaddexp(row[a], logits.logsumexp(1))
+        column[b] = torch.logaddexp(column[b], logits.logsumexp(0))
+    largest = problem.sums.largest(column)
+    return row, problem.sums.total((column - largest).exp()).log() + largest
+
+
+class _SigLIP(torch.autograd.Function):
+    """Share of the loss of b rows, with its gradient computed on the way."""
+
+    @staticmethod
+    def forward(I, T, scale, bias, problem):
+        B, cosine = len(T), _matched(I, T, problem.first)
+        i, t = I.to(problem.product), T.to(problem.product)
+        dI, dT, own = torch.zeros_like(I), torch.zeros_like(T), torch.zeros_like(cosine)
+        total, dbias = I.new_zeros(()), I.new_zeros(())
+        for a, b in _tiles(len(I), B):
+            logits = _logits(i, t, a, b, cosine, scale, problem.first).add_(bias)
+            total -= F.logsigmoid(-logits).sum()
+            G = logits.sigmoid_()
+            _take_diagonal(G, own, a, b, problem.first)
+            dbias += G.sum()
+            G = G.to(problem.product)
+            dI[a] += torch.mm(G, t[b])
+            dT[b] += torch.mm(G.T, i[a])
+        own -= 1
+        _add_diagonal(dI, dT, own, I, T, problem.first)
+        # Every entry was counted as a negative; -log sigmoid(-x) - x = -log sigmoid(x) makes matched ones positive.
+        loss = (total - (scale * cosine + bias).sum()) / B
+        dI, dT = dI / B, dT / B
+        return loss, scale * dI, scale * dT, (dI * I).sum(), (dbias + own.sum()) / B
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        gradients = output[1:]
+        ctx.mark_non_differentiable(*gradients)
+        ctx.save_for_backward(*gradients)
+
+    @staticmethod
+    def backward(ctx, upstream, *_):
+        return *(upstream * gradient for gradient in ctx.saved_tensors), None

@@ -1,0 +1,94 @@
+"""No device is hard-coded: the sources name none, the step runs on the meta device, and CUDA equals the CPU."""
+
+import ast
+from pathlib import Path
+
+import pytest
+import torch
+
+from simulator import training
+from simulator.distributed import ALONE
+from simulator.optimisers import moments
+from simulator.recipe import Recipe
+from simulator.tiles import tiled_infonce
+from simulator.towers import initialise
+from simulator.training import Ensemble, one_step, run, start
+from simulator.world import World
+
+SOURCES = sorted((Path(__file__).parents[2] / "simulator").glob("*.py"))
+FACTORIES = {"tensor", "zeros", "ones", "empty", "full", "rand", "randn", "randint", "randperm", "arange", "eye"}
+WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=8, dim_text=6)
+SMALL = {"width": 6, "depth": 2, "embed_dim": 4, "batch_size": 16, "steps": 6, "warmup": 2, "precision": "float64"}
+LOSSES = ("linear", "infonce", "siglip", "supervised", "supcon")
+
+
+def recipe(loss: str, **changes) -> Recipe:
+    return Recipe(**{**SMALL, "loss": loss, "towers": "linear" if loss == "linear" else "mlp", **changes})
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.name)
+def test_sources_name_no_device(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        where = f"{path.name}:{node.lineno}"
+        assert node.func.attr != "cuda", f"{where} calls .cuda()"
+        module = node.func.value
+        if isinstance(module, ast.Name) and module.id == "torch" and node.func.attr in FACTORIES:
+            assert any(k.arg == "device" for k in node.keywords), f"{where} makes a tensor without device="
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_step_runs_on_the_meta_device(loss):
+    """Every tensor that the step makes then follows its inputs; one from the CPU would be an error."""
+    settings = recipe(loss)
+    parameters = initialise(settings, (8, 6), 2, 0, [0, 1], device="meta", dtype=torch.float64)
+
+    def meta(*shape: int, dtype=torch.float64) -> torch.Tensor:
+        return torch.empty(shape, dtype=dtype, device="meta")
+
+    measures = {name: meta(2) for name in ("loss", "image_norm", "text_norm")}
+    batch = meta(2, 16, 8), meta(2, 16, 6), meta(2, 16, dtype=torch.int64)
+    memory = moments("adamw", parameters)
+    diverged = meta(2, dtype=torch.int64)
+    new, *_ = one_step(settings, ALONE, parameters, memory, diverged, measures, *batch, meta(), meta())
+    assert {name: value.shape for name, value in new.items()} == {n: v.shape for n, v in parameters.items()}
+    assert all(value.is_meta for value in new.values())
+
+
+cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+@pytest.mark.gpu
+@cuda
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("limit", [1024, 4])  # dense, tiled
+def test_cuda_reaches_the_weights_of_the_cpu(loss, limit, monkeypatch):
+    """Pairs drawn on the CPU, float64: equal to rounding."""
+    monkeypatch.setattr(training, "LARGEST_DENSE_BATCH", limit)
+    ends = {}
+    for device in ("cpu", "cuda"):
+        ensemble = Ensemble(recipe(loss), (WORLD, WORLD), (0, 1), 1, device, draw_on="cpu")
+        ends[device] = list(run(ensemble, start(ensemble), []))[-1].parameters
+    for name, value in ends["cpu"].items():
+        assert torch.allclose(ends["cuda"][name].cpu(), value, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.gpu
+@cuda
+@pytest.mark.parametrize("product", [torch.float32, torch.bfloat16])
+def test_tiles_on_cuda(product):
+    rng = torch.Generator().manual_seed(0)
+    I, T = (torch.nn.functional.normalize(torch.randn(1, 700, 64, generator=rng), dim=-1) for _ in range(2))
+    scale = torch.tensor([50.0])
+    exact = tiled_infonce(I.double(), T.double(), scale.double())
+    ours = tiled_infonce(I.to("cuda"), T.to("cuda"), scale.to("cuda"), product=product)
+    assert abs(float(ours) - float(exact)) < (1e-3 if product is torch.float32 else 50 * 3 * 2**-9)
+
+
+@pytest.mark.gpu
+@cuda
+def test_the_step_compiles_on_cuda():
+    ensemble = Ensemble(recipe("infonce", precision="bfloat16"), (WORLD, WORLD), (0, 1), 1, "cuda", compile=True)
+    end = list(run(ensemble, start(ensemble), []))[-1]
+    assert all(torch.isfinite(value).all() for value in end.parameters.values())
