@@ -150,7 +150,9 @@ def evaluate(
     if strict and encoded[0].unreadable:
         path, reason = next(iter(encoded[0].unreadable.items()))
         raise RunError(f"{len(encoded[0].unreadable)} photos cannot be read, the first is {path!r} ({reason})")
-    scorers = [scorer(m, names, texts, runtime, store) for m in loaded]
+    clips = sum(m.encode_text is not None for m in loaded)
+    with _progress("prompts", clips * len(set(names)), "names/s") as advance:
+        scorers = [scorer(m, names, texts, runtime, store, advance) for m in loaded]
     if labels == "20" and confusing is None:
         space = confusing_space(tree, encoded[-1], scorers[-1])
         origin = {"model": reference, "weights_hash": loaded[-1].settings["weights_hash"], "prompts": prompts}
@@ -346,7 +348,8 @@ def discover(
     store = cache_folder(cache)
     with _progress("encoding", len(tree.photos)) as advance:
         encoded = encode_photos(tree, [loaded], store, runtime, advance)[0]
-    score = scorer(loaded, names, texts, runtime, store)
+    with _progress("prompts", len(set(names)), "names/s") as advance:
+        score = scorer(loaded, names, texts, runtime, store, advance)
     predictions = predict(tree, encoded, score, LabelSpace("1000"))
     photos = [photo for photo in tree.photos if photo.path in encoded.keys]
     document = run(tree, photos, predictions.correct, min_photos, seed)
@@ -466,8 +469,8 @@ def _note(sentence: str) -> None:
 
 
 @contextmanager
-def _progress(description: str, total: int) -> Iterator:
-    """A function that hears of finished photos; a bar with photos per second and time left on a terminal."""
+def _progress(description: str, total: int, unit: str = "photos/s") -> Iterator:
+    """A function that hears of finished work; on a terminal a bar with the rate and the time left."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -484,9 +487,9 @@ def _progress(description: str, total: int) -> Iterator:
     with bar:
         task = bar.add_task(description, total=total, rate="")
 
-        def advance(photos: int) -> None:
-            bar.advance(task, photos)
+        def advance(done: int) -> None:
+            bar.advance(task, done)
             speed = bar.tasks[0].speed
-            bar.update(task, rate=f"{speed:.0f} photos/s" if speed else "")
+            bar.update(task, rate=f"{speed:.0f} {unit}" if speed else "")
 
         yield advance

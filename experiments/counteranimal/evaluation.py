@@ -228,7 +228,12 @@ class _Writer:
 
 
 def text_features(
-    model: LoadedModel, names: Sequence[str], prompts: Sequence[str], runtime: Runtime, cache: Path | None = None
+    model: LoadedModel,
+    names: Sequence[str],
+    prompts: Sequence[str],
+    runtime: Runtime,
+    cache: Path | None = None,
+    advance: Callable[[int], None] = lambda names: None,
 ) -> Float[np.ndarray, "U d"]:
     """Unit text embedding of each name: normalise each template's, average, normalise again."""
     key = identity(model, runtime) | {"names": digest(names), "prompts": digest(prompts)}
@@ -245,6 +250,7 @@ def text_features(
             embedding = torch.nn.functional.normalize(model.encode_text(tokens), dim=-1)
         mean = embedding.float().reshape(len(batch), len(prompts), -1).mean(dim=1)
         rows.append((mean / mean.norm(dim=-1, keepdim=True)).cpu().numpy())
+        advance(len(batch))
     text = np.concatenate(rows)
     if file is not None:
         save_text(file, text)
@@ -270,13 +276,18 @@ class Scorer:
 
 
 def scorer(
-    model: LoadedModel, names: Sequence[str], prompts: Sequence[str], runtime: Runtime, cache: Path | None
+    model: LoadedModel,
+    names: Sequence[str],
+    prompts: Sequence[str],
+    runtime: Runtime,
+    cache: Path | None,
+    advance: Callable[[int], None] = lambda names: None,
 ) -> Scorer:
     """The scorer of a model for class names and prompt templates, which a classifier does not look at."""
     if model.encode_text is None:
         return Scorer(None, None)
     unique = list(dict.fromkeys(names))
-    return Scorer(names, text_features(model, unique, prompts, runtime, cache))
+    return Scorer(names, text_features(model, unique, prompts, runtime, cache, advance))
 
 
 def rank_labels(
