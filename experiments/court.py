@@ -48,9 +48,9 @@ def trained_trials() -> list[Trial]:
 
     def trial(claim: TrainedClaim) -> Trial:
         def hold(seed: int, quick: bool, error_rate: float | None) -> dict[str, Any]:
-            from experiments.trained import judge_trained
+            from experiments.trained import judge_trained, quick_verdict
 
-            return judge_trained(claim, seed=seed, quick=quick)
+            return (quick_verdict(claim, seed=seed) if quick else None) or judge_trained(claim, seed=seed)
 
         return Trial(claim.id, claim.source, claim.statement, hold)
 

@@ -55,8 +55,8 @@ def evidence(verdict: dict[str, Any]) -> list[tuple[str, str]]:
     alpha = "" if verdict["alpha"] is None else f"α = {verdict['alpha']:g}, "
     rows.append(("design", f"{alpha}τ = {verdict['tau']:g}{_search(verdict)}"))
     if verdict.get("stored"):
-        where = ", ".join(f"{k} {v}" for k, v in verdict["stored"]["versions"].items() if k in ("commit", "torch"))
-        rows.append(("stored", f"run on {verdict['stored']['device']} in {verdict['stored']['seconds']:g} s, {where}"))
+        where = ", ".join(f"{k} {v}" for k, v in verdict["versions"].items() if k in ("commit", "torch"))
+        rows.append(("stored", f"run on {verdict['device']} in {verdict['seconds']:g} s, {where}"))
     return rows
 
 

@@ -1,7 +1,7 @@
 """Judging claims about trained towers: train, compare with the prediction, keep the verdicts.
 
 A full verdict takes minutes of training and is stored in the package (experiments/stored/trained.json, with commit,
-device and seconds); `--quick` and `reproduce` train one case and show the stored verdict, marked as stored.
+device and seconds); `check --quick` and `reproduce` train one case and show the stored verdicts, marked as stored.
 """
 
 import json
@@ -21,22 +21,30 @@ STORED = "stored/trained.json"
 ROUTE = "trained towers"
 
 
-def judge_trained(claim: TrainedClaim, *, seed: int = 0, quick: bool = False, device: str = "cpu") -> dict[str, Any]:
-    """The verdict as a document with the fields of `experiments.judge.Verdict`, and every case under "cases".
+def judge_trained(claim: TrainedClaim, *, seed: int = 0, device: str = "cpu") -> dict[str, Any]:
+    """The full verdict: every case trained. Fields as of `experiments.judge.Verdict`, and every case under "cases".
 
-    predicted, measured and interval are those of the group accuracy farthest from its prediction. quick trains one
-    case and takes the verdict from the stored runs; "stored" then holds when, where and by which commit they ran.
+    predicted, measured and interval are those of the group accuracy farthest from its prediction.
     """
     began = perf_counter()
-    chosen = [claim.cases[claim.quick]] if quick and claim.order is None else list(claim.cases)
-    cases = [run_case(case, seed, device) for case in chosen]
+    cases = [run_case(case, seed, device) for case in claim.cases]
     document = _verdict(claim, cases, seed, perf_counter() - began)
-    if not quick:
-        return {**document, "stored": None, "device": device, "versions": provenance()}
+    return {**document, "stored": False, "device": device, "versions": provenance()}
+
+
+def quick_verdict(claim: TrainedClaim, *, seed: int = 0, device: str = "cpu") -> dict[str, Any] | None:
+    """The stored verdict, marked as stored; None if there is none.
+
+    A claim with a quick case trains it first, and a case that fails is the verdict.
+    """
     kept = stored_verdict(claim.id)
-    if kept is None or document["verdict"] == "contradicted":
-        return {**document, "stored": None}
-    return {**kept, "trained_now": cases, "stored": {key: kept[key] for key in ("versions", "device", "seconds")}}
+    if claim.quick is not None:
+        began = perf_counter()
+        cases = [run_case(claim.cases[claim.quick], seed, device)]
+        document = _verdict(claim, cases, seed, perf_counter() - began)
+        if kept is None or document["verdict"] == "contradicted":
+            return {**document, "stored": False, "device": device, "versions": provenance()}
+    return None if kept is None else {**kept, "stored": True, "route": f"{ROUTE} (stored)"}
 
 
 def run_case(case: Case, seed: int, device: str) -> dict[str, Any]:

@@ -26,9 +26,10 @@ import torch
 from jaxtyping import Float
 from torch.nn import functional as F
 
-# Rows and columns of a tile. 512 x 2048 float32 are 4 MB, twice a second-level cache of today's servers, and the
-# products still run at full speed.
-TILE_ROWS, TILE_COLUMNS = 512, 2048
+# Rows and columns of a tile: 512 x 512 float32 are 1 MB, so a tile stays in a core's second-level cache from product to
+# exponential to sums. Measured on one thread at width 512 beside four products: 1.14 times their time, against 1.23
+# with tiles of 512 x 2048.
+TILE_ROWS, TILE_COLUMNS = 512, 512
 
 # Largest s (1 - cos): the normaliser stays a factor e^7 above the smallest normal number, so that the terms which
 # matter to it are normal too.

@@ -6,8 +6,8 @@ defaults there (2 hidden layers of 128, AdamW 2e-3, cosine decay, 8000 steps) ar
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from simulator.world import World
 from theory.claims import Subject, population_accuracy
@@ -40,8 +40,8 @@ class TrainedClaim:
     cases: tuple[Case, ...]
     formula: str = ""
     tolerance: float = TOLERANCE
-    quick: int = 0  # which case `check --quick` trains
-    order: str | None = field(default=None)  # "first" or "second": which of two cases has the higher counter accuracy
+    quick: int | None = None  # the case that takes seconds and that `check --quick` trains, if there is one
+    order: Literal["first", "second"] | None = None  # which of two cases has the higher counter accuracy
 
 
 def _world(p_spu: float, mu_spu: float, nu: float = 0.49, sigma_spu: float = 0.5) -> World:
@@ -64,6 +64,7 @@ def trained_claims() -> list[TrainedClaim]:
             formula=r"M\to S/\rho",
             cases=tuple(Case(_world(p, mu), LINEAR_RECIPE, LINEAR) for p, mu in ((0.75, 1.0), (0.9, 2.0))),
             tolerance=0.01,
+            quick=1,
         ),
         TrainedClaim(
             id="trained/linear-one-dimension",

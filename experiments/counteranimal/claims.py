@@ -121,7 +121,7 @@ def verdict_record(judgement: Judgement) -> dict[str, Any]:
     if worst.verdict != "supported":
         exception = f"{worst.name}" + (f"; {exception}" if exception else "")
     return {
-        "claim": judgement.claim,
+        "claim": f"counteranimal/{judgement.claim}",  # a family of the docket
         "source": judgement.source,
         "statement": judgement.statement,
         "verdict": judgement.verdict,
