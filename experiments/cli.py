@@ -287,19 +287,19 @@ def claims(*, json: Json = False) -> None:
 
     Example: soberclip claims
     """
+    from experiments.court import docket
     from experiments.tables import claims_table
-    from theory.catalogue import claims as catalogue
-    from theory.trained import trained_claims
 
-    known = [*catalogue(), *trained_claims()]
-    document = [{"claim": c.id, "source": c.source, "statement": c.statement} for c in known]
+    document = [{"claim": t.id, "source": t.source, "statement": t.statement} for t in docket()]
     _emit(document, json, claims_table, None)
 
 
 @app.command
 def check(
     *ids: Annotated[str, Parameter(help="claims or families of claims; all if none is named")],
-    quick: Annotated[bool, Parameter(negative="", help="audit 4 points instead of 32")] = False,
+    quick: Annotated[
+        bool, Parameter(negative="", help="audit 4 points instead of 32; show stored verdicts on long trainings")
+    ] = False,
     error_rate: Annotated[
         float | None, Parameter(help="probability of a false verdict [default: the claim's own, .01]")
     ] = None,
@@ -314,16 +314,17 @@ def check(
 
     Example: soberclip check wang-lemma-d3 corrected-law --quick
     """
-    from experiments.court import chosen_claims, claims_of_file, try_claims
+    from experiments.court import chosen, claims_of_file, docket, trial_of, try_all
     from experiments.tables import verdict_table
 
     if error_rate is not None and not 0 < error_rate < 1:
         raise RequestError(f"--error-rate = {error_rate} lies outside (0, 1); .01 is usual")
     if seed < 0:
         raise RequestError(f"--seed = {seed} is negative; the nearest valid value is 0")
-    selected = chosen_claims(ids, None if claims is None else claims_of_file(claims))
+    available = docket() if claims is None else [trial_of(claim) for claim in claims_of_file(claims)]
+    selected = chosen(ids, available)
     _checked_output(output)
-    document = try_claims(selected, seed=seed, quick=quick, error_rate=error_rate, output=output)
+    document = try_all(selected, seed=seed, quick=quick, error_rate=error_rate, output=output)
     _emit(document, json, verdict_table, None)
 
 
@@ -348,6 +349,14 @@ def reproduce(
     document = run(output, seed)
     _emit(document, json, verdict_table, None)
     print(f"report: {output / 'report.html'}", file=sys.stderr)
+
+
+# Named rather than imported: it imports this module, and no other verb pays for it.
+app.command(
+    "experiments.counteranimal.commands:app",
+    name="counteranimal",
+    help="Real CLIP and ImageNet models on real photos, and the published tables on trial.",
+)
 
 
 def _sentence(error: CycloptsError) -> str:

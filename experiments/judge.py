@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from experiments.decide import Decision, decide, interval95, replicates_for, violation_bounds
-from experiments.measure import Route, measure, routes_of
+from experiments.measure import Route, counting_deviation, measure, routes_of
 from experiments.search import Worst, corners, roundest, search, single, sobol
 from theory.claims import Claim, Point
 
@@ -163,9 +163,12 @@ def audit_points(claim: Claim, worst: Worst, count: int, seed: int) -> list[Poin
 def _gather(claim: Claim, point: Point, route: Route, tail: float, effect: float, seed: int, purpose: str) -> _Evidence:
     """Measure at one point with as many replicates as power .95 at the given effect asks for."""
     n = claim.n if route == "exact law" else min(claim.n, DRAWN)
-    pilot = measure(claim, point, n, PILOT, _derived(seed, f"pilot/{purpose}"), route)
-    # The spread of 8 replicates is uncertain; its upper 97.5% bound, chi-square with 7 degrees, is 2.04 times it.
-    replicates = replicates_for(2.04 * float(pilot.std(ddof=1)), effect, tail / 2)
+    deviation = counting_deviation(claim, n, route)
+    if deviation is None:
+        pilot = measure(claim, point, n, PILOT, _derived(seed, f"pilot/{purpose}"), route)
+        # The spread of 8 replicates is uncertain: its upper 97.5% bound (chi-square, 7 degrees) is 2.04 times it.
+        deviation = 2.04 * float(pilot.std(ddof=1))
+    replicates = replicates_for(deviation, effect, tail / 2)
     replicates = min(replicates, MOST_REPLICATES)
     samples = measure(claim, point, n, replicates, _derived(seed, purpose), route)
     return _Evidence(point, samples, n, route, tail)

@@ -49,6 +49,16 @@ def routes_of(claim: Claim) -> tuple[Route, Route]:
     return ("drawn pairs" if lawless else "exact law"), "drawn pairs"
 
 
+def counting_deviation(claim: Claim, n: int, route: Route) -> float | None:
+    """Largest standard deviation of one replicate where it is known beforehand: decisions counted on n/2 images a
+    group vary by at most 1/2 a root of the number; None for the other routes, which need a pilot."""
+    if route != "drawn images":
+        return None
+    groups = 1 if claim.quantity in ("common", "counter", "error-counter") else 2
+    learners = 1 if claim.against is None else 2
+    return groups * learners * 0.5 / (n // 2) ** 0.5
+
+
 def measure(claim: Claim, point: Point, n: int, replicates: int, seed: int, route: Route) -> NDArray[np.float64]:
     """(replicates,) independent values of the claim's quantity at `point`, `against` subtracted.
 

@@ -39,19 +39,24 @@ def formula_svg(latex: str, prefix: str) -> str:
 
 def evidence(verdict: dict[str, Any]) -> list[tuple[str, str]]:
     """The numbers behind a verdict as (term, value) pairs of text."""
+    compared = " ".join(filter(None, [verdict.get("quantity"), verdict.get("relation")]))
     rows = [
-        ("predicted", f"{verdict['quantity']} {verdict['relation']} {_number(verdict['predicted'])}"),
+        ("predicted", f"{compared} {_number(verdict['predicted'])}".strip()),
         ("measured", f"{_number(verdict['measured'])}, 95% interval {_interval(verdict['interval'])}"),
     ]
-    if verdict["counterexample"]:
+    if isinstance(verdict["counterexample"], str):
+        rows.append(("exception", verdict["counterexample"]))
+    elif verdict["counterexample"]:
         rows.append(("counterexample", _point(verdict["counterexample"])))
     elif verdict.get("point"):
         rows.append(("at this point", _point(verdict["point"])))
     replicates = f", {verdict['replicates']} replicates" if verdict["replicates"] else ""
     rows.append(("route", f"{verdict['route']}, n = {verdict['n']:.4g}{replicates}"))
-    # Trained towers are held to a tolerance on the mean of three models; no error rate belongs to it.
     alpha = "" if verdict["alpha"] is None else f"α = {verdict['alpha']:g}, "
     rows.append(("design", f"{alpha}τ = {verdict['tau']:g}{_search(verdict)}"))
+    if verdict.get("stored"):
+        where = ", ".join(f"{k} {v}" for k, v in verdict["versions"].items() if k in ("commit", "torch"))
+        rows.append(("stored", f"run on {verdict['device']} in {verdict['seconds']:g} s, {where}"))
     return rows
 
 

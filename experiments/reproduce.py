@@ -4,17 +4,16 @@ import os
 import shutil
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from experiments.court import Trial, chosen, docket
 from experiments.errors import RequestError, RunError
 from experiments.files import write_json, write_text
 from experiments.progress import track
-from experiments.trained import quick_verdict
-from theory.catalogue import claims as catalogue
-from theory.trained import trained_claims
 
 REPORT = "report.html"
 
@@ -28,8 +27,7 @@ def reproduce(output: Path, seed: int) -> list[dict[str, Any]]:
     _refuse_foreign(output)
     staging = _staging(output)
     try:
-        trained = (quick_verdict(claim, seed=seed) for claim in trained_claims())
-        verdicts = [*_verdicts(seed), *(verdict for verdict in trained if verdict is not None)]
+        verdicts = _verdicts(seed)
         write_json(staging / "verdicts.json", verdicts)
         _write_report(staging, verdicts, seed, began)
         _replace(staging, output)
@@ -39,8 +37,8 @@ def reproduce(output: Path, seed: int) -> list[dict[str, Any]]:
 
 
 def _verdicts(seed: int) -> list[dict[str, Any]]:
-    """Quick verdicts of the whole catalogue, on as many processes as there are cores up to four."""
-    ids = [claim.id for claim in catalogue()]
+    """Quick verdicts of the whole docket, on as many processes as there are cores up to four."""
+    ids = [trial.id for trial in docket()]
     workers = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     # Spawned rather than forked: torch's threads do not survive a fork.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
@@ -54,11 +52,14 @@ def _verdicts(seed: int) -> list[dict[str, Any]]:
 def _quick_verdict(claim_id: str, seed: int) -> dict[str, Any]:
     import torch
 
-    from experiments.judge import judge
-
     torch.set_num_threads(1)  # one process a core: more threads would only contend
-    claim = next(c for c in catalogue() if c.id == claim_id)
-    return judge(claim, seed=seed, quick=True).as_json()
+    (trial,) = chosen((claim_id,), _known_trials())
+    return trial.hold(seed, True, None)
+
+
+@cache
+def _known_trials() -> list[Trial]:
+    return docket()
 
 
 def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began: float) -> None:

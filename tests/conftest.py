@@ -1,5 +1,10 @@
 """Settings of the whole suite: one Hypothesis profile, one torch thread unless a test asks for more."""
 
+import os
+
+# Workers share the cores, so each computes on one thread; before numpy, whose BLAS reads it once.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import matplotlib
 import pytest
 import torch

@@ -127,7 +127,7 @@ def test_planted_fault_is_caught(name, tmp_path):
     assert text.count(fault.old) == 1, "the fault no longer fits the source"
     source.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
     # The copy comes first on the path, before any installed version.
-    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", f"tests/{fault.test}"]
+    command = [sys.executable, "-m", "pytest", "-x", "-n", "0", "-p", "no:cacheprovider", f"tests/{fault.test}"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert run.returncode == 1, f"{name}: not caught\n{run.stdout[-2000:]}{run.stderr[-2000:]}"
     assert "failed" in run.stdout

@@ -1,0 +1,111 @@
+"""Image features on disk, so that no photo is passed through a model twice.
+
+One folder a model, named by a digest of everything that determines a feature: weights, preprocessing,
+activation, precision, device type. In it safetensors shards, each with the features of some photos and, as
+metadata, the photos' keys: relative path with extension, size and modification time. Shards are written whole
+or not at all, so a killed run leaves only good ones, and changing prompts or labels touches none.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from experiments.errors import RequestError
+from experiments.files import output_folder, write_atomically
+
+Key = tuple[str, int, int]  # relative path, bytes, modification time in nanoseconds
+
+
+def photo_key(root: Path, path: str) -> Key:
+    """The key of a photo; raises OSError if it is gone."""
+    stat = (root / path).stat()
+    return path, stat.st_size, stat.st_mtime_ns
+
+
+class FeatureCache:
+    """Features of one model by photo key."""
+
+    def __init__(self, folder: Path, identity: dict[str, Any]):
+        name = sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+        self.folder = output_folder(folder / name)
+        self._where: dict[Key, tuple[Path, int]] = {}
+        self._open: tuple[Path, Float[np.ndarray, "m d"]] | None = None
+        self.damaged: list[str] = []  # shards that could not be read: ignored, their photos are computed again
+        for shard in sorted(self.folder.glob("features-*.safetensors")):
+            try:
+                self._index(shard)
+            except Exception as error:  # safetensors has one exception type, json and a missing key others
+                self.damaged.append(f"{shard.name} ({str(error).splitlines()[0]})")
+
+    def _index(self, shard: Path) -> None:
+        from safetensors import safe_open
+
+        with safe_open(shard, framework="numpy") as file:
+            keys = [tuple(key) for key in json.loads(file.metadata()["photos"])]
+            if file.get_slice("features").get_shape()[0] != len(keys):
+                raise ValueError("rows and keys differ in number")
+        self._where.update({key: (shard, row) for row, key in enumerate(keys)})
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._where
+
+    def add(self, keys: Sequence[Key], features: Float[np.ndarray, "m d"]) -> None:
+        """Write one shard; raises RunError (disk full, for instance) with all earlier shards intact."""
+        from safetensors.numpy import save
+
+        listed = json.dumps([list(key) for key in keys])
+        content = save({"features": np.ascontiguousarray(features)}, metadata={"photos": listed})
+        shard = self.folder / f"features-{sha256(listed.encode()).hexdigest()[:24]}.safetensors"
+        write_atomically(shard, lambda temporary: temporary.write_bytes(content))
+        self._where.update({key: (shard, row) for row, key in enumerate(keys)})
+
+    def read(self, keys: Sequence[Key], batch: int = 1024) -> Iterator[Float[np.ndarray, "b d"]]:
+        """Features of `keys` in their order, `batch` at a time; at most two shards are in memory."""
+        for start in range(0, len(keys), batch):
+            yield np.stack([self._row(key) for key in keys[start : start + batch]])
+
+    def _row(self, key: Key) -> Float[np.ndarray, " d"]:
+        shard, row = self._where[key]
+        if self._open is None or self._open[0] != shard:
+            from safetensors.numpy import load_file
+
+            self._open = shard, load_file(shard)["features"]
+        return self._open[1][row]
+
+
+def cached_text(folder: Path, identity: dict[str, Any]) -> tuple[Path, Float[np.ndarray, "L d"] | None]:
+    """(file, text features in it or None): prompts of one model, names and templates."""
+    from safetensors.numpy import load_file
+
+    name = sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+    file = folder / f"text-{name}.safetensors"
+    try:
+        return file, load_file(file)["text"] if file.is_file() else None
+    except Exception:  # a damaged file is computed and written again
+        return file, None
+
+
+def save_text(file: Path, text: Float[np.ndarray, "L d"]) -> None:
+    """Write text features, atomically."""
+    from safetensors.numpy import save
+
+    content = save({"text": np.ascontiguousarray(text)})
+    write_atomically(file, lambda temporary: temporary.write_bytes(content))
+
+
+def cache_folder(choice: Path | None) -> Path:
+    """The folder the user chose, else the platform's cache folder."""
+    import os
+
+    if choice is not None:
+        return choice
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    folder = Path(home).expanduser() / "soberclip" / "counteranimal"
+    if folder.exists() and not folder.is_dir():
+        raise RequestError(f"cache {str(folder)!r} is a file; pass --cache FOLDER")
+    return folder

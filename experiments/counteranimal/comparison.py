@@ -1,0 +1,199 @@
+"""Results beside each other: one common-versus-counter plot, effective robustness, paired classes.
+
+A result may be our own evaluation, a published row or a synthetic learner; all are rows of one schema. A family
+of three models or more gets its line; every model is then measured against the line of one reference family.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.counteranimal.lines import AXES, SMALLEST_FAMILY, fit_line, resampled, usable
+from experiments.counteranimal.metrics import ClassCounts, Mean, intervals, paired
+from experiments.counteranimal.predictions import read_classes, summary_row
+from experiments.counteranimal.tables import classwise, published_classes, published_rows
+from experiments.errors import RequestError, nearest, unknown
+from experiments.results import Row, row_of
+from simulator.streams import numpy_stream
+
+REPLICATES = 2000
+LEVEL = 0.95
+MOST_PAIRED = 8  # models with class figures; more would print more pairs than anybody reads
+
+
+@dataclass(frozen=True)
+class Result:
+    """A row and, where they are known, its photos and correct answers per class."""
+
+    row: Row
+    classes: ClassCounts | None = None
+
+
+def gather(specs: Sequence[str], mean: Mean, labels: str, prompt: str) -> list[Result]:
+    """The results that `specs` name, in their order, each once.
+
+    A spec is a folder written by evaluate or score, a JSON file of it or of simulate/train/predict, "published"
+    (all rows of the protocol) or "published:NAME" (one of them).
+    """
+    found: list[Result] = []
+    for spec in specs:
+        new = _published(spec, mean, labels, prompt) if spec.split(":")[0] == "published" else _from_disk(spec, mean)
+        for result in new:  # a row that comes again, with its classes this time, replaces the first
+            same = [i for i, old in enumerate(found) if _identity(old.row) == _identity(result.row)]
+            if not same:
+                found.append(result)
+            elif result.classes is not None:
+                found[same[0]] = result
+    if not found:
+        raise RequestError("nothing to compare; name a result folder or 'published'")
+    return _distinct(found)
+
+
+def _identity(row: Row) -> tuple:
+    return row.source, row.model, row.prompt, row.labels, row.mean, row.common, row.counter
+
+
+def _distinct(results: list[Result]) -> list[Result]:
+    """Rows of one model from several sources get the source into their name, so that a table stays readable."""
+    names = [result.row.model for result in results]
+    return [
+        replace(r, row=replace(r.row, model=f"{r.row.model} [{r.row.source}]")) if names.count(r.row.model) > 1 else r
+        for r in results
+    ]
+
+
+def _published(spec: str, mean: Mean, labels: str, prompt: str) -> list[Result]:
+    rows = published_rows(labels, prompt, mean)
+    if not rows:
+        raise RequestError(
+            f"no rows were published for {labels} labels, {prompt} prompts and the {mean} mean; "
+            "the nearest protocol is --labels 1000 --prompts simple --mean macro"
+        )
+    _, _, name = spec.partition(":")
+    if name and name not in [row.model for row in rows]:
+        raise RequestError(
+            f"published model {name!r} is unknown; the nearest is {nearest(name, [r.model for r in rows])!r}"
+        )
+    chosen = [row for row in rows if name in ("", row.model)]
+    # Class by class only what is named: all rows at once would print every pair of them.
+    by_class = name != "" and (labels, prompt) == ("1000", "simple")
+    return [_with_classes(row) if by_class else Result(row) for row in chosen]
+
+
+def _with_classes(row: Row) -> Result:
+    """A published row with its class figures and the intervals that they give, where they were printed."""
+    counts = _published_counts(row.model)
+    if counts is None:
+        return Result(row)
+    ends = {f"interval_{name}": interval for name, interval in intervals(counts, row.mean or "macro").items()}
+    return Result(replace(row, **ends), counts)
+
+
+def _published_counts(model: str) -> ClassCounts | None:
+    """Counts behind Tables 15-16, as near as printed percentages and counts give them (class 23 has its slip)."""
+    figures = classwise(model)
+    if figures is None:
+        return None
+    classes = published_classes()
+    photos = np.array([c.photos for c in classes])
+    accuracy = np.array([figures[c.index] for c in classes])
+    return ClassCounts(np.array([c.index for c in classes]), photos, np.rint(accuracy * photos).astype(np.int64))
+
+
+def _from_disk(spec: str, mean: Mean) -> list[Result]:
+    path = Path(spec)
+    if path.is_dir():
+        files = [path / "summary.json"] if (path / "summary.json").is_file() else sorted(path.glob("*/summary.json"))
+        if not files and (path / "result.json").is_file():
+            files = [path / "result.json"]
+        if not files:
+            raise RequestError(f"{spec!r} holds no summary.json or result.json; name a folder that evaluate wrote")
+    elif path.is_file():
+        files = [path]
+    else:
+        raise unknown("result", spec, ["published", *sorted(str(p.parent) for p in Path().glob("*/summary.json"))])
+    return [result for file in files for result in _from_file(file, mean)]
+
+
+def _from_file(file: Path, mean: Mean) -> list[Result]:
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        documents = document if isinstance(document, list) else [document]
+        return [_from_document(entry, file, mean) for entry in documents]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RequestError(
+            f"{str(file)!r} is no result of evaluate, score, simulate, train or predict ({error})"
+        ) from error
+
+
+def _from_document(entry: dict[str, Any], file: Path, mean: Mean) -> Result:
+    if mean in entry:
+        classes = file.parent / "per_class.csv"
+        row = replace(summary_row(entry, mean), source=str(file.parent))
+        return Result(row, read_classes(classes) if classes.is_file() else None)
+    if "learner" in entry or "loss" in entry:
+        learner = entry.get("learner") or entry["loss"]
+        name = f"{learner} ({entry.get('prompt') or 'no prompt'})"
+        known = {**entry, "model": name, "family": "synthetic", "learner": learner, "source": str(file)}
+        ends = entry.get("interval95") or {}
+        known |= {f"interval_{group}": ends.get(group) for group in ("common", "counter", "drop")}
+        return Result(row_of(known))
+    return Result(row_of(entry))
+
+
+def compare(results: Sequence[Result], reference: str | None = None, seed: int = 0) -> dict[str, Any]:
+    """Lines of the families, effective robustness over the reference family, paired classes; plain JSON.
+
+    The reference defaults to ImageNet models, else to the first family with a line. A model with an accuracy of
+    0 or 1 lies at infinity on the stretched axes and belongs to no line.
+    """
+    rows = [result.row for result in results]
+    families = {name: family_arrays(rows, name) for name in dict.fromkeys(row.family for row in rows)}
+    fitted = {name: xy for name, xy in families.items() if len(xy[0]) >= SMALLEST_FAMILY and np.ptp(xy[0]) > 0}
+    if reference is not None and reference not in fitted:
+        raise RequestError(
+            f"reference family {reference!r} has no line here (three models with different accuracies are needed); "
+            f"families with one: {', '.join(fitted) or 'none'}"
+        )
+    chosen = reference or ("ImageNet" if "ImageNet" in fitted else next(iter(fitted), None))
+    lines = {
+        name: {axis: _line_record(*xy, axis) for axis in AXES} | {"models": len(xy[0])} for name, xy in fitted.items()
+    }
+    records = []
+    for row in rows:
+        robustness = None
+        if chosen is not None and 0 < row.common < 1:
+            robustness = {axis: _robustness(row, *fitted[chosen], axis, seed) for axis in AXES}
+        records.append(row.record() | {"effective_robustness": robustness})
+    counted = [r for r in results if r.classes is not None and len(r.classes.complete.index)][:MOST_PAIRED]
+    pairs = []
+    for a, b in combinations(counted, 2):
+        if np.intersect1d(a.classes.complete.index, b.classes.complete.index).size:
+            pairs.append({"first": a.row.model, "second": b.row.model} | paired(a.classes, b.classes, seed))
+    return {"reference": chosen, "rows": records, "lines": lines, "pairs": pairs}
+
+
+def family_arrays(rows: Sequence[Row], family: str) -> tuple[np.ndarray, np.ndarray]:
+    x, y = (np.array([getattr(r, g) for r in rows if r.family == family]) for g in ("common", "counter"))
+    inside = usable(x, y)
+    return x[inside], y[inside]
+
+
+def _line_record(x: np.ndarray, y: np.ndarray, axis) -> dict[str, float]:
+    line = fit_line(x, y, axis)
+    return {"slope": float(line.slope), "intercept": float(line.intercept)}
+
+
+def _robustness(row: Row, x: np.ndarray, y: np.ndarray, axis, seed: int) -> dict[str, Any]:
+    """Counter accuracy above the reference line; the interval is the line's bootstrap, not the row's own."""
+    common = np.array([row.common])
+    point = row.counter - float(fit_line(x, y, axis).at(common)[0])
+    draws = resampled(len(x), REPLICATES, numpy_stream(seed, f"robustness {axis}"))
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(row.counter - fit_line(x, y, axis, draws).at(common)[:, 0], [tail, 1 - tail])
+    return {"value": point, "interval": [float(low), float(high)]}

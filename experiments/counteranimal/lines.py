@@ -1,0 +1,129 @@
+"""Counter accuracy against common accuracy across models: lines, effective robustness, bootstrap bands.
+
+Taori et al. 2020 (arXiv 2007.00644) and Miller et al. 2021 (arXiv 2107.04649): over models of one family, the
+accuracy under shift is close to a straight line in the accuracy without it, on probit or logit axes. A model's
+effective robustness is its counter accuracy minus the line at its common accuracy, back on the plain scale.
+
+Letters: x, y transformed common and counter accuracies; R replicates of a bootstrap over models.
+"""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import expit, logit, ndtr, ndtri
+
+Axis = Literal["plain", "logit", "probit"]
+AXES: tuple[Axis, ...] = ("plain", "logit", "probit")
+SMALLEST_FAMILY = 3  # a line through two models has no residual
+
+
+def stretch(accuracy: Float[np.ndarray, "*s"], axis: Axis) -> Float[np.ndarray, "*s"]:
+    """Fraction -> position on the axis; 0 and 1 lie at infinity on the logit and probit axes."""
+    forward = {"plain": np.asarray, "logit": logit, "probit": ndtri}
+    return np.asarray(forward[axis](np.asarray(accuracy, dtype=float)))
+
+
+def unstretch(position: Float[np.ndarray, "*s"], axis: Axis) -> Float[np.ndarray, "*s"]:
+    """Position on the axis -> fraction."""
+    back = {"plain": np.asarray, "logit": expit, "probit": ndtr}
+    return np.asarray(back[axis](np.asarray(position, dtype=float)))
+
+
+class Line(NamedTuple):
+    """y = intercept + slope x on the axis; fields may carry a leading axis of replicates."""
+
+    axis: Axis
+    slope: Float[np.ndarray, "*r"]
+    intercept: Float[np.ndarray, "*r"]
+
+    def at(self, common: Float[np.ndarray, " m"]) -> Float[np.ndarray, "*r m"]:
+        """Counter accuracy that the line predicts at these common accuracies, as fractions."""
+        x = stretch(common, self.axis)
+        return unstretch(self.intercept[..., None] + self.slope[..., None] * x, self.axis)
+
+
+def usable(common: Float[np.ndarray, " m"], counter: Float[np.ndarray, " m"]) -> np.ndarray:
+    """Models that stand on every axis: both accuracies strictly between 0 and 1."""
+    return (common > 0) & (common < 1) & (counter > 0) & (counter < 1)
+
+
+def fit_line(
+    common: Float[np.ndarray, " m"],
+    counter: Float[np.ndarray, " m"],
+    axis: Axis,
+    weights: Float[np.ndarray, "*r m"] | None = None,
+) -> Line:
+    """Least squares of counter on common accuracy; `weights` (how often each model is drawn) give replicates.
+
+    Raises ValueError for fewer than three models, equal common accuracies, or an accuracy of 0 or 1 on a
+    stretched axis.
+    """
+    if len(common) < SMALLEST_FAMILY:
+        raise ValueError(f"{len(common)} models are too few for a line; {SMALLEST_FAMILY} are needed")
+    x, y = stretch(common, axis), stretch(counter, axis)
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise ValueError(f"an accuracy of 0 or 1 lies at infinity on the {axis} axis; leave that model out")
+    if np.ptp(x) == 0:
+        raise ValueError("all models have the same common accuracy; no line is determined")
+    w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=float)
+    w = w / w.sum(axis=-1, keepdims=True)
+    mean_x, mean_y = w @ x, w @ y
+    variance = w @ x**2 - mean_x**2
+    slope = (w @ (x * y) - mean_x * mean_y) / variance
+    return Line(axis, np.asarray(slope), np.asarray(mean_y - slope * mean_x))
+
+
+def resampled(models: int, replicates: int, rng: np.random.Generator) -> Float[np.ndarray, "R m"]:
+    """How often each model is drawn in each bootstrap replicate; at least two distinct models in each.
+
+    A replicate that draws one model only has no line; such draws are made again (probability m^(1 - m)).
+    """
+    drawn = rng.multinomial(models, np.full(models, 1 / models), size=replicates)
+    while (single := (drawn > 0).sum(axis=1) < 2).any():
+        drawn[single] = rng.multinomial(models, np.full(models, 1 / models), size=int(single.sum()))
+    return drawn.astype(float)
+
+
+def band(
+    common: Float[np.ndarray, " m"],
+    counter: Float[np.ndarray, " m"],
+    axis: Axis,
+    grid: Float[np.ndarray, " g"],
+    rng: np.random.Generator,
+    replicates: int = 2000,
+    level: float = 0.95,
+) -> tuple[Float[np.ndarray, " g"], Float[np.ndarray, " g"]]:
+    """Pointwise bootstrap band of the line over a grid of common accuracies (percentiles over models)."""
+    line = fit_line(common, counter, axis, resampled(len(common), replicates, rng))
+    tail = (1 - level) / 2
+    low, high = np.quantile(line.at(grid), [tail, 1 - tail], axis=0)
+    return low, high
+
+
+def offset(
+    family: tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]],
+    others: tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]],
+    axis: Axis,
+    rng: np.random.Generator,
+    replicates: int = 10_000,
+    level: float = 0.99,
+) -> tuple[float, tuple[float, float], int]:
+    """(mean effective robustness of `others` over the line of `family`, interval, number of others).
+
+    Arguments are (common, counter) accuracies. Others outside the family's range of common accuracy are left
+    out: there the line is an extrapolation. The percentile interval resamples models of both groups; it treats
+    models as draws from their families, which share architectures and data, so it is narrower than the truth
+    would be for quite new models. Raises ValueError where no other lies in range.
+    """
+    inside = (others[0] >= family[0].min()) & (others[0] <= family[0].max())
+    if not inside.any():
+        raise ValueError("no model lies within the family's range of common accuracy")
+    x, y = others[0][inside], others[1][inside]
+    point = float((y - fit_line(*family, axis).at(x)).mean())
+    lines = fit_line(*family, axis, resampled(len(family[0]), replicates, rng))
+    chosen = rng.integers(len(x), size=(replicates, len(x)))
+    residual = np.take_along_axis(y - lines.at(x), chosen, axis=1).mean(axis=1)
+    tail = (1 - level) / 2
+    low, high = np.quantile(residual, [tail, 1 - tail])
+    return point, (float(low), float(high)), len(x)

@@ -1,0 +1,182 @@
+"""From predictions to group accuracies: two means, intervals, paired comparison. Arrays in, numbers out.
+
+macro: the plain mean of class accuracies. Every class counts alike, however few photos it has.
+micro: the fraction of all photos. Classes with many photos dominate, and they differ between the groups, so
+micro mixes the background effect with a change of classes.
+Classes that lack photos in one group are left out of both groups' means, so that the drop compares like with
+like. Letters: N photos, C classes, R bootstrap replicates; columns of the last axis are (common, counter).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from simulator.streams import numpy_stream
+
+Mean = Literal["macro", "micro"]
+MEANS: tuple[Mean, ...] = ("macro", "micro")
+REPLICATES = 10_000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model answered, photo by photo."""
+
+    path: tuple[str, ...]
+    class_index: Int[np.ndarray, " N"]
+    common: Bool[np.ndarray, " N"]
+    background: tuple[str, ...]
+    predicted: Int[np.ndarray, " N"]
+    rank: Int[np.ndarray, " N"] | None = None  # of the true label, 1 = best; a tie goes to the lower index
+    margin: Float[np.ndarray, " N"] | None = None  # true score minus best other score
+
+    @property
+    def correct(self) -> Bool[np.ndarray, " N"]:
+        return self.predicted == self.class_index
+
+
+@dataclass(frozen=True)
+class ClassCounts:
+    """Photos and correct answers per class and group; classes in ascending order of their index."""
+
+    index: Int[np.ndarray, " C"]
+    photos: Int[np.ndarray, "C 2"]
+    correct: Int[np.ndarray, "C 2"]
+
+    @property
+    def complete(self) -> "ClassCounts":
+        """The classes with photos in both groups, which all means are over."""
+        both = (self.photos > 0).all(axis=1)
+        return ClassCounts(self.index[both], self.photos[both], self.correct[both])
+
+    @property
+    def accuracy(self) -> Float[np.ndarray, "C 2"]:
+        """Class accuracies; nan where a group is empty."""
+        with np.errstate(invalid="ignore"):
+            return self.correct / self.photos
+
+
+def class_counts(predictions: Predictions) -> ClassCounts:
+    """Count photos and correct answers."""
+    index, where = np.unique(predictions.class_index, return_inverse=True)
+    photos = np.zeros((len(index), 2), dtype=np.int64)
+    correct = np.zeros_like(photos)
+    column = np.where(predictions.common, 0, 1)
+    np.add.at(photos, (where, column), 1)
+    np.add.at(correct, (where, column), predictions.correct.astype(np.int64))
+    return ClassCounts(index, photos, correct)
+
+
+def group_accuracies(
+    counts: ClassCounts, mean: Mean, weights: Float[np.ndarray, "*r C"] | None = None
+) -> Float[np.ndarray, "*r 2"]:
+    """(common, counter) of the complete classes; `weights` says how often each of them is drawn.
+
+    Raises ValueError if no class has photos in both groups.
+    """
+    counts = counts.complete
+    if len(counts.index) == 0:
+        raise ValueError("no class has photos in both groups")
+    w = np.ones(len(counts.index)) if weights is None else weights
+    if mean == "macro":
+        return (w @ counts.accuracy) / w.sum(axis=-1)[..., None]
+    return (w @ counts.correct) / (w @ counts.photos)
+
+
+def intervals(
+    counts: ClassCounts, mean: Mean, seed: int = 0, replicates: int = REPLICATES, level: float = LEVEL
+) -> dict[str, tuple[float, float] | None]:
+    """Cluster-bootstrap intervals of common, counter and drop: classes are drawn, their photos stay together.
+
+    The target is the mean over the population of classes that these stand for. Plain percentile intervals of C
+    classes are too narrow by sqrt((C - 1)/C) and by normal instead of t quantiles; the level is widened to undo
+    both (Hesterberg 2015, arXiv 1411.5279, "expanded percentile"). None for fewer than two classes.
+    """
+    classes = len(counts.complete.index)
+    if classes < 2:
+        return {"common": None, "counter": None, "drop": None}
+    rng = numpy_stream(seed, "cluster bootstrap")
+    weights = rng.multinomial(classes, np.full(classes, 1 / classes), size=replicates).astype(float)
+    drawn = group_accuracies(counts, mean, weights)
+    tail = expanded_tail(classes, level)
+    samples = {"common": drawn[:, 0], "counter": drawn[:, 1], "drop": drawn[:, 0] - drawn[:, 1]}
+    return {name: _percentiles(values, tail) for name, values in samples.items()}
+
+
+def expanded_tail(clusters: int, level: float) -> float:
+    """Tail probability Phi(-sqrt(C/(C - 1)) t_{C-1}) at which bootstrap percentiles match a t interval."""
+    from scipy.special import ndtr, stdtrit
+
+    t = stdtrit(clusters - 1, (1 + level) / 2)
+    return float(ndtr(-np.sqrt(clusters / (clusters - 1)) * t))
+
+
+def _percentiles(values: Float[np.ndarray, " R"], tail: float) -> tuple[float, float]:
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def summary(counts: ClassCounts, seed: int = 0) -> dict:
+    """Both means with their intervals, counts, and the classes that were left out; plain JSON."""
+    document: dict = {}
+    complete = counts.complete
+    for mean in MEANS:
+        common, counter = (float(a) for a in group_accuracies(counts, mean))
+        document[mean] = {"common": common, "counter": counter, "drop": common - counter}
+    document["intervals"] = {
+        mean: {name: None if i is None else list(i) for name, i in intervals(counts, mean, seed).items()}
+        for mean in MEANS
+    }
+    document["interval_method"] = f"cluster bootstrap over classes, {REPLICATES} replicates, level {LEVEL}"
+    document["counts"] = {
+        "classes": len(complete.index),
+        "common": int(complete.photos[:, 0].sum()),
+        "counter": int(complete.photos[:, 1].sum()),
+        "left_out_classes": [int(i) for i in np.setdiff1d(counts.index, complete.index)],
+    }
+    return document
+
+
+def paired(first: ClassCounts, second: ClassCounts, seed: int = 0, replicates: int = REPLICATES) -> dict:
+    """Second model minus first, class by class, on the classes that both have complete.
+
+    For common, counter and drop: mean difference of class values (macro), its cluster-bootstrap interval, and the
+    exact two-sided sign test (classes without a difference drop out). Raises ValueError for no common class.
+    """
+    a, b = first.complete, second.complete
+    shared, i, j = np.intersect1d(a.index, b.index, return_indices=True)
+    if len(shared) == 0:
+        raise ValueError("the two models have no class in common")
+    x, y = a.accuracy[i], b.accuracy[j]
+    difference = np.column_stack([y - x, (y[:, 0] - y[:, 1]) - (x[:, 0] - x[:, 1])])  # (C, 3)
+    rng = numpy_stream(seed, "paired bootstrap")
+    C = len(shared)
+    weights = rng.multinomial(C, np.full(C, 1 / C), size=replicates) / C
+    drawn = weights @ difference
+    result: dict = {"classes": C}
+    for k, name in enumerate(("common", "counter", "drop")):
+        # Class accuracies are ratios of counts: differences that are zero come out within rounding of it.
+        d = np.where(np.abs(difference[:, k]) < 1e-12, 0.0, difference[:, k])
+        up, down = int((d > 0).sum()), int((d < 0).sum())
+        interval = _percentiles(drawn[:, k], expanded_tail(C, LEVEL)) if C > 1 else None
+        result[name] = {
+            "difference": float(d.mean()),
+            "interval": None if interval is None else list(interval),
+            "classes_up": up,
+            "classes_down": down,
+            "sign_test_p": sign_test(up, down),
+        }
+    return result
+
+
+def sign_test(up: int, down: int) -> float:
+    """Exact two-sided p-value of `up` against `down` under equal chances; 1 without any difference."""
+    from scipy.special import bdtr
+
+    n = up + down
+    if n == 0:
+        return 1.0
+    return float(min(1.0, 2 * bdtr(min(up, down), n, 0.5)))

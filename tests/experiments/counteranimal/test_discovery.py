@@ -1,0 +1,172 @@
+"""The curation rule and its winner's curse: unbiased where backgrounds do nothing, right where they do."""
+
+import math
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.counteranimal.dataset import Photo, Tree, read_tree
+from experiments.counteranimal.discovery import (
+    Cells,
+    benjamini_hochberg,
+    cells_of,
+    discover,
+    holm,
+    honest_drop,
+    link_tree,
+    naive_drop,
+    permutation_p,
+)
+from experiments.errors import RequestError
+
+NAMES = tuple("abcdefgh")
+
+
+def cells(photos, correct):
+    return Cells(0, NAMES[: len(photos)], np.array(photos), np.array(correct))
+
+
+def test_naive_drop_is_the_range():
+    assert naive_drop(cells([10, 20, 40], [5, 20, 4])) == (1, 2, pytest.approx(0.9))
+    best, worst, drop = naive_drop(cells([10, 10], [5, 5]))
+    assert (best != worst, drop) == (True, 0)
+
+
+def test_honest_drop_is_unbiased_without_an_effect():
+    """400 classes of 4 backgrounds with 30 photos and one rate: the honest mean is 0, the naive one far above.
+
+    One class's honest drop has standard deviation below .15 (measured on these draws and asserted), so the mean's is
+    below .0075; four of them are a false alarm of 6e-5.
+    """
+    rng = np.random.default_rng(7)
+    honest, naive = [], []
+    for _ in range(400):
+        table = cells([30] * 4, rng.binomial(30, 0.6, size=4))
+        honest.append(honest_drop(table, rng, splits=40))
+        naive.append(naive_drop(table)[2])
+    assert np.std(honest) < 0.15
+    assert abs(np.mean(honest)) < 0.03
+    assert np.mean(naive) > 0.12
+
+
+def test_honest_drop_finds_a_planted_effect():
+    """Rates .9 and .3 on 60 photos each are told apart in every half, so the honest drop estimates .6.
+
+    Standard deviation of one class is sqrt(.09/60 + .21/60) = .071; of the mean of 200, .005.
+    """
+    rng = np.random.default_rng(8)
+    found = [honest_drop(cells([60, 60], rng.binomial(60, [0.9, 0.3])), rng, splits=20) for _ in range(200)]
+    assert abs(np.mean(found) - 0.6) < 0.02
+
+
+def test_honest_drop_halves_photos_as_shuffling_does():
+    """The hypergeometric shortcut against photos that are really shuffled and halved: equal means of 4000 splits.
+
+    A split's drop has standard deviation below .25, so the difference of two means has below .006.
+    """
+    n, k = [9, 14, 12], [7, 6, 5]
+    rng = np.random.default_rng(3)
+    photos = [np.repeat([1, 0], [b, a - b]) for a, b in zip(n, k, strict=True)]
+    slow = []
+    for _ in range(4000):
+        halves = [np.split(rng.permutation(p), [len(p) // 2]) for p in photos]
+        accuracy = np.array([[half.mean() for half in pair] for pair in halves]).T  # (2, B)
+        for one, other in ((0, 1), (1, 0)):
+            jitter = 1e-9 * rng.random(len(n))
+            slow.append(
+                accuracy[other, (accuracy[one] + jitter).argmax()] - accuracy[other, (accuracy[one] + jitter).argmin()]
+            )
+    assert np.std(slow) < 0.35
+    assert honest_drop(cells(n, k), rng, splits=4000) == pytest.approx(np.mean(slow), abs=0.025)
+
+
+def test_permutation_p_is_the_exact_one():
+    """Two backgrounds: all tables of the hypergeometric law, summed; 4 standard errors of 9999 draws."""
+    n, k = (12, 15), (9, 4)
+    total, rate = sum(k), sum(k) / sum(n)
+
+    def statistic(x):
+        return sum((y - m * rate) ** 2 / (m * rate * (1 - rate)) for y, m in zip((x, total - x), n, strict=True))
+
+    law = {
+        x: math.comb(n[0], x) * math.comb(n[1], total - x) / math.comb(sum(n), total)
+        for x in range(max(0, total - n[1]), min(n[0], total) + 1)
+    }
+    exact = sum(p for x, p in law.items() if statistic(x) >= statistic(k[0]) - 1e-9)
+    found = permutation_p(cells(n, k), np.random.default_rng(0))
+    assert abs(found - exact) < 4 * math.sqrt(exact * (1 - exact) / 9999) + 1e-4
+
+
+def test_permutation_p_holds_its_level():
+    """Under no effect P(p <= .05) <= .05: 500 classes, limit .05 + 4 standard errors = .089."""
+    rng = np.random.default_rng(11)
+    p = [permutation_p(cells([25] * 3, rng.binomial(25, 0.5, size=3)), rng, 199) for _ in range(500)]
+    assert np.mean(np.array(p) <= 0.05) < 0.089
+    assert permutation_p(cells([5, 5], [5, 5]), rng) == 1
+
+
+p_values = st.lists(st.floats(0, 1), min_size=1, max_size=12).map(np.array)
+
+
+@given(p_values)
+def test_adjustments_are_their_definitions(p):
+    m = len(p)
+    order = sorted(range(m), key=lambda i: p[i])
+    for rank, i in enumerate(order):
+        by_holm = min(1, max((m - r) * p[order[r]] for r in range(rank + 1)))
+        by_bh = min(1, *(m / (r + 1) * p[order[r]] for r in range(rank, m)))
+        assert holm(p)[i] == pytest.approx(by_holm, abs=1e-12)
+        assert benjamini_hochberg(p)[i] == pytest.approx(by_bh, abs=1e-12)
+    assert (holm(p) >= p - 1e-15).all()
+    assert (benjamini_hochberg(p) <= holm(p) + 1e-12).all()
+
+
+def build(tmp_path, spread):
+    """Tree with empty files: the drawing of links does not open them."""
+    photos = []
+    for folder, index, backgrounds in spread:
+        for background, count in backgrounds.items():
+            place = tmp_path / "photos" / folder / background
+            place.mkdir(parents=True)
+            for i in range(count):
+                (place / f"{i}.jpg").write_bytes(b"")
+                photos.append(Photo(f"{folder}/{background}/{i}.jpg", index, "", background))
+    return Tree(tmp_path / "photos", tuple(photos), {i: f for f, i, _ in spread}, ()), photos
+
+
+def test_discover_writes_a_tree_that_reads_back(tmp_path):
+    spread = [("9 ostrich", 9, {"sand": 6, "grass": 4, "sea": 5, "rare": 1}), ("bulbul", 16, {"sky": 4, "tree": 4})]
+    tree, photos = build(tmp_path, spread)
+    wins = {"sand": 1, "grass": 0, "sea": 1, "sky": 0, "tree": 1, "rare": 1}
+    correct = np.array([wins[p.background] == 1 and not p.path.endswith("sea/0.jpg") for p in photos])
+    found = discover(tree, photos, correct, smallest=4)
+    assert [(c["common_background"], c["counter_background"]) for c in found["classes"]] == [
+        ("sand", "grass"),
+        ("tree", "sky"),
+    ]
+    assert found["naive"]["drop"] == 1
+    assert [c["backgrounds"] for c in found["classes"]] == [3, 2]
+    links = link_tree(tree, photos, found, tmp_path / "out")
+    again = read_tree(tmp_path / "out")
+    assert links == len(again.photos) == 6 + 4 + 4 + 4
+    assert again.counts() == {9: (6, 4), 16: (4, 4)}
+    assert {p.background for p in again.photos} == {"sand", "grass", "tree", "sky"}
+    first = tmp_path / "out" / again.photos[0].path
+    assert first.is_symlink()
+    assert os.path.samefile(first, tmp_path / "photos" / "9 ostrich" / "sand" / first.name) or first.exists()
+    with pytest.raises(RequestError, match="exists already"):
+        link_tree(tree, photos, found, tmp_path / "out")
+    assert discover(tree, photos, correct, smallest=4) == found
+
+
+def test_small_cells_are_left_out(tmp_path):
+    tree, photos = build(tmp_path, [("9 ostrich", 9, {"sand": 6, "sea": 3})])
+    correct = np.ones(9, dtype=bool)
+    assert [c.backgrounds for c in cells_of(photos, correct, 4)] == [("sand",)]
+    with pytest.raises(RequestError, match="no class has two backgrounds of 4 photos"):
+        discover(tree, photos, correct, 4)
+    with pytest.raises(RequestError, match="nearest valid value is 2"):
+        cells_of(photos, correct, 1)

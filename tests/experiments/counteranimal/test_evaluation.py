@@ -1,0 +1,428 @@
+"""Predictions are those of the libraries themselves, label spaces masking by hand, and the cache changes nothing."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from experiments.counteranimal import evaluation
+from experiments.counteranimal.cache import FeatureCache
+from experiments.counteranimal.dataset import read_tree
+from experiments.counteranimal.evaluation import (
+    Runtime,
+    encode_photos,
+    evaluate,
+    predict,
+    rank_labels,
+    scorer,
+    text_features,
+)
+from experiments.counteranimal.labels import (
+    LabelSpace,
+    class_names,
+    confusing_labels,
+    load_confusing,
+    own_classes,
+    save_confusing,
+    templates,
+)
+from experiments.counteranimal.models import load_model
+from experiments.errors import RequestError, RunError
+
+SIMPLE = templates("simple")
+
+
+@pytest.fixture(scope="module")
+def clip(tiny_clip):
+    return load_model(f"open_clip:local-dir:{tiny_clip}")
+
+
+def by_open_clip(tiny_clip, tree, prompts):
+    """Scores from open_clip's own zero-shot classifier and preprocessing, a photo at a time."""
+    import open_clip
+
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{tiny_clip}")
+    model.eval()
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{tiny_clip}")
+    classifier = open_clip.build_zero_shot_classifier(model, tokenizer, open_clip.IMAGENET_CLASSNAMES, prompts)
+    rows = []
+    with torch.no_grad():
+        for photo in tree.photos:
+            pixels = preprocess(Image.open(tree.root / photo.path))[None]
+            rows.append(model.encode_image(pixels, normalize=True) @ classifier)
+    return torch.cat(rows).numpy()
+
+
+@pytest.mark.parametrize("prompts", ["simple", pytest.param("openai80", marks=pytest.mark.deep)])
+def test_predictions_are_open_clips_own(clip, tiny_clip, shared_tree, prompts):
+    import open_clip
+
+    tree = read_tree(shared_tree)
+    lists = {"simple": [lambda name: f"A photo of {name}."], "openai80": open_clip.OPENAI_IMAGENET_TEMPLATES}
+    scores = by_open_clip(tiny_clip, tree, lists[prompts])
+    found = evaluate(clip.module, clip.preprocess, clip.tokenizer, tree, prompts=prompts)
+    assert found.path == tuple(photo.path for photo in tree.photos)
+    assert (found.predicted == scores.argmax(axis=1)).all()
+    true = scores[np.arange(len(scores)), found.class_index]
+    others = np.where(np.arange(1000) == found.class_index[:, None], -np.inf, scores).max(axis=1)
+    rounding = 2e-6  # float32 products of unit vectors, summed in another order
+    assert np.allclose(found.margin, true - others, atol=rounding)
+    assert (found.rank >= 1 + (scores > true[:, None] + rounding).sum(axis=1)).all()
+    assert (found.rank <= (scores >= true[:, None] - rounding).sum(axis=1)).all()
+    assert len(set(found.predicted.tolist())) > 3  # an untrained model that says one word would test nothing
+
+
+def test_prompt_ensemble_is_open_clips_own(clip):
+    import open_clip
+
+    names = open_clip.IMAGENET_CLASSNAMES[:25]
+    theirs = open_clip.build_zero_shot_classifier(
+        clip.module, clip.tokenizer, names, open_clip.OPENAI_IMAGENET_TEMPLATES, num_classes_per_batch=3
+    )
+    ours = text_features(clip, names, templates("openai80"), Runtime())
+    assert (ours == theirs.T.numpy()).all()
+
+
+def test_torchvision_is_its_own_forward_pass(squeezenet, shared_tree):
+    import torchvision
+
+    tree = read_tree(shared_tree)
+    model = load_model("torchvision:squeezenet1_1", squeezenet)
+    found = evaluate(model.module, model.preprocess, None, tree)
+    module = torchvision.models.squeezenet1_1(weights=None).eval()
+    module.load_state_dict(load_file(squeezenet))
+    transform = torchvision.models.SqueezeNet1_1_Weights.IMAGENET1K_V1.transforms()
+    check_classifier(found, module, transform, tree)
+
+
+def test_timm_is_its_own_forward_pass(timm_weights, shared_tree):
+    import timm
+
+    tree = read_tree(shared_tree)
+    model = load_model("timm:test_resnet.r160_in1k", timm_weights)
+    found = evaluate(model.module, model.preprocess, None, tree)
+    module = timm.create_model("test_resnet.r160_in1k", pretrained=False).eval()
+    module.load_state_dict(load_file(timm_weights))
+    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(module), is_training=False)
+    check_classifier(found, module, transform, tree)
+
+
+def check_classifier(found, module, transform, tree):
+    with torch.no_grad():
+        pixels = torch.stack([transform(Image.open(tree.root / p.path).convert("RGB")) for p in tree.photos])
+        logits = module(pixels).numpy()
+    assert (found.predicted == logits.argmax(axis=1)).all()
+    order = np.argsort(-logits, axis=1, kind="stable")
+    assert (found.rank == 1 + np.argmax(order == found.class_index[:, None], axis=1)).all()
+
+
+def test_transformers_folder(tmp_path, shared_tree):
+    """A tiny CLIP saved by transformers, its features computed by transformers' own calls."""
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
+
+    vocabulary = [
+        "<|startoftext|>",
+        "<|endoftext|>",
+        *(c + e for c in "abcdefghijklmnopqrstuvwxyz.,()-'" for e in ("", "</w>")),
+    ]
+    (tmp_path / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(vocabulary)}))
+    (tmp_path / "merges.txt").write_text("#version: 0.2\n")
+    tokenizer = CLIPTokenizer(str(tmp_path / "vocab.json"), str(tmp_path / "merges.txt"))
+    size = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    ends = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
+    text = {**size, "vocab_size": len(vocabulary), "max_position_embeddings": 77, **ends}
+    config = CLIPConfig(text_config=text, vision_config={**size, "image_size": 32, "patch_size": 8}, projection_dim=8)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = CLIPModel(config).eval()
+    module.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    processor = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    processor.save_pretrained(tmp_path)
+    model = load_model(f"hf:{tmp_path}")
+    assert model.settings["activation"] == "QuickGELUActivation"
+    tree = read_tree(shared_tree)
+    wrapped = type("Clip", (), {"encode_image": model.encode_image, "encode_text": model.encode_text})()
+    names = class_names("open_clip")
+    found = evaluate(wrapped, model.preprocess, model.tokenizer, tree, names=names)
+    with torch.no_grad():
+        images = [Image.open(tree.root / p.path).convert("RGB") for p in tree.photos]
+        pixels = processor(images=images, return_tensors="pt")["pixel_values"]
+        ids = tokenizer([f"A photo of {n}." for n in names], padding=True, truncation=True, return_tensors="pt")
+        logits = module(pixel_values=pixels, **ids).logits_per_image.numpy()
+    assert (found.predicted == logits.argmax(axis=1)).all()
+    assert load_model(f"hf:{tmp_path}", quick_gelu="off").settings["activation"] == "GELUActivation"
+
+
+def test_duplicated_names_tie_exactly(clip, shared_tree):
+    names = class_names("open_clip")
+    assert len(set(names)) == 998
+    tree = read_tree(shared_tree)
+    encoded = encode(clip, tree, shared_tree.parent / "ties")
+    score = scorer(clip, names, SIMPLE, Runtime(), None)
+    features = next(encoded.cache.read(list(encoded.keys.values())))
+    scores = score(features)
+    missile = [i for i, name in enumerate(names) if name == "missile"]
+    assert (scores[:, missile[0]] == scores[:, missile[1]]).all()
+    predicted, rank, margin = rank_labels(scores[:, :], np.full(len(scores), missile[1]), LabelSpace("1000"))
+    assert (rank > 1).all()  # a tie goes to the lower index
+    assert (margin <= 0).all()
+    assert (predicted != missile[1]).all()
+
+
+def encode(model, tree, cache, runtime=None):
+    return encode_photos(tree, [model], cache, runtime or Runtime())[0]
+
+
+def test_ranks_agree_with_sorting():
+    rng = np.random.default_rng(0)
+    scores = rng.integers(0, 30, size=(200, 1000)).astype(np.float32)  # many ties
+    truth = rng.integers(0, 1000, size=200)
+    predicted, rank, margin = rank_labels(scores, truth, LabelSpace("1000"))
+    order = np.argsort(-scores, axis=1, kind="stable")
+    assert (predicted == order[:, 0]).all()
+    assert (rank == 1 + np.argmax(order == truth[:, None], axis=1)).all()
+    assert ((rank == 1) == (predicted == truth)).all()
+    assert (margin[rank == 1] >= 0).all()
+    assert (margin[rank > 1] <= 0).all()
+
+
+def test_45_way_and_1_vs_20_are_masking_by_hand(clip, shared_tree, tmp_path):
+    tree = read_tree(shared_tree)
+    encoded = encode(clip, tree, tmp_path)
+    names = class_names("open_clip")
+    score = scorer(clip, names, SIMPLE, Runtime(), None)
+    scores = score(np.stack([next(encoded.cache.read([k]))[0] for k in encoded.keys.values()]))
+    truth = np.array([p.class_index for p in tree.photos])
+    own = sorted(tree.classes)
+    assert (predict(tree, encoded, score, own_classes(own)).predicted == np.array(own)[scores[:, own].argmax(1)]).all()
+
+    space = evaluation.confusing_space(tree, encoded, score)
+    for index in own:
+        mean = scores[truth == index].astype(float).mean(axis=0)
+        best = sorted(range(1000), key=lambda j, mean=mean: (-mean[j], j))[:20]
+        expected = set(best) | {index}
+        assert set(space.allowed[index]) == expected
+        assert (index in space.added) == (index not in best)
+    found = predict(tree, encoded, score, space)
+    for i, index in enumerate(truth):
+        allowed = sorted(space.allowed[int(index)])
+        assert found.predicted[i] == allowed[int(scores[i, allowed].argmax())]
+        assert 1 <= found.rank[i] <= len(allowed)
+
+    save_confusing(tmp_path / "c.json", space, "open_clip", names, {"model": "tiny"})
+    again = load_confusing(tmp_path / "c.json", "open_clip", names, own)
+    assert again.allowed == space.allowed
+    assert set(again.added) == set(space.added)
+    with pytest.raises(RequestError, match="made for the class names 'open_clip', not 'torchvision'"):
+        load_confusing(tmp_path / "c.json", "torchvision", class_names("torchvision"), own)
+    with pytest.raises(RequestError, match="no labels for class 99"):
+        load_confusing(tmp_path / "c.json", "open_clip", names, [99])
+
+
+def test_confusing_labels_add_the_truth_and_break_ties_low():
+    similarity = np.zeros((2, 1000))
+    similarity[0, 500:520] = 1
+    space = confusing_labels(similarity, [3, 900])
+    assert space.allowed[3] == (*range(500, 520), 3)
+    assert space.allowed[900] == (*range(20), 900)
+    assert space.added == (3, 900)
+
+
+def test_libraries_spell_362_names_differently():
+    assert sum(a != b for a, b in zip(class_names("open_clip"), class_names("torchvision"), strict=True)) == 362
+
+
+def test_a_second_run_passes_no_photo_through_the_model(clip, shared_tree, tmp_path, monkeypatch):
+    tree = read_tree(shared_tree)
+    first = encode(clip, tree, tmp_path)
+    assert first.passes == len(tree.photos)
+    names = class_names("open_clip")
+    before = predict(tree, first, scorer(clip, names, SIMPLE, Runtime(), tmp_path), LabelSpace("1000"))
+
+    def never(*_):
+        raise AssertionError("an image went through the model")
+
+    monkeypatch.setattr(evaluation, "forward", never)
+    second = encode(clip, tree, tmp_path)
+    assert second.passes == 0
+    after = predict(tree, second, scorer(clip, names, SIMPLE, Runtime(), tmp_path), own_classes(list(tree.classes)))
+    assert set(after.predicted.tolist()) <= set(tree.classes)
+    again = predict(tree, second, scorer(clip, names, SIMPLE, Runtime(), tmp_path), LabelSpace("1000"))
+    assert (again.predicted == before.predicted).all()
+    assert (again.margin == before.margin).all()
+
+
+def test_what_a_feature_depends_on_is_in_its_key(clip, tree, tmp_path, tiny_clip, monkeypatch):
+    parsed = read_tree(tree)
+    encode(clip, parsed, tmp_path)
+    (tree / "9 ostrich, Struthio camelus/common-ground/0.jpg").touch()  # another modification time
+    assert encode(clip, parsed, tmp_path).passes == 1
+    other = load_model(f"open_clip:local-dir:{tiny_clip}", quick_gelu="on")
+    assert other.settings["activation"] == "QuickGELU"
+    assert encode(other, parsed, tmp_path).passes == len(parsed.photos)
+    assert encode(clip, parsed, tmp_path, Runtime(precision="bf16")).passes == len(parsed.photos)
+
+
+def test_a_damaged_shard_is_computed_again(clip, shared_tree, tmp_path):
+    tree = read_tree(shared_tree)
+    first = encode(clip, tree, tmp_path)
+    features = np.concatenate(list(first.cache.read(list(first.keys.values()))))
+    shard = next(first.cache.folder.glob("*.safetensors"))
+    shard.write_bytes(shard.read_bytes()[:100])
+    second = encode(clip, tree, tmp_path)
+    assert second.passes == len(tree.photos)
+    assert len(second.cache.damaged) == 1
+    assert (np.concatenate(list(second.cache.read(list(second.keys.values())))) == features).all()
+
+
+def test_interrupted_at_any_shard_gives_the_same_bits(clip, shared_tree, tmp_path, monkeypatch):
+    """Stop before each shard in turn, resume, and compare with a run that was not stopped."""
+    monkeypatch.setattr(evaluation, "SHARD_ROWS", 6)
+    tree = read_tree(shared_tree)
+    runtime = Runtime(batch_size=4)
+    whole = encode(clip, tree, tmp_path / "whole", runtime)
+    expected = np.concatenate(list(whole.cache.read(list(whole.keys.values()))))
+    add = FeatureCache.add
+    for stop in range(1, 4):
+        calls = []
+
+        def failing(self, keys, features, calls=calls, stop=stop):
+            calls.append(1)
+            if len(calls) == stop:
+                raise RunError("disk full")
+            add(self, keys, features)
+
+        folder = tmp_path / f"stopped-{stop}"
+        with monkeypatch.context() as patch:
+            patch.setattr(FeatureCache, "add", failing)
+            with pytest.raises(RunError, match="disk full"):
+                encode(clip, tree, folder, runtime)
+        resumed = encode(clip, tree, folder, runtime)
+        assert 0 < resumed.passes <= len(tree.photos)
+        assert (resumed.passes < len(tree.photos)) == (stop > 1)
+        found = np.concatenate(list(resumed.cache.read(list(resumed.keys.values()))))
+        assert (found == expected).all()
+
+
+def test_workers_batches_and_company_change_nothing(clip, squeezenet, shared_tree, tmp_path):
+    tree = read_tree(shared_tree)
+    alone = encode(clip, tree, tmp_path / "a")
+    features = np.concatenate(list(alone.cache.read(list(alone.keys.values()))))
+    other = load_model("torchvision:squeezenet1_1", squeezenet)
+    both = encode_photos(tree, [other, clip], tmp_path / "b", Runtime(workers=2))[1]
+    assert (np.concatenate(list(both.cache.read(list(both.keys.values())))) == features).all()
+    small = encode(clip, tree, tmp_path / "c", Runtime(batch_size=5))
+    found = np.concatenate(list(small.cache.read(list(small.keys.values()))))
+    assert np.allclose(found, features, atol=1e-5)  # other batches, other order of float32 sums
+
+
+def test_models_that_lack_different_photos_share_a_batch(clip, tiny_clip, tree, tmp_path):
+    """One model lacks a photo in the middle, the other all of them: each gets its own rows."""
+    other = load_model(f"open_clip:local-dir:{tiny_clip}", quick_gelu="on")
+    parsed = read_tree(tree)
+    encode(clip, parsed, tmp_path / "both")
+    touched = parsed.photos[17].path
+    (tree / touched).touch()
+    both = encode_photos(parsed, [clip, other], tmp_path / "both", Runtime())
+    assert [result.passes for result in both] == [1, len(parsed.photos)]
+    for model, result in zip((clip, other), both, strict=True):
+        alone = encode(model, parsed, tmp_path / "alone")
+        for path, key in result.keys.items():
+            ours, theirs = (next(r.cache.read([key]))[0] for r in (result, alone))
+            assert np.allclose(ours, theirs, atol=1e-5), path  # a batch of one sums in another order
+
+
+def test_models_share_the_decoded_photo(clip, squeezenet, shared_tree, tmp_path, monkeypatch):
+    seen = []
+    decode = evaluation.decode
+    monkeypatch.setattr(evaluation, "decode", lambda path: seen.append(path) or decode(path))
+    other = load_model("torchvision:squeezenet1_1", squeezenet)
+    tree = read_tree(shared_tree)
+    encode_photos(tree, [clip, other, clip], tmp_path, Runtime())
+    assert len(seen) == len(tree.photos)
+
+
+def test_unreadable_photos_are_left_out(clip, tree, tmp_path):
+    broken = tree / "16 bulbul" / "counter-grass" / "0.jpg"
+    broken.write_bytes(broken.read_bytes()[:200])
+    parsed = read_tree(tree)
+    encoded = encode(clip, parsed, tmp_path)
+    assert list(encoded.unreadable) == ["16 bulbul/counter-grass/0.jpg"]
+    found = predict(
+        parsed, encoded, scorer(clip, class_names("open_clip"), SIMPLE, Runtime(), None), LabelSpace("1000")
+    )
+    assert len(found.path) == len(parsed.photos) - 1
+
+
+def test_no_readable_photo_at_all(clip, tmp_path):
+    (tmp_path / "9 ostrich" / "common-x").mkdir(parents=True)
+    (tmp_path / "9 ostrich" / "common-x" / "a.jpg").write_bytes(b"x")
+    with pytest.raises(RunError, match="none of the 1 photos"):
+        evaluate(clip.module, clip.preprocess, clip.tokenizer, tmp_path)
+
+
+def test_any_callable_will_do(shared_tree):
+    """A classifier that is no module: it names class 16 for dark pictures, else 9."""
+
+    def model(pixels):
+        logits = torch.zeros(len(pixels), 1000)
+        dark = pixels.mean(dim=(1, 2, 3)) < 0.5
+        logits[dark, 16] = 1
+        logits[~dark, 9] = 1
+        return logits
+
+    def preprocess(image):
+        return torch.from_numpy(np.asarray(image.resize((8, 8)), dtype=np.float32).transpose(2, 0, 1) / 255)
+
+    found = evaluate(model, preprocess, None, shared_tree)
+    assert set(found.predicted.tolist()) == {9, 16}
+    with pytest.raises(RequestError, match="leave cache out"):
+        evaluate(model, preprocess, None, shared_tree, cache=shared_tree)
+
+
+def test_global_random_state_is_untouched(clip, shared_tree, tmp_path):
+    # Python's own state is not compared: beartype draws from it to pick the list items that it checks.
+    state = torch.random.get_rng_state()
+    encode(clip, read_tree(shared_tree), tmp_path)
+    assert (torch.random.get_rng_state() == state).all()
+
+
+def test_runtime_refusals():
+    with pytest.raises(RequestError, match="--batch-size 0 is below 1"):
+        Runtime(batch_size=0)
+    with pytest.raises(RequestError, match="fp16"):
+        Runtime(precision="fp16")
+    with pytest.raises(RequestError, match="nearest is 'cpu'"):
+        Runtime(device="cpuu")
+    if not torch.cuda.is_available():
+        with pytest.raises(RequestError, match="use --device cpu"):
+            Runtime(device="cuda")
+
+
+def test_full_disk_keeps_what_was_written(clip, shared_tree, tmp_path, monkeypatch):
+    import errno
+    import pathlib
+
+    monkeypatch.setattr(evaluation, "SHARD_ROWS", 6)
+    write, calls = pathlib.Path.write_bytes, []
+
+    def full(self, data):
+        calls.append(1)
+        if len(calls) > 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(self, data)
+
+    tree = read_tree(shared_tree)
+    with monkeypatch.context() as patch:
+        patch.setattr(pathlib.Path, "write_bytes", full)
+        with pytest.raises(RunError, match="No space left on device"):
+            encode(clip, tree, tmp_path, Runtime(batch_size=4))
+    assert len(list(tmp_path.rglob("*.safetensors"))) == 2
+    assert not list(tmp_path.rglob(".features*"))
+    assert 0 < encode(clip, tree, tmp_path, Runtime(batch_size=4)).passes < len(tree.photos)
+    shutil.rmtree(tmp_path)
