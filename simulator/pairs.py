@@ -120,7 +120,7 @@ def fill(rows: torch.Tensor, field: str, seed: int, index: int, streams: Sequenc
     return rows
 
 
-def draw_latents(
+def draw_ensemble_latents(
     worlds: Sequence[World],
     size: int,
     seed: int,
@@ -150,6 +150,15 @@ def draw_latents(
     z = law.mean[:, None, :, None] * patterns[codes] + law.scale[:, None, :, None] * noise  # (E, size, B, width)
     mentioned = draw("mention", "uniform", J + 1, dtype=torch.float64) < law.mention[:, None]
     return y, a, z.flatten(2), (z * mentioned[..., None]).flatten(2)
+
+
+def draw_latents(
+    world: World, size: int, seed: int, index: int, *, stream: str, device: str, dtype: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(labels, backgrounds, z_I, z_T) of one block of one world."""
+    fields = draw_ensemble_latents((world,), size, seed, index, streams=(stream,), device=device, dtype=dtype)
+    y, a, image, text = (field[0] for field in fields)
+    return y, a, image, text
 
 
 def _embed(view, z, D, nu, field: str, seed: int, index: int, streams: Sequence[str]) -> None:
@@ -185,7 +194,7 @@ def draw_ensemble_block(
     together = max(1, CHUNK_NUMBERS // (size * max(map(len, frames)))) if source == "cpu" else E
     for k in range(0, E, together):
         part = slice(k, k + together)
-        y, a, *latents = draw_latents(
+        y, a, *latents = draw_ensemble_latents(
             worlds[part], size, seed, index, streams=streams[part], device=source, dtype=dtype
         )
         law = numbers(worlds[part], source, dtype)
@@ -209,7 +218,7 @@ def draw_image_latents(
 ) -> tuple[Float[torch.Tensor, "E n dI"], Float[torch.Tensor, "E n l"], Int[torch.Tensor, "E n"]]:
     """(images, their latents, labels) of block 0 of E worlds: what an evaluation needs and a learner never sees."""
     source, size = draw_on or device, block_size(worlds[0])
-    y, _, z, _ = draw_latents(worlds, size, seed, 0, streams=streams, device=source, dtype=dtype)
+    y, _, z, _ = draw_ensemble_latents(worlds, size, seed, 0, streams=streams, device=source, dtype=dtype)
     D = torch.as_tensor(frame, dtype=dtype, device=source)
     x = torch.empty(*y.shape, len(D), dtype=dtype, device=source)
     _embed(x, z, D, numbers(worlds, source, dtype).nu_image, "image-noise", seed, 0, streams)
