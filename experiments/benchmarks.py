@@ -2,7 +2,8 @@
 
 Each row times the same answer three ways where there are three: our route, what one would do without it (the
 peer), and the work that cannot be avoided (the limit: the random numbers alone, or two evaluations of Phi a world).
-Times are medians of a few runs on one thread. Machines are noisy: read the ratios.
+Times are medians of a few runs. Machines are noisy: read the ratios. The rows on training and their peers
+(open_clip's ClipLoss, a plain loop of single models) stand in `experiments.benchmarks_training`.
 """
 
 import subprocess
@@ -14,6 +15,7 @@ from typing import NamedTuple
 
 import torch
 
+from experiments.benchmarks_training import rows as training_rows
 from experiments.measure import learned_critics
 from simulator.critic import group_accuracy
 from simulator.statistics import cross_covariance, projected_critics
@@ -143,7 +145,8 @@ def rows() -> list[Row]:
 
 
 def main() -> None:
-    """Print the table as Markdown."""
+    """Print both tables as Markdown: the exact parts on one thread, then training on a GPU if there is one."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     print("| what | ours | a second | ours / limit | peer / ours | limit; peer |")
     print("|---|---|---|---|---|---|")
@@ -151,7 +154,17 @@ def main() -> None:
         limit = f"{row.ours / row.limit:.2f}" if row.limit else ""
         peer = f"{row.peer / row.ours:,.0f}" if row.peer else ""
         what = "; ".join(filter(None, [row.limit_is, row.peer_is if row.peer else ""]))
-        print(f"| {row.name} | {_time(row.ours)} | {1 / row.ours:,.0f} | {limit} | {peer} | {what} |")
+        print(f"| {row.name} | {_time(row.ours)} | {1 / row.ours:,.0f} | {limit} | {peer} | {what} |", flush=True)
+    torch.set_num_threads(threads)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {threads} threads"
+    print(f"\n| training, {name} | ours | ours / limit | peer / ours | extra memory, ours / peer |")
+    print("|---|---|---|---|---|")
+    for row in training_rows(device):
+        limit, peer = row["ours_over_limit"], row["peer_over_ours"]
+        memory = f"{row['memory_ratio']:.3f}" if row.get("memory_ratio") else ""
+        cells = [f"{limit:.2f}" if limit else "", f"{peer:.2f}" if peer else "", memory]
+        print(f"| {row['name']} | {row['ours']:.4g} {row['unit']} | {' | '.join(cells)} |", flush=True)
 
 
 def _time(value: float) -> str:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from experiments.court import docket
 from experiments.judge import judge
 from experiments.reproduce import answer
-from theory.catalogue import claims
 from theory.claims import Claim
 
 ROOT = Path(__file__).parent.parent
@@ -56,9 +56,8 @@ def test_set_up_is_two_commands_and_ci_runs_the_second():
 
 def test_claims_table_is_what_reproduce_finds(report):
     rows = re.findall(r"^\| `([^`]+)` \| (.+?) \| (supported|contradicted|undecided) \|$", README, flags=re.MULTILINE)
-    catalogue = {claim.id: claim.statement for claim in claims()}
-    found = [v for v in report[1] if v["claim"] in catalogue]
-    assert [(v["claim"], catalogue[v["claim"]], v["verdict"]) for v in found] == rows
+    assert [(v["claim"], v["statement"], v["verdict"]) for v in report[1]] == rows
+    assert [trial.id for trial in docket()] == [row[0] for row in rows]
 
 
 def test_answer_is_the_report_s(report):
@@ -101,8 +100,8 @@ def test_a_claims_file_is_tried(tmp_path):
 
 
 def test_every_flag_and_verb_it_names_exists():
-    helps = "".join(
-        soberclip([*verb, "--help"], ROOT).stdout for verb in ([], ["predict"], ["simulate"], ["check"], ["reproduce"])
-    )
+    verbs = ["", "predict", "simulate", "train", "check", "reproduce"]
+    verbs += [f"counteranimal {verb}" for verb in ("inspect", "evaluate", "score", "published", "compare", "discover")]
+    helps = "".join(soberclip([*verb.split(), "--help"], ROOT).stdout for verb in verbs)
     for flag in set(re.findall(r"`(--[a-z-]+)", README)):
         assert flag in helps or flag == "--help", flag

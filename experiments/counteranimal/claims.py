@@ -178,7 +178,7 @@ def _all_drop() -> Judgement:
     return _judge(
         "clip-drops",
         "[W] section 3, Tables 3 and 11",
-        "every CLIP model is less accurate on the counter than on the common group",
+        "Every CLIP model is less accurate on the counter than on the common group.",
         "smallest drop over the models; Hoeffding interval, Bonferroni over models",
         "above",
         variants,
@@ -190,7 +190,7 @@ def _imagenet_above() -> Judgement:
     return _judge(
         "imagenet-above-clip",
         "[W] section 3, Figure 2, Tables 3, 4, 11, 12",
-        "at equal common accuracy ImageNet models are more accurate on the counter group than CLIPs",
+        "At equal common accuracy ImageNet models are more accurate on the counter group than CLIPs.",
         "mean counter accuracy of ImageNet models above the line of the CLIPs",
         "above",
         lambda: _offsets("imagenet-above-clip", lambda mean: (_clip(mean), _imagenet(mean))),
@@ -206,7 +206,7 @@ def _curated() -> Judgement:
     return _judge(
         "curated-data-helps",
         "[W] section 3.3, Tables 3 and 11",
-        "at equal common accuracy CLIPs trained on DataComp or DFN drop less than the other CLIPs",
+        "At equal common accuracy CLIPs trained on DataComp or DFN drop less than the other CLIPs.",
         "mean counter accuracy of DataComp and DFN models above the line of the others",
         "above",
         lambda: _offsets("curated-data-helps", groups),
@@ -227,7 +227,7 @@ def _ensembling() -> Judgement:
     return _judge(
         "prompt-ensembling",
         "[W] appendix, Table 10",
-        "with 80 averaged prompts ImageNet models still lie above the line of the CLIPs",
+        "With 80 averaged prompts ImageNet models still lie above the line of the CLIPs.",
         "mean counter accuracy of ImageNet models above the line of prompt-ensembled CLIPs",
         "above",
         variants,
@@ -254,7 +254,7 @@ def _larger() -> Judgement:
     return _judge(
         "larger-drops-less",
         "[W] section 3.3, Tables 3 and 11",
-        "on the same training data larger backbones drop less",
+        "On the same training data larger backbones drop less.",
         "decrease of the drop per doubling of the image tower, common slope over training sets; t interval",
         "above",
         variants,
@@ -274,7 +274,7 @@ def _more_data() -> Judgement:
     return _judge(
         "more-data-same-drop",
         "[W] section 3.3, Tables 3 and 11",
-        "at fixed backbone training on LAION2B instead of LAION400M does not reduce the drop",
+        "At fixed backbone training on LAION2B instead of LAION400M does not reduce the drop.",
         "mean reduction of the drop from LAION400M to LAION2B over backbones; t interval",
         "not above",
         variants,
@@ -296,7 +296,7 @@ def _labels() -> Judgement:
     return _judge(
         "labels-similar",
         "[W] section 3.2, Tables 3, 4, 13, 14",
-        "drops against 20 labels are similar to drops against 1000 (within .01 on average)",
+        "Drops against 20 labels are similar to drops against 1000 (within .01 on average).",
         "mean difference of the drops, 20 labels minus 1000; t interval over models",
         "within",
         variants,
