@@ -95,23 +95,6 @@ def trained_claims() -> list[TrainedClaim]:
             cases=(Case(_world(0.9, 2.0), {"loss": "siglip"}, INFONCE),),
         ),
         TrainedClaim(
-            id="trained/batch-size-free",
-            source="soberclip",
-            statement="The optimum of InfoNCE does not depend on the batch size.",
-            # 512 stands under trained/infonce. Large batches are less noisy and need fewer steps.
-            cases=tuple(
-                Case(_world(0.9, 2.0), {"batch_size": B, "steps": steps}, INFONCE)
-                for B, steps in ((16, 8000), (128, 8000), (4096, 2000))
-            ),
-        ),
-        TrainedClaim(
-            id="trained/infonce-interpolates",
-            source="soberclip",
-            statement="Trained InfoNCE is near the nearest prompt at small view noise and linear CLIP at large.",
-            formula=r"\nu\to0:\ w=q;\quad \nu\to\infty:\ w=Cq",
-            cases=tuple(Case(_world(0.9, 2.0, nu), {}, INFONCE[:1]) for nu in (0.05, 10.0)),
-        ),
-        TrainedClaim(
             id="trained/clip-more-robust",
             source="soberclip T4 and T5",
             statement="Where T5 says so, trained linear CLIP keeps more of the counter group than trained logistic "
