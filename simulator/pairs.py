@@ -101,23 +101,25 @@ def fill(rows: torch.Tensor, field: str, seed: int, index: int, streams: Sequenc
     without Python's lock, so worlds are shared out over the threads that torch may use.
     """
 
-    def draw(row: torch.Tensor, stream: str) -> None:
-        generator = torch_stream(seed, f"{stream}/{field}", index, str(rows.device))
-        if law == "integer":
-            row.random_(0, high, generator=generator)
-        elif law == "uniform":
-            row.uniform_(generator=generator)
-        else:
-            row.normal_(generator=generator)
-
     workers = min(len(streams), torch.get_num_threads()) if rows.device.type == "cpu" else 1
     if workers == 1:
         for row, stream in zip(rows, streams, strict=True):
-            draw(row, stream)
+            _fill_row(row, f"{stream}/{field}", seed, index, law, high)
     else:
+        names = [f"{stream}/{field}" for stream in streams]
         with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(draw, rows, streams))
+            list(pool.map(lambda row, name: _fill_row(row, name, seed, index, law, high), rows, names))
     return rows
+
+
+def _fill_row(row: torch.Tensor, stream: str, seed: int, index: int, law: str, high: int) -> None:
+    generator = torch_stream(seed, stream, index, str(row.device))
+    if law == "integer":
+        row.random_(0, high, generator=generator)
+    elif law == "uniform":
+        row.uniform_(generator=generator)
+    else:
+        row.normal_(generator=generator)
 
 
 def draw_ensemble_latents(
@@ -137,10 +139,10 @@ def draw_ensemble_latents(
         np.array([[1.0], [-1.0]]) if K == 2 else np.eye(K), dtype=dtype, device=device
     )  # (K, width)
 
-    def draw(field: str, kind: str, *shape: int, dtype: torch.dtype, high: int = 0) -> torch.Tensor:
-        rows = torch.empty(E, size, *shape, dtype=dtype, device=device)
-        return fill(rows, field, seed, index, streams, kind, high)
-
+    # A lambda: the test run's type checker would compile a nested function anew for every block.
+    draw = lambda field, kind, *shape, dtype, high=0: fill(  # noqa: E731
+        torch.empty(E, size, *shape, dtype=dtype, device=device), field, seed, index, streams, kind, high
+    )
     y = draw("label", "integer", dtype=torch.int64, high=K)
     agrees = draw("agreement", "uniform", J, dtype=torch.float64) < law.agreement[:, None, 1:]
     other = 1 + draw("background", "integer", J, dtype=torch.int64, high=K - 1)

@@ -99,14 +99,12 @@ def binary_clip_accuracy(p_spu, mu_inv, mu_spu, sigma_inv, sigma_spu, nu=0.0, pr
 def _two_classes(u: np.ndarray, blocks: Blocks) -> GroupAccuracy:
     s = score_deviation(u, blocks)
     pull = u * blocks.mean
-    extra = pull.shape[-1] - 2
-
-    def average(sign: int):
-        signs = product([1, -1], repeat=extra)
-        gaps = [pull[..., 0] + sign * pull[..., 1] + (pull[..., 2:] * np.array(e)).sum(-1) for e in signs]
-        return np.mean([ndtr(standardise(gap, s)) for gap in gaps], axis=0)
-
-    return GroupAccuracy(average(+1), average(-1))
+    result = []
+    for first in (1, -1):  # the background agrees with the label, or does not
+        signs = product([1, -1], repeat=pull.shape[-1] - 2)
+        gaps = [(pull * np.array([1, first, *others])).sum(-1) for others in signs]
+        result.append(np.mean([ndtr(standardise(gap, s)) for gap in gaps], axis=0))
+    return GroupAccuracy(*result)
 
 
 def _many_classes(u: np.ndarray, blocks: Blocks) -> GroupAccuracy:

@@ -10,11 +10,11 @@ As the view noise nu -> 0 the rule becomes the nearest prompt in latent space, a
 interpolates between the two. At nu = 0 itself the joint law of the views is singular and the PMI infinite.
 """
 
-from functools import reduce
+from functools import partial, reduce
 from itertools import product
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy.special import ndtr
 
 from simulator.critic import gaussian_points
@@ -109,6 +109,13 @@ def _preference(first: Parts, second: Parts) -> Float[np.ndarray, "..."]:
     return gap
 
 
+def _preference_at(worlds: Blocks, q, b: int, centre, scale, rest: Parts, w, n, part, t) -> Float[np.ndarray, " A"]:
+    """`_preference` at x_b = centre + scale t, in the worlds w[part] and at the outer nodes n[part]."""
+    at = w[part]
+    inner = _terms(centre[at] + scale[at] * t, select(worlds, at), q[at], b)
+    return _preference(inner, _at(rest, (at, n[part])))
+
+
 def _inner_accuracy(
     worlds: Blocks, q: Float[np.ndarray, " W"], b: int, centre: Float[np.ndarray, " W"], rest: Parts
 ) -> Float[np.ndarray, "W n"]:
@@ -123,13 +130,7 @@ def _inner_accuracy(
     inner = _terms(mesh, select(worlds, np.s_[:, None]), np.broadcast_to(q[:, None], mesh.shape), b)
     values = _preference(_at(inner, np.s_[:, None]), _at(rest, np.s_[:, :, None]))  # (W, n, c)
 
-    def preference_of(w, n):
-        def preference(part: Int[np.ndarray, " A"], t: Float[np.ndarray, " A"]) -> Float[np.ndarray, " A"]:
-            at = w[part]
-            inner = _terms(centre[at] + scale[at] * t, select(worlds, at), q[at], b)
-            return _preference(inner, _at(rest, (at, n[part])))
-
-        return preference
+    preference = partial(_preference_at, worlds, q, b, centre, scale, rest)
 
     signs = np.sign(values)
     accuracy = (1 + signs[..., 0]) / 2
@@ -141,13 +142,13 @@ def _inner_accuracy(
     same = (signs[..., :-2] == signs[..., 1:-1]) & (signs[..., 2:] == signs[..., 1:-1])
     # A dip that could reach zero between the nodes: no deeper than the neighbours' slopes would carry it.
     w, n, c = np.nonzero(same & (here < np.minimum(before, after)) & (here <= np.maximum(before, after) - here))
-    t, lowest = _lowest(preference_of(w, n), GRID[c], GRID[c + 2], np.sign(values[w, n, c + 1]))
+    t, lowest = _lowest(partial(preference, w, n), GRID[c], GRID[c + 2], np.sign(values[w, n, c + 1]))
     dips = np.sign(lowest) != np.sign(values[w, n, c + 1])
     w, n, c, t, lowest = w[dips], n[dips], c[dips], t[dips], lowest[dips]
     brackets += [(w, n, GRID[c], t, values[w, n, c], lowest), (w, n, t, GRID[c + 2], lowest, values[w, n, c + 2])]
 
     w, n, low, high, at_low, at_high = (np.concatenate(x) for x in zip(*brackets, strict=True))
-    root = _roots(preference_of(w, n), low, high, at_low, at_high)
+    root = _roots(partial(preference, w, n), low, high, at_low, at_high)
     np.add.at(accuracy, (w, n), (np.sign(at_high) - np.sign(at_low)) / 2 * ndtr(-root))
     return accuracy
 
