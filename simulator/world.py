@@ -139,14 +139,7 @@ class World(BaseModel):
         name: the latent mean under the test law, (mu_inv y, 0); mean: E[z_T | y] under the training law, with
         masks. [W] writes D_T E[z | y] without saying under which law; the two give very different answers.
         """
-        b, K = self.blocks(), self.classes
-        patterns = _patterns(K)
-        reduced = b.prompt(prompt)
-        # For K classes E[e_a | y] = D e_y + (1 - p)/(K - 1) 1; the binary pattern is antisymmetric, no constant.
-        constant = np.zeros_like(reduced)
-        if prompt == "mean" and K > 2:
-            constant = b.mention * b.mean * (1 - b.agreement) / (K - 1)
-        return (reduced[:, None] * patterns[:, None, :] + constant[:, None]).reshape(K, -1)
+        return latent_prompts(self.blocks(), prompt).reshape(self.classes, -1)
 
 
 class Blocks(NamedTuple):
@@ -176,6 +169,16 @@ class Blocks(NamedTuple):
         if prompt == "name":
             return self.mean * (np.arange(self.mean.shape[-1]) == 0)
         raise ValueError(f"prompt = {prompt!r} is neither 'name' nor 'mean'")
+
+
+def latent_prompts(blocks: Blocks, prompt: Prompt) -> Float[np.ndarray, "K B width"]:
+    """Latent prompts q_y of one world, block by block; see `World.prompts`."""
+    K, own = blocks.classes, blocks.prompt(prompt)
+    # For K classes E[e_a | y] = D e_y + (1 - p)/(K - 1) 1; the binary pattern is antisymmetric, no constant.
+    constant = np.zeros_like(own)
+    if prompt == "mean" and K > 2:
+        constant = blocks.mention * blocks.mean * (1 - blocks.agreement) / (K - 1)
+    return own[:, None] * _patterns(K)[:, None, :] + constant[:, None]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ independent Gaussians of variance s^2 (K classes), or one Gaussian (two classes)
                    counter = E Phi(t + (u alpha - v beta)/s) Phi(t + u alpha/s)^(K-2)
 """
 
-from collections.abc import Iterator
 from itertools import product
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from scipy.special import log_ndtr, ndtr
 
 from simulator.critic import standardise
 from simulator.world import Blocks, Numbers, Prompt
+from theory.density import class_patterns
 from theory.population import linear_weights
 
 
@@ -110,10 +110,13 @@ def _two_classes(u: np.ndarray, blocks: Blocks) -> GroupAccuracy:
 def _many_classes(u: np.ndarray, blocks: Blocks) -> GroupAccuracy:
     K, s = blocks.classes, score_deviation(u, blocks)
     pull = u * blocks.mean
+    # Under the test law every attribute is uniform; the first shows the true class, 0, or another one, 1.
+    codes, weights = class_patterns(np.full(pull.shape[-1] - 1, 1 / K), K)
     result = []
     for first in (0, 1):
+        part = codes[:, 0] == first
         total = np.zeros(s.shape)
-        for weight, pattern in _coincidences(first, pull.shape[-1] - 2, K):
+        for weight, pattern in zip(weights[part] / weights[part].sum(), codes[part], strict=True):
             # pattern[j] is 0 where attribute j shows the true class, c >= 1 where it shows the c-th other one.
             others = max(pattern)
             shown = [
@@ -127,21 +130,3 @@ def _many_classes(u: np.ndarray, blocks: Blocks) -> GroupAccuracy:
             total += weight * (np.exp(log_p) @ _W)
         result.append(total)
     return GroupAccuracy(*result)
-
-
-def _coincidences(first: int, extra: int, K: int) -> Iterator[tuple[float, tuple[int, ...]]]:
-    """Ways in which the attributes' classes coincide with the label and each other, with probabilities.
-
-    The first attribute shows the true class (first = 0) or another one (first = 1); the `extra` ones are
-    uniform. Classes are numbered in order of appearance, so K = 1000 has as few patterns as K = 5.
-    """
-    patterns = [(1.0, (first,))]
-    for _ in range(extra):
-        grown = []
-        for weight, pattern in patterns:
-            seen = max(pattern)
-            grown += [(weight / K, (*pattern, c)) for c in range(seen + 1)]
-            if seen < K - 1:
-                grown.append((weight * (K - 1 - seen) / K, (*pattern, seen + 1)))
-        patterns = grown
-    yield from patterns

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from scipy.special import ndtr
 
 from simulator.critic import gaussian_points
-from simulator.world import Blocks, Prompt
+from simulator.world import Blocks, Prompt, latent_prompts
 from theory.density import (
     Parts,
     class_patterns,
@@ -77,15 +77,6 @@ def nearest_prompt_weights(blocks: Blocks, prompt: Prompt) -> Float[np.ndarray, 
     if np.any((q != 0) & (blocks.mention < 1)):
         raise ValueError("a block of the prompt has a mention below 1: the limit of the PMI rule is not linear there")
     return q
-
-
-def latent_prompts(blocks: Blocks, prompt: Prompt) -> Float[np.ndarray, "K B width"]:
-    """Latent prompts q_y of one world by block: World.prompts from numbers alone."""
-    q, K = blocks.prompt(prompt), blocks.classes
-    if K == 2:
-        return np.stack([q, -q])[..., None]
-    constant = blocks.mention * blocks.mean * (1 - blocks.agreement) / (K - 1) if prompt == "mean" else 0 * q
-    return q[:, None] * np.eye(K)[:, None, :] + constant[:, None]
 
 
 def _terms(x: Float[np.ndarray, "*s"], worlds: Blocks, q: Float[np.ndarray, "*s"], b: int) -> Parts:

@@ -3,9 +3,8 @@
 import numpy as np
 from jaxtyping import Float
 
-from simulator.world import Blocks, Prompt
+from simulator.world import Blocks, Prompt, latent_prompts
 from theory.density import class_log_density, prompt_log_density
-from theory.infonce import latent_prompts
 
 
 def rule_scores(

@@ -6,10 +6,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtri
 
-from simulator.world import Attribute, World
+from simulator.world import Attribute, World, latent_prompts
 from theory.accuracy import linear_accuracy
 from theory.density import log_density, select
-from theory.infonce import infonce_accuracy, latent_prompts, nearest_prompt_weights
+from theory.infonce import infonce_accuracy, nearest_prompt_weights
 from theory.population import binary_blocks, linear_weights
 
 PROMPTS = ("name", "mean")
@@ -234,12 +234,6 @@ def test_sampled_worlds_match_drawn_images(world, prompt):
         accuracy = pair(got)[group]
         spread = np.hypot(np.sqrt(accuracy * (1 - accuracy) / n), (high - low) / 4.26)
         assert abs(right.mean() - accuracy) < 5 * spread
-
-
-@pytest.mark.parametrize("prompt", PROMPTS)
-@pytest.mark.parametrize("world", [World(mention_spu=0.4, p_spu=0.7), World(classes=4, mention_spu=0.4, p_spu=0.7)])
-def test_prompts_are_the_worlds(world, prompt):
-    np.testing.assert_allclose(latent_prompts(world.blocks(), prompt).reshape(world.classes, -1), world.prompts(prompt))
 
 
 def test_every_class_has_the_same_text_density():
