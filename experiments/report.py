@@ -39,9 +39,8 @@ def formula_svg(latex: str, prefix: str) -> str:
 
 def evidence(verdict: dict[str, Any]) -> list[tuple[str, str]]:
     """The numbers behind a verdict as (term, value) pairs of text."""
-    compared = " ".join(filter(None, [verdict.get("quantity"), verdict.get("relation")]))
     rows = [
-        ("predicted", f"{compared} {_number(verdict['predicted'])}".strip()),
+        ("predicted", _prediction(verdict)),
         ("measured", f"{_number(verdict['measured'])}, 95% interval {_interval(verdict['interval'])}"),
     ]
     if isinstance(verdict["counterexample"], str):
@@ -58,6 +57,22 @@ def evidence(verdict: dict[str, Any]) -> list[tuple[str, str]]:
         where = ", ".join(f"{k} {v}" for k, v in verdict["versions"].items() if k in ("commit", "torch"))
         rows.append(("stored", f"run on {verdict['device']} in {verdict['seconds']:g} s, {where}"))
     return rows
+
+
+def _prediction(verdict: dict[str, Any]) -> str:
+    """What the claim says of the measured number, in words."""
+    quantity, value = verdict.get("quantity"), _number(verdict["predicted"])
+    match verdict.get("relation"):
+        case None:
+            return value
+        case "increasing":
+            return f"{quantity} at the point minus {quantity} one step (0.05) later: at most {value}"
+        case "slope":
+            return f"slope of log {quantity}: {value}"
+        case "iff":
+            return f"{quantity} above {value} exactly where the condition holds"
+        case relation:
+            return f"{quantity} {relation} {value}"
 
 
 def _search(verdict: dict[str, Any]) -> str:
