@@ -47,7 +47,7 @@ FAULTS = {
         "simulator/test_supervised_fit.py",
     ),
     "ignored scale": Fault(
-        "simulator/pairs.py", "number(b.scale)[:, None] * noise", "noise", "simulator/test_pairs.py"
+        "simulator/pairs.py", "law.scale[:, None, :, None] * noise", "noise", "simulator/test_pairs.py"
     ),
     "mu_spu forgotten in a mean": Fault(
         "theory/population.py",
