@@ -44,7 +44,7 @@ def claims_table(document: list[dict[str, Any]]) -> Table:
 def verdict_table(document: list[dict[str, Any]]) -> Table:
     """Verdicts with the numbers they rest on; --json has the rest."""
     table = Table()
-    table.add_column("claim", overflow="fold")
+    table.add_column("claim", overflow="fold", min_width=34)
     for name in ("verdict", "predicted", "measured"):
         table.add_column(name, no_wrap=True, justify="left" if name == "verdict" else "right")
     table.add_column("route")
