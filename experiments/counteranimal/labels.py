@@ -41,7 +41,7 @@ def _installed(module: str):
         return import_module(module)
     except ImportError as error:
         raise RequestError(
-            f"{module.split('.')[0]} is not installed; install it with: pip install 'soberclip[clip]'"
+            f"{module.split('.')[0]} is not installed; install it with: python -m pip install -e '.[clip]' in its checkout"
         ) from error
 
 

@@ -24,7 +24,7 @@ from experiments.errors import RequestError, nearest, unknown
 
 KINDS = ("open_clip", "torchvision", "timm", "hf")
 Activation = Literal["auto", "on", "off"]  # QuickGELU
-INSTALL = "install the models' libraries with: pip install 'soberclip[clip]'"
+INSTALL = "install the models' libraries with: python -m pip install -e '.[clip]' in its checkout"
 
 
 @dataclass(frozen=True)
