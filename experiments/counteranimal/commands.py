@@ -432,7 +432,7 @@ def _extra() -> None:
     for module in ("PIL", "open_clip", "torchvision", "timm"):
         if find_spec(module) is None:
             raise RequestError(
-                f"this needs {module}, which is not installed; install it with: python -m pip install -e '.[clip]' in its checkout"
+                f"this needs {module}, which is not installed; in the checkout run: python -m pip install -e '.[clip]'"
             )
 
 

@@ -41,7 +41,7 @@ def _installed(module: str):
         return import_module(module)
     except ImportError as error:
         raise RequestError(
-            f"{module.split('.')[0]} is not installed; install it with: python -m pip install -e '.[clip]' in its checkout"
+            f"{module.split('.')[0]} is not installed; in the checkout run: python -m pip install -e '.[clip]'"
         ) from error
 
 

@@ -24,7 +24,7 @@ from experiments.errors import RequestError, nearest, unknown
 
 KINDS = ("open_clip", "torchvision", "timm", "hf")
 Activation = Literal["auto", "on", "off"]  # QuickGELU
-INSTALL = "install the models' libraries with: python -m pip install -e '.[clip]' in its checkout"
+INSTALL = "install the models' libraries with: python -m pip install -e '.[clip]' in the checkout"
 
 
 @dataclass(frozen=True)
