@@ -189,7 +189,7 @@ def test_without_the_extra_evaluate_says_how_to_install_it(run, shared_tree, mon
 
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "open_clip" else find(name, *a))
-    with pytest.raises(RequestError, match=r"pip install 'soberclip\[clip\]'"):
+    with pytest.raises(RequestError, match=r"pip install -e '\.\[clip\]'"):
         run("evaluate", "--data", shared_tree, "--model", "open_clip:ViT-B-32/openai")
 
 
