@@ -69,10 +69,16 @@ def train(
     draw_on = None if draw_on is None else _device(draw_on)
     group = distributed.join(device)
     ensemble = Ensemble(recipe, (world,) * models, tuple(range(models)), seed, device, draw_on, compile)
+    uncompiled: list[str] = []
+
+    def refused(reason: str) -> None:
+        uncompiled.append(reason)
+        report(f"torch.compile failed, so steps run uncompiled and slower: {reason}")
+
     try:
         began = perf_counter()
         with _interruption(group) as stop:
-            state, trace = _run(ensemble, group, output, resume, stop, report)
+            state, trace = _run(ensemble, group, output, resume, stop, report, refused)
         distributed.leave(group)  # evaluation is rank 0's alone
         if group.rank > 0:
             return None
@@ -82,7 +88,7 @@ def train(
             "seconds": round(perf_counter() - began, 3),
             "device": _device_name(device),
             "processes": group.size,
-            "compiled": compiles(ensemble, group),
+            "compiled": compiles(ensemble, group) and not uncompiled,
         }
     except EveryModelDiverged as error:
         raise RunError(str(error)) from None
@@ -97,7 +103,7 @@ def train(
     return document
 
 
-def _run(ensemble, group, output: Path | None, resume: Path | None, stop, report):
+def _run(ensemble, group, output: Path | None, resume: Path | None, stop, report, refused):
     """(final state, trace): train, measuring and saving at every checkpoint."""
     from simulator import distributed
     from simulator.checkpoints import specification
@@ -112,15 +118,15 @@ def _run(ensemble, group, output: Path | None, resume: Path | None, stop, report
                 runfolder.begin(folder, wanted, _device_name(ensemble.device))
             state, trace = start(ensemble), []
     due = sorted({round(steps * k / CHECKPOINTS) for k in range(1, CHECKPOINTS + 1)} - {0})
-    since, clock = max([0, *(s for s in due if s <= state.step)]), perf_counter()
-    first = state.step
-    for reached in run(ensemble, state, due, stop, group):
+    since = max([0, *(s for s in due if s <= state.step)])
+    begun, clock = state.step, perf_counter()  # of this stretch of steps; evaluation between stretches does not count
+    for reached in run(ensemble, state, due, stop, group, refused):
         state = reached
+        rate = len(ensemble.models) * (state.step - begun) / max(perf_counter() - clock, 1e-9)
         checkpoint = state.step in due
         if group.rank == 0:
             if checkpoint:
                 trace.append(_row(ensemble, state, state.step - since))
-                rate = len(ensemble.models) * (state.step - first) / max(perf_counter() - clock, 1e-9)
                 report(_line(trace[-1], steps, rate))
             if folder is None and not checkpoint:
                 folder = Path(f"soberclip-run-{runfolder.specification_hash(wanted)}")
@@ -132,6 +138,7 @@ def _run(ensemble, group, output: Path | None, resume: Path | None, stop, report
                 runfolder.save_checkpoint(folder, kept, ensemble, trace)
         if checkpoint:
             since = state.step
+        begun, clock = state.step, perf_counter()
     if state.step < steps:
         distributed.leave(group)
         raise Interrupted(f"interrupted after step {state.step} of {steps}; go on with --resume {folder}")

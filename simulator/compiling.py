@@ -5,6 +5,7 @@ wrappers fail on right shapes or make it fall back in silence. They are switched
 """
 
 import functools
+import inspect
 import warnings
 from collections.abc import Callable
 
@@ -12,21 +13,43 @@ import jaxtyping
 import torch
 
 
-def compiled(function: Callable) -> Callable:
-    """`function` compiled as one graph; a graph break is an error, so that "compiled" means it."""
-    fast = torch.compile(function, fullgraph=True, dynamic=False)
+def compiled(
+    function: Callable, refused: Callable[[str], None] | None = None, *, dynamic: bool | None = False
+) -> Callable:
+    """A pure `function` compiled as one graph; a graph break is an error, so that "compiled" means it.
+
+    Where the compiler behind torch is missing or fails, `refused` is told why, once, and `function` runs as it is;
+    without `refused` that is torch's error. dynamic: None if shapes may change from call to call.
+    """
+    from torch._dynamo.exc import BackendCompilerFailed  # takes a second, which only those who compile should wait
+
+    # Unwrapped, or all that the hook wraps would count as one function, and as recompiled too often.
+    fast = torch.compile(inspect.unwrap(function), fullgraph=True, dynamic=dynamic)
 
     @functools.wraps(function)
     def call(*arguments):
-        before = jaxtyping.config.jaxtyping_disable
-        jaxtyping.config.update("jaxtyping_disable", True)
+        nonlocal fast
         try:
-            with warnings.catch_warnings():
-                # Inductor calls functions of torch that torch itself has deprecated; nothing here can mend that.
-                for category in (DeprecationWarning, FutureWarning):
-                    warnings.filterwarnings("ignore", category=category, module=r"torch\.")
-                return fast(*arguments)
-        finally:
-            jaxtyping.config.update("jaxtyping_disable", before)
+            return _unchecked(fast, arguments)
+        except BackendCompilerFailed as failure:
+            if refused is None:
+                raise
+            fast = function
+            reason = failure.inner_exception or failure
+            refused(f"{type(reason).__name__}: {str(reason).strip().splitlines()[0]}")
+            return function(*arguments)
 
     return call
+
+
+def _unchecked(function: Callable, arguments: tuple):
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        with warnings.catch_warnings():
+            # Inductor calls functions of torch that torch itself has deprecated; nothing here can mend that.
+            for category in (DeprecationWarning, FutureWarning):
+                warnings.filterwarnings("ignore", category=category, module=r"torch\.")
+            return function(*arguments)
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", before)

@@ -19,6 +19,9 @@ Precision: float32 products give the loss to about 1e-6. bfloat16 products round
 but the matched ones, which are always computed in full.
 """
 
+import functools
+import math
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -26,10 +29,14 @@ import torch
 from jaxtyping import Float
 from torch.nn import functional as F
 
-# Rows and columns of a tile: 512 x 512 float32 are 1 MB, so a tile stays in a core's second-level cache from product to
-# exponential to sums. Measured on one thread at width 512 beside four products: 1.14 times their time, against 1.23
-# with tiles of 512 x 2048.
-TILE_ROWS, TILE_COLUMNS = 512, 512
+from simulator.compiling import compiled
+
+# Rows and columns of a tile on a CPU: 512 x 512 float32 are 1 MB, so a tile stays in a core's second-level cache from
+# product to exponential to sums. Measured on one thread at width 512 beside four products: 1.14 times their time,
+# against 1.23 with tiles of 512 x 2048.
+CPU_TILE = (512, 512)
+# On an accelerator few and large launches: 8192 x 8192 float32 are 256 MB.
+DEVICE_TILE = (8192, 8192)
 
 # Largest s (1 - cos): the normaliser stays a factor e^7 above the smallest normal number, so that the terms which
 # matter to it are normal too.
@@ -52,6 +59,7 @@ class Problem(NamedTuple):
     product: torch.dtype  # precision of the products
     first: int = 0  # number of the first row of I among the columns
     sums: Sums = ALONE
+    fused: bool = False  # what is done to a tile's entries compiled into one kernel
 
 
 def tiled_infonce(
@@ -62,9 +70,13 @@ def tiled_infonce(
     product: torch.dtype | None = None,
     first: int = 0,
     sums: Sums = ALONE,
+    fused: bool | None = None,
 ) -> Float[torch.Tensor, " E"]:
-    """`losses.infonce` for unit embeddings without the B x B matrix. I may be b rows of a batch of B = len(T)."""
-    problem = Problem(product or I.dtype, first, sums)
+    """`losses.infonce` for unit embeddings without the B x B matrix. I may be b rows of a batch of B = len(T).
+
+    fused: whether the work on a tile's entries is compiled; by default on CUDA, where it is bound by memory.
+    """
+    problem = Problem(product or I.dtype, first, sums, I.is_cuda if fused is None else fused)
     return torch.stack([_InfoNCE.apply(i, t, s, problem)[0] for i, t, s in zip(I, T, scale, strict=True)])
 
 
@@ -76,17 +88,19 @@ def tiled_siglip(
     *,
     product: torch.dtype | None = None,
     first: int = 0,
+    fused: bool | None = None,
 ) -> Float[torch.Tensor, " E"]:
-    """`losses.siglip` without the B x B matrix; its sum needs nothing from other processes."""
-    problem = Problem(product or I.dtype, first)
+    """`losses.siglip` without the B x B matrix; its sum needs nothing from other processes. fused: as above."""
+    problem = Problem(product or I.dtype, first, fused=I.is_cuda if fused is None else fused)
     rows = zip(I, T, scale, bias, strict=True)
     return torch.stack([_SigLIP.apply(i, t, s, b, problem)[0] for i, t, s, b in rows])
 
 
-def _tiles(rows: int, columns: int):
-    for i in range(0, rows, TILE_ROWS):
-        for j in range(0, columns, TILE_COLUMNS):
-            yield slice(i, min(i + TILE_ROWS, rows)), slice(j, min(j + TILE_COLUMNS, columns))
+def _tiles(rows: int, columns: int, device: torch.device):
+    height, width = CPU_TILE if device.type == "cpu" else DEVICE_TILE
+    for i in range(0, rows, height):
+        for j in range(0, columns, width):
+            yield slice(i, min(i + height, rows)), slice(j, min(j + width, columns))
 
 
 def _matched(I: torch.Tensor, T: torch.Tensor, first: int) -> torch.Tensor:
@@ -104,25 +118,26 @@ def _diagonal(tile: torch.Tensor, a: slice, b: slice, first: int) -> tuple[torch
     return diagonal, slice(start, start + len(diagonal))
 
 
-def _logits(i, t, a: slice, b: slice, matched: torch.Tensor, scale: torch.Tensor, first: int) -> torch.Tensor:
-    """One tile of s cos, with the full-precision cosines of matched pairs where it meets the diagonal.
+def _cosines(i, t, a: slice, b: slice, matched: torch.Tensor, first: int) -> torch.Tensor:
+    """One tile of cosines, those of matched pairs in full precision where it meets the diagonal.
 
     A rounded cosine of 1 beside an exact one would turn a loss of 1e-9 into 1e-3 at s = 100.
     """
-    cosine = torch.mm(i[a], t[b].T).to(matched.dtype)
-    diagonal, rows = _diagonal(cosine, a, b, first)
+    tile = torch.mm(i[a], t[b].T).to(matched.dtype)
+    diagonal, rows = _diagonal(tile, a, b, first)
     diagonal.copy_(matched[rows])
-    return cosine.mul_(scale)
+    return tile
 
 
-def _take_diagonal(G: torch.Tensor, own: torch.Tensor, a: slice, b: slice, first: int) -> None:
-    """Move the matched entries of a tile of d loss/d l into `own`.
+def _add_products(dI, dT, G, i, t, a: slice, b: slice, first: int) -> None:
+    """What a tile G of d loss/d l, matched entries aside, adds to both gradients.
 
-    Once training has worked they are a difference of nearly equal numbers; they stay out of rounded products.
+    Once training has worked the matched entries are a difference of nearly equal numbers; they stay out of rounded
+    products and come by `_add_diagonal`.
     """
-    diagonal, rows = _diagonal(G, a, b, first)
-    own[rows] = diagonal
-    diagonal.zero_()
+    _diagonal(G, a, b, first)[0].zero_()
+    dI[a] += torch.mm(G, t[b])
+    dT[b] += torch.mm(G.T, i[a])
 
 
 def _add_diagonal(dI, dT, own: torch.Tensor, I: torch.Tensor, T: torch.Tensor, first: int) -> None:
@@ -132,11 +147,58 @@ def _add_diagonal(dI, dT, own: torch.Tensor, I: torch.Tensor, T: torch.Tensor, f
     dT[matched].addcmul_(own[:, None], I)
 
 
+# What is done to the cosines c of a tile, entry by entry: pure functions, so that each compiles into one kernel.
+
+
+def _sums(c, s):
+    """(row, column) sums of exp(l - s)."""
+    E = (s * c - s).exp()
+    return E.sum(1), E.sum(0)
+
+
+def _log_sums(c, s):
+    """(row, column) log sums of exp(l), each shifted by its own largest term."""
+    logits = s * c
+    return logits.logsumexp(1), logits.logsumexp(0)
+
+
+def _slopes(c, s, row, column, product):
+    """E (1/r + 1/c)/(2B): row and column hold exp(s)/(2B) over the normalisers."""
+    return ((s * c - s).exp() * (row[:, None] + column)).to(product)
+
+
+def _shifted_slopes(c, s, row, column, product):
+    """The same from the logarithms of 2B times the normalisers."""
+    logits = s * c
+    return ((logits - row[:, None]).exp() + (logits - column).exp()).to(product)
+
+
+def _sigmoids(c, s, b, product):
+    """(sum of -log sigmoid(-x), sum of sigmoid(x), sigmoid(x)) of x = s c + b."""
+    x = s * c + b
+    G = x.sigmoid()
+    return -F.logsigmoid(-x).sum(), G.sum(), G.to(product)
+
+
+def _kernel(problem: Problem, function: Callable) -> Callable:
+    return _compiled(function) if problem.fused else function
+
+
+@functools.cache
+def _compiled(function: Callable) -> Callable:
+    return compiled(function, _uncompiled, dynamic=None)  # edges of the batch are smaller tiles
+
+
+def _uncompiled(reason: str) -> None:
+    warnings.warn(f"torch.compile failed, so tiles run uncompiled and slower: {reason}", RuntimeWarning, stacklevel=2)
+
+
 class _InfoNCE(torch.autograd.Function):
     """Share of the loss of b rows; also the log normalisers of rows and columns, for the backward pass."""
 
     @staticmethod
     def forward(I, T, scale, problem):
+        I, T, scale = I.detach(), T.detach(), scale.detach()  # torch.compile looks into the history of what it is given
         cosine = _matched(I, T, problem.first)
         shift = scale * (1 - problem.sums.largest(-cosine.min()).neg())
         safe = bool(shift < LARGEST_SHIFT[I.dtype])
@@ -155,22 +217,21 @@ class _InfoNCE(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, upstream, *_):
-        I, T, scale, row, column = ctx.saved_tensors
-        problem, B, cosine = ctx.problem, len(T), _matched(I, T, ctx.problem.first)
+        I, T, scale, row, column = (x.detach() for x in ctx.saved_tensors)
+        problem, B = ctx.problem, len(T)
+        matched, cosine = slice(problem.first, problem.first + len(I)), _matched(I, T, problem.first)
         i, t = I.to(problem.product), T.to(problem.product)
-        dI, dT, own = torch.zeros_like(I), torch.zeros_like(T), torch.zeros_like(cosine)
-        safe = bool(ctx.safe)
-        inverse_row, inverse_column = (scale - row).exp() / (2 * B), (scale - column).exp() / (2 * B)
-        for a, b in _tiles(len(I), B):
-            logits = _logits(i, t, a, b, cosine, scale, problem.first)
-            if safe:
-                G = logits.sub_(scale).exp_().mul_(inverse_row[a, None] + inverse_column[b])
-            else:
-                G = (logits - row[a, None]).exp_().add_(logits.sub_(column[b]).exp_()).div_(2 * B)
-            _take_diagonal(G, own, a, b, problem.first)
-            G = G.to(problem.product)
-            dI[a] += torch.mm(G, t[b])
-            dT[b] += torch.mm(G.T, i[a])
+        if bool(ctx.safe):
+            slopes, row, column = _slopes, (scale - row).exp() / (2 * B), (scale - column).exp() / (2 * B)
+            own = (scale * cosine - scale).exp() * (row + column[matched])
+        else:
+            slopes, row, column = _shifted_slopes, row + math.log(2 * B), column + math.log(2 * B)
+            own = (scale * cosine - row).exp() + (scale * cosine - column[matched]).exp()
+        kernel = _kernel(problem, slopes)
+        dI, dT = torch.zeros_like(I), torch.zeros_like(T)
+        for a, b in _tiles(len(I), B, I.device):
+            G = kernel(_cosines(i, t, a, b, cosine, problem.first), scale, row[a], column[b], problem.product)
+            _add_products(dI, dT, G, i, t, a, b, problem.first)
         _add_diagonal(dI, dT, own - 1 / B, I, T, problem.first)
         # sum_ij (d loss/d l_ij) cos_ij is the inner product of dI with I: no further product.
         dscale = (dI * I).sum()
@@ -179,24 +240,24 @@ class _InfoNCE(torch.autograd.Function):
 
 def _plain_normalisers(I, T, cosine, scale, problem):
     """(log sum over columns, log sum over rows) of exp(l), every term shifted by s."""
-    i, t = I.to(problem.product), T.to(problem.product)
+    i, t, kernel = I.to(problem.product), T.to(problem.product), _kernel(problem, _sums)
     row, column = I.new_zeros(len(I)), I.new_zeros(len(T))
-    for a, b in _tiles(len(I), len(T)):
-        E = _logits(i, t, a, b, cosine, scale, problem.first).sub_(scale).exp_()
-        row[a] += E.sum(1)
-        column[b] += E.sum(0)
+    for a, b in _tiles(len(I), len(T), I.device):
+        r, c = kernel(_cosines(i, t, a, b, cosine, problem.first), scale)
+        row[a] += r
+        column[b] += c
     return row.log() + scale, problem.sums.total(column).log() + scale
 
 
 def _shifted_normalisers(I, T, cosine, scale, problem):
     """As `_plain_normalisers`, each sum shifted by its own largest term so far."""
-    i, t = I.to(problem.product), T.to(problem.product)
+    i, t, kernel = I.to(problem.product), T.to(problem.product), _kernel(problem, _log_sums)
     row = I.new_full((len(I),), -torch.inf)
     column = I.new_full((len(T),), -torch.inf)
-    for a, b in _tiles(len(I), len(T)):
-        logits = _logits(i, t, a, b, cosine, scale, problem.first)
-        row[a] = torch.logaddexp(row[a], logits.logsumexp(1))
-        column[b] = torch.logaddexp(column[b], logits.logsumexp(0))
+    for a, b in _tiles(len(I), len(T), I.device):
+        r, c = kernel(_cosines(i, t, a, b, cosine, problem.first), scale)
+        row[a] = torch.logaddexp(row[a], r)
+        column[b] = torch.logaddexp(column[b], c)
     largest = problem.sums.largest(column)
     return row, problem.sums.total((column - largest).exp()).log() + largest
 
@@ -206,25 +267,22 @@ class _SigLIP(torch.autograd.Function):
 
     @staticmethod
     def forward(I, T, scale, bias, problem):
+        I, T, scale, bias = I.detach(), T.detach(), scale.detach(), bias.detach()
         B, cosine = len(T), _matched(I, T, problem.first)
-        i, t = I.to(problem.product), T.to(problem.product)
-        dI, dT, own = torch.zeros_like(I), torch.zeros_like(T), torch.zeros_like(cosine)
+        i, t, kernel = I.to(problem.product), T.to(problem.product), _kernel(problem, _sigmoids)
+        dI, dT = torch.zeros_like(I), torch.zeros_like(T)
         total, dbias = I.new_zeros(()), I.new_zeros(())
-        for a, b in _tiles(len(I), B):
-            logits = _logits(i, t, a, b, cosine, scale, problem.first).add_(bias)
-            total -= F.logsigmoid(-logits).sum()
-            G = logits.sigmoid_()
-            _take_diagonal(G, own, a, b, problem.first)
-            dbias += G.sum()
-            G = G.to(problem.product)
-            dI[a] += torch.mm(G, t[b])
-            dT[b] += torch.mm(G.T, i[a])
-        own -= 1
-        _add_diagonal(dI, dT, own, I, T, problem.first)
+        for a, b in _tiles(len(I), B, I.device):
+            loss, slope, G = kernel(_cosines(i, t, a, b, cosine, problem.first), scale, bias, problem.product)
+            total += loss
+            dbias += slope
+            _add_products(dI, dT, G, i, t, a, b, problem.first)
+        own = scale * cosine + bias
+        _add_diagonal(dI, dT, own.sigmoid() - 1, I, T, problem.first)
         # Every entry was counted as a negative; -log sigmoid(-x) - x = -log sigmoid(x) makes matched ones positive.
-        loss = (total - (scale * cosine + bias).sum()) / B
+        loss = (total - own.sum()) / B
         dI, dT = dI / B, dT / B
-        return loss, scale * dI, scale * dT, (dI * I).sum(), (dbias + own.sum()) / B
+        return loss, scale * dI, scale * dT, (dI * I).sum(), (dbias - len(I)) / B
 
     @staticmethod
     def setup_context(ctx, inputs, output):

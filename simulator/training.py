@@ -95,18 +95,20 @@ def run(
     checkpoints: Sequence[int],
     stop: Callable[[], bool] = lambda: False,
     group: Group = ALONE,
+    refused: Callable[[str], None] | None = None,
 ) -> Iterator[State]:
     """Train from `state`, yielding at every step in `checkpoints`, at the end, and once when `stop()` turns true.
 
     The measures of a yielded state are sums since the last checkpoint; they restart after one. Processes of a group
-    run this side by side, `stop` must tell all of them the same, and all yield the same states.
+    run this side by side, `stop` must tell all of them the same, and all yield the same states. If the step cannot be
+    compiled, `refused` is told why and it runs as it is; without `refused` that is an error.
     Raises EveryModelDiverged at the first checkpoint that finds no finite model.
     """
     recipe, device = ensemble.recipe, ensemble.device
     schedule = [learning_rate(recipe, step) for step in range(recipe.steps)]
     rates = torch.tensor(schedule, dtype=ensemble.dtype, device=device)
     numbers = torch.arange(1, recipe.steps + 1, dtype=ensemble.dtype, device=device)
-    advance = compiled(one_step) if compiles(ensemble, group) else one_step
+    advance = compiled(one_step, refused) if compiles(ensemble, group) else one_step
     due = {*checkpoints, recipe.steps}
     batches = draw_batches(ensemble, state.step, group)
     while state.step < recipe.steps:
@@ -176,8 +178,7 @@ def one_step(
         batch = images, texts, labels
         new, diverged, seen = lbfgs_step(objective, recipe, group, parameters, diverged, batch, number)
         return new, memory, diverged, _added(measures, seen, diverged < 0)
-    share = torch.func.grad_and_value(_share, has_aux=True)
-    gradients, (_, seen) = share(parameters, recipe, group, images, texts, labels)
+    gradients, seen = _gradients(parameters, recipe, group, images, texts, labels)
     if group.size > 1:  # shares add up, of the loss as of its gradient
         gradients = {name: summed(group, g) for name, g in gradients.items()}
         seen = {name: summed(group, value) for name, value in seen.items()}
@@ -188,6 +189,20 @@ def one_step(
     diverged = torch.where((diverged < 0) & ~fine, number.to(diverged.dtype), diverged)
     going = diverged < 0
     return _kept(going, new, parameters), _kept(going, memory_new, memory), diverged, _added(measures, seen, going)
+
+
+def _gradients(parameters: Parameters, *problem):
+    """(gradient of every model's loss, what `objective` saw), differentiated in one of two equal ways.
+
+    torch.compile follows torch.func alone; compiled tiles run under plain autograd alone.
+    """
+    if torch.compiler.is_compiling():
+        gradients, (_, seen) = torch.func.grad_and_value(_share, has_aux=True)(parameters, *problem)
+        return gradients, seen
+    leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
+    loss, seen = _share(leaves, *problem)
+    found = torch.autograd.grad(loss, list(leaves.values()))
+    return dict(zip(leaves, found, strict=True)), {name: value.detach() for name, value in seen.items()}
 
 
 def _share(parameters: Parameters, recipe: Recipe, group: Group, *batch: torch.Tensor):

@@ -42,6 +42,19 @@ def test_the_document_speaks_the_words_of_simulate(tmp_path):
     assert load_file(tmp_path / "weights.safetensors")["image.0.weight"].shape == (2, 4, 6)
 
 
+def test_without_a_compiler_training_says_so_and_goes_on(tmp_path):
+    environment = {**os.environ, "CXX": "/nowhere/c++", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]
+    command = [sys.executable, "-m", "experiments", "train", *flags, "--output", str(tmp_path / "run"), "--json"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    first, *others = done.stderr.splitlines()
+    assert first.startswith("torch.compile failed, so steps run uncompiled and slower: ")
+    assert "C++ compiler" in first
+    assert len(others) == 10, "said once, then a line a checkpoint"
+    assert json.loads(done.stdout)["compiled"] is False
+
+
 def test_an_interrupted_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_path):
     before = signal.getsignal(signal.SIGINT)
     quick(output=tmp_path / "whole")

@@ -13,8 +13,7 @@ KINDS = ("random", "aligned", "antipodal")
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch):
     """Several tiles in each direction, none of them a divisor of the batch."""
-    monkeypatch.setattr(tiles, "TILE_ROWS", 24)
-    monkeypatch.setattr(tiles, "TILE_COLUMNS", 40)
+    monkeypatch.setattr(tiles, "CPU_TILE", (24, 40))
 
 
 def embeddings(kind: str, B: int = 101, h: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
@@ -105,6 +104,23 @@ class TestParity:
         close(gradients(losses.siglip, I, T, s, b), reference, 2e-11, 2e-11)
 
 
+@pytest.mark.parametrize("shifted", [False, True])
+def test_compiled_kernels_change_nothing(shifted, monkeypatch):
+    """What CUDA runs, on the CPU: every kernel compiled, over tiles of several shapes."""
+    from torch._dynamo.utils import counters
+
+    monkeypatch.setitem(tiles.LARGEST_SHIFT, torch.float64, -1.0 if shifted else 700.0)
+    I, T = (x[:1] for x in embeddings("random"))
+    s, b = torch.tensor([14.0], dtype=torch.float64), torch.tensor([-4.6], dtype=torch.float64)
+    counters.clear()
+    for loss, inputs in ((tiles.tiled_infonce, (I, T, s)), (tiles.tiled_siglip, (I, T, s, b))):
+        plain = gradients(loss, *inputs)
+        fused = gradients(lambda *x, loss=loss: loss(*x, fused=True), *inputs)
+        for ours, theirs in zip(fused, plain, strict=True):
+            assert torch.allclose(ours, theirs, rtol=1e-12, atol=1e-15)
+    assert counters["stats"]["unique_graphs"] > 0, "nothing was compiled"
+
+
 class TestSafety:
     def test_the_naive_shift_fails_where_ours_holds(self):
         """The shortcut exp(l - s) underflows for antipodal pairs at s = 50 in float32: the guard has work to do."""
@@ -162,7 +178,6 @@ def test_the_tile_changes_nothing(monkeypatch):
     I, T = embeddings("random")
     s = torch.tensor([14.0, 50.0], dtype=torch.float64)
     small = gradients(tiles.tiled_infonce, I, T, s)
-    monkeypatch.setattr(tiles, "TILE_ROWS", 7)
-    monkeypatch.setattr(tiles, "TILE_COLUMNS", 500)
+    monkeypatch.setattr(tiles, "CPU_TILE", (7, 500))
     for a, b in zip(small, gradients(tiles.tiled_infonce, I, T, s), strict=True):
         assert torch.allclose(a, b, rtol=1e-12, atol=1e-15)
