@@ -158,12 +158,14 @@ def main() -> None:
     torch.set_num_threads(threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {threads} threads"
-    print(f"\n| training, {name} | ours | ours / limit | peer / ours | extra memory, ours / peer |")
-    print("|---|---|---|---|---|")
+    print(
+        f"\n| training, {name} | ours | ours / limit | peer / ours | extra memory, ours / peer "
+        "| linear_cross_entropy / ours | extra memory, ours / it |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    columns = ("ours_over_limit", "peer_over_ours", "memory_ratio", "library_over_ours", "library_memory_ratio")
     for row in training_rows(device):
-        limit, peer = row["ours_over_limit"], row["peer_over_ours"]
-        memory = f"{row['memory_ratio']:.3f}" if row.get("memory_ratio") else ""
-        cells = [f"{limit:.2f}" if limit else "", f"{peer:.2f}" if peer else "", memory]
+        cells = [f"{row[column]:.3g}" if row.get(column) else "" for column in columns]
         print(f"| {row['name']} | {row['ours']:.4g} {row['unit']} | {' | '.join(cells)} |", flush=True)
 
 

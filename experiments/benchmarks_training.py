@@ -1,7 +1,8 @@
 """How fast training is: ours beside its peer and beside the limit, all from one run.
 
-InfoNCE    forward and backward of one large batch. Peer: open_clip's ClipLoss, which stores the B x B logits. Limit:
-           four B x B products of the same precision (one forward, three backward), nothing else.
+InfoNCE    forward and backward of one large batch. Peer: open_clip's ClipLoss, which stores the B x B logits. Library:
+           torch's chunked linear_cross_entropy, once a direction, which does not store them but multiplies six times.
+           Limit: four B x B products of the same precision (one forward, three backward), nothing else.
 Ensembles  one step of E models. Peer: a plain loop over single models (torch.nn, fused AdamW, best of 1 and 2 threads).
            Limit: the same random numbers and the same products, nothing else.
 
@@ -25,14 +26,20 @@ from simulator.training import Ensemble, run, start
 from simulator.world import World
 
 INFONCE = (16_384, 512)  # batch, width
+CUDA_INFONCE = ((32_768, 512), (262_144, 512))  # the peer's logits fit beside the first alone
 ENSEMBLES = ((256, 64, 16, 8), (64, 256, 64, 16))  # models, batch, dimension, width
 CUDA_ENSEMBLES = ((1024, 256, 16, 8),)
 
 
 def rows(device: str = "cpu") -> list[dict[str, Any]]:
     """One row a benchmark: name, unit, ours, peer, limit and their ratios; None where a column does not apply."""
-    B, h = INFONCE if device == "cpu" else (16 * INFONCE[0], INFONCE[1])
-    found = [infonce_row(B, h, product, device) for product in (torch.float32, torch.bfloat16)]
+    batches, kernels = ((INFONCE,), (False,)) if device == "cpu" else (CUDA_INFONCE, (True, False))
+    found = [
+        infonce_row(B, h, product, device, fused=fused)
+        for B, h in batches
+        for product in (torch.float32, torch.bfloat16)
+        for fused in kernels
+    ]
     for shape in ENSEMBLES if device == "cpu" else CUDA_ENSEMBLES:
         found.append(ensemble_row(*shape, device))
     return found
@@ -51,14 +58,16 @@ def _row(name: str, unit: str, ours: float, peer: float | None, limit: float | N
     }
 
 
-def infonce_row(B: int, h: int, product: torch.dtype, device: str = "cpu", repeats: int = 2) -> dict[str, Any]:
-    """Seconds and bytes of InfoNCE, forward and backward."""
+def infonce_row(
+    B: int, h: int, product: torch.dtype, device: str = "cpu", repeats: int = 2, fused: bool = False
+) -> dict[str, Any]:
+    """Seconds and bytes of InfoNCE, forward and backward; fused: with compiled tiles."""
     rng = torch.Generator(device=device).manual_seed(0)
     I, T = (F.normalize(torch.randn(B, h, generator=rng, device=device), dim=-1).requires_grad_() for _ in range(2))
     scale = torch.tensor(14.3, device=device, requires_grad=True)
 
     def ours() -> None:
-        tiled_infonce(I[None], T[None], scale[None], product=product).sum().backward()
+        tiled_infonce(I[None], T[None], scale[None], product=product, fused=fused).sum().backward()
 
     def products() -> None:
         a, b = I.detach().to(product), T.detach().to(product)
@@ -68,12 +77,14 @@ def infonce_row(B: int, h: int, product: torch.dtype, device: str = "cpu", repea
                 torch.mm(a[k : k + len(out)], b.T, out=out[: len(a[k : k + len(out)])])
 
     own_bytes, own = _measured(ours, device, repeats)
-    peer = peer_bytes = None
+    peer = peer_bytes = library = library_bytes = None
+    if hasattr(nn, "LinearCrossEntropyOptions"):  # torch 2.13
+        library_bytes, library = _measured(_fused_cross_entropies(I, T, scale, product), device, repeats)
     if _free_bytes(device) > 16 * B * B:  # ClipLoss holds about four B x B float32 matrices
         peer_bytes, peer = _measured(_clip_loss(I, T, scale), device, repeats)
     _, limit = _measured(products, device, repeats)
     return _row(
-        f"InfoNCE, B = {B}, width {h}, {str(product).removeprefix('torch.')} products",
+        f"InfoNCE, B = {B}, width {h}, {str(product).removeprefix('torch.')} products" + ", compiled tiles" * fused,
         "s",
         own,
         peer,
@@ -81,6 +92,10 @@ def infonce_row(B: int, h: int, product: torch.dtype, device: str = "cpu", repea
         ours_bytes=own_bytes,
         peer_bytes=peer_bytes,
         memory_ratio=own_bytes / peer_bytes if peer_bytes else None,  # 0: too small a batch to move the peak
+        library=library,
+        library_bytes=library_bytes,
+        library_over_ours=library / own if library else None,
+        library_memory_ratio=own_bytes / library_bytes if library_bytes else None,
     )
 
 
@@ -89,6 +104,21 @@ def _clip_loss(I: torch.Tensor, T: torch.Tensor, scale: torch.Tensor) -> Callabl
 
     loss = ClipLoss()
     return lambda: loss(I, T, scale).backward()
+
+
+def _fused_cross_entropies(
+    I: torch.Tensor, T: torch.Tensor, scale: torch.Tensor, product: torch.dtype
+) -> Callable[[], None]:
+    """Symmetric InfoNCE as two linear cross-entropies: weights are the other embeddings, the class is the pair."""
+    target, options = torch.arange(len(I), device=I.device), nn.LinearCrossEntropyOptions()
+
+    def both() -> None:
+        i, t = (scale * I).to(product), T.to(product)
+        rows = F.linear_cross_entropy(i, t, target, options=options)
+        columns = F.linear_cross_entropy(t, i, target, options=options)
+        ((rows + columns).float() / 2).backward()
+
+    return both
 
 
 def ensemble_row(E: int, B: int, d: int, width: int, device: str = "cpu", steps: int = 192) -> dict[str, Any]:
@@ -185,7 +215,7 @@ def _limit_seconds(recipe: Recipe, world: World, E: int, device: str) -> float:
 
 
 def _measured(function: Callable[[], Any], device: str, repeats: int) -> tuple[int | None, float]:
-    """(peak bytes of the first call, None where unknown; best seconds)."""
+    """(peak bytes of the first call, None where unknown; best seconds of the others)."""
     before = _start_peak(device)
     function()
     peak = _peak(device)
