@@ -150,7 +150,7 @@ def _subject(learner: str, prompt: str | None, embed_dim: int | None):
     return Subject(learner, prompt, embed_dim)
 
 
-def _emit(document: Any, as_json: bool, table, output: Path | None, world: World | None = None) -> None:
+def emit(document: Any, as_json: bool, table, output: Path | None = None, world: World | None = None) -> None:
     """Write the result's folder if asked, then print it: JSON on stdout, or a table for people."""
     if output is not None:
         from experiments.files import output_folder, write_json, write_text
@@ -168,12 +168,19 @@ def _emit(document: Any, as_json: bool, table, output: Path | None, world: World
         Console().print(table(document))
 
 
-def _checked_output(output: Path | None) -> None:
+def checked_output(output: Path | None) -> None:
     """Refuse an unusable output folder before the work rather than after it."""
     if output is not None:
         from experiments.files import output_folder
 
         output_folder(output)
+
+
+def checked_seed(seed: int) -> int:
+    """The seed. Raises RequestError if it is negative."""
+    if seed < 0:
+        raise RequestError(f"--seed = {seed} is negative; the nearest valid value is 0")
+    return seed
 
 
 @app.command
@@ -198,7 +205,7 @@ def predict(
 
     settings = _world(world_file, world)
     document = run(settings, _subject(learner, prompt, embed_dim))
-    _emit(document, json, accuracy_table, output, settings)
+    emit(document, json, accuracy_table, output, settings)
 
 
 @app.command
@@ -231,9 +238,9 @@ def simulate(
     method = method or ("exact" if learner == "linear" else "direct")
     settings = _world(world_file, world)
     subject = _subject(learner, prompt, embed_dim)
-    _checked_output(output)
+    checked_output(output)
     document = run(settings, subject, n, replicates, method, seed)
-    _emit(document, json, accuracy_table, output, settings)
+    emit(document, json, accuracy_table, output, settings)
 
 
 @app.command
@@ -278,7 +285,7 @@ def train(
         report=to_stderr,
     )
     if document is not None:  # rank 0 of torchrun, or the only process
-        _emit(document, json, accuracy_table, None)
+        emit(document, json, accuracy_table)
 
 
 @app.command
@@ -291,7 +298,7 @@ def claims(*, json: Json = False) -> None:
     from experiments.tables import claims_table
 
     document = [{"claim": t.id, "source": t.source, "statement": t.statement} for t in docket()]
-    _emit(document, json, claims_table, None)
+    emit(document, json, claims_table)
 
 
 @app.command
@@ -319,13 +326,12 @@ def check(
 
     if error_rate is not None and not 0 < error_rate < 1:
         raise RequestError(f"--error-rate = {error_rate} lies outside (0, 1); .01 is usual")
-    if seed < 0:
-        raise RequestError(f"--seed = {seed} is negative; the nearest valid value is 0")
+    checked_seed(seed)
     available = docket() if claims is None else [trial_of(claim) for claim in claims_of_file(claims)]
     selected = chosen(ids, available)
-    _checked_output(output)
+    checked_output(output)
     document = try_all(selected, seed=seed, quick=quick, error_rate=error_rate, output=output)
-    _emit(document, json, verdict_table, None)
+    emit(document, json, verdict_table)
 
 
 @app.command
@@ -344,10 +350,8 @@ def reproduce(
     from experiments.reproduce import reproduce as run
     from experiments.tables import verdict_table
 
-    if seed < 0:
-        raise RequestError(f"--seed = {seed} is negative; the nearest valid value is 0")
-    document = run(output, seed)
-    _emit(document, json, verdict_table, None)
+    document = run(output, checked_seed(seed))
+    emit(document, json, verdict_table)
     print(f"report: {output / 'report.html'}", file=sys.stderr)
 
 

@@ -1,7 +1,8 @@
 """Progress on stderr for anything that takes more than a second, and nothing for what does not."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import TypeVar
 
@@ -29,7 +30,23 @@ def track(items: Iterable[T], total: int, description: str) -> Iterator[T]:
             bar.stop()
 
 
-def _bar():
+@contextmanager
+def counting(description: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """A function that hears how much more is done; on a terminal a bar with the rate, in `unit`, and the time left."""
+    from rich.progress import TextColumn
+
+    with _bar(TextColumn("{task.fields[rate]}"), disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(description, total=total, rate="")
+
+        def advance(done: int) -> None:
+            bar.advance(task, done)
+            speed = bar.tasks[0].speed
+            bar.update(task, rate=f"{speed:.0f} {unit}" if speed else "")
+
+        yield advance
+
+
+def _bar(*columns, disable: bool = False):
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -37,7 +54,9 @@ def _bar():
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        *columns,
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
+        disable=disable,
     )

@@ -4,18 +4,18 @@ With --json one JSON document goes to stdout and everything else to stderr. What
 runs, so that --help costs nothing.
 """
 
-import json as json_module
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from experiments.cli import Json, Seed, Whole
+from experiments.cli import Json, Seed, Whole, checked_output, checked_seed, emit
 from experiments.errors import RequestError, RunError
+from experiments.files import write_atomically, write_json
+from experiments.progress import counting
 
 app = App(
     name="counteranimal",
@@ -43,21 +43,28 @@ Weights = Annotated[
         help="weights file of each --model in turn, - for a model that has none",
     ),
 ]
-Device = Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps")]
-BatchSize = Annotated[Whole, Parameter(help="photos a forward pass")]
-Workers = Annotated[
-    Whole | None, Parameter(help="decoding processes [default: cores - 1, 8 at most]", show_default=False)
-]
-PrecisionFlag = Annotated[Literal["fp32", "bf16", "fp16"], Parameter(help="of the forward pass (autocast)")]
-QuickGelu = Annotated[
-    Literal["auto", "on", "off"], Parameter(help="activation of CLIPs; auto takes the one of the tag")
-]
-Cache = Annotated[
-    Path | None, Parameter(help="folder of image features [default: the user's cache folder]", show_default=False)
-]
-TrustPickle = Annotated[bool, Parameter(negative="", help="run code stored in a weights file")]
-Prompts = Annotated[str, Parameter(help="simple, openai80, or a file with a template a line")]
-ClassNames = Annotated[str, Parameter(help="open_clip, torchvision, or a file with a name a line")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """How a model is loaded and asked; options of every verb that runs one."""
+
+    prompts: Annotated[str, Parameter(help="simple, openai80, or a file with a template a line")] = "simple"
+    class_names: Annotated[str, Parameter(help="open_clip, torchvision, or a file with a name a line")] = "open_clip"
+    device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps")] = "cpu"
+    batch_size: Annotated[Whole, Parameter(help="photos a forward pass")] = 64
+    workers: Annotated[
+        Whole | None, Parameter(help="decoding processes [default: cores - 1, 8 at most]", show_default=False)
+    ] = None
+    precision: Annotated[Literal["fp32", "bf16", "fp16"], Parameter(help="of the forward pass (autocast)")] = "fp32"
+    quick_gelu: Annotated[
+        Literal["auto", "on", "off"], Parameter(help="activation of CLIPs; auto takes the one of the tag")
+    ] = "auto"
+    trust_pickle: Annotated[bool, Parameter(negative="", help="run code stored in a weights file")] = False
+    cache: Annotated[
+        Path | None, Parameter(help="folder of image features [default: the user's cache folder]", show_default=False)
+    ] = None
 
 
 @app.command
@@ -69,13 +76,13 @@ def inspect(data: Data, /, *, output: Path | None = None, json: Json = False) ->
     from experiments.counteranimal.dataset import inspection, read_tree, unreadable
     from experiments.counteranimal.views import inspection_view
 
-    _prepare(output)
+    checked_output(output)
     tree = read_tree(data)
-    with _progress("decoding", len(tree.photos)) as advance:
+    with counting("decoding", len(tree.photos), "photos/s") as advance:
         document = inspection(tree, unreadable(tree, lambda: advance(1)))
     if output is not None:
-        _write(output / "inspection.json", document)
-    _emit(document, json, inspection_view)
+        write_json(output / "inspection.json", document)
+    emit(document, json, inspection_view)
     if (document["n_common"], document["n_counter"]) != (
         document["published_n_common"],
         document["published_n_counter"],
@@ -89,22 +96,14 @@ def evaluate(
     data: Data,
     model: Model,
     weights: Weights | None = None,
-    prompts: Prompts = "simple",
-    class_names: ClassNames = "open_clip",
     labels: Annotated[
         Labels, Parameter(help="all ImageNet names, 20 confusing ones a class, or the own classes")
     ] = "1000",
     confusing: Annotated[Path | None, Parameter(help="1 vs 20: sets saved by an earlier run")] = None,
     reference: Annotated[str, Parameter(help="1 vs 20: model whose confusions make the sets")] = REFERENCE,
     reference_weights: Annotated[Path | None, Parameter(help="weights file of the reference model")] = None,
-    device: Device = "cpu",
-    batch_size: BatchSize = 64,
-    workers: Workers = None,
-    precision: PrecisionFlag = "fp32",
-    quick_gelu: QuickGelu = "auto",
-    trust_pickle: TrustPickle = False,
     strict: Annotated[bool, Parameter(negative="", help="fail if a photo cannot be read")] = False,
-    cache: Cache = None,
+    scoring: Scoring = Scoring(),
     seed: Seed = 0,
     output: Annotated[Path, Parameter(help="folder for predictions, class accuracies and summary")] = Path(
         "soberclip-counteranimal"
@@ -122,53 +121,56 @@ def evaluate(
     from experiments.counteranimal.views import summary_view
 
     _extra()
-    _check_seed(seed)
+    checked_seed(seed)
     files = _weights_of(model, weights)
     tree = read_tree(data)
-    names, texts = read_names(class_names), templates(prompts)
+    names, texts = read_names(scoring.class_names), templates(scoring.prompts)
     if confusing is not None and labels != "20":
         raise RequestError(f"--confusing goes with --labels 20, not {labels}; leave it out or pass --labels 20")
     from experiments.counteranimal.evaluation import Runtime, confusing_space, encode_photos, predict, scorer
     from experiments.counteranimal.labels import LabelSpace
     from experiments.counteranimal.models import load_model
 
-    runtime = Runtime(device, precision, batch_size, _workers(workers))
-    loaded = [load_model(m, f, _gelu_for(m, quick_gelu), trust_pickle) for m, f in zip(model, files, strict=True)]
+    runtime = Runtime(scoring.device, scoring.precision, scoring.batch_size, _workers(scoring.workers))
+    loaded = [
+        load_model(m, f, _gelu_for(m, scoring.quick_gelu), scoring.trust_pickle)
+        for m, f in zip(model, files, strict=True)
+    ]
     space = LabelSpace("1000")
     if labels == "45":
         space = own_classes(list(tree.classes))
     elif labels == "20" and confusing is not None:
-        space = load_confusing(confusing, class_names, names, sorted(tree.classes))
+        space = load_confusing(confusing, scoring.class_names, names, sorted(tree.classes))
     elif labels == "20":
-        loaded.append(load_model(reference, reference_weights, "auto", trust_pickle))
-    _prepare(output)
-    store = cache_folder(cache)
+        loaded.append(load_model(reference, reference_weights, "auto", scoring.trust_pickle))
+    checked_output(output)
+    store = cache_folder(scoring.cache)
     began = perf_counter()
-    with _progress("encoding", len(tree.photos)) as advance:
+    with counting("encoding", len(tree.photos), "photos/s") as advance:
         encoded = encode_photos(tree, loaded, store, runtime, advance)
     seconds = perf_counter() - began
     if strict and encoded[0].unreadable:
         path, reason = next(iter(encoded[0].unreadable.items()))
         raise RunError(f"{len(encoded[0].unreadable)} photos cannot be read, the first is {path!r} ({reason})")
     clips = sum(m.encode_text is not None for m in loaded)
-    with _progress("prompts", clips * len(set(names)), "names/s") as advance:
+    with counting("prompts", clips * len(set(names)), "names/s") as advance:
         scorers = [scorer(m, names, texts, runtime, store, advance) for m in loaded]
     if labels == "20" and confusing is None:
         space = confusing_space(tree, encoded[-1], scorers[-1])
-        origin = {"model": reference, "weights_hash": loaded[-1].settings["weights_hash"], "prompts": prompts}
-        save_confusing(output / "confusing.json", space, class_names, names, origin)
+        origin = {"model": reference, "weights_hash": loaded[-1].settings["weights_hash"], "prompts": scoring.prompts}
+        save_confusing(output / "confusing.json", space, scoring.class_names, names, origin)
     documents = []
     for one, features, score, folder in zip(loaded, encoded, scorers, _folders(output, model), strict=False):
         predictions = predict(tree, features, score, space)
         settings = {
-            "prompts": prompts if one.family == "CLIP" else None,
-            "class_names": class_names if one.family == "CLIP" else None,
+            "prompts": scoring.prompts if one.family == "CLIP" else None,
+            "class_names": scoring.class_names if one.family == "CLIP" else None,
             "class_names_digest": digest(names) if one.family == "CLIP" else None,
             "labels": labels,
             "label_sets": {"truth_added": list(space.added), **space.settings},
-            "device": device,
-            "precision": precision,
-            "batch_size": batch_size,
+            "device": scoring.device,
+            "precision": scoring.precision,
+            "batch_size": scoring.batch_size,
             "workers": runtime.workers,
             "data": str(data),
             "strict": strict,
@@ -185,7 +187,7 @@ def evaluate(
             f"1 vs 20 is an oracle label space; the true label had to be added for {len(space.added)} of "
             f"{len(space.allowed or {})} classes"
         )
-    _emit(documents, json, summary_view)
+    emit(documents, json, summary_view)
 
 
 @app.command
@@ -206,22 +208,21 @@ def score(
     from experiments.counteranimal.predictions import read_predictions
     from experiments.counteranimal.views import summary_view
 
-    _check_seed(seed)
+    checked_seed(seed)
     if not predictions:
         raise RequestError("no predictions given; name a CSV file with columns class_index, group, predicted_index")
     if name is not None and len(predictions) > 1:
         raise RequestError(
             f"--name {name!r} names one model but {len(predictions)} files are given; score them in turn"
         )
-    if output is not None:
-        _prepare(output)
+    checked_output(output)
     names = [name] if name else [path.stem if path.stem != "predictions" else path.parent.name for path in predictions]
     folders = _folders(output, names) if output is not None else [None] * len(predictions)
     documents = []
     for path, model, folder in zip(predictions, names, folders, strict=True):
         settings = {"prompts": prompts, "labels": labels, "data": str(path)}
         documents.append(_summarise(str(path), model, family, read_predictions(path), settings, folder, seed))
-    _emit(documents, json, summary_view)
+    emit(documents, json, summary_view)
 
 
 @app.command
@@ -238,7 +239,7 @@ def published(*, output: Path | None = None, json: Json = False) -> None:
     from experiments.counteranimal.tables import read_published, tidy
     from experiments.counteranimal.views import published_view
 
-    _prepare(output)
+    checked_output(output)
     raw = read_published()
     document = {
         "table": tidy(raw),
@@ -249,8 +250,8 @@ def published(*, output: Path | None = None, json: Json = False) -> None:
         for part in ("table", "audit"):
             rows = document[part]
             write_table(output / f"{part}.csv", rows[0].keys(), (row.values() for row in rows))
-        _write(output / "published.json", document)
-    _emit(document, json, published_view)
+        write_json(output / "published.json", document)
+    emit(document, json, published_view)
 
 
 @app.command
@@ -276,11 +277,10 @@ def compare(
     from experiments.counteranimal.plot import comparison_figure
     from experiments.counteranimal.predictions import write_table
     from experiments.counteranimal.views import comparison_view
-    from experiments.files import write_atomically
 
-    _check_seed(seed)
+    checked_seed(seed)
     found = gather(results, mean, labels, prompts)
-    _prepare(output)
+    checked_output(output)
     document = run(found, reference, seed)
     figure = comparison_figure(found, seed)
     write_atomically(
@@ -294,8 +294,8 @@ def compare(
         for r in document["rows"]
     )
     write_table(output / "comparison.csv", (*columns, *(f"effective_robustness_{a}" for a in axes)), rows)
-    _write(output / "comparison.json", document)
-    _emit(document, json, comparison_view)
+    write_json(output / "comparison.json", document)
+    emit(document, json, comparison_view)
     _note(f"figure: {output / 'comparison.svg'}")
 
 
@@ -305,16 +305,8 @@ def discover(
     data: Annotated[Path, Parameter(help="folder class/background/photos")],
     model: Annotated[str, Parameter(help="the model whose accuracies choose the backgrounds")],
     weights: Annotated[Path | None, Parameter(help="its weights file")] = None,
-    prompts: Prompts = "simple",
-    class_names: ClassNames = "open_clip",
     min_photos: Annotated[Whole, Parameter(help="photos that a background needs to be considered")] = 20,
-    device: Device = "cpu",
-    batch_size: BatchSize = 64,
-    workers: Workers = None,
-    precision: PrecisionFlag = "fp32",
-    quick_gelu: QuickGelu = "auto",
-    trust_pickle: TrustPickle = False,
-    cache: Cache = None,
+    scoring: Scoring = Scoring(),
     seed: Seed = 0,
     output: Annotated[Path, Parameter(help="folder for tree, discovered.csv and .json")] = Path("soberclip-discovered"),
     json: Json = False,
@@ -333,33 +325,38 @@ def discover(
     from experiments.counteranimal.views import discovery_view
 
     _extra()
-    _check_seed(seed)
+    checked_seed(seed)
     tree = read_backgrounds(data)
-    names, texts = read_names(class_names), templates(prompts)
+    names, texts = read_names(scoring.class_names), templates(scoring.prompts)
     from experiments.counteranimal.evaluation import Runtime, encode_photos, predict, scorer
     from experiments.counteranimal.labels import LabelSpace
     from experiments.counteranimal.models import load_model
 
-    runtime = Runtime(device, precision, batch_size, _workers(workers))
+    runtime = Runtime(scoring.device, scoring.precision, scoring.batch_size, _workers(scoring.workers))
     if (output / "tree").exists():
         raise RequestError(f"{str(output / 'tree')!r} exists already; choose another --output or remove it")
-    loaded = load_model(model, weights, quick_gelu, trust_pickle)
-    _prepare(output)
-    store = cache_folder(cache)
-    with _progress("encoding", len(tree.photos)) as advance:
+    loaded = load_model(model, weights, scoring.quick_gelu, scoring.trust_pickle)
+    checked_output(output)
+    store = cache_folder(scoring.cache)
+    with counting("encoding", len(tree.photos), "photos/s") as advance:
         encoded = encode_photos(tree, [loaded], store, runtime, advance)[0]
-    with _progress("prompts", len(set(names)), "names/s") as advance:
+    with counting("prompts", len(set(names)), "names/s") as advance:
         score = scorer(loaded, names, texts, runtime, store, advance)
     predictions = predict(tree, encoded, score, LabelSpace("1000"))
     photos = [photo for photo in tree.photos if photo.path in encoded.keys]
     document = run(tree, photos, predictions.correct, min_photos, seed)
     document["skipped"] = [{"path": p, "reason": r} for p, r in encoded.unreadable.items()]
-    document["model"] = {"spec": model, "prompts": prompts, "class_names": class_names, **loaded.settings}
+    document["model"] = {
+        "spec": model,
+        "prompts": scoring.prompts,
+        "class_names": scoring.class_names,
+        **loaded.settings,
+    }
     document["links"] = link_tree(tree, photos, document, output / "tree")
     rows = document["classes"]
     write_table(output / "discovered.csv", rows[0].keys(), (row.values() for row in rows))
-    _write(output / "discovered.json", document)
-    _emit(document, json, discovery_view)
+    write_json(output / "discovered.json", document)
+    emit(document, json, discovery_view)
 
 
 def _summarise(source, model, family, predictions, settings, folder: Path | None, seed: int) -> dict[str, Any]:
@@ -387,10 +384,10 @@ def _summarise(source, model, family, predictions, settings, folder: Path | None
     document["standing"] = standing(summary_row(document, "macro"), settings["prompts"] or "simple")
     document["provenance"] = provenance()
     if folder is not None:
-        _prepare(folder)
+        checked_output(folder)
         write_predictions(folder / "predictions.csv", predictions)
         write_classes(folder / "per_class.csv", counts)
-        _write(folder / "summary.json", document)
+        write_json(folder / "summary.json", document)
     return document
 
 
@@ -436,60 +433,5 @@ def _extra() -> None:
             )
 
 
-def _check_seed(seed: int) -> None:
-    if seed < 0:
-        raise RequestError(f"--seed {seed} is negative; the nearest valid value is 0")
-
-
-def _prepare(output: Path | None) -> None:
-    """Refuse an unusable output folder before the work rather than after it."""
-    if output is not None:
-        from experiments.files import output_folder
-
-        output_folder(output)
-
-
-def _write(path: Path, document: Any) -> None:
-    from experiments.files import write_json
-
-    write_json(path, document)
-
-
-def _emit(document: Any, as_json: bool, view) -> None:
-    if as_json:
-        print(json_module.dumps(document, allow_nan=False))
-    else:
-        from rich.console import Console
-
-        Console().print(view(document))
-
-
 def _note(sentence: str) -> None:
     print(f"soberclip: {sentence}", file=sys.stderr)
-
-
-@contextmanager
-def _progress(description: str, total: int, unit: str = "photos/s") -> Iterator:
-    """A function that hears of finished work; on a terminal a bar with the rate and the time left."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
-    with bar:
-        task = bar.add_task(description, total=total, rate="")
-
-        def advance(done: int) -> None:
-            bar.advance(task, done)
-            speed = bar.tasks[0].speed
-            bar.update(task, rate=f"{speed:.0f} {unit}" if speed else "")
-
-        yield advance
