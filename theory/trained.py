@@ -106,6 +106,15 @@ def trained_claims() -> list[TrainedClaim]:
             ),
         ),
         TrainedClaim(
+            id="trained/infonce-interpolates",
+            source="soberclip",
+            statement="Asked by name, trained InfoNCE is near the nearest prompt at small view noise and near linear "
+            "CLIP at large.",
+            formula=r"\nu\to0:\ w=q;\quad \nu\to\infty:\ w=Cq",
+            # At mu_spu = 2 the name prompt lies four deviations off the captions at small noise: no training sees it.
+            cases=tuple(Case(_world(0.9, 1.0, nu), {}, INFONCE[:1]) for nu in (0.05, 10.0)),
+        ),
+        TrainedClaim(
             id="trained/clip-more-robust",
             source="soberclip T4 and T5",
             statement="Where T5 says so, trained linear CLIP keeps more of the counter group than trained logistic "
