@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from simulator.critic import LinearCritic, group_accuracy
 from simulator.statistics import (
+    covariance_critic,
     cross_covariance,
     decision_prompts,
     labelled_moments,
@@ -168,15 +169,9 @@ def _drawn_covariance(world, n, seed, stream):
 
 
 def _drawn_linear(world, subject: Subject, n, replicates, seed, stream):
-    q, l = decision_prompts(world, subject.prompt), world.latents
+    q = decision_prompts(world, subject.prompt)
     for r in range(replicates):
-        S = _drawn_covariance(world, n, seed, f"{stream}/{r}")
-        if subject.embed_dim is not None:
-            left, values, right = np.linalg.svd(S, full_matrices=False)
-            h = subject.embed_dim
-            S = left[:, :h] * values[:h] @ right[:h]
-        w = q @ S[:, :l].T
-        yield LinearCritic(w[None, :, :l], (w[:, l:] @ w[:, l:].T)[None])
+        yield covariance_critic(_drawn_covariance(world, n, seed, f"{stream}/{r}"), q, subject.embed_dim)
 
 
 def _drawn_supervised(world, learner: str, n, replicates, seed, stream):
@@ -188,8 +183,7 @@ def _drawn_supervised(world, learner: str, n, replicates, seed, stream):
         blocks = list(draw_pairs(world, frames, n, seed, stream=f"{stream}/{r}"))
         images = np.concatenate([b.images.numpy() for b in blocks])
         labels = np.concatenate([b.labels.numpy() for b in blocks])
-        w = fit(learner, images, labels, world.classes)
-        yield LinearCritic(w[None, :, :l], (w[:, l:] @ w[:, l:].T)[None])
+        yield LinearCritic.of_vectors(fit(learner, images, labels, world.classes), l)
 
 
 def _from_images(quantity, subject: Subject, world, point, n, replicates, seed, stream) -> NDArray[np.float64]:

@@ -23,6 +23,11 @@ class LinearCritic(NamedTuple):
     inside: Float[np.ndarray, "R P l"]  # u = D' w
     outside: Float[np.ndarray, "R P P"]  # Gram matrix of the parts of w orthogonal to D
 
+    @classmethod
+    def of_vectors(cls, w: Float[np.ndarray, "P d"], l: int) -> "LinearCritic":
+        """One critic (R = 1) from its score vectors, the dictionary being the first l coordinates."""
+        return cls(w[None, :, :l], (w[:, l:] @ w[:, l:].T)[None])
+
 
 def standardise(gap: Numbers, deviation: Numbers) -> np.ndarray:
     """gap/deviation, broadcast, with 0/0 = 0: a score that is always zero decides nothing and counts one half."""

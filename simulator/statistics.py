@@ -84,14 +84,23 @@ def truncated_critics(
     """
     _check_request(n, replicates)
     mixture, q = world.mixture(), decision_prompts(world, prompt)
-    l = len(mixture.variances)
     for r in range(replicates):
         S = cross_covariance(world, n, numpy_stream(seed, stream, r), mixture=mixture)
-        left, values, right = np.linalg.svd(S, full_matrices=False)
-        # A tie s_h = s_{h+1} has probability zero at finite n, save where the tail is zero and does not matter.
-        w = (q @ right[:width, :l].T * values[:width]) @ left[:, :width].T  # (P, d_I)
-        outside = w[:, l:] @ w[:, l:].T
-        yield LinearCritic(w[None, :, :l], outside[None])
+        yield covariance_critic(S, q, width)
+
+
+def covariance_critic(
+    S: Float[np.ndarray, "dI dT"], q: Float[np.ndarray, "P l"], width: int | None = None
+) -> LinearCritic:
+    """The critic M = S, or its rank-`width` part (Eckart-Young), for prompts q; dictionaries the first l coordinates.
+
+    A tie s_h = s_{h+1} has probability zero at finite n, save where the tail is zero and does not matter.
+    """
+    l = q.shape[1]
+    if width is None:
+        return LinearCritic.of_vectors(q @ S[:, :l].T, l)
+    left, values, right = np.linalg.svd(S, full_matrices=False)
+    return LinearCritic.of_vectors((q @ right[:width, :l].T * values[:width]) @ left[:, :width].T, l)
 
 
 def cross_covariance(
