@@ -118,8 +118,8 @@ def _diagonal(tile: torch.Tensor, a: slice, b: slice, first: int) -> tuple[torch
     return diagonal, slice(start, start + len(diagonal))
 
 
-def _cosines(i, t, a: slice, b: slice, matched: torch.Tensor, first: int) -> torch.Tensor:
-    """One tile of cosines, those of matched pairs in full precision where it meets the diagonal.
+def _logits(i, t, a: slice, b: slice, matched: torch.Tensor, first: int) -> torch.Tensor:
+    """One tile of s cos from scaled embeddings i, matched pairs in full precision where it meets the diagonal.
 
     A rounded cosine of 1 beside an exact one would turn a loss of 1e-9 into 1e-3 at s = 100.
     """
@@ -147,35 +147,33 @@ def _add_diagonal(dI, dT, own: torch.Tensor, I: torch.Tensor, T: torch.Tensor, f
     dT[matched].addcmul_(own[:, None], I)
 
 
-# What is done to the cosines c of a tile, entry by entry: pure functions, so that each compiles into one kernel.
+# What is done to the logits l of a tile, entry by entry: pure functions, so that each compiles into one kernel.
 
 
-def _sums(c, s):
-    """(row, column) sums of exp(l - s)."""
-    E = (s * c - s).exp()
+def _sums(l, s):
+    """(row, column) sums of E = exp(l - s)."""
+    E = (l - s).exp()
     return E.sum(1), E.sum(0)
 
 
-def _log_sums(c, s):
+def _log_sums(l, s):
     """(row, column) log sums of exp(l), each shifted by its own largest term."""
-    logits = s * c
-    return logits.logsumexp(1), logits.logsumexp(0)
+    return l.logsumexp(1), l.logsumexp(0)
 
 
-def _slopes(c, s, row, column, product):
-    """E (1/r + 1/c)/(2B): row and column hold exp(s)/(2B) over the normalisers."""
-    return ((s * c - s).exp() * (row[:, None] + column)).to(product)
+def _slopes(l, s, row, column, product):
+    """E (1/r + 1/c)/(2B): row and column hold 1/(2B) over the sums of E."""
+    return ((l - s).exp() * (row[:, None] + column)).to(product)
 
 
-def _shifted_slopes(c, s, row, column, product):
-    """The same from the logarithms of 2B times the normalisers."""
-    logits = s * c
-    return ((logits - row[:, None]).exp() + (logits - column).exp()).to(product)
+def _shifted_slopes(l, s, row, column, product):
+    """The same from the logarithms of 2B times the sums of exp(l)."""
+    return ((l - row[:, None]).exp() + (l - column).exp()).to(product)
 
 
-def _sigmoids(c, s, b, product):
-    """(sum of -log sigmoid(-x), sum of sigmoid(x), sigmoid(x)) of x = s c + b."""
-    x = s * c + b
+def _sigmoids(l, b, product):
+    """(sum of -log sigmoid(-x), sum of sigmoid(x), sigmoid(x)) of x = l + b."""
+    x = l + b
     G = x.sigmoid()
     return -F.logsigmoid(-x).sum(), G.sum(), G.to(product)
 
@@ -219,31 +217,31 @@ class _InfoNCE(torch.autograd.Function):
     def backward(ctx, upstream, *_):
         I, T, scale, row, column = (x.detach() for x in ctx.saved_tensors)
         problem, B = ctx.problem, len(T)
-        matched, cosine = slice(problem.first, problem.first + len(I)), _matched(I, T, problem.first)
-        i, t = I.to(problem.product), T.to(problem.product)
+        matched, pairs = slice(problem.first, problem.first + len(I)), scale * _matched(I, T, problem.first)
+        i, t = (scale * I).to(problem.product), T.to(problem.product)
         if bool(ctx.safe):
             slopes, row, column = _slopes, (scale - row).exp() / (2 * B), (scale - column).exp() / (2 * B)
-            own = (scale * cosine - scale).exp() * (row + column[matched])
+            own = (pairs - scale).exp() * (row + column[matched])
         else:
             slopes, row, column = _shifted_slopes, row + math.log(2 * B), column + math.log(2 * B)
-            own = (scale * cosine - row).exp() + (scale * cosine - column[matched]).exp()
+            own = (pairs - row).exp() + (pairs - column[matched]).exp()
         kernel = _kernel(problem, slopes)
         dI, dT = torch.zeros_like(I), torch.zeros_like(T)
         for a, b in _tiles(len(I), B, I.device):
-            G = kernel(_cosines(i, t, a, b, cosine, problem.first), scale, row[a], column[b], problem.product)
+            G = kernel(_logits(i, t, a, b, pairs, problem.first), scale, row[a], column[b], problem.product)
             _add_products(dI, dT, G, i, t, a, b, problem.first)
-        _add_diagonal(dI, dT, own - 1 / B, I, T, problem.first)
-        # sum_ij (d loss/d l_ij) cos_ij is the inner product of dI with I: no further product.
+        _add_diagonal(dI, dT, own - 1 / B, scale * I, T, problem.first)
+        # dI is that of s I; sum_ij (d loss/d l_ij) cos_ij is its inner product with I: no further product.
         dscale = (dI * I).sum()
-        return upstream * scale * dI, upstream * scale * dT, upstream * dscale, None
+        return upstream * scale * dI, upstream * dT, upstream * dscale, None
 
 
 def _plain_normalisers(I, T, cosine, scale, problem):
     """(log sum over columns, log sum over rows) of exp(l), every term shifted by s."""
-    i, t, kernel = I.to(problem.product), T.to(problem.product), _kernel(problem, _sums)
+    i, t, kernel = (scale * I).to(problem.product), T.to(problem.product), _kernel(problem, _sums)
     row, column = I.new_zeros(len(I)), I.new_zeros(len(T))
     for a, b in _tiles(len(I), len(T), I.device):
-        r, c = kernel(_cosines(i, t, a, b, cosine, problem.first), scale)
+        r, c = kernel(_logits(i, t, a, b, scale * cosine, problem.first), scale)
         row[a] += r
         column[b] += c
     return row.log() + scale, problem.sums.total(column).log() + scale
@@ -251,11 +249,11 @@ def _plain_normalisers(I, T, cosine, scale, problem):
 
 def _shifted_normalisers(I, T, cosine, scale, problem):
     """As `_plain_normalisers`, each sum shifted by its own largest term so far."""
-    i, t, kernel = I.to(problem.product), T.to(problem.product), _kernel(problem, _log_sums)
+    i, t, kernel = (scale * I).to(problem.product), T.to(problem.product), _kernel(problem, _log_sums)
     row = I.new_full((len(I),), -torch.inf)
     column = I.new_full((len(T),), -torch.inf)
     for a, b in _tiles(len(I), len(T), I.device):
-        r, c = kernel(_cosines(i, t, a, b, cosine, problem.first), scale)
+        r, c = kernel(_logits(i, t, a, b, scale * cosine, problem.first), scale)
         row[a] = torch.logaddexp(row[a], r)
         column[b] = torch.logaddexp(column[b], c)
     largest = problem.sums.largest(column)
@@ -268,21 +266,21 @@ class _SigLIP(torch.autograd.Function):
     @staticmethod
     def forward(I, T, scale, bias, problem):
         I, T, scale, bias = I.detach(), T.detach(), scale.detach(), bias.detach()
-        B, cosine = len(T), _matched(I, T, problem.first)
-        i, t, kernel = I.to(problem.product), T.to(problem.product), _kernel(problem, _sigmoids)
+        B, pairs = len(T), scale * _matched(I, T, problem.first)
+        i, t, kernel = (scale * I).to(problem.product), T.to(problem.product), _kernel(problem, _sigmoids)
         dI, dT = torch.zeros_like(I), torch.zeros_like(T)
         total, dbias = I.new_zeros(()), I.new_zeros(())
         for a, b in _tiles(len(I), B, I.device):
-            loss, slope, G = kernel(_cosines(i, t, a, b, cosine, problem.first), scale, bias, problem.product)
+            loss, slope, G = kernel(_logits(i, t, a, b, pairs, problem.first), bias, problem.product)
             total += loss
             dbias += slope
             _add_products(dI, dT, G, i, t, a, b, problem.first)
-        own = scale * cosine + bias
-        _add_diagonal(dI, dT, own.sigmoid() - 1, I, T, problem.first)
+        own = pairs + bias
+        _add_diagonal(dI, dT, own.sigmoid() - 1, scale * I, T, problem.first)
         # Every entry was counted as a negative; -log sigmoid(-x) - x = -log sigmoid(x) makes matched ones positive.
         loss = (total - own.sum()) / B
         dI, dT = dI / B, dT / B
-        return loss, scale * dI, scale * dT, (dI * I).sum(), (dbias - len(I)) / B
+        return loss, scale * dI, dT, (dI * I).sum(), (dbias - len(I)) / B
 
     @staticmethod
     def setup_context(ctx, inputs, output):
