@@ -112,6 +112,101 @@ FAULTS = {
     "fraction of a pair rounded": Fault(
         "experiments/cli.py", "or number != number.to_integral_value()", "", "experiments/test_cli.py"
     ),
+    # Towers and their training.
+    "uncentred covariance in the loss": Fault(
+        "simulator/losses.py", "centred = I - I.mean(1, keepdim=True)", "centred = I", "simulator/test_losses.py"
+    ),
+    "softmax over captions alone": Fault(
+        "simulator/losses.py",
+        "(logits.logsumexp(2) + logits.logsumexp(1)) / 2",
+        "logits.logsumexp(2)",
+        "simulator/test_losses.py",
+    ),
+    "exponentials that underflow": Fault(
+        "simulator/tiles.py", "torch.float32: 80.0", "torch.float32: 1e9", "simulator/test_tiles.py"
+    ),
+    "rounded cosines of matched pairs": Fault(
+        "simulator/tiles.py", "diagonal.copy_(matched[rows])", "pass", "simulator/test_tiles.py"
+    ),
+    "gradient of the scale forgotten": Fault(
+        "simulator/tiles.py", "upstream * dscale, None", "0 * upstream * dscale, None", "simulator/test_tiles.py"
+    ),
+    "loss averaged over processes (open_clip issue 616)": Fault(
+        "simulator/distributed.py",
+        "dist.all_reduce(x)\n    return x",
+        "dist.all_reduce(x)\n    return x / group.size",
+        "simulator/test_distributed.py",
+    ),
+    "gathered rows without a gradient": Fault(
+        "simulator/distributed.py",
+        "summed(ctx.group, upstream)[:, first",
+        "upstream[:, first",
+        "simulator/test_distributed.py",
+    ),
+    "SigLIP's bias not set for the batch": Fault(
+        "simulator/towers.py",
+        "-constant(float(recipe.batch_size - 1)).log()",
+        "constant(0.0)",
+        "simulator/test_towers.py",
+    ),
+    "scale without a ceiling": Fault(
+        "simulator/towers.py", "clamp(0.0, math.log(LARGEST_SCALE))", "clamp(0.0)", "simulator/test_towers.py"
+    ),
+    "one stream for all models": Fault(
+        "simulator/towers.py", 'f"init/{name}", k, "cpu"', 'f"init/{name}", 0, "cpu"', "simulator/test_towers.py"
+    ),
+    "diverged models go on": Fault(
+        "simulator/training.py",
+        "torch.where(per_model(going, value), value, old[name])",
+        "value",
+        "simulator/test_training.py",
+    ),
+    "pairs used twice": Fault(
+        "simulator/training.py", "step * size + part[0], step", "part[0], 0 * step", "simulator/test_training.py"
+    ),
+    "groups swapped in an evaluation": Fault(
+        "simulator/evaluation.py",
+        "result[..., common].mean(-1), result[..., ~common].mean(-1)",
+        "result[..., ~common].mean(-1), result[..., common].mean(-1)",
+        "simulator/test_evaluation.py",
+    ),
+    "verdict that ignores diverged models": Fault(
+        "experiments/trained.py",
+        "violation <= claim.tolerance and not any",
+        "violation <= claim.tolerance or any",
+        "experiments/test_trained.py",
+    ),
+    # Real models and photos.
+    "micro mean called macro": Fault(
+        "experiments/counteranimal/metrics.py",
+        'if mean == "macro":',
+        'if mean == "micro":',
+        "experiments/counteranimal/test_metrics.py",
+    ),
+    "intervals of photos, not of classes": Fault(
+        "experiments/counteranimal/metrics.py",
+        "rng.multinomial(classes, np.full(classes, 1 / classes), size=replicates)",
+        "rng.multinomial(counts.photos.sum(), np.full(classes, 1 / classes), size=replicates)",
+        "experiments/counteranimal/test_metrics.py",
+    ),
+    "features of other weights reused": Fault(
+        "experiments/counteranimal/cache.py",
+        "json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]\n        self",
+        "b'one').hexdigest()[:32]\n        self",
+        "experiments/counteranimal/test_evaluation.py",
+    ),
+    "line fitted on plain axes": Fault(
+        "experiments/counteranimal/lines.py",
+        "x, y = stretch(common, axis), stretch(counter, axis)",
+        "x, y = common, counter",
+        "experiments/counteranimal/test_lines.py",
+    ),
+    "weights files that execute": Fault(
+        "experiments/counteranimal/models.py",
+        'map_location="cpu", weights_only=not trust_pickle',
+        'map_location="cpu", weights_only=False',
+        "experiments/counteranimal/test_models.py",
+    ),
 }
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from experiments.trained import judge_trained, quick_verdict, stored_verdicts
+from experiments.trained import _verdict, judge_trained, quick_verdict, stored_verdicts
 from simulator.recipe import Recipe
 from theory.trained import trained_claims
 
@@ -37,6 +37,32 @@ def test_a_verdict_can_go_either_way():
     bad = dataclasses.replace(case, recipe={**case.recipe, "steps": 20})
     assert judge_trained(dataclasses.replace(claim, cases=(good,)))["verdict"] == "supported"
     assert judge_trained(dataclasses.replace(claim, cases=(bad,)))["verdict"] == "contradicted"
+
+
+def told(*accuracies, diverged=()):
+    """Cases as `run_case` reports them, with these (predicted, measured) counter accuracies."""
+    return [
+        {
+            "rows": [{"predicted": p, "measured": m, "interval": None, "group": "counter", "prompt": None}],
+            "diverged": list(diverged),
+            "recipe": {"steps": 1, "batch_size": 2},
+        }
+        for p, m in accuracies
+    ]
+
+
+def test_a_model_that_diverged_is_no_support():
+    claim = CLAIMS["trained/supervised"]
+    assert _verdict(claim, told((0.5, 0.51)), 0, 1.0)["verdict"] == "supported"
+    lost = told((0.5, 0.51), diverged=[{"model": 1, "step": 7}])
+    assert _verdict(claim, lost, 0, 1.0)["verdict"] == "contradicted"
+
+
+def test_an_order_must_hold_as_measured():
+    """Both accuracies may lie within their tolerance and still come in the wrong order."""
+    claim = CLAIMS["trained/clip-more-robust"]
+    assert _verdict(claim, told((0.5, 0.504), (0.5, 0.496)), 0, 1.0)["verdict"] == "supported"
+    assert _verdict(claim, told((0.5, 0.496), (0.5, 0.504)), 0, 1.0)["verdict"] == "contradicted"
 
 
 def test_stored_verdicts_belong_to_the_claims_of_today():
