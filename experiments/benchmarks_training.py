@@ -59,7 +59,7 @@ def _row(name: str, unit: str, ours: float, peer: float | None, limit: float | N
 
 
 def infonce_row(
-    B: int, h: int, product: torch.dtype, device: str = "cpu", repeats: int = 2, fused: bool = False
+    B: int, h: int, product: torch.dtype, device: str = "cpu", repeats: int = 3, fused: bool = False
 ) -> dict[str, Any]:
     """Seconds and bytes of InfoNCE, forward and backward; fused: with compiled tiles."""
     rng = torch.Generator(device=device).manual_seed(0)
@@ -76,26 +76,29 @@ def infonce_row(
             for k in range(0, B, len(out)):
                 torch.mm(a[k : k + len(out)], b.T, out=out[: len(a[k : k + len(out)])])
 
-    own_bytes, own = _measured(ours, device, repeats)
-    peer = peer_bytes = library = library_bytes = None
+    routes = {"ours": ours, "limit": products}
     if hasattr(nn, "LinearCrossEntropyOptions"):  # torch 2.13
-        library_bytes, library = _measured(_fused_cross_entropies(I, T, scale, product), device, repeats)
+        routes["library"] = _fused_cross_entropies(I, T, scale, product)
     if _free_bytes(device) > 16 * B * B:  # ClipLoss holds about four B x B float32 matrices
-        peer_bytes, peer = _measured(_clip_loss(I, T, scale), device, repeats)
-    _, limit = _measured(products, device, repeats)
+        routes["peer"] = _clip_loss(I, T, scale)
+    extra = {name: _extra_bytes(route, device) for name, route in routes.items()}
+    best = dict.fromkeys(routes, float("inf"))
+    for _ in range(repeats):  # in turns, so that a slow spell of the machine meets all of them
+        for name, route in routes.items():
+            best[name] = min(best[name], _seconds(route, device))
+
+    def saved(name: str) -> float | None:  # bytes may be 0: too small a batch to move the peak
+        return extra["ours"] / extra[name] if extra.get(name) and extra["ours"] else None
+
     return _row(
         f"InfoNCE, B = {B}, width {h}, {str(product).removeprefix('torch.')} products" + ", compiled tiles" * fused,
         "s",
-        own,
-        peer,
-        limit,
-        ours_bytes=own_bytes,
-        peer_bytes=peer_bytes,
-        memory_ratio=own_bytes / peer_bytes if peer_bytes else None,  # 0: too small a batch to move the peak
-        library=library,
-        library_bytes=library_bytes,
-        library_over_ours=library / own if library else None,
-        library_memory_ratio=own_bytes / library_bytes if library_bytes else None,
+        best["ours"],
+        best.get("peer"),
+        best["limit"],
+        memory_ratio=saved("peer"),
+        library_over_ours=best["library"] / best["ours"] if "library" in best else None,
+        library_memory_ratio=saved("library"),
     )
 
 
@@ -214,23 +217,24 @@ def _limit_seconds(recipe: Recipe, world: World, E: int, device: str) -> float:
     return _best(lambda: [once() for _ in range(8)], device, 3) / 8 / E
 
 
-def _measured(function: Callable[[], Any], device: str, repeats: int) -> tuple[int | None, float]:
-    """(peak bytes of the first call, None where unknown; best seconds of the others)."""
+def _extra_bytes(function: Callable[[], Any], device: str) -> int | None:
+    """Peak bytes of a call beyond what was allocated before, None where unknown."""
     before = _start_peak(device)
     function()
     peak = _peak(device)
-    return (None if peak is None else peak - before), _best(function, device, repeats)
+    return None if peak is None else peak - before
 
 
 def _best(function: Callable[[], Any], device: str, repeats: int) -> float:
-    def once() -> float:
-        _wait(device)
-        clock = perf_counter()
-        function()
-        _wait(device)
-        return perf_counter() - clock
+    return min(_seconds(function, device) for _ in range(repeats))
 
-    return min(once() for _ in range(repeats))
+
+def _seconds(function: Callable[[], Any], device: str) -> float:
+    _wait(device)
+    clock = perf_counter()
+    function()
+    _wait(device)
+    return perf_counter() - clock
 
 
 def _wait(device: str) -> None:

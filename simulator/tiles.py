@@ -218,7 +218,8 @@ class _InfoNCE(torch.autograd.Function):
         I, T, scale, row, column = (x.detach() for x in ctx.saved_tensors)
         problem, B = ctx.problem, len(T)
         matched, pairs = slice(problem.first, problem.first + len(I)), scale * _matched(I, T, problem.first)
-        i, t = (scale * I).to(problem.product), T.to(problem.product)
+        scaled = scale * I
+        i, t = scaled.to(problem.product), T.to(problem.product)
         if bool(ctx.safe):
             slopes, row, column = _slopes, (scale - row).exp() / (2 * B), (scale - column).exp() / (2 * B)
             own = (pairs - scale).exp() * (row + column[matched])
@@ -230,7 +231,7 @@ class _InfoNCE(torch.autograd.Function):
         for a, b in _tiles(len(I), B, I.device):
             G = kernel(_logits(i, t, a, b, pairs, problem.first), scale, row[a], column[b], problem.product)
             _add_products(dI, dT, G, i, t, a, b, problem.first)
-        _add_diagonal(dI, dT, own - 1 / B, scale * I, T, problem.first)
+        _add_diagonal(dI, dT, own - 1 / B, scaled, T, problem.first)
         # dI is that of s I; sum_ij (d loss/d l_ij) cos_ij is its inner product with I: no further product.
         dscale = (dI * I).sum()
         return upstream * scale * dI, upstream * dT, upstream * dscale, None
@@ -267,7 +268,8 @@ class _SigLIP(torch.autograd.Function):
     def forward(I, T, scale, bias, problem):
         I, T, scale, bias = I.detach(), T.detach(), scale.detach(), bias.detach()
         B, pairs = len(T), scale * _matched(I, T, problem.first)
-        i, t, kernel = (scale * I).to(problem.product), T.to(problem.product), _kernel(problem, _sigmoids)
+        scaled, kernel = scale * I, _kernel(problem, _sigmoids)
+        i, t = scaled.to(problem.product), T.to(problem.product)
         dI, dT = torch.zeros_like(I), torch.zeros_like(T)
         total, dbias = I.new_zeros(()), I.new_zeros(())
         for a, b in _tiles(len(I), B, I.device):
@@ -276,7 +278,7 @@ class _SigLIP(torch.autograd.Function):
             dbias += slope
             _add_products(dI, dT, G, i, t, a, b, problem.first)
         own = pairs + bias
-        _add_diagonal(dI, dT, own.sigmoid() - 1, scale * I, T, problem.first)
+        _add_diagonal(dI, dT, own.sigmoid() - 1, scaled, T, problem.first)
         # Every entry was counted as a negative; -log sigmoid(-x) - x = -log sigmoid(x) makes matched ones positive.
         loss = (total - own.sum()) / B
         dI, dT = dI / B, dT / B
