@@ -10,7 +10,7 @@ Times are the best of a few repetitions, since other work on the machine only ev
 was allocated before, inputs and their gradients included in both columns.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -31,18 +31,15 @@ ENSEMBLES = ((256, 64, 16, 8), (64, 256, 64, 16))  # models, batch, dimension, w
 CUDA_ENSEMBLES = ((1024, 256, 16, 8),)
 
 
-def rows(device: str = "cpu") -> list[dict[str, Any]]:
+def rows(device: str = "cpu") -> Iterator[dict[str, Any]]:
     """One row a benchmark: name, unit, ours, peer, limit and their ratios; None where a column does not apply."""
     batches, kernels = ((INFONCE,), (False,)) if device == "cpu" else (CUDA_INFONCE, (True, False))
-    found = [
-        infonce_row(B, h, product, device, fused=fused)
-        for B, h in batches
-        for product in (torch.float32, torch.bfloat16)
-        for fused in kernels
-    ]
+    for B, h in batches:
+        for product in (torch.float32, torch.bfloat16):
+            for fused in kernels:
+                yield infonce_row(B, h, product, device, fused=fused)
     for shape in ENSEMBLES if device == "cpu" else CUDA_ENSEMBLES:
-        found.append(ensemble_row(*shape, device))
-    return found
+        yield ensemble_row(*shape, device)
 
 
 def _row(name: str, unit: str, ours: float, peer: float | None, limit: float | None, **more: Any) -> dict[str, Any]:

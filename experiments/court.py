@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from experiments.errors import RequestError, nearest
 from experiments.files import output_folder, write_json
-from experiments.progress import track
+from experiments.progress import tell, track
 from theory.catalogue import claims as catalogue
 from theory.claims import Claim
 
@@ -50,7 +50,7 @@ def trained_trials() -> list[Trial]:
         def hold(seed: int, quick: bool, error_rate: float | None) -> dict[str, Any]:
             from experiments.trained import judge_trained, quick_verdict
 
-            return (quick_verdict(claim, seed=seed) if quick else None) or judge_trained(claim, seed=seed)
+            return (quick_verdict(claim, seed=seed) if quick else None) or judge_trained(claim, seed=seed, report=tell)
 
         return Trial(claim.id, claim.source, claim.statement, hold)
 

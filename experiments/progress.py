@@ -30,6 +30,12 @@ def track(items: Iterable[T], total: int, description: str) -> Iterator[T]:
             bar.stop()
 
 
+def tell(line: str) -> None:
+    """A line on stderr if somebody watches; a bar on display stays below it."""
+    if sys.stderr.isatty():
+        print(line, file=sys.stderr, flush=True)
+
+
 @contextmanager
 def counting(description: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
     """A function that hears how much more is done; on a terminal a bar with the rate, in `unit`, and the time left."""

@@ -6,7 +6,7 @@ Accuracies are fractions. Under torchrun every process runs this; rank 0 alone w
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from threading import current_thread, main_thread
 from time import perf_counter
@@ -48,12 +48,13 @@ def train(
     output: Path | None = None,
     resume: Path | None = None,
     report: Callable[[str], None] = lambda line: None,
+    keep: bool = True,
 ) -> dict[str, Any] | None:
     """Train `models` models of one world and return the result's document; None on processes other than rank 0.
 
     prompt chooses the accuracies at the top of the document; both stand under "prompts". `report` receives a line a
     checkpoint. Raises RequestError for a request that cannot be met, RunError where no model stays finite, Interrupted
-    after Ctrl-C.
+    after Ctrl-C, when the run is saved; without `keep` Ctrl-C is a KeyboardInterrupt and saves nothing.
     """
     import torch
 
@@ -77,7 +78,7 @@ def train(
 
     try:
         began = perf_counter()
-        with _interruption(group) as stop:
+        with _interruption(group) if keep else nullcontext(lambda: False) as stop:
             state, trace = _run(ensemble, group, output, resume, stop, report, refused)
         distributed.leave(group)  # evaluation is rank 0's alone
         if group.rank > 0:

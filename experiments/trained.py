@@ -5,6 +5,7 @@ device and seconds); `check --quick` and `reproduce` train one case and show the
 """
 
 import json
+from collections.abc import Callable
 from importlib.resources import files
 from time import perf_counter
 from typing import Any
@@ -21,13 +22,19 @@ STORED = "stored/trained.json"
 ROUTE = "trained towers"
 
 
-def judge_trained(claim: TrainedClaim, *, seed: int = 0, device: str = "cpu") -> dict[str, Any]:
+def judge_trained(
+    claim: TrainedClaim, *, seed: int = 0, device: str = "cpu", report: Callable[[str], None] = lambda line: None
+) -> dict[str, Any]:
     """The full verdict: every case trained. Fields as of `experiments.judge.Verdict`, and every case under "cases".
 
-    predicted, measured and interval are those of the group accuracy farthest from its prediction.
+    predicted, measured and interval are those of the group accuracy farthest from its prediction. `report` receives a
+    line a checkpoint.
     """
     began = perf_counter()
-    cases = [run_case(case, seed, device) for case in claim.cases]
+    cases = []
+    for number, case in enumerate(claim.cases, start=1):
+        where = f"{claim.id}, case {number} of {len(claim.cases)}"
+        cases.append(run_case(case, seed, device, lambda line, where=where: report(f"{where}: {line}")))
     document = _verdict(claim, cases, seed, perf_counter() - began)
     return {**document, "stored": False, "device": device, "versions": provenance()}
 
@@ -47,10 +54,10 @@ def quick_verdict(claim: TrainedClaim, *, seed: int = 0, device: str = "cpu") ->
     return None if kept is None else {**kept, "stored": True, "route": f"{ROUTE} (stored)"}
 
 
-def run_case(case: Case, seed: int, device: str) -> dict[str, Any]:
+def run_case(case: Case, seed: int, device: str, report: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
     """Train one ensemble; rows of measured beside predicted, one a prompt and a group."""
     recipe = Recipe(**case.recipe)
-    document = train(recipe, case.world, models=SEEDS, seed=seed, device=device)
+    document = train(recipe, case.world, models=SEEDS, seed=seed, device=device, report=report, keep=False)
     rows = []
     for prompt, predicted in case.predictions().items():
         found = document["prompts"][str(prompt or "none")]

@@ -42,6 +42,13 @@ def test_the_document_speaks_the_words_of_simulate(tmp_path):
     assert load_file(tmp_path / "weights.safetensors")["image.0.weight"].shape == (2, 4, 6)
 
 
+def test_ctrl_c_saves_nothing_where_nobody_could_resume(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        quick(keep=False, report=lambda line: os.kill(os.getpid(), signal.SIGINT))
+    assert not list(tmp_path.iterdir())
+
+
 def test_without_a_compiler_training_says_so_and_goes_on(tmp_path):
     environment = {**os.environ, "CXX": "/nowhere/c++", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]

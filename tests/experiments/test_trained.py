@@ -35,7 +35,9 @@ def test_a_verdict_can_go_either_way():
     case = claim.cases[0]
     good = dataclasses.replace(case, recipe={**case.recipe, "steps": 1500, "batch_size": 256})
     bad = dataclasses.replace(case, recipe={**case.recipe, "steps": 20})
-    assert judge_trained(dataclasses.replace(claim, cases=(good,)))["verdict"] == "supported"
+    lines = []
+    assert judge_trained(dataclasses.replace(claim, cases=(good,)), report=lines.append)["verdict"] == "supported"
+    assert lines[-1].startswith("trained/linear, case 1 of 1: step 1500 of 1500: loss ")
     assert judge_trained(dataclasses.replace(claim, cases=(bad,)))["verdict"] == "contradicted"
 
 
