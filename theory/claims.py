@@ -249,7 +249,7 @@ def population_accuracy(subject: Subject, blocks: Blocks) -> GroupAccuracy | Est
 
         return infonce_accuracy(blocks, subject.prompt)
     if subject.learner == "bayes":
-        from theory.supervised import bayes_accuracy
+        from theory.bayes import bayes_accuracy
 
         return bayes_accuracy(blocks)
     if subject.learner == "linear" and subject.embed_dim is None:

@@ -91,7 +91,7 @@ class LogisticMoments(NamedTuple):
 
     log_scale: Float[np.ndarray, "*s"]
     tail: Float[np.ndarray, "*s"]  # E sigma(-s)
-    curvature: Float[np.ndarray, "3 *s"]  # E sigma'(s) t^k, k = 0, 1, 2
+    curvature: Float[np.ndarray, "k=3 *s"]  # E sigma'(s) t^k, k = 0, 1, 2
 
 
 # Narrow rule: trapezoid in t. A factor sigma shifts the Gaussian by at most sqrt(V) <= 2 standard deviations;

@@ -127,7 +127,8 @@ def evaluate(
     names, texts = read_names(scoring.class_names), templates(scoring.prompts)
     if confusing is not None and labels != "20":
         raise RequestError(f"--confusing goes with --labels 20, not {labels}; leave it out or pass --labels 20")
-    from experiments.counteranimal.evaluation import Runtime, confusing_space, encode_photos, predict, scorer
+    from experiments.counteranimal.encoding import Runtime, encode_photos
+    from experiments.counteranimal.evaluation import confusing_space, predict, scorer
     from experiments.counteranimal.labels import LabelSpace
     from experiments.counteranimal.models import load_model
 
@@ -328,7 +329,8 @@ def discover(
     checked_seed(seed)
     tree = read_backgrounds(data)
     names, texts = read_names(scoring.class_names), templates(scoring.prompts)
-    from experiments.counteranimal.evaluation import Runtime, encode_photos, predict, scorer
+    from experiments.counteranimal.encoding import Runtime, encode_photos
+    from experiments.counteranimal.evaluation import predict, scorer
     from experiments.counteranimal.labels import LabelSpace
     from experiments.counteranimal.models import load_model
 

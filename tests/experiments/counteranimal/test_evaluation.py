@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from experiments.counteranimal import evaluation
+from experiments.counteranimal import encoding
 from experiments.counteranimal.cache import FeatureCache
 from experiments.counteranimal.dataset import read_tree
+from experiments.counteranimal.encoding import Runtime, encode_photos
 from experiments.counteranimal.evaluation import (
-    Runtime,
-    encode_photos,
+    confusing_space,
     evaluate,
     predict,
     rank_labels,
@@ -201,7 +201,7 @@ def test_45_way_and_1_vs_20_are_masking_by_hand(clip, shared_tree, tmp_path):
     own = sorted(tree.classes)
     assert (predict(tree, encoded, score, own_classes(own)).predicted == np.array(own)[scores[:, own].argmax(1)]).all()
 
-    space = evaluation.confusing_space(tree, encoded, score)
+    space = confusing_space(tree, encoded, score)
     for index in own:
         mean = scores[truth == index].astype(float).mean(axis=0)
         best = sorted(range(1000), key=lambda j, mean=mean: (-mean[j], j))[:20]
@@ -247,7 +247,7 @@ def test_a_second_run_passes_no_photo_through_the_model(clip, shared_tree, tmp_p
     def never(*_):
         raise AssertionError("an image went through the model")
 
-    monkeypatch.setattr(evaluation, "forward", never)
+    monkeypatch.setattr(encoding, "forward", never)
     second = encode(clip, tree, tmp_path)
     assert second.passes == 0
     after = predict(tree, second, scorer(clip, names, SIMPLE, Runtime(), tmp_path), own_classes(list(tree.classes)))
@@ -282,7 +282,7 @@ def test_a_damaged_shard_is_computed_again(clip, shared_tree, tmp_path):
 
 def test_interrupted_at_any_shard_gives_the_same_bits(clip, shared_tree, tmp_path, monkeypatch):
     """Stop before each shard in turn, resume, and compare with a run that was not stopped."""
-    monkeypatch.setattr(evaluation, "SHARD_ROWS", 6)
+    monkeypatch.setattr(encoding, "SHARD_ROWS", 6)
     tree = read_tree(shared_tree)
     runtime = Runtime(batch_size=4)
     whole = encode(clip, tree, tmp_path / "whole", runtime)
@@ -339,8 +339,8 @@ def test_models_that_lack_different_photos_share_a_batch(clip, tiny_clip, tree, 
 
 def test_models_share_the_decoded_photo(clip, squeezenet, shared_tree, tmp_path, monkeypatch):
     seen = []
-    decode = evaluation.decode
-    monkeypatch.setattr(evaluation, "decode", lambda path: seen.append(path) or decode(path))
+    decode = encoding.decode
+    monkeypatch.setattr(encoding, "decode", lambda path: seen.append(path) or decode(path))
     other = load_model("torchvision:squeezenet1_1", squeezenet)
     tree = read_tree(shared_tree)
     encode_photos(tree, [clip, other, clip], tmp_path, Runtime())
@@ -408,7 +408,7 @@ def test_full_disk_keeps_what_was_written(clip, shared_tree, tmp_path, monkeypat
     import errno
     import pathlib
 
-    monkeypatch.setattr(evaluation, "SHARD_ROWS", 6)
+    monkeypatch.setattr(encoding, "SHARD_ROWS", 6)
     write, calls = pathlib.Path.write_bytes, []
 
     def full(self, data):

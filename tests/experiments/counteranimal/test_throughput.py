@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from experiments.counteranimal.dataset import decode, read_tree
-from experiments.counteranimal.evaluation import Runtime, encode_photos
+from experiments.counteranimal.encoding import Runtime, encode_photos
 from experiments.counteranimal.models import LoadedModel, described, weights_hash
 
 PHOTOS, BATCH = 96, 16
