@@ -19,6 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from experiments.memory import free_bytes
 from simulator.pairs import dictionaries
 from simulator.recipe import Recipe
 from simulator.tiles import tiled_infonce
@@ -76,7 +77,7 @@ def infonce_row(
     routes = {"ours": ours, "limit": products}
     if hasattr(nn, "LinearCrossEntropyOptions"):  # torch 2.13
         routes["library"] = _fused_cross_entropies(I, T, scale, product)
-    if _free_bytes(device) > 16 * B * B:  # ClipLoss holds about four B x B float32 matrices
+    if (free_bytes(device) or 0) > 16 * B * B:  # ClipLoss holds about four B x B float32 matrices
         routes["peer"] = _clip_loss(I, T, scale)
     extra = {name: _extra_bytes(route, device) for name, route in routes.items()}
     best = dict.fromkeys(routes, float("inf"))
@@ -261,13 +262,3 @@ def _status(field: str) -> int | None:
     except OSError:
         return None
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field))
-
-
-def _free_bytes(device: str) -> int:
-    if device != "cpu":
-        return torch.cuda.mem_get_info(device)[0]
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return 0
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))

@@ -19,8 +19,8 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         os.close(handle)
-        os.chmod(name, 0o644)  # mkstemp is private; results are meant to be read
         write(Path(name))
+        os.chmod(name, 0o644)  # mkstemp is private, as are some writers; results are meant to be read
         os.replace(name, path)
     except OSError as error:
         raise RunError(f"{path} could not be written: {error.strerror or error}") from error

@@ -9,6 +9,7 @@ result.json              the document that `soberclip train --json` prints
 
 import json
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,16 @@ def begin(folder: Path, specification: dict[str, Any], device: str) -> None:
 
     Raises RequestError if it already holds an unfinished run, or one of another specification: nothing is overwritten.
     """
+    from simulator.checkpoints import difference
+
     output_folder(folder)
     if (folder / CHECKPOINT).exists():
-        earlier = stored_specification(folder)
-        field = difference(earlier, specification)
-        if field is not None:
+        differs = difference(stored_specification(folder), specification)
+        if differs is not None:
+            field, there, here = differs
             raise RequestError(
-                f"output {str(folder)!r} holds another run ({field} is {earlier.get(field)!r} there and "
-                f"{specification.get(field)!r} here); name a folder of its own"
+                f"output {str(folder)!r} holds another run ({field} is {there!r} there and {here!r} here); "
+                "name a folder of its own"
             )
         if not (folder / RESULT).exists():
             raise RequestError(f"output {str(folder)!r} holds this run, unfinished; go on with --resume {folder}")
@@ -62,10 +65,11 @@ def stored_specification(folder: Path) -> dict[str, Any]:
         raise RequestError(f"{folder / RUN} cannot be read: {error}") from None
 
 
-def difference(stored: dict[str, Any], wanted: dict[str, Any]) -> str | None:
-    """The first field in which two specifications differ, None if they agree."""
-    wanted = json.loads(json.dumps(wanted))
-    return next((name for name in [*wanted, *stored] if stored.get(name) != wanted.get(name)), None)
+def unnamed(specification: dict[str, Any]) -> Path:
+    """A folder for a run that must be kept and was given none, numbered where its name is taken."""
+    name = f"soberclip-run-{specification_hash(specification)}"
+    choices = (Path(name if k == 1 else f"{name}-{k}") for k in count(1))
+    return next(folder for folder in choices if not folder.exists())
 
 
 def save_checkpoint(folder: Path, state, ensemble, trace: list[dict[str, Any]]) -> None:
@@ -90,7 +94,7 @@ def load_checkpoint(folder: Path, ensemble):
         raise RequestError(f"{folder / CHECKPOINT} cannot be resumed: {error}") from None
     except FileNotFoundError:
         raise RequestError(f"{str(folder)!r} holds no checkpoint yet; start the run without --resume") from None
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise RequestError(f"{folder / CHECKPOINT} is damaged: {error}") from None
 
 

@@ -19,12 +19,15 @@ from experiments import runfolder
 from experiments.decide import interval95
 from experiments.errors import RequestError, RunError, SoberclipError
 from experiments.files import write_json
+from experiments.memory import free_bytes
 from experiments.runs import GROUPS, population
 from simulator.recipe import ONE_TOWER, Recipe
 from simulator.world import World
 from theory.claims import Subject, group_quantity
 
 CHECKPOINTS = 10
+LARGEST_ENSEMBLE = 10**6
+TOO_LITTLE = "too little memory for this run; a smaller --ensemble, --batch-size or --width needs less"
 TRACE_POINTS = {"power": 9, "replicates": 4}  # a checkpoint's accuracies: to about .005
 FINAL_POINTS = {"power": 12, "replicates": 8}  # the result's: to about .001
 
@@ -61,15 +64,21 @@ def train(
     from simulator import distributed
     from simulator.training import Ensemble, EveryModelDiverged, compiles
 
-    if models < 1:
-        raise RequestError(f"--ensemble = {models} is below 1; the nearest valid value is 1")
+    if not 1 <= models <= LARGEST_ENSEMBLE:
+        near = min(max(models, 1), LARGEST_ENSEMBLE)
+        raise RequestError(
+            f"--ensemble = {models} lies outside [1, {LARGEST_ENSEMBLE}]; the nearest valid value is {near}"
+        )
     if seed < 0:
         raise RequestError(f"--seed = {seed} is negative; the nearest valid value is 0")
+    if resume is not None and output is not None and resume != output:
+        raise RequestError(f"--resume {resume} goes on in its own folder; leave --output {output} out")
     prompt = _prompt(recipe, prompt)
     device = _device(distributed.local_device(device))
     draw_on = None if draw_on is None else _device(draw_on)
     group = distributed.join(device)
     ensemble = Ensemble(recipe, (world,) * models, tuple(range(models)), seed, device, draw_on, compile)
+    _refuse_what_cannot_fit(ensemble, group.size)
     uncompiled: list[str] = []
 
     def refused(reason: str) -> None:
@@ -83,8 +92,15 @@ def train(
         distributed.leave(group)  # evaluation is rank 0's alone
         if group.rank > 0:
             return None
+        try:
+            result = _result(ensemble, state, prompt)
+        except KeyboardInterrupt:
+            if not keep:
+                raise
+            folder = resume or output or _keep(ensemble, state, trace)
+            raise Interrupted(f"interrupted after the last step; --resume {folder} evaluates it") from None
         document = {
-            **_result(ensemble, state, prompt),
+            **result,
             "trace": trace,
             "seconds": round(perf_counter() - began, 3),
             "device": _device_name(device),
@@ -93,8 +109,12 @@ def train(
         }
     except EveryModelDiverged as error:
         raise RunError(str(error)) from None
-    except torch.OutOfMemoryError as error:
-        raise RunError(f"{device} has too little memory for this run; a smaller --ensemble needs less") from error
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise RunError(f"{device} has {TOO_LITTLE}") from error
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):  # what torch's CPU allocator says
+            raise
+        raise RunError(f"{device} has {TOO_LITTLE}") from error
     except ValueError as error:
         raise RequestError(str(error)) from error
     folder = resume or output
@@ -127,27 +147,55 @@ def _run(ensemble, group, output: Path | None, resume: Path | None, stop, report
         checkpoint = state.step in due
         if group.rank == 0:
             if checkpoint:
-                trace.append(_row(ensemble, state, state.step - since))
+                trace.append(_row(ensemble, state, since))
                 report(_line(trace[-1], steps, rate))
-            if folder is None and not checkpoint:
-                folder = Path(f"soberclip-run-{runfolder.specification_hash(wanted)}")
-                runfolder.begin(folder, wanted, _device_name(ensemble.device))
             if folder is not None:
-                # After a checkpoint the sums of measures start again.
-                fresh = {name: 0 * value for name, value in state.measures.items()}
-                kept = state._replace(measures=fresh) if checkpoint else state
-                runfolder.save_checkpoint(folder, kept, ensemble, trace)
+                _save(folder, ensemble, state, trace, checkpoint)
         if checkpoint:
             since = state.step
         begun, clock = state.step, perf_counter()
     if state.step < steps:
+        if group.rank == 0 and folder is None:
+            folder = _keep(ensemble, state, trace)
         distributed.leave(group)
         raise Interrupted(f"interrupted after step {state.step} of {steps}; go on with --resume {folder}")
     return state, trace
 
 
-def _row(ensemble, state, steps: int) -> dict[str, Any]:
-    """One line of the trace, a list a model: means over the steps since the last checkpoint, accuracies now."""
+def _save(folder: Path, ensemble, state, trace, checkpoint: bool) -> None:
+    """Save a state that `run` yielded; after a checkpoint the sums of measures start again."""
+    fresh = {name: 0 * value for name, value in state.measures.items()}
+    runfolder.save_checkpoint(folder, state._replace(measures=fresh) if checkpoint else state, ensemble, trace)
+
+
+def _keep(ensemble, state, trace) -> Path:
+    """Save an interrupted run that was given no folder; where."""
+    from simulator.checkpoints import specification
+
+    wanted = specification(ensemble)
+    folder = runfolder.unnamed(wanted)
+    runfolder.begin(folder, wanted, _device_name(ensemble.device))
+    _save(folder, ensemble, state, trace, bool(trace) and trace[-1]["step"] == state.step)
+    return folder
+
+
+def _refuse_what_cannot_fit(ensemble, processes: int) -> None:
+    """RequestError before a machine runs out of memory, which takes it minutes to notice."""
+    from simulator.training import least_bytes
+
+    least, free = least_bytes(ensemble, processes), free_bytes(ensemble.device)
+    if free is not None and least > free:
+        raise RequestError(
+            f"this run needs at least {least / 2**30:.1f} GiB and {ensemble.device} has {free / 2**30:.1f} free; "
+            "a smaller --batch-size, --ensemble, --width or --n needs less"
+        )
+
+
+def _row(ensemble, state, since: int) -> dict[str, Any]:
+    """One line of the trace, a list a model: means over its steps since step `since`, accuracies now.
+
+    A mean is null for a model that was frozen all the while.
+    """
     from simulator.evaluation import ensemble_accuracy, prompts_of, standard_points
     from simulator.towers import logit_scale
 
@@ -156,6 +204,8 @@ def _row(ensemble, state, steps: int) -> dict[str, Any]:
         if ensemble.recipe.loss in ("infonce", "siglip", "supcon")
         else None
     )
+    lost = state.diverged
+    taken = (lost.where(lost >= 0, state.step + 1) - 1 - since).clamp(min=0)  # steps that each model's sums hold
     points = standard_points(ensemble, **TRACE_POINTS) if ensemble.recipe.towers == "mlp" else None
     accuracy = {
         prompt or "none": ensemble_accuracy(ensemble, state.parameters, prompt, points).mean(0)
@@ -163,16 +213,18 @@ def _row(ensemble, state, steps: int) -> dict[str, Any]:
     }
     return {
         "step": state.step,
-        **{name: [_finite(x) for x in (value / steps).tolist()] for name, value in state.measures.items()},
+        **{name: [_finite(x) for x in (value / taken).tolist()] for name, value in state.measures.items()},
         "scale": scale,
         "prompts": {p: {g: a[:, i].tolist() for i, g in enumerate(GROUPS[:2])} for p, a in accuracy.items()},
     }
 
 
 def _line(row: dict[str, Any], steps: int, rate: float) -> str:
-    mean = {key: np.mean([x for x in row[key] if x is not None]) for key in ("loss", "scale") if row[key]}
+    """The trace's last row for a reader: means over the models that still go on."""
+    going = np.array([loss is not None for loss in row["loss"]])
+    mean = {key: np.mean(np.array(row[key])[going], dtype=float) for key in ("loss", "scale") if row[key]}
     prompt, accuracy = next(iter(row["prompts"].items()))
-    groups = ", ".join(f"{g} {100 * np.mean(a):.1f} %" for g, a in accuracy.items())
+    groups = ", ".join(f"{g} {100 * np.mean(np.array(a)[going]):.1f} %" for g, a in accuracy.items())
     return (
         f"step {row['step']} of {steps}: loss {mean['loss']:.4f}"
         + (f", scale {mean['scale']:.1f}" if "scale" in mean else "")
@@ -292,9 +344,10 @@ def _device(name: str) -> str:
     try:
         kind = torch.device(name)
         torch.empty(1, device=kind)
+        torch.Generator(device=kind)  # meta has tensors and nothing to draw
     except (RuntimeError, AssertionError, NotImplementedError):
         raise RequestError(f"device {name!r} is not available here; the nearest valid choice is cpu") from None
-    return name
+    return "cpu" if kind.type == "cpu" else name  # cpu:1 is the same memory by a name that files do not know
 
 
 def _device_name(device: str) -> str:

@@ -32,6 +32,23 @@ def specification(ensemble: Ensemble) -> dict[str, Any]:
     }
 
 
+def difference(saved: dict[str, Any], wanted: dict[str, Any]) -> tuple[str, Any, Any] | None:
+    """(field, its value in either) where two specifications first differ, None if they agree.
+
+    The ensemble's size comes first, and a world's field stands for the world.
+    """
+    saved, wanted = (json.loads(json.dumps(x)) for x in (saved, wanted))
+    sizes = [len(x.get("models") or ()) for x in (saved, wanted)]
+    if sizes[0] != sizes[1]:
+        return "ensemble", *sizes
+    worlds = [(x.pop("worlds", None) or []) for x in (saved, wanted)]
+    for there, here in [(saved, wanted), *zip(*worlds, strict=False)]:
+        for field in [*here, *there]:
+            if there.get(field) != here.get(field):
+                return field, there.get(field), here.get(field)
+    return None
+
+
 def save_state(path: Path, state: State, ensemble: Ensemble) -> None:
     """Write `state` to `path`, which should be a temporary name that is renamed afterwards."""
     tensors = {f"{part}/{name}": value for part in PARTS for name, value in getattr(state, part).items()}
@@ -51,10 +68,10 @@ def load_state(path: Path, ensemble: Ensemble) -> State:
         # Cloned: a tensor inside the file is not aligned like a fresh one, and sums over it may round differently.
         tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
     saved = json.loads(metadata.get("specification", "{}"))
-    wanted = json.loads(json.dumps(specification(ensemble)))
-    for field, value in wanted.items():
-        if saved.get(field) != value:
-            raise AnotherRun(f"{field} is {saved.get(field)!r} in the checkpoint and {value!r} in this request")
+    differs = difference(saved, specification(ensemble))
+    if differs is not None:
+        field, there, here = differs
+        raise AnotherRun(f"{field} is {there!r} in the checkpoint and {here!r} in this request")
     parts: dict[str, dict[str, torch.Tensor]] = {part: {} for part in PARTS}
     for name, value in tensors.items():
         part, _, key = name.partition("/")

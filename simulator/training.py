@@ -60,6 +60,21 @@ class Ensemble(NamedTuple):
         return torch.float64 if self.recipe.precision == "float64" else torch.float32
 
 
+def least_bytes(ensemble: Ensemble, processes: int = 1) -> int:
+    """Bytes that a process cannot do without: parameters old and new, a fixed set, its rows with their embeddings.
+
+    What a run really takes is a few times more.
+    """
+    recipe, world = ensemble.recipe, ensemble.worlds[0]
+    views, E = world.dim_image + world.dim_text, len(ensemble.models)
+    hidden = recipe.width * recipe.depth if recipe.towers == "mlp" else 0
+    batch = recipe.batch_size // processes * (views + 2 * (hidden + recipe.embed_dim))
+    square = recipe.width**2 * (recipe.depth - 1) if recipe.towers == "mlp" else 0
+    weights = 2 * (2 * square + views * (recipe.width if recipe.towers == "mlp" else recipe.embed_dim))
+    size = torch.finfo(ensemble.dtype).bits // 8
+    return E * size * (batch + weights + (recipe.n or 0) * views)
+
+
 class EveryModelDiverged(RuntimeError):
     """No model of the ensemble has a finite loss any more."""
 
@@ -104,18 +119,14 @@ def run(
     compiled, `refused` is told why and it runs as it is; without `refused` that is an error.
     Raises EveryModelDiverged at the first checkpoint that finds no finite model.
     """
-    recipe, device = ensemble.recipe, ensemble.device
-    schedule = [learning_rate(recipe, step) for step in range(recipe.steps)]
-    rates = torch.tensor(schedule, dtype=ensemble.dtype, device=device)
-    numbers = torch.arange(1, recipe.steps + 1, dtype=ensemble.dtype, device=device)
+    recipe = ensemble.recipe
     advance = compiled(one_step, refused) if compiles(ensemble, group) else one_step
     due = {*checkpoints, recipe.steps}
     batches = draw_batches(ensemble, state.step, group)
-    while state.step < recipe.steps:
-        t = state.step
+    for rate, number in _schedule(ensemble, state.step):
         batch = next(batches)
         state = State(
-            t + 1,
+            state.step + 1,
             *advance(
                 recipe,
                 group,
@@ -126,11 +137,12 @@ def run(
                 batch.images,
                 batch.texts,
                 batch.labels,
-                rates[t],
-                numbers[t],
+                rate,
+                number,
             ),
         )
-        if state.step in due:
+        checkpoint = state.step in due
+        if checkpoint:
             if bool((state.diverged >= 0).all()):
                 raise EveryModelDiverged(
                     f"every one of {len(ensemble.models)} models lost its finite loss, the last at step "
@@ -138,8 +150,9 @@ def run(
                 )
             yield state
             state = state._replace(measures={name: torch.zeros_like(v) for name, v in state.measures.items()})
-        elif stop():
-            yield state
+        if state.step < recipe.steps and stop():
+            if not checkpoint:
+                yield state
             return
 
 
@@ -158,6 +171,18 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     if recipe.schedule == "constant":
         return recipe.lr
     return recipe.lr * (1 + math.cos(math.pi * (step - warmup) / (recipe.steps - warmup))) / 2
+
+
+def _schedule(ensemble: Ensemble, first: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """(rate, number) of every step from `first` on, some thousands put on the device at a time."""
+    recipe = ensemble.recipe
+    for begin in range(first, recipe.steps, 4096):
+        steps = range(begin, min(begin + 4096, recipe.steps))
+        rates = [learning_rate(recipe, step) for step in steps]
+        numbers = [step + 1 for step in steps]
+        yield from zip(
+            *(torch.tensor(x, dtype=ensemble.dtype, device=ensemble.device) for x in (rates, numbers)), strict=True
+        )
 
 
 def one_step(

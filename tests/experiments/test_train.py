@@ -26,6 +26,14 @@ def quick(recipe: Recipe = RECIPE, **options):
     return train(recipe, WORLD, models=2, compile=False, **options)
 
 
+@pytest.fixture
+def interruptible():
+    """Python's own answer to Ctrl-C, which a job started in the background does not have."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_the_document_speaks_the_words_of_simulate(tmp_path):
     lines = []
     document = quick(output=tmp_path, report=lines.append)
@@ -42,6 +50,7 @@ def test_the_document_speaks_the_words_of_simulate(tmp_path):
     assert load_file(tmp_path / "weights.safetensors")["image.0.weight"].shape == (2, 4, 6)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_saves_nothing_where_nobody_could_resume(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(KeyboardInterrupt):
@@ -70,7 +79,7 @@ def test_an_interrupted_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_p
         if line.startswith("step 10 "):
             os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(Interrupted, match=r"step 11 of 20; go on with --resume"):
+    with pytest.raises(Interrupted, match=r"step 10 of 20; go on with --resume"):
         quick(output=tmp_path / "halves", report=interrupt)
     quick(resume=tmp_path / "halves")
     whole, halves = (load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "halves"))
@@ -86,6 +95,57 @@ def test_without_a_folder_an_interrupted_run_makes_one(tmp_path, monkeypatch):
         quick(report=lambda line: os.kill(os.getpid(), signal.SIGINT))
     (folder,) = tmp_path.iterdir()
     assert (folder / "checkpoint.safetensors").exists()
+    with pytest.raises(Interrupted, match=f"--resume {folder.name}-2"):  # the first one's work is not overwritten
+        quick(report=lambda line: os.kill(os.getpid(), signal.SIGINT))
+
+
+def test_ctrl_c_is_heard_where_every_step_is_a_checkpoint(tmp_path):
+    with pytest.raises(Interrupted, match="step 1 of 5"):
+        quick(
+            RECIPE.model_copy(update={"steps": 5}),
+            output=tmp_path,
+            report=lambda line: os.kill(os.getpid(), signal.SIGINT),
+        )
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_during_the_last_evaluation_keeps_the_training(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as evaluation:
+        evaluation.setattr("experiments.train._result", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(Interrupted, match="after the last step; --resume soberclip-run-"):
+            quick()
+    (folder,) = tmp_path.iterdir()
+    assert quick(resume=folder)["common"] == quick()["common"]
+
+
+def test_a_frozen_model_leaves_the_means(monkeypatch):
+    """Its loss is the mean of the steps that it took, then null; the line speaks of the models that go on."""
+    from simulator import training
+
+    draw = training.draw_batches
+
+    def poisoned(ensemble, first, group):
+        for step, batch in enumerate(draw(ensemble, first, group), start=first):
+            images = batch.images.clone()
+            if step == 3:  # the second of two steps between the first checkpoints
+                images[1] = float("nan")
+            yield batch._replace(images=images)
+
+    healthy = quick()["trace"]
+    monkeypatch.setattr(training, "draw_batches", poisoned)
+    lines = []
+    trace = quick(report=lines.append)["trace"]
+    assert [row["loss"][0] for row in trace] == [row["loss"][0] for row in healthy]
+    assert trace[1]["loss"][1] is not None
+    assert [row["loss"][1] for row in trace[2:]] == [None] * 8
+    assert f"loss {trace[-1]['loss'][0]:.4f}" in lines[-1]
+    assert f"common {100 * trace[-1]['prompts']['name']['common'][0]:.1f} %" in lines[-1]
+
+
+def test_files_are_meant_to_be_read(tmp_path):
+    quick(output=tmp_path)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o644}
 
 
 def test_a_folder_of_another_run_is_left_alone(tmp_path):
@@ -105,6 +165,10 @@ def test_a_damaged_or_missing_checkpoint_is_named(tmp_path):
     (tmp_path / "checkpoint.safetensors").write_bytes(b"nonsense")
     with pytest.raises(RequestError, match="damaged"):
         quick(resume=tmp_path)
+    quick(output=tmp_path / "run")
+    (tmp_path / "run" / "trace.json").write_text("[1]")
+    with pytest.raises(RequestError, match="damaged"):
+        quick(resume=tmp_path / "run")
 
 
 def test_no_finite_model_is_a_failed_run_and_keeps_the_last_checkpoint(tmp_path):
@@ -131,10 +195,28 @@ def test_a_wrong_recipe_is_one_sentence(flags, words):
         recipe_from(flags)
 
 
-@pytest.mark.parametrize("device", ["cuda:7", "tpu", ""])
+@pytest.mark.parametrize("device", ["cuda:7", "tpu", "", "meta"])
 def test_a_device_that_is_not_there_is_refused(device):
     with pytest.raises(RequestError, match="nearest valid choice is cpu"):
         quick(device=device)
+
+
+def test_every_name_of_the_cpu_is_the_cpu(tmp_path):
+    quick(output=tmp_path)
+    assert quick(resume=tmp_path, device="cpu:0")["device"] == "cpu"
+
+
+def test_a_run_that_cannot_fit_is_refused_before_it_starts():
+    for changes in ({"batch_size": 10**9}, {"width": 10**9}, {"n": 10**9}):
+        with pytest.raises(RequestError, match=r"needs at least .* GiB and cpu has"):
+            quick(Recipe(**{**SMALL, "depth": 2, **changes}))
+    with pytest.raises(RequestError, match="nearest valid value is 1000000"):
+        train(RECIPE, WORLD, models=10**30)
+
+
+def test_a_resumed_run_has_one_folder(tmp_path):
+    with pytest.raises(RequestError, match="leave --output"):
+        quick(resume=tmp_path, output=tmp_path / "other")
 
 
 def test_predictions_belong_to_what_is_trained():

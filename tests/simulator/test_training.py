@@ -90,8 +90,11 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     other = ensemble(RECIPES[0].model_copy(update={"lr": 0.5}))
     with pytest.raises(AnotherRun, match=r"lr is 0\.002 in the checkpoint and 0\.5"):
         load_state(tmp_path / "state.safetensors", other)
-    with pytest.raises(AnotherRun, match="worlds"):
-        load_state(tmp_path / "state.safetensors", first._replace(worlds=(WORLD, WORLD, WORLD)))
+    louder = first.worlds[0].model_copy(update={"mu_spu": 3.0})
+    with pytest.raises(AnotherRun, match=r"mu_spu is .* in the checkpoint and 3\.0"):
+        load_state(tmp_path / "state.safetensors", first._replace(worlds=(louder, *first.worlds[1:])))
+    with pytest.raises(AnotherRun, match="ensemble is 3 in the checkpoint and 2 in this request"):
+        load_state(tmp_path / "state.safetensors", first._replace(worlds=first.worlds[:2], models=(0, 1)))
 
 
 @named
