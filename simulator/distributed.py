@@ -36,7 +36,10 @@ def join(device: str) -> Group:
     if size == 1:
         return ALONE
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+        on_cuda = device.startswith("cuda")
+        if on_cuda:
+            torch.cuda.set_device(device)  # NCCL's barrier, and tensors on a bare "cuda", go to the current device
+        dist.init_process_group("nccl" if on_cuda else "gloo")
     return Group(dist.get_rank(), dist.get_world_size())
 
 
