@@ -71,8 +71,16 @@ def test_models_differ_and_all_of_them_learn(recipe):
 @named
 @pytest.mark.usefixtures("short_searches")
 def test_resume_equals_uninterrupted(recipe, tmp_path):
-    whole = finish(ensemble(recipe))
-    halves = ensemble(recipe)
+    resumes_identically(ensemble(recipe), tmp_path)
+
+
+@pytest.mark.deep
+def test_a_compiled_run_resumes_identically_too(tmp_path):
+    resumes_identically(ensemble(RECIPES[0], compile=True), tmp_path)
+
+
+def resumes_identically(halves: Ensemble, tmp_path):
+    whole = finish(halves)
     stop = iter([False, False, False, True, True])  # asked after steps 1, 2, ...
     half = list(run(halves, start(halves), [], stop=lambda: next(stop)))[-1]
     assert half.step == 4
@@ -106,20 +114,28 @@ def test_global_random_state_is_untouched(recipe):
     assert (numpy_before == np.random.get_state()[1]).all()  # noqa: NPY002
 
 
-def test_a_diverged_model_is_frozen_and_marked_and_the_others_go_on(monkeypatch):
-    recipe = RECIPES[0]
-    healthy = finish(ensemble(recipe))
+@pytest.fixture
+def poisoned(monkeypatch):
+    """Model 1 meets a batch that is not a number in step 4."""
     draw = training.draw_batches
 
-    def poisoned(ensemble, first, group):
+    def batches(ensemble, first, group):
         for step, batch in enumerate(draw(ensemble, first, group), start=first):
             images = batch.images.clone()
             if step == 3:
                 images[1] = float("nan")
             yield batch._replace(images=images)
 
-    monkeypatch.setattr(training, "draw_batches", poisoned)
-    states = list(run(ensemble(recipe), start(ensemble(recipe)), [3]))
+    return lambda: monkeypatch.setattr(training, "draw_batches", batches)
+
+
+@pytest.mark.parametrize("compile", [False, pytest.param(True, marks=pytest.mark.deep)])
+def test_a_diverged_model_is_frozen_and_marked_and_the_others_go_on(poisoned, compile):
+    recipe = RECIPES[0]
+    several = ensemble(recipe, compile=compile)
+    healthy = finish(several)
+    poisoned()
+    states = list(run(several, start(several), [3]))
     assert states[-1].diverged.tolist() == [-1, 4, -1]
     for name, value in states[-1].parameters.items():
         assert torch.equal(value[1], states[0].parameters[name][1]), "frozen at its last finite weights"
