@@ -23,7 +23,7 @@ from cyclopts import (
     UnusedCliTokensError,
 )
 
-from experiments.errors import RequestError, RunError, SoberclipError, nearest
+from experiments.errors import RequestError, RunError, SoberclipError, checked_seed, nearest
 from simulator.quantities import quantity_of
 from simulator.recipe import Recipe
 from simulator.world import World
@@ -174,13 +174,6 @@ def checked_output(output: Path | None) -> None:
         from experiments.files import output_folder
 
         output_folder(output)
-
-
-def checked_seed(seed: int) -> int:
-    """The seed. Raises RequestError if it is negative."""
-    if seed < 0:
-        raise RequestError(f"--seed = {seed} is negative; the nearest valid value is 0")
-    return seed
 
 
 @app.command

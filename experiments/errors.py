@@ -22,6 +22,13 @@ class RunError(SoberclipError):
     status = 1
 
 
+def checked_seed(seed: int) -> int:
+    """The seed. Raises RequestError if it is negative."""
+    if seed < 0:
+        raise RequestError(f"--seed = {seed} is negative; the nearest valid value is 0")
+    return seed
+
+
 def nearest(value: str, choices: Iterable[str]) -> str:
     """The choice that looks most like `value`, for an error's last words."""
     choices = sorted(choices)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from experiments.decide import interval95
-from experiments.errors import RequestError, RunError
+from experiments.errors import RequestError, RunError, checked_seed
 from experiments.progress import track
 from simulator.world import World
 from theory.accuracy import reliance
@@ -60,8 +60,7 @@ def simulate(world: World, subject: Subject, n: int, replicates: int, method: st
         raise RequestError(f"--n = {n} lies outside [2, 1e12]; the nearest valid value is {min(max(n, 2), 10**12)}")
     if replicates < 1:
         raise RequestError(f"--replicates = {replicates} is below 1; the nearest valid value is 1")
-    if seed < 0:
-        raise RequestError(f"--seed = {seed} is negative; the nearest valid value is 0")
+    checked_seed(seed)
     if method == "direct":
         _refuse_costly(world, n, replicates)
     accuracy = np.concatenate(

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from experiments import runfolder
 from experiments.decide import interval95
-from experiments.errors import RequestError, RunError, SoberclipError
+from experiments.errors import RequestError, RunError, SoberclipError, checked_seed
 from experiments.files import write_json
 from experiments.memory import free_bytes
 from experiments.runs import GROUPS, population
@@ -69,8 +69,7 @@ def train(
         raise RequestError(
             f"--ensemble = {models} lies outside [1, {LARGEST_ENSEMBLE}]; the nearest valid value is {near}"
         )
-    if seed < 0:
-        raise RequestError(f"--seed = {seed} is negative; the nearest valid value is 0")
+    checked_seed(seed)
     if resume is not None and output is not None and resume != output:
         raise RequestError(f"--resume {resume} goes on in its own folder; leave --output {output} out")
     prompt = _prompt(recipe, prompt)
@@ -150,7 +149,7 @@ def _run(ensemble, group, output: Path | None, resume: Path | None, stop, report
                 trace.append(_row(ensemble, state, since))
                 report(_line(trace[-1], steps, rate))
             if folder is not None:
-                _save(folder, ensemble, state, trace, checkpoint)
+                _save(folder, ensemble, state, trace)
         if checkpoint:
             since = state.step
         begun, clock = state.step, perf_counter()
@@ -162,10 +161,12 @@ def _run(ensemble, group, output: Path | None, resume: Path | None, stop, report
     return state, trace
 
 
-def _save(folder: Path, ensemble, state, trace, checkpoint: bool) -> None:
-    """Save a state that `run` yielded; after a checkpoint the sums of measures start again."""
-    fresh = {name: 0 * value for name, value in state.measures.items()}
-    runfolder.save_checkpoint(folder, state._replace(measures=fresh) if checkpoint else state, ensemble, trace)
+def _save(folder: Path, ensemble, state, trace) -> None:
+    """Save a state that `run` yielded; sums of measures that stand in the trace already start again."""
+    from simulator.training import restarted
+
+    measured = bool(trace) and trace[-1]["step"] == state.step
+    runfolder.save_checkpoint(folder, restarted(state) if measured else state, ensemble, trace)
 
 
 def _keep(ensemble, state, trace) -> Path:
@@ -175,7 +176,7 @@ def _keep(ensemble, state, trace) -> Path:
     wanted = specification(ensemble)
     folder = runfolder.unnamed(wanted)
     runfolder.begin(folder, wanted, _device_name(ensemble.device))
-    _save(folder, ensemble, state, trace, bool(trace) and trace[-1]["step"] == state.step)
+    _save(folder, ensemble, state, trace)
     return folder
 
 
@@ -362,8 +363,6 @@ def _interruption(group):
 
     A second Ctrl-C is not held back.
     """
-    import torch
-
     from simulator import distributed
 
     asked = False
@@ -374,17 +373,11 @@ def _interruption(group):
             raise KeyboardInterrupt
         asked = True
 
-    def stop() -> bool:
-        if group.size == 1:
-            return asked
-        device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
-        return bool(distributed.maximum(group, torch.tensor([int(asked)], device=device)))
-
     # Signals belong to the main thread; elsewhere nobody presses Ctrl-C.
     numbers = (signal.SIGINT, signal.SIGTERM) if current_thread() is main_thread() else ()
     handlers = {number: signal.signal(number, remember) for number in numbers}
     try:
-        yield stop
+        yield lambda: distributed.anywhere(group, asked)
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -393,8 +386,6 @@ def _interruption(group):
 @contextmanager
 def _together(group):
     """If the block fails in one process, fail in all of them, rather than let the others wait for it."""
-    import torch
-
     from simulator import distributed
 
     failure = None
@@ -402,8 +393,7 @@ def _together(group):
         yield
     except (SoberclipError, ValueError) as error:
         failure = error
-    device = "cuda" if group.size > 1 and torch.distributed.get_backend() == "nccl" else "cpu"
-    failed = distributed.maximum(group, torch.tensor([int(failure is not None)], device=device))
+    failed = distributed.anywhere(group, failure is not None)
     if failure is not None:
         raise failure
     if failed:

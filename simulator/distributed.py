@@ -87,6 +87,14 @@ def maximum(group: Group, x: torch.Tensor) -> torch.Tensor:
     return x
 
 
+def anywhere(group: Group, flag: bool) -> bool:
+    """Whether the flag is up in any process; all of them must ask."""
+    if group.size == 1:
+        return flag
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    return bool(maximum(group, torch.tensor([int(flag)], device=device)))
+
+
 def sums(group: Group) -> Sums:
     """The same two for simulator.tiles."""
     return Sums(lambda x: summed(group, x), lambda x: maximum(group, x))

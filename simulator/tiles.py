@@ -198,11 +198,12 @@ class _InfoNCE(torch.autograd.Function):
     def forward(I, T, scale, problem):
         I, T, scale = I.detach(), T.detach(), scale.detach()  # torch.compile looks into the history of what it is given
         cosine = _matched(I, T, problem.first)
+        pairs = scale * cosine
         shift = scale * (1 - problem.sums.largest(-cosine.min()).neg())
         safe = bool(shift < LARGEST_SHIFT[I.dtype])
-        row, column = (_plain_normalisers if safe else _shifted_normalisers)(I, T, cosine, scale, problem)
+        row, column = (_plain_normalisers if safe else _shifted_normalisers)(I, T, pairs, scale, problem)
         own = column[problem.first : problem.first + len(I)]
-        loss = ((row + own) / 2 - scale * cosine).sum() / len(T)
+        loss = ((row + own) / 2 - pairs).sum() / len(T)
         return loss, row, column, torch.as_tensor(safe)
 
     @staticmethod
@@ -237,24 +238,24 @@ class _InfoNCE(torch.autograd.Function):
         return upstream * scale * dI, upstream * dT, upstream * dscale, None
 
 
-def _plain_normalisers(I, T, cosine, scale, problem):
+def _plain_normalisers(I, T, pairs, scale, problem):
     """(log sum over columns, log sum over rows) of exp(l), every term shifted by s."""
     i, t, kernel = (scale * I).to(problem.product), T.to(problem.product), _kernel(problem, _sums)
     row, column = I.new_zeros(len(I)), I.new_zeros(len(T))
     for a, b in _tiles(len(I), len(T), I.device):
-        r, c = kernel(_logits(i, t, a, b, scale * cosine, problem.first), scale)
+        r, c = kernel(_logits(i, t, a, b, pairs, problem.first), scale)
         row[a] += r
         column[b] += c
     return row.log() + scale, problem.sums.total(column).log() + scale
 
 
-def _shifted_normalisers(I, T, cosine, scale, problem):
+def _shifted_normalisers(I, T, pairs, scale, problem):
     """As `_plain_normalisers`, each sum shifted by its own largest term so far."""
     i, t, kernel = (scale * I).to(problem.product), T.to(problem.product), _kernel(problem, _log_sums)
     row = I.new_full((len(I),), -torch.inf)
     column = I.new_full((len(T),), -torch.inf)
     for a, b in _tiles(len(I), len(T), I.device):
-        r, c = kernel(_logits(i, t, a, b, scale * cosine, problem.first), scale)
+        r, c = kernel(_logits(i, t, a, b, pairs, problem.first), scale)
         row[a] = torch.logaddexp(row[a], r)
         column[b] = torch.logaddexp(column[b], c)
     largest = problem.sums.largest(column)

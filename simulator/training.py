@@ -104,6 +104,11 @@ def start(ensemble: Ensemble) -> State:
     )
 
 
+def restarted(state: State) -> State:
+    """The same state, its sums of measures empty: what training goes on from after a checkpoint."""
+    return state._replace(measures={name: torch.zeros_like(value) for name, value in state.measures.items()})
+
+
 def run(
     ensemble: Ensemble,
     state: State,
@@ -149,7 +154,7 @@ def run(
                     f"{int(state.diverged.max())}; a smaller lr than {recipe.lr} is the first thing to try"
                 )
             yield state
-            state = state._replace(measures={name: torch.zeros_like(v) for name, v in state.measures.items()})
+            state = restarted(state)
         if state.step < recipe.steps and stop():
             if not checkpoint:
                 yield state

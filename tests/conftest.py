@@ -17,6 +17,23 @@ settings.register_profile("soberclip", deadline=None, derandomize=True, max_exam
 settings.load_profile("soberclip")
 
 
+@pytest.fixture
+def poison(monkeypatch):
+    """A function after whose call model 1 meets a batch that is not a number in step 4."""
+    from simulator import training  # not above: the shape checker is installed after this file is read
+
+    draw = training.draw_batches
+
+    def batches(ensemble, first, group):
+        for step, batch in enumerate(draw(ensemble, first, group), start=first):
+            images = batch.images.clone()
+            if step == 3:
+                images[1] = float("nan")
+            yield batch._replace(images=images)
+
+    return lambda: monkeypatch.setattr(training, "draw_batches", batches)
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     """Bit equality needs one thread, and many small products run fastest on one."""

@@ -1,6 +1,6 @@
 """CounterAnimal (Wang et al., arXiv 2403.11497): real models on real photos, and the paper's printed tables.
 
 Published tables: `tables`, `audit`, `claims`. Photos to numbers: `dataset`, `labels`, `models`, `cache`,
-`evaluation`, `predictions`. Numbers to conclusions: `metrics`, `lines`, `comparison`, `discovery`. Words:
-`commands`, `views`. Importing the package imports none of them; only `evaluation` imports torch.
+`encoding`, `evaluation`, `predictions`. Numbers to conclusions: `metrics`, `lines`, `comparison`, `discovery`. Words:
+`commands`, `views`. Importing the package imports none of them; only `encoding` and `evaluation` import torch.
 """

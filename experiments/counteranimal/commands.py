@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from experiments.cli import Json, Seed, Whole, checked_output, checked_seed, emit
-from experiments.errors import RequestError, RunError
+from experiments.cli import Json, Seed, Whole, checked_output, emit
+from experiments.errors import RequestError, RunError, checked_seed
 from experiments.files import write_atomically, write_json
 from experiments.progress import counting
 

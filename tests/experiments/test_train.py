@@ -119,21 +119,13 @@ def test_ctrl_c_during_the_last_evaluation_keeps_the_training(tmp_path, monkeypa
     assert quick(resume=folder)["common"] == quick()["common"]
 
 
-def test_a_frozen_model_leaves_the_means(monkeypatch):
-    """Its loss is the mean of the steps that it took, then null; the line speaks of the models that go on."""
-    from simulator import training
+def test_a_frozen_model_leaves_the_means(poison):
+    """Its loss is the mean of the steps that it took, then null; the line speaks of the models that go on.
 
-    draw = training.draw_batches
-
-    def poisoned(ensemble, first, group):
-        for step, batch in enumerate(draw(ensemble, first, group), start=first):
-            images = batch.images.clone()
-            if step == 3:  # the second of two steps between the first checkpoints
-                images[1] = float("nan")
-            yield batch._replace(images=images)
-
+    Step 4 is the second of two between the first checkpoints.
+    """
     healthy = quick()["trace"]
-    monkeypatch.setattr(training, "draw_batches", poisoned)
+    poison()
     lines = []
     trace = quick(report=lines.append)["trace"]
     assert [row["loss"][0] for row in trace] == [row["loss"][0] for row in healthy]

@@ -114,27 +114,12 @@ def test_global_random_state_is_untouched(recipe):
     assert (numpy_before == np.random.get_state()[1]).all()  # noqa: NPY002
 
 
-@pytest.fixture
-def poisoned(monkeypatch):
-    """Model 1 meets a batch that is not a number in step 4."""
-    draw = training.draw_batches
-
-    def batches(ensemble, first, group):
-        for step, batch in enumerate(draw(ensemble, first, group), start=first):
-            images = batch.images.clone()
-            if step == 3:
-                images[1] = float("nan")
-            yield batch._replace(images=images)
-
-    return lambda: monkeypatch.setattr(training, "draw_batches", batches)
-
-
 @pytest.mark.parametrize("compile", [False, pytest.param(True, marks=pytest.mark.deep)])
-def test_a_diverged_model_is_frozen_and_marked_and_the_others_go_on(poisoned, compile):
+def test_a_diverged_model_is_frozen_and_marked_and_the_others_go_on(poison, compile):
     recipe = RECIPES[0]
     several = ensemble(recipe, compile=compile)
     healthy = finish(several)
-    poisoned()
+    poison()
     states = list(run(several, start(several), [3]))
     assert states[-1].diverged.tolist() == [-1, 4, -1]
     for name, value in states[-1].parameters.items():
