@@ -106,6 +106,12 @@ FAULTS = {
     "file written in place": Fault(
         "experiments/files.py", "write(Path(name))", "write(path)", "experiments/test_files.py"
     ),
+    "file written over": Fault(
+        "experiments/files.py",
+        "os.replace(name, path)",
+        '__import__("shutil").copyfile(name, path)',
+        "experiments/test_files.py",
+    ),
     "page without escaping": Fault(
         "experiments/report.py", "autoescape=True", "autoescape=False", "experiments/test_report.py"
     ),
@@ -141,6 +147,12 @@ FAULTS = {
         "simulator/distributed.py",
         "summed(ctx.group, upstream)[:, first",
         "upstream[:, first",
+        "simulator/test_distributed.py",
+    ),
+    "Ctrl-C heard by one process alone": Fault(
+        "simulator/distributed.py",
+        "return bool(maximum(group, torch.tensor([int(flag)], device=device)))",
+        "return flag",
         "simulator/test_distributed.py",
     ),
     "SigLIP's bias not set for the batch": Fault(

@@ -32,6 +32,15 @@ def test_interrupted_write_keeps_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_a_reader_of_the_old_file_keeps_it_whole(tmp_path):
+    """The new file takes the old one's name; nothing is written over what somebody has open."""
+    write_text(tmp_path / "a", "old")
+    with open(tmp_path / "a") as reader:
+        write_text(tmp_path / "a", "new")
+        assert reader.read() == "old"
+    assert (tmp_path / "a").read_text() == "new"
+
+
 def test_full_disk_is_one_sentence(tmp_path):
     def full(path: Path):
         raise OSError(28, "No space left on device")

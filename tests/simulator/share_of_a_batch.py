@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from simulator.distributed import join, leave
+from simulator.distributed import anywhere, join, leave
 from simulator.recipe import Recipe
 from simulator.training import Ensemble, run, start
 from simulator.world import World
@@ -36,6 +36,9 @@ def trained(recipe: Recipe, group) -> dict[str, torch.Tensor]:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     group = join("cpu")
+    # Ctrl-C reaches one process; all must stop at the same step, or the others would wait for it.
+    assert anywhere(group, group.rank == group.size - 1)
+    assert not anywhere(group, False)
     results = {f"{name}/{key}": v for name, recipe in RECIPES.items() for key, v in trained(recipe, group).items()}
     if group.rank == 0:
         save_file({key: value.contiguous() for key, value in results.items()}, Path(sys.argv[1]))
