@@ -14,7 +14,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
 
 def __getattr__(name: str):
     if name == "judge":
-        from experiments.judge import judge
+        from experiments.court.judge import judge
 
         return judge
     raise AttributeError(f"module 'experiments' has no attribute {name!r}")

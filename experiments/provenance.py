@@ -22,7 +22,7 @@ def provenance() -> dict[str, str]:
 
 def commit() -> str:
     """The commit of a checkout, with + if it has uncommitted changes; "unknown" for an installed copy."""
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[1]
 
     def git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout.strip()

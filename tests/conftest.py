@@ -20,7 +20,7 @@ settings.load_profile("soberclip")
 @pytest.fixture
 def poison(monkeypatch):
     """A function after whose call model 1 meets a batch that is not a number in step 4."""
-    from simulator import training  # not above: the shape checker is installed after this file is read
+    from simulator.towers import training  # not above: the shape checker is installed after this file is read
 
     draw = training.draw_batches
 

@@ -10,7 +10,7 @@ import mpmath
 import numpy as np
 from scipy.special import ndtri
 
-from simulator.critic import LinearCritic
+from simulator.gaussian.critic import LinearCritic
 from simulator.world import World
 
 

@@ -26,28 +26,31 @@ class Fault(NamedTuple):
 
 FAULTS = {
     "dropped coordinate": Fault(
-        "simulator/critic.py",
+        "simulator/gaussian/critic.py",
         "(u**2) @ mixture.variances +",
         "(u[:, :-1] ** 2) @ mixture.variances[:-1] +",
-        "simulator/test_critic.py",
+        "simulator/gaussian/test_critic.py",
     ),
     "missing absolute value": Fault(
-        "theory/claims.py", "return np.abs(value - b)", "return value - b", "theory/test_claims.py"
+        "theory/claims/claim.py", "return np.abs(value - b)", "return value - b", "theory/claims/test_claim.py"
     ),
     "n for root n": Fault(
-        "experiments/decide.py",
+        "experiments/court/decide.py",
         "samples.std(ddof=1) / np.sqrt(R)",
         "samples.std(ddof=1) / R",
-        "experiments/test_decide.py",
+        "experiments/court/test_decide.py",
     ),
     "wrong gradient": Fault(
-        "simulator/supervised.py",
+        "simulator/gaussian/supervised.py",
         "-(expit(-margins) @ signed) / n",
         "-(expit(margins) @ signed) / n",
-        "simulator/test_supervised_fit.py",
+        "simulator/gaussian/test_supervised_fit.py",
     ),
     "ignored scale": Fault(
-        "simulator/pairs.py", "law.scale[:, None, :, None] * noise", "noise", "simulator/test_pairs.py"
+        "simulator/gaussian/pairs.py",
+        "law.scale[:, None, :, None] * noise",
+        "noise",
+        "simulator/gaussian/test_pairs.py",
     ),
     "mu_spu forgotten in a mean": Fault(
         "theory/population.py",
@@ -62,22 +65,22 @@ FAULTS = {
         "theory/accuracy.py", "alpha * beta * m0", "alpha * m0", "theory/test_accuracy.py"
     ),
     "transposed Bartlett factor": Fault(
-        "simulator/statistics.py",
+        "simulator/gaussian/statistics.py",
         "G.T, side=1, lower=0)",
         "G.T, side=1, lower=0, trans_a=1)",
-        "simulator/test_statistics.py",
+        "simulator/gaussian/test_statistics.py",
     ),
     "one degree of freedom too many": Fault(
-        "simulator/statistics.py",
+        "simulator/gaussian/statistics.py",
         "np.maximum(counts[:, :, j] - 1, 0)",
         "counts[:, :, j]",
-        "simulator/test_statistics.py",
+        "simulator/gaussian/test_statistics.py",
     ),
     "silent class on a zero score": Fault(
-        "simulator/critic.py",
+        "simulator/gaussian/critic.py",
         "np.where((gap == 0) & (deviation == 0), 0.0, gap / deviation)",
         "np.where((gap == 0) & (deviation == 0), np.inf, gap / deviation)",
-        "simulator/test_critic.py",
+        "simulator/gaussian/test_critic.py",
     ),
     "streams that share numbers": Fault(
         "simulator/streams.py", "spawn_key=(word, index)", "spawn_key=(index,)", "simulator/test_streams.py"
@@ -101,7 +104,7 @@ FAULTS = {
         "theory/test_published.py",
     ),
     "point estimate taken for a bound": Fault(
-        "experiments/decide.py", "worst.low > tau", "worst.high > tau", "experiments/test_decide.py"
+        "experiments/court/decide.py", "worst.low > tau", "worst.high > tau", "experiments/court/test_decide.py"
     ),
     "file written in place": Fault(
         "experiments/files.py", "write(Path(name))", "write(path)", "experiments/test_files.py"
@@ -113,80 +116,95 @@ FAULTS = {
         "experiments/test_files.py",
     ),
     "page without escaping": Fault(
-        "experiments/report.py", "autoescape=True", "autoescape=False", "experiments/test_report.py"
+        "experiments/page/report.py", "autoescape=True", "autoescape=False", "experiments/page/test_report.py"
     ),
     "fraction of a pair rounded": Fault(
-        "experiments/cli.py", "or number != number.to_integral_value()", "", "experiments/test_cli.py"
+        "experiments/command/main.py", "or number != number.to_integral_value()", "", "experiments/command/test_main.py"
     ),
     # Towers and their training.
     "uncentred covariance in the loss": Fault(
-        "simulator/losses.py", "centred = I - I.mean(1, keepdim=True)", "centred = I", "simulator/test_losses.py"
+        "simulator/towers/losses.py",
+        "centred = I - I.mean(1, keepdim=True)",
+        "centred = I",
+        "simulator/towers/test_losses.py",
     ),
     "softmax over captions alone": Fault(
-        "simulator/losses.py",
+        "simulator/towers/losses.py",
         "(logits.logsumexp(2) + logits.logsumexp(1)) / 2",
         "logits.logsumexp(2)",
-        "simulator/test_losses.py",
+        "simulator/towers/test_losses.py",
     ),
     "exponentials that underflow": Fault(
-        "simulator/tiles.py", "torch.float32: 80.0", "torch.float32: 1e9", "simulator/test_tiles.py"
+        "simulator/towers/tiles.py", "torch.float32: 80.0", "torch.float32: 1e9", "simulator/towers/test_tiles.py"
     ),
     "rounded cosines of matched pairs": Fault(
-        "simulator/tiles.py", "diagonal.copy_(matched[rows])", "pass", "simulator/test_tiles.py"
+        "simulator/towers/tiles.py", "diagonal.copy_(matched[rows])", "pass", "simulator/towers/test_tiles.py"
     ),
     "gradient of the scale forgotten": Fault(
-        "simulator/tiles.py", "upstream * dscale, None", "0 * upstream * dscale, None", "simulator/test_tiles.py"
+        "simulator/towers/tiles.py",
+        "upstream * dscale, None",
+        "0 * upstream * dscale, None",
+        "simulator/towers/test_tiles.py",
     ),
     "loss averaged over processes (open_clip issue 616)": Fault(
-        "simulator/distributed.py",
+        "simulator/towers/distributed.py",
         "dist.all_reduce(x)\n    return x",
         "dist.all_reduce(x)\n    return x / group.size",
-        "simulator/test_distributed.py",
+        "simulator/towers/test_distributed.py",
     ),
     "gathered rows without a gradient": Fault(
-        "simulator/distributed.py",
+        "simulator/towers/distributed.py",
         "summed(ctx.group, upstream)[:, first",
         "upstream[:, first",
-        "simulator/test_distributed.py",
+        "simulator/towers/test_distributed.py",
     ),
     "Ctrl-C heard by one process alone": Fault(
-        "simulator/distributed.py",
+        "simulator/towers/distributed.py",
         "return bool(maximum(group, torch.tensor([int(flag)], device=device)))",
         "return flag",
-        "simulator/test_distributed.py",
+        "simulator/towers/test_distributed.py",
     ),
     "SigLIP's bias not set for the batch": Fault(
-        "simulator/towers.py",
+        "simulator/towers/layers.py",
         "-constant(float(recipe.batch_size - 1)).log()",
         "constant(0.0)",
-        "simulator/test_towers.py",
+        "simulator/towers/test_layers.py",
     ),
     "scale without a ceiling": Fault(
-        "simulator/towers.py", "clamp(0.0, math.log(LARGEST_SCALE))", "clamp(0.0)", "simulator/test_towers.py"
+        "simulator/towers/layers.py",
+        "clamp(0.0, math.log(LARGEST_SCALE))",
+        "clamp(0.0)",
+        "simulator/towers/test_layers.py",
     ),
     "one stream for all models": Fault(
-        "simulator/towers.py", 'f"init/{name}", k, "cpu"', 'f"init/{name}", 0, "cpu"', "simulator/test_towers.py"
+        "simulator/towers/layers.py",
+        'f"init/{name}", k, "cpu"',
+        'f"init/{name}", 0, "cpu"',
+        "simulator/towers/test_layers.py",
     ),
     "diverged models go on": Fault(
-        "simulator/training.py",
+        "simulator/towers/training.py",
         "torch.where(per_model(going, value), value, old[name])",
         "value",
-        "simulator/test_training.py",
+        "simulator/towers/test_training.py",
     ),
     "pairs used twice": Fault(
-        "simulator/training.py", "step * size + part[0], step", "part[0], 0 * step", "simulator/test_training.py"
+        "simulator/towers/training.py",
+        "step * size + part[0], step",
+        "part[0], 0 * step",
+        "simulator/towers/test_training.py",
     ),
     "groups swapped in an evaluation": Fault(
-        "simulator/evaluation.py",
+        "simulator/towers/evaluation.py",
         "result[..., common].mean(-1), result[..., ~common].mean(-1)",
         "result[..., ~common].mean(-1), result[..., common].mean(-1)",
-        "simulator/test_evaluation.py",
+        "simulator/towers/test_evaluation.py",
     ),
     "verdict that ignores diverged models": Fault(
-        "experiments/trained.py",
+        "experiments/court/trained.py",
         "violation <= claim.tolerance and not any",
         "violation <= claim.tolerance or any",
-        "experiments/test_trained.py",
+        "experiments/court/test_trained.py",
     ),
     # Real models and photos.
     "micro mean called macro": Fault(
@@ -208,10 +226,10 @@ FAULTS = {
         "experiments/counteranimal/test_evaluation.py",
     ),
     "line fitted on plain axes": Fault(
-        "experiments/counteranimal/lines.py",
+        "experiments/lines.py",
         "x, y = stretch(common, axis), stretch(counter, axis)",
         "x, y = common, counter",
-        "experiments/counteranimal/test_lines.py",
+        "experiments/test_lines.py",
     ),
     "weights files that execute": Fault(
         "experiments/counteranimal/models.py",

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments.court import docket
-from experiments.judge import judge
-from experiments.reproduce import answer
-from theory.claims import Claim
+from experiments.court.docket import docket
+from experiments.court.judge import judge
+from experiments.page.reproduce import answer
+from theory.claims.claim import Claim
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@
 
 def __getattr__(name: str):
     if name == "Claim":
-        from theory.claims import Claim
+        from theory.claims.claim import Claim
 
         return Claim
     raise AttributeError(f"module 'theory' has no attribute {name!r}")

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import log_ndtr, ndtr
 
-from simulator.critic import standardise
+from simulator.gaussian.critic import standardise
 from simulator.world import Blocks, Numbers, Prompt
 from theory.density import class_patterns
 from theory.population import linear_weights

@@ -5,7 +5,7 @@ blocks (invariant first, then one per attribute). Letters, per block b: mu_b mea
 D_b = p_b - (1 - p_b)/(K - 1) correlation with the label (1 for the invariant block).
 
     C_bb' = mu_b mu_b' D_b D_b' / kappa  (b != b'),   C_bb = mu_b^2 / kappa + sigma_b^2,   kappa = 1 (K = 2) or K
-    M* = S/rho -> D_I C diag(pi) D_T' / rho        (see simulator.statistics for finite n)
+    M* = S/rho -> D_I C diag(pi) D_T' / rho        (see simulator.gaussian.statistics for finite n)
     u = C diag(pi) q                               weight on each block for the prompt coefficients q
 
 The binary C is the covariance of section 6 of Wang et al. with the means kept:

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from experiments.counteranimal.lines import AXES, SMALLEST_FAMILY, fit_line, resampled, usable
 from experiments.counteranimal.metrics import ClassCounts, Mean, intervals, paired
 from experiments.counteranimal.predictions import read_classes, summary_row
-from experiments.counteranimal.tables import classwise, published_classes, published_rows
 from experiments.errors import RequestError, nearest, unknown
+from experiments.lines import AXES, SMALLEST_FAMILY, fit_line, resampled, usable
+from experiments.published.tables import classwise, published_classes, published_rows
 from experiments.results import Row, row_of
 from simulator.streams import numpy_stream
 

@@ -16,8 +16,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from experiments.counteranimal.tables import published_classes
 from experiments.errors import RequestError, nearest
+from experiments.published.tables import published_classes
 
 GROUPS = ("common", "counter")
 SUFFIXES = (".jpg", ".jpeg", ".png")

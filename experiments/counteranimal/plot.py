@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from experiments.counteranimal.comparison import LEVEL, REPLICATES, Result, family_arrays
-from experiments.counteranimal.lines import AXES, SMALLEST_FAMILY, band, fit_line, stretch, unstretch
-from experiments.figures import styled
+from experiments.lines import AXES, SMALLEST_FAMILY, band, fit_line, stretch, unstretch
 from experiments.results import Row
+from experiments.style import styled
 from simulator.streams import numpy_stream
 
 

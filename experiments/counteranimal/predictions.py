@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from experiments.counteranimal.dataset import GROUPS
-from experiments.counteranimal.lines import SMALLEST_FAMILY, fit_line, usable
 from experiments.counteranimal.metrics import ClassCounts, Mean, Predictions
-from experiments.counteranimal.tables import published_rows
 from experiments.errors import RequestError
 from experiments.files import write_text
+from experiments.lines import SMALLEST_FAMILY, fit_line, usable
+from experiments.published.tables import published_rows
 from experiments.results import Row
 
 COLUMNS = ("path", "class_index", "group", "background", "predicted_index", "rank", "margin")

@@ -1,11 +1,15 @@
-"""The command line as a function of its arguments."""
+"""The command line as a function of its arguments; small trees of real image files and small random models."""
 
 import json
+import os
 from dataclasses import dataclass
 
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach for a network
+
+import numpy as np
 import pytest
 
-from experiments.cli import main
+from experiments.command.main import main
 
 
 @dataclass
@@ -33,3 +37,124 @@ def soberclip(capfd):
         return Run(status, out, err)
 
     return run
+
+
+SPREAD = {  # class folder -> group folder -> photos; class 6 has an empty group
+    "9 ostrich, Struthio camelus": {"common-ground": 5, "counter-water": 4},
+    "10 brambling, Fringilla montifringilla": {"common-grass": 3, "counter-sky": 6},
+    "16 bulbul": {"common-sky": 4, "common-branch-with-fruit": 2, "counter-grass": 5},
+    "30 bullfrog, Rana catesbeiana": {"common-water": 3, "counter-": 0},
+}
+
+
+def draw_photo(path, seed, size=(50, 40)):
+    """A noisy picture with a dominant colour, so that random models tell photos apart."""
+    from PIL import Image
+
+    rng = np.random.default_rng(seed)
+    base = rng.integers(0, 256, size=3)
+    pixels = np.clip(base + rng.integers(-60, 60, size=(size[1], size[0], 3)), 0, 255).astype(np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def photo():
+    return draw_photo
+
+
+def build_tree(root, spread=SPREAD):
+    """The tree with alternating suffixes; two files share a stem, which must not make them one photo."""
+    seed = 0
+    for folder, groups in spread.items():
+        for group, count in groups.items():
+            (root / folder / group).mkdir(parents=True)
+            for i in range(count):
+                suffix = (".jpg", ".png", ".jpeg", ".JPG")[i % 4]
+                draw_photo(root / folder / group / f"{i // 2}{suffix}", seed, (50 + i, 40 + seed % 7))
+                seed += 1
+    return root
+
+
+@pytest.fixture
+def tree(tmp_path):
+    return build_tree(tmp_path / "LAION-final")
+
+
+@pytest.fixture(scope="session")
+def shared_tree(tmp_path_factory):
+    return build_tree(tmp_path_factory.mktemp("data") / "LAION-final")
+
+
+@pytest.fixture(scope="session")
+def tiny_config():
+    return {
+        "embed_dim": 16,
+        "vision_cfg": {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8},
+        "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+    }
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(tmp_path_factory, tiny_config):
+    """Folder of an open_clip model: configuration and safetensors weights."""
+    import open_clip
+    import torch
+    from safetensors.torch import save_file
+
+    folder = tmp_path_factory.mktemp("tiny-clip")
+    config = {"model_cfg": tiny_config, "preprocess_cfg": {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4]}}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        model = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
+        # Untrained towers answer the same label to every photo; larger weights spread the answers.
+        with torch.no_grad():
+            for name, value in model.named_parameters():
+                if "weight" in name or "proj" in name or "embedding" in name:
+                    value.mul_(4)
+    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
+    return folder
+
+
+def random_weights(module, file, seed=0):
+    """State of a module after a seeded initialisation, saved as safetensors."""
+    import torch
+    from safetensors.torch import save_file
+
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for value in module.parameters():
+            value.copy_(torch.randn(value.shape, generator=generator) / max(1, value[0].numel()) ** 0.5)
+    save_file({k: v.contiguous() for k, v in module.state_dict().items()}, file)
+    return file
+
+
+@pytest.fixture(scope="session")
+def squeezenet(tmp_path_factory):
+    import torchvision
+
+    module = torchvision.models.squeezenet1_1(weights=None)
+    return random_weights(module, tmp_path_factory.mktemp("torchvision") / "squeezenet.safetensors")
+
+
+@pytest.fixture(scope="session")
+def timm_weights(tmp_path_factory):
+    import timm
+
+    module = timm.create_model("test_resnet.r160_in1k", pretrained=False)
+    return random_weights(module, tmp_path_factory.mktemp("timm") / "test_resnet.safetensors", seed=3)
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a verb as the command line would; returns (document of --json or text, stderr)."""
+    from experiments.command.counteranimal import app
+
+    def call(*arguments):
+        words = [str(argument) for argument in arguments]
+        app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        captured = capsys.readouterr()
+        return (json.loads(captured.out) if "--json" in words else captured.out), captured.err
+
+    return call

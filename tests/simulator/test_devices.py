@@ -6,16 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from simulator import training
-from simulator.distributed import ALONE
-from simulator.optimisers import moments
-from simulator.recipe import Recipe
-from simulator.tiles import tiled_infonce
-from simulator.towers import initialise
-from simulator.training import Ensemble, one_step, run, start
+from simulator.towers.distributed import ALONE
+from simulator.towers.layers import initialise, training
+from simulator.towers.optimisers import moments
+from simulator.towers.recipe import Recipe
+from simulator.towers.tiles import tiled_infonce
+from simulator.towers.training import Ensemble, one_step, run, start
 from simulator.world import World
 
-SOURCES = sorted((Path(__file__).parents[2] / "simulator").glob("*.py"))
+SOURCES = sorted((Path(__file__).parents[2] / "simulator").rglob("*.py"))
 FACTORIES = {"tensor", "zeros", "ones", "empty", "full", "rand", "randn", "randint", "randperm", "arange", "eye"}
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=8, dim_text=6)
 SMALL = {"width": 6, "depth": 2, "embed_dim": 4, "batch_size": 16, "steps": 6, "warmup": 2, "precision": "float64"}

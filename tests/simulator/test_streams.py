@@ -5,8 +5,8 @@ import pytest
 import torch
 from stattest import assert_mean
 
-from simulator.pairs import dictionaries, draw_pairs
-from simulator.statistics import cross_covariance, projected_critics
+from simulator.gaussian.pairs import dictionaries, draw_pairs
+from simulator.gaussian.statistics import cross_covariance, projected_critics
 from simulator.streams import numpy_stream, torch_stream
 from simulator.world import World
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from reference import many_class_integrals, population_critic
 from scipy.special import ndtr
 
-from simulator.critic import group_accuracy
+from simulator.gaussian.critic import group_accuracy
 from simulator.strategies import worlds
 from simulator.world import Attribute, World
 from theory.accuracy import (

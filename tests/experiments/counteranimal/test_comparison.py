@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from experiments.counteranimal.comparison import Result, compare, gather
-from experiments.counteranimal.lines import fit_line
 from experiments.counteranimal.metrics import ClassCounts
 from experiments.counteranimal.plot import comparison_figure
 from experiments.counteranimal.predictions import standing
-from experiments.counteranimal.tables import published_rows
 from experiments.errors import RequestError
+from experiments.lines import fit_line
+from experiments.published.tables import published_rows
 from experiments.results import Row
 
 PROTOCOL = ("macro", "1000", "simple")

@@ -3,8 +3,8 @@
 import pytest
 
 from experiments.counteranimal.dataset import decode, inspection, read_backgrounds, read_tree, unreadable
-from experiments.counteranimal.tables import published_classes
 from experiments.errors import RequestError
+from experiments.published.tables import published_classes
 
 
 def test_counts_groups_and_backgrounds(tree):

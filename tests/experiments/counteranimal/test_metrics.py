@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.counteranimal.audit import feasible
 from experiments.counteranimal.metrics import (
     ClassCounts,
     Predictions,
@@ -19,7 +18,8 @@ from experiments.counteranimal.metrics import (
     sign_test,
     summary,
 )
-from experiments.counteranimal.tables import CLASS_TABLES, published_rows, read_published
+from experiments.published.audit import feasible
+from experiments.published.tables import CLASS_TABLES, published_rows, read_published
 
 
 @st.composite

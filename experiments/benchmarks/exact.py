@@ -1,0 +1,176 @@
+"""`python -m experiments.benchmarks`: ours, the peer and the limit from one run, as ratios.
+
+Each row times the same answer three ways where there are three: our route, what one would do without it (the
+peer), and the work that cannot be avoided (the limit: the random numbers alone, or two evaluations of Phi a world).
+Times are medians of a few runs. Machines are noisy: read the ratios. The rows on training and their peers
+(open_clip's ClipLoss, a plain loop of single models) stand in `experiments.benchmarks.training`.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter
+from typing import NamedTuple
+
+import torch
+
+from experiments.benchmarks.training import rows as training_rows
+from experiments.court.routes import learned_critics
+from simulator.gaussian.critic import group_accuracy
+from simulator.gaussian.statistics import cross_covariance, projected_critics
+from simulator.streams import numpy_stream
+from simulator.world import World
+from theory.accuracy import binary_clip_accuracy
+from theory.claims.claim import Subject
+
+
+class Row(NamedTuple):
+    """Seconds for one unit of work; peer and limit are None where there is none."""
+
+    name: str
+    unit: str
+    ours: float
+    peer: float | None
+    limit: float | None
+    peer_is: str = ""
+    limit_is: str = ""
+
+
+def seconds(work: Callable[[], object], runs: int = 5) -> float:
+    """Median wall time of `work` after one warm-up."""
+    work()
+    times = []
+    for _ in range(runs):
+        began = perf_counter()
+        work()
+        times.append(perf_counter() - began)
+    return median(times)
+
+
+def projected_law(n: int, dim: int = 512, replicates: int = 50_000) -> float:
+    """Seconds a replicate of the projected exact law, accuracies included."""
+    world = World(dim_image=dim, dim_text=dim)
+    mixture = world.mixture()
+
+    def work():
+        for critic in projected_critics(world, "name", n, replicates, 0):
+            group_accuracy(critic, mixture, world.nu_image)
+
+    return seconds(work, 3) / replicates
+
+
+def random_numbers_of_a_replicate(replicates: int = 50_000) -> float:
+    """Seconds for the numbers that one replicate needs: 4 means in 4 dimensions, a Wishart in 4, counts."""
+    rng = numpy_stream(0, "benchmark")
+
+    def work():
+        rng.standard_normal((replicates, 32))
+        rng.standard_gamma(100.0, (replicates, 5))
+        rng.multinomial(10**6, [0.45, 0.05, 0.05, 0.45], replicates)
+
+    return seconds(work, 3) / replicates
+
+
+def drawn_fit(n: int = 100_000, dim: int = 512) -> float:
+    """Seconds to draw n pairs, form S and read off the accuracies."""
+    world = World(dim_image=dim, dim_text=dim)
+    mixture = world.mixture()
+
+    def work():
+        for critic in learned_critics(world, Subject("linear", "name"), n, 1, 0, "benchmark", "drawn pairs"):
+            group_accuracy(critic, mixture, world.nu_image)
+
+    return seconds(work, 1)
+
+
+def rows() -> list[Row]:
+    """All rows of the exact parts."""
+    limit = random_numbers_of_a_replicate()
+    drawn = drawn_fit()
+    table = [
+        Row(
+            f"projected exact law, n = {n:.0e}, d = 512",
+            "replicate",
+            projected_law(n),
+            drawn if n == 100_000 else None,
+            limit,
+            "drawing and fitting 1e5 pairs",
+            "its random numbers",
+        )
+        for n in (100, 100_000, 10**12)
+    ]
+    world, rng = World(dim_image=512, dim_text=512), numpy_stream(0, "benchmark/S")
+    product = rng.standard_normal((512, 512))
+    table.append(
+        Row(
+            "all of S, n = 5.85e9, d = 512",
+            "matrix",
+            seconds(lambda: cross_covariance(world, 5_850_000_000, rng)),
+            None,
+            seconds(lambda: (rng.standard_normal((2, 512, 512)), product @ product)),
+            "",
+            "its random numbers and one product",
+        )
+    )
+    N = 2_000_000
+    p, mu, si, ss = (rng.uniform(low, high, N) for low, high in ((0.5, 1), (0.5, 4), (0.5, 3), (0.1, 2)))
+    from scipy.special import ndtr
+
+    table.append(
+        Row(
+            "closed-form group accuracies",
+            "world",
+            seconds(lambda: binary_clip_accuracy(p, 1.0, mu, si, ss)) / N,
+            None,
+            seconds(lambda: [ndtr(p[i : i + 8192]) for _ in range(2) for i in range(0, N, 8192)]) / N,
+            "",
+            "two evaluations of Phi",
+        )
+    )
+    for name, arguments in (("soberclip --help", ["--help"]), ("soberclip predict", ["predict"])):
+        command = [sys.executable, "-m", "experiments", *arguments]
+        table.append(
+            Row(
+                name,
+                "process",
+                seconds(lambda command=command: subprocess.run(command, capture_output=True, check=True)),
+                None,
+                seconds(lambda: subprocess.run([sys.executable, "-c", "import numpy"], check=True)),
+                "",
+                "python importing numpy",
+            )
+        )
+    return table
+
+
+def main() -> None:
+    """Print both tables as Markdown: the exact parts on one thread, then training on a GPU if there is one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    print("| what | ours | a second | ours / limit | peer / ours | limit; peer |")
+    print("|---|---|---|---|---|---|")
+    for row in rows():
+        limit = f"{row.ours / row.limit:.2f}" if row.limit else ""
+        peer = f"{row.peer / row.ours:,.0f}" if row.peer else ""
+        what = "; ".join(filter(None, [row.limit_is, row.peer_is if row.peer else ""]))
+        print(f"| {row.name} | {_time(row.ours)} | {1 / row.ours:,.0f} | {limit} | {peer} | {what} |", flush=True)
+    torch.set_num_threads(threads)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {threads} threads"
+    print(
+        f"\n| training, {name} | ours | ours / limit | peer / ours | extra memory, ours / peer "
+        "| linear_cross_entropy / ours | extra memory, ours / it |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    columns = ("ours_over_limit", "peer_over_ours", "memory_ratio", "library_over_ours", "library_memory_ratio")
+    for row in training_rows(device):
+        cells = [f"{row[column]:.3g}" if row.get(column) else "" for column in columns]
+        print(f"| {row['name']} | {row['ours']:.4g} {row['unit']} | {' | '.join(cells)} |", flush=True)
+
+
+def _time(value: float) -> str:
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if value >= scale:
+            return f"{value / scale:.3g} {unit}"
+    return f"{value / 1e-9:.3g} ns"

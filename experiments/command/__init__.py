@@ -1,0 +1,1 @@
+"""The command line: words and flags, one file a family of verbs, screens."""

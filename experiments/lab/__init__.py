@@ -1,0 +1,1 @@
+"""Answers to a user's questions: predict, simulate, train."""

@@ -1,0 +1,106 @@
+"""The folder of a training run: what was asked, where it stands, what came out.
+
+run.json                 specification, its hash, versions, device: written before the first step
+checkpoint.safetensors   the state at the last checkpoint, enough to go on bit for bit
+trace.json               the measures of every checkpoint so far
+weights.safetensors      the final parameters alone
+result.json              the document that `soberclip train --json` prints
+"""
+
+import json
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from experiments.errors import RequestError
+from experiments.files import output_folder, write_atomically, write_json
+from experiments.provenance import provenance
+
+RUN, CHECKPOINT, TRACE = "run.json", "checkpoint.safetensors", "trace.json"
+WEIGHTS, RESULT = "weights.safetensors", "result.json"
+
+
+def specification_hash(specification: dict[str, Any]) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of a specification in canonical JSON."""
+    return sha256(json.dumps(specification, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+
+
+def begin(folder: Path, specification: dict[str, Any], device: str) -> None:
+    """Make a run folder.
+
+    Raises RequestError if it already holds an unfinished run, or one of another specification: nothing is overwritten.
+    """
+    from simulator.towers.checkpoints import difference
+
+    output_folder(folder)
+    if (folder / CHECKPOINT).exists():
+        differs = difference(stored_specification(folder), specification)
+        if differs is not None:
+            field, there, here = differs
+            raise RequestError(
+                f"output {str(folder)!r} holds another run ({field} is {there!r} there and {here!r} here); "
+                "name a folder of its own"
+            )
+        if not (folder / RESULT).exists():
+            raise RequestError(f"output {str(folder)!r} holds this run, unfinished; go on with --resume {folder}")
+    write_json(
+        folder / RUN,
+        {
+            "specification": specification,
+            "hash": specification_hash(specification),
+            "device": device,
+            "versions": provenance(),
+        },
+    )
+
+
+def stored_specification(folder: Path) -> dict[str, Any]:
+    """The specification of the run in `folder`; RequestError if there is none."""
+    try:
+        return json.loads((folder / RUN).read_text(encoding="utf-8"))["specification"]
+    except FileNotFoundError:
+        raise RequestError(f"{str(folder)!r} holds no run; give the folder that an earlier run wrote") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RequestError(f"{folder / RUN} cannot be read: {error}") from None
+
+
+def unnamed(specification: dict[str, Any]) -> Path:
+    """A folder for a run that must be kept and was given none, numbered where its name is taken."""
+    name = f"soberclip-run-{specification_hash(specification)}"
+    choices = (Path(name if k == 1 else f"{name}-{k}") for k in count(1))
+    return next(folder for folder in choices if not folder.exists())
+
+
+def save_checkpoint(folder: Path, state, ensemble, trace: list[dict[str, Any]]) -> None:
+    """Replace the folder's trace and checkpoint, each atomically; the trace first, so that it is never behind."""
+    from simulator.towers.checkpoints import save_state
+
+    write_json(folder / TRACE, trace)
+    write_atomically(folder / CHECKPOINT, lambda path: save_state(path, state, ensemble))
+
+
+def load_checkpoint(folder: Path, ensemble):
+    """(state to go on from, trace up to it); RequestError if either is missing, damaged or of another run."""
+    from safetensors import SafetensorError
+
+    from simulator.towers.checkpoints import AnotherRun, load_state
+
+    try:
+        state = load_state(folder / CHECKPOINT, ensemble)
+        trace = json.loads((folder / TRACE).read_text(encoding="utf-8"))
+        return state, [row for row in trace if row["step"] <= state.step]
+    except AnotherRun as error:
+        raise RequestError(f"{folder / CHECKPOINT} cannot be resumed: {error}") from None
+    except FileNotFoundError:
+        raise RequestError(f"{str(folder)!r} holds no checkpoint yet; start the run without --resume") from None
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise RequestError(f"{folder / CHECKPOINT} is damaged: {error}") from None
+
+
+def save_weights(folder: Path, parameters: dict[str, Any]) -> None:
+    """Write the final parameters."""
+    from safetensors.torch import save_file
+
+    tensors = {name: value.contiguous() for name, value in parameters.items()}
+    write_atomically(folder / WEIGHTS, lambda path: save_file(tensors, path))

@@ -1,0 +1,1 @@
+"""Figures, report and the job that makes them."""

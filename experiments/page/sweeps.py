@@ -1,0 +1,221 @@
+"""The tables behind the figures, as labelled arrays (xarray): theory on a grid, measurements beside it.
+
+Accuracies are fractions. Every measured table carries n, replicates and seed in its attributes.
+"""
+
+import numpy as np
+import torch
+import xarray as xr
+
+from experiments.court.routes import learned_critics, measure
+from simulator.gaussian.critic import group_accuracy
+from simulator.gaussian.pairs import draw_latents
+from simulator.gaussian.statistics import cross_covariance
+from simulator.streams import numpy_stream
+from simulator.world import World
+from theory.accuracy import clip_accuracy, linear_accuracy
+from theory.boundary import neutral_correlation, turning_points
+from theory.claims.catalogue import MAP_VIEW_NOISE
+from theory.claims.claim import Claim, Subject, population_accuracy
+from theory.learners.infonce import infonce_accuracy, nearest_prompt_weights
+from theory.learners.supervised import logistic_direction
+from theory.population import binary_blocks, block_covariance, linear_weights
+from theory.published import theorem_62_bounds
+
+# The world of the paper's theorem made visible: a background twice as loud as the object, no view noise.
+LOUD = {"mu_spu": 2.0, "sigma_inv": 1.0, "sigma_spu": 0.5}
+
+
+def error_against_correlation(
+    seed: int, n: int = 1000, replicates: int = 400, drawn_replicates: int = 20
+) -> xr.Dataset:
+    """Error on the counter group against p_spu: printed bound, corrected law (both prompts), two measurements.
+
+    exact and drawn hold the mean over replicates; exact_low, exact_high the central 95% of single trainings.
+    """
+    p = np.linspace(0.5, 1.0, 101)
+    blocks = binary_blocks(p_spu=p, **LOUD)
+    measured = np.linspace(0.5, 1.0, 11)
+    table = xr.Dataset(
+        {
+            "printed": ("p_spu", theorem_62_bounds(p, **LOUD).error_counter),
+            "name": ("p_spu", 1 - clip_accuracy(blocks, "name").counter),
+            "mean": ("p_spu", 1 - clip_accuracy(blocks, "mean").counter),
+        },
+        coords={"p_spu": p, "p_measured": measured},
+        attrs={"n": n, "replicates": replicates, "drawn_replicates": drawn_replicates, "seed": seed, **LOUD},
+    )
+    for prompt in ("name", "mean"):
+        exact = np.stack([_counter_errors(x, prompt, n, replicates, seed, "exact law") for x in measured])
+        drawn = np.stack([_counter_errors(x, prompt, n, drawn_replicates, seed, "drawn pairs") for x in measured])
+        table[f"exact_{prompt}"] = ("p_measured", exact.mean(1))
+        table[f"exact_{prompt}_low"] = ("p_measured", np.quantile(exact, 0.025, axis=1))
+        table[f"exact_{prompt}_high"] = ("p_measured", np.quantile(exact, 0.975, axis=1))
+        table[f"drawn_{prompt}"] = ("p_measured", drawn.mean(1))
+    return table
+
+
+def _counter_errors(p: float, prompt: str, n: int, replicates: int, seed: int, route: str) -> np.ndarray:
+    world = World(p_spu=float(p), sigma_xi=0.0, dim_image=2, dim_text=2, **LOUD)
+    critics = learned_critics(world, Subject("linear", prompt), n, replicates, seed, f"figure/{p:.2f}/{prompt}", route)
+    return 1 - np.concatenate([group_accuracy(c, world.mixture(), world.nu_image)[:, 1] for c in critics])
+
+
+def boundary(points: int = 81) -> xr.Dataset:
+    """p at which each printed inequality of Theorem 6.2 turns, over mu_spu and sigma_inv at sigma_spu = .5.
+
+    nan where the theorem's condition mu_spu >= (sigma_inv^2 + 2)/2 > (and sigma_inv > sigma_spu) is not met.
+    """
+    mu, sigma_inv = np.linspace(1.0, 4.0, points), np.linspace(0.5, 2.0, points)
+    M, S = np.meshgrid(mu, sigma_inv, indexing="ij")
+    error, accuracy = turning_points(M, S, 0.5)
+    outside = (S**2 + 2) / 2 > M
+    axes = ("mu_spu", "sigma_inv")
+    return xr.Dataset(
+        {
+            "error": (axes, np.where(outside, np.nan, error)),
+            "accuracy": (axes, np.where(outside, np.nan, accuracy)),
+            "neutral": ("mu_spu", neutral_correlation(mu)),
+        },
+        coords={"mu_spu": mu, "sigma_inv": sigma_inv},
+        attrs={"sigma_spu": 0.5},
+    )
+
+
+CONTRASTIVE = {
+    "linear CLIP, name": Subject("linear", "name"),
+    "linear CLIP, mean": Subject("linear", "mean"),
+    "InfoNCE, name": Subject("infonce", "name"),
+    "InfoNCE, mean": Subject("infonce", "mean"),
+}
+SUPERVISED = {
+    "logistic": Subject("logistic"),
+    "least squares": Subject("least-squares"),
+    "Bayes": Subject("bayes"),
+}
+
+
+def supervised_map(points: int = 15) -> xr.DataArray:
+    """Counter accuracy, contrastive minus supervised, over (1 - p_spu, mu_spu, sigma_spu); sigma_inv = 1.
+
+    Dimensions contrastive, supervised, one_minus_p, mu_spu, sigma_spu; positive where contrastive is the more
+    robust. View noise nu = MAP_VIEW_NOISE for all, since InfoNCE needs some.
+    """
+    gap = np.array([1e-1, 1e-2, 1e-3, 1e-5])
+    mu, sigma = np.linspace(0.5, 3.0, points), np.linspace(0.2, 2.5, points)
+    P, M, S = np.meshgrid(1 - gap, mu, sigma, indexing="ij")
+    blocks = binary_blocks(p_spu=P, mu_spu=M, sigma_spu=S, nu=MAP_VIEW_NOISE)
+    ours = [population_accuracy(subject, blocks).counter for subject in CONTRASTIVE.values()]
+    theirs = [population_accuracy(subject, blocks).counter for subject in SUPERVISED.values()]
+    return xr.DataArray(
+        np.stack(ours)[:, None] - np.stack(theirs)[None],
+        coords={
+            "contrastive": list(CONTRASTIVE),
+            "supervised": list(SUPERVISED),
+            "one_minus_p": gap,
+            "mu_spu": mu,
+            "sigma_spu": sigma,
+        },
+        dims=("contrastive", "supervised", "one_minus_p", "mu_spu", "sigma_spu"),
+        attrs={"sigma_inv": 1.0, "nu": MAP_VIEW_NOISE},
+    )
+
+
+def map_shares(table: xr.DataArray, tau: float = 0.005) -> list[dict]:
+    """Per pair of learners and correlation: shares of the mapped region on either side, beyond tau."""
+    rows = []
+    for c in table.contrastive.values:
+        for s in table.supervised.values:
+            for gap in table.one_minus_p.values:
+                cell = table.sel(contrastive=c, supervised=s, one_minus_p=gap).values
+                rows.append(
+                    {
+                        "contrastive": str(c),
+                        "supervised": str(s),
+                        "p_spu": float(1 - gap),
+                        "contrastive_more_robust": float((cell > tau).mean()),
+                        "supervised_more_robust": float((cell < -tau).mean()),
+                    }
+                )
+    return rows
+
+
+def infonce_bridge(seed: int, images: int = 20_000) -> xr.Dataset:
+    """Group accuracies of InfoNCE's optimum (name prompt) against view noise nu, between its two linear limits.
+
+    p_spu = .9 in the loud world. drawn_* are the optimum's decisions counted on `images` drawn images a group.
+    """
+    nu = np.geomspace(1e-4, 1e2, 61)
+    blocks = binary_blocks(p_spu=0.9, nu=nu, **LOUD)
+    accuracy = infonce_accuracy(blocks, "name")
+    nearest = linear_accuracy(nearest_prompt_weights(blocks, "name"), blocks)
+    linear = linear_accuracy(linear_weights(blocks, "name"), blocks)
+    table = xr.Dataset(
+        coords={"nu": nu, "nu_drawn": np.geomspace(1e-4, 1e2, 7)}, attrs={"images": images, "seed": seed}
+    )
+    for group in ("common", "counter"):
+        table[group] = ("nu", getattr(accuracy, group))
+        table[f"nearest_{group}"] = ("nu", getattr(nearest, group))
+        table[f"linear_{group}"] = ("nu", getattr(linear, group))
+        probe = Claim(
+            id=f"figure-infonce-{group}",
+            source="figure",
+            statement="",
+            quantity=group,
+            relation="=",
+            domain={},
+            subject=Subject("infonce", "name"),
+        )
+        drawn = [
+            measure(probe, {"p_spu": 0.9, "nu": float(v), **LOUD}, 2 * images, 1, seed, "drawn images")[0]
+            for v in table.nu_drawn.values
+        ]
+        table[f"drawn_{group}"] = ("nu_drawn", np.array(drawn))
+    return table
+
+
+def minimiser_error(seed: int, replicates: int = 50, dim: int = 16) -> xr.Dataset:
+    """||S - D_I C D_T'|| in operator norm against n, for `replicates` exact draws of S in the default world."""
+    world = World(dim_image=dim, dim_text=dim)
+    population = np.zeros((dim, dim))
+    population[:2, :2] = block_covariance(world.blocks())
+    n = 10.0 ** np.arange(2, 11)
+    errors = np.array(
+        [
+            [
+                np.linalg.norm(cross_covariance(world, int(x), numpy_stream(seed, f"rate/{x:.0f}", r)) - population, 2)
+                for r in range(replicates)
+            ]
+            for x in n
+        ]
+    )
+    return xr.Dataset(
+        {"error": (("n", "replicate"), errors)},
+        coords={"n": n},
+        attrs={"replicates": replicates, "dim": dim, "seed": seed},
+    )
+
+
+def latent_sample(seed: int, size: int = 600) -> xr.Dataset:
+    """Latents of `size` training pairs of the loud world at p_spu = .9, with label, background and three rules.
+
+    `rules` holds (u_inv, u_spu) of linear CLIP under both prompts and of logistic regression.
+    """
+    world = World(p_spu=0.9, sigma_xi=0.0, dim_image=2, dim_text=2, **LOUD)
+    y, a, z, _ = draw_latents(world, size, seed, 0, stream="figure/latents", device="cpu", dtype=torch.float64)
+    blocks = world.blocks()
+    rules = {
+        "linear CLIP, name prompt": linear_weights(blocks, "name"),
+        "linear CLIP, mean prompt": linear_weights(blocks, "mean"),
+        "logistic regression": logistic_direction(blocks),
+    }
+    return xr.Dataset(
+        {
+            "z": (("pair", "latent"), z.numpy()),
+            "label": ("pair", 1 - 2 * y.numpy()),
+            "background": ("pair", 1 - 2 * a[:, 0].numpy()),
+            "rules": (("rule", "latent"), np.stack(list(rules.values()))),
+        },
+        coords={"rule": list(rules), "latent": ["inv", "spu"]},
+        attrs={"size": size, "seed": seed, "p_spu": 0.9, **LOUD},
+    )

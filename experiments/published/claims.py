@@ -1,0 +1,384 @@
+"""Claims of [W] (Wang et al., arXiv 2403.11497) judged from the tables that it prints.
+
+No model is run here. A claim is computed in several variants (axis, mean over classes or photos, with and
+without the models that selected the data) and is supported or contradicted only if every variant says so;
+otherwise it is undecided, which with few models is the honest word. The variant that is reported is the one
+least favourable to the claim.
+
+Selection: [W] chose the two backgrounds of every class by the accuracies of CLIP LAION400M ViT-B/32, so that
+model's own drop is inflated, and that of its relatives may be. "unselected" leaves out the LAION400M and the
+ViT/B/32 CLIPs.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import product
+from time import perf_counter
+from typing import Any, Literal
+
+import numpy as np
+
+from experiments.lines import offset
+from experiments.published.tables import HIGH_QUALITY, published_classes, published_rows
+from experiments.results import Row
+from simulator.streams import numpy_stream
+
+ALPHA = 0.01  # error rate of an interval
+TAU = 0.005  # accuracies closer than this are equal in practice
+SIMILAR = 0.01  # "similar" drops: one point, on average
+REPLICATES = 10_000
+ROUTE = "published tables"
+
+Word = Literal["supported", "contradicted", "undecided"]
+Relation = Literal["above", "not above", "within"]
+
+# Parameters of the image tower in millions, counted from open_clip 3.3's configurations (a test counts again).
+TOWER_MILLIONS = {
+    "RN50": 38.3,
+    "RN101": 56.3,
+    "RN50x4": 87.1,
+    "RN50x16": 167.3,
+    "RN50x64": 420.4,
+    "ViT/B/32": 87.8,
+    "ViT/B/16": 86.2,
+    "ViT/L/14": 304.0,
+    "ViT/H/14": 632.1,
+    "ViT/G/14": 1012.6,
+    "ViT/bigG/14": 1844.9,
+}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to compute a claim's statistic: its value, interval at 1 - ALPHA, models, verdict."""
+
+    name: str
+    measured: float
+    interval: tuple[float, float]
+    n: int
+    verdict: Word
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A claim and what the tables say about it."""
+
+    claim: str
+    source: str
+    statement: str
+    statistic: str  # what `measured` is, with its unit
+    predicted: float  # the value that the relation compares with
+    relation: Relation
+    tau: float
+    replicates: int | None
+    variants: tuple[Variant, ...]
+    note: str | None  # the clearest exception to the claim, if there is one
+    seconds: float
+
+    @property
+    def verdict(self) -> Word:
+        words = {variant.verdict for variant in self.variants}
+        return words.pop() if len(words) == 1 else "undecided"
+
+    @property
+    def worst(self) -> Variant:
+        """The variant least favourable to the claim."""
+        rank = {"contradicted": 0, "undecided": 1, "supported": 2}
+        favour = {"above": lambda x: x, "not above": lambda x: -x, "within": lambda x: -abs(x)}[self.relation]
+        return min(self.variants, key=lambda v: (rank[v.verdict], favour(v.measured)))
+
+
+def decide(interval: tuple[float, float], relation: Relation, tau: float) -> Word:
+    """Verdict on a statistic from its interval.
+
+    above: supported iff all of it is above 0, contradicted iff all below. not above: supported iff all of it is
+    below tau, contradicted iff all above tau. within: supported iff inside (-tau, tau), contradicted iff outside.
+    """
+    low, high = interval
+    yes, no = {
+        "above": (low > 0, high < 0),
+        "not above": (high < tau, low > tau),
+        "within": (-tau < low and high < tau, low > tau or high < -tau),
+    }[relation]
+    return "supported" if yes else "contradicted" if no else "undecided"
+
+
+def judgements() -> list[Judgement]:
+    """All claims judged; about a second."""
+    return [judge() for judge in (_all_drop, _imagenet_above, _larger, _more_data, _curated, _ensembling, _labels)]
+
+
+def published_verdicts() -> list[dict[str, Any]]:
+    """The judgements as `soberclip check` and the report list them: one record a claim, its worst variant."""
+    return [verdict_record(judgement) for judgement in judgements()]
+
+
+def verdict_record(judgement: Judgement) -> dict[str, Any]:
+    """One judgement as a JSON object in the shape of `soberclip check`."""
+    worst = judgement.worst
+    exception = judgement.note
+    if worst.verdict != "supported":
+        exception = f"{worst.name}" + (f"; {exception}" if exception else "")
+    return {
+        "claim": f"counteranimal/{judgement.claim}",  # a family of the docket
+        "source": judgement.source,
+        "statement": judgement.statement,
+        "verdict": judgement.verdict,
+        "predicted": judgement.predicted,
+        "measured": worst.measured,
+        "interval": list(worst.interval),
+        "counterexample": exception,
+        "route": ROUTE,
+        "n": worst.n,
+        "replicates": judgement.replicates,
+        "alpha": ALPHA,
+        "tau": judgement.tau,
+        "seconds": judgement.seconds,
+    }
+
+
+def _judge(
+    claim: str,
+    source: str,
+    statement: str,
+    statistic: str,
+    relation: Relation,
+    variants: Callable[[], Iterable[tuple[str, float, tuple[float, float], int]]],
+    *,
+    tau: float = TAU,
+    replicates: int | None = None,
+    note: Callable[[], str | None] = lambda: None,
+) -> Judgement:
+    start = perf_counter()
+    judged = tuple(
+        Variant(name, value, interval, n, decide(interval, relation, tau)) for name, value, interval, n in variants()
+    )
+    text = note()
+    seconds = perf_counter() - start
+    return Judgement(
+        claim, source, statement, statistic, 0.0, relation, tau, replicates, judged, text, round(seconds, 3)
+    )
+
+
+def _all_drop() -> Judgement:
+    def variants():
+        photos = np.array([c.photos for c in published_classes()], dtype=float)
+        # Classes are fixed, photos are drawn: Hoeffding needs no class accuracies, which the paper does not print.
+        spread = {
+            "macro": float((1 / photos).sum() / len(photos) ** 2),
+            "micro": float((1 / photos.sum(axis=0)).sum()),
+        }
+        for mean in ("macro", "micro"):
+            rows = _clip(mean)
+            radius = math.sqrt(math.log(2 * len(rows) / ALPHA) / 2 * spread[mean])
+            least = min(row.drop for row in rows)
+            yield f"{mean} mean", least, (least - radius, least + radius), len(rows)
+
+    return _judge(
+        "clip-drops",
+        "[W] section 3, Tables 3 and 11",
+        "Every CLIP model is less accurate on the counter than on the common group.",
+        "smallest drop over the models; Hoeffding interval, Bonferroni over models",
+        "above",
+        variants,
+        note=lambda: None,
+    )
+
+
+def _imagenet_above() -> Judgement:
+    return _judge(
+        "imagenet-above-clip",
+        "[W] section 3, Figure 2, Tables 3, 4, 11, 12",
+        "At equal common accuracy ImageNet models are more accurate on the counter group than CLIPs.",
+        "mean counter accuracy of ImageNet models above the line of the CLIPs",
+        "above",
+        lambda: _offsets("imagenet-above-clip", lambda mean: (_clip(mean), _imagenet(mean))),
+        replicates=REPLICATES,
+    )
+
+
+def _curated() -> Judgement:
+    def groups(mean):
+        rows = _clip(mean)
+        return [r for r in rows if not _high_quality(r)], [r for r in rows if _high_quality(r)]
+
+    return _judge(
+        "curated-data-helps",
+        "[W] section 3.3, Tables 3 and 11",
+        "At equal common accuracy CLIPs trained on DataComp or DFN drop less than the other CLIPs.",
+        "mean counter accuracy of DataComp and DFN models above the line of the others",
+        "above",
+        lambda: _offsets("curated-data-helps", groups),
+        replicates=REPLICATES,
+    )
+
+
+def _ensembling() -> Judgement:
+    def variants():
+        every = [r for r in published_rows("1000", "openai80") if r.family == "CLIP"]
+        damaged = ("CLIP-OpenAI-RN50x16", "CLIP-LAION2B-ViT/bigG/14")  # audit: outlier, copy of Table 3
+        sound = [r for r in every if r.model not in damaged]
+        imagenet = _imagenet("macro")
+        for (name, rows), axis in product((("all rows", every), ("sound rows", sound)), ("plain", "logit")):
+            stream = f"prompt-ensembling {name} {axis}"
+            yield f"{axis} axes, {name}", *_offset(rows, imagenet, axis, stream)
+
+    return _judge(
+        "prompt-ensembling",
+        "[W] appendix, Table 10",
+        "With 80 averaged prompts ImageNet models still lie above the line of the CLIPs.",
+        "mean counter accuracy of ImageNet models above the line of prompt-ensembled CLIPs",
+        "above",
+        variants,
+        replicates=REPLICATES,
+    )
+
+
+def _larger() -> Judgement:
+    def variants():
+        for mean, subset in product(("macro", "micro"), ("all", "unselected")):
+            rows = [r for r in _subset(_clip(mean), subset) if _backbone(r) in TOWER_MILLIONS]
+            # One stratum for each training set and kind of tower; those with one size say nothing about size.
+            strata = [f"{_data(r)} {'ViT' if 'ViT' in _backbone(r) else 'RN'}" for r in rows]
+            size = np.log2([TOWER_MILLIONS[_backbone(r)] for r in rows])
+            yield f"{mean} mean, {subset} models", *_slope(size, [-r.drop for r in rows], strata)
+
+    def exception():
+        rows = {r.model: r for r in _clip("macro")}
+        small, large = rows["CLIP-OpenAI-RN101"], rows["CLIP-OpenAI-RN50x4"]
+        if large.drop <= small.drop:
+            return None
+        return f"OpenAI RN50x4 drops {large.drop:.4f}, the smaller RN101 {small.drop:.4f}"
+
+    return _judge(
+        "larger-drops-less",
+        "[W] section 3.3, Tables 3 and 11",
+        "On the same training data larger backbones drop less.",
+        "decrease of the drop per doubling of the image tower, common slope over training sets; t interval",
+        "above",
+        variants,
+        note=exception,
+    )
+
+
+def _more_data() -> Judgement:
+    def variants():
+        for mean, backbones in product(
+            ("macro", "micro"), (("ViT/B/16", "ViT/L/14"), ("ViT/B/16", "ViT/B/32", "ViT/L/14"))
+        ):
+            rows = {r.model: r for r in _clip(mean)}
+            gain = [rows[f"CLIP-LAION400M-{b}"].drop - rows[f"CLIP-LAION2B-{b}"].drop for b in backbones]
+            yield f"{mean} mean, {', '.join(backbones)}", *_mean_interval(gain)
+
+    return _judge(
+        "more-data-same-drop",
+        "[W] section 3.3, Tables 3 and 11",
+        "At fixed backbone training on LAION2B instead of LAION400M does not reduce the drop.",
+        "mean reduction of the drop from LAION400M to LAION2B over backbones; t interval",
+        "not above",
+        variants,
+    )
+
+
+def _labels() -> Judgement:
+    def variants():
+        for family in ("CLIP", "ImageNet"):
+            twenty = {r.model: r for r in published_rows("20") if r.family == family}
+            gap = [twenty[r.model].drop - r.drop for r in published_rows() if r.family == family]
+            yield f"{family} models", *_mean_interval(gap)
+
+    def exception():
+        twenty = {r.model: r for r in published_rows("20")}
+        worst = max(published_rows(), key=lambda r: abs(twenty[r.model].drop - r.drop))
+        return f"largest difference: {worst.model}, {worst.drop:.4f} against {twenty[worst.model].drop:.4f}"
+
+    return _judge(
+        "labels-similar",
+        "[W] section 3.2, Tables 3, 4, 13, 14",
+        "Drops against 20 labels are similar to drops against 1000 (within .01 on average).",
+        "mean difference of the drops, 20 labels minus 1000; t interval over models",
+        "within",
+        variants,
+        tau=SIMILAR,
+        note=exception,
+    )
+
+
+def _clip(mean: str) -> list[Row]:
+    return [r for r in published_rows(mean=mean) if r.family == "CLIP"]
+
+
+def _imagenet(mean: str) -> list[Row]:
+    return [r for r in published_rows(mean=mean) if r.family == "ImageNet"]
+
+
+def _data(row: Row) -> str:
+    return row.model.split("-")[1]
+
+
+def _backbone(row: Row) -> str:
+    return row.model.split("-", 2)[2]
+
+
+def _high_quality(row: Row) -> bool:
+    return _data(row).startswith(HIGH_QUALITY)
+
+
+def _subset(rows: list[Row], name: str) -> list[Row]:
+    if name == "all":
+        return rows
+    return [
+        r for r in rows if r.family != "CLIP" or not (_data(r) == "LAION400M" or _backbone(r).startswith("ViT/B/32"))
+    ]
+
+
+def _offsets(claim: str, groups: Callable[[str], tuple[list[Row], list[Row]]]):
+    for mean, axis, subset in product(("macro", "micro"), ("plain", "logit"), ("all", "unselected")):
+        family, others = (_subset(rows, subset) for rows in groups(mean))
+        name = f"{axis} axes, {mean} mean, {subset} models"
+        yield name, *_offset(family, others, axis, f"{claim} {name}")
+
+
+def _offset(family: list[Row], others: list[Row], axis, stream: str):
+    return offset(_arrays(family), _arrays(others), axis, numpy_stream(0, stream), REPLICATES, 1 - ALPHA)
+
+
+def _arrays(rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
+    return np.array([r.common for r in rows]), np.array([r.counter for r in rows])
+
+
+def _mean_interval(values: list[float]) -> tuple[float, tuple[float, float], int]:
+    """Mean, its t interval, number of values."""
+    from scipy.special import stdtrit
+
+    n = len(values)
+    mean = float(np.mean(values))
+    radius = float(stdtrit(n - 1, 1 - ALPHA / 2) * np.std(values, ddof=1) / math.sqrt(n))
+    return mean, (mean - radius, mean + radius), n
+
+
+def _slope(x: np.ndarray, y: list[float], strata: list[str]) -> tuple[float, tuple[float, float], int]:
+    """Common least-squares slope within strata, its t interval, number of observations used.
+
+    y_i = a_{stratum(i)} + b x_i + noise; a stratum of one observation, or of one size, drops out.
+    """
+    from scipy.special import stdtrit
+
+    kept, groups = np.zeros(len(x), dtype=bool), 0
+    centred = np.zeros((2, len(x)))
+    for stratum in dict.fromkeys(strata):
+        inside = np.array([s == stratum for s in strata])
+        if np.ptp(x[inside]) == 0:
+            continue
+        kept |= inside
+        groups += 1
+        for k, values in enumerate((x, np.asarray(y))):
+            centred[k, inside] = values[inside] - values[inside].mean()
+    u, v = centred[:, kept]
+    n = int(kept.sum())
+    slope = float(u @ v / (u @ u))
+    freedom = n - groups - 1
+    error = math.sqrt(float(((v - slope * u) ** 2).sum()) / freedom / float(u @ u))
+    radius = float(stdtrit(freedom, 1 - ALPHA / 2)) * error
+    return slope, (slope - radius, slope + radius), n

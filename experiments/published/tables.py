@@ -1,0 +1,203 @@
+"""The figures that [W] (Wang et al., arXiv 2403.11497 v1) prints, as data: raw cells, one tidy table, rows.
+
+Raw cells stay strings, digits as printed, because the audit needs to know how they were rounded. Everything
+else converts percent to fractions. `published/README.md` says which table each file is.
+"""
+
+import csv
+import io
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from experiments.results import Row
+
+Raw = dict[str, list[dict[str, str]]]  # file name -> rows of cells as printed
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a table of group accuracies measures."""
+
+    file: str
+    number: int
+    family: str
+    labels: str = "1000"
+    prompt: str | None = "simple"
+    mean: str | None = "macro"
+
+
+# Tables of two accuracies and a drop a row; the protocol is the one that the caption states.
+GROUP_TABLES = (
+    Table("clip_1v1000.csv", 3, "CLIP"),
+    Table("imagenet_1v1000.csv", 4, "ImageNet", prompt=None),
+    Table("lvlm_1v20.csv", 5, "LVLM", labels="20"),
+    Table("clip_other_checkpoints_1v1000.csv", 9, "CLIP"),
+    Table("clip_openai_prompts_1v1000.csv", 10, "CLIP", prompt="openai80"),
+    Table("clip_unbalanced_1v1000.csv", 11, "CLIP", mean="micro"),
+    Table("imagenet_unbalanced_1v1000.csv", 12, "ImageNet", prompt=None, mean="micro"),
+    Table("clip_1v20.csv", 13, "CLIP", labels="20"),
+    Table("imagenet_1v20.csv", 14, "ImageNet", labels="20", prompt=None),
+)
+CLASS_TABLES = (
+    Table("classwise_backbones.csv", 15, "CLIP", mean=None),
+    Table("classwise_datasets.csv", 16, "CLIP", mean=None),
+)
+TABLE_OF = {table.number: table for table in GROUP_TABLES + CLASS_TABLES}
+COCO, MNIST = "colored_coco.csv", "multicolored_mnist.csv"  # Tables 7 and 8: other data sets
+CLASSES, STATED, CHECKPOINTS = "classes.csv", "stated.csv", "clip_checkpoints.csv"
+MAP = "open_clip_map.csv"
+HIGH_QUALITY = ("DataComp", "DFN")  # pretraining sets that the paper marks with an asterisk
+
+
+def read_published() -> Raw:
+    """Every published file as lists of cells; a fresh copy, so that a caller may edit it."""
+    folder = files("experiments.published")
+    texts = {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir() if file.name.endswith(".csv")}
+    return {name: list(csv.DictReader(io.StringIO(texts[name]))) for name in sorted(texts)}
+
+
+def model_name(table: Table, row: dict[str, str]) -> str:
+    """One name for a model wherever it is printed, as Tables 5, 15 and 16 write it: CLIP-LAION2B-ViT/B/32.
+
+    A checkpoint that is not the one of Table 3 is appended in parentheses by `checkpoint_name`.
+    """
+    if "model" in row:
+        return row["model"]
+    if table.family == "ImageNet":
+        return f"ImageNet-{row['backbone']}"
+    return f"CLIP-{row['pretrain_dataset']}-{row['backbone']}"
+
+
+def family_of(name: str) -> str:
+    """CLIP, ImageNet or LVLM, from the name."""
+    prefix = name.split("-")[0]
+    return prefix if prefix in ("CLIP", "ImageNet") else "LVLM"
+
+
+def group_rows(raw: Raw, table: Table) -> list[Row]:
+    """The rows of one table of group accuracies."""
+    rows = []
+    for cells in raw[table.file]:
+        name = model_name(table, cells)
+        family = family_of(name)
+        checkpoint = f" ({cells['checkpoint']})" if "checkpoint" in cells else ""
+        rows.append(
+            Row(
+                source=f"[W] Table {table.number}",
+                model=name + checkpoint,
+                family=family,
+                common=float(cells["common"]) / 100,
+                counter=float(cells["counter"]) / 100,
+                prompt=table.prompt if family == "CLIP" else None,
+                labels=table.labels,
+                mean=table.mean,
+            )
+        )
+    return rows
+
+
+@cache
+def published_rows(labels: str = "1000", prompt: str = "simple", mean: str = "macro") -> tuple[Row, ...]:
+    """The rows of a protocol, as many as the paper prints; empty where it prints none for CLIPs.
+
+    ImageNet classifiers and LVLMs have no prompt of ours and join every prompt's CLIPs. Left out: Table 9, which
+    repeats rows of Table 3 beside other checkpoints, and the CLIPs of Table 5, which repeat Table 3 under a
+    caption that says 20 labels.
+    """
+    raw = read_published()
+    wanted = [
+        row
+        for table in GROUP_TABLES
+        if table.number != 9 and (table.labels, table.mean) == (labels, mean)
+        for row in group_rows(raw, table)
+        if row.prompt in (None, prompt) and not (table.number == 5 and row.family == "CLIP")
+    ]
+    return tuple(wanted) if any(row.family == "CLIP" for row in wanted) else ()
+
+
+@dataclass(frozen=True)
+class PublishedClass:
+    """One of the 45 classes as Table 2 and Figure 3 print it."""
+
+    class_id: int
+    name: str
+    index: int  # ImageNet-1k, 0-based
+    backgrounds: tuple[str, str]
+    photos: tuple[int, int]  # (common, counter)
+
+
+@cache
+def published_classes() -> tuple[PublishedClass, ...]:
+    """The 45 classes in printed order."""
+    return tuple(
+        PublishedClass(
+            int(r["class_id"]),
+            r["name"],
+            int(r["imagenet_index"]),
+            (r["common_background"], r["counter_background"]),
+            (int(r["n_common"]), int(r["n_counter"])),
+        )
+        for r in read_published()[CLASSES]
+    )
+
+
+@cache
+def classwise(model: str) -> dict[int, tuple[float, float]] | None:
+    """ImageNet index -> (common, counter) of a model in Tables 15-16, None for a model without class figures."""
+    raw = read_published()
+    index = {int(r["class_id"]): int(r["imagenet_index"]) for r in raw[CLASSES]}
+    for table in CLASS_TABLES:
+        found = {
+            index[int(r["class_id"])]: (float(r["common"]) / 100, float(r["counter"]) / 100)
+            for r in raw[table.file]
+            if r["model"] == model
+        }
+        if found:
+            return found
+    return None
+
+
+def tidy(raw: Raw) -> list[dict[str, Any]]:
+    """Every printed number in long form, one record a cell.
+
+    Keys: table (number), file, row (from 1), model, family, labels, prompt, mean, class_id, setting (what else
+    distinguishes the row), quantity, printed (the digits), value (fraction where the cell is a percentage).
+    """
+    records: list[dict[str, Any]] = []
+    for table in GROUP_TABLES + CLASS_TABLES:
+        for number, cells in enumerate(raw[table.file], start=1):
+            name = model_name(table, cells)
+            base = {
+                "table": table.number,
+                "file": table.file,
+                "row": number,
+                "model": name,
+                "family": family_of(name),
+                "labels": table.labels,
+                "prompt": table.prompt if family_of(name) != "ImageNet" else None,
+                "mean": table.mean,
+                "class_id": int(cells["class_id"]) if "class_id" in cells else None,
+                "setting": cells.get("checkpoint"),
+            }
+            records += [_cell(base, q, cells[q], 100) for q in ("common", "counter", "drop")]
+    for file, number, keys in (
+        (COCO, 7, ("backbone", "pretrain_dataset", "approach")),
+        (MNIST, 8, ("n_classes", "n_samples", "p_inv", "p_spu", "train_method")),
+    ):
+        for row, cells in enumerate(raw[file], start=1):
+            base = dict.fromkeys(("model", "family", "labels", "prompt", "mean", "class_id"))
+            setting = ", ".join(f"{key} {cells[key]}" for key in keys)
+            base = {"table": number, "file": file, "row": row, **base, "setting": setting}
+            records += [_cell(base, q, text, 100) for q, text in cells.items() if q not in keys and text != ""]
+    for row, cells in enumerate(raw[CLASSES], start=1):
+        base = dict.fromkeys(("model", "family", "labels", "prompt", "mean"))
+        base = {"table": 2, "file": CLASSES, "row": row, **base, "class_id": int(cells["class_id"])}
+        base["setting"] = cells["name"]
+        records += [_cell(base, q, cells[q], 1) for q in ("n_common", "n_counter")]
+    return records
+
+
+def _cell(base: dict[str, Any], quantity: str, printed: str, unit: int) -> dict[str, Any]:
+    return {**base, "quantity": quantity, "printed": printed, "value": float(printed) / unit}

@@ -1,0 +1,268 @@
+"""Exact laws of what linear CLIP learns from n pairs, at a cost that does not grow with n.
+
+The linearised contrastive loss L = -<M, S> + rho/2 ||M||_F^2 has the minimiser M* = S/rho with S the unbiased
+sample cross-covariance of the views. Accuracies need only D_I' S D_T q and the norm of S D_T q, whose joint
+law is that of Gaussian means and Wishart scatters of the projected views (`projected_critics`, O(l^3) a
+replicate, any n >= 2, any d). Where the embedding width truncates S, or S itself is wanted, `cross_covariance`
+draws all of it (O(d^3) a replicate). Neither draws a pair.
+
+Letters: G groups, K classes, l latents, P prompts, R replicates; V the scatter of (D_I' x_I, D_T' x_T).
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.linalg.blas import dtrmm
+
+from simulator.gaussian.critic import LinearCritic
+from simulator.streams import numpy_stream
+from simulator.world import Mixture, Prompt, World
+
+LARGEST_N = 10**12  # multinomial counts and their float64 square roots are exact well beyond it
+
+
+def projected_critics(
+    world: World, prompt: Prompt, n: int, replicates: int, seed: int, stream: str = "projected"
+) -> Iterator[LinearCritic]:
+    """Score vectors S D_T q of linear CLIP trained on n pairs, in blocks of replicates.
+
+    Replicate r is the same whatever the number of replicates asked for. Scaled by rho, which no decision sees.
+    Raises ValueError for n outside [2, 1e12] or replicates below 1.
+    """
+    mixture, q = world.mixture(), decision_prompts(world, prompt)
+    for rng, count in _replicate_blocks(mixture, n, replicates, seed, stream):
+        rows = _scatter_rows(mixture, n, count[0], world.nu_image, world.nu_text, rng)
+        V = rows.transpose(0, 2, 1) @ rows / (n - 1)
+        l = len(mixture.variances)
+        inside = q @ V[:, :l, l:].transpose(0, 2, 1)  # (R, P, l): u = V_IT q
+        outside = world.nu_image * q @ V[:, l:, l:] @ q.T / (n - 1)
+        outside = _wishart_like(outside, world.dim_image - l, rng)
+        yield LinearCritic(inside[: count[1]], outside[: count[1]])
+
+
+def projected_scatter(
+    world: World, n: int, replicates: int, seed: int, stream: str = "scatter"
+) -> Iterator[Float[np.ndarray, "R two_l two_l"]]:
+    """Sample covariance (divisor n - 1) of the projected views (D_I' x_I, D_T' x_T), in blocks of replicates."""
+    mixture = world.mixture()
+    for rng, count in _replicate_blocks(mixture, n, replicates, seed, stream):
+        rows = _scatter_rows(mixture, n, count[0], world.nu_image, world.nu_text, rng)[: count[1]]
+        yield rows.transpose(0, 2, 1) @ rows / (n - 1)
+
+
+def labelled_moments(
+    world: World, n: int, replicates: int, seed: int, stream: str = "labelled"
+) -> Iterator[tuple[Float[np.ndarray, "R l l"], Float[np.ndarray, "R l"]]]:
+    """(mean of x x', mean of y x) of n labelled images of a two-class world, in blocks of replicates.
+
+    What least squares without intercept is a function of. Exact where the dictionary fills the view: raises
+    ValueError unless dim_image is the number of latents and there are two classes.
+    """
+    mixture, l = world.mixture(), world.latents
+    if world.classes != 2 or world.dim_image != l:
+        raise ValueError(
+            f"classes = {world.classes}, dim_image = {world.dim_image}: labelled moments need 2 classes and "
+            f"dim_image = {l}, the number of latents"
+        )
+    sign = np.repeat(1 - 2 * mixture.labels, len(mixture.masks()[1]))
+    for rng, count in _replicate_blocks(mixture, n, replicates, seed, stream):
+        within, counts, means = _subgroup_statistics(mixture, n, count[0], world.nu_image, world.nu_text, rng)
+        within, counts, means = within[: count[1], :, :l], counts[: count[1]], means[: count[1], :, :l]
+        share = counts / n
+        second = within.transpose(0, 2, 1) @ within / n + np.einsum("rs,rsi,rsj->rij", share, means, means)
+        yield second, np.einsum("rs,s,rsi->ri", share, sign, means)
+
+
+def truncated_critics(
+    world: World, prompt: Prompt, n: int, replicates: int, seed: int, width: int, stream: str = "full"
+) -> Iterator[LinearCritic]:
+    """As `projected_critics` for an embedding narrower than the views: M is the rank-`width` part of S.
+
+    One replicate a step, O(d^3) each. The dictionaries are taken as the first l coordinates: the noise is
+    isotropic, so the law of the accuracies does not depend on them.
+    """
+    _check_request(n, replicates)
+    mixture, q = world.mixture(), decision_prompts(world, prompt)
+    for r in range(replicates):
+        S = cross_covariance(world, n, numpy_stream(seed, stream, r), mixture=mixture)
+        yield covariance_critic(S, q, width)
+
+
+def covariance_critic(
+    S: Float[np.ndarray, "dI dT"], q: Float[np.ndarray, "P l"], width: int | None = None
+) -> LinearCritic:
+    """The critic M = S, or its rank-`width` part (Eckart-Young), for prompts q; dictionaries the first l coordinates.
+
+    A tie s_h = s_{h+1} has probability zero at finite n, save where the tail is zero and does not matter.
+    """
+    l = q.shape[1]
+    if width is None:
+        return LinearCritic.of_vectors(q @ S[:, :l].T, l)
+    left, values, right = np.linalg.svd(S, full_matrices=False)
+    return LinearCritic.of_vectors((q @ right[:width, :l].T * values[:width]) @ left[:, :width].T, l)
+
+
+def cross_covariance(
+    world: World,
+    n: int,
+    rng: np.random.Generator,
+    *,
+    mixture: Mixture | None = None,
+    dictionaries: tuple[Float[np.ndarray, "dI l"], Float[np.ndarray, "dT l"]] | None = None,
+) -> Float[np.ndarray, "dI dT"]:
+    """One draw of S, the unbiased sample cross-covariance of n pairs.
+
+    The latents' scatter occupies r = 2l of the n - 1 centred rows; there the rotated views are
+    R D' + noise. The other m = n - 1 - r rows are pure noise and enter through Xi_I' Xi_T, which is A G with A
+    lower triangular, A A' ~ Wishart_{d_I}(m) (Bartlett) and G a normal matrix. (A' G has the same singular
+    values and the wrong rows.) Dictionaries default to the first l coordinates.
+    """
+    mixture = mixture or world.mixture()
+    l, dI, dT = len(mixture.variances), world.dim_image, world.dim_text
+    noise = np.sqrt(world.nu_image), np.sqrt(world.nu_text)
+    r, m = 2 * l, n - 1 - 2 * l
+    if m < 0:  # fewer centred rows than 2l: draw the n pairs themselves
+        return _small_sample_covariance(mixture, n, world, rng, dictionaries)
+    rows = _scatter_rows(mixture, n, 1, 0.0, 0.0, rng)[0]
+    latent = np.linalg.qr(rows, mode="r")  # (2l, 2l), R'R = scatter of (z_I, z_T)
+    image = noise[0] * rng.standard_normal((r, dI))
+    text = noise[1] * rng.standard_normal((r, dT))
+    image += _lift(latent[:, :l], dI, dictionaries and dictionaries[0])
+    text += _lift(latent[:, l:], dT, dictionaries and dictionaries[1])
+    S = image.T @ text
+    if noise[0] * noise[1] > 0 and m > 0:
+        S += noise[0] * noise[1] * _noise_product(m, dI, dT, rng)
+    return S / (n - 1)
+
+
+def decision_prompts(world: World, prompt: Prompt) -> Float[np.ndarray, "P l"]:
+    """Latent prompts a decision needs: q_+ - q_- for two classes, all q_y otherwise."""
+    q = world.prompts(prompt)
+    return q[:1] - q[1:] if world.classes == 2 else q
+
+
+def _check_request(n: int, replicates: int) -> None:
+    if not 2 <= n <= LARGEST_N:
+        raise ValueError(f"n = {n} lies outside [2, 1e12]; the nearest valid value is {min(max(n, 2), LARGEST_N)}")
+    if replicates < 1:
+        raise ValueError(f"replicates = {replicates} is below 1; the nearest valid value is 1")
+
+
+def _replicate_blocks(mixture: Mixture, n: int, replicates: int, seed: int, stream: str):
+    """(generator, (block size, replicates used of it)); the size depends on the mixture alone."""
+    _check_request(n, replicates)
+    cells = len(mixture.labels) * len(mixture.masks()[1]) * 2 * len(mixture.variances)
+    size = max(1, min(1024, 2**18 // cells))
+    for block in range(-(-replicates // size)):
+        yield numpy_stream(seed, stream, block), (size, min(size, replicates - block * size))
+
+
+def _scatter_rows(
+    mixture: Mixture, n: int, R: int, nu_image: float, nu_text: float, rng: np.random.Generator
+) -> Float[np.ndarray, "R N two_l"]:
+    """Rows whose Gram matrix is one draw of the centred scatter V of n projected pairs."""
+    within, counts, means = _subgroup_statistics(mixture, n, R, nu_image, nu_text, rng)
+    means -= np.einsum("rs,rsc->rc", counts / n, means)[:, None]
+    return np.concatenate([within, np.sqrt(counts)[..., None] * means], axis=1)
+
+
+def _subgroup_statistics(
+    mixture: Mixture, n: int, R: int, nu_image: float, nu_text: float, rng: np.random.Generator
+) -> tuple[Float[np.ndarray, "R W two_l"], Int[np.ndarray, "R S"], Float[np.ndarray, "R S two_l"]]:
+    """Rows of the scatter within subgroups, counts and means of the S = groups x occupied masks subgroups.
+
+    Given the counts k, a subgroup's mean is N([m; b m], Sig_b/k) and its scatter Wishart(k - 1, Sig_b),
+    Sig_b = [I; b] diag(sigma^2) [I; b]' + diag(nu_I I, nu_T I). Subgroups that share the mask b share Sig_b, so
+    their scatters add up to one Wishart of the summed degrees of freedom. Means of empty subgroups are moot.
+    """
+    masks, probability = mixture.masks()
+    G, P, l = len(mixture.labels), len(masks), len(mixture.variances)
+    weights = (mixture.weights[:, None] * probability).ravel()
+    counts = rng.multinomial(n, weights / weights.sum(), size=R).reshape(R, G, P)
+    within, means = [], np.empty((R, G, P, 2 * l))
+    for j, b in enumerate(masks):
+        # Cholesky factor of Sig_b, coordinate by coordinate: [[a11, 0], [a21, a22]].
+        a11 = np.sqrt(mixture.variances + nu_image)
+        a21 = np.divide(b * mixture.variances, a11, out=np.zeros(l), where=a11 > 0)
+        # b sigma^2 + nu_T - a21^2 without its cancellation as nu_I -> 0 (b is 0 or 1):
+        a22 = np.sqrt(nu_text + b * np.divide(mixture.variances * nu_image, a11**2, out=np.zeros(l), where=a11 > 0))
+        freedom = np.maximum(counts[:, :, j] - 1, 0).sum(axis=1)
+        within.append(_correlate(_wishart_rows(freedom, 2 * l, rng), a11, a21, a22))
+        k = np.maximum(counts[:, :, j], 1)[..., None]
+        deviation = _correlate(rng.standard_normal((R, G, 2 * l)), a11, a21, a22) / np.sqrt(k)
+        means[:, :, j] = np.concatenate([mixture.means, b * mixture.means], axis=1) + deviation
+    return np.concatenate(within, axis=1), counts.reshape(R, G * P), means.reshape(R, G * P, 2 * l)
+
+
+def _correlate(x: Float[np.ndarray, "*s two_l"], a11, a21, a22) -> Float[np.ndarray, "*s two_l"]:
+    """Standard normal rows (first half, second half) given the covariance Sig_b, coordinate by coordinate."""
+    l = len(a11)
+    return np.concatenate([a11 * x[..., :l], a21 * x[..., :l] + a22 * x[..., l:]], axis=-1)
+
+
+def _wishart_rows(
+    freedom: Int[np.ndarray, " R"], dimension: int, rng: np.random.Generator
+) -> Float[np.ndarray, "R dimension dimension"]:
+    """Rows T with T'T ~ Wishart_dimension(freedom, I), each replicate with its own freedom >= 0.
+
+    Bartlett: T' lower triangular, chi_{freedom - j} on the diagonal and N(0, 1) below. Fewer degrees than
+    dimensions: that many rows of normals.
+    """
+    R = len(freedom)
+    degrees = freedom[:, None] - np.arange(dimension)
+    T = np.triu(rng.standard_normal((R, dimension, dimension)), k=1)
+    diagonal = np.sqrt(2 * rng.standard_gamma(np.maximum(degrees, 1) / 2))
+    T[:, np.arange(dimension), np.arange(dimension)] = diagonal
+    few = freedom < dimension
+    if few.any():
+        kept = np.arange(dimension)[:, None] < freedom[few, None, None]
+        T[few] = rng.standard_normal((int(few.sum()), dimension, dimension)) * kept
+    return T
+
+
+def _wishart_like(
+    gram: Float[np.ndarray, "R P P"], freedom: int, rng: np.random.Generator
+) -> Float[np.ndarray, "R P P"]:
+    """One Wishart_P(freedom, gram) a replicate: the Gram matrix of noise rows with that covariance."""
+    R, P, _ = gram.shape
+    if P == 1:
+        chi2 = 2 * rng.standard_gamma(max(freedom, 1) / 2, size=R)
+        return gram * (chi2 if freedom > 0 else np.zeros(R))[:, None, None]
+    T = _wishart_rows(np.full(R, freedom), P, rng)
+    values, vectors = np.linalg.eigh(gram)
+    half = T @ (np.sqrt(np.maximum(values, 0))[:, :, None] * vectors.transpose(0, 2, 1))
+    return half.transpose(0, 2, 1) @ half
+
+
+def _noise_product(m: int, dI: int, dT: int, rng: np.random.Generator) -> Float[np.ndarray, "dI dT"]:
+    """Xi_I' Xi_T for m rows of standard normals each."""
+    if m < dI:
+        return rng.standard_normal((m, dI)).T @ rng.standard_normal((m, dT))
+    A = np.tril(rng.standard_normal((dI, dI)), k=-1)
+    A[np.diag_indices(dI)] = np.sqrt(2 * rng.standard_gamma((m - np.arange(dI)) / 2))
+    G = rng.standard_normal((dI, dT))
+    # G' A' computed in Fortran order is (A G)' without a copy: A.T is upper triangular to BLAS.
+    return dtrmm(1.0, A.T, G.T, side=1, lower=0).T
+
+
+def _lift(rows: Float[np.ndarray, "r l"], d: int, dictionary) -> Float[np.ndarray, "r d"]:
+    if dictionary is not None:
+        return rows @ dictionary.T
+    lifted = np.zeros((len(rows), d))
+    lifted[:, : rows.shape[1]] = rows
+    return lifted
+
+
+def _small_sample_covariance(mixture: Mixture, n: int, world: World, rng, dictionaries):
+    masks, probability = mixture.masks()
+    group = rng.choice(len(mixture.weights), size=n, p=mixture.weights / mixture.weights.sum())
+    mask = masks[rng.choice(len(masks), size=n, p=probability)]
+    z = mixture.means[group] + np.sqrt(mixture.variances) * rng.standard_normal((n, len(mixture.variances)))
+    views = []
+    for M, (latent, d, nu) in enumerate(
+        [(z, world.dim_image, world.nu_image), (mask * z, world.dim_text, world.nu_text)]
+    ):
+        x = _lift(latent, d, dictionaries and dictionaries[M]) + np.sqrt(nu) * rng.standard_normal((n, d))
+        views.append(x - x.mean(axis=0))
+    return views[0].T @ views[1] / (n - 1)

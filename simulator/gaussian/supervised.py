@@ -1,0 +1,105 @@
+"""Supervised linear learners on drawn, labelled images: the finite-sample side of `theory.learners.supervised`.
+
+No intercept: the worlds are symmetric under relabelling and every population optimum passes through the origin.
+Two classes give one score vector w for y = +1 (class 0), K classes one vector a class.
+"""
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.optimize import minimize, nnls
+from scipy.special import expit, logsumexp
+
+LEARNERS = ("logistic", "max-margin", "least-squares")
+
+
+class SeparabilityError(ArithmeticError):
+    """The drawn sample has no solution of the kind asked for; the message says which learner has one."""
+
+
+def fit(
+    learner: str, images: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"], classes: int
+) -> Float[np.ndarray, "P d"]:
+    """Score vectors of a learner: (1, d) for two classes, (K, d) otherwise.
+
+    Raises SeparabilityError (logistic on separable data, max-margin on data that are not), ValueError for an
+    unknown learner or max-margin with K >= 3.
+    """
+    if learner not in LEARNERS:
+        raise ValueError(f"learner = {learner!r} is not one of {', '.join(LEARNERS)}")
+    if learner == "max-margin":
+        if classes > 2:
+            raise ValueError(f"max-margin is defined here for 2 classes, not {classes}; logistic takes any number")
+        return maximum_margin((1 - 2 * labels)[:, None] * images)[None]
+    if learner == "least-squares":
+        targets = (1.0 - 2 * labels)[:, None] if classes == 2 else np.eye(classes)[labels] - 1 / classes
+        return np.linalg.lstsq(images, targets, rcond=None)[0].T
+    if classes == 2:
+        return logistic_regression((1 - 2 * labels)[:, None] * images)[None]
+    return softmax_regression(images, labels, classes)
+
+
+def logistic_regression(signed: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
+    """Minimiser of mean log(1 + exp(-w'(y x))) given the rows y x, by L-BFGS to a gradient below 1e-8.
+
+    Raises SeparabilityError if the minimiser lies at infinity, which positive margins throughout prove.
+    """
+    n = len(signed)
+
+    def loss(w):
+        margins = signed @ w
+        return np.logaddexp(0, -margins).mean(), -(expit(-margins) @ signed) / n
+
+    result = minimize(loss, np.zeros(signed.shape[1]), jac=True, method="L-BFGS-B", options=_TIGHT)
+    if (signed @ result.x).min() > 0:
+        raise SeparabilityError(
+            f"the {n} drawn pairs are separable, so logistic regression has no minimiser; use max-margin"
+        )
+    return result.x
+
+
+def softmax_regression(
+    images: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"], classes: int
+) -> Float[np.ndarray, "K d"]:
+    """Minimiser of mean cross-entropy over K score vectors (sum zero, as descent from zero keeps it).
+
+    Raises SeparabilityError as `logistic_regression`.
+    """
+    n, d = images.shape
+    truth = np.eye(classes)[labels]
+
+    def loss(flat):
+        scores = images @ flat.reshape(classes, d).T
+        normaliser = logsumexp(scores, axis=1)
+        gradient = (np.exp(scores - normaliser[:, None]) - truth).T @ images / n
+        return (normaliser - (scores * truth).sum(1)).mean(), gradient.ravel()
+
+    result = minimize(loss, np.zeros(classes * d), jac=True, method="L-BFGS-B", options=_TIGHT)
+    w = result.x.reshape(classes, d)
+    scores = images @ w.T
+    others = np.where(truth == 1, -np.inf, scores).max(axis=1)
+    if (scores[np.arange(n), labels] - others).min() > 0:
+        raise SeparabilityError(
+            f"the {n} drawn pairs are separable, so logistic regression has no minimiser; draw more"
+        )
+    return w
+
+
+_TIGHT = {"gtol": 1e-9, "ftol": 1e-15, "maxiter": 2000, "maxfun": 4000}
+
+
+def maximum_margin(signed: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
+    """argmin ||w|| subject to w'(y x) >= 1 for every row y x, exactly.
+
+    Least distance programming (Lawson and Hanson, Solving Least Squares Problems, chapter 23): with E stacking the
+    transposed rows over a row of ones and f the last unit vector, the residual r = E u - f of the non-negative
+    least squares solution u gives w = -r_{1..d}/r_{d+1}; r = 0 proves that no w separates.
+    Raises SeparabilityError then.
+    """
+    n, d = signed.shape
+    E = np.vstack([signed.T, np.ones(n)])
+    f = np.append(np.zeros(d), 1.0)
+    u, norm = nnls(E, f, maxiter=30 * n)
+    if norm < 1e-9:
+        raise SeparabilityError(f"the {n} drawn pairs are not separable, so there is no maximum margin; use logistic")
+    r = E @ u - f
+    return -r[:d] / r[d]

@@ -1,0 +1,80 @@
+"""An ensemble's state in one safetensors file: tensors, and beside them what was trained, as JSON. No pickle."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from simulator.towers.training import Ensemble, State
+
+PARTS = ("parameters", "moments", "measures")
+
+
+class AnotherRun(ValueError):
+    """A checkpoint belongs to a run with another specification."""
+
+
+def specification(ensemble: Ensemble) -> dict[str, Any]:
+    """All that a resumed run must share with the one it continues, flat: {field: value}.
+
+    The number of steps belongs to it, since the learning rate's schedule depends on it.
+    """
+    source = ensemble.draw_on or ensemble.device
+    return {
+        **ensemble.recipe.model_dump(mode="json"),
+        "worlds": [world.model_dump(mode="json") for world in ensemble.worlds],
+        "models": list(ensemble.models),
+        "seed": ensemble.seed,
+        "draw_on": torch.device(source).type,
+    }
+
+
+def difference(saved: dict[str, Any], wanted: dict[str, Any]) -> tuple[str, Any, Any] | None:
+    """(field, its value in either) where two specifications first differ, None if they agree.
+
+    The ensemble's size comes first, and a world's field stands for the world.
+    """
+    saved, wanted = (json.loads(json.dumps(x)) for x in (saved, wanted))
+    sizes = [len(x.get("models") or ()) for x in (saved, wanted)]
+    if sizes[0] != sizes[1]:
+        return "ensemble", *sizes
+    worlds = [(x.pop("worlds", None) or []) for x in (saved, wanted)]
+    for there, here in [(saved, wanted), *zip(*worlds, strict=False)]:
+        for field in [*here, *there]:
+            if there.get(field) != here.get(field):
+                return field, there.get(field), here.get(field)
+    return None
+
+
+def save_state(path: Path, state: State, ensemble: Ensemble) -> None:
+    """Write `state` to `path`, which should be a temporary name that is renamed afterwards."""
+    tensors = {f"{part}/{name}": value for part in PARTS for name, value in getattr(state, part).items()}
+    tensors["diverged"] = state.diverged
+    metadata = {"step": str(state.step), "specification": json.dumps(specification(ensemble))}
+    save_file({name: value.contiguous() for name, value in tensors.items()}, path, metadata)
+
+
+def load_state(path: Path, ensemble: Ensemble) -> State:
+    """The state saved at `path`, on the ensemble's device.
+
+    Raises AnotherRun, naming the first field that differs, unless it was saved by a run of the same specification;
+    OSError or safetensors' error if there is no such file or it is damaged.
+    """
+    with safe_open(path, framework="pt", device=ensemble.device) as file:
+        metadata = file.metadata() or {}
+        # Cloned: a tensor inside the file is not aligned like a fresh one, and sums over it may round differently.
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    saved = json.loads(metadata.get("specification", "{}"))
+    differs = difference(saved, specification(ensemble))
+    if differs is not None:
+        field, there, here = differs
+        raise AnotherRun(f"{field} is {there!r} in the checkpoint and {here!r} in this request")
+    parts: dict[str, dict[str, torch.Tensor]] = {part: {} for part in PARTS}
+    for name, value in tensors.items():
+        part, _, key = name.partition("/")
+        if key:
+            parts[part][key] = value
+    return State(step=int(metadata["step"]), diverged=tensors["diverged"], **parts)

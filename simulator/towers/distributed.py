@@ -1,0 +1,142 @@
+"""One batch over several processes: torchrun starts them, each embeds its own rows, and the loss is that of the whole.
+
+Process r of W holds rows [r B/W, (r + 1) B/W) of the batch. Its share of the loss is its rows' part of the sum; the
+shares add up to the loss, and the gradients of the shares add up to the gradient, so parameters' gradients are summed
+and never averaged or multiplied by W (averaging after a loss that was already divided by B, or gathering without a
+gradient for the other processes' rows, is the fault of open_clip issue 616).
+
+Embeddings of captions are gathered, B h numbers a process; logits are tiles of B/W rows (simulator.towers.tiles).
+"""
+
+import os
+from typing import NamedTuple
+
+import torch
+import torch.distributed as dist
+
+from simulator.towers.tiles import Sums
+
+
+class Group(NamedTuple):
+    """This process's place among those that share a batch."""
+
+    rank: int = 0
+    size: int = 1
+
+
+ALONE = Group()
+
+
+def join(device: str) -> Group:
+    """Join the processes that torchrun started; alone if it started none. `leave` at the end.
+
+    NCCL between CUDA devices, gloo otherwise.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        return ALONE
+    if not dist.is_initialized():
+        on_cuda = device.startswith("cuda")
+        if on_cuda:
+            torch.cuda.set_device(device)  # NCCL's barrier, and tensors on a bare "cuda", go to the current device
+        dist.init_process_group("nccl" if on_cuda else "gloo")
+    return Group(dist.get_rank(), dist.get_world_size())
+
+
+def leave(group: Group) -> None:
+    """Leave together: a process that is gone while another still talks to it takes that one down."""
+    if group.size > 1:
+        dist.barrier()
+        dist.destroy_process_group()
+
+
+def local_device(device: str) -> str:
+    """The device of this process: of several CUDA devices the one with torchrun's local number."""
+    return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and "LOCAL_RANK" in os.environ else device
+
+
+def rows(group: Group, batch_size: int) -> tuple[int, int]:
+    """(first, last) row of this process.
+
+    Raises ValueError unless the batch divides evenly.
+    """
+    if batch_size % group.size:
+        nearest = max(1, round(batch_size / group.size)) * group.size
+        raise ValueError(
+            f"batch_size = {batch_size} does not divide over {group.size} processes; the nearest that does is {nearest}"
+        )
+    share = batch_size // group.size
+    return group.rank * share, (group.rank + 1) * share
+
+
+def summed(group: Group, x: torch.Tensor) -> torch.Tensor:
+    """Sum over processes, without a gradient."""
+    if group.size == 1:
+        return x
+    x = x.contiguous().clone()
+    dist.all_reduce(x)
+    return x
+
+
+def maximum(group: Group, x: torch.Tensor) -> torch.Tensor:
+    """Elementwise maximum over processes, without a gradient."""
+    if group.size == 1:
+        return x
+    x = x.contiguous().clone()
+    dist.all_reduce(x, op=dist.ReduceOp.MAX)
+    return x
+
+
+def anywhere(group: Group, flag: bool) -> bool:
+    """Whether the flag is up in any process; all of them must ask."""
+    if group.size == 1:
+        return flag
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    return bool(maximum(group, torch.tensor([int(flag)], device=device)))
+
+
+def sums(group: Group) -> Sums:
+    """The same two for simulator.towers.tiles."""
+    return Sums(lambda x: summed(group, x), lambda x: maximum(group, x))
+
+
+def gather(group: Group, x: torch.Tensor) -> torch.Tensor:
+    """Rows (E, b, ...) of all processes in order, (E, B, ...), with the gradient of every process's use of them."""
+    return x if group.size == 1 else _Gather.apply(x, group)
+
+
+def total(group: Group, x: torch.Tensor) -> torch.Tensor:
+    """Sum over processes, with the gradient of every process's use of it."""
+    return x if group.size == 1 else _Total.apply(x, group)
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(x, group):
+        parts = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(group.size)]
+        dist.all_gather(parts, x.contiguous())
+        return torch.cat(parts, dim=1)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        x, ctx.group = inputs
+        ctx.rows = x.shape[1]
+
+    @staticmethod
+    def backward(ctx, upstream):
+        first = ctx.group.rank * ctx.rows
+        return summed(ctx.group, upstream)[:, first : first + ctx.rows], None
+
+
+class _Total(torch.autograd.Function):
+    @staticmethod
+    def forward(x, group):
+        return summed(group, x)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        _, ctx.group = inputs
+
+    @staticmethod
+    def backward(ctx, upstream):
+        return summed(ctx.group, upstream), None

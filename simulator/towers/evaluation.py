@@ -1,0 +1,232 @@
+"""What a trained ensemble does: group accuracies under both prompts, what its embeddings keep, what it relies on.
+
+Every learner here scores a class by the inner product of the image embedding with one vector a class: an embedded
+prompt, a row of the supervised head, or (SupCon, which has neither) the mean embedding of the class. Linear towers are
+therefore linear critics and evaluated exactly; MLP towers by scrambled Sobol points, one replicate a scrambling.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from simulator.gaussian.critic import LinearCritic, gaussian_points, group_accuracy
+from simulator.gaussian.pairs import dictionaries, draw_ensemble_block, draw_image_latents
+from simulator.towers.layers import Parameters, embed, scored
+from simulator.towers.recipe import ONE_TOWER
+from simulator.towers.training import Ensemble, class_logits
+from simulator.world import Prompt
+
+PROMPTS: tuple[Prompt, ...] = ("name", "mean")
+
+
+def prompts_of(ensemble: Ensemble) -> tuple[Prompt | None, ...]:
+    """The prompts under which an ensemble can be asked; (None,) for learners that read no captions."""
+    return (None,) if ensemble.recipe.loss in ONE_TOWER else PROMPTS
+
+
+def class_vectors(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> Float[torch.Tensor, "E K h"]:
+    """What images are compared with, one vector a class."""
+    recipe, worlds = ensemble.recipe, ensemble.worlds
+    if recipe.loss == "supervised":
+        return parameters["head.weight"].mT
+    if recipe.loss == "supcon":
+        return class_means(ensemble, parameters)
+    _, D = dictionaries(worlds[0], ensemble.seed)
+    p = np.stack([world.prompts(prompt) @ D.T for world in worlds])  # (E, K, d_T)
+    return scored(recipe, embed(recipe, parameters, "text", torch.as_tensor(p).to(parameters["text.0.weight"])))
+
+
+def class_means(ensemble: Ensemble, parameters: Parameters) -> Float[torch.Tensor, "E K h"]:
+    """Mean embedding of every class under the training law, over one block of pairs of a stream of its own."""
+    block = draw_ensemble_block(
+        ensemble.worlds,
+        dictionaries(ensemble.worlds[0], ensemble.seed),
+        ensemble.seed,
+        0,
+        streams=[f"class-means/{k}" for k in ensemble.models],
+        device=ensemble.device,
+        draw_on=ensemble.draw_on,
+        dtype=ensemble.dtype,
+    )
+    I = scored(ensemble.recipe, embed(ensemble.recipe, parameters, "image", block.images))
+    member = torch.nn.functional.one_hot(block.labels, ensemble.worlds[0].classes).to(I.dtype)  # (E, n, K)
+    return torch.bmm(member.mT, I) / member.sum(1).clamp(min=1)[..., None]
+
+
+def scores(
+    ensemble: Ensemble, parameters: Parameters, vectors: Float[torch.Tensor, "E K h"], x: Float[torch.Tensor, "E N d"]
+) -> Float[torch.Tensor, "E N K"]:
+    """Score of every class for images x."""
+    I = scored(ensemble.recipe, embed(ensemble.recipe, parameters, "image", x))
+    return class_logits(parameters, I) if "head.weight" in parameters else torch.bmm(I, vectors.mT)
+
+
+def linear_critics(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> LinearCritic:
+    """Linear towers as score vectors, one critic a model. Dividing by ||x_I W|| changes no decision."""
+    D, _ = dictionaries(ensemble.worlds[0], ensemble.seed)
+    vectors = class_vectors(ensemble, parameters, prompt)
+    w = torch.bmm(vectors, parameters["image.0.weight"].mT).double().cpu().numpy()  # (E, K, d_I)
+    if w.shape[1] == 2:
+        w = w[:, :1] - w[:, 1:]
+    inside = w @ D
+    outside = w - inside @ D.T
+    return LinearCritic(inside, outside @ outside.transpose(0, 2, 1))
+
+
+class Points(NamedTuple):
+    """Test images of every group in standard form, shared by all models; see `standard_points`."""
+
+    normals: Float[np.ndarray, "R N d"]
+    frame: Float[np.ndarray, "d d"]  # the dictionary, completed to an orthonormal basis
+
+
+def standard_points(ensemble: Ensemble, power: int = 11, replicates: int = 8) -> Points:
+    """R scramblings of 2^power Sobol points in d_I dimensions, the dictionary's coordinates first."""
+    world = ensemble.worlds[0]
+    D, _ = dictionaries(world, ensemble.seed)
+    complement = np.linalg.svd(D, full_matrices=True)[0][:, world.latents :]
+    normals = [gaussian_points(world.dim_image, power, ensemble.seed * replicates + r) for r in range(replicates)]
+    return Points(np.stack(normals), np.concatenate([D, complement], axis=1))
+
+
+def ensemble_accuracy(
+    ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None, points: Points | None = None
+) -> Float[np.ndarray, "R E 2"]:
+    """(common, counter) of every model under the test law: exact for linear towers (R = 1), else R replicates.
+
+    The spread over replicates estimates the error of quasi-Monte Carlo.
+    """
+    if ensemble.recipe.towers == "linear":
+        critics = linear_critics(ensemble, parameters, prompt)
+        rows = [
+            group_accuracy(LinearCritic(critics.inside[k : k + 1], critics.outside[k : k + 1]), w.mixture(), w.nu_image)
+            for k, w in enumerate(ensemble.worlds)
+        ]
+        return np.stack(rows, axis=1)
+    points = standard_points(ensemble) if points is None else points
+    mixtures = [world.mixture() for world in ensemble.worlds]
+    nu = np.array([world.nu_image for world in ensemble.worlds])
+    vectors = class_vectors(ensemble, parameters, prompt)
+    l, E = ensemble.worlds[0].latents, len(mixtures)
+    deviation = np.repeat(np.sqrt(nu)[:, None], points.frame.shape[0], axis=1)  # (E, d)
+    deviation[:, :l] = np.sqrt(np.stack([m.variances for m in mixtures]) + nu[:, None])
+
+    def tensor(values: np.ndarray) -> torch.Tensor:
+        return torch.as_tensor(values).to(vectors)
+
+    frame, deviation = tensor(points.frame), tensor(deviation)
+    labels, common = mixtures[0].labels, mixtures[0].common
+    means = [tensor(np.stack([m.means[g] for m in mixtures])) for g in range(len(labels))]
+    result = np.empty((len(points.normals), E, len(labels)))
+    for r, normals in enumerate(points.normals):
+        noise = tensor(normals) * deviation[:, None]  # (E, N, d), in the frame's coordinates
+        noise = noise @ frame.T
+        for g, y in enumerate(labels):
+            x = noise + (means[g] @ frame[:, :l].T)[:, None]
+            score = scores(ensemble, parameters, vectors, x)
+            best = score.amax(-1)
+            # k classes that tie share the decision.
+            right = (score[..., y] >= best) / (score == best[..., None]).sum(-1)
+            result[r, :, g] = right.mean(1).cpu().numpy()
+    return np.stack([result[..., common].mean(-1), result[..., ~common].mean(-1)], axis=-1)
+
+
+class Recovery(NamedTuple):
+    """How much of the latents an image embedding keeps: R^2 on held-out images of the test law, (E, 2) each.
+
+    Columns: invariant block, first spurious block. The kernel's R^2 can exceed the linear one by far without the
+    zero-shot decision using any of it: recovery is what could be read out, not what is.
+    """
+
+    linear: Float[np.ndarray, "E 2"]
+    kernel: Float[np.ndarray, "E 2"]
+
+
+KERNEL_POINTS = 512  # a kernel system is solved once a model: 512^3 operations each
+RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # relative to a Gaussian kernel's diagonal of 1
+
+
+def latent_recovery(ensemble: Ensemble, parameters: Parameters) -> Recovery:
+    """Least squares, and kernel ridge regression, from embedding to latent.
+
+    The kernel is Gaussian of median width; of RIDGES each model takes the one with the least leave-one-out error.
+    """
+    x, z, _ = _test_images(ensemble)
+    I = embed(ensemble.recipe, parameters, "image", x).double()
+    half = x.shape[1] // 2
+    width = 1 if ensemble.worlds[0].classes == 2 else ensemble.worlds[0].classes
+    z = z[..., : 2 * width].double()
+    A = torch.cat([I, torch.ones_like(I[..., :1])], dim=-1)
+    linear = A[:, half:] @ torch.linalg.lstsq(A[:, :half], z[:, :half], driver="gelsd" if x.is_cpu else None).solution
+    fit = slice(0, min(half, KERNEL_POINTS))
+    distance = torch.cdist(I, I[:, fit]).square()
+    median = distance[:, fit].flatten(1).median(1).values.clamp(min=torch.finfo(torch.float64).tiny)
+    K = (-distance / median[:, None, None]).exp()
+    mean = z[:, fit].mean(1, keepdim=True)
+    weights, error = None, None
+    for ridge in RIDGES:
+        inverse = torch.linalg.inv(K[:, fit] + ridge * torch.eye(K.shape[2], dtype=K.dtype, device=K.device))
+        candidate = inverse @ (z[:, fit] - mean)
+        left_out = (candidate / inverse.diagonal(dim1=1, dim2=2)[..., None]).square().sum((1, 2))
+        better = left_out < error if error is not None else torch.ones_like(left_out, dtype=torch.bool)
+        weights = candidate if weights is None else torch.where(better[:, None, None], candidate, weights)
+        error = left_out if error is None else torch.minimum(left_out, error)
+    kernel = mean + K[:, half:] @ weights
+
+    def r_squared(predicted: torch.Tensor) -> np.ndarray:
+        target = z[:, half:]
+        residual = (target - predicted).square().sum(1)
+        total = (target - target.mean(1, keepdim=True)).square().sum(1)
+        each = 1 - residual / total
+        return torch.stack([each[:, :width].mean(1), each[:, width:].mean(1)], dim=-1).cpu().numpy()
+
+    return Recovery(r_squared(linear), r_squared(kernel))
+
+
+def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> Float[np.ndarray, " E"]:
+    """Reliance t: weight of the score on the spurious over that on the invariant latent.
+
+    Exact for linear towers; otherwise the ratio of the coefficients of the best linear approximation of the scores
+    in the latents, under the test law, where the two are independent.
+    """
+    K = ensemble.worlds[0].classes
+    if ensemble.recipe.towers == "linear":
+        u = linear_critics(ensemble, parameters, prompt).inside
+    else:
+        x, z, _ = _test_images(ensemble)
+        s = scores(ensemble, parameters, class_vectors(ensemble, parameters, prompt), x).double()
+        z = z.double()
+        z, s = z - z.mean(1, keepdim=True), s - s.mean(1, keepdim=True)
+        u = torch.linalg.solve(z.mT @ z, z.mT @ s).mT.cpu().numpy()  # (E, K, l)
+        if K == 2:
+            u = u[:, :1] - u[:, 1:]
+    if K == 2:
+        return u[:, 0, 1] / u[:, 0, 0]
+    centred = u - u.mean(axis=1, keepdims=True)  # a shift common to all classes decides nothing
+    own = np.einsum("ekk->ek", centred[:, :, :K]).mean(1), np.einsum("ekk->ek", centred[:, :, K : 2 * K]).mean(1)
+    return own[1] / own[0]
+
+
+def _test_images(ensemble: Ensemble) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(images, latents, labels) of one block of the test law of every model."""
+    K = ensemble.worlds[0].classes
+    test = [
+        world.model_copy(
+            update={
+                "p_spu": 1 / K,
+                "attribute": tuple(a.model_copy(update={"p": 1 / K}) for a in world.attribute),
+            }
+        )
+        for world in ensemble.worlds
+    ]
+    return draw_image_latents(
+        test,
+        dictionaries(ensemble.worlds[0], ensemble.seed)[0],
+        ensemble.seed,
+        streams=[f"evaluation/{k}" for k in ensemble.models],
+        device=ensemble.device,
+        draw_on=ensemble.draw_on,
+        dtype=ensemble.dtype,
+    )

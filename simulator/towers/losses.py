@@ -1,0 +1,80 @@
+"""The objectives: embeddings in, one loss a model out. Each is the plain version, dense in the batch.
+
+I, T (E, B, h) embeddings of images and captions, s (E,) scale, b (E,) bias. Unit: nats a pair (the linearised loss:
+score units). `simulator.towers.tiles` holds InfoNCE and SigLIP again without the B x B matrix.
+
+Embeddings are scaled, not logits, and pairs are scored apart from them: the gradients of scale and pairs then cost
+O(B h) in place of passes over B x B entries (64 models at B = 256: 11 ms a compiled step of the loss instead of 38).
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch.nn import functional as F
+
+Embeddings = Float[torch.Tensor, "E B h"]
+PerModel = Float[torch.Tensor, " E"]
+
+
+def linearised(
+    I: Embeddings, T: Embeddings, W_I: Float[torch.Tensor, "E dI h"], W_T: Float[torch.Tensor, "E dT h"], rho: float
+) -> PerModel:
+    """-<M, S> + rho/2 ||M||_F^2, M = W_I W_T', S the unbiased cross-covariance of the batch.
+
+    The double sum over i != j of (s_ij + s_ji - 2 s_ii)/(2n(n - 1)) collapses to minus the unbiased covariance of
+    paired embeddings, so it costs O(B h) for any batch ([W] Eq. 2; theory: minimiser S/rho).
+    """
+    n = I.shape[1]
+    centred = I - I.mean(1, keepdim=True)
+    agreement = (centred * T).sum((1, 2)) / (n - 1)
+    # ||W_I W_T'||^2 = <W_I' W_I, W_T' W_T>: h x h products in place of d x d.
+    penalty = (torch.bmm(W_I.mT, W_I) * torch.bmm(W_T.mT, W_T)).sum((1, 2))
+    return rho / 2 * penalty - agreement
+
+
+def infonce(I: Embeddings, T: Embeddings, scale: PerModel) -> PerModel:
+    """Symmetric InfoNCE: mean of the softmax over captions and that over images (Radford et al. 2021)."""
+    logits, pairs = _scores(I, T, scale)
+    return ((logits.logsumexp(2) + logits.logsumexp(1)) / 2 - pairs).mean(1)
+
+
+def siglip(I: Embeddings, T: Embeddings, scale: PerModel, bias: PerModel) -> PerModel:
+    """-1/B sum_ij log sigmoid(l_ij (s cos_ij + b)), l = 1 on the diagonal and -1 elsewhere (Zhai et al. 2023)."""
+    logits, pairs = _scores(I, T, scale)
+    # -log sigmoid(-x) - x = -log sigmoid(x): all entries as negatives, the diagonal corrected to positives.
+    # (torch's softplus is linear above 20, which is off by 2e-9 and shows in float64.)
+    return -F.logsigmoid(-logits - bias[:, None, None]).sum(2).mean(1) - (pairs + bias[:, None]).mean(1)
+
+
+def _scores(I: Embeddings, T: Embeddings, scale: PerModel) -> tuple[torch.Tensor, torch.Tensor]:
+    """s I T' (E, B, B), and its diagonal (E, B) by itself."""
+    scaled = scale[:, None, None] * I
+    return torch.bmm(scaled, T.mT), (scaled * T).sum(2)
+
+
+def supervised(logits: Float[torch.Tensor, "E B K"], labels: Int[torch.Tensor, "E B"]) -> PerModel:
+    """Cross-entropy of the label."""
+    return (logits.logsumexp(2) - logits.gather(2, labels[..., None])[..., 0]).mean(1)
+
+
+def supcon(
+    I: Float[torch.Tensor, "E b h"],
+    labels: Int[torch.Tensor, "E B"],
+    scale: PerModel,
+    everyone: Embeddings | None = None,
+    first: int = 0,
+) -> PerModel:
+    """Supervised contrastive loss, the sum outside the logarithm (Khosla et al. 2020, Eq. 2).
+
+    Mean over the anchors that have a positive in the batch; an anchor is never its own positive or negative. I may be
+    rows `first`, `first` + 1, ... of a batch `everyone`: then the result is their share of the mean.
+    """
+    everyone = I if everyone is None else everyone
+    logits = torch.bmm(scale[:, None, None] * I, everyone.mT)  # (E, b, B)
+    anchors = torch.arange(first, first + I.shape[1], device=I.device)
+    itself = anchors[:, None] == torch.arange(everyone.shape[1], device=I.device)
+    normaliser = logits.masked_fill(itself, -torch.inf).logsumexp(2)
+    same = labels[:, :, None] == labels[:, None]  # (E, B, B)
+    positive = (same[:, anchors] & ~itself).to(logits.dtype)
+    count = positive.sum(2)
+    each = (normaliser - (positive * logits).sum(2) / count.clamp(min=1)) * (count > 0)
+    return each.sum(1) / (same.sum(2) > 1).sum(1).clamp(min=1)

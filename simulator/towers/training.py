@@ -1,0 +1,388 @@
+"""Gradient training of an ensemble: one pure step for all models, repeated.
+
+    for state in run(recipe, worlds, ...):   # yields at every checkpoint, and where `stop` asks for it
+        ...
+
+A model whose loss or gradient is no longer finite is frozen at its last finite weights and marked with the step;
+the others go on. Everything a later run needs to go on bit for bit is in `State`.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from itertools import count
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+
+from simulator.gaussian.pairs import Pairs, block_size, dictionaries, draw_ensemble_block
+from simulator.streams import torch_stream
+from simulator.towers import losses
+from simulator.towers.compiling import compiled
+from simulator.towers.distributed import ALONE, Group, gather, rows, summed, sums, total
+from simulator.towers.layers import Parameters, clamp_scale, embed, initialise, logit_scale, scored
+from simulator.towers.optimisers import clip, moments, per_model, update
+from simulator.towers.quasi_newton import lbfgs_step
+from simulator.towers.recipe import Recipe
+from simulator.towers.tiles import tiled_infonce, tiled_siglip
+from simulator.world import World
+
+# Batches above this many pairs never store their B x B logits; below it one batched product for the ensemble beats
+# a loop over models. The choice looks at B alone, so that a model does not notice the ensemble's size.
+LARGEST_DENSE_BATCH = 1024
+
+
+class State(NamedTuple):
+    """All there is to an ensemble in training; E models."""
+
+    step: int  # steps taken
+    parameters: Parameters
+    moments: Parameters
+    diverged: Int[torch.Tensor, " E"]  # the step that was no longer finite, -1 while all is well
+    measures: dict[str, Float[torch.Tensor, " E"]]  # sums over the steps since the last checkpoint
+
+
+class Ensemble(NamedTuple):
+    """Which models train, on what, where. Model `models[k]` sees `worlds[k]` and its own streams alone."""
+
+    recipe: Recipe
+    worlds: tuple[World, ...]
+    models: tuple[int, ...]
+    seed: int
+    device: str = "cpu"
+    draw_on: str | None = None
+    compile: bool = False
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of parameters and pairs; bfloat16 is the precision of products under autocast."""
+        return torch.float64 if self.recipe.precision == "float64" else torch.float32
+
+
+def least_bytes(ensemble: Ensemble, processes: int = 1) -> int:
+    """Bytes that a process cannot do without: parameters old and new, a fixed set, its rows with their embeddings.
+
+    What a run really takes is a few times more.
+    """
+    recipe, world = ensemble.recipe, ensemble.worlds[0]
+    views, E = world.dim_image + world.dim_text, len(ensemble.models)
+    hidden = recipe.width * recipe.depth if recipe.towers == "mlp" else 0
+    batch = recipe.batch_size // processes * (views + 2 * (hidden + recipe.embed_dim))
+    square = recipe.width**2 * (recipe.depth - 1) if recipe.towers == "mlp" else 0
+    weights = 2 * (2 * square + views * (recipe.width if recipe.towers == "mlp" else recipe.embed_dim))
+    size = torch.finfo(ensemble.dtype).bits // 8
+    return E * size * (batch + weights + (recipe.n or 0) * views)
+
+
+class EveryModelDiverged(RuntimeError):
+    """No model of the ensemble has a finite loss any more."""
+
+
+def start(ensemble: Ensemble) -> State:
+    """The state before the first step."""
+    recipe, world = ensemble.recipe, ensemble.worlds[0]
+    parameters = initialise(
+        recipe,
+        (world.dim_image, world.dim_text),
+        world.classes,
+        ensemble.seed,
+        ensemble.models,
+        device=ensemble.device,
+        dtype=ensemble.dtype,
+    )
+    E = len(ensemble.models)
+    return State(
+        step=0,
+        parameters=parameters,
+        moments=moments(recipe.optimizer, parameters),
+        diverged=torch.full((E,), -1, dtype=torch.int64, device=ensemble.device),
+        measures={
+            name: torch.zeros(E, dtype=ensemble.dtype, device=ensemble.device)
+            for name in ("loss", "image_norm", "text_norm")
+        },
+    )
+
+
+def restarted(state: State) -> State:
+    """The same state, its sums of measures empty: what training goes on from after a checkpoint."""
+    return state._replace(measures={name: torch.zeros_like(value) for name, value in state.measures.items()})
+
+
+def run(
+    ensemble: Ensemble,
+    state: State,
+    checkpoints: Sequence[int],
+    stop: Callable[[], bool] = lambda: False,
+    group: Group = ALONE,
+    refused: Callable[[str], None] | None = None,
+) -> Iterator[State]:
+    """Train from `state`, yielding at every step in `checkpoints`, at the end, and once when `stop()` turns true.
+
+    The measures of a yielded state are sums since the last checkpoint; they restart after one. Processes of a group
+    run this side by side, `stop` must tell all of them the same, and all yield the same states. If the step cannot be
+    compiled, `refused` is told why and it runs as it is; without `refused` that is an error.
+    Raises EveryModelDiverged at the first checkpoint that finds no finite model.
+    """
+    recipe = ensemble.recipe
+    advance = compiled(one_step, refused) if compiles(ensemble, group) else one_step
+    due = {*checkpoints, recipe.steps}
+    batches = draw_batches(ensemble, state.step, group)
+    for rate, number in _schedule(ensemble, state.step):
+        batch = next(batches)
+        state = State(
+            state.step + 1,
+            *advance(
+                recipe,
+                group,
+                state.parameters,
+                state.moments,
+                state.diverged,
+                state.measures,
+                batch.images,
+                batch.texts,
+                batch.labels,
+                rate,
+                number,
+            ),
+        )
+        checkpoint = state.step in due
+        if checkpoint:
+            if bool((state.diverged >= 0).all()):
+                raise EveryModelDiverged(
+                    f"every one of {len(ensemble.models)} models lost its finite loss, the last at step "
+                    f"{int(state.diverged.max())}; a smaller lr than {recipe.lr} is the first thing to try"
+                )
+            yield state
+            state = restarted(state)
+        if state.step < recipe.steps and stop():
+            if not checkpoint:
+                yield state
+            return
+
+
+def compiles(ensemble: Ensemble, group: Group = ALONE) -> bool:
+    """Whether the step is compiled: if asked, where it is dense, in one process, and takes no line search."""
+    recipe = ensemble.recipe
+    plain = recipe.optimizer != "lbfgs" and recipe.batch_size <= LARGEST_DENSE_BATCH
+    return ensemble.compile and plain and group.size == 1
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """Rate of step `step` (from 0): linear warm-up, then constant or half a cosine down to zero."""
+    warmup = min(recipe.warmup, recipe.steps - 1)
+    if step < warmup:
+        return recipe.lr * (step + 1) / (warmup + 1)
+    if recipe.schedule == "constant":
+        return recipe.lr
+    return recipe.lr * (1 + math.cos(math.pi * (step - warmup) / (recipe.steps - warmup))) / 2
+
+
+def _schedule(ensemble: Ensemble, first: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """(rate, number) of every step from `first` on, some thousands put on the device at a time."""
+    recipe = ensemble.recipe
+    for begin in range(first, recipe.steps, 4096):
+        steps = range(begin, min(begin + 4096, recipe.steps))
+        rates = [learning_rate(recipe, step) for step in steps]
+        numbers = [step + 1 for step in steps]
+        yield from zip(
+            *(torch.tensor(x, dtype=ensemble.dtype, device=ensemble.device) for x in (rates, numbers)), strict=True
+        )
+
+
+def one_step(
+    recipe: Recipe,
+    group: Group,
+    parameters: Parameters,
+    memory: Parameters,
+    diverged: torch.Tensor,
+    measures: dict[str, torch.Tensor],
+    images: torch.Tensor,
+    texts: torch.Tensor,
+    labels: torch.Tensor,
+    rate: torch.Tensor,
+    number: torch.Tensor,
+) -> tuple[Parameters, Parameters, torch.Tensor, dict[str, torch.Tensor]]:
+    """(parameters, moments, diverged, measures) after one step of every model; pure, and compiled as a whole."""
+    if recipe.optimizer == "lbfgs":
+        batch = images, texts, labels
+        new, diverged, seen = lbfgs_step(objective, recipe, group, parameters, diverged, batch, number)
+        return new, memory, diverged, _added(measures, seen, diverged < 0)
+    gradients, seen = _gradients(parameters, recipe, group, images, texts, labels)
+    if group.size > 1:  # shares add up, of the loss as of its gradient
+        gradients = {name: summed(group, g) for name, g in gradients.items()}
+        seen = {name: summed(group, value) for name, value in seen.items()}
+    gradients, norm = clip(gradients, recipe.clip)
+    new, memory_new = update(recipe.optimizer, parameters, gradients, memory, rate, number, recipe.weight_decay)
+    new = clamp_scale(new)
+    fine = torch.isfinite(seen["loss"]) & torch.isfinite(norm)
+    diverged = torch.where((diverged < 0) & ~fine, number.to(diverged.dtype), diverged)
+    going = diverged < 0
+    return _kept(going, new, parameters), _kept(going, memory_new, memory), diverged, _added(measures, seen, going)
+
+
+def _gradients(parameters: Parameters, *problem):
+    """(gradient of every model's loss, what `objective` saw), differentiated in one of two equal ways.
+
+    torch.compile follows torch.func alone; compiled tiles run under plain autograd alone.
+    """
+    if torch.compiler.is_compiling():
+        gradients, (_, seen) = torch.func.grad_and_value(_share, has_aux=True)(parameters, *problem)
+        return gradients, seen
+    leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
+    loss, seen = _share(leaves, *problem)
+    found = torch.autograd.grad(loss, list(leaves.values()))
+    return dict(zip(leaves, found, strict=True)), {name: value.detach() for name, value in seen.items()}
+
+
+def _share(parameters: Parameters, recipe: Recipe, group: Group, *batch: torch.Tensor):
+    """Models share nothing, so the gradient of the summed loss holds every model's own gradient."""
+    seen = objective(recipe, group, parameters, *batch)
+    return seen["loss"].sum(), seen
+
+
+def _added(measures: dict[str, torch.Tensor], seen: dict[str, torch.Tensor], going: torch.Tensor):
+    """Sums of measures, of models that still go on."""
+    return {name: measures[name] + torch.where(going, v, torch.zeros_like(v)) for name, v in seen.items()}
+
+
+def _kept(going: torch.Tensor, new: Parameters, old: Parameters) -> Parameters:
+    """The new values of models that go on, the old ones of those that have diverged."""
+    return {name: torch.where(per_model(going, value), value, old[name]) for name, value in new.items()}
+
+
+def objective(
+    recipe: Recipe,
+    group: Group,
+    parameters: Parameters,
+    images: torch.Tensor,
+    texts: torch.Tensor,
+    labels: torch.Tensor,
+) -> dict[str, Float[torch.Tensor, " E"]]:
+    """Loss and mean embedding norms of every model on one batch, or this process's share of them."""
+    rounded = recipe.precision == "bfloat16"
+    with torch.autocast(images.device.type, torch.bfloat16) if rounded else nullcontext():
+        I = embed(recipe, parameters, "image", images).to(images.dtype)
+        T = embed(recipe, parameters, "text", texts).to(images.dtype) if "text.0.weight" in parameters else I
+    norms = {
+        "image_norm": I.detach().norm(dim=-1).mean(1) / group.size,
+        "text_norm": T.detach().norm(dim=-1).mean(1) / group.size,
+    }
+    I, T = scored(recipe, I), scored(recipe, T)
+    loss = (
+        _loss(recipe, parameters, I, T, labels) if group.size == 1 else _part(recipe, group, parameters, I, T, labels)
+    )
+    return {"loss": loss, **norms}
+
+
+def _loss(recipe: Recipe, parameters: Parameters, I: torch.Tensor, T: torch.Tensor, labels: torch.Tensor):
+    """The loss of a batch held by one process."""
+    tiled = I.shape[1] > LARGEST_DENSE_BATCH
+    product = torch.bfloat16 if recipe.precision == "bfloat16" else I.dtype
+    match recipe.loss:
+        case "linear":
+            return losses.linearised(I, T, parameters["image.0.weight"], parameters["text.0.weight"], recipe.rho)
+        case "supervised":
+            return losses.supervised(class_logits(parameters, I), labels)
+        case "supcon":
+            return losses.supcon(I, labels, logit_scale(recipe, parameters))
+        case "siglip" if tiled:
+            return tiled_siglip(I, T, logit_scale(recipe, parameters), parameters["bias"], product=product)
+        case "siglip":
+            return losses.siglip(I, T, logit_scale(recipe, parameters), parameters["bias"])
+        case "infonce" if tiled:
+            return tiled_infonce(I, T, logit_scale(recipe, parameters), product=product)
+    return losses.infonce(I, T, logit_scale(recipe, parameters))
+
+
+def _part(recipe: Recipe, group: Group, parameters: Parameters, I: torch.Tensor, T: torch.Tensor, labels: torch.Tensor):
+    """This process's share of the loss, for its rows of the batch; the shares of a group add up to `_loss`."""
+    b = I.shape[1]
+    B, first = b * group.size, b * group.rank
+    product = torch.bfloat16 if recipe.precision == "bfloat16" else I.dtype
+    match recipe.loss:
+        case "linear":
+            W_I, W_T = parameters["image.0.weight"], parameters["text.0.weight"]
+            penalty = (torch.bmm(W_I.mT, W_I) * torch.bmm(W_T.mT, W_T)).sum((1, 2))
+            means = (I.sum(1) * total(group, T.sum(1))).sum(1) / B
+            return recipe.rho / 2 * penalty / group.size - ((I * T).sum((1, 2)) - means) / (B - 1)
+        case "supervised":
+            return losses.supervised(class_logits(parameters, I), labels) / group.size
+        case "supcon":
+            return losses.supcon(
+                I, gather(group, labels), logit_scale(recipe, parameters), everyone=gather(group, I), first=first
+            )
+    T, scale = gather(group, T), logit_scale(recipe, parameters)
+    if recipe.loss == "siglip":
+        return tiled_siglip(I, T, scale, parameters["bias"], product=product, first=first)
+    return tiled_infonce(I, T, scale, product=product, first=first, sums=sums(group))
+
+
+def class_logits(parameters: Parameters, I: Float[torch.Tensor, "E B h"]) -> Float[torch.Tensor, "E B K"]:
+    """Scores of the supervised head."""
+    logits = torch.bmm(I, parameters["head.weight"])
+    return logits + parameters["head.bias"][:, None] if "head.bias" in parameters else logits
+
+
+def draw_batches(ensemble: Ensemble, first: int, group: Group = ALONE) -> Iterator[Pairs]:
+    """This process's rows of the batches of step `first`, `first` + 1, ... with a leading model axis.
+
+    Fresh pairs: step t takes pairs [t B, (t + 1) B) of each model's stream. A fixed set: its first n pairs in a new
+    order every epoch, the remainder of an epoch left out.
+    """
+    recipe, part = ensemble.recipe, rows(group, ensemble.recipe.batch_size)
+    if recipe.n is None:
+        return fresh_batches(ensemble, recipe.batch_size, part, first)
+    return fixed_batches(ensemble, recipe.n, recipe.batch_size, part, first)
+
+
+def pair_block(ensemble: Ensemble, index: int) -> Pairs:
+    """Block `index` of every model's training stream."""
+    return draw_ensemble_block(
+        ensemble.worlds,
+        dictionaries(ensemble.worlds[0], ensemble.seed),
+        ensemble.seed,
+        index,
+        streams=[f"train/{k}" for k in ensemble.models],
+        device=ensemble.device,
+        draw_on=ensemble.draw_on,
+        dtype=ensemble.dtype,
+    )
+
+
+def fresh_batches(ensemble: Ensemble, size: int, part: tuple[int, int], first: int) -> Iterator[Pairs]:
+    """Rows `part` of consecutive batches of the endless stream, each pair used once."""
+    block, held, held_index = block_size(ensemble.worlds[0]), None, -1
+    for step in count(first):
+        pieces, position, end = [], step * size + part[0], step * size + part[1]
+        while position < end:
+            index, offset = divmod(position, block)
+            if index != held_index:
+                held, held_index = pair_block(ensemble, index), index
+            take = min(end - position, block - offset)
+            pieces.append([field[:, offset : offset + take] for field in held])
+            position += take
+        yield Pairs(*(p[0] if len(p) == 1 else torch.cat(p, dim=1) for p in zip(*pieces, strict=True)))
+
+
+def fixed_batches(ensemble: Ensemble, n: int, size: int, part: tuple[int, int], first: int) -> Iterator[Pairs]:
+    """Rows `part` of minibatches of the first n pairs, without replacement within an epoch."""
+    blocks = [pair_block(ensemble, index) for index in range(-(-n // block_size(ensemble.worlds[0])))]
+    held = Pairs(*(torch.cat(field, dim=1)[:, :n] for field in zip(*blocks, strict=True)))
+    order_epoch, order = -1, None
+    for step in count(first):
+        epoch, place = divmod(step, n // size)
+        if size == n:  # one fixed batch: its order does not matter
+            yield Pairs(*(field[:, slice(*part)] for field in held))
+            continue
+        if epoch != order_epoch:
+            order, order_epoch = _order(ensemble, n, epoch), epoch
+        chosen = order[:, place * size + part[0] : place * size + part[1]]
+        model = torch.arange(len(chosen), device=chosen.device)[:, None]
+        yield Pairs(*(field[model, chosen] for field in held))
+
+
+def _order(ensemble: Ensemble, n: int, epoch: int) -> Int[torch.Tensor, "E n"]:
+    """The order in which an epoch visits the fixed set, one a model, drawn on the CPU."""
+    streams = [torch_stream(ensemble.seed, f"order/{k}", epoch) for k in ensemble.models]
+    return torch.stack([torch.randperm(n, generator=s, device="cpu") for s in streams]).to(ensemble.device)

@@ -1,0 +1,256 @@
+"""As a user would: inspect, evaluate two models, compare; and what happens when the request or the run goes wrong."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from experiments.errors import RequestError, RunError
+
+RUN = (
+    "import sys; from experiments.command.counteranimal import app; "
+    "app(sys.argv[1:], exit_on_error=False, print_error=False, result_action='return_value')"
+)
+
+
+def rows(path):
+    with path.open(newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_from_photos_to_plot(run, tree, tiny_clip, squeezenet, tmp_path):
+    (tree / "9 ostrich, Struthio camelus" / "common-ground" / "bad.jpg").write_bytes(b"x")
+    document, said = run("inspect", tree, "--json", "--output", tmp_path / "i")
+    assert (document["n_common"], document["n_counter"]) == (17, 15)
+    assert [u["path"] for u in document["unreadable"]] == ["9 ostrich, Struthio camelus/common-ground/bad.jpg"]
+    assert "counts differ" in said
+    assert json.loads((tmp_path / "i" / "inspection.json").read_text()) == document
+
+    clip = f"open_clip:local-dir:{tiny_clip}"
+    common = ("--data", tree, "--cache", tmp_path / "cache", "--workers", 0, "--labels", 45)
+    documents, _ = run(
+        "evaluate", *common, "--model", clip, "--model", "torchvision:squeezenet1_1", "--weights", "-",
+        "--weights", squeezenet, "--output", tmp_path / "both", "--json",
+    )  # fmt: skip
+    assert [d["model"] for d in documents] == [clip, "torchvision:squeezenet1_1"]
+    first = documents[0]
+    assert first["activation"] == "GELU"
+    assert first["counts"] == {"classes": 3, "common": 14, "counter": 15, "left_out_classes": [30]}
+    assert [s["path"] for s in first["skipped"]] == ["9 ostrich, Struthio camelus/common-ground/bad.jpg"]
+    assert first["image_passes"] == 32
+    folders = sorted(p for p in (tmp_path / "both").iterdir())
+    table = rows(folders[0] / "predictions.csv")
+    assert list(table[0]) == ["path", "class_index", "group", "background", "predicted_index", "rank", "margin"]
+    assert len(table) == 32
+    assert {r["background"] for r in table if r["class_index"] == "16"} == {"sky", "branch-with-fruit", "grass"}
+    right = [r for r in table if r["group"] == "common" and r["class_index"] != "30"]
+    micro = sum(r["class_index"] == r["predicted_index"] for r in right) / len(right)
+    assert first["micro"]["common"] == pytest.approx(micro)
+    classes = rows(folders[0] / "per_class.csv")
+    full = [c for c in classes if c["drop"] != ""]
+    assert first["macro"]["drop"] == pytest.approx(sum(float(c["drop"]) for c in full) / 3)
+    assert json.loads((folders[0] / "summary.json").read_text()) == first
+
+    again, _ = run("evaluate", *common, "--model", clip, "--output", tmp_path / "one", "--json", "--prompts", "simple")
+    assert again[0]["image_passes"] == 0
+    assert again[0]["macro"] == first["macro"]
+
+    scored, _ = run("score", folders[0] / "predictions.csv", "--labels", 45, "--name", "mine", "--json")
+    assert (scored[0]["macro"], scored[0]["intervals"]) == (first["macro"], first["intervals"])
+
+    compared, _ = run("compare", tmp_path / "both", "published", "--output", tmp_path / "cmp", "--json", "--seed", 3)
+    assert len(compared["rows"]) == 45
+    assert compared["pairs"][0]["classes"] == 3
+    assert (tmp_path / "cmp" / "comparison.svg").read_text().startswith("<?xml")
+    assert len(rows(tmp_path / "cmp" / "comparison.csv")) == 45
+    text, _ = run("compare", tmp_path / "both", "--output", tmp_path / "cmp")
+    assert "sign test" in " ".join(text.split())
+
+
+def test_one_against_twenty_saves_and_reuses_its_sets(run, shared_tree, tiny_clip, tmp_path):
+    clip = f"open_clip:local-dir:{tiny_clip}"
+    common = (
+        "evaluate",
+        "--data",
+        shared_tree,
+        "--cache",
+        tmp_path / "c",
+        "--workers",
+        0,
+        "--model",
+        clip,
+        "--labels",
+        20,
+    )
+    computed, said = run(*common, "--reference", clip, "--output", tmp_path / "a", "--json")
+    assert "oracle" in said
+    sets = tmp_path / "a" / "confusing.json"
+    loaded, _ = run(*common, "--confusing", sets, "--output", tmp_path / "b", "--json")
+    assert loaded[0]["macro"] == computed[0]["macro"]
+    assert (tmp_path / "a" / "predictions.csv").read_bytes() == (tmp_path / "b" / "predictions.csv").read_bytes()
+    added = set(computed[0]["label_sets"]["truth_added"])
+    allowed = json.loads(sets.read_text())["labels"]
+    assert all(len(labels) == 20 + (int(index) in added) for index, labels in allowed.items())
+    with pytest.raises(RequestError, match="pass --class-names open_clip"):
+        run(*common, "--confusing", sets, "--class-names", "torchvision", "--output", tmp_path / "d")
+
+
+def test_published_is_complete(run, tmp_path):
+    document, _ = run("published", "--json", "--output", tmp_path)
+    assert {c["verdict"] for c in document["claims"]} <= {"supported", "contradicted", "undecided"}
+    assert len(document["table"]) == len(rows(tmp_path / "table.csv")) > 1500
+    assert len(document["audit"]) == len(rows(tmp_path / "audit.csv"))
+    assert json.loads((tmp_path / "published.json").read_text()) == document
+    text, _ = run("published")
+    assert "imagenet-above-clip: undecided" in text
+
+
+def test_discover(run, photo, tmp_path, squeezenet):
+    for background, seed in (("grass", 0), ("snow", 50), ("rare", 90)):
+        for i in range(2 if background == "rare" else 6):
+            photo(tmp_path / "photos" / "9 ostrich" / background / f"{i}.png", seed + i)
+    common = (
+        "--data",
+        tmp_path / "photos",
+        "--model",
+        "torchvision:squeezenet1_1",
+        "--weights",
+        squeezenet,
+        "--workers",
+        0,
+    )
+    arguments = ("discover", *common, "--min-photos", 4, "--cache", tmp_path / "c", "--output", tmp_path / "o")
+    document, _ = run(*arguments, "--json")
+    assert document["classes"][0]["backgrounds"] == 2
+    assert document["links"] == 12
+    inspected, _ = run("inspect", tmp_path / "o" / "tree", "--json")
+    assert (inspected["n_common"], inspected["n_counter"]) == (6, 6)
+    assert rows(tmp_path / "o" / "discovered.csv")[0]["folder"] == "9 ostrich"
+    with pytest.raises(RequestError, match="exists already"):
+        run(*arguments)
+
+
+def test_wrong_requests_are_one_sentence(run, shared_tree, tiny_clip, tmp_path):
+    clip = f"open_clip:local-dir:{tiny_clip}"
+    base = ("evaluate", "--data", shared_tree, "--cache", tmp_path / "c", "--output", tmp_path / "o")
+    cases = {
+        (*base, "--model", "open_clip:ViT-B32/openai"): "nearest name is 'ViT-B-32'",
+        (*base, "--model", clip, "--prompts", "openai8"): "nearest choice is 'simple'",
+        (*base, "--model", clip, "--class-names", "imagenet"): "neither one of open_clip, torchvision nor a file",
+        (*base, "--model", clip, "--confusing", "x.json"): "--confusing goes with --labels 20",
+        (*base, "--model", clip, "--weights", "a", "--weights", "b"): "2 --weights are given for 1 --model",
+        (*base, "--model", clip, "--batch-size", 0): "--batch-size 0 is below 1",
+        (*base, "--model", clip, "--seed", -1): "--seed = -1 is negative",
+        ("evaluate", "--data", tmp_path / "no", "--model", clip): "there is no folder",
+        ("inspect", tmp_path / "no"): "there is no folder",
+        ("score",): "no predictions given",
+        ("score", tmp_path / "p.csv"): "there is no predictions file",
+    }
+    for words, expected in cases.items():
+        with pytest.raises(RequestError) as caught:
+            run(*words)
+        assert expected in str(caught.value)
+        assert "\n" not in str(caught.value)
+    assert not (tmp_path / "o").exists()  # nothing was written for a request that was wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a,b\n1,2\n", "no column 'class_index'"),
+        ("class_index,group,predicted_index\n", "has no rows"),
+        ("class_index,group,predicted_index\nx,common,1\n", "in line 2 .* is no whole number"),
+        ("class_index,group,predicted_index\n5,common,1\n1000,common,1\n", "class_index 1000 in line 3 .*0..999"),
+        ("class_index,group,predicted_index\n9,easy,1\n", "neither 'common' nor 'counter'"),
+        ("class_index,group,predicted_index\n9,common,1\n", "photos in both groups"),
+    ],
+)
+def test_damaged_predictions_are_refused(run, tmp_path, text, expected):
+    (tmp_path / "p.csv").write_text(text)
+    with pytest.raises(RequestError, match=expected):
+        run("score", tmp_path / "p.csv")
+
+
+def test_strict_fails_on_a_broken_photo(run, tree, tiny_clip, tmp_path):
+    (tree / "16 bulbul" / "common-sky" / "bad.png").write_bytes(b"x")
+    words = ("evaluate", "--data", tree, "--model", f"open_clip:local-dir:{tiny_clip}", "--cache", tmp_path / "c")
+    with pytest.raises(RunError, match=r"1 photos cannot be read, the first is '16 bulbul/common-sky/bad\.png'"):
+        run(*words, "--output", tmp_path / "o", "--workers", 0, "--strict")
+    run(*words, "--output", tmp_path / "o", "--workers", 0)
+
+
+def test_without_the_extra_evaluate_says_how_to_install_it(run, shared_tree, monkeypatch):
+    import importlib.util
+
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "open_clip" else find(name, *a))
+    with pytest.raises(RequestError, match=r"pip install -e '\.\[clip\]'"):
+        run("evaluate", "--data", shared_tree, "--model", "open_clip:ViT-B-32/openai")
+
+
+def python(code, *arguments, **options):
+    words = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, **options)
+
+
+def test_published_score_and_compare_need_no_extra(tmp_path):
+    (tmp_path / "p.csv").write_text(
+        "class_index,group,predicted_index\n9,common,9\n9,counter,1\n10,common,10\n10,counter,10\n"
+    )
+    block = (
+        "import sys; sys.modules.update(dict.fromkeys(['PIL', 'open_clip', 'timm', 'torchvision', 'transformers']));"
+    )
+    calls = {
+        "published": ("published",),
+        "score": ("score", tmp_path / "p.csv", "--output", tmp_path / "s"),
+        "compare": ("compare", tmp_path / "s", "published", "--output", tmp_path / "cmp"),
+    }
+    for name, words in calls.items():
+        # matplotlib itself imports Pillow, which is one of its own requirements.
+        done = python((block.replace("'PIL', ", "") if name == "compare" else block) + RUN, *words)
+        assert done.returncode == 0, done.stderr
+
+
+def test_help_is_light():
+    code = RUN + "; print(sorted({'torch', 'scipy', 'numpy', 'matplotlib', 'PIL', 'rich.progress'} & set(sys.modules)))"
+    done = python(code.replace("sys.argv[1:]", "['published', '--help']"))
+    assert done.returncode == 0, done.stderr
+    assert not {"torch", "scipy", "matplotlib", "PIL"} & set(
+        done.stdout.splitlines()[-1].strip("[]").replace("'", "").split(", ")
+    )
+
+
+def test_killed_and_resumed_equals_uninterrupted(run, tree, photo, tiny_clip, tmp_path):
+    """kill -9 between shards: the second run passes only what is missing and writes the same bytes."""
+    for i in range(400):
+        photo(tree / "9 ostrich, Struthio camelus" / "counter-water" / f"more-{i}.jpg", 1000 + i)
+    clip = f"open_clip:local-dir:{tiny_clip}"
+
+    def words(name):
+        settings = ("--workers", 0, "--batch-size", 16, "--json", "--cache", tmp_path / name)
+        return ("evaluate", "--data", tree, "--model", clip, *settings, "--output", tmp_path / f"{name}-out")
+
+    whole, _ = run(*words("whole"))
+    victim = subprocess.Popen(
+        [sys.executable, "-c", RUN, *map(str, words("killed"))],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},  # as this process: bit equality needs one thread
+    )
+    end = time.monotonic() + 120
+    while victim.poll() is None and not list((tmp_path / "killed").rglob("features-*")) and time.monotonic() < end:
+        time.sleep(0.005)
+    victim.send_signal(signal.SIGKILL)
+    victim.wait()
+    assert victim.returncode == -signal.SIGKILL
+    assert not (tmp_path / "killed-out" / "summary.json").exists()
+    resumed, _ = run(*words("killed"))
+    assert whole[0]["image_passes"] == 432
+    assert 0 < resumed[0]["image_passes"] < 432
+    for file in ("predictions.csv", "per_class.csv"):
+        assert (tmp_path / "whole-out" / file).read_bytes() == (tmp_path / "killed-out" / file).read_bytes()

@@ -1,0 +1,328 @@
+"""The command line is a contract: documents, exit statuses, and one sentence for every wrong request."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from simulator.world import World
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_predict_known_answers(soberclip):
+    run = soberclip("predict", "--mu-spu", "2", "--p-spu", "0.99", "--sigma-xi", "0", "--json")
+    assert (run.status, run.err) == (0, "")
+    d = run.document
+    assert d["counter"] == pytest.approx(1 - 0.806, abs=5e-4)
+    assert d["common"] == pytest.approx(0.996, abs=5e-4)
+    assert d["drop"] == pytest.approx(d["common"] - d["counter"], abs=1e-15)
+    assert d["balanced"] == pytest.approx((d["common"] + d["counter"]) / 2, abs=1e-15)
+    assert d["reliance"] == pytest.approx(2 * 0.98 / 2)
+    assert (d["learner"], d["prompt"]) == ("linear", "name")
+    assert World(**d["world"]) == World(mu_spu=2.0, p_spu=0.99, sigma_xi=0.0)
+
+
+@pytest.mark.parametrize("learner", ["linear", "infonce", "logistic", "least-squares", "bayes"])
+def test_every_learner_predicts(soberclip, learner):
+    d = soberclip("predict", "--learner", learner, "--json").document
+    assert 0 < d["counter"] < d["common"] < 1
+    assert (d["prompt"] is None) == (learner in ("logistic", "least-squares", "bayes"))
+    assert (d["reliance"] is None) == (learner in ("infonce", "bayes"))
+
+
+def test_estimates_carry_an_interval(soberclip):
+    d = soberclip("predict", "--classes", "3", "--learner", "logistic", "--json").document
+    low, high = d["interval95"]["counter"]
+    assert low < d["counter"] < high
+    assert high - low < 0.02
+    assert soberclip("predict", "--json").document["interval95"] is None
+
+
+def test_simulate_document(soberclip):
+    run = soberclip("simulate", "--n", "1e3", "--replicates", "50", "--seed", "5", "--json")
+    d = run.document
+    assert (d["n"], d["method"], d["seed"], len(d["replicates"])) == (1000, "exact", 5, 50)
+    values = np.array([[r["common"], r["counter"]] for r in d["replicates"]])
+    assert values.mean(0) == pytest.approx([d["common"], d["counter"]])
+    for i, group in enumerate(("common", "counter")):
+        low, high = stats.t.interval(0.95, 49, values[:, i].mean(), stats.sem(values[:, i]))
+        assert d["interval95"][group] == pytest.approx([low, high])
+    assert set(d["predicted"]) == {"common", "counter", "balanced", "drop"}
+    again = soberclip("simulate", "--n", "1000", "--replicates", "50", "--seed", "5", "--json").document
+    assert again == d
+
+
+def test_one_replicate_has_no_interval(soberclip):
+    d = soberclip("simulate", "--replicates", "1", "--json").document
+    assert d["interval95"] == {"common": None, "counter": None}
+
+
+def test_interval95_covers():
+    """The interval of the mean over 20 trainings covers the exact mean in 95% of 400 runs.
+
+    The exact mean is that of 2e5 further trainings. Below 362 or above 397 of 400 has probability 1e-4, the
+    declared false-alarm rate.
+    """
+    from experiments.court.decide import interval95
+    from simulator.gaussian.critic import group_accuracy
+    from simulator.gaussian.statistics import projected_critics
+
+    world = World(dim_image=4, dim_text=4)
+    critics = projected_critics(world, "name", 200, 208_000, 9)
+    values = np.concatenate([group_accuracy(c, world.mixture(), world.nu_image)[:, 1] for c in critics])
+    truth, runs = values[8000:].mean(), values[:8000].reshape(400, 20)
+    covered = sum(low <= truth <= high for low, high in map(interval95, runs))
+    assert stats.binom.cdf(361, 400, 0.95) + stats.binom.sf(397, 400, 0.95) < 1e-3
+    assert 362 <= covered <= 397
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--learner", "logistic", "--n", "4000"),
+        ("--learner", "max-margin", "--n", "40"),
+        ("--method", "direct", "--n", "500"),
+        ("--embed-dim", "1", "--n", "500"),
+        ("--classes", "3", "--n", "500"),
+        ("--classes", "3", "--n", "3000", "--learner", "logistic"),
+        ("--mention-spu", "0.5", "--prompt", "mean"),
+    ],
+)
+def test_every_way_to_simulate(soberclip, arguments):
+    run = soberclip("simulate", "--replicates", "4", "--json", *arguments)
+    assert run.status == 0, run.err
+    d = run.document
+    assert d["method"] == ("direct" if "direct" in arguments or "--learner" in arguments else "exact")
+    assert (d["predicted"] is None) == ("max-margin" in arguments)
+    if d["predicted"] and "500" not in arguments:
+        assert d["common"] == pytest.approx(d["predicted"]["common"], abs=0.05)
+
+
+def test_json_is_pure_for_every_verb(soberclip, tmp_path):
+    """One document on stdout, also with warnings on; the slow verbs are run by test_readme.py."""
+    for arguments in (
+        ["predict"],
+        ["predict", "--learner", "infonce"],
+        ["simulate", "--replicates", "2"],
+        ["claims"],
+        ["check", "xue-data-model-1", "--quick"],
+    ):
+        output = [] if arguments == ["claims"] else ["--output", tmp_path / arguments[0]]
+        run = soberclip(*arguments, *output, "--json")
+        assert run.status == 0, run.err
+        json.loads(run.out)
+        assert run.err == ""
+
+
+def test_json_stays_pure_when_warnings_are_on():
+    command = [sys.executable, "-W", "always", "-m", "experiments", "simulate", "--replicates", "2", "--json"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    json.loads(run.stdout)
+
+
+def test_human_output(soberclip):
+    assert "counter" in soberclip("predict").out
+    assert "95% interval" in soberclip("simulate", "--replicates", "3").out
+    assert "wang-lemma-d3" in soberclip("claims").out
+    assert "supported" in soberclip("check", "xue-data-model-1/common", "--quick").out
+
+
+def test_output_folder_can_be_run_again(soberclip, tmp_path):
+    first = soberclip("predict", "--p-spu", "0.7", "--classes", "4", "--output", tmp_path / "a", "--json").document
+    assert json.loads((tmp_path / "a" / "result.json").read_text()) == first
+    again = soberclip("predict", "--world", tmp_path / "a" / "world.toml", "--json").document
+    assert again == first
+
+
+def test_flags_override_the_file(soberclip, tmp_path):
+    file = tmp_path / "world.toml"
+    file.write_text("p_spu = 0.6\nmu_spu = 2.0\n[[attribute]]\nmu = 1.5\np = 0.8\n")
+    world = soberclip("predict", "--world", file, "--p-spu", "0.8", "--json").document["world"]
+    assert (world["p_spu"], world["mu_spu"], len(world["attribute"])) == (0.8, 2.0, 1)
+    # A file that is wrong only until a flag completes it is right.
+    file.write_text("dim_image = 6\n")
+    assert soberclip("predict", "--world", file, "--dim-text", "8", "--classes", "3").status == 0
+
+
+def test_check_keeps_every_finished_verdict(soberclip, tmp_path):
+    run = soberclip("check", "xue-data-model-1", "--quick", "--output", tmp_path, "--json")
+    assert json.loads((tmp_path / "verdicts.json").read_text()) == run.document
+    assert [v["claim"] for v in run.document] == ["xue-data-model-1/common", "xue-data-model-1/counter"]
+
+
+def test_error_rate_reaches_the_verdict(soberclip):
+    (verdict,) = soberclip("check", "xue-data-model-1/common", "--quick", "--error-rate", "0.2", "--json").document
+    assert verdict["alpha"] == 0.2
+
+
+WRONG = {
+    "predict --p-spu 1.4": "--p-spu = 1.4 lies outside [0, 1]; the nearest valid value is 1",
+    "predict --p-spu nan": "--p-spu = nan lies outside [0, 1]",
+    "predict --mu-spu inf": "--mu-spu = inf lies outside [-1000, 1000]; the nearest valid value is 1000",
+    "predict --sigma-inv -1": "--sigma-inv = -1.0 lies outside [0, 1000]; the nearest valid value is 0",
+    "predict --classes 1": "--classes = 1 lies outside [2, 10000]; the nearest valid value is 2",
+    "predict --classes 2.5": "2.5 is not a whole number",
+    "predict --p-spu x": "'x' is not a number",
+    "predict --dim-image 1": "dim_image = 1 is smaller than the 2 latents of this world; the nearest valid value is 2",
+    "predict --p-spuu 1": "option --p-spuu is unknown; the nearest is --p-spu",
+    "predict --learner lstsq": "the nearest is least-squares",
+    "predict --prompt nam": "the nearest is name",
+    "predict 3": "'3' belongs to no option",
+    "predict --learner infonce --sigma-xi 0": "infonce: sigma_xi = 0",
+    "predict --learner infonce --classes 51 --dim-image 200 --dim-text 200": "50",
+    "predict --learner bayes --prompt name": "--prompt = name has no meaning for learner 'bayes'",
+    "predict --learner bayes --embed-dim 1": "--embed-dim = 1 has no meaning",
+    "predict --embed-dim 0": "--embed-dim = 0 is below 1",
+    "predict --embed-dim 1 --classes 4": "the nearest width without a tie is 3",
+    "predict --world missing.toml": "world file 'missing.toml' cannot be read",
+    "predct": "verb 'predct' is unknown; the nearest is predict",
+    "simulate --n 1": "--n = 1 lies outside [2, 1e12]; the nearest valid value is 2",
+    "simulate --n 1e13": "the nearest valid value is 1000000000000",
+    "simulate --n 3.5": "3.5 is not a whole number",
+    "simulate --replicates 0": "--replicates = 0 is below 1",
+    "simulate --seed -1": "--seed = -1 is negative",
+    "simulate --method direct --n 1e12": "use --method exact",
+    "simulate --learner logistic --method exact": "the nearest choice is direct",
+    "simulate --learner max-margin --classes 3": "max-margin is defined here for 2 classes",
+    "check wang-lemma": "claim 'wang-lemma' is unknown; the nearest is 'wang-lemma-d3'",
+    "check --error-rate 2": "--error-rate = 2.0 lies outside (0, 1)",
+    "check --claims missing.py": "claims file 'missing.py' does not exist",
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_wrong_requests(soberclip, tmp_path, monkeypatch, line):
+    monkeypatch.chdir(tmp_path)
+    run = soberclip(*line.split(), "--json")
+    assert run.status == 2
+    assert run.out == ""
+    assert run.err.startswith("soberclip: ")
+    assert run.err.count("\n") == 1
+    assert WRONG[line] in run.err
+    assert not list(tmp_path.iterdir()), "a wrong request writes nothing"
+
+
+@pytest.mark.parametrize(
+    ("text", "needle"),
+    [
+        ("p_spuu = 0.9", "key p_spuu is not a field of a world; the nearest is 'p_spu'"),
+        ("p_spu = 'high'", "key p_spu = 'high'"),
+        ("p_spu = true", "key p_spu = True"),
+        ("dim_image = 64.0", "key dim_image = 64.0"),
+        ("p_spu = 2.0", "key p_spu = 2.0 lies outside [0, 1]; the nearest valid value is 1"),
+        ("p_spu = = 2", "is not TOML"),
+        ("[[attribute]]\nmuu = 1.0", "key attribute.0.muu is not a field of a world; the nearest is 'mu'"),
+        ("[[attribute]]\nsigma = -1.0", "key attribute.0.sigma = -1.0 lies outside [0, 1000]"),
+    ],
+)
+def test_wrong_world_files(soberclip, tmp_path, text, needle):
+    file = tmp_path / "world.toml"
+    file.write_text(text)
+    run = soberclip("predict", "--world", file)
+    assert (run.status, run.out) == (2, "")
+    assert str(file) in run.err
+    assert needle in run.err
+    assert run.err.count("\n") == 1
+
+
+def test_binary_world_file_is_refused(soberclip, tmp_path):
+    file = tmp_path / "world.toml"
+    file.write_bytes(b"\xff\xfe\x00")
+    assert "is not TOML" in soberclip("predict", "--world", file).err
+
+
+@pytest.mark.parametrize("verb", ["predict", "simulate", "check", "reproduce"])
+def test_output_that_is_a_file(soberclip, tmp_path, verb):
+    file = tmp_path / "taken"
+    file.write_text("mine")
+    run = soberclip(verb, "--output", file)
+    assert run.status == 2
+    assert "is a file, a folder is needed" in run.err
+    assert file.read_text() == "mine"
+
+
+def test_output_below_a_file_cannot_be_made(soberclip, tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    for verb in ("predict", "reproduce"):
+        run = soberclip(verb, "--output", tmp_path / "taken" / "deeper")
+        assert run.status == 2
+        assert "cannot be written" in run.err
+
+
+def test_reproduce_refuses_a_folder_of_other_things(soberclip, tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    run = soberclip("reproduce", "--output", tmp_path)
+    assert run.status == 2
+    assert "holds other things" in run.err
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_failed_runs_exit_with_1(soberclip):
+    run = soberclip("simulate", "--learner", "logistic", "--n", "20", "--replicates", "1")
+    assert run.status == 1
+    assert "separable" in run.err
+    run = soberclip("simulate", "--learner", "max-margin", "--n", "4000", "--dim-image", "2", "--replicates", "1")
+    assert run.status == 1
+    assert "not separable" in run.err
+
+
+@pytest.mark.parametrize(
+    ("code", "needle"),
+    [
+        ("x = 1\n\nraise RuntimeError('no')\n", "line 3: RuntimeError: no"),
+        ("x = (\n", "line 1: SyntaxError"),
+        ("x = 1\n", "defines no Claim"),
+        ("import sys\nsys.exit(3)\n", "line 2: SystemExit: 3"),
+        (
+            "from theory import Claim\n"
+            "c = Claim(id='c', source='me', statement='', quantity='counter', relation='>=', domain={'p': .5})\n",
+            "claim 'c' cannot be judged",
+        ),
+    ],
+)
+def test_wrong_claims_files(soberclip, tmp_path, code, needle):
+    file = tmp_path / "mine.py"
+    file.write_text(code)
+    run = soberclip("check", "--claims", file, "--json")
+    assert (run.status, run.out) == (2, "")
+    assert needle in run.err
+    assert run.err.count("\n") == 1
+
+
+def test_interrupted_check_keeps_its_verdicts(soberclip, tmp_path, monkeypatch):
+    import experiments.court.judge as judging
+
+    real, calls = judging.judge, []
+
+    def once(claim, **options):
+        if calls:
+            raise KeyboardInterrupt
+        calls.append(claim.id)
+        return real(claim, **options)
+
+    monkeypatch.setattr(judging, "judge", once)
+    run = soberclip("check", "xue-data-model-1", "--quick", "--output", tmp_path, "--json")
+    assert (run.status, run.out) == (130, "")
+    assert "interrupted" in run.err
+    (kept,) = json.loads((tmp_path / "verdicts.json").read_text())
+    assert kept["claim"] == "xue-data-model-1/common"
+
+
+@pytest.mark.parametrize("verb", ["predict", "simulate", "claims", "check", "reproduce"])
+def test_help_shows_an_example(soberclip, verb):
+    run = soberclip(verb, "--help")
+    assert run.status == 0
+    assert f"Example: soberclip {verb}" in run.out
+
+
+def test_version(soberclip):
+    assert soberclip("--version").out.strip()
+
+
+def test_shell_completion_is_offered(soberclip):
+    assert "--install-completion" in soberclip("--help").out

@@ -1,0 +1,198 @@
+"""The judge on trial: true claims, false twins, claims with known truth, and the evidence it reports."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import experiments.court.judge as judging
+from experiments.court.judge import judge
+from experiments.court.routes import measure, routes_of, world_of
+from experiments.court.search import roundest, search
+from theory.accuracy import clip_accuracy
+from theory.claims.catalogue import claims
+from theory.claims.claim import LINEAR_MEAN, LINEAR_NAME, Axis, Claim, Subject, blocks_of
+
+CATALOGUE = {claim.id: claim for claim in claims()}
+# What the trial must find; a change here is a discovery or a bug.
+CONTRADICTED = {
+    "wang-lemma-d3",
+    "wang-half-correlation/error",
+    "wang-half-correlation/accuracy",
+    "view-noise",
+    "paper-condition-sufficient",
+    "reliance-grows-with-correlation-mean",
+    *(c for c in CATALOGUE if c.startswith("no-extra-robustness/") and "-vs-" in c),
+}
+
+
+def costly(claim: Claim) -> bool:
+    """Claims whose truth is a quadrature or whose learner is fitted to drawn pairs."""
+    learners = {s.learner for s in (claim.subject, claim.against) if s is not None}
+    return bool(learners & {"infonce", "bayes", "logistic"}) or claim.id == "many-classes/name-reliance"
+
+
+def marked(names):
+    return [pytest.param(n, marks=pytest.mark.deep if costly(CATALOGUE[n]) else ()) for n in names]
+
+
+@pytest.mark.parametrize("name", marked(CATALOGUE))
+def test_verdicts_of_the_catalogue(name):
+    verdict = judge(CATALOGUE[name], quick=True)
+    assert verdict.verdict == ("contradicted" if name in CONTRADICTED else "supported")
+
+
+def false_twin(claim: Claim) -> Claim:
+    """The claim with its prediction shifted by 3 tau beyond the truth."""
+    shift = 3 * claim.tau - min(search(claim, 0, 256).violation, 0.0)
+    if claim.relation == "iff":
+        edge = claim.threshold
+        return replace(claim, threshold=lambda x: (edge(x) if callable(edge) else edge) + shift)
+    sign = -1 if claim.relation == "<=" else 1
+    return replace(claim, prediction=lambda x: claim.prediction(x) + sign * shift)
+
+
+@pytest.mark.parametrize("name", marked(n for n in CATALOGUE if n not in CONTRADICTED))
+def test_every_supported_claim_has_a_false_twin(name):
+    assert judge(false_twin(CATALOGUE[name]), quick=True).verdict == "contradicted"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_claims_of_known_truth(seed):
+    """Random bounds a known distance above or below the smallest true value must come out as what they are."""
+    rng = np.random.default_rng(seed)
+    group, subject = rng.choice(["common", "counter"]), [LINEAR_NAME, LINEAR_MEAN][int(rng.integers(2))]
+    low, high = np.sort(rng.uniform(0.6, 3.0, 2))
+    sigma_inv = float(rng.uniform(0.5, 2))
+    domain = {"mu_spu": Axis(float(low), float(high)), "p_spu": Axis(0.55, 0.95), "sigma_inv": sigma_inv}
+    mu, p = np.meshgrid(np.linspace(low, high, 200), np.linspace(0.55, 0.95, 200))
+    grid = {"mu_spu": mu, "p_spu": p, "sigma_inv": sigma_inv}
+    smallest = float(getattr(clip_accuracy(blocks_of(grid), subject.prompt), group).min())
+    offset = float(rng.choice([-0.02, 0.02]))
+    claim = Claim(
+        id=f"random-{seed}",
+        source="test",
+        statement="accuracy is at least a number",
+        quantity=str(group),
+        relation=">=",
+        domain=domain,
+        subject=subject,
+        prediction=lambda x: smallest + offset,
+    )
+    assert judge(claim, seed=seed, quick=True).verdict == ("contradicted" if offset > 0 else "supported")
+
+
+def test_evidence_is_complete_and_repeats():
+    first, second = (judge(CATALOGUE["wang-lemma-d3"], quick=True, seed=3) for _ in range(2))
+    assert replace(first, seconds=0.0) == replace(second, seconds=0.0)
+    assert first.route == "drawn pairs"
+    assert first.counterexample == first.point
+    assert first.interval[0] < first.measured < first.interval[1]
+    assert first.interval[0] - first.predicted > first.tau
+    assert CATALOGUE["wang-lemma-d3"].contains(first.counterexample)
+    document = first.as_json()
+    assert {"claim", "source", "statement", "verdict", "predicted", "measured", "interval", "counterexample"} <= set(
+        document
+    )
+    assert {"route", "n", "replicates", "alpha", "tau", "seconds"} <= set(document)
+
+
+def test_full_trial_audits_32_points_and_the_worst():
+    verdict = judge(CATALOGUE["corrected-law/name-counter"])
+    assert (verdict.verdict, verdict.audits) == ("supported", 33)
+    assert verdict.largest_violation_bounded < verdict.tau
+
+
+def test_design_is_fixed_before_the_measurement(monkeypatch):
+    """The pilot is read before, and never mixed into, the samples that decide."""
+    calls = []
+
+    def spy(claim, point, n, replicates, seed, route):
+        calls.append((replicates, seed))
+        return measure(claim, point, n, replicates, seed, route)
+
+    monkeypatch.setattr(judging, "measure", spy)
+    judge(CATALOGUE["xue-data-model-1/counter"], quick=True)
+    pilots, samples = calls[::2], calls[1::2]
+    assert all(replicates == judging.PILOT for replicates, _ in pilots)
+    assert not {seed for _, seed in pilots} & {seed for _, seed in samples}
+    assert len({seed for _, seed in calls}) == len(calls), "every measurement has a stream of its own"
+
+
+def test_contradiction_rests_on_drawn_pairs_alone(monkeypatch):
+    """If drawn data disagree with theory's counterexample, there is no contradiction."""
+    claim = CATALOGUE["paper-condition-sufficient"]
+
+    def denies(claim, point, n, replicates, seed, route):
+        value = measure(claim, point, n, replicates, seed, route)
+        return value if route == "exact law" else np.full(replicates, 0.5) + 1e-6 * np.arange(replicates)
+
+    monkeypatch.setattr(judging, "measure", denies)
+    assert judge(claim, quick=True).verdict == "undecided"
+
+
+def test_counterexamples_are_round_and_inside():
+    claim = CATALOGUE["wang-lemma-d3"]
+    worst = search(claim, 0)
+    point = roundest(claim, worst, worst.violation / 2)
+    assert claim.contains(point)
+    assert all(float(f"{v:.1g}") == v for v in point.values())
+
+
+def test_search_finds_a_needle():
+    """A violation confined to a hundredth of the domain's edge, found from Sobol points by evolution."""
+
+    def needle(x):
+        distance = ((x["mu_spu"] - 1.3) / 0.05) ** 2 + ((x["p_spu"] - 0.9) / 0.02) ** 2
+        return 0.5 + 2 * (1 - np.exp(-distance))
+
+    claim = Claim(
+        id="needle",
+        source="test",
+        statement="",
+        quantity="reliance",
+        relation="<=",
+        domain={"p_spu": Axis(0.5, 1.0), "mu_spu": Axis(0.5, 2.0), "sigma_inv": Axis(0.5, 3.0)},
+        prediction=lambda x: (
+            0.5 + 2 * (1 - np.exp(-(((x["mu_spu"] - 1.3) / 0.05) ** 2 + ((x["p_spu"] - 0.9) / 0.02) ** 2)))
+        ),
+    )
+    best = search(claim, 1)
+    # By hand: at mu = 1.3, p = .9 and sigma_inv = .5 reliance is 1.3 * .8/1.25 = .832, minus .5.
+    assert best.violation > 0.33
+    assert best.point["mu_spu"] == pytest.approx(1.3, abs=0.05)
+
+
+def test_error_rate_must_be_a_probability():
+    with pytest.raises(ValueError, match="outside"):
+        judge(CATALOGUE["rate"], error_rate=1.0)
+
+
+@pytest.mark.parametrize("subject", [LINEAR_NAME, LINEAR_MEAN, Subject("linear", "mean", 1), Subject("least-squares")])
+def test_routes_agree(subject):
+    """Exact law and drawn pairs of the same learner at n = 400: equal means, by a z-test at rate 1e-5 each.
+
+    4 subjects x 2 groups make 8e-5 of the suite's budget.
+    """
+    point = {"p_spu": 0.8, "mu_spu": 1.5, "sigma_inv": 1.0, "sigma_spu": 0.6}
+    for group in ("common", "counter"):
+        claim = Claim(
+            id="routes", source="test", statement="", quantity=group, relation="=", domain={}, subject=subject
+        )
+        exact = measure(claim, point, 400, 4000, 11, "exact law")
+        drawn = measure(claim, point, 400, 300, 12, "drawn pairs")
+        z = (exact.mean() - drawn.mean()) / np.hypot(exact.std() / len(exact) ** 0.5, drawn.std() / len(drawn) ** 0.5)
+        assert abs(z) < 4.42
+
+
+def test_routes_of_rules_and_fits():
+    assert routes_of(CATALOGUE["infonce-interpolates/no-noise"]) == ("drawn images", "drawn images")
+    assert routes_of(CATALOGUE["no-extra-robustness/linear-name-vs-logistic"]) == ("drawn pairs", "drawn pairs")
+    assert routes_of(CATALOGUE["wang-theorem-6.2-error"]) == ("exact law", "drawn pairs")
+
+
+def test_world_of_a_point():
+    world = world_of({"p_spu": 0.7, "nu": 0.25})
+    assert (world.dim_image, world.sigma_xi) == (2, pytest.approx(0.5**0.5))
+    assert world_of({"dim": 16.0, "sigma_xi": 2.0}).nu_image == pytest.approx(0.25)
+    assert world_of({"classes": 3.0}).dim_text == 6

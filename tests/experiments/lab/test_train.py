@@ -1,0 +1,272 @@
+"""The run around the trainer: folders, resuming, interruption, several processes, wrong requests."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from experiments.command.main import main
+from experiments.errors import RequestError, RunError
+from experiments.lab.train import Interrupted, predicted, recipe_from, train
+from simulator.towers.recipe import Recipe
+from simulator.world import World
+
+WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=4, dim_text=4)
+SMALL = {"width": 6, "depth": 1, "embed_dim": 4, "batch_size": 16, "steps": 20, "warmup": 2}
+RECIPE = Recipe(**SMALL)
+ROOT = Path(__file__).parents[3]
+
+
+def quick(recipe: Recipe = RECIPE, **options):
+    return train(recipe, WORLD, models=2, compile=False, **options)
+
+
+@pytest.fixture
+def interruptible():
+    """Python's own answer to Ctrl-C, which a job started in the background does not have."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_the_document_speaks_the_words_of_simulate(tmp_path):
+    lines = []
+    document = quick(output=tmp_path, report=lines.append)
+    assert document["drop"] == pytest.approx(document["common"] - document["counter"])
+    assert document["balanced"] == pytest.approx((document["common"] + document["counter"]) / 2)
+    assert len(document["replicates"]) == 2
+    assert document["prompts"]["name"]["common"] == document["common"]
+    assert document["predicted"]["common"] == pytest.approx(document["prompts"]["name"]["predicted"]["common"])
+    assert [row["step"] for row in document["trace"]] == list(range(2, 21, 2))
+    assert document["compiled"] is False
+    assert len(lines) == 10
+    assert json.loads((tmp_path / "result.json").read_text()) == json.loads(json.dumps(document))
+    assert json.loads((tmp_path / "run.json").read_text())["hash"] == document["hash"]
+    assert load_file(tmp_path / "weights.safetensors")["image.0.weight"].shape == (2, 4, 6)
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_saves_nothing_where_nobody_could_resume(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        quick(keep=False, report=lambda line: os.kill(os.getpid(), signal.SIGINT))
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_compiler_training_says_so_and_goes_on(tmp_path):
+    environment = {**os.environ, "CXX": "/nowhere/c++", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]
+    command = [sys.executable, "-m", "experiments", "train", *flags, "--output", str(tmp_path / "run"), "--json"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    first, *others = done.stderr.splitlines()
+    assert first.startswith("torch.compile failed, so steps run uncompiled and slower: ")
+    assert "C++ compiler" in first
+    assert len(others) == 10, "said once, then a line a checkpoint"
+    assert json.loads(done.stdout)["compiled"] is False
+
+
+def test_an_interrupted_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+    quick(output=tmp_path / "whole")
+
+    def interrupt(line: str) -> None:
+        if line.startswith("step 10 "):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted, match=r"step 10 of 20; go on with --resume"):
+        quick(output=tmp_path / "halves", report=interrupt)
+    quick(resume=tmp_path / "halves")
+    whole, halves = (load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "halves"))
+    assert all((whole[name] == halves[name]).all() for name in whole)
+    traces = [json.loads((tmp_path / name / "result.json").read_text())["trace"] for name in ("whole", "halves")]
+    assert traces[0] == traces[1], "the trace of a resumed run is that of an uninterrupted one"
+    assert signal.getsignal(signal.SIGINT) is before, "the handler is put back"
+
+
+def test_without_a_folder_an_interrupted_run_makes_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Interrupted, match="--resume soberclip-run-"):
+        quick(report=lambda line: os.kill(os.getpid(), signal.SIGINT))
+    (folder,) = tmp_path.iterdir()
+    assert (folder / "checkpoint.safetensors").exists()
+    with pytest.raises(Interrupted, match=f"--resume {folder.name}-2"):  # the first one's work is not overwritten
+        quick(report=lambda line: os.kill(os.getpid(), signal.SIGINT))
+
+
+def test_ctrl_c_is_heard_where_every_step_is_a_checkpoint(tmp_path):
+    with pytest.raises(Interrupted, match="step 1 of 5"):
+        quick(
+            RECIPE.model_copy(update={"steps": 5}),
+            output=tmp_path,
+            report=lambda line: os.kill(os.getpid(), signal.SIGINT),
+        )
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_during_the_last_evaluation_keeps_the_training(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as evaluation:
+        evaluation.setattr("experiments.lab.train._result", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(Interrupted, match="after the last step; --resume soberclip-run-"):
+            quick()
+    (folder,) = tmp_path.iterdir()
+    assert quick(resume=folder)["common"] == quick()["common"]
+
+
+def test_a_frozen_model_leaves_the_means(poison):
+    """Its loss is the mean of the steps that it took, then null; the line speaks of the models that go on.
+
+    Step 4 is the second of two between the first checkpoints.
+    """
+    healthy = quick()["trace"]
+    poison()
+    lines = []
+    trace = quick(report=lines.append)["trace"]
+    assert [row["loss"][0] for row in trace] == [row["loss"][0] for row in healthy]
+    assert trace[1]["loss"][1] is not None
+    assert [row["loss"][1] for row in trace[2:]] == [None] * 8
+    assert f"loss {trace[-1]['loss'][0]:.4f}" in lines[-1]
+    assert f"common {100 * trace[-1]['prompts']['name']['common'][0]:.1f} %" in lines[-1]
+
+
+def test_files_are_meant_to_be_read(tmp_path):
+    quick(output=tmp_path)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o644}
+
+
+def test_a_folder_of_another_run_is_left_alone(tmp_path):
+    quick(output=tmp_path)
+    before = (tmp_path / "checkpoint.safetensors").read_bytes()
+    other = RECIPE.model_copy(update={"lr": 0.1})
+    with pytest.raises(RequestError, match=r"lr is 0\.002 there and 0\.1 here"):
+        quick(other, output=tmp_path)
+    with pytest.raises(RequestError, match=r"lr is 0\.002 in the checkpoint and 0\.1 in this request"):
+        quick(other, resume=tmp_path)
+    assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_a_damaged_or_missing_checkpoint_is_named(tmp_path):
+    with pytest.raises(RequestError, match="no checkpoint yet"):
+        quick(resume=tmp_path)
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(RequestError, match="damaged"):
+        quick(resume=tmp_path)
+    quick(output=tmp_path / "run")
+    (tmp_path / "run" / "trace.json").write_text("[1]")
+    with pytest.raises(RequestError, match="damaged"):
+        quick(resume=tmp_path / "run")
+
+
+def test_no_finite_model_is_a_failed_run_and_keeps_the_last_checkpoint(tmp_path):
+    wild = Recipe(
+        loss="linear", towers="linear", optimizer="sgd", schedule="constant", lr=30.0, n=16, batch_size=16, steps=300
+    )
+    with pytest.raises(RunError, match="every one of 2 models"):
+        quick(wild, output=tmp_path)
+    assert (tmp_path / "run.json").exists()
+    assert not (tmp_path / "result.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({"steps": 0}, "--steps = 0 is not at least 1"),
+        ({"lr": -1.0}, "--lr = -1.0 is not above 0; the nearest valid choice is 0.002"),
+        ({"batch_size": 64, "n": 32}, "nearest valid value is 32"),
+        ({"lr": float("inf")}, "--lr = inf"),
+    ],
+)
+def test_a_wrong_recipe_is_one_sentence(flags, words):
+    with pytest.raises(RequestError, match=words):
+        recipe_from(flags)
+
+
+@pytest.mark.parametrize("device", ["cuda:7", "tpu", "", "meta"])
+def test_a_device_that_is_not_there_is_refused(device):
+    with pytest.raises(RequestError, match="nearest valid choice is cpu"):
+        quick(device=device)
+
+
+def test_every_name_of_the_cpu_is_the_cpu(tmp_path):
+    quick(output=tmp_path)
+    assert quick(resume=tmp_path, device="cpu:0")["device"] == "cpu"
+
+
+def test_a_run_that_cannot_fit_is_refused_before_it_starts():
+    for changes in ({"batch_size": 10**9}, {"width": 10**9}, {"n": 10**9}):
+        with pytest.raises(RequestError, match=r"needs at least .* GiB and cpu has"):
+            quick(Recipe(**{**SMALL, "depth": 2, **changes}))
+    with pytest.raises(RequestError, match="nearest valid value is 1000000"):
+        train(RECIPE, WORLD, models=10**30)
+
+
+def test_a_resumed_run_has_one_folder(tmp_path):
+    with pytest.raises(RequestError, match="leave --output"):
+        quick(resume=tmp_path, output=tmp_path / "other")
+
+
+def test_predictions_belong_to_what_is_trained():
+    assert predicted(Recipe(), WORLD, "name") == predicted(Recipe(loss="siglip"), WORLD, "name")
+    linear = predicted(Recipe(loss="linear", towers="linear"), WORLD, "mean")
+    assert linear["common"] != predicted(Recipe(), WORLD, "mean")["common"]
+    assert predicted(Recipe(loss="supcon"), WORLD, None) is None
+    assert predicted(Recipe(), WORLD.model_copy(update={"sigma_xi": 0.0}), "name") is None  # no PMI without noise
+
+
+FLAGS = "train --steps 12 --batch-size 16 --width 6 --depth 1 --embed-dim 4 --dim-image 4 --dim-text 4 --no-compile"
+
+
+def test_the_verb_prints_one_document(capsys):
+    assert main([*FLAGS.split(), "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["method"] == "fresh pairs"
+    assert "step 12 of 12" in printed.err
+
+
+def test_the_verb_refuses_in_one_line(capsys):
+    assert main(["train", "--loss", "linear"]) == 2
+    assert capsys.readouterr().err.strip().count("\n") == 0
+    assert main(["train", "--loss", "infonse"]) == 2
+    assert "infonce" in capsys.readouterr().err
+
+
+def test_two_processes_print_what_one_prints(tmp_path, capsys):
+    """torchrun -m experiments train: rank 0 alone speaks, and says the same."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "experiments"]
+    flags = [*FLAGS.split(), "--precision", "float64", "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, *flags], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    shared = json.loads(done.stdout)
+    assert main(flags) == 0
+    alone = json.loads(capsys.readouterr().out)
+    assert shared["processes"] == 2
+    assert done.stderr.count("step 12 of 12") == 1
+    for group in ("common", "counter"):
+        assert shared[group] == pytest.approx(alone[group], abs=1e-9)
+
+
+def test_two_processes_refuse_together():
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "experiments"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, *FLAGS.replace("16", "17").split()],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert done.stderr.count("does not divide over 2 processes") == 1
+
+
+def test_module_stays_light():
+    """--help pays for no torch."""
+    code = "import sys, experiments.command.main; assert 'torch' not in sys.modules, 'torch'"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

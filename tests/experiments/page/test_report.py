@@ -1,0 +1,199 @@
+"""Figures are functions of tables, and the page is self-contained, escaped and complete."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+
+from experiments.court.judge import judge
+from experiments.errors import RequestError
+from experiments.lab.answers import predict
+from experiments.page import figures, reproduce, sweeps
+from experiments.page.report import evidence, formula_svg, inline_svg, render
+from simulator.world import World
+from theory.claims.catalogue import claims
+from theory.published import theorem_62_bounds
+
+CATALOGUE = claims()
+
+
+@pytest.fixture(scope="module")
+def verdict():
+    claim = next(c for c in CATALOGUE if c.id == "xue-data-model-1/counter")
+    return judge(claim, quick=True).as_json()
+
+
+@pytest.fixture(scope="module")
+def curves():
+    return sweeps.error_against_correlation(0, n=200, replicates=40, drawn_replicates=3)
+
+
+def page(verdicts, drawings=()):
+    return render(
+        verdicts=verdicts,
+        figures=list(drawings),
+        answer=["an answer"],
+        shares=[],
+        map_region="everywhere",
+        provenance={"python": "3"},
+        seed=0,
+        seconds=1,
+        world="p = 1",
+    )
+
+
+@pytest.mark.parametrize("claim", CATALOGUE, ids=lambda c: c.id)
+def test_every_formula_can_be_drawn(claim):
+    assert claim.formula
+    svg = formula_svg(claim.formula, "f")
+    width, height = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', svg).groups()
+    assert float(width) > 20
+    assert float(height) > 8
+
+
+def test_no_formula_no_drawing():
+    assert formula_svg("", "f") == ""
+
+
+def test_ids_of_two_drawings_do_not_collide(curves):
+    one, two = (inline_svg(figures.error_curves(curves), prefix) for prefix in ("a", "b"))
+    ids = [set(re.findall(r'\bid="([^"]+)"', svg)) for svg in (one, two)]
+    assert ids[0]
+    assert not ids[0] & ids[1]
+    for svg, known in zip((one, two), ids, strict=True):
+        references = set(re.findall(r'(?:xlink:href="|url\()#([^")]+)', svg))
+        assert references <= known
+        ElementTree.fromstring(svg)
+
+
+def test_page_is_self_contained_and_complete(verdict, curves):
+    html = page([verdict], [("error", figures.error_curves(curves), "a caption")])
+    assert not re.search(r'(?:src|href)="(?:https?:)?//', html)
+    assert "<script" not in html
+    assert "<link" not in html
+    for text in (verdict["claim"], verdict["statement"], verdict["route"], "a caption", "an answer", "supported"):
+        assert text in html
+
+
+def test_page_escapes_what_it_is_given(verdict):
+    html = page([{**verdict, "statement": "<script>alert(1)</script>", "claim": '"><img src=x>'}])
+    assert "<script>" not in html
+    assert "<img" not in html
+
+
+def test_evidence_names_design_and_point(verdict):
+    rows = dict(evidence(verdict))
+    assert "α = 0.01, τ = 0.005" in rows["design"]
+    assert "audit points" in rows["design"]
+    assert "p_spu" in rows["at this point"]
+    assert "exact law" in rows["route"]
+
+
+def test_error_curves_table(curves):
+    """The printed line is the paper's, and both routes scatter about the corrected law."""
+    assert np.allclose(curves.printed, theorem_62_bounds(curves.p_spu.values, **sweeps.LOUD).error_counter)
+    for prompt in ("name", "mean"):
+        law = np.interp(curves.p_measured, curves.p_spu, curves[prompt])
+        inside = (law >= curves[f"exact_{prompt}_low"] - 0.02) & (law <= curves[f"exact_{prompt}_high"] + 0.02)
+        assert inside.all()
+        assert np.abs(curves[f"drawn_{prompt}"] - law).max() < 0.2
+
+
+def test_map_agrees_with_single_predictions():
+    table = sweeps.supervised_map(points=3)
+    for ours, theirs in (("linear CLIP, mean", "least squares"), ("InfoNCE, name", "Bayes")):
+        cell = table.sel(contrastive=ours, supervised=theirs, one_minus_p=1e-2).isel(mu_spu=1, sigma_spu=2)
+        world = World(
+            p_spu=0.99,
+            mu_spu=float(cell.mu_spu),
+            sigma_spu=float(cell.sigma_spu),
+            sigma_xi=float(np.sqrt(table.nu * 2)),
+            dim_image=2,
+            dim_text=2,
+        )
+        difference = (
+            predict(world, sweeps.CONTRASTIVE[ours])["counter"] - predict(world, sweeps.SUPERVISED[theirs])["counter"]
+        )
+        assert float(cell) == pytest.approx(difference, abs=1e-5)
+
+
+def test_shares_count_both_sides():
+    table = sweeps.supervised_map(points=3)
+    table = table.copy(data=np.where(np.arange(table.size).reshape(table.shape) % 3 == 0, 0.1, -0.1))
+    rows = sweeps.map_shares(table)
+    assert all(r["contrastive_more_robust"] + r["supervised_more_robust"] == pytest.approx(1) for r in rows)
+    assert rows[0]["contrastive_more_robust"] == pytest.approx(3 / 9)
+
+
+@pytest.mark.parametrize(
+    ("table", "draw"),
+    [
+        (lambda: sweeps.latent_sample(0, 50), figures.latent_scatter),
+        (lambda: sweeps.boundary(9), figures.boundary_map),
+        (lambda: sweeps.supervised_map(2), figures.supervised_maps),
+        (lambda: sweeps.infonce_bridge(0, 200), figures.infonce_curves),
+        (lambda: sweeps.minimiser_error(0, 4, 4), figures.rate_plot),
+    ],
+    ids=["latents", "boundary", "maps", "infonce", "rate"],
+)
+def test_every_figure_labels_its_axes(table, draw):
+    data = table()
+    figure = draw(data)
+    for ax in figure.axes:
+        if not ax.get_label().startswith("<colorbar"):
+            grid = ax.get_subplotspec()
+            assert ax.get_xlabel() or not grid.is_last_row()
+            assert ax.get_ylabel() or not grid.is_first_col()
+    first, second = (inline_svg(draw(data), "x") for _ in range(2))
+    assert first == second, "a figure is a function of its table"
+
+
+def test_every_drawn_point_is_where_the_theory_is():
+    """Drawn images lie within 4.9 standard deviations of InfoNCE's optimum: 14 points, 1.4e-5 in all."""
+    table = sweeps.infonce_bridge(0, 20_000)
+    for group in ("common", "counter"):
+        law = np.interp(np.log(table.nu_drawn), np.log(table.nu), table[group])
+        deviation = np.sqrt(law * (1 - law) / table.images)
+        assert (np.abs(table[f"drawn_{group}"] - law) < 4.9 * deviation + 1e-3).all()
+
+
+def test_answer_has_three_sentences_of_numbers():
+    shares = sweeps.map_shares(sweeps.supervised_map(2))
+    sentences = reproduce.answer(shares)
+    assert len(sentences) == 3
+    assert all(re.search(r"\d", s) for s in sentences)
+
+
+def quick_reproduction(monkeypatch, folder, verdict, interrupted=False):
+    """reproduce() with its two long parts replaced; test_readme.py runs it whole."""
+
+    def write(staging, verdicts, seed, began):
+        (staging / reproduce.REPORT).write_text("new" if interrupted else "whole")
+        if interrupted:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(reproduce, "_verdicts", lambda seed: [verdict])
+    monkeypatch.setattr(reproduce, "_write_report", write)
+    return reproduce.reproduce(folder, 0)
+
+
+def test_report_folder_is_replaced_as_a_whole_or_not_at_all(monkeypatch, tmp_path, verdict):
+    folder = tmp_path / "report"
+    quick_reproduction(monkeypatch, folder, verdict)
+    assert {p.name for p in folder.iterdir()} == {"report.html", "verdicts.json"}
+    (folder / "leftover").write_text("from an earlier run")
+    with pytest.raises(KeyboardInterrupt):
+        quick_reproduction(monkeypatch, folder, verdict, interrupted=True)
+    assert (folder / "report.html").read_text() == "whole", "an interrupted run leaves the old report"
+    assert (folder / "leftover").exists()
+    assert list(tmp_path.iterdir()) == [folder]
+    quick_reproduction(monkeypatch, folder, verdict)
+    assert {p.name for p in folder.iterdir()} == {"report.html", "verdicts.json"}
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_foreign_folders_are_refused(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(RequestError, match="holds other things"):
+        reproduce.reproduce(tmp_path, 0)

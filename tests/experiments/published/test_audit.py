@@ -1,0 +1,152 @@
+"""The audit finds the README's items, flags what a test damages, and falls silent where a slip is mended."""
+
+import pytest
+
+from experiments.published.audit import audit, feasible
+from experiments.published.tables import CLASS_TABLES, COCO, GROUP_TABLES, MNIST, read_published
+
+
+def keys(findings):
+    return {(f.check, f.table, f.row, f.cell, f.printed, f.recomputed) for f in findings}
+
+
+BEFORE = keys(audit())
+
+
+def found(check, table, row, cell=None):
+    return any((c, t, r) == (check, table, row) and cell in (None, k) for c, t, r, k, *_ in BEFORE)
+
+
+@pytest.mark.parametrize(
+    ("check", "table", "row", "cell"),
+    [
+        *[("count", 15, row, "common") for row in (23, 68, 113)],  # item 1: class 23 is no k/25
+        *[("count", 16, row, "common") for row in (23, 68, 113)],
+        ("drop", 10, 6, "drop"),  # item 2a
+        ("drop", 10, 25, "drop"),
+        ("drop", 14, 7, "drop"),
+        ("drop", 16, 18, "drop"),
+        ("count", 16, 127, "counter"),  # item 2b
+        ("drop", 16, 127, "drop"),
+        ("drop", 16, 129, "drop"),  # item 2c
+        *[("copied", 5, row, "common, counter") for row in range(3, 8)],  # item 3
+        ("class mean", 3, 11, "common"),  # item 4: its trace in the tables
+        ("copied", 10, 26, "common, counter"),  # item 5
+        ("outlier", 10, 4, "common"),
+        ("chance", 9, 11, "common"),  # item 6: the row of Table 9
+        ("chance", 9, 11, "counter"),
+        ("class mean", 11, 14, "common"),  # item 8
+        ("class mean", 11, 16, "counter"),
+    ],
+)
+def test_known_inconsistencies_are_found(check, table, row, cell):
+    assert found(check, table, row, cell)
+
+
+def test_only_six_drops_do_not_add_up():
+    assert sum(check == "drop" for check, *_ in BEFORE) == 6
+
+
+def test_class_23_points_to_259():
+    reasons = [f.reason for f in audit() if f.check == "count" and f.table == 15]
+    assert reasons
+    assert all("259" in reason for reason in reasons)
+
+
+NUMERIC = [
+    *[(t.file, c) for t in GROUP_TABLES + CLASS_TABLES for c in ("common", "counter", "drop")],
+    *[(COCO, c) for c in ("in_distribution", "out_of_distribution", "drop")],
+    *[("classes.csv", c) for c in ("n_common", "n_counter")],
+    *[("stated.csv", "value")],
+    *[(MNIST, c) for c in ("n_samples", "p_inv", "p_spu", "n_classes")],
+]
+
+
+def shifted(cell):
+    """The cell moved by the smallest change that no rounding explains, away from the ends of its domain."""
+    if "." not in cell:
+        return str(int(cell) + 1)
+    value = float(cell)
+    return f"{value - 0.07 if value >= 50 else value + 0.07:.2f}"
+
+
+@pytest.mark.parametrize("share", [pytest.param(1, marks=pytest.mark.deep), 15])
+@pytest.mark.parametrize(("file", "column"), NUMERIC)
+def test_a_damaged_cell_is_flagged(file, column, share):
+    """Every cell in the deep run, every fifteenth of a column otherwise."""
+    for row in range(0, len(read_published()[file]), share):
+        raw = read_published()
+        raw[file][row][column] = shifted(raw[file][row][column])
+        after = keys(audit(raw))
+        # A damage may mend a slip or change a flagged value; silence alone would be the fault.
+        assert after != BEFORE, f"{file} row {row + 1} {column} was damaged and nothing changed"
+        if not any(k[2] == row + 1 for k in BEFORE):
+            assert after - BEFORE
+
+
+@pytest.mark.parametrize(
+    ("file", "row", "column", "text"),
+    [
+        ("clip_1v1000.csv", 7, "high_quality_data", "0"),
+        ("clip_1v20.csv", 0, "backbone", "RN51"),
+        ("imagenet_1v20.csv", 0, "backbone", "VGG11"),
+        ("clip_1v1000.csv", 0, "common", "?"),
+        ("clip_1v1000.csv", 0, "common", "640.2"),
+        ("classwise_datasets.csv", 7, "class_id", "7"),
+        (MNIST, 3, "train_method", "Contrastive"),
+    ],
+)
+def test_a_damaged_word_is_flagged(file, row, column, text):
+    raw = read_published()
+    raw[file][row][column] = text
+    assert keys(audit(raw)) - BEFORE
+
+
+def mend(*changes):
+    raw = read_published()
+    for file, row, column, text in changes:
+        assert raw[file][row - 1][column] != text
+        raw[file][row - 1][column] = text
+    return keys(audit(raw))
+
+
+def test_mended_cells_go_quiet():
+    assert not any(k[:2] == ("count", 15) for k in mend(("classes.csv", 23, "n_common", "259")))
+    after = mend(("classes.csv", 23, "n_common", "259"), ("stated.csv", 1, "value", "7408"))
+    assert not any(k[0] == "total" for k in after)
+    assert not any(k[:4] == ("class mean", 11, 14, "common") for k in after)  # exactly 74.23 with 259
+
+    after = mend(
+        ("classwise_datasets.csv", 127, "counter", "66.22"), ("classwise_datasets.csv", 129, "counter", "83.64")
+    )
+    assert not any(k[1] == 16 and k[2] in (127, 129) for k in after)
+    assert not any(k[:4] == ("class mean", 3, 12, "counter") for k in after)
+
+    for file, row, text, check, table in (
+        ("clip_openai_prompts_1v1000.csv", 6, "18.03", "drop", 10),
+        ("clip_openai_prompts_1v1000.csv", 25, "9.97", "drop", 10),
+        ("imagenet_1v20.csv", 7, "15.12", "drop", 14),
+        ("classwise_datasets.csv", 18, "27.32", "drop", 16),
+    ):
+        assert not any(k[:3] == (check, table, row) for k in mend((file, row, "drop", text)))
+
+    row = next(c for c in read_published()["clip_1v20.csv"] if c["backbone"] == "ViT/L/14")
+    after = mend(*[("lvlm_1v20.csv", 3, c, row[c]) for c in ("common", "counter", "drop")])
+    assert not any(k[:3] == ("copied", 5, 3) for k in after)
+    after = mend(("clip_openai_prompts_1v1000.csv", 26, "common", "87.90"))
+    assert not any(k[:3] == ("copied", 10, 26) for k in after)
+    after = mend(("clip_openai_prompts_1v1000.csv", 4, "common", "77.20"))
+    assert not any(k[:3] == ("outlier", 10, 4) for k in after)
+    names = [("clip_other_checkpoints_1v1000.csv", 11, c, t) for c, t in (("common", "2.00"), ("counter", "1.00"))]
+    assert not any(k[0] == "chance" for k in mend(*names))
+
+
+def test_feasible_is_a_fraction_of_n():
+    assert feasible(60.62, 259)
+    assert not feasible(60.62, 25)
+    assert feasible(0.0, 1)
+    assert feasible(100.0, 7)
+    assert not feasible(100.2, 7)
+    assert feasible(33.33, 3)
+    assert not feasible(33.32, 3)
+    assert not feasible(33.34, 3)

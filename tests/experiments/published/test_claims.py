@@ -1,0 +1,131 @@
+"""Claims judged from the tables: decisions against their definition, verdicts against planted tables."""
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments.published import claims
+from experiments.published.claims import decide, judgements, published_verdicts
+from experiments.published.tables import classwise, published_rows, read_published, tidy
+
+KEYS = "claim source statement verdict predicted measured interval counterexample route n replicates alpha tau seconds"
+
+
+def test_decide_needs_the_whole_interval():
+    assert decide((0.01, 0.02), "above", 0.005) == "supported"
+    assert decide((-0.02, -0.01), "above", 0.005) == "contradicted"
+    assert decide((-0.01, 0.01), "above", 0.005) == "undecided"
+    assert decide((-0.3, 0.004), "not above", 0.005) == "supported"
+    assert decide((0.006, 0.3), "not above", 0.005) == "contradicted"
+    assert decide((0.0, 0.3), "not above", 0.005) == "undecided"
+    assert decide((-0.004, 0.004), "within", 0.005) == "supported"
+    assert decide((-0.3, -0.006), "within", 0.005) == "contradicted"
+    assert decide((-0.3, 0.0), "within", 0.005) == "undecided"
+
+
+def test_records_are_plain_json_and_repeat():
+    first, second = published_verdicts(), published_verdicts()
+    for a, b in zip(first, second, strict=True):
+        assert list(a) == KEYS.split()
+        assert {**a, "seconds": 0} == {**b, "seconds": 0}
+        assert a["interval"][0] <= a["measured"] <= a["interval"][1]
+    json.dumps(first, allow_nan=False)
+    assert sum(record["seconds"] for record in first) < 5
+
+
+def test_verdicts_on_the_printed_tables():
+    words = {j.claim: j.verdict for j in judgements()}
+    assert words["clip-drops"] == "supported"
+    assert words["larger-drops-less"] == "supported"
+    assert words["labels-similar"] == "supported"
+    # Two or three pairs of models cannot decide this one, whatever they say.
+    assert words["more-data-same-drop"] == "undecided"
+
+
+def test_the_reported_variant_is_the_least_favourable():
+    def worst(relation, *variants):
+        made = tuple(claims.Variant(str(x), x, (x, x), 3, word) for x, word in variants)
+        return claims.Judgement("c", "s", "t", "u", 0.0, relation, 0.005, None, made, None, 0.0).worst.measured
+
+    assert worst("above", (0.1, "supported"), (0.2, "supported")) == 0.1
+    assert worst("above", (0.1, "undecided"), (0.0, "supported")) == 0.1
+    assert worst("not above", (-0.1, "supported"), (-0.2, "supported")) == -0.1
+    assert worst("within", (0.001, "supported"), (-0.003, "supported")) == -0.003
+
+
+def test_a_planted_offset_is_found(monkeypatch):
+    """Move the ImageNet rows 15 points up, then down: the verdict follows."""
+    real = published_rows
+
+    def planted(shift):
+        def rows(labels="1000", prompt="simple", mean="macro"):
+            from dataclasses import replace
+
+            return tuple(
+                replace(r, counter=min(r.counter + shift, 0.999)) if r.family == "ImageNet" else r
+                for r in real(labels, prompt, mean)
+            )
+
+        return rows
+
+    for shift, word in ((0.15, "supported"), (-0.15, "contradicted")):
+        monkeypatch.setattr(claims, "published_rows", planted(shift))
+        assert {j.claim: j.verdict for j in judgements()}["imagenet-above-clip"] == word
+
+
+def test_slope_is_least_squares_with_a_constant_for_each_stratum():
+    rng = np.random.default_rng(0)
+    x, strata = rng.normal(size=12), ["a"] * 5 + ["b"] * 6 + ["c"]
+    y = 0.7 * x + np.array([1.0 if s == "a" else -2.0 for s in strata]) + 0.1 * rng.normal(size=12)
+    slope, (low, high), n = claims._slope(x, list(y), strata)
+    design = np.column_stack([x, *[[float(s == name) for s in strata] for name in "ab"]])[:11]
+    coefficients, residual, *_ = np.linalg.lstsq(design, y[:11])
+    error = np.sqrt(residual[0] / (11 - 3) * np.linalg.inv(design.T @ design)[0, 0])
+    assert n == 11
+    assert slope == pytest.approx(coefficients[0], abs=1e-12)
+    assert (high - low) / 2 == pytest.approx(3.355387 * error, rel=1e-6)  # t quantile .995 at 8 degrees
+
+
+def test_tables_hold_every_printed_number_as_a_fraction():
+    raw = read_published()
+    records = tidy(raw)
+    assert len(raw["clip_1v1000.csv"]) == 28
+    one = [r for r in records if (r["table"], r["row"], r["quantity"]) == (3, 11, "counter")]
+    assert [(r["printed"], r["model"]) for r in one] == [("36.95", "CLIP-LAION400M-ViT/B/32")]
+    assert one[0]["value"] == pytest.approx(0.3695)
+    assert {r["table"] for r in records} == {2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
+    cells = [r for r in records if r["table"] == 16]
+    assert len(cells) == 135 * 3
+    assert classwise("CLIP-OpenAI-ViT/B/32")[296] == (1.0, 0.9364)
+    assert classwise("CLIP-OpenAI-RN50") is None
+
+
+@pytest.mark.parametrize(
+    "protocol", [("1000", "simple", "macro"), ("20", "simple", "macro"), ("1000", "simple", "micro")]
+)
+def test_published_rows_are_28_and_15(protocol):
+    rows = published_rows(*protocol)
+    assert sum(r.family == "CLIP" for r in rows) == 28
+    assert sum(r.family == "ImageNet" for r in rows) == 15
+    assert sum(r.family == "LVLM" for r in rows) == (2 if protocol[0] == "20" else 0)
+    assert len({r.model for r in rows}) == len(rows)
+
+
+def test_no_rows_for_a_protocol_that_was_not_printed():
+    assert published_rows("45") == ()
+
+
+def test_tower_sizes_are_those_of_open_clip():
+    torch = pytest.importorskip("torch")
+    open_clip = pytest.importorskip("open_clip")
+    from open_clip.model import CLIP
+
+    names = {"ViT/G/14": "ViT-g-14"}
+    for backbone, millions in claims.TOWER_MILLIONS.items():
+        if backbone in ("ViT/B/32", "RN50"):  # the largest take seconds to build
+            config = open_clip.get_model_config(names.get(backbone, backbone.replace("/", "-")))
+            config.pop("custom_text", None)
+            with torch.device("meta"):
+                tower = CLIP(**config).visual
+            assert sum(p.numel() for p in tower.parameters()) / 1e6 == pytest.approx(millions, abs=0.05)

@@ -1,0 +1,81 @@
+"""Robustness lines: exact lines are found, weights are repetition, offsets are what was planted."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.lines import AXES, band, fit_line, offset, resampled, stretch, unstretch, usable
+
+fractions = st.lists(st.floats(0.05, 0.95), min_size=4, max_size=9, unique=True).map(lambda v: np.array(sorted(v)))
+
+
+@given(st.sampled_from(AXES), st.floats(0.001, 0.999))
+def test_axes_invert(axis, p):
+    assert unstretch(stretch(np.array([p]), axis), axis)[0] == pytest.approx(p, abs=1e-12)
+
+
+@given(st.sampled_from(AXES), fractions, st.floats(0.3, 1.4), st.floats(-0.6, 0.1))
+def test_a_straight_line_is_found(axis, common, slope, intercept):
+    x = stretch(common, axis)
+    if np.ptp(x) < 1e-3:
+        return
+    counter = unstretch(intercept + slope * x, axis)
+    if axis == "plain" and not usable(common, counter).all():
+        return
+    line = fit_line(common, counter, axis)
+    # Rounding of order 1e-16 grows by the condition of the fit, at most (1/ptp)^2 = 1e6.
+    assert line.slope == pytest.approx(slope, abs=1e-8)
+    assert np.allclose(line.at(common), counter, atol=1e-8)
+
+
+@given(fractions)
+def test_weights_are_repetition(common):
+    rng = np.random.default_rng(len(common))
+    counter = rng.uniform(0.1, 0.9, len(common))
+    drawn = rng.integers(len(common), size=len(common))
+    if np.ptp(common[drawn]) < 1e-3:
+        return
+    weights = np.bincount(drawn, minlength=len(common)).astype(float)
+    a, b = fit_line(common, counter, "logit", weights[None]), fit_line(common[drawn], counter[drawn], "logit")
+    assert a.slope[0] == pytest.approx(b.slope, rel=1e-6, abs=1e-6)
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match="too few"):
+        fit_line(np.array([0.1, 0.2]), np.array([0.1, 0.2]), "plain")
+    with pytest.raises(ValueError, match="same common"):
+        fit_line(np.full(3, 0.5), np.array([0.1, 0.2, 0.3]), "plain")
+    with pytest.raises(ValueError, match="infinity"):
+        fit_line(np.array([0.1, 0.2, 1.0]), np.array([0.1, 0.2, 0.3]), "logit")
+    with pytest.raises(ValueError, match="range"):
+        offset((np.array([0.1, 0.2, 0.3]),) * 2, (np.array([0.9]),) * 2, "plain", np.random.default_rng(0))
+
+
+def test_every_replicate_has_two_models():
+    drawn = resampled(3, 5000, np.random.default_rng(0))
+    assert (drawn.sum(axis=1) == 3).all()
+    assert ((drawn > 0).sum(axis=1) >= 2).all()
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_offset_is_the_planted_one(axis):
+    x = np.linspace(0.55, 0.9, 12)
+    on_line = unstretch(0.9 * stretch(x, axis) - 0.3, axis)
+    others = (x[3:9], on_line[3:9] + 0.03)
+    point, (low, high), n = offset((x, on_line), others, axis, np.random.default_rng(0), 500)
+    assert n == 6
+    assert point == pytest.approx(0.03, abs=1e-12)
+    assert low == pytest.approx(0.03, abs=1e-9)  # nothing varies
+    assert high == pytest.approx(0.03, abs=1e-9)
+
+
+def test_band_holds_the_line_and_widens_at_the_ends():
+    rng = np.random.default_rng(4)
+    x = np.linspace(0.5, 0.9, 15)
+    y = np.clip(x - 0.2 + rng.normal(0, 0.02, 15), 0.05, 0.95)
+    low, high = band(x, y, "logit", x, np.random.default_rng(1))
+    fitted = fit_line(x, y, "logit").at(x)
+    assert ((low < fitted) & (fitted < high)).all()
+    width = high - low
+    assert width[0] > width[7]

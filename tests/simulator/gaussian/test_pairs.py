@@ -1,0 +1,179 @@
+"""Drawn pairs follow the structural equations, and pair i is the same however the pairs are read."""
+
+import numpy as np
+import pytest
+import torch
+from reference import latent_cross_covariance, structural_pairs
+from stattest import assert_mean, assert_same_law, law_size, mean_size
+
+from simulator.gaussian.pairs import (
+    Pairs,
+    block_size,
+    dictionaries,
+    draw_block,
+    draw_pairs,
+    orthonormal_dictionary,
+    sample_cross_covariance,
+)
+from simulator.streams import numpy_stream
+from simulator.world import Attribute, World
+
+WORLDS = {
+    "paper": World(p_spu=0.8, mu_spu=1.5, dim_image=5, dim_text=3),
+    "masks": World(p_spu=0.3, mu_spu=-2.0, mention_inv=0.7, mention_spu=0.4, dim_image=2, dim_text=6),
+    "no view noise": World(sigma_xi=0.0, dim_image=2, dim_text=2),
+    "classes": World(p_spu=0.7, classes=3, mention_spu=0.5, dim_image=6, dim_text=9),
+    "attribute": World(
+        p_spu=0.6, attribute=(Attribute(mu=2.0, p=0.9, mention=0.5),), sigma_xi=2.0, dim_image=4, dim_text=3
+    ),
+    "classes and attribute": World(classes=3, attribute=(Attribute(p=0.2, sigma=1.5),), dim_image=9, dim_text=11),
+}
+
+
+def gathered(world: World, n: int, seed: int = 0, **options) -> Pairs:
+    blocks = list(draw_pairs(world, dictionaries(world, seed), n, seed, **options))
+    return Pairs(*(torch.cat(fields) for fields in zip(*blocks, strict=True)))
+
+
+@pytest.mark.parametrize(("dimension", "latents"), [(2, 2), (5, 2), (64, 9), (3, 1)])
+def test_dictionaries_are_orthonormal(dimension, latents):
+    D = orthonormal_dictionary(dimension, latents, numpy_stream(0, "test/dictionary"))
+    assert D.shape == (dimension, latents)
+    gram = D.T @ D
+    assert gram == pytest.approx(np.eye(latents), abs=1e-13)
+
+
+def test_dictionaries_are_uniform_over_frames():
+    """Haar: every entry is symmetric and has variance 1/d. QR alone fixes signs of R's diagonal instead."""
+    rng, size = numpy_stream(0, "test/haar"), mean_size(0.15, false_alarm=1e-7)
+    frames = np.stack([orthonormal_dictionary(3, 2, rng) for _ in range(size)]).reshape(size, -1)
+    assert_mean(np.sign(frames), 0.0, effect=0.15, what="signs of the entries")
+    assert_mean(frames**2, 1 / 3, effect=0.15, what="squares of the entries")
+
+
+def test_dictionaries_wider_than_the_view_are_refused():
+    with pytest.raises(ValueError, match="the nearest valid value is 3"):
+        orthonormal_dictionary(2, 3, numpy_stream(0, "test/dictionary"))
+
+
+def test_image_and_text_dictionaries_differ_and_repeat():
+    world = World(dim_image=5, dim_text=5)
+    D, again = dictionaries(world, 1), dictionaries(world, 1)
+    assert not np.allclose(D[0], D[1])
+    assert all((a == b).all() for a, b in zip(D, again, strict=True))
+
+
+@pytest.mark.parametrize("world", [WORLDS["paper"], WORLDS["classes and attribute"]])
+def test_a_prefix_does_not_depend_on_how_many_pairs_are_asked_for(world):
+    size = block_size(world)
+    whole = gathered(world, 2 * size + 5)
+    for n in (1, 7, size, size + 1):
+        part = gathered(world, n)
+        for name in Pairs._fields:
+            assert torch.equal(getattr(part, name), getattr(whole, name)[:n]), name
+
+
+def test_blocks_can_be_drawn_in_any_order():
+    world = WORLDS["masks"]
+    frames, size = dictionaries(world, 4), block_size(world)
+    later, first = (draw_block(world, frames, 4, index) for index in (1, 0))
+    whole = gathered(world, 2 * size, seed=4)
+    assert torch.equal(torch.cat([first.texts, later.texts]), whole.texts)
+    assert not torch.equal(first.texts, later.texts)
+
+
+def test_streams_seeds_and_dtypes():
+    world = WORLDS["paper"]
+    base = gathered(world, 20)
+    assert base.images.dtype == torch.float64
+    assert gathered(world, 20, dtype=torch.float32).images.dtype == torch.float32
+    assert not torch.equal(base.images, gathered(world, 20, stream="test").images)
+    assert torch.equal(base.images, gathered(world, 20, draw_on="cpu").images)
+
+
+def test_blocks_hold_a_bounded_number_of_numbers():
+    assert block_size(World(dim_image=2, dim_text=2)) == 4096
+    assert block_size(World(dim_image=10**6, dim_text=2)) == 4
+    with pytest.raises(ValueError, match="n = 0 is below 1"):
+        next(draw_pairs(World(), dictionaries(World(), 0), 0, 0))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_pairs_drawn_on_the_cpu_are_the_same_on_a_gpu():
+    moved = gathered(WORLDS["masks"], 5000, device="cuda", draw_on="cpu")
+    assert torch.equal(moved.images.cpu(), gathered(WORLDS["masks"], 5000).images)
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_moments_are_those_of_the_mixture(name):
+    world = WORLDS[name]
+    n = 60_000
+    D = dictionaries(world, 0)
+    pairs = gathered(world, n)
+    image, text = pairs.images.numpy() @ D[0], pairs.texts.numpy() @ D[1]
+    mixture = world.mixture()
+    mean = mixture.weights @ mixture.means
+    text_mean = mean * mixture.mention[mixture.block]
+    assert_mean(image, mean, effect=0.05, what="E[D_I'x_I]")
+    assert_mean(text, text_mean, effect=0.05, what="E[D_T'x_T]")
+    products = ((image - mean)[:, :, None] * (text - text_mean)[:, None]).reshape(n, -1)
+    assert_mean(products, latent_cross_covariance(world), effect=0.05, what="Cov(z_I, z_T)")
+    for view, D_M, nu in ((pairs.images.numpy(), D[0], world.nu_image), (pairs.texts.numpy(), D[1], world.nu_text)):
+        free = view.shape[1] - world.latents
+        outside = ((view - (view @ D_M) @ D_M.T) ** 2).sum(axis=1)
+        if free == 0:
+            assert outside.max() < 1e-25
+        else:
+            assert_mean(outside, free * nu, effect=0.05, what="noise outside the dictionary")
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_groups_have_the_weights_of_the_mixture(name):
+    world = WORLDS[name]
+    pairs, mixture = gathered(world, 60_000), world.mixture()
+    codes = np.column_stack([mixture.labels, mixture.backgrounds])
+    drawn = np.column_stack([pairs.labels.numpy(), pairs.backgrounds.numpy()])
+    present = (drawn[:, None] == codes).all(axis=-1)
+    assert (present.sum(axis=1) == 1).all()
+    assert_mean(present, mixture.weights, effect=0.05, what="group weights")
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_pairs_follow_the_structural_equations(name):
+    """Against the plain numpy sampler in law: both views, their product, and both given the group."""
+    world = WORLDS[name]
+    size, D = law_size(0.1, false_alarm=1e-8), dictionaries(world, 0)
+    ours = gathered(world, size)
+    theirs = structural_pairs(world, (size,), numpy_stream(0, "test/structural"), D)
+
+    def features(images, texts, labels, backgrounds):
+        image, text = images @ D[0], texts @ D[1]
+        own = image[np.arange(len(image)), labels] if world.classes > 2 else image[:, 0] * (1 - 2 * labels)
+        columns = [image, text, image * text, own, images[:, 0], texts[:, -1], texts[:, -1] * (labels == backgrounds)]
+        return np.column_stack(columns)
+
+    drawn = features(ours.images.numpy(), ours.texts.numpy(), ours.labels.numpy(), ours.backgrounds[:, 0].numpy())
+    assert_same_law(drawn, features(*theirs), effect=0.1, what="drawn pairs")
+
+
+def test_the_test_law_is_a_world_too():
+    world = WORLDS["classes"].model_copy(update={"p_spu": 1 / 3})
+    pairs = gathered(world, 20_000)
+    agrees = (pairs.labels == pairs.backgrounds[:, 0]).numpy()
+    assert_mean(agrees, 1 / 3, effect=0.06, what="agreement under the test law")
+
+
+@pytest.mark.parametrize("n", [2, 3, 5000])
+def test_sample_cross_covariance_is_numpys(n):
+    world = WORLDS["masks"]
+    pairs = gathered(world, n)
+    found = sample_cross_covariance(draw_pairs(world, dictionaries(world, 0), n, 0)).numpy()
+    both = np.cov(pairs.images.numpy(), pairs.texts.numpy(), rowvar=False)
+    assert found == pytest.approx(both[: world.dim_image, world.dim_image :], abs=1e-12)
+
+
+def test_one_pair_has_no_covariance():
+    world = WORLDS["paper"]
+    with pytest.raises(ValueError, match="the nearest valid value is 2"):
+        sample_cross_covariance(draw_pairs(world, dictionaries(world, 0), 1, 0))

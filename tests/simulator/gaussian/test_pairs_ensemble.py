@@ -1,0 +1,41 @@
+"""Worlds drawn together are the worlds drawn alone."""
+
+import pytest
+import torch
+
+from simulator.gaussian.pairs import dictionaries, draw_block, draw_ensemble_block, draw_image_latents
+from simulator.world import Attribute, World
+
+SHAPES = [
+    World(dim_image=6, dim_text=4),
+    World(dim_image=9, dim_text=12, classes=3),
+    World(dim_image=6, dim_text=4, attribute=(Attribute(p=0.7),)),
+]
+
+
+def variants(world: World) -> list[World]:
+    changes = {"p_spu": 0.6, "mu_spu": 3.0, "sigma_inv": 0.2, "mention_spu": 0.3}
+    return [world, world.model_copy(update=changes), world.model_copy(update={"sigma_xi": 0.0})]
+
+
+@pytest.mark.parametrize("world", SHAPES, ids=["binary", "three classes", "attribute"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_each_world_is_drawn_as_it_would_be_alone(world, dtype, threads):
+    """Bit for bit, for worlds that differ in every kind of number, also when threads share the drawing."""
+    torch.set_num_threads(threads)
+    worlds, frames = variants(world), dictionaries(world, 3)
+    together = draw_ensemble_block(worlds, frames, 3, 1, streams=["a", "b", "c"], dtype=dtype)
+    for k, (one, stream) in enumerate(zip(worlds, "abc", strict=True)):
+        alone = draw_block(one, frames, 3, 1, stream=stream, dtype=dtype)
+        for field, values in alone._asdict().items():
+            assert torch.equal(getattr(together, field)[k], values), field
+
+
+def test_the_latents_of_an_evaluation_are_those_behind_its_images():
+    world = World(dim_image=5, dim_text=5, sigma_xi=0.0)
+    D, _ = dictionaries(world, 0)
+    images, latents, labels = draw_image_latents([world, world], D, 0, streams=["a", "b"])
+    assert torch.allclose(images, latents @ torch.as_tensor(D).T)
+    assert not torch.equal(latents[0], latents[1])
+    assert set(labels.unique().tolist()) == {0, 1}

@@ -1,0 +1,348 @@
+"""Exact laws of the training statistics against statistics of pairs drawn in plain numpy.
+
+Every feature of a critic that an accuracy depends on is compared in law, from n = 2 up, where the distributions are
+far from normal.
+"""
+
+import numpy as np
+import pytest
+from reference import (
+    contrastive_loss,
+    critic_of,
+    first_coordinates,
+    latent_cross_covariance,
+    population_critic,
+    sample_covariance,
+    structural_pairs,
+)
+from stattest import assert_mean, assert_same_law, law_size, mean_size
+
+from simulator.gaussian import pairs, statistics
+from simulator.gaussian.critic import LinearCritic, group_accuracy
+from simulator.gaussian.pairs import orthonormal_dictionary
+from simulator.gaussian.statistics import (
+    cross_covariance,
+    decision_prompts,
+    labelled_moments,
+    projected_critics,
+    projected_scatter,
+    truncated_critics,
+)
+from simulator.streams import numpy_stream
+from simulator.world import Attribute, World
+
+WORLDS = {
+    "paper": World(p_spu=0.8, mu_spu=1.5, dim_image=6, dim_text=9, sigma_xi=2.0),
+    "masks": World(p_spu=0.7, mu_spu=2.0, mention_inv=0.8, mention_spu=0.4, dim_image=5, dim_text=3),
+    "fitting": World(p_spu=1.0, sigma_inv=0.5, sigma_spu=1.5, dim_image=2, dim_text=2),
+    "no view noise": World(p_spu=0.2, mu_spu=2.0, sigma_xi=0.0, mention_spu=0.5, dim_image=4, dim_text=3),
+    "classes": World(classes=3, p_spu=0.8, mu_spu=2.0, mention_spu=0.6, dim_image=8, dim_text=7),
+    "attribute": World(
+        p_spu=0.7, attribute=(Attribute(mu=2.0, p=0.9, mention=0.7),), dim_image=5, dim_text=4, sigma_xi=3.0
+    ),
+}
+EFFECT = 0.13  # Kolmogorov distance
+SIZE = law_size(EFFECT, false_alarm=5e-8)  # up to eighty columns share one use of the budget
+# One draw of S a step, under the type checker: a coarser comparison of many more columns.
+FULL_EFFECT = 0.2
+FULL_SIZE = law_size(FULL_EFFECT, false_alarm=5e-8)
+
+
+def joined(critics) -> LinearCritic:
+    return LinearCritic(*(np.concatenate(parts) for parts in zip(*critics, strict=True)))
+
+
+def drawn_covariances(world: World, n: int, size: int, frames, name: str, limit: int = 2**21):
+    """(size, dI, dT) sample cross-covariances of drawn pairs, in pieces that fit in memory."""
+    rng, step, result = numpy_stream(0, f"test/{name}"), max(1, limit // (n * world.dim_image)), []
+    for start in range(0, size, step):
+        shape = (min(step, size - start), n)
+        result.append(sample_covariance(structural_pairs(world, shape, rng, frames)))
+    return np.concatenate(result)
+
+
+def features(critic: LinearCritic, world: World) -> np.ndarray:
+    """What accuracies depend on, and mixtures of it that betray a wrong joint law; (R, columns)."""
+    R = len(critic.inside)
+    inside = critic.inside.reshape(R, -1)
+    columns = [inside, inside[:, :1] * inside[:, 1:2], (inside**2).sum(axis=1, keepdims=True)]
+    if world.dim_image > world.latents and world.sigma_xi > 0:
+        rows, cols = np.triu_indices(critic.outside.shape[1])
+        norm = critic.outside[:, 0, 0][:, None]
+        columns += [critic.outside[:, rows, cols], norm / (inside**2).sum(axis=1, keepdims=True)]
+    if world.classes == 2:
+        columns.append(group_accuracy(critic, world.mixture(), world.nu_image))
+    return np.concatenate(columns, axis=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "n"),
+    [
+        ("paper", 2),
+        ("paper", 5),
+        ("paper", 20),
+        ("paper", 400),
+        ("masks", 2),
+        ("masks", 3),
+        ("masks", 100),
+        ("fitting", 3),
+        ("no view noise", 5),
+        ("classes", 3),
+        ("classes", 20),
+        ("attribute", 20),
+    ],
+)
+def test_projected_law_is_that_of_drawn_pairs(name, n):
+    world = WORLDS[name]
+    frames = first_coordinates(world)
+    S = drawn_covariances(world, n, SIZE, frames, f"projected/{name}/{n}")
+    for prompt in ("name", "mean"):
+        exact = joined(projected_critics(world, prompt, n, SIZE, 0))
+        drawn = critic_of(S, decision_prompts(world, prompt), frames)
+        assert_same_law(features(exact, world), features(drawn, world), effect=EFFECT, what=f"{name}, {n}, {prompt}")
+
+
+def matrix_features(S: np.ndarray, world: World) -> np.ndarray:
+    """Rows, columns, singular values and bilinear forms of S, (R, columns)."""
+    l = world.latents
+    signal = S[:, :l, :l].reshape(len(S), -1)
+    rows, columns = (S**2).sum(axis=2), (S**2).sum(axis=1)
+    singular = np.linalg.svd(S, compute_uv=False)[:, :3]
+    share = rows[:, :1] / rows.sum(axis=1, keepdims=True)
+    return np.concatenate([signal, S[:, -1, -1:], rows, columns, singular, share], axis=1)
+
+
+# r = 2l rows hold the latents; m = n - 1 - 2l more hold noise: m < 0, m = 0, m < dI, m >= dI in turn.
+FULL = [
+    ("paper", 3),
+    ("paper", 5),
+    ("paper", 8),
+    ("paper", 100),
+    ("masks", 20),
+    ("no view noise", 20),
+    ("classes", 30),
+]
+
+
+def full_draws(world: World, n: int, size: int, name: str) -> np.ndarray:
+    return np.stack([cross_covariance(world, n, numpy_stream(0, name, r)) for r in range(size)])
+
+
+@pytest.mark.parametrize(("name", "n"), FULL)
+def test_full_law_is_that_of_drawn_pairs(name, n):
+    world = WORLDS[name]
+    drawn = drawn_covariances(world, n, FULL_SIZE, first_coordinates(world), f"full/{name}/{n}")
+    exact = full_draws(world, n, FULL_SIZE, "test/exact")
+    assert_same_law(
+        matrix_features(exact, world), matrix_features(drawn, world), effect=FULL_EFFECT, what=f"S, {name}, {n}"
+    )
+
+
+NOISE = World(sigma_xi=4.0, sigma_inv=0.1, sigma_spu=0.1, mu_inv=0.1, mu_spu=0.1, dim_image=6, dim_text=6)
+
+
+def test_the_row_test_sees_a_transposed_bartlett_factor(monkeypatch):
+    """A' G has the singular values of the right law and the wrong rows; the comparison above must reject it."""
+
+    def transposed(m, dI, dT, rng):
+        A = np.tril(rng.standard_normal((dI, dI)), k=-1)
+        A[np.diag_indices(dI)] = np.sqrt(rng.chisquare(m - np.arange(dI)))
+        return A.T @ rng.standard_normal((dI, dT))
+
+    n = 14
+    drawn = matrix_features(drawn_covariances(NOISE, n, FULL_SIZE, first_coordinates(NOISE), "planted"), NOISE)
+    right = matrix_features(full_draws(NOISE, n, FULL_SIZE, "test/exact"), NOISE)
+    assert_same_law(right, drawn, effect=FULL_EFFECT, what="A G")
+    monkeypatch.setattr(statistics, "_noise_product", transposed)
+    wrong = matrix_features(full_draws(NOISE, n, FULL_SIZE, "test/exact"), NOISE)
+    with pytest.raises(AssertionError, match="Kolmogorov distance"):
+        assert_same_law(wrong, drawn, effect=FULL_EFFECT, what="A' G")
+
+
+def test_full_law_in_any_dictionaries():
+    """Rotated back, the law of S does not depend on the dictionaries."""
+    world, n = WORLDS["masks"], 20
+    rng = numpy_stream(0, "test/frames")
+    frames = orthonormal_dictionary(5, 2, rng), orthonormal_dictionary(3, 2, rng)
+    draws = [cross_covariance(world, n, rng, dictionaries=frames) for _ in range(FULL_SIZE)]
+    given = features(critic_of(np.stack(draws), decision_prompts(world, "mean"), frames), world)
+    default = features(joined(projected_critics(world, "mean", n, FULL_SIZE, 1)), world)
+    assert_same_law(given, default, effect=FULL_EFFECT, what="dictionaries")
+
+
+@pytest.mark.parametrize(
+    ("name", "n", "width"), [("paper", 5, 1), ("masks", 20, 1), ("fitting", 3, 1), ("classes", 30, 3)]
+)
+def test_truncated_law_is_that_of_drawn_pairs(name, n, width):
+    world = WORLDS[name]
+    frames = first_coordinates(world)
+    left, values, right = np.linalg.svd(drawn_covariances(world, n, FULL_SIZE, frames, f"truncated/{name}/{n}"))
+    M = (left[:, :, :width] * values[:, None, :width]) @ right[:, :width]
+    for prompt in ("name", "mean"):
+        exact = joined(truncated_critics(world, prompt, n, FULL_SIZE, 0, width))
+        drawn = critic_of(M, decision_prompts(world, prompt), frames)
+        assert_same_law(
+            features(exact, world), features(drawn, world), effect=FULL_EFFECT, what=f"{name}, {n}, {prompt}"
+        )
+
+
+def test_truncation_beyond_the_views_changes_nothing():
+    world = WORLDS["paper"]
+    wide = joined(truncated_critics(world, "name", 12, 5, 0, 6))
+    S = np.stack([cross_covariance(world, 12, numpy_stream(0, "full", r)) for r in range(5)])
+    whole = critic_of(S, decision_prompts(world, "name"), first_coordinates(world))
+    assert wide.inside == pytest.approx(whole.inside, abs=1e-12)
+    assert wide.outside == pytest.approx(whole.outside, abs=1e-12)
+
+
+@pytest.mark.parametrize(("name", "n"), [("masks", 2), ("paper", 20)])
+def test_projected_scatter_is_that_of_drawn_pairs(name, n):
+    world = WORLDS[name]
+    l, frames = world.latents, first_coordinates(world)
+    draws = structural_pairs(world, (SIZE, n), numpy_stream(0, f"test/scatter/{name}"), frames)
+    views = np.concatenate([draws.images[..., :l], draws.texts[..., :l]], axis=-1)
+    views -= views.mean(axis=1, keepdims=True)
+    drawn = views.transpose(0, 2, 1) @ views / (n - 1)
+    exact = np.concatenate(list(projected_scatter(world, n, SIZE, 0)))
+    rows, cols = np.triu_indices(2 * l)
+    assert_same_law(exact[:, rows, cols], drawn[:, rows, cols], effect=EFFECT, what=f"scatter, {name}, {n}")
+
+
+@pytest.mark.parametrize(("name", "n"), [("fitting", 2), ("fitting", 30), ("two", 5)])
+def test_labelled_moments_are_those_of_drawn_images(name, n):
+    world = WORLDS[name] if name in WORLDS else World(p_spu=0.7, mention_spu=0.5, dim_image=2, dim_text=2)
+    draws = structural_pairs(world, (SIZE, n), numpy_stream(0, f"test/labelled/{name}"), first_coordinates(world))
+    second = draws.images.transpose(0, 2, 1) @ draws.images / n
+    first = ((1 - 2 * draws.labels)[..., None] * draws.images).mean(axis=1)
+    exact = [np.concatenate(parts) for parts in zip(*labelled_moments(world, n, SIZE, 0), strict=True)]
+
+    def columns(second, first):
+        weights = np.linalg.solve(second, first[..., None])[..., 0]
+        return np.concatenate([second.reshape(SIZE, -1), first, weights], axis=1)
+
+    assert_same_law(columns(*exact), columns(second, first), effect=EFFECT, what=f"labelled, {name}, {n}")
+
+
+@pytest.mark.parametrize("world", [World(classes=3, dim_image=6, dim_text=6), World(dim_image=3)])
+def test_labelled_moments_refuse_worlds_they_are_not_exact_for(world):
+    with pytest.raises(ValueError, match="labelled moments need 2 classes and dim_image"):
+        next(labelled_moments(world, 10, 1, 0))
+
+
+def test_the_minimiser_of_the_printed_loss_is_the_sample_covariance():
+    """L = -<M, S> + rho/2 ||M||^2 as a function of M = W_I' W_T, from the double sum over pairs."""
+    world, n, rho = WORLDS["paper"], 7, 0.3
+    rng = numpy_stream(0, "test/loss")
+    draws = structural_pairs(world, (n,), rng, first_coordinates(world))
+    S = sample_covariance(draws)
+    for _ in range(5):
+        W_image, W_text = rng.standard_normal((4, world.dim_image)), rng.standard_normal((4, world.dim_text))
+        M = W_image.T @ W_text
+        loss = contrastive_loss(W_image, W_text, draws.images, draws.texts, rho)
+        assert loss == pytest.approx(-(M * S).sum() + rho / 2 * (M**2).sum(), rel=1e-10)
+
+
+@pytest.mark.parametrize("name", ["masks", "classes", "attribute"])
+def test_a_replicate_does_not_depend_on_how_many_are_asked_for(name):
+    world = WORLDS[name]
+    routes = (  # blocks hold at most 1024 replicates, draws of all of S one
+        (lambda R: projected_critics(world, "mean", 20, R, 3), 1100, 1025),
+        (lambda R: ((x,) for x in projected_scatter(world, 20, R, 3)), 1100, 1025),
+        (lambda R: truncated_critics(world, "mean", 20, R, 3, 2), 12, 5),
+    )
+    for route, most, some in routes:
+        whole = [np.concatenate(x) for x in zip(*route(most), strict=True)]
+        for R in (1, 7, some):
+            part = [np.concatenate(x) for x in zip(*route(R), strict=True)]
+            assert all((p == w[:R]).all() for p, w in zip(part, whole, strict=True))
+            assert all(len(p) == R for p in part)
+
+
+@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("prompt", ["name", "mean"])
+def test_a_trillion_pairs_equal_the_population(name, prompt):
+    world = WORLDS[name]
+    critic = joined(projected_critics(world, prompt, 10**12, 50, 0))
+    population = population_critic(world, prompt)
+    # Entries of S deviate by about |x_I| |x_T|/sqrt(n), below 30e-6 here; times the prompt, and seven of them.
+    assert np.abs(critic.inside - population.inside).max() < 7 * 30e-6 * max(1, np.abs(world.prompts(prompt)).sum())
+    # nu q'V q chi^2/n: at most 2, 100 and 20 here.
+    assert critic.outside.max() < 4e-9
+    if world.classes == 2:
+        exact = group_accuracy(critic, world.mixture(), world.nu_image)
+        expected = group_accuracy(population, world.mixture(), world.nu_image)
+        assert exact == pytest.approx(np.broadcast_to(expected, exact.shape), abs=2e-3)
+
+
+def test_full_covariance_of_a_trillion_pairs():
+    world = WORLDS["masks"]
+    found = cross_covariance(world, 10**12, numpy_stream(0, "full"))
+    expected = np.zeros((5, 3))
+    expected[:2, :2] = latent_cross_covariance(world)
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(("n", "nearest"), [(1, 2), (0, 2), (10**12 + 1, 10**12)])
+def test_numbers_of_pairs_outside_the_domain(n, nearest):
+    for route in (
+        projected_critics(World(), "name", n, 1, 0),
+        projected_scatter(World(), n, 1, 0),
+        truncated_critics(World(), "name", n, 1, 0, 1),
+    ):
+        with pytest.raises(ValueError, match=rf"n = {n} lies outside .* nearest valid value is {nearest}$"):
+            next(route)
+    with pytest.raises(ValueError, match="replicates = 0 is below 1"):
+        next(projected_critics(World(), "name", 5, 0, 0))
+
+
+@pytest.mark.parametrize("freedom", [0, 1, 2, 3, 7])
+def test_wishart_rows_have_the_moments_of_a_wishart(freedom):
+    """E T'T = f I, Var of a diagonal entry 2f, of another one f; rank min(f, dimension)."""
+    size, dimension = mean_size(0.12, false_alarm=1e-7), 3
+    T = statistics._wishart_rows(np.full(size, freedom), dimension, numpy_stream(0, "test/wishart"))
+    W = T.transpose(0, 2, 1) @ T
+    assert np.linalg.matrix_rank(W[:20]).tolist() == [min(freedom, dimension)] * 20
+    assert_mean(W, freedom * np.eye(dimension), effect=0.12, what="mean")
+    if freedom:
+        variance = freedom * (1 + np.eye(dimension))
+        assert_mean((W - freedom * np.eye(dimension)) ** 2, variance, effect=0.12, what="variance")
+    direct = numpy_stream(1, "test/wishart").standard_normal((size, freedom, dimension))
+    direct = direct.transpose(0, 2, 1) @ direct
+    assert_same_law(W, direct, effect=0.2, what="law")
+
+
+def test_wishart_rows_take_one_freedom_a_replicate():
+    freedom = np.tile([0, 1, 2, 5, 10**12], 10)
+    T = statistics._wishart_rows(freedom, 3, numpy_stream(0, "test/wishart"))
+    assert np.linalg.matrix_rank(T).tolist() == np.minimum(freedom, 3).tolist()
+    trace = (T[freedom == 10**12] ** 2).sum(axis=(1, 2)) / 3e12
+    assert trace == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("freedom", [0, 1, 2, 6])
+@pytest.mark.parametrize("P", [1, 3])
+def test_wishart_like_a_gram_matrix(freedom, P):
+    size, rng = mean_size(0.12, false_alarm=1e-7), numpy_stream(0, "test/gram")
+    half = rng.standard_normal((P, P))
+    gram = half @ half.T
+    W = statistics._wishart_like(np.broadcast_to(gram, (size, P, P)), freedom, rng)
+    if freedom == 0:
+        assert not W.any()
+        return
+    assert_mean(W, freedom * gram, effect=0.12, what="mean")
+    variance = freedom * (gram**2 + np.outer(np.diag(gram), np.diag(gram)))
+    assert_mean((W - freedom * gram) ** 2, variance, effect=0.12, what="variance")
+
+
+def test_exact_routes_draw_no_pair(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("a pair was drawn")
+
+    for name in ("draw_latents", "draw_block", "draw_pairs"):
+        monkeypatch.setattr(pairs, name, refuse)
+    monkeypatch.setattr(statistics, "_small_sample_covariance", refuse)
+    world = World(dim_image=2, dim_text=2)
+    next(projected_critics(world, "mean", 10**12, 2, 0))
+    next(projected_scatter(world, 10**12, 2, 0))
+    next(labelled_moments(world, 10**12, 2, 0))
+    next(truncated_critics(world, "mean", 10**12, 2, 0, 1))

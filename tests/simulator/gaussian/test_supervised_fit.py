@@ -1,0 +1,110 @@
+"""Fitted supervised learners satisfy the conditions that define their minimisers."""
+
+import numpy as np
+import pytest
+from scipy.special import expit, softmax
+
+from simulator.gaussian.supervised import (
+    SeparabilityError,
+    fit,
+    logistic_regression,
+    maximum_margin,
+    softmax_regression,
+)
+from simulator.streams import numpy_stream
+
+
+def labelled(name: str, n: int, d: int, classes: int, distance: float) -> tuple[np.ndarray, np.ndarray]:
+    rng = numpy_stream(0, f"test/fit/{name}")
+    labels = rng.integers(classes, size=n)
+    centres = np.array([[1.0], [-1.0]]) * np.ones(d) if classes == 2 else 2 * np.eye(classes, d)
+    return distance * centres[labels] + rng.standard_normal((n, d)) * np.linspace(0.5, 2, d), labels
+
+
+@pytest.mark.parametrize(("n", "d"), [(50, 1), (200, 3), (2000, 8)])
+def test_logistic_regression_has_no_gradient_left(n, d):
+    images, labels = labelled("logistic", n, d, 2, 0.3)
+    (w,) = fit("logistic", images, labels, 2)
+    signed = (1 - 2 * labels)[:, None] * images
+    gradient = -(expit(-signed @ w)[:, None] * signed).mean(axis=0)
+    # The loss is strongly convex here: 1e-6 of gradient is about 1e-6/0.05 of weight, far below sampling error.
+    assert np.abs(gradient).max() < 1e-6
+
+
+@pytest.mark.parametrize(("n", "d", "classes"), [(200, 3, 3), (1000, 8, 5)])
+def test_softmax_regression_has_no_gradient_left_and_sums_to_zero(n, d, classes):
+    images, labels = labelled("softmax", n, d, classes, 0.5)
+    w = fit("logistic", images, labels, classes)
+    gradient = (softmax(images @ w.T, axis=1) - np.eye(classes)[labels]).T @ images / n
+    assert np.abs(gradient).max() < 1e-6
+    assert w.sum(axis=0) == pytest.approx(0, abs=1e-9)
+
+
+def test_softmax_of_two_classes_is_logistic():
+    images, labels = labelled("parity", 300, 3, 2, 0.3)
+    both = softmax_regression(images, labels, 2)
+    assert both[0] - both[1] == pytest.approx(fit("logistic", images, labels, 2)[0], abs=1e-4)
+
+
+@pytest.mark.parametrize(("n", "d"), [(20, 3), (200, 3), (30, 60), (2, 5), (500, 2)])
+def test_maximum_margin_satisfies_kkt(n, d):
+    """w'(y x) >= 1, and w is a non-negative combination of the rows where it is 1: with both, w is the minimiser."""
+    images, labels = labelled("margin", n, d, 2, 5.0 if d < n else 0.5)
+    signed = (1 - 2 * labels)[:, None] * images
+    (w,) = fit("max-margin", images, labels, 2)
+    margins = signed @ w
+    assert margins.min() == pytest.approx(1, abs=1e-7)
+    support = signed[margins < 1 + 1e-6]
+    multipliers = np.linalg.lstsq(support.T, w, rcond=None)[0]
+    assert support.T @ multipliers == pytest.approx(w, abs=1e-7 * np.abs(w).max())
+    assert multipliers.min() > -1e-7
+
+
+def test_maximum_margin_in_the_plane_by_brute_force():
+    images, labels = labelled("plane", 40, 2, 2, 3.0)
+    signed = (1 - 2 * labels)[:, None] * images
+    angles = np.linspace(0, 2 * np.pi, 100_001)
+    directions = np.stack([np.cos(angles), np.sin(angles)])
+    margins = (signed @ directions).min(axis=0)
+    w = maximum_margin(signed)
+    assert 1 / np.linalg.norm(w) == pytest.approx(margins.max(), abs=1e-4)
+    assert w / np.linalg.norm(w) == pytest.approx(directions[:, margins.argmax()], abs=1e-3)
+
+
+def test_separable_and_inseparable_samples_name_the_learner_that_fits():
+    images, labels = labelled("separable", 30, 2, 2, 5.0)
+    with pytest.raises(SeparabilityError, match=r"30 drawn pairs are separable.* use max-margin"):
+        fit("logistic", images, labels, 2)
+    labels[0] = 1 - labels[0]
+    with pytest.raises(SeparabilityError, match=r"30 drawn pairs are not separable.* use logistic"):
+        fit("max-margin", images, labels, 2)
+    assert np.isfinite(fit("logistic", images, labels, 2)).all()
+    images, labels = labelled("separable/classes", 30, 4, 4, 10.0)
+    with pytest.raises(SeparabilityError, match=r"30 drawn pairs are separable"):
+        fit("logistic", images, labels, 4)
+
+
+@pytest.mark.parametrize("gap", [1e-3, 1e-2, 0.1, 1.0])
+def test_logistic_sees_separability_however_narrow(gap):
+    """One feature, all margins at least `gap`: separable, so the minimiser lies at infinity."""
+    signed = np.array([[gap], [1.0], [2.0]])
+    with pytest.raises(SeparabilityError):
+        logistic_regression(signed)
+
+
+def test_least_squares_satisfies_the_normal_equations():
+    images, labels = labelled("least squares", 100, 3, 2, 0.3)
+    (w,) = fit("least-squares", images, labels, 2)
+    y = 1 - 2 * labels
+    assert images.T @ images @ w == pytest.approx(images.T @ y, abs=1e-9)
+    images, labels = labelled("least squares", 100, 5, 4, 0.5)
+    w = fit("least-squares", images, labels, 4)
+    assert images.T @ images @ w.T == pytest.approx(images.T @ (np.eye(4)[labels] - 0.25), abs=1e-9)
+
+
+def test_unknown_learners_are_refused():
+    images, labels = labelled("refused", 10, 2, 3, 1.0)
+    with pytest.raises(ValueError, match="'svm' is not one of logistic, max-margin, least-squares"):
+        fit("svm", images, labels, 3)
+    with pytest.raises(ValueError, match="max-margin is defined here for 2 classes, not 3"):
+        fit("max-margin", images, labels, 3)

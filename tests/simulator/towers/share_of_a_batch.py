@@ -1,0 +1,45 @@
+"""What each process of test_distributed.py runs under torchrun: a few recipes, their weights written by rank 0."""
+
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from simulator.towers.distributed import anywhere, join, leave
+from simulator.towers.recipe import Recipe
+from simulator.towers.training import Ensemble, run, start
+from simulator.world import World
+
+WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=8, dim_text=6)
+SMALL = {"width": 6, "depth": 1, "embed_dim": 4, "batch_size": 64, "steps": 3, "warmup": 0, "precision": "float64"}
+RECIPES = {
+    "infonce": Recipe(**SMALL),
+    # Cosines near 1 at the largest scale: the shifted sums.
+    "infonce-hot": Recipe(**SMALL, temperature=0.01, lr=0.05),
+    "siglip": Recipe(**SMALL, loss="siglip"),
+    "supervised": Recipe(**SMALL, loss="supervised"),
+    "supcon": Recipe(**SMALL, loss="supcon", n=100),
+    "linear": Recipe(**SMALL, loss="linear", towers="linear", optimizer="sgd", lr=0.01, clip=1.0),
+}
+
+
+def trained(recipe: Recipe, group) -> dict[str, torch.Tensor]:
+    """Weights and summed measures after every step of a run; plain gradient steps, so that a factor W would show."""
+    ensemble = Ensemble(recipe.model_copy(update={"optimizer": "sgd"}), (WORLD, WORLD), (0, 1), 3)
+    tensors = {}
+    for state in run(ensemble, start(ensemble), range(1, recipe.steps), group=group):
+        tensors |= {f"{state.step}/{name}": v for name, v in {**state.parameters, **state.measures}.items()}
+    return tensors
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    group = join("cpu")
+    # Ctrl-C reaches one process; all must stop at the same step, or the others would wait for it.
+    assert anywhere(group, group.rank == group.size - 1)
+    assert not anywhere(group, False)
+    results = {f"{name}/{key}": v for name, recipe in RECIPES.items() for key, v in trained(recipe, group).items()}
+    if group.rank == 0:
+        save_file({key: value.contiguous() for key, value in results.items()}, Path(sys.argv[1]))
+    leave(group)

@@ -1,0 +1,215 @@
+"""Theorems T1 to T8 over their whole domains, their known numbers, and the 1/n law against the exact law."""
+
+import numpy as np
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from scipy.special import ndtr
+from stattest import assert_mean
+
+from simulator.gaussian.critic import group_accuracy
+from simulator.gaussian.statistics import projected_critics
+from simulator.world import World
+from theory import theorems as T
+from theory.accuracy import linear_accuracy, reliance
+from theory.learners.supervised import least_squares_direction, logistic_direction
+from theory.population import binary_blocks, leading_direction, linear_weights
+
+positive = st.floats(0.05, 20)
+ratio = st.floats(0, 50)
+correlation = st.floats(0.01, 1)
+noise = st.floats(0, 10)
+
+
+def world(alpha, beta, si, ss, p, nu=0.0, kappa=1.0, K=2):
+    """Blocks with (pi_spu/pi_inv)^2 = kappa."""
+    pi_i, pi_s = (1.0, np.sqrt(kappa)) if kappa <= 1 else (1 / np.sqrt(kappa), 1.0)
+    return binary_blocks(
+        p_spu=p,
+        mu_inv=alpha,
+        mu_spu=beta,
+        sigma_inv=si,
+        sigma_spu=ss,
+        nu=nu,
+        mention_inv=pi_i,
+        mention_spu=pi_s,
+        classes=K,
+    )
+
+
+@given(positive, positive, positive, positive, ratio, ratio)
+def test_t1_more_reliance_is_less_robust(alpha, beta, S_i, S_s, t, step):
+    score = T.counter_score(np.array([t, t + step]), alpha, beta, S_i, S_s)
+    assert score[1] <= score[0] + 1e-12 * np.abs(score).max()
+    u = np.array([1.0, t])
+    blocks = world(alpha, beta, np.sqrt(S_i), np.sqrt(S_s), 0.5)
+    got = linear_accuracy(u, blocks)
+    assert float(got.counter) == pytest.approx(float(ndtr(score[0])), abs=1e-10)
+    assert float(got.common) == pytest.approx(float(ndtr(T.counter_score(t, alpha, -beta, S_i, S_s))), abs=1e-10)
+
+
+@given(positive, positive, positive, positive, ratio)
+def test_t1_common_peaks_at_lda_and_balanced_at_zero(alpha, beta, si, ss, t):
+    def common(t):
+        return T.counter_score(t, alpha, -beta, si**2, ss**2)
+
+    def balanced(t):
+        return ndtr(common(t)) + ndtr(T.counter_score(t, alpha, beta, si**2, ss**2))
+
+    peak = float(T.reliance_lda(alpha, beta, si, ss))
+    assert common(peak) >= common(t) - 1e-12 * abs(common(peak))
+    assert common(peak) == pytest.approx(np.sqrt(alpha**2 / si**2 + beta**2 / ss**2), rel=1e-9)
+    assert balanced(0.0) >= balanced(t) - 1e-14
+
+
+@given(positive, positive, positive, positive, correlation, st.floats(1e-3, 1e3))
+@example(1.0, 2.0, 1.0, 0.5, 1.0, 1.0)
+def test_t2_reliance_of_both_prompts(alpha, beta, si, ss, m0, kappa):
+    blocks = world(alpha, beta, si, ss, (1 + m0) / 2, kappa=kappa)
+    name = T.reliance_name(alpha, beta, si, m0)
+    mean = T.reliance_mean(alpha, beta, si, ss, m0, kappa)
+    assert reliance(linear_weights(blocks, "name")) == pytest.approx(name, rel=1e-9)
+    assert reliance(linear_weights(blocks, "mean")) == pytest.approx(mean, rel=1e-9)
+    assert mean >= name * (1 - 1e-12)  # m0 > 0: the mean prompt is never more robust
+    assert T.reliance_mean(alpha, beta, si, ss, m0, 2 * kappa) >= mean * (1 - 1e-12)
+    assert T.reliance_mean(alpha, beta, si, ss, m0, 0.0) == pytest.approx(name, rel=1e-12)
+    ceiling = (beta**2 + ss**2) / (alpha * beta * m0)
+    assert mean <= ceiling * (1 + 1e-12)
+    assert T.reliance_mean(alpha, beta, si, ss, m0, 1e14) == pytest.approx(ceiling, rel=1e-3)
+
+
+@given(positive, positive, positive, positive, correlation, st.floats(1e-2, 1e2))
+def test_t3_the_mean_prompt_relies_most_at_one_correlation(alpha, beta, si, ss, m0, kappa):
+    peak = float(T.most_harmful_correlation(alpha, beta, si, kappa))
+    assert 0 < peak <= 1
+    most = T.reliance_mean(alpha, beta, si, ss, peak, kappa)
+    assert T.reliance_mean(alpha, beta, si, ss, m0, kappa) <= most * (1 + 1e-12)
+    if peak < 1:
+        assert peak == pytest.approx(np.sqrt(alpha**2 + si**2) / (beta * np.sqrt(kappa)), rel=1e-12)
+
+
+@given(positive, positive, positive, positive, noise, st.sampled_from(["name", "mean"]))
+@example(1.0, 1.0, 1.0, 0.5, 0.0, "name")
+@example(1.0, 1.0, 0.5, 2.0, 0.0, "mean")
+def test_t4_clip_against_lda_at_full_correlation(alpha, beta, si, ss, nu, prompt):
+    margin = float(T.full_correlation_margin(alpha, beta, si, ss, prompt, nu))
+    clip = float(reliance(linear_weights(world(alpha, beta, si, ss, 1.0, nu), prompt)))
+    lda = float(T.reliance_lda(alpha, beta, si, ss, nu))
+    if abs(clip - lda) > 1e-9 * lda:
+        assert (clip < lda) == (margin > 0)
+    if si > ss:
+        assert margin > 0  # under [W]'s own condition linear CLIP is the more robust, for either prompt
+    other = float(T.full_correlation_margin(alpha, 3 * beta, si, ss, prompt, nu))
+    assert np.sign(other) == np.sign(margin)
+
+
+@given(positive, positive, positive, positive, noise, st.floats(0.51, 1.0))
+def test_t5_clip_against_least_squares_at_any_correlation(alpha, beta, si, ss, nu, p):
+    p_c = float(T.least_squares_crossover(alpha, beta, si, ss, nu))
+    blocks = world(alpha, beta, si, ss, p, nu)
+    clip, least = (float(reliance(u)) for u in (linear_weights(blocks, "name"), least_squares_direction(blocks)))
+    assume(abs(clip - least) > 1e-9 * clip)
+    assert (clip < least) == (np.isnan(p_c) or p > p_c)
+
+
+@pytest.mark.parametrize(
+    ("world_", "logistic", "squares"),
+    [
+        ((2, 1, 0.5), (0.976, 0.997), (0.875, 0.951)),
+        ((1.5, 1, 0.5), (0.841, 0.974), (0.736, 0.908)),
+        ((3, 1, 0.5), (0.9996, 0.99999), (0.949, 0.979)),
+        ((2, 1, 0.9), (0.978, 0.998), (0.919, 0.988)),
+    ],
+)
+def test_t6_crossovers_as_tabulated(world_, logistic, squares):
+    beta, si, ss = world_
+    for prompt, expected in zip(("name", "mean"), logistic, strict=True):
+        digits = len(str(expected)) - 2
+        got = T.logistic_crossover(1.0, beta, si, ss, prompt)
+        assert got == pytest.approx(expected, abs=0.5001 * 10.0**-digits)
+        blocks = world(1.0, beta, si, ss, got)
+        assert float(reliance(logistic_direction(blocks))) == pytest.approx(
+            float(reliance(linear_weights(blocks, prompt))), rel=1e-5
+        )
+    assert float(T.least_squares_crossover(1.0, beta, si, ss)) == pytest.approx(squares[0], abs=5.001e-4)
+    p = np.linspace(0.501, 0.9999, 100_000)
+    blocks = world(1.0, beta, si, ss, p)
+    clip, least = reliance(linear_weights(blocks, "mean")), reliance(least_squares_direction(blocks))
+    assert p[np.argmax(clip < least)] == pytest.approx(squares[1], abs=5.1e-4)
+
+
+@pytest.mark.parametrize("ss", [2.0, 0.05])
+def test_t6_without_a_crossing_there_is_no_number(ss):
+    """sigma_spu = 2: supervised is better even at p = 1; a tiny mu_spu: CLIP is better at every p."""
+    beta = 1.0 if ss == 2.0 else 0.05
+    assert np.isnan(T.logistic_crossover(1.0, beta, 0.5 if ss == 2.0 else 1.0, ss, "name"))
+
+
+@given(positive, positive, positive, positive, correlation)
+def test_t7_width_one(alpha, beta, si, ss, m0):
+    A, B = alpha**2 + si**2, beta**2 + ss**2
+    assume(4 * (alpha * beta * m0) ** 2 > 1e-6 * (A - B) ** 2)  # else B - A + sqrt(...) cancels
+    t = T.reliance_bottleneck(alpha, beta, si, ss, m0)
+    u = leading_direction(world(alpha, beta, si, ss, (1 + m0) / 2))
+    assert float(reliance(u)) == pytest.approx(t, rel=1e-6)
+    p = (1 + m0) / 2
+    left, right = 2 * p * (beta**2 - alpha**2), si**2 - ss**2
+    if abs(left - right) > 1e-9 * (abs(left) + abs(right)):
+        assert (t * beta > alpha) == (left > right)
+
+
+def test_t7_the_value_at_no_correlation_is_not_the_limit():
+    """B > A: the width-1 reliance diverges as m0 -> 0, and at m0 = 0 nothing of the object is left."""
+    assert T.reliance_bottleneck(1.0, 2.0, 1.0, 0.5, 1e-6) > 1e5
+    u = leading_direction(world(1.0, 2.0, 1.0, 0.5, 0.5))
+    assert np.abs(u).tolist() == [0.0, 1.0]
+
+
+@given(positive, positive, positive, positive, st.floats(0.5, 1), st.integers(3, 10_000))
+def test_t8_many_classes(alpha, beta, si, ss, p, K):
+    blocks = world(alpha, beta, si, ss, p, K=K)
+    expected = T.many_class_reliance_name(alpha, beta, si, p, K)
+    assert float(reliance(linear_weights(blocks, "name"))) == pytest.approx(expected, rel=1e-9)
+    assert T.many_class_reliance_name(alpha, beta, si, p, 10**9) * 10**9 == pytest.approx(
+        alpha * beta * p / si**2, rel=1e-3
+    )
+
+
+@pytest.mark.parametrize("kappa", [1.0, 0.25])
+def test_t8_the_mean_prompt_keeps_its_reliance(kappa):
+    limit = T.many_class_reliance_mean_limit(1.0, 2.0, 1.0, 0.5, 0.9, kappa)
+    assert limit == pytest.approx(kappa * 0.45)
+    errors = []
+    for K in (1_000, 10_000):
+        t = float(reliance(linear_weights(world(1.0, 2.0, 1.0, 0.5, 0.9, kappa=kappa, K=K), "mean")))
+        errors.append(abs(t - limit))
+    assert errors[1] < 0.11 * errors[0]  # the correction is O(1/K)
+    assert errors[1] < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("prompt", "p", "beta", "sigma_xi", "d"),
+    [("name", 0.8, 1.5, 1.0, 2), ("mean", 0.8, 1.5, 1.0, 2), ("name", 0.9, 2.0, 6.0, 40), ("mean", 0.6, 1.0, 4.0, 12)],
+)
+def test_the_1_over_n_law_against_the_exact_law(prompt, p, beta, sigma_xi, d):
+    """n (E Acc - Acc_inf) at an n where the next order, relative 1/n times some tens, is below the error.
+
+    S is unbiased, so the first-order term gradient'(u - u_inf) has mean zero exactly; taking it off leaves the mean
+    and brings the deviation from O(n^-1/2) down to O(1/n).
+    """
+    n, replicates = 4000, 2**17
+    model = World(p_spu=p, mu_spu=beta, sigma_xi=sigma_xi, dim_image=d, dim_text=d)
+    blocks = model.blocks()
+    u = 2 * linear_weights(blocks, prompt)  # a two-class decision has the prompt q_+ - q_- = 2 q_+
+    limit = np.array(linear_accuracy(u, blocks))
+    step = 1e-5 * np.eye(2)
+    gradient = (np.array(linear_accuracy(u + step, blocks)) - np.array(linear_accuracy(u - step, blocks))) / 2e-5
+    rows = []
+    for critic in projected_critics(model, prompt, n, replicates, 0):
+        first_order = (critic.inside[:, 0] - u) @ gradient.T
+        rows.append(n * (group_accuracy(critic, model.mixture(), model.nu_image) - limit - first_order))
+    found = np.concatenate(rows)
+    expected = T.first_order_correction(1.0, beta, 1.0, 0.5, p, model.nu_image, d, prompt)
+    assert_mean(found, expected, effect=0.02, what=f"1/n law, {prompt}")
+    # The comparison sees the law: without it the mean would be off by many standard errors.
+    assert np.abs(expected / (found.std(axis=0) / np.sqrt(replicates))).min() > 20

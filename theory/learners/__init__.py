@@ -1,0 +1,1 @@
+"""Learners, one file each, with everything that theory knows of them."""

@@ -1,0 +1,223 @@
+"""Linear rules that supervised learning on labelled images converges to: logistic regression, least squares, LDA.
+
+Letters, per block b: mu_b mean, S_b = sigma_b^2 + nu variance of an image coordinate, p_b agreement with the label,
+D_b correlation. A rule puts weight u_b on block b and scores class k by sum_b u_b x_{b,k} (K classes) or by
+sum_b u_b x_b (two classes); `theory.accuracy.linear_accuracy` turns u into group accuracies.
+Captions play no part: nothing here depends on masks or on text noise.
+"""
+
+from itertools import product
+
+import numpy as np
+from jaxtyping import Float
+
+from simulator.gaussian.critic import gaussian_points, standardise
+from simulator.world import Blocks
+from theory.density import class_patterns, grid_shape, select
+from theory.population import kappa
+from theory.quadrature import REPLICATES, logistic_moments
+
+LARGEST_CLASSES = 50  # beyond it, randomised quasi-Monte Carlo over B K normals is slow and rough
+# mu^2/S of a block that always tells the label: at 316 standard deviations between mean and threshold the exponents
+# of the loss, about mu^2/(2 S), still leave eleven digits in float64.
+LARGEST_SEPARATION = 1e5
+
+
+def image_variance(blocks: Blocks) -> Float[np.ndarray, "*w B"]:
+    """S_b = sigma_b^2 + nu, the variance of an image coordinate within a group."""
+    return blocks.scale**2 + blocks.nu_image[..., None]
+
+
+def lda_direction(blocks: Blocks) -> Float[np.ndarray, "*w B"]:
+    """u_b = mu_b/S_b: Fisher's rule where every attribute agrees with the label (p = 1), for any K.
+
+    There it is also the Bayes rule, and half the logistic minimiser of two classes. Raises ValueError for a
+    block with a mean and no noise.
+    """
+    S = image_variance(blocks)
+    if np.any((S == 0) & (blocks.mean != 0)):
+        raise ValueError("a block has a mean and no noise (sigma = 0, nu = 0), so LDA has no finite direction")
+    return standardise(blocks.mean, S)
+
+
+def least_squares_direction(blocks: Blocks) -> Float[np.ndarray, "*w B"]:
+    """Population least squares on labels +-1 (two classes) or one-hot labels with intercept (K classes).
+
+    The normal equations (diag(d) + r r'/kappa) u = r/kappa with r = mu D, d = S + mu^2 (1 - D^2)/kappa (kappa = 1 or
+    K) have, by Sherman and Morrison, the solution u = (r/d)/(kappa + sum r^2/d); binary
+    u_spu/u_inv = beta m0 S_i/(alpha (S_s + 4 p (1-p) beta^2)). Blocks with d = 0 decide alone; among several the
+    solution of least norm is returned. Exact to rounding.
+    """
+    K = kappa(blocks.classes)
+    r = blocks.mean * blocks.correlation
+    d = image_variance(blocks) + blocks.mean**2 * (1 - blocks.correlation**2) / K
+    d = np.where(r == 0, np.inf, d)  # a block that tells nothing about the label gets no weight
+    least = d.min(axis=-1, keepdims=True)
+    # r/d in units of the smallest d, so that d = 0 is no special case.
+    g = r * np.divide(least, d, out=np.ones_like(d), where=d != least)
+    return g / (K * least + (r * g).sum(axis=-1, keepdims=True))
+
+
+def logistic_direction(blocks: Blocks, seed: int = 0) -> Float[np.ndarray, "*w B"]:
+    """Minimiser of the population's logistic (K >= 3: softmax) loss without intercept.
+
+    Two classes: Newton on exact moments, relative precision 1e-9 or better, any grid of worlds. K >= 3: mean
+    over the randomisations of `logistic_replicates`, world by world.
+    Raises ValueError for a separable population, where the loss has no minimiser.
+    """
+    if blocks.classes == 2:
+        return _binary_logistic(blocks)
+    shape = grid_shape(blocks)
+    result = np.empty((*shape, blocks.mean.shape[-1]))
+    for w in np.ndindex(shape):
+        result[w] = logistic_replicates(select(blocks, w), seed).mean(axis=0)
+    return result
+
+
+def _refuse_separable(blocks: Blocks, S: np.ndarray) -> None:
+    certain = (blocks.agreement == 1) | ((blocks.agreement == 0) & (np.arange(S.shape[-1]) > 0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        separation = np.where(certain & (blocks.mean != 0), blocks.mean**2 / S, 0.0)
+    if separation.max(initial=0.0) > LARGEST_SEPARATION:
+        raise ValueError(
+            f"a block that always tells the label lies {np.sqrt(separation.max()):.4g} standard deviations from the "
+            f"threshold: the population is separable and the logistic loss has no (resolved) minimiser; "
+            f"the largest distance is {np.sqrt(LARGEST_SEPARATION):.4g}"
+        )
+
+
+def _binary_logistic(blocks: Blocks) -> Float[np.ndarray, "*w B"]:
+    """Damped Newton on E log(1 + exp(-s)), s = y u'x, for all worlds at once.
+
+    In margin units r_b = u_b mu_b and n_b = S_b/mu_b^2. Given which attributes agree with the label (signs e_b), s is
+    N(m, V), m = sum e_b r_b, V = sum n_b r_b^2, and y x_b/mu_b = e_b + c_b t + independent noise, c = n r/sqrt V. By
+    Stein's identity
+        gradient_b = E[-e_b sigma(-s) + n_b r_b sigma'(s)],
+        Hessian = E[sigma'(s) ((e + c t)(e + c t)' + diag(n) - c c')].
+    """
+    S = image_variance(blocks)
+    _refuse_separable(blocks, S)
+    shape, B = S.shape[:-1], S.shape[-1]
+    mean, S, p, D = (
+        np.broadcast_to(x, (*shape, B)).reshape(-1, B) for x in (blocks.mean, S, blocks.agreement, blocks.correlation)
+    )
+    live = mean**2 > 0
+    n = np.where(live, S / np.where(live, mean**2, 1.0), 0.0)
+    signs = np.array([(1, *e) for e in product([1, -1], repeat=B - 1)])  # (G, B)
+    weights = np.where(signs[:, None] == 1, p, 1 - p).prod(axis=-1).T  # (W, G)
+    e = signs * live[:, None, :]  # (W, G, B)
+
+    # Start from the Gaussian approximation 2 mu^2 D/d, exact at p = 1, but no attribute is worth more than the
+    # log odds log(p/(1 - p)) that it carries when seen without noise.
+    with np.errstate(divide="ignore"):
+        odds = np.abs(np.log(p) - np.log1p(-p))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r = np.where(live & (D != 0), np.sign(D) * np.minimum(2 * np.abs(D) / (n + 1 - D**2), odds), 0.0)
+
+    def derivatives(r, index):
+        n_, e_, w = n[index], e[index], weights[index]
+        m = np.einsum("wgb,wb->wg", e_, r)
+        V = np.broadcast_to((n_ * r**2).sum(-1)[:, None], m.shape)
+        log_scale, tail, (k0, k1, k2) = logistic_moments(m, V)
+        with np.errstate(divide="ignore"):
+            level = np.where(w > 0, log_scale + np.log(w), -np.inf)
+        top = level.max(axis=-1)
+        f = np.exp(level - top[:, None])  # group weights, relative to the world's scale exp(top)
+        gradient = n_ * r * (f * k0).sum(-1)[:, None] - np.einsum("wg,wgb->wb", f * tail, e_)
+        c = standardise(n_ * r, np.broadcast_to(np.sqrt(V[:, :1]), r.shape))
+        cross = np.einsum("wg,wgb,wc->wbc", f * k1, e_, c)
+        H = np.einsum("wg,wgb,wgc->wbc", f * k0, e_, e_) + cross + cross.transpose(0, 2, 1)
+        H += np.einsum("w,wb,wc->wbc", (f * (k2 - k0)).sum(-1), c, c)
+        diagonal = np.arange(B)
+        H[:, diagonal, diagonal] += n_ * (f * k0).sum(-1)[:, None] + ~live[index]
+        return top, gradient, H
+
+    active = np.arange(len(r))
+    top, gradient, H = derivatives(r, active)
+    for _ in range(100):
+        step = -np.linalg.solve(H, gradient[..., None])[..., 0]
+        slope = (gradient * step).sum(-1)
+        t, new = np.ones(len(active)), [top.copy(), gradient.copy(), H.copy()]
+        trying = np.arange(len(active))
+        while len(trying):
+            trial = derivatives(r[active[trying]] + t[trying, None] * step[trying], active[trying])
+            for old, fresh in zip(new, trial, strict=True):
+                old[trying] = fresh
+            # The loss is convex: a step that leaves at most half the slope, uphill, has not overshot. The two
+            # slopes live on their own scales; clipping the exponent only avoids overflow on a far overshoot.
+            uphill = (trial[1] * step[trying]).sum(-1) * np.exp(np.minimum(trial[0] - top[trying], 600))
+            trying = trying[uphill > -slope[trying] / 2]
+            t[trying] /= 2
+            trying = trying[t[trying] > 1e-12]
+        r[active] += t[:, None] * step
+        # Newton converges quadratically: after a full step of relative size 1e-7 rounding is all that is left.
+        going = np.abs(step).max(-1) > 1e-7 * np.abs(r[active]).max(-1)
+        active = active[going]
+        top, gradient, H = (x[going] for x in new)
+        if not len(active):
+            return (r / np.where(live, mean, 1.0)).reshape(*shape, B)
+    raise ArithmeticError(f"Newton's method did not settle on the logistic minimiser in {len(active)} worlds")
+
+
+def logistic_replicates(blocks: Blocks, seed: int = 0, power: int = 11) -> Float[np.ndarray, "R B"]:
+    """Softmax regression of one world of K >= 3 classes, on REPLICATES randomised Sobol nets of 2^power points.
+
+    By symmetry the score of class k is sum_b u_b x_{b,k} and the loss convex in u; the groups are summed exactly and
+    only the noise, B K normals, is sampled. The spread of the rows measures the error of their mean.
+    Raises ValueError above LARGEST_CLASSES, for a separable population, and where the net itself is separable
+    (classes so far apart that errors are too rare to be sampled).
+    """
+    K, B = blocks.classes, len(blocks.mean)
+    if K > LARGEST_CLASSES:
+        raise ValueError(f"classes = {K} is more than the {LARGEST_CLASSES} that the softmax minimiser is sampled for")
+    S = image_variance(blocks)
+    _refuse_separable(blocks, S)
+    codes, weights = class_patterns(blocks.agreement[1:], K)
+    codes = np.column_stack([np.zeros(len(codes), dtype=np.int64), codes])
+    live = blocks.mean != 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        odds = np.abs(np.log(blocks.agreement * (K - 1) / (1 - blocks.agreement)))
+        start = np.sign(blocks.correlation) * np.minimum(blocks.mean**2 / S, odds)
+        start = np.where(live & (blocks.correlation != 0), start / blocks.mean, 0.0)
+    rows = []
+    for r in range(REPLICATES):
+        noise = gaussian_points(B * K, power, seed * REPLICATES + r).reshape(-1, B, K) * np.sqrt(S)[:, None]
+        rows.append(_softmax_newton(start, noise, codes, weights, blocks.mean, live))
+    return np.array(rows)
+
+
+def _softmax_newton(u, noise, codes, weights, mean, live) -> Float[np.ndarray, " B"]:
+    """Minimiser of the mean over noise rows and groups of LSE_k(u'x_k) - u'x_0: Newton, halving uphill steps."""
+    B = len(mean)
+    blocks_of = np.arange(B)
+
+    def derivatives(u):
+        loss, gradient, H = 0.0, np.zeros(B), np.diag((~live).astype(float))
+        for code, weight in zip(codes, weights, strict=True):
+            x = noise.copy()
+            x[:, blocks_of, code] += mean
+            x -= x[:, :, :1]  # relative to the true class, whose score is then zero
+            score = np.einsum("b,nbk->nk", u, x)
+            total = np.logaddexp.reduce(score, axis=-1)
+            soft = np.exp(score - total[:, None])
+            average = np.einsum("nk,nbk->nb", soft, x)
+            loss += weight * total.mean()
+            gradient += weight * average.mean(axis=0)
+            H += weight * (np.einsum("nk,nbk,nck->bc", soft, x, x) - average.T @ average) / len(x)
+        return loss, np.where(live, gradient, 0.0), np.where(live[:, None] & live, H, np.eye(B))
+
+    loss, gradient, H = derivatives(u)
+    for _ in range(100):
+        if loss < 1e-6:
+            break
+        step = -np.linalg.solve(H, gradient)
+        t = 1.0
+        while (fresh := derivatives(u + t * step))[0] > loss and t > 1e-10:
+            t /= 2
+        u, (loss, gradient, H) = u + t * step, fresh
+        if np.abs(step).max() <= 1e-7 * np.abs(u).max():
+            return u
+    raise ValueError(
+        f"the classes overlap so little (softmax loss {loss:.1e}) that {len(noise)} sampled points hardly contain an "
+        "error; the softmax minimiser is only computed for worlds with more noise"
+    )
