@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from simulator.towers import training
 from simulator.towers.distributed import ALONE
-from simulator.towers.layers import initialise, training
+from simulator.towers.layers import initialise
 from simulator.towers.optimisers import moments
 from simulator.towers.recipe import Recipe
 from simulator.towers.tiles import tiled_infonce
