@@ -119,7 +119,10 @@ FAULTS = {
         "experiments/page/report.py", "autoescape=True", "autoescape=False", "experiments/page/test_report.py"
     ),
     "fraction of a pair rounded": Fault(
-        "experiments/command/main.py", "or number != number.to_integral_value()", "", "experiments/command/test_main.py"
+        "experiments/command/words.py",
+        "or number != number.to_integral_value()",
+        "",
+        "experiments/command/test_main.py",
     ),
     # Towers and their training.
     "uncentred covariance in the loss": Fault(

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from experiments.command.main import Json, Seed, Whole, checked_output, emit
+from experiments.command.words import Json, Seed, Whole, checked_output, emit
 from experiments.errors import RequestError, RunError, checked_seed
 from experiments.files import write_atomically, write_json
 from experiments.progress import counting

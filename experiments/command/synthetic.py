@@ -1,0 +1,139 @@
+"""`soberclip predict`, `simulate` and `train`: one world in, one document out."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from experiments.command.flags import TrainingOptions, WorldFile, WorldOptions, given
+from experiments.command.words import Json, Output, Seed, Whole, checked_output, emit, whole
+from experiments.errors import RequestError
+
+PromptFlag = Annotated[
+    Literal["name", "mean"] | None,
+    Parameter(help="class prompt: its name alone, or its mean caption [default: name]", show_default=False),
+]
+EmbedDim = Annotated[
+    int | None, Parameter(converter=whole, help="embedding width of the towers; absent: wide enough for all")
+]
+
+
+def predict(
+    *,
+    learner: Annotated[
+        Literal["linear", "infonce", "logistic", "least-squares", "bayes"], Parameter(help="what is trained")
+    ] = "linear",
+    prompt: PromptFlag = None,
+    embed_dim: EmbedDim = None,
+    world_file: WorldFile = None,
+    world: WorldOptions | None = None,
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """Accuracy on the common and the counter group at n = infinity, by theory.
+
+    Example: soberclip predict --p-spu 0.99 --mu-spu 2 --sigma-xi 0
+    """
+    from experiments.command.screens import accuracy_table
+    from experiments.lab.answers import predict as run
+    from experiments.lab.worlds import world_from
+
+    settings = world_from(world_file, given(world))
+    document = run(settings, _subject(learner, prompt, embed_dim))
+    emit(document, json, accuracy_table, output, settings)
+
+
+def simulate(
+    *,
+    n: Annotated[Whole, Parameter(help="pairs to train on, 2 to 1e12")] = 10_000,
+    replicates: Annotated[Whole, Parameter(help="independent trainings")] = 100,
+    method: Annotated[
+        Literal["exact", "direct"] | None,
+        Parameter(help="exact law of the trained model, or pairs drawn one by one [default: exact if there is one]"),
+    ] = None,
+    learner: Annotated[Literal["linear", "logistic", "max-margin"], Parameter(help="what is trained")] = "linear",
+    prompt: PromptFlag = None,
+    embed_dim: EmbedDim = None,
+    seed: Seed = 0,
+    world_file: WorldFile = None,
+    world: WorldOptions | None = None,
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """Train linear CLIP (or a supervised rule) on n pairs, many times, and measure both groups.
+
+    Example: soberclip simulate --n 1e6 --replicates 200 --mu-spu 2
+    """
+    from experiments.command.screens import accuracy_table
+    from experiments.lab.answers import simulate as run
+    from experiments.lab.worlds import world_from
+
+    if learner != "linear" and method == "exact":
+        raise RequestError(f"--method exact is not known for learner {learner!r}; the nearest choice is direct")
+    method = method or ("exact" if learner == "linear" else "direct")
+    settings = world_from(world_file, given(world))
+    subject = _subject(learner, prompt, embed_dim)
+    checked_output(output)
+    document = run(settings, subject, n, replicates, method, seed)
+    emit(document, json, accuracy_table, output, settings)
+
+
+def train(
+    *,
+    training: TrainingOptions | None = None,
+    ensemble: Annotated[Whole, Parameter(help="models trained at once, each with its own streams")] = 1,
+    prompt: PromptFlag = None,
+    device: Annotated[str, Parameter(help="cpu, cuda, cuda:1 ...")] = "cpu",
+    draw_on: Annotated[
+        str | None, Parameter(help="device that draws the pairs; cpu makes them equal on every device")
+    ] = None,
+    compile: Annotated[bool, Parameter(help="compile the step; --no-compile starts sooner")] = True,
+    resume: Annotated[Path | None, Parameter(help="folder of an interrupted run of the same settings")] = None,
+    seed: Seed = 0,
+    world_file: WorldFile = None,
+    world: WorldOptions | None = None,
+    output: Annotated[Path | None, Parameter(help="folder for checkpoint, weights, trace and result")] = None,
+    json: Json = False,
+) -> None:
+    """Train two towers by gradient descent, an ensemble at a time, on this machine or under torchrun.
+
+    Example: soberclip train --loss infonce --steps 2000 --ensemble 3 --mu-spu 2 --dim-image 2 --dim-text 2
+    """
+    from experiments.command.screens import accuracy_table
+    from experiments.lab.train import recipe_from, to_stderr
+    from experiments.lab.train import train as run
+    from experiments.lab.worlds import world_from
+
+    settings = world_from(world_file, given(world))
+    recipe = recipe_from(given(training))
+    document = run(
+        recipe,
+        settings,
+        models=ensemble,
+        seed=seed,
+        prompt=prompt,
+        device=device,
+        draw_on=draw_on,
+        compile=compile,
+        output=output,
+        resume=resume,
+        report=to_stderr,
+    )
+    if document is not None:  # rank 0 of torchrun, or the only process
+        emit(document, json, accuracy_table)
+
+
+def _subject(learner: str, prompt: str | None, embed_dim: int | None):
+    from theory.claims.claim import Subject
+
+    if learner in ("linear", "infonce"):
+        prompt = prompt or "name"
+    elif prompt is not None:
+        raise RequestError(
+            f"--prompt = {prompt} has no meaning for learner {learner!r}, which sees no text; leave it out"
+        )
+    if embed_dim is not None and learner != "linear":
+        raise RequestError(f"--embed-dim = {embed_dim} has no meaning for learner {learner!r}; leave it out")
+    if embed_dim is not None and embed_dim < 1:
+        raise RequestError(f"--embed-dim = {embed_dim} is below 1; the nearest valid value is 1")
+    return Subject(learner, prompt, embed_dim)
