@@ -36,6 +36,9 @@ LATENT = "latent units"
 SpuriousCorrelation = _declare(
     float, r"p_{\mathrm{spu}}", "probability that the background matches the label", "probability", 0.0, 1.0
 )
+InvariantCorrelation = _declare(
+    float, r"p_{\mathrm{inv}}", "probability that the object shown is the label's", "probability", 0.0, 1.0
+)
 InvariantMean = _declare(float, r"\mu_{\mathrm{inv}}", "mean of the invariant latent", LATENT, -1e3, 1e3)
 SpuriousMean = _declare(float, r"\mu_{\mathrm{spu}}", "mean of the spurious latent", LATENT, -1e3, 1e3)
 InvariantScale = _declare(
@@ -46,6 +49,14 @@ ViewNoise = _declare(
     float,
     r"\sigma_{\xi}",
     "norm of the view noise; each coordinate has variance sigma_xi^2/d",
+    LATENT,
+    0.0,
+    1e3,
+)
+TextNoise = _declare(
+    float,
+    r"\sigma_{\xi,T}",
+    "norm of the noise of captions; that of images unless set",
     LATENT,
     0.0,
     1e3,
@@ -66,14 +77,21 @@ SpuriousMention = _declare(
 )
 
 
+def declared(annotation):
+    """The declaration inside an annotation, which may be optional (`ViewNoise | None`)."""
+    if hasattr(annotation, "__metadata__"):
+        return annotation
+    return next(part for part in get_args(annotation) if hasattr(part, "__metadata__"))
+
+
 def quantity_of(annotation) -> Quantity:
     """The Quantity inside an annotated type."""
-    return next(part for part in get_args(annotation) if isinstance(part, Quantity))
+    return next(part for part in get_args(declared(annotation)) if isinstance(part, Quantity))
 
 
 def domain_of(annotation) -> tuple[float, float]:
     """(low, high) of an annotated type, both ends included."""
-    parts = get_args(annotation)
+    parts = get_args(declared(annotation))
     low = next(part.ge for part in parts if isinstance(part, Ge))
     high = next(part.le for part in parts if isinstance(part, Le))
     return low, high
@@ -86,5 +104,6 @@ MEASURED = {
     "balanced": Quantity(r"\mathrm{Acc}", "mean of the two group accuracies", "fraction"),
     "drop": Quantity(r"\Delta", "common minus counter accuracy", "fraction"),
     "error-counter": Quantity(r"\mathrm{Err}(a \neq y)", "error on the counter group", "fraction"),
+    "worst": Quantity(r"\min", "smaller of the two group accuracies", "fraction"),
     "reliance": Quantity(r"t", "weight on the spurious over weight on the invariant latent", "ratio"),
 }

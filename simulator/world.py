@@ -1,37 +1,47 @@
 """The world of Wang et al. (arXiv 2403.11497), Definition 6.1, widened to K classes and several attributes.
 
-A label y is uniform; attribute ("background") j equals y with probability p_j, else is uniform on the others.
-Binary world (classes = 2), scalar latents: z_inv ~ N(mu_inv y, sigma_inv^2), z_j ~ N(mu_j a_j, sigma_j^2).
-K classes, one-hot latents in R^K: z_inv ~ N(mu_inv e_y, sigma_inv^2 I), z_j ~ N(mu_j e_{a_j}, sigma_j^2 I).
+A label y is uniform. The object shown is the label's with probability p_inv (1 in the papers), else another's;
+attribute ("background") j equals y with probability p_j, else is uniform on the others; all are independent given y.
+Binary world (classes = 2), scalar latents: z_inv ~ N(mu_inv o, sigma_inv^2), z_j ~ N(mu_j a_j, sigma_j^2).
+K classes, one-hot latents in R^K: z_inv ~ N(mu_inv e_o, sigma_inv^2 I), z_j ~ N(mu_j e_{a_j}, sigma_j^2 I).
 Views x_M = D_M mu_M(z) + xi_M with orthonormal D_M and xi_M ~ N(0, sigma_xi^2/d_M I). A caption mentions block
 b of the latents with probability mention_b, else writes zeros (Xue et al., arXiv 2310.04971, section 5).
 
-`World` is what a user sets. `Mixture` lists its groups, for samplers and oracles. `Blocks` is the same world
-reduced by its symmetry, one entry a block, which is all that the closed forms need.
+`World` is one world; `Worlds` is a grid of them under the same field names, which is what closed forms, claims, sweeps
+and training ensembles take. `simulator.mixture` writes a world's groups out.
 """
 
-from dataclasses import dataclass
-from itertools import product
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_type_hints
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from simulator import quantities as q
+from simulator.accuracy import Numbers
+from simulator.mixture import Mixture, class_means, mixture_of
+
+if TYPE_CHECKING:
+    from simulator.gaussian.pairs import Pairs
 
 Prompt = Literal["name", "mean"]
-# One number, or one a world of a grid; numpy returns its own scalars, which are floats, for zero axes.
-Numbers = np.ndarray | float
-
-# groups x latents above which a mixture is not written out: 10^7 float64 cells are 80 MB.
-LARGEST_MIXTURE = 10_000_000
+PROMPTS: tuple[Prompt, ...] = ("name", "mean")
 
 
-class Attribute(BaseModel):
-    """A further spurious attribute beside the background; only in TOML, as [[attribute]]."""
+class _Checked(BaseModel):
+    """Frozen, each field within its declared domain; a copy with changes is checked like the original."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def model_copy(self, *, update: dict[str, Any] | None = None, deep: bool = False):
+        """The same with some fields changed, validated (pydantic's own copy checks nothing)."""
+        return type(self)(**{**{name: getattr(self, name) for name in type(self).model_fields}, **(update or {})})
+
+
+class Attribute(_Checked):
+    """A further spurious attribute beside the background; only in TOML, as [[attribute]]."""
 
     mu: q.SpuriousMean = 1.0
     sigma: q.SpuriousScale = 0.5
@@ -39,7 +49,7 @@ class Attribute(BaseModel):
     mention: q.SpuriousMention = 1.0
 
 
-class World(BaseModel):
+class World(_Checked):
     """Everything that a generative world needs; frozen, each field within its declared domain.
 
     Raises pydantic.ValidationError for a value outside its domain, an unknown field, or a view too narrow for
@@ -49,35 +59,32 @@ class World(BaseModel):
     2
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     p_spu: q.SpuriousCorrelation = 0.9
     mu_inv: q.InvariantMean = 1.0
     mu_spu: q.SpuriousMean = 1.0
     sigma_inv: q.InvariantScale = 1.0
     sigma_spu: q.SpuriousScale = 0.5
     sigma_xi: q.ViewNoise = 1.0
+    sigma_xi_text: q.TextNoise | None = None
     dim_image: q.ImageDimension = 64
     dim_text: q.TextDimension = 64
     classes: q.ClassCount = 2
     mention_inv: q.InvariantMention = 1.0
     mention_spu: q.SpuriousMention = 1.0
+    p_inv: q.InvariantCorrelation = 1.0
     attribute: tuple[Attribute, ...] = Field(default=(), max_length=4)
 
     @model_validator(mode="after")
     def _views_hold_the_latents(self):
         for name in ("dim_image", "dim_text"):
             if getattr(self, name) < self.latents:
-                raise ValueError(
-                    f"{name} = {getattr(self, name)} is smaller than the {self.latents} latents of this world; "
-                    f"the nearest valid value is {self.latents}"
-                )
+                raise ValueError(_too_narrow(name, getattr(self, name), self.latents))
         return self
 
     @property
     def latents(self) -> int:
         """l, the length of z: one number a block in the binary world, K numbers a block otherwise."""
-        return (2 + len(self.attribute)) * (1 if self.classes == 2 else self.classes)
+        return latent_count(self.classes, len(self.attribute))
 
     @property
     def nu_image(self) -> float:
@@ -86,84 +93,256 @@ class World(BaseModel):
 
     @property
     def nu_text(self) -> float:
-        """Noise variance of one text coordinate, sigma_xi^2/d_T."""
-        return self.sigma_xi**2 / self.dim_text
+        """Noise variance of one text coordinate, sigma_xi_text^2/d_T; sigma_xi_text is sigma_xi unless set."""
+        sigma = self.sigma_xi if self.sigma_xi_text is None else self.sigma_xi_text
+        return sigma**2 / self.dim_text
 
-    def blocks(self) -> "Blocks":
-        """The world reduced by its symmetry; see `Blocks`."""
-        extra = self.attribute
-        return Blocks(
-            mean=np.array([self.mu_inv, self.mu_spu, *(a.mu for a in extra)]),
-            scale=np.array([self.sigma_inv, self.sigma_spu, *(a.sigma for a in extra)]),
-            agreement=np.array([1.0, self.p_spu, *(a.p for a in extra)]),
-            mention=np.array([self.mention_inv, self.mention_spu, *(a.mention for a in extra)]),
-            nu_image=np.array(self.nu_image),
-            nu_text=np.array(self.nu_text),
-            classes=self.classes,
-        )
+    def numbers(self) -> list[tuple[float, float, float, float]]:
+        """(mean, scale, agreement with the label, mention) of every block, the invariant one first."""
+        first = (self.mu_inv, self.sigma_inv, self.p_inv, self.mention_inv)
+        background = (self.mu_spu, self.sigma_spu, self.p_spu, self.mention_spu)
+        return [first, background, *((a.mu, a.sigma, a.p, a.mention) for a in self.attribute)]
 
-    def mixture(self) -> "Mixture":
-        """The groups (y, a_1, a_2, ...) written out.
+    def test_law(self) -> "World":
+        """The world as it is tested: every attribute uniform and independent of the label, all else as in training."""
+        chance = 1 / self.classes
+        further = tuple(a.model_copy(update={"p": chance}) for a in self.attribute)
+        return self.model_copy(update={"p_spu": chance, "attribute": further})
 
-        Raises ValueError above LARGEST_MIXTURE cells; the closed forms for K classes need no mixture.
-        """
-        K, J = self.classes, 1 + len(self.attribute)
-        if K ** (1 + J) * self.latents > LARGEST_MIXTURE:
-            raise ValueError(
-                f"classes = {K} with {J} attribute(s) makes {K ** (1 + J):,} groups of {self.latents} latents, "
-                f"more than the {LARGEST_MIXTURE:,} cells that are written out; "
-                f"the largest number of classes that fits is {_largest_classes(J)}"
-            )
-        b = self.blocks()
-        codes = np.array(list(product(range(K), repeat=1 + J)), dtype=np.int64)
-        match = codes[:, 1:] == codes[:, :1]
-        p = b.agreement[1:]
-        weights = np.where(match, p, (1 - p) / (K - 1)).prod(axis=1) / K
-        width = 1 if K == 2 else K
-        patterns = _patterns(K)  # (K, width): the mean of a block per class, in units of mu
-        means = (b.mean[:, None] * patterns[codes]).reshape(len(codes), -1)
-        return Mixture(
-            labels=codes[:, 0],
-            backgrounds=codes[:, 1:],
-            weights=weights,
-            means=means,
-            variances=np.repeat(b.scale**2, width),
-            mention=b.mention,
-            block=np.repeat(np.arange(1 + J), width),
-            classes=K,
-        )
+    def mixture(self, objects: bool | None = None) -> Mixture:
+        """The groups (y, o, a_1, a_2, ...) written out; see `simulator.mixture.mixture_of`."""
+        return mixture_of(self, objects)
 
     def prompts(self, prompt: Prompt) -> Float[np.ndarray, "K l"]:
         """Latent prompt q_y of every class, p_y = D_T q_y.
 
-        name: the latent mean under the test law, (mu_inv y, 0); mean: E[z_T | y] under the training law, with
+        name: the pattern of the class's own object alone, (mu_inv y, 0); mean: E[z_T | y] under the training law, with
         masks. [W] writes D_T E[z | y] without saying under which law; the two give very different answers.
         """
-        return latent_prompts(self.blocks(), prompt).reshape(self.classes, -1)
+        return latent_prompts(Worlds.of(self), prompt).reshape(self.classes, -1)
+
+    def draw(self, n: int, seed: int = 0, **options) -> "Pairs":
+        """n pairs of the training law with the frames behind their views; see `simulator.gaussian.pairs.draw`."""
+        from simulator.gaussian.pairs import draw
+
+        return draw(self, n, seed, **options)
 
 
-class Blocks(NamedTuple):
-    """A world reduced by its symmetry: the invariant block first, then one block per attribute.
+_HINTS = get_type_hints(World, include_extras=True)
+_DEFAULTS = {name: field.default for name, field in World.model_fields.items()}
+SCALARS = tuple(name for name in World.model_fields if name != "attribute")  # fields that are numbers
+_WHOLE = ("dim_image", "dim_text", "classes")
 
-    Arrays may carry leading axes (a grid of worlds); the last axis runs over blocks. Every entry is a plain
-    number, so that a grid never builds a World per cell.
+
+class _Further(NamedTuple):
+    """A further attribute over a grid of worlds."""
+
+    mu: Numbers
+    sigma: Numbers
+    p: Numbers
+    mention: Numbers
+
+
+class Worlds:
+    """A grid of worlds: the fields of `World`, each a number or an array; they broadcast against each other.
+
+    Frozen and validated once, whole. Fields left out have World's defaults.
+
+    Parameters
+    ----------
+    **fields : numbers or arrays under the names of World's fields; `attribute` is a sequence of Attribute, shared by
+        all worlds (or of its four numbers as arrays).
+
+    Raises
+    ------
+    ValueError
+        For an unknown field, a value outside its domain (the sentence names the first), fields that do not broadcast,
+        or a view too narrow for its latents.
+
+    >>> w = Worlds(p_spu=[0.5, 0.9], mu_spu=[[1.0], [2.0], [3.0]])
+    >>> w.shape, w[2].shape, w.world((0, 1)).p_spu
+    ((3, 2), (2,), 0.9)
     """
 
-    mean: Float[np.ndarray, "*w B"]  # mu_b
-    scale: Float[np.ndarray, "*w B"]  # sigma_b
-    agreement: Float[np.ndarray, "*w B"]  # p_b, 1 for the invariant block
-    mention: Float[np.ndarray, "*w B"]  # pi_b
-    nu_image: Float[np.ndarray, "*w"]
-    nu_text: Float[np.ndarray, "*w"]
-    classes: int
+    p_spu: Numbers
+    mu_inv: Numbers
+    mu_spu: Numbers
+    sigma_inv: Numbers
+    sigma_spu: Numbers
+    sigma_xi: Numbers
+    sigma_xi_text: Numbers | None
+    dim_image: Numbers
+    dim_text: Numbers
+    classes: int | np.ndarray  # a number where all worlds agree, as formulas for K classes need it
+    mention_inv: Numbers
+    mention_spu: Numbers
+    p_inv: Numbers
+    attribute: tuple[_Further, ...]
+    shape: tuple[int, ...]
+
+    def __init__(self, **fields):
+        for name in fields.keys() - World.model_fields.keys():
+            raise ValueError(f"{name!r} is not a field of a world; the fields are {', '.join(World.model_fields)}")
+        values = {name: _checked(name, fields.get(name, _DEFAULTS[name])) for name in SCALARS}
+        further = tuple(_checked_attribute(a) for a in fields.get("attribute", ()))
+        self._set(values, further)
+        latents = latent_count(self.classes, len(further))
+        for name in ("dim_image", "dim_text"):
+            if np.any(values[name] < latents):
+                where = np.broadcast_to(
+                    values[name] < latents, np.broadcast_shapes(np.shape(values[name]), np.shape(latents))
+                )
+                at = np.unravel_index(np.argmax(where), where.shape)
+                dimension, wanted = (int(np.broadcast_to(x, where.shape)[at]) for x in (values[name], latents))
+                raise ValueError(_too_narrow(name, dimension, wanted))
+
+    def _set(self, values: dict[str, Any], further: tuple[_Further, ...], shape: tuple[int, ...] | None = None) -> None:
+        if shape is None:
+            given = [np.shape(v) for v in values.values() if v is not None]
+            given += [np.shape(v) for a in further for v in a]
+            try:
+                shape = np.broadcast_shapes(*given)
+            except ValueError:
+                raise ValueError(f"fields of shapes {sorted({s for s in given if s})} do not broadcast") from None
+        K = values["classes"]
+        uniform = np.size(K) > 0 and np.min(K) == np.max(K)
+        values = {**values, "classes": int(np.min(K)) if uniform else K}
+        self.__dict__.update(values, attribute=further, shape=shape)
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"a Worlds is frozen; .replace({name}=...) makes another")
+
+    def __repr__(self) -> str:
+        set_fields = {n: getattr(self, n) for n in SCALARS if not _same(getattr(self, n), _DEFAULTS[n])}
+        return f"Worlds(shape={self.shape}, {', '.join(f'{n}={v!r}' for n, v in set_fields.items())})"
+
+    @classmethod
+    def of(cls, worlds: "World | Worlds | Sequence[World]") -> "Worlds":
+        """A world as a grid of shape (), several as a grid of shape (E,); a Worlds is returned as it is.
+
+        Raises ValueError for worlds with different numbers of further attributes.
+        """
+        if isinstance(worlds, Worlds):
+            return worlds
+        if isinstance(worlds, World):
+            fields = {name: getattr(worlds, name) for name in SCALARS}
+            return cls._trusted(fields, tuple(_Further(a.mu, a.sigma, a.p, a.mention) for a in worlds.attribute), ())
+        many = list(worlds)
+        counts = {len(w.attribute) for w in many}
+        if len(counts) != 1:
+            raise ValueError(f"worlds with {' and '.join(map(str, sorted(counts)))} further attributes make no grid")
+        fields = {name: np.array([getattr(w, name) for w in many]) for name in SCALARS if name != "sigma_xi_text"}
+        own = [w.sigma_xi_text for w in many]
+        fields["sigma_xi_text"] = (
+            None
+            if all(s is None for s in own)
+            else np.array([w.sigma_xi if s is None else s for w, s in zip(many, own, strict=True)])
+        )
+        further = [
+            _Further(*(np.array([getattr(w.attribute[j], n) for w in many]) for n in _Further._fields))
+            for j in range(*counts)
+        ]
+        return cls._trusted(fields, tuple(further), (len(many),))
+
+    @classmethod
+    def _trusted(cls, values: dict[str, Any], further: tuple[_Further, ...], shape: tuple[int, ...]) -> "Worlds":
+        """Of numbers that come from validated worlds."""
+        self = object.__new__(cls)
+        self._set(values, further, shape)
+        return self
 
     @property
+    def size(self) -> int:
+        """How many worlds."""
+        return int(np.prod(self.shape, dtype=int))
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes of the grid."""
+        return len(self.shape)
+
+    def __getitem__(self, index) -> "Worlds":
+        """Some of the worlds, as numpy would index an array of them."""
+        return self._rearranged(lambda x: x[index])
+
+    def reshape(self, *shape: int) -> "Worlds":
+        """The same worlds in another shape."""
+        return self._rearranged(lambda x: x.reshape(*shape))
+
+    def _rearranged(self, rearrange: Callable[[np.ndarray], np.ndarray]) -> "Worlds":
+        """Each field put through `rearrange`; what is one number for all worlds stays one."""
+
+        def apply(x):
+            return x if np.ndim(x) == 0 else rearrange(np.broadcast_to(x, self.shape))
+
+        values = {name: apply(getattr(self, name)) for name in SCALARS}
+        shape = rearrange(np.broadcast_to(0.0, self.shape)).shape
+        return self._trusted(values, tuple(_Further(*map(apply, a)) for a in self.attribute), shape)
+
+    def ravel(self) -> "Worlds":
+        """All worlds in one row, in C order."""
+        return self.reshape(-1)
+
+    def replace(self, **fields) -> "Worlds":
+        """The same worlds with some fields changed, validated again."""
+        return Worlds(**{**{name: getattr(self, name) for name in (*SCALARS, "attribute")}, **fields})
+
+    def world(self, index=()) -> World:
+        """One world of the grid.
+
+        >>> Worlds(mu_spu=[1.0, 2.0]).world(1).mu_spu
+        2.0
+        """
+        at = lambda x: np.broadcast_to(x, self.shape)[index].item()  # noqa: E731
+        values = {name: at(getattr(self, name)) for name in SCALARS if getattr(self, name) is not None}
+        further = tuple(Attribute(**{n: at(x) for n, x in a._asdict().items()}) for a in self.attribute)
+        return World(**values, attribute=further)
+
+    def _blocks(self, first: str, second: str, further: str) -> Float[np.ndarray, "*w B"]:
+        rows = (getattr(self, first), getattr(self, second), *(getattr(a, further) for a in self.attribute))
+        stacked = np.empty((*self.shape, len(rows)))
+        for b, row in enumerate(rows):
+            stacked[..., b] = row
+        return stacked
+
+    @cached_property
+    def mean(self) -> Float[np.ndarray, "*w B"]:
+        """mu_b of every block: the invariant one first, the background, then further attributes."""
+        return self._blocks("mu_inv", "mu_spu", "mu")
+
+    @cached_property
+    def scale(self) -> Float[np.ndarray, "*w B"]:
+        """sigma_b of every block."""
+        return self._blocks("sigma_inv", "sigma_spu", "sigma")
+
+    @cached_property
+    def agreement(self) -> Float[np.ndarray, "*w B"]:
+        """p_b of every block: with which probability it shows the label's class in training."""
+        return self._blocks("p_inv", "p_spu", "p")
+
+    @cached_property
+    def mention(self) -> Float[np.ndarray, "*w B"]:
+        """pi_b of every block: with which probability a caption speaks of it."""
+        return self._blocks("mention_inv", "mention_spu", "mention")
+
+    @cached_property
     def correlation(self) -> Float[np.ndarray, "*w B"]:
-        """D_b = p_b - (1 - p_b)/(K - 1): 2p - 1 for two classes, 1 for the invariant block."""
-        return self.agreement - (1 - self.agreement) / (self.classes - 1)
+        """D_b = p_b - (1 - p_b)/(K - 1): 2p - 1 for two classes, 1 where a block always agrees."""
+        return self.agreement - (1 - self.agreement) / (np.asarray(self.classes)[..., None] - 1)
+
+    @cached_property
+    def nu_image(self) -> Float[np.ndarray, "*w"]:
+        """Noise variance of one image coordinate, sigma_xi^2/d_I."""
+        return np.broadcast_to(np.asarray(self.sigma_xi**2 / self.dim_image), self.shape)
+
+    @cached_property
+    def nu_text(self) -> Float[np.ndarray, "*w"]:
+        """Noise variance of one text coordinate; sigma_xi_text is sigma_xi unless set."""
+        sigma = self.sigma_xi if self.sigma_xi_text is None else self.sigma_xi_text
+        return np.broadcast_to(np.asarray(sigma**2 / self.dim_text), self.shape)
 
     def prompt(self, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
-        """Coefficient of a class's own pattern in its prompt, one number a block."""
+        """Coefficient of a class's own pattern in its prompt, one number a block; ValueError for another prompt."""
         if prompt == "mean":
             return self.mention * self.mean * self.correlation
         if prompt == "name":
@@ -171,52 +350,72 @@ class Blocks(NamedTuple):
         raise ValueError(f"prompt = {prompt!r} is neither 'name' nor 'mean'")
 
 
-def latent_prompts(blocks: Blocks, prompt: Prompt) -> Float[np.ndarray, "K B width"]:
-    """Latent prompts q_y of one world, block by block; see `World.prompts`."""
-    K, own = blocks.classes, blocks.prompt(prompt)
+def latent_prompts(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "K B width"]:
+    """Latent prompts q_y of one world (a grid of shape ()), block by block; see `World.prompts`."""
+    K, own = worlds.classes, worlds.prompt(prompt)
     # For K classes E[e_a | y] = D e_y + (1 - p)/(K - 1) 1; the binary pattern is antisymmetric, no constant.
     constant = np.zeros_like(own)
     if prompt == "mean" and K > 2:
-        constant = blocks.mention * blocks.mean * (1 - blocks.agreement) / (K - 1)
-    return own[:, None] * _patterns(K)[:, None, :] + constant[:, None]
+        constant = worlds.mention * worlds.mean * (1 - worlds.agreement) / (K - 1)
+    return own[:, None] * class_means(K)[:, None, :] + constant[:, None]
 
 
-@dataclass(frozen=True)
-class Mixture:
-    """Finite mixture of groups with one shared diagonal covariance of the latents.
-
-    Class 0 of the binary world is y = +1, class 1 is y = -1.
-    """
-
-    labels: Int[np.ndarray, " G"]
-    backgrounds: Int[np.ndarray, "G J"]
-    weights: Float[np.ndarray, " G"]  # training law, sums to 1
-    means: Float[np.ndarray, "G l"]
-    variances: Float[np.ndarray, " l"]
-    mention: Float[np.ndarray, " B"]
-    block: Int[np.ndarray, " l"]  # which block a latent belongs to
-    classes: int
-
-    @property
-    def common(self) -> np.ndarray:
-        """Boolean (G,): the first attribute agrees with the label."""
-        return self.backgrounds[:, 0] == self.labels
-
-    def masks(self) -> tuple[Float[np.ndarray, "P l"], Float[np.ndarray, " P"]]:
-        """Caption masks that occur, one row each over the latents, and their probabilities."""
-        options = [[0.0, 1.0] if 0 < pi < 1 else [float(pi)] for pi in self.mention]
-        rows = np.array(list(product(*options)))
-        probability = np.where(rows == 1, self.mention, 1 - self.mention).prod(axis=1)
-        return rows[:, self.block], probability
+def view_noise(nu: Numbers, dimension: int = _DEFAULTS["dim_image"]) -> Numbers:
+    """sigma_xi at which every coordinate of a view has noise variance nu, sqrt(nu d)."""
+    return np.sqrt(np.asarray(nu) * dimension)
 
 
-def _patterns(classes: int) -> Float[np.ndarray, "K width"]:
-    """Mean of a block per class in units of mu: +1 and -1 for two classes, else the unit vectors."""
-    return np.array([[1.0], [-1.0]]) if classes == 2 else np.eye(classes)
+def latent_count(classes, attributes: int):
+    """l of worlds with so many classes and further attributes; classes may be an array."""
+    width = np.where(np.equal(classes, 2), 1, classes)
+    return (2 + attributes) * (width if np.ndim(classes) else int(width))
 
 
-def _largest_classes(attributes: int) -> int:
-    classes = 2
-    while (classes + 1) ** (2 + attributes) * (1 + attributes) <= LARGEST_MIXTURE:
-        classes += 1
-    return classes
+def _too_narrow(name: str, dimension: int, latents: int) -> str:
+    sentence = f"{name} = {dimension} is smaller than the {latents} latents of this world"
+    return f"{sentence}; the nearest valid value is {latents}"
+
+
+def _checked(name: str, value: Any) -> Any:
+    """A field's values as a number or an array, within the declared domain."""
+    if name == "sigma_xi_text" and value is None:
+        return None
+    low, high = q.domain_of(q.declared(_HINTS[name]))
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"{name} = {value!r} holds something other than numbers")
+    if name in _WHOLE and array.dtype.kind == "f":
+        if not np.all(array == np.rint(array)):
+            raise ValueError(f"{name} = {_first(array, array != np.rint(array))} is not a whole number")
+        array = array.astype(np.int64)
+    elif name not in _WHOLE:
+        array = array.astype(np.float64)
+    _refuse_outside(name, array, low, high)
+    return array.item() if array.ndim == 0 else array
+
+
+def _refuse_outside(name: str, array: np.ndarray, low: float, high: float) -> None:
+    if array.size == 0 or (low <= array.min() and array.max() <= high):  # nan fails both
+        return
+    bad = ~((low <= array) & (array <= high))
+    value = _first(array, bad)
+    near = "" if value != value else f"; the nearest valid value is {min(max(value, low), high):g}"
+    raise ValueError(f"{name} = {value:g} lies outside [{low:g}, {high:g}]{near}")
+
+
+def _first(array: np.ndarray, bad: np.ndarray) -> float:
+    return array[bad].flat[0].item() if array.ndim else array.item()
+
+
+def _checked_attribute(attribute: Any) -> _Further:
+    own = get_type_hints(Attribute, include_extras=True)
+    values = []
+    for name in _Further._fields:
+        array = np.asarray(getattr(attribute, name), dtype=np.float64)
+        _refuse_outside(f"attribute {name}", array, *q.domain_of(own[name]))
+        values.append(array.item() if array.ndim == 0 else array)
+    return _Further(*values)
+
+
+def _same(value: Any, default: Any) -> bool:
+    return value is default if value is None or default is None else np.ndim(value) == 0 and value == default

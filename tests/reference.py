@@ -11,7 +11,15 @@ import numpy as np
 from scipy.special import ndtri
 
 from simulator.gaussian.critic import LinearCritic
-from simulator.world import World
+from simulator.world import World, Worlds
+
+
+def worlds_with(*, nu=0.0, classes: int = 2, **fields) -> Worlds:
+    """A grid of worlds whose views have noise variance nu a coordinate (to rounding), in 4^k >= l dimensions."""
+    width = 1 if classes == 2 else classes
+    latents = (2 + len(fields.get("attribute", ()))) * width
+    d = 4 ** int(np.ceil(np.log(max(latents, 64)) / np.log(4)))  # a power of 4, whose root is exact
+    return Worlds(sigma_xi=np.sqrt(np.asarray(nu, float) * d), dim_image=d, dim_text=d, classes=classes, **fields)
 
 
 class DrawnPairs(NamedTuple):
@@ -40,18 +48,22 @@ def structural_pairs(world: World, shape: tuple[int, ...], rng: np.random.Genera
     def mention(pi):
         return (rng.random(shape) < pi)[..., None]
 
-    a = attribute(world.p_spu)
-    z = [block(y, world.mu_inv, world.sigma_inv), block(a, world.mu_spu, world.sigma_spu)]
+    a, o = attribute(world.p_spu), attribute(world.p_inv)
+    z = [block(o, world.mu_inv, world.sigma_inv), block(a, world.mu_spu, world.sigma_spu)]
     kept = [z[0] * mention(world.mention_inv), z[1] * mention(world.mention_spu)]
     for extra in world.attribute:
         z.append(block(attribute(extra.p), extra.mu, extra.sigma))
         kept.append(z[-1] * mention(extra.mention))
 
-    def view(latents, D, dimension):
-        noise = world.sigma_xi / np.sqrt(dimension) * rng.standard_normal((*shape, dimension))
+    text_noise = world.sigma_xi if world.sigma_xi_text is None else world.sigma_xi_text
+
+    def view(latents, D, dimension, sigma):
+        noise = sigma / np.sqrt(dimension) * rng.standard_normal((*shape, dimension))
         return np.concatenate(latents, axis=-1) @ D.T + noise
 
-    return DrawnPairs(view(z, frames[0], world.dim_image), view(kept, frames[1], world.dim_text), y, a)
+    return DrawnPairs(
+        view(z, frames[0], world.dim_image, world.sigma_xi), view(kept, frames[1], world.dim_text, text_noise), y, a
+    )
 
 
 def first_coordinates(world: World) -> tuple[np.ndarray, np.ndarray]:

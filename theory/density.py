@@ -17,26 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from simulator.world import Blocks
-
-
-def grid_shape(blocks: Blocks) -> tuple[int, ...]:
-    """Shape *w of the grid of worlds."""
-    lead = [x.shape[:-1] for x in (blocks.mean, blocks.scale, blocks.agreement, blocks.mention)]
-    return np.broadcast_shapes(*lead, np.shape(blocks.nu_image), np.shape(blocks.nu_text))
-
-
-def select(blocks: Blocks, index) -> Blocks:
-    """The grid of worlds indexed along its leading axes, as numpy would index an array of worlds.
-
-    `select(blocks, 3)` is one world of a row of worlds, `select(blocks, np.s_[:, None])` adds an axis.
-    """
-    shape = grid_shape(blocks)
-    index = index if isinstance(index, tuple) else (index,)
-    wide = (*index, slice(None)) if any(i is Ellipsis for i in index) else index
-    fields = [np.broadcast_to(x, (*shape, x.shape[-1]))[wide] for x in blocks[:4]]
-    noise = [np.asarray(np.broadcast_to(x, shape)[index]) for x in blocks[4:6]]
-    return Blocks(*fields, *noise, classes=blocks.classes)
+from simulator.world import Worlds
 
 
 def class_patterns(agreement: Float[np.ndarray, " J"], K: int) -> tuple[Int[np.ndarray, "P J"], np.ndarray]:
@@ -61,38 +42,38 @@ def class_patterns(agreement: Float[np.ndarray, " J"], K: int) -> tuple[Int[np.n
 
 
 def block_log_density(
-    image: Float[np.ndarray, "... width"], text: Float[np.ndarray, "... width"] | None, blocks: Blocks, b: int
+    image: Float[np.ndarray, "... width"], text: Float[np.ndarray, "... width"] | None, worlds: Worlds, b: int
 ) -> Float[np.ndarray, "... K"]:
     """f_b(a) for every class a of block b; with text None, the log density of the image alone.
 
-    The fields of `blocks` broadcast against the leading axes (a grid of worlds brings axes of its own). Densities
+    The fields of `worlds` broadcast against the leading axes (a grid of worlds brings axes of its own). Densities
     must exist: sigma^2 + nu_I > 0, and for a text nu_T > 0 (and nu_I > 0 with mentions).
     """
     if text is None:
-        return _imaged(image, blocks, b)
-    return np.logaddexp(*block_parts(image, text, blocks, b))
+        return _imaged(image, worlds, b)
+    return np.logaddexp(*block_parts(image, text, worlds, b))
 
 
 def block_parts(
-    image: Float[np.ndarray, "... width"], text: Float[np.ndarray, "... width"], blocks: Blocks, b: int
+    image: Float[np.ndarray, "... width"], text: Float[np.ndarray, "... width"], worlds: Worlds, b: int
 ) -> tuple[Float[np.ndarray, "... K"], Float[np.ndarray, "... K"]]:
     """The two terms of f_b(a): the caption is silent on the block, or mentions it; their log-sum-exp is f_b(a)."""
-    mu, variance, pi = blocks.mean[..., b], blocks.scale[..., b] ** 2, blocks.mention[..., b]
-    nu_I, nu_T = blocks.nu_image, blocks.nu_text
-    base, tilt = _paired_gaussian(image, text, mu, variance, nu_I, nu_T, blocks.classes)
+    mu, variance, pi = worlds.mean[..., b], worlds.scale[..., b] ** 2, worlds.mention[..., b]
+    nu_I, nu_T = worlds.nu_image, worlds.nu_text
+    base, tilt = _paired_gaussian(image, text, mu, variance, nu_I, nu_T, worlds.classes)
     if np.all(pi == 1):  # full captions, the common case, at half the cost
         mentioned = base[..., None] + tilt
         return np.full_like(mentioned, -np.inf), mentioned
-    silence = _gaussian(text, np.zeros_like(mu), nu_T, blocks.classes)[0]
+    silence = _gaussian(text, np.zeros_like(mu), nu_T, worlds.classes)[0]
     with np.errstate(divide="ignore"):
-        silent = (np.log1p(-pi) + silence)[..., None] + _imaged(image, blocks, b)
+        silent = (np.log1p(-pi) + silence)[..., None] + _imaged(image, worlds, b)
         return silent, (np.log(pi) + base)[..., None] + tilt
 
 
-def _imaged(image: np.ndarray, blocks: Blocks, b: int) -> np.ndarray:
+def _imaged(image: np.ndarray, worlds: Worlds, b: int) -> np.ndarray:
     """log p(x_I | a) of one block."""
-    S = blocks.scale[..., b] ** 2 + blocks.nu_image
-    base, tilt = _gaussian(image, blocks.mean[..., b], S, blocks.classes)
+    S = worlds.scale[..., b] ** 2 + worlds.nu_image
+    base, tilt = _gaussian(image, worlds.mean[..., b], S, worlds.classes)
     return base[..., None] + tilt
 
 
@@ -141,22 +122,22 @@ def _log_sum_of_others(f: Float[np.ndarray, "... K"]) -> Float[np.ndarray, "... 
 
 
 def class_log_density(
-    image: Float[np.ndarray, "... B width"], text: Float[np.ndarray, "... B width"] | None, blocks: Blocks
+    image: Float[np.ndarray, "... B width"], text: Float[np.ndarray, "... B width"] | None, worlds: Worlds
 ) -> Float[np.ndarray, "... K"]:
     """log p(x_I, x_T | y), or log p(x_I | y) with text None, for every class y under the training law."""
     total = 0.0
     for b in range(image.shape[-2]):
-        f = block_log_density(image[..., b, :], None if text is None else text[..., b, :], blocks, b)
-        total = total + (f if b == 0 else attribute_log_density(f, blocks.agreement[..., b]))
+        f = block_log_density(image[..., b, :], None if text is None else text[..., b, :], worlds, b)
+        total = total + (f if b == 0 else attribute_log_density(f, worlds.agreement[..., b]))
     return total
 
 
 def log_density(
-    image: Float[np.ndarray, "... B width"], text: Float[np.ndarray, "... B width"] | None, blocks: Blocks
+    image: Float[np.ndarray, "... B width"], text: Float[np.ndarray, "... B width"] | None, worlds: Worlds
 ) -> Float[np.ndarray, "..."]:
     """log p(x_I, x_T), or log p(x_I) with text None, under the training law."""
-    given_class = class_log_density(image, text, blocks)
-    return np.asarray(np.logaddexp.reduce(given_class, axis=-1) - np.log(blocks.classes))
+    given_class = class_log_density(image, text, worlds)
+    return np.asarray(np.logaddexp.reduce(given_class, axis=-1) - np.log(worlds.classes))
 
 
 class Parts(NamedTuple):
@@ -171,14 +152,14 @@ class Parts(NamedTuple):
     shared: Float[np.ndarray, "... K"]
 
 
-def prompt_parts(image, text, blocks: Blocks, b: int, differs) -> Parts:
+def prompt_parts(image, text, worlds: Worlds, b: int, differs) -> Parts:
     """Parts of block b, its attribute summed out; `differs` says where its prompts differ between classes."""
-    silent, mentioned = block_parts(image, text, blocks, b)
+    silent, mentioned = block_parts(image, text, worlds, b)
     differs = np.asarray(differs)[..., None]
     parts = Parts(np.where(differs, mentioned, -np.inf), np.where(differs, silent, np.logaddexp(silent, mentioned)))
     if b == 0:
         return parts
-    return Parts(*(attribute_log_density(part, blocks.agreement[..., b]) for part in parts))
+    return Parts(*(attribute_log_density(part, worlds.agreement[..., b]) for part in parts))
 
 
 def told_together(first: Parts, second: Parts) -> Float[np.ndarray, "... K"]:
@@ -195,12 +176,12 @@ def combine(first: Parts, second: Parts) -> Parts:
 
 
 def prompt_log_density(
-    image: Float[np.ndarray, "... B width"], texts: Float[np.ndarray, "P B width"], blocks: Blocks
+    image: Float[np.ndarray, "... B width"], texts: Float[np.ndarray, "P B width"], worlds: Worlds
 ) -> Float[np.ndarray, "... P"]:
     """log(p(x_I, p_y) - c(x_I)) of every prompt of one world, c being what all prompts share; -inf if nothing differs.
 
     Its order over prompts is the order of log p(x_I, p_y), kept where rounding would lose it (see `Parts`).
     """
     differs = (texts != texts[:1]).any(axis=(0, 2))
-    parts = [prompt_parts(image[..., None, b, :], texts[:, b], blocks, b, differs[b]) for b in range(texts.shape[1])]
-    return np.logaddexp.reduce(reduce(combine, parts).told, axis=-1) - np.log(blocks.classes)
+    parts = [prompt_parts(image[..., None, b, :], texts[:, b], worlds, b, differs[b]) for b in range(texts.shape[1])]
+    return np.logaddexp.reduce(reduce(combine, parts).told, axis=-1) - np.log(worlds.classes)

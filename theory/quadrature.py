@@ -12,30 +12,24 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import log_ndtr
 
+from simulator.accuracy import Accuracy, Interval
+
 RANGE = 8.5  # standard deviations kept of a Gaussian: 2 Phi(-8.5) < 2e-17
 REPLICATES = 16  # randomisations behind an interval
 
 
-class EstimatedAccuracy(NamedTuple):
-    """(common, counter) as fractions over a grid of worlds, and the error of an estimate.
-
-    interval is None where the numbers are exact to quadrature; otherwise [[low, high] of common, of counter],
-    95% Student t over REPLICATES independent randomisations.
-    """
-
-    common: Float[np.ndarray, "*w"]
-    counter: Float[np.ndarray, "*w"]
-    interval: Float[np.ndarray, "2 2"] | None
+LEVEL = 0.95  # of the intervals of sampled accuracies
 
 
-def estimate(replicates: Float[np.ndarray, "R 2"]) -> EstimatedAccuracy:
-    """Mean of independent (common, counter) replicates and its 95% t interval."""
-    from scipy.stats import t
+def estimate(replicates: Float[np.ndarray, "R 2"]) -> Accuracy:
+    """Mean of independent (common, counter) replicates, with its Student t interval of level LEVEL."""
+    from scipy.special import stdtrit
 
     R = len(replicates)
     mean = replicates.mean(axis=0)
-    half = t.ppf(0.975, R - 1) * replicates.std(axis=0, ddof=1) / np.sqrt(R)
-    return EstimatedAccuracy(np.asarray(mean[0]), np.asarray(mean[1]), np.stack([mean - half, mean + half], axis=-1))
+    half = stdtrit(R - 1, (1 + LEVEL) / 2) * replicates.std(axis=0, ddof=1) / np.sqrt(R)
+    ends = [(np.asarray(m - h), np.asarray(m + h)) for m, h in zip(mean, half, strict=True)]
+    return Accuracy(np.asarray(mean[0]), np.asarray(mean[1]), Interval(*ends, LEVEL))
 
 
 def _clenshaw_curtis(n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,8 @@ c = alpha beta m0, kappa = (pi_spu/pi_inv)^2. Reliance t = u_spu/u_inv: a smalle
 
 import numpy as np
 
-from theory.population import binary_blocks, linear_weights
+from simulator.world import Worlds, view_noise
+from theory.population import linear_weights
 
 
 def counter_score(t, alpha, beta, S_i, S_s):
@@ -103,10 +104,15 @@ def logistic_crossover(alpha, beta, sigma_inv, sigma_spu, prompt, nu=0.0):
     from theory.learners.supervised import logistic_direction
 
     def difference(log_gap: float) -> float:
-        blocks = binary_blocks(
-            p_spu=-np.expm1(log_gap), mu_inv=alpha, mu_spu=beta, sigma_inv=sigma_inv, sigma_spu=sigma_spu, nu=nu
+        worlds = Worlds(
+            p_spu=-np.expm1(log_gap),
+            mu_inv=alpha,
+            mu_spu=beta,
+            sigma_inv=sigma_inv,
+            sigma_spu=sigma_spu,
+            sigma_xi=view_noise(nu),
         )
-        clip, logistic = linear_weights(blocks, prompt), logistic_direction(blocks)
+        clip, logistic = linear_weights(worlds, prompt), logistic_direction(worlds)
         return float(logistic[1] / logistic[0] - clip[1] / clip[0])
 
     low, high = np.log(0.4999), np.log(1e-9)
@@ -153,9 +159,11 @@ def first_order_correction(alpha, beta, sigma_inv, sigma_spu, p, nu, d, prompt):
     so the theorem's d = Omega(n) is not needed. Gamma follows from the group mixture: given the group, x and
     s = q'x_T are jointly Gaussian. Derivatives of Phi(g/r) in closed form, g = u'm, r^2 = u'S u + nu ||w_perp||^2.
     """
-    blocks = binary_blocks(p_spu=p, mu_inv=alpha, mu_spu=beta, sigma_inv=sigma_inv, sigma_spu=sigma_spu, nu=nu)
-    q, u = blocks.prompt(prompt), linear_weights(blocks, prompt)
-    S, variance = np.diag(blocks.scale**2 + nu), np.diag(blocks.scale**2)
+    worlds = Worlds(
+        p_spu=p, mu_inv=alpha, mu_spu=beta, sigma_inv=sigma_inv, sigma_spu=sigma_spu, sigma_xi=view_noise(nu)
+    )
+    q, u = worlds.prompt(prompt), linear_weights(worlds, prompt)
+    S, variance = np.diag(worlds.scale**2 + nu), np.diag(worlds.scale**2)
     second, first = np.zeros((2, 2)), np.zeros(2)
     total = 0.0
     for weight, m in ((p, np.array([alpha, beta])), (1 - p, np.array([alpha, -beta]))):

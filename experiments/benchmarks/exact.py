@@ -20,9 +20,8 @@ from experiments.court.routes import learned_critics
 from simulator.gaussian.critic import group_accuracy
 from simulator.gaussian.statistics import cross_covariance, projected_critics
 from simulator.streams import numpy_stream
-from simulator.world import World
-from theory.accuracy import binary_clip_accuracy
-from theory.claims.claim import Subject
+from simulator.world import World, Worlds
+from theory.learners import LinearCLIP
 
 
 class Row(NamedTuple):
@@ -78,7 +77,7 @@ def drawn_fit(n: int = 100_000, dim: int = 512) -> float:
     mixture = world.mixture()
 
     def work():
-        for critic in learned_critics(world, Subject("linear", "name"), n, 1, 0, "benchmark", "drawn pairs"):
+        for critic in learned_critics(world, LinearCLIP("name"), n, 1, 0, "benchmark", "drawn pairs"):
             group_accuracy(critic, mixture, world.nu_image)
 
     return seconds(work, 1)
@@ -114,16 +113,17 @@ def rows() -> list[Row]:
         )
     )
     N = 2_000_000
-    p, mu, si, ss = (rng.uniform(low, high, N) for low, high in ((0.5, 1), (0.5, 4), (0.5, 3), (0.1, 2)))
+    ranges = {"p_spu": (0.5, 1), "mu_spu": (0.5, 4), "sigma_inv": (0.5, 3), "sigma_spu": (0.1, 2)}
+    grid = {name: rng.uniform(*ends, N) for name, ends in ranges.items()}
     from scipy.special import ndtr
 
     table.append(
         Row(
             "closed-form group accuracies",
             "world",
-            seconds(lambda: binary_clip_accuracy(p, 1.0, mu, si, ss)) / N,
+            seconds(lambda: LinearCLIP().accuracy(Worlds(**grid, sigma_xi=0.0))) / N,
             None,
-            seconds(lambda: [ndtr(p[i : i + 8192]) for _ in range(2) for i in range(0, N, 8192)]) / N,
+            seconds(lambda: [ndtr(grid["p_spu"][i : i + 8192]) for _ in range(2) for i in range(0, N, 8192)]) / N,
             "",
             "two evaluations of Phi",
         )

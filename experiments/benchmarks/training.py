@@ -24,7 +24,7 @@ from simulator.gaussian.pairs import dictionaries
 from simulator.towers.recipe import Recipe
 from simulator.towers.tiles import tiled_infonce
 from simulator.towers.training import Ensemble, run, start
-from simulator.world import World
+from simulator.world import World, Worlds
 
 INFONCE = (16_384, 512)  # batch, width
 CUDA_INFONCE = ((32_768, 512), (262_144, 512))  # the peer's logits fit beside the first alone
@@ -159,7 +159,7 @@ def _ensemble_seconds(recipe: Recipe, world: World, E: int, steps: int, device: 
 def _loop_seconds(recipe: Recipe, world: World, steps: int, device: str) -> float:
     """A step of one model written as one would by hand: modules, autograd, fused AdamW, pairs drawn where needed."""
     d, h = world.dim_image, recipe.embed_dim
-    b = world.blocks()
+    b = Worlds.of(world)
     D = [torch.as_tensor(D, dtype=torch.float32, device=device) for D in dictionaries(world, 0)]
     mean, sd = (torch.as_tensor(x, dtype=torch.float32, device=device) for x in (b.mean, b.scale))
     towers = [

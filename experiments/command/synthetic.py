@@ -5,9 +5,11 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from experiments.abilities import trainable
 from experiments.command.flags import TrainingOptions, WorldFile, WorldOptions, given
 from experiments.command.words import Json, Output, Seed, Whole, checked_output, emit, whole
 from experiments.errors import RequestError
+from theory.learners import Learner, named, names
 
 PromptFlag = Annotated[
     Literal["name", "mean"] | None,
@@ -20,9 +22,7 @@ EmbedDim = Annotated[
 
 def predict(
     *,
-    learner: Annotated[
-        Literal["linear", "infonce", "logistic", "least-squares", "bayes"], Parameter(help="what is trained")
-    ] = "linear",
+    learner: Annotated[str, Parameter(help=f"what is trained: {', '.join(names())}")] = "linear",
     prompt: PromptFlag = None,
     embed_dim: EmbedDim = None,
     world_file: WorldFile = None,
@@ -39,7 +39,7 @@ def predict(
     from experiments.lab.worlds import world_from
 
     settings = world_from(world_file, given(world))
-    document = run(settings, _subject(learner, prompt, embed_dim))
+    document = run(settings, _learner(learner, prompt, embed_dim))
     emit(document, json, accuracy_table, output, settings)
 
 
@@ -51,7 +51,7 @@ def simulate(
         Literal["exact", "direct"] | None,
         Parameter(help="exact law of the trained model, or pairs drawn one by one [default: exact if there is one]"),
     ] = None,
-    learner: Annotated[Literal["linear", "logistic", "max-margin"], Parameter(help="what is trained")] = "linear",
+    learner: Annotated[str, Parameter(help=f"what is trained: {', '.join(trainable())}")] = "linear",
     prompt: PromptFlag = None,
     embed_dim: EmbedDim = None,
     seed: Seed = 0,
@@ -68,13 +68,10 @@ def simulate(
     from experiments.lab.answers import simulate as run
     from experiments.lab.worlds import world_from
 
-    if learner != "linear" and method == "exact":
-        raise RequestError(f"--method exact is not known for learner {learner!r}; the nearest choice is direct")
-    method = method or ("exact" if learner == "linear" else "direct")
     settings = world_from(world_file, given(world))
-    subject = _subject(learner, prompt, embed_dim)
+    trained = _learner(learner, prompt, embed_dim)
     checked_output(output)
-    document = run(settings, subject, n, replicates, method, seed)
+    document = run(settings, trained, n, replicates, method, seed)
     emit(document, json, accuracy_table, output, settings)
 
 
@@ -123,17 +120,9 @@ def train(
         emit(document, json, accuracy_table)
 
 
-def _subject(learner: str, prompt: str | None, embed_dim: int | None):
-    from theory.claims.claim import Subject
-
-    if learner in ("linear", "infonce"):
-        prompt = prompt or "name"
-    elif prompt is not None:
-        raise RequestError(
-            f"--prompt = {prompt} has no meaning for learner {learner!r}, which sees no text; leave it out"
-        )
-    if embed_dim is not None and learner != "linear":
-        raise RequestError(f"--embed-dim = {embed_dim} has no meaning for learner {learner!r}; leave it out")
-    if embed_dim is not None and embed_dim < 1:
-        raise RequestError(f"--embed-dim = {embed_dim} is below 1; the nearest valid value is 1")
-    return Subject(learner, prompt, embed_dim)
+def _learner(name: str, prompt: str | None, embed_dim: int | None) -> Learner:
+    try:
+        return named(name, prompt=prompt, embed_dim=embed_dim)
+    except ValueError as error:
+        option, _, rest = str(error).partition(" ")
+        raise RequestError(f"--{option.replace('_', '-')} {rest}") from None

@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from experiments.abilities import ability_of
 from experiments.court.decide import Decision, decide, interval95, replicates_for, violation_bounds
 from experiments.court.routes import Route, counting_deviation, measure, routes_of
-from experiments.court.search import Worst, corners, roundest, search, single, sobol
-from theory.claims.claim import Claim, Point
+from experiments.court.search import Worst, corners, roundest, search, single, sobol, worlds_at
+from theory.claims.claim import Claim
 
 AUDIT_POINTS = 32  # besides the worst point
 QUICK_AUDIT_POINTS = 4
 DRAWN = 100_000  # pairs, or test images, in one replicate of a drawn route
+Point = dict[str, float]  # a domain's fields
 MOST_REPLICATES = 400  # a claim that needs more is undecided rather than slow
 PILOT = 8
 
@@ -48,7 +50,7 @@ class Verdict:
     formula: str
     quantity: str
     relation: str
-    point: dict[str, float]
+    point: Point
     audits: int
     search_evaluations: int
     largest_violation_found: float
@@ -72,7 +74,8 @@ class _Evidence:
 
     def bounds(self, claim: Claim):
         """Bounds on the violation."""
-        return violation_bounds(lambda value: claim.violation(value, self.point), self.samples, self.tail)
+        worlds = worlds_at(self.point)
+        return violation_bounds(lambda value: np.squeeze(claim.violation(value, worlds)), self.samples, self.tail)
 
 
 def judge(
@@ -140,12 +143,7 @@ def judge(
 
 def search_effort(claim: Claim) -> int:
     """Sobol points of the search: fewer where the truth is a quadrature rather than a formula."""
-    learners = {s.learner for s in (claim.subject, claim.against) if s is not None}
-    if learners & {"infonce", "bayes"}:
-        return 64
-    if "logistic" in learners or "classes" in claim.domain:
-        return 256
-    return 1024
+    return 64 if any(ability_of(s).images for s in (claim.subject, claim.against) if s is not None) else 1024
 
 
 def audit_points(claim: Claim, worst: Worst, count: int, seed: int) -> list[Point]:
@@ -156,7 +154,7 @@ def audit_points(claim: Claim, worst: Worst, count: int, seed: int) -> list[Poin
     vertices = corners(dimension)
     vertices = vertices[np.linspace(0, len(vertices) - 1, min(len(vertices), count // 2)).round().astype(int)]
     unit = np.concatenate([vertices, sobol(dimension, count - len(vertices), seed + 1)])
-    grid = claim.points(unit)
+    grid = claim.place(unit)
     return [worst.point, *(single(grid, i) for i in range(len(unit)))]
 
 
@@ -183,9 +181,10 @@ def _derived(seed: int, purpose: str) -> int:
 
 def _reference(claim: Claim, point: Point) -> Any:
     """What the quantity was to be compared with."""
+    worlds = worlds_at(point)
     if claim.relation == "iff":
-        return claim.threshold(point) if callable(claim.threshold) else claim.threshold
-    return claim.prediction(point)
+        return claim.threshold(worlds) if callable(claim.threshold) else claim.threshold
+    return claim.prediction(worlds)
 
 
 def _number(value: Any) -> float:

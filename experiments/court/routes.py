@@ -6,48 +6,32 @@ drawn images  a population rule applied to n test images drawn from the test law
               route of the learner that it is compared with
 """
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.abilities import ability_of
+from experiments.court.search import STEP
+from simulator.accuracy import Accuracy, in_words
 from simulator.gaussian.critic import LinearCritic, group_accuracy
-from simulator.gaussian.statistics import (
-    covariance_critic,
-    cross_covariance,
-    decision_prompts,
-    labelled_moments,
-    projected_critics,
-    projected_scatter,
-    truncated_critics,
-)
+from simulator.gaussian.statistics import covariance_critic, cross_covariance, decision_prompts, projected_scatter
 from simulator.streams import numpy_stream
-from simulator.world import World
-from theory.claims.claim import (
-    Claim,
-    Point,
-    Subject,
-    blocks_of,
-    group_quantity,
-    kept_axis,
-    log_slope,
-    operator_error,
-)
+from simulator.world import World, Worlds, view_noise
+from theory.claims.claim import SINGLE, Claim, kept_axis, log_slope, operator_error
+from theory.learners.base import Learner
 from theory.population import block_covariance
 
 Route = Literal["exact law", "drawn pairs", "drawn images"]
 
-# Population rules without a law for their training statistics are applied to drawn images instead.
-RULES = ("infonce", "bayes")
-
 
 def routes_of(claim: Claim) -> tuple[Route, Route]:
     """(route of the audits, route of the worst point): the exact law where there is one, and drawn data."""
-    learners = {s.learner for s in (claim.subject, claim.against) if s is not None}
-    if learners <= set(RULES):
+    abilities = [ability_of(s) for s in (claim.subject, claim.against) if s is not None]
+    if all(a.images for a in abilities):
         return "drawn images", "drawn images"
-    lawless = learners & {*RULES, "logistic"}
-    return ("drawn pairs" if lawless else "exact law"), "drawn pairs"
+    return ("exact law" if all(a.exact for a in abilities) else "drawn pairs"), "drawn pairs"
 
 
 def counting_deviation(claim: Claim, n: int, route: Route) -> float | None:
@@ -55,21 +39,24 @@ def counting_deviation(claim: Claim, n: int, route: Route) -> float | None:
     group vary by at most 1/2 a root of the number; None for the other routes, which need a pilot."""
     if route != "drawn images":
         return None
-    groups = 1 if claim.quantity in ("common", "counter", "error-counter") else 2
+    groups = 1 if claim.quantity in SINGLE else 2
     learners = 1 if claim.against is None else 2
     return groups * learners * 0.5 / (n // 2) ** 0.5
 
 
-def measure(claim: Claim, point: Point, n: int, replicates: int, seed: int, route: Route) -> NDArray[np.float64]:
+def measure(
+    claim: Claim, point: dict[str, float], n: int, replicates: int, seed: int, route: Route
+) -> NDArray[np.float64]:
     """(replicates,) independent values of the claim's quantity at `point`, `against` subtracted.
 
     For "increasing" the value is q(x) - q(x + step), for "slope" the log-log slope over the claim's grid.
     """
-    if claim.relation == "increasing":
-        later = {**point, claim.along: point[claim.along] + claim.step}
-        return _difference(claim, point, n, replicates, seed, route, "here") - _difference(
+    if claim.relation in ("increasing", "decreasing"):
+        later = {**point, claim.along: point[claim.along] + STEP}
+        gap = _difference(claim, point, n, replicates, seed, route, "here") - _difference(
             claim, later, n, replicates, seed, route, "later"
         )
+        return gap if claim.relation == "increasing" else -gap
     if claim.relation == "slope":
         values = []
         for x in claim.grid:
@@ -86,49 +73,32 @@ def _difference(claim, point, n, replicates, seed, route, name) -> NDArray[np.fl
     return value - _quantity(claim, claim.against, point, n, replicates, seed, route, f"{name}/against")
 
 
-def world_of(point: Point) -> World:
-    """The smallest world at a point: views as narrow as the latents, unless the point names a dimension."""
-    fields = {name: float(value) for name, value in point.items() if name in World.model_fields and name != "classes"}
-    classes = int(point.get("classes", 2))
-    latents = 2 * (1 if classes == 2 else classes)
-    dim = int(point.get("dim", latents))
-    sigma_xi = float(point["sigma_xi"]) if "sigma_xi" in point else float(np.sqrt(point.get("nu", 0.0) * dim))
-    fields.pop("sigma_xi", None)
-    return World(**fields, classes=classes, sigma_xi=sigma_xi, dim_image=dim, dim_text=dim)
-
-
-def _quantity(claim, subject: Subject, point, n, replicates, seed, route, name) -> NDArray[np.float64]:
-    world, stream = world_of(point), f"{claim.id}/{name}"
+def _quantity(claim, learner: Learner, point, n, replicates, seed, route, name) -> NDArray[np.float64]:
+    world, stream = Worlds(**point).world(), f"{claim.id}/{name}"
     if claim.quantity in ("operator-error", "minimiser-rate"):
-        return _matrix_errors(claim, world, point, n, replicates, seed, stream, route)
-    if subject.learner in RULES:
-        return _from_images(claim.quantity, subject, world, point, n, replicates, seed, stream)
-    critics = list(learned_critics(world, subject, n, replicates, seed, stream, route))
+        return _matrix_errors(claim, world, n, replicates, seed, stream, route)
+    if ability_of(learner).images:
+        accuracy = _from_images(learner, world, n, replicates, seed, stream)
+        return in_words(claim.quantity, accuracy)
+    critics = list(learned_critics(world, learner, n, replicates, seed, stream, route))
     inside = np.concatenate([c.inside for c in critics])
     if claim.quantity == "kept-axis":
-        return kept_axis(inside[:, 0], block_covariance(blocks_of(point)))
+        return kept_axis(inside[:, 0], block_covariance(Worlds.of(world)))
     if claim.quantity == "reliance":
         return critic_reliance(inside, world)
     mixture = world.mixture()
     accuracy = np.concatenate([group_accuracy(c, mixture, world.nu_image, seed + 1 + i) for i, c in enumerate(critics)])
-    return group_quantity(claim.quantity, accuracy[:, 0], accuracy[:, 1])
+    return in_words(claim.quantity, Accuracy(*accuracy.T))
 
 
-def learned_critics(world, subject: Subject, n, replicates, seed, stream, route):
+def learned_critics(world, learner: Learner, n, replicates, seed, stream, route) -> Iterator[LinearCritic]:
     """Critics of a linear learner trained on n pairs, in blocks, by either route."""
-    if subject.learner == "linear":
-        if route == "drawn pairs":
-            yield from _drawn_linear(world, subject, n, replicates, seed, stream)
-        elif subject.embed_dim is None:
-            yield from projected_critics(world, subject.prompt, n, replicates, seed, stream)
-        else:
-            yield from truncated_critics(world, subject.prompt, n, replicates, seed, subject.embed_dim, stream)
-    elif subject.learner == "least-squares" and route == "exact law":
-        for second, label in labelled_moments(world, n, replicates, seed, stream):
-            inside = np.linalg.solve(second, label[..., None])[..., 0][:, None]
-            yield LinearCritic(inside, np.zeros((len(inside), 1, 1)))
-    else:
-        yield from _drawn_supervised(world, subject.learner, n, replicates, seed, stream)
+    ability = ability_of(learner)
+    if route == "exact law":
+        return ability.exact(world, learner, n, replicates, seed, stream)
+    if ability.estimator == "linear":
+        return _drawn_linear(world, learner, n, replicates, seed, stream)
+    return _drawn_supervised(world, ability.estimator, n, replicates, seed, stream)
 
 
 def critic_reliance(inside: NDArray[np.float64], world: World) -> NDArray[np.float64]:
@@ -141,9 +111,9 @@ def critic_reliance(inside: NDArray[np.float64], world: World) -> NDArray[np.flo
     return own[1] / own[0]
 
 
-def _matrix_errors(claim, world, point, n, replicates, seed, stream, route) -> NDArray[np.float64]:
+def _matrix_errors(claim, world, n, replicates, seed, stream, route) -> NDArray[np.float64]:
     if claim.quantity == "operator-error":
-        reference, l = np.asarray(claim.reference(point)), world.latents
+        reference, l = np.asarray(claim.reference(Worlds.of(world))), world.latents
         if route == "exact law":
             V = np.concatenate(list(projected_scatter(world, n, replicates, seed, stream)))
             return operator_error(V[:, :l, l:], reference)
@@ -151,7 +121,7 @@ def _matrix_errors(claim, world, point, n, replicates, seed, stream, route) -> N
         return operator_error(np.stack(S), reference)
     l = world.latents
     population = np.zeros((world.dim_image, world.dim_text))
-    population[:l, :l] = block_covariance(blocks_of(point))
+    population[:l, :l] = block_covariance(Worlds.of(world))
     return np.array(
         [
             np.linalg.norm(cross_covariance(world, n, numpy_stream(seed, stream, r)) - population, ord=2)
@@ -168,13 +138,13 @@ def _drawn_covariance(world, n, seed, stream):
     return sample_cross_covariance(draw_pairs(world, frames, n, seed, stream=stream)).numpy()
 
 
-def _drawn_linear(world, subject: Subject, n, replicates, seed, stream):
-    q = decision_prompts(world, subject.prompt)
+def _drawn_linear(world, learner: Learner, n, replicates, seed, stream):
+    q = decision_prompts(world, learner.prompt)
     for r in range(replicates):
-        yield covariance_critic(_drawn_covariance(world, n, seed, f"{stream}/{r}"), q, subject.embed_dim)
+        yield covariance_critic(_drawn_covariance(world, n, seed, f"{stream}/{r}"), q, learner.embed_dim)
 
 
-def _drawn_supervised(world, learner: str, n, replicates, seed, stream):
+def _drawn_supervised(world, estimator: str, n, replicates, seed, stream):
     from simulator.gaussian.pairs import draw_pairs
     from simulator.gaussian.supervised import fit
 
@@ -183,23 +153,35 @@ def _drawn_supervised(world, learner: str, n, replicates, seed, stream):
         blocks = list(draw_pairs(world, frames, n, seed, stream=f"{stream}/{r}"))
         images = np.concatenate([b.images.numpy() for b in blocks])
         labels = np.concatenate([b.labels.numpy() for b in blocks])
-        yield LinearCritic.of_vectors(fit(learner, images, labels, world.classes), l)
+        yield LinearCritic.of_vectors(fit(estimator, images, labels, world.classes), l)
 
 
-def _from_images(quantity, subject: Subject, world, point, n, replicates, seed, stream) -> NDArray[np.float64]:
+def _from_images(learner: Learner, world: World, n, replicates, seed, stream) -> Accuracy:
     """Accuracy of a population rule on n drawn test images a replicate, half common, half counter."""
     from simulator.gaussian.pairs import draw_pairs
-    from theory.learners.rules import correct, rule_scores
 
-    blocks, l = blocks_of(point), world.latents
-    frames = np.eye(world.dim_image, l), np.eye(world.dim_text, l)
+    l = world.latents
+    frames = np.eye(l), np.eye(l)
     accuracy = np.empty((2, replicates))
     for g, p in enumerate((1.0, 0.0)):  # all common, all counter
-        test = world.model_copy(update={"p_spu": p})
+        test = _narrow(world.test_law().model_copy(update={"p_spu": p}))
         for r in range(replicates):
             right = 0.0
             for block in draw_pairs(test, frames, n // 2, seed, stream=f"{stream}/{g}/{r}"):
-                scores = rule_scores(subject.learner, subject.prompt, blocks, block.images.numpy()[:, :l])
-                right += correct(scores, block.labels.numpy())
+                scores = learner.scores(world, block.images.numpy()[:, :l])
+                right += _correct(scores, block.labels.numpy())
             accuracy[g, r] = right / (n // 2)
-    return group_quantity(quantity, *accuracy)
+    return Accuracy(*accuracy)
+
+
+def _narrow(world: World) -> World:
+    """The world seen through views as narrow as its latents, coordinate noise and all: what a population rule reads."""
+    l = world.latents
+    noise = {"sigma_xi": float(view_noise(world.nu_image, l)), "sigma_xi_text": float(view_noise(world.nu_text, l))}
+    return world.model_copy(update={"dim_image": l, "dim_text": l, **noise})
+
+
+def _correct(scores: NDArray[np.float64], labels: np.ndarray) -> float:
+    """How many decisions are right; among k classes that tie, 1/k of one."""
+    best = scores == scores.max(axis=1, keepdims=True)
+    return float((best[np.arange(len(labels)), labels] / best.sum(axis=1)).sum())

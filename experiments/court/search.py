@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from theory.claims.claim import Claim
+from simulator.world import Worlds
+from theory.claims.claim import ALONG, Claim, log_slope
 
 # A polish asks for one gradient component at a time, which a truth by quadrature answers slowly: only searches of at
 # least this effort are polished.
 POLISHED = 256
+STEP = 0.05
 
 
 class Worst(NamedTuple):
@@ -41,6 +43,25 @@ def single(points: dict[str, np.ndarray], index: int) -> dict[str, float]:
     return {name: float(values[index]) for name, values in points.items()}
 
 
+def worlds_at(point: dict[str, float]) -> Worlds:
+    """A grid of one world at a point of a domain."""
+    return Worlds(**{name: np.array([value]) for name, value in point.items()})
+
+
+def true_violation(claim: Claim, worlds: Worlds) -> np.ndarray:
+    """v from the closed forms: what the search maximises. Zero where they know nothing: rates in n are measured."""
+    if claim.along == "n":
+        return np.zeros(worlds.shape)
+    if claim.relation == "slope":
+        values = [claim.truth(worlds.replace(**{claim.along: x})) for x in claim.grid]
+        return claim.violation(log_slope(claim.grid, np.stack(values, -1)), worlds)
+    if claim.relation in ALONG:
+        later = worlds.replace(**{claim.along: np.asarray(getattr(worlds, claim.along)) + STEP})
+        gap = claim.truth(worlds) - claim.truth(later)
+        return claim.violation(gap if claim.relation == "increasing" else -gap, worlds)
+    return np.asarray(claim.violation(claim.truth(worlds), worlds), float)
+
+
 def search(claim: Claim, seed: int, effort: int = 1024) -> Worst:
     """The point of largest violation; `effort` Sobol points and about 30 times as many evaluations after them.
 
@@ -48,24 +69,24 @@ def search(claim: Claim, seed: int, effort: int = 1024) -> Worst:
     """
     dimension = len(claim.axes)
     if dimension == 0:
-        point = claim.points(np.zeros((1, 0)))
-        return Worst(single(point, 0), float(claim.search_violation(point)[0]), 1)
+        unit = np.zeros((1, 0))
+        return Worst(single(claim.place(unit), 0), float(true_violation(claim, claim.worlds(unit))[0]), 1)
     spent = 0
 
     def violation(unit: np.ndarray) -> np.ndarray:
         nonlocal spent
         spent += len(unit)
-        return np.asarray(claim.search_violation(claim.points(unit)), float)
+        return true_violation(claim, claim.worlds(unit))
 
     def probit(unit: np.ndarray) -> np.ndarray:
         nonlocal spent
         spent += len(unit)
-        return claim.probit_violation(claim.points(unit))
+        return claim.probit_violation(claim.worlds(unit))
 
     starts = np.concatenate([corners(dimension), sobol(dimension, effort, seed)])
     candidates = [starts]
     scales = [violation]
-    if claim.probit_violation(claim.points(starts[:1])) is not None:
+    if claim.probit_violation(claim.worlds(starts[:1])) is not None:
         scales.append(probit)
     for scale in scales:
         first = scale(starts)
@@ -74,7 +95,7 @@ def search(claim: Claim, seed: int, effort: int = 1024) -> Worst:
     found = np.concatenate(candidates)
     values = violation(found)
     worst = int(np.argmax(values))
-    return Worst(single(claim.points(found), worst), float(values[worst]), spent)
+    return Worst(single(claim.place(found), worst), float(values[worst]), spent)
 
 
 def _evolve(scale, population: np.ndarray, dimension: int, seed: int, effort: int) -> np.ndarray:
@@ -101,7 +122,6 @@ def roundest(claim: Claim, worst: Worst, needed: float) -> dict[str, float]:
     """
     for digits in range(1, 7):
         point = {name: float(f"{value:.{digits}g}") for name, value in worst.point.items()}
-        grid = {name: np.array([value]) for name, value in point.items()}
-        if claim.contains(point) and float(claim.search_violation(grid)[0]) >= needed:
+        if claim.contains(point) and float(true_violation(claim, worlds_at(point))[0]) >= needed:
             return point
     return worst.point

@@ -4,85 +4,108 @@ from typing import Any
 
 import numpy as np
 
+from experiments.abilities import ability_of, trainable
 from experiments.court.decide import interval95
 from experiments.errors import RequestError, RunError, checked_seed
 from experiments.progress import track
+from simulator.accuracy import Accuracy, in_words
 from simulator.world import World
 from theory.accuracy import reliance
-from theory.claims.claim import Subject, group_quantity
+from theory.learners.base import UNDEFINED, Learner
 
 GROUPS = ("common", "counter", "balanced", "drop")
 # Numbers that the direct route may draw: about five minutes on one core.
 LARGEST_DRAW = 20_000_000_000
 
 
-def predict(world: World, subject: Subject) -> dict[str, Any]:
-    """Group accuracies at n = infinity, with the reliance of linear rules and the interval of estimates."""
-    accuracy, u = population(world, subject)
-    common, counter = float(accuracy.common), float(accuracy.counter)
-    interval = getattr(accuracy, "interval", None)
-    t = None if u is None else float(reliance(u))
+def predict(world: World, learner: Learner) -> dict[str, Any]:
+    """Group accuracies at n = infinity, with the reliance of linear rules and the interval of estimates.
+
+    Raises RequestError where the theory says that there is no answer (a tie, a separable law, no view noise).
+    """
+    accuracy = population(world, learner)
+    interval = accuracy.interval
     return {
         "world": world.model_dump(),
-        "learner": subject.learner,
-        "prompt": subject.prompt,
-        "embed_dim": subject.embed_dim,
-        **_groups(common, counter),
-        "reliance": t if t is not None and np.isfinite(t) else None,
+        **_who(learner),
+        **in_groups(accuracy),
+        "reliance": _reliance(world, learner),
         "interval95": None
         if interval is None
         else {g: list(map(float, interval[i])) for i, g in enumerate(GROUPS[:2])},
     }
 
 
-def population(world: World, subject: Subject):
-    """(accuracies, weights on blocks or None) of a learner at n = infinity.
-
-    Raises RequestError where the theory says that there is no answer (a tie, a separable law, no view noise).
-    """
-    from theory.claims.claim import learner_direction, population_accuracy
-
-    blocks = world.blocks()
+def population(world: World, learner: Learner) -> Accuracy:
+    """Group accuracies of a learner at n = infinity; RequestError where the theory has no answer."""
     try:
-        u = None if subject.learner in ("infonce", "bayes") else learner_direction(subject, blocks)
-        return population_accuracy(subject, blocks), u
-    except (ValueError, ArithmeticError) as error:
-        raise RequestError(f"{subject.learner}: {error}") from None
+        return learner.accuracy(world)
+    except UNDEFINED as error:
+        raise RequestError(f"{learner.name}: {error}") from None
 
 
-def simulate(world: World, subject: Subject, n: int, replicates: int, method: str, seed: int) -> dict[str, Any]:
+def _reliance(world: World, learner: Learner) -> float | None:
+    try:
+        t = float(reliance(learner.direction(world)))
+    except UNDEFINED:
+        return None  # no linear rule
+    return t if np.isfinite(t) else None
+
+
+def _who(learner: Learner) -> dict[str, Any]:
+    return {
+        "learner": learner.name,
+        "prompt": getattr(learner, "prompt", None),
+        "embed_dim": getattr(learner, "embed_dim", None),
+    }
+
+
+def simulate(world: World, learner: Learner, n: int, replicates: int, method: str | None, seed: int) -> dict[str, Any]:
     """Train a linear learner on n pairs, `replicates` times, and average its group accuracies.
 
-    interval95 is the t interval of the mean over replicates, null for one. Raises RequestError for n outside
-    [2, 1e12] or a direct run above LARGEST_DRAW numbers, RunError where a drawn sample has no solution.
+    method is "exact" (the exact law of the trained rule), "direct" (pairs drawn one by one), or None: exact where there
+    is such a law. interval95 is the t interval of the mean over replicates, null for one. Raises RequestError for n
+    outside [2, 1e12] or a direct run above LARGEST_DRAW numbers, RunError where a drawn sample has no solution.
     """
     if not 2 <= n <= 10**12:
         raise RequestError(f"--n = {n} lies outside [2, 1e12]; the nearest valid value is {min(max(n, 2), 10**12)}")
     if replicates < 1:
         raise RequestError(f"--replicates = {replicates} is below 1; the nearest valid value is 1")
     checked_seed(seed)
+    method = _checked_method(learner, method)
     if method == "direct":
         _refuse_costly(world, n, replicates)
     accuracy = np.concatenate(
-        list(track(_accuracies(world, subject, n, replicates, method, seed), replicates, "replicates"))
+        list(track(_accuracies(world, learner, n, replicates, method, seed), replicates, "replicates"))
     )
     common, counter = accuracy.mean(axis=0)
     return {
         "world": world.model_dump(),
-        "learner": subject.learner,
-        "prompt": subject.prompt,
-        "embed_dim": subject.embed_dim,
+        **_who(learner),
         "n": n,
         "method": method,
         "seed": seed,
-        **_groups(float(common), float(counter)),
+        **in_groups(Accuracy(common, counter)),
         "replicates": [{"common": float(a), "counter": float(b)} for a, b in accuracy],
         "interval95": {g: interval95(accuracy[:, i]) for i, g in enumerate(GROUPS[:2])},
-        "predicted": _predicted(world, subject),
+        "predicted": _predicted(world, learner),
     }
 
 
-def _accuracies(world, subject, n, replicates, method, seed):
+def _checked_method(learner: Learner, method: str | None) -> str:
+    ability = ability_of(learner)
+    if ability.estimator is None:
+        raise RequestError(
+            f"--learner = {learner.name} is not fitted to pairs; those that are: {', '.join(trainable())}"
+        )
+    if method not in (None, "exact", "direct"):
+        raise RequestError(f"--method = {method!r} is neither exact nor direct")
+    if method == "exact" and ability.exact is None:
+        raise RequestError(f"--method exact is not known for learner {learner.name!r}; the nearest choice is direct")
+    return method or ("exact" if ability.exact else "direct")
+
+
+def _accuracies(world, learner, n, replicates, method, seed):
     from experiments.court.routes import learned_critics
     from simulator.gaussian.critic import group_accuracy
     from simulator.gaussian.supervised import SeparabilityError
@@ -90,7 +113,7 @@ def _accuracies(world, subject, n, replicates, method, seed):
     try:
         mixture = world.mixture()
         route = "exact law" if method == "exact" else "drawn pairs"
-        for i, critic in enumerate(learned_critics(world, subject, n, replicates, seed, "simulate", route)):
+        for i, critic in enumerate(learned_critics(world, learner, n, replicates, seed, "simulate", route)):
             yield group_accuracy(critic, mixture, world.nu_image, seed + i)
     except SeparabilityError as error:
         raise RunError(str(error)) from None
@@ -108,16 +131,14 @@ def _refuse_costly(world: World, n: int, replicates: int) -> None:
         )
 
 
-def _predicted(world: World, subject: Subject) -> dict[str, float] | None:
+def _predicted(world: World, learner: Learner) -> dict[str, float] | None:
     """The population's accuracies beside the measured ones; null where the theory has none."""
-    if subject.learner == "max-margin":
-        return None
     try:
-        accuracy, _ = population(world, subject)
+        return in_groups(population(world, learner))
     except RequestError:
         return None  # the sample has an answer where the population has none: ties, separable laws
-    return _groups(float(accuracy.common), float(accuracy.counter))
 
 
-def _groups(common: float, counter: float) -> dict[str, float]:
-    return {name: float(group_quantity(name, common, counter)) for name in GROUPS}
+def in_groups(accuracy: Accuracy) -> dict[str, float]:
+    """A pair of accuracies in the words of GROUPS."""
+    return {name: float(in_words(name, accuracy)) for name in GROUPS}

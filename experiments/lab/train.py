@@ -20,10 +20,11 @@ from experiments.device import free_bytes
 from experiments.errors import RequestError, RunError, SoberclipError, checked_seed
 from experiments.files import write_json
 from experiments.lab import runfolder
-from experiments.lab.answers import GROUPS, population
+from experiments.lab.answers import GROUPS, in_groups, population
+from simulator.accuracy import Accuracy
 from simulator.towers.recipe import ONE_TOWER, Recipe
 from simulator.world import World
-from theory.claims.claim import Subject, group_quantity
+from theory.learners import Bayes, InfoNCE, LinearCLIP, Logistic
 
 CHECKPOINTS = 10
 LARGEST_ENSEMBLE = 10**6
@@ -256,7 +257,7 @@ def _result(ensemble, state, prompt: str | None) -> dict[str, Any]:
         accuracy = replicates.mean(0)
         common, counter = accuracy[going].mean(0)
         prompts[each] = {
-            **_groups(float(common), float(counter)),
+            **in_groups(Accuracy(common, counter)),
             "replicates": [{"common": float(a), "counter": float(b)} for a, b in accuracy],
             "interval95": {g: interval95(accuracy[going, i]) for i, g in enumerate(GROUPS[:2])},
             # Of quasi-Monte Carlo, one model; null where the accuracy is exact.
@@ -290,26 +291,20 @@ def _result(ensemble, state, prompt: str | None) -> dict[str, Any]:
 
 def predicted(recipe: Recipe, world: World, prompt: str | None) -> dict[str, float] | None:
     """Group accuracies that the theory expects of unlimited pairs and towers; null where it says nothing."""
-    subject = {
-        ("linear", "linear"): Subject(
-            "linear", prompt, None if recipe.embed_dim >= world.latents else recipe.embed_dim
-        ),
-        ("infonce", "mlp"): Subject("infonce", prompt),
-        ("siglip", "mlp"): Subject("infonce", prompt),  # PMI - log(B - 1): the same decision
-        ("supervised", "mlp"): Subject("bayes"),
-        ("supervised", "linear"): Subject("logistic"),
+    width = None if recipe.embed_dim >= world.latents else recipe.embed_dim
+    learner = {
+        ("linear", "linear"): lambda: LinearCLIP(prompt, width),
+        ("infonce", "mlp"): lambda: InfoNCE(prompt),
+        ("siglip", "mlp"): lambda: InfoNCE(prompt),  # PMI - log(B - 1): the same decision
+        ("supervised", "mlp"): Bayes,
+        ("supervised", "linear"): Logistic,
     }.get((recipe.loss, recipe.towers))
-    if subject is None:
+    if learner is None:
         return None
     try:
-        accuracy, _ = population(world, subject)
+        return in_groups(population(world, learner()))
     except RequestError:
         return None  # ties, separable laws, no view noise
-    return _groups(float(accuracy.common), float(accuracy.counter))
-
-
-def _groups(common: float, counter: float) -> dict[str, float]:
-    return {name: float(group_quantity(name, common, counter)) for name in GROUPS}
 
 
 def recipe_from(flags: dict[str, Any]) -> Recipe:

@@ -102,10 +102,8 @@ def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began
 def answer(shares: list[dict[str, Any]]) -> list[str]:
     """The title question in three sentences, every number computed; `shares` as `sweeps.map_shares` gives them."""
     from experiments.page.sweeps import LOUD
-    from theory.accuracy import clip_accuracy, linear_accuracy
-    from theory.learners.infonce import infonce_accuracy
-    from theory.learners.supervised import logistic_direction
-    from theory.population import binary_blocks
+    from simulator.world import Worlds, view_noise
+    from theory.learners import InfoNCE, LinearCLIP, Logistic
 
     def points(accuracy) -> str:
         return f"{100 * float(accuracy.common):.1f}/{100 * float(accuracy.counter):.1f}"
@@ -114,18 +112,19 @@ def answer(shares: list[dict[str, Any]]) -> list[str]:
         rows = [r for r in shares if r["contrastive"] == contrastive and r["supervised"] == "logistic"]
         return f"{100 * sum(r[f'{ahead}_more_robust'] for r in rows) / len(rows):.0f} %"
 
-    strong, certain = binary_blocks(p_spu=0.9, nu=0.01, **LOUD), binary_blocks(p_spu=1 - 1e-5, nu=0.01, **LOUD)
-    logistic = [linear_accuracy(logistic_direction(b), b) for b in (strong, certain)]
+    strong, certain = (Worlds(p_spu=p, sigma_xi=view_noise(0.01), **LOUD) for p in (0.9, 1 - 1e-5))
+    logistic = [Logistic().accuracy(w) for w in (strong, certain)]
+    name, mean = (points(LinearCLIP(prompt).accuracy(strong)) for prompt in ("name", "mean"))
     return [
         "It depends on the prompt, on the loss and on how certain the correlation is, more than on being contrastive: "
         "where the background is twice as loud as the animal and matches it in 90 % of the pairs, linear CLIP is right "
-        f"on {points(clip_accuracy(strong, 'name'))} % of the common/counter group when prompted with the bare class "
-        f"name and on {points(clip_accuracy(strong, 'mean'))} % when prompted with the average caption, while the "
-        f"optimum of the InfoNCE loss that CLIP really minimises reaches {points(infonce_accuracy(strong, 'name'))} % "
-        f"and {points(infonce_accuracy(strong, 'mean'))} % with the same two prompts.",
+        f"on {name} % of the common/counter group when prompted with the bare class "
+        f"name and on {mean} % when prompted with the average caption, while the "
+        f"optimum of the InfoNCE loss that CLIP really minimises reaches {points(InfoNCE('name').accuracy(strong))} % "
+        f"and {points(InfoNCE('mean').accuracy(strong))} % with the same two prompts.",
         f"Supervised logistic regression on the same images is right on {points(logistic[0])} %, so it beats linear "
         "CLIP there; but as the correlation becomes certain, the limit in which the published theorem is stated, it "
-        f"falls to {points(logistic[1])} % against {points(clip_accuracy(certain, 'name'))} % of linear CLIP.",
+        f"falls to {points(logistic[1])} % against {points(LinearCLIP('name').accuracy(certain))} % of linear CLIP.",
         "So the theorem shows that CLIP can be bad, not that it is worse than supervised learning, and neither paper's "
         "ranking holds in general: over the mapped worlds linear CLIP (name prompt) is ahead of logistic regression on "
         f"the counter group in {share('linear CLIP, name')} and behind in {share('linear CLIP, name', 'supervised')}, "

@@ -12,14 +12,14 @@ from simulator.gaussian.critic import group_accuracy
 from simulator.gaussian.pairs import draw_latents
 from simulator.gaussian.statistics import cross_covariance
 from simulator.streams import numpy_stream
-from simulator.world import World
-from theory.accuracy import clip_accuracy, linear_accuracy
+from simulator.world import World, Worlds, view_noise
+from theory.accuracy import linear_accuracy
 from theory.boundary import neutral_correlation, turning_points
 from theory.claims.catalogue import MAP_VIEW_NOISE
-from theory.claims.claim import Claim, Subject, population_accuracy
-from theory.learners.infonce import infonce_accuracy, nearest_prompt_weights
-from theory.learners.supervised import logistic_direction
-from theory.population import binary_blocks, block_covariance, linear_weights
+from theory.claims.claim import Claim
+from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
+from theory.learners.infonce import nearest_prompt_weights
+from theory.population import block_covariance
 from theory.published import theorem_62_bounds
 
 # The world of the paper's theorem made visible: a background twice as loud as the object, no view noise.
@@ -34,13 +34,13 @@ def error_against_correlation(
     exact and drawn hold the mean over replicates; exact_low, exact_high the central 95% of single trainings.
     """
     p = np.linspace(0.5, 1.0, 101)
-    blocks = binary_blocks(p_spu=p, **LOUD)
+    worlds = Worlds(p_spu=p, sigma_xi=0.0, **LOUD)
     measured = np.linspace(0.5, 1.0, 11)
     table = xr.Dataset(
         {
             "printed": ("p_spu", theorem_62_bounds(p, **LOUD).error_counter),
-            "name": ("p_spu", 1 - clip_accuracy(blocks, "name").counter),
-            "mean": ("p_spu", 1 - clip_accuracy(blocks, "mean").counter),
+            "name": ("p_spu", 1 - LinearCLIP("name").accuracy(worlds).counter),
+            "mean": ("p_spu", 1 - LinearCLIP("mean").accuracy(worlds).counter),
         },
         coords={"p_spu": p, "p_measured": measured},
         attrs={"n": n, "replicates": replicates, "drawn_replicates": drawn_replicates, "seed": seed, **LOUD},
@@ -57,7 +57,7 @@ def error_against_correlation(
 
 def _counter_errors(p: float, prompt: str, n: int, replicates: int, seed: int, route: str) -> np.ndarray:
     world = World(p_spu=float(p), sigma_xi=0.0, dim_image=2, dim_text=2, **LOUD)
-    critics = learned_critics(world, Subject("linear", prompt), n, replicates, seed, f"figure/{p:.2f}/{prompt}", route)
+    critics = learned_critics(world, LinearCLIP(prompt), n, replicates, seed, f"figure/{p:.2f}/{prompt}", route)
     return 1 - np.concatenate([group_accuracy(c, world.mixture(), world.nu_image)[:, 1] for c in critics])
 
 
@@ -83,15 +83,15 @@ def boundary(points: int = 81) -> xr.Dataset:
 
 
 CONTRASTIVE = {
-    "linear CLIP, name": Subject("linear", "name"),
-    "linear CLIP, mean": Subject("linear", "mean"),
-    "InfoNCE, name": Subject("infonce", "name"),
-    "InfoNCE, mean": Subject("infonce", "mean"),
+    "linear CLIP, name": LinearCLIP("name"),
+    "linear CLIP, mean": LinearCLIP("mean"),
+    "InfoNCE, name": InfoNCE("name"),
+    "InfoNCE, mean": InfoNCE("mean"),
 }
 SUPERVISED = {
-    "logistic": Subject("logistic"),
-    "least squares": Subject("least-squares"),
-    "Bayes": Subject("bayes"),
+    "logistic": Logistic(),
+    "least squares": LeastSquares(),
+    "Bayes": Bayes(),
 }
 
 
@@ -104,9 +104,9 @@ def supervised_map(points: int = 15) -> xr.DataArray:
     gap = np.array([1e-1, 1e-2, 1e-3, 1e-5])
     mu, sigma = np.linspace(0.5, 3.0, points), np.linspace(0.2, 2.5, points)
     P, M, S = np.meshgrid(1 - gap, mu, sigma, indexing="ij")
-    blocks = binary_blocks(p_spu=P, mu_spu=M, sigma_spu=S, nu=MAP_VIEW_NOISE)
-    ours = [population_accuracy(subject, blocks).counter for subject in CONTRASTIVE.values()]
-    theirs = [population_accuracy(subject, blocks).counter for subject in SUPERVISED.values()]
+    worlds = Worlds(p_spu=P, mu_spu=M, sigma_spu=S, sigma_xi=view_noise(MAP_VIEW_NOISE))
+    ours = [learner.accuracy(worlds).counter for learner in CONTRASTIVE.values()]
+    theirs = [learner.accuracy(worlds).counter for learner in SUPERVISED.values()]
     return xr.DataArray(
         np.stack(ours)[:, None] - np.stack(theirs)[None],
         coords={
@@ -146,10 +146,10 @@ def infonce_bridge(seed: int, images: int = 20_000) -> xr.Dataset:
     p_spu = .9 in the loud world. drawn_* are the optimum's decisions counted on `images` drawn images a group.
     """
     nu = np.geomspace(1e-4, 1e2, 61)
-    blocks = binary_blocks(p_spu=0.9, nu=nu, **LOUD)
-    accuracy = infonce_accuracy(blocks, "name")
-    nearest = linear_accuracy(nearest_prompt_weights(blocks, "name"), blocks)
-    linear = linear_accuracy(linear_weights(blocks, "name"), blocks)
+    worlds = Worlds(p_spu=0.9, sigma_xi=view_noise(nu), **LOUD)
+    accuracy = InfoNCE("name").accuracy(worlds)
+    nearest = linear_accuracy(nearest_prompt_weights(worlds, "name"), worlds)
+    linear = LinearCLIP("name").accuracy(worlds)
     table = xr.Dataset(
         coords={"nu": nu, "nu_drawn": np.geomspace(1e-4, 1e2, 7)}, attrs={"images": images, "seed": seed}
     )
@@ -164,10 +164,12 @@ def infonce_bridge(seed: int, images: int = 20_000) -> xr.Dataset:
             quantity=group,
             relation="=",
             domain={},
-            subject=Subject("infonce", "name"),
+            subject=InfoNCE("name"),
         )
         drawn = [
-            measure(probe, {"p_spu": 0.9, "nu": float(v), **LOUD}, 2 * images, 1, seed, "drawn images")[0]
+            measure(
+                probe, {"p_spu": 0.9, "sigma_xi": float(view_noise(v)), **LOUD}, 2 * images, 1, seed, "drawn images"
+            )[0]
             for v in table.nu_drawn.values
         ]
         table[f"drawn_{group}"] = ("nu_drawn", np.array(drawn))
@@ -178,7 +180,7 @@ def minimiser_error(seed: int, replicates: int = 50, dim: int = 16) -> xr.Datase
     """||S - D_I C D_T'|| in operator norm against n, for `replicates` exact draws of S in the default world."""
     world = World(dim_image=dim, dim_text=dim)
     population = np.zeros((dim, dim))
-    population[:2, :2] = block_covariance(world.blocks())
+    population[:2, :2] = block_covariance(Worlds.of(world))
     n = 10.0 ** np.arange(2, 11)
     errors = np.array(
         [
@@ -203,11 +205,10 @@ def latent_sample(seed: int, size: int = 600) -> xr.Dataset:
     """
     world = World(p_spu=0.9, sigma_xi=0.0, dim_image=2, dim_text=2, **LOUD)
     y, a, z, _ = draw_latents(world, size, seed, 0, stream="figure/latents", device="cpu", dtype=torch.float64)
-    blocks = world.blocks()
     rules = {
-        "linear CLIP, name prompt": linear_weights(blocks, "name"),
-        "linear CLIP, mean prompt": linear_weights(blocks, "mean"),
-        "logistic regression": logistic_direction(blocks),
+        "linear CLIP, name prompt": LinearCLIP("name").direction(world),
+        "linear CLIP, mean prompt": LinearCLIP("mean").direction(world),
+        "logistic regression": Logistic().direction(world),
     }
     return xr.Dataset(
         {

@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr, ndtri
 
-from simulator.world import Mixture, Numbers
+from simulator.accuracy import Numbers
+from simulator.mixture import Mixture
 
 
 class LinearCritic(NamedTuple):
@@ -98,12 +99,11 @@ def many_class_accuracy(
 def group_accuracy(critic: LinearCritic, mixture: Mixture, nu: float, seed: int = 0) -> Float[np.ndarray, "R 2"]:
     """(common, counter) of every critic, averaged over labels and over further attributes under the test law.
 
-    Under the test law every attribute is independent of the label, so groups within common, and within
-    counter, have equal weight. Exact for two classes; for K >= 3 by 2^10 Sobol points drawn from `seed`.
+    Under the test law every attribute is independent of the label, and the object shown keeps its law. Exact for two
+    classes; for K >= 3 by 2^10 Sobol points drawn from `seed`.
     """
     if mixture.classes == 2:
         accuracy = ndtr(two_class_scores(critic, mixture, nu))
     else:
         accuracy = many_class_accuracy(critic, mixture, nu, gaussian_points(mixture.classes - 1, 10, seed))
-    common = mixture.common
-    return np.stack([accuracy[:, common].mean(axis=1), accuracy[:, ~common].mean(axis=1)], axis=-1)
+    return mixture.group_average(accuracy)

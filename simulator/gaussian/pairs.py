@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from simulator.mixture import class_means
 from simulator.streams import numpy_stream, torch_stream
-from simulator.world import World
+from simulator.world import World, Worlds
 
 # Numbers in one view of a block (32 MB in float64): large enough to amortise a kernel launch, small enough for
 # any device. The block size follows from the world alone, never from the chunk a caller asks for.
@@ -65,7 +66,7 @@ def block_size(world: World) -> int:
 
 
 class Law(NamedTuple):
-    """The numbers of E worlds of one shape, block by block, on a device; letters as in `world.Blocks`."""
+    """The numbers of E worlds of one shape, block by block, on a device; letters as in `world.Worlds`."""
 
     mean: Float[torch.Tensor, "E B"]
     scale: Float[torch.Tensor, "E B"]
@@ -85,14 +86,11 @@ def numbers(worlds: Sequence[World], device: str, dtype: torch.dtype) -> Law:
             first, other = getattr(worlds[0], field), getattr(world, field)
             if other != first:
                 raise ValueError(f"{field} = {other} in one world and {first} in another; an ensemble has one shape")
-    blocks = [world.blocks() for world in worlds]
+    law = Worlds.of(worlds)
     # Probabilities meet uniform numbers in float64, so that p = 1 - 1e-9 is not rounded to 1.
     kinds = {"agreement": torch.float64, "mention": torch.float64}
     return Law(
-        *(
-            torch.as_tensor(np.stack([getattr(b, field) for b in blocks]), dtype=kinds.get(field, dtype), device=device)
-            for field in Law._fields
-        )
+        *(torch.tensor(getattr(law, field), dtype=kinds.get(field, dtype), device=device) for field in Law._fields)
     )
 
 
@@ -138,9 +136,7 @@ def draw_ensemble_latents(
     """(labels, backgrounds, z_I, z_T) of one block of every world, the structural equations one per line."""
     E, K, J = len(worlds), worlds[0].classes, len(worlds[0].attribute) + 1
     law = numbers(worlds, device, dtype)
-    patterns = torch.as_tensor(
-        np.array([[1.0], [-1.0]]) if K == 2 else np.eye(K), dtype=dtype, device=device
-    )  # (K, width)
+    patterns = torch.as_tensor(class_means(K), dtype=dtype, device=device)  # (K, width)
 
     # A lambda: the test run's type checker would compile a nested function anew for every block.
     draw = lambda field, kind, *shape, dtype, high=0: fill(  # noqa: E731
@@ -150,7 +146,11 @@ def draw_ensemble_latents(
     agrees = draw("agreement", "uniform", J, dtype=torch.float64) < law.agreement[:, None, 1:]
     other = 1 + draw("background", "integer", J, dtype=torch.int64, high=K - 1)
     a = torch.where(agrees, y[..., None], (y[..., None] + other) % K)
-    codes = torch.cat([y[..., None], a], dim=-1)  # (E, size, B)
+    o = y[..., None]
+    if (law.agreement[:, 0] < 1).any():  # streams of their own, which worlds that always agree leave unread
+        shown = draw("object-agreement", "uniform", 1, dtype=torch.float64) < law.agreement[:, None, :1]
+        o = torch.where(shown, o, (o + 1 + draw("object", "integer", 1, dtype=torch.int64, high=K - 1)) % K)
+    codes = torch.cat([o, a], dim=-1)  # (E, size, B)
     noise = draw("latent", "normal", J + 1, patterns.shape[1], dtype=dtype)
     z = law.mean[:, None, :, None] * patterns[codes] + law.scale[:, None, :, None] * noise  # (E, size, B, width)
     mentioned = draw("mention", "uniform", J + 1, dtype=torch.float64) < law.mention[:, None]

@@ -16,8 +16,9 @@ from jaxtyping import Float, Int
 from scipy.linalg.blas import dtrmm
 
 from simulator.gaussian.critic import LinearCritic
+from simulator.mixture import Mixture
 from simulator.streams import numpy_stream
-from simulator.world import Mixture, Prompt, World
+from simulator.world import Prompt, World
 
 LARGEST_N = 10**12  # multinomial counts and their float64 square roots are exact well beyond it
 

@@ -16,9 +16,7 @@ from simulator.gaussian.pairs import dictionaries, draw_ensemble_block, draw_ima
 from simulator.towers.layers import Parameters, embed, scored
 from simulator.towers.recipe import ONE_TOWER
 from simulator.towers.training import Ensemble, class_logits
-from simulator.world import Prompt
-
-PROMPTS: tuple[Prompt, ...] = ("name", "mean")
+from simulator.world import PROMPTS, Prompt
 
 
 def prompts_of(ensemble: Ensemble) -> tuple[Prompt | None, ...]:
@@ -106,7 +104,8 @@ def ensemble_accuracy(
         ]
         return np.stack(rows, axis=1)
     points = standard_points(ensemble) if points is None else points
-    mixtures = [world.mixture() for world in ensemble.worlds]
+    objects = any(world.p_inv < 1 for world in ensemble.worlds)  # one list of groups for all
+    mixtures = [world.mixture(objects) for world in ensemble.worlds]
     nu = np.array([world.nu_image for world in ensemble.worlds])
     vectors = class_vectors(ensemble, parameters, prompt)
     l, E = ensemble.worlds[0].latents, len(mixtures)
@@ -117,7 +116,7 @@ def ensemble_accuracy(
         return torch.as_tensor(values).to(vectors)
 
     frame, deviation = tensor(points.frame), tensor(deviation)
-    labels, common = mixtures[0].labels, mixtures[0].common
+    labels = mixtures[0].labels
     means = [tensor(np.stack([m.means[g] for m in mixtures])) for g in range(len(labels))]
     result = np.empty((len(points.normals), E, len(labels)))
     for r, normals in enumerate(points.normals):
@@ -130,7 +129,7 @@ def ensemble_accuracy(
             # k classes that tie share the decision.
             right = (score[..., y] >= best) / (score == best[..., None]).sum(-1)
             result[r, :, g] = right.mean(1).cpu().numpy()
-    return np.stack([result[..., common].mean(-1), result[..., ~common].mean(-1)], axis=-1)
+    return np.stack([m.group_average(result[:, k]) for k, m in enumerate(mixtures)], axis=1)
 
 
 class Recovery(NamedTuple):
@@ -211,18 +210,8 @@ def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | 
 
 def _test_images(ensemble: Ensemble) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """(images, latents, labels) of one block of the test law of every model."""
-    K = ensemble.worlds[0].classes
-    test = [
-        world.model_copy(
-            update={
-                "p_spu": 1 / K,
-                "attribute": tuple(a.model_copy(update={"p": 1 / K}) for a in world.attribute),
-            }
-        )
-        for world in ensemble.worlds
-    ]
     return draw_image_latents(
-        test,
+        [world.test_law() for world in ensemble.worlds],
         dictionaries(ensemble.worlds[0], ensemble.seed)[0],
         ensemble.seed,
         streams=[f"evaluation/{k}" for k in ensemble.models],

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from reference import prompt_by_mixture
 
+from simulator.mixture import LARGEST_MIXTURE
 from simulator.strategies import worlds
-from simulator.world import LARGEST_MIXTURE, Attribute, World
+from simulator.world import Attribute, World, Worlds
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_mixture_weights_are_the_training_law(world):
     assert mixture.weights.sum() == pytest.approx(1, abs=1e-12)
     for y in range(world.classes):
         assert mixture.weights[mixture.labels == y].sum() == pytest.approx(1 / world.classes, abs=1e-12)
-    for j, p in enumerate(world.blocks().agreement[1:]):
+    for j, p in enumerate(Worlds.of(world).agreement[1:]):
         agree = mixture.backgrounds[:, j] == mixture.labels
         assert mixture.weights[agree].sum() == pytest.approx(p, abs=1e-12)
     assert mixture.weights[mixture.common].sum() == pytest.approx(world.p_spu, abs=1e-12)
@@ -91,7 +92,7 @@ def test_the_two_prompts_by_hand():
 
 @given(worlds(most_attributes=2))
 def test_blocks_and_mixture_hold_the_same_numbers(world):
-    blocks, mixture = world.blocks(), world.mixture()
+    blocks, mixture = Worlds.of(world), world.mixture()
     assert mixture.variances == pytest.approx(blocks.scale[mixture.block] ** 2, abs=0)
     assert len(mixture.variances) == world.latents
     # Group (y, a) has mu_b times the pattern of its code in block b.
@@ -105,8 +106,8 @@ def test_blocks_and_mixture_hold_the_same_numbers(world):
 
 
 def test_correlation_is_2p_minus_1_for_two_classes_and_zero_at_chance_for_more():
-    assert World(p_spu=0.9).blocks().correlation == pytest.approx([1, 0.8], abs=1e-15)
-    assert World(p_spu=0.25, classes=4).blocks().correlation == pytest.approx([1, 0], abs=1e-15)
+    assert Worlds.of(World(p_spu=0.9)).correlation == pytest.approx([1, 0.8], abs=1e-15)
+    assert Worlds.of(World(p_spu=0.25, classes=4)).correlation == pytest.approx([1, 0], abs=1e-15)
 
 
 def test_a_mixture_too_large_to_write_out_names_the_largest_that_fits():

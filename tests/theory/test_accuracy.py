@@ -4,21 +4,15 @@ import numpy as np
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from reference import many_class_integrals, population_critic
+from reference import many_class_integrals, population_critic, worlds_with
 from scipy.special import ndtr
 
 from simulator.gaussian.critic import group_accuracy
 from simulator.strategies import worlds
-from simulator.world import Attribute, World
-from theory.accuracy import (
-    binary_clip_accuracy,
-    binary_scores,
-    clip_accuracy,
-    linear_accuracy,
-    reliance,
-    score_deviation,
-)
-from theory.population import binary_blocks, linear_weights
+from simulator.world import Attribute, World, Worlds
+from theory.accuracy import binary_scores, linear_accuracy, reliance, score_deviation
+from theory.learners import LinearCLIP
+from theory.population import linear_weights
 
 PROMPTS = ("name", "mean")
 
@@ -48,15 +42,15 @@ KNOWN = [
 @pytest.mark.parametrize(("world", "name", "mean", "unit"), KNOWN)
 def test_known_answers(world, name, mean, unit):
     p, beta, si, ss, nu = world
-    blocks = binary_blocks(p_spu=p, mu_spu=beta, sigma_inv=si, sigma_spu=ss, nu=nu)
+    blocks = worlds_with(p_spu=p, mu_spu=beta, sigma_inv=si, sigma_spu=ss, nu=nu)
     for prompt, expected in (("name", name), ("mean", mean)):
-        got = clip_accuracy(blocks, prompt)
+        got = LinearCLIP(prompt).accuracy(blocks)
         assert (float(got.common), float(got.counter)) == pytest.approx(expected, abs=0.5001 * unit)
 
 
 def test_infinite_view_noise_limit_of_section_6():
     """p = .9, mu_spu = 2: (.728, .455) at nu = 10 is InfoNCE's, linear CLIP's limit at nu = 100 is (.580, .482)."""
-    got = clip_accuracy(binary_blocks(p_spu=0.9, mu_spu=2.0, nu=100.0), "name")
+    got = LinearCLIP("name").accuracy(worlds_with(p_spu=0.9, mu_spu=2.0, nu=100.0))
     assert (float(got.common), float(got.counter)) == pytest.approx((0.580, 0.482), abs=1e-3)
 
 
@@ -72,7 +66,7 @@ variance = st.one_of(st.just(0.0), st.floats(1e-6, 1e6))
 @example(0.5, 1.0, 0.0, 0.0, 0.5, 0.0, "mean")
 @example(1.0, 1.0, 1.0, 0.0, 0.0, 0.0, "name")
 def test_three_routes_to_one_accuracy(p, alpha, beta, si, ss, nu, prompt):
-    blocks = binary_blocks(p_spu=p, mu_inv=alpha, mu_spu=beta, sigma_inv=si, sigma_spu=ss, nu=nu)
+    blocks = worlds_with(p_spu=p, mu_inv=alpha, mu_spu=beta, sigma_inv=si, sigma_spu=ss, nu=nu)
     world = World(
         p_spu=p, mu_inv=alpha, mu_spu=beta, sigma_inv=si, sigma_spu=ss, sigma_xi=np.sqrt(2 * nu) if nu < 4e5 else 800.0
     )
@@ -85,8 +79,8 @@ def test_three_routes_to_one_accuracy(p, alpha, beta, si, ss, nu, prompt):
         assume(np.all((np.abs(gaps) > 1e-10 * pull.sum()) | (s > 1e-6 * pull.sum()) | (gaps == 0)))
         assume(not (s == 0 and np.any(np.abs(gaps) < 1e-10 * pull.sum())))
     tolerance = 1e-12 + (50 * 2**-52 * pull.sum() / s if s > 0 else 0.0)
-    got = clip_accuracy(blocks, prompt)
-    fast = binary_clip_accuracy(p, alpha, beta, si, ss, nu, prompt)
+    got = linear_accuracy(u, blocks)
+    fast = LinearCLIP(prompt).accuracy(blocks)
     assert [float(fast.common), float(fast.counter)] == pytest.approx([float(x) for x in got], abs=tolerance)
     scores = binary_scores(u, blocks)
     assert [float(ndtr(z)) for z in scores] == pytest.approx([float(x) for x in got], abs=tolerance)
@@ -101,23 +95,23 @@ def test_sweeps_are_their_worlds():
     p = rng.uniform(0.5, 1, 20_000)
     si = np.where(rng.random(20_000) < 0.01, 0.0, rng.uniform(0, 2, 20_000))
     for prompt in PROMPTS:
-        got = binary_clip_accuracy(p, 1.0, 2.0, si, 0.0, 0.0, prompt)
-        expected = clip_accuracy(binary_blocks(p_spu=p, mu_spu=2.0, sigma_inv=si, sigma_spu=0.0), prompt)
+        pi = rng.uniform(0, 1, 20_000)
+        mixed = worlds_with(p_spu=p, mu_spu=2.0, sigma_inv=si, sigma_spu=0.0, mention_inv=pi, mention_spu=0.7)
+        got, expected = LinearCLIP(prompt).accuracy(mixed), linear_accuracy(linear_weights(mixed, prompt), mixed)
         assert got.common == pytest.approx(expected.common, abs=1e-12)
         assert got.counter == pytest.approx(expected.counter, abs=1e-12)
-        grid = binary_clip_accuracy(p[:6].reshape(2, 3), 1.0, 2.0, 1.0, 0.5, 0.0, prompt)
-        assert grid.common.shape == (2, 3)
+        assert LinearCLIP(prompt).accuracy(mixed[:6].reshape(2, 3)).common.shape == (2, 3)
 
 
 @given(worlds(classes=st.just(2), most_attributes=2), st.sampled_from(PROMPTS))
 def test_attributes_and_masks_against_the_explicit_critic(world, prompt):
-    blocks, mixture = world.blocks(), world.mixture()
+    blocks, mixture = Worlds.of(world), world.mixture()
     u = linear_weights(blocks, prompt)
     s, pull = float(score_deviation(u, blocks)), float(np.abs(u * blocks.mean).sum())
     assume(s > 1e-6 * pull)
     assume(np.abs(u).max() > 1e-60)
     explicit = group_accuracy(population_critic(world, prompt), mixture, world.nu_image)[0]
-    got = clip_accuracy(blocks, prompt)
+    got = LinearCLIP(prompt).accuracy(blocks)
     slack = 1e-12 + 1e-13 * (float((blocks.mean**2 + blocks.scale**2).max()) ** 1.5) * np.abs(blocks.mean).max() / s
     assert [float(x) for x in got] == pytest.approx(list(explicit), abs=slack)
 
@@ -134,7 +128,7 @@ def test_attributes_and_masks_against_the_explicit_critic(world, prompt):
 )
 def test_many_classes_against_the_explicit_critic(world, prompt):
     explicit = group_accuracy(population_critic(world, prompt), world.mixture(), world.nu_image)[0]
-    got = clip_accuracy(world.blocks(), prompt)
+    got = LinearCLIP(prompt).accuracy(Worlds.of(world))
     assert [float(x) for x in got] == pytest.approx(list(explicit), abs=5e-4)  # 2^10 Sobol points: about 1e-4
 
 
@@ -149,7 +143,7 @@ def test_many_classes_against_the_explicit_critic(world, prompt):
     ],
 )
 def test_many_class_integrals_against_mpmath(K, alpha, beta, si, ss, nu, u):
-    blocks = binary_blocks(mu_inv=alpha, mu_spu=beta, sigma_inv=si, sigma_spu=ss, nu=nu, classes=K)
+    blocks = worlds_with(mu_inv=alpha, mu_spu=beta, sigma_inv=si, sigma_spu=ss, nu=nu, classes=K)
     got = linear_accuracy(np.array(u), blocks)
     expected = many_class_integrals(*u, alpha, beta, si**2 + nu, ss**2 + nu, K)
     assert (float(got.common), float(got.counter)) == pytest.approx(expected, abs=1e-13)
@@ -166,7 +160,7 @@ def test_many_class_weights_of_section_3(K, prompt):
     else:
         u = alpha * (pi_i**2 * (alpha**2 / K + si**2) + pi_s**2 * beta**2 * D**2 / K)
         v = beta * D * (pi_i**2 * alpha**2 / K + pi_s**2 * (beta**2 / K + ss**2))
-    blocks = binary_blocks(
+    blocks = worlds_with(
         p_spu=p,
         mu_inv=alpha,
         mu_spu=beta,
@@ -181,13 +175,13 @@ def test_many_class_weights_of_section_3(K, prompt):
 
 @pytest.mark.parametrize("classes", [2, 3, 50])
 def test_a_rule_that_is_zero_guesses(classes):
-    got = linear_accuracy(np.zeros(2), binary_blocks(classes=classes))
+    got = linear_accuracy(np.zeros(2), worlds_with(classes=classes))
     assert (float(got.common), float(got.counter)) == pytest.approx((1 / classes, 1 / classes), abs=1e-12)
     assert np.isnan(reliance(np.zeros(2)))
 
 
 blocks_of_any_kind = st.builds(
-    lambda K, **kw: binary_blocks(classes=K, **kw),
+    lambda K, **kw: worlds_with(classes=K, **kw),
     st.sampled_from([2, 3, 20]),
     p_spu=st.floats(0, 1),
     mu_inv=st.floats(0.1, 5),
@@ -215,10 +209,10 @@ def test_symmetries_of_linear_rules(blocks, t, c):
 def test_limits(blocks, prompt):
     """No correlation: both groups alike. A background never mentioned: the mean prompt is the name prompt."""
     chance = blocks._replace(agreement=np.array([1.0, 1 / blocks.classes]))
-    got = clip_accuracy(chance, prompt)
+    got = LinearCLIP(prompt).accuracy(chance)
     assert float(got.common) == pytest.approx(float(got.counter), abs=1e-12)
     silent = blocks._replace(mention=np.array([1.0, 0.0]))
-    name, mean = clip_accuracy(silent, "name"), clip_accuracy(silent, "mean")
+    name, mean = LinearCLIP("name").accuracy(silent), LinearCLIP("mean").accuracy(silent)
     assert [float(x) for x in mean] == pytest.approx([float(x) for x in name], abs=1e-12)
-    drowned = clip_accuracy(blocks._replace(nu_image=np.array(1e30)), prompt)
+    drowned = LinearCLIP(prompt).accuracy(blocks._replace(nu_image=np.array(1e30)))
     assert [float(x) for x in drowned] == pytest.approx([1 / blocks.classes] * 2, abs=1e-9)

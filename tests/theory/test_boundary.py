@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from reference import worlds_with
 from scipy.special import ndtr
 
-from theory.accuracy import clip_accuracy
 from theory.boundary import corrected_kappas, inequality_margins, neutral_correlation, turning_points
-from theory.population import binary_blocks
+from theory.learners import LinearCLIP
 from theory.published import smallest_mu_spu, theorem_62_bounds, theorem_62_kappas
 
 
@@ -23,7 +23,7 @@ def under_the_theorem(draw):
 @given(st.floats(0, 1), st.floats(0.1, 5), st.floats(0.1, 3), st.floats(0, 3))
 def test_corrected_kappas_are_the_population_accuracies(p, mu, si, ss):
     k1, k2 = corrected_kappas(p, mu, si, ss)
-    got = clip_accuracy(binary_blocks(p_spu=p, mu_spu=mu, sigma_inv=si, sigma_spu=ss), "name")
+    got = LinearCLIP("name").accuracy(worlds_with(p_spu=p, mu_spu=mu, sigma_inv=si, sigma_spu=ss))
     assert (float(ndtr(-k2)), float(ndtr(k1))) == pytest.approx((float(got.common), float(got.counter)), abs=1e-11)
 
 
@@ -118,5 +118,5 @@ def test_fact_vii_view_noise_breaks_the_accuracy_inequality():
     ss, mu = ss * si, np.maximum(mu, smallest_mu_spu(si))
     printed = theorem_62_bounds(1.0, mu, si, ss).accuracy_common
     for nu, low, high in ((0.0, -1.0, 1e-12), (1 / 64, 1e-4, 5e-3)):
-        blocks = binary_blocks(p_spu=1.0, mu_spu=mu, sigma_inv=si, sigma_spu=ss, nu=nu)
-        assert low < (printed - clip_accuracy(blocks, "name").common).max() < high
+        blocks = worlds_with(p_spu=1.0, mu_spu=mu, sigma_inv=si, sigma_spu=ss, nu=nu)
+        assert low < (printed - LinearCLIP("name").accuracy(blocks).common).max() < high

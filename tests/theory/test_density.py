@@ -6,16 +6,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
-from simulator.world import Attribute, World
-from theory.density import (
-    attribute_log_density,
-    class_log_density,
-    class_patterns,
-    grid_shape,
-    log_density,
-    prompt_log_density,
-    select,
-)
+from simulator.world import Attribute, World, Worlds
+from theory.density import attribute_log_density, class_log_density, class_patterns, log_density, prompt_log_density
 
 WORLDS = [
     World(p_spu=0.8, mu_spu=1.7, mention_inv=0.6, mention_spu=0.3, sigma_xi=5, dim_text=30),
@@ -48,7 +40,7 @@ def mixture_log_density(world, image, text, label=None):
 @pytest.mark.parametrize("paired", [True, False])
 def test_factorised_density_is_the_mixtures(world, paired):
     rng = np.random.default_rng(3)
-    blocks = world.blocks()
+    blocks = Worlds.of(world)
     B = len(blocks.mean)
     image, text = rng.normal(size=(2, 5, world.latents))
     split = image.reshape(5, B, -1), text.reshape(5, B, -1) if paired else None
@@ -97,7 +89,7 @@ def test_patterns_count_every_assignment_once(agreement, K):
 @pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("prompt", ["name", "mean"])
 def test_prompt_densities_differ_from_joint_ones_by_what_prompts_share(world, prompt):
-    blocks, rng = world.blocks(), np.random.default_rng(8)
+    blocks, rng = Worlds.of(world), np.random.default_rng(8)
     texts = world.prompts(prompt).reshape(world.classes, len(blocks.mean), -1)
     image = rng.normal(size=(20, len(blocks.mean), texts.shape[-1]))
     told, joint = prompt_log_density(image, texts, blocks), log_density(image[:, None], texts, blocks)
@@ -114,20 +106,8 @@ def test_small_noise_leaves_a_finite_exact_density():
     world = World(p_spu=1.0, mu_spu=0.0, sigma_xi=8e-6, sigma_spu=1.0)
     nu = world.nu_image
     at = np.array([[1.0], [0.0]])
-    got = log_density(at, at, world.blocks())
+    got = log_density(at, at, Worlds.of(world))
     determinant = 2 * nu + nu**2
     per_block = -0.5 * np.log(4 * np.pi**2 * determinant)
     other_class = -0.5 * 4 * 2 * nu / determinant
     assert got == pytest.approx(2 * per_block + np.log(0.5 + 0.5 * np.exp(other_class)), rel=1e-12)
-
-
-def test_select_indexes_a_grid_of_worlds():
-    blocks = World().blocks()._replace(mean=np.arange(12.0).reshape(2, 3, 2))
-    assert grid_shape(blocks) == (2, 3)
-    one = select(blocks, (1, 2))
-    assert one.mean.tolist() == [10, 11]
-    assert one.scale.shape == (2,)
-    assert one.nu_text.shape == ()
-    spread = select(blocks, np.s_[..., None])
-    assert spread.mean.shape == (2, 3, 1, 2)
-    assert spread.nu_image.shape == (2, 3, 1)

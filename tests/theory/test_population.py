@@ -4,18 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from reference import latent_cross_covariance, population_critic
+from reference import latent_cross_covariance, population_critic, worlds_with
 
 from simulator.strategies import worlds
-from simulator.world import Attribute, World
-from theory.population import (
-    binary_blocks,
-    block_covariance,
-    kappa,
-    leading_direction,
-    linear_weights,
-    truncated_weights,
-)
+from simulator.world import Attribute, World, Worlds
+from theory.population import block_covariance, kappa, leading_direction, linear_weights, truncated_weights
 
 PROMPTS = st.sampled_from(["name", "mean"])
 
@@ -28,7 +21,7 @@ def class_difference(world: World) -> np.ndarray:
 
 def size_of(world: World) -> float:
     """Largest entry of any covariance of the world: what rounding is relative to."""
-    b = world.blocks()
+    b = Worlds.of(world)
     return float((b.mean**2 + b.scale**2).max()) + 1e-300
 
 
@@ -42,10 +35,10 @@ def test_block_covariance_is_the_mixtures_on_class_differences(world):
             "attribute": tuple(a.model_copy(update={"mention": 1.0}) for a in world.attribute),
         }
     )
-    found, expected = block_covariance(world.blocks()), E.T @ latent_cross_covariance(full) @ E
+    found, expected = block_covariance(Worlds.of(world)), E.T @ latent_cross_covariance(full) @ E
     assert found == pytest.approx(expected, abs=1e-13 * size_of(world))
     masked = E.T @ latent_cross_covariance(world) @ E
-    assert found * world.blocks().mention == pytest.approx(masked, abs=1e-13 * size_of(world))
+    assert found * Worlds.of(world).mention == pytest.approx(masked, abs=1e-13 * size_of(world))
 
 
 @given(worlds(most_attributes=2))
@@ -69,7 +62,7 @@ def differences(u: np.ndarray, world: World) -> np.ndarray:
 def test_linear_weights_are_the_explicit_critics(world, prompt):
     explicit = differences(population_critic(world, prompt).inside[0], world)
     scale = size_of(world) ** 1.5
-    assert linear_weights(world.blocks(), prompt) == pytest.approx(explicit, abs=1e-12 * scale)
+    assert linear_weights(Worlds.of(world), prompt) == pytest.approx(explicit, abs=1e-12 * scale)
 
 
 @given(worlds(most_attributes=1), PROMPTS, st.integers(1, 14))
@@ -81,16 +74,16 @@ def test_truncated_weights_are_those_of_the_truncated_svd(world, prompt, width):
         assume(values[width - 1] - values[width] > 1e-4 * values[0])
     explicit = differences(population_critic(world, prompt, width).inside[0], world)
     scale = size_of(world) ** 1.5
-    assert truncated_weights(world.blocks(), prompt, width) == pytest.approx(explicit, abs=1e-9 * scale)
+    assert truncated_weights(Worlds.of(world), prompt, width) == pytest.approx(explicit, abs=1e-9 * scale)
 
 
 def test_a_cut_through_a_tie_is_refused():
-    equal = binary_blocks(p_spu=0.5, mu_spu=1.0, sigma_inv=0.5, sigma_spu=0.5)
+    equal = worlds_with(p_spu=0.5, mu_spu=1.0, sigma_inv=0.5, sigma_spu=0.5)
     with pytest.raises(ValueError, match=r"embed_dim = 1 cuts between equal singular values .* without a tie is 2"):
         truncated_weights(equal, "name", 1)
     assert truncated_weights(equal, "name", 2) == pytest.approx(linear_weights(equal, "name"))
     # Five classes: every value of the class differences occurs four times.
-    five = binary_blocks(classes=5, sigma_inv=0.5, sigma_spu=0.1, mu_spu=3.0)
+    five = worlds_with(classes=5, sigma_inv=0.5, sigma_spu=0.1, mu_spu=3.0)
     for width in (1, 2, 3):
         with pytest.raises(ValueError, match=f"embed_dim = {width} cuts between equal"):
             truncated_weights(five, "name", width)
@@ -101,7 +94,7 @@ def test_a_cut_through_a_tie_is_refused():
 
 def test_truncation_keeps_both_prompts_on_one_direction():
     """h = 1 in the binary world: top singular vector, u_spu/u_inv = [B - A + sqrt((A - B)^2 + 4c^2)]/(2c)."""
-    blocks = binary_blocks(p_spu=0.8, mu_spu=1.7, sigma_inv=0.9, sigma_spu=0.6)
+    blocks = worlds_with(p_spu=0.8, mu_spu=1.7, sigma_inv=0.9, sigma_spu=0.6)
     A, B, c = 1 + 0.81, 1.7**2 + 0.36, 1.7 * 0.6
     expected = (B - A + np.sqrt((A - B) ** 2 + 4 * c**2)) / (2 * c)
     for u in (
@@ -113,9 +106,9 @@ def test_truncation_keeps_both_prompts_on_one_direction():
 
 
 @given(worlds(classes=st.just(2), most_attributes=0))
-def test_binary_blocks_are_the_blocks_of_a_world(world):
+def test_a_world_in_a_grid_is_the_world(world):
     world = world.model_copy(update={"dim_text": world.dim_image})
-    grid = binary_blocks(
+    grid = worlds_with(
         p_spu=[world.p_spu, 0.5],
         mu_inv=world.mu_inv,
         mu_spu=world.mu_spu,
@@ -125,13 +118,14 @@ def test_binary_blocks_are_the_blocks_of_a_world(world):
         mention_inv=world.mention_inv,
         mention_spu=world.mention_spu,
     )
-    for ours, its in zip(grid, world.blocks(), strict=True):
-        assert np.array_equal(np.asarray(ours)[0] if np.ndim(ours) else ours, its)
+    for field in ("mean", "scale", "agreement", "mention", "correlation"):
+        assert np.array_equal(getattr(grid, field)[0], getattr(Worlds.of(world), field)), field
+    assert grid.nu_image[0] == pytest.approx(world.nu_image, rel=1e-15)
 
 
 def test_the_binary_covariance_by_hand():
     """theory.md section 2: [[alpha^2 + sigma_inv^2, c], [c, beta^2 + sigma_spu^2]], c = alpha beta (2p - 1)."""
-    C = block_covariance(binary_blocks(p_spu=0.75, mu_inv=2.0, mu_spu=3.0, sigma_inv=1.0, sigma_spu=0.5))
+    C = block_covariance(worlds_with(p_spu=0.75, mu_inv=2.0, mu_spu=3.0, sigma_inv=1.0, sigma_spu=0.5))
     assert C.tolist() == [[5.0, 3.0], [3.0, 9.25]]
     assert (kappa(2), kappa(3), kappa(1000)) == (1, 3, 1000)
 
@@ -139,16 +133,16 @@ def test_the_binary_covariance_by_hand():
 def test_grids_are_their_worlds():
     p, beta = np.array([[0.5], [0.8], [1.0]]), np.array([0.5, 1.0, 2.0, 3.0])
     for prompt in ("name", "mean"):
-        whole = linear_weights(binary_blocks(p_spu=p, mu_spu=beta), prompt)
-        narrow = truncated_weights(binary_blocks(p_spu=p, mu_spu=beta + 0.7), prompt, 1)
+        whole = linear_weights(worlds_with(p_spu=p, mu_spu=beta), prompt)
+        narrow = truncated_weights(worlds_with(p_spu=p, mu_spu=beta + 0.7), prompt, 1)
         assert whole.shape == narrow.shape == (3, 4, 2)
         for i, j in np.ndindex(3, 4):
-            one = binary_blocks(p_spu=p[i, 0], mu_spu=beta[j])
+            one = worlds_with(p_spu=p[i, 0], mu_spu=beta[j])
             assert whole[i, j] == pytest.approx(linear_weights(one, prompt), abs=1e-14)
-            one = binary_blocks(p_spu=p[i, 0], mu_spu=beta[j] + 0.7)
+            one = worlds_with(p_spu=p[i, 0], mu_spu=beta[j] + 0.7)
             assert narrow[i, j] == pytest.approx(truncated_weights(one, prompt, 1), abs=1e-12)
 
 
 def test_attributes_add_blocks():
     world = World(attribute=(Attribute(mu=2.0, sigma=0.0, p=0.75),), dim_image=3, dim_text=3)
-    assert block_covariance(world.blocks())[2].tolist() == pytest.approx([1.0, 0.8, 4.0])
+    assert block_covariance(Worlds.of(world))[2].tolist() == pytest.approx([1.0, 0.8, 4.0])

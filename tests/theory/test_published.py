@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reference import worlds_with
 
-from theory.accuracy import clip_accuracy
-from theory.population import binary_blocks, block_covariance
+from theory.learners import LinearCLIP
+from theory.population import block_covariance
 from theory.published import (
     data_model_1_accuracies,
     lemma_d3_limit,
@@ -56,13 +57,13 @@ def test_lemma_d3_as_printed():
 
 @given(st.floats(0, 1), st.floats(0, 10), st.floats(0, 10))
 def test_lemma_d3_is_right_where_mu_spu_is_one(p, si, ss):
-    C = block_covariance(binary_blocks(p_spu=p, sigma_inv=si, sigma_spu=ss))
+    C = block_covariance(worlds_with(p_spu=p, sigma_inv=si, sigma_spu=ss))
     assert lemma_d3_limit(p, 1.0, si, ss) == pytest.approx(C, abs=1e-12)
 
 
 @given(st.floats(0, 1), st.floats(1.01, 10))
 def test_lemma_d3_is_wrong_elsewhere(p, mu):
-    C = block_covariance(binary_blocks(p_spu=p, mu_spu=mu))
+    C = block_covariance(worlds_with(p_spu=p, mu_spu=mu))
     assert np.abs(lemma_d3_limit(p, mu, 1.0, 0.5) - C).max() > 0.009  # mu^2 - 1 in the corner
 
 
@@ -70,7 +71,7 @@ def test_lemma_d3_is_wrong_elsewhere(p, mu):
 def test_data_model_1_is_the_corrected_law_at_mu_spu_one(p, si, ss):
     """[X] needs no correction there, for the name prompt without view noise."""
     common, counter = data_model_1_accuracies(p, si, ss)
-    got = clip_accuracy(binary_blocks(p_spu=p, sigma_inv=si, sigma_spu=ss), "name")
+    got = LinearCLIP("name").accuracy(worlds_with(p_spu=p, sigma_inv=si, sigma_spu=ss))
     assert (float(common), float(counter)) == pytest.approx((float(got.common), float(got.counter)), abs=1e-12)
 
 

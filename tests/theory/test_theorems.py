@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from reference import worlds_with
 from scipy.special import ndtr
 from stattest import assert_mean
 
 from simulator.gaussian.critic import group_accuracy
 from simulator.gaussian.statistics import projected_critics
-from simulator.world import World
+from simulator.world import World, Worlds
 from theory import theorems as T
 from theory.accuracy import linear_accuracy, reliance
 from theory.learners.supervised import least_squares_direction, logistic_direction
-from theory.population import binary_blocks, leading_direction, linear_weights
+from theory.population import leading_direction, linear_weights
 
 positive = st.floats(0.05, 20)
 ratio = st.floats(0, 50)
@@ -22,9 +23,9 @@ noise = st.floats(0, 10)
 
 
 def world(alpha, beta, si, ss, p, nu=0.0, kappa=1.0, K=2):
-    """Blocks with (pi_spu/pi_inv)^2 = kappa."""
+    """Worlds with (pi_spu/pi_inv)^2 = kappa."""
     pi_i, pi_s = (1.0, np.sqrt(kappa)) if kappa <= 1 else (1 / np.sqrt(kappa), 1.0)
-    return binary_blocks(
+    return worlds_with(
         p_spu=p,
         mu_inv=alpha,
         mu_spu=beta,
@@ -199,7 +200,7 @@ def test_the_1_over_n_law_against_the_exact_law(prompt, p, beta, sigma_xi, d):
     """
     n, replicates = 4000, 2**17
     model = World(p_spu=p, mu_spu=beta, sigma_xi=sigma_xi, dim_image=d, dim_text=d)
-    blocks = model.blocks()
+    blocks = Worlds.of(model)
     u = 2 * linear_weights(blocks, prompt)  # a two-class decision has the prompt q_+ - q_- = 2 q_+
     limit = np.array(linear_accuracy(u, blocks))
     step = 1e-5 * np.eye(2)

@@ -7,10 +7,11 @@ is put as its authors would; whether it survives is for `experiments.court.judge
 import numpy as np
 from scipy.special import ndtr
 
+from simulator.world import Worlds, view_noise
 from theory import theorems as T
-from theory.accuracy import clip_accuracy
 from theory.boundary import corrected_kappas, turning_points
-from theory.claims.claim import LINEAR_MEAN, LINEAR_NAME, Axis, Claim, Point, Subject, blocks_of
+from theory.claims.claim import Axis, Claim
+from theory.learners import Bayes, InfoNCE, Learner, LeastSquares, LinearCLIP, Logistic
 from theory.published import (
     WANG,
     XUE,
@@ -20,8 +21,12 @@ from theory.published import (
     theorem_62_bounds,
 )
 
-LOGISTIC, LEAST_SQUARES, BAYES = Subject("logistic"), Subject("least-squares"), Subject("bayes")
-INFONCE_NAME, INFONCE_MEAN = Subject("infonce", "name"), Subject("infonce", "mean")
+LINEAR_NAME, LINEAR_MEAN = LinearCLIP("name"), LinearCLIP("mean")
+LOGISTIC, LEAST_SQUARES, BAYES = Logistic(), LeastSquares(), Bayes()
+INFONCE_NAME, INFONCE_MEAN = InfoNCE("name"), InfoNCE("mean")
+
+# Views no wider than the two latents and without noise, where a claim does not speak of views.
+BARE = {"sigma_xi": 0.0, "dim_image": 2, "dim_text": 2}
 
 
 def claims() -> list[Claim]:
@@ -40,14 +45,16 @@ def claims() -> list[Claim]:
 
 # [W] Theorem 6.2's regime made finite: sigma_inv = Theta(1), p_spu = 1 - o(1).
 REGIME = {
+    **BARE,
     "sigma_inv": Axis(0.5, 3.0),
-    "sigma_spu": Axis(0.0, lambda x: x["sigma_inv"]),
-    "mu_spu": Axis(lambda x: smallest_mu_spu(x["sigma_inv"]), 10.0),
+    "sigma_spu": Axis(0.0, lambda x: x.sigma_inv),
+    "mu_spu": Axis(lambda x: smallest_mu_spu(x.sigma_inv), 10.0),
     "p_spu": Axis(0.99, 1.0),
 }
 ANY_CORRELATION = Axis(0.5, 1.0)
 NEAR_ONE = Axis(0.5, 1 - 1e-5, "one-minus")
 PAPER_WORLD = {
+    **BARE,
     "p_spu": ANY_CORRELATION,
     "sigma_inv": Axis(0.3, 3.0),
     "sigma_spu": Axis(0.0, 2.0),
@@ -55,13 +62,13 @@ PAPER_WORLD = {
 }
 
 
-def _paper(point: Point) -> tuple:
+def _paper(point: Worlds) -> tuple:
     """The arguments of the papers' formulas."""
-    return point["p_spu"], point["mu_spu"], point["sigma_inv"], point["sigma_spu"]
+    return point.p_spu, point.mu_spu, point.sigma_inv, point.sigma_spu
 
 
-def _m0(point: Point):
-    return 2 * np.asarray(point["p_spu"]) - 1
+def _m0(point: Worlds):
+    return 2 * np.asarray(point.p_spu) - 1
 
 
 def _wang() -> list[Claim]:
@@ -70,9 +77,9 @@ def _wang() -> list[Claim]:
         **REGIME,
         "p_spu": 0.5,
         "sigma_inv": Axis(0.5, 2.0),
-        "mu_spu": Axis(lambda x: smallest_mu_spu(x["sigma_inv"]), 4.0),
+        "mu_spu": Axis(lambda x: smallest_mu_spu(x.sigma_inv), 4.0),
     }
-    majority = {"mu_spu": Axis(lambda x: smallest_mu_spu(x["sigma_inv"]), 10.0)}
+    majority = {"mu_spu": Axis(lambda x: smallest_mu_spu(x.sigma_inv), 10.0)}
     condition = r"\mu_{\mathrm{spu}}\geq 1+\sigma_{\mathrm{inv}}^2/2"
     above_half = r"\mathrm{Err}(a\neq y)\geq \frac{1}{2}"
     return [
@@ -116,7 +123,7 @@ def _wang() -> list[Claim]:
             relation="iff",
             domain={**REGIME, "p_spu": ANY_CORRELATION},
             threshold=lambda x: theorem_62_bounds(*_paper(x)).error_counter,
-            prediction=lambda x: x["p_spu"] - turning_points(*_paper(x)[1:])[0],
+            prediction=lambda x: x.p_spu - turning_points(*_paper(x)[1:])[0],
         ),
         Claim(
             id="theorem-6.2-boundary/accuracy",
@@ -127,7 +134,7 @@ def _wang() -> list[Claim]:
             relation="iff",
             domain={**REGIME, "p_spu": ANY_CORRELATION},
             threshold=lambda x: theorem_62_bounds(*_paper(x)).accuracy_common,
-            prediction=lambda x: x["p_spu"] - turning_points(*_paper(x)[1:])[1],
+            prediction=lambda x: x.p_spu - turning_points(*_paper(x)[1:])[1],
         ),
         Claim(
             id="wang-half-correlation/error",
@@ -156,7 +163,7 @@ def _wang() -> list[Claim]:
             formula=r"\mathrm{Acc}(a=y)\geq 1-\Phi(\kappa_2),\ 0\leq \sigma_\xi^2/d\leq 1",
             quantity="common",
             relation=">=",
-            domain={**REGIME, "nu": Axis(0.0, 1.0)},
+            domain={**REGIME, "sigma_xi": Axis(0.0, np.sqrt(2.0))},
             prediction=lambda x: theorem_62_bounds(*_paper(x)).accuracy_common,
         ),
         Claim(
@@ -169,7 +176,7 @@ def _wang() -> list[Claim]:
             relation="iff",
             domain=PAPER_WORLD,
             threshold=0.5,
-            prediction=lambda x: x["mu_spu"] ** 2 * _m0(x) - 1 - x["sigma_inv"] ** 2,
+            prediction=lambda x: x.mu_spu**2 * _m0(x) - 1 - x.sigma_inv**2,
         ),
         Claim(
             id="paper-condition-sufficient",
@@ -198,7 +205,7 @@ def _xue() -> list[Claim]:
     domain = {**PAPER_WORLD, "mu_spu": 1.0}
 
     def printed(which: int):
-        return lambda x: data_model_1_accuracies(x["p_spu"], x["sigma_inv"], x["sigma_spu"])[which]
+        return lambda x: data_model_1_accuracies(x.p_spu, x.sigma_inv, x.sigma_spu)[which]
 
     return [
         Claim(
@@ -225,8 +232,8 @@ def _corrected() -> list[Claim]:
         sign = -1 if group == "common" else 1
 
         def prediction(x):
-            t = T.reliance_mean(1.0, x["mu_spu"], x["sigma_inv"], x["sigma_spu"], _m0(x))
-            return ndtr(T.counter_score(t, 1.0, sign * x["mu_spu"], x["sigma_inv"] ** 2, x["sigma_spu"] ** 2))
+            t = T.reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, _m0(x))
+            return ndtr(T.counter_score(t, 1.0, sign * x.mu_spu, x.sigma_inv**2, x.sigma_spu**2))
 
         return prediction
 
@@ -244,7 +251,7 @@ def _corrected() -> list[Claim]:
             quantity=group,
             relation="=",
             domain=PAPER_WORLD,
-            subject=Subject("linear", prompt),
+            subject=LinearCLIP(prompt),
             prediction=law(group),
         )
         for prompt, law in (("name", name), ("mean", mean))
@@ -254,6 +261,7 @@ def _corrected() -> list[Claim]:
 
 def _theorems() -> list[Claim]:
     world = {
+        **BARE,
         "p_spu": Axis(0.5, 0.95),
         "mu_spu": Axis(0.5, 3.0),
         "sigma_inv": Axis(0.5, 2.0),
@@ -321,7 +329,7 @@ def _theorems() -> list[Claim]:
             quantity="kept-axis",
             relation="=",
             domain=bottleneck,
-            subject=Subject("linear", "mean", 1),
+            subject=LinearCLIP("mean", 1),
             prediction=lambda x: 1.0,
         ),
     ]
@@ -338,7 +346,7 @@ def _finite_samples() -> list[Claim]:
             relation="slope",
             along="n",
             grid=tuple(10.0**k for k in range(2, 11)),
-            domain={**PAPER_WORLD, "sigma_xi": Axis(0.0, 2.0), "dim": 16.0},
+            domain={**PAPER_WORLD, "sigma_xi": Axis(0.0, 2.0), "dim_image": 16, "dim_text": 16},
             prediction=lambda x: -0.5,
         ),
         Claim(
@@ -348,20 +356,25 @@ def _finite_samples() -> list[Claim]:
             formula=r"|\mathbb{E}\,\mathrm{Acc}-\mathrm{Acc}_\infty|\leq \tau,\ 2\leq d\leq 10^3,\ n=10^5",
             quantity="counter",
             relation="=",
-            domain={**PAPER_WORLD, "sigma_xi": Axis(0.0, 2.0), "dim": Axis(2.0, 1e3, "log", integer=True)},
-            prediction=lambda x: clip_accuracy(blocks_of(x), "name").counter,
+            domain={
+                **PAPER_WORLD,
+                "sigma_xi": Axis(0.0, 2.0),
+                "dim_image": Axis(2.0, 1e3, "log", integer=True),
+                "dim_text": lambda w: w.dim_image,
+            },
+            prediction=lambda x: LINEAR_NAME.accuracy(x).counter,
             n=10**5,
         ),
     ]
 
 
 def _against_supervised() -> list[Claim]:
-    at_one = {"sigma_inv": Axis(0.3, 3.0), "mu_spu": Axis(0.5, 4.0), "p_spu": 1.0}
-    smaller = {**at_one, "sigma_spu": Axis(0.05, lambda x: x["sigma_inv"])}
+    at_one = {**BARE, "sigma_inv": Axis(0.3, 3.0), "mu_spu": Axis(0.5, 4.0), "p_spu": 1.0}
+    smaller = {**at_one, "sigma_spu": Axis(0.05, lambda x: x.sigma_inv)}
     # T4: the margin is negative for the name prompt where sigma_spu^2 > sigma_inv^2 (1 + sigma_inv^2).
     larger = {
-        "name": Axis(lambda x: x["sigma_inv"] * np.sqrt(1 + x["sigma_inv"] ** 2), lambda x: 4 * x["sigma_inv"] + 9),
-        "mean": Axis(lambda x: x["sigma_inv"], lambda x: 4 * x["sigma_inv"] + 9),
+        "name": Axis(lambda x: x.sigma_inv * np.sqrt(1 + x.sigma_inv**2), lambda x: 4 * x.sigma_inv + 9),
+        "mean": Axis(lambda x: x.sigma_inv, lambda x: 4 * x.sigma_inv + 9),
     }
     full = [
         claim
@@ -399,7 +412,7 @@ def _against_supervised() -> list[Claim]:
 
 
 # The space of the maps: mu_inv = sigma_inv = 1. View noise where an InfoNCE optimum is involved: it needs some.
-MAP_DOMAIN = {"mu_spu": Axis(0.5, 3.0), "sigma_spu": Axis(0.2, 2.5), "p_spu": NEAR_ONE, "sigma_inv": 1.0}
+MAP_DOMAIN = {**BARE, "mu_spu": Axis(0.5, 3.0), "sigma_spu": Axis(0.2, 2.5), "p_spu": NEAR_ONE, "sigma_inv": 1.0}
 # Drawn logistic regression needs counterexamples to the correlation: at p = .99, 1e5 pairs hold a thousand.
 FITTED_DOMAIN = {**MAP_DOMAIN, "p_spu": Axis(0.5, 0.99, "one-minus")}
 MAP_VIEW_NOISE = 0.1
@@ -409,15 +422,15 @@ def _no_extra_robustness() -> list[Claim]:
     contrastive = (LINEAR_NAME, LINEAR_MEAN, INFONCE_NAME, INFONCE_MEAN)
     everywhere = [
         Claim(
-            id=f"no-extra-robustness/{ours.learner}-{ours.prompt}-vs-{theirs.learner}",
+            id=f"no-extra-robustness/{ours.name}-{ours.prompt}-vs-{theirs.name}",
             source=f"{WANG}, section 6: the contrastive objective adds no robustness",
-            statement=f"{_words(ours)} is never right on more of the counter group than {_words(theirs)}.",
+            statement=f"{_capital(_words(ours))} is never right on more of the counter group than {_words(theirs)}.",
             formula=r"\mathrm{Acc}_{\mathrm{contrastive}}(a\neq y)\leq \mathrm{Acc}_{\mathrm{supervised}}(a\neq y)",
             quantity="counter",
             relation="<=",
             domain={
                 **(FITTED_DOMAIN if theirs == LOGISTIC else MAP_DOMAIN),
-                "nu": MAP_VIEW_NOISE if ours.learner == "infonce" else 0.0,
+                "sigma_xi": float(view_noise(MAP_VIEW_NOISE, 2)) if isinstance(ours, InfoNCE) else 0.0,
             },
             subject=ours,
             against=theirs,
@@ -440,25 +453,26 @@ def _no_extra_robustness() -> list[Claim]:
     return [*everywhere, crossover]
 
 
-def _least_squares_margin(x: Point):
+def _least_squares_margin(x: Worlds):
     """Positive where p exceeds T5's p_c, everywhere if there is no crossing."""
-    p_c = T.least_squares_crossover(1.0, x["mu_spu"], x["sigma_inv"], x["sigma_spu"])
-    return np.where(np.isnan(p_c), 1.0, x["p_spu"] - p_c)
+    p_c = T.least_squares_crossover(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu)
+    return np.where(np.isnan(p_c), 1.0, x.p_spu - p_c)
 
 
 def _infonce() -> list[Claim]:
     domain = {
+        **BARE,
         "p_spu": Axis(0.5, 0.95),
         "mu_spu": Axis(0.5, 2.5),
         "sigma_inv": Axis(0.5, 2.0),
         "sigma_spu": Axis(0.3, 1.5),
     }
 
-    def nearest_prompt(x: Point):
-        return ndtr(1 / np.asarray(x["sigma_inv"]))  # w = q = (1, 0): the background plays no part
+    def nearest_prompt(x: Worlds):
+        return ndtr(1 / np.asarray(x.sigma_inv))  # w = q = (1, 0): the background plays no part
 
-    def linear_limit(x: Point):
-        return clip_accuracy(blocks_of(x), "name").counter
+    def linear_limit(x: Worlds):
+        return LINEAR_NAME.accuracy(x).counter
 
     return [
         Claim(
@@ -469,7 +483,7 @@ def _infonce() -> list[Claim]:
             formula=r"\nu\to0:\ \mathrm{Acc}(a\neq y)\to\Phi(\mu_{\mathrm{inv}}/\sigma_{\mathrm{inv}})",
             quantity="counter",
             relation="=",
-            domain={**domain, "nu": 1e-4},
+            domain={**domain, "sigma_xi": float(view_noise(1e-4, 2))},
             subject=INFONCE_NAME,
             prediction=nearest_prompt,
         ),
@@ -480,7 +494,7 @@ def _infonce() -> list[Claim]:
             formula=r"\nu\to\infty:\ \mathrm{InfoNCE}\to x_I^T D_ICq/\nu^2",
             quantity="counter",
             relation="=",
-            domain={**domain, "nu": 1e3},
+            domain={**domain, "sigma_xi": float(view_noise(1e3, 2))},
             subject=INFONCE_NAME,
             prediction=linear_limit,
         ),
@@ -488,8 +502,15 @@ def _infonce() -> list[Claim]:
 
 
 def _many_classes() -> list[Claim]:
-    domain = {"mu_spu": Axis(0.5, 2.0), "sigma_inv": Axis(1.5, 3.0), "sigma_spu": Axis(0.3, 2.0), "p_spu": 1.0}
-    few = {**domain, "p_spu": ANY_CORRELATION, "classes": Axis(3.0, 8.0, integer=True)}
+    wide = {"sigma_xi": 0.0, "dim_image": 128, "dim_text": 128}
+    domain = {**wide, "mu_spu": Axis(0.5, 2.0), "sigma_inv": Axis(1.5, 3.0), "sigma_spu": Axis(0.3, 2.0), "p_spu": 1.0}
+    few = {
+        **{k: v for k, v in domain.items() if not k.startswith("dim")},
+        "p_spu": ANY_CORRELATION,
+        "classes": Axis(3.0, 8.0, integer=True),
+        "dim_image": lambda w: 2 * w.classes,
+        "dim_text": lambda w: 2 * w.classes,
+    }
     return [
         Claim(
             id="many-classes/name-reliance",
@@ -514,25 +535,17 @@ def _many_classes() -> list[Claim]:
                 relation="=",
                 domain=few,
                 subject=subject,
-                prediction=lambda x, s=subject: _closed_form(s, x),
+                prediction=lambda x, s=subject: s.accuracy(x).counter,
             )
             for subject in (LINEAR_NAME, LINEAR_MEAN)
         ),
     ]
 
 
-def _closed_form(subject: Subject, x: Point):
-    from theory.claims.claim import population_value
+def _words(learner: Learner) -> str:
+    prompt = getattr(learner, "prompt", None)
+    return learner.words + (f" ({prompt} prompt)" if prompt else "")
 
-    return population_value("counter", subject, x)
 
-
-def _words(subject: Subject) -> str:
-    names = {
-        "linear": "Linear CLIP",
-        "infonce": "The InfoNCE optimum",
-        "logistic": "logistic regression",
-        "least-squares": "least squares",
-        "bayes": "the Bayes rule",
-    }
-    return names[subject.learner] + (f" ({subject.prompt} prompt)" if subject.prompt else "")
+def _capital(words: str) -> str:
+    return words[0].upper() + words[1:]

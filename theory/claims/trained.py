@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from simulator.world import World
-from theory.claims.claim import Subject, population_accuracy
+from theory.learners import Bayes, InfoNCE, Learner, LinearCLIP, Logistic
 
 SEEDS = 3
 TOLERANCE = 0.03  # three seeds of 3000 steps were off by up to .06, of 8000 steps by less than .015
@@ -22,11 +22,11 @@ class Case:
 
     world: World
     recipe: Mapping[str, Any]
-    subjects: tuple[Subject, ...]  # one a prompt
+    subjects: tuple[Learner, ...]  # one a prompt
 
     def predictions(self) -> dict[str | None, tuple[float, float]]:
         """prompt -> (common, counter) at the optimum."""
-        found = {s.prompt: population_accuracy(s, self.world.blocks()) for s in self.subjects}
+        found = {getattr(s, "prompt", None): s.accuracy(self.world) for s in self.subjects}
         return {prompt: (float(a.common), float(a.counter)) for prompt, a in found.items()}
 
 
@@ -49,8 +49,8 @@ def _world(p_spu: float, mu_spu: float, nu: float = 0.49, sigma_spu: float = 0.5
     return World(p_spu=p_spu, mu_spu=mu_spu, sigma_spu=sigma_spu, sigma_xi=(2 * nu) ** 0.5, dim_image=2, dim_text=2)
 
 
-INFONCE = (Subject("infonce", "name"), Subject("infonce", "mean"))
-LINEAR = (Subject("linear", "name"), Subject("linear", "mean"))
+INFONCE = (InfoNCE("name"), InfoNCE("mean"))
+LINEAR = (LinearCLIP("name"), LinearCLIP("mean"))
 LINEAR_RECIPE = {"loss": "linear", "towers": "linear", "embed_dim": 4, "steps": 4000}
 
 
@@ -71,14 +71,14 @@ def trained_claims() -> list[TrainedClaim]:
             source="soberclip T7",
             statement="With one embedding coordinate they reach its best rank-1 approximation.",
             formula=r"M\to\sigma_1u_1v_1^T/\rho",
-            cases=(Case(_world(0.9, 2.0), {**LINEAR_RECIPE, "embed_dim": 1}, (Subject("linear", "name", 1),)),),
+            cases=(Case(_world(0.9, 2.0), {**LINEAR_RECIPE, "embed_dim": 1}, (LinearCLIP("name", 1),)),),
             tolerance=0.01,
         ),
         TrainedClaim(
             id="trained/supervised",
             source="soberclip",
             statement="MLP towers trained on labels reach the Bayes rule of the training law.",
-            cases=(Case(_world(0.9, 2.0), {"loss": "supervised"}, (Subject("bayes"),)),),
+            cases=(Case(_world(0.9, 2.0), {"loss": "supervised"}, (Bayes(),)),),
         ),
         TrainedClaim(
             id="trained/infonce",
@@ -140,5 +140,5 @@ def trained_claims() -> list[TrainedClaim]:
 def _against_supervised(world: World) -> tuple[Case, Case]:
     return (
         Case(world, LINEAR_RECIPE, LINEAR[:1]),
-        Case(world, {**LINEAR_RECIPE, "loss": "supervised"}, (Subject("logistic"),)),
+        Case(world, {**LINEAR_RECIPE, "loss": "supervised"}, (Logistic(),)),
     )

@@ -1,1 +1,65 @@
-"""Learners, one file each, with everything that theory knows of them."""
+"""Learners, one file each, with everything that theory knows of them.
+
+>>> from theory import learners
+>>> learners.named("infonce", prompt="mean")
+InfoNCE(prompt='mean')
+
+A learner of one's own is a subclass of `Learner` (see `theory.learners.base`); it needs no entry here to be put on
+trial, and `experiments.abilities.measured` gives it a row if it is to be measured.
+"""
+
+from dataclasses import fields
+from difflib import get_close_matches
+
+from theory.learners.base import Learner, attempt, each_class_count
+from theory.learners.bayes import Bayes
+from theory.learners.infonce import InfoNCE
+from theory.learners.least_squares import LeastSquares
+from theory.learners.linear import LinearCLIP
+from theory.learners.logistic import Logistic
+from theory.learners.max_margin import MaxMargin
+
+__all__ = [
+    "Bayes",
+    "InfoNCE",
+    "Learner",
+    "LeastSquares",
+    "LinearCLIP",
+    "Logistic",
+    "MaxMargin",
+    "attempt",
+    "each_class_count",
+    "named",
+    "names",
+]  # fmt: skip
+
+_LEARNERS = {learner.name: learner for learner in (LinearCLIP, InfoNCE, Logistic, LeastSquares, Bayes, MaxMargin)}
+
+
+def names() -> tuple[str, ...]:
+    """The names that `named` knows."""
+    return tuple(_LEARNERS)
+
+
+def named(name: "str | Learner", **options) -> Learner:
+    """The learner of a name, with options such as prompt="mean" or embed_dim=4; None leaves an option at its default.
+
+    A learner is returned as it is. Raises ValueError for an unknown name, and for an option that has no meaning.
+
+    >>> named("linear", prompt="mean", embed_dim=None)
+    LinearCLIP(prompt='mean', embed_dim=None)
+    """
+    if isinstance(name, Learner):
+        return name
+    if name not in _LEARNERS:
+        near = get_close_matches(str(name), _LEARNERS, n=1)
+        raise ValueError(
+            f"learner = {name!r} is not one of {', '.join(_LEARNERS)}" + (f"; the nearest is {near[0]}" if near else "")
+        )
+    kind = _LEARNERS[name]
+    known = {field.name for field in fields(kind)}
+    given = {option: value for option, value in options.items() if value is not None}
+    for option, value in given.items():
+        if option not in known:
+            raise ValueError(f"{option} = {value} has no meaning for learner {name!r}; leave it out")
+    return kind(**given)

@@ -3,20 +3,24 @@
 Letters as in `theory.learners.supervised`: per block b, mu_b mean, S_b variance of an image coordinate, p_b agreement.
 """
 
+from dataclasses import dataclass
 from itertools import product
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr
 
+from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import gaussian_points, standardise
-from simulator.world import Blocks
-from theory.density import attribute_log_density, block_log_density, class_patterns
+from simulator.world import World, Worlds
+from theory.density import attribute_log_density, block_log_density, class_log_density, class_patterns
+from theory.learners.base import Learner, each_class_count
 from theory.learners.supervised import LARGEST_CLASSES, image_variance
-from theory.quadrature import RANGE, REPLICATES, EstimatedAccuracy, estimate, gaussian_average
+from theory.quadrature import RANGE, REPLICATES, estimate, gaussian_average
 
 
-def bayes_accuracy(blocks: Blocks, seed: int = 0) -> EstimatedAccuracy:
+def bayes_accuracy(worlds: Worlds, seed: int = 0) -> Accuracy:
     """Accuracy of the Bayes rule of the training law on images, argmax_y p(x_I | y), under the test law.
 
     Two classes, one attribute: by quadrature, absolute error below 1e-6 (in practice 1e-9), any grid. Otherwise the
@@ -25,17 +29,17 @@ def bayes_accuracy(blocks: Blocks, seed: int = 0) -> EstimatedAccuracy:
     Raises ValueError above LARGEST_CLASSES, and where object and background are both noiseless and perfectly
     correlated, so that the training law gives the counter group no density to decide by.
     """
-    S = image_variance(blocks)
-    certain = (blocks.agreement == 1) | ((blocks.agreement == 0) & (np.arange(S.shape[-1]) > 0))
-    if np.any(((S == 0) & certain & (blocks.mean != 0)).sum(axis=-1) > 1):
+    S = image_variance(worlds)
+    certain = (worlds.agreement == 1) | ((worlds.agreement == 0) & (np.arange(S.shape[-1]) > 0))
+    if np.any(((S == 0) & certain & (worlds.mean != 0)).sum(axis=-1) > 1):
         raise ValueError(
             "object and background are both noiseless and perfectly correlated: the training law has no density on the "
             "counter group, so its Bayes rule is undefined there"
         )
-    if blocks.classes > 2:
-        return _many_class_bayes(blocks, S, seed)
-    a, b = np.abs(standardise(blocks.mean, np.sqrt(S)))[..., 0], standardise(blocks.mean, np.sqrt(S))[..., 1:]
-    p = np.broadcast_to(blocks.agreement[..., 1:], b.shape)
+    if worlds.classes > 2:
+        return _many_class_bayes(worlds, S, seed)
+    a, b = np.abs(standardise(worlds.mean, np.sqrt(S)))[..., 0], standardise(worlds.mean, np.sqrt(S))[..., 1:]
+    p = np.broadcast_to(worlds.agreement[..., 1:], b.shape)
     if b.shape[-1] == 1:
         return _binary_bayes(a, b[..., 0], p[..., 0])
     if a.ndim:
@@ -63,7 +67,7 @@ def _evidence(h: np.ndarray, p: np.ndarray) -> np.ndarray:
     return np.sign(h) * (np.logaddexp(log_p, log_q - size) - np.logaddexp(log_q, log_p - size))
 
 
-def _binary_bayes(a, b, p) -> EstimatedAccuracy:
+def _binary_bayes(a, b, p) -> Accuracy:
     """Given x_spu the rule thresholds x_inv: z = a + evidence/(2a), a = |alpha|/sqrt S_i, b = beta/sqrt S_s.
 
     The outer variable is x_spu = b s + t in standard deviations (s = +-1 the true background). Where a < b that
@@ -104,22 +108,22 @@ def _binary_bayes(a, b, p) -> EstimatedAccuracy:
         chosen = np.flatnonzero(part)
         if len(chosen):
             result[chosen] = gaussian_average(lambda i, t, r=rule, c=chosen: r(c[i], t), len(chosen), 2)
-    return EstimatedAccuracy(result[:, 0].reshape(shape), result[:, 1].reshape(shape), None)
+    return Accuracy(result[:, 0].reshape(shape), result[:, 1].reshape(shape), None)
 
 
-def _many_class_bayes(blocks: Blocks, S: Float[np.ndarray, " B"], seed: int) -> EstimatedAccuracy:
+def _many_class_bayes(worlds: Worlds, S: Float[np.ndarray, " B"], seed: int) -> Accuracy:
     """K >= 3: given all else, the rule thresholds the true class's own x_inv, which is integrated through Phi."""
-    K, B = blocks.classes, blocks.mean.shape[-1]
+    K, B = worlds.classes, worlds.mean.shape[-1]
     if K > LARGEST_CLASSES:
         raise ValueError(f"classes = {K} is more than the {LARGEST_CLASSES} for which the Bayes accuracy is sampled")
-    if blocks.mean.ndim > 1:
+    if worlds.mean.ndim > 1:
         raise ValueError("with K >= 3 classes the Bayes accuracy is estimated one world at a time")
     if np.any(S == 0):
         raise ValueError(
             "with K >= 3 classes the Bayes accuracy is estimated from densities, which need sigma^2 + nu > 0"
         )
     codes, weights = class_patterns(np.full(B - 1, 1 / K), K)
-    a = np.abs(blocks.mean[0]) / np.sqrt(S[0])
+    a = np.abs(worlds.mean[0]) / np.sqrt(S[0])
 
     def replicate(r):
         noise = gaussian_points(B * K - 1, 11, seed * REPLICATES + r)
@@ -128,9 +132,9 @@ def _many_class_bayes(blocks: Blocks, S: Float[np.ndarray, " B"], seed: int) -> 
         total = np.zeros(2)
         for code, weight in zip(codes, weights, strict=True):
             x = rest.copy()
-            x[:, np.arange(B - 1), code] += blocks.mean[1:]
+            x[:, np.arange(B - 1), code] += worlds.mean[1:]
             T = sum(
-                attribute_log_density(block_log_density(x[:, j], None, blocks, 1 + j), blocks.agreement[1 + j])
+                attribute_log_density(block_log_density(x[:, j], None, worlds, 1 + j), worlds.agreement[1 + j])
                 for j in range(B - 1)
             )
             rivals = others + T[:, 1:] - T[:, :1]
@@ -141,3 +145,21 @@ def _many_class_bayes(blocks: Blocks, S: Float[np.ndarray, " B"], seed: int) -> 
         return total / [1 / K, 1 - 1 / K]
 
     return estimate(np.array([replicate(r) for r in range(REPLICATES)]))
+
+
+@dataclass(frozen=True)
+class Bayes(Learner):
+    """The Bayes rule of the training law on images."""
+
+    name: ClassVar[str] = "bayes"
+    words: ClassVar[str] = "the Bayes rule"
+
+    @each_class_count
+    def accuracy(self, worlds: World | Worlds) -> Accuracy:
+        """By quadrature for two classes and one attribute, else sampled; see `bayes_accuracy`."""
+        return bayes_accuracy(worlds)
+
+    def scores(self, world: World | Worlds, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
+        """log p(x_I | y) under the training law, in nats."""
+        worlds = Worlds.of(world)
+        return class_log_density(images.reshape(len(images), worlds.mean.shape[-1], -1), None, worlds)

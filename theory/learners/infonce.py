@@ -10,79 +10,80 @@ As the view noise nu -> 0 the rule becomes the nearest prompt in latent space, a
 interpolates between the two. At nu = 0 itself the joint law of the views is singular and the PMI infinite.
 """
 
+from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import product
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr
 
+from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import gaussian_points
-from simulator.world import Blocks, Prompt, latent_prompts
+from simulator.world import Prompt, World, Worlds, latent_prompts
 from theory.density import (
     Parts,
     class_patterns,
     combine,
-    grid_shape,
     prompt_log_density,
     prompt_parts,
-    select,
     told_together,
 )
+from theory.learners.base import Learner, each_class_count
 from theory.population import linear_weights
-from theory.quadrature import RANGE, REPLICATES, EstimatedAccuracy, estimate, gaussian_average
+from theory.quadrature import RANGE, REPLICATES, estimate, gaussian_average
 
 LARGEST_CLASSES = 50  # a sampled point costs K^2 density terms
 CELLS = 2**21  # numbers held in one array at a time, 16 MB; smaller chunks lose more to overhead than cache gains
 GRID = np.linspace(-RANGE, RANGE, 49)  # where sign changes are sought, in standard deviations
 
 
-def infonce_accuracy(blocks: Blocks, prompt: Prompt, seed: int = 0, tolerance: float = 1e-6) -> EstimatedAccuracy:
+def infonce_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: float = 1e-6) -> Accuracy:
     """Group accuracies of argmax_y PMI(x_I, p_y) under the test law; a tie counts 1/K.
 
     Two classes and one attribute: quadrature over any grid of worlds, absolute error below `tolerance`. Several
     attributes or K >= 3 classes: one world, REPLICATES randomised Sobol nets from `seed`, with a 95% interval.
     Raises ValueError without noise in both views, above LARGEST_CLASSES, and for a grid where one world is wanted.
     """
-    if np.any(blocks.nu_image <= 0) or np.any(blocks.nu_text <= 0):
+    if np.any(worlds.nu_image <= 0) or np.any(worlds.nu_text <= 0):
         raise ValueError(
             "sigma_xi = 0: without noise in both views their joint law is singular and the pointwise mutual "
             "information infinite on the diagonal; any sigma_xi > 0 is valid, and the limit is the nearest prompt"
         )
-    if blocks.classes > LARGEST_CLASSES:
+    if worlds.classes > LARGEST_CLASSES:
         raise ValueError(
-            f"classes = {blocks.classes} is more than the {LARGEST_CLASSES} for which the InfoNCE optimum is sampled"
+            f"classes = {worlds.classes} is more than the {LARGEST_CLASSES} for which the InfoNCE optimum is sampled"
         )
-    shape = grid_shape(blocks)
-    if blocks.classes == 2 and blocks.mean.shape[-1] == 2:
-        worlds = select(blocks, np.unravel_index(np.arange(np.prod(shape, dtype=int)), shape) if shape else None)
-        accuracy = _one_attribute(worlds, prompt, tolerance)
-        return EstimatedAccuracy(accuracy[:, 0].reshape(shape), accuracy[:, 1].reshape(shape), None)
+    shape = worlds.shape
+    if worlds.classes == 2 and worlds.mean.shape[-1] == 2:
+        accuracy = _one_attribute(worlds.ravel(), prompt, tolerance)
+        return Accuracy(accuracy[:, 0].reshape(shape), accuracy[:, 1].reshape(shape), None)
     if shape:
         raise ValueError(
             "with several attributes or K >= 3 classes the InfoNCE optimum is estimated one world at a time"
         )
-    sample = _several_attributes if blocks.classes == 2 else _many_classes
-    return estimate(np.array([sample(blocks, prompt, seed * REPLICATES + r) for r in range(REPLICATES)]))
+    sample = _several_attributes if worlds.classes == 2 else _many_classes
+    return estimate(np.array([sample(worlds, prompt, seed * REPLICATES + r) for r in range(REPLICATES)]))
 
 
-def nearest_prompt_weights(blocks: Blocks, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
+def nearest_prompt_weights(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
     """u = q, the limit nu -> 0 of the PMI rule with full captions: the prompt nearest to the latents wins.
 
     A caption q_y of latents z costs |z - q_y|^2/(2 (nu_I + nu_T)), which outweighs every prior. Raises ValueError where
     a block of the prompt is mentioned only sometimes: silence about it then competes with a near match, and no
     linear rule is left.
     """
-    q = blocks.prompt(prompt)
-    if np.any((q != 0) & (blocks.mention < 1)):
+    q = worlds.prompt(prompt)
+    if np.any((q != 0) & (worlds.mention < 1)):
         raise ValueError("a block of the prompt has a mention below 1: the limit of the PMI rule is not linear there")
     return q
 
 
-def _terms(x: Float[np.ndarray, "*s"], worlds: Blocks, q: Float[np.ndarray, "*s"], b: int) -> Parts:
+def _terms(x: Float[np.ndarray, "*s"], worlds: Worlds, q: Float[np.ndarray, "*s"], b: int) -> Parts:
     """Parts (*s, 2, 2) of block b, by prompt (+, -) and class (+1, -1)."""
     text = np.stack([q, -q], axis=-1)[..., None]
-    return prompt_parts(x[..., None, None], text, select(worlds, np.s_[..., None]), b, q[..., None] != 0)
+    return prompt_parts(x[..., None, None], text, worlds[np.s_[..., None]], b, q[..., None] != 0)
 
 
 def _at(parts: Parts, index) -> Parts:
@@ -100,15 +101,15 @@ def _preference(first: Parts, second: Parts) -> Float[np.ndarray, "..."]:
     return gap
 
 
-def _preference_at(worlds: Blocks, q, b: int, centre, scale, rest: Parts, w, n, part, t) -> Float[np.ndarray, " A"]:
+def _preference_at(worlds: Worlds, q, b: int, centre, scale, rest: Parts, w, n, part, t) -> Float[np.ndarray, " A"]:
     """`_preference` at x_b = centre + scale t, in the worlds w[part] and at the outer nodes n[part]."""
     at = w[part]
-    inner = _terms(centre[at] + scale[at] * t, select(worlds, at), q[at], b)
+    inner = _terms(centre[at] + scale[at] * t, worlds[at], q[at], b)
     return _preference(inner, _at(rest, (at, n[part])))
 
 
 def _inner_accuracy(
-    worlds: Blocks, q: Float[np.ndarray, " W"], b: int, centre: Float[np.ndarray, " W"], rest: Parts
+    worlds: Worlds, q: Float[np.ndarray, " W"], b: int, centre: Float[np.ndarray, " W"], rest: Parts
 ) -> Float[np.ndarray, "W n"]:
     """P(preference > 0) + P(preference = 0)/2 over x_b ~ N(centre, S_b), exactly, given the other blocks.
 
@@ -118,7 +119,7 @@ def _inner_accuracy(
     """
     scale = np.sqrt(worlds.scale[:, b] ** 2 + worlds.nu_image)
     mesh = centre[:, None] + scale[:, None] * GRID  # (W, c)
-    inner = _terms(mesh, select(worlds, np.s_[:, None]), np.broadcast_to(q[:, None], mesh.shape), b)
+    inner = _terms(mesh, worlds[np.s_[:, None]], np.broadcast_to(q[:, None], mesh.shape), b)
     values = _preference(_at(inner, np.s_[:, None]), _at(rest, np.s_[:, :, None]))  # (W, n, c)
 
     preference = partial(_preference_at, worlds, q, b, centre, scale, rest)
@@ -185,7 +186,7 @@ def _roots(function, a: np.ndarray, b: np.ndarray, fa: np.ndarray, fb: np.ndarra
     return np.where(fa == 0, a, np.where(fb == 0, b, (a + b) / 2))
 
 
-def _one_attribute(worlds: Blocks, prompt: Prompt, tolerance: float) -> Float[np.ndarray, "W 2"]:
+def _one_attribute(worlds: Worlds, prompt: Prompt, tolerance: float) -> Float[np.ndarray, "W 2"]:
     """Outer trapezoid over one block, inner integral exact; the inner block is the one that linear CLIP heeds more.
 
     Integrating the more influential block through Phi keeps the integrand of the outer one from being a step.
@@ -203,13 +204,11 @@ def _one_attribute(worlds: Blocks, prompt: Prompt, tolerance: float) -> Float[np
             for start in range(0, len(index), per_chunk):
                 part = slice(start, start + per_chunk)
                 rows = chosen[index[part]]
-                some = select(worlds, rows)
+                some = worlds[rows]
                 for group, sign in enumerate((1, -1)):
                     means = some.mean * np.array([1, sign])  # the group y = +1, a = sign
                     x = means[:, outer, None] + np.sqrt(S[rows, outer, None]) * t[part]
-                    rest = _terms(
-                        x, select(some, np.s_[:, None]), np.broadcast_to(q[rows, outer, None], x.shape), outer
-                    )
+                    rest = _terms(x, some[np.s_[:, None]], np.broadcast_to(q[rows, outer, None], x.shape), outer)
                     result[part, :, group] = _inner_accuracy(some, q[rows, inner], inner, means[:, inner], rest)
             return result
 
@@ -218,33 +217,53 @@ def _one_attribute(worlds: Blocks, prompt: Prompt, tolerance: float) -> Float[np
     return accuracy
 
 
-def _several_attributes(blocks: Blocks, prompt: Prompt, seed: int) -> list[float]:
+def _several_attributes(worlds: Worlds, prompt: Prompt, seed: int) -> list[float]:
     """(common, counter) of two classes: attributes on 2^10 Sobol points, the object integrated exactly."""
-    J, q = len(blocks.mean) - 1, blocks.prompt(prompt)
+    J, q = len(worlds.mean) - 1, worlds.prompt(prompt)
     t = gaussian_points(J, 10, seed)
-    S = blocks.scale**2 + blocks.nu_image
-    world = select(blocks, None)
+    S = worlds.scale**2 + worlds.nu_image
+    world = worlds[None]
     accuracy: dict[int, list] = {1: [], -1: []}
     for signs in product([1, -1], repeat=J):
-        x = np.array(signs) * blocks.mean[1:] + np.sqrt(S[1:]) * t
+        x = np.array(signs) * worlds.mean[1:] + np.sqrt(S[1:]) * t
         rest = reduce(combine, [_terms(x[:, j], world, np.full(len(x), q[1 + j]), 1 + j) for j in range(J)])
-        accuracy[signs[0]].append(_inner_accuracy(world, q[:1], 0, blocks.mean[:1], _at(rest, None)).mean())
+        accuracy[signs[0]].append(_inner_accuracy(world, q[:1], 0, worlds.mean[:1], _at(rest, None)).mean())
     return [float(np.mean(accuracy[1])), float(np.mean(accuracy[-1]))]
 
 
-def _many_classes(blocks: Blocks, prompt: Prompt, seed: int) -> list[float]:
+def _many_classes(worlds: Worlds, prompt: Prompt, seed: int) -> list[float]:
     """(common, counter) of K >= 3 classes: every coordinate on Sobol points, decisions counted."""
-    K, B = blocks.classes, len(blocks.mean)
+    K, B = worlds.classes, len(worlds.mean)
     power = int(np.clip(np.log2(2**23 / (K * K * B)), 9, 13))
-    noise = gaussian_points(B * K, power, seed).reshape(-1, B, K) * np.sqrt(blocks.scale**2 + blocks.nu_image)[:, None]
-    texts = latent_prompts(blocks, prompt)
+    noise = gaussian_points(B * K, power, seed).reshape(-1, B, K) * np.sqrt(worlds.scale**2 + worlds.nu_image)[:, None]
+    texts = latent_prompts(worlds, prompt)
     codes, weights = class_patterns(np.full(B - 1, 1 / K), K)
     total = np.zeros(2)
     for code, weight in zip(codes, weights, strict=True):
         image = noise.copy()
-        image[:, np.arange(B), [0, *code]] += blocks.mean
-        score = prompt_log_density(image, texts, blocks)  # (N, K)
+        image[:, np.arange(B), [0, *code]] += worlds.mean
+        score = prompt_log_density(image, texts, worlds)  # (N, K)
         best = score == score.max(axis=-1, keepdims=True)
         group = int(code[0] != 0)
         total[group] += weight * (best[:, 0] / best.sum(axis=-1)).mean()
     return list(total / [1 / K, 1 - 1 / K])
+
+
+@dataclass(frozen=True)
+class InfoNCE(Learner):
+    """The optimum of InfoNCE (and SigLIP) over unrestricted towers: the PMI critic, asked by a prompt."""
+
+    name: ClassVar[str] = "infonce"
+    words: ClassVar[str] = "the InfoNCE optimum"
+    prompt: Prompt = "name"
+
+    @each_class_count
+    def accuracy(self, worlds: World | Worlds) -> Accuracy:
+        """By quadrature for two classes and one attribute, else sampled; see `infonce_accuracy`."""
+        return infonce_accuracy(worlds, self.prompt)
+
+    def scores(self, world: World | Worlds, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
+        """log p(x_I, p_y) in nats: the PMI up to a term that no decision sees."""
+        worlds = Worlds.of(world)
+        x = images.reshape(len(images), worlds.mean.shape[-1], -1)
+        return prompt_log_density(x, latent_prompts(worlds, self.prompt), worlds)

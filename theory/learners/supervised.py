@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float
 
 from simulator.gaussian.critic import gaussian_points, standardise
-from simulator.world import Blocks
-from theory.density import class_patterns, grid_shape, select
+from simulator.world import Worlds
+from theory.density import class_patterns
 from theory.population import kappa
 from theory.quadrature import REPLICATES, logistic_moments
 
@@ -23,34 +23,34 @@ LARGEST_CLASSES = 50  # beyond it, randomised quasi-Monte Carlo over B K normals
 LARGEST_SEPARATION = 1e5
 
 
-def image_variance(blocks: Blocks) -> Float[np.ndarray, "*w B"]:
+def image_variance(worlds: Worlds) -> Float[np.ndarray, "*w B"]:
     """S_b = sigma_b^2 + nu, the variance of an image coordinate within a group."""
-    return blocks.scale**2 + blocks.nu_image[..., None]
+    return worlds.scale**2 + worlds.nu_image[..., None]
 
 
-def lda_direction(blocks: Blocks) -> Float[np.ndarray, "*w B"]:
+def lda_direction(worlds: Worlds) -> Float[np.ndarray, "*w B"]:
     """u_b = mu_b/S_b: Fisher's rule where every attribute agrees with the label (p = 1), for any K.
 
     There it is also the Bayes rule, and half the logistic minimiser of two classes. Raises ValueError for a
     block with a mean and no noise.
     """
-    S = image_variance(blocks)
-    if np.any((S == 0) & (blocks.mean != 0)):
+    S = image_variance(worlds)
+    if np.any((S == 0) & (worlds.mean != 0)):
         raise ValueError("a block has a mean and no noise (sigma = 0, nu = 0), so LDA has no finite direction")
-    return standardise(blocks.mean, S)
+    return standardise(worlds.mean, S)
 
 
-def least_squares_direction(blocks: Blocks) -> Float[np.ndarray, "*w B"]:
+def least_squares_direction(worlds: Worlds) -> Float[np.ndarray, "*w B"]:
     """Population least squares on labels +-1 (two classes) or one-hot labels with intercept (K classes).
 
     The normal equations (diag(d) + r r'/kappa) u = r/kappa with r = mu D, d = S + mu^2 (1 - D^2)/kappa (kappa = 1 or
     K) have, by Sherman and Morrison, the solution u = (r/d)/(kappa + sum r^2/d); binary
-    u_spu/u_inv = beta m0 S_i/(alpha (S_s + 4 p (1-p) beta^2)). Blocks with d = 0 decide alone; among several the
+    u_spu/u_inv = beta m0 S_i/(alpha (S_s + 4 p (1-p) beta^2)). Worlds with d = 0 decide alone; among several the
     solution of least norm is returned. Exact to rounding.
     """
-    K = kappa(blocks.classes)
-    r = blocks.mean * blocks.correlation
-    d = image_variance(blocks) + blocks.mean**2 * (1 - blocks.correlation**2) / K
+    K = kappa(worlds.classes)
+    r = worlds.mean * worlds.correlation
+    d = image_variance(worlds) + worlds.mean**2 * (1 - worlds.correlation**2) / K
     d = np.where(r == 0, np.inf, d)  # a block that tells nothing about the label gets no weight
     least = d.min(axis=-1, keepdims=True)
     # r/d in units of the smallest d, so that d = 0 is no special case.
@@ -58,26 +58,26 @@ def least_squares_direction(blocks: Blocks) -> Float[np.ndarray, "*w B"]:
     return g / (K * least + (r * g).sum(axis=-1, keepdims=True))
 
 
-def logistic_direction(blocks: Blocks, seed: int = 0) -> Float[np.ndarray, "*w B"]:
+def logistic_direction(worlds: Worlds, seed: int = 0) -> Float[np.ndarray, "*w B"]:
     """Minimiser of the population's logistic (K >= 3: softmax) loss without intercept.
 
     Two classes: Newton on exact moments, relative precision 1e-9 or better, any grid of worlds. K >= 3: mean
     over the randomisations of `logistic_replicates`, world by world.
     Raises ValueError for a separable population, where the loss has no minimiser.
     """
-    if blocks.classes == 2:
-        return _binary_logistic(blocks)
-    shape = grid_shape(blocks)
-    result = np.empty((*shape, blocks.mean.shape[-1]))
+    if worlds.classes == 2:
+        return _binary_logistic(worlds)
+    shape = worlds.shape
+    result = np.empty((*shape, worlds.mean.shape[-1]))
     for w in np.ndindex(shape):
-        result[w] = logistic_replicates(select(blocks, w), seed).mean(axis=0)
+        result[w] = logistic_replicates(worlds[w], seed).mean(axis=0)
     return result
 
 
-def _refuse_separable(blocks: Blocks, S: np.ndarray) -> None:
-    certain = (blocks.agreement == 1) | ((blocks.agreement == 0) & (np.arange(S.shape[-1]) > 0))
+def _refuse_separable(worlds: Worlds, S: np.ndarray) -> None:
+    certain = (worlds.agreement == 1) | ((worlds.agreement == 0) & (np.arange(S.shape[-1]) > 0))
     with np.errstate(divide="ignore", invalid="ignore"):
-        separation = np.where(certain & (blocks.mean != 0), blocks.mean**2 / S, 0.0)
+        separation = np.where(certain & (worlds.mean != 0), worlds.mean**2 / S, 0.0)
     if separation.max(initial=0.0) > LARGEST_SEPARATION:
         raise ValueError(
             f"a block that always tells the label lies {np.sqrt(separation.max()):.4g} standard deviations from the "
@@ -86,7 +86,7 @@ def _refuse_separable(blocks: Blocks, S: np.ndarray) -> None:
         )
 
 
-def _binary_logistic(blocks: Blocks) -> Float[np.ndarray, "*w B"]:
+def _binary_logistic(worlds: Worlds) -> Float[np.ndarray, "*w B"]:
     """Damped Newton on E log(1 + exp(-s)), s = y u'x, for all worlds at once.
 
     In margin units r_b = u_b mu_b and n_b = S_b/mu_b^2. Given which attributes agree with the label (signs e_b), s is
@@ -95,11 +95,11 @@ def _binary_logistic(blocks: Blocks) -> Float[np.ndarray, "*w B"]:
         gradient_b = E[-e_b sigma(-s) + n_b r_b sigma'(s)],
         Hessian = E[sigma'(s) ((e + c t)(e + c t)' + diag(n) - c c')].
     """
-    S = image_variance(blocks)
-    _refuse_separable(blocks, S)
+    S = image_variance(worlds)
+    _refuse_separable(worlds, S)
     shape, B = S.shape[:-1], S.shape[-1]
     mean, S, p, D = (
-        np.broadcast_to(x, (*shape, B)).reshape(-1, B) for x in (blocks.mean, S, blocks.agreement, blocks.correlation)
+        np.broadcast_to(x, (*shape, B)).reshape(-1, B) for x in (worlds.mean, S, worlds.agreement, worlds.correlation)
     )
     live = mean**2 > 0
     n = np.where(live, S / np.where(live, mean**2, 1.0), 0.0)
@@ -159,7 +159,7 @@ def _binary_logistic(blocks: Blocks) -> Float[np.ndarray, "*w B"]:
     raise ArithmeticError(f"Newton's method did not settle on the logistic minimiser in {len(active)} worlds")
 
 
-def logistic_replicates(blocks: Blocks, seed: int = 0, power: int = 11) -> Float[np.ndarray, "R B"]:
+def logistic_replicates(worlds: Worlds, seed: int = 0, power: int = 11) -> Float[np.ndarray, "R B"]:
     """Softmax regression of one world of K >= 3 classes, on REPLICATES randomised Sobol nets of 2^power points.
 
     By symmetry the score of class k is sum_b u_b x_{b,k} and the loss convex in u; the groups are summed exactly and
@@ -167,22 +167,22 @@ def logistic_replicates(blocks: Blocks, seed: int = 0, power: int = 11) -> Float
     Raises ValueError above LARGEST_CLASSES, for a separable population, and where the net itself is separable
     (classes so far apart that errors are too rare to be sampled).
     """
-    K, B = blocks.classes, len(blocks.mean)
+    K, B = worlds.classes, len(worlds.mean)
     if K > LARGEST_CLASSES:
         raise ValueError(f"classes = {K} is more than the {LARGEST_CLASSES} that the softmax minimiser is sampled for")
-    S = image_variance(blocks)
-    _refuse_separable(blocks, S)
-    codes, weights = class_patterns(blocks.agreement[1:], K)
+    S = image_variance(worlds)
+    _refuse_separable(worlds, S)
+    codes, weights = class_patterns(worlds.agreement[1:], K)
     codes = np.column_stack([np.zeros(len(codes), dtype=np.int64), codes])
-    live = blocks.mean != 0
+    live = worlds.mean != 0
     with np.errstate(divide="ignore", invalid="ignore"):
-        odds = np.abs(np.log(blocks.agreement * (K - 1) / (1 - blocks.agreement)))
-        start = np.sign(blocks.correlation) * np.minimum(blocks.mean**2 / S, odds)
-        start = np.where(live & (blocks.correlation != 0), start / blocks.mean, 0.0)
+        odds = np.abs(np.log(worlds.agreement * (K - 1) / (1 - worlds.agreement)))
+        start = np.sign(worlds.correlation) * np.minimum(worlds.mean**2 / S, odds)
+        start = np.where(live & (worlds.correlation != 0), start / worlds.mean, 0.0)
     rows = []
     for r in range(REPLICATES):
         noise = gaussian_points(B * K, power, seed * REPLICATES + r).reshape(-1, B, K) * np.sqrt(S)[:, None]
-        rows.append(_softmax_newton(start, noise, codes, weights, blocks.mean, live))
+        rows.append(_softmax_newton(start, noise, codes, weights, worlds.mean, live))
     return np.array(rows)
 
 

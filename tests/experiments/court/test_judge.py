@@ -7,11 +7,12 @@ import pytest
 
 import experiments.court.judge as judging
 from experiments.court.judge import judge
-from experiments.court.routes import measure, routes_of, world_of
+from experiments.court.routes import measure, routes_of
 from experiments.court.search import roundest, search
-from theory.accuracy import clip_accuracy
+from simulator.world import Worlds
 from theory.claims.catalogue import claims
-from theory.claims.claim import LINEAR_MEAN, LINEAR_NAME, Axis, Claim, Subject, blocks_of
+from theory.claims.claim import Axis, Claim
+from theory.learners import LeastSquares, LinearCLIP
 
 CATALOGUE = {claim.id: claim for claim in claims()}
 # What the trial must find; a change here is a discovery or a bug.
@@ -28,7 +29,7 @@ CONTRADICTED = {
 
 def costly(claim: Claim) -> bool:
     """Claims whose truth is a quadrature or whose learner is fitted to drawn pairs."""
-    learners = {s.learner for s in (claim.subject, claim.against) if s is not None}
+    learners = {s.name for s in (claim.subject, claim.against) if s is not None}
     return bool(learners & {"infonce", "bayes", "logistic"}) or claim.id == "many-classes/name-reliance"
 
 
@@ -61,13 +62,13 @@ def test_every_supported_claim_has_a_false_twin(name):
 def test_claims_of_known_truth(seed):
     """Random bounds a known distance above or below the smallest true value must come out as what they are."""
     rng = np.random.default_rng(seed)
-    group, subject = rng.choice(["common", "counter"]), [LINEAR_NAME, LINEAR_MEAN][int(rng.integers(2))]
+    group, subject = rng.choice(["common", "counter"]), [LinearCLIP("name"), LinearCLIP("mean")][int(rng.integers(2))]
     low, high = np.sort(rng.uniform(0.6, 3.0, 2))
     sigma_inv = float(rng.uniform(0.5, 2))
     domain = {"mu_spu": Axis(float(low), float(high)), "p_spu": Axis(0.55, 0.95), "sigma_inv": sigma_inv}
     mu, p = np.meshgrid(np.linspace(low, high, 200), np.linspace(0.55, 0.95, 200))
     grid = {"mu_spu": mu, "p_spu": p, "sigma_inv": sigma_inv}
-    smallest = float(getattr(clip_accuracy(blocks_of(grid), subject.prompt), group).min())
+    smallest = float(getattr(subject.accuracy(Worlds(**grid, sigma_xi=0.0)), group).min())
     offset = float(rng.choice([-0.02, 0.02]))
     claim = Claim(
         id=f"random-{seed}",
@@ -143,7 +144,7 @@ def test_search_finds_a_needle():
     """A violation confined to a hundredth of the domain's edge, found from Sobol points by evolution."""
 
     def needle(x):
-        distance = ((x["mu_spu"] - 1.3) / 0.05) ** 2 + ((x["p_spu"] - 0.9) / 0.02) ** 2
+        distance = ((x.mu_spu - 1.3) / 0.05) ** 2 + ((x.p_spu - 0.9) / 0.02) ** 2
         return 0.5 + 2 * (1 - np.exp(-distance))
 
     claim = Claim(
@@ -153,9 +154,7 @@ def test_search_finds_a_needle():
         quantity="reliance",
         relation="<=",
         domain={"p_spu": Axis(0.5, 1.0), "mu_spu": Axis(0.5, 2.0), "sigma_inv": Axis(0.5, 3.0)},
-        prediction=lambda x: (
-            0.5 + 2 * (1 - np.exp(-(((x["mu_spu"] - 1.3) / 0.05) ** 2 + ((x["p_spu"] - 0.9) / 0.02) ** 2)))
-        ),
+        prediction=lambda x: 0.5 + 2 * (1 - np.exp(-(((x.mu_spu - 1.3) / 0.05) ** 2 + ((x.p_spu - 0.9) / 0.02) ** 2))),
     )
     best = search(claim, 1)
     # By hand: at mu = 1.3, p = .9 and sigma_inv = .5 reliance is 1.3 * .8/1.25 = .832, minus .5.
@@ -168,13 +167,13 @@ def test_error_rate_must_be_a_probability():
         judge(CATALOGUE["rate"], error_rate=1.0)
 
 
-@pytest.mark.parametrize("subject", [LINEAR_NAME, LINEAR_MEAN, Subject("linear", "mean", 1), Subject("least-squares")])
+@pytest.mark.parametrize("subject", [LinearCLIP("name"), LinearCLIP("mean"), LinearCLIP("mean", 1), LeastSquares()])
 def test_routes_agree(subject):
     """Exact law and drawn pairs of the same learner at n = 400: equal means, by a z-test at rate 1e-5 each.
 
     4 subjects x 2 groups make 8e-5 of the suite's budget.
     """
-    point = {"p_spu": 0.8, "mu_spu": 1.5, "sigma_inv": 1.0, "sigma_spu": 0.6}
+    point = {"p_spu": 0.8, "mu_spu": 1.5, "sigma_spu": 0.6, "sigma_xi": 0.0, "dim_image": 2, "dim_text": 2}
     for group in ("common", "counter"):
         claim = Claim(
             id="routes", source="test", statement="", quantity=group, relation="=", domain={}, subject=subject
@@ -189,10 +188,3 @@ def test_routes_of_rules_and_fits():
     assert routes_of(CATALOGUE["infonce-interpolates/no-noise"]) == ("drawn images", "drawn images")
     assert routes_of(CATALOGUE["no-extra-robustness/linear-name-vs-logistic"]) == ("drawn pairs", "drawn pairs")
     assert routes_of(CATALOGUE["wang-theorem-6.2-error"]) == ("exact law", "drawn pairs")
-
-
-def test_world_of_a_point():
-    world = world_of({"p_spu": 0.7, "nu": 0.25})
-    assert (world.dim_image, world.sigma_xi) == (2, pytest.approx(0.5**0.5))
-    assert world_of({"dim": 16.0, "sigma_xi": 2.0}).nu_image == pytest.approx(0.25)
-    assert world_of({"classes": 3.0}).dim_text == 6

@@ -1,27 +1,18 @@
 """What a claim says: where it holds, what it measures, and what counts as a violation."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reference import worlds_with
 
-from theory.accuracy import clip_accuracy
-from theory.claims.claim import (
-    LINEAR_MEAN,
-    LINEAR_NAME,
-    TOLERANCES,
-    Axis,
-    Claim,
-    Subject,
-    blocks_of,
-    group_quantity,
-    kept_axis,
-    learner_direction,
-    log_slope,
-    operator_error,
-    population_value,
-)
-from theory.population import binary_blocks, block_covariance, linear_weights
+from simulator.accuracy import in_words
+from simulator.world import Worlds
+from theory.claims.claim import TOLERANCES, Axis, Claim, kept_axis, log_slope, operator_error
+from theory.learners import LinearCLIP, Logistic
+from theory.population import block_covariance
 from theory.published import lemma_d3_limit
 from theory.theorems import reliance_mean, reliance_name
 
@@ -42,47 +33,51 @@ def claim(**fields) -> Claim:
 
 @given(unit, st.floats(0.1, 10), st.floats(0, 10))
 def test_linear_axes_space_evenly(t, low, width):
-    assert Axis(low, low + width).place(np.array(t), {}) == pytest.approx(low + t * width, rel=1e-12)
+    assert Axis(low, low + width).place(np.array(t)) == pytest.approx(low + t * width, rel=1e-12)
 
 
 @given(unit, st.floats(0.01, 10), st.floats(1.01, 1e6))
 def test_log_axes_space_the_logarithm(t, low, factor):
-    value = Axis(low, low * factor, "log").place(np.array(t), {})
+    value = Axis(low, low * factor, "log").place(np.array(t))
     assert np.log(value / low) == pytest.approx(t * np.log(factor), abs=1e-9)
 
 
 def test_one_minus_axes_space_the_logarithm_of_the_distance_to_one():
-    value = Axis(0.5, 1 - 1e-5, "one-minus").place(np.array([0.0, 0.5, 1.0]), {})
+    value = Axis(0.5, 1 - 1e-5, "one-minus").place(np.array([0.0, 0.5, 1.0]))
     assert 1 - value == pytest.approx([0.5, np.sqrt(0.5e-5), 1e-5], rel=1e-9)
 
 
 def test_integer_axes_give_integers_within_their_bounds():
     axis = Axis(3.0, 8.0, integer=True)
-    values = axis.place(np.linspace(0, 1, 101), {})
+    values = axis.place(np.linspace(0, 1, 101))
     assert set(values.tolist()) == {3.0, 4.0, 5.0, 6.0, 7.0, 8.0}
 
 
 def test_bounds_may_depend_on_earlier_parameters():
-    axis = Axis(lambda x: x["a"], lambda x: 2 * x["a"])
-    assert axis.place(np.array([0.0, 0.5, 1.0]), {"a": np.array([1.0, 2.0, 3.0])}).tolist() == [1.0, 3.0, 6.0]
-    assert [float(b) for b in axis.bounds({"a": 4.0})] == [4.0, 8.0]
+    axis = Axis(lambda x: x.a, lambda x: 2 * x.a)
+    assert axis.place(np.array([0.0, 0.5, 1.0]), SimpleNamespace(a=np.array([1.0, 2.0, 3.0]))).tolist() == [
+        1.0,
+        3.0,
+        6.0,
+    ]
+    assert [float(b) for b in axis.bounds(SimpleNamespace(a=4.0))] == [4.0, 8.0]
 
 
 def test_points_map_corners_to_corners():
-    c = claim(domain={"sigma_inv": Axis(0.5, 3.0), "sigma_spu": Axis(0.0, lambda x: x["sigma_inv"]), "p_spu": 1.0})
+    c = claim(domain={"sigma_inv": Axis(0.5, 3.0), "sigma_spu": Axis(0.0, lambda x: x.sigma_inv), "p_spu": 1.0})
     corners = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
-    point = c.points(corners)
+    point = c.place(corners)
     assert point["sigma_inv"].tolist() == [0.5, 0.5, 3.0, 3.0]
     assert point["sigma_spu"].tolist() == [0.0, 0.5, 0.0, 3.0]
     assert point["p_spu"].tolist() == [1.0] * 4
     assert list(c.axes) == ["sigma_inv", "sigma_spu"]
-    assert c.points(np.zeros((2, 3, 2)))["p_spu"].shape == (2, 3)
+    assert c.place(np.zeros((2, 3, 2)))["p_spu"].shape == (2, 3)
 
 
 @given(unit, unit)
 def test_every_mapped_point_is_contained(s, t):
-    c = claim(domain={"sigma_inv": Axis(0.5, 3.0), "sigma_spu": Axis(0.0, lambda x: x["sigma_inv"]), "p_spu": 1.0})
-    point = {name: float(v[0]) for name, v in c.points(np.array([[s, t]])).items()}
+    c = claim(domain={"sigma_inv": Axis(0.5, 3.0), "sigma_spu": Axis(0.0, lambda x: x.sigma_inv), "p_spu": 1.0})
+    point = {name: float(v[0]) for name, v in c.place(np.array([[s, t]])).items()}
     assert c.contains(point)
     assert not c.contains({**point, "sigma_spu": point["sigma_inv"] + 0.01})
     assert not c.contains({**point, "sigma_inv": 0.49})
@@ -104,8 +99,8 @@ def test_every_mapped_point_is_contained(s, t):
     ],
 )
 def test_violation_of_every_relation(relation, value, prediction, expected):
-    c = claim(relation=relation, along="p_spu", prediction=lambda x: prediction)
-    assert float(c.violation(np.array(value), {})) == pytest.approx(expected)
+    c = claim(relation=relation, along="p_spu", grid=(0.5, 0.9), prediction=lambda x: prediction)
+    assert float(c.violation(np.array(value), Worlds())) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +110,7 @@ def test_violation_of_every_relation(relation, value, prediction, expected):
 def test_violation_of_an_equivalence(says_above, value, expected, threshold):
     """The wrong side counts, by its distance from the threshold."""
     c = claim(relation="iff", threshold=threshold, prediction=lambda x: 1.0 if says_above else -1.0)
-    assert float(c.violation(np.array(value), {})) == pytest.approx(expected)
+    assert float(c.violation(np.array(value), Worlds())) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -140,8 +135,8 @@ def test_tolerances_are_the_quantitys_unless_set():
 
 
 def test_truth_of_each_quantity():
-    point = {"p_spu": np.array([0.6, 0.9]), "mu_spu": np.array([2.0, 1.0])}
-    accuracy = clip_accuracy(binary_blocks(**point), "name")
+    point = worlds_with(p_spu=[0.6, 0.9], mu_spu=[2.0, 1.0])
+    accuracy = LinearCLIP("name").accuracy(point)
     for quantity, expected in (
         ("common", accuracy.common),
         ("counter", accuracy.counter),
@@ -150,75 +145,81 @@ def test_truth_of_each_quantity():
         ("drop", accuracy.common - accuracy.counter),
     ):
         assert claim(quantity=quantity).truth(point) == pytest.approx(expected, abs=1e-15)
-        assert group_quantity(quantity, accuracy.common, accuracy.counter) == pytest.approx(expected, abs=1e-15)
-    both = claim(quantity="reliance", subject=LINEAR_MEAN, against=LINEAR_NAME).truth(point)
-    m0, beta = 2 * point["p_spu"] - 1, point["mu_spu"]
+        assert in_words(quantity, accuracy) == pytest.approx(expected, abs=1e-15)
+    both = claim(quantity="reliance", subject=LinearCLIP("mean"), against=LinearCLIP("name")).truth(point)
+    m0, beta = 2 * point.p_spu - 1, point.mu_spu
     expected = reliance_mean(1.0, beta, 1.0, 0.5, m0) - reliance_name(1.0, beta, 1.0, m0)
     assert both == pytest.approx(expected, rel=1e-12)
 
 
 def test_truth_of_matrices_and_directions():
-    point = {"p_spu": 0.75, "mu_spu": 2.0}
-    c = claim(quantity="operator-error", reference=lambda x: lemma_d3_limit(x["p_spu"], x["mu_spu"], 1.0, 0.5))
+    point = worlds_with(p_spu=0.75, mu_spu=2.0)
+    c = claim(quantity="operator-error", reference=lambda x: lemma_d3_limit(x.p_spu, x.mu_spu, 1.0, 0.5))
     # C - printed = [[0, -1], [-1, 3]]: largest singular value (3 + sqrt 13)/2; printed [[2, 2], [2, 1.25]].
     printed = (3.25 + np.sqrt(0.75**2 + 16)) / 2
     assert float(c.truth(point)) == pytest.approx((3 + np.sqrt(13)) / 2 / printed, rel=1e-12)
     assert operator_error(np.eye(2)[None] * 3, np.eye(2)) == pytest.approx([2.0])
-    C = block_covariance(binary_blocks(mu_spu=[0.1, 3.0]))
+    C = block_covariance(worlds_with(mu_spu=[0.1, 3.0]))
     assert kept_axis(np.array([[3.0, 4.0], [3.0, 4.0]]), C) == pytest.approx([0.36, 0.64])
-    assert claim(quantity="kept-axis", subject=Subject("linear", "mean", 1)).truth(
-        {"p_spu": 0.5, "mu_spu": 3.0}
+    assert claim(quantity="kept-axis", subject=LinearCLIP("mean", 1)).truth(
+        worlds_with(p_spu=0.5, mu_spu=3.0)
     ) == pytest.approx(1.0)
-
-
-def test_search_violation_follows_a_parameter():
-    point = {"p_spu": np.array([0.6]), "mu_spu": np.array([2.0])}
-    rising = claim(quantity="reliance", relation="increasing", along="p_spu", step=0.1)
-    expected = reliance_name(1.0, 2.0, 1.0, 0.2) - reliance_name(1.0, 2.0, 1.0, 0.4)
-    assert rising.search_violation(point) == pytest.approx([expected], rel=1e-12)
-    # T8: t = D/(1 + K sigma^2) with D nearly p, so the slope in K is near -1.
-    slope = claim(
-        quantity="reliance", relation="slope", along="classes", grid=(1e3, 2e3, 4e3), prediction=lambda x: -1.0
-    )
-    assert slope.search_violation({"p_spu": np.array([1.0]), "mu_spu": np.array([2.0])})[0] < 1e-3
+    masked = claim(quantity="operator-error", reference=lambda x: np.array([[2.0, 0.25], [0.5, 1.0]]))
+    # C diag(pi) at m0 = 1/2: [[2, 1/2], [1/2, 5/4]] diag(1, 1/2) is off by [[0, 0], [0, -3/8]].
+    size = np.linalg.norm([[2.0, 0.25], [0.5, 1.0]], 2)
+    assert float(masked.truth(worlds_with(p_spu=0.75, mention_spu=0.5))) == pytest.approx(0.375 / size, rel=1e-12)
 
 
 def test_probit_scale_agrees_in_sign_and_does_not_saturate():
-    point = {"p_spu": np.linspace(0.5, 1, 50), "mu_spu": np.full(50, 2.0), "sigma_inv": np.full(50, 0.05)}
+    point = worlds_with(p_spu=np.linspace(0.5, 1, 50), mu_spu=2.0, sigma_inv=0.05)
     for relation, quantity in ((">=", "counter"), ("<=", "common"), (">=", "error-counter")):
         c = claim(relation=relation, quantity=quantity, prediction=lambda x: np.full(50, 0.7))
-        probit, plain = c.probit_violation(point), c.search_violation(point)
+        probit, plain = c.probit_violation(point), c.violation(c.truth(point), point)
         sure = np.abs(plain) > 1e-12
         assert (np.sign(probit[sure]) == np.sign(plain[sure])).all()
         assert len(np.unique(probit)) > 40
     assert claim(relation="=").probit_violation(point) is None
-    assert claim(against=LINEAR_MEAN).probit_violation(point) is None
-    assert claim(subject=Subject("logistic")).probit_violation(point) is None
+    assert claim(against=LinearCLIP("mean")).probit_violation(point) is None
+    assert claim(subject=Logistic()).probit_violation(point) is None
     assert claim(quantity="drop").probit_violation(point) is None
-    assert claim().probit_violation({**point, "classes": np.full(50, 3.0)}) is None
-
-
-def test_view_noise_enters_by_dimension():
-    blocks = blocks_of({"p_spu": 0.9, "sigma_xi": 2.0, "dim": 16.0, "n": 100.0})
-    assert float(blocks.nu_image) == 0.25
-    assert float(blocks_of({"nu": 0.3}).nu_image) == 0.3
+    assert claim().probit_violation(point.replace(classes=3)) is None
 
 
 def test_several_numbers_of_classes_in_one_grid():
-    classes = np.array([3.0, 2.0, 5.0, 3.0])
-    point = {"p_spu": np.array([0.6, 0.7, 0.8, 0.9]), "mu_spu": 2.0, "classes": classes}
-    values = population_value("counter", LINEAR_NAME, point)
+    classes = np.array([3, 2, 5, 3])
+    point = worlds_with(p_spu=[0.6, 0.7, 0.8, 0.9], mu_spu=2.0).replace(classes=classes)
+    values = claim(quantity="counter").truth(point)
     for i, K in enumerate(classes):
-        blocks = binary_blocks(p_spu=point["p_spu"][i], mu_spu=2.0, classes=int(K))
-        assert values[i] == pytest.approx(float(clip_accuracy(blocks, "name").counter), abs=1e-13)
+        blocks = worlds_with(p_spu=point.p_spu[i], mu_spu=2.0, classes=int(K))
+        assert values[i] == pytest.approx(float(LinearCLIP("name").accuracy(blocks).counter), abs=1e-13)
 
 
-def test_directions_of_linear_learners_only():
-    blocks = binary_blocks(p_spu=0.9)
-    assert learner_direction(LINEAR_NAME, blocks) == pytest.approx(linear_weights(blocks, "name"))
-    for learner in ("infonce", "bayes", "perceptron"):
-        with pytest.raises(ValueError, match=f"learner = '{learner}' has no direction"):
-            learner_direction(Subject(learner), blocks)
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"relation": "=>"}, "relation = '=>' is not one of .*; the nearest is >="),
+        ({"domain": {"mu_spurious": 2.0}}, "domain field = 'mu_spurious' is not one of .*; the nearest is mu_spu"),
+        ({"relation": "increasing", "along": "p_sqr"}, "along = 'p_sqr' is not one of"),
+        ({"relation": "increasing", "along": "mu_spu"}, "needs an Axis of it in the domain"),
+        ({"relation": "slope", "along": "n"}, "needs a grid of at least 2 values"),
+        ({"quantity": "operator-error"}, "needs `reference`"),
+        ({"subject": "infonse"}, "learner = 'infonse' is not one of .*; the nearest is infonce"),
+        ({"domain": {"p_spu": Axis(0.5, 1.5)}}, r"p_spu = 1.5 lies outside \[0, 1\]"),
+        ({"domain": {"p_spu": Axis(0.5, 1.0, "one-minus")}}, "ends at 1; its bounds must be below 1"),
+        ({"domain": {"mu_spu": Axis(0.0, 1.0, "log")}}, "starts at 0; its bounds must be above 0"),
+        ({"domain": {"mu_spu": Axis(2.0, 1.0)}}, "runs from 2 down to 1"),
+        ({"domain": {"mu_spu": Axis(0.0, 1.0, "cubic")}}, "scale = 'cubic'"),
+        ({"domain": {"classes": Axis(2.4, 2.6, integer=True)}}, "runs from 3 down to 2"),
+    ],
+)
+def test_a_claim_is_checked_when_it_is_made(fields, message):
+    """Finding 4: an unknown relation was judged as "increasing"."""
+    with pytest.raises(ValueError, match=message):
+        claim(**fields)
+
+
+def test_integer_axes_between_fractions_hold_the_integers_inside():
+    assert set(Axis(2.4, 4.4, integer=True).place(np.linspace(0, 1, 11)).tolist()) == {3.0, 4.0}
 
 
 def test_log_slope_of_a_power():

@@ -3,13 +3,13 @@ test_supervised."""
 
 import numpy as np
 import pytest
+from reference import worlds_with
 from scipy.special import ndtri
 
-from simulator.world import Attribute, World
+from simulator.world import Attribute, World, Worlds
 from theory.density import class_log_density
 from theory.learners.bayes import bayes_accuracy
 from theory.learners.supervised import image_variance
-from theory.population import binary_blocks
 
 
 # theory.md section 6, nu = .49, sigma_inv = 1, sigma_spu = .5; four printed digits.
@@ -24,7 +24,7 @@ from theory.population import binary_blocks
     ],
 )
 def test_bayes_known_answers(p, mu, expected):
-    got = bayes_accuracy(binary_blocks(p_spu=p, mu_spu=mu, nu=0.49))
+    got = bayes_accuracy(worlds_with(p_spu=p, mu_spu=mu, nu=0.49))
     assert (got.common, got.counter) == pytest.approx(expected, abs=5.001e-5)
     assert got.interval is None
 
@@ -42,7 +42,7 @@ def test_bayes_known_answers(p, mu, expected):
     ],
 )
 def test_bayes_matches_a_quantile_grid(world):
-    blocks = binary_blocks(**world)
+    blocks = worlds_with(**world)
     got = bayes_accuracy(blocks)
     t = ndtri((np.arange(1200) + 0.5) / 1200)
     deviation, p = np.sqrt(image_variance(blocks)), blocks.agreement[1]
@@ -62,7 +62,7 @@ def test_bayes_matches_a_quantile_grid(world):
 @pytest.mark.parametrize("world", [World(classes=3, p_spu=0.8), World(attribute=(Attribute(p=0.8, mu=1.5),))])
 def test_sampled_bayes_matches_drawn_images(world):
     """2e5 images a group; two errors of at most .0012 each and the interval: false alarm below 1e-6 (5 sigma)."""
-    blocks, n = world.blocks(), 200_000
+    blocks, n = Worlds.of(world), 200_000
     K, B = blocks.classes, len(blocks.mean)
     got = bayes_accuracy(blocks, seed=5)
     rng = np.random.default_rng(2)
@@ -79,7 +79,7 @@ def test_sampled_bayes_matches_drawn_images(world):
 
 def test_sampled_bayes_agrees_with_quadrature():
     """A further attribute at p = 1/2 carries nothing, so the sampled route must return the exact number."""
-    exact = bayes_accuracy(World(p_spu=0.8, mu_spu=1.4).blocks())
+    exact = bayes_accuracy(Worlds.of(World(p_spu=0.8, mu_spu=1.4)))
     got = bayes_accuracy(World(p_spu=0.8, mu_spu=1.4, attribute=(Attribute(p=0.5),)).blocks())
     # Smooth integrand on 2^16 points in all; sixteen randomisations pass a |t| of 7.3 once in 4e5.
     for a, b, (low, high) in zip(exact[:2], got[:2], got.interval, strict=True):
@@ -88,6 +88,6 @@ def test_sampled_bayes_agrees_with_quadrature():
 
 def test_out_of_domain_is_refused():
     with pytest.raises(ValueError, match="classes = 51"):
-        bayes_accuracy(World(classes=51, dim_image=200, dim_text=200).blocks())
+        bayes_accuracy(Worlds.of(World(classes=51, dim_image=200, dim_text=200)))
     with pytest.raises(ValueError, match="no density"):
-        bayes_accuracy(binary_blocks(p_spu=1.0, sigma_inv=0.0, sigma_spu=0.0))
+        bayes_accuracy(worlds_with(p_spu=1.0, sigma_inv=0.0, sigma_spu=0.0))

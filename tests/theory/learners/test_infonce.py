@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from reference import worlds_with
 from scipy.special import ndtri
 
-from simulator.world import Attribute, World, latent_prompts
+from simulator.world import Attribute, World, Worlds, latent_prompts
 from theory.accuracy import linear_accuracy
-from theory.density import log_density, select
+from theory.density import log_density
 from theory.learners.infonce import infonce_accuracy, nearest_prompt_weights
-from theory.population import binary_blocks, linear_weights
+from theory.population import linear_weights
 
 PROMPTS = ("name", "mean")
 
@@ -20,7 +21,7 @@ def pair(got) -> tuple[float, float]:
 
 
 def linear_pair(u, blocks):
-    return pair(linear_accuracy(u[None], select(blocks, None)))
+    return pair(linear_accuracy(u[None], blocks[None]))
 
 
 def quantile_grid(blocks, prompt, n=1200):
@@ -54,7 +55,7 @@ def quantile_grid(blocks, prompt, n=1200):
     ],
 )
 def test_known_answers(p, mu, name, mean):
-    blocks = binary_blocks(p_spu=p, mu_spu=mu, nu=0.49)
+    blocks = worlds_with(p_spu=p, mu_spu=mu, nu=0.49)
     assert pair(infonce_accuracy(blocks, "name")) == pytest.approx(name, abs=5.001e-5)
     assert pair(infonce_accuracy(blocks, "mean")) == pytest.approx(mean, abs=5.001e-5)
     assert infonce_accuracy(blocks, "name").interval is None
@@ -64,7 +65,7 @@ def test_known_answers(p, mu, name, mean):
     ("nu", "expected"), [(1e-4, (0.841, 0.841)), (0.49, (0.864, 0.705)), (10, (0.728, 0.455)), (100, (0.580, 0.482))]
 )
 def test_known_answers_between_the_two_limits(nu, expected):
-    assert pair(infonce_accuracy(binary_blocks(p_spu=0.9, mu_spu=2, nu=nu), "name")) == pytest.approx(
+    assert pair(infonce_accuracy(worlds_with(p_spu=0.9, mu_spu=2, nu=nu), "name")) == pytest.approx(
         expected, abs=5.001e-4
     )
 
@@ -74,7 +75,7 @@ def test_without_noise_it_is_the_nearest_prompt(prompt):
     """The gap closes like nu: log-log slope between nu = 1e-4 and 1e-5 is 1 to within a tenth."""
     gaps = []
     for nu in (1e-4, 1e-5):
-        blocks = binary_blocks(p_spu=0.9, mu_spu=2.0, nu=nu)
+        blocks = worlds_with(p_spu=0.9, mu_spu=2.0, nu=nu)
         limit = linear_pair(nearest_prompt_weights(blocks, prompt), blocks)
         gaps.append(np.abs(np.subtract(pair(infonce_accuracy(blocks, prompt, tolerance=1e-9)), limit)).max())
     assert gaps[0] < 1e-3
@@ -87,7 +88,7 @@ def test_silence_about_the_object_costs_nothing_without_noise(nu):
 
     The name prompt's limit stays Phi(alpha/sqrt S_i); the gap is the width nu of the boundary, times the log odds of p.
     """
-    blocks = binary_blocks(p_spu=0.9, nu=nu, mention_inv=0.5)
+    blocks = worlds_with(p_spu=0.9, nu=nu, mention_inv=0.5)
     limit = linear_pair(np.array([1.0, 0.0]), blocks)
     assert pair(infonce_accuracy(blocks, "name")) == pytest.approx(limit, abs=2 * nu * np.log(9))
 
@@ -97,7 +98,7 @@ def test_silence_about_the_object_costs_nothing_without_noise(nu):
 def test_in_noise_it_is_linear_clip(prompt, mentions):
     gaps = []
     for nu in (1e2, 1e3):
-        blocks = binary_blocks(p_spu=0.9, mu_spu=2.0, nu=nu, **mentions)
+        blocks = worlds_with(p_spu=0.9, mu_spu=2.0, nu=nu, **mentions)
         limit = linear_pair(linear_weights(blocks, prompt), blocks)
         gaps.append(np.abs(np.subtract(pair(infonce_accuracy(blocks, prompt, tolerance=1e-9)), limit)).max())
     assert gaps[1] < 1e-3
@@ -120,20 +121,20 @@ def test_in_noise_it_is_linear_clip(prompt, mentions):
     ],
 )
 def test_matches_a_quantile_grid(world, prompt):
-    blocks = binary_blocks(**world)
+    blocks = worlds_with(**world)
     assert pair(infonce_accuracy(blocks, prompt)) == pytest.approx(quantile_grid(blocks, prompt), abs=1e-3)
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
 @pytest.mark.parametrize("mentions", [{}, {"mention_inv": 0.7, "mention_spu": 0.6}])
 def test_stated_error_is_kept(prompt, mentions):
-    blocks = binary_blocks(p_spu=np.array([0.5, 0.6, 0.8, 0.95, 1.0]), mu_spu=2.0, nu=0.49, **mentions)
+    blocks = worlds_with(p_spu=np.array([0.5, 0.6, 0.8, 0.95, 1.0]), mu_spu=2.0, nu=0.49, **mentions)
     coarse, fine = infonce_accuracy(blocks, prompt), infonce_accuracy(blocks, prompt, tolerance=1e-9)
     assert max(np.abs(coarse.common - fine.common).max(), np.abs(coarse.counter - fine.counter).max()) < 1e-6
 
 
 worlds = st.builds(
-    lambda **kw: binary_blocks(**kw),
+    lambda **kw: worlds_with(**kw),
     p_spu=st.floats(0, 1),
     mu_inv=st.floats(0.1, 4),
     mu_spu=st.floats(-4, 4),
@@ -147,7 +148,7 @@ worlds = st.builds(
 
 @settings(max_examples=10)
 @given(worlds, st.sampled_from(PROMPTS))
-@example(binary_blocks(p_spu=1.0, mu_spu=2.0, nu=0.5), "mean")
+@example(worlds_with(p_spu=1.0, mu_spu=2.0, nu=0.5), "mean")
 def test_relabelling_the_background_swaps_the_groups(blocks, prompt):
     flip = np.arange(2) == 1
     other = blocks._replace(
@@ -185,16 +186,16 @@ def test_ties_count_one_half():
         {"mu_inv": 0.0, "mu_spu": 0.0, "nu": 0.1},
     ):
         # The quadrature weights sum to one to rounding.
-        assert pair(infonce_accuracy(binary_blocks(**world), "name")) == pytest.approx((0.5, 0.5), abs=1e-12)
+        assert pair(infonce_accuracy(worlds_with(**world), "name")) == pytest.approx((0.5, 0.5), abs=1e-12)
 
 
 def test_a_grid_is_its_worlds():
     p, mu = np.meshgrid([0.5, 0.8, 1.0], [0.3, 2.0])
-    grid = binary_blocks(p_spu=p, mu_spu=mu, nu=0.3, mention_spu=0.7)
+    grid = worlds_with(p_spu=p, mu_spu=mu, nu=0.3, mention_spu=0.7)
     whole = infonce_accuracy(grid, "mean")
     assert whole.common.shape == (2, 3)
     for w in np.ndindex(2, 3):
-        one = pair(infonce_accuracy(select(grid, w), "mean"))
+        one = pair(infonce_accuracy(grid[w], "mean"))
         assert (whole.common[w], whole.counter[w]) == pytest.approx(one, abs=1e-12)
 
 
@@ -203,7 +204,7 @@ def test_sampled_attributes_agree_with_quadrature(prompt):
     """A further attribute at p = 1/2 that no caption mentions drops out, so the sampled route must return the exact
     number; sixteen randomisations exceed |t| = 7.3 once in 4e5 (95% is 2.13)."""
     world = {"p_spu": 0.8, "mu_spu": 1.4, "sigma_xi": 4.0, "mention_spu": 0.8}
-    exact = pair(infonce_accuracy(World(**world).blocks(), prompt))
+    exact = pair(infonce_accuracy(Worlds.of(World(**world)), prompt))
     got = infonce_accuracy(World(**world, attribute=(Attribute(p=0.5, mention=0.0),)).blocks(), prompt)
     for a, b, (low, high) in zip(exact, pair(got), got.interval, strict=True):
         assert abs(a - b) < 7.3 / 2.13 * (high - low) / 2 + 1e-6
@@ -220,7 +221,7 @@ def test_sampled_attributes_agree_with_quadrature(prompt):
 )
 def test_sampled_worlds_match_drawn_images(world, prompt):
     """5e4 drawn images a group against Sobol points: 5 standard deviations, false alarm 6e-7 a number."""
-    blocks, n = world.blocks(), 50_000
+    blocks, n = Worlds.of(world), 50_000
     K, B = blocks.classes, len(blocks.mean)
     got = infonce_accuracy(blocks, prompt, seed=7)
     rng = np.random.default_rng(1)
@@ -239,7 +240,7 @@ def test_sampled_worlds_match_drawn_images(world, prompt):
 def test_every_class_has_the_same_text_density():
     """What lets argmax PMI become argmax of the joint density."""
     for world in (World(mention_spu=0.4, p_spu=0.7), World(classes=4, mention_spu=0.4, p_spu=0.7)):
-        blocks = world.blocks()
+        blocks = Worlds.of(world)
         # The law of x_T alone: far away in noise, an image tells nothing, so the joint density factorises.
         blind = blocks._replace(nu_image=np.array(1e12))
         texts = latent_prompts(blocks, "mean")
@@ -249,10 +250,10 @@ def test_every_class_has_the_same_text_density():
 
 def test_out_of_domain_is_refused():
     with pytest.raises(ValueError, match="singular"):
-        infonce_accuracy(binary_blocks(nu=0.0), "name")
+        infonce_accuracy(worlds_with(nu=0.0), "name")
     with pytest.raises(ValueError, match="classes = 51"):
-        infonce_accuracy(World(classes=51, dim_image=200, dim_text=200).blocks(), "name")
+        infonce_accuracy(Worlds.of(World(classes=51, dim_image=200, dim_text=200)), "name")
     with pytest.raises(ValueError, match="one world at a time"):
-        infonce_accuracy(binary_blocks(p_spu=np.array([0.6, 0.7]), nu=0.5, classes=3), "name")
+        infonce_accuracy(worlds_with(p_spu=np.array([0.6, 0.7]), nu=0.5, classes=3), "name")
     with pytest.raises(ValueError, match="not linear"):
-        nearest_prompt_weights(binary_blocks(mention_spu=0.5), "mean")
+        nearest_prompt_weights(worlds_with(mention_spu=0.5), "mean")

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from reference import worlds_with
 
-from simulator.world import Attribute, Blocks, World
+from simulator.world import Attribute, World, Worlds
 from theory.accuracy import linear_accuracy, reliance
-from theory.density import select
 from theory.learners.bayes import bayes_accuracy
 from theory.learners.supervised import (
     image_variance,
@@ -16,7 +16,7 @@ from theory.learners.supervised import (
     logistic_direction,
     logistic_replicates,
 )
-from theory.population import binary_blocks, linear_weights
+from theory.population import linear_weights
 
 means = st.floats(-5, 5).filter(lambda x: abs(x) > 0.05)
 scales = st.floats(0.1, 5)
@@ -25,7 +25,7 @@ probabilities = st.floats(0, 1)
 
 def binary_worlds(p=probabilities):
     return st.builds(
-        lambda p_spu, **kw: binary_blocks(p_spu=p_spu, **kw),
+        lambda p_spu, **kw: worlds_with(p_spu=p_spu, **kw),
         p_spu=p,
         mu_inv=means,
         mu_spu=means,
@@ -37,11 +37,11 @@ def binary_worlds(p=probabilities):
 
 def accuracy_of(u, blocks) -> tuple[float, float]:
     """(common, counter) of one linear rule in one world."""
-    got = linear_accuracy(u[None], select(blocks, None))
+    got = linear_accuracy(u[None], blocks[None])
     return float(got.common[0]), float(got.counter[0])
 
 
-def relabelled(blocks: Blocks) -> Blocks:
+def relabelled(blocks: Worlds) -> Worlds:
     """The same law with the backgrounds' names swapped: mu_spu -> -mu_spu, p -> 1 - p."""
     flip = np.arange(2) == 1
     return blocks._replace(
@@ -62,7 +62,7 @@ def relabelled(blocks: Blocks) -> Blocks:
 )
 def test_logistic_known_answers(world, expected):
     p, mu, si, ss = world
-    blocks = binary_blocks(p_spu=p, mu_spu=mu, sigma_inv=si, sigma_spu=ss)
+    blocks = worlds_with(p_spu=p, mu_spu=mu, sigma_inv=si, sigma_spu=ss)
     assert accuracy_of(logistic_direction(blocks), blocks) == pytest.approx(expected, abs=5.001e-4)
 
 
@@ -84,7 +84,7 @@ def test_clip_and_supervised_cross_where_t6_says(world, logistic, least_squares)
         for prompt, p_c in zip(("name", "mean"), printed, strict=True):
 
             def excess(log_gap, direction=direction, prompt=prompt):
-                b = binary_blocks(p_spu=1 - np.exp(log_gap), mu_spu=mu, sigma_inv=si, sigma_spu=ss)
+                b = worlds_with(p_spu=1 - np.exp(log_gap), mu_spu=mu, sigma_inv=si, sigma_spu=ss)
                 return float(reliance(direction(b)) - reliance(linear_weights(b, prompt)))
 
             root = 1 - np.exp(brentq(excess, np.log(1e-8), np.log(0.49)))
@@ -116,7 +116,7 @@ def logistic_gradient(u, blocks):
     [{"p_spu": 0.9, "mu_spu": 2.0}, {"p_spu": 0.3, "mu_inv": -0.5, "sigma_spu": 1.0, "nu": 0.3}, {"p_spu": 0.99}],
 )
 def test_logistic_direction_is_stationary(world):
-    blocks = binary_blocks(**world)
+    blocks = worlds_with(**world)
     u = logistic_direction(blocks)
     # dblquad's tolerance is 1e-8 of integrands of order one.
     np.testing.assert_allclose(logistic_gradient(u, blocks), 0, atol=1e-7)
@@ -126,7 +126,7 @@ def test_logistic_direction_is_stationary(world):
 def test_logistic_direction_is_the_limit_of_samples():
     """Sample size 4e6, error rate 1e-6: |z| of each coordinate by the sandwich variance stays below 4.9."""
     world = World(p_spu=0.85, mu_spu=1.5, attribute=(Attribute(p=0.7, mu=0.8),))
-    blocks, n = world.blocks(), 4_000_000
+    blocks, n = Worlds.of(world), 4_000_000
     u = logistic_direction(blocks)
     rng = np.random.default_rng(11)
     agree = np.where(rng.random((n, 3)) < blocks.agreement, 1, -1)
@@ -145,8 +145,8 @@ def test_at_full_correlation_logistic_is_twice_lda(blocks):
 
 
 @given(binary_worlds())
-@example(binary_blocks(p_spu=0.5, mu_spu=2.0))
-@example(binary_blocks(p_spu=1 - 1e-9, mu_spu=3.0, sigma_spu=0.1))
+@example(worlds_with(p_spu=0.5, mu_spu=2.0))
+@example(worlds_with(p_spu=1 - 1e-9, mu_spu=3.0, sigma_spu=0.1))
 def test_relabelling_the_background_changes_no_rule(blocks):
     for direction in (logistic_direction, least_squares_direction):
         u, v = direction(blocks), direction(relabelled(blocks))
@@ -207,7 +207,7 @@ def test_least_squares_solves_the_normal_equations(blocks, K):
 @pytest.mark.parametrize("world", [World(p_spu=0.8, attribute=(Attribute(p=0.6),)), World(classes=4, p_spu=0.7)])
 def test_least_squares_matches_the_mixture(world):
     """Regression on the listed groups: targets +-1, or one-hot with intercept, from exact second moments."""
-    mixture, blocks = world.mixture(), world.blocks()
+    mixture, blocks = world.mixture(), Worlds.of(world)
     w, M = mixture.weights / mixture.weights.sum(), mixture.means
     K = world.classes
     Y = np.where(mixture.labels == 0, 1.0, -1.0)[:, None] if K == 2 else np.eye(K)[mixture.labels] - 1 / K
@@ -223,23 +223,23 @@ def test_least_squares_matches_the_mixture(world):
 
 
 def test_least_squares_without_noise():
-    blocks = binary_blocks(p_spu=0.8, mu_inv=2.0, mu_spu=3.0, sigma_inv=0.0, sigma_spu=0.5)
+    blocks = worlds_with(p_spu=0.8, mu_inv=2.0, mu_spu=3.0, sigma_inv=0.0, sigma_spu=0.5)
     np.testing.assert_allclose(least_squares_direction(blocks), [0.5, 0.0], atol=1e-15)
-    nothing = binary_blocks(p_spu=0.5, mu_inv=0.0, mu_spu=3.0)
+    nothing = worlds_with(p_spu=0.5, mu_inv=0.0, mu_spu=3.0)
     np.testing.assert_array_equal(least_squares_direction(nothing), [0.0, 0.0])
 
 
 def test_a_grid_is_its_worlds():
     p, sigma = np.meshgrid([0.2, 0.5, 0.9, 0.999, 1.0], [0.1, 1.0, 3.0])
-    grid = binary_blocks(p_spu=p, sigma_spu=sigma, mu_spu=1.5)
+    grid = worlds_with(p_spu=p, sigma_spu=sigma, mu_spu=1.5)
     for f in (logistic_direction, least_squares_direction):
         u = f(grid)
         assert u.shape == (3, 5, 2)
         for w in np.ndindex(3, 5):
-            np.testing.assert_allclose(u[w], f(select(grid, w)), rtol=1e-11, atol=1e-13)
+            np.testing.assert_allclose(u[w], f(grid[w]), rtol=1e-11, atol=1e-13)
     whole = bayes_accuracy(grid)
     for w in np.ndindex(3, 5):
-        one = bayes_accuracy(select(grid, w))
+        one = bayes_accuracy(grid[w])
         pair = float(one.common), float(one.counter)
         assert (whole.common[w], whole.counter[w]) == pytest.approx(pair, abs=1e-12)
 
@@ -248,13 +248,13 @@ def test_a_grid_is_its_worlds():
 @pytest.mark.parametrize("sigma_spu", [0.005, 0.3, 20.0])
 @pytest.mark.parametrize("gap", [0.4, 1e-2, 1e-5, 1e-9])
 def test_newton_settles_far_from_the_ordinary(sigma_inv, sigma_spu, gap):
-    u = logistic_direction(binary_blocks(p_spu=1 - gap, sigma_inv=sigma_inv, sigma_spu=sigma_spu))
+    u = logistic_direction(worlds_with(p_spu=1 - gap, sigma_inv=sigma_inv, sigma_spu=sigma_spu))
     assert np.all(u > 0)
 
 
 def test_softmax_minimiser_at_full_correlation_is_lda():
     """At p = 1 the model is well specified. With 16 randomisations a |t| of 7.3 is exceeded once in 4e5."""
-    blocks = World(classes=4, p_spu=1.0).blocks()
+    blocks = Worlds.of(World(classes=4, p_spu=1.0))
     rows = logistic_replicates(blocks, seed=1)
     error = (rows.mean(0) - lda_direction(blocks)) / (rows.std(0, ddof=1) / 4)
     # The sample minimiser is biased by O(1/N) = 1e-3 of a unit, well inside its standard error of .003.
@@ -263,7 +263,7 @@ def test_softmax_minimiser_at_full_correlation_is_lda():
 
 def test_softmax_minimiser_is_stationary_on_drawn_images():
     """3e5 images; z of the mean score, with the minimiser's own error added, below 5 (false alarm 1e-6)."""
-    blocks, n = World(classes=3, p_spu=0.8, mu_spu=1.5).blocks(), 300_000
+    blocks, n = Worlds.of(World(classes=3, p_spu=0.8, mu_spu=1.5)), 300_000
     rows = logistic_replicates(blocks)
     u = rows.mean(0)
     rng = np.random.default_rng(4)
@@ -286,18 +286,18 @@ def test_softmax_minimiser_is_stationary_on_drawn_images():
 def test_separable_populations_are_refused():
     for world in ({"sigma_inv": 0.0}, {"p_spu": 1.0, "sigma_spu": 0.0}, {"p_spu": 0.0, "sigma_spu": 0.0}):
         with pytest.raises(ValueError, match="separable"):
-            logistic_direction(binary_blocks(**world))
+            logistic_direction(worlds_with(**world))
     # A noiseless background that errs sometimes separates nothing.
     # It then carries its log odds, and the model is well specified: u = (2 alpha/S_i, log(p/(1 - p))/beta).
-    u = logistic_direction(binary_blocks(p_spu=0.9, sigma_spu=0.0))
+    u = logistic_direction(worlds_with(p_spu=0.9, sigma_spu=0.0))
     np.testing.assert_allclose(u, [2.0, np.log(9)], rtol=1e-9)
     with pytest.raises(ValueError, match="no finite direction"):
-        lda_direction(binary_blocks(sigma_spu=0.0))
+        lda_direction(worlds_with(sigma_spu=0.0))
 
 
 def test_out_of_domain_is_refused():
-    many = World(classes=51, dim_image=200, dim_text=200).blocks()
+    many = Worlds.of(World(classes=51, dim_image=200, dim_text=200))
     with pytest.raises(ValueError, match="classes = 51"):
         logistic_direction(many)
     with pytest.raises(ValueError, match="hardly contain an error"):
-        logistic_direction(World(classes=3, mu_inv=30.0).blocks())
+        logistic_direction(Worlds.of(World(classes=3, mu_inv=30.0)))

@@ -1,0 +1,80 @@
+"""Accuracy on the two groups: one type from closed form to trained tower to real photos."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+Numbers = np.ndarray | float
+
+
+class Interval(NamedTuple):
+    """Two-sided confidence intervals of both accuracies, and the probability with which each covers."""
+
+    common: tuple[Numbers, Numbers]
+    counter: tuple[Numbers, Numbers]
+    level: float
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Fractions right on the common group (the background is the class's own) and the counter group (it is not).
+
+    Parameters
+    ----------
+    common, counter : arrays of one shape, or numbers, in [0, 1]
+    interval : Interval, or None where the numbers are exact to the precision that their source states
+
+    >>> a = Accuracy(0.9, 0.5)
+    >>> a.drop, a.balanced, a.worst
+    (0.4, 0.7, 0.5)
+    """
+
+    common: Numbers
+    counter: Numbers
+    interval: Interval | None = None
+
+    def __iter__(self):
+        """(common, counter), so that a pair can be unpacked or stacked."""
+        return iter((self.common, self.counter))
+
+    @property
+    def balanced(self) -> Numbers:
+        """Mean of the two."""
+        return (self.common + self.counter) / 2
+
+    @property
+    def drop(self) -> Numbers:
+        """common minus counter."""
+        return self.common - self.counter
+
+    @property
+    def error_counter(self) -> Numbers:
+        """1 minus counter."""
+        return 1 - self.counter
+
+    @property
+    def worst(self) -> Numbers:
+        """The smaller of the two."""
+        return np.minimum(self.common, self.counter)
+
+    def __getitem__(self, index) -> "Accuracy":
+        """The accuracies of some worlds of a grid, as numpy would index the arrays."""
+        part = [np.asarray(x)[index] for x in self]
+        if self.interval is None:
+            return Accuracy(*part)
+        ends = [tuple(np.asarray(e)[index] for e in pair) for pair in self.interval[:2]]
+        return Accuracy(*part, Interval(*ends, self.interval.level))
+
+
+# The words for what can be read off a pair of accuracies; a hyphen where the command line writes one.
+WORDS = ("common", "counter", "error-counter", "balanced", "drop", "worst")
+
+
+def in_words(word: str, accuracy: Accuracy) -> Numbers:
+    """One of WORDS.
+
+    >>> in_words("drop", Accuracy(0.75, 0.5))
+    0.25
+    """
+    return getattr(accuracy, word.replace("-", "_"))

@@ -1,0 +1,110 @@
+"""The groups of a world written out: a finite mixture of Gaussians with one shared diagonal covariance of the latents.
+
+What samplers, exact laws and slow oracles need; the closed forms use the world's symmetry and never list groups.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from jaxtyping import Float, Int
+
+# groups x latents above which a mixture is not written out: 10^7 float64 cells are 80 MB.
+LARGEST_MIXTURE = 10_000_000
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Groups (y, o, a_1, a_2, ...): label, object shown, attributes shown.
+
+    Class 0 of the binary world is y = +1, class 1 is y = -1. The object shown is the label's in every group of a world
+    with p_inv = 1, which then lists no others.
+    """
+
+    labels: Int[np.ndarray, " G"]
+    objects: Int[np.ndarray, " G"]
+    backgrounds: Int[np.ndarray, "G J"]
+    weights: Float[np.ndarray, " G"]  # training law, sums to 1
+    test_weights: Float[np.ndarray, " G"]  # test law, every attribute uniform and independent of the label; sums to 1
+    means: Float[np.ndarray, "G l"]
+    variances: Float[np.ndarray, " l"]
+    mention: Float[np.ndarray, " B"]
+    block: Int[np.ndarray, " l"]  # which block a latent belongs to
+    classes: int
+
+    @property
+    def common(self) -> np.ndarray:
+        """Boolean (G,): the first attribute agrees with the label."""
+        return self.backgrounds[:, 0] == self.labels
+
+    def group_average(self, values: Float[np.ndarray, "*r G"]) -> Float[np.ndarray, "*r 2"]:
+        """(common, counter): means over the groups of either kind under the test law, of one value a group."""
+        averages = []
+        for part in (self.common, ~self.common):
+            weight = self.test_weights[part]
+            averages.append(values[..., part] @ (weight / weight.sum()))
+        return np.stack(averages, axis=-1)
+
+    def masks(self) -> tuple[Float[np.ndarray, "P l"], Float[np.ndarray, " P"]]:
+        """Caption masks that occur, one row each over the latents, and their probabilities."""
+        options = [[0.0, 1.0] if 0 < pi < 1 else [float(pi)] for pi in self.mention]
+        rows = np.array(list(product(*options)))
+        probability = np.where(rows == 1, self.mention, 1 - self.mention).prod(axis=1)
+        return rows[:, self.block], probability
+
+
+def class_means(classes: int) -> Float[np.ndarray, "K width"]:
+    """Mean of a block per class in units of mu: +1 and -1 for two classes, else the unit vectors."""
+    return np.array([[1.0], [-1.0]]) if classes == 2 else np.eye(classes)
+
+
+def mixture_of(world, objects: bool | None = None) -> Mixture:
+    """The groups of a `simulator.world.World` written out.
+
+    Parameters
+    ----------
+    world : World
+    objects : list groups whose object is another class's; by default where p_inv < 1. An ensemble of worlds needs one
+        list for all of them.
+
+    Raises
+    ------
+    ValueError
+        Above LARGEST_MIXTURE cells; the closed forms for K classes need no mixture.
+    """
+    K, J = world.classes, 1 + len(world.attribute)
+    objects = world.p_inv < 1 if objects is None else objects
+    groups = K ** (1 + J + objects)
+    if groups * world.latents > LARGEST_MIXTURE:
+        raise ValueError(
+            f"classes = {K} with {J} attribute(s) makes {groups:,} groups of {world.latents} latents, "
+            f"more than the {LARGEST_MIXTURE:,} cells that are written out; "
+            f"the largest number of classes that fits is {_largest_classes(J, objects)}"
+        )
+    mean, scale, agreement, mention = (np.array(x) for x in zip(*world.numbers(), strict=True))
+    codes = np.array(list(product(range(K), repeat=1 + J + objects)), dtype=np.int64)
+    if not objects:
+        codes = np.insert(codes, 1, codes[:, 0], axis=1)  # the object shown is the label's
+    match = codes[:, 1:] == codes[:, :1]
+    chance = np.where(match, agreement, (1 - agreement) / (K - 1))
+    test = np.where(match, world.p_inv, (1 - world.p_inv) / (K - 1))[:, 0]
+    width = 1 if K == 2 else K
+    return Mixture(
+        labels=codes[:, 0],
+        objects=codes[:, 1],
+        backgrounds=codes[:, 2:],
+        weights=chance.prod(axis=1) / K,
+        test_weights=test / K ** (1 + J),
+        means=(mean[:, None] * class_means(K)[codes[:, 1:]]).reshape(len(codes), -1),
+        variances=np.repeat(scale**2, width),
+        mention=mention,
+        block=np.repeat(np.arange(1 + J), width),
+        classes=K,
+    )
+
+
+def _largest_classes(attributes: int, objects: bool) -> int:
+    classes = 2
+    while (classes + 1) ** (2 + attributes + objects) * (1 + attributes) <= LARGEST_MIXTURE:
+        classes += 1
+    return classes

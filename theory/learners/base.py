@@ -1,0 +1,150 @@
+"""What a learner is: trained on a world's law, asked about its test law.
+
+A learner of one's own is one frozen dataclass with a `name`. A linear rule needs `direction` alone; any other rule
+gives `accuracy`, and `scores` if drawn images are to put it to the test.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float
+
+from simulator.accuracy import Accuracy, Interval
+from simulator.world import World, Worlds
+from theory.accuracy import linear_accuracy
+
+UNDEFINED = (ValueError, ArithmeticError)  # how a closed form says that a world has no answer
+
+
+def each_class_count(method: Callable) -> Callable:
+    """Ask once for every number of classes in a grid, since formulas hold for one K at a time; put answers back.
+
+    The decorated method sees a Worlds whose `classes` is a number.
+    """
+
+    @wraps(method)
+    def ask(self, worlds: World | Worlds):
+        worlds = Worlds.of(worlds)
+        if np.ndim(worlds.classes) == 0:
+            return method(self, worlds)
+        K = np.broadcast_to(worlds.classes, worlds.shape)
+        parts = [(k == K, method(self, worlds[k == K])) for k in np.unique(K)]
+        if not isinstance(parts[0][1], Accuracy):
+            return _together(parts, worlds.shape)
+        pairs = [
+            _together([(rows, np.asarray(group)) for rows, group in each], worlds.shape) for each in _groups(parts)
+        ]
+        return Accuracy(*pairs, _intervals(parts, pairs, worlds.shape))
+
+    return ask
+
+
+def _together(parts, shape: tuple[int, ...]) -> np.ndarray:
+    whole = np.empty((*shape, *parts[0][1].shape[1:]))
+    for rows, values in parts:
+        whole[rows] = values
+    return whole
+
+
+def _groups(parts):
+    return [
+        [(rows, accuracy.common) for rows, accuracy in parts],
+        [(rows, accuracy.counter) for rows, accuracy in parts],
+    ]
+
+
+def _intervals(parts, exact: list[np.ndarray], shape: tuple[int, ...]) -> Interval | None:
+    """Intervals of a grid of which some worlds are exact: theirs have no width."""
+    level = next((a.interval.level for _, a in parts if a.interval is not None), None)
+    if level is None:
+        return None
+    ends = []
+    for g in (0, 1):
+        pair = exact[g].copy(), exact[g].copy()
+        for rows, accuracy in parts:
+            if accuracy.interval is not None:
+                pair[0][rows], pair[1][rows] = accuracy.interval[g]
+        ends.append(pair)
+    return Interval(*ends, level)
+
+
+@dataclass(frozen=True)
+class Learner:
+    """Base of all learners; see `theory.learners` for those that come with the project."""
+
+    name: ClassVar[str]  # as on the command line
+    words: ClassVar[str]  # in a sentence
+
+    @each_class_count
+    def accuracy(self, worlds: World | Worlds) -> Accuracy:
+        """Group accuracies at n = infinity under the test law.
+
+        Parameters
+        ----------
+        worlds : one world, or a grid of any shape
+
+        Returns
+        -------
+        Accuracy
+            arrays of the grid's shape; with an interval where the numbers are estimates
+
+        Raises
+        ------
+        ValueError, ArithmeticError
+            where a world has no answer (`refuses` gives the sentence).
+        """
+        return linear_accuracy(self.direction(worlds), worlds)
+
+    def direction(self, worlds: World | Worlds) -> Float[np.ndarray, "*w B"]:
+        """Weight of a linear rule on each block, up to a positive factor; ValueError for a rule that is not linear."""
+        raise ValueError(f"learner {self.name!r} is no linear rule, so it has no direction")
+
+    def scores(self, world: World | Worlds, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
+        """Score of every class for latent images D_I' x_I of one world; the largest decides, equal ones share it."""
+        worlds = Worlds.of(world)
+        u = self.direction(worlds)
+        x = images.reshape(len(images), len(u), -1)
+        pull = np.einsum("b,nbk->nk", u, x)
+        return np.concatenate([pull, -pull], axis=1) if worlds.classes == 2 else pull
+
+    def refuses(self, worlds: World | Worlds) -> str | None:
+        """Why some of the worlds have no answer, in a sentence; None if all have one."""
+        try:
+            self.accuracy(worlds)
+        except UNDEFINED as error:
+            return str(error)
+        return None
+
+    @property
+    def label(self) -> str:
+        """The learner and how it is asked, for people: "linear, name prompt"."""
+        prompt = getattr(self, "prompt", None)
+        return self.name + (f", {prompt} prompt" if prompt else "")
+
+
+def attempt(
+    ask: Callable[[Worlds], np.ndarray], worlds: Worlds
+) -> tuple[Float[np.ndarray, "..."], dict[tuple[int, ...], str]]:
+    """(answers, reasons): nan where a world has no answer, and the sentence why, by the world's place in the grid.
+
+    `ask` raises one of UNDEFINED if any world of a grid has none; the grid is halved until those worlds stand alone.
+    """
+    row, reasons = worlds.ravel(), {}
+
+    def answers(start: int, stop: int) -> list[np.ndarray]:
+        try:
+            return list(np.asarray(ask(row[start:stop]), float))
+        except UNDEFINED as error:
+            if stop - start == 1:
+                reasons[tuple(int(i) for i in np.unravel_index(start, worlds.shape))] = str(error)
+                return [None]
+        middle = (start + stop) // 2
+        return answers(start, middle) + answers(middle, stop)
+
+    found = answers(0, row.size) if row.size else []
+    shape = next((x.shape for x in found if x is not None), ())
+    whole = np.array([np.full(shape, np.nan) if x is None else x for x in found])
+    return whole.reshape(*worlds.shape, *shape), reasons

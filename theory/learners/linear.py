@@ -1,0 +1,101 @@
+"""Linear CLIP: two linear towers under the linearised contrastive loss, M* = S/rho ([W] section 6; Lemma D.3).
+
+u = C diag(pi) q        weight on each block (`theory.population`)
+Acc = Phi(...)          `theory.accuracy`
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import ndtr
+
+from simulator.accuracy import Accuracy
+from simulator.gaussian.critic import standardise
+from simulator.world import Prompt, World, Worlds
+from theory.accuracy import linear_accuracy
+from theory.learners.base import Learner, each_class_count
+from theory.population import linear_weights, truncated_weights
+
+CACHED = 8192  # worlds whose numbers stay in the second-level cache together
+
+
+@dataclass(frozen=True)
+class LinearCLIP(Learner):
+    """Linear CLIP asked by a prompt.
+
+    Parameters
+    ----------
+    prompt : "name", the class name alone, or "mean", the average caption of the class
+    embed_dim : width of the embedding, at least 1; None is wide enough for all of M (a tie of singular values at the
+        cut has no answer)
+
+    >>> float(LinearCLIP("name").accuracy(Worlds(p_spu=0.99, mu_spu=2.0, sigma_xi=0.0)).counter).__round__(4)
+    0.1943
+    """
+
+    name: ClassVar[str] = "linear"
+    words: ClassVar[str] = "linear CLIP"
+    prompt: Prompt = "name"
+    embed_dim: int | None = None
+
+    def __post_init__(self):
+        if self.embed_dim is not None and self.embed_dim < 1:
+            raise ValueError(f"embed_dim = {self.embed_dim} is below 1; the nearest valid value is 1")
+
+    @each_class_count
+    def direction(self, worlds: World | Worlds) -> Float[np.ndarray, "*w B"]:
+        """u = C diag(pi) q, or that of the best approximation of C diag(pi) of rank embed_dim."""
+        if self.embed_dim is None:
+            return linear_weights(worlds, self.prompt)
+        return truncated_weights(worlds, self.prompt, self.embed_dim)
+
+    @each_class_count
+    def accuracy(self, worlds: World | Worlds) -> Accuracy:
+        """Group accuracies at n = infinity, exact to 1e-13; see `Learner.accuracy`."""
+        papers = worlds.classes == 2 and not worlds.attribute and self.embed_dim is None and np.all(worlds.p_inv == 1)
+        return _papers_world(worlds, self.prompt) if papers else linear_accuracy(self.direction(worlds), worlds)
+
+
+def _papers_world(worlds: Worlds, prompt: Prompt) -> Accuracy:
+    """`linear_accuracy(linear_weights(...))` of two scalar latents written out and evaluated in cache-sized parts.
+
+    For sweeps over millions of worlds; tests hold it to the general route.
+    """
+    alpha, beta, si, ss = (worlds.mu_inv, worlds.mu_spu, worlds.sigma_inv, worlds.sigma_spu)
+    fields = (
+        worlds.p_spu,
+        alpha,
+        beta,
+        si,
+        ss,
+        worlds.sigma_xi**2 / worlds.dim_image,
+        worlds.mention_inv,
+        worlds.mention_spu,
+    )
+    flat = [x if np.ndim(x) == 0 else np.broadcast_to(x, worlds.shape).ravel() for x in fields]
+    common, counter = np.empty(worlds.size), np.empty(worlds.size)
+    for start in range(0, worlds.size, CACHED):
+        part = slice(start, start + CACHED)
+        z = _scores(*(x if np.ndim(x) == 0 else x[part] for x in flat), prompt)
+        common[part], counter[part] = ndtr(z[0]), ndtr(z[1])
+    return Accuracy(common.reshape(worlds.shape), counter.reshape(worlds.shape))
+
+
+def _scores(p, alpha, beta, si, ss, nu, pi_inv, pi_spu, prompt: Prompt):
+    """z-scores (common, counter); with A = alpha^2 + si^2, B = beta^2 + ss^2, c = alpha beta m0
+    u = pi_inv A q_inv + pi_spu c q_spu,  w = pi_inv c q_inv + pi_spu B q_spu,  z = (u alpha +- w beta)/s.
+    """
+    m0, si2, ss2 = 2 * p - 1, si * si, ss * ss
+    A, c = alpha * alpha + si2, alpha * beta * m0
+    first = pi_inv * alpha if prompt == "name" else pi_inv * pi_inv * alpha
+    u, w = A * first, c * first
+    if prompt == "mean":
+        second = pi_spu * pi_spu * beta * m0
+        u, w = u + c * second, w + (beta * beta + ss2) * second
+    s = np.sqrt(u * u * (si2 + nu) + w * w * (ss2 + nu))
+    gain, pull = u * alpha, w * beta
+    if np.all(s):
+        return (gain + pull) / s, (gain - pull) / s
+    return standardise(gain + pull, s), standardise(gain - pull, s)  # rare, and costs a second pass

@@ -1,0 +1,20 @@
+"""The maximum margin: what logistic regression tends to on separable samples (Soudry et al. 2018)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from theory.learners.base import Learner
+
+
+@dataclass(frozen=True)
+class MaxMargin(Learner):
+    """Maximum-margin classifier of labelled images; it exists on separable samples alone, so it has no population."""
+
+    name: ClassVar[str] = "max-margin"
+    words: ClassVar[str] = "the maximum margin"
+
+    def direction(self, worlds):
+        """Refused: the classes of every world with noise overlap, so an infinite sample has no margin."""
+        raise ValueError(
+            "the classes overlap, so infinitely many images have no maximum margin; simulate it on n images"
+        )
