@@ -202,9 +202,10 @@ def test_the_1_over_n_law_against_the_exact_law(prompt, p, beta, sigma_xi, d):
     model = World(p_spu=p, mu_spu=beta, sigma_xi=sigma_xi, dim_image=d, dim_text=d)
     blocks = Worlds.of(model)
     u = 2 * linear_weights(blocks, prompt)  # a two-class decision has the prompt q_+ - q_- = 2 q_+
-    limit = np.array(linear_accuracy(u, blocks))
+    limit = np.array(list(linear_accuracy(u, blocks)))
     step = 1e-5 * np.eye(2)
-    gradient = (np.array(linear_accuracy(u + step, blocks)) - np.array(linear_accuracy(u - step, blocks))) / 2e-5
+    up, down = (np.array(list(linear_accuracy(u + s * step, blocks))) for s in (1, -1))
+    gradient = (up - down) / 2e-5
     rows = []
     for critic in projected_critics(model, prompt, n, replicates, 0):
         first_order = (critic.inside[:, 0] - u) @ gradient.T
