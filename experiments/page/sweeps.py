@@ -15,8 +15,8 @@ from simulator.streams import numpy_stream
 from simulator.world import World, Worlds, view_noise
 from theory.accuracy import linear_accuracy
 from theory.boundary import neutral_correlation, turning_points
-from theory.claims.catalogue import MAP_VIEW_NOISE
 from theory.claims.claim import Claim
+from theory.claims.quarrel import MAP_VIEW_NOISE
 from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
 from theory.learners.infonce import nearest_prompt_weights
 from theory.population import block_covariance

@@ -1,0 +1,46 @@
+"""What claims of several sources share: the papers' worlds and regimes, made finite, and their arguments.
+
+Conventions where a paper is silent: mu_inv = 1, no view noise, name prompt, n = 1e10 for n -> infinity.
+"""
+
+import numpy as np
+
+from simulator.accuracy import Numbers
+from simulator.world import Worlds
+from theory.claims.claim import Axis
+from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
+from theory.published import smallest_mu_spu
+
+LINEAR_NAME, LINEAR_MEAN = LinearCLIP("name"), LinearCLIP("mean")
+INFONCE_NAME, INFONCE_MEAN = InfoNCE("name"), InfoNCE("mean")
+LOGISTIC, LEAST_SQUARES, BAYES = Logistic(), LeastSquares(), Bayes()
+
+# Views no wider than the two latents and without noise, where a claim does not speak of views.
+BARE = {"sigma_xi": 0.0, "dim_image": 2, "dim_text": 2}
+
+# [W] Theorem 6.2's regime made finite: sigma_inv = Theta(1) > sigma_spu, p_spu = 1 - o(1).
+REGIME = {
+    **BARE,
+    "sigma_inv": Axis(0.5, 3.0),
+    "sigma_spu": Axis(0.0, lambda x: x.sigma_inv),
+    "mu_spu": Axis(lambda x: smallest_mu_spu(x.sigma_inv), 10.0),
+    "p_spu": Axis(0.99, 1.0),
+}
+ANY_CORRELATION = Axis(0.5, 1.0)
+PAPER_WORLD = {
+    **BARE,
+    "p_spu": ANY_CORRELATION,
+    "sigma_inv": Axis(0.3, 3.0),
+    "sigma_spu": Axis(0.0, 2.0),
+    "mu_spu": Axis(0.5, 4.0),
+}
+
+
+def papers(worlds: Worlds) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+    """(p_spu, mu_spu, sigma_inv, sigma_spu), the arguments of the papers' formulas."""
+    return worlds.p_spu, worlds.mu_spu, worlds.sigma_inv, worlds.sigma_spu
+
+
+def m0(worlds: Worlds) -> Numbers:
+    """2 p - 1."""
+    return 2 * np.asarray(worlds.p_spu) - 1

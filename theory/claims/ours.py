@@ -1,0 +1,267 @@
+"""Our own theorems: the corrected law, T2, T3, T7, T8, rates in n, and what InfoNCE tends to."""
+
+import numpy as np
+from scipy.special import ndtr
+
+from simulator.world import Worlds, view_noise
+from theory import theorems as T
+from theory.boundary import corrected_kappas
+from theory.claims.claim import Axis, Claim
+from theory.claims.common import ANY_CORRELATION, BARE, INFONCE_NAME, LINEAR_MEAN, LINEAR_NAME, PAPER_WORLD, m0, papers
+from theory.learners import LinearCLIP
+from theory.published import WANG
+
+
+def claims() -> list[Claim]:
+    """The corrected law first."""
+    return [*_corrected(), *_theorems(), *_finite_samples(), *_infonce(), *_many_classes()]
+
+
+def _corrected() -> list[Claim]:
+    def name(group: str):
+        if group == "common":
+            return lambda x: ndtr(-corrected_kappas(*papers(x))[1])
+        return lambda x: ndtr(corrected_kappas(*papers(x))[0])
+
+    def mean(group: str):
+        sign = -1 if group == "common" else 1
+
+        def prediction(x):
+            t = T.reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, m0(x))
+            return ndtr(T.counter_score(t, 1.0, sign * x.mu_spu, x.sigma_inv**2, x.sigma_spu**2))
+
+        return prediction
+
+    formulas = {
+        "name": r"1-\Phi(k_2^*),\ \Phi(k_1^*)",
+        "mean": r"\Phi((1\pm t\mu_{\mathrm{spu}})/\sqrt{\sigma_{\mathrm{inv}}^2+t^2\sigma_{\mathrm{spu}}^2}),\ "
+        r"t=t_{\mathrm{mean}}",
+    }
+    return [
+        Claim(
+            id=f"corrected-law/{prompt}-{group}",
+            source="soberclip, corrected law (T1, T2)",
+            statement=f"Accuracy on the {group} group under the {prompt} prompt equals the corrected law.",
+            formula=formulas[prompt],
+            quantity=group,
+            relation="=",
+            domain=PAPER_WORLD,
+            subject=LinearCLIP(prompt),
+            prediction=law(group),
+        )
+        for prompt, law in (("name", name), ("mean", mean))
+        for group in ("common", "counter")
+    ]
+
+
+def _theorems() -> list[Claim]:
+    world = {
+        **BARE,
+        "p_spu": Axis(0.5, 0.95),
+        "mu_spu": Axis(0.5, 3.0),
+        "sigma_inv": Axis(0.5, 2.0),
+        "sigma_spu": Axis(0.1, 2.0),
+    }
+    masked = {**world, "p_spu": Axis(0.6, 1.0), "mention_inv": Axis(0.5, 1.0), "mention_spu": Axis(0.1, 0.95)}
+    # At h = 1 and p = 1/2 the larger of A = 1 + sigma_inv^2 and B = beta^2 + sigma_spu^2 is kept; beta >= 3 makes
+    # B - A >= 3.75, far from the tie.
+    bottleneck = {**world, "p_spu": 0.5, "mu_spu": Axis(3.0, 4.0)}
+    return [
+        *(
+            Claim(
+                id=f"no-correlation-no-reliance/{subject.prompt}",
+                source="soberclip T2",
+                statement=f"Without correlation the {subject.prompt} prompt does not rely on the background at all.",
+                formula=r"p=\frac{1}{2}\Rightarrow t=0",
+                quantity="reliance",
+                relation="=",
+                domain={**world, "p_spu": 0.5},
+                subject=subject,
+            )
+            for subject in (LINEAR_NAME, LINEAR_MEAN)
+        ),
+        *(
+            Claim(
+                id=f"reliance-grows-with-correlation-{subject.prompt}",
+                source="soberclip T2, T3",
+                statement=f"Under the {subject.prompt} prompt a stronger correlation means more reliance.",
+                formula=r"p\mapsto t(p)\ \mathrm{increasing}",
+                quantity="reliance",
+                relation="increasing",
+                along="p_spu",
+                domain=world,
+                subject=subject,
+            )
+            for subject in (LINEAR_NAME, LINEAR_MEAN)
+        ),
+        Claim(
+            id="captions-mentioning-background-hurt-mean",
+            source="soberclip T2; compare Xue et al., section 5",
+            statement="Under the mean prompt, captions that mention the background more often mean more reliance.",
+            formula=r"\pi_{\mathrm{spu}}\mapsto t_{\mathrm{mean}}\ \mathrm{increasing}",
+            quantity="reliance",
+            relation="increasing",
+            along="mention_spu",
+            domain=masked,
+            subject=LINEAR_MEAN,
+        ),
+        Claim(
+            id="prompt-matters",
+            source="soberclip T2",
+            statement="The mean prompt relies on the background at least as much as the name prompt.",
+            formula=r"t_{\mathrm{mean}}\geq t_{\mathrm{name}}",
+            quantity="reliance",
+            relation=">=",
+            domain=masked,
+            subject=LINEAR_MEAN,
+            against=LINEAR_NAME,
+        ),
+        Claim(
+            id="bottleneck",
+            source="soberclip T7",
+            statement="Towers of width 1 keep only the latent of larger variance when p = 1/2.",
+            formula=r"h=1,\ p=\frac{1}{2}:\ \cos^2(u,e_{\mathrm{larger}})\to 1",
+            quantity="kept-axis",
+            relation="=",
+            domain=bottleneck,
+            subject=LinearCLIP("mean", 1),
+            prediction=lambda x: 1.0,
+        ),
+    ]
+
+
+def _finite_samples() -> list[Claim]:
+    return [
+        Claim(
+            id="rate",
+            source=f"soberclip; {WANG}, Lemma D.3 claims n^-1/4",
+            statement="The error of the minimiser falls as n^-1/2 from n = 1e2 to 1e10, by measurement alone.",
+            formula=r"\|\rho M^*-D_ICD_T^T\|\propto n^{-1/2}",
+            quantity="minimiser-rate",
+            relation="slope",
+            along="n",
+            grid=tuple(10.0**k for k in range(2, 11)),
+            domain={**PAPER_WORLD, "sigma_xi": Axis(0.0, 2.0), "dim_image": 16, "dim_text": 16},
+            prediction=lambda x: -0.5,
+        ),
+        Claim(
+            id="dimension-not-needed",
+            source=f"soberclip, 1/n law; {WANG}, Theorem 6.2 asks d = Omega(n)",
+            statement="At n = 1e5 the accuracy of training, by its exact law, is that of n = infinity for dimensions from 2 "
+            "to 1000, far below n.",
+            formula=r"|\mathbb{E}\,\mathrm{Acc}-\mathrm{Acc}_\infty|\leq \tau,\ 2\leq d\leq 10^3,\ n=10^5",
+            quantity="counter",
+            relation="=",
+            domain={
+                **PAPER_WORLD,
+                "sigma_xi": Axis(0.0, 2.0),
+                "dim_image": Axis(2.0, 1e3, "log", integer=True),
+                "dim_text": lambda w: w.dim_image,
+            },
+            prediction=lambda x: LINEAR_NAME.accuracy(x).counter,
+            n=10**5,
+        ),
+    ]
+
+
+def _infonce() -> list[Claim]:
+    domain = {
+        **BARE,
+        "p_spu": Axis(0.5, 0.95),
+        "mu_spu": Axis(0.5, 2.5),
+        "sigma_inv": Axis(0.5, 2.0),
+        "sigma_spu": Axis(0.3, 1.5),
+    }
+
+    def nearest_prompt(x: Worlds):
+        return ndtr(1 / np.asarray(x.sigma_inv))  # w = q = (1, 0): the background plays no part
+
+    def linear_limit(x: Worlds):
+        return LINEAR_NAME.accuracy(x).counter
+
+    return [
+        Claim(
+            id="infonce-interpolates/no-noise",
+            source="soberclip, optimum of InfoNCE",
+            statement="As view noise vanishes, InfoNCE with name prompts becomes the nearest prompt in latent space, "
+            "which is perfectly robust.",
+            formula=r"\nu\to0:\ \mathrm{Acc}(a\neq y)\to\Phi(\mu_{\mathrm{inv}}/\sigma_{\mathrm{inv}})",
+            quantity="counter",
+            relation="=",
+            domain={**domain, "sigma_xi": float(view_noise(1e-4, 2))},
+            subject=INFONCE_NAME,
+            prediction=nearest_prompt,
+        ),
+        Claim(
+            id="infonce-interpolates/much-noise",
+            source="soberclip, optimum of InfoNCE",
+            statement="As view noise grows, InfoNCE becomes linear CLIP.",
+            formula=r"\nu\to\infty:\ \mathrm{InfoNCE}\to x_I^T D_ICq/\nu^2",
+            quantity="counter",
+            relation="=",
+            domain={**domain, "sigma_xi": float(view_noise(1e3, 2))},
+            subject=INFONCE_NAME,
+            prediction=linear_limit,
+        ),
+    ]
+
+
+def _many_classes() -> list[Claim]:
+    wide = {"sigma_xi": 0.0, "dim_image": 128, "dim_text": 128}
+    domain = {**wide, "mu_spu": Axis(0.5, 2.0), "sigma_inv": Axis(1.5, 3.0), "sigma_spu": Axis(0.3, 2.0), "p_spu": 1.0}
+    few = {
+        **{k: v for k, v in domain.items() if not k.startswith("dim")},
+        "p_spu": ANY_CORRELATION,
+        "classes": Axis(3.0, 8.0, integer=True),
+        "dim_image": lambda w: 2 * w.classes,
+        "dim_text": lambda w: 2 * w.classes,
+    }
+    return [
+        Claim(
+            id="many-classes/name-reliance",
+            source="soberclip T8",
+            statement="Reliance under the name prompt vanishes like 1/K.",
+            formula=r"t_{\mathrm{name}}=\alpha\beta D/(\alpha^2+K\sigma_{\mathrm{inv}}^2)\propto1/K",
+            quantity="reliance",
+            relation="slope",
+            along="classes",
+            grid=(16.0, 32.0, 64.0),
+            domain=domain,
+            prediction=lambda x: -1.0,
+            tolerance=0.05,
+        ),
+        *(
+            Claim(
+                id=f"many-classes/{subject.prompt}-closed-form",
+                source="soberclip T8",
+                statement=f"Counter accuracy of K classes under the {subject.prompt} prompt equals the closed form.",
+                formula=r"\mathbb{E}\,\Phi(t+\frac{u\alpha-v\beta}{s})\Phi(t+\frac{u\alpha}{s})^{K-2}",
+                quantity="counter",
+                relation="=",
+                domain=few,
+                subject=subject,
+                prediction=lambda x, prompt=subject.prompt: _printed_counter(x, prompt),
+            )
+            for subject in (LINEAR_NAME, LINEAR_MEAN)
+        ),
+    ]
+
+
+def _printed_counter(x: Worlds, prompt: str):
+    """Counter accuracy of K classes as T8's formula is printed, by Gauss-Hermite: a second route to `accuracy`.
+
+    u = alpha (alpha^2/K + sigma_inv^2), v = alpha alpha beta D/K under the name prompt; under the mean prompt
+    u = alpha [alpha^2/K + sigma_inv^2 + beta^2 D^2/K], v = beta D [alpha^2/K + beta^2/K + sigma_spu^2].
+    """
+    p, beta, si, ss = papers(x)
+    K, alpha = np.asarray(x.classes, float), 1.0
+    D = p - (1 - p) / (K - 1)
+    u, v = alpha * (alpha**2 / K + si**2), alpha**2 * beta * D / K
+    if prompt == "mean":
+        u = alpha * (alpha**2 / K + si**2 + beta**2 * D**2 / K)
+        v = beta * D * (alpha**2 / K + beta**2 / K + ss**2)
+    s = np.sqrt(u**2 * si**2 + v**2 * ss**2)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(200)
+    at = [(u * alpha + shift * v * beta) / s for shift in (-1, 0)]
+    both = [ndtr(nodes + np.asarray(z)[..., None]) for z in at]
+    return both[0] * both[1] ** (K[..., None] - 2) @ weights / np.sqrt(2 * np.pi)

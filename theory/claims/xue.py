@@ -1,0 +1,104 @@
+"""[X] Xue et al., as its abstract and [W] report it: data model 1, more robust than supervised learning, and why.
+
+[X]'s conditions made finite: mu_inv = mu_spu = 1; a core feature that varies within a class (sigma_inv about 1), a
+spurious one that hardly does (sigma_spu small); the correlation strong.
+"""
+
+from theory.claims.claim import Axis, Claim
+from theory.claims.common import BARE, LINEAR_MEAN, LINEAR_NAME, LOGISTIC, PAPER_WORLD
+from theory.published import XUE, data_model_1_accuracies
+
+# sigma_spu from .1: at less, 1e5 drawn pairs with p = .99 hold too few errors for logistic regression to exist on all.
+CONDITIONS = {
+    **BARE,
+    "mu_spu": 1.0,
+    "sigma_inv": Axis(1.0, 2.0),
+    "sigma_spu": Axis(0.1, 0.3),
+    "p_spu": Axis(0.99, 0.999, "one-minus"),
+}
+CAPTIONS = {
+    **BARE,
+    "p_spu": Axis(0.6, 0.95),
+    "mu_spu": Axis(0.5, 2.0),
+    "sigma_inv": Axis(0.5, 2.0),
+    "sigma_spu": Axis(0.1, 1.0),
+    "mention_inv": Axis(0.3, 1.0),
+    "mention_spu": Axis(0.3, 1.0),
+}
+
+
+def claims() -> list[Claim]:
+    """Data model 1, the comparison, and the two mechanisms that [X] names."""
+    return [*_data_model_1(), *_more_robust(), *_intra_class_contrasting(), _rich_captions()]
+
+
+def _data_model_1() -> list[Claim]:
+    domain = {**PAPER_WORLD, "mu_spu": 1.0}
+
+    def printed(which: int):
+        return lambda x: data_model_1_accuracies(x.p_spu, x.sigma_inv, x.sigma_spu)[which]
+
+    return [
+        Claim(
+            id=f"xue-data-model-1/{group}",
+            source=f"{XUE}, data model 1 as [W] quotes it",
+            statement=f"At mu_spu = 1, accuracy on the {group} group equals the printed limit.",
+            formula=r"\mathrm{Acc}\to 1-\Phi((\mp2p%s-\sigma_{\mathrm{inv}}^2)/R)" % ("" if which == 0 else "-2"),
+            quantity=group,
+            relation="=",
+            domain=domain,
+            prediction=printed(which),
+        )
+        for which, group in enumerate(("common", "counter"))
+    ]
+
+
+def _more_robust() -> list[Claim]:
+    return [
+        Claim(
+            id=f"xue-contrastive-more-robust/{subject.prompt}",
+            source=f"{XUE}, abstract: more robust to distribution shift than supervised learning, under its conditions",
+            statement="Under [X]'s conditions linear CLIP is right on at least as much of the counter group as "
+            f"logistic regression ({subject.prompt} prompt).",
+            formula=r"\mathrm{Acc}_{\mathrm{CLIP}}(a\neq y)\geq\mathrm{Acc}_{\mathrm{logistic}}(a\neq y)",
+            quantity="counter",
+            relation=">=",
+            domain=CONDITIONS,
+            subject=subject,
+            against=LOGISTIC,
+        )
+        for subject in (LINEAR_NAME, LINEAR_MEAN)
+    ]
+
+
+def _intra_class_contrasting() -> list[Claim]:
+    return [
+        Claim(
+            id=f"xue-intra-class-contrasting/{subject.prompt}",
+            source=f"{XUE}, abstract: intra-class contrasting lets features with high variance be learned",
+            statement="A core feature that varies more within its class is relied on more: reliance on the background "
+            f"falls as sigma_inv grows ({subject.prompt} prompt).",
+            formula=r"\sigma_{\mathrm{inv}}\mapsto t\ \mathrm{decreasing}",
+            quantity="reliance",
+            relation="decreasing",
+            along="sigma_inv",
+            domain={**PAPER_WORLD, "p_spu": Axis(0.5, 0.95), "sigma_inv": Axis(0.5, 3.0)},
+            subject=subject,
+        )
+        for subject in (LINEAR_NAME, LINEAR_MEAN)
+    ]
+
+
+def _rich_captions() -> Claim:
+    return Claim(
+        id="xue-rich-captions",
+        source=f"{XUE}, abstract: details in captions help",
+        statement="Captions that mention the core feature more often raise accuracy on the counter group (mean "
+        "prompt).",
+        formula=r"\pi_{\mathrm{inv}}\mapsto\mathrm{Acc}(a\neq y)\ \mathrm{increasing}",
+        quantity="counter",
+        relation="increasing",
+        along="mention_inv",
+        domain=CAPTIONS,
+        subject=LINEAR_MEAN,
+    )
