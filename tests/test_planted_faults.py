@@ -103,6 +103,57 @@ FAULTS = {
         "(si**2 + 2 + 2 * mu * p) / R",
         "theory/test_published.py",
     ),
+    "object that never errs in a Bayes rule": Fault(
+        "theory/learners/bayes.py",
+        "shown = p[:, 0]\n",
+        "shown = 0 * p[:, 0] + 1\n",
+        "theory/learners/test_bayes.py",
+    ),
+    "evidence that does not saturate": Fault(
+        "theory/learners/bayes.py",
+        "np.where(within, h, np.inf)",
+        "np.where(within, size, size)",
+        "theory/learners/test_bayes.py",
+    ),
+    "other classes' objects forgotten": Fault(
+        "theory/learners/bayes.py",
+        "log_sum_of_others(others) + _log_gap(lead)",
+        "-np.inf + _log_gap(lead)",
+        "theory/learners/test_bayes.py",
+    ),
+    "interval of one replicate": Fault(
+        "theory/quadrature.py",
+        "replicates.std(axis=0, ddof=1) / np.sqrt(R)",
+        "replicates.std(axis=0, ddof=1)",
+        "theory/learners/test_bayes.py",
+    ),
+    "logistic weights without the object's": Fault(
+        "theory/learners/logistic.py",
+        "np.where(signs[:, None] == 1, p, 1 - p).prod(axis=-1).T",
+        "np.where(signs[:, None] == 1, p, 1 - p)[..., 1:].prod(axis=-1).T",
+        "theory/learners/test_logistic.py",
+    ),
+    "softmax patterns without the object's": Fault(
+        "theory/learners/logistic.py",
+        "codes, weights = class_patterns(worlds.agreement, K)",
+        "codes, weights = class_patterns(np.append(1.0, worlds.agreement[1:]), K)",
+        "theory/learners/test_logistic.py",
+    ),
+    "variance of a block that disagrees forgotten": Fault(
+        "theory/learners/least_squares.py",
+        "+ worlds.mean**2 * (1 - worlds.correlation**2) / kappa(worlds.classes)",
+        "",
+        "theory/learners/test_least_squares.py",
+    ),
+    "root of a sum of squares that cancels": Fault(
+        "theory/theorems.py",
+        "np.where(gap > 0, c2 / large, np.divide(large, c2))",
+        "np.divide(np.hypot(gap, c2) - gap, c2)",
+        "theory/test_theorems.py",
+    ),
+    "view noise in the peak of the spread forgotten": Fault(
+        "theory/theorems.py", "g * (2 * a + v) - 1.5", "g * (2 * a) - 1.5", "theory/test_theorems.py"
+    ),
     "point estimate taken for a bound": Fault(
         "experiments/court/decide.py", "worst.low > tau", "worst.high > tau", "experiments/court/test_decide.py"
     ),

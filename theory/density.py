@@ -108,10 +108,10 @@ def attribute_log_density(f: Float[np.ndarray, "... K"], agreement) -> Float[np.
     K = f.shape[-1]
     with np.errstate(divide="ignore"):
         same, other = np.log(agreement)[..., None], np.log1p(-agreement)[..., None] - np.log(K - 1)
-    return np.logaddexp(same + f, other + _log_sum_of_others(f))
+    return np.logaddexp(same + f, other + log_sum_of_others(f))
 
 
-def _log_sum_of_others(f: Float[np.ndarray, "... K"]) -> Float[np.ndarray, "... K"]:
+def log_sum_of_others(f: Float[np.ndarray, "... K"]) -> Float[np.ndarray, "... K"]:
     """LSE over a != y for every y, from running sums on either side: total minus own term would cancel."""
     if f.shape[-1] == 2:
         return f[..., ::-1]

@@ -21,7 +21,7 @@ REPLICATES = 16  # randomisations behind an interval
 LEVEL = 0.95  # of the intervals of sampled accuracies
 
 
-def estimate(replicates: Float[np.ndarray, "R 2"]) -> Accuracy:
+def estimate(replicates: Float[np.ndarray, "R 2 *w"]) -> Accuracy:
     """Mean of independent (common, counter) replicates, with its Student t interval of level LEVEL."""
     from scipy.special import stdtrit
 

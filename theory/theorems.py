@@ -1,8 +1,9 @@
-"""Theorems T1 to T8 on how much a linear rule relies on the background; each proof stands in its docstring.
+"""Theorems on how much a linear rule relies on the background; each proof stands in its docstring.
 
 Binary world, name prompt q = (alpha, 0) unless said otherwise. alpha = mu_inv, beta = mu_spu > 0, m0 = 2p - 1,
 S_i = sigma_inv^2 + nu, S_s = sigma_spu^2 + nu, A = alpha^2 + sigma_inv^2, B = beta^2 + sigma_spu^2,
 c = alpha beta m0, kappa = (pi_spu/pi_inv)^2. Reliance t = u_spu/u_inv: a smaller t is a more robust rule (T1).
+D_inv = 2 p_inv - 1 is 1 where the object shown is always the label's; else c is alpha beta D_inv m0.
 """
 
 import numpy as np
@@ -18,41 +19,80 @@ def counter_score(t, alpha, beta, S_i, S_s):
     -(beta S_i + alpha t S_s)/r^3 < 0. The common score's derivative is (beta S_i - alpha t S_s)/r^3, zero at LDA's
     t = beta S_i/(alpha S_s). Balanced accuracy peaks at t = 0: the two derivatives sum to -2 alpha t S_s/r^3 <= 0,
     and the density weighs the counter score's (the smaller one in size) at least as heavily.
+    With p_inv >= 1/2 the counter accuracy p_inv Phi(z) - (1 - p_inv) Phi(z') + const, z' the common score, still falls:
+    its derivative is -[p_inv phi(z) (beta S_i + alpha t S_s) + (1 - p_inv) phi(z') (beta S_i - alpha t S_s)]/r^3, where
+    only the last term can be positive, and phi(z') <= phi(z).
     """
     return (alpha - t * beta) / np.sqrt(S_i + t**2 * S_s)
 
 
-def reliance_name(alpha, beta, sigma_inv, m0):
-    """T2: t_name = alpha beta m0/(alpha^2 + sigma_inv^2), for any caption masks with pi_inv > 0.
+def disagreement(common, counter, p_inv):
+    """Group accuracies where the object shown is the label's with probability p_inv, from those of the same rule at 1.
 
-    Proof: u = C diag(pi) q with q = (alpha, 0) is pi_inv alpha times the first column of C, (A, c). Neither
-    sigma_spu nor pi appears in the ratio.
+    Any two-class rule that a change of sign of the images turns round: the drop does not change, and
+    balanced - 1/2 shrinks by D_inv. Proof: on an image whose object is the other one, the rule's decision for its
+    label is the negative of that on its mirror image, which has the label's object and, if the background agreed
+    with the label, now the other background. So common' = p_inv common + (1 - p_inv)(1 - counter), and likewise.
+    What disagreement does to the drop it does through the rule that is learned (T2).
+
+    >>> disagreement(0.9, 0.5, 0.75)
+    (0.8, 0.4)
     """
-    return alpha * beta * m0 / (alpha**2 + sigma_inv**2)
+    return p_inv * common + (1 - p_inv) * (1 - counter), p_inv * counter + (1 - p_inv) * (1 - common)
 
 
-def reliance_mean(alpha, beta, sigma_inv, sigma_spu, m0, kappa=1.0):
-    """T2: t_mean = beta m0 (alpha^2 + kappa B)/(alpha (A + kappa beta^2 m0^2)), m0 > 0 makes it exceed t_name.
+def reliance_name(alpha, beta, sigma_inv, m0, D_inv=1.0):
+    """T2: t_name = alpha beta D_inv m0/(alpha^2 + sigma_inv^2), for any caption masks with pi_inv > 0.
 
-    Proof: q = (pi_inv alpha, pi_spu beta m0) gives u = (pi_inv^2 alpha A + pi_spu^2 c beta m0,
-    pi_inv^2 alpha c + pi_spu^2 beta m0 B). The sign of d t/d kappa is that of A B - alpha^2 beta^2 m0^2 >= 0, so t
-    increases from t_name at kappa = 0 to B/(alpha beta m0) at infinity.
+    Proof: u = C diag(pi) q with q = (alpha, 0) is pi_inv alpha times the first column of C, (A, D_inv c). Neither
+    sigma_spu nor pi appears in the ratio. It falls in sigma_inv (T10) and in the object's own disagreement: a
+    covariance with the background has to pass through the label, a variance has not.
+    """
+    return alpha * beta * D_inv * m0 / (alpha**2 + sigma_inv**2)
+
+
+def reliance_mean(alpha, beta, sigma_inv, sigma_spu, m0, kappa=1.0, D_inv=1.0):
+    """T2: t_mean = beta m0 (alpha^2 D_inv^2 + kappa B)/(alpha D_inv (A + kappa beta^2 m0^2)), above t_name for m0 > 0.
+
+    Proof: q = (pi_inv alpha D_inv, pi_spu beta m0) gives u = (pi_inv^2 alpha D_inv A + pi_spu^2 c D_inv beta m0,
+    pi_inv^2 alpha^2 beta D_inv^2 m0 + pi_spu^2 beta m0 B). The slope in kappa is `reliance_mean_slope`, positive, so t
+    increases from t_name at kappa = 0 to B/(alpha beta D_inv m0) at infinity. In D_inv it falls while
+    alpha^2 D_inv^2 < kappa B: unlike the name prompt, the mean prompt relies more on backgrounds where objects disagree
+    with labels more often.
     """
     A, B = alpha**2 + sigma_inv**2, beta**2 + sigma_spu**2
-    return beta * m0 * (alpha**2 + kappa * B) / (alpha * (A + kappa * beta**2 * m0**2))
+    return beta * m0 * (alpha**2 * D_inv**2 + kappa * B) / (alpha * D_inv * (A + kappa * beta**2 * m0**2))
+
+
+def reliance_mean_slope(alpha, beta, sigma_inv, sigma_spu, m0, kappa=1.0, D_inv=1.0):
+    """T2, rich captions: d t_mean/d log kappa > 0 for m0, D_inv > 0; d t_mean/d log pi_inv is -2 times this.
+
+        kappa beta m0 (A B - alpha^2 beta^2 D_inv^2 m0^2)/(alpha D_inv (A + kappa beta^2 m0^2)^2)
+
+    So under the mean prompt captions that mention the object more often lower reliance and raise counter accuracy (T1),
+    as Xue et al. say, section 5, and captions that mention the background more often do the opposite; the name prompt
+    sees neither. What mentions of the object can reach is bounded: pi_inv <= 1 leaves kappa >= pi_spu^2.
+    Proof: quotient rule; A B >= alpha^2 beta^2, written as a sum of terms that are not negative where |D_inv m0| <= 1.
+    """
+    A, x = alpha**2 + sigma_inv**2, (D_inv * m0) ** 2
+    gap = alpha**2 * beta**2 * (1 - x) + alpha**2 * sigma_spu**2 + sigma_inv**2 * (beta**2 + sigma_spu**2)
+    return kappa * beta * m0 * gap / (alpha * D_inv * (A + kappa * beta**2 * m0**2) ** 2)
 
 
 def most_harmful_correlation(alpha, beta, sigma_inv, kappa=1.0):
     """T3: the m0 at which the mean prompt relies most on the background, sqrt(A)/(beta sqrt(kappa)) if below 1.
 
     Proof: t_mean is m0/(A + kappa beta^2 m0^2) times a constant, which peaks where A = kappa beta^2 m0^2. Beyond
-    it a stronger correlation makes the rule more robust. Capped at 1, the largest correlation there is.
+    it a stronger correlation makes the rule more robust. Capped at 1, the largest correlation there is; D_inv plays no
+    part.
     """
-    return np.minimum(np.sqrt(alpha**2 + sigma_inv**2) / (beta * np.sqrt(kappa)), 1.0)
+    # x/y < 1 written so that kappa = 0, captions silent on the background, is no special case.
+    x, y = np.hypot(alpha, sigma_inv), beta * np.sqrt(kappa)
+    return np.divide(x, y, out=np.ones(np.broadcast_shapes(np.shape(x), np.shape(y))), where=y > x)
 
 
 def reliance_lda(alpha, beta, sigma_inv, sigma_spu, nu=0.0):
-    """LDA, and population logistic regression, at p = 1: t = beta S_i/(alpha S_s); infinite at S_s = 0.
+    """LDA, and population logistic regression, at p = 1: t = beta S_i/(alpha S_s); infinite at S_s = 0 < S_i.
 
     Proof: at p = 1 the classes are Gaussians with means +-(alpha, beta) and one covariance diag(S_i, S_s), so the
     log odds are 2 x'diag(S)^-1 (alpha, beta), which logistic regression attains.
@@ -71,9 +111,10 @@ def full_correlation_margin(alpha, beta, sigma_inv, sigma_spu, prompt, nu=0.0):
     sigma_inv^2), and x -> (x + nu)(x + alpha^2 + beta^2) increases in x = sigma^2. So under sigma_inv > sigma_spu
     linear CLIP is always the more robust: for the name prompt because S_i > S_s and A > alpha^2.
     """
-    S_i, S_s = sigma_inv**2 + nu, sigma_spu**2 + nu
     if prompt == "name":
-        return S_i * (alpha**2 + sigma_inv**2) - alpha**2 * S_s
+        # S_i A - alpha^2 S_s without the terms alpha^2 nu, which cancel.
+        spread = (sigma_inv - sigma_spu) * (sigma_inv + sigma_spu)
+        return alpha**2 * spread + sigma_inv**2 * (sigma_inv**2 + nu)
     return np.asarray(sigma_inv - sigma_spu) + 0.0 * beta
 
 
@@ -87,9 +128,7 @@ def least_squares_crossover(alpha, beta, sigma_inv, sigma_spu, nu=0.0):
     of E[yx] = (alpha, beta m0) is diag(S_i, S_s + beta^2 (1 - m0^2)). t_name is smaller iff alpha^2 (S_s + 4p(1-p)
     beta^2) < S_i A, and 4p(1-p) falls in p >= 1/2. A p_c above 1 means that least squares is always more robust.
     """
-    S_i, S_s = sigma_inv**2 + nu, sigma_spu**2 + nu
-    A = alpha**2 + sigma_inv**2
-    inside = 1 - (S_i * A - alpha**2 * S_s) / (alpha**2 * beta**2)
+    inside = 1 - full_correlation_margin(alpha, beta, sigma_inv, sigma_spu, "name", nu) / (alpha**2 * beta**2)
     return (1 + np.sqrt(np.where(inside >= 0, inside, np.nan))) / 2
 
 
@@ -101,7 +140,7 @@ def logistic_crossover(alpha, beta, sigma_inv, sigma_spu, prompt, nu=0.0):
     """
     from scipy.optimize import brentq
 
-    from theory.learners.supervised import logistic_direction
+    from theory.learners.logistic import logistic_direction
 
     def difference(log_gap: float) -> float:
         worlds = Worlds(
@@ -122,32 +161,97 @@ def logistic_crossover(alpha, beta, sigma_inv, sigma_spu, prompt, nu=0.0):
 
 
 def reliance_bottleneck(alpha, beta, sigma_inv, sigma_spu, m0):
-    """T7: reliance of towers of width 1 (pi = 1), [B - A + sqrt((A - B)^2 + 4 c^2)]/(2c); m0 > 0.
+    """T7: reliance of towers of width 1 (pi = 1), [B - A + sqrt((A - B)^2 + 4 c^2)]/(2c).
 
     Proof: the decision direction is the top eigenvector of C = [[A, c], [c, B]]. More than half of the counter
     group is wrong iff t beta > alpha, which clears to 2p (beta^2 - alpha^2) > sigma_inv^2 - sigma_spu^2. At m0 = 0
-    only the axis of the larger variance is kept, so the limit m0 -> 0 is not the value there if B > A.
+    only the axis of the larger variance is kept, t = 0 or infinity (nan at A = B); in between t jumps.
     """
-    A, B, c = alpha**2 + sigma_inv**2, beta**2 + sigma_spu**2, alpha * beta * m0
-    return (B - A + np.sqrt((A - B) ** 2 + 4 * c**2)) / (2 * c)
+    gap = (alpha - beta) * (alpha + beta) + (sigma_inv - sigma_spu) * (sigma_inv + sigma_spu)  # A - B
+    c2 = 2 * alpha * beta * m0
+    # Where A > B the numerator cancels: t = 2c/(A - B + root) is the same number.
+    large = np.abs(gap) + np.hypot(gap, c2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(gap > 0, c2 / large, np.divide(large, c2))[()]
 
 
-def many_class_reliance_name(alpha, beta, sigma_inv, p, K):
-    """T8: t_name = alpha beta D/(alpha^2 + K sigma_inv^2), which vanishes like 1/K; D = p - (1 - p)/(K - 1).
+def many_class_reliance_name(alpha, beta, sigma_inv, p, K, p_inv=1.0):
+    """T8: t_name = alpha beta D_inv D/(alpha^2 + K sigma_inv^2), which vanishes like 1/K; D = p - (1 - p)/(K - 1).
 
-    Proof: in the space of class differences C has alpha^2/K + sigma_inv^2 and alpha beta D/K in its first column.
+    Proof: in the space of class differences C has alpha^2/K + sigma_inv^2 and alpha beta D_inv D/K in its first column.
     """
-    D = p - (1 - p) / (K - 1)
-    return alpha * beta * D / (alpha**2 + K * sigma_inv**2)
+    return alpha * beta * _correlation(p_inv, K) * _correlation(p, K) / (alpha**2 + K * sigma_inv**2)
 
 
-def many_class_reliance_mean_limit(alpha, beta, sigma_inv, sigma_spu, p, kappa=1.0):
-    """T8: t_mean -> kappa p beta sigma_spu^2/(alpha sigma_inv^2) as K -> infinity, which is positive.
+def many_class_reliance_mean(alpha, beta, sigma_inv, sigma_spu, p, K, kappa=1.0, p_inv=1.0):
+    """T8: t_mean = beta D (alpha^2 D_inv^2 + kappa B_K)/(alpha D_inv (A_K + kappa beta^2 D^2)).
 
-    Proof: u = alpha [pi_inv^2 (alpha^2/K + sigma_inv^2) + O(1/K)] and v = beta D [O(1/K) + pi_spu^2 (beta^2/K +
-    sigma_spu^2)] with D -> p.
+    A_K = alpha^2 + K sigma_inv^2, B_K = beta^2 + K sigma_spu^2: the formula of T2 with sigma^2 K times as large.
+    Proof: K C is the binary C of those variances, with D in the place of m0.
     """
-    return kappa * p * beta * sigma_spu**2 / (alpha * sigma_inv**2)
+    root = np.sqrt(K)
+    D, D_inv = _correlation(p, K), _correlation(p_inv, K)
+    return reliance_mean(alpha, beta, root * sigma_inv, root * sigma_spu, D, kappa, D_inv)
+
+
+def many_class_reliance_mean_limit(alpha, beta, sigma_inv, sigma_spu, p, kappa=1.0, p_inv=1.0):
+    """T8: t_mean -> kappa p beta sigma_spu^2/(p_inv alpha sigma_inv^2) as K -> infinity, which is positive.
+
+    Proof: in `many_class_reliance_mean` A_K/K -> sigma_inv^2, B_K/K -> sigma_spu^2, D -> p and D_inv -> p_inv.
+    """
+    return kappa * p * beta * sigma_spu**2 / (p_inv * alpha * sigma_inv**2)
+
+
+def _correlation(p, K):
+    return p - (1 - p) / (K - 1)
+
+
+def spread_crossing(alpha, beta, sigma_spu, m0, prompt, kappa=1.0):
+    """T10, intra-class contrasting: the sigma_inv above which most of the counter group is right; 0 if it always is.
+
+    Both prompts have t = (alpha/beta) g/(A + k), A = alpha^2 + sigma_inv^2, with
+        name: g = beta^2 m0, k = 0;     mean: g = beta^2 m0 (alpha^2 + kappa B)/alpha^2, k = kappa beta^2 m0^2,
+    so reliance falls strictly to 0 in sigma_inv: a spread that captions share with images is a reason for the loss to
+    attend to the object. That is Xue et al.'s statement, and it holds of reliance without condition (with D_inv too).
+    A spread that they do not share, nu, leaves t as it is. Counter accuracy is 1/2 at t beta = alpha, A + k = g.
+    """
+    g, k = _spread_terms(alpha, beta, sigma_spu, m0, prompt, kappa)
+    return np.sqrt(np.maximum(g - k - alpha**2, 0.0))
+
+
+def best_spread(alpha, beta, sigma_spu, m0, prompt, kappa=1.0, nu=0.0):
+    """T10: the sigma_inv at which linear CLIP's counter accuracy peaks; nan unless t beta >= alpha at sigma_inv = 0.
+
+    With a = alpha^2 + k (see `spread_crossing`), x = sigma_inv^2 and h = (alpha g/beta)^2 S_s, the counter score is
+    alpha (a + x - g)/sqrt((a + x)^2 (x + nu) + h), and its derivative in x has the sign of
+        F(x) = -x^3/2 + 3 (g - a) x^2/2 + [g (2a + nu) - 3 a^2/2] x + h + g a nu + a^2 (g - a)/2.
+    Where more than half of the counter group is wrong F is positive, in every world: there more spread always helps.
+    Where g >= a, so that the background wins over an object without spread, F's coefficients have signs -, +, +, +:
+    one positive root (Descartes). So counter accuracy rises from at most 1/2 to one peak above 1/2, and then
+    falls back to 1/2, for the object is lost in its own spread: accuracy does not rise with sigma_inv for ever, and
+    Xue et al.'s statement holds of it below this root. In their limit (alpha = beta = p = 1, sigma_spu = nu = 0, name
+    prompt) the score is sigma_inv/(1 + sigma_inv^2): the peak is at sigma_inv = 1, Phi(1/2) = .69.
+    Proof of the sign: with N = a + x - g and Q the radicand, F = Q - N Q'/2; Q, Q' > 0, so N <= 0 makes F > 0.
+    """
+    arguments = np.broadcast_arrays(*(np.asarray(v, float) for v in (alpha, beta, sigma_spu, m0, kappa, nu)))
+    result = np.empty(arguments[0].shape)
+    for w in np.ndindex(result.shape):
+        *world, v = (float(x[w]) for x in arguments)
+        g, k = _spread_terms(*world[:4], prompt, world[4])
+        a, h = world[0] ** 2 + k, (world[0] * g / world[1]) ** 2 * (world[2] ** 2 + v)
+        cubic = [-0.5, 1.5 * (g - a), g * (2 * a + v) - 1.5 * a**2, h + g * a * v + a**2 * (g - a) / 2]
+        roots = np.roots(cubic)
+        # One real root is positive; a pair of complex ones may lie beside it.
+        real = roots[np.abs(roots.imag) <= 1e-9 * np.abs(roots)].real
+        result[w] = np.sqrt(real.max(initial=0.0)) if g >= a else np.nan
+    return result[()]
+
+
+def _spread_terms(alpha, beta, sigma_spu, m0, prompt, kappa):
+    """(g, k) of T10."""
+    if prompt == "name":
+        return beta**2 * m0, 0.0 * np.asarray(m0)
+    return beta**2 * m0 * (1 + kappa * (beta**2 + sigma_spu**2) / alpha**2), kappa * beta**2 * m0**2
 
 
 def first_order_correction(alpha, beta, sigma_inv, sigma_spu, p, nu, d, prompt):

@@ -1,4 +1,4 @@
-"""Supervised linear learners on drawn, labelled images: the finite-sample side of `theory.learners.supervised`.
+"""Supervised linear learners on drawn, labelled images: the finite-sample side of `theory.learners`.
 
 No intercept: the worlds are symmetric under relabelling and every population optimum passes through the origin.
 Two classes give one score vector w for y = +1 (class 0), K classes one vector a class.

@@ -1,6 +1,12 @@
 """The Bayes rule of the training law on images: where supervised learning without a bound on its towers ends.
 
-Letters as in `theory.learners.supervised`: per block b, mu_b mean, S_b variance of an image coordinate, p_b agreement.
+Letters, per block b: mu_b mean, S_b variance of an image coordinate, p_b agreement with the label (the object's own is
+p_inv, 1 in the papers), a_b = |mu_b|/sqrt S_b its signal in standard deviations. In the binary world a coordinate
+gives log odds h_b = 2 mu_b x_b/S_b of the block's own class and, with q = 1 - p, log odds
+G(h_b; p_b) = log (p e^h + q)/(q e^h + p) of the label, bounded by those of p; y = +1 is decided where their sum is
+positive. With D = 2p - 1
+    tanh(G(h; p)/2) = D tanh(h/2),   so two blocks decide by the sign of D_inv tanh(h_inv/2) + D_spu tanh(h_spu/2):
+only the ratio of the two correlations matters, and the rule is that of a world whose more reliable block never errs.
 """
 
 from dataclasses import dataclass
@@ -11,55 +17,59 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr
 
-from simulator.accuracy import Accuracy
+from simulator.accuracy import Accuracy, Numbers
 from simulator.gaussian.critic import gaussian_points, standardise
 from simulator.world import World, Worlds
-from theory.density import attribute_log_density, block_log_density, class_log_density, class_patterns
+from theory.density import (
+    attribute_log_density,
+    block_log_density,
+    class_log_density,
+    class_patterns,
+    log_sum_of_others,
+)
 from theory.learners.base import Learner, each_class_count
-from theory.learners.supervised import LARGEST_CLASSES, image_variance
-from theory.quadrature import RANGE, REPLICATES, estimate, gaussian_average
+from theory.learners.sampled import over_worlds
+from theory.population import image_variance
+from theory.quadrature import RANGE, REPLICATES, gaussian_average
+
+LARGEST_CLASSES = 50  # beyond it, randomised quasi-Monte Carlo over B K normals is slow and rough
 
 
 def bayes_accuracy(worlds: Worlds, seed: int = 0) -> Accuracy:
     """Accuracy of the Bayes rule of the training law on images, argmax_y p(x_I | y), under the test law.
 
-    Two classes, one attribute: by quadrature, absolute error below 1e-6 (in practice 1e-9), any grid. Otherwise the
-    noise of the attributes (and of the other classes) is sampled, REPLICATES randomised Sobol nets from `seed`, one
-    world at a time, with a 95% interval. A tie counts 1/(number of classes that tie).
-    Raises ValueError above LARGEST_CLASSES, and where object and background are both noiseless and perfectly
-    correlated, so that the training law gives the counter group no density to decide by.
+    Any grid of worlds. Two classes, one attribute: by quadrature, absolute error below 1e-6 (in practice 1e-9).
+    Otherwise the noise of the attributes (and of the other classes) is sampled, REPLICATES randomised Sobol nets from
+    `seed`, world by world, with a 95% interval. A tie counts 1/(number of classes that tie).
+    Raises ValueError above LARGEST_CLASSES, and where two blocks are noiseless and perfectly correlated with the
+    label, so that the training law gives the counter group no density to decide by.
     """
     S = image_variance(worlds)
-    certain = (worlds.agreement == 1) | ((worlds.agreement == 0) & (np.arange(S.shape[-1]) > 0))
+    certain = (worlds.agreement == 1) | (worlds.agreement == 0)
     if np.any(((S == 0) & certain & (worlds.mean != 0)).sum(axis=-1) > 1):
         raise ValueError(
             "object and background are both noiseless and perfectly correlated: the training law has no density on the "
             "counter group, so its Bayes rule is undefined there"
         )
     if worlds.classes > 2:
-        return _many_class_bayes(worlds, S, seed)
-    a, b = np.abs(standardise(worlds.mean, np.sqrt(S)))[..., 0], standardise(worlds.mean, np.sqrt(S))[..., 1:]
-    p = np.broadcast_to(worlds.agreement[..., 1:], b.shape)
-    if b.shape[-1] == 1:
-        return _binary_bayes(a, b[..., 0], p[..., 0])
-    if a.ndim:
-        raise ValueError("with several attributes the Bayes accuracy is estimated one world at a time")
-    signs = np.array(list(product([1, -1], repeat=len(b))))
-
-    def replicate(r):
-        t = gaussian_points(len(b), 12, seed * REPLICATES + r)
-        evidence = _evidence(2 * b * (signs[:, None] * b + t), p).sum(-1)  # (G, N)
-        z = standardise(2 * a**2 + evidence, np.broadcast_to(2 * a, evidence.shape))
-        accuracy = ndtr(np.where(np.isinf(a), np.inf, z)).mean(axis=-1)
-        return [accuracy[signs[:, 0] == 1].mean(), accuracy[signs[:, 0] == -1].mean()]
-
-    return estimate(np.array([replicate(r) for r in range(REPLICATES)]))
+        if worlds.classes > LARGEST_CLASSES:
+            raise ValueError(
+                f"classes = {worlds.classes} is more than the {LARGEST_CLASSES} for which the Bayes accuracy is sampled"
+            )
+        if np.any(S == 0):
+            raise ValueError(
+                "with K >= 3 classes the Bayes accuracy is estimated from densities, which need sigma^2 + nu > 0"
+            )
+        return over_worlds(lambda world: _many_classes(world, seed), worlds)
+    if worlds.mean.shape[-1] > 2:
+        return over_worlds(lambda world: _several_attributes(world, seed), worlds)
+    return _one_attribute(np.abs(standardise(worlds.mean, np.sqrt(S))), worlds.agreement)
 
 
 def _evidence(h: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """Log odds of y = 1 that an attribute gives when its own log odds of a = 1 are h: log (p e^h + q)/(q e^h + p).
+    """G(h; p): log odds of y = 1 that a block gives when its own log odds are h, bounded by |log(p/q)|.
 
-    Bounded by |log(p/q)|, q = 1 - p; written for |h| so that h = inf is no special case.
+    Written for |h| so that h = inf is no special case.
     """
     with np.errstate(divide="ignore"):
         log_p, log_q = np.log(p), np.log1p(-p)
@@ -67,84 +77,175 @@ def _evidence(h: np.ndarray, p: np.ndarray) -> np.ndarray:
     return np.sign(h) * (np.logaddexp(log_p, log_q - size) - np.logaddexp(log_q, log_p - size))
 
 
-def _binary_bayes(a, b, p) -> Accuracy:
-    """Given x_spu the rule thresholds x_inv: z = a + evidence/(2a), a = |alpha|/sqrt S_i, b = beta/sqrt S_s.
+def _needed(g: np.ndarray, odds: Numbers) -> np.ndarray:
+    """The inverse of G for p >= 1/2 with log odds `odds`: the block's own log odds that give g; infinite beyond reach.
 
-    The outer variable is x_spu = b s + t in standard deviations (s = +-1 the true background). Where a < b that
-    integrand can be a steep step; then, unless the evidence saturates within reach, x_inv is the outer
-    variable instead, and x_spu is integrated through Phi.
+    e^h = (p e^g - q)/(p - q e^g) = e^g (1 - e^(-g - odds))/(1 - e^(g - odds)).
     """
-    shape = np.broadcast_shapes(a.shape, b.shape, p.shape)
-    a, b, p = (np.broadcast_to(x, shape).ravel() for x in (a, b, p))
-    # Relabelling the background turns p < 1/2 into p > 1/2 and changes no decision: only the meaning of s.
-    s = np.array([1.0, -1.0]) * np.where(p < 0.5, -1.0, 1.0)[:, None]
-    b, p = np.abs(b), np.maximum(p, 1 - p)
+    size = np.abs(g)
+    within = (size < odds) | (g == 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        h = size + np.log(np.expm1(-size - odds) / np.expm1(size - odds))
+    return np.sign(g) * np.where(g == 0, 0.0, np.where(within, h, np.inf))
+
+
+def _log_odds(p: Numbers) -> Numbers:
     with np.errstate(divide="ignore"):
-        odds = np.log(p) - np.log1p(-p)
-    reach = 2 * a * (a + RANGE)
-    swap = (a < b) & (reach < 0.9 * odds)
+        return np.log(p) - np.log1p(-p)
+
+
+def _one_attribute(signal: Float[np.ndarray, "*w 2"], agreement: Float[np.ndarray, "*w 2"]) -> Accuracy:
+    """Both groups from the accuracy of the rule where object (+) and background (+-) show so and so.
+
+    Relabelling a block turns p < 1/2 into p > 1/2 and changes no decision. By symmetry the rule is right on (o, a) as
+    often as it is wrong on (-o, -a).
+    """
+    shape = np.broadcast_shapes(signal.shape, agreement.shape)
+    a, p = (np.broadcast_to(x, shape).reshape(-1, 2) for x in (signal, agreement))
+    flipped, p = p[:, 1] < 0.5, np.maximum(p, 1 - p)
+    second = (p[:, 1] > p[:, 0]).astype(int)  # the more reliable block
+    every = np.arange(len(a))
+    best, rest = (every, second), (every, 1 - second)
+    margin = 2 * p[best] - 1
+    # q' of p' with 2p' - 1 = D_rest/D_best; no block tells anything where both D are zero.
+    q = np.divide(p[best] - p[rest], margin, out=np.full(len(a), 0.5), where=margin > 0)
+    right = _leader_and_follower(np.where(margin > 0, a[best], 0.0), a[rest], 1 - q)
+    clash = np.isinf(a).all(axis=-1) & (q == 0)  # equally reliable, both seen without noise, and at odds: a tie
+    right[clash, 1] = 0.5
+    same, differ = right[:, 0], np.where(second == 1, 1 - right[:, 1], right[:, 1])
+    shown = p[:, 0]
+    groups = shown * same + (1 - shown) * (1 - differ), shown * differ + (1 - shown) * (1 - same)
+    common, counter = np.where(flipped, groups[::-1], groups).reshape(2, *shape[:-1])
+    return Accuracy(common, counter, None)
+
+
+def _leader_and_follower(a, b, p) -> Float[np.ndarray, "W 2"]:
+    """P(decision +) where a block of signal a that never errs shows +, and one of signal b and p >= 1/2 shows + or -.
+
+    Given the follower's coordinate the rule thresholds the leader's: z = a + G/(2a). The outer variable is the
+    follower's coordinate b s + t in standard deviations (s = +-1). Where a < b that integrand can be a steep step;
+    then, unless the evidence saturates within reach, the leader's is the outer variable instead, and the
+    follower's is integrated through Phi.
+    """
+    s = np.array([1.0, -1.0])
+    odds = _log_odds(p)
+    swap = (a < b) & (2 * a * (a + RANGE) < 0.9 * odds)
     result = np.empty((len(a), 2))
 
-    def object_inside(index, t):
-        A, Bt, P = a[index, None, None], b[index, None, None], p[index, None, None]
-        h = 2 * Bt * (Bt * s[index, None, :] + t[..., None])
-        g = _evidence(h, P)
-        z = standardise(2 * A**2 + g, np.broadcast_to(2 * A, g.shape))
-        return ndtr(z)
+    def leader_inside(index, t):
+        A, B, P = a[index, None, None], b[index, None, None], p[index, None, None]
+        g = _evidence(2 * B * (B * s + t[..., None]), P)
+        return ndtr(standardise(2 * A**2 + g, np.broadcast_to(2 * A, g.shape)))
 
-    def background_inside(index, t):
-        A, Bt, P = a[index, None, None], b[index, None, None], p[index, None, None]
+    def follower_inside(index, t):
+        A, B = a[index, None, None], b[index, None, None]
         g = -2 * A * (A + t[..., None])  # the evidence at which the decision turns
-        size = np.abs(g)
-        # Inverse of `_evidence`: e^h = (p e^g - q)/(p - q e^g), q = 1 - p.
-        with np.errstate(divide="ignore"):
-            log_q = np.log1p(-P)
-        h = np.sign(g) * (np.log(P - np.exp(log_q - size)) + size - np.log(P - np.exp(log_q + size)))
-        return ndtr(s[index, None, :] * Bt - h / (2 * Bt))
+        return ndtr(s * B - _needed(g, odds[index, None, None]) / (2 * B))
 
     finite = np.isfinite(a)
     result[~finite] = 1.0
-    for rule, part in ((object_inside, finite & ~swap), (background_inside, finite & swap)):
+    for rule, part in ((leader_inside, finite & ~swap), (follower_inside, finite & swap)):
         chosen = np.flatnonzero(part)
         if len(chosen):
             result[chosen] = gaussian_average(lambda i, t, r=rule, c=chosen: r(c[i], t), len(chosen), 2)
-    return Accuracy(result[:, 0].reshape(shape), result[:, 1].reshape(shape), None)
+    return result
 
 
-def _many_class_bayes(worlds: Worlds, S: Float[np.ndarray, " B"], seed: int) -> Accuracy:
-    """K >= 3: given all else, the rule thresholds the true class's own x_inv, which is integrated through Phi."""
-    K, B = worlds.classes, worlds.mean.shape[-1]
-    if K > LARGEST_CLASSES:
-        raise ValueError(f"classes = {K} is more than the {LARGEST_CLASSES} for which the Bayes accuracy is sampled")
-    if worlds.mean.ndim > 1:
-        raise ValueError("with K >= 3 classes the Bayes accuracy is estimated one world at a time")
-    if np.any(S == 0):
-        raise ValueError(
-            "with K >= 3 classes the Bayes accuracy is estimated from densities, which need sigma^2 + nu > 0"
-        )
-    codes, weights = class_patterns(np.full(B - 1, 1 / K), K)
-    a = np.abs(worlds.mean[0]) / np.sqrt(S[0])
+def _several_attributes(world: Worlds, seed: int) -> Float[np.ndarray, "R 2"]:
+    """Two classes: attributes on Sobol points, the object's coordinate through Phi at its threshold."""
+    signal = standardise(world.mean, np.sqrt(image_variance(world)))
+    a, b = np.abs(signal[0]), signal[1:]
+    p_inv, p = np.maximum(world.agreement[0], 1 - world.agreement[0]), world.agreement[1:]
+    odds = _log_odds(p_inv)
+    signs = np.array(list(product([1, -1], repeat=len(b))))
+
+    def replicate(r):
+        t = gaussian_points(len(b), 12, seed * REPLICATES + r)
+        g = _evidence(2 * b * (signs[:, None] * b + t), p).sum(-1)  # (G, N)
+        accuracy = 0.0
+        for shown, weight in ((1, p_inv), (-1, 1 - p_inv)):  # the object is the label's, or the other
+            if np.isinf(a):
+                right = (1 + np.sign(shown * odds + g)) / 2
+            else:
+                right = ndtr(standardise(2 * a**2 * shown + _needed(g, odds), np.broadcast_to(2 * a, g.shape)))
+            accuracy = accuracy + (weight * right.mean(axis=-1) if weight else 0.0)
+        return [accuracy[signs[:, 0] == 1].mean(), accuracy[signs[:, 0] == -1].mean()]
+
+    return np.array([replicate(r) for r in range(REPLICATES)])
+
+
+def _many_classes(world: Worlds, seed: int) -> Float[np.ndarray, "R 2"]:
+    """K >= 3: given all else, the rule bounds the true class's own object coordinate, which goes through Phi.
+
+    Under the test law attributes are uniform and the object agrees with the label as in training; class 0 is the label.
+    """
+    K, B = world.classes, len(world.mean)
+    S = image_variance(world)
+    p_inv = world.agreement[0]
+    codes, weights = class_patterns(np.array([p_inv, *[1 / K] * (B - 1)]), K)
+    codes, weights = codes[weights > 0], weights[weights > 0]
+    a = np.abs(world.mean[0]) / np.sqrt(S[0])
+    blind = a == 0 or world.correlation[0] == 0  # the object says nothing about the label
 
     def replicate(r):
         noise = gaussian_points(B * K - 1, 11, seed * REPLICATES + r)
-        others = a * noise[:, : K - 1]  # log odds that the other classes' x_inv give, (N, K - 1)
         rest = noise[:, K - 1 :].reshape(-1, B - 1, K) * np.sqrt(S[1:])[:, None]
         total = np.zeros(2)
         for code, weight in zip(codes, weights, strict=True):
             x = rest.copy()
-            x[:, np.arange(B - 1), code] += worlds.mean[1:]
+            x[:, np.arange(B - 1), code[1:]] += world.mean[1:]
             T = sum(
-                attribute_log_density(block_log_density(x[:, j], None, worlds, 1 + j), worlds.agreement[1 + j])
+                attribute_log_density(block_log_density(x[:, j], None, world, 1 + j), world.agreement[1 + j])
                 for j in range(B - 1)
             )
-            rivals = others + T[:, 1:] - T[:, :1]
-            best = rivals.max(axis=-1)
-            ties = 1 + (rivals == 0).sum(axis=-1)
-            chance = np.where(best > 0, 0.0, 1.0 / ties) if a == 0 else ndtr(a - best / a)
-            total[int(code[0] != 0)] += weight * chance.mean()
+            lead = T[:, 1:] - T[:, :1]  # of the other classes, by the attributes alone
+            if blind:
+                best, ties = lead.max(axis=-1), 1 + (lead == 0).sum(axis=-1)
+                chance = np.where(best > 0, 0.0, 1.0 / ties)
+            else:
+                others = a * noise[:, : K - 1]  # log densities of the other classes' own object coordinates
+                if code[0] > 0:
+                    others[:, code[0] - 1] += a**2
+                low, high = _winning_range(others, lead, p_inv, K)
+                own = a if code[0] == 0 else 0.0
+                chance = np.maximum(ndtr(own - low / a) - ndtr(own - high / a), 0.0)
+            total[int(code[1] != 0)] += weight * chance.mean()
         return total / [1 / K, 1 - 1 / K]
 
-    return estimate(np.array([replicate(r) for r in range(REPLICATES)]))
+    return np.array([replicate(r) for r in range(REPLICATES)])
+
+
+def _winning_range(
+    others: Float[np.ndarray, "N Kminus1"], lead: Float[np.ndarray, "N Kminus1"], p: float, K: int
+) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, " N"]]:
+    """(low, high) between which class 0's own log density f_0 must lie for class 0 to be decided.
+
+    With E = e^f, r = (1 - p)/(K - 1), class 0 beats k, which leads by `lead` = l elsewhere, iff
+        p E_0 + r (E_k + R) > e^l (p E_k + r (E_0 + R)),   R = sum of E over the other classes,
+    that is E_0 (p - r e^l) > E_k (p e^l - r) + R r (e^l - 1), here in logarithms with signs. For p > 1/K it is a lower
+    bound on E_0 or never true, for p < 1/K an upper bound or always true.
+    """
+    if p == 1:
+        return (others + lead).max(axis=-1), np.full(len(others), np.inf)
+    with np.errstate(divide="ignore"):
+        r = (1 - p) / (K - 1)
+        L = np.log(p) - np.log(r)
+        own, terms = others + _log_gap(lead + L), log_sum_of_others(others) + _log_gap(lead)
+        top = np.maximum(own, terms)
+        right = np.sign(lead + L) * np.exp(own - top) + np.sign(lead) * np.exp(terms - top)
+        # log of r times the two sides' coefficients; |p - r e^l| = r e^max(L, l) (1 - e^-|L - l|).
+        left = np.maximum(L, lead) + np.log(-np.expm1(-np.abs(L - lead)))
+        bound = top + np.log(np.abs(right)) - left
+    # Same sign on both sides: the bound is met at a finite E_0. Opposite signs: always true, or never.
+    rising, possible = lead < L, right > 0
+    low = np.where(rising, np.where(possible, bound, -np.inf), -np.inf)
+    high = np.where(rising, np.inf, np.where(possible, -np.inf, bound))
+    return low.max(axis=-1), high.min(axis=-1)
+
+
+def _log_gap(x: np.ndarray) -> np.ndarray:
+    """log |e^x - 1| without overflow."""
+    return np.maximum(x, 0) + np.log(-np.expm1(-np.abs(x)))
 
 
 @dataclass(frozen=True)

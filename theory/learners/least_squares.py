@@ -1,16 +1,67 @@
-"""Least squares on labels."""
+"""Least squares on labels, and the discriminant of Fisher (LDA), which points the same way.
+
+Letters, per block b: mu_b mean, S_b = sigma_b^2 + nu variance of an image coordinate, D_b correlation with the label
+(D_inv = 1 where the object shown is always the label's), kappa = 1 (two classes) or K. Worlds are independent given
+the label, so that in the space of class differences
+    r = mu D                          what a class's own coordinate shows of the label,
+    d = S + mu^2 (1 - D^2)/kappa      its variance within a class, pooled over the classes.
+A rule puts weight u_b on block b; `theory.accuracy.linear_accuracy` turns u into group accuracies. Captions play no
+part: nothing here depends on masks or on text noise.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+from jaxtyping import Float
+
 from simulator.world import World, Worlds
 from theory.learners.base import Learner, each_class_count
-from theory.learners.supervised import least_squares_direction
+from theory.population import image_variance, kappa
+
+
+def within_class(worlds: Worlds) -> tuple[Float[np.ndarray, "*w B"], Float[np.ndarray, "*w B"]]:
+    """(r, d) of the module's head."""
+    r = worlds.mean * worlds.correlation
+    return r, image_variance(worlds) + worlds.mean**2 * (1 - worlds.correlation**2) / kappa(worlds.classes)
+
+
+def least_squares_direction(worlds: Worlds) -> Float[np.ndarray, "*w B"]:
+    """Population least squares on labels +-1 (two classes) or one-hot labels with intercept (K classes).
+
+    The normal equations (diag(d) + r r'/kappa) u = r/kappa have, by Sherman and Morrison, the solution
+    u = (r/d)/(kappa + sum r^2/d); binary
+        u_spu/u_inv = beta m0 (S_i + 4 p_inv (1-p_inv) alpha^2)/(alpha D_inv (S_s + 4 p (1-p) beta^2)).
+    Worlds with d = 0 decide alone; among several the solution of least norm is returned. Exact to rounding.
+    """
+    K = kappa(worlds.classes)
+    r, d = within_class(worlds)
+    d = np.where(r == 0, np.inf, d)  # a block that tells nothing about the label gets no weight
+    least = d.min(axis=-1, keepdims=True)
+    # r/d in units of the smallest d, so that d = 0 is no special case.
+    g = r * np.divide(least, d, out=np.ones_like(d), where=d != least)
+    return g / (K * least + (r * g).sum(axis=-1, keepdims=True))
+
+
+def lda_direction(worlds: Worlds) -> Float[np.ndarray, "*w B"]:
+    """u = r/d, Fisher's discriminant: pooled covariance within classes, inverted, times the difference of their means.
+
+    A positive multiple of least squares in every world. Where every block always agrees with the label it is mu/S,
+    the Bayes rule, and half the logistic minimiser of two classes.
+    Raises ValueError for a block that always agrees and has no noise.
+    """
+    r, d = within_class(worlds)
+    if np.any((d == 0) & (r != 0)):
+        raise ValueError(
+            "a block has a mean, always agrees with the label and has no noise (sigma = 0, nu = 0), so LDA has no "
+            "finite direction"
+        )
+    return np.divide(r, d, out=np.zeros_like(d), where=d > 0)
 
 
 @dataclass(frozen=True)
 class LeastSquares(Learner):
-    """Least squares of the labels on images, at n = infinity; the direction of LDA at p_spu = 1."""
+    """Least squares of the labels on images, at n = infinity; everywhere the direction of LDA."""
 
     name: ClassVar[str] = "least-squares"
     words: ClassVar[str] = "least squares"

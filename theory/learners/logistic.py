@@ -1,16 +1,204 @@
-"""Logistic regression on labelled images."""
+"""Logistic regression on labelled images, at n = infinity: Newton's method on exact moments, softmax for K classes.
+
+Letters, per block b: mu_b mean, S_b = sigma_b^2 + nu variance of an image coordinate, p_b agreement with the label
+(the object's own, p_inv, is 1 in the papers), D_b correlation. A rule puts weight u_b on block b and scores class k by
+sum_b u_b x_{b,k} (K classes) or by sum_b u_b x_b (two classes); `theory.accuracy.linear_accuracy` turns u into group
+accuracies. Captions play no part: nothing here depends on masks or on text noise.
+"""
 
 from dataclasses import dataclass
+from itertools import product
 from typing import ClassVar
 
 import numpy as np
+from jaxtyping import Float
 
 from simulator.accuracy import Accuracy
+from simulator.gaussian.critic import gaussian_points, standardise
 from simulator.world import World, Worlds
 from theory.accuracy import linear_accuracy
+from theory.density import class_patterns
 from theory.learners.base import Learner, each_class_count
-from theory.learners.supervised import logistic_direction, logistic_replicates
-from theory.quadrature import estimate
+from theory.learners.sampled import over_worlds
+from theory.population import image_variance
+from theory.quadrature import REPLICATES, logistic_moments
+
+LARGEST_CLASSES = 50  # beyond it, randomised quasi-Monte Carlo over B K normals is slow and rough
+# mu^2/S of a block that always tells the label: at 316 standard deviations between mean and threshold the exponents
+# of the loss, about mu^2/(2 S), still leave eleven digits in float64.
+LARGEST_SEPARATION = 1e5
+
+
+def logistic_direction(worlds: Worlds, seed: int = 0) -> Float[np.ndarray, "*w B"]:
+    """Minimiser of the population's logistic (K >= 3: softmax) loss without intercept.
+
+    Two classes: Newton on exact moments, relative precision 1e-9 or better, any grid of worlds. K >= 3: mean
+    over the randomisations of `logistic_replicates`, world by world.
+    Raises ValueError for a separable population, where the loss has no minimiser.
+    """
+    if worlds.classes == 2:
+        return _binary_logistic(worlds)
+    shape = worlds.shape
+    result = np.empty((*shape, worlds.mean.shape[-1]))
+    for w in np.ndindex(shape):
+        result[w] = logistic_replicates(worlds[w], seed).mean(axis=0)
+    return result
+
+
+def _refuse_separable(worlds: Worlds, S: np.ndarray) -> None:
+    """A block separates the classes if it always tells the label (or always denies it) and has no noise."""
+    certain = (worlds.agreement == 1) | (worlds.agreement == 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        separation = np.where(certain & (worlds.mean != 0), worlds.mean**2 / S, 0.0)
+    if separation.max(initial=0.0) > LARGEST_SEPARATION:
+        raise ValueError(
+            f"a block that always tells the label lies {np.sqrt(separation.max()):.4g} standard deviations from the "
+            f"threshold: the population is separable and the logistic loss has no (resolved) minimiser; "
+            f"the largest distance is {np.sqrt(LARGEST_SEPARATION):.4g}"
+        )
+
+
+def _binary_logistic(worlds: Worlds) -> Float[np.ndarray, "*w B"]:
+    """Newton on E log(1 + exp(-s)), s = y u'x, for all worlds at once, in margin units r_b = u_b mu_b."""
+    S = image_variance(worlds)
+    _refuse_separable(worlds, S)
+    shape, B = worlds.shape, S.shape[-1]
+    mean, S, p, D = (
+        np.broadcast_to(x, (*shape, B)).reshape(-1, B) for x in (worlds.mean, S, worlds.agreement, worlds.correlation)
+    )
+    live = mean**2 > 0
+    n = np.where(live, S / np.where(live, mean**2, 1.0), 0.0)
+    # Which blocks agree with the label; a block that agrees in every world needs no second sign.
+    signs = np.array(list(product(*([1] if np.all(p[:, b] == 1) else [1, -1] for b in range(B)))))  # (G, B)
+    weights = np.where(signs[:, None] == 1, p, 1 - p).prod(axis=-1).T  # (W, G)
+    e = signs * live[:, None, :]  # (W, G, B)
+
+    # Start from the Gaussian approximation 2 mu^2 D/d, exact at p = 1, but no block is worth more than the log odds
+    # log(p/(1 - p)) that it carries when seen without noise.
+    with np.errstate(divide="ignore"):
+        odds = np.abs(np.log(p) - np.log1p(-p))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r = np.where(live & (D != 0), np.sign(D) * np.minimum(2 * np.abs(D) / (n + 1 - D**2), odds), 0.0)
+    r = _newton(r, lambda r, i: _margin_derivatives(r, n[i], e[i], weights[i], live[i]))
+    return (r / np.where(live, mean, 1.0)).reshape(*shape, B)
+
+
+def _margin_derivatives(r, n, e, weights, live):
+    """(log scale, gradient, Hessian) of the loss in every world, the latter two relative to that scale.
+
+    Given which blocks agree with the label (signs e_b), s is N(m, V), m = sum e_b r_b, V = sum n_b r_b^2 with n_b =
+    S_b/mu_b^2, and y x_b/mu_b = e_b + c_b t + independent noise, c = n r/sqrt V. By Stein's identity
+        gradient_b = E[-e_b sigma(-s) + n_b r_b sigma'(s)],
+        Hessian = E[sigma'(s) ((e + c t)(e + c t)' + diag(n) - c c')].
+    """
+    m = np.einsum("wgb,wb->wg", e, r)
+    V = np.broadcast_to((n * r**2).sum(-1)[:, None], m.shape)
+    log_scale, tail, (k0, k1, k2) = logistic_moments(m, V)
+    with np.errstate(divide="ignore"):
+        level = np.where(weights > 0, log_scale + np.log(weights), -np.inf)
+    top = level.max(axis=-1)
+    f = np.exp(level - top[:, None])  # group weights, relative to the world's scale exp(top)
+    gradient = n * r * (f * k0).sum(-1)[:, None] - np.einsum("wg,wgb->wb", f * tail, e)
+    c = standardise(n * r, np.broadcast_to(np.sqrt(V[:, :1]), r.shape))
+    cross = np.einsum("wg,wgb,wc->wbc", f * k1, e, c)
+    H = np.einsum("wg,wgb,wgc->wbc", f * k0, e, e) + cross + cross.transpose(0, 2, 1)
+    H += np.einsum("w,wb,wc->wbc", (f * (k2 - k0)).sum(-1), c, c)
+    diagonal = np.arange(r.shape[-1])
+    H[:, diagonal, diagonal] += n * (f * k0).sum(-1)[:, None] + ~live
+    return top, gradient, H
+
+
+def _newton(r: Float[np.ndarray, "W B"], derivatives) -> Float[np.ndarray, "W B"]:
+    """Damped Newton from r in W worlds; `derivatives(r, index)` as `_margin_derivatives`, of the worlds index."""
+    active = np.arange(len(r))
+    top, gradient, H = derivatives(r, active)
+    for _ in range(100):
+        step = -np.linalg.solve(H, gradient[..., None])[..., 0]
+        slope = (gradient * step).sum(-1)
+        t, new = np.ones(len(active)), [top.copy(), gradient.copy(), H.copy()]
+        trying = np.arange(len(active))
+        while len(trying):
+            trial = derivatives(r[active[trying]] + t[trying, None] * step[trying], active[trying])
+            for old, fresh in zip(new, trial, strict=True):
+                old[trying] = fresh
+            # The loss is convex: a step that leaves at most half the slope, uphill, has not overshot. The two
+            # slopes live on their own scales; clipping the exponent only avoids overflow on a far overshoot.
+            uphill = (trial[1] * step[trying]).sum(-1) * np.exp(np.minimum(trial[0] - top[trying], 600))
+            trying = trying[uphill > -slope[trying] / 2]
+            t[trying] /= 2
+            trying = trying[t[trying] > 1e-12]
+        r[active] += t[:, None] * step
+        # Newton converges quadratically: after a full step of relative size 1e-7 rounding is all that is left.
+        going = np.abs(step).max(-1) > 1e-7 * np.abs(r[active]).max(-1)
+        active = active[going]
+        top, gradient, H = (x[going] for x in new)
+        if not len(active):
+            return r
+    raise ArithmeticError(f"Newton's method did not settle on the logistic minimiser in {len(active)} worlds")
+
+
+def logistic_replicates(worlds: Worlds, seed: int = 0, power: int = 11) -> Float[np.ndarray, "R B"]:
+    """Softmax regression of one world of K >= 3 classes, on REPLICATES randomised Sobol nets of 2^power points.
+
+    By symmetry the score of class k is sum_b u_b x_{b,k} and the loss convex in u; the groups are summed exactly and
+    only the noise, B K normals, is sampled. The spread of the rows measures the error of their mean.
+    Raises ValueError above LARGEST_CLASSES, for a separable population, and where the net itself is separable
+    (classes so far apart that errors are too rare to be sampled).
+    """
+    K, B = worlds.classes, len(worlds.mean)
+    if K > LARGEST_CLASSES:
+        raise ValueError(f"classes = {K} is more than the {LARGEST_CLASSES} that the softmax minimiser is sampled for")
+    S = image_variance(worlds)
+    _refuse_separable(worlds, S)
+    codes, weights = class_patterns(worlds.agreement, K)
+    codes, weights = codes[weights > 0], weights[weights > 0]
+    live = worlds.mean != 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        odds = np.abs(np.log(worlds.agreement * (K - 1) / (1 - worlds.agreement)))
+        start = np.sign(worlds.correlation) * np.minimum(worlds.mean**2 / S, odds)
+        start = np.where(live & (worlds.correlation != 0), start / worlds.mean, 0.0)
+    rows = []
+    for r in range(REPLICATES):
+        noise = gaussian_points(B * K, power, seed * REPLICATES + r).reshape(-1, B, K) * np.sqrt(S)[:, None]
+        rows.append(_softmax_newton(start, noise, codes, weights, worlds.mean, live))
+    return np.array(rows)
+
+
+def _softmax_newton(u, noise, codes, weights, mean, live) -> Float[np.ndarray, " B"]:
+    """Minimiser of the mean over noise rows and groups of LSE_k(u'x_k) - u'x_0: Newton, halving uphill steps."""
+    B = len(mean)
+    each_block = np.arange(B)
+
+    def derivatives(u):
+        loss, gradient, H = 0.0, np.zeros(B), np.diag((~live).astype(float))
+        for code, weight in zip(codes, weights, strict=True):
+            x = noise.copy()
+            x[:, each_block, code] += mean
+            x -= x[:, :, :1]  # relative to the true class, whose score is then zero
+            score = np.einsum("b,nbk->nk", u, x)
+            total = np.logaddexp.reduce(score, axis=-1)
+            soft = np.exp(score - total[:, None])
+            average = np.einsum("nk,nbk->nb", soft, x)
+            loss += weight * total.mean()
+            gradient += weight * average.mean(axis=0)
+            H += weight * (np.einsum("nk,nbk,nck->bc", soft, x, x) - average.T @ average) / len(x)
+        return loss, np.where(live, gradient, 0.0), np.where(live[:, None] & live, H, np.eye(B))
+
+    loss, gradient, H = derivatives(u)
+    for _ in range(100):
+        if loss < 1e-6:
+            break
+        step = -np.linalg.solve(H, gradient)
+        t = 1.0
+        while (fresh := derivatives(u + t * step))[0] > loss and t > 1e-10:
+            t /= 2
+        u, (loss, gradient, H) = u + t * step, fresh
+        if np.abs(step).max() <= 1e-7 * np.abs(u).max():
+            return u
+    raise ValueError(
+        f"the classes overlap so little (softmax loss {loss:.1e}) that {len(noise)} sampled points hardly contain an "
+        "error; the softmax minimiser is only computed for worlds with more noise"
+    )
 
 
 @dataclass(frozen=True)
@@ -30,19 +218,4 @@ class Logistic(Learner):
         """Exact for two classes; for K >= 3 the accuracies of sampled minimisers, with their interval."""
         if worlds.classes == 2:
             return linear_accuracy(logistic_direction(worlds), worlds)
-        row = worlds.ravel()
-        each = []
-        for i in range(row.size):
-            u = logistic_replicates(row[i])
-            each.append(estimate(np.stack(list(linear_accuracy(u, row[i])), axis=-1)))
-        return stacked(each, worlds.shape)
-
-
-def stacked(each: list[Accuracy], shape: tuple[int, ...]) -> Accuracy:
-    """Estimates of single worlds as one grid."""
-    from simulator.accuracy import Interval
-
-    over = lambda values: np.array(values, float).reshape(shape)  # noqa: E731
-    groups = [over([list(a)[g] for a in each]) for g in (0, 1)]
-    ends = [tuple(over([a.interval[g][e] for a in each]) for e in (0, 1)) for g in (0, 1)]
-    return Accuracy(*groups, Interval(*ends, each[0].interval.level))
+        return over_worlds(lambda w: np.stack(list(linear_accuracy(logistic_replicates(w), w)), axis=-1), worlds)

@@ -3,13 +3,18 @@ test_supervised."""
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from reference import worlds_with
-from scipy.special import ndtri
+from scipy import stats
+from scipy.special import ndtr, ndtri
+from stattest import SHARE, assert_mean, mean_size, spend
 
 from simulator.world import Attribute, World, Worlds
 from theory.density import class_log_density
 from theory.learners.bayes import bayes_accuracy
-from theory.learners.supervised import image_variance
+from theory.population import image_variance
+from theory.quadrature import REPLICATES
 
 
 # theory.md section 6, nu = .49, sigma_inv = 1, sigma_spu = .5; four printed digits.
@@ -72,7 +77,6 @@ def test_sampled_bayes_matches_drawn_images(world):
         x = blocks.mean[:, None] * pattern[codes]
         x = x + np.sqrt(image_variance(blocks))[:, None] * rng.standard_normal(x.shape)
         right = class_log_density(x, None, blocks).argmax(-1) == 0
-        assert low <= accuracy <= high
         spread = np.hypot(np.sqrt(accuracy * (1 - accuracy) / n), (high - low) / 4.26)
         assert abs(right.mean() - accuracy) < 5 * spread
 
@@ -80,10 +84,204 @@ def test_sampled_bayes_matches_drawn_images(world):
 def test_sampled_bayes_agrees_with_quadrature():
     """A further attribute at p = 1/2 carries nothing, so the sampled route must return the exact number."""
     exact = bayes_accuracy(Worlds.of(World(p_spu=0.8, mu_spu=1.4)))
-    got = bayes_accuracy(World(p_spu=0.8, mu_spu=1.4, attribute=(Attribute(p=0.5),)).blocks())
+    got = bayes_accuracy(Worlds.of(World(p_spu=0.8, mu_spu=1.4, attribute=(Attribute(p=0.5),))))
     # Smooth integrand on 2^16 points in all; sixteen randomisations pass a |t| of 7.3 once in 4e5.
-    for a, b, (low, high) in zip(exact[:2], got[:2], got.interval, strict=True):
+    for a, b, (low, high) in zip(exact, got, got.interval[:2], strict=True):
         assert abs(float(a) - float(b)) < 7.3 / 2.13 * (high - low) / 2 + 1e-6
+
+
+@pytest.mark.parametrize("world", [World(classes=3, p_spu=0.8), World(attribute=(Attribute(p=0.8, mu=1.5),))])
+def test_the_interval_measures_the_scatter_over_seeds(world):
+    """Variance of 24 estimates over the mean of their squared standard errors: F(23, 24 * 15) if the intervals are
+    right. Intervals too wide by 4, the root of the replicates, put the ratio at 1/16, far below the allowed range."""
+    seeds = 24
+    runs = [bayes_accuracy(Worlds.of(world), seed=s) for s in range(seeds)]
+    for group in (0, 1):
+        spend(SHARE)
+        estimates = np.array([(run.common, run.counter)[group] for run in runs])
+        error = np.array([np.diff(run.interval[group])[0] for run in runs]) / (2 * stats.t.ppf(0.975, REPLICATES - 1))
+        ratio = estimates.var(ddof=1) / (error**2).mean()
+        law = stats.f(seeds - 1, seeds * (REPLICATES - 1))
+        assert law.ppf(SHARE / 2) < ratio < law.isf(SHARE / 2), (group, ratio)
+
+
+def with_p_inv(worlds: Worlds, p_inv) -> Worlds:
+    """The same worlds where the object shown is the label's with probability p_inv."""
+    return worlds.replace(p_inv=np.asarray(p_inv, float))
+
+
+def accuracy_by_thresholds(blocks: Worlds) -> tuple[float, float]:
+    """(common, counter), p(x | y) written out: bisection for where it turns in one coordinate, trapezoid in the other.
+
+    The bisected block is the more reliable one, so that no turn runs off to infinity within the other's range; one
+    further out than 60 standard deviations counts as none.
+    """
+    deviation = np.sqrt(image_variance(blocks))
+    inner = int(abs(blocks.agreement[1] - 0.5) > abs(blocks.agreement[0] - 0.5))
+    alpha, d, p = (float(x[inner]) for x in (blocks.mean, deviation, blocks.agreement))
+    beta, e, q = (float(x[1 - inner]) for x in (blocks.mean, deviation, blocks.agreement))
+    t = np.arange(-1800, 1801) / 200
+    density = np.exp(-(t**2) / 2) / np.sqrt(2 * np.pi) / 200
+    rising = (p - 0.5) * alpha > 0
+
+    def mixture(x, mean, deviation, agreement, y):
+        like = [-((x - a * mean) ** 2) / (2 * deviation**2) for a in (1, -1)]
+        return np.logaddexp(np.log(agreement) + like[(1 - y) // 2], np.log1p(-agreement) + like[(1 + y) // 2])
+
+    def prefers_plus(x, b):
+        plus, minus = (mixture(x, alpha, d, p, y) + mixture(b, beta, e, q, y) for y in (1, -1))
+        return plus > minus
+
+    chance = {}  # of deciding +, by the signs that the bisected and the other block show
+    for other in (1, -1):
+        b = other * beta + e * t
+        low, high = np.full(t.shape, -60 * d), np.full(t.shape, 60 * d)
+        for _ in range(80):
+            middle = (low + high) / 2
+            down = prefers_plus(middle, b) == rising
+            low, high = np.where(down, low, middle), np.where(down, middle, high)
+        for own in (1, -1):
+            above = ndtr((own * alpha - low) / d)
+            chance[own, other] = (above if rising else 1 - above) @ density
+    shown = blocks.agreement[0]
+    plus = chance if inner == 0 else {(o, a): value for (a, o), value in chance.items()}
+    return tuple(shown * plus[1, a] + (1 - shown) * plus[-1, a] for a in (1, -1))
+
+
+@pytest.mark.parametrize(
+    ("p_inv", "world"),
+    [
+        (0.95, {"p_spu": 0.8, "mu_spu": 1.5}),
+        (0.8, {"p_spu": 0.95, "mu_spu": 1.5}),  # the background is the more reliable
+        (0.9, {"p_spu": 0.9, "mu_spu": 2.0, "nu": 0.3}),  # equally reliable: a linear rule
+        (0.7, {"p_spu": 0.1, "mu_inv": 0.4, "mu_spu": 2.0}),
+        (0.2, {"p_spu": 0.9, "mu_inv": 3.0, "sigma_spu": 1.0}),  # an object that denies its label
+        (0.6, {"p_spu": 0.999, "mu_inv": 2.0, "mu_spu": -0.5, "sigma_spu": 2.0}),
+        (0.999, {"p_spu": 0.6, "mu_inv": 2.5, "sigma_inv": 0.5}),
+    ],
+)
+def test_bayes_where_objects_may_disagree_with_labels(p_inv, world):
+    blocks = with_p_inv(worlds_with(**world), p_inv)
+    got = bayes_accuracy(blocks)
+    assert (got.common, got.counter) == pytest.approx(accuracy_by_thresholds(blocks), abs=1e-6)
+
+
+def test_two_exact_blocks_are_decided_by_the_more_reliable():
+    """Noiseless views with p_inv < 1: the label's log odds are +-; where both are equal and at odds, a tie."""
+    exact = {"sigma_inv": 0.0, "sigma_spu": 0.0}
+    for p_inv, p_spu, expected in (
+        (0.9, 0.8, (0.9, 0.9)),  # the object decides
+        (0.8, 0.9, (1.0, 0.0)),  # the background decides
+        (0.9, 0.9, (0.9 + 0.1 / 2, 0.9 / 2)),  # right when both agree, a tie when they do not, wrong when both err
+        (0.5, 0.5, (0.5, 0.5)),
+    ):
+        got = bayes_accuracy(with_p_inv(worlds_with(p_spu=p_spu, **exact), p_inv))
+        assert (got.common, got.counter) == pytest.approx(expected, abs=1e-12)
+        extra = Worlds.of(World(p_spu=p_spu, sigma_xi=0.0, **exact, attribute=(Attribute(p=0.5),)))
+        got = bayes_accuracy(with_p_inv(extra, p_inv))
+        assert (got.common, got.counter) == pytest.approx(expected, abs=1e-12)
+
+
+@given(
+    p_inv=st.floats(0.5, 1),
+    p_spu=st.floats(0.5, 1),
+    mu=st.tuples(st.floats(0.1, 3), st.floats(0.1, 3)),
+    sigma=st.tuples(st.floats(0.2, 3), st.floats(0.2, 3)),
+)
+@example(p_inv=1.0, p_spu=1.0, mu=(1.0, 2.0), sigma=(1.0, 0.5))
+@example(p_inv=0.5, p_spu=0.5, mu=(1.0, 2.0), sigma=(1.0, 0.5))
+@example(p_inv=0.9, p_spu=0.9, mu=(1.0, 2.0), sigma=(1.0, 0.5))
+def test_object_and_background_may_change_places(p_inv, p_spu, mu, sigma):
+    """Balanced over both blocks' signs: with F(o, a) the chance of +, common and counter of either naming give F."""
+
+    def chances(p_first, p_second, mu, sigma):
+        blocks = worlds_with(p_spu=p_second, mu_inv=mu[0], mu_spu=mu[1], sigma_inv=sigma[0], sigma_spu=sigma[1])
+        got = bayes_accuracy(with_p_inv(blocks, p_first))
+        return float(got.common - got.counter), float(got.common + got.counter - 1)
+
+    drop, gain = chances(p_inv, p_spu, mu, sigma)
+    swapped_drop, swapped_gain = chances(p_spu, p_inv, mu[::-1], sigma[::-1])
+    # drop = F(+, +) - F(+, -), gain = D_inv (F(+, +) + F(+, -) - 1); naming the blocks the other way round turns
+    # F(+, -) into 1 - F(+, -).
+    assert gain == pytest.approx((2 * p_inv - 1) * swapped_drop, abs=3e-6)
+    assert swapped_gain == pytest.approx((2 * p_spu - 1) * drop, abs=3e-6)
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(-3, 3), st.floats(0.1, 3))
+def test_a_grid_and_a_relabelled_object_change_nothing(p_inv, p_spu, mu_inv, sigma):
+    blocks = worlds_with(p_spu=p_spu, mu_inv=np.array([mu_inv, -mu_inv]), sigma_inv=sigma)
+    got = bayes_accuracy(with_p_inv(blocks, np.array([p_inv, 1 - p_inv])))
+    # 1 - (1 - p) is p to rounding, which moves odds near 0 and 1 by 1e-16/(1 - p) and a probability by less than 1e-6.
+    assert got.common[0] == pytest.approx(got.common[1], abs=2e-6)
+    assert got.counter[0] == pytest.approx(got.counter[1], abs=2e-6)
+
+
+def drawn_decisions(blocks: Worlds, group: int, n: int, rng) -> np.ndarray:
+    """1 where the Bayes rule of plain densities is right on a drawn image of the label 0, else 0; no project code."""
+    K, B = blocks.classes, len(blocks.mean)
+
+    def other(size):
+        return 1 + rng.integers(K - 1, size=size)
+
+    shown = np.where(rng.random(n) < blocks.agreement[0], 0, other(n))
+    first = np.zeros(n, int) if group == 0 else other(n)
+    codes = np.column_stack([shown, first, rng.integers(K, size=(n, B - 2))])
+    pattern = np.array([[1.0], [-1.0]]) if K == 2 else np.eye(K)
+    deviation = np.sqrt(blocks.scale**2 + blocks.nu_image)
+    x = blocks.mean[:, None] * pattern[codes]
+    x = x + deviation[:, None] * rng.standard_normal(x.shape)
+    score = np.zeros((n, K))
+    for b in range(B):
+        like = np.stack([-((x[:, b] - blocks.mean[b] * row) ** 2).sum(-1) for row in pattern], -1)
+        like = np.exp(like / (2 * deviation[b] ** 2))
+        p = blocks.agreement[b]
+        score += np.log(p * like + (1 - p) / (K - 1) * (like.sum(-1, keepdims=True) - like))
+    return (score.argmax(-1) == 0).astype(float)
+
+
+@pytest.mark.parametrize("p_inv", [0.0, 0.2, 1 / 3, 0.6, 0.9])
+@pytest.mark.parametrize(
+    "world", [World(classes=3, p_spu=0.8, mu_spu=1.5), World(p_spu=0.8, attribute=(Attribute(p=0.7, mu=1.5),))]
+)
+def test_sampled_bayes_where_objects_may_disagree(p_inv, world):
+    """The estimates' standard errors, interval/4.26, are below .0004, less than a fifth of those of the drawn means."""
+    blocks, n = with_p_inv(Worlds.of(world), p_inv), mean_size(0.03)
+    got, rng = bayes_accuracy(blocks, seed=3), np.random.default_rng(8)
+    for group in (0, 1):
+        assert np.diff(got.interval[group])[0] < 4.26 * 0.0004
+        right = drawn_decisions(blocks, group, n, rng)
+        assert_mean(
+            right,
+            (got.common, got.counter)[group],
+            effect=0.03,
+            what=f"Bayes, K = {blocks.classes}, p_inv = {p_inv}, group {group}",
+        )
+
+
+def test_sampled_and_exact_agree_where_objects_may_disagree():
+    """As above at p_inv = .85: a further attribute at p = 1/2 carries nothing."""
+    world = World(p_spu=0.8, mu_spu=1.4)
+    exact = bayes_accuracy(with_p_inv(Worlds.of(world), 0.85))
+    extra = World(p_spu=0.8, mu_spu=1.4, attribute=(Attribute(p=0.5),))
+    got = bayes_accuracy(with_p_inv(Worlds.of(extra), 0.85))
+    gaps = exact.common - got.common, exact.counter - got.counter
+    for gap, (low, high) in zip(gaps, got.interval[:2], strict=True):
+        assert abs(gap) < 7.3 / 2.13 * (high - low) / 2 + 1e-6
+
+
+@pytest.mark.parametrize(("classes", "extra"), [(2, 1), (3, 0)])
+def test_a_sampled_grid_is_its_worlds(classes, extra):
+    p = np.array([0.6, 0.9, 1.0])
+    blocks = with_p_inv(worlds_with(p_spu=p, sigma_spu=[[0.5], [1.0]], nu=0.1, classes=classes), [[1.0], [0.9]])
+    if extra:
+        blocks = blocks.replace(attribute=(Attribute(p=0.8, mu=1.5),))
+    whole = bayes_accuracy(blocks, seed=1)
+    assert whole.common.shape == whole.counter.shape == (2, 3)
+    for w in np.ndindex(2, 3):
+        one = bayes_accuracy(blocks[w], seed=1)
+        assert (whole.common[w], whole.counter[w]) == (one.common, one.counter)
+        for ends, alone in zip(whole.interval[:2], one.interval[:2], strict=True):
+            assert [end[w] for end in ends] == list(alone)
 
 
 def test_out_of_domain_is_refused():

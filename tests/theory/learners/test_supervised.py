@@ -9,14 +9,9 @@ from reference import worlds_with
 from simulator.world import Attribute, World, Worlds
 from theory.accuracy import linear_accuracy, reliance
 from theory.learners.bayes import bayes_accuracy
-from theory.learners.supervised import (
-    image_variance,
-    lda_direction,
-    least_squares_direction,
-    logistic_direction,
-    logistic_replicates,
-)
-from theory.population import linear_weights
+from theory.learners.least_squares import lda_direction, least_squares_direction
+from theory.learners.logistic import logistic_direction, logistic_replicates
+from theory.population import image_variance, linear_weights
 
 means = st.floats(-5, 5).filter(lambda x: abs(x) > 0.05)
 scales = st.floats(0.1, 5)
@@ -43,11 +38,7 @@ def accuracy_of(u, blocks) -> tuple[float, float]:
 
 def relabelled(blocks: Worlds) -> Worlds:
     """The same law with the backgrounds' names swapped: mu_spu -> -mu_spu, p -> 1 - p."""
-    flip = np.arange(2) == 1
-    return blocks._replace(
-        mean=np.where(flip, -blocks.mean, blocks.mean),
-        agreement=np.where(flip, 1 - blocks.agreement, blocks.agreement),
-    )
+    return blocks.replace(mu_spu=-blocks.mu_spu, p_spu=1 - blocks.p_spu)
 
 
 # theory.md section 7, nu = 0: (p, mu_spu, sigma_inv, sigma_spu), (common, counter); three printed digits.
@@ -159,7 +150,8 @@ def test_relabelling_the_background_changes_no_rule(blocks):
 
 @given(binary_worlds(), st.floats(0.1, 10))
 def test_units_do_not_matter(blocks, c):
-    scaled = blocks._replace(mean=c * blocks.mean, scale=c * blocks.scale, nu_image=c * c * blocks.nu_image)
+    names = ("mu_inv", "mu_spu", "sigma_inv", "sigma_spu", "sigma_xi")
+    scaled = blocks.replace(**{name: c * getattr(blocks, name) for name in names})
     for direction in (logistic_direction, least_squares_direction):
         u = direction(blocks)
         np.testing.assert_allclose(c * direction(scaled), u, rtol=1e-8, atol=1e-9 * np.abs(u).max())
@@ -184,6 +176,16 @@ def test_nothing_beats_bayes_under_the_training_law(blocks):
         assert p * rival[0] + (1 - p) * rival[1] <= best + 1e-6
 
 
+@given(binary_worlds(), probabilities)
+def test_nothing_beats_bayes_where_objects_may_disagree(blocks, p_inv):
+    blocks = blocks.replace(p_inv=p_inv)
+    p, bayes = float(blocks.p_spu), bayes_accuracy(blocks)
+    best = p * bayes.common + (1 - p) * bayes.counter
+    for direction in (logistic_direction, least_squares_direction):
+        rival = accuracy_of(direction(blocks), blocks)
+        assert p * rival[0] + (1 - p) * rival[1] <= best + 1e-6
+
+
 @given(binary_worlds(p=st.just(1.0)))
 def test_bayes_is_lda_at_full_correlation(blocks):
     got, lda = bayes_accuracy(blocks), accuracy_of(lda_direction(blocks), blocks)
@@ -192,7 +194,7 @@ def test_bayes_is_lda_at_full_correlation(blocks):
 
 @given(binary_worlds(), st.integers(2, 4))
 def test_least_squares_solves_the_normal_equations(blocks, K):
-    blocks = blocks._replace(classes=K)
+    blocks = blocks.replace(classes=K)
     p = blocks.agreement[1]
     # Moments of z written out from the one-hot (or +-1) codes, in the space of class differences.
     S, D = image_variance(blocks), p - (1 - p) / (K - 1)
@@ -292,7 +294,7 @@ def test_separable_populations_are_refused():
     u = logistic_direction(worlds_with(p_spu=0.9, sigma_spu=0.0))
     np.testing.assert_allclose(u, [2.0, np.log(9)], rtol=1e-9)
     with pytest.raises(ValueError, match="no finite direction"):
-        lda_direction(worlds_with(sigma_spu=0.0))
+        lda_direction(worlds_with(p_spu=1.0, sigma_spu=0.0))
 
 
 def test_out_of_domain_is_refused():

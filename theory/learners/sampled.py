@@ -1,0 +1,23 @@
+"""Accuracies that are sampled world by world, over a whole grid of worlds."""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float
+
+from simulator.accuracy import Accuracy
+from simulator.world import Worlds
+from theory.quadrature import estimate
+
+
+def over_worlds(replicates: Callable[[Worlds], Float[np.ndarray, "R 2"]], worlds: Worlds) -> Accuracy:
+    """Estimates over a grid, from what `replicates` gives of one world: independent (common, counter) pairs.
+
+    Worlds are taken one at a time, so memory stays that of one. If `replicates` draws from a seed of its own, every
+    world meets the same random numbers, and differences between neighbours scatter less than the values.
+    """
+    shape = worlds.shape
+    rows = [np.asarray(replicates(worlds[w])) for w in np.ndindex(shape)]
+    if not rows:
+        return Accuracy(np.empty(shape), np.empty(shape), None)
+    return estimate(np.stack(rows, axis=-1).reshape(*rows[0].shape, *shape))
