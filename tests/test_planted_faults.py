@@ -85,6 +85,15 @@ FAULTS = {
     "streams that share numbers": Fault(
         "simulator/streams.py", "spawn_key=(word, index)", "spawn_key=(index,)", "simulator/test_streams.py"
     ),
+    "32 bits of a seed": Fault(
+        "simulator/streams.py",
+        "np.random.default_rng(_sequence(seed, name, index))",
+        "np.random.default_rng(int(_sequence(seed, name, index).generate_state(1, np.uint64)[0] >> 1) % 2**32)",
+        "simulator/test_streams.py",
+    ),
+    "normals that never reach one tail": Fault(
+        "simulator/streams.py", ".add_(0.5).mul_(2.0**-23)", ".mul_(2.0**-23)", "simulator/test_streams.py"
+    ),
     "binary correlation for K classes": Fault(
         "simulator/world.py",
         "self.agreement - (1 - self.agreement) / (self.classes - 1)",
@@ -181,8 +190,8 @@ FAULTS = {
     ),
     "one stream for all models": Fault(
         "simulator/towers/layers.py",
-        'f"init/{name}", k, "cpu"',
-        'f"init/{name}", 0, "cpu"',
+        'f"init/{name}", k)',
+        'f"init/{name}", 0)',
         "simulator/towers/test_layers.py",
     ),
     "diverged models go on": Fault(

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch.nn import functional as F
 
-from simulator.streams import torch_stream
+from simulator.streams import numpy_stream
 from simulator.towers.recipe import CONTRASTIVE, ONE_TOWER, Recipe
 
 Parameters = dict[str, torch.Tensor]
@@ -59,13 +60,9 @@ def initialise(
     """
 
     def normal(name: str, *shape: int) -> torch.Tensor:
-        draws = [
-            torch.randn(
-                *shape, generator=torch_stream(seed, f"init/{name}", k, "cpu"), dtype=torch.float64, device="cpu"
-            )
-            for k in models
-        ]
-        return torch.stack(draws)
+        return torch.from_numpy(
+            np.stack([numpy_stream(seed, f"init/{name}", k).standard_normal(shape) for k in models])
+        )
 
     def constant(value: float, *shape: int) -> torch.Tensor:
         return torch.full((len(models), *shape), value, dtype=torch.float64, device="cpu")

@@ -13,11 +13,12 @@ from contextlib import nullcontext
 from itertools import count
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 
 from simulator.gaussian.pairs import Pairs, block_size, dictionaries, draw_ensemble_block
-from simulator.streams import torch_stream
+from simulator.streams import numpy_stream
 from simulator.towers import losses
 from simulator.towers.compiling import compiled
 from simulator.towers.distributed import ALONE, Group, gather, rows, summed, sums, total
@@ -384,5 +385,5 @@ def fixed_batches(ensemble: Ensemble, n: int, size: int, part: tuple[int, int], 
 
 def _order(ensemble: Ensemble, n: int, epoch: int) -> Int[torch.Tensor, "E n"]:
     """The order in which an epoch visits the fixed set, one a model, drawn on the CPU."""
-    streams = [torch_stream(ensemble.seed, f"order/{k}", epoch) for k in ensemble.models]
-    return torch.stack([torch.randperm(n, generator=s, device="cpu") for s in streams]).to(ensemble.device)
+    orders = [numpy_stream(ensemble.seed, f"order/{k}", epoch).permutation(n) for k in ensemble.models]
+    return torch.from_numpy(np.stack(orders)).to(ensemble.device)
