@@ -53,7 +53,7 @@ def save_state(path: Path, state: State, ensemble: Ensemble) -> None:
     """Write `state` to `path`, which should be a temporary name that is renamed afterwards."""
     tensors = {f"{part}/{name}": value for part in PARTS for name, value in getattr(state, part).items()}
     tensors["diverged"] = state.diverged
-    metadata = {"step": str(state.step), "specification": json.dumps(specification(ensemble))}
+    metadata = {"step": str(int(state.step)), "specification": json.dumps(specification(ensemble))}
     save_file({name: value.contiguous() for name, value in tensors.items()}, path, metadata)
 
 
@@ -77,4 +77,6 @@ def load_state(path: Path, ensemble: Ensemble) -> State:
         part, _, key = name.partition("/")
         if key:
             parts[part][key] = value
-    return State(step=int(metadata["step"]), diverged=tensors["diverged"], **parts)
+    return State(
+        step=torch.tensor(int(metadata["step"]), device=ensemble.device), diverged=tensors["diverged"], **parts
+    )

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from simulator.gaussian.critic import LinearCritic, gaussian_points, group_accuracy
 from simulator.gaussian.pairs import dictionaries, draw_ensemble_block, draw_image_latents
 from simulator.towers.layers import Parameters, embed, scored
-from simulator.towers.recipe import ONE_TOWER
-from simulator.towers.training import Ensemble, class_logits
+from simulator.towers.objectives import class_logits
+from simulator.towers.training import Ensemble
 from simulator.world import Prompt
 
 PROMPTS: tuple[Prompt, ...] = ("name", "mean")
@@ -23,15 +23,15 @@ PROMPTS: tuple[Prompt, ...] = ("name", "mean")
 
 def prompts_of(ensemble: Ensemble) -> tuple[Prompt | None, ...]:
     """The prompts under which an ensemble can be asked; (None,) for learners that read no captions."""
-    return (None,) if ensemble.recipe.loss in ONE_TOWER else PROMPTS
+    return PROMPTS if ensemble.recipe.objective.captions else (None,)
 
 
 def class_vectors(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> Float[torch.Tensor, "E K h"]:
     """What images are compared with, one vector a class."""
     recipe, worlds = ensemble.recipe, ensemble.worlds
-    if recipe.loss == "supervised":
+    if recipe.objective.head:
         return parameters["head.weight"].mT
-    if recipe.loss == "supcon":
+    if not recipe.objective.captions:
         return class_means(ensemble, parameters)
     _, D = dictionaries(worlds[0], ensemble.seed)
     p = np.stack([world.prompts(prompt) @ D.T for world in worlds])  # (E, K, d_T)

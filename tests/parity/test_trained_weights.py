@@ -16,7 +16,7 @@ from simulator.towers import quasi_newton, training
 from simulator.towers.distributed import ALONE
 from simulator.towers.optimisers import moments
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import Ensemble, learning_rate, one_step
+from simulator.towers.training import Ensemble, learning_rate, one_step, start
 from simulator.world import World
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=4, dim_text=3)
@@ -46,24 +46,13 @@ def replayed(record, loss: str, towers: str, optimizer: str) -> tuple[dict[str, 
         loss=loss, towers=towers, optimizer=optimizer, precision="float64", **SMALL, **OPTIMISERS[optimizer]
     )
     parameters = part(record, f"initial/{loss}/{towers}/")
-    memory, diverged = moments(optimizer, parameters), torch.full((3,), -1)
-    measures = {name: torch.zeros(3, dtype=torch.float64) for name in ("loss", "image_norm", "text_norm")}
     ensemble = Ensemble(recipe, (WORLD,) * 3, (0, 1, 2), 0)
+    state = start(ensemble)._replace(parameters=parameters, moments=moments(optimizer, parameters))
     for t in range(4):
         batch = Pairs(**part(record, f"batch/{0 if optimizer == 'lbfgs' else t}/"))
         rate = torch.tensor(learning_rate(recipe, t), dtype=torch.float64)
-        parameters, memory, diverged, measures = one_step(
-            ensemble.recipe,
-            ALONE,
-            parameters,
-            memory,
-            diverged,
-            measures,
-            *batch[:3],
-            rate,
-            torch.tensor(t + 1.0).double(),
-        )
-    return parameters, measures["loss"]
+        state = one_step(ensemble, ALONE, state, batch, rate)
+    return state.parameters, state.measures["loss"]
 
 
 @pytest.mark.parametrize("limit", [1024, 4], ids=["dense", "tiled"])
