@@ -24,8 +24,8 @@ def check_format(found: object) -> None:
     """Raise AnotherRun unless `found` is the format that this version writes; None is the first one."""
     if found != FORMAT:
         raise AnotherRun(
-            f"it is of format {1 if found is None else found}, and this version reads and writes format {FORMAT} alone; "
-            "train again in another folder"
+            f"it is of format {1 if found is None else found}, and this version reads and writes format {FORMAT} "
+            "alone; train again in another folder"
         )
 
 
