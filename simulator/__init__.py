@@ -1,5 +1,25 @@
 """The world and the learners: what can be sampled and trained.
 
-Import the module that holds the idea: `simulator.world`, `simulator.gaussian.pairs` ...
-The package itself imports nothing, so that `import theory` costs no torch.
+    >>> from simulator import Recipe, World, train
+
+Names are loaded on first use; the package itself imports nothing, so that `import theory` costs no torch.
 """
+
+_HOMES = {
+    "Accuracy": "simulator.accuracy",
+    "Recipe": "simulator.towers.recipe",
+    "World": "simulator.world",
+    "train": "simulator.towers.trained",
+}
+
+
+def __getattr__(name: str):
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'simulator' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

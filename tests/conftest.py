@@ -1,10 +1,13 @@
 """Settings of the whole suite: one Hypothesis profile, one torch thread unless a test asks for more."""
 
+import functools
+import inspect
 import os
 
 # Workers share the cores, so each computes on one thread; before numpy, whose BLAS reads it once.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import jaxtyping
 import matplotlib
 import pytest
 import torch
@@ -32,6 +35,35 @@ def poison(monkeypatch):
             yield batch._replace(images=images)
 
     return lambda: monkeypatch.setattr(training, "draw_batches", batches)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def unchecked_compilation():
+    """The shape checker is off while a compiled call lasts.
+
+    The hook of jaxtyping and beartype wraps every annotated function; under torch.compile such wrappers fail on right
+    shapes, or make it fall back in silence.
+    """
+    plain = torch.compile
+
+    def compile_unchecked(function, **options):
+        # Unwrapped, or all that the hook wraps would count as one function, and as recompiled too often.
+        fast = plain(inspect.unwrap(function), **options)
+
+        @functools.wraps(function)
+        def call(*arguments):
+            before = jaxtyping.config.jaxtyping_disable
+            jaxtyping.config.update("jaxtyping_disable", True)
+            try:
+                return fast(*arguments)
+            finally:
+                jaxtyping.config.update("jaxtyping_disable", before)
+
+        return call
+
+    torch.compile = compile_unchecked
+    yield
+    torch.compile = plain
 
 
 @pytest.fixture(autouse=True)

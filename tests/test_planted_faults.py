@@ -85,6 +85,15 @@ FAULTS = {
     "streams that share numbers": Fault(
         "simulator/streams.py", "spawn_key=(word, index)", "spawn_key=(index,)", "simulator/test_streams.py"
     ),
+    "32 bits of a seed": Fault(
+        "simulator/streams.py",
+        "np.random.default_rng(_sequence(seed, name, index))",
+        "np.random.default_rng(int(_sequence(seed, name, index).generate_state(1, np.uint64)[0] >> 1) % 2**32)",
+        "simulator/test_streams.py",
+    ),
+    "normals that never reach one tail": Fault(
+        "simulator/streams.py", ".add_(0.5).mul_(2.0**-23)", ".mul_(2.0**-23)", "simulator/test_streams.py"
+    ),
     "binary correlation for K classes": Fault(
         "simulator/world.py",
         "self.agreement - (1 - self.agreement) / (self.classes - 1)",
@@ -219,9 +228,9 @@ FAULTS = {
         "simulator/towers/test_distributed.py",
     ),
     "SigLIP's bias not set for the batch": Fault(
-        "simulator/towers/layers.py",
-        "-constant(float(recipe.batch_size - 1)).log()",
-        "constant(0.0)",
+        "simulator/towers/objectives.py",
+        "-math.log(recipe.batch_size - 1)",
+        "0.0",
         "simulator/towers/test_layers.py",
     ),
     "scale without a ceiling": Fault(
@@ -230,10 +239,43 @@ FAULTS = {
         "clamp(0.0)",
         "simulator/towers/test_layers.py",
     ),
+    "scale not kept in bounds after a step": Fault(
+        "simulator/towers/training.py",
+        "clamp_scale(new), memory, fine",
+        "new, memory, fine",
+        "simulator/towers/test_training.py",
+    ),
+    "second derivatives of a tiled loss in silence": Fault(
+        "simulator/towers/tiles.py",
+        'return *once("tiled_infonce", gradients, (upstream, *ctx.saved_tensors[:3])), None',
+        "return *gradients, None",
+        "simulator/towers/test_tiles.py",
+    ),
+    "a law for a fixed temperature": Fault(
+        "simulator/towers/objectives.py",
+        "None if recipe.temperature is not None else self",
+        "self",
+        "simulator/towers/test_objectives.py",
+    ),
+    "objective that sees the wrong backgrounds": Fault(
+        "simulator/towers/training.py",
+        "backgrounds=batch.backgrounds,",
+        "backgrounds=batch.labels[..., None],",
+        "simulator/towers/test_objectives.py",
+    ),
+    "runs of an earlier format misread": Fault(
+        "simulator/towers/checkpoints.py", "if found != FORMAT:", "if False:", "experiments/lab/test_train.py"
+    ),
+    "interval of models, not of their mean": Fault(
+        "simulator/towers/trained.py",
+        "variance.sum(-1) / (n - 1) / n",
+        "variance.sum(-1) / (n - 1)",
+        "simulator/towers/test_trained.py",
+    ),
     "one stream for all models": Fault(
         "simulator/towers/layers.py",
-        'f"init/{name}", k, "cpu"',
-        'f"init/{name}", 0, "cpu"',
+        'f"init/{name}", k)',
+        'f"init/{name}", 0)',
         "simulator/towers/test_layers.py",
     ),
     "diverged models go on": Fault(
@@ -252,6 +294,24 @@ FAULTS = {
         "simulator/towers/evaluation.py",
         "result[..., common].mean(-1), result[..., ~common].mean(-1)",
         "result[..., ~common].mean(-1), result[..., common].mean(-1)",
+        "simulator/towers/test_evaluation.py",
+    ),
+    "class means from training pairs": Fault(
+        "simulator/towers/evaluation.py",
+        'f"class-means/{k}"',
+        'f"train/{k}"',
+        "simulator/towers/test_evaluation.py",
+    ),
+    "worst ridge chosen": Fault(
+        "simulator/towers/evaluation.py",
+        "left_out.argmin(0)",
+        "left_out.argmax(0)",
+        "simulator/towers/test_evaluation.py",
+    ),
+    "evaluation on training streams": Fault(
+        "simulator/towers/evaluation.py",
+        'f"evaluation/{k}"',
+        'f"train/{k}"',
         "simulator/towers/test_evaluation.py",
     ),
     "verdict that ignores diverged models": Fault(

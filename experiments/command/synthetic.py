@@ -97,7 +97,8 @@ def train(
     Example: soberclip train --loss infonce --steps 2000 --ensemble 3 --mu-spu 2 --dim-image 2 --dim-text 2
     """
     from experiments.command.screens import accuracy_table
-    from experiments.lab.train import recipe_from, to_stderr
+    from experiments.lab.recipes import recipe_from
+    from experiments.lab.train import to_stderr
     from experiments.lab.train import train as run
     from experiments.lab.worlds import world_from
 

@@ -1,6 +1,6 @@
 """The folder of a training run: what was asked, where it stands, what came out.
 
-run.json                 specification, its hash, versions, device: written before the first step
+run.json                 format, specification, its hash, versions, device: written before the first step
 checkpoint.safetensors   the state at the last checkpoint, enough to go on bit for bit
 trace.json               the measures of every checkpoint so far
 weights.safetensors      the final parameters alone
@@ -31,7 +31,7 @@ def begin(folder: Path, specification: dict[str, Any], device: str) -> None:
 
     Raises RequestError if it already holds an unfinished run, or one of another specification: nothing is overwritten.
     """
-    from simulator.towers.checkpoints import difference
+    from simulator.towers.checkpoints import FORMAT, difference
 
     output_folder(folder)
     if (folder / CHECKPOINT).exists():
@@ -47,6 +47,7 @@ def begin(folder: Path, specification: dict[str, Any], device: str) -> None:
     write_json(
         folder / RUN,
         {
+            "format": FORMAT,
             "specification": specification,
             "hash": specification_hash(specification),
             "device": device,
@@ -56,12 +57,18 @@ def begin(folder: Path, specification: dict[str, Any], device: str) -> None:
 
 
 def stored_specification(folder: Path) -> dict[str, Any]:
-    """The specification of the run in `folder`; RequestError if there is none."""
+    """The specification of the run in `folder`; RequestError if there is none, or one of another format."""
+    from simulator.towers.checkpoints import AnotherRun, check_format
+
     try:
-        return json.loads((folder / RUN).read_text(encoding="utf-8"))["specification"]
+        stored = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        check_format(stored.get("format"))
+        return stored["specification"]
+    except AnotherRun as error:
+        raise RequestError(f"{folder / RUN} cannot be used: {error}") from None
     except FileNotFoundError:
         raise RequestError(f"{str(folder)!r} holds no run; give the folder that an earlier run wrote") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RequestError(f"{folder / RUN} cannot be read: {error}") from None
 
 

@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float, Int
 
 from simulator.mixture import class_means
-from simulator.streams import numpy_stream, torch_stream
+from simulator.streams import fill as fill_row
+from simulator.streams import numpy_stream
 from simulator.world import World, Worlds
 
 # Numbers in one view of a block (32 MB in float64): large enough to amortise a kernel launch, small enough for
@@ -97,30 +98,19 @@ def numbers(worlds: Sequence[World], device: str, dtype: torch.dtype) -> Law:
 def fill(rows: torch.Tensor, field: str, seed: int, index: int, streams: Sequence[str], law: str, high: int = 0):
     """Draw rows[k] from stream `streams[k]`/field in place and return rows; one stream a world.
 
-    World k of an ensemble is therefore drawn as it would be alone. torch draws on the CPU with one thread and
-    without Python's lock, so worlds are shared out over the threads that torch may use.
+    World k of an ensemble is therefore drawn as it would be alone. A row is drawn by one thread and mostly without
+    Python's lock, so worlds are shared out over the threads that torch may use.
     """
-
+    names = [f"{stream}/{field}" for stream in streams]
     shared = rows.device.type == "cpu" and rows.numel() >= SHARED_NUMBERS
-    workers = min(len(streams), torch.get_num_threads()) if shared else 1
+    workers = min(len(names), torch.get_num_threads()) if shared else 1
     if workers == 1:
-        for row, stream in zip(rows, streams, strict=True):
-            _fill_row(row, f"{stream}/{field}", seed, index, law, high)
+        for row, name in zip(rows, names, strict=True):
+            fill_row(row, seed, name, index, law=law, high=high)
     else:
-        names = [f"{stream}/{field}" for stream in streams]
         with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(lambda row, name: _fill_row(row, name, seed, index, law, high), rows, names))
+            list(pool.map(lambda row, name: fill_row(row, seed, name, index, law=law, high=high), rows, names))
     return rows
-
-
-def _fill_row(row: torch.Tensor, stream: str, seed: int, index: int, law: str, high: int) -> None:
-    generator = torch_stream(seed, stream, index, str(row.device))
-    if law == "integer":
-        row.random_(0, high, generator=generator)
-    elif law == "uniform":
-        row.uniform_(generator=generator)
-    else:
-        row.normal_(generator=generator)
 
 
 def draw_ensemble_latents(

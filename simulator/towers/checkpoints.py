@@ -11,10 +11,22 @@ from safetensors.torch import save_file
 from simulator.towers.training import Ensemble, State
 
 PARTS = ("parameters", "moments", "measures")
+# Of checkpoints and run folders. 2: streams of the CPU come from numpy, so a run of format 1, which writes no number,
+# cannot go on with the pairs that it began with.
+FORMAT = 2
 
 
 class AnotherRun(ValueError):
-    """A checkpoint belongs to a run with another specification."""
+    """A checkpoint belongs to a run with another specification, or was written in another format."""
+
+
+def check_format(found: object) -> None:
+    """Raise AnotherRun unless `found` is the format that this version writes; None is the first one."""
+    if found != FORMAT:
+        raise AnotherRun(
+            f"it is of format {1 if found is None else found}, and this version reads and writes format {FORMAT} "
+            "alone; train again in another folder"
+        )
 
 
 def specification(ensemble: Ensemble) -> dict[str, Any]:
@@ -53,18 +65,23 @@ def save_state(path: Path, state: State, ensemble: Ensemble) -> None:
     """Write `state` to `path`, which should be a temporary name that is renamed afterwards."""
     tensors = {f"{part}/{name}": value for part in PARTS for name, value in getattr(state, part).items()}
     tensors["diverged"] = state.diverged
-    metadata = {"step": str(state.step), "specification": json.dumps(specification(ensemble))}
+    metadata = {
+        "format": str(FORMAT),
+        "step": str(int(state.step)),
+        "specification": json.dumps(specification(ensemble)),
+    }
     save_file({name: value.contiguous() for name, value in tensors.items()}, path, metadata)
 
 
 def load_state(path: Path, ensemble: Ensemble) -> State:
     """The state saved at `path`, on the ensemble's device.
 
-    Raises AnotherRun, naming the first field that differs, unless it was saved by a run of the same specification;
-    OSError or safetensors' error if there is no such file or it is damaged.
+    Raises AnotherRun unless it was saved in this format by a run of the same specification, naming the first field that
+    differs; OSError or safetensors' error if there is no such file or it is damaged.
     """
     with safe_open(path, framework="pt", device=ensemble.device) as file:
         metadata = file.metadata() or {}
+        check_format(int(metadata["format"]) if "format" in metadata else None)
         # Cloned: a tensor inside the file is not aligned like a fresh one, and sums over it may round differently.
         tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
     saved = json.loads(metadata.get("specification", "{}"))
@@ -77,4 +94,6 @@ def load_state(path: Path, ensemble: Ensemble) -> State:
         part, _, key = name.partition("/")
         if key:
             parts[part][key] = value
-    return State(step=int(metadata["step"]), diverged=tensors["diverged"], **parts)
+    return State(
+        step=torch.tensor(int(metadata["step"]), device=ensemble.device), diverged=tensors["diverged"], **parts
+    )

@@ -1,15 +1,9 @@
-"""torch.compile with the shape checker off: the one place that knows both.
-
-The jaxtyping and beartype hook of the test run wraps every annotated function; under torch.compile such
-wrappers fail on right shapes or make it fall back in silence. They are switched off while a compiled call lasts.
-"""
+"""torch.compile for pure functions: one graph or an error, and a way on where there is no compiler."""
 
 import functools
-import inspect
 import warnings
 from collections.abc import Callable
 
-import jaxtyping
 import torch
 
 
@@ -23,14 +17,17 @@ def compiled(
     """
     from torch._dynamo.exc import BackendCompilerFailed  # takes a second, which only those who compile should wait
 
-    # Unwrapped, or all that the hook wraps would count as one function, and as recompiled too often.
-    fast = torch.compile(inspect.unwrap(function), fullgraph=True, dynamic=dynamic)
+    fast = torch.compile(function, fullgraph=True, dynamic=dynamic)
 
     @functools.wraps(function)
     def call(*arguments):
         nonlocal fast
         try:
-            return _unchecked(fast, arguments)
+            with warnings.catch_warnings():
+                # Inductor calls functions of torch that torch itself has deprecated; nothing here can mend that.
+                for category in (DeprecationWarning, FutureWarning):
+                    warnings.filterwarnings("ignore", category=category, module=r"torch\.")
+                return fast(*arguments)
         except BackendCompilerFailed as failure:
             if refused is None:
                 raise
@@ -40,16 +37,3 @@ def compiled(
             return function(*arguments)
 
     return call
-
-
-def _unchecked(function: Callable, arguments: tuple):
-    before = jaxtyping.config.jaxtyping_disable
-    jaxtyping.config.update("jaxtyping_disable", True)
-    try:
-        with warnings.catch_warnings():
-            # Inductor calls functions of torch that torch itself has deprecated; nothing here can mend that.
-            for category in (DeprecationWarning, FutureWarning):
-                warnings.filterwarnings("ignore", category=category, module=r"torch\.")
-            return function(*arguments)
-    finally:
-        jaxtyping.config.update("jaxtyping_disable", before)

@@ -110,6 +110,8 @@ def total(group: Group, x: torch.Tensor) -> torch.Tensor:
     return x if group.size == 1 else _Total.apply(x, group)
 
 
+# torch.distributed.nn.functional has both, deprecated in torch 2.13; over gloo its all_gather returns a transposed
+# gradient, without a word, where the gradient it is given is laid out by columns, as SupCon's is.
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(x, group):

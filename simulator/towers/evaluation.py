@@ -14,22 +14,22 @@ from jaxtyping import Float
 from simulator.gaussian.critic import LinearCritic, gaussian_points, group_accuracy
 from simulator.gaussian.pairs import dictionaries, draw_ensemble_block, draw_image_latents
 from simulator.towers.layers import Parameters, embed, scored
-from simulator.towers.recipe import ONE_TOWER
-from simulator.towers.training import Ensemble, class_logits
+from simulator.towers.objectives import class_logits
+from simulator.towers.training import Ensemble
 from simulator.world import PROMPTS, Prompt
 
 
 def prompts_of(ensemble: Ensemble) -> tuple[Prompt | None, ...]:
     """The prompts under which an ensemble can be asked; (None,) for learners that read no captions."""
-    return (None,) if ensemble.recipe.loss in ONE_TOWER else PROMPTS
+    return PROMPTS if ensemble.recipe.objective.captions else (None,)
 
 
 def class_vectors(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> Float[torch.Tensor, "E K h"]:
     """What images are compared with, one vector a class."""
     recipe, worlds = ensemble.recipe, ensemble.worlds
-    if recipe.loss == "supervised":
+    if recipe.objective.head:
         return parameters["head.weight"].mT
-    if recipe.loss == "supcon":
+    if not recipe.objective.captions:
         return class_means(ensemble, parameters)
     _, D = dictionaries(worlds[0], ensemble.seed)
     p = np.stack([world.prompts(prompt) @ D.T for world in worlds])  # (E, K, d_T)
@@ -152,7 +152,7 @@ def latent_recovery(ensemble: Ensemble, parameters: Parameters) -> Recovery:
 
     The kernel is Gaussian of median width; of RIDGES each model takes the one with the least leave-one-out error.
     """
-    x, z, _ = _test_images(ensemble)
+    x, z, _ = images_of_the_test_law(ensemble)
     I = embed(ensemble.recipe, parameters, "image", x).double()
     half = x.shape[1] // 2
     width = 1 if ensemble.worlds[0].classes == 2 else ensemble.worlds[0].classes
@@ -164,15 +164,7 @@ def latent_recovery(ensemble: Ensemble, parameters: Parameters) -> Recovery:
     median = distance[:, fit].flatten(1).median(1).values.clamp(min=torch.finfo(torch.float64).tiny)
     K = (-distance / median[:, None, None]).exp()
     mean = z[:, fit].mean(1, keepdim=True)
-    weights, error = None, None
-    for ridge in RIDGES:
-        inverse = torch.linalg.inv(K[:, fit] + ridge * torch.eye(K.shape[2], dtype=K.dtype, device=K.device))
-        candidate = inverse @ (z[:, fit] - mean)
-        left_out = (candidate / inverse.diagonal(dim1=1, dim2=2)[..., None]).square().sum((1, 2))
-        better = left_out < error if error is not None else torch.ones_like(left_out, dtype=torch.bool)
-        weights = candidate if weights is None else torch.where(better[:, None, None], candidate, weights)
-        error = left_out if error is None else torch.minimum(left_out, error)
-    kernel = mean + K[:, half:] @ weights
+    kernel = mean + K[:, half:] @ ridge_weights(K[:, fit], z[:, fit] - mean)
 
     def r_squared(predicted: torch.Tensor) -> np.ndarray:
         target = z[:, half:]
@@ -182,6 +174,19 @@ def latent_recovery(ensemble: Ensemble, parameters: Parameters) -> Recovery:
         return torch.stack([each[:, :width].mean(1), each[:, width:].mean(1)], dim=-1).cpu().numpy()
 
     return Recovery(r_squared(linear), r_squared(kernel))
+
+
+def ridge_weights(K: Float[torch.Tensor, "E n n"], z: Float[torch.Tensor, "E n t"]) -> Float[torch.Tensor, "E n t"]:
+    """Weights of kernel ridge regression on z, a model each with the ridge of least leave-one-out error of RIDGES.
+
+    The residual of a point left out is its weight over the diagonal entry of the inverse, so nothing is fitted anew.
+    """
+    inverses = torch.stack(
+        [torch.linalg.inv(K + r * torch.eye(K.shape[2], dtype=K.dtype, device=K.device)) for r in RIDGES]
+    )
+    weights = inverses @ z  # (R, E, n, t)
+    left_out = (weights / inverses.diagonal(dim1=2, dim2=3)[..., None]).square().sum((2, 3))
+    return weights[left_out.argmin(0), torch.arange(len(K), device=K.device)]
 
 
 def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> Float[np.ndarray, " E"]:
@@ -194,7 +199,7 @@ def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | 
     if ensemble.recipe.towers == "linear":
         u = linear_critics(ensemble, parameters, prompt).inside
     else:
-        x, z, _ = _test_images(ensemble)
+        x, z, _ = images_of_the_test_law(ensemble)
         s = scores(ensemble, parameters, class_vectors(ensemble, parameters, prompt), x).double()
         z = z.double()
         z, s = z - z.mean(1, keepdim=True), s - s.mean(1, keepdim=True)
@@ -208,7 +213,7 @@ def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | 
     return own[1] / own[0]
 
 
-def _test_images(ensemble: Ensemble) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def images_of_the_test_law(ensemble: Ensemble) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """(images, latents, labels) of one block of the test law of every model."""
     return draw_image_latents(
         [world.test_law() for world in ensemble.worlds],

@@ -10,17 +10,16 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch.nn import functional as F
 
-from simulator.streams import torch_stream
-from simulator.towers.recipe import CONTRASTIVE, ONE_TOWER, Recipe
+from simulator.streams import numpy_stream
+from simulator.towers.recipe import Recipe
 
 Parameters = dict[str, torch.Tensor]
 
-CLIP_SCALE = 1 / 0.07  # Radford et al. 2021, section 2.5: temperature 0.07 at the start
-SIGLIP_SCALE = 10.0  # Zhai et al. 2023, section 3.2: t' = log 10
 LARGEST_SCALE = 100.0  # Radford et al. 2021: logits are never scaled by more than 100
 
 ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "tanh": torch.tanh}
@@ -59,37 +58,31 @@ def initialise(
     """
 
     def normal(name: str, *shape: int) -> torch.Tensor:
-        draws = [
-            torch.randn(
-                *shape, generator=torch_stream(seed, f"init/{name}", k, "cpu"), dtype=torch.float64, device="cpu"
-            )
-            for k in models
-        ]
-        return torch.stack(draws)
+        return torch.from_numpy(
+            np.stack([numpy_stream(seed, f"init/{name}", k).standard_normal(shape) for k in models])
+        )
 
     def constant(value: float, *shape: int) -> torch.Tensor:
         return torch.full((len(models), *shape), value, dtype=torch.float64, device="cpu")
 
     parameters: Parameters = {}
-    sides = ("image",) if recipe.loss in ONE_TOWER else ("image", "text")
-    for tower, inputs in zip(sides, dims, strict=False):
+    objective = recipe.objective
+    for tower, inputs in zip(objective.sides, dims, strict=False):
         for layer in layers(recipe, tower, inputs):
             gain = 2**0.5 if layer.hidden and recipe.activation != "tanh" else 1.0
             weight = normal(f"{layer.name}.weight", layer.inputs, layer.outputs)
             parameters[f"{layer.name}.weight"] = weight * gain / layer.inputs**0.5
             if recipe.towers == "mlp":
                 parameters[f"{layer.name}.bias"] = constant(0.0, layer.outputs)
-    if recipe.loss == "supervised":
+    if objective.head:
         head = normal("head.weight", recipe.embed_dim, classes)
         parameters["head.weight"] = head / recipe.embed_dim**0.5
         if recipe.towers == "mlp":  # every world is symmetric in its classes: the best linear rule has no offset
             parameters["head.bias"] = constant(0.0, classes)
-    if recipe.loss in CONTRASTIVE and recipe.temperature is None:
-        scale = SIGLIP_SCALE if recipe.loss == "siglip" else CLIP_SCALE
-        parameters["log_scale"] = constant(scale).log()
-    if recipe.loss == "siglip":
-        # At zero scores B - 1 negatives then weigh as much as the one positive; the optimum is PMI - log(B - 1).
-        parameters["bias"] = -constant(float(recipe.batch_size - 1)).log()
+    if objective.cosine and recipe.temperature is None:
+        parameters["log_scale"] = constant(objective.scale).log()
+    if objective.bias is not None:
+        parameters["bias"] = constant(objective.bias(recipe))
     return {name: value.to(device=device, dtype=dtype) for name, value in parameters.items()}
 
 
@@ -108,7 +101,7 @@ def embed(recipe: Recipe, parameters: Parameters, tower: str, x: Float[torch.Ten
 
 def scored(recipe: Recipe, embeddings: torch.Tensor) -> torch.Tensor:
     """What the loss and zero-shot compare: unit vectors where scores are cosines, else the embeddings."""
-    return F.normalize(embeddings, dim=-1) if recipe.loss in CONTRASTIVE else embeddings
+    return F.normalize(embeddings, dim=-1) if recipe.objective.cosine else embeddings
 
 
 def clamp_scale(parameters: Parameters) -> Parameters:
@@ -118,8 +111,10 @@ def clamp_scale(parameters: Parameters) -> Parameters:
     return {**parameters, "log_scale": parameters["log_scale"].clamp(0.0, math.log(LARGEST_SCALE))}
 
 
-def logit_scale(recipe: Recipe, parameters: Parameters) -> Float[torch.Tensor, " E"]:
-    """s, one a model: learned, or 1/temperature."""
+def logit_scale(recipe: Recipe, parameters: Parameters) -> Float[torch.Tensor, " E"] | None:
+    """s, one a model: learned, or 1/temperature; None where scores are inner products."""
+    if not recipe.objective.cosine:
+        return None
     if recipe.temperature is None:
         return parameters["log_scale"].exp()
     first = next(iter(parameters.values()))

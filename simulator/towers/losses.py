@@ -26,9 +26,12 @@ def linearised(
     n = I.shape[1]
     centred = I - I.mean(1, keepdim=True)
     agreement = (centred * T).sum((1, 2)) / (n - 1)
-    # ||W_I W_T'||^2 = <W_I' W_I, W_T' W_T>: h x h products in place of d x d.
-    penalty = (torch.bmm(W_I.mT, W_I) * torch.bmm(W_T.mT, W_T)).sum((1, 2))
-    return rho / 2 * penalty - agreement
+    return rho / 2 * product_norm(W_I, W_T) - agreement
+
+
+def product_norm(W_I: Float[torch.Tensor, "E dI h"], W_T: Float[torch.Tensor, "E dT h"]) -> PerModel:
+    """||W_I W_T'||_F^2 = <W_I' W_I, W_T' W_T>: h x h products in place of d x d."""
+    return (torch.bmm(W_I.mT, W_I) * torch.bmm(W_T.mT, W_T)).sum((1, 2))
 
 
 def infonce(I: Embeddings, T: Embeddings, scale: PerModel) -> PerModel:

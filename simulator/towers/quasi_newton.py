@@ -6,34 +6,24 @@ Wolfe line search, torch.optim.LBFGS) from an empty history: nothing but the par
 resumed run equals an uninterrupted one. The line search finds its own step length; the learning rate is not read.
 """
 
+from collections.abc import Callable, Sequence
+
 import torch
 
-from simulator.towers.distributed import Group
-from simulator.towers.layers import Parameters, clamp_scale
-from simulator.towers.optimisers import per_model
-from simulator.towers.recipe import Recipe
+Parameters = dict[str, torch.Tensor]
 
 ITERATIONS = 100  # a restart forgets the curvature, so few and long steps
 
 
 def lbfgs_step(
-    objective,
-    recipe: Recipe,
-    group: Group,
-    parameters: Parameters,
-    diverged: torch.Tensor,
-    batch: tuple[torch.Tensor, ...],
-    number: torch.Tensor,
-) -> tuple[Parameters, torch.Tensor, dict[str, torch.Tensor]]:
-    """(parameters, diverged, what `objective` saw before the step) after one step of every model.
+    loss: Callable[[Parameters, int], torch.Tensor], parameters: Parameters, models: Sequence[int]
+) -> Parameters:
+    """Parameters after one step of the models numbered in `models`.
 
-    Raises ValueError in a group of processes.
+    loss(own, k) is the loss of model k at its own parameters, which keep a model axis of one.
     """
-    if group.size > 1:
-        raise ValueError("optimizer = 'lbfgs' runs in one process; the nearest valid choices are adamw and sgd")
-    seen = objective(recipe, group, parameters, *batch)
     new = {name: value.clone() for name, value in parameters.items()}
-    for k in torch.nonzero(diverged < 0).flatten().tolist():
+    for k in models:
         # In the order of names: inner products run over all parameters, and a file gives them back sorted.
         own = {name: parameters[name][k : k + 1].clone().requires_grad_() for name in sorted(parameters)}
         # Without tolerances: the first iteration from an empty history is a gradient step, often too small for them.
@@ -45,20 +35,14 @@ def lbfgs_step(
             tolerance_change=0.0,
             line_search_fn="strong_wolfe",
         )
-        rows = tuple(field[k : k + 1] for field in batch)
 
-        def closure(own=own, optimiser=optimiser, rows=rows) -> torch.Tensor:
+        def closure(own=own, optimiser=optimiser, k=k) -> torch.Tensor:
             optimiser.zero_grad()
-            loss = objective(recipe, group, own, *rows)["loss"].sum()
-            loss.backward()
-            return loss
+            value = loss(own, k)
+            value.backward()
+            return value
 
         optimiser.step(closure)
-        for name, value in clamp_scale({name: value.detach() for name, value in own.items()}).items():
-            new[name][k] = value[0]
-    fine = torch.isfinite(seen["loss"])
-    for value in new.values():
-        fine = fine & torch.isfinite(value.reshape(len(value), -1)).all(1)
-    diverged = torch.where((diverged < 0) & ~fine, number.to(diverged.dtype), diverged)
-    kept = {n: torch.where(per_model(diverged < 0, v), v, parameters[n]) for n, v in new.items()}
-    return kept, diverged, seen
+        for name, value in own.items():
+            new[name][k] = value.detach()[0]
+    return new

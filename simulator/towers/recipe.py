@@ -1,14 +1,10 @@
 """How two towers are trained: one frozen declaration, whose fields are the flags of `soberclip train`."""
 
+from difflib import get_close_matches
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-
-Loss = Literal["linear", "infonce", "siglip", "supervised", "supcon"]
-
-CONTRASTIVE = ("infonce", "siglip", "supcon")  # cosine scores: unit embeddings and a scale
-ONE_TOWER = ("supervised", "supcon")  # captions are not read
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Count = Annotated[int, Ge(1), Le(10**9), Field(strict=True)]
 Rate = Annotated[float, Gt(0.0), Le(1e6), Field(strict=True, allow_inf_nan=False)]
@@ -18,12 +14,13 @@ Weight = Annotated[float, Ge(0.0), Le(1e6), Field(strict=True, allow_inf_nan=Fal
 class Recipe(BaseModel):
     """Objective, towers and optimisation of a run. Everything that changes the weights but world, seed and device.
 
-    Raises pydantic.ValidationError for a value outside its domain or a combination that makes no sense.
+    What an objective needs is read from the table (`simulator.towers.objectives`), which loads torch, when a recipe is
+    made. Raises pydantic.ValidationError for a value outside its domain or a combination that makes no sense.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    loss: Annotated[Loss, Field(description="objective")] = "infonce"
+    loss: Annotated[str, Field(description="objective: linear, infonce, siglip, supervised or supcon")] = "infonce"
     towers: Annotated[Literal["linear", "mlp"], Field(description="kind of tower")] = "mlp"
     width: Annotated[Count, Field(description="units of a hidden layer")] = 128
     depth: Annotated[Count, Field(description="hidden layers")] = 2
@@ -50,18 +47,47 @@ class Recipe(BaseModel):
         Literal["float64", "float32", "bfloat16"], Field(description="of products; bfloat16 keeps float32 weights")
     ] = "float32"
 
+    @property
+    def objective(self):
+        """The row of the table of objectives."""
+        from simulator.towers.objectives import OBJECTIVES
+
+        return OBJECTIVES[self.loss]
+
+    @field_validator("loss")
+    @classmethod
+    def _is_in_the_table(cls, name: str) -> str:
+        from simulator.towers.objectives import OBJECTIVES
+
+        if name not in OBJECTIVES:
+            near = get_close_matches(name, OBJECTIVES, n=1)
+            raise ValueError(
+                f"{name!r} is not one of {', '.join(OBJECTIVES)}" + "".join(f"; the nearest is {n!r}" for n in near)
+            )
+        return name
+
+    @model_validator(mode="after")
+    def _suits_its_objective(self):
+        objective = self.objective
+        if self.towers not in objective.towers:
+            raise ValueError(
+                f"loss = {self.loss!r} is not defined for {self.towers} towers; "
+                f"the nearest valid choice is towers = {objective.towers[0]!r}"
+            )
+        if self.batch_size < objective.least_batch:
+            raise ValueError(
+                f"batch_size = {self.batch_size} leaves loss = {self.loss!r} nothing to compare; "
+                f"the nearest valid value is {objective.least_batch}"
+            )
+        if self.temperature is not None and not objective.cosine:
+            raise ValueError(
+                f"temperature = {self.temperature} has no meaning for loss = {self.loss!r}, "
+                "whose scores are not cosines; leave it out"
+            )
+        return self
+
     @model_validator(mode="after")
     def _makes_sense(self):
-        if self.loss == "linear" and self.towers == "mlp":
-            raise ValueError(
-                "loss = 'linear' penalises the product of two linear towers and mlp towers have none; "
-                "the nearest valid choice is towers = 'linear'"
-            )
-        if self.loss != "supervised" and self.batch_size < 2:
-            raise ValueError(
-                f"batch_size = {self.batch_size} leaves a contrastive loss without a negative; "
-                "the nearest valid value is 2"
-            )
         if self.n is not None and self.batch_size > self.n:
             raise ValueError(
                 f"batch_size = {self.batch_size} is larger than n = {self.n}; the nearest valid value is {self.n}"
@@ -75,10 +101,5 @@ class Recipe(BaseModel):
             raise ValueError(
                 "optimizer = 'lbfgs' minimises the loss itself, without weight_decay and clip; "
                 "the nearest valid choice is weight_decay = 0 and no clip"
-            )
-        if self.temperature is not None and self.loss not in CONTRASTIVE:
-            raise ValueError(
-                f"temperature = {self.temperature} has no meaning for loss = {self.loss!r}; "
-                f"it belongs to {', '.join(CONTRASTIVE)}"
             )
         return self

@@ -191,6 +191,33 @@ def _uncompiled(reason: str) -> None:
     warnings.warn(f"torch.compile failed, so tiles run uncompiled and slower: {reason}", RuntimeWarning, stacklevel=2)
 
 
+class _Once(torch.autograd.Function):
+    """Gradients as they are, which depend on `inputs` in a way that this module does not differentiate."""
+
+    @staticmethod
+    def forward(loss, count, *gradients_and_inputs):
+        return tuple(gradient.view_as(gradient) for gradient in gradients_and_inputs[:count])
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.loss = inputs[0]
+
+    @staticmethod
+    def backward(ctx, *_):
+        raise NotImplementedError(
+            f"{ctx.loss} has no second derivative; the dense loss of the same name in simulator.towers.losses has"
+        )
+
+
+def once(loss: str, gradients: tuple[torch.Tensor, ...], inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """The gradients of a tiled loss by its inputs; to differentiate them again is refused by name.
+
+    torch's once_differentiable asks only whether the upstream gradient is differentiated, which it is not where the
+    loss itself is the end of the graph: second derivatives came out wrong without a word.
+    """
+    return _Once.apply(loss, len(gradients), *gradients, *inputs)
+
+
 class _InfoNCE(torch.autograd.Function):
     """Share of the loss of b rows; also the log normalisers of rows and columns, for the backward pass."""
 
@@ -235,7 +262,8 @@ class _InfoNCE(torch.autograd.Function):
         _add_diagonal(dI, dT, own - 1 / B, scaled, T, problem.first)
         # dI is that of s I; sum_ij (d loss/d l_ij) cos_ij is its inner product with I: no further product.
         dscale = (dI * I).sum()
-        return upstream * scale * dI, upstream * dT, upstream * dscale, None
+        gradients = upstream * scale * dI, upstream * dT, upstream * dscale
+        return *once("tiled_infonce", gradients, (upstream, *ctx.saved_tensors[:3])), None
 
 
 def _plain_normalisers(I, T, pairs, scale, problem):
@@ -289,8 +317,9 @@ class _SigLIP(torch.autograd.Function):
     def setup_context(ctx, inputs, output):
         gradients = output[1:]
         ctx.mark_non_differentiable(*gradients)
-        ctx.save_for_backward(*gradients)
+        ctx.save_for_backward(*gradients, *inputs[:-1])
 
     @staticmethod
     def backward(ctx, upstream, *_):
-        return *(upstream * gradient for gradient in ctx.saved_tensors), None
+        gradients = tuple(upstream * gradient for gradient in ctx.saved_tensors[:4])
+        return *once("tiled_siglip", gradients, (upstream, *ctx.saved_tensors[4:])), None

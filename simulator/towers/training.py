@@ -13,19 +13,19 @@ from contextlib import nullcontext
 from itertools import count
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 
 from simulator.gaussian.pairs import Pairs, block_size, dictionaries, draw_ensemble_block
-from simulator.streams import torch_stream
-from simulator.towers import losses
+from simulator.streams import numpy_stream
 from simulator.towers.compiling import compiled
-from simulator.towers.distributed import ALONE, Group, gather, rows, summed, sums, total
+from simulator.towers.distributed import ALONE, Group, rows, summed
 from simulator.towers.layers import Parameters, clamp_scale, embed, initialise, logit_scale, scored
+from simulator.towers.objectives import Embedded
 from simulator.towers.optimisers import clip, moments, per_model, update
 from simulator.towers.quasi_newton import lbfgs_step
 from simulator.towers.recipe import Recipe
-from simulator.towers.tiles import tiled_infonce, tiled_siglip
 from simulator.world import World
 
 # Batches above this many pairs never store their B x B logits; below it one batched product for the ensemble beats
@@ -36,7 +36,7 @@ LARGEST_DENSE_BATCH = 1024
 class State(NamedTuple):
     """All there is to an ensemble in training; E models."""
 
-    step: int  # steps taken
+    step: Int[torch.Tensor, ""]  # steps taken; a tensor, or every step would compile anew
     parameters: Parameters
     moments: Parameters
     diverged: Int[torch.Tensor, " E"]  # the step that was no longer finite, -1 while all is well
@@ -65,12 +65,13 @@ def least_bytes(ensemble: Ensemble, processes: int = 1) -> int:
 
     What a run really takes is a few times more.
     """
-    recipe, world = ensemble.recipe, ensemble.worlds[0]
-    views, E = world.dim_image + world.dim_text, len(ensemble.models)
-    hidden = recipe.width * recipe.depth if recipe.towers == "mlp" else 0
-    batch = recipe.batch_size // processes * (views + 2 * (hidden + recipe.embed_dim))
+    recipe, world, E = ensemble.recipe, ensemble.worlds[0], len(ensemble.models)
+    read = [getattr(world, f"dim_{side}") for side in recipe.objective.sides]  # sizes of the views that towers read
+    hidden, first = (recipe.width * recipe.depth, recipe.width) if recipe.towers == "mlp" else (0, recipe.embed_dim)
     square = recipe.width**2 * (recipe.depth - 1) if recipe.towers == "mlp" else 0
-    weights = 2 * (2 * square + views * (recipe.width if recipe.towers == "mlp" else recipe.embed_dim))
+    views = world.dim_image + world.dim_text  # both are drawn
+    batch = recipe.batch_size // processes * (views + len(read) * (hidden + recipe.embed_dim))
+    weights = 2 * (len(read) * square + sum(read) * first)
     size = torch.finfo(ensemble.dtype).bits // 8
     return E * size * (batch + weights + (recipe.n or 0) * views)
 
@@ -93,7 +94,7 @@ def start(ensemble: Ensemble) -> State:
     )
     E = len(ensemble.models)
     return State(
-        step=0,
+        step=torch.zeros((), dtype=torch.int64, device=ensemble.device),
         parameters=parameters,
         moments=moments(recipe.optimizer, parameters),
         diverged=torch.full((E,), -1, dtype=torch.int64, device=ensemble.device),
@@ -125,28 +126,14 @@ def run(
     Raises EveryModelDiverged at the first checkpoint that finds no finite model.
     """
     recipe = ensemble.recipe
+    _refuse_one_process_alone(recipe, group)
     advance = compiled(one_step, refused) if compiles(ensemble, group) else one_step
     due = {*checkpoints, recipe.steps}
-    batches = draw_batches(ensemble, state.step, group)
-    for rate, number in _schedule(ensemble, state.step):
-        batch = next(batches)
-        state = State(
-            state.step + 1,
-            *advance(
-                recipe,
-                group,
-                state.parameters,
-                state.moments,
-                state.diverged,
-                state.measures,
-                batch.images,
-                batch.texts,
-                batch.labels,
-                rate,
-                number,
-            ),
-        )
-        checkpoint = state.step in due
+    begin = int(state.step)
+    batches = draw_batches(ensemble, begin, group)
+    for step, rate in enumerate(_rates(ensemble, begin), start=begin + 1):
+        state = advance(ensemble, group, state, next(batches), rate)
+        checkpoint = step in due
         if checkpoint:
             if bool((state.diverged >= 0).all()):
                 raise EveryModelDiverged(
@@ -155,10 +142,17 @@ def run(
                 )
             yield state
             state = restarted(state)
-        if state.step < recipe.steps and stop():
+        if step < recipe.steps and stop():
             if not checkpoint:
                 yield state
             return
+
+
+def _refuse_one_process_alone(recipe: Recipe, group: Group) -> None:
+    if group.size > 1 and recipe.objective.share is None:
+        raise ValueError(f"loss = {recipe.loss!r} runs in one process, not in {group.size}")
+    if group.size > 1 and recipe.optimizer == "lbfgs":
+        raise ValueError("optimizer = 'lbfgs' runs in one process; the nearest valid choices are adamw and sgd")
 
 
 def compiles(ensemble: Ensemble, group: Group = ALONE) -> bool:
@@ -178,72 +172,65 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     return recipe.lr * (1 + math.cos(math.pi * (step - warmup) / (recipe.steps - warmup))) / 2
 
 
-def _schedule(ensemble: Ensemble, first: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """(rate, number) of every step from `first` on, some thousands put on the device at a time."""
+def _rates(ensemble: Ensemble, first: int) -> Iterator[Float[torch.Tensor, ""]]:
+    """Learning rate of every step from `first` on, some thousands put on the device at a time."""
     recipe = ensemble.recipe
     for begin in range(first, recipe.steps, 4096):
-        steps = range(begin, min(begin + 4096, recipe.steps))
-        rates = [learning_rate(recipe, step) for step in steps]
-        numbers = [step + 1 for step in steps]
-        yield from zip(
-            *(torch.tensor(x, dtype=ensemble.dtype, device=ensemble.device) for x in (rates, numbers)), strict=True
-        )
+        rates = [learning_rate(recipe, step) for step in range(begin, min(begin + 4096, recipe.steps))]
+        yield from torch.tensor(rates, dtype=ensemble.dtype, device=ensemble.device)
 
 
-def one_step(
-    recipe: Recipe,
-    group: Group,
-    parameters: Parameters,
-    memory: Parameters,
-    diverged: torch.Tensor,
-    measures: dict[str, torch.Tensor],
-    images: torch.Tensor,
-    texts: torch.Tensor,
-    labels: torch.Tensor,
-    rate: torch.Tensor,
-    number: torch.Tensor,
-) -> tuple[Parameters, Parameters, torch.Tensor, dict[str, torch.Tensor]]:
-    """(parameters, moments, diverged, measures) after one step of every model; pure, and compiled as a whole."""
+def one_step(ensemble: Ensemble, group: Group, state: State, batch: Pairs, rate: Float[torch.Tensor, ""]) -> State:
+    """The state after one step of every model on its batch; pure, and compiled as a whole.
+
+    batch: this process's rows. A model that has diverged, or does so here, keeps its parameters and moments.
+    """
+    recipe = ensemble.recipe
     if recipe.optimizer == "lbfgs":
-        batch = images, texts, labels
-        new, diverged, seen = lbfgs_step(objective, recipe, group, parameters, diverged, batch, number)
-        return new, memory, diverged, _added(measures, seen, diverged < 0)
-    gradients, seen = _gradients(parameters, recipe, group, images, texts, labels)
+        return _line_search(ensemble, state, batch)
+    gradients, seen = _gradients(state.parameters, ensemble, group, batch)
     if group.size > 1:  # shares add up, of the loss as of its gradient
         gradients = {name: summed(group, g) for name, g in gradients.items()}
         seen = {name: summed(group, value) for name, value in seen.items()}
     gradients, norm = clip(gradients, recipe.clip)
-    new, memory_new = update(recipe.optimizer, parameters, gradients, memory, rate, number, recipe.weight_decay)
-    new = clamp_scale(new)
+    number = (state.step + 1).to(rate.dtype)
+    new, memory = update(
+        recipe.optimizer, state.parameters, gradients, state.moments, rate, number, recipe.weight_decay
+    )
     fine = torch.isfinite(seen["loss"]) & torch.isfinite(norm)
-    diverged = torch.where((diverged < 0) & ~fine, number.to(diverged.dtype), diverged)
+    return _stepped(state, clamp_scale(new), memory, fine, seen)
+
+
+def _line_search(ensemble: Ensemble, state: State, batch: Pairs) -> State:
+    """A step of L-BFGS, a model at a time: the objective is minimised on rows [k, k + 1) of the batch."""
+
+    def measure(parameters: Parameters, models: slice) -> dict[str, torch.Tensor]:
+        return measured(ensemble, ALONE, parameters, Pairs(*(field[models] for field in batch)))
+
+    going = torch.nonzero(state.diverged < 0).flatten().tolist()
+    with torch.no_grad():
+        seen = measure(state.parameters, slice(None))
+    new = lbfgs_step(lambda own, k: measure(own, slice(k, k + 1))["loss"].sum(), state.parameters, going)
+    fine = torch.isfinite(seen["loss"])
+    for value in new.values():
+        fine = fine & torch.isfinite(value.reshape(len(value), -1)).all(1)
+    return _stepped(state, clamp_scale(new), state.moments, fine, seen)
+
+
+def _stepped(
+    state: State, parameters: Parameters, moments: Parameters, fine: torch.Tensor, seen: dict[str, torch.Tensor]
+) -> State:
+    """The next state: models whose step is not fine are marked, and marked ones stay as they were."""
+    step = state.step + 1
+    diverged = torch.where((state.diverged < 0) & ~fine, step, state.diverged)
     going = diverged < 0
-    return _kept(going, new, parameters), _kept(going, memory_new, memory), diverged, _added(measures, seen, going)
-
-
-def _gradients(parameters: Parameters, *problem):
-    """(gradient of every model's loss, what `objective` saw), differentiated in one of two equal ways.
-
-    torch.compile follows torch.func alone; compiled tiles run under plain autograd alone.
-    """
-    if torch.compiler.is_compiling():
-        gradients, (_, seen) = torch.func.grad_and_value(_share, has_aux=True)(parameters, *problem)
-        return gradients, seen
-    leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
-    loss, seen = _share(leaves, *problem)
-    found = torch.autograd.grad(loss, list(leaves.values()))
-    return dict(zip(leaves, found, strict=True)), {name: value.detach() for name, value in seen.items()}
-
-
-def _share(parameters: Parameters, recipe: Recipe, group: Group, *batch: torch.Tensor):
-    """Models share nothing, so the gradient of the summed loss holds every model's own gradient."""
-    seen = objective(recipe, group, parameters, *batch)
-    return seen["loss"].sum(), seen
-
-
-def _added(measures: dict[str, torch.Tensor], seen: dict[str, torch.Tensor], going: torch.Tensor):
-    """Sums of measures, of models that still go on."""
-    return {name: measures[name] + torch.where(going, v, torch.zeros_like(v)) for name, v in seen.items()}
+    return State(
+        step,
+        _kept(going, parameters, state.parameters),
+        _kept(going, moments, state.moments),
+        diverged,
+        {name: state.measures[name] + torch.where(going, v, torch.zeros_like(v)) for name, v in seen.items()},
+    )
 
 
 def _kept(going: torch.Tensor, new: Parameters, old: Parameters) -> Parameters:
@@ -251,77 +238,54 @@ def _kept(going: torch.Tensor, new: Parameters, old: Parameters) -> Parameters:
     return {name: torch.where(per_model(going, value), value, old[name]) for name, value in new.items()}
 
 
-def objective(
-    recipe: Recipe,
-    group: Group,
-    parameters: Parameters,
-    images: torch.Tensor,
-    texts: torch.Tensor,
-    labels: torch.Tensor,
+def _gradients(parameters: Parameters, *problem):
+    """(gradient of every model's loss, what `measured` saw), differentiated in one of two equal ways.
+
+    torch.compile follows torch.func alone; compiled tiles run under plain autograd alone.
+    """
+    if torch.compiler.is_compiling():
+        gradients, (_, seen) = torch.func.grad_and_value(_summed_loss, has_aux=True)(parameters, *problem)
+        return gradients, seen
+    leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
+    loss, seen = _summed_loss(leaves, *problem)
+    found = torch.autograd.grad(loss, list(leaves.values()))
+    return dict(zip(leaves, found, strict=True)), {name: value.detach() for name, value in seen.items()}
+
+
+def _summed_loss(parameters: Parameters, ensemble: Ensemble, group: Group, batch: Pairs):
+    """Models share nothing, so the gradient of the summed loss holds every model's own gradient."""
+    seen = measured(ensemble, group, parameters, batch)
+    return seen["loss"].sum(), seen
+
+
+def measured(
+    ensemble: Ensemble, group: Group, parameters: Parameters, batch: Pairs
 ) -> dict[str, Float[torch.Tensor, " E"]]:
     """Loss and mean embedding norms of every model on one batch, or this process's share of them."""
+    recipe, images = ensemble.recipe, batch.images
+    objective = recipe.objective
     rounded = recipe.precision == "bfloat16"
     with torch.autocast(images.device.type, torch.bfloat16) if rounded else nullcontext():
         I = embed(recipe, parameters, "image", images).to(images.dtype)
-        T = embed(recipe, parameters, "text", texts).to(images.dtype) if "text.0.weight" in parameters else I
+        T = embed(recipe, parameters, "text", batch.texts).to(images.dtype) if objective.captions else I
     norms = {
         "image_norm": I.detach().norm(dim=-1).mean(1) / group.size,
         "text_norm": T.detach().norm(dim=-1).mean(1) / group.size,
     }
-    I, T = scored(recipe, I), scored(recipe, T)
-    loss = (
-        _loss(recipe, parameters, I, T, labels) if group.size == 1 else _part(recipe, group, parameters, I, T, labels)
+    shared = group.size > 1 or (objective.tiled and images.shape[1] > LARGEST_DENSE_BATCH)
+    loss = (objective.share if shared else objective.whole)(
+        Embedded(
+            images=scored(recipe, I),
+            texts=scored(recipe, T),
+            labels=batch.labels,
+            backgrounds=batch.backgrounds,
+            scale=logit_scale(recipe, parameters),
+            parameters=parameters,
+            recipe=recipe,
+            group=group,
+        )
     )
     return {"loss": loss, **norms}
-
-
-def _loss(recipe: Recipe, parameters: Parameters, I: torch.Tensor, T: torch.Tensor, labels: torch.Tensor):
-    """The loss of a batch held by one process."""
-    tiled = I.shape[1] > LARGEST_DENSE_BATCH
-    product = torch.bfloat16 if recipe.precision == "bfloat16" else I.dtype
-    match recipe.loss:
-        case "linear":
-            return losses.linearised(I, T, parameters["image.0.weight"], parameters["text.0.weight"], recipe.rho)
-        case "supervised":
-            return losses.supervised(class_logits(parameters, I), labels)
-        case "supcon":
-            return losses.supcon(I, labels, logit_scale(recipe, parameters))
-        case "siglip" if tiled:
-            return tiled_siglip(I, T, logit_scale(recipe, parameters), parameters["bias"], product=product)
-        case "siglip":
-            return losses.siglip(I, T, logit_scale(recipe, parameters), parameters["bias"])
-        case "infonce" if tiled:
-            return tiled_infonce(I, T, logit_scale(recipe, parameters), product=product)
-    return losses.infonce(I, T, logit_scale(recipe, parameters))
-
-
-def _part(recipe: Recipe, group: Group, parameters: Parameters, I: torch.Tensor, T: torch.Tensor, labels: torch.Tensor):
-    """This process's share of the loss, for its rows of the batch; the shares of a group add up to `_loss`."""
-    b = I.shape[1]
-    B, first = b * group.size, b * group.rank
-    product = torch.bfloat16 if recipe.precision == "bfloat16" else I.dtype
-    match recipe.loss:
-        case "linear":
-            W_I, W_T = parameters["image.0.weight"], parameters["text.0.weight"]
-            penalty = (torch.bmm(W_I.mT, W_I) * torch.bmm(W_T.mT, W_T)).sum((1, 2))
-            means = (I.sum(1) * total(group, T.sum(1))).sum(1) / B
-            return recipe.rho / 2 * penalty / group.size - ((I * T).sum((1, 2)) - means) / (B - 1)
-        case "supervised":
-            return losses.supervised(class_logits(parameters, I), labels) / group.size
-        case "supcon":
-            return losses.supcon(
-                I, gather(group, labels), logit_scale(recipe, parameters), everyone=gather(group, I), first=first
-            )
-    T, scale = gather(group, T), logit_scale(recipe, parameters)
-    if recipe.loss == "siglip":
-        return tiled_siglip(I, T, scale, parameters["bias"], product=product, first=first)
-    return tiled_infonce(I, T, scale, product=product, first=first, sums=sums(group))
-
-
-def class_logits(parameters: Parameters, I: Float[torch.Tensor, "E B h"]) -> Float[torch.Tensor, "E B K"]:
-    """Scores of the supervised head."""
-    logits = torch.bmm(I, parameters["head.weight"])
-    return logits + parameters["head.bias"][:, None] if "head.bias" in parameters else logits
 
 
 def draw_batches(ensemble: Ensemble, first: int, group: Group = ALONE) -> Iterator[Pairs]:
@@ -384,5 +348,5 @@ def fixed_batches(ensemble: Ensemble, n: int, size: int, part: tuple[int, int], 
 
 def _order(ensemble: Ensemble, n: int, epoch: int) -> Int[torch.Tensor, "E n"]:
     """The order in which an epoch visits the fixed set, one a model, drawn on the CPU."""
-    streams = [torch_stream(ensemble.seed, f"order/{k}", epoch) for k in ensemble.models]
-    return torch.stack([torch.randperm(n, generator=s, device="cpu") for s in streams]).to(ensemble.device)
+    orders = [numpy_stream(ensemble.seed, f"order/{k}", epoch).permutation(n) for k in ensemble.models]
+    return torch.from_numpy(np.stack(orders)).to(ensemble.device)

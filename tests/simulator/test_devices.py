@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from simulator.gaussian.pairs import Pairs
 from simulator.towers import training
 from simulator.towers.distributed import ALONE
 from simulator.towers.layers import initialise
 from simulator.towers.optimisers import moments
 from simulator.towers.recipe import Recipe
 from simulator.towers.tiles import tiled_infonce
-from simulator.towers.training import Ensemble, one_step, run, start
+from simulator.towers.training import Ensemble, State, one_step, run, start
 from simulator.world import World
 
 SOURCES = sorted((Path(__file__).parents[2] / "simulator").rglob("*.py"))
@@ -47,11 +48,15 @@ def test_a_step_runs_on_the_meta_device(loss):
     def meta(*shape: int, dtype=torch.float64) -> torch.Tensor:
         return torch.empty(shape, dtype=dtype, device="meta")
 
-    measures = {name: meta(2) for name in ("loss", "image_norm", "text_norm")}
-    batch = meta(2, 16, 8), meta(2, 16, 6), meta(2, 16, dtype=torch.int64)
-    memory = moments("adamw", parameters)
-    diverged = meta(2, dtype=torch.int64)
-    new, *_ = one_step(settings, ALONE, parameters, memory, diverged, measures, *batch, meta(), meta())
+    state = State(
+        step=meta(dtype=torch.int64),
+        parameters=parameters,
+        moments=moments("adamw", parameters),
+        diverged=meta(2, dtype=torch.int64),
+        measures={name: meta(2) for name in ("loss", "image_norm", "text_norm")},
+    )
+    batch = Pairs(meta(2, 16, 8), meta(2, 16, 6), meta(2, 16, dtype=torch.int64), meta(2, 16, 1, dtype=torch.int64))
+    new = one_step(Ensemble(settings, (WORLD,) * 2, (0, 1), 0, "meta"), ALONE, state, batch, meta()).parameters
     assert {name: value.shape for name, value in new.items()} == {n: v.shape for n, v in parameters.items()}
     assert all(value.is_meta for value in new.values())
 

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from scipy.special import ndtri
 from stattest import assert_mean
 
 from simulator.gaussian.pairs import dictionaries, draw_pairs
 from simulator.gaussian.statistics import cross_covariance, projected_critics
-from simulator.streams import numpy_stream, torch_stream
+from simulator.streams import fill, normals, numpy_stream
 from simulator.world import World
 
 KEYS = [(0, "label", 0), (0, "label", 1), (0, "labels", 0), (1, "label", 0), (0, "", 0), (0, "pairs/label", 0)]
@@ -18,7 +19,11 @@ def numpy_bits(key):
 
 
 def torch_bits(key):
-    return torch.randint(2**63 - 1, (4,), generator=torch_stream(*key)).tolist()
+    return fill(torch.empty(4, dtype=torch.int64), *key, law="integer", high=2**63 - 1).tolist()
+
+
+def torch_normals(key, size: int, dtype=torch.float32):
+    return fill(torch.empty(size, dtype=dtype), *key, law="normal").numpy()
 
 
 @pytest.mark.parametrize("bits", [numpy_bits, torch_bits])
@@ -46,8 +51,64 @@ def test_streams_are_uncorrelated():
     draws = np.stack([numpy_stream(*key).standard_normal(n) for key in KEYS])
     i, j = np.triu_indices(len(KEYS), k=1)
     assert_mean((draws[i] * draws[j]).T, 0.0, effect=0.06, what="numpy streams")
-    draws = np.stack([torch.randn(n, generator=torch_stream(*key)).numpy() for key in KEYS])
+    draws = np.stack([torch_normals(key, n) for key in KEYS])
     assert_mean((draws[i] * draws[j]).T, 0.0, effect=0.06, what="torch streams")
+
+
+# Two streams of the training of 64 models in each line, (model, field, block), that agreed in the low 32 bits of their
+# seeds, which is all that torch's CPU generator keeps: they were drawn number by number the same.
+ALIKE = [
+    ((13, "latent", 43), (47, "latent", 335)),
+    ((16, "label", 28), (36, "image-noise", 338)),
+    ((48, "mention", 566), (57, "image-noise", 719)),
+    ((4, "agreement", 250), (40, "agreement", 856)),
+]
+FIELDS = ("label", "agreement", "background", "latent", "mention", "image-noise", "text-noise")
+
+
+@pytest.mark.parametrize(("one", "other"), ALIKE)
+def test_streams_are_wider_than_32_bits(one, other):
+    first, second = (torch_normals((0, f"train/{k}/{field}", block), 8) for k, field, block in (one, other))
+    assert not np.array_equal(first, second)
+
+
+@pytest.mark.deep
+def test_no_two_of_half_a_million_streams_share_their_state():
+    """64 models x 1000 blocks x 7 fields: 2^37 pairs, so a collision of 128 bits has probability 2^-91."""
+    states = {
+        numpy_stream(0, f"train/{k}/{field}", block).bit_generator.state["state"]["state"]
+        for k in range(64)
+        for block in range(1000)
+        for field in FIELDS
+    }
+    assert len(states) == 64 * 1000 * len(FIELDS)
+
+
+def test_float32_normals_are_quantiles_of_their_words():
+    """Every 997th of the 2^24 values and both ends, against scipy's inverse of Phi in float64."""
+    upper = np.r_[-(2**23), np.arange(-(2**23), 2**23, 997), 2**23 - 1].astype(np.int32)
+    found = normals(torch.from_numpy(upper << 8)).numpy()
+    assert np.allclose(found, ndtri((upper + 2.0**23 + 0.5) / 2**24), rtol=2e-6, atol=1e-7)
+    assert found[0] == -found[-1]
+
+
+@pytest.mark.parametrize("size", [1, 7, 2**15 + 1])  # odd sizes, more than one pass
+def test_a_fill_is_a_prefix_of_a_longer_one(size):
+    long = torch_normals((2, "prefix", 1), 2**16)
+    assert np.array_equal(torch_normals((2, "prefix", 1), size), long[:size])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_fills_have_their_law(dtype):
+    """First four moments of normals, first two of uniforms, chances of integers."""
+    n = 40_000
+    z = torch_normals((0, f"law/{dtype}", 0), n, dtype).astype(float)
+    assert_mean(np.stack([z, z**2, z**3, z**4], 1), [0, 1, 0, 3], effect=0.05, what="normals")
+    u = fill(torch.empty(n, dtype=dtype), 0, "law/uniform", law="uniform").numpy().astype(float)
+    assert 0 <= u.min() < u.max() < 1
+    assert_mean(np.stack([u, u**2], 1), [1 / 2, 1 / 3], effect=0.05, what="uniforms")
+    k = fill(torch.empty(n, dtype=torch.int64), 0, "law/integer", law="integer", high=3).numpy()
+    assert_mean(k[:, None] == np.arange(3), [1 / 3] * 3, effect=0.05, what="integers")
 
 
 def test_global_random_state_is_untouched():

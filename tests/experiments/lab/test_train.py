@@ -8,12 +8,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from experiments.command.main import main
 from experiments.errors import RequestError, RunError
-from experiments.lab.train import Interrupted, predicted, recipe_from, train
+from experiments.lab.interruption import Interrupted
+from experiments.lab.measured import predicted
+from experiments.lab.recipes import recipe_from
+from experiments.lab.train import train
 from simulator.towers.recipe import Recipe
+from simulator.towers.training import Ensemble, least_bytes
 from simulator.world import World
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=4, dim_text=4)
@@ -112,7 +117,7 @@ def test_ctrl_c_is_heard_where_every_step_is_a_checkpoint(tmp_path):
 def test_ctrl_c_during_the_last_evaluation_keeps_the_training(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with monkeypatch.context() as evaluation:
-        evaluation.setattr("experiments.lab.train._result", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        evaluation.setattr("experiments.lab.measured.result", lambda *_: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(Interrupted, match="after the last step; --resume soberclip-run-"):
             quick()
     (folder,) = tmp_path.iterdir()
@@ -149,6 +154,22 @@ def test_a_folder_of_another_run_is_left_alone(tmp_path):
     with pytest.raises(RequestError, match=r"lr is 0\.002 in the checkpoint and 0\.1 in this request"):
         quick(other, resume=tmp_path)
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_a_run_of_an_earlier_format_is_refused_by_name(tmp_path):
+    """The first edition wrote no number, and drew other pairs from the same seed."""
+    quick(output=tmp_path)
+    run = json.loads((tmp_path / "run.json").read_text())
+    del run["format"]
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    with pytest.raises(RequestError, match=r"run.json cannot be used: it is of format 1, .* format 2 alone"):
+        quick(output=tmp_path)
+    with safe_open(tmp_path / "checkpoint.safetensors", framework="pt") as file:
+        metadata = {key: value for key, value in file.metadata().items() if key != "format"}
+    tensors = load_file(tmp_path / "checkpoint.safetensors")
+    save_file(tensors, tmp_path / "checkpoint.safetensors", metadata)
+    with pytest.raises(RequestError, match=r"checkpoint.safetensors cannot be resumed: it is of format 1"):
+        quick(resume=tmp_path)
 
 
 def test_a_damaged_or_missing_checkpoint_is_named(tmp_path):
@@ -202,6 +223,9 @@ def test_a_run_that_cannot_fit_is_refused_before_it_starts():
     for changes in ({"batch_size": 10**9}, {"width": 10**9}, {"n": 10**9}):
         with pytest.raises(RequestError, match=r"needs at least .* GiB and cpu has"):
             quick(Recipe(**{**SMALL, "depth": 2, **changes}))
+    # Pairs are drawn with their captions, but SupCon has one tower: half of the hidden layers of InfoNCE.
+    two, one = (Ensemble(Recipe(**SMALL, loss=loss), (WORLD,), (0,), 0) for loss in ("infonce", "supcon"))
+    assert least_bytes(two) - least_bytes(one) == 4 * (16 * (6 + 4) + 2 * 4 * 6)
     with pytest.raises(RequestError, match="nearest valid value is 1000000"):
         train(RECIPE, WORLD, models=10**30)
 
@@ -216,6 +240,10 @@ def test_predictions_belong_to_what_is_trained():
     linear = predicted(Recipe(loss="linear", towers="linear"), WORLD, "mean")
     assert linear["common"] != predicted(Recipe(), WORLD, "mean")["common"]
     assert predicted(Recipe(loss="supcon"), WORLD, None) is None
+    narrow = Recipe(loss="linear", towers="linear", embed_dim=1)
+    assert predicted(narrow, WORLD, "mean") != linear
+    for loss in ("infonce", "siglip"):  # 1/temperature bounds the scores, and no law says what they become
+        assert predicted(Recipe(loss=loss, temperature=5.0), WORLD, "name") is None
     assert predicted(Recipe(), WORLD.model_copy(update={"sigma_xi": 0.0}), "name") is None  # no PMI without noise
 
 

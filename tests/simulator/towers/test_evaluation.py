@@ -7,17 +7,21 @@ import torch
 from simulator.gaussian.critic import group_accuracy
 from simulator.gaussian.pairs import dictionaries, draw_pairs
 from simulator.towers.evaluation import (
+    RIDGES,
     class_vectors,
     ensemble_accuracy,
+    images_of_the_test_law,
     latent_recovery,
     linear_critics,
     prompts_of,
+    ridge_weights,
     score_reliance,
     scores,
     standard_points,
 )
+from simulator.towers.layers import embed, scored
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import Ensemble, run, start
+from simulator.towers.training import Ensemble, pair_block, run, start
 from simulator.world import Attribute, World
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=6, dim_text=5)
@@ -113,6 +117,53 @@ class TestRecovery:
         assert np.abs(recovery.linear).max() < 0.01
         # Only the mean of 512 latents is left: R^2 = -(its error)^2/var, 16/512 at four standard deviations.
         assert np.abs(recovery.kernel).max() < 16 / 512
+
+
+def test_each_model_takes_the_ridge_of_least_leave_one_out_error():
+    """Brute force: every point left out in turn, at every ridge. Smooth targets want a small one, noise a large one."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2, 14))
+    K = np.exp(-((x[:, :, None] - x[:, None]) ** 2))
+    z = np.stack([np.sin(x[0])[:, None], rng.standard_normal((14, 1))])
+    chosen = []
+    for k in range(2):
+        errors = []
+        for ridge in RIDGES:
+            error = 0.0
+            for i in range(14):
+                rest = np.delete(np.arange(14), i)
+                fit = np.linalg.solve(K[k][np.ix_(rest, rest)] + ridge * np.eye(13), z[k, rest, 0])
+                error += (z[k, i, 0] - K[k, i, rest] @ fit) ** 2
+            errors.append(error)
+        chosen.append(RIDGES[int(np.argmin(errors))])
+        expected = np.linalg.solve(K[k] + chosen[k] * np.eye(14), z[k])
+        assert np.allclose(ridge_weights(torch.tensor(K), torch.tensor(z))[k], expected, rtol=1e-8)
+    assert chosen[0] < chosen[1]
+
+
+def test_class_means_come_from_pairs_of_their_own():
+    """Not from the training pairs, whose embeddings training has moved."""
+    ensemble, parameters = trained(loss="supcon", steps=2)
+    for stream, same in (("class-means/0", True), ("train/0", False)):
+        (pairs,) = draw_pairs(WORLD, dictionaries(WORLD, 2), 4096, 2, stream=stream)
+        own = {name: value[:1] for name, value in parameters.items()}
+        I = scored(ensemble.recipe, embed(ensemble.recipe, own, "image", pairs.images[None]))[0]
+        means = torch.stack([I[pairs.labels == y].mean(0) for y in (0, 1)])
+        assert torch.allclose(class_vectors(ensemble, parameters, None)[0], means, rtol=1e-10) == same
+
+
+def test_evaluation_images_are_no_training_images():
+    """The noise of a view comes from a stream of the evaluation, whatever the law of the latents."""
+    ensemble, _ = trained(steps=2)
+    images, latents, labels = images_of_the_test_law(ensemble)
+    training = pair_block(ensemble, 0)
+    frame = torch.as_tensor(dictionaries(WORLD, 2)[0])
+    noise = images - latents @ frame.T
+    training_noise = training.images - training.images @ frame @ frame.T  # what lies outside of the latents' span
+    noise = noise - noise @ frame @ frame.T
+    assert noise.abs().max() > 0.1
+    assert not torch.isclose(noise[0], training_noise[0]).all(-1).any()
+    assert not torch.equal(labels[0], training.labels[0])
 
 
 def test_reliance_of_a_tower_without_hidden_layers_is_its_weight_ratio():

@@ -174,6 +174,25 @@ def test_gradients_meet_finite_differences():
     assert torch.autograd.gradcheck(tiles.tiled_siglip, [*inputs, b])
 
 
+@pytest.mark.parametrize("loss", [tiles.tiled_infonce, tiles.tiled_siglip])
+def test_second_derivatives_are_refused_by_name(loss):
+    """They were wrong without a word: 11202 for 14138, through embeddings that depend on weights in other ways too."""
+    rng = torch.Generator().manual_seed(3)
+    x, y, W = (torch.randn(1, n, 4, generator=rng, dtype=torch.float64) for n in (9, 9, 4))
+    s, b = torch.tensor([14.0], dtype=torch.float64), torch.tensor([-2.0], dtype=torch.float64)
+    extra = (s, b) if loss is tiles.tiled_siglip else (s,)
+
+    def value(W: torch.Tensor) -> torch.Tensor:
+        return loss(F.normalize(x @ W, dim=-1), F.normalize(y, dim=-1), *extra).sum()
+
+    leaf = W.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(value(leaf), leaf, create_graph=True)
+    with pytest.raises(NotImplementedError, match=f"{loss.__name__} has no second derivative; the dense loss"):
+        gradient.square().sum().backward()
+    # The first derivative of torch.func asks for a graph that may be differentiated, and is right.
+    assert torch.allclose(torch.func.grad(value)(W), gradient.detach(), rtol=1e-12)
+
+
 def test_the_tile_changes_nothing(monkeypatch):
     I, T = embeddings("random")
     s = torch.tensor([14.0, 50.0], dtype=torch.float64)

@@ -11,6 +11,7 @@ from simulator.gaussian.pairs import dictionaries as draw_dictionaries
 from simulator.gaussian.pairs import draw_pairs, sample_cross_covariance
 from simulator.towers import quasi_newton, training
 from simulator.towers.checkpoints import AnotherRun, load_state, save_state
+from simulator.towers.distributed import ALONE
 from simulator.towers.recipe import Recipe
 from simulator.towers.training import Ensemble, EveryModelDiverged, learning_rate, run, start
 from simulator.world import World
@@ -132,6 +133,23 @@ def test_an_ensemble_that_diverges_as_a_whole_is_an_error():
     wild = RECIPES[4].model_copy(update={"lr": 1e6, "steps": 60})
     with pytest.raises(EveryModelDiverged, match="lr"):
         finish(ensemble(wild))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "lbfgs"])
+@pytest.mark.parametrize("bound", [1.0, 100.0])
+@pytest.mark.usefixtures("short_searches")
+def test_a_learned_scale_stays_where_clip_keeps_it(optimizer, bound):
+    """In [1, 100] after a long step from either end, with captions that ask for more and captions that ask for less."""
+    recipe = Recipe(**SMALL, optimizer=optimizer, n=16 if optimizer == "lbfgs" else None)
+    one = ensemble(recipe)
+    begin = start(one)
+    log_scale = torch.full((3,), bound, dtype=torch.float64).log()
+    begin = begin._replace(parameters={**begin.parameters, "log_scale": log_scale})
+    batch = next(training.draw_batches(one, 0))
+    for captions in (batch.texts, batch.texts.flip(1)):
+        end = training.one_step(one, ALONE, begin, batch._replace(texts=captions), torch.tensor(50.0).double())
+        scale = end.parameters["log_scale"].exp()
+        assert ((scale >= 1 - 1e-9) & (scale <= 100 * (1 + 1e-9))).all()
 
 
 @pytest.mark.parametrize("size", [16, 5000])

@@ -1,0 +1,57 @@
+"""Ctrl-C in a run that several processes may share: all stop at the same step, and fail together."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import current_thread, main_thread
+
+from experiments.errors import RequestError, SoberclipError
+
+
+class Interrupted(SoberclipError):
+    """Ctrl-C: the run stopped at a step boundary and was saved."""
+
+    status = 130
+
+
+@contextmanager
+def interruption(group) -> Iterator[Callable[[], bool]]:
+    """A function that turns true once Ctrl-C (or torchrun's SIGTERM) came, for all processes at the same step.
+
+    A second Ctrl-C is not held back.
+    """
+    from simulator.towers import distributed
+
+    asked = False
+
+    def remember(number, frame):
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    # Signals belong to the main thread; elsewhere nobody presses Ctrl-C.
+    numbers = (signal.SIGINT, signal.SIGTERM) if current_thread() is main_thread() else ()
+    handlers = {number: signal.signal(number, remember) for number in numbers}
+    try:
+        yield lambda: distributed.anywhere(group, asked)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def together(group) -> Iterator[None]:
+    """If the block fails in one process, fail in all of them, rather than let the others wait for it."""
+    from simulator.towers import distributed
+
+    failure = None
+    try:
+        yield
+    except (SoberclipError, ValueError) as error:
+        failure = error
+    failed = distributed.anywhere(group, failure is not None)
+    if failure is not None:
+        raise failure
+    if failed:
+        raise RequestError("another process refused the request")

@@ -1,0 +1,131 @@
+"""What is measured on an ensemble: a row of the trace at every checkpoint, the document at the end.
+
+Accuracies are fractions.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from experiments.court.decide import interval95
+from experiments.errors import RequestError
+from experiments.lab import runfolder
+from experiments.lab.answers import GROUPS, in_groups, population
+from simulator.accuracy import Accuracy
+from simulator.towers.checkpoints import specification
+from simulator.towers.evaluation import (
+    ensemble_accuracy,
+    latent_recovery,
+    prompts_of,
+    score_reliance,
+    standard_points,
+)
+from simulator.towers.layers import logit_scale
+from simulator.towers.recipe import Recipe
+from simulator.towers.training import Ensemble, State
+from simulator.world import World
+from theory.learners import named
+
+TRACE_POINTS = {"power": 9, "replicates": 4}  # a checkpoint's accuracies: to about .005
+FINAL_POINTS = {"power": 12, "replicates": 8}  # the result's: to about .001
+
+
+def trace_row(ensemble: Ensemble, state: State, since: int) -> dict[str, Any]:
+    """One line of the trace, a list a model: means over its steps since step `since`, accuracies now.
+
+    A mean is null for a model that was frozen all the while.
+    """
+    scale = logit_scale(ensemble.recipe, state.parameters)
+    step, lost = int(state.step), state.diverged
+    taken = (lost.where(lost >= 0, step + 1) - 1 - since).clamp(min=0)  # steps that each model's sums hold
+    points = standard_points(ensemble, **TRACE_POINTS) if ensemble.recipe.towers == "mlp" else None
+    accuracy = {
+        prompt or "none": ensemble_accuracy(ensemble, state.parameters, prompt, points).mean(0)
+        for prompt in prompts_of(ensemble)
+    }
+    return {
+        "step": step,
+        **{name: [_finite(x) for x in (value / taken).tolist()] for name, value in state.measures.items()},
+        "scale": None if scale is None else scale.tolist(),
+        "prompts": {p: {g: a[:, i].tolist() for i, g in enumerate(GROUPS[:2])} for p, a in accuracy.items()},
+    }
+
+
+def trace_line(row: dict[str, Any], steps: int, rate: float) -> str:
+    """The trace's last row for a reader: means over the models that still go on."""
+    going = np.array([loss is not None for loss in row["loss"]])
+    mean = {key: np.mean(np.array(row[key])[going], dtype=float) for key in ("loss", "scale") if row[key]}
+    prompt, accuracy = next(iter(row["prompts"].items()))
+    groups = ", ".join(f"{g} {100 * np.mean(np.array(a)[going]):.1f} %" for g, a in accuracy.items())
+    return (
+        f"step {row['step']} of {steps}: loss {mean['loss']:.4f}"
+        + (f", scale {mean['scale']:.1f}" if "scale" in mean else "")
+        + f", {groups}"
+        + (f" ({prompt} prompt)" if prompt != "none" else "")
+        + f", {rate:.3g} model steps/s"
+    )
+
+
+def result(ensemble: Ensemble, state: State, prompt: str | None) -> dict[str, Any]:
+    """Everything measured on the final weights, in the words of `simulate`."""
+    recipe, world = ensemble.recipe, ensemble.worlds[0]
+    points = standard_points(ensemble, **FINAL_POINTS) if recipe.towers == "mlp" else None
+    diverged = state.diverged.cpu().numpy()
+    going = diverged < 0
+    prompts = {each: _asked(ensemble, state, each, points, going) for each in prompts_of(ensemble)}
+    top = prompts[prompt]
+    recovery = latent_recovery(ensemble, state.parameters)
+    return {
+        "world": world.model_dump(),
+        "learner": f"{recipe.loss}, {recipe.towers} towers",
+        "prompt": prompt,
+        "recipe": recipe.model_dump(),
+        "hash": runfolder.specification_hash(specification(ensemble)),
+        "n": recipe.n or recipe.steps * recipe.batch_size,
+        "method": "fresh pairs" if recipe.n is None else "fixed pairs",
+        "seed": ensemble.seed,
+        **{name: top[name] for name in (*GROUPS, "replicates", "interval95", "predicted")},
+        "prompts": {str(name or "none"): value for name, value in prompts.items()},
+        "recovery": {
+            reader: {block: values[:, i].tolist() for i, block in enumerate(("invariant", "spurious"))}
+            for reader, values in recovery._asdict().items()
+        },
+        "diverged": [{"model": int(k), "step": int(diverged[k])} for k in np.flatnonzero(~going)],
+    }
+
+
+def _asked(ensemble: Ensemble, state: State, prompt: str | None, points, going: np.ndarray) -> dict[str, Any]:
+    """Accuracies under one prompt: means over the models that did not diverge, and every model's own."""
+    replicates = ensemble_accuracy(ensemble, state.parameters, prompt, points)  # (R, E, 2)
+    accuracy = replicates.mean(0)
+    common, counter = accuracy[going].mean(0)
+    return {
+        **in_groups(Accuracy(common, counter)),
+        "replicates": [{"common": float(a), "counter": float(b)} for a, b in accuracy],
+        "interval95": {g: interval95(accuracy[going, i]) for i, g in enumerate(GROUPS[:2])},
+        # Of quasi-Monte Carlo, one model; null where the accuracy is exact.
+        "evaluation95": None
+        if len(replicates) == 1
+        else {g: [interval95(replicates[:, k, i]) for k in range(len(accuracy))] for i, g in enumerate(GROUPS[:2])},
+        "reliance": [_finite(t) for t in score_reliance(ensemble, state.parameters, prompt)],
+        "predicted": predicted(ensemble.recipe, ensemble.worlds[0], prompt),
+    }
+
+
+def predicted(recipe: Recipe, world: World, prompt: str | None) -> dict[str, float] | None:
+    """Group accuracies that the theory expects of unlimited pairs and towers; null where it says nothing."""
+    objective = recipe.objective
+    learner = objective.learner(recipe)
+    if learner is None:
+        return None
+    narrow = objective.limited_by_width and recipe.embed_dim < world.latents
+    try:
+        return in_groups(
+            population(world, named(learner, prompt=prompt, embed_dim=recipe.embed_dim if narrow else None))
+        )
+    except RequestError:
+        return None  # ties, separable laws, no view noise
+
+
+def _finite(x: float) -> float | None:
+    return float(x) if np.isfinite(x) else None

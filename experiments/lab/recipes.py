@@ -1,0 +1,43 @@
+"""From flags to a Recipe: where a wrong value becomes a sentence (worlds: `experiments.lab.worlds`)."""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from experiments.errors import RequestError
+from simulator.towers.recipe import Recipe
+
+
+def recipe_from(flags: dict[str, Any]) -> Recipe:
+    """The recipe of the flags that were given; RequestError naming flag, value, domain and the nearest valid choice."""
+    try:
+        return Recipe(**flags)
+    except ValidationError as failure:
+        error = failure.errors()[0]
+    message = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:  # a validator over several fields names them itself
+        raise RequestError(message) from None
+    flag, value, limits = f"--{str(error['loc'][0]).replace('_', '-')}", error["input"], error.get("ctx", {})
+    for name, words in (("ge", "at least"), ("gt", "above"), ("le", "at most")):
+        if name in limits:
+            near = Recipe.model_fields[error["loc"][0]].default if name == "gt" else limits[name]
+            raise RequestError(
+                f"{flag} = {value} is not {words} {limits[name]:g}; the nearest valid choice is {near}"
+            ) from None
+    if error["type"] == "value_error":  # our own sentence, which begins with the value
+        raise RequestError(f"{flag} = {message}") from None
+    raise RequestError(f"{flag} = {value!r}: {message[0].lower()}{message[1:]}") from None
+
+
+def checked_prompt(recipe: Recipe, prompt: str | None) -> str | None:
+    """The prompt that tops a document: name unless given, None for towers that see no text.
+
+    Raises RequestError for a prompt that would be asked of nobody.
+    """
+    if recipe.objective.captions:
+        return prompt or "name"
+    if prompt is not None:
+        raise RequestError(
+            f"--prompt = {prompt} has no meaning for loss {recipe.loss!r}, which sees no text; leave it out"
+        )
+    return None

@@ -1,0 +1,135 @@
+"""One table of objectives: each row is sound, nothing outside asks for a name, and a row of one's own is one object."""
+
+import ast
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from simulator.gaussian.pairs import Pairs
+from simulator.towers.distributed import ALONE, Group
+from simulator.towers.evaluation import ensemble_accuracy, prompts_of
+from simulator.towers.objectives import OBJECTIVES, Objective, register
+from simulator.towers.recipe import Recipe
+from simulator.towers.training import Ensemble, draw_batches, measured, run, start
+from simulator.world import Attribute, World
+
+ROOT = Path(__file__).parents[3]
+WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=5, dim_text=4, attribute=(Attribute(p=0.7),))
+SMALL = {"width": 6, "depth": 1, "embed_dim": 4, "batch_size": 12, "steps": 5, "warmup": 0, "precision": "float64"}
+
+
+def ensemble(loss: str, **fields) -> Ensemble:
+    towers = OBJECTIVES[loss].towers[-1]
+    return Ensemble(Recipe(**{**SMALL, "loss": loss, "towers": towers, **fields}), (WORLD, WORLD), (0, 1), 3)
+
+
+def asks_for_a_loss(node: ast.AST) -> bool:
+    """Whether a comparison or match looks at something called loss, or at a word that names nothing but a loss."""
+    if isinstance(node, ast.Match):
+        return ast.unparse(node.subject).split(".")[-1] == "loss"
+    if not isinstance(node, ast.Compare) or isinstance(node.ops[0], ast.Is | ast.IsNot):
+        return False
+    words = {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)}
+    sides = [ast.unparse(side).split(".")[-1] for side in (node.left, *node.comparators)]
+    return "loss" in sides or bool(words & (OBJECTIVES.keys() - {"linear", "infonce"}))  # those are learners too
+
+
+FILES = sorted([*(ROOT / "simulator").rglob("*.py"), *(ROOT / "experiments" / "lab").rglob("*.py")])
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_nothing_asks_for_the_name_of_a_loss(path):
+    found = [ast.unparse(n) for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if asks_for_a_loss(n)]
+    assert not found
+
+
+def test_the_search_finds_what_it_looks_for():
+    for line in ("if recipe.loss == 'x': pass", "x = loss in ('infonce', 'y')", "y = 'siglip' == z"):
+        assert any(map(asks_for_a_loss, ast.walk(ast.parse(line))))
+    assert any(map(asks_for_a_loss, ast.walk(ast.parse("match recipe.loss:\n    case 'x': pass"))))
+
+
+@pytest.mark.parametrize("loss", OBJECTIVES)
+def test_the_share_of_a_process_alone_is_the_whole(loss, monkeypatch):
+    one = ensemble(loss)
+    row, state, batch = one.recipe.objective, start(one), next(draw_batches(one, 0))
+    found = []
+    for whole in (row.whole, row.share):
+        monkeypatch.setitem(OBJECTIVES, loss, replace(row, whole=whole))
+        found.append(measured(one, ALONE, state.parameters, batch)["loss"])
+    assert torch.allclose(*found, rtol=1e-12)
+
+
+def test_what_towers_become():
+    """By towers and temperature; a temperature that is not learned has no law."""
+    becomes = {
+        (loss, towers): row.learner(Recipe(loss=loss, towers=towers))
+        for loss, row in OBJECTIVES.items()
+        for towers in row.towers
+    }
+    assert becomes == {
+        ("linear", "linear"): "linear",
+        ("infonce", "linear"): None,
+        ("infonce", "mlp"): "infonce",
+        ("siglip", "linear"): None,
+        ("siglip", "mlp"): "infonce",
+        ("supervised", "linear"): "logistic",
+        ("supervised", "mlp"): "bayes",
+        ("supcon", "linear"): None,
+        ("supcon", "mlp"): None,
+    }
+    for loss in ("infonce", "siglip"):
+        assert OBJECTIVES[loss].learner(Recipe(loss=loss, temperature=5.0)) is None
+
+
+def test_the_flag_names_every_objective():
+    assert all(name in Recipe.model_fields["loss"].description for name in OBJECTIVES)
+
+
+class TestOneOfOnesOwn:
+    """Pull pairs together where the first background agrees with the label: one function, one object."""
+
+    @staticmethod
+    def agreeing(batch) -> torch.Tensor:
+        weight = (batch.backgrounds[..., 0] == batch.labels).to(batch.images.dtype)
+        return (weight * (batch.images - batch.texts).square().sum(2)).mean(1)
+
+    @pytest.fixture
+    def mine(self, monkeypatch):
+        monkeypatch.delitem(OBJECTIVES, "agreeing", raising=False)
+        yield register(Objective("agreeing", self.agreeing))
+        del OBJECTIVES["agreeing"]
+
+    def test_it_trains_and_is_evaluated(self, mine):
+        one = Ensemble(Recipe(**{**SMALL, "loss": "agreeing", "steps": 30}), (WORLD, WORLD), (0, 1), 3)
+        first, last = (s.measures["loss"] for s in run(one, start(one), [1, 29]) if int(s.step) in (1, 30))
+        assert (last < first).all()
+        end = [*run(one, start(one), [])][-1]
+        assert prompts_of(one) == ("name", "mean")
+        assert ensemble_accuracy(one, end.parameters, "name").shape == (8, 2, 2)
+
+    def test_backgrounds_reach_it(self, mine):
+        one = Ensemble(Recipe(**{**SMALL, "loss": "agreeing"}), (WORLD, WORLD), (0, 1), 3)
+        state, batch = start(one), next(draw_batches(one, 0))
+        never = Pairs(batch.images, batch.texts, batch.labels, 1 - batch.labels[..., None])
+        assert measured(one, ALONE, state.parameters, never)["loss"].tolist() == [0.0, 0.0]
+        assert (measured(one, ALONE, state.parameters, batch)["loss"] > 0).all()
+
+    def test_it_runs_in_one_process_and_says_so(self, mine):
+        one = Ensemble(Recipe(**{**SMALL, "loss": "agreeing"}), (WORLD, WORLD), (0, 1), 3)
+        with pytest.raises(ValueError, match="loss = 'agreeing' runs in one process, not in 2"):
+            next(run(one, start(one), [], group=Group(0, 2)))
+
+    def test_names_are_unique(self, mine):
+        assert register(mine) is mine
+        with pytest.raises(ValueError, match="'infonce' is in the table already"):
+            register(Objective("infonce", self.agreeing))
+
+    def test_an_unknown_name_is_refused_with_the_nearest(self):
+        with pytest.raises(
+            ValidationError, match=r"'infonse' is not one of linear, infonce.*; the nearest is 'infonce'"
+        ):
+            Recipe(loss="infonse")
