@@ -302,6 +302,7 @@ def test_t10_reliance_falls_with_the_spread_of_the_object(alpha, beta, si, ss, m
 @given(*[positive] * 3, correlation, st.floats(0.01, 10), st.sampled_from(["name", "mean"]), noise)
 @example(1.0, 1.0, 0.0, 1.0, 1.0, "name", 0.0)
 @example(1.0, 2.0, 0.5, 1.0, 1.0, "name", 0.0)
+@example(1.0, 2.0, 0.5, 1.0, 1.0, "name", 2.0)
 def test_t10_counter_accuracy_peaks_once(alpha, beta, ss, m0, kappa, prompt, nu):
     peak = float(T.best_spread(alpha, beta, ss, m0, prompt, kappa, nu))
     crossing = float(T.spread_crossing(alpha, beta, ss, m0, prompt, kappa))
@@ -320,6 +321,7 @@ def test_t10_counter_accuracy_peaks_once(alpha, beta, ss, m0, kappa, prompt, nu)
         # Either side of the peak the score moves one way, to rounding of its terms.
         rising, falling = score(peak * np.linspace(1e-3, 1, 40)), score(np.geomspace(peak, 900, 40))
         slack = 1e-12 * (np.abs(rising).max() + 1)
+        assert np.all(score(peak * np.array([0.9, 0.99, 1.01, 1.1])) <= score(peak) + slack)
         assert np.all(np.diff(rising) > -slack)
         assert np.all(np.diff(falling) < slack)
         assert rising[-1] >= -slack

@@ -28,11 +28,9 @@ from theory.density import (
     log_sum_of_others,
 )
 from theory.learners.base import Learner, each_class_count
-from theory.learners.sampled import over_worlds
+from theory.learners.sampled import LARGEST_CLASSES, over_worlds
 from theory.population import image_variance
 from theory.quadrature import RANGE, REPLICATES, gaussian_average
-
-LARGEST_CLASSES = 50  # beyond it, randomised quasi-Monte Carlo over B K normals is slow and rough
 
 
 def bayes_accuracy(worlds: Worlds, seed: int = 0) -> Accuracy:

@@ -19,11 +19,10 @@ from simulator.world import World, Worlds
 from theory.accuracy import linear_accuracy
 from theory.density import class_patterns
 from theory.learners.base import Learner, each_class_count
-from theory.learners.sampled import over_worlds
+from theory.learners.sampled import LARGEST_CLASSES, over_worlds
 from theory.population import image_variance
 from theory.quadrature import REPLICATES, logistic_moments
 
-LARGEST_CLASSES = 50  # beyond it, randomised quasi-Monte Carlo over B K normals is slow and rough
 # mu^2/S of a block that always tells the label: at 316 standard deviations between mean and threshold the exponents
 # of the loss, about mu^2/(2 S), still leave eleven digits in float64.
 LARGEST_SEPARATION = 1e5

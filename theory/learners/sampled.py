@@ -9,6 +9,8 @@ from simulator.accuracy import Accuracy
 from simulator.world import Worlds
 from theory.quadrature import estimate
 
+LARGEST_CLASSES = 50  # beyond it, randomised quasi-Monte Carlo over B K normals is slow and rough
+
 
 def over_worlds(replicates: Callable[[Worlds], Float[np.ndarray, "R 2"]], worlds: Worlds) -> Accuracy:
     """Estimates over a grid, from what `replicates` gives of one world: independent (common, counter) pairs.
