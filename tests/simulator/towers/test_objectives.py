@@ -37,7 +37,7 @@ def asks_for_a_loss(node: ast.AST) -> bool:
     return "loss" in sides or bool(words & (OBJECTIVES.keys() - {"linear", "infonce"}))  # those are learners too
 
 
-FILES = sorted([*(ROOT / "simulator").rglob("*.py"), *(ROOT / "experiments" / "lab").rglob("*.py")])
+FILES = sorted(path for package in ("simulator", "theory", "experiments") for path in (ROOT / package).rglob("*.py"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
@@ -98,8 +98,7 @@ class TestOneOfOnesOwn:
         return (weight * (batch.images - batch.texts).square().sum(2)).mean(1)
 
     @pytest.fixture
-    def mine(self, monkeypatch):
-        monkeypatch.delitem(OBJECTIVES, "agreeing", raising=False)
+    def mine(self):
         yield register(Objective("agreeing", self.agreeing))
         del OBJECTIVES["agreeing"]
 
