@@ -30,10 +30,11 @@ def asks_for_a_loss(node: ast.AST) -> bool:
     """Whether a comparison or match looks at something called loss, or at a word that names nothing but a loss."""
     if isinstance(node, ast.Match):
         return ast.unparse(node.subject).split(".")[-1] == "loss"
-    if not isinstance(node, ast.Compare) or isinstance(node.ops[0], ast.Is | ast.IsNot):
+    if not isinstance(node, ast.Compare) or not isinstance(node.ops[0], ast.Eq | ast.NotEq | ast.In | ast.NotIn):
         return False
-    words = {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)}
-    sides = [ast.unparse(side).split(".")[-1] for side in (node.left, *node.comparators)]
+    sides = (node.left, *node.comparators)
+    words = {part.value for side in sides for part in getattr(side, "elts", [side]) if isinstance(part, ast.Constant)}
+    sides = [ast.unparse(side).split(".")[-1] for side in sides]
     return "loss" in sides or bool(words & (OBJECTIVES.keys() - {"linear", "infonce"}))  # those are learners too
 
 
