@@ -1,6 +1,6 @@
 """The world and the learners: what can be sampled and trained.
 
-    >>> from simulator import Recipe, World, train
+    >>> from simulator import Recipe, World, Worlds, train
 
 Names are loaded on first use; the package itself imports nothing, so that `import theory` costs no torch.
 """
@@ -9,6 +9,7 @@ _HOMES = {
     "Accuracy": "simulator.accuracy",
     "Recipe": "simulator.towers.recipe",
     "World": "simulator.world",
+    "Worlds": "simulator.world",
     "train": "simulator.towers.trained",
 }
 

@@ -16,7 +16,9 @@ from simulator.towers.evaluation import ensemble_accuracy, prompts_of, standard_
 from simulator.towers.layers import Parameters
 from simulator.towers.recipe import Recipe
 from simulator.towers.training import Ensemble, run, start
-from simulator.world import Prompt, World
+from simulator.world import Prompt, World, Worlds
+
+LEVEL = 0.95  # of the interval of a mean over models
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,8 @@ class Towers:
     def accuracy(self, prompt: Prompt | None = None) -> Accuracy:
         """Means over the models of a world that did not diverge, shape of the worlds.
 
-        The interval is the 95% t interval of the mean over models, of another seed's mean that is; None for one model.
-        Parameters and errors as of `each`.
+        The interval is Student's, at 95%, of the mean over all models that other seeds would give; None where one model
+        was trained. Parameters and errors as of `each`.
         """
         each = self.each(prompt)
         values = np.stack([each.common, each.counter], axis=-2)  # (*w, 2, models)
@@ -84,16 +86,14 @@ class Towers:
         with np.errstate(invalid="ignore", divide="ignore"):  # nan where no model is left, or one alone
             mean = np.where(going, values, 0).sum(-1) / n
             variance = np.where(going, values - mean[..., None], 0) ** 2
-            half = stdtrit(n - 1, 0.975) * np.sqrt(variance.sum(-1) / (n - 1) / n)
-        common, counter, half_common, half_counter = (x[()] for g in (mean, half) for x in np.moveaxis(g, -1, 0))
-        if values.shape[-1] == 1:
-            return Accuracy(common, counter)
-        ends = [(m - h, m + h) for m, h in ((common, half_common), (counter, half_counter))]
-        return Accuracy(common, counter, Interval(*ends, 0.95))
+            half = stdtrit(n - 1, (1 + LEVEL) / 2) * np.sqrt(variance.sum(-1) / (n - 1) / n)
+        common, counter = ((mean[..., g], (mean - half)[..., g], (mean + half)[..., g]) for g in (0, 1))
+        interval = None if values.shape[-1] == 1 else Interval(common[1:], counter[1:], LEVEL)
+        return Accuracy(common[0], counter[0], interval)
 
 
 def train(
-    world: World | Sequence[World],
+    world: World | Worlds | Sequence[World],
     recipe: Recipe | None = None,
     *,
     models: int = 8,
@@ -109,7 +109,7 @@ def train(
     Parameters
     ----------
     world
-        One world, several of one shape, or a grid with `shape` and `world(i)` of one axis.
+        One world, a grid of one axis, or several worlds that agree in dimensions and number of classes.
     recipe
         Objective, towers and optimisation; the defaults of `Recipe` if absent.
     seed
@@ -146,15 +146,16 @@ def train(
     return Towers(ensemble, state.parameters, state.diverged, shape)
 
 
-def _listed(world) -> tuple[list[World], tuple[int, ...]]:
+def _listed(world: World | Worlds | Sequence[World]) -> tuple[list[World], tuple[int, ...]]:
     """(worlds one by one, their shape)."""
     if isinstance(world, World):
         return [world], ()
-    if hasattr(world, "world"):  # a grid
-        if len(world.shape) > 1:
-            raise ValueError(f"worlds of shape {world.shape} have more than one axis; train a row at a time")
-        return [world.world(i) for i in np.ndindex(*world.shape)], tuple(world.shape)
-    worlds = list(world)
+    if isinstance(world, Worlds):
+        if world.ndim > 1:
+            raise ValueError(f"worlds of shape {world.shape} have more than one axis; .ravel() puts them into a row")
+        worlds, shape = [world.world(i) for i in np.ndindex(*world.shape)], world.shape
+    else:
+        worlds, shape = list(world), (len(world),)
     if not worlds:
         raise ValueError("there is no world to train on; give at least one")
-    return worlds, (len(worlds),)
+    return worlds, shape

@@ -30,14 +30,15 @@ def asks_for_a_loss(node: ast.AST) -> bool:
     """Whether a comparison or match looks at something called loss, or at a word that names nothing but a loss."""
     if isinstance(node, ast.Match):
         return ast.unparse(node.subject).split(".")[-1] == "loss"
-    if not isinstance(node, ast.Compare) or isinstance(node.ops[0], ast.Is | ast.IsNot):
+    if not isinstance(node, ast.Compare) or not isinstance(node.ops[0], ast.Eq | ast.NotEq | ast.In | ast.NotIn):
         return False
-    words = {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)}
-    sides = [ast.unparse(side).split(".")[-1] for side in (node.left, *node.comparators)]
+    sides = (node.left, *node.comparators)
+    words = {part.value for side in sides for part in getattr(side, "elts", [side]) if isinstance(part, ast.Constant)}
+    sides = [ast.unparse(side).split(".")[-1] for side in sides]
     return "loss" in sides or bool(words & (OBJECTIVES.keys() - {"linear", "infonce"}))  # those are learners too
 
 
-FILES = sorted([*(ROOT / "simulator").rglob("*.py"), *(ROOT / "experiments" / "lab").rglob("*.py")])
+FILES = sorted(path for package in ("simulator", "theory", "experiments") for path in (ROOT / package).rglob("*.py"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
@@ -98,8 +99,7 @@ class TestOneOfOnesOwn:
         return (weight * (batch.images - batch.texts).square().sum(2)).mean(1)
 
     @pytest.fixture
-    def mine(self, monkeypatch):
-        monkeypatch.delitem(OBJECTIVES, "agreeing", raising=False)
+    def mine(self):
         yield register(Objective("agreeing", self.agreeing))
         del OBJECTIVES["agreeing"]
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import t
 
-from simulator import Recipe, World, train
+from simulator import Recipe, World, Worlds, train
 from simulator.towers.evaluation import ensemble_accuracy
 from simulator.towers.training import Ensemble, run, start
 
@@ -36,15 +36,18 @@ def test_accuracy_is_the_mean_over_models_with_its_t_interval(towers):
         for g in (0, 1):
             expected = t.interval(0.95, 2, own[:, g].mean(), own[:, g].std(ddof=1) / 3**0.5)
             assert accuracy.interval[g] == pytest.approx(expected)
+        assert accuracy.interval.level == 0.95
     assert towers.accuracy().common == towers.accuracy("name").common
 
 
 def test_several_worlds_share_their_models_streams(towers):
-    quiet = World(p_spu=0.6, mu_spu=0.5, dim_image=2, dim_text=2)
-    both = train([quiet, WORLD], SMALL, models=3, seed=4)
+    grid = Worlds(p_spu=np.array([0.6, 0.9]), mu_spu=np.array([0.5, 2.0]), dim_image=2, dim_text=2)
+    both = train(grid, SMALL, models=3, seed=4)
+    assert both.ensemble == train([grid.world(0), WORLD], SMALL, models=3, seed=4).ensemble
     accuracy = both.accuracy("name")
     assert accuracy.common.shape == (2,)
-    assert accuracy.interval.shape == (2, 2, 2)
+    assert (accuracy.interval.common[0] < accuracy.common).all()
+    assert accuracy[1].interval.counter[1] == accuracy.interval.counter[1][1]
     assert both.each().counter.shape == (2, 3)
     for name, value in towers.parameters.items():
         assert torch.allclose(both.parameters[name][3:], value, rtol=1e-4, atol=1e-6)
@@ -72,6 +75,7 @@ def test_a_diverged_model_is_left_out(poison):
     [
         ({"models": 0}, "models = 0 is below 1"),
         ({"world": []}, "no world"),
+        ({"world": Worlds(p_spu=[[0.5], [0.6]])}, r"worlds of shape \(2, 1\) have more than one axis"),
         ({"seed": -1}, "seed = -1 is negative"),
         ({"world": [WORLD, World(dim_image=3, dim_text=2)]}, "dim_image = 3 in one world and 2 in another"),
     ],
@@ -84,11 +88,11 @@ def test_a_wrong_request_is_one_sentence(changes, words):
 @pytest.mark.deep
 def test_eight_infonce_towers_come_near_the_optimum():
     """The README's notebook: seconds without compilation, and within .03 of theory at the command line's defaults."""
-    from theory.claims.claim import Subject, population_accuracy
+    from theory.learners import named
 
     world = World(dim_image=2, dim_text=2)
     towers = train(world, Recipe(width=32, batch_size=128, steps=1500, lr=5e-3))
     for prompt in ("name", "mean"):
-        optimum, found = population_accuracy(Subject("infonce", prompt), world.blocks()), towers.accuracy(prompt)
+        optimum, found = named("infonce", prompt=prompt).accuracy(world), towers.accuracy(prompt)
         assert abs(found.common - optimum.common) < 0.03
         assert abs(found.counter - optimum.counter) < 0.03
