@@ -70,6 +70,14 @@ def test_known_answers_between_the_two_limits(nu, expected):
     )
 
 
+def test_islands_narrower_than_a_standard_deviation_are_seen():
+    """Fine grids and 4e6 drawn images give .63635, .38201; nodes .35 standard deviations apart gave .6211, .3564."""
+    blocks = binary_blocks(
+        p_spu=0.6, mu_spu=0.5, sigma_inv=3.0, sigma_spu=1.0, nu=0.0017, mention_inv=0.1, mention_spu=0.1
+    )
+    assert pair(infonce_accuracy(blocks, "mean")) == pytest.approx((0.636354, 0.382012), abs=1e-6)
+
+
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_without_noise_it_is_the_nearest_prompt(prompt):
     """The gap closes like nu: log-log slope between nu = 1e-4 and 1e-5 is 1 to within a tenth."""
