@@ -22,20 +22,35 @@ from scipy.special import ndtr
 from theory.learners.pmi import Preference, Told
 
 CHUNK = 32  # worlds at a time
-SAFETY = 32
+SAFETY = 32  # pieces of one boundary add up
 MOST = 1000  # pieces of one world still open; a world with more is lost, not followed
-SPACING = 0.6  # standard deviations between the grid lines where nothing narrower happens
-GRADES = 4  # lines on each side of a narrow centre, from its own deviation up to SPACING in geometric steps
+GRADES = 4  # lines on each side of a narrow centre, from its own deviation up to the spacing in geometric steps
 
 
-def contour_accuracy(told: Told, tolerance: float, spacing: float = SPACING) -> tuple[np.ndarray, np.ndarray]:
-    """(common, counter) of every world (W, 2), and whether its boundary could be followed (W,)."""
+def contour_accuracy(told: Told, tolerance: float, spacing: float) -> tuple[np.ndarray, np.ndarray]:
+    """(common, counter) of every world (W, 2), and whether its boundary could be followed (W,).
+
+    Absolute error below `tolerance` where it could; `spacing` (standard deviations) of the grid lines where nothing
+    narrower happens decides only what is found, not how exactly it is integrated.
+    """
     W = told.mean.shape[-1]
     result, sound = np.empty((W, 2)), np.empty(W, bool)
-    for start in range(0, W, CHUNK):
-        part = slice(start, start + CHUNK)
-        result[part], sound[part] = _accuracy(told.of(part), tolerance, spacing)
+    # Near the origin the boundary must cross x = 0, the edge of what is followed, rather than run along it.
+    origin = np.zeros(W)
+    _, slope_x, slope_y = Preference(told)(origin, origin)
+    for swap in (False, True):
+        chosen = np.flatnonzero((np.abs(slope_x) > np.abs(slope_y)) == swap)
+        part = _swapped(told.of(chosen)) if swap else told.of(chosen)
+        for start in range(0, len(chosen), CHUNK):
+            rows = chosen[start : start + CHUNK]
+            result[rows], sound[rows] = _accuracy(part.of(slice(start, start + CHUNK)), tolerance, spacing)
+        if swap:  # then the second group was (m_y, -m_x), the mirror image of (-m_y, m_x)
+            result[chosen, 1] = 1 - result[chosen, 1]
     return result, sound
+
+
+def _swapped(told: Told) -> Told:
+    return Told(told.log_weight.swapaxes(0, 1), told.centre[::-1], told.variance[::-1], told.mean[::-1])
 
 
 def _accuracy(told: Told, tolerance: float, spacing: float):
@@ -55,7 +70,7 @@ def _lines(told: Told, b: int, reach: float, spacing: float) -> Float[np.ndarray
     """Sorted grid lines across block b, from 0 or the edge of the group's mass to its other edge."""
     mean, deviation = told.mean[b], np.sqrt(told.variance[b, 0])
     low, high = np.maximum(mean - reach, 0), mean + reach
-    even = low[:, None] + (high - low)[:, None] * np.linspace(0, 1, int(np.ceil((high - low).max() / spacing)) + 1)
+    even = np.minimum(low[:, None] + spacing * np.arange(int(2 * reach / spacing) + 2), high[:, None])
     narrow = deviation < spacing
     step = deviation[:, None] * np.where(narrow, spacing / deviation, 1.0)[:, None] ** (np.arange(GRADES + 1) / GRADES)
     offsets = np.concatenate([-step[:, ::-1], np.zeros((len(mean), 1)), step], axis=-1)
@@ -189,7 +204,7 @@ def _along(preference: Preference, roots: Roots, start, end, means, tolerance: f
     for _ in range(30):
         if not len(world):
             break
-        point, gradient, good, dy = _follow(preference.of((world, None)), ends, slopes, tolerance / SAFETY)
+        point, good, dy = _follow(preference.of((world, None)), ends, slopes, tolerance / SAFETY)
         values = _green(point, means[:, world]) * dy[..., None]  # (P, 7, 2)
         fine, rough = np.einsum("png,n->pg", values, WEIGHTS), np.einsum("png,n->pg", values, _ROUGH)
         done = good & (np.abs(fine - rough).max(axis=-1) < tolerance / SAFETY)
@@ -220,7 +235,7 @@ def _settled(preference: Preference, point: Float[np.ndarray, "2 P"]):
 
 
 def _follow(preference: Preference, ends, slopes, tolerance: float):
-    """Points of the boundary over NODES of each chord, gradients, success and dy/ds: (2, P, 7), ..., (P,), (P, 7)."""
+    """Points of the boundary over NODES of each chord (2, P, 7), success (P,), and dy/ds (P, 7)."""
     chord = ends[1] - ends[0]
     normal = np.stack([-chord[1], chord[0]])  # to the left, as long as the chord
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -243,7 +258,7 @@ def _follow(preference: Preference, ends, slopes, tolerance: float):
         tilt = np.clip(np.nan_to_num(-(gradient * chord).sum(axis=0) / rise), -1e3, 1e3)
     # The heights at both ends are 0, so the slopes must average to 0, or the piece leapt from one branch to another.
     good &= np.abs(tilt @ WEIGHTS) * size[:, 0] < tolerance
-    return point, gradient, good, chord[1] + tilt * normal[1]
+    return point, good, chord[1] + tilt * normal[1]
 
 
 def _green(point: Float[np.ndarray, "2 P n"], means: Float[np.ndarray, "2 P G"]) -> Float[np.ndarray, "P n G"]:

@@ -4,10 +4,11 @@ If one mask pattern explains the prompts, the preference g(x) = L(x) - L(-x) ris
 h = u +- v linear in x,
     g = kappa'x + F(u + v) - F(u - v),   F(h) = log(P cosh(h_0 + h_1) + (1 - P) cosh(h_0 - h_1)),
     dF/dh_0 = tanh(h_0 + artanh((2P - 1) tanh h_1)),
-and the two prompts of theory, q = (mu_inv, 0) and pi mu D, make kappa_b, v_b and the change of the artanh agree in
-sign. Turn x so that g rises in both coordinates (in standard deviations), and turn by 45 degrees: v = (x_0 + x_1)/sqrt 2,
-w = (x_0 - x_1)/sqrt 2. The boundary is v = eta(w) with |eta'| <= 1, eta(-w) = -eta(w), whatever the world: no step,
-no vertical tangent, and a bracket of every root, |eta(w)| <= |w|. As v and w are independent and normal given the group,
+and both prompts, q = (mu_inv, 0) and pi mu D, make kappa_b, v_b and the change of the artanh agree in sign. Turn x so
+that g rises in both coordinates (in standard deviations), and by 45 degrees:
+    v = (x_0 + x_1)/sqrt 2,   w = (x_0 - x_1)/sqrt 2.
+The boundary is v = eta(w) with |eta'| <= 1 and eta(-w) = -eta(w), whatever the world: no step, no vertical tangent, and
+a bracket of every root, |eta(w)| <= |w|. As v and w are independent and normal given the group,
     accuracy = E Phi(m_v - eta(w)),   w ~ N(m_w, 1),
 an analytic integrand, for which the trapezoid rule converges exponentially. Corners (means of many standard
 deviations) slow it down; those worlds are left to bisected panels.
@@ -50,7 +51,7 @@ def _accuracy(told: Told, tolerance: float) -> Float[np.ndarray, "W 2"]:
 
     w = low[:, None] + (high - low)[:, None] * np.linspace(0, 1, FIRST + 1)
     eta = boundary(preference, w, -w, w)
-    rule, settled = _trapezoid(w, eta, m_v, m_w), np.zeros(len(low), bool)
+    rule = _trapezoid(w, eta, m_v, m_w)
     result, active = rule.copy(), np.arange(len(low))
     while len(active) and w.shape[1] <= LAST:
         w, eta = _between(preference.of((active, slice(None))), w, eta)

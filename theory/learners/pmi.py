@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from simulator.world import Blocks, Prompt
+from simulator.world import Prompt, Worlds
 
 
 class Told(NamedTuple):
@@ -38,7 +38,7 @@ class Told(NamedTuple):
         return Told(*(_at(field, worlds) for field in self))
 
 
-def told(worlds: Blocks, prompt: Prompt) -> Told:
+def told(worlds: Worlds, prompt: Prompt) -> Told:
     """What p_+ tells, for a row of worlds. Needs nu_I > 0."""
     q, nu_T, pi = worlds.prompt(prompt).T, worlds.nu_text, worlds.mention.T
     mean, variance = np.abs(worlds.mean.T), worlds.scale.T**2
@@ -67,7 +67,7 @@ def told(worlds: Blocks, prompt: Prompt) -> Told:
     return Told(both, centre.swapaxes(0, 1), variance.swapaxes(0, 1), mean / np.sqrt(S))
 
 
-def _agreement(worlds: Blocks) -> Float[np.ndarray, "4 4 W"]:
+def _agreement(worlds: Worlds) -> Float[np.ndarray, "4 4 W"]:
     """log P(a_0, a_1), up to log 2."""
     p_inv, p_spu = worlds.agreement.T
     with np.errstate(divide="ignore"):
