@@ -2,8 +2,8 @@
 
 Given the label y the blocks are independent, and a caption mask acts on one block, so the sum over all groups and mask
 patterns factorises:
-    log p(x_I, x_T) = LSE_y [ -log K + f_0(y) + sum_j T_j(y) ],
-    T_j(y) = log( p_j e^{f_j(y)} + (1 - p_j)/(K - 1) sum_{a != y} e^{f_j(a)} ),
+    log p(x_I, x_T) = LSE_y [ -log K + sum_b T_b(y) ],
+    T_b(y) = log( p_b e^{f_b(y)} + (1 - p_b)/(K - 1) sum_{a != y} e^{f_b(a)} ),   T_0 = f_0 where p_inv = 1,
     f_b(a) = log sum_{m in {0, 1}} P(m) prod_k N2((x_I,k , x_T,k); mean (1, m) mu_{b,k}(a), cov),
     cov = [[sigma^2 + nu_I, m sigma^2], [m sigma^2, m sigma^2 + nu_T]],
 with LSE = log-sum-exp, P(m = 1) the mention, mu_{b,k}(a) = +-mu_b (two classes, one number a block) or mu_b 1[k = a]
@@ -47,7 +47,8 @@ def block_log_density(
     """f_b(a) for every class a of block b; with text None, the log density of the image alone.
 
     The fields of `worlds` broadcast against the leading axes (a grid of worlds brings axes of its own). Densities
-    must exist: sigma^2 + nu_I > 0, and for a text nu_T > 0 (and nu_I > 0 with mentions).
+    must exist: sigma^2 + nu_I > 0, and for a text nu_I > 0 where it may mention the block, nu_T > 0 or sigma > 0. At
+    nu_T = 0 silence is an atom at 0: a text that is not 0 mentions the block, and one that is 0 is silent if it may be.
     """
     if text is None:
         return _imaged(image, worlds, b)
@@ -64,10 +65,13 @@ def block_parts(
     if np.all(pi == 1):  # full captions, the common case, at half the cost
         mentioned = base[..., None] + tilt
         return np.full_like(mentioned, -np.inf), mentioned
-    silence = _gaussian(text, np.zeros_like(mu), nu_T, worlds.classes)[0]
+    atom = np.asarray(nu_T == 0)  # silence is exactly 0 then, and nothing else is
+    spoken = (text != 0).any(-1) | (pi == 1)
+    silence = np.where(atom, 0.0, _gaussian(text, np.zeros_like(mu), np.where(atom, 1.0, nu_T), worlds.classes)[0])
     with np.errstate(divide="ignore"):
-        silent = (np.log1p(-pi) + silence)[..., None] + _imaged(image, worlds, b)
-        return silent, (np.log(pi) + base)[..., None] + tilt
+        hidden = np.where(atom & spoken, -np.inf, np.log1p(-pi) + silence)
+        said = np.where(atom & ~spoken, -np.inf, np.log(pi) + base)
+    return hidden[..., None] + _imaged(image, worlds, b), said[..., None] + tilt
 
 
 def _imaged(image: np.ndarray, worlds: Worlds, b: int) -> np.ndarray:
@@ -104,7 +108,9 @@ def _per_class(pull: np.ndarray, constant, K: int) -> np.ndarray:
 
 
 def attribute_log_density(f: Float[np.ndarray, "... K"], agreement) -> Float[np.ndarray, "... K"]:
-    """T(y): the attribute's class summed out given the label, from f(a) of its block."""
+    """T(y): the block's class summed out given the label, from f(a) of that block."""
+    if np.all(agreement == 1):
+        return f
     K = f.shape[-1]
     with np.errstate(divide="ignore"):
         same, other = np.log(agreement)[..., None], np.log1p(-agreement)[..., None] - np.log(K - 1)
@@ -128,7 +134,7 @@ def class_log_density(
     total = 0.0
     for b in range(image.shape[-2]):
         f = block_log_density(image[..., b, :], None if text is None else text[..., b, :], worlds, b)
-        total = total + (f if b == 0 else attribute_log_density(f, worlds.agreement[..., b]))
+        total = total + attribute_log_density(f, worlds.agreement[..., b])
     return total
 
 
@@ -157,8 +163,6 @@ def prompt_parts(image, text, worlds: Worlds, b: int, differs) -> Parts:
     silent, mentioned = block_parts(image, text, worlds, b)
     differs = np.asarray(differs)[..., None]
     parts = Parts(np.where(differs, mentioned, -np.inf), np.where(differs, silent, np.logaddexp(silent, mentioned)))
-    if b == 0:
-        return parts
     return Parts(*(attribute_log_density(part, worlds.agreement[..., b]) for part in parts))
 
 

@@ -1,0 +1,182 @@
+"""The preference between two prompts along one block: its sign changes, and the accuracy that they give.
+
+What the sampled worlds of several attributes stand on, and the last resort for a boundary that cannot be followed.
+"""
+
+from functools import partial
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import ndtr
+
+from simulator.world import Prompt, Worlds
+from theory.density import Parts, prompt_parts, told_together
+from theory.population import linear_weights
+from theory.quadrature import RANGE, gaussian_average
+
+CELLS = 2**21  # numbers held in one array at a time, 16 MB; smaller chunks lose more to overhead than cache gains
+GRID = np.linspace(-RANGE, RANGE, 49)  # where sign changes are sought, in standard deviations,
+# and, in those of an image given a caption, around where it would lie: a mask's islands are no wider than these.
+NEAR = np.array([-16, -8, -5, -3, -2, -1.4, -1, -0.6, -0.3, 0, 0.3, 0.6, 1, 1.4, 2, 3, 5, 8, 16])
+
+
+def searched_accuracy(worlds: Worlds, prompt: Prompt, tolerance: float) -> Float[np.ndarray, "W 2"]:
+    """(common, counter) of images that show the label's object: panels over one block, the other one exact.
+
+    The exact block is the one that linear CLIP heeds more.
+
+    Integrating the more influential block through Phi keeps the integrand of the outer one from being a step.
+    """
+    q = worlds.prompt(prompt)
+    S = worlds.scale**2 + worlds.nu_image[:, None]
+    heed = np.abs(linear_weights(worlds, prompt)) * np.sqrt(S)
+    accuracy = np.empty((len(q), 2))
+    for inner, outer, part in ((0, 1, heed[:, 0] >= heed[:, 1]), (1, 0, heed[:, 0] < heed[:, 1])):
+        chosen = np.flatnonzero(part)
+
+        def values(index, t, inner=inner, outer=outer, chosen=chosen):
+            result = np.empty((*t.shape, 2))
+            per_chunk = max(1, CELLS // (4 * t.shape[1] * (len(GRID) + 4 * len(NEAR))))
+            for start in range(0, len(index), per_chunk):
+                part = slice(start, start + per_chunk)
+                rows = chosen[index[part]]
+                some = worlds[rows]
+                for group, sign in enumerate((1, -1)):
+                    means = some.mean * np.array([1, sign])  # the group y = +1, a = sign
+                    x = means[:, outer, None] + np.sqrt(S[rows, outer, None]) * t[part]
+                    rest = prompt_terms(x, some[np.s_[:, None]], np.broadcast_to(q[rows, outer, None], x.shape), outer)
+                    result[part, :, group] = line_accuracy(some, q[rows, inner], inner, means[:, inner], rest)
+            return result
+
+        if len(chosen):
+            accuracy[chosen] = gaussian_average(values, len(chosen), 2, tolerance)
+    return accuracy
+
+
+def prompt_terms(x: Float[np.ndarray, "*s"], worlds: Worlds, q: Float[np.ndarray, "*s"], b: int) -> Parts:
+    """Parts (*s, 2, 2) of block b, by prompt (+, -) and class (+1, -1)."""
+    text = np.stack([q, -q], axis=-1)[..., None]
+    return prompt_parts(x[..., None, None], text, worlds[np.s_[..., None]], b, q[..., None] != 0)
+
+
+def parts_at(parts: Parts, index) -> Parts:
+    return Parts(parts.told[index], parts.shared[index])
+
+
+def _preference(first: Parts, second: Parts) -> Float[np.ndarray, "..."]:
+    """Positive where log p(x_I, p_+) > log p(x_I, p_-): the difference of what the two captions alone tell."""
+    told = told_together(first, second)
+    joint = np.logaddexp(told[..., 0], told[..., 1])
+    # Prompts that say the same, or captions that say nothing, leave no part that differs, -inf - (-inf): a tie.
+    with np.errstate(invalid="ignore"):
+        gap = np.asarray(joint[..., 0] - joint[..., 1])
+    gap[np.isnan(gap)] = 0.0
+    return gap
+
+
+def _preference_at(worlds: Worlds, q, b: int, centre, scale, rest: Parts, w, n, part, t) -> Float[np.ndarray, " A"]:
+    """`_preference` at x_b = centre + scale t, in the worlds w[part] and at the outer nodes n[part]."""
+    at = w[part]
+    inner = prompt_terms(centre[at] + scale[at] * t, worlds[at], q[at], b)
+    return _preference(inner, parts_at(rest, (at, n[part])))
+
+
+def line_accuracy(
+    worlds: Worlds, q: Float[np.ndarray, " W"], b: int, centre: Float[np.ndarray, " W"], rest: Parts
+) -> Float[np.ndarray, "W n"]:
+    """P(preference > 0) + P(preference = 0)/2 over x_b ~ N(centre, S_b), exactly, given the other blocks.
+
+    `rest` (W, n, 2, 2) holds the other blocks' parts. The set where the preference is positive is found by its sign
+    changes between nodes, each refined to 1e-9 standard deviations, and by pairs of changes within a cell, around an
+    extremum. Normally there is one change; with caption masks there can be several.
+    """
+    scale = np.sqrt(worlds.scale[:, b] ** 2 + worlds.nu_image)
+    nodes = _nodes(worlds, q, b, centre, scale, islands=bool(np.isfinite(rest.told).any()))
+    mesh = centre[:, None] + scale[:, None] * nodes
+    inner = prompt_terms(mesh, worlds[np.s_[:, None]], np.broadcast_to(q[:, None], mesh.shape), b)
+    values = _preference(parts_at(inner, np.s_[:, None]), parts_at(rest, np.s_[:, :, None]))  # (W, n, c)
+
+    preference = partial(_preference_at, worlds, q, b, centre, scale, rest)
+
+    signs = np.sign(values)
+    accuracy = (1 + signs[..., 0]) / 2
+    w, n, c = np.nonzero(signs[..., 1:] != signs[..., :-1])
+    brackets = [(w, n, nodes[w, c], nodes[w, c + 1], values[w, n, c], values[w, n, c + 1])]
+
+    size = np.abs(values)
+    before, here, after = size[..., :-2], size[..., 1:-1], size[..., 2:]
+    same = (signs[..., :-2] == signs[..., 1:-1]) & (signs[..., 2:] == signs[..., 1:-1])
+    # A dip that could reach zero between the nodes: no deeper than the neighbours' slopes would carry it.
+    w, n, c = np.nonzero(same & (here < np.minimum(before, after)) & (here <= np.maximum(before, after) - here))
+    t, lowest = _lowest(partial(preference, w, n), nodes[w, c], nodes[w, c + 2], np.sign(values[w, n, c + 1]))
+    dips = np.sign(lowest) != np.sign(values[w, n, c + 1])
+    w, n, c, t, lowest = w[dips], n[dips], c[dips], t[dips], lowest[dips]
+    brackets += [
+        (w, n, nodes[w, c], t, values[w, n, c], lowest),
+        (w, n, t, nodes[w, c + 2], lowest, values[w, n, c + 2]),
+    ]
+
+    w, n, low, high, at_low, at_high = (np.concatenate(x) for x in zip(*brackets, strict=True))
+    root = _roots(partial(preference, w, n), low, high, at_low, at_high)
+    np.add.at(accuracy, (w, n), (np.sign(at_high) - np.sign(at_low)) / 2 * ndtr(-root))
+    return accuracy
+
+
+def _nodes(worlds: Worlds, q, b: int, centre, scale, islands: bool) -> Float[np.ndarray, "W c"]:
+    """Where sign changes are sought, in standard deviations from `centre`: GRID and, with masks, NEAR each prompt.
+
+    Given a caption t of the block and its class a, x_b has mean a mu + h (t - a mu) and variance nu_I + h nu_T,
+    h = sigma^2/(sigma^2 + nu_T), which can be far narrower than GRID's step. Where no other block tells the prompts
+    apart the preference rises (or falls) all along this one, and there are no `islands`.
+    """
+    grid = np.broadcast_to(GRID, (len(q), len(GRID)))
+    if not islands or np.all(worlds.mention == 1):
+        return grid
+    mu, variance, nu_T = worlds.mean[:, b], worlds.scale[:, b] ** 2, worlds.nu_text
+    heed = np.divide(variance, variance + nu_T, out=np.zeros_like(variance), where=variance > 0)
+    deviation = np.sqrt(worlds.nu_image + heed * nu_T)
+    mean = np.stack([a * mu + heed * (t - a * mu) for a in (1, -1) for t in (q, -q)], axis=-1)
+    near = mean[:, :, None] + deviation[:, None, None] * NEAR
+    near = np.clip((near.reshape(len(q), -1) - centre[:, None]) / scale[:, None], -RANGE, RANGE)
+    return np.sort(np.concatenate([grid, near], axis=-1), axis=-1)
+
+
+def _lowest(function, a: np.ndarray, b: np.ndarray, sign: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Argument and value of the least sign * function in every bracket, by golden section; stops below zero."""
+    ratio = (np.sqrt(5) - 1) / 2
+    a, b, every = np.array(a), np.array(b), np.arange(len(a))
+    left, right = b - ratio * (b - a), a + ratio * (b - a)
+    f_left, f_right = function(every, left), function(every, right)
+    for _ in range(32):  # the bracket, .7 wide, shrinks to 1e-7 and the value's error to its square
+        down = sign * f_left < sign * f_right
+        a, b = np.where(down, a, left), np.where(down, right, b)
+        kept, f_kept = np.where(down, left, right), np.where(down, f_left, f_right)
+        probe = a + b - kept
+        f_probe = function(every, probe)
+        first = probe < kept
+        left, right = np.where(first, probe, kept), np.where(first, kept, probe)
+        f_left, f_right = np.where(first, f_probe, f_kept), np.where(first, f_kept, f_probe)
+    best = sign * f_left < sign * f_right
+    return np.where(best, left, right), np.where(best, f_left, f_right)
+
+
+def _roots(function, a: np.ndarray, b: np.ndarray, fa: np.ndarray, fb: np.ndarray) -> np.ndarray:
+    """One root in every bracket [a, b] with function values of different sign, to 1e-9: Illinois steps, vectorised.
+
+    A false position that keeps an end twice halves the value remembered there. What a kink has kept from settling
+    in eight steps is bisected every second step.
+    """
+    a, b, fa, fb = (np.array(x) for x in (a, b, fa, fb))
+    active, kept = np.arange(len(a)), np.zeros(len(a))
+    for iteration in range(150):
+        active = active[(np.abs(b[active] - a[active]) > 1e-9) & (fa[active] != 0) & (fb[active] != 0)]
+        if not len(active):
+            break
+        A, B, FA, FB = a[active], b[active], fa[active], fb[active]
+        t = (A + B) / 2 if iteration > 8 and iteration % 2 else (A * FB - B * FA) / (FB - FA)
+        f = function(active, t)
+        left = np.sign(f) == np.sign(FA)
+        a[active], fa[active] = np.where(left, t, A), np.where(left, f, FA / np.where(kept[active] < 0, 2, 1))
+        b[active], fb[active] = np.where(left, B, t), np.where(left, FB / np.where(kept[active] > 0, 2, 1), f)
+        kept[active] = np.where(left, 1.0, -1.0)
+    return np.where(fa == 0, a, np.where(fb == 0, b, (a + b) / 2))
