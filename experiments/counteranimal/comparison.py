@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from experiments.counteranimal.metrics import ClassCounts, Mean, intervals, paired
-from experiments.counteranimal.predictions import read_classes, summary_row
+from experiments.counteranimal.predictions import read_classes
+from experiments.counteranimal.summaries import summary_row
 from experiments.errors import RequestError, nearest, unknown
 from experiments.lines import AXES, SMALLEST_FAMILY, fit_line, resampled, usable
 from experiments.published.tables import classwise, published_classes, published_rows

@@ -9,7 +9,7 @@ import pytest
 from experiments.counteranimal.comparison import Result, compare, gather
 from experiments.counteranimal.metrics import ClassCounts
 from experiments.counteranimal.plot import comparison_figure
-from experiments.counteranimal.predictions import standing
+from experiments.counteranimal.summaries import standing
 from experiments.errors import RequestError
 from experiments.lines import fit_line
 from experiments.published.tables import published_rows

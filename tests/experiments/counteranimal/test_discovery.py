@@ -8,18 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.counteranimal.backgrounds import Cells, cells_of, honest_drop, naive_drop, permutation_p
 from experiments.counteranimal.dataset import Photo, Tree, read_tree
-from experiments.counteranimal.discovery import (
-    Cells,
-    benjamini_hochberg,
-    cells_of,
-    discover,
-    holm,
-    honest_drop,
-    link_tree,
-    naive_drop,
-    permutation_p,
-)
+from experiments.counteranimal.discovery import benjamini_hochberg, discover, holm, link_tree
 from experiments.errors import RequestError
 
 NAMES = tuple("abcdefgh")

@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from experiments.counteranimal.models import activations, load_model, weights_hash
+from experiments.counteranimal.identity import weights_hash
+from experiments.counteranimal.models import activations, load_model
 from experiments.errors import RequestError
 
 
@@ -58,9 +59,9 @@ def folder_without_weights(folder, config):
     "spec", ["open_clip:ViT-B-32/laion400m_e31", "timm:test_resnet.r160_in1k", "torchvision:squeezenet1_1"]
 )
 def test_an_unreachable_hub_is_one_quick_sentence(spec, tmp_path, monkeypatch):
-    from experiments.counteranimal import models
+    from experiments.counteranimal import weights
 
-    monkeypatch.setattr(models, "_reachable", lambda host: False)
+    monkeypatch.setattr(weights, "reachable", lambda host: False)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("urllib.request.urlopen", refuse)
     start = time.monotonic()
