@@ -31,6 +31,7 @@ from experiments.counteranimal.metrics import LEVEL, expanded_tail
 from experiments.counteranimal.scoring import predict
 from experiments.errors import RequestError, RunError, checked_seed
 from experiments.files import output_folder, write_json, write_table
+from experiments.inference import holm
 from simulator.streams import numpy_stream
 
 ALPHA = 0.05  # at which a class's background has an effect, after Holm's correction
@@ -87,15 +88,6 @@ def permutations_for(classes: int) -> int:
 def _refuse_existing(target: Path) -> None:
     if target.exists():
         raise RequestError(f"{str(target)!r} exists already; choose another --output or remove it")
-
-
-def holm(p: Float[np.ndarray, " C"]) -> Float[np.ndarray, " C"]:
-    """Holm's adjusted p-values: error in no class with probability 1 - alpha, whatever the dependence."""
-    order = np.argsort(p)
-    steps = np.maximum.accumulate((len(p) - np.arange(len(p))) * p[order])
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(steps, 1)
-    return adjusted
 
 
 def benjamini_hochberg(p: Float[np.ndarray, " C"]) -> Float[np.ndarray, " C"]:

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from experiments.court.decide import Decision, decide, interval95, replicates_for, violation_bounds
+from experiments.court.decide import Decision, decide, replicates_for, violation_bounds
 from experiments.court.routes import Route, counting_deviation, measure, routes_of
 from experiments.court.search import Worst, corners, roundest, search, single, sobol
+from experiments.inference import interval95
 from theory.claims.claim import Claim, Point
 
 AUDIT_POINTS = 32  # besides the worst point

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.court.decide import interval95
 from experiments.errors import RequestError, RunError, checked_seed
+from experiments.inference import interval95
 from experiments.progress import track
 from simulator.world import World
 from theory.accuracy import reliance

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from experiments.court.decide import interval95
 from experiments.device import free_bytes
 from experiments.errors import RequestError, RunError, SoberclipError, checked_seed
 from experiments.files import write_json
+from experiments.inference import interval95
 from experiments.lab import runfolder
 from experiments.lab.answers import GROUPS, population
 from simulator.towers.recipe import ONE_TOWER, Recipe
