@@ -20,8 +20,6 @@ app = App(
     help_format="plaintext",
 )
 
-REFERENCE = "open_clip:ViT-B-32/laion400m_e31"  # whose confusions [W] uses for 1 vs 20
-
 Data = Annotated[Path, Parameter(help="folder of the data set, the one that holds the class folders")]
 Labels = Literal["1000", "20", "45"]
 MeanFlag = Annotated[Literal["macro", "micro"], Parameter(help="mean over classes (the paper's tables) or over photos")]
@@ -94,7 +92,10 @@ def evaluate(
         Labels, Parameter(help="all ImageNet names, 20 confusing ones a class, or the own classes")
     ] = "1000",
     confusing: Annotated[Path | None, Parameter(help="1 vs 20: sets saved by an earlier run")] = None,
-    reference: Annotated[str, Parameter(help="1 vs 20: model whose confusions make the sets")] = REFERENCE,
+    reference: Annotated[
+        str | None,
+        Parameter(help="1 vs 20: model whose confusions make the sets [default: the paper's]", show_default=False),
+    ] = None,
     reference_weights: Annotated[Path | None, Parameter(help="weights file of the reference model")] = None,
     strict: Annotated[bool, Parameter(negative="", help="fail at the first photo that cannot be read")] = False,
     scoring: Scoring = Scoring(),

@@ -72,7 +72,7 @@ def _number(value: Any) -> str:
 
 
 def _range(ends: list | tuple | None) -> str:
-    return "" if ends is None else f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
+    return "no interval" if ends is None else f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
 
 
 def _indexed(folder: str, index: int) -> str:
@@ -116,12 +116,11 @@ def summary_view(documents: list[dict[str, Any]]) -> Group:
     for document in documents:
         table = Table("mean over", title=Text(document["model"]), title_justify="left")
         for name in ("common", "counter", "drop"):
-            table.add_column(f"{name} % (95%)", justify="right")
+            table.add_column(f"{name} % ({document['level']:.0%})", justify="right")
         for mean, over in (("macro", "classes (macro)"), ("micro", "photos (micro)")):
             cells = [over]
             for name in ("common", "counter", "drop"):
-                ends = _range(document["intervals"][mean][name])
-                cells.append(_percent(document[mean][name]) + (f" ({ends})" if ends else ""))
+                cells.append(f"{_percent(document[mean][name])} ({_range(document['intervals'][mean][name])})")
             table.add_row(*cells)
         parts.append(table)
         counts = document["counts"]
@@ -132,25 +131,45 @@ def summary_view(documents: list[dict[str, Any]]) -> Group:
             parts.append(Text(f"class {index} has an empty group and is left out of all means", style="yellow"))
         if document.get("skipped"):
             parts.append(Text(f"{len(document['skipped'])} unreadable photos were left out", style="yellow"))
+        if document.get("unanswered"):
+            said = f"{document['unanswered']} photos got no finite score and count as wrong"
+            parts.append(Text(said, style="yellow"))
         worst = ", ".join(f"{c['class_index']} {_percent(c['drop'])}" for c in document["worst_classes"])
         parts.append(Text(f"largest drops by class: {worst}"))
-        place = document.get("standing")
-        if place:
-            above = ", ".join(f"{100 * v:+.1f} over the {f} line" for f, v in place["effective_robustness"].items())
-            parts.append(
-                Text(
-                    f"among {place['of']} published models (macro): common {place['rank_common']}, "
-                    f"counter {place['rank_counter']}, drop {place['rank_drop']} (1 = smallest); "
-                    f"counter accuracy {above or 'has no line'}; nearest {place['nearest']['model']}"
-                )
-            )
+        parts += _standing(document.get("standing"))
     return Group(*parts)
+
+
+def _standing(place: dict[str, Any] | None) -> list[Text]:
+    """Where a model stands among the published ones, in words; nothing where none were published."""
+    if place is None:
+        return []
+    over = [
+        f"{100 * value:+.1f} over the {family} line" + (" (extrapolated)" if family in place["extrapolated"] else "")
+        for family, value in place["effective_robustness"].items()
+    ]
+    drop = "not ranked, since no published model knows so little"
+    if place["rank_drop"] is not None:
+        drop = f"{place['rank_drop']} (1 = smallest)"
+    lines = [
+        f"among {place['of']} published models (macro): common {place['rank_common']}, counter "
+        f"{place['rank_counter']}, drop {drop}; counter accuracy {', '.join(over) or 'has no line'}; "
+        f"nearest {place['nearest']['model']}"
+    ]
+    if place["printed"]:
+        printed = place["printed"]
+        lines.append(
+            f"the paper prints common {_percent(printed['common'])}, counter {_percent(printed['counter'])} for this "
+            f"checkpoint, {printed['model']}"
+        )
+    return [Text(line) for line in lines]
 
 
 def published_view(document: dict[str, Any]) -> Group:
     """Verdicts on the claims, then the audit."""
+    level = 1 - document["claims"][0]["alpha"]
     claims = Table("claim, statistic, variants", title="Claims, judged from the tables", title_justify="left")
-    for name in ("measured", "interval", "n"):
+    for name in ("measured", f"{level:.0%} interval", "n"):
         claims.add_column(name, justify="right", no_wrap=True)
     for c in document["claims"]:
         head = Text.assemble((c["claim"], "bold"), ": ", (c["verdict"], VERDICT_STYLES[c["verdict"]]))
@@ -180,18 +199,36 @@ def published_view(document: dict[str, Any]) -> Group:
             f["recomputed"],
             Text(f["reason"]),
         )
-    return Group(claims, audit, Text(f"{len(document['table'])} printed figures; {len(document['audit'])} findings"))
+    models = Table("Table 3", "evaluate --model", title="Checkpoints behind Table 3", title_justify="left")
+    for c in document["checkpoints"]:
+        models.add_row(Text(c["model"]), Text(c["spec"] + ("" if c["stated"] else " (not stated, our inference)")))
+    return Group(
+        claims, audit, models, Text(f"{len(document['table'])} printed figures; {len(document['audit'])} findings")
+    )
 
 
 def comparison_view(document: dict[str, Any]) -> Group:
     """Rows with effective robustness on logit axes (the other axes are in the files), then pairs."""
     table = Table("model", "common %", "counter %", "drop %")
-    table.add_column(f"over the {document['reference']} line, logit (95%)", justify="right")
+    if document["reference"]:
+        table.add_column(f"over the {document['reference']} line, logit", justify="right")
+    marks = set()
     for r in sorted(document["rows"], key=lambda r: -r["counter"]):
-        over = r["effective_robustness"]
-        cell = "" if over is None else f"{100 * over['logit']['value']:+.2f} ({_range(over['logit']['interval'])})"
-        table.add_row(Text(r["model"]), *(_percent(r[k]) for k in ("common", "counter", "drop")), cell)
-    parts: list[Any] = [table]
+        cells = [_percent(r[k]) for k in ("common", "counter", "drop")]
+        if r["effective_robustness"] is not None:
+            over = r["effective_robustness"]["logit"]
+            mark = ("*" if over["interval_of"] == "line" else "") + ("†" if over["extrapolated"] else "")
+            marks |= set(mark)
+            cells.append(f"{100 * over['value']:+.2f} ({_range(over['interval'])}){mark}")
+        table.add_row(Text(r["model"]), *cells)
+    notes = []
+    if document["reference"]:
+        notes.append(Text("over the line: 95% interval of line and model"))
+    if "*" in marks:
+        notes.append(Text("* of the line alone: the model's own error is not known"))
+    if "†" in marks:
+        notes.append(Text("† extrapolated: no model of the line has such a common accuracy"))
+    parts: list[Any] = [table, *notes]
     if document["pairs"]:
         pairs = Table("class by class, second minus first", "drop %", "95% interval", "up:down", "sign test p")
         for p in document["pairs"]:
@@ -224,6 +261,12 @@ def discovery_view(document: dict[str, Any]) -> Group:
         Text(f"{word} drop: {_percent(document[word]['drop'])} ({_range(document[word]['interval'])})")
         for word in ("naive", "honest")
     ]
+    lines.append(
+        Text(
+            f"{document['background_effects']} of {len(document['classes'])} classes show an effect of the background "
+            f"(p after Holm below .05; {document['permutations']} permutations could show {document['least_p_holm']:.2g})"
+        )
+    )
     left = (
         f"{len(document['left_out'])} classes without two backgrounds of {document['min_photos']} photos were left out"
     )

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from experiments.counteranimal.backgrounds import (
     PERMUTATIONS,
@@ -27,11 +26,11 @@ from experiments.counteranimal.backgrounds import (
 from experiments.counteranimal.dataset import GROUPS, Photo, Tree, read_backgrounds
 from experiments.counteranimal.evaluation import Asking
 from experiments.counteranimal.labels import LabelSpace
-from experiments.counteranimal.metrics import LEVEL, expanded_tail
+from experiments.counteranimal.metrics import REPLICATES
 from experiments.counteranimal.scoring import predict
 from experiments.errors import RequestError, RunError, checked_seed
 from experiments.files import output_folder, write_json, write_table
-from experiments.inference import holm
+from experiments.inference import LEVEL, benjamini_hochberg, bootstrap_interval, holm, resamples
 from simulator.streams import numpy_stream
 
 ALPHA = 0.05  # at which a class's background has an effect, after Holm's correction
@@ -90,15 +89,6 @@ def _refuse_existing(target: Path) -> None:
         raise RequestError(f"{str(target)!r} exists already; choose another --output or remove it")
 
 
-def benjamini_hochberg(p: Float[np.ndarray, " C"]) -> Float[np.ndarray, " C"]:
-    """Benjamini and Hochberg's adjusted p-values: bounds the expected share of false discoveries."""
-    order = np.argsort(p)[::-1]
-    steps = np.minimum.accumulate(len(p) / np.arange(len(p), 0, -1) * p[order])
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(steps, 1)
-    return adjusted
-
-
 def discover(
     tree: Tree, photos: list[Photo], correct: np.ndarray, smallest: int = SMALLEST_CELL, seed: int = 0
 ) -> dict[str, Any]:
@@ -151,14 +141,9 @@ def _class_record(tree: Tree, cells: Cells, seed: int) -> dict[str, Any]:
 
 def _overall(drops: list[float], seed: int) -> dict[str, Any]:
     values = np.array(drops)
-    C = len(values)
-    interval = None
-    if C > 1:
-        rng = numpy_stream(seed, "class bootstrap")
-        drawn = rng.multinomial(C, np.full(C, 1 / C), size=10_000) @ values / C
-        tail = expanded_tail(C, LEVEL)
-        interval = [float(end) for end in np.quantile(drawn, [tail, 1 - tail])]
-    return {"drop": float(values.mean()), "interval": interval}
+    drawn = resamples(len(values), REPLICATES, numpy_stream(seed, "class bootstrap")) @ values / len(values)
+    interval = bootstrap_interval(drawn, len(values))
+    return {"drop": float(values.mean()), "interval": None if interval is None else list(interval), "level": LEVEL}
 
 
 def link_tree(tree: Tree, photos: list[Photo], found: dict[str, Any], target: Path) -> int:

@@ -33,7 +33,7 @@ from experiments.files import output_folder
 from experiments.progress import counting
 from experiments.published.tables import checkpoint_spec
 
-REFERENCE = "open_clip:ViT-B-32/laion400m_e31"  # whose confusions [W] uses for 1 vs 20
+REFERENCE = "published:CLIP-LAION400M-ViT/B/32"  # whose confusions [W] uses for 1 vs 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +129,7 @@ class Evaluation:
     asking: Asking
     labels: Literal["1000", "20", "45"] = "1000"
     confusing: Path | None = None
-    reference: str = REFERENCE
+    reference: str | None = None  # REFERENCE
     reference_weights: Path | None = None
     strict: bool = False
     seed: int = 0
@@ -148,7 +148,8 @@ def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None
     space = _fixed_space(request, tree)
     loaded = asking.load()
     if space is None:
-        reference = load_model(request.reference, request.reference_weights, "auto", asking.trust_pickle)
+        spec = checkpoint_spec(request.reference or REFERENCE)
+        reference = load_model(spec, request.reference_weights, "auto", asking.trust_pickle)
         loaded.append(reference)
     output_folder(request.output)
     began = perf_counter()
@@ -157,7 +158,7 @@ def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None
     if space is None:
         space = confusing_space(tree, encoded[-1], scorers[-1])
         origin = {
-            "model": request.reference,
+            "model": loaded[-1].spec,
             "weights_hash": loaded[-1].settings["weights_hash"],
             "prompts": asking.prompts,
         }

@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from experiments.counteranimal.comparison import LEVEL, REPLICATES, Result, family_arrays
+from experiments.counteranimal.comparison import REPLICATES, Result, family_arrays
 from experiments.files import output_folder, write_atomically, write_json, write_table
+from experiments.inference import LEVEL
 from experiments.lines import AXES, SMALLEST_FAMILY, band, fit_line, stretch, unstretch
 from experiments.results import Row
 from experiments.style import styled
@@ -74,8 +75,8 @@ def comparison_figure(results: Sequence[Result], seed: int = 0):
     panels[0].set_ylabel("accuracy on the counter group [%]")
     panels[0].legend(loc="upper left")
     figure.suptitle(
-        f"Lines: least squares for each family. Bands: {LEVEL:.0%}, {REPLICATES} bootstrap replicates over models. "
-        "Bars: each model's own interval.",
+        f"Lines: least squares for each family. Bands: {LEVEL:.0%} of the line, {REPLICATES} bootstrap replicates over "
+        f"models. Bars: {LEVEL:.0%} of each model's own accuracies.",
         fontsize=8,
         x=0.01,
         ha="left",

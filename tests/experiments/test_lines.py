@@ -53,7 +53,7 @@ def test_refusals():
 
 
 def test_every_replicate_has_two_models():
-    drawn = resampled(3, 5000, np.random.default_rng(0))
+    drawn = resampled(np.array([0.1, 0.2, 0.3]), 5000, np.random.default_rng(0))
     assert (drawn.sum(axis=1) == 3).all()
     assert ((drawn > 0).sum(axis=1) >= 2).all()
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from experiments.counteranimal.backgrounds import Cells, cells_of, honest_drop, naive_drop, permutation_p
 from experiments.counteranimal.dataset import Photo, Tree, read_tree
-from experiments.counteranimal.discovery import benjamini_hochberg, discover, link_tree
+from experiments.counteranimal.discovery import discover, link_tree
 from experiments.errors import RequestError
-from experiments.inference import holm
+from experiments.inference import benjamini_hochberg, holm
 
 NAMES = tuple("abcdefgh")
 

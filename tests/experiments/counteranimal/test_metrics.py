@@ -11,13 +11,12 @@ from experiments.counteranimal.metrics import (
     ClassCounts,
     Predictions,
     class_counts,
-    expanded_tail,
     group_accuracies,
     intervals,
     paired,
-    sign_test,
     summary,
 )
+from experiments.inference import expanded_tail, sign_test
 from experiments.published.audit import feasible
 from experiments.published.tables import CLASS_TABLES, published_rows, read_published
 

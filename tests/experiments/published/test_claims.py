@@ -9,7 +9,10 @@ from experiments.published import claims
 from experiments.published.claims import decide, judgements, published_verdicts
 from experiments.published.tables import classwise, published_rows, read_published, tidy
 
-KEYS = "claim source statement verdict predicted measured interval counterexample route n replicates alpha tau seconds"
+KEYS = (
+    "claim source statement verdict predicted measured interval level counterexample "
+    "route n replicates alpha tau seconds"
+)
 
 
 def test_decide_needs_the_whole_interval():
@@ -46,7 +49,7 @@ def test_verdicts_on_the_printed_tables():
 def test_the_reported_variant_is_the_least_favourable():
     def worst(relation, *variants):
         made = tuple(claims.Variant(str(x), x, (x, x), 3, word) for x, word in variants)
-        return claims.Judgement("c", "s", "t", "u", 0.0, relation, 0.005, None, made, None, 0.0).worst.measured
+        return claims.Judgement("c", "s", "t", "u", 0.0, relation, 0.005, 0.01, None, made, None, 0.0).worst.measured
 
     assert worst("above", (0.1, "supported"), (0.2, "supported")) == 0.1
     assert worst("above", (0.1, "undecided"), (0.0, "supported")) == 0.1
