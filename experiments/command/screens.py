@@ -261,12 +261,9 @@ def discovery_view(document: dict[str, Any]) -> Group:
         Text(f"{word} drop: {_percent(document[word]['drop'])} ({_range(document[word]['interval'])})")
         for word in ("naive", "honest")
     ]
-    lines.append(
-        Text(
-            f"{document['background_effects']} of {len(document['classes'])} classes show an effect of the background "
-            f"(p after Holm below .05; {document['permutations']} permutations could show {document['least_p_holm']:.2g})"
-        )
-    )
+    effects, least = document["background_effects"], document["least_p_holm"]
+    said = f"{effects} of {len(document['classes'])} classes show an effect of the background (p by Holm below .05)"
+    lines.append(Text(f"{said}; {document['permutations']} permutations could show p = {least:.2g}"))
     left = (
         f"{len(document['left_out'])} classes without two backgrounds of {document['min_photos']} photos were left out"
     )

@@ -115,9 +115,10 @@ def photo_bounds(counts: ClassCounts, mean: Mean, level: float = LEVEL) -> tuple
     few = stdtrit(n - 1, (1 + level) / 2) / stdtrit(C - 1, (1 + level) / 2)
     effective = few**2 / (weights**2 / counts.photos).sum(axis=0)
     right = group_accuracies(counts, mean) * effective
-    # A fraction of an answer counts against the bound on either side.
-    low = binomial_bounds(np.floor(right + 1e-9), effective, (1 - level) / 2).low
-    high = binomial_bounds(np.minimum(np.ceil(right - 1e-9), effective), effective, (1 - level) / 2).high
+    # Less than one answer, right or wrong, has shown nothing.
+    tail, wrong = (1 - level) / 2, effective - right
+    low = binomial_bounds(np.where(right < 1, 0, right), effective, tail).low
+    high = binomial_bounds(np.where(wrong < 1, effective, right), effective, tail).high
     return tuple((float(a), float(b)) for a, b in zip(low, high, strict=True))
 
 

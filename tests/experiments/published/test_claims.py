@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.published import claims
-from experiments.published.claims import decide, judgements, published_verdicts
+from experiments.published.claims import decide, judgements, published_verdict, published_verdicts
 from experiments.published.tables import classwise, published_rows, read_published, tidy
 
 KEYS = (
@@ -35,6 +35,26 @@ def test_records_are_plain_json_and_repeat():
         assert a["interval"][0] <= a["measured"] <= a["interval"][1]
     json.dumps(first, allow_nan=False)
     assert sum(record["seconds"] for record in first) < 5
+
+
+@pytest.mark.parametrize("claim", claims.JUDGES)
+def test_a_verdict_obeys_the_error_rate_and_the_seed(claim):
+    usual, loose = (published_verdict(claim, rate, 7) for rate in (None, 0.2))
+    assert (usual["alpha"], usual["level"]) == (0.01, 0.99)
+    assert (loose["alpha"], loose["level"]) == (0.2, 0.8)
+    widths = [record["interval"][1] - record["interval"][0] for record in (usual, loose)]
+    assert widths[1] < widths[0]
+    other = published_verdict(claim, None, 8)
+    drawn = usual["replicates"] is not None
+    assert (other["interval"] != usual["interval"]) == drawn
+    assert usual["claim"] == f"counteranimal/{claim}"
+
+
+def test_the_docket_hands_the_error_rate_and_the_seed_on():
+    from experiments.court.docket import published_trials
+
+    (trial,) = [t for t in published_trials() if t.id == "counteranimal/labels-similar"]
+    assert trial.hold(7, False, 0.2) | {"seconds": 0} == published_verdict("labels-similar", 0.2, 7) | {"seconds": 0}
 
 
 def test_verdicts_on_the_printed_tables():
