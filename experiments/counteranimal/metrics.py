@@ -115,10 +115,10 @@ def photo_bounds(counts: ClassCounts, mean: Mean, level: float = LEVEL) -> tuple
     few = stdtrit(n - 1, (1 + level) / 2) / stdtrit(C - 1, (1 + level) / 2)
     effective = few**2 / (weights**2 / counts.photos).sum(axis=0)
     right = group_accuracies(counts, mean) * effective
-    # Less than one answer, right or wrong, has shown nothing.
-    tail, wrong = (1 - level) / 2, effective - right
-    low = binomial_bounds(np.where(right < 1, 0, right), effective, tail).low
-    high = binomial_bounds(np.where(wrong < 1, effective, right), effective, tail).high
+    # Less than one answer, right or wrong, has shown nothing; rounding is far below a billionth of one.
+    tail, one = (1 - level) / 2, 1 - 1e-9
+    low = binomial_bounds(np.where(right < one, 0, right), effective, tail).low
+    high = binomial_bounds(np.where(effective - right < one, effective, right), effective, tail).high
     return tuple((float(a), float(b)) for a, b in zip(low, high, strict=True))
 
 

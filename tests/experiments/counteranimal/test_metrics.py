@@ -139,7 +139,8 @@ def test_photo_bounds_are_clopper_and_pearsons_on_the_effective_sample():
         exact = binomtest(k, 5).proportion_ci(0.95, "exact")
         assert (low, high) == pytest.approx((exact.low, exact.high))
     sizes = np.array([[10, 8], [40, 8], [5, 8]])
-    for low, photos in zip((c[0] for c in photo_bounds(ClassCounts(np.arange(3), sizes, sizes), "macro")), sizes.T):
+    bounds = photo_bounds(ClassCounts(np.arange(3), sizes, sizes), "macro")
+    for (low, _), photos in zip(bounds, sizes.T, strict=True):
         few = (t.isf(0.025, photos.sum() - 1) / t.isf(0.025, 2)) ** 2
         assert low == pytest.approx(0.025 ** (1 / (few * 9 / (1 / photos).sum())))  # all right: the tail is low^n
 
