@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import expit, logit, ndtr, ndtri
 
+from experiments.inference import LEVEL, resamples
+
 Axis = Literal["plain", "logit", "probit"]
 AXES: tuple[Axis, ...] = ("plain", "logit", "probit")
 SMALLEST_FAMILY = 3  # a line through two models has no residual
@@ -69,20 +71,23 @@ def fit_line(
     w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=float)
     w = w / w.sum(axis=-1, keepdims=True)
     mean_x, mean_y = w @ x, w @ y
-    variance = w @ x**2 - mean_x**2
-    slope = (w @ (x * y) - mean_x * mean_y) / variance
+    apart = x - mean_x[..., None]  # centred first: a difference of squares loses what is left of nearby models
+    slope = (w * apart * (y - mean_y[..., None])).sum(axis=-1) / (w * apart**2).sum(axis=-1)
     return Line(axis, np.asarray(slope), np.asarray(mean_y - slope * mean_x))
 
 
-def resampled(models: int, replicates: int, rng: np.random.Generator) -> Float[np.ndarray, "R m"]:
-    """How often each model is drawn in each bootstrap replicate; at least two distinct models in each.
+def resampled(common: Float[np.ndarray, " m"], replicates: int, rng: np.random.Generator) -> Float[np.ndarray, "R m"]:
+    """How often each model is drawn in each bootstrap replicate; at least two common accuracies in each.
 
-    A replicate that draws one model only has no line; such draws are made again (probability m^(1 - m)).
+    A replicate of one accuracy only has no line; such draws are made again. Raises ValueError where all are equal.
     """
-    drawn = rng.multinomial(models, np.full(models, 1 / models), size=replicates)
-    while (single := (drawn > 0).sum(axis=1) < 2).any():
-        drawn[single] = rng.multinomial(models, np.full(models, 1 / models), size=int(single.sum()))
-    return drawn.astype(float)
+    if np.ptp(common) == 0:
+        raise ValueError("all models have the same common accuracy; no line is determined")
+    kinds = common[:, None] == np.unique(common)  # (m, distinct accuracies)
+    drawn = resamples(len(common), replicates, rng)
+    while (single := (drawn @ kinds > 0).sum(axis=1) < 2).any():
+        drawn[single] = resamples(len(common), int(single.sum()), rng)
+    return drawn
 
 
 def band(
@@ -92,10 +97,10 @@ def band(
     grid: Float[np.ndarray, " g"],
     rng: np.random.Generator,
     replicates: int = 2000,
-    level: float = 0.95,
+    level: float = LEVEL,
 ) -> tuple[Float[np.ndarray, " g"], Float[np.ndarray, " g"]]:
     """Pointwise bootstrap band of the line over a grid of common accuracies (percentiles over models)."""
-    line = fit_line(common, counter, axis, resampled(len(common), replicates, rng))
+    line = fit_line(common, counter, axis, resampled(common, replicates, rng))
     tail = (1 - level) / 2
     low, high = np.quantile(line.at(grid), [tail, 1 - tail], axis=0)
     return low, high
@@ -121,7 +126,7 @@ def offset(
         raise ValueError("no model lies within the family's range of common accuracy")
     x, y = others[0][inside], others[1][inside]
     point = float((y - fit_line(*family, axis).at(x)).mean())
-    lines = fit_line(*family, axis, resampled(len(family[0]), replicates, rng))
+    lines = fit_line(*family, axis, resampled(family[0], replicates, rng))
     chosen = rng.integers(len(x), size=(replicates, len(x)))
     residual = np.take_along_axis(y - lines.at(x), chosen, axis=1).mean(axis=1)
     tail = (1 - level) / 2

@@ -1,12 +1,16 @@
 """Image features on disk, so that no photo is passed through a model twice.
 
-One folder a model, named by a digest of everything that determines a feature: weights, preprocessing,
-activation, precision, device type. In it safetensors shards, each with the features of some photos and, as
-metadata, the photos' keys: relative path with extension, size and modification time. Shards are written whole
-or not at all, so a killed run leaves only good ones, and changing prompts or labels touches none.
+One folder a model, named by a digest of everything that determines a feature (`identity`): weights, configuration,
+preprocessing, library versions, precision, device type. In it safetensors shards, each with the features of some
+photos and, as metadata, the photos' keys: relative path with extension, size and modification time. Shards are
+written whole or not at all, so a killed run leaves only good ones, and changing prompts or labels touches none.
+A model that cannot be described gets a folder that goes with the run.
 """
 
 import json
+import shutil
+import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -28,13 +32,17 @@ def photo_key(root: Path, path: str) -> Key:
 
 
 class FeatureCache:
-    """Features of one model by photo key."""
+    """Features of one model by photo key; with `identity` None they are kept for this run alone."""
 
-    def __init__(self, folder: Path, identity: dict[str, Any]):
-        name = sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
-        self.folder = output_folder(folder / name)
+    def __init__(self, folder: Path, identity: dict[str, Any] | None):
+        if identity is None:
+            self.folder = Path(tempfile.mkdtemp(prefix="unkept-", dir=output_folder(folder)))
+            weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        else:
+            self.folder = output_folder(folder / _digest(identity))
         self._where: dict[Key, tuple[Path, int]] = {}
-        self._open: tuple[Path, Float[np.ndarray, "m d"]] | None = None
+        self._held: dict[Key, Float[np.ndarray, " d"]] = {}
+        self._open: dict[Path, Any] = {}  # shards mapped into memory, of which rows are read
         self.damaged: list[str] = []  # shards that could not be read: ignored, their photos are computed again
         for shard in sorted(self.folder.glob("features-*.safetensors")):
             try:
@@ -62,28 +70,38 @@ class FeatureCache:
         content = save({"features": np.ascontiguousarray(features)}, metadata={"photos": listed})
         shard = self.folder / f"features-{sha256(listed.encode()).hexdigest()[:24]}.safetensors"
         write_atomically(shard, lambda temporary: temporary.write_bytes(content))
+        self._open.pop(shard, None)
         self._where.update({key: (shard, row) for row, key in enumerate(keys)})
 
+    def hold(self, keys: Sequence[Key], features: Float[np.ndarray, "m d"]) -> None:
+        """Have these features to read in this run and never write them."""
+        self._held.update(zip(keys, features, strict=True))
+
     def read(self, keys: Sequence[Key], batch: int = 1024) -> Iterator[Float[np.ndarray, "b d"]]:
-        """Features of `keys` in their order, `batch` at a time; at most two shards are in memory."""
+        """Features of `keys` in their order, `batch` at a time, in whatever shards they lie."""
         for start in range(0, len(keys), batch):
             yield np.stack([self._row(key) for key in keys[start : start + batch]])
 
     def _row(self, key: Key) -> Float[np.ndarray, " d"]:
+        if key in self._held:
+            return self._held[key]
         shard, row = self._where[key]
-        if self._open is None or self._open[0] != shard:
-            from safetensors.numpy import load_file
+        if shard not in self._open:
+            from safetensors import safe_open
 
-            self._open = shard, load_file(shard)["features"]
-        return self._open[1][row]
+            self._open[shard] = safe_open(shard, framework="numpy").get_slice("features")
+        return self._open[shard][row]
+
+
+def _digest(identity: dict[str, Any]) -> str:
+    return sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def cached_text(folder: Path, identity: dict[str, Any]) -> tuple[Path, Float[np.ndarray, "L d"] | None]:
     """(file, text features in it or None): prompts of one model, names and templates."""
     from safetensors.numpy import load_file
 
-    name = sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
-    file = folder / f"text-{name}.safetensors"
+    file = folder / f"text-{_digest(identity)}.safetensors"
     try:
         return file, load_file(file)["text"] if file.is_file() else None
     except Exception:  # a damaged file is computed and written again

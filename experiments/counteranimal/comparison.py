@@ -13,16 +13,25 @@ from typing import Any
 
 import numpy as np
 
-from experiments.counteranimal.metrics import ClassCounts, Mean, intervals, paired
-from experiments.counteranimal.predictions import read_classes, summary_row
+from experiments.counteranimal.metrics import (
+    ClassCounts,
+    Mean,
+    drawn_accuracies,
+    group_accuracies,
+    intervals,
+    paired,
+    photo_bounds,
+)
+from experiments.counteranimal.predictions import read_classes
+from experiments.counteranimal.summaries import CLASSES, SUMMARY, summary_row
 from experiments.errors import RequestError, nearest, unknown
-from experiments.lines import AXES, SMALLEST_FAMILY, fit_line, resampled, usable
+from experiments.inference import LEVEL, bootstrap_interval, combined, hull
+from experiments.lines import AXES, SMALLEST_FAMILY, Axis, Line, fit_line, resampled, usable
 from experiments.published.tables import classwise, published_classes, published_rows
 from experiments.results import Row, row_of
 from simulator.streams import numpy_stream
 
 REPLICATES = 2000
-LEVEL = 0.95
 MOST_PAIRED = 8  # models with class figures; more would print more pairs than anybody reads
 
 
@@ -108,24 +117,25 @@ def _published_counts(model: str) -> ClassCounts | None:
 def _from_disk(spec: str, mean: Mean) -> list[Result]:
     path = Path(spec)
     if path.is_dir():
-        files = [path / "summary.json"] if (path / "summary.json").is_file() else sorted(path.glob("*/summary.json"))
+        # A folder may hold one model's result and, from another run, several models' in folders of their own.
+        files = [file for file in (path / SUMMARY, *sorted(path.glob(f"*/{SUMMARY}"))) if file.is_file()]
         if not files and (path / "result.json").is_file():
             files = [path / "result.json"]
         if not files:
-            raise RequestError(f"{spec!r} holds no summary.json or result.json; name a folder that evaluate wrote")
+            raise RequestError(f"{spec!r} holds no {SUMMARY} or result.json; name a folder that evaluate wrote")
     elif path.is_file():
         files = [path]
     else:
-        raise unknown("result", spec, ["published", *sorted(str(p.parent) for p in Path().glob("*/summary.json"))])
+        raise unknown("result", spec, ["published", *sorted(str(p.parent) for p in Path().glob(f"*/{SUMMARY}"))])
     return [result for file in files for result in _from_file(file, mean)]
 
 
 def _from_file(file: Path, mean: Mean) -> list[Result]:
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        document = json.loads(file.read_text(encoding="utf-8-sig"))
         documents = document if isinstance(document, list) else [document]
         return [_from_document(entry, file, mean) for entry in documents]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RequestError(
             f"{str(file)!r} is no result of evaluate, score, simulate, train or predict ({error})"
         ) from error
@@ -133,9 +143,8 @@ def _from_file(file: Path, mean: Mean) -> list[Result]:
 
 def _from_document(entry: dict[str, Any], file: Path, mean: Mean) -> Result:
     if mean in entry:
-        classes = file.parent / "per_class.csv"
         row = replace(summary_row(entry, mean), source=str(file.parent))
-        return Result(row, read_classes(classes) if classes.is_file() else None)
+        return Result(row, _classes_beside(file, row, mean))
     if "learner" in entry or "loss" in entry:
         learner = entry.get("learner") or entry["loss"]
         name = f"{learner} ({entry.get('prompt') or 'no prompt'})"
@@ -144,6 +153,25 @@ def _from_document(entry: dict[str, Any], file: Path, mean: Mean) -> Result:
         known |= {f"interval_{group}": ends.get(group) for group in ("common", "counter", "drop")}
         return Result(row_of(known))
     return Result(row_of(entry))
+
+
+def _classes_beside(file: Path, row: Row, mean: Mean) -> ClassCounts | None:
+    """The class figures beside a summary, if they are its own: they must give its accuracies.
+
+    A JSON list of several models, or a copy under another name, has them only if they do. Raises RequestError for a
+    summary.json whose neighbour says otherwise: one of the two is of another run.
+    """
+    path = file.parent / CLASSES
+    if not path.is_file():
+        return None
+    counts = read_classes(path)
+    if len(counts.complete.index) and np.allclose(
+        group_accuracies(counts, mean), (row.common, row.counter), rtol=0, atol=1e-9
+    ):
+        return counts
+    if file.name == SUMMARY:
+        raise RequestError(f"{str(path)!r} does not give the accuracies of the {SUMMARY} beside it; run that again")
+    return None
 
 
 def compare(results: Sequence[Result], reference: str | None = None, seed: int = 0) -> dict[str, Any]:
@@ -165,10 +193,10 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
         name: {axis: _line_record(*xy, axis) for axis in AXES} | {"models": len(xy[0])} for name, xy in fitted.items()
     }
     records = []
-    for row in rows:
-        robustness = None
+    for result in results:
+        row, robustness = result.row, None
         if chosen is not None and 0 < row.common < 1:
-            robustness = {axis: _robustness(row, *fitted[chosen], axis, seed) for axis in AXES}
+            robustness = {axis: _robustness(result, *fitted[chosen], axis, seed) for axis in AXES}
         records.append(row.record() | {"effective_robustness": robustness})
     counted = [r for r in results if r.classes is not None and len(r.classes.complete.index)][:MOST_PAIRED]
     pairs = []
@@ -189,11 +217,57 @@ def _line_record(x: np.ndarray, y: np.ndarray, axis) -> dict[str, float]:
     return {"slope": float(line.slope), "intercept": float(line.intercept)}
 
 
-def _robustness(row: Row, x: np.ndarray, y: np.ndarray, axis, seed: int) -> dict[str, Any]:
-    """Counter accuracy above the reference line; the interval is the line's bootstrap, not the row's own."""
-    common = np.array([row.common])
-    point = row.counter - float(fit_line(x, y, axis).at(common)[0])
-    draws = resampled(len(x), REPLICATES, numpy_stream(seed, f"robustness {axis}"))
+def _robustness(result: Result, x: np.ndarray, y: np.ndarray, axis: Axis, seed: int) -> dict[str, Any]:
+    """Counter accuracy above the reference line, with the intervals of the line, of the model, and of both.
+
+    The line's is a bootstrap over its models, the model's its own at a line held fixed; `interval` is of both where
+    the model's is known. Beyond the common accuracies of the line's models the line is an extrapolation.
+    """
+    row, common = result.row, np.array([result.row.common])
+    line = fit_line(x, y, axis)
+    value = row.counter - float(line.at(common)[0])
+    draws = fit_line(x, y, axis, resampled(x, REPLICATES, numpy_stream(seed, f"robustness {axis}")))
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(row.counter - fit_line(x, y, axis, draws).at(common)[:, 0], [tail, 1 - tail])
-    return {"value": point, "interval": [float(low), float(high)]}
+    low, high = np.quantile(row.counter - draws.at(common)[:, 0], [tail, 1 - tail])
+    of_line = float(low), float(high)
+    of_model = _own_interval(result, line, value, seed)
+    both = of_line if of_model is None else combined(value, of_line, of_model)
+    return {
+        "value": value,
+        "interval": list(both),
+        "interval_of": "line" if of_model is None else "line and model",
+        "interval_line": list(of_line),
+        "interval_model": None if of_model is None else list(of_model),
+        "level": LEVEL,
+        "extrapolated": not float(x.min()) <= row.common <= float(x.max()),
+    }
+
+
+def _own_interval(result: Result, line: Line, value: float, seed: int) -> tuple[float, float] | None:
+    """A model's interval above a line held fixed; None where nothing is known of its own accuracies.
+
+    Class figures are resampled, common and counter together; without them the intervals of the two accuracies are
+    combined as if they were independent, which is wider, since classes that are hard are hard in both groups.
+    """
+    row, classes = result.row, result.classes
+    if classes is not None and len(classes.complete.index) > 1:
+        mean: Mean = "micro" if row.mean == "micro" else "macro"
+        drawn = drawn_accuracies(classes, mean, numpy_stream(seed, "cluster bootstrap"), REPLICATES)
+        above = bootstrap_interval(drawn[:, 1] - line.at(_inside(drawn[:, 0])), len(classes.complete.index))
+        return hull(above, _independent(row, line, value, *photo_bounds(classes, mean)))
+    if row.interval_common is None or row.interval_counter is None:
+        return None
+    return _independent(row, line, value, row.interval_common, row.interval_counter)
+
+
+def _independent(
+    row: Row, line: Line, value: float, common: tuple[float, float], counter: tuple[float, float]
+) -> tuple[float, float]:
+    above = row.counter - line.at(_inside(np.array(common)))
+    expected = row.counter - value
+    return combined(value, (float(above.min()), float(above.max())), (counter[0] - expected, counter[1] - expected))
+
+
+def _inside(accuracies: np.ndarray) -> np.ndarray:
+    """Away from 0 and 1, which lie at infinity on the stretched axes."""
+    return np.clip(accuracies, 1e-9, 1 - 1e-9)

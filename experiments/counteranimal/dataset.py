@@ -7,7 +7,9 @@ The group is what stands before the first "-" of the folder, the rest is the bac
 is sorted, because the order of a directory listing differs between file systems.
 """
 
+import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from experiments.errors import RequestError, nearest
+from experiments.files import output_folder, write_json
+from experiments.progress import counting
 from experiments.published.tables import published_classes
 
 GROUPS = ("common", "counter")
 SUFFIXES = (".jpg", ".jpeg", ".png")
+# What such a file may really be, all decoded by Pillow itself: a PostScript file would be handed to Ghostscript.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+MOST_PIXELS = 50_000_000  # 150 MB as RGB, in every decoding process; a camera's 48 megapixels pass
+MOST_BYTES = 256 * 2**20
 CLASS_COUNT = 1000  # ImageNet-1k
 NAMES_FILE = "imagenet_names.txt"  # "<index>\t<name>" a line, ships with the data set
 
@@ -53,8 +61,8 @@ class Tree:
 def read_tree(root: Path) -> Tree:
     """Parse a CounterAnimal-style tree: groups are common and counter.
 
-    Raises RequestError for a missing folder, no groups, an index outside 0..999, a class given twice, or a class
-    folder whose name is in no class list.
+    Raises RequestError for a missing folder, no groups, a name that is not UTF-8, an index outside 0..999, a class
+    given twice, or a class folder whose name is in no class list.
     """
     return _read(root, _group_of, "no group folder (common-..., counter-...)")
 
@@ -103,7 +111,17 @@ def _read(root: Path, group_of: Callable[[str], tuple[str, str] | None], missing
         hint = f"; try {str(root / inside[0])!r}" if inside else ""
         raise RequestError(f"{str(root)!r} has {missing} two levels below it{hint}")
     photos.sort(key=lambda photo: photo.path)
-    return Tree(root, tuple(photos), classes, tuple(sorted(strays)))
+    for photo in photos:
+        if _shown(photo.path) != photo.path:
+            raise RequestError(
+                f"the name of {_shown(photo.path)!r} is not UTF-8, so no table could hold it; rename it first"
+            )
+    return Tree(root, tuple(photos), classes, tuple(sorted(map(_shown, strays))))
+
+
+def _shown(path: str) -> str:
+    """A path with bytes that are no UTF-8 written as \\xe9."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 class _Resolver:
@@ -151,7 +169,7 @@ def _class_lists(root: Path) -> Iterator[dict[str, int]]:
     """The tree's own list, the paper's 45 classes, then the libraries' lists where they are installed."""
     own = root / NAMES_FILE
     if own.is_file():
-        lines = (line.partition("\t") for line in own.read_text(encoding="utf-8", errors="replace").splitlines())
+        lines = (line.partition("\t") for line in own.read_text(encoding="utf-8-sig", errors="replace").splitlines())
         yield _by_words((int(a), b) for a, tab, b in lines if tab and a.strip().isdigit())
     yield _by_words((c.index, c.name) for c in published_classes())
     from experiments.counteranimal.labels import library_names
@@ -179,12 +197,20 @@ def _words(name: str) -> str:
 def decode(path: Path):
     """The photo as an RGB image, decoded to the last row (a truncated file raises).
 
-    Raises ValueError with the reason for anything that Pillow cannot decode.
+    Raises ValueError with the reason for anything but a regular file of bounded size that Pillow can decode.
     """
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("no regular file")  # a FIFO would be waited for, for ever
+        if found.st_size > MOST_BYTES:
+            raise ValueError(f"{found.st_size / 2**20:.0f} MiB, more than {MOST_BYTES // 2**20}")
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                megapixels = image.width * image.height / 1e6
+                raise ValueError(f"{megapixels:.0f} megapixels, more than {MOST_PIXELS / 1e6:.0f}")
             return image.convert("RGB")
     except Exception as error:  # Pillow's decoders raise whatever the broken bytes lead to
         # Pillow puts the path, or the object with its address, into the message: neither helps here.
@@ -251,3 +277,13 @@ def inspection(tree: Tree, bad: dict[str, str]) -> dict[str, Any]:
         "unreadable": [{"path": path, "reason": reason} for path, reason in sorted(bad.items())],
         "strays": list(tree.strays),
     }
+
+
+def inspect(root: Path, output: Path | None = None) -> dict[str, Any]:
+    """The inspection of the tree at `root`, every photo decoded; also written to output/inspection.json."""
+    tree = read_tree(root)
+    with counting("decoding", len(tree.photos), "photos/s") as advance:
+        document = inspection(tree, unreadable(tree, lambda: advance(1)))
+    if output is not None:
+        write_json(output_folder(output) / "inspection.json", document)
+    return document

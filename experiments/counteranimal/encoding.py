@@ -5,8 +5,8 @@ cut from the full list of photos and then thinned by what the cache has, so a ru
 forms the same batches as one that was not, and gets the same bits.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from experiments.counteranimal.cache import FeatureCache, Key, photo_key
 from experiments.counteranimal.dataset import Photo, Tree, decode
-from experiments.counteranimal.models import LoadedModel, described
+from experiments.counteranimal.identity import Undescribed, fingerprint
+from experiments.counteranimal.labels import CLASS_COUNT
+from experiments.counteranimal.models import LoadedModel
 from experiments.errors import RequestError, RunError
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -41,7 +43,12 @@ class Runtime:
         kind = self.device.partition(":")[0]
         if kind not in ("cpu", "cuda", "mps"):
             raise RequestError(f"device {self.device!r} is not one of cpu, cuda, mps; the nearest is 'cpu'")
-        available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        try:
+            index = torch.device(self.device).index or 0
+        except RuntimeError as error:
+            raise RequestError(f"device {self.device!r} is no device; cpu, cuda, cuda:1 and mps are") from error
+        cuda = torch.cuda.is_available() and index < torch.cuda.device_count()
+        available = {"cpu": True, "cuda": cuda, "mps": torch.backends.mps.is_available()}
         if not available[kind]:
             raise RequestError(f"device {self.device!r} is not available here; use --device cpu")
         if self.precision == "fp16" and kind == "cpu":
@@ -71,24 +78,25 @@ def encode_photos(
     cache: Path,
     runtime: Runtime,
     advance: Callable[[int], None] = lambda photos: None,
+    strict: bool = False,
 ) -> list[Encoded]:
-    """Make sure that every readable photo has features of every model; `advance` hears of photos finished."""
-    results = [Encoded(FeatureCache(cache, identity(model, runtime)), {}) for model in models]
-    pipelines = {described(model.preprocess): model.preprocess for model in models}
-    names = list(pipelines)
-    pipeline = [names.index(described(model.preprocess)) for model in models]
-    keys: list[Key] = []
-    for photo in tree.photos:
-        try:
-            keys.append(photo_key(tree.root, photo.path))
-        except OSError:  # a broken link, or gone since the listing; decoding will name the reason
-            keys.append((photo.path, -1, -1))
+    """Make sure that every readable photo has features of every model; `advance` hears of photos finished.
+
+    Models with equal keys are one model and share its features. Raises RunError if a decoding process dies, the
+    device runs out of memory or, where `strict`, at the first batch with a photo that cannot be read; what was
+    encoded by then is kept.
+    """
+    place, distinct = _distinct(models)
+    results = [Encoded(FeatureCache(cache, identity(model, runtime)), {}) for model in distinct]
+    shared = [_pipeline_key(model) for model in distinct]
+    pipelines = {key: model.preprocess for key, model in zip(shared, distinct, strict=True)}
+    pipeline = [list(pipelines).index(key) for key in shared]
+    keys = _photo_keys(tree)
     batches, needs = _plan(keys, [r.cache for r in results], runtime.batch_size)
     advance(len(keys) - sum(map(len, batches)))
-    wanted = [{pipeline[m] for m in range(len(models)) if needs[m][i]} for i in range(len(keys))]
-    data = _Photos(tree.root, tree.photos, wanted, [pipelines[name] for name in names])
+    wanted = [{pipeline[m] for m in range(len(distinct)) if needs[m][i]} for i in range(len(keys))]
     loader = DataLoader(
-        data,
+        _Photos(tree.root, tree.photos, wanted, list(pipelines.values())),
         batch_sampler=batches,
         num_workers=runtime.workers,
         collate_fn=_collate,
@@ -96,35 +104,83 @@ def encode_photos(
         generator=torch.Generator(),  # else the loader seeds its workers from the global random state
     )
     writers = [_Writer(result.cache, keys) for result in results]
-    for model in models:
-        model.module.to(runtime.device)
     unreadable: dict[str, str] = {}
-    try:
+    with failures(runtime):
+        for model in distinct:
+            model.module.to(runtime.device)
         for indices, stacks, failed in loader:
             unreadable |= {tree.photos[i].path: reason for i, reason in failed}
-            for m, model in enumerate(models):
-                if pipeline[m] not in stacks:
-                    continue
-                rows, pixels = stacks[pipeline[m]]
-                mine = [j for j, i in enumerate(rows) if needs[m][i]]
-                if not mine:
-                    continue
-                if len(mine) < len(rows):
-                    rows, pixels = [rows[j] for j in mine], pixels[mine]
-                writers[m].put(rows, forward(model, pixels, runtime))
-                results[m].passes += len(rows)
+            for m, model in enumerate(distinct):
+                rows, pixels = _share(stacks.get(pipeline[m]), needs[m])
+                if rows:
+                    writers[m].put(rows, forward(model, pixels, runtime))
+                    results[m].passes += len(rows)
             advance(len(indices))
+            if strict and unreadable:
+                break
         for writer in writers:
             writer.flush()
-    except torch.OutOfMemoryError as error:
-        raise RunError(
-            f"the device ran out of memory at --batch-size {runtime.batch_size}; "
-            f"try {max(1, runtime.batch_size // 2)} (finished photos are kept)"
-        ) from error
+    if strict and unreadable:
+        path, reason = next(iter(unreadable.items()))
+        raise RunError(f"at least {len(unreadable)} photos cannot be read, the first is {path!r} ({reason})")
     for result in results:
         result.unreadable = dict(sorted(unreadable.items()))
         result.keys = {p.path: key for p, key in zip(tree.photos, keys, strict=True) if p.path not in unreadable}
-    return results
+    return [results[i] for i in place]
+
+
+def _distinct(models: Sequence[LoadedModel]) -> tuple[list[int], list[LoadedModel]]:
+    """(position among the distinct models of each model, the distinct models)."""
+    keys = [model.key or id(model) for model in models]
+    order = list(dict.fromkeys(keys))
+    return [order.index(key) for key in keys], [models[keys.index(key)] for key in order]
+
+
+def _pipeline_key(model: LoadedModel) -> str | int:
+    """Equal for preprocessing that does the same: by its description, or the very same object."""
+    try:
+        return fingerprint(model.preprocess)
+    except Undescribed:
+        return id(model.preprocess)
+
+
+def _photo_keys(tree: Tree) -> list[Key]:
+    keys: list[Key] = []
+    for photo in tree.photos:
+        try:
+            keys.append(photo_key(tree.root, photo.path))
+        except OSError:  # a broken link, or gone since the listing; decoding will name the reason
+            keys.append((photo.path, -1, -1))
+    return keys
+
+
+def _share(stack: tuple[list[int], torch.Tensor] | None, needed: list[bool]) -> tuple[list[int], torch.Tensor]:
+    """The part of a batch that one model lacks."""
+    if stack is None:
+        return [], torch.empty(0)
+    rows, pixels = stack
+    mine = [j for j, i in enumerate(rows) if needed[i]]
+    return (rows, pixels) if len(mine) == len(rows) else ([rows[j] for j in mine], pixels[mine])
+
+
+@contextmanager
+def failures(runtime: Runtime) -> Iterator[None]:
+    """What can go wrong on a sound request, as RunError: memory of the device, a killed decoding process."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        smaller = f"try --batch-size {runtime.batch_size // 2}" if runtime.batch_size > 1 else "try --device cpu"
+        raise RunError(
+            f"{runtime.device} ran out of memory at --batch-size {runtime.batch_size}; {smaller} "
+            "(finished photos are kept)"
+        ) from error
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise RunError(
+            f"a decoding process ended early, perhaps for want of memory ({str(error).splitlines()[0].rstrip('.')}); "
+            f"try fewer --workers than {runtime.workers} (finished photos are kept)"
+        ) from error
 
 
 def forward(model: LoadedModel, pixels: torch.Tensor, runtime: Runtime) -> torch.Tensor:
@@ -133,20 +189,23 @@ def forward(model: LoadedModel, pixels: torch.Tensor, runtime: Runtime) -> torch
     with torch.inference_mode(), runtime.autocast():
         out = model.encode_image(pixels)
         if model.encode_text is not None:
-            out = torch.nn.functional.normalize(out, dim=-1)
+            return torch.nn.functional.normalize(out, dim=-1).float()
+    if out.ndim != 2 or out.shape[1] != CLASS_COUNT:
+        raise RequestError(
+            f"{model.spec or 'the model'} answers with scores of shape {tuple(out.shape[1:])} a photo; the labels of "
+            f"ImageNet-1k are {CLASS_COUNT}, in their order and with no background class"
+        )
     return out.float()
 
 
-def identity(model: LoadedModel, runtime: Runtime) -> dict[str, Any]:
-    """Everything that a feature depends on beside the photo. The batch size moves it by rounding only."""
-    return {
-        "spec": model.spec,
-        "weights": model.settings["weights_hash"],
-        "activation": model.settings["activation"],
-        "preprocessing": described(model.preprocess),
-        "precision": runtime.precision,
-        "device": runtime.device.partition(":")[0],
-    }
+def identity(model: LoadedModel, runtime: Runtime) -> dict[str, Any] | None:
+    """Everything that a feature depends on beside the photo; None for a model that cannot be described.
+
+    The batch size moves a feature by rounding only.
+    """
+    if model.key is None:
+        return None
+    return {"model": model.key, "precision": runtime.precision, "device": runtime.device.partition(":")[0]}
 
 
 def _plan(keys: Sequence[Key], caches: Sequence[FeatureCache], size: int) -> tuple[list[list[int]], list[list[bool]]]:
@@ -218,5 +277,10 @@ class _Writer:
             self.pending = None
 
     def _write(self) -> None:
-        self.cache.add([self.keys[i] for i in self.rows], np.concatenate(self.features))
+        keys, features = [self.keys[i] for i in self.rows], np.concatenate(self.features)
+        finite = np.isfinite(features).all(axis=1)
+        if finite.any():
+            self.cache.add([key for key, sound in zip(keys, finite, strict=True) if sound], features[finite])
+        if not finite.all():  # never kept: perhaps another precision or device gives numbers
+            self.cache.hold([key for key, sound in zip(keys, finite, strict=True) if not sound], features[~finite])
         self.rows, self.features = [], []

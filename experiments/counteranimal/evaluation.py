@@ -1,144 +1,221 @@
-"""Features of photos compared with labels: scores, predictions, sets of confusing labels."""
+"""Models on a tree of photos: one model of the user's own from Python, several by name from the command line."""
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from time import perf_counter
+from typing import Any, Literal
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int
 
-from experiments.counteranimal.cache import cached_text, save_text
+from experiments.counteranimal.cache import cache_folder
 from experiments.counteranimal.dataset import Tree, read_tree
-from experiments.counteranimal.encoding import Encoded, Runtime, encode_photos, identity
-from experiments.counteranimal.labels import LabelSpace, class_names, confusing_labels, digest, templates
+from experiments.counteranimal.encoding import Encoded, Precision, Runtime, encode_photos
+from experiments.counteranimal.labels import (
+    LabelSpace,
+    class_names,
+    digest,
+    load_confusing,
+    own_classes,
+    save_confusing,
+    templates,
+)
 from experiments.counteranimal.metrics import Predictions
-from experiments.counteranimal.models import LoadedModel, activations, weights_hash
-from experiments.errors import RequestError, RunError
+from experiments.counteranimal.models import Activation, LoadedModel, finished, load_model
+from experiments.counteranimal.scoring import NO_ANSWER, Scorer, confusing_space, predict, scorer
+from experiments.counteranimal.summaries import result_folders, summarise, write_result
+from experiments.errors import RequestError, checked_seed
+from experiments.files import output_folder
+from experiments.progress import counting
+from experiments.published.tables import checkpoint_spec
 
-TEXT_BATCH = 256  # texts a forward pass
-
-
-def text_features(
-    model: LoadedModel,
-    names: Sequence[str],
-    prompts: Sequence[str],
-    runtime: Runtime,
-    cache: Path | None = None,
-    advance: Callable[[int], None] = lambda names: None,
-) -> Float[np.ndarray, "U d"]:
-    """Unit text embedding of each name: normalise each template's, average, normalise again."""
-    key = identity(model, runtime) | {"names": digest(names), "prompts": digest(prompts)}
-    file, found = cached_text(cache, key) if cache else (None, None)
-    if found is not None:
-        return found
-    model.module.to(runtime.device)
-    rows = []
-    step = max(1, TEXT_BATCH // len(prompts))
-    for start in range(0, len(names), step):
-        batch = names[start : start + step]
-        tokens = model.tokenizer([prompt.format(name) for name in batch for prompt in prompts]).to(runtime.device)
-        with torch.inference_mode(), runtime.autocast():
-            embedding = torch.nn.functional.normalize(model.encode_text(tokens), dim=-1)
-        mean = embedding.float().reshape(len(batch), len(prompts), -1).mean(dim=1)
-        rows.append((mean / mean.norm(dim=-1, keepdim=True)).cpu().numpy())
-        advance(len(batch))
-    text = np.concatenate(rows)
-    if file is not None:
-        save_text(file, text)
-    return text
+REFERENCE = "published:CLIP-LAION400M-ViT/B/32"  # whose confusions [W] uses for 1 vs 20
 
 
-class Scorer:
-    """Image features -> scores of the 1000 labels: cosines of a CLIP, logits of a classifier.
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """Which models are asked and how; checked before any of them is loaded.
 
-    Labels with the same name share one text embedding and one column of the product, so they tie exactly;
-    computed apart they would differ by rounding and the winner would depend on the processor.
+    `models` are specifications of `models`, or published:MODEL for the checkpoint behind a row of Table 3.
     """
 
-    def __init__(self, names: Sequence[str] | None, text: Float[np.ndarray, "U d"] | None):
-        self._text = None if text is None else torch.from_numpy(text.T.copy())
-        unique = list(dict.fromkeys(names)) if names else []
-        self._columns = np.array([unique.index(name) for name in names]) if names else None
+    models: Sequence[str]
+    weights: Sequence[Path] | None = None  # a file for each model, "-" for none
+    prompts: str = "simple"
+    class_names: str = "open_clip"
+    device: str = "cpu"
+    batch_size: int = 64
+    workers: int | None = None
+    precision: Precision = "fp32"
+    quick_gelu: Activation = "auto"
+    trust_pickle: bool = False
+    cache: Path | None = None
 
-    def __call__(self, features: Float[np.ndarray, "N d"]) -> Float[np.ndarray, "N L"]:
-        if self._text is None:
-            return features
-        return (torch.from_numpy(features) @ self._text).numpy()[:, self._columns]
+    def __post_init__(self):
+        if self.weights is not None and len(self.weights) != len(self.models):
+            raise RequestError(
+                f"{len(self.weights)} --weights are given for {len(self.models)} --model; "
+                "give one each, - for a model without a file"
+            )
+        _ = self.specs, self.names, self.templates, self.runtime, self.store  # refused now rather than later
+
+    @cached_property
+    def specs(self) -> tuple[str, ...]:
+        return tuple(checkpoint_spec(spec) for spec in self.models)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return class_names(self.class_names)
+
+    @cached_property
+    def templates(self) -> tuple[str, ...]:
+        return templates(self.prompts)
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        workers = min(8, max(1, (os.cpu_count() or 2) - 1)) if self.workers is None else self.workers
+        return Runtime(self.device, self.precision, self.batch_size, workers)
+
+    @cached_property
+    def store(self) -> Path:
+        return cache_folder(self.cache)
+
+    def load(self) -> list[LoadedModel]:
+        """The models, in order. The activation flag speaks of CLIPs; classifiers beside them keep their own."""
+        files = [None if str(file) == "-" else file for file in self.weights or ["-"] * len(self.models)]
+        return [
+            load_model(
+                spec,
+                file,
+                self.quick_gelu if spec.startswith(("open_clip:", "hf:")) else "auto",
+                self.trust_pickle,
+            )
+            for spec, file in zip(self.specs, files, strict=True)
+        ]
+
+    def encode(self, tree: Tree, loaded: list[LoadedModel], strict: bool = False) -> tuple[list[Encoded], list[Scorer]]:
+        """Features of the photos and the scorer of each model, with progress."""
+        with counting("encoding", len(tree.photos), "photos/s") as advance:
+            encoded = encode_photos(tree, loaded, self.store, self.runtime, advance, strict)
+        clips = sum(model.encode_text is not None for model in loaded)
+        with counting("prompts", clips * len(set(self.names)), "names/s") as advance:
+            scorers = [scorer(m, self.names, self.templates, self.runtime, self.store, advance) for m in loaded]
+        return encoded, scorers
+
+    def settings(self, model: LoadedModel) -> dict[str, Any]:
+        """What a result says about how a model was asked."""
+        clip = model.encode_text is not None
+        return {
+            "prompts": self.prompts if clip else None,
+            "class_names": self.class_names if clip else None,
+            "class_names_digest": digest(self.names) if clip else None,
+            "device": self.device,
+            "precision": self.precision,
+            "batch_size": self.batch_size,
+            "workers": self.runtime.workers,
+            **model.settings,
+        }
 
 
-def scorer(
-    model: LoadedModel,
-    names: Sequence[str],
-    prompts: Sequence[str],
-    runtime: Runtime,
-    cache: Path | None,
-    advance: Callable[[int], None] = lambda names: None,
-) -> Scorer:
-    """The scorer of a model for class names and prompt templates, which a classifier does not look at."""
-    if model.encode_text is None:
-        return Scorer(None, None)
-    unique = list(dict.fromkeys(names))
-    return Scorer(names, text_features(model, unique, prompts, runtime, cache, advance))
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A request: these models on these photos against these labels, with results below `output`."""
+
+    data: Path
+    asking: Asking
+    labels: Literal["1000", "20", "45"] = "1000"
+    confusing: Path | None = None
+    reference: str | None = None  # REFERENCE
+    reference_weights: Path | None = None
+    strict: bool = False
+    seed: int = 0
+    output: Path
 
 
-def rank_labels(
-    scores: Float[np.ndarray, "N L"], truth: Int[np.ndarray, " N"], space: LabelSpace
-) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"], Float[np.ndarray, " N"]]:
-    """(predicted label, rank of the true one, its margin over the best other) among the labels that compete.
+def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None) -> list[dict[str, Any]]:
+    """The summary of each model, written to its folder; `note` hears what deserves a warning.
 
-    Ties go to the lower index, so rank 1 and predicted = truth mean the same. The margin of a tie is 0.
+    Raises RequestError for a wrong request, before anything is written, and RunError where the run fails.
     """
-    mask = space.mask(truth)
-    if mask is not None:
-        scores = np.where(mask, scores, -np.inf)
-    rows = np.arange(len(truth))
-    true = scores[rows, truth][:, None]
-    earlier = np.arange(scores.shape[1]) < truth[:, None]
-    rank = 1 + ((scores > true) | ((scores == true) & earlier)).sum(axis=1)
-    others = scores.copy()
-    others[rows, truth] = -np.inf
-    return scores.argmax(axis=1), rank, (true[:, 0] - others.max(axis=1)).astype(np.float64)
+    checked_seed(request.seed)
+    asking, tree = request.asking, read_tree(request.data)
+    if request.confusing is not None and request.labels != "20":
+        raise RequestError(f"--confusing goes with --labels 20, not {request.labels}; leave it out or pass --labels 20")
+    space = _fixed_space(request, tree)
+    loaded = asking.load()
+    if space is None:
+        spec = checkpoint_spec(request.reference or REFERENCE)
+        reference = load_model(spec, request.reference_weights, "auto", asking.trust_pickle)
+        loaded.append(reference)
+    output_folder(request.output)
+    began = perf_counter()
+    encoded, scorers = asking.encode(tree, loaded, request.strict)
+    seconds = perf_counter() - began
+    if space is None:
+        space = confusing_space(tree, encoded[-1], scorers[-1])
+        origin = {
+            "model": loaded[-1].spec,
+            "weights_hash": loaded[-1].settings["weights_hash"],
+            "prompts": asking.prompts,
+        }
+        save_confusing(request.output / "confusing.json", space, asking.class_names, asking.names, origin)
+    folders = result_folders(request.output, asking.specs)
+    documents = []
+    for model, features, score, folder in zip(loaded, encoded, scorers, folders, strict=False):
+        predictions = predict(tree, features, score, space)
+        settings = asking.settings(model) | _circumstances(request, space, features, predictions, seconds)
+        document, counts = summarise("evaluate", model.spec, model.family, predictions, settings, request.seed)
+        write_result(folder, document, predictions, counts)
+        documents.append(document)
+        _warn(note, model, features, predictions)
+    if space.name == "20":
+        note(
+            f"1 vs 20 is an oracle label space; the true label had to be added for {len(space.added)} of "
+            f"{len(space.allowed or {})} classes"
+        )
+    return documents
 
 
-def predict(tree: Tree, encoded: Encoded, score: Scorer, space: LabelSpace) -> Predictions:
-    """Answers for every readable photo, in the order of the tree."""
-    photos = [photo for photo in tree.photos if photo.path in encoded.keys]
-    truth = np.array([photo.class_index for photo in photos], dtype=np.int64)
-    parts, start = [], 0
-    for features in encoded.cache.read([encoded.keys[photo.path] for photo in photos]):
-        parts.append(rank_labels(score(features), truth[start : start + len(features)], space))
-        start += len(features)
-    if not parts:
-        raise RunError(f"none of the {len(tree.photos)} photos in {str(tree.root)!r} could be read")
-    predicted, rank, margin = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Predictions(
-        tuple(photo.path for photo in photos),
-        truth,
-        np.array([photo.group == "common" for photo in photos]),
-        tuple(photo.background for photo in photos),
-        predicted,
-        rank,
-        margin,
-    )
+def _fixed_space(request: Evaluation, tree: Tree) -> LabelSpace | None:
+    """The labels that compete, None where a reference model has yet to choose them."""
+    if request.labels == "45":
+        return own_classes(list(tree.classes))
+    if request.labels == "20" and request.confusing is None:
+        return None
+    if request.labels == "20":
+        asking = request.asking
+        return load_confusing(request.confusing, asking.class_names, asking.names, sorted(tree.classes))
+    return LabelSpace("1000")
 
 
-def confusing_space(tree: Tree, encoded: Encoded, score: Scorer) -> LabelSpace:
-    """1 vs 20 label sets from a reference model's features: labels of highest mean cosine over a class's photos."""
-    paths = [photo for photo in tree.photos if photo.path in encoded.keys]
-    classes = sorted({photo.class_index for photo in paths})
-    row = {index: r for r, index in enumerate(classes)}
-    total = np.zeros((len(classes), 1000))
-    count = np.zeros(len(classes))
-    start = 0
-    for features in encoded.cache.read([encoded.keys[photo.path] for photo in paths]):
-        where = [row[photo.class_index] for photo in paths[start : start + len(features)]]
-        np.add.at(total, where, score(features).astype(np.float64))
-        np.add.at(count, where, 1)
-        start += len(features)
-    return confusing_labels(total / count[:, None], classes)
+def _circumstances(
+    request: Evaluation, space: LabelSpace, features: Encoded, predictions: Predictions, seconds: float
+) -> dict[str, Any]:
+    """What a summary says about the run beside the model."""
+    return {
+        "labels": request.labels,
+        "label_sets": {"truth_added": list(space.added), **space.settings},
+        "data": str(request.data),
+        "strict": request.strict,
+        "skipped": [{"path": path, "reason": reason} for path, reason in features.unreadable.items()],
+        "unanswered": int((predictions.predicted == NO_ANSWER).sum()),
+        "image_passes": features.passes,
+        "seconds": round(seconds, 3),
+    }
+
+
+def _warn(note: Callable[[str], None], model: LoadedModel, features: Encoded, predictions: Predictions) -> None:
+    for shard in features.cache.damaged:
+        note(f"a damaged cache shard was ignored and its photos computed again: {shard}")
+    unanswered = int((predictions.predicted == NO_ANSWER).sum())
+    if unanswered:
+        note(f"{model.spec} has no finite score for {unanswered} photos; they count as wrong and are not kept")
+    if model.key is None:
+        note(f"{model.spec} holds code of unknown version; its features are not kept for another run")
 
 
 def evaluate(
@@ -157,18 +234,12 @@ def evaluate(
 
     A CLIP has encode_image and encode_text and comes with a tokenizer (list of strings -> token ids); without
     one `model` maps pixels to the 1000 ImageNet-1k logits. `metrics.summary(metrics.class_counts(...))` turns
-    the answer into accuracies. Features are kept only if a cache folder is given.
+    the answer into accuracies. Features are kept only if a cache folder is given, and only for models and
+    preprocessing made of library parts: code of one's own can change under the same name, so it raises RequestError.
     """
     tree = data if isinstance(data, Tree) else read_tree(Path(data))
     runtime = runtime or Runtime()
     is_clip = tokenizer is not None
-    if isinstance(model, torch.nn.Module):
-        model.eval()
-        settings = {"weights_hash": weights_hash(model), "activation": activations(model)}
-    elif cache is not None:
-        raise RequestError("a model that is no torch.nn.Module has no weights to key a cache by; leave cache out")
-    else:
-        settings = {"weights_hash": "", "activation": "unknown"}
     module = model if isinstance(model, torch.nn.Module) else _Unmoved()
     loaded = LoadedModel(
         type(model).__name__,
@@ -178,8 +249,14 @@ def evaluate(
         preprocess,
         model.encode_text if is_clip else None,
         tokenizer,
-        settings,
     )
+    if module is model:
+        loaded = finished(loaded)
+    if cache is not None and loaded.key is None:
+        raise RequestError(
+            "this model or its preprocessing holds code of your own, which a cache cannot recognise when it changes; "
+            "leave cache out"
+        )
     labels = class_names(names) if isinstance(names, str) else tuple(names)
     with TemporaryDirectory() if cache is None else nullcontext(cache) as folder:
         encoded = encode_photos(tree, [loaded], Path(folder), runtime)[0]

@@ -82,13 +82,13 @@ def _lines(choice: str, what: str, words: Sequence[str]) -> tuple[str, ...]:
             f"{what} {choice!r} is neither one of {', '.join(words)} nor a file; the nearest choice is {words[0]!r}"
         )
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # a byte order mark would become part of the first entry
         if path.suffix == ".json":
             lines = json.loads(text)
             if not (isinstance(lines, list) and all(isinstance(line, str) for line in lines)):
                 raise ValueError("not a list of strings")
             return tuple(lines)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise RequestError(f"{what} file {choice!r} cannot be read ({error}); write one entry a line") from error
     return tuple(line.strip() for line in text.splitlines() if line.strip())
 
@@ -163,10 +163,10 @@ def load_confusing(path: Path, names_list: str, names: Sequence[str], classes: S
     if not path.is_file():
         raise RequestError(f"there is no confusing-set file {str(path)!r}; leave --confusing out to compute one")
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
         labels = {int(index): tuple(int(label) for label in row) for index, row in document["labels"].items()}
         fingerprint, listed = document["class_names_digest"], document["class_names"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise RequestError(
             f"{str(path)!r} is no confusing-set file ({error}); leave --confusing out to compute one"
         ) from error

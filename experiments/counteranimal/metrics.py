@@ -12,13 +12,22 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.special import stdtrit
 
+from experiments.inference import (
+    LEVEL,
+    binomial_bounds,
+    bootstrap_interval,
+    combined,
+    hull,
+    resamples,
+    sign_test,
+)
 from simulator.streams import numpy_stream
 
 Mean = Literal["macro", "micro"]
 MEANS: tuple[Mean, ...] = ("macro", "micro")
 REPLICATES = 10_000
-LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -86,37 +95,53 @@ def group_accuracies(
     return (w @ counts.correct) / (w @ counts.photos)
 
 
+def drawn_accuracies(
+    counts: ClassCounts, mean: Mean, rng: np.random.Generator, replicates: int = REPLICATES
+) -> Float[np.ndarray, "R 2"]:
+    """(common, counter) in each replicate of a bootstrap over the complete classes; their photos stay together."""
+    return group_accuracies(counts, mean, resamples(len(counts.complete.index), replicates, rng))
+
+
+def photo_bounds(counts: ClassCounts, mean: Mean, level: float = LEVEL) -> tuple[tuple[float, float], ...]:
+    """Intervals of common and counter from the number of photos: Clopper-Pearson on an effective sample.
+
+    Korn and Graubard (Survey Methodology 24, 1998): a mean of C classes with weights w_c and n_c photos is worth
+    1/sum(w_c^2/n_c) photos, times (t_{n-1}/t_{C-1})^2 for the classes being few. Unlike a bootstrap, it does not
+    shrink to a point where every photo is right. Needs two complete classes.
+    """
+    counts = counts.complete
+    C, n = len(counts.index), counts.photos.sum(axis=0)
+    weights = np.full(counts.photos.shape, 1 / C) if mean == "macro" else counts.photos / n
+    few = stdtrit(n - 1, (1 + level) / 2) / stdtrit(C - 1, (1 + level) / 2)
+    effective = few**2 / (weights**2 / counts.photos).sum(axis=0)
+    right = group_accuracies(counts, mean) * effective
+    # Less than one answer, right or wrong, has shown nothing; rounding is far below a billionth of one.
+    tail, one = (1 - level) / 2, 1 - 1e-9
+    low = binomial_bounds(np.where(right < one, 0, right), effective, tail).low
+    high = binomial_bounds(np.where(effective - right < one, effective, right), effective, tail).high
+    return tuple((float(a), float(b)) for a, b in zip(low, high, strict=True))
+
+
 def intervals(
     counts: ClassCounts, mean: Mean, seed: int = 0, replicates: int = REPLICATES, level: float = LEVEL
 ) -> dict[str, tuple[float, float] | None]:
-    """Cluster-bootstrap intervals of common, counter and drop: classes are drawn, their photos stay together.
+    """Intervals of common, counter and drop: classes are drawn, their photos stay together.
 
-    The target is the mean over the population of classes that these stand for. Plain percentile intervals of C
-    classes are too narrow by sqrt((C - 1)/C) and by normal instead of t quantiles; the level is widened to undo
-    both (Hesterberg 2015, arXiv 1411.5279, "expanded percentile"). None for fewer than two classes.
+    The target is the mean over the population of classes that these stand for: a cluster bootstrap, and nowhere
+    narrower than what so many photos can say (`photo_bounds`). None for fewer than two classes.
     """
     classes = len(counts.complete.index)
     if classes < 2:
         return {"common": None, "counter": None, "drop": None}
-    rng = numpy_stream(seed, "cluster bootstrap")
-    weights = rng.multinomial(classes, np.full(classes, 1 / classes), size=replicates).astype(float)
-    drawn = group_accuracies(counts, mean, weights)
-    tail = expanded_tail(classes, level)
+    drawn = drawn_accuracies(counts, mean, numpy_stream(seed, "cluster bootstrap"), replicates)
+    common, counter = (float(a) for a in group_accuracies(counts, mean))
+    first, second = photo_bounds(counts, mean, level)
+    difference = combined(
+        common - counter, (first[0] - counter, first[1] - counter), (common - second[1], common - second[0])
+    )
     samples = {"common": drawn[:, 0], "counter": drawn[:, 1], "drop": drawn[:, 0] - drawn[:, 1]}
-    return {name: _percentiles(values, tail) for name, values in samples.items()}
-
-
-def expanded_tail(clusters: int, level: float) -> float:
-    """Tail probability Phi(-sqrt(C/(C - 1)) t_{C-1}) at which bootstrap percentiles match a t interval."""
-    from scipy.special import ndtr, stdtrit
-
-    t = stdtrit(clusters - 1, (1 + level) / 2)
-    return float(ndtr(-np.sqrt(clusters / (clusters - 1)) * t))
-
-
-def _percentiles(values: Float[np.ndarray, " R"], tail: float) -> tuple[float, float]:
-    low, high = np.quantile(values, [tail, 1 - tail])
-    return float(low), float(high)
+    floors = {"common": first, "counter": second, "drop": difference}
+    return {name: hull(bootstrap_interval(samples[name], classes, level), floors[name]) for name in samples}
 
 
 def summary(counts: ClassCounts, seed: int = 0) -> dict:
@@ -130,7 +155,11 @@ def summary(counts: ClassCounts, seed: int = 0) -> dict:
         mean: {name: None if i is None else list(i) for name, i in intervals(counts, mean, seed).items()}
         for mean in MEANS
     }
-    document["interval_method"] = f"cluster bootstrap over classes, {REPLICATES} replicates, level {LEVEL}"
+    document["interval_method"] = (
+        f"cluster bootstrap over classes, {REPLICATES} replicates, level {LEVEL}, nowhere narrower than "
+        "Clopper-Pearson on the effective number of photos"
+    )
+    document["level"] = LEVEL
     document["counts"] = {
         "classes": len(complete.index),
         "common": int(complete.photos[:, 0].sum()),
@@ -144,7 +173,8 @@ def paired(first: ClassCounts, second: ClassCounts, seed: int = 0, replicates: i
     """Second model minus first, class by class, on the classes that both have complete.
 
     For common, counter and drop: mean difference of class values (macro), its cluster-bootstrap interval, and the
-    exact two-sided sign test (classes without a difference drop out). Raises ValueError for no common class.
+    exact two-sided sign test (classes without a difference drop out). There is no interval where the differences
+    have no spread. Raises ValueError for no common class.
     """
     a, b = first.complete, second.complete
     shared, i, j = np.intersect1d(a.index, b.index, return_indices=True)
@@ -152,16 +182,14 @@ def paired(first: ClassCounts, second: ClassCounts, seed: int = 0, replicates: i
         raise ValueError("the two models have no class in common")
     x, y = a.accuracy[i], b.accuracy[j]
     difference = np.column_stack([y - x, (y[:, 0] - y[:, 1]) - (x[:, 0] - x[:, 1])])  # (C, 3)
-    rng = numpy_stream(seed, "paired bootstrap")
     C = len(shared)
-    weights = rng.multinomial(C, np.full(C, 1 / C), size=replicates) / C
-    drawn = weights @ difference
+    drawn = resamples(C, replicates, numpy_stream(seed, "paired bootstrap")) @ difference / C
     result: dict = {"classes": C}
     for k, name in enumerate(("common", "counter", "drop")):
         # Class accuracies are ratios of counts: differences that are zero come out within rounding of it.
         d = np.where(np.abs(difference[:, k]) < 1e-12, 0.0, difference[:, k])
         up, down = int((d > 0).sum()), int((d < 0).sum())
-        interval = _percentiles(drawn[:, k], expanded_tail(C, LEVEL)) if C > 1 else None
+        interval = bootstrap_interval(drawn[:, k], C)
         result[name] = {
             "difference": float(d.mean()),
             "interval": None if interval is None else list(interval),
@@ -170,13 +198,3 @@ def paired(first: ClassCounts, second: ClassCounts, seed: int = 0, replicates: i
             "sign_test_p": sign_test(up, down),
         }
     return result
-
-
-def sign_test(up: int, down: int) -> float:
-    """Exact two-sided p-value of `up` against `down` under equal chances; 1 without any difference."""
-    from scipy.special import bdtr
-
-    n = up + down
-    if n == 0:
-        return 1.0
-    return float(min(1.0, 2 * bdtr(min(up, down), n, 0.5)))

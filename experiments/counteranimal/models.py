@@ -9,17 +9,15 @@ Weights come from a tag (downloaded, or found in the library's cache) or from a 
 running anything stored in them, unless the user says otherwise.
 """
 
-import logging
 import re
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from hashlib import sha256
-from importlib.metadata import version
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from experiments.counteranimal.identity import model_key, versions, weights_hash
+from experiments.counteranimal.weights import first_line, fitting, hub, is_torchscript, listed, quiet, read_state
 from experiments.errors import RequestError, nearest, unknown
 
 KINDS = ("open_clip", "torchvision", "timm", "hf")
@@ -39,6 +37,7 @@ class LoadedModel:
     encode_text: Callable | None = None  # token ids -> (T, d); None for a classifier
     tokenizer: Callable | None = None  # list of strings -> token ids
     settings: dict[str, Any] = field(default_factory=dict)  # activation, weights, versions: goes into results
+    key: str | None = None  # of all that changes a feature; None where some of it cannot be described
 
 
 def load_model(
@@ -63,20 +62,21 @@ def load_model(
         model = load(name, weights, quick_gelu, trust_pickle)
     except ImportError as error:
         raise RequestError(f"{spec!r} needs {error.name or kind}, which is not installed; {INSTALL}") from error
-    model.module.eval()  # open_clip hands models over in training mode
+    return finished(replace(model, spec=spec, settings={"quick_gelu": quick_gelu, **model.settings}))
+
+
+def finished(model: LoadedModel) -> LoadedModel:
+    """A model in evaluation mode (open_clip hands it over in training mode), with its hashes and its key."""
+    model.module.eval()
+    weights = weights_hash(model.module)
     settings = {
         "activation": activations(model.module),
-        "weights_hash": weights_hash(model.module),
+        "weights_hash": weights,
         "preprocessing": described(model.preprocess),
-        "quick_gelu": quick_gelu,
         **model.settings,
     }
-    return LoadedModel(spec, **{**_shallow(model), "settings": settings})
-
-
-def _shallow(model: LoadedModel) -> dict[str, Any]:
-    names = ("family", "module", "encode_image", "preprocess", "encode_text", "tokenizer")
-    return {name: getattr(model, name) for name in names}
+    key = model_key(model.module, (model.encode_image, model.encode_text), model.preprocess, weights)
+    return replace(model, settings=settings, key=key)
 
 
 def activations(module) -> str:
@@ -87,18 +87,6 @@ def activations(module) -> str:
         if type(part).__module__.endswith(("activation", "activations")) or type(part).__name__ == "QuickGELU"
     }
     return "+".join(sorted(names - {"MultiheadAttention"})) or "unknown"
-
-
-def weights_hash(module) -> str:
-    """SHA-256 of a model's parameters and buffers, names and bytes, in the order of their names."""
-    import torch
-
-    digest = sha256()
-    for name, value in sorted(module.state_dict().items()):
-        if isinstance(value, torch.Tensor):
-            digest.update(f"{name} {tuple(value.shape)} {value.dtype}\n".encode())
-            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
 
 
 def described(preprocess: Callable) -> str:
@@ -132,7 +120,8 @@ def _open_clip(name: str, weights: Path | None, quick_gelu: Activation, trust_pi
     quick = published.get("quick_gelu", False) if tag else config.get("quick_gelu", False)
     quick = {"auto": bool(quick), "on": True, "off": False}[quick_gelu]
     file, origin = _open_clip_weights(name, tag, weights, published)
-    with _hub(f"the configuration of {name}"), _quiet():
+    tokenizer = _open_clip_tokenizer(name, config, file.parent if weights is not None else None)
+    with hub(f"the configuration of {name}"), quiet():
         keys = ("mean", "std", "interpolation", "resize_mode")
         module = open_clip.create_model(
             name,
@@ -141,12 +130,34 @@ def _open_clip(name: str, weights: Path | None, quick_gelu: Activation, trust_pi
             quick_gelu=quick,
             force_preprocess_cfg={k: published[k] for k in keys if k in published},
         )
-        tokenizer = open_clip.get_tokenizer(name)
-    with _fitting(file, trust_pickle):
+    with fitting(file, trust_pickle):
         open_clip.load_checkpoint(module, str(file), weights_only=not trust_pickle)
     preprocess = image_transform_v2(PreprocessCfg(**module.visual.preprocess_cfg), is_train=False)
-    settings = {"weights": origin, "versions": _versions("open_clip_torch", "torch", "torchvision", "pillow")}
+    settings = {"weights": origin, "versions": versions(("open_clip_torch", "torch", "torchvision", "pillow"))}
     return LoadedModel("", "CLIP", module, module.encode_image, preprocess, module.encode_text, tokenizer, settings)
+
+
+def _open_clip_tokenizer(name: str, config: dict[str, Any], beside: Path | None):
+    """The tokenizer that open_clip names; one from a hub may also lie `beside` a weights file.
+
+    A SigLIP's tokenizer is no part of its weights file, so a machine without a network needs its files too.
+    """
+    import open_clip
+
+    text = config.get("text_cfg", {})
+    source = text.get("hf_tokenizer_name")
+    if source and beside is not None and (beside / "tokenizer_config.json").is_file():
+        with _unreadable(f"the tokenizer in {str(beside)!r}"):
+            return open_clip.tokenizer.HFTokenizer(
+                str(beside),
+                context_length=text.get("context_length", open_clip.tokenizer.DEFAULT_CONTEXT_LENGTH),
+                tokenizer_mode=text.get("tokenizer_mode"),
+                **text.get("tokenizer_kwargs", {}),
+            )
+    whose = f" of {source}" if source else ""
+    way_out = f"download the tokenizer files{whose} and put them into the folder of the --weights FILE"
+    with hub(f"the tokenizer of open_clip:{name}", way_out), quiet():
+        return open_clip.get_tokenizer(name)
 
 
 def _local_config(name: str) -> dict[str, Any]:
@@ -165,7 +176,7 @@ def _open_clip_weights(name: str, tag: str | None, weights: Path | None, publish
     if weights is not None:
         return weights, f"file {weights.name}"
     if tag:
-        with _hub(f"weights of open_clip:{name}/{tag}"):
+        with hub(f"weights of open_clip:{name}/{tag}"):
             return Path(download_pretrained(published)), f"tag {tag}"
     folder = Path(name.removeprefix("local-dir:"))
     found = sorted(path for suffix in ("safetensors", "bin", "pt", "pth") for path in folder.glob(f"*.{suffix}"))
@@ -175,7 +186,6 @@ def _open_clip_weights(name: str, tag: str | None, weights: Path | None, publish
 
 
 def _torchvision(name: str, weights: Path | None, quick_gelu: Activation, trust_pickle: bool) -> LoadedModel:
-    import torch
     from torchvision import models
 
     name, _, tag = name.partition("/")
@@ -187,26 +197,17 @@ def _torchvision(name: str, weights: Path | None, quick_gelu: Activation, trust_
     if tag not in choices:
         raise unknown(f"torchvision:{name} weights", tag, choices)
     if weights is None:
-        with _hub(f"weights of torchvision:{name}/{tag}", host="download.pytorch.org"):
+        with hub(f"weights of torchvision:{name}/{tag}", host="download.pytorch.org"):
             module = models.get_model(name, weights=choices[tag], progress=False)
     else:
         # These two are built differently for pretrained weights, and initialise slowly otherwise.
         extra = {"transform_input": True, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
         module = models.get_model(name, weights=None, **extra)
-        with _fitting(weights, trust_pickle):
-            module.load_state_dict(_state(weights, trust_pickle, torch))
+        with fitting(weights, trust_pickle):
+            module.load_state_dict(read_state(weights, trust_pickle))
     origin = f"file {weights.name}" if weights else f"tag {tag}"
-    settings = {"weights": origin, "versions": _versions("torchvision", "torch", "pillow")}
+    settings = {"weights": origin, "versions": versions(("torchvision", "torch", "pillow"))}
     return LoadedModel("", "ImageNet", module, module, choices[tag].transforms(), settings=settings)
-
-
-def _state(weights: Path, trust_pickle: bool, torch) -> dict[str, Any]:
-    if weights.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(weights)
-    state = torch.load(weights, map_location="cpu", weights_only=not trust_pickle)
-    return state.get("state_dict", state)
 
 
 def _timm(name: str, weights: Path | None, quick_gelu: Activation, trust_pickle: bool) -> LoadedModel:
@@ -224,19 +225,22 @@ def _timm(name: str, weights: Path | None, quick_gelu: Activation, trust_pickle:
         hint = f"for instance timm:{base}.{tags[0]}" if tags else "this name has no tags"
         raise RequestError(f"timm:{base} names no weights; add a tag ({hint}) or pass --weights FILE")
     if weights is None:
-        with _hub(f"weights of timm:{name}"):
+        with hub(f"weights of timm:{name}"):
             module = timm.create_model(name, pretrained=True)
     else:
         module = timm.create_model(name, pretrained=False)
-        with _fitting(weights, trust_pickle):
-            timm.models.load_checkpoint(module, str(weights), weights_only=not trust_pickle)
+        with fitting(weights, trust_pickle):
+            if is_torchscript(weights):  # which timm's own reader takes for a dictionary
+                module.load_state_dict(read_state(weights, trust_pickle))
+            else:
+                timm.models.load_checkpoint(module, str(weights), weights_only=not trust_pickle)
     if module.num_classes != 1000:
         raise RequestError(
             f"timm:{name} has {module.num_classes} classes, not the 1000 of ImageNet-1k; choose an in1k tag"
         )
     preprocess = timm.data.create_transform(**timm.data.resolve_model_data_config(module), is_training=False)
     origin = f"file {weights.name}" if weights else f"tag {tag}"
-    settings = {"weights": origin, "versions": _versions("timm", "torch", "torchvision", "pillow")}
+    settings = {"weights": origin, "versions": versions(("timm", "torch", "torchvision", "pillow"))}
     return LoadedModel("", "ImageNet", module, module, preprocess, settings=settings)
 
 
@@ -248,18 +252,25 @@ def _transformers(name: str, weights: Path | None, quick_gelu: Activation, trust
         raise RequestError(f"hf:{name} is no folder with a config.json; pass the folder of a downloaded CLIP model")
     if weights is not None:
         raise RequestError("--weights does not go with hf:FOLDER, whose weights are in the folder; leave it out")
-    try:
+    with _unreadable(f"hf:{name}"):
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        if config.model_type != "clip":
+            raise RequestError(
+                f"hf:{name} holds a model of type {config.model_type!r}; only 'clip' is read from a folder"
+            )
         if quick_gelu != "auto":
             act = "quick_gelu" if quick_gelu == "on" else "gelu"
             config.vision_config.hidden_act = config.text_config.hidden_act = act
-        module = CLIPModel.from_pretrained(folder, config=config, local_files_only=True)
+        module, report = CLIPModel.from_pretrained(
+            folder, config=config, local_files_only=True, output_loading_info=True
+        )
         processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise RequestError(f"hf:{name} cannot be loaded ({_first_line(error)})") from error
+    lacking = sorted(report["missing_keys"])
+    if lacking:  # transformers would have filled them with random numbers, and gone on
+        raise RequestError(f"the weights in {name!r} do not fit the model: missing are {listed(lacking)}")
     length = config.text_config.max_position_embeddings
-    settings = {"weights": f"folder {folder.name}", "versions": _versions("transformers", "torch", "pillow")}
+    settings = {"weights": f"folder {folder.name}", "versions": versions(("transformers", "torch", "pillow"))}
     return LoadedModel(
         "",
         "CLIP",
@@ -270,6 +281,17 @@ def _transformers(name: str, weights: Path | None, quick_gelu: Activation, trust
         _Tokens(tokenizer, length),
         settings,
     )
+
+
+@contextmanager
+def _unreadable(what: str) -> Iterator[None]:
+    """Files of a folder that a library reads: whatever it cannot read becomes one sentence."""
+    try:
+        yield
+    except (RequestError, ImportError):
+        raise
+    except Exception as error:  # transformers passes on what json, safetensors and tokenizers raise
+        raise RequestError(f"{what} cannot be loaded ({first_line(error)})") from error
 
 
 @dataclass(frozen=True)
@@ -303,79 +325,3 @@ class ProcessorTransform:
 
     def __call__(self, image):
         return self.processor(images=image, return_tensors="pt")["pixel_values"][0]
-
-
-@contextmanager
-def _hub(what: str, host: str = "huggingface.co") -> Iterator[None]:
-    """Fetch from a hub, or from its cache without one; failure is one sentence that names the way out.
-
-    Without a network the hub's client would retry for most of a minute, so it is told to look in its cache only.
-    """
-    import huggingface_hub.constants as hub
-
-    offline = hub.HF_HUB_OFFLINE
-    hub.HF_HUB_OFFLINE = offline or not _reachable(host)
-    try:
-        yield
-    except Exception as error:  # each library wraps the failure of a download in types of its own
-        if isinstance(error, RequestError):
-            raise
-        raise RequestError(
-            f"{what} could not be fetched from {host} ({_first_line(error).partition('. ')[0]}); "
-            "download the file where there is a network and pass it with --weights FILE"
-        ) from error
-    finally:
-        hub.HF_HUB_OFFLINE = offline
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Building a model before its weights are loaded makes open_clip warn that they were not."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(level)
-
-
-def _reachable(host: str) -> bool:
-    import urllib.request
-
-    if urllib.request.getproxies():
-        return True  # a proxy resolves names for us; let the client find out
-    try:
-        with socket.create_connection((host, 443), timeout=3):
-            return True
-    except OSError:
-        return False
-
-
-@contextmanager
-def _fitting(file: Path, trust_pickle: bool) -> Iterator[None]:
-    """Loading a weights file into a model: says which keys do not fit, and refuses code."""
-    try:
-        yield
-    except Exception as error:  # torch, timm, open_clip and pickle each have types of their own here
-        text = str(error)
-        keys = [a or b for a, b in re.findall(r'"([^"\s]+)"|size mismatch for ([^:]+):', text)]
-        if "TorchScript" in text or "weights_only" in text.lower() or "Unsupported" in text:
-            raise RequestError(
-                f"{str(file)!r} stores code beside its weights (TorchScript or pickle), which loading would run; "
-                "convert it to safetensors, or pass --trust-pickle if you trust its origin"
-            ) from error
-        if keys:
-            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
-            raise RequestError(
-                f"the weights in {str(file)!r} do not fit the model: missing, unexpected or of another shape are "
-                f"{', '.join(keys[:3])}{more}"
-            ) from error
-        raise RequestError(f"{str(file)!r} cannot be read as weights ({_first_line(error)})") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0][:200].rstrip(".") or type(error).__name__
-
-
-def _versions(*packages: str) -> dict[str, str]:
-    return {package: version(package) for package in packages}

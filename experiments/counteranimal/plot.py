@@ -1,12 +1,16 @@
-"""The common-versus-counter plot, a pure function of results: points with intervals, lines with bands, y = x."""
+"""The comparison on disk, and its common-versus-counter plot: points with intervals, lines with bands, y = x."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from experiments.counteranimal.comparison import LEVEL, REPLICATES, Result, family_arrays
+from experiments.counteranimal.comparison import REPLICATES, Result, family_arrays
+from experiments.files import output_folder, write_atomically, write_json, write_table
+from experiments.inference import LEVEL
 from experiments.lines import AXES, SMALLEST_FAMILY, band, fit_line, stretch, unstretch
 from experiments.results import Row
 from experiments.style import styled
@@ -71,13 +75,30 @@ def comparison_figure(results: Sequence[Result], seed: int = 0):
     panels[0].set_ylabel("accuracy on the counter group [%]")
     panels[0].legend(loc="upper left")
     figure.suptitle(
-        f"Lines: least squares for each family. Bands: {LEVEL:.0%}, {REPLICATES} bootstrap replicates over models. "
-        "Bars: each model's own interval.",
+        f"Lines: least squares for each family. Bands: {LEVEL:.0%} of the line, {REPLICATES} bootstrap replicates over "
+        f"models. Bars: {LEVEL:.0%} of each model's own accuracies.",
         fontsize=8,
         x=0.01,
         ha="left",
     )
     return figure
+
+
+def write_comparison(folder: Path, results: Sequence[Result], document: dict[str, Any], seed: int = 0) -> Path:
+    """comparison.svg (its path is returned), .csv with a row a model, .json with the document of `compare`."""
+    output_folder(folder)
+    figure = comparison_figure(results, seed)
+    path = folder / "comparison.svg"
+    write_atomically(path, lambda name: figure.savefig(name, format="svg", metadata={"Date": None}))
+    columns = ("source", "model", "family", "mean", "labels", "common", "counter", "drop")
+    rows = (
+        [r[c] for c in columns]
+        + [r["effective_robustness"][a]["value"] if r["effective_robustness"] else "" for a in AXES]
+        for r in document["rows"]
+    )
+    write_table(folder / "comparison.csv", (*columns, *(f"effective_robustness_{a}" for a in AXES)), rows)
+    write_json(folder / "comparison.json", document)
+    return path
 
 
 def _scale(axis):

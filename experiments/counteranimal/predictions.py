@@ -1,22 +1,18 @@
 """predictions.csv and per_class.csv: what evaluate writes, score reads and compare pairs."""
 
 import csv
-import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from experiments.counteranimal.dataset import GROUPS
-from experiments.counteranimal.metrics import ClassCounts, Mean, Predictions
+from experiments.counteranimal.metrics import ClassCounts, Predictions
 from experiments.errors import RequestError
-from experiments.files import write_text
-from experiments.lines import SMALLEST_FAMILY, fit_line, usable
-from experiments.published.tables import published_rows
-from experiments.results import Row
+from experiments.files import write_table
 
 COLUMNS = ("path", "class_index", "group", "background", "predicted_index", "rank", "margin")
 REQUIRED = ("class_index", "group", "predicted_index")
+LARGEST = 2**63 - 1
 CLASS_COLUMNS = (
     "class_index",
     "n_common",
@@ -33,7 +29,9 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     """One row a photo; rank and margin are empty where they are not known."""
     n = len(predictions.path)
     rank = [""] * n if predictions.rank is None else predictions.rank.tolist()
-    margin = [""] * n if predictions.margin is None else [f"{m:.7g}" for m in predictions.margin]
+    margin = (
+        [""] * n if predictions.margin is None else [f"{m:.7g}" if np.isfinite(m) else "" for m in predictions.margin]
+    )
     groups = np.where(predictions.common, *GROUPS).tolist()
     rows = zip(
         predictions.path,
@@ -51,7 +49,8 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 def read_predictions(path: Path) -> Predictions:
     """Predictions made here or elsewhere; class_index, group and predicted_index are required columns.
 
-    predicted_index may be any integer, -1 for an answer that is no label. Raises RequestError naming the line.
+    predicted_index may be any integer of 64 bits, -1 for an answer that is no label. rank and margin are read where
+    every row has a rank. Raises RequestError naming the line.
     """
     table = _rows(path, REQUIRED, "predictions")
     index, predicted = [], []
@@ -73,7 +72,20 @@ def read_predictions(path: Path) -> Predictions:
         np.array([row["group"] == "common" for row in table]),
         tuple(row.get("background") or "" for row in table),
         np.array(predicted, dtype=np.int64),
+        *_ranks(path, table),
     )
+
+
+def _ranks(path: Path, table: list[dict[str, str]]) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The columns rank and margin, None where they are absent or a rank is; an empty margin is nan."""
+    if not all(row.get("rank") for row in table):
+        return None, None
+    rank = [_integer(path, line, row, "rank") for line, row in enumerate(table, start=2)]
+    try:
+        margin = [float(row.get("margin") or "nan") for row in table]
+    except ValueError as error:
+        raise RequestError(f"a margin in {str(path)!r} is no number ({error})") from error
+    return np.array(rank, dtype=np.int64), np.array(margin)
 
 
 def write_classes(path: Path, counts: ClassCounts) -> None:
@@ -95,15 +107,6 @@ def read_classes(path: Path) -> ClassCounts:
     return ClassCounts(cells[:, 0], cells[:, 1:3], cells[:, 3:5])
 
 
-def write_table(path: Path, columns, rows) -> None:
-    """A CSV file, atomically."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    write_text(path, buffer.getvalue())
-
-
 def _rows(path: Path, required: tuple[str, ...], what: str) -> list[dict[str, str]]:
     if not path.is_file():
         raise RequestError(f"there is no {what} file {str(path)!r}")
@@ -112,6 +115,8 @@ def _rows(path: Path, required: tuple[str, ...], what: str) -> list[dict[str, st
             reader = csv.DictReader(handle)
             table = list(reader)
             missing = [column for column in required if column not in (reader.fieldnames or ())]
+    except OSError as error:
+        raise RequestError(f"{what} file {str(path)!r} cannot be read ({error.strerror or error})") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise RequestError(f"{str(path)!r} is no CSV file ({error})") from error
     if missing:
@@ -122,53 +127,11 @@ def _rows(path: Path, required: tuple[str, ...], what: str) -> list[dict[str, st
 
 
 def _integer(path: Path, line: int, row: dict[str, str], column: str) -> int:
+    where = f"{column} {row[column]!r} in line {line} of {str(path)!r}"
     try:
-        return int(row[column])
+        value = int(row[column])
     except (TypeError, ValueError) as error:
-        raise RequestError(f"{column} {row[column]!r} in line {line} of {str(path)!r} is no whole number") from error
-
-
-def standing(row: Row, prompt: str = "simple") -> dict[str, Any] | None:
-    """Where a result would stand among the published rows of its protocol; None where none were printed.
-
-    Ranks count from 1 = highest accuracy, smallest drop. effective_robustness is the counter accuracy above the
-    line of each published family on logit axes, at the row's common accuracy.
-    """
-    rows = published_rows(row.labels or "1000", prompt, row.mean or "macro")
-    if not rows:
-        return None
-    above: dict[str, float] = {}
-    for family in ("CLIP", "ImageNet"):
-        x, y = (np.array([getattr(r, g) for r in rows if r.family == family]) for g in GROUPS)
-        if len(x) >= SMALLEST_FAMILY and usable(np.array([row.common]), np.array([row.counter])).all():
-            line = fit_line(x, y, "logit")
-            above[family] = float(row.counter - line.at(np.array([row.common]))[0])
-    nearest = min(rows, key=lambda r: (r.common - row.common) ** 2 + (r.counter - row.counter) ** 2)
-    return {
-        "of": len(rows),
-        "rank_common": 1 + sum(r.common > row.common for r in rows),
-        "rank_counter": 1 + sum(r.counter > row.counter for r in rows),
-        "rank_drop": 1 + sum(r.drop < row.drop for r in rows),
-        "nearest": {"model": nearest.model, "common": nearest.common, "counter": nearest.counter},
-        "effective_robustness": above,
-    }
-
-
-def summary_row(summary: dict[str, Any], mean: Mean) -> Row:
-    """One mean of an evaluation's summary as a row."""
-    ends = {name: None if i is None else (i[0], i[1]) for name, i in summary["intervals"][mean].items()}
-    return Row(
-        source=summary["source"],
-        model=summary["model"],
-        family=summary["family"],
-        common=summary[mean]["common"],
-        counter=summary[mean]["counter"],
-        prompt=summary.get("prompts"),
-        labels=summary.get("labels"),
-        mean=mean,
-        n_common=summary["counts"]["common"],
-        n_counter=summary["counts"]["counter"],
-        interval_common=ends["common"],
-        interval_counter=ends["counter"],
-        interval_drop=ends["drop"],
-    )
+        raise RequestError(f"{where} is no whole number") from error
+    if abs(value) > LARGEST:
+        raise RequestError(f"{where} has more than 64 bits; labels are 0..999, and -1 is no label")
+    return value

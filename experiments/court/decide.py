@@ -35,11 +35,6 @@ def mean_bounds(samples: np.ndarray, tail: float) -> Bounds:
     return Bounds(float(samples.mean() - half), float(samples.mean() + half))
 
 
-def interval95(samples: np.ndarray) -> list[float] | None:
-    """Two-sided 95% t interval of the mean, None for a single replicate."""
-    return list(mean_bounds(samples, 0.025)) if len(samples) > 1 else None
-
-
 def violation_bounds(violation, samples: np.ndarray, tail: float) -> Bounds:
     """Bounds of v = violation(quantity) from replicates of the quantity, each side at `tail`.
 

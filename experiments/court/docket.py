@@ -58,11 +58,17 @@ def trained_trials() -> list[Trial]:
 
 
 def published_trials() -> list[Trial]:
-    """Claims that the tables of [W] decide; about a second in all, with the error rate of their intervals."""
-    from experiments.published.claims import published_verdicts
+    """Claims that the tables of [W] decide; about a second in all."""
+    from experiments.published.claims import published_verdict, published_verdicts
 
     def trial(record: dict[str, Any]) -> Trial:
-        return Trial(record["claim"], record["source"], record["statement"], lambda seed, quick, error_rate: record)
+        name = record["claim"].partition("/")[2]
+        return Trial(
+            record["claim"],
+            record["source"],
+            record["statement"],
+            lambda seed, quick, error_rate: published_verdict(name, error_rate, seed),
+        )
 
     return [trial(record) for record in published_verdicts()]
 

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from experiments.abilities import ability_of
-from experiments.court.decide import Decision, decide, interval95, replicates_for, violation_bounds
+from experiments.court.decide import Decision, decide, replicates_for, violation_bounds
 from experiments.court.routes import Route, counting_deviation, measure, routes_of
 from experiments.court.search import Worst, corners, roundest, search, single, sobol, worlds_at
+from experiments.inference import interval95
 from theory.claims.claim import Claim
 
 AUDIT_POINTS = 32  # besides the worst point

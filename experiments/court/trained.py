@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.court.decide import interval95
+from experiments.inference import interval95
 from experiments.lab.train import train
 from experiments.provenance import provenance
 from simulator.towers.recipe import Recipe

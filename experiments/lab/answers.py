@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from experiments.abilities import ability_of, trainable
-from experiments.court.decide import interval95
 from experiments.errors import RequestError, RunError, checked_seed
+from experiments.inference import interval95
 from experiments.progress import track
 from simulator.accuracy import Accuracy, in_words
 from simulator.world import World

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.court.decide import interval95
 from experiments.errors import RequestError
+from experiments.inference import interval95
 from experiments.lab import runfolder
 from experiments.lab.answers import GROUPS, in_groups, population
 from simulator.accuracy import Accuracy

@@ -19,12 +19,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from experiments.inference import t_bounds
 from experiments.lines import offset
 from experiments.published.tables import HIGH_QUALITY, published_classes, published_rows
 from experiments.results import Row
 from simulator.streams import numpy_stream
 
-ALPHA = 0.01  # error rate of an interval
+ALPHA = 0.01  # error rate of an interval, unless the caller asks for another
 TAU = 0.005  # accuracies closer than this are equal in practice
 SIMILAR = 0.01  # "similar" drops: one point, on average
 REPLICATES = 10_000
@@ -51,7 +52,7 @@ TOWER_MILLIONS = {
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to compute a claim's statistic: its value, interval at 1 - ALPHA, models, verdict."""
+    """One way to compute a claim's statistic: its value, interval, models, verdict."""
 
     name: str
     measured: float
@@ -71,6 +72,7 @@ class Judgement:
     predicted: float  # the value that the relation compares with
     relation: Relation
     tau: float
+    alpha: float  # error rate of each variant's interval, whose level is 1 - alpha
     replicates: int | None
     variants: tuple[Variant, ...]
     note: str | None  # the clearest exception to the claim, if there is one
@@ -104,14 +106,27 @@ def decide(interval: tuple[float, float], relation: Relation, tau: float) -> Wor
     return "supported" if yes else "contradicted" if no else "undecided"
 
 
-def judgements() -> list[Judgement]:
+@dataclass(frozen=True)
+class Terms:
+    """What a judgement may be asked for: the error rate of its intervals and the seed of its bootstraps."""
+
+    alpha: float = ALPHA
+    seed: int = 0
+
+
+def judgements(terms: Terms = Terms()) -> list[Judgement]:
     """All claims judged; about a second."""
-    return [judge() for judge in (_all_drop, _imagenet_above, _larger, _more_data, _curated, _ensembling, _labels)]
+    return [judge(terms) for judge in JUDGES.values()]
 
 
-def published_verdicts() -> list[dict[str, Any]]:
+def published_verdicts(error_rate: float | None = None, seed: int = 0) -> list[dict[str, Any]]:
     """The judgements as `soberclip check` and the report list them: one record a claim, its worst variant."""
-    return [verdict_record(judgement) for judgement in judgements()]
+    return [published_verdict(claim, error_rate, seed) for claim in JUDGES]
+
+
+def published_verdict(claim: str, error_rate: float | None = None, seed: int = 0) -> dict[str, Any]:
+    """The record of one claim, by its name in `JUDGES`, computed at this error rate (ALPHA if None) and seed."""
+    return verdict_record(JUDGES[claim](Terms(ALPHA if error_rate is None else error_rate, seed)))
 
 
 def verdict_record(judgement: Judgement) -> dict[str, Any]:
@@ -128,17 +143,19 @@ def verdict_record(judgement: Judgement) -> dict[str, Any]:
         "predicted": judgement.predicted,
         "measured": worst.measured,
         "interval": list(worst.interval),
+        "level": 1 - judgement.alpha,
         "counterexample": exception,
         "route": ROUTE,
         "n": worst.n,
         "replicates": judgement.replicates,
-        "alpha": ALPHA,
+        "alpha": judgement.alpha,
         "tau": judgement.tau,
         "seconds": judgement.seconds,
     }
 
 
 def _judge(
+    terms: Terms,
     claim: str,
     source: str,
     statement: str,
@@ -157,11 +174,22 @@ def _judge(
     text = note()
     seconds = perf_counter() - start
     return Judgement(
-        claim, source, statement, statistic, 0.0, relation, tau, replicates, judged, text, round(seconds, 3)
+        claim,
+        source,
+        statement,
+        statistic,
+        0.0,
+        relation,
+        tau,
+        terms.alpha,
+        replicates,
+        judged,
+        text,
+        round(seconds, 3),
     )
 
 
-def _all_drop() -> Judgement:
+def _all_drop(terms: Terms) -> Judgement:
     def variants():
         photos = np.array([c.photos for c in published_classes()], dtype=float)
         # Classes are fixed, photos are drawn: Hoeffding needs no class accuracies, which the paper does not print.
@@ -171,11 +199,12 @@ def _all_drop() -> Judgement:
         }
         for mean in ("macro", "micro"):
             rows = _clip(mean)
-            radius = math.sqrt(math.log(2 * len(rows) / ALPHA) / 2 * spread[mean])
+            radius = math.sqrt(math.log(2 * len(rows) / terms.alpha) / 2 * spread[mean])
             least = min(row.drop for row in rows)
             yield f"{mean} mean", least, (least - radius, least + radius), len(rows)
 
     return _judge(
+        terms,
         "clip-drops",
         "[W] section 3, Tables 3 and 11",
         "Every CLIP model is less accurate on the counter than on the common group.",
@@ -186,35 +215,37 @@ def _all_drop() -> Judgement:
     )
 
 
-def _imagenet_above() -> Judgement:
+def _imagenet_above(terms: Terms) -> Judgement:
     return _judge(
+        terms,
         "imagenet-above-clip",
         "[W] section 3, Figure 2, Tables 3, 4, 11, 12",
         "At equal common accuracy ImageNet models are more accurate on the counter group than CLIPs.",
         "mean counter accuracy of ImageNet models above the line of the CLIPs",
         "above",
-        lambda: _offsets("imagenet-above-clip", lambda mean: (_clip(mean), _imagenet(mean))),
+        lambda: _offsets(terms, "imagenet-above-clip", lambda mean: (_clip(mean), _imagenet(mean))),
         replicates=REPLICATES,
     )
 
 
-def _curated() -> Judgement:
+def _curated(terms: Terms) -> Judgement:
     def groups(mean):
         rows = _clip(mean)
         return [r for r in rows if not _high_quality(r)], [r for r in rows if _high_quality(r)]
 
     return _judge(
+        terms,
         "curated-data-helps",
         "[W] section 3.3, Tables 3 and 11",
         "At equal common accuracy CLIPs trained on DataComp or DFN drop less than the other CLIPs.",
         "mean counter accuracy of DataComp and DFN models above the line of the others",
         "above",
-        lambda: _offsets("curated-data-helps", groups),
+        lambda: _offsets(terms, "curated-data-helps", groups),
         replicates=REPLICATES,
     )
 
 
-def _ensembling() -> Judgement:
+def _ensembling(terms: Terms) -> Judgement:
     def variants():
         every = [r for r in published_rows("1000", "openai80") if r.family == "CLIP"]
         damaged = ("CLIP-OpenAI-RN50x16", "CLIP-LAION2B-ViT/bigG/14")  # audit: outlier, copy of Table 3
@@ -222,9 +253,10 @@ def _ensembling() -> Judgement:
         imagenet = _imagenet("macro")
         for (name, rows), axis in product((("all rows", every), ("sound rows", sound)), ("plain", "logit")):
             stream = f"prompt-ensembling {name} {axis}"
-            yield f"{axis} axes, {name}", *_offset(rows, imagenet, axis, stream)
+            yield f"{axis} axes, {name}", *_offset(terms, rows, imagenet, axis, stream)
 
     return _judge(
+        terms,
         "prompt-ensembling",
         "[W] appendix, Table 10",
         "With 80 averaged prompts ImageNet models still lie above the line of the CLIPs.",
@@ -235,14 +267,14 @@ def _ensembling() -> Judgement:
     )
 
 
-def _larger() -> Judgement:
+def _larger(terms: Terms) -> Judgement:
     def variants():
         for mean, subset in product(("macro", "micro"), ("all", "unselected")):
             rows = [r for r in _subset(_clip(mean), subset) if _backbone(r) in TOWER_MILLIONS]
             # One stratum for each training set and kind of tower; those with one size say nothing about size.
             strata = [f"{_data(r)} {'ViT' if 'ViT' in _backbone(r) else 'RN'}" for r in rows]
             size = np.log2([TOWER_MILLIONS[_backbone(r)] for r in rows])
-            yield f"{mean} mean, {subset} models", *_slope(size, [-r.drop for r in rows], strata)
+            yield f"{mean} mean, {subset} models", *_slope(size, [-r.drop for r in rows], strata, terms.alpha)
 
     def exception():
         rows = {r.model: r for r in _clip("macro")}
@@ -252,6 +284,7 @@ def _larger() -> Judgement:
         return f"OpenAI RN50x4 drops {large.drop:.4f}, the smaller RN101 {small.drop:.4f}"
 
     return _judge(
+        terms,
         "larger-drops-less",
         "[W] section 3.3, Tables 3 and 11",
         "On the same training data larger backbones drop less.",
@@ -262,16 +295,17 @@ def _larger() -> Judgement:
     )
 
 
-def _more_data() -> Judgement:
+def _more_data(terms: Terms) -> Judgement:
     def variants():
         for mean, backbones in product(
             ("macro", "micro"), (("ViT/B/16", "ViT/L/14"), ("ViT/B/16", "ViT/B/32", "ViT/L/14"))
         ):
             rows = {r.model: r for r in _clip(mean)}
             gain = [rows[f"CLIP-LAION400M-{b}"].drop - rows[f"CLIP-LAION2B-{b}"].drop for b in backbones]
-            yield f"{mean} mean, {', '.join(backbones)}", *_mean_interval(gain)
+            yield f"{mean} mean, {', '.join(backbones)}", *_mean_interval(gain, terms.alpha)
 
     return _judge(
+        terms,
         "more-data-same-drop",
         "[W] section 3.3, Tables 3 and 11",
         "At fixed backbone training on LAION2B instead of LAION400M does not reduce the drop.",
@@ -281,12 +315,12 @@ def _more_data() -> Judgement:
     )
 
 
-def _labels() -> Judgement:
+def _labels(terms: Terms) -> Judgement:
     def variants():
         for family in ("CLIP", "ImageNet"):
             twenty = {r.model: r for r in published_rows("20") if r.family == family}
             gap = [twenty[r.model].drop - r.drop for r in published_rows() if r.family == family]
-            yield f"{family} models", *_mean_interval(gap)
+            yield f"{family} models", *_mean_interval(gap, terms.alpha)
 
     def exception():
         twenty = {r.model: r for r in published_rows("20")}
@@ -294,6 +328,7 @@ def _labels() -> Judgement:
         return f"largest difference: {worst.model}, {worst.drop:.4f} against {twenty[worst.model].drop:.4f}"
 
     return _judge(
+        terms,
         "labels-similar",
         "[W] section 3.2, Tables 3, 4, 13, 14",
         "Drops against 20 labels are similar to drops against 1000 (within .01 on average).",
@@ -333,32 +368,31 @@ def _subset(rows: list[Row], name: str) -> list[Row]:
     ]
 
 
-def _offsets(claim: str, groups: Callable[[str], tuple[list[Row], list[Row]]]):
+def _offsets(terms: Terms, claim: str, groups: Callable[[str], tuple[list[Row], list[Row]]]):
     for mean, axis, subset in product(("macro", "micro"), ("plain", "logit"), ("all", "unselected")):
         family, others = (_subset(rows, subset) for rows in groups(mean))
         name = f"{axis} axes, {mean} mean, {subset} models"
-        yield name, *_offset(family, others, axis, f"{claim} {name}")
+        yield name, *_offset(terms, family, others, axis, f"{claim} {name}")
 
 
-def _offset(family: list[Row], others: list[Row], axis, stream: str):
-    return offset(_arrays(family), _arrays(others), axis, numpy_stream(0, stream), REPLICATES, 1 - ALPHA)
+def _offset(terms: Terms, family: list[Row], others: list[Row], axis, stream: str):
+    rng = numpy_stream(terms.seed, stream)
+    return offset(_arrays(family), _arrays(others), axis, rng, REPLICATES, 1 - terms.alpha)
 
 
 def _arrays(rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
     return np.array([r.common for r in rows]), np.array([r.counter for r in rows])
 
 
-def _mean_interval(values: list[float]) -> tuple[float, tuple[float, float], int]:
+def _mean_interval(values: list[float], alpha: float) -> tuple[float, tuple[float, float], int]:
     """Mean, its t interval, number of values."""
-    from scipy.special import stdtrit
-
-    n = len(values)
-    mean = float(np.mean(values))
-    radius = float(stdtrit(n - 1, 1 - ALPHA / 2) * np.std(values, ddof=1) / math.sqrt(n))
-    return mean, (mean - radius, mean + radius), n
+    bounds = t_bounds(np.array(values), alpha / 2)
+    return float(np.mean(values)), (float(bounds.low), float(bounds.high)), len(values)
 
 
-def _slope(x: np.ndarray, y: list[float], strata: list[str]) -> tuple[float, tuple[float, float], int]:
+def _slope(
+    x: np.ndarray, y: list[float], strata: list[str], alpha: float = ALPHA
+) -> tuple[float, tuple[float, float], int]:
     """Common least-squares slope within strata, its t interval, number of observations used.
 
     y_i = a_{stratum(i)} + b x_i + noise; a stratum of one observation, or of one size, drops out.
@@ -380,5 +414,16 @@ def _slope(x: np.ndarray, y: list[float], strata: list[str]) -> tuple[float, tup
     slope = float(u @ v / (u @ u))
     freedom = n - groups - 1
     error = math.sqrt(float(((v - slope * u) ** 2).sum()) / freedom / float(u @ u))
-    radius = float(stdtrit(freedom, 1 - ALPHA / 2)) * error
+    radius = float(stdtrit(freedom, 1 - alpha / 2)) * error
     return slope, (slope - radius, slope + radius), n
+
+
+JUDGES: dict[str, Callable[[Terms], Judgement]] = {
+    "clip-drops": _all_drop,
+    "imagenet-above-clip": _imagenet_above,
+    "larger-drops-less": _larger,
+    "more-data-same-drop": _more_data,
+    "curated-data-helps": _curated,
+    "prompt-ensembling": _ensembling,
+    "labels-similar": _labels,
+}

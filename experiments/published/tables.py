@@ -11,6 +11,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from experiments.errors import RequestError, nearest
 from experiments.results import Row
 
 Raw = dict[str, list[dict[str, str]]]  # file name -> rows of cells as printed
@@ -157,6 +158,53 @@ def classwise(model: str) -> dict[int, tuple[float, float]] | None:
         if found:
             return found
     return None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The open_clip weights behind a row of Table 3."""
+
+    model: str  # as `model_name` writes it
+    spec: str  # for evaluate's --model
+    quick_gelu: bool  # the activation that the weights were trained with
+    stated: bool  # Table 6 names the checkpoint; False marks an inference of ours
+
+
+@cache
+def checkpoints() -> tuple[Checkpoint, ...]:
+    """One checkpoint for each row of Table 3, in its order."""
+    return tuple(
+        Checkpoint(
+            model_name(TABLE_OF[3], cells),
+            f"open_clip:{cells['open_clip_model']}/{cells['open_clip_pretrained']}",
+            cells["tag_quick_gelu"] == "1",
+            cells["in_table6"] == "1",
+        )
+        for cells in read_published()[MAP]
+    )
+
+
+def published_name(spec: str) -> str | None:
+    """The model of Table 3 whose checkpoint `spec` names, None if there is none.
+
+    >>> published_name("open_clip:ViT-B-32/laion400m_e31")
+    'CLIP-LAION400M-ViT/B/32'
+    """
+    return next((c.model for c in checkpoints() if c.spec == spec), None)
+
+
+def checkpoint_spec(spec: str) -> str:
+    """ "published:MODEL" as the specification of its checkpoint, any other specification as it is.
+
+    Raises RequestError for a model that is not in Table 3.
+    """
+    kind, _, name = spec.partition(":")
+    if kind != "published":
+        return spec
+    found = {c.model: c.spec for c in checkpoints()}
+    if name not in found:
+        raise RequestError(f"model {name!r} is in no row of Table 3; the nearest is published:{nearest(name, found)}")
+    return found[name]
 
 
 def tidy(raw: Raw) -> list[dict[str, Any]]:

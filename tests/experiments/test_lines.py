@@ -53,7 +53,7 @@ def test_refusals():
 
 
 def test_every_replicate_has_two_models():
-    drawn = resampled(3, 5000, np.random.default_rng(0))
+    drawn = resampled(np.array([0.1, 0.2, 0.3]), 5000, np.random.default_rng(0))
     assert (drawn.sum(axis=1) == 3).all()
     assert ((drawn > 0).sum(axis=1) >= 2).all()
 
@@ -79,3 +79,21 @@ def test_band_holds_the_line_and_widens_at_the_ends():
     assert ((low < fitted) & (fitted < high)).all()
     width = high - low
     assert width[0] > width[7]
+
+
+def test_replicates_of_equal_common_accuracies_are_drawn_again():
+    """Two models at one accuracy and a third beside them: a replicate of the two alone was a line of nan."""
+    common, counter = np.array([0.5, 0.5, 0.7]), np.array([0.3, 0.35, 0.5])
+    drawn = resampled(common, 2000, np.random.default_rng(0))
+    assert (drawn[:, 2] > 0).all()
+    assert (drawn[:, :2].sum(axis=1) > 0).all()
+    for axis in AXES:
+        assert np.isfinite(band(common, counter, axis, np.linspace(0.4, 0.8, 5), np.random.default_rng(1))).all()
+    with pytest.raises(ValueError, match="same common"):
+        resampled(np.full(3, 0.5), 10, np.random.default_rng(0))
+
+
+def test_nearby_models_keep_their_slope():
+    """Accuracies a millionth apart: a difference of squares left four digits of the slope."""
+    common = 0.7 + 1e-6 * np.arange(4)
+    assert fit_line(common, 0.3 + 0.5 * common, "plain").slope == pytest.approx(0.5, abs=1e-8)

@@ -68,7 +68,7 @@ def test_interval95_covers():
     The exact mean is that of 2e5 further trainings. Below 362 or above 397 of 400 has probability 1e-4, the
     declared false-alarm rate.
     """
-    from experiments.court.decide import interval95
+    from experiments.inference import interval95
     from simulator.gaussian.critic import group_accuracy
     from simulator.gaussian.statistics import projected_critics
 

@@ -9,7 +9,7 @@ import pytest
 from experiments.counteranimal.comparison import Result, compare, gather
 from experiments.counteranimal.metrics import ClassCounts
 from experiments.counteranimal.plot import comparison_figure
-from experiments.counteranimal.predictions import standing
+from experiments.counteranimal.summaries import score_files, standing
 from experiments.errors import RequestError
 from experiments.lines import fit_line
 from experiments.published.tables import published_rows
@@ -119,3 +119,76 @@ def test_classes_travel_with_results():
         [Result(Row("x", "a", "own", 0.85, 0.45), table), Result(Row("x", "b", "own", 0.85, 0.55), better)]
     )
     assert document["pairs"][0]["drop"]["difference"] == pytest.approx(-0.1)
+
+
+def scored(folder, name, right=6):
+    """A result of 8 classes with 5 photos a group, `right` classes right in the counter group."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [
+        f"{index},{group},{index if (i + index) % 5 or (group == 'counter' and index < right) else 999}"
+        for index in range(8)
+        for group in ("common", "counter")
+        for i in range(5)
+    ]
+    (folder / f"{name}.csv").write_text("class_index,group,predicted_index\n" + "\n".join(rows) + "\n")
+    return folder / f"{name}.csv"
+
+
+def test_one_model_then_two_in_one_folder_are_three_results(tmp_path):
+    """Only the first, stale one was read."""
+    files = [scored(tmp_path / "in", name, right) for name, right in (("a", 2), ("b", 5), ("c", 7))]
+    score_files(files[:1], output=tmp_path / "out")
+    score_files(files[1:], output=tmp_path / "out")
+    assert [r.row.model for r in gather([str(tmp_path / "out")], *PROTOCOL)] == ["a", "b", "c"]
+
+
+def test_a_list_of_results_does_not_share_one_class_table(tmp_path):
+    """It did: difference 0 and p = 1 between any two models."""
+    files = [scored(tmp_path / "in", name, right) for name, right in (("a", 2), ("b", 7))]
+    documents = score_files(files)
+    score_files(files[:1], output=tmp_path / "out")  # leaves a per_class.csv
+    (tmp_path / "out" / "both.json").write_text(json.dumps(documents))
+    found = gather([str(tmp_path / "out" / "both.json")], *PROTOCOL)
+    assert [r.classes is None for r in found] == [False, True]  # the table is a's, and not b's
+    assert compare(found)["pairs"] == []
+    other = score_files(files[1:], output=tmp_path / "other")
+    (tmp_path / "out" / "summary.json").write_text(json.dumps(other[0]))
+    with pytest.raises(RequestError, match=r"per_class\.csv' does not give the accuracies of the summary\.json"):
+        gather([str(tmp_path / "out")], *PROTOCOL)
+
+
+def robustness(result, axis="logit"):
+    line = [Result(row) for row in published_rows() if row.family == "ImageNet"][::3]
+    document = compare([*line, result])
+    json.dumps(document, allow_nan=False)
+    return document["rows"][-1]["effective_robustness"][axis]
+
+
+def test_the_interval_is_of_line_and_model(tmp_path):
+    """40 photos a group leave the model itself open by far more than the line is."""
+    files = [scored(tmp_path / "in", "a", 4)]
+    score_files(files, output=tmp_path / "out")
+    (own,) = gather([str(tmp_path / "out")], *PROTOCOL)
+    found = robustness(own)
+    assert found["interval_of"] == "line and model"
+    line, model, both = (found[k] for k in ("interval_line", "interval_model", "interval"))
+    assert both[0] <= min(line[0], model[0]) < found["value"] < max(line[1], model[1]) <= both[1]
+    assert model[1] - model[0] > 3 * (line[1] - line[0])
+    for k in range(2):  # independent errors add in squares
+        parts = sum((ends[k] - found["value"]) ** 2 for ends in (line, model))
+        assert both[k] == pytest.approx(found["value"] + (-1, 1)[k] * np.sqrt(parts))
+    alone = robustness(Result(replace(own.row, interval_common=None, interval_counter=None)))
+    assert (alone["interval_of"], alone["interval"], alone["interval_model"]) == ("line", line, None)
+    coarse = robustness(Result(own.row))["interval_model"]  # from the two intervals, without the classes
+    assert coarse[0] <= found["value"] <= coarse[1]
+
+
+def test_extrapolation_is_flagged():
+    assert not robustness(Result(Row("x", "m", "CLIP", 0.7, 0.5)))["extrapolated"]
+    assert robustness(Result(Row("x", "m", "CLIP", 0.2, 0.1)))["extrapolated"]
+
+
+def test_models_of_equal_common_accuracy_are_no_nan():
+    rows = [Result(Row("x", f"m{i}", "own", c, d)) for i, (c, d) in enumerate([(0.5, 0.3), (0.5, 0.4), (0.7, 0.5)])]
+    json.dumps(compare(rows), allow_nan=False)
+    comparison_figure(rows)

@@ -1,8 +1,14 @@
 """Both layouts, strays, broken files, and one sentence for each wrong request."""
 
+import os
+import struct
+import zlib
+from pathlib import Path
+
 import pytest
 
 from experiments.counteranimal.dataset import decode, inspection, read_backgrounds, read_tree, unreadable
+from experiments.counteranimal.labels import class_names, templates
 from experiments.errors import RequestError
 from experiments.published.tables import published_classes
 
@@ -73,6 +79,60 @@ def test_broken_photos_are_listed(tree):
     assert document["empty_groups"] == [{"class_index": 30, "group": "counter"}]
     assert (document["published_n_common"], document["published_n_counter"]) == (7174, 5926)
     assert 23 in document["missing_classes"]
+
+
+def test_a_postscript_file_named_as_a_photo_is_not_run(tmp_path, monkeypatch):
+    from PIL import EpsImagePlugin
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: pytest.fail("Ghostscript was called"))
+    (tmp_path / "a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\n")
+    with pytest.raises(ValueError, match=r"^cannot identify image file$"):
+        decode(tmp_path / "a.jpg")
+
+
+def test_a_small_file_of_many_pixels_is_not_decoded(tmp_path):
+    """10,000 x 6,000 in a few bytes: the size is read before the pixels."""
+    header = struct.pack(">IIBBBBB", 10_000, 6_000, 8, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
+    data = b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+    with pytest.raises(ValueError, match=r"^60 megapixels, more than 50$"):
+        decode(tmp_path / "a.png")
+
+
+def test_no_file_is_read_that_no_photo_is_as_large_as(tmp_path):
+    with (tmp_path / "a.jpg").open("wb") as handle:
+        handle.truncate(300 * 2**20)  # sparse
+    with pytest.raises(ValueError, match=r"^300 MiB, more than 256$"):
+        decode(tmp_path / "a.jpg")
+    with pytest.raises(ValueError, match="no regular file"):
+        decode(Path("/dev/null"))
+
+
+def test_names_that_are_not_utf8_are_refused_before_any_work(tree):
+    """They were noticed when the predictions were written, after all photos had been encoded."""
+    place = os.fsencode(tree / "16 bulbul" / "common-sky")
+    with open(place + b"/caf\xe9.txt", "wb"):
+        pass
+    assert read_tree(tree).strays == ("16 bulbul/common-sky/caf\\xe9.txt",)
+    with open(place + b"/caf\xe9.jpg", "wb"):
+        pass
+    with pytest.raises(RequestError, match=r"caf\\\\xe9\.jpg' is not UTF-8.*rename it"):
+        read_tree(tree)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
+    (tmp_path / "quux" / "common-x").mkdir(parents=True)
+    (tmp_path / "imagenet_names.txt").write_text("77\tquux\n", encoding="utf-8-sig")
+    assert read_tree(tmp_path).classes == {77: "quux"}
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join(f"name {i}" for i in range(1000)), encoding="utf-8-sig")
+    assert class_names(str(names))[0] == "name 0"
+    for file, text in (("t.txt", "a {}\n"), ("t.json", '["a {}"]')):
+        (tmp_path / file).write_text(text, encoding="utf-8-sig")
+        assert templates(str(tmp_path / file)) == ("a {}",)
 
 
 def test_gray_palette_and_alpha_become_rgb(tmp_path):

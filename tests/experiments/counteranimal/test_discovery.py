@@ -8,19 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.counteranimal.backgrounds import Cells, cells_of, honest_drop, naive_drop, permutation_p
 from experiments.counteranimal.dataset import Photo, Tree, read_tree
-from experiments.counteranimal.discovery import (
-    Cells,
-    benjamini_hochberg,
-    cells_of,
-    discover,
-    holm,
-    honest_drop,
-    link_tree,
-    naive_drop,
-    permutation_p,
-)
+from experiments.counteranimal.discovery import discover, link_tree, permutations_for
 from experiments.errors import RequestError
+from experiments.inference import benjamini_hochberg, holm
 
 NAMES = tuple("abcdefgh")
 
@@ -160,6 +152,24 @@ def test_discover_writes_a_tree_that_reads_back(tmp_path):
     with pytest.raises(RequestError, match="exists already"):
         link_tree(tree, photos, found, tmp_path / "out")
     assert discover(tree, photos, correct, smallest=4) == found
+
+
+def test_an_effect_among_501_classes_can_be_found(tmp_path):
+    """9999 permutations leave Holm's p at 501/10000 or more, so nothing was ever an effect."""
+    names = {index: str(index) for index in range(501)}
+    photos = [Photo(f"{i}/{b}/{j}.jpg", i, "", b) for i in names for b in "ab" for j in range(30)]
+    correct = np.array([p.background == "a" and p.class_index == 7 for p in photos])  # all others: always wrong
+    found = discover(Tree(tmp_path, tuple(photos), names, ()), photos, correct, smallest=20)
+    assert found["background_effects"] == 1
+    assert found["classes"][7]["p_holm"] == pytest.approx(501 / (found["permutations"] + 1))
+    assert found["least_p_holm"] < 0.05
+    assert permutations_for(45) == 9999
+
+
+def test_drops_without_spread_have_no_interval(tmp_path):
+    tree, photos = build(tmp_path, [("9 ostrich", 9, {"a": 4, "b": 4}), ("bulbul", 16, {"a": 4, "b": 4})])
+    found = discover(tree, photos, np.array([p.background == "a" for p in photos]), smallest=4)
+    assert found["naive"] == {"drop": 1.0, "interval": None, "level": 0.95}
 
 
 def test_small_cells_are_left_out(tmp_path):

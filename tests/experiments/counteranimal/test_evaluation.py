@@ -13,14 +13,7 @@ from experiments.counteranimal import encoding
 from experiments.counteranimal.cache import FeatureCache
 from experiments.counteranimal.dataset import read_tree
 from experiments.counteranimal.encoding import Runtime, encode_photos
-from experiments.counteranimal.evaluation import (
-    confusing_space,
-    evaluate,
-    predict,
-    rank_labels,
-    scorer,
-    text_features,
-)
+from experiments.counteranimal.evaluation import evaluate
 from experiments.counteranimal.labels import (
     LabelSpace,
     class_names,
@@ -31,6 +24,13 @@ from experiments.counteranimal.labels import (
     templates,
 )
 from experiments.counteranimal.models import load_model
+from experiments.counteranimal.scoring import (
+    confusing_space,
+    predict,
+    rank_labels,
+    scorer,
+    text_features,
+)
 from experiments.errors import RequestError, RunError
 
 SIMPLE = templates("simple")

@@ -11,13 +11,13 @@ from experiments.counteranimal.metrics import (
     ClassCounts,
     Predictions,
     class_counts,
-    expanded_tail,
     group_accuracies,
     intervals,
     paired,
-    sign_test,
+    photo_bounds,
     summary,
 )
+from experiments.inference import expanded_tail, sign_test
 from experiments.published.audit import feasible
 from experiments.published.tables import CLASS_TABLES, published_rows, read_published
 
@@ -118,6 +118,37 @@ def test_intervals_cover():
         low, high = intervals(table, "macro", seed=int(rng.integers(2**31)), replicates=1000)["drop"]
         hits += low <= 0.2 <= high
     assert hits / sets > 0.92
+
+
+def test_four_right_photos_do_not_make_certainty():
+    """Two classes of one photo a group: 2 of 2 is .158 to 1 by Clopper and Pearson, not 1 to 1."""
+    table = ClassCounts(np.array([3, 9]), np.ones((2, 2), dtype=np.int64), np.ones((2, 2), dtype=np.int64))
+    for mean in ("macro", "micro"):
+        found = intervals(table, mean)
+        assert found["common"] == found["counter"] == pytest.approx((0.025**0.5, 1))
+        assert found["drop"] == pytest.approx((-(1 - 0.025**0.5), 1 - 0.025**0.5))
+
+
+def test_photo_bounds_are_clopper_and_pearsons_on_the_effective_sample():
+    """With a photo a class nothing is lost; else the textbook formula, class by class."""
+    from scipy.stats import binomtest, t
+
+    right = np.array([[1, 0], [1, 1], [0, 0], [1, 0], [1, 0]])
+    single = ClassCounts(np.arange(5), np.ones((5, 2), dtype=np.int64), right)
+    for (low, high), k in zip(photo_bounds(single, "macro"), (4, 1), strict=True):
+        exact = binomtest(k, 5).proportion_ci(0.95, "exact")
+        assert (low, high) == pytest.approx((exact.low, exact.high))
+    sizes = np.array([[10, 8], [40, 8], [5, 8]])
+    bounds = photo_bounds(ClassCounts(np.arange(3), sizes, sizes), "macro")
+    for (low, _), photos in zip(bounds, sizes.T, strict=True):
+        few = (t.isf(0.025, photos.sum() - 1) / t.isf(0.025, 2)) ** 2
+        assert low == pytest.approx(0.025 ** (1 / (few * 9 / (1 / photos).sum())))  # all right: the tail is low^n
+
+
+def test_differences_without_spread_have_no_interval():
+    table = ClassCounts(np.arange(3), np.full((3, 2), 5), np.full((3, 2), 4))
+    worse = ClassCounts(np.arange(3), np.full((3, 2), 5), np.full((3, 2), 3))
+    assert paired(table, worse)["common"]["interval"] is None
 
 
 def test_expanded_tail_is_a_t_interval_for_a_mean():

@@ -7,8 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from experiments.counteranimal.models import activations, load_model, weights_hash
-from experiments.errors import RequestError
+from experiments.counteranimal import weights
+from experiments.counteranimal.identity import weights_hash
+from experiments.counteranimal.models import activations, load_model
+from experiments.errors import RequestError, RunError
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +60,7 @@ def folder_without_weights(folder, config):
     "spec", ["open_clip:ViT-B-32/laion400m_e31", "timm:test_resnet.r160_in1k", "torchvision:squeezenet1_1"]
 )
 def test_an_unreachable_hub_is_one_quick_sentence(spec, tmp_path, monkeypatch):
-    from experiments.counteranimal import models
-
-    monkeypatch.setattr(models, "_reachable", lambda host: False)
+    monkeypatch.setattr(weights, "reachable", lambda host: False)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("urllib.request.urlopen", refuse)
     start = time.monotonic()
@@ -129,21 +129,119 @@ def test_code_in_weights_is_refused(tiny_clip, tmp_path, capsys):
     assert "must not run" not in capsys.readouterr().out
 
 
+class Holder(torch.nn.Module):
+    def forward(self, x):
+        return x
+
+
+def scripted(state, file):
+    """A TorchScript archive that holds these weights under their own names."""
+    root = Holder()
+    for name, value in state.items():
+        *path, last = name.split(".")
+        place = root
+        for part in path:
+            if part not in place._modules:
+                place.add_module(part, Holder())
+            place = place._modules[part]
+        place.register_buffer(last, value)
+    torch.jit.script(root).save(file)
+    return file
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.jit warns about itself
-def test_torchscript_needs_the_flag(tiny_clip, tmp_path):
-    model = load_model(f"open_clip:local-dir:{tiny_clip}").module
+@pytest.mark.filterwarnings("ignore:'torch.load' received a zip file")
+def test_torchscript_needs_the_flag_and_loads_with_it(tiny_clip, squeezenet, timm_weights, tmp_path):
+    """For torchvision and timm the advice to pass the flag led to another error."""
+    folder = f"open_clip:local-dir:{tiny_clip}"
+    for spec, file in (
+        (folder, tiny_clip / "open_clip_model.safetensors"),
+        ("torchvision:squeezenet1_1", squeezenet),
+        ("timm:test_resnet.r160_in1k", timm_weights),
+    ):
+        script = scripted(load_file(file), tmp_path / "script.pt")
+        assert "--trust-pickle" in spec_error(spec, weights=script)
+        trusted = load_model(spec, script, trust_pickle=True)
+        assert trusted.settings["weights_hash"] == load_model(spec, file).settings["weights_hash"]
 
-    class Holder(torch.nn.Module):
-        def __init__(self, weights):
-            super().__init__()
-            for i, (_, value) in enumerate(weights.items()):
-                self.register_buffer(f"b{i}", value)
 
-        def forward(self, x):
-            return x
+def tiny_transformers_clip(folder):
+    """A small CLIP folder as transformers writes it."""
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
-    torch.jit.script(Holder(model.state_dict())).save(tmp_path / "script.pt")
-    assert "--trust-pickle" in spec_error(f"open_clip:local-dir:{tiny_clip}", weights=tmp_path / "script.pt")
+    words = ["<|startoftext|>", "<|endoftext|>", *(c + e for c in "abcdefghij" for e in ("", "</w>"))]
+    folder.mkdir()
+    (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    size = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = {**size, "vocab_size": len(words), "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
+    config = CLIPConfig(text_config=text, vision_config={**size, "image_size": 32, "patch_size": 8}, projection_dim=8)
+    with torch.random.fork_rng():
+        CLIPModel(config).save_pretrained(folder)
+    CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt")).save_pretrained(folder)
+    CLIPImageProcessor(size={"shortest_edge": 32}).save_pretrained(folder)
+    return folder
+
+
+def test_a_folder_without_some_weights_is_refused(tmp_path):
+    """transformers fills what is missing with random numbers; two loads then disagree."""
+    folder = tiny_transformers_clip(tmp_path / "clip")
+    assert load_model(f"hf:{folder}").key == load_model(f"hf:{folder}").key is not None
+    state = load_file(folder / "model.safetensors")
+    lost = {name: value for name, value in state.items() if name != "visual_projection.weight"}
+    save_file(lost, folder / "model.safetensors", metadata={"format": "pt"})
+    assert "missing are visual_projection.weight" in spec_error(f"hf:{folder}")
+    save_file({**lost, "visual_projection.weight": torch.zeros(3, 3)}, folder / "model.safetensors", {"format": "pt"})
+    assert "cannot be loaded" in spec_error(f"hf:{folder}")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "siglip"}))
+    assert "type 'siglip'; only 'clip'" in spec_error(f"hf:{folder}")
+    (folder / "config.json").write_text("{")
+    assert "cannot be loaded" in spec_error(f"hf:{folder}")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "sentence"),
+    [
+        (OSError(28, "No space left on device", "/cache/x"), RunError, "could not be kept on disk (No space left"),
+        (ValueError("unexpected keyword"), RequestError, "could not be loaded (ValueError: unexpected keyword)"),
+        (FileNotFoundError(2, "No such file", "/cache/x"), RequestError, "could not be loaded (FileNotFoundError"),
+        (ConnectionResetError("peer"), RequestError, "could not be fetched from huggingface.co (peer)"),
+    ],
+)
+def test_only_the_network_could_not_be_fetched(error, kind, sentence, monkeypatch):
+    monkeypatch.setattr(weights, "reachable", lambda host: False)
+    with pytest.raises(kind) as caught, weights.hub("a thing"):
+        raise error
+    assert sentence in str(caught.value)
+
+
+def test_a_wrapped_error_of_the_network_is_one(monkeypatch):
+    monkeypatch.setattr(weights, "reachable", lambda host: False)
+    with pytest.raises(RequestError, match="could not be fetched"), weights.hub("a thing"):
+        raise RuntimeError("no weights") from ConnectionResetError()
+
+
+def test_a_siglip_needs_its_tokenizer_beside_its_weights(tmp_path, tiny_config, monkeypatch):
+    """It was looked for on the hub, --weights or not, and its absence was blamed on the weights."""
+    import open_clip
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    config = {**tiny_config, "text_cfg": {**tiny_config["text_cfg"], "hf_tokenizer_name": "nobody/has-this"}}
+    (tmp_path / "tiny-siglip.json").write_text(json.dumps(config))
+    open_clip.add_model_config(tmp_path / "tiny-siglip.json")
+    monkeypatch.setattr(weights, "reachable", lambda host: False)
+    model = open_clip.create_model("tiny-siglip", load_weights=False, pretrained_text=False)
+    save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    text = spec_error("open_clip:tiny-siglip", weights=tmp_path / "weights.safetensors")
+    assert "tokenizer of open_clip:tiny-siglip" in text
+    assert "tokenizer files of nobody/has-this and put them into the folder of the --weights FILE" in text
+    words = Tokenizer(models.WordLevel({"a": 1, "?": 0}, unk_token="?"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=words, pad_token="?", unk_token="?").save_pretrained(tmp_path)
+    loaded = load_model("open_clip:tiny-siglip", tmp_path / "weights.safetensors")
+    assert loaded.tokenizer(["a a"])[0, :3].tolist() == [1, 1, 0]
 
 
 def test_quick_gelu_is_for_clips(squeezenet):

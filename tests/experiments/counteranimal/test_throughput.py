@@ -7,7 +7,7 @@ import torch
 
 from experiments.counteranimal.dataset import decode, read_tree
 from experiments.counteranimal.encoding import Runtime, encode_photos
-from experiments.counteranimal.models import LoadedModel, described, weights_hash
+from experiments.counteranimal.models import LoadedModel, finished
 
 PHOTOS, BATCH = 96, 16
 
@@ -25,8 +25,7 @@ def test_end_to_end_keeps_up_with_the_bare_model(device, photo, tmp_path):
     tree = read_tree(tmp_path / "data")
     module = torchvision.models.resnet50(weights=None).eval().to(device)
     preprocess = torchvision.models.ResNet50_Weights.IMAGENET1K_V1.transforms()
-    settings = {"weights_hash": weights_hash(module), "activation": "ReLU", "preprocessing": described(preprocess)}
-    model = LoadedModel("resnet50", "ImageNet", module, module, preprocess, settings=settings)
+    model = finished(LoadedModel("resnet50", "ImageNet", module, module, preprocess))
     start = time.perf_counter()
     pixels = torch.stack([preprocess(decode(tree.root / p.path)) for p in tree.photos])
     decoding = time.perf_counter() - start

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from experiments.court.decide import Bounds, decide, interval95, mean_bounds, replicates_for, violation_bounds
+from experiments.court.decide import Bounds, decide, mean_bounds, replicates_for, violation_bounds
+from experiments.inference import interval95
 
 
 def test_bounds_are_the_t_interval_of_scipy():

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from experiments.published import claims
-from experiments.published.claims import decide, judgements, published_verdicts
+from experiments.published.claims import decide, judgements, published_verdict, published_verdicts
 from experiments.published.tables import classwise, published_rows, read_published, tidy
 
-KEYS = "claim source statement verdict predicted measured interval counterexample route n replicates alpha tau seconds"
+KEYS = (
+    "claim source statement verdict predicted measured interval level counterexample "
+    "route n replicates alpha tau seconds"
+)
 
 
 def test_decide_needs_the_whole_interval():
@@ -34,6 +37,26 @@ def test_records_are_plain_json_and_repeat():
     assert sum(record["seconds"] for record in first) < 5
 
 
+@pytest.mark.parametrize("claim", claims.JUDGES)
+def test_a_verdict_obeys_the_error_rate_and_the_seed(claim):
+    usual, loose = (published_verdict(claim, rate, 7) for rate in (None, 0.2))
+    assert (usual["alpha"], usual["level"]) == (0.01, 0.99)
+    assert (loose["alpha"], loose["level"]) == (0.2, 0.8)
+    widths = [record["interval"][1] - record["interval"][0] for record in (usual, loose)]
+    assert widths[1] < widths[0]
+    other = published_verdict(claim, None, 8)
+    drawn = usual["replicates"] is not None
+    assert (other["interval"] != usual["interval"]) == drawn
+    assert usual["claim"] == f"counteranimal/{claim}"
+
+
+def test_the_docket_hands_the_error_rate_and_the_seed_on():
+    from experiments.court.docket import published_trials
+
+    (trial,) = [t for t in published_trials() if t.id == "counteranimal/labels-similar"]
+    assert trial.hold(7, False, 0.2) | {"seconds": 0} == published_verdict("labels-similar", 0.2, 7) | {"seconds": 0}
+
+
 def test_verdicts_on_the_printed_tables():
     words = {j.claim: j.verdict for j in judgements()}
     assert words["clip-drops"] == "supported"
@@ -46,7 +69,7 @@ def test_verdicts_on_the_printed_tables():
 def test_the_reported_variant_is_the_least_favourable():
     def worst(relation, *variants):
         made = tuple(claims.Variant(str(x), x, (x, x), 3, word) for x, word in variants)
-        return claims.Judgement("c", "s", "t", "u", 0.0, relation, 0.005, None, made, None, 0.0).worst.measured
+        return claims.Judgement("c", "s", "t", "u", 0.0, relation, 0.005, 0.01, None, made, None, 0.0).worst.measured
 
     assert worst("above", (0.1, "supported"), (0.2, "supported")) == 0.1
     assert worst("above", (0.1, "undecided"), (0.0, "supported")) == 0.1

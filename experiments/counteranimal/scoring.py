@@ -1,0 +1,187 @@
+"""Features of photos compared with labels: scores, predictions, sets of confusing labels."""
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from experiments.counteranimal.cache import cached_text, save_text
+from experiments.counteranimal.dataset import Tree
+from experiments.counteranimal.encoding import Encoded, Runtime, failures, identity
+from experiments.counteranimal.labels import CLASS_COUNT, LabelSpace, confusing_labels
+from experiments.counteranimal.metrics import Predictions
+from experiments.counteranimal.models import LoadedModel
+from experiments.errors import RequestError, RunError
+
+TEXT_BATCH = 256  # texts a forward pass
+NO_ANSWER = -1  # predicted index of a photo whose scores are not finite; it counts as wrong
+
+
+def text_features(
+    model: LoadedModel,
+    names: Sequence[str],
+    prompts: Sequence[str],
+    runtime: Runtime,
+    cache: Path | None = None,
+    advance: Callable[[int], None] = lambda names: None,
+) -> Float[np.ndarray, "U d"]:
+    """Unit text embedding of each name: normalise each template's, average, normalise again.
+
+    They are kept under the tokens themselves, so whatever the tokenizer is, the key holds all that it does.
+    Raises RunError if some are not finite.
+    """
+    step = max(1, TEXT_BATCH // len(prompts))
+    batches = [names[start : start + step] for start in range(0, len(names), step)]
+    tokens = [model.tokenizer([prompt.format(name) for name in batch for prompt in prompts]) for batch in batches]
+    file, found = _kept(model, runtime, cache, tokens, len(prompts))
+    if found is not None:
+        return found
+    rows = []
+    with failures(runtime):
+        model.module.to(runtime.device)
+        for batch, ids in zip(batches, tokens, strict=True):
+            with torch.inference_mode(), runtime.autocast():
+                embedding = torch.nn.functional.normalize(model.encode_text(ids.to(runtime.device)), dim=-1)
+            mean = embedding.float().reshape(len(batch), len(prompts), -1).mean(dim=1)
+            rows.append((mean / mean.norm(dim=-1, keepdim=True)).cpu().numpy())
+            advance(len(batch))
+    text = np.concatenate(rows)
+    finite = np.isfinite(text).all(axis=1)
+    if not finite.all():
+        raise RunError(
+            f"{model.spec or 'the model'} has no finite embedding for {(~finite).sum()} of {len(names)} names, the "
+            f"first is {names[int(finite.argmin())]!r}; look at its weights, or at --precision {runtime.precision}"
+        )
+    if file is not None:
+        save_text(file, text)
+    return text
+
+
+def _kept(
+    model: LoadedModel, runtime: Runtime, cache: Path | None, tokens: Sequence[torch.Tensor], prompts: int
+) -> tuple[Path | None, Float[np.ndarray, "U d"] | None]:
+    """(file where these tokens' embeddings are or shall be kept, the embeddings in it), None for neither."""
+    key = identity(model, runtime)
+    if cache is None or key is None:
+        return None, None
+    hashed = sha256()
+    for ids in tokens:
+        hashed.update(f"{ids.dtype} {tuple(ids.shape)}\n".encode())
+        hashed.update(np.ascontiguousarray(ids.numpy()))
+    return cached_text(cache, key | {"tokens": hashed.hexdigest(), "prompts": prompts})
+
+
+class Scorer:
+    """Image features -> scores of the 1000 labels: cosines of a CLIP, logits of a classifier.
+
+    Labels with the same name share one text embedding and one column of the product, so they tie exactly;
+    computed apart they would differ by rounding and the winner would depend on the processor.
+    """
+
+    def __init__(self, names: Sequence[str] | None, text: Float[np.ndarray, "U d"] | None):
+        if names is not None and len(names) != CLASS_COUNT:
+            raise RequestError(f"{len(names)} class names are given; ImageNet-1k has {CLASS_COUNT}, in index order")
+        self._text = None if text is None else torch.from_numpy(text.T.copy())
+        unique = list(dict.fromkeys(names)) if names else []
+        self._columns = np.array([unique.index(name) for name in names]) if names else None
+
+    def __call__(self, features: Float[np.ndarray, "N d"]) -> Float[np.ndarray, "N L"]:
+        if self._text is None:
+            return features
+        return (torch.from_numpy(features) @ self._text).numpy()[:, self._columns]
+
+
+def scorer(
+    model: LoadedModel,
+    names: Sequence[str],
+    prompts: Sequence[str],
+    runtime: Runtime,
+    cache: Path | None,
+    advance: Callable[[int], None] = lambda names: None,
+) -> Scorer:
+    """The scorer of a model for class names and prompt templates, which a classifier does not look at."""
+    if model.encode_text is None:
+        return Scorer(None, None)
+    unique = list(dict.fromkeys(names))
+    return Scorer(names, text_features(model, unique, prompts, runtime, cache, advance))
+
+
+def rank_labels(
+    scores: Float[np.ndarray, "N L"], truth: Int[np.ndarray, " N"], space: LabelSpace
+) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"], Float[np.ndarray, " N"]]:
+    """(predicted label, rank of the true one, its margin over the best other) among the labels that compete.
+
+    Ties go to the lower index, so rank 1 and predicted = truth mean the same. The margin of a tie is 0. A photo with
+    a score that is not finite has no answer: predicted NO_ANSWER, the last rank, margin nan.
+    """
+    answered = np.isfinite(scores).all(axis=1)
+    mask = space.mask(truth)
+    if mask is not None:
+        scores = np.where(mask, scores, -np.inf)
+    rows = np.arange(len(truth))
+    true = scores[rows, truth][:, None]
+    earlier = np.arange(scores.shape[1]) < truth[:, None]
+    rank = 1 + ((scores > true) | ((scores == true) & earlier)).sum(axis=1)
+    others = scores.copy()
+    others[rows, truth] = -np.inf
+    last = np.full(len(truth), scores.shape[1]) if mask is None else mask.sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        margin = (true[:, 0] - others.max(axis=1)).astype(np.float64)
+    return (
+        np.where(answered, scores.argmax(axis=1), NO_ANSWER),
+        np.where(answered, rank, last),
+        np.where(answered, margin, np.nan),
+    )
+
+
+def predict(tree: Tree, encoded: Encoded, score: Scorer, space: LabelSpace) -> Predictions:
+    """Answers for every readable photo, in the order of the tree.
+
+    Raises RunError if no photo could be read, or none has a finite score.
+    """
+    photos = [photo for photo in tree.photos if photo.path in encoded.keys]
+    truth = np.array([photo.class_index for photo in photos], dtype=np.int64)
+    parts, start = [], 0
+    for features in encoded.cache.read([encoded.keys[photo.path] for photo in photos]):
+        parts.append(rank_labels(score(features), truth[start : start + len(features)], space))
+        start += len(features)
+    if not parts:
+        raise RunError(f"none of the {len(tree.photos)} photos in {str(tree.root)!r} could be read")
+    predicted, rank, margin = (np.concatenate(column) for column in zip(*parts, strict=True))
+    if (predicted == NO_ANSWER).all():
+        raise RunError(f"the model has no finite score for any of {len(photos)} photos; look at its weights")
+    return Predictions(
+        tuple(photo.path for photo in photos),
+        truth,
+        np.array([photo.group == "common" for photo in photos]),
+        tuple(photo.background for photo in photos),
+        predicted,
+        rank,
+        margin,
+    )
+
+
+def confusing_space(tree: Tree, encoded: Encoded, score: Scorer) -> LabelSpace:
+    """1 vs 20 label sets from a reference model's features: labels of highest mean cosine over a class's photos.
+
+    Photos without finite scores are left out. Raises RunError for a class that has no others.
+    """
+    photos = [photo for photo in tree.photos if photo.path in encoded.keys]
+    classes = sorted({photo.class_index for photo in photos})
+    row = {index: r for r, index in enumerate(classes)}
+    total = np.zeros((len(classes), CLASS_COUNT))
+    count = np.zeros(len(classes))
+    start = 0
+    for features in encoded.cache.read([encoded.keys[photo.path] for photo in photos]):
+        where = np.array([row[photo.class_index] for photo in photos[start : start + len(features)]])
+        scores = score(features).astype(np.float64)
+        finite = np.isfinite(scores).all(axis=1)
+        np.add.at(total, where[finite], scores[finite])
+        np.add.at(count, where[finite], 1)
+        start += len(features)
+    if (count == 0).any():
+        raise RunError(f"the reference model has no finite score for class {classes[int(count.argmin())]}")
+    return confusing_labels(total / count[:, None], classes)

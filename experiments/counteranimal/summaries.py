@@ -1,0 +1,184 @@
+"""What one model's predictions amount to: a summary, its place among the published models, three files.
+
+A folder of a result holds predictions.csv, per_class.csv and, written last, summary.json.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.counteranimal.dataset import GROUPS
+from experiments.counteranimal.metrics import ClassCounts, Mean, Predictions, class_counts, summary
+from experiments.counteranimal.predictions import read_predictions, write_classes, write_predictions
+from experiments.errors import RequestError
+from experiments.files import output_folder, write_json
+from experiments.lines import SMALLEST_FAMILY, fit_line, usable
+from experiments.provenance import provenance
+from experiments.published.tables import published_name, published_rows
+from experiments.results import Row
+
+WORST = 5  # classes that a summary lists
+PREDICTIONS, CLASSES, SUMMARY = "predictions.csv", "per_class.csv", "summary.json"
+
+
+def summarise(
+    source: str, model: str, family: str, predictions: Predictions, settings: dict[str, Any], seed: int
+) -> tuple[dict[str, Any], ClassCounts]:
+    """(summary document, counts a class) of one model; `settings` holds labels, prompts, data and whatever else.
+
+    Raises RequestError where no class has photos in both groups.
+    """
+    counts = class_counts(predictions)
+    complete = counts.complete
+    if not len(complete.index):
+        raise RequestError(f"no class of {settings['data']!r} has photos in both groups; a drop needs one at least")
+    document = {"source": source, "model": model, "family": family, **summary(counts, seed), **settings, "seed": seed}
+    document["worst_classes"] = _worst_classes(complete)
+    document["standing"] = standing(summary_row(document, "macro"), settings["prompts"] or "simple")
+    document["provenance"] = provenance()
+    return document, counts
+
+
+def _worst_classes(complete: ClassCounts) -> list[dict[str, Any]]:
+    common, counter = complete.accuracy.T
+    drops = common - counter
+    return [
+        {
+            "class_index": int(complete.index[i]),
+            "common": float(common[i]),
+            "counter": float(counter[i]),
+            "drop": float(drops[i]),
+        }
+        for i in (-drops).argsort(kind="stable")[:WORST]
+    ]
+
+
+def write_result(folder: Path, document: dict[str, Any], predictions: Predictions, counts: ClassCounts) -> None:
+    """The three files of a result; the summary comes last, so that where it is the others are."""
+    output_folder(folder)
+    write_predictions(folder / PREDICTIONS, predictions)
+    write_classes(folder / CLASSES, counts)
+    write_json(folder / SUMMARY, document)
+
+
+def result_folders(output: Path, names: Sequence[str]) -> list[Path]:
+    """The output folder for one model, a subfolder each for several: never the same twice, never outside `output`.
+
+    >>> [folder.name for folder in result_folders(Path("o"), ["m", "M", "m-2", ".."])]
+    ['m', 'M-2', 'm-2-2', 'model']
+    """
+    if len(names) == 1:
+        return [output]
+    taken: set[str] = set()  # as a file system that ignores case sees them
+    folders = []
+    for name in names:
+        slug = "".join(c if c.isalnum() or c in "-._" else "_" for c in name).strip(".") or "model"
+        free, number = slug, 1
+        while free.casefold() in taken:
+            number += 1
+            free = f"{slug}-{number}"
+        taken.add(free.casefold())
+        folders.append(output / free)
+    return folders
+
+
+def score_files(
+    files: Sequence[Path],
+    *,
+    name: str | None = None,
+    family: str = "LVLM",
+    labels: str = "1000",
+    prompts: str = "simple",
+    seed: int = 0,
+    output: Path | None = None,
+) -> list[dict[str, Any]]:
+    """Summaries of predictions made elsewhere, written below `output` if it is given.
+
+    Raises RequestError for no file, an empty name or one name for several files, a file that is no table of
+    predictions, or an output folder whose files would replace the predictions that are read.
+    """
+    if not files:
+        raise RequestError("no predictions given; name a CSV file with columns class_index, group, predicted_index")
+    if name is not None and (len(files) > 1 or not name.strip()):
+        wrong = "is empty; leave it out" if not name.strip() else f"names one model but {len(files)} files are given"
+        raise RequestError(f"--name {name!r} {wrong}")
+    names = [name] if name is not None else [_model_of(path) for path in files]
+    read = [read_predictions(path) for path in files]
+    folders = [None] * len(files) if output is None else result_folders(output_folder(output), names)
+    for path in files:
+        for folder in folders:
+            if folder is not None and (folder / PREDICTIONS).exists() and (folder / PREDICTIONS).samefile(path):
+                raise RequestError(f"--output would replace {str(path)!r}, which is read; choose another folder")
+    documents = []
+    for path, model, folder, predictions in zip(files, names, folders, read, strict=True):
+        settings = {"prompts": prompts, "labels": labels, "data": str(path)}
+        document, counts = summarise(str(path), model, family, predictions, settings, seed)
+        if folder is not None:
+            write_result(folder, document, predictions, counts)
+        documents.append(document)
+    return documents
+
+
+def _model_of(path: Path) -> str:
+    """The file's name without its suffix; of predictions.csv the folder's, which evaluate named by the model."""
+    return path.resolve().parent.name if path.name == PREDICTIONS else path.stem
+
+
+def standing(row: Row, prompt: str = "simple") -> dict[str, Any] | None:
+    """Where a result would stand among the published rows of its protocol; None where none were printed.
+
+    Ranks count from 1 = highest accuracy, smallest drop. The drop has no rank where the common accuracy lies below
+    every published one: a drop is at most the common accuracy, so a model that knows nothing would come first.
+    effective_robustness is the counter accuracy above the line of each published family on logit axes, at the row's
+    common accuracy; `extrapolated` names the families whose models do not reach that accuracy. `printed` is what
+    the paper prints for the very checkpoint, if it is one of Table 3's.
+    """
+    rows = published_rows(row.labels or "1000", prompt, row.mean or "macro")
+    if not rows:
+        return None
+    above: dict[str, float] = {}
+    extrapolated = []
+    for family in ("CLIP", "ImageNet"):
+        x, y = (np.array([getattr(r, g) for r in rows if r.family == family]) for g in GROUPS)
+        if len(x) >= SMALLEST_FAMILY and usable(np.array([row.common]), np.array([row.counter])).all():
+            above[family] = float(row.counter - fit_line(x, y, "logit").at(np.array([row.common]))[0])
+            if not x.min() <= row.common <= x.max():
+                extrapolated.append(family)
+    nearest = min(rows, key=lambda r: (r.common - row.common) ** 2 + (r.counter - row.counter) ** 2)
+    comparable = row.common >= min(r.common for r in rows)
+    return {
+        "of": len(rows),
+        "rank_common": 1 + sum(r.common > row.common for r in rows),
+        "rank_counter": 1 + sum(r.counter > row.counter for r in rows),
+        "rank_drop": 1 + sum(r.drop < row.drop for r in rows) if comparable else None,
+        "nearest": _figures(nearest),
+        "effective_robustness": above,
+        "extrapolated": extrapolated,
+        "printed": next((_figures(r) for r in rows if r.model == published_name(row.model)), None),
+    }
+
+
+def _figures(row: Row) -> dict[str, Any]:
+    return {"model": row.model, "common": row.common, "counter": row.counter}
+
+
+def summary_row(document: dict[str, Any], mean: Mean) -> Row:
+    """One mean of a summary as a row."""
+    ends = {name: None if i is None else (i[0], i[1]) for name, i in document["intervals"][mean].items()}
+    return Row(
+        source=document["source"],
+        model=document["model"],
+        family=document["family"],
+        common=document[mean]["common"],
+        counter=document[mean]["counter"],
+        prompt=document.get("prompts"),
+        labels=document.get("labels"),
+        mean=mean,
+        n_common=document["counts"]["common"],
+        n_counter=document["counts"]["counter"],
+        interval_common=ends["common"],
+        interval_counter=ends["counter"],
+        interval_drop=ends["drop"],
+    )

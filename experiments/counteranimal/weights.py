@@ -1,0 +1,147 @@
+"""Weights from a hub or from a file: whatever goes wrong is one sentence that names the cause and a way out.
+
+Nothing stored in a file is run, unless the user says otherwise.
+"""
+
+import errno
+import logging
+import re
+import socket
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from experiments.errors import RequestError, RunError
+
+HUB = "huggingface.co"
+FETCHING = ("huggingface_hub", "httpx", "httpcore", "requests", "urllib", "ssl", "socket")  # whose errors mean the net
+LOCAL = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)  # our disk, not their server
+OPENAI_EXTRAS = ("input_resolution", "context_length", "vocab_size")  # numbers that OpenAI's archives keep as weights
+BY_FILE = "download the file where there is a network and pass it with --weights FILE"
+
+
+@contextmanager
+def hub(what: str, way_out: str = BY_FILE, host: str = HUB) -> Iterator[None]:
+    """Fetch from a hub, or from its cache without one. Raises RequestError or, for a full disk, RunError.
+
+    Without a network the hub's client would retry for most of a minute, so it is told to look in its cache only.
+    """
+    import huggingface_hub.constants as constants
+
+    offline = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = offline or not reachable(host)
+    try:
+        yield
+    except (RequestError, ImportError):
+        raise
+    except Exception as error:  # each library wraps the failure of a download in types of its own
+        disk = next((e for e in _chain(error) if isinstance(e, OSError) and e.errno in LOCAL), None)
+        if disk is not None:
+            raise RunError(f"{what} could not be kept on disk ({disk.strerror}: {disk.filename})") from error
+        said = first_line(error).partition(". ")[0]
+        if any(_is_of_the_net(e) for e in _chain(error)):
+            raise RequestError(f"{what} could not be fetched from {host} ({said}); {way_out}") from error
+        raise RequestError(f"{what} could not be loaded ({type(error).__name__}: {said})") from error
+    finally:
+        constants.HF_HUB_OFFLINE = offline
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, what caused it, what caused that."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_of_the_net(error: BaseException) -> bool:
+    local = isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError) and error.filename
+    return type(error).__module__.split(".")[0] in FETCHING or (isinstance(error, OSError) and not local)
+
+
+def reachable(host: str) -> bool:
+    """Does anybody answer at the host's port for https within three seconds?"""
+    import urllib.request
+
+    if urllib.request.getproxies():
+        return True  # a proxy resolves names for us; let the client find out
+    try:
+        with socket.create_connection((host, 443), timeout=3):
+            return True
+    except OSError:
+        return False
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Building a model before its weights are loaded makes open_clip warn that they were not."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(level)
+
+
+@contextmanager
+def fitting(file: Path, trust_pickle: bool) -> Iterator[None]:
+    """Loading a weights file into a model: says which keys do not fit, and refuses code."""
+    try:
+        if is_torchscript(file) and not trust_pickle:
+            raise RequestError(_stores_code(file))
+        yield
+    except RequestError:
+        raise
+    except Exception as error:  # torch, timm, open_clip and pickle each have types of their own here
+        text = str(error)
+        keys = [a or b for a, b in re.findall(r'"([^"\s]+)"|size mismatch for ([^:]+):', text)]
+        if not trust_pickle and ("weights_only" in text.lower() or "Unsupported" in text):
+            raise RequestError(_stores_code(file)) from error
+        if keys:
+            raise RequestError(
+                f"the weights in {str(file)!r} do not fit the model: missing, unexpected or of another shape are "
+                f"{listed(keys)}"
+            ) from error
+        raise RequestError(f"{str(file)!r} cannot be read as weights ({first_line(error)})") from error
+
+
+def _stores_code(file: Path) -> str:
+    return (
+        f"{str(file)!r} stores code beside its weights (TorchScript or pickle), which loading would run; "
+        "convert it to safetensors, or pass --trust-pickle if you trust its origin"
+    )
+
+
+def is_torchscript(file: Path) -> bool:
+    """A TorchScript archive is a zip file with constants, as torch.load itself tells it."""
+    if not zipfile.is_zipfile(file):
+        return False
+    with zipfile.ZipFile(file) as archive:
+        return any(name.partition("/")[2] == "constants.pkl" for name in archive.namelist())
+
+
+def read_state(file: Path, trust_pickle: bool) -> dict[str, Any]:
+    """Names and tensors of a weights file: safetensors, torch's format or, if trusted, a TorchScript archive."""
+    import torch
+
+    if file.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(file)
+    if is_torchscript(file):
+        state = torch.jit.load(file, map_location="cpu").state_dict()
+        return {name: value for name, value in state.items() if name not in OPENAI_EXTRAS}
+    state = torch.load(file, map_location="cpu", weights_only=not trust_pickle)
+    return state.get("state_dict", state)
+
+
+def listed(keys: list[str]) -> str:
+    """The first three of a list of names, and how many more."""
+    more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+    return f"{', '.join(keys[:3])}{more}"
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says first, 200 characters at most."""
+    return str(error).strip().split("\n")[0][:200].rstrip(".") or type(error).__name__

@@ -1,0 +1,235 @@
+"""Intervals and error rates of the whole project, each with the assumption that it holds under.
+
+    Student t        the mean of independent normal values; means over thousands of pairs are close enough
+    Clopper-Pearson  a probability, from independent yes-or-no answers
+    betting          the mean of independent values of one law on a known interval, whatever its atoms
+    bootstrap        a statistic of clusters (classes, models) drawn from a population of them
+
+A bound at tail a lies on the wrong side of the truth with probability at most a.
+
+Betting (Waudby-Smith and Ramdas, JRSS B 86, 2024, section 5): whoever bets on values in [0, 1] having a mean above m
+holds, from a capital of 1, after R fair rounds
+    K(m) = average over theta of prod_i (1 - theta + theta x_i/m),    0 <= theta <= 1.
+At the true mean E K = 1, so P(K >= 1/a) <= a by Markov's inequality; K falls with m, and the lower bound is the m at
+which K = 1/a. A fixed average in place of predictable bets makes the bound free of the order of the values, so that
+equal values are counted. (The authors' library confseq 0.0.11, the last release, of 2023, has no wheels and needs a C++
+compiler and Boost.)
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import betaincinv, ndtr, stdtrit
+
+Numbers = np.ndarray | float
+LEVEL = 0.95  # of every interval that is shown without a decision resting on it
+
+
+class Bounds(NamedTuple):
+    """One-sided confidence bounds, each missing the truth with the stated tail probability at most."""
+
+    low: Numbers
+    high: Numbers
+
+
+class Interval(NamedTuple):
+    """A two-sided confidence interval and its level."""
+
+    low: float
+    high: float
+    level: float
+
+
+def t_bounds(values: Float[np.ndarray, "*d R"], tail: float) -> Bounds:
+    """Student t bounds of a mean, over the last axis. Exact for independent normal values.
+
+    Raises ValueError for fewer than two values: they carry no interval.
+    """
+    R = np.shape(values)[-1]
+    if R < 2:
+        raise ValueError(f"{R} replicate(s) carry no interval; the fewest are 2")
+    mean = np.mean(values, axis=-1)
+    half = stdtrit(R - 1, 1 - tail) * np.std(values, axis=-1, ddof=1) / np.sqrt(R)
+    return Bounds(mean - half, mean + half)
+
+
+def binomial_bounds(successes: Numbers, trials: Numbers, tail: float) -> Bounds:
+    """Clopper and Pearson's bounds of a probability, arrays allowed. Exact for independent yes-or-no answers."""
+    k, n = np.asarray(successes, float), np.asarray(trials, float)
+    low = np.where(k > 0, betaincinv(np.maximum(k, 1), n - k + 1, tail), 0.0)
+    high = np.where(k < n, betaincinv(k + 1, np.maximum(n - k, 1), 1 - tail), 1.0)
+    return Bounds(low[()], high[()])
+
+
+def betting_bounds(
+    values: Float[np.ndarray, "*d R"],
+    tail: float,
+    support: tuple[float, float] = (0.0, 1.0),
+    counts: np.ndarray | None = None,
+) -> Bounds:
+    """Betting bounds of a mean, over the last axis. Hold for independent values of any one law on `support`.
+
+    counts tells how often each value occurred (once if None). Raises ValueError for a value outside the support.
+    """
+    values = np.asarray(values, float)
+    floor, ceiling = support
+    if np.any(values < floor) or np.any(values > ceiling):
+        raise ValueError(
+            f"values from {values.min():g} to {values.max():g} leave their support [{floor:g}, {ceiling:g}]"
+        )
+    counts = np.ones_like(values) if counts is None else np.asarray(counts, float)
+    x, width = (values - floor) / (ceiling - floor), ceiling - floor
+    return Bounds(
+        (floor + width * _betting_low(x, counts, tail))[()],
+        (ceiling - width * _betting_low(1 - x, counts, tail))[()],
+    )
+
+
+def bets(rounds: float) -> Float[np.ndarray, " T"]:
+    """The fractions theta of the capital that are staked: 1 down to about the best stake 1/sqrt(rounds) by halves."""
+    return 0.5 ** np.arange(int(np.ceil(np.log2(max(rounds, 1)) / 2)) + 2)
+
+
+def _betting_low(x: np.ndarray, counts: np.ndarray, tail: float) -> np.ndarray:
+    """Where the capital of a bet on a mean above m reaches 1/tail, by bisection to 3e-8, from the safe side."""
+    theta = bets(float(counts.sum(axis=-1).max()))[:, None]
+    goal = np.log(len(theta)) - np.log(tail)
+    low = np.zeros(x.shape[:-1])
+    high = (x * counts).sum(axis=-1) / counts.sum(axis=-1)  # at the sample mean no bet has won: log K <= 0
+    for _ in range(25):
+        middle = (low + high) / 2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(x > 0, x / middle[..., None], 0.0)[..., None, :]
+            gains = np.log1p(theta * (ratio - 1))
+        capital = np.where(counts[..., None, :] > 0, counts[..., None, :] * gains, 0.0).sum(axis=-1)
+        rich = np.logaddexp.reduce(capital, axis=-1) >= goal
+        low, high = np.where(rich, middle, low), np.where(rich, high, middle)
+    return low
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Independent values of one law, and what is known of that law beforehand.
+
+    values     (R,)
+    normal     the mean is normal enough for Student t: every value is itself a mean over thousands of pairs
+    support    (low, high) that no value can leave, None if there is none
+    counts     how often each value occurred, None for once
+
+    A law that is neither normal nor bounded has no bounds: `bounds` is then None.
+    """
+
+    values: Float[np.ndarray, " R"]
+    normal: bool = False
+    support: tuple[float, float] | None = None
+    counts: np.ndarray | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return len(self.values) if self.counts is None else int(self.counts.sum())
+
+    @property
+    def mean(self) -> float:
+        """Their mean."""
+        return float(np.average(self.values, weights=self.counts))
+
+    def bounds(self, tail: float) -> Bounds | None:
+        """One-sided bounds of the law's mean at `tail` each, by the sharpest method that the law allows."""
+        if self.normal:
+            return Bounds(*map(float, t_bounds(self.values, tail)))
+        if self.support is None:
+            return None
+        low, high = self.support
+        if np.isin(self.values, self.support).all():
+            hits = self.size * (self.mean - low) / (high - low)
+            ends = binomial_bounds(np.rint(hits), self.size, tail)
+            return Bounds(*(float(low + (high - low) * end) for end in ends))
+        return Bounds(*map(float, betting_bounds(self.values, tail, self.support, self.counts)))
+
+    def interval(self, level: float = LEVEL) -> Interval | None:
+        """Two-sided interval of the mean, half the error on each side."""
+        bounds = self.bounds((1 - level) / 2)
+        return bounds and Interval(*bounds, level)
+
+
+def t_interval(values: Float[np.ndarray, " R"], level: float = LEVEL) -> Interval | None:
+    """Two-sided t interval of a mean, None for a single value."""
+    if len(values) < 2:
+        return None
+    return Interval(*map(float, t_bounds(np.asarray(values, float), (1 - level) / 2)), level)
+
+
+def interval95(values: Float[np.ndarray, " R"]) -> list[float] | None:
+    """[low, high] of the 95% t interval, as documents keep it; None for a single value."""
+    interval = t_interval(values)
+    return None if interval is None else [interval.low, interval.high]
+
+
+def holm(p: Float[np.ndarray, " C"]) -> Float[np.ndarray, " C"]:
+    """Holm's adjusted p-values: rejecting those below alpha errs anywhere with probability at most alpha, whatever
+    the dependence between the tests."""
+    p = np.asarray(p, float)
+    order = np.argsort(p, kind="stable")
+    steps = np.maximum.accumulate((len(p) - np.arange(len(p))) * p[order])
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(steps, 1)
+    return adjusted
+
+
+def benjamini_hochberg(p: Float[np.ndarray, " C"]) -> Float[np.ndarray, " C"]:
+    """Benjamini and Hochberg's adjusted p-values: bounds the expected share of false discoveries."""
+    from scipy.stats import false_discovery_control  # here, because scipy.stats takes most of a second
+
+    return false_discovery_control(np.asarray(p, float), method="bh")
+
+
+def sign_test(up: int, down: int) -> float:
+    """Exact two-sided p-value of `up` against `down` under equal chances; 1 without any difference."""
+    from scipy.stats import binomtest
+
+    return float(binomtest(up, up + down).pvalue) if up + down else 1.0
+
+
+def resamples(clusters: int, replicates: int, rng: np.random.Generator) -> Float[np.ndarray, "R C"]:
+    """How often each cluster is drawn in each replicate of a bootstrap; what belongs to a cluster stays together."""
+    return rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=replicates).astype(float)
+
+
+def expanded_tail(clusters: int, level: float) -> float:
+    """Tail probability Phi(-sqrt(C/(C - 1)) t_{C-1}) at which bootstrap percentiles match a t interval."""
+    t = stdtrit(clusters - 1, (1 + level) / 2)
+    return float(ndtr(-np.sqrt(clusters / (clusters - 1)) * t))
+
+
+def bootstrap_interval(
+    drawn: Float[np.ndarray, " R"], clusters: int, level: float = LEVEL
+) -> tuple[float, float] | None:
+    """Expanded percentiles of replicates over `clusters`; None where they have no spread, and so have shown nothing.
+
+    Plain percentile intervals of C clusters are too narrow by sqrt((C - 1)/C) and by normal instead of t quantiles;
+    the level is widened to undo both (Hesterberg 2015, arXiv 1411.5279, "expanded percentile").
+    """
+    if clusters < 2 or np.ptp(drawn) < 1e-12:  # accuracies: rounding is far below
+        return None
+    tail = expanded_tail(clusters, level)
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def combined(value: float, *intervals: tuple[float, float]) -> tuple[float, float]:
+    """Interval of a value that errs by a sum of independent parts, each with an interval around the value.
+
+    The distances to their ends add up like standard deviations (Zou and Donner, Statistics in Medicine 27, 2008:
+    "variance estimates recovery"; for a difference of two proportions Newcombe's method 10).
+    """
+    ends = np.array(intervals)
+    down, up = np.maximum(value - ends[:, 0], 0), np.maximum(ends[:, 1] - value, 0)
+    return float(value - np.sqrt((down**2).sum())), float(value + np.sqrt((up**2).sum()))
+
+
+def hull(first: tuple[float, float] | None, second: tuple[float, float]) -> tuple[float, float]:
+    """The least interval that holds both."""
+    return second if first is None else (min(first[0], second[0]), max(first[1], second[1]))

@@ -1,0 +1,179 @@
+"""What goes wrong on the way from photos to scores ends in a count or in one sentence, and nothing wrong is kept."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from experiments.counteranimal import encoding
+from experiments.counteranimal.cache import FeatureCache
+from experiments.counteranimal.dataset import read_tree
+from experiments.counteranimal.encoding import Runtime, encode_photos
+from experiments.counteranimal.evaluation import evaluate
+from experiments.counteranimal.labels import LabelSpace, own_classes
+from experiments.counteranimal.models import LoadedModel, load_model
+from experiments.counteranimal.scoring import NO_ANSWER, Scorer, confusing_space, predict, rank_labels, text_features
+from experiments.errors import RequestError, RunError
+
+
+def small(image):
+    return torch.from_numpy(np.asarray(image.resize((8, 8)), dtype=np.float32).transpose(2, 0, 1) / 255)
+
+
+def answers(pixels, labels=1000, broken=lambda pixels: pixels.mean(dim=(1, 2, 3)) < 0.5):
+    """9 for every photo, and no number at all for some."""
+    logits = torch.zeros(len(pixels), labels)
+    logits[:, 9] = 1
+    logits[broken(pixels)] = float("nan")
+    return logits
+
+
+@pytest.mark.parametrize("space", [LabelSpace("1000"), own_classes([9, 10, 16, 30])])
+def test_scores_that_are_not_finite_are_no_answer(space):
+    scores = np.zeros((3, 1000))
+    scores[0, :] = np.nan
+    scores[1, 500] = np.inf
+    predicted, rank, margin = rank_labels(scores, np.array([9, 9, 9]), space)
+    assert list(predicted[:2]) == [NO_ANSWER] * 2
+    assert (rank[:2] == (1000 if space.allowed is None else 4)).all()  # the last, where argmax said the first
+    assert np.isnan(margin[:2]).all()
+    assert predicted[2] != NO_ANSWER
+
+
+def test_photos_without_a_number_count_as_wrong(shared_tree):
+    found = evaluate(answers, small, None, shared_tree)
+    lost = found.predicted == NO_ANSWER
+    assert 0 < lost.sum() < len(lost)
+    assert not found.correct[lost].any()
+    assert (found.rank[lost] > 1).all()
+    with pytest.raises(RunError, match="no finite score for any of 32 photos"):
+        evaluate(lambda pixels: answers(pixels, broken=lambda p: p.mean((1, 2, 3)) > -1), small, None, shared_tree)
+
+
+def test_features_without_a_number_are_not_kept(tiny_clip, shared_tree, tmp_path):
+    """The same key the second time, so what is passed again is what was not written."""
+    clip = load_model(f"open_clip:local-dir:{tiny_clip}")
+    tree = read_tree(shared_tree)
+    encode = clip.encode_image
+
+    def first_is_nan(pixels):
+        return encode(pixels).index_fill(0, torch.tensor([0]), float("nan"))
+
+    broken = replace(clip, encode_image=first_is_nan)
+    first = encode_photos(tree, [broken], tmp_path, Runtime())[0]
+    rows = np.concatenate(list(first.cache.read(list(first.keys.values()))))
+    assert np.isnan(rows[0]).all()
+    assert np.isfinite(rows[1:]).all()
+    second = encode_photos(tree, [clip], tmp_path, Runtime())[0]
+    assert second.passes == 1
+    assert np.isfinite(np.concatenate(list(second.cache.read(list(second.keys.values()))))).all()
+
+
+def test_a_name_without_a_finite_embedding_is_a_failure(tiny_clip, tmp_path):
+    clip = load_model(f"open_clip:local-dir:{tiny_clip}")
+    with torch.no_grad():
+        clip.module.token_embedding.weight[:] = float("nan")
+    with pytest.raises(RunError, match="no finite embedding for 2 of 2 names, the first is 'ostrich'"):
+        text_features(clip, ["ostrich", "bulbul"], ["a {}"], Runtime(), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("labels", [10, 1001])
+def test_scores_of_another_number_are_refused(labels, shared_tree):
+    """1001 were read as if shifted by nothing, 10 were an IndexError."""
+    with pytest.raises(RequestError, match=rf"scores of shape \({labels},\) a photo.* 1000"):
+        evaluate(lambda pixels: torch.zeros(len(pixels), labels), small, None, shared_tree)
+    with pytest.raises(RequestError, match="10 class names are given"):
+        Scorer(list("abcdefghij"), np.zeros((10, 4), dtype=np.float32))
+
+
+def test_a_reference_without_a_number_chooses_no_labels(shared_tree, tmp_path):
+    tree = read_tree(shared_tree)
+    model = LoadedModel("m", "ImageNet", torch.nn.Identity(), answers, small)
+    encoded = encode_photos(tree, [model], tmp_path, Runtime())[0]
+    space = confusing_space(tree, encoded, Scorer(None, None))
+    assert all(9 in labels for labels in space.allowed.values())
+    predict(tree, encoded, Scorer(None, None), space)
+
+
+def test_strict_stops_at_the_first_batch(tree, tiny_clip, tmp_path, monkeypatch):
+    parsed = read_tree(tree)
+    (tree / parsed.photos[5].path).write_bytes(b"x")
+    clip, seen, decode = load_model(f"open_clip:local-dir:{tiny_clip}"), [], encoding.decode
+    monkeypatch.setattr(encoding, "decode", lambda path: seen.append(path) or decode(path))
+    with pytest.raises(RunError, match="photos cannot be read"):
+        encode_photos(parsed, [clip], tmp_path, Runtime(batch_size=4), strict=True)
+    assert len(seen) == 8 < len(parsed.photos)
+    (tree / parsed.photos[5].path).unlink()
+    assert encode_photos(read_tree(tree), [clip], tmp_path, Runtime(batch_size=4))[0].passes == 31 - 7  # seven kept
+
+
+def test_one_model_twice_costs_one_pass(tiny_clip, shared_tree, tmp_path, monkeypatch):
+    """A reference model that is evaluated itself, for instance."""
+    passed, forward = [], encoding.forward
+    monkeypatch.setattr(encoding, "forward", lambda m, pixels, r: passed.append(len(pixels)) or forward(m, pixels, r))
+    one, again = (load_model(f"open_clip:local-dir:{tiny_clip}") for _ in range(2))
+    tree = read_tree(shared_tree)
+    first, second = encode_photos(tree, [one, again], tmp_path, Runtime())
+    assert sum(passed) == len(tree.photos)
+    assert first.keys == second.keys
+
+
+def die(image):
+    if torch.utils.data.get_worker_info() is not None:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return small(image)
+
+
+def test_a_killed_decoding_process_is_one_sentence(shared_tree):
+    with pytest.raises(RunError, match=r"decoding process ended early.* fewer --workers than 1"):
+        evaluate(lambda pixels: answers(pixels), die, None, shared_tree, runtime=Runtime(workers=1))
+
+
+class Heavy(torch.nn.Module):
+    def to(self, *_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_memory_that_ends_before_the_first_batch_is_one_sentence(shared_tree, tmp_path):
+    model = LoadedModel("m", "ImageNet", Heavy(), answers, small)
+    with pytest.raises(RunError, match="cpu ran out of memory at --batch-size 1; try --device cpu"):
+        encode_photos(read_tree(shared_tree), [model], tmp_path, Runtime(batch_size=1))
+
+
+@pytest.mark.parametrize("device", ["cpu:abc", "cpu:", "cuda:99"])
+def test_devices_that_are_none(device):
+    with pytest.raises(RequestError, match=device):
+        Runtime(device=device)
+
+
+def test_shards_are_opened_once_in_whatever_order_their_rows_are_read(tmp_path, monkeypatch):
+    """Interleaved shards were loaded once a row: 132 times slower than ordered ones."""
+    import safetensors
+
+    cache = FeatureCache(tmp_path, {"model": "m"})
+    keys = [(str(i), i, i) for i in range(60)]
+    features = np.arange(240, dtype=np.float32).reshape(60, 4)
+    for shard in range(5):
+        cache.add(keys[shard::5], features[shard::5])
+    opened, safe_open = [], safetensors.safe_open
+    monkeypatch.setattr(safetensors, "safe_open", lambda file, **_: opened.append(file) or safe_open(file, **_))
+    monkeypatch.setattr("safetensors.numpy.load_file", lambda file: pytest.fail("a shard was read whole"))
+    assert (np.concatenate(list(cache.read(keys, batch=7))) == features).all()
+    assert len(opened) == 5
+
+
+def test_a_fifo_named_as_a_photo_is_not_waited_for(tree):
+    """In a process of its own, since what it must not do is hang."""
+    os.mkfifo(tree / "16 bulbul" / "common-sky" / "pipe.jpg")
+    code = (
+        "import sys; from pathlib import Path; from experiments.counteranimal.dataset import inspect; "
+        "print(inspect(Path(sys.argv[1]))['unreadable'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tree)], capture_output=True, text=True, timeout=60)
+    assert "'reason': 'no regular file'" in done.stdout, done.stderr

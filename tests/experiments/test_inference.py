@@ -1,0 +1,154 @@
+"""Every bound of the project: coverage under its assumption, parity with a slow twin, and what it does with atoms."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from stattest import SHARE, spend
+
+from experiments.inference import (
+    Sample,
+    betting_bounds,
+    binomial_bounds,
+    holm,
+    interval95,
+    t_bounds,
+    t_interval,
+)
+
+TAIL = 0.01
+
+
+def assert_misses_at_most(misses: np.ndarray, tail: float, least: float = 0.0) -> None:
+    """Binomial test that simulated designs miss at a rate of `tail` at most, and (exact bounds) of `least` at least."""
+    spend(SHARE)
+    designs, missed = misses.size, int(misses.sum())
+    assert missed <= stats.binom.isf(SHARE / 2, designs, tail), f"{missed} of {designs} miss at tail {tail}"
+    assert missed >= stats.binom.ppf(SHARE / 2, designs, least), f"{missed} of {designs} miss, fewer than {least}"
+
+
+def atom(rng, shape):
+    """What seven pairs can do: accuracy 0, save for a rare sample that is right on 45 %; mean .0135."""
+    return np.where(rng.random(shape) < 0.03, 0.45, 0.0)
+
+
+# (draws of a law on [0, 1], its mean)
+LAWS = {
+    "rare atom": (atom, 0.0135),
+    "constant": (lambda rng, shape: np.full(shape, 0.3), 0.3),
+    "coin": (lambda rng, shape: (rng.random(shape) < 0.1).astype(float), 0.1),
+    "skewed": (lambda rng, shape: rng.beta(0.2, 2.0, shape), 0.2 / 2.2),
+    "narrow": (lambda rng, shape: rng.uniform(0.49, 0.51, shape), 0.5),
+    "far atom": (lambda rng, shape: np.where(rng.random(shape) < 0.01, 0.0, 0.9), 0.891),
+}
+
+
+def test_t_bounds_are_scipys():
+    samples = np.array([0.1, 0.4, 0.35, 0.8, 0.55])
+    low, high = stats.t.interval(0.95, 4, samples.mean(), stats.sem(samples))
+    assert interval95(samples) == pytest.approx([low, high], rel=1e-12)
+    assert t_interval(samples).level == 0.95
+    assert interval95(samples[:1]) is None
+    with pytest.raises(ValueError, match="1 replicate"):
+        t_bounds(samples[:1], 0.05)
+
+
+def test_binomial_bounds_are_scipys():
+    for k, n in ((0, 7), (3, 7), (7, 7), (12, 400)):
+        exact = stats.binomtest(k, n).proportion_ci(0.98, method="exact")
+        assert tuple(binomial_bounds(k, n, 0.01)) == pytest.approx((exact.low, exact.high), rel=1e-9)
+
+
+@pytest.mark.parametrize("designs", [2000, pytest.param(100_000, marks=pytest.mark.deep)])
+def test_t_coverage(designs):
+    rng = np.random.default_rng(designs)
+    bounds = t_bounds(rng.normal(0.3, 2.0, (designs, 8)), TAIL)
+    assert_misses_at_most(bounds.low > 0.3, TAIL, least=TAIL)
+    assert_misses_at_most(bounds.high < 0.3, TAIL, least=TAIL)
+
+
+@pytest.mark.parametrize("designs", [2000, pytest.param(100_000, marks=pytest.mark.deep)])
+def test_binomial_coverage(designs):
+    rng = np.random.default_rng(designs)
+    for p in (0.003, 0.4):
+        bounds = binomial_bounds(rng.binomial(500, p, designs), 500, TAIL)
+        assert_misses_at_most(bounds.low > p, TAIL)
+        assert_misses_at_most(bounds.high < p, TAIL)
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("designs", [500, pytest.param(100_000, marks=pytest.mark.deep)])
+def test_betting_coverage(law, designs):
+    draws, mean = LAWS[law]
+    rng = np.random.default_rng(designs)
+    low, high = [], []
+    for start in range(0, designs, 1000):
+        bounds = betting_bounds(draws(rng, (min(1000, designs - start), 60)), TAIL)
+        low.append(bounds.low)
+        high.append(bounds.high)
+    # 1e-12: the mean of a constant is its value, and a bound may round to it.
+    assert_misses_at_most(np.concatenate(low) > mean + 1e-12, TAIL)
+    assert_misses_at_most(np.concatenate(high) < mean - 1e-12, TAIL)
+
+
+def test_a_rare_atom_is_never_ruled_out():
+    """Finding 11: true mean 2.7 tau through an atom that 8 replicates mostly miss. The t bound of a sample without
+    spread has width zero; 2000 replicates and a betting bound are never below tau."""
+    rng, tau = np.random.default_rng(0), 0.005
+    samples = atom(rng, (100, 2000))
+    assert (betting_bounds(samples, 0.005).high > tau).all()
+    assert (t_bounds(atom(rng, (100, 8)), 0.005).high < tau).sum() > 60
+
+
+@given(
+    st.lists(st.floats(0, 1), min_size=1, max_size=12),
+    st.floats(1e-4, 0.4),
+    st.sampled_from([(0.0, 1.0), (-1.0, 1.0), (-2.0, 3.0)]),
+)
+def test_betting_bounds_are_where_the_capital_reaches_its_goal(unit, tail, support):
+    floor, ceiling = support
+    values = floor + (ceiling - floor) * np.array(unit)
+    low, high = betting_bounds(values, tail, support)
+    assert floor <= low <= values.mean() + 1e-7
+    assert values.mean() - 1e-7 <= high <= ceiling
+
+    def capital(x, m):
+        """The definition, product by product."""
+        stakes = [2.0**-j for j in range(int(np.ceil(np.log2(len(x)) / 2)) + 2)]
+        return np.mean([np.prod([1 - s + s * v / m for v in x]) for s in stakes])
+
+    x = (values - floor) / (ceiling - floor)
+    m = (low - floor) / (ceiling - floor)
+    if m > 1e-6:
+        assert capital(x, m) >= 1 / tail * (1 - 1e-6)
+        assert capital(x, m + 1e-6) < 1 / tail
+
+
+def test_equal_values_are_counted():
+    values, counts = np.array([-1.0, 0.0, 1.0]), np.array([3, 90, 12])
+    assert betting_bounds(values, 0.01, (-1, 1), counts) == pytest.approx(
+        betting_bounds(np.repeat(values, counts), 0.01, (-1, 1)), abs=1e-12
+    )
+
+
+def test_values_outside_the_support_are_refused():
+    with pytest.raises(ValueError, match="leave their support"):
+        betting_bounds(np.array([0.2, 1.2]), 0.01)
+
+
+def test_a_sample_takes_the_sharpest_bound_that_holds():
+    values = np.array([0.2, 0.5, 0.4, 0.3])
+    assert Sample(values).bounds(0.01) is None
+    assert Sample(values).interval() is None
+    assert Sample(values, normal=True).bounds(0.01) == pytest.approx(t_bounds(values, 0.01))
+    assert Sample(values, support=(0, 1)).bounds(0.01) == pytest.approx(betting_bounds(values, 0.01))
+    answers = Sample(np.array([0.0, 1.0]), support=(0, 1), counts=np.array([30, 70]))
+    assert answers.bounds(0.01) == pytest.approx(binomial_bounds(70, 100, 0.01))
+    assert (answers.size, answers.mean) == (100, 0.7)
+    assert answers.interval(0.9).level == 0.9
+
+
+def test_holm_by_hand():
+    # Sorted .01, .02, .04: times 3, 2, 1, then made monotone.
+    assert holm(np.array([0.04, 0.01, 0.02])) == pytest.approx([0.04, 0.03, 0.04])
