@@ -26,7 +26,7 @@ class Accuracy:
     interval : Interval, or None where the numbers are exact to the precision that their source states
 
     >>> a = Accuracy(0.9, 0.5)
-    >>> a.drop, a.balanced, a.worst
+    >>> a.drop, a.balanced, float(a.worst)
     (0.4, 0.7, 0.5)
     """
 

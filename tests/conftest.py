@@ -73,3 +73,25 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+_shares: list[float] = []  # of the false-alarm budget, spent by processes that have ended
+
+
+def pytest_sessionfinish(session):
+    """Hand this process's spending to the one that started it; there, fail if all of them together overdrew."""
+    import stattest
+
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["shares"] = stattest.spent()
+        return
+    sentence = stattest.overdrawn(_shares + stattest.spent())
+    if sentence:
+        print(f"\n{sentence}")
+        session.exitstatus = 1
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_testnodedown(node):
+    """A process has ended: what it spent."""
+    _shares.extend(getattr(node, "workeroutput", {}).get("shares", []))

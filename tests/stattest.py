@@ -6,7 +6,8 @@ sample too small for its stated effect is itself an error. Streams are seeded, s
 over the choice of seed.
 
 BUDGET is the chance that a correct program fails anywhere in one run of the whole suite. It is divided over USES;
-each call spends its share in a registry, which refuses to overdraw.
+each call spends its share in a registry, which refuses to overdraw. Where processes share the suite, conftest.py adds
+up what each of them spent, and the run fails if that is too much.
 """
 
 import numpy as np
@@ -23,8 +24,20 @@ _spent: list[float] = []
 def spend(share: float) -> None:
     """Enter one use of the false-alarm budget."""
     _spent.append(share)
-    assert sum(_spent) <= BUDGET * (1 + 1e-9), (
-        f"{len(_spent)} Monte Carlo assertions spend {sum(_spent):.2e}, more than the suite's budget {BUDGET:.0e}; "
+    assert not overdrawn(_spent), overdrawn(_spent)
+
+
+def spent() -> list[float]:
+    """What this process has spent so far, one share a use."""
+    return list(_spent)
+
+
+def overdrawn(shares: list[float]) -> str:
+    """A sentence if the shares of all processes are more than the budget, else nothing."""
+    if sum(shares) <= BUDGET * (1 + 1e-9):
+        return ""
+    return (
+        f"{len(shares)} Monte Carlo assertions spend {sum(shares):.2e}, more than the suite's budget {BUDGET:.0e}; "
         "raise USES, and sample sizes follow"
     )
 

@@ -45,7 +45,7 @@ class Axis(NamedTuple):
     scale : "linear"; "one-minus" spaces 1 - x logarithmically (correlations near 1), "log" x itself
     integer : whole numbers only
 
-    >>> Axis(0.0, 2.0).place(0.25)
+    >>> float(Axis(0.0, 2.0).place(0.25))
     0.5
     """
 

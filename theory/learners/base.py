@@ -134,7 +134,7 @@ def attempt(
     """
     row, reasons = worlds.ravel(), {}
 
-    def answers(start: int, stop: int) -> list[np.ndarray]:
+    def answers(start: int, stop: int) -> list:
         try:
             return list(np.asarray(ask(row[start:stop]), float))
         except UNDEFINED as error:

@@ -1,0 +1,126 @@
+"""What every learner has: a name, options, answers over any grid, a sentence where there is none."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from reference import worlds_with
+
+from simulator.accuracy import Accuracy
+from simulator.world import Attribute, World, Worlds
+from theory import learners
+from theory.learners.base import Learner, attempt
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize("name", learners.names())
+def test_a_learner_is_found_by_its_name(name):
+    learner = learners.named(name)
+    assert learner.name == name
+    assert learners.named(learner) is learner
+    assert learner.words
+    assert learner.label.startswith(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("infonse", {}, "learner = 'infonse' is not one of .*; the nearest is infonce"),
+        ("zzz", {}, "learner = 'zzz' is not one of [^;]*$"),
+        ("bayes", {"prompt": "mean"}, "prompt = mean has no meaning for learner 'bayes'"),
+        ("infonce", {"embed_dim": 4}, "embed_dim = 4 has no meaning for learner 'infonce'"),
+        ("linear", {"embed_dim": 0}, "embed_dim = 0 is below 1"),
+    ],
+)
+def test_a_wrong_name_or_option_is_one_sentence(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        learners.named(name, **options)
+
+
+@pytest.mark.parametrize("name", ["linear", "infonce", "logistic", "least-squares", "bayes"])
+def test_a_world_a_row_and_a_grid_agree(name):
+    learner = learners.named(name)
+    grid = worlds_with(p_spu=[[0.7], [0.9]], mu_spu=[1.0, 2.0, 3.0], nu=0.3)
+    whole = learner.accuracy(grid)
+    assert whole.common.shape == whole.counter.shape == (2, 3)
+    for i, j in np.ndindex(2, 3):
+        one = learner.accuracy(grid.world((i, j)))
+        assert [float(one.common), float(one.counter)] == pytest.approx(
+            [whole.common[i, j], whole.counter[i, j]], abs=1e-6
+        )
+
+
+def test_several_class_counts_in_one_grid_are_asked_one_by_one():
+    grid = Worlds(classes=[2, 3, 3, 2], p_spu=[0.6, 0.7, 0.8, 0.9], sigma_xi=1.0)
+    for name in ("linear", "logistic"):
+        learner = learners.named(name)
+        whole = learner.accuracy(grid)
+        for i in range(4):
+            one = learner.accuracy(grid.world(i))
+            assert [whole.common[i], whole.counter[i]] == pytest.approx([float(one.common), float(one.counter)])
+        assert learner.direction(grid).shape == (4, 2)
+    # K = 3 is sampled and has a width, K = 2 is exact and has none.
+    low, high = learners.named("logistic").accuracy(grid).interval.counter
+    assert ((high - low) > 0).tolist() == [False, True, True, False]
+
+
+def test_where_there_is_no_answer_the_learner_says_why():
+    assert "sigma_xi = 0" in learners.named("infonce").refuses(World(sigma_xi=0.0))
+    assert learners.named("infonce").refuses(World()) is None
+    assert "maximum margin" in learners.named("max-margin").refuses(World())
+    for name in ("infonce", "bayes"):
+        with pytest.raises(ValueError, match="no linear rule"):
+            learners.named(name).direction(World())
+
+
+def test_attempts_leave_out_the_worlds_without_an_answer_and_say_why():
+    grid = Worlds(sigma_xi=[[1.0, 0.0, 2.0], [0.0, 1.0, 1.0]])
+    infonce = learners.named("infonce")
+    values, reasons = attempt(lambda w: infonce.accuracy(w).counter, grid)
+    assert np.isnan(values).tolist() == [[False, True, False], [True, False, False]]
+    assert set(reasons) == {(0, 1), (1, 0)}
+    assert all("sigma_xi = 0" in reason for reason in reasons.values())
+    assert values[0, 0] == pytest.approx(float(infonce.accuracy(grid.world((0, 0))).counter), abs=1e-6)
+    nothing, why = attempt(lambda w: infonce.accuracy(w).counter, Worlds(sigma_xi=[0.0]))
+    assert (np.isnan(nothing).tolist(), len(why)) == ([True], 1)
+
+
+@dataclass(frozen=True)
+class Blind(Learner):
+    """Looks at the object alone: the nearest class mean of the first block."""
+
+    name: ClassVar[str] = "blind"
+    words: ClassVar[str] = "a rule blind to the background"
+
+    def direction(self, worlds):
+        worlds = Worlds.of(worlds)
+        return worlds.mean * (np.arange(worlds.mean.shape[-1]) == 0)
+
+
+def test_a_linear_rule_of_ones_own_needs_its_direction_alone():
+    grid = worlds_with(p_spu=[0.6, 0.99], mu_spu=3.0, sigma_inv=0.8)
+    accuracy = Blind().accuracy(grid)
+    assert isinstance(accuracy, Accuracy)
+    assert accuracy.drop == pytest.approx([0.0, 0.0], abs=1e-15)
+    scores = Blind().scores(World(), np.array([[1.0, -5.0], [-0.5, 3.0]]))
+    assert scores.argmax(1).tolist() == [0, 1]
+    three = World(classes=3, attribute=(Attribute(),), dim_image=9, dim_text=9)
+    images = np.zeros((1, 9))
+    images[0, 2], images[0, 3] = 1.0, 9.0  # the object says class 2, the background class 0
+    assert Blind().scores(three, images).argmax(1).tolist() == [2]
+
+
+def test_no_other_place_asks_for_a_learner_s_name():
+    """theory/learners holds the names; a branch on one elsewhere is a special case in a second place."""
+    names = "|".join(re.escape(name) for name in learners.names())
+    branch = re.compile(rf"(learner|subject|against|estimator)(\.name)?\s*(==|!=|in)\s*[(\[{{]*[\"'](?:{names})[\"']")
+    found = []
+    for package in ("simulator", "theory", "experiments"):
+        for path in (ROOT / package).rglob("*.py"):
+            if "theory/learners" not in path.as_posix() and path.name != "supervised.py":
+                found += [f"{path.name}: {m.group()}" for m in branch.finditer(path.read_text(encoding="utf-8"))]
+    assert found == []
