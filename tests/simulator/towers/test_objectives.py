@@ -41,10 +41,11 @@ def asks_for_a_loss(node: ast.AST) -> bool:
 FILES = sorted(path for package in ("simulator", "theory", "experiments") for path in (ROOT / package).rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
-def test_nothing_asks_for_the_name_of_a_loss(path):
-    found = [ast.unparse(n) for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if asks_for_a_loss(n)]
-    assert not found
+def test_nothing_asks_for_the_name_of_a_loss():
+    assert len(FILES) > 50
+    for path in FILES:
+        found = [ast.unparse(n) for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if asks_for_a_loss(n)]
+        assert not found, path
 
 
 def test_the_search_finds_what_it_looks_for():
