@@ -11,7 +11,7 @@ import pytest
 
 from experiments.court.docket import docket
 from experiments.court.judge import judge
-from experiments.page.reproduce import answer
+from experiments.page.story import answer
 from theory.claims.claim import Claim
 
 ROOT = Path(__file__).parent.parent

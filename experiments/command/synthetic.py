@@ -7,10 +7,11 @@ from cyclopts import Parameter
 
 from experiments.abilities import trainable
 from experiments.command.flags import TrainingOptions, WorldFile, WorldOptions, given
-from experiments.command.words import Json, Output, Seed, Whole, checked_output, emit, whole
+from experiments.command.words import Json, Output, Seed, Whole, emit, free_output, whole
 from experiments.errors import RequestError
 from theory.learners import Learner, named, names
 
+RESULT = ("result.json", "world.toml")  # what predict and simulate write
 PromptFlag = Annotated[
     Literal["name", "mean"] | None,
     Parameter(help="class prompt: its name alone, or its mean caption [default: name]", show_default=False),
@@ -39,7 +40,9 @@ def predict(
     from experiments.lab.worlds import world_from
 
     settings = world_from(world_file, given(world))
-    document = run(settings, _learner(learner, prompt, embed_dim))
+    trained = _learner(learner, prompt, embed_dim)
+    free_output(output, "predict", RESULT)
+    document = {"verb": "predict", **run(settings, trained)}
     emit(document, json, accuracy_table, output, settings)
 
 
@@ -70,8 +73,8 @@ def simulate(
 
     settings = world_from(world_file, given(world))
     trained = _learner(learner, prompt, embed_dim)
-    checked_output(output)
-    document = run(settings, trained, n, replicates, method, seed)
+    free_output(output, "simulate", RESULT)
+    document = {"verb": "simulate", **run(settings, trained, n, replicates, method, seed)}
     emit(document, json, accuracy_table, output, settings)
 
 
@@ -97,6 +100,7 @@ def train(
     Example: soberclip train --loss infonce --steps 2000 --ensemble 3 --mu-spu 2 --dim-image 2 --dim-text 2
     """
     from experiments.command.screens import accuracy_table
+    from experiments.lab import runfolder
     from experiments.lab.recipes import recipe_from
     from experiments.lab.train import to_stderr
     from experiments.lab.train import train as run
@@ -104,6 +108,7 @@ def train(
 
     settings = world_from(world_file, given(world))
     recipe = recipe_from(given(training))
+    free_output(output, "train", runfolder.FILES)
     document = run(
         recipe,
         settings,

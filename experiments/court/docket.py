@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.errors import RequestError, nearest
+from experiments.errors import RequestError, suggestion
 from experiments.files import output_folder, write_json
 from experiments.progress import tell, track
 from theory.claims.catalogue import claims as catalogue
@@ -81,7 +81,7 @@ def chosen(ids: tuple[str, ...], available: list[Trial]) -> list[Trial]:
     for wanted in ids:
         if not any(_selects(wanted, trial) for trial in available):
             names = {t.id for t in available} | {t.id.split("/")[0] for t in available}
-            raise RequestError(f"claim {wanted!r} is unknown; the nearest is {nearest(wanted, names)!r}")
+            raise RequestError(f"claim {wanted!r} is unknown{suggestion(wanted, names, quoted=True)}")
     return [trial for trial in available if not ids or any(_selects(wanted, trial) for wanted in ids)]
 
 

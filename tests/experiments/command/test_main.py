@@ -162,7 +162,7 @@ def test_error_rate_reaches_the_verdict(soberclip):
 
 WRONG = {
     "predict --p-spu 1.4": "--p-spu = 1.4 lies outside [0, 1]; the nearest valid value is 1",
-    "predict --p-spu nan": "--p-spu = nan lies outside [0, 1]",
+    "predict --p-spu nan": "--p-spu = nan lies outside [0, 1]\n",
     "predict --mu-spu inf": "--mu-spu = inf lies outside [-1000, 1000]; the nearest valid value is 1000",
     "predict --sigma-inv -1": "--sigma-inv = -1.0 lies outside [0, 1000]; the nearest valid value is 0",
     "predict --classes 1": "--classes = 1 lies outside [2, 10000]; the nearest valid value is 2",
@@ -181,6 +181,13 @@ WRONG = {
     "predict --embed-dim 1 --classes 4": "the nearest width without a tie is 3",
     "predict --world missing.toml": "world file 'missing.toml' cannot be read",
     "predct": "verb 'predct' is unknown; the nearest is predict",
+    "train --loss clip": "'clip' is not one of linear, infonce, siglip, supervised, supcon\n",
+    "train --temperature 0": "--temperature = 0.0 is not above 0\n",
+    "reproduce --quick": "option --quick is unknown; there are --json, --output, --seed",
+    "predict --zzz 1": "option --zzz is unknown; --help lists all\n",
+    "simulate --n 1e5000": "1e5000 lies beyond 1e400, outside every domain here",
+    "simulate --n 1e99999999": "1e99999999 lies beyond 1e400, outside every domain here",
+    "predict --mu-spu 1e5000": "1e5000 lies beyond 1e400",
     "simulate --n 1": "--n = 1 lies outside [2, 1e12]; the nearest valid value is 2",
     "simulate --n 1e13": "the nearest valid value is 1000000000000",
     "simulate --n 3.5": "3.5 is not a whole number",
@@ -190,6 +197,7 @@ WRONG = {
     "simulate --learner logistic --method exact": "the nearest choice is direct",
     "simulate --learner max-margin --classes 3": "max-margin is defined here for 2 classes",
     "check wang-lemma": "claim 'wang-lemma' is unknown; the nearest is 'wang-lemma-d3'",
+    "check nosuch": "claim 'nosuch' is unknown\n",
     "check --error-rate 2": "--error-rate = 2.0 lies outside (0, 1)",
     "check --claims missing.py": "claims file 'missing.py' does not exist",
 }

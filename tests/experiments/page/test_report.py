@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from experiments.court.judge import judge
-from experiments.errors import RequestError
+from experiments.errors import Interrupted, RequestError
+from experiments.files import MARK, REPORT
 from experiments.lab.answers import predict
-from experiments.page import figures, reproduce, sweeps
+from experiments.page import figures, reproduce, story, sweeps
 from experiments.page.report import evidence, formula_svg, inline_svg, render
 from simulator.world import World
 from theory.claims.catalogue import claims
@@ -160,16 +161,17 @@ def test_every_drawn_point_is_where_the_theory_is():
 
 def test_answer_has_three_sentences_of_numbers():
     shares = sweeps.map_shares(sweeps.supervised_map(2))
-    sentences = reproduce.answer(shares)
+    sentences = story.answer(shares)
     assert len(sentences) == 3
     assert all(re.search(r"\d", s) for s in sentences)
 
 
-def quick_reproduction(monkeypatch, folder, verdict, interrupted=False):
+def quick_reproduction(monkeypatch, folder, verdict, interrupted=False, names=()):
     """reproduce() with its two long parts replaced; test_readme.py runs it whole."""
 
     def write(staging, verdicts, seed, began):
-        (staging / reproduce.REPORT).write_text("new" if interrupted else "whole")
+        for name in (REPORT, *names):
+            (staging / name).write_text("new" if interrupted else "whole")
         if interrupted:
             raise KeyboardInterrupt
 
@@ -180,17 +182,28 @@ def quick_reproduction(monkeypatch, folder, verdict, interrupted=False):
 
 def test_report_folder_is_replaced_as_a_whole_or_not_at_all(monkeypatch, tmp_path, verdict):
     folder = tmp_path / "report"
-    quick_reproduction(monkeypatch, folder, verdict)
-    assert {p.name for p in folder.iterdir()} == {"report.html", "verdicts.json"}
-    (folder / "leftover").write_text("from an earlier run")
-    with pytest.raises(KeyboardInterrupt):
+    quick_reproduction(monkeypatch, folder, verdict, names=["leftover"])
+    assert {p.name for p in folder.iterdir()} == {"report.html", "verdicts.json", "leftover", MARK}
+    with pytest.raises(Interrupted, match=f"nothing was kept; {folder} is as it was"):
         quick_reproduction(monkeypatch, folder, verdict, interrupted=True)
     assert (folder / "report.html").read_text() == "whole", "an interrupted run leaves the old report"
     assert (folder / "leftover").exists()
     assert list(tmp_path.iterdir()) == [folder]
     quick_reproduction(monkeypatch, folder, verdict)
-    assert {p.name for p in folder.iterdir()} == {"report.html", "verdicts.json"}
+    assert {p.name for p in folder.iterdir()} == {"report.html", "verdicts.json", MARK}
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_linked_output_keeps_its_link(monkeypatch, tmp_path, verdict):
+    """Whether the folder behind the link is there already or not."""
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "report"
+    link.symlink_to(tmp_path / "disk" / "there")
+    for _ in range(2):
+        quick_reproduction(monkeypatch, link, verdict)
+        assert link.is_symlink()
+        assert (tmp_path / "disk" / "there" / "report.html").read_text() == "whole"
+    assert [p.name for p in (tmp_path / "disk").iterdir()] == ["there"]
 
 
 def test_foreign_folders_are_refused(tmp_path):
