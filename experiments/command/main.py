@@ -11,7 +11,7 @@ from cyclopts import App, CoercionError, CycloptsError, UnknownCommandError, Unk
 
 from experiments.command.synthetic import predict, simulate, train
 from experiments.command.trials import check, claims, reproduce
-from experiments.errors import RequestError, RunError, SoberclipError, suggestion
+from experiments.errors import Interrupted, RequestError, RunError, SoberclipError, suggestion
 from experiments.threads import sleep_soon
 
 FEW = 6  # choices that a sentence can list
@@ -79,9 +79,10 @@ def main(arguments: list[str] | None = None) -> int:
     """
     if arguments is None:
         sleep_soon()
+    words = sys.argv[1:] if arguments is None else arguments
     try:
         app(
-            sys.argv[1:] if arguments is None else arguments,
+            words,
             exit_on_error=False,
             print_error=False,
             result_action="return_value",
@@ -92,7 +93,9 @@ def main(arguments: list[str] | None = None) -> int:
     except SoberclipError as error:
         return _complain(str(error), error.status)
     except KeyboardInterrupt:
-        return _complain("interrupted; nothing was kept", 130)
+        cached = words[:2] in (["counteranimal", "evaluate"], ["counteranimal", "discover"])
+        kept = "photos encoded so far stay in the cache" if cached else "nothing was kept"
+        return _complain(f"interrupted; {kept}", Interrupted.status)
     except BrokenPipeError:  # the reader of our output left; nothing is wrong
         sys.stderr.close()
         return RunError.status

@@ -9,6 +9,7 @@ from experiments.abilities import trainable
 from experiments.command.flags import TrainingOptions, WorldFile, WorldOptions, given
 from experiments.command.words import Json, Output, Seed, Whole, emit, free_output, whole
 from experiments.errors import RequestError
+from experiments.progress import heartbeat
 from theory.learners import Learner, named, names
 
 RESULT = ("result.json", "world.toml")  # what predict and simulate write
@@ -109,19 +110,28 @@ def train(
     settings = world_from(world_file, given(world))
     recipe = recipe_from(given(training))
     free_output(output, "train", runfolder.FILES)
-    document = run(
-        recipe,
-        settings,
-        models=ensemble,
-        seed=seed,
-        prompt=prompt,
-        device=device,
-        draw_on=draw_on,
-        compile=compile,
-        output=output,
-        resume=resume,
-        report=to_stderr,
-    )
+    doing = "compiling the step (--no-compile starts sooner) and training" if compile else "training"
+
+    def report(line: str) -> None:
+        nonlocal doing
+        doing = "training"
+        said()
+        to_stderr(line)
+
+    with heartbeat(lambda seconds: f"{doing}, {seconds:.0f} s so far") as said:
+        document = run(
+            recipe,
+            settings,
+            models=ensemble,
+            seed=seed,
+            prompt=prompt,
+            device=device,
+            draw_on=draw_on,
+            compile=compile,
+            output=output,
+            resume=resume,
+            report=report,
+        )
     if document is not None:  # rank 0 of torchrun, or the only process
         emit(document, json, accuracy_table)
 
