@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from simulator.world import World
+
 LEVEL = 0.95  # of a verdict's interval, unless it says another
 SIGNS = {">=": "≥", "<=": "≤", "=": "=", "above": ">", "not above": "≤", "within": "≈"}
 
@@ -67,8 +69,10 @@ def place(verdict: dict[str, Any]) -> tuple[str, str]:
 
 
 def point(parameters: dict[str, float]) -> str:
-    """Parameters of one point; nu that is not named is 0."""
-    return ", ".join(f"{name} = {value:.4g}" for name, value in parameters.items())
+    """Parameters of one point, and the view noise of an image coordinate there, whether or not it was named."""
+    fields = {**{name: World.model_fields[name].default for name in ("sigma_xi", "dim_image")}, **parameters}
+    named = {**parameters, "ν": fields["sigma_xi"] ** 2 / fields["dim_image"]}
+    return ", ".join(f"{name} = {value:.4g}" for name, value in named.items())
 
 
 def how(verdict: dict[str, Any]) -> str:
@@ -92,7 +96,8 @@ def tally(verdicts: Sequence[dict[str, Any]]) -> list[str]:
     audits = sorted({v["audits"] for v in verdicts if v.get("audits")})
     sentences = []
     if fresh:
-        count = f", with {' or '.join(map(str, audits))} audit points each" if audits else ""
+        points = " or ".join(map(str, audits))
+        count = f", at {points} audit points unless a counterexample came first" if audits else ""
         sentences.append(f"{_claims(fresh)} tried in this run{count}.")
     if stored:
         sentences.append(

@@ -6,9 +6,11 @@ from collections import Counter
 from datetime import date
 from typing import Any
 
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from experiments.page.evidence import bound, evidence, how, interval, number, tally
+from experiments.page.evidence import bound, ends, evidence, how, level, number, tally
+from experiments.page.story import GLOSSARY
 from experiments.style import styled
 
 MARKS = {"supported": "✓", "contradicted": "✗", "undecided": "?"}
@@ -38,6 +40,11 @@ def formula_svg(latex: str, prefix: str) -> str:
     return inline_svg(_formula(latex), prefix, latex) if latex else ""
 
 
+def _code(words: str) -> Markup:
+    """Words with what stands between backquotes as code."""
+    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(words))))
+
+
 def render(**context: Any) -> str:
     """The page from verdicts, figures [(name, Figure, caption)] and words; everything but SVG is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -45,6 +52,7 @@ def render(**context: Any) -> str:
     environment = Environment(
         loader=PackageLoader("experiments.page", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    environment.filters["code"] = _code
     verdicts = [
         {**v, "svg": formula_svg(v.get("formula", ""), f"formula-{i}")} for i, v in enumerate(context.pop("verdicts"))
     ]
@@ -60,10 +68,12 @@ def render(**context: Any) -> str:
         marks=MARKS,
         date=date.today().isoformat(),
         number=number,
-        interval=interval,
         bound=bound,
+        ends=ends,
+        level=level,
         how=how,
         tally=tally(verdicts),
+        glossary=GLOSSARY,
         percent=lambda x: f"{100 * x:.0f} %",
         evidence=evidence,
         **context,

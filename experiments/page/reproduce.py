@@ -3,7 +3,7 @@
 import os
 import shutil
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
@@ -70,30 +70,28 @@ def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began
     from experiments.page.report import inline_svg, render
     from experiments.provenance import provenance
 
-    curves = sweeps.error_against_correlation(seed)
-    turning = sweeps.boundary()
-    maps = sweeps.supervised_map()
-    bridge = sweeps.infonce_bridge(seed)
-    rate = sweeps.minimiser_error(seed)
-    latents = sweeps.latent_sample(seed)
+    plan = {  # figure: its table, how it is drawn, what is said below it
+        "latents": (partial(sweeps.latent_sample, seed), figures.latent_scatter, story.latents_caption),
+        "error": (partial(sweeps.error_against_correlation, seed), figures.error_curves, story.curves_caption),
+        "boundary": (sweeps.boundary, figures.boundary_map, story.boundary_caption),
+        "maps": (sweeps.supervised_map, figures.supervised_maps, story.maps_caption),
+        "infonce": (partial(sweeps.infonce_bridge, seed), figures.infonce_curves, story.bridge_caption),
+        "rate": (partial(sweeps.minimiser_error, seed), figures.rate_plot, story.rate_caption),
+    }
+    tables, drawings = {}, []
+    for name, (compute, draw, caption) in track(plan.items(), len(plan), "figures drawn"):
+        table = tables[name] = compute()
+        drawings.append((name, draw(table), caption(table)))
+        write_text(folder / f"{name}.svg", inline_svg(drawings[-1][1], name, name))
+    maps = tables["maps"]
     shares = sweeps.map_shares(maps)
     write_json(folder / "maps.json", {"shares": shares, "map": maps.to_dict()})
-    drawings = [
-        ("latents", figures.latent_scatter(latents), story.latents_caption(latents)),
-        ("error", figures.error_curves(curves), story.curves_caption(curves)),
-        ("boundary", figures.boundary_map(turning), story.BOUNDARY_CAPTION),
-        ("maps", figures.supervised_maps(maps), story.maps_caption(maps)),
-        ("infonce", figures.infonce_curves(bridge), story.bridge_caption(bridge)),
-        ("rate", figures.rate_plot(rate), story.rate_caption(rate)),
-    ]
-    for name, figure, _ in drawings:
-        write_text(folder / f"{name}.svg", inline_svg(figure, name, name))
     page = render(
         verdicts=verdicts,
         figures=drawings,
         answer=story.answer(shares),
         shares=shares,
-        map_region="μ_spu from 0.5 to 3, σ_spu from 0.2 to 2.5, σ_inv = 1, ν = 0.1",
+        map_region=f"μ_spu from 0.5 to 3, σ_spu from 0.2 to 2.5, σ_inv = 1, ν = {maps.nu}",
         provenance=provenance(),
         seed=seed,
         seconds=round(perf_counter() - began),

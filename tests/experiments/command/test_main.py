@@ -289,7 +289,7 @@ def test_failed_runs_exit_with_1(soberclip):
         (
             "from theory import Claim\n"
             "c = Claim(id='c', source='me', statement='', quantity='counter', relation='>=', domain={'p': .5})\n",
-            "claim 'c' cannot be judged",
+            "mine.py, line 2: ValueError: domain",
         ),
     ],
 )

@@ -30,7 +30,13 @@ TABLES = {k: v for k, v in VERDICT.items() if k not in ("search_evaluations", "a
     "level": 0.99,
     "verdict": "undecided",
 }
-AUDITED = {**VERDICT, "verdict": "supported", "counterexample": None, "point": {"p_spu": 0.9}, "audits": 5}
+AUDITED = {
+    **VERDICT,
+    "verdict": "supported",
+    "counterexample": None,
+    "point": {"p_spu": 0.9, "sigma_xi": 0.0},
+    "audits": 5,
+}
 
 
 def shown(table, width: int) -> str:
@@ -52,7 +58,7 @@ def test_a_verdict_is_whole_at_any_width(width):
     for part in (
         "claimed counter ≥ 0.5",
         "measured 0.4301, 95% interval 0.42 to 0.44",
-        "counterexample p_spu = 0.8, mu_spu = 3",
+        "counterexample p_spu = 0.8, mu_spu = 3, ν = 0.01562",
         "drawn pairs, n = 1e+05",
     ):
         assert part in words(text)
@@ -66,17 +72,18 @@ def test_a_pipe_gets_ids_in_one_piece_and_two_lines_a_claim(soberclip):
     assert lines[2].split() == ["supported", "xue-data-model-1/counter"]
     assert "claimed common = 0." in lines[1]
     assert "95% interval" in lines[1]
-    assert lines[4] == "2 supported. 2 claims were tried in this run, with 5 audit points each."
+    tried = "2 supported. 2 claims were tried in this run, at 5 audit points unless a counterexample came first."
+    assert lines[4] == tried
 
 
 def test_it_says_what_was_not_tried_now():
     text = words(shown(verdict_table([VERDICT, STORED, TABLES, AUDITED]), 80))
-    assert "2 claims were tried in this run, with 5 audit points each" in text
+    assert "2 claims were tried in this run, at 5 audit points unless a counterexample came first" in text
     assert "1 claim was not tried in this run: these verdicts on trained towers are stored" in text
     assert "1 claim was judged from the published tables" in text
     assert "99% interval 0.42 to 0.44" in text
     assert "exception ViT/B/16" in text
-    assert "at this point p_spu = 0.9" in text
+    assert "at this point p_spu = 0.9, sigma_xi = 0, ν = 0" in text
 
 
 def test_claims_are_whole_at_80_columns():
