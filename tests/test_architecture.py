@@ -10,7 +10,13 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("simulator", "theory", "experiments")
 # What theory may know of the simulator: what a world is, and the exact accuracy of a linear critic.
-OPEN_TO_THEORY = {"simulator.quantities", "simulator.accuracy", "simulator.world", "simulator.gaussian.critic"}
+OPEN_TO_THEORY = {
+    "simulator.quantities",
+    "simulator.naming",
+    "simulator.accuracy",
+    "simulator.world",
+    "simulator.gaussian.critic",
+}
 
 
 def imports(path: Path) -> set[str]:

@@ -11,8 +11,9 @@ from cyclopts import App, CoercionError, CycloptsError, UnknownCommandError, Unk
 
 from experiments.command.synthetic import predict, simulate, train
 from experiments.command.trials import check, claims, reproduce
-from experiments.errors import Interrupted, RequestError, RunError, SoberclipError, suggestion
+from experiments.errors import Interrupted, RequestError, RunError, SoberclipError
 from experiments.threads import sleep_soon
+from simulator.naming import suggestion
 
 FEW = 6  # choices that a sentence can list
 

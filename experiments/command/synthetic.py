@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from experiments.abilities import trainable
 from experiments.command.flags import TrainingOptions, WorldFile, WorldOptions, given
 from experiments.command.words import Json, Output, Seed, Whole, emit, free_output, whole
-from experiments.errors import RequestError, unknown
+from experiments.errors import RequestError
 from experiments.progress import heartbeat
 from theory.learners import Learner, named, names
 
@@ -137,8 +137,6 @@ def train(
 
 
 def _learner(name: str, prompt: str | None, embed_dim: int | None) -> Learner:
-    if name not in names():
-        raise unknown("--learner", name, names())
     try:
         return named(name, prompt=prompt, embed_dim=embed_dim)
     except ValueError as error:

@@ -12,9 +12,10 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.errors import RequestError, suggestion
+from experiments.errors import RequestError
 from experiments.files import output_folder, write_json
 from experiments.progress import tell, track
+from simulator.naming import suggestion
 from theory.claims.catalogue import claims as catalogue
 from theory.claims.claim import Claim
 

@@ -10,7 +10,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from pydantic import ValidationError
 
-from experiments.errors import RequestError, suggestion
+from experiments.errors import RequestError
+from simulator.naming import suggestion
 from simulator.quantities import domain_of
 from simulator.world import Attribute, World
 

@@ -30,7 +30,7 @@ def answer(shares: list[dict[str, Any]]) -> list[str]:
 
     Commands stand between backquotes.
     """
-    from theory.claims.catalogue import MAP_VIEW_NOISE
+    from theory.claims.quarrel import MAP_VIEW_NOISE
     from theory.learners import InfoNCE, LinearCLIP, Logistic
 
     def share(contrastive: str, ahead: str = "contrastive") -> str:

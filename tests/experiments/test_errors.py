@@ -1,42 +1,22 @@
-"""A sentence offers the nearest valid choice where one is near, and none where none is."""
+"""One sentence and one status for each way to fail."""
 
 import pytest
 
-from experiments.errors import Interrupted, RequestError, nearest, suggestion, unknown
-
-LOSSES = ["linear", "infonce", "siglip", "supervised", "supcon"]
-
-
-@pytest.mark.parametrize(
-    ("written", "choices", "meant"),
-    [
-        ("predct", ["predict", "simulate", "train"], "predict"),
-        ("InfoNCE", LOSSES, "infonce"),
-        ("lin", LOSSES, "linear"),
-        ("lstsq", ["least-squares", "logistic"], "least-squares"),
-        ("--p-spuu", ["--p-spu", "--mu-spu", "--p"], "--p-spu"),
-        ("wang-lemma", ["wang-lemma-d3", "wang-theorem-6.2-error"], "wang-lemma-d3"),
-    ],
-)
-def test_slips_and_abbreviations_are_understood(written, choices, meant):
-    assert nearest(written, choices) == meant
-    assert suggestion(written, choices) == f"; the nearest is {meant}"
-
-
-@pytest.mark.parametrize(
-    ("written", "choices"),
-    [
-        ("clip", LOSSES),
-        ("nosuch", ["view-noise", "rate", "bottleneck"]),
-        ("--quick", ["--output", "--seed"]),
-        ("x", []),
-    ],
-)
-def test_nothing_is_offered_where_nothing_is_near(written, choices):
-    assert nearest(written, choices) is None
-    assert suggestion(written, choices, quoted=True) == ""
-    assert "nearest" not in str(unknown("loss", written, choices))
+from experiments.errors import Interrupted, RequestError, RunError, checked_seed, unknown
 
 
 def test_statuses():
-    assert (RequestError.status, Interrupted.status) == (2, 130)
+    assert (RequestError.status, RunError.status, Interrupted.status) == (2, 1, 130)
+
+
+@pytest.mark.parametrize(("written", "end"), [("infonse", "linear, infonce; the nearest is infonce"), ("x", "infonce")])
+def test_an_unknown_name_lists_those_that_are_known(written, end):
+    error = unknown("loss", written, ["linear", "infonce"])
+    assert str(error).startswith(f"loss {written!r} is not one of linear, ")
+    assert str(error).endswith(end)
+
+
+def test_seeds_are_not_negative():
+    assert checked_seed(0) == 0
+    with pytest.raises(RequestError, match="--seed = -1 is negative"):
+        checked_seed(-1)
