@@ -1,17 +1,19 @@
-"""How a request or a run fails: one sentence, exit status 2 or 1, never a traceback."""
+"""How a request or a run fails: one sentence, exit status 2, 1 or 130, never a traceback."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+
+from simulator.naming import nearest as nearest  # the evaluator's sentences name what is near in their own words
+from simulator.naming import suggestion
 
 
 class SoberclipError(Exception):
-    """Base of the two below; `str(error)` is the one sentence that the user reads."""
+    """Base of those below; `str(error)` is the one sentence that the user reads."""
 
     status = 1
 
 
 class RequestError(SoberclipError):
-    """The request was wrong: names the value, its domain and the nearest valid choice."""
+    """The request was wrong: names the value, its domain and the nearest valid choice, where one is near."""
 
     status = 2
 
@@ -22,6 +24,12 @@ class RunError(SoberclipError):
     status = 1
 
 
+class Interrupted(SoberclipError):
+    """Ctrl-C: the sentence says what was kept and where, or that nothing was."""
+
+    status = 130
+
+
 def checked_seed(seed: int) -> int:
     """The seed. Raises RequestError if it is negative."""
     if seed < 0:
@@ -29,16 +37,7 @@ def checked_seed(seed: int) -> int:
     return seed
 
 
-def nearest(value: str, choices: Iterable[str]) -> str:
-    """The choice that looks most like `value`, for an error's last words."""
-    choices = sorted(choices)
-    matches = get_close_matches(value, choices, n=1, cutoff=0.0)
-    return matches[0] if matches else "none"
-
-
 def unknown(kind: str, value: str, choices: Iterable[str]) -> RequestError:
     """RequestError for a value outside a list of names."""
     choices = list(choices)
-    return RequestError(
-        f"{kind} {value!r} is not one of {', '.join(map(str, choices))}; the nearest is {nearest(value, choices)}"
-    )
+    return RequestError(f"{kind} {value!r} is not one of {', '.join(choices)}{suggestion(value, choices)}")

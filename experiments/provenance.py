@@ -1,10 +1,13 @@
 """Where a result comes from: versions, machine, commit."""
 
+import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+ROOT = Path(__file__).parents[1]
+SOURCES = ("simulator", "theory", "experiments", "pyproject.toml")  # results lie beside them, and change nothing
 PACKAGES = ("soberclip", "torch", "numpy", "scipy", "pydantic", "xarray", "matplotlib")
 
 
@@ -20,14 +23,23 @@ def provenance() -> dict[str, str]:
     return found
 
 
-def commit() -> str:
-    """The commit of a checkout, with + if it has uncommitted changes; "unknown" for an installed copy."""
-    root = Path(__file__).parents[1]
+def commit(root: Path = ROOT) -> str:
+    """The commit of a checkout, with + if what results depend on has uncommitted changes.
+
+    "unknown" for an installed copy, and for one unpacked inside another repository, whose commit says nothing of it.
+    """
+    # Variables such as GIT_DIR, set where a git hook runs us, would speak of the hook's repository.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
 
     def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+        command = ["git", *arguments]
+        run = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True)
+        return run.stdout.strip()
 
     try:
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain") else "")
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != root.resolve():
+            return "unknown"
+        changed = git("status", "--porcelain", "--", *SOURCES)
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

@@ -167,12 +167,24 @@ FAULTS = {
         "experiments/court/decide.py", "worst.low > tau", "worst.high > tau", "experiments/court/test_decide.py"
     ),
     "file written in place": Fault(
-        "experiments/files.py", "write(Path(name))", "write(path)", "experiments/test_files.py"
+        "experiments/files.py", "        write(temporary)", "        write(path)", "experiments/test_files.py"
     ),
     "file written over": Fault(
         "experiments/files.py",
-        "os.replace(name, path)",
-        '__import__("shutil").copyfile(name, path)',
+        "temporary.replace(path)",
+        '__import__("shutil").copyfile(temporary, path)',
+        "experiments/test_files.py",
+    ),
+    "umask ignored": Fault(
+        "experiments/files.py", "temporary.chmod(mode)", "temporary.chmod(0o644)", "experiments/test_files.py"
+    ),
+    "another verb's file taken for one's own": Fault(
+        "experiments/files.py", "if writer != verb:", "if writer is None:", "experiments/test_files.py"
+    ),
+    "somebody's folder replaced": Fault(
+        "experiments/files.py",
+        "- (made or set()))",
+        "- {path.name for path in output.iterdir() if (output / REPORT).exists()})",
         "experiments/test_files.py",
     ),
     "page without escaping": Fault(

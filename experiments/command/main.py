@@ -11,7 +11,11 @@ from cyclopts import App, CoercionError, CycloptsError, UnknownCommandError, Unk
 
 from experiments.command.synthetic import predict, simulate, train
 from experiments.command.trials import check, claims, reproduce
-from experiments.errors import RequestError, RunError, SoberclipError, nearest
+from experiments.errors import Interrupted, RequestError, RunError, SoberclipError
+from experiments.threads import sleep_soon
+from simulator.naming import suggestion
+
+FEW = 6  # choices that a sentence can list
 
 app = App(
     name="soberclip",
@@ -48,28 +52,38 @@ def _sentence(error: CycloptsError) -> str:
     if isinstance(error, UnknownOptionError):
         token = error.token.keyword or error.token.value
         options = [name for argument in error.argument_collection or [] for name in argument.names]
-        return f"option {token} is unknown; the nearest is {nearest(token, options)}"
+        return f"option {token} is unknown{suggestion(token, options) or _those_there_are(options)}"
     if isinstance(error, UnusedCliTokensError):
         return f"{' '.join(error.unused_tokens)!r} belongs to no option; every setting is a flag such as --p-spu 0.9"
     if isinstance(error, UnknownCommandError):
         token = error.unused_tokens[0]
         verbs = [name for name in error.app if not name.startswith("-")] if error.app else []
-        return f"verb {token!r} is unknown; the nearest is {nearest(token, verbs)}"
+        return f"verb {token!r} is unknown{suggestion(token, verbs) or _those_there_are(verbs)}"
     if isinstance(error, CoercionError) and error.argument is not None and error.token is not None:
         choices = list(error.argument.get_choices() or ())
         if choices:
-            return (
-                f"{error.argument.name} = {error.token.value!r} is not one of {', '.join(choices)}; "
-                f"the nearest is {nearest(error.token.value, choices)}"
-            )
+            value = error.token.value
+            return f"{error.argument.name} = {value!r} is not one of {', '.join(choices)}{suggestion(value, choices)}"
     return text
 
 
+def _those_there_are(names: list[str]) -> str:
+    """The choices where they are few enough for a sentence, else where to find them."""
+    long = sorted({name for name in names if not name.startswith("-") or name.startswith("--")})
+    return f"; there are {', '.join(long)}" if 0 < len(long) <= FEW else "; --help lists all"
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit status; errors become one sentence on stderr."""
+    """Run the command line and return its exit status; errors become one sentence on stderr.
+
+    Without arguments it takes the process's own, and the process for ours.
+    """
+    if arguments is None:
+        sleep_soon()
+    words = sys.argv[1:] if arguments is None else arguments
     try:
         app(
-            sys.argv[1:] if arguments is None else arguments,
+            words,
             exit_on_error=False,
             print_error=False,
             result_action="return_value",
@@ -80,7 +94,9 @@ def main(arguments: list[str] | None = None) -> int:
     except SoberclipError as error:
         return _complain(str(error), error.status)
     except KeyboardInterrupt:
-        return _complain("interrupted; finished work is kept", 130)
+        cached = words[:2] in (["counteranimal", "evaluate"], ["counteranimal", "discover"])
+        kept = "photos encoded so far stay in the cache" if cached else "nothing was kept"
+        return _complain(f"interrupted; {kept}", Interrupted.status)
     except BrokenPipeError:  # the reader of our output left; nothing is wrong
         sys.stderr.close()
         return RunError.status

@@ -1,18 +1,25 @@
-"""Documents as rich tables, for people: every table that a verb prints. Accuracies and drops in percent."""
+"""Documents as rich tables, for people: every table that a verb prints. Accuracies and drops in percent.
 
+Nothing is cropped: long cells wrap, ids stay whole.
+"""
+
+from collections import Counter
 from typing import Any
 
-from rich.console import Group
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+
+from experiments.page.evidence import claimed, how, measured, place, tally
 
 VERDICT_STYLES = {"supported": "green", "contradicted": "red", "undecided": "yellow"}
 
 
 def accuracy_table(document: dict[str, Any]) -> Table:
-    """Result of predict or simulate: measured (with interval) beside predicted where there are both."""
+    """Result of predict, simulate or train: measured (with interval) beside predicted where there are both."""
     prompt = f", {document['prompt']} prompt" if document["prompt"] else ""
-    table = Table(title=f"{document['learner']}{prompt}", title_justify="left")
+    table = Table(title=f"{document['learner']}{prompt}", title_justify="left", caption_justify="left")
     table.add_column("group")
     simulated = "replicates" in document
     if simulated:
@@ -29,43 +36,49 @@ def accuracy_table(document: dict[str, Any]) -> Table:
             cells += [_percent(document[group]), f"{_percent(ends[0])} to {_percent(ends[1])}" if ends else ""]
         cells.append(_percent(predicted[group]) if predicted else "none")
         table.add_row(*cells)
+    table.caption = _noise(document["world"])
     if document.get("reliance") is not None:
-        table.caption = f"reliance (weight on background per weight on object): {document['reliance']:.4f}"
+        table.caption += f"\nreliance (weight on background per weight on object): {document['reliance']:.4f}"
     return table
 
 
-def claims_table(document: list[dict[str, Any]]) -> Table:
-    """The catalogue."""
-    table = Table("claim", "source", "statement", show_lines=True)
+def _noise(world: dict[str, Any]) -> str:
+    """View noise a coordinate, which decides what InfoNCE learns; images and texts apart where they differ."""
+    from simulator.world import World
+
+    image, text = (float(nu) for nu in (World(**world).nu_image, World(**world).nu_text))
+    return f"view noise ν = {image:.4g}" + ("" if image == text else f" (images), {text:.4g} (texts)")
+
+
+def claims_table(document: list[dict[str, Any]]) -> Group:
+    """The catalogue, a block a claim."""
+    lines: list[RenderableType] = []
     for row in document:
-        table.add_row(Text(row["claim"]), Text(row["source"]), Text(row["statement"]))
-    return table
+        lines += [Text.assemble((row["claim"], "bold"), "  ", (row["source"], "dim")), _indented(row["statement"])]
+    return Group(*lines)
 
 
-def verdict_table(document: list[dict[str, Any]]) -> Table:
-    """Verdicts with the numbers they rest on; --json has the rest."""
-    table = Table()
-    table.add_column("claim", overflow="fold", min_width=34)
-    for name in ("verdict", "predicted", "measured"):
-        table.add_column(name, no_wrap=True, justify="left" if name == "verdict" else "right")
-    table.add_column("route")
+def verdict_table(document: list[dict[str, Any]]) -> Group:
+    """Verdicts, each with its relation, numbers, interval and point below it; --json has the rest."""
+    lines: list[RenderableType] = []
     for row in document:
-        table.add_row(
-            Text(row["claim"]),
-            Text(row["verdict"], style=VERDICT_STYLES[row["verdict"]]),
-            _number(row["predicted"]),
-            _number(row["measured"]),
-            row["route"],
-        )
-    return table
+        term, where = place(row)
+        parts = [f"claimed {claimed(row)}", f"measured {measured(row)}", f"{term} {where}" if term else ""]
+        parts.append(f"{row['route']}, n = {row['n']:.4g}; {how(row)}")
+        style = VERDICT_STYLES[row["verdict"]]
+        lines.append(Text.assemble((f"{row['verdict']:<13}", style), (row["claim"], "bold")))
+        lines.append(_indented("; ".join(part for part in parts if part)))
+    counts = Counter(row["verdict"] for row in document)
+    total = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICT_STYLES if counts[verdict])
+    return Group(*lines, Text(f"{total}. {' '.join(tally(document))}"))
+
+
+def _indented(words: str) -> Padding:
+    return Padding(Text(words), (0, 0, 0, 4), expand=False)
 
 
 def _percent(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.2f}"
-
-
-def _number(value: Any) -> str:
-    return "" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 # Real models on real photos.

@@ -7,10 +7,12 @@ from cyclopts import Parameter
 
 from experiments.abilities import trainable
 from experiments.command.flags import TrainingOptions, WorldFile, WorldOptions, given
-from experiments.command.words import Json, Output, Seed, Whole, checked_output, emit, whole
+from experiments.command.words import Json, Output, Seed, Whole, emit, free_output, whole
 from experiments.errors import RequestError
+from experiments.progress import heartbeat
 from theory.learners import Learner, named, names
 
+RESULT = ("result.json", "world.toml")  # what predict and simulate write
 PromptFlag = Annotated[
     Literal["name", "mean"] | None,
     Parameter(help="class prompt: its name alone, or its mean caption [default: name]", show_default=False),
@@ -39,7 +41,9 @@ def predict(
     from experiments.lab.worlds import world_from
 
     settings = world_from(world_file, given(world))
-    document = run(settings, _learner(learner, prompt, embed_dim))
+    trained = _learner(learner, prompt, embed_dim)
+    free_output(output, "predict", RESULT)
+    document = {"verb": "predict", **run(settings, trained)}
     emit(document, json, accuracy_table, output, settings)
 
 
@@ -70,8 +74,8 @@ def simulate(
 
     settings = world_from(world_file, given(world))
     trained = _learner(learner, prompt, embed_dim)
-    checked_output(output)
-    document = run(settings, trained, n, replicates, method, seed)
+    free_output(output, "simulate", RESULT)
+    document = {"verb": "simulate", **run(settings, trained, n, replicates, method, seed)}
     emit(document, json, accuracy_table, output, settings)
 
 
@@ -97,6 +101,7 @@ def train(
     Example: soberclip train --loss infonce --steps 2000 --ensemble 3 --mu-spu 2 --dim-image 2 --dim-text 2
     """
     from experiments.command.screens import accuracy_table
+    from experiments.lab import runfolder
     from experiments.lab.recipes import recipe_from
     from experiments.lab.train import to_stderr
     from experiments.lab.train import train as run
@@ -104,19 +109,29 @@ def train(
 
     settings = world_from(world_file, given(world))
     recipe = recipe_from(given(training))
-    document = run(
-        recipe,
-        settings,
-        models=ensemble,
-        seed=seed,
-        prompt=prompt,
-        device=device,
-        draw_on=draw_on,
-        compile=compile,
-        output=output,
-        resume=resume,
-        report=to_stderr,
-    )
+    free_output(output, "train", runfolder.FILES)
+    doing = "compiling the step (--no-compile starts sooner) and training" if compile else "training"
+
+    def report(line: str) -> None:
+        nonlocal doing
+        doing = "training"
+        said()
+        to_stderr(line)
+
+    with heartbeat(lambda seconds: f"{doing}, {seconds:.0f} s so far") as said:
+        document = run(
+            recipe,
+            settings,
+            models=ensemble,
+            seed=seed,
+            prompt=prompt,
+            device=device,
+            draw_on=draw_on,
+            compile=compile,
+            output=output,
+            resume=resume,
+            report=report,
+        )
     if document is not None:  # rank 0 of torchrun, or the only process
         emit(document, json, accuracy_table)
 

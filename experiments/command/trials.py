@@ -1,13 +1,16 @@
 """`soberclip claims`, `check` and `reproduce`: claims on trial."""
 
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from experiments.command.words import Json, Output, Seed, checked_output, emit
-from experiments.errors import RequestError, checked_seed
+from experiments.command.words import Json, Seed, emit, free_output
+from experiments.errors import Interrupted, RequestError, checked_seed
+
+VERDICTS = "verdicts.json"
 
 
 def claims(*, json: Json = False) -> None:
@@ -34,7 +37,9 @@ def check(
         Path | None, Parameter(help="Python file that defines claims of your own; it is executed")
     ] = None,
     seed: Seed = 0,
-    output: Output = None,
+    output: Annotated[
+        Path | None, Parameter(help="folder for verdicts.json, rewritten after each verdict; made if need be")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Put claims on trial: supported, contradicted or undecided, with the evidence.
@@ -49,20 +54,36 @@ def check(
     checked_seed(seed)
     available = docket() if claims is None else [trial_of(claim) for claim in claims_of_file(claims)]
     selected = chosen(ids, available)
-    checked_output(output)
-    document = try_all(selected, seed=seed, quick=quick, error_rate=error_rate, output=output)
+    free_output(output, "check", [VERDICTS])
+    kept = None if output is None else output / VERDICTS
+    before = _written(kept)
+    try:
+        with redirect_stdout(sys.stderr):  # a prediction of a user's own may print
+            document = try_all(selected, seed=seed, quick=quick, error_rate=error_rate, output=output)
+    except KeyboardInterrupt:
+        if kept is None:
+            raise Interrupted("interrupted; nothing was kept, since no --output was given") from None
+        if _written(kept) == before:
+            raise Interrupted("interrupted before the first verdict; nothing was kept") from None
+        raise Interrupted(f"interrupted; the finished verdicts are in {kept}") from None
     emit(document, json, verdict_table)
+
+
+def _written(file: Path | None) -> int | None:
+    """When a file was last written, None if it is not there; to tell whether this run wrote it."""
+    return file.stat().st_mtime_ns if file is not None and file.exists() else None
 
 
 def reproduce(
     *,
-    output: Annotated[Path, Parameter(help="folder for report.html, figures and verdicts; replaced as a whole")] = Path(
-        "soberclip-report"
-    ),
+    output: Annotated[
+        Path, Parameter(help="folder for report.html, figures and verdicts; an earlier report there is replaced")
+    ] = Path("soberclip-report"),
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """The main job: every claim on trial (--quick), the figures, and one report.html that opens offline.
+    """The main job: every claim on a quick trial (`check` audits eight times as many points), the figures, and one
+    report.html that opens offline.
 
     Example: soberclip reproduce --output soberclip-report
     """

@@ -1,6 +1,8 @@
 """Words that every verb shares: numbers as people write them, --json, --output, --seed, and how a result is printed."""
 
 import json
+import sys
+from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +13,7 @@ from simulator.world import World
 
 # No number of ours has more digits. Decimal itself reads 1e99999999 at once and needs minutes to write it out.
 LARGEST_EXPONENT = 400
+PIPED = 10_000  # columns where nobody's terminal is the limit: a line a row, for grep and less -S
 
 
 def whole(_type: Any, tokens: Any) -> int:
@@ -44,6 +47,15 @@ Output = Annotated[Path | None, Parameter(help="folder for result.json and world
 Seed = Annotated[Whole, Parameter(help="root of every random stream")]
 
 
+def free_output(output: Path | None, verb: str, names: Iterable[str]) -> None:
+    """Refuse, before the work, a folder that cannot be written or whose files of these names are not this verb's."""
+    if output is not None:
+        from experiments.files import refuse_others, writable
+
+        writable(output)
+        refuse_others(output, verb, names)
+
+
 def emit(document: Any, as_json: bool, table, output: Path | None = None, world: World | None = None) -> None:
     """Write the result's folder if asked, then print it: JSON on stdout, or a table for people."""
     if output is not None:
@@ -59,7 +71,7 @@ def emit(document: Any, as_json: bool, table, output: Path | None = None, world:
     else:
         from rich.console import Console
 
-        Console().print(table(document))
+        Console(width=None if sys.stdout.isatty() else PIPED).print(table(document))
 
 
 def checked_output(output: Path | None) -> None:

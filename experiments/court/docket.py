@@ -5,14 +5,17 @@ test (`court.trained`), and those that the published tables decide (`experiments
 """
 
 import runpy
+import sys
 import traceback
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.errors import RequestError, nearest
+from experiments.errors import RequestError
 from experiments.files import output_folder, write_json
 from experiments.progress import tell, track
+from simulator.naming import suggestion
 from theory.claims.catalogue import claims as catalogue
 from theory.claims.claim import Claim
 
@@ -81,7 +84,7 @@ def chosen(ids: tuple[str, ...], available: list[Trial]) -> list[Trial]:
     for wanted in ids:
         if not any(_selects(wanted, trial) for trial in available):
             names = {t.id for t in available} | {t.id.split("/")[0] for t in available}
-            raise RequestError(f"claim {wanted!r} is unknown; the nearest is {nearest(wanted, names)!r}")
+            raise RequestError(f"claim {wanted!r} is unknown{suggestion(wanted, names, quoted=True)}")
     return [trial for trial in available if not ids or any(_selects(wanted, trial) for wanted in ids)]
 
 
@@ -90,22 +93,31 @@ def _selects(wanted: str, trial: Trial) -> bool:
 
 
 def claims_of_file(path: Path) -> list[Claim]:
-    """The Claim objects at the top level of a Python file, which is executed.
+    """The Claim objects at the top level of a Python file, which is executed as `python FILE` would.
 
-    Raises RequestError if it cannot be read, raises (naming the line) or defines no claim.
+    Modules beside it can be imported; what it prints goes to stderr, since stdout is for the verdicts. Raises
+    RequestError if it cannot be read, raises (naming the line), defines no claim, or two of one id.
     """
     if not path.is_file():
         raise RequestError(f"claims file {str(path)!r} does not exist; give a Python file that defines Claim objects")
+    sys.path.insert(0, str(path.resolve().parent))
     try:
-        names = runpy.run_path(str(path))
+        with redirect_stdout(sys.stderr):
+            names = runpy.run_path(str(path))
     except (Exception, SystemExit) as error:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
         line = frames[-1].lineno if frames else getattr(error, "lineno", "?")
-        raise RequestError(f"claims file {path}, line {line}: {type(error).__name__}: {error}") from None
+        words = " ".join(str(error).split())
+        raise RequestError(f"claims file {path}, line {line}: {type(error).__name__}: {words}") from None
+    finally:
+        sys.path.remove(str(path.resolve().parent))
     found: list[Claim] = []
     for value in names.values():
         found += [c for c in (value if isinstance(value, list | tuple) else [value]) if isinstance(c, Claim)]
-    unique = {claim.id: claim for claim in found}
+    unique: dict[str, Claim] = {}
+    for claim in found:
+        if unique.setdefault(claim.id, claim) is not claim:
+            raise RequestError(f"claims file {str(path)!r} defines two claims of the id {claim.id!r}; rename one")
     if not unique:
         raise RequestError(f"claims file {str(path)!r} defines no Claim at its top level; the README has an example")
     return list(unique.values())

@@ -8,12 +8,6 @@ from threading import current_thread, main_thread
 from experiments.errors import RequestError, SoberclipError
 
 
-class Interrupted(SoberclipError):
-    """Ctrl-C: the run stopped at a step boundary and was saved."""
-
-    status = 130
-
-
 @contextmanager
 def interruption(group) -> Iterator[Callable[[], bool]]:
     """A function that turns true once Ctrl-C (or torchrun's SIGTERM) came, for all processes at the same step.

@@ -21,9 +21,8 @@ def recipe_from(flags: dict[str, Any]) -> Recipe:
     for name, words in (("ge", "at least"), ("gt", "above"), ("le", "at most")):
         if name in limits:
             near = Recipe.model_fields[error["loc"][0]].default if name == "gt" else limits[name]
-            raise RequestError(
-                f"{flag} = {value} is not {words} {limits[name]:g}; the nearest valid choice is {near}"
-            ) from None
+            hint = "" if near is None else f"; the nearest valid choice is {near}"
+            raise RequestError(f"{flag} = {value} is not {words} {limits[name]:g}{hint}") from None
     if error["type"] == "value_error":  # our own sentence, which begins with the value
         raise RequestError(f"{flag} = {message}") from None
     raise RequestError(f"{flag} = {value!r}: {message[0].lower()}{message[1:]}") from None

@@ -19,6 +19,7 @@ from experiments.provenance import provenance
 
 RUN, CHECKPOINT, TRACE = "run.json", "checkpoint.safetensors", "trace.json"
 WEIGHTS, RESULT = "weights.safetensors", "result.json"
+FILES = (RUN, CHECKPOINT, TRACE, WEIGHTS, RESULT)
 
 
 def specification_hash(specification: dict[str, Any]) -> str:

@@ -11,10 +11,10 @@ from time import perf_counter
 from typing import Any
 
 from experiments.device import checked_device, device_name, free_bytes
-from experiments.errors import RequestError, RunError, checked_seed
+from experiments.errors import Interrupted, RequestError, RunError, checked_seed
 from experiments.files import write_json
 from experiments.lab import runfolder
-from experiments.lab.interruption import Interrupted, interruption, together
+from experiments.lab.interruption import interruption, together
 from experiments.lab.recipes import checked_prompt
 from simulator.towers.recipe import Recipe
 from simulator.world import World

@@ -6,11 +6,12 @@ validators that look at several fields run once, after the merge.
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from pydantic import ValidationError
 
-from experiments.errors import RequestError, nearest
+from experiments.errors import RequestError
+from simulator.naming import suggestion
 from simulator.quantities import domain_of
 from simulator.world import Attribute, World
 
@@ -46,24 +47,23 @@ def _sentence(error: dict[str, Any], file: Path | None, flags: dict[str, Any]) -
     model = Attribute if location[0] == "attribute" and len(location) > 1 else World
     where = f"--{name.replace('_', '-')}" if location[0] in flags else f"{file}: key {'.'.join(map(str, location))}"
     if error["type"] == "extra_forbidden":
-        return f"{where} is not a field of a world; the nearest is {nearest(name, model.model_fields)!r}"
+        return f"{where} is not a field of a world{suggestion(name, model.model_fields, quoted=True)}"
     if error["type"] in ("greater_than_equal", "less_than_equal", "finite_number"):
         low, high = _domain(model, name)
-        near = min(max(value, low), high) if value == value else low
-        return f"{where} = {value} lies outside [{low:g}, {high:g}]; the nearest valid value is {near:g}"
+        near = f"; the nearest valid value is {min(max(value, low), high):g}" if value == value else ""
+        return f"{where} = {value} lies outside [{low:g}, {high:g}]{near}"
     return f"{where} = {value!r}: {message[0].lower()}{message[1:]}"
 
 
 def _domain(model: type, name: str) -> tuple[float, float]:
-    from typing import get_type_hints
-
-    return domain_of(get_type_hints(model, include_extras=True)[name])
+    hint = get_type_hints(model, include_extras=True)[name]
+    return domain_of(hint if get_origin(hint) is Annotated else get_args(hint)[0])  # the first of "a number or None"
 
 
 def world_toml(world: World) -> str:
     """A world as TOML that --world reads back."""
     import tomli_w
 
-    fields = world.model_dump()
+    fields = world.model_dump(exclude_none=True)  # TOML has no null; what is absent reads as it was
     attributes = fields.pop("attribute")
     return tomli_w.dumps({**fields, **({"attribute": [dict(a) for a in attributes]} if attributes else {})})

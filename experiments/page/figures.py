@@ -11,6 +11,8 @@ from simulator.world import World
 
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 
+SATURATED = 60.0  # points at which a map's colours end; the bar has arrows where a difference goes beyond
+
 
 def label(name: str) -> str:
     """Axis label of a quantity: meaning, symbol and unit, from its one declaration."""
@@ -117,7 +119,7 @@ def supervised_maps(table: xr.DataArray, supervised: str = "logistic") -> Figure
         for ax, gap in zip(row, table.one_minus_p.values, strict=True):
             cell = 100 * table.sel(contrastive=contrastive, supervised=supervised, one_minus_p=gap)
             mesh = ax.pcolormesh(
-                table.sigma_spu, table.mu_spu, cell, vmin=-60, vmax=60, rasterized=True, shading="gouraud"
+                table.sigma_spu, table.mu_spu, cell, vmin=-SATURATED, vmax=SATURATED, rasterized=True, shading="gouraud"
             )
             if cell.min() < 0 < cell.max():
                 ax.contour(table.sigma_spu, table.mu_spu, cell, levels=[0], colors="black", linewidths=1)
@@ -129,10 +131,13 @@ def supervised_maps(table: xr.DataArray, supervised: str = "logistic") -> Figure
         row[0].set_ylabel(f"{contrastive}\n" + r"$\mu_{\mathrm{spu}}$")
     for ax in axes[-1]:
         ax.set_xlabel(r"$\sigma_{\mathrm{spu}}$")
+    shown = 100 * table.sel(supervised=supervised)
+    beyond = float(shown.min()) < -SATURATED, float(shown.max()) > SATURATED
     figure.colorbar(
         mesh,
         ax=axes,
         shrink=0.5,
+        extend={(True, True): "both", (True, False): "min", (False, True): "max"}.get(beyond, "neither"),
         label=f"counter accuracy minus that of {supervised} [points], blue: contrastive ahead",
     )
     return figure

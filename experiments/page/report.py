@@ -6,8 +6,11 @@ from collections import Counter
 from datetime import date
 from typing import Any
 
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
+from experiments.page.evidence import bound, ends, evidence, how, level, number, tally
+from experiments.page.story import GLOSSARY
 from experiments.style import styled
 
 MARKS = {"supported": "✓", "contradicted": "✗", "undecided": "?"}
@@ -37,55 +40,9 @@ def formula_svg(latex: str, prefix: str) -> str:
     return inline_svg(_formula(latex), prefix, latex) if latex else ""
 
 
-def evidence(verdict: dict[str, Any]) -> list[tuple[str, str]]:
-    """The numbers behind a verdict as (term, value) pairs of text."""
-    rows = [
-        ("predicted", _prediction(verdict)),
-        ("measured", f"{_number(verdict['measured'])}, 95% interval {_interval(verdict['interval'])}"),
-    ]
-    if isinstance(verdict["counterexample"], str):
-        rows.append(("exception", verdict["counterexample"]))
-    elif verdict["counterexample"]:
-        rows.append(("counterexample", _point(verdict["counterexample"])))
-    elif verdict.get("point"):
-        rows.append(("at this point", _point(verdict["point"])))
-    replicates = f", {verdict['replicates']} replicates" if verdict["replicates"] else ""
-    rows.append(("route", f"{verdict['route']}, n = {verdict['n']:.4g}{replicates}"))
-    alpha = "" if verdict["alpha"] is None else f"α = {verdict['alpha']:g}, "
-    rows.append(("design", f"{alpha}τ = {verdict['tau']:g}{_search(verdict)}"))
-    if verdict.get("stored"):
-        where = ", ".join(f"{k} {v}" for k, v in verdict["versions"].items() if k in ("commit", "torch"))
-        rows.append(("stored", f"run on {verdict['device']} in {verdict['seconds']:g} s, {where}"))
-    return rows
-
-
-def _prediction(verdict: dict[str, Any]) -> str:
-    """What the claim says of the measured number, in words."""
-    quantity, value = verdict.get("quantity"), _number(verdict["predicted"])
-    match verdict.get("relation"):
-        case None:
-            return value
-        case "increasing":
-            return f"{quantity} at the point minus {quantity} one step (0.05) later: at most {value}"
-        case "slope":
-            return f"slope of log {quantity}: {value}"
-        case "iff":
-            return f"{quantity} above {value} exactly where the condition holds"
-        case relation:
-            return f"{quantity} {relation} {value}"
-
-
-def _search(verdict: dict[str, Any]) -> str:
-    if "search_evaluations" not in verdict:
-        return ""
-    audits = ""
-    if verdict["audits"]:
-        bound = _number(verdict["largest_violation_bounded"])
-        audits = f"; {verdict['audits']} audit points, violation at most {bound} at each"
-    return (
-        f"; search of {verdict['search_evaluations']} points, largest violation by theory "
-        f"{_number(verdict['largest_violation_found'])}{audits}"
-    )
+def _code(words: str) -> Markup:
+    """Words with what stands between backquotes as code."""
+    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(words))))
 
 
 def render(**context: Any) -> str:
@@ -95,6 +52,7 @@ def render(**context: Any) -> str:
     environment = Environment(
         loader=PackageLoader("experiments.page", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    environment.filters["code"] = _code
     verdicts = [
         {**v, "svg": formula_svg(v.get("formula", ""), f"formula-{i}")} for i, v in enumerate(context.pop("verdicts"))
     ]
@@ -109,21 +67,14 @@ def render(**context: Any) -> str:
         counts={verdict: counts.get(verdict, 0) for verdict in MARKS},
         marks=MARKS,
         date=date.today().isoformat(),
-        number=_number,
-        interval=_interval,
+        number=number,
+        bound=bound,
+        ends=ends,
+        level=level,
+        how=how,
+        tally=tally(verdicts),
+        glossary=GLOSSARY,
         percent=lambda x: f"{100 * x:.0f} %",
         evidence=evidence,
         **context,
     )
-
-
-def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float | int) else "" if value is None else str(value)
-
-
-def _interval(ends: Any) -> str:
-    return "" if not ends else f"{_number(ends[0])} to {_number(ends[1])}"
-
-
-def _point(point: dict[str, float]) -> str:
-    return ", ".join(f"{name} = {value:.4g}" for name, value in point.items())

@@ -194,7 +194,7 @@ def minimiser_error(seed: int, replicates: int = 50, dim: int = 16) -> xr.Datase
     return xr.Dataset(
         {"error": (("n", "replicate"), errors)},
         coords={"n": n},
-        attrs={"replicates": replicates, "dim": dim, "seed": seed},
+        attrs={"replicates": replicates, "dim": dim, "seed": seed, "nu": world.nu_image},
     )
 
 

@@ -151,6 +151,8 @@ def verdict_record(judgement: Judgement) -> dict[str, Any]:
         "alpha": judgement.alpha,
         "tau": judgement.tau,
         "seconds": judgement.seconds,
+        "quantity": judgement.statistic,
+        "relation": judgement.relation,
     }
 
 

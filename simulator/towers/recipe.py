@@ -1,10 +1,11 @@
 """How two towers are trained: one frozen declaration, whose fields are the flags of `soberclip train`."""
 
-from difflib import get_close_matches
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from simulator.naming import suggestion
 
 Count = Annotated[int, Ge(1), Le(10**9), Field(strict=True)]
 Rate = Annotated[float, Gt(0.0), Le(1e6), Field(strict=True, allow_inf_nan=False)]
@@ -60,10 +61,8 @@ class Recipe(BaseModel):
         from simulator.towers.objectives import OBJECTIVES
 
         if name not in OBJECTIVES:
-            near = get_close_matches(name, OBJECTIVES, n=1)
-            raise ValueError(
-                f"{name!r} is not one of {', '.join(OBJECTIVES)}" + "".join(f"; the nearest is {n!r}" for n in near)
-            )
+            near = suggestion(name, OBJECTIVES, quoted=True)
+            raise ValueError(f"{name!r} is not one of {', '.join(OBJECTIVES)}{near}")
         return name
 
     @model_validator(mode="after")

@@ -8,7 +8,6 @@ for the worst point costs microseconds; the verdict rests on measurements taken 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from types import SimpleNamespace
 from typing import Literal, NamedTuple, get_args
 
@@ -16,6 +15,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from simulator.accuracy import WORDS, Numbers, in_words
+from simulator.naming import suggestion
 from simulator.world import SCALARS, World, Worlds
 from theory.accuracy import binary_scores, reliance
 from theory.learners import LinearCLIP, named
@@ -249,10 +249,7 @@ _DEFAULTS = {name: World.model_fields[name].default for name in SCALARS}
 
 def _refuse_unknown(what: str, value: str, known) -> None:
     if value not in known:
-        near = get_close_matches(str(value), [str(k) for k in known], n=1)
-        raise ValueError(
-            f"{what} = {value!r} is not one of {', '.join(known)}" + (f"; the nearest is {near[0]}" if near else "")
-        )
+        raise ValueError(f"{what} = {value!r} is not one of {', '.join(known)}{suggestion(str(value), known)}")
 
 
 def operator_error(matrix: np.ndarray, reference: np.ndarray) -> Numbers:

@@ -9,8 +9,8 @@ trial, and `experiments.abilities.measured` gives it a row if it is to be measur
 """
 
 from dataclasses import fields
-from difflib import get_close_matches
 
+from simulator.naming import suggestion
 from theory.learners.base import Learner, attempt, each_class_count
 from theory.learners.bayes import Bayes
 from theory.learners.infonce import InfoNCE
@@ -52,10 +52,7 @@ def named(name: "str | Learner", **options) -> Learner:
     if isinstance(name, Learner):
         return name
     if name not in _LEARNERS:
-        near = get_close_matches(str(name), _LEARNERS, n=1)
-        raise ValueError(
-            f"learner = {name!r} is not one of {', '.join(_LEARNERS)}" + (f"; the nearest is {near[0]}" if near else "")
-        )
+        raise ValueError(f"learner = {name!r} is not one of {', '.join(_LEARNERS)}{suggestion(str(name), _LEARNERS)}")
     kind = _LEARNERS[name]
     known = {field.name for field in fields(kind)}
     given = {option: value for option, value in options.items() if value is not None}

@@ -162,7 +162,7 @@ def test_error_rate_reaches_the_verdict(soberclip):
 
 WRONG = {
     "predict --p-spu 1.4": "--p-spu = 1.4 lies outside [0, 1]; the nearest valid value is 1",
-    "predict --p-spu nan": "--p-spu = nan lies outside [0, 1]",
+    "predict --p-spu nan": "--p-spu = nan lies outside [0, 1]\n",
     "predict --mu-spu inf": "--mu-spu = inf lies outside [-1000, 1000]; the nearest valid value is 1000",
     "predict --sigma-inv -1": "--sigma-inv = -1.0 lies outside [0, 1000]; the nearest valid value is 0",
     "predict --classes 1": "--classes = 1 lies outside [2, 10000]; the nearest valid value is 2",
@@ -181,6 +181,13 @@ WRONG = {
     "predict --embed-dim 1 --classes 4": "the nearest width without a tie is 3",
     "predict --world missing.toml": "world file 'missing.toml' cannot be read",
     "predct": "verb 'predct' is unknown; the nearest is predict",
+    "train --loss clip": "'clip' is not one of linear, infonce, siglip, supervised, supcon\n",
+    "train --temperature 0": "--temperature = 0.0 is not above 0\n",
+    "reproduce --quick": "option --quick is unknown; there are --json, --output, --seed",
+    "predict --zzz 1": "option --zzz is unknown; --help lists all\n",
+    "simulate --n 1e5000": "1e5000 lies beyond 1e400, outside every domain here",
+    "simulate --n 1e99999999": "1e99999999 lies beyond 1e400, outside every domain here",
+    "predict --mu-spu 1e5000": "1e5000 lies beyond 1e400",
     "simulate --n 1": "--n = 1 lies outside [2, 1e12]; the nearest valid value is 2",
     "simulate --n 1e13": "the nearest valid value is 1000000000000",
     "simulate --n 3.5": "3.5 is not a whole number",
@@ -190,6 +197,7 @@ WRONG = {
     "simulate --learner logistic --method exact": "the nearest choice is direct",
     "simulate --learner max-margin --classes 3": "max-margin is defined here for 2 classes",
     "check wang-lemma": "claim 'wang-lemma' is unknown; the nearest is 'wang-lemma-d3'",
+    "check nosuch": "claim 'nosuch' is unknown\n",
     "check --error-rate 2": "--error-rate = 2.0 lies outside (0, 1)",
     "check --claims missing.py": "claims file 'missing.py' does not exist",
 }
@@ -281,7 +289,7 @@ def test_failed_runs_exit_with_1(soberclip):
         (
             "from theory import Claim\n"
             "c = Claim(id='c', source='me', statement='', quantity='counter', relation='>=', domain={'p': .5})\n",
-            "claim 'c' cannot be judged",
+            "mine.py, line 2: ValueError: domain",
         ),
     ],
 )
@@ -292,6 +300,107 @@ def test_wrong_claims_files(soberclip, tmp_path, code, needle):
     assert (run.status, run.out) == (2, "")
     assert needle in run.err
     assert run.err.count("\n") == 1
+
+
+CLAIM = """
+from theory import Claim
+from helper import HALF
+print("hello from the file")
+def prediction(world):
+    print("hello from the prediction")
+    return HALF
+mine = Claim(id="mine", source="me", statement="", quantity="common", relation=">=", domain={"p_spu": 0.9},
+             prediction=prediction)
+everything = [mine]
+"""
+
+
+def test_a_claims_file_may_print_and_import_what_lies_beside_it(soberclip, tmp_path):
+    (tmp_path / "helper.py").write_text("HALF = 0.5\n")
+    (tmp_path / "mine.py").write_text(CLAIM)
+    before = list(sys.path)
+    run = soberclip("check", "--claims", tmp_path / "mine.py", "--quick", "--json")
+    assert run.status == 0, run.err
+    assert [verdict["claim"] for verdict in run.document] == ["mine"]
+    assert "hello from the file" in run.err
+    assert "hello from the prediction" in run.err
+    assert sys.path == before
+
+
+def test_two_claims_of_one_id_are_refused(soberclip, tmp_path):
+    (tmp_path / "helper.py").write_text("HALF = 0.5\n")
+    again = CLAIM.replace("mine = Claim", "other = Claim")
+    (tmp_path / "mine.py").write_text(CLAIM + again)
+    run = soberclip("check", "--claims", tmp_path / "mine.py", "--quick")
+    assert (run.status, run.out) == (2, "")
+    assert "defines two claims of the id 'mine'; rename one" in run.err
+
+
+@pytest.mark.parametrize(
+    ("output", "finished", "words"),
+    [
+        ([], 1, "interrupted; nothing was kept, since no --output was given"),
+        (["--output", "kept"], 0, "interrupted before the first verdict; nothing was kept"),
+        (["--output", "kept"], 1, "interrupted; the finished verdicts are in kept/verdicts.json"),
+    ],
+)
+def test_an_interrupted_check_says_what_was_kept(soberclip, tmp_path, monkeypatch, output, finished, words):
+    import experiments.court.judge as judging
+
+    monkeypatch.chdir(tmp_path)
+    real, calls = judging.judge, []
+
+    def some(claim, **options):
+        if len(calls) == finished:
+            raise KeyboardInterrupt
+        calls.append(claim.id)
+        return real(claim, **options)
+
+    monkeypatch.setattr(judging, "judge", some)
+    run = soberclip("check", "xue-data-model-1", "--quick", *output)
+    assert (run.status, run.out, run.err) == (130, "", f"soberclip: {words}\n")
+    assert (tmp_path / "kept" / "verdicts.json").exists() == ("in kept" in words)
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        (["simulate"], "nothing was kept"),
+        (["counteranimal", "evaluate", "--data", "a", "--model", "b"], "photos encoded so far stay in the cache"),
+    ],
+)
+def test_ctrl_c_elsewhere_says_what_was_kept(soberclip, monkeypatch, words, kept):
+    from experiments.command import main as command
+
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "app", interrupted)
+    run = soberclip(*words)
+    assert (run.status, run.out, run.err) == (130, "", f"soberclip: interrupted; {kept}\n")
+
+
+def test_no_verb_writes_over_another_s_result(soberclip, tmp_path):
+    """Each refuses before it works, names the other and leaves the folder as it was."""
+    assert soberclip("simulate", "--replicates", "2", "--output", tmp_path / "a").status == 0
+    kept = (tmp_path / "a" / "result.json").read_text()
+    for verb in ("predict", "train"):
+        run = soberclip(verb, "--output", tmp_path / "a")
+        assert run.status == 2
+        assert f"output {str(tmp_path / 'a')!r} holds a result.json of simulate" in run.err
+    assert (tmp_path / "a" / "result.json").read_text() == kept
+    assert soberclip("simulate", "--replicates", "2", "--output", tmp_path / "a").status == 0
+    small = ["--steps", "2", "--width", "2", "--depth", "1", "--batch-size", "4", "--warmup", "0", "--no-compile"]
+    assert soberclip("train", *small, "--output", tmp_path / "b").status == 0
+    run = soberclip("simulate", "--output", tmp_path / "b")
+    assert run.status == 2
+    assert "holds a result.json of train" in run.err
+
+
+def test_a_wrong_request_makes_no_folder(soberclip, tmp_path):
+    assert soberclip("simulate", "--n", "1", "--output", tmp_path / "a").status == 2
+    assert soberclip("predict", "--learner", "infonce", "--sigma-xi", "0", "--output", tmp_path / "a").status == 2
+    assert not list(tmp_path.iterdir())
 
 
 def test_interrupted_check_keeps_its_verdicts(soberclip, tmp_path, monkeypatch):

@@ -12,8 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from experiments.command.main import main
-from experiments.errors import RequestError, RunError
-from experiments.lab.interruption import Interrupted
+from experiments.errors import Interrupted, RequestError, RunError
 from experiments.lab.measured import predicted
 from experiments.lab.recipes import recipe_from
 from experiments.lab.train import train

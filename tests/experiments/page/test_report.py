@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from experiments.court.judge import judge
-from experiments.errors import RequestError
+from experiments.errors import Interrupted, RequestError
+from experiments.files import MARK, REPORT
 from experiments.lab.answers import predict
-from experiments.page import figures, reproduce, sweeps
+from experiments.page import figures, reproduce, story, sweeps
 from experiments.page.report import evidence, formula_svg, inline_svg, render
 from simulator.world import World
 from theory.claims.catalogue import claims
@@ -29,11 +30,11 @@ def curves():
     return sweeps.error_against_correlation(0, n=200, replicates=40, drawn_replicates=3)
 
 
-def page(verdicts, drawings=()):
+def page(verdicts, drawings=(), answer=("an answer",)):
     return render(
         verdicts=verdicts,
         figures=list(drawings),
-        answer=["an answer"],
+        answer=list(answer),
         shares=[],
         map_region="everywhere",
         provenance={"python": "3"},
@@ -80,6 +81,48 @@ def test_page_escapes_what_it_is_given(verdict):
     html = page([{**verdict, "statement": "<script>alert(1)</script>", "claim": '"><img src=x>'}])
     assert "<script>" not in html
     assert "<img" not in html
+
+
+def test_the_verdict_table_says_what_was_claimed_and_how_surely(verdict):
+    bounded = {**verdict, "claim": "bounded", "relation": ">=", "predicted": 0.25, "level": 0.99}
+    stored = {**verdict, "claim": "stored", "stored": True, "device": "cpu", "versions": {"commit": "abc"}}
+    html = page([bounded, stored])
+    table = html[html.index("<tbody>") : html.index("</tbody>")]
+    first, second = table.split("</tr>")[:2]
+    assert verdict["statement"] in first
+    assert "≥ 0.25" in first
+    assert "99%" in first
+    assert "5 points audited" in first
+    assert "95%" in second
+    assert "stored verdict of an earlier training" in second
+    assert "1 claim was not tried in this run" in html
+    assert "at 5 audit points unless a counterexample came first" in html
+
+
+def test_the_page_explains_its_words_and_serves_every_reader(verdict, curves):
+    html = page([verdict], [("error", figures.error_curves(curves), "a caption")])
+    for term in ("reliance", "exact law", "ν (nu)"):
+        assert f"<dt>{term}</dt>" in html
+    assert "prefers-color-scheme: dark" in html
+    assert "@media print" in html
+    assert 'href="error.svg"' in html
+
+
+def test_code_in_the_answer_is_code_and_still_escaped(verdict):
+    html = page([verdict], answer=["run `soberclip predict` <b>"])
+    assert "<p>run <code>soberclip predict</code> &lt;b&gt;</p>" in html
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "arrows"), [(-0.5, 0.5, "neither"), (-0.7, 0.5, "min"), (-0.5, 0.7, "max"), (-0.7, 0.7, "both")]
+)
+def test_maps_have_arrows_where_their_colours_end(low, high, arrows):
+    table = sweeps.supervised_map(2)
+    values = np.zeros(table.shape)
+    values[:, list(table.supervised.values).index("logistic")].flat[:2] = low, high
+    values[:, list(table.supervised.values).index("Bayes")] = 0.9  # not on show
+    figure = figures.supervised_maps(table.copy(data=values))
+    assert figure.axes[-1]._colorbar.extend == arrows
 
 
 def test_evidence_names_design_and_point(verdict):
@@ -160,16 +203,41 @@ def test_every_drawn_point_is_where_the_theory_is():
 
 def test_answer_has_three_sentences_of_numbers():
     shares = sweeps.map_shares(sweeps.supervised_map(2))
-    sentences = reproduce.answer(shares)
+    sentences = story.answer(shares)
     assert len(sentences) == 3
     assert all(re.search(r"\d", s) for s in sentences)
 
 
-def quick_reproduction(monkeypatch, folder, verdict, interrupted=False):
+def test_the_commands_of_the_answer_print_its_numbers(soberclip):
+    """Each pair of percentages is what the command beside it prints, view noise included."""
+    first, second, _ = story.answer(sweeps.map_shares(sweeps.supervised_map(2)))
+    command = re.search(r"`soberclip ([^`]+)`", first)[1].split()
+    noise = re.search(r"ν = ([\d.]+)", first)[1]
+    assert set(re.findall(r"`(--\S+ \S+)`", first + second)) == {
+        "--prompt mean",
+        "--learner infonce",
+        "--learner logistic",
+        "--p-spu 0.99999",
+    }
+
+    def printed(*names: str) -> str:
+        run = soberclip(*command, *(word for name in names for word in name.split()))
+        assert f"view noise ν = {noise}" in run.out
+        cells = dict(re.findall(r"(common|counter)\D+([\d.]+)", run.out))
+        return f"{cells['common']}/{cells['counter']}"
+
+    pairs = re.findall(r"([\d.]+/[\d.]+)\s%", first + second)
+    wanted = [(), ("--prompt mean",), ("--learner infonce",), ("--learner infonce", "--prompt mean")]
+    wanted += [("--learner logistic",), ("--learner logistic", "--p-spu 0.99999"), ("--p-spu 0.99999",)]
+    assert pairs == [printed(*names) for names in wanted]
+
+
+def quick_reproduction(monkeypatch, folder, verdict, interrupted=False, names=()):
     """reproduce() with its two long parts replaced; test_readme.py runs it whole."""
 
     def write(staging, verdicts, seed, began):
-        (staging / reproduce.REPORT).write_text("new" if interrupted else "whole")
+        for name in (REPORT, *names):
+            (staging / name).write_text("new" if interrupted else "whole")
         if interrupted:
             raise KeyboardInterrupt
 
@@ -180,17 +248,28 @@ def quick_reproduction(monkeypatch, folder, verdict, interrupted=False):
 
 def test_report_folder_is_replaced_as_a_whole_or_not_at_all(monkeypatch, tmp_path, verdict):
     folder = tmp_path / "report"
-    quick_reproduction(monkeypatch, folder, verdict)
-    assert {p.name for p in folder.iterdir()} == {"report.html", "verdicts.json"}
-    (folder / "leftover").write_text("from an earlier run")
-    with pytest.raises(KeyboardInterrupt):
+    quick_reproduction(monkeypatch, folder, verdict, names=["leftover"])
+    assert {p.name for p in folder.iterdir()} == {"report.html", "verdicts.json", "leftover", MARK}
+    with pytest.raises(Interrupted, match=f"nothing was kept; {folder} is as it was"):
         quick_reproduction(monkeypatch, folder, verdict, interrupted=True)
     assert (folder / "report.html").read_text() == "whole", "an interrupted run leaves the old report"
     assert (folder / "leftover").exists()
     assert list(tmp_path.iterdir()) == [folder]
     quick_reproduction(monkeypatch, folder, verdict)
-    assert {p.name for p in folder.iterdir()} == {"report.html", "verdicts.json"}
+    assert {p.name for p in folder.iterdir()} == {"report.html", "verdicts.json", MARK}
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_linked_output_keeps_its_link(monkeypatch, tmp_path, verdict):
+    """Whether the folder behind the link is there already or not."""
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "report"
+    link.symlink_to(tmp_path / "disk" / "there")
+    for _ in range(2):
+        quick_reproduction(monkeypatch, link, verdict)
+        assert link.is_symlink()
+        assert (tmp_path / "disk" / "there" / "report.html").read_text() == "whole"
+    assert [p.name for p in (tmp_path / "disk").iterdir()] == ["there"]
 
 
 def test_foreign_folders_are_refused(tmp_path):

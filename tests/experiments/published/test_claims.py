@@ -11,7 +11,7 @@ from experiments.published.tables import classwise, published_rows, read_publish
 
 KEYS = (
     "claim source statement verdict predicted measured interval level counterexample "
-    "route n replicates alpha tau seconds"
+    "route n replicates alpha tau seconds quantity relation"
 )
 
 

@@ -1,0 +1,142 @@
+"""A verdict in words, for the terminal and the report alike: what was claimed, what was found, where, how surely."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from simulator.world import World
+
+LEVEL = 0.95  # of a verdict's interval, unless it says another
+SIGNS = {">=": "≥", "<=": "≤", "=": "=", "above": ">", "not above": "≤", "within": "≈"}
+
+
+def number(value: Any) -> str:
+    """Four digits."""
+    return f"{value:.4g}" if isinstance(value, float | int) else "" if value is None else str(value)
+
+
+def measured(verdict: dict[str, Any]) -> str:
+    """The measured number with its interval and the interval's level."""
+    return ", ".join(part for part in (number(verdict["measured"]), interval(verdict)) if part)
+
+
+def interval(verdict: dict[str, Any]) -> str:
+    """The interval after its level, "95% interval 0.1 to 0.2"; empty for none."""
+    return f"{level(verdict)} interval {ends(verdict)}" if verdict["interval"] else ""
+
+
+def ends(verdict: dict[str, Any]) -> str:
+    """The ends of the interval, empty for none."""
+    return " to ".join(map(number, verdict["interval"] or ()))
+
+
+def level(verdict: dict[str, Any]) -> str:
+    """Level of the verdict's interval, as "95%"."""
+    return f"{100 * verdict.get('level', LEVEL):g}%"
+
+
+def claimed(verdict: dict[str, Any]) -> str:
+    """What the claim says of the measured number: "counter ≥ 0.5", or what it says instead of a bound."""
+    quantity, value = verdict.get("quantity"), number(verdict["predicted"])
+    match verdict.get("relation"):
+        case None:
+            return value
+        case "increasing" | "decreasing" as way:
+            return f"{quantity} {way}, a {'fall' if way == 'increasing' else 'rise'} of at most {value}"
+        case "slope":
+            return f"slope of log {quantity} = {value}"
+        case "iff":
+            return f"{quantity} above {value} exactly where the condition holds"
+        case relation:
+            return f"{quantity} {SIGNS.get(relation, relation)} {value}"
+
+
+def bound(verdict: dict[str, Any]) -> str:
+    """The claimed number with its sign, for a column: "≥ 0.5" is a bound, "= 0.5" a prediction."""
+    sign = {"increasing": "fall ≤", "decreasing": "rise ≤", "slope": "=", "iff": "at"}
+    relation = verdict.get("relation")
+    return f"{sign.get(relation) or SIGNS.get(relation, '')} {number(verdict['predicted'])}".strip()
+
+
+def place(verdict: dict[str, Any]) -> tuple[str, str]:
+    """(what the point is, the point): the counterexample, the point that is shown, or an exception in words."""
+    if isinstance(verdict["counterexample"], str):
+        return "exception", verdict["counterexample"]
+    if verdict["counterexample"]:
+        return "counterexample", point(verdict["counterexample"])
+    if verdict.get("point"):
+        return "worst audited point" if verdict["verdict"] == "undecided" else "at this point", point(verdict["point"])
+    return "", ""
+
+
+def point(parameters: dict[str, float]) -> str:
+    """Parameters of one point, and the view noise of an image coordinate there, whether or not it was named."""
+    fields = {**{name: World.model_fields[name].default for name in ("sigma_xi", "dim_image")}, **parameters}
+    named = {**parameters, "ν": fields["sigma_xi"] ** 2 / fields["dim_image"]}
+    return ", ".join(f"{name} = {value:.4g}" for name, value in named.items())
+
+
+def how(verdict: dict[str, Any]) -> str:
+    """How the verdict came about, in a few words: stored earlier, read off tables, or tried now and how thoroughly."""
+    if verdict.get("stored"):
+        return "stored verdict of an earlier training"
+    if "cases" in verdict:
+        return f"trained now, {verdict['replicates']} models a case"
+    if "search_evaluations" not in verdict:
+        return "from the published tables"
+    if verdict["audits"]:
+        return f"searched, {verdict['audits']} points audited"
+    return "searched, counterexample measured"
+
+
+def tally(verdicts: Sequence[dict[str, Any]]) -> list[str]:
+    """Sentences on how the verdicts came about: what was tried now, what is stored, what is read off tables."""
+    stored = [v for v in verdicts if v.get("stored")]
+    tables = [v for v in verdicts if how(v) == "from the published tables"]
+    fresh = len(verdicts) - len(stored) - len(tables)
+    audits = sorted({v["audits"] for v in verdicts if v.get("audits")})
+    sentences = []
+    if fresh:
+        points = " or ".join(map(str, audits))
+        count = f", at {points} audit points unless a counterexample came first" if audits else ""
+        sentences.append(f"{_claims(fresh)} tried in this run{count}.")
+    if stored:
+        sentences.append(
+            f"{_claims(len(stored))} not tried in this run: these verdicts on trained towers are stored with the "
+            "package (check without --quick trains them)."
+        )
+    if tables:
+        sentences.append(f"{_claims(len(tables))} judged from the published tables; no model is run for these.")
+    return sentences
+
+
+def _claims(count: int) -> str:
+    return f"{count} claim{' was' if count == 1 else 's were'}"
+
+
+def evidence(verdict: dict[str, Any]) -> list[tuple[str, str]]:
+    """The numbers behind a verdict as (term, value) pairs of text."""
+    rows = [("claimed", claimed(verdict)), ("measured", measured(verdict))]
+    term, where = place(verdict)
+    if term:
+        rows.append((term, where))
+    replicates = f", {verdict['replicates']} replicates" if verdict["replicates"] else ""
+    rows.append(("route", f"{verdict['route']}, n = {verdict['n']:.4g}{replicates}"))
+    alpha = "" if verdict["alpha"] is None else f"α = {verdict['alpha']:g}, "
+    rows.append(("design", f"{alpha}τ = {verdict['tau']:g}{_search(verdict)}"))
+    if verdict.get("stored"):
+        where = ", ".join(f"{k} {v}" for k, v in verdict["versions"].items() if k in ("commit", "torch"))
+        rows.append(("stored", f"run on {verdict['device']} in {verdict['seconds']:g} s, {where}"))
+    return rows
+
+
+def _search(verdict: dict[str, Any]) -> str:
+    if "search_evaluations" not in verdict:
+        return ""
+    audits = ""
+    if verdict["audits"]:
+        largest = number(verdict["largest_violation_bounded"])
+        audits = f"; {verdict['audits']} audit points, violation at most {largest} at each"
+    return (
+        f"; search of {verdict['search_evaluations']} points, largest violation by theory "
+        f"{number(verdict['largest_violation_found'])}{audits}"
+    )

@@ -1,0 +1,108 @@
+"""What people read: nothing cropped at 80 columns or in a pipe, and every number with its relation, level and point."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from experiments.command.screens import accuracy_table, claims_table, verdict_table
+from simulator.world import World
+
+LONG = "clip-beats-supervised-at-full-correlation/of-a-name-that-no-column-of-eighty-would-hold-in-one-piece"
+VERDICT = {
+    "claim": LONG,
+    "verdict": "contradicted",
+    "predicted": 0.5,
+    "measured": 0.4301,
+    "interval": [0.42, 0.44],
+    "counterexample": {"p_spu": 0.8, "mu_spu": 3.0},
+    "route": "drawn pairs",
+    "n": 100_000,
+    "replicates": 8,
+    "quantity": "counter",
+    "relation": ">=",
+    "search_evaluations": 1024,
+    "audits": 0,
+}
+STORED = {**VERDICT, "claim": "trained/linear", "verdict": "supported", "stored": True, "counterexample": None}
+TABLES = {k: v for k, v in VERDICT.items() if k not in ("search_evaluations", "audits")} | {
+    "counterexample": "ViT/B/16",
+    "level": 0.99,
+    "verdict": "undecided",
+}
+AUDITED = {
+    **VERDICT,
+    "verdict": "supported",
+    "counterexample": None,
+    "point": {"p_spu": 0.9, "sigma_xi": 0.0},
+    "audits": 5,
+}
+
+
+def shown(table, width: int) -> str:
+    stream = io.StringIO()
+    Console(file=stream, width=width).print(table)
+    return stream.getvalue()
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("width", [40, 80, 10_000])
+def test_a_verdict_is_whole_at_any_width(width):
+    text = shown(verdict_table([VERDICT]), width)
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= width
+    assert LONG in text.replace("\n", "")
+    for part in (
+        "claimed counter ≥ 0.5",
+        "measured 0.4301, 95% interval 0.42 to 0.44",
+        "counterexample p_spu = 0.8, mu_spu = 3, ν = 0.01562",
+        "drawn pairs, n = 1e+05",
+    ):
+        assert part in words(text)
+
+
+def test_a_pipe_gets_ids_in_one_piece_and_two_lines_a_claim(soberclip):
+    """Also where COLUMNS is narrow: nobody's terminal is the limit."""
+    run = soberclip("check", "xue-data-model-1", "--quick")
+    lines = run.out.splitlines()
+    assert lines[0].split() == ["supported", "xue-data-model-1/common"]
+    assert lines[2].split() == ["supported", "xue-data-model-1/counter"]
+    assert "claimed common = 0." in lines[1]
+    assert "95% interval" in lines[1]
+    tried = "2 supported. 2 claims were tried in this run, at 5 audit points unless a counterexample came first."
+    assert lines[4] == tried
+
+
+def test_it_says_what_was_not_tried_now():
+    text = words(shown(verdict_table([VERDICT, STORED, TABLES, AUDITED]), 80))
+    assert "2 claims were tried in this run, at 5 audit points unless a counterexample came first" in text
+    assert "1 claim was not tried in this run: these verdicts on trained towers are stored" in text
+    assert "1 claim was judged from the published tables" in text
+    assert "99% interval 0.42 to 0.44" in text
+    assert "exception ViT/B/16" in text
+    assert "at this point p_spu = 0.9, sigma_xi = 0, ν = 0" in text
+
+
+def test_claims_are_whole_at_80_columns():
+    text = shown(claims_table([{"claim": LONG, "source": "me", "statement": "word " * 40}]), 80)
+    assert LONG in text.replace("\n", "")
+    assert text.count("word") == 40
+
+
+@pytest.mark.parametrize(
+    ("world", "noise"),
+    [
+        (World(), "view noise ν = 0.01562"),
+        (World(sigma_xi=0.0), "view noise ν = 0"),
+        (World(dim_image=4), "view noise ν = 0.25 (images), 0.01562 (texts)"),
+    ],
+)
+def test_accuracies_come_with_the_noise_that_they_hold_for(world, noise):
+    numbers = {"common": 0.9, "counter": 0.3, "balanced": 0.6, "drop": 0.6}
+    document = {"world": world.model_dump(), "learner": "linear", "prompt": "name", "reliance": 1.5, **numbers}
+    text = words(shown(accuracy_table(document), 80))
+    assert noise in text
+    assert "reliance (weight on background per weight on object): 1.5000" in text

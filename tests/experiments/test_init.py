@@ -1,0 +1,59 @@
+"""The package as a stranger imports it, each time in a fresh interpreter."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def printed(code: str, **environment: str) -> str:
+    kept = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, cwd=ROOT, env={**kept, **environment}, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.strip()
+
+
+@pytest.mark.parametrize("before", ["", "import experiments.court.judge; ", "import experiments.court.docket; "])
+def test_judge_is_the_function_whatever_was_imported_before(before):
+    assert printed(f"{before}from experiments import judge; print(callable(judge), judge.__name__)") == "True judge"
+
+
+def test_names_are_completed_without_loading_them():
+    code = (
+        "import sys, os; was = dict(os.environ); import experiments; print('judge' in dir(experiments), "
+        "[m for m in ('torch', 'numpy', 'scipy') if m in sys.modules], dict(os.environ) == was)"
+    )
+    assert printed(code) == "True [] True"
+
+
+def test_unknown_names_are_refused():
+    code = "import experiments\ntry: experiments.juge\nexcept AttributeError as error: print(error)"
+    assert printed(code) == "module 'experiments' has no attribute 'juge'"
+
+
+@pytest.mark.parametrize(
+    ("argv", "call", "expected"),
+    [
+        (["soberclip", "claims"], "main()", "1000"),  # the process is the command line's own
+        (["host"], "main(['claims'])", "None"),
+    ],
+)
+def test_only_a_process_of_ours_has_its_threads_set(argv, call, expected):
+    code = (
+        f"import sys, os; sys.argv = {argv}; from experiments.command.main import main; {call}; "
+        "print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)"
+    )
+    assert printed(code).splitlines()[-1].split()[0] == expected
+
+
+def test_a_user_s_own_setting_stands():
+    code = (
+        "import os; from experiments.threads import sleep_soon; sleep_soon(); print(os.environ.get('GOMP_SPINCOUNT'))"
+    )
+    assert printed(code, OMP_WAIT_POLICY="ACTIVE") == "None"
+    assert printed(code, GOMP_SPINCOUNT="7") == "7"
