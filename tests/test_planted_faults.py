@@ -106,6 +106,24 @@ FAULTS = {
         "determinant = variance * (nu_I + nu_T)",
         "theory/test_density.py",
     ),
+    "no dips between nodes": Fault(
+        "theory/learners/line.py",
+        "dips = np.sign(lowest) != np.sign(values[w, n, c + 1])",
+        "dips = np.zeros(len(w), bool)",
+        "theory/learners/test_infonce.py",
+    ),
+    "no lines where captions put an image": Fault(
+        "theory/learners/contour.py",
+        "near = np.where(narrow, ",
+        "near = np.where(narrow & False, ",
+        "theory/learners/test_infonce.py",
+    ),
+    "object taken for the label": Fault(
+        "theory/learners/infonce.py",
+        "(1 - p_inv) * (1 - accuracy[..., ::-1])",
+        "(1 - p_inv) * accuracy[..., ::-1]",
+        "theory/learners/test_infonce.py",
+    ),
     "sign slip in a printed formula": Fault(
         "theory/published.py",
         "(si**2 + 2 - 2 * mu * p) / R",

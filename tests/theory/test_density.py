@@ -15,6 +15,8 @@ WORLDS = [
     World(p_spu=0.3, sigma_inv=0.0, sigma_xi=6, attribute=(Attribute(p=0.9, mention=0.5, mu=0.4),)),
     World(p_spu=0.7, classes=3, mention_spu=0.4, sigma_xi=6, mu_spu=1.3),
     World(p_spu=0.0, classes=4, mention_inv=0.2, sigma_xi=6),
+    World(p_inv=0.8, p_spu=0.7, mention_inv=0.5, sigma_xi=5, sigma_xi_text=2.0),
+    World(p_inv=0.6, p_spu=0.7, classes=3, mention_spu=0.4, sigma_xi=6),
 ]
 
 
@@ -99,6 +101,21 @@ def test_prompt_densities_differ_from_joint_ones_by_what_prompts_share(world, pr
         return
     shared = np.exp(joint) - np.exp(told)
     np.testing.assert_allclose(shared, shared[:, :1] * np.ones(world.classes), rtol=0, atol=1e-12 * np.exp(joint).max())
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("prompt", ["name", "mean"])
+def test_captions_without_noise_are_the_limit_of_little(classes, prompt):
+    """At nu_T = 0 silence is an atom. Which prompt fits an image better is continuous there."""
+    quiet = World(classes=classes, sigma_xi=4.0, sigma_xi_text=0.0, mention_inv=0.7, mention_spu=0.4, p_spu=0.8)
+    faint = quiet.model_copy(update={"sigma_xi_text": 1e-7})
+    images = 2 * np.random.default_rng(4).normal(size=(300, 2, 1 if classes == 2 else classes))
+    scores = [
+        prompt_log_density(images, w.prompts(prompt).reshape(classes, 2, -1), Worlds.of(w)) for w in (quiet, faint)
+    ]
+    gaps = [s - s[:, :1] for s in scores]
+    # A mention that reads 0 weighs sqrt(nu_T) = 1e-8 of a silence there, and nothing else is as large.
+    np.testing.assert_allclose(gaps[0], gaps[1], rtol=0, atol=1e-7)
 
 
 def test_small_noise_leaves_a_finite_exact_density():

@@ -75,7 +75,7 @@ def _turned(told: Told) -> Told:
 def boundary(preference: Preference, w: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """eta(w), the root v of the preference in [low, high]: Newton steps, halvings where they leave the bracket."""
     v = (low + high) / 2
-    for _ in range(200):
+    for _ in range(60):  # where rounding forbids 1e-9, halvings end in its noise
         g, g_x, g_y = preference((v + w) / np.sqrt(2), (v - w) / np.sqrt(2))
         low, high = np.where(g < 0, v, low), np.where(g < 0, high, v)
         with np.errstate(divide="ignore", invalid="ignore"):
