@@ -101,7 +101,7 @@ def by_cells(world: World, prompt, levels=7):
         return np.stack([sum(p for k, p in groups if k == g) for g in (0, 1)])
 
     square, fine = ((0, 0), (0, 1), (1, 0), (1, 1)), total
-    for level in range(levels + 1):
+    for _ in range(levels + 1):
         at = [low + side * np.array(corner)[:, None] for corner in square]
         g = np.stack([written_out(world, prompt, *(S[:, None] * x)) for x in at])
         near = np.abs(g).min(axis=0) < 2 * (g.max(axis=0) - g.min(axis=0))
