@@ -84,6 +84,14 @@ def _percent(value: float | None) -> str:
 # Real models on real photos.
 
 
+def _folded(*parts: Any) -> Group:
+    """Parts of a screen, in whose tables what is too wide goes on in the next line: nothing is cut off."""
+    for part in parts:
+        for column in part.columns if isinstance(part, Table) else ():
+            column.overflow = "fold"
+    return Group(*parts)
+
+
 def _range(ends: list | tuple | None) -> str:
     return "no interval" if ends is None else f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
 
@@ -120,7 +128,7 @@ def inspection_view(document: dict[str, Any]) -> Group:
             )
             notes.append(Text(f"{word}: {text}", style="yellow"))
     notes += [Text(f"stray: {path}", style="dim") for path in document["strays"]]
-    return Group(table, *notes)
+    return _folded(table, *notes)
 
 
 def summary_view(documents: list[dict[str, Any]]) -> Group:
@@ -150,7 +158,7 @@ def summary_view(documents: list[dict[str, Any]]) -> Group:
         worst = ", ".join(f"{c['class_index']} {_percent(c['drop'])}" for c in document["worst_classes"])
         parts.append(Text(f"largest drops by class: {worst}"))
         parts += _standing(document.get("standing"))
-    return Group(*parts)
+    return _folded(*parts)
 
 
 def _standing(place: dict[str, Any] | None) -> list[Text]:
@@ -214,8 +222,8 @@ def published_view(document: dict[str, Any]) -> Group:
         )
     models = Table("Table 3", "evaluate --model", title="Checkpoints behind Table 3", title_justify="left")
     for c in document["checkpoints"]:
-        models.add_row(Text(c["model"]), Text(c["spec"] + ("" if c["stated"] else " (not stated, our inference)")))
-    return Group(
+        models.add_row(Text(c["model"]), Text(c["spec"] + ("" if c["stated"] else " *")))
+    return _folded(
         claims, audit, models, Text(f"{len(document['table'])} printed figures; {len(document['audit'])} findings")
     )
 
@@ -254,7 +262,7 @@ def comparison_view(document: dict[str, Any]) -> Group:
                 f"{d['sign_test_p']:.3g}",
             )
         parts.append(pairs)
-    return Group(*parts)
+    return _folded(*parts)
 
 
 def discovery_view(document: dict[str, Any]) -> Group:
@@ -268,7 +276,7 @@ def discovery_view(document: dict[str, Any]) -> Group:
             Text(f"{c['counter_background']} {_percent(c['counter'])} ({c['n_counter']})"),
             _percent(c["naive_drop"]),
             _percent(c["honest_drop"]),
-            *(f"{c[k]:.4f}" for k in ("p_value", "p_holm", "p_bh")),
+            *(f"{c[k]:.2g}" for k in ("p_value", "p_holm", "p_bh")),
         )
     lines = [
         Text(f"{word} drop: {_percent(document[word]['drop'])} ({_range(document[word]['interval'])})")
@@ -280,4 +288,4 @@ def discovery_view(document: dict[str, Any]) -> Group:
     left = (
         f"{len(document['left_out'])} classes without two backgrounds of {document['min_photos']} photos were left out"
     )
-    return Group(table, *lines, *([Text(left, style="yellow")] if document["left_out"] else []))
+    return _folded(table, *lines, *([Text(left, style="yellow")] if document["left_out"] else []))

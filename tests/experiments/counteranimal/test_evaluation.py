@@ -13,7 +13,7 @@ from experiments.counteranimal import encoding
 from experiments.counteranimal.cache import FeatureCache
 from experiments.counteranimal.dataset import read_tree
 from experiments.counteranimal.encoding import Runtime, encode_photos
-from experiments.counteranimal.evaluation import evaluate
+from experiments.counteranimal.evaluation import Asking, evaluate
 from experiments.counteranimal.labels import (
     LabelSpace,
     class_names,
@@ -390,6 +390,13 @@ def test_global_random_state_is_untouched(clip, shared_tree, tmp_path):
     state = torch.random.get_rng_state()
     encode(clip, read_tree(shared_tree), tmp_path)
     assert (torch.random.get_rng_state() == state).all()
+
+
+def test_a_row_of_table_3_is_asked_by_its_checkpoint():
+    asking = Asking(models=["published:CLIP-LAION400M-ViT/B/32", "torchvision:resnet50"])
+    assert asking.specs == ("open_clip:ViT-B-32/laion400m_e31", "torchvision:resnet50")
+    with pytest.raises(RequestError, match="is in no row of Table 3"):
+        Asking(models=["published:CLIP-LAION400M-ViT/B/33"])
 
 
 def test_runtime_refusals():

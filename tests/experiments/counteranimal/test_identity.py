@@ -126,6 +126,18 @@ def test_a_library_of_another_version_computes_again(tiny_clip, monkeypatch):
     assert load_model(spec).key not in (before, None)
 
 
+def test_one_weight_makes_another_model():
+    def model(value):
+        module = torch.nn.Linear(3, 2)
+        with torch.no_grad():
+            module.weight.fill_(1)
+            module.bias.fill_(value)
+        return finished(LoadedModel("m", "ImageNet", module, module, pipeline()))
+
+    assert model(0.0).key == model(0.0).key is not None
+    assert model(0.0).key != model(1e-30).key
+
+
 def test_models_of_every_library_are_described(squeezenet, timm_weights):
     for spec, weights in (("torchvision:squeezenet1_1", squeezenet), ("timm:test_resnet.r160_in1k", timm_weights)):
         assert load_model(spec, weights).key is not None
