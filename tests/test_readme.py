@@ -11,9 +11,7 @@ from pathlib import Path
 import pytest
 
 from experiments.court.docket import docket
-from experiments.court.judge import judge
 from experiments.page.story import answer
-from theory.claims.claim import Claim
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -84,18 +82,45 @@ def test_console_blocks_print_what_they_say(block, tmp_path):
     assert [line.rstrip() for line in out.splitlines()] == [line.rstrip() for line in expected.splitlines()]
 
 
-def test_a_claim_of_ones_own_in_ten_lines():
-    (code,) = blocks("python")
-    names: dict = {}
-    exec(code, names)
-    claim = names["mine"]
-    assert isinstance(claim, Claim)
-    assert len(code.strip().splitlines()) <= 14
-    assert judge(claim, quick=True).verdict == "supported"
+def python_blocks() -> dict[str, str]:
+    """The Python examples, in their order."""
+    return dict(zip(("notebook", "claim", "judge", "learner"), blocks("python"), strict=True))
+
+
+def run_python(code: str, folder: Path) -> list[str]:
+    """What a fresh interpreter prints, as a stranger would run it."""
+    run = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, env=environment())
+    assert run.returncode == 0, run.stderr
+    return run.stdout.splitlines()
+
+
+def test_the_notebook_script_puts_theory_beside_what_it_trained(tmp_path):
+    code = python_blocks()["notebook"]
+    assert len(code.strip().splitlines()) <= 15
+    imports = [line for line in code.splitlines() if line.startswith(("from", "import"))]
+    assert len(imports) == len({line.split()[1] for line in imports})  # one line a package
+    _, *rows = run_python(code, tmp_path)
+    assert [row.split()[:2] for row in rows] == [[n, p] for n in ("linear", "infonce") for p in ("name", "mean")]
+    for row in rows:
+        common, counter, common_then, counter_then = map(float, row.split()[2:])
+        # One fit of 1000 pairs, and eight models of a short training: to the second digit, by the recipe's deep test.
+        assert (common, counter) == pytest.approx((common_then, counter_then), abs=0.06), row
+
+
+def test_a_claim_of_ones_own_is_judged_as_printed(tmp_path):
+    code = python_blocks()
+    assert len(code["claim"].strip().splitlines()) <= 14
+    assert run_python(code["claim"] + code["judge"], tmp_path) == ["supported"]
+
+
+def test_a_learner_of_ones_own_is_judged_as_printed(tmp_path):
+    """Written to a file: a dataclass looks for its module."""
+    (tmp_path / "ridge.py").write_text(python_blocks()["learner"], encoding="utf-8")
+    assert run_python("import ridge", tmp_path) == ["supported"]
 
 
 def test_a_claims_file_is_tried(tmp_path):
-    (tmp_path / "mine.py").write_text(blocks("python")[0])
+    (tmp_path / "mine.py").write_text(python_blocks()["claim"])
     run = soberclip(["check", "--claims", "mine.py", "--quick", "--json"], tmp_path)
     (verdict,) = json.loads(run.stdout)
     assert (verdict["claim"], verdict["verdict"]) == ("loud-backgrounds-fool-clip", "supported")

@@ -1,6 +1,6 @@
 """Closed forms and exact laws are those of the first edition (commit 1abe614) to rounding.
 
-closed_forms.json was written by that commit: 32 worlds (plain, masked captions, a further attribute, K = 3 to 7, edges),
+closed_forms.json was written by that commit: 32 worlds (plain, masked, a further attribute, K = 3 to 7, edges),
 the group accuracies of every learner whose answer is not sampled, and draws of the exact laws from numpy's streams. The
 masked InfoNCE optimum is left out: the first edition had it wrong by up to .03.
 """
