@@ -32,7 +32,7 @@ def _abbreviates(short: str, word: str) -> bool:
     return len(short) >= 3 and short[0] == word[:1] and all(letter in letters for letter in short)
 
 
-def suggestion(value: str, choices: Iterable[str], quoted: bool = False) -> str:
+def suggestion(value: str, choices: Iterable[str], quoted: bool = False, called: str = "the nearest") -> str:
     """The end of a sentence that refuses `value`: "; the nearest is ..." or nothing."""
     near = nearest(value, choices)
-    return "" if near is None else f"; the nearest is {near!r}" if quoted else f"; the nearest is {near}"
+    return "" if near is None else f"; {called} is {near!r}" if quoted else f"; {called} is {near}"
