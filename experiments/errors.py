@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from simulator.naming import nearest as nearest  # the evaluator's sentences name what is near in their own words
 from simulator.naming import suggestion
 
 

@@ -24,11 +24,12 @@ from experiments.counteranimal.metrics import (
 )
 from experiments.counteranimal.predictions import read_classes
 from experiments.counteranimal.summaries import CLASSES, SUMMARY, summary_row
-from experiments.errors import RequestError, nearest, unknown
+from experiments.errors import RequestError, unknown
 from experiments.inference import LEVEL, bootstrap_interval, combined, hull
 from experiments.lines import AXES, SMALLEST_FAMILY, Axis, Line, fit_line, resampled, usable
 from experiments.published.tables import classwise, published_classes, published_rows
 from experiments.results import Row, row_of
+from simulator.naming import suggestion
 from simulator.streams import numpy_stream
 
 REPLICATES = 2000
@@ -86,7 +87,7 @@ def _published(spec: str, mean: Mean, labels: str, prompt: str) -> list[Result]:
     _, _, name = spec.partition(":")
     if name and name not in [row.model for row in rows]:
         raise RequestError(
-            f"published model {name!r} is unknown; the nearest is {nearest(name, [r.model for r in rows])!r}"
+            f"published model {name!r} is unknown{suggestion(name, [r.model for r in rows], quoted=True)}"
         )
     chosen = [row for row in rows if name in ("", row.model)]
     # Class by class only what is named: all rows at once would print every pair of them.

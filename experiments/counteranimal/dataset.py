@@ -18,10 +18,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from experiments.errors import RequestError, nearest
+from experiments.errors import RequestError
 from experiments.files import output_folder, write_json
 from experiments.progress import counting
 from experiments.published.tables import published_classes
+from simulator.naming import suggestion
 
 GROUPS = ("common", "counter")
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -80,8 +81,7 @@ def _group_of(folder: str) -> tuple[str, str] | None:
 def _read(root: Path, group_of: Callable[[str], tuple[str, str] | None], missing: str) -> Tree:
     if not root.is_dir():
         known = [path.name for path in root.parent.iterdir() if path.is_dir()] if root.parent.is_dir() else []
-        hint = f"; the nearest name beside it is {nearest(root.name, known)!r}" if known else ""
-        raise RequestError(f"there is no folder {str(root)!r}{hint}")
+        raise RequestError(f"there is no folder {str(root)!r}{suggestion(root.name, known, quoted=True)}")
     photos: list[Photo] = []
     classes: dict[int, str] = {}
     strays: list[str] = []
@@ -152,8 +152,8 @@ class _Resolver:
                 return begins.pop()
         every = [name for names in self._known for name in names]
         raise RequestError(
-            f"the class folder {folder!r} has no leading index and its name is in no class list; "
-            f"the nearest name is {nearest(_words(folder), every)!r}"
+            f"the class folder {folder!r} has no leading index and its name is in no class list"
+            f"{suggestion(_words(folder), every, quoted=True)}"
         )
 
     def _class_lists(self) -> Iterator[dict[str, int]]:

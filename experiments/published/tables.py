@@ -11,8 +11,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from experiments.errors import RequestError, nearest
+from experiments.errors import RequestError
 from experiments.results import Row
+from simulator.naming import suggestion
 
 Raw = dict[str, list[dict[str, str]]]  # file name -> rows of cells as printed
 
@@ -203,7 +204,7 @@ def checkpoint_spec(spec: str) -> str:
         return spec
     found = {c.model: c.spec for c in checkpoints()}
     if name not in found:
-        raise RequestError(f"model {name!r} is in no row of Table 3; the nearest is published:{nearest(name, found)}")
+        raise RequestError(f"model {name!r} is in no row of Table 3{suggestion(name, found, quoted=True)}")
     return found[name]
 
 
