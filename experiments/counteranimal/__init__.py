@@ -1,6 +1,7 @@
-"""CounterAnimal (Wang et al., arXiv 2403.11497): real models on real photos, and the paper's printed tables.
+"""CounterAnimal (Wang et al., arXiv 2403.11497): real models on real photos.
 
-Published tables: `tables`, `audit`, `claims`. Photos to numbers: `dataset`, `labels`, `models`, `cache`,
-`encoding`, `evaluation`, `predictions`. Numbers to conclusions: `metrics`, `lines`, `comparison`, `discovery`. Words:
-`commands`, `views`. Importing the package imports none of them; only `encoding` and `evaluation` import torch.
+Photos: `dataset`, `labels`. Models: `models`, `weights`, `identity` (what a feature depends on). Features and answers:
+`encoding`, `cache`, `scoring`. Numbers: `predictions`, `metrics`, `summaries`, `comparison`, `plot`, `backgrounds`.
+Requests of a verb: `evaluation`, `discovery`, and `summaries` for answers made elsewhere. Importing the package imports
+none of them; `encoding` and what rests on it import torch. The paper's tables are `experiments.published`.
 """

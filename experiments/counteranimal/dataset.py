@@ -81,8 +81,7 @@ def _group_of(folder: str) -> tuple[str, str] | None:
 def _read(root: Path, group_of: Callable[[str], tuple[str, str] | None], missing: str) -> Tree:
     if not root.is_dir():
         known = [path.name for path in root.parent.iterdir() if path.is_dir()] if root.parent.is_dir() else []
-        hint = suggestion(root.name, known, quoted=True, called="the nearest name beside it")
-        raise RequestError(f"there is no folder {str(root)!r}{hint}")
+        raise RequestError(f"there is no folder {str(root)!r}{suggestion(root.name, known, quoted=True)}")
     photos: list[Photo] = []
     classes: dict[int, str] = {}
     strays: list[str] = []
@@ -154,7 +153,7 @@ class _Resolver:
         every = [name for names in self._known for name in names]
         raise RequestError(
             f"the class folder {folder!r} has no leading index and its name is in no class list"
-            + suggestion(_words(folder), every, quoted=True, called="the nearest name")
+            f"{suggestion(_words(folder), every, quoted=True)}"
         )
 
     def _class_lists(self) -> Iterator[dict[str, int]]:

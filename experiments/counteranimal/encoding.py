@@ -21,6 +21,7 @@ from experiments.counteranimal.identity import Undescribed, fingerprint
 from experiments.counteranimal.labels import CLASS_COUNT
 from experiments.counteranimal.models import LoadedModel
 from experiments.errors import RequestError, RunError
+from simulator.naming import suggestion
 
 Precision = Literal["fp32", "bf16", "fp16"]
 SHARD_ROWS = 256  # features kept in memory before a shard is written; a kill loses at most so many
@@ -42,7 +43,9 @@ class Runtime:
                 raise RequestError(f"{flag} {getattr(self, name)} is below {low}; the nearest valid value is {low}")
         kind = self.device.partition(":")[0]
         if kind not in ("cpu", "cuda", "mps"):
-            raise RequestError(f"device {self.device!r} is not one of cpu, cuda, mps; the nearest is 'cpu'")
+            kinds = ("cpu", "cuda", "mps")
+            near = suggestion(kind, kinds, quoted=True)
+            raise RequestError(f"device {self.device!r} is not one of {', '.join(kinds)}{near}")
         try:
             index = torch.device(self.device).index or 0
         except RuntimeError as error:

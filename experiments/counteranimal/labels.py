@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 
 from experiments.errors import RequestError, unknown
 from experiments.files import write_json
+from simulator.naming import suggestion
 
 CLASS_COUNT = 1000
 SIMPLE = ("A photo of {}.",)
@@ -79,7 +80,7 @@ def _lines(choice: str, what: str, words: Sequence[str]) -> tuple[str, ...]:
     path = Path(choice)
     if not path.is_file():
         raise RequestError(
-            f"{what} {choice!r} is neither one of {', '.join(words)} nor a file; the nearest choice is {words[0]!r}"
+            f"{what} {choice!r} is neither one of {', '.join(words)} nor a file{suggestion(choice, words, quoted=True)}"
         )
     try:
         text = path.read_text(encoding="utf-8-sig")  # a byte order mark would become part of the first entry

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from experiments.counteranimal.identity import model_key, versions, weights_hash
 from experiments.counteranimal.weights import first_line, fitting, hub, is_torchscript, listed, quiet, read_state
 from experiments.errors import RequestError, unknown
-from simulator.naming import nearest, suggestion
+from simulator.naming import suggestion
 
 KINDS = ("open_clip", "torchvision", "timm", "hf")
 Activation = Literal["auto", "on", "off"]  # QuickGELU
@@ -52,7 +52,7 @@ def load_model(
     if kind not in KINDS or not name:
         raise RequestError(
             f"model {spec!r} does not start with one of {', '.join(k + ':' for k in KINDS)}"
-            + (f"; the nearest is {near}:{name or 'NAME'}" if (near := nearest(kind, KINDS)) else "")
+            f"{suggestion(spec, [f'{k}:{name}' for k in KINDS])}"
         )
     if weights is not None and not weights.is_file():
         raise RequestError(f"there is no weights file {str(weights)!r}; leave --weights out to use the tag's own")
@@ -105,13 +105,12 @@ def _open_clip(name: str, weights: Path | None, quick_gelu: Activation, trust_pi
         name, _, tag = name.partition("/")
         if name not in open_clip.list_models():
             raise RequestError(
-                f"open_clip has no model {name!r}"
-                + suggestion(name, open_clip.list_models(), quoted=True, called="the nearest name")
+                f"open_clip has no model {name!r}{suggestion(name, open_clip.list_models(), quoted=True)}"
             )
         tags = open_clip.list_pretrained_tags_by_model(name)
         if tag and tag not in tags:
             raise RequestError(
-                f"open_clip has no tag {tag!r} for {name}, only {', '.join(tags)}{suggestion(tag, tags, quoted=True)}"
+                f"open_clip has no tag {tag!r} for {name}{suggestion(tag, tags, quoted=True)}; it has {', '.join(tags)}"
             )
         if not tag and weights is None:
             hint = f"for instance open_clip:{name}/{tags[0]}" if tags else "this name has no tags"
@@ -193,8 +192,7 @@ def _torchvision(name: str, weights: Path | None, quick_gelu: Activation, trust_
     name, _, tag = name.partition("/")
     known = models.list_models(module=models)
     if name not in known:
-        near = suggestion(name, known, quoted=True, called="the nearest name")
-        raise RequestError(f"torchvision has no model {name!r}{near}")
+        raise RequestError(f"torchvision has no model {name!r}{suggestion(name, known, quoted=True)}")
     choices = {w.name: w for w in models.get_model_weights(name) if len(w.meta["categories"]) == 1000}
     tag = tag or "IMAGENET1K_V1"
     if tag not in choices:
@@ -218,12 +216,11 @@ def _timm(name: str, weights: Path | None, quick_gelu: Activation, trust_pickle:
 
     base, _, tag = name.partition(".")
     if base not in timm.list_models():
-        near = suggestion(base, timm.list_models(), quoted=True, called="the nearest name")
-        raise RequestError(f"timm has no model {base!r}{near}")
+        raise RequestError(f"timm has no model {base!r}{suggestion(base, timm.list_models(), quoted=True)}")
     tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{base}.*")]
     if tag and tag not in tags:
         raise RequestError(
-            f"timm has no tag {tag!r} for {base}, only {', '.join(tags)}{suggestion(tag, tags, quoted=True)}"
+            f"timm has no tag {tag!r} for {base}{suggestion(tag, tags, quoted=True)}; it has {', '.join(tags)}"
         )
     if not tag and weights is None:
         hint = f"for instance timm:{base}.{tags[0]}" if tags else "this name has no tags"

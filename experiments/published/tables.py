@@ -204,8 +204,7 @@ def checkpoint_spec(spec: str) -> str:
         return spec
     found = {c.model: c.spec for c in checkpoints()}
     if name not in found:
-        hint = suggestion(f"published:{name}", [f"published:{model}" for model in found])
-        raise RequestError(f"model {name!r} is in no row of Table 3{hint}")
+        raise RequestError(f"model {name!r} is in no row of Table 3{suggestion(name, found, quoted=True)}")
     return found[name]
 
 

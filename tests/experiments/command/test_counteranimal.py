@@ -139,8 +139,8 @@ def test_wrong_requests_are_one_sentence(run, shared_tree, tiny_clip, tmp_path):
     clip = f"open_clip:local-dir:{tiny_clip}"
     base = ("evaluate", "--data", shared_tree, "--cache", tmp_path / "c", "--output", tmp_path / "o")
     cases = {
-        (*base, "--model", "open_clip:ViT-B32/openai"): "nearest name is 'ViT-B-32'",
-        (*base, "--model", clip, "--prompts", "openai8"): "nearest choice is 'simple'",
+        (*base, "--model", "open_clip:ViT-B32/openai"): "nearest is 'ViT-B-32'",
+        (*base, "--model", clip, "--prompts", "openai8"): "nearest is 'openai80'",
         (*base, "--model", clip, "--class-names", "imagenet"): "neither one of open_clip, torchvision nor a file",
         (*base, "--model", clip, "--confusing", "x.json"): "--confusing goes with --labels 20",
         (*base, "--model", clip, "--weights", "a", "--weights", "b"): "2 --weights are given for 1 --model",

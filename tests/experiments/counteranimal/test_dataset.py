@@ -156,7 +156,7 @@ def test_wrong_requests_are_one_sentence(tree):
     with pytest.raises(RequestError, match=r"1000 .*outside 0..999; the nearest valid index is 999"):
         read_tree(tree)
     (tree / "1000 copy").rename(tree / "ostritch")
-    with pytest.raises(RequestError, match=r"'ostritch'.*nearest name is 'ostrich'"):
+    with pytest.raises(RequestError, match=r"'ostritch'.*nearest is 'ostrich'"):
         read_tree(tree)
 
 

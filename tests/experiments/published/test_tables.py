@@ -18,7 +18,7 @@ def test_every_row_of_table_3_has_its_checkpoint():
 def test_other_specifications_stay_as_they_are():
     assert checkpoint_spec("timm:resnet50.a1_in1k") == "timm:resnet50.a1_in1k"
     assert published_name("timm:resnet50.a1_in1k") is None
-    with pytest.raises(RequestError, match="nearest is published:CLIP-OpenAI-RN50"):
+    with pytest.raises(RequestError, match="nearest is 'CLIP-OpenAI-RN50'"):
         checkpoint_spec("published:CLIP-OpenAI-RN5O")
 
 
