@@ -87,8 +87,8 @@ def line_accuracy(
     """P(preference > 0) + P(preference = 0)/2 over x_b ~ N(centre, S_b), exactly, given the other blocks.
 
     `rest` (W, n, 2, 2) holds the other blocks' parts. The set where the preference is positive is found by its sign
-    changes between nodes, each refined to 1e-9 standard deviations, and by pairs of changes within a cell, around an
-    extremum. Normally there is one change; with caption masks there can be several.
+    changes between nodes, each refined to 1e-9 standard deviations. Normally there is one; with caption masks there can
+    be several, around where captions put an image: there the nodes are.
     """
     scale = np.sqrt(worlds.scale[:, b] ** 2 + worlds.nu_image)
     nodes = _nodes(worlds, q, b, centre, scale, islands=bool(np.isfinite(rest.told).any()))
@@ -101,22 +101,8 @@ def line_accuracy(
     signs = np.sign(values)
     accuracy = (1 + signs[..., 0]) / 2
     w, n, c = np.nonzero(signs[..., 1:] != signs[..., :-1])
-    brackets = [(w, n, nodes[w, c], nodes[w, c + 1], values[w, n, c], values[w, n, c + 1])]
+    low, high, at_low, at_high = nodes[w, c], nodes[w, c + 1], values[w, n, c], values[w, n, c + 1]
 
-    size = np.abs(values)
-    before, here, after = size[..., :-2], size[..., 1:-1], size[..., 2:]
-    same = (signs[..., :-2] == signs[..., 1:-1]) & (signs[..., 2:] == signs[..., 1:-1])
-    # A dip that could reach zero between the nodes: no deeper than the neighbours' slopes would carry it.
-    w, n, c = np.nonzero(same & (here < np.minimum(before, after)) & (here <= np.maximum(before, after) - here))
-    t, lowest = _lowest(partial(preference, w, n), nodes[w, c], nodes[w, c + 2], np.sign(values[w, n, c + 1]))
-    dips = np.sign(lowest) != np.sign(values[w, n, c + 1])
-    w, n, c, t, lowest = w[dips], n[dips], c[dips], t[dips], lowest[dips]
-    brackets += [
-        (w, n, nodes[w, c], t, values[w, n, c], lowest),
-        (w, n, t, nodes[w, c + 2], lowest, values[w, n, c + 2]),
-    ]
-
-    w, n, low, high, at_low, at_high = (np.concatenate(x) for x in zip(*brackets, strict=True))
     root = _roots(partial(preference, w, n), low, high, at_low, at_high)
     np.add.at(accuracy, (w, n), (np.sign(at_high) - np.sign(at_low)) / 2 * ndtr(-root))
     return accuracy
@@ -139,25 +125,6 @@ def _nodes(worlds: Worlds, q, b: int, centre, scale, islands: bool) -> Float[np.
     near = mean[:, :, None] + deviation[:, None, None] * NEAR
     near = np.clip((near.reshape(len(q), -1) - centre[:, None]) / scale[:, None], -RANGE, RANGE)
     return np.sort(np.concatenate([grid, near], axis=-1), axis=-1)
-
-
-def _lowest(function, a: np.ndarray, b: np.ndarray, sign: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Argument and value of the least sign * function in every bracket, by golden section; stops below zero."""
-    ratio = (np.sqrt(5) - 1) / 2
-    a, b, every = np.array(a), np.array(b), np.arange(len(a))
-    left, right = b - ratio * (b - a), a + ratio * (b - a)
-    f_left, f_right = function(every, left), function(every, right)
-    for _ in range(32):  # the bracket, .7 wide, shrinks to 1e-7 and the value's error to its square
-        down = sign * f_left < sign * f_right
-        a, b = np.where(down, a, left), np.where(down, right, b)
-        kept, f_kept = np.where(down, left, right), np.where(down, f_left, f_right)
-        probe = a + b - kept
-        f_probe = function(every, probe)
-        first = probe < kept
-        left, right = np.where(first, probe, kept), np.where(first, kept, probe)
-        f_left, f_right = np.where(first, f_probe, f_kept), np.where(first, f_kept, f_probe)
-    best = sign * f_left < sign * f_right
-    return np.where(best, left, right), np.where(best, f_left, f_right)
 
 
 def _roots(function, a: np.ndarray, b: np.ndarray, fa: np.ndarray, fb: np.ndarray) -> np.ndarray:
