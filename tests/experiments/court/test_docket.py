@@ -61,7 +61,7 @@ def test_a_docket_corrects_its_contradictions_by_holm():
 
 
 def test_trained_claims_refuse_an_error_rate():
-    with pytest.raises(RequestError, match="--error-rate = 0.2 has no meaning"):
+    with pytest.raises(RequestError, match=r"error-rate = 0\.2 has no meaning"):
         trained_trials()[0].hold(0, True, 0.2)
 
 
