@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import betaincinv, ndtr, stdtrit
+from scipy.special import betainccinv, betaincinv, ndtr, stdtrit
 
 Numbers = np.ndarray | float
 LEVEL = 0.95  # of every interval that is shown without a decision resting on it
@@ -51,7 +51,7 @@ def t_bounds(values: Float[np.ndarray, "*d R"], tail: float) -> Bounds:
     if R < 2:
         raise ValueError(f"{R} replicate(s) carry no interval; the fewest are 2")
     mean = np.mean(values, axis=-1)
-    half = stdtrit(R - 1, 1 - tail) * np.std(values, axis=-1, ddof=1) / np.sqrt(R)
+    half = -stdtrit(R - 1, tail) * np.std(values, axis=-1, ddof=1) / np.sqrt(R)
     return Bounds(mean - half, mean + half)
 
 
@@ -59,7 +59,7 @@ def binomial_bounds(successes: Numbers, trials: Numbers, tail: float) -> Bounds:
     """Clopper and Pearson's bounds of a probability, arrays allowed. Exact for independent yes-or-no answers."""
     k, n = np.asarray(successes, float), np.asarray(trials, float)
     low = np.where(k > 0, betaincinv(np.maximum(k, 1), n - k + 1, tail), 0.0)
-    high = np.where(k < n, betaincinv(k + 1, np.maximum(n - k, 1), 1 - tail), 1.0)
+    high = np.where(k < n, betainccinv(k + 1, np.maximum(n - k, 1), tail), 1.0)
     return Bounds(low[()], high[()])
 
 

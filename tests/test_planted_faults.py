@@ -35,10 +35,10 @@ FAULTS = {
         "theory/claims/claim.py", "return np.abs(value - b)", "return value - b", "theory/claims/test_claim.py"
     ),
     "n for root n": Fault(
-        "experiments/court/decide.py",
-        "samples.std(ddof=1) / np.sqrt(R)",
-        "samples.std(ddof=1) / R",
-        "experiments/court/test_decide.py",
+        "experiments/inference.py",
+        "np.std(values, axis=-1, ddof=1) / np.sqrt(R)",
+        "np.std(values, axis=-1, ddof=1) / R",
+        "experiments/test_inference.py",
     ),
     "wrong gradient": Fault(
         "simulator/gaussian/supervised.py",
@@ -183,6 +183,39 @@ FAULTS = {
     ),
     "point estimate taken for a bound": Fault(
         "experiments/court/decide.py", "worst.low > tau", "worst.high > tau", "experiments/court/test_decide.py"
+    ),
+    "distance of the nearer end taken for a lower bound": Fault(
+        "experiments/court/decide.py",
+        "np.maximum(0.0, np.maximum(inner.low - target, target - inner.high))",
+        "np.minimum(np.abs(inner.low - target), np.abs(inner.high - target))",
+        "experiments/court/test_decide.py",
+    ),
+    "atoms taken for normal values": Fault(
+        "experiments/inference.py", "        if self.normal:", "        if True:", "experiments/test_inference.py"
+    ),
+    "later point outside the domain": Fault(
+        "experiments/court/points.py",
+        "good = good & claim.contains(claim.moved(here, claim.along, later))",
+        "good = good & True",
+        "experiments/court/test_points.py",
+    ),
+    "undefined point taken for a violation": Fault(
+        "experiments/court/search.py",
+        "np.argmax(np.where(np.isnan(values), -np.inf, values))",
+        "np.argmax(values)",
+        "experiments/court/test_points.py",
+    ),
+    "population's width where n is finite": Fault(
+        "experiments/court/routes.py",
+        "return each if finite(claim) else",
+        "return each if False else",
+        "experiments/court/test_points.py",
+    ),
+    "one bad claim takes the verdicts of the others": Fault(
+        "experiments/court/docket.py",
+        "verdict = refusal(trial, str(error), seed)",
+        "raise",
+        "experiments/court/test_docket.py",
     ),
     "file written in place": Fault(
         "experiments/files.py", "        write(temporary)", "        write(path)", "experiments/test_files.py"

@@ -12,12 +12,18 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from experiments.errors import RequestError
 from experiments.files import output_folder, write_json
+from experiments.inference import holm
 from experiments.progress import tell, track
 from simulator.naming import suggestion
 from theory.claims.catalogue import claims as catalogue
 from theory.claims.claim import Claim
+
+REFUSED = "refused"
+FAMILY_ALPHA = 0.01  # family-wise error rate of a docket's contradictions
 
 
 class Trial(NamedTuple):
@@ -51,8 +57,9 @@ def trained_trials() -> list[Trial]:
 
     def trial(claim: TrainedClaim) -> Trial:
         def hold(seed: int, quick: bool, error_rate: float | None) -> dict[str, Any]:
-            from experiments.court.trained import judge_trained, quick_verdict
+            from experiments.court.trained import judge_trained, quick_verdict, refuse_error_rate
 
+            refuse_error_rate(claim, error_rate)
             return (quick_verdict(claim, seed=seed) if quick else None) or judge_trained(claim, seed=seed, report=tell)
 
         return Trial(claim.id, claim.source, claim.statement, hold)
@@ -128,16 +135,58 @@ def try_all(
 ) -> list[dict[str, Any]]:
     """Hold the trials one after another; `output`/verdicts.json is rewritten after each.
 
-    A claim of a user's own that the closed forms cannot evaluate is a wrong request: the sentence names it.
+    A claim that cannot be judged is recorded as REFUSED with the sentence why, and the others keep their verdicts.
+    Raises RequestError if none can be judged.
     """
     folder = None if output is None else output_folder(output)
     verdicts: list[dict[str, Any]] = []
     for trial in track(trials, len(trials), "claims tried"):
         try:
             verdict = trial.hold(seed, quick, error_rate)
-        except (ValueError, KeyError, TypeError) as error:
-            raise RequestError(f"claim {trial.id!r} cannot be judged: {type(error).__name__}: {error}") from error
+        except RequestError as error:
+            verdict = refusal(trial, str(error), seed)
         verdicts.append(verdict)
         if folder is not None:
             write_json(folder / "verdicts.json", verdicts)
+    if verdicts and all(verdict["verdict"] == REFUSED for verdict in verdicts):
+        raise RequestError(verdicts[0]["reason"])
     return verdicts
+
+
+def family_sentence(verdicts: list[dict[str, Any]]) -> str | None:
+    """What the contradictions of a docket are worth together, for people; None if none was tested."""
+    found = family(verdicts)
+    if not found["contradicted"]:
+        return None
+    return (
+        f"{len(found['standing'])} of {found['contradicted']} contradictions stand at family-wise error rate "
+        f"{found['alpha']:g} (Holm over {found['tested']} claims tested); supported claims carry no error rate"
+    )
+
+
+def refusal(trial: Trial, reason: str, seed: int) -> dict[str, Any]:
+    """What stands in the place of a verdict for a claim that cannot be judged."""
+    nothing = dict.fromkeys(("predicted", "measured", "interval", "counterexample", "route", "n", "replicates"))
+    words = {"claim": trial.id, "source": trial.source, "statement": trial.statement}
+    return {**words, "verdict": REFUSED, "reason": reason, **nothing, "seconds": 0.0, "seed": seed}
+
+
+def family(verdicts: list[dict[str, Any]], alpha: float = FAMILY_ALPHA) -> dict[str, Any]:
+    """The contradictions of a docket taken together, with Holm's correction over every claim that was tried.
+
+    standing names the contradictions that stand at the family-wise error rate `alpha`: with probability 1 - alpha no
+    true claim is among them. Verdicts without a p-value (stored trainings, published tables) are counted apart:
+    nothing is corrected for them. Supported claims carry no error rate, singly or together.
+    """
+    tested = [v for v in verdicts if v.get("alpha") is not None and "p_value" in v]
+    p = np.array([1.0 if v["p_value"] is None else v["p_value"] for v in tested])
+    adjusted = {v["claim"]: float(q) for v, q in zip(tested, holm(p), strict=True)}
+    contradicted = [v["claim"] for v in tested if v["verdict"] == "contradicted"]
+    return {
+        "alpha": alpha,
+        "tested": len(tested),
+        "untested": len(verdicts) - len(tested),
+        "contradicted": len(contradicted),
+        "standing": [claim for claim in contradicted if adjusted[claim] <= alpha],
+        "adjusted_p": {claim: adjusted[claim] for claim in contradicted},
+    }

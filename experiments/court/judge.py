@@ -1,59 +1,74 @@
 """judge(claim) -> Verdict: search for the worst point, fix the design, measure afresh, decide.
 
-The order matters: the points, n, replicates and streams are fixed before any measurement that counts. A pilot on
-its own stream estimates the spread of one replicate; it never enters the verdict.
+The order matters: the points, n, the number of values and the streams are fixed before any measurement that counts.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from experiments.abilities import ability_of
-from experiments.court.decide import Decision, decide, replicates_for, violation_bounds
-from experiments.court.routes import Route, counting_deviation, measure, routes_of
-from experiments.court.search import Worst, corners, roundest, search, single, sobol, worlds_at
-from experiments.inference import interval95
+from experiments.court.decide import POWER, Decision, Ruling, decide, p_value
+from experiments.court.design import Evidence, gather, pilot_violation
+from experiments.court.points import dimension, finite, inside, legs, placed, row, single, true_violation
+from experiments.court.routes import Unmeasurable, drawable
+from experiments.court.search import Worst, corners, roundest, search, sobol
+from experiments.errors import RequestError
+from experiments.inference import LEVEL
+from experiments.progress import tell
 from theory.claims.claim import Claim
 
 AUDIT_POINTS = 32  # besides the worst point
 QUICK_AUDIT_POINTS = 4
-DRAWN = 100_000  # pairs, or test images, in one replicate of a drawn route
-Point = dict[str, float]  # a domain's fields
-MOST_REPLICATES = 400  # a claim that needs more is undecided rather than slow
-PILOT = 8
+PATIENCE = 5.0  # seconds between two lines of progress
+# A rounder counterexample may cost a tenth of what the violation exceeds tau by, or leave 3 tau, which is plenty.
+KEPT = 0.9
 
 
 @dataclass(frozen=True)
 class Verdict:
     """One claim decided, with the evidence. Accuracies are fractions.
 
-    predicted, measured and interval (95%, of the measured quantity) are those of the counterexample if there is
-    one; of a point inside the domain if supported; of the audit point that comes out worst if undecided.
-    largest_violation_bounded is the largest upper bound of v over the audit points, None if none was needed.
+    "contradicted" errs with probability alpha/2 at most. "supported" carries a search of `search_evaluations` points
+    and bounds at `audits` points, and no error rate for the rest of the domain. `reason` says why, in a sentence.
+
+    predicted, measured and interval (of the measured quantity, at `level`) are those of the counterexample if there is
+    one; of a point inside the domain if supported; of the audit point that comes out worst if undecided; None if
+    nothing could be measured. p_value is that of the contradiction: the least alpha/2 at which it would stand, None if
+    nothing was measured at a worst point. largest_violation_bounded is the largest upper 1 - alpha/(2 audits) bound of
+    v over the audit points. undefined counts the points of the search where the quantity has no value: they are left
+    out.
     """
 
     claim: str
     source: str
     statement: str
     verdict: Decision
-    predicted: float
-    measured: float
-    interval: list[float]
+    reason: str
+    predicted: float | None
+    measured: float | None
+    interval: list[float] | None
+    level: float
     counterexample: dict[str, float] | None
-    route: str
-    n: int
-    replicates: int
+    route: str | None
+    n: int | None
+    replicates: int | None
     alpha: float
+    p_value: float | None
     tau: float
     seconds: float
     formula: str
     quantity: str
     relation: str
-    point: Point
+    point: dict[str, float]
     audits: int
     search_evaluations: int
+    undefined: int
     largest_violation_found: float
     largest_violation_bounded: float | None
     seed: int
@@ -63,130 +78,201 @@ class Verdict:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class _Evidence:
-    """Measurements of the quantity at one point, made for a one-sided bound at `tail`."""
-
-    point: Point
-    samples: np.ndarray
-    n: int
-    route: Route
-    tail: float
-
-    def bounds(self, claim: Claim):
-        """Bounds on the violation."""
-        worlds = worlds_at(self.point)
-        return violation_bounds(lambda value: np.squeeze(claim.violation(value, worlds)), self.samples, self.tail)
-
-
 def judge(
-    claim: Claim, *, seed: int = 0, quick: bool = False, error_rate: float | None = None, effort: int | None = None
+    claim: Claim,
+    *,
+    seed: int = 0,
+    quick: bool = False,
+    error_rate: float | None = None,
+    effort: int | None = None,
+    report: Callable[[str], None] = tell,
 ) -> Verdict:
     """Put one claim on trial.
 
-    quick audits fewer points (the verdict says how many). error_rate overrides the claim's alpha. effort is the
-    number of Sobol points of the search. Raises ValueError for an error rate outside (0, 1).
+    Parameters
+    ----------
+    claim : what is tried
+    seed : root of every stream
+    quick : audit 4 points instead of 32 (the verdict says how many)
+    error_rate : overrides the claim's alpha
+    effort : Sobol points of the search
+    report : hears a line of progress now and then
+
+    Raises
+    ------
+    ValueError
+        For an error rate outside (0, 1).
+    RequestError
+        For a quantity that is defined nowhere, or a prediction, threshold or reference that fails on the domain's
+        worlds.
     """
-    began = perf_counter()
     alpha = claim.error_rate if error_rate is None else error_rate
     if not 0 < alpha < 1:
         raise ValueError(f"error rate {alpha} lies outside (0, 1); .01 is usual")
-    audit_route, worst_route = routes_of(claim)
-    worst = search(claim, seed, effort or search_effort(claim))
-    points = audit_points(claim, worst, QUICK_AUDIT_POINTS if quick else AUDIT_POINTS, seed)
+    try:
+        return _judge(claim, seed, QUICK_AUDIT_POINTS if quick else AUDIT_POINTS, alpha, effort, _spaced(report))
+    except (ValueError, LookupError, TypeError, AttributeError, NameError, ArithmeticError) as error:
+        raise RequestError(f"claim {claim.id!r} cannot be judged: {_sentence(error)}") from error
 
-    against = None
+
+def _judge(claim: Claim, seed: int, audit_count: int, alpha: float, effort: int | None, report) -> Verdict:
+    began = perf_counter()
+    report(f"{claim.id}: searching the worst point")
+    pilot = pilot_violation(claim, seed) if finite(claim) else None
+    worst = search(claim, seed, effort, pilot)
+    points = audit_points(claim, worst, audit_count, seed)
+
+    against, obstacles = None, []
     if worst.violation > claim.tau:
-        # Halfway between tau and the worst violation is still far from tau, and leaves room for round numbers.
-        point = roundest(claim, worst, (claim.tau + worst.violation) / 2)
-        effect = max(claim.tau, (worst.violation - claim.tau) / 2)  # what theory expects beyond tau there
-        against = _gather(claim, point, worst_route, alpha / 2, effect, seed, "worst")
-    worst_bounds = against and against.bounds(claim)
+        report(f"{claim.id}: measuring at the worst point")
+        try:
+            against = _at_the_worst_point(claim, _within_reach(claim, worst, seed, effort), alpha / 2, seed, pilot)
+        except Unmeasurable as error:
+            obstacles.append(str(error))
+    audits: list[Evidence] = []
+    if worst.violation < claim.tau:
+        audits, obstacles = _audit(claim, points, alpha / (2 * len(points)), seed, pilot, report)
 
-    audits: list[_Evidence] = []
-    if not (worst_bounds and worst_bounds.low > claim.tau):
-        for i, point in enumerate(points):
-            audits.append(_gather(claim, point, audit_route, alpha / (2 * len(points)), claim.tau, seed, f"audit/{i}"))
-    bounds = [evidence.bounds(claim) for evidence in audits]
-    verdict = decide(worst_bounds, bounds, worst.violation, claim.tau)
+    bounds = [evidence.bounds(claim, alpha / (2 * len(points))) for evidence in audits]
+    shown_below = against and against.bounds(claim, alpha / 2)
+    notes = dict.fromkeys(e.note for e in [*audits, against] if e is not None and e.note)
+    ruling = decide(shown_below, bounds, worst.violation, claim.tau, obstacles, list(notes))
+    shown = against
+    if audits:
+        shown = audits[-1] if ruling.decision == "supported" else audits[int(np.argmax([b.high for b in bounds]))]
+    p = None if against is None else p_value(lambda tail: against.bounds(claim, tail).low, claim.tau)
+    return _verdict(claim, ruling, shown, worst, bounds, alpha, p, seed, perf_counter() - began)
 
-    tightest = max(bounds, key=lambda b: b.high, default=None)
-    if verdict == "contradicted":
-        shown = against
-    else:
-        shown = audits[-1] if verdict == "supported" else audits[bounds.index(tightest)]
+
+def _within_reach(claim: Claim, worst: Worst, seed: int, effort: int | None) -> Worst:
+    """The worst point of those that can be measured: a learner that is only fitted to pairs needs them drawable."""
+
+    def allowed(points):
+        return np.all([drawable(leg.worlds, leg.n) for leg in legs(claim, points)], axis=0)
+
+    fitted = any(ability_of(s).exact is None and not ability_of(s).images for s in (claim.subject, claim.against) if s)
+    if finite(claim) or not fitted or allowed(row(worst.point)).all():
+        return worst
+    try:
+        reachable = search(claim, seed, effort, allowed=allowed)
+    except ValueError:  # no point is within reach
+        return worst
+    return reachable if reachable.violation > claim.tau else worst
+
+
+def _at_the_worst_point(claim: Claim, worst: Worst, tail: float, seed: int, pilot) -> Evidence:
+    """Measure where the search has led, or at a rounder point near by that fails almost as much."""
+
+    violation = partial(pilot, replicates=4096, number=99) if pilot else partial(_truth, claim)
+    excess = worst.violation - claim.tau
+    point = roundest(claim, worst, claim.tau + min(KEPT * excess, 2 * claim.tau), violation)
+    gap = violation(point) - claim.tau
+    return gather(claim, point, drawn=True, gap=gap, tail=tail, miss=1 - POWER, seed=seed, purpose="worst")
+
+
+def _audit(claim: Claim, points: list, tail: float, seed: int, pilot, report) -> tuple[list[Evidence], list[str]]:
+    """Evidence at every audit point, and why some could not be measured. The first that shows a violation is the last:
+    nothing can be supported any more."""
+    audits, obstacles = [], []
+    for i, point in enumerate(points):
+        report(f"{claim.id}: audit point {i + 1} of {len(points)}")
+        expected = pilot(point, 512, 98) if pilot else _truth(claim, point)
+        if np.isnan(expected):
+            obstacles.append(f"{claim.quantity} is undefined at an audit point")
+            continue
+        try:
+            evidence = gather(
+                claim,
+                point,
+                drawn=False,
+                gap=claim.tau - expected,
+                tail=tail,
+                miss=(1 - POWER) / len(points),
+                seed=seed,
+                purpose=f"audit/{i}",
+            )
+        except Unmeasurable as error:
+            obstacles.append(str(error))
+            continue
+        audits.append(evidence)
+    return audits, list(dict.fromkeys(obstacles))
+
+
+def _truth(claim: Claim, point: dict[str, float]) -> float:
+    """v at one point by the closed forms."""
+    return float(true_violation(claim, row(point))[0])
+
+
+def audit_points(claim: Claim, worst: Worst, count: int, seed: int) -> list[dict[str, float]]:
+    """The worst point found, then corners and Sobol points of the domain, `count` in all besides it.
+
+    Points where the population's quantity is undefined are passed over, as the search passes over them.
+    """
+    d = dimension(claim)
+    if d == 0:
+        return [worst.point]
+    vertices = corners(d)
+    vertices = vertices[np.linspace(0, len(vertices) - 1, min(len(vertices), count // 2)).round().astype(int)]
+    unit = np.concatenate([vertices, sobol(d, 2 * count, seed + 1)])
+    grid = placed(claim, unit)
+    good = np.broadcast_to(inside(claim, grid), len(unit))
+    if not finite(claim):
+        good = good & np.isfinite(true_violation(claim, grid))
+    return [worst.point, *(single(grid, int(i)) for i in np.flatnonzero(good)[:count])]
+
+
+def _verdict(claim, ruling: Ruling, shown: Evidence | None, worst: Worst, bounds, alpha, p, seed, seconds) -> Verdict:
+    interval = shown and shown.sample.interval(LEVEL)
+    contradicted = ruling.decision == "contradicted"
+    largest = max((b.high for b in bounds), default=None)
     return Verdict(
         claim=claim.id,
         source=claim.source,
         statement=claim.statement,
-        verdict=verdict,
-        predicted=_number(_reference(claim, shown.point)),
-        measured=float(shown.samples.mean()),
-        interval=interval95(shown.samples),
-        counterexample=dict(shown.point) if verdict == "contradicted" else None,
-        route=shown.route,
-        n=shown.n,
-        replicates=len(shown.samples),
+        verdict=ruling.decision,
+        reason=ruling.reason,
+        predicted=shown and shown.predicted,
+        measured=shown and shown.sample.mean,
+        interval=interval and [interval.low, interval.high],
+        level=LEVEL,
+        counterexample=shown.point if contradicted else None,
+        route=shown and shown.route,
+        n=shown and shown.n,
+        replicates=shown and shown.sample.size,
         alpha=alpha,
+        p_value=p,
         tau=claim.tau,
-        seconds=round(perf_counter() - began, 3),
+        seconds=round(seconds, 3),
         formula=claim.formula,
         quantity=claim.quantity,
         relation=claim.relation,
-        point=dict(shown.point),
-        audits=len(audits),
+        point=shown.point if shown else worst.point,
+        audits=len(bounds),
         search_evaluations=worst.evaluations,
+        undefined=worst.undefined,
         largest_violation_found=worst.violation,
-        largest_violation_bounded=tightest and tightest.high,
+        largest_violation_bounded=largest if largest is not None and np.isfinite(largest) else None,
         seed=seed,
     )
 
 
-def search_effort(claim: Claim) -> int:
-    """Sobol points of the search: fewer where the truth is a quadrature rather than a formula."""
-    return 64 if any(ability_of(s).images for s in (claim.subject, claim.against) if s is not None) else 1024
+def _spaced(report: Callable[[str], None]) -> Callable[[str], None]:
+    """The same, at most every PATIENCE seconds and not before the first."""
+    last = [perf_counter()]
+
+    def spaced(line: str) -> None:
+        if perf_counter() - last[0] > PATIENCE:
+            last[0] = perf_counter()
+            report(line)
+
+    return spaced
 
 
-def audit_points(claim: Claim, worst: Worst, count: int, seed: int) -> list[Point]:
-    """The worst point found, then corners and Sobol points of the domain, `count` in all besides it."""
-    dimension = len(claim.axes)
-    if dimension == 0:
-        return [worst.point]
-    vertices = corners(dimension)
-    vertices = vertices[np.linspace(0, len(vertices) - 1, min(len(vertices), count // 2)).round().astype(int)]
-    unit = np.concatenate([vertices, sobol(dimension, count - len(vertices), seed + 1)])
-    grid = claim.place(unit)
-    return [worst.point, *(single(grid, i) for i in range(len(unit)))]
-
-
-def _gather(claim: Claim, point: Point, route: Route, tail: float, effect: float, seed: int, purpose: str) -> _Evidence:
-    """Measure at one point with as many replicates as power .95 at the given effect asks for."""
-    n = claim.n if route == "exact law" else min(claim.n, DRAWN)
-    deviation = counting_deviation(claim, n, route)
-    if deviation is None:
-        pilot = measure(claim, point, n, PILOT, _derived(seed, f"pilot/{purpose}"), route)
-        # The spread of 8 replicates is uncertain: its upper 97.5% bound (chi-square, 7 degrees) is 2.04 times it.
-        deviation = 2.04 * float(pilot.std(ddof=1))
-    replicates = replicates_for(deviation, effect, tail / 2)
-    replicates = min(replicates, MOST_REPLICATES)
-    samples = measure(claim, point, n, replicates, _derived(seed, purpose), route)
-    return _Evidence(point, samples, n, route, tail)
-
-
-def _derived(seed: int, purpose: str) -> int:
-    """A root seed of its own for a purpose, so that no measurement shares numbers with another."""
-    from simulator.streams import numpy_stream
-
-    return int(numpy_stream(seed, f"judge/{purpose}").integers(2**62))
-
-
-def _reference(claim: Claim, point: Point) -> Any:
-    """What the quantity was to be compared with."""
-    worlds = worlds_at(point)
-    if claim.relation == "iff":
-        return claim.threshold(worlds) if callable(claim.threshold) else claim.threshold
-    return claim.prediction(worlds)
-
-
-def _number(value: Any) -> float:
-    return float(np.asarray(value).reshape(()))
+def _sentence(error: Exception) -> str:
+    """What went wrong in a claim's own code or numbers, with the field that was probably meant."""
+    if isinstance(error, AttributeError) and error.name:
+        near = get_close_matches(error.name, [n for n in dir(error.obj) if not n.startswith("_")], n=1)
+        return f"there is no {error.name!r}" + (f"; the nearest is {near[0]!r}" if near else "")
+    if isinstance(error, ValueError | ArithmeticError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"

@@ -1,86 +1,193 @@
-"""Routes to a quantity: each returns independent replicates of it at one point of a claim's domain.
+"""Routes to a quantity: each measures it at one point of a claim's domain.
 
 exact law     training statistics of n pairs from their exact law (simulator.gaussian.statistics); draws no pair
 drawn pairs   n pairs drawn one by one (simulator.gaussian.pairs), then the learner fitted to them
-drawn images  a population rule applied to n test images drawn from the test law of each group, whatever the
-              route of the learner that it is compared with
+drawn images  a population rule applied to test images drawn from the test law of each group
+
+Learners, and points, that are compared read the same streams: what they have in common cancels.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float
 
 from experiments.abilities import ability_of
-from experiments.court.search import STEP
-from simulator.accuracy import Accuracy, in_words
+from experiments.court.points import INFINITE, Point, combined, finite, legs, row
+from experiments.inference import Sample
+from simulator.accuracy import WORDS, Accuracy, Numbers, in_words
 from simulator.gaussian.critic import LinearCritic, group_accuracy
 from simulator.gaussian.statistics import covariance_critic, cross_covariance, decision_prompts, projected_scatter
 from simulator.streams import numpy_stream
-from simulator.world import World, Worlds, view_noise
-from theory.claims.claim import SINGLE, Claim, kept_axis, log_slope, operator_error
+from simulator.world import Attribute, World, Worlds
+from theory.claims.claim import SINGLE, Claim, kept_axis, operator_error
 from theory.learners.base import Learner
 from theory.population import block_covariance
 
 Route = Literal["exact law", "drawn pairs", "drawn images"]
+Values = Float[np.ndarray, " R"]
+
+DRAWN = 100_000  # pairs that stand for n = infinity where they are drawn one by one
+IMAGES = 20_000  # images on which a rule is measured beside one training run of another learner
+MOST_DRAWN = 2_000_000
+RARE = 500  # pairs of the rarest kind in a sample for means over it to be normal enough
+MATRICES = ("operator-error", "minimiser-rate")
 
 
-def routes_of(claim: Claim) -> tuple[Route, Route]:
-    """(route of the audits, route of the worst point): the exact law where there is one, and drawn data."""
-    abilities = [ability_of(s) for s in (claim.subject, claim.against) if s is not None]
-    if all(a.images for a in abilities):
-        return "drawn images", "drawn images"
-    return ("exact law" if all(a.exact for a in abilities) else "drawn pairs"), "drawn pairs"
+class Unmeasurable(ArithmeticError):
+    """No measurement at this point; the sentence says why."""
 
 
-def counting_deviation(claim: Claim, n: int, route: Route) -> float | None:
-    """Largest standard deviation of one replicate where it is known beforehand: decisions counted on n/2 images a
-    group vary by at most 1/2 a root of the number; None for the other routes, which need a pilot."""
-    if route != "drawn images":
-        return None
-    groups = 1 if claim.quantity in SINGLE else 2
-    learners = 1 if claim.against is None else 2
-    return groups * learners * 0.5 / (n // 2) ** 0.5
+def routes_of(claim: Claim, point: Point, drawn: bool) -> dict[Learner, Route]:
+    """How each learner of the claim is measured at a point: by drawn data if `drawn`, where there is a choice."""
+    worlds = worlds_at(claim, point)
+    return {s: _route(s, worlds, drawn) for s in (claim.subject, claim.against) if s is not None}
+
+
+def _route(learner: Learner, worlds: list[tuple[World, int]], drawn: bool) -> Route:
+    ability = ability_of(learner)
+    if ability.images:
+        return "drawn images"
+    law = ability.exact is not None and all(_has_law(learner, *_shape(world)) for world, _ in worlds)
+    drawn = drawn and ability.estimator is not None and all(drawable(Worlds.of(world), n) for world, n in worlds)
+    return "exact law" if law and not drawn else "drawn pairs"
+
+
+def _shape(world: World) -> tuple[int, int, int, int]:
+    return world.classes, world.dim_image, world.dim_text, len(world.attribute)
+
+
+@lru_cache(maxsize=256)
+def _has_law(learner: Learner, classes: int, dim_image: int, dim_text: int, attributes: int) -> bool:
+    """Whether the learner's exact law takes worlds of this shape; some are only known for some."""
+    world = World(
+        classes=classes, dim_image=dim_image, dim_text=dim_text, attribute=tuple(Attribute() for _ in range(attributes))
+    )
+    try:
+        next(ability_of(learner).exact(world, learner, 1000, 1, 0, "probe"))
+    except ValueError:
+        return False
+    return True
+
+
+def worlds_at(claim: Claim, point: Point) -> list[tuple[World, int]]:
+    """The worlds to be measured at a point, with their numbers of pairs; as narrow as may be for the population."""
+    each = [(leg.worlds.world(0), leg.n) for leg in legs(claim, row(point))]
+    return each if finite(claim) else [(narrowest(world), n) for world, n in each]
+
+
+def named_route(routes: dict[Learner, Route]) -> str:
+    """The routes in words."""
+    return " and ".join(dict.fromkeys(routes.values()))
+
+
+def narrowest(world: World) -> World:
+    """A world whose views are as narrow as its latents, with the same noise on every coordinate.
+
+    The population's rules and their accuracies see no other coordinate, so it stands for `world` at n = infinity.
+    """
+    l = world.latents
+    return world.model_copy(
+        update={
+            "dim_image": l,
+            "dim_text": l,
+            "sigma_xi": float(np.sqrt(world.nu_image * l)),
+            "sigma_xi_text": float(np.sqrt(world.nu_text * l)),
+        }
+    )
+
+
+def rarest(worlds: Worlds) -> Numbers:
+    """Smallest probability of anything that a pair may or may not show: an agreement, a mention."""
+    p = np.concatenate([worlds.agreement, worlds.mention], axis=-1)
+    chances = np.stack([p, 1 - p])
+    return np.where(chances > 0, chances, 1.0).min(axis=(0, -1))
+
+
+def _wanted(worlds: Worlds, n: int) -> Numbers:
+    """Drawn pairs that stand for n: themselves, or for n = infinity enough that nothing is seen too rarely."""
+    return np.full(worlds.shape, n) if n < INFINITE else np.maximum(DRAWN, np.ceil(RARE / rarest(worlds)))
+
+
+def drawable(worlds: Worlds, n: int) -> np.ndarray | np.bool_:
+    """Where so many pairs can be drawn one by one."""
+    return _wanted(worlds, n) <= MOST_DRAWN
+
+
+def pairs_for(n: int, world: World, route: Route) -> int:
+    """Pairs in one replicate; Unmeasurable where these are too many to draw."""
+    if route != "drawn pairs":
+        return n
+    worlds = Worlds.of(world)
+    if not drawable(worlds, n):
+        raise Unmeasurable(
+            f"{float(_wanted(worlds, n)):.1e} pairs would have to be drawn there (the rarest kind has probability "
+            f"{float(rarest(worlds)):.1g}); at most {MOST_DRAWN:.0e} are"
+        )
+    return int(_wanted(worlds, n))
 
 
 def measure(
-    claim: Claim, point: dict[str, float], n: int, replicates: int, seed: int, route: Route
-) -> NDArray[np.float64]:
-    """(replicates,) independent values of the claim's quantity at `point`, `against` subtracted.
+    claim: Claim,
+    point: Point,
+    size: int,
+    seed: int,
+    routes: dict[Learner, Route],
+    like: dict[Learner, Route] | None = None,
+) -> Sample:
+    """`size` independent values of what the claim's relation speaks of at `point`, with what is known of their law.
 
-    For "increasing" the value is q(x) - q(x + step), for "slope" the log-log slope over the claim's grid.
+    For "increasing" and "decreasing" a value is the fall from x to x' (the rise), for "slope" the log-log slope over
+    the claim's grid; `against` is subtracted. Where every learner is a rule on images a value is one image, and there
+    are `size` of each group; otherwise a value is one training run, and a rule is measured on IMAGES images beside it.
+    With `like` learners get as many pairs as by those routes: a pilot by the exact law shows the spread of drawn pairs.
+    Raises Unmeasurable where a drawn sample has no answer.
     """
-    if claim.relation in ("increasing", "decreasing"):
-        later = {**point, claim.along: point[claim.along] + STEP}
-        gap = _difference(claim, point, n, replicates, seed, route, "here") - _difference(
-            claim, later, n, replicates, seed, route, "later"
-        )
-        return gap if claim.relation == "increasing" else -gap
-    if claim.relation == "slope":
-        values = []
-        for x in claim.grid:
-            here, pairs = ({**point, claim.along: x}, n) if claim.along != "n" else (point, int(x))
-            values.append(_difference(claim, here, pairs, replicates, seed, route, f"{claim.along}={x}"))
-        return log_slope(claim.grid, np.stack(values, -1))
-    return _difference(claim, point, n, replicates, seed, route, "")
+    worlds = worlds_at(claim, point)
+    if by_image(claim, routes):
+        return _image_sample(claim, [narrowest(world) for world, _ in worlds], size, seed)
+    normal, values = True, []
+    for world, n in worlds:
+        total = np.zeros(size)
+        for sign, (learner, route) in zip((1, -1), routes.items(), strict=False):
+            pairs = pairs_for(n, world, (like or routes)[learner])
+            normal = normal and (route == "drawn images" or pairs * float(rarest(Worlds.of(world))) >= RARE)
+            total = total + sign * _quantity(claim, learner, world, pairs, size, seed, route)
+        values.append(total)
+    sample, support = np.asarray(combined(claim, values)), support_of(claim)
+    if not np.isfinite(sample).all():
+        raise Unmeasurable(f"{claim.quantity} of a drawn sample is not a number at this point")
+    if support is not None:
+        sample = np.clip(sample, *support)  # an accuracy of many classes can round to 1 + 1e-16
+    return Sample(sample, normal=normal, support=support)
 
 
-def _difference(claim, point, n, replicates, seed, route, name) -> NDArray[np.float64]:
-    value = _quantity(claim, claim.subject, point, n, replicates, seed, route, f"{name}/subject")
-    if claim.against is None:
-        return value
-    return value - _quantity(claim, claim.against, point, n, replicates, seed, route, f"{name}/against")
+def by_image(claim: Claim, routes: dict[Learner, Route]) -> bool:
+    """Whether every image is a value of its own: rules on images, and a quantity that is a mean over them."""
+    means = claim.quantity in WORDS and claim.quantity != "worst" and claim.relation != "slope"
+    return means and set(routes.values()) == {"drawn images"}
 
 
-def _quantity(claim, learner: Learner, point, n, replicates, seed, route, name) -> NDArray[np.float64]:
-    world, stream = Worlds(**point).world(), f"{claim.id}/{name}"
-    if claim.quantity in ("operator-error", "minimiser-rate"):
-        return _matrix_errors(claim, world, n, replicates, seed, stream, route)
-    if ability_of(learner).images:
-        accuracy = _from_images(learner, world, n, replicates, seed, stream)
-        return in_words(claim.quantity, accuracy)
-    critics = list(learned_critics(world, learner, n, replicates, seed, stream, route))
+def support_of(claim: Claim) -> tuple[float, float] | None:
+    """The least and the largest value of what the relation speaks of, None if there is none."""
+    if claim.relation == "slope" or claim.quantity not in (*WORDS, "kept-axis"):
+        return None
+    low, high = (-1.0, 1.0) if claim.quantity == "drop" else (0.0, 1.0)
+    for pair in (claim.against is not None, claim.relation in ("increasing", "decreasing")):
+        low, high = (low - high, high - low) if pair else (low, high)
+    return low, high
+
+
+def _quantity(claim, learner: Learner, world: World, n, size, seed, route: Route) -> Values:
+    """(size,) values of the claim's quantity of one learner, one a training run (one a set of images for a rule)."""
+    if claim.quantity in MATRICES:
+        return _matrix_errors(claim, world, n, size, seed, route)
+    if route == "drawn images":
+        each = [_image_accuracy(learner, world, seed, f"{claim.id}/{r}") for r in range(size)]
+        return np.array([in_words(claim.quantity, accuracy) for accuracy in each])
+    critics = list(_fitted(world, learner, n, size, seed, claim.id, route))
     inside = np.concatenate([c.inside for c in critics])
     if claim.quantity == "kept-axis":
         return kept_axis(inside[:, 0], block_covariance(Worlds.of(world)))
@@ -91,18 +198,30 @@ def _quantity(claim, learner: Learner, point, n, replicates, seed, route, name) 
     return in_words(claim.quantity, Accuracy(*accuracy.T))
 
 
-def learned_critics(world, learner: Learner, n, replicates, seed, stream, route) -> Iterator[LinearCritic]:
+def _fitted(world, learner, n, size, seed, stream, route) -> Iterator[LinearCritic]:
+    """`learned_critics`, with what a sample cannot be fitted to as a sentence."""
+    from simulator.gaussian.supervised import SeparabilityError
+
+    try:
+        yield from learned_critics(world, learner, n, size, seed, stream, route)
+    except (SeparabilityError, np.linalg.LinAlgError) as error:
+        raise Unmeasurable(str(error)) from error
+
+
+def learned_critics(world, learner: Learner, n, replicates, seed, stream, route: Route) -> Iterator[LinearCritic]:
     """Critics of a linear learner trained on n pairs, in blocks, by either route."""
     ability = ability_of(learner)
     if route == "exact law":
         return ability.exact(world, learner, n, replicates, seed, stream)
+    if ability.estimator is None:
+        raise Unmeasurable(f"learner {learner.name!r} is not fitted to pairs")
     if ability.estimator == "linear":
         return _drawn_linear(world, learner, n, replicates, seed, stream)
     return _drawn_supervised(world, ability.estimator, n, replicates, seed, stream)
 
 
-def critic_reliance(inside: NDArray[np.float64], world: World) -> NDArray[np.float64]:
-    """t = u_spu/u_inv of trained critics (R, P, l); for K classes the means over each class's own coordinates."""
+def critic_reliance(inside: Float[np.ndarray, "R P l"], world: World) -> Values:
+    """t = u_spu/u_inv of trained critics; for K classes the means over each class's own coordinates."""
     if world.classes == 2:
         return inside[:, 0, 1] / inside[:, 0, 0]
     K = world.classes
@@ -111,77 +230,104 @@ def critic_reliance(inside: NDArray[np.float64], world: World) -> NDArray[np.flo
     return own[1] / own[0]
 
 
-def _matrix_errors(claim, world, n, replicates, seed, stream, route) -> NDArray[np.float64]:
-    if claim.quantity == "operator-error":
-        reference, l = np.asarray(claim.reference(Worlds.of(world))), world.latents
-        if route == "exact law":
-            V = np.concatenate(list(projected_scatter(world, n, replicates, seed, stream)))
-            return operator_error(V[:, :l, l:], reference)
-        S = [_drawn_covariance(world, n, seed, f"{stream}/{r}") for r in range(replicates)]
-        return operator_error(np.stack(S), reference)
+def _matrix_errors(claim, world: World, n, size, seed, route: Route) -> Values:
     l = world.latents
+    if claim.quantity == "operator-error":
+        reference = np.asarray(claim.reference(Worlds.of(world)))
+        if route == "exact law":
+            V = np.concatenate(list(projected_scatter(world, n, size, seed, claim.id)))
+            return operator_error(V[:, :l, l:], reference)
+        return operator_error(np.concatenate(list(_drawn_covariances(world, n, size, seed, claim.id))), reference)
     population = np.zeros((world.dim_image, world.dim_text))
-    population[:l, :l] = block_covariance(Worlds.of(world))
-    return np.array(
-        [
-            np.linalg.norm(cross_covariance(world, n, numpy_stream(seed, stream, r)) - population, ord=2)
-            for r in range(replicates)
-        ]
-    )
+    population[:l, :l] = block_covariance(Worlds.of(world)) * Worlds.of(world).mention
+    rngs = (numpy_stream(seed, claim.id, r) for r in range(size))
+    return np.array([np.linalg.norm(cross_covariance(world, n, rng) - population, ord=2) for rng in rngs])
 
 
-def _drawn_covariance(world, n, seed, stream):
-    """D_I' S D_T from drawn pairs, dictionaries the first l coordinates."""
-    from simulator.gaussian.pairs import draw_pairs, sample_cross_covariance
+def _samples(world: World, n: int, replicates: int, seed: int, stream: str):
+    """Replicates of n drawn pairs, (r, n, ...) images, texts and labels, the dictionaries the first l coordinates.
+
+    All come from one stream, pair after pair; as many replicates together as a block of the stream fills.
+    """
+    from simulator.gaussian.pairs import block_size, draw_pairs
 
     frames = np.eye(world.dim_image, world.latents), np.eye(world.dim_text, world.latents)
-    return sample_cross_covariance(draw_pairs(world, frames, n, seed, stream=stream)).numpy()
+    together = max(1, block_size(world) // n)
+    kept, wanted, done = None, min(together, replicates) * n, 0
+    for block in draw_pairs(world, frames, n * replicates, seed, stream=stream):
+        fresh = [x.numpy() for x in (block.images, block.texts, block.labels)]
+        kept = fresh if kept is None else [np.concatenate(both) for both in zip(kept, fresh, strict=True)]
+        while len(kept[0]) >= wanted > 0:
+            count = wanted // n
+            yield [x[:wanted].reshape(count, n, *x.shape[1:]) for x in kept]
+            kept, done = [x[wanted:] for x in kept], done + count
+            wanted = min(together, replicates - done) * n
+
+
+def _drawn_covariances(world, n, replicates, seed, stream) -> Iterator[Float[np.ndarray, "r dI dT"]]:
+    """S of every replicate of n drawn pairs."""
+    for images, texts, _ in _samples(world, n, replicates, seed, stream):
+        centred = images - images.mean(axis=1, keepdims=True)
+        yield centred.transpose(0, 2, 1) @ texts / (n - 1)
 
 
 def _drawn_linear(world, learner: Learner, n, replicates, seed, stream):
     q = decision_prompts(world, learner.prompt)
-    for r in range(replicates):
-        yield covariance_critic(_drawn_covariance(world, n, seed, f"{stream}/{r}"), q, learner.embed_dim)
+    for S in _drawn_covariances(world, n, replicates, seed, stream):
+        if learner.embed_dim is not None:
+            yield from (covariance_critic(one, q, learner.embed_dim) for one in S)
+            continue
+        w = q @ S[:, :, : q.shape[1]].transpose(0, 2, 1)  # (r, P, dI)
+        outside = w[:, :, world.latents :]
+        yield LinearCritic(w[:, :, : world.latents], outside @ outside.transpose(0, 2, 1))
 
 
 def _drawn_supervised(world, estimator: str, n, replicates, seed, stream):
-    from simulator.gaussian.pairs import draw_pairs
     from simulator.gaussian.supervised import fit
 
-    frames, l = (np.eye(world.dim_image, world.latents), np.eye(world.dim_text, world.latents)), world.latents
-    for r in range(replicates):
-        blocks = list(draw_pairs(world, frames, n, seed, stream=f"{stream}/{r}"))
-        images = np.concatenate([b.images.numpy() for b in blocks])
-        labels = np.concatenate([b.labels.numpy() for b in blocks])
-        yield LinearCritic.of_vectors(fit(estimator, images, labels, world.classes), l)
+    for images, _, labels in _samples(world, n, replicates, seed, stream):
+        for x, y in zip(images, labels, strict=True):
+            yield LinearCritic.of_vectors(fit(estimator, x, y, world.classes), world.latents)
 
 
-def _from_images(learner: Learner, world: World, n, replicates, seed, stream) -> Accuracy:
-    """Accuracy of a population rule on n drawn test images a replicate, half common, half counter."""
+def _right(learner: Learner, world: World, group: int, images: int, seed: int, stream: str) -> Iterator[np.ndarray]:
+    """Whether a rule is right on each drawn test image of a group (0 common, 1 counter), block by block.
+
+    Among k classes that tie a decision is 1/k right.
+    """
     from simulator.gaussian.pairs import draw_pairs
 
     l = world.latents
-    frames = np.eye(l), np.eye(l)
-    accuracy = np.empty((2, replicates))
-    for g, p in enumerate((1.0, 0.0)):  # all common, all counter
-        test = _narrow(world.test_law().model_copy(update={"p_spu": p}))
-        for r in range(replicates):
-            right = 0.0
-            for block in draw_pairs(test, frames, n // 2, seed, stream=f"{stream}/{g}/{r}"):
-                scores = learner.scores(world, block.images.numpy()[:, :l])
-                right += _correct(scores, block.labels.numpy())
-            accuracy[g, r] = right / (n // 2)
-    return Accuracy(*accuracy)
+    frames = np.eye(world.dim_image, l), np.eye(world.dim_text, l)
+    test = world.test_law().model_copy(update={"p_spu": 1.0 - group})
+    for block in draw_pairs(test, frames, images, seed, stream=f"{stream}/{group}"):
+        scores, labels = learner.scores(world, block.images.numpy()[:, :l]), block.labels.numpy()
+        best = scores == scores.max(axis=1, keepdims=True)
+        yield best[np.arange(len(labels)), labels] / best.sum(axis=1)
 
 
-def _narrow(world: World) -> World:
-    """The world seen through views as narrow as its latents, coordinate noise and all: what a population rule reads."""
-    l = world.latents
-    noise = {"sigma_xi": float(view_noise(world.nu_image, l)), "sigma_xi_text": float(view_noise(world.nu_text, l))}
-    return world.model_copy(update={"dim_image": l, "dim_text": l, **noise})
+def _image_accuracy(learner: Learner, world: World, seed: int, stream: str) -> Accuracy:
+    """Fractions right on half of IMAGES a group."""
+    half = IMAGES // 2
+    return Accuracy(*(sum(x.sum() for x in _right(learner, world, g, half, seed, stream)) / half for g in (0, 1)))
 
 
-def _correct(scores: NDArray[np.float64], labels: np.ndarray) -> float:
-    """How many decisions are right; among k classes that tie, 1/k of one."""
-    best = scores == scores.max(axis=1, keepdims=True)
-    return float((best[np.arange(len(labels)), labels] / best.sum(axis=1)).sum())
+def _image_sample(claim: Claim, worlds: list[World], size: int, seed: int) -> Sample:
+    """One value an image (a pair of images, one a group, where the quantity looks at both), all on the same draws."""
+    learners = [s for s in (claim.subject, claim.against) if s is not None]
+    groups = (int(claim.quantity != "common"),) if claim.quantity in SINGLE else (0, 1)
+    streams = [[[_right(s, w, g, size, seed, claim.id) for g in groups] for s in learners] for w in worlds]
+    counts: dict[float, int] = {}
+    flat = [stream for leg in streams for learner in leg for stream in learner]
+    for blocks in zip(*flat, strict=True):
+        right = iter(blocks)
+        values = []
+        for _ in worlds:
+            each = []
+            for _ in learners:
+                found = [next(right) for _ in groups]
+                each.append(in_words(claim.quantity, Accuracy(found[0], found[-1])))
+            values.append(each[0] if len(each) == 1 else each[0] - each[1])
+        for value, count in zip(*np.unique(combined(claim, values), return_counts=True), strict=True):
+            counts[float(value)] = counts.get(float(value), 0) + int(count)
+    return Sample(np.array(list(counts)), support=support_of(claim), counts=np.array(list(counts.values())))

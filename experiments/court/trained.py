@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.errors import RequestError
 from experiments.inference import interval95
 from experiments.lab.train import train
 from experiments.provenance import provenance
@@ -39,12 +40,27 @@ def judge_trained(
     return {**document, "stored": False, "device": device, "versions": provenance()}
 
 
+def refuse_error_rate(claim: TrainedClaim, error_rate: float | None) -> None:
+    """Raises RequestError for an error rate: these verdicts hold means of few models to a tolerance."""
+    if error_rate is not None:
+        raise RequestError(
+            f"--error-rate = {error_rate} has no meaning for claim {claim.id!r}, which holds the mean of {SEEDS} "
+            f"trained models to a tolerance of {claim.tolerance:g}; leave it out or name other claims"
+        )
+
+
 def quick_verdict(claim: TrainedClaim, *, seed: int = 0, device: str = "cpu") -> dict[str, Any] | None:
     """The stored verdict, marked as stored; None if there is none.
 
-    A claim with a quick case trains it first, and a case that fails is the verdict.
+    A claim with a quick case trains it first, and a case that fails is the verdict. Raises RequestError for a seed
+    other than that of the stored verdict where nothing would be trained.
     """
     kept = stored_verdict(claim.id)
+    if kept is not None and claim.quick is None and seed != kept["seed"]:
+        raise RequestError(
+            f"--seed = {seed}: --quick shows the verdict of claim {claim.id!r} that is stored for seed {kept['seed']}; "
+            "leave --seed out, or leave --quick out to train"
+        )
     if claim.quick is not None:
         began = perf_counter()
         cases = [run_case(claim.cases[claim.quick], seed, device)]

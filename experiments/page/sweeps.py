@@ -168,8 +168,12 @@ def infonce_bridge(seed: int, images: int = 20_000) -> xr.Dataset:
         )
         drawn = [
             measure(
-                probe, {"p_spu": 0.9, "sigma_xi": float(view_noise(v)), **LOUD}, 2 * images, 1, seed, "drawn images"
-            )[0]
+                probe,
+                {"p_spu": 0.9, "sigma_xi": float(view_noise(v)), **LOUD},
+                images,
+                seed,
+                {probe.subject: "drawn images"},
+            ).mean
             for v in table.nu_drawn.values
         ]
         table[f"drawn_{group}"] = ("nu_drawn", np.array(drawn))

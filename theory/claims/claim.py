@@ -180,20 +180,28 @@ class Claim:
         """The worlds at points of the unit cube (..., number of axes)."""
         return Worlds(**self.place(unit))
 
-    def contains(self, values: Mapping[str, float]) -> bool:
-        """Whether one point, given by the domain's fields, lies in the domain, to rounding."""
+    def contains(self, values: Mapping[str, Numbers]) -> np.ndarray | np.bool_:
+        """Whether points, given by the domain's fields, lie in the domain, to rounding."""
+        good = np.True_
         for name, given in self.domain.items():
-            earlier = self._earlier(values)
+            earlier, value = self._earlier(values), np.asarray(values[name])
             if isinstance(given, Axis):
                 low, high = given.bounds(earlier)
-                if given.integer and values[name] != np.rint(values[name]):
-                    return False
+                if given.integer:
+                    good = good & (value == np.rint(value))
             else:
                 low = high = given(earlier) if callable(given) else given
-            slack = 1e-9 * max(1.0, abs(float(high)))
-            if not low - slack <= values[name] <= high + slack:
-                return False
-        return True
+            slack = 1e-9 * np.maximum(1.0, np.abs(high))
+            good = good & (low - slack <= value) & (value <= high + slack)
+        return good
+
+    def moved(self, values: Mapping[str, Numbers], field: str, to: Numbers) -> dict[str, Numbers]:
+        """The same points with one field changed, and with it those that the domain gives as functions of it."""
+        new: dict[str, Numbers] = {}
+        for name, given in self.domain.items():
+            follows = callable(given) and name != field
+            new[name] = given(self._earlier(new)) if follows else (to if name == field else values[name])
+        return {**new, field: to}
 
     def _earlier(self, values: Mapping[str, Numbers]) -> SimpleNamespace:
         """What the bounds of an axis may read: fields named before, all others at their defaults."""

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import experiments.court.judge as judging
+from experiments.court import design
 from experiments.court.judge import judge
-from experiments.court.routes import measure, routes_of
+from experiments.court.points import dimension, finite, placed, single
+from experiments.court.routes import measure, named_route, routes_of
 from experiments.court.search import roundest, search
 from simulator.world import Worlds
 from theory.claims.catalogue import claims
@@ -45,7 +46,8 @@ def test_verdicts_of_the_catalogue(name):
 
 def false_twin(claim: Claim) -> Claim:
     """The claim with its prediction shifted by 3 tau beyond the truth."""
-    shift = 3 * claim.tau - min(search(claim, 0, 256).violation, 0.0)
+    pilot = design.pilot_violation(claim, 0) if finite(claim) else None
+    shift = 3 * claim.tau - min(search(claim, 0, 256, pilot).violation, 0.0)
     if claim.relation == "iff":
         edge = claim.threshold
         return replace(claim, threshold=lambda x: (edge(x) if callable(edge) else edge) + shift)
@@ -108,14 +110,14 @@ def test_design_is_fixed_before_the_measurement(monkeypatch):
     """The pilot is read before, and never mixed into, the samples that decide."""
     calls = []
 
-    def spy(claim, point, n, replicates, seed, route):
-        calls.append((replicates, seed))
-        return measure(claim, point, n, replicates, seed, route)
+    def spy(claim, point, size, seed, *routes):
+        calls.append((size, seed))
+        return measure(claim, point, size, seed, *routes)
 
-    monkeypatch.setattr(judging, "measure", spy)
+    monkeypatch.setattr(design, "measure", spy)
     judge(CATALOGUE["xue-data-model-1/counter"], quick=True)
     pilots, samples = calls[::2], calls[1::2]
-    assert all(replicates == judging.PILOT for replicates, _ in pilots)
+    assert all(size == design.PILOT_LAWS for size, _ in pilots)
     assert not {seed for _, seed in pilots} & {seed for _, seed in samples}
     assert len({seed for _, seed in calls}) == len(calls), "every measurement has a stream of its own"
 
@@ -124,12 +126,16 @@ def test_contradiction_rests_on_drawn_pairs_alone(monkeypatch):
     """If drawn data disagree with theory's counterexample, there is no contradiction."""
     claim = CATALOGUE["paper-condition-sufficient"]
 
-    def denies(claim, point, n, replicates, seed, route):
-        value = measure(claim, point, n, replicates, seed, route)
-        return value if route == "exact law" else np.full(replicates, 0.5) + 1e-6 * np.arange(replicates)
+    def denies(claim, point, size, seed, routes, *like):
+        sample = measure(claim, point, size, seed, routes, *like)
+        if set(routes.values()) == {"exact law"}:
+            return sample
+        return replace(sample, values=0.5 + 1e-6 * np.arange(size))
 
-    monkeypatch.setattr(judging, "measure", denies)
-    assert judge(claim, quick=True).verdict == "undecided"
+    monkeypatch.setattr(design, "measure", denies)
+    verdict = judge(claim, quick=True)
+    assert verdict.verdict == "undecided"
+    assert "measurements there show 0" in verdict.reason
 
 
 def test_counterexamples_are_round_and_inside():
@@ -176,15 +182,24 @@ def test_routes_agree(subject):
     point = {"p_spu": 0.8, "mu_spu": 1.5, "sigma_spu": 0.6, "sigma_xi": 0.0, "dim_image": 2, "dim_text": 2}
     for group in ("common", "counter"):
         claim = Claim(
-            id="routes", source="test", statement="", quantity=group, relation="=", domain={}, subject=subject
+            id="routes", source="test", statement="", quantity=group, relation="=", domain={}, subject=subject, n=400
         )
-        exact = measure(claim, point, 400, 4000, 11, "exact law")
-        drawn = measure(claim, point, 400, 300, 12, "drawn pairs")
+        exact = measure(claim, point, 4000, 11, {claim.subject: "exact law"}).values
+        drawn = measure(claim, point, 300, 12, {claim.subject: "drawn pairs"}).values
         z = (exact.mean() - drawn.mean()) / np.hypot(exact.std() / len(exact) ** 0.5, drawn.std() / len(drawn) ** 0.5)
         assert abs(z) < 4.42
 
 
-def test_routes_of_rules_and_fits():
-    assert routes_of(CATALOGUE["infonce-interpolates/no-noise"]) == ("drawn images", "drawn images")
-    assert routes_of(CATALOGUE["no-extra-robustness/linear-name-vs-logistic"]) == ("drawn pairs", "drawn pairs")
-    assert routes_of(CATALOGUE["wang-theorem-6.2-error"]) == ("exact law", "drawn pairs")
+@pytest.mark.parametrize(
+    ("name", "audit", "worst"),
+    [
+        ("infonce-interpolates/no-noise", "drawn images", "drawn images"),
+        ("no-extra-robustness/linear-name-vs-logistic", "exact law and drawn pairs", "drawn pairs"),
+        ("wang-theorem-6.2-error", "exact law", "drawn pairs"),
+    ],
+)
+def test_routes_of_rules_and_fits(name, audit, worst):
+    claim = CATALOGUE[name]
+    point = single(placed(claim, np.full((1, dimension(claim)), 0.5)), 0)
+    assert named_route(routes_of(claim, point, drawn=False)) == audit
+    assert named_route(routes_of(claim, point, drawn=True)) == worst

@@ -1,0 +1,72 @@
+"""A docket as a whole: one bad claim among good ones, and what its contradictions are worth together."""
+
+import pytest
+
+from experiments.court.docket import REFUSED, Trial, family, family_sentence, trained_trials, trial_of, try_all
+from experiments.errors import RequestError
+from theory.claims.claim import Claim
+
+
+def trials(*predictions) -> list[Trial]:
+    return [
+        trial_of(
+            Claim(
+                id=f"mine-{i}",
+                source="test",
+                statement="",
+                quantity="counter",
+                relation=">=",
+                domain={"p_spu": 0.9, "sigma_xi": 0.0},
+                prediction=prediction,
+            )
+        )
+        for i, prediction in enumerate(predictions)
+    ]
+
+
+def hold(available: list[Trial], **options) -> list[dict]:
+    return try_all(available, **{"seed": 0, "quick": True, "error_rate": None, "output": None, **options})
+
+
+def test_one_bad_claim_leaves_the_others_their_verdicts(tmp_path):
+    verdicts = hold(trials(lambda w: 0.0, lambda w: w.mu_spuu, lambda w: 1.0), output=tmp_path)
+    assert [v["verdict"] for v in verdicts] == ["supported", REFUSED, "contradicted"]
+    assert verdicts[1]["reason"] == "claim 'mine-1' cannot be judged: there is no 'mu_spuu'; the nearest is 'mu_spu'"
+    assert (tmp_path / "verdicts.json").read_text().count('"reason"') == 3
+
+
+def test_bad_claims_alone_are_a_wrong_request():
+    with pytest.raises(RequestError, match="mu_spuu"):
+        hold(trials(lambda w: w.mu_spuu))
+
+
+def verdict(claim: str, word: str, p: float | None, **fields) -> dict:
+    return {"claim": claim, "verdict": word, "p_value": p, "alpha": 0.01, **fields}
+
+
+def test_a_docket_corrects_its_contradictions_by_holm():
+    verdicts = [
+        verdict("far", "contradicted", 1e-9),
+        verdict("near", "contradicted", 0.004),
+        verdict("true", "supported", None),
+        verdict("trained", "contradicted", None, alpha=None),
+    ]
+    found = family(verdicts)
+    assert (found["tested"], found["untested"], found["contradicted"]) == (3, 1, 2)
+    assert found["adjusted_p"] == pytest.approx({"far": 3e-9, "near": 0.008})
+    assert found["standing"] == ["far", "near"]
+    assert family(verdicts, alpha=0.005)["standing"] == ["far"]
+    assert family_sentence(verdicts).startswith("2 of 2 contradictions stand at family-wise error rate 0.01")
+    assert family_sentence(verdicts[2:]) is None
+
+
+def test_trained_claims_refuse_an_error_rate():
+    with pytest.raises(RequestError, match=r"error-rate = 0\.2 has no meaning"):
+        trained_trials()[0].hold(0, True, 0.2)
+
+
+def test_a_stored_verdict_is_of_its_own_seed():
+    stored = next(t for t in trained_trials() if t.id == "trained/siglip")
+    assert stored.hold(0, True, None)["stored"]
+    with pytest.raises(RequestError, match="stored for seed 0"):
+        stored.hold(7, True, None)
