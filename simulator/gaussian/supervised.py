@@ -4,6 +4,8 @@ No intercept: the worlds are symmetric under relabelling and every population op
 Two classes give one score vector w for y = +1 (class 0), K classes one vector a class.
 """
 
+from contextlib import suppress
+
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import minimize, nnls
@@ -38,23 +40,47 @@ def fit(
     return softmax_regression(images, labels, classes)
 
 
+COARSE = 16  # a sample this many times smaller gives the start: Newton then needs 4 steps on all rows, not 11
+LEAST_COARSE = 2000  # rows of the smallest such sample
+
+
 def logistic_regression(signed: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
-    """Minimiser of mean log(1 + exp(-w'(y x))) given the rows y x, by L-BFGS to a gradient below 1e-8.
+    """Minimiser of mean log(1 + exp(-w'(y x))) given the rows y x, by damped Newton to a gradient below 1e-9 of a row.
 
     Raises SeparabilityError if the minimiser lies at infinity, which positive margins throughout prove.
     """
-    n = len(signed)
-
-    def loss(w):
-        margins = signed @ w
-        return np.logaddexp(0, -margins).mean(), -(expit(-margins) @ signed) / n
-
-    result = minimize(loss, np.zeros(signed.shape[1]), jac=True, method="L-BFGS-B", options=_TIGHT)
-    if (signed @ result.x).min() > 0:
+    n, d = signed.shape
+    w = np.zeros(d)
+    if n >= COARSE * LEAST_COARSE:
+        with suppress(SeparabilityError):
+            w = logistic_regression(signed[::COARSE])
+    size = np.abs(signed).mean() + np.finfo(float).tiny
+    margins = signed @ w
+    for _ in range(200):
+        wrong = expit(-margins)
+        gradient = -(wrong @ signed) / n
+        if np.abs(gradient).max() <= 1e-9 * size or margins.min() > 40:  # all right beyond what a float can improve
+            break
+        curvature = (signed.T * (wrong * (1 - wrong))) @ signed / n
+        step = -np.linalg.lstsq(curvature, gradient, rcond=None)[0]
+        w, margins, moved = _downhill(w, step, margins, signed, gradient @ step)
+        if not moved:
+            break  # rounding is all that is left to gain
+    if margins.min() > 0:
         raise SeparabilityError(
             f"the {n} drawn pairs are separable, so logistic regression has no minimiser; use max-margin"
         )
-    return result.x
+    return w
+
+
+def _downhill(w, step, margins, signed, slope):
+    """(w, margins, whether anything was gained) after the longest of step, step/2, step/4 ... that lowers the loss."""
+    loss, along = np.logaddexp(0, -margins).mean(), signed @ step
+    for halvings in range(30):
+        t = 0.5**halvings
+        if np.logaddexp(0, -margins - t * along).mean() <= loss + 1e-4 * t * slope:
+            return w + t * step, margins + t * along, True
+    return w, margins, False
 
 
 def softmax_regression(
