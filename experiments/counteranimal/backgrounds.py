@@ -36,13 +36,19 @@ class Cells:
         return self.correct / self.photos
 
 
+def checked_minimum(smallest: int) -> int:
+    """The least number of photos of a background. Raises RequestError for one that cannot be halved."""
+    if smallest < 2:
+        raise RequestError(f"--min-photos {smallest} is below 2, which cannot be halved; the nearest valid value is 2")
+    return smallest
+
+
 def cells_of(photos: list[Photo], correct: np.ndarray, smallest: int = SMALLEST_CELL) -> list[Cells]:
     """Cells of every class, in order of its index; backgrounds below `smallest` photos are left out.
 
     Raises RequestError for a minimum that cannot be halved.
     """
-    if smallest < 2:
-        raise RequestError(f"--min-photos {smallest} is below 2, which cannot be halved; the nearest valid value is 2")
+    checked_minimum(smallest)
     table: dict[int, dict[str, list[int]]] = {}
     for photo, right in zip(photos, correct, strict=True):
         cell = table.setdefault(photo.class_index, {}).setdefault(photo.background, [0, 0])

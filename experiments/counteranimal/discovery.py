@@ -19,6 +19,7 @@ from experiments.counteranimal.backgrounds import (
     SPLITS,
     Cells,
     cells_of,
+    checked_minimum,
     honest_drop,
     naive_drop,
     permutation_p,
@@ -27,7 +28,7 @@ from experiments.counteranimal.dataset import GROUPS, Photo, Tree, read_backgrou
 from experiments.counteranimal.evaluation import Asking
 from experiments.counteranimal.labels import LabelSpace
 from experiments.counteranimal.metrics import REPLICATES
-from experiments.counteranimal.scoring import predict
+from experiments.counteranimal.scoring import NO_ANSWER, predict
 from experiments.errors import RequestError, RunError, checked_seed
 from experiments.files import output_folder, write_json, write_table
 from experiments.inference import LEVEL, benjamini_hochberg, bootstrap_interval, holm, resamples
@@ -53,6 +54,7 @@ def run(request: Discovery, note: Callable[[str], None] = lambda sentence: None)
     Raises RequestError for a wrong request, before anything is written, and RunError where the run fails.
     """
     checked_seed(request.seed)
+    checked_minimum(request.min_photos)
     asking, tree = request.asking, read_backgrounds(request.data)
     target = request.output / "tree"
     _refuse_existing(target)
@@ -63,6 +65,7 @@ def run(request: Discovery, note: Callable[[str], None] = lambda sentence: None)
     photos = [photo for photo in tree.photos if photo.path in encoded.keys]
     document = discover(tree, photos, predictions.correct, request.min_photos, request.seed)
     document["skipped"] = [{"path": path, "reason": reason} for path, reason in encoded.unreadable.items()]
+    document["unanswered"] = int((predictions.predicted == NO_ANSWER).sum())  # counted as wrong
     document["model"] = {"spec": model.spec, **asking.settings(model)}
     document["links"] = link_tree(tree, photos, document, target)
     rows = document["classes"]

@@ -131,8 +131,12 @@ def test_discover(run, photo, tmp_path, squeezenet):
     inspected, _ = run("inspect", tmp_path / "o" / "tree", "--json")
     assert (inspected["n_common"], inspected["n_counter"]) == (6, 6)
     assert rows(tmp_path / "o" / "discovered.csv")[0]["folder"] == "9 ostrich"
+    assert document["unanswered"] == 0
     with pytest.raises(RequestError, match="exists already"):
         run(*arguments)
+    with pytest.raises(RequestError, match="nearest valid value is 2"):  # before any photo is encoded
+        run("discover", *common, "--min-photos", 1, "--cache", tmp_path / "new", "--output", tmp_path / "p")
+    assert not (tmp_path / "new").exists()
 
 
 def test_wrong_requests_are_one_sentence(run, shared_tree, tiny_clip, tmp_path):
