@@ -13,7 +13,7 @@ from rich.text import Text
 
 from experiments.page.evidence import claimed, how, measured, place, tally
 
-VERDICT_STYLES = {"supported": "green", "contradicted": "red", "undecided": "yellow"}
+VERDICT_STYLES = {"supported": "green", "contradicted": "red", "undecided": "yellow", "refused": "yellow"}
 
 
 def accuracy_table(document: dict[str, Any]) -> Table:
@@ -64,7 +64,9 @@ def verdict_table(document: list[dict[str, Any]]) -> Group:
     for row in document:
         term, where = place(row)
         parts = [f"claimed {claimed(row)}", f"measured {measured(row)}", f"{term} {where}" if term else ""]
-        parts.append(f"{row['route']}, n = {row['n']:.4g}; {how(row)}")
+        parts.append(f"{row['route']}, n = {row['n']:.4g}; {how(row)}" if row["route"] else how(row))
+        if row["verdict"] not in ("supported", "contradicted"):
+            parts = [row["reason"]] if row["route"] is None else [row["reason"], *parts]
         style = VERDICT_STYLES[row["verdict"]]
         lines.append(Text.assemble((f"{row['verdict']:<13}", style), (row["claim"], "bold")))
         lines.append(_indented("; ".join(part for part in parts if part)))

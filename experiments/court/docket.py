@@ -142,7 +142,7 @@ def try_all(
     verdicts: list[dict[str, Any]] = []
     for trial in track(trials, len(trials), "claims tried"):
         try:
-            verdict = trial.hold(seed, quick, error_rate)
+            verdict = _of_this_seed(trial.hold(seed, quick, error_rate), seed)
         except RequestError as error:
             verdict = refusal(trial, str(error), seed)
         verdicts.append(verdict)
@@ -151,6 +151,16 @@ def try_all(
     if verdicts and all(verdict["verdict"] == REFUSED for verdict in verdicts):
         raise RequestError(verdicts[0]["reason"])
     return verdicts
+
+
+def _of_this_seed(verdict: dict[str, Any], seed: int) -> dict[str, Any]:
+    """The verdict. Raises RequestError for a stored one of another seed: it would not be what was asked for."""
+    if verdict.get("stored") and verdict["seed"] != seed:
+        raise RequestError(
+            f"--seed = {seed}: --quick shows the verdict of claim {verdict['claim']!r} that is stored for seed "
+            f"{verdict['seed']}; leave --seed out, or leave --quick out to train"
+        )
+    return verdict
 
 
 def family_sentence(verdicts: list[dict[str, Any]]) -> str | None:

@@ -107,7 +107,7 @@ def target(claim: Claim, worlds: Worlds) -> tuple[float, bool]:
     number = lambda x: float(np.asarray(x, float).reshape(-1)[0])  # noqa: E731
     prediction = number(claim.prediction(worlds))
     if claim.relation != "iff":
-        return (-prediction if claim.relation in MONOTONE else prediction), True
+        return (0.0 - prediction if claim.relation in MONOTONE else prediction), True
     edge = claim.threshold(worlds) if callable(claim.threshold) else claim.threshold
     return number(edge), prediction > 0
 

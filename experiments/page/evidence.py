@@ -116,11 +116,14 @@ def _claims(count: int) -> str:
 def evidence(verdict: dict[str, Any]) -> list[tuple[str, str]]:
     """The numbers behind a verdict as (term, value) pairs of text."""
     rows = [("claimed", claimed(verdict)), ("measured", measured(verdict))]
+    if verdict.get("reason"):
+        rows.insert(0, ("why", verdict["reason"]))
     term, where = place(verdict)
     if term:
         rows.append((term, where))
     replicates = f", {verdict['replicates']} replicates" if verdict["replicates"] else ""
-    rows.append(("route", f"{verdict['route']}, n = {verdict['n']:.4g}{replicates}"))
+    if verdict["route"]:  # nothing could be measured otherwise
+        rows.append(("route", f"{verdict['route']}, n = {verdict['n']:.4g}{replicates}"))
     alpha = "" if verdict["alpha"] is None else f"α = {verdict['alpha']:g}, "
     rows.append(("design", f"{alpha}τ = {verdict['tau']:g}{_search(verdict)}"))
     if verdict.get("stored"):

@@ -67,6 +67,6 @@ def test_trained_claims_refuse_an_error_rate():
 
 def test_a_stored_verdict_is_of_its_own_seed():
     stored = next(t for t in trained_trials() if t.id == "trained/siglip")
-    assert stored.hold(0, True, None)["stored"]
+    assert hold([stored])[0]["stored"]
     with pytest.raises(RequestError, match="stored for seed 0"):
-        stored.hold(7, True, None)
+        hold([stored], seed=7)
