@@ -140,20 +140,21 @@ def _drawn_covariance(world, n, seed, stream):
 
 def _drawn_linear(world, learner: Learner, n, replicates, seed, stream):
     q = decision_prompts(world, learner.prompt)
+    frames = np.eye(world.dim_image, world.latents), np.eye(world.dim_text, world.latents)
     for r in range(replicates):
-        yield covariance_critic(_drawn_covariance(world, n, seed, f"{stream}/{r}"), q, learner.embed_dim)
+        yield covariance_critic(_drawn_covariance(world, n, seed, f"{stream}/{r}"), q, frames, learner.embed_dim)
 
 
 def _drawn_supervised(world, estimator: str, n, replicates, seed, stream):
     from simulator.gaussian.pairs import draw_pairs
     from simulator.gaussian.supervised import fit
 
-    frames, l = (np.eye(world.dim_image, world.latents), np.eye(world.dim_text, world.latents)), world.latents
+    frames = np.eye(world.dim_image, world.latents), np.eye(world.dim_text, world.latents)
     for r in range(replicates):
         blocks = list(draw_pairs(world, frames, n, seed, stream=f"{stream}/{r}"))
         images = np.concatenate([b.images.numpy() for b in blocks])
         labels = np.concatenate([b.labels.numpy() for b in blocks])
-        yield LinearCritic.of_vectors(fit(estimator, images, labels, world.classes), l)
+        yield LinearCritic.of_vectors(fit(estimator, images, labels, world.classes), frames[0])
 
 
 def _from_images(learner: Learner, world: World, n, replicates, seed, stream) -> Accuracy:
