@@ -20,10 +20,12 @@ ExactLaw = Callable[[World, Learner, int, int, int, str], Iterator[LinearCritic]
 
 
 class Ability(NamedTuple):
-    """exact: draws the law of the trained rule; estimator: name for `simulator.fit`; images: measured as a rule."""
+    """exact: draws the law of the trained rule; estimator: name for `simulator.fit`, which reads images with their
+    captions or with their labels; images: the population's rule is measured on drawn images."""
 
     exact: ExactLaw | None = None
     estimator: str | None = None
+    captions: bool = False
     images: bool = False
 
 
@@ -40,7 +42,7 @@ def _least_squares_law(world, learner: LeastSquares, n, replicates, seed, stream
 
 
 _TABLE: dict[type[Learner], Ability] = {
-    LinearCLIP: Ability(exact=_linear_law, estimator="linear"),
+    LinearCLIP: Ability(exact=_linear_law, estimator="linear", captions=True),
     LeastSquares: Ability(exact=_least_squares_law, estimator="least-squares"),
     Logistic: Ability(estimator="logistic"),
     MaxMargin: Ability(estimator="max-margin"),

@@ -215,7 +215,7 @@ def learned_critics(world, learner: Learner, n, replicates, seed, stream, route:
         return ability.exact(world, learner, n, replicates, seed, stream)
     if ability.estimator is None:
         raise Unmeasurable(f"learner {learner.name!r} is not fitted to pairs")
-    if ability.estimator == "linear":
+    if ability.captions:
         return _drawn_linear(world, learner, n, replicates, seed, stream)
     return _drawn_supervised(world, ability.estimator, n, replicates, seed, stream)
 
@@ -244,6 +244,11 @@ def _matrix_errors(claim, world: World, n, size, seed, route: Route) -> Values:
     return np.array([np.linalg.norm(cross_covariance(world, n, rng) - population, ord=2) for rng in rngs])
 
 
+def first_coordinates(world: World) -> tuple[np.ndarray, np.ndarray]:
+    """The plainest dictionaries, the first l unit vectors: no accuracy depends on which are taken."""
+    return np.eye(world.dim_image, world.latents), np.eye(world.dim_text, world.latents)
+
+
 def _samples(world: World, n: int, replicates: int, seed: int, stream: str):
     """Replicates of n drawn pairs, (r, n, ...) images, texts and labels, the dictionaries the first l coordinates.
 
@@ -251,7 +256,7 @@ def _samples(world: World, n: int, replicates: int, seed: int, stream: str):
     """
     from simulator.gaussian.pairs import block_size, draw_pairs
 
-    frames = np.eye(world.dim_image, world.latents), np.eye(world.dim_text, world.latents)
+    frames = first_coordinates(world)
     together = max(1, block_size(world) // n)
     kept, wanted, done = None, min(together, replicates) * n, 0
     for block in draw_pairs(world, frames, n * replicates, seed, stream=stream):
@@ -272,10 +277,10 @@ def _drawn_covariances(world, n, replicates, seed, stream) -> Iterator[Float[np.
 
 
 def _drawn_linear(world, learner: Learner, n, replicates, seed, stream):
-    q = decision_prompts(world, learner.prompt)
+    q, frames = decision_prompts(world, learner.prompt), first_coordinates(world)
     for S in _drawn_covariances(world, n, replicates, seed, stream):
         if learner.embed_dim is not None:
-            yield from (covariance_critic(one, q, learner.embed_dim) for one in S)
+            yield from (covariance_critic(one, q, frames, learner.embed_dim) for one in S)
             continue
         w = q @ S[:, :, : q.shape[1]].transpose(0, 2, 1)  # (r, P, dI)
         outside = w[:, :, world.latents :]
@@ -287,7 +292,7 @@ def _drawn_supervised(world, estimator: str, n, replicates, seed, stream):
 
     for images, _, labels in _samples(world, n, replicates, seed, stream):
         for x, y in zip(images, labels, strict=True):
-            yield LinearCritic.of_vectors(fit(estimator, x, y, world.classes), world.latents)
+            yield LinearCritic.of_vectors(fit(estimator, x, y, world.classes), first_coordinates(world)[0])
 
 
 def _right(learner: Learner, world: World, group: int, images: int, seed: int, stream: str) -> Iterator[np.ndarray]:
@@ -297,8 +302,7 @@ def _right(learner: Learner, world: World, group: int, images: int, seed: int, s
     """
     from simulator.gaussian.pairs import draw_pairs
 
-    l = world.latents
-    frames = np.eye(world.dim_image, l), np.eye(world.dim_text, l)
+    l, frames = world.latents, first_coordinates(world)
     test = world.test_law().model_copy(update={"p_spu": 1.0 - group})
     for block in draw_pairs(test, frames, images, seed, stream=f"{stream}/{group}"):
         scores, labels = learner.scores(world, block.images.numpy()[:, :l]), block.labels.numpy()
