@@ -142,7 +142,8 @@ def train(
         draw_on=draw_on,
         compile=compile,
     )
-    *_, state = run(ensemble, start(ensemble), [])
+    with _few_threads(ensemble):
+        *_, state = run(ensemble, start(ensemble), [])
     return Towers(ensemble, state.parameters, state.diverged, shape)
 
 
