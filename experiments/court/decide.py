@@ -55,7 +55,7 @@ def p_value(low: Callable[[float], float], tau: float) -> float:
     """
     if low(0.5) <= tau:
         return 1.0
-    shown, unknown = np.log(0.5), np.log(1e-300)
+    shown, unknown = np.log(0.5), np.log(1e-100)
     for _ in range(40):
         middle = (shown + unknown) / 2
         shown, unknown = (middle, unknown) if low(float(np.exp(middle))) > tau else (shown, middle)

@@ -112,8 +112,9 @@ def _wanted(worlds: Worlds, n: int) -> Numbers:
 
 
 def drawable(worlds: Worlds, n: int) -> np.ndarray | np.bool_:
-    """Where so many pairs can be drawn one by one."""
-    return _wanted(worlds, n) <= MOST_DRAWN
+    """Where so many pairs can be drawn one by one; where n is finite wide views count for more."""
+    width = np.maximum(1.0, (np.asarray(worlds.dim_image) + worlds.dim_text) / 8) if n < INFINITE else 1.0
+    return _wanted(worlds, n) * width <= MOST_DRAWN
 
 
 def pairs_for(n: int, world: World, route: Route) -> int:

@@ -81,6 +81,8 @@ def how(verdict: dict[str, Any]) -> str:
         return "stored verdict of an earlier training"
     if "cases" in verdict:
         return f"trained now, {verdict['replicates']} models a case"
+    if verdict["verdict"] == "refused":
+        return "not tried"
     if "search_evaluations" not in verdict:
         return "from the published tables"
     if verdict["audits"]:
@@ -92,7 +94,7 @@ def tally(verdicts: Sequence[dict[str, Any]]) -> list[str]:
     """Sentences on how the verdicts came about: what was tried now, what is stored, what is read off tables."""
     stored = [v for v in verdicts if v.get("stored")]
     tables = [v for v in verdicts if how(v) == "from the published tables"]
-    fresh = len(verdicts) - len(stored) - len(tables)
+    fresh = len(verdicts) - len(stored) - len(tables) - sum(how(v) == "not tried" for v in verdicts)
     audits = sorted({v["audits"] for v in verdicts if v.get("audits")})
     sentences = []
     if fresh:

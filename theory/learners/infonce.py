@@ -27,7 +27,8 @@ from theory.learners.contour import contour_accuracy
 from theory.learners.curve import curve_accuracy, one_pattern
 from theory.learners.line import line_accuracy, parts_at, prompt_terms, searched_accuracy
 from theory.learners.pmi import told
-from theory.quadrature import REPLICATES, estimate
+from theory.learners.sampled import over_worlds
+from theory.quadrature import REPLICATES
 
 LARGEST_CLASSES = 50  # a sampled point costs K^2 density terms
 # Grid lines of the contour, in standard deviations; one boundary in a thousand that has lost its way on one grid
@@ -39,20 +40,17 @@ def infonce_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: f
     """Group accuracies of argmax_y PMI(x_I, p_y) under the test law; a tie counts 1/K.
 
     Two classes and one attribute: quadrature over any grid of worlds, absolute error below `tolerance`. Several
-    attributes or K >= 3 classes: one world, REPLICATES randomised Sobol nets from `seed`, with a 95% interval.
-    Raises ValueError without noise in both views, above LARGEST_CLASSES, and for a grid where one world is wanted.
+    attributes or K >= 3 classes: REPLICATES randomised Sobol nets from `seed`, world by world, with a 95% interval.
+    Raises ValueError without noise in both views and above LARGEST_CLASSES.
     """
     _refuse(worlds)
     shape = worlds.shape
     if worlds.classes == 2 and worlds.mean.shape[-1] == 2:
         accuracy = _one_attribute(worlds.ravel(), prompt, tolerance)
         return Accuracy(accuracy[:, 0].reshape(shape), accuracy[:, 1].reshape(shape), None)
-    if shape:
-        raise ValueError(
-            "with several attributes or K >= 3 classes the InfoNCE optimum is estimated one world at a time"
-        )
     sample = _several_attributes if worlds.classes == 2 else _many_classes
-    return estimate(np.array([sample(worlds, prompt, seed * REPLICATES + r) for r in range(REPLICATES)]))
+    seeds = range(seed * REPLICATES, (seed + 1) * REPLICATES)
+    return over_worlds(lambda world: np.array([sample(world, prompt, s) for s in seeds]), worlds)
 
 
 def nearest_prompt_weights(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B"]:

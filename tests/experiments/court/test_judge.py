@@ -31,7 +31,7 @@ CONTRADICTED = {
 def costly(claim: Claim) -> bool:
     """Claims whose truth is a quadrature or whose learner is fitted to drawn pairs."""
     learners = {s.name for s in (claim.subject, claim.against) if s is not None}
-    return bool(learners & {"infonce", "bayes", "logistic"}) or claim.id == "many-classes/name-reliance"
+    return bool(learners & {"infonce", "bayes", "logistic"}) or claim.id in ("many-classes/name-reliance", "rate")
 
 
 def marked(names):

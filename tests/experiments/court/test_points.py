@@ -171,3 +171,19 @@ def test_error_rate_of_the_judge_at_the_edge():
     assert all(v.largest_violation_found == pytest.approx(0.015, abs=1e-9) for v in verdicts)
     spend(SHARE)
     assert false <= stats.binom.isf(SHARE, 400, alpha / 2)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize(
+    ("shift", "expected"), [(0.0075, "contradicted"), (-0.0075, "contradicted"), (0.0, "supported")]
+)
+def test_power_near_the_tolerance(shift, expected):
+    """v = 1.5 tau comes out contradicted, a true equality supported, with probability .95 a claim."""
+    learner = LinearCLIP("name")
+    domain = {"p_spu": Axis(0.6, 0.95), "mu_spu": 1.5, **QUIET}
+    planted = claim(
+        relation="=", subject=learner, domain=domain, prediction=lambda w: learner.accuracy(w).counter + shift
+    )
+    right = sum(judge(planted, seed=seed, quick=True).verdict == expected for seed in range(100))
+    spend(SHARE)
+    assert right >= stats.binom.ppf(SHARE, 100, 0.95)

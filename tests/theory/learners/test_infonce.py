@@ -421,7 +421,12 @@ def test_out_of_domain_is_refused():
         infonce_accuracy(worlds_with(nu=0.0), "name")
     with pytest.raises(ValueError, match="classes = 51"):
         infonce_accuracy(Worlds.of(World(classes=51, dim_image=200, dim_text=200)), "name")
-    with pytest.raises(ValueError, match="one world at a time"):
-        infonce_accuracy(worlds_with(p_spu=np.array([0.6, 0.7]), nu=0.5, classes=3), "name")
     with pytest.raises(ValueError, match="not linear"):
         nearest_prompt_weights(worlds_with(mention_spu=0.5), "mean")
+
+
+def test_sampled_worlds_make_a_grid_of_their_own_answers():
+    grid = worlds_with(p_spu=np.array([0.6, 0.7]), nu=0.5, classes=3)
+    whole, each = infonce_accuracy(grid, "name"), [infonce_accuracy(grid[i], "name") for i in range(2)]
+    assert list(whole.counter) == [a.counter for a in each]
+    assert list(whole.interval.counter[0]) == [a.interval.counter[0] for a in each]
