@@ -1,15 +1,17 @@
 """The world and the learners: what can be sampled and trained.
 
-    >>> from simulator import Recipe, World, Worlds, train
+>>> from simulator import Recipe, World, fit, train
 
 Names are loaded on first use; the package itself imports nothing, so that `import theory` costs no torch.
 """
 
 _HOMES = {
     "Accuracy": "simulator.accuracy",
+    "Attribute": "simulator.world",
     "Recipe": "simulator.towers.recipe",
     "World": "simulator.world",
     "Worlds": "simulator.world",
+    "fit": "simulator.gaussian.fit",
     "train": "simulator.towers.trained",
 }
 

@@ -6,6 +6,7 @@ purpose: a parameter that may be infinite cannot be drawn, plotted or searched.
 """
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Annotated, get_args
 
 from annotated_types import Ge, Le
@@ -95,6 +96,17 @@ def domain_of(annotation) -> tuple[float, float]:
     low = next(part.ge for part in parts if isinstance(part, Ge))
     high = next(part.le for part in parts if isinstance(part, Le))
     return low, high
+
+
+def refuse_fraction(name: str, value) -> None:
+    """Raise ValueError for a count that is not an integer, as 2.5 pairs are not.
+
+    >>> refuse_fraction("n", 2.5)
+    Traceback (most recent call last):
+    ValueError: n = 2.5 is not an integer
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise ValueError(f"{name} = {value!r} is not an integer")
 
 
 # Quantities that are measured rather than set; the same words label axes, columns and reports.

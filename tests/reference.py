@@ -111,9 +111,8 @@ def latent_cross_covariance(world: World) -> np.ndarray:
 
 
 def prompt_by_mixture(world: World, prompt: str) -> np.ndarray:
-    """q_y, (K, l): the mean of z_T given y, under the training law, or of z under the test law for "name".
-
-    Under the test law backgrounds are uniform given y; its constant part in the background blocks is left out.
+    """q_y, (K, l): the mean of z_T given y, under the training law, or for "name" of z given the object, backgrounds
+    uniform; their constant part is left out.
     """
     mixture = world.mixture()
     rows = []
@@ -123,7 +122,8 @@ def prompt_by_mixture(world: World, prompt: str) -> np.ndarray:
             weights = mixture.weights[mine] / mixture.weights[mine].sum()
             rows.append(weights @ mixture.means[mine] * mixture.mention[mixture.block])
         else:
-            rows.append(mixture.means[mine].mean(axis=0) * (mixture.block == 0))
+            own = mine & (mixture.objects == y)  # the class's own object, whichever is shown how often
+            rows.append(mixture.means[own].mean(axis=0) * (mixture.block == 0))
     return np.array(rows)
 
 

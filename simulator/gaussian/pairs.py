@@ -7,6 +7,7 @@ process count on one device: equal in law across devices, and equal to rounding 
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from jaxtyping import Float, Int
 
 from simulator.mixture import class_means
+from simulator.quantities import refuse_fraction
 from simulator.streams import fill as fill_row
 from simulator.streams import numpy_stream
 from simulator.world import World, Worlds
@@ -26,6 +28,7 @@ LARGEST_BLOCK = 4096
 # hold enough worlds to share out over threads.
 CHUNK_NUMBERS = 2**22
 SHARED_NUMBERS = 2**18  # fewer take less time to draw than threads take to start
+LARGEST_DRAW = 2**28  # numbers in the views that `draw` holds at once: 2 GiB in float64
 
 
 class Pairs(NamedTuple):
@@ -242,14 +245,90 @@ def draw_pairs(world: World, frames: tuple[np.ndarray, np.ndarray], n: int, seed
     """The first n pairs of a stream, block by block; options as in `draw_block`.
 
     Any test law is a world too: `world.model_copy(update={"p_spu": 0.5})` draws backgrounds that say nothing.
-    Raises ValueError for n < 1.
+    Raises ValueError unless n is an integer from 1 up.
     """
+    refuse_fraction("n", n)
     if n < 1:
         raise ValueError(f"n = {n} is below 1; the nearest valid value is 1")
     size = block_size(world)
     for index in range(-(-n // size)):
         block = draw_block(world, frames, seed, index, **options)
         yield Pairs(*(field[: n - index * size] for field in block))
+
+
+@dataclass(frozen=True)
+class DrawnPairs:
+    """n pairs of one world, with the world and the frames behind their views; what `World.draw` returns.
+
+    Attributes
+    ----------
+    world : World
+        The training law that they were drawn from.
+    frames : (D_I, D_T), float64 arrays (d_I, l) and (d_T, l)
+        Orthonormal dictionaries: x_M = D_M mu_M(z) + xi_M.
+    images : tensor (n, d_I)
+    texts : tensor (n, d_T)
+    labels : integer tensor (n,)
+        Class of each pair; class 0 of the binary world is y = +1.
+    backgrounds : integer tensor (n, J)
+        Class that each spurious attribute shows, the background first.
+    """
+
+    world: World
+    frames: tuple[np.ndarray, np.ndarray]
+    images: Float[torch.Tensor, "n dI"]
+    texts: Float[torch.Tensor, "n dT"]
+    labels: Int[torch.Tensor, " n"]
+    backgrounds: Int[torch.Tensor, "n J"]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        return f"DrawnPairs({len(self)} of {self.world!r})"
+
+
+def draw(
+    world: World, n: int, seed: int = 0, *, frames: tuple[np.ndarray, np.ndarray] | None = None, **options
+) -> DrawnPairs:
+    """The first n pairs of a stream in one piece; `World.draw` calls it.
+
+    Parameters
+    ----------
+    world : World
+    n : int
+        At least 1. More pairs leave the first ones as they are.
+    seed : int
+        Root of the streams, 0 or larger.
+    frames : pair of arrays (d_I, l), (d_T, l), optional
+        Dictionaries with orthonormal columns; those of the seed, uniform over all frames, unless given.
+    **options
+        stream, device, draw_on and dtype as in `draw_block`.
+
+    Raises
+    ------
+    ValueError
+        For n that is not an integer, is below 1 or has more than LARGEST_DRAW numbers in its views.
+
+    >>> pairs = World(dim_image=3, dim_text=2).draw(5, seed=1)
+    >>> len(pairs), tuple(pairs.images.shape), pairs.frames[0].shape
+    (5, (5, 3), (3, 2))
+    """
+    most = LARGEST_DRAW // (world.dim_image + world.dim_text)
+    if n > most:
+        raise ValueError(
+            f"n = {n} pairs of {world.dim_image} + {world.dim_text} coordinates are more than the {LARGEST_DRAW:,} "
+            f"numbers that are held at once; the largest n that fits is {most}"
+        )
+    frames = dictionaries(world, seed) if frames is None else frames
+    fields, filled = None, 0
+    for block in draw_pairs(world, frames, n, seed, **options):
+        if fields is None:  # written into place: joining blocks at the end would hold every pair twice
+            fields = [x.new_empty((n, *x.shape[1:])) for x in block]
+        for whole, part in zip(fields, block, strict=True):
+            whole[filled : filled + len(part)] = part
+        filled += len(block.labels)
+    return DrawnPairs(world, frames, *fields)
 
 
 def sample_cross_covariance(pairs: Iterator[Pairs]) -> Float[torch.Tensor, "dI dT"]:

@@ -17,6 +17,7 @@ from scipy.linalg.blas import dtrmm
 
 from simulator.gaussian.critic import LinearCritic
 from simulator.mixture import Mixture
+from simulator.quantities import refuse_fraction
 from simulator.streams import numpy_stream
 from simulator.world import Prompt, World
 
@@ -29,7 +30,7 @@ def projected_critics(
     """Score vectors S D_T q of linear CLIP trained on n pairs, in blocks of replicates.
 
     Replicate r is the same whatever the number of replicates asked for. Scaled by rho, which no decision sees.
-    Raises ValueError for n outside [2, 1e12] or replicates below 1.
+    Raises ValueError unless n is an integer in [2, 1e12] and replicates one from 1 up.
     """
     mixture, q = world.mixture(), decision_prompts(world, prompt)
     for rng, count in _replicate_blocks(mixture, n, replicates, seed, stream):
@@ -85,23 +86,33 @@ def truncated_critics(
     """
     _check_request(n, replicates)
     mixture, q = world.mixture(), decision_prompts(world, prompt)
+    frames = first_coordinates(world)
     for r in range(replicates):
         S = cross_covariance(world, n, numpy_stream(seed, stream, r), mixture=mixture)
-        yield covariance_critic(S, q, width)
+        yield covariance_critic(S, q, frames, width)
+
+
+def first_coordinates(world: World) -> tuple[Float[np.ndarray, "dI l"], Float[np.ndarray, "dT l"]]:
+    """The plainest dictionaries (D_I, D_T), the first l unit vectors: what no law depends on may as well be these."""
+    return np.eye(world.dim_image, world.latents), np.eye(world.dim_text, world.latents)
 
 
 def covariance_critic(
-    S: Float[np.ndarray, "dI dT"], q: Float[np.ndarray, "P l"], width: int | None = None
+    S: Float[np.ndarray, "*R dI dT"],
+    q: Float[np.ndarray, "P l"],
+    frames: tuple[Float[np.ndarray, "dI l"], Float[np.ndarray, "dT l"]],
+    width: int | None = None,
 ) -> LinearCritic:
-    """The critic M = S, or its rank-`width` part (Eckart-Young), for prompts q; dictionaries the first l coordinates.
+    """The critics M = S, or their rank-`width` parts (Eckart-Young), for latent prompts q and dictionaries (D_I, D_T).
 
     A tie s_h = s_{h+1} has probability zero at finite n, save where the tail is zero and does not matter.
     """
-    l = q.shape[1]
+    prompts = q @ frames[1].T
     if width is None:
-        return LinearCritic.of_vectors(q @ S[:, :l].T, l)
+        return LinearCritic.of_vectors(prompts @ np.swapaxes(S, -1, -2), frames[0])
     left, values, right = np.linalg.svd(S, full_matrices=False)
-    return LinearCritic.of_vectors((q @ right[:width, :l].T * values[:width]) @ left[:, :width].T, l)
+    kept = (prompts @ np.swapaxes(right[..., :width, :], -1, -2)) * values[..., None, :width]
+    return LinearCritic.of_vectors(kept @ np.swapaxes(left[..., :width], -1, -2), frames[0])
 
 
 def cross_covariance(
@@ -144,6 +155,8 @@ def decision_prompts(world: World, prompt: Prompt) -> Float[np.ndarray, "P l"]:
 
 
 def _check_request(n: int, replicates: int) -> None:
+    refuse_fraction("n", n)
+    refuse_fraction("replicates", replicates)
     if not 2 <= n <= LARGEST_N:
         raise ValueError(f"n = {n} lies outside [2, 1e12]; the nearest valid value is {min(max(n, 2), LARGEST_N)}")
     if replicates < 1:

@@ -92,14 +92,23 @@ def maximum_margin(signed: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
 
     Least distance programming (Lawson and Hanson, Solving Least Squares Problems, chapter 23): with E stacking the
     transposed rows over a row of ones and f the last unit vector, the residual r = E u - f of the non-negative
-    least squares solution u gives w = -r_{1..d}/r_{d+1}; r = 0 proves that no w separates.
-    Raises SeparabilityError then.
+    least squares solution u is (w, -1)/(1 + ||w||^2); r = 0 proves that no w separates. Rows are first measured in the
+    length of the longest, so units decide nothing. Raises SeparabilityError for margins below 1e-9 of that length.
     """
     n, d = signed.shape
-    E = np.vstack([signed.T, np.ones(n)])
-    f = np.append(np.zeros(d), 1.0)
-    u, norm = nnls(E, f, maxiter=30 * n)
-    if norm < 1e-9:
-        raise SeparabilityError(f"the {n} drawn pairs are not separable, so there is no maximum margin; use logistic")
-    r = E @ u - f
-    return -r[:d] / r[d]
+    longest = np.linalg.norm(signed, axis=1).max()
+    if longest == 0:
+        raise _inseparable(n)
+    rows = signed / longest
+    E = np.vstack([rows.T, np.ones(n)])
+    u, distance = nnls(E, np.append(np.zeros(d), 1.0), maxiter=30 * n)
+    # Rows with a weight are the support. Meeting it loses no digits where margins are narrow, as -r/r_{d+1} does.
+    w = np.linalg.lstsq(rows[u > 0], np.ones(np.count_nonzero(u)), rcond=None)[0]
+    narrowest = (rows @ w).min()
+    if distance < 1e-9 or narrowest <= 0:
+        raise _inseparable(n)
+    return w / narrowest / longest
+
+
+def _inseparable(n: int) -> SeparabilityError:
+    return SeparabilityError(f"the {n} drawn pairs are not separable, so there is no maximum margin; use logistic")

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from reference import grid_accuracy, sampled_accuracy
+from reference import grid_accuracy, many_class_integrals, sampled_accuracy
+from scipy.stats import multivariate_normal
 from stattest import assert_mean
 
 from simulator.gaussian.critic import (
@@ -13,22 +14,17 @@ from simulator.gaussian.critic import (
     gaussian_points,
     group_accuracy,
     many_class_accuracy,
+    reliance,
     standardise,
     two_class_scores,
 )
+from simulator.gaussian.statistics import projected_critics
 from simulator.strategies import worlds
 from simulator.streams import numpy_stream
 from simulator.world import Attribute, World
 
 TWO = st.just(2)
 weight = st.floats(-5, 5).map(lambda x: round(x, 3))
-
-
-def critic_from(w: np.ndarray, D: np.ndarray) -> LinearCritic:
-    """One critic from its score vectors (P, d) and the image dictionary (d, l)."""
-    inside = w @ D
-    beyond = w - inside @ D.T
-    return LinearCritic(inside[None], (beyond @ beyond.T)[None])
 
 
 def view_vectors(draw, world: World) -> np.ndarray:
@@ -71,7 +67,7 @@ def test_scores_that_tie_share_the_decision():
     world = World(classes=3, sigma_inv=0.0, sigma_spu=0.0, sigma_xi=0.0, dim_image=6, dim_text=6)
     u = np.zeros((1, 3, 6))
     u[0, 2, 2] = 1.0
-    accuracy = many_class_accuracy(LinearCritic(u, np.zeros((1, 3, 3))), world.mixture(), 0.0, gaussian_points(2, 3, 0))
+    accuracy = many_class_accuracy(LinearCritic(u, np.zeros((1, 3, 3))), world.mixture(), 0.0, power=3)
     labels = world.mixture().labels
     assert accuracy[0, labels == 2] == pytest.approx(1.0)
     assert accuracy[0, labels != 2] == pytest.approx(1 / 3)
@@ -111,7 +107,7 @@ def test_many_classes_against_direct_sampling(world):
     u = np.eye(K, world.latents) + 0.4 * rng.standard_normal((K, world.latents))
     beyond = 0.8 * rng.standard_normal((K, 3)) * (world.dim_image > world.latents)
     critic = LinearCritic(u[None], (beyond @ beyond.T)[None])
-    accuracy = many_class_accuracy(critic, mixture, world.nu_image, gaussian_points(K - 1, 12, 0))[0]
+    accuracy = many_class_accuracy(critic, mixture, world.nu_image, power=12)[0]
     # Sobol points leave an error of about 1e-4; 30000 draws resolve .017 at the rate stated.
     deviation = np.sqrt(mixture.variances)
     decisions = [
@@ -129,25 +125,35 @@ def test_scale_does_not_matter_and_sign_reverses(data, world, scale):
     D = np.eye(world.dim_image, world.latents)
     w = view_vectors(data.draw, world)
     mixture = world.mixture()
-    z = two_class_scores(critic_from(w, D), mixture, world.nu_image)
+    z = two_class_scores(LinearCritic.of_vectors(w, D), mixture, world.nu_image)
     # Scaling rounds u and so u'm, by a few eps of its largest term; where the terms cancel the z-score follows.
     terms = (np.abs(w @ D) @ np.abs(mixture.means).T).max()
     deviation = np.sqrt((w @ D) ** 2 @ mixture.variances + world.nu_image * (w**2).sum())[0]
     assume(deviation > 1e-9 * terms > 0)
     slack = 1e-13 * terms / deviation
-    assert two_class_scores(critic_from(scale * w, D), mixture, world.nu_image) == pytest.approx(z, 1e-9, slack)
-    assert two_class_scores(critic_from(-w, D), mixture, world.nu_image) == pytest.approx(-z, 1e-9, slack)
+    assert two_class_scores(LinearCritic.of_vectors(scale * w, D), mixture, world.nu_image) == pytest.approx(z, 1e-9, slack)
+    assert two_class_scores(LinearCritic.of_vectors(-w, D), mixture, world.nu_image) == pytest.approx(-z, 1e-9, slack)
 
 
 @given(st.data(), worlds(classes=TWO), st.integers(0, 2**16))
-def test_rotating_the_view_does_not_matter(data, world, seed):
-    """w and D turned by one rotation: the critic, and with it every accuracy, stays."""
-    D = np.eye(world.dim_image, world.latents)
+def test_a_critic_is_split_at_the_frame_it_is_given(data, world, seed):
+    """Images drawn in another frame and vectors turned with it: u = D'w stays, and so does what lies outside."""
+    d, l = world.dim_image, world.latents
     w = view_vectors(data.draw, world)
-    Q = np.linalg.qr(np.random.default_rng(seed).standard_normal((world.dim_image, world.dim_image)))[0]
-    before, after = critic_from(w, D), critic_from(w @ Q.T, Q @ D)
-    assert after.inside == pytest.approx(before.inside, abs=1e-12)
-    assert after.outside == pytest.approx(before.outside, abs=1e-11)
+    Q = np.linalg.qr(np.random.default_rng(seed).standard_normal((d, d)))[0]
+    critic = LinearCritic.of_vectors(w @ Q.T, Q[:, :l])
+    assert critic.inside[0] == pytest.approx(w[:, :l], abs=1e-12)
+    assert critic.outside[0] == pytest.approx(w[:, l:] @ w[:, l:].T, abs=1e-11)
+
+
+def test_critics_come_one_or_many():
+    rng = numpy_stream(0, "test/many")
+    w, D = rng.standard_normal((4, 3, 8)), np.linalg.qr(rng.standard_normal((8, 6)))[0]
+    many = LinearCritic.of_vectors(w, D)
+    for r in range(4):
+        one = LinearCritic.of_vectors(w[r], D)
+        assert many.inside[r] == pytest.approx(one.inside[0], abs=1e-14)
+        assert many.outside[r] == pytest.approx(one.outside[0], abs=1e-14)
 
 
 @given(st.data(), worlds(classes=st.just(3), most_attributes=0), st.floats(0.01, 100))
@@ -159,15 +165,15 @@ def test_many_class_symmetries(data, world, scale):
     # Scores that nearly tie with the noise of their difference would be decided by rounding.
     assume(np.linalg.svd((w - w.mean(axis=0))[:2], compute_uv=False)[-1] > 1e-2)
     mixture, nu = world.mixture(), world.nu_image
-    before = group_accuracy(critic_from(w, D), mixture, nu)
+    before = group_accuracy(LinearCritic.of_vectors(w, D), mixture, nu)
     # One seed, so the same points; the ordering of eigenvectors may change them, within the error of the net.
-    assert group_accuracy(critic_from(scale * w, D), mixture, nu) == pytest.approx(before, abs=5e-3)
+    assert group_accuracy(LinearCritic.of_vectors(scale * w, D), mixture, nu) == pytest.approx(before, abs=5e-3)
     common = data.draw(arrays(float, world.dim_image, elements=weight))
-    assert group_accuracy(critic_from(w + common, D), mixture, nu) == pytest.approx(before, abs=5e-3)
+    assert group_accuracy(LinearCritic.of_vectors(w + common, D), mixture, nu) == pytest.approx(before, abs=5e-3)
     shift = np.roll(np.arange(3), 1)
     moved = w.copy()
     moved[:, : world.latents] = w[:, [*shift, *(3 + shift)]]
-    assert group_accuracy(critic_from(moved[shift], D), mixture, nu) == pytest.approx(before, abs=5e-3)
+    assert group_accuracy(LinearCritic.of_vectors(moved[shift], D), mixture, nu) == pytest.approx(before, abs=5e-3)
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 7])
@@ -179,3 +185,47 @@ def test_gaussian_points_are_a_balanced_net(dimension):
         assert ((x < edge).sum(axis=0) == share).all()
     assert (gaussian_points(dimension, 10, 3) == x).all()
     assert (gaussian_points(dimension, 10, 4) != x).any()
+
+
+def test_reliance_by_hand():
+    assert reliance(LinearCritic(np.array([[[2.0, 1.0]]]), np.zeros((1, 1, 1))), 2).tolist() == [0.5]
+    own = np.concatenate([2 * np.eye(3), -0.5 * np.eye(3)], axis=1)
+    shifted = own + np.arange(6.0)  # the same vector added to every class decides nothing
+    assert reliance(LinearCritic(np.stack([own, shifted]), np.zeros((2, 3, 3))), 3) == pytest.approx(-0.25, abs=1e-14)
+
+
+@pytest.mark.parametrize("K", [3, 10, 25, 50])
+def test_many_classes_against_an_integral_in_25_digits(K):
+    """Critics of independent scores u e_y + v e_{K + y}; three randomisations each."""
+    world = World(classes=K, mu_inv=1.5, mu_spu=2.0, sigma_inv=0.8, sigma_spu=0.5, dim_image=2 * K, dim_text=2 * K)
+    u = np.concatenate([np.eye(K), 0.6 * np.eye(K)], axis=1)
+    nu = world.nu_image
+    expected = many_class_integrals(1.0, 0.6, 1.5, 2.0, 0.64 + nu, 0.25 + nu, K)
+    critic, mixture = LinearCritic(u[None], np.zeros((1, K, K))), world.mixture()
+    for seed in range(3):
+        assert group_accuracy(critic, mixture, nu, seed)[0] == pytest.approx(expected, abs=3e-4)
+
+
+TRAINED = [(3, 6), (3, 90), (4, 8)]
+
+
+@pytest.mark.parametrize(("K", "n"), [*TRAINED, *(pytest.param(10, n, marks=pytest.mark.deep) for n in (12, 300))])
+def test_many_classes_of_trained_critics_keep_the_stated_error(K, n):
+    """Against scipy's normal orthant probabilities (Genz), score differences one by one."""
+    world = World(
+        classes=K, p_spu=0.8, mu_inv=2.0, mu_spu=1.5, sigma_inv=0.5, dim_image=2 * K + 3, dim_text=2 * K + 3
+    )
+    mixture, nu = world.mixture(), world.nu_image
+    critic = next(projected_critics(world, "name", n, 1, 0))
+    u = critic.inside[0]
+    covariance = u @ np.diag(mixture.variances + nu) @ u.T + nu * critic.outside[0]
+    right = []
+    for m, y in zip(mixture.means, mixture.labels, strict=True):
+        above = np.eye(K)[y] - np.eye(K)[np.arange(K) != y]  # score of y minus the others'
+        # P(all differences > 0) is the distribution function of minus the differences at 0.
+        law = multivariate_normal(-above @ (u @ m), above @ covariance @ above.T, abseps=1e-4, releps=0, maxpts=40_000, seed=0)
+        right.append(law.cdf(np.zeros(K - 1)))
+    expected = mixture.group_average(np.array(right))
+    stated = 3e-4 if n >= 30 * K else 1.5e-3
+    found = [group_accuracy(critic, mixture, nu, seed)[0] for seed in range(8)]
+    assert np.abs(found - expected).max() < stated + 5e-5  # scipy's errors average out over groups

@@ -1,0 +1,138 @@
+"""Linear learners fitted to drawn pairs: `simulator.fit("linear", pairs)`.
+
+Linear CLIP in closed form, M = S/rho (Wang et al., section 6), and the supervised learners of
+`simulator.gaussian.supervised`. What is fitted is a linear critic, so its accuracy under the test law is known without
+a test set.
+"""
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import numpy as np
+from jaxtyping import Float
+
+from simulator.accuracy import Accuracy, Numbers
+from simulator.gaussian import supervised
+from simulator.gaussian.critic import LinearCritic, group_accuracy, reliance
+from simulator.gaussian.pairs import DrawnPairs
+from simulator.gaussian.statistics import covariance_critic, decision_prompts
+from simulator.quantities import refuse_fraction
+from simulator.world import PROMPTS, Prompt, World
+
+ESTIMATORS = ("linear", *supervised.LEARNERS)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A linear critic fitted to pairs, with the world that it is tested in.
+
+    Attributes
+    ----------
+    estimator : str
+        One of ESTIMATORS.
+    world : World
+        The training law of the pairs; the test law is its `test_law()`.
+    frames : (D_I, D_T)
+        Dictionaries of the pairs.
+    weights : array
+        S, (d_I, d_T), for "linear"; score vectors, one row (w_+ - w_-) for two classes and K rows otherwise, (P, d_I),
+        for the others.
+    embed_dim : int or None
+        Rank that "linear" keeps of S.
+    """
+
+    estimator: str
+    world: World
+    frames: tuple[np.ndarray, np.ndarray]
+    weights: Float[np.ndarray, "rows columns"]
+    embed_dim: int | None = None
+
+    def critic(self, prompt: Prompt | None = None) -> LinearCritic:
+        """Score vectors split at the image dictionary, one critic; "linear" is scaled by rho, which no decision sees.
+
+        Parameters
+        ----------
+        prompt : "name" or "mean"
+            How "linear" is asked ("name" unless given). The others read no captions and take none.
+
+        Raises
+        ------
+        ValueError
+            For a prompt that the estimator does not have.
+        """
+        if self.estimator == "linear":
+            q = decision_prompts(self.world, PROMPTS[0] if prompt is None else prompt)
+            return covariance_critic(self.weights, q, self.frames, self.embed_dim)
+        if prompt is not None:
+            raise ValueError(f"prompt = {prompt!r} has no meaning for estimator {self.estimator!r}; leave it out")
+        return LinearCritic.of_vectors(self.weights, self.frames[0])
+
+    def accuracy(self, prompt: Prompt | None = None) -> Accuracy:
+        """Accuracy under the test law: exact for two classes, see `critic.group_accuracy` for more.
+
+        Parameters and errors as of `critic`.
+        """
+        (both,) = group_accuracy(self.critic(prompt), self.world.mixture(), self.world.nu_image)
+        return Accuracy(*both.tolist())
+
+    def reliance(self, prompt: Prompt | None = None) -> Numbers:
+        """Weight on the background over weight on the object; see `critic.reliance`."""
+        return reliance(self.critic(prompt), self.world.classes)[0].item()
+
+
+def fit(estimator: str, pairs: DrawnPairs, *, embed_dim: int | None = None) -> Fitted:
+    """Fit a linear learner to drawn pairs.
+
+    Parameters
+    ----------
+    estimator : str
+        "linear": linear CLIP at the minimum of its loss, M = S/rho with S the unbiased sample cross-covariance.
+        "logistic", "least-squares", "max-margin": supervised on images and labels, without intercept.
+    pairs : DrawnPairs
+        From `World.draw`.
+    embed_dim : int, optional
+        Width of the embedding of "linear": the rank kept of S, all of it unless given.
+
+    Returns
+    -------
+    Fitted
+
+    Raises
+    ------
+    ValueError
+        For an unknown estimator, embed_dim where it has no meaning or below 1, and "linear" on a single pair.
+    SeparabilityError
+        For logistic regression on separable pairs, and max-margin on pairs that are not.
+
+    >>> world = World(p_spu=0.95, mu_spu=2.0, dim_image=8, dim_text=8)
+    >>> found = fit("linear", world.draw(1000, seed=0))
+    >>> found.accuracy("name").drop > 0.3
+    True
+    """
+    if estimator not in ESTIMATORS:
+        near = get_close_matches(str(estimator), ESTIMATORS, n=1)
+        nearest = f"; the nearest is {near[0]}" if near else ""
+        raise ValueError(f"estimator = {estimator!r} is not one of {', '.join(ESTIMATORS)}{nearest}")
+    images, texts = (x.double().cpu().numpy() for x in (pairs.images, pairs.texts))
+    if estimator == "linear":
+        _check_width(embed_dim)
+        return Fitted(estimator, pairs.world, pairs.frames, _sample_covariance(images, texts), embed_dim)
+    if embed_dim is not None:
+        raise ValueError(f"embed_dim = {embed_dim} has no meaning for estimator {estimator!r}; leave it out")
+    weights = supervised.fit(estimator, images, pairs.labels.cpu().numpy(), pairs.world.classes)
+    return Fitted(estimator, pairs.world, pairs.frames, weights)
+
+
+def _sample_covariance(images: Float[np.ndarray, "n dI"], texts: Float[np.ndarray, "n dT"]) -> np.ndarray:
+    """S, the unbiased sample cross-covariance (d_I, d_T). Raises ValueError for a single pair."""
+    n = len(images)
+    if n < 2:
+        raise ValueError(f"n = {n} pair has no sample covariance; the nearest valid value is 2")
+    return (images - images.mean(axis=0)).T @ (texts - texts.mean(axis=0)) / (n - 1)
+
+
+def _check_width(embed_dim: int | None) -> None:
+    if embed_dim is not None:
+        refuse_fraction("embed_dim", embed_dim)
+        if embed_dim < 1:
+            raise ValueError(f"embed_dim = {embed_dim} is below 1; the nearest valid value is 1")

@@ -1,0 +1,185 @@
+"""Learners fitted to drawn pairs: what a notebook does in three lines."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from reference import contrastive_loss, population_critic
+from stattest import assert_mean
+
+import simulator
+from simulator.gaussian import pairs as pairs_module
+from simulator.gaussian.fit import fit
+from simulator.gaussian.pairs import DrawnPairs, block_size, dictionaries, draw, draw_pairs
+from simulator.gaussian.supervised import SeparabilityError
+from simulator.streams import numpy_stream
+from simulator.world import World
+from theory import learners
+
+WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=8, dim_text=6, sigma_xi=2.0)
+CLASSES = World(classes=3, p_spu=0.8, p_inv=0.9, mu_spu=1.5, dim_image=9, dim_text=8, sigma_xi_text=0.3)
+
+
+def test_drawn_pairs_are_the_stream_in_one_piece():
+    n = block_size(WORLD) + 7
+    drawn = WORLD.draw(n, seed=3)
+    assert isinstance(drawn, DrawnPairs)
+    assert drawn.world is WORLD
+    assert len(drawn) == n
+    assert all((a == b).all() for a, b in zip(drawn.frames, dictionaries(WORLD, 3), strict=True))
+    start = 0
+    for block in draw_pairs(WORLD, drawn.frames, n, 3):
+        rows = slice(start, start + len(block.labels))
+        for name, field in block._asdict().items():
+            assert (getattr(drawn, name)[rows] == field).all()
+        start = rows.stop
+    assert start == n
+
+
+def test_pairs_are_drawn_in_the_frames_that_are_given():
+    frames = np.eye(8, 2), np.eye(6, 2)
+    drawn = draw(WORLD.model_copy(update={"sigma_xi": 0.0}), 20, frames=frames)
+    assert not drawn.images[:, 2:].any()
+    assert drawn.images[:, :2].all()
+    assert drawn.frames is frames
+
+
+def test_more_pairs_than_memory_allows_are_refused_before_any_is_drawn(monkeypatch):
+    monkeypatch.setattr(pairs_module, "LARGEST_DRAW", 14 * 100)
+    assert len(WORLD.draw(100)) == 100
+    with pytest.raises(ValueError, match=r"n = 101 pairs of 8 \+ 6 coordinates .* the largest n that fits is 100$"):
+        WORLD.draw(101)
+
+
+@pytest.mark.parametrize("prompt", ["name", "mean"])
+@pytest.mark.parametrize("world", [WORLD, CLASSES], ids=["binary", "classes"])
+def test_closed_form_clip_on_many_pairs_is_the_populations(world, prompt):
+    """Finding 5: with the pairs' own frames; the first coordinates in their place give accuracies near chance."""
+    found = fit("linear", world.draw(200_000, seed=1)).accuracy(prompt)
+    expected = learners.named("linear", prompt=prompt).accuracy(world)
+    assert tuple(found) == pytest.approx(tuple(map(float, expected)), abs=0.01)
+
+
+@pytest.mark.parametrize(("width", "n"), [(1, 2000), (None, 40)])
+@pytest.mark.parametrize("prompt", ["name", "mean"])
+def test_an_accuracy_is_what_drawn_images_show(prompt, width, n):
+    """Scores x_I' M D_T q counted on images of the test law, at an n where the noise outside the frame matters."""
+    found = fit("linear", WORLD.draw(n, seed=2), embed_dim=width)
+    left, values, right = np.linalg.svd(found.weights)
+    h = width or len(values)
+    M = (left[:, :h] * values[:h]) @ right[:h]
+    q = WORLD.prompts(prompt)
+    for accuracy, p in zip(found.accuracy(prompt), (1.0, 0.0), strict=True):
+        test = draw(WORLD.model_copy(update={"p_spu": p}), 20_000, 9, frames=found.frames)
+        scores = test.images.numpy() @ M @ found.frames[1] @ q.T
+        right_ones = scores.argmax(axis=1) == test.labels.numpy()
+        assert_mean(right_ones, accuracy, effect=0.06, what=f"{prompt}, {width}, {p}")
+
+
+@pytest.mark.parametrize("world", [WORLD, CLASSES], ids=["binary", "classes"])
+@pytest.mark.parametrize("estimator", ["logistic", "least-squares"])
+def test_supervised_learners_on_many_images_are_the_populations(world, estimator):
+    learner = learners.named(estimator)
+    if learner.refuses(simulator.Worlds.of(world)):
+        pytest.skip("theory has no law to compare with")
+    found = fit(estimator, world.draw(100_000, seed=1)).accuracy()
+    assert tuple(found) == pytest.approx(tuple(map(float, learner.accuracy(world))), abs=0.01)
+
+
+def test_maximum_margin_separates_its_pairs():
+    world = WORLD.model_copy(update={"sigma_inv": 0.1})
+    drawn = world.draw(30, seed=0)
+    found = fit("max-margin", drawn)
+    assert ((1 - 2 * drawn.labels.numpy()) * (drawn.images.numpy() @ found.weights[0])).min() == pytest.approx(1)
+    with pytest.raises(SeparabilityError, match="use logistic"):
+        fit("max-margin", WORLD.draw(3000))
+
+
+def test_the_closed_form_minimises_the_printed_loss():
+    """Section 6 of Wang et al. as a double sum: at M = S/rho no direction of (W_I, W_T) has a slope, and none falls."""
+    rho, rng = 0.3, numpy_stream(0, "test/loss")
+    drawn = WORLD.draw(7, seed=5)
+    M = fit("linear", drawn).weights / rho
+    left, values, right = np.linalg.svd(M, full_matrices=False)
+    W_image, W_text = (np.sqrt(values)[:, None] * x for x in (left.T, right))
+
+    def loss(a, b):
+        return contrastive_loss(W_image + a, W_text + b, drawn.images.numpy(), drawn.texts.numpy(), rho)
+
+    for _ in range(5):
+        a, b = rng.standard_normal(W_image.shape), rng.standard_normal(W_text.shape)
+        h = 1e-4
+        assert (loss(h * a, h * b) - loss(-h * a, -h * b)) / (2 * h) == pytest.approx(0, abs=1e-5)
+        assert loss(h * a, h * b) + loss(-h * a, -h * b) > 2 * loss(0, 0)
+
+
+def test_reliance_on_many_pairs_is_the_populations():
+    found = fit("linear", WORLD.draw(200_000, seed=1)).reliance("mean")
+    u_inv, u_spu = population_critic(WORLD, "mean").inside[0, 0]
+    assert found == pytest.approx(u_spu / u_inv, abs=0.02)
+
+
+def test_the_default_prompt_is_the_name():
+    found = fit("linear", WORLD.draw(50))
+    assert found.accuracy() == found.accuracy("name")
+    assert found.accuracy() != found.accuracy("mean")
+
+
+@pytest.mark.parametrize(
+    ("request_", "sentence"),
+    [
+        (lambda p: fit("liner", p), "estimator = 'liner' is not one of .*; the nearest is linear$"),
+        (lambda p: fit("xyz", p), "estimator = 'xyz' is not one of linear, logistic, max-margin, least-squares$"),
+        (lambda p: fit("logistic", p, embed_dim=2), "embed_dim = 2 has no meaning for estimator 'logistic'"),
+        (lambda p: fit("linear", p, embed_dim=0), "embed_dim = 0 is below 1; the nearest valid value is 1"),
+        (lambda p: fit("least-squares", p).accuracy("mean"), "prompt = 'mean' has no meaning for estimator"),
+        (lambda p: fit("linear", WORLD.draw(1)), "n = 1 pair has no sample covariance; the nearest valid value is 2"),
+    ],
+)
+def test_wrong_requests_are_one_sentence(request_, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        request_(WORLD.draw(10))
+
+
+def test_a_notebook_without_the_shape_checker():
+    """As a stranger imports it: `World` loads no torch, counts that are no integers are refused by name."""
+    script = """
+import sys
+import simulator
+from simulator import Attribute, Accuracy, World, Worlds
+assert not {"torch", "scipy.stats"} & set(sys.modules)
+assert {"World", "Worlds", "Recipe", "fit", "train", "Attribute", "Accuracy"} <= set(dir(simulator))
+from simulator import fit
+from simulator.gaussian.statistics import projected_critics
+world = World()
+pairs = world.draw(20, seed=0)
+assert fit("linear", pairs).accuracy("mean").common > 0.5
+requests = (
+    lambda: world.draw(2.5),
+    lambda: world.draw(True),
+    lambda: next(projected_critics(world, "name", 2.5, 1, 0)),
+    lambda: next(projected_critics(world, "name", 20, 1.5, 0)),
+    lambda: fit("linear", pairs, embed_dim=1.5),
+    lambda: World().model_copy(update={"p_spu": 1.5}),
+    lambda: simulator.nothing,
+)
+for request in requests:
+    try:
+        request()
+        print("accepted")
+    except (ValueError, AttributeError) as error:
+        print(str(error).replace("\\n", " "))
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    lines = run.stdout.splitlines()
+    assert lines[:5] == [
+        "n = 2.5 is not an integer",
+        "n = True is not an integer",
+        "n = 2.5 is not an integer",
+        "replicates = 1.5 is not an integer",
+        "embed_dim = 1.5 is not an integer",
+    ]
+    assert "p_spu" in lines[5]
+    assert lines[6] == "module 'simulator' has no attribute 'nothing'"
