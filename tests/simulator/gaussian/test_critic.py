@@ -131,7 +131,9 @@ def test_scale_does_not_matter_and_sign_reverses(data, world, scale):
     deviation = np.sqrt((w @ D) ** 2 @ mixture.variances + world.nu_image * (w**2).sum())[0]
     assume(deviation > 1e-9 * terms > 0)
     slack = 1e-13 * terms / deviation
-    assert two_class_scores(LinearCritic.of_vectors(scale * w, D), mixture, world.nu_image) == pytest.approx(z, 1e-9, slack)
+    assert two_class_scores(LinearCritic.of_vectors(scale * w, D), mixture, world.nu_image) == pytest.approx(
+        z, 1e-9, slack
+    )
     assert two_class_scores(LinearCritic.of_vectors(-w, D), mixture, world.nu_image) == pytest.approx(-z, 1e-9, slack)
 
 
@@ -212,9 +214,7 @@ TRAINED = [(3, 6), (3, 90), (4, 8)]
 @pytest.mark.parametrize(("K", "n"), [*TRAINED, *(pytest.param(10, n, marks=pytest.mark.deep) for n in (12, 300))])
 def test_many_classes_of_trained_critics_keep_the_stated_error(K, n):
     """Against scipy's normal orthant probabilities (Genz), score differences one by one."""
-    world = World(
-        classes=K, p_spu=0.8, mu_inv=2.0, mu_spu=1.5, sigma_inv=0.5, dim_image=2 * K + 3, dim_text=2 * K + 3
-    )
+    world = World(classes=K, p_spu=0.8, mu_inv=2.0, mu_spu=1.5, sigma_inv=0.5, dim_image=2 * K + 3, dim_text=2 * K + 3)
     mixture, nu = world.mixture(), world.nu_image
     critic = next(projected_critics(world, "name", n, 1, 0))
     u = critic.inside[0]
@@ -223,7 +223,9 @@ def test_many_classes_of_trained_critics_keep_the_stated_error(K, n):
     for m, y in zip(mixture.means, mixture.labels, strict=True):
         above = np.eye(K)[y] - np.eye(K)[np.arange(K) != y]  # score of y minus the others'
         # P(all differences > 0) is the distribution function of minus the differences at 0.
-        law = multivariate_normal(-above @ (u @ m), above @ covariance @ above.T, abseps=1e-4, releps=0, maxpts=40_000, seed=0)
+        law = multivariate_normal(
+            -above @ (u @ m), above @ covariance @ above.T, abseps=1e-4, releps=0, maxpts=40_000, seed=0
+        )
         right.append(law.cdf(np.zeros(K - 1)))
     expected = mixture.group_average(np.array(right))
     stated = 3e-4 if n >= 30 * K else 1.5e-3
