@@ -14,7 +14,7 @@ from typing import get_type_hints
 
 from hypothesis import strategies as st
 
-from simulator.quantities import domain_of
+from simulator.quantities import declared, domain_of
 from simulator.world import Attribute, World
 
 _HINTS = get_type_hints(World, include_extras=True)
@@ -22,7 +22,7 @@ _HINTS = get_type_hints(World, include_extras=True)
 
 def quantity(name: str, low: float | None = None, high: float | None = None) -> st.SearchStrategy:
     """Values of one field of World over its domain, or over the part of it between low and high."""
-    kind, bounds = _HINTS[name].__origin__, domain_of(_HINTS[name])
+    kind, bounds = declared(_HINTS[name]).__origin__, domain_of(_HINTS[name])
     low, high = bounds[0] if low is None else low, bounds[1] if high is None else high
     if kind is int:
         return st.integers(int(low), int(high))
@@ -49,7 +49,8 @@ def worlds(
     scale: float = 10.0,
     extra_dimensions: int = 4,
 ) -> World:
-    """Worlds of every kind: two or more classes, with and without further attributes, masks, view noise, d = l.
+    """Worlds of every kind: two or more classes, with and without further attributes, masks, view noise, other objects
+    than the label's, captions with noise of their own, d = l.
 
     classes       number of classes, 2 to 4 unless given
     scale         largest absolute mean and largest standard deviation (up to 1e3)
@@ -71,4 +72,6 @@ def worlds(
         mention_inv=draw(certain_or_not),
         mention_spu=draw(certain_or_not),
         attribute=tuple(extra),
+        p_inv=draw(st.one_of(st.just(1.0), quantity("p_inv"))),
+        sigma_xi_text=draw(st.one_of(st.none(), st.just(0.0), quantity("sigma_xi_text", 0.0, scale))),
     )

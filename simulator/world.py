@@ -403,7 +403,7 @@ def _refuse_outside(name: str, array: np.ndarray, low: float, high: float) -> No
     raise ValueError(f"{name} = {value:g} lies outside [{low:g}, {high:g}]{near}")
 
 
-def _first(array: np.ndarray, bad: np.ndarray) -> float:
+def _first(array: np.ndarray, bad: np.ndarray | np.bool_) -> float:
     return array[bad].flat[0].item() if array.ndim else array.item()
 
 

@@ -26,7 +26,8 @@ def test_every_field_declares_words_and_a_finite_domain(model, name, hint):
     assert quantity.symbol
     assert quantity.meaning
     assert quantity.unit
-    assert low <= model.model_fields[name].default <= high
+    default = model.model_fields[name].default
+    assert default is None or low <= default <= high
 
 
 @pytest.mark.parametrize(("model", "name", "hint"), FIELDS)
@@ -42,6 +43,11 @@ def test_both_ends_are_valid_and_the_next_number_is_not(model, name, hint):
     for value in (below, above):
         with pytest.raises(ValidationError, match=name):
             model(**{**wide, name: value if integer else float(value)})
+
+
+def test_only_the_noise_of_captions_may_be_left_to_another_field():
+    assert [name for model, name, _ in FIELDS if model.model_fields[name].default is None] == ["sigma_xi_text"]
+    assert World(sigma_xi=2.0).nu_text == World(sigma_xi=9.0, sigma_xi_text=2.0).nu_text == 4 / 64
 
 
 def test_measured_quantities_share_one_vocabulary():

@@ -24,6 +24,12 @@ BRANCHES = {
     "views of two widths": lambda w: w.dim_image != w.dim_text,
     "no correlation": lambda w: w.p_spu == 0.5,
     "full correlation": lambda w: w.p_spu == 1,
+    "object always the label's": lambda w: w.p_inv == 1,
+    "object of another class": lambda w: 0.5 < w.p_inv < 1,
+    "object against the label": lambda w: w.p_inv < 0.5,
+    "captions as noisy as images": lambda w: w.sigma_xi_text is None and w.sigma_xi > 0,
+    "captions without noise": lambda w: w.sigma_xi_text == 0 and w.sigma_xi > 0,
+    "captions with noise of their own": lambda w: w.sigma_xi_text and w.sigma_xi_text != w.sigma_xi,
     "anticorrelation": lambda w: w.p_spu < 0.5,
 }
 

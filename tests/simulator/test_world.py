@@ -95,14 +95,15 @@ def test_blocks_and_mixture_hold_the_same_numbers(world):
     blocks, mixture = Worlds.of(world), world.mixture()
     assert mixture.variances == pytest.approx(blocks.scale[mixture.block] ** 2, abs=0)
     assert len(mixture.variances) == world.latents
-    # Group (y, a) has mu_b times the pattern of its code in block b.
-    codes = np.column_stack([mixture.labels, mixture.backgrounds])
+    # Group (y, o, a) has mu_b times the pattern of its code in block b.
+    codes = np.column_stack([mixture.objects, mixture.backgrounds])
     for b in range(len(blocks.mean)):
         part = mixture.means[:, mixture.block == b]
         expected = (1 - 2 * codes[:, b])[:, None] if world.classes == 2 else np.eye(world.classes)[codes[:, b]]
         assert part == pytest.approx(blocks.mean[b] * expected, abs=0)
     assert float(blocks.nu_image) == world.sigma_xi**2 / world.dim_image
-    assert float(blocks.nu_text) == world.sigma_xi**2 / world.dim_text
+    text = world.sigma_xi if world.sigma_xi_text is None else world.sigma_xi_text
+    assert float(blocks.nu_text) == world.nu_text == text**2 / world.dim_text
 
 
 def test_correlation_is_2p_minus_1_for_two_classes_and_zero_at_chance_for_more():

@@ -117,6 +117,7 @@ def test_a_world_in_a_grid_is_the_world(world):
         nu=world.nu_image,
         mention_inv=world.mention_inv,
         mention_spu=world.mention_spu,
+        p_inv=world.p_inv,
     )
     for field in ("mean", "scale", "agreement", "mention", "correlation"):
         assert np.array_equal(getattr(grid, field)[0], getattr(Worlds.of(world), field)), field

@@ -7,7 +7,6 @@ far from normal.
 import numpy as np
 import pytest
 from reference import (
-    contrastive_loss,
     critic_of,
     first_coordinates,
     latent_cross_covariance,
@@ -40,6 +39,10 @@ WORLDS = {
     "attribute": World(
         p_spu=0.7, attribute=(Attribute(mu=2.0, p=0.9, mention=0.7),), dim_image=5, dim_text=4, sigma_xi=3.0
     ),
+    "object": World(
+        p_inv=0.8, p_spu=0.7, mu_spu=1.5, mention_inv=0.8, sigma_xi=2.0, sigma_xi_text=0.4, dim_image=4, dim_text=3
+    ),
+    "objects": World(classes=3, p_inv=0.7, p_spu=0.8, mention_spu=0.6, sigma_xi_text=0.0, dim_image=7, dim_text=7),
 }
 EFFECT = 0.13  # Kolmogorov distance
 SIZE = law_size(EFFECT, false_alarm=5e-8)  # up to eighty columns share one use of the budget
@@ -90,6 +93,9 @@ def features(critic: LinearCritic, world: World) -> np.ndarray:
         ("classes", 3),
         ("classes", 20),
         ("attribute", 20),
+        ("object", 3),
+        ("object", 60),
+        ("objects", 12),
     ],
 )
 def test_projected_law_is_that_of_drawn_pairs(name, n):
@@ -121,6 +127,7 @@ FULL = [
     ("masks", 20),
     ("no view noise", 20),
     ("classes", 30),
+    ("object", 20),
 ]
 
 
@@ -208,9 +215,11 @@ def test_projected_scatter_is_that_of_drawn_pairs(name, n):
     assert_same_law(exact[:, rows, cols], drawn[:, rows, cols], effect=EFFECT, what=f"scatter, {name}, {n}")
 
 
-@pytest.mark.parametrize(("name", "n"), [("fitting", 2), ("fitting", 30), ("two", 5)])
+@pytest.mark.parametrize(("name", "n"), [("fitting", 2), ("fitting", 30), ("two", 5), ("other", 5)])
 def test_labelled_moments_are_those_of_drawn_images(name, n):
-    world = WORLDS[name] if name in WORLDS else World(p_spu=0.7, mention_spu=0.5, dim_image=2, dim_text=2)
+    others = {"two": World(p_spu=0.7, mention_spu=0.5, dim_image=2, dim_text=2)}
+    others["other"] = others["two"].model_copy(update={"p_inv": 0.6, "sigma_xi_text": 3.0})  # label and object differ
+    world = {**WORLDS, **others}[name]
     draws = structural_pairs(world, (SIZE, n), numpy_stream(0, f"test/labelled/{name}"), first_coordinates(world))
     second = draws.images.transpose(0, 2, 1) @ draws.images / n
     first = ((1 - 2 * draws.labels)[..., None] * draws.images).mean(axis=1)
@@ -227,19 +236,6 @@ def test_labelled_moments_are_those_of_drawn_images(name, n):
 def test_labelled_moments_refuse_worlds_they_are_not_exact_for(world):
     with pytest.raises(ValueError, match="labelled moments need 2 classes and dim_image"):
         next(labelled_moments(world, 10, 1, 0))
-
-
-def test_the_minimiser_of_the_printed_loss_is_the_sample_covariance():
-    """L = -<M, S> + rho/2 ||M||^2 as a function of M = W_I' W_T, from the double sum over pairs."""
-    world, n, rho = WORLDS["paper"], 7, 0.3
-    rng = numpy_stream(0, "test/loss")
-    draws = structural_pairs(world, (n,), rng, first_coordinates(world))
-    S = sample_covariance(draws)
-    for _ in range(5):
-        W_image, W_text = rng.standard_normal((4, world.dim_image)), rng.standard_normal((4, world.dim_text))
-        M = W_image.T @ W_text
-        loss = contrastive_loss(W_image, W_text, draws.images, draws.texts, rho)
-        assert loss == pytest.approx(-(M * S).sum() + rho / 2 * (M**2).sum(), rel=1e-10)
 
 
 @pytest.mark.parametrize("name", ["masks", "classes", "attribute"])

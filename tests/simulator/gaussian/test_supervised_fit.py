@@ -71,6 +71,25 @@ def test_maximum_margin_in_the_plane_by_brute_force():
     assert w / np.linalg.norm(w) == pytest.approx(directions[:, margins.argmax()], abs=1e-3)
 
 
+@pytest.mark.parametrize("unit", [1e-150, 1e-9, 1e-3, 1e9])
+def test_maximum_margin_does_not_depend_on_units(unit):
+    images, labels = labelled("units", 60, 4, 2, 4.0)
+    signed = (1 - 2 * labels)[:, None] * images
+    assert unit * maximum_margin(unit * signed) == pytest.approx(maximum_margin(signed), rel=1e-12)
+
+
+@pytest.mark.parametrize("gap", [1.0, 1e-3, 1e-6, 1e-8])
+def test_maximum_margin_however_narrow(gap):
+    """Two rows that pull apart leave (1/gap, 0), the third has room."""
+    signed = np.array([[gap, 1.0], [gap, -1.0], [5 * gap, 0.3]])
+    assert gap * maximum_margin(signed) == pytest.approx([1, 0], abs=1e-9)
+
+
+def test_images_of_nothing_have_no_margin():
+    with pytest.raises(SeparabilityError, match="3 drawn pairs are not separable"):
+        maximum_margin(np.zeros((3, 2)))
+
+
 def test_separable_and_inseparable_samples_name_the_learner_that_fits():
     images, labels = labelled("separable", 30, 2, 2, 5.0)
     with pytest.raises(SeparabilityError, match=r"30 drawn pairs are separable.* use max-margin"):
