@@ -184,7 +184,7 @@ class Worlds:
         for name in fields.keys() - World.model_fields.keys():
             raise ValueError(f"{name!r} is not a field of a world; the fields are {', '.join(World.model_fields)}")
         values = {name: _checked(name, fields.get(name, _DEFAULTS[name])) for name in SCALARS}
-        further = tuple(_checked_attribute(a) for a in fields.get("attribute", ()))
+        further = _checked_attributes(fields.get("attribute", ()))
         self._set(values, further)
         latents = latent_count(self.classes, len(further))
         for name in ("dim_image", "dim_text"):
@@ -206,11 +206,17 @@ class Worlds:
                 raise ValueError(f"fields of shapes {sorted({s for s in given if s})} do not broadcast") from None
         K = values["classes"]
         uniform = np.size(K) > 0 and np.min(K) == np.max(K)
+        for array in (*values.values(), *(x for a in further for x in a)):
+            if isinstance(array, np.ndarray):
+                array.flags.writeable = False
         values = {**values, "classes": int(np.min(K)) if uniform else K}
         self.__dict__.update(values, attribute=further, shape=shape)
 
     def __setattr__(self, name, value):
         raise AttributeError(f"a Worlds is frozen; .replace({name}=...) makes another")
+
+    def __delattr__(self, name):
+        raise AttributeError(f"a Worlds is frozen; {name} stays")
 
     def __repr__(self) -> str:
         set_fields = {n: getattr(self, n) for n in SCALARS if not _same(getattr(self, n), _DEFAULTS[n])}
@@ -228,6 +234,8 @@ class Worlds:
             fields = {name: getattr(worlds, name) for name in SCALARS}
             return cls._trusted(fields, tuple(_Further(a.mu, a.sigma, a.p, a.mention) for a in worlds.attribute), ())
         many = list(worlds)
+        if not many:
+            raise ValueError("there is no world to make a grid of; give at least one")
         counts = {len(w.attribute) for w in many}
         if len(counts) != 1:
             raise ValueError(f"worlds with {' and '.join(map(str, sorted(counts)))} further attributes make no grid")
@@ -288,11 +296,13 @@ class Worlds:
         return Worlds(**{**{name: getattr(self, name) for name in (*SCALARS, "attribute")}, **fields})
 
     def world(self, index=()) -> World:
-        """One world of the grid.
+        """One world of the grid. Raises ValueError for an index that leaves an axis open, IndexError outside the grid.
 
         >>> Worlds(mu_spu=[1.0, 2.0]).world(1).mu_spu
         2.0
         """
+        if np.shape(np.broadcast_to(0.0, self.shape)[index]) != ():
+            raise ValueError(f"index = {index} leaves more than one world of a grid of shape {self.shape}")
         at = lambda x: np.broadcast_to(x, self.shape)[index].item()  # noqa: E731
         values = {name: at(getattr(self, name)) for name in SCALARS if getattr(self, name) is not None}
         further = tuple(Attribute(**{n: at(x) for n, x in a._asdict().items()}) for a in self.attribute)
@@ -381,9 +391,7 @@ def _checked(name: str, value: Any) -> Any:
     if name == "sigma_xi_text" and value is None:
         return None
     low, high = q.domain_of(q.declared(_HINTS[name]))
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiu":
-        raise ValueError(f"{name} = {value!r} holds something other than numbers")
+    array = _numbers(name, value)
     if name in _WHOLE and array.dtype.kind == "f":
         if not np.all(array == np.rint(array)):
             raise ValueError(f"{name} = {_first(array, array != np.rint(array))} is not a whole number")
@@ -394,24 +402,45 @@ def _checked(name: str, value: Any) -> Any:
     return array.item() if array.ndim == 0 else array
 
 
+def _numbers(name: str, value: Any) -> np.ndarray:
+    """An array of the caller's numbers, a copy where it is one already."""
+    try:
+        array = np.array(value)
+    except ValueError:  # rows of different lengths
+        array = np.array(None)
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"{name} = {value!r} holds something other than numbers")
+    return array
+
+
 def _refuse_outside(name: str, array: np.ndarray, low: float, high: float) -> None:
     if array.size == 0 or (low <= array.min() and array.max() <= high):  # nan fails both
         return
     bad = ~((low <= array) & (array <= high))
     value = _first(array, bad)
-    near = "" if value != value else f"; the nearest valid value is {min(max(value, low), high):g}"
-    raise ValueError(f"{name} = {value:g} lies outside [{low:g}, {high:g}]{near}")
+    near = "" if value != value else f"; the nearest valid value is {min(max(value, low), high):.12g}"
+    raise ValueError(f"{name} = {value:.12g} lies outside [{low:.12g}, {high:.12g}]{near}")
 
 
 def _first(array: np.ndarray, bad: np.ndarray | np.bool_) -> float:
     return array[bad].flat[0].item() if array.ndim else array.item()
 
 
+def _checked_attributes(attributes: Any) -> tuple[_Further, ...]:
+    attributes = [attributes] if isinstance(attributes, Attribute) else list(attributes)
+    most = next(m.max_length for m in World.model_fields["attribute"].metadata if hasattr(m, "max_length"))
+    if len(attributes) > most:
+        raise ValueError(f"{len(attributes)} further attributes given; the nearest valid number is {most}")
+    return tuple(map(_checked_attribute, attributes))
+
+
 def _checked_attribute(attribute: Any) -> _Further:
     own = get_type_hints(Attribute, include_extras=True)
+    if not all(hasattr(attribute, name) for name in _Further._fields):
+        raise ValueError(f"attribute = {attribute!r} is not an Attribute")
     values = []
     for name in _Further._fields:
-        array = np.asarray(getattr(attribute, name), dtype=np.float64)
+        array = _numbers(f"attribute {name}", getattr(attribute, name)).astype(np.float64)
         _refuse_outside(f"attribute {name}", array, *q.domain_of(own[name]))
         values.append(array.item() if array.ndim == 0 else array)
     return _Further(*values)

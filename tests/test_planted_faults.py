@@ -64,6 +64,69 @@ FAULTS = {
     "mu_spu forgotten in the fast path": Fault(
         "theory/accuracy.py", "alpha * beta * m0", "alpha * m0", "theory/test_accuracy.py"
     ),
+    "dictionary taken for the first coordinates": Fault(
+        "simulator/gaussian/critic.py",
+        "inside = w @ frame\n        beyond = w - inside @ frame.T",
+        "inside = w[..., : frame.shape[1]]\n        beyond = w * (np.arange(w.shape[-1]) >= frame.shape[1])",
+        "simulator/gaussian/test_fit.py",
+    ),
+    "prompts of another dictionary": Fault(
+        "simulator/gaussian/statistics.py",
+        "prompts = q @ frames[1].T",
+        "prompts = q @ np.eye(len(q.T), len(frames[1]))",
+        "simulator/gaussian/test_fit.py",
+    ),
+    "fraction of a pair": Fault(
+        "simulator/quantities.py",
+        "if not isinstance(value, Integral) or isinstance(value, bool):",
+        "if value != value:",
+        "simulator/gaussian/test_fit.py",
+    ),
+    "covariance of fitted pairs off its centre": Fault(
+        "simulator/gaussian/fit.py",
+        "(images - images.mean(axis=0)).T",
+        "images.T",
+        "simulator/gaussian/test_fit.py",
+    ),
+    "one net for every class": Fault(
+        "simulator/gaussian/critic.py",
+        "zip(range(K), gaussian_nets(K - 1, power, seed), strict=False)",
+        "((k, gaussian_points(K - 1, power, seed)) for k in range(K))",
+        "simulator/gaussian/test_critic.py",
+    ),
+    "margins in the units of the images": Fault(
+        "simulator/gaussian/supervised.py",
+        "longest = np.linalg.norm(signed, axis=1).max()",
+        "longest = 1.0 if signed.any() else 0.0",
+        "simulator/gaussian/test_supervised_fit.py",
+    ),
+    "object always the label's": Fault(
+        "simulator/mixture.py",
+        "means=(mean[:, None] * class_means(K)[codes[:, 1:]])",
+        "means=(mean[:, None] * class_means(K)[np.insert(codes[:, 2:], 0, codes[:, 0], axis=1)])",
+        "simulator/gaussian/test_statistics.py",
+    ),
+    "object chosen by chance in the test law": Fault(
+        "simulator/mixture.py",
+        "test = np.where(match, world.p_inv, (1 - world.p_inv) / (K - 1))[:, 0]",
+        "test = np.full(len(codes), 1 / K)",
+        "simulator/test_mixture.py",
+    ),
+    "object drawn with its label's agreement": Fault(
+        "simulator/gaussian/pairs.py",
+        "< law.agreement[:, None, :1]",
+        "< law.agreement[:, None, 1:2]",
+        "simulator/gaussian/test_pairs.py",
+    ),
+    "captions as noisy as images": Fault(
+        "simulator/world.py",
+        "sigma = self.sigma_xi if self.sigma_xi_text is None else self.sigma_xi_text\n        return sigma**2 / self",
+        "sigma = self.sigma_xi\n        return sigma**2 / self",
+        "simulator/test_world.py",
+    ),
+    "grid that can be written into": Fault(
+        "simulator/world.py", "array.flags.writeable = False", "pass", "simulator/test_world.py"
+    ),
     "transposed Bartlett factor": Fault(
         "simulator/gaussian/statistics.py",
         "G.T, side=1, lower=0)",

@@ -167,6 +167,7 @@ requests = (
     lambda: fit("linear", pairs, embed_dim=1.5),
     lambda: World().model_copy(update={"p_spu": 1.5}),
     lambda: simulator.nothing,
+    lambda: fit("linear", pairs).accuracy("nmae"),
 )
 for request in requests:
     try:
@@ -187,3 +188,4 @@ for request in requests:
     ]
     assert "p_spu" in lines[5]
     assert lines[6] == "module 'simulator' has no attribute 'nothing'"
+    assert lines[7] == "prompt = 'nmae' is neither 'name' nor 'mean'"
