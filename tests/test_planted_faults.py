@@ -82,10 +82,10 @@ FAULTS = {
         "if value != value:",
         "simulator/gaussian/test_fit.py",
     ),
-    "covariance of fitted pairs off its centre": Fault(
+    "covariance with divisor n": Fault(
         "simulator/gaussian/fit.py",
-        "(images - images.mean(axis=0)).T",
-        "images.T",
+        "(texts - texts.mean(axis=0)) / (n - 1)",
+        "(texts - texts.mean(axis=0)) / n",
         "simulator/gaussian/test_fit.py",
     ),
     "one net for every class": Fault(

@@ -18,8 +18,14 @@ from experiments.abilities import ability_of
 from experiments.court.points import INFINITE, Point, combined, finite, legs, row
 from experiments.inference import Sample
 from simulator.accuracy import WORDS, Accuracy, Numbers, in_words
-from simulator.gaussian.critic import LinearCritic, group_accuracy
-from simulator.gaussian.statistics import covariance_critic, cross_covariance, decision_prompts, projected_scatter
+from simulator.gaussian.critic import LinearCritic, group_accuracy, reliance
+from simulator.gaussian.statistics import (
+    covariance_critic,
+    cross_covariance,
+    decision_prompts,
+    first_coordinates,
+    projected_scatter,
+)
 from simulator.streams import numpy_stream
 from simulator.world import Attribute, World, Worlds
 from theory.claims.claim import SINGLE, Claim, kept_axis, operator_error
@@ -193,7 +199,7 @@ def _quantity(claim, learner: Learner, world: World, n, size, seed, route: Route
     if claim.quantity == "kept-axis":
         return kept_axis(inside[:, 0], block_covariance(Worlds.of(world)))
     if claim.quantity == "reliance":
-        return critic_reliance(inside, world)
+        return np.concatenate([reliance(c, world.classes) for c in critics])
     mixture = world.mixture()
     accuracy = np.concatenate([group_accuracy(c, mixture, world.nu_image, seed + 1 + i) for i, c in enumerate(critics)])
     return in_words(claim.quantity, Accuracy(*accuracy.T))
@@ -221,16 +227,6 @@ def learned_critics(world, learner: Learner, n, replicates, seed, stream, route:
     return _drawn_supervised(world, ability.estimator, n, replicates, seed, stream)
 
 
-def critic_reliance(inside: Float[np.ndarray, "R P l"], world: World) -> Values:
-    """t = u_spu/u_inv of trained critics; for K classes the means over each class's own coordinates."""
-    if world.classes == 2:
-        return inside[:, 0, 1] / inside[:, 0, 0]
-    K = world.classes
-    centred = inside - inside.mean(axis=1, keepdims=True)  # a shift common to all classes decides nothing
-    own = np.einsum("rkk->rk", centred[:, :, :K]).mean(1), np.einsum("rkk->rk", centred[:, :, K : 2 * K]).mean(1)
-    return own[1] / own[0]
-
-
 def _matrix_errors(claim, world: World, n, size, seed, route: Route) -> Values:
     l = world.latents
     if claim.quantity == "operator-error":
@@ -243,11 +239,6 @@ def _matrix_errors(claim, world: World, n, size, seed, route: Route) -> Values:
     population[:l, :l] = block_covariance(Worlds.of(world)) * Worlds.of(world).mention
     rngs = (numpy_stream(seed, claim.id, r) for r in range(size))
     return np.array([np.linalg.norm(cross_covariance(world, n, rng) - population, ord=2) for rng in rngs])
-
-
-def first_coordinates(world: World) -> tuple[np.ndarray, np.ndarray]:
-    """The plainest dictionaries, the first l unit vectors: no accuracy depends on which are taken."""
-    return np.eye(world.dim_image, world.latents), np.eye(world.dim_text, world.latents)
 
 
 def _samples(world: World, n: int, replicates: int, seed: int, stream: str):
@@ -278,22 +269,18 @@ def _drawn_covariances(world, n, replicates, seed, stream) -> Iterator[Float[np.
 
 
 def _drawn_linear(world, learner: Learner, n, replicates, seed, stream):
-    q, frames = decision_prompts(world, learner.prompt), first_coordinates(world)
+    q = decision_prompts(world, learner.prompt)
     for S in _drawn_covariances(world, n, replicates, seed, stream):
-        if learner.embed_dim is not None:
-            yield from (covariance_critic(one, q, frames, learner.embed_dim) for one in S)
-            continue
-        w = q @ S[:, :, : q.shape[1]].transpose(0, 2, 1)  # (r, P, dI)
-        outside = w[:, :, world.latents :]
-        yield LinearCritic(w[:, :, : world.latents], outside @ outside.transpose(0, 2, 1))
+        yield covariance_critic(S, q, first_coordinates(world), learner.embed_dim)
 
 
 def _drawn_supervised(world, estimator: str, n, replicates, seed, stream):
     from simulator.gaussian.supervised import fit
 
+    D, _ = first_coordinates(world)
     for images, _, labels in _samples(world, n, replicates, seed, stream):
         for x, y in zip(images, labels, strict=True):
-            yield LinearCritic.of_vectors(fit(estimator, x, y, world.classes), first_coordinates(world)[0])
+            yield LinearCritic.of_vectors(fit(estimator, x, y, world.classes), D)
 
 
 def _right(learner: Learner, world: World, group: int, images: int, seed: int, stream: str) -> Iterator[np.ndarray]:
@@ -303,7 +290,8 @@ def _right(learner: Learner, world: World, group: int, images: int, seed: int, s
     """
     from simulator.gaussian.pairs import draw_pairs
 
-    l, frames = world.latents, first_coordinates(world)
+    l = world.latents
+    frames = first_coordinates(world)
     test = world.test_law().model_copy(update={"p_spu": 1.0 - group})
     for block in draw_pairs(test, frames, images, seed, stream=f"{stream}/{group}"):
         scores, labels = learner.scores(world, block.images.numpy()[:, :l]), block.labels.numpy()

@@ -86,10 +86,15 @@ def truncated_critics(
     """
     _check_request(n, replicates)
     mixture, q = world.mixture(), decision_prompts(world, prompt)
-    frames = np.eye(world.dim_image, world.latents), np.eye(world.dim_text, world.latents)
+    frames = first_coordinates(world)
     for r in range(replicates):
         S = cross_covariance(world, n, numpy_stream(seed, stream, r), mixture=mixture)
         yield covariance_critic(S, q, frames, width)
+
+
+def first_coordinates(world: World) -> tuple[Float[np.ndarray, "dI l"], Float[np.ndarray, "dT l"]]:
+    """The plainest dictionaries (D_I, D_T), the first l unit vectors: what no law depends on may as well be these."""
+    return np.eye(world.dim_image, world.latents), np.eye(world.dim_text, world.latents)
 
 
 def covariance_critic(
