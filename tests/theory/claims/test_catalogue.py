@@ -5,10 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments.court.search import true_violation
+from experiments.court.points import dimension, finite, placed, true_violation
 from simulator.world import SCALARS
-from theory.claims.catalogue import REGIME, claims
+from theory.claims.catalogue import claims
 from theory.claims.claim import TOLERANCES, Axis
+from theory.claims.common import REGIME
 
 ALL = claims()
 NAMES = [c.id for c in ALL]
@@ -60,15 +61,22 @@ def test_the_domain_map_stays_inside(claim):
             assert np.all((points[name] >= low) & (points[name] <= high)), name
 
 
-@pytest.mark.parametrize("claim", ALL, ids=NAMES)
+def violations(claim, unit) -> np.ndarray:
+    """v at rows of the unit cube; the second points of a monotone relation lie between the first ones and the end."""
+    if dimension(claim) > unit.shape[1]:
+        along = list(claim.axes).index(claim.along)
+        unit = np.column_stack([0.9 * unit, 0.95 + 0.05 * unit[:, along]])
+    return true_violation(claim, placed(claim, unit))
+
+
+@pytest.mark.parametrize("claim", [c for c in ALL if not finite(c)], ids=[n.id for n in ALL if not finite(n)])
 def test_violations_are_finite_over_the_domain(claim):
     slow = learners(claim) & SLOW
     unit = cube(claim, 4)[-6:] if slow else cube(claim)
-    points = claim.worlds(unit)
-    values = true_violation(claim, points)
+    values = violations(claim, unit)
     assert values.shape == (len(unit),)
     assert np.isfinite(values).all()
-    probit = claim.probit_violation(points)
+    probit = claim.probit_violation(claim.worlds(unit))
     assert probit is None or np.isfinite(probit).all()
 
 
@@ -78,21 +86,21 @@ PROVED = [
     for c in ALL
     if c.source.startswith("soberclip")
     and not learners(c) & SLOW
-    and c.id not in ("view-noise", "reliance-grows-with-correlation-mean")
+    and c.id not in ("view-noise", "reliance-grows-with-correlation-mean", "paper-condition-sufficient")
+    and not c.id.startswith("wang-half-correlation/")
     and c.quantity != "minimiser-rate"
 ]
 
 
 @pytest.mark.parametrize("claim", PROVED, ids=[c.id for c in PROVED])
 def test_proved_claims_hold_on_a_dense_sample(claim):
-    points = claim.worlds(cube(claim, 2000))
-    assert true_violation(claim, points).max() <= claim.tau
+    assert violations(claim, cube(claim, 2000)).max() <= claim.tau
 
 
 @pytest.mark.parametrize("group", ["common", "counter"])
 def test_xue_needs_no_correction(group):
     claim = named(f"xue-data-model-1/{group}")
-    assert true_violation(claim, claim.worlds(cube(claim, 2000))).max() < 1e-12
+    assert violations(claim, cube(claim, 2000)).max() < 1e-12
 
 
 @pytest.mark.parametrize(
@@ -106,13 +114,14 @@ def test_xue_needs_no_correction(group):
 )
 def test_claims_that_theory_refutes_fail_somewhere(id, at_least):
     claim = named(id)
-    assert true_violation(claim, claim.worlds(cube(claim, 500))).max() > at_least
+    assert violations(claim, cube(claim, 500)).max() > at_least
 
 
 @pytest.mark.parametrize("id", ["wang-theorem-6.2-error", "wang-theorem-6.2-accuracy"])
 def test_theorem_62_in_its_regime_and_at_full_correlation(id):
     claim = named(id)
-    at_one = claim.worlds(cube(claim, 2000)).replace(p_spu=1.0)
+    unit = cube(claim, 2000)
+    at_one = {**claim.place(unit), "p_spu": np.ones(len(unit))}
     assert true_violation(claim, at_one).max() < 1e-12  # fact (i)
 
 
