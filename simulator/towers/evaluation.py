@@ -68,9 +68,7 @@ def linear_critics(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | 
     w = torch.bmm(vectors, parameters["image.0.weight"].mT).double().cpu().numpy()  # (E, K, d_I)
     if w.shape[1] == 2:
         w = w[:, :1] - w[:, 1:]
-    inside = w @ D
-    outside = w - inside @ D.T
-    return LinearCritic(inside, outside @ outside.transpose(0, 2, 1))
+    return LinearCritic.of_vectors(w, D)
 
 
 class Points(NamedTuple):
