@@ -31,7 +31,7 @@ from theory.learners.base import Learner
 PILOT_IMAGES = 20_000
 MOST_IMAGES = 4_000_000
 # Values of a training run: a law is drawn in a thousandth of the time of a fit, and atoms take thousands to rule out.
-PILOT_FITS, PILOT_LAWS, PILOT_ATOMS = 16, 64, 512
+PILOT_FITS, PILOT_LAWS, PILOT_ATOMS = 8, 64, 512
 SLOPES = 32  # fewest log-log slopes: logarithms of small numbers have heavy tails
 MOST_LAWS = 200_000
 MOST_NUMBERS = 4e7  # drawn pairs at one point, each counted as often as the slowest fit reads it
