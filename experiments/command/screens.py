@@ -66,7 +66,8 @@ def verdict_table(document: list[dict[str, Any]]) -> Group:
         parts = [f"claimed {claimed(row)}", f"measured {measured(row)}", f"{term} {where}" if term else ""]
         parts.append(f"{row['route']}, n = {row['n']:.4g}; {how(row)}" if row["route"] else how(row))
         if row["verdict"] not in ("supported", "contradicted"):
-            parts = [row["reason"]] if row["route"] is None else [row["reason"], *parts]
+            why = row.get("reason", "")  # the papers' tables decide, or do not, without one
+            parts = [why] if row["route"] is None else [why, *parts]
         style = VERDICT_STYLES[row["verdict"]]
         lines.append(Text.assemble((f"{row['verdict']:<13}", style), (row["claim"], "bold")))
         lines.append(_indented("; ".join(part for part in parts if part)))

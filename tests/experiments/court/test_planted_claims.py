@@ -48,7 +48,7 @@ ORDINARY = {
     "whole numbers from 2.4 to 4.4",
     "errors too rare to fit",
     "separable pairs",
-    "a mean need not exist",
+    "a mean that need not exist",
     "defaults",
 }
 
