@@ -111,7 +111,8 @@ def _newton(r: Float[np.ndarray, "W B"], derivatives) -> Float[np.ndarray, "W B"
     """Damped Newton from r in W worlds; `derivatives(r, index)` as `_margin_derivatives`, of the worlds index."""
     active = np.arange(len(r))
     top, gradient, H = derivatives(r, active)
-    for _ in range(100):
+    # A rare disagreement leaves an exponential valley, down which Newton goes about one log odds a step.
+    for _ in range(2000):
         step = -np.linalg.solve(H, gradient[..., None])[..., 0]
         slope = (gradient * step).sum(-1)
         t, new = np.ones(len(active)), [top.copy(), gradient.copy(), H.copy()]

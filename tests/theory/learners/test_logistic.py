@@ -136,3 +136,12 @@ def test_separable_populations_are_refused():
     with pytest.raises(ValueError, match="separable"):
         logistic_direction(with_p_inv(worlds_with(p_spu=1.0, sigma_spu=0.0), 0.8))
     assert np.all(np.isfinite(logistic_direction(with_p_inv(worlds_with(sigma_inv=0.0), 1 - 1e-6))))
+
+
+def test_disagreements_too_rare_to_matter_are_none():
+    """Newton walks down an exponential valley, one log odds a step; a hundred steps once did not reach its end."""
+    far = {"p_spu": 0.0, "mu_inv": 4.0, "sigma_inv": 0.109375, "sigma_spu": 1.0}
+    never = logistic_direction(worlds_with(**far, p_inv=0.0))
+    hardly = logistic_direction(worlds_with(**far, p_inv=[1e-300, 5e-324]))
+    assert hardly[0] == pytest.approx(never, rel=1e-4)
+    assert hardly[1] == pytest.approx(never, rel=1e-9)
