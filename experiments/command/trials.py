@@ -47,7 +47,7 @@ def check(
     Example: soberclip check wang-lemma-d3 corrected-law --quick
     """
     from experiments.command.screens import verdict_table
-    from experiments.court.docket import REFUSED, chosen, claims_of_file, docket, family_sentence, trial_of, try_all
+    from experiments.court.docket import REFUSED, chosen, claims_of_file, docket, trial_of, try_all
 
     if error_rate is not None and not 0 < error_rate < 1:
         raise RequestError(f"--error-rate = {error_rate} lies outside (0, 1); .01 is usual")
@@ -67,8 +67,6 @@ def check(
             raise Interrupted("interrupted before the first verdict; nothing was kept") from None
         raise Interrupted(f"interrupted; the finished verdicts are in {kept}") from None
     emit(document, json, verdict_table)
-    if family := family_sentence(document):
-        print(family, file=sys.stderr)
     refused = [verdict["claim"] for verdict in document if verdict["verdict"] == REFUSED]
     if refused:
         raise RequestError(f"not judged: {', '.join(refused)}; the reasons stand with the verdicts")

@@ -7,7 +7,7 @@ test (`court.trained`), and those that the published tables decide (`experiments
 import runpy
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -163,7 +163,7 @@ def _of_this_seed(verdict: dict[str, Any], seed: int) -> dict[str, Any]:
     return verdict
 
 
-def family_sentence(verdicts: list[dict[str, Any]]) -> str | None:
+def family_sentence(verdicts: Sequence[dict[str, Any]]) -> str | None:
     """What the contradictions of a docket are worth together, for people; None if none was tested."""
     found = family(verdicts)
     if not found["contradicted"]:
@@ -181,7 +181,7 @@ def refusal(trial: Trial, reason: str, seed: int) -> dict[str, Any]:
     return {**words, "verdict": REFUSED, "reason": reason, **nothing, "seconds": 0.0, "seed": seed}
 
 
-def family(verdicts: list[dict[str, Any]], alpha: float = FAMILY_ALPHA) -> dict[str, Any]:
+def family(verdicts: Sequence[dict[str, Any]], alpha: float = FAMILY_ALPHA) -> dict[str, Any]:
     """The contradictions of a docket taken together, with Holm's correction over every claim that was tried.
 
     standing names the contradictions that stand at the family-wise error rate `alpha`: with probability 1 - alpha no

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from experiments.court.docket import family_sentence
 from simulator.world import World
 
 LEVEL = 0.95  # of a verdict's interval, unless it says another
@@ -91,7 +92,7 @@ def how(verdict: dict[str, Any]) -> str:
 
 
 def tally(verdicts: Sequence[dict[str, Any]]) -> list[str]:
-    """Sentences on how the verdicts came about: what was tried now, what is stored, what is read off tables."""
+    """Sentences on how verdicts came about: tried now, stored, read off tables; and what they are worth together."""
     stored = [v for v in verdicts if v.get("stored")]
     tables = [v for v in verdicts if how(v) == "from the published tables"]
     fresh = len(verdicts) - len(stored) - len(tables) - sum(how(v) == "not tried" for v in verdicts)
@@ -108,6 +109,8 @@ def tally(verdicts: Sequence[dict[str, Any]]) -> list[str]:
         )
     if tables:
         sentences.append(f"{_claims(len(tables))} judged from the published tables; no model is run for these.")
+    if family := family_sentence(verdicts):
+        sentences.append(f"{family}.")
     return sentences
 
 

@@ -276,3 +276,16 @@ def test_foreign_folders_are_refused(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(RequestError, match="holds other things"):
         reproduce.reproduce(tmp_path, 0)
+
+
+def test_the_tally_says_what_contradictions_are_worth_together():
+    from experiments.court.judge import judge
+    from experiments.page.evidence import tally
+    from theory.claims.catalogue import claims
+
+    tried = {c.id: c for c in claims()}
+    verdicts = [judge(tried[id], quick=True).as_json() for id in ("view-noise", "xue-data-model-1/common")]
+    assert [v["verdict"] for v in verdicts] == ["contradicted", "supported"]
+    first, second = tally(verdicts)
+    assert first.startswith("2 claims were tried in this run")
+    assert second.startswith("1 of 1 contradictions stand at family-wise error rate 0.01 (Holm over 2 claims tested)")
