@@ -5,13 +5,14 @@ is put to drawn images instead. A learner of one's own gets a row by `measured`.
 """
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from simulator.gaussian.critic import LinearCritic
 from simulator.gaussian.statistics import labelled_moments, projected_critics, truncated_critics
-from simulator.world import World
+from simulator.world import Attribute, World
 from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic, MaxMargin
 from theory.learners.base import Learner
 
@@ -62,6 +63,24 @@ def ability_of(learner: Learner) -> Ability:
     A learner without a row is measured as a rule on drawn images.
     """
     return next((_TABLE[kind] for kind in type(learner).__mro__ if kind in _TABLE), Ability(images=True))
+
+
+def has_law(learner: Learner, world: World) -> bool:
+    """Whether the exact law of the learner given n pairs is known in worlds of this shape; some only in some."""
+    return ability_of(learner).exact is not None and _law_takes(
+        learner, world.classes, world.dim_image, world.dim_text, len(world.attribute)
+    )
+
+
+@lru_cache(maxsize=256)
+def _law_takes(learner: Learner, classes: int, dim_image: int, dim_text: int, attributes: int) -> bool:
+    further = tuple(Attribute() for _ in range(attributes))
+    world = World(classes=classes, dim_image=dim_image, dim_text=dim_text, attribute=further)
+    try:
+        next(ability_of(learner).exact(world, learner, 1000, 1, 0, "probe"))
+    except ValueError:
+        return False
+    return True
 
 
 def trainable() -> tuple[str, ...]:

@@ -8,13 +8,12 @@ Learners, and points, that are compared read the same streams: what they have in
 """
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
-from experiments.abilities import ability_of
+from experiments.abilities import ability_of, has_law
 from experiments.court.points import INFINITE, Point, combined, finite, legs, row
 from experiments.inference import Sample
 from simulator.accuracy import WORDS, Accuracy, Numbers, in_words
@@ -27,7 +26,7 @@ from simulator.gaussian.statistics import (
     projected_scatter,
 )
 from simulator.streams import numpy_stream
-from simulator.world import Attribute, World, Worlds
+from simulator.world import World, Worlds
 from theory.claims.claim import SINGLE, Claim, kept_axis, operator_error
 from theory.learners.base import Learner
 from theory.population import block_covariance
@@ -56,26 +55,9 @@ def _route(learner: Learner, worlds: list[tuple[World, int]], drawn: bool) -> Ro
     ability = ability_of(learner)
     if ability.images:
         return "drawn images"
-    law = ability.exact is not None and all(_has_law(learner, *_shape(world)) for world, _ in worlds)
+    law = all(has_law(learner, world) for world, _ in worlds)
     drawn = drawn and ability.estimator is not None and all(drawable(Worlds.of(world), n) for world, n in worlds)
     return "exact law" if law and not drawn else "drawn pairs"
-
-
-def _shape(world: World) -> tuple[int, int, int, int]:
-    return world.classes, world.dim_image, world.dim_text, len(world.attribute)
-
-
-@lru_cache(maxsize=256)
-def _has_law(learner: Learner, classes: int, dim_image: int, dim_text: int, attributes: int) -> bool:
-    """Whether the learner's exact law takes worlds of this shape; some are only known for some."""
-    world = World(
-        classes=classes, dim_image=dim_image, dim_text=dim_text, attribute=tuple(Attribute() for _ in range(attributes))
-    )
-    try:
-        next(ability_of(learner).exact(world, learner, 1000, 1, 0, "probe"))
-    except ValueError:
-        return False
-    return True
 
 
 def worlds_at(claim: Claim, point: Point) -> list[tuple[World, int]]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.abilities import ability_of, trainable
+from experiments.abilities import ability_of, has_law, trainable
 from experiments.errors import RequestError, RunError, checked_seed
 from experiments.inference import interval95
 from experiments.progress import track
@@ -72,7 +72,7 @@ def simulate(world: World, learner: Learner, n: int, replicates: int, method: st
     if replicates < 1:
         raise RequestError(f"--replicates = {replicates} is below 1; the nearest valid value is 1")
     checked_seed(seed)
-    method = _checked_method(learner, method)
+    method = _checked_method(world, learner, method)
     if method == "direct":
         _refuse_costly(world, n, replicates)
     accuracy = np.concatenate(
@@ -92,17 +92,20 @@ def simulate(world: World, learner: Learner, n: int, replicates: int, method: st
     }
 
 
-def _checked_method(learner: Learner, method: str | None) -> str:
-    ability = ability_of(learner)
-    if ability.estimator is None:
+def _checked_method(world: World, learner: Learner, method: str | None) -> str:
+    if ability_of(learner).estimator is None:
         raise RequestError(
             f"--learner = {learner.name} is not fitted to pairs; those that are: {', '.join(trainable())}"
         )
     if method not in (None, "exact", "direct"):
         raise RequestError(f"--method = {method!r} is neither exact nor direct")
-    if method == "exact" and ability.exact is None:
-        raise RequestError(f"--method exact is not known for learner {learner.name!r}; the nearest choice is direct")
-    return method or ("exact" if ability.exact else "direct")
+    lawful = has_law(learner, world)
+    if method == "exact" and not lawful:
+        where = "in worlds of this shape" if ability_of(learner).exact else "at all"
+        raise RequestError(
+            f"--method exact is not known for learner {learner.name!r} {where}; the nearest choice is direct"
+        )
+    return method or ("exact" if lawful else "direct")
 
 
 def _accuracies(world, learner, n, replicates, method, seed):

@@ -1,0 +1,74 @@
+"""`predict` and `simulate` as functions: what can be done with each learner, and by which route."""
+
+import pytest
+
+from experiments.abilities import Ability, ability_of, has_law, measured, trainable
+from experiments.errors import RequestError
+from experiments.lab.answers import predict, simulate
+from simulator.world import World
+from theory.learners import Bayes, Learner, LeastSquares, LinearCLIP, Logistic, named
+
+NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
+
+
+@pytest.mark.parametrize(
+    ("learner", "method", "message"),
+    [
+        (
+            Logistic(),
+            "exact",
+            "--method exact is not known for learner 'logistic' at all; the nearest choice is direct",
+        ),
+        (LinearCLIP(), "bogus", "--method = 'bogus' is neither exact nor direct"),
+        (Bayes(), None, "--learner = bayes is not fitted to pairs; those that are: linear, least-squares"),
+    ],
+)
+def test_a_route_that_there_is_not_is_refused(learner, method, message):
+    """Finding 9: logistic regression "by its exact law" drew pairs and said exact; "bogus" was accepted."""
+    with pytest.raises(RequestError, match=message):
+        simulate(NARROW, learner, 100, 2, method, 0)
+
+
+def test_the_exact_law_is_taken_where_it_is_known():
+    assert has_law(LeastSquares(), NARROW)
+    assert not has_law(LeastSquares(), World())  # views wider than the latents
+    assert not has_law(Logistic(), NARROW)
+    assert has_law(LinearCLIP(embed_dim=1), World(classes=3))
+    for world, method in ((NARROW, "exact"), (World(dim_image=3, dim_text=3), "direct")):
+        document = simulate(world, LeastSquares(), 200, 3, None, 0)
+        assert document["method"] == method
+        assert abs(document["counter"] - document["predicted"]["counter"]) < 0.2
+    with pytest.raises(RequestError, match="in worlds of this shape"):
+        simulate(World(), LeastSquares(), 200, 3, "exact", 0)
+
+
+def test_every_trainable_learner_simulates():
+    """Maximum margins need separable pairs: few of them, far apart."""
+    far = World(mu_inv=8.0, sigma_spu=0.1, dim_image=2, dim_text=2)
+    for name in trainable():
+        world = far if name == "max-margin" else NARROW
+        assert 0 <= simulate(world, named(name), 60, 2, "direct", 1)["counter"] <= 1
+
+
+def test_a_row_is_found_by_class_and_by_base():
+    class Mine(Learner):
+        name, words = "mine", "a rule of my own"
+
+    class Later(LinearCLIP):
+        pass
+
+    assert ability_of(Mine()) == Ability(images=True)
+    assert ability_of(Later()) == ability_of(LinearCLIP())
+    measured(Mine, Ability(estimator="logistic"))
+    assert ability_of(Mine()).estimator == "logistic"
+
+
+def test_predict_says_who_was_asked_and_how_surely():
+    found = predict(World(classes=3, sigma_xi=2.0), named("infonce", prompt="mean"))
+    assert (found["learner"], found["prompt"], found["reliance"]) == ("infonce", "mean", None)
+    low, high = found["interval95"]["counter"]
+    assert low < found["counter"] < high
+    exact = predict(NARROW, named("linear", embed_dim=1))
+    assert (exact["embed_dim"], exact["interval95"]) == (1, None)
+    with pytest.raises(RequestError, match="infonce: sigma_xi = 0"):
+        predict(World(sigma_xi=0.0), named("infonce"))
