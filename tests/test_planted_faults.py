@@ -42,8 +42,8 @@ FAULTS = {
     ),
     "wrong gradient": Fault(
         "simulator/gaussian/supervised.py",
-        "-(expit(-margins) @ signed) / n",
-        "-(expit(margins) @ signed) / n",
+        "gradient = -(wrong @ signed) / n",
+        "gradient = -((1 - wrong) @ signed) / n",
         "simulator/gaussian/test_supervised_fit.py",
     ),
     "ignored scale": Fault(
@@ -54,15 +54,18 @@ FAULTS = {
     ),
     "mu_spu forgotten in a mean": Fault(
         "theory/population.py",
-        "mu_D = blocks.mean * blocks.correlation",
-        "mu_D = blocks.mean[..., :1] * blocks.correlation",
+        "mu_D = worlds.mean * worlds.correlation",
+        "mu_D = worlds.mean[..., :1] * worlds.correlation",
         "theory/test_population.py",
     ),
     "prompts swapped": Fault(
         "simulator/world.py", 'if prompt == "mean":', 'if prompt == "name":', "simulator/test_world.py"
     ),
     "mu_spu forgotten in the fast path": Fault(
-        "theory/accuracy.py", "alpha * beta * m0", "alpha * m0", "theory/test_accuracy.py"
+        "theory/learners/linear.py",
+        "c = alpha * alpha + si2, alpha * beta * m0",
+        "c = alpha * alpha + si2, alpha * m0",
+        "theory/test_accuracy.py",
     ),
     "dictionary taken for the first coordinates": Fault(
         "simulator/gaussian/critic.py",
@@ -159,7 +162,7 @@ FAULTS = {
     ),
     "binary correlation for K classes": Fault(
         "simulator/world.py",
-        "self.agreement - (1 - self.agreement) / (self.classes - 1)",
+        "self.agreement - (1 - self.agreement) / (np.asarray(self.classes)[..., None] - 1)",
         "2 * self.agreement - 1",
         "theory/test_population.py",
     ),
@@ -331,8 +334,8 @@ FAULTS = {
     ),
     "gradient of the scale forgotten": Fault(
         "simulator/towers/tiles.py",
-        "upstream * dscale, None",
-        "0 * upstream * dscale, None",
+        "upstream * dT, upstream * dscale",
+        "upstream * dT, 0 * upstream * dscale",
         "simulator/towers/test_tiles.py",
     ),
     "loss averaged over processes (open_clip issue 616)": Fault(
@@ -418,8 +421,8 @@ FAULTS = {
     ),
     "groups swapped in an evaluation": Fault(
         "simulator/towers/evaluation.py",
-        "result[..., common].mean(-1), result[..., ~common].mean(-1)",
-        "result[..., ~common].mean(-1), result[..., common].mean(-1)",
+        "m.group_average(result[:, k])",
+        "m.group_average(result[:, k])[..., ::-1]",
         "simulator/towers/test_evaluation.py",
     ),
     "class means from training pairs": Fault(
