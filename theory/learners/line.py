@@ -25,7 +25,9 @@ def searched_accuracy(worlds: Worlds, prompt: Prompt, tolerance: float) -> Float
 
     The exact block is the one that linear CLIP heeds more.
 
-    Integrating the more influential block through Phi keeps the integrand of the outer one from being a step.
+    Integrating the more influential block through Phi keeps the integrand of the outer one from being a step. A pair of
+    roots between two nodes is missed: of 250 random masked worlds 22 were off by more than 1e-6, none by more than
+    2.3e-5.
     """
     q = worlds.prompt(prompt)
     S = worlds.scale**2 + worlds.nu_image[:, None]

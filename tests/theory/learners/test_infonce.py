@@ -144,8 +144,19 @@ def test_masked_worlds_match_cells(prompt, number):
 
 @pytest.mark.deep
 @pytest.mark.parametrize("prompt", PROMPTS)
-def test_many_masked_worlds_match_cells(prompt):
-    check_by_cells(random_worlds(250, seed=1), prompt)
+def test_many_masked_worlds_match_search_and_cells(prompt):
+    """Two other routes, roots along lines and cells, of which one confirms the promise in every world.
+
+    The search misses pairs of roots between its nodes in 22 of 250 worlds, by up to 2.3e-5 (mean prompt); cells confirm
+    the contours there. In a few others cells lose an island smaller than themselves, and the search confirms them.
+    """
+    grid = random_worlds(250, seed=1)
+    got = np.stack(list(infonce_accuracy(grid, prompt)), axis=-1)
+    searched = np.abs(got - searched_accuracy(grid, prompt, 1e-7)).max(axis=1)
+    assert searched.max() < 5e-5
+    for w in np.flatnonzero(searched >= 1e-6):
+        exact, last = by_cells(grid.world(int(w)), prompt, levels=10)
+        assert np.all(np.abs(got[w] - exact) < 1e-6 + last / 2), grid.world(int(w))
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
