@@ -5,7 +5,6 @@ The order matters: the points, n, the number of values and the streams are fixed
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -21,6 +20,7 @@ from experiments.court.search import Worst, corners, roundest, search, sobol
 from experiments.errors import RequestError
 from experiments.inference import LEVEL
 from experiments.progress import tell
+from simulator.naming import suggestion
 from theory.claims.claim import Claim
 
 AUDIT_POINTS = 32  # besides the worst point
@@ -271,8 +271,8 @@ def _spaced(report: Callable[[str], None]) -> Callable[[str], None]:
 def _sentence(error: Exception) -> str:
     """What went wrong in a claim's own code or numbers, with the field that was probably meant."""
     if isinstance(error, AttributeError) and error.name:
-        near = get_close_matches(error.name, [n for n in dir(error.obj) if not n.startswith("_")], n=1)
-        return f"there is no {error.name!r}" + (f"; the nearest is {near[0]!r}" if near else "")
+        public = [n for n in dir(error.obj) if not n.startswith("_")]
+        return f"there is no {error.name!r}{suggestion(error.name, public, quoted=True)}"
     if isinstance(error, ValueError | ArithmeticError):
         return str(error)
     return f"{type(error).__name__}: {error}"

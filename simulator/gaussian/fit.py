@@ -6,7 +6,6 @@ a test set.
 """
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 from jaxtyping import Float
@@ -16,6 +15,7 @@ from simulator.gaussian import supervised
 from simulator.gaussian.critic import LinearCritic, group_accuracy, reliance
 from simulator.gaussian.pairs import DrawnPairs
 from simulator.gaussian.statistics import covariance_critic, decision_prompts
+from simulator.naming import suggestion
 from simulator.quantities import refuse_fraction
 from simulator.world import PROMPTS, Prompt, World
 
@@ -110,9 +110,8 @@ def fit(estimator: str, pairs: DrawnPairs, *, embed_dim: int | None = None) -> F
     True
     """
     if estimator not in ESTIMATORS:
-        near = get_close_matches(str(estimator), ESTIMATORS, n=1)
-        nearest = f"; the nearest is {near[0]}" if near else ""
-        raise ValueError(f"estimator = {estimator!r} is not one of {', '.join(ESTIMATORS)}{nearest}")
+        hint = suggestion(str(estimator), ESTIMATORS)
+        raise ValueError(f"estimator = {estimator!r} is not one of {', '.join(ESTIMATORS)}{hint}")
     images, texts = (x.double().cpu().numpy() for x in (pairs.images, pairs.texts))
     if estimator == "linear":
         _check_width(embed_dim)
