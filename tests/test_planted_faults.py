@@ -271,6 +271,18 @@ FAULTS = {
         "np.argmax(values)",
         "experiments/court/test_points.py",
     ),
+    "share of trainings compared with the bound of one": Fault(
+        "experiments/court/points.py",
+        "        return claim.share, True",
+        "        pass",
+        "experiments/court/test_points.py",
+    ),
+    "trainings that just fail counted as right": Fault(
+        "experiments/court/routes.py",
+        "worlds) <= claim.allowed",
+        "worlds) <= 2 * claim.allowed",
+        "experiments/court/test_points.py",
+    ),
     "population's width where n is finite": Fault(
         "experiments/court/routes.py",
         "return each if finite(claim) else",

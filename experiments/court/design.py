@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.court.decide import FEWEST, size_needed, violation_bounds
-from experiments.court.points import Point, legs, row, target
+from experiments.court.decide import FEWEST, TWO_SIDED, size_needed, violation_bounds
+from experiments.court.points import Point, legs, relation, row, target, violation_at
 from experiments.court.routes import (
     RARE,
     Route,
@@ -56,7 +56,7 @@ class Evidence:
         """Bounds of the violation, each side at `tail`; a law without bounds leaves everything possible."""
         if self.sample.bounds(tail) is None:
             return Bounds(-np.inf, np.inf)
-        return violation_bounds(claim.relation, self.sample.bounds, self.predicted, tail, self.promised)
+        return violation_bounds(relation(claim), self.sample.bounds, self.predicted, tail, self.promised)
 
 
 def gather(
@@ -73,7 +73,7 @@ def gather(
     first = min(_pilot_size(claim, worlds, lawful), most_values(claim, worlds, lawful))
     pilot = measure(claim, point, first, _derived(seed, f"pilot/{purpose}"), lawful, routes)
     # Both sides can miss, and bounds of |q - b| split their tail.
-    needed = size_needed(pilot, gap, tail / 2 if claim.relation in ("=", "slope") else tail, miss / 2)
+    needed = size_needed(pilot, gap, tail / 2 if relation(claim) in TWO_SIDED else tail, miss / 2)
     fewest = PILOT_IMAGES if by_image(claim, routes) else SLOPES if claim.relation == "slope" else FEWEST
     size = int(min(max(needed, fewest), most))
     sample = measure(claim, point, size, _derived(seed, purpose), routes)
@@ -120,7 +120,7 @@ def _pilot_size(claim: Claim, worlds: list, routes: dict[Learner, Route]) -> int
         for world, n in worlds
         for route in routes.values()
     )
-    if rare:
+    if rare or claim.share is not None:
         return PILOT_ATOMS
     return PILOT_LAWS if set(routes.values()) == {"exact law"} else PILOT_FITS
 
@@ -129,8 +129,6 @@ def pilot_violation(claim: Claim, seed: int):
     """Estimates of v at points of a claim about finite n, for `search`; every point of a round on the same draws."""
 
     def estimate(point: dict[str, float], replicates: int, number: int) -> float:
-        from experiments.court.points import violation_at
-
         each = legs(claim, row(point))
         routes = routes_of(claim, point, drawn=False)
         try:

@@ -65,6 +65,7 @@ class Verdict:
     formula: str
     quantity: str
     relation: str
+    share: float | None
     point: dict[str, float]
     audits: int
     search_evaluations: int
@@ -246,6 +247,7 @@ def _verdict(claim, ruling: Ruling, shown: Evidence | None, worst: Worst, bounds
         formula=claim.formula,
         quantity=claim.quantity,
         relation=claim.relation,
+        share=claim.share,
         point=shown.point if shown else worst.point,
         audits=len(bounds),
         search_evaluations=worst.evaluations,

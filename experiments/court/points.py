@@ -12,7 +12,7 @@ import numpy as np
 
 from simulator.accuracy import Numbers
 from simulator.world import Worlds
-from theory.claims.claim import Claim, log_slope
+from theory.claims.claim import Claim, Relation, log_slope
 from theory.learners.base import UNDEFINED, attempt
 
 LATER = "_later"
@@ -29,8 +29,8 @@ class Leg(NamedTuple):
 
 
 def finite(claim: Claim) -> bool:
-    """Whether the claim speaks of finite numbers of pairs, of which closed forms know nothing."""
-    return claim.n < INFINITE or claim.along == "n"
+    """Whether the claim speaks of finite numbers of pairs, of which closed forms know nothing; so does a share."""
+    return claim.n < INFINITE or claim.along == "n" or claim.share is not None
 
 
 def dimension(claim: Claim) -> int:
@@ -93,7 +93,10 @@ def true_violation(claim: Claim, point: Point) -> np.ndarray:
 
 
 def violation_at(claim: Claim, values: np.ndarray, worlds: Worlds) -> np.ndarray:
-    """v where the quantity has these values, world by world where the prediction is undefined in some."""
+    """v where the quantity (or the share of trainings that satisfy the relation) has these values, world by world
+    where the prediction is undefined in some."""
+    if claim.share is not None:
+        return claim.share - np.broadcast_to(values, worlds.shape)
     try:
         return np.broadcast_to(np.asarray(claim.violation(values, worlds), float), worlds.shape).copy()
     except UNDEFINED:
@@ -102,8 +105,15 @@ def violation_at(claim: Claim, values: np.ndarray, worlds: Worlds) -> np.ndarray
         return np.array([violation_at(claim, values[[i]], worlds[[i]])[0] for i in range(worlds.size)])
 
 
+def relation(claim: Claim) -> Relation:
+    """How the judged number compares with its target; a share of trainings is bounded below, whatever holds in each."""
+    return claim.relation if claim.share is None else ">="
+
+
 def target(claim: Claim, worlds: Worlds) -> tuple[float, bool]:
     """(the number that the quantity is compared with in one world, whether "iff" promises that it is exceeded)."""
+    if claim.share is not None:
+        return claim.share, True
     number = lambda x: float(np.asarray(x, float).reshape(-1)[0])  # noqa: E731
     prediction = number(claim.prediction(worlds))
     if claim.relation != "iff":

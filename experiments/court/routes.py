@@ -131,10 +131,14 @@ def measure(
     For "increasing" and "decreasing" a value is the fall from x to x' (the rise), for "slope" the log-log slope over
     the claim's grid; `against` is subtracted. Where every learner is a rule on images a value is one image, and there
     are `size` of each group; otherwise a value is one training run, and a rule is measured on IMAGES images beside it.
+    For a claim about a share of trainings a value says whether the relation holds in one: 1 or 0.
     With `like` learners get as many pairs as by those routes: a pilot by the exact law shows the spread of drawn pairs.
     Raises Unmeasurable where a drawn sample has no answer.
     """
     worlds = worlds_at(claim, point)
+    if claim.share is not None and "drawn images" in routes.values():
+        rules = " and ".join(s.name for s, route in routes.items() if route == "drawn images")
+        raise ValueError(f"a share of trainings needs learners that are fitted to pairs; {rules} is a rule of the law")
     if by_image(claim, routes):
         return _image_sample(claim, [narrowest(world) for world, _ in worlds], size, seed)
     normal, values = True, []
@@ -148,6 +152,9 @@ def measure(
     sample, support = np.asarray(combined(claim, values)), support_of(claim)
     if not np.isfinite(sample).all():
         raise Unmeasurable(f"{claim.quantity} of a drawn sample is not a number at this point")
+    if claim.share is not None:
+        holds = claim.violation(sample, legs(claim, row(point))[0].worlds) <= claim.allowed
+        return Sample(holds.astype(float), support=(0.0, 1.0))
     if support is not None:
         sample = np.clip(sample, *support)  # an accuracy of many classes can round to 1 + 1e-16
     return Sample(sample, normal=normal, support=support)

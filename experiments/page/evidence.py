@@ -38,6 +38,9 @@ def level(verdict: dict[str, Any]) -> str:
 def claimed(verdict: dict[str, Any]) -> str:
     """What the claim says of the measured number: "counter ≥ 0.5", or what it says instead of a bound."""
     quantity, value = verdict.get("quantity"), number(verdict["predicted"])
+    if (share := verdict.get("share")) is not None:
+        sign = SIGNS.get(verdict["relation"], verdict["relation"])
+        return f"{quantity} {sign} its bound in at least {100 * share:g}% of trainings"
     match verdict.get("relation"):
         case None:
             return value

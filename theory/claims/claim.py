@@ -33,6 +33,7 @@ TOLERANCES = {
     "kept-axis": 0.01,
     "minimiser-rate": 0.05,
 }
+SHARE_TOLERANCE = 0.01  # of a share of trainings
 SINGLE = ("common", "counter", "error-counter")  # quantities that are one group's accuracy
 
 
@@ -104,6 +105,8 @@ class Claim:
     along, grid : the parameter that the relations in ALONG vary, and the values between which "slope" is fitted
     reference : for "operator-error", Worlds -> the matrices (..., 2, 2) that rho D_I' M* D_T is compared with
     tolerance : violations up to this size do not contradict; by default the quantity's
+    share : "with probability `share` over the training pairs": the relation holds, to the tolerance, in at least this
+        share of trainings of n pairs; None for a statement about their mean
     error_rate : alpha
     n : pairs of training; large where it stands for n = infinity
 
@@ -128,6 +131,7 @@ class Claim:
     threshold: float | Callable[[Worlds], Numbers] = 0.0
     reference: Callable[[Worlds], Numbers] | None = None
     tolerance: float | None = None
+    share: float | None = None
     error_rate: float = 0.01
     n: int = 10**10
 
@@ -148,13 +152,22 @@ class Claim:
             raise ValueError(f"relation 'slope' needs a grid of at least 2 values of {self.along}, not {self.grid}")
         if self.quantity == "operator-error" and self.reference is None:
             raise ValueError("quantity 'operator-error' needs `reference`, the matrix that is compared with")
+        if self.share is not None and not 0 < self.share <= 1:
+            raise ValueError(f"share = {self.share} lies outside (0, 1]; .95 is usual")
+        if self.share is not None and self.relation == "slope":
+            raise ValueError("relation 'slope' compares trainings of several worlds; `share` needs another relation")
         if not 0 < self.error_rate < 1:
             raise ValueError(f"error_rate = {self.error_rate} lies outside (0, 1); .01 is usual")
         self.worlds(np.array([[0.0], [1.0]]) * np.ones(len(self.axes)))  # both ends make worlds, or say why not
 
     @property
     def tau(self) -> float:
-        """Violations up to this size do not contradict."""
+        """Violations up to this size do not contradict: of the quantity's mean, or of the share of trainings."""
+        return self.allowed if self.share is None else SHARE_TOLERANCE
+
+    @property
+    def allowed(self) -> float:
+        """The same in a single training."""
         return TOLERANCES[self.quantity] if self.tolerance is None else self.tolerance
 
     @property

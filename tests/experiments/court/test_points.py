@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
-from stattest import SHARE, spend
+from stattest import SHARE, assert_same_law, spend
 
 from experiments.court.judge import judge
 from experiments.court.points import finite, inside, legs, placed, row, single, true_violation
@@ -11,7 +11,7 @@ from experiments.court.routes import measure, narrowest, rarest, worlds_at
 from experiments.court.search import CLOSED, QUADRATURE, search
 from experiments.errors import RequestError
 from simulator.world import World, Worlds
-from theory.claims.claim import Axis, Claim
+from theory.claims.claim import SHARE_TOLERANCE, Axis, Claim
 from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
 
 
@@ -75,6 +75,44 @@ def test_what_is_compared_is_measured_on_the_same_draws():
     rule = Bayes()
     same = claim(subject=rule, against=rule, domain={**domain, "mu_spu": 1.5})
     assert set(measure(same, same.domain, 1000, 0, {rule: "drawn images"}).values) == {0.0}
+
+
+FEW = {"p_spu": 0.9, "mu_spu": 1.5, "sigma_xi": 0.5, "dim_image": 2, "dim_text": 2}
+
+
+def shared(share: float, bound: float, **fields) -> Claim:
+    """At least this share of trainings on 100 pairs has a counter accuracy of at least the bound, to .005."""
+    return claim(domain=FEW, share=share, prediction=lambda w: bound, n=100, **fields)
+
+
+def test_a_share_counts_trainings():
+    routes = {LinearCLIP(): "exact law"}
+    each = measure(claim(domain=FEW, n=100), FEW, 4000, 3, routes).values
+    bound = float(np.median(each))
+    counted = measure(shared(0.9, bound), FEW, 4000, 3, routes)
+    assert np.array_equal(counted.values, each >= bound - 0.005)
+    assert not counted.normal
+    assert 0.5 < counted.mean < 0.7
+    drawn = measure(shared(0.9, bound), FEW, 4000, 4, {LinearCLIP(): "drawn pairs"})
+    assert_same_law(counted.values, drawn.values, effect=0.15)
+    most = measure(shared(0.9, bound, relation="<="), FEW, 4000, 3, routes)
+    assert np.array_equal(most.values, each <= bound + 0.005)
+
+
+def test_a_share_is_judged_by_its_trainings():
+    routes = {LinearCLIP(): "exact law"}
+    low, middle = np.quantile(measure(claim(domain=FEW, n=100), FEW, 4000, 3, routes).values, [0.02, 0.5])
+    assert claim(domain=FEW, n=100).truth(Worlds(**FEW)) > middle - 0.05, "the mean is no guide to single trainings"
+    held, failed = judge(shared(0.95, low), quick=True), judge(shared(0.95, middle), quick=True)
+    assert (held.verdict, failed.verdict) == ("supported", "contradicted")
+    assert (failed.predicted, failed.share, failed.tau, failed.n) == (0.95, 0.95, SHARE_TOLERANCE, 100)
+    assert 0 < failed.interval[0] < failed.measured < failed.interval[1] < 0.95
+    assert failed.p_value < failed.alpha / 2
+
+
+def test_a_share_of_a_rule_is_refused():
+    with pytest.raises(RequestError, match="needs learners that are fitted to pairs; infonce is a rule of the law"):
+        judge(shared(0.95, 0.5, subject="infonce"))
 
 
 def boxed(learner, share: float, seed: int, views) -> Claim:

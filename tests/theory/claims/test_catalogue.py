@@ -89,6 +89,7 @@ PROVED = [
     and c.id not in ("view-noise", "reliance-grows-with-correlation-mean", "paper-condition-sufficient")
     and not c.id.startswith("wang-half-correlation/")
     and c.quantity != "minimiser-rate"
+    and not finite(c)
 ]
 
 

@@ -210,6 +210,8 @@ def test_several_numbers_of_classes_in_one_grid():
         ({"domain": {"mu_spu": Axis(2.0, 1.0)}}, "runs from 2 down to 1"),
         ({"domain": {"mu_spu": Axis(0.0, 1.0, "cubic")}}, "scale = 'cubic'"),
         ({"domain": {"classes": Axis(2.4, 2.6, integer=True)}}, "runs from 3 down to 2"),
+        ({"share": 95.0}, r"share = 95.0 lies outside \(0, 1\]"),
+        ({"share": 0.9, "relation": "slope", "along": "n", "grid": (10, 100)}, "'slope' .* needs another relation"),
     ],
 )
 def test_a_claim_is_checked_when_it_is_made(fields, message):
