@@ -19,9 +19,9 @@ from jaxtyping import Bool, Float, Int
 from numpy.polynomial import legendre
 from scipy.special import ndtr
 
-from theory.learners.pmi import Preference, Told
+from theory.learners.pmi import NOTHING, Preference, Told
 
-CHUNK = 32  # worlds at a time
+CHUNK = 64  # worlds at a time
 SAFETY = 32  # pieces of one boundary add up
 MOST = 1000  # pieces of one world still open; a world with more is lost, not followed
 GRADES = 4  # lines on each side of a narrow centre, from its own deviation up to the spacing in geometric steps
@@ -99,7 +99,7 @@ def _log_sum(exponent: np.ndarray) -> np.ndarray:
     top = exponent.max(axis=1)
     finite = np.where(np.isfinite(top), top, 0.0)
     with np.errstate(divide="ignore"):
-        return finite + np.log(np.exp(exponent - finite[:, None]).sum(axis=1))
+        return top + np.log(np.exp(np.maximum(exponent - finite[:, None], NOTHING)).sum(axis=1))
 
 
 class Roots(NamedTuple):
@@ -129,17 +129,21 @@ def _crossings(preference: Preference, x: np.ndarray, y: np.ndarray, positive: B
 def _bracketed(preference: Preference, low: Float[np.ndarray, "2 R"], high: Float[np.ndarray, "2 R"]):
     """Roots between points where g is not positive and points where it is: Newton, halvings outside the bracket."""
     a, b, t = np.zeros(low.shape[1]), np.ones(low.shape[1]), np.full(low.shape[1], 0.5)
-    along = high - low
+    along, result = high - low, np.empty_like(low)
+    active = np.arange(low.shape[1])
     for _ in range(100):
-        g, *gradient = preference(*(low + t * along))
+        point = low[:, active] + t * along[:, active]
+        g, *gradient = preference(*point)
         a, b = np.where(g > 0, a, t), np.where(g > 0, t, b)
         with np.errstate(divide="ignore", invalid="ignore"):
-            step = t - g / (np.stack(gradient) * along).sum(axis=0)
+            step = t - g / (np.stack(gradient) * along[:, active]).sum(axis=0)
         step = np.where((step >= a) & (step <= b), step, (a + b) / 2)
-        moved, t = np.abs(step - t), step
-        if moved.max(initial=0) < 1e-9:
+        result[:, active] = low[:, active] + step * along[:, active]
+        moving = np.abs(step - t) > 1e-9
+        if not moving.any():
             break
-    return low + t * along
+        preference, active, a, b, t = preference.of(moving), active[moving], a[moving], b[moving], step[moving]
+    return result
 
 
 def _pieces(preference: Preference, roots: Roots, positive, horizontal, vertical):
@@ -204,14 +208,14 @@ def _along(preference: Preference, roots: Roots, start, end, means, tolerance: f
     for _ in range(30):
         if not len(world):
             break
-        point, good, dy = _follow(preference.of((world, None)), ends, slopes, tolerance / SAFETY)
-        values = _green(point, means[:, world]) * dy[..., None]  # (P, 7, 2)
-        fine, rough = np.einsum("png,n->pg", values, WEIGHTS), np.einsum("png,n->pg", values, _ROUGH)
+        point, good, dy = _follow(preference.of((None, world)), ends, slopes, tolerance / SAFETY)
+        values = _green(point, means[:, world]) * dy[..., None]  # (7, P, 2)
+        fine, rough = np.einsum("npg,n->pg", values, WEIGHTS), np.einsum("npg,n->pg", values, _ROUGH)
         done = good & (np.abs(fine - rough).max(axis=-1) < tolerance / SAFETY)
         np.add.at(amount, world[done], fine[done])
 
         world, ends, slopes = world[~done], ends[..., ~done], slopes[..., ~done]
-        middle, steep = _settled(preference.of(world), point[:, ~done, 3])
+        middle, steep = _settled(preference.of(world), point[:, 3, ~done])
         ends = np.stack([np.append(ends[0], middle, 1), np.append(middle, ends[1], 1)])
         slopes = np.stack([np.append(slopes[0], steep, 1), np.append(steep, slopes[1], 1)])
         world = np.append(world, world)
@@ -224,47 +228,50 @@ def _along(preference: Preference, roots: Roots, start, end, means, tolerance: f
 
 def _settled(preference: Preference, point: Float[np.ndarray, "2 P"]):
     """Points moved onto the boundary along the gradient, and the gradient there."""
+    point, slope, active = point.copy(), np.empty_like(point), np.arange(point.shape[1])
     for _ in range(30):
-        g, *gradient = preference(*point)
-        gradient = np.stack(gradient)
-        step = g * gradient / np.maximum((gradient**2).sum(axis=0), np.finfo(float).tiny)
-        point = point - step
-        if np.abs(step).max(initial=0) < 1e-10:
+        g, *gradient = preference(*point[:, active])
+        slope[:, active] = gradient
+        step = g * slope[:, active] / np.maximum((slope[:, active] ** 2).sum(axis=0), np.finfo(float).tiny)
+        point[:, active] -= step
+        moving = np.abs(step).max(axis=0) > 1e-10
+        if not moving.any():
             break
-    return point, gradient
+        preference, active = preference.of(moving), active[moving]
+    return point, slope
 
 
 def _follow(preference: Preference, ends, slopes, tolerance: float):
-    """Points of the boundary over NODES of each chord (2, P, 7), success (P,), and dy/ds (P, 7)."""
+    """Points of the boundary over NODES of each chord (2, 7, P), success (P,), and dy/ds (7, P)."""
     chord = ends[1] - ends[0]
     normal = np.stack([-chord[1], chord[0]])  # to the left, as long as the chord
     with np.errstate(divide="ignore", invalid="ignore"):
         tilt = -(slopes * chord).sum(axis=1) / (slopes * normal).sum(axis=1)  # of both ends, (2, P)
     tilt = np.clip(np.nan_to_num(tilt), -2, 2)
-    s = NODES
-    height = (tilt[0, :, None] * (1 - s) - tilt[1, :, None] * s) * s * (1 - s)
-    chord, normal, origin = chord[..., None], normal[..., None], ends[0][..., None]
+    s = NODES[:, None]
+    height = (tilt[0] * (1 - s) - tilt[1] * s) * s * (1 - s)
+    line, across = ends[0][:, None] + s * chord[:, None], normal[:, None]
     for _ in range(3):
-        point = origin + s * chord + height * normal
+        point = line + height * across
         g, *gradient = preference(*point)
         gradient = np.stack(gradient)
-        rise = (gradient * normal).sum(axis=0)
+        rise = (gradient * across).sum(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
             step = np.clip(np.nan_to_num(g / rise), -1, 1)
         height = height - step
     size = np.hypot(*chord)
-    good = ((np.abs(step) * size < 1e-7) & (rise > 0)).all(axis=-1)
+    good = ((np.abs(step) * size < 1e-7) & (rise > 0)).all(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        tilt = np.clip(np.nan_to_num(-(gradient * chord).sum(axis=0) / rise), -1e3, 1e3)
+        tilt = np.clip(np.nan_to_num(-(gradient * chord[:, None]).sum(axis=0) / rise), -1e3, 1e3)
     # The heights at both ends are 0, so the slopes must average to 0, or the piece leapt from one branch to another.
-    good &= np.abs(tilt @ WEIGHTS) * size[:, 0] < tolerance
+    good &= np.abs(WEIGHTS @ tilt) * size < tolerance
     return point, good, chord[1] + tilt * normal[1]
 
 
-def _green(point: Float[np.ndarray, "2 P n"], means: Float[np.ndarray, "2 P G"]) -> Float[np.ndarray, "P n G"]:
+def _green(point: Float[np.ndarray, "2 n P"], means: Float[np.ndarray, "2 P G"]) -> Float[np.ndarray, "n P G"]:
     """Phi(x - m_x) phi(y - m_y), at the point and at its mirror image."""
     total = 0.0
     for sign in (1, -1):
-        x, y = sign * point[..., None] - means[:, :, None]
+        x, y = sign * point[..., None] - means[:, None]
         total = total + ndtr(x) * np.exp(-(y**2) / 2)
     return total / np.sqrt(2 * np.pi)
