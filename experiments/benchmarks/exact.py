@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 
 from experiments.benchmarks.training import rows as training_rows
-from experiments.court.routes import learned_critics
+from experiments.trainings import learned_critics
 from simulator.gaussian.critic import group_accuracy
 from simulator.gaussian.statistics import cross_covariance, projected_critics
 from simulator.streams import numpy_stream

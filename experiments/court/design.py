@@ -10,19 +10,9 @@ import numpy as np
 
 from experiments.court.decide import FEWEST, TWO_SIDED, size_needed, violation_bounds
 from experiments.court.points import Point, legs, relation, row, target, violation_at
-from experiments.court.routes import (
-    RARE,
-    Route,
-    Unmeasurable,
-    by_image,
-    measure,
-    named_route,
-    pairs_for,
-    rarest,
-    routes_of,
-    worlds_at,
-)
+from experiments.court.routes import RARE, by_image, measure, named_route, pairs_for, rarest, routes_of, worlds_at
 from experiments.inference import Bounds, Sample
+from experiments.trainings import Route, Unmeasurable
 from simulator.streams import numpy_stream
 from simulator.world import Worlds
 from theory.claims.claim import Claim

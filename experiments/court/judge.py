@@ -15,11 +15,12 @@ from experiments.abilities import ability_of
 from experiments.court.decide import POWER, Decision, Ruling, decide, p_value
 from experiments.court.design import Evidence, gather, pilot_violation
 from experiments.court.points import dimension, finite, inside, legs, placed, row, single, true_violation
-from experiments.court.routes import Unmeasurable, drawable
+from experiments.court.routes import drawable
 from experiments.court.search import Worst, corners, roundest, search, sobol
 from experiments.errors import RequestError
 from experiments.inference import LEVEL
 from experiments.progress import tell
+from experiments.trainings import Unmeasurable
 from simulator.naming import suggestion
 from theory.claims.claim import Claim
 

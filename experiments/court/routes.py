@@ -1,14 +1,9 @@
-"""Routes to a quantity: each measures it at one point of a claim's domain.
-
-exact law     training statistics of n pairs from their exact law (simulator.gaussian.statistics); draws no pair
-drawn pairs   n pairs drawn one by one (simulator.gaussian.pairs), then the learner fitted to them
-drawn images  a population rule applied to test images drawn from the test law of each group
+"""How a claim's quantity is measured at one point of its domain: the route of each learner, and the values.
 
 Learners, and points, that are compared read the same streams: what they have in common cancels.
 """
 
 from collections.abc import Iterator
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -16,33 +11,22 @@ from jaxtyping import Float
 from experiments.abilities import ability_of, has_law
 from experiments.court.points import INFINITE, Point, combined, finite, legs, row
 from experiments.inference import Sample
+from experiments.trainings import Route, Unmeasurable, drawn_covariances, hits, image_accuracy, learned_critics
 from simulator.accuracy import WORDS, Accuracy, Numbers, in_words
 from simulator.gaussian.critic import LinearCritic, group_accuracy, reliance
-from simulator.gaussian.statistics import (
-    covariance_critic,
-    cross_covariance,
-    decision_prompts,
-    first_coordinates,
-    projected_scatter,
-)
+from simulator.gaussian.statistics import cross_covariance, projected_scatter
 from simulator.streams import numpy_stream
 from simulator.world import World, Worlds
 from theory.claims.claim import SINGLE, Claim, kept_axis, operator_error
 from theory.learners.base import Learner
 from theory.population import block_covariance
 
-Route = Literal["exact law", "drawn pairs", "drawn images"]
 Values = Float[np.ndarray, " R"]
 
 DRAWN = 100_000  # pairs that stand for n = infinity where they are drawn one by one
-IMAGES = 20_000  # images on which a rule is measured beside one training run of another learner
 MOST_DRAWN = 2_000_000
 RARE = 500  # pairs of the rarest kind in a sample for means over it to be normal enough
 MATRICES = ("operator-error", "minimiser-rate")
-
-
-class Unmeasurable(ArithmeticError):
-    """No measurement at this point; the sentence says why."""
 
 
 def routes_of(claim: Claim, point: Point, drawn: bool) -> dict[Learner, Route]:
@@ -181,7 +165,7 @@ def _quantity(claim, learner: Learner, world: World, n, size, seed, route: Route
     if claim.quantity in MATRICES:
         return _matrix_errors(claim, world, n, size, seed, route)
     if route == "drawn images":
-        each = [_image_accuracy(learner, world, seed, f"{claim.id}/{r}") for r in range(size)]
+        each = [image_accuracy(learner, world, seed, f"{claim.id}/{r}") for r in range(size)]
         return np.array([in_words(claim.quantity, accuracy) for accuracy in each])
     critics = list(_fitted(world, learner, n, size, seed, claim.id, route))
     inside = np.concatenate([c.inside for c in critics])
@@ -204,18 +188,6 @@ def _fitted(world, learner, n, size, seed, stream, route) -> Iterator[LinearCrit
         raise Unmeasurable(str(error)) from error
 
 
-def learned_critics(world, learner: Learner, n, replicates, seed, stream, route: Route) -> Iterator[LinearCritic]:
-    """Critics of a linear learner trained on n pairs, in blocks, by either route."""
-    ability = ability_of(learner)
-    if route == "exact law":
-        return ability.exact(world, learner, n, replicates, seed, stream)
-    if ability.estimator is None:
-        raise Unmeasurable(f"learner {learner.name!r} is not fitted to pairs")
-    if ability.captions:
-        return _drawn_linear(world, learner, n, replicates, seed, stream)
-    return _drawn_supervised(world, ability.estimator, n, replicates, seed, stream)
-
-
 def _matrix_errors(claim, world: World, n, size, seed, route: Route) -> Values:
     l = world.latents
     if claim.quantity == "operator-error":
@@ -223,82 +195,18 @@ def _matrix_errors(claim, world: World, n, size, seed, route: Route) -> Values:
         if route == "exact law":
             V = np.concatenate(list(projected_scatter(world, n, size, seed, claim.id)))
             return operator_error(V[:, :l, l:], reference)
-        return operator_error(np.concatenate(list(_drawn_covariances(world, n, size, seed, claim.id))), reference)
+        return operator_error(np.concatenate(list(drawn_covariances(world, n, size, seed, claim.id))), reference)
     population = np.zeros((world.dim_image, world.dim_text))
     population[:l, :l] = block_covariance(Worlds.of(world)) * Worlds.of(world).mention
     rngs = (numpy_stream(seed, claim.id, r) for r in range(size))
     return np.array([np.linalg.norm(cross_covariance(world, n, rng) - population, ord=2) for rng in rngs])
 
 
-def _samples(world: World, n: int, replicates: int, seed: int, stream: str):
-    """Replicates of n drawn pairs, (r, n, ...) images, texts and labels, the dictionaries the first l coordinates.
-
-    All come from one stream, pair after pair; as many replicates together as a block of the stream fills.
-    """
-    from simulator.gaussian.pairs import block_size, draw_pairs
-
-    frames = first_coordinates(world)
-    together = max(1, block_size(world) // n)
-    kept, wanted, done = None, min(together, replicates) * n, 0
-    for block in draw_pairs(world, frames, n * replicates, seed, stream=stream):
-        fresh = [x.numpy() for x in (block.images, block.texts, block.labels)]
-        kept = fresh if kept is None else [np.concatenate(both) for both in zip(kept, fresh, strict=True)]
-        while len(kept[0]) >= wanted > 0:
-            count = wanted // n
-            yield [x[:wanted].reshape(count, n, *x.shape[1:]) for x in kept]
-            kept, done = [x[wanted:] for x in kept], done + count
-            wanted = min(together, replicates - done) * n
-
-
-def _drawn_covariances(world, n, replicates, seed, stream) -> Iterator[Float[np.ndarray, "r dI dT"]]:
-    """S of every replicate of n drawn pairs."""
-    for images, texts, _ in _samples(world, n, replicates, seed, stream):
-        centred = images - images.mean(axis=1, keepdims=True)
-        yield centred.transpose(0, 2, 1) @ texts / (n - 1)
-
-
-def _drawn_linear(world, learner: Learner, n, replicates, seed, stream):
-    q = decision_prompts(world, learner.prompt)
-    for S in _drawn_covariances(world, n, replicates, seed, stream):
-        yield covariance_critic(S, q, first_coordinates(world), learner.embed_dim)
-
-
-def _drawn_supervised(world, estimator: str, n, replicates, seed, stream):
-    from simulator.gaussian.supervised import fit
-
-    D, _ = first_coordinates(world)
-    for images, _, labels in _samples(world, n, replicates, seed, stream):
-        for x, y in zip(images, labels, strict=True):
-            yield LinearCritic.of_vectors(fit(estimator, x, y, world.classes), D)
-
-
-def _right(learner: Learner, world: World, group: int, images: int, seed: int, stream: str) -> Iterator[np.ndarray]:
-    """Whether a rule is right on each drawn test image of a group (0 common, 1 counter), block by block.
-
-    Among k classes that tie a decision is 1/k right.
-    """
-    from simulator.gaussian.pairs import draw_pairs
-
-    l = world.latents
-    frames = first_coordinates(world)
-    test = world.test_law().model_copy(update={"p_spu": 1.0 - group})
-    for block in draw_pairs(test, frames, images, seed, stream=f"{stream}/{group}"):
-        scores, labels = learner.scores(world, block.images.numpy()[:, :l]), block.labels.numpy()
-        best = scores == scores.max(axis=1, keepdims=True)
-        yield best[np.arange(len(labels)), labels] / best.sum(axis=1)
-
-
-def _image_accuracy(learner: Learner, world: World, seed: int, stream: str) -> Accuracy:
-    """Fractions right on half of IMAGES a group."""
-    half = IMAGES // 2
-    return Accuracy(*(sum(x.sum() for x in _right(learner, world, g, half, seed, stream)) / half for g in (0, 1)))
-
-
 def _image_sample(claim: Claim, worlds: list[World], size: int, seed: int) -> Sample:
     """One value an image (a pair of images, one a group, where the quantity looks at both), all on the same draws."""
     learners = [s for s in (claim.subject, claim.against) if s is not None]
     groups = (int(claim.quantity != "common"),) if claim.quantity in SINGLE else (0, 1)
-    streams = [[[_right(s, w, g, size, seed, claim.id) for g in groups] for s in learners] for w in worlds]
+    streams = [[[hits(s, w, g, size, seed, claim.id) for g in groups] for s in learners] for w in worlds]
     counts: dict[float, int] = {}
     flat = [stream for leg in streams for learner in leg for stream in learner]
     for blocks in zip(*flat, strict=True):

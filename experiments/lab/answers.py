@@ -109,7 +109,7 @@ def _checked_method(world: World, learner: Learner, method: str | None) -> str:
 
 
 def _accuracies(world, learner, n, replicates, method, seed):
-    from experiments.court.routes import learned_critics
+    from experiments.trainings import learned_critics
     from simulator.gaussian.critic import group_accuracy
     from simulator.gaussian.supervised import SeparabilityError
 

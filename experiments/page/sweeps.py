@@ -7,7 +7,8 @@ import numpy as np
 import torch
 import xarray as xr
 
-from experiments.court.routes import learned_critics, measure
+from experiments.court.routes import measure
+from experiments.trainings import learned_critics
 from simulator.gaussian.critic import group_accuracy
 from simulator.gaussian.pairs import draw_latents
 from simulator.gaussian.statistics import cross_covariance

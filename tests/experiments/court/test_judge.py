@@ -23,6 +23,7 @@ CONTRADICTED = {
     "wang-half-correlation/accuracy",
     "view-noise",
     "paper-condition-sufficient",
+    "thousand-pairs-suffice",
     "reliance-grows-with-correlation-mean",
     *(c for c in CATALOGUE if c.startswith("no-extra-robustness/") and "-vs-" in c),
 }
@@ -46,8 +47,9 @@ def test_verdicts_of_the_catalogue(name):
 
 def false_twin(claim: Claim) -> Claim:
     """The claim with its prediction shifted by 3 tau beyond the truth."""
-    pilot = design.pilot_violation(claim, 0) if finite(claim) else None
-    shift = 3 * claim.tau - min(search(claim, 0, 256, pilot).violation, 0.0)
+    mean = replace(claim, share=None)  # if their mean fails by far, so do nearly all trainings
+    pilot = design.pilot_violation(mean, 0) if finite(mean) else None
+    shift = 3 * mean.tau - min(search(mean, 0, 256, pilot).violation, 0.0)
     if claim.relation == "iff":
         edge = claim.threshold
         return replace(claim, threshold=lambda x: (edge(x) if callable(edge) else edge) + shift)
