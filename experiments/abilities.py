@@ -21,8 +21,19 @@ ExactLaw = Callable[[World, Learner, int, int, int, str], Iterator[LinearCritic]
 
 
 class Ability(NamedTuple):
-    """exact: draws the law of the trained rule; estimator: name for `simulator.fit`, which reads images with their
-    captions or with their labels; images: the population's rule is measured on drawn images."""
+    """What can be done with a learner at finite n.
+
+    Attributes
+    ----------
+    exact
+        Draws the law of the trained rule.
+    estimator
+        Name for `simulator.fit`.
+    captions
+        Whether the estimator reads images with their captions, rather than with their labels.
+    images
+        Whether the population's rule is measured on drawn images.
+    """
 
     exact: ExactLaw | None = None
     estimator: str | None = None
@@ -53,7 +64,13 @@ _TABLE: dict[type[Learner], Ability] = {
 
 
 def measured(learner: type[Learner], ability: Ability) -> None:
-    """Give a learner of one's own its row."""
+    """Give a learner of one's own its row.
+
+    Parameters
+    ----------
+    learner : its class
+    ability : Ability
+    """
     _TABLE[learner] = ability
 
 
@@ -66,7 +83,14 @@ def ability_of(learner: Learner) -> Ability:
 
 
 def has_law(learner: Learner, world: World) -> bool:
-    """Whether the exact law of the learner given n pairs is known in worlds of this shape; some only in some."""
+    """Whether the exact law of the learner given n pairs is known in worlds of this shape; some only in some.
+
+    Parameters
+    ----------
+    learner : Learner
+    world
+        Sets the shape.
+    """
     return ability_of(learner).exact is not None and _law_takes(
         learner, world.classes, world.dim_image, world.dim_text, len(world.attribute)
     )

@@ -28,14 +28,27 @@ LEVEL = 0.95  # of every interval that is shown without a decision resting on it
 
 
 class Bounds(NamedTuple):
-    """One-sided confidence bounds, each missing the truth with the stated tail probability at most."""
+    """One-sided confidence bounds, each missing the truth with the stated tail probability at most.
+
+    Attributes
+    ----------
+    low, high : numbers or arrays
+    """
 
     low: Numbers
     high: Numbers
 
 
 class Interval(NamedTuple):
-    """A two-sided confidence interval and its level."""
+    """A two-sided confidence interval.
+
+    Attributes
+    ----------
+    low, high
+        Its ends.
+    level
+        Probability with which it covers.
+    """
 
     low: float
     high: float
@@ -45,7 +58,17 @@ class Interval(NamedTuple):
 def t_bounds(values: Float[np.ndarray, "*d R"], tail: float) -> Bounds:
     """Student t bounds of a mean, over the last axis. Exact for independent normal values.
 
-    Raises ValueError for fewer than two values: they carry no interval.
+    Parameters
+    ----------
+    values
+        R replicates.
+    tail
+        Probability of missing the truth, on each side.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two values: they carry no interval.
     """
     R = np.shape(values)[-1]
     if R < 2:
@@ -56,7 +79,21 @@ def t_bounds(values: Float[np.ndarray, "*d R"], tail: float) -> Bounds:
 
 
 def binomial_bounds(successes: Numbers, trials: Numbers, tail: float) -> Bounds:
-    """Clopper and Pearson's bounds of a probability, arrays allowed. Exact for independent yes-or-no answers."""
+    """Clopper and Pearson's bounds of a probability. Exact for independent yes-or-no answers.
+
+    Parameters
+    ----------
+    successes, trials
+        How many answers were yes, and how many there were.
+    tail
+        As of `t_bounds`.
+
+    Examples
+    --------
+    >>> low, high = binomial_bounds(0, 100, 0.05)
+    >>> float(low), round(float(high), 4)
+    (0.0, 0.0295)
+    """
     k, n = np.asarray(successes, float), np.asarray(trials, float)
     low = np.where(k > 0, betaincinv(np.maximum(k, 1), n - k + 1, tail), 0.0)
     high = np.where(k < n, betainccinv(k + 1, np.maximum(n - k, 1), tail), 1.0)
@@ -71,7 +108,21 @@ def betting_bounds(
 ) -> Bounds:
     """Betting bounds of a mean, over the last axis. Hold for independent values of any one law on `support`.
 
-    counts tells how often each value occurred (once if None). Raises ValueError for a value outside the support.
+    Parameters
+    ----------
+    values
+        Values, or those that occurred.
+    tail
+        As of `t_bounds`.
+    support
+        (low, high) that no value can leave.
+    counts
+        How often each value occurred, once if None.
+
+    Raises
+    ------
+    ValueError
+        For a value outside the support.
     """
     values = np.asarray(values, float)
     floor, ceiling = support
@@ -88,7 +139,13 @@ def betting_bounds(
 
 
 def bets(rounds: float) -> Float[np.ndarray, " T"]:
-    """The fractions theta of the capital that are staked: 1 down to about the best stake 1/sqrt(rounds) by halves."""
+    """The fractions theta of the capital that are staked: 1 down to about the best stake 1/sqrt(rounds) by halves.
+
+    Parameters
+    ----------
+    rounds
+        How many bets there are.
+    """
     return 0.5 ** np.arange(int(np.ceil(np.log2(max(rounds, 1)) / 2)) + 2)
 
 
@@ -113,12 +170,18 @@ def _betting_low(x: np.ndarray, counts: np.ndarray, tail: float) -> np.ndarray:
 class Sample:
     """Independent values of one law, and what is known of that law beforehand.
 
-    values     (R,)
-    normal     the mean is normal enough for Student t: every value is itself a mean over thousands of pairs
-    support    (low, high) that no value can leave, None if there is none
-    counts     how often each value occurred, None for once
-
     A law that is neither normal nor bounded has no bounds: `bounds` is then None.
+
+    Parameters
+    ----------
+    values
+        As drawn, or those that occurred.
+    normal
+        Whether the mean is normal enough for Student t: every value is itself a mean over thousands of pairs.
+    support
+        (low, high) that no value can leave, None if there is none.
+    counts
+        How often each value occurred, None for once.
     """
 
     values: Float[np.ndarray, " R"]
@@ -137,7 +200,18 @@ class Sample:
         return float(np.average(self.values, weights=self.counts))
 
     def bounds(self, tail: float) -> Bounds | None:
-        """One-sided bounds of the law's mean at `tail` each, by the sharpest method that the law allows."""
+        """One-sided bounds of the law's mean, by the sharpest method that the law allows.
+
+        Parameters
+        ----------
+        tail
+            Probability of missing the truth, on each side.
+
+        Raises
+        ------
+        ValueError
+            For a single value of a normal law.
+        """
         if self.normal:
             return Bounds(*map(float, t_bounds(self.values, tail)))
         if self.support is None:
@@ -150,13 +224,27 @@ class Sample:
         return Bounds(*map(float, betting_bounds(self.values, tail, self.support, self.counts)))
 
     def interval(self, level: float = LEVEL) -> Interval | None:
-        """Two-sided interval of the mean, half the error on each side."""
+        """Two-sided interval of the mean, half the error on each side.
+
+        Parameters
+        ----------
+        level
+            Probability with which it covers.
+        """
         bounds = self.bounds((1 - level) / 2)
         return bounds and Interval(*bounds, level)
 
 
 def t_interval(values: Float[np.ndarray, " R"], level: float = LEVEL) -> Interval | None:
-    """Two-sided t interval of a mean, None for a single value."""
+    """Two-sided t interval of a mean, None for a single value.
+
+    Parameters
+    ----------
+    values
+        R replicates.
+    level
+        Probability with which it covers.
+    """
     if len(values) < 2:
         return None
     return Interval(*map(float, t_bounds(np.asarray(values, float), (1 - level) / 2)), level)
@@ -170,7 +258,18 @@ def interval95(values: Float[np.ndarray, " R"]) -> list[float] | None:
 
 def holm(p: Float[np.ndarray, " C"]) -> Float[np.ndarray, " C"]:
     """Holm's adjusted p-values: rejecting those below alpha errs anywhere with probability at most alpha, whatever
-    the dependence between the tests."""
+    the dependence between the tests.
+
+    Parameters
+    ----------
+    p
+        Of C tests.
+
+    Examples
+    --------
+    >>> holm(np.array([0.01, 0.04, 0.03])).tolist()
+    [0.03, 0.06, 0.06]
+    """
     p = np.asarray(p, float)
     order = np.argsort(p, kind="stable")
     steps = np.maximum.accumulate((len(p) - np.arange(len(p))) * p[order])
@@ -187,19 +286,38 @@ def benjamini_hochberg(p: Float[np.ndarray, " C"]) -> Float[np.ndarray, " C"]:
 
 
 def sign_test(up: int, down: int) -> float:
-    """Exact two-sided p-value of `up` against `down` under equal chances; 1 without any difference."""
+    """Exact two-sided p-value of `up` against `down` under equal chances; 1 without any difference.
+
+    Parameters
+    ----------
+    up, down : how often either was seen
+    """
     from scipy.stats import binomtest
 
     return float(binomtest(up, up + down).pvalue) if up + down else 1.0
 
 
 def resamples(clusters: int, replicates: int, rng: np.random.Generator) -> Float[np.ndarray, "R C"]:
-    """How often each cluster is drawn in each replicate of a bootstrap; what belongs to a cluster stays together."""
+    """How often each cluster is drawn in each replicate of a bootstrap; what belongs to a cluster stays together.
+
+    Parameters
+    ----------
+    clusters, replicates : C and R
+    rng : numpy.random.Generator
+    """
     return rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=replicates).astype(float)
 
 
 def expanded_tail(clusters: int, level: float) -> float:
-    """Tail probability Phi(-sqrt(C/(C - 1)) t_{C-1}) at which bootstrap percentiles match a t interval."""
+    """Tail probability Phi(-sqrt(C/(C - 1)) t_{C-1}) at which bootstrap percentiles match a t interval.
+
+    Parameters
+    ----------
+    clusters
+        C, at least 2.
+    level
+        Probability with which the interval covers.
+    """
     t = stdtrit(clusters - 1, (1 + level) / 2)
     return float(ndtr(-np.sqrt(clusters / (clusters - 1)) * t))
 
@@ -207,10 +325,20 @@ def expanded_tail(clusters: int, level: float) -> float:
 def bootstrap_interval(
     drawn: Float[np.ndarray, " R"], clusters: int, level: float = LEVEL
 ) -> tuple[float, float] | None:
-    """Expanded percentiles of replicates over `clusters`; None where they have no spread, and so have shown nothing.
+    """Expanded percentiles of the replicates of a bootstrap over clusters; None where they have no spread, and so have
+    shown nothing.
 
-    Plain percentile intervals of C clusters are too narrow by sqrt((C - 1)/C) and by normal instead of t quantiles;
-    the level is widened to undo both (Hesterberg 2015, arXiv 1411.5279, "expanded percentile").
+    Plain percentile intervals of C clusters are too narrow by sqrt((C - 1)/C) and by normal instead of t quantiles; the
+    level is widened to undo both (Hesterberg 2015, arXiv 1411.5279, "expanded percentile").
+
+    Parameters
+    ----------
+    drawn
+        The statistic, one value a replicate.
+    clusters
+        C.
+    level
+        Probability with which the interval covers.
     """
     if clusters < 2 or np.ptp(drawn) < 1e-12:  # accuracies: rounding is far below
         return None
@@ -224,6 +352,13 @@ def combined(value: float, *intervals: tuple[float, float]) -> tuple[float, floa
 
     The distances to their ends add up like standard deviations (Zou and Donner, Statistics in Medicine 27, 2008:
     "variance estimates recovery"; for a difference of two proportions Newcombe's method 10).
+
+    Parameters
+    ----------
+    value
+        The estimate.
+    *intervals
+        (low, high) that each part of its error alone would leave around it.
     """
     ends = np.array(intervals)
     down, up = np.maximum(value - ends[:, 0], 0), np.maximum(ends[:, 1] - value, 0)
@@ -231,5 +366,10 @@ def combined(value: float, *intervals: tuple[float, float]) -> tuple[float, floa
 
 
 def hull(first: tuple[float, float] | None, second: tuple[float, float]) -> tuple[float, float]:
-    """The least interval that holds both."""
+    """The least interval that holds both.
+
+    Parameters
+    ----------
+    first, second : (low, high); a first one of None holds nothing
+    """
     return second if first is None else (min(first[0], second[0]), max(first[1], second[1]))

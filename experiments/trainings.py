@@ -28,7 +28,26 @@ class Unmeasurable(ArithmeticError):
 
 
 def learned_critics(world, learner: Learner, n, replicates, seed, stream, route: Route) -> Iterator[LinearCritic]:
-    """Critics of a linear learner trained on n pairs, in blocks, by either route."""
+    """Critics of a linear learner trained on n pairs, in blocks of replicates.
+
+    Parameters
+    ----------
+    world
+        The training law.
+    learner : Learner
+    n
+        Pairs of training.
+    replicates
+        Independent training runs.
+    seed, stream
+        Root and name of the random stream.
+    route : "exact law" or "drawn pairs"
+
+    Raises
+    ------
+    Unmeasurable
+        For a learner that is not fitted to pairs, on drawn ones.
+    """
     ability = ability_of(learner)
     if route == "exact law":
         return ability.exact(world, learner, n, replicates, seed, stream)
@@ -60,7 +79,19 @@ def _samples(world: World, n: int, replicates: int, seed: int, stream: str):
 
 
 def drawn_covariances(world, n, replicates, seed, stream) -> Iterator[Float[np.ndarray, "r dI dT"]]:
-    """S of every replicate of n drawn pairs."""
+    """S of every replicate of n drawn pairs.
+
+    Parameters
+    ----------
+    world : World
+        The training law.
+    n
+        Pairs of training.
+    replicates
+        Independent training runs.
+    seed, stream
+        Root and name of the random stream.
+    """
     for images, texts, _ in _samples(world, n, replicates, seed, stream):
         centred = images - images.mean(axis=1, keepdims=True)
         yield centred.transpose(0, 2, 1) @ texts / (n - 1)
@@ -82,9 +113,22 @@ def _drawn_supervised(world, estimator: str, n, replicates, seed, stream):
 
 
 def hits(learner: Learner, world: World, group: int, images: int, seed: int, stream: str) -> Iterator[np.ndarray]:
-    """Whether a rule is right on each drawn test image of a group (0 common, 1 counter), block by block.
+    """Whether a rule is right on each drawn test image of a group, block by block.
 
     Among k classes that tie a decision is 1/k right.
+
+    Parameters
+    ----------
+    learner : Learner
+        A rule of the population.
+    world : World
+        The training law; images follow its test law.
+    group : 0 or 1
+        Common or counter.
+    images
+        How many.
+    seed, stream
+        Root and name of the random stream.
     """
     from simulator.gaussian.pairs import draw_pairs
 
@@ -98,6 +142,16 @@ def hits(learner: Learner, world: World, group: int, images: int, seed: int, str
 
 
 def image_accuracy(learner: Learner, world: World, seed: int, stream: str) -> Accuracy:
-    """Fractions right on half of IMAGES a group."""
+    """Fractions right on half of IMAGES a group.
+
+    Parameters
+    ----------
+    learner : Learner
+        A rule of the population.
+    world : World
+        The training law.
+    seed, stream
+        Root and name of the random stream.
+    """
     half = IMAGES // 2
     return Accuracy(*(sum(x.sum() for x in hits(learner, world, g, half, seed, stream)) / half for g in (0, 1)))

@@ -9,7 +9,15 @@ Numbers = np.ndarray | float
 
 
 class Interval(NamedTuple):
-    """Two-sided confidence intervals of both accuracies, and the probability with which each covers."""
+    """Two-sided confidence intervals of both accuracies, and the probability with which each covers.
+
+    Attributes
+    ----------
+    common, counter
+        (low, high) of each accuracy.
+    level
+        Coverage, a probability.
+    """
 
     common: tuple[Numbers, Numbers]
     counter: tuple[Numbers, Numbers]
@@ -23,8 +31,12 @@ class Accuracy:
     Parameters
     ----------
     common, counter : arrays of one shape, or numbers, in [0, 1]
-    interval : Interval, or None where the numbers are exact to the precision that their source states
+        Fractions right on either group.
+    interval : Interval or None
+        None where the numbers are exact to the precision that their source states.
 
+    Examples
+    --------
     >>> a = Accuracy(0.9, 0.5)
     >>> a.drop, a.balanced, float(a.worst)
     (0.4, 0.7, 0.5)
@@ -74,6 +86,13 @@ WORDS = ("common", "counter", "error-counter", "balanced", "drop", "worst")
 def in_words(word: str, accuracy: Accuracy) -> Numbers:
     """One of WORDS.
 
+    Parameters
+    ----------
+    word : one of WORDS
+    accuracy : Accuracy
+
+    Examples
+    --------
     >>> in_words("drop", Accuracy(0.75, 0.5))
     0.25
     """

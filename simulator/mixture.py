@@ -15,21 +15,41 @@ LARGEST_MIXTURE = 10_000_000
 
 @dataclass(frozen=True)
 class Mixture:
-    """Groups (y, o, a_1, a_2, ...): label, object shown, attributes shown.
+    """The groups (y, o, a_1, a_2, ...) of a world: label, object shown, attributes shown.
 
     Class 0 of the binary world is y = +1, class 1 is y = -1. The object shown is the label's in every group of a world
     with p_inv = 1, which then lists no others.
+
+    Attributes
+    ----------
+    labels, objects
+        Class of the label, and of the object shown.
+    backgrounds
+        Class that each of J attributes shows, the background first.
+    weights, test_weights
+        Probabilities under the training law, and under the test law, where every attribute is uniform and independent
+        of the label; both sum to 1.
+    means
+        Means of the l latents, in latent units.
+    variances
+        Their variances, shared by all groups.
+    mention
+        Probability that a caption mentions each of B = 1 + J blocks.
+    block
+        Block that a latent belongs to.
+    classes
+        K.
     """
 
     labels: Int[np.ndarray, " G"]
     objects: Int[np.ndarray, " G"]
     backgrounds: Int[np.ndarray, "G J"]
-    weights: Float[np.ndarray, " G"]  # training law, sums to 1
-    test_weights: Float[np.ndarray, " G"]  # test law, every attribute uniform and independent of the label; sums to 1
+    weights: Float[np.ndarray, " G"]
+    test_weights: Float[np.ndarray, " G"]
     means: Float[np.ndarray, "G l"]
     variances: Float[np.ndarray, " l"]
     mention: Float[np.ndarray, " B"]
-    block: Int[np.ndarray, " l"]  # which block a latent belongs to
+    block: Int[np.ndarray, " l"]
     classes: int
 
     @property
@@ -38,7 +58,18 @@ class Mixture:
         return self.backgrounds[:, 0] == self.labels
 
     def group_average(self, values: Float[np.ndarray, "*r G"]) -> Float[np.ndarray, "*r 2"]:
-        """(common, counter): means over the groups of either kind under the test law, of one value a group."""
+        """Means over the common and the counter groups under the test law.
+
+        Parameters
+        ----------
+        values
+            One value a group.
+
+        Returns
+        -------
+        (*r, 2) array
+            common, counter.
+        """
         averages = []
         for part in (self.common, ~self.common):
             weight = self.test_weights[part]
@@ -46,7 +77,15 @@ class Mixture:
         return np.stack(averages, axis=-1)
 
     def masks(self) -> tuple[Float[np.ndarray, "P l"], Float[np.ndarray, " P"]]:
-        """Caption masks that occur, one row each over the latents, and their probabilities."""
+        """Caption masks that occur, one row each over the latents, and their probabilities.
+
+        Returns
+        -------
+        rows
+            Every caption mask that occurs: 1 for a latent that is mentioned, else 0.
+        probability
+            Of each row.
+        """
         options = [[0.0, 1.0] if 0 < pi < 1 else [float(pi)] for pi in self.mention]
         rows = np.array(list(product(*options)))
         probability = np.where(rows == 1, self.mention, 1 - self.mention).prod(axis=1)
@@ -64,8 +103,9 @@ def mixture_of(world, objects: bool | None = None) -> Mixture:
     Parameters
     ----------
     world : World
-    objects : list groups whose object is another class's; by default where p_inv < 1. An ensemble of worlds needs one
-        list for all of them.
+    objects
+        Whether groups whose object is another class's are listed; by default where p_inv < 1. An ensemble of worlds
+        needs one list for all of them.
 
     Raises
     ------

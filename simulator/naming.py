@@ -9,6 +9,13 @@ LIKENESS = 0.7  # of a slip of the pen; "clip" and "siglip" have 0.6 and mean di
 def nearest(value: str, choices: Iterable[str]) -> str | None:
     """The choice that somebody who wrote `value` seems to have meant; None where none is near.
 
+    Parameters
+    ----------
+    value : what was written
+    choices : what is valid
+
+    Examples
+    --------
     >>> nearest("predct", ["predict", "simulate"])
     'predict'
     >>> nearest("lstsq", ["least-squares", "logistic"])
@@ -33,6 +40,16 @@ def _abbreviates(short: str, word: str) -> bool:
 
 
 def suggestion(value: str, choices: Iterable[str], quoted: bool = False, called: str = "the nearest") -> str:
-    """The end of a sentence that refuses `value`: "; the nearest is ..." or nothing."""
+    """The end of a sentence that refuses `value`: "; the nearest is ..." or nothing.
+
+    Parameters
+    ----------
+    value : what was written
+    choices : what is valid
+    quoted
+        Whether the choice is printed in quotes.
+    called
+        The words before it.
+    """
     near = nearest(value, choices)
     return "" if near is None else f"; {called} is {near!r}" if quoted else f"; {called} is {near}"

@@ -15,7 +15,17 @@ from pydantic import Field
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a number stands for: LaTeX symbol (without dollars), meaning in words, unit."""
+    """What a number stands for.
+
+    Attributes
+    ----------
+    symbol
+        LaTeX, without dollars.
+    meaning
+        In words.
+    unit
+        Such as "probability" or "latent units".
+    """
 
     symbol: str
     meaning: str
@@ -99,8 +109,22 @@ def domain_of(annotation) -> tuple[float, float]:
 
 
 def refuse_fraction(name: str, value) -> None:
-    """Raise ValueError for a count that is not an integer, as 2.5 pairs are not.
+    """Refuse a count that is not an integer, as 2.5 pairs are not.
 
+    Parameters
+    ----------
+    name
+        What is counted, for the sentence.
+    value
+        The count.
+
+    Raises
+    ------
+    ValueError
+        For anything but a whole number; True is none.
+
+    Examples
+    --------
     >>> refuse_fraction("n", 2.5)
     Traceback (most recent call last):
     ValueError: n = 2.5 is not an integer

@@ -31,10 +31,24 @@ def _sequence(seed: int, name: str, index: int) -> np.random.SeedSequence:
 
 
 def numpy_stream(seed: int, name: str, index: int = 0) -> np.random.Generator:
-    """The numpy generator of stream `name` under root `seed`; `index` numbers its replicates or blocks.
+    """A numpy generator of a named stream.
 
-    Raises ValueError for a negative seed.
+    Parameters
+    ----------
+    seed
+        Root of all streams, 0 or larger.
+    name
+        Name of the stream.
+    index
+        Number of a replicate or block within it.
 
+    Raises
+    ------
+    ValueError
+        For a negative seed.
+
+    Examples
+    --------
     >>> a, b = numpy_stream(0, "labels", 3), numpy_stream(0, "labels", 3)
     >>> bool(a.random() == b.random())
     True
@@ -50,7 +64,19 @@ def fill(row: "torch.Tensor", seed: int, name: str, index: int = 0, *, law: Law,
 
     Parameters
     ----------
-    law : "normal" (standard), "uniform" on [0, 1) or "integer" on 0, 1, ..., high - 1
+    row
+        What is drawn; contiguous.
+    seed, name, index
+        The stream, as of `numpy_stream`.
+    law
+        "normal" (standard), "uniform" on [0, 1) or "integer" on 0, 1, ..., high - 1.
+    high
+        Number of integers.
+
+    Raises
+    ------
+    ValueError
+        For a negative seed.
     """
     if row.device.type == "cpu":
         _fill_on_cpu(row, numpy_stream(seed, name, index), law, high)

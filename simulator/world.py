@@ -41,7 +41,19 @@ class _Checked(BaseModel):
 
 
 class Attribute(_Checked):
-    """A further spurious attribute beside the background; only in TOML, as [[attribute]]."""
+    """A further spurious attribute beside the background; only in TOML, as [[attribute]].
+
+    Parameters
+    ----------
+    mu
+        Mean of the spurious latent, in latent units.
+    sigma
+        Standard deviation of the spurious latent, in latent units.
+    p
+        Probability that the background matches the label.
+    mention
+        Probability that a caption mentions the background.
+    """
 
     mu: q.SpuriousMean = 1.0
     sigma: q.SpuriousScale = 0.5
@@ -52,9 +64,45 @@ class Attribute(_Checked):
 class World(_Checked):
     """Everything that a generative world needs; frozen, each field within its declared domain.
 
-    Raises pydantic.ValidationError for a value outside its domain, an unknown field, or a view too narrow for
-    orthonormal dictionaries (dim_image or dim_text below the number of latents).
+    Parameters
+    ----------
+    p_spu
+        Probability that the background matches the label.
+    mu_inv
+        Mean of the invariant latent, in latent units.
+    mu_spu
+        Mean of the spurious latent, in latent units.
+    sigma_inv
+        Standard deviation of the invariant latent, in latent units.
+    sigma_spu
+        Standard deviation of the spurious latent, in latent units.
+    sigma_xi
+        Norm of the view noise; each coordinate has variance sigma_xi^2/d.
+    sigma_xi_text
+        Norm of the noise of captions; that of images unless set.
+    dim_image
+        Dimension of the image view.
+    dim_text
+        Dimension of the text view.
+    classes
+        Number of classes; 2 is the paper's scalar world.
+    mention_inv
+        Probability that a caption mentions the object.
+    mention_spu
+        Probability that a caption mentions the background.
+    p_inv
+        Probability that the object shown is the label's.
+    attribute
+        Further spurious attributes, 4 at most.
 
+    Raises
+    ------
+    pydantic.ValidationError
+        For a value outside its domain, an unknown field, or a view too narrow for orthonormal dictionaries (dim_image
+        or dim_text below the number of latents).
+
+    Examples
+    --------
     >>> World(p_spu=0.9).latents
     2
     """
@@ -110,7 +158,13 @@ class World(_Checked):
         return self.model_copy(update={"p_spu": chance, "attribute": further})
 
     def mixture(self, objects: bool | None = None) -> Mixture:
-        """The groups (y, o, a_1, a_2, ...) written out; see `simulator.mixture.mixture_of`."""
+        """The groups (y, o, a_1, a_2, ...) written out; see `simulator.mixture.mixture_of`.
+
+        Parameters
+        ----------
+        objects
+            Whether groups whose object is another class's are listed; by default where p_inv < 1.
+        """
         return mixture_of(self, objects)
 
     def prompts(self, prompt: Prompt) -> Float[np.ndarray, "K l"]:
@@ -118,11 +172,30 @@ class World(_Checked):
 
         name: the pattern of the class's own object alone, (mu_inv y, 0); mean: E[z_T | y] under the training law, with
         masks. [W] writes D_T E[z | y] without saying under which law; the two give very different answers.
+
+        Parameters
+        ----------
+        prompt : "name" or "mean"
         """
         return latent_prompts(Worlds.of(self), prompt).reshape(self.classes, -1)
 
     def draw(self, n: int, seed: int = 0, **options) -> "Pairs":
-        """n pairs of the training law with the frames behind their views; see `simulator.gaussian.pairs.draw`."""
+        """Pairs of the training law with the frames behind their views.
+
+        Parameters
+        ----------
+        n
+            Number of pairs, from 1 up.
+        seed
+            Root of the streams, 0 or larger.
+        **options
+            frames, stream, device, draw_on and dtype, as of `simulator.gaussian.pairs.draw`.
+
+        Raises
+        ------
+        ValueError
+            As `simulator.gaussian.pairs.draw`.
+        """
         from simulator.gaussian.pairs import draw
 
         return draw(self, n, seed, **options)
@@ -150,8 +223,22 @@ class Worlds:
 
     Parameters
     ----------
-    **fields : numbers or arrays under the names of World's fields; `attribute` is a sequence of Attribute, shared by
-        all worlds (or of its four numbers as arrays).
+    **fields : numbers or arrays
+        Under the names of World's fields; `attribute` is a sequence of Attribute, shared by all worlds (or of its four
+        numbers as arrays).
+
+    Attributes
+    ----------
+    p_spu, mu_inv, mu_spu, sigma_inv, sigma_spu, sigma_xi, dim_image, dim_text, mention_inv, mention_spu, p_inv
+        As given, or World's default: a number where it is one for all worlds.
+    sigma_xi_text
+        Likewise; None where captions have the noise of images.
+    classes
+        A number where all worlds agree, as formulas for K classes need it.
+    attribute
+        Further attributes; mu, sigma, p and mention of each are numbers or arrays.
+    shape
+        What the fields broadcast to.
 
     Raises
     ------
@@ -159,6 +246,8 @@ class Worlds:
         For an unknown field, a value outside its domain (the sentence names the first), fields that do not broadcast,
         or a view too narrow for its latents.
 
+    Examples
+    --------
     >>> w = Worlds(p_spu=[0.5, 0.9], mu_spu=[[1.0], [2.0], [3.0]])
     >>> w.shape, w[2].shape, w.world((0, 1)).p_spu
     ((3, 2), (2,), 0.9)
@@ -226,7 +315,10 @@ class Worlds:
     def of(cls, worlds: "World | Worlds | Sequence[World]") -> "Worlds":
         """A world as a grid of shape (), several as a grid of shape (E,); a Worlds is returned as it is.
 
-        Raises ValueError for worlds with different numbers of further attributes.
+        Raises
+        ------
+        ValueError
+            For worlds with different numbers of further attributes, and for none.
         """
         if isinstance(worlds, Worlds):
             return worlds
@@ -274,7 +366,13 @@ class Worlds:
         return self._rearranged(lambda x: x[index])
 
     def reshape(self, *shape: int) -> "Worlds":
-        """The same worlds in another shape."""
+        """The same worlds in another shape.
+
+        Parameters
+        ----------
+        *shape
+            As numpy's reshape takes it.
+        """
         return self._rearranged(lambda x: x.reshape(*shape))
 
     def _rearranged(self, rearrange: Callable[[np.ndarray], np.ndarray]) -> "Worlds":
@@ -292,12 +390,37 @@ class Worlds:
         return self.reshape(-1)
 
     def replace(self, **fields) -> "Worlds":
-        """The same worlds with some fields changed, validated again."""
+        """The same worlds with some fields changed, validated again.
+
+        Parameters
+        ----------
+        **fields
+            As of Worlds.
+
+        Raises
+        ------
+        ValueError
+            As of Worlds.
+
+        Examples
+        --------
+        >>> Worlds(p_spu=0.9).replace(mu_spu=[1.0, 2.0]).shape
+        (2,)
+        """
         return Worlds(**{**{name: getattr(self, name) for name in (*SCALARS, "attribute")}, **fields})
 
     def world(self, index=()) -> World:
-        """One world of the grid. Raises ValueError for an index that leaves an axis open, IndexError outside the grid.
+        """One world of the grid.
 
+        Raises
+        ------
+        ValueError
+            For an index that leaves an axis open.
+        IndexError
+            Outside the grid.
+
+        Examples
+        --------
         >>> Worlds(mu_spu=[1.0, 2.0]).world(1).mu_spu
         2.0
         """
@@ -352,7 +475,13 @@ class Worlds:
         return np.broadcast_to(np.asarray(sigma**2 / self.dim_text), self.shape)
 
     def prompt(self, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
-        """Coefficient of a class's own pattern in its prompt, one number a block; ValueError for another prompt."""
+        """Coefficient of a class's own pattern in its prompt, one number a block.
+
+        Raises
+        ------
+        ValueError
+            For a prompt that is neither "name" nor "mean".
+        """
         if prompt == "mean":
             return self.mention * self.mean * self.correlation
         if prompt == "name":
@@ -361,7 +490,14 @@ class Worlds:
 
 
 def latent_prompts(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "K B width"]:
-    """Latent prompts q_y of one world (a grid of shape ()), block by block; see `World.prompts`."""
+    """Latent prompts q_y of one world (a grid of shape ()), block by block; see `World.prompts`.
+
+    Parameters
+    ----------
+    worlds
+        One world, a grid of shape ().
+    prompt : "name" or "mean"
+    """
     K, own = worlds.classes, worlds.prompt(prompt)
     # For K classes E[e_a | y] = D e_y + (1 - p)/(K - 1) 1; the binary pattern is antisymmetric, no constant.
     constant = np.zeros_like(own)
@@ -371,12 +507,33 @@ def latent_prompts(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "K B wid
 
 
 def view_noise(nu: Numbers, dimension: int = _DEFAULTS["dim_image"]) -> Numbers:
-    """sigma_xi at which every coordinate of a view has noise variance nu, sqrt(nu d)."""
+    """sigma_xi at which every coordinate of a view has noise variance nu, sqrt(nu d).
+
+    Parameters
+    ----------
+    nu
+        Variance of one coordinate.
+    dimension
+        Coordinates of the view.
+
+    Examples
+    --------
+    >>> float(view_noise(0.01, 64))
+    0.8
+    """
     return np.sqrt(np.asarray(nu) * dimension)
 
 
 def latent_count(classes, attributes: int):
-    """l of worlds with so many classes and further attributes; classes may be an array."""
+    """l of worlds with so many classes and further attributes.
+
+    Parameters
+    ----------
+    classes : int or array
+        K.
+    attributes
+        Further attributes, beside the background.
+    """
     width = np.where(np.equal(classes, 2), 1, classes)
     return (2 + attributes) * (width if np.ndim(classes) else int(width))
 

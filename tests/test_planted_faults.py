@@ -91,6 +91,24 @@ FAULTS = {
         "(texts - texts.mean(axis=0)) / n",
         "simulator/gaussian/test_fit.py",
     ),
+    "parameter renamed, not in its docstring": Fault(
+        "simulator/gaussian/fit.py", "    pairs : DrawnPairs\n", "    drawn : DrawnPairs\n", "test_docstrings.py"
+    ),
+    "error that no docstring tells of": Fault(
+        "simulator/gaussian/critic.py",
+        "    Raises\n    ------\n    ValueError\n        Unless the critic",
+        "    Notes\n    -----\n    ValueError\n        Unless the critic",
+        "test_docstrings.py",
+    ),
+    "field without a word": Fault(
+        "simulator/gaussian/critic.py", "    outside\n        Gram", "    beyond\n        Gram", "test_docstrings.py"
+    ),
+    "docstring that drifts from its declaration": Fault(
+        "simulator/world.py",
+        "        Probability that a caption mentions the object.",
+        "        Probability that a caption mentions nothing.",
+        "test_docstrings.py",
+    ),
     "one net for every class": Fault(
         "simulator/gaussian/critic.py",
         "zip(range(K), gaussian_nets(K - 1, power, seed), strict=False)",

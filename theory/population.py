@@ -33,7 +33,14 @@ def block_covariance(worlds: Worlds) -> Float[np.ndarray, "*w B B"]:
 
 
 def linear_weights(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
-    """u = C diag(pi) q: what linear CLIP puts on each block at n = infinity, scaled by rho."""
+    """u = C diag(pi) q: what linear CLIP puts on each block at n = infinity, scaled by rho.
+
+    Parameters
+    ----------
+    worlds
+        The training law.
+    prompt : "name" or "mean"
+    """
     q = worlds.prompt(prompt)
     return np.einsum("...ij,...j,...j->...i", block_covariance(worlds), worlds.mention, q)
 
@@ -41,9 +48,21 @@ def linear_weights(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
 def truncated_weights(worlds: Worlds, prompt: Prompt, width: int) -> Float[np.ndarray, "*w B"]:
     """u for towers of embedding width `width`: M is the rank-`width` part of C diag(pi) (Eckart-Young).
 
-    For K >= 3 each singular value of the B x B matrix occurs K - 1 times, and the directions constant over
-    classes add sigma_b^2 pi_b once each; the latter never decide. Raises ValueError if the cut falls on a tie,
-    where the minimiser is not unique.
+    For K >= 3 each singular value of the B x B matrix occurs K - 1 times, and the directions constant over classes add
+    sigma_b^2 pi_b once each; the latter never decide.
+
+    Parameters
+    ----------
+    worlds
+        The training law.
+    prompt : "name" or "mean"
+    width
+        Of the embedding, at least 1.
+
+    Raises
+    ------
+    ValueError
+        For a width below 1, and if the cut falls on a tie, where the minimiser is not unique.
     """
     if width < 1:
         raise ValueError(f"width = {width} is below 1; the nearest valid value is 1")

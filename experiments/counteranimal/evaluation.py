@@ -232,10 +232,34 @@ def evaluate(
 ) -> Predictions:
     """Predictions of any model on a CounterAnimal tree.
 
-    A CLIP has encode_image and encode_text and comes with a tokenizer (list of strings -> token ids); without
-    one `model` maps pixels to the 1000 ImageNet-1k logits. `metrics.summary(metrics.class_counts(...))` turns
-    the answer into accuracies. Features are kept only if a cache folder is given, and only for models and
-    preprocessing made of library parts: code of one's own can change under the same name, so it raises RequestError.
+    `metrics.summary(metrics.class_counts(...))` turns the answer into accuracies.
+
+    Parameters
+    ----------
+    model
+        A CLIP, with encode_image and encode_text; without a tokenizer, what maps pixels to the 1000 ImageNet-1k logits.
+    preprocess
+        Photo -> pixels.
+    tokenizer
+        List of strings -> token ids; None for what is no CLIP.
+    data
+        Folder of the photos, or its tree.
+    prompts
+        Name of the templates that class names are put into.
+    names
+        Name of the list of class names, or the names themselves.
+    space
+        Labels to choose from; all 1000 unless given.
+    runtime
+        Batch size, device and precision.
+    cache
+        Folder that keeps features, only for models and preprocessing made of library parts: code of one's own can
+        change under the same name.
+
+    Raises
+    ------
+    RequestError
+        For a cache with code of one's own.
     """
     tree = data if isinstance(data, Tree) else read_tree(Path(data))
     runtime = runtime or Runtime()

@@ -36,14 +36,49 @@ class Verdict:
     """One claim decided, with the evidence. Accuracies are fractions.
 
     "contradicted" errs with probability alpha/2 at most. "supported" carries a search of `search_evaluations` points
-    and bounds at `audits` points, and no error rate for the rest of the domain. `reason` says why, in a sentence.
+    and bounds at `audits` points, and no error rate for the rest of the domain.
 
-    predicted, measured and interval (of the measured quantity, at `level`) are those of the counterexample if there is
-    one; of a point inside the domain if supported; of the audit point that comes out worst if undecided; None if
-    nothing could be measured. p_value is that of the contradiction: the least alpha/2 at which it would stand, None if
-    nothing was measured at a worst point. largest_violation_bounded is the largest upper 1 - alpha/(2 audits) bound of
-    v over the audit points. undefined counts the points of the search where the quantity has no value: they are left
-    out.
+    What was measured is that of the counterexample if there is one; of a point inside the domain if supported; of the
+    audit point that comes out worst if undecided; None if nothing could be measured.
+
+    Attributes
+    ----------
+    claim, source, statement, formula, quantity, relation, share
+        The claim's own; `claim` is its id.
+    verdict
+        "supported", "contradicted" or "undecided".
+    reason
+        Why, in a sentence.
+    predicted, measured
+        What the claim compares with, and the quantity as measured.
+    interval, level
+        Interval of the measured quantity, and its level.
+    counterexample
+        Where the claim fails, None unless contradicted.
+    route, n, replicates
+        How it was measured: route, pairs of training, values.
+    alpha
+        Error rate.
+    p_value
+        Of the contradiction: the least alpha/2 at which it would stand, None if nothing was measured at a worst point.
+    tau
+        The violation that is allowed.
+    seconds
+        That the trial took.
+    point
+        Where it was measured.
+    audits
+        Points audited.
+    search_evaluations
+        Points that the search looked at.
+    undefined
+        Points of the search where the quantity has no value: they are left out.
+    largest_violation_found
+        By the search.
+    largest_violation_bounded
+        Largest upper 1 - alpha/(2 audits) bound of v over the audit points, None where there is none.
+    seed
+        Root of every stream.
     """
 
     claim: str
@@ -93,12 +128,21 @@ def judge(
 
     Parameters
     ----------
-    claim : what is tried
-    seed : root of every stream
-    quick : audit 4 points instead of 32 (the verdict says how many)
-    error_rate : overrides the claim's alpha
-    effort : Sobol points of the search
-    report : hears a line of progress now and then
+    claim : Claim
+    seed
+        Root of every stream.
+    quick
+        Whether to audit 4 points instead of 32 (the verdict says how many).
+    error_rate
+        Overrides the claim's alpha.
+    effort
+        Sobol points of the search.
+    report
+        Hears a line of progress now and then.
+
+    Returns
+    -------
+    Verdict
 
     Raises
     ------
@@ -209,6 +253,12 @@ def audit_points(claim: Claim, worst: Worst, count: int, seed: int) -> list[dict
     """The worst point found, then corners and Sobol points of the domain, `count` in all besides it.
 
     Points where the population's quantity is undefined are passed over, as the search passes over them.
+
+    Parameters
+    ----------
+    claim : Claim
+    worst : from `search`
+    count, seed : int
     """
     d = dimension(claim)
     if d == 0:

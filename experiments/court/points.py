@@ -22,7 +22,13 @@ Point = Mapping[str, Numbers]
 
 
 class Leg(NamedTuple):
-    """Worlds of a grid of points, and the number of pairs that a learner is given there."""
+    """Worlds of a grid of points, and the number of pairs that a learner is given there.
+
+    Attributes
+    ----------
+    worlds : Worlds
+    n : number of pairs
+    """
 
     worlds: Worlds
     n: int
@@ -39,7 +45,13 @@ def dimension(claim: Claim) -> int:
 
 
 def placed(claim: Claim, unit: np.ndarray) -> dict[str, np.ndarray]:
-    """The points at rows of the unit cube (..., dimension)."""
+    """The points at rows of the unit cube.
+
+    Parameters
+    ----------
+    claim : Claim
+    unit : array (..., dimension)
+    """
     if claim.relation not in MONOTONE:
         return claim.place(unit)
     column = list(claim.axes).index(claim.along)
@@ -50,7 +62,13 @@ def placed(claim: Claim, unit: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def inside(claim: Claim, point: Point) -> np.ndarray:
-    """Whether points lie in the domain, the later world of a monotone relation too, to rounding."""
+    """Whether points lie in the domain, the later world of a monotone relation too, to rounding.
+
+    Parameters
+    ----------
+    claim : Claim
+    point : point, or grid of points
+    """
     here = {name: value for name, value in point.items() if not name.endswith(LATER)}
     good = claim.contains(here)
     if claim.relation in MONOTONE:
@@ -61,7 +79,13 @@ def inside(claim: Claim, point: Point) -> np.ndarray:
 
 
 def legs(claim: Claim, point: Point) -> list[Leg]:
-    """The worlds that the relation compares, the earlier one first."""
+    """The worlds that the relation compares, the earlier one first.
+
+    Parameters
+    ----------
+    claim : Claim
+    point : grid of points
+    """
     fields = {name: value for name, value in point.items() if not name.endswith(LATER)}
     if claim.relation in MONOTONE:
         both = (fields, claim.moved(fields, claim.along, point[claim.along + LATER]))
@@ -76,7 +100,13 @@ def legs(claim: Claim, point: Point) -> list[Leg]:
 
 
 def combined(claim: Claim, values: list[np.ndarray]) -> np.ndarray:
-    """What the relation speaks of: the quantity; how much it falls (rises) from x to x'; its log-log slope."""
+    """What the relation speaks of: the quantity; how much it falls (rises) from x to x'; its log-log slope.
+
+    Parameters
+    ----------
+    claim : Claim
+    values : the quantity, leg by leg
+    """
     if claim.relation == "slope":
         return log_slope(claim.grid, np.stack(values, axis=-1))
     if claim.relation in MONOTONE:
@@ -85,7 +115,13 @@ def combined(claim: Claim, values: list[np.ndarray]) -> np.ndarray:
 
 
 def true_violation(claim: Claim, point: Point) -> np.ndarray:
-    """v of the population by the closed forms; nan where the quantity is undefined, -inf outside the domain."""
+    """v of the population by the closed forms; nan where the quantity is undefined, -inf outside the domain.
+
+    Parameters
+    ----------
+    claim : Claim
+    point : grid of points
+    """
     each = legs(claim, point)
     values = combined(claim, [attempt(claim.truth, leg.worlds)[0] for leg in each])
     v = violation_at(claim, values, each[0].worlds)
@@ -93,8 +129,16 @@ def true_violation(claim: Claim, point: Point) -> np.ndarray:
 
 
 def violation_at(claim: Claim, values: np.ndarray, worlds: Worlds) -> np.ndarray:
-    """v where the quantity (or the share of trainings that satisfy the relation) has these values, world by world
-    where the prediction is undefined in some."""
+    """v where the quantity has these values, world by world where the prediction is undefined in some.
+
+    For a claim about a share of trainings the values are shares that satisfy the relation.
+
+    Parameters
+    ----------
+    claim : Claim
+    values : of what its relation speaks of
+    worlds : Worlds
+    """
     if claim.share is not None:
         return claim.share - np.broadcast_to(values, worlds.shape)
     try:
@@ -111,7 +155,20 @@ def relation(claim: Claim) -> Relation:
 
 
 def target(claim: Claim, worlds: Worlds) -> tuple[float, bool]:
-    """(the number that the quantity is compared with in one world, whether "iff" promises that it is exceeded)."""
+    """What the quantity is compared with in one world.
+
+    Parameters
+    ----------
+    claim : Claim
+    worlds : grid of one
+
+    Returns
+    -------
+    number
+        What it is compared with.
+    promised
+        Whether "iff" promises that it is exceeded; True for other relations.
+    """
     if claim.share is not None:
         return claim.share, True
     number = lambda x: float(np.asarray(x, float).reshape(-1)[0])  # noqa: E731
@@ -123,7 +180,13 @@ def target(claim: Claim, worlds: Worlds) -> tuple[float, bool]:
 
 
 def single(points: Mapping[str, np.ndarray], index: int) -> dict[str, float]:
-    """One point of a grid, as plain floats."""
+    """One point of a grid, as plain floats.
+
+    Parameters
+    ----------
+    points : grid of points
+    index : int
+    """
     return {name: float(values[index]) for name, values in points.items()}
 
 

@@ -30,7 +30,15 @@ MATRICES = ("operator-error", "minimiser-rate")
 
 
 def routes_of(claim: Claim, point: Point, drawn: bool) -> dict[Learner, Route]:
-    """How each learner of the claim is measured at a point: by drawn data if `drawn`, where there is a choice."""
+    """How each learner of the claim is measured at a point.
+
+    Parameters
+    ----------
+    claim : Claim
+    point : Point
+    drawn
+        Whether by drawn data, where there is a choice.
+    """
     worlds = worlds_at(claim, point)
     return {s: _route(s, worlds, drawn) for s in (claim.subject, claim.against) if s is not None}
 
@@ -45,7 +53,13 @@ def _route(learner: Learner, worlds: list[tuple[World, int]], drawn: bool) -> Ro
 
 
 def worlds_at(claim: Claim, point: Point) -> list[tuple[World, int]]:
-    """The worlds to be measured at a point, with their numbers of pairs; as narrow as may be for the population."""
+    """The worlds to be measured at a point, with their numbers of pairs; as narrow as may be for the population.
+
+    Parameters
+    ----------
+    claim : Claim
+    point : Point
+    """
     each = [(leg.worlds.world(0), leg.n) for leg in legs(claim, row(point))]
     return each if finite(claim) else [(narrowest(world), n) for world, n in each]
 
@@ -84,13 +98,33 @@ def _wanted(worlds: Worlds, n: int) -> Numbers:
 
 
 def drawable(worlds: Worlds, n: int) -> np.ndarray | np.bool_:
-    """Where so many pairs can be drawn one by one; where n is finite wide views count for more."""
+    """Where so many pairs can be drawn one by one; where n is finite wide views count for more.
+
+    Parameters
+    ----------
+    worlds : Worlds
+    n
+        Pairs; from INFINITE up they stand for the population.
+    """
     width = np.maximum(1.0, (np.asarray(worlds.dim_image) + worlds.dim_text) / 8) if n < INFINITE else 1.0
     return _wanted(worlds, n) * width <= MOST_DRAWN
 
 
 def pairs_for(n: int, world: World, route: Route) -> int:
-    """Pairs in one replicate; Unmeasurable where these are too many to draw."""
+    """Pairs in one replicate.
+
+    Parameters
+    ----------
+    n
+        Pairs; from INFINITE up they stand for the population.
+    world : World
+    route : Route
+
+    Raises
+    ------
+    Unmeasurable
+        Where these are too many to draw.
+    """
     if route != "drawn pairs":
         return n
     worlds = Worlds.of(world)
@@ -110,14 +144,30 @@ def measure(
     routes: dict[Learner, Route],
     like: dict[Learner, Route] | None = None,
 ) -> Sample:
-    """`size` independent values of what the claim's relation speaks of at `point`, with what is known of their law.
+    """Independent values of what the claim's relation speaks of at a point, with what is known of their law.
 
     For "increasing" and "decreasing" a value is the fall from x to x' (the rise), for "slope" the log-log slope over
     the claim's grid; `against` is subtracted. Where every learner is a rule on images a value is one image, and there
     are `size` of each group; otherwise a value is one training run, and a rule is measured on IMAGES images beside it.
     For a claim about a share of trainings a value says whether the relation holds in one: 1 or 0.
-    With `like` learners get as many pairs as by those routes: a pilot by the exact law shows the spread of drawn pairs.
-    Raises Unmeasurable where a drawn sample has no answer.
+
+    Parameters
+    ----------
+    claim : Claim
+    point : Point
+    size : how many values
+    seed
+        Root of the streams.
+    routes : from `routes_of`
+    like
+        Learners get as many pairs as by these routes: a pilot by the exact law shows the spread of drawn pairs.
+
+    Raises
+    ------
+    Unmeasurable
+        Where a drawn sample has no answer.
+    ValueError
+        For a share of trainings where a learner is a rule of the law, not fitted to pairs.
     """
     worlds = worlds_at(claim, point)
     if claim.share is not None and "drawn images" in routes.values():
@@ -145,7 +195,13 @@ def measure(
 
 
 def by_image(claim: Claim, routes: dict[Learner, Route]) -> bool:
-    """Whether every image is a value of its own: rules on images, and a quantity that is a mean over them."""
+    """Whether every image is a value of its own: rules on images, and a quantity that is a mean over them.
+
+    Parameters
+    ----------
+    claim : Claim
+    routes : from `routes_of`
+    """
     means = claim.quantity in WORDS and claim.quantity != "worst" and claim.relation != "slope"
     return means and set(routes.values()) == {"drawn images"}
 

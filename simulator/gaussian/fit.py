@@ -70,13 +70,32 @@ class Fitted:
     def accuracy(self, prompt: Prompt | None = None) -> Accuracy:
         """Accuracy under the test law: exact for two classes, see `critic.group_accuracy` for more.
 
-        Parameters and errors as of `critic`.
+        Parameters
+        ----------
+        prompt
+            As of `critic`.
+
+        Raises
+        ------
+        ValueError
+            As `critic`.
         """
         (both,) = group_accuracy(self.critic(prompt), self.world.mixture(), self.world.nu_image)
         return Accuracy(*both.tolist())
 
     def reliance(self, prompt: Prompt | None = None) -> Numbers:
-        """Weight on the background over weight on the object; see `critic.reliance`."""
+        """Weight on the background over weight on the object; see `critic.reliance`.
+
+        Parameters
+        ----------
+        prompt
+            As of `critic`.
+
+        Raises
+        ------
+        ValueError
+            As `critic`.
+        """
         return reliance(self.critic(prompt), self.world.classes)[0].item()
 
 

@@ -32,9 +32,16 @@ LARGEST_DRAW = 2**28  # numbers in the views that `draw` holds at once: 2 GiB in
 
 
 class Pairs(NamedTuple):
-    """n pairs and the labels behind them; class 0 of the binary world is y = +1.
+    """Image-text pairs and the labels behind them; pairs of an ensemble carry a leading model axis.
 
-    Pairs of an ensemble carry a leading model axis.
+    Attributes
+    ----------
+    images, texts
+        Views.
+    labels
+        Class of each pair; class 0 of the binary world is y = +1.
+    backgrounds
+        Class that each spurious attribute shows, the background first.
     """
 
     images: Float[torch.Tensor, "*E n dI"]
@@ -46,7 +53,15 @@ class Pairs(NamedTuple):
 def orthonormal_dictionary(dimension: int, latents: int, rng: np.random.Generator) -> np.ndarray:
     """D (dimension, latents), columns orthonormal and uniform over all such frames (Haar measure).
 
-    Raises ValueError if dimension < latents.
+    Parameters
+    ----------
+    dimension, latents : rows and columns
+    rng : numpy.random.Generator
+
+    Raises
+    ------
+    ValueError
+        If dimension < latents.
     """
     if dimension < latents:
         raise ValueError(
@@ -57,7 +72,15 @@ def orthonormal_dictionary(dimension: int, latents: int, rng: np.random.Generato
 
 
 def dictionaries(world: World, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(D_I, D_T) of a root seed, float64."""
+    """(D_I, D_T) of a root seed, float64.
+
+    Parameters
+    ----------
+    world
+        Sets the shapes.
+    seed
+        Root of the streams.
+    """
     return (
         orthonormal_dictionary(world.dim_image, world.latents, numpy_stream(seed, "dictionary/image")),
         orthonormal_dictionary(world.dim_text, world.latents, numpy_stream(seed, "dictionary/text")),
@@ -70,7 +93,14 @@ def block_size(world: World) -> int:
 
 
 class Law(NamedTuple):
-    """The numbers of E worlds of one shape, block by block, on a device; letters as in `world.Worlds`."""
+    """The numbers of E worlds of one shape, block by block, on a device; letters as in `world.Worlds`.
+
+    Attributes
+    ----------
+    mean, scale, agreement, mention : of every block
+    nu_image, nu_text
+        Noise variances of one coordinate of a view.
+    """
 
     mean: Float[torch.Tensor, "E B"]
     scale: Float[torch.Tensor, "E B"]
@@ -83,7 +113,16 @@ class Law(NamedTuple):
 def numbers(worlds: Sequence[World], device: str, dtype: torch.dtype) -> Law:
     """Stack the numbers of worlds that agree in everything that sets a shape.
 
-    Raises ValueError naming the first field in which two shapes differ.
+    Parameters
+    ----------
+    worlds : one or more
+    device, dtype
+        Of the tensors; agreements and mentions are float64 always.
+
+    Raises
+    ------
+    ValueError
+        Naming the first field in which two shapes differ.
     """
     for world in worlds[1:]:
         for field in ("dim_image", "dim_text", "classes", "latents"):
@@ -99,10 +138,23 @@ def numbers(worlds: Sequence[World], device: str, dtype: torch.dtype) -> Law:
 
 
 def fill(rows: torch.Tensor, field: str, seed: int, index: int, streams: Sequence[str], law: str, high: int = 0):
-    """Draw rows[k] from stream `streams[k]`/field in place and return rows; one stream a world.
+    """Draw every world's row in place, from a stream of its own, and return the rows.
 
     World k of an ensemble is therefore drawn as it would be alone. A row is drawn by one thread and mostly without
     Python's lock, so worlds are shared out over the threads that torch may use.
+
+    Parameters
+    ----------
+    rows
+        One a world.
+    field
+        What is drawn, the end of a stream's name.
+    seed, index
+        Root of the streams, and number of the block.
+    streams
+        rows[k] is read from the stream named `streams[k]`/`field`.
+    law, high
+        As of `simulator.streams.fill`.
     """
     names = [f"{stream}/{field}" for stream in streams]
     shared = rows.device.type == "cpu" and rows.numel() >= SHARED_NUMBERS
@@ -126,7 +178,23 @@ def draw_ensemble_latents(
     device: str,
     dtype: torch.dtype,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(labels, backgrounds, z_I, z_T) of one block of every world, the structural equations one per line."""
+    """Latents of one block of every world, the structural equations one per line.
+
+    Parameters
+    ----------
+    worlds
+        They share shapes and may differ in every number.
+    size
+        Pairs in the block.
+    seed, index, streams
+        As of `fill`.
+    device, dtype
+        Of the tensors.
+
+    Returns
+    -------
+    labels, backgrounds, z_I, z_T : tensors (E, size, ...)
+    """
     E, K, J = len(worlds), worlds[0].classes, len(worlds[0].attribute) + 1
     law = numbers(worlds, device, dtype)
     patterns = torch.as_tensor(class_means(K), dtype=dtype, device=device)  # (K, width)
@@ -153,7 +221,13 @@ def draw_ensemble_latents(
 def draw_latents(
     world: World, size: int, seed: int, index: int, *, stream: str, device: str, dtype: torch.dtype
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(labels, backgrounds, z_I, z_T) of one block of one world."""
+    """(labels, backgrounds, z_I, z_T) of one block of one world.
+
+    Parameters
+    ----------
+    world, size, seed, index, stream, device, dtype
+        As of `draw_ensemble_latents`, for one world.
+    """
     fields = draw_ensemble_latents((world,), size, seed, index, streams=(stream,), device=device, dtype=dtype)
     y, a, image, text = (field[0] for field in fields)
     return y, a, image, text
@@ -181,7 +255,22 @@ def draw_ensemble_block(
 ) -> Pairs:
     """Block `index` of E worlds' pairs, x_M = D_M mu_M(z) + xi_M, every field with a leading axis E.
 
-    The worlds share shapes and dictionaries and may differ in every number; world k reads `streams[k]` alone.
+    Parameters
+    ----------
+    worlds
+        They share shapes and dictionaries and may differ in every number.
+    frames
+        Dictionaries (D_I, D_T).
+    seed, index
+        Root of the streams, and number of the block.
+    streams
+        World k reads `streams[k]` alone.
+    device
+        Where the pairs end.
+    draw_on
+        Where they are drawn, `device` unless given; "cpu" draws the same pairs for every device.
+    dtype
+        Of the views.
     """
     source, size = draw_on or device, block_size(worlds[0])
     E, J = len(worlds), len(worlds[0].attribute) + 1
@@ -214,7 +303,17 @@ def draw_image_latents(
     draw_on: str | None = None,
     dtype: torch.dtype = torch.float64,
 ) -> tuple[Float[torch.Tensor, "E n dI"], Float[torch.Tensor, "E n l"], Int[torch.Tensor, "E n"]]:
-    """(images, their latents, labels) of block 0 of E worlds: what an evaluation needs and a learner never sees."""
+    """Images, their latents and labels of block 0 of E worlds: what an evaluation needs and a learner never sees.
+
+    Parameters
+    ----------
+    worlds
+        As of `draw_ensemble_block`.
+    frame
+        The image dictionary D_I.
+    seed, streams, device, draw_on, dtype
+        As of `draw_ensemble_block`.
+    """
     source, size = draw_on or device, block_size(worlds[0])
     y, _, z, _ = draw_ensemble_latents(worlds, size, seed, 0, streams=streams, device=source, dtype=dtype)
     D = torch.as_tensor(frame, dtype=dtype, device=source)
@@ -234,7 +333,13 @@ def draw_block(
     draw_on: str | None = None,
     dtype: torch.dtype = torch.float64,
 ) -> Pairs:
-    """Block `index` of one world's pairs: an ensemble of one without its axis."""
+    """Block `index` of one world's pairs: an ensemble of one without its axis.
+
+    Parameters
+    ----------
+    world, frames, seed, index, stream, device, draw_on, dtype
+        As of `draw_ensemble_block`, for one world.
+    """
     block = draw_ensemble_block(
         (world,), frames, seed, index, streams=(stream,), device=device, draw_on=draw_on, dtype=dtype
     )
@@ -242,10 +347,25 @@ def draw_block(
 
 
 def draw_pairs(world: World, frames: tuple[np.ndarray, np.ndarray], n: int, seed: int, **options) -> Iterator[Pairs]:
-    """The first n pairs of a stream, block by block; options as in `draw_block`.
+    """The first n pairs of a stream, block by block.
 
     Any test law is a world too: `world.model_copy(update={"p_spu": 0.5})` draws backgrounds that say nothing.
-    Raises ValueError unless n is an integer from 1 up.
+
+    Parameters
+    ----------
+    world, frames
+        As of `draw_block`.
+    n
+        Number of pairs, from 1 up.
+    seed
+        Root of the streams.
+    **options
+        stream, device, draw_on and dtype, as of `draw_block`.
+
+    Raises
+    ------
+    ValueError
+        Unless n is an integer from 1 up.
     """
     refuse_fraction("n", n)
     if n < 1:
@@ -332,7 +452,13 @@ def draw(
 
 
 def sample_cross_covariance(pairs: Iterator[Pairs]) -> Float[torch.Tensor, "dI dT"]:
-    """S, the unbiased sample cross-covariance of a stream of at least two pairs, in one pass."""
+    """S, the unbiased sample cross-covariance of a stream of at least two pairs, in one pass.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two pairs.
+    """
     n, total_image, total_text, product = 0, 0.0, 0.0, 0.0
     for block in pairs:
         images, texts = block.images, block.texts

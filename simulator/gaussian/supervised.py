@@ -23,8 +23,23 @@ def fit(
 ) -> Float[np.ndarray, "P d"]:
     """Score vectors of a learner: (1, d) for two classes, (K, d) otherwise.
 
-    Raises SeparabilityError (logistic on separable data, max-margin on data that are not), ValueError for an
-    unknown learner or max-margin with K >= 3.
+    Parameters
+    ----------
+    learner
+        One of LEARNERS.
+    images
+        Drawn images.
+    labels
+        Their classes, 0 to K - 1.
+    classes
+        K.
+
+    Raises
+    ------
+    ValueError
+        For an unknown learner, or max-margin with K >= 3.
+    SeparabilityError
+        Logistic regression on separable data, max-margin on data that are not.
     """
     if learner not in LEARNERS:
         raise ValueError(f"learner = {learner!r} is not one of {', '.join(LEARNERS)}")
@@ -45,9 +60,17 @@ LEAST_COARSE = 2000  # rows of the smallest such sample
 
 
 def logistic_regression(signed: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
-    """Minimiser of mean log(1 + exp(-w'(y x))) given the rows y x, by damped Newton to a gradient below 1e-9 of a row.
+    """Minimiser of mean log(1 + exp(-w'(y x))), by damped Newton to a gradient below 1e-9 of a row.
 
-    Raises SeparabilityError if the minimiser lies at infinity, which positive margins throughout prove.
+    Parameters
+    ----------
+    signed
+        The rows y x, y = +-1.
+
+    Raises
+    ------
+    SeparabilityError
+        If the minimiser lies at infinity, which positive margins throughout prove.
     """
     n, d = signed.shape
     w = np.zeros(d)
@@ -88,7 +111,19 @@ def softmax_regression(
 ) -> Float[np.ndarray, "K d"]:
     """Minimiser of mean cross-entropy over K score vectors (sum zero, as descent from zero keeps it).
 
-    Raises SeparabilityError as `logistic_regression`.
+    Parameters
+    ----------
+    images
+        Drawn images.
+    labels
+        Their classes, 0 to K - 1.
+    classes
+        K.
+
+    Raises
+    ------
+    SeparabilityError
+        As `logistic_regression`.
     """
     n, d = images.shape
     truth = np.eye(classes)[labels]
@@ -117,9 +152,19 @@ def maximum_margin(signed: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
     """argmin ||w|| subject to w'(y x) >= 1 for every row y x, exactly.
 
     Least distance programming (Lawson and Hanson, Solving Least Squares Problems, chapter 23): with E stacking the
-    transposed rows over a row of ones and f the last unit vector, the residual r = E u - f of the non-negative
-    least squares solution u is (w, -1)/(1 + ||w||^2); r = 0 proves that no w separates. Rows are first measured in the
-    length of the longest, so units decide nothing. Raises SeparabilityError for margins below 1e-9 of that length.
+    transposed rows over a row of ones and f the last unit vector, the residual r = E u - f of the non-negative least
+    squares solution u is (w, -1)/(1 + ||w||^2); r = 0 proves that no w separates. Rows are first measured in the length
+    of the longest, so units decide nothing.
+
+    Parameters
+    ----------
+    signed
+        The rows y x, y = +-1.
+
+    Raises
+    ------
+    SeparabilityError
+        For margins below 1e-9 of the longest row.
     """
     n, d = signed.shape
     longest = np.linalg.norm(signed, axis=1).max()

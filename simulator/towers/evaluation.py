@@ -25,7 +25,15 @@ def prompts_of(ensemble: Ensemble) -> tuple[Prompt | None, ...]:
 
 
 def class_vectors(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> Float[torch.Tensor, "E K h"]:
-    """What images are compared with, one vector a class."""
+    """What images are compared with, one vector a class.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+    parameters : its weights
+    prompt
+        One of `prompts_of`.
+    """
     recipe, worlds = ensemble.recipe, ensemble.worlds
     if recipe.objective.head:
         return parameters["head.weight"].mT
@@ -37,7 +45,13 @@ def class_vectors(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | N
 
 
 def class_means(ensemble: Ensemble, parameters: Parameters) -> Float[torch.Tensor, "E K h"]:
-    """Mean embedding of every class under the training law, over one block of pairs of a stream of its own."""
+    """Mean embedding of every class under the training law, over one block of pairs of a stream of its own.
+
+    Parameters
+    ----------
+    ensemble, parameters
+        As of `class_vectors`.
+    """
     block = draw_ensemble_block(
         ensemble.worlds,
         dictionaries(ensemble.worlds[0], ensemble.seed),
@@ -56,13 +70,28 @@ def class_means(ensemble: Ensemble, parameters: Parameters) -> Float[torch.Tenso
 def scores(
     ensemble: Ensemble, parameters: Parameters, vectors: Float[torch.Tensor, "E K h"], x: Float[torch.Tensor, "E N d"]
 ) -> Float[torch.Tensor, "E N K"]:
-    """Score of every class for images x."""
+    """Score of every class for images x.
+
+    Parameters
+    ----------
+    ensemble, parameters
+        As of `class_vectors`.
+    vectors
+        From `class_vectors`; a supervised head needs none.
+    x : images
+    """
     I = scored(ensemble.recipe, embed(ensemble.recipe, parameters, "image", x))
     return class_logits(parameters, I) if "head.weight" in parameters else torch.bmm(I, vectors.mT)
 
 
 def linear_critics(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> LinearCritic:
-    """Linear towers as score vectors, one critic a model. Dividing by ||x_I W|| changes no decision."""
+    """Linear towers as score vectors, one critic a model. Dividing by ||x_I W|| changes no decision.
+
+    Parameters
+    ----------
+    ensemble, parameters, prompt
+        As of `class_vectors`.
+    """
     D, _ = dictionaries(ensemble.worlds[0], ensemble.seed)
     vectors = class_vectors(ensemble, parameters, prompt)
     w = torch.bmm(vectors, parameters["image.0.weight"].mT).double().cpu().numpy()  # (E, K, d_I)
@@ -72,14 +101,32 @@ def linear_critics(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | 
 
 
 class Points(NamedTuple):
-    """Test images of every group in standard form, shared by all models; see `standard_points`."""
+    """Test images of every group in standard form, shared by all models; see `standard_points`.
+
+    Attributes
+    ----------
+    normals
+        Standard normals, R scramblings of N points.
+    frame
+        The dictionary, completed to an orthonormal basis.
+    """
 
     normals: Float[np.ndarray, "R N d"]
-    frame: Float[np.ndarray, "d d"]  # the dictionary, completed to an orthonormal basis
+    frame: Float[np.ndarray, "d d"]
 
 
 def standard_points(ensemble: Ensemble, power: int = 11, replicates: int = 8) -> Points:
-    """R scramblings of 2^power Sobol points in d_I dimensions, the dictionary's coordinates first."""
+    """R scramblings of 2^power Sobol points in d_I dimensions, the dictionary's coordinates first.
+
+    Parameters
+    ----------
+    ensemble
+        Sets the dimension, the dictionary and the seed.
+    power
+        2^power points a scrambling.
+    replicates
+        R.
+    """
     world = ensemble.worlds[0]
     D, _ = dictionaries(world, ensemble.seed)
     complement = np.linalg.svd(D, full_matrices=True)[0][:, world.latents :]
@@ -93,6 +140,13 @@ def ensemble_accuracy(
     """(common, counter) of every model under the test law: exact for linear towers (R = 1), else R replicates.
 
     The spread over replicates estimates the error of quasi-Monte Carlo.
+
+    Parameters
+    ----------
+    ensemble, parameters, prompt
+        As of `class_vectors`.
+    points
+        From `standard_points`, by which MLP towers are asked; drawn anew unless given.
     """
     if ensemble.recipe.towers == "linear":
         critics = linear_critics(ensemble, parameters, prompt)
@@ -131,10 +185,15 @@ def ensemble_accuracy(
 
 
 class Recovery(NamedTuple):
-    """How much of the latents an image embedding keeps: R^2 on held-out images of the test law, (E, 2) each.
+    """How much of the latents an image embedding keeps: R^2 on held-out images of the test law.
 
-    Columns: invariant block, first spurious block. The kernel's R^2 can exceed the linear one by far without the
-    zero-shot decision using any of it: recovery is what could be read out, not what is.
+    The kernel's R^2 can exceed the linear one by far without the zero-shot decision using any of it: recovery is what
+    could be read out, not what is.
+
+    Attributes
+    ----------
+    linear, kernel
+        R^2 of least squares and of kernel ridge regression; columns are the invariant and the first spurious block.
     """
 
     linear: Float[np.ndarray, "E 2"]
@@ -149,6 +208,11 @@ def latent_recovery(ensemble: Ensemble, parameters: Parameters) -> Recovery:
     """Least squares, and kernel ridge regression, from embedding to latent.
 
     The kernel is Gaussian of median width; of RIDGES each model takes the one with the least leave-one-out error.
+
+    Parameters
+    ----------
+    ensemble, parameters
+        As of `class_vectors`.
     """
     x, z, _ = images_of_the_test_law(ensemble)
     I = embed(ensemble.recipe, parameters, "image", x).double()
@@ -178,6 +242,11 @@ def ridge_weights(K: Float[torch.Tensor, "E n n"], z: Float[torch.Tensor, "E n t
     """Weights of kernel ridge regression on z, a model each with the ridge of least leave-one-out error of RIDGES.
 
     The residual of a point left out is its weight over the diagonal entry of the inverse, so nothing is fitted anew.
+
+    Parameters
+    ----------
+    K : kernel matrices of the points
+    z : targets
     """
     inverses = torch.stack(
         [torch.linalg.inv(K + r * torch.eye(K.shape[2], dtype=K.dtype, device=K.device)) for r in RIDGES]
@@ -192,6 +261,11 @@ def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | 
 
     Exact for linear towers; otherwise the ratio of the coefficients of the best linear approximation of the scores
     in the latents, under the test law, where the two are independent.
+
+    Parameters
+    ----------
+    ensemble, parameters, prompt
+        As of `class_vectors`.
     """
     K = ensemble.worlds[0].classes
     if ensemble.recipe.towers == "linear":
@@ -212,7 +286,7 @@ def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | 
 
 
 def images_of_the_test_law(ensemble: Ensemble) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(images, latents, labels) of one block of the test law of every model."""
+    """Images, latents and labels of one block of the test law of every model."""
     return draw_image_latents(
         [world.test_law() for world in ensemble.worlds],
         dictionaries(ensemble.worlds[0], ensemble.seed)[0],

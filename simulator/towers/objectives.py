@@ -32,10 +32,20 @@ Loss = Float[torch.Tensor, " E"]
 class Embedded(NamedTuple):
     """One process's rows of a batch as an objective sees them; every field has a leading model axis E.
 
-    images, texts     embeddings (E, b, h), unit vectors where scores are cosines; one tower: texts are the images
-    labels            (E, b); backgrounds (E, b, J), the labels of the attributes
-    scale             s of cosine scores (E,), None where scores are inner products
-    group             the processes that share the batch; process r holds rows [r b, (r + 1) b)
+    Attributes
+    ----------
+    images, texts
+        Embeddings, unit vectors where scores are cosines; one tower: texts are the images.
+    labels, backgrounds
+        Classes, of the pairs and of their attributes.
+    scale
+        s of cosine scores, None where scores are inner products.
+    parameters
+        Every weight by name.
+    recipe
+        The run's.
+    group
+        Processes that share the batch; process r holds rows [r b, (r + 1) b).
     """
 
     images: Float[torch.Tensor, "E b h"]
@@ -118,6 +128,11 @@ class Objective:
         """Name of the learner that a recipe's towers become; None where no law is known.
 
         There is none for a fixed temperature: cosines over it cannot reach scores as large as the optimum's.
+
+        Parameters
+        ----------
+        recipe
+            Its `loss` is this objective.
         """
         return None if recipe.temperature is not None else self.becomes.get(recipe.towers)
 
@@ -126,14 +141,28 @@ OBJECTIVES: dict[str, Objective] = {}
 
 
 def register(objective: Objective) -> Objective:
-    """Enter an objective into the table and return it. Raises ValueError if another one has its name."""
+    """Enter an objective into the table and return it.
+
+    Raises
+    ------
+    ValueError
+        If another one has its name.
+    """
     if OBJECTIVES.setdefault(objective.name, objective) is not objective:
         raise ValueError(f"an objective named {objective.name!r} is in the table already; names are unique")
     return objective
 
 
 def class_logits(parameters: dict[str, torch.Tensor], I: Float[torch.Tensor, "E B h"]) -> Float[torch.Tensor, "E B K"]:
-    """Scores of the supervised head."""
+    """Scores of the supervised head.
+
+    Parameters
+    ----------
+    parameters
+        Those named "head.weight" and, where there is one, "head.bias".
+    I
+        Embeddings of the images.
+    """
     logits = torch.bmm(I, parameters["head.weight"])
     return logits + parameters["head.bias"][:, None] if "head.bias" in parameters else logits
 

@@ -16,7 +16,53 @@ class Recipe(BaseModel):
     """Objective, towers and optimisation of a run. Everything that changes the weights but world, seed and device.
 
     What an objective needs is read from the table (`simulator.towers.objectives`), which loads torch, when a recipe is
-    made. Raises pydantic.ValidationError for a value outside its domain or a combination that makes no sense.
+    made.
+
+    Parameters
+    ----------
+    loss
+        Objective: linear, infonce, siglip, supervised or supcon.
+    towers
+        Kind of tower.
+    width
+        Units of a hidden layer.
+    depth
+        Hidden layers.
+    activation
+        Of hidden layers.
+    normalisation
+        Before an activation.
+    embed_dim
+        Coordinates of an embedding.
+    batch_size
+        Pairs a step, over all processes.
+    steps
+        Optimiser steps.
+    n
+        Size of a fixed training set; absent: fresh pairs.
+    optimizer
+        lbfgs needs one fixed batch.
+    lr
+        Peak learning rate.
+    schedule
+        Of the rate after warm-up.
+    warmup
+        Steps of linear warm-up.
+    weight_decay
+        Decoupled decay of the weights.
+    clip
+        Largest gradient norm of a model; absent: unclipped.
+    rho
+        Weight of the linearised loss's penalty.
+    temperature
+        Fixed softmax temperature; absent: learned from CLIP's 0.07.
+    precision
+        Of products; bfloat16 keeps float32 weights.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        For a value outside its domain or a combination that makes no sense.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

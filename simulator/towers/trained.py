@@ -78,7 +78,17 @@ class Towers:
         """Means over the models of a world that did not diverge, shape of the worlds.
 
         The interval is Student's, at 95%, of the mean over all models that other seeds would give; None where one model
-        was trained. Parameters and errors as of `each`.
+        was trained.
+
+        Parameters
+        ----------
+        prompt
+            As of `each`.
+
+        Raises
+        ------
+        ValueError
+            As `each`.
         """
         each = self.each(prompt)
         values = np.stack([each.common, each.counter], axis=-2)  # (*w, 2, models)
@@ -113,6 +123,8 @@ def train(
         One world, a grid of one axis, or several worlds that agree in dimensions and number of classes.
     recipe
         Objective, towers and optimisation; the defaults of `Recipe` if absent.
+    models
+        Models of every world, 1 or more.
     seed
         Root of every random stream, 0 or larger.
     device, draw_on

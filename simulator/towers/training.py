@@ -34,17 +34,45 @@ LARGEST_DENSE_BATCH = 1024
 
 
 class State(NamedTuple):
-    """All there is to an ensemble in training; E models."""
+    """All there is to an ensemble in training; E models.
 
-    step: Int[torch.Tensor, ""]  # steps taken; a tensor, or every step would compile anew
+    Attributes
+    ----------
+    step
+        Steps taken; a tensor, or every step would compile anew.
+    parameters
+        Weights by name, a leading model axis each.
+    moments
+        Memory of the optimiser, likewise.
+    diverged
+        Step that was no longer finite, -1 while all is well.
+    measures
+        Sums over the steps since the last checkpoint.
+    """
+
+    step: Int[torch.Tensor, ""]
     parameters: Parameters
     moments: Parameters
-    diverged: Int[torch.Tensor, " E"]  # the step that was no longer finite, -1 while all is well
-    measures: dict[str, Float[torch.Tensor, " E"]]  # sums over the steps since the last checkpoint
+    diverged: Int[torch.Tensor, " E"]
+    measures: dict[str, Float[torch.Tensor, " E"]]
 
 
 class Ensemble(NamedTuple):
-    """Which models train, on what, where. Model `models[k]` sees `worlds[k]` and its own streams alone."""
+    """Which models train, on what, where.
+
+    Attributes
+    ----------
+    recipe
+        Objective, towers and optimisation.
+    worlds, models
+        Model `models[k]` sees `worlds[k]` and its own streams alone.
+    seed
+        Root of every random stream.
+    device, draw_on
+        Where to train, and where to draw the pairs: `device` where None.
+    compile
+        Whether the step is compiled, where it can be.
+    """
 
     recipe: Recipe
     worlds: tuple[World, ...]
@@ -64,6 +92,13 @@ def least_bytes(ensemble: Ensemble, processes: int = 1) -> int:
     """Bytes that a process cannot do without: parameters old and new, a fixed set, its rows with their embeddings.
 
     What a run really takes is a few times more.
+
+    Parameters
+    ----------
+    ensemble
+        What would be trained.
+    processes
+        That share its batch.
     """
     recipe, world, E = ensemble.recipe, ensemble.worlds[0], len(ensemble.models)
     read = [getattr(world, f"dim_{side}") for side in recipe.objective.sides]  # sizes of the views that towers read
@@ -120,10 +155,31 @@ def run(
 ) -> Iterator[State]:
     """Train from `state`, yielding at every step in `checkpoints`, at the end, and once when `stop()` turns true.
 
-    The measures of a yielded state are sums since the last checkpoint; they restart after one. Processes of a group
-    run this side by side, `stop` must tell all of them the same, and all yield the same states. If the step cannot be
-    compiled, `refused` is told why and it runs as it is; without `refused` that is an error.
-    Raises EveryModelDiverged at the first checkpoint that finds no finite model.
+    Parameters
+    ----------
+    ensemble : Ensemble
+    state
+        Where it goes on from: `start`, or a state that an earlier run yielded.
+    checkpoints
+        Steps.
+    stop
+        Asked after every step; it must tell all processes of a group the same.
+    group
+        Processes that run this side by side; all yield the same states.
+    refused
+        Told why, if the step cannot be compiled, which then runs as it is; without `refused` that is an error.
+
+    Yields
+    ------
+    State
+        Its measures are sums since the last checkpoint; they restart after one.
+
+    Raises
+    ------
+    EveryModelDiverged
+        At the first checkpoint that finds no finite model.
+    ValueError
+        For a loss or an optimiser that runs in one process, in a group of several.
     """
     recipe = ensemble.recipe
     _refuse_one_process_alone(recipe, group)
@@ -156,14 +212,29 @@ def _refuse_one_process_alone(recipe: Recipe, group: Group) -> None:
 
 
 def compiles(ensemble: Ensemble, group: Group = ALONE) -> bool:
-    """Whether the step is compiled: if asked, where it is dense, in one process, and takes no line search."""
+    """Whether the step is compiled: if asked, where it is dense, in one process, and takes no line search.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+    group
+        Processes that share a batch.
+    """
     recipe = ensemble.recipe
     plain = recipe.optimizer != "lbfgs" and recipe.batch_size <= LARGEST_DENSE_BATCH
     return ensemble.compile and plain and group.size == 1
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """Rate of step `step` (from 0): linear warm-up, then constant or half a cosine down to zero."""
+    """Rate of a step: linear warm-up, then constant or half a cosine down to zero.
+
+    Parameters
+    ----------
+    recipe
+        lr, schedule, warmup and steps of it.
+    step
+        From 0.
+    """
     warmup = min(recipe.warmup, recipe.steps - 1)
     if step < warmup:
         return recipe.lr * (step + 1) / (warmup + 1)
@@ -183,7 +254,18 @@ def _rates(ensemble: Ensemble, first: int) -> Iterator[Float[torch.Tensor, ""]]:
 def one_step(ensemble: Ensemble, group: Group, state: State, batch: Pairs, rate: Float[torch.Tensor, ""]) -> State:
     """The state after one step of every model on its batch; pure, and compiled as a whole.
 
-    batch: this process's rows. A model that has diverged, or does so here, keeps its parameters and moments.
+    A model that has diverged, or does so here, keeps its parameters and moments.
+
+    Parameters
+    ----------
+    ensemble, group
+        What is trained, and the processes that share its batch.
+    state
+        Before the step.
+    batch
+        This process's rows.
+    rate
+        Learning rate.
     """
     recipe = ensemble.recipe
     if recipe.optimizer == "lbfgs":
@@ -261,7 +343,21 @@ def _summed_loss(parameters: Parameters, ensemble: Ensemble, group: Group, batch
 def measured(
     ensemble: Ensemble, group: Group, parameters: Parameters, batch: Pairs
 ) -> dict[str, Float[torch.Tensor, " E"]]:
-    """Loss and mean embedding norms of every model on one batch, or this process's share of them."""
+    """Loss and mean embedding norms of every model on one batch, or this process's share of them.
+
+    Parameters
+    ----------
+    ensemble, group
+        What is trained, and the processes that share its batch.
+    parameters : weights by name
+    batch
+        This process's rows.
+
+    Returns
+    -------
+    dict
+        Numbers (E,) under "loss", "image_norm" and "text_norm".
+    """
     recipe, images = ensemble.recipe, batch.images
     objective = recipe.objective
     rounded = recipe.precision == "bfloat16"
@@ -293,6 +389,14 @@ def draw_batches(ensemble: Ensemble, first: int, group: Group = ALONE) -> Iterat
 
     Fresh pairs: step t takes pairs [t B, (t + 1) B) of each model's stream. A fixed set: its first n pairs in a new
     order every epoch, the remainder of an epoch left out.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+    first
+        The step.
+    group
+        Processes that share a batch.
     """
     recipe, part = ensemble.recipe, rows(group, ensemble.recipe.batch_size)
     if recipe.n is None:
@@ -301,7 +405,13 @@ def draw_batches(ensemble: Ensemble, first: int, group: Group = ALONE) -> Iterat
 
 
 def pair_block(ensemble: Ensemble, index: int) -> Pairs:
-    """Block `index` of every model's training stream."""
+    """Block `index` of every model's training stream.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+    index : number of the block
+    """
     return draw_ensemble_block(
         ensemble.worlds,
         dictionaries(ensemble.worlds[0], ensemble.seed),
@@ -315,7 +425,18 @@ def pair_block(ensemble: Ensemble, index: int) -> Pairs:
 
 
 def fresh_batches(ensemble: Ensemble, size: int, part: tuple[int, int], first: int) -> Iterator[Pairs]:
-    """Rows `part` of consecutive batches of the endless stream, each pair used once."""
+    """Rows `part` of consecutive batches of the endless stream, each pair used once.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+    size
+        Pairs a batch.
+    part
+        (first, last + 1) of this process's rows.
+    first
+        Step of the first batch.
+    """
     block, held, held_index = block_size(ensemble.worlds[0]), None, -1
     for step in count(first):
         pieces, position, end = [], step * size + part[0], step * size + part[1]
@@ -330,7 +451,16 @@ def fresh_batches(ensemble: Ensemble, size: int, part: tuple[int, int], first: i
 
 
 def fixed_batches(ensemble: Ensemble, n: int, size: int, part: tuple[int, int], first: int) -> Iterator[Pairs]:
-    """Rows `part` of minibatches of the first n pairs, without replacement within an epoch."""
+    """Rows `part` of minibatches of the first n pairs, without replacement within an epoch.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+    n
+        Pairs in the set.
+    size, part, first
+        As of `fresh_batches`.
+    """
     blocks = [pair_block(ensemble, index) for index in range(-(-n // block_size(ensemble.worlds[0])))]
     held = Pairs(*(torch.cat(field, dim=1)[:, :n] for field in zip(*blocks, strict=True)))
     order_epoch, order = -1, None

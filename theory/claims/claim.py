@@ -42,10 +42,15 @@ class Axis(NamedTuple):
 
     Parameters
     ----------
-    low, high : numbers, or functions of the fields named before: `lambda w: w.sigma_inv`
-    scale : "linear"; "one-minus" spaces 1 - x logarithmically (correlations near 1), "log" x itself
-    integer : whole numbers only
+    low, high : numbers, or functions of the fields named before
+        As in `lambda w: w.sigma_inv`.
+    scale
+        "linear"; "one-minus" spaces 1 - x logarithmically (correlations near 1), "log" x itself.
+    integer
+        Whether whole numbers only.
 
+    Examples
+    --------
     >>> float(Axis(0.0, 2.0).place(0.25))
     0.5
     """
@@ -56,7 +61,20 @@ class Axis(NamedTuple):
     integer: bool = False
 
     def place(self, unit: Numbers, earlier: SimpleNamespace | None = None) -> Numbers:
-        """The value at a fraction `unit` of the way from low to high; ValueError where the bounds make no range."""
+        """The value at a fraction of the way from low to high.
+
+        Parameters
+        ----------
+        unit
+            The fraction, in [0, 1].
+        earlier
+            The fields named before, where the bounds are functions of them.
+
+        Raises
+        ------
+        ValueError
+            Where the bounds make no range.
+        """
         low, high = self.bounds(earlier)
         if self.integer:  # the whole numbers between the bounds, each as often as any other
             low, high = np.ceil(low), np.floor(high)
@@ -71,7 +89,13 @@ class Axis(NamedTuple):
         return np.rint(value) if self.integer else value
 
     def bounds(self, earlier: SimpleNamespace | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """(low, high) given the fields named before."""
+        """(low, high) given the fields named before.
+
+        Parameters
+        ----------
+        earlier
+            As of `place`.
+        """
         return tuple(np.asarray(b(earlier) if callable(b) else b, float) for b in (self.low, self.high))
 
 
@@ -92,28 +116,60 @@ class Claim:
 
     Parameters
     ----------
-    id : unique; "family/member" lets `check family` select all members
-    source : paper and number, or "soberclip T2"
-    statement : one sentence in words
-    quantity : a key of TOLERANCES; "iff" compares it with `threshold`, the relations in ALONG follow `along`
-    relation : one of Relation
-    domain : field of World -> Axis, a number, or a function of the fields named before; what it leaves out is as in the
-        command line's default world
-    prediction : Worlds -> numbers; for "iff" positive where the claim says quantity > threshold
-    subject, against : learners or their names; `against` is subtracted
-    formula : the statement in LaTeX
-    along, grid : the parameter that the relations in ALONG vary, and the values between which "slope" is fitted
-    reference : for "operator-error", Worlds -> the matrices (..., 2, 2) that rho D_I' M* D_T is compared with
-    tolerance : violations up to this size do not contradict; by default the quantity's
-    share : "with probability `share` over the training pairs": the relation holds, to the tolerance, in at least this
-        share of trainings of n pairs; None for a statement about their mean
-    error_rate : alpha
-    n : pairs of training; large where it stands for n = infinity
+    id
+        Unique; "family/member" lets `check family` select all members.
+    source
+        Paper and number, or "soberclip T2".
+    statement
+        One sentence in words.
+    quantity
+        A key of TOLERANCES.
+    relation
+        One of Relation: "iff" compares the quantity with `threshold`, those in ALONG follow `along`.
+    domain
+        Field of World -> Axis, a number, or a function of the fields named before; what it leaves out is as in the
+        command line's default world.
+    prediction
+        Worlds -> numbers; for "iff" positive where the claim says quantity > threshold.
+    subject, against
+        Learners or their names; `against` is subtracted.
+    formula
+        The statement in LaTeX.
+    along, grid
+        The parameter that the relations in ALONG vary, and the values between which "slope" is fitted.
+    threshold
+        For "iff", a number or Worlds -> numbers.
+    reference
+        For "operator-error", Worlds -> the matrices (..., 2, 2) that rho D_I' M* D_T is compared with.
+    tolerance
+        Violations up to this size do not contradict; by default the quantity's.
+    share
+        "With probability `share` over the training pairs": the relation holds, to the tolerance, in at least this share
+        of trainings of n pairs; None for a statement about their mean.
+    error_rate
+        alpha.
+    n
+        Pairs of training; large where it stands for n = infinity.
 
     Raises
     ------
     ValueError
         For a quantity, relation, field or learner that there is none of, or a domain that makes no worlds.
+
+    Examples
+    --------
+    >>> claim = Claim(
+    ...     id="loud-backgrounds-fool-clip",
+    ...     source="me",
+    ...     statement="A background three times as loud as the animal costs linear CLIP half of the counter group.",
+    ...     quantity="counter",
+    ...     relation="<=",
+    ...     domain={"p_spu": Axis(0.8, 1.0), "mu_spu": 3.0},
+    ...     prediction=lambda w: 0.5,
+    ... )
+    >>> worlds = claim.worlds(np.array([[0.0], [1.0]]))  # both ends of the domain
+    >>> claim.violation(claim.truth(worlds), worlds).round(4).tolist()
+    [-0.4373, -0.4971]
     """
 
     id: str
@@ -194,7 +250,13 @@ class Claim:
         return Worlds(**self.place(unit))
 
     def contains(self, values: Mapping[str, Numbers]) -> np.ndarray | np.bool_:
-        """Whether points, given by the domain's fields, lie in the domain, to rounding."""
+        """Whether points, given by the domain's fields, lie in the domain, to rounding.
+
+        Parameters
+        ----------
+        values
+            The points, field by field.
+        """
         good = np.True_
         for name, given in self.domain.items():
             earlier, value = self._earlier(values), np.asarray(values[name])
@@ -209,7 +271,15 @@ class Claim:
         return good
 
     def moved(self, values: Mapping[str, Numbers], field: str, to: Numbers) -> dict[str, Numbers]:
-        """The same points with one field changed, and with it those that the domain gives as functions of it."""
+        """The same points with one field changed, and with it those that the domain gives as functions of it.
+
+        Parameters
+        ----------
+        values
+            The points, field by field.
+        field : a field of World
+        to : number or array
+        """
         new: dict[str, Numbers] = {}
         for name, given in self.domain.items():
             follows = callable(given) and name != field
@@ -226,7 +296,13 @@ class Claim:
         return value if self.against is None else value - self.value(self.against, worlds)
 
     def value(self, learner: Learner, worlds: Worlds) -> Numbers:
-        """The quantity of one learner at n = infinity, in every world of a grid."""
+        """The quantity of one learner at n = infinity, in every world of a grid.
+
+        Parameters
+        ----------
+        learner : Learner
+        worlds : Worlds
+        """
         if self.quantity == "operator-error":
             C = block_covariance(worlds) * worlds.mention[..., None, :]
             return operator_error(C, self.reference(worlds))
@@ -239,7 +315,12 @@ class Claim:
     def violation(self, value: Numbers, worlds: Worlds) -> Numbers:
         """v: by how much the claim fails where the quantity is `value`; negative is slack.
 
-        For "increasing" the value is q(x) - q(x'), for "decreasing" q(x') - q(x), x < x'; for "slope" the slope itself.
+        Parameters
+        ----------
+        value
+            What the relation speaks of, world by world: the quantity; for "increasing" q(x) - q(x'), for "decreasing"
+            q(x') - q(x), x < x'; for "slope" the slope itself.
+        worlds : Worlds
         """
         b = self.prediction(worlds)
         if self.relation == ">=":
@@ -274,18 +355,35 @@ def _refuse_unknown(what: str, value: str, known) -> None:
 
 
 def operator_error(matrix: np.ndarray, reference: np.ndarray) -> Numbers:
-    """||matrix - reference||/||reference|| in operator norm, over any leading axes."""
+    """||matrix - reference||/||reference|| in operator norm, over any leading axes.
+
+    Parameters
+    ----------
+    matrix, reference : arrays (..., m, n)
+    """
     return np.linalg.norm(matrix - reference, ord=2, axis=(-2, -1)) / np.linalg.norm(reference, ord=2, axis=(-2, -1))
 
 
 def kept_axis(u: np.ndarray, C: np.ndarray) -> Numbers:
-    """Squared cosine of the direction u with the axis of the larger diagonal entry of C."""
+    """Squared cosine of the direction u with the axis of the larger diagonal entry of C.
+
+    Parameters
+    ----------
+    u : array (..., 2)
+    C : array (..., 2, 2)
+    """
     larger = np.argmax(np.diagonal(C, axis1=-2, axis2=-1), axis=-1)
     return np.take_along_axis(u**2, np.broadcast_to(larger[..., None], (*u.shape[:-1], 1)), -1)[..., 0] / (u**2).sum(-1)
 
 
 def log_slope(grid, values: np.ndarray) -> Numbers:
-    """Least-squares slope of log |values| (..., len(grid)) on log grid."""
+    """Least-squares slope of log |values| (..., len(grid)) on log grid.
+
+    Parameters
+    ----------
+    grid : positive numbers
+    values : array (..., len(grid)), none of them 0
+    """
     x = np.log(np.asarray(grid, float))
     x = x - x.mean()
     return np.log(np.abs(values)) @ x / (x @ x)

@@ -42,10 +42,22 @@ def names() -> tuple[str, ...]:
 
 
 def named(name: "str | Learner", **options) -> Learner:
-    """The learner of a name, with options such as prompt="mean" or embed_dim=4; None leaves an option at its default.
+    """The learner of a name.
 
-    A learner is returned as it is. Raises ValueError for an unknown name, and for an option that has no meaning.
+    Parameters
+    ----------
+    name
+        One of `names()`; a learner is returned as it is.
+    **options
+        Such as prompt="mean" or embed_dim=4; None leaves an option at its default.
 
+    Raises
+    ------
+    ValueError
+        For an unknown name, and for an option that has no meaning.
+
+    Examples
+    --------
     >>> named("linear", prompt="mean", embed_dim=None)
     LinearCLIP(prompt='mean', embed_dim=None)
     """

@@ -22,7 +22,10 @@ UNDEFINED = (ValueError, ArithmeticError)  # how a closed form says that a world
 def each_class_count(method: Callable) -> Callable:
     """Ask once for every number of classes in a grid, since formulas hold for one K at a time; put answers back.
 
-    The decorated method sees a Worlds whose `classes` is a number.
+    Parameters
+    ----------
+    method
+        Of a learner, on one grid; it sees a Worlds whose `classes` is a number.
     """
 
     @wraps(method)
@@ -73,7 +76,15 @@ def _intervals(parts, exact: list[np.ndarray], shape: tuple[int, ...]) -> Interv
 
 @dataclass(frozen=True)
 class Learner:
-    """Base of all learners; see `theory.learners` for those that come with the project."""
+    """Base of all learners; see `theory.learners` for those that come with the project.
+
+    Attributes
+    ----------
+    name
+        As on the command line.
+    words
+        In a sentence.
+    """
 
     name: ClassVar[str]  # as on the command line
     words: ClassVar[str]  # in a sentence
@@ -84,26 +95,40 @@ class Learner:
 
         Parameters
         ----------
-        worlds : one world, or a grid of any shape
+        worlds
+            One world, or a grid of any shape.
 
         Returns
         -------
         Accuracy
-            arrays of the grid's shape; with an interval where the numbers are estimates
+            Arrays of the grid's shape; with an interval where the numbers are estimates.
 
         Raises
         ------
         ValueError, ArithmeticError
-            where a world has no answer (`refuses` gives the sentence).
+            Where a world has no answer (`refuses` gives the sentence).
         """
         return linear_accuracy(self.direction(worlds), worlds)
 
     def direction(self, worlds: World | Worlds) -> Float[np.ndarray, "*w B"]:
-        """Weight of a linear rule on each block, up to a positive factor; ValueError for a rule that is not linear."""
+        """Weight of a linear rule on each block, up to a positive factor.
+
+        Raises
+        ------
+        ValueError
+            For a rule that is not linear.
+        """
         raise ValueError(f"learner {self.name!r} is no linear rule, so it has no direction")
 
     def scores(self, world: World | Worlds, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
-        """Score of every class for latent images D_I' x_I of one world; the largest decides, equal ones share it."""
+        """Score of every class; the largest decides, equal ones share the decision.
+
+        Parameters
+        ----------
+        world : one world
+        images
+            Latent images D_I' x_I.
+        """
         worlds = Worlds.of(world)
         u = self.direction(worlds)
         x = images.reshape(len(images), len(u), -1)
@@ -111,7 +136,12 @@ class Learner:
         return np.concatenate([pull, -pull], axis=1) if worlds.classes == 2 else pull
 
     def refuses(self, worlds: World | Worlds) -> str | None:
-        """Why some of the worlds have no answer, in a sentence; None if all have one."""
+        """Why some of the worlds have no answer, in a sentence; None if all have one.
+
+        >>> from theory.learners import InfoNCE
+        >>> InfoNCE().refuses(World(sigma_xi=1.0)) is None, InfoNCE().refuses(World(sigma_xi=0.0)) is None
+        (True, False)
+        """
         try:
             self.accuracy(worlds)
         except UNDEFINED as error:
@@ -128,9 +158,21 @@ class Learner:
 def attempt(
     ask: Callable[[Worlds], np.ndarray], worlds: Worlds
 ) -> tuple[Float[np.ndarray, "..."], dict[tuple[int, ...], str]]:
-    """(answers, reasons): nan where a world has no answer, and the sentence why, by the world's place in the grid.
+    """Answers of a grid where there are some, and the reasons where there are none.
 
-    `ask` raises one of UNDEFINED if any world of a grid has none; the grid is halved until those worlds stand alone.
+    Parameters
+    ----------
+    ask
+        Answers in every world of a grid; it raises one of UNDEFINED if any has none, and the grid is halved until those
+        worlds stand alone.
+    worlds : grid of worlds
+
+    Returns
+    -------
+    answers
+        nan where a world has none.
+    reasons
+        The sentence why, by the world's place in the grid.
     """
     row, reasons = worlds.ravel(), {}
 

@@ -28,10 +28,23 @@ GRADES = 4  # lines on each side of a narrow centre, from its own deviation up t
 
 
 def contour_accuracy(told: Told, tolerance: float, spacing: float) -> tuple[np.ndarray, np.ndarray]:
-    """(common, counter) of every world (W, 2), and whether its boundary could be followed (W,).
+    """Accuracies of every world, and whether its boundary could be followed.
 
-    Absolute error below `tolerance` where it could; `spacing` (standard deviations) of the grid lines where nothing
-    narrower happens decides only what is found, not how exactly it is integrated.
+    Parameters
+    ----------
+    told : from `theory.learners.pmi.told`
+    tolerance
+        Absolute error of an accuracy, where the boundary could be followed.
+    spacing
+        Standard deviations between grid lines where nothing narrower happens; decides only what is found, not how
+        exactly it is integrated.
+
+    Returns
+    -------
+    accuracy
+        (W, 2) array, common and counter.
+    followed
+        (W,) array.
     """
     W = told.mean.shape[-1]
     result, sound = np.empty((W, 2)), np.empty(W, bool)
@@ -82,7 +95,14 @@ def _lines(told: Told, b: int, reach: float, spacing: float) -> Float[np.ndarray
 
 
 def grid_preference(told: Told, x: Float[np.ndarray, "W n"], y: Float[np.ndarray, "W m"]) -> Float[np.ndarray, "W n m"]:
-    """g at every crossing of the lines x and y, block by block: 8 exponentials a point instead of 32."""
+    """g at every crossing of the lines x and y, block by block: 8 exponentials a point instead of 32.
+
+    Parameters
+    ----------
+    told : from `theory.learners.pmi.told`
+    x, y
+        Lines across block 0 and block 1, in standard deviations.
+    """
     value = 0.0
     for sign in (1, -1):
         along_x, along_y = (
@@ -103,7 +123,17 @@ def _log_sum(exponent: np.ndarray) -> np.ndarray:
 
 
 class Roots(NamedTuple):
-    """Points where the boundary crosses a grid line, and the gradient of g there."""
+    """Points where the boundary crosses a grid line, and the gradient of g there.
+
+    Attributes
+    ----------
+    world
+        Number of the world.
+    point
+        Block coordinates.
+    gradient
+        Of g, there.
+    """
 
     world: Int[np.ndarray, " R"]
     point: Float[np.ndarray, "2 R"]

@@ -33,7 +33,14 @@ def one_pattern(told: Told) -> Bool[np.ndarray, " W"]:
 
 
 def curve_accuracy(told: Told, tolerance: float) -> Float[np.ndarray, "W 2"]:
-    """(common, counter) of worlds with one pattern (`one_pattern`), absolute error below `tolerance`."""
+    """(common, counter) of worlds with one pattern (`one_pattern`).
+
+    Parameters
+    ----------
+    told : from `theory.learners.pmi.told`
+    tolerance
+        Absolute error.
+    """
     result = np.empty((told.mean.shape[-1], 2))
     for start in range(0, len(result), CHUNK):
         part = slice(start, start + CHUNK)
@@ -73,7 +80,17 @@ def _turned(told: Told) -> Told:
 
 
 def boundary(preference: Preference, w: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """eta(w), the root v of the preference in [low, high]: Newton steps, halvings where they leave the bracket."""
+    """eta(w), the root v of the preference in [low, high]: Newton steps, halvings where they leave the bracket.
+
+    Parameters
+    ----------
+    preference
+        g, rising in both coordinates.
+    w
+        Where eta is asked for.
+    low, high
+        Bracket of the root.
+    """
     v = (low + high) / 2
     for _ in range(60):  # where rounding forbids 1e-9, halvings end in its noise
         g, g_x, g_y = preference((v + w) / np.sqrt(2), (v - w) / np.sqrt(2))

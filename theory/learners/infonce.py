@@ -41,7 +41,20 @@ def infonce_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: f
 
     Two classes and one attribute: quadrature over any grid of worlds, absolute error below `tolerance`. Several
     attributes or K >= 3 classes: REPLICATES randomised Sobol nets from `seed`, world by world, with a 95% interval.
-    Raises ValueError without noise in both views and above LARGEST_CLASSES.
+
+    Parameters
+    ----------
+    worlds : Worlds
+    prompt : "name" or "mean"
+    seed
+        Of the Sobol nets.
+    tolerance
+        Absolute error of the quadrature.
+
+    Raises
+    ------
+    ValueError
+        Without noise in images, without any in captions of a block with sigma = 0, and above LARGEST_CLASSES.
     """
     _refuse(worlds)
     shape = worlds.shape
@@ -56,9 +69,18 @@ def infonce_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: f
 def nearest_prompt_weights(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
     """u = q, the limit nu -> 0 of the PMI rule with full captions: the prompt nearest to the latents wins.
 
-    A caption q_y of latents z costs |z - q_y|^2/(2 (nu_I + nu_T)), which outweighs every prior. Raises ValueError where
-    a block of the prompt is mentioned only sometimes: silence about it then competes with a near match, and no
-    linear rule is left.
+    A caption q_y of latents z costs |z - q_y|^2/(2 (nu_I + nu_T)), which outweighs every prior.
+
+    Parameters
+    ----------
+    worlds : Worlds
+    prompt : "name" or "mean"
+
+    Raises
+    ------
+    ValueError
+        Where a block of the prompt is mentioned only sometimes: silence about it then competes with a near match, and
+        no linear rule is left.
     """
     q = worlds.prompt(prompt)
     if np.any((q != 0) & (worlds.mention < 1)):
@@ -145,7 +167,12 @@ def _many_classes(worlds: Worlds, prompt: Prompt, seed: int) -> list[float]:
 
 @dataclass(frozen=True)
 class InfoNCE(Learner):
-    """The optimum of InfoNCE (and SigLIP) over unrestricted towers: the PMI critic, asked by a prompt."""
+    """The optimum of InfoNCE (and SigLIP) over unrestricted towers: the PMI critic, asked by a prompt.
+
+    Parameters
+    ----------
+    prompt : "name" or "mean"
+    """
 
     name: ClassVar[str] = "infonce"
     words: ClassVar[str] = "the InfoNCE optimum"
@@ -157,7 +184,14 @@ class InfoNCE(Learner):
         return infonce_accuracy(worlds, self.prompt)
 
     def scores(self, world: World | Worlds, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
-        """log p(x_I, p_y) in nats: the PMI up to a term that no decision sees."""
+        """log p(x_I, p_y) in nats: the PMI up to a term that no decision sees.
+
+        Parameters
+        ----------
+        world : one world
+        images
+            Latent images D_I' x_I.
+        """
         worlds = Worlds.of(world)
         x = images.reshape(len(images), worlds.mean.shape[-1], -1)
         return prompt_log_density(x, latent_prompts(worlds, self.prompt), worlds)

@@ -46,9 +46,13 @@ def least_squares_direction(worlds: Worlds) -> Float[np.ndarray, "*w B"]:
 def lda_direction(worlds: Worlds) -> Float[np.ndarray, "*w B"]:
     """u = r/d, Fisher's discriminant: pooled covariance within classes, inverted, times the difference of their means.
 
-    A positive multiple of least squares in every world. Where every block always agrees with the label it is mu/S,
-    the Bayes rule, and half the logistic minimiser of two classes.
-    Raises ValueError for a block that always agrees and has no noise.
+    A positive multiple of least squares in every world. Where every block always agrees with the label it is mu/S, the
+    Bayes rule, and half the logistic minimiser of two classes.
+
+    Raises
+    ------
+    ValueError
+        For a block that always agrees with the label and has no noise.
     """
     r, d = within_class(worlds)
     if np.any((d == 0) & (r != 0)):

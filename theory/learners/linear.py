@@ -27,10 +27,19 @@ class LinearCLIP(Learner):
 
     Parameters
     ----------
-    prompt : "name", the class name alone, or "mean", the average caption of the class
-    embed_dim : width of the embedding, at least 1; None is wide enough for all of M (a tie of singular values at the
-        cut has no answer)
+    prompt
+        "name", the class name alone, or "mean", the average caption of the class.
+    embed_dim
+        Width of the embedding, at least 1; None is wide enough for all of M (a tie of singular values at the cut has no
+        answer).
 
+    Raises
+    ------
+    ValueError
+        For an embed_dim below 1.
+
+    Examples
+    --------
     >>> float(LinearCLIP("name").accuracy(Worlds(p_spu=0.99, mu_spu=2.0, sigma_xi=0.0)).counter).__round__(4)
     0.1943
     """

@@ -13,10 +13,15 @@ LARGEST_CLASSES = 50  # beyond it, randomised quasi-Monte Carlo over B K normals
 
 
 def over_worlds(replicates: Callable[[Worlds], Float[np.ndarray, "R 2"]], worlds: Worlds) -> Accuracy:
-    """Estimates over a grid, from what `replicates` gives of one world: independent (common, counter) pairs.
+    """Estimates over a grid of worlds, with an interval, from independent replicates of each.
 
-    Worlds are taken one at a time, so memory stays that of one. If `replicates` draws from a seed of its own, every
-    world meets the same random numbers, and differences between neighbours scatter less than the values.
+    Parameters
+    ----------
+    replicates
+        Gives independent (common, counter) pairs of one world. If it draws from a seed of its own, every world meets
+        the same random numbers, and differences between neighbours scatter less than the values.
+    worlds
+        Taken one at a time, so memory stays that of one.
     """
     shape = worlds.shape
     rows = [np.asarray(replicates(worlds[w])) for w in np.ndindex(shape)]

@@ -1,0 +1,153 @@
+"""Every public name has a numpydoc docstring: its parameters by name, what it raises, and the fields of a class.
+
+Public are what the packages export and what the modules define that README.md sends a reader to, with the public
+methods and properties of their classes.
+"""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import sys
+from functools import cache, cached_property
+from typing import ClassVar, get_origin
+
+import pytest
+from docstring_parser import numpydoc
+from pydantic import BaseModel
+
+PACKAGES = ("simulator", "theory", "experiments")
+WHOLE = ("simulator", "simulator.gaussian", "theory", "theory.learners")  # every module in them is public
+MODULES = (
+    *(
+        module.name
+        for package in WHOLE
+        for module in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}.")
+    ),
+    *(f"simulator.towers.{name}" for name in ("recipe", "training", "trained", "objectives", "evaluation")),
+    "theory.claims.claim",
+    "theory.claims.catalogue",
+    "experiments.abilities",
+    "experiments.inference",
+    "experiments.trainings",
+    *(f"experiments.court.{name}" for name in ("judge", "decide", "search", "points", "routes", "design")),
+)
+BY_NAME = ("experiments.counteranimal.evaluation.evaluate",)  # of modules that are not public as a whole
+
+
+def exported(package: str) -> list:
+    """What a package hands out lazily."""
+    home = importlib.import_module(package)
+    return [getattr(home, name) for name in dir(home) if not name.startswith("_")]
+
+
+def defined(module: str) -> list:
+    """What a module defines, rather than imports."""
+    found = vars(importlib.import_module(module)).items()
+    return [x for name, x in found if not name.startswith("_") and getattr(x, "__module__", None) == module]
+
+
+def members(kind: type) -> dict[str, object]:
+    """The public methods and properties that a class defines; a field may hold a function too."""
+    described = lambda part: inspect.isroutine(part) or isinstance(part, property | cached_property)  # noqa: E731
+    return {
+        name: part
+        for name, part in vars(kind).items()
+        if not name.startswith("_") and name not in own_fields(kind) and described(part)
+    }
+
+
+def public() -> dict[str, object]:
+    """All public classes, functions, methods and properties by their full names."""
+    given = [
+        *(x for package in PACKAGES for x in exported(package)),
+        *(x for module in MODULES for x in defined(module)),
+        *(getattr(importlib.import_module(home), name) for home, _, name in (n.rpartition(".") for n in BY_NAME)),
+    ]
+    found = {f"{x.__module__}.{x.__qualname__}": x for x in given if inspect.isclass(x) or inspect.isroutine(x)}
+    parts = {
+        f"{name}.{key}": part for name, x in found.items() if inspect.isclass(x) for key, part in members(x).items()
+    }
+    return found | parts
+
+
+def own_fields(kind: type) -> list[str]:
+    """Public fields that a class declares; what is constant over a class is told once, by its base."""
+    declared = inspect.get_annotations(kind).items()
+    return [name for name, what in declared if not name.startswith("_") and get_origin(what) is not ClassVar]
+
+
+def own_parameters(value) -> list[str]:
+    """As numpydoc writes them: stars before the variadic ones, without self and cls."""
+    if isinstance(value, property | cached_property):
+        return []
+    stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+    given = inspect.signature(getattr(value, "__func__", value)).parameters.values()
+    return [stars.get(p.kind, "") + p.name for p in given if p.name not in ("self", "cls")]
+
+
+@cache
+def functions(module: str) -> dict[str, ast.FunctionDef]:
+    """The functions of a module and the methods of its classes, by qualified name."""
+    found = {}
+    for node in ast.parse(inspect.getsource(sys.modules[module])).body:
+        for part in node.body if isinstance(node, ast.ClassDef) else [node]:
+            if isinstance(part, ast.FunctionDef):
+                found[part.name if part is node else f"{node.name}.{part.name}"] = part
+    return found
+
+
+def raised(module: str, name: str) -> set[str]:
+    """The errors that a function raises by name, itself or in private functions of its module."""
+    known, errors = functions(module), set()
+    for node in ast.walk(known[name]) if name in known else ():
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            made_by = known.get(ast.unparse(node.exc.func))
+            errors.add(ast.unparse(made_by.returns if made_by else node.exc.func))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.startswith("_"):
+            errors |= raised(module, node.func.id)
+    return errors
+
+
+def documented(parsed, *sections: str) -> dict[str, str]:
+    """Name -> text of the entries in some sections; `x, y : float` tells of two."""
+    entries = [entry for entry in parsed.params if entry.args[0] in sections]
+    return {name: entry.description or "" for entry in entries for name in entry.arg_name.split(", ")}
+
+
+PUBLIC = public()
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC))
+def test_a_public_name_is_documented(name):
+    value = PUBLIC[name]
+    module = max((m for m in sys.modules if name.startswith(f"{m}.")), key=len)
+    local = name.removeprefix(f"{module}.")
+    written = inspect.getdoc(value) or ""
+    assert not written.startswith(f"{local}("), "the docstring is dataclass's or NamedTuple's own"
+    parsed = numpydoc.parse(written)
+    assert parsed.short_description, "no first sentence"
+    if inspect.isclass(value):
+        told = documented(parsed, "param", "attribute")
+        assert set(own_fields(value)) <= told.keys(), f"fields {own_fields(value)}, told are {list(told)}"
+        errors = raised(module, f"{local}.__init__") | raised(module, f"{local}.__post_init__")
+    else:
+        told, taken = list(documented(parsed, "param")), own_parameters(value)
+        assert told == taken or (not told and len(taken) < 2), f"takes {taken}, Parameters has {told}"
+        errors = raised(module, local)
+    assert errors <= {entry.type_name for entry in parsed.raises}, f"raises {errors}"
+
+
+@pytest.mark.parametrize(
+    "name", sorted(n for n, x in PUBLIC.items() if inspect.isclass(x) and issubclass(x, BaseModel))
+)
+def test_a_docstring_repeats_the_declaration(name):
+    """A field's meaning is declared once, for flags and schema; help() shows a copy, which must not drift."""
+    told = documented(numpydoc.parse(PUBLIC[name].__doc__), "param")
+    for field, info in PUBLIC[name].model_fields.items():
+        if info.description:
+            assert told[field].lower().startswith(info.description.lower()), field
+
+
+def test_public_names_are_found():
+    assert len(PUBLIC) > 300
