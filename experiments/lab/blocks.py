@@ -4,6 +4,7 @@ The cut is a function of the study alone, so that a run which was interrupted en
 not: closed forms round by how many worlds they are given at once.
 """
 
+from collections.abc import Iterator
 from itertools import product
 from typing import NamedTuple
 
@@ -14,6 +15,8 @@ from experiments.lab.study import Study
 BYTES = 2**25  # of one variable in a block, 32 MiB; a dozen of them and their copies stay under 1 GB
 SECONDS = 5.0  # of a block, by the rough costs below: what a kill may lose, and many times what its chunks take
 MOST = 2**16  # cells of a block: enough for numpy to run at its full speed
+
+MODELS = 16  # trained together at least: one model alone leaves most of a processor idle
 
 # Seconds a cell, to within a factor of a few; nothing but the size of blocks rests on them.
 CLOSED_FORM, SAMPLED_FORM = 5e-5, 1.0
@@ -61,7 +64,8 @@ def layout(study: Study, estimated: bool) -> Layout:
     each = len(study.learners) * len(study.prompts) * max(1, len(study.measured))
     values = each * (study.replicates if study.measured else 1)
     most = min(MOST, BYTES // (8 * values), SECONDS / (each * cell_seconds(study, estimated)))
-    return Layout(study.shape, _box(study.shape, max(1, int(most))))
+    least = MODELS // study.replicates if "trained" in study.measured else 1
+    return Layout(study.shape, _box(study.shape, max(1, least, int(most))))
 
 
 def _box(shape: tuple[int, ...], most: int) -> tuple[int, ...]:
@@ -94,11 +98,7 @@ def cell_seconds(study: Study, estimated: bool) -> float:
     return max(costs.values())
 
 
-def regions(layout: Layout) -> list[Region]:
-    """Every block's cells, for small studies and tests."""
-    return [layout.region(block) for block in range(layout.count)]
-
-
-def indices(region: Region) -> list[tuple[int, ...]]:
-    """The places of a block, in C order."""
-    return list(product(*(range(part.start, part.stop) for part in region)))
+def places(region: Region) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """(place in the study, place in the block) of every cell of a block, in C order."""
+    for index in product(*(range(part.start, part.stop) for part in region)):
+        yield index, tuple(i - part.start for i, part in zip(index, region, strict=True))

@@ -13,10 +13,11 @@ import numpy as np
 from scipy.special import stdtrit
 
 from experiments.inference import LEVEL
-from experiments.lab.blocks import Region
+from experiments.lab.blocks import Region, places
 from experiments.lab.reasons import Reasons
 from experiments.lab.result import GROUPS, QUANTITIES, sizes, variables
 from experiments.lab.study import Study
+from experiments.lab.trained import becomes
 from simulator.world import Worlds
 from theory.accuracy import reliance
 from theory.learners.base import UNDEFINED, Learner, attempt
@@ -93,17 +94,20 @@ def _theory(study: Study, region: Region, k: int, prompt):
 
 
 def _learners(study: Study, region: Region, k: int, prompt):
-    """(part of the block, learner) for every value of an axis that changes the learner itself."""
+    """(part of the block, learner) for every value of an axis that changes the learner; None where no law is known."""
     whole = tuple(slice(0, part.stop - part.start) for part in region)
     names = [axis.name for axis in study.axes]
-    fixed = dict(study.recipe).get("embed_dim")
-    if "embed_dim" not in names:
-        yield whole, study.learner(k, prompt, fixed)
-        return
-    place = names.index("embed_dim")
-    for i, value in enumerate(study.axes[place].values[region[place]]):
-        part = tuple(slice(i, i + 1) if j == place else each for j, each in enumerate(whole))
-        yield part, study.learner(k, prompt, value)
+    if "trained" in study.measured:  # what towers become depends on all of their recipe
+        for index, at in places(region):
+            learner = becomes(study.recipe_at(index, k), study.world_at(index), prompt)
+            yield tuple(slice(i, i + 1) for i in at), learner
+    elif "embed_dim" in names:
+        place = names.index("embed_dim")
+        for i, value in enumerate(study.axes[place].values[region[place]]):
+            part = tuple(slice(i, i + 1) if j == place else each for j, each in enumerate(whole))
+            yield part, study.learner(k, prompt, value)
+    else:
+        yield whole, study.learner(k, prompt, dict(study.recipe).get("embed_dim"))
 
 
 def _spread(place, grid, part, shape, sentence, why) -> None:

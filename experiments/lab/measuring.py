@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.abilities import ability_of, has_law
-from experiments.lab.blocks import Region, indices
+from experiments.lab.blocks import Region, places
 from experiments.lab.study import Study
+from experiments.lab.trained import train_cells
 
 
 @dataclass
@@ -30,18 +31,12 @@ class Cells:
     seconds: float = np.nan
 
 
-def _places(region: Region) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """(place in the study, place in the block) of every cell, in C order."""
-    for index in indices(region):
-        yield index, tuple(i - part.start for i, part in zip(index, region, strict=True))
-
-
 def _fitted(study: Study, region: Region, k: int, method: str) -> Iterator[Cells]:
     """Rules fitted to n pairs."""
     from experiments.lab.answers import trainings
 
     fixed = dict(study.recipe).get("embed_dim")
-    for index, at in _places(region):
+    for index, at in places(region):
         cell, world, cells = study.cell(index), study.world_at(index), Cells(at)
         n, seed = cell.get("n", study.n), cell.get("seed", study.seed)
         for place, prompt in study.asked(k):
@@ -76,4 +71,4 @@ def _drawn(study: Study, region: Region, k: int) -> Iterator[Cells]:
     return _fitted(study, region, k, "direct")
 
 
-ROUTES = {"exact": _exact, "drawn": _drawn}
+ROUTES = {"exact": _exact, "drawn": _drawn, "trained": train_cells}

@@ -60,6 +60,8 @@ class Study:
         Root of every random stream, unless an axis.
     recipe : tuple of (name, value)
         Fields of Recipe that are not at their defaults; `embed_dim` is also that of learners which have one.
+    device : str
+        Where towers are trained; numbers of two devices are equal in law, not in bits.
     """
 
     world: World
@@ -71,6 +73,7 @@ class Study:
     replicates: int
     seed: int
     recipe: tuple[tuple[str, Any], ...]
+    device: str = "cpu"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -151,6 +154,7 @@ class Study:
             **({} if self.n is None else {"n": self.n}),
             "replicates": self.replicates,
             "seed": self.seed,
+            **({} if self.device == "cpu" else {"device": self.device}),
             "axes": {axis.name: axis.toml() for axis in self.axes},
             "recipe": dict(self.recipe),
             "world": {**world, **({"attribute": [dict(a) for a in attributes]} if attributes else {})},
@@ -204,6 +208,7 @@ def study(
     replicates: int = 1,
     seed: int = 0,
     recipe: "Mapping[str, Any] | Recipe | None" = None,
+    device: str = "cpu",
 ) -> Study:
     """A study, validated whole before any work.
 
@@ -212,7 +217,7 @@ def study(
     world : base world; the default world if None
     axes : values by field, each a range or list as text ("0.5:1:51", "1e-3:1:7:log") or numbers
     learners, prompts, routes : one or several, see `Study`
-    n, replicates, seed, recipe : see `Study`
+    n, replicates, seed, recipe, device : see `Study`
 
     Raises
     ------
@@ -234,6 +239,7 @@ def study(
         replicates=replicates,
         seed=checked_seed(seed),
         recipe=_recipe_fields(recipe),
+        device=device,
     )
     _check_names(asked)
     _check_use(asked)
@@ -326,7 +332,12 @@ def _check_use(asked: Study) -> None:
     for route in sampled:
         _check_route(asked, route)
     if trained:
+        from experiments.device import checked_device
+
+        checked_device(asked.device)
         _check_recipes(asked)
+    elif asked.device != "cpu":
+        raise RequestError(f"device = {asked.device!r} has no meaning for routes other than 'trained'; leave it out")
 
 
 def _check_route(asked: Study, route: str) -> None:
