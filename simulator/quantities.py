@@ -87,6 +87,9 @@ SpuriousMention = _declare(
     1.0,
 )
 
+PairCount = _declare(int, r"n", "pairs to train on", "pairs", 2, 10**12)
+Seed = _declare(int, r"\mathrm{seed}", "root of every random stream", "", 0, 2**63 - 1)
+
 
 def declared(annotation):
     """The declaration inside an annotation, which may be optional (`ViewNoise | None`)."""

@@ -65,5 +65,8 @@ WorldFile = Annotated[
     Path | None, Parameter(name="--world", group=_WORLD, help="TOML file with a world's fields; flags override it")
 ]
 
-TrainingFlags = _flags(Recipe, Group("Training", sort_key=0))
+_TRAINING = Group("Training", sort_key=0)
+TrainingFlags = _flags(Recipe, _TRAINING)
 TrainingOptions = Annotated[TrainingFlags, Parameter(name="*")]
+RecipeFlags = _flags(Recipe, _TRAINING, but=("loss", "n"))  # a study names losses as learners, and its n has routes
+RecipeOptions = Annotated[RecipeFlags, Parameter(name="*")]

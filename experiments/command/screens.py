@@ -50,6 +50,30 @@ def _noise(world: dict[str, Any]) -> str:
     return f"view noise ν = {image:.4g}" + ("" if image == text else f" (images), {text:.4g} (texts)")
 
 
+def sweep_table(document: dict[str, Any]) -> Group:
+    """Where the accuracies of a study lie, a row a learner as it is asked; where the numbers are."""
+    sizes = " x ".join(f"{name} {size}" for name, size in document["dimensions"].items())
+    table = Table(title=f"{document['cells']:,} cells: {sizes}", title_justify="left")
+    several = "route" in document["dimensions"]
+    for name in ("learner", "prompt", *(("route",) if several else ())):
+        table.add_column(name)
+    for name in ("common %", "counter %", "undefined"):
+        table.add_column(name, justify="right")
+    why: dict[str, int] = {}
+    for one in document["ranges"]:
+        cells = [one["learner"], one["prompt"], *((one["route"],) if several else ())]
+        for name in ("common", "counter"):
+            cells.append(f"{_percent(one[name][0])} to {_percent(one[name][1])}" if one[name] else "none")
+        table.add_row(*cells, str(sum(one["undefined"].values()) or ""))
+        for sentence, count in one["undefined"].items():
+            why[sentence] = why.get(sentence, 0) + count
+    lines = [Text(f"{count} undefined: {sentence}", style="yellow") for sentence, count in why.items()]
+    kept = (
+        f"numbers: {document['output']}" if document["output"] else "nothing was kept: -o PATH.zarr keeps the numbers"
+    )
+    return _folded(table, *lines, Text(kept, style="dim"))
+
+
 def claims_table(document: list[dict[str, Any]]) -> Group:
     """The catalogue, a block a claim."""
     lines: list[RenderableType] = []

@@ -1,8 +1,10 @@
 """What `predict` and `simulate` do: documents as the command line prints them, accuracies as fractions."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from experiments.abilities import ability_of, has_law, trainable
 from experiments.errors import RequestError, RunError, checked_seed
@@ -108,16 +110,30 @@ def _checked_method(world: World, learner: Learner, method: str | None) -> str:
     return method or ("exact" if lawful else "direct")
 
 
-def _accuracies(world, learner, n, replicates, method, seed):
+def trainings(
+    world: World, learner: Learner, n: int, count: int, method: str, seed: int
+) -> Iterator[tuple[Float[np.ndarray, "r 2"], Float[np.ndarray, " r"]]]:
+    """(group accuracies, reliance) of `count` trainings on n pairs, in blocks; replicate r is the same for any count.
+
+    method is "exact" or "direct", see `simulate`. Raises SeparabilityError where drawn pairs have no solution,
+    ValueError for other requests that have none.
+    """
     from experiments.trainings import learned_critics
     from simulator.gaussian.critic import group_accuracy
+    from simulator.gaussian.critic import reliance as relied
+
+    mixture = world.mixture()
+    route = "exact law" if method == "exact" else "drawn pairs"
+    for i, critic in enumerate(learned_critics(world, learner, n, count, seed, "simulate", route)):
+        yield group_accuracy(critic, mixture, world.nu_image, seed + i), relied(critic, world.classes)
+
+
+def _accuracies(world, learner, n, count, method, seed):
     from simulator.gaussian.supervised import SeparabilityError
 
     try:
-        mixture = world.mixture()
-        route = "exact law" if method == "exact" else "drawn pairs"
-        for i, critic in enumerate(learned_critics(world, learner, n, replicates, seed, "simulate", route)):
-            yield group_accuracy(critic, mixture, world.nu_image, seed + i)
+        for accuracy, _ in trainings(world, learner, n, count, method, seed):
+            yield accuracy
     except SeparabilityError as error:
         raise RunError(str(error)) from None
     except ValueError as error:

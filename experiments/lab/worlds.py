@@ -21,14 +21,19 @@ def world_from(file: Path | None, flags: dict[str, Any]) -> World:
 
     Raises RequestError naming the flag or the file and key, the value, its domain and the nearest valid choice.
     """
-    fields = {} if file is None else _read(file)
+    return world_of({**({} if file is None else read(file)), **flags}, file, flags)
+
+
+def world_of(fields: dict[str, Any], source: Path | str | None, flags: dict[str, Any]) -> World:
+    """The world of some fields; those not among `flags` come from `source`, which sentences name."""
     try:
-        return World(**{**fields, **flags})
+        return World(**fields)
     except ValidationError as error:
-        raise RequestError(_sentence(error.errors()[0], file, flags)) from None
+        raise RequestError(_sentence(error.errors()[0], source, flags)) from None
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read(file: Path) -> dict[str, Any]:
+    """The fields in a world file. Raises RequestError for a file that cannot be read or is not TOML."""
     try:
         with file.open("rb") as handle:
             return tomllib.load(handle)
@@ -38,7 +43,7 @@ def _read(file: Path) -> dict[str, Any]:
         raise RequestError(f"world file {str(file)!r} is not TOML: {error}") from None
 
 
-def _sentence(error: dict[str, Any], file: Path | None, flags: dict[str, Any]) -> str:
+def _sentence(error: dict[str, Any], file: Path | str | None, flags: dict[str, Any]) -> str:
     location, value = error["loc"], error["input"]
     message = error["msg"].removeprefix("Value error, ")
     if not location:  # a validator over several fields names them itself

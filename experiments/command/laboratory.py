@@ -1,0 +1,101 @@
+"""`soberclip sweep`: a grid of worlds and learners as one study."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from experiments.command.flags import RecipeOptions, WorldFile, WorldOptions, given
+from experiments.command.words import Json, Whole, emit
+from theory.learners import names
+
+ROWS = 10_000  # that one JSON document holds; a store or --csv holds any number
+
+
+def sweep(
+    file: Annotated[Path | None, Parameter(help="study to run: a TOML file; flags override it")] = None,
+    /,
+    *,
+    axis: Annotated[
+        list[str] | None,
+        Parameter(
+            negative="",
+            help="NAME=LOW:HIGH:COUNT, with :log or :one-minus after it, or NAME=V1,V2,V3; a field of the world, of "
+            "training, n or seed; may be repeated",
+        ),
+    ] = None,
+    learner: Annotated[
+        list[str] | None,
+        Parameter(
+            negative="",
+            help=f"what is trained: {', '.join(names())}, or an objective where towers are; may be repeated "
+            "[default: linear]",
+        ),
+    ] = None,
+    prompt: Annotated[
+        list[Literal["name", "mean"]] | None,
+        Parameter(negative="", help="class prompt, name or mean; may be repeated [default: name]"),
+    ] = None,
+    route: Annotated[
+        list[Literal["theory", "exact", "drawn", "trained"]] | None,
+        Parameter(
+            negative="",
+            help="theory (n = infinity), exact (exact law given n pairs), drawn (pairs one by one) or trained "
+            "(towers); may be repeated, theory always stands beside [default: theory]",
+        ),
+    ] = None,
+    n: Annotated[Whole | None, Parameter(help="pairs to train on, 2 to 1e12")] = None,
+    replicates: Annotated[Whole | None, Parameter(help="independent trainings a cell [default: 1]")] = None,
+    training: RecipeOptions | None = None,
+    seed: Annotated[Whole | None, Parameter(help="root of every random stream [default: 0]")] = None,
+    world_file: WorldFile = None,
+    world: WorldOptions | None = None,
+    output: Annotated[
+        Path | None,
+        Parameter(name=["--output", "-o"], help="zarr store of the numbers; a run that was cut short goes on there"),
+    ] = None,
+    csv: Annotated[Path | None, Parameter(help="file for the flat table, a row a cell")] = None,
+    dry_run: Annotated[bool, Parameter(negative="", help="say what it would take, and stop")] = False,
+    json: Json = False,
+) -> None:
+    """Any grid of worlds and learners as one study: as data on disk, as a table, from closed form to trained towers.
+
+    Example: soberclip sweep --axis p_spu=.5:1:11 --axis mu_spu=.5:4:8 --learner infonce -o phase.zarr
+    """
+    from experiments.command.screens import sweep_table
+    from experiments.lab.axes import parsed
+    from experiments.lab.request import document_of, requested
+    from experiments.lab.sweep import plan
+    from experiments.lab.sweep import sweep as run
+    from experiments.lab.table import summary, write_csv
+    from experiments.lab.worlds import read as world_fields
+
+    flags: dict[str, Any] = {
+        "axes": _axes(parsed(text) for text in axis or ()),
+        "recipe": given(training),
+        "world": {**({} if world_file is None else world_fields(world_file)), **given(world)},
+    }
+    several = {"learners": learner, "prompts": prompt, "routes": route}
+    single = {"n": n, "replicates": replicates, "seed": seed}
+    flags |= {name: value for name, value in {**several, **single}.items() if value is not None}
+    asked = requested({} if file is None else document_of(file), str(file), flags)
+    planned = plan(asked)
+    print(f"soberclip: {planned.sentence()}", file=sys.stderr)
+    if dry_run:
+        return
+    table = run(asked, output, planned=planned, report=lambda line: print(f"soberclip: {line}", file=sys.stderr))
+    if csv is not None:
+        write_csv(csv, table)
+    emit({"verb": "sweep", **summary(asked, table, output, ROWS)}, json, sweep_table)
+
+
+def _axes(given_axes) -> dict[str, Any]:
+    from experiments.errors import RequestError
+
+    axes: dict[str, Any] = {}
+    for axis in given_axes:
+        if axis.name in axes:
+            raise RequestError(f"axis {axis.name!r} is given more than once")
+        axes[axis.name] = axis
+    return axes

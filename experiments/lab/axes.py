@@ -1,0 +1,217 @@
+"""Axes of a study: a field of World, of Recipe, `n` or `seed`, and the values that it takes.
+
+    NAME=LOW:HIGH:COUNT             linear
+    NAME=LOW:HIGH:COUNT:log         logarithmic
+    NAME=LOW:HIGH:COUNT:one-minus   1 - x logarithmic, both ends below 1
+    NAME=V1,V2,V3                   listed
+
+Hyphens and underscores are alike in a name. Fields that are whole numbers are rounded on a logarithmic axis alone.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from experiments.errors import RequestError
+from simulator import quantities as q
+from simulator.naming import suggestion
+from simulator.quantities import Quantity
+from simulator.towers.recipe import Recipe
+from simulator.world import SCALARS, World
+
+SCALES = ("linear", "log", "one-minus")
+LONGEST = 1_000_000  # values of one axis
+_WORLD = get_type_hints(World, include_extras=True)
+_RECIPE = get_type_hints(Recipe, include_extras=True)
+_OWN = {"n": q.PairCount, "seed": q.Seed}
+NAMES = (*SCALARS, *(name for name in Recipe.model_fields if name not in ("loss", "n")), *_OWN)
+
+Value = float | int | str
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A field and its values.
+
+    Parameters
+    ----------
+    name : field, with underscores
+    values : in the order of the axis, all different
+    scale : "linear", "log", "one-minus" or "listed"
+    """
+
+    name: str
+    values: tuple[Value, ...]
+    scale: str = "listed"
+
+    def toml(self) -> str | list[Value]:
+        """The axis as a TOML file holds it: the range in its own words, or the list."""
+        if self.scale == "listed":
+            return list(self.values)
+        ends = f"{self.values[0]!r}:{self.values[-1]!r}:{len(self.values)}"
+        return ends if self.scale == "linear" else f"{ends}:{self.scale}"
+
+    def quantity(self) -> Quantity:
+        """Symbol, meaning and unit."""
+        return quantity(self.name)
+
+
+def quantity(name: str) -> Quantity:
+    """Symbol, meaning and unit of a field that can be an axis."""
+    if name in _OWN or name in SCALARS:
+        return q.quantity_of(_OWN.get(name) or _WORLD[name])
+    word = name.replace("_", r"\ ")
+    return Quantity(rf"\mathrm{{{word}}}", Recipe.model_fields[name].description or name, "")
+
+
+def of_world(name: str) -> bool:
+    """Whether an axis varies the world."""
+    return name in SCALARS
+
+
+def of_recipe(name: str) -> bool:
+    """Whether an axis varies the recipe of trained towers alone."""
+    return name not in SCALARS and name not in _OWN
+
+
+def axis(name: str, values: "str | Sequence[Value] | np.ndarray | Axis") -> Axis:
+    """The axis of a name: from a range or list as text, or from values.
+
+    Raises RequestError, naming field and value, for an unknown field (and the nearest), an axis that is empty, repeats
+    itself or holds nan, and a value outside the field's domain.
+    """
+    field = name.replace("-", "_")
+    if field == "loss":
+        raise RequestError("axis 'loss': objectives are learners of a study; name them as --learner infonce")
+    if field not in NAMES:
+        raise RequestError(
+            f"axis {name!r} is no field of a world or a recipe, nor n or seed{suggestion(field, NAMES, quoted=True)}"
+        )
+    if isinstance(values, Axis):
+        values, scale = values.values, values.scale
+    elif isinstance(values, str):
+        values, scale = _read(field, values)
+    else:
+        values, scale = np.ravel(np.asarray(values)).tolist(), "listed"
+    if not len(values):
+        raise RequestError(f"axis {field} is empty; give at least one value")
+    if len(values) > LONGEST:
+        raise RequestError(f"axis {field} has {len(values)} values; the nearest valid number is {LONGEST}")
+    checked = tuple(_checked(field, value) for value in values)
+    if len(set(checked)) < len(checked):
+        twice = next(value for i, value in enumerate(checked) if value in checked[:i])
+        raise RequestError(f"axis {field} holds {twice} more than once; its values must differ")
+    return Axis(field, checked, scale)
+
+
+def parsed(text: str) -> Axis:
+    """The axis that `NAME=...` on the command line means; RequestError if it says nothing."""
+    name, equals, values = text.partition("=")
+    if not equals:
+        raise RequestError(f"--axis {text!r} is neither NAME=LOW:HIGH:COUNT nor NAME=V1,V2; p_spu=.5:1:11 is one")
+    return axis(name.strip(), values.strip())
+
+
+def _read(field: str, text: str) -> tuple[list[Value], str]:
+    if ":" not in text:
+        words = [word.strip() for word in text.split(",")] if text else []
+        return [_value(field, word) for word in words], "listed"
+    parts = text.split(":")
+    scale = parts[3] if len(parts) == 4 else "linear"
+    if len(parts) not in (3, 4) or scale not in SCALES:
+        near = suggestion(scale, SCALES)
+        raise RequestError(f"axis {field} = {text!r} is not LOW:HIGH:COUNT, nor with :log or :one-minus after it{near}")
+    low, high = (_value(field, part) for part in parts[:2])
+    if isinstance(low, str) or isinstance(high, str):
+        raise RequestError(f"axis {field} = {text!r} is a range of words; list them as {field}={low},{high}")
+    for end in (low, high):
+        _checked(field, _whole(field, end))
+    count = _value("count", parts[2])
+    if not isinstance(count, int | float) or count != int(count) or not 2 <= count <= LONGEST:
+        raise RequestError(f"axis {field} = {text!r}: the count {parts[2]} is not a whole number from 2 to {LONGEST}")
+    return _spread(field, text, float(low), float(high), int(count), scale), scale
+
+
+def _spread(field: str, text: str, low: float, high: float, count: int, scale: str) -> list[Value]:
+    """The values between two ends, which stay as they were given."""
+    if scale == "linear":
+        values = np.linspace(low, high, count)
+    else:
+        ends = (low, high) if scale == "log" else (1 - low, 1 - high)
+        if min(ends) <= 0:
+            within = "above 0" if scale == "log" else "below 1"
+            raise RequestError(f"axis {field} = {text!r}: both ends of a {scale} axis lie {within}")
+        values = np.geomspace(*ends, count)
+        values = values if scale == "log" else 1 - values
+    values[0], values[-1] = low, high
+    if _kind(field) is not int:
+        return values.tolist()
+    whole = np.rint(values)
+    if scale == "linear" and np.any(whole != values):
+        raise RequestError(
+            f"axis {field} = {text!r} passes {values[whole != values][0]:g}, which is not a whole number"
+        )
+    return [int(value) for value in whole]
+
+
+def _value(field: str, word: str) -> Value:
+    """A number, or a word where the field takes words."""
+    if _choices(field):
+        return word
+    try:
+        number = float(word)
+    except ValueError:
+        raise RequestError(f"axis {field}: {word!r} is not a number") from None
+    return _whole(field, number)
+
+
+def _whole(field: str, number: float) -> Value:
+    return int(number) if _kind(field) is int and math.isfinite(number) and number == int(number) else number
+
+
+def _annotation(field: str) -> Any:
+    return _OWN.get(field) or _WORLD.get(field) or _RECIPE.get(field)
+
+
+def _plain(annotation: Any) -> Any:
+    """An annotation without its bounds and its None."""
+    if get_origin(annotation) is Annotated:
+        return _plain(get_args(annotation)[0])
+    parts = [part for part in get_args(annotation) if part is not type(None)]
+    if get_origin(annotation) is not Literal and parts:
+        return _plain(parts[0])
+    return annotation
+
+
+def _kind(field: str) -> Any:
+    return _plain(_annotation(field))
+
+
+def _choices(field: str) -> tuple[str, ...]:
+    return get_args(_kind(field)) if get_origin(_kind(field)) is Literal else ()
+
+
+def _checked(field: str, value: Value) -> Value:
+    """A value of the field's own type within its domain, as far as the field alone says (a recipe looks at several)."""
+    if choices := _choices(field):
+        if value not in choices:
+            raise RequestError(
+                f"axis {field}: {value!r} is not one of {', '.join(choices)}{suggestion(str(value), choices)}"
+            )
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RequestError(f"axis {field}: {value!r} is not a number")
+    if of_recipe(field):
+        if not math.isfinite(value):
+            raise RequestError(f"axis {field}: {value} is not a finite number")
+    else:
+        low, high = q.domain_of(_annotation(field))
+        if not low <= value <= high:
+            near = "" if value != value else f"; the nearest valid value is {min(max(value, low), high):g}"
+            raise RequestError(f"axis {field}: {value:g} lies outside [{low:g}, {high:g}]{near}")
+    if _kind(field) is int and value != int(value):
+        raise RequestError(f"axis {field}: {value} is not a whole number")
+    return int(value) if _kind(field) is int else float(value)

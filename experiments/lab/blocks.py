@@ -1,0 +1,104 @@
+"""How a study is cut into blocks: boxes of cells that are computed together, written together and lost together.
+
+The cut is a function of the study alone, so that a run which was interrupted ends with the numbers of one which was
+not: closed forms round by how many worlds they are given at once.
+"""
+
+from collections.abc import Iterator
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.lab.study import Study
+
+BYTES = 2**25  # of one variable in a block, 32 MiB; a dozen of them and their copies stay under 1 GB
+SECONDS = 5.0  # of a block, by the rough costs below: what a kill may lose, and many times what its chunks take
+MOST = 2**16  # cells of a block: enough for numpy to run at its full speed
+
+MODELS = 16  # trained together at least: one model alone leaves most of a processor idle
+
+# Seconds a cell, to within a factor of a few; nothing but the size of blocks rests on them.
+CLOSED_FORM, SAMPLED_FORM = 5e-5, 1.0
+EXACT_REPLICATE, LEAST_REPLICATES = 1.5e-6, 1024  # the exact law draws them by the thousand
+DRAWN_NUMBER = 1e-8
+MULTIPLY_ADD = 2e-10
+
+Region = tuple[slice, ...]  # a box of cells, over the axes
+
+
+class Layout(NamedTuple):
+    """The blocks of a study."""
+
+    shape: tuple[int, ...]  # of the axes
+    chunk: tuple[int, ...]  # of a block
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Number of blocks along every axis."""
+        return tuple(-(-length // part) for length, part in zip(self.shape, self.chunk, strict=True))
+
+    @property
+    def count(self) -> int:
+        """Number of blocks."""
+        return int(np.prod(self.grid, dtype=object))
+
+    def place(self, block: int) -> tuple[int, ...]:
+        """Where block number `block` lies in the grid of blocks; C order."""
+        return tuple(int(i) for i in np.unravel_index(block, self.grid)) if self.grid else ()
+
+    def region(self, block: int) -> Region:
+        """The cells of block number `block`."""
+        return tuple(
+            slice(i * part, min((i + 1) * part, length))
+            for i, part, length in zip(self.place(block), self.chunk, self.shape, strict=True)
+        )
+
+    def cells(self, block: int) -> int:
+        """How many places of the axes a block has."""
+        return int(np.prod([part.stop - part.start for part in self.region(block)], dtype=int))
+
+
+def layout(study: Study, estimated: bool) -> Layout:
+    """The blocks of a study; `estimated`: whether its theory is sampled."""
+    each = len(study.learners) * len(study.prompts) * max(1, len(study.measured))
+    values = each * (study.replicates if study.measured else 1)
+    most = min(MOST, BYTES // (8 * values), SECONDS / (each * cell_seconds(study, estimated)))
+    least = MODELS // study.replicates if "trained" in study.measured else 1
+    return Layout(study.shape, _box(study.shape, max(1, least, int(most))))
+
+
+def _box(shape: tuple[int, ...], most: int) -> tuple[int, ...]:
+    """A box of at most `most` cells: whole along the last axes, so that blocks follow each other in C order."""
+    chunk = []
+    for length in reversed(shape):
+        chunk.append(min(length, most))
+        most //= chunk[-1]
+        most = most if chunk[-1] == length else 1
+        most = max(most, 1)
+    return tuple(reversed(chunk))
+
+
+def cell_seconds(study: Study, estimated: bool) -> float:
+    """About how long one learner takes for one place of the axes by the slowest route."""
+    world = study.world
+    n = study.n or max((v for axis in study.axes if axis.name == "n" for v in axis.values), default=0)
+    costs = {"theory": SAMPLED_FORM if estimated else CLOSED_FORM}
+    if "exact" in study.measured:
+        costs["exact"] = EXACT_REPLICATE * max(LEAST_REPLICATES, study.replicates) * world.latents**2 / 4
+    if "drawn" in study.measured:
+        costs["drawn"] = DRAWN_NUMBER * n * study.replicates * (world.dim_image + world.dim_text)
+    if "trained" in study.measured:
+        recipe = study.recipe_at((0,) * len(study.axes), 0)
+        hidden = recipe.width * (recipe.depth - 1) + recipe.embed_dim if recipe.towers == "mlp" else 0
+        inputs = world.dim_image + world.dim_text
+        wide = recipe.width if recipe.towers == "mlp" else recipe.embed_dim
+        products = inputs * wide + 2 * hidden * wide + recipe.batch_size * recipe.embed_dim
+        costs["trained"] = 3 * MULTIPLY_ADD * recipe.steps * recipe.batch_size * products * study.replicates
+    return max(costs.values())
+
+
+def places(region: Region) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """(place in the study, place in the block) of every cell of a block, in C order."""
+    for index in product(*(range(part.start, part.stop) for part in region)):
+        yield index, tuple(i - part.start for i, part in zip(index, region, strict=True))

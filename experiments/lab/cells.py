@@ -1,0 +1,178 @@
+"""A block of cells: `compute(study, region, estimated)` -> arrays, pure and picklable, wherever it runs.
+
+The numbers of a cell depend on the study's seed and the cell alone, never on the block, the grid or the order in which
+it is computed. Cells read the same streams ("simulate", as the verb of that name): a cell's replicates are those that
+`soberclip simulate` prints for its world, n and seed, and differences between neighbouring cells scatter less than the
+values. Closed forms draw nothing, save sampled ones, each from the same points.
+"""
+
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import stdtrit
+
+from experiments.inference import LEVEL
+from experiments.lab.blocks import Region, places
+from experiments.lab.reasons import Reasons
+from experiments.lab.result import GROUPS, QUANTITIES, sizes, variables
+from experiments.lab.study import Study
+from experiments.lab.trained import becomes
+from simulator.world import Worlds
+from theory.accuracy import reliance
+from theory.learners.base import UNDEFINED, Learner, attempt
+
+COLUMNS = 7  # common, counter, reliance, then low and high of both groups
+
+
+class Block(NamedTuple):
+    """The numbers of a block by variable, and the sentences behind the codes of "undefined"."""
+
+    arrays: dict[str, np.ndarray]
+    sentences: dict[int, str]
+
+
+def compute(study: Study, region: Region, estimated: bool) -> Block:
+    """Every variable of the cells of a block; see `experiments.lab.result`."""
+    lengths = {axis.name: part.stop - part.start for axis, part in zip(study.axes, region, strict=True)}
+    arrays = {}
+    for name, variable in variables(study, estimated).items():
+        shape = _shape(study, variable.dims, lengths)
+        arrays[name] = np.zeros(shape, variable.dtype) if variable.dtype == "int32" else np.full(shape, np.nan)
+    reasons = Reasons(arrays["undefined"])
+    prefix = "predicted_" if study.measured else ""
+    for k in range(len(study.learners)):
+        began = perf_counter()
+        for place, prompt in study.asked(k):
+            at = (*(slice(None) for _ in study.axes), k, place)
+            found, why = _theory(study, region, k, prompt)
+            for column, name in enumerate(QUANTITIES):
+                arrays[prefix + name][at] = found[..., column]
+            if not study.measured:
+                for cell, sentence in why.items():
+                    reasons.add((*cell, k, place), sentence)
+                if estimated:
+                    for g, name in enumerate(GROUPS):
+                        arrays[f"{name}_low"][at], arrays[f"{name}_high"][at] = (
+                            found[..., 3 + 2 * g],
+                            found[..., 4 + 2 * g],
+                        )
+        if not study.measured:
+            places = len(study.asked(k))
+            arrays["seconds"][..., k, :places] = (perf_counter() - began) / (places * found[..., 0].size)
+    for r, route in enumerate(study.measured):
+        _measure(study, region, route, r, arrays, reasons)
+    if study.measured:
+        _summarise(arrays)
+    return Block(arrays, reasons.finish())
+
+
+def _shape(study: Study, dims: tuple[str, ...], lengths: dict[str, int]) -> tuple[int, ...]:
+    known = {**sizes(study), **lengths}
+    return tuple(known[name] for name in dims)
+
+
+def _theory(study: Study, region: Region, k: int, prompt):
+    """(numbers (*block, COLUMNS), reasons by place in the block) of a learner at n = infinity."""
+    shape = tuple(part.stop - part.start for part in region)
+    found = np.full((*shape, COLUMNS), np.nan)
+    why: dict[tuple[int, ...], str] = {}
+    for part, learner in _learners(study, region, k, prompt):
+        # Grids broadcast: what an axis does not change is computed once along it.
+        worlds = study.worlds(
+            tuple(slice(r.start + p.start, r.start + p.stop) for r, p in zip(region, part, strict=True))
+        )
+        if learner is None:
+            continue
+        grid = tuple(length if length > 1 or not worlds.ndim else 1 for length in worlds.shape)
+        numbers, refused = _asked(learner, worlds)
+        block = found[part]
+        block[...] = numbers.reshape((*grid, COLUMNS) if grid else (*[1] * len(shape), COLUMNS))
+        for place, sentence in refused.items():
+            _spread(place, grid, part, shape, sentence, why)
+    return found, why
+
+
+def _learners(study: Study, region: Region, k: int, prompt):
+    """(part of the block, learner) for every value of an axis that changes the learner; None where no law is known."""
+    whole = tuple(slice(0, part.stop - part.start) for part in region)
+    names = [axis.name for axis in study.axes]
+    if "trained" in study.measured:  # what towers become depends on all of their recipe
+        for index, at in places(region):
+            learner = becomes(study.recipe_at(index, k), study.world_at(index), prompt)
+            yield tuple(slice(i, i + 1) for i in at), learner
+    elif "embed_dim" in names:
+        place = names.index("embed_dim")
+        for i, value in enumerate(study.axes[place].values[region[place]]):
+            part = tuple(slice(i, i + 1) if j == place else each for j, each in enumerate(whole))
+            yield part, study.learner(k, prompt, value)
+    else:
+        yield whole, study.learner(k, prompt, dict(study.recipe).get("embed_dim"))
+
+
+def _spread(place, grid, part, shape, sentence, why) -> None:
+    """Give a reason to every place of a block that a broadcast world stands for."""
+    axes = []
+    for j, (each, length) in enumerate(zip(part, shape, strict=True)):
+        alone = not grid or grid[j] == 1
+        axes.append(range(each.start, min(each.stop, length)) if alone else [each.start + place[j]])
+    for index in np.ndindex(*(len(a) for a in axes)):
+        why[tuple(axes[j][i] for j, i in enumerate(index))] = sentence
+
+
+def _asked(learner: Learner, worlds: Worlds) -> tuple[np.ndarray, dict[tuple[int, ...], str]]:
+    """(numbers (*w, COLUMNS), reasons) of a learner over a grid; nan where it has no answer."""
+
+    def numbers(some: Worlds) -> np.ndarray:
+        found = np.full((*some.shape, COLUMNS), np.nan)
+        accuracy = learner.accuracy(some)
+        found[..., 0], found[..., 1] = accuracy
+        found[..., 2] = _reliance(learner, some)
+        ends = accuracy if accuracy.interval is None else None
+        for g in (0, 1):  # the interval of an exact number has no width
+            low, high = ((accuracy.common, accuracy.counter)[g],) * 2 if ends else accuracy.interval[g]
+            found[..., 3 + 2 * g], found[..., 4 + 2 * g] = low, high
+        return found
+
+    try:
+        return numbers(worlds), {}
+    except UNDEFINED:
+        return attempt(numbers, worlds)
+
+
+def _reliance(learner: Learner, worlds: Worlds) -> np.ndarray | float:
+    try:
+        t = reliance(learner.direction(worlds))
+    except UNDEFINED:
+        return np.nan  # no linear rule
+    return np.where(np.isfinite(t), t, np.nan)
+
+
+def _measure(study: Study, region: Region, route: str, r: int, arrays: dict[str, np.ndarray], reasons: Reasons) -> None:
+    from experiments.lab.measuring import ROUTES
+
+    several = len(study.measured) > 1
+    for k in range(len(study.learners)):
+        for cells in ROUTES[route](study, region, k):
+            for place, found in cells.found.items():
+                at = (*cells.at, k, place, r) if several else (*cells.at, k, place)
+                for column, name in enumerate(QUANTITIES):
+                    arrays[name][at] = found[:, column]
+                arrays["seconds"][at] = cells.seconds
+            for place, sentence in cells.refused.items():
+                reasons.add((*cells.at, k, place), sentence)
+
+
+def _summarise(arrays: dict[str, np.ndarray]) -> None:
+    """Standard errors and t intervals of the means over replicates that have a number."""
+    for name in QUANTITIES:
+        values = arrays[name]
+        there = np.isfinite(values)
+        count = there.sum(-1)
+        with np.errstate(invalid="ignore", divide="ignore"):  # nan where one replicate is left, or none
+            mean = np.where(there, values, 0.0).sum(-1) / count
+            squares = (np.where(there, values - mean[..., None], 0.0) ** 2).sum(-1)
+            error = np.where(count > 1, np.sqrt(squares / (count - 1) / count), np.nan)
+            half = stdtrit(np.maximum(count - 1, 1), (1 + LEVEL) / 2) * error
+        arrays[f"{name}_se"] = error
+        arrays[f"{name}_low"], arrays[f"{name}_high"] = mean - half, mean + half

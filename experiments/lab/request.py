@@ -1,0 +1,71 @@
+"""A study from TOML and flags: one merge, flags over the file, validated once.
+
+A study file holds the fields of `experiments.lab.study.Study`: learners, prompts, routes, n, replicates, seed, and the
+tables [axes] (p_spu = "0.5:1:51", or a list), [world] and [recipe].
+"""
+
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from experiments.errors import RequestError
+from experiments.lab.study import Study, study
+from experiments.lab.worlds import world_of
+from simulator.naming import suggestion
+
+TABLES = ("axes", "recipe", "world")
+
+
+def read(text: str, source: str = "study") -> Study:
+    """The study of a TOML text; `source` names it in sentences.
+
+    Raises RequestError for text that is no TOML, an unknown key (with the nearest) and all that `study` refuses.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RequestError(f"{source} is not TOML: {error}") from None
+    return requested(document, source)
+
+
+def document_of(path: Path) -> dict[str, Any]:
+    """The tables and keys of a study file. Raises RequestError for a file that cannot be read or is not TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RequestError(f"study file {str(path)!r} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RequestError(f"study file {str(path)!r} is not TOML: {error}") from None
+
+
+def requested(document: dict[str, Any], source: str, flags: dict[str, Any] | None = None) -> Study:
+    """The study of a document with flags on top: tables are merged key by key, everything else is replaced.
+
+    `source` names the document in sentences.
+    """
+    _check(document, source)
+    flags = flags or {}
+    merged = {**document, **{key: value for key, value in flags.items() if key not in TABLES}}
+    for key in TABLES:
+        merged[key] = {**document.get(key, {}), **flags.get(key, {})}
+    merged["world"] = world_of(merged["world"], source, flags.get("world", {}))
+    return study(**merged)
+
+
+def _check(document: dict[str, Any], source: str) -> None:
+    known = [field.name for field in fields(Study)]
+    for key in document:
+        if key not in known:
+            raise RequestError(f"{source}: key {key!r} is unknown{suggestion(key, known, quoted=True)}")
+    for key in TABLES:
+        if not isinstance(document.get(key, {}), dict):
+            raise RequestError(f"{source}: {key} = {document[key]!r} is no table")
+    for key in ("n", "replicates", "seed"):
+        value = document.get(key, 0)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise RequestError(f"{source}: {key} = {value!r} is not a whole number")
+    for key in ("learners", "prompts", "routes"):
+        value = document.get(key, [])
+        if not all(isinstance(word, str) for word in (value if isinstance(value, list) else [value])):
+            raise RequestError(f"{source}: {key} = {value!r} is no list of names")

@@ -1,0 +1,105 @@
+"""What a study becomes: one xarray Dataset; its variables, coordinates and attributes, declared once.
+
+Dimensions are the axes in order, then learner, prompt, route (where several measure) and replicate (where something is
+measured).
+
+common, counter, reliance            the theory, or what was measured, a value a replicate
+predicted_common, ...                the theory beside measurements
+common_se, ...                       standard error of the mean over replicates
+common_low, common_high, ...         interval of what is estimated, its level an attribute
+seconds                              of the cell: the time of its block's cells of that learner and route, shared out
+undefined, legend                    why a cell is nan: 0, or a place in the legend
+
+A learner without prompts fills the first prompt; the rest is nan. `seconds` is a measurement: runs of one study are
+bit-identical in every other variable.
+"""
+
+import json
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.inference import LEVEL
+from experiments.lab.study import Study
+from simulator.quantities import MEASURED
+
+FORMAT = 1
+GROUPS = ("common", "counter")
+QUANTITIES = (*GROUPS, "reliance")
+
+
+class Variable(NamedTuple):
+    """A variable of the Dataset as it is stored."""
+
+    dims: tuple[str, ...]
+    dtype: str
+    attrs: dict[str, Any]
+
+
+def sizes(study: Study) -> dict[str, int]:
+    """Length of every dimension, in order."""
+    known = {axis.name: len(axis.values) for axis in study.axes}
+    known |= {"learner": len(study.learners), "prompt": len(study.prompts)}
+    if len(study.measured) > 1:
+        known["route"] = len(study.measured)
+    return known | ({"replicate": study.replicates} if study.measured else {})
+
+
+def variables(study: Study, estimated: bool) -> dict[str, Variable]:
+    """Every variable with chunks; `estimated`: whether a number of the theory is sampled and has an interval."""
+    dims = tuple(sizes(study))
+    cell = tuple(name for name in dims if name != "replicate")
+    theory = tuple(name for name in cell if name != "route")
+    found = {}
+    for name in QUANTITIES:
+        found[name] = Variable(dims, "float64", _attrs(name))
+    if study.measured:
+        for name in QUANTITIES:
+            found[f"predicted_{name}"] = Variable(theory, "float64", _attrs(name, "by theory, at n = infinity"))
+        for name in QUANTITIES:
+            words = "standard error of the mean over replicates"
+            found[f"{name}_se"] = Variable(cell, "float64", _attrs(name, words))
+    estimates = QUANTITIES if study.measured else GROUPS if estimated else ()
+    for name in estimates:
+        for end in ("low", "high"):
+            words = f"{end} end of the interval of the mean" if study.measured else f"{end} end of the interval"
+            found[f"{name}_{end}"] = Variable(cell, "float64", {**_attrs(name, words), "level": LEVEL})
+    found["undefined"] = Variable(theory, "int32", {"meaning": "0, or why there is no number: a place in the legend"})
+    found["seconds"] = Variable(cell, "float64", {"symbol": "", "meaning": "time of the cell", "unit": "s"})
+    return found
+
+
+def _attrs(name: str, words: str = "") -> dict[str, str]:
+    what = MEASURED[name]
+    return {"symbol": what.symbol, "meaning": f"{what.meaning}, {words}" if words else what.meaning, "unit": what.unit}
+
+
+def coordinates(study: Study) -> dict[str, tuple[str, np.ndarray, dict[str, str]]]:
+    """Coordinates: (dimension, values, attributes) by name."""
+    found: dict[str, Any] = {}
+    for axis in study.axes:
+        what = axis.quantity()
+        attrs = {"symbol": what.symbol, "unit": what.unit, "meaning": what.meaning, "scale": axis.scale}
+        words = isinstance(axis.values[0], str)
+        found[axis.name] = (axis.name, np.array(axis.values, dtype=object if words else None), attrs)
+    found["learner"] = ("learner", np.array(study.labels, dtype=object), {"meaning": "what is trained"})
+    found["prompt"] = ("prompt", np.array(study.prompts, dtype=object), {"meaning": "how captions name a class"})
+    if len(study.measured) > 1:
+        found["route"] = ("route", np.array(study.measured, dtype=object), {"meaning": "how it was measured"})
+    return found
+
+
+def attributes(study: Study) -> dict[str, Any]:
+    """What is said of the whole: the request, its hash and seed, versions, commit and format."""
+    from experiments.provenance import provenance
+
+    versions = provenance()
+    commit = versions.pop("commit")
+    return {
+        "study": study.toml(),
+        "hash": study.hash,
+        "seed": study.seed,
+        "versions": json.dumps(versions),
+        "commit": commit,
+        "format": FORMAT,
+    }

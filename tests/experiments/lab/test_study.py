@@ -1,0 +1,86 @@
+"""A study is validated whole, travels as TOML, and every cell is the one-world call."""
+
+import numpy as np
+import pytest
+
+from experiments.errors import RequestError
+from experiments.lab.answers import simulate
+from experiments.lab.request import read
+from experiments.lab.study import study
+from simulator.world import World
+from theory.learners import named
+
+NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
+
+
+@pytest.mark.parametrize(
+    ("request_", "sentence"),
+    [
+        ({"axes": {"p_spo": "0:1:3"}}, r"axis 'p_spo' is no field .*; the nearest is 'p_spu'"),
+        ({"axes": {"p_spu": [0.5, float("nan")]}}, r"axis p_spu: nan lies outside \[0, 1\]$"),
+        ({"axes": {"p_spu": [0.5, 0.5]}}, "axis p_spu holds 0.5 more than once"),
+        ({"axes": {"p_spu": []}}, "axis p_spu is empty"),
+        ({"axes": {"p_spu": "0:1.5:3"}}, r"axis p_spu: 1.5 lies outside \[0, 1\]; the nearest valid value is 1$"),
+        ({"axes": {"p_spu": "0:1:3:logg"}}, "not LOW:HIGH:COUNT.*; the nearest is log"),
+        ({"axes": {"dim_image": "2:5:3"}}, "passes 3.5, which is not a whole number"),
+        ({"axes": {"mu_spu": "0:4:3:log"}}, "both ends of a log axis lie above 0"),
+        ({"axes": {"dim_image": [1, 2]}}, "dim_image = 1 is smaller than the 2 latents"),
+        ({"axes": {"n": [100]}}, "n has no meaning for the theory alone"),
+        ({"axes": {"width": [8]}}, "width has no meaning for routes other than 'trained'"),
+        ({"learners": ["infonse"]}, "learner 'infonse' is not one of .*; the nearest is infonce"),
+        ({"learners": []}, "no learner is given"),
+        ({"prompts": ["nome"]}, "prompt 'nome' is not one of name, mean; the nearest is name"),
+        ({"routes": ["exact"]}, "route 'exact' needs n"),
+        ({"routes": ["exact"], "n": 100, "learners": ["bayes"]}, "no exact law given n pairs is known for bayes"),
+        ({"seed": -1}, "seed = -1 is negative"),
+        ({"recipe": {"width": 8}}, "width has no meaning"),
+    ],
+)
+def test_bad_requests_get_one_sentence(request_, sentence):
+    with pytest.raises(RequestError, match=sentence):
+        study(**request_)
+
+
+def test_a_study_is_its_toml():
+    asked = study(
+        NARROW,
+        {"p-spu": "0.9:0.99999:5:one-minus", "n": "1e2:1e10:9:log", "mu_spu": [1, 2.5]},
+        ["linear", "infonce"],
+        ["name", "mean"],
+        ["exact", "drawn"],
+        replicates=3,
+        seed=7,
+    )
+    again = read(asked.toml())
+    assert (again, again.hash) == (asked, asked.hash)
+    assert asked.axes[1].values[:3] == (100, 1000, 10_000)
+    assert np.allclose(1 - np.array(asked.axes[0].values), 10.0 ** -np.arange(1, 6))
+
+
+def test_every_cell_of_the_theory_is_the_one_world_call():
+    table = study(
+        axes={"p_spu": "0.5:1:3", "sigma_xi": [0.0, 1.0]}, learners=["infonce", "bayes"], prompts=["mean"]
+    ).run()
+    for p in table.p_spu.values:
+        alone = named("infonce", prompt="mean").accuracy(World(p_spu=float(p)))
+        assert table.counter.sel(p_spu=p, sigma_xi=1, learner="infonce", prompt="mean") == pytest.approx(
+            float(alone.counter), abs=1e-12
+        )
+    lost = table.sel(sigma_xi=0.0, learner="infonce", prompt="mean")
+    assert np.isnan(lost.counter).all()
+    assert "sigma_xi = 0" in str(table.legend.values[int(lost.undefined[0])])
+
+
+def test_every_measured_cell_is_what_simulate_finds():
+    asked = study(NARROW, {"p_spu": [0.6, 0.9]}, ["linear", "logistic"], ["mean"], ["exact", "drawn"], 200, 3, 5)
+    table = asked.run()
+    assert table.counter.dims == ("p_spu", "learner", "prompt", "route", "replicate")
+    for p, learner, route in ((0.6, "linear", "exact"), (0.9, "linear", "drawn"), (0.9, "logistic", "drawn")):
+        who = named(learner, prompt="mean" if learner == "linear" else None)
+        method = {"exact": "exact", "drawn": "direct"}[route]
+        alone = simulate(NARROW.model_copy(update={"p_spu": p}), who, 200, 3, method, 5)
+        cell = table.sel(p_spu=p, learner=learner, prompt="mean", route=route)
+        assert cell.counter.values.tolist() == [r["counter"] for r in alone["replicates"]]
+        assert [float(cell.counter_low), float(cell.counter_high)] == pytest.approx(alone["interval95"]["counter"])
+        assert float(cell.predicted_counter) == pytest.approx(alone["predicted"]["counter"], abs=1e-12)
+    assert np.isnan(table.counter.sel(learner="logistic", route="exact")).all()
