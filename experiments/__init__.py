@@ -1,11 +1,11 @@
 """Questions, evidence, words: joins the worlds and learners with the theory.
 
->>> from experiments import judge
+>>> from experiments import judge, plot
 
 Names are loaded on first use; the package itself imports nothing.
 """
 
-_NAMES = {"judge": "experiments.court.judge"}  # name: the module that defines it
+_NAMES = {"judge": "experiments.court.judge", "plot": "experiments.page.plot"}  # name: the module that defines it
 
 
 def __getattr__(name: str):
