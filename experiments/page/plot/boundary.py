@@ -129,6 +129,8 @@ def lines(gap: Callable, first: PlotAxis, second: PlotAxis) -> tuple[Float[np.nd
     along_x = corners[:, 0] % 1 != 0
     i, j = np.floor(corners).astype(int).T
     points = np.column_stack([x[i], y[j]])
+    level = np.abs(value) <= LEVEL
+    ends = np.stack([level[i, j], level[i + along_x, j + ~along_x]])
     for side, (axis, grid, k) in enumerate(((first, x, i), (second, y, j))):
         mine = along_x if side == 0 else ~along_x
         if not mine.any():
@@ -136,11 +138,17 @@ def lines(gap: Callable, first: PlotAxis, second: PlotAxis) -> tuple[Float[np.nd
         low, high, other = grid[k[mine]], grid[k[mine] + 1], points[mine, 1 - side]
         ask = (lambda t, o: gap(t, o)) if side == 0 else (lambda t, o: gap(o, t))
         points[mine, side] = _roots(ask, axis.scale, low, high, (other,))
-    return tuple(part for line in np.split(points, np.cumsum([len(f) for f in found])[:-1]) for part in _pieces(line))
+    # Along an edge on which A - B is nothing but rounding a root could lie anywhere: the line goes straight past it.
+    keep = ~(ends.all(axis=0) | (ends.any(axis=0) & np.isnan(points).any(axis=1)))
+    parts = np.cumsum([len(f) for f in found])[:-1]
+    split = zip(np.split(points, parts), np.split(keep, parts), strict=True)
+    return tuple(piece for line, own in split for piece in _pieces(line[own]))
 
 
 def _pieces(line: np.ndarray) -> list[np.ndarray]:
     """A line without the points at which no root was found, cut there."""
+    if not len(line):
+        return []
     good = np.isfinite(line).all(axis=1)
     cuts = np.flatnonzero(np.diff(good.astype(int))) + 1
     return [

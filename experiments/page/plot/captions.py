@@ -37,7 +37,8 @@ def sentences(picture: Picture) -> list[str]:
         there = [axis for axis in (picture.x, picture.y) if axis is not None and axis.meaning]
         said.append("; ".join(f"{axis.label()}: {axis.explained}" for axis in there) + ".")
     if picture.world is not None:
-        said.append(f"World: {', '.join([*picture.fixed, *picture.world, 'all else as in the default world'])}.")
+        words = [*picture.fixed, *picture.world]
+        said.append(f"World: {', '.join(words)}, all else by default." if words else "World: the default one.")
     elif picture.fixed:
         said.append(f"At {', '.join(picture.fixed)}.")
     done, whole = picture.computed

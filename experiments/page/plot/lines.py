@@ -167,7 +167,7 @@ def _entries(picture: Picture, people: list[Who], routes: list, colours: dict, m
 def _boundary_entries(picture: Picture) -> list:
     entries = []
     for kind, face, words in (
-        ("exact", "black", "theory's exact root"),
+        ("exact", "black", "exact, by theory"),
         ("guessed", "white", "interpolated between the values drawn"),
     ):
         found = [line for p in picture.panels if p.boundary is not None for line in getattr(p.boundary, kind)]

@@ -174,7 +174,7 @@ def _boundary(ax: Axes, panel: Panel) -> set[str]:
 
 def _entries(picture: Picture, seen: dict[str, None], drawn: set[str]) -> list:
     lines = {
-        "exact": ("-", "equally accurate (theory's exact roots)"),
+        "exact": ("-", "equally accurate (exact, by theory)"),
         "guessed": ("--", "equally accurate (interpolated between the cells)"),
     }
     entries = [

@@ -119,3 +119,11 @@ def test_without_the_request_the_line_is_interpolated():
     (panel,) = composed(table, "linear minus least-squares").panels
     assert not panel.boundary.known
     assert len(panel.boundary.guessed) > 0
+
+
+def test_no_root_is_looked_for_where_there_is_only_rounding():
+    """A = B along the edge x = 0 to within rounding, and along y = .3: the line ends straight at the edge."""
+    x = axis("x", np.linspace(0, 1, 9))
+    (line,) = lines(lambda x, y: x * (y - 0.3) + 1e-17 * np.sin(1e6 * y), x, x)
+    assert np.allclose(line[:, 1], 0.3)
+    assert line[:, 0].min() < 2 / 32

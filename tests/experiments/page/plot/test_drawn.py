@@ -102,7 +102,7 @@ def test_differences_have_a_line_and_say_who_is_ahead():
     assert bar.get_title("left") == "← least-squares ahead"
     assert bar.get_title("right") == "linear, name ahead →"
     assert len(ax.lines) > 0
-    assert "theory's exact roots" in words(figure)
+    assert "exact, by theory" in words(figure)
 
 
 def test_interpolated_lines_say_so():

@@ -49,22 +49,9 @@ def test_the_suffix_decides_and_an_own_picture_is_drawn_again(store, suffix, sta
 
 
 def test_the_same_picture_is_the_same_file(store, capsys):
+    held = ["--at", "learner=linear", "--at", "prompt=mean"]
     for name in ("a.svg", "b.svg"):
-        assert (
-            main(
-                [
-                    "plot",
-                    str(store),
-                    "--at",
-                    "learner=linear",
-                    "--at",
-                    "prompt=mean",
-                    "--output",
-                    str(store.parent / name),
-                ]
-            )
-            == 0
-        )
+        assert main(["plot", str(store), *held, "--output", str(store.parent / name)]) == 0
     assert (store.parent / "a.svg").read_bytes() == (store.parent / "b.svg").read_bytes()
 
 
