@@ -1,11 +1,15 @@
 """Questions, evidence, words: joins the worlds and learners with the theory.
 
->>> from experiments import judge, study
+>>> from experiments import judge, plot, study
 
 Names are loaded on first use; the package itself imports nothing.
 """
 
-_NAMES = {"judge": "experiments.court.judge", "study": "experiments.lab.study"}  # name: the module that defines it
+_NAMES = {  # name: the module that defines it
+    "judge": "experiments.court.judge",
+    "plot": "experiments.page.plot",
+    "study": "experiments.lab.study",
+}
 
 
 def __getattr__(name: str):

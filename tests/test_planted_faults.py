@@ -334,6 +334,42 @@ FAULTS = {
         "- {path.name for path in output.iterdir() if (output / REPORT).exists()})",
         "experiments/test_files.py",
     ),
+    "boundary between two cells guessed": Fault(
+        "experiments/page/plot/boundary.py",
+        "return np.where(result.success, root, np.nan)",
+        "return (low + high) / 2",
+        "experiments/page/plot/test_boundary.py",
+    ),
+    "line along an edge where nothing changes sides": Fault(
+        "experiments/page/plot/boundary.py",
+        "return np.where(level & (around != 0), np.sign(around), sign)",
+        "return -np.where(level & (around != 0), np.sign(around), -sign)",
+        "experiments/page/plot/test_boundary.py",
+    ),
+    "interval of a drop too narrow": Fault(
+        "experiments/page/plot/asked.py",
+        "if word in FALLING else",
+        "if word not in FALLING else",
+        "experiments/page/plot/test_composed.py",
+    ),
+    "colours of each panel's own": Fault(
+        "experiments/page/plot/maps.py",
+        "norm=colours,",
+        "norm=Colours(picture._replace(panels=(panel,))),",
+        "experiments/page/plot/test_drawn.py",
+    ),
+    "map turned on its side": Fault(
+        "experiments/page/plot/maps.py",
+        "value = panel.series[0].data.value.values.T",
+        "value = panel.series[0].data.value.values.T[::-1]",
+        "experiments/page/plot/test_drawn.py",
+    ),
+    "somebody's picture written over": Fault(
+        "experiments/page/plot/written.py",
+        "if path.exists() and MARK.encode() not in path.read_bytes():",
+        "if False:",
+        "experiments/page/plot/test_written.py",
+    ),
     "page without escaping": Fault(
         "experiments/page/report.py", "autoescape=True", "autoescape=False", "experiments/page/test_report.py"
     ),

@@ -108,6 +108,17 @@ def _percent(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.2f}"
 
 
+def plotted(document: dict[str, Any]) -> Text:
+    """Result of plot: the file, and what it shows."""
+    panels = len(document["panels"])
+    over = " and ".join(axis["name"] for axis in document["axes"])
+    shown = f"{document['what']}{f' over {over}' if over else ''}, {panels} panel{'s' if panels > 1 else ''}"
+    missing = document["cells"] - document["computed"]
+    return Text(
+        f"{document['output']}: {shown}" + (f"; {missing} of {document['cells']} cells missing" if missing else "")
+    )
+
+
 # Real models on real photos.
 
 

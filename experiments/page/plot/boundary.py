@@ -1,0 +1,246 @@
+"""Where two learners are equally accurate: the exact line where theory knows both, else a guess between cells.
+
+A map is cut into cells (finer than the study's where that is coarse). On every edge between two cells' corners at which
+A - B has opposite signs, the root of A - B is found along the edge by theory's own accuracy functions (Chandrupatla's
+method, all edges at once). Which roots belong to one line is read off the signs, as marching squares does.
+Where A - B vanishes over whole cells (both learners always right, say) there is a plateau and no line through it.
+Sampled accuracies scatter, so their roots mean nothing: they count as measurements, whose line is interpolated.
+"""
+
+import tomllib
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple, get_type_hints
+
+import numpy as np
+import xarray as xr
+from contourpy import contour_generator
+from jaxtyping import Float
+from scipy.optimize.elementwise import find_root
+
+from experiments.page.plot.asked import DIFFERENCE, Series, Who
+from experiments.page.plot.scales import PlotAxis, Scale, readable
+from simulator.accuracy import in_words
+from simulator.quantities import quantity_of
+from simulator.world import SCALARS, World, Worlds
+from theory import learners
+from theory.learners.base import UNDEFINED, Learner, attempt
+
+FINE = 32  # steps along an axis, at least, on which changes of sign are looked for
+LEVEL = 2e-6  # |A - B| that two quadratures, each good to 1e-6, cannot tell from none
+
+
+class Boundary(NamedTuple):
+    """Lines of points (columns: the axes along the paper) on which A = B."""
+
+    exact: tuple[np.ndarray, ...]  # by theory; empty if it is not known exactly, or if there is none
+    guessed: tuple[np.ndarray, ...]  # interpolated between the values that are drawn
+    known: bool  # whether theory knows both learners exactly there
+
+
+class Gap(NamedTuple):
+    """A - B at n = infinity as a function of the axes, which are fields of World or change nothing there."""
+
+    first: Learner
+    second: Learner
+    fields: dict[str, Any]  # of the worlds, but for the axes
+    names: tuple[str, ...]
+
+    def __call__(self, *places: np.ndarray) -> np.ndarray:
+        """A - B at these places, nan where either has no answer."""
+        along = {name: np.asarray(x, float) for name, x in zip(self.names, places, strict=True)}
+        own = {name: x for name, x in along.items() if name in self.fields}
+        shape = np.broadcast_shapes(*(x.shape for x in along.values()))
+        worlds = Worlds(**{**self.fields, **{name: np.broadcast_to(x, shape) for name, x in own.items()}})
+        if worlds.shape != shape:  # no axis is a field of the world
+            return np.broadcast_to(self._of(worlds), shape)
+        return self._of(worlds)
+
+    def _of(self, worlds: Worlds) -> np.ndarray:
+        def ask(part: Worlds) -> np.ndarray:
+            one, two = (in_words(DIFFERENCE, learner.accuracy(part)) for learner in (self.first, self.second))
+            return one - two
+
+        return attempt(ask, worlds)[0]
+
+
+def boundary_of(dataset: xr.Dataset, series: Series, at: dict[str, Any], axes: list[PlotAxis]) -> Boundary:
+    """Where a panel's difference vanishes: by theory where it is exact, else between the values that are drawn."""
+    gap = gap_of(dataset, series.who, series.against, at, axes)
+    exact: tuple[np.ndarray, ...] = ()
+    if gap is not None and axes:
+        exact = crossings(gap, axes[0]) if len(axes) == 1 else lines(gap, axes[0], axes[1])
+    guessed: tuple[np.ndarray, ...] = ()
+    if axes and gap is None:
+        guessed = _interpolated(series.data.value.values, axes)
+    return Boundary(exact, guessed, gap is not None)
+
+
+def gap_of(dataset: xr.Dataset, first: Who, second: Who, at: dict[str, Any], axes: list[PlotAxis]) -> Gap | None:
+    """A - B as a function, None where theory does not know both exactly or the Dataset does not say which world it is.
+
+    Whole numbers (classes, dimensions) along the paper have nothing between them, so no root either.
+    """
+    fields = _world_fields(dataset, at)
+    if fields is None or any(axis.words or axis.values.dtype.kind != "f" for axis in axes if axis.name in fields):
+        return None
+    try:
+        pair = [_learner(dataset, who, at) for who in (first, second)]
+        corner = Worlds(**{**fields, **{a.name: a.values.astype(float) for a in axes[:1] if a.name in fields}})
+    except ValueError:
+        return None
+    if any(_sampled(learner, corner) for learner in pair):
+        return None
+    return Gap(*pair, fields, tuple(axis.name for axis in axes))
+
+
+def _sampled(learner: Learner, worlds: Worlds) -> bool:
+    for index in np.ndindex(worlds.shape):  # the first world with an answer tells
+        try:
+            return learner.accuracy(worlds[index]).interval is not None
+        except UNDEFINED:
+            continue
+    return True
+
+
+def crossings(gap: Callable, axis: PlotAxis) -> tuple[np.ndarray, ...]:
+    """Roots along one axis, each a line of one point."""
+    x = _finer(axis)
+    value = gap(x)
+    level = np.abs(value) <= LEVEL
+    plateau = np.convolve(level, [1, 1, 1], "same") == 3
+    sign = np.where(np.isfinite(value) & ~plateau, _signs(value[:, None])[:, 0], 0)
+    at = np.flatnonzero(sign[:-1] * sign[1:] < 0)
+    if not len(at):
+        return ()
+    roots = _roots(lambda t: gap(t), axis.scale, x[at], x[at + 1], ())
+    return tuple(np.array([[root]]) for root in np.unique(roots[np.isfinite(roots)]))
+
+
+def lines(gap: Callable, first: PlotAxis, second: PlotAxis) -> tuple[Float[np.ndarray, "P 2"], ...]:
+    """Lines on which A = B, on two axes."""
+    x, y = _finer(first), _finer(second)
+    value = gap(x[:, None], y[None, :])
+    hidden = ~np.isfinite(value) | _plateau(value)
+    sign = _signs(value)
+    found = contour_generator(z=np.ma.array(sign.T, mask=hidden.T)).lines(0.0)  # every corner at the middle of an edge
+    if not found:
+        return ()
+    corners = np.concatenate(found)
+    along_x = corners[:, 0] % 1 != 0
+    i, j = np.floor(corners).astype(int).T
+    points = np.column_stack([x[i], y[j]])
+    level = np.abs(value) <= LEVEL
+    ends = np.stack([level[i, j], level[i + along_x, j + ~along_x]])
+    for side, (axis, grid, k) in enumerate(((first, x, i), (second, y, j))):
+        mine = along_x if side == 0 else ~along_x
+        if not mine.any():
+            continue
+        low, high, other = grid[k[mine]], grid[k[mine] + 1], points[mine, 1 - side]
+        ask = (lambda t, o: gap(t, o)) if side == 0 else (lambda t, o: gap(o, t))
+        points[mine, side] = _roots(ask, axis.scale, low, high, (other,))
+    # Along an edge on which A - B is nothing but rounding a root could lie anywhere: the line goes straight past it.
+    keep = ~(ends.all(axis=0) | (ends.any(axis=0) & np.isnan(points).any(axis=1)))
+    parts = np.cumsum([len(f) for f in found])[:-1]
+    split = zip(np.split(points, parts), np.split(keep, parts), strict=True)
+    return tuple(piece for line, own in split for piece in _pieces(line[own]))
+
+
+def _pieces(line: np.ndarray) -> list[np.ndarray]:
+    """A line without the points at which no root was found, cut there."""
+    if not len(line):
+        return []
+    good = np.isfinite(line).all(axis=1)
+    cuts = np.flatnonzero(np.diff(good.astype(int))) + 1
+    return [
+        part for part, ok in zip(np.split(line, cuts), np.split(good, cuts), strict=True) if ok[0] and len(part) > 1
+    ]
+
+
+def _roots(ask: Callable, scale: Scale, low: np.ndarray, high: np.ndarray, others: tuple) -> np.ndarray:
+    """Roots between low and high, elementwise; nan where the search met a world without an answer."""
+
+    def at(t, low, high, *others):
+        return ask(np.clip(scale.backward(t), low, high), *others)
+
+    ends = scale.forward(low), scale.forward(high)
+    result = find_root(at, ends, args=(low, high, *others))
+    root = np.clip(scale.backward(result.x), low, high)
+    return np.where(result.success, root, np.nan)
+
+
+def _signs(value: np.ndarray) -> np.ndarray:
+    """+-1 of every corner. One at which A - B is nothing but rounding goes with most of its four neighbours.
+
+    So no line follows an edge of the map on which A = B without A - B changing its sign there.
+    """
+    sign = np.where(value >= 0, 1.0, -1.0)
+    level = ~(np.abs(value) > LEVEL)
+    sure = np.pad(np.where(level, 0.0, sign), 1)
+    around = sure[:-2, 1:-1] + sure[2:, 1:-1] + sure[1:-1, :-2] + sure[1:-1, 2:]
+    return np.where(level & (around != 0), np.sign(around), sign)
+
+
+def _plateau(value: np.ndarray) -> np.ndarray:
+    """Corners of cells on which A - B is nothing but rounding."""
+    level = np.abs(value) <= LEVEL
+    whole = level[:-1, :-1] & level[1:, :-1] & level[:-1, 1:] & level[1:, 1:]
+    corners = np.zeros_like(level)
+    for shift_x in (slice(None, -1), slice(1, None)):
+        for shift_y in (slice(None, -1), slice(1, None)):
+            corners[shift_x, shift_y] |= whole
+    return corners
+
+
+def _finer(axis: PlotAxis) -> np.ndarray:
+    """The values of an axis and, where they are few, more between them at equal steps of its scale."""
+    values = axis.values.astype(float)
+    steps = int(np.ceil(FINE / (len(values) - 1)))
+    t = axis.scale.forward(values)
+    fine = np.interp(np.arange((len(values) - 1) * steps + 1) / steps, np.arange(len(values)), t)
+    x = np.clip(axis.scale.backward(fine), values[0], values[-1])
+    x[::steps] = values
+    return x
+
+
+def _interpolated(value: np.ndarray, axes: list[PlotAxis]) -> tuple[np.ndarray, ...]:
+    """Where the line between neighbouring values passes zero, on the axes' scales."""
+    t = [axis.scale.forward(axis.positions.astype(float)) for axis in axes]
+    if len(axes) == 1:
+        i = np.flatnonzero(value[:-1] * value[1:] < 0)
+        part = value[i] / (value[i] - value[i + 1])
+        return tuple(np.array([[axes[0].scale.backward(u)]]) for u in t[0][i] + part * (t[0][i + 1] - t[0][i]))
+    found = contour_generator(*t, np.ma.masked_invalid(value.T)).lines(0.0)
+    return tuple(
+        np.column_stack([axis.scale.backward(u) for axis, u in zip(axes, line.T, strict=True)]) for line in found
+    )
+
+
+def _base(dataset: xr.Dataset) -> World | None:
+    """The study's base world; None if the Dataset does not tell."""
+    if "study" not in dataset.attrs:
+        return None
+    return World(**tomllib.loads(dataset.attrs["study"]).get("world", {}))
+
+
+def world_words(dataset: xr.Dataset, axes: Collection[str]) -> tuple[str, ...] | None:
+    """ "symbol = value" of what the base world has other than the default, axes apart; None if it is not known."""
+    world = _base(dataset)
+    if world is None:
+        return None
+    hints = get_type_hints(World, include_extras=True)
+    changed = [n for n in SCALARS if n not in axes and getattr(world, n) != World.model_fields[n].default]
+    words = [f"${quantity_of(hints[n]).symbol}$ = {readable(getattr(world, n))}" for n in changed]
+    return (*words, *([f"{len(world.attribute)} further attributes"] if world.attribute else []))
+
+
+def _world_fields(dataset: xr.Dataset, at: dict[str, Any]) -> dict[str, Any] | None:
+    """Fields of the base world with those that a panel holds fixed; None if the Dataset does not tell."""
+    world = _base(dataset)
+    if world is None:
+        return None
+    own = {name: getattr(world, name) for name in World.model_fields}
+    return {**own, **{name: np.asarray(value).item() for name, value in at.items() if name in own}}
+
+
+def _learner(dataset: xr.Dataset, who: Who, at: dict[str, Any]) -> Learner:
+    return learners.named(who.learner, prompt=who.prompt)

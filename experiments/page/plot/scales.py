@@ -1,0 +1,201 @@
+"""Axes of a study as axes of a picture: scale, readable ticks, edges of cells, label with symbol and unit.
+
+A scale is a pair of functions: forward makes equal steps of the study equal steps on paper, backward undoes it.
+    linear      t = x
+    log         t = log10 x
+    one-minus   t = -log10(1 - x): .9, .99, .999 are equally far apart; ticks show 1 - x
+Values that were listed are drawn on the one of these scales that spaces them most evenly; words (a recipe's loss) at
+equal distances.
+"""
+
+import textwrap
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+from matplotlib.axis import Axis
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+from simulator.quantities import Quantity
+
+MOST_TICKS = 6  # more cannot be told apart at the width of a phone
+UNITS = {"probability": None, "fraction": "%"}  # a probability's symbol says it all
+
+
+class Scale(NamedTuple):
+    """How the values of an axis are laid out."""
+
+    name: str
+    forward: Callable[[np.ndarray], np.ndarray]
+    backward: Callable[[np.ndarray], np.ndarray]
+
+
+def _log(x):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log10(x)
+
+
+SCALES = {
+    "linear": Scale("linear", np.asarray, np.asarray),
+    "log": Scale("log", _log, lambda t: 10.0 ** np.asarray(t)),
+    "one-minus": Scale("one-minus", lambda x: -_log(1 - np.asarray(x)), lambda t: 1 - 10.0 ** -np.asarray(t)),
+}
+
+
+class PlotAxis(NamedTuple):
+    """One axis of a study: its name, values, their places on paper's scale, and how it is named to a reader."""
+
+    name: str
+    values: np.ndarray  # as in the Dataset: numbers, or words
+    scale: Scale
+    symbol: str  # LaTeX without dollars
+    meaning: str
+    unit: str | None
+    listed: bool = False  # rather than a range
+
+    @property
+    def words(self) -> bool:
+        """Whether the values are words rather than numbers."""
+        return self.values.dtype.kind not in "fiu"
+
+    @property
+    def positions(self) -> np.ndarray:
+        """Where the values lie in data coordinates: the values themselves, or 0, 1, 2 ... for words."""
+        return np.arange(len(self.values), dtype=float) if self.words else self.values
+
+    @property
+    def edges(self) -> np.ndarray:
+        """Borders of the cells around the values, midway on the scale; one more than there are values."""
+        t = self.scale.forward(self.positions.astype(float))
+        if len(t) == 1:
+            return self.scale.backward(np.array([t[0] - 0.5, t[0] + 0.5]))
+        middle = (t[1:] + t[:-1]) / 2
+        return self.scale.backward(np.concatenate([[2 * t[0] - middle[0]], middle, [2 * t[-1] - middle[-1]]]))
+
+    def at(self, value) -> str:
+        """ "symbol = value" for a title."""
+        if self.words:
+            return f"{self.meaning or self.name}: {value}"
+        if self.scale.name == "one-minus":
+            return f"$1 - {self.symbol}$ = {readable(1 - value)}"
+        return f"${self.symbol}$ = {readable(value)}"
+
+    def label(self, width: int | None = None) -> str:
+        """Meaning (wrapped at `width` letters; left out if None), symbol and unit."""
+        symbol = f"$1 - {self.symbol}$" if self.scale.name == "one-minus" else f"${self.symbol}$"
+        symbol = symbol if not self.words else self.name
+        short = symbol + (f" [{self.unit}]" if self.unit else "")
+        if width is None or not self.meaning:
+            return short
+        meaning = textwrap.wrap(self.explained, width)
+        last = (
+            meaning[-1] + ", " + short if len(meaning[-1]) + len(short) // 2 <= width else meaning[-1] + ",\n" + short
+        )
+        return "\n".join([*meaning[:-1], last])
+
+    @property
+    def explained(self) -> str:
+        """What the symbol on the axis stands for, in words."""
+        return f"one minus the {self.meaning}" if self.scale.name == "one-minus" else self.meaning
+
+
+def axis_of(coordinate: xr.DataArray) -> PlotAxis:
+    """An axis from a Dataset's coordinate, by the attributes that it carries; a bare one is named by itself."""
+    values = coordinate.values
+    if values.dtype.kind not in "fiu":
+        values = np.array([str(v) for v in values], dtype=object)
+    given = {key: coordinate.attrs.get(key) for key in ("symbol", "meaning", "unit", "scale")}
+    name = str(coordinate.name)
+    symbol = given["symbol"] or rf"\mathrm{{{name}}}".replace("_", r"\_")
+    unit = UNITS.get(given["unit"], given["unit"])
+    scale = _scale(given["scale"], values)
+    return PlotAxis(name, values, scale, symbol, given["meaning"] or "", unit, given["scale"] == "listed")
+
+
+def _scale(name: str | None, values: np.ndarray) -> Scale:
+    if values.dtype.kind not in "fiu" or len(values) < 2:
+        return SCALES["linear"]
+    if name in ("log", "one-minus", "linear"):
+        return SCALES[name]
+
+    def unevenness(scale: Scale) -> float:
+        gaps = np.diff(scale.forward(values.astype(float)))
+        return np.std(gaps) / np.abs(np.mean(gaps)) if np.all(np.isfinite(gaps)) and np.mean(gaps) else np.inf
+
+    known = [s for s in SCALES.values() if np.all(np.isfinite(s.forward(values.astype(float))))]
+    return min(known, key=lambda s: round(unevenness(s), 6))  # the first, linear, where two do equally well
+
+
+def readable(value: float) -> str:
+    """A number for a tick or a title: 0.001 to 9999 as they are, others with a power of ten.
+
+    >>> readable(0.25), readable(1e6), readable(2e-5)
+    ('0.25', '$10^{6}$', '$2\\\\cdot10^{-5}$')
+    """
+    value = float(value)
+    if value == 0 or 1e-3 * (1 - 1e-9) <= abs(value) < 1e4:
+        return f"{value:.4g}".replace("-", "−")
+    mantissa, exponent = f"{value:.3e}".split("e")
+    mantissa = float(mantissa)
+    power = f"10^{{{int(exponent)}}}"
+    sign = "-" if mantissa < 0 else ""
+    return f"${sign}{power}$" if abs(mantissa) == 1 else rf"${mantissa:g}\cdot{power}$"
+
+
+def dress(side: Axis, axis: PlotAxis, width: int | None = None) -> None:
+    """Give a matplotlib axis the scale, limits, ticks and label of a study's axis."""
+    figure_axes, letter = side.axes, side.axis_name
+    if axis.scale.name != "linear":
+        getattr(figure_axes, f"set_{letter}scale")("function", functions=(axis.scale.forward, axis.scale.backward))
+    if axis.words:
+        ticks, texts = axis.positions, list(axis.values)
+    else:
+        ticks = ticks_of(axis)
+        shown = 1 - ticks if axis.scale.name == "one-minus" else ticks
+        texts = [readable(x) for x in shown]
+    side.set_major_locator(FixedLocator(ticks))
+    side.set_minor_locator(NullLocator())
+    side.set_major_formatter(FixedFormatter(texts))
+    side.set_label_text(axis.label(width))
+
+
+def ticks_of(axis: PlotAxis) -> np.ndarray:
+    """At most MOST_TICKS round values within the range of an axis; the values themselves where there are few."""
+    values, low, high = axis.values, axis.values.min(), axis.values.max()
+    if axis.scale.name == "linear":
+        from matplotlib.ticker import MaxNLocator
+
+        if len(values) <= MOST_TICKS and len(values) > 1 and _apart(axis):
+            return values
+        found = MaxNLocator(MOST_TICKS - 1, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+        slack = 1e-9 * (high - low)
+        return found[(found >= low - slack) & (found <= high + slack)]
+    shown = 1 - values if axis.scale.name == "one-minus" else values
+    found = _decades(shown.min(), shown.max())
+    return 1 - found[::-1] if axis.scale.name == "one-minus" else found
+
+
+def _apart(axis: PlotAxis) -> bool:
+    gaps = np.diff(np.sort(axis.values))
+    return bool(gaps.min() > (axis.values.max() - axis.values.min()) / (2 * MOST_TICKS))
+
+
+def _decades(low: float, high: float) -> np.ndarray:
+    """Powers of ten between two positive numbers, thinned; with 2s and 5s, or rounder numbers, where these are few."""
+    bottom, top = np.floor(np.log10(low) + 1e-9), np.ceil(np.log10(high) - 1e-9)
+    powers = np.arange(bottom, top + 1)
+    within = lambda x: x[(x >= low * (1 - 1e-9)) & (x <= high * (1 + 1e-9))]  # noqa: E731
+    for mantissas in ((1, 2, 5), (1, 3), (1,)):
+        found = within(np.sort(np.outer(10.0**powers, mantissas).ravel()))
+        if 2 <= len(found) <= MOST_TICKS:
+            return found
+    if len(found) > MOST_TICKS:
+        return found[:: int(np.ceil(len(found) / MOST_TICKS))]
+    return np.array([low, high]) if high > low else np.array([low])
+
+
+def quantity_label(quantity: Quantity, between: str = "\n") -> str:
+    """Meaning, symbol and unit of a declared quantity, as an axis shows them."""
+    unit = UNITS.get(quantity.unit, quantity.unit)
+    return f"{quantity.meaning}{between}${quantity.symbol}$" + (f" [{unit}]" if unit else "")

@@ -1,0 +1,129 @@
+"""The boundary is theory's own: its points are roots wherever they lie, and no line is drawn where nothing changes."""
+
+import handmade
+import numpy as np
+import pytest
+
+from experiments.page.plot.boundary import LEVEL, crossings, lines
+from experiments.page.plot.composed import composed
+from experiments.page.plot.scales import SCALES, PlotAxis
+from simulator.world import World, Worlds
+from theory import learners
+
+P, MU = np.linspace(0.5, 1.0, 13), np.linspace(0.5, 4.0, 11)
+
+
+def axis(name, values, scale="linear"):
+    return PlotAxis(name, np.asarray(values, float), SCALES[scale], name, "", None)
+
+
+def counter(name, worlds):
+    learner, _, prompt = name.partition(":")
+    return learners.named(learner, prompt=prompt or None).accuracy(worlds).counter
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "world"),
+    [
+        ("linear:name", "least-squares", {}),
+        ("linear:mean", "infonce:mean", {"sigma_xi": 2.0}),
+        ("linear:name", "bayes", {"sigma_spu": 1.0}),
+    ],
+)
+def test_every_point_of_the_line_is_a_root_off_the_grid(first, second, world):
+    table = handmade.theory(
+        {"p_spu": P, "mu_spu": MU},
+        names=tuple(dict.fromkeys(w.partition(":")[0] for w in (first, second))),
+        prompts=("name", "mean"),
+        **world,
+    )
+    (panel,) = composed(table, f"{first} minus {second}").panels
+    assert panel.boundary.known
+    assert not panel.boundary.guessed
+    points = np.concatenate(panel.boundary.exact)
+    assert len(points) > 20
+    worlds = Worlds.of(World(**world)).replace(p_spu=points[:, 0], mu_spu=points[:, 1])
+    assert np.abs(counter(first, worlds) - counter(second, worlds)).max() < 1e-9
+    off = np.abs(points[:, :1] - P).min(axis=1), np.abs(points[:, 1:] - MU).min(axis=1)
+    assert (np.minimum(*off) < 1e-12).sum() < len(points)
+    # Both learners are ahead somewhere, and every change of sign between neighbouring cells has a point of the line.
+    for series in panel.series:
+        sign = np.sign(np.where(np.abs(series.data.value) > LEVEL, series.data.value, 0))
+        for i, j in np.argwhere(sign[:-1] * sign[1:] < 0):
+            near = (P[i] <= points[:, 0]) & (points[:, 0] <= P[i + 1]) & np.isclose(points[:, 1], MU[j], atol=1e-12)
+            assert near.any()
+
+
+def test_a_line_is_joined_in_order():
+    """A circle comes back as one closed line of neighbouring points on the circle."""
+    gap = lambda x, y: x**2 + y**2 - 0.49  # noqa: E731
+    x = axis("x", np.linspace(-1, 1, 9))
+    (circle,) = lines(gap, x, x)
+    assert np.allclose(np.hypot(*circle.T), 0.7, atol=1e-12)
+    assert np.allclose(circle[0], circle[-1])
+    assert np.hypot(*np.diff(circle, axis=0).T).max() < 2 / 32 * 1.5
+
+
+def test_roots_on_a_logarithmic_axis():
+    x = axis("x", 1 - np.geomspace(0.5, 1e-6, 7), "one-minus")
+    (root,) = crossings(lambda x: np.log10(1 - x) + 3.3, x)
+    assert np.isclose(1 - root[0, 0], 10**-3.3, rtol=1e-9)
+
+
+def test_no_line_where_a_and_b_are_equal_without_changing_sides():
+    x = axis("x", np.linspace(0, 1, 9))
+    edge = lambda x, y: x + 0 * y  # noqa: E731  equal at the edge x = 0, A ahead elsewhere
+    noise = lambda x, y: np.where(x > 0.5, 1e-17 * np.sin(1e5 * (x + y)), x - 0.5 + 0 * y)  # noqa: E731
+    touch = lambda x, y: (x - 0.5) ** 2 + 0 * y  # noqa: E731
+    for gap in (edge, touch):
+        assert lines(gap, x, x) == ()
+    for line in lines(noise, x, x):
+        assert line[:, 0].max() <= 0.5 + 2 / 32  # none across the plateau
+
+
+def test_a_line_along_the_grid_is_found():
+    """A = B exactly on a column of the study, with A ahead on one side and B on the other."""
+    x = axis("x", np.linspace(0, 1, 9))
+    (line,) = lines(lambda x, y: x - 0.5 + 0 * y, x, x)
+    assert np.allclose(line[:, 0], 0.5)
+    assert (line[:, 1].min(), line[:, 1].max()) == (0.0, 1.0)
+
+
+def test_worlds_without_an_answer_cut_the_line():
+    x = axis("x", np.linspace(0, 1, 9))
+    found = lines(lambda x, y: np.where(y > 0.4, x - 0.3, np.nan), x, x)
+    points = np.concatenate(found)
+    assert np.allclose(points[:, 0], 0.3)
+    assert points[:, 1].min() > 0.4
+
+
+def test_sampled_accuracies_have_no_exact_line():
+    table = handmade.theory({"p_spu": np.array([0.5, 0.8])}, ("linear", "bayes"), ("name",), classes=3, mu_spu=3.0)
+    (panel,) = composed(table, "linear minus bayes").panels
+    assert not panel.boundary.known
+    assert panel.boundary.exact == ()
+
+
+def test_one_axis_has_crossings():
+    table = handmade.theory({"p_spu": P}, ("linear", "bayes"), mu_spu=2.0)
+    (panel,) = composed(table, "linear minus bayes").panels
+    (root,) = panel.boundary.exact
+    worlds = Worlds(p_spu=root[:, 0], mu_spu=2.0)
+    assert np.abs(counter("linear:name", worlds) - counter("bayes", worlds)).max() < 1e-9
+    assert 0.95 < root[0, 0] < 0.99
+
+
+def test_without_the_request_the_line_is_interpolated():
+    table = handmade.theory({"p_spu": P, "mu_spu": MU}, ("linear", "least-squares"))
+    del table.attrs["study"]
+    (panel,) = composed(table, "linear minus least-squares").panels
+    assert not panel.boundary.known
+    assert len(panel.boundary.guessed) > 0
+
+
+def test_no_root_is_looked_for_where_there_is_only_rounding():
+    """A = B along the edge x = 0 to within rounding, and along y = .3: the line ends straight at the edge."""
+    x = axis("x", np.linspace(0, 1, 9))
+    (line,) = lines(lambda x, y: x * (y - 0.3) + 1e-17 * np.sin(1e6 * y), x, x)
+    assert np.allclose(line[:, 1], 0.3)
+    assert line[:, 0].min() < 2 / 32

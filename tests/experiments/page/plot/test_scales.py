@@ -1,0 +1,62 @@
+"""Axes as they are drawn: cells around values, readable ticks, listed values on the scale that suits them."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.page.plot.scales import MOST_TICKS, SCALES, axis_of, readable, ticks_of
+
+
+def axis(values, scale="linear"):
+    return axis_of(xr.DataArray(values, dims="x", coords={"x": ("x", values, {"scale": scale})}).x)
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [
+        ([0.1, 0.5, 0.9], "linear"),
+        ([0.9, 0.99, 0.999], "one-minus"),
+        ([1e2, 1e4, 1e6], "log"),
+        ([1.0, 2.0, 3.0], "linear"),
+        ([0.0, 1.0, 10.0], "linear"),
+    ],
+)
+def test_listed_values_take_the_scale_that_spaces_them_most_evenly(values, scale):
+    assert axis(np.array(values), "listed").scale.name == scale
+
+
+@given(
+    st.sampled_from(["linear", "log", "one-minus"]),
+    st.lists(st.floats(1e-6, 1 - 1e-6), min_size=2, max_size=9, unique_by=lambda x: round(x, 7)),
+)
+def test_cells_hold_their_values_and_ticks_lie_within(scale, values):
+    values = np.sort(values)
+    a = axis(values, scale)
+    assert np.all(a.edges[:-1] < values)
+    assert np.all(values < a.edges[1:])
+    t = a.scale.forward(a.edges)
+    assert np.allclose((t[1:-1] - a.scale.forward(values)[:-1]), (a.scale.forward(values)[1:] - t[1:-1]), atol=1e-8)
+    ticks = ticks_of(a)
+    assert 1 <= len(ticks) <= MOST_TICKS
+    assert np.all((ticks >= values[0] - 1e-9) & (ticks <= values[-1] + 1e-9))
+
+
+@given(st.floats(1e-6, 1 - 1e-6))
+def test_scales_are_undone(x):
+    for scale in SCALES.values():
+        assert np.isclose(scale.backward(scale.forward(x)), x, rtol=1e-9)
+
+
+def test_a_one_minus_axis_shows_one_minus():
+    a = axis(1 - np.geomspace(0.5, 1e-5, 9), "one-minus")
+    assert [readable(1 - t) for t in ticks_of(a)] == ["0.1", "0.01", "0.001", "$10^{-4}$", "$10^{-5}$"]
+    assert a.label().startswith("$1 - ")
+
+
+def test_words_are_their_own_places():
+    a = axis(np.array(["relu", "gelu"], dtype=object), "listed")
+    assert a.words
+    assert a.positions.tolist() == [0, 1]
+    assert a.at("relu") == "x: relu"
