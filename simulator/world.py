@@ -552,9 +552,9 @@ def _checked(name: str, value: Any) -> Any:
     if name in _WHOLE and array.dtype.kind == "f":
         if not np.all(array == np.rint(array)):
             raise ValueError(f"{name} = {_first(array, array != np.rint(array))} is not a whole number")
-        array = array.astype(np.int64)
+        array = array.astype(np.int64, copy=False)
     elif name not in _WHOLE:
-        array = array.astype(np.float64)
+        array = array.astype(np.float64, copy=False)
     _refuse_outside(name, array, low, high)
     return array.item() if array.ndim == 0 else array
 
