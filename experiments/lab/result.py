@@ -82,7 +82,9 @@ def coordinates(study: Study) -> dict[str, tuple[str, np.ndarray, dict[str, str]
         attrs = {"symbol": what.symbol, "unit": what.unit, "meaning": what.meaning, "scale": axis.scale}
         words = isinstance(axis.values[0], str)
         found[axis.name] = (axis.name, np.array(axis.values, dtype=object if words else None), attrs)
-    found["learner"] = ("learner", np.array(study.labels, dtype=object), {"meaning": "what is trained"})
+    alone = [label for k, label in enumerate(study.labels) if study.asked(k)[0][1] is None]
+    attrs = {"meaning": "what is trained", "without_prompt": alone}
+    found["learner"] = ("learner", np.array(study.labels, dtype=object), attrs)
     found["prompt"] = ("prompt", np.array(study.prompts, dtype=object), {"meaning": "how captions name a class"})
     if len(study.measured) > 1:
         found["route"] = ("route", np.array(study.measured, dtype=object), {"meaning": "how it was measured"})

@@ -22,12 +22,13 @@ def columns(table: "xr.Dataset") -> list[str]:
 
 
 def _cell_dims(table: "xr.Dataset") -> list[str]:
-    return list(table["seconds"].dims)
+    return [str(name) for name in table["seconds"].dims]
 
 
 def rows(table: "xr.Dataset") -> Iterator[list[Any]]:
-    """Rows in C order, those that a learner without prompts does not fill left out; undefined cells say why."""
-    dims = _cell_dims(table)
+    """Rows in C order; undefined cells say why. A learner without prompts has one row, and no prompt in it."""
+    dims, alone = _cell_dims(table), set(table["learner"].attrs["without_prompt"])
+    learner, prompt = dims.index("learner"), dims.index("prompt")
     first = dims[0]
     each = max(1, int(ROWS * table.sizes[first] / max(1, table["common"].size)))
     legend = table["legend"].values
@@ -49,10 +50,10 @@ def rows(table: "xr.Dataset") -> Iterator[list[Any]]:
         for index in np.argwhere(asked):
             place = tuple(index)
             row: list[Any] = [axis[i] for axis, i in zip(ends, place, strict=True)]
-            for name, array in zip(names, values, strict=True):
-                value = array[place]
-                row.append(str(legend[value]) if name == "undefined" else float(value))
-            yield row
+            row[prompt] = "" if row[learner] in alone else row[prompt]
+            cell = {name: array[place] for name, array in zip(names, values, strict=True)}
+            why = str(legend[cell["undefined"]]) if np.isnan(cell["common"]) else ""  # another route may have a number
+            yield row + [why if name == "undefined" else float(value) for name, value in cell.items()]
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
@@ -91,11 +92,11 @@ def summary(study: Study, table: "xr.Dataset", path: "Path | None", most: int) -
 def _ranges(table: "xr.Dataset") -> list[dict[str, Any]]:
     """Least and largest accuracies of every learner as it is asked, and how many cells have none."""
     found = {}
-    dims = _cell_dims(table)
+    who_asked = [name for name in ("learner", "prompt", "route") if name in _cell_dims(table)]
     names = columns(table)
     for row in rows(table):
         cell = dict(zip(names, row, strict=True))
-        who = tuple(cell.get(name) for name in ("learner", "prompt", "route"))
+        who = tuple(cell[name] for name in who_asked)
         one = found.setdefault(who, {"cells": 0, "undefined": {}, "common": [], "counter": []})
         one["cells"] += 1
         if cell["undefined"]:
@@ -105,8 +106,4 @@ def _ranges(table: "xr.Dataset") -> list[dict[str, Any]]:
             if value == value:
                 ends = one[name] or [value, value]
                 one[name] = [min(ends[0], value), max(ends[1], value)]
-    known = [name for name in ("learner", "prompt", "route") if name in dims]
-    return [
-        {**{name: w for name, w in zip(("learner", "prompt", "route"), who, strict=True) if name in known}, **one}
-        for who, one in found.items()
-    ]
+    return [{**dict(zip(who_asked, who, strict=True)), **one} for who, one in found.items()]
