@@ -7,6 +7,7 @@
 An axis with fewer than MAP_VALUES values makes no map: it becomes panels of lines.
 """
 
+from collections.abc import Mapping
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -52,7 +53,7 @@ class Picture(NamedTuple):
         return self.what not in WHAT
 
 
-def composed(dataset: xr.Dataset, what: str = DIFFERENCE, at: dict[str, str] | None = None) -> Picture:
+def composed(dataset: xr.Dataset, what: str = DIFFERENCE, at: Mapping[str, str | float] | None = None) -> Picture:
     """The picture of a study.
 
     Raises RequestError for a request that the study cannot meet, and for more panels than can be read, naming the axis

@@ -3,6 +3,7 @@
 `opened` and `chosen` read no numbers, so that a plot of a part reads that part.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def _beside(path: Path) -> str:
     return suggestion(path.name, others, quoted=True)
 
 
-def chosen(dataset: xr.Dataset, at: dict[str, str]) -> xr.Dataset:
+def chosen(dataset: xr.Dataset, at: Mapping[str, str | float]) -> xr.Dataset:
     """The part of a study at these values of axes, learners, prompts or routes.
 
     Raises RequestError for a name or a value that the study does not have, with the nearest.
@@ -51,15 +52,15 @@ def chosen(dataset: xr.Dataset, at: dict[str, str]) -> xr.Dataset:
     return dataset
 
 
-def _index(values: np.ndarray, name: str, value: str) -> int:
+def _index(values: np.ndarray, name: str, value: str | float) -> int:
     if values.dtype.kind not in "fiu":
         words = [str(v) for v in values]
-        if value not in words:
+        if str(value) not in words:
             raise RequestError(
                 f"--at {name}={value} is not a value of the study; there are {', '.join(words)}"
-                f"{suggestion(value, words)}"
+                f"{suggestion(str(value), words)}"
             )
-        return words.index(value)
+        return words.index(str(value))
     try:
         number = float(value)
     except ValueError:

@@ -20,7 +20,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 from simulator.quantities import Quantity
 
 MOST_TICKS = 6  # more cannot be told apart at the width of a phone
-UNITS = {"probability": None, "fraction": "%"}  # a probability's symbol says it all
+UNITS = {"fraction": "%"}  # how ticks show them
 
 
 class Scale(NamedTuple):
