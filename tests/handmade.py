@@ -1,66 +1,22 @@
-"""Datasets as a study makes them, by hand from the closed forms."""
-
-from contextlib import suppress
-from typing import get_type_hints
+"""Small studies for tests of what is made of them, with measurements that scatter by hand about the theory."""
 
 import numpy as np
-import tomli_w
 import xarray as xr
 
-from simulator.quantities import quantity_of
-from simulator.world import World, Worlds
-from theory import learners
-from theory.accuracy import reliance
-from theory.learners.base import UNDEFINED, attempt
-
-HINTS = get_type_hints(World, include_extras=True)
-
-
-def attributes(name: str, scale: str) -> dict[str, str]:
-    """Symbol, meaning, unit and scale of a coordinate."""
-    q = quantity_of(HINTS[name])
-    return {"symbol": q.symbol, "meaning": q.meaning, "unit": q.unit, "scale": scale}
+from experiments.inference import t_bounds
+from experiments.lab.axes import Axis
+from experiments.lab.study import study
+from simulator.world import World
 
 
 def theory(axes, names=("linear",), prompts=("name",), scales=None, **world) -> xr.Dataset:
     """The theory of learners over axes of the world."""
-    base = World(**world)
-    grids = np.meshgrid(*axes.values(), indexing="ij")
-    worlds = Worlds.of(base).replace(**dict(zip(axes, grids, strict=True)))
-    shape = (*worlds.shape, len(names), len(prompts))
-    numbers = {name: np.full(shape, np.nan) for name in ("common", "counter", "reliance")}
-    undefined, legend = np.zeros(shape, int), [""]
-    for i, name in enumerate(names):
-        asked = hasattr(learners.named(name), "prompt")
-        for j, prompt in enumerate(prompts if asked else prompts[:1]):
-            learner = learners.named(name, prompt=prompt if asked else None)
-            values, reasons = attempt(lambda w, l=learner: np.stack(list(l.accuracy(w)), -1), worlds)
-            numbers["common"][..., i, j], numbers["counter"][..., i, j] = values[..., 0], values[..., 1]
-            for at, why in reasons.items():
-                legend += [why] if why not in legend else []
-                undefined[(*at, i, j)] = legend.index(why)
-            with suppress(UNDEFINED):
-                numbers["reliance"][..., i, j] = reliance(learner.direction(worlds))
-    dims = (*axes, "learner", "prompt")
-    return xr.Dataset(
-        {
-            **{name: (dims, values) for name, values in numbers.items()},
-            "undefined": (dims, undefined),
-            "legend": ("legend", np.array(legend, dtype=object)),
-        },
-        coords={
-            **{n: (n, np.asarray(v), attributes(n, (scales or {}).get(n, "linear"))) for n, v in axes.items()},
-            "learner": np.array(names, dtype=object),
-            "prompt": np.array(prompts, dtype=object),
-        },
-        attrs={"study": tomli_w.dumps({"world": base.model_dump(exclude_defaults=True)})},
-    )
+    given = [Axis(n, tuple(np.asarray(v, float).tolist()), (scales or {}).get(n, "linear")) for n, v in axes.items()]
+    return study(World(**world), given, names, prompts).run()
 
 
 def measured(dataset: xr.Dataset, replicates: int = 8, spread: float = 0.02, seed: int = 0) -> xr.Dataset:
-    """Measurements scattered about a theory, with t intervals, the theory beside them."""
-    from experiments.inference import t_bounds
-
+    """Measurements about a theory, with t intervals of their mean, the theory beside them."""
     rng = np.random.default_rng(seed)
     result = dataset[["undefined", "legend"]].copy()
     for name in ("common", "counter", "reliance"):

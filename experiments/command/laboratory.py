@@ -129,7 +129,8 @@ def plot(
     from experiments.page.plot import draw
     from experiments.page.plot.composed import composed
     from experiments.page.plot.document import document_of
-    from experiments.page.plot.written import opened, target, write_figure
+    from experiments.page.plot.reading import opened
+    from experiments.page.plot.written import target, write_figure
 
     fixed = dict(_pair(text) for text in at or ())
     dataset, path = opened(store), target(store, output)

@@ -137,7 +137,10 @@ def _asked(learner: Learner, worlds: Worlds) -> tuple[np.ndarray, dict[tuple[int
     try:
         return numbers(worlds), {}
     except UNDEFINED:
-        return attempt(numbers, worlds)
+        found, why = attempt(numbers, worlds)
+        if len(why) == worlds.size:  # nobody told how many numbers a world has
+            found = np.full((*worlds.shape, COLUMNS), np.nan)
+        return found, why
 
 
 def _reliance(learner: Learner, worlds: Worlds) -> np.ndarray | float:

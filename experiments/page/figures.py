@@ -5,6 +5,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from experiments.page.plot.scales import quantity_label
 from experiments.style import styled
 from simulator.quantities import MEASURED, quantity_of
 from simulator.world import World
@@ -19,9 +20,7 @@ def label(name: str) -> str:
     from typing import get_type_hints
 
     hints = get_type_hints(World, include_extras=True)
-    q = MEASURED[name] if name in MEASURED else quantity_of(hints[name])
-    unit = "%" if q.unit == "fraction" else q.unit
-    return f"{q.meaning}\n${q.symbol}$ [{unit}]"
+    return quantity_label(MEASURED[name] if name in MEASURED else quantity_of(hints[name]))
 
 
 def _figure(width: float, height: float, **grid) -> tuple[Figure, np.ndarray]:

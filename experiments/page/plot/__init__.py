@@ -10,11 +10,13 @@ two learners are equally accurate.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import xarray as xr
     from matplotlib.figure import Figure
 
 
-def plot(dataset: "xr.Dataset", what: str = "counter", at: dict[str, str] | None = None) -> "Figure":
+def plot(dataset: "xr.Dataset", what: str = "counter", at: "Mapping[str, str | float] | None" = None) -> "Figure":
     """The figure of a study's Dataset.
 
     Parameters

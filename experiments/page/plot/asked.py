@@ -135,6 +135,7 @@ def _word(dataset: xr.Dataset, who: Who, word: str) -> Series:
     data = xr.Dataset({"undefined": own if own is not None else xr.zeros_like(value, dtype=int)})
     replicates = value.sizes.get("replicate", 0)
     data["value"] = _mean(value)
+    data["undefined"] = data.undefined.where(data.value.isnull(), 0)  # one route may have what another has not
     data["pending"] = ~_answered(part)
     if f"predicted_{DIFFERENCE}" in part:
         data["predicted"] = _values(part, word, "predicted_")

@@ -7,7 +7,6 @@ Where A - B vanishes over whole cells (both learners always right, say) there is
 Sampled accuracies scatter, so their roots mean nothing: they count as measurements, whose line is interpolated.
 """
 
-import tomllib
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple, get_type_hints
 
@@ -17,12 +16,14 @@ from contourpy import contour_generator
 from jaxtyping import Float
 from scipy.optimize.elementwise import find_root
 
+from experiments.errors import RequestError
+from experiments.lab.request import read
+from experiments.lab.study import Study
 from experiments.page.plot.asked import DIFFERENCE, Series, Who
 from experiments.page.plot.scales import PlotAxis, Scale, readable
 from simulator.accuracy import in_words
 from simulator.quantities import quantity_of
 from simulator.world import SCALARS, World, Worlds
-from theory import learners
 from theory.learners.base import UNDEFINED, Learner, attempt
 
 FINE = 32  # steps along an axis, at least, on which changes of sign are looked for
@@ -38,7 +39,7 @@ class Boundary(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """A - B at n = infinity as a function of the axes, which are fields of World or change nothing there."""
+    """A - B at n = infinity as a function of the axes, fields of World."""
 
     first: Learner
     second: Learner
@@ -47,13 +48,8 @@ class Gap(NamedTuple):
 
     def __call__(self, *places: np.ndarray) -> np.ndarray:
         """A - B at these places, nan where either has no answer."""
-        along = {name: np.asarray(x, float) for name, x in zip(self.names, places, strict=True)}
-        own = {name: x for name, x in along.items() if name in self.fields}
-        shape = np.broadcast_shapes(*(x.shape for x in along.values()))
-        worlds = Worlds(**{**self.fields, **{name: np.broadcast_to(x, shape) for name, x in own.items()}})
-        if worlds.shape != shape:  # no axis is a field of the world
-            return np.broadcast_to(self._of(worlds), shape)
-        return self._of(worlds)
+        places = np.broadcast_arrays(*(np.asarray(x, float) for x in places))
+        return self._of(Worlds(**{**self.fields, **dict(zip(self.names, places, strict=True))}))
 
     def _of(self, worlds: Worlds) -> np.ndarray:
         def ask(part: Worlds) -> np.ndarray:
@@ -78,16 +74,21 @@ def boundary_of(dataset: xr.Dataset, series: Series, at: dict[str, Any], axes: l
 def gap_of(dataset: xr.Dataset, first: Who, second: Who, at: dict[str, Any], axes: list[PlotAxis]) -> Gap | None:
     """A - B as a function, None where theory does not know both exactly or the Dataset does not say which world it is.
 
-    Whole numbers (classes, dimensions) along the paper have nothing between them, so no root either.
+    An axis along the paper must be a field of the world: of n and of a recipe theory says nothing. Whole numbers
+    (classes, dimensions) have nothing between them, so no root either.
     """
-    fields = _world_fields(dataset, at)
-    if fields is None or any(axis.words or axis.values.dtype.kind != "f" for axis in axes if axis.name in fields):
+    asked = _study(dataset)
+    if asked is None or not {first.learner, second.learner} <= set(asked.labels):
         return None
-    try:
-        pair = [_learner(dataset, who, at) for who in (first, second)]
-        corner = Worlds(**{**fields, **{a.name: a.values.astype(float) for a in axes[:1] if a.name in fields}})
-    except ValueError:
+    own = {name: getattr(asked.world, name) for name in World.model_fields}
+    fields = {**own, **{name: np.asarray(value).item() for name, value in at.items() if name in own}}
+    if any(axis.name not in fields or axis.values.dtype.kind != "f" for axis in axes):
         return None
+    embed_dim = at.get("embed_dim", dict(asked.recipe).get("embed_dim"))
+    pair = [asked.learner(asked.labels.index(who.learner), who.prompt, embed_dim) for who in (first, second)]
+    if None in pair:  # an objective of which theory knows no optimum
+        return None
+    corner = Worlds(**{**fields, **{axis.name: axis.values for axis in axes[:1]}})
     if any(_sampled(learner, corner) for learner in pair):
         return None
     return Gap(*pair, fields, tuple(axis.name for axis in axes))
@@ -215,32 +216,21 @@ def _interpolated(value: np.ndarray, axes: list[PlotAxis]) -> tuple[np.ndarray, 
     )
 
 
-def _base(dataset: xr.Dataset) -> World | None:
-    """The study's base world; None if the Dataset does not tell."""
-    if "study" not in dataset.attrs:
+def _study(dataset: xr.Dataset) -> Study | None:
+    """The request behind a Dataset; None if it does not carry one, or one with learners that have no name here."""
+    try:
+        return read(dataset.attrs["study"])
+    except (KeyError, RequestError):
         return None
-    return World(**tomllib.loads(dataset.attrs["study"]).get("world", {}))
 
 
 def world_words(dataset: xr.Dataset, axes: Collection[str]) -> tuple[str, ...] | None:
     """ "symbol = value" of what the base world has other than the default, axes apart; None if it is not known."""
-    world = _base(dataset)
-    if world is None:
+    asked = _study(dataset)
+    if asked is None:
         return None
+    world = asked.world
     hints = get_type_hints(World, include_extras=True)
     changed = [n for n in SCALARS if n not in axes and getattr(world, n) != World.model_fields[n].default]
     words = [f"${quantity_of(hints[n]).symbol}$ = {readable(getattr(world, n))}" for n in changed]
     return (*words, *([f"{len(world.attribute)} further attributes"] if world.attribute else []))
-
-
-def _world_fields(dataset: xr.Dataset, at: dict[str, Any]) -> dict[str, Any] | None:
-    """Fields of the base world with those that a panel holds fixed; None if the Dataset does not tell."""
-    world = _base(dataset)
-    if world is None:
-        return None
-    own = {name: getattr(world, name) for name in World.model_fields}
-    return {**own, **{name: np.asarray(value).item() for name, value in at.items() if name in own}}
-
-
-def _learner(dataset: xr.Dataset, who: Who, at: dict[str, Any]) -> Learner:
-    return learners.named(who.learner, prompt=who.prompt)

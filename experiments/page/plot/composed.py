@@ -7,23 +7,22 @@
 An axis with fewer than MAP_VALUES values makes no map: it becomes panels of lines.
 """
 
+from collections.abc import Mapping
 from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
-from experiments.errors import RequestError, RunError
+from experiments.errors import RequestError
 from experiments.page.plot.asked import DIFFERENCE, WHAT, Series, computed, sentence, series_of
 from experiments.page.plot.boundary import Boundary, boundary_of, world_words
+from experiments.page.plot.reading import NOT_AXES, chosen, loaded
 from experiments.page.plot.scales import PlotAxis, axis_of
-from simulator.naming import suggestion
 
 MAP_VALUES = 5  # fewer rows of cells make stripes, not a map
 MOST_PANELS = 24
 MOST_LINES = 7  # colours that can be told apart
-MOST_NUMBERS = 100_000_000  # a plot reads its study whole
-NOT_AXES = ("learner", "prompt", "route", "replicate", "legend")
 
 
 class Panel(NamedTuple):
@@ -54,46 +53,13 @@ class Picture(NamedTuple):
         return self.what not in WHAT
 
 
-def chosen(dataset: xr.Dataset, at: dict[str, str]) -> xr.Dataset:
-    """The part of a study at these values of axes, learners, prompts or routes.
-
-    Raises RequestError for a name or a value that the study does not have, with the nearest.
-    """
-    for name, value in at.items():
-        name = name.replace("-", "_")
-        names = [str(d) for d in dataset.dims if d not in ("replicate", "legend")]
-        if name not in names:
-            raise RequestError(f"--at {name}={value}: the study has no axis {name!r}{suggestion(name, names)}")
-        dataset = dataset.isel({name: [_index(dataset[name].values, name, value)]})
-    return dataset
-
-
-def _index(values: np.ndarray, name: str, value: str) -> int:
-    if values.dtype.kind not in "fiu":
-        words = [str(v) for v in values]
-        if value not in words:
-            raise RequestError(
-                f"--at {name}={value} is not a value of the study; there are {', '.join(words)}"
-                f"{suggestion(value, words)}"
-            )
-        return words.index(value)
-    try:
-        number = float(value)
-    except ValueError:
-        raise RequestError(f"--at {name}={value}: {value!r} is not a number") from None
-    index = int(np.argmin(np.abs(values - number))) if np.isfinite(number) else 0
-    if not np.isclose(values[index], number, rtol=1e-6, atol=1e-12):
-        raise RequestError(f"--at {name}={value} is not a value of the study; the nearest is {values[index]:.12g}")
-    return index
-
-
-def composed(dataset: xr.Dataset, what: str = DIFFERENCE, at: dict[str, str] | None = None) -> Picture:
+def composed(dataset: xr.Dataset, what: str = DIFFERENCE, at: Mapping[str, str | float] | None = None) -> Picture:
     """The picture of a study.
 
     Raises RequestError for a request that the study cannot meet, and for more panels than can be read, naming the axis
     to fix.
     """
-    dataset = _loaded(chosen(dataset, at or {}))
+    dataset = loaded(chosen(dataset, at or {}))
     done, whole = computed(dataset)
     if not done:
         raise RequestError(f"none of the study's {whole} cells is computed yet, so there is nothing to draw")
@@ -132,30 +98,6 @@ def composed(dataset: xr.Dataset, what: str = DIFFERENCE, at: dict[str, str] | N
         tuple(dict.fromkeys(sentence(dataset, code) for code in codes)),
         (done, whole),
     )
-
-
-def _loaded(dataset: xr.Dataset) -> xr.Dataset:
-    """In memory, numeric axes ascending."""
-    largest = max((v.size for v in dataset.data_vars.values()), default=0)
-    if largest > MOST_NUMBERS:
-        raise RequestError(
-            f"the study holds {largest:.1e} numbers a quantity and a plot reads at most {MOST_NUMBERS:.0e}; "
-            f"fix an axis, such as {_example(dataset)}"
-        )
-    try:
-        dataset = dataset.load()
-    except (OSError, ValueError, RuntimeError) as error:
-        raise RunError(f"a chunk of the study is damaged ({error}); the same `soberclip sweep` mends it") from error
-    for name in dataset.dims:
-        if name not in NOT_AXES and dataset[name].dtype.kind in "fiu":
-            dataset = dataset.sortby(str(name))
-    return dataset
-
-
-def _example(dataset: xr.Dataset) -> str:
-    name = max((d for d in dataset.dims if d not in NOT_AXES), key=lambda d: dataset.sizes[d])
-    values = dataset[name].values
-    return f"--at {name}={values[len(values) // 2]}"
 
 
 def _refuse_empty(dataset: xr.Dataset, series: list[Series], what: str) -> None:

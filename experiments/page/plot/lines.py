@@ -160,7 +160,7 @@ def _entries(picture: Picture, people: list[Who], routes: list, colours: dict, m
     entries += _boundary_entries(picture)
     if picture.undefined:
         cross = Line2D([], [], color="0.3", linestyle="none", marker="x")
-        entries += [(cross, f"undefined: {reason}") for reason in picture.undefined]
+        entries.append((cross, "undefined"))
     return entries
 
 

@@ -183,14 +183,14 @@ def _entries(picture: Picture, seen: dict[str, None], drawn: set[str]) -> list:
         if kind in drawn
     ]
     words = {
-        "pending": ["not computed yet"],
-        "none": ["no value: the learner is no linear rule" if picture.what == "reliance" else "no value"],
-        "saturated": [f"0 or 100 % to within {100 * LEVEL:.4f} points"],
-        "equal": [f"equal to within {100 * LEVEL:.4f} points"],
-        "unclear": ["not told apart: the interval holds 0"],
-        "undefined": [f"undefined: {reason}" for reason in picture.undefined],
+        "pending": "not computed yet",
+        "none": "no value: the learner is no linear rule" if picture.what == "reliance" else "no value",
+        "saturated": f"0 or 100 % to within {100 * LEVEL:.4f} points",
+        "equal": f"equal to within {100 * LEVEL:.4f} points",
+        "unclear": "not told apart: the interval holds 0",
+        "undefined": "undefined",
     }
     for kind in seen:
         face, hatch = HATCHES[kind]
-        entries += [(Patch(facecolor=face, hatch=hatch, edgecolor="0.45", linewidth=0), text) for text in words[kind]]
+        entries.append((Patch(facecolor=face, hatch=hatch, edgecolor="0.45", linewidth=0), words[kind]))
     return entries

@@ -20,7 +20,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 from simulator.quantities import Quantity
 
 MOST_TICKS = 6  # more cannot be told apart at the width of a phone
-UNITS = {"probability": None, "fraction": "%"}  # a probability's symbol says it all
+UNITS = {"fraction": "%"}  # how ticks show them
 
 
 class Scale(NamedTuple):
@@ -145,9 +145,12 @@ def readable(value: float) -> str:
 
 def dress(side: Axis, axis: PlotAxis, width: int | None = None) -> None:
     """Give a matplotlib axis the scale, limits, ticks and label of a study's axis."""
-    figure_axes, letter = side.axes, side.axis_name
+    panel, letter = side.axes, side.axis_name
+    ends = axis.edges[[0, -1]]  # before the scale, which has no place for matplotlib's own 0 and 1
+    getattr(panel, f"set_{letter}lim")(*ends)
     if axis.scale.name != "linear":
-        getattr(figure_axes, f"set_{letter}scale")("function", functions=(axis.scale.forward, axis.scale.backward))
+        getattr(panel, f"set_{letter}scale")("function", functions=(axis.scale.forward, axis.scale.backward))
+        getattr(panel, f"set_{letter}lim")(*ends)
     if axis.words:
         ticks, texts = axis.positions, list(axis.values)
     else:

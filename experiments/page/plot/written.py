@@ -1,4 +1,4 @@
-"""From a store to a file: the study is read, its picture written as SVG, PNG or PDF beside it.
+"""A picture as a file: SVG, PNG or PDF, beside the store unless it is said where.
 
 A picture carries the mark of this verb in its own metadata (MARK), so that a file that somebody else drew is told from
 an earlier picture of ours and is never written over.
@@ -6,7 +6,6 @@ an earlier picture of ours and is never written over.
 
 from pathlib import Path
 
-import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.errors import RequestError
@@ -20,30 +19,6 @@ METADATA = {  # where each format keeps who made it; no dates, so that the same 
     ".png": {"Software": MARK},
     ".pdf": {"Creator": MARK, "CreationDate": None},
 }
-
-
-def opened(store: str) -> xr.Dataset:
-    """The study in a store, not read yet. Raises RequestError for anything else, saying what it is."""
-    where = f"store {store!r}"
-    if "://" not in store:
-        path = Path(store)
-        if not path.exists():
-            raise RequestError(f"{where} is not there{_beside(path)}")
-        if path.is_file():
-            raise RequestError(f"{where} is a file; a store is a folder that `soberclip sweep` writes")
-    try:
-        dataset = xr.open_zarr(store, consolidated=False, chunks=None)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RequestError(f"{where} holds no study that `soberclip sweep` wrote") from error
-    if not {"common", "counter", "undefined", "legend"} <= set(dataset.variables) or "learner" not in dataset.dims:
-        raise RequestError(f"{where} holds an array, but no study that `soberclip sweep` wrote")
-    return dataset
-
-
-def _beside(path: Path) -> str:
-    parent = path.parent
-    others = [p.name for p in parent.iterdir() if p.suffix == ".zarr"] if parent.is_dir() else []
-    return suggestion(path.name, others, quoted=True)
 
 
 def target(store: str, output: Path | None) -> Path:

@@ -127,7 +127,7 @@ def test_cells_without_an_answer_are_hatched_and_explained():
     table["common"] = table.common.where(table.sigma_xi < 3.6)
     figure = plot(table)
     legible(figure)
-    assert "undefined: sigma_xi = 0: without noise in the images" in words(figure)
+    assert "Undefined: sigma_xi = 0: without noise in the images" in words(figure)
     assert "not computed yet" in words(figure)
     assert "48 of 54 cells are computed" in words(figure)
     found = hatched(figure.axes[0])
@@ -141,7 +141,7 @@ def test_lines_mark_where_there_is_no_answer():
     legible(figure)
     (cross,) = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
     assert cross.get_xdata().tolist() == [0.0]
-    assert "undefined: sigma_xi = 0" in words(figure)
+    assert "Undefined: sigma_xi = 0" in words(figure)
 
 
 def test_saturation_is_shown():

@@ -3,11 +3,11 @@
 import json
 import shutil
 
-import handmade
 import numpy as np
 import pytest
 
 from experiments.command.main import main
+from experiments.lab.study import study
 from experiments.page.plot.written import MARK
 
 
@@ -15,10 +15,8 @@ from experiments.page.plot.written import MARK
 def kept(tmp_path_factory):
     """A store of a study of two learners over two axes."""
     path = tmp_path_factory.mktemp("plot") / "phase.zarr"
-    axes = {"p_spu": np.linspace(0.5, 1.0, 7), "mu_spu": np.linspace(0.5, 4.0, 6)}
-    table = handmade.theory(axes, ("linear", "least-squares"), ("name", "mean"))
-    table.to_zarr(path, zarr_format=3, consolidated=False)
-    return path, table
+    axes = {"p_spu": "0.5:1:7", "mu_spu": "0.5:4:6"}
+    return path, study(axes=axes, learners=["linear", "least-squares"], prompts=["name", "mean"]).run(path).load()
 
 
 @pytest.fixture
@@ -92,7 +90,7 @@ def test_what_is_no_store_is_named(store, tmp_path, capsys):
     assert "is a file" in refused(capsys, file)
     assert "nearest is 'phase.zarr'" in refused(capsys, tmp_path / "phse.zarr")
     (tmp_path / "other").mkdir()
-    assert "no study" in refused(capsys, tmp_path / "other")
+    assert "no store of a study" in refused(capsys, tmp_path / "other")
     assert "nearest is .svg" in refused(capsys, store, "--output", tmp_path / "a.svgg")
     assert "is a folder" in refused(capsys, store, "--output", store)
     assert "is not NAME=VALUE" in refused(capsys, store, "--at", "p_spu")
@@ -101,7 +99,7 @@ def test_what_is_no_store_is_named(store, tmp_path, capsys):
 
 
 def test_a_damaged_chunk_is_a_failed_run(store, capsys):
-    chunk = next(p for p in (store / "counter" / "c").rglob("*") if p.is_file())
-    chunk.write_bytes(b"\x00" * 7)
+    chunk = next(p for p in (store / "counter").iterdir() if p.suffix != ".json")
+    chunk.write_bytes(b"\x00" + chunk.read_bytes()[1:])
     assert main(["plot", str(store)]) == 1
     assert "damaged" in capsys.readouterr().err
