@@ -21,7 +21,6 @@ from theory.claims.claim import Axis, Claim
 from theory.proofs.statements import Statement
 
 MAGIC = b"soberclip proof 1\n"
-SUFFIX = ".proof"
 LARGEST = 10_000_000  # boxes of an obligation that are read
 KINDS = (("level", "u1", True), ("index", "<u8", True), ("alternative", "u1", False), ("bound", "<f8", False))
 

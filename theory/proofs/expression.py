@@ -92,6 +92,8 @@ def constant(value: Any) -> Expression:
         return value
     if isinstance(value, np.ndarray | list | tuple):
         raise NotExpressible("it needs arrays; only arithmetic of single numbers is proved")
+    if isinstance(value, str):
+        raise NotExpressible(f"{value!r} is no finite number")
     try:
         return _node("constant", value=Fraction(value.item() if isinstance(value, np.generic) else value))
     except (TypeError, ValueError, OverflowError):
@@ -114,7 +116,7 @@ def _apply(name: str, *args: Expression) -> Expression:
     if name == "positive":
         return args[0]
     if name == "square":
-        return _power(args[0], 2)
+        return _power(args[0], Fraction(2))
     if name in ("power", "float_power"):
         return _power(args[0], args[1].value if args[1].op == "constant" else None)
     if name == "ndtri" and args[0].op == "ndtr":
@@ -137,7 +139,7 @@ def _binary(name: str, a: Expression, b: Expression) -> Expression:
     if (_is(a, 0) and name in ("multiply", "divide")) or (_is(b, 0) and name == "multiply"):
         return constant(0)
     if a is b and name == "multiply":
-        return _power(a, 2)
+        return _power(a, Fraction(2))
     if _is(a, 1) and name == "subtract" and b.op == "ndtr":  # 1 - Phi(x) = Phi(-x)
         return _apply("ndtr", -b.args[0])
     if name == "multiply" and a.op == "constant" and b.op == "multiply" and b.args[0].op == "constant":

@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simulator.accuracy import Numbers
+
 PRECISION = 80  # bits of the balls behind exp, log, tanh and Phi; their ends are then rounded outwards to 53
 # Rump, Zimmermann, Boldo, Melquiond (BIT 49, 2009), algorithm 1: x -+ fl(HALF_STEP |x| + TINIEST) lies at or beyond
 # the neighbour of any finite x, denormal or not, in three passes where nextafter takes the time of eight.
@@ -24,19 +26,19 @@ TINIEST = 5e-324
 class Interval(NamedTuple):
     """Arrays of lower and upper ends, low <= high."""
 
-    low: np.ndarray
-    high: np.ndarray
+    low: Numbers
+    high: Numbers
 
 
 UNKNOWN = Interval(np.float64(-np.inf), np.float64(np.inf))
 
 
-def down(x: np.ndarray) -> np.ndarray:
+def down(x: Numbers) -> Numbers:
     """At or below the float64 before x: what was rounded to x lies above it. -inf for nan."""
     return np.fmax(x - (np.abs(x) * HALF_STEP + TINIEST), -np.inf)
 
 
-def up(x: np.ndarray) -> np.ndarray:
+def up(x: Numbers) -> Numbers:
     """At or above the float64 after x. inf for nan."""
     return np.fmin(x + (np.abs(x) * HALF_STEP + TINIEST), np.inf)
 
@@ -102,7 +104,7 @@ def power(a: Interval, n: int) -> Interval:
     return Interval(*ends)
 
 
-def _raised(x: np.ndarray, n: int, rounded: Callable) -> np.ndarray:
+def _raised(x: Numbers, n: int, rounded: Callable) -> Numbers:
     """x^n of x >= 0, every product rounded one way."""
     result = x
     for _ in range(n - 1):
@@ -154,7 +156,7 @@ def _rising(name: str, a: Interval) -> Interval:
     return Interval(_ends(name, a.low)[0], _ends(name, a.high)[1])
 
 
-def _ends(name: str, x: np.ndarray) -> Interval:
+def _ends(name: str, x: Numbers) -> Interval:
     """Enclosures of a function at points, by Arb."""
     import flint
 

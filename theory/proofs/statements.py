@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simulator.world import SCALARS, World
+from simulator.world import SCALARS, World, Worlds
 from theory.accuracy import two_block_scores
 from theory.claims.claim import SINGLE, Axis, Claim
 from theory.learners.base import Learner
@@ -88,9 +88,12 @@ def _defaults() -> dict:
     return {name: World.model_fields[name].default for name in SCALARS}
 
 
-def _fields(claim: Claim, whole: dict[str, int], moved: dict[str, Expression]) -> SimpleNamespace:
-    """The fields of the world at a point of the cube; `moved` gives the coordinates that are no variables."""
-    x = SimpleNamespace(**_defaults(), attribute=())
+def _recorded(claim: Claim, whole: dict[str, int], moved: dict[str, Expression]) -> Worlds:
+    """A Worlds whose fields are formulas of the coordinates; `moved` gives those that are no variables.
+
+    Only what is arithmetic of single fields works with it: it is not validated, and it has no blocks.
+    """
+    x = SimpleNamespace(**_defaults(), attribute=(), shape=())
     for name, given in claim.domain.items():
         if name in whole:
             value = whole[name]
@@ -102,12 +105,14 @@ def _fields(claim: Claim, whole: dict[str, int], moved: dict[str, Expression]) -
         setattr(x, name, value)
     x.classes = int(x.classes)
     x.nu_image = constant(x.sigma_xi) ** 2 / x.dim_image
-    return x
+    worlds = object.__new__(Worlds)
+    worlds.__dict__.update(vars(x))
+    return worlds
 
 
 def _statement(claim: Claim, whole: dict[str, int]) -> Statement:
     _refuse_other_laws(claim)
-    x = _fields(claim, whole, {})
+    x = _recorded(claim, whole, {})
     if claim.relation in ("increasing", "decreasing"):
         violations, obligations = _monotone(claim, whole, x)
     else:
@@ -118,13 +123,13 @@ def _statement(claim: Claim, whole: dict[str, int]) -> Statement:
 
 
 def _refuse_other_laws(claim: Claim) -> None:
-    if claim.n < 10**9 or claim.along == "n":
+    if claim.n < 10**9 or claim.along == "n" or claim.share is not None:
         raise NotExpressible("it speaks of finitely many pairs, and a proof of n = infinity")
     if claim.domain.get("p_inv", 1.0) != 1.0:
         raise NotExpressible("its p_inv is not 1, for which no formula of this kind is written")
 
 
-def quantity(claim: Claim, learner: Learner, x: SimpleNamespace) -> Expression:
+def quantity(claim: Claim, learner: Learner, x: Worlds) -> Expression:
     """The claim's quantity of one learner, recorded."""
     if claim.quantity == "operator-error":
         raise NotExpressible("an operator norm has no rule of proof")
@@ -151,12 +156,12 @@ def _phi(z) -> Expression:
     return ndtr(constant(z))
 
 
-def _truth(claim: Claim, x: SimpleNamespace) -> Expression:
+def _truth(claim: Claim, x: Worlds) -> Expression:
     value = quantity(claim, claim.subject, x)
     return value if claim.against is None else value - quantity(claim, claim.against, x)
 
 
-def _pointwise(claim: Claim, x: SimpleNamespace) -> tuple[list[Violation], list[Obligation]]:
+def _pointwise(claim: Claim, x: Worlds) -> tuple[list[Violation], list[Obligation]]:
     value, b, tau = _truth(claim, x), constant(claim.prediction(x)), Fraction(claim.tau)
     if claim.relation == "iff":
         edge = constant(claim.threshold(x) if callable(claim.threshold) else claim.threshold)
@@ -198,7 +203,7 @@ def _score(e: Expression) -> Expression | None:
     return constant(0) if e.op == "constant" and e.value == HALF else None
 
 
-def _monotone(claim: Claim, whole: dict[str, int], x: SimpleNamespace) -> tuple[list[Violation], list[Obligation]]:
+def _monotone(claim: Claim, whole: dict[str, int], x: Worlds) -> tuple[list[Violation], list[Obligation]]:
     """v is how much the quantity falls (rises) from one point to a later one; a derivative of one sign rules it out.
 
     The later point lies on the same axis, all other fields equal: the axis may not bound another, nor be bounded.
@@ -210,7 +215,7 @@ def _monotone(claim: Claim, whole: dict[str, int], x: SimpleNamespace) -> tuple[
         raise NotExpressible(f"its domain in {name!r} depends on other fields, or they on it")
     here = _truth(claim, x)
     rest = variable(name) + (1 - variable(name)) * variable(LATER)
-    there = _truth(claim, _fields(claim, whole, {name: rest}))
+    there = _truth(claim, _recorded(claim, whole, {name: rest}))
     sign = 1 if claim.relation == "increasing" else -1
     allowed = constant(claim.prediction(x))
     if allowed.op != "constant" or allowed.value > 0:
