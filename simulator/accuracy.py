@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-Numbers = np.ndarray | float
+# A number, an array, or what stands for one by numpy's protocol (`theory.proofs.expression`).
+Numbers = np.ndarray | float | np.lib.mixins.NDArrayOperatorsMixin
 
 
 class Interval(NamedTuple):

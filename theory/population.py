@@ -15,6 +15,7 @@ The binary C is the covariance of section 6 of Wang et al. with the means kept:
 import numpy as np
 from jaxtyping import Float
 
+from simulator.accuracy import Numbers
 from simulator.world import Prompt, Worlds
 
 
@@ -43,6 +44,51 @@ def linear_weights(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
     """
     q = worlds.prompt(prompt)
     return np.einsum("...ij,...j,...j->...i", block_covariance(worlds), worlds.mention, q)
+
+
+def pattern_correlation(p: Numbers, classes: int) -> Numbers:
+    """D = p - (1 - p)/(K - 1), the correlation of a block with the label.
+
+    Parameters
+    ----------
+    p
+        Probability that the block shows the label's class.
+    classes
+        K.
+    """
+    return 2 * p - 1 if classes == 2 else p - (1 - p) / (classes - 1)
+
+
+def two_block_weights(alpha, beta, si2, ss2, D, pi_inv, pi_spu, prompt: Prompt) -> tuple[Numbers, Numbers]:
+    """`linear_weights` written out for one background and an object that is always the label's, up to scale.
+
+    u = pi_inv A q_inv + pi_spu c q_spu,  w = pi_inv c q_inv + pi_spu B q_spu with A = alpha^2 + si2, B = beta^2 + ss2,
+    c = alpha beta D.
+
+    Parameters
+    ----------
+    alpha, beta
+        Means of object and background.
+    si2, ss2
+        kappa sigma^2: sigma^2 for two classes, K sigma^2 for K, where kappa C has the entries above.
+    D
+        Correlation of the background with the label.
+    pi_inv, pi_spu
+        With which probabilities captions mention them.
+    prompt
+        "name" or "mean".
+
+    Returns
+    -------
+    (u_inv, u_spu)
+    """
+    A, c = alpha * alpha + si2, alpha * beta * D
+    first = pi_inv * alpha if prompt == "name" else pi_inv * pi_inv * alpha
+    u, w = A * first, c * first
+    if prompt == "mean":
+        second = pi_spu * pi_spu * beta * D
+        u, w = u + c * second, w + (beta * beta + ss2) * second
+    return u, w
 
 
 def truncated_weights(worlds: Worlds, prompt: Prompt, width: int) -> Float[np.ndarray, "*w B"]:

@@ -13,7 +13,14 @@ from rich.text import Text
 
 from experiments.page.evidence import claimed, how, measured, place, tally
 
-VERDICT_STYLES = {"supported": "green", "contradicted": "red", "undecided": "yellow", "refused": "yellow"}
+VERDICT_STYLES = {
+    "proved": "bold green",
+    "supported": "green",
+    "contradicted": "red",
+    "undecided": "yellow",
+    "refused": "yellow",
+}
+CERTIFICATE_STYLES = {"proved": "green", "refuted": "red", "refused": "yellow"}
 
 
 def accuracy_table(document: dict[str, Any]) -> Table:
@@ -89,7 +96,7 @@ def verdict_table(document: list[dict[str, Any]]) -> Group:
         term, where = place(row)
         parts = [f"claimed {claimed(row)}", f"measured {measured(row)}", f"{term} {where}" if term else ""]
         parts.append(f"{row['route']}, n = {row['n']:.4g}; {how(row)}" if row["route"] else how(row))
-        if row["verdict"] not in ("supported", "contradicted"):
+        if row["verdict"] not in ("supported", "contradicted") or row.get("proof"):
             why = row.get("reason", "")  # the papers' tables decide, or do not, without one
             parts = [why] if row["route"] is None else [why, *parts]
         style = VERDICT_STYLES[row["verdict"]]
@@ -98,6 +105,20 @@ def verdict_table(document: list[dict[str, Any]]) -> Group:
     counts = Counter(row["verdict"] for row in document)
     total = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICT_STYLES if counts[verdict])
     return Group(*lines, Text(f"{total}. {' '.join(tally(document))}"))
+
+
+def certificate_table(document: list[dict[str, Any]]) -> Group:
+    """What the checker says of each certificate."""
+    lines: list[RenderableType] = []
+    for row in document:
+        word = "refused" if row["refused"] else row["shows"]
+        said = (
+            row["refused"] or f"{row['boxes']} boxes checked" if row["boxes"] or row["refused"] else "checked exactly"
+        )
+        lines.append(Text.assemble((f"{word:<13}", CERTIFICATE_STYLES[word]), (row["claim"] or row["file"], "bold")))
+        lines.append(_indented(f"{row['file']}: {said}, in {row['seconds']:.2g} s"))
+    counts = Counter("refused" if row["refused"] else row["shows"] for row in document)
+    return Group(*lines, Text(", ".join(f"{n} {word}" for word, n in counts.items()) + "."))
 
 
 def _indented(words: str) -> Padding:

@@ -8,7 +8,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from experiments.command.words import Json, Seed, emit, free_output
-from experiments.errors import Interrupted, RequestError, checked_seed
+from experiments.errors import Interrupted, RequestError, RunError, checked_seed
+from experiments.progress import tell
 
 VERDICTS = "verdicts.json"
 
@@ -36,25 +37,41 @@ def check(
     claims: Annotated[
         Path | None, Parameter(help="Python file that defines claims of your own; it is executed")
     ] = None,
+    prove: Annotated[
+        bool, Parameter(negative="", help="also prove or refute the closed forms over their whole domains")
+    ] = False,
+    verify: Annotated[
+        Path | None, Parameter(help="check the certificates (*.proof) of this folder instead, and try nothing")
+    ] = None,
     seed: Seed = 0,
     output: Annotated[
-        Path | None, Parameter(help="folder for verdicts.json, rewritten after each verdict; made if need be")
+        Path | None,
+        Parameter(help="folder for verdicts.json, rewritten after each verdict, and certificates; made if need be"),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Put claims on trial: supported, contradicted or undecided, with the evidence.
+    """Put claims on trial: proved, supported, contradicted or undecided, with the evidence.
 
     Example: soberclip check wang-lemma-d3 corrected-law --quick
     """
     from experiments.command.screens import verdict_table
     from experiments.court.docket import REFUSED, chosen, claims_of_file, docket, trial_of, try_all
 
+    if verify is not None:
+        if ids or quick or prove or output is not None or error_rate is not None:
+            raise RequestError(
+                "--verify checks a folder of certificates and tries nothing; give --claims alone with it"
+            )
+        return _verify(verify, claims, json)
     if error_rate is not None and not 0 < error_rate < 1:
         raise RequestError(f"--error-rate = {error_rate} lies outside (0, 1); .01 is usual")
     checked_seed(seed)
-    available = docket() if claims is None else [trial_of(claim) for claim in claims_of_file(claims)]
+    proving = {"prove": prove, "certificates": output} if prove else {}
+    available = docket(**proving) if claims is None else [trial_of(c, **proving) for c in claims_of_file(claims)]
     selected = chosen(ids, available)
     free_output(output, "check", [VERDICTS])
+    if prove:
+        _ready_to_prove(output, [trial.id for trial in selected])
     kept = None if output is None else output / VERDICTS
     before = _written(kept)
     try:
@@ -70,6 +87,30 @@ def check(
     refused = [verdict["claim"] for verdict in document if verdict["verdict"] == REFUSED]
     if refused:
         raise RequestError(f"not judged: {', '.join(refused)}; the reasons stand with the verdicts")
+
+
+def _ready_to_prove(output: Path | None, ids: list[str]) -> None:
+    from experiments.court.proving import need_libraries, refuse_other_files
+
+    need_libraries("--prove")
+    if output is not None:
+        refuse_other_files(output, ids)
+
+
+def _verify(folder: Path, claims: Path | None, json: bool) -> None:
+    """Run the checker over a folder; RunError names the certificates that it refuses."""
+    from experiments.command.screens import certificate_table
+    from experiments.court.docket import claims_of_file
+    from experiments.court.proving import need_libraries, verified
+    from theory.claims.catalogue import claims as catalogue
+
+    need_libraries("--verify")
+    known = [*catalogue(), *([] if claims is None else claims_of_file(claims))]
+    document = verified(folder, known, tell)
+    emit(document, json, certificate_table)
+    refused = [result["file"] for result in document if result["refused"]]
+    if refused:
+        raise RunError(f"refused: {', '.join(refused)}; the reasons stand with the certificates")
 
 
 def _written(file: Path | None) -> int | None:

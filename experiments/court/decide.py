@@ -5,6 +5,7 @@ contradicted  at the worst point the lower 1 - alpha/2 bound of the violation ex
 supported     the search found v < tau everywhere, and at each of m audit points the upper 1 - alpha/(2m) bound is below
               tau. That is a search and m audited points: no error rate is attached to the rest of the domain
 undecided     neither, and the reason
+proved        supported, and a proof of the closed form covers the whole domain (`experiments.court.proving`)
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from scipy.special import gammaincinv, ndtri, stdtrit
 
 from experiments.inference import Bounds, Sample, bets
 
-Decision = Literal["supported", "contradicted", "undecided"]
+Decision = Literal["proved", "supported", "contradicted", "undecided"]
 POWER = 0.95  # of a claim as a whole: its audit points share out the chance of a miss
 FEWEST = 8  # replicates; fewer would leave the t bounds far from normal ones
 TWO_SIDED = ("=", "slope")

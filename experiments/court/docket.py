@@ -35,18 +35,18 @@ class Trial(NamedTuple):
     hold: Callable[[int, bool, float | None], dict[str, Any]]
 
 
-def docket() -> list[Trial]:
+def docket(**proving) -> list[Trial]:
     """Every claim of the project: the papers' formulas first, then trained towers, then published tables."""
-    return [*map(trial_of, catalogue()), *trained_trials(), *published_trials()]
+    return [*(trial_of(claim, **proving) for claim in catalogue()), *trained_trials(), *published_trials()]
 
 
-def trial_of(claim: Claim) -> Trial:
-    """The trial of a claim that is data: search, design, measurement, decision."""
+def trial_of(claim: Claim, **proving) -> Trial:
+    """The trial of a claim that is data: search, design, measurement, decision; `proving` as `judge` takes it."""
 
     def hold(seed: int, quick: bool, error_rate: float | None) -> dict[str, Any]:
         from experiments.court.judge import judge
 
-        return judge(claim, seed=seed, quick=quick, error_rate=error_rate).as_json()
+        return judge(claim, seed=seed, quick=quick, error_rate=error_rate, **proving).as_json()
 
     return Trial(claim.id, claim.source, claim.statement, hold)
 

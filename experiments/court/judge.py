@@ -4,8 +4,9 @@ The order matters: the points, n, the number of values and the streams are fixed
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -15,6 +16,7 @@ from experiments.abilities import ability_of
 from experiments.court.decide import POWER, Decision, Ruling, decide, p_value
 from experiments.court.design import Evidence, gather, pilot_violation
 from experiments.court.points import dimension, finite, inside, legs, placed, row, single, true_violation
+from experiments.court.proving import proof_of, ruled
 from experiments.court.routes import drawable
 from experiments.court.search import Worst, corners, roundest, search, sobol
 from experiments.errors import RequestError
@@ -26,6 +28,7 @@ from theory.claims.claim import Claim
 
 AUDIT_POINTS = 32  # besides the worst point
 QUICK_AUDIT_POINTS = 4
+PROOF_SECONDS = 60.0
 PATIENCE = 5.0  # seconds between two lines of progress
 # A rounder counterexample may cost a tenth of what the violation exceeds tau by, or leave 3 tau, which is plenty.
 KEPT = 0.9
@@ -46,7 +49,7 @@ class Verdict:
     claim, source, statement, formula, quantity, relation, share
         The claim's own; `claim` is its id.
     verdict
-        "supported", "contradicted" or "undecided".
+        "proved", "supported", "contradicted" or "undecided".
     reason
         Why, in a sentence.
     predicted, measured
@@ -79,6 +82,9 @@ class Verdict:
         Largest upper 1 - alpha/(2 audits) bound of v over the audit points, None where there is none.
     seed
         Root of every stream.
+    proof
+        What `experiments.court.proving.proof_of` found, None if no proof was asked for. Only with one that its checker
+        passes, and with audits that agree, is a claim "proved".
     """
 
     claim: str
@@ -109,6 +115,7 @@ class Verdict:
     largest_violation_found: float
     largest_violation_bounded: float | None
     seed: int
+    proof: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """A plain document."""
@@ -122,6 +129,9 @@ def judge(
     quick: bool = False,
     error_rate: float | None = None,
     effort: int | None = None,
+    prove: bool = False,
+    proof_seconds: float = PROOF_SECONDS,
+    certificates: Path | None = None,
     report: Callable[[str], None] = tell,
 ) -> Verdict:
     """Put one claim on trial.
@@ -137,6 +147,12 @@ def judge(
         Overrides the claim's alpha.
     effort
         Sobol points of the search.
+    prove
+        Whether to prove or refute the closed form over the whole domain too; `Verdict.proof` says how that went.
+    proof_seconds
+        Wall-clock time that a proof may take; one that is not closed by then changes nothing.
+    certificates
+        Folder to which the certificate is written.
     report
         Hears a line of progress now and then.
 
@@ -156,12 +172,13 @@ def judge(
     if not 0 < alpha < 1:
         raise ValueError(f"error rate {alpha} lies outside (0, 1); .01 is usual")
     try:
-        return _judge(claim, seed, QUICK_AUDIT_POINTS if quick else AUDIT_POINTS, alpha, effort, _spaced(report))
+        proof = proof_of(claim, proof_seconds, certificates) if prove else None
+        return _judge(claim, seed, QUICK_AUDIT_POINTS if quick else AUDIT_POINTS, alpha, effort, proof, _spaced(report))
     except (ValueError, LookupError, TypeError, AttributeError, NameError, ArithmeticError) as error:
         raise RequestError(f"claim {claim.id!r} cannot be judged: {_sentence(error)}") from error
 
 
-def _judge(claim: Claim, seed: int, audit_count: int, alpha: float, effort: int | None, report) -> Verdict:
+def _judge(claim: Claim, seed: int, audit_count: int, alpha: float, effort: int | None, proof, report) -> Verdict:
     began = perf_counter()
     report(f"{claim.id}: searching the worst point")
     pilot = pilot_violation(claim, seed) if finite(claim) else None
@@ -187,7 +204,9 @@ def _judge(claim: Claim, seed: int, audit_count: int, alpha: float, effort: int 
     if audits:
         shown = audits[-1] if ruling.decision == "supported" else audits[int(np.argmax([b.high for b in bounds]))]
     p = None if against is None else p_value(lambda tail: against.bounds(claim, tail).low, claim.tau)
-    return _verdict(claim, ruling, shown, worst, bounds, alpha, p, seed, perf_counter() - began)
+    ruling = ruled(ruling, proof)
+    verdict = _verdict(claim, ruling, shown, worst, bounds, alpha, p, seed, perf_counter() - began)
+    return replace(verdict, proof=proof)
 
 
 def _within_reach(claim: Claim, worst: Worst, seed: int, effort: int | None) -> Worst:

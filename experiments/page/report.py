@@ -13,7 +13,7 @@ from experiments.page.evidence import bound, ends, evidence, how, level, number,
 from experiments.page.story import GLOSSARY
 from experiments.style import styled
 
-MARKS = {"supported": "✓", "contradicted": "✗", "undecided": "?"}
+MARKS = {"proved": "✓✓", "supported": "✓", "contradicted": "✗", "undecided": "?"}
 
 
 @styled

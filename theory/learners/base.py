@@ -120,6 +120,24 @@ class Learner:
         """
         raise ValueError(f"learner {self.name!r} is no linear rule, so it has no direction")
 
+    def weights(self, x):
+        """The direction of a world with one background and p_inv = 1, as arithmetic of its fields.
+
+        Parameters
+        ----------
+        x : something with World's fields, `nu_image` too: numbers, arrays, or formulas that are to be proved
+
+        Returns
+        -------
+        (u_inv, u_spu), the weights on object and background up to a positive factor
+
+        Raises
+        ------
+        ValueError
+            where the direction is no such formula; claims on it are judged and not proved.
+        """
+        raise ValueError(f"the direction of learner {self.name!r} is no formula in +, -, *, / and roots of the fields")
+
     def scores(self, world: World | Worlds, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
         """Score of every class; the largest decides, equal ones share the decision.
 

@@ -15,15 +15,19 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float
 
+from simulator.accuracy import Numbers
 from simulator.world import World, Worlds
 from theory.learners.base import Learner, each_class_count
-from theory.population import image_variance, kappa
+from theory.population import image_variance, kappa, pattern_correlation
 
 
 def within_class(worlds: Worlds) -> tuple[Float[np.ndarray, "*w B"], Float[np.ndarray, "*w B"]]:
     """(r, d) of the module's head."""
-    r = worlds.mean * worlds.correlation
-    return r, image_variance(worlds) + worlds.mean**2 * (1 - worlds.correlation**2) / kappa(worlds.classes)
+    return _shown(worlds.mean, worlds.correlation, image_variance(worlds), kappa(worlds.classes))
+
+
+def _shown(mean, correlation, S, K) -> tuple[Numbers, Numbers]:
+    return mean * correlation, S + mean**2 * (1 - correlation**2) / K
 
 
 def least_squares_direction(worlds: Worlds) -> Float[np.ndarray, "*w B"]:
@@ -74,3 +78,10 @@ class LeastSquares(Learner):
     def direction(self, worlds: World | Worlds):
         """Weight on each block, exact to rounding."""
         return least_squares_direction(worlds)
+
+    def weights(self, x):
+        """r/d of both blocks, times both d; see `Learner.weights`."""
+        K, nu = kappa(x.classes), x.nu_image
+        r, d = _shown(x.mu_inv, 1, x.sigma_inv**2 + nu, K)
+        r_spu, d_spu = _shown(x.mu_spu, pattern_correlation(x.p_spu, x.classes), x.sigma_spu**2 + nu, K)
+        return r * d_spu, r_spu * d

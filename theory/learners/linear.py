@@ -14,9 +14,9 @@ from scipy.special import ndtr
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import standardise
 from simulator.world import Prompt, World, Worlds
-from theory.accuracy import linear_accuracy
+from theory.accuracy import linear_accuracy, two_block_scores
 from theory.learners.base import Learner, each_class_count
-from theory.population import linear_weights, truncated_weights
+from theory.population import kappa, linear_weights, pattern_correlation, truncated_weights, two_block_weights
 
 CACHED = 8192  # worlds whose numbers stay in the second-level cache together
 
@@ -60,6 +60,14 @@ class LinearCLIP(Learner):
             return linear_weights(worlds, self.prompt)
         return truncated_weights(worlds, self.prompt, self.embed_dim)
 
+    def weights(self, x):
+        """u = C diag(pi) q, written out; see `Learner.weights`."""
+        if self.embed_dim is not None:
+            return super().weights(x)
+        si2, ss2 = (kappa(x.classes) * sigma**2 for sigma in (x.sigma_inv, x.sigma_spu))
+        D = pattern_correlation(x.p_spu, x.classes)
+        return two_block_weights(x.mu_inv, x.mu_spu, si2, ss2, D, x.mention_inv, x.mention_spu, self.prompt)
+
     @each_class_count
     def accuracy(self, worlds: World | Worlds) -> Accuracy:
         """Group accuracies at n = infinity, exact to 1e-13; see `Learner.accuracy`."""
@@ -93,18 +101,10 @@ def _papers_world(worlds: Worlds, prompt: Prompt) -> Accuracy:
 
 
 def _scores(p, alpha, beta, si, ss, nu, pi_inv, pi_spu, prompt: Prompt):
-    """z-scores (common, counter); with A = alpha^2 + si^2, B = beta^2 + ss^2, c = alpha beta m0
-    u = pi_inv A q_inv + pi_spu c q_spu,  w = pi_inv c q_inv + pi_spu B q_spu,  z = (u alpha +- w beta)/s.
-    """
-    m0, si2, ss2 = 2 * p - 1, si * si, ss * ss
-    A, c = alpha * alpha + si2, alpha * beta * m0
-    first = pi_inv * alpha if prompt == "name" else pi_inv * pi_inv * alpha
-    u, w = A * first, c * first
-    if prompt == "mean":
-        second = pi_spu * pi_spu * beta * m0
-        u, w = u + c * second, w + (beta * beta + ss2) * second
-    s = np.sqrt(u * u * (si2 + nu) + w * w * (ss2 + nu))
-    gain, pull = u * alpha, w * beta
+    """z-scores (common, counter), (u alpha +- w beta)/s."""
+    si2, ss2 = si * si, ss * ss
+    u, w = two_block_weights(alpha, beta, si2, ss2, 2 * p - 1, pi_inv, pi_spu, prompt)
+    common, counter, s = two_block_scores(u, w, alpha, beta, si2 + nu, ss2 + nu)
     if np.all(s):
-        return (gain + pull) / s, (gain - pull) / s
-    return standardise(gain + pull, s), standardise(gain - pull, s)  # rare, and costs a second pass
+        return common / s, counter / s
+    return standardise(common, s), standardise(counter, s)  # rare, and costs a second pass

@@ -19,6 +19,7 @@ from simulator.world import World, Worlds
 from theory.accuracy import linear_accuracy
 from theory.density import class_patterns
 from theory.learners.base import Learner, each_class_count
+from theory.learners.least_squares import LeastSquares
 from theory.learners.sampled import LARGEST_CLASSES, over_worlds
 from theory.population import image_variance
 from theory.quadrature import REPLICATES, logistic_moments
@@ -242,6 +243,11 @@ class Logistic(Learner):
             For a separable law.
         """
         return logistic_direction(worlds)
+
+    def weights(self, x):
+        """Where the background always agrees with the label, LDA's, half the minimiser (T4); else no formula."""
+        certain = isinstance(x.p_spu, float | np.ndarray) and np.all(x.p_spu == 1)
+        return LeastSquares().weights(x) if certain and x.classes == 2 else super().weights(x)
 
     @each_class_count
     def accuracy(self, worlds: World | Worlds) -> Accuracy:

@@ -1,0 +1,136 @@
+"""Where proofs join the trial: what a proof adds to a verdict, and certificates on disk.
+
+A proof is about the closed form; the audits tie the closed form to the world. So a claim is "proved" only if the
+certificate passes the checker and the audits agree; a rigorous counterexample is named beside what was measured.
+"""
+
+from collections.abc import Callable, Iterable
+from importlib.util import find_spec
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from experiments.court.decide import Ruling
+from experiments.errors import RequestError
+from experiments.files import writable, write_atomically
+from theory.claims.claim import Claim
+
+if TYPE_CHECKING:
+    from theory.proofs.prove import Proof
+
+SUFFIX = ".proof"
+LARGEST_FILE = 2**28  # bytes of a certificate that are read
+
+
+def proof_of(claim: Claim, seconds: float, certificates: Path | None = None) -> dict[str, Any]:
+    """The proof of a claim as a plain document, checked, its certificate written to the folder `certificates`.
+
+    outcome is "proved", "refuted", "open" or "not provable"; seconds are the prover's, check_seconds the checker's.
+    """
+    from theory.proofs.prove import prove
+
+    proof = prove(claim, seconds=seconds)
+    began = perf_counter()
+    document = {
+        "outcome": proof.outcome,
+        "reason": proof.reason,
+        "exact": proof.exact,
+        "boxes": proof.boxes,
+        "bounded": proof.bounded,
+        "counterexample": proof.counterexample and proof.counterexample.fields,
+        "least_violation": proof.counterexample and proof.counterexample.least,
+        "seconds": proof.seconds,
+    }
+    if proof.certificate is not None:
+        _check(proof, claim, document)
+        if certificates is not None:
+            certificates.mkdir(parents=True, exist_ok=True)
+            write_atomically(certificates / file_name(claim.id), lambda path: path.write_bytes(proof.certificate))
+    return {**document, "check_seconds": round(perf_counter() - began, 3)}
+
+
+def _check(proof: "Proof", claim: Claim, document: dict[str, Any]) -> None:
+    from theory.proofs.certificate import Refused
+    from theory.proofs.checker import check
+
+    try:
+        shown, _ = check(proof.certificate, claim)
+        if shown != proof.outcome:
+            raise Refused(f"it shows the claim {shown}")
+    except Refused as error:
+        document.update(outcome="open", reason=f"the checker refuses the certificate: {error}")
+
+
+def ruled(ruling: Ruling, proof: dict[str, Any] | None) -> Ruling:
+    """The ruling of the trial and what the proof makes of it."""
+    if proof is None:
+        return ruling
+    if proof["outcome"] == "proved" and ruling.decision == "supported":
+        return Ruling("proved", f"{proof['reason']}; the certificate passes the checker, and the audit points agree")
+    if proof["outcome"] == "proved":
+        return Ruling(ruling.decision, f"{ruling.reason}; yet {proof['reason']}")
+    if proof["outcome"] == "refuted" and ruling.decision == "contradicted":
+        return Ruling("contradicted", f"{ruling.reason}; of the closed form this is certain: {proof['reason']}")
+    return Ruling(ruling.decision, f"{ruling.reason}; {proof['reason']}")
+
+
+def file_name(claim_id: str) -> str:
+    """Of a claim's certificate."""
+    return claim_id.replace("/", "--") + SUFFIX
+
+
+def need_libraries(flag: str) -> None:
+    """Raise RequestError unless the libraries that proofs stand on are there."""
+    for module, package in (("flint", "python-flint"), ("sympy", "sympy")):
+        if find_spec(module) is None:
+            raise RequestError(f"{flag} needs {package}, which is not installed; pip install {package}")
+
+
+def refuse_other_files(folder: Path, claim_ids: Iterable[str]) -> None:
+    """Raise RequestError if the folder cannot be written, or one of the names is taken by what is no certificate."""
+    from theory.proofs.certificate import MAGIC
+
+    writable(folder)
+    for path in (folder / file_name(claim) for claim in claim_ids):
+        if path.exists() and not (path.is_file() and path.open("rb").read(len(MAGIC)) == MAGIC):
+            raise RequestError(f"{str(path)!r} is no certificate and is not written over; name another folder")
+
+
+def verified(folder: Path, claims: Iterable[Claim], report: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Check every certificate of a folder: what each shows, or why it is refused.
+
+    Raises RequestError for a folder without certificates.
+    """
+    files = sorted(folder.glob(f"*{SUFFIX}"))
+    if not files:
+        raise RequestError(
+            f"{str(folder)!r} holds no certificate (*{SUFFIX}); check --prove --output FOLDER writes them"
+        )
+    known = {claim.id: claim for claim in claims}
+    results = []
+    for file in files:
+        report(f"checking {file.name}")
+        results.append(_verified(file, known))
+    return results
+
+
+def _verified(file: Path, known: dict[str, Claim]) -> dict[str, Any]:
+    from theory.proofs.certificate import Refused, claim_of
+    from theory.proofs.checker import check
+    from theory.proofs.expression import NotExpressible
+
+    began = perf_counter()
+    result = {"file": file.name, "claim": None, "shows": None, "boxes": 0, "refused": None}
+    try:
+        if file.stat().st_size > LARGEST_FILE:
+            raise Refused(f"it is larger than {LARGEST_FILE // 2**20} MB")
+        data = file.read_bytes()
+        result["claim"] = claim_of(data)
+        if result["claim"] not in known:
+            raise Refused(f"its claim {result['claim']!r} is unknown; --claims FILE.py names claims of your own")
+        result["shows"], result["boxes"] = check(data, known[result["claim"]])
+    except (Refused, NotExpressible) as error:
+        result["refused"] = str(error)
+    except OSError as error:
+        result["refused"] = f"it cannot be read ({error.strerror or error})"
+    return {**result, "seconds": round(perf_counter() - began, 3)}

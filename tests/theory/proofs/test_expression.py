@@ -1,0 +1,122 @@
+"""Formulas recorded from theory's own functions are those functions: in floats, in symbols, and their derivatives."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import sympy
+from scipy.special import ndtr, ndtri
+
+from theory import theorems
+from theory.boundary import corrected_kappas
+from theory.proofs.counterexample import FLOATS
+from theory.proofs.expression import (
+    NotExpressible,
+    constant,
+    derivative,
+    digest,
+    evaluate,
+    gradient,
+    in_order,
+    variable,
+    variables,
+)
+from theory.published import data_model_1_accuracies, theorem_62_bounds
+
+p, mu, si, ss = (variable(name) for name in ("p", "mu", "si", "ss"))
+AT = {"p": 0.8, "mu": 1.7, "si": 1.3, "ss": 0.4}
+
+FORMULAS = {
+    "theorem 6.2": lambda *x: theorem_62_bounds(*x).error_counter,
+    "corrected law": lambda *x: corrected_kappas(*x)[0],
+    "data model 1": lambda p, mu, si, ss: data_model_1_accuracies(p, si, ss)[0],
+    "mean prompt": lambda p, mu, si, ss: theorems.reliance_mean(1.0, mu, si, ss, 2 * p - 1),
+    "many classes": lambda p, mu, si, ss: theorems.many_class_reliance_name(1.0, mu, si, p, 7),
+    "T4": lambda p, mu, si, ss: theorems.full_correlation_margin(1.0, mu, si, ss, "name"),
+    "ufuncs": lambda p, mu, si, ss: np.exp(-p) + np.tanh(mu) ** 3 - np.log(si) / ndtr(ss) + np.square(p) - (-mu),
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_the_recorded_formula_is_the_function(name):
+    recorded = constant(FORMULAS[name](p, mu, si, ss))
+    (value,) = evaluate([recorded], FLOATS, AT)
+    assert value == pytest.approx(float(FORMULAS[name](*AT.values())), rel=1e-14)
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_derivatives_are_those_of_a_computer_algebra_system(name):
+    recorded = constant(FORMULAS[name](p, mu, si, ss))
+    Phi = lambda x: (1 + sympy.erf(x / sympy.sqrt(2))) / 2  # noqa: E731
+    rules = {
+        **{op: FLOATS[op] for op in ("power",)},
+        "constant": lambda q: sympy.Rational(q.numerator, q.denominator),
+        "add": lambda a, b: a + b,
+        "subtract": lambda a, b: a - b,
+        "multiply": lambda a, b: a * b,
+        "divide": lambda a, b: a / b,
+        **{op: getattr(sympy, op) for op in ("sqrt", "exp", "log", "tanh")},
+        "ndtr": Phi,
+    }
+    symbols = {name: sympy.Symbol(name) for name in AT}
+    (written,) = evaluate([recorded], rules, symbols)
+    ours = evaluate(gradient(recorded, AT), FLOATS, AT)
+    at = {symbols[name]: value for name, value in AT.items()}
+    for name, value in zip(AT, ours, strict=True):
+        assert float(value) == pytest.approx(
+            float(sympy.diff(written, symbols[name]).evalf(subs=at)), rel=1e-12, abs=1e-14
+        )
+        assert derivative(recorded, name) is gradient(recorded, AT)[list(AT).index(name)]
+
+
+def test_second_derivatives_of_phi():
+    x = variable("x")
+    twice = derivative(derivative(ndtr(x), "x"), "x")
+    (value,) = evaluate([twice], FLOATS, {"x": 0.7})
+    assert value == pytest.approx(-0.7 * np.exp(-0.245) / np.sqrt(2 * np.pi), rel=1e-14)
+
+
+def test_equal_formulas_are_one_object_and_constants_are_exact():
+    assert (p + mu) * si is (p + mu) * si
+    assert constant(0.1).value == Fraction(0.1) != Fraction(1, 10)
+    assert (constant(0.1) + constant(0.2)).value == Fraction(0.1) + Fraction(0.2)
+    assert 1 - ndtr(p) is ndtr(-p)
+    assert ndtri(ndtr(p)) is p
+    assert p * 0 is constant(0)
+    assert variables(0 * p + 1 * mu) == ["mu"]
+    assert np.square(p) is p * p
+    assert p**0.5 is np.sqrt(p)
+
+
+def test_the_digest_tells_formulas_apart():
+    assert digest([p + mu]) == digest([p + mu])
+    assert len({digest([e]) for e in (p + mu, mu + p, p - mu, p + 2 * mu, p + si)}) == 5
+
+
+@pytest.mark.parametrize(
+    ("branching", "words"),
+    [
+        (lambda x: x if x > 0 else -x, "greater"),
+        (lambda x: 1.0 if x else 0.0, "branches"),
+        (lambda x: np.where(x > 0, x, 0), "greater"),
+        (lambda x: np.stack([x, x]).sum(), "numpy.stack"),
+        (lambda x: x * np.ones(3), "arrays"),
+        (lambda x: np.arctan(x), "arctan has no rule of proof"),
+        (lambda x: x**x, "power of a variable"),
+        (lambda x: x**-1, "power of -1"),
+        (lambda x: float(x), "into a float"),
+        (lambda x: x + float("nan"), "no finite number"),
+        (lambda x: x + "1", "no finite number"),
+    ],
+)
+def test_what_is_no_arithmetic_is_refused_in_words(branching, words):
+    with pytest.raises(NotExpressible, match=words):
+        branching(p)
+
+
+def test_long_formulas_end():
+    e = p
+    for _ in range(30_000):
+        e = e + mu
+    with pytest.raises(NotExpressible, match="more than 20000"):
+        in_order([e])

@@ -1,0 +1,124 @@
+"""Enclosures: whatever a formula's value is at a point of a box, it lies in the formula's interval over the box."""
+
+from fractions import Fraction
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from theory.proofs import intervals
+from theory.proofs.intervals import RULES, Interval, constant, down, up
+
+TINY, HUGE = 5e-324, np.finfo(float).max
+ENDS = st.one_of(
+    st.floats(-4, 4), st.floats(allow_nan=False, allow_infinity=False), st.sampled_from([0.0, TINY, -TINY, HUGE, -HUGE])
+)
+
+
+@st.composite
+def points_in_intervals(draw):
+    """(interval, exact point inside it): wide, narrow, of no width, around 0, at the ends of the float range."""
+    a, b = sorted((draw(ENDS), draw(ENDS)))
+    if draw(st.booleans()):
+        b = a
+    share = Fraction(draw(st.integers(0, 8)), 8)
+    return Interval(np.array([a]), np.array([b])), Fraction(a) + (Fraction(b) - Fraction(a)) * share
+
+
+def holds(enclosure: Interval, value: Fraction) -> bool:
+    low, high = (float(np.reshape(e, -1)[0]) for e in enclosure)
+    return (low == -np.inf or Fraction(low) <= value) and (high == np.inf or value <= Fraction(high))
+
+
+@given(points_in_intervals(), points_in_intervals())
+@example(
+    (Interval(np.array([TINY]), np.array([TINY])), Fraction(TINY)),
+    (Interval(np.array([0.5]), np.array([0.5])), Fraction(1, 2)),
+)
+@example(
+    (Interval(np.array([-TINY]), np.array([TINY])), Fraction(0)),
+    (Interval(np.array([-0.1]), np.array([0.1])), Fraction(0.1)),
+)
+def test_arithmetic_encloses_the_exact_result(one, two):
+    (a, x), (b, y) = one, two
+    with np.errstate(all="ignore"):
+        assert holds(intervals.add(a, b), x + y)
+        assert holds(intervals.subtract(a, b), x - y)
+        assert holds(intervals.multiply(a, b), x * y)
+        for n in (2, 3, 4, 5):
+            assert holds(intervals.power(a, n), x**n)
+        if y != 0:
+            assert holds(intervals.divide(a, b), x / y)
+        if x >= 0:
+            low, high = (float(e[0]) for e in intervals.sqrt(a))
+            assert low == -np.inf or low <= 0 or Fraction(low) ** 2 <= x
+            assert high == np.inf or Fraction(high) ** 2 >= x
+
+
+@given(points_in_intervals())
+def test_functions_enclose_what_mpmath_says(one):
+    a, x = one
+    with np.errstate(all="ignore"), mpmath.workdps(60):
+        for name, function in {
+            "exp": lambda v: mpmath.exp(v),
+            "tanh": mpmath.tanh,
+            "ndtr": mpmath.ncdf,
+            "density": mpmath.npdf,
+            "log": lambda v: mpmath.log(v) if v > 0 else None,
+        }.items():
+            v = mpmath.mpf(x.numerator) / x.denominator
+            if abs(v) > 1e3 and name != "log":
+                continue  # mpmath itself gives up on exponents of 1e300
+            value = function(v)
+            low, high = (float(e[0]) for e in RULES[name](a))
+            assert low <= high
+            if value is not None:
+                assert mpmath.mpf(low) <= value <= mpmath.mpf(high), name
+
+
+@given(ENDS)
+@example(TINY)
+@example(-TINY)
+@example(0.0)
+@example(1.0)
+@example(2.0**-1022)
+@example(HUGE)
+def test_a_step_outwards_reaches_the_next_float(x):
+    with np.errstate(over="ignore"):
+        assert down(np.float64(x)) <= np.nextafter(x, -np.inf)
+        assert up(np.float64(x)) >= np.nextafter(x, np.inf)
+
+
+def test_what_is_undefined_is_unknown():
+    around = Interval(np.array([-1.0, 0.0, -2.0]), np.array([1.0, 1.0, -1.0]))
+    one = constant(Fraction(1))
+    with np.errstate(all="ignore"):
+        low, high = intervals.divide(one, around)
+        assert (low[:2] == -np.inf).all()
+        assert (high[:2] == np.inf).all()
+        assert low[2] == pytest.approx(-1)
+        for name in ("sqrt", "log"):
+            low, high = RULES[name](around)
+            assert low[0] == -np.inf
+            assert high[0] == np.inf
+        infinite = Interval(np.array([-np.inf]), np.array([np.inf]))
+        for name in ("add", "subtract", "multiply", "divide"):
+            low, high = RULES[name](infinite, infinite)
+            assert (low[0], high[0]) == (-np.inf, np.inf), name
+
+
+def test_constants_are_enclosed_as_narrowly_as_floats_allow():
+    third = constant(Fraction(1, 3))
+    assert Fraction(float(third.low)) < Fraction(1, 3) < Fraction(float(third.high))
+    assert np.nextafter(third.low, 1) == third.high
+    assert constant(Fraction(0.1)) == (0.1, 0.1)
+
+
+def test_tight_where_it_matters():
+    """A few units in the last place: an enclosure that is right and useless would pass everything above."""
+    x = Interval(np.array([0.3]), np.array([0.3]))
+    for name in ("exp", "log", "tanh", "ndtr", "density", "sqrt"):
+        low, high = RULES[name](x)
+        assert high - low <= 8 * np.spacing(np.abs(high)), name

@@ -1,0 +1,186 @@
+"""Branch and bound over the unit cube: is f at most its limit everywhere?
+
+A box is bounded by the least of two upper bounds, both of outward-rounded intervals (`theory.proofs.intervals`):
+    plain         f(box)
+    mean value    f(c) + sum_i grad_i f(box) (box_i - c_i), with c where the sum is least (Baumann): the worst end
+                  along an axis on which f rises, or falls, throughout the box
+A box whose bound is too large is halved where |grad_i f| times the width is largest. Boxes are whole numbers: along
+axis i from k_i 2^-l_i to (k_i + 1) 2^-l_i, so that halves meet exactly and ends are exact in float64 for l_i <= 50.
+Open boxes are kept as a stack of blocks, so that memory stays small while thousands are bounded at once.
+"""
+
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import numpy as np
+
+from theory.proofs.expression import Expression, derivative, evaluate, gradient
+from theory.proofs.intervals import RULES, Interval, constant, down, up
+from theory.proofs.obligations import Inequality, Obligation
+
+DEEPEST = 50  # halvings of one axis
+MOST_HALVINGS = 128  # of a box, so that its path fits into two words
+BLOCK = 4096  # boxes at a time: their intervals stay in the second-level cache
+# The bound that is stated for a box leaves this share of its slack to the checker, whose balls are a little wider.
+STATED = 0.5
+
+
+@dataclass
+class Boxes:
+    """Boxes with the alternative that holds on each and a bound of its f, or those still open."""
+
+    level: np.ndarray  # (N, d) uint8
+    index: np.ndarray  # (N, d) uint64
+    alternative: np.ndarray  # (N,) uint8
+    bound: np.ndarray  # (N,) float64, inf where none is known
+    path: np.ndarray  # (N, 2) uint64: which half was taken at each halving, the first in the highest bit
+
+    def __len__(self) -> int:
+        return len(self.bound)
+
+    def __getitem__(self, rows) -> "Boxes":
+        return Boxes(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+    @classmethod
+    def joined(cls, parts: list["Boxes"]) -> "Boxes":
+        """All parts in one row."""
+        return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in cls.__dataclass_fields__))
+
+    @classmethod
+    def cube(cls, dimension: int) -> "Boxes":
+        """The whole unit cube as one box."""
+        none = np.zeros((1, dimension))
+        path = np.zeros((1, 2), np.uint64)
+        return cls(none.astype(np.uint8), none.astype(np.uint64), np.zeros(1, np.uint8), np.full(1, np.inf), path)
+
+    @property
+    def volume(self) -> float:
+        """Share of the cube, to rounding."""
+        return float(np.exp2(-self.level.sum(axis=1, dtype=float)).sum())
+
+    def ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """(low, high), (d, N) each, exact."""
+        step = np.exp2(-self.level.T.astype(float))
+        return self.index.T * step, (self.index.T + np.uint64(1)) * step
+
+    def halves(self, axis: np.ndarray) -> "Boxes":
+        """Both halves of each box along its axis, one beside the other."""
+        rows = np.repeat(np.arange(len(self)), 2)
+        level, index, path = self.level[rows], self.index[rows], self.path[rows]
+        depth = level.sum(axis=1, dtype=np.uint64)
+        side = np.tile(np.array([0, 1], np.uint64), len(self))
+        path[np.arange(len(rows)), depth // np.uint64(64)] |= side << (np.uint64(63) - depth % np.uint64(64))
+        at = (np.arange(len(rows)), axis[rows])
+        level[at] += 1
+        index[at] = 2 * index[at] + side
+        return Boxes(level, index, self.alternative[rows], self.bound[rows], path)
+
+
+@dataclass
+class Cover:
+    """What branch and bound found: boxes that are done, in the order of the tree, boxes that are not, what it took."""
+
+    coordinates: list[str]
+    done: Boxes
+    open: Boxes
+    bounded: int = 0
+    seconds: float = field(default=0.0)
+
+
+def cover(obligation: Obligation, *, budget: int = 2_000_000, seconds: float = 60.0) -> Cover:
+    """Boxes that cover the cube, on each of which one alternative is bounded by its limit.
+
+    Parameters
+    ----------
+    budget : boxes that may be bounded
+    seconds : wall-clock time; what is open when either is spent stays open
+    """
+    began = perf_counter()
+    names = obligation.coordinates
+    bounds = [_Bound(each, names) for each in obligation.alternatives]
+    stack, done, given_up = [Boxes.cube(len(names))], [], []
+    bounded = 0
+    while stack and bounded < budget and perf_counter() - began < seconds:
+        block = stack.pop()
+        if len(block) > BLOCK:
+            stack.append(block[BLOCK:])
+            block = block[:BLOCK]
+        bounded += len(block)
+        closed = np.zeros(len(block), bool)
+        axis = np.zeros(len(block), int)
+        for number, bound in enumerate(bounds):
+            high, weight = bound(block)
+            new = ~closed & (high <= bound.limit)
+            block.bound[new] = _stated(high[new], bound.limit)
+            block.alternative[new] = number
+            axis = np.where(closed | (number > 0), axis, weight)
+            closed |= new
+        done.append(block[closed])
+        left, axis = block[~closed], axis[~closed]
+        depth = left.level.sum(axis=1, dtype=int)
+        stuck = (depth >= MOST_HALVINGS) | (left.level[np.arange(len(left)), axis] >= DEEPEST if names else True)
+        given_up.append(left[stuck])
+        halves = left[~stuck].halves(axis[~stuck]) if names else left[:0]
+        if len(halves):
+            stack.append(halves)
+    empty = Boxes.cube(len(names))[:0]
+    open_ = Boxes.joined([empty, *given_up, *stack])
+    return Cover(names, _in_order(Boxes.joined([empty, *done])), open_, bounded, perf_counter() - began)
+
+
+def _in_order(boxes: Boxes) -> Boxes:
+    """In the order of the tree: halves of one box stand beside each other, so that they can be put together again."""
+    return boxes[np.lexsort((boxes.path[:, 1], boxes.path[:, 0]))]
+
+
+def _stated(high: np.ndarray, limit: float) -> np.ndarray:
+    return np.minimum(limit, np.maximum(high, high + STATED * (limit - high)))
+
+
+def _centre(slope: Interval, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """From where f can gain least on the way to either end (Baumann): the worst end itself where f is monotone.
+
+    Any point of [low, high] would do; this one need not be exact.
+    """
+    rise, fall = np.maximum(slope.high, 0.0), np.maximum(-slope.low, 0.0)
+    share = rise / (rise + fall)
+    return np.clip(low + np.where(np.isfinite(share), share, 0.5) * (high - low), low, high)
+
+
+def slope_of(inequality: Inequality) -> Expression:
+    """What an inequality bounds: its f, or the derivative of it."""
+    return inequality.f if inequality.along is None else derivative(inequality.f, inequality.along)
+
+
+class _Bound:
+    """Upper bounds of one f over blocks of boxes."""
+
+    def __init__(self, inequality: Inequality, names: list[str]):
+        self.f, self.names = slope_of(inequality), names
+        self.limit = float(
+            down(constant(inequality.limit).low) if inequality.strict else constant(inequality.limit).low
+        )
+        self.slopes = gradient(self.f, names)
+
+    def __call__(self, block: Boxes) -> tuple[np.ndarray, np.ndarray]:
+        """(upper bound of f, axis to halve) of each box."""
+        low, high = block.ends()
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore", under="ignore"):
+            whole, *slopes = self._over([self.f, *self.slopes], low, high)
+            centre = np.array([_centre(*ends) for ends in zip(slopes, low, high, strict=True)]).reshape(low.shape)
+            (there,) = self._over([self.f], centre, centre)
+            reach, weight = there.high, np.empty(low.shape)
+            for i, slope in enumerate(slopes):
+                # Differences of these dyadics are exact or rounded up, and so is all that is done with them.
+                gain = np.maximum(slope.high * up(high[i] - centre[i]), -slope.low * up(centre[i] - low[i]))
+                reach = up(reach + np.maximum(up(gain), 0.0))
+                weight[i] = np.maximum(-slope.low, slope.high) * (high[i] - low[i])
+            weight = np.where(np.isfinite(weight), weight, 1e300)
+        axis = weight.argmax(axis=0) if len(self.names) else np.zeros(len(block), int)
+        return np.fmin(whole.high, reach), axis
+
+    def _over(self, outputs: list[Expression], low: np.ndarray, high: np.ndarray) -> list[Interval]:
+        values = {name: Interval(low[i], high[i]) for i, name in enumerate(self.names)}
+        found = evaluate(outputs, RULES, values)
+        shape = low.shape[1:]
+        return [Interval(np.broadcast_to(r.low, shape), np.broadcast_to(r.high, shape)) for r in found]

@@ -1,0 +1,226 @@
+"""What a claim says, written as inequalities over the unit cube: what prover and checker both set out from.
+
+A claim's axes are coordinates u in [0, 1]: a field is low + (high - low) u, exactly, where the bounds may be formulas
+of fields before it; so the cube is the whole domain. Whole-numbered axes give one case a value. The violation v of
+`Claim.violation` is recorded from theory's own functions, and obligations follow that imply v <= tau everywhere:
+
+    >=, <=        v <= tau. For a difference of two accuracies, v = Phi(a) - Phi(b), a - b <= 5/2 tau: Phi' is at most
+                  1/sqrt(2 pi) < 2/5, and no Phi is left. An accuracy against 1/2 is one against Phi(0).
+    =             both v <= tau and -v <= tau
+    iff           where the condition holds, v <= tau of one side; where it does not, of the other: two obligations,
+                  each with the alternatives "the condition is otherwise" and "the inequality holds"
+    increasing    the derivative is nowhere negative: then v <= 0
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import numpy as np
+
+from simulator.world import SCALARS, World, Worlds
+from theory.accuracy import two_block_scores
+from theory.claims.claim import SINGLE, Axis, Claim
+from theory.learners.base import Learner
+from theory.proofs.expression import Expression, NotExpressible, constant, digest, variable, variables
+from theory.proofs.obligations import Inequality, Obligation
+
+HALF = Fraction(1, 2)
+PROBIT = Fraction(5, 2)  # below sqrt(2 pi)
+MOST_CASES = 64
+LATER = "later"  # the coordinate of a monotone claim's second point, between the first and the end of the axis
+
+
+class Violation(NamedTuple):
+    """v > tau contradicts the claim at a point where `where` is positive; everywhere if there is none."""
+
+    v: Expression
+    where: Expression | None = None
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A claim in one of its cases: no violation may exceed tau anywhere, which the obligations imply."""
+
+    claim: str
+    case: str
+    tau: Fraction
+    violations: tuple[Violation, ...]
+    obligations: tuple[Obligation, ...]
+    fields: dict[str, Expression]  # of the world at a point of the cube
+
+    @property
+    def digest(self) -> str:
+        """Of all formulas and limits."""
+        every = [each for o in self.obligations for each in o.alternatives]
+        rest = [part for e in every for part in (constant(e.limit), constant(int(e.strict)), variable(str(e.along)))]
+        failing = [part for v in self.violations for part in v if part is not None]
+        return digest([*failing, constant(self.tau), *(e.f for e in every), *rest, *self.fields.values()])
+
+
+def statements(claim: Claim) -> list[Statement]:
+    """The claim, one statement a case of its whole-numbered axes.
+
+    Raises NotExpressible, in a sentence, for a claim that no such formula says.
+    """
+    try:
+        return [_statement(claim, whole) for whole in _cases(claim)]
+    except NotExpressible:
+        raise
+    except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
+        raise NotExpressible(" ".join(str(error).split())) from error
+
+
+def _cases(claim: Claim) -> list[dict[str, int]]:
+    whole = {name: axis for name, axis in claim.axes.items() if axis.integer}
+    ranges = []
+    for axis in whole.values():
+        low, high = (float(end) for end in axis.bounds(SimpleNamespace(**_defaults())))
+        ranges.append(range(int(np.ceil(low)), int(np.floor(high)) + 1))
+    if np.prod([len(r) for r in ranges], initial=1) > MOST_CASES:
+        raise NotExpressible(f"its whole-numbered fields have more than {MOST_CASES} values together")
+    return [dict(zip(whole, values, strict=True)) for values in product(*ranges)]
+
+
+def _defaults() -> dict:
+    return {name: World.model_fields[name].default for name in SCALARS}
+
+
+def _recorded(claim: Claim, whole: dict[str, int], moved: dict[str, Expression]) -> Worlds:
+    """A Worlds whose fields are formulas of the coordinates; `moved` gives those that are no variables.
+
+    Only what is arithmetic of single fields works with it: it is not validated, and it has no blocks.
+    """
+    x = SimpleNamespace(**_defaults(), attribute=(), shape=())
+    for name, given in claim.domain.items():
+        if name in whole:
+            value = whole[name]
+        elif isinstance(given, Axis):
+            low, high = (constant(b(x) if callable(b) else b) for b in (given.low, given.high))
+            value = low + (high - low) * moved.get(name, variable(name))
+        else:
+            value = given(x) if callable(given) else given
+        setattr(x, name, value)
+    x.classes = int(x.classes)
+    x.nu_image = constant(x.sigma_xi) ** 2 / x.dim_image
+    worlds = object.__new__(Worlds)
+    worlds.__dict__.update(vars(x))
+    return worlds
+
+
+def _statement(claim: Claim, whole: dict[str, int]) -> Statement:
+    _refuse_other_laws(claim)
+    x = _recorded(claim, whole, {})
+    if claim.relation in ("increasing", "decreasing"):
+        violations, obligations = _monotone(claim, whole, x)
+    else:
+        violations, obligations = _pointwise(claim, x)
+    named = {name: constant(getattr(x, name)) for name in claim.domain}
+    case = ", ".join(f"{name} = {value}" for name, value in whole.items())
+    return Statement(claim.id, case, Fraction(claim.tau), tuple(violations), tuple(obligations), named)
+
+
+def _refuse_other_laws(claim: Claim) -> None:
+    if claim.n < 10**9 or claim.along == "n" or claim.share is not None:
+        raise NotExpressible("it speaks of finitely many pairs, and a proof of n = infinity")
+    if claim.domain.get("p_inv", 1.0) != 1.0:
+        raise NotExpressible("its p_inv is not 1, for which no formula of this kind is written")
+
+
+def quantity(claim: Claim, learner: Learner, x: Worlds) -> Expression:
+    """The claim's quantity of one learner, recorded."""
+    if claim.quantity == "operator-error":
+        raise NotExpressible("an operator norm has no rule of proof")
+    u, w = learner.weights(x)
+    if claim.quantity == "reliance":
+        return constant(w / u)
+    if claim.quantity not in (*SINGLE, "drop", "balanced") or x.classes != 2:
+        raise NotExpressible(f"the quantity {claim.quantity!r} of {x.classes} classes has no formula of this kind")
+    S = x.sigma_inv**2 + x.nu_image, x.sigma_spu**2 + x.nu_image
+    gap_common, gap_counter, s = two_block_scores(u, w, x.mu_inv, x.mu_spu, *S)
+    common, counter = (_phi(gap / s) for gap in (gap_common, gap_counter))
+    return {
+        "common": common,
+        "counter": counter,
+        "error-counter": 1 - counter,
+        "drop": common - counter,
+        "balanced": (common + counter) / 2,
+    }[claim.quantity]
+
+
+def _phi(z) -> Expression:
+    from scipy.special import ndtr
+
+    return ndtr(constant(z))
+
+
+def _truth(claim: Claim, x: Worlds) -> Expression:
+    value = quantity(claim, claim.subject, x)
+    return value if claim.against is None else value - quantity(claim, claim.against, x)
+
+
+def _pointwise(claim: Claim, x: Worlds) -> tuple[list[Violation], list[Obligation]]:
+    value, b, tau = _truth(claim, x), constant(claim.prediction(x)), Fraction(claim.tau)
+    if claim.relation == "iff":
+        edge = constant(claim.threshold(x) if callable(claim.threshold) else claim.threshold)
+        return [Violation(edge - value, b), Violation(value - edge, -b)], [
+            Obligation("where promised, the threshold is exceeded", (Inequality(b), _at_most(edge, value, tau))),
+            Obligation("elsewhere it is not", (Inequality(-b, strict=True), _at_most(value, edge, tau))),
+        ]
+    most = Violation(value - b), Obligation("the quantity is at most the prediction", (_at_most(value, b, tau),))
+    least = Violation(b - value), Obligation("the quantity is at least the prediction", (_at_most(b, value, tau),))
+    sides = {"<=": [most], ">=": [least], "=": [most, least]}
+    if claim.relation not in sides:
+        raise NotExpressible(f"relation {claim.relation!r} has no rule of proof")
+    violations, obligations = zip(*sides[claim.relation], strict=True)
+    return list(violations), list(obligations)
+
+
+def _at_most(a: Expression, b: Expression, tau: Fraction) -> Inequality:
+    """One that implies a - b <= tau."""
+    a, b = _joined(a, b)
+    scores = _score(a), _score(b)
+    if scores[0] is None or scores[1] is None:
+        return Inequality(a - b, tau)
+    return Inequality(scores[0] - scores[1], PROBIT * tau)
+
+
+def _joined(a: Expression, b: Expression) -> tuple[Expression, Expression]:
+    """a - b with the differences inside them opened: (x - y) against 0 is x against y."""
+    if a.op == "subtract" and b.op == "constant" and b.value == 0:
+        return a.args
+    if b.op == "subtract" and a.op == "constant" and a.value == 0:
+        return b.args[1], b.args[0]
+    return a, b
+
+
+def _score(e: Expression) -> Expression | None:
+    """z where e is Phi(z)."""
+    if e.op == "ndtr":
+        return e.args[0]
+    return constant(0) if e.op == "constant" and e.value == HALF else None
+
+
+def _monotone(claim: Claim, whole: dict[str, int], x: Worlds) -> tuple[list[Violation], list[Obligation]]:
+    """v is how much the quantity falls (rises) from one point to a later one; a derivative of one sign rules it out.
+
+    The later point lies on the same axis, all other fields equal: the axis may not bound another, nor be bounded.
+    """
+    name, axis = claim.along, claim.axes[claim.along]
+    others = [getattr(x, field) for field in claim.domain if field != name]
+    ends = [constant(b(x) if callable(b) else b) for b in (axis.low, axis.high)]
+    if variables(*ends) or any(isinstance(o, Expression) and name in variables(o) for o in others) or name in whole:
+        raise NotExpressible(f"its domain in {name!r} depends on other fields, or they on it")
+    here = _truth(claim, x)
+    rest = variable(name) + (1 - variable(name)) * variable(LATER)
+    there = _truth(claim, _recorded(claim, whole, {name: rest}))
+    sign = 1 if claim.relation == "increasing" else -1
+    allowed = constant(claim.prediction(x))
+    if allowed.op != "constant" or allowed.value > 0:
+        raise NotExpressible("a monotone relation with a prediction has no rule of proof")
+    score = _score(here)  # Phi rises, so that it has no say
+    falling = -sign * (here if score is None else score)
+    words = f"the quantity is {claim.relation} along {name}"
+    return [Violation(sign * (here - there) + allowed)], [Obligation(words, (Inequality(falling, along=name),))]
