@@ -66,8 +66,10 @@ def sweep(
     """
     from experiments.command.screens import sweep_table
     from experiments.lab.axes import parsed
+    from experiments.lab.plan import plan
     from experiments.lab.request import document_of, requested
-    from experiments.lab.sweep import plan
+    from experiments.lab.store import refuse
+    from experiments.lab.sweep import refuse_what_cannot_fit
     from experiments.lab.sweep import sweep as run
     from experiments.lab.table import summary, write_csv
     from experiments.lab.worlds import read as world_fields
@@ -81,14 +83,21 @@ def sweep(
     single = {"n": n, "replicates": replicates, "seed": seed}
     flags |= {name: value for name, value in {**several, **single}.items() if value is not None}
     asked = requested({} if file is None else document_of(file), str(file), flags)
+    if output is not None:
+        refuse(output, asked)
     planned = plan(asked)
-    print(f"soberclip: {planned.sentence()}", file=sys.stderr)
+    refuse_what_cannot_fit(planned, output)
+    _note(planned.sentence())
     if dry_run:
         return
-    table = run(asked, output, planned=planned, report=lambda line: print(f"soberclip: {line}", file=sys.stderr))
+    table = run(asked, output, planned=planned, report=_note)
     if csv is not None:
         write_csv(csv, table)
     emit({"verb": "sweep", **summary(asked, table, output, ROWS)}, json, sweep_table)
+
+
+def _note(sentence: str) -> None:
+    print(f"soberclip: {sentence}", file=sys.stderr)
 
 
 def _axes(given_axes) -> dict[str, Any]:

@@ -45,7 +45,15 @@ class Layout(NamedTuple):
 
     def place(self, block: int) -> tuple[int, ...]:
         """Where block number `block` lies in the grid of blocks; C order."""
-        return tuple(int(i) for i in np.unravel_index(block, self.grid)) if self.grid else ()
+        found = []
+        for length in reversed(self.grid):
+            block, i = divmod(block, length)
+            found.append(i)
+        return tuple(reversed(found))
+
+    def number(self, place: tuple[int, ...]) -> int:
+        """The block at a place of the grid of blocks; what follows the axes' places is passed over."""
+        return int(np.ravel_multi_index(place[: len(self.grid)], self.grid)) if self.grid else 0
 
     def region(self, block: int) -> Region:
         """The cells of block number `block`."""
@@ -102,3 +110,10 @@ def places(region: Region) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
     """(place in the study, place in the block) of every cell of a block, in C order."""
     for index in product(*(range(part.start, part.stop) for part in region)):
         yield index, tuple(i - part.start for i, part in zip(index, region, strict=True))
+
+
+def spread(study: Study, most: int) -> list[tuple[int, ...]]:
+    """At most `most` places, evenly over the grid in C order, the first and the last among them."""
+    total = int(np.prod(study.shape, dtype=object))
+    numbers = dict.fromkeys(int(p) for p in np.linspace(0, total - 1, min(most, total)))
+    return [tuple(int(i) for i in np.unravel_index(p, study.shape)) if study.shape else () for p in numbers]

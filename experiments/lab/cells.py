@@ -7,7 +7,6 @@ values. Closed forms draw nothing, save sampled ones, each from the same points.
 """
 
 from time import perf_counter
-from typing import NamedTuple
 
 import numpy as np
 from scipy.special import stdtrit
@@ -15,21 +14,13 @@ from scipy.special import stdtrit
 from experiments.inference import LEVEL
 from experiments.lab.blocks import Region, places
 from experiments.lab.reasons import Reasons
-from experiments.lab.result import GROUPS, QUANTITIES, sizes, variables
+from experiments.lab.result import GROUPS, QUANTITIES, Block, sizes, variables
 from experiments.lab.study import Study
-from experiments.lab.trained import becomes
 from simulator.world import Worlds
 from theory.accuracy import reliance
 from theory.learners.base import UNDEFINED, Learner, attempt
 
 COLUMNS = 7  # common, counter, reliance, then low and high of both groups
-
-
-class Block(NamedTuple):
-    """The numbers of a block by variable, and the sentences behind the codes of "undefined"."""
-
-    arrays: dict[str, np.ndarray]
-    sentences: dict[int, str]
 
 
 def compute(study: Study, region: Region, estimated: bool) -> Block:
@@ -45,7 +36,7 @@ def compute(study: Study, region: Region, estimated: bool) -> Block:
         began = perf_counter()
         for place, prompt in study.asked(k):
             at = (*(slice(None) for _ in study.axes), k, place)
-            found, why = _theory(study, region, k, prompt)
+            found, why = theory(study, region, k, prompt)
             for column, name in enumerate(QUANTITIES):
                 arrays[prefix + name][at] = found[..., column]
             if not study.measured:
@@ -72,7 +63,7 @@ def _shape(study: Study, dims: tuple[str, ...], lengths: dict[str, int]) -> tupl
     return tuple(known[name] for name in dims)
 
 
-def _theory(study: Study, region: Region, k: int, prompt):
+def theory(study: Study, region: Region, k: int, prompt: str | None):
     """(numbers (*block, COLUMNS), reasons by place in the block) of a learner at n = infinity."""
     shape = tuple(part.stop - part.start for part in region)
     found = np.full((*shape, COLUMNS), np.nan)
@@ -99,8 +90,7 @@ def _learners(study: Study, region: Region, k: int, prompt):
     names = [axis.name for axis in study.axes]
     if "trained" in study.measured:  # what towers become depends on all of their recipe
         for index, at in places(region):
-            learner = becomes(study.recipe_at(index, k), study.world_at(index), prompt)
-            yield tuple(slice(i, i + 1) for i in at), learner
+            yield tuple(slice(i, i + 1) for i in at), study.law(k, index, prompt)
     elif "embed_dim" in names:
         place = names.index("embed_dim")
         for i, value in enumerate(study.axes[place].values[region[place]]):

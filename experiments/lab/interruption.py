@@ -49,3 +49,20 @@ def together(group) -> Iterator[None]:
         raise failure
     if failed:
         raise RequestError("another process refused the request")
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM, a scheduler's or a shutdown's, ends the block as Ctrl-C does: by KeyboardInterrupt."""
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    if current_thread() is not main_thread():  # signals are not ours to hear
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

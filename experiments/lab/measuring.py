@@ -31,34 +31,48 @@ class Cells:
     seconds: float = np.nan
 
 
-def _fitted(study: Study, region: Region, k: int, method: str) -> Iterator[Cells]:
-    """Rules fitted to n pairs."""
-    from experiments.lab.answers import trainings
+METHODS = {"exact": "exact", "drawn": "direct"}  # in the words of `simulate`
 
-    fixed = dict(study.recipe).get("embed_dim")
+
+def _fitted(study: Study, region: Region, k: int, route: str) -> Iterator[Cells]:
+    """Rules fitted to n pairs."""
     for index, at in places(region):
-        cell, world, cells = study.cell(index), study.world_at(index), Cells(at)
-        n, seed = cell.get("n", study.n), cell.get("seed", study.seed)
+        cells, began = Cells(at), perf_counter()
         for place, prompt in study.asked(k):
-            learner = study.learner(k, prompt, cell.get("embed_dim", fixed))
-            why, began = _unable(learner, world, method), perf_counter()
+            why = unable(study, k, route, index)
             if why is None:
                 try:
-                    parts = trainings(world, learner, n, study.replicates, method, seed)
-                    cells.found[place] = np.concatenate([np.column_stack(part) for part in parts])
+                    cells.found[place] = fitted(study, k, index, prompt, route, study.replicates)
                 except (ValueError, ArithmeticError) as error:  # separable pairs, for one
                     why = str(error)
             if why is not None:
                 cells.refused[place] = why
-            cells.seconds = perf_counter() - began
+        cells.seconds = (perf_counter() - began) / len(study.asked(k))
         yield cells
 
 
-def _unable(learner, world, method: str) -> str | None:
-    if method == "exact" and not has_law(learner, world):
-        where = "in worlds of this shape" if ability_of(learner).exact else "at all"
+def fitted(
+    study: Study, k: int, index: tuple[int, ...], prompt: str | None, route: str, replicates: int, n: int | None = None
+) -> Float[np.ndarray, "R 3"]:
+    """(common, counter, reliance) of learner k fitted to the n pairs of one place, `replicates` times."""
+    from experiments.lab.answers import trainings
+
+    cell, learner = study.cell(index), study.learner(k, prompt, study.embed_dim(index))
+    n, seed = n or cell.get("n", study.n), cell.get("seed", study.seed)
+    parts = trainings(study.world_at(index), learner, n, replicates, METHODS[route], seed)
+    return np.concatenate([np.column_stack(part) for part in parts])
+
+
+def unable(study: Study, k: int, route: str, index: tuple[int, ...]) -> str | None:
+    """Why a route does not measure learner k at one place, in a sentence; None if it does."""
+    if route == "trained":
+        return None
+    learner = study.learner(k, None, study.embed_dim(index))
+    ability = ability_of(learner)
+    if route == "exact" and not has_law(learner, study.world_at(index)):
+        where = "in worlds of this shape" if ability.exact else "at all"
         return f"the exact law of {learner.name} given n pairs is not known {where}"
-    if method == "direct" and ability_of(learner).estimator is None:
+    if route == "drawn" and ability.estimator is None:
         return f"{learner.name} is not fitted to pairs"
     return None
 
@@ -68,7 +82,7 @@ def _exact(study: Study, region: Region, k: int) -> Iterator[Cells]:
 
 
 def _drawn(study: Study, region: Region, k: int) -> Iterator[Cells]:
-    return _fitted(study, region, k, "direct")
+    return _fitted(study, region, k, "drawn")
 
 
 ROUTES = {"exact": _exact, "drawn": _drawn, "trained": train_cells}

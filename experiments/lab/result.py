@@ -15,13 +15,17 @@ bit-identical in every other variable.
 """
 
 import json
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from experiments.inference import LEVEL
 from experiments.lab.study import Study
 from simulator.quantities import MEASURED
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 FORMAT = 1
 GROUPS = ("common", "counter")
@@ -34,6 +38,13 @@ class Variable(NamedTuple):
     dims: tuple[str, ...]
     dtype: str
     attrs: dict[str, Any]
+
+
+class Block(NamedTuple):
+    """The numbers of a block by variable, and the sentences behind the codes of "undefined"."""
+
+    arrays: dict[str, np.ndarray]
+    sentences: dict[int, str]
 
 
 def sizes(study: Study) -> dict[str, int]:
@@ -105,3 +116,43 @@ def attributes(study: Study) -> dict[str, Any]:
         "commit": commit,
         "format": FORMAT,
     }
+
+
+LOST = "the sentence was lost with a file of the store"
+
+
+def with_legend(table: "xr.Dataset", sentences: dict[int, str]) -> "xr.Dataset":
+    """Codes of reasons as places in a legend, in the order of the sentences.
+
+    Where every cell has a number, nothing is read.
+    """
+    coded = table["undefined"]
+    if not sentences:
+        table["legend"] = ("legend", np.array([""], dtype=object))
+        return table
+    codes, places = np.unique(coded.values, return_inverse=True)
+    told = ["" if code == 0 else sentences.get(int(code), LOST) for code in codes]
+    legend = ["", *sorted(set(told) - {""})]
+    place = np.array([legend.index(sentence) for sentence in told], np.int32)
+    table["undefined"] = (coded.dims, place[places.reshape(coded.shape)], coded.attrs)
+    table["legend"] = ("legend", np.array(legend, dtype=object))
+    return table
+
+
+def assembled(study: Study, estimated: bool, blocks: Iterable[tuple[tuple[slice, ...], Block]]) -> "xr.Dataset":
+    """The Dataset of a study from its blocks, in memory."""
+    import xarray as xr
+
+    declared, length = variables(study, estimated), sizes(study)
+    whole = {name: np.empty(tuple(length[d] for d in v.dims), v.dtype) for name, v in declared.items()}
+    sentences: dict[int, str] = {}
+    for region, block in blocks:
+        for name, array in block.arrays.items():
+            whole[name][region] = array
+        sentences |= block.sentences
+    table = xr.Dataset(
+        {name: (variable.dims, whole[name], variable.attrs) for name, variable in declared.items()},
+        coords={name: xr.Variable(*given) for name, given in coordinates(study).items()},
+        attrs=attributes(study),
+    )
+    return with_legend(table, sentences)

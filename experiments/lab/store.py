@@ -5,54 +5,66 @@ so a chunk is whole or absent; "seconds" is written last, so a block whose chunk
 cuts short is computed again. Two processes on one store write the same numbers, whoever comes last. Checksums (Crc32c)
 tell a damaged chunk, which is named and computed again. The sentences behind undefined cells are attributes of groups
 under "reasons", one a sentence.
+
+A store lies in a folder, or wherever fsspec reaches (s3://bucket/phase.zarr).
 """
 
-import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from secrets import token_hex
 from shutil import disk_usage, rmtree
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from experiments.errors import RequestError, RunError
+from experiments.files import writable
 from experiments.lab.blocks import Layout, layout
-from experiments.lab.cells import Block
-from experiments.lab.result import FORMAT, attributes, coordinates, sizes, variables
+from experiments.lab.kinship import refuse_another
+from experiments.lab.result import LOST, Block, attributes, coordinates, sizes, variables, with_legend
 from experiments.lab.study import Study
 
 if TYPE_CHECKING:
     import xarray as xr
+    import zarr
 
 LAST = "seconds"  # its chunk says that a block is finished
 REASONS = "reasons"
-ROOT = "zarr.json"
+META = "zarr.json"
+KEPT = ("study", "hash", "seed", "versions", "commit", "format")  # attributes of the Dataset
+
+Where = Path | str
 
 
-def is_remote(path: "Path | str") -> bool:
-    """Whether a path is one of fsspec's, such as s3://bucket/phase.zarr."""
-    return "://" in str(path)
+class Damage(NamedTuple):
+    """A chunk that is missing from a finished block, or does not have its checksum."""
+
+    block: int
+    name: str
 
 
-def opened(path: "Path | str", mode: str = "r"):
-    """The zarr group of a store."""
-    import zarr
-
-    return zarr.open_group(str(path), mode=mode, zarr_format=3, use_consolidated=False)
-
-
-def begin(path: "Path | str", study: Study, estimated: bool) -> bool:
-    """Make the store of a study unless it is there; whether it was.
-
-    Raises RequestError for a path that is a file or cannot be written, and for a store of another study, format or
-    versions, naming the first difference.
-    """
+def refuse(path: Where, study: Study) -> None:
+    """Raise RequestError, before any work, for a path that cannot become, or is not, the store of a study."""
     if _exists(path):
-        check(path, study)
+        refuse_another(path, _attributes(path), study)
+    elif not _is_remote(path):
+        writable(Path(path))
+
+
+def refuse_read_only(path: Where) -> None:
+    """Raise RequestError for a store that cannot be written."""
+    if not _is_remote(path):
+        writable(Path(path))
+
+
+def begin(path: Where, study: Study, estimated: bool) -> bool:
+    """Make the store of a study unless it is there; whether it was."""
+    if _exists(path):
+        refuse_another(path, _attributes(path), study)
         return True
-    if is_remote(path):
+    if _is_remote(path):
         _create(str(path), study, estimated)
         return False
     target = Path(path)
@@ -62,27 +74,59 @@ def begin(path: "Path | str", study: Study, estimated: bool) -> bool:
         _create(str(staging), study, estimated)
         staging.rename(target)
     except OSError as error:
-        if _exists(path):  # another process was faster
-            check(path, study)
-            return True
-        raise RequestError(f"output {str(path)!r} cannot be written ({error.strerror or error})") from None
+        if not _exists(path):
+            raise RequestError(f"output {str(path)!r} cannot be written ({error.strerror or error})") from None
+        refuse_another(path, _attributes(path), study)  # another process was faster
+        return True
     finally:
         rmtree(staging, ignore_errors=True)
     return False
 
 
-def _exists(path: "Path | str") -> bool:
-    if is_remote(path):
-        import fsspec
+def _is_remote(path: Where) -> bool:
+    return "://" in str(path)
 
-        fs, inner = fsspec.core.url_to_fs(str(path))
-        return bool(fs.exists(f"{inner}/{ROOT}"))
+
+def _exists(path: Where) -> bool:
+    if _is_remote(path):
+        fs, root = _files(path)
+        return bool(fs.exists(f"{root}/{META}"))
     target = Path(path)
-    if target.is_dir() and any(target.iterdir()) and not (target / ROOT).is_file():
-        raise RequestError(f"output {str(path)!r} is a folder of other things; name a store of its own")
     if target.exists() and not target.is_dir():
         raise RequestError(f"output {str(path)!r} is a file, a store is a folder; try {str(path) + '.zarr'!r}")
-    return (target / ROOT).is_file()
+    if (target / META).is_file():
+        return True
+    if target.is_dir() and any(target.iterdir()):
+        raise RequestError(f"output {str(path)!r} holds other things; name a store of its own")
+    return False
+
+
+def _files(path: Where):
+    """(fsspec file system, root) of a store, on this machine or elsewhere."""
+    import fsspec
+
+    return fsspec.core.url_to_fs(str(path) if _is_remote(path) else f"file://{Path(path).absolute()}")
+
+
+def _opened(path: Where, mode: str = "r") -> "zarr.Group":
+    import zarr
+
+    return zarr.open_group(str(path), mode=mode, zarr_format=3, use_consolidated=False)
+
+
+@contextmanager
+def _readable(path: Where) -> Iterator[None]:
+    """What zarr and xarray say of a store that they cannot read, as a sentence."""
+    try:
+        yield
+    except (OSError, KeyError, ValueError, TypeError, IndexError) as error:
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise RequestError(f"{str(path)!r} is no store of a study that can be read ({words})") from None
+
+
+def _attributes(path: Where) -> dict:
+    with _readable(path):
+        return dict(_opened(path).attrs)
 
 
 def _create(where: str, study: Study, estimated: bool) -> None:
@@ -90,136 +134,138 @@ def _create(where: str, study: Study, estimated: bool) -> None:
     import zarr
     from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
-    # An empty group first: the attributes that make it a study's come last, once all arrays stand.
-    zarr.open_group(where, mode="w", zarr_format=3)
+    codecs = [ZstdCodec(level=0), Crc32cCodec()]
+    root = zarr.open_group(where, mode="w", zarr_format=3)
     table = xr.Dataset(coords={name: xr.Variable(*given) for name, given in coordinates(study).items()})
-    plain = {name: {"_FillValue": None} for name in table.coords}  # no attribute of xarray's own
+    plain = {name: {"_FillValue": None, "compressors": codecs} for name in table.coords}  # no attribute of xarray's own
     table.to_zarr(where, mode="a", zarr_format=3, consolidated=False, encoding=plain)
-    root = opened(where, "r+")
-    plan, length = layout(study, estimated), sizes(study)
-    chunk = dict(zip((axis.name for axis in study.axes), plan.chunk, strict=True))
+    length = sizes(study)
+    chunk = {**length, **dict(zip(study.dims, layout(study, estimated).chunk, strict=True))}
     for name, variable in variables(study, estimated).items():
         root.create_array(
             name,
             shape=tuple(length[d] for d in variable.dims),
-            chunks=tuple(chunk.get(d, length[d]) for d in variable.dims),
+            chunks=tuple(chunk[d] for d in variable.dims),
             dtype=variable.dtype,
             fill_value=0 if variable.dtype == "int32" else float("nan"),
             dimension_names=variable.dims,
             attributes=variable.attrs,
             serializer=BytesCodec(),
-            compressors=[ZstdCodec(level=0), Crc32cCodec()],
+            compressors=codecs,
             chunk_key_encoding={"name": "v2", "separator": "."},  # one folder a variable: listed at once
-            config={"write_empty_chunks": True},  # a chunk of nan alone is finished, not missing
         )
     root.create_group(REASONS)
+    # Last, so that a store with these attributes has everything else.
     root.attrs.update({**attributes(study), "variables": list(variables(study, estimated))})
 
 
-def check(path: "Path | str", study: Study) -> None:
-    """Raise RequestError, naming the first difference, unless a store is of this study, format and versions."""
-    import tomllib
-
-    try:
-        kept = dict(opened(path).attrs)
-        format, stored = kept["format"], tomllib.loads(kept["study"])
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise RequestError(f"{str(path)!r} is no store of a study ({error}); name another") from None
-    if format != FORMAT:
-        raise RequestError(f"{str(path)!r} has format {format}, this edition writes {FORMAT}; name a store of its own")
-    found = difference(stored, tomllib.loads(study.toml()))
-    if found is None and kept["hash"] != study.hash:
-        found = ("a learner of one's own", kept["hash"], study.hash)
-    if found is not None:
-        where, there, here = found
-        raise RequestError(
-            f"{str(path)!r} holds another study ({where} is {there!r} there and {here!r} here); name a store of its own"
-        )
-    then, now = (json.loads(each["versions"]) for each in (kept, attributes(study)))
-    for name in ("soberclip", "numpy", "scipy", "torch"):
-        if then.get(name) != now[name]:
-            raise RequestError(
-                f"{str(path)!r} was begun with {name} {then.get(name)} and this is {now[name]}, which may round "
-                "otherwise; go on with that version, or name a store of its own"
-            )
-
-
-def difference(there: Any, here: Any, where: str = "") -> tuple[str, Any, Any] | None:
-    """(place, value there, value here) of the first difference of two requests, None if they are equal."""
-    if isinstance(there, dict) and isinstance(here, dict):
-        if where == "axes" and list(there) != list(here):
-            return where, list(there), list(here)
-        for key in dict.fromkeys([*here, *there]):
-            found = difference(there.get(key), here.get(key), f"{where}.{key}" if where else key)
-            if found is not None:
-                return found
-        return None
-    return None if there == here else (where, there, here)
-
-
 @lru_cache(maxsize=4)
-def _group(path: str):
-    """The group for writing, kept open from block to block."""
-    return opened(path, "r+")
+def _arrays(path: str) -> "dict[str, zarr.Array]":
+    """The arrays for writing, kept open from block to block."""
+    import zarr
+
+    with zarr.config.set({"array.write_empty_chunks": True}):  # a chunk of nan alone is finished, not missing
+        root = _opened(path, "r+")
+        return {name: root[name] for name in root.attrs["variables"]}
 
 
-def write(path: "Path | str", study: Study, plan: Layout, block: int, numbers: Block) -> None:
-    """Write a finished block, "seconds" last. Raises RunError where the file system refuses."""
-    root = _group(str(path))
-    region = plan.region(block)
+def write(path: Where, plan: Layout, block: int, numbers: Block) -> None:
+    """Write a finished block, its sentences first and "seconds" last. RunError where the file system refuses."""
+    region, arrays = plan.region(block), _arrays(str(path))
     try:
-        for code, sentence in numbers.sentences.items():
-            root[REASONS].require_group(str(code)).attrs.update({"sentence": sentence})
-        names = [name for name in numbers.arrays if name != LAST]
-        for name in [*names, LAST]:
-            root[name][region] = numbers.arrays[name]
+        if numbers.sentences:
+            reasons = _opened(path, "r+")[REASONS]
+            for code, sentence in numbers.sentences.items():
+                reasons.require_group(str(code)).attrs["sentence"] = sentence
+        for name in sorted(numbers.arrays, key=lambda name: name == LAST):
+            arrays[name][region] = numbers.arrays[name]
     except OSError as error:
         raise RunError(f"{path} could not be written: {error.strerror or error}") from error
 
 
-def finished(path: "Path | str", study: Study, plan: Layout) -> np.ndarray:
-    """(count,) whether each block is finished, by one listing of one folder."""
+def finished(path: Where, plan: Layout) -> np.ndarray:
+    """(count,) whether each block is finished, by listing one folder."""
+    fs, root = _files(path)
+    with _readable(path):
+        names = [name.rsplit("/", 1)[-1] for name in fs.ls(f"{root}/{LAST}", detail=False)]
     done = np.zeros(plan.count, bool)
-    suffix = len(sizes(study)) - len(study.axes) - ("replicate" in sizes(study))
-    for name in _names(path, LAST):
+    for name in names:
         parts = name.split(".")
-        if len(parts) == len(plan.grid) + suffix and all(part.isdecimal() for part in parts):
-            place = tuple(map(int, parts[: len(plan.grid)]))
-            done[np.ravel_multi_index(place, plan.grid) if plan.grid else 0] = True
+        if all(part.isdecimal() for part in parts):  # others are metadata, and what a kill has left
+            done[plan.number(tuple(map(int, parts)))] = True
     return done
 
 
-def _names(path: "Path | str", array: str) -> Iterable[str]:
-    import os
-
-    if is_remote(path):
-        import fsspec
-
-        fs, inner = fsspec.core.url_to_fs(str(path))
-        return [name.rsplit("/", 1)[-1] for name in fs.ls(f"{inner}/{array}", detail=False)]
-    return os.listdir(Path(path) / array)
+def is_finished(path: Where, plan: Layout, block: int) -> bool:
+    """Whether a block is finished by now."""
+    fs, root = _files(path)
+    key = _key(_arrays(str(path))[LAST].ndim, plan, ".".join(map(str, plan.place(block))))
+    return bool(fs.exists(f"{root}/{LAST}/{key}"))
 
 
-def read(path: "Path | str") -> "xr.Dataset":
-    """The Dataset of a store, its numbers read when they are asked for.
+def _key(dimensions: int, plan: Layout, place: str) -> str:
+    """Name of a block's chunk in a variable: its place along the axes, 0 along all other dimensions."""
+    return ".".join([*([place] if plan.grid else []), *["0"] * (dimensions - len(plan.grid))])
+
+
+def damaged(path: Where, plan: Layout, done: np.ndarray) -> list[Damage]:
+    """The chunks of finished blocks that are missing or do not have their checksum."""
+    with _readable(path):
+        ends = {name: _key(array.ndim, plan, "{}") for name, array in _arrays(str(path)).items()}
+    content = _reader(path)
+    return [
+        Damage(block, chunk)
+        for block, place in ((block, plan.place(block)) for block in np.flatnonzero(done).tolist())
+        for name, end in ends.items()
+        if not _whole(content(chunk := f"{name}/{end.format('.'.join(map(str, place)))}"))
+    ]
+
+
+def _reader(path: Where) -> Callable[[str], bytes]:
+    """A function that reads a file of the store, nothing where there is none."""
+    if _is_remote(path):
+        fs, root = _files(path)
+
+        def read(name: str) -> bytes:
+            with suppress(FileNotFoundError):
+                return fs.cat_file(f"{root}/{name}")
+            return b""
+
+        return read
+    folder = f"{Path(path).absolute()}/"
+
+    def read_here(name: str) -> bytes:  # three times as fast as fsspec: there may be a million chunks
+        with suppress(FileNotFoundError), open(folder + name, "rb") as file:
+            return file.read()
+        return b""
+
+    return read_here
+
+
+def _whole(content: bytes) -> bool:
+    """Whether a chunk ends with the checksum of what stands before."""
+    import google_crc32c
+
+    return content[-4:] == google_crc32c.value(content[:-4]).to_bytes(4, "little")
+
+
+def read(path: Where) -> "xr.Dataset":
+    """The Dataset of a store, its numbers read when they are asked for; nan where a block is not finished yet.
 
     Raises RequestError for what is no store of a study.
     """
     import xarray as xr
 
-    try:
-        root = opened(path)
-        kept = {name: root.attrs[name] for name in ("study", "hash", "seed", "versions", "commit", "format")}
+    with _readable(path):
+        root = _opened(path)
         table = xr.open_zarr(str(path), consolidated=False, chunks=None, zarr_format=3, mask_and_scale=False)
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise RequestError(f"{str(path)!r} is no store of a study ({error})") from None
-    sentences = {int(code): group.attrs["sentence"] for code, group in root[REASONS].groups()}
-    found = xr.Dataset(
-        {name: table[name].variable for name in root.attrs["variables"]},
-        {name: _plain(table[name].variable) for name in table.dims if name in table.coords},
-        kept,
-    )
-    return with_legend(found, sentences)
+        found = xr.Dataset(
+            {name: table[name].variable for name in root.attrs["variables"]},
+            {name: _plain(table[name].variable) for name in table.dims if name in table.coords},
+            {name: root.attrs[name] for name in KEPT},
+        )
+        sentences = {int(code): group.attrs.get("sentence", LOST) for code, group in root[REASONS].groups()}
+        return with_legend(found, sentences)
 
 
 def _plain(variable: "xr.Variable") -> "xr.Variable":
@@ -227,22 +273,9 @@ def _plain(variable: "xr.Variable") -> "xr.Variable":
     return variable.astype(object) if variable.dtype.kind == "T" else variable
 
 
-def with_legend(table: "xr.Dataset", sentences: dict[int, str]) -> "xr.Dataset":
-    """Codes of reasons as places in a legend, in the order of the sentences."""
-    codes = sorted(sentences, key=lambda code: sentences[code])
-    coded = table["undefined"].values
-    order = np.array([0, *codes])
-    places = np.zeros(coded.shape, np.int16 if len(codes) < 2**15 else np.int32)
-    for place, code in enumerate(order):
-        places[coded == code] = place
-    table["undefined"] = (table["undefined"].dims, places, table["undefined"].attrs)
-    table["legend"] = ("legend", np.array(["", *(sentences[code] for code in codes)], dtype=object))
-    return table
-
-
-def free_space(path: "Path | str") -> int | None:
+def free_space(path: Where) -> int | None:
     """Bytes free where a store is to lie; None where nobody says."""
-    if is_remote(path):
+    if _is_remote(path):
         return None
     folder = Path(path).absolute()
     return disk_usage(next(p for p in (folder, *folder.parents) if p.exists())).free

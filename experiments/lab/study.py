@@ -81,6 +81,11 @@ class Study:
         return tuple(len(axis.values) for axis in self.axes)
 
     @property
+    def dims(self) -> tuple[str, ...]:
+        """Names of the axes."""
+        return tuple(axis.name for axis in self.axes)
+
+    @property
     def measured(self) -> tuple[str, ...]:
         """The routes that measure something."""
         return tuple(route for route in self.routes if route != "theory")
@@ -142,6 +147,18 @@ class Study:
         varied = {name: value for name, value in self.cell(index).items() if lines.of_recipe(name)}
         n = self.cell(index).get("n", self.n)
         return recipe_of(self.labels[k], {**dict(self.recipe), **varied, **({} if n is None else {"n": n})})
+
+    def law(self, k: int, index: tuple[int, ...], prompt: Prompt | None) -> Learner | None:
+        """The learner whose closed form stands for learner k at one place; None where no law is known."""
+        if "trained" in self.measured:
+            from experiments.lab.trained import becomes
+
+            return becomes(self.recipe_at(index, k), self.world_at(index), prompt)
+        return self.learner(k, prompt, self.embed_dim(index))
+
+    def embed_dim(self, index: tuple[int, ...]) -> int | None:
+        """Width of the embedding of learners that have one, at one place; None: wide enough for all."""
+        return self.cell(index).get("embed_dim", dict(self.recipe).get("embed_dim"))
 
     def document(self) -> dict[str, Any]:
         """The request as plain values, in the order in which a TOML file shows it."""

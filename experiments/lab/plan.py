@@ -1,0 +1,88 @@
+"""What a study will take, found by asking a few of its cells: what is estimated, how long, how much."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.errors import RequestError
+from experiments.lab.blocks import Layout, layout, spread
+from experiments.lab.measuring import unable
+from experiments.lab.result import sizes, variables
+from experiments.lab.study import Study
+from experiments.lab.timing import expected
+from experiments.lab.words import amount, duration
+from theory.learners.base import UNDEFINED
+
+ASKED = 4096  # places at which a learner may refuse before it is said to refuse everywhere
+
+
+class Plan(NamedTuple):
+    """A study before it runs."""
+
+    study: Study
+    estimated: bool  # whether the theory of a learner is sampled, and so has an interval
+    layout: Layout
+    seconds: float  # expected, on one core
+    bytes: int  # of all numbers, uncompressed
+
+    def sentence(self) -> str:
+        """Cells, expected time and size in words."""
+        blocks = f"{self.layout.count:,} block{'s' * (self.layout.count > 1)}"
+        return (
+            f"{self.study.cells:,} cells in {blocks}, about {duration(self.seconds)} on one core, "
+            f"at most {amount(self.bytes)}"
+        )
+
+
+def plan(study: Study) -> Plan:
+    """Ask a few cells.
+
+    Raises RequestError for a learner that has no answer anywhere, with its own sentence.
+    """
+    estimated = False
+    for k in range(len(study.learners)):
+        estimated = _sampled(study, k) or estimated
+    cut, length = layout(study, estimated), sizes(study)
+    numbers = sum(
+        np.dtype(v.dtype).itemsize * int(np.prod([length[d] for d in v.dims], dtype=object))
+        for v in variables(study, estimated).values()
+    )
+    return Plan(study, estimated, cut, expected(study, cut, estimated), int(numbers))
+
+
+def _sampled(study: Study, k: int) -> bool:
+    """Whether the theory of learner k is sampled, for the least or the largest number of classes.
+
+    Raises RequestError if neither the theory nor a route has an answer at any place that is asked.
+    """
+    counts = [c for axis in study.axes if axis.name == "classes" for c in axis.values] or [study.world.classes]
+    found = [_first_answer(study, k, classes) for classes in sorted({min(counts), max(counts)})]
+    if not any(answer.there for answer in found):
+        raise RequestError(f"learner {study.labels[k]!r} has no answer anywhere on this grid: {found[0].why}")
+    return any(answer.sampled for answer in found) and not study.measured
+
+
+class _Answer(NamedTuple):
+    there: bool
+    sampled: bool = False
+    why: str | None = None
+
+
+def _first_answer(study: Study, k: int, classes: int) -> _Answer:
+    """What the theory or a route of learner k says at the first place, of those asked, where it says anything."""
+    why = None
+    for index in spread(study, ASKED):
+        world = study.world_at(index)
+        if world.classes != classes:
+            continue
+        reasons = [unable(study, k, route, index) for route in study.measured]
+        if None in reasons:
+            return _Answer(True)
+        learner = study.law(k, index, study.asked(k)[0][1])
+        try:
+            if learner is not None:
+                return _Answer(True, learner.accuracy(world).interval is not None)
+        except UNDEFINED as error:
+            reasons.append(str(error))
+        why = why or next(iter(reasons), None)
+    return _Answer(False, why=why)
