@@ -100,11 +100,12 @@ def axis(name: str, values: "str | Sequence[Value] | np.ndarray | Axis") -> Axis
         raise RequestError(f"axis {field} is empty; give at least one value")
     if len(values) > LONGEST:
         raise RequestError(f"axis {field} has {len(values)} values; the nearest valid number is {LONGEST}")
-    checked = tuple(_checked(field, value) for value in values)
+    checked = _checked(field, values)
     if len(set(checked)) < len(checked):
-        twice = next(value for i, value in enumerate(checked) if value in checked[:i])
+        seen: set[Value] = set()
+        twice = next(value for value in checked if value in seen or seen.add(value))
         raise RequestError(f"axis {field} holds {twice} more than once; its values must differ")
-    return Axis(field, checked, scale)
+    return Axis(field, tuple(checked), scale)
 
 
 def parsed(text: str) -> Axis:
@@ -127,8 +128,7 @@ def _read(field: str, text: str) -> tuple[list[Value], str]:
     low, high = (_value(field, part) for part in parts[:2])
     if isinstance(low, str) or isinstance(high, str):
         raise RequestError(f"axis {field} = {text!r} is a range of words; list them as {field}={low},{high}")
-    for end in (low, high):
-        _checked(field, _whole(field, end))
+    _checked(field, [low, high])
     count = _value("count", parts[2])
     if not isinstance(count, int | float) or count != int(count) or not 2 <= count <= LONGEST:
         raise RequestError(f"axis {field} = {text!r}: the count {parts[2]} is not a whole number from 2 to {LONGEST}")
@@ -194,24 +194,27 @@ def _choices(field: str) -> tuple[str, ...]:
     return get_args(_kind(field)) if get_origin(_kind(field)) is Literal else ()
 
 
-def _checked(field: str, value: Value) -> Value:
-    """A value of the field's own type within its domain, as far as the field alone says (a recipe looks at several)."""
+def _checked(field: str, values: Sequence[Value]) -> list[Value]:
+    """Values of the field's own type within its domain, as far as the field alone says (a recipe looks at several)."""
     if choices := _choices(field):
-        if value not in choices:
-            raise RequestError(
-                f"axis {field}: {value!r} is not one of {', '.join(choices)}{suggestion(str(value), choices)}"
-            )
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise RequestError(f"axis {field}: {value!r} is not a number")
-    if of_recipe(field):
-        if not math.isfinite(value):
+        for value in values:
+            if value not in choices:
+                hint = suggestion(str(value), choices)
+                raise RequestError(f"axis {field}: {value!r} is not one of {', '.join(choices)}{hint}")
+        return list(values)
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise RequestError(f"axis {field}: {value!r} is not a number")
+    numbers = np.array(values, float)
+    low, high = (-math.inf, math.inf) if of_recipe(field) else q.domain_of(_annotation(field))
+    if (bad := ~((low <= numbers) & (numbers <= high) & np.isfinite(numbers))).any():
+        value = numbers[bad][0]
+        if of_recipe(field):
             raise RequestError(f"axis {field}: {value} is not a finite number")
-    else:
-        low, high = q.domain_of(_annotation(field))
-        if not low <= value <= high:
-            near = "" if value != value else f"; the nearest valid value is {min(max(value, low), high):g}"
-            raise RequestError(f"axis {field}: {value:g} lies outside [{low:g}, {high:g}]{near}")
-    if _kind(field) is int and value != int(value):
-        raise RequestError(f"axis {field}: {value} is not a whole number")
-    return int(value) if _kind(field) is int else float(value)
+        near = "" if value != value else f"; the nearest valid value is {min(max(value, low), high):g}"
+        raise RequestError(f"axis {field}: {value:g} lies outside [{low:g}, {high:g}]{near}")
+    if _kind(field) is not int:
+        return numbers.tolist()
+    if (broken := numbers != np.rint(numbers)).any():
+        raise RequestError(f"axis {field}: {numbers[broken][0]} is not a whole number")
+    return [int(value) for value in values]

@@ -196,11 +196,23 @@ def finished(path: Where, plan: Layout) -> np.ndarray:
     return done
 
 
+def forget(path: Where, plan: Layout, block: int) -> None:
+    """A block is not finished after all."""
+    fs, _ = _files(path)
+    with suppress(FileNotFoundError):
+        fs.rm_file(_last(path, plan, block))
+
+
 def is_finished(path: Where, plan: Layout, block: int) -> bool:
     """Whether a block is finished by now."""
-    fs, root = _files(path)
-    key = _key(_arrays(str(path))[LAST].ndim, plan, ".".join(map(str, plan.place(block))))
-    return bool(fs.exists(f"{root}/{LAST}/{key}"))
+    fs, _ = _files(path)
+    return bool(fs.exists(_last(path, plan, block)))
+
+
+def _last(path: Where, plan: Layout, block: int) -> str:
+    """The file whose presence says that a block is finished."""
+    _, root = _files(path)
+    return f"{root}/{LAST}/{_key(_arrays(str(path))[LAST].ndim, plan, '.'.join(map(str, plan.place(block))))}"
 
 
 def _key(dimensions: int, plan: Layout, place: str) -> str:

@@ -54,6 +54,7 @@ def sweep(
     if stood:
         for damage in store.damaged(path, planned.layout, done):
             report(f"{damage.name} is damaged, so its block is computed again")
+            store.forget(path, planned.layout, damage.block)
             done[damage.block] = False
         report(f"{done.sum():,} of {len(done):,} blocks are in {path} already")
     missing = np.flatnonzero(~done)

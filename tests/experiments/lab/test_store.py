@@ -1,27 +1,270 @@
-"""A study on disk: what comes back is what was computed, and another study's store is refused."""
+"""A study on disk: whatever happens to a run, its store ends as if nothing had."""
+
+import json
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from experiments.errors import RequestError
+from experiments.errors import Interrupted, RequestError, RunError
+from experiments.lab import blocks, kinship, store
+from experiments.lab.plan import plan
+from experiments.lab.result import LOST
 from experiments.lab.study import study
+from experiments.lab.sweep import sweep
 
+ROOT = Path(__file__).parents[3]
 ASKED = study(axes={"p_spu": "0.5:1:5", "sigma_xi": [0.0, 1.0]}, learners=["infonce", "bayes"])
+# 24 cells of 3 ms each, in 12 blocks of which each takes as long again to write.
+DRAWN = study(
+    axes={"p_spu": "0.5:1:6", "mu_spu": "1:4:4"}, learners=["linear"], routes=["exact"], n=10**9, replicates=1000
+)
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(blocks, "MOST", 2)
 
 
 def same(first, second):
+    """Equal in everything but the time it took."""
     assert list(first.variables) == list(second.variables)
+    assert {k: v for k, v in first.attrs.items() if k != "commit"} == {
+        k: v for k, v in second.attrs.items() if k != "commit"
+    }
     for name in first.variables:
+        assert (first[name].dims, first[name].attrs) == (second[name].dims, second[name].attrs)
         if name != "seconds":
             np.testing.assert_array_equal(first[name].values, second[name].values)
-            assert first[name].attrs == second[name].attrs
+
+
+def stopped_after(count, error):
+    """An executor that finishes some blocks and then fails."""
+
+    def execute(task, blocks):
+        yield from map(task, islice(blocks, count))
+        raise error
+
+    return execute
+
+
+def befallen(asked, folder, what):
+    """What tests/experiments/lab/killed.py makes of a study: exit statuses by store."""
+    (folder / "study.toml").write_text(asked.toml())
+    command = [sys.executable, "tests/experiments/lab/killed.py", str(folder), json.dumps(what)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def aftermath(tmp_path_factory):
+    """(folder of stores, exit statuses of what was done to them), all in one process and its children."""
+    folder = tmp_path_factory.mktemp("stores")
+    what = [
+        ("killed", "kill", {"count": 4, "seed": 0, "longest": 0.12}),
+        ("shared", "together", {}),
+        ("full", "full", {"blocks": 2, "size": 5000}),
+        ("SIGINT", "end", {"by": "SIGINT"}),
+        ("SIGTERM", "end", {"by": "SIGTERM"}),
+    ]
+    return folder, befallen(DRAWN, folder, what)
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    """The numbers of DRAWN; its blocks are of one cell or of thousands, and a cell does not notice."""
+    return DRAWN.run()
 
 
 def test_a_store_holds_what_memory_holds(tmp_path):
     same(ASKED.run(tmp_path / "a.zarr"), ASKED.run())
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_finished_store_is_not_computed_again(tmp_path):
+    ASKED.run(tmp_path / "a.zarr")
+
+    def nothing(task, blocks):
+        raise AssertionError("there is nothing to do")
+
+    said = []
+    sweep(ASKED, tmp_path / "a.zarr", execute=nothing, report=said.append)
+    assert said == [f"5 of 5 blocks are in {tmp_path / 'a.zarr'} already"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_an_interrupted_run_says_what_it_kept_and_goes_on(tmp_path, count):
+    where = tmp_path / "a.zarr"
+    with pytest.raises(Interrupted, match=rf"interrupted; {count} of 5 blocks are in {where}, and the same command"):
+        sweep(ASKED, where, execute=stopped_after(count, KeyboardInterrupt()))
+    half = store.read(where)
+    assert np.isfinite(half.seconds.values).any() == bool(count)
+    said = []
+    same(sweep(ASKED, where, report=said.append), ASKED.run())
+    assert said == [f"{count} of 5 blocks are in {where} already"]
+
+
+def test_a_failed_write_is_one_sentence_and_keeps_the_rest(tmp_path):
+    where = tmp_path / "a.zarr"
+    with pytest.raises(RunError, match="No space left on device; 3 of 5 blocks are in"):
+        sweep(
+            ASKED, where, execute=stopped_after(3, RunError(f"{where} could not be written: No space left on device"))
+        )
+    same(ASKED.run(where), ASKED.run())
+
+
+def test_a_disk_that_takes_no_more_ends_with_status_1(aftermath, undisturbed):
+    """A limit on the size of files stands for a full disk: both are errors of the file system amid a chunk."""
+    folder, statuses = aftermath
+    assert statuses["full"] == [0, 1]
+    where, said = folder / "full", (folder / "full.said").read_text()
+    assert f"soberclip: {where} could not be written: File too large; 2 of 12 blocks are in {where}" in said
+    assert "Traceback" not in said
+    same(DRAWN.run(where), undisturbed)
+
+
+@pytest.mark.parametrize("by", ["SIGINT", "SIGTERM"])
+def test_signals_end_the_command_line_with_status_130(aftermath, undisturbed, by):
+    folder, statuses = aftermath
+    assert statuses[by] == [130]
+    said = (folder / f"{by}.said").read_text()
+    assert "of 12 blocks are in" in said
+    assert "Traceback" not in said
+    same(DRAWN.run(folder / by), undisturbed)
+
+
+def test_a_kill_at_any_moment_leaves_a_store_that_goes_on(aftermath, undisturbed):
+    folder, statuses = aftermath
+    assert -9 in statuses["killed"]
+    same(DRAWN.run(folder / "killed"), undisturbed)
+
+
+@pytest.mark.deep
+def test_twenty_kills_leave_a_store_that_goes_on(tmp_path):
+    """Each kill comes within the first .3 s, and the whole takes several seconds."""
+    axes = {"p_spu": "0.5:1:50", "mu_spu": "1:4:4"}
+    many = study(DRAWN.world, axes, ["linear"], ["name", "mean"], ["exact"], 10**9, 1000)
+    stores = [(f"{seed}", "kill", {"count": 20, "seed": seed, "longest": 0.3}) for seed in range(2)]
+    statuses = befallen(many, tmp_path, stores)
+    expected = many.run()
+    for store_, found in statuses.items():
+        assert found.count(-9) == 20
+        same(many.run(tmp_path / store_), expected)
+
+
+def test_two_processes_share_a_store(aftermath, undisturbed):
+    """Both are told to make it, at once."""
+    folder, statuses = aftermath
+    assert statuses["shared"] == [0, 0]
+    same(store.read(folder / "shared"), undisturbed)
+
+
+@pytest.mark.parametrize("harm", ["flip", "cut", "remove", "empty"])
+def test_a_damaged_chunk_is_named_and_computed_again(tmp_path, harm):
+    where = tmp_path / "a.zarr"
+    ASKED.run(where)
+    chunk = where / "counter" / "3.0.0.0"
+    content = bytearray(chunk.read_bytes())
+    if harm == "remove":
+        chunk.unlink()
+    else:
+        content[len(content) // 2] ^= 1
+        chunk.write_bytes({"flip": content, "cut": content[:-1], "empty": b""}[harm])
+    said = []
+    same(sweep(ASKED, where, report=said.append), ASKED.run())
+    assert said[0] == "counter/3.0.0.0 is damaged, so its block is computed again"
+    assert len(said) == 2
+
+
+def test_a_lost_sentence_is_said_to_be_lost(tmp_path):
+    where = tmp_path / "a.zarr"
+    ASKED.run(where)
+    (reason,) = (where / "reasons").glob("*/zarr.json")
+    kept = json.loads(reason.read_text())
+    reason.write_text(json.dumps({**kept, "attributes": {}}))
+    assert store.read(where).legend.values.tolist() == ["", LOST]
+
+
+def test_what_a_kill_leaves_beside_chunks_is_passed_over(tmp_path):
+    where = tmp_path / "a.zarr"
+    ASKED.run(where)
+    (where / "seconds" / "1.0.0.0123456789.partial").write_bytes(b"half")
+    assert store.finished(where, plan(ASKED).layout).all()
 
 
 def test_another_study_is_refused_by_its_first_difference(tmp_path):
-    ASKED.run(tmp_path / "a.zarr")
-    with pytest.raises(RequestError, match=r"another study \(world.mu_spu is 1.0 there and 2.0 here\)"):
-        study(ASKED.world.model_copy(update={"mu_spu": 2.0}), ASKED.axes, ASKED.learners).run(tmp_path / "a.zarr")
+    where = tmp_path / "a.zarr"
+    ASKED.run(where)
+    louder = ASKED.world.model_copy(update={"mu_spu": 2.0})
+    with pytest.raises(RequestError, match=r"another study \(world.mu_spu is 1.0 there and 2.0 here\); name a store"):
+        study(louder, ASKED.axes, ASKED.learners).run(where)
+    with pytest.raises(RequestError, match=r"axes is \['p_spu', 'sigma_xi'\] there and \['sigma_xi', 'p_spu'\] here"):
+        study(ASKED.world, ASKED.axes[::-1], ASKED.learners).run(where)
+    with pytest.raises(RequestError, match=r"axes.p_spu is '0.5:1.0:5' there and '0.5:1.0:6' here"):
+        study(axes={"p_spu": "0.5:1:6", "sigma_xi": [0.0, 1.0]}, learners=ASKED.learners).run(where)
+
+
+def test_another_version_is_refused(tmp_path, monkeypatch):
+    where = tmp_path / "a.zarr"
+    ASKED.run(where)
+    now = kinship.attributes(ASKED)
+    other = json.dumps({**json.loads(now["versions"]), "numpy": "9.9"})
+    monkeypatch.setattr(kinship, "attributes", lambda asked: {**now, "versions": other})
+    with pytest.raises(RequestError, match=r"was begun with numpy [\d.]+ and this is 9.9, which may round otherwise"):
+        ASKED.run(where)
+    monkeypatch.setattr(kinship, "FORMAT", 7)
+    with pytest.raises(RequestError, match="has format 1, this edition writes format 7"):
+        ASKED.run(where)
+
+
+def test_paths_that_are_no_store_are_refused_before_any_work(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(RequestError, match=r"is a file, a store is a folder; try '.*file.zarr'"):
+        ASKED.run(tmp_path / "file")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "thesis.tex").write_text("mine")
+    with pytest.raises(RequestError, match="holds other things; name a store of its own"):
+        ASKED.run(tmp_path / "folder")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "zarr.json").write_text("{")
+    with pytest.raises(RequestError, match="is no store of a study"):
+        ASKED.run(tmp_path / "broken")
+    with pytest.raises(RequestError, match="is no store of a study"):
+        store.read(tmp_path / "nowhere")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "file", "folder"]
+
+
+def test_an_unfinished_store_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
+    where = tmp_path / "a.zarr"
+    with pytest.raises(Interrupted):
+        sweep(ASKED, where, execute=stopped_after(2, KeyboardInterrupt()))
+
+    def denied(self, *args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", denied)
+    with pytest.raises(RequestError, match=r"cannot be written \(Permission denied\)"):
+        ASKED.run(where)
+
+
+def test_a_study_beyond_memory_or_disk_is_refused_with_its_size(tmp_path):
+    huge = study(axes={"p_spu": "0:1:100000", "mu_spu": "0:4:1000000"})
+    with pytest.raises(RequestError, match=r"take 3.6 TB and memory has .* free; a store \(--output\) keeps them"):
+        huge.run()
+    with pytest.raises(RequestError, match=r"take 3.6 TB and the disk has .* free$"):
+        huge.run(tmp_path / "a.zarr")
+    assert not (tmp_path / "a.zarr").exists()
+
+
+def test_stores_lie_wherever_fsspec_reaches():
+    where = f"memory://{ASKED.hash}.zarr"
+    with pytest.raises(Interrupted, match="4 of 5 blocks"):
+        sweep(ASKED, where, execute=stopped_after(4, KeyboardInterrupt()))
+    same(ASKED.run(where), ASKED.run())
+    said = []
+    same(sweep(ASKED, where, report=said.append), ASKED.run())
+    assert said == [f"5 of 5 blocks are in {where} already"]

@@ -1,0 +1,99 @@
+"""What befalls runs of a study: kills, signals, company, a disk that is full. For test_store.py.
+
+    python killed.py FOLDER '[["store.zarr", "kill", {"count": 3, "seed": 0, "longest": 0.2}], ...]'
+
+The study is FOLDER/study.toml. Its runs are children, forked before zarr starts its thread, so that only one process
+has to import everything. Prints {store: exit statuses}; what children say is in FOLDER/STORE.said.
+"""
+
+import json
+import os
+import random
+import resource
+import signal
+import sys
+import time
+from itertools import islice
+from pathlib import Path
+
+import zarr  # noqa: F401  (imported once, for all children)
+
+from experiments.command.main import main
+from experiments.lab import blocks
+from experiments.lab.plan import plan
+from experiments.lab.request import read
+from experiments.lab.sweep import sweep
+
+FOLDER = Path(sys.argv[1])
+blocks.MOST = 2  # cells of a block, so that a small study has many
+STUDY = read((FOLDER / "study.toml").read_text())
+PLAN = plan(STUDY)
+
+
+def child(store: str, work) -> int:
+    """Process id of a fork that does some work and exits with what it returns."""
+    pid = os.fork()
+    if pid == 0:
+        status = 70
+        try:
+            os.dup2(os.open(FOLDER / f"{store}.said", os.O_CREAT | os.O_WRONLY | os.O_APPEND), 2)
+            status = work() or 0
+        finally:
+            os._exit(status)
+    return pid
+
+
+def status(pid: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def whole(store: str):
+    return lambda: sweep(STUDY, FOLDER / store, planned=PLAN) and 0
+
+
+def first_blocks(store: str, count: int):
+    return lambda: sweep(STUDY, FOLDER / store, planned=PLAN, execute=lambda t, b: map(t, islice(b, count))) and 0
+
+
+def command(store: str) -> int:
+    return main(["sweep", str(FOLDER / "study.toml"), "--output", str(FOLDER / store)])
+
+
+def kill(store: str, count: int, seed: int, longest: float) -> list[int]:
+    """SIGKILL after up to so many seconds, again and again."""
+    rng, found = random.Random(seed), []
+    for _ in range(count):
+        pid = child(store, whole(store))
+        time.sleep(rng.uniform(0, longest))
+        os.kill(pid, signal.SIGKILL)
+        found.append(status(pid))
+    return found
+
+
+def together(store: str) -> list[int]:
+    """Two at once, to the end."""
+    return [status(pid) for pid in [child(store, whole(store)), child(store, whole(store))]]
+
+
+def full(store: str, blocks: int, size: int) -> list[int]:
+    """Some blocks, then the command line where no file can be larger than so many bytes."""
+
+    def limited() -> int:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        return command(store)
+
+    return [status(child(store, first_blocks(store, blocks))), status(child(store, limited))]
+
+
+def end(store: str, by: str) -> list[int]:
+    """The command line, sent a signal once a block is finished."""
+    pid = child(store, lambda: command(store))
+    while not list((FOLDER / store).glob("seconds/*.0")):
+        time.sleep(0.002)
+    os.kill(pid, getattr(signal, by))
+    return [status(pid)]
+
+
+if __name__ == "__main__":
+    found = {store: globals()[what](store, **how) for store, what, how in json.loads(sys.argv[2])}
+    print(json.dumps(found))
