@@ -206,3 +206,11 @@ def test_formulas_are_folded_whole():
     text = r"$\mu_{\mathrm{spu}}$ = 2 and a long tail of words"
     assert seen_length(r"$\mu_{\mathrm{spu}}$ = 2") == len("mspu = 2")
     assert fold(text, 12).split("\n")[0] == r"$\mu_{\mathrm{spu}}$ = 2 and"
+
+
+def test_wild_intervals_leave_the_panel_rather_than_squeeze_it():
+    table = handmade.measured(handmade.theory({"p_spu": P}), replicates=2, spread=0.3)
+    assert (table.counter_high > 1.5).any()
+    low, high = plot(table).axes[0].get_ylim()
+    assert -0.1 < low
+    assert high < 1.1
