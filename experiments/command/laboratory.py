@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from experiments.command.flags import RecipeOptions, WorldFile, WorldOptions, given
 from experiments.command.words import Json, Whole, emit
 from experiments.errors import RequestError
+from simulator.accuracy import WORDS
 from theory.learners import names
 
 ROWS = 10_000  # that one JSON document holds; a store or --csv holds any number
@@ -115,8 +116,8 @@ def plot(
     what: Annotated[
         str,
         Parameter(
-            help="common, counter, drop, reliance, balanced, error-counter or worst; or two learners, such as "
-            "'infonce:name minus bayes': their counter accuracies' difference and where they are equal"
+            help=f"{', '.join(WORDS)} or reliance; or two learners, such as 'infonce:name minus bayes': the difference "
+            "of their counter accuracies, and where they are equal"
         ),
     ] = "counter",
     at: Annotated[

@@ -37,7 +37,7 @@ class Who(NamedTuple):
     @property
     def label(self) -> str:
         """For a legend or a title."""
-        return ", ".join(part for part in (self.learner, self.prompt, self.route) if part)
+        return ", ".join(part for part in (self.learner, self.prompt and f"{self.prompt} prompt", self.route) if part)
 
 
 class Series(NamedTuple):

@@ -8,6 +8,7 @@ Sampled accuracies scatter, so their roots mean nothing: they count as measureme
 """
 
 from collections.abc import Callable, Collection
+from functools import lru_cache
 from typing import Any, NamedTuple, get_type_hints
 
 import numpy as np
@@ -218,9 +219,14 @@ def _interpolated(value: np.ndarray, axes: list[PlotAxis]) -> tuple[np.ndarray, 
 
 def _study(dataset: xr.Dataset) -> Study | None:
     """The request behind a Dataset; None if it does not carry one, or one with learners that have no name here."""
+    return _read(dataset.attrs["study"]) if "study" in dataset.attrs else None
+
+
+@lru_cache(maxsize=4)  # every panel asks
+def _read(text: str) -> Study | None:
     try:
-        return read(dataset.attrs["study"])
-    except (KeyError, RequestError):
+        return read(text)
+    except RequestError:
         return None
 
 

@@ -1,7 +1,7 @@
 """What surrounds the panels: size, grid of panels, shared labels, legend and caption, sized for a phone.
 
 A README on a phone is about PHONE pixels wide. A figure of `width` inches holds 72 width points there, so letters of
-s points are s PHONE/(72 width) pixels high: 8 points on the widest figure are 6.25 pixels.
+s points are s PHONE/(72 width) pixels high: 8 points on the widest figure are 7 pixels.
 """
 
 import re
@@ -18,8 +18,9 @@ from experiments.page.plot.scales import dress
 
 PHONE = 360  # pixels
 SMALLEST = 8.0  # points
-NARROW, WIDE = 4.8, 6.4  # inches, of one panel and of several
-HEIGHTS = {1: 2.8, 2: 2.1, 3: 1.6}  # inches of a panel, by panels in a row
+NARROW, WIDE = 4.8, 5.6  # inches, of one panel and of several
+HEIGHTS = {1: 2.8, 2: 1.9, 3: 1.4}  # inches of a panel, by panels in a row
+TICKS_ACROSS = {1: 6, 2: 6, 3: 4}
 WORDS_ACROSS, WORDS_UPWARD = 60, 40  # letters of a line of an axis label
 LETTER = 0.56  # width of a letter in font sizes, on average
 
@@ -49,7 +50,7 @@ def framed(picture: Picture, title: str) -> Frame:
         ax.set_title("\n".join(panel.title), fontsize=9)
         outer = {"labelbottom": i + columns >= count, "labelleft": i % columns == 0}
         ax.tick_params(labelsize=9 if columns < 3 else SMALLEST, **outer)
-        _name(ax, picture, alone=count == 1, **outer)
+        _name(ax, picture, count == 1, TICKS_ACROSS[columns], **outer)
     return Frame(figure, axes, columns)
 
 
@@ -61,10 +62,10 @@ def columns_of(picture: Picture) -> int:
     return {1: 1, 2: 2, 4: 2}.get(picture.columns or count, 3)
 
 
-def _name(ax: Axes, picture: Picture, alone: bool, labelbottom: bool, labelleft: bool) -> None:
+def _name(ax: Axes, picture: Picture, alone: bool, ticks: int, labelbottom: bool, labelleft: bool) -> None:
     """Scales and labels of both sides: in words where there is one panel, else by symbols that the caption explains."""
     if picture.x is not None:
-        dress(ax.xaxis, picture.x, WORDS_ACROSS if alone else None)
+        dress(ax.xaxis, picture.x, WORDS_ACROSS if alone else None, ticks)
         ax.xaxis.label.set(visible=labelbottom, fontsize=9)
     if picture.y is not None:
         dress(ax.yaxis, picture.y, WORDS_UPWARD if alone else None)

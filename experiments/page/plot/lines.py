@@ -117,6 +117,8 @@ def _limits(axes: tuple[Axes, ...], picture: Picture) -> None:
     values = [s.data[name].values.ravel() for p in picture.panels for s in p.series for name in names if name in s.data]
     everything = np.concatenate(values)
     everything = everything[np.isfinite(everything)]
+    if captions.in_percent(picture.what):  # an interval of few replicates may end far outside what an accuracy can be
+        everything = np.clip(everything, -1 if picture.difference or picture.what == "drop" else 0, 1)
     if picture.difference:
         everything = np.append(everything, 0.0)
     low, high = (everything.min(), everything.max()) if len(everything) else (0.0, 1.0)

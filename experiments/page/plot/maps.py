@@ -18,6 +18,7 @@ from experiments.style import styled
 
 BEYOND = 0.02  # share of cells at either end that colours may leave to the bar's arrow
 MOST_CONTOURS = 6
+FINEST = 100  # values along an axis that contours are drawn through
 HATCHES = {  # what, face, hatch
     "undefined": ("0.88", "xxx"),
     "pending": ("white", "..."),
@@ -136,16 +137,22 @@ def _hatched(mask: np.ndarray, picture: Picture, kind: str) -> PolyCollection:
 
 def _contours(ax: Axes, picture: Picture, panel: Panel, levels: np.ndarray) -> bool:
     """Lines of equal value: theory's where it stands beside measurements, else of what is drawn. Whether there are."""
-    value = np.ma.masked_invalid(_contoured(panel).T)
+    i, j = (_thinned(len(axis.values)) for axis in (picture.x, picture.y))
+    value = np.ma.masked_invalid(_contoured(panel)[np.ix_(i, j)].T)
     levels = levels[(levels > value.min()) & (levels < value.max())] if value.count() > 3 else []
     if not len(levels):
         return False
-    lines = ax.contour(picture.x.values, picture.y.values, value, levels=levels, colors="white", linewidths=0.9)
+    lines = ax.contour(picture.x.values[i], picture.y.values[j], value, levels=levels, colors="white", linewidths=0.9)
     lines.set(path_effects=[patheffects.withStroke(linewidth=1.9, foreground="0.25")])
     form = captions.percent if captions.in_percent(picture.what) else (lambda v: f"{v:.6g}")
     for text in ax.clabel(lines, fontsize=SMALLEST, fmt=form):
         text.set(color="black", path_effects=[patheffects.withStroke(linewidth=2, foreground="white")])
     return True
+
+
+def _thinned(count: int) -> np.ndarray:
+    """Places of at most FINEST values, both ends among them: labels find no place on lines of a thousand points."""
+    return np.unique(np.linspace(0, count - 1, min(count, FINEST)).round().astype(int))
 
 
 def _contoured(panel: Panel) -> np.ndarray:

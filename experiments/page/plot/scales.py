@@ -143,8 +143,8 @@ def readable(value: float) -> str:
     return f"${sign}{power}$" if abs(mantissa) == 1 else rf"${mantissa:g}\cdot{power}$"
 
 
-def dress(side: Axis, axis: PlotAxis, width: int | None = None) -> None:
-    """Give a matplotlib axis the scale, limits, ticks and label of a study's axis."""
+def dress(side: Axis, axis: PlotAxis, width: int | None = None, most: int = MOST_TICKS) -> None:
+    """Give a matplotlib axis the scale, limits, ticks (at most `most`) and label of a study's axis."""
     panel, letter = side.axes, side.axis_name
     ends = axis.edges[[0, -1]]  # before the scale, which has no place for matplotlib's own 0 and 1
     getattr(panel, f"set_{letter}lim")(*ends)
@@ -154,7 +154,7 @@ def dress(side: Axis, axis: PlotAxis, width: int | None = None) -> None:
     if axis.words:
         ticks, texts = axis.positions, list(axis.values)
     else:
-        ticks = ticks_of(axis)
+        ticks = ticks_of(axis, most)
         shown = 1 - ticks if axis.scale.name == "one-minus" else ticks
         texts = [readable(x) for x in shown]
     side.set_major_locator(FixedLocator(ticks))
@@ -163,19 +163,19 @@ def dress(side: Axis, axis: PlotAxis, width: int | None = None) -> None:
     side.set_label_text(axis.label(width))
 
 
-def ticks_of(axis: PlotAxis) -> np.ndarray:
-    """At most MOST_TICKS round values within the range of an axis; the values themselves where there are few."""
+def ticks_of(axis: PlotAxis, most: int = MOST_TICKS) -> np.ndarray:
+    """At most `most` round values within the range of an axis; the values themselves where there are few."""
     values, low, high = axis.values, axis.values.min(), axis.values.max()
     if axis.scale.name == "linear":
         from matplotlib.ticker import MaxNLocator
 
-        if len(values) <= MOST_TICKS and len(values) > 1 and _apart(axis):
+        if 1 < len(values) <= most and _apart(axis):
             return values
-        found = MaxNLocator(MOST_TICKS - 1, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+        found = MaxNLocator(most - 1, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
         slack = 1e-9 * (high - low)
         return found[(found >= low - slack) & (found <= high + slack)]
     shown = 1 - values if axis.scale.name == "one-minus" else values
-    found = _decades(shown.min(), shown.max())
+    found = _decades(shown.min(), shown.max(), most)
     return 1 - found[::-1] if axis.scale.name == "one-minus" else found
 
 
@@ -184,17 +184,17 @@ def _apart(axis: PlotAxis) -> bool:
     return bool(gaps.min() > (axis.values.max() - axis.values.min()) / (2 * MOST_TICKS))
 
 
-def _decades(low: float, high: float) -> np.ndarray:
+def _decades(low: float, high: float, most: int) -> np.ndarray:
     """Powers of ten between two positive numbers, thinned; with 2s and 5s, or rounder numbers, where these are few."""
     bottom, top = np.floor(np.log10(low) + 1e-9), np.ceil(np.log10(high) - 1e-9)
     powers = np.arange(bottom, top + 1)
     within = lambda x: x[(x >= low * (1 - 1e-9)) & (x <= high * (1 + 1e-9))]  # noqa: E731
     for mantissas in ((1, 2, 5), (1, 3), (1,)):
         found = within(np.sort(np.outer(10.0**powers, mantissas).ravel()))
-        if 2 <= len(found) <= MOST_TICKS:
+        if 2 <= len(found) <= most:
             return found
-    if len(found) > MOST_TICKS:
-        return found[:: int(np.ceil(len(found) / MOST_TICKS))]
+    if len(found) > most:
+        return found[:: int(np.ceil(len(found) / most))]
     return np.array([low, high]) if high > low else np.array([low])
 
 

@@ -14,6 +14,7 @@ from experiments.style import styled
 from simulator.naming import suggestion
 
 MARK = "soberclip plot"
+METADATA_BYTES = 65536
 METADATA = {  # where each format keeps who made it; no dates, so that the same picture is the same file
     ".svg": {"Creator": MARK, "Date": None},
     ".png": {"Software": MARK},
@@ -40,9 +41,17 @@ def target(store: str, output: Path | None) -> Path:
             f"{suggestion(path.suffix, METADATA)}"
         )
     writable(path.parent)
-    if path.exists() and MARK.encode() not in path.read_bytes():
+    if path.exists() and not _is_ours(path):
         raise RequestError(f"--output {str(path)!r} is a file that no {MARK} wrote; name another")
     return path
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file carries the mark, which stands in the metadata at its start (SVG, PNG) or its end (PDF)."""
+    with path.open("rb") as file:
+        start = file.read(METADATA_BYTES)
+        file.seek(max(path.stat().st_size - METADATA_BYTES, 0))
+        return MARK.encode() in start + b" " + file.read(METADATA_BYTES)
 
 
 @styled

@@ -4,6 +4,7 @@ import handmade
 import numpy as np
 import pytest
 
+from experiments.lab.study import study
 from experiments.page.plot.boundary import LEVEL, crossings, lines
 from experiments.page.plot.composed import composed
 from experiments.page.plot.scales import SCALES, PlotAxis
@@ -127,3 +128,16 @@ def test_no_root_is_looked_for_where_there_is_only_rounding():
     (line,) = lines(lambda x, y: x * (y - 0.3) + 1e-17 * np.sin(1e6 * y), x, x)
     assert np.allclose(line[:, 1], 0.3)
     assert line[:, 0].min() < 2 / 32
+
+
+def test_along_n_only_measurements_say_where_learners_are_equal():
+    """Theory speaks of n = infinity; between measured values of n the crossing is interpolated."""
+    table = study(axes={"n": "10:1e4:4:log"}, prompts=["name", "mean"], routes="exact", replicates=3).run()
+    counter = np.array([0.2, 0.4, 0.6, 0.8])[:, None, None, None] - np.array([0.0, 0.5])[:, None]
+    table["counter"] = table.counter * 0 + np.abs(counter)
+    (panel,) = composed(table, "linear:name minus linear:mean").panels
+    assert not panel.boundary.known
+    ((root,),) = panel.boundary.guessed
+    name, mean = np.array([0.2, 0.4, 0.6, 0.8]), np.array([0.3, 0.1, 0.1, 0.3])
+    part = (name - mean)[0] / ((name - mean)[0] - (name - mean)[1])
+    assert np.isclose(np.log10(root[0]), 1 + part)
