@@ -213,7 +213,7 @@ def cross_covariance(
     if m < 0:  # fewer centred rows than 2l: draw the n pairs themselves
         return _small_sample_covariance(mixture, n, world, rng, dictionaries)
     rows = _scatter_rows(mixture, n, 1, 0.0, 0.0, rng)[0]
-    latent = np.linalg.qr(rows, mode="r")  # (2l, 2l), R'R = scatter of (z_I, z_T)
+    latent = _triangle(rows)  # (2l, 2l), its Gram matrix the scatter of (z_I, z_T)
     image = noise[0] * rng.standard_normal((r, dI))
     text = noise[1] * rng.standard_normal((r, dT))
     image += _lift(latent[:, :l], dI, dictionaries and dictionaries[0])
@@ -330,6 +330,19 @@ def _wishart_like(
     values, vectors = np.linalg.eigh(gram)
     half = T @ (np.sqrt(np.maximum(values, 0))[:, :, None] * vectors.transpose(0, 2, 1))
     return half.transpose(0, 2, 1) @ half
+
+
+def _triangle(rows: Float[np.ndarray, "N c"]) -> Float[np.ndarray, "c c"]:
+    """R with R'R = rows'rows, the same on every machine.
+
+    A coordinate that all captions mention stands in both latents. QR leaves it to rounding which row such a second
+    column takes, and so turns the rows after it: here it takes none.
+    """
+    size = np.abs(np.diag(np.linalg.qr(rows, mode="r")))
+    Q, _ = np.linalg.qr(rows[:, size > 1e-10 * size.max()])
+    triangle = np.zeros((rows.shape[1],) * 2)
+    triangle[: Q.shape[1]] = Q.T @ rows
+    return triangle
 
 
 def _noise_product(m: int, dI: int, dT: int, rng: np.random.Generator) -> Float[np.ndarray, "dI dT"]:

@@ -2,7 +2,8 @@
 
 closed_forms.json was written by that commit: 32 worlds (plain, masked, a further attribute, K = 3 to 7, edges),
 the group accuracies of every learner whose answer is not sampled, and draws of the exact laws from numpy's streams. The
-masked InfoNCE optimum is left out: the first edition had it wrong by up to .03.
+masked InfoNCE optimum is left out: the first edition had it wrong by up to .03. S of worlds 22 to 24, whose captions
+always mention two of three latents, is this edition's own: there the first one's draw hung on a machine's rounding.
 """
 
 import json

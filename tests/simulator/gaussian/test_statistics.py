@@ -202,6 +202,19 @@ def test_truncation_beyond_the_views_changes_nothing():
     assert wide.outside == pytest.approx(whole.outside, abs=1e-12)
 
 
+def test_rounding_does_not_choose_the_draw(monkeypatch):
+    # Two of three latents are always mentioned: the scatter of (z_I, z_T) has rank four, its second copies none.
+    scatter, world = statistics._scatter_rows, WORLDS["attribute"]
+    S = cross_covariance(world, 300, numpy_stream(0, "rounding"))
+
+    def rounded(*arguments):
+        rows = scatter(*arguments)
+        return rows * (1 + 1e-15 * np.random.default_rng(0).standard_normal(rows.shape))
+
+    monkeypatch.setattr(statistics, "_scatter_rows", rounded)
+    assert np.allclose(cross_covariance(world, 300, numpy_stream(0, "rounding")), S, rtol=0, atol=1e-11)
+
+
 @pytest.mark.parametrize(("name", "n"), [("masks", 2), ("paper", 20)])
 def test_projected_scatter_is_that_of_drawn_pairs(name, n):
     world = WORLDS[name]
