@@ -1,11 +1,15 @@
 """Closed forms, blind to every measurement: float64, numpy and scipy only.
 
-    >>> from theory import Axis, Claim, learners
+    >>> from theory import Axis, Claim, Phi, exp, learners, sqrt
 
 The names are loaded on first use; the package itself imports nothing.
 """
 
-_HOMES = {"Axis": "theory.claims.claim", "Claim": "theory.claims.claim", "learners": "theory.learners"}
+_HOMES = {
+    **dict.fromkeys(("Axis", "Claim"), "theory.claims.claim"),
+    **dict.fromkeys(("Phi", "exp", "sqrt"), "theory.arithmetic"),
+    "learners": "theory.learners",
+}
 
 
 def __getattr__(name: str):

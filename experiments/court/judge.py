@@ -166,7 +166,23 @@ def judge(
         For an error rate outside (0, 1).
     RequestError
         For a quantity that is defined nowhere, or a prediction, threshold or reference that fails on the domain's
-        worlds.
+        worlds; and for `prove` where the libraries of proofs are missing.
+
+    Examples
+    --------
+    A claim of one's own can be proved if its prediction is +, -, *, /, powers, sqrt, exp and Phi of fields of the
+    world; of any other the verdict says in a sentence why it is not, and all else is as without `prove`.
+
+    >>> from experiments import judge
+    >>> from theory import Axis, Claim, Phi
+    >>> mine = Claim(
+    ...     id="loudness-costs", source="me", quantity="counter", relation="<=",
+    ...     statement="Each unit of the background's loudness costs linear CLIP a standard deviation at least.",
+    ...     domain={"p_spu": Axis(0.9, 1), "mu_spu": Axis(2, 3), "sigma_inv": Axis(0.5, 1), "sigma_xi": 0.0},
+    ...     prediction=lambda w: Phi(1.5 - w.mu_spu),
+    ... )
+    >>> judge(mine, quick=True, prove=True).verdict
+    'proved'
     """
     alpha = claim.error_rate if error_rate is None else error_rate
     if not 0 < alpha < 1:

@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from experiments.court.decide import Ruling
+from experiments.court.recorded import unlike
 from experiments.errors import RequestError
 from experiments.files import writable, write_atomically
 from theory.claims.claim import Claim
@@ -26,7 +27,9 @@ def proof_of(claim: Claim, seconds: float, certificates: Path | None = None) -> 
     """The proof of a claim as a plain document, checked, its certificate written to the folder `certificates`.
 
     outcome is "proved", "refuted", "open" or "not provable"; seconds are the prover's, check_seconds the checker's.
+    Raises RequestError where the libraries that proofs stand on are missing.
     """
+    need_libraries("prove=True")
     from theory.proofs.prove import prove
 
     proof = prove(claim, seconds=seconds)
@@ -59,6 +62,8 @@ def _check(proof: "Proof", claim: Claim, document: dict[str, Any]) -> None:
             raise Refused(f"it shows the claim {shown}")
     except Refused as error:
         document.update(outcome="open", reason=f"the checker refuses the certificate: {error}")
+    if (difference := unlike(claim)) is not None:
+        document.update(outcome="not provable", reason=f"not provable here: {difference}")
 
 
 def ruled(ruling: Ruling, proof: dict[str, Any] | None) -> Ruling:
@@ -128,7 +133,10 @@ def _verified(file: Path, known: dict[str, Claim]) -> dict[str, Any]:
         result["claim"] = claim_of(data)
         if result["claim"] not in known:
             raise Refused(f"its claim {result['claim']!r} is unknown; --claims FILE.py names claims of your own")
-        result["shows"], result["boxes"] = check(data, known[result["claim"]])
+        claim = known[result["claim"]]
+        result["shows"], result["boxes"] = check(data, claim)
+        if (difference := unlike(claim)) is not None:
+            raise Refused(difference)
     except (Refused, NotExpressible) as error:
         result["refused"] = str(error)
     except OSError as error:

@@ -102,6 +102,8 @@ class Axis(NamedTuple):
 def _refuse_no_range(low: Numbers, high: Numbers, scale: str) -> None:
     if not np.all(low <= high):  # nan too
         raise ValueError(f"an axis runs from {np.max(low):g} down to {np.min(high):g}; its bounds must not cross")
+    if not (np.all(np.isfinite(low)) and np.all(np.isfinite(high))):
+        raise ValueError(f"an axis runs from {np.min(low):g} to {np.max(high):g}; its bounds must be finite")
     if scale == "log" and not np.all(low > 0):
         raise ValueError(f"an axis with scale 'log' starts at {np.min(low):g}; its bounds must be above 0")
     if scale == "one-minus" and not np.all(high < 1):

@@ -20,7 +20,11 @@ import numpy as np
 
 BINARY = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
 UNARY = ("sqrt", "exp", "log", "tanh", "ndtr")
+COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
+HIGHEST = 64  # power that is multiplied out
 LARGEST = 20_000  # nodes of a formula; more is a loop that ran away
+BRANCHES = "it branches on a value; write it without the branch"
+PROVABLE = f"{', '.join(BINARY.values())}, powers, {', '.join(UNARY)}"
 
 
 class NotExpressible(ValueError):
@@ -60,10 +64,12 @@ class Expression(np.lib.mixins.NDArrayOperatorsMixin):
         raise NotExpressible(f"numpy.{function.__name__} is no arithmetic of single numbers")
 
     def __bool__(self):
-        raise NotExpressible("it branches on a value; write it without the branch")
+        raise NotExpressible(BRANCHES)
 
     def __float__(self):
-        raise NotExpressible("it turns an expression into a float")
+        raise NotExpressible(
+            "it makes a float or an array of a field; sqrt, exp and Phi of theory take fields as they are"
+        )
 
 
 _known: WeakValueDictionary = WeakValueDictionary()
@@ -116,16 +122,18 @@ def _apply(name: str, *args: Expression) -> Expression:
     if name == "positive":
         return args[0]
     if name == "square":
-        return _power(args[0], Fraction(2))
+        return _power(args[0], 2)
     if name in ("power", "float_power"):
-        return _power(args[0], args[1].value if args[1].op == "constant" else None)
+        return _raised(*args)
+    if name in COMPARISONS:
+        raise NotExpressible(BRANCHES)
     if name == "ndtri" and args[0].op == "ndtr":
         return args[0].args[0]
     if name in BINARY:
         return _binary(name, *args)
     if name in UNARY:
         return _node(name, args)
-    raise NotExpressible(f"{name} has no rule of proof; +, -, *, /, whole powers, {', '.join(UNARY)} have")
+    raise NotExpressible(f"{name} has no rule of proof; {PROVABLE} have")
 
 
 def _binary(name: str, a: Expression, b: Expression) -> Expression:
@@ -139,7 +147,7 @@ def _binary(name: str, a: Expression, b: Expression) -> Expression:
     if (_is(a, 0) and name in ("multiply", "divide")) or (_is(b, 0) and name == "multiply"):
         return constant(0)
     if a is b and name == "multiply":
-        return _power(a, Fraction(2))
+        return _power(a, 2)
     if _is(a, 1) and name == "subtract" and b.op == "ndtr":  # 1 - Phi(x) = Phi(-x)
         return _apply("ndtr", -b.args[0])
     if name == "multiply" and a.op == "constant" and b.op == "multiply" and b.args[0].op == "constant":
@@ -147,12 +155,16 @@ def _binary(name: str, a: Expression, b: Expression) -> Expression:
     return _node(name, (a, b))
 
 
-def _power(base: Expression, exponent: Fraction | None) -> Expression:
-    if exponent == Fraction(1, 2):
-        return _apply("sqrt", base)
-    if exponent is None or exponent != int(exponent) or not 0 <= exponent <= 64:
-        raise NotExpressible(f"a power of {exponent or 'a variable'} has no rule of proof; whole powers up to 64 have")
-    n = int(exponent)
+def _raised(base: Expression, exponent: Expression) -> Expression:
+    """base^exponent by whole powers and roots, where those do, else as exp(exponent log(base)), of a base above 0."""
+    q = exponent.value if exponent.op == "constant" else None
+    if q is None or q.denominator > 2 or abs(q.numerator) > HIGHEST:
+        return _apply("exp", exponent * _apply("log", base))
+    power = _power(base if q.denominator == 1 else _apply("sqrt", base), abs(q.numerator))
+    return power if q >= 0 else 1 / power
+
+
+def _power(base: Expression, n: int) -> Expression:
     if n == 0:
         return constant(1)
     if n == 1:

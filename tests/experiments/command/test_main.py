@@ -435,3 +435,38 @@ def test_version(soberclip):
 
 def test_shell_completion_is_offered(soberclip):
     assert "--install-completion" in soberclip("--help").out
+
+
+OWN = """
+import numpy as np
+from theory import Axis, Claim, Phi
+
+def claim(name, prediction):
+    domain = {"p_spu": Axis(0.9, 1), "mu_spu": Axis(2, 3), "sigma_inv": Axis(0.5, 1), "sigma_xi": 0.0}
+    given = dict(source="me", statement="Loudness costs.", quantity="counter", relation="<=", domain=domain)
+    return Claim(id=name, prediction=prediction, **given)
+
+mine = [claim("good", lambda w: Phi(1.5 - w.mu_spu)), claim("bad", lambda w: Phi(1.3 - w.mu_spu)),
+        claim("odd", lambda w: np.where(w.mu_spu > 0, 0.4, 0.5))]
+"""
+
+
+def test_own_claims_are_proved_and_their_certificates_verified(soberclip, tmp_path):
+    (tmp_path / "mine.py").write_text(OWN)
+    own, folder = ("--claims", tmp_path / "mine.py"), tmp_path / "proofs"
+    run = soberclip("check", *own, "--quick", "--prove", "--output", folder, "--json")
+    assert run.status == 0, run.err
+    verdicts = {v["claim"]: (v["verdict"], v["proof"]["outcome"]) for v in run.document}
+    assert verdicts == {
+        "good": ("proved", "proved"),
+        "bad": ("contradicted", "refuted"),
+        "odd": ("supported", "not provable"),
+    }
+    screen = soberclip("check", "odd", *own, "--quick", "--prove").out
+    assert "not provable here: it branches on a value" in " ".join(screen.split())
+    shown = soberclip("check", "--verify", folder, *own, "--json")
+    assert shown.status == 0, shown.err
+    assert {(r["claim"], r["shows"]) for r in shown.document} == {("good", "proved"), ("bad", "refuted")}
+    strange = soberclip("check", "--verify", folder)
+    assert strange.status == 1
+    assert "--claims FILE.py names claims of your own" in " ".join(strange.out.split())

@@ -1,5 +1,6 @@
 """Formulas recorded from theory's own functions are those functions: in floats, in symbols, and their derivatives."""
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -33,6 +34,7 @@ FORMULAS = {
     "mean prompt": lambda p, mu, si, ss: theorems.reliance_mean(1.0, mu, si, ss, 2 * p - 1),
     "many classes": lambda p, mu, si, ss: theorems.many_class_reliance_name(1.0, mu, si, p, 7),
     "T4": lambda p, mu, si, ss: theorems.full_correlation_margin(1.0, mu, si, ss, "name"),
+    "powers": lambda p, mu, si, ss: mu**1.5 + si**-2 + ss**-0.5 + mu**p + 2.0**si + p**0.3 + mu**100,
     "ufuncs": lambda p, mu, si, ss: np.exp(-p) + np.tanh(mu) ** 3 - np.log(si) / ndtr(ss) + np.square(p) - (-mu),
 }
 
@@ -96,15 +98,15 @@ def test_the_digest_tells_formulas_apart():
 @pytest.mark.parametrize(
     ("branching", "words"),
     [
-        (lambda x: x if x > 0 else -x, "greater"),
+        (lambda x: x if x > 0 else -x, "branches on a value"),
         (lambda x: 1.0 if x else 0.0, "branches"),
-        (lambda x: np.where(x > 0, x, 0), "greater"),
+        (lambda x: np.where(x > 0, x, 0), "branches on a value"),
+        (lambda x: abs(x), "absolute has no rule of proof"),
         (lambda x: np.stack([x, x]).sum(), "numpy.stack"),
         (lambda x: x * np.ones(3), "arrays"),
         (lambda x: np.arctan(x), "arctan has no rule of proof"),
-        (lambda x: x**x, "power of a variable"),
-        (lambda x: x**-1, "power of -1"),
-        (lambda x: float(x), "into a float"),
+        (lambda x: float(x), "a float or an array of a field"),
+        (lambda x: math.sqrt(x), "sqrt, exp and Phi of theory take"),
         (lambda x: x + float("nan"), "no finite number"),
         (lambda x: x + "1", "no finite number"),
     ],

@@ -1,0 +1,159 @@
+"""Claims of a user's own: proved where their prediction is arithmetic, else judged as before, with the reason."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from experiments.court.judge import judge
+from experiments.court.proving import proof_of
+from experiments.court.recorded import unlike
+from simulator.world import Worlds
+from theory import Axis, Claim, Phi, exp, learners, sqrt
+from theory.claims.catalogue import claims
+from theory.proofs.expression import Expression, NotExpressible
+
+MINE = Claim(
+    id="loudness-costs",
+    source="me",
+    statement="Each unit of the background's loudness costs linear CLIP a standard deviation at least.",
+    quantity="counter",
+    relation="<=",
+    domain={"p_spu": Axis(0.9, 1.0), "mu_spu": Axis(2.0, 3.0), "sigma_inv": Axis(0.5, 1.0), "sigma_xi": 0.0},
+    prediction=lambda w: Phi(1.5 - w.mu_spu),
+)
+
+
+def tried(**changes):
+    """The verdicts without and with a proof."""
+    claim = replace(MINE, **changes)
+    return judge(claim, quick=True), judge(claim, quick=True, prove=True)
+
+
+def test_the_verdict_is_proved_where_the_trial_supports_the_claim():
+    before, verdict = tried()
+    assert (before.verdict, verdict.verdict) == ("supported", "proved"), verdict.reason
+
+
+@pytest.mark.parametrize(
+    "prediction",
+    [
+        lambda w: exp(2 - w.mu_spu) / 2,
+        lambda w: 0.4 / sqrt(w.mu_spu - 1),
+        lambda w: 0.4 * (w.mu_spu - 1) ** -0.5,
+        lambda w: 0.5 * w.mu_spu ** (w.sigma_inv - w.mu_spu / 2),
+        lambda w: 0.35,
+    ],
+)
+def test_arithmetic_of_fields_is_proved(prediction):
+    found = proof_of(replace(MINE, prediction=prediction), seconds=20)
+    assert found["outcome"] == "proved", found["reason"]
+
+
+def test_the_false_twin_is_refuted():
+    """At p = .9, mu_spu = 2, sigma_inv = 1 the counter group is right in .29; this allows .24."""
+    _, verdict = tried(prediction=lambda w: Phi(1.3 - w.mu_spu))
+    assert verdict.verdict == "contradicted"
+    assert verdict.proof["outcome"] == "refuted"
+    assert verdict.proof["least_violation"] > MINE.tau
+
+
+def branching(w):
+    if np.all(w.mu_spu > 1):
+        return 0.4
+    return 0.5
+
+
+@pytest.mark.parametrize(
+    ("prediction", "why"),
+    [
+        (lambda w: 0.4 + abs(w.mu_spu - 2), "absolute has no rule of proof"),
+        (branching, "branches on a value"),
+        (lambda w: np.where(w.mu_spu > 2.5, 0.4, 0.5), "branches on a value"),
+        (lambda w: np.maximum(0.4, w.p_spu / 2), "maximum has no rule of proof"),
+        (lambda w: norm.cdf(1.5 - w.mu_spu), "no finite number"),
+        (lambda w: 0.4 + 0 * w.mean[..., 1], "sqrt, exp and Phi of theory take fields as they are"),
+        (lambda w: w.mu_spu.clip(0.4, 0.5), "no attribute 'clip'"),
+    ],
+)
+def test_anything_else_is_not_provable_here_and_the_reason_is_one_sentence(prediction, why):
+    found = proof_of(replace(MINE, prediction=prediction), seconds=20)
+    assert found["outcome"] == "not provable"
+    assert found["reason"].startswith("not provable here: ")
+    assert why in found["reason"]
+    assert "\n" not in found["reason"]
+
+
+def test_what_is_not_provable_is_judged_as_before():
+    before, verdict = tried(prediction=branching)
+    assert verdict.verdict == before.verdict == "supported"
+    assert verdict.measured == before.measured
+    assert verdict.reason == f"{before.reason}; {verdict.proof['reason']}"
+
+
+@dataclass(frozen=True)
+class Ridge(learners.Learner):
+    name: ClassVar[str] = "ridge"
+    words: ClassVar[str] = "ridge regression"
+
+    def direction(self, worlds):
+        w = Worlds.of(worlds)
+        return w.mean * w.correlation / (w.scale**2 + w.nu_image[..., None] + 1)
+
+
+@dataclass(frozen=True)
+class RecordedRidge(Ridge):
+    name: ClassVar[str] = "recorded-ridge"
+
+    def weights(self, x):
+        r = x.mu_spu * (2 * x.p_spu - 1)
+        return x.mu_inv / (x.sigma_inv**2 + x.nu_image + 1), r / (x.sigma_spu**2 + x.nu_image + 1)
+
+
+@dataclass(frozen=True)
+class Mislabelled(RecordedRidge):
+    """Inherits the formula of the rule that it replaces."""
+
+    name: ClassVar[str] = "mislabelled"
+
+    def direction(self, worlds):
+        return super().direction(worlds) * [1.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("learner", "outcome", "why"),
+    [
+        (Ridge(), "not provable", "the direction of learner 'ridge' is no formula"),
+        (RecordedRidge(), "proved", "over the whole domain"),
+        (Mislabelled(), "not provable", "the formula that its fields record gives a violation of"),
+    ],
+)
+def test_a_learner_of_one_s_own(learner, outcome, why):
+    found = proof_of(replace(MINE, subject=learner, prediction=lambda w: 0.6), seconds=20)
+    assert found["outcome"] == outcome
+    assert why in found["reason"]
+
+
+def test_a_prediction_that_asks_what_it_is_given_proves_nothing():
+    two_faced = replace(MINE, prediction=lambda w: 0.9 if isinstance(w.mu_spu, Expression) else 0.0)
+    assert "the trial" in unlike(two_faced)
+    verdict = judge(two_faced, quick=True, prove=True)
+    assert (verdict.verdict, verdict.proof["outcome"]) == ("contradicted", "not provable")
+
+
+def test_what_the_docket_records_is_what_it_tries():
+    compared = []
+    for claim in claims():
+        try:
+            compared.append((claim.id, unlike(claim)))
+        except NotExpressible:
+            continue
+    assert len(compared) > 20
+    assert all(difference is None for _, difference in compared), compared
+
+
+def test_an_unbounded_domain_is_no_claim():
+    with pytest.raises(ValueError, match="an axis runs from 1 to inf; its bounds must be finite"):
+        replace(MINE, domain={"mu_spu": Axis(1.0, np.inf)})
