@@ -12,11 +12,12 @@ of fields before it; so the cube is the whole domain. Whole-numbered axes give o
     increasing    the derivative is nowhere negative: then v <= 0
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -89,11 +90,8 @@ def _defaults() -> dict:
 
 
 def _recorded(claim: Claim, whole: dict[str, int], moved: dict[str, Expression]) -> Worlds:
-    """A Worlds whose fields are formulas of the coordinates; `moved` gives those that are no variables.
-
-    Only what is arithmetic of single fields works with it: it is not validated, and it has no blocks.
-    """
-    x = SimpleNamespace(**_defaults(), attribute=(), shape=())
+    """The claim's worlds as formulas of the coordinates; `moved` gives those that are no variables."""
+    x = SimpleNamespace(**_defaults())
     for name, given in claim.domain.items():
         if name in whole:
             value = whole[name]
@@ -103,10 +101,19 @@ def _recorded(claim: Claim, whole: dict[str, int], moved: dict[str, Expression])
         else:
             value = given(x) if callable(given) else given
         setattr(x, name, value)
-    x.classes = int(x.classes)
-    x.nu_image = constant(x.sigma_xi) ** 2 / x.dim_image
+    return worlds_of(vars(x))
+
+
+def worlds_of(fields: Mapping[str, Any]) -> Worlds:
+    """A Worlds whose fields are formulas or numbers, all else by default.
+
+    Only what is arithmetic of single fields works with it: it is not validated, and it has no blocks.
+    """
+    x = {**_defaults(), **fields, "attribute": (), "shape": ()}
+    x["classes"] = int(x["classes"])
+    x["nu_image"] = constant(x["sigma_xi"]) ** 2 / x["dim_image"]
     worlds = object.__new__(Worlds)
-    worlds.__dict__.update(vars(x))
+    worlds.__dict__.update(x)
     return worlds
 
 
@@ -129,15 +136,15 @@ def _refuse_other_laws(claim: Claim) -> None:
         raise NotExpressible("its p_inv is not 1, for which no formula of this kind is written")
 
 
-def quantity(claim: Claim, learner: Learner, x: Worlds) -> Expression:
-    """The claim's quantity of one learner, recorded."""
-    if claim.quantity == "operator-error":
+def quantity(word: str, learner: Learner, x: Worlds) -> Expression:
+    """A claim's quantity of one learner, recorded."""
+    if word == "operator-error":
         raise NotExpressible("an operator norm has no rule of proof")
     u, w = learner.weights(x)
-    if claim.quantity == "reliance":
+    if word == "reliance":
         return constant(w / u)
-    if claim.quantity not in (*SINGLE, "drop", "balanced") or x.classes != 2:
-        raise NotExpressible(f"the quantity {claim.quantity!r} of {x.classes} classes has no formula of this kind")
+    if word not in (*SINGLE, "drop", "balanced") or x.classes != 2:
+        raise NotExpressible(f"the quantity {word!r} of {x.classes} classes has no formula of this kind")
     S = x.sigma_inv**2 + x.nu_image, x.sigma_spu**2 + x.nu_image
     gap_common, gap_counter, s = two_block_scores(u, w, x.mu_inv, x.mu_spu, *S)
     common, counter = (_phi(gap / s) for gap in (gap_common, gap_counter))
@@ -147,7 +154,7 @@ def quantity(claim: Claim, learner: Learner, x: Worlds) -> Expression:
         "error-counter": 1 - counter,
         "drop": common - counter,
         "balanced": (common + counter) / 2,
-    }[claim.quantity]
+    }[word]
 
 
 def _phi(z) -> Expression:
@@ -157,8 +164,8 @@ def _phi(z) -> Expression:
 
 
 def _truth(claim: Claim, x: Worlds) -> Expression:
-    value = quantity(claim, claim.subject, x)
-    return value if claim.against is None else value - quantity(claim, claim.against, x)
+    value = quantity(claim.quantity, claim.subject, x)
+    return value if claim.against is None else value - quantity(claim.quantity, claim.against, x)
 
 
 def _pointwise(claim: Claim, x: Worlds) -> tuple[list[Violation], list[Obligation]]:
@@ -181,7 +188,7 @@ def _pointwise(claim: Claim, x: Worlds) -> tuple[list[Violation], list[Obligatio
 def _at_most(a: Expression, b: Expression, tau: Fraction) -> Inequality:
     """One that implies a - b <= tau."""
     a, b = _joined(a, b)
-    scores = _score(a), _score(b)
+    scores = score(a), score(b)
     if scores[0] is None or scores[1] is None:
         return Inequality(a - b, tau)
     return Inequality(scores[0] - scores[1], PROBIT * tau)
@@ -196,7 +203,7 @@ def _joined(a: Expression, b: Expression) -> tuple[Expression, Expression]:
     return a, b
 
 
-def _score(e: Expression) -> Expression | None:
+def score(e: Expression) -> Expression | None:
     """z where e is Phi(z)."""
     if e.op == "ndtr":
         return e.args[0]
@@ -220,7 +227,7 @@ def _monotone(claim: Claim, whole: dict[str, int], x: Worlds) -> tuple[list[Viol
     allowed = constant(claim.prediction(x))
     if allowed.op != "constant" or allowed.value > 0:
         raise NotExpressible("a monotone relation with a prediction has no rule of proof")
-    score = _score(here)  # Phi rises, so that it has no say
-    falling = -sign * (here if score is None else score)
+    probit = score(here)  # Phi rises, so that it has no say
+    falling = -sign * (here if probit is None else probit)
     words = f"the quantity is {claim.relation} along {name}"
     return [Violation(sign * (here - there) + allowed)], [Obligation(words, (Inequality(falling, along=name),))]

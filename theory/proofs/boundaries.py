@@ -1,0 +1,101 @@
+"""Boundaries between worlds, enclosed: where two learners are equally robust, where a printed inequality turns.
+
+Both are zeros of formulas that theory evaluates, recorded and enclosed along one axis by `theory.proofs.roots`; the
+other fields take one value a line.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from simulator.world import Numbers
+from theory.boundary import inequality_margins
+from theory.learners.base import Learner
+from theory.proofs.expression import Expression, NotExpressible, constant, variable
+from theory.proofs.roots import Roots, roots
+from theory.proofs.statements import quantity, score, worlds_of
+
+
+def lead(first: Learner, second: Learner, fields: Mapping[str, Any]) -> Expression:
+    """Counter accuracy of one learner minus that of another as a formula, both through Phi's inverse: a z-score.
+
+    It vanishes exactly where the accuracies are equal, and it does not saturate.
+
+    Parameters
+    ----------
+    first, second
+        Learners whose weights are formulas.
+    fields
+        Of the world: numbers, or formulas such as `theory.proofs.expression.variable("p_spu")`.
+
+    Raises
+    ------
+    NotExpressible
+        In a sentence, where a learner or a world has no such formula.
+    """
+    if len(fields.get("attribute", ())) or fields.get("p_inv", 1.0) != 1.0:
+        raise NotExpressible("only worlds with one background and p_inv = 1 have formulas of this kind")
+    world = worlds_of(fields)
+    try:
+        one, two = (score(quantity("counter", learner, world)) for learner in (first, second))
+    except NotExpressible:
+        raise
+    except ValueError as error:  # a learner's own words
+        raise NotExpressible(str(error)) from error
+    return one - two
+
+
+def equally_robust(
+    first: Learner,
+    second: Learner,
+    fields: Mapping[str, Any],
+    along: str,
+    low: float,
+    high: float,
+    **others: Numbers | Sequence[float],
+) -> Roots:
+    """Where along one field two learners are equally accurate on the counter group, enclosed to 1e-6.
+
+    Parameters
+    ----------
+    first, second, fields
+        As of `lead`; numbers.
+    along, low, high
+        The field that varies, and between which values.
+    others
+        Values of other fields, arrays of one length: a line each.
+
+    Examples
+    --------
+    >>> from theory.learners import LeastSquares, LinearCLIP
+    >>> T5 = {"sigma_inv": 1.0, "sigma_spu": 0.5, "sigma_xi": 0.0}
+    >>> found = equally_robust(LinearCLIP(), LeastSquares(), T5, "p_spu", 0.6, 1.0, mu_spu=[1.5, 2.0, 3.0])
+    >>> found.enclosed.middle.round(3).tolist(), len(found.undecided)
+    ([0.736, 0.875, 0.949], 0)
+    """
+    formula = lead(first, second, {**fields, **{name: variable(name) for name in (along, *others)}})
+    return roots(formula, along, low, high, {name: np.asarray(x, float) for name, x in others.items()})
+
+
+def turning_points(mu_spu: Numbers, sigma_inv: Numbers, sigma_spu: Numbers) -> tuple[Roots, Roots]:
+    """Where in p_spu the printed inequalities of [W] Theorem 6.2 turn (error, accuracy), a line a world.
+
+    `theory.boundary.turning_points` finds one turn by bisection; here every turn on [1/2, 1] is enclosed, and all else
+    proved to be none.
+
+    Parameters
+    ----------
+    mu_spu, sigma_inv, sigma_spu
+        Broadcast together and flattened.
+
+    Examples
+    --------
+    >>> error, accuracy = turning_points(mu_spu=2.0, sigma_inv=1.0, sigma_spu=0.5)
+    >>> error.enclosed.middle.round(4).tolist(), accuracy.enclosed.middle.round(4).tolist()
+    ([0.75], [0.6866])
+    """
+    given = np.broadcast_arrays(*(np.asarray(x, float) for x in (mu_spu, sigma_inv, sigma_spu)))
+    worlds = dict(zip(("mu_spu", "sigma_inv", "sigma_spu"), map(np.ravel, given), strict=True))
+    margins = inequality_margins(variable("p_spu"), *map(variable, worlds))
+    return tuple(roots(constant(margin), "p_spu", 0.5, 1.0, worlds) for margin in margins)
