@@ -13,13 +13,18 @@ PACKAGES = ("soberclip", "torch", "numpy", "scipy", "pydantic", "xarray", "matpl
 
 def provenance() -> dict[str, str]:
     """Versions of Python and the packages that results depend on, the processor and the commit if known."""
-    found = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
+    machine = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
+    return {**machine, **versions(), "commit": commit()}
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that results depend on."""
+    found = {}
     for name in PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = "not installed"
-    found["commit"] = commit()
     return found
 
 

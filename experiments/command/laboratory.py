@@ -54,8 +54,14 @@ def sweep(
     world_file: WorldFile = None,
     world: WorldOptions | None = None,
     output: Annotated[
-        Path | None,
+        str | None,  # a folder or a URL: s3://bucket/phase.zarr
         Parameter(name=["--output", "-o"], help="zarr store of the numbers; a run that was cut short goes on there"),
+    ] = None,
+    workers: Annotated[
+        Whole | None, Parameter(help="processes of this machine that compute, on dask [default: this one alone]")
+    ] = None,
+    scheduler: Annotated[
+        str | None, Parameter(help="address of a dask cluster that computes; --output lies where its workers reach it")
     ] = None,
     csv: Annotated[Path | None, Parameter(help="file for the flat table, a row a cell")] = None,
     dry_run: Annotated[bool, Parameter(negative="", help="say what it would take, and stop")] = False,
@@ -67,6 +73,7 @@ def sweep(
     """
     from experiments.command.screens import sweep_table
     from experiments.lab.axes import parsed
+    from experiments.lab.executors import executor
     from experiments.lab.plan import plan
     from experiments.lab.request import document_of, requested
     from experiments.lab.store import refuse
@@ -86,12 +93,14 @@ def sweep(
     asked = requested({} if file is None else document_of(file), str(file), flags)
     if output is not None:
         refuse(output, asked)
+    computing = executor(workers, scheduler, asked.device, _note)
     planned = plan(asked)
     refuse_what_cannot_fit(planned, output)
     _note(planned.sentence())
     if dry_run:
         return
-    table = run(asked, output, planned=planned, report=_note)
+    with computing as execute:
+        table = run(asked, output, planned=planned, execute=execute, report=_note)
     if csv is not None:
         write_csv(csv, table)
     emit({"verb": "sweep", **summary(asked, table, output, ROWS)}, json, sweep_table)

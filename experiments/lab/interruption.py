@@ -1,8 +1,9 @@
-"""Ctrl-C in a run that several processes may share: all stop at the same step, and fail together."""
+"""Ctrl-C in a run that several processes may share: all stop at the same step and fail together, or one stops all."""
 
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from threading import current_thread, main_thread
 
 from experiments.errors import RequestError, SoberclipError
@@ -66,3 +67,20 @@ def terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def deaf() -> Iterator[None]:
+    """Processes started in the block, or by its threads, do not hear the Ctrl-C of a terminal: who started them does.
+
+    In the block itself it is heard at the end.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # or multiprocessing starts it meanwhile, and unblocks the signal for that
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # threads and processes inherit it
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from secrets import token_hex
 from shutil import disk_usage, rmtree
+from socket import gethostname
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -47,6 +48,7 @@ class Damage(NamedTuple):
 
 def refuse(path: Where, study: Study) -> None:
     """Raise RequestError, before any work, for a path that cannot become, or is not, the store of a study."""
+    path = located(path)
     if _exists(path):
         refuse_another(path, _attributes(path), study)
     elif not _is_remote(path):
@@ -83,6 +85,16 @@ def begin(path: Where, study: Study, estimated: bool) -> bool:
     return False
 
 
+def located(path: Where) -> Where:
+    """The folder that a file:// URL names, written as folders are; any other path as it is."""
+    return Path(str(path).removeprefix("file://")) if str(path).startswith("file://") else path
+
+
+def absolute(path: Where) -> str:
+    """The store's place by a name that does not depend on the folder a process works in."""
+    return str(path) if _is_remote(path) else str(Path(path).absolute())
+
+
 def _is_remote(path: Where) -> bool:
     return "://" in str(path)
 
@@ -105,7 +117,10 @@ def _files(path: Where):
     """(fsspec file system, root) of a store, on this machine or elsewhere."""
     import fsspec
 
-    return fsspec.core.url_to_fs(str(path) if _is_remote(path) else f"file://{Path(path).absolute()}")
+    try:
+        return fsspec.core.url_to_fs(str(path) if _is_remote(path) else f"file://{Path(path).absolute()}")
+    except (ImportError, ValueError) as error:  # s3:// without s3fs, a protocol that is none
+        raise RequestError(f"output {str(path)!r} cannot be reached ({error})") from None
 
 
 def _opened(path: Where, mode: str = "r") -> "zarr.Group":
@@ -159,9 +174,22 @@ def _create(where: str, study: Study, estimated: bool) -> None:
     root.attrs.update({**attributes(study), "variables": list(variables(study, estimated))})
 
 
+def _arrays(path: Where) -> "dict[str, zarr.Array]":
+    """The arrays for writing, kept open from block to block while the same store lies there.
+
+    RequestError where this process does not see the store, which another one made.
+    """
+    fs, root = _files(path)
+    try:
+        return _kept_open(str(path), fs.cat_file(f"{root}/{META}"))
+    except FileNotFoundError:
+        raise RequestError(
+            f"{str(path)!r} cannot be found from {gethostname()}; a store lies where every worker can reach it"
+        ) from None
+
+
 @lru_cache(maxsize=4)
-def _arrays(path: str) -> "dict[str, zarr.Array]":
-    """The arrays for writing, kept open from block to block."""
+def _kept_open(path: str, metadata: bytes) -> "dict[str, zarr.Array]":
     import zarr
 
     with zarr.config.set({"array.write_empty_chunks": True}):  # a chunk of nan alone is finished, not missing
@@ -171,7 +199,7 @@ def _arrays(path: str) -> "dict[str, zarr.Array]":
 
 def write(path: Where, plan: Layout, block: int, numbers: Block) -> None:
     """Write a finished block, its sentences first and "seconds" last. RunError where the file system refuses."""
-    region, arrays = plan.region(block), _arrays(str(path))
+    region, arrays = plan.region(block), _arrays(path)
     try:
         if numbers.sentences:
             reasons = _opened(path, "r+")[REASONS]
@@ -212,7 +240,7 @@ def is_finished(path: Where, plan: Layout, block: int) -> bool:
 def _last(path: Where, plan: Layout, block: int) -> str:
     """The file whose presence says that a block is finished."""
     _, root = _files(path)
-    return f"{root}/{LAST}/{_key(_arrays(str(path))[LAST].ndim, plan, '.'.join(map(str, plan.place(block))))}"
+    return f"{root}/{LAST}/{_key(_arrays(path)[LAST].ndim, plan, '.'.join(map(str, plan.place(block))))}"
 
 
 def _key(dimensions: int, plan: Layout, place: str) -> str:
@@ -223,7 +251,7 @@ def _key(dimensions: int, plan: Layout, place: str) -> str:
 def damaged(path: Where, plan: Layout, done: np.ndarray) -> list[Damage]:
     """The chunks of finished blocks that are missing or do not have their checksum."""
     with _readable(path):
-        ends = {name: _key(array.ndim, plan, "{}") for name, array in _arrays(str(path)).items()}
+        ends = {name: _key(array.ndim, plan, "{}") for name, array in _arrays(path).items()}
     content = _reader(path)
     return [
         Damage(block, chunk)
@@ -268,6 +296,7 @@ def read(path: Where) -> "xr.Dataset":
     """
     import xarray as xr
 
+    path = located(path)
     with _readable(path):
         root = _opened(path)
         table = xr.open_zarr(str(path), consolidated=False, chunks=None, zarr_format=3, mask_and_scale=False)

@@ -189,7 +189,9 @@ class Study:
         own = [repr(learner) for learner in self.learners if not isinstance(learner, str)]
         return sha256("\n".join([self.toml(), *own]).encode()).hexdigest()[:16]
 
-    def run(self, path: "str | Path | None" = None) -> "xr.Dataset":
+    def run(
+        self, path: "str | Path | None" = None, *, workers: int | None = None, scheduler: str | None = None
+    ) -> "xr.Dataset":
         """Compute what is missing, and return all of it.
 
         Parameters
@@ -197,6 +199,12 @@ class Study:
         path
             zarr store for the numbers, made if need be; a store of this study is gone on with. None keeps them in
             memory.
+        workers
+            processes of this machine that compute, on dask; None: this process. A script that asks for them does so
+            under `if __name__ == "__main__":`, since they import it.
+        scheduler
+            address of the scheduler of any dask cluster, such as "tcp://10.0.0.1:8786"; path lies where its workers
+            reach it.
 
         Returns
         -------
@@ -206,13 +214,16 @@ class Study:
         Raises
         ------
         RequestError
-            for a store of another study, a study too large for memory or disk, a learner that answers nowhere.
+            for a store of another study, a study too large for memory or disk, a learner that answers nowhere,
+            workers that are not there or have other versions.
         RunError
-            where the file system refuses meanwhile; finished blocks are kept.
+            where the file system, or the cluster, refuses meanwhile; finished blocks are kept.
         """
+        from experiments.lab.executors import executor
         from experiments.lab.sweep import sweep
 
-        return sweep(self, path)
+        with executor(workers, scheduler, self.device) as execute:
+            return sweep(self, path, execute=execute)
 
 
 def study(

@@ -1,9 +1,6 @@
-"""A study run: what is missing of it computed block by block, and the whole of it read back.
+"""A study run: what is missing of it computed block by block, and the whole of it read back."""
 
-An executor maps a picklable task over the numbers of blocks, in any order and anywhere; `here` is this process.
-"""
-
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from secrets import randbelow
@@ -15,6 +12,7 @@ from experiments.device import free_bytes
 from experiments.errors import Interrupted, RequestError, RunError
 from experiments.lab import store
 from experiments.lab.cells import Block, compute
+from experiments.lab.executors import Execute, here
 from experiments.lab.interruption import terminable
 from experiments.lab.plan import Plan, plan
 from experiments.lab.result import assembled
@@ -24,14 +22,6 @@ from experiments.progress import counting
 
 if TYPE_CHECKING:
     import xarray as xr
-
-Task = Callable[[int], object]
-Execute = Callable[[Task, Sequence[int]], Iterable[object]]  # results in any order
-
-
-def here(task: Task, blocks: Sequence[int]) -> Iterator[object]:
-    """The executor of this process."""
-    return map(task, blocks)
 
 
 def sweep(
@@ -44,6 +34,7 @@ def sweep(
 ) -> "xr.Dataset":
     """See `Study.run`; `report` hears what is done already and what is damaged."""
     if path is not None:
+        path = store.located(path)
         store.refuse(path, study)
     planned = planned or plan(study)
     refuse_what_cannot_fit(planned, path)
@@ -88,7 +79,7 @@ def _fill(planned: Plan, path: "Path | str", missing: list[int], execute: Execut
     """Finish the missing blocks; whatever stops it, finished ones stay."""
     try:
         with terminable(), counting("blocks", len(missing), patience=1.0) as advance:
-            for _ in execute(partial(finish, planned, path), missing):
+            for _ in execute(partial(finish, planned, store.absolute(path)), missing):
                 advance(1)
     except (KeyboardInterrupt, RunError) as error:
         done = int(store.finished(path, planned.layout).sum())

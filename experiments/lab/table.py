@@ -74,7 +74,7 @@ def write_csv(path: Path, table: "xr.Dataset") -> None:
     write_atomically(path, write)
 
 
-def summary(study: Study, table: "xr.Dataset", path: "Path | None", most: int) -> dict[str, Any]:
+def summary(study: Study, table: "xr.Dataset", path: "Path | str | None", most: int) -> dict[str, Any]:
     """What came out, as one document: the request, where it lies, ranges a learner, and up to `most` rows."""
     kept = study.cells <= most
     return {

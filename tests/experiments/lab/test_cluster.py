@@ -1,0 +1,232 @@
+"""Blocks on dask: the same bits as in this process, whatever befalls a worker, and few tasks at once."""
+
+import os
+import signal
+import socket
+
+import numpy as np
+import pytest
+
+pytest.importorskip("distributed")
+
+from distributed import default_client
+
+from experiments.command.main import main
+from experiments.errors import Interrupted, RequestError, RunError
+from experiments.lab import blocks, cluster, executors
+from experiments.lab.executors import executor
+from experiments.lab.store import read
+from experiments.lab.study import study
+from experiments.lab.sweep import sweep
+
+CLOSED = study(axes={"p_spu": "0.5:1:5", "sigma_xi": [0.0, 1.0]}, learners=["infonce", "bayes"])
+# 12 blocks of some 12 ms
+EXACT = study(
+    axes={"p_spu": "0.5:1:6", "mu_spu": "1:4:4"}, learners=["linear"], routes=["exact"], n=10**9, replicates=2000
+)
+TRAINED = study(
+    axes={"p_spu": [0.6, 0.9]}, learners=["infonce"], routes=["trained"], recipe={"steps": 20}, replicates=9
+)
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(blocks, "MOST", 2)
+
+
+@pytest.fixture(scope="module")
+def on_two():
+    """The executor of two processes."""
+    with executor(workers=2) as execute:
+        yield execute
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    return EXACT.run()
+
+
+def same(first, second):
+    """Equal in everything but the time it took."""
+    assert list(first.variables) == list(second.variables)
+    for name in first.variables:
+        if name != "seconds":
+            np.testing.assert_array_equal(first[name].values, second[name].values)
+
+
+def processes():
+    return default_client().run(os.getpid)
+
+
+def address():
+    return default_client().scheduler.address
+
+
+def test_two_processes_find_the_bits_of_one(on_two, undisturbed):
+    same(sweep(EXACT, execute=on_two), undisturbed)  # with a store: below, wherever one is interrupted or killed
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("asked", [CLOSED, TRAINED], ids=["closed", "trained"])
+def test_two_processes_find_the_bits_of_one_by_other_routes(on_two, tmp_path, asked):
+    same(sweep(asked, tmp_path / "a.zarr", execute=on_two), asked.run())
+
+
+def test_a_file_url_and_a_relative_path_are_the_same_store(on_two, tmp_path, monkeypatch, undisturbed):
+    monkeypatch.chdir(tmp_path)  # the workers stay where they are
+    sweep(EXACT, "a.zarr", execute=on_two)
+    said = []
+    same(sweep(EXACT, f"file://{tmp_path}/a.zarr", execute=on_two, report=said.append), undisturbed)
+    assert said == [f"12 of 12 blocks are in {tmp_path}/a.zarr already"]
+
+
+def test_a_block_outlives_its_worker(on_two, tmp_path, undisturbed):
+    """Both processes are killed, each at a result; some blocks are in their hands then."""
+    victims = iter(processes().values())
+
+    def execute(task, numbers):
+        for done, number in enumerate(on_two(task, numbers)):
+            if done in (0, 4):
+                os.kill(next(victims), signal.SIGKILL)
+            yield number
+
+    before = set(processes().values())
+    same(sweep(EXACT, tmp_path / "a.zarr", execute=execute), undisturbed)
+    assert not before & set(processes().values())
+
+
+def test_a_task_that_kills_its_worker_once_is_done_by_another(on_two, tmp_path):
+    def task(number):
+        if number == 2 and not (tmp_path / "killed").exists():
+            (tmp_path / "killed").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return number
+
+    assert sorted(on_two(task, range(5))) == list(range(5))
+    assert (tmp_path / "killed").exists()
+
+
+def test_what_is_interrupted_goes_on_with_or_without_workers(on_two, tmp_path, undisturbed):
+    where = tmp_path / "a.zarr"
+
+    def execute(task, numbers):
+        for done in on_two(task, numbers):
+            yield done
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match=rf"interrupted; \d+ of 12 blocks are in {where}, and the same command"):
+        sweep(EXACT, where, execute=execute)
+    same(EXACT.run(where), undisturbed)
+    with pytest.raises(Interrupted):
+        sweep(EXACT, tmp_path / "b.zarr", execute=lambda task, numbers: map(task, _stopped_at(3, numbers)))
+    same(sweep(EXACT, tmp_path / "b.zarr", execute=on_two), undisturbed)
+
+
+def _stopped_at(most, numbers):
+    for done, number in enumerate(numbers):
+        if done == most:
+            raise KeyboardInterrupt
+        yield number
+
+
+def test_few_tasks_wait_at_once(on_two, monkeypatch):
+    """However many blocks there are, they are not even numbered before their turn."""
+    monkeypatch.setattr(cluster, "IN_FLIGHT", 4)
+    client, most, results = default_client(), 0, on_two(lambda number: number, range(10**9))
+    for _ in range(40):
+        next(results)
+        most = max(most, client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)))
+    results.close()
+    assert 0 < most <= 2 * cluster.IN_FLIGHT  # those that are done and not yet forgotten
+
+
+def test_the_task_travels_once_a_worker(on_two):
+    pickled = []
+
+    class Task:
+        def __call__(self, number):
+            return number
+
+        def __reduce__(self):
+            pickled.append(1)
+            return (_identity, ())
+
+    def _identity():
+        return lambda number: number
+
+    assert sorted(on_two(Task(), range(50))) == list(range(50))
+    assert len(pickled) < 10  # pickle and, where that fails, cloudpickle
+
+
+def test_a_failure_in_a_block_is_that_failure(on_two, tmp_path):
+    def full(number):
+        raise RunError("the disk is full")
+
+    with pytest.raises(RunError, match=r"^the disk is full$"):
+        list(on_two(full, range(3)))
+
+
+def test_a_cluster_is_met_at_its_address(on_two, tmp_path, undisturbed):
+    with executor(scheduler=address()) as execute:
+        same(sweep(EXACT, tmp_path / "a.zarr", execute=execute), undisturbed)
+    carried = default_client().run(lambda dask_worker: [name for name in dask_worker.plugins if "block" in name])
+    assert list(carried.values()) == [[], []]  # nothing of ours stays
+
+
+def test_a_cluster_without_what_a_study_needs_is_told(on_two):
+    said = []
+    with executor(scheduler=address(), device="cuda:0", report=said.append):
+        pass
+    assert said == [f"the blocks wait for a worker, such as: dask worker {address()} --resources GPU=1"]
+
+
+def test_workers_of_other_versions_are_refused(on_two, monkeypatch):
+    monkeypatch.setattr(cluster, "versions", lambda: {**dict.fromkeys(cluster.ROUNDING, "1"), "numpy": "0.1"})
+    with pytest.raises(RequestError, match=r"the worker tcp://.* has \w+ .* and this process .*, which may round"):
+        list(on_two(abs, range(3)))
+
+
+def test_a_store_in_the_memory_of_one_process_is_refused(on_two):
+    with pytest.raises(RequestError, match=r"'memory://x.zarr' cannot be found from .*where every worker can reach it"):
+        sweep(CLOSED, "memory://x.zarr", execute=on_two)
+
+
+def test_a_scheduler_that_does_not_answer(monkeypatch):
+    monkeypatch.setattr(cluster, "PATIENCE", 0.1)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(RunError, match=rf"the scheduler '{nobody}' does not answer"), executor(scheduler=nobody):
+        pass
+    with pytest.raises(RequestError, match="scheduler = 'nonsense' is no address"), executor(scheduler="nonsense"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"workers": 0}, r"workers = 0 lies outside \[1, \d+\] on this machine; the nearest valid value is 1$"),
+        ({"workers": -1}, "workers = -1 lies outside"),
+        ({"workers": 10**9}, "workers = 1000000000 lies outside"),
+        ({"workers": True}, "workers = True is not a whole number"),
+        ({"workers": 2, "scheduler": "tcp://a:1"}, "workers = 2 and scheduler = 'tcp://a:1' are both given"),
+    ],
+)
+def test_bad_requests_get_one_sentence_before_anything_starts(given, sentence):
+    with pytest.raises(RequestError, match=sentence):
+        executor(**given)
+    with pytest.raises(RequestError, match=sentence):
+        CLOSED.run(**given)
+
+
+@pytest.mark.parametrize("words", [["--workers", "2"], ["--scheduler", "tcp://nobody:1"]])
+def test_without_dask_this_process_computes(tmp_path, capsys, monkeypatch, words):
+    monkeypatch.setattr(executors, "find_spec", lambda name: None)
+    where = tmp_path / "a.zarr"
+    assert main(["sweep", "--axis", "p_spu=.5:1:3", "-o", str(where), *words]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert [line for line in said if "dask" in line] == [
+        "soberclip: dask is not installed, so this process computes alone; in the checkout run: "
+        "python -m pip install -e '.[cluster]'"
+    ]
+    assert np.isfinite(read(where).counter.values).all()
