@@ -54,8 +54,11 @@ def sweep(
     world_file: WorldFile = None,
     world: WorldOptions | None = None,
     output: Annotated[
-        str | None,  # a folder or a URL: s3://bucket/phase.zarr
-        Parameter(name=["--output", "-o"], help="zarr store of the numbers; a run that was cut short goes on there"),
+        str | None,
+        Parameter(
+            name=["--output", "-o"],
+            help="zarr store of the numbers, a folder or an fsspec address; a run that was cut short goes on there",
+        ),
     ] = None,
     workers: Annotated[
         Whole | None, Parameter(help="processes of this machine that compute, on dask [default: this one alone]")
@@ -79,7 +82,7 @@ def sweep(
     from experiments.lab.store import refuse
     from experiments.lab.sweep import refuse_what_cannot_fit
     from experiments.lab.sweep import sweep as run
-    from experiments.lab.table import summary, write_csv
+    from experiments.lab.table import csv_target, summary, write_csv
     from experiments.lab.worlds import read as world_fields
 
     flags: dict[str, Any] = {
@@ -90,9 +93,13 @@ def sweep(
     several = {"learners": learner, "prompts": prompt, "routes": route}
     single = {"n": n, "replicates": replicates, "seed": seed}
     flags |= {name: value for name, value in {**several, **single}.items() if value is not None}
+    for name in flags["axes"].keys() & {**flags, **given(training), **given(world)}.keys():
+        raise RequestError(f"--{name.replace('_', '-')} is set and an axis as well; leave one of them out")
     asked = requested({} if file is None else document_of(file), str(file), flags)
     if output is not None:
         refuse(output, asked)
+    if csv is not None:
+        csv_target(csv)
     computing = executor(workers, scheduler, asked.device, _note)
     planned = plan(asked)
     refuse_what_cannot_fit(planned, output)

@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from experiments.lab.words import counted
 from experiments.page.evidence import claimed, how, measured, place, tally
 
 VERDICT_STYLES = {
@@ -60,7 +61,7 @@ def _noise(world: dict[str, Any]) -> str:
 def sweep_table(document: dict[str, Any]) -> Group:
     """Where the accuracies of a study lie, a row a learner as it is asked; where the numbers are."""
     sizes = " x ".join(f"{name} {size}" for name, size in document["dimensions"].items())
-    table = Table(title=f"{document['cells']:,} cells: {sizes}", title_justify="left")
+    table = Table(title=f"{counted(document['cells'], 'cell')}: {sizes}", title_justify="left")
     several = "route" in document["dimensions"]
     for name in ("learner", "prompt", *(("route",) if several else ())):
         table.add_column(name)

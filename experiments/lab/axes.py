@@ -10,6 +10,7 @@ Hyphens and underscores are alike in a name. Fields that are whole numbers are r
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -77,8 +78,8 @@ def of_recipe(name: str) -> bool:
     return name not in SCALARS and name not in _OWN
 
 
-def axis(name: str, values: "str | Sequence[Value] | np.ndarray | Axis") -> Axis:
-    """The axis of a name: from a range or list as text, or from values.
+def axis(name: str, values: Any) -> Axis:
+    """The axis of a name: from a range or list as text, one value, several, or another axis.
 
     Raises RequestError, naming field and value, for an unknown field (and the nearest), an axis that is empty, repeats
     itself or holds nan, and a value outside the field's domain.
@@ -95,17 +96,28 @@ def axis(name: str, values: "str | Sequence[Value] | np.ndarray | Axis") -> Axis
     elif isinstance(values, str):
         values, scale = _read(field, values)
     else:
-        values, scale = np.ravel(np.asarray(values)).tolist(), "listed"
+        values, scale = _listed(field, values), "listed"
     if not len(values):
         raise RequestError(f"axis {field} is empty; give at least one value")
     if len(values) > LONGEST:
-        raise RequestError(f"axis {field} has {len(values)} values; the nearest valid number is {LONGEST}")
+        raise RequestError(f"axis {field} has {len(values):,} values, more than {LONGEST:,}")
     checked = _checked(field, values)
     if len(set(checked)) < len(checked):
         seen: set[Value] = set()
         twice = next(value for value in checked if value in seen or seen.add(value))
         raise RequestError(f"axis {field} holds {twice} more than once; its values must differ")
     return Axis(field, tuple(checked), scale)
+
+
+def _listed(field: str, values: Any) -> list[Value]:
+    """One value, or a flat list of them, as Python's own numbers and words."""
+    if isinstance(values, np.ndarray):
+        values = values.tolist()
+    values = list(values) if isinstance(values, Sequence) and not isinstance(values, str) else [values]
+    for value in values:
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            raise RequestError(f"axis {field}: {value!r} is a list within a list; an axis is a flat one")
+    return [value.item() if isinstance(value, np.generic) else value for value in values]
 
 
 def parsed(text: str) -> Axis:
@@ -123,16 +135,22 @@ def _read(field: str, text: str) -> tuple[list[Value], str]:
     parts = text.split(":")
     scale = parts[3] if len(parts) == 4 else "linear"
     if len(parts) not in (3, 4) or scale not in SCALES:
-        near = suggestion(scale, SCALES)
+        near = suggestion(scale, SCALES) if len(parts) == 4 else f"; {text}:11 is" if len(parts) == 2 else ""
         raise RequestError(f"axis {field} = {text!r} is not LOW:HIGH:COUNT, nor with :log or :one-minus after it{near}")
     low, high = (_value(field, part) for part in parts[:2])
     if isinstance(low, str) or isinstance(high, str):
         raise RequestError(f"axis {field} = {text!r} is a range of words; list them as {field}={low},{high}")
     _checked(field, [low, high])
-    count = _value("count", parts[2])
-    if not isinstance(count, int | float) or count != int(count) or not 2 <= count <= LONGEST:
-        raise RequestError(f"axis {field} = {text!r}: the count {parts[2]} is not a whole number from 2 to {LONGEST}")
-    return _spread(field, text, float(low), float(high), int(count), scale), scale
+    return _spread(field, text, low, high, _count(field, text, parts[2]), scale), scale
+
+
+def _count(field: str, text: str, word: str) -> int:
+    """How many values a range has."""
+    with suppress(ValueError):
+        count = float(word)
+        if count.is_integer() and 2 <= count <= LONGEST:
+            return int(count)
+    raise RequestError(f"axis {field} = {text!r}: the count {word!r} is not a whole number from 2 to {LONGEST:,}")
 
 
 def _spread(field: str, text: str, low: float, high: float, count: int, scale: str) -> list[Value]:
@@ -161,15 +179,13 @@ def _value(field: str, word: str) -> Value:
     """A number, or a word where the field takes words."""
     if _choices(field):
         return word
+    with suppress(ValueError):
+        return int(word) if _kind(field) is int else float(word)  # a seed may have more digits than a float keeps
     try:
         number = float(word)
     except ValueError:
         raise RequestError(f"axis {field}: {word!r} is not a number") from None
-    return _whole(field, number)
-
-
-def _whole(field: str, number: float) -> Value:
-    return int(number) if _kind(field) is int and math.isfinite(number) and number == int(number) else number
+    return int(number) if number.is_integer() else number
 
 
 def _annotation(field: str) -> Any:
@@ -211,7 +227,7 @@ def _checked(field: str, values: Sequence[Value]) -> list[Value]:
         value = numbers[bad][0]
         if of_recipe(field):
             raise RequestError(f"axis {field}: {value} is not a finite number")
-        near = "" if value != value else f"; the nearest valid value is {min(max(value, low), high):g}"
+        near = f"; the nearest valid value is {min(max(value, low), high):g}" if math.isfinite(value) else ""
         raise RequestError(f"axis {field}: {value:g} lies outside [{low:g}, {high:g}]{near}")
     if _kind(field) is not int:
         return numbers.tolist()

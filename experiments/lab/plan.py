@@ -10,7 +10,7 @@ from experiments.lab.measuring import unable
 from experiments.lab.result import sizes, variables
 from experiments.lab.study import Study
 from experiments.lab.timing import expected
-from experiments.lab.words import amount, duration
+from experiments.lab.words import amount, counted, duration
 from theory.learners.base import UNDEFINED
 
 ASKED = 4096  # places at which a learner may refuse before it is said to refuse everywhere
@@ -27,11 +27,8 @@ class Plan(NamedTuple):
 
     def sentence(self) -> str:
         """Cells, expected time and size in words."""
-        blocks = f"{self.layout.count:,} block{'s' * (self.layout.count > 1)}"
-        return (
-            f"{self.study.cells:,} cells in {blocks}, about {duration(self.seconds)} on one core, "
-            f"at most {amount(self.bytes)}"
-        )
+        cells, blocks = counted(self.study.cells, "cell"), counted(self.layout.count, "block")
+        return f"{cells} in {blocks}, {duration(self.seconds)} on one core, at most {amount(self.bytes)}"
 
 
 def plan(study: Study) -> Plan:

@@ -1,5 +1,6 @@
 """From flags to a Recipe: where a wrong value becomes a sentence (worlds: `experiments.lab.worlds`)."""
 
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,19 +14,24 @@ def recipe_from(flags: dict[str, Any]) -> Recipe:
     try:
         return Recipe(**flags)
     except ValidationError as failure:
-        error = failure.errors()[0]
+        raise RequestError(in_words(failure, lambda field: f"--{field.replace('_', '-')}")) from None
+
+
+def in_words(failure: ValidationError, called: Callable[[str], str] = str) -> str:
+    """What is wrong with a recipe, in one sentence; `called` says how its reader wrote a field."""
+    error = failure.errors()[0]
     message = error["msg"].removeprefix("Value error, ")
     if not error["loc"]:  # a validator over several fields names them itself
-        raise RequestError(message) from None
-    flag, value, limits = f"--{str(error['loc'][0]).replace('_', '-')}", error["input"], error.get("ctx", {})
+        return message
+    field, value, limits = str(error["loc"][0]), error["input"], error.get("ctx", {})
     for name, words in (("ge", "at least"), ("gt", "above"), ("le", "at most")):
         if name in limits:
-            near = Recipe.model_fields[error["loc"][0]].default if name == "gt" else limits[name]
+            near = Recipe.model_fields[field].default if name == "gt" else limits[name]
             hint = "" if near is None else f"; the nearest valid choice is {near}"
-            raise RequestError(f"{flag} = {value} is not {words} {limits[name]:g}{hint}") from None
+            return f"{called(field)} = {value} is not {words} {limits[name]:g}{hint}"
     if error["type"] == "value_error":  # our own sentence, which begins with the value
-        raise RequestError(f"{flag} = {message}") from None
-    raise RequestError(f"{flag} = {value!r}: {message[0].lower()}{message[1:]}") from None
+        return f"{called(field)} = {message}"
+    return f"{called(field)} = {value!r}: {message[0].lower()}{message[1:]}"
 
 
 def checked_prompt(recipe: Recipe, prompt: str | None) -> str | None:

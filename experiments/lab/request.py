@@ -61,10 +61,6 @@ def _check(document: dict[str, Any], source: str) -> None:
     for key in TABLES:
         if not isinstance(document.get(key, {}), dict):
             raise RequestError(f"{source}: {key} = {document[key]!r} is no table")
-    for key in ("n", "replicates", "seed"):
-        value = document.get(key, 0)
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise RequestError(f"{source}: {key} = {value!r} is not a whole number")
     for key in ("learners", "prompts", "routes"):
         value = document.get(key, [])
         if not all(isinstance(word, str) for word in (value if isinstance(value, list) else [value])):

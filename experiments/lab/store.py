@@ -49,7 +49,7 @@ class Damage(NamedTuple):
 def refuse(path: Where, study: Study) -> None:
     """Raise RequestError, before any work, for a path that cannot become, or is not, the store of a study."""
     path = located(path)
-    if _exists(path):
+    if stands(path):
         refuse_another(path, _attributes(path), study)
     elif not _is_remote(path):
         writable(Path(path))
@@ -63,7 +63,7 @@ def refuse_read_only(path: Where) -> None:
 
 def begin(path: Where, study: Study, estimated: bool) -> bool:
     """Make the store of a study unless it is there; whether it was."""
-    if _exists(path):
+    if stands(path):
         refuse_another(path, _attributes(path), study)
         return True
     if _is_remote(path):
@@ -76,7 +76,7 @@ def begin(path: Where, study: Study, estimated: bool) -> bool:
         _create(str(staging), study, estimated)
         staging.rename(target)
     except OSError as error:
-        if not _exists(path):
+        if not stands(path):
             raise RequestError(f"output {str(path)!r} cannot be written ({error.strerror or error})") from None
         refuse_another(path, _attributes(path), study)  # another process was faster
         return True
@@ -99,16 +99,19 @@ def _is_remote(path: Where) -> bool:
     return "://" in str(path)
 
 
-def _exists(path: Where) -> bool:
+def stands(path: Where) -> bool:
+    """Whether there is a store. Raises RequestError for what neither is one nor can become one."""
     if _is_remote(path):
         fs, root = _files(path)
         return bool(fs.exists(f"{root}/{META}"))
     target = Path(path)
     if target.exists() and not target.is_dir():
         raise RequestError(f"output {str(path)!r} is a file, a store is a folder; try {str(path) + '.zarr'!r}")
-    if (target / META).is_file():
-        return True
-    if target.is_dir() and any(target.iterdir()):
+    with _readable(path):
+        if (target / META).is_file():
+            return True
+        taken = target.is_dir() and any(target.iterdir())
+    if taken:
         raise RequestError(f"output {str(path)!r} holds other things; name a store of its own")
     return False
 
@@ -119,8 +122,8 @@ def _files(path: Where):
 
     try:
         return fsspec.core.url_to_fs(str(path) if _is_remote(path) else f"file://{Path(path).absolute()}")
-    except (ImportError, ValueError) as error:  # s3:// without s3fs, a protocol that is none
-        raise RequestError(f"output {str(path)!r} cannot be reached ({error})") from None
+    except (ImportError, ValueError) as error:  # a protocol whose package is not installed, or that nobody knows
+        raise RequestError(f"output {str(path)!r} cannot be reached: {error}") from None
 
 
 def _opened(path: Where, mode: str = "r") -> "zarr.Group":

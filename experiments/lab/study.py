@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from hashlib import sha256
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ from experiments.abilities import ability_of
 from experiments.errors import RequestError, checked_seed
 from experiments.lab import axes as lines
 from experiments.lab.axes import Axis
+from experiments.lab.recipes import in_words
+from experiments.lab.words import amount
 from simulator.naming import suggestion
 from simulator.quantities import domain_of
 from simulator.world import PROMPTS, Prompt, World, Worlds
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 
 ROUTES = ("theory", "exact", "drawn", "trained")
 MOST_REPLICATES = 10**7
+MOST_CELLS = 10**17  # numpy counts no further than 9e18 bytes; no disk does
+CELL_BYTES = 24  # at least: two accuracies and a reliance
 
 
 @dataclass(frozen=True)
@@ -232,9 +237,9 @@ def study(
     learners: "Sequence[str | Learner] | str | Learner" = ("linear",),
     prompts: Sequence[str] | str = ("name",),
     routes: Sequence[str] | str = ("theory",),
-    n: int | None = None,
-    replicates: int = 1,
-    seed: int = 0,
+    n: int | float | None = None,
+    replicates: int | float = 1,
+    seed: int | float = 0,
     recipe: "Mapping[str, Any] | Recipe | None" = None,
     device: str = "cpu",
 ) -> Study:
@@ -245,7 +250,8 @@ def study(
     world : base world; the default world if None
     axes : values by field, each a range or list as text ("0.5:1:51", "1e-3:1:7:log") or numbers
     learners, prompts, routes : one or several, see `Study`
-    n, replicates, seed, recipe, device : see `Study`
+    n, replicates, seed : see `Study`; whole numbers, 1e9 too
+    recipe, device : see `Study`
 
     Raises
     ------
@@ -263,9 +269,9 @@ def study(
         learners=_several(learners, (str, Learner)),
         prompts=_several(prompts, str),
         routes=_several(routes, str),
-        n=n,
-        replicates=replicates,
-        seed=checked_seed(seed),
+        n=None if n is None else _whole("n", n),
+        replicates=_whole("replicates", replicates),
+        seed=checked_seed(_whole("seed", seed)),
         recipe=_recipe_fields(recipe),
         device=device,
     )
@@ -273,6 +279,13 @@ def study(
     _check_use(asked)
     _check_worlds(asked)
     return asked
+
+
+def _whole(name: str, value: Any) -> int:
+    """A count as an int; 1e9 is one as well."""
+    if isinstance(value, bool) or not isinstance(value, Real) or value != value // 1:
+        raise RequestError(f"{name} = {value!r} is not a whole number")
+    return int(value)
 
 
 def _several(values: Any, kinds: Any) -> tuple:
@@ -305,9 +318,9 @@ def _check_names(asked: Study) -> None:
     known = [*names(), *(_objectives() if "trained" in asked.routes else ())]
     for learner in asked.learners:
         if isinstance(learner, str) and learner not in known:
-            raise RequestError(
-                f"learner {learner!r} is not one of {', '.join(dict.fromkeys(known))}{suggestion(learner, known)}"
-            )
+            objective = learner in _objectives()
+            hint = "; it is an objective, for the route 'trained'" if objective else suggestion(learner, known)
+            raise RequestError(f"learner {learner!r} is not one of {', '.join(dict.fromkeys(known))}{hint}")
     _refuse_repeated("learner", asked.labels)
 
 
@@ -338,7 +351,8 @@ def _check_use(asked: Study) -> None:
     if asked.n is not None:
         low, high = domain_of(lines.q.PairCount)
         if not low <= asked.n <= high:
-            raise RequestError(f"n = {asked.n} lies outside [{low:g}, {high:g}]")
+            near = min(max(asked.n, low), high)
+            raise RequestError(f"n = {asked.n} lies outside [{low:g}, {high:g}]; the nearest valid value is {near:g}")
         if "n" in varied:
             raise RequestError(f"n = {asked.n} is set and an axis as well; leave one of them out")
     if sampled and asked.n is None and "n" not in varied:
@@ -392,13 +406,13 @@ def _check_recipe(asked: Study, index: tuple[int, ...], k: int) -> None:
     try:
         asked.recipe_at(index, k)
     except ValidationError as failure:
-        error = failure.errors()[0]
-        name = f"{error['loc'][0]} = {error['input']!r}: " if error["loc"] else ""
-        message = error["msg"].removeprefix("Value error, ")
-        raise RequestError(f"learner {asked.labels[k]!r} cannot be trained so: {name}{message}") from None
+        raise RequestError(f"learner {asked.labels[k]!r} cannot be trained so: {in_words(failure)}") from None
 
 
 def _check_worlds(asked: Study) -> None:
+    if asked.cells > MOST_CELLS:
+        least = amount(CELL_BYTES * asked.cells)
+        raise RequestError(f"this study has {asked.cells:.2g} cells, whose numbers take {least} at least")
     try:
         asked.worlds(tuple(slice(None) for _ in asked.axes))
     except ValueError as error:

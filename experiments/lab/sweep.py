@@ -57,14 +57,16 @@ def sweep(
 
 
 def refuse_what_cannot_fit(planned: Plan, path: "Path | str | None") -> None:
-    """RequestError for a study beyond memory or disk, saying by how much."""
-    free = free_bytes("cpu") if path is None else store.free_space(path)
-    if free is not None and planned.bytes > free:
-        where = "memory" if path is None else "the disk"
+    """RequestError for a study whose missing numbers are beyond memory or disk, saying by how much."""
+    if path is None:
+        free, missing, where = free_bytes("cpu"), planned.bytes, "memory"
+    else:
+        there = store.finished(path, planned.layout).mean() if store.stands(path) else 0.0
+        free, missing, where = store.free_space(path), round(planned.bytes * (1 - there)), "the disk"
+    if free is not None and missing > free:
+        which = "of this study" if missing == planned.bytes else "that are missing of this study"
         hint = "; a store (--output) keeps them on disk, one block at a time in memory" if path is None else ""
-        raise RequestError(
-            f"the numbers of this study take {amount(planned.bytes)} and {where} has {amount(free)} free{hint}"
-        )
+        raise RequestError(f"the numbers {which} take {amount(missing)} and {where} has {amount(free)} free{hint}")
 
 
 def finish(planned: Plan, path: "Path | str", block: int) -> int:

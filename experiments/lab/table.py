@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.files import write_atomically
+from experiments.errors import RequestError
+from experiments.files import writable, write_atomically
 from experiments.lab.study import Study
 
 if TYPE_CHECKING:
     import xarray as xr
 
 ROWS = 2**16  # cells that are read from a store at a time
+MARK = ",undefined,seconds\n"  # the header of every flat table ends so
 
 
 def columns(table: "xr.Dataset") -> list[str]:
@@ -62,8 +64,21 @@ def _mean(values: np.ndarray) -> np.ndarray:
         return np.where(there, values, 0.0).sum(-1) / there.sum(-1)
 
 
+def csv_target(path: Path) -> None:
+    """Raise RequestError, before any work, unless a flat table can be written there; an earlier one is replaced."""
+    if path.is_dir():
+        raise RequestError(f"--csv {str(path)!r} is a folder; a table is a file such as {str(path / 'cells.csv')!r}")
+    writable(path.parent)
+    if path.exists():
+        with path.open(encoding="utf-8", errors="replace") as file:
+            if not file.readline().endswith(MARK):
+                raise RequestError(f"--csv {str(path)!r} is a file that no soberclip sweep wrote; name another")
+
+
 def write_csv(path: Path, table: "xr.Dataset") -> None:
     """The flat table as CSV, atomically; nan is an empty field."""
+
+    path.parent.mkdir(parents=True, exist_ok=True)
 
     def write(temporary: Path) -> None:
         with temporary.open("w", newline="", encoding="utf-8") as file:

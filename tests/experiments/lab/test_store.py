@@ -260,6 +260,19 @@ def test_a_study_beyond_memory_or_disk_is_refused_with_its_size(tmp_path):
     assert not (tmp_path / "a.zarr").exists()
 
 
+def test_what_a_store_holds_needs_no_more_space(tmp_path, monkeypatch):
+    where, all_of_it = tmp_path / "a.zarr", plan(ASKED).bytes
+    with pytest.raises(Interrupted):
+        sweep(ASKED, where, execute=stopped_after(4, KeyboardInterrupt()))
+    monkeypatch.setattr(store, "free_space", lambda path: all_of_it // 5 - 1)
+    with pytest.raises(
+        RequestError, match=r"the numbers that are missing of this study take \d+ bytes and the disk has"
+    ):
+        ASKED.run(where)
+    monkeypatch.setattr(store, "free_space", lambda path: all_of_it // 5 + 1)
+    same(ASKED.run(where), ASKED.run())
+
+
 def test_stores_lie_wherever_fsspec_reaches():
     where = f"memory://{ASKED.hash}.zarr"
     with pytest.raises(Interrupted, match="4 of 5 blocks"):

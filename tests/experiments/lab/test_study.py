@@ -22,6 +22,16 @@ NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
         ({"axes": {"p_spu": []}}, "axis p_spu is empty"),
         ({"axes": {"p_spu": "0:1.5:3"}}, r"axis p_spu: 1.5 lies outside \[0, 1\]; the nearest valid value is 1$"),
         ({"axes": {"p_spu": "0:1:3:logg"}}, "not LOW:HIGH:COUNT.*; the nearest is log"),
+        ({"axes": {"p_spu": ".5:1"}}, "axis p_spu = '.5:1' is not LOW:HIGH:COUNT, nor .*; .5:1:11 is$"),
+        ({"axes": {"p_spu": "0:1:3:log:x"}}, ":one-minus after it$"),
+        ({"axes": {"p_spu": "0:1:many"}}, "the count 'many' is not a whole number from 2 to 1,000,000"),
+        ({"axes": {"p_spu": [0.5, "0.7"]}}, "axis p_spu: '0.7' is not a number"),
+        ({"axes": {"p_spu": [[0.5, 0.6], [0.7]]}}, r"axis p_spu: \[0.5, 0.6\] is a list within a list"),
+        ({"axes": {"mu_spu": [float("inf")]}}, r"axis mu_spu: inf lies outside \[-1000, 1000\]$"),
+        (
+            {"axes": dict.fromkeys(["p_spu", "mu_spu", "mu_inv"], "0:1:1000000")},
+            "1e.18 cells, whose numbers take 2.4e.07 TB",
+        ),
         ({"axes": {"dim_image": "2:5:3"}}, "passes 3.5, which is not a whole number"),
         ({"axes": {"mu_spu": "0:4:3:log"}}, "both ends of a log axis lie above 0"),
         ({"axes": {"dim_image": [1, 2]}}, "dim_image = 1 is smaller than the 2 latents"),
@@ -30,7 +40,14 @@ NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
         ({"learners": ["infonse"]}, "learner 'infonse' is not one of .*; the nearest is infonce"),
         ({"learners": []}, "no learner is given"),
         ({"prompts": ["nome"]}, "prompt 'nome' is not one of name, mean; the nearest is name"),
+        ({"learners": ["siglip"]}, "'siglip' is not one of .*; it is an objective, for the route 'trained'"),
+        (
+            {"routes": ["trained"], "recipe": {"width": 0}},
+            "cannot be trained so: width = 0 is not at least 1; the nearest",
+        ),
         ({"routes": ["exact"]}, "route 'exact' needs n"),
+        ({"routes": ["exact"], "n": 1}, r"n = 1 lies outside \[2, 1e.12\]; the nearest valid value is 2"),
+        ({"routes": ["exact"], "n": 1.5}, "n = 1.5 is not a whole number"),
         ({"routes": ["exact"], "n": 100, "learners": ["bayes"]}, "no exact law given n pairs is known for bayes"),
         ({"seed": -1}, "seed = -1 is negative"),
         ({"recipe": {"width": 8}}, "width has no meaning"),
@@ -39,6 +56,11 @@ NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
 def test_bad_requests_get_one_sentence(request_, sentence):
     with pytest.raises(RequestError, match=sentence):
         study(**request_)
+
+
+def test_whole_numbers_may_be_written_as_floats():
+    assert read('routes = ["exact"]\nn = 1e9').n == 10**9
+    assert study(axes={"seed": f"{2**53 + 1},1e3"}, routes="drawn", n=2).axes[0].values == (2**53 + 1, 1000)
 
 
 def test_a_study_is_its_toml():

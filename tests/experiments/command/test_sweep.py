@@ -1,0 +1,42 @@
+"""The verb sweep writes to its own files, after a look at all of them, and to addresses that fsspec reaches."""
+
+import pytest
+
+SMALL = ("sweep", "--axis", "p_spu=0.6,0.9")
+
+
+def test_a_table_replaces_an_earlier_one_and_no_other_file(soberclip, tmp_path):
+    table = tmp_path / "new" / "cells.csv"
+    assert soberclip(*SMALL, "--csv", table).status == 0
+    assert soberclip(*SMALL, "--csv", table, "--learner", "linear", "--learner", "bayes").status == 0
+    assert len(table.read_text().splitlines()) == 5
+    table.write_text("a,thesis\n")
+    run = soberclip(*SMALL, "--csv", table, "-o", tmp_path / "a.zarr")
+    assert (run.status, run.err) == (
+        2,
+        f"soberclip: --csv {str(table)!r} is a file that no soberclip sweep wrote; name another\n",
+    )
+    run = soberclip(*SMALL, "--csv", tmp_path, "-o", tmp_path / "a.zarr")
+    assert (run.status, "is a folder; a table is a file such as" in run.err) == (2, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]  # nothing was begun
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--p-spu", ".7"), "--p-spu is set and an axis as well; leave one of them out"),
+        (("--axis", "p-spu=.5,.6"), "axis 'p_spu' is given more than once"),
+        (("-o", "s4://bucket/a.zarr"), "output 's4://bucket/a.zarr' cannot be reached: Protocol not known: s4"),
+    ],
+)
+def test_wrong_requests_get_one_sentence(soberclip, words, sentence):
+    run = soberclip(*SMALL, *words)
+    assert (run.status, run.out, run.err) == (2, "", f"soberclip: {sentence}\n")
+
+
+def test_a_store_may_have_an_address(soberclip):
+    run = soberclip(*SMALL, "-o", "memory://test_sweep.zarr", "--json")
+    assert run.document["output"] == "memory://test_sweep.zarr"
+    assert "2 cells in 1 block, under a second on one core" in run.err
+    again = soberclip(*SMALL, "-o", "memory://test_sweep.zarr", "--json")
+    assert again.document == run.document
