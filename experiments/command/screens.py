@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from experiments.lab.words import duration
 from experiments.page.evidence import claimed, how, measured, place, tally
 
 VERDICT_STYLES = {
@@ -79,6 +80,15 @@ def sweep_table(document: dict[str, Any]) -> Group:
         f"numbers: {document['output']}" if document["output"] else "nothing was kept: -o PATH.zarr keeps the numbers"
     )
     return _folded(table, *lines, Text(kept, style="dim"))
+
+
+def designs_table(document: list[dict[str, Any]]) -> Group:
+    """The designs, a block each: sizes, then the question."""
+    lines: list[RenderableType] = []
+    for row in document:
+        sizes = [f"{name} {row[name]['cells']:,} cells, {duration(row[name]['seconds'])}" for name in ("quick", "full")]
+        lines += [Text.assemble((row["design"], "bold"), "  ", ("; ".join(sizes), "dim")), _indented(row["question"])]
+    return Group(*lines)
 
 
 def claims_table(document: list[dict[str, Any]]) -> Group:
