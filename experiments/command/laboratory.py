@@ -120,8 +120,8 @@ def sweep(
     if design is not None and output is not None:
         for picture in design.plot:
             _note(f"to look at: {_command(output, picture)}")
-    named = None if design is None else design.name
-    emit({"verb": "sweep", "design": named, **summary(asked, table, output, ROWS)}, json, sweep_table)
+    said = None if design is None else {"name": design.name, "full": full, **design.words}
+    emit({"verb": "sweep", "design": said, **summary(asked, table, output, ROWS)}, json, sweep_table)
 
 
 def _note(sentence: str) -> None:

@@ -79,6 +79,8 @@ def sweep_table(document: dict[str, Any]) -> Group:
     kept = (
         f"numbers: {document['output']}" if document["output"] else "nothing was kept: -o PATH.zarr keeps the numbers"
     )
+    if document["design"] is not None:
+        lines += [Text(document["design"]["look"]), Text(f"The quick size says: {document['design']['answer']}")]
     return _folded(table, *lines, Text(kept, style="dim"))
 
 
@@ -88,7 +90,8 @@ def designs_table(document: list[dict[str, Any]]) -> Group:
     for row in document:
         sizes = [f"{name} {row[name]['cells']:,} cells, {duration(row[name]['seconds'])}" for name in ("quick", "full")]
         lines += [Text.assemble((row["design"], "bold"), "  ", ("; ".join(sizes), "dim")), _indented(row["question"])]
-    return Group(*lines)
+    note = "Times were taken on one core; soberclip sweep NAME --dry-run asks this one."
+    return Group(*lines, Text(note, style="dim"))
 
 
 def claims_table(document: list[dict[str, Any]]) -> Group:

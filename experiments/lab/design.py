@@ -55,6 +55,11 @@ class Design:
     quick: dict[str, Any]
     over: dict[str, Any]
 
+    @property
+    def words(self) -> dict[str, str]:
+        """Question, look and answer."""
+        return {"question": self.question, "look": self.look, "answer": self.answer}
+
     def document(self, full: bool = False) -> dict[str, Any]:
         """The study document of a size.
 
@@ -87,7 +92,8 @@ class Design:
         sizes = {"quick": self.study(), "full": self.study(full=True)}
         return {
             "design": self.name,
-            **{key: getattr(self, key) for key in ("question", "look", "answer", "plot")},
+            **self.words,
+            "plot": self.plot,
             **{
                 size: {"cells": study.cells, "seconds": self.seconds[size], "study": study.document()}
                 for size, study in sizes.items()
