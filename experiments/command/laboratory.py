@@ -137,10 +137,10 @@ def _axes(given_axes) -> dict[str, Any]:
     return axes
 
 
-def _command(store: Path, picture: dict[str, Any]) -> str:
+def _command(store: str, picture: dict[str, Any]) -> str:
     """The command that draws a picture of a design."""
     at = [word for name, value in picture.get("at", {}).items() for word in ("--at", f"{name}={value}")]
-    return shlex.join(["soberclip", "plot", str(store), "--what", picture["what"], *at])
+    return shlex.join(["soberclip", "plot", store, "--what", picture["what"], *at])
 
 
 def designs(*, json: Json = False) -> None:
