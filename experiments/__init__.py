@@ -1,11 +1,13 @@
 """Questions, evidence, words: joins the worlds and learners with the theory.
 
->>> from experiments import judge, plot, study
+>>> from experiments import design, judge, plot, study
 
 Names are loaded on first use; the package itself imports nothing.
 """
 
 _NAMES = {  # name: the module that defines it
+    "design": "experiments.lab.design",
+    "designs": "experiments.lab.design",
     "judge": "experiments.court.judge",
     "plot": "experiments.page.plot",
     "study": "experiments.lab.study",

@@ -13,7 +13,7 @@ import numpy as np
 from simulator.gaussian.critic import LinearCritic
 from simulator.gaussian.statistics import labelled_moments, projected_critics, truncated_critics
 from simulator.world import Attribute, World
-from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic, MaxMargin
+from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic, MaxMargin, Printed
 from theory.learners.base import Learner
 
 # (world, learner, n, replicates, seed, stream) -> critics in blocks of replicates
@@ -60,6 +60,7 @@ _TABLE: dict[type[Learner], Ability] = {
     MaxMargin: Ability(estimator="max-margin"),
     InfoNCE: Ability(images=True),
     Bayes: Ability(images=True),
+    Printed: Ability(),  # a formula on paper
 }
 
 

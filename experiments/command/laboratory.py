@@ -1,5 +1,6 @@
-"""`soberclip sweep` and `soberclip plot`: a grid of worlds and learners as one study, as data and as a picture."""
+"""`soberclip sweep`, `designs` and `plot`: a grid of worlds and learners as one study, as data and as a picture."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,9 +17,15 @@ ROWS = 10_000  # that one JSON document holds; a store or --csv holds any number
 
 
 def sweep(
-    file: Annotated[Path | None, Parameter(help="study to run: a TOML file; flags override it")] = None,
+    what: Annotated[
+        str | None,
+        Parameter(
+            help="design to run (`soberclip designs` lists them), or the TOML file of a study; flags override it"
+        ),
+    ] = None,
     /,
     *,
+    full: Annotated[bool, Parameter(negative="", help="a design in its full size rather than the quick one")] = False,
     axis: Annotated[
         list[str] | None,
         Parameter(
@@ -73,12 +80,14 @@ def sweep(
     """Any grid of worlds and learners as one study: as data on disk, as a table, from closed form to trained towers.
 
     Example: soberclip sweep --axis p_spu=.5:1:11 --axis mu_spu=.5:4:8 --learner infonce -o phase.zarr
+    Example: soberclip sweep sources -o sources.zarr
     """
     from experiments.command.screens import sweep_table
     from experiments.lab.axes import parsed
+    from experiments.lab.design import asked_by
     from experiments.lab.executors import executor
     from experiments.lab.plan import plan
-    from experiments.lab.request import document_of, requested
+    from experiments.lab.request import requested
     from experiments.lab.store import refuse
     from experiments.lab.sweep import refuse_what_cannot_fit
     from experiments.lab.sweep import sweep as run
@@ -95,7 +104,10 @@ def sweep(
     flags |= {name: value for name, value in {**several, **single}.items() if value is not None}
     for name in flags["axes"].keys() & {**flags, **given(training), **given(world)}.keys():
         raise RequestError(f"--{name.replace('_', '-')} is set and an axis as well; leave one of them out")
-    asked = requested({} if file is None else document_of(file), str(file), flags)
+    if what is None and full:
+        raise RequestError("--full is a size of a design, and none is named; `soberclip designs` lists them")
+    document, source, design = ({}, "", None) if what is None else asked_by(what, full)
+    asked = requested(document, source, flags)
     if output is not None:
         refuse(output, asked)
     if csv is not None:
@@ -103,6 +115,8 @@ def sweep(
     computing = executor(workers, scheduler, asked.device, _note)
     planned = plan(asked)
     refuse_what_cannot_fit(planned, output)
+    if design is not None:
+        _note(design.question)
     _note(planned.sentence())
     if dry_run:
         return
@@ -110,7 +124,11 @@ def sweep(
         table = run(asked, output, planned=planned, execute=execute, report=_note)
     if csv is not None:
         write_csv(csv, table)
-    emit({"verb": "sweep", **summary(asked, table, output, ROWS)}, json, sweep_table)
+    if design is not None and output is not None:
+        for picture in design.plot:
+            _note(f"to look at: {_command(output, picture)}")
+    said = None if design is None else {"name": design.name, "full": full, **design.words}
+    emit({"verb": "sweep", "design": said, **summary(asked, table, output, ROWS)}, json, sweep_table)
 
 
 def _note(sentence: str) -> None:
@@ -124,6 +142,24 @@ def _axes(given_axes) -> dict[str, Any]:
             raise RequestError(f"axis {axis.name!r} is given more than once")
         axes[axis.name] = axis
     return axes
+
+
+def _command(store: str, picture: dict[str, Any]) -> str:
+    """The command that draws a picture of a design."""
+    at = [word for name, value in picture.get("at", {}).items() for word in ("--at", f"{name}={value}")]
+    return shlex.join(["soberclip", "plot", store, "--what", picture["what"], *at])
+
+
+def designs(*, json: Json = False) -> None:
+    """The designs that ship: studies that each answer one question, in a quick size and a full one.
+
+    Example: soberclip designs
+    """
+    from experiments.command.screens import designs_table
+    from experiments.lab.design import design
+    from experiments.lab.design import designs as names
+
+    emit([design(name).as_json() for name in names()], json, designs_table)
 
 
 def plot(
@@ -143,7 +179,8 @@ def plot(
         ),
     ] = None,
     output: Annotated[
-        Path | None, Parameter(help=".svg, .png or .pdf [default: the store's name with .svg, beside it]")
+        Path | None,
+        Parameter(name=["--output", "-o"], help=".svg, .png or .pdf [default: the store's name with .svg, beside it]"),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -9,7 +9,7 @@ import sys
 
 from cyclopts import App, CoercionError, CycloptsError, UnknownCommandError, UnknownOptionError, UnusedCliTokensError
 
-from experiments.command.laboratory import plot, sweep
+from experiments.command.laboratory import designs, plot, sweep
 from experiments.command.synthetic import predict, simulate, train
 from experiments.command.trials import check, claims, reproduce
 from experiments.errors import Interrupted, RequestError, RunError, SoberclipError
@@ -37,7 +37,7 @@ def _version() -> str:
 
 app.version = _version
 app.register_install_completion_command(help="Install completion for the shell in use (bash, zsh, fish).")
-for verb in (predict, simulate, train, sweep, plot, claims, check, reproduce):
+for verb in (predict, simulate, train, designs, sweep, plot, claims, check, reproduce):
     app.command(verb)
 # Named rather than imported: no other verb pays for it.
 app.command(

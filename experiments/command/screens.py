@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from experiments.lab.words import counted
+from experiments.lab.words import counted, duration
 from experiments.page.evidence import claimed, how, measured, place, tally
 
 VERDICT_STYLES = {
@@ -79,7 +79,19 @@ def sweep_table(document: dict[str, Any]) -> Group:
     kept = (
         f"numbers: {document['output']}" if document["output"] else "nothing was kept: -o PATH.zarr keeps the numbers"
     )
+    if document["design"] is not None:
+        lines += [Text(document["design"]["look"]), Text(f"The quick size says: {document['design']['answer']}")]
     return _folded(table, *lines, Text(kept, style="dim"))
+
+
+def designs_table(document: list[dict[str, Any]]) -> Group:
+    """The designs, a block each: sizes, then the question."""
+    lines: list[RenderableType] = []
+    for row in document:
+        sizes = [f"{name} {row[name]['cells']:,} cells, {duration(row[name]['seconds'])}" for name in ("quick", "full")]
+        lines += [Text.assemble((row["design"], "bold"), "  ", ("; ".join(sizes), "dim")), _indented(row["question"])]
+    note = "Times were taken on one core; soberclip sweep NAME --dry-run asks this one."
+    return Group(*lines, Text(note, style="dim"))
 
 
 def claims_table(document: list[dict[str, Any]]) -> Group:

@@ -40,17 +40,32 @@ def document_of(path: Path) -> dict[str, Any]:
 
 
 def requested(document: dict[str, Any], source: str, flags: dict[str, Any] | None = None) -> Study:
-    """The study of a document with flags on top: tables are merged key by key, everything else is replaced.
-
-    `source` names the document in sentences.
-    """
+    """The study of a document with flags on top (`merged`); `source` names the document in sentences."""
     _check(document, source)
     flags = flags or {}
-    merged = {**document, **{key: value for key, value in flags.items() if key not in TABLES}}
+    whole = merged(document, flags)
+    return study(**{**whole, "world": world_of(whole["world"], source, flags.get("world", {}))})
+
+
+def merged(document: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """A document with another one on top.
+
+    Tables are merged key by key, everything else is replaced. A field that stands on top as an axis is no longer set
+    below, and one that is set on top is no longer an axis below.
+    """
+    set_above = {"n", "seed"} & over.keys() | over.get("world", {}).keys() | over.get("recipe", {}).keys()
+    varied_above = {_field(name) for name in over.get("axes", {})}
+    kept = {key: value for key, value in document.items() if key not in varied_above}
+    whole = {**kept, **over}
     for key in TABLES:
-        merged[key] = {**document.get(key, {}), **flags.get(key, {})}
-    merged["world"] = world_of(merged["world"], source, flags.get("world", {}))
-    return study(**merged)
+        gone = (set_above if key == "axes" else set()) | varied_above
+        below = {name: value for name, value in document.get(key, {}).items() if _field(name) not in gone}
+        whole[key] = {**below, **over.get(key, {})}
+    return whole
+
+
+def _field(name: str) -> str:
+    return name.replace("-", "_")
 
 
 def _check(document: dict[str, Any], source: str) -> None:

@@ -25,8 +25,11 @@ def expected(study: Study, cut: Layout, estimated: bool) -> float:
         for k in range(len(study.learners)):
             total += _theory(study, k, index, cut, estimated)
             for route in study.measured:
-                if unable(study, k, route, index) is None:
-                    total += _TIMED[route](study, k, index)
+                if unable(study, k, route, index) is not None:
+                    continue
+                if index == places[0]:  # what is imported on first use
+                    _TIMED[route](study, k, index)
+                total += _TIMED[route](study, k, index)
     return total / len(places) * int(np.prod(study.shape, dtype=object))
 
 

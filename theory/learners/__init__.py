@@ -18,6 +18,7 @@ from theory.learners.least_squares import LeastSquares
 from theory.learners.linear import LinearCLIP
 from theory.learners.logistic import Logistic
 from theory.learners.max_margin import MaxMargin
+from theory.learners.printed import Printed
 
 __all__ = [
     "Bayes",
@@ -27,13 +28,16 @@ __all__ = [
     "LinearCLIP",
     "Logistic",
     "MaxMargin",
+    "Printed",
     "attempt",
     "each_class_count",
     "named",
     "names",
 ]  # fmt: skip
 
-_LEARNERS = {learner.name: learner for learner in (LinearCLIP, InfoNCE, Logistic, LeastSquares, Bayes, MaxMargin)}
+_LEARNERS = {
+    learner.name: learner for learner in (LinearCLIP, InfoNCE, Logistic, LeastSquares, Bayes, MaxMargin, Printed)
+}
 
 
 def names() -> tuple[str, ...]:

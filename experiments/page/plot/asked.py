@@ -139,6 +139,8 @@ def _word(dataset: xr.Dataset, who: Who, word: str) -> Series:
     data["pending"] = ~_answered(part)
     if f"predicted_{DIFFERENCE}" in part:
         data["predicted"] = _values(part, word, "predicted_")
+        if not data.value.notnull().any():  # no route measures this learner at all: it stands by its theory
+            data["undefined"] = data.undefined.where(data.predicted.isnull(), 0)
     low, high, level = _interval(part, word, value)
     if level is not None:
         data["low"], data["high"] = low, high

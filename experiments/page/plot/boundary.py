@@ -30,6 +30,7 @@ from simulator.world import SCALARS, World, Worlds
 from theory.learners.base import UNDEFINED, Learner, attempt
 
 FINE = 32  # steps along an axis, at least, on which changes of sign are looked for
+PROBES = 8  # values of an axis, at most, at which a learner is asked whether it is sampled
 
 
 class Boundary(NamedTuple):
@@ -89,8 +90,9 @@ def gap_of(dataset: xr.Dataset, first: Who, second: Who, at: dict[str, Any], axe
     pair = [asked.learner(asked.labels.index(who.learner), who.prompt, embed_dim) for who in (first, second)]
     if None in pair:  # an objective of which theory knows no optimum
         return None
-    corner = Worlds(**{**fields, **{axis.name: axis.values for axis in axes[:1]}})
-    if any(_sampled(learner, corner) for learner in pair):
+    some = np.ix_(*(axis.values[:: -(-len(axis.values) // PROBES)] for axis in axes))
+    worlds = Worlds(**{**fields, **{axis.name: values for axis, values in zip(axes, some, strict=True)}})
+    if any(_sampled(learner, worlds) for learner in pair):
         return None
     return Gap(*pair, fields, tuple(axis.name for axis in axes))
 

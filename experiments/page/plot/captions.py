@@ -58,7 +58,7 @@ def _how(picture: Picture) -> list[str]:
         return ["Theory, at infinitely many training pairs."]
     number = max(s.replicates for s in measured)
     mean = f"mean of {number} replicates" if number > 1 else "a single replicate"
-    predicted = any("predicted" in s.data for s in measured)
+    predicted = any("predicted" in s.data and s.data.predicted.notnull().any() for s in measured)
     if picture.y is not None:
         theory = "" if not predicted or picture.difference else " Contours: theory at infinitely many pairs."
         return [f"Colour: {mean}.{theory}"]

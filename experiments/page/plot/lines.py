@@ -147,12 +147,12 @@ def _undefined(ax: Axes, picture: Picture, series: tuple[Series, ...], colours: 
 
 def _entries(picture: Picture, people: list[Who], routes: list, colours: dict, marks: dict) -> list:
     every = [s for p in picture.panels for s in p.series]
-    measured = any(s.replicates for s in every)
+    measured = {s.who._replace(route=None) for s in every if s.replicates and s.data.value.notnull().any()}
     entries = []
     for who in people:
         colour, style = colours[who]
         label = " minus ".join(captions.pair(picture)) if picture.difference else who.label
-        mark = marks[routes[0]] if measured and len(routes) == 1 else None
+        mark = marks[routes[0]] if who in measured and len(routes) == 1 else None
         entries.append((Line2D([], [], color=colour, linestyle=style, marker=mark), label))
     if len(routes) > 1:
         entries += [(Line2D([], [], color="0.3", linestyle="none", marker=marks[r]), str(r)) for r in routes]

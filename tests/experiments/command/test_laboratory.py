@@ -1,0 +1,78 @@
+"""sweep, designs and plot: a design is listed, run, changed by flags, drawn; wrong requests get one sentence."""
+
+import io
+import json
+import shlex
+
+import pytest
+from rich.console import Console
+
+from experiments.command.screens import designs_table
+from experiments.lab.design import designs
+
+SMALL = ("--axis", "p_spu=0.6,0.9", "--learner", "linear")
+
+
+def test_designs_are_listed(soberclip):
+    run = soberclip("designs", "--json")
+    assert (run.status, run.err) == (0, "")
+    assert [row["design"] for row in run.document] == list(designs())
+    for row in run.document:
+        assert row["question"].endswith("?")
+        assert {"cells", "seconds", "study"} == row["quick"].keys() == row["full"].keys()
+    stream = io.StringIO()
+    Console(file=stream, width=80).print(designs_table(run.document))
+    lines = stream.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in stream.getvalue()
+    heads = [line.split()[0] for line in lines if not line.startswith(" ")]
+    assert heads[: len(designs())] == list(designs())
+
+
+def test_a_design_runs_and_is_drawn(soberclip, tmp_path):
+    store, table = tmp_path / "a.zarr", tmp_path / "a.csv"
+    run = soberclip("sweep", "sources", *SMALL, "-o", store, "--csv", table, "--json")
+    document = run.document
+    assert (run.status, document["cells"], document["design"]["name"]) == (0, 4, "sources")
+    assert document["study"]["axes"] == {"p_spu": [0.6, 0.9]}
+    assert document["study"]["world"]["mu_spu"] == 2.0  # what no flag says is the design's
+    assert len(table.read_text().splitlines()) == 5
+    question, *_, picture = run.err.splitlines()
+    assert question == f"soberclip: {document['design']['question']}"
+    words = shlex.split(picture.partition(": to look at: ")[2])
+    assert words[:2] == ["soberclip", "plot"]
+    drawn = soberclip(*words[1:], "-o", tmp_path / "a.svg", "--json")
+    assert (drawn.status, drawn.document["what"]) == (0, "counter")
+    assert (tmp_path / "a.svg").stat().st_size > 1000
+
+
+def test_a_dry_run_says_the_size_and_stops(soberclip):
+    quick, full = (soberclip("sweep", "sources", *flag, "--dry-run") for flag in ((), ("--full",)))
+    assert (quick.status, quick.out) == (0, "")
+    assert "366 cells" in quick.err
+    assert "1,206 cells" in full.err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("sorces",), "design 'sorces' is unknown; the nearest is 'sources'"),
+        (("sources.tml",), "study file 'sources.tml' cannot be read: No such file or directory"),
+        (("mine.toml", "--full"), "--full is a size of a design, and 'mine.toml' is a file; leave it out"),
+        (("--full",), "--full is a size of a design, and none is named; `soberclip designs` lists them"),
+        (("theorem", "--mu-inv", "2"), "learner 'printed' has no answer anywhere on this grid: "),
+    ],
+)
+def test_wrong_requests_get_one_sentence(soberclip, words, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = soberclip("sweep", *words)
+    assert (run.status, run.out) == (2, "")
+    assert run.err.startswith(f"soberclip: {sentence}")
+    assert len(run.err.splitlines()) == 1
+
+
+def test_a_file_in_a_folder_is_a_file_whatever_it_is_called(soberclip, tmp_path):
+    (tmp_path / "sources").write_text('learners = ["linear"]')
+    run = soberclip("sweep", tmp_path / "sources", "--json")
+    assert (run.status, run.document["cells"], run.document["design"]) == (0, 1, None)
+    assert json.loads(run.out)["study"]["world"]["mu_spu"] == 1.0

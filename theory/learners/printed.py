@@ -1,0 +1,56 @@
+"""The published law of linear CLIP, as a learner: what Theorem 6.2 of Wang et al. prints, right or wrong.
+
+The theorem bounds both groups: at least so many errors on the counter group, at least so much accuracy on the common
+one. A world in which linear CLIP is right on more of the counter group than this learner, or on less of the common
+group, contradicts it, so that the line on which the two are equal is where a printed inequality turns.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from simulator.accuracy import Accuracy
+from simulator.world import World, Worlds
+from theory.learners.base import Learner
+from theory.published import smallest_mu_spu, theorem_62_bounds
+
+
+@dataclass(frozen=True)
+class Printed(Learner):
+    """The printed bounds as accuracies: the most on the counter group, the least on the common group.
+
+    The theorem speaks of p_spu = 1 - o(1) and of views so wide that their noise is spread out; its formulas hold
+    neither, so that any p_spu and any view noise have an answer.
+    """
+
+    name: ClassVar[str] = "printed"
+    words: ClassVar[str] = "linear CLIP as Theorem 6.2 prints it"
+
+    def accuracy(self, worlds: World | Worlds) -> Accuracy:
+        """The printed bounds, exact to rounding.
+
+        Parameters
+        ----------
+        worlds
+            One world, or a grid of any shape.
+
+        Raises
+        ------
+        ValueError
+            Outside the theorem's conditions: two classes, one background, mu_inv = 1, full captions of the object
+            itself, sigma_inv > sigma_spu and mu_spu >= 1 + sigma_inv^2/2.
+        """
+        x = Worlds.of(worlds)
+        if np.any(np.asarray(x.classes) != 2) or x.attribute:
+            raise ValueError("Theorem 6.2 is about two classes and one background")
+        for name in ("mu_inv", "mention_inv", "mention_spu", "p_inv"):
+            if np.any(np.asarray(getattr(x, name)) != 1):
+                raise ValueError(f"Theorem 6.2 is about {name} = 1")
+        if np.any(np.asarray(x.sigma_inv) <= x.sigma_spu):
+            raise ValueError("Theorem 6.2 is about sigma_inv > sigma_spu")
+        if np.any(np.asarray(x.mu_spu) < smallest_mu_spu(x.sigma_inv)):
+            raise ValueError("Theorem 6.2 is about mu_spu >= 1 + sigma_inv^2/2")
+        bound = theorem_62_bounds(x.p_spu, x.mu_spu, x.sigma_inv, x.sigma_spu)
+        whole = np.zeros(x.shape)  # fields that the formulas do not hold are part of the grid's shape all the same
+        return Accuracy(whole + bound.accuracy_common, whole + (1 - bound.error_counter))
