@@ -13,6 +13,7 @@ from experiments.lab.answers import predict
 from experiments.page import figures, reproduce, story, sweeps
 from experiments.page.report import evidence, formula_svg, inline_svg, render
 from simulator.world import World
+from theory.boundary import turning_points
 from theory.claims.catalogue import claims
 from theory.published import theorem_62_bounds
 
@@ -141,6 +142,18 @@ def test_error_curves_table(curves):
         inside = (law >= curves[f"exact_{prompt}_low"] - 0.02) & (law <= curves[f"exact_{prompt}_high"] + 0.02)
         assert inside.all()
         assert np.abs(curves[f"drawn_{prompt}"] - law).max() < 0.2
+
+
+def test_every_turn_of_the_boundary_is_enclosed_and_is_the_bisection_s():
+    table = sweeps.boundary(21)
+    M, S = np.meshgrid(table.mu_spu, table.sigma_inv, indexing="ij")
+    for name, bisected in zip(("error", "accuracy"), turning_points(M, S, table.sigma_spu), strict=True):
+        assert np.array_equal(np.isfinite(table[name]), (S**2 + 2) / 2 <= M)
+        assert np.nanmax(np.abs(table[name] - bisected)) < table.width
+        for level, mu in zip(table.level.values, table[f"{name}_line"].values, strict=True):
+            turn = np.array(turning_points(mu, table.sigma_inv.values, table.sigma_spu))[int(name == "accuracy")]
+            assert np.allclose(turn[np.isfinite(mu)], level, atol=table.width)
+    assert np.isfinite(table.error_line).sum("sigma_inv").min() > 0
 
 
 def test_map_agrees_with_single_predictions():
