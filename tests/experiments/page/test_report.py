@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ElementTree
+from html import unescape
 
 import numpy as np
 import pytest
@@ -98,6 +99,35 @@ def test_the_verdict_table_says_what_was_claimed_and_how_surely(verdict):
     assert "stored verdict of an earlier training" in second
     assert "1 claim was not tried in this run" in html
     assert "at 5 audit points unless a counterexample came first" in html
+
+
+PROOF = {
+    "outcome": "proved",
+    "reason": "the closed form is proved over the whole domain by bounds on 1234 boxes that fill it",
+    "exact": False,
+    "boxes": 1234,
+    "bounded": 2467,
+    "counterexample": None,
+    "least_violation": None,
+    "seconds": 0.25,
+    "check_seconds": 1.5,
+}
+REFUTED = {**PROOF, "outcome": "refuted", "reason": "certainly", "boxes": 0, "counterexample": {"p_spu": 0.5}}
+
+
+def test_the_page_counts_what_is_rigorous_apart(verdict):
+    proved = {**verdict, "claim": "proved", "verdict": "proved", "proof": PROOF}
+    exact = {**proved, "proof": {**PROOF, "exact": True, "boxes": 0}}
+    failing = {**verdict, "claim": "failing", "verdict": "contradicted", "counterexample": {"p_spu": 0.5}, "audits": 0}
+    certain = {**failing, "claim": "certain", "proof": REFUTED}
+    html = page([proved, exact, verdict, failing, certain])
+    assert "<p>2 proved, 1 supported, 2 contradicted (1 rigorously, 1 by measurement alone)." in html
+    assert story.PROVED in unescape(re.sub("</?code>", "`", html))
+    for words, times in (("✗✗", 2), ("✓✓", 4), ("; proved on 1,234 boxes", 1), ("proved by algebra", 1)):
+        assert html.count(words) == times, words
+    assert "certainly (p_spu = 0.5, ν = 0.01562); 0.25 s, checked in 1.5 s" in html
+    assert "; refuted rigorously" in html
+    assert "<p>1 supported, 1 contradicted." in page([verdict, failing]), "nothing was to be proved"
 
 
 def test_the_page_explains_its_words_and_serves_every_reader(verdict, curves):
