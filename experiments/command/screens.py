@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments.lab.words import counted, duration
-from experiments.page.evidence import claimed, how, measured, place, tally
+from experiments.page.evidence import by_verdict, claimed, how, measured, place, tally
 
 VERDICT_STYLES = {
     "proved": "bold green",
@@ -115,9 +115,7 @@ def verdict_table(document: list[dict[str, Any]]) -> Group:
         style = VERDICT_STYLES[row["verdict"]]
         lines.append(Text.assemble((f"{row['verdict']:<13}", style), (row["claim"], "bold")))
         lines.append(_indented("; ".join(part for part in parts if part)))
-    counts = Counter(row["verdict"] for row in document)
-    total = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICT_STYLES if counts[verdict])
-    return Group(*lines, Text(f"{total}. {' '.join(tally(document))}"))
+    return Group(*lines, Text(f"{by_verdict(document)}. {' '.join(tally(document))}"))
 
 
 def certificate_table(document: list[dict[str, Any]]) -> Group:

@@ -1,5 +1,6 @@
 """A verdict in words, for the terminal and the report alike: what was claimed, what was found, where, how surely."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ from experiments.court.docket import family_sentence
 from simulator.world import World
 
 LEVEL = 0.95  # of a verdict's interval, unless it says another
+VERDICTS = ("proved", "supported", "contradicted", "undecided", "refused")
 SIGNS = {">=": "≥", "<=": "≤", "=": "=", "above": ">", "not above": "≤", "within": "≈"}
 
 
@@ -89,9 +91,31 @@ def how(verdict: dict[str, Any]) -> str:
         return "not tried"
     if "search_evaluations" not in verdict:
         return "from the published tables"
-    if verdict["audits"]:
-        return f"searched, {verdict['audits']} points audited"
-    return "searched, counterexample measured"
+    tried = f"{verdict['audits']} points audited" if verdict["audits"] else "counterexample measured"
+    shown = f"; {_shown(verdict['proof'])}" if verdict["verdict"] == "proved" or rigorous(verdict) else ""
+    return f"searched, {tried}{shown}"
+
+
+def _shown(proof: dict[str, Any]) -> str:
+    """How a proof went, in a few words."""
+    if proof["outcome"] == "refuted":
+        return "refuted rigorously"
+    return "proved by algebra" if proof["exact"] else f"proved on {proof['boxes']:,} boxes"
+
+
+def rigorous(verdict: dict[str, Any]) -> bool:
+    """Whether a contradiction is certain of the closed form too: a point fails it in outward-rounded arithmetic."""
+    return verdict["verdict"] == "contradicted" and (verdict.get("proof") or {}).get("outcome") == "refuted"
+
+
+def by_verdict(verdicts: Sequence[dict[str, Any]]) -> str:
+    """How many of each verdict; of the contradicted how many rigorously, where proofs were asked for."""
+    found = Counter(v["verdict"] for v in verdicts)
+    parts = {word: f"{found[word]} {word}" for word in VERDICTS if found[word]}
+    if found["contradicted"] and any(v.get("proof") for v in verdicts):
+        certain = sum(map(rigorous, verdicts))
+        parts["contradicted"] += f" ({certain} rigorously, {found['contradicted'] - certain} by measurement alone)"
+    return ", ".join(parts.values())
 
 
 def tally(verdicts: Sequence[dict[str, Any]]) -> list[str]:
@@ -134,10 +158,19 @@ def evidence(verdict: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("route", f"{verdict['route']}, n = {verdict['n']:.4g}{replicates}"))
     alpha = "" if verdict["alpha"] is None else f"α = {verdict['alpha']:g}, "
     rows.append(("design", f"{alpha}τ = {verdict['tau']:g}{_search(verdict)}"))
+    if proof := verdict.get("proof"):
+        rows.append(("proof", _proof(proof)))
     if verdict.get("stored"):
         where = ", ".join(f"{k} {v}" for k, v in verdict["versions"].items() if k in ("commit", "torch"))
         rows.append(("stored", f"run on {verdict['device']} in {verdict['seconds']:g} s, {where}"))
     return rows
+
+
+def _proof(proof: dict[str, Any]) -> str:
+    """What was shown, or why nothing; where, and how long it took."""
+    where = f" ({point(proof['counterexample'])})" if proof["counterexample"] else ""
+    checked = f", checked in {proof['check_seconds']:.2g} s" if proof["outcome"] in ("proved", "refuted") else ""
+    return f"{proof['reason']}{where}; {proof['seconds']:.2g} s{checked}"
 
 
 def _search(verdict: dict[str, Any]) -> str:

@@ -92,10 +92,8 @@ def boundary_map(table: xr.Dataset) -> Figure:
         mesh = ax.pcolormesh(
             table.sigma_inv, table.mu_spu, table[which], cmap="viridis", vmin=0.5, vmax=1.0, rasterized=True
         )
-        lines = ax.contour(
-            table.sigma_inv, table.mu_spu, table[which], levels=[0.6, 0.7, 0.8, 0.9], colors="white", linewidths=0.8
-        )
-        ax.clabel(lines, fontsize=8)
+        for level in table.level.values:
+            _labelled(ax, table.sigma_inv.values, table[f"{which}_line"].sel(level=level).values, f"{level:g}")
         sigma = table.sigma_inv.values
         ax.plot(sigma, 1 + sigma**2 / 2, "k-", label="theorem's condition")
         ax.plot(sigma, 1 + sigma**2, "k:", label=r"$\mu_{\mathrm{spu}} = 1 + \sigma_{\mathrm{inv}}^2$")
@@ -106,6 +104,15 @@ def boundary_map(table: xr.Dataset) -> Figure:
     axes[0, 1].legend(loc="lower right")
     figure.colorbar(mesh, ax=axes, label=r"holds for $p_{\mathrm{spu}}$ above")
     return figure
+
+
+def _labelled(ax: Axes, x: np.ndarray, y: np.ndarray, words: str) -> None:
+    """A white line with words at the middle of what there is of it."""
+    ax.plot(x, y, color="white", linewidth=0.8)
+    there = np.flatnonzero(np.isfinite(y))
+    if len(there):
+        middle = there[len(there) // 2]
+        ax.text(x[middle], y[middle], words, color="white", fontsize=8, ha="center", va="bottom")
 
 
 @styled

@@ -2,15 +2,14 @@
 
 import io
 import re
-from collections import Counter
 from datetime import date
 from typing import Any
 
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from experiments.page.evidence import bound, ends, evidence, how, level, number, tally
-from experiments.page.story import GLOSSARY
+from experiments.page.evidence import bound, by_verdict, ends, evidence, how, level, number, rigorous, tally
+from experiments.page.story import GLOSSARY, PROVED
 from experiments.style import styled
 
 MARKS = {"proved": "✓✓", "supported": "✓", "contradicted": "✗", "undecided": "?"}
@@ -40,6 +39,11 @@ def formula_svg(latex: str, prefix: str) -> str:
     return inline_svg(_formula(latex), prefix, latex) if latex else ""
 
 
+def mark(verdict: dict[str, Any]) -> str:
+    """A sign for the eye, double where there is a proof."""
+    return MARKS[verdict["verdict"]] * (1 + rigorous(verdict))
+
+
 def _code(words: str) -> Markup:
     """Words with what stands between backquotes as code."""
     return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(words))))
@@ -60,12 +64,12 @@ def render(**context: Any) -> str:
         {"name": name, "svg": inline_svg(figure, name, name), "caption": caption}
         for name, figure, caption in context.pop("figures")
     ]
-    counts = Counter(v["verdict"] for v in verdicts)
     return environment.get_template("report.html.jinja").render(
         verdicts=verdicts,
         figures=figures,
-        counts={verdict: counts.get(verdict, 0) for verdict in MARKS},
-        marks=MARKS,
+        count=by_verdict(verdicts),
+        mark=mark,
+        proved=PROVED,
         date=date.today().isoformat(),
         number=number,
         bound=bound,

@@ -15,13 +15,15 @@ from simulator.gaussian.statistics import cross_covariance
 from simulator.streams import numpy_stream
 from simulator.world import World, Worlds, view_noise
 from theory.accuracy import linear_accuracy
-from theory.boundary import neutral_correlation, turning_points
+from theory.boundary import neutral_correlation
 from theory.claims.claim import Claim
 from theory.claims.quarrel import MAP_VIEW_NOISE
 from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
 from theory.learners.infonce import nearest_prompt_weights
 from theory.population import block_covariance
-from theory.published import theorem_62_bounds
+from theory.proofs import boundaries as proved
+from theory.proofs.roots import WIDTH, single
+from theory.published import smallest_mu_spu, theorem_62_bounds
 
 # The world of the paper's theorem made visible: a background twice as loud as the object, no view noise.
 LOUD = {"mu_spu": 2.0, "sigma_inv": 1.0, "sigma_spu": 0.5}
@@ -65,22 +67,29 @@ def _counter_errors(p: float, prompt: str, n: int, replicates: int, seed: int, r
 def boundary(points: int = 81) -> xr.Dataset:
     """p at which each printed inequality of Theorem 6.2 turns, over mu_spu and sigma_inv at sigma_spu = .5.
 
-    nan where the theorem's condition mu_spu >= (sigma_inv^2 + 2)/2 > (and sigma_inv > sigma_spu) is not met.
+    error and accuracy hold the middles of enclosures; error_line and accuracy_line the mu_spu at which the turn is at
+    each of `level`, enclosed along mu_spu. nan where the theorem's condition mu_spu >= (sigma_inv^2 + 2)/2 (and
+    sigma_inv > sigma_spu) is not met, and on lines that do not hold exactly one enclosure and nothing undecided.
     """
-    mu, sigma_inv = np.linspace(1.0, 4.0, points), np.linspace(0.5, 2.0, points)
+    mu, sigma_inv, level = np.linspace(1.0, 4.0, points), np.linspace(0.5, 2.0, points), np.array([0.6, 0.7, 0.8, 0.9])
+    least = smallest_mu_spu(sigma_inv)
     M, S = np.meshgrid(mu, sigma_inv, indexing="ij")
-    error, accuracy = turning_points(M, S, 0.5)
-    outside = (S**2 + 2) / 2 > M
-    axes = ("mu_spu", "sigma_inv")
-    return xr.Dataset(
-        {
-            "error": (axes, np.where(outside, np.nan, error)),
-            "accuracy": (axes, np.where(outside, np.nan, accuracy)),
-            "neutral": ("mu_spu", neutral_correlation(mu)),
-        },
-        coords={"mu_spu": mu, "sigma_inv": sigma_inv},
-        attrs={"sigma_spu": 0.5},
+    P, T = np.meshgrid(level, sigma_inv, indexing="ij")
+    inside = least <= M
+    turns = proved.turning_points(mu_spu=M[inside], sigma_inv=S[inside], sigma_spu=0.5)
+    lines = proved.turning_points("mu_spu", least.min(), mu[-1], p_spu=P, sigma_inv=T, sigma_spu=0.5)
+    table = xr.Dataset(
+        {"neutral": ("mu_spu", neutral_correlation(mu))},
+        coords={"mu_spu": mu, "sigma_inv": sigma_inv, "level": level},
+        attrs={"sigma_spu": 0.5, "width": WIDTH},
     )
+    for name, turn, line in zip(("error", "accuracy"), turns, lines, strict=True):
+        values = np.full(M.shape, np.nan)
+        values[inside] = single(turn, int(inside.sum()))
+        curve = single(line, P.size).reshape(P.shape)
+        table[name] = (("mu_spu", "sigma_inv"), values)
+        table[f"{name}_line"] = (("level", "sigma_inv"), np.where(curve >= least, curve, np.nan))
+    return table
 
 
 CONTRASTIVE = {

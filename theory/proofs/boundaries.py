@@ -78,16 +78,20 @@ def equally_robust(
     return roots(formula, along, low, high, {name: np.asarray(x, float) for name, x in others.items()})
 
 
-def turning_points(mu_spu: Numbers, sigma_inv: Numbers, sigma_spu: Numbers) -> tuple[Roots, Roots]:
-    """Where in p_spu the printed inequalities of [W] Theorem 6.2 turn (error, accuracy), a line a world.
+def turning_points(
+    along: str = "p_spu", low: float = 0.5, high: float = 1.0, **others: Numbers | Sequence[float]
+) -> tuple[Roots, Roots]:
+    """Where the printed inequalities of [W] Theorem 6.2 turn (error, accuracy), a line a world.
 
-    `theory.boundary.turning_points` finds one turn by bisection; here every turn on [1/2, 1] is enclosed, and all else
-    proved to be none.
+    `theory.boundary.turning_points` finds one turn in p_spu by bisection; here every turn along a field is enclosed to
+    1e-6, and all else proved to be none. At mu_spu = 1 both margins vanish throughout: nothing is decided there.
 
     Parameters
     ----------
-    mu_spu, sigma_inv, sigma_spu
-        Broadcast together and flattened.
+    along, low, high
+        The field that varies, and between which values.
+    others
+        Values of the other three of p_spu, mu_spu, sigma_inv and sigma_spu, broadcast together and flattened.
 
     Examples
     --------
@@ -95,7 +99,7 @@ def turning_points(mu_spu: Numbers, sigma_inv: Numbers, sigma_spu: Numbers) -> t
     >>> error.enclosed.middle.round(4).tolist(), accuracy.enclosed.middle.round(4).tolist()
     ([0.75], [0.6866])
     """
-    given = np.broadcast_arrays(*(np.asarray(x, float) for x in (mu_spu, sigma_inv, sigma_spu)))
-    worlds = dict(zip(("mu_spu", "sigma_inv", "sigma_spu"), map(np.ravel, given), strict=True))
-    margins = inequality_margins(variable("p_spu"), *map(variable, worlds))
-    return tuple(roots(constant(margin), "p_spu", 0.5, 1.0, worlds) for margin in margins)
+    given = np.broadcast_arrays(*(np.asarray(x, float) for x in others.values()))
+    lines = dict(zip(others, map(np.ravel, given), strict=True))
+    margins = inequality_margins(*map(variable, ("p_spu", "mu_spu", "sigma_inv", "sigma_spu")))
+    return tuple(roots(constant(margin), along, low, high, lines) for margin in margins)

@@ -79,6 +79,14 @@ def roots(
     return Roots(_in_order(narrow[~wide]), _in_order(_joined([undecided, narrow[wide]])))
 
 
+def single(found: Roots, lines: int) -> np.ndarray:
+    """The middle of each line's one enclosure; nan for lines with none, with several, or with undecided stretches."""
+    counts = np.bincount(found.enclosed.line, minlength=lines) + 2 * np.bincount(found.undecided.line, minlength=lines)
+    middles = np.full(lines, np.nan)
+    middles[found.enclosed.line] = found.enclosed.middle
+    return np.where(counts == 1, middles, np.nan)
+
+
 class _Lines:
     """f and its derivative along the axis, in intervals, on pieces of lines."""
 

@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ElementTree
+from html import unescape
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from experiments.lab.answers import predict
 from experiments.page import figures, reproduce, story, sweeps
 from experiments.page.report import evidence, formula_svg, inline_svg, render
 from simulator.world import World
+from theory.boundary import turning_points
 from theory.claims.catalogue import claims
 from theory.published import theorem_62_bounds
 
@@ -99,6 +101,35 @@ def test_the_verdict_table_says_what_was_claimed_and_how_surely(verdict):
     assert "at 5 audit points unless a counterexample came first" in html
 
 
+PROOF = {
+    "outcome": "proved",
+    "reason": "the closed form is proved over the whole domain by bounds on 1234 boxes that fill it",
+    "exact": False,
+    "boxes": 1234,
+    "bounded": 2467,
+    "counterexample": None,
+    "least_violation": None,
+    "seconds": 0.25,
+    "check_seconds": 1.5,
+}
+REFUTED = {**PROOF, "outcome": "refuted", "reason": "certainly", "boxes": 0, "counterexample": {"p_spu": 0.5}}
+
+
+def test_the_page_counts_what_is_rigorous_apart(verdict):
+    proved = {**verdict, "claim": "proved", "verdict": "proved", "proof": PROOF}
+    exact = {**proved, "proof": {**PROOF, "exact": True, "boxes": 0}}
+    failing = {**verdict, "claim": "failing", "verdict": "contradicted", "counterexample": {"p_spu": 0.5}, "audits": 0}
+    certain = {**failing, "claim": "certain", "proof": REFUTED}
+    html = page([proved, exact, verdict, failing, certain])
+    assert "<p>2 proved, 1 supported, 2 contradicted (1 rigorously, 1 by measurement alone)." in html
+    assert story.PROVED in unescape(re.sub("</?code>", "`", html))
+    for words, times in (("✗✗", 2), ("✓✓", 4), ("; proved on 1,234 boxes", 1), ("proved by algebra", 1)):
+        assert html.count(words) == times, words
+    assert "certainly (p_spu = 0.5, ν = 0.01562); 0.25 s, checked in 1.5 s" in html
+    assert "; refuted rigorously" in html
+    assert "<p>1 supported, 1 contradicted." in page([verdict, failing]), "nothing was to be proved"
+
+
 def test_the_page_explains_its_words_and_serves_every_reader(verdict, curves):
     html = page([verdict], [("error", figures.error_curves(curves), "a caption")])
     for term in ("reliance", "exact law", "ν (nu)"):
@@ -141,6 +172,18 @@ def test_error_curves_table(curves):
         inside = (law >= curves[f"exact_{prompt}_low"] - 0.02) & (law <= curves[f"exact_{prompt}_high"] + 0.02)
         assert inside.all()
         assert np.abs(curves[f"drawn_{prompt}"] - law).max() < 0.2
+
+
+def test_every_turn_of_the_boundary_is_enclosed_and_is_the_bisection_s():
+    table = sweeps.boundary(21)
+    M, S = np.meshgrid(table.mu_spu, table.sigma_inv, indexing="ij")
+    for name, bisected in zip(("error", "accuracy"), turning_points(M, S, table.sigma_spu), strict=True):
+        assert np.array_equal(np.isfinite(table[name]), (S**2 + 2) / 2 <= M)
+        assert np.nanmax(np.abs(table[name] - bisected)) < table.width
+        for level, mu in zip(table.level.values, table[f"{name}_line"].values, strict=True):
+            turn = np.array(turning_points(mu, table.sigma_inv.values, table.sigma_spu))[int(name == "accuracy")]
+            assert np.allclose(turn[np.isfinite(mu)], level, atol=table.width)
+    assert np.isfinite(table.error_line).sum("sigma_inv").min() > 0
 
 
 def test_map_agrees_with_single_predictions():

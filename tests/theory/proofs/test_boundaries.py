@@ -18,11 +18,23 @@ def test_each_inequality_turns_exactly_once_under_the_theorem_s_conditions():
     rng = np.random.default_rng(0)
     si = rng.uniform(0.3, 2, 400)
     mu, ss = smallest_mu_spu(si) * rng.uniform(1.01, 3, 400), si * rng.random(400)
-    for found, bisected in zip(turning_points(mu, si, ss), boundary.turning_points(mu, si, ss), strict=True):
+    for found, bisected in zip(
+        turning_points(mu_spu=mu, sigma_inv=si, sigma_spu=ss), boundary.turning_points(mu, si, ss), strict=True
+    ):
         assert found.enclosed.line.tolist() == list(range(400))
         assert len(found.undecided) == 0
         assert np.all((found.enclosed.low <= bisected + 1e-12) & (bisected <= found.enclosed.high + 1e-12))
         assert np.all(found.enclosed.high - found.enclosed.low <= WIDTH)
+
+
+def test_turning_points_along_another_axis_are_the_same_curve():
+    """Where the error inequality turns at p = .7 along mu_spu, it turns at mu_spu along p."""
+    si = np.linspace(0.5, 1.5, 11)
+    along_mu, _ = turning_points("mu_spu", 1.125, 4.0, p_spu=0.7, sigma_inv=si, sigma_spu=0.5)
+    line, mu = along_mu.enclosed.line, along_mu.enclosed.middle
+    along_p, _ = turning_points(mu_spu=mu, sigma_inv=si[line], sigma_spu=0.5)
+    assert len(line) == 11
+    assert np.allclose(along_p.enclosed.middle, 0.7, atol=2 * WIDTH)
 
 
 def test_equally_robust_is_t5_s_correlation():
