@@ -84,7 +84,7 @@ def test_console_blocks_print_what_they_say(block, tmp_path):
 
 def python_blocks() -> dict[str, str]:
     """The Python examples, in their order."""
-    return dict(zip(("notebook", "claim", "judge", "learner"), blocks("python"), strict=True))
+    return dict(zip(("notebook", "study", "claim", "judge", "learner"), blocks("python"), strict=True))
 
 
 def run_python(code: str, folder: Path) -> list[str]:
@@ -107,6 +107,17 @@ def test_the_notebook_script_puts_theory_beside_what_it_trained(tmp_path):
         assert (common, counter) == pytest.approx((common_then, counter_then), abs=0.06), row
 
 
+def test_studies_run_and_are_drawn(tmp_path):
+    for block in blocks("sh"):
+        for line in block.splitlines():
+            program, *arguments = shlex.split(line)
+            assert program == "soberclip"
+            soberclip(arguments, tmp_path)
+    code = python_blocks()["study"]
+    assert run_python(code, tmp_path) == re.findall(r"  # (.*)$", code, flags=re.MULTILINE)
+    assert all((tmp_path / name).stat().st_size > 5000 for name in ("phase.svg", "gap.png", "sources.svg", "gap.pdf"))
+
+
 def test_a_claim_of_ones_own_is_judged_as_printed(tmp_path):
     code = python_blocks()
     assert len(code["claim"].strip().splitlines()) <= 14
@@ -127,7 +138,7 @@ def test_a_claims_file_is_tried(tmp_path):
 
 
 def test_every_flag_and_verb_it_names_exists():
-    verbs = ["", "predict", "simulate", "train", "check", "reproduce"]
+    verbs = ["", "predict", "simulate", "train", "sweep", "plot", "designs", "check", "reproduce"]
     verbs += [f"counteranimal {verb}" for verb in ("inspect", "evaluate", "score", "published", "compare", "discover")]
     helps = "".join(soberclip([*verb.split(), "--help"], ROOT).stdout for verb in verbs)
     for flag in set(re.findall(r"`(--[a-z-]+)", README)):
