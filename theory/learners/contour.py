@@ -24,6 +24,8 @@ from theory.learners.pmi import NOTHING, Preference, Told
 CHUNK = 64  # worlds at a time
 SAFETY = 32  # pieces of one boundary add up
 MOST = 1000  # pieces of one world still open; a world with more is lost, not followed
+EDGE = 2.0**-8  # of a chord: a cut is no nearer to its ends,
+FAR = 16.0  # and no further than this from the chord, or two branches have been taken for one
 GRADES = 4  # lines on each side of a narrow centre, from its own deviation up to the spacing in geometric steps
 
 
@@ -169,7 +171,7 @@ def _bracketed(preference: Preference, low: Float[np.ndarray, "2 R"], high: Floa
             step = t - g / (np.stack(gradient) * along[:, active]).sum(axis=0)
         step = np.where((step >= a) & (step <= b), step, (a + b) / 2)
         result[:, active] = low[:, active] + step * along[:, active]
-        moving = np.abs(step - t) > 1e-9
+        moving = np.abs((step - t) * along[:, active]).max(axis=0) > 1e-10
         if not moving.any():
             break
         preference, active, a, b, t = preference.of(moving), active[moving], a[moving], b[moving], step[moving]
@@ -238,14 +240,16 @@ def _along(preference: Preference, roots: Roots, start, end, means, tolerance: f
     for _ in range(30):
         if not len(world):
             break
-        point, good, dy = _follow(preference.of((None, world)), ends, slopes, tolerance / SAFETY)
+        meet = _tangents(ends, slopes)
+        point, good, dy = _follow(preference.of((None, world)), ends, slopes, meet, tolerance / SAFETY)
         values = _green(point, means[:, world]) * dy[..., None]  # (7, P, 2)
         fine, rough = np.einsum("npg,n->pg", values, WEIGHTS), np.einsum("npg,n->pg", values, _ROUGH)
         done = good & (np.abs(fine - rough).max(axis=-1) < tolerance / SAFETY)
         np.add.at(amount, world[done], fine[done])
 
         world, ends, slopes = world[~done], ends[..., ~done], slopes[..., ~done]
-        middle, steep = _settled(preference.of(world), point[:, 3, ~done])
+        middle, steep, found = _cut(preference.of(world), ends, meet[0, ~done])
+        sound[world[~found]] = False
         ends = np.stack([np.append(ends[0], middle, 1), np.append(middle, ends[1], 1)])
         slopes = np.stack([np.append(slopes[0], steep, 1), np.append(steep, slopes[1], 1)])
         world = np.append(world, world)
@@ -256,46 +260,83 @@ def _along(preference: Preference, roots: Roots, start, end, means, tolerance: f
     return amount, sound
 
 
-def _settled(preference: Preference, point: Float[np.ndarray, "2 P"]):
-    """Points moved onto the boundary along the gradient, and the gradient there."""
-    point, slope, active = point.copy(), np.empty_like(point), np.arange(point.shape[1])
-    for _ in range(30):
-        g, *gradient = preference(*point[:, active])
-        slope[:, active] = gradient
-        step = g * slope[:, active] / np.maximum((slope[:, active] ** 2).sum(axis=0), np.finfo(float).tiny)
-        point[:, active] -= step
-        moving = np.abs(step).max(axis=0) > 1e-10
-        if not moving.any():
+def _left_of(chord: np.ndarray) -> np.ndarray:
+    """The normal to the left of chords (2, P), as long as they are."""
+    return np.stack([-chord[1], chord[0]])
+
+
+def _tangents(ends, slopes) -> Float[np.ndarray, "2 P"]:
+    """Where the tangents of both ends meet, along and above each chord in its lengths; nan if not between the ends."""
+    chord = ends[1] - ends[0]
+    rise = (slopes * _left_of(chord)).sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        tilt = -(slopes * chord).sum(axis=1) / rise
+        along = tilt[1] / (tilt[1] - tilt[0])
+        meet = np.stack([along, along * tilt[0]])
+    return np.where((rise > 0).all(axis=0) & (tilt[0] * tilt[1] < 0), meet, np.nan)
+
+
+def _cut(preference: Preference, ends, along: Float[np.ndarray, " P"]):
+    """A point of the boundary between the ends of each piece, the gradient there, and whether one is near.
+
+    It lies over the point of the chord where the tangents meet: at a corner that view noise has rounded only a little,
+    where halves would have to be halved twenty times. Every line across the chord between its ends must meet the
+    boundary that joins them.
+    """
+    chord = ends[1] - ends[0]
+    base = ends[0] + np.where(np.isnan(along), 0.5, np.clip(along, EDGE, 1 - EDGE)) * chord
+    g, *gradient = preference(*base)
+    up = np.where(g > 0, -1.0, 1.0) * _left_of(chord)  # towards the other sign: g > 0 on the left of the boundary
+    with np.errstate(divide="ignore", invalid="ignore"):
+        newton = np.abs(g / (np.stack(gradient) * up).sum(axis=0))
+    height, found = np.clip(np.nan_to_num(2 * newton), 1e-9, 0.5), np.zeros(len(g), bool)
+    for _ in range(12):
+        rest = np.flatnonzero(~found)
+        found[rest] = (preference.of(rest)(*(base + height * up)[:, rest])[0] > 0) != (g[rest] > 0)
+        if found.all() or height[~found].min() == FAR:
             break
-        preference, active = preference.of(moving), active[moving]
-    return point, slope
+        height[~found] = np.minimum(3 * height[~found], FAR)
+    tip = base + height * up
+    middle = _bracketed(preference, np.where(g > 0, tip, base), np.where(g > 0, base, tip))
+    _, *gradient = preference(*middle)
+    return middle, np.stack(gradient), found
 
 
-def _follow(preference: Preference, ends, slopes, tolerance: float):
+def _follow(preference: Preference, ends, slopes, meet, tolerance: float):
     """Points of the boundary over NODES of each chord (2, 7, P), success (P,), and dy/ds (7, P)."""
     chord = ends[1] - ends[0]
-    normal = np.stack([-chord[1], chord[0]])  # to the left, as long as the chord
-    with np.errstate(divide="ignore", invalid="ignore"):
-        tilt = -(slopes * chord).sum(axis=1) / (slopes * normal).sum(axis=1)  # of both ends, (2, P)
-    tilt = np.clip(np.nan_to_num(tilt), -2, 2)
-    s = NODES[:, None]
-    height = (tilt[0] * (1 - s) - tilt[1] * s) * s * (1 - s)
-    line, across = ends[0][:, None] + s * chord[:, None], normal[:, None]
+    normal = _left_of(chord)
+    tilt = np.empty((len(NODES), chord.shape[1]))  # slope of the boundary over its chord
+    steep = (slopes * normal).sum(axis=1)
+    tilt[[0, -1]] = _tilt((slopes * chord).sum(axis=1), steep)
+    s, (first, last) = NODES[1:-1, None], np.clip(tilt[[0, -1]], -2, 2)
+    height = (first * (1 - s) - last * s) * s * (1 - s)
+    line, across = ends[0][:, None] + NODES[:, None] * chord[:, None], normal[:, None]
     for _ in range(3):
-        point = line + height * across
-        g, *gradient = preference(*point)
+        inner = line[:, 1:-1] + height * across
+        g, *gradient = preference(*inner)
         gradient = np.stack(gradient)
         rise = (gradient * across).sum(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
             step = np.clip(np.nan_to_num(g / rise), -1, 1)
         height = height - step
     size = np.hypot(*chord)
-    good = ((np.abs(step) * size < 1e-7) & (rise > 0)).all(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        tilt = np.clip(np.nan_to_num(-(gradient * chord[:, None]).sum(axis=0) / rise), -1e3, 1e3)
+    good = ((np.abs(step) * size < 1e-7) & (rise > 0)).all(axis=0) & (steep > 0).all(axis=0)
+    tilt[1:-1] = _tilt((gradient * chord[:, None]).sum(axis=0), rise)
     # The heights at both ends are 0, so the slopes must average to 0, or the piece leapt from one branch to another.
     good &= np.abs(WEIGHTS @ tilt) * size < tolerance
-    return point, good, chord[1] + tilt * normal[1]
+    # Between a chord and the two tangents there is next to nothing: that corner may be cut off.
+    flat = np.abs(meet[1]) * size**2 / (2 * np.pi) < tolerance
+    tilt[:, flat] = 0.0
+    point = line.copy()
+    point[:, 1:-1] = np.where(flat, point[:, 1:-1], inner)
+    return point, good | flat, chord[1] + tilt * normal[1]
+
+
+def _tilt(along: np.ndarray, rise: np.ndarray) -> np.ndarray:
+    """Slope of the boundary over its chord, from the components of the gradient along the chord and its normal."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.clip(np.nan_to_num(-along / rise), -1e3, 1e3)
 
 
 def _green(point: Float[np.ndarray, "2 n P"], means: Float[np.ndarray, "2 P G"]) -> Float[np.ndarray, "n P G"]:
