@@ -7,11 +7,11 @@ import os
 # Workers share the cores, so each computes on one thread; before numpy, whose BLAS reads it once.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import jaxtyping
 import matplotlib
 import pytest
 import torch
 from hypothesis import settings
+from shapecheck import unchecked
 
 matplotlib.use("agg")
 
@@ -52,12 +52,8 @@ def unchecked_compilation():
 
         @functools.wraps(function)
         def call(*arguments):
-            before = jaxtyping.config.jaxtyping_disable
-            jaxtyping.config.update("jaxtyping_disable", True)
-            try:
+            with unchecked():
                 return fast(*arguments)
-            finally:
-                jaxtyping.config.update("jaxtyping_disable", before)
 
         return call
 

@@ -621,20 +621,30 @@ FAULTS = {
 }
 
 
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """The sources once more: every fault is planted there and taken out again, so compiled files serve the next."""
+    folder = tmp_path_factory.mktemp("copy")
+    for part in ("simulator", "theory", "experiments", "tests"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
 @pytest.mark.deep
 @pytest.mark.parametrize("name", FAULTS)
-def test_planted_fault_is_caught(name, tmp_path):
+def test_planted_fault_is_caught(name, copy):
     fault = FAULTS[name]
-    for part in ("simulator", "theory", "experiments", "tests"):
-        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    source = tmp_path / fault.file
+    source = copy / fault.file
     text = source.read_text(encoding="utf-8")
     assert text.count(fault.old) == 1, "the fault no longer fits the source"
-    source.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
     # The copy comes first on the path, before any installed version.
     command = [sys.executable, "-m", "pytest", "-x", "-n", "0", "-p", "no:cacheprovider", f"tests/{fault.test}"]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    source.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
+    try:
+        run = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=600)
+    finally:
+        source.write_text(text, encoding="utf-8")
     assert run.returncode == 1, f"{name}: not caught\n{run.stdout[-2000:]}{run.stderr[-2000:]}"
     assert "failed" in run.stdout
     assert " error" not in run.stdout.splitlines()[-1], "a fault must fail a test, not the collection"

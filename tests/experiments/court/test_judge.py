@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from shapecheck import unchecked
 
 from experiments.court import design
-from experiments.court.judge import judge
-from experiments.court.points import dimension, finite, placed, single
+from experiments.court.judge import Verdict, judge
+from experiments.court.points import dimension, placed, single
 from experiments.court.routes import measure, named_route, routes_of
 from experiments.court.search import roundest, search
 from simulator.world import Worlds
@@ -41,25 +42,26 @@ def marked(names):
 
 @pytest.mark.parametrize("name", marked(CATALOGUE))
 def test_verdicts_of_the_catalogue(name):
+    """Also of its false twin, if the claim is supported."""
     verdict = judge(CATALOGUE[name], quick=True)
     assert verdict.verdict == ("contradicted" if name in CONTRADICTED else "supported")
+    if name not in CONTRADICTED:
+        with unchecked():
+            assert judge(false_twin(CATALOGUE[name], verdict), quick=True).verdict == "contradicted"
 
 
-def false_twin(claim: Claim) -> Claim:
-    """The claim with its prediction shifted by 3 tau beyond the truth."""
-    mean = replace(claim, share=None)  # if their mean fails by far, so do nearly all trainings
-    pilot = design.pilot_violation(mean, 0) if finite(mean) else None
-    shift = 3 * mean.tau - min(search(mean, 0, 256, pilot).violation, 0.0)
+def false_twin(claim: Claim, verdict: Verdict) -> Claim:
+    """The claim with its prediction shifted by 3 tau beyond the truth, of which the verdict shows the worst."""
+    tau, worst = claim.tau, verdict.largest_violation_found
+    if claim.share is not None:  # if their mean fails by far, so do nearly all trainings
+        mean = replace(claim, share=None)
+        tau, worst = mean.tau, search(mean, 0, pilot=design.pilot_violation(mean, 0)).violation
+    shift = 3 * tau - min(worst, 0.0)
     if claim.relation == "iff":
         edge = claim.threshold
         return replace(claim, threshold=lambda x: (edge(x) if callable(edge) else edge) + shift)
     sign = -1 if claim.relation == "<=" else 1
     return replace(claim, prediction=lambda x: claim.prediction(x) + sign * shift)
-
-
-@pytest.mark.parametrize("name", marked(n for n in CATALOGUE if n not in CONTRADICTED))
-def test_every_supported_claim_has_a_false_twin(name):
-    assert judge(false_twin(CATALOGUE[name]), quick=True).verdict == "contradicted"
 
 
 @pytest.mark.parametrize("seed", range(12))
