@@ -5,12 +5,12 @@ missing absolute value, n for root n, a wrong gradient, an ignored scale, a forg
 """
 
 import shutil
-import subprocess
-import sys
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from reruns import Reruns
 
 ROOT = Path(__file__).parent.parent
 
@@ -631,20 +631,25 @@ def copy(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def rerun(copy):
+    """pytest in the copy."""
+    with closing(Reruns(copy)) as reruns:
+        yield reruns
+
+
 @pytest.mark.deep
 @pytest.mark.parametrize("name", FAULTS)
-def test_planted_fault_is_caught(name, copy):
+def test_planted_fault_is_caught(name, copy, rerun):
     fault = FAULTS[name]
     source = copy / fault.file
     text = source.read_text(encoding="utf-8")
     assert text.count(fault.old) == 1, "the fault no longer fits the source"
-    # The copy comes first on the path, before any installed version.
-    command = [sys.executable, "-m", "pytest", "-x", "-n", "0", "-p", "no:cacheprovider", f"tests/{fault.test}"]
     source.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
     try:
-        run = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=600)
+        status, output = rerun("-x", "-n", "0", "-p", "no:cacheprovider", f"tests/{fault.test}")
     finally:
         source.write_text(text, encoding="utf-8")
-    assert run.returncode == 1, f"{name}: not caught\n{run.stdout[-2000:]}{run.stderr[-2000:]}"
-    assert "failed" in run.stdout
-    assert " error" not in run.stdout.splitlines()[-1], "a fault must fail a test, not the collection"
+    assert status == 1, f"{name}: not caught, status {status}\n{output[-4000:]}"
+    assert "failed" in output
+    assert " error" not in output.splitlines()[-1], "a fault must fail a test, not the collection"

@@ -145,6 +145,7 @@ LEARNERS = [
 
 
 @pytest.mark.deep
+@pytest.mark.long
 @pytest.mark.parametrize(("learner", "views", "share"), LEARNERS, ids=lambda x: getattr(x, "name", ""))
 @unchecked()
 def test_an_interior_box_is_found_in_99_of_100_seeds(learner, views, share):
@@ -191,6 +192,7 @@ def test_a_claim_that_cannot_be_judged_is_one_sentence(fields, sentence):
 
 
 @pytest.mark.deep
+@pytest.mark.long
 @unchecked()
 def test_error_rate_of_the_judge_at_the_edge():
     """A true claim, violated by exactly tau (which is allowed), searched wrongly on purpose: the prediction is moved so
@@ -215,6 +217,7 @@ def test_error_rate_of_the_judge_at_the_edge():
 
 
 @pytest.mark.deep
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("shift", "expected"), [(0.0075, "contradicted"), (-0.0075, "contradicted"), (0.0, "supported")]
 )

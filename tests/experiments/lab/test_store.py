@@ -144,6 +144,7 @@ def test_a_kill_at_any_moment_leaves_a_store_that_goes_on(aftermath, undisturbed
 
 
 @pytest.mark.deep
+@pytest.mark.long
 def test_twenty_kills_leave_a_store_that_goes_on(tmp_path):
     """Each kill comes within the first .3 s, and the whole takes several seconds."""
     axes = {"p_spu": "0.5:1:50", "mu_spu": "1:4:4"}

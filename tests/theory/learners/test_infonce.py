@@ -143,6 +143,7 @@ def test_masked_worlds_match_cells(prompt, number):
 
 
 @pytest.mark.deep
+@pytest.mark.long
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_many_masked_worlds_match_search_and_cells(prompt):
     """Two other routes, roots along lines and cells, of which one confirms the promise in every world.
