@@ -24,7 +24,7 @@ from theory.learners.pmi import NOTHING, Preference, Told
 CHUNK = 64  # worlds at a time
 SAFETY = 32  # pieces of one boundary add up
 MOST = 1000  # pieces of one world still open; a world with more is lost, not followed
-EDGE = 2.0**-8  # of a chord: a cut is no nearer to its ends,
+EDGE = 2.0**-6  # of a chord: a cut is no nearer to its ends,
 FAR = 16.0  # and no further than this from the chord, or two branches have been taken for one
 GRADES = 4  # lines on each side of a narrow centre, from its own deviation up to the spacing in geometric steps
 
@@ -325,8 +325,8 @@ def _follow(preference: Preference, ends, slopes, meet, tolerance: float):
     tilt[1:-1] = _tilt((gradient * chord[:, None]).sum(axis=0), rise)
     # The heights at both ends are 0, so the slopes must average to 0, or the piece leapt from one branch to another.
     good &= np.abs(WEIGHTS @ tilt) * size < tolerance
-    # Between a chord and the two tangents there is next to nothing: that corner may be cut off.
-    flat = np.abs(meet[1]) * size**2 / (2 * np.pi) < tolerance
+    # Around a short chord, out to where the tangents meet, there is next to nothing: that corner may be cut off.
+    flat = np.maximum(np.abs(meet[1]), 1.0) * size**2 / (2 * np.pi) < tolerance
     tilt[:, flat] = 0.0
     point = line.copy()
     point[:, 1:-1] = np.where(flat, point[:, 1:-1], inner)
