@@ -38,8 +38,6 @@ class Reruns:
 def main() -> None:
     """Fork once for every line of arguments."""
     import matplotlib
-    import scipy.optimize
-    import scipy.stats
     import torch  # noqa: F401
     import xarray  # noqa: F401
 
