@@ -21,7 +21,8 @@ from simulator.gaussian.critic import group_accuracy
 from simulator.gaussian.statistics import cross_covariance, projected_critics
 from simulator.streams import numpy_stream
 from simulator.world import World, Worlds
-from theory.learners import LinearCLIP
+from theory.learners import InfoNCE, LinearCLIP
+from theory.learners.line import searched_accuracy
 
 
 class Row(NamedTuple):
@@ -83,6 +84,23 @@ def drawn_fit(n: int = 100_000, dim: int = 512) -> float:
     return seconds(work, 1)
 
 
+def masked_optimum(nu: float, number: int = 500) -> Row:
+    """Seconds a world of the InfoNCE optimum under the mean prompt with masked captions, to 1e-6, on one core."""
+    rng, d = numpy_stream(0, "benchmark/masks"), 64
+    ranges = {"p_spu": (0.5, 1), "mu_spu": (0.2, 4), "sigma_inv": (0.1, 3), "sigma_spu": (0.1, 3)}
+    ranges |= {"mention_inv": (0.02, 1), "mention_spu": (0.02, 1)}
+    fields = {name: rng.uniform(*ends, number) for name, ends in ranges.items()}
+    grid = Worlds(**fields, sigma_xi=(nu * d) ** 0.5, dim_image=d, dim_text=d)
+    return Row(
+        f"InfoNCE optimum, masked captions, nu = {nu:g}",
+        "world",
+        seconds(lambda: InfoNCE("mean").accuracy(grid), 3) / number,
+        seconds(lambda: searched_accuracy(grid[:20], "mean", 1e-6), 1) / 20,
+        None,
+        "roots along lines",
+    )
+
+
 def rows() -> list[Row]:
     """All rows of the exact parts."""
     limit = random_numbers_of_a_replicate()
@@ -140,6 +158,7 @@ def rows() -> list[Row]:
             "a copy of its four varied fields",
         )
     )
+    table += [masked_optimum(nu) for nu in (0.1, 1e-6)]
     for name, arguments in (("soberclip --help", ["--help"]), ("soberclip predict", ["predict"])):
         command = [sys.executable, "-m", "experiments", *arguments]
         table.append(

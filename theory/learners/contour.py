@@ -8,8 +8,8 @@ make P(g > 0 | x) a function with kinks and square roots, do not exist for it.
 
 The boundary is found on a grid whose lines come from the mixture's own centres and deviations, and cut into one piece
 per cell (marching squares; Lorensen and Cline, SIGGRAPH 1987). A piece is a graph over its chord, found by
-Newton steps along the chord's normal from the cubic with the right tangents, and is halved until two quadratures
-agree.
+Newton steps along the chord's normal from the cubic with the right tangents, and is cut in two until two
+quadratures agree, where the tangents of its ends meet: at corners, which little view noise hardly rounds.
 """
 
 from typing import NamedTuple
