@@ -22,9 +22,10 @@ import numpy as np
 
 from experiments.errors import RequestError, RunError
 from experiments.files import writable
+from experiments.lab import points
 from experiments.lab.blocks import Layout, layout
 from experiments.lab.kinship import refuse_another
-from experiments.lab.result import LOST, Block, attributes, coordinates, sizes, variables, with_legend
+from experiments.lab.result import LOST, Block, Variable, attributes, coordinates, sizes, variables, with_legend
 from experiments.lab.study import Study
 
 if TYPE_CHECKING:
@@ -150,34 +151,62 @@ def _attributes(path: Where) -> dict:
 def _create(where: str, study: Study, estimated: bool) -> None:
     import xarray as xr
     import zarr
-    from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
-    codecs = [ZstdCodec(level=0), Crc32cCodec()]
     root = zarr.open_group(where, mode="w", zarr_format=3)
     table = xr.Dataset(coords={name: xr.Variable(*given) for name, given in coordinates(study).items()})
-    plain = {name: {"_FillValue": None, "compressors": codecs} for name in table.coords}  # no attribute of xarray's own
+    plain = {
+        name: {"_FillValue": None, "compressors": _codecs()} for name in table.coords
+    }  # no attribute of xarray's own
     table.to_zarr(where, mode="a", zarr_format=3, consolidated=False, encoding=plain)
-    length = sizes(study)
-    chunk = {**length, **dict(zip(study.dims, layout(study, estimated).chunk, strict=True))}
-    for name, variable in variables(study, estimated).items():
-        root.create_array(
+    chunk = dict(zip(study.dims, layout(study, estimated).chunk, strict=True))
+    _fill_group(root, variables(study, estimated), sizes(study), chunk, attributes(study))
+
+
+def _fill_group(
+    group: "zarr.Group", declared: dict[str, Variable], length: dict[str, int], chunk: dict[str, int], attrs: dict
+) -> None:
+    """Arrays without chunks yet, whole along dimensions that `chunk` does not name."""
+    from zarr.codecs import BytesCodec
+
+    for name, variable in declared.items():
+        group.create_array(
             name,
             shape=tuple(length[d] for d in variable.dims),
-            chunks=tuple(chunk[d] for d in variable.dims),
+            chunks=tuple(chunk.get(d, length[d]) for d in variable.dims),
             dtype=variable.dtype,
             fill_value=0 if variable.dtype == "int32" else float("nan"),
             dimension_names=variable.dims,
             attributes=variable.attrs,
             serializer=BytesCodec(),
-            compressors=codecs,
+            compressors=_codecs(),
             chunk_key_encoding={"name": "v2", "separator": "."},  # one folder a variable: listed at once
         )
-    root.create_group(REASONS)
-    # Last, so that a store with these attributes has everything else.
-    root.attrs.update({**attributes(study), "variables": list(variables(study, estimated))})
+    group.create_group(REASONS)
+    # Last, so that a group with these attributes has everything else.
+    group.attrs.update({**attrs, "variables": list(declared)})
 
 
-def _arrays(path: Where) -> "dict[str, zarr.Array]":
+def _codecs() -> list:
+    from zarr.codecs import Crc32cCodec, ZstdCodec
+
+    return [ZstdCodec(level=0), Crc32cCodec()]
+
+
+def refined(path: Where) -> str:
+    """Where a store keeps cells beyond its grid."""
+    return f"{absolute(path)}/{points.GROUP}"
+
+
+def begin_refined(path: Where, study: Study, estimated: bool) -> None:
+    """Make room for cells beyond the grid, unless there is."""
+    root = _opened(path, "r+")
+    if points.GROUP in root and "variables" in root[points.GROUP].attrs:
+        return
+    group = root.create_group(points.GROUP, overwrite=True)  # a kill may have left half of it
+    _fill_group(group, points.declared(study, estimated), {**sizes(study), "cell": points.MOST}, {"cell": 1}, {})
+
+
+def arrays(path: Where) -> "dict[str, zarr.Array]":
     """The arrays for writing, kept open from block to block while the same store lies there.
 
     RequestError where this process does not see the store, which another one made.
@@ -202,14 +231,14 @@ def _kept_open(path: str, metadata: bytes) -> "dict[str, zarr.Array]":
 
 def write(path: Where, plan: Layout, block: int, numbers: Block) -> None:
     """Write a finished block, its sentences first and "seconds" last. RunError where the file system refuses."""
-    region, arrays = plan.region(block), _arrays(path)
+    region, opened = plan.region(block), arrays(path)
     try:
         if numbers.sentences:
             reasons = _opened(path, "r+")[REASONS]
             for code, sentence in numbers.sentences.items():
                 reasons.require_group(str(code)).attrs["sentence"] = sentence
         for name in sorted(numbers.arrays, key=lambda name: name == LAST):
-            arrays[name][region] = numbers.arrays[name]
+            opened[name][region] = numbers.arrays[name]
     except OSError as error:
         raise RunError(f"{path} could not be written: {error.strerror or error}") from error
 
@@ -243,7 +272,7 @@ def is_finished(path: Where, plan: Layout, block: int) -> bool:
 def _last(path: Where, plan: Layout, block: int) -> str:
     """The file whose presence says that a block is finished."""
     _, root = _files(path)
-    return f"{root}/{LAST}/{_key(_arrays(path)[LAST].ndim, plan, '.'.join(map(str, plan.place(block))))}"
+    return f"{root}/{LAST}/{_key(arrays(path)[LAST].ndim, plan, '.'.join(map(str, plan.place(block))))}"
 
 
 def _key(dimensions: int, plan: Layout, place: str) -> str:
@@ -254,7 +283,7 @@ def _key(dimensions: int, plan: Layout, place: str) -> str:
 def damaged(path: Where, plan: Layout, done: np.ndarray) -> list[Damage]:
     """The chunks of finished blocks that are missing or do not have their checksum."""
     with _readable(path):
-        ends = {name: _key(array.ndim, plan, "{}") for name, array in _arrays(path).items()}
+        ends = {name: _key(array.ndim, plan, "{}") for name, array in arrays(path).items()}
     content = _reader(path)
     return [
         Damage(block, chunk)
@@ -308,8 +337,26 @@ def read(path: Where) -> "xr.Dataset":
             {name: _plain(table[name].variable) for name in table.dims if name in table.coords},
             {name: root.attrs[name] for name in KEPT},
         )
-        sentences = {int(code): group.attrs.get("sentence", LOST) for code, group in root[REASONS].groups()}
+        sentences = _sentences(root)
+        if points.GROUP in root:
+            found = _with_points(found, path)
+            sentences |= _sentences(root[points.GROUP])
         return with_legend(found, sentences)
+
+
+def _with_points(grid: "xr.Dataset", path: Where) -> "xr.Dataset":
+    """The cells beyond the grid with it, as far as they are finished without a gap."""
+    where = refined(path)
+    done = finished(where, points.LAYOUT)
+    count = int(np.argmin(done))
+    if not count:
+        return grid
+    group = _opened(where)
+    return points.joined(grid, {name: group[name][:count] for name in group.attrs["variables"]})
+
+
+def _sentences(group: "zarr.Group") -> dict[int, str]:
+    return {int(code): one.attrs.get("sentence", LOST) for code, one in group[REASONS].groups()}
 
 
 def _plain(variable: "xr.Variable") -> "xr.Variable":

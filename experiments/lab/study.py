@@ -195,7 +195,12 @@ class Study:
         return sha256("\n".join([self.toml(), *own]).encode()).hexdigest()[:16]
 
     def run(
-        self, path: "str | Path | None" = None, *, workers: int | None = None, scheduler: str | None = None
+        self,
+        path: "str | Path | None" = None,
+        *,
+        refine: int | None = None,
+        workers: int | None = None,
+        scheduler: str | None = None,
     ) -> "xr.Dataset":
         """Compute what is missing, and return all of it.
 
@@ -204,6 +209,9 @@ class Study:
         path
             zarr store for the numbers, made if need be; a store of this study is gone on with. None keeps them in
             memory.
+        refine
+            cells to be placed between those of the grid, where two learners are not told apart or the counter accuracy
+            changes most, see `experiments.lab.refine`; for measured routes.
         workers
             processes of this machine that compute, on dask; None: this process. A script that asks for them does so
             under `if __name__ == "__main__":`, since they import it.
@@ -228,7 +236,7 @@ class Study:
         from experiments.lab.sweep import sweep
 
         with executor(workers, scheduler, self.device) as execute:
-            return sweep(self, path, execute=execute)
+            return sweep(self, path, refine=refine, execute=execute)
 
 
 def study(

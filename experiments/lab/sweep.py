@@ -1,6 +1,7 @@
 """A study run: what is missing of it computed block by block, and the whole of it read back."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from secrets import randbelow
@@ -11,10 +12,14 @@ import numpy as np
 from experiments.device import free_bytes
 from experiments.errors import Interrupted, RequestError, RunError
 from experiments.lab import store
+from experiments.lab.blocks import Layout
 from experiments.lab.cells import Block, compute
 from experiments.lab.executors import Execute, here
 from experiments.lab.interruption import terminable
 from experiments.lab.plan import Plan, plan
+from experiments.lab.points import LAYOUT
+from experiments.lab.refine import beyond
+from experiments.lab.refine import refuse as refuse_to_refine
 from experiments.lab.result import assembled
 from experiments.lab.study import Study
 from experiments.lab.words import amount
@@ -29,6 +34,7 @@ def sweep(
     path: "Path | str | None" = None,
     *,
     planned: Plan | None = None,
+    refine: int | None = None,
     execute: Execute = here,
     report: Callable[[str], None] = lambda line: None,
 ) -> "xr.Dataset":
@@ -36,23 +42,23 @@ def sweep(
     if path is not None:
         path = store.located(path)
         store.refuse(path, study)
+    if refine is not None:
+        refuse_to_refine(study, refine, path)
     planned = planned or plan(study)
     refuse_what_cannot_fit(planned, path)
     if path is None:
         return _in_memory(planned, execute)
     stood = store.begin(path, study, planned.estimated)
-    done = store.finished(path, planned.layout)
+    done = _mended(path, planned.layout, report) if stood else store.finished(path, planned.layout)
     if stood:
-        for damage in store.damaged(path, planned.layout, done):
-            report(f"{damage.name} is damaged, so its block is computed again")
-            store.forget(path, planned.layout, damage.block)
-            done[damage.block] = False
         report(f"{done.sum():,} of {len(done):,} blocks are in {path} already")
     missing = np.flatnonzero(~done)
     if len(missing):
         store.refuse_read_only(path)
         # Two processes on one store begin at different places, and leave out what the other one finished.
         _fill(planned, path, np.roll(missing, -randbelow(len(missing)) if stood else 0).tolist(), execute)
+    if refine is not None:
+        _refine(planned, path, refine, execute, report)
     return store.read(path)
 
 
@@ -77,18 +83,53 @@ def finish(planned: Plan, path: "Path | str", block: int) -> int:
     return block
 
 
+def _mended(path: "Path | str", layout: Layout, report: Callable[[str], None]) -> np.ndarray:
+    """(count,) whether each block is finished; one with a damaged chunk is not any more."""
+    done = store.finished(path, layout)
+    for damage in store.damaged(path, layout, done):
+        report(f"{damage.name} is damaged, so its block is computed again")
+        store.forget(path, layout, damage.block)
+        done[damage.block] = False
+    return done
+
+
 def _fill(planned: Plan, path: "Path | str", missing: list[int], execute: Execute) -> None:
-    """Finish the missing blocks; whatever stops it, finished ones stay."""
-    try:
-        with terminable(), counting("blocks", len(missing), patience=1.0) as advance:
-            for _ in execute(partial(finish, planned, store.absolute(path)), missing):
-                advance(1)
-    except (KeyboardInterrupt, RunError) as error:
+    """Finish the missing blocks."""
+
+    def kept() -> str:
         done = int(store.finished(path, planned.layout).sum())
-        kept = f"{done:,} of {planned.layout.count:,} blocks are in {path}, and the same command goes on from them"
+        return f"{done:,} of {planned.layout.count:,} blocks are in {path}"
+
+    with _keeping(kept), counting("blocks", len(missing), patience=1.0) as advance:
+        for _ in execute(partial(finish, planned, store.absolute(path)), missing):
+            advance(1)
+
+
+def _refine(planned: Plan, path: "Path | str", budget: int, execute: Execute, report: Callable[[str], None]) -> None:
+    """Place and compute cells beyond the grid."""
+    store.begin_refined(path, planned.study, planned.estimated)
+    where = store.refined(path)
+    _mended(where, LAYOUT, report)
+
+    def kept() -> str:
+        return f"{int(store.finished(where, LAYOUT).sum()):,} cells beyond the grid are in {path}"
+
+    grid = store.arrays(path)["counter"][...]
+    with _keeping(kept), counting("cells beyond the grid", budget, patience=1.0) as advance:
+        beyond(planned, where, budget, execute, grid, advance)
+
+
+@contextmanager
+def _keeping(kept: Callable[[], str]) -> Iterator[None]:
+    """Whatever stops the work, what is finished stays; the sentence says how much that is."""
+    try:
+        with terminable():
+            yield
+    except (KeyboardInterrupt, RunError) as error:
+        goes_on = f"{kept()}, and the same command goes on from them"
         if isinstance(error, RunError):
-            raise RunError(f"{error}; {kept}") from error
-        raise Interrupted(f"interrupted; {kept}") from None
+            raise RunError(f"{error}; {goes_on}") from error
+        raise Interrupted(f"interrupted; {goes_on}") from None
 
 
 def _numbers(planned: Plan, block: int) -> tuple[int, Block]:
