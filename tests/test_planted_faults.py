@@ -62,9 +62,9 @@ FAULTS = {
         "simulator/world.py", 'if prompt == "mean":', 'if prompt == "name":', "simulator/test_world.py"
     ),
     "mu_spu forgotten in the fast path": Fault(
-        "theory/learners/linear.py",
-        "c = alpha * alpha + si2, alpha * beta * m0",
-        "c = alpha * alpha + si2, alpha * m0",
+        "theory/population.py",
+        "return alpha * alpha + si2, alpha * beta * D, beta",
+        "return alpha * alpha + si2, alpha * D, beta",
         "theory/test_accuracy.py",
     ),
     "dictionary taken for the first coordinates": Fault(
@@ -611,6 +611,60 @@ FAULTS = {
         "x, y = stretch(common, axis), stretch(counter, axis)",
         "x, y = common, counter",
         "experiments/test_lines.py",
+    ),
+    "bounds rounded to nearest": Fault(
+        "theory/proofs/intervals.py",
+        "return np.fmin(x + (np.abs(x) * HALF_STEP + TINIEST), np.inf)",
+        "return np.fmin(x, np.inf)",
+        "theory/proofs/test_intervals.py",
+    ),
+    "box dropped by the prover": Fault(
+        "theory/proofs/boxes.py",
+        "done.append(block[closed])",
+        "done.append(block[closed][len(stack) % 2 :])",
+        "theory/proofs/test_certificate.py",
+    ),
+    "wrong derivative": Fault(
+        "theory/proofs/expression.py",
+        "return one / node.args[1], -node / node.args[1]",
+        "return one / node.args[1], node / node.args[1]",
+        "theory/proofs/test_expression.py",
+    ),
+    "gain of one side of the centre": Fault(
+        "theory/proofs/boxes.py",
+        "np.maximum(slope.high * up(high[i] - centre[i]), -slope.low * up(centre[i] - low[i]))",
+        "slope.high * up(high[i] - centre[i])",
+        "theory/proofs/test_certificate.py",
+    ),
+    "overlapping taken for covering": Fault(
+        "theory/proofs/checker.py",
+        "if len(axes) != 1 or k[axes[0]] % 2 == 0 or stack[-1][1][axes[0]] != k[axes[0]] - 1:",
+        "if len(axes) > 1:",
+        "theory/proofs/test_certificate.py",
+    ),
+    "bound of a box believed": Fault(
+        "theory/proofs/checker.py",
+        "return not left.any()\n    low, high",
+        "return True\n    low, high",
+        "theory/proofs/test_certificate.py",
+    ),
+    "tau with the wrong sign": Fault(
+        "theory/proofs/statements.py",
+        "return Inequality(a - b, tau)",
+        "return Inequality(a - b, -tau)",
+        "theory/proofs/test_certificate.py",
+    ),
+    "tau of accuracies taken for one of scores": Fault(
+        "theory/proofs/statements.py",
+        "PROBIT = Fraction(5, 2)",
+        "PROBIT = Fraction(13, 2)",
+        "theory/proofs/test_certificate.py",
+    ),
+    "squared without knowing signs": Fault(
+        "theory/proofs/squaring.py",
+        "*_all(_below(A, False), _below(_minus(B), False), _below(_minus(excess), strict)),",
+        "*_all(_below(_minus(B), False), _below(_minus(excess), strict)),",
+        "theory/proofs/test_squaring.py",
     ),
     "weights files that execute": Fault(
         "experiments/counteranimal/weights.py",

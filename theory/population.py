@@ -59,6 +59,21 @@ def pattern_correlation(p: Numbers, classes: int) -> Numbers:
     return 2 * p - 1 if classes == 2 else p - (1 - p) / (classes - 1)
 
 
+def two_block_covariance(alpha, beta, si2, ss2, D) -> tuple[Numbers, Numbers, Numbers]:
+    """`block_covariance` written out for one background and an object that is always the label's, times kappa.
+
+    Parameters
+    ----------
+    alpha, beta, si2, ss2, D
+        As of `two_block_weights`.
+
+    Returns
+    -------
+    (A, c, B): A = alpha^2 + si2, c = alpha beta D, B = beta^2 + ss2
+    """
+    return alpha * alpha + si2, alpha * beta * D, beta * beta + ss2
+
+
 def two_block_weights(alpha, beta, si2, ss2, D, pi_inv, pi_spu, prompt: Prompt) -> tuple[Numbers, Numbers]:
     """`linear_weights` written out for one background and an object that is always the label's, up to scale.
 
@@ -82,12 +97,12 @@ def two_block_weights(alpha, beta, si2, ss2, D, pi_inv, pi_spu, prompt: Prompt) 
     -------
     (u_inv, u_spu)
     """
-    A, c = alpha * alpha + si2, alpha * beta * D
+    A, c, B = two_block_covariance(alpha, beta, si2, ss2, D)
     first = pi_inv * alpha if prompt == "name" else pi_inv * pi_inv * alpha
     u, w = A * first, c * first
     if prompt == "mean":
         second = pi_spu * pi_spu * beta * D
-        u, w = u + c * second, w + (beta * beta + ss2) * second
+        u, w = u + c * second, w + B * second
     return u, w
 
 

@@ -32,6 +32,20 @@ def counter_score(t, alpha, beta, S_i, S_s):
     return (alpha - t * beta) / np.sqrt(S_i + t**2 * S_s)
 
 
+def best_common_score(alpha, beta, S_i, S_s):
+    """T1: common accuracy is at most Phi of this, sqrt(alpha^2/S_i + beta^2/S_s).
+
+    LDA's t = beta S_i/(alpha S_s) reaches it.
+
+    Proof: (alpha + t beta)^2 <= (alpha^2/S_i + beta^2/S_s) (S_i + t^2 S_s), by Cauchy and Schwarz.
+
+    Parameters
+    ----------
+    alpha, beta, S_i, S_s : numbers or arrays, letters of the module's head
+    """
+    return np.sqrt(alpha**2 / S_i + beta**2 / S_s)
+
+
 def disagreement(common, counter, p_inv):
     """Group accuracies where the object shown is the label's with probability p_inv, from those of the same rule at 1.
 
@@ -82,7 +96,10 @@ def reliance_mean(alpha, beta, sigma_inv, sigma_spu, m0, kappa=1.0, D_inv=1.0):
     ----------
     alpha, beta, sigma_inv, sigma_spu, m0, kappa, D_inv : numbers or arrays, letters of the module's head
     """
-    A, B = alpha**2 + sigma_inv**2, beta**2 + sigma_spu**2
+    return _reliance_mean(alpha, beta, alpha**2 + sigma_inv**2, beta**2 + sigma_spu**2, m0, kappa, D_inv)
+
+
+def _reliance_mean(alpha, beta, A, B, m0, kappa, D_inv):
     return beta * m0 * (alpha**2 * D_inv**2 + kappa * B) / (alpha * D_inv * (A + kappa * beta**2 * m0**2))
 
 
@@ -119,6 +136,20 @@ def most_harmful_correlation(alpha, beta, sigma_inv, kappa=1.0):
     # x/y < 1 written so that kappa = 0, captions silent on the background, is no special case.
     x, y = np.hypot(alpha, sigma_inv), beta * np.sqrt(kappa)
     return np.divide(x, y, out=np.ones(np.broadcast_shapes(np.shape(x), np.shape(y))), where=y > x)
+
+
+def largest_reliance_mean(alpha, beta, sigma_inv, sigma_spu, kappa=1.0):
+    """T3: what t_mean reaches at that m0 and exceeds at none, (alpha^2 + kappa B)/(2 alpha sqrt(kappa A)).
+
+    Proof: A + kappa beta^2 m0^2 >= 2 sqrt(A kappa) beta m0, with equality at sqrt(A) = sqrt(kappa) beta m0. Where that
+    m0 is above 1 it is out of reach.
+
+    Parameters
+    ----------
+    alpha, beta, sigma_inv, sigma_spu, kappa : numbers or arrays, letters of the module's head
+    """
+    A, B = alpha**2 + sigma_inv**2, beta**2 + sigma_spu**2
+    return (alpha**2 + kappa * B) / (2 * alpha * np.sqrt(kappa * A))
 
 
 def reliance_lda(alpha, beta, sigma_inv, sigma_spu, nu=0.0):
@@ -180,6 +211,17 @@ def least_squares_crossover(alpha, beta, sigma_inv, sigma_spu, nu=0.0):
     """
     inside = 1 - full_correlation_margin(alpha, beta, sigma_inv, sigma_spu, "name", nu) / (alpha**2 * beta**2)
     return (1 + np.sqrt(np.where(inside >= 0, inside, np.nan))) / 2
+
+
+def least_squares_margin(alpha, beta, sigma_inv, sigma_spu, p, nu=0.0):
+    """T5 without a root: positive iff p exceeds p_c, S_i A - alpha^2 (S_s + 4p(1-p) beta^2).
+
+    Parameters
+    ----------
+    alpha, beta, sigma_inv, sigma_spu, p, nu : numbers or arrays, letters of the module's head
+    """
+    at_one = full_correlation_margin(alpha, beta, sigma_inv, sigma_spu, "name", nu)
+    return at_one - 4 * p * (1 - p) * alpha**2 * beta**2
 
 
 def logistic_crossover(alpha, beta, sigma_inv, sigma_spu, prompt, nu=0.0):
@@ -264,9 +306,8 @@ def many_class_reliance_mean(alpha, beta, sigma_inv, sigma_spu, p, K, kappa=1.0,
         Number of classes.
     kappa, p_inv : numbers or arrays, letters of the module's head
     """
-    root = np.sqrt(K)
-    D, D_inv = _correlation(p, K), _correlation(p_inv, K)
-    return reliance_mean(alpha, beta, root * sigma_inv, root * sigma_spu, D, kappa, D_inv)
+    A, B = alpha**2 + K * sigma_inv**2, beta**2 + K * sigma_spu**2
+    return _reliance_mean(alpha, beta, A, B, _correlation(p, K), kappa, _correlation(p_inv, K))
 
 
 def many_class_reliance_mean_limit(alpha, beta, sigma_inv, sigma_spu, p, kappa=1.0, p_inv=1.0):

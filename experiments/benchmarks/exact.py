@@ -3,7 +3,8 @@
 Each row times the same answer three ways where there are three: our route, what one would do without it (the
 peer), and the work that cannot be avoided (the limit: the random numbers alone, or two evaluations of Phi a world).
 Times are medians of a few runs. Machines are noisy: read the ratios. The rows on training and their peers
-(open_clip's ClipLoss, a plain loop of single models) stand in `experiments.benchmarks.training`.
+(open_clip's ClipLoss, a plain loop of single models) stand in `experiments.benchmarks.training`; those on proofs in
+`experiments.benchmarks.proofs`.
 """
 
 import subprocess
@@ -15,6 +16,7 @@ from typing import NamedTuple
 
 import torch
 
+from experiments.benchmarks import proofs
 from experiments.benchmarks.training import rows as training_rows
 from experiments.trainings import learned_critics
 from simulator.gaussian.critic import group_accuracy
@@ -176,7 +178,7 @@ def rows() -> list[Row]:
 
 
 def main() -> None:
-    """Print both tables as Markdown: the exact parts on one thread, then training on a GPU if there is one."""
+    """Print the tables as Markdown: the exact parts on one thread, training on a GPU if there is one, proofs."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     print("| what | ours | a second | ours / limit | peer / ours | limit; peer |")
@@ -198,6 +200,7 @@ def main() -> None:
     for row in training_rows(device):
         cells = [f"{row[column]:.3g}" if row.get(column) else "" for column in columns]
         print(f"| {row['name']} | {row['ours']:.4g} {row['unit']} | {' | '.join(cells)} |", flush=True)
+    proofs.main()
 
 
 def _time(value: float) -> str:

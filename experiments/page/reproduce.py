@@ -10,10 +10,13 @@ from time import perf_counter
 from typing import Any
 
 from experiments.court.docket import Trial, chosen, docket
+from experiments.court.proving import need_libraries
 from experiments.errors import Interrupted
 from experiments.files import REPORT, refuse_foreign, replace_folder, staging_folder, write_json, write_text
 from experiments.page import story
 from experiments.progress import track
+
+PROOF_SECONDS = 5.0  # a claim whose proof takes longer is judged without one
 
 
 def reproduce(output: Path, seed: int) -> list[dict[str, Any]]:
@@ -25,6 +28,7 @@ def reproduce(output: Path, seed: int) -> list[dict[str, Any]]:
     began = perf_counter()
     asked, output = output, output.resolve()
     refuse_foreign(output)
+    need_libraries("reproduce")
     staging = staging_folder(output)
     try:
         verdicts = _verdicts(seed)
@@ -62,7 +66,7 @@ def _quick_verdict(claim_id: str, seed: int) -> dict[str, Any]:
 
 @cache
 def _known_trials() -> list[Trial]:
-    return docket()
+    return docket(prove=True, proof_seconds=PROOF_SECONDS)
 
 
 def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began: float) -> None:

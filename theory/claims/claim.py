@@ -363,7 +363,15 @@ def operator_error(matrix: np.ndarray, reference: np.ndarray) -> Numbers:
     ----------
     matrix, reference : arrays (..., m, n)
     """
-    return np.linalg.norm(matrix - reference, ord=2, axis=(-2, -1)) / np.linalg.norm(reference, ord=2, axis=(-2, -1))
+    return _operator_norm(matrix - reference) / _operator_norm(reference)
+
+
+def _operator_norm(M: np.ndarray) -> Numbers:
+    """Largest singular value; of a 2 x 2 matrix as a formula, which can be proved."""
+    if M.shape[-2:] != (2, 2):
+        return np.linalg.norm(M, ord=2, axis=(-2, -1))
+    a, b, c, d = (M[..., i, j] for i in (0, 1) for j in (0, 1))
+    return (np.sqrt((a + d) ** 2 + (b - c) ** 2) + np.sqrt((a - d) ** 2 + (b + c) ** 2)) / 2
 
 
 def kept_axis(u: np.ndarray, C: np.ndarray) -> Numbers:
@@ -388,4 +396,4 @@ def log_slope(grid, values: np.ndarray) -> Numbers:
     """
     x = np.log(np.asarray(grid, float))
     x = x - x.mean()
-    return np.log(np.abs(values)) @ x / (x @ x)
+    return sum(weight * np.log(v**2) / 2 for weight, v in zip(x / (x @ x), np.moveaxis(values, -1, 0), strict=True))

@@ -1,4 +1,4 @@
-"""Our own theorems: the corrected law, T2, T3, T7, T8, rates in n, and what InfoNCE tends to."""
+"""Our own theorems: the corrected law, T1, T2, T3, T7, T8, rates in n, and what InfoNCE tends to."""
 
 import numpy as np
 from scipy.special import ndtr
@@ -14,7 +14,15 @@ from theory.published import WANG
 
 def claims() -> list[Claim]:
     """The corrected law first."""
-    return [*_corrected(), *_theorems(), *_finite_samples(), *_infonce(), *_many_classes()]
+    return [
+        *_corrected(),
+        *_one_number_decides(),
+        *_reliance_laws(),
+        *_theorems(),
+        *_finite_samples(),
+        *_infonce(),
+        *_many_classes(),
+    ]
 
 
 def _corrected() -> list[Claim]:
@@ -54,15 +62,127 @@ def _corrected() -> list[Claim]:
     ]
 
 
-def _theorems() -> list[Claim]:
-    world = {
+_WORLD = {
+    **BARE,
+    "p_spu": Axis(0.5, 0.95),
+    "mu_spu": Axis(0.5, 3.0),
+    "sigma_inv": Axis(0.5, 2.0),
+    "sigma_spu": Axis(0.1, 2.0),
+}
+_MASKED = {**_WORLD, "p_spu": Axis(0.6, 1.0), "mention_inv": Axis(0.5, 1.0), "mention_spu": Axis(0.1, 0.95)}
+
+
+def _one_number_decides() -> list[Claim]:
+    """T1, where the correlation, or the prompt, moves a rule's reliance and nothing else."""
+
+    def best_common(x: Worlds):
+        return ndtr(T.best_common_score(1.0, x.mu_spu, x.sigma_inv**2, x.sigma_spu**2))
+
+    return [
+        Claim(
+            id="one-number-decides/counter",
+            source="soberclip T1",
+            statement="Accuracy on the counter group falls as reliance on the background grows (name prompt, where the "
+            "correlation moves nothing else).",
+            formula=r"t\mapsto\mathrm{Acc}(a\neq y)=\Phi((\alpha-t\beta)/\sqrt{S_i+t^2S_s})\ \mathrm{decreasing}",
+            quantity="counter",
+            relation="decreasing",
+            along="p_spu",
+            domain=_WORLD,
+            subject=LINEAR_NAME,
+        ),
+        Claim(
+            id="one-number-decides/common",
+            source="soberclip T1",
+            statement="No reliance is right on more of the common group than that of LDA at p = 1 (mean prompt).",
+            formula=r"\mathrm{Acc}(a=y)\leq\Phi(\sqrt{\alpha^2/S_i+\beta^2/S_s})",
+            quantity="common",
+            relation="<=",
+            domain=_WORLD,
+            subject=LINEAR_MEAN,
+            prediction=best_common,
+        ),
+        Claim(
+            id="one-number-decides/balanced",
+            source="soberclip T1",
+            statement="No reliance is right on more of both groups together than none at all (name prompt).",
+            formula=r"\frac{1}{2}(\mathrm{Acc}(a=y)+\mathrm{Acc}(a\neq y))\leq\Phi(\alpha/\sqrt{S_i})",
+            quantity="balanced",
+            relation="<=",
+            domain=_WORLD,
+            subject=LINEAR_NAME,
+            prediction=lambda x: ndtr(T.counter_score(0.0, 1.0, x.mu_spu, x.sigma_inv**2, x.sigma_spu**2)),
+        ),
+    ]
+
+
+def _reliance_laws() -> list[Claim]:
+    """T2's formulas under any caption masks, and T3: where the mean prompt relies most on the background."""
+
+    def name(x: Worlds):
+        return T.reliance_name(1.0, x.mu_spu, x.sigma_inv, m0(x))
+
+    def mean(x: Worlds):
+        kappa = (x.mention_spu / x.mention_inv) ** 2
+        return T.reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, m0(x), kappa)
+
+    def largest(x: Worlds):
+        return T.largest_reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu)
+
+    # A = 1 + sigma_inv^2 <= 2.44 < mu_spu^2: the most harmful correlation is below 1.
+    peak = {
         **BARE,
-        "p_spu": Axis(0.5, 0.95),
-        "mu_spu": Axis(0.5, 3.0),
-        "sigma_inv": Axis(0.5, 2.0),
+        "mu_spu": Axis(1.8, 3.0),
+        "sigma_inv": Axis(0.5, 1.2),
         "sigma_spu": Axis(0.1, 2.0),
+        "p_spu": lambda w: (1 + np.sqrt(1 + w.sigma_inv**2) / w.mu_spu) / 2,
     }
-    masked = {**world, "p_spu": Axis(0.6, 1.0), "mention_inv": Axis(0.5, 1.0), "mention_spu": Axis(0.1, 0.95)}
+    laws = (
+        (LINEAR_NAME, name, r"\alpha\beta m_0/(\alpha^2+\sigma_{\mathrm{inv}}^2)"),
+        (LINEAR_MEAN, mean, r"\beta m_0(\alpha^2+\kappa B)/(\alpha(A+\kappa\beta^2m_0^2))"),
+    )
+    return [
+        *(
+            Claim(
+                id=f"reliance-law/{subject.prompt}",
+                source="soberclip T2",
+                statement=f"Reliance under the {subject.prompt} prompt is T2's formula, whatever captions mention.",
+                formula=rf"t_{{\mathrm{{{subject.prompt}}}}}={formula}",
+                quantity="reliance",
+                relation="=",
+                domain=_MASKED,
+                subject=subject,
+                prediction=law,
+            )
+            for subject, law, formula in laws
+        ),
+        Claim(
+            id="most-harmful-correlation/size",
+            source="soberclip T3",
+            statement="Under the mean prompt reliance exceeds T3's largest value at no correlation.",
+            formula=r"t_{\mathrm{mean}}\leq(\alpha^2+B)/(2\alpha\sqrt{A})",
+            quantity="reliance",
+            relation="<=",
+            domain={**_WORLD, "p_spu": ANY_CORRELATION},
+            subject=LINEAR_MEAN,
+            prediction=largest,
+        ),
+        Claim(
+            id="most-harmful-correlation/place",
+            source="soberclip T3",
+            statement="Under the mean prompt reliance takes T3's largest value at m0 = sqrt(A)/beta.",
+            formula=r"m_0=\sqrt{A}/\beta\Rightarrow t_{\mathrm{mean}}=(\alpha^2+B)/(2\alpha\sqrt{A})",
+            quantity="reliance",
+            relation="=",
+            domain=peak,
+            subject=LINEAR_MEAN,
+            prediction=largest,
+        ),
+    ]
+
+
+def _theorems() -> list[Claim]:
+    world, masked = _WORLD, _MASKED
     # At h = 1 and p = 1/2 the larger of A = 1 + sigma_inv^2 and B = beta^2 + sigma_spu^2 is kept; beta >= 3 makes
     # B - A >= 3.75, far from the tie.
     bottleneck = {**world, "p_spu": 0.5, "mu_spu": Axis(3.0, 4.0)}
@@ -223,6 +343,17 @@ def _many_classes() -> list[Claim]:
         "dim_image": lambda w: 2 * w.classes,
         "dim_text": lambda w: 2 * w.classes,
     }
+
+    def name(x: Worlds):
+        return T.many_class_reliance_name(1.0, x.mu_spu, x.sigma_inv, x.p_spu, x.classes)
+
+    def mean(x: Worlds):
+        return T.many_class_reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, x.p_spu, x.classes)
+
+    laws = (
+        (LINEAR_NAME, name, r"t_{\mathrm{name}}=\alpha\beta D/(\alpha^2+K\sigma_{\mathrm{inv}}^2)"),
+        (LINEAR_MEAN, mean, r"t_{\mathrm{mean}}=\beta D(\alpha^2+\kappa B_K)/(\alpha(A_K+\kappa\beta^2D^2))"),
+    )
     return [
         Claim(
             id="many-classes/name-reliance",
@@ -236,6 +367,33 @@ def _many_classes() -> list[Claim]:
             domain=domain,
             prediction=lambda x: -1.0,
             tolerance=0.05,
+        ),
+        *(
+            Claim(
+                id=f"many-classes/{subject.prompt}-reliance-law",
+                source="soberclip T8",
+                statement=f"Reliance of K classes under the {subject.prompt} prompt is T8's formula.",
+                formula=formula,
+                quantity="reliance",
+                relation="=",
+                domain=few,
+                subject=subject,
+                prediction=law,
+            )
+            for subject, law, formula in laws
+        ),
+        Claim(
+            id="many-classes/mean-reliance-stays",
+            source="soberclip T8",
+            statement="Where the background is the quieter latent, the mean prompt relies on it at every number of "
+            "classes at least as much as in the limit of many.",
+            formula=r"t_{\mathrm{mean}}(K)\geq\kappa\beta\sigma_{\mathrm{spu}}^2/(\alpha\sigma_{\mathrm{inv}}^2)"
+            r"=\lim_{K\to\infty}t_{\mathrm{mean}}(K),\ p=1",
+            quantity="reliance",
+            relation=">=",
+            domain={**few, "p_spu": 1.0, "sigma_spu": Axis(0.3, 1.5)},
+            subject=LINEAR_MEAN,
+            prediction=lambda x: T.many_class_reliance_mean_limit(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, x.p_spu),
         ),
         *(
             Claim(

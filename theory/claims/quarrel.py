@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from simulator.world import Worlds, view_noise
+from simulator.world import view_noise
 from theory import theorems as T
 from theory.claims.claim import Axis, Claim
 from theory.claims.common import (
@@ -136,14 +136,8 @@ def _crossover() -> Claim:
         domain=MAP_DOMAIN,
         subject=LINEAR_NAME,
         against=LEAST_SQUARES,
-        prediction=_least_squares_margin,
+        prediction=lambda x: T.least_squares_margin(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, x.p_spu),
     )
-
-
-def _least_squares_margin(x: Worlds):
-    """Positive where p exceeds T5's p_c, everywhere if there is no crossing."""
-    p_c = T.least_squares_crossover(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu)
-    return np.where(np.isnan(p_c), 1.0, x.p_spu - p_c)
 
 
 def _words(learner: Learner) -> str:

@@ -12,10 +12,12 @@ from math import comb
 
 import numpy as np
 
-from theory.proofs.expression import derivative, evaluate
-from theory.proofs.obligations import Condition, Obligation
+from theory.proofs.expression import Expression, derivative, in_order, variable
+from theory.proofs.obligations import Obligation
+from theory.proofs.squaring import Condition
 
 LARGEST_TENSOR = 200_000  # coefficients in Bernstein's basis
+MOST_PRODUCTS = (20_000, 1_000_000)  # of terms in one operation: all that is cheap comes before what takes seconds
 
 
 class _NotShown(Exception):
@@ -24,47 +26,91 @@ class _NotShown(Exception):
 
 def settled(obligation: Obligation) -> str | None:
     """The first route that settles the obligation exactly; None if none does."""
-    from sympy import QQ
-    from sympy.polys.fields import field
-
-    names = obligation.coordinates
-    rational, *generators = field(names or ["unused"], QQ)
-    values = dict(zip(names, generators, strict=False))
-    for route in obligation.routes(derivative):
-        try:
-            if all(_holds(condition, rational, values) for condition in route.conditions):
+    routes = obligation.routes(derivative)
+    for most_products in MOST_PRODUCTS:
+        shown = _Conditions(obligation.coordinates, most_products)
+        for route in routes:
+            if all(map(shown, route.conditions)):
                 return route.name
-        except (_NotShown, ZeroDivisionError):
-            continue
     return None
 
 
-def _holds(condition: Condition, rational, values: dict) -> bool:
-    rules = {
-        "constant": lambda q: rational.one * rational.domain(q.numerator, q.denominator),
-        "add": lambda a, b: a + b,
-        "subtract": lambda a, b: a - b,
-        "multiply": lambda a, b: a * b,
-        "divide": _divided,
-        "power": lambda a, n: a**n,
-    }
-    try:
-        top, bottom = evaluate([condition.top, condition.bottom], rules, values)
-    except KeyError:
-        raise _NotShown from None
-    ratio = top / bottom
-    if condition.kind == "zero":
-        return ratio == 0
-    numerator, denominator = _one_sign(ratio.numer, condition.kind == "positive"), _one_sign(ratio.denom)
-    if numerator is None or denominator is None:
-        return False
-    return numerator * denominator == 1 if condition.kind == "positive" else numerator * denominator <= 0
+class _Conditions:
+    """Whether a condition holds; what was found for one route serves the others."""
+
+    def __init__(self, names: list[str], most_products: int):
+        from sympy import QQ
+        from sympy.polys.fields import field
+
+        self.rational, *generators = field(names or ["unused"], QQ)
+        self.most_products = most_products
+        self.known: dict[Condition, bool] = {}
+        self.nodes: dict[Expression, object] = {variable(name): x for name, x in zip(names, generators, strict=False)}
+
+    def __call__(self, condition: Condition) -> bool:
+        if condition not in self.known:
+            try:
+                self.known[condition] = self._holds(condition)
+            except (_NotShown, ZeroDivisionError):
+                self.known[condition] = False
+        return self.known[condition]
+
+    def _holds(self, condition: Condition) -> bool:
+        ratio = self._value(condition.top) / self._value(condition.bottom)
+        if condition.kind == "zero" or ratio == 0:
+            return ratio == 0 and condition.kind != "negative"
+        numerator, denominator = _one_sign(ratio.numer, condition.kind == "negative"), _one_sign(ratio.denom)
+        if numerator is None and condition.kind == "not positive":
+            numerator = _one_sign_but_squares(ratio.numer)
+        return None not in (numerator, denominator) and numerator * denominator < 0
+
+    def _value(self, e: Expression):
+        for node in in_order([e]):
+            if node not in self.nodes:
+                self.nodes[node] = self._node(node, *(self.nodes[a] for a in node.args))
+        return self.nodes[e]
+
+    def _node(self, node: Expression, *x):
+        if len(x) == 2 and max(map(_terms, x)) * min(map(_terms, x)) > self.most_products:
+            raise _NotShown
+        match node.op:
+            case "constant":
+                return self.rational.one * self.rational.domain(node.value.numerator, node.value.denominator)
+            case "add":
+                return x[0] + x[1]
+            case "subtract":
+                return x[0] - x[1]
+            case "multiply":
+                return x[0] * x[1]
+            case "divide":
+                return _divided(*x)
+            case "power":
+                return x[0] ** node.value
+        raise _NotShown
+
+
+def _terms(a) -> int:
+    return max(len(a.numer), len(a.denom))
 
 
 def _divided(a, b):
     if _one_sign(b.numer) is None:
         raise _NotShown
     return a / b
+
+
+def _one_sign_but_squares(polynomial) -> int | None:
+    """The same where even powers of factors, which may vanish anywhere, are left out."""
+    sign, factors = polynomial.sqf_list()
+    sign = 1 if sign > 0 else -1
+    if len(factors) == 1 and factors[0][1] == 1:  # no more than was known
+        return None
+    for factor, power in factors:
+        one = _one_sign(factor, strict=False) if power % 2 else 1
+        if one is None:
+            return None
+        sign *= one
+    return sign
 
 
 def _one_sign(polynomial, strict: bool = True) -> int | None:

@@ -22,7 +22,7 @@ DEEPEST = 50  # halvings of one axis
 MOST_HALVINGS = 128  # of a box, so that its path fits into two words
 BLOCK = 4096  # boxes at a time: their intervals stay in the second-level cache
 # The bound that is stated for a box leaves this share of its slack to the checker, whose balls are a little wider.
-STATED = 0.5
+STATED = 0.9
 
 
 @dataclass

@@ -61,6 +61,8 @@ class Expression(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_function__(self, function, types, args, kwargs):
         if function is np.broadcast_arrays:
             return tuple(map(constant, args))
+        if function is np.stack:
+            return np.stack([np.array(constant(e), object) for e in args[0]], *args[1:], **kwargs)
         raise NotExpressible(f"numpy.{function.__name__} is no arithmetic of single numbers")
 
     def __bool__(self):

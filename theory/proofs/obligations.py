@@ -1,18 +1,20 @@
 """Obligations: inequalities of which one holds at every point of the cube, and exact conditions that imply them.
 
-Wherever f is N/sqrt(D), or a difference of two such, conditions on rational functions settle the matter without a root
-and without the tolerance. A route is a tuple of conditions that together imply an obligation:
+Wherever roots can be cleared (`theory.proofs.squaring`), conditions on rational functions settle the matter without the
+tolerance. A route is a tuple of conditions that together imply an obligation:
 
-    sign        N/sqrt(D) <= 0                        if D > 0 and N <= 0
-    equal       N/sqrt(D) = M/sqrt(E)                 if D, E > 0, k = N/M > 0 and N^2 E = M^2 D: then D = k^2 E
-    opposite    N/sqrt(D) < 0 or M/sqrt(E) <= 0       if D, E > 0 and k = -N/M > 0: where N >= 0, M = -N/k <= 0
+    sign        f <= 0, in one of the ways of `not_positive`
+    opposite    f <= 0 or g <= 0      if g = r f with r <= 0: where f > 0, g <= 0. Common factors of g and f cancel
+    lemma       what a theorem says implies the obligation's last alternative: g <= 0 in its place, if premises hold
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from theory.proofs.expression import Expression, constant, has_root, variables
+from theory.proofs.expression import Expression, variables
+from theory.proofs.squaring import Condition, cleared, not_positive
 
 
 class Inequality(NamedTuple):
@@ -24,12 +26,13 @@ class Inequality(NamedTuple):
     along: str | None = None
 
 
-class Condition(NamedTuple):
-    """A rational function, top/bottom with its common factors cancelled, is so on the whole closed cube."""
+class Lemma(NamedTuple):
+    """A theorem: where no premise is positive (those of `negative` are below 0), `instead` implies an inequality."""
 
-    kind: Literal["positive", "not positive", "zero"]
-    top: Expression
-    bottom: Expression
+    name: str
+    negative: tuple[Expression, ...]
+    not_positive: tuple[Expression, ...]
+    instead: Inequality
 
 
 class Route(NamedTuple):
@@ -45,58 +48,47 @@ class Obligation:
 
     words: str
     alternatives: tuple[Inequality, ...]
+    lemma: Lemma | None = None  # about the last alternative
 
     @property
     def coordinates(self) -> list[str]:
         """The coordinates that occur, in the order of their names."""
-        return sorted(set(variables(*(each.f for each in self.alternatives))))
+        used = [each.f for each in self.alternatives]
+        used += [*self.lemma.negative, *self.lemma.not_positive, self.lemma.instead.f] if self.lemma else []
+        return sorted(set(variables(*used)))
 
-    def routes(self, derivative) -> list[Route]:
+    def routes(self, derivative: Callable[[Expression, str], Expression]) -> list[Route]:
         """Exact routes; derivative(f, coordinate) is the caller's own, so that prover and checker differ in it."""
-        forms = []
-        for each in self.alternatives:
-            f = each.f if each.along is None else derivative(each.f, each.along)
-            forms.append(_over_roots(f) if each.limit >= 0 else None)
-        found = []
-        for each, terms in zip(self.alternatives, forms, strict=True):
-            if terms and len(terms) == 1:
-                (N, D), *_ = terms
-                below = Condition("positive", -N, _ONE) if each.strict else Condition("not positive", N, _ONE)
-                found.append(Route("sign", (_positive(D), below)))
-            elif terms and not each.strict:
-                (N, D), (M, E) = terms
-                same = Condition("positive", N, M), Condition("zero", N**2 * E - M**2 * D, _ONE)
-                found.append(Route("equal", (_positive(D), _positive(E), *same)))
-        if len(forms) == 2 and all(terms and len(terms) == 1 for terms in forms) and not self.alternatives[1].strict:
-            ((N, D),), ((M, E),) = forms
-            found.append(Route("opposite", (_positive(D), _positive(E), Condition("positive", -N, M))))
-        return found
+        fs = [each.f if each.along is None else derivative(each.f, each.along) for each in self.alternatives]
+        ways = [
+            way
+            for f, each in zip(fs, self.alternatives, strict=True)
+            if each.limit >= 0
+            for way in not_positive(f, each.strict)
+        ]
+        if len(fs) == 2 and not self.alternatives[1].strict and self.alternatives[1].limit >= 0:
+            ways += _opposite(*fs)
+        found = [Route(f"way {number}", way) for number, way in enumerate(ways)]
+        return found + (self._by_lemma(derivative) if self.lemma else [])
+
+    def _by_lemma(self, derivative) -> list[Route]:
+        name, negative, others, instead = self.lemma
+        due = [not_positive(e, strict=True) for e in negative] + [not_positive(e) for e in others]
+        premises = [()]
+        for ways in due:
+            premises = [(*before, *way) for before in premises for way in ways]
+        rest = replace(self, alternatives=(*self.alternatives[:-1], instead), lemma=None).routes(derivative)
+        return [
+            Route(f"{name}, premises {number}, {route.name}", (*route.conditions, *premise))
+            for route in rest
+            for number, premise in enumerate(premises)
+        ]
 
 
-_ONE = constant(1)
-
-
-def _positive(D: Expression) -> Condition:
-    return Condition("positive", D, _ONE)
-
-
-def _over_roots(f: Expression) -> list[tuple[Expression, Expression]] | None:
-    """[(N, D)] if f = N/sqrt(D), [(N, D), (M, E)] if it is N/sqrt(D) - M/sqrt(E), None if it is neither."""
-    if f.op == "subtract" and has_root(f):
-        terms = [_over_root(a) for a in f.args]
-        if None in terms:
-            return None
-        (first, _), (M, E) = terms
-        return [(-M, E)] if first is constant(0) else terms
-    single = _over_root(f)
-    return None if single is None else [single]
-
-
-def _over_root(e: Expression) -> tuple[Expression, Expression] | None:
-    if e.op == "multiply" and e.args[0].op == "constant":
-        inner = _over_root(e.args[1])
-        return None if inner is None else (e.args[0] * inner[0], inner[1])
-    if e.op == "divide" and e.args[1].op == "sqrt":
-        e, D = e.args[0], e.args[1].args[0]
-        return None if has_root(e) or has_root(D) else (e, D)
-    return None if has_root(e) else (e, _ONE)
+def _opposite(f: Expression, g: Expression) -> list[tuple[Condition, ...]]:
+    """Of terms c sqrt(r) with positive radicands only the coefficients matter."""
+    terms = [cleared(e) for e in (f, g)]
+    if any(each is None or len(each) != 1 for each in terms):
+        return []
+    ((S, c),), ((T, d),) = (each.items() for each in terms)
+    return [(*(Condition("negative", -r) for r, _ in (*S, *T)), Condition("not positive", d, c))]

@@ -10,6 +10,10 @@ of fields before it; so the cube is the whole domain. Whole-numbered axes give o
     iff           where the condition holds, v <= tau of one side; where it does not, of the other: two obligations,
                   each with the alternatives "the condition is otherwise" and "the inequality holds"
     increasing    the derivative is nowhere negative: then v <= 0
+    slope         as "=", of the least-squares slope on the grid
+
+Counter accuracies of linear rules under one test law are also compared through their reliances, by T1
+(`theory.theorems.counter_score`): where no weight on the background is negative, more reliance is less accuracy.
 """
 
 from collections.abc import Mapping
@@ -23,14 +27,16 @@ import numpy as np
 
 from simulator.world import SCALARS, World, Worlds
 from theory.accuracy import two_block_scores
-from theory.claims.claim import SINGLE, Axis, Claim
+from theory.claims.claim import SINGLE, Axis, Claim, log_slope, operator_error
 from theory.learners.base import Learner
+from theory.population import pattern_correlation, two_block_covariance
 from theory.proofs.expression import Expression, NotExpressible, constant, digest, variable, variables
-from theory.proofs.obligations import Inequality, Obligation
+from theory.proofs.obligations import Inequality, Lemma, Obligation
 
 HALF = Fraction(1, 2)
 PROBIT = Fraction(5, 2)  # below sqrt(2 pi)
 MOST_CASES = 64
+FALLING = {"counter": 1, "error-counter": -1}  # 1: falls with reliance (T1); -1: rises
 LATER = "later"  # the coordinate of a monotone claim's second point, between the first and the end of the axis
 
 
@@ -56,9 +62,11 @@ class Statement:
     def digest(self) -> str:
         """Of all formulas and limits."""
         every = [each for o in self.obligations for each in o.alternatives]
+        every += [o.lemma.instead for o in self.obligations if o.lemma]
         rest = [part for e in every for part in (constant(e.limit), constant(int(e.strict)), variable(str(e.along)))]
         failing = [part for v in self.violations for part in v if part is not None]
-        return digest([*failing, constant(self.tau), *(e.f for e in every), *rest, *self.fields.values()])
+        premises = [e for o in self.obligations if o.lemma for e in (*o.lemma.negative, *o.lemma.not_positive)]
+        return digest([*failing, constant(self.tau), *(e.f for e in every), *rest, *premises, *self.fields.values()])
 
 
 def statements(claim: Claim) -> list[Statement]:
@@ -89,9 +97,9 @@ def _defaults() -> dict:
     return {name: World.model_fields[name].default for name in SCALARS}
 
 
-def _recorded(claim: Claim, whole: dict[str, int], moved: dict[str, Expression]) -> Worlds:
+def _recorded(claim: Claim, whole: dict[str, float], moved: dict[str, Expression]) -> Worlds:
     """The claim's worlds as formulas of the coordinates; `moved` gives those that are no variables."""
-    x = SimpleNamespace(**_defaults())
+    x = SimpleNamespace(**{**_defaults(), **whole})
     for name, given in claim.domain.items():
         if name in whole:
             value = whole[name]
@@ -123,7 +131,8 @@ def _statement(claim: Claim, whole: dict[str, int]) -> Statement:
     if claim.relation in ("increasing", "decreasing"):
         violations, obligations = _monotone(claim, whole, x)
     else:
-        violations, obligations = _pointwise(claim, x)
+        value = _slope(claim, whole) if claim.relation == "slope" else _truth(claim, x)
+        violations, obligations = _pointwise(claim, x, value)
     named = {name: constant(getattr(x, name)) for name in claim.domain}
     case = ", ".join(f"{name} = {value}" for name, value in whole.items())
     return Statement(claim.id, case, Fraction(claim.tau), tuple(violations), tuple(obligations), named)
@@ -139,7 +148,7 @@ def _refuse_other_laws(claim: Claim) -> None:
 def quantity(word: str, learner: Learner, x: Worlds) -> Expression:
     """A claim's quantity of one learner, recorded."""
     if word == "operator-error":
-        raise NotExpressible("an operator norm has no rule of proof")
+        raise NotExpressible("an operator norm is no quantity of a learner's weights")
     u, w = learner.weights(x)
     if word == "reliance":
         return constant(w / u)
@@ -157,6 +166,15 @@ def quantity(word: str, learner: Learner, x: Worlds) -> Expression:
     }[word]
 
 
+def _operator_error(claim: Claim, x: Worlds) -> Expression:
+    if x.classes != 2:
+        raise NotExpressible("an operator norm of more than two classes has no rule of proof")
+    D = pattern_correlation(x.p_spu, 2)
+    A, c, B = two_block_covariance(x.mu_inv, x.mu_spu, x.sigma_inv**2, x.sigma_spu**2, D)
+    M = [A * x.mention_inv, c * x.mention_spu, c * x.mention_inv, B * x.mention_spu]
+    return constant(operator_error(np.array(M, object).reshape(2, 2), claim.reference(x)))
+
+
 def _phi(z) -> Expression:
     from scipy.special import ndtr
 
@@ -164,25 +182,56 @@ def _phi(z) -> Expression:
 
 
 def _truth(claim: Claim, x: Worlds) -> Expression:
+    if claim.quantity == "operator-error":
+        return _operator_error(claim, x)
     value = quantity(claim.quantity, claim.subject, x)
     return value if claim.against is None else value - quantity(claim.quantity, claim.against, x)
 
 
-def _pointwise(claim: Claim, x: Worlds) -> tuple[list[Violation], list[Obligation]]:
-    value, b, tau = _truth(claim, x), constant(claim.prediction(x)), Fraction(claim.tau)
+def _slope(claim: Claim, whole: dict[str, float]) -> Expression:
+    """Over the claim's grid, as `log_slope` has it."""
+    values = [_truth(claim, _recorded(claim, {**whole, claim.along: value}, {})) for value in claim.grid]
+    return constant(log_slope(claim.grid, np.array(values, object)))
+
+
+def _pointwise(claim: Claim, x: Worlds, value: Expression) -> tuple[list[Violation], list[Obligation]]:
+    b, tau = constant(claim.prediction(x)), Fraction(claim.tau)
     if claim.relation == "iff":
         edge = constant(claim.threshold(x) if callable(claim.threshold) else claim.threshold)
+        below, above = (_by_reliance(claim, x, sign) if edge is constant(0) else None for sign in (1, -1))
         return [Violation(edge - value, b), Violation(value - edge, -b)], [
-            Obligation("where promised, the threshold is exceeded", (Inequality(b), _at_most(edge, value, tau))),
-            Obligation("elsewhere it is not", (Inequality(-b, strict=True), _at_most(value, edge, tau))),
+            Obligation("where promised, the threshold is exceeded", (Inequality(b), _at_most(edge, value, tau)), above),
+            Obligation("elsewhere it is not", (Inequality(-b, strict=True), _at_most(value, edge, tau)), below),
         ]
-    most = Violation(value - b), Obligation("the quantity is at most the prediction", (_at_most(value, b, tau),))
-    least = Violation(b - value), Obligation("the quantity is at least the prediction", (_at_most(b, value, tau),))
-    sides = {"<=": [most], ">=": [least], "=": [most, least]}
-    if claim.relation not in sides:
+    if claim.relation not in (">=", "<=", "=", "slope"):
         raise NotExpressible(f"relation {claim.relation!r} has no rule of proof")
-    violations, obligations = zip(*sides[claim.relation], strict=True)
-    return list(violations), list(obligations)
+    below, above = (_by_reliance(claim, x, sign) if b is constant(0) else None for sign in (1, -1))
+    violations, obligations = [], []
+    if claim.relation != ">=":
+        violations.append(Violation(value - b))
+        obligations.append(Obligation("the quantity is at most the prediction", (_at_most(value, b, tau),), below))
+    if claim.relation != "<=":
+        violations.append(Violation(b - value))
+        obligations.append(Obligation("the quantity is at least the prediction", (_at_most(b, value, tau),), above))
+    return violations, obligations
+
+
+def _by_reliance(claim: Claim, x: Worlds, sign: int) -> Lemma | None:
+    """T1 of two linear rules: the sign (1 or -1) of subject less `against` is at most 0 by their reliances.
+
+    counter = Phi((alpha - t beta)/sqrt(S_i + t^2 S_s)) falls in t >= 0 where alpha, beta >= 0, S_i > 0.
+    """
+    if claim.quantity not in FALLING or claim.against is None or x.classes != 2:
+        return None
+    (u, w), (u_other, w_other) = (rule.weights(x) for rule in (claim.subject, claim.against))
+    ahead = constant(w * u_other - w_other * u)  # positive where the subject relies more
+    return _t1(x, [u, u_other], [w, w_other], Inequality(-sign * FALLING[claim.quantity] * ahead))
+
+
+def _t1(x: Worlds, us: list, ws: list, instead: Inequality) -> Lemma:
+    negative = (-(x.sigma_inv**2 + x.nu_image), *(-u for u in us))
+    others = (-x.mu_inv, -x.mu_spu, *(-w for w in ws))
+    return Lemma("T1", tuple(map(constant, negative)), tuple(map(constant, others)), instead)
 
 
 def _at_most(a: Expression, b: Expression, tau: Fraction) -> Inequality:
@@ -230,4 +279,14 @@ def _monotone(claim: Claim, whole: dict[str, int], x: Worlds) -> tuple[list[Viol
     probit = score(here)  # Phi rises, so that it has no say
     falling = -sign * (here if probit is None else probit)
     words = f"the quantity is {claim.relation} along {name}"
-    return [Violation(sign * (here - there) + allowed)], [Obligation(words, (Inequality(falling, along=name),))]
+    due = Obligation(words, (Inequality(falling, along=name),), _by_falling_reliance(claim, x, sign))
+    return [Violation(sign * (here - there) + allowed)], [due]
+
+
+def _by_falling_reliance(claim: Claim, x: Worlds, sign: int) -> Lemma | None:
+    """T1 of one linear rule, where nothing but its reliance moves along the axis."""
+    fixed = map(constant, (x.mu_inv, x.mu_spu, x.sigma_inv, x.sigma_spu, x.nu_image))
+    if claim.quantity not in FALLING or claim.against is not None or x.classes != 2 or claim.along in variables(*fixed):
+        return None
+    u, w = claim.subject.weights(x)
+    return _t1(x, [u], [w], Inequality(constant(sign * FALLING[claim.quantity] * (w / u)), along=claim.along))

@@ -1,0 +1,159 @@
+"""Forged certificates: each lie is caught by the checker, which believes nothing but the claim."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from theory.claims.catalogue import claims
+from theory.claims.claim import Axis, Claim
+from theory.proofs.boxes import cover
+from theory.proofs.certificate import MAGIC, Listed, Refused, read, written
+from theory.proofs.checker import check, fills
+from theory.proofs.prove import prove
+from theory.proofs.statements import PROBIT, statements
+
+CLAIM = Claim(
+    id="mine",
+    source="test",
+    statement="",
+    quantity="counter",
+    relation=">=",
+    domain={"sigma_xi": 0.0, "p_spu": Axis(0.6, 0.9), "mu_spu": Axis(0.5, 2.0), "sigma_spu": Axis(0.1, 1.0)},
+    prediction=lambda w: 0.5785 - 0.2 * (w.mu_spu - 0.5),
+)
+DOCKET = {claim.id: claim for claim in claims()}
+
+
+@pytest.fixture(scope="module")
+def boxes() -> Listed:
+    proof = prove(CLAIM)
+    assert proof.outcome == "proved", proof.reason
+    assert proof.boxes >= 6
+    ((found,), _) = read(proof.certificate, CLAIM, statements(CLAIM))
+    return found
+
+
+def forged(boxes: Listed, **changes) -> bytes:
+    return written(CLAIM, statements(CLAIM), [[boxes._replace(**changes)]])
+
+
+def test_what_is_true_passes(boxes):
+    assert check(forged(boxes), CLAIM) == ("proved", len(boxes.bound))
+
+
+def without(boxes: Listed, row: int) -> Listed:
+    return Listed(*(np.delete(part, row, axis=0) for part in boxes))
+
+
+def twice(boxes: Listed, row: int) -> Listed:
+    return Listed(*(np.insert(part, row, part[row], axis=0) for part in boxes))
+
+
+def moved(boxes: Listed) -> Listed:
+    index = boxes.index.copy()
+    index[3, 0] ^= 1
+    return boxes._replace(index=index)
+
+
+def larger(boxes: Listed) -> Listed:
+    """One box takes its neighbour's place as well: both overlap, and the volume is right if the neighbour goes."""
+    level, index = boxes.level.copy(), boxes.index.copy()
+    axis = int(level[0].argmax())
+    level[0, axis] -= 1
+    index[0, axis] >>= np.uint64(1)
+    return boxes._replace(level=level, index=index)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        lambda b: without(b, 0),
+        lambda b: without(b, len(b.bound) // 2),
+        lambda b: twice(b, 2),
+        moved,
+        larger,
+        lambda b: b._replace(bound=b.bound - 1.0),  # lower than it can be
+        lambda b: b._replace(bound=b.bound + 1.0),  # above the limit
+        lambda b: b._replace(bound=np.full_like(b.bound, np.nan)),
+        lambda b: b._replace(bound=np.full_like(b.bound, -np.inf)),
+        lambda b: b._replace(alternative=b.alternative + np.uint8(1)),
+        lambda b: b._replace(level=np.zeros_like(b.level), index=np.zeros_like(b.index)),
+        lambda b: Listed(*(part[:1] for part in b)),
+        lambda b: b._replace(level=b.level + np.uint8(60)),
+    ],
+)
+def test_forged_boxes_are_caught(boxes, lie):
+    with pytest.raises(Refused):
+        check(written(CLAIM, statements(CLAIM), [[lie(boxes)]]), CLAIM)
+
+
+@pytest.mark.parametrize("route", ["way 0", "way 1", "way 2", "T1, premises 0, way 0", "no such way"])
+def test_exact_routes_that_do_not_hold_are_caught(route):
+    with pytest.raises(Refused, match="does not show that"):
+        check(written(CLAIM, statements(CLAIM), [[route]]), CLAIM)
+
+
+def test_a_certificate_is_of_one_claim_with_one_tolerance(boxes):
+    for other in (
+        replace(CLAIM, tolerance=0.004),
+        replace(CLAIM, relation="<="),
+        replace(CLAIM, prediction=lambda w: 0.5),
+        replace(CLAIM, domain={**CLAIM.domain, "mu_spu": Axis(0.5, 2.1)}),
+    ):
+        with pytest.raises(Refused, match="other formulas"):
+            check(forged(boxes), other)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"coordinates": {}},
+        {"violation": 1},
+        {"case": 3},
+        {"coordinates": {"p_spu": "0", "sigma_inv": "0", "sigma_spu": "0", "mu_spu": "0"}},
+        {"coordinates": {"p_spu": str(2**65), "sigma_inv": "0", "sigma_spu": "0", "mu_spu": str(2**63)}},
+    ],
+)
+def test_counterexamples_that_are_none_are_caught(change):
+    claim = DOCKET["paper-condition-sufficient"]
+    data = prove(claim).certificate
+    header = json.loads(data[len(MAGIC) :].partition(b"\n")[0])
+    header["counterexample"].update(change)
+    if change.get("coordinates") and "0" in change["coordinates"].get("mu_spu", ""):
+        header["counterexample"]["coordinates"]["p_spu"] = str(2**64)  # p = 1, where the claim holds
+    with pytest.raises(Refused, match="its counterexample is none"):
+        check(MAGIC + json.dumps(header).encode() + b"\n", claim)
+
+
+def test_filling_is_exact():
+    halves = ([[1], [1]], [[0], [1]])
+    assert fills(*halves)
+    assert not fills([[1]], [[0]])
+    assert not fills([[1], [1]], [[0], [0]])
+    assert not fills([[1], [2]], [[0], [2]])
+    assert not fills([[1], [2], [2]], [[0], [3], [2]])  # another order than a tree's
+    assert not fills([[2], [2], [1]], [[1], [2], [1]])  # neighbours that are no halves of one box
+    assert fills([[1, 0], [1, 1], [1, 1]], [[0, 0], [1, 0], [1, 1]])
+
+
+def test_boxes_of_the_prover_are_each_a_share_of_the_cube():
+    (statement,) = statements(CLAIM)
+    found = cover(statement.obligations[0])
+    assert len(found.open) == 0
+    assert found.done.volume == 1.0
+
+
+def test_the_scale_of_scores_allows_no_more_than_tau():
+    """Phi rises by 1/sqrt(2 pi) at most."""
+    assert float(PROBIT) / np.sqrt(2 * np.pi) <= 1
+
+
+def test_the_prover_closes_what_is_true_by_half_of_tau_and_not_what_fails_by_it():
+    """Constants on the scale of accuracies, where the limit is tau itself."""
+    constant = replace(CLAIM, quantity="balanced", domain={"p_spu": 0.5, "sigma_xi": 0.0, "sigma_inv": Axis(1.0, 1.01)})
+    level = float(constant.truth(constant.worlds(np.array([0.0]))))
+    near = replace(constant, relation="<=", prediction=lambda w: level - 0.0025)
+    assert prove(near).outcome == "proved"
+    assert prove(replace(near, prediction=lambda w: level - 0.0075)).outcome == "refuted"
