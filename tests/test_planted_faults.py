@@ -373,6 +373,12 @@ FAULTS = {
     "page without escaping": Fault(
         "experiments/page/report.py", "autoescape=True", "autoescape=False", "experiments/page/test_report.py"
     ),
+    "the other learner ahead": Fault(
+        "experiments/page/ahead.py", "gap = ours - theirs", "gap = -ours + theirs", "experiments/page/test_report.py"
+    ),
+    "a design's own axis kept below another": Fault(
+        "experiments/lab/request.py", "if _field(name) not in gone", "if True", "experiments/lab/test_design.py"
+    ),
     "fraction of a pair rounded": Fault(
         "experiments/command/words.py",
         "or number != number.to_integral_value()",

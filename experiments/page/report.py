@@ -50,7 +50,7 @@ def _code(words: str) -> Markup:
 
 
 def render(**context: Any) -> str:
-    """The page from verdicts, figures [(name, Figure, caption)] and words; everything but SVG is escaped."""
+    """The page from verdicts, sections, their drawings (SVG by name) and words; everything but SVG is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -60,13 +60,8 @@ def render(**context: Any) -> str:
     verdicts = [
         {**v, "svg": formula_svg(v.get("formula", ""), f"formula-{i}")} for i, v in enumerate(context.pop("verdicts"))
     ]
-    figures = [
-        {"name": name, "svg": inline_svg(figure, name, name), "caption": caption}
-        for name, figure, caption in context.pop("figures")
-    ]
     return environment.get_template("report.html.jinja").render(
         verdicts=verdicts,
-        figures=figures,
         count=by_verdict(verdicts),
         mark=mark,
         proved=PROVED,

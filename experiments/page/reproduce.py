@@ -1,9 +1,9 @@
-"""The main job: try every claim quickly, draw the figures, write one folder with report.html."""
+"""The main job: try every claim quickly, run the quick designs, draw them, write one folder with report.html."""
 
 import os
 import shutil
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache, partial
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
@@ -13,10 +13,25 @@ from experiments.court.docket import Trial, chosen, docket
 from experiments.court.proving import need_libraries
 from experiments.errors import Interrupted
 from experiments.files import REPORT, refuse_foreign, replace_folder, staging_folder, write_json, write_text
+from experiments.lab.design import design
 from experiments.page import story
+from experiments.page.section import section_of
 from experiments.progress import track
 
 PROOF_SECONDS = 5.0  # a claim whose proof takes longer is judged without one
+# The designs that need no training, in the order of the page.
+SHOWN = (
+    "correlation",
+    "theorem",
+    "supervised",
+    "sources",
+    "view-noise",
+    "ensembles",
+    "captions",
+    "classes",
+    "bottleneck",
+    "pairs",
+)
 
 
 def reproduce(output: Path, seed: int) -> list[dict[str, Any]]:
@@ -70,35 +85,34 @@ def _known_trials() -> list[Trial]:
 
 
 def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began: float) -> None:
-    from experiments.page import figures, sweeps
+    from experiments.lab.table import write_csv
+    from experiments.page import ahead, latents, rate
     from experiments.page.report import inline_svg, render
     from experiments.provenance import provenance
 
-    plan = {  # figure: its table, how it is drawn, what is said below it
-        "latents": (partial(sweeps.latent_sample, seed), figures.latent_scatter, story.latents_caption),
-        "error": (partial(sweeps.error_against_correlation, seed), figures.error_curves, story.curves_caption),
-        "boundary": (sweeps.boundary, figures.boundary_map, story.boundary_caption),
-        "maps": (sweeps.supervised_map, figures.supervised_maps, story.maps_caption),
-        "infonce": (partial(sweeps.infonce_bridge, seed), figures.infonce_curves, story.bridge_caption),
-        "rate": (partial(sweeps.minimiser_error, seed), figures.rate_plot, story.rate_caption),
-    }
-    tables, drawings = {}, []
-    for name, (compute, draw, caption) in track(plan.items(), len(plan), "figures drawn"):
-        table = tables[name] = compute()
-        drawings.append((name, draw(table), caption(table)))
-        write_text(folder / f"{name}.svg", inline_svg(drawings[-1][1], name, name))
-    maps = tables["maps"]
-    shares = sweeps.map_shares(maps)
-    write_json(folder / "maps.json", {"shares": shares, "map": maps.to_dict()})
+    sections, tables = [latents.section(seed), rate.section(seed)], {}
+    for name in track(SHOWN, len(SHOWN), "designs run"):
+        found = design(name)
+        tables[name] = found.study(seed=seed).run()
+        write_csv(folder / f"{name}.csv", tables[name])
+        sections.insert(-1, section_of(found, tables[name]))
+    drawings = {}
+    pictures = [(name, figure) for section in sections for name, figure in section.figures.items()]
+    for name, figure in track(pictures, len(pictures), "figures drawn"):
+        drawings[name] = inline_svg(figure, name, name)
+        write_text(folder / f"{name}.svg", drawings[name])
+    gap = ahead.leads(tables["supervised"])
+    shares = ahead.shares(gap)
+    write_json(folder / "maps.json", {"shares": shares, "map": gap.to_dict()})
     page = render(
         verdicts=verdicts,
-        figures=drawings,
+        sections=sections,
+        drawings=drawings,
         answer=story.answer(shares),
         shares=shares,
-        map_region=f"μ_spu from 0.5 to 3, σ_spu from 0.2 to 2.5, σ_inv = 1, ν = {maps.nu}",
+        map_region=ahead.region(tables["supervised"]),
         provenance=provenance(),
         seed=seed,
         seconds=round(perf_counter() - began),
-        world=", ".join(f"{name} = {value}" for name, value in sweeps.LOUD.items()),
     )
     write_text(folder / REPORT, page)

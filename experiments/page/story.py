@@ -1,4 +1,4 @@
-"""What the report says in words: the answer to its title, the words that it uses, and a caption a figure."""
+"""What the report says in words: the answer to its title, and the words that it uses."""
 
 from typing import Any
 
@@ -26,6 +26,8 @@ GLOSSARY = {
     "balanced, drop": "mean of the accuracies on both groups, and common minus counter",
     "error-counter": "one minus the accuracy on the counter group",
     "name, mean prompt": "a class is asked for by its bare name, or by its average training caption",
+    "linear, infonce": "linear CLIP and the InfoNCE optimum: what the papers' loss and CLIP's own loss teach",
+    "printed": "linear CLIP as Theorem 6.2 of Wang et al. prints it, right or wrong",
     "reliance": "weight on the background per weight on the animal; smaller is more robust",
     "p_spu": "probability that the background matches the label in training",
     "mu, sigma": "mean and standard deviation of a latent: the animal's (inv) and the background's (spu)",
@@ -38,17 +40,18 @@ GLOSSARY = {
 
 
 def answer(shares: list[dict[str, Any]]) -> list[str]:
-    """The title question in three sentences, every number computed; `shares` as `sweeps.map_shares` gives them.
+    """The title question in three sentences, every number computed; `shares` as `ahead.shares` gives them.
 
     Commands stand between backquotes.
     """
-    from theory.claims.quarrel import MAP_VIEW_NOISE
+    from experiments.lab.design import design
     from theory.learners import InfoNCE, LinearCLIP, Logistic
 
-    def share(contrastive: str, ahead: str = "contrastive") -> str:
-        rows = [r for r in shares if r["contrastive"] == contrastive and r["supervised"] == "logistic"]
+    def share(contrastive, ahead: str = "contrastive") -> str:
+        rows = [r for r in shares if r["contrastive"] == contrastive.label and r["supervised"] == Logistic.name]
         return f"{100 * sum(r[f'{ahead}_more_robust'] for r in rows) / len(rows):.0f} %"
 
+    nu = design("supervised").study().world.nu_image
     name, mean = points(LinearCLIP("name")), points(LinearCLIP("mean"))
     logistic, certain = points(Logistic()), (points(Logistic(), CERTAIN), points(LinearCLIP("name"), CERTAIN))
     return [
@@ -63,11 +66,11 @@ def answer(shares: list[dict[str, Any]]) -> list[str]:
         f"stated, it falls to {certain[0]} % against {certain[1]} % of linear CLIP "
         f"(`--p-spu {CERTAIN}`).",
         "So the theorem shows that CLIP can be bad, not that it is worse than supervised learning, and neither paper's "
-        f"ranking holds in general: over the mapped worlds (ν = {MAP_VIEW_NOISE}, `soberclip reproduce`) linear CLIP "
+        f"ranking holds in general: over the mapped worlds (ν = {nu:g}, `soberclip reproduce`) linear CLIP "
         "(name prompt) is ahead of logistic regression on the counter group in "
-        f"{share('linear CLIP, name')} and behind in "
-        f"{share('linear CLIP, name', 'supervised')}, the InfoNCE optimum with the same prompt ahead in "
-        f"{share('InfoNCE, name')} and with the average caption behind in {share('InfoNCE, mean', 'supervised')}.",
+        f"{share(LinearCLIP('name'))} and behind in "
+        f"{share(LinearCLIP('name'), 'supervised')}, the InfoNCE optimum with the same prompt ahead in "
+        f"{share(InfoNCE('name'))} and with the average caption behind in {share(InfoNCE('mean'), 'supervised')}.",
     ]
 
 
@@ -81,52 +84,3 @@ def points(learner, p_spu: float = World().p_spu) -> str:
 
 def _noise() -> float:
     return World(**ANSWER_WORLD).nu_image
-
-
-def latents_caption(table) -> str:
-    return (
-        f"{table.size} training pairs at p_spu = {table.p_spu}, ν = 0: circles have the background of their class "
-        "(common), crosses do not (counter). Each line is where a rule changes its mind; the flatter it is, the more "
-        "the background decides."
-    )
-
-
-def curves_caption(table) -> str:
-    return (
-        "Error on the counter group against the correlation, without view noise (ν = 0). Points with bars: exact law "
-        f"of training on n = {table.n} pairs, mean and central 95 % of {table.replicates} trainings; crosses: mean of "
-        f"{table.drawn_replicates} trainings on drawn pairs. Where the black dashed line lies above a coloured one, "
-        "the printed lower bound is violated."
-    )
-
-
-def boundary_caption(table) -> str:
-    return (
-        "The correlation above which each printed inequality of Theorem 6.2 holds, at σ_spu = "
-        f"{table.sigma_spu} and ν = 0; it is false below. White where the theorem's own condition fails. All turns are "
-        f"enclosed: each in an interval of at most {table.width:.0e} that interval Newton proves to hold exactly one, "
-        "with no other between p_spu = 1/2 and 1."
-    )
-
-
-def maps_caption(table) -> str:
-    return (
-        "Counter accuracy of each contrastive optimum minus that of logistic regression, by closed form and "
-        f"quadrature, at view noise ν = {table.nu}. Black: equal. Dashed: σ_spu = σ_inv; the theorem is stated to its "
-        "left. Differences beyond 60 points have the colour of the bar's arrows."
-    )
-
-
-def bridge_caption(table) -> str:
-    return (
-        "The optimum of InfoNCE at p_spu = 0.9, name prompt, between the nearest prompt in latent space (no view "
-        "noise: perfectly robust) and linear CLIP (much noise). Points: decisions counted on "
-        f"{table.images} drawn images a group."
-    )
-
-
-def rate_caption(table) -> str:
-    return (
-        f"Error of the minimiser in operator norm, d = {table.dim}, ν = {table.nu:.4g}: mean and central 95 % of "
-        f"{table.replicates} exact draws. The lemma claims n^-1/4; the truth is n^-1/2."
-    )

@@ -1,4 +1,4 @@
-"""Figures are functions of tables, and the page is self-contained, escaped and complete."""
+"""Pictures are functions of tables, and the page is self-contained, escaped and complete."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -10,13 +10,12 @@ import pytest
 from experiments.court.judge import judge
 from experiments.errors import Interrupted, RequestError
 from experiments.files import MARK, REPORT
-from experiments.lab.answers import predict
-from experiments.page import figures, reproduce, story, sweeps
+from experiments.lab.design import design
+from experiments.page import ahead, latents, rate, reproduce, story
 from experiments.page.report import evidence, formula_svg, inline_svg, render
-from simulator.world import World
-from theory.boundary import turning_points
+from experiments.page.section import Section, section_of
+from theory import learners
 from theory.claims.catalogue import claims
-from theory.published import theorem_62_bounds
 
 CATALOGUE = claims()
 
@@ -28,21 +27,29 @@ def verdict():
 
 
 @pytest.fixture(scope="module")
-def curves():
-    return sweeps.error_against_correlation(0, n=200, replicates=40, drawn_replicates=3)
+def table():
+    """The map of contrastive and supervised learners, small."""
+    axes = {"p_spu": [0.9, 0.99], "mu_spu": "0.5:3:3", "sigma_spu": [0.5, 2.5]}
+    return design("supervised").study(axes=axes).run()
 
 
-def page(verdicts, drawings=(), answer=("an answer",)):
+@pytest.fixture(scope="module")
+def section():
+    found = design("sources")
+    return section_of(found, found.study(axes={"p_spu": [0.6, 0.9]}).run())
+
+
+def page(verdicts, sections=(), answer=("an answer",)):
     return render(
         verdicts=verdicts,
-        figures=list(drawings),
+        sections=sections,
+        drawings={name: inline_svg(figure, name) for one in sections for name, figure in one.figures.items()},
         answer=list(answer),
         shares=[],
         map_region="everywhere",
         provenance={"python": "3"},
         seed=0,
         seconds=1,
-        world="p = 1",
     )
 
 
@@ -59,8 +66,8 @@ def test_no_formula_no_drawing():
     assert formula_svg("", "f") == ""
 
 
-def test_ids_of_two_drawings_do_not_collide(curves):
-    one, two = (inline_svg(figures.error_curves(curves), prefix) for prefix in ("a", "b"))
+def test_ids_of_two_drawings_do_not_collide(section):
+    one, two = (inline_svg(section.figures["sources"], prefix) for prefix in ("a", "b"))
     ids = [set(re.findall(r'\bid="([^"]+)"', svg)) for svg in (one, two)]
     assert ids[0]
     assert not ids[0] & ids[1]
@@ -70,13 +77,16 @@ def test_ids_of_two_drawings_do_not_collide(curves):
         ElementTree.fromstring(svg)
 
 
-def test_page_is_self_contained_and_complete(verdict, curves):
-    html = page([verdict], [("error", figures.error_curves(curves), "a caption")])
+def test_page_is_self_contained_and_complete(verdict, section):
+    html = page([verdict], [section])
     assert not re.search(r'(?:src|href)="(?:https?:)?//', html)
     assert "<script" not in html
     assert "<link" not in html
-    for text in (verdict["claim"], verdict["statement"], verdict["route"], "a caption", "an answer", "supported"):
+    for text in (verdict["claim"], verdict["statement"], verdict["route"], "an answer", "supported"):
         assert text in html
+    for text in (section.question, section.look, section.answer):
+        assert text in html
+    assert 'href="sources.svg"' in html
 
 
 def test_page_escapes_what_it_is_given(verdict):
@@ -130,30 +140,17 @@ def test_the_page_counts_what_is_rigorous_apart(verdict):
     assert "<p>1 supported, 1 contradicted." in page([verdict, failing]), "nothing was to be proved"
 
 
-def test_the_page_explains_its_words_and_serves_every_reader(verdict, curves):
-    html = page([verdict], [("error", figures.error_curves(curves), "a caption")])
+def test_the_page_explains_its_words_and_serves_every_reader(verdict):
+    html = page([verdict])
     for term in ("reliance", "exact law", "ν (nu)"):
         assert f"<dt>{term}</dt>" in html
     assert "prefers-color-scheme: dark" in html
     assert "@media print" in html
-    assert 'href="error.svg"' in html
 
 
 def test_code_in_the_answer_is_code_and_still_escaped(verdict):
     html = page([verdict], answer=["run `soberclip predict` <b>"])
     assert "<p>run <code>soberclip predict</code> &lt;b&gt;</p>" in html
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "arrows"), [(-0.5, 0.5, "neither"), (-0.7, 0.5, "min"), (-0.5, 0.7, "max"), (-0.7, 0.7, "both")]
-)
-def test_maps_have_arrows_where_their_colours_end(low, high, arrows):
-    table = sweeps.supervised_map(2)
-    values = np.zeros(table.shape)
-    values[:, list(table.supervised.values).index("logistic")].flat[:2] = low, high
-    values[:, list(table.supervised.values).index("Bayes")] = 0.9  # not on show
-    figure = figures.supervised_maps(table.copy(data=values))
-    assert figure.axes[-1]._colorbar.extend == arrows
 
 
 def test_evidence_names_design_and_point(verdict):
@@ -164,96 +161,72 @@ def test_evidence_names_design_and_point(verdict):
     assert "exact law" in rows["route"]
 
 
-def test_error_curves_table(curves):
-    """The printed line is the paper's, and both routes scatter about the corrected law."""
-    assert np.allclose(curves.printed, theorem_62_bounds(curves.p_spu.values, **sweeps.LOUD).error_counter)
-    for prompt in ("name", "mean"):
-        law = np.interp(curves.p_measured, curves.p_spu, curves[prompt])
-        inside = (law >= curves[f"exact_{prompt}_low"] - 0.02) & (law <= curves[f"exact_{prompt}_high"] + 0.02)
-        assert inside.all()
-        assert np.abs(curves[f"drawn_{prompt}"] - law).max() < 0.2
+def test_leads_are_differences_of_single_predictions(table):
+    gap = ahead.leads(table)
+    assert gap.dims == ("contrastive", "supervised", "p_spu", "mu_spu", "sigma_spu")
+    assert gap.contrastive.values.tolist() == [
+        f"{n}, {p} prompt" for n in ("linear", "infonce") for p in ("name", "mean")
+    ]
+    world = design("supervised").study().world
+    for ours, theirs in (("linear", "least-squares"), ("infonce", "bayes")):
+        one, two = learners.named(ours, prompt="mean"), learners.named(theirs)
+        cell = gap.sel(contrastive=one.label, supervised=theirs, p_spu=0.99, sigma_spu=2.5)[1]
+        at = world.model_copy(update={"p_spu": 0.99, "mu_spu": float(cell.mu_spu), "sigma_spu": 2.5})
+        assert float(cell) == pytest.approx(float(one.accuracy(at).counter - two.accuracy(at).counter), abs=1e-5)
 
 
-def test_every_turn_of_the_boundary_is_enclosed_and_is_the_bisection_s():
-    table = sweeps.boundary(21)
-    M, S = np.meshgrid(table.mu_spu, table.sigma_inv, indexing="ij")
-    for name, bisected in zip(("error", "accuracy"), turning_points(M, S, table.sigma_spu), strict=True):
-        assert np.array_equal(np.isfinite(table[name]), (S**2 + 2) / 2 <= M)
-        assert np.nanmax(np.abs(table[name] - bisected)) < table.width
-        for level, mu in zip(table.level.values, table[f"{name}_line"].values, strict=True):
-            turn = np.array(turning_points(mu, table.sigma_inv.values, table.sigma_spu))[int(name == "accuracy")]
-            assert np.allclose(turn[np.isfinite(mu)], level, atol=table.width)
-    assert np.isfinite(table.error_line).sum("sigma_inv").min() > 0
-
-
-def test_map_agrees_with_single_predictions():
-    table = sweeps.supervised_map(points=3)
-    for ours, theirs in (("linear CLIP, mean", "least squares"), ("InfoNCE, name", "Bayes")):
-        cell = table.sel(contrastive=ours, supervised=theirs, one_minus_p=1e-2).isel(mu_spu=1, sigma_spu=2)
-        world = World(
-            p_spu=0.99,
-            mu_spu=float(cell.mu_spu),
-            sigma_spu=float(cell.sigma_spu),
-            sigma_xi=float(np.sqrt(table.nu * 2)),
-            dim_image=2,
-            dim_text=2,
-        )
-        difference = (
-            predict(world, sweeps.CONTRASTIVE[ours])["counter"] - predict(world, sweeps.SUPERVISED[theirs])["counter"]
-        )
-        assert float(cell) == pytest.approx(difference, abs=1e-5)
-
-
-def test_shares_count_both_sides():
-    table = sweeps.supervised_map(points=3)
-    table = table.copy(data=np.where(np.arange(table.size).reshape(table.shape) % 3 == 0, 0.1, -0.1))
-    rows = sweeps.map_shares(table)
+def test_shares_count_both_sides(table):
+    gap = ahead.leads(table)
+    gap = gap.copy(data=np.where(np.arange(gap.size).reshape(gap.shape) % 3 == 0, 0.1, -0.1))
+    rows = ahead.shares(gap)
     assert all(r["contrastive_more_robust"] + r["supervised_more_robust"] == pytest.approx(1) for r in rows)
-    assert rows[0]["contrastive_more_robust"] == pytest.approx(3 / 9)
+    assert rows[0]["contrastive_more_robust"] == pytest.approx(1 / 3)
+    assert len(rows) == 4 * 3 * 2
+
+
+def test_the_mapped_region_is_the_study_s(table):
+    assert ahead.region(table) == (
+        "p_spu from 0.9 to 0.99, mu_spu from 0.5 to 3, sigma_spu from 0.5 to 2.5, view noise ν = 0.1"
+    )
 
 
 @pytest.mark.parametrize(
     ("table", "draw"),
-    [
-        (lambda: sweeps.latent_sample(0, 50), figures.latent_scatter),
-        (lambda: sweeps.boundary(9), figures.boundary_map),
-        (lambda: sweeps.supervised_map(2), figures.supervised_maps),
-        (lambda: sweeps.infonce_bridge(0, 200), figures.infonce_curves),
-        (lambda: sweeps.minimiser_error(0, 4, 4), figures.rate_plot),
-    ],
-    ids=["latents", "boundary", "maps", "infonce", "rate"],
+    [(lambda: latents.sample(0, 50), latents.scatter), (lambda: rate.minimiser_error(0, 4, 4), rate.drawn)],
+    ids=["latents", "rate"],
 )
 def test_every_figure_labels_its_axes(table, draw):
     data = table()
     figure = draw(data)
-    for ax in figure.axes:
-        if not ax.get_label().startswith("<colorbar"):
-            grid = ax.get_subplotspec()
-            assert ax.get_xlabel() or not grid.is_last_row()
-            assert ax.get_ylabel() or not grid.is_first_col()
+    (ax,) = figure.axes
+    assert ax.get_xlabel()
+    assert ax.get_ylabel()
     first, second = (inline_svg(draw(data), "x") for _ in range(2))
     assert first == second, "a figure is a function of its table"
 
 
-def test_every_drawn_point_is_where_the_theory_is():
-    """Drawn images lie within 4.9 standard deviations of InfoNCE's optimum: 14 points, 1.4e-5 in all."""
-    table = sweeps.infonce_bridge(0, 20_000)
-    for group in ("common", "counter"):
-        law = np.interp(np.log(table.nu_drawn), np.log(table.nu), table[group])
-        deviation = np.sqrt(law * (1 - law) / table.images)
-        assert (np.abs(table[f"drawn_{group}"] - law) < 4.9 * deviation + 1e-3).all()
+def test_the_report_shows_designs_without_training():
+    for name in reproduce.SHOWN:
+        assert "trained" not in design(name).study().routes
+        assert design(name).seconds["quick"] < 5
 
 
-def test_answer_has_three_sentences_of_numbers():
-    shares = sweeps.map_shares(sweeps.supervised_map(2))
-    sentences = story.answer(shares)
+def test_a_section_has_the_pictures_of_its_design():
+    found = design("ensembles")
+    shown = section_of(found, found.study(axes={"p_spu": [0.6, 0.9]}).run())
+    assert isinstance(shown, Section)
+    assert list(shown.figures) == ["ensembles", "ensembles-2"]
+
+
+def test_answer_has_three_sentences_of_numbers(table):
+    sentences = story.answer(ahead.shares(ahead.leads(table)))
     assert len(sentences) == 3
     assert all(re.search(r"\d", s) for s in sentences)
 
 
-def test_the_commands_of_the_answer_print_its_numbers(soberclip):
+def test_the_commands_of_the_answer_print_its_numbers(soberclip, table):
     """Each pair of percentages is what the command beside it prints, view noise included."""
-    first, second, _ = story.answer(sweeps.map_shares(sweeps.supervised_map(2)))
+    first, second, _ = story.answer(ahead.shares(ahead.leads(table)))
     command = re.search(r"`soberclip ([^`]+)`", first)[1].split()
     noise = re.search(r"ν = ([\d.]+)", first)[1]
     assert set(re.findall(r"`(--\S+ \S+)`", first + second)) == {
