@@ -55,7 +55,9 @@ def test_set_up_is_two_commands_and_ci_runs_the_second():
 
 @pytest.mark.long
 def test_claims_table_is_what_reproduce_finds(report):
-    rows = re.findall(r"^\| `([^`]+)` \| (.+?) \| (supported|contradicted|undecided) \|$", README, flags=re.MULTILINE)
+    rows = re.findall(
+        r"^\| `([^`]+)` \| (.+?) \| (proved|supported|contradicted|undecided) \|$", README, flags=re.MULTILINE
+    )
     assert [(v["claim"], v["statement"], v["verdict"]) for v in report[1]] == rows
     assert [trial.id for trial in docket()] == [row[0] for row in rows]
 
