@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from simulator.accuracy import Accuracy, Interval
 from simulator.world import World, Worlds
-from theory.accuracy import linear_accuracy
+from theory.accuracy import linear_accuracy, two_block_scores
 
 UNDEFINED = (ValueError, ArithmeticError)  # how a closed form says that a world has no answer
 
@@ -137,6 +137,27 @@ class Learner:
             where the direction is no such formula; claims on it are judged and not proved.
         """
         raise ValueError(f"the direction of learner {self.name!r} is no formula in +, -, *, / and roots of the fields")
+
+    def deviations(self, x):
+        """Both accuracies through Phi's inverse in a world as of `weights`, as arithmetic of its fields.
+
+        Parameters
+        ----------
+        x : as of `weights`
+
+        Returns
+        -------
+        (z_common, z_counter), in standard deviations: the accuracies are Phi(z)
+
+        Raises
+        ------
+        ValueError
+            where the accuracies are no such formulas.
+        """
+        u, w = self.weights(x)
+        S = x.sigma_inv**2 + x.nu_image, x.sigma_spu**2 + x.nu_image
+        common, counter, s = two_block_scores(u, w, x.mu_inv, x.mu_spu, *S)
+        return common / s, counter / s
 
     def scores(self, world: World | Worlds, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
         """Score of every class; the largest decides, equal ones share the decision.

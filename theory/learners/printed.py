@@ -13,7 +13,7 @@ import numpy as np
 from simulator.accuracy import Accuracy
 from simulator.world import World, Worlds
 from theory.learners.base import Learner
-from theory.published import smallest_mu_spu, theorem_62_bounds
+from theory.published import smallest_mu_spu, theorem_62_bounds, theorem_62_kappas
 
 
 @dataclass(frozen=True)
@@ -54,3 +54,16 @@ class Printed(Learner):
         bound = theorem_62_bounds(x.p_spu, x.mu_spu, x.sigma_inv, x.sigma_spu)
         whole = np.zeros(x.shape)  # fields that the formulas do not hold are part of the grid's shape all the same
         return Accuracy(whole + bound.accuracy_common, whole + (1 - bound.error_counter))
+
+    def deviations(self, x):
+        """-kappa_2 and kappa_1 of the theorem; see `Learner.deviations`.
+
+        Raises
+        ------
+        ValueError
+            for another mu_inv and for captions that leave something out.
+        """
+        if x.mu_inv != 1 or x.mention_inv != 1 or x.mention_spu != 1:
+            raise ValueError("Theorem 6.2 is about mu_inv = 1 and full captions")
+        kappa_1, kappa_2 = theorem_62_kappas(x.p_spu, x.mu_spu, x.sigma_inv, x.sigma_spu)
+        return -kappa_2, kappa_1

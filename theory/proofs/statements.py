@@ -26,7 +26,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simulator.world import SCALARS, World, Worlds
-from theory.accuracy import two_block_scores
 from theory.claims.claim import SINGLE, Axis, Claim, log_slope, operator_error
 from theory.learners.base import Learner
 from theory.population import pattern_correlation, two_block_covariance
@@ -149,14 +148,12 @@ def quantity(word: str, learner: Learner, x: Worlds) -> Expression:
     """A claim's quantity of one learner, recorded."""
     if word == "operator-error":
         raise NotExpressible("an operator norm is no quantity of a learner's weights")
-    u, w = learner.weights(x)
     if word == "reliance":
+        u, w = learner.weights(x)
         return constant(w / u)
     if word not in (*SINGLE, "drop", "balanced") or x.classes != 2:
         raise NotExpressible(f"the quantity {word!r} of {x.classes} classes has no formula of this kind")
-    S = x.sigma_inv**2 + x.nu_image, x.sigma_spu**2 + x.nu_image
-    gap_common, gap_counter, s = two_block_scores(u, w, x.mu_inv, x.mu_spu, *S)
-    common, counter = (_phi(gap / s) for gap in (gap_common, gap_counter))
+    common, counter = map(_phi, learner.deviations(x))
     return {
         "common": common,
         "counter": counter,

@@ -69,8 +69,13 @@ def boundary_of(dataset: xr.Dataset, series: Series, at: dict[str, Any], axes: l
     if gap is None or not axes:
         return Boundary((), _interpolated(series.data.value.values, axes) if axes else (), gap is not None)
     proved = enclosures(gap.first, gap.second, gap.fields, gap, axes, [_finer(axis) for axis in axes])
-    exact = (crossings if len(axes) == 1 else lines)(proved or gap, *axes, proved)
+    exact = (crossings if len(axes) == 1 else lines)(_where_answered(proved, gap) if proved else gap, *axes, proved)
     return Boundary(exact, (), True, proved and proved.summary(exact))
+
+
+def _where_answered(proved: Enclosures, gap: Gap) -> Callable:
+    """The formula of A - B where both have an answer: a learner may refuse worlds in which its formula has a value."""
+    return lambda *places: np.where(np.isnan(gap(*places)), np.nan, proved(*places))
 
 
 def gap_of(dataset: xr.Dataset, first: Who, second: Who, at: dict[str, Any], axes: list[PlotAxis]) -> Gap | None:

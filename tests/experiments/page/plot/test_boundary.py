@@ -12,6 +12,7 @@ from experiments.page.plot.enclosed import Enclosures, enclosures
 from experiments.page.plot.scales import SCALES, PlotAxis
 from simulator.world import World, Worlds
 from theory import learners
+from theory.boundary import turning_points
 from theory.proofs.expression import variable
 
 P, MU = np.linspace(0.5, 1.0, 13), np.linspace(0.5, 4.0, 11)
@@ -199,3 +200,14 @@ def test_the_caption_says_what_is_proved():
     none = handmade.theory({"p_spu": P[3:]}, ("linear",), ("name", "mean"), mu_spu=2.0)
     said = " ".join(sentences(composed(none, "linear:name minus linear:mean")))
     assert "Everywhere along the axis, ends apart, equality is proved not to occur." in said
+
+
+def test_no_line_crosses_worlds_that_a_learner_refuses():
+    """The printed law has a formula everywhere and an answer only from mu_spu = 1 + sigma_inv^2/2 on."""
+    axes = {"p_spu": "0.5:1:9", "mu_spu": "1:4:7"}
+    table = study(World(sigma_xi=0.0), axes, ["linear", "printed"]).run()
+    (panel,) = composed(table, "linear:name minus printed").panels
+    (line,) = panel.boundary.exact
+    assert line[:, 1].min() >= 1.5
+    assert np.allclose(line[:, 0], turning_points(line[:, 1], 1.0, 0.5)[0], atol=1e-6)
+    assert (panel.boundary.proved.points, panel.boundary.proved.found) == (len(line), 0)
