@@ -154,9 +154,8 @@ def _create(where: str, study: Study, estimated: bool) -> None:
 
     root = zarr.open_group(where, mode="w", zarr_format=3)
     table = xr.Dataset(coords={name: xr.Variable(*given) for name, given in coordinates(study).items()})
-    plain = {
-        name: {"_FillValue": None, "compressors": _codecs()} for name in table.coords
-    }  # no attribute of xarray's own
+    # Without a fill value, so that xarray adds no attribute of its own.
+    plain = {name: {"_FillValue": None, "compressors": _codecs()} for name in table.coords}
     table.to_zarr(where, mode="a", zarr_format=3, consolidated=False, encoding=plain)
     chunk = dict(zip(study.dims, layout(study, estimated).chunk, strict=True))
     _fill_group(root, variables(study, estimated), sizes(study), chunk, attributes(study))
@@ -189,7 +188,7 @@ def _fill_group(
 def _codecs() -> list:
     from zarr.codecs import Crc32cCodec, ZstdCodec
 
-    return [ZstdCodec(level=0), Crc32cCodec()]
+    return [ZstdCodec(level=1), Crc32cCodec()]  # twice as fast as zstd's default, and as small
 
 
 def refined(path: Where) -> str:

@@ -209,6 +209,7 @@ def reliance(critic: LinearCritic, classes: int) -> Float[np.ndarray, " R"]:
     """t = u_spu/u_inv, weight on the background over weight on the object, one number a critic.
 
     For K classes the ratio of means over every class's own coordinates; a shift common to all classes decides nothing.
+    Infinite without weight on the object, nan without any weight.
 
     Parameters
     ----------
@@ -219,7 +220,10 @@ def reliance(critic: LinearCritic, classes: int) -> Float[np.ndarray, " R"]:
     """
     u = critic.inside
     if classes == 2:
-        return u[:, 0, 1] / u[:, 0, 0]
-    u = u - u.mean(axis=1, keepdims=True)
-    inv, spu = u[:, :, :classes], u[:, :, classes : 2 * classes]
-    return np.trace(spu, axis1=1, axis2=2) / np.trace(inv, axis1=1, axis2=2)
+        inv, spu = u[:, 0, 0], u[:, 0, 1]
+    else:
+        u = u - u.mean(axis=1, keepdims=True)
+        inv = np.trace(u[:, :, :classes], axis1=1, axis2=2)
+        spu = np.trace(u[:, :, classes : 2 * classes], axis1=1, axis2=2)
+    with np.errstate(divide="ignore", invalid="ignore"):  # two pairs of one caption teach nothing
+        return spu / inv

@@ -231,3 +231,9 @@ def test_many_classes_of_trained_critics_keep_the_stated_error(K, n):
     stated = 3e-4 if n >= 30 * K else 1.5e-3
     found = [group_accuracy(critic, mixture, nu, seed)[0] for seed in range(8)]
     assert np.abs(found - expected).max() < stated + 5e-5  # scipy's errors average out over groups
+
+
+def test_two_pairs_of_one_caption_teach_nothing_and_warn_of_nothing():
+    nothing, no_object = (LinearCritic(np.array([[u]]), np.zeros((1, 1, 1))) for u in ([0.0, 0.0], [0.0, 1.0]))
+    assert np.isnan(reliance(nothing, 2)).all()
+    assert np.isposinf(reliance(no_object, 2)).all()

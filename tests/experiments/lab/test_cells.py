@@ -1,0 +1,157 @@
+"""Every cell of any study is the one-world call, in whatever grid, order, block or store it is computed."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from experiments.errors import RequestError
+from experiments.lab.answers import simulate
+from experiments.lab.study import Study, study
+from simulator.quantities import domain_of
+from simulator.towers.recipe import Recipe
+from simulator.towers.trained import train
+from simulator.world import World
+from theory.learners.base import UNDEFINED
+
+FIELDS = ("p_spu", "p_inv", "mu_inv", "mu_spu", "sigma_inv", "sigma_spu", "sigma_xi", "mention_inv", "mention_spu")
+LEARNERS = ("linear", "infonce", "logistic", "least-squares", "bayes")
+CHEAP = ("linear", "least-squares")
+NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
+
+
+@st.composite
+def studies(draw, routes=("theory",), learners=LEARNERS, world=None) -> Study:
+    """Studies over fields of the world, ends of domains among their values; two classes."""
+    axes = {}
+    for name in draw(st.lists(st.sampled_from(FIELDS), min_size=1, max_size=2, unique=True)):
+        low, high = domain_of(World.__annotations__[name])
+        value = st.sampled_from([max(low, -1.0), min(high, 4.0)]) | st.floats(max(low, -1.0), min(high, 4.0), width=16)
+        axes[name] = draw(st.lists(value, min_size=1, max_size=3, unique=True))
+    few = st.lists(st.sampled_from(learners), min_size=1, max_size=2, unique=True)
+    prompts = st.sampled_from([("name",), ("mean", "name")])
+    n = draw(st.sampled_from([2, 50, 10**9])) if routes != ("theory",) else None
+    replicates = draw(st.integers(1, 3)) if n else 1
+    return study(world, axes, draw(few), draw(prompts), routes, n, replicates, draw(st.integers(0, 2**40)))
+
+
+def table_of(asked: Study) -> xr.Dataset:
+    """Its Dataset; studies that a learner refuses everywhere are none."""
+    try:
+        return asked.run()
+    except RequestError as error:
+        assume("has no answer anywhere" not in str(error))
+        raise
+
+
+def cells(asked: Study):
+    """(index along the axes, learner's place, prompt's place, prompt) of every cell."""
+    for index in np.ndindex(asked.shape):
+        for k in range(len(asked.learners)):
+            for place, prompt in asked.asked(k):
+                yield index, k, place, prompt
+
+
+def agrees_with_one_world_calls(asked: Study) -> None:
+    table = table_of(asked)
+    for index, k, place, prompt in cells(asked):
+        cell = table.isel(learner=k, prompt=place, **dict(zip(asked.dims, index, strict=True)))
+        try:
+            alone = asked.learner(k, prompt).accuracy(asked.world_at(index))
+        except UNDEFINED:
+            assert np.isnan(cell.common)
+            assert np.isnan(cell.counter)
+            assert table.legend.values[int(cell.undefined)]
+        else:
+            assert [float(cell.common), float(cell.counter)] == pytest.approx([float(x) for x in alone], abs=1e-12)
+            assert int(cell.undefined) == 0
+
+
+@settings(max_examples=8)
+@given(studies(learners=CHEAP))
+def test_every_cell_of_the_theory_is_the_one_world_call(asked):
+    agrees_with_one_world_calls(asked)
+
+
+@pytest.mark.deep
+@settings(max_examples=60)
+@given(studies())
+def test_every_cell_of_every_theory_is_the_one_world_call(asked):
+    agrees_with_one_world_calls(asked)
+
+
+@settings(max_examples=6)
+@given(studies(("exact",), CHEAP, NARROW))
+def test_every_cell_of_the_exact_law_is_what_simulate_finds(asked):
+    table = table_of(asked)
+    for index, k, place, prompt in cells(asked):
+        cell = table.isel(learner=k, prompt=place, **dict(zip(asked.dims, index, strict=True)))
+        learner = asked.learner(k, prompt)
+        try:
+            alone = simulate(asked.world_at(index), learner, asked.n, asked.replicates, "exact", asked.seed)
+        except RequestError:
+            assert np.isnan(cell.counter).all()
+            assert table.legend.values[int(cell.undefined)]
+        else:
+            assert cell.counter.values.tolist() == [r["counter"] for r in alone["replicates"]]
+
+
+def test_every_cell_of_trained_towers_is_the_one_world_call():
+    """To single precision: matrices of several worlds are multiplied together."""
+    recipe = {"width": 4, "depth": 1, "embed_dim": 2, "batch_size": 16, "steps": 10, "warmup": 0}
+    asked = study(
+        NARROW,
+        {"p_spu": [0.6, 0.9]},
+        "infonce",
+        ["name", "mean"],
+        "trained",
+        replicates=2,
+        seed=3,
+        recipe=recipe,
+    )
+    table = asked.run()
+    for index, k, place, prompt in cells(asked):
+        cell = table.isel(learner=k, prompt=place, **dict(zip(asked.dims, index, strict=True)))
+        towers = train(asked.world_at(index), Recipe(**recipe), models=2, seed=3)
+        alone = towers.each(prompt)
+        np.testing.assert_allclose(cell.counter, np.ravel(alone.counter), atol=1e-5)
+        np.testing.assert_allclose(cell.common, np.ravel(alone.common), atol=1e-5)
+
+
+def same_numbers(first: xr.Dataset, second: xr.Dataset) -> None:
+    """Closed forms round by how many worlds they are given at once; everything else is equal to the bit."""
+    for name in first.data_vars:
+        if name not in ("seconds", "undefined", "legend"):
+            tolerance = 1e-12 if "replicate" not in first.dims or name.startswith("predicted") else 0
+            np.testing.assert_allclose(first[name].values, second[name].values, rtol=0, atol=tolerance, err_msg=name)
+
+
+@settings(max_examples=5)
+@given(st.one_of(studies(learners=CHEAP), studies(("exact",), ("linear",), NARROW)), st.data())
+def test_a_study_in_another_order_has_the_same_numbers(asked, data):
+    axes = {a.name: data.draw(st.permutations(a.values)) for a in data.draw(st.permutations(asked.axes))}
+    learners = data.draw(st.permutations(asked.learners))
+    other = study(asked.world, axes, learners, asked.prompts[::-1], asked.routes, asked.n, asked.replicates, asked.seed)
+    table = table_of(asked)
+    back = table_of(other).sel({name: table[name].values for name in (*asked.dims, "learner", "prompt")})
+    # A learner without prompts fills the first one, whichever that is.
+    alone = table.learner.attrs["without_prompt"]
+    kept = [name for name in table.learner.values if name not in alone]
+    same_numbers(table.sel(learner=kept), back.sel(learner=kept).transpose(*table.dims))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"learners": ["linear", "bayes"]}, {"routes": "exact", "n": 1e9, "replicates": 50}],
+    ids=["theory", "exact"],
+)
+def test_two_stores_of_halves_are_the_whole(tmp_path, more):
+    p, mu = [0.5, 0.6, 0.8, 0.95, 1.0], [1.0, 2.5]
+    parts = [
+        study(axes={"p_spu": half, "mu_spu": mu}, **more).run(tmp_path / f"{i}.zarr")
+        for i, half in enumerate((p[:2], p[2:]))
+    ]
+    whole = study(axes={"p_spu": p, "mu_spu": mu}, **more).run(tmp_path / "whole.zarr")
+    joined = xr.concat([part.drop_vars("legend") for part in parts], "p_spu")
+    same_numbers(whole, joined)
