@@ -6,11 +6,11 @@ sleep_soon()
 
 import torch
 
-from experiments.benchmarks import exact, study, training
+from experiments.benchmarks import exact, proofs, study, training
 
 
 def main() -> None:
-    """Print the tables as Markdown: exact parts and studies on one thread, then training on a GPU if there is one."""
+    """Print the tables as Markdown: exact parts, studies and proofs on one thread, then training on a GPU if there is one."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     print("| what | ours | a second | ours / limit | peer / ours | limit; peer |")
@@ -27,6 +27,7 @@ def main() -> None:
         print(
             f"| {row.name} | {row.ours:.3g} {row.unit} | {row.ours / row.goal:.2g} | {' | '.join(ratios)} |", flush=True
         )
+    proofs.main()
     torch.set_num_threads(threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {threads} threads"

@@ -2,9 +2,7 @@
 
 Each row times the same answer three ways where there are three: our route, what one would do without it (the
 peer), and the work that cannot be avoided (the limit: the random numbers alone, or two evaluations of Phi a world).
-Times are medians of a few runs. Machines are noisy: read the ratios. The rows on training and their peers
-(open_clip's ClipLoss, a plain loop of single models) stand in `experiments.benchmarks.training`; those on proofs in
-`experiments.benchmarks.proofs`.
+Times are medians of a few runs. Machines are noisy: read the ratios.
 """
 
 import subprocess
@@ -14,10 +12,6 @@ from statistics import median
 from time import perf_counter
 from typing import NamedTuple
 
-import torch
-
-from experiments.benchmarks import proofs
-from experiments.benchmarks.training import rows as training_rows
 from experiments.trainings import learned_critics
 from simulator.gaussian.critic import group_accuracy
 from simulator.gaussian.statistics import cross_covariance, projected_critics
@@ -175,36 +169,3 @@ def rows() -> list[Row]:
             )
         )
     return table
-
-
-def main() -> None:
-    """Print the tables as Markdown: the exact parts on one thread, training on a GPU if there is one, proofs."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    print("| what | ours | a second | ours / limit | peer / ours | limit; peer |")
-    print("|---|---|---|---|---|---|")
-    for row in rows():
-        limit = f"{row.ours / row.limit:.2f}" if row.limit else ""
-        peer = f"{row.peer / row.ours:,.0f}" if row.peer else ""
-        what = "; ".join(filter(None, [row.limit_is, row.peer_is if row.peer else ""]))
-        print(f"| {row.name} | {_time(row.ours)} | {1 / row.ours:,.0f} | {limit} | {peer} | {what} |", flush=True)
-    torch.set_num_threads(threads)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {threads} threads"
-    print(
-        f"\n| training, {name} | ours | ours / limit | peer / ours | extra memory, ours / peer "
-        "| linear_cross_entropy / ours | extra memory, ours / it |"
-    )
-    print("|---|---|---|---|---|---|---|")
-    columns = ("ours_over_limit", "peer_over_ours", "memory_ratio", "library_over_ours", "library_memory_ratio")
-    for row in training_rows(device):
-        cells = [f"{row[column]:.3g}" if row.get(column) else "" for column in columns]
-        print(f"| {row['name']} | {row['ours']:.4g} {row['unit']} | {' | '.join(cells)} |", flush=True)
-    proofs.main()
-
-
-def _time(value: float) -> str:
-    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if value >= scale:
-            return f"{value / scale:.3g} {unit}"
-    return f"{value / 1e-9:.3g} ns"
