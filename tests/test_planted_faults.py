@@ -627,7 +627,7 @@ FAULTS = {
     "box dropped by the prover": Fault(
         "theory/proofs/boxes.py",
         "done.append(block[closed])",
-        "done.append(block[closed][len(stack) % 2 :])",
+        "done.append(block[closed][1:])",
         "theory/proofs/test_certificate.py",
     ),
     "wrong derivative": Fault(
@@ -636,10 +636,10 @@ FAULTS = {
         "return one / node.args[1], node / node.args[1]",
         "theory/proofs/test_expression.py",
     ),
-    "gain of one side of the centre": Fault(
+    "half of the way from a box's centre": Fault(
         "theory/proofs/boxes.py",
-        "np.maximum(slope.high * up(high[i] - centre[i]), -slope.low * up(centre[i] - low[i]))",
-        "slope.high * up(high[i] - centre[i])",
+        "reach = up(reach + np.maximum(up(gain), 0.0))",
+        "reach = up(reach + np.maximum(up(gain) / 4, 0.0))",
         "theory/proofs/test_certificate.py",
     ),
     "overlapping taken for covering": Fault(

@@ -26,11 +26,42 @@ CLAIM = Claim(
 DOCKET = {claim.id: claim for claim in claims()}
 
 
+def test_filling_is_exact():
+    halves = ([[1], [1]], [[0], [1]])
+    assert fills(*halves)
+    assert not fills([[1]], [[0]])
+    assert not fills([[1], [1]], [[0], [0]])
+    assert not fills([[1], [2]], [[0], [2]])
+    assert not fills([[1], [2], [2]], [[0], [3], [2]])  # another order than a tree's
+    assert not fills([[2], [2], [1]], [[1], [2], [1]])  # neighbours that are no halves of one box
+    assert fills([[1, 0], [1, 1], [1, 1]], [[0, 0], [1, 0], [1, 1]])
+
+
+def test_boxes_of_the_prover_are_each_a_share_of_the_cube():
+    (statement,) = statements(CLAIM)
+    found = cover(statement.obligations[0], seconds=5)
+    assert len(found.open) == 0
+    assert found.done.volume == 1.0
+
+
+def test_the_scale_of_scores_allows_no_more_than_tau():
+    """Phi rises by 1/sqrt(2 pi) at most."""
+    assert float(PROBIT) / np.sqrt(2 * np.pi) <= 1
+
+
+def test_the_prover_closes_what_is_true_by_half_of_tau_and_not_what_fails_by_it():
+    """Constants on the scale of accuracies, where the limit is tau itself."""
+    constant = replace(CLAIM, quantity="balanced", domain={"p_spu": 0.5, "sigma_xi": 0.0, "sigma_inv": Axis(1.0, 1.01)})
+    level = float(constant.truth(constant.worlds(np.array([0.0]))))
+    near = replace(constant, relation="<=", prediction=lambda w: level - 0.0025)
+    assert prove(near, seconds=5).outcome == "proved"
+    assert prove(replace(near, prediction=lambda w: level - 0.0075)).outcome == "refuted"
+
+
 @pytest.fixture(scope="module")
 def boxes() -> Listed:
-    proof = prove(CLAIM)
+    proof = prove(CLAIM, seconds=5)
     assert proof.outcome == "proved", proof.reason
-    assert proof.boxes >= 6
     ((found,), _) = read(proof.certificate, CLAIM, statements(CLAIM))
     return found
 
@@ -40,6 +71,7 @@ def forged(boxes: Listed, **changes) -> bytes:
 
 
 def test_what_is_true_passes(boxes):
+    assert len(boxes.bound) >= 6
     assert check(forged(boxes), CLAIM) == ("proved", len(boxes.bound))
 
 
@@ -125,35 +157,3 @@ def test_counterexamples_that_are_none_are_caught(change):
         header["counterexample"]["coordinates"]["p_spu"] = str(2**64)  # p = 1, where the claim holds
     with pytest.raises(Refused, match="its counterexample is none"):
         check(MAGIC + json.dumps(header).encode() + b"\n", claim)
-
-
-def test_filling_is_exact():
-    halves = ([[1], [1]], [[0], [1]])
-    assert fills(*halves)
-    assert not fills([[1]], [[0]])
-    assert not fills([[1], [1]], [[0], [0]])
-    assert not fills([[1], [2]], [[0], [2]])
-    assert not fills([[1], [2], [2]], [[0], [3], [2]])  # another order than a tree's
-    assert not fills([[2], [2], [1]], [[1], [2], [1]])  # neighbours that are no halves of one box
-    assert fills([[1, 0], [1, 1], [1, 1]], [[0, 0], [1, 0], [1, 1]])
-
-
-def test_boxes_of_the_prover_are_each_a_share_of_the_cube():
-    (statement,) = statements(CLAIM)
-    found = cover(statement.obligations[0])
-    assert len(found.open) == 0
-    assert found.done.volume == 1.0
-
-
-def test_the_scale_of_scores_allows_no_more_than_tau():
-    """Phi rises by 1/sqrt(2 pi) at most."""
-    assert float(PROBIT) / np.sqrt(2 * np.pi) <= 1
-
-
-def test_the_prover_closes_what_is_true_by_half_of_tau_and_not_what_fails_by_it():
-    """Constants on the scale of accuracies, where the limit is tau itself."""
-    constant = replace(CLAIM, quantity="balanced", domain={"p_spu": 0.5, "sigma_xi": 0.0, "sigma_inv": Axis(1.0, 1.01)})
-    level = float(constant.truth(constant.worlds(np.array([0.0]))))
-    near = replace(constant, relation="<=", prediction=lambda w: level - 0.0025)
-    assert prove(near).outcome == "proved"
-    assert prove(replace(near, prediction=lambda w: level - 0.0075)).outcome == "refuted"
