@@ -18,7 +18,9 @@ from experiments.lab.executors import executor
 from experiments.lab.store import read
 from experiments.lab.study import study
 from experiments.lab.sweep import sweep
+from simulator.world import World
 
+NARROW = World(dim_image=4, dim_text=4, sigma_xi=0.5, sigma_spu=2.0)
 CLOSED = study(axes={"p_spu": "0.5:1:5", "sigma_xi": [0.0, 1.0]}, learners=["infonce", "bayes"])
 # 12 blocks of some 12 ms
 EXACT = study(
@@ -156,6 +158,58 @@ def test_the_task_travels_once_a_worker(on_two):
 
     assert sorted(on_two(Task(), range(50))) == list(range(50))
     assert len(pickled) < 10  # pickle and, where that fails, cloudpickle
+
+
+def test_cells_beyond_the_grid_are_the_same_ones(on_two, tmp_path):
+    pytest.importorskip("adaptive")
+    asked = study(NARROW, {"p_spu": "0.3:0.9:4"}, ["linear"], ["name", "mean"], ["exact"], 1000, 20)
+    same(
+        sweep(asked, tmp_path / "a.zarr", refine=10, execute=on_two),
+        sweep(asked, tmp_path / "b.zarr", refine=10),
+    )
+
+
+@pytest.mark.deep
+def test_a_block_that_kills_every_worker_ends_the_run_in_a_sentence():
+    import dask
+
+    def deadly(number):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        executor(workers=2) as execute,
+        pytest.raises(RunError, match=r"every worker that began one block died, tcp://.* the last; it may need more"),
+    ):
+        list(execute(deadly, range(2)))
+
+
+@pytest.mark.deep
+def test_a_scheduler_that_is_lost_midway_leaves_what_is_finished(tmp_path, undisturbed):
+    where = tmp_path / "a.zarr"
+    served = cluster._local(1, {})
+
+    def execute(task, numbers):
+        with executor(scheduler=served.scheduler_address) as met:
+            for number in met(task, numbers):
+                yield number
+                served.close()
+
+    with pytest.raises(RunError, match=rf"the scheduler was lost; \d+ of 12 blocks are in {where}"):
+        sweep(EXACT, where, execute=execute)
+    same(EXACT.run(where), undisturbed)
+
+
+@pytest.mark.deep
+def test_a_study_on_cuda_goes_to_workers_with_a_gpu():
+    said = []
+    with executor(workers=1, device="cuda", report=said.append) as execute:
+        assert sorted(execute(abs, range(3))) == [0, 1, 2]
+        needs = default_client().run_on_scheduler(
+            lambda dask_scheduler: [worker.resources for worker in dask_scheduler.workers.values()]
+        )
+    assert needs == [{"GPU": 1}]
+    assert said == []
 
 
 def test_a_failure_in_a_block_is_that_failure(on_two, tmp_path):
