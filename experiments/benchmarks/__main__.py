@@ -10,7 +10,7 @@ from experiments.benchmarks import exact, proofs, study, training
 
 
 def main() -> None:
-    """Print the tables as Markdown: exact parts, studies and proofs on one thread, then training on a GPU if there is one."""
+    """Print the tables as Markdown: exact parts, studies, proofs on one thread; training on a GPU if there is one."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     print("| what | ours | a second | ours / limit | peer / ours | limit; peer |")
