@@ -30,10 +30,13 @@ CONTRADICTED = {
 }
 
 
+COSTLY = ("many-classes/name-reliance", "rate", "dimension-not-needed")
+
+
 def costly(claim: Claim) -> bool:
-    """Claims whose truth is a quadrature or whose learner is fitted to drawn pairs."""
+    """Claims whose truth is a quadrature or a share of trainings, or whose learner is fitted to drawn pairs."""
     learners = {s.name for s in (claim.subject, claim.against) if s is not None}
-    return bool(learners & {"infonce", "bayes", "logistic"}) or claim.id in ("many-classes/name-reliance", "rate")
+    return bool(learners & {"infonce", "bayes", "logistic"}) or claim.share is not None or claim.id in COSTLY
 
 
 def marked(names):
