@@ -252,7 +252,7 @@ FAULTS = {
     ),
     "variance of a block that disagrees forgotten": Fault(
         "theory/learners/least_squares.py",
-        "+ worlds.mean**2 * (1 - worlds.correlation**2) / kappa(worlds.classes)",
+        " + mean**2 * (1 - correlation**2) / K",
         "",
         "theory/learners/test_least_squares.py",
     ),
