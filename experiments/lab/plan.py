@@ -33,7 +33,7 @@ class Plan(NamedTuple):
     def beyond(self, budget: int) -> str:
         """What places beyond the grid take, in words."""
         seconds = self.seconds / int(np.prod(self.layout.shape, dtype=object)) * budget
-        return f"{budget:,} place{'s' * (budget > 1)} beyond the grid, about {duration(seconds)} more"
+        return f"{counted(budget, 'place')} beyond the grid, {duration(seconds)} more"
 
 
 def plan(study: Study) -> Plan:
