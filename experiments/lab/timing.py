@@ -20,15 +20,16 @@ STEPS = (2, 8)  # of training, whose difference tells what a step takes
 def expected(study: Study, cut: Layout, estimated: bool) -> float:
     """Seconds of all cells on one core: the mean over a few places, times the number of places."""
     places = spread(study, PLACES)
-    total = 0.0
+    total, begun = 0.0, set()
     for index in places:
         for k in range(len(study.learners)):
             total += _theory(study, k, index, cut, estimated)
             for route in study.measured:
                 if unable(study, k, route, index) is not None:
                     continue
-                if index == places[0]:  # what is imported on first use
+                if route not in begun:  # what is imported on first use
                     _TIMED[route](study, k, index)
+                    begun.add(route)
                 total += _TIMED[route](study, k, index)
     return total / len(places) * int(np.prod(study.shape, dtype=object))
 
@@ -83,7 +84,6 @@ def _trained(study: Study, k: int, index: tuple[int, ...]) -> float:
             short = recipe.model_copy(update={"steps": number})
             train(world, short, models=few, device=study.device).accuracy()
 
-    steps(1)
     first, second = (_seconds(lambda m=number: steps(m)) for number in STEPS)
     each = max(0.0, second - first) / (STEPS[1] - STEPS[0])
     return (first + each * recipe.steps) * study.replicates / few
