@@ -40,7 +40,7 @@ def _recorded(claim: Claim, statement: Statement) -> tuple[np.ndarray, dict[str,
     fields = dict(statement.fields)
     if claim.relation in MONOTONE:
         ahead = variable(claim.along) + (1 - variable(claim.along)) * variable(LATER_COORDINATE)
-        low, high = (claim.axes[claim.along].bounds()[i] for i in (0, 1))
+        low, high = claim.axes[claim.along].bounds()
         fields[claim.along + LATER] = low + (high - low) * ahead
     wanted = [part for violation in statement.violations for part in violation if part is not None]
     names = sorted(set(variables(*wanted, *fields.values())))

@@ -122,7 +122,7 @@ def _files(path: Where):
     import fsspec
 
     try:
-        return fsspec.core.url_to_fs(str(path) if _is_remote(path) else f"file://{Path(path).absolute()}")
+        return fsspec.core.url_to_fs(absolute(path))
     except (ImportError, ValueError) as error:  # a protocol whose package is not installed, or that nobody knows
         raise RequestError(f"output {str(path)!r} cannot be reached: {error}") from None
 
