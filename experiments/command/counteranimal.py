@@ -69,7 +69,7 @@ def inspect(data: Data, /, *, output: Path | None = None, json: Json = False) ->
 
     Example: soberclip counteranimal inspect LAION-final
     """
-    from experiments.command.screens import inspection_view
+    from experiments.command.screens.counteranimal import inspection_view
     from experiments.counteranimal.dataset import inspect as run
 
     checked_output(output)
@@ -109,7 +109,7 @@ def evaluate(
 
     Example: soberclip counteranimal evaluate --data LAION-final --model open_clip:ViT-B-32/openai
     """
-    from experiments.command.screens import summary_view
+    from experiments.command.screens.counteranimal import summary_view
 
     _extra()
     from experiments.counteranimal.evaluation import Asking, Evaluation, run
@@ -143,7 +143,7 @@ def score(
 
     Example: soberclip counteranimal score answers.csv --name LLaVA --labels 20
     """
-    from experiments.command.screens import summary_view
+    from experiments.command.screens.counteranimal import summary_view
     from experiments.counteranimal.summaries import score_files
 
     documents = score_files(
@@ -158,7 +158,7 @@ def published(*, output: Path | None = None, json: Json = False) -> None:
 
     Example: soberclip counteranimal published
     """
-    from experiments.command.screens import published_view
+    from experiments.command.screens.counteranimal import published_view
     from experiments.published.dossier import dossier, write_dossier
 
     checked_output(output)
@@ -186,7 +186,7 @@ def compare(
 
     Example: soberclip counteranimal compare published my-results
     """
-    from experiments.command.screens import comparison_view
+    from experiments.command.screens.counteranimal import comparison_view
     from experiments.counteranimal.comparison import compare as run
     from experiments.counteranimal.comparison import gather
 
@@ -216,7 +216,7 @@ def discover(
 
     Example: soberclip counteranimal discover --data photos --model torchvision:resnet50
     """
-    from experiments.command.screens import discovery_view
+    from experiments.command.screens.counteranimal import discovery_view
 
     _extra()
     from experiments.counteranimal.discovery import Discovery, run

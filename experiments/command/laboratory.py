@@ -89,7 +89,7 @@ def sweep(
     Example: soberclip sweep --axis p_spu=.5:1:11 --axis mu_spu=.5:4:8 --learner infonce -o phase.zarr
     Example: soberclip sweep sources -o sources.zarr
     """
-    from experiments.command.screens import sweep_table
+    from experiments.command.screens.laboratory import sweep_table
     from experiments.lab.axes import parsed
     from experiments.lab.design import asked_by
     from experiments.lab.executors import executor
@@ -167,7 +167,7 @@ def designs(*, json: Json = False) -> None:
 
     Example: soberclip designs
     """
-    from experiments.command.screens import designs_table
+    from experiments.command.screens.laboratory import designs_table
     from experiments.lab.design import design
     from experiments.lab.design import designs as names
 
@@ -200,7 +200,7 @@ def plot(
 
     Example: soberclip plot phase.zarr --what "infonce:name minus bayes"
     """
-    from experiments.command.screens import plotted
+    from experiments.command.screens.laboratory import plotted
     from experiments.page.plot import draw
     from experiments.page.plot.composed import composed
     from experiments.page.plot.document import document_of

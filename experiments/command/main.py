@@ -1,7 +1,8 @@
 """The command line: parse, call, print. With --json one JSON document goes to stdout and all else to stderr.
 
 Exit status 0 done (whatever the verdicts), 1 a run failed, 2 the request was wrong, 130 interrupted.
-Verbs import what they need when they run, so that --help and linear `predict` start without torch or scipy.stats.
+A verb is imported when it is asked for, and imports what it needs when it runs: --help loads no numpy, linear `predict`
+no torch or scipy.stats.
 """
 
 import os
@@ -9,9 +10,6 @@ import sys
 
 from cyclopts import App, CoercionError, CycloptsError, UnknownCommandError, UnknownOptionError, UnusedCliTokensError
 
-from experiments.command.laboratory import designs, plot, sweep
-from experiments.command.synthetic import predict, simulate, train
-from experiments.command.trials import check, claims, reproduce
 from experiments.errors import Interrupted, RequestError, RunError, SoberclipError
 from experiments.threads import sleep_soon
 from simulator.naming import suggestion
@@ -37,9 +35,39 @@ def _version() -> str:
 
 app.version = _version
 app.register_install_completion_command(help="Install completion for the shell in use (bash, zsh, fish).")
-for verb in (predict, simulate, train, designs, sweep, plot, claims, check, reproduce):
-    app.command(verb)
-# Named rather than imported: no other verb pays for it.
+VERBS = {  # verb: where it lives, and the first words of its docstring there
+    "predict": ("synthetic", "Accuracy on the common and the counter group at n = infinity, by theory."),
+    "simulate": (
+        "synthetic",
+        "Train linear CLIP (or a supervised rule) on n pairs, many times, and measure both groups.",
+    ),
+    "train": (
+        "synthetic",
+        "Train two towers by gradient descent, an ensemble at a time, on this machine or under torchrun.",
+    ),
+    "designs": (
+        "laboratory",
+        "The designs that ship: studies that each answer one question, in a quick size and a full one.",
+    ),
+    "sweep": (
+        "laboratory",
+        "Any grid of worlds and learners as one study: as data on disk, as a table, from closed form to trained "
+        "towers.",
+    ),
+    "plot": (
+        "laboratory",
+        "Draw a study: lines over one axis, a phase diagram over two, panels for further axes and learners.",
+    ),
+    "claims": ("trials", "The claims on trial, with source and statement."),
+    "check": ("trials", "Put claims on trial: proved, supported, contradicted or undecided, with the evidence."),
+    "reproduce": (
+        "trials",
+        "The main job: every claim on a quick trial (`check` audits eight times as many points), the figures, and one "
+        "report.html that opens offline.",
+    ),
+}
+for verb, (module, sentence) in VERBS.items():
+    app.command(f"experiments.command.{module}:{verb}", name=verb, help=sentence)
 app.command(
     "experiments.command.counteranimal:app",
     name="counteranimal",
@@ -83,6 +111,8 @@ def main(arguments: list[str] | None = None) -> int:
         sleep_soon()
     words = sys.argv[1:] if arguments is None else arguments
     try:
+        if words and words[0] in VERBS:
+            app[words[0]].help = None  # its whole docstring in place of the first words
         app(
             words,
             exit_on_error=False,

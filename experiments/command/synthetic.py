@@ -36,7 +36,7 @@ def predict(
 
     Example: soberclip predict --p-spu 0.99 --mu-spu 2 --sigma-xi 0
     """
-    from experiments.command.screens import accuracy_table
+    from experiments.command.screens.synthetic import accuracy_table
     from experiments.lab.answers import predict as run
     from experiments.lab.worlds import world_from
 
@@ -68,7 +68,7 @@ def simulate(
 
     Example: soberclip simulate --n 1e6 --replicates 200 --mu-spu 2
     """
-    from experiments.command.screens import accuracy_table
+    from experiments.command.screens.synthetic import accuracy_table
     from experiments.lab.answers import simulate as run
     from experiments.lab.worlds import world_from
 
@@ -100,7 +100,7 @@ def train(
 
     Example: soberclip train --loss infonce --steps 2000 --ensemble 3 --mu-spu 2 --dim-image 2 --dim-text 2
     """
-    from experiments.command.screens import accuracy_table
+    from experiments.command.screens.synthetic import accuracy_table
     from experiments.lab import runfolder
     from experiments.lab.recipes import recipe_from
     from experiments.lab.train import to_stderr

@@ -19,7 +19,7 @@ def claims(*, json: Json = False) -> None:
 
     Example: soberclip claims
     """
-    from experiments.command.screens import claims_table
+    from experiments.command.screens.trials import claims_table
     from experiments.court.docket import docket
 
     document = [{"claim": t.id, "source": t.source, "statement": t.statement} for t in docket()]
@@ -54,7 +54,7 @@ def check(
 
     Example: soberclip check wang-lemma-d3 corrected-law --quick
     """
-    from experiments.command.screens import verdict_table
+    from experiments.command.screens.trials import verdict_table
     from experiments.court.docket import REFUSED, chosen, claims_of_file, docket, trial_of, try_all
 
     if verify is not None:
@@ -99,7 +99,7 @@ def _ready_to_prove(output: Path | None, ids: list[str]) -> None:
 
 def _verify(folder: Path, claims: Path | None, json: bool) -> None:
     """Run the checker over a folder; RunError names the certificates that it refuses."""
-    from experiments.command.screens import certificate_table
+    from experiments.command.screens.trials import certificate_table
     from experiments.court.docket import claims_of_file
     from experiments.court.proving import need_libraries, verified
     from theory.claims.catalogue import claims as catalogue
@@ -131,7 +131,7 @@ def reproduce(
 
     Example: soberclip reproduce --output soberclip-report
     """
-    from experiments.command.screens import verdict_table
+    from experiments.command.screens.trials import verdict_table
     from experiments.page.reproduce import reproduce as run
 
     document = run(output, checked_seed(seed))

@@ -7,7 +7,7 @@ import shlex
 import pytest
 from rich.console import Console
 
-from experiments.command.screens import designs_table
+from experiments.command.screens.laboratory import designs_table
 from experiments.lab.design import designs
 
 SMALL = ("--axis", "p_spu=0.6,0.9", "--learner", "linear")

@@ -1,14 +1,17 @@
 """The command line is a contract: documents, exit statuses, and one sentence for every wrong request."""
 
+import inspect
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from experiments.command.main import VERBS
 from simulator.world import World
 
 ROOT = Path(__file__).parents[3]
@@ -375,7 +378,7 @@ def test_ctrl_c_elsewhere_says_what_was_kept(soberclip, monkeypatch, words, kept
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "app", interrupted)
+    monkeypatch.setattr(type(command.app), "__call__", interrupted)
     run = soberclip(*words)
     assert (run.status, run.out, run.err) == (130, "", f"soberclip: interrupted; {kept}\n")
 
@@ -422,11 +425,18 @@ def test_interrupted_check_keeps_its_verdicts(soberclip, tmp_path, monkeypatch):
     assert kept["claim"] == "xue-data-model-1/common"
 
 
-@pytest.mark.parametrize("verb", ["predict", "simulate", "claims", "check", "reproduce"])
+@pytest.mark.parametrize("verb", VERBS)
 def test_help_shows_an_example(soberclip, verb):
     run = soberclip(verb, "--help")
     assert run.status == 0
     assert f"Example: soberclip {verb}" in run.out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_list_of_verbs_says_what_each_verb_says_of_itself(verb):
+    module, sentence = VERBS[verb]
+    function = getattr(import_module(f"experiments.command.{module}"), verb)
+    assert " ".join(inspect.getdoc(function).split("\n\n")[0].split()) == sentence
 
 
 def test_version(soberclip):

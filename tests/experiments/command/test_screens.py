@@ -5,7 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from experiments.command.screens import accuracy_table, claims_table, verdict_table
+from experiments.command.screens.synthetic import accuracy_table
+from experiments.command.screens.trials import claims_table, verdict_table
 from simulator.world import World
 
 LONG = "clip-beats-supervised-at-full-correlation/of-a-name-that-no-column-of-eighty-would-hold-in-one-piece"

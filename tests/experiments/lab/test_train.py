@@ -290,10 +290,3 @@ def test_two_processes_refuse_together():
     )  # fmt: skip
     assert done.returncode != 0
     assert done.stderr.count("does not divide over 2 processes") == 1
-
-
-def test_module_stays_light():
-    """--help pays for no torch."""
-    code = "import sys, experiments.command.main; assert 'torch' not in sys.modules, 'torch'"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr

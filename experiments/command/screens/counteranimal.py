@@ -1,0 +1,204 @@
+"""What the verbs of counteranimal print."""
+
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from experiments.command.screens.parts import VERDICT_STYLES, folded, interval, percent
+
+
+def inspection_view(document: dict[str, Any]) -> Group:
+    """Counts beside the published ones, then what is wrong with the tree."""
+    table = Table("class", title=Text(document["root"]), title_justify="left")
+    for group in ("common", "counter"):
+        table.add_column(f"{group} (published)", justify="right")
+        table.add_column("backgrounds")
+    for c in document["classes"]:
+        cells = [Text(_indexed(c["folder"], c["class_index"]))]
+        for group in ("common", "counter"):
+            printed, found = c[f"published_{group}"], c[f"n_{group}"]
+            known = f"{found}" if printed is None else f"{found} ({printed})"
+            cells.append(Text(known, style="" if printed in (None, found) else "yellow"))
+            cells.append(Text(", ".join(f"{name or 'unnamed'} {n}" for name, n in c["backgrounds"][group].items())))
+        table.add_row(*cells)
+    totals = (
+        f"{document['n_classes']} classes, {document['n_common']} common and {document['n_counter']} counter photos "
+        f"(published: 45, {document['published_n_common']}, {document['published_n_counter']})"
+    )
+    notes = [Text(totals)]
+    for key, word in (("unreadable", "unreadable photo"), ("empty_groups", "empty group")):
+        for entry in document[key]:
+            text = (
+                f"{entry['path']} ({entry['reason']})"
+                if key == "unreadable"
+                else f"{entry['group']} of class {entry['class_index']}"
+            )
+            notes.append(Text(f"{word}: {text}", style="yellow"))
+    notes += [Text(f"stray: {path}", style="dim") for path in document["strays"]]
+    return folded(table, *notes)
+
+
+def _indexed(folder: str, index: int) -> str:
+    return folder if folder.split(" ")[0] == str(index) else f"{folder} ({index})"
+
+
+def summary_view(documents: list[dict[str, Any]]) -> Group:
+    """Both means of each model, its worst classes, and where it would stand among the published models."""
+    parts: list[Any] = []
+    for document in documents:
+        table = Table("mean over", title=Text(document["model"]), title_justify="left")
+        for name in ("common", "counter", "drop"):
+            table.add_column(f"{name} % ({document['level']:.0%})", justify="right")
+        for mean, over in (("macro", "classes (macro)"), ("micro", "photos (micro)")):
+            cells = [over]
+            for name in ("common", "counter", "drop"):
+                cells.append(f"{percent(document[mean][name])} ({interval(document['intervals'][mean][name])})")
+            table.add_row(*cells)
+        parts.append(table)
+        counts = document["counts"]
+        parts.append(
+            Text(f"{counts['classes']} classes, {counts['common']} common and {counts['counter']} counter photos")
+        )
+        for index in counts["left_out_classes"]:
+            parts.append(Text(f"class {index} has an empty group and is left out of all means", style="yellow"))
+        if document.get("skipped"):
+            parts.append(Text(f"{len(document['skipped'])} unreadable photos were left out", style="yellow"))
+        if document.get("unanswered"):
+            said = f"{document['unanswered']} photos got no finite score and count as wrong"
+            parts.append(Text(said, style="yellow"))
+        worst = ", ".join(f"{c['class_index']} {percent(c['drop'])}" for c in document["worst_classes"])
+        parts.append(Text(f"largest drops by class: {worst}"))
+        parts += _standing(document.get("standing"))
+    return folded(*parts)
+
+
+def _standing(place: dict[str, Any] | None) -> list[Text]:
+    """Where a model stands among the published ones, in words; nothing where none were published."""
+    if place is None:
+        return []
+    over = [
+        f"{100 * value:+.1f} over the {family} line" + (" (extrapolated)" if family in place["extrapolated"] else "")
+        for family, value in place["effective_robustness"].items()
+    ]
+    drop = "not ranked, since no published model knows so little"
+    if place["rank_drop"] is not None:
+        drop = f"{place['rank_drop']} (1 = smallest)"
+    lines = [
+        f"among {place['of']} published models (macro): common {place['rank_common']}, counter "
+        f"{place['rank_counter']}, drop {drop}; counter accuracy {', '.join(over) or 'has no line'}; "
+        f"nearest {place['nearest']['model']}"
+    ]
+    if place["printed"]:
+        printed = place["printed"]
+        lines.append(
+            f"the paper prints common {percent(printed['common'])}, counter {percent(printed['counter'])} for this "
+            f"checkpoint, {printed['model']}"
+        )
+    return [Text(line) for line in lines]
+
+
+def published_view(document: dict[str, Any]) -> Group:
+    """Verdicts on the claims, then the audit."""
+    level = 1 - document["claims"][0]["alpha"]
+    claims = Table("claim, statistic, variants", title="Claims, judged from the tables", title_justify="left")
+    for name in ("measured", f"{level:.0%} interval", "n"):
+        claims.add_column(name, justify="right", no_wrap=True)
+    for c in document["claims"]:
+        head = Text.assemble((c["claim"], "bold"), ": ", (c["verdict"], VERDICT_STYLES[c["verdict"]]))
+        claims.add_row(head.append(f"\n{c['statement']}\n[{c['statistic']}]"))
+        for v in c["variants"]:
+            low, high = v["interval"]
+            claims.add_row("  " + v["name"], f"{v['measured']:.4f}", f"{low:.4f} to {high:.4f}", str(v["n"]))
+        claims.add_section()
+    audit = Table(
+        "check",
+        "table",
+        "row",
+        "cell",
+        "printed",
+        "recomputed",
+        "why",
+        title="What does not add up",
+        title_justify="left",
+    )
+    for f in document["audit"]:
+        audit.add_row(
+            f["check"],
+            str(f["table"] or "text"),
+            str(f["row"] or ""),
+            f["cell"],
+            f["printed"],
+            f["recomputed"],
+            Text(f["reason"]),
+        )
+    models = Table("Table 3", "evaluate --model", title="Checkpoints behind Table 3", title_justify="left")
+    for c in document["checkpoints"]:
+        models.add_row(Text(c["model"]), Text(c["spec"] + ("" if c["stated"] else " *")))
+    return folded(
+        claims, audit, models, Text(f"{len(document['table'])} printed figures; {len(document['audit'])} findings")
+    )
+
+
+def comparison_view(document: dict[str, Any]) -> Group:
+    """Rows with effective robustness on logit axes (the other axes are in the files), then pairs."""
+    table = Table("model", "common %", "counter %", "drop %")
+    if document["reference"]:
+        table.add_column(f"over the {document['reference']} line, logit", justify="right")
+    marks = set()
+    for r in sorted(document["rows"], key=lambda r: -r["counter"]):
+        cells = [percent(r[k]) for k in ("common", "counter", "drop")]
+        if r["effective_robustness"] is not None:
+            over = r["effective_robustness"]["logit"]
+            mark = ("*" if over["interval_of"] == "line" else "") + ("†" if over["extrapolated"] else "")
+            marks |= set(mark)
+            cells.append(f"{100 * over['value']:+.2f} ({interval(over['interval'])}){mark}")
+        table.add_row(Text(r["model"]), *cells)
+    notes = []
+    if document["reference"]:
+        notes.append(Text("over the line: 95% interval of line and model"))
+    if "*" in marks:
+        notes.append(Text("* of the line alone: the model's own error is not known"))
+    if "†" in marks:
+        notes.append(Text("† extrapolated: no model of the line has such a common accuracy"))
+    parts: list[Any] = [table, *notes]
+    if document["pairs"]:
+        pairs = Table("class by class, second minus first", "drop %", "95% interval", "up:down", "sign test p")
+        for p in document["pairs"]:
+            d = p["drop"]
+            pairs.add_row(
+                Text(f"{p['second']} - {p['first']} ({p['classes']} classes)"),
+                f"{100 * d['difference']:+.2f}",
+                interval(d["interval"]),
+                f"{d['classes_up']}:{d['classes_down']}",
+                f"{d['sign_test_p']:.3g}",
+            )
+        parts.append(pairs)
+    return folded(*parts)
+
+
+def discovery_view(document: dict[str, Any]) -> Group:
+    """Chosen backgrounds with naive and honest drops."""
+    table = Table("class", "folder", "common", "counter", "naive drop %", "honest drop %", "p", "p (Holm)", "p (BH)")
+    for c in document["classes"]:
+        table.add_row(
+            str(c["class_index"]),
+            Text(c["folder"]),
+            Text(f"{c['common_background']} {percent(c['common'])} ({c['n_common']})"),
+            Text(f"{c['counter_background']} {percent(c['counter'])} ({c['n_counter']})"),
+            percent(c["naive_drop"]),
+            percent(c["honest_drop"]),
+            *(f"{c[k]:.2g}" for k in ("p_value", "p_holm", "p_bh")),
+        )
+    lines = [
+        Text(f"{word} drop: {percent(document[word]['drop'])} ({interval(document[word]['interval'])})")
+        for word in ("naive", "honest")
+    ]
+    effects, least = document["background_effects"], document["least_p_holm"]
+    said = f"{effects} of {len(document['classes'])} classes show an effect of the background (p by Holm below .05)"
+    lines.append(Text(f"{said}; {document['permutations']} permutations could show p = {least:.2g}"))
+    left = (
+        f"{len(document['left_out'])} classes without two backgrounds of {document['min_photos']} photos were left out"
+    )
+    return folded(table, *lines, *([Text(left, style="yellow")] if document["left_out"] else []))

@@ -1,0 +1,57 @@
+"""What designs, sweep and plot print."""
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from experiments.command.screens.parts import folded, indented, percent
+from experiments.lab.words import counted, duration
+
+
+def sweep_table(document: dict[str, Any]) -> Group:
+    """Where the accuracies of a study lie, a row a learner as it is asked; where the numbers are."""
+    sizes = " x ".join(f"{name} {size}" for name, size in document["dimensions"].items())
+    table = Table(title=f"{counted(document['cells'], 'cell')}: {sizes}", title_justify="left")
+    several = "route" in document["dimensions"]
+    for name in ("learner", "prompt", *(("route",) if several else ())):
+        table.add_column(name)
+    for name in ("common %", "counter %", "undefined"):
+        table.add_column(name, justify="right")
+    why: dict[str, int] = {}
+    for one in document["ranges"]:
+        cells = [one["learner"], one["prompt"], *((one["route"],) if several else ())]
+        for name in ("common", "counter"):
+            cells.append(f"{percent(one[name][0])} to {percent(one[name][1])}" if one[name] else "none")
+        table.add_row(*cells, str(sum(one["undefined"].values()) or ""))
+        for sentence, count in one["undefined"].items():
+            why[sentence] = why.get(sentence, 0) + count
+    lines = [Text(f"{count} undefined: {sentence}", style="yellow") for sentence, count in why.items()]
+    kept = (
+        f"numbers: {document['output']}" if document["output"] else "nothing was kept: -o PATH.zarr keeps the numbers"
+    )
+    if document["design"] is not None:
+        lines += [Text(document["design"]["look"]), Text(f"The quick size says: {document['design']['answer']}")]
+    return folded(table, *lines, Text(kept, style="dim"))
+
+
+def designs_table(document: list[dict[str, Any]]) -> Group:
+    """The designs, a block each: sizes, then the question."""
+    lines: list[RenderableType] = []
+    for row in document:
+        sizes = [f"{name} {row[name]['cells']:,} cells, {duration(row[name]['seconds'])}" for name in ("quick", "full")]
+        lines += [Text.assemble((row["design"], "bold"), "  ", ("; ".join(sizes), "dim")), indented(row["question"])]
+    note = "Times were taken on one core; soberclip sweep NAME --dry-run asks this one."
+    return Group(*lines, Text(note, style="dim"))
+
+
+def plotted(document: dict[str, Any]) -> Text:
+    """Result of plot: the file, and what it shows."""
+    panels = len(document["panels"])
+    over = " and ".join(axis["name"] for axis in document["axes"])
+    shown = f"{document['what']}{f' over {over}' if over else ''}, {panels} panel{'s' if panels > 1 else ''}"
+    missing = document["cells"] - document["computed"]
+    return Text(
+        f"{document['output']}: {shown}" + (f"; {missing} of {document['cells']} cells missing" if missing else "")
+    )

@@ -1,0 +1,40 @@
+"""What predict, simulate and train print."""
+
+from typing import Any
+
+from rich.table import Table
+
+from experiments.command.screens.parts import percent
+from simulator.world import World
+
+
+def accuracy_table(document: dict[str, Any]) -> Table:
+    """Result of predict, simulate or train: measured (with interval) beside predicted where there are both."""
+    prompt = f", {document['prompt']} prompt" if document["prompt"] else ""
+    table = Table(title=f"{document['learner']}{prompt}", title_justify="left", caption_justify="left")
+    table.add_column("group")
+    simulated = "replicates" in document
+    if simulated:
+        table.title += f", n = {document['n']:.3g}, {len(document['replicates'])} replicates, {document['method']}"
+        table.add_column("measured %", justify="right")
+        table.add_column("95% interval", justify="right")
+    table.add_column("predicted %", justify="right")
+    predicted = document.get("predicted") if simulated else document
+    interval = document.get("interval95") or {}
+    for group in ("common", "counter", "balanced", "drop"):
+        cells = [group]
+        if simulated:
+            ends = interval.get(group)
+            cells += [percent(document[group]), f"{percent(ends[0])} to {percent(ends[1])}" if ends else ""]
+        cells.append(percent(predicted[group]) if predicted else "none")
+        table.add_row(*cells)
+    table.caption = _noise(document["world"])
+    if document.get("reliance") is not None:
+        table.caption += f"\nreliance (weight on background per weight on object): {document['reliance']:.4f}"
+    return table
+
+
+def _noise(world: dict[str, Any]) -> str:
+    """View noise a coordinate, which decides what InfoNCE learns; images and texts apart where they differ."""
+    image, text = (float(nu) for nu in (World(**world).nu_image, World(**world).nu_text))
+    return f"view noise ν = {image:.4g}" + ("" if image == text else f" (images), {text:.4g} (texts)")
