@@ -17,6 +17,7 @@ from experiments.lab.design import design
 from experiments.page import story
 from experiments.page.section import section_of
 from experiments.progress import track
+from experiments.threads import one_thread_each
 
 PROOF_SECONDS = 5.0  # a claim whose proof takes longer is judged without one
 # The designs that need no training, in the order of the page.
@@ -63,7 +64,7 @@ def _verdicts(seed: int) -> list[dict[str, Any]]:
     ids = [trial.id for trial in docket()]
     workers = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     # Spawned rather than forked: torch's threads do not survive a fork.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with one_thread_each(), ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:
             return list(track(pool.map(_quick_verdict, ids, [seed] * len(ids)), len(ids), "claims tried"))
         except BaseException:
@@ -72,9 +73,6 @@ def _verdicts(seed: int) -> list[dict[str, Any]]:
 
 
 def _quick_verdict(claim_id: str, seed: int) -> dict[str, Any]:
-    import torch
-
-    torch.set_num_threads(1)  # one process a core: more threads would only contend
     (trial,) = chosen((claim_id,), _known_trials())
     return trial.hold(seed, True, None)
 
