@@ -644,15 +644,21 @@ FAULTS = {
     ),
     "overlapping taken for covering": Fault(
         "theory/proofs/checker.py",
-        "if len(axes) != 1 or k[axes[0]] % 2 == 0 or stack[-1][1][axes[0]] != k[axes[0]] - 1:",
-        "if len(axes) > 1:",
-        "theory/proofs/test_certificate.py",
+        "(step.sum(axis=1) == 1) & (index[1:] > index[:-1]).any(axis=1)",
+        "(step.sum(axis=1) <= 1)",
+        "theory/proofs/test_checker.py",
     ),
     "bound of a box believed": Fault(
         "theory/proofs/checker.py",
-        "return not left.any()\n    low, high",
-        "return True\n    low, high",
+        "return not len(bound)",
+        "return True",
         "theory/proofs/test_certificate.py",
+    ),
+    "undefined slope taken for none": Fault(
+        "theory/proofs/checker.py",
+        "MOST(up * (ends[1][i] - centre[i]), down * (ends[0][i] - centre[i]))",
+        "np.maximum(np.maximum(up * (ends[1][i] - centre[i]), down * (ends[0][i] - centre[i])), arb(0))",
+        "theory/proofs/test_checker.py",
     ),
     "tau with the wrong sign": Fault(
         "theory/proofs/statements.py",
