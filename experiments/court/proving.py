@@ -24,7 +24,7 @@ LARGEST_FILE = 2**28  # bytes of a certificate that are read
 
 
 def proof_of(claim: Claim, seconds: float, certificates: Path | None = None) -> dict[str, Any]:
-    """The proof of a claim as a plain document, checked, its certificate written to the folder `certificates`.
+    """The proof of a claim as a plain document, checked; a certificate that passes is written to `certificates`.
 
     outcome is "proved", "refuted", "open" or "not provable"; seconds are the prover's, check_seconds the checker's.
     Raises RequestError where the libraries that proofs stand on are missing.
@@ -46,7 +46,7 @@ def proof_of(claim: Claim, seconds: float, certificates: Path | None = None) -> 
     }
     if proof.certificate is not None:
         _check(proof, claim, document)
-        if certificates is not None:
+        if certificates is not None and document["outcome"] == proof.outcome:
             certificates.mkdir(parents=True, exist_ok=True)
             write_atomically(certificates / file_name(claim.id), lambda path: path.write_bytes(proof.certificate))
     return {**document, "check_seconds": round(perf_counter() - began, 3)}

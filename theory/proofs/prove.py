@@ -100,6 +100,6 @@ def _left(found: Cover) -> str:
         f"{name} {a:.4g} to {b:.4g}" for name, a, b in zip(found.coordinates, low[:, 0], high[:, 0], strict=True)
     )
     return (
-        f"{100 * found.open.volume:.2g} % of the domain is undecided after {found.bounded} boxes, for example (as "
+        f"{100 * found.open.volume:.3g} % of the domain is undecided after {found.bounded} boxes, for example (as "
         f"fractions of each range) {ranges}"
     )
