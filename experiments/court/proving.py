@@ -104,8 +104,10 @@ def refuse_other_files(folder: Path, claim_ids: Iterable[str]) -> None:
 def verified(folder: Path, claims: Iterable[Claim], report: Callable[[str], None]) -> list[dict[str, Any]]:
     """Check every certificate of a folder: what each shows, or why it is refused.
 
-    Raises RequestError for a folder without certificates.
+    Raises RequestError for what is no folder, or one without certificates.
     """
+    if not folder.is_dir():
+        raise RequestError(f"{str(folder)!r} is no folder; name one that check --prove --output FOLDER wrote")
     files = sorted(folder.glob(f"*{SUFFIX}"))
     if not files:
         raise RequestError(

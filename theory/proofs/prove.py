@@ -64,7 +64,7 @@ def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Pro
     for number, statement in enumerate(due):
         found = counterexample(statement)
         if found is not None:
-            reason = f"the violation is certainly at least {found.least:.4g} there, and {claim.tau:g} is allowed"
+            reason = f"at one point its violation is {found.least:.4g} at least, and {claim.tau:g} is allowed"
             data = written(claim, due, [[] for _ in due], _point(number, found))
             return proof("refuted", reason, counterexample=found, certificate=data)
     for statement in due:

@@ -122,6 +122,8 @@ def test_a_damaged_certificate_is_named(tmp_path, certificate, damage, words):
 def test_a_folder_without_certificates_is_a_wrong_request(tmp_path):
     with pytest.raises(RequestError, match="holds no certificate"):
         verified(tmp_path, claims(), quiet)
+    with pytest.raises(RequestError, match="nowhere' is no folder"):
+        verified(tmp_path / "nowhere", claims(), quiet)
 
 
 def test_missing_libraries_are_named(monkeypatch):
