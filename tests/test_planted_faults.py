@@ -636,6 +636,24 @@ FAULTS = {
         "return one / node.args[1], node / node.args[1]",
         "theory/proofs/test_expression.py",
     ),
+    "a term of a slope dropped": Fault(
+        "theory/proofs/expression.py",
+        "adjoint[argument] = adjoint[argument] + part if argument in adjoint else part",
+        "adjoint[argument] = part",
+        "theory/proofs/test_enclosures.py",
+    ),
+    "refused certificate written": Fault(
+        "experiments/court/proving.py",
+        'if certificates is not None and document["outcome"] == proof.outcome:',
+        "if certificates is not None:",
+        "experiments/court/test_proving.py",
+    ),
+    "somebody's file among the certificates removed": Fault(
+        "experiments/files.py",
+        'for path in folder.rglob("*")}',
+        "for path in folder.iterdir()}",
+        "experiments/page/test_report.py",
+    ),
     "half of the way from a box's centre": Fault(
         "theory/proofs/boxes.py",
         "reach = up(reach + np.maximum(up(gain), 0.0))",

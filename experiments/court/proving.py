@@ -110,9 +110,9 @@ def verified(folder: Path, claims: Iterable[Claim], report: Callable[[str], None
         raise RequestError(f"{str(folder)!r} is no folder; name one that check --prove --output FOLDER wrote")
     files = sorted(folder.glob(f"*{SUFFIX}"))
     if not files:
-        raise RequestError(
-            f"{str(folder)!r} holds no certificate (*{SUFFIX}); check --prove --output FOLDER writes them"
-        )
+        below = sorted(folder.glob(f"*/*{SUFFIX}"))  # of a report, for one
+        advice = f"try {str(below[0].parent)!r}" if below else "check --prove --output FOLDER writes them"
+        raise RequestError(f"{str(folder)!r} holds no certificate (*{SUFFIX}); {advice}")
     known = {claim.id: claim for claim in claims}
     results = []
     for file in files:

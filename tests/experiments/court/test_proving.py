@@ -122,6 +122,10 @@ def test_a_damaged_certificate_is_named(tmp_path, certificate, damage, words):
 def test_a_folder_without_certificates_is_a_wrong_request(tmp_path):
     with pytest.raises(RequestError, match="holds no certificate"):
         verified(tmp_path, claims(), quiet)
+    (tmp_path / "proofs").mkdir()
+    (tmp_path / "proofs" / file_name("one")).touch()
+    with pytest.raises(RequestError, match=r"holds no certificate .*; try '.*proofs'"):
+        verified(tmp_path, claims(), quiet)
     with pytest.raises(RequestError, match="nowhere' is no folder"):
         verified(tmp_path / "nowhere", claims(), quiet)
 
