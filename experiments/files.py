@@ -122,7 +122,7 @@ def _json(path: Path) -> Any:
 
 
 def made_by_reproduce(folder: Path) -> set[str] | None:
-    """Names in `folder` that a report's mark lists; None where there is no mark."""
+    """Paths in `folder` that a report's mark lists; None where there is no mark."""
     mark = _json(folder / MARK)
     return set(mark["files"]) if isinstance(mark, dict) and isinstance(mark.get("files"), list) else None
 
@@ -134,7 +134,7 @@ def refuse_foreign(output: Path) -> None:
     if not output.is_dir():
         return
     made = made_by_reproduce(output)
-    foreign = sorted({path.name for path in output.iterdir()} - (made or set()))
+    foreign = sorted(_paths(output) - (made or set()))
     if not foreign:
         return
     if made is None and REPORT in foreign:
@@ -163,7 +163,7 @@ def replace_folder(staging: Path, output: Path) -> None:
 
     Raises RequestError if something else has been put there meanwhile, RunError where the file system refuses.
     """
-    write_json(staging / MARK, {"made by": "soberclip reproduce", "files": _names(staging)})
+    write_json(staging / MARK, {"made by": "soberclip reproduce", "files": sorted({MARK, *_paths(staging)})})
     refuse_foreign(output)
     old = None
     try:
@@ -179,5 +179,6 @@ def replace_folder(staging: Path, output: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _names(folder: Path) -> list[str]:
-    return sorted({MARK, *(path.name for path in folder.iterdir())})
+def _paths(folder: Path) -> set[str]:
+    """Of all that lies in a folder and the folders in it, from there."""
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}

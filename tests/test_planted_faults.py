@@ -636,6 +636,24 @@ FAULTS = {
         "return one / node.args[1], node / node.args[1]",
         "theory/proofs/test_expression.py",
     ),
+    "a term of a slope dropped": Fault(
+        "theory/proofs/expression.py",
+        "adjoint[argument] = adjoint[argument] + part if argument in adjoint else part",
+        "adjoint[argument] = part",
+        "theory/proofs/test_enclosures.py",
+    ),
+    "refused certificate written": Fault(
+        "experiments/court/proving.py",
+        'if certificates is not None and document["outcome"] == proof.outcome:',
+        "if certificates is not None:",
+        "experiments/court/test_proving.py",
+    ),
+    "somebody's file among the certificates removed": Fault(
+        "experiments/files.py",
+        'for path in folder.rglob("*")}',
+        "for path in folder.iterdir()}",
+        "experiments/page/test_report.py",
+    ),
     "half of the way from a box's centre": Fault(
         "theory/proofs/boxes.py",
         "reach = up(reach + np.maximum(up(gain), 0.0))",
@@ -644,15 +662,21 @@ FAULTS = {
     ),
     "overlapping taken for covering": Fault(
         "theory/proofs/checker.py",
-        "if len(axes) != 1 or k[axes[0]] % 2 == 0 or stack[-1][1][axes[0]] != k[axes[0]] - 1:",
-        "if len(axes) > 1:",
-        "theory/proofs/test_certificate.py",
+        "(step.sum(axis=1) == 1) & (index[1:] > index[:-1]).any(axis=1)",
+        "(step.sum(axis=1) <= 1)",
+        "theory/proofs/test_checker.py",
     ),
     "bound of a box believed": Fault(
         "theory/proofs/checker.py",
-        "return not left.any()\n    low, high",
-        "return True\n    low, high",
+        "return not len(bound)",
+        "return True",
         "theory/proofs/test_certificate.py",
+    ),
+    "undefined slope taken for none": Fault(
+        "theory/proofs/checker.py",
+        "MOST(up * (ends[1][i] - centre[i]), down * (ends[0][i] - centre[i]))",
+        "np.maximum(np.maximum(up * (ends[1][i] - centre[i]), down * (ends[0][i] - centre[i])), arb(0))",
+        "theory/proofs/test_checker.py",
     ),
     "tau with the wrong sign": Fault(
         "theory/proofs/statements.py",

@@ -4,6 +4,7 @@ import html
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from experiments.command.main import main
 from experiments.court.docket import docket
+from experiments.court.proving import file_name
 from experiments.page.story import answer
 
 ROOT = Path(__file__).parent.parent
@@ -61,6 +63,20 @@ def test_claims_table_is_what_reproduce_finds(report):
     )
     assert [(v["claim"], v["statement"], v["verdict"]) for v in report[1]] == rows
     assert [trial.id for trial in docket()] == [row[0] for row in rows]
+
+
+@pytest.mark.long
+def test_the_report_s_certificates_are_those_of_its_verdicts_and_pass_the_checker(report, tmp_path):
+    folder, verdicts = report
+    proofs = [(v["claim"], v["proof"]) for v in verdicts if v.get("proof")]
+    due = {file_name(claim): proof for claim, proof in proofs if proof["outcome"] in ("proved", "refuted")}
+    assert {path.name for path in (folder / "proofs").iterdir()} == set(due)
+    quick = [name for name, proof in due.items() if proof["boxes"] < 1000]  # the others take the checker seconds
+    assert len(quick) > 40
+    for name in quick:
+        shutil.copy(folder / "proofs" / name, tmp_path)
+    run = soberclip(["check", "--verify", str(tmp_path), "--json"], folder)
+    assert {found["file"]: found["shows"] for found in json.loads(run.stdout)} == {n: due[n]["outcome"] for n in quick}
 
 
 @pytest.mark.long

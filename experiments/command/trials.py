@@ -121,7 +121,10 @@ def _written(file: Path | None) -> int | None:
 def reproduce(
     *,
     output: Annotated[
-        Path, Parameter(help="folder for report.html, figures and verdicts; an earlier report there is replaced")
+        Path,
+        Parameter(
+            help="folder for report.html, figures, verdicts and certificates; an earlier report there is replaced"
+        ),
     ] = Path("soberclip-report"),
     seed: Seed = 0,
     json: Json = False,

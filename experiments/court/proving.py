@@ -24,7 +24,7 @@ LARGEST_FILE = 2**28  # bytes of a certificate that are read
 
 
 def proof_of(claim: Claim, seconds: float, certificates: Path | None = None) -> dict[str, Any]:
-    """The proof of a claim as a plain document, checked, its certificate written to the folder `certificates`.
+    """The proof of a claim as a plain document, checked; a certificate that passes is written to `certificates`.
 
     outcome is "proved", "refuted", "open" or "not provable"; seconds are the prover's, check_seconds the checker's.
     Raises RequestError where the libraries that proofs stand on are missing.
@@ -46,7 +46,7 @@ def proof_of(claim: Claim, seconds: float, certificates: Path | None = None) -> 
     }
     if proof.certificate is not None:
         _check(proof, claim, document)
-        if certificates is not None:
+        if certificates is not None and document["outcome"] == proof.outcome:
             certificates.mkdir(parents=True, exist_ok=True)
             write_atomically(certificates / file_name(claim.id), lambda path: path.write_bytes(proof.certificate))
     return {**document, "check_seconds": round(perf_counter() - began, 3)}
@@ -104,13 +104,15 @@ def refuse_other_files(folder: Path, claim_ids: Iterable[str]) -> None:
 def verified(folder: Path, claims: Iterable[Claim], report: Callable[[str], None]) -> list[dict[str, Any]]:
     """Check every certificate of a folder: what each shows, or why it is refused.
 
-    Raises RequestError for a folder without certificates.
+    Raises RequestError for what is no folder, or one without certificates.
     """
+    if not folder.is_dir():
+        raise RequestError(f"{str(folder)!r} is no folder; name one that check --prove --output FOLDER wrote")
     files = sorted(folder.glob(f"*{SUFFIX}"))
     if not files:
-        raise RequestError(
-            f"{str(folder)!r} holds no certificate (*{SUFFIX}); check --prove --output FOLDER writes them"
-        )
+        below = sorted(folder.glob(f"*/*{SUFFIX}"))  # of a report, for one
+        advice = f"try {str(below[0].parent)!r}" if below else "check --prove --output FOLDER writes them"
+        raise RequestError(f"{str(folder)!r} holds no certificate (*{SUFFIX}); {advice}")
     known = {claim.id: claim for claim in claims}
     results = []
     for file in files:

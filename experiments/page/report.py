@@ -65,6 +65,7 @@ def render(**context: Any) -> str:
         count=by_verdict(verdicts),
         mark=mark,
         proved=PROVED,
+        certificates=sum((v.get("proof") or {}).get("outcome") in ("proved", "refuted") for v in verdicts),
         date=date.today().isoformat(),
         number=number,
         bound=bound,

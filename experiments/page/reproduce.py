@@ -1,9 +1,10 @@
-"""The main job: try every claim quickly, run the quick designs, draw them, write one folder with report.html."""
+"""The main job: try every claim quickly, prove what can be, run the quick designs, draw them, write one folder with
+report.html and the certificates of the proofs."""
 
 import os
 import shutil
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
@@ -19,6 +20,7 @@ from experiments.page.section import section_of
 from experiments.progress import track
 from experiments.threads import one_thread_each
 
+PROOFS = "proofs"  # the folder of the certificates, in that of the report
 PROOF_SECONDS = 5.0  # a claim whose proof takes longer is judged without one
 # The designs that need no training, in the order of the page.
 SHOWN = (
@@ -47,7 +49,7 @@ def reproduce(output: Path, seed: int) -> list[dict[str, Any]]:
     need_libraries("reproduce")
     staging = staging_folder(output)
     try:
-        verdicts = _verdicts(seed)
+        verdicts = _verdicts(seed, staging / PROOFS)
         write_json(staging / "verdicts.json", verdicts)
         _write_report(staging, verdicts, seed, began)
         replace_folder(staging, output)
@@ -59,27 +61,28 @@ def reproduce(output: Path, seed: int) -> list[dict[str, Any]]:
     return verdicts
 
 
-def _verdicts(seed: int) -> list[dict[str, Any]]:
-    """Quick verdicts of the whole docket, on as many processes as there are cores up to four."""
+def _verdicts(seed: int, certificates: Path) -> list[dict[str, Any]]:
+    """Quick verdicts of the whole docket, on as many processes as there are cores up to four; certificates as files."""
     ids = [trial.id for trial in docket()]
     workers = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     # Spawned rather than forked: torch's threads do not survive a fork.
     with one_thread_each(), ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:
-            return list(track(pool.map(_quick_verdict, ids, [seed] * len(ids)), len(ids), "claims tried"))
+            verdicts = pool.map(partial(_quick_verdict, seed=seed, certificates=certificates), ids)
+            return list(track(verdicts, len(ids), "claims tried"))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _quick_verdict(claim_id: str, seed: int) -> dict[str, Any]:
-    (trial,) = chosen((claim_id,), _known_trials())
+def _quick_verdict(claim_id: str, seed: int, certificates: Path) -> dict[str, Any]:
+    (trial,) = chosen((claim_id,), _known_trials(certificates))
     return trial.hold(seed, True, None)
 
 
 @cache
-def _known_trials() -> list[Trial]:
-    return docket(prove=True, proof_seconds=PROOF_SECONDS)
+def _known_trials(certificates: Path) -> list[Trial]:
+    return docket(prove=True, proof_seconds=PROOF_SECONDS, certificates=certificates)
 
 
 def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began: float) -> None:
@@ -108,6 +111,7 @@ def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began
         drawings=drawings,
         answer=story.answer(shares),
         shares=shares,
+        proofs=PROOFS,
         map_region=ahead.region(tables["supervised"]),
         provenance=provenance(),
         seed=seed,

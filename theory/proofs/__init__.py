@@ -10,14 +10,14 @@
     counterexample  a point at which the violation is certain
     prove           all of these in the order of their cost
     certificate     what was found, as bytes
-    checker         reads them and believes nothing, with `checker_arithmetic`: Arb balls and flint's polynomials, no
-                    line of the prover
+    checker         reads them and believes nothing: derivatives of its own, Arb balls and flint's polynomials; with the
+                    prover it shares what is to be shown, the first four of these files
 
 How a claim comes to be proved: nothing is added here as long as its quantity and its prediction are arithmetic of the
 fields. `soberclip check --prove ID` says "not provable here" and why where they are not. Then
     a learner without a formula     gives its weights as one in `Learner.weights` (see `theory.learners.linear`)
     a prediction that branches      is written without the branch, its sign being all that "iff" asks for
-    an operation without a rule     gets one in `expression` (derivative), `intervals` and `checker_arithmetic`
+    an operation without a rule     gets one in `expression` (derivative), `intervals` and `checker`
     a proof that does not close     gets a route of exact conditions in `obligations`, with the reason why it suffices
 and the claim's id goes into the lists at the head of tests/theory/proofs/test_prove.py.
 """

@@ -12,7 +12,7 @@ from math import comb
 
 import numpy as np
 
-from theory.proofs.expression import Expression, derivative, in_order, variable
+from theory.proofs.expression import Expression, gradient, in_order, variable
 from theory.proofs.obligations import Obligation
 from theory.proofs.squaring import Condition
 
@@ -26,7 +26,7 @@ class _NotShown(Exception):
 
 def settled(obligation: Obligation) -> str | None:
     """The first route that settles the obligation exactly; None if none does."""
-    routes = obligation.routes(derivative)
+    routes = obligation.routes(gradient)
     for most_products in MOST_PRODUCTS:
         shown = _Conditions(obligation.coordinates, most_products)
         for route in routes:

@@ -14,7 +14,7 @@ from time import perf_counter
 
 import numpy as np
 
-from theory.proofs.expression import Expression, derivative, evaluate, gradient
+from theory.proofs.expression import Expression, evaluate, gradient
 from theory.proofs.intervals import RULES, Interval, constant, down, up
 from theory.proofs.obligations import Inequality, Obligation
 
@@ -147,16 +147,11 @@ def _centre(slope: Interval, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return np.clip(low + np.where(np.isfinite(share), share, 0.5) * (high - low), low, high)
 
 
-def slope_of(inequality: Inequality) -> Expression:
-    """What an inequality bounds: its f, or the derivative of it."""
-    return inequality.f if inequality.along is None else derivative(inequality.f, inequality.along)
-
-
 class _Bound:
     """Upper bounds of one f over blocks of boxes."""
 
     def __init__(self, inequality: Inequality, names: list[str]):
-        self.f, self.names = slope_of(inequality), names
+        self.f, self.names = inequality.bounded(gradient), names
         self.limit = float(
             down(constant(inequality.limit).low) if inequality.strict else constant(inequality.limit).low
         )

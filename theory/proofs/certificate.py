@@ -94,7 +94,7 @@ def read(data: bytes, claim: Claim, due: list[Statement]) -> tuple[list[str | Li
     except zlib.error:
         raise Refused("its boxes are damaged") from None
     if len(body) != due_bytes:
-        raise Refused(f"its boxes fill {len(body)} bytes, and its header speaks of {due_bytes}")
+        raise Refused(f"its boxes do not fill the {due_bytes} bytes that its header speaks of")
     result: list[str | Listed] = []
     for by, each, size in zip(found, kinds, sizes, strict=True):
         arrays = []

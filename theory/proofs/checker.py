@@ -1,31 +1,58 @@
-"""Checks a certificate and believes nothing in it: Arb balls and exact polynomials, no line of the prover.
+"""Checks a certificate and believes nothing in it: Arb balls and flint's polynomials, no line of the prover.
 
 What is to be shown comes from the claim (`theory.proofs.statements`), not from the certificate. Boxes are put together
-again, half by half, until the whole cube stands there; on each the bound is computed afresh by the mean-value form in
-balls of 128 bits. A ball is wider than an interval: where it is too wide to see the stated bound, the box is halved.
-Balls and exact conditions are the business of `theory.proofs.checker_arithmetic`.
+again, half by half, until the whole cube stands there; on each the bound is computed afresh by the mean-value form, in
+balls of 128 bits. A ball is wider than an interval: where it is too wide to see the stated bound, the box is halved. An
+exact condition is one on polynomials: x = 1/(1 + t), t >= 0, makes a sign on the closed cube one of coefficients.
 """
 
 from fractions import Fraction
+from math import prod
 
 import numpy as np
-from flint import arb, ctx
+from flint import arb, ctx, fmpq, fmpq_mpoly, fmpq_mpoly_ctx
 
 from theory.claims.claim import Claim
 from theory.proofs.certificate import Listed, Refused, read
-from theory.proofs.checker_arithmetic import derivative, exact, exactly, gradient, run
-from theory.proofs.expression import Expression
+from theory.proofs.expression import Expression, constant, density, evaluate, in_order, variable
 from theory.proofs.obligations import Obligation
 from theory.proofs.statements import Statement, statements
 
-BLOCK, HALVINGS = 512, 12
-lower, upper = np.frompyfunc(arb.lower, 1, 1), np.frompyfunc(arb.upper, 1, 1)
-ball = np.frompyfunc(lambda low, high: arb(low).union(arb(high)), 2, 1)
+BITS, BLOCK, HALVINGS, LARGEST = 128, 2048, 20, 10_000  # of a ball; boxes at a time; of a box; boxes left of a block
+HUGE = 1e99
+UNION, MOST = np.frompyfunc(arb.union, 2, 1), np.frompyfunc(arb.max, 2, 1)
+BALL, LOWER, UPPER, NEAREST, FARTHEST, ERFC = (
+    np.frompyfunc(f, 1, 1) for f in (arb, arb.lower, arb.upper, arb.abs_lower, arb.abs_upper, arb.erfc)
+)
+NUMPY = ("add", "subtract", "multiply", "divide", "power", "sqrt", "exp", "log", "tanh")  # what balls do of themselves
+QUICK = {op: getattr(np, op) for op in NUMPY} | {  # operation: its value, over arrays of balls
+    "constant": lambda q: np.array([exact(q)]),
+    "ndtr": lambda a: ERFC(-a / arb(2).sqrt()) / 2,
+    "density": lambda a: np.exp(-(a**2) / 2) / (2 * arb.pi()).sqrt(),
+}
+TIGHT = QUICK | {  # products of wide balls are wider than those of their ends, which take ten times as long
+    "multiply": lambda a, b: UNION(*(UNION(x * LOWER(b), x * UPPER(b)) for x in (LOWER(a), UPPER(a)))),
+    "power": lambda a, n: a**n if n % 2 else UNION(NEAREST(a) ** n, FARTHEST(a) ** n),
+}
+SLOPES = {  # operation: its derivative along each argument, as formulas of its value y and of them
+    "add": lambda y, a, b: (1, 1),
+    "subtract": lambda y, a, b: (1, -1),
+    "multiply": lambda y, a, b: (b, a),
+    "divide": lambda y, a, b: (1 / b, -y / b),
+    "power": lambda y, a: (y.value * a ** (y.value - 1),),
+    "sqrt": lambda y, a: (1 / (2 * y),),
+    "exp": lambda y, a: (y,),
+    "log": lambda y, a: (1 / a,),
+    "tanh": lambda y, a: (1 - y * y,),
+    "ndtr": lambda y, a: (density(a),),
+    "density": lambda y, a: (-a * y,),
+}
 
 
+@ctx.workprec(BITS)
 def check(data: bytes, claim: Claim) -> tuple[str, int]:
     """("proved" or "refuted", boxes checked), if the certificate shows it of the claim. Raises Refused if not."""
-    ctx.prec, due = 128, statements(claim)
+    due = statements(claim)
     found, counterexample = read(data, claim, due)
     if counterexample is not None:
         if not fails(counterexample, due):
@@ -41,65 +68,134 @@ def fails(point: dict, due: list[Statement]) -> bool:
     """Whether a violation certainly exceeds tau at a point of the cube."""
     try:
         statement, at = due[point["case"]], {name: Fraction(int(k), 2**64) for name, k in point["coordinates"].items()}
-        v, where = statement.violations[point["violation"]]
-        values = {name: np.array([exact(u)]) for name, u in at.items() if 0 <= u <= 1}
-        return bool(run(v, values)[v][0] > exact(statement.tau) and (where is None or run(where, values)[where][0] > 0))
+        violation = [e for e in statement.violations[point["violation"]] if e is not None]
+        v, *where = evaluate(violation, QUICK, {x: np.array([exact(u)]) for x, u in at.items() if 0 <= u <= 1})
+        return bool(v[0] > exact(statement.tau)) and all(w[0] > 0 for w in where)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         return False
 
 
 def covers(boxes: Listed, obligation: Obligation) -> bool:
     """Whether the boxes fill the cube, each but once, and on each a bound holds that is within its limit."""
-    if boxes.alternative.max() >= len(obligation.alternatives) or not fills(boxes.level.tolist(), boxes.index.tolist()):
+    names = obligation.coordinates
+    if boxes.alternative.max() >= len(obligation.alternatives) or not fills(boxes.level, boxes.index):
         return False
     for k, each in enumerate(obligation.alternatives):
-        rows, limit = np.flatnonzero(boxes.alternative == k), exact(each.limit)
-        bound, step = boxes.bound[rows], np.exp2(-boxes.level[rows].T.astype(float))
-        if not all((arb(b) < limit) if each.strict else (arb(b) <= limit) for b in bound.tolist()):
+        rows, limit, f = np.flatnonzero(boxes.alternative == k), exact(each.limit), each.bounded(gradient)
+        formulas, stated = [f, *gradient(f, names)], BALL(boxes.bound[rows])
+        if not np.all(stated < limit if each.strict else stated <= limit):
             return False
-        f = each.f if each.along is None else derivative(each.f, each.along)
-        low, high = ((boxes.index[rows].T + np.uint64(shift)) * step for shift in (0, 1))
-        for start in range(0, len(rows), BLOCK):
-            part = (slice(None), slice(start, start + BLOCK))
-            if not bounded(f, obligation.coordinates, low[part], high[part], bound[part[1]], HALVINGS):
+        for part in np.split(rows, range(BLOCK, len(rows), BLOCK)):
+            index, step = boxes.index[part].T, np.exp2(-boxes.level[part].T.astype(float))
+            if not bounded(formulas, names, index * step, (index + np.uint64(1)) * step, boxes.bound[part]):
                 return False
     return True
 
 
-def fills(level: list[list[int]], index: list[list[int]]) -> bool:
-    """Whether boxes, in the order of a tree, join half with half to the whole cube."""
-    stack: list[tuple[list[int], list[int]]] = []
-    for n, k in zip(level, index, strict=True):
-        if max(n, default=0) > 50 or any(i >> m for m, i in zip(n, k, strict=True)):
+def fills(level: np.ndarray, index: np.ndarray) -> bool:
+    """Whether boxes, in the order of a tree, join to the whole cube: neighbours that are halves, again and again."""
+    if (level > 50).any() or (index >> level).any():
+        return False
+    while len(level) > 1:
+        step = index[1:] ^ index[:-1]  # of a pair of halves: 1 along one axis, 0 along the others
+        halves = (level[1:] == level[:-1]).all(axis=1) & (step.sum(axis=1) == 1) & (index[1:] > index[:-1]).any(axis=1)
+        first = np.flatnonzero(halves & ~np.append(False, halves[:-1]))
+        if not len(first):
             return False
-        while stack and stack[-1][0] == n:
-            axes = [a for a, (before, now) in enumerate(zip(stack[-1][1], k, strict=True)) if before != now]
-            if len(axes) != 1 or k[axes[0]] % 2 == 0 or stack[-1][1][axes[0]] != k[axes[0]] - 1:
-                break
-            stack.pop()
-            n, k = [m - (a in axes) for a, m in enumerate(n)], [i >> (a in axes) for a, i in enumerate(k)]
-        stack.append((n, k))
-    return len(stack) == 1 and not any(stack[0][0])
+        level, index, joined = level.copy(), index.copy(), step[first]
+        level[first] -= joined.astype(level.dtype)
+        index[first] >>= joined
+        level, index = (np.delete(part, first + 1, axis=0) for part in (level, index))
+    return not level.any()
 
 
-def bounded(f: Expression, names: list[str], low, high, bound, halvings: int) -> bool:
-    """Whether f is at most the bound on every box, by its value there or by the mean-value form."""
-    found = run(f, dict(zip(names, ball(low, high), strict=True)))
-    centre, weight, gains = np.empty_like(low), np.empty_like(low), np.full(len(bound), arb(0))
-    for i, slope in enumerate(gradient(f, found, names)):
-        up, down = upper(slope + 0 * gains), -lower(slope + 0 * gains)
-        rise, fall = (np.nan_to_num(np.maximum(x.astype(float), 0), nan=1e9, posinf=1e9) for x in (up, down))
-        share = np.where(rise + fall > 0, rise / np.maximum(rise + fall, 1e-300), 0.5)
-        centre[i] = np.clip(low[i] + share * (high[i] - low[i]), low[i], high[i])  # any point of the box would do
+def bounded(formulas: list[Expression], names: list[str], low, high, bound) -> bool:
+    """Whether f is at most the bound on every box, or on both halves of it, and so on; formulas: f and its slopes."""
+    for rules in (QUICK, *[TIGHT] * HALVINGS):
+        closed, weight, false = seen(rules, formulas, names, low, high, bound)
+        low, high, bound, weight = low[:, ~closed], high[:, ~closed], bound[~closed], weight[:, ~closed]
+        if not len(bound) or len(bound) > LARGEST or false.any() or not names:
+            return not len(bound)
+        if rules is TIGHT:
+            middle, halved = (low + high) / 2, np.arange(len(names))[:, None] == weight.argmax(axis=0)
+            low, high = [low, np.where(halved, middle, low)], [np.where(halved, middle, high), high]
+            low, high, bound = np.hstack(low), np.hstack(high), np.tile(bound, 2)
+    return False
+
+
+def seen(rules: dict, formulas: list[Expression], names: list[str], low, high, bound) -> tuple[np.ndarray, ...]:
+    """Of each box: whether f is seen to be within the bound, by its value or the mean-value form; where best to halve;
+    whether f is seen to exceed the bound."""
+    ends = BALL(low), BALL(high)
+    whole, *slopes = evaluate(formulas, rules, dict(zip(names, UNION(*ends), strict=True)))
+    centre, weight, gains = np.empty_like(ends[0]), np.empty_like(low), arb(0)
+    for i, (down, up) in enumerate((LOWER(slope), UPPER(slope)) for slope in slopes):
+        fall, rise = (np.maximum(np.fmin(x.astype(float), HUGE), 1 / HUGE) for x in (-down, up))
         weight[i] = np.maximum(rise, fall) * (high[i] - low[i])
-        at = ball(centre[i], centre[i])
-        ahead, behind = ball(high[i], high[i]) - at, at - ball(low[i], low[i])
-        gains = gains + np.maximum(np.maximum(upper(up * ahead), upper(down * behind)), arb(0))
-    there = run(f, dict(zip(names, ball(centre, centre), strict=True)))[f]
-    left = ~((upper(there + gains) <= bound) | (upper(found[f] + 0 * gains) <= bound)).astype(bool)
-    if not left.any() or halvings == 0 or not names:
-        return not left.any()
-    low, high, bound, axis = low[:, left], high[:, left], bound[left], int(weight[:, left].sum(axis=1).argmax())
-    below, above = high.copy(), low.copy()
-    below[axis] = above[axis] = (low[axis] + high[axis]) / 2
-    return all(bounded(f, names, *ends, bound, halvings - 1) for ends in ((low, below), (above, high)))
+        # From there f gains least on the way to either end (Baumann); any point of the box would do.
+        centre[i] = BALL(np.clip(low[i] + rise / (rise + fall) * (high[i] - low[i]), low[i], high[i]))
+        gains = gains + MOST(up * (ends[1][i] - centre[i]), down * (ends[0][i] - centre[i]))
+    (there,) = evaluate(formulas[:1], QUICK, dict(zip(names, centre, strict=True)))
+    return np.asarray(whole <= bound) | np.asarray(there + gains <= bound), weight, np.asarray(there > bound)
+
+
+def gradient(f: Expression, names: list[str]) -> list[Expression]:
+    """Derivatives of f along the names."""
+    adjoint = {f: constant(1)}
+    for node in reversed(in_order([f])):
+        slopes = SLOPES[node.op](node, *node.args) if node.args else ()
+        for argument, slope in zip(node.args, slopes, strict=True):
+            adjoint[argument] = adjoint.get(argument, 0) + adjoint[node] * slope
+    return [constant(adjoint.get(variable(name), 0)) for name in names]
+
+
+def exactly(name: str, obligation: Obligation) -> bool:
+    """Whether the conditions of a route hold, with rational functions as reduced pairs of polynomials."""
+    ring = fmpq_mpoly_ctx.get(obligation.coordinates or ["unused"], "lex")
+    values = {name: (x, ring.constant(1)) for name, x in zip(obligation.coordinates, ring.gens(), strict=False)}
+    rules = {
+        "constant": lambda q: (ring.constant(fmpq(q.numerator, q.denominator)), ring.constant(1)),
+        "add": lambda a, b: reduced(a[0] * b[1] + b[0] * a[1], a[1] * b[1]),
+        "subtract": lambda a, b: reduced(a[0] * b[1] - b[0] * a[1], a[1] * b[1]),
+        "multiply": lambda a, b: reduced(a[0] * b[0], a[1] * b[1]),
+        "divide": lambda a, b: reduced(a[0] * b[1], a[1] * b[0]) if sign(b[0]) else None,  # None: no number any more
+        "power": lambda a, n: (a[0] ** n, a[1] ** n),
+    }
+
+    def holds(condition) -> bool:
+        top, bottom = evaluate([condition.top, condition.bottom], rules, values)
+        n, d = rules["multiply"](top, bottom[::-1])
+        if condition.kind == "negative":
+            return sign(n) * sign(d) < 0
+        return n == 0 if condition.kind == "zero" else sign(d) != 0 and (n == 0 or sign_but_squares(n) * sign(d) < 0)
+
+    try:
+        return any(all(map(holds, route.conditions)) for route in obligation.routes(gradient) if route.name == name)
+    except (KeyError, TypeError, ZeroDivisionError):
+        return False
+
+
+def reduced(n: fmpq_mpoly, d: fmpq_mpoly) -> tuple[fmpq_mpoly, fmpq_mpoly]:
+    """n/d without common factors."""
+    common = n.gcd(d)
+    return n // common, d // common
+
+
+def sign_but_squares(p: fmpq_mpoly) -> int:
+    """The sign that p has where it does not vanish; even powers of factors have none of their own."""
+    scale, factors = p.factor_squarefree()
+    return (1 if scale > 0 else -1) * prod(sign(f, strict=False) for f, n in factors if n % 2)
+
+
+def sign(p: fmpq_mpoly, strict: bool = True) -> int:
+    """1 or -1 if p has that sign on the closed cube, or may also vanish there unless strict; 0 if that is not seen."""
+    ring, degrees = p.context(), p.degrees()
+    turned = {tuple(n - k for n, k in zip(degrees, powers, strict=True)): c for powers, c in p.to_dict().items()}
+    found = ring.from_dict(turned).compose(*(x + 1 for x in ring.gens()), ctx=ring).coeffs()  # (1 + t)^n p(1/(1 + t))
+    seen = {1 if c > 0 else -1 for c in found} if not strict or len(found) == prod(n + 1 for n in degrees) else ()
+    return min(seen) if len(seen) == 1 else 0
+
+
+def exact(q: Fraction) -> arb:
+    """A ball around a rational."""
+    return arb(fmpq(q.numerator, q.denominator))

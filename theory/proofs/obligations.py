@@ -25,6 +25,10 @@ class Inequality(NamedTuple):
     strict: bool = False
     along: str | None = None
 
+    def bounded(self, gradient: Callable[[Expression, list[str]], list[Expression]]) -> Expression:
+        """What the limit bounds; the gradient is the caller's own, so that prover and checker differ in it."""
+        return self.f if self.along is None else gradient(self.f, [self.along])[0]
+
 
 class Lemma(NamedTuple):
     """A theorem: where no premise is positive (those of `negative` are below 0), `instead` implies an inequality."""
@@ -57,9 +61,9 @@ class Obligation:
         used += [*self.lemma.negative, *self.lemma.not_positive, self.lemma.instead.f] if self.lemma else []
         return sorted(set(variables(*used)))
 
-    def routes(self, derivative: Callable[[Expression, str], Expression]) -> list[Route]:
-        """Exact routes; derivative(f, coordinate) is the caller's own, so that prover and checker differ in it."""
-        fs = [each.f if each.along is None else derivative(each.f, each.along) for each in self.alternatives]
+    def routes(self, gradient: Callable[[Expression, list[str]], list[Expression]]) -> list[Route]:
+        """Exact routes; the gradient is the caller's own."""
+        fs = [each.bounded(gradient) for each in self.alternatives]
         ways = [
             way
             for f, each in zip(fs, self.alternatives, strict=True)
@@ -69,15 +73,15 @@ class Obligation:
         if len(fs) == 2 and not self.alternatives[1].strict and self.alternatives[1].limit >= 0:
             ways += _opposite(*fs)
         found = [Route(f"way {number}", way) for number, way in enumerate(ways)]
-        return found + (self._by_lemma(derivative) if self.lemma else [])
+        return found + (self._by_lemma(gradient) if self.lemma else [])
 
-    def _by_lemma(self, derivative) -> list[Route]:
+    def _by_lemma(self, gradient) -> list[Route]:
         name, negative, others, instead = self.lemma
         due = [not_positive(e, strict=True) for e in negative] + [not_positive(e) for e in others]
         premises = [()]
         for ways in due:
             premises = [(*before, *way) for before in premises for way in ways]
-        rest = replace(self, alternatives=(*self.alternatives[:-1], instead), lemma=None).routes(derivative)
+        rest = replace(self, alternatives=(*self.alternatives[:-1], instead), lemma=None).routes(gradient)
         return [
             Route(f"{name}, premises {number}, {route.name}", (*route.conditions, *premise))
             for route in rest

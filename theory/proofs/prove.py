@@ -64,7 +64,7 @@ def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Pro
     for number, statement in enumerate(due):
         found = counterexample(statement)
         if found is not None:
-            reason = f"the violation is certainly at least {found.least:.4g} there, and {claim.tau:g} is allowed"
+            reason = f"at one point its violation is {found.least:.4g} at least, and {claim.tau:g} is allowed"
             data = written(claim, due, [[] for _ in due], _point(number, found))
             return proof("refuted", reason, counterexample=found, certificate=data)
     for statement in due:
@@ -100,6 +100,6 @@ def _left(found: Cover) -> str:
         f"{name} {a:.4g} to {b:.4g}" for name, a, b in zip(found.coordinates, low[:, 0], high[:, 0], strict=True)
     )
     return (
-        f"{100 * found.open.volume:.2g} % of the domain is undecided after {found.bounded} boxes, for example (as "
+        f"{100 * found.open.volume:.3g} % of the domain is undecided after {found.bounded} boxes, for example (as "
         f"fractions of each range) {ranges}"
     )

@@ -41,10 +41,9 @@ def certificate_table(document: list[dict[str, Any]]) -> Group:
     lines: list[RenderableType] = []
     for row in document:
         word = "refused" if row["refused"] else row["shows"]
-        said = (
-            row["refused"] or f"{row['boxes']} boxes checked" if row["boxes"] or row["refused"] else "checked exactly"
-        )
+        checked = f"{row['boxes']} boxes checked" if row["boxes"] else "checked exactly"
+        said = row["refused"] or f"{checked}, in {row['seconds']:.2g} s"
         lines.append(Text.assemble((f"{word:<13}", CERTIFICATE_STYLES[word]), (row["claim"] or row["file"], "bold")))
-        lines.append(indented(f"{row['file']}: {said}, in {row['seconds']:.2g} s"))
+        lines.append(indented(f"{row['file']}: {said}"))
     counts = Counter("refused" if row["refused"] else row["shows"] for row in document)
     return Group(*lines, Text(", ".join(f"{n} {word}" for word, n in counts.items()) + "."))

@@ -2,13 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from experiments.court.decide import Ruling
 from experiments.court.judge import judge
-from experiments.court.proving import file_name, need_libraries, ruled, verified
+from experiments.court.proving import file_name, need_libraries, proof_of, ruled, verified
 from experiments.errors import RequestError
 from theory.claims.catalogue import claims
 from theory.claims.claim import Axis, Claim
@@ -16,6 +17,15 @@ from theory.proofs.prove import prove
 
 DOCKET = {claim.id: claim for claim in claims()}
 PROOF = {"outcome": "proved", "reason": "shown"}
+MINE = Claim(
+    id="mine",
+    source="test",
+    statement="",
+    quantity="counter",
+    relation=">=",
+    domain={"p_spu": Axis(0.8, 0.9), "sigma_xi": 0.0},
+    prediction=lambda w: 0.1,
+)
 
 
 def quiet(line: str) -> None:
@@ -44,19 +54,43 @@ def test_the_verdict_carries_the_proof(tmp_path):
 
 
 def test_what_cannot_be_proved_is_judged_as_before():
-    claim = Claim(
-        id="mine",
-        source="test",
-        statement="",
-        quantity="counter",
-        relation=">=",
-        domain={"p_spu": Axis(0.8, 0.9), "sigma_xi": 0.0},
-        prediction=lambda w: np.where(w.p_spu > 0.5, 0.1, 0.0),
-    )
-    verdict = judge(claim, quick=True, prove=True)
+    verdict = judge(replace(MINE, prediction=lambda w: np.where(w.p_spu > 0.5, 0.1, 0.0)), quick=True, prove=True)
     assert verdict.verdict == "supported"
     assert verdict.proof["outcome"] == "not provable"
     assert "not provable here: it branches on a value" in verdict.reason
+
+
+def test_a_proof_that_is_not_closed_in_time_says_how_much_is_undecided_and_where_and_changes_nothing():
+    before, verdict = judge(MINE, quick=True), judge(MINE, quick=True, prove=True, proof_seconds=0.0)
+    assert (verdict.verdict, verdict.proof["outcome"]) == (before.verdict, "open") == ("supported", "open")
+    assert verdict.reason == f"{before.reason}; {verdict.proof['reason']}"
+    assert verdict.proof["reason"] == (
+        "100 % of the domain is undecided after 0 boxes, for example (as fractions of each range) p_spu 0 to 1"
+    )
+
+
+def test_a_spent_budget_leaves_the_volume_and_a_box_that_are_open():
+    proof = prove(DOCKET["supervised-beats-clip-at-full-correlation/name-vs-least-squares"], budget=1000)
+    assert (proof.outcome, proof.certificate) == ("open", None)
+    share, boxes, sample = re.match(
+        r"(\S+) % of the domain is undecided after (\d+) boxes, for example \(as fractions of each range\) (.+)$",
+        proof.reason,
+    ).groups()
+    assert 1000 <= int(boxes) == proof.bounded < 6000
+    assert 0 < float(share) < 100
+    ends = [tuple(map(float, pair)) for pair in re.findall(r"\w+ (\S+) to ([^,]+)", sample)]
+    assert len(ends) == 3
+    assert all(0 <= low < high <= 1 and high - low <= 0.5 for low, high in ends)
+
+
+def test_a_certificate_that_the_checker_refuses_is_not_written(monkeypatch, tmp_path):
+    from theory.proofs import checker
+
+    monkeypatch.setattr(checker, "exactly", lambda by, obligation: False)
+    found = proof_of(DOCKET["paper-condition-sufficient-at-one"], seconds=5, certificates=tmp_path)
+    assert found["outcome"] == "open"
+    assert "the checker refuses the certificate: it does not show that" in found["reason"]
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +122,12 @@ def test_a_damaged_certificate_is_named(tmp_path, certificate, damage, words):
 def test_a_folder_without_certificates_is_a_wrong_request(tmp_path):
     with pytest.raises(RequestError, match="holds no certificate"):
         verified(tmp_path, claims(), quiet)
+    (tmp_path / "proofs").mkdir()
+    (tmp_path / "proofs" / file_name("one")).touch()
+    with pytest.raises(RequestError, match=r"holds no certificate .*; try '.*proofs'"):
+        verified(tmp_path, claims(), quiet)
+    with pytest.raises(RequestError, match="nowhere' is no folder"):
+        verified(tmp_path / "nowhere", claims(), quiet)
 
 
 def test_missing_libraries_are_named(monkeypatch):

@@ -46,6 +46,7 @@ def page(verdicts, sections=(), answer=("an answer",)):
         drawings={name: inline_svg(figure, name) for one in sections for name, figure in one.figures.items()},
         answer=list(answer),
         shares=[],
+        proofs="proofs",
         map_region="everywhere",
         provenance={"python": "3"},
         seed=0,
@@ -137,7 +138,10 @@ def test_the_page_counts_what_is_rigorous_apart(verdict):
         assert html.count(words) == times, words
     assert "certainly (p_spu = 0.5, ν = 0.01562); 0.25 s, checked in 1.5 s" in html
     assert "; refuted rigorously" in html
-    assert "<p>1 supported, 1 contradicted." in page([verdict, failing]), "nothing was to be proved"
+    assert 'The certificates of the 3 proofs and rigorous refutations lie in <a href="proofs">' in html
+    unproved = page([verdict, failing])
+    assert "<p>1 supported, 1 contradicted." in unproved, "nothing was to be proved"
+    assert "check --verify proofs" not in unproved
 
 
 def test_the_page_explains_its_words_and_serves_every_reader(verdict):
@@ -257,7 +261,7 @@ def quick_reproduction(monkeypatch, folder, verdict, interrupted=False, names=()
         if interrupted:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(reproduce, "_verdicts", lambda seed: [verdict])
+    monkeypatch.setattr(reproduce, "_verdicts", lambda seed, certificates: [verdict])
     monkeypatch.setattr(reproduce, "_write_report", write)
     return reproduce.reproduce(folder, 0)
 
@@ -292,6 +296,25 @@ def test_foreign_folders_are_refused(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(RequestError, match="holds other things"):
         reproduce.reproduce(tmp_path, 0)
+
+
+def test_what_somebody_put_beside_the_certificates_is_kept(monkeypatch, tmp_path, verdict):
+    folder, own = tmp_path / "report", tmp_path / "report" / "proofs" / "thesis.proof"
+
+    def verdicts(seed, certificates):
+        certificates.mkdir()
+        (certificates / "one.proof").write_text("shown")
+        return [verdict]
+
+    monkeypatch.setattr(reproduce, "_verdicts", verdicts)
+    monkeypatch.setattr(reproduce, "_write_report", lambda folder, *_: (folder / REPORT).write_text("whole"))
+    for _ in range(2):
+        reproduce.reproduce(folder, 0)
+        assert [path.name for path in (folder / "proofs").iterdir()] == ["one.proof"]
+    own.write_text("mine")
+    with pytest.raises(RequestError, match="holds other things, 'proofs/thesis"):
+        reproduce.reproduce(folder, 0)
+    assert own.read_text() == "mine"
 
 
 def test_the_tally_says_what_contradictions_are_worth_together():

@@ -10,7 +10,7 @@ from theory.claims.catalogue import claims
 from theory.claims.claim import Axis, Claim
 from theory.proofs.boxes import cover
 from theory.proofs.certificate import MAGIC, Listed, Refused, read, written
-from theory.proofs.checker import check, fills
+from theory.proofs.checker import check
 from theory.proofs.prove import prove
 from theory.proofs.statements import PROBIT, statements
 
@@ -24,17 +24,6 @@ CLAIM = Claim(
     prediction=lambda w: 0.5785 - 0.2 * (w.mu_spu - 0.5),
 )
 DOCKET = {claim.id: claim for claim in claims()}
-
-
-def test_filling_is_exact():
-    halves = ([[1], [1]], [[0], [1]])
-    assert fills(*halves)
-    assert not fills([[1]], [[0]])
-    assert not fills([[1], [1]], [[0], [0]])
-    assert not fills([[1], [2]], [[0], [2]])
-    assert not fills([[1], [2], [2]], [[0], [3], [2]])  # another order than a tree's
-    assert not fills([[2], [2], [1]], [[1], [2], [1]])  # neighbours that are no halves of one box
-    assert fills([[1, 0], [1, 1], [1, 1]], [[0, 0], [1, 0], [1, 1]])
 
 
 def test_boxes_of_the_prover_are_each_a_share_of_the_cube():

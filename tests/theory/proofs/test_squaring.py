@@ -6,7 +6,7 @@ import pytest
 from theory.claims.claim import Axis, Claim
 from theory.learners import LeastSquares, LinearCLIP
 from theory.proofs.counterexample import FLOATS
-from theory.proofs.expression import constant, derivative, evaluate, variable
+from theory.proofs.expression import constant, derivative, evaluate, gradient, variable
 from theory.proofs.obligations import Inequality, Obligation
 from theory.proofs.squaring import cleared, not_positive
 from theory.proofs.statements import statements
@@ -63,7 +63,7 @@ def test_what_is_no_such_expression_has_no_terms():
 
 
 def test_opposite_signs_settle_a_choice():
-    routes = Obligation("", (Inequality(a), Inequality(-a * b**2 / np.sqrt(c)))).routes(derivative)
+    routes = Obligation("", (Inequality(a), Inequality(-a * b**2 / np.sqrt(c)))).routes(gradient)
     (found,) = (route for route in routes if len(route.conditions) == 2 and route.conditions[1].bottom is a)
     assert found.conditions[1].top is not constant(0)
 

@@ -1,0 +1,87 @@
+"""The checker is short, stands on its own, and believes no bound of what is undefined."""
+
+import ast
+import io
+import tokenize
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flint import ctx
+
+from theory.proofs import checker
+from theory.proofs.checker import BITS, bounded, fills, gradient
+from theory.proofs.expression import variable
+
+FILE = Path(checker.__file__)
+MOST_LINES = 150  # of code: docstrings, comments and blank lines are free
+PROVER = {"algebra", "boundaries", "boxes", "counterexample", "intervals", "prove", "roots"}
+u, v = variable("u"), variable("v")
+
+
+def lines_of_code(source: str) -> int:
+    silent = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
+    tokens = [t for t in tokenize.generate_tokens(io.StringIO(source).readline) if t.type not in silent]
+    lines = {line for token in tokens for line in range(token.start[0], token.end[0] + 1)}
+    documented = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Module | ast.FunctionDef)]
+    docstrings = [node.body[0] for node in documented if ast.get_docstring(node)]
+    return len(lines - {line for d in docstrings for line in range(d.lineno, d.end_lineno + 1)})
+
+
+def test_the_checker_can_be_read_at_one_sitting():
+    assert lines_of_code('"""Of no account."""\n\nx = (\n    1,  # one\n)\n# nor this\n') == 3
+    assert lines_of_code(FILE.read_text(encoding="utf-8")) <= MOST_LINES
+
+
+def test_the_checker_imports_nothing_of_the_prover_by_whatever_way():
+    seen, due = set(), {"checker"}
+    while due:
+        name = due.pop()
+        seen.add(name)
+        nodes = list(ast.walk(ast.parse((FILE.parent / f"{name}.py").read_text(encoding="utf-8"))))
+        whole = [f"{n.module}.{alias.name}" for n in nodes if isinstance(n, ast.ImportFrom) for alias in n.names]
+        whole += [alias.name for n in nodes if isinstance(n, ast.Import) for alias in n.names]
+        due |= {w.split(".")[2] for w in whole if w.startswith("theory.proofs.")} - seen
+    assert {"certificate", "expression", "obligations", "statements"} <= seen
+    assert not seen & PROVER
+
+
+def filled(level: list, index: list) -> bool:
+    return fills(np.array(level, np.uint8), np.array(index, np.uint64))
+
+
+def test_filling_is_exact():
+    assert filled([[1], [1]], [[0], [1]])
+    assert not filled([[1]], [[0]])
+    assert not filled([[1], [1]], [[0], [0]])
+    assert not filled([[1], [1]], [[1], [0]])
+    assert not filled([[1], [1]], [[0], [2]])
+    assert not filled([[1], [1], [1]], [[0], [1], [1]])
+    assert not filled([[1], [2]], [[0], [2]])
+    assert not filled([[1], [2], [2]], [[0], [3], [2]])  # another order than a tree's
+    assert not filled([[2], [2], [1]], [[1], [2], [1]])  # neighbours that are no halves of one box
+    assert not filled([[2], [2], [2]], [[0], [1], [2]])
+    assert filled([[1, 0], [1, 1], [1, 1]], [[0, 0], [1, 0], [1, 1]])
+    assert not filled([[1, 1], [1, 1]], [[0, 0], [1, 1]])
+
+
+def seen_bounded(f, bound: float) -> bool:
+    """On the whole cube, as one box."""
+    low, high = np.zeros((2, 1)), np.ones((2, 1))
+    with ctx.workprec(BITS):
+        return bounded([f, *gradient(f, ["u", "v"])], ["u", "v"], low, high, np.array([bound]))
+
+
+@pytest.mark.parametrize(
+    ("f", "most"),
+    [(u * (1 - u) * v, 0.25), (v / (1 + u), 1.0), (np.sqrt(1 + u) - v, np.sqrt(2.0)), ((u - v) ** 3, 1.0)],
+)
+def test_bounds_are_seen_where_they_hold_and_nowhere_else(f, most):
+    assert seen_bounded(f, most + 1e-3)
+    assert not seen_bounded(f, most - 1e-3)
+
+
+@pytest.mark.parametrize("f", [1 / (u - 0.3), 1 / (u - 0.3) ** 2, np.sqrt(u - 0.1), np.log(u - 0.1), v + 1 / (u - u)])
+def test_no_bound_holds_of_what_is_undefined_somewhere(f):
+    """Nor is a slope that is undefined none at all: from the middle of the box all would be well."""
+    assert not seen_bounded(f, 1e9)
