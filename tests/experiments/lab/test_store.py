@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from experiments.errors import Interrupted, RequestError, RunError
 from experiments.lab import blocks, kinship, store
+from experiments.lab.cells import compute
 from experiments.lab.plan import plan
 from experiments.lab.result import LOST
 from experiments.lab.study import study
@@ -162,6 +165,21 @@ def test_two_processes_share_a_store(aftermath, undisturbed):
     folder, statuses = aftermath
     assert statuses["shared"] == [0, 0]
     same(store.read(folder / "shared"), undisturbed)
+
+
+def test_chunks_are_the_same_bytes_whoever_writes_them(tmp_path):
+    """Large enough for Blosc to cut them into parts, which threads of its own would put in any order."""
+    many = study(axes={"p_spu": [0.5, 0.9]}, learners=["linear"], routes=["exact"], n=10**9, replicates=50_000)
+    planned = plan(many)
+    numbers = compute(many, planned.layout.region(0), planned.estimated)
+    for name, runner in (("here", None), ("there", ThreadPoolExecutor(1))):
+        store.begin(tmp_path / name, many, planned.estimated)
+        task = partial(store.write, tmp_path / name, planned.layout, 0, numbers)
+        task() if runner is None else runner.submit(task).result()
+    chunks = [path.relative_to(tmp_path / "here") for path in (tmp_path / "here").glob("*/*.0.*")]
+    assert len(chunks) == len(numbers.arrays)
+    for chunk in chunks:
+        assert (tmp_path / "here" / chunk).read_bytes() == (tmp_path / "there" / chunk).read_bytes()
 
 
 @pytest.mark.parametrize("harm", ["flip", "cut", "remove", "empty"])
