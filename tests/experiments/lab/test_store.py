@@ -236,8 +236,10 @@ def test_another_version_is_refused(tmp_path, monkeypatch):
     with pytest.raises(RequestError, match=r"was begun with numpy [\d.]+ and this is 9.9, which may round otherwise"):
         ASKED.run(where)
     monkeypatch.setattr(kinship, "FORMAT", 7)
-    with pytest.raises(RequestError, match="has format 1, this edition writes format 7"):
+    with pytest.raises(RequestError, match="has format 2, this edition writes format"):
         ASKED.run(where)
+    with pytest.raises(RequestError, match="has format 2, this edition reads format"):
+        store.read(where)
 
 
 def test_paths_that_are_no_store_are_refused_before_any_work(tmp_path):
