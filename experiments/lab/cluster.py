@@ -124,13 +124,22 @@ def _execute(client: Client, resources: dict[str, int], task: Task, blocks: Sequ
 @contextmanager
 def _carrying(client: Client, task: Task, name: str) -> Iterator[None]:
     try:
-        client.register_plugin(Carried(task), name=name)
+        _hand_out(client, Carried(task), name)
         yield
-    except ImportError as error:
-        raise RequestError(f"a worker cannot import what this process can ({error}); install it there") from None
     finally:
-        with suppress(Exception):  # the cluster may be gone
-            client.unregister_worker_plugin(name)
+        if client.status == "running":  # no longer so where the scheduler was lost
+            # The scheduler, or a worker, that is lost now; a worker without it; a scheduler that was started anew.
+            with suppress(OSError, KeyError, ValueError):
+                client.unregister_worker_plugin(name)
+
+
+def _hand_out(client: Client, carried: Carried, name: str) -> None:
+    try:
+        client.register_plugin(carried, name=name)
+    except Exception as error:  # what a worker cannot unpickle: the scheduler passes on no more than the repr
+        if str(error).startswith(("ModuleNotFoundError(", "ImportError(")):
+            raise RequestError(f"a worker cannot import what this process can ({error}); install it there") from None
+        raise
 
 
 @contextmanager
