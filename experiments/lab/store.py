@@ -323,7 +323,7 @@ def _whole(content: bytes) -> bool:
 
 
 def read(path: Where) -> "xr.Dataset":
-    """The Dataset of a store, its numbers read when they are asked for; nan where a block is not finished yet.
+    """The Dataset of a store, its numbers read when they are asked for; nan where a chunk is not written yet.
 
     Raises RequestError for what is no store of a study, or one of another format.
     """

@@ -52,3 +52,10 @@ def test_a_wrong_value_is_said_to_stand_where_it_does(soberclip, tmp_path):
     assert soberclip("sweep", "--world", world, "--sigma-inv", "-2").err == f"soberclip: --sigma-inv = -2.0 {domain}\n"
     run = soberclip("sweep", asked, "--world", world, "--sigma-inv", "1", "--axis", "p_spu=.6,.9", "--json")
     assert run.document["study"]["world"]["mu_spu"] == 2.0  # the world's file lies over the study's
+
+
+def test_cells_without_a_number_are_counted_by_route(soberclip):
+    routes = ("--route", "exact", "--route", "drawn", "--dim-image", "2", "--dim-text", "2")
+    said = soberclip("sweep", "--axis", "n=2,400", "--learner", "linear", "--learner", "logistic", *routes).out
+    assert "2 undefined (exact): the exact law of logistic given n pairs is not known at all\n" in said
+    assert "1 undefined (drawn): the 2 drawn pairs are separable" in said
