@@ -32,7 +32,7 @@ class Interrupted(SoberclipError):
 def checked_seed(seed: int) -> int:
     """The seed. Raises RequestError if it is negative."""
     if seed < 0:
-        raise RequestError(f"--seed = {seed} is negative; the nearest valid value is 0")
+        raise RequestError(f"seed = {seed} is negative; the nearest valid value is 0")
     return seed
 
 

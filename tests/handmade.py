@@ -18,7 +18,7 @@ def theory(axes, names=("linear",), prompts=("name",), scales=None, **world) -> 
 def measured(dataset: xr.Dataset, replicates: int = 8, spread: float = 0.02, seed: int = 0) -> xr.Dataset:
     """Measurements about a theory, with t intervals of their mean, the theory beside them."""
     rng = np.random.default_rng(seed)
-    result = dataset[["undefined", "legend"]].copy()
+    result = dataset[["undefined", "legend"]].assign(predicted_undefined=dataset.undefined)
     for name in ("common", "counter", "reliance"):
         values = dataset[name].values[..., None] + spread * rng.standard_normal((*dataset[name].shape, replicates))
         if name != "reliance":

@@ -100,12 +100,11 @@ def sweep(
     from experiments.lab.sweep import refuse_what_cannot_fit
     from experiments.lab.sweep import sweep as run
     from experiments.lab.table import csv_target, summary, write_csv
-    from experiments.lab.worlds import read as world_fields
 
     flags: dict[str, Any] = {
         "axes": _axes(parsed(text) for text in axis or ()),
         "recipe": given(training),
-        "world": {**({} if world_file is None else world_fields(world_file)), **given(world)},
+        "world": given(world),
     }
     several = {"learners": learner, "prompts": prompt, "routes": route}
     single = {"n": n, "replicates": replicates, "seed": seed}
@@ -115,7 +114,7 @@ def sweep(
     if what is None and full:
         raise RequestError("--full is a size of a design, and none is named; `soberclip designs` lists them")
     document, source, design = ({}, "", None) if what is None else asked_by(what, full)
-    asked = requested(document, source, flags)
+    asked = requested(document, source, flags, world_file)
     if output is not None:
         refuse(output, asked)
     if csv is not None:

@@ -6,6 +6,7 @@ it is computed. Cells read the same streams ("simulate", as the verb of that nam
 values. Closed forms draw nothing, save sampled ones, each from the same points.
 """
 
+from itertools import product
 from time import perf_counter
 
 import numpy as np
@@ -20,6 +21,7 @@ from simulator.world import Worlds
 from theory.accuracy import reliance
 from theory.learners.base import UNDEFINED, Learner, attempt
 
+NO_LAW = "no closed form is known of what towers of this recipe become"
 COLUMNS = 7  # common, counter, reliance, then low and high of both groups
 
 
@@ -30,8 +32,8 @@ def compute(study: Study, region: Region, estimated: bool) -> Block:
     for name, variable in variables(study, estimated).items():
         shape = _shape(study, variable.dims, lengths)
         arrays[name] = np.zeros(shape, variable.dtype) if variable.dtype == "int32" else np.full(shape, np.nan)
-    reasons = Reasons(arrays["undefined"])
     prefix = "predicted_" if study.measured else ""
+    unpredicted = Reasons(arrays[f"{prefix}undefined"])
     for k in range(len(study.learners)):
         began = perf_counter()
         for place, prompt in study.asked(k):
@@ -39,23 +41,25 @@ def compute(study: Study, region: Region, estimated: bool) -> Block:
             found, why = theory(study, region, k, prompt)
             for column, name in enumerate(QUANTITIES):
                 arrays[prefix + name][at] = found[..., column]
-            if not study.measured:
-                for cell, sentence in why.items():
-                    reasons.add((*cell, k, place), sentence)
-                if estimated:
-                    for g, name in enumerate(GROUPS):
-                        arrays[f"{name}_low"][at], arrays[f"{name}_high"][at] = (
-                            found[..., 3 + 2 * g],
-                            found[..., 4 + 2 * g],
-                        )
+            for cell, sentence in why.items():
+                unpredicted.add((*cell, k, place), sentence)
+            if estimated and not study.measured:
+                for g, name in enumerate(GROUPS):
+                    arrays[f"{name}_low"][at], arrays[f"{name}_high"][at] = (
+                        found[..., 3 + 2 * g],
+                        found[..., 4 + 2 * g],
+                    )
         if not study.measured:
             places = len(study.asked(k))
             arrays["seconds"][..., k, :places] = (perf_counter() - began) / (places * found[..., 0].size)
-    for r, route in enumerate(study.measured):
-        _measure(study, region, route, r, arrays, reasons)
+    sentences = unpredicted.finish()
     if study.measured:
+        reasons = Reasons(arrays["undefined"])
+        for r, route in enumerate(study.measured):
+            _measure(study, region, route, r, arrays, reasons)
+        sentences |= reasons.finish()
         _summarise(arrays)
-    return Block(arrays, reasons.finish())
+    return Block(arrays, sentences)
 
 
 def _shape(study: Study, dims: tuple[str, ...], lengths: dict[str, int]) -> tuple[int, ...]:
@@ -74,6 +78,7 @@ def theory(study: Study, region: Region, k: int, prompt: str | None):
             tuple(slice(r.start + p.start, r.start + p.stop) for r, p in zip(region, part, strict=True))
         )
         if learner is None:
+            why |= dict.fromkeys(product(*(range(each.start, each.stop) for each in part)), NO_LAW)
             continue
         grid = tuple(length if length > 1 or not worlds.ndim else 1 for length in worlds.shape)
         numbers, refused = _asked(learner, worlds)
@@ -144,16 +149,16 @@ def _reliance(learner: Learner, worlds: Worlds) -> np.ndarray | float:
 def _measure(study: Study, region: Region, route: str, r: int, arrays: dict[str, np.ndarray], reasons: Reasons) -> None:
     from experiments.lab.measuring import ROUTES
 
-    several = len(study.measured) > 1
+    route_at = (r,) if len(study.measured) > 1 else ()
     for k in range(len(study.learners)):
         for cells in ROUTES[route](study, region, k):
             for place, found in cells.found.items():
-                at = (*cells.at, k, place, r) if several else (*cells.at, k, place)
+                at = (*cells.at, k, place, *route_at)
                 for column, name in enumerate(QUANTITIES):
                     arrays[name][at] = found[:, column]
                 arrays["seconds"][at] = cells.seconds
             for place, sentence in cells.refused.items():
-                reasons.add((*cells.at, k, place), sentence)
+                reasons.add((*cells.at, k, place, *route_at), sentence)
 
 
 def _summarise(arrays: dict[str, np.ndarray]) -> None:

@@ -8,7 +8,7 @@ What 1e9 cells cost, on paper
 -----------------------------
 Closed forms (5e-5 s a cell, 2^16 cells a block): 15,259 tasks of 3.3 s, 14 hours of one core; 5 variables, so 76,000
 objects of up to 512 KiB, 36 GB before compression. Exact laws of 1024 replicates (1.5 ms a cell, 5 s a block): 3e5
-tasks, 17 days of a core, 17 objects each. Trained cells, of a second each, in blocks of MODELS: 6e7 tasks, 30 years of
+tasks, 17 days of a core, 18 objects each. Trained cells, of a second each, in blocks of MODELS: 6e7 tasks, 30 years of
 a core; that many objects want a bucket, or coarser axes and --refine.
 
 A scheduler and its client spend c on a task, whatever it computes: 1 to 1.5 ms of one core, measured over 1e5 blocks
@@ -124,13 +124,22 @@ def _execute(client: Client, resources: dict[str, int], task: Task, blocks: Sequ
 @contextmanager
 def _carrying(client: Client, task: Task, name: str) -> Iterator[None]:
     try:
-        client.register_plugin(Carried(task), name=name)
+        _hand_out(client, Carried(task), name)
         yield
-    except ImportError as error:
-        raise RequestError(f"a worker cannot import what this process can ({error}); install it there") from None
     finally:
-        with suppress(Exception):  # the cluster may be gone
-            client.unregister_worker_plugin(name)
+        if client.status == "running":  # no longer so where the scheduler was lost
+            # The scheduler, or a worker, that is lost now; a worker without it; a scheduler that was started anew.
+            with suppress(OSError, KeyError, ValueError):
+                client.unregister_worker_plugin(name)
+
+
+def _hand_out(client: Client, carried: Carried, name: str) -> None:
+    try:
+        client.register_plugin(carried, name=name)
+    except Exception as error:  # what a worker cannot unpickle: the scheduler passes on no more than the repr
+        if str(error).startswith(("ModuleNotFoundError(", "ImportError(")):
+            raise RequestError(f"a worker cannot import what this process can ({error}); install it there") from None
+        raise
 
 
 @contextmanager

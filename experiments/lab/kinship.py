@@ -13,9 +13,7 @@ ROUNDING = ("soberclip", "numpy", "scipy", "torch")  # packages whose versions m
 
 def refuse_another(path: Any, kept: dict[str, Any], study: Study) -> None:
     """Raise RequestError, naming the first difference, unless a store's attributes are of this study and edition."""
-    if kept.get("format") != FORMAT:
-        there = f"has format {kept['format']!r}" if "format" in kept else "is no store of a study"
-        raise RequestError(f"{str(path)!r} {there}, this edition writes format {FORMAT}; name a store of its own")
+    refuse_format(path, kept, f"this edition writes format {FORMAT}; name a store of its own")
     try:
         stored, then = tomllib.loads(kept["study"]), json.loads(kept["versions"])
     except (KeyError, TypeError, ValueError) as error:
@@ -35,6 +33,13 @@ def refuse_another(path: Any, kept: dict[str, Any], study: Study) -> None:
                 f"{str(path)!r} was begun with {name} {then.get(name)} and this is {now[name]}, which may round "
                 "otherwise; go on with that version, or name a store of its own"
             )
+
+
+def refuse_format(path: Any, kept: dict[str, Any], hint: str) -> None:
+    """Raise RequestError, with a hint, unless a store's attributes say that it has this edition's variables."""
+    if kept.get("format") != FORMAT:
+        there = f"has format {kept['format']!r}" if "format" in kept else "is no store of a study"
+        raise RequestError(f"{str(path)!r} {there}, {hint}")
 
 
 def difference(there: Any, here: Any, where: str = "") -> tuple[str, Any, Any] | None:

@@ -15,7 +15,7 @@ _NUMBER = re.compile(r"(?<![\w.^])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w^])")
 
 
 class Reasons:
-    """The reasons of a block, written into its variable "undefined"."""
+    """The reasons of a block, written into its variable of codes."""
 
     def __init__(self, undefined: np.ndarray):
         self._undefined = undefined

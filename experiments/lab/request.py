@@ -11,6 +11,7 @@ from typing import Any
 
 from experiments.errors import RequestError
 from experiments.lab.study import Study, study
+from experiments.lab.worlds import read as read_world
 from experiments.lab.worlds import world_of
 from simulator.naming import suggestion
 
@@ -39,12 +40,20 @@ def document_of(path: Path) -> dict[str, Any]:
         raise RequestError(f"study file {str(path)!r} is not TOML: {error}") from None
 
 
-def requested(document: dict[str, Any], source: str, flags: dict[str, Any] | None = None) -> Study:
-    """The study of a document with flags on top (`merged`); `source` names the document in sentences."""
+def requested(
+    document: dict[str, Any], source: str, flags: dict[str, Any] | None = None, world_file: Path | None = None
+) -> Study:
+    """The study of a document with a world file on top, and flags on top of both (`merged`).
+
+    `source` names the document in sentences.
+    """
     _check(document, source)
-    flags = flags or {}
-    whole = merged(document, flags)
-    return study(**{**whole, "world": world_of(whole["world"], source, flags.get("world", {}))})
+    flags, own = flags or {}, {} if world_file is None else read_world(world_file)
+    whole = merged(merged(document, {"world": own}), flags)
+    sources = {**dict.fromkeys(document.get("world", {}), source), **dict.fromkeys(own, world_file)}
+    for name in flags.get("world", {}):
+        sources.pop(name, None)
+    return study(**{**whole, "world": world_of(whole["world"], sources)})
 
 
 def merged(document: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ predicted_common, ...                the theory beside measurements
 common_se, ...                       standard error of the mean over replicates
 common_low, common_high, ...         interval of what is estimated, its level an attribute
 seconds                              of the cell: the time of its block's cells of that learner and route, shared out
-undefined, legend                    why a cell is nan: 0, or a place in the legend
+undefined, predicted_undefined       why a cell of common, or of predicted_common, is nan: 0, or a place in the legend
+legend                               the reasons
 
 A learner without prompts fills the first prompt; the rest is nan. `seconds` is a measurement: runs of one study are
 bit-identical in every other variable.
@@ -27,9 +28,13 @@ from simulator.quantities import MEASURED
 if TYPE_CHECKING:
     import xarray as xr
 
-FORMAT = 1
+FORMAT = 2
 GROUPS = ("common", "counter")
+CODED = ("undefined", "predicted_undefined")  # places in the legend
 QUANTITIES = (*GROUPS, "reliance")
+
+
+_CODE = "0, or why there is no {}: a place in the legend"
 
 
 class Variable(NamedTuple):
@@ -41,7 +46,7 @@ class Variable(NamedTuple):
 
 
 class Block(NamedTuple):
-    """The numbers of a block by variable, and the sentences behind the codes of "undefined"."""
+    """The numbers of a block by variable, and the sentences behind the codes of `CODED`."""
 
     arrays: dict[str, np.ndarray]
     sentences: dict[int, str]
@@ -67,6 +72,7 @@ def variables(study: Study, estimated: bool) -> dict[str, Variable]:
     if study.measured:
         for name in QUANTITIES:
             found[f"predicted_{name}"] = Variable(theory, "float64", _attrs(name, "by theory, at n = infinity"))
+        found["predicted_undefined"] = Variable(theory, "int32", {"meaning": _CODE.format("number by theory")})
         for name in QUANTITIES:
             words = "standard error of the mean over replicates"
             found[f"{name}_se"] = Variable(cell, "float64", _attrs(name, words))
@@ -75,7 +81,7 @@ def variables(study: Study, estimated: bool) -> dict[str, Variable]:
         for end in ("low", "high"):
             words = f"{end} end of the interval of the mean" if study.measured else f"{end} end of the interval"
             found[f"{name}_{end}"] = Variable(cell, "float64", {**_attrs(name, words), "level": LEVEL})
-    found["undefined"] = Variable(theory, "int32", {"meaning": "0, or why there is no number: a place in the legend"})
+    found["undefined"] = Variable(cell, "int32", {"meaning": _CODE.format("number")})
     found["seconds"] = Variable(cell, "float64", {"symbol": "", "meaning": "time of the cell", "unit": "s"})
     return found
 
@@ -126,15 +132,16 @@ def with_legend(table: "xr.Dataset", sentences: dict[int, str]) -> "xr.Dataset":
 
     Where every cell has a number, nothing is read.
     """
-    coded = table["undefined"]
     if not sentences:
         table["legend"] = ("legend", np.array([""], dtype=object))
         return table
-    codes, places = np.unique(coded.values, return_inverse=True)
+    coded = {name: table[name] for name in CODED if name in table}
+    codes = np.unique(np.concatenate([np.unique(variable.values) for variable in coded.values()]))
     told = ["" if code == 0 else sentences.get(int(code), LOST) for code in codes]
     legend = ["", *sorted(set(told) - {""})]
     place = np.array([legend.index(sentence) for sentence in told], np.int32)
-    table["undefined"] = (coded.dims, place[places.reshape(coded.shape)], coded.attrs)
+    for name, variable in coded.items():
+        table[name] = (variable.dims, place[np.searchsorted(codes, variable.values)], variable.attrs)
     table["legend"] = ("legend", np.array(legend, dtype=object))
     return table
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from experiments.errors import RequestError
 from experiments.files import writable, write_atomically
+from experiments.lab.result import CODED
 from experiments.lab.study import Study
 
 if TYPE_CHECKING:
@@ -64,8 +65,7 @@ def rows(table: "xr.Dataset") -> Iterator[list[Any]]:
             row: list[Any] = [values_[place[dim]] for values_, dim in ends]
             row[prompt] = "" if row[learner] in alone else row[prompt]
             cell = {name: array[place] for name, array in zip(names, values, strict=True)}
-            why = str(legend[cell["undefined"]]) if np.isnan(cell["common"]) else ""  # another route may have a number
-            yield row + [why if name == "undefined" else float(value) for name, value in cell.items()]
+            yield row + [str(legend[value]) if name in CODED else float(value) for name, value in cell.items()]
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
@@ -122,10 +122,12 @@ def _ranges(table: "xr.Dataset") -> list[dict[str, Any]]:
     for row in rows(table):
         cell = dict(zip(names, row, strict=True))
         who = tuple(cell[name] for name in who_asked)
-        one = found.setdefault(who, {"cells": 0, "undefined": {}, "common": [], "counter": []})
+        coded = [name for name in CODED if name in names]
+        one = found.setdefault(who, {"cells": 0, **{name: {} for name in coded}, "common": [], "counter": []})
         one["cells"] += 1
-        if cell["undefined"]:
-            one["undefined"][cell["undefined"]] = one["undefined"].get(cell["undefined"], 0) + 1
+        for name in coded:
+            if cell[name]:
+                one[name][cell[name]] = one[name].get(cell[name], 0) + 1
         for name in ("common", "counter"):
             value = cell[name]
             if value == value:

@@ -5,6 +5,7 @@ validators that look at several fields run once, after the merge.
 """
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -21,15 +22,16 @@ def world_from(file: Path | None, flags: dict[str, Any]) -> World:
 
     Raises RequestError naming the flag or the file and key, the value, its domain and the nearest valid choice.
     """
-    return world_of({**({} if file is None else read(file)), **flags}, file, flags)
+    own = {} if file is None else read(file)
+    return world_of({**own, **flags}, dict.fromkeys(own.keys() - flags.keys(), file))
 
 
-def world_of(fields: dict[str, Any], source: Path | str | None, flags: dict[str, Any]) -> World:
-    """The world of some fields; those not among `flags` come from `source`, which sentences name."""
+def world_of(fields: dict[str, Any], sources: Mapping[str, Path | str]) -> World:
+    """The world of some fields. `sources` names the file, or the like, that a field stands in; all others are flags."""
     try:
         return World(**fields)
     except ValidationError as error:
-        raise RequestError(_sentence(error.errors()[0], source, flags)) from None
+        raise RequestError(_sentence(error.errors()[0], sources)) from None
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -43,14 +45,15 @@ def read(file: Path) -> dict[str, Any]:
         raise RequestError(f"world file {str(file)!r} is not TOML: {error}") from None
 
 
-def _sentence(error: dict[str, Any], file: Path | str | None, flags: dict[str, Any]) -> str:
+def _sentence(error: dict[str, Any], sources: Mapping[str, Path | str]) -> str:
     location, value = error["loc"], error["input"]
     message = error["msg"].removeprefix("Value error, ")
     if not location:  # a validator over several fields names them itself
         return message
     name = str(location[-1])
     model = Attribute if location[0] == "attribute" and len(location) > 1 else World
-    where = f"--{name.replace('_', '-')}" if location[0] in flags else f"{file}: key {'.'.join(map(str, location))}"
+    source = sources.get(location[0])
+    where = f"--{name.replace('_', '-')}" if source is None else f"{source}: key {'.'.join(map(str, location))}"
     if error["type"] == "extra_forbidden":
         return f"{where} is not a field of a world{suggestion(name, model.model_fields, quoted=True)}"
     if error["type"] in ("greater_than_equal", "less_than_equal", "finite_number"):

@@ -18,5 +18,5 @@ def test_an_unknown_name_lists_those_that_are_known(written, end):
 
 def test_seeds_are_not_negative():
     assert checked_seed(0) == 0
-    with pytest.raises(RequestError, match="--seed = -1 is negative"):
+    with pytest.raises(RequestError, match="seed = -1 is negative"):
         checked_seed(-1)

@@ -1,5 +1,6 @@
 """What designs, sweep and plot print."""
 
+from collections import Counter
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -19,15 +20,20 @@ def sweep_table(document: dict[str, Any]) -> Group:
         table.add_column(name)
     for name in ("common %", "counter %", "undefined"):
         table.add_column(name, justify="right")
-    why: dict[str, int] = {}
+    why: Counter[tuple[str, str]] = Counter()
     for one in document["ranges"]:
         cells = [one["learner"], one["prompt"], *((one["route"],) if several else ())]
         for name in ("common", "counter"):
             cells.append(f"{percent(one[name][0])} to {percent(one[name][1])}" if one[name] else "none")
         table.add_row(*cells, str(sum(one["undefined"].values()) or ""))
-        for sentence, count in one["undefined"].items():
-            why[sentence] = why.get(sentence, 0) + count
-    lines = [Text(f"{count} undefined: {sentence}", style="yellow") for sentence, count in why.items()]
+        why.update({(one.get("route", ""), sentence): count for sentence, count in one["undefined"].items()})
+        if one.get("route") == document["ranges"][0].get("route"):  # the theory is the same beside every route
+            unpredicted = one.get("predicted_undefined", {})
+            why.update({("theory", sentence): count for sentence, count in unpredicted.items()})
+    lines = [
+        Text(f"{count} undefined{f' ({route})' if route else ''}: {sentence}", style="yellow")
+        for (route, sentence), count in why.items()
+    ]
     kept = (
         f"numbers: {document['output']}" if document["output"] else "nothing was kept: -o PATH.zarr keeps the numbers"
     )

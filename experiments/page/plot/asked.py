@@ -44,7 +44,7 @@ class Series(NamedTuple):
     """One learner's numbers (or a difference) over the axes.
 
     data holds `value`, `undefined` (a reason's place in the legend), `pending` (not computed yet), and where there are
-    such `low`, `high` and `predicted`; `level` is the interval's.
+    such `low`, `high`, `predicted` and `predicted_undefined`; `level` is the interval's.
     """
 
     who: Who
@@ -135,10 +135,10 @@ def _word(dataset: xr.Dataset, who: Who, word: str) -> Series:
     data = xr.Dataset({"undefined": own if own is not None else xr.zeros_like(value, dtype=int)})
     replicates = value.sizes.get("replicate", 0)
     data["value"] = _mean(value)
-    data["undefined"] = data.undefined.where(data.value.isnull(), 0)  # one route may have what another has not
     data["pending"] = ~_answered(part)
     if f"predicted_{DIFFERENCE}" in part:
         data["predicted"] = _values(part, word, "predicted_")
+        data["predicted_undefined"] = part.predicted_undefined
         if not data.value.notnull().any():  # no route measures this learner at all: it stands by its theory
             data["undefined"] = data.undefined.where(data.predicted.isnull(), 0)
     low, high, level = _interval(part, word, value)
@@ -191,11 +191,12 @@ def _of_replicates(value: xr.DataArray):
 
 def _difference(dataset: xr.Dataset, first: Who, second: Who) -> Series:
     one, two = (_word(dataset, who, DIFFERENCE) for who in (first, second))
-    data = xr.Dataset({"undefined": one.data.undefined.where(one.data.undefined != 0, two.data.undefined)})
+    data = xr.Dataset({"undefined": _either(one, two, "undefined")})
     data["value"] = one.data.value - two.data.value
     data["pending"] = one.data.pending | two.data.pending
     if "predicted" in one.data and "predicted" in two.data:
         data["predicted"] = one.data.predicted - two.data.predicted
+        data["predicted_undefined"] = _either(one, two, "predicted_undefined")
     level = None
     if one.replicates > 1:
         parts = [_values(part_of(dataset, who), DIFFERENCE) for who in (first, second)]
@@ -206,6 +207,11 @@ def _difference(dataset: xr.Dataset, first: Who, second: Who) -> Series:
         levels = [s.level for s in (one, two) if s.level is not None]
         level = 1 - sum(1 - x for x in levels)
     return Series(first, second, data, level, one.replicates)
+
+
+def _either(one: Series, two: Series, name: str) -> xr.DataArray:
+    """Why one of two has no number: the first one's reason, else the second one's."""
+    return one.data[name].where(one.data[name] != 0, two.data[name])
 
 
 def computed(dataset: xr.Dataset) -> tuple[int, int]:

@@ -43,7 +43,7 @@ def sentences(picture: Picture) -> list[str]:
         said.append(f"World: {', '.join(words)}, all else by default." if words else "World: the default one.")
     elif picture.fixed:
         said.append(f"At {', '.join(picture.fixed)}.")
-    said += [f"Undefined: {reason}." for reason in picture.undefined]
+    said += [f"Undefined{f' ({route})' if route else ''}: {reason}." for route, reason in picture.undefined]
     done, whole = picture.computed
     if done < whole:
         said.append(f"{done} of {whole} cells are computed.")

@@ -45,7 +45,7 @@ class Picture(NamedTuple):
     columns: int | None  # panels in a row where the grid has a meaning; None: as many as fit
     fixed: tuple[str, ...]  # "symbol = value" of everything that does not vary
     world: tuple[str, ...] | None  # likewise, of the base world where it is not the default; None: not known
-    undefined: tuple[str, ...]  # reasons, each once
+    undefined: tuple[tuple[str, str], ...]  # (route, or "" of an only one; reason), each once
     dots: tuple[np.ndarray, np.ndarray] | None  # (x, y) of cells that lie on no grid, between which a map is linear
     computed: tuple[int, int]  # cells there are, of how many
 
@@ -87,7 +87,6 @@ def composed(dataset: xr.Dataset, what: str = DIFFERENCE, at: Mapping[str, str |
                 boundary_of(dataset, own[0], held, [varying[name] for name in along]) if what not in WHAT else None
             )
             panels.append(Panel(title, held, own, boundary))
-    codes = sorted({int(c) for p in panels for s in p.series for c in np.unique(s.data.undefined)} - {0})
     x, y = (*(varying[name] for name in along), None, None)[:2]
     return Picture(
         what,
@@ -97,10 +96,18 @@ def composed(dataset: xr.Dataset, what: str = DIFFERENCE, at: Mapping[str, str |
         len(groups) if len(groups) > 1 and facets else None,
         tuple(axes[name].at(value) for name, value in fixed.items()),
         world_words(dataset, axes),
-        tuple(dict.fromkeys(sentence(dataset, code) for code in codes)),
+        _reasons(dataset, [s for p in panels for s in p.series]),
         tuple(dataset[f"{DOTS} {name}"].values for name in along) if "cell" in dataset.dims and y is not None else None,
         (done, whole),
     )
+
+
+def _reasons(dataset: xr.Dataset, series: list[Series]) -> tuple[tuple[str, str], ...]:
+    """Why there is no number, by route; the theory beside measurements is one."""
+    found = [(s.who.route or "", s.data.undefined) for s in series]
+    found += [("theory", s.data.predicted_undefined) for s in series if "predicted" in s.data]
+    told = [(route, sentence(dataset, code)) for route, codes in found for code in np.unique(codes).tolist() if code]
+    return tuple(dict.fromkeys(told))
 
 
 def _refuse_empty(dataset: xr.Dataset, series: list[Series], what: str) -> None:

@@ -20,7 +20,7 @@ def document_of(picture: Picture) -> dict[str, Any]:
         "axes": [_axis(axis) for axis in (picture.x, picture.y) if axis is not None],
         "panels": [_panel(panel) for panel in picture.panels],
         **({} if picture.dots is None else {"dots": [plain(ends) for ends in picture.dots]}),
-        "undefined": list(picture.undefined),
+        "undefined": [f"{route}: {reason}" if route else reason for route, reason in picture.undefined],
         "computed": done,
         "cells": whole,
     }

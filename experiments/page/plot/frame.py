@@ -45,7 +45,7 @@ def framed(picture: Picture, title: str) -> Frame:
     axes = tuple(grid.flat[:count])
     for spare in grid.flat[count:]:
         spare.remove()
-    figure.suptitle(fold(title, int(_letters(figure, 10))), x=0.01, ha="left", fontsize=10)
+    figure.suptitle(fold(title, int(letters(figure, 10))), x=0.01, ha="left", fontsize=10)
     for i, (ax, panel) in enumerate(zip(axes, picture.panels, strict=True)):
         ax.set_title("\n".join(panel.title), fontsize=9)
         outer = {"labelbottom": i + columns >= count, "labelleft": i % columns == 0}
@@ -72,7 +72,7 @@ def _name(ax: Axes, picture: Picture, alone: bool, ticks: int, labelbottom: bool
         ax.yaxis.label.set(visible=labelleft, fontsize=9)
 
 
-def _letters(figure: Figure, size: float) -> float:
+def letters(figure: Figure, size: float) -> float:
     """How many letters of a size fit into a line."""
     return figure.get_figwidth() * 72 / size / LETTER
 
@@ -89,7 +89,7 @@ def fitted(frame: Frame) -> Figure:
 
 def explain(frame: Frame, entries: list[tuple[Artist, str]], sentences: list[str]) -> None:
     """Legend and caption below the panels, wrapped to the figure's width."""
-    width = _letters(frame.figure, SMALLEST)
+    width = letters(frame.figure, SMALLEST)
     caption = "\n".join(fold(sentence, int(width)) for sentence in sentences)
     labels = [fold(label, int(width) - 8) for _, label in entries]
     longest = max((seen_length(line) for label in labels for line in label.split("\n")), default=0)

@@ -160,7 +160,7 @@ def _entries(picture: Picture, people: list[Who], routes: list, colours: dict, m
         level = next(s.level for s in every if s.level is not None)
         entries.append((Patch(color="0.5", alpha=0.3, linewidth=0), f"{level:.0%} interval of a sampled value"))
     entries += _boundary_entries(picture)
-    if picture.undefined:
+    if any((s.data.undefined != 0).any() for s in every):
         cross = Line2D([], [], color="0.3", linestyle="none", marker="x")
         entries.append((cross, "undefined"))
     return entries

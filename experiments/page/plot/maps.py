@@ -13,10 +13,11 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from experiments.page.plot import captions
 from experiments.page.plot.boundary import LEVEL
 from experiments.page.plot.composed import Panel, Picture
-from experiments.page.plot.frame import SMALLEST, explain, fitted, framed
+from experiments.page.plot.frame import SMALLEST, explain, fitted, fold, framed, letters
 from experiments.style import styled
 
 BEYOND = 0.02  # share of cells at either end that colours may leave to the bar's arrow
+BAR = 0.7  # length of the bar, about, of the figure's width
 MOST_CONTOURS = 6
 FINEST = 100  # values along an axis that contours are drawn through
 HATCHES = {  # what, face, hatch
@@ -90,15 +91,23 @@ def draw_maps(picture: Picture) -> Figure:
     )
     bar.ax.tick_params(labelsize=9)
     if picture.difference:
-        first, second = captions.pair(picture)
-        bar.ax.set_title(f"← {second} ahead", loc="left", fontsize=9)
-        bar.ax.set_title(f"{first} ahead →", loc="right", fontsize=9)
+        for end, words in zip(("left", "right"), _ahead(picture, int(BAR * letters(frame.figure, 9))), strict=True):
+            bar.ax.set_title(words, loc=end, fontsize=9)
     bar.locator = MaxNLocator(6, steps=[1, 2, 2.5, 5, 10])
     if captions.in_percent(picture.what):
         bar.formatter = FuncFormatter(captions.percent)
     bar.update_ticks()
     explain(frame, _entries(picture, seen, drawn), captions.sentences(picture))
     return fitted(frame)
+
+
+def _ahead(picture: Picture, width: int) -> tuple[str, str]:
+    """Who is ahead at the ends of the bar, whose length is `width` letters: on one line if both fit there."""
+    first, second = captions.pair(picture)
+    low, high = f"← {second} ahead", f"{first} ahead\N{NO-BREAK SPACE}→"
+    if len(low) + len(high) < width:
+        return low, high
+    return fold(low, width // 2 - 1), fold(high, width // 2 - 1)
 
 
 def _cells(ax: Axes, picture: Picture, panel: Panel, colours: Colours):

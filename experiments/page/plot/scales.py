@@ -97,7 +97,8 @@ class PlotAxis(NamedTuple):
     @property
     def explained(self) -> str:
         """What the symbol on the axis stands for, in words."""
-        return f"one minus the {self.meaning}" if self.scale.name == "one-minus" else self.meaning
+        first = self.meaning.partition("; ")[0]  # what follows is for a list of all flags
+        return f"one minus the {first}" if self.scale.name == "one-minus" else first
 
 
 def axis_of(coordinate: xr.DataArray) -> PlotAxis:

@@ -149,7 +149,7 @@ def test_wrong_requests_are_one_sentence(run, shared_tree, tiny_clip, tmp_path):
         (*base, "--model", clip, "--confusing", "x.json"): "--confusing goes with --labels 20",
         (*base, "--model", clip, "--weights", "a", "--weights", "b"): "2 --weights are given for 1 --model",
         (*base, "--model", clip, "--batch-size", 0): "--batch-size 0 is below 1",
-        (*base, "--model", clip, "--seed", -1): "--seed = -1 is negative",
+        (*base, "--model", clip, "--seed", -1): "seed = -1 is negative",
         ("evaluate", "--data", tmp_path / "no", "--model", clip): "there is no folder",
         ("inspect", tmp_path / "no"): "there is no folder",
         ("score",): "no predictions given",

@@ -195,7 +195,7 @@ WRONG = {
     "simulate --n 1e13": "the nearest valid value is 1000000000000",
     "simulate --n 3.5": "3.5 is not a whole number",
     "simulate --replicates 0": "--replicates = 0 is below 1",
-    "simulate --seed -1": "--seed = -1 is negative",
+    "simulate --seed -1": "seed = -1 is negative",
     "simulate --method direct --n 1e12": "use --method exact",
     "simulate --learner logistic --method exact": "the nearest choice is direct",
     "simulate --learner max-margin --classes 3": "max-margin is defined here for 2 classes",

@@ -40,3 +40,22 @@ def test_a_store_may_have_an_address(soberclip):
     assert "2 cells in 1 block, under a second on one core" in run.err
     again = soberclip(*SMALL, "-o", "memory://test_sweep.zarr", "--json")
     assert again.document == run.document
+
+
+def test_a_wrong_value_is_said_to_stand_where_it_does(soberclip, tmp_path):
+    world, asked = tmp_path / "world.toml", tmp_path / "study.toml"
+    world.write_text("mu_spu = 2.0\nsigma_inv = -1.0")
+    asked.write_text("[world]\nmu_spu = -7000.0")
+    domain = "lies outside [0, 1000]; the nearest valid value is 0"
+    assert soberclip(*SMALL, "--world", world).err == f"soberclip: {world}: key sigma_inv = -1.0 {domain}\n"
+    assert f"soberclip: {asked}: key mu_spu = -7000.0 lies outside" in soberclip("sweep", asked).err
+    assert soberclip("sweep", "--world", world, "--sigma-inv", "-2").err == f"soberclip: --sigma-inv = -2.0 {domain}\n"
+    run = soberclip("sweep", asked, "--world", world, "--sigma-inv", "1", "--axis", "p_spu=.6,.9", "--json")
+    assert run.document["study"]["world"]["mu_spu"] == 2.0  # the world's file lies over the study's
+
+
+def test_cells_without_a_number_are_counted_by_route(soberclip):
+    routes = ("--route", "exact", "--route", "drawn", "--dim-image", "2", "--dim-text", "2")
+    said = soberclip("sweep", "--axis", "n=2,400", "--learner", "linear", "--learner", "logistic", *routes).out
+    assert "2 undefined (exact): the exact law of logistic given n pairs is not known at all\n" in said
+    assert "1 undefined (drawn): the 2 drawn pairs are separable" in said

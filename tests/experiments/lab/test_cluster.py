@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -158,6 +159,19 @@ def test_the_task_travels_once_a_worker(on_two):
 
     assert sorted(on_two(Task(), range(50))) == list(range(50))
     assert len(pickled) < 10  # pickle and, where that fails, cloudpickle
+
+
+def test_what_a_worker_cannot_import_is_named(on_two):
+    class Foreign:
+        def __call__(self, number):
+            return number
+
+        def __reduce__(self):
+            return (import_module, ("not_installed_there",))
+
+    with pytest.raises(RequestError, match=r"a worker cannot import what this process can .*not_installed_there"):
+        list(on_two(Foreign(), range(3)))
+    assert sorted(on_two(abs, range(3))) == [0, 1, 2]
 
 
 def test_cells_beyond_the_grid_are_the_same_ones(on_two, tmp_path):

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from experiments.errors import Interrupted, RequestError, RunError
 from experiments.lab import blocks, kinship, store
+from experiments.lab.cells import compute
 from experiments.lab.plan import plan
 from experiments.lab.result import LOST
 from experiments.lab.study import study
@@ -164,6 +167,21 @@ def test_two_processes_share_a_store(aftermath, undisturbed):
     same(store.read(folder / "shared"), undisturbed)
 
 
+def test_chunks_are_the_same_bytes_whoever_writes_them(tmp_path):
+    """Large enough for Blosc to cut them into parts, which threads of its own would put in any order."""
+    many = study(axes={"p_spu": [0.5, 0.9]}, learners=["linear"], routes=["exact"], n=10**9, replicates=50_000)
+    planned = plan(many)
+    numbers = compute(many, planned.layout.region(0), planned.estimated)
+    for name, runner in (("here", None), ("there", ThreadPoolExecutor(1))):
+        store.begin(tmp_path / name, many, planned.estimated)
+        task = partial(store.write, tmp_path / name, planned.layout, 0, numbers)
+        task() if runner is None else runner.submit(task).result()
+    chunks = [path.relative_to(tmp_path / "here") for path in (tmp_path / "here").glob("*/*.0.*")]
+    assert len(chunks) == len(numbers.arrays)
+    for chunk in chunks:
+        assert (tmp_path / "here" / chunk).read_bytes() == (tmp_path / "there" / chunk).read_bytes()
+
+
 @pytest.mark.parametrize("harm", ["flip", "cut", "remove", "empty"])
 def test_a_damaged_chunk_is_named_and_computed_again(tmp_path, harm):
     where = tmp_path / "a.zarr"
@@ -218,8 +236,10 @@ def test_another_version_is_refused(tmp_path, monkeypatch):
     with pytest.raises(RequestError, match=r"was begun with numpy [\d.]+ and this is 9.9, which may round otherwise"):
         ASKED.run(where)
     monkeypatch.setattr(kinship, "FORMAT", 7)
-    with pytest.raises(RequestError, match="has format 1, this edition writes format 7"):
+    with pytest.raises(RequestError, match="has format 2, this edition writes format"):
         ASKED.run(where)
+    with pytest.raises(RequestError, match="has format 2, this edition reads format"):
+        store.read(where)
 
 
 def test_paths_that_are_no_store_are_refused_before_any_work(tmp_path):

@@ -7,6 +7,8 @@ from experiments.errors import RequestError
 from experiments.lab.answers import simulate
 from experiments.lab.request import read
 from experiments.lab.study import study
+from experiments.lab.table import columns, rows, summary
+from experiments.page.plot.composed import composed
 from simulator.world import World
 from theory.learners import named
 
@@ -91,6 +93,40 @@ def test_every_cell_of_the_theory_is_the_one_world_call():
     lost = table.sel(sigma_xi=0.0, learner="infonce", prompt="mean")
     assert np.isnan(lost.counter).all()
     assert "sigma_xi = 0" in str(table.legend.values[int(lost.undefined[0])])
+
+
+def test_what_is_undefined_says_by_which_route():
+    axes, routes = {"n": [2, 400]}, ["exact", "drawn"]
+    asked = study(NARROW, axes, ["linear", "logistic"], routes=routes, replicates=2)
+    table, unknown = asked.run(), "the exact law of logistic given n pairs is not known at all"
+    assert (table.undefined.sel(learner="linear") == 0).all()
+    assert (table.predicted_undefined == 0).all()
+    lost = table.undefined.sel(learner="logistic").squeeze()
+    assert (lost != 0).values.tolist() == [[True, True], [True, False]]  # two pairs can be told apart
+    separable = str(table.legend.values[int(lost.sel(n=2, route="drawn"))])
+    assert "separable" in separable
+    cells = [dict(zip(columns(table), row, strict=True)) for row in rows(table)]
+    told = {(c["n"], c["learner"], c["route"]): c["undefined"] for c in cells if c["undefined"]}
+    expected = {(2, "exact"): unknown, (400, "exact"): unknown, (2, "drawn"): separable}
+    assert told == {(n, "logistic", route): why for (n, route), why in expected.items()}
+    counted = [(one["route"], one["undefined"]) for one in summary(asked, table, None, 0)["ranges"][2:]]
+    assert counted == [("exact", {unknown: 2}), ("drawn", {separable: 1})]
+    assert composed(table).undefined == (("drawn", separable),)  # what a route never measures stands by its theory
+
+
+@pytest.mark.parametrize(("temperature", "lost"), [(None, [True, False]), (0.5, [True, True])])
+def test_what_theory_has_no_number_for_says_why(temperature, lost):
+    recipe = {"width": 4, "depth": 1, "embed_dim": 2, "batch_size": 16, "steps": 2, "warmup": 0}
+    recipe |= {} if temperature is None else {"temperature": temperature}
+    asked = study(NARROW, {"sigma_xi": [0.0, 1.0]}, "infonce", routes="trained", replicates=2, recipe=recipe)
+    table = asked.run()
+    assert (table.undefined == 0).all()
+    assert np.isnan(table.predicted_counter.values.ravel()).tolist() == lost
+    reasons = table.legend.values[table.predicted_undefined.values.ravel()]
+    assert [bool(reason) for reason in reasons] == lost
+    expected = "without noise in the images" if temperature is None else "no closed form is known of what towers"
+    assert expected in reasons[0]
+    assert composed(table).undefined == (("theory", reasons[0]),)
 
 
 def test_every_measured_cell_is_what_simulate_finds():

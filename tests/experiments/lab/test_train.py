@@ -62,6 +62,7 @@ def test_ctrl_c_saves_nothing_where_nobody_could_resume(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.deep  # torch alone takes ten seconds to find that there is no compiler
 def test_without_a_compiler_training_says_so_and_goes_on(tmp_path):
     environment = {**os.environ, "CXX": "/nowhere/c++", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]

@@ -186,14 +186,17 @@ def tables(draw):
     if replicates:
         whole, long = [*whole, "replicate"], [*long, replicates]
     found = {n: (whole, rng.uniform(0, 1, long)) for n in ("common", "counter", "reliance")}
-    undefined = (rng.uniform(size=shape) < 0.1) * rng.integers(1, 3, shape)
+    cell, long_cell = (whole[:-1], long[:-1]) if replicates else (whole, long)
+    undefined = (rng.uniform(size=long_cell) < 0.1) * rng.integers(1, 3, long_cell)
     table = xr.Dataset(
-        {**found, "undefined": (dims, undefined), "legend": ("legend", np.array(["", "a", "b"], object))}, coords=coords
+        {**found, "undefined": (cell, undefined), "legend": ("legend", np.array(["", "a", "b"], object))}, coords=coords
     )
     table = table.where(rng.uniform() < 0.5) if draw(st.booleans()) else table
-    table["undefined"] = (dims, undefined)
+    table["undefined"] = (cell, undefined)
+    if replicates:
+        table["predicted_undefined"] = (dims, rng.integers(0, 3, shape))
     for name in ("common", "counter", "reliance"):
-        table[name] = table[name].where((table.undefined == 0) & (rng.uniform(size=shape) < 0.9))
+        table[name] = table[name].where((table.undefined == 0) & (rng.uniform(size=long_cell) < 0.9))
         if replicates:
             table[f"predicted_{name}"] = (dims, rng.uniform(0, 1, shape))
     return table

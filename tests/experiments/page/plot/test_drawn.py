@@ -102,9 +102,19 @@ def test_differences_have_a_line_and_say_who_is_ahead():
     ax, bar = figure.axes
     assert bar._colorbar.vmin == -bar._colorbar.vmax
     assert bar.get_title("left") == "← least-squares ahead"
-    assert bar.get_title("right") == "linear, name prompt ahead →"
+    assert bar.get_title("right") == "linear, name prompt\nahead\N{NO-BREAK SPACE}→"
     assert len(ax.lines) > 0
     assert "exact, by theory" in words(figure)
+
+
+def test_the_ends_of_the_bar_do_not_meet():
+    name = "a logistic regression of many words"
+    table = handmade.theory({"p_spu": P, "mu_spu": MU}, ("linear", "least-squares"), ("mean",))
+    bar = plot(table.assign_coords(learner=["linear", name]), f"linear minus {name}").axes[-1]
+    bar.figure.draw_without_rendering()
+    left, right = (t.get_window_extent() for t in bar.findobj(Text) if t.get_text().endswith(("ahead", "→")))
+    assert left.x1 < right.x0
+    assert bar.get_window_extent().x0 - 1 <= left.x0 < right.x1 <= bar.get_window_extent().x1 + 1
 
 
 def test_interpolated_lines_say_so():
