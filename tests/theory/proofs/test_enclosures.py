@@ -1,7 +1,8 @@
-"""Whole formulas of the docket: their values and slopes at points of a box lie in their intervals over the box.
+"""Whole formulas of the docket: their values and slopes at points of a box lie in the prover's intervals over the box,
+and in the balls of the checker.
 
-The values are those of the checker, in balls of 128 bits. Boxes go down to those of no width, over
-which an interval is as wide as its rounding and no wider.
+The values are balls of 128 bits. Boxes go down to those of no width, over which an interval is as wide as its rounding
+and no wider.
 """
 
 from functools import cache
@@ -19,6 +20,7 @@ from theory.proofs.statements import Statement, statements
 
 EXAMPLES, BOXES, POINTS = 2, 30, 10  # points of a box
 DEPTHS = st.sampled_from([0, 1, 2, 3, 5, 8, 20, 50, None])  # halvings of an axis; None: a point
+CHECKER = (checker.QUICK, checker.TIGHT)
 NAMES = ("later", "mention_inv", "mention_spu", "mu_spu", "p_spu", "sigma_inv", "sigma_spu", "sigma_xi")
 
 
@@ -69,13 +71,16 @@ def points_in_boxes(draw) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("formulas", [violations, obligations])
 @given(drawn=points_in_boxes())
 @settings(max_examples=EXAMPLES, phases=[Phase.generate])  # a failing example shrinks for minutes
-def test_what_formulas_and_slopes_are_lies_in_their_intervals(formulas, drawn):
+def test_what_formulas_and_slopes_are_lies_in_their_enclosures(formulas, drawn):
     over = {name: intervals.Interval(*ends) for name, (ends, _) in drawn.items()}
+    balls = {name: checker.UNION(*map(checker.BALL, ends)) for name, (ends, _) in drawn.items()}
     at = {name: checker.BALL(points) for name, (_, points) in drawn.items()}
     for ours, theirs in formulas():
         with ctx.workprec(checker.BITS), np.errstate(all="ignore"):
-            enclosures, values = evaluate(ours, intervals.RULES, over), evaluate(theirs, checker.QUICK, at)
-        for (low, high), value in zip(enclosures, values, strict=True):
+            values = evaluate(theirs, checker.QUICK, at)
+            enclosures = evaluate(ours, intervals.RULES, over)
+            enclosures += [(ball, ball) for rules in CHECKER for ball in evaluate(theirs, rules, balls)]
+        for (low, high), value in zip(enclosures, values * (1 + len(CHECKER)), strict=True):
             assert not np.any((value < low) | (value > high)), ours[0]  # ends are met by balls of numbers equal to them
 
 
