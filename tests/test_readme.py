@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from experiments.command.main import main
 from experiments.court.docket import docket
 from experiments.court.proving import file_name
+from experiments.page.evidence import rigorous
 from experiments.page.story import answer
 
 ROOT = Path(__file__).parent.parent
@@ -63,6 +65,17 @@ def test_claims_table_is_what_reproduce_finds(report):
     )
     assert [(v["claim"], v["statement"], v["verdict"]) for v in report[1]] == rows
     assert [trial.id for trial in docket()] == [row[0] for row in rows]
+    verdict = Counter(row[2] for row in rows)
+    certain = sum(map(rigorous, report[1]))
+    said = (
+        f"Of {len(rows)} claims {verdict['proved']} are proved, {verdict['supported']} supported, "
+        f"{verdict['contradicted']} contradicted ({certain} of them rigorously: at one point the formula certainly "
+        f"fails by more than τ) and {verdict['undecided']} undecided."
+    )
+    assert said in README
+    exactly = sum(v["verdict"] == "proved" and v["proof"]["exact"] for v in report[1])
+    assert f"by exact algebra ({exactly} claims)" in README
+    assert f"bounds on boxes that fill the domain ({verdict['proved'] - exactly})" in README
 
 
 @pytest.mark.long
@@ -105,7 +118,7 @@ def test_console_blocks_print_what_they_say(block, tmp_path):
 
 def python_blocks() -> dict[str, str]:
     """The Python examples, in their order."""
-    return dict(zip(("notebook", "study", "claim", "judge", "learner"), blocks("python"), strict=True))
+    return dict(zip(("notebook", "study", "claim", "judge", "proved", "learner"), blocks("python"), strict=True))
 
 
 def run_python(code: str, folder: Path) -> list[str]:
@@ -143,6 +156,10 @@ def test_a_claim_of_ones_own_is_judged_as_printed(tmp_path):
     code = python_blocks()
     assert len(code["claim"].strip().splitlines()) <= 14
     assert run_python(code["claim"] + code["judge"], tmp_path) == ["supported"]
+
+
+def test_a_claim_of_ones_own_is_proved_as_printed(tmp_path):
+    assert run_python(python_blocks()["proved"], tmp_path) == ["proved"]
 
 
 def test_a_learner_of_ones_own_is_judged_as_printed(tmp_path):
