@@ -46,10 +46,10 @@ def marked(names):
 @pytest.mark.parametrize("name", marked(CATALOGUE))
 def test_verdicts_of_the_catalogue(name):
     """Also of its false twin, if the claim is supported."""
-    verdict = judge(CATALOGUE[name], quick=True)
-    assert verdict.verdict == ("contradicted" if name in CONTRADICTED else "supported")
-    if name not in CONTRADICTED:
-        with unchecked():
+    with unchecked():  # claims of known truth go through the same functions below, with their shapes checked
+        verdict = judge(CATALOGUE[name], quick=True)
+        assert verdict.verdict == ("contradicted" if name in CONTRADICTED else "supported")
+        if name not in CONTRADICTED:
             assert judge(false_twin(CATALOGUE[name], verdict), quick=True).verdict == "contradicted"
 
 
@@ -191,7 +191,7 @@ def test_routes_agree(subject):
         claim = Claim(
             id="routes", source="test", statement="", quantity=group, relation="=", domain={}, subject=subject, n=400
         )
-        exact = measure(claim, point, 4000, 11, {claim.subject: "exact law"}).values
+        exact = measure(claim, point, 1500, 11, {claim.subject: "exact law"}).values
         drawn = measure(claim, point, 300, 12, {claim.subject: "drawn pairs"}).values
         z = (exact.mean() - drawn.mean()) / np.hypot(exact.std() / len(exact) ** 0.5, drawn.std() / len(drawn) ** 0.5)
         assert abs(z) < 4.42
