@@ -29,7 +29,7 @@ from simulator.quantities import quantity_of
 from simulator.world import SCALARS, World, Worlds
 from theory.learners.base import UNDEFINED, Learner, attempt
 
-FINE = 32  # steps along an axis, at least, on which changes of sign are looked for
+FINE = 24  # steps along an axis, at least, on which changes of sign are looked for
 PROBES = 8  # values of an axis, at most, at which a learner is asked whether it is sampled
 
 
