@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from experiments.lab.study import study
-from experiments.page.plot.boundary import LEVEL, Gap, crossings, lines
+from experiments.page.plot.boundary import FINE, LEVEL, Gap, crossings, lines
 from experiments.page.plot.captions import sentences
 from experiments.page.plot.composed import composed
 from experiments.page.plot.enclosed import Enclosures, enclosures
@@ -66,7 +66,7 @@ def test_a_line_is_joined_in_order():
     (circle,) = lines(gap, x, x)
     assert np.allclose(np.hypot(*circle.T), 0.7, atol=1e-12)
     assert np.allclose(circle[0], circle[-1])
-    assert np.hypot(*np.diff(circle, axis=0).T).max() < 2 / 32 * 1.5
+    assert np.hypot(*np.diff(circle, axis=0).T).max() < 2 / FINE * 1.5
 
 
 def test_roots_on_a_logarithmic_axis():
