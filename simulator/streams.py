@@ -8,6 +8,8 @@ Streams are as wide as their seeds. torch's CPU generator keeps 32 bits of a see
 comes whole from the SeedSequence. On other devices torch's counter-based generators (Philox) take 64 bits.
 """
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
 
@@ -18,8 +20,7 @@ if TYPE_CHECKING:
 
 Law = Literal["normal", "uniform", "integer"]
 
-# Numbers that one pass over float32 normals makes: few enough for the second-level cache, and below the 32768 from
-# which torch would wake its threads inside a thread that fills one row of many.
+# Numbers that one pass over float32 normals makes: few enough for the second-level cache.
 PASS = 2**15 - 64
 
 
@@ -102,22 +103,69 @@ def _fill_on_cpu(row: "torch.Tensor", rng: np.random.Generator, law: Law, high: 
     elif law == "uniform":
         rng.random(dtype=values.dtype, out=values)
     elif row.dtype == torch.float32:
-        flat = row.view(-1)
-        for part in flat.split(PASS):
-            words = torch.from_numpy(rng.bit_generator.random_raw((len(part) + 1) // 2).view(np.int32))
-            part.copy_(normals(words[: len(part)]))
+        for part in row.view(-1).split(PASS):
+            normals(_words(len(part), rng), part)
     else:
         rng.standard_normal(dtype=values.dtype, out=values)
 
 
-def normals(words: "torch.Tensor") -> "torch.Tensor":
-    """Standard normals in float32 from random int32 words, by the inverse of Phi; the words are used up.
+def fill_rows(
+    rows: "torch.Tensor", seed: int, names: Sequence[str], index: int, workers: int, *, law: Law, high: int = 0
+) -> None:
+    """The same for rows on the CPU, each of its own stream, shared out over threads.
 
+    The generators need no lock of Python's, but what makes float32 normals of their words is a dozen short calls that
+    do: threads take turns in them, and take longer than one of them alone. So threads draw the words, and torch shares
+    out the arithmetic.
+
+    Parameters
+    ----------
+    rows
+        What is drawn; contiguous.
+    seed
+        Root of the streams.
+    names
+        Of the streams, one a row.
+    index
+        As of `fill`.
+    workers
+        Number of threads.
+    law, high
+        As of `fill`.
+    """
+    import torch
+
+    streams = [numpy_stream(seed, name, index) for name in names]
+    with ThreadPoolExecutor(workers) as pool:
+        if law != "normal" or rows.dtype != torch.float32:
+            list(pool.map(lambda row, rng: _fill_on_cpu(row, rng, law, high), rows, streams))
+            return
+        drawn = list(pool.map(lambda rng: _words(rows[0].numel(), rng), streams))
+    for row, words in zip(rows, drawn, strict=True):
+        normals(words, row.view(-1))
+
+
+def _words(count: int, rng: np.random.Generator) -> "torch.Tensor":
+    """Random int32 words."""
+    import torch
+
+    return torch.from_numpy(rng.bit_generator.random_raw((count + 1) // 2).view(np.int32))[:count]
+
+
+def normals(words: "torch.Tensor", out: "torch.Tensor") -> "torch.Tensor":
+    """Standard normals in float32 from as many random words, by the inverse of Phi.
+
+    Parameters
+    ----------
+    words
+        Random, int32; they are used up.
+    out
+        Where the normals end.
+
+    Notes
+    -----
     The 24 upper bits k = -2^23, ..., 2^23 - 1 of a word make u = (2k + 1)/2^24 in (-1, 1), which float32 holds exactly,
     and z = sqrt(2) erfinv(u), |z| < 5.5. This takes 2.8 ns a number on one core, as torch's own generator does; numpy's
     float32 ziggurat takes 6.6.
     """
-    import torch
-
-    u = words.bitwise_right_shift_(8).to(torch.float32).add_(0.5).mul_(2.0**-23)
-    return u.erfinv_().mul_(2**0.5)
+    return out.copy_(words.bitwise_right_shift_(8)).add_(0.5).mul_(2.0**-23).erfinv_().mul_(2**0.5)

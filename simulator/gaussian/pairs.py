@@ -6,7 +6,6 @@ process count on one device: equal in law across devices, and equal to rounding 
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ from jaxtyping import Float, Int
 from simulator.mixture import class_means
 from simulator.quantities import refuse_fraction
 from simulator.streams import fill as fill_row
-from simulator.streams import numpy_stream
+from simulator.streams import fill_rows, numpy_stream
 from simulator.world import World, Worlds
 
 # Numbers in one view of a block (32 MB in float64): large enough to amortise a kernel launch, small enough for
@@ -140,8 +139,8 @@ def numbers(worlds: Sequence[World], device: str, dtype: torch.dtype) -> Law:
 def fill(rows: torch.Tensor, field: str, seed: int, index: int, streams: Sequence[str], law: str, high: int = 0):
     """Draw every world's row in place, from a stream of its own, and return the rows.
 
-    World k of an ensemble is therefore drawn as it would be alone. A row is drawn by one thread and mostly without
-    Python's lock, so worlds are shared out over the threads that torch may use.
+    World k of an ensemble is therefore drawn as it would be alone. Worlds are shared out over the threads that torch
+    may use.
 
     Parameters
     ----------
@@ -163,8 +162,7 @@ def fill(rows: torch.Tensor, field: str, seed: int, index: int, streams: Sequenc
         for row, name in zip(rows, names, strict=True):
             fill_row(row, seed, name, index, law=law, high=high)
     else:
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(lambda row, name: fill_row(row, seed, name, index, law=law, high=high), rows, names))
+        fill_rows(rows, seed, names, index, workers, law=law, high=high)
     return rows
 
 

@@ -8,7 +8,7 @@ from stattest import assert_mean
 
 from simulator.gaussian.pairs import dictionaries, draw_pairs
 from simulator.gaussian.statistics import cross_covariance, projected_critics
-from simulator.streams import fill, normals, numpy_stream
+from simulator.streams import PASS, fill, fill_rows, normals, numpy_stream
 from simulator.world import World
 
 KEYS = [(0, "label", 0), (0, "label", 1), (0, "labels", 0), (1, "label", 0), (0, "", 0), (0, "pairs/label", 0)]
@@ -87,7 +87,7 @@ def test_no_two_of_half_a_million_streams_share_their_state():
 def test_float32_normals_are_quantiles_of_their_words():
     """Every 997th of the 2^24 values and both ends, against scipy's inverse of Phi in float64."""
     upper = np.r_[-(2**23), np.arange(-(2**23), 2**23, 997), 2**23 - 1].astype(np.int32)
-    found = normals(torch.from_numpy(upper << 8)).numpy()
+    found = normals(torch.from_numpy(upper << 8), torch.empty(len(upper))).numpy()
     assert np.allclose(found, ndtri((upper + 2.0**23 + 0.5) / 2**24), rtol=2e-6, atol=1e-7)
     assert found[0] == -found[-1]
 
@@ -126,3 +126,21 @@ def test_global_random_state_is_untouched():
 def test_a_negative_seed_is_refused():
     with pytest.raises(ValueError, match="seed = -1 is negative; the nearest valid value is 0"):
         numpy_stream(-1, "label")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64])
+@pytest.mark.parametrize(
+    "size", [1, 7, PASS + 1, 3 * 2**17]
+)  # odd sizes, several passes, more than threads of torch share
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_rows_shared_out_over_threads_are_each_row_alone(dtype, size, threads):
+    law = {"law": "integer", "high": 10} if dtype == torch.int64 else {"law": "normal"}
+    names, before = [f"pairs/{k}" for k in range(5)], torch.get_num_threads()
+    alone = torch.stack([fill(torch.empty(size, dtype=dtype), 3, name, 7, **law) for name in names])
+    torch.set_num_threads(threads)
+    try:
+        shared = torch.empty(5, size, dtype=dtype)
+        fill_rows(shared, 3, names, 7, threads, **law)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(shared, alone)
