@@ -214,6 +214,8 @@ class Claim:
             raise ValueError(f"share = {self.share} lies outside (0, 1]; .95 is usual")
         if self.share is not None and self.relation == "slope":
             raise ValueError("relation 'slope' compares trainings of several worlds; `share` needs another relation")
+        if self.tolerance is not None and not self.tolerance >= 0:
+            raise ValueError(f"tolerance = {self.tolerance} is not 0 or larger; the nearest valid value is 0")
         if not 0 < self.error_rate < 1:
             raise ValueError(f"error_rate = {self.error_rate} lies outside (0, 1); .01 is usual")
         self.worlds(np.array([[0.0], [1.0]]) * np.ones(len(self.axes)))  # both ends make worlds, or say why not

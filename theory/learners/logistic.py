@@ -246,7 +246,10 @@ class Logistic(Learner):
 
     def weights(self, x):
         """Where the background always agrees with the label, LDA's, half the minimiser (T4); else no formula."""
-        certain = isinstance(x.p_spu, float | np.ndarray) and np.all(x.p_spu == 1)
+        try:
+            certain = bool(np.all(np.equal(x.p_spu, 1)))
+        except ValueError:  # it is a formula
+            certain = False
         return LeastSquares().weights(x) if certain and x.classes == 2 else super().weights(x)
 
     @each_class_count

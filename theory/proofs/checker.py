@@ -18,11 +18,11 @@ from theory.proofs.expression import Expression, constant, density, evaluate, in
 from theory.proofs.obligations import Obligation
 from theory.proofs.statements import Statement, statements
 
-BITS, BLOCK, HALVINGS, LARGEST = 128, 2048, 20, 10_000  # of a ball; boxes at a time; of a box; boxes left of a block
-HUGE = 1e99
+# Of a ball; boxes at a time; of a box; boxes left of a block; more than any slope.
+BITS, BLOCK, HALVINGS, LARGEST, HUGE = 128, 2048, 20, 10_000, 1e99
 UNION, MOST = np.frompyfunc(arb.union, 2, 1), np.frompyfunc(arb.max, 2, 1)
-BALL, LOWER, UPPER, NEAREST, FARTHEST, ERFC = (
-    np.frompyfunc(f, 1, 1) for f in (arb, arb.lower, arb.upper, arb.abs_lower, arb.abs_upper, arb.erfc)
+BALL, LOWER, UPPER, NEAREST, FARTHEST, FINITE, ERFC = (
+    np.frompyfunc(f, 1, 1) for f in (arb, arb.lower, arb.upper, arb.abs_lower, arb.abs_upper, arb.is_finite, arb.erfc)
 )
 NUMPY = ("add", "subtract", "multiply", "divide", "power", "sqrt", "exp", "log", "tanh")  # what balls do of themselves
 QUICK = {op: getattr(np, op) for op in NUMPY} | {  # operation: its value, over arrays of balls
@@ -82,7 +82,7 @@ def covers(boxes: Listed, obligation: Obligation) -> bool:
         return False
     for k, each in enumerate(obligation.alternatives):
         rows, limit, f = np.flatnonzero(boxes.alternative == k), exact(each.limit), each.bounded(gradient)
-        formulas, stated = [f, *gradient(f, names)], BALL(boxes.bound[rows])
+        formulas, stated = [f, *gradient(f, names), each.f], BALL(boxes.bound[rows])
         if not np.all(stated < limit if each.strict else stated <= limit):
             return False
         for part in np.split(rows, range(BLOCK, len(rows), BLOCK)):
@@ -110,7 +110,10 @@ def fills(level: np.ndarray, index: np.ndarray) -> bool:
 
 
 def bounded(formulas: list[Expression], names: list[str], low, high, bound) -> bool:
-    """Whether f is at most the bound on every box, or on both halves of it, and so on; formulas: f and its slopes."""
+    """Whether f is at most the bound on every box, or on both halves of it, and so on.
+
+    formulas: f, its slopes, and what it is a derivative of, or f itself.
+    """
     for rules in (QUICK, *[TIGHT] * HALVINGS):
         closed, weight, false = seen(rules, formulas, names, low, high, bound)
         low, high, bound, weight = low[:, ~closed], high[:, ~closed], bound[~closed], weight[:, ~closed]
@@ -127,7 +130,7 @@ def seen(rules: dict, formulas: list[Expression], names: list[str], low, high, b
     """Of each box: whether f is seen to be within the bound, by its value or the mean-value form; where best to halve;
     whether f is seen to exceed the bound."""
     ends = BALL(low), BALL(high)
-    whole, *slopes = evaluate(formulas, rules, dict(zip(names, UNION(*ends), strict=True)))
+    whole, *slopes, origin = evaluate(formulas, rules, dict(zip(names, UNION(*ends), strict=True)))
     centre, weight, gains = np.empty_like(ends[0]), np.empty_like(low), arb(0)
     for i, (down, up) in enumerate((LOWER(slope), UPPER(slope)) for slope in slopes):
         fall, rise = (np.maximum(np.fmin(x.astype(float), HUGE), 1 / HUGE) for x in (-down, up))
@@ -136,7 +139,9 @@ def seen(rules: dict, formulas: list[Expression], names: list[str], low, high, b
         centre[i] = BALL(np.clip(low[i] + rise / (rise + fall) * (high[i] - low[i]), low[i], high[i]))
         gains = gains + MOST(up * (ends[1][i] - centre[i]), down * (ends[0][i] - centre[i]))
     (there,) = evaluate(formulas[:1], QUICK, dict(zip(names, centre, strict=True)))
-    return np.asarray(whole <= bound) | np.asarray(there + gains <= bound), weight, np.asarray(there > bound)
+    within = np.asarray(whole <= bound) | np.asarray(there + gains <= bound)
+    # Slopes that cancel say nothing of where f is undefined.
+    return within & (FINITE(whole) & FINITE(origin)).astype(bool), weight, np.asarray(there > bound)
 
 
 def gradient(f: Expression, names: list[str]) -> list[Expression]:

@@ -13,6 +13,7 @@ evaluated; there is no second copy. Constants are exact rationals, a float being
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
+from functools import cache
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -117,8 +118,11 @@ def _is(e: Expression, number: int) -> bool:
     return e.op == "constant" and e.value == number
 
 
-def _apply(name: str, *args: Expression) -> Expression:
-    """The node of a ufunc on expressions, with exact constants folded and neutral elements dropped."""
+def _apply(name: str, *args: Expression) -> Expression | bool:
+    """The node of a ufunc on expressions, with exact constants folded and neutral elements dropped.
+
+    What compares two constants is a truth value.
+    """
     if name == "negative":
         return _apply("multiply", constant(-1), *args)
     if name == "positive":
@@ -128,7 +132,9 @@ def _apply(name: str, *args: Expression) -> Expression:
     if name in ("power", "float_power"):
         return _raised(*args)
     if name in COMPARISONS:
-        raise NotExpressible(BRANCHES)
+        if any(a.op != "constant" for a in args):
+            raise NotExpressible(BRANCHES)
+        return bool(getattr(np, name)(*(a.value for a in args)))  # Fractions compare exactly
     if name == "ndtri" and args[0].op == "ndtr":
         return args[0].args[0]
     if name in BINARY:
@@ -146,7 +152,9 @@ def _binary(name: str, a: Expression, b: Expression) -> Expression:
         return a
     if (_is(a, 0) and name == "add") or (_is(a, 1) and name == "multiply"):
         return b
-    if (_is(a, 0) and name in ("multiply", "divide")) or (_is(b, 0) and name == "multiply"):
+    if name == "multiply" and ((_is(a, 0) and total(b)) or (_is(b, 0) and total(a))):
+        return constant(0)
+    if name == "divide" and _is(a, 0) and b.op == "constant" and b.value != 0:
         return constant(0)
     if a is b and name == "multiply":
         return _power(a, 2)
@@ -168,7 +176,7 @@ def _raised(base: Expression, exponent: Expression) -> Expression:
 
 def _power(base: Expression, n: int) -> Expression:
     if n == 0:
-        return constant(1)
+        return 1 + 0 * base
     if n == 1:
         return base
     return constant(base.value**n) if base.op == "constant" else _node("power", (base,), n)
@@ -229,6 +237,12 @@ def gradient(output: Expression, names: Iterable[str]) -> list[Expression]:
 def derivative(output: Expression, name: str) -> Expression:
     """Along one variable."""
     return gradient(output, [name])[0]
+
+
+@cache
+def total(e: Expression) -> bool:
+    """Whether e has a value everywhere: 0 e is 0 only then."""
+    return not any(node.op in ("divide", "sqrt", "log") for node in in_order([e]))
 
 
 def has_root(e: Expression) -> bool:

@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from theory.proofs.expression import Expression, variables
-from theory.proofs.squaring import Condition, cleared, not_positive
+from theory.proofs.squaring import Condition, Met, cleared, not_positive
 
 
 class Inequality(NamedTuple):
@@ -70,7 +70,7 @@ class Obligation:
             if each.limit >= 0
             for way in not_positive(f, each.strict)
         ]
-        if len(fs) == 2 and not self.alternatives[1].strict and self.alternatives[1].limit >= 0:
+        if len(fs) == 2 and not self.alternatives[1].strict and min(each.limit for each in self.alternatives) >= 0:
             ways += _opposite(*fs)
         found = [Route(f"way {number}", way) for number, way in enumerate(ways)]
         return found + (self._by_lemma(gradient) if self.lemma else [])
@@ -91,8 +91,9 @@ class Obligation:
 
 def _opposite(f: Expression, g: Expression) -> list[tuple[Condition, ...]]:
     """Of terms c sqrt(r) with positive radicands only the coefficients matter."""
-    terms = [cleared(e) for e in (f, g)]
+    met: Met = {}
+    terms = [cleared(e, met) for e in (f, g)]
     if any(each is None or len(each) != 1 for each in terms):
         return []
-    ((S, c),), ((T, d),) = (each.items() for each in terms)
-    return [(*(Condition("negative", -r) for r, _ in (*S, *T)), Condition("not positive", d, c))]
+    c, d = (coefficient for each in terms for coefficient in each.values())
+    return [(*(Condition("negative", -r) for r in met), Condition("not positive", d, c))]

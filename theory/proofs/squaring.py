@@ -6,8 +6,9 @@ Multiplied by the roots that divide, which are positive, it is A + B sqrt(r); sq
     A + B sqrt(r) <= 0    if A, B <= 0;    if A <= 0 <= B and B^2 r <= A^2;    if B <= 0 <= A and A^2 <= B^2 r
 
 A and B may hold other roots: the same is asked of them. A sum of two terms may also vanish where neither has a sign,
-a sqrt(r) + b sqrt(s) = 0 if a/b < 0 and a^2 r = b^2 s. Radicands are shown to be positive, or not negative where their
-root divides nothing; that no other divisor vanishes is shown with every condition in which it stands.
+a sqrt(r) + b sqrt(s) = 0 if a/b < 0 and a^2 r = b^2 s. Radicands, of roots that cancel too, are shown to be positive,
+or not negative where their root divides nothing and e may vanish; that no other divisor vanishes is shown with every
+condition in which it stands.
 """
 
 from itertools import product
@@ -30,20 +31,23 @@ class Condition(NamedTuple):
 Roots = frozenset[tuple[Expression, int]]  # (radicand, 1 or -1): half of that is its exponent
 Terms = dict[Roots, Expression]  # with their coefficients
 Ways = list[tuple[Condition, ...]]  # each suffices
+Met = dict[Expression, bool]  # every radicand in an expression, and whether its root divides somewhere
 NO_ROOTS: Roots = frozenset()
 
 
 def not_positive(e: Expression, strict: bool = False) -> Ways:
     """Ways to show that e <= 0 (e < 0 if strict) everywhere; none for an expression of another kind."""
-    terms = cleared(e)
+    met: Met = {}
+    terms = cleared(e, met)
     if terms is None:
         return []
-    radicands = sorted({r for S in terms for r, _ in S}, key=lambda r: digest([r]))
+    radicands = sorted(met, key=lambda r: digest([r]))
     below = {r for S in terms for r, exponent in S if exponent < 0}
     for r in radicands:
         if r in below:
             terms = _times(terms, {frozenset([(r, 1)]): ONE})
-    shown = tuple(Condition("negative" if r in below else "not positive", -r) for r in radicands)
+    # A root that may vanish makes no term of one sign negative.
+    shown = tuple(Condition("negative" if strict or met[r] else "not positive", -r) for r in radicands)
     return [(*shown, *way) for way in _below(terms, strict)][:MOST_WAYS]
 
 
@@ -72,11 +76,11 @@ def _all(*parts: Ways) -> Ways:
     return [sum(ways, ()) for ways in product(*parts)]
 
 
-def cleared(e: Expression) -> Terms | None:
-    """The terms of e; None if it is no expression of this kind."""
+def cleared(e: Expression, met: Met) -> Terms | None:
+    """The terms of e; None if it is no expression of this kind. Adds the radicands that it meets to `met`."""
     if not has_root(e):
         return {NO_ROOTS: e}
-    parts = [cleared(a) for a in e.args]
+    parts = [cleared(a, met) for a in e.args]
     if None in parts:
         return None
     match e.op:
@@ -86,11 +90,12 @@ def cleared(e: Expression) -> Terms | None:
             return _sum(parts[0], _minus(parts[1]))
         case "multiply":
             return _times(*parts)
-        case "divide":
-            return _times(parts[0], _inverse(parts[1]))
+        case "divide" if parts[1]:
+            return _times(parts[0], _inverse(parts[1], met))
         case "power":
             return _power(parts[0], e.value)
         case "sqrt" if set(parts[0]) == {NO_ROOTS}:
+            met.setdefault(parts[0][NO_ROOTS], False)
             return {frozenset([(parts[0][NO_ROOTS], 1)]): ONE}
     return None
 
@@ -123,14 +128,15 @@ def _power(a: Terms, n: int) -> Terms:
     return result
 
 
-def _inverse(a: Terms) -> Terms:
+def _inverse(a: Terms, met: Met) -> Terms:
     """1/a: by the conjugate where a has two terms or more."""
     if len(a) == 1:
         ((S, c),) = a.items()
+        met.update(dict.fromkeys((r for r, _ in S), True))
         return {frozenset((r, -exponent) for r, exponent in S): 1 / c}
     A, B, r = _split(a)
     conjugate = _sum(A, _times(_minus(B), {frozenset([(r, 1)]): ONE}))
-    return _times(conjugate, _inverse(_excess(A, B, r)))
+    return _times(conjugate, _inverse(_excess(A, B, r), met))
 
 
 def _split(terms: Terms) -> tuple[Terms, Terms, Expression]:

@@ -74,18 +74,23 @@ def statements(claim: Claim) -> list[Statement]:
     Raises NotExpressible, in a sentence, for a claim that no such formula says.
     """
     try:
-        return [_statement(claim, whole) for whole in _cases(claim)]
+        found = [_statement(claim, whole) for whole in _cases(claim)]
     except NotExpressible:
         raise
     except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
         raise NotExpressible(" ".join(str(error).split())) from error
+    if not found:
+        raise NotExpressible("its whole-numbered fields have no value")
+    return found
 
 
 def _cases(claim: Claim) -> list[dict[str, int]]:
     whole = {name: axis for name, axis in claim.axes.items() if axis.integer}
     ranges = []
-    for axis in whole.values():
-        low, high = (float(end) for end in axis.bounds(SimpleNamespace(**_defaults())))
+    for name, axis in whole.items():
+        if callable(axis.low) or callable(axis.high):
+            raise NotExpressible(f"{name} is a whole number, and its bounds depend on other fields")
+        low, high = (float(end) for end in axis.bounds(None))
         ranges.append(range(int(np.ceil(low)), int(np.floor(high)) + 1))
     if np.prod([len(r) for r in ranges], initial=1) > MOST_CASES:
         raise NotExpressible(f"its whole-numbered fields have more than {MOST_CASES} values together")
@@ -93,12 +98,18 @@ def _cases(claim: Claim) -> list[dict[str, int]]:
 
 
 def _defaults() -> dict:
-    return {name: World.model_fields[name].default for name in SCALARS}
+    """Defaults of a world; numbers are exact from here on, or a root of one would be rounded before it is recorded."""
+    return {name: _exact(World.model_fields[name].default) for name in SCALARS}
+
+
+def _exact(value):
+    return constant(value) if isinstance(value, float) else value
 
 
 def _recorded(claim: Claim, whole: dict[str, float], moved: dict[str, Expression]) -> Worlds:
     """The claim's worlds as formulas of the coordinates; `moved` gives those that are no variables."""
-    x = SimpleNamespace(**{**_defaults(), **whole})
+    # A bound sees the fields before its own, whole-numbered or not.
+    x = SimpleNamespace(**_defaults() | {name: value for name, value in whole.items() if name not in claim.domain})
     for name, given in claim.domain.items():
         if name in whole:
             value = whole[name]
@@ -106,7 +117,7 @@ def _recorded(claim: Claim, whole: dict[str, float], moved: dict[str, Expression
             low, high = (constant(b(x) if callable(b) else b) for b in (given.low, given.high))
             value = low + (high - low) * moved.get(name, variable(name))
         else:
-            value = given(x) if callable(given) else given
+            value = _exact(given(x) if callable(given) else given)
         setattr(x, name, value)
     return worlds_of(vars(x))
 

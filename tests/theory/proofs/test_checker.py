@@ -69,7 +69,7 @@ def seen_bounded(f, bound: float) -> bool:
     """On the whole cube, as one box."""
     low, high = np.zeros((2, 1)), np.ones((2, 1))
     with ctx.workprec(BITS):
-        return bounded([f, *gradient(f, ["u", "v"])], ["u", "v"], low, high, np.array([bound]))
+        return bounded([f, *gradient(f, ["u", "v"]), f], ["u", "v"], low, high, np.array([bound]))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,97 @@
+"""Claims that are false or undefined somewhere and look as if they could be proved: the checker lets none pass."""
+
+import numpy as np
+import pytest
+
+from theory import Axis, Claim, exp, sqrt
+from theory.proofs.certificate import Refused
+from theory.proofs.checker import check
+from theory.proofs.expression import NotExpressible, constant, variable
+from theory.proofs.prove import prove
+from theory.proofs.squaring import not_positive
+from theory.proofs.statements import statements
+
+LOUD = {"p_spu": Axis(0.6, 0.9), "mu_spu": Axis(1.0, 3.0)}
+
+
+def claim(prediction, domain=LOUD, relation="<=", **options) -> Claim:
+    return Claim(
+        id="hostile", source="test", statement="", quantity="reliance", relation=relation, domain=domain,
+        prediction=prediction, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("prediction", "domain"),
+    [
+        (lambda w: sqrt((w.mu_spu - 777.125) ** 2), {"mu_spu": Axis(2.0, 900.0), "p_spu": 0.9}),
+        (lambda w: sqrt(w.mu_spu - 1), {"mu_spu": Axis(1.0, 2.0), "p_spu": 0.9}),
+    ],
+)
+def test_a_root_that_vanishes_is_not_below_zero(prediction, domain):
+    """An "iff" holds strictly on its one side: at the root both sides are asked for."""
+    assert prove(claim(prediction, domain, "iff", threshold=-10.0)).outcome != "proved"
+    u = variable("u")
+    assert not [way for way in not_positive(-2 * np.sqrt(u), strict=True) if way[0].kind != "negative"]
+
+
+@pytest.mark.parametrize(
+    "prediction",
+    [
+        lambda w: 100 + sqrt(w.mu_spu - 2) ** 2 - w.mu_spu,
+        lambda w: 100 + sqrt(w.mu_spu - 2) / sqrt(w.mu_spu - 2),
+        lambda w: 100 + sqrt(w.mu_spu - 1) / sqrt(w.mu_spu - 1),
+        lambda w: 100 + 0 * sqrt(w.mu_spu - 2),
+        lambda w: 100 + 0 / (w.mu_spu - 2),
+        lambda w: 100 + sqrt(w.mu_spu - 2) ** 0,
+        lambda w: 100 + np.log(w.mu_spu - 1.5) - np.log(w.mu_spu - 1.5),
+        lambda w: 1 / (sqrt(w.mu_spu) - sqrt(w.mu_spu)),
+    ],
+)
+def test_nothing_is_shown_of_what_is_undefined_somewhere(prediction):
+    """The prover may hope that rounding alone made a radicand negative; the checker does not."""
+    found = prove(claim(prediction))
+    if found.outcome == "proved":
+        with pytest.raises(Refused, match="does not show"):
+            check(found.certificate, claim(prediction))
+    assert found.outcome != "refuted"
+
+
+def test_fixed_fields_are_exact():
+    """In float64 sqrt(2)^2 - 2 is 4e-16: the prediction would be far above the reliance of 0 rather than below it."""
+    domain = {"p_spu": 0.5, "mu_spu": 2.0, "sigma_inv": Axis(0.5, 1.0)}
+    found = claim(lambda w: 1e14 * (sqrt(w.mu_spu) ** 2 - w.mu_spu) - 0.02 + 0 * w.sigma_inv, domain, tolerance=0.01)
+    assert prove(found).outcome != "proved"
+    true = claim(lambda w: 1e14 * (sqrt(w.mu_spu) ** 2 - w.mu_spu) + 0 * w.sigma_inv, domain, tolerance=0.01)
+    assert prove(true).outcome == "proved"
+
+
+@pytest.mark.parametrize(
+    ("prediction", "domain"),
+    [
+        (
+            lambda w: 100 - 1000 * exp(-((w.dim_image - 50321) ** 2)),
+            {"mu_spu": 2.0, "dim_image": Axis(64, lambda w: 100 + 9e5 * (w.mu_spu - 1), integer=True), "p_spu": 0.9},
+        ),
+        (
+            lambda w: -5 + 0 * w.p_spu,
+            {"mu_spu": 4.0, "p_spu": Axis(0.6, 0.9), "classes": Axis(lambda w: 7 - w.mu_spu, 3, integer=True)},
+        ),
+    ],
+)
+def test_whole_numbers_between_formulas_are_not_enumerated_at_other_fields(prediction, domain):
+    with pytest.raises(NotExpressible, match="bounds depend on other fields"):
+        statements(claim(prediction, domain))
+
+
+def test_a_bound_sees_the_fields_before_its_own_alone():
+    """mu_spu is bounded by the default number of classes, as `Claim.place` has it, not by the case's."""
+    domain = {"mu_spu": Axis(lambda w: w.classes / 2, 6.0), "p_spu": 0.9, "classes": Axis(2, 4, integer=True)}
+    for statement in statements(claim(lambda w: w.mu_spu, domain)):
+        low = statement.fields["mu_spu"]
+        assert low is constant(1) + 5 * variable("mu_spu")
+
+
+def test_a_tolerance_is_not_negative():
+    with pytest.raises(ValueError, match=r"tolerance = -0.01 is not 0 or larger; the nearest valid value is 0"):
+        claim(lambda w: 1.0, tolerance=-0.01)
