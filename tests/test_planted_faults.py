@@ -678,11 +678,29 @@ FAULTS = {
         "UNION(LOWER(a) * LOWER(b), UPPER(a) * UPPER(b))",
         "theory/proofs/test_enclosures.py",
     ),
-    "undefined slope taken for none": Fault(
+    "slopes that cancel believed": Fault(
         "theory/proofs/checker.py",
-        "MOST(up * (ends[1][i] - centre[i]), down * (ends[0][i] - centre[i]))",
-        "np.maximum(np.maximum(up * (ends[1][i] - centre[i]), down * (ends[0][i] - centre[i])), arb(0))",
+        "return within & (FINITE(whole) & FINITE(origin)).astype(bool), weight",
+        "return within, weight",
         "theory/proofs/test_checker.py",
+    ),
+    "root that may vanish taken for positive": Fault(
+        "theory/proofs/squaring.py",
+        '"negative" if strict or met[r] else',
+        '"negative" if met[r] else',
+        "theory/proofs/test_soundness.py",
+    ),
+    "conditions of a root that cancels dropped": Fault(
+        "theory/proofs/squaring.py",
+        "met.setdefault(parts[0][NO_ROOTS], False)",
+        "pass",
+        "theory/proofs/test_soundness.py",
+    ),
+    "fixed fields rounded": Fault(
+        "theory/proofs/statements.py",
+        "return constant(value) if isinstance(value, float) else value",
+        "return value",
+        "theory/proofs/test_soundness.py",
     ),
     "tau with the wrong sign": Fault(
         "theory/proofs/statements.py",

@@ -85,3 +85,11 @@ def test_bounds_are_seen_where_they_hold_and_nowhere_else(f, most):
 def test_no_bound_holds_of_what_is_undefined_somewhere(f):
     """Nor is a slope that is undefined none at all: from the middle of the box all would be well."""
     assert not seen_bounded(f, 1e9)
+
+
+def test_a_derivative_says_nothing_where_its_formula_is_undefined():
+    f, box = u + np.log(v - 0.5), (np.zeros((2, 1)), np.ones((2, 1)))
+    (slope,) = gradient(f, ["u"])
+    with ctx.workprec(BITS):
+        assert bounded([slope, *gradient(slope, ["u", "v"]), slope], ["u", "v"], *box, np.array([1.5]))
+        assert not bounded([slope, *gradient(slope, ["u", "v"]), f], ["u", "v"], *box, np.array([1.5]))
