@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # the latter two go before the first
+
 
 def sleep_soon() -> None:
     """Let threads (GNU OpenMP) spin for microseconds before they sleep, not for milliseconds; call before torch loads.
@@ -22,12 +24,13 @@ def one_thread_each() -> Iterator[None]:
     BLAS and torch read this once, when they are loaded. On two cores the exact laws of many classes took three times as
     long where two processes had two threads each.
     """
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"
+    before = {name: os.environ.get(name) for name in COUNTS}
+    os.environ.update(dict.fromkeys(COUNTS, "1"))
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -116,7 +116,7 @@ def fill_rows(
 
     The generators need no lock of Python's, but what makes float32 normals of their words is a dozen short calls that
     do: threads take turns in them, and take longer than one of them alone. So threads draw the words, and torch shares
-    out the arithmetic.
+    out the arithmetic. The words of all rows are held at once, as many bytes as the rows.
 
     Parameters
     ----------

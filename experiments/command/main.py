@@ -111,8 +111,9 @@ def main(arguments: list[str] | None = None) -> int:
         sleep_soon()
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        if words and words[0] in VERBS:
-            app[words[0]].help = None  # its whole docstring in place of the first words
+        verb = next((word for word in words if not word.startswith("-")), "")
+        if verb in VERBS:
+            app[verb].help = None  # its whole docstring in place of the first words
         app(
             words,
             exit_on_error=False,

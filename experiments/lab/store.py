@@ -339,10 +339,10 @@ def read(path: Where) -> "xr.Dataset":
             {name: _plain(table[name].variable) for name in table.dims if name in table.coords},
             {name: root.attrs[name] for name in KEPT},
         )
-        sentences = _sentences(root)
+        sentences = _sentences(root, path)
         if points.GROUP in root:
             found = _with_points(found, path)
-            sentences |= _sentences(root[points.GROUP])
+            sentences |= _sentences(root[points.GROUP], refined(path))
         return with_legend(found, sentences)
 
 
@@ -357,8 +357,12 @@ def _with_points(grid: "xr.Dataset", path: Where) -> "xr.Dataset":
     return points.joined(grid, {name: group[name][:count] for name in group.attrs["variables"]})
 
 
-def _sentences(group: "zarr.Group") -> dict[int, str]:
-    return {int(code): one.attrs.get("sentence", LOST) for code, one in group[REASONS].groups()}
+def _sentences(group: "zarr.Group", path: Where) -> dict[int, str]:
+    """The sentence of each code; the folder of a sentence tells of one whose file is gone."""
+    fs, root = _files(path)
+    names = [name.rstrip("/").rsplit("/", 1)[-1] for name in fs.ls(f"{root}/{REASONS}", detail=False)]
+    told = {name: group.get(f"{REASONS}/{name}") for name in names if name.isdecimal()}
+    return {int(name): LOST if one is None else one.attrs.get("sentence", LOST) for name, one in told.items()}
 
 
 def _plain(variable: "xr.Variable") -> "xr.Variable":

@@ -1,17 +1,22 @@
 """How many threads our processes have."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
-from experiments.threads import one_thread_each
+from experiments.threads import COUNTS, one_thread_each
 
 
 @pytest.mark.parametrize("before", [None, "3"])
 def test_one_thread_each_lasts_while_processes_are_started(monkeypatch, before):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    if before is not None:
-        monkeypatch.setenv("OMP_NUM_THREADS", before)
+    for name in COUNTS:
+        monkeypatch.delenv(name, raising=False)
+        if before is not None:
+            monkeypatch.setenv(name, before)
     with one_thread_each():
-        assert os.environ["OMP_NUM_THREADS"] == "1"
-    assert os.environ.get("OMP_NUM_THREADS") == before
+        code = "import torch; print(torch.get_num_threads())"
+        started = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert started.stdout.split() == ["1"]
+    assert [os.environ.get(name) for name in COUNTS] == [before] * len(COUNTS)

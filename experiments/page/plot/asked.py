@@ -132,19 +132,24 @@ def _named(dataset: xr.Dataset, name: str, there: list[Who], what: str) -> list[
 def _word(dataset: xr.Dataset, who: Who, word: str) -> Series:
     part = part_of(dataset, who)
     value, own = _values(part, word), part.get("undefined")
-    data = xr.Dataset({"undefined": own if own is not None else xr.zeros_like(value, dtype=int)})
+    mean = _mean(value)
+    data = xr.Dataset({"undefined": _codes(own, mean), "value": mean})
     replicates = value.sizes.get("replicate", 0)
-    data["value"] = _mean(value)
     data["pending"] = ~_answered(part)
     if f"predicted_{DIFFERENCE}" in part:
         data["predicted"] = _values(part, word, "predicted_")
-        data["predicted_undefined"] = part.predicted_undefined
+        data["predicted_undefined"] = _codes(part.get("predicted_undefined"), data.predicted)
         if not data.value.notnull().any():  # no route measures this learner at all: it stands by its theory
             data["undefined"] = data.undefined.where(data.predicted.isnull(), 0)
     low, high, level = _interval(part, word, value)
     if level is not None:
         data["low"], data["high"] = low, high
     return Series(who, None, data, level, replicates)
+
+
+def _codes(own: xr.DataArray | None, like: xr.DataArray) -> xr.DataArray:
+    """Codes of reasons, 0 where a Dataset that was cut or selected from has none any more."""
+    return xr.zeros_like(like, dtype=int) if own is None else own.fillna(0).astype(int)
 
 
 def _values(part: xr.Dataset, word: str, prefix: str = "") -> xr.DataArray:

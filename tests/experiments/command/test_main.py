@@ -427,9 +427,10 @@ def test_interrupted_check_keeps_its_verdicts(soberclip, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_shows_an_example(soberclip, verb):
-    run = soberclip(verb, "--help")
-    assert run.status == 0
-    assert f"Example: soberclip {verb}" in run.out
+    for words in ([verb, "--help"], ["--help", verb]):
+        run = soberclip(*words)
+        assert run.status == 0
+        assert f"Example: soberclip {verb}" in run.out
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -206,6 +206,8 @@ def test_a_lost_sentence_is_said_to_be_lost(tmp_path):
     kept = json.loads(reason.read_text())
     reason.write_text(json.dumps({**kept, "attributes": {}}))
     assert store.read(where).legend.values.tolist() == ["", LOST]
+    reason.unlink()
+    assert store.read(where).legend.values.tolist() == ["", LOST]
 
 
 def test_what_a_kill_leaves_beside_chunks_is_passed_over(tmp_path):
