@@ -127,7 +127,7 @@ def worlds_of(fields: Mapping[str, Any]) -> Worlds:
 
     Only what is arithmetic of single fields works with it: it is not validated, and it has no blocks.
     """
-    x = {**_defaults(), **fields, "attribute": (), "shape": ()}
+    x = {**_defaults(), **{name: _exact(value) for name, value in fields.items()}, "attribute": (), "shape": ()}
     x["classes"] = int(x["classes"])
     x["nu_image"] = constant(x["sigma_xi"]) ** 2 / x["dim_image"]
     worlds = object.__new__(Worlds)
