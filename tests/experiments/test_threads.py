@@ -16,7 +16,13 @@ def test_one_thread_each_lasts_while_processes_are_started(monkeypatch, before):
         if before is not None:
             monkeypatch.setenv(name, before)
     with one_thread_each():
+        assert [os.environ[name] for name in COUNTS] == ["1"] * len(COUNTS)
+    assert [os.environ.get(name) for name in COUNTS] == [before] * len(COUNTS)
+
+
+def test_a_process_started_meanwhile_has_one(monkeypatch):
+    monkeypatch.setenv("MKL_NUM_THREADS", "3")
+    with one_thread_each():
         code = "import torch; print(torch.get_num_threads())"
         started = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert started.stdout.split() == ["1"]
-    assert [os.environ.get(name) for name in COUNTS] == [before] * len(COUNTS)

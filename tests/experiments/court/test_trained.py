@@ -30,6 +30,7 @@ def test_predictions_are_the_table_of_the_theory():
     assert found["mean"] == pytest.approx((0.9923, 0.0546), abs=1e-4)
 
 
+@pytest.mark.deep
 def test_a_verdict_can_go_either_way():
     """Linear towers reach S/rho in seconds; towers that hardly train do not, and the verdict says so."""
     claim = dataclasses.replace(CLAIMS["trained/linear"], cases=CLAIMS["trained/linear"].cases[1:])
