@@ -127,8 +127,9 @@ def worlds_of(fields: Mapping[str, Any]) -> Worlds:
 
     Only what is arithmetic of single fields works with it: it is not validated, and it has no blocks.
     """
-    x = {**_defaults(), **{name: _exact(value) for name, value in fields.items()}, "attribute": (), "shape": ()}
-    x["classes"] = int(x["classes"])
+    whole = {**_defaults(), **fields}
+    x = {name: _exact(value) for name, value in whole.items()} | {"attribute": (), "shape": ()}
+    x["classes"] = int(whole["classes"])  # a grid has it as a float
     x["nu_image"] = constant(x["sigma_xi"]) ** 2 / x["dim_image"]
     worlds = object.__new__(Worlds)
     worlds.__dict__.update(x)
