@@ -14,11 +14,7 @@ from cyclopts import App, Parameter
 from experiments.command.words import Json, Seed, Whole, checked_output, emit
 from experiments.errors import RequestError
 
-app = App(
-    name="counteranimal",
-    help="Score real CLIP and ImageNet models on CounterAnimal, and audit the published tables.",
-    help_format="plaintext",
-)
+app = App(name="counteranimal", help_format="plaintext")  # described where it is registered
 
 Data = Annotated[Path, Parameter(help="folder of the data set, the one that holds the class folders")]
 Labels = Literal["1000", "20", "45"]

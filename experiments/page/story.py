@@ -11,16 +11,16 @@ CERTAIN = 0.99999
 
 PROVED = (
     "Proved says more than supported: at every point of the claim's domain, between the searched and audited ones "
-    "too, the closed form keeps the claim to within τ. Exact algebra shows it, or outward-rounded interval arithmetic"
-    " on boxes that fill the domain; a certificate lists them, and a checker with an arithmetic of its own has gone "
-    "through it. Prover and checker share what is to be shown: the recorded formula and the rules by which conditions"
-    " imply it (`soberclip check --prove --output FOLDER` writes certificates, `--verify FOLDER` reads them again). A"
-    " contradiction is rigorous likewise if at one point, in the same arithmetic, the closed form fails by more than "
-    "τ. Such statements have no error rate, and they are about formulas: that the formula describes the world is what"
-    " the audits measure, at their error rate. Finitely many pairs, training, accuracies and matrices of three "
-    "classes or more, and learners whose optimum is no formula of the fields (InfoNCE, Bayes, and logistic regression"
-    " below full correlation) are not covered, nor are faults of the machine and of the libraries that the checker "
-    "stands on."
+    "too, the closed form keeps the claim to within τ. Exact algebra shows it, or outward-rounded interval arithmetic "
+    "on boxes that fill the domain; a certificate lists them, and a checker with an arithmetic of its own has gone "
+    "through it. Prover and checker share what is to be shown: the recorded formula and the rules by which conditions "
+    "imply it (`soberclip check --prove --output FOLDER` writes certificates, `--verify FOLDER` reads them again). A "
+    "contradiction is rigorous likewise if at one point, in the same arithmetic, the closed form fails by more than "
+    "τ. Such statements have no error rate, and they are about formulas: that the formula describes the world is what "
+    "the audits measure, at their error rate. Finitely many pairs, training, accuracies and matrices of three classes "
+    "or more, and learners whose optimum is no formula of the fields (InfoNCE, Bayes, and logistic regression below "
+    "full correlation) are not covered, nor are faults of the machine and of the libraries that the checker stands "
+    "on."
 )
 
 GLOSSARY = {

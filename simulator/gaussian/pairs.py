@@ -23,7 +23,7 @@ from simulator.world import World, Worlds
 # any device. The block size follows from the world alone, never from the chunk a caller asks for.
 BLOCK_NUMBERS = 2**22
 LARGEST_BLOCK = 4096
-# Numbers of one view that a CPU draws at a time: 16 MB in float32 stay in the cache from first operation to last, and
+# Numbers of one view that a CPU draws at a time: 16 MB in float32, and as much in random words, stay near the cache and
 # hold enough worlds to share out over threads.
 CHUNK_NUMBERS = 2**22
 SHARED_NUMBERS = 2**18  # fewer take less time to draw than threads take to start

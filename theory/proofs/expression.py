@@ -13,7 +13,6 @@ evaluated; there is no second copy. Constants are exact rationals, a float being
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
-from functools import cache
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -239,7 +238,6 @@ def derivative(output: Expression, name: str) -> Expression:
     return gradient(output, [name])[0]
 
 
-@cache
 def total(e: Expression) -> bool:
     """Whether e has a value everywhere: 0 e is 0 only then."""
     return not any(node.op in ("divide", "sqrt", "log") for node in in_order([e]))
