@@ -83,6 +83,8 @@ def initialise(
         parameters["log_scale"] = constant(objective.scale).log()
     if objective.bias is not None:
         parameters["bias"] = constant(objective.bias(recipe))
+    for name, first in objective.raised.items():
+        parameters[name] = torch.from_numpy(first(classes)).expand(len(models), -1).clone()
     return {name: value.to(device=device, dtype=dtype) for name, value in parameters.items()}
 
 

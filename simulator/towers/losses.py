@@ -3,6 +3,12 @@
 I, T (E, B, h) embeddings of images and captions, s (E,) scale, b (E,) bias. Unit: nats a pair (the linearised loss:
 score units). `simulator.towers.tiles` holds InfoNCE and SigLIP again without the B x B matrix.
 
+Pairs may have weights w (E, B) of mean 1 under the law, in place of w = 1: they lead to the minimiser of the law that
+weighs pairs so, for any batch size. In the contrastive losses they belong to positives alone: negatives as they come
+change the optimum by a function of the image and one of the caption, which no name or mean prompt sees, since
+log p_w(x, t)/(p(x) p(t)) = PMI_w(x, t) + log p_w(x)/p(x) + log p_w(t)/p(t). Weights of negatives within the sum over a
+batch would be right for large batches alone.
+
 Embeddings are scaled, not logits, and pairs are scored apart from them: the gradients of scale and pairs then cost
 O(B h) in place of passes over B x B entries (64 models at B = 256: 11 ms a compiled step of the loss instead of 38).
 """
@@ -13,19 +19,31 @@ from torch.nn import functional as F
 
 Embeddings = Float[torch.Tensor, "E B h"]
 PerModel = Float[torch.Tensor, " E"]
+Weights = Float[torch.Tensor, "E B"] | None
 
 
 def linearised(
-    I: Embeddings, T: Embeddings, W_I: Float[torch.Tensor, "E dI h"], W_T: Float[torch.Tensor, "E dT h"], rho: float
+    I: Embeddings,
+    T: Embeddings,
+    W_I: Float[torch.Tensor, "E dI h"],
+    W_T: Float[torch.Tensor, "E dT h"],
+    rho: float,
+    weights: Weights = None,
 ) -> PerModel:
     """-<M, S> + rho/2 ||M||_F^2, M = W_I W_T', S the unbiased cross-covariance of the batch.
 
     The double sum over i != j of (s_ij + s_ji - 2 s_ii)/(2n(n - 1)) collapses to minus the unbiased covariance of
-    paired embeddings, so it costs O(B h) for any batch ([W] Eq. 2; theory: minimiser S/rho).
+    paired embeddings, so it costs O(B h) for any batch ([W] Eq. 2; theory: minimiser S/rho). With weights it is
+    sum_i w_i I_i T_i'/n - sum_{i != j} w_i w_j I_i T_j'/(n (n - 1)), unbiased for the covariance of the weighted law.
     """
     n = I.shape[1]
-    centred = I - I.mean(1, keepdim=True)
-    agreement = (centred * T).sum((1, 2)) / (n - 1)
+    if weights is None:
+        centred = I - I.mean(1, keepdim=True)
+        agreement = (centred * T).sum((1, 2)) / (n - 1)
+    else:
+        i, t = weights[..., None] * I, weights[..., None] * T
+        apart = (i.sum(1) * t.sum(1)).sum(1) - (i * t).sum((1, 2))
+        agreement = (i * T).sum((1, 2)) / n - apart / (n * (n - 1))
     return rho / 2 * product_norm(W_I, W_T) - agreement
 
 
@@ -34,18 +52,25 @@ def product_norm(W_I: Float[torch.Tensor, "E dI h"], W_T: Float[torch.Tensor, "E
     return (torch.bmm(W_I.mT, W_I) * torch.bmm(W_T.mT, W_T)).sum((1, 2))
 
 
-def infonce(I: Embeddings, T: Embeddings, scale: PerModel) -> PerModel:
+def _mean(each: Float[torch.Tensor, "E B"], weights: Weights) -> PerModel:
+    return (each if weights is None else weights * each).mean(1)
+
+
+def infonce(I: Embeddings, T: Embeddings, scale: PerModel, weights: Weights = None) -> PerModel:
     """Symmetric InfoNCE: mean of the softmax over captions and that over images (Radford et al. 2021)."""
     logits, pairs = _scores(I, T, scale)
-    return ((logits.logsumexp(2) + logits.logsumexp(1)) / 2 - pairs).mean(1)
+    return _mean((logits.logsumexp(2) + logits.logsumexp(1)) / 2 - pairs, weights)
 
 
-def siglip(I: Embeddings, T: Embeddings, scale: PerModel, bias: PerModel) -> PerModel:
+def siglip(I: Embeddings, T: Embeddings, scale: PerModel, bias: PerModel, weights: Weights = None) -> PerModel:
     """-1/B sum_ij log sigmoid(l_ij (s cos_ij + b)), l = 1 on the diagonal and -1 elsewhere (Zhai et al. 2023)."""
     logits, pairs = _scores(I, T, scale)
     # -log sigmoid(-x) - x = -log sigmoid(x): all entries as negatives, the diagonal corrected to positives.
     # (torch's softplus is linear above 20, which is off by 2e-9 and shows in float64.)
-    return -F.logsigmoid(-logits - bias[:, None, None]).sum(2).mean(1) - (pairs + bias[:, None]).mean(1)
+    every, own = -F.logsigmoid(-logits - bias[:, None, None]).sum(2).mean(1), pairs + bias[:, None]
+    if weights is None:
+        return every - own.mean(1)
+    return every + (F.logsigmoid(-own) - weights * F.logsigmoid(own)).mean(1)
 
 
 def _scores(I: Embeddings, T: Embeddings, scale: PerModel) -> tuple[torch.Tensor, torch.Tensor]:
@@ -54,9 +79,11 @@ def _scores(I: Embeddings, T: Embeddings, scale: PerModel) -> tuple[torch.Tensor
     return torch.bmm(scaled, T.mT), (scaled * T).sum(2)
 
 
-def supervised(logits: Float[torch.Tensor, "E B K"], labels: Int[torch.Tensor, "E B"]) -> PerModel:
+def supervised(
+    logits: Float[torch.Tensor, "E B K"], labels: Int[torch.Tensor, "E B"], weights: Weights = None
+) -> PerModel:
     """Cross-entropy of the label."""
-    return (logits.logsumexp(2) - logits.gather(2, labels[..., None])[..., 0]).mean(1)
+    return _mean(logits.logsumexp(2) - logits.gather(2, labels[..., None])[..., 0], weights)
 
 
 def supcon(

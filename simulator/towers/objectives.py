@@ -15,13 +15,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from simulator.samplers import SAMPLERS
 from simulator.towers import losses
 from simulator.towers.distributed import ALONE, Group, gather, sums, total
+from simulator.towers.group_dro import group_dro
+from simulator.towers.layers import Parameters, clamp_scale
 from simulator.towers.recipe import Recipe
 from simulator.towers.tiles import tiled_infonce, tiled_siglip
+from simulator.world import World, Worlds
 
 CLIP_SCALE = 1 / 0.07  # Radford et al. 2021, section 2.5: temperature 0.07 at the start
 SIGLIP_SCALE = 10.0  # Zhai et al. 2023, section 3.2: t' = log 10
@@ -46,6 +51,8 @@ class Embedded(NamedTuple):
         The run's.
     group
         Processes that share the batch; process r holds rows [r b, (r + 1) b).
+    weights
+        What each pair counts, of mean 1 under the law; None: all alike.
     """
 
     images: Float[torch.Tensor, "E b h"]
@@ -56,6 +63,7 @@ class Embedded(NamedTuple):
     parameters: dict[str, torch.Tensor]
     recipe: Recipe
     group: Group = ALONE
+    weights: Float[torch.Tensor, "E b"] | None = None
 
     @property
     def first(self) -> int:
@@ -66,6 +74,10 @@ class Embedded(NamedTuple):
     def product(self) -> torch.dtype:
         """Precision of products of embeddings."""
         return torch.bfloat16 if self.recipe.precision == "bfloat16" else self.images.dtype
+
+
+def _scale_in_range(new: Parameters, before: Parameters, gradients: Parameters) -> Parameters:
+    return clamp_scale(new)
 
 
 @dataclass(frozen=True)
@@ -99,6 +111,15 @@ class Objective:
         Kind of tower -> name of the learner whose population optimum it reaches with unlimited pairs and towers.
     limited_by_width
         Whether that optimum depends on `embed_dim` below the number of latents.
+    weighted
+        Whether pairs may have weights.
+    raised
+        Parameters that no optimiser moves, by name: number of classes -> their first values, the same for all models.
+    after
+        (parameters after a step, those before it, gradients) -> the parameters that training goes on with, `raised`
+        ones among them.
+    sampler
+        Name of the sampler that leads to the same population; None where no law is known.
     """
 
     name: str
@@ -113,6 +134,10 @@ class Objective:
     least_batch: int = 2
     becomes: Mapping[str, str] = field(default_factory=dict)
     limited_by_width: bool = False
+    weighted: bool = False
+    raised: Mapping[str, Callable[[int], np.ndarray]] = field(default_factory=dict)
+    after: Callable[[Parameters, Parameters, Parameters], Parameters] = _scale_in_range
+    sampler: str | None = "drawn"
 
     @property
     def cosine(self) -> bool:
@@ -124,8 +149,8 @@ class Objective:
         """The towers by name."""
         return ("image", "text") if self.captions else ("image",)
 
-    def learner(self, recipe: Recipe) -> str | None:
-        """Name of the learner that a recipe's towers become; None where no law is known.
+    def learner(self, recipe: Recipe, prompt: str | None = None) -> str | None:
+        """Name of the learner that a recipe's towers become in the world of `law`; None where no law is known.
 
         There is none for a fixed temperature: cosines over it cannot reach scores as large as the optimum's.
 
@@ -133,8 +158,30 @@ class Objective:
         ----------
         recipe
             Its `loss` is this objective.
+        prompt
+            How the towers are asked; None: they are not, or by any prompt.
         """
-        return None if recipe.temperature is not None else self.becomes.get(recipe.towers)
+        sampler = SAMPLERS[recipe.sampler]
+        if self.sampler is None or recipe.temperature is not None or not sampler.answers(prompt):
+            return None
+        return self.becomes.get(recipe.towers)
+
+    def law(self, recipe: Recipe, worlds: World | Worlds) -> World | Worlds:
+        """The worlds whose population optimum a recipe's towers reach.
+
+        Parameters
+        ----------
+        recipe
+            Its `loss` is this objective.
+        worlds
+            In which pairs are drawn.
+
+        Raises
+        ------
+        simulator.samplers.EmptyGroup
+            Where groups that are to be balanced have no share.
+        """
+        return SAMPLERS[self.sampler or "drawn"].law(SAMPLERS[recipe.sampler].law(worlds))
 
 
 OBJECTIVES: dict[str, Objective] = {}
@@ -172,38 +219,47 @@ def _matrices(batch: Embedded) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _linear(batch: Embedded) -> Loss:
-    return losses.linearised(batch.images, batch.texts, *_matrices(batch), batch.recipe.rho)
+    return losses.linearised(batch.images, batch.texts, *_matrices(batch), batch.recipe.rho, batch.weights)
 
 
 def _linear_share(batch: Embedded) -> Loss:
     I, T, group = batch.images, batch.texts, batch.group
     B = I.shape[1] * group.size
-    means = (I.sum(1) * total(group, T.sum(1))).sum(1) / B
-    penalty = losses.product_norm(*_matrices(batch))
-    return batch.recipe.rho / 2 * penalty / group.size - ((I * T).sum((1, 2)) - means) / (B - 1)
+    penalty = batch.recipe.rho / 2 * losses.product_norm(*_matrices(batch)) / group.size
+    if batch.weights is None:
+        means = (I.sum(1) * total(group, T.sum(1))).sum(1) / B
+        return penalty - ((I * T).sum((1, 2)) - means) / (B - 1)
+    i, t = batch.weights[..., None] * I, batch.weights[..., None] * T
+    apart = (i.sum(1) * total(group, t.sum(1))).sum(1) - (i * t).sum((1, 2))
+    return penalty - (i * T).sum((1, 2)) / B + apart / (B * (B - 1))
+
+
+def _everyones(batch: Embedded) -> torch.Tensor | None:
+    return None if batch.weights is None else gather(batch.group, batch.weights)
 
 
 def _infonce(batch: Embedded) -> Loss:
-    return losses.infonce(batch.images, batch.texts, batch.scale)
+    return losses.infonce(batch.images, batch.texts, batch.scale, batch.weights)
 
 
 def _infonce_share(batch: Embedded) -> Loss:
-    everyone = gather(batch.group, batch.texts)
-    combine = sums(batch.group)
-    return tiled_infonce(batch.images, everyone, batch.scale, product=batch.product, first=batch.first, sums=combine)
+    everyone, weights = gather(batch.group, batch.texts), _everyones(batch)
+    how = {"product": batch.product, "first": batch.first, "sums": sums(batch.group)}
+    return tiled_infonce(batch.images, everyone, batch.scale, weights=weights, **how)
 
 
 def _siglip(batch: Embedded) -> Loss:
-    return losses.siglip(batch.images, batch.texts, batch.scale, batch.parameters["bias"])
+    return losses.siglip(batch.images, batch.texts, batch.scale, batch.parameters["bias"], batch.weights)
 
 
 def _siglip_share(batch: Embedded) -> Loss:
-    everyone, bias = gather(batch.group, batch.texts), batch.parameters["bias"]
-    return tiled_siglip(batch.images, everyone, batch.scale, bias, product=batch.product, first=batch.first)
+    everyone, bias, weights = gather(batch.group, batch.texts), batch.parameters["bias"], _everyones(batch)
+    how = {"product": batch.product, "first": batch.first}
+    return tiled_siglip(batch.images, everyone, batch.scale, bias, weights=weights, **how)
 
 
 def _supervised(batch: Embedded) -> Loss:
-    return losses.supervised(class_logits(batch.parameters, batch.images), batch.labels)
+    return losses.supervised(class_logits(batch.parameters, batch.images), batch.labels, batch.weights)
 
 
 def _supervised_share(batch: Embedded) -> Loss:
@@ -220,9 +276,27 @@ def _supcon_share(batch: Embedded) -> Loss:
 
 
 register(
-    Objective("linear", _linear, _linear_share, towers=("linear",), becomes={"linear": "linear"}, limited_by_width=True)
+    Objective(
+        "linear",
+        _linear,
+        _linear_share,
+        towers=("linear",),
+        becomes={"linear": "linear"},
+        limited_by_width=True,
+        weighted=True,
+    )
 )
-register(Objective("infonce", _infonce, _infonce_share, tiled=True, scale=CLIP_SCALE, becomes={"mlp": "infonce"}))
+register(
+    Objective(
+        "infonce",
+        _infonce,
+        _infonce_share,
+        tiled=True,
+        scale=CLIP_SCALE,
+        becomes={"mlp": "infonce"},
+        weighted=True,
+    )
+)
 register(
     Objective(
         "siglip",
@@ -233,6 +307,7 @@ register(
         # At zero scores B - 1 negatives then weigh as much as the one positive.
         bias=lambda recipe: -math.log(recipe.batch_size - 1),
         becomes={"mlp": "infonce"},  # PMI - log(B - 1): the same decision
+        weighted=True,
     )
 )
 register(
@@ -244,6 +319,9 @@ register(
         head=True,
         least_batch=1,
         becomes={"mlp": "bayes", "linear": "logistic"},
+        weighted=True,
     )
 )
 register(Objective("supcon", _supcon, _supcon_share, captions=False, scale=CLIP_SCALE))
+register(group_dro(OBJECTIVES["supervised"], "group-dro", sampler="reweighted"))
+register(group_dro(OBJECTIVES["infonce"], "group-dro-infonce", sampler=None))

@@ -6,6 +6,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from simulator.naming import suggestion
+from simulator.samplers import SAMPLERS
 
 Count = Annotated[int, Ge(1), Le(10**9), Field(strict=True)]
 Rate = Annotated[float, Gt(0.0), Le(1e6), Field(strict=True, allow_inf_nan=False)]
@@ -40,6 +41,10 @@ class Recipe(BaseModel):
         Optimiser steps.
     n
         Size of a fixed training set; absent: fresh pairs.
+    sampler
+        What is done with pairs: drawn, balanced, subsampled, reweighted or contradicted.
+    last_layer
+        Trained with the rest, or refitted on balanced groups afterwards.
     optimizer
         lbfgs needs one fixed batch.
     lr
@@ -78,6 +83,14 @@ class Recipe(BaseModel):
     batch_size: Annotated[Count, Field(description="pairs a step, over all processes")] = 512
     steps: Annotated[Count, Field(description="optimiser steps")] = 8000  # 3000 leave the counter group off by .06
     n: Annotated[Count | None, Field(description="size of a fixed training set; absent: fresh pairs")] = None
+    sampler: Annotated[
+        str,
+        Field(description="what is done with pairs: drawn, balanced, subsampled, reweighted or contradicted"),
+    ] = "drawn"
+    last_layer: Annotated[
+        Literal["trained", "refitted"],
+        Field(description="trained with the rest, or refitted on balanced groups afterwards"),
+    ] = "trained"
 
     optimizer: Annotated[Literal["adamw", "sgd", "lbfgs"], Field(description="lbfgs needs one fixed batch")] = "adamw"
     lr: Annotated[Rate, Field(description="peak learning rate")] = 2e-3
@@ -111,6 +124,14 @@ class Recipe(BaseModel):
             raise ValueError(f"{name!r} is not one of {', '.join(OBJECTIVES)}{near}")
         return name
 
+    @field_validator("sampler")
+    @classmethod
+    def _is_a_sampler(cls, name: str) -> str:
+        if name not in SAMPLERS:
+            near = suggestion(name, SAMPLERS, quoted=True)
+            raise ValueError(f"{name!r} is not one of {', '.join(SAMPLERS)}{near}")
+        return name
+
     @model_validator(mode="after")
     def _suits_its_objective(self):
         objective = self.objective
@@ -128,6 +149,31 @@ class Recipe(BaseModel):
             raise ValueError(
                 f"temperature = {self.temperature} has no meaning for loss = {self.loss!r}, "
                 "whose scores are not cosines; leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_use_for_its_sampler(self):
+        sampler, objective = SAMPLERS[self.sampler], self.objective
+        if sampler.weights is not None and not objective.weighted:
+            raise ValueError(
+                f"sampler = {self.sampler!r} weighs pairs, which loss = {self.loss!r} does not; "
+                "the nearest valid choice is sampler = 'balanced'"
+            )
+        if objective.raised and sampler.balances:
+            raise ValueError(
+                f"sampler = {self.sampler!r} balances groups, which loss = {self.loss!r} does by itself; "
+                "leave one of them out"
+            )
+        if sampler.swaps and not objective.captions:
+            raise ValueError(
+                f"sampler = {self.sampler!r} changes captions, which loss = {self.loss!r} does not read; leave it out"
+            )
+        if self.optimizer == "lbfgs" and (objective.raised or sampler.anew):
+            which = f"loss = {self.loss!r}" if objective.raised else f"sampler = {self.sampler!r}"
+            raise ValueError(
+                f"optimizer = 'lbfgs' minimises one fixed loss, and {which} changes it from step to step; "
+                "the nearest valid choice is adamw"
             )
         return self
 

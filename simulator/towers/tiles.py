@@ -3,6 +3,7 @@
 Unit embeddings keep logits l_ij = s cos_ij below s, so one exponential serves rows and columns:
     E = exp(l - s), r = E 1, c = E' 1, loss = mean(log r + log c)/2 + s - mean(diagonal of l),
     d loss/d l = E (1/r_i + 1/c_j)/(2B) - identity/B.
+Weights of pairs multiply the terms of their means: 1/r_i, 1/c_i and the identity's entry i by w_i.
 The backward pass computes the tiles of E again: memory O(B h + tile), four products in place of three.
 
 E underflows where s (1 - max cos) of a row or column reaches 87 in float32 (708 in float64), and 1/r overflows just
@@ -67,6 +68,7 @@ def tiled_infonce(
     T: Float[torch.Tensor, "E B h"],
     scale: Float[torch.Tensor, " E"],
     *,
+    weights: Float[torch.Tensor, "E B"] | None = None,
     product: torch.dtype | None = None,
     first: int = 0,
     sums: Sums = ALONE,
@@ -77,7 +79,8 @@ def tiled_infonce(
     fused: whether the work on a tile's entries is compiled; by default on CUDA, where it is bound by memory.
     """
     problem = Problem(product or I.dtype, first, sums, I.is_cuda if fused is None else fused)
-    return torch.stack([_InfoNCE.apply(i, t, s, problem)[0] for i, t, s in zip(I, T, scale, strict=True)])
+    rows = zip(I, T, scale, _counts(T, weights), strict=True)
+    return torch.stack([_InfoNCE.apply(i, t, s, w, problem)[0] for i, t, s, w in rows])
 
 
 def tiled_siglip(
@@ -86,14 +89,20 @@ def tiled_siglip(
     scale: Float[torch.Tensor, " E"],
     bias: Float[torch.Tensor, " E"],
     *,
+    weights: Float[torch.Tensor, "E B"] | None = None,
     product: torch.dtype | None = None,
     first: int = 0,
     fused: bool | None = None,
 ) -> Float[torch.Tensor, " E"]:
     """`losses.siglip` without the B x B matrix; its sum needs nothing from other processes. fused: as above."""
     problem = Problem(product or I.dtype, first, fused=I.is_cuda if fused is None else fused)
-    rows = zip(I, T, scale, bias, strict=True)
-    return torch.stack([_SigLIP.apply(i, t, s, b, problem)[0] for i, t, s, b in rows])
+    rows = zip(I, T, scale, bias, _counts(T, weights), strict=True)
+    return torch.stack([_SigLIP.apply(i, t, s, b, w, problem)[0] for i, t, s, b, w in rows])
+
+
+def _counts(T: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    """What every pair counts, (E, B); to multiply by 1 changes no bit."""
+    return T.new_ones(T.shape[:2]) if weights is None else weights
 
 
 def _tiles(rows: int, columns: int, device: torch.device):
@@ -162,12 +171,12 @@ def _log_sums(l, s):
 
 
 def _slopes(l, s, row, column, product):
-    """E (1/r + 1/c)/(2B): row and column hold 1/(2B) over the sums of E."""
+    """E (w/r + w/c)/(2B): row and column hold w/(2B) over the sums of E."""
     return ((l - s).exp() * (row[:, None] + column)).to(product)
 
 
 def _shifted_slopes(l, s, row, column, product):
-    """The same from the logarithms of 2B times the sums of exp(l)."""
+    """The same from the logarithms of 2B/w times the sums of exp(l)."""
     return ((l - row[:, None]).exp() + (l - column).exp()).to(product)
 
 
@@ -222,48 +231,51 @@ class _InfoNCE(torch.autograd.Function):
     """Share of the loss of b rows; also the log normalisers of rows and columns, for the backward pass."""
 
     @staticmethod
-    def forward(I, T, scale, problem):
+    def forward(I, T, scale, weights, problem):
         I, T, scale = I.detach(), T.detach(), scale.detach()  # torch.compile looks into the history of what it is given
         cosine = _matched(I, T, problem.first)
         pairs = scale * cosine
         shift = scale * (1 - problem.sums.largest(-cosine.min()).neg())
         safe = bool(shift < LARGEST_SHIFT[I.dtype])
         row, column = (_plain_normalisers if safe else _shifted_normalisers)(I, T, pairs, scale, problem)
-        own = column[problem.first : problem.first + len(I)]
-        loss = ((row + own) / 2 - pairs).sum() / len(T)
+        matched = slice(problem.first, problem.first + len(I))
+        loss = (weights[matched] * ((row + column[matched]) / 2 - pairs)).sum() / len(T)
         return loss, row, column, torch.as_tensor(safe)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        I, T, scale, ctx.problem = inputs
+        I, T, scale, weights, ctx.problem = inputs
         _, row, column, safe = output
         ctx.mark_non_differentiable(row, column, safe)
-        ctx.save_for_backward(I, T, scale, row, column)
+        ctx.save_for_backward(I, T, scale, weights, row, column)
         ctx.safe = safe
 
     @staticmethod
     def backward(ctx, upstream, *_):
-        I, T, scale, row, column = (x.detach() for x in ctx.saved_tensors)
+        I, T, scale, weights, row, column = (x.detach() for x in ctx.saved_tensors)
         problem, B = ctx.problem, len(T)
         matched, pairs = slice(problem.first, problem.first + len(I)), scale * _matched(I, T, problem.first)
+        weight = weights[matched]
         scaled = scale * I
         i, t = scaled.to(problem.product), T.to(problem.product)
         if bool(ctx.safe):
-            slopes, row, column = _slopes, (scale - row).exp() / (2 * B), (scale - column).exp() / (2 * B)
+            slopes = _slopes
+            row, column = weight * (scale - row).exp() / (2 * B), weights * (scale - column).exp() / (2 * B)
             own = (pairs - scale).exp() * (row + column[matched])
         else:
-            slopes, row, column = _shifted_slopes, row + math.log(2 * B), column + math.log(2 * B)
+            slopes = _shifted_slopes
+            row, column = row + math.log(2 * B) - weight.log(), column + math.log(2 * B) - weights.log()
             own = (pairs - row).exp() + (pairs - column[matched]).exp()
         kernel = _kernel(problem, slopes)
         dI, dT = torch.zeros_like(I), torch.zeros_like(T)
         for a, b in _tiles(len(I), B, I.device):
             G = kernel(_logits(i, t, a, b, pairs, problem.first), scale, row[a], column[b], problem.product)
             _add_products(dI, dT, G, i, t, a, b, problem.first)
-        _add_diagonal(dI, dT, own - 1 / B, scaled, T, problem.first)
+        _add_diagonal(dI, dT, own - weight / B, scaled, T, problem.first)
         # dI is that of s I; sum_ij (d loss/d l_ij) cos_ij is its inner product with I: no further product.
         dscale = (dI * I).sum()
         gradients = upstream * scale * dI, upstream * dT, upstream * dscale
-        return *once("tiled_infonce", gradients, (upstream, *ctx.saved_tensors[:3])), None
+        return *once("tiled_infonce", gradients, (upstream, *ctx.saved_tensors[:3])), None, None
 
 
 def _plain_normalisers(I, T, pairs, scale, problem):
@@ -294,7 +306,7 @@ class _SigLIP(torch.autograd.Function):
     """Share of the loss of b rows, with its gradient computed on the way."""
 
     @staticmethod
-    def forward(I, T, scale, bias, problem):
+    def forward(I, T, scale, bias, weights, problem):
         I, T, scale, bias = I.detach(), T.detach(), scale.detach(), bias.detach()
         B, pairs = len(T), scale * _matched(I, T, problem.first)
         scaled, kernel = scale * I, _kernel(problem, _sigmoids)
@@ -306,20 +318,22 @@ class _SigLIP(torch.autograd.Function):
             total += loss
             dbias += slope
             _add_products(dI, dT, G, i, t, a, b, problem.first)
-        own = pairs + bias
-        _add_diagonal(dI, dT, own.sigmoid() - 1, scaled, T, problem.first)
-        # Every entry was counted as a negative; -log sigmoid(-x) - x = -log sigmoid(x) makes matched ones positive.
-        loss = (total - own.sum()) / B
+        own, more = pairs + bias, weights[problem.first : problem.first + len(I)] - 1
+        _add_diagonal(dI, dT, (own.sigmoid() - 1) * (1 + more), scaled, T, problem.first)
+        # Every entry was counted as a negative; -log sigmoid(-x) - x = -log sigmoid(x) makes matched ones positive, of
+        # which weights count 1 + `more`.
+        loss = (total - own.sum() - (more * F.logsigmoid(own)).sum()) / B
         dI, dT = dI / B, dT / B
-        return loss, scale * dI, dT, (dI * I).sum(), (dbias - len(I)) / B
+        dbias = dbias - len(I) + (more * (own.sigmoid() - 1)).sum()
+        return loss, scale * dI, dT, (dI * I).sum(), dbias / B
 
     @staticmethod
     def setup_context(ctx, inputs, output):
         gradients = output[1:]
         ctx.mark_non_differentiable(*gradients)
-        ctx.save_for_backward(*gradients, *inputs[:-1])
+        ctx.save_for_backward(*gradients, *inputs[:-2])
 
     @staticmethod
     def backward(ctx, upstream, *_):
         gradients = tuple(upstream * gradient for gradient in ctx.saved_tensors[:4])
-        return *once("tiled_siglip", gradients, (upstream, *ctx.saved_tensors[4:])), None
+        return *once("tiled_siglip", gradients, (upstream, *ctx.saved_tensors[4:])), None, None

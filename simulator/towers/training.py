@@ -13,19 +13,20 @@ from contextlib import nullcontext
 from itertools import count
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from simulator.gaussian.captions import contradicted
 from simulator.gaussian.pairs import Pairs, block_size, dictionaries, draw_ensemble_block
-from simulator.streams import numpy_stream
+from simulator.samplers import SAMPLERS, Sampler
 from simulator.towers.compiling import compiled
 from simulator.towers.distributed import ALONE, Group, rows, summed
-from simulator.towers.layers import Parameters, clamp_scale, embed, initialise, logit_scale, scored
+from simulator.towers.layers import Parameters, embed, initialise, logit_scale, scored
 from simulator.towers.objectives import Embedded
 from simulator.towers.optimisers import clip, moments, per_model, update
 from simulator.towers.quasi_newton import lbfgs_step
 from simulator.towers.recipe import Recipe
+from simulator.towers.sampled import group_weights, orders, pair_weights, streamed
 from simulator.world import World
 
 # Batches above this many pairs never store their B x B logits; below it one batched product for the ensemble beats
@@ -72,6 +73,8 @@ class Ensemble(NamedTuple):
         Where to train, and where to draw the pairs: `device` where None.
     compile
         Whether the step is compiled, where it can be.
+    group_weights
+        What pairs of each group count in the loss; `run` looks it up, None: all the same.
     """
 
     recipe: Recipe
@@ -81,6 +84,12 @@ class Ensemble(NamedTuple):
     device: str = "cpu"
     draw_on: str | None = None
     compile: bool = False
+    group_weights: Float[torch.Tensor, "E G"] | None = None
+
+    @property
+    def sampler(self) -> Sampler:
+        """What is done with the pairs before training."""
+        return SAMPLERS[self.recipe.sampler]
 
     @property
     def dtype(self) -> torch.dtype:
@@ -131,7 +140,7 @@ def start(ensemble: Ensemble) -> State:
     return State(
         step=torch.zeros((), dtype=torch.int64, device=ensemble.device),
         parameters=parameters,
-        moments=moments(recipe.optimizer, parameters),
+        moments=moments(recipe.optimizer, _descending(recipe, parameters)),
         diverged=torch.full((E,), -1, dtype=torch.int64, device=ensemble.device),
         measures={
             name: torch.zeros(E, dtype=ensemble.dtype, device=ensemble.device)
@@ -186,6 +195,7 @@ def run(
     advance = compiled(one_step, refused) if compiles(ensemble, group) else one_step
     due = {*checkpoints, recipe.steps}
     begin = int(state.step)
+    ensemble = weighed(ensemble)
     batches = draw_batches(ensemble, begin, group)
     for step, rate in enumerate(_rates(ensemble, begin), start=begin + 1):
         state = advance(ensemble, group, state, next(batches), rate)
@@ -274,13 +284,16 @@ def one_step(ensemble: Ensemble, group: Group, state: State, batch: Pairs, rate:
     if group.size > 1:  # shares add up, of the loss as of its gradient
         gradients = {name: summed(group, g) for name, g in gradients.items()}
         seen = {name: summed(group, value) for name, value in seen.items()}
-    gradients, norm = clip(gradients, recipe.clip)
+    down, norm = clip(_descending(recipe, gradients), recipe.clip)
     number = (state.step + 1).to(rate.dtype)
-    new, memory = update(
-        recipe.optimizer, state.parameters, gradients, state.moments, rate, number, recipe.weight_decay
-    )
+    new, memory = update(recipe.optimizer, state.parameters, down, state.moments, rate, number, recipe.weight_decay)
     fine = torch.isfinite(seen["loss"]) & torch.isfinite(norm)
-    return _stepped(state, clamp_scale(new), memory, fine, seen)
+    return _stepped(state, recipe.objective.after(new, state.parameters, gradients), memory, fine, seen)
+
+
+def _descending(recipe: Recipe, parameters: Parameters) -> Parameters:
+    """Those that the optimiser moves."""
+    return {name: value for name, value in parameters.items() if name not in recipe.objective.raised}
 
 
 def _line_search(ensemble: Ensemble, state: State, batch: Pairs) -> State:
@@ -296,7 +309,7 @@ def _line_search(ensemble: Ensemble, state: State, batch: Pairs) -> State:
     fine = torch.isfinite(seen["loss"])
     for value in new.values():
         fine = fine & torch.isfinite(value.reshape(len(value), -1)).all(1)
-    return _stepped(state, clamp_scale(new), state.moments, fine, seen)
+    return _stepped(state, ensemble.recipe.objective.after(new, state.parameters, {}), state.moments, fine, seen)
 
 
 def _stepped(
@@ -379,6 +392,9 @@ def measured(
             parameters=parameters,
             recipe=recipe,
             group=group,
+            weights=None
+            if ensemble.group_weights is None
+            else pair_weights(ensemble.group_weights, batch, ensemble.worlds[0].classes),
         )
     )
     return {"loss": loss, **norms}
@@ -388,7 +404,7 @@ def draw_batches(ensemble: Ensemble, first: int, group: Group = ALONE) -> Iterat
     """This process's rows of the batches of step `first`, `first` + 1, ... with a leading model axis.
 
     Fresh pairs: step t takes pairs [t B, (t + 1) B) of each model's stream. A fixed set: its first n pairs in a new
-    order every epoch, the remainder of an epoch left out.
+    order every epoch, the remainder of an epoch left out. The recipe's sampler chooses among either.
 
     Parameters
     ----------
@@ -412,16 +428,21 @@ def pair_block(ensemble: Ensemble, index: int) -> Pairs:
     ensemble : Ensemble
     index : number of the block
     """
-    return draw_ensemble_block(
-        ensemble.worlds,
-        dictionaries(ensemble.worlds[0], ensemble.seed),
+    frames, streams = dictionaries(ensemble.worlds[0], ensemble.seed), [f"train/{k}" for k in ensemble.models]
+    endless = ensemble.recipe.n is None
+    block = draw_ensemble_block(
+        streamed(ensemble.sampler, ensemble.worlds) if endless else ensemble.worlds,
+        frames,
         ensemble.seed,
         index,
-        streams=[f"train/{k}" for k in ensemble.models],
+        streams=streams,
         device=ensemble.device,
         draw_on=ensemble.draw_on,
         dtype=ensemble.dtype,
     )
+    if not ensemble.sampler.swaps:
+        return block
+    return contradicted(block, ensemble.worlds[0].classes, frames[1], ensemble.seed, index, streams=streams)
 
 
 def fresh_batches(ensemble: Ensemble, size: int, part: tuple[int, int], first: int) -> Iterator[Pairs]:
@@ -461,22 +482,44 @@ def fixed_batches(ensemble: Ensemble, n: int, size: int, part: tuple[int, int], 
     size, part, first
         As of `fresh_batches`.
     """
-    blocks = [pair_block(ensemble, index) for index in range(-(-n // block_size(ensemble.worlds[0])))]
-    held = Pairs(*(torch.cat(field, dim=1)[:, :n] for field in zip(*blocks, strict=True)))
-    order_epoch, order = -1, None
-    for step in count(first):
-        epoch, place = divmod(step, n // size)
-        if size == n:  # one fixed batch: its order does not matter
+    held = fixed_set(ensemble)
+    sampler = ensemble.sampler
+    if size == n and sampler.rows is None:  # one fixed batch: its order does not matter
+        while True:
             yield Pairs(*(field[:, slice(*part)] for field in held))
-            continue
-        if epoch != order_epoch:
-            order, order_epoch = _order(ensemble, n, epoch), epoch
-        chosen = order[:, place * size + part[0] : place * size + part[1]]
+    for order in orders(sampler, ensemble.worlds, ensemble.models, held, ensemble.seed, size, first):
+        chosen = order[:, slice(*part)]
         model = torch.arange(len(chosen), device=chosen.device)[:, None]
         yield Pairs(*(field[model, chosen] for field in held))
 
 
-def _order(ensemble: Ensemble, n: int, epoch: int) -> Int[torch.Tensor, "E n"]:
-    """The order in which an epoch visits the fixed set, one a model, drawn on the CPU."""
-    orders = [numpy_stream(ensemble.seed, f"order/{k}", epoch).permutation(n) for k in ensemble.models]
-    return torch.from_numpy(np.stack(orders)).to(ensemble.device)
+def fixed_set(ensemble: Ensemble) -> Pairs:
+    """The first n pairs of every model's stream.
+
+    Parameters
+    ----------
+    ensemble
+        Its recipe has an n.
+    """
+    n = ensemble.recipe.n
+    blocks = [pair_block(ensemble, index) for index in range(-(-n // block_size(ensemble.worlds[0])))]
+    return Pairs(*(torch.cat(field, dim=1)[:, :n] for field in zip(*blocks, strict=True)))
+
+
+def weighed(ensemble: Ensemble) -> Ensemble:
+    """The ensemble with the weights that its sampler gives to groups of pairs.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+
+    Raises
+    ------
+    simulator.samplers.EmptyGroup
+        Where groups that are to be balanced have no pair.
+    """
+    if ensemble.sampler.weights is None:
+        return ensemble
+    held = None if ensemble.recipe.n is None else fixed_set(ensemble)
+    like = torch.empty(0, dtype=ensemble.dtype, device=ensemble.device)
+    return ensemble._replace(group_weights=group_weights(ensemble.sampler, ensemble.worlds, held, like))

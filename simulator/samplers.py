@@ -1,0 +1,232 @@
+"""Samplers: what is done with drawn pairs before a learner sees them. The table of mitigations that touch data alone.
+
+The group of a pair is its label y with the class a that its background shows, number K y + a of G = K^2. Under the
+training law the K groups y = a have share p/K each and the others (1 - p)/(K (K - 1)).
+
+drawn          pairs as they come
+balanced       rows drawn anew every epoch, with replacement, every group as often
+subsampled     every group cut once to the size of the smallest (Idrissi et al. 2022, "SUBG")
+reweighted     pair i counts n/(G n_g), so that every group weighs as much
+contradicted   the background of every caption swapped for one drawn uniformly from all classes
+
+Balanced, subsampled and reweighted groups have one population, the training law at p = 1/K: the background says nothing
+about the label, and all else (p_inv, further attributes) is as it was, being independent of it given the label. What
+they cost are pairs, see `Sampler.effective`. Of an endless stream of pairs "balanced" and "subsampled" keep those that
+make the groups equal, which is to draw from that law.
+
+A sampler of one's own is one object, and `register` makes its name a `Recipe.sampler`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from simulator.accuracy import Numbers
+from simulator.world import World, Worlds
+
+Groups = Int[np.ndarray, " n"]
+CERTAINTY = 0.99  # with which a set of the size that a sentence names has a pair of every group
+
+
+class EmptyGroup(ValueError):
+    """A fixed set, or a law, has no pair of some group; the sentence says which, and how many pairs would."""
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """What is done with drawn pairs.
+
+    Parameters
+    ----------
+    name
+        The value of `Recipe.sampler`.
+    rows
+        (groups (n,), G, generator) -> which rows of a fixed set are visited; None: all of them.
+    anew
+        Whether `rows` is asked again every epoch.
+    weights
+        Shares (G,) of the groups -> what a pair of each group counts, (G,), mean 1 over the pairs; None: all count 1.
+    swaps
+        Whether captions name a background of another draw.
+    prompts
+        Under which `law` says what a contrastive learner becomes; None: under any.
+    """
+
+    name: str
+    rows: Callable[[Groups, int, np.random.Generator], Int[np.ndarray, " m"]] | None = None
+    anew: bool = False
+    weights: Callable[[Float[np.ndarray, " G"]], Float[np.ndarray, " G"]] | None = None
+    swaps: bool = False
+    prompts: tuple[str, ...] | None = None
+
+    @property
+    def balances(self) -> bool:
+        """Whether all groups come to weigh the same."""
+        return self.rows is not None or self.weights is not None
+
+    def answers(self, prompt: str | None) -> bool:
+        """Whether `law` says what learners become that are asked so; None: by no prompt, for those that read none.
+
+        Parameters
+        ----------
+        prompt : name of the prompt
+        """
+        return prompt is None or self.prompts is None or prompt in self.prompts
+
+    def law(self, worlds: World | Worlds) -> World | Worlds:
+        """The worlds whose population a learner sees: at p_spu = 1/K where groups are balanced.
+
+        Parameters
+        ----------
+        worlds
+            Training laws of the pairs as they are drawn.
+
+        Raises
+        ------
+        EmptyGroup
+            Where groups that are to be balanced have no share at all.
+        """
+        if not self.balances:
+            return worlds
+        refuse_certain(worlds)
+        chance = 1 / np.asarray(worlds.classes)
+        if isinstance(worlds, World):
+            return worlds.model_copy(update={"p_spu": float(chance)})
+        return worlds.replace(p_spu=chance)
+
+    def effective(self, worlds: World | Worlds) -> Numbers:
+        """Effective pairs that a drawn pair leaves, in (0, 1]; n/effective pairs must be drawn for n of them.
+
+        Weighted pairs count as (sum w)^2/sum w^2 (Kish 1965, section 11.7), over the law 1/mean of w^2 =
+        K^2/(1/p + (K - 1)^2/(1 - p)); so do rows drawn with replacement, which in expectation are weights. Cutting all
+        groups to the smallest leaves K min(p, (1 - p)/(K - 1)) of the pairs, for p > 1/K all counter pairs among them.
+
+        Parameters
+        ----------
+        worlds
+            As of `law`.
+
+        Raises
+        ------
+        EmptyGroup
+            As `law`.
+        """
+        if not self.balances:
+            return 1.0
+        refuse_certain(worlds)
+        p, K = worlds.p_spu, np.asarray(worlds.classes)
+        if self.rows is not None and not self.anew:
+            return K * np.minimum(p, (1 - p) / (K - 1))
+        return K**2 / (1 / p + (K - 1) ** 2 / (1 - p))
+
+
+def refuse_certain(worlds: World | Worlds) -> None:
+    """Refuse to balance groups of which some have no share.
+
+    Raises
+    ------
+    EmptyGroup
+        At p_spu = 1 and p_spu = 0.
+    """
+    p = np.asarray(worlds.p_spu)
+    for certain, which, near in ((1.0, "counter", "below 1"), (0.0, "common", "above 0")):
+        if np.any(p == certain):
+            raise EmptyGroup(
+                f"p_spu = {certain:g}: there are no {which} pairs to balance the others with; any p_spu {near} has some"
+            )
+
+
+def group_numbers(labels, backgrounds, classes: int):
+    """K y + a of every pair.
+
+    Parameters
+    ----------
+    labels : integers (..., n), array or tensor
+    backgrounds : integers (..., n, J), the background first
+    classes : K
+    """
+    return labels * classes + backgrounds[..., 0]
+
+
+def group_shares(world: World) -> Float[np.ndarray, " G"]:
+    """Share of every group under the training law.
+
+    Parameters
+    ----------
+    world : World
+    """
+    K, p = world.classes, world.p_spu
+    return np.where(np.eye(K, dtype=bool), p / K, (1 - p) / (K * (K - 1))).ravel()
+
+
+def group_counts(groups: Groups, world: World) -> Int[np.ndarray, " G"]:
+    """Pairs of every group in a fixed set.
+
+    Parameters
+    ----------
+    groups : from `group_numbers`
+    world
+        The training law.
+
+    Raises
+    ------
+    EmptyGroup
+        For a group without a pair, naming the size at which a set has one of each with probability CERTAINTY.
+    """
+    K = world.classes
+    count = np.bincount(groups, minlength=K * K)
+    if count.all():
+        return count
+    refuse_certain(world)
+    y, a = divmod(int(np.argmin(count)), K)
+    share = group_shares(world).min()
+    rare = K if world.p_spu < 1 / K else K * (K - 1)  # groups of the least share, whose chances of being absent add up
+    least = int(np.ceil(np.log((1 - CERTAINTY) / rare) / np.log1p(-share)))
+    raise EmptyGroup(
+        f"n = {len(groups)}: no pair has label {y} and background {a}; of {least} pairs every group has one with "
+        f"probability {CERTAINTY}"
+    )
+
+
+def _balanced_rows(groups: Groups, G: int, rng: np.random.Generator) -> Int[np.ndarray, " n"]:
+    order, count = np.argsort(groups, kind="stable"), np.bincount(groups, minlength=G)
+    chosen = rng.integers(G, size=len(groups))
+    return order[np.cumsum(count)[chosen] - count[chosen] + rng.integers(count[chosen])]
+
+
+def _subsampled_rows(groups: Groups, G: int, rng: np.random.Generator) -> Int[np.ndarray, " m"]:
+    order = rng.permutation(len(groups))
+    least = np.bincount(groups, minlength=G).min()
+    return np.sort(np.concatenate([order[groups[order] == g][:least] for g in range(G)]))
+
+
+def _inverse_shares(shares: Float[np.ndarray, " G"]) -> Float[np.ndarray, " G"]:
+    return 1 / (len(shares) * shares)
+
+
+SAMPLERS: dict[str, Sampler] = {}
+
+
+def register(sampler: Sampler) -> Sampler:
+    """Enter a sampler into the table and return it.
+
+    Raises
+    ------
+    ValueError
+        If another one has its name.
+    """
+    if SAMPLERS.setdefault(sampler.name, sampler) is not sampler:
+        raise ValueError(f"a sampler named {sampler.name!r} is in the table already; names are unique")
+    return sampler
+
+
+register(Sampler("drawn"))
+register(Sampler("balanced", rows=_balanced_rows, anew=True))
+register(Sampler("subsampled", rows=_subsampled_rows))
+# Positives of weight w against negatives as they come: off the PMI by a function of the caption, the same for all
+# classes in these prompts alone (simulator.towers.losses).
+register(Sampler("reweighted", weights=_inverse_shares, prompts=("name", "mean")))
+# Known by name (simulator.gaussian.captions); by mean prompt it is the linear critic of another world.
+register(Sampler("contradicted", swaps=True, prompts=("name",)))
