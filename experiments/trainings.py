@@ -6,15 +6,18 @@ drawn images  a population rule applied to test images drawn from the test law o
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from itertools import count
+from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from experiments.abilities import ability_of
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import LinearCritic
 from simulator.gaussian.statistics import covariance_critic, decision_prompts, first_coordinates
+from simulator.samplers import SAMPLERS, Sampler, chosen, group_numbers
+from simulator.streams import numpy_stream
 from simulator.world import World
 from theory.learners.base import Learner
 
@@ -27,7 +30,9 @@ class Unmeasurable(ArithmeticError):
     """No measurement at this point; the sentence says why."""
 
 
-def learned_critics(world, learner: Learner, n, replicates, seed, stream, route: Route) -> Iterator[LinearCritic]:
+def learned_critics(
+    world, learner: Learner, n, replicates, seed, stream, route: Route, sampler: str = "drawn"
+) -> Iterator[LinearCritic]:
     """Critics of a linear learner trained on n pairs, in blocks of replicates.
 
     Parameters
@@ -42,24 +47,39 @@ def learned_critics(world, learner: Learner, n, replicates, seed, stream, route:
     seed, stream
         Root and name of the random stream.
     route : "exact law" or "drawn pairs"
+    sampler
+        What is done with every n drawn pairs, a name of `simulator.samplers`; exact laws are of pairs as they come.
 
     Raises
     ------
     Unmeasurable
         For a learner that is not fitted to pairs, on drawn ones.
+    ValueError
+        Where groups that are to be balanced have no share, or n pairs none of one.
     """
     ability = ability_of(learner)
     if route == "exact law":
         return ability.exact(world, learner, n, replicates, seed, stream)
     if ability.estimator is None:
         raise Unmeasurable(f"learner {learner.name!r} is not fitted to pairs")
-    if ability.captions:
-        return _drawn_linear(world, learner, n, replicates, seed, stream)
-    return _drawn_supervised(world, ability.estimator, n, replicates, seed, stream)
+    samples = _samples(world, n, replicates, seed, stream)
+    if sampler != "drawn":
+        samples = _sampled(SAMPLERS[sampler], world, samples, seed, stream)
+    return (_drawn_linear if ability.captions else _drawn_supervised)(world, learner, samples, sampler)
+
+
+class Sample(NamedTuple):
+    """Some replicates of a training set."""
+
+    images: Float[np.ndarray, "r n dI"]
+    texts: Float[np.ndarray, "r n dT"]
+    labels: Int[np.ndarray, "r n"]
+    backgrounds: Int[np.ndarray, "r n J"]
+    weights: Float[np.ndarray, "r n"] | None
 
 
 def _samples(world: World, n: int, replicates: int, seed: int, stream: str):
-    """Replicates of n drawn pairs, (r, n, ...) images, texts and labels, the dictionaries the first l coordinates.
+    """Replicates of n drawn pairs, (r, n, ...) of every field, the dictionaries the first l coordinates.
 
     All come from one stream, pair after pair; as many replicates together as a block of the stream fills.
     """
@@ -69,13 +89,37 @@ def _samples(world: World, n: int, replicates: int, seed: int, stream: str):
     together = max(1, block_size(world) // n)
     kept, wanted, done = None, min(together, replicates) * n, 0
     for block in draw_pairs(world, frames, n * replicates, seed, stream=stream):
-        fresh = [x.numpy() for x in (block.images, block.texts, block.labels)]
+        fresh = [x.numpy() for x in block]
         kept = fresh if kept is None else [np.concatenate(both) for both in zip(kept, fresh, strict=True)]
         while len(kept[0]) >= wanted > 0:
-            count = wanted // n
-            yield [x[:wanted].reshape(count, n, *x.shape[1:]) for x in kept]
-            kept, done = [x[wanted:] for x in kept], done + count
+            whole = wanted // n
+            yield Sample(*(x[:wanted].reshape(whole, n, *x.shape[1:]) for x in kept), None)
+            kept, done = [x[wanted:] for x in kept], done + whole
             wanted = min(together, replicates - done) * n
+
+
+def _sampled(sampler: Sampler, world: World, samples: Iterator[Sample], seed: int, stream: str) -> Iterator[Sample]:
+    """Every replicate by itself, after a sampler."""
+    number = count()
+    for sample in samples:
+        for fields in zip(*sample[:4], strict=True):
+            r = next(number)
+            groups = group_numbers(fields[2], fields[3], world.classes)
+            rows, weights = chosen(sampler, groups, world, numpy_stream(seed, f"{stream}/{sampler.name}", r))
+            kept = [field[rows][None] for field in fields]
+            if sampler.swaps:
+                kept[1] = _contradicted(world, fields, seed, r, stream)
+            yield Sample(*kept, None if weights is None else weights[None])
+
+
+def _contradicted(world: World, fields, seed: int, r: int, stream: str) -> Float[np.ndarray, "1 n dT"]:
+    import torch
+
+    from simulator.gaussian.captions import contradicted
+    from simulator.gaussian.pairs import Pairs
+
+    pairs = Pairs(*(torch.from_numpy(field[None]) for field in fields))
+    return contradicted(pairs, world.classes, first_coordinates(world)[1], seed, r, streams=(stream,)).texts.numpy()
 
 
 def drawn_covariances(world, n, replicates, seed, stream) -> Iterator[Float[np.ndarray, "r dI dT"]]:
@@ -92,24 +136,35 @@ def drawn_covariances(world, n, replicates, seed, stream) -> Iterator[Float[np.n
     seed, stream
         Root and name of the random stream.
     """
-    for images, texts, _ in _samples(world, n, replicates, seed, stream):
+    return _covariances(_samples(world, n, replicates, seed, stream))
+
+
+def _covariances(samples: Iterator[Sample]) -> Iterator[Float[np.ndarray, "r dI dT"]]:
+    from simulator.gaussian.fit import sample_covariance
+
+    for images, texts, _, _, weights in samples:
+        if weights is not None:
+            yield np.stack([sample_covariance(*each) for each in zip(images, texts, weights, strict=True)])
+            continue
         centred = images - images.mean(axis=1, keepdims=True)
-        yield centred.transpose(0, 2, 1) @ texts / (n - 1)
+        yield centred.transpose(0, 2, 1) @ texts / (images.shape[1] - 1)
 
 
-def _drawn_linear(world, learner: Learner, n, replicates, seed, stream):
-    q = decision_prompts(world, learner.prompt)
-    for S in drawn_covariances(world, n, replicates, seed, stream):
+def _drawn_linear(world, learner: Learner, samples: Iterator[Sample], sampler: str):
+    q = decision_prompts(SAMPLERS[sampler].captioned(world), learner.prompt)
+    for S in _covariances(samples):
         yield covariance_critic(S, q, first_coordinates(world), learner.embed_dim)
 
 
-def _drawn_supervised(world, estimator: str, n, replicates, seed, stream):
+def _drawn_supervised(world, learner: Learner, samples: Iterator[Sample], sampler: str):
     from simulator.gaussian.supervised import fit
 
     D, _ = first_coordinates(world)
-    for images, _, labels in _samples(world, n, replicates, seed, stream):
-        for x, y in zip(images, labels, strict=True):
-            yield LinearCritic.of_vectors(fit(estimator, x, y, world.classes), D)
+    estimator = ability_of(learner).estimator
+    for images, _, labels, _, weights in samples:
+        counts = [None] * len(images) if weights is None else weights
+        for x, y, w in zip(images, labels, counts, strict=True):
+            yield LinearCritic.of_vectors(fit(estimator, x, y, world.classes, w), D)
 
 
 def hits(learner: Learner, world: World, group: int, images: int, seed: int, stream: str) -> Iterator[np.ndarray]:

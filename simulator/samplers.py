@@ -96,6 +96,18 @@ class Sampler:
             return worlds.model_copy(update={"p_spu": float(chance)})
         return worlds.replace(p_spu=chance)
 
+    def captioned(self, world: World) -> World:
+        """A world with the law of captions given the label, whose means are the mean prompt.
+
+        Parameters
+        ----------
+        world
+            In which pairs are drawn.
+        """
+        if not self.swaps:
+            return self.law(world)
+        return world.model_copy(update={"p_spu": 1 / world.classes})  # a background by chance says nothing
+
     def effective(self, worlds: World | Worlds) -> Numbers:
         """Effective pairs that a drawn pair leaves, in (0, 1]; n/effective pairs must be drawn for n of them.
 
@@ -204,6 +216,32 @@ def _subsampled_rows(groups: Groups, G: int, rng: np.random.Generator) -> Int[np
 
 def _inverse_shares(shares: Float[np.ndarray, " G"]) -> Float[np.ndarray, " G"]:
     return 1 / (len(shares) * shares)
+
+
+def chosen(
+    sampler: Sampler, groups: Groups, world: World, rng: np.random.Generator
+) -> tuple[Int[np.ndarray, " m"], Float[np.ndarray, " m"] | None]:
+    """(rows, what each counts) that a sampler makes of a set of pairs, once; None: all the same.
+
+    Parameters
+    ----------
+    sampler : Sampler
+    groups : from `group_numbers`
+    world
+        The training law.
+    rng : numpy.random.Generator
+
+    Raises
+    ------
+    EmptyGroup
+        For a group without a pair.
+    """
+    everyone = np.arange(len(groups))
+    if not sampler.balances:
+        return everyone, None
+    counts = group_counts(groups, world)
+    rows = everyone if sampler.rows is None else sampler.rows(groups, len(counts), rng)
+    return rows, None if sampler.weights is None else sampler.weights(counts / len(groups))[groups]
 
 
 SAMPLERS: dict[str, Sampler] = {}

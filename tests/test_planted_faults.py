@@ -42,8 +42,8 @@ FAULTS = {
     ),
     "wrong gradient": Fault(
         "simulator/gaussian/supervised.py",
-        "gradient = -(wrong @ signed) / n",
-        "gradient = -((1 - wrong) @ signed) / n",
+        "gradient = -((weights * wrong) @ signed) / n",
+        "gradient = -((weights * (1 - wrong)) @ signed) / n",
         "simulator/gaussian/test_supervised_fit.py",
     ),
     "ignored scale": Fault(

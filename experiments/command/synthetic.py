@@ -17,6 +17,9 @@ PromptFlag = Annotated[
     Literal["name", "mean"] | None,
     Parameter(help="class prompt: its name alone, or its mean caption [default: name]", show_default=False),
 ]
+Mitigate = Annotated[
+    str, Parameter(help="what is done against the background: none, balance, reweight, subsample, group-dro, dfr ...")
+]
 EmbedDim = Annotated[
     int | None, Parameter(converter=whole, help="embedding width of the towers; absent: wide enough for all")
 ]
@@ -27,6 +30,7 @@ def predict(
     learner: Annotated[str, Parameter(help=f"what is trained: {', '.join(names())}")] = "linear",
     prompt: PromptFlag = None,
     embed_dim: EmbedDim = None,
+    mitigate: Mitigate = "none",
     world_file: WorldFile = None,
     world: WorldOptions | None = None,
     output: Output = None,
@@ -43,7 +47,7 @@ def predict(
     settings = world_from(world_file, given(world))
     trained = _learner(learner, prompt, embed_dim)
     free_output(output, "predict", RESULT)
-    document = {"verb": "predict", **run(settings, trained)}
+    document = {"verb": "predict", **run(settings, trained, mitigate)}
     emit(document, json, accuracy_table, output, settings)
 
 
@@ -58,6 +62,7 @@ def simulate(
     learner: Annotated[str, Parameter(help=f"what is trained: {', '.join(trainable())}")] = "linear",
     prompt: PromptFlag = None,
     embed_dim: EmbedDim = None,
+    mitigate: Mitigate = "none",
     seed: Seed = 0,
     world_file: WorldFile = None,
     world: WorldOptions | None = None,
@@ -75,7 +80,7 @@ def simulate(
     settings = world_from(world_file, given(world))
     trained = _learner(learner, prompt, embed_dim)
     free_output(output, "simulate", RESULT)
-    document = {"verb": "simulate", **run(settings, trained, n, replicates, method, seed)}
+    document = {"verb": "simulate", **run(settings, trained, n, replicates, method, seed, mitigate)}
     emit(document, json, accuracy_table, output, settings)
 
 
@@ -84,6 +89,7 @@ def train(
     training: TrainingOptions | None = None,
     ensemble: Annotated[Whole, Parameter(help="models trained at once, each with its own streams")] = 1,
     prompt: PromptFlag = None,
+    mitigate: Mitigate = "none",
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1 ...")] = "cpu",
     draw_on: Annotated[
         str | None, Parameter(help="device that draws the pairs; cpu makes them equal on every device")
@@ -125,6 +131,7 @@ def train(
             models=ensemble,
             seed=seed,
             prompt=prompt,
+            mitigate=mitigate,
             device=device,
             draw_on=draw_on,
             compile=compile,

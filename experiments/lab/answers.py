@@ -9,6 +9,7 @@ from jaxtyping import Float
 from experiments.abilities import ability_of, has_law, trainable
 from experiments.errors import RequestError, RunError, checked_seed
 from experiments.inference import interval95
+from experiments.lab.mitigations import NONE, Setting, known_law, mitigated
 from experiments.progress import track
 from simulator.accuracy import Accuracy, in_words
 from simulator.world import World
@@ -20,18 +21,20 @@ GROUPS = ("common", "counter", "balanced", "drop")
 LARGEST_DRAW = 20_000_000_000
 
 
-def predict(world: World, learner: Learner) -> dict[str, Any]:
+def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, Any]:
     """Group accuracies at n = infinity, with the reliance of linear rules and the interval of estimates.
 
-    Raises RequestError where the theory says that there is no answer (a tie, a separable law, no view noise).
+    Raises RequestError where the theory says that there is no answer (a tie, a separable law, no view noise), and for a
+    mitigation of which no law is known, naming those that have one for the learner.
     """
-    accuracy = population(world, learner)
+    law = known_law(mitigate, Setting(world, learner))
+    accuracy = population(law.world, law.learner)
     interval = accuracy.interval
     return {
         "world": world.model_dump(),
-        **_who(learner),
+        **_who(learner, mitigate),
         **in_groups(accuracy),
-        "reliance": _reliance(world, learner),
+        "reliance": _reliance(law.world, law.learner),
         "interval95": None
         if interval is None
         else {g: list(map(float, interval[i])) for i, g in enumerate(GROUPS[:2])},
@@ -54,15 +57,18 @@ def _reliance(world: World, learner: Learner) -> float | None:
     return t if np.isfinite(t) else None
 
 
-def _who(learner: Learner) -> dict[str, Any]:
+def _who(learner: Learner, mitigate: str) -> dict[str, Any]:
     return {
         "learner": learner.name,
         "prompt": getattr(learner, "prompt", None),
         "embed_dim": getattr(learner, "embed_dim", None),
+        **({} if mitigate == NONE else {"mitigation": mitigate}),
     }
 
 
-def simulate(world: World, learner: Learner, n: int, replicates: int, method: str | None, seed: int) -> dict[str, Any]:
+def simulate(
+    world: World, learner: Learner, n: int, replicates: int, method: str | None, seed: int, mitigate: str = NONE
+) -> dict[str, Any]:
     """Train a linear learner on n pairs, `replicates` times, and average its group accuracies.
 
     method is "exact" (the exact law of the trained rule), "direct" (pairs drawn one by one), or None: exact where there
@@ -74,34 +80,37 @@ def simulate(world: World, learner: Learner, n: int, replicates: int, method: st
     if replicates < 1:
         raise RequestError(f"--replicates = {replicates} is below 1; the nearest valid value is 1")
     checked_seed(seed)
-    method = _checked_method(world, learner, method)
+    setting = mitigated(mitigate, Setting(world, learner))
+    if not setting.fitted:
+        raise RequestError(f"mitigation {mitigate!r} is not fitted to drawn pairs; train and predict take it")
+    method = _checked_method(setting.world, setting.learner, method, setting.sampler)
     if method == "direct":
         _refuse_costly(world, n, replicates)
-    accuracy = np.concatenate(
-        list(track(_accuracies(world, learner, n, replicates, method, seed), replicates, "replicates"))
-    )
+    accuracy = np.concatenate(list(track(_accuracies(setting, n, replicates, method, seed), replicates, "replicates")))
     common, counter = accuracy.mean(axis=0)
     return {
         "world": world.model_dump(),
-        **_who(learner),
+        **_who(learner, mitigate),
         "n": n,
         "method": method,
         "seed": seed,
         **in_groups(Accuracy(common, counter)),
         "replicates": [{"common": float(a), "counter": float(b)} for a, b in accuracy],
         "interval95": {g: interval95(accuracy[:, i]) for i, g in enumerate(GROUPS[:2])},
-        "predicted": _predicted(world, learner),
+        "predicted": _predicted(setting),
     }
 
 
-def _checked_method(world: World, learner: Learner, method: str | None) -> str:
+def _checked_method(world: World, learner: Learner, method: str | None, sampler: str = "drawn") -> str:
     if ability_of(learner).estimator is None:
         raise RequestError(
             f"--learner = {learner.name} is not fitted to pairs; those that are: {', '.join(trainable())}"
         )
     if method not in (None, "exact", "direct"):
         raise RequestError(f"--method = {method!r} is neither exact nor direct")
-    lawful = has_law(learner, world)
+    lawful = has_law(learner, world) and sampler == "drawn"
+    if method == "exact" and sampler != "drawn":
+        raise RequestError(f"--method exact is not known for {sampler} pairs; the nearest choice is direct")
     if method == "exact" and not lawful:
         where = "in worlds of this shape" if ability_of(learner).exact else "at all"
         raise RequestError(
@@ -111,12 +120,12 @@ def _checked_method(world: World, learner: Learner, method: str | None) -> str:
 
 
 def trainings(
-    world: World, learner: Learner, n: int, count: int, method: str, seed: int
+    world: World, learner: Learner, n: int, count: int, method: str, seed: int, sampler: str = "drawn"
 ) -> Iterator[tuple[Float[np.ndarray, "r 2"], Float[np.ndarray, " r"]]]:
     """(group accuracies, reliance) of `count` trainings on n pairs, in blocks; replicate r is the same for any count.
 
-    method is "exact" or "direct", see `simulate`. Raises SeparabilityError where drawn pairs have no solution,
-    ValueError for other requests that have none.
+    method is "exact" or "direct", see `simulate`; sampler is what is done with drawn pairs first. Raises
+    SeparabilityError where drawn pairs have no solution, ValueError for other requests that have none.
     """
     from experiments.trainings import learned_critics
     from simulator.gaussian.critic import group_accuracy
@@ -124,15 +133,15 @@ def trainings(
 
     mixture = world.mixture()
     route = "exact law" if method == "exact" else "drawn pairs"
-    for i, critic in enumerate(learned_critics(world, learner, n, count, seed, "simulate", route)):
+    for i, critic in enumerate(learned_critics(world, learner, n, count, seed, "simulate", route, sampler)):
         yield group_accuracy(critic, mixture, world.nu_image, seed + i), relied(critic, world.classes)
 
 
-def _accuracies(world, learner, n, count, method, seed):
+def _accuracies(setting: Setting, n, count, method, seed):
     from simulator.gaussian.supervised import SeparabilityError
 
     try:
-        for accuracy, _ in trainings(world, learner, n, count, method, seed):
+        for accuracy, _ in trainings(setting.world, setting.learner, n, count, method, seed, setting.sampler):
             yield accuracy
     except SeparabilityError as error:
         raise RunError(str(error)) from None
@@ -150,11 +159,12 @@ def _refuse_costly(world: World, n: int, replicates: int) -> None:
         )
 
 
-def _predicted(world: World, learner: Learner) -> dict[str, float] | None:
+def _predicted(setting: Setting) -> dict[str, float] | None:
     """The population's accuracies beside the measured ones; null where the theory has none."""
     try:
-        return in_groups(population(world, learner))
-    except RequestError:
+        law = setting.law()
+        return None if law is None else in_groups(population(law.world, law.learner))
+    except (RequestError, ValueError):
         return None  # the sample has an answer where the population has none: ties, separable laws
 
 

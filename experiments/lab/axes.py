@@ -1,4 +1,4 @@
-"""Axes of a study: a field of World, of Recipe, `n` or `seed`, and the values that it takes.
+"""Axes of a study: a field of World, of Recipe, `n`, `seed` or `mitigation`, and the values that it takes.
 
     NAME=LOW:HIGH:COUNT             linear
     NAME=LOW:HIGH:COUNT:log         logarithmic
@@ -20,6 +20,7 @@ from experiments.errors import RequestError
 from simulator import quantities as q
 from simulator.naming import suggestion
 from simulator.quantities import Quantity
+from simulator.samplers import SAMPLERS
 from simulator.towers.recipe import Recipe
 from simulator.world import SCALARS, World
 
@@ -28,7 +29,7 @@ LONGEST = 1_000_000  # values of one axis
 _WORLD = get_type_hints(World, include_extras=True)
 _RECIPE = get_type_hints(Recipe, include_extras=True)
 _OWN = {"n": q.PairCount, "seed": q.Seed}
-NAMES = (*SCALARS, *(name for name in Recipe.model_fields if name not in ("loss", "n")), *_OWN)
+NAMES = (*SCALARS, *(name for name in Recipe.model_fields if name not in ("loss", "n")), *_OWN, "mitigation")
 
 Value = float | int | str
 
@@ -64,6 +65,8 @@ def quantity(name: str) -> Quantity:
     """Symbol, meaning and unit of a field that can be an axis."""
     if name in _OWN or name in SCALARS:
         return q.quantity_of(_OWN.get(name) or _WORLD[name])
+    if name == "mitigation":
+        return Quantity(r"\mathrm{mitigation}", "what is done against the background", "")
     word = name.replace("_", r"\ ")
     return Quantity(rf"\mathrm{{{word}}}", Recipe.model_fields[name].description or name, "")
 
@@ -75,7 +78,7 @@ def of_world(name: str) -> bool:
 
 def of_recipe(name: str) -> bool:
     """Whether an axis varies the recipe of trained towers alone."""
-    return name not in SCALARS and name not in _OWN
+    return name in Recipe.model_fields and name not in SCALARS and name not in _OWN
 
 
 def axis(name: str, values: Any) -> Axis:
@@ -88,9 +91,8 @@ def axis(name: str, values: Any) -> Axis:
     if field == "loss":
         raise RequestError("axis 'loss': objectives are learners of a study; name them as --learner infonce")
     if field not in NAMES:
-        raise RequestError(
-            f"axis {name!r} is no field of a world or a recipe, nor n or seed{suggestion(field, NAMES, quoted=True)}"
-        )
+        near = suggestion(field, NAMES, quoted=True)
+        raise RequestError(f"axis {name!r} is no field of a world or a recipe, nor n, seed or mitigation{near}")
     if isinstance(values, Axis):
         values, scale = values.values, values.scale
     elif isinstance(values, str):
@@ -207,6 +209,12 @@ def _kind(field: str) -> Any:
 
 
 def _choices(field: str) -> tuple[str, ...]:
+    if field == "mitigation":
+        from experiments.lab.mitigations import names
+
+        return names()
+    if field == "sampler":
+        return tuple(SAMPLERS)
     return get_args(_kind(field)) if get_origin(_kind(field)) is Literal else ()
 
 

@@ -12,8 +12,9 @@ from time import perf_counter
 import numpy as np
 from scipy.special import stdtrit
 
+from experiments.errors import RequestError
 from experiments.inference import LEVEL
-from experiments.lab.blocks import Region, places
+from experiments.lab.blocks import Region
 from experiments.lab.reasons import Reasons
 from experiments.lab.result import GROUPS, QUANTITIES, Block, sizes, variables
 from experiments.lab.study import Study
@@ -21,7 +22,7 @@ from simulator.world import Worlds
 from theory.accuracy import reliance
 from theory.learners.base import UNDEFINED, Learner, attempt
 
-NO_LAW = "no closed form is known of what towers of this recipe become"
+NO_LAW = "no closed form is known of what is learned so"
 COLUMNS = 7  # common, counter, reliance, then low and high of both groups
 
 
@@ -72,16 +73,14 @@ def theory(study: Study, region: Region, k: int, prompt: str | None):
     shape = tuple(part.stop - part.start for part in region)
     found = np.full((*shape, COLUMNS), np.nan)
     why: dict[tuple[int, ...], str] = {}
-    for part, learner in _learners(study, region, k, prompt):
-        # Grids broadcast: what an axis does not change is computed once along it.
-        worlds = study.worlds(
-            tuple(slice(r.start + p.start, r.start + p.stop) for r, p in zip(region, part, strict=True))
-        )
-        if learner is None:
-            why |= dict.fromkeys(product(*(range(each.start, each.stop) for each in part)), NO_LAW)
+    for part, law in _laws(study, region, k, prompt):
+        if isinstance(law, str):
+            why |= dict.fromkeys(product(*(range(each.start, each.stop) for each in part)), law)
             continue
+        worlds = Worlds.of(law.world)
+        # Grids broadcast: what an axis does not change is computed once along it.
         grid = tuple(length if length > 1 or not worlds.ndim else 1 for length in worlds.shape)
-        numbers, refused = _asked(learner, worlds)
+        numbers, refused = _asked(law.learner, worlds)
         block = found[part]
         block[...] = numbers.reshape((*grid, COLUMNS) if grid else (*[1] * len(shape), COLUMNS))
         for place, sentence in refused.items():
@@ -89,20 +88,34 @@ def theory(study: Study, region: Region, k: int, prompt: str | None):
     return found, why
 
 
-def _learners(study: Study, region: Region, k: int, prompt):
-    """(part of the block, learner) for every value of an axis that changes the learner; None where no law is known."""
-    whole = tuple(slice(0, part.stop - part.start) for part in region)
-    names = [axis.name for axis in study.axes]
-    if "trained" in study.measured:  # what towers become depends on all of their recipe
-        for index, at in places(region):
-            yield tuple(slice(i, i + 1) for i in at), study.law(k, index, prompt)
-    elif "embed_dim" in names:
-        place = names.index("embed_dim")
-        for i, value in enumerate(study.axes[place].values[region[place]]):
-            part = tuple(slice(i, i + 1) if j == place else each for j, each in enumerate(whole))
-            yield part, study.learner(k, prompt, value)
-    else:
-        yield whole, study.learner(k, prompt, dict(study.recipe).get("embed_dim"))
+def _laws(study: Study, region: Region, k: int, prompt):
+    """(part of the block, its law, or why there is none): a part for every value that changes more than the world."""
+    towers = "trained" in study.measured  # what they become depends on all of their recipe
+    cut = [
+        [slice(i, i + 1) for i in range(r.stop - r.start)]
+        if towers or axis.name in ("embed_dim", "mitigation")
+        else [slice(0, r.stop - r.start)]
+        for axis, r in zip(study.axes, region, strict=True)
+    ]
+    for part in product(*cut):
+        yield from _law(study, region, part, k, prompt, towers)
+
+
+def _law(study: Study, region: Region, part: Region, k: int, prompt, towers: bool):
+    """The law of one part, or of each of its places where some have none."""
+    whole = tuple(slice(r.start + p.start, r.start + p.stop) for r, p in zip(region, part, strict=True))
+    try:
+        first = tuple(each.start for each in whole)
+        law = study.setting(k, first, prompt, towers, None if towers else study.worlds(whole)).law()
+    except (RequestError, *UNDEFINED) as error:
+        places = [[slice(i, i + 1) for i in range(p.start, p.stop)] for p in part]
+        if all(len(p) == 1 for p in places):
+            yield part, str(error)
+            return
+        for alone in product(*places):
+            yield from _law(study, region, alone, k, prompt, towers)
+        return
+    yield part, NO_LAW if law is None else law
 
 
 def _spread(place, grid, part, shape, sentence, why) -> None:

@@ -3,6 +3,7 @@
 Accuracies are fractions.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from experiments.errors import RequestError
 from experiments.inference import interval95
 from experiments.lab import runfolder
 from experiments.lab.answers import GROUPS, in_groups, population
+from experiments.lab.mitigations import Setting
 from simulator.accuracy import Accuracy
 from simulator.towers.checkpoints import specification
 from simulator.towers.evaluation import (
@@ -21,10 +23,8 @@ from simulator.towers.evaluation import (
     standard_points,
 )
 from simulator.towers.layers import logit_scale
-from simulator.towers.recipe import Recipe
+from simulator.towers.refit import finished
 from simulator.towers.training import Ensemble, State
-from simulator.world import World
-from theory.learners import named
 
 TRACE_POINTS = {"power": 9, "replicates": 4}  # a checkpoint's accuracies: to about .005
 FINAL_POINTS = {"power": 12, "replicates": 8}  # the result's: to about .001
@@ -39,8 +39,9 @@ def trace_row(ensemble: Ensemble, state: State, since: int) -> dict[str, Any]:
     step, lost = int(state.step), state.diverged
     taken = (lost.where(lost >= 0, step + 1) - 1 - since).clamp(min=0)  # steps that each model's sums hold
     points = standard_points(ensemble, **TRACE_POINTS) if ensemble.recipe.towers == "mlp" else None
+    parameters = finished(ensemble, state.parameters)
     accuracy = {
-        prompt or "none": ensemble_accuracy(ensemble, state.parameters, prompt, points).mean(0)
+        prompt or "none": ensemble_accuracy(ensemble, parameters, prompt, points).mean(0)
         for prompt in prompts_of(ensemble)
     }
     return {
@@ -66,13 +67,15 @@ def trace_line(row: dict[str, Any], steps: int, rate: float) -> str:
     )
 
 
-def result(ensemble: Ensemble, state: State, prompt: str | None) -> dict[str, Any]:
+def result(ensemble: Ensemble, state: State, setting: Setting) -> dict[str, Any]:
     """Everything measured on the final weights, in the words of `simulate`."""
-    recipe, world = ensemble.recipe, ensemble.worlds[0]
+    recipe, world, prompt = ensemble.recipe, ensemble.worlds[0], setting.prompt
     points = standard_points(ensemble, **FINAL_POINTS) if recipe.towers == "mlp" else None
     diverged = state.diverged.cpu().numpy()
     going = diverged < 0
-    prompts = {each: _asked(ensemble, state, each, points, going) for each in prompts_of(ensemble)}
+    prompts = {
+        each: _asked(ensemble, state, replace(setting, prompt=each), points, going) for each in prompts_of(ensemble)
+    }
     top = prompts[prompt]
     recovery = latent_recovery(ensemble, state.parameters)
     return {
@@ -94,8 +97,9 @@ def result(ensemble: Ensemble, state: State, prompt: str | None) -> dict[str, An
     }
 
 
-def _asked(ensemble: Ensemble, state: State, prompt: str | None, points, going: np.ndarray) -> dict[str, Any]:
+def _asked(ensemble: Ensemble, state: State, setting: Setting, points, going: np.ndarray) -> dict[str, Any]:
     """Accuracies under one prompt: means over the models that did not diverge, and every model's own."""
+    prompt = setting.prompt
     replicates = ensemble_accuracy(ensemble, state.parameters, prompt, points)  # (R, E, 2)
     accuracy = replicates.mean(0)
     common, counter = accuracy[going].mean(0)
@@ -108,21 +112,15 @@ def _asked(ensemble: Ensemble, state: State, prompt: str | None, points, going: 
         if len(replicates) == 1
         else {g: [interval95(replicates[:, k, i]) for k in range(len(accuracy))] for i, g in enumerate(GROUPS[:2])},
         "reliance": [_finite(t) for t in score_reliance(ensemble, state.parameters, prompt)],
-        "predicted": predicted(ensemble.recipe, ensemble.worlds[0], prompt),
+        "predicted": predicted(setting),
     }
 
 
-def predicted(recipe: Recipe, world: World, prompt: str | None) -> dict[str, float] | None:
+def predicted(setting: Setting) -> dict[str, float] | None:
     """Group accuracies that the theory expects of unlimited pairs and towers; null where it says nothing."""
-    objective = recipe.objective
-    learner = objective.learner(recipe)
-    if learner is None:
-        return None
-    narrow = objective.limited_by_width and recipe.embed_dim < world.latents
+    law = setting.law()
     try:
-        return in_groups(
-            population(world, named(learner, prompt=prompt, embed_dim=recipe.embed_dim if narrow else None))
-        )
+        return None if law is None else in_groups(population(law.world, law.learner))
     except RequestError:
         return None  # ties, separable laws, no view noise
 

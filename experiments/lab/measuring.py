@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.abilities import ability_of, has_law
+from experiments.errors import RequestError
 from experiments.lab.blocks import Region, places
 from experiments.lab.study import Study
 from experiments.lab.trained import train_cells
@@ -57,19 +58,27 @@ def fitted(
     """(common, counter, reliance) of learner k fitted to the n pairs of one place, `replicates` times."""
     from experiments.lab.answers import trainings
 
-    cell, learner = study.cell(index), study.learner(k, prompt, study.embed_dim(index))
+    cell, setting = study.cell(index), study.setting(k, index, prompt, towers=False)
     n, seed = n or cell.get("n", study.n), cell.get("seed", study.seed)
-    parts = trainings(study.world_at(index), learner, n, replicates, METHODS[route], seed)
+    parts = trainings(setting.world, setting.learner, n, replicates, METHODS[route], seed, setting.sampler)
     return np.concatenate([np.column_stack(part) for part in parts])
 
 
 def unable(study: Study, k: int, route: str, index: tuple[int, ...]) -> str | None:
     """Why a route does not measure learner k at one place, in a sentence; None if it does."""
+    try:
+        setting = study.setting(k, index, None, route == "trained")
+    except RequestError as error:
+        return str(error)
     if route == "trained":
         return None
-    learner = study.learner(k, None, study.embed_dim(index))
+    if not setting.fitted:
+        return "no learner is fitted to drawn pairs so"
+    if route == "exact" and setting.sampler != "drawn":
+        return f"the exact law of {setting.sampler} pairs is not known"
+    learner = setting.learner
     ability = ability_of(learner)
-    if route == "exact" and not has_law(learner, study.world_at(index)):
+    if route == "exact" and not has_law(learner, setting.world):
         where = "in worlds of this shape" if ability.exact else "at all"
         return f"the exact law of {learner.name} given n pairs is not known {where}"
     if route == "drawn" and ability.estimator is None:

@@ -80,11 +80,11 @@ def _first_answer(study: Study, k: int, classes: int) -> _Answer:
         reasons = [unable(study, k, route, index) for route in study.measured]
         if None in reasons:
             return _Answer(True)
-        learner = study.law(k, index, study.asked(k)[0][1])
         try:
-            if learner is not None:
-                return _Answer(True, learner.accuracy(world).interval is not None)
-        except UNDEFINED as error:
+            law = study.setting(k, index, study.asked(k)[0][1], "trained" in study.measured).law()
+            if law is not None:
+                return _Answer(True, law.learner.accuracy(law.world).interval is not None)
+        except (RequestError, *UNDEFINED) as error:
             reasons.append(str(error))
         why = why or next(iter(reasons), None)
     return _Answer(False, why=why)

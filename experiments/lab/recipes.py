@@ -39,10 +39,13 @@ def checked_prompt(recipe: Recipe, prompt: str | None) -> str | None:
 
     Raises RequestError for a prompt that would be asked of nobody.
     """
-    if recipe.objective.captions:
+    if recipe.prompted:
         return prompt or "name"
     if prompt is not None:
-        raise RequestError(
-            f"--prompt = {prompt} has no meaning for loss {recipe.loss!r}, which sees no text; leave it out"
+        why = (
+            "a last layer that is refitted"
+            if recipe.objective.captions
+            else f"loss {recipe.loss!r}, which sees no text"
         )
+        raise RequestError(f"--prompt = {prompt} has no meaning for {why}; leave it out")
     return None

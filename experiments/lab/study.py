@@ -35,6 +35,7 @@ from theory.learners import Learner, named, names
 if TYPE_CHECKING:
     import xarray as xr
 
+    from experiments.lab.mitigations import Setting
     from simulator.towers.recipe import Recipe
 
 ROUTES = ("theory", "exact", "drawn", "trained")
@@ -153,13 +154,22 @@ class Study:
         n = self.cell(index).get("n", self.n)
         return recipe_of(self.labels[k], {**dict(self.recipe), **varied, **({} if n is None else {"n": n})})
 
-    def law(self, k: int, index: tuple[int, ...], prompt: Prompt | None) -> Learner | None:
-        """The learner whose closed form stands for learner k at one place; None where no law is known."""
-        if "trained" in self.measured:
-            from experiments.lab.trained import becomes
+    def setting(
+        self, k: int, index: tuple[int, ...], prompt: Prompt | None, towers: bool, worlds: Worlds | None = None
+    ) -> "Setting":
+        """Learner k as it is trained and asked at one place, after the place's mitigation.
 
-            return becomes(self.recipe_at(index, k), self.world_at(index), prompt)
-        return self.learner(k, prompt, self.embed_dim(index))
+        `towers`: trained as towers, rather than known by its law or fitted to pairs. `worlds`: a grid in place of the
+        world of one place. Raises RequestError for a mitigation that makes no sense there.
+        """
+        from experiments.lab.mitigations import NONE, Setting, mitigated
+
+        if towers:
+            plain = Setting(self.world_at(index), recipe=self.recipe_at(index, k), prompt=prompt)
+        else:
+            world = self.world_at(index) if worlds is None else worlds
+            plain = Setting(world, self.learner(k, prompt, self.embed_dim(index)))
+        return mitigated(self.cell(index).get("mitigation", NONE), plain)
 
     def embed_dim(self, index: tuple[int, ...]) -> int | None:
         """Width of the embedding of learners that have one, at one place; None: wide enough for all."""

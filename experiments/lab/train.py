@@ -15,6 +15,7 @@ from experiments.errors import Interrupted, RequestError, RunError, checked_seed
 from experiments.files import write_json
 from experiments.lab import runfolder
 from experiments.lab.interruption import interruption, together
+from experiments.lab.mitigations import NONE, Setting, mitigated
 from experiments.lab.recipes import checked_prompt
 from simulator.towers.recipe import Recipe
 from simulator.world import World
@@ -31,6 +32,7 @@ def train(
     models: int = 1,
     seed: int = 0,
     prompt: str | None = None,
+    mitigate: str = NONE,
     device: str = "cpu",
     draw_on: str | None = None,
     compile: bool = True,
@@ -41,15 +43,18 @@ def train(
 ) -> dict[str, Any] | None:
     """Train `models` models of one world and return the result's document; None on processes other than rank 0.
 
-    prompt chooses the accuracies at the top of the document; both stand under "prompts". `report` receives a line a
+    prompt chooses the accuracies at the top of the document; both stand under "prompts". mitigate is the name of a
+    mitigation (`experiments.lab.mitigations`). `report` receives a line a
     checkpoint. Raises RequestError for a request that cannot be met, RunError where no model stays finite, Interrupted
     after Ctrl-C, when the run is saved; without `keep` Ctrl-C is a KeyboardInterrupt and saves nothing.
     """
     from simulator.towers import distributed
-    from simulator.towers.training import Ensemble, compiles
+    from simulator.towers.refit import finished
+    from simulator.towers.training import Ensemble, compiles, refuse_empty_groups
 
     _check(models, seed, output, resume)
-    prompt = checked_prompt(recipe, prompt)
+    setting = mitigated(mitigate, Setting(world, recipe=recipe, prompt=checked_prompt(recipe, prompt)))
+    recipe, world = setting.recipe, setting.world
     device = checked_device(distributed.local_device(device))
     draw_on = None if draw_on is None else checked_device(draw_on)
     group = distributed.join(device)
@@ -63,13 +68,16 @@ def train(
 
     with _failures_in_words(device):
         began = perf_counter()
+        refuse_empty_groups(ensemble)
         with interruption(group) if keep else nullcontext(lambda: False) as stop:
             state, trace = _run(ensemble, group, folder, resume is not None, stop, report, refused)
         distributed.leave(group)  # evaluation is rank 0's alone
         if group.rank > 0:
             return None
+        state = state._replace(parameters=finished(ensemble, state.parameters))
         document = {
-            **_evaluated(ensemble, state, trace, prompt, folder, keep),
+            **_evaluated(ensemble, state, trace, setting, folder, keep),
+            **({} if mitigate == NONE else {"mitigation": mitigate}),
             "trace": trace,
             "seconds": round(perf_counter() - began, 3),
             "device": device_name(device),
@@ -160,12 +168,12 @@ def _begun(ensemble, group, folder: Path | None, resuming: bool):
     return start(ensemble), []
 
 
-def _evaluated(ensemble, state, trace, prompt: str | None, folder: Path | None, keep: bool) -> dict[str, Any]:
+def _evaluated(ensemble, state, trace, setting: Setting, folder: Path | None, keep: bool) -> dict[str, Any]:
     """The result; Ctrl-C meanwhile keeps the training unless nothing is to be kept."""
     from experiments.lab.measured import result
 
     try:
-        return result(ensemble, state, prompt)
+        return result(ensemble, state, setting)
     except KeyboardInterrupt:
         if not keep:
             raise

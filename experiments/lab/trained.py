@@ -3,19 +3,23 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from experiments.errors import RequestError
 from experiments.lab.blocks import Region, places
-from simulator.world import World
+from simulator.samplers import SAMPLERS
+from simulator.world import World, Worlds
 from theory.learners import Learner, named
 
 if TYPE_CHECKING:
     from experiments.lab.measuring import Cells
+    from experiments.lab.mitigations import Setting
     from experiments.lab.study import Study
     from simulator.towers.recipe import Recipe
+    from simulator.towers.trained import Towers
 
 MODELS = 64  # of one ensemble; what batching gains is gained by then, and memory stays small
 
@@ -42,14 +46,30 @@ def recipe_of(label: str, given: dict[str, Any]) -> "Recipe":
     )
 
 
-def becomes(recipe: "Recipe", world: World, prompt: str | None) -> Learner | None:
-    """The learner whose law the towers of a recipe reach with unlimited pairs; None where there is none."""
-    objective = recipe.objective
-    name = objective.learner(recipe)
-    if name is None:
-        return None
-    narrow = objective.limited_by_width and recipe.embed_dim < world.latents
-    return named(name, prompt=prompt, embed_dim=recipe.embed_dim if narrow else None)
+class Law(NamedTuple):
+    """What a training arrives at with unlimited pairs: a learner's population optimum in a world, or in each of many.
+
+    Attributes
+    ----------
+    learner, world
+        The closed form, and where it is asked.
+    """
+
+    learner: Learner
+    world: World | Worlds
+
+
+def becomes(recipe: "Recipe", world: World, prompt: str | None) -> Law | None:
+    """The law that the towers of a recipe reach with unlimited pairs; None where none is known.
+
+    Raises ValueError where a sampler balances groups of which some have no share.
+    """
+    objective, narrow = recipe.objective, recipe.embed_dim < world.latents
+    name = objective.learner(recipe, prompt)
+    if name is None or (narrow and (recipe.last_layer == "refitted" or SAMPLERS[recipe.sampler].swaps)):
+        return None  # what a narrow embedding keeps then depends on more than the law says
+    learner = named(name, prompt=prompt, embed_dim=recipe.embed_dim if narrow and objective.limited_by_width else None)
+    return Law(learner, objective.law(recipe, world))
 
 
 def train_cells(study: "Study", region: Region, k: int) -> Iterator["Cells"]:
@@ -59,38 +79,73 @@ def train_cells(study: "Study", region: Region, k: int) -> Iterator["Cells"]:
     """
     together: dict[Any, list] = defaultdict(list)
     for index, at in places(region):
-        world, recipe = study.world_at(index), study.recipe_at(index, k)
+        settings, why = _settings(study, index, k)
+        if why is not None:
+            yield _refused(study, k, at, why)
+            continue
+        world, recipe = settings[0].world, settings[0].recipe
         seed = study.cell(index).get("seed", study.seed)
         shape = (world.classes, world.dim_image, world.dim_text)
-        together[recipe, seed, shape].append((at, world))
+        together[recipe, seed, shape].append((at, world, [setting.prompt for setting in settings]))
     each = max(1, MODELS // study.replicates)
     for (recipe, seed, _), cells in together.items():
         for start in range(0, len(cells), each):
             yield from _ensemble(study, recipe, seed, cells[start : start + each], k)
 
 
-def _ensemble(study: "Study", recipe: "Recipe", seed: int, cells: list, k: int) -> Iterator["Cells"]:
+def _settings(study: "Study", index: tuple[int, ...], k: int) -> tuple[list["Setting"], str | None]:
+    """(learner k at one place, once a prompt; why it cannot be trained there)."""
+    try:
+        settings = [study.setting(k, index, prompt, towers=True) for _, prompt in study.asked(k)]
+        settings[0].pairs()
+    except (RequestError, ValueError) as error:
+        return [], str(error)
+    return settings, None
+
+
+def _refused(study: "Study", k: int, at: tuple[int, ...], why: str) -> "Cells":
     from experiments.lab.measuring import Cells
-    from simulator.towers.evaluation import score_reliance
+
+    return Cells(at, {}, {place: why for place, _ in study.asked(k)})
+
+
+def _ensemble(study: "Study", recipe: "Recipe", seed: int, cells: list, k: int) -> Iterator["Cells"]:
+    """`cells` are (place in the block, world, how its towers are asked, once a prompt of the study)."""
+    from experiments.lab.measuring import Cells
+    from simulator.samplers import EmptyGroup
     from simulator.towers.trained import train
     from simulator.towers.training import EveryModelDiverged
 
-    began, R = perf_counter(), study.replicates
+    began = perf_counter()
+    lost = f"every model lost its finite loss; a smaller lr than {recipe.lr:g} is the first thing to try"
     try:
-        towers = train([world for _, world in cells], recipe, models=R, seed=seed, device=study.device)
+        towers = train(
+            [world for _, world, _ in cells], recipe, models=study.replicates, seed=seed, device=study.device
+        )
     except EveryModelDiverged:
-        towers = None
-    found: list[dict[int, np.ndarray]] = [{} for _ in cells]
-    for place, prompt in study.asked(k) if towers is not None else ():
-        accuracy = towers.each(prompt)
-        relied = score_reliance(towers.ensemble, towers.parameters, prompt).reshape(len(cells), R)
-        numbers = np.stack([accuracy.common, accuracy.counter, relied], axis=-1)  # (cells, R, 3)
-        numbers[~np.isfinite(numbers[..., 0])] = np.nan
-        for c, values in enumerate(numbers):
-            found[c][place] = values
+        yield from (_refused(study, k, at, lost) for at, _, _ in cells)
+        return
+    except EmptyGroup as error:
+        if len(cells) == 1:
+            yield _refused(study, k, cells[0][0], str(error))
+            return
+        for cell in cells:  # sets of other worlds may have a pair of every group
+            yield from _ensemble(study, recipe, seed, [cell], k)
+        return
+    asked = {prompt: _numbers(towers, prompt) for prompt in dict.fromkeys(p for *_, prompts in cells for p in prompts)}
     seconds = (perf_counter() - began) / len(cells) / len(study.asked(k))
-    for (at, _), values in zip(cells, found, strict=True):
+    for c, (at, _, prompts) in enumerate(cells):
+        values = {place: asked[prompt][c] for (place, _), prompt in zip(study.asked(k), prompts, strict=True)}
         going = {place: v for place, v in values.items() if np.isfinite(v[:, 0]).any()}
-        why = f"every model lost its finite loss; a smaller lr than {recipe.lr:g} is the first thing to try"
-        lost = {place: why for place, _ in study.asked(k) if place not in going}
-        yield Cells(at, going, lost, seconds)
+        yield Cells(at, going, {place: lost for place in values if place not in going}, seconds)
+
+
+def _numbers(towers: "Towers", prompt: str | None) -> Float[np.ndarray, "cells R 3"]:
+    """(common, counter, reliance) of every model under a prompt."""
+    from simulator.towers.evaluation import score_reliance
+
+    accuracy = towers.each(prompt)
+    relied = score_reliance(towers.ensemble, towers.parameters, prompt).reshape(accuracy.common.shape)
+    numbers = np.stack([accuracy.common, accuracy.counter, relied], axis=-1)
+    numbers[~np.isfinite(numbers[..., 0])] = np.nan
+    return numbers

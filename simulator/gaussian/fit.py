@@ -119,7 +119,8 @@ def fit(estimator: str, pairs: DrawnPairs, *, embed_dim: int | None = None) -> F
     Raises
     ------
     ValueError
-        For an unknown estimator, embed_dim where it has no meaning or below 1, and "linear" on a single pair.
+        For an unknown estimator, embed_dim where it has no meaning or below 1, "linear" on a single pair, and
+        "max-margin" on pairs with weights.
     SeparabilityError
         For logistic regression on separable pairs, and max-margin on pairs that are not.
 
@@ -132,21 +133,41 @@ def fit(estimator: str, pairs: DrawnPairs, *, embed_dim: int | None = None) -> F
         hint = suggestion(str(estimator), ESTIMATORS)
         raise ValueError(f"estimator = {estimator!r} is not one of {', '.join(ESTIMATORS)}{hint}")
     images, texts = (x.double().cpu().numpy() for x in (pairs.images, pairs.texts))
+    weights = None if pairs.weights is None else pairs.weights.double().cpu().numpy()
     if estimator == "linear":
         _check_width(embed_dim)
-        return Fitted(estimator, pairs.world, pairs.frames, _sample_covariance(images, texts), embed_dim)
+        S = sample_covariance(images, texts, weights)
+        return Fitted(estimator, pairs.world, pairs.frames, S, embed_dim)
     if embed_dim is not None:
         raise ValueError(f"embed_dim = {embed_dim} has no meaning for estimator {estimator!r}; leave it out")
-    weights = supervised.fit(estimator, images, pairs.labels.cpu().numpy(), pairs.world.classes)
-    return Fitted(estimator, pairs.world, pairs.frames, weights)
+    rule = supervised.fit(estimator, images, pairs.labels.cpu().numpy(), pairs.world.classes, weights)
+    return Fitted(estimator, pairs.world, pairs.frames, rule)
 
 
-def _sample_covariance(images: Float[np.ndarray, "n dI"], texts: Float[np.ndarray, "n dT"]) -> np.ndarray:
-    """S, the unbiased sample cross-covariance (d_I, d_T). Raises ValueError for a single pair."""
+def sample_covariance(
+    images: Float[np.ndarray, "n dI"], texts: Float[np.ndarray, "n dT"], weights: Float[np.ndarray, " n"] | None = None
+) -> Float[np.ndarray, "dI dT"]:
+    """S, the unbiased sample cross-covariance; of pairs with weights w that of the law that they weigh to.
+
+    Parameters
+    ----------
+    images, texts
+        Views.
+    weights
+        What each pair counts, of mean 1: S = sum w_i x_i t_i'/n - sum_{i != j} w_i w_j x_i t_j'/(n (n - 1)).
+
+    Raises
+    ------
+    ValueError
+        For a single pair.
+    """
     n = len(images)
     if n < 2:
         raise ValueError(f"n = {n} pair has no sample covariance; the nearest valid value is 2")
-    return (images - images.mean(axis=0)).T @ (texts - texts.mean(axis=0)) / (n - 1)
+    if weights is None:
+        return (images - images.mean(axis=0)).T @ (texts - texts.mean(axis=0)) / (n - 1)
+    x, t = weights[:, None] * images, weights[:, None] * texts
+    return x.T @ texts / n - (np.outer(x.sum(axis=0), t.sum(axis=0)) - x.T @ t) / (n * (n - 1))
 
 
 def _check_width(embed_dim: int | None) -> None:

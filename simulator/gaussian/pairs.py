@@ -14,7 +14,9 @@ import torch
 from jaxtyping import Float, Int
 
 from simulator.mixture import class_means
+from simulator.naming import suggestion
 from simulator.quantities import refuse_fraction
+from simulator.samplers import SAMPLERS, chosen, group_numbers
 from simulator.streams import fill as fill_row
 from simulator.streams import fill_rows, numpy_stream
 from simulator.world import World, Worlds
@@ -390,6 +392,8 @@ class DrawnPairs:
         Class of each pair; class 0 of the binary world is y = +1.
     backgrounds : integer tensor (n, J)
         Class that each spurious attribute shows, the background first.
+    weights : tensor (n,) or None
+        What each pair counts; None: all the same.
     """
 
     world: World
@@ -398,9 +402,50 @@ class DrawnPairs:
     texts: Float[torch.Tensor, "n dT"]
     labels: Int[torch.Tensor, " n"]
     backgrounds: Int[torch.Tensor, "n J"]
+    weights: Float[torch.Tensor, " n"] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def sampled(self, sampler: str, seed: int = 0) -> "DrawnPairs":
+        """The pairs after a sampler; their world has the law that their captions follow given the label.
+
+        Parameters
+        ----------
+        sampler
+            A name of `simulator.samplers`.
+        seed
+            Root of the streams, 0 or larger.
+
+        Raises
+        ------
+        ValueError
+            For an unknown sampler, with the nearest.
+        simulator.samplers.EmptyGroup
+            Where a group that is to be balanced has no pair.
+
+        Examples
+        --------
+        >>> pairs = World(p_spu=0.9).draw(1000).sampled("subsampled")
+        >>> len(pairs), pairs.world.p_spu
+        (180, 0.5)
+        """
+        if sampler not in SAMPLERS:
+            hint = suggestion(str(sampler), SAMPLERS)
+            raise ValueError(f"sampler = {sampler!r} is not one of {', '.join(SAMPLERS)}{hint}")
+        how, K = SAMPLERS[sampler], self.world.classes
+        groups = group_numbers(self.labels, self.backgrounds, K).cpu().numpy()
+        rows, weights = chosen(how, groups, self.world, numpy_stream(seed, f"{sampler}/pairs"))
+        fields = Pairs(self.images, self.texts, self.labels, self.backgrounds)
+        if how.swaps:
+            from simulator.gaussian.captions import contradicted
+
+            block = Pairs(*(field[None] for field in fields))
+            block = contradicted(block, K, self.frames[1], seed, 0, streams=("pairs",))
+            fields = Pairs(*(field[0] for field in block))
+        kept = (field[torch.as_tensor(rows, device=field.device)] for field in fields)
+        weights = None if weights is None else torch.as_tensor(weights).to(self.images)
+        return DrawnPairs(how.captioned(self.world), self.frames, *kept, weights)
 
     def __repr__(self) -> str:
         return f"DrawnPairs({len(self)} of {self.world!r})"

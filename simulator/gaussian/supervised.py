@@ -19,7 +19,11 @@ class SeparabilityError(ArithmeticError):
 
 
 def fit(
-    learner: str, images: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"], classes: int
+    learner: str,
+    images: Float[np.ndarray, "n d"],
+    labels: Int[np.ndarray, " n"],
+    classes: int,
+    weights: Float[np.ndarray, " n"] | None = None,
 ) -> Float[np.ndarray, "P d"]:
     """Score vectors of a learner: (1, d) for two classes, (K, d) otherwise.
 
@@ -33,39 +37,52 @@ def fit(
         Their classes, 0 to K - 1.
     classes
         K.
+    weights
+        What each pair counts; None: 1.
 
     Raises
     ------
     ValueError
-        For an unknown learner, or max-margin with K >= 3.
+        For an unknown learner, and max-margin with K >= 3 or with weights.
     SeparabilityError
         Logistic regression on separable data, max-margin on data that are not.
     """
     if learner not in LEARNERS:
         raise ValueError(f"learner = {learner!r} is not one of {', '.join(LEARNERS)}")
+    w = np.ones(len(images)) if weights is None else weights
     if learner == "max-margin":
+        if weights is not None:
+            raise ValueError(
+                "max-margin takes no weights: whatever they count, the nearest pairs decide; subsampling changes which "
+                "those are"
+            )
         if classes > 2:
             raise ValueError(f"max-margin is defined here for 2 classes, not {classes}; logistic takes any number")
         return maximum_margin((1 - 2 * labels)[:, None] * images)[None]
     if learner == "least-squares":
         targets = (1.0 - 2 * labels)[:, None] if classes == 2 else np.eye(classes)[labels] - 1 / classes
-        return np.linalg.lstsq(images, targets, rcond=None)[0].T
+        root = np.sqrt(w)[:, None]
+        return np.linalg.lstsq(root * images, root * targets, rcond=None)[0].T
     if classes == 2:
-        return logistic_regression((1 - 2 * labels)[:, None] * images)[None]
-    return softmax_regression(images, labels, classes)
+        return logistic_regression((1 - 2 * labels)[:, None] * images, w)[None]
+    return softmax_regression(images, labels, classes, w)
 
 
 COARSE = 16  # a sample this many times smaller gives the start: Newton then needs 4 steps on all rows, not 11
 LEAST_COARSE = 2000  # rows of the smallest such sample
 
 
-def logistic_regression(signed: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
+def logistic_regression(
+    signed: Float[np.ndarray, "n d"], weights: Float[np.ndarray, " n"] | float = 1.0
+) -> Float[np.ndarray, " d"]:
     """Minimiser of mean log(1 + exp(-w'(y x))), by damped Newton to a gradient below 1e-9 of a row.
 
     Parameters
     ----------
     signed
         The rows y x, y = +-1.
+    weights
+        What each row counts.
 
     Raises
     ------
@@ -73,20 +90,20 @@ def logistic_regression(signed: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "
         If the minimiser lies at infinity, which positive margins throughout prove.
     """
     n, d = signed.shape
-    w = np.zeros(d)
+    w, weights = np.zeros(d), np.broadcast_to(weights, n)
     if n >= COARSE * LEAST_COARSE:
         with suppress(SeparabilityError):
-            w = logistic_regression(signed[::COARSE])
+            w = logistic_regression(signed[::COARSE], weights[::COARSE])
     size = np.abs(signed).mean() + np.finfo(float).tiny
     margins = signed @ w
     for _ in range(200):
         wrong = expit(-margins)
-        gradient = -(wrong @ signed) / n
+        gradient = -((weights * wrong) @ signed) / n
         if np.abs(gradient).max() <= 1e-9 * size or margins.min() > 40:  # all right beyond what a float can improve
             break
-        curvature = (signed.T * (wrong * (1 - wrong))) @ signed / n
+        curvature = (signed.T * (weights * wrong * (1 - wrong))) @ signed / n
         step = -np.linalg.lstsq(curvature, gradient, rcond=None)[0]
-        w, margins, moved = _downhill(w, step, margins, signed, gradient @ step)
+        w, margins, moved = _downhill(w, step, margins, signed, gradient @ step, weights)
         if not moved:
             break  # rounding is all that is left to gain
     if margins.min() > 0:
@@ -96,18 +113,21 @@ def logistic_regression(signed: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "
     return w
 
 
-def _downhill(w, step, margins, signed, slope):
+def _downhill(w, step, margins, signed, slope, weights):
     """(w, margins, whether anything was gained) after the longest of step, step/2, step/4 ... that lowers the loss."""
-    loss, along = np.logaddexp(0, -margins).mean(), signed @ step
+    loss, along = (weights * np.logaddexp(0, -margins)).mean(), signed @ step
     for halvings in range(30):
         t = 0.5**halvings
-        if np.logaddexp(0, -margins - t * along).mean() <= loss + 1e-4 * t * slope:
+        if (weights * np.logaddexp(0, -margins - t * along)).mean() <= loss + 1e-4 * t * slope:
             return w + t * step, margins + t * along, True
     return w, margins, False
 
 
 def softmax_regression(
-    images: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"], classes: int
+    images: Float[np.ndarray, "n d"],
+    labels: Int[np.ndarray, " n"],
+    classes: int,
+    weights: Float[np.ndarray, " n"] | float = 1.0,
 ) -> Float[np.ndarray, "K d"]:
     """Minimiser of mean cross-entropy over K score vectors (sum zero, as descent from zero keeps it).
 
@@ -119,6 +139,8 @@ def softmax_regression(
         Their classes, 0 to K - 1.
     classes
         K.
+    weights
+        What each pair counts.
 
     Raises
     ------
@@ -126,13 +148,13 @@ def softmax_regression(
         As `logistic_regression`.
     """
     n, d = images.shape
-    truth = np.eye(classes)[labels]
+    truth, weights = np.eye(classes)[labels], np.broadcast_to(weights, n)
 
     def loss(flat):
         scores = images @ flat.reshape(classes, d).T
         normaliser = logsumexp(scores, axis=1)
-        gradient = (np.exp(scores - normaliser[:, None]) - truth).T @ images / n
-        return (normaliser - (scores * truth).sum(1)).mean(), gradient.ravel()
+        off = weights[:, None] * (np.exp(scores - normaliser[:, None]) - truth)
+        return (weights * (normaliser - (scores * truth).sum(1))).mean(), (off.T @ images / n).ravel()
 
     result = minimize(loss, np.zeros(classes * d), jac=True, method="L-BFGS-B", options=_TIGHT)
     w = result.x.reshape(classes, d)

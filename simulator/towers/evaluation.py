@@ -21,7 +21,7 @@ from simulator.world import PROMPTS, Prompt
 
 def prompts_of(ensemble: Ensemble) -> tuple[Prompt | None, ...]:
     """The prompts under which an ensemble can be asked; (None,) for learners that read no captions."""
-    return PROMPTS if ensemble.recipe.objective.captions else (None,)
+    return PROMPTS if ensemble.recipe.prompted else (None,)
 
 
 def class_vectors(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> Float[torch.Tensor, "E K h"]:
@@ -35,12 +35,13 @@ def class_vectors(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | N
         One of `prompts_of`.
     """
     recipe, worlds = ensemble.recipe, ensemble.worlds
-    if recipe.objective.head:
+    if "head.weight" in parameters:
         return parameters["head.weight"].mT
     if not recipe.objective.captions:
         return class_means(ensemble, parameters)
     _, D = dictionaries(worlds[0], ensemble.seed)
-    p = np.stack([world.prompts(prompt) @ D.T for world in worlds])  # (E, K, d_T)
+    laws = [ensemble.sampler.captioned(world) for world in worlds]  # under which captions have their mean
+    p = np.stack([law.prompts(prompt) @ D.T for law in laws])  # (E, K, d_T)
     return scored(recipe, embed(recipe, parameters, "text", torch.as_tensor(p).to(parameters["text.0.weight"])))
 
 

@@ -162,6 +162,8 @@ class Objective:
             How the towers are asked; None: they are not, or by any prompt.
         """
         sampler = SAMPLERS[recipe.sampler]
+        if recipe.last_layer == "refitted":
+            return "least-squares" if recipe.towers == "linear" else None
         if self.sampler is None or recipe.temperature is not None or not sampler.answers(prompt):
             return None
         return self.becomes.get(recipe.towers)
@@ -181,6 +183,8 @@ class Objective:
         simulator.samplers.EmptyGroup
             Where groups that are to be balanced have no share.
         """
+        if recipe.last_layer == "refitted":
+            return SAMPLERS["balanced"].law(worlds)
         return SAMPLERS[self.sampler or "drawn"].law(SAMPLERS[recipe.sampler].law(worlds))
 
 

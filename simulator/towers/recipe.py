@@ -22,7 +22,7 @@ class Recipe(BaseModel):
     Parameters
     ----------
     loss
-        Objective: linear, infonce, siglip, supervised or supcon.
+        Objective: linear, infonce, siglip, supervised, supcon, group-dro or group-dro-infonce.
     towers
         Kind of tower.
     width
@@ -72,7 +72,9 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    loss: Annotated[str, Field(description="objective: linear, infonce, siglip, supervised or supcon")] = "infonce"
+    loss: Annotated[
+        str, Field(description="objective: linear, infonce, siglip, supervised, supcon, group-dro or group-dro-infonce")
+    ] = "infonce"
     towers: Annotated[Literal["linear", "mlp"], Field(description="kind of tower")] = "mlp"
     width: Annotated[Count, Field(description="units of a hidden layer")] = 128
     depth: Annotated[Count, Field(description="hidden layers")] = 2
@@ -113,6 +115,11 @@ class Recipe(BaseModel):
         from simulator.towers.objectives import OBJECTIVES
 
         return OBJECTIVES[self.loss]
+
+    @property
+    def prompted(self) -> bool:
+        """Whether the towers are asked by captions, rather than by a head or the classes' mean embeddings."""
+        return self.objective.captions and self.last_layer == "trained"
 
     @field_validator("loss")
     @classmethod

@@ -16,6 +16,7 @@ from simulator.accuracy import Accuracy, Interval
 from simulator.towers.evaluation import ensemble_accuracy, prompts_of, standard_points
 from simulator.towers.layers import Parameters, layers
 from simulator.towers.recipe import Recipe
+from simulator.towers.refit import finished
 from simulator.towers.training import Ensemble, run, start
 from simulator.world import Prompt, World, Worlds
 
@@ -157,7 +158,7 @@ def train(
     )
     with _few_threads(ensemble):
         *_, state = run(ensemble, start(ensemble), [])
-    return Towers(ensemble, state.parameters, state.diverged, shape)
+    return Towers(ensemble, finished(ensemble, state.parameters), state.diverged, shape)
 
 
 # Multiply-adds of a step that a second thread is worth: below, threads that wait for each other take longer than the

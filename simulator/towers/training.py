@@ -506,6 +506,12 @@ def fixed_set(ensemble: Ensemble) -> Pairs:
     return Pairs(*(torch.cat(field, dim=1)[:, :n] for field in zip(*blocks, strict=True)))
 
 
+def refuse_empty_groups(ensemble: Ensemble) -> None:
+    """Raise simulator.samplers.EmptyGroup where a sampler finds no pair of some group, before any work is begun."""
+    if ensemble.sampler.balances:
+        next(draw_batches(weighed(ensemble), 0))
+
+
 def weighed(ensemble: Ensemble) -> Ensemble:
     """The ensemble with the weights that its sampler gives to groups of pairs.
 

@@ -11,7 +11,8 @@ from simulator.world import World
 def accuracy_table(document: dict[str, Any]) -> Table:
     """Result of predict, simulate or train: measured (with interval) beside predicted where there are both."""
     prompt = f", {document['prompt']} prompt" if document["prompt"] else ""
-    table = Table(title=f"{document['learner']}{prompt}", title_justify="left", caption_justify="left")
+    mitigation = f", {document['mitigation']}" if "mitigation" in document else ""
+    table = Table(title=f"{document['learner']}{prompt}{mitigation}", title_justify="left", caption_justify="left")
     table.add_column("group")
     simulated = "replicates" in document
     if simulated:

@@ -54,7 +54,7 @@ def test_the_search_finds_what_it_looks_for():
     assert any(map(asks_for_a_loss, ast.walk(ast.parse("match recipe.loss:\n    case 'x': pass"))))
 
 
-@pytest.mark.parametrize("loss", OBJECTIVES)
+@pytest.mark.parametrize("loss", [name for name, row in OBJECTIVES.items() if row.share is not None])
 def test_the_share_of_a_process_alone_is_the_whole(loss, monkeypatch):
     one = ensemble(loss)
     row, state, batch = one.recipe.objective, start(one), next(draw_batches(one, 0))
@@ -82,6 +82,10 @@ def test_what_towers_become():
         ("supervised", "mlp"): "bayes",
         ("supcon", "linear"): None,
         ("supcon", "mlp"): None,
+        ("group-dro", "linear"): "logistic",
+        ("group-dro", "mlp"): "bayes",
+        ("group-dro-infonce", "linear"): None,
+        ("group-dro-infonce", "mlp"): None,
     }
     for loss in ("infonce", "siglip"):
         assert OBJECTIVES[loss].learner(Recipe(loss=loss, temperature=5.0)) is None

@@ -1,0 +1,59 @@
+"""Last-layer retraining, DFR (Kirichenko et al. 2023, arXiv 2204.02937): a head anew on balanced groups, all else kept.
+
+The head is least squares of the labels on embeddings of pairs of the balanced law, p = 1/K, drawn for it alone. Linear
+towers wide enough for the latents so become the rule of least squares at p = 1/K, which has no weight on the
+background; of others no law is known.
+"""
+
+import torch
+from torch.nn import functional as F
+
+from simulator.gaussian.pairs import dictionaries, draw_ensemble_block
+from simulator.samplers import SAMPLERS
+from simulator.towers.layers import Parameters, embed, scored
+from simulator.towers.training import Ensemble
+
+ROUNDING = 1e-10  # of the largest eigenvalue: float32 leaves about 1e-14
+BLOCKS = 4  # of pairs that the head is fitted to, 4096 each in narrow views
+
+
+def finished(ensemble: Ensemble, parameters: Parameters) -> Parameters:
+    """The parameters as they are asked: with a head fitted anew where the recipe has it so.
+
+    Parameters
+    ----------
+    ensemble, parameters
+        What was trained, and its weights.
+
+    Raises
+    ------
+    simulator.samplers.EmptyGroup
+        Where groups have no share, so that there are no balanced pairs.
+    """
+    if ensemble.recipe.last_layer == "trained":
+        return parameters
+    worlds = tuple(SAMPLERS["balanced"].law(world) for world in ensemble.worlds)
+    embeddings, labels = [], []
+    for index in range(BLOCKS):
+        block = draw_ensemble_block(
+            worlds,
+            dictionaries(worlds[0], ensemble.seed),
+            ensemble.seed,
+            index,
+            streams=[f"refit/{k}" for k in ensemble.models],
+            device=ensemble.device,
+            draw_on=ensemble.draw_on,
+            dtype=ensemble.dtype,
+        )
+        embeddings.append(scored(ensemble.recipe, embed(ensemble.recipe, parameters, "image", block.images)))
+        labels.append(block.labels)
+    I, K = torch.cat(embeddings, dim=1).double(), worlds[0].classes
+    targets = F.one_hot(torch.cat(labels, dim=1), K).double() - 1 / K
+    offset = ensemble.recipe.towers == "mlp"  # of linear rules the best has none, as `layers.initialise` says
+    A = torch.cat([I, torch.ones_like(I[..., :1])], dim=-1) if offset else I
+    # Embeddings wider than the latents are of low rank but for rounding in float32, which must not be fitted.
+    solution = (torch.linalg.pinv(A.mT @ A, rtol=ROUNDING, hermitian=True) @ (A.mT @ targets)).to(embeddings[0].dtype)
+    head = {"head.weight": solution[:, : I.shape[-1]]}
+    if offset:
+        head["head.bias"] = solution[:, -1]
+    return {**parameters, **head}
