@@ -69,7 +69,15 @@ def learned_critics(
 
 
 class Sample(NamedTuple):
-    """Some replicates of a training set."""
+    """Some replicates of a training set.
+
+    Attributes
+    ----------
+    images, texts, labels, backgrounds
+        As of `simulator.gaussian.pairs.Pairs`.
+    weights
+        What each pair counts; None: all the same.
+    """
 
     images: Float[np.ndarray, "r n dI"]
     texts: Float[np.ndarray, "r n dT"]

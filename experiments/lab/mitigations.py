@@ -280,9 +280,10 @@ def _group_dro(setting: Setting) -> Setting:
         if not isinstance(setting.learner, Bayes | Logistic):
             raise RequestError(f"no law is known for {setting.called}; bayes and logistic have one")
         return replace(setting.sampled("reweighted"), fitted=False)
-    if setting.recipe.loss not in _GROUP_DRO:
+    robust = _GROUP_DRO.get(setting.recipe.loss)
+    if robust is None:
         raise RequestError(f"there is no GroupDRO on {setting.called}; there is on {' and '.join(_GROUP_DRO)}")
-    return setting.trained(loss=_GROUP_DRO[setting.recipe.loss])
+    return setting.trained(loss=robust)
 
 
 def _refitted(setting: Setting) -> Setting:

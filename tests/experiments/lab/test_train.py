@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from experiments.command.main import main
 from experiments.errors import Interrupted, RequestError, RunError
 from experiments.lab.measured import predicted
+from experiments.lab.mitigations import Setting
 from experiments.lab.recipes import recipe_from
 from experiments.lab.train import train
 from simulator.towers.recipe import Recipe
@@ -235,16 +236,20 @@ def test_a_resumed_run_has_one_folder(tmp_path):
         quick(resume=tmp_path, output=tmp_path / "other")
 
 
+def told(recipe, world, prompt):
+    return predicted(Setting(world, recipe=recipe, prompt=prompt))
+
+
 def test_predictions_belong_to_what_is_trained():
-    assert predicted(Recipe(), WORLD, "name") == predicted(Recipe(loss="siglip"), WORLD, "name")
-    linear = predicted(Recipe(loss="linear", towers="linear"), WORLD, "mean")
-    assert linear["common"] != predicted(Recipe(), WORLD, "mean")["common"]
-    assert predicted(Recipe(loss="supcon"), WORLD, None) is None
+    assert told(Recipe(), WORLD, "name") == told(Recipe(loss="siglip"), WORLD, "name")
+    linear = told(Recipe(loss="linear", towers="linear"), WORLD, "mean")
+    assert linear["common"] != told(Recipe(), WORLD, "mean")["common"]
+    assert told(Recipe(loss="supcon"), WORLD, None) is None
     narrow = Recipe(loss="linear", towers="linear", embed_dim=1)
-    assert predicted(narrow, WORLD, "mean") != linear
+    assert told(narrow, WORLD, "mean") != linear
     for loss in ("infonce", "siglip"):  # 1/temperature bounds the scores, and no law says what they become
-        assert predicted(Recipe(loss=loss, temperature=5.0), WORLD, "name") is None
-    assert predicted(Recipe(), WORLD.model_copy(update={"sigma_xi": 0.0}), "name") is None  # no PMI without noise
+        assert told(Recipe(loss=loss, temperature=5.0), WORLD, "name") is None
+    assert told(Recipe(), WORLD.model_copy(update={"sigma_xi": 0.0}), "name") is None  # no PMI without noise
 
 
 FLAGS = "train --steps 12 --batch-size 16 --width 6 --depth 1 --embed-dim 4 --dim-image 4 --dim-text 4 --no-compile"
