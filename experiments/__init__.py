@@ -8,7 +8,10 @@ Names are loaded on first use; the package itself imports nothing.
 _NAMES = {  # name: the module that defines it
     "design": "experiments.lab.design",
     "designs": "experiments.lab.design",
+    "Mitigation": "experiments.lab.mitigations",
+    "Setting": "experiments.lab.mitigations",
     "judge": "experiments.court.judge",
+    "mitigated": "experiments.lab.mitigations",
     "plot": "experiments.page.plot",
     "study": "experiments.lab.study",
 }

@@ -91,9 +91,9 @@ class Sampler:
         if not self.balances:
             return worlds
         refuse_certain(worlds)
-        chance = 1 / np.asarray(worlds.classes)
         if isinstance(worlds, World):
-            return worlds.model_copy(update={"p_spu": float(chance)})
+            return worlds.model_copy(update={"p_spu": 1 / worlds.classes})
+        chance, _ = np.broadcast_arrays(1 / np.asarray(worlds.classes), worlds.p_spu)  # a grid keeps its shape
         return worlds.replace(p_spu=chance)
 
     def captioned(self, world: World) -> World:

@@ -29,6 +29,7 @@ MODULES = (
     "theory.claims.catalogue",
     "experiments.abilities",
     "experiments.inference",
+    "experiments.lab.mitigations",
     "experiments.trainings",
     *(f"experiments.court.{name}" for name in ("judge", "decide", "search", "points", "routes", "design")),
 )

@@ -720,6 +720,18 @@ FAULTS = {
         "*_all(_below(_minus(B), False), _below(_minus(excess), strict)),",
         "theory/proofs/test_squaring.py",
     ),
+    "weights of groups not normalised": Fault(
+        "simulator/samplers.py",
+        "return 1 / (len(shares) * shares)",
+        "return 1 / shares",
+        "simulator/test_samplers.py",
+    ),
+    "group of another background": Fault(
+        "simulator/samplers.py",
+        "return labels * classes + backgrounds[..., 0]",
+        "return labels * classes + (backgrounds[..., 0] + 1) % classes",
+        "simulator/test_samplers.py",
+    ),
     "weights files that execute": Fault(
         "experiments/counteranimal/weights.py",
         'map_location="cpu", weights_only=not trust_pickle',

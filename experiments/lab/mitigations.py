@@ -1,6 +1,6 @@
 """Mitigations by name: what may be done so that a learner relies less on the background. One table.
 
->>> from experiments.lab.mitigations import Setting, mitigated
+>>> from experiments import Setting, mitigated
 >>> from simulator import World
 >>> from theory import learners
 >>> setting = mitigated("balance", Setting(World(p_spu=0.9, mu_spu=2.0), learners.named("linear")))
@@ -101,6 +101,23 @@ class Setting:
         for name in names:
             share = share * SAMPLERS[name].effective(self.world)
         return 1 / share
+
+    def within(self, **changes) -> "Setting":
+        """The same with fields of the world changed.
+
+        Parameters
+        ----------
+        **changes
+            Fields of World.
+
+        Raises
+        ------
+        ValueError
+            For a value outside its domain.
+        """
+        if isinstance(self.world, World):
+            return replace(self, world=self.world.model_copy(update=changes))
+        return replace(self, world=self.world.replace(**changes))
 
     def trained(self, **changes) -> "Setting":
         """The same with fields of the recipe changed.
@@ -264,9 +281,7 @@ def _mentioned(rate: float) -> Callable[[Setting], Setting]:
     def apply(setting: Setting) -> Setting:
         if setting.recipe is not None and not setting.recipe.objective.captions:
             raise RequestError(f"{setting.called} reads no captions; those that do are linear, infonce and siglip")
-        if isinstance(setting.world, World):
-            return replace(setting, world=setting.world.model_copy(update={"mention_spu": rate}))
-        return replace(setting, world=setting.world.replace(mention_spu=rate))
+        return setting.within(mention_spu=rate)
 
     return apply
 

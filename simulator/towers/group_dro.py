@@ -82,6 +82,7 @@ def _against(whole: Callable[["Embedded"], torch.Tensor]) -> Callable[["Embedded
         q = batch.parameters[WEIGHTS]
         groups = group_numbers(batch.labels, batch.backgrounds, round(q.shape[1] ** 0.5))
         count = torch.zeros_like(q).scatter_add(1, groups, torch.ones_like(groups, dtype=q.dtype))
-        return whole(batch._replace(weights=(q / count).gather(1, groups) * groups.shape[1]))
+        each = q / count.clamp(min=1)  # a group without a pair in the batch loses nothing, and is not infinite
+        return whole(batch._replace(weights=each.gather(1, groups) * groups.shape[1]))
 
     return weighed

@@ -28,8 +28,13 @@ RECIPES = [
     Recipe(**SMALL, loss="linear", towers="linear", optimizer="sgd", n=16),
     Recipe(**SMALL, towers="linear", schedule="constant"),
     Recipe(**{**SMALL, "steps": 5}, loss="siglip", towers="linear", optimizer="lbfgs", n=16),
+    Recipe(**SMALL, loss="group-dro", clip=0.5),
+    Recipe(**SMALL, sampler="subsampled", n=500),  # every model's set is cut to a length of its own
+    Recipe(**SMALL, loss="linear", towers="linear", sampler="balanced", n=500),
+    Recipe(**SMALL, loss="siglip", sampler="reweighted", n=500),
+    Recipe(**SMALL, sampler="contradicted"),
 ]
-named = pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: f"{r.loss}-{r.towers}-{r.optimizer}")
+named = pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: f"{r.loss}-{r.towers}-{r.optimizer}-{r.sampler}")
 
 
 @pytest.fixture

@@ -1,0 +1,232 @@
+"""The table of mitigations: each one's law is what drawn pairs and towers arrive at; what makes no sense is said."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from experiments.errors import RequestError
+from experiments.lab.answers import predict, simulate
+from experiments.lab.mitigations import (
+    MITIGATIONS,
+    NONE,
+    Mitigation,
+    Setting,
+    known_law,
+    mitigated,
+    names,
+    register,
+)
+from experiments.lab.study import study
+from simulator.towers.recipe import Recipe
+from simulator.towers.trained import train
+from simulator.world import World
+from theory.learners import named
+
+WORLD = World(p_spu=0.85, mu_spu=2.0, dim_image=4, dim_text=4)
+LINEAR = named("linear")
+QUICK = {"towers": "linear", "steps": 400, "lr": 0.02, "embed_dim": 4, "batch_size": 256}
+
+
+def drawn(learner: str, mitigation: str, n: int, replicates: int, **options) -> dict:
+    return simulate(WORLD, named(learner, **options), n, replicates, "direct", 0, mitigation)
+
+
+@pytest.mark.parametrize(
+    ("mitigation", "learner"),
+    [("balance", "linear"), ("reweight", "linear"), ("subsample", "least-squares"), ("reweight", "logistic")],
+)
+def test_the_law_is_what_drawn_pairs_arrive_at(mitigation, learner):
+    """20 sets of 4000 pairs, within six standard errors, which Student's t leaves once in 1e5, and these within .03."""
+    found, law = drawn(learner, mitigation, 4000, 20), predict(WORLD, named(learner), mitigation)
+    assert law["drop"] == pytest.approx(0, abs=1e-9)
+    assert predict(WORLD, named(learner))["drop"] > 0.2
+    for group in ("common", "counter"):
+        errors = np.array([replicate[group] for replicate in found["replicates"]])
+        bound = 6 * errors.std(ddof=1) / np.sqrt(20)
+        assert abs(found[group] - law[group]) < bound < 0.03
+    assert found["predicted"] == {g: law[g] for g in found["predicted"]}
+    assert found["mitigation"] == law["mitigation"] == mitigation
+
+
+def test_reweighting_equals_resampling_in_expectation():
+    """Of one set: the covariance of balanced rows has the weighted one for its mean, up to a factor near 1."""
+    from simulator.gaussian.fit import sample_covariance
+    from simulator.samplers import SAMPLERS, chosen, group_numbers
+
+    pairs = WORLD.draw(400, seed=1)
+    images, texts = (x.numpy() for x in (pairs.images, pairs.texts))
+    groups = group_numbers(pairs.labels, pairs.backgrounds, 2).numpy()
+    _, weights = chosen(SAMPLERS["reweighted"], groups, WORLD, np.random.default_rng(0))
+    rng, draws = np.random.default_rng(0), []
+    for _ in range(1000):
+        rows, _ = chosen(SAMPLERS["balanced"], groups, WORLD, rng)
+        draws.append(sample_covariance(images[rows], texts[rows]))
+    law = np.einsum("n,ni,nj->ij", weights / 400, images, texts) - np.outer(weights @ images, weights @ texts) / 400**2
+    mean, error = np.mean(draws, axis=0), np.std(draws, axis=0, ddof=1) / np.sqrt(1000)
+    assert (np.abs(mean - law) < 6 * error).all(), "each of 16 entries is missed once in 5e8"
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize(
+    ("mitigation", "fields"),
+    [
+        ("reweight", {"loss": "linear"}),
+        ("balance", {"loss": "supervised"}),
+        ("subsample", {"loss": "linear", "n": 20_000}),
+        ("group-dro", {"loss": "supervised"}),
+        ("dfr", {"loss": "linear"}),
+        ("contradict", {"loss": "linear"}),
+        ("omit-background", {"loss": "linear"}),
+        ("narrow", {"loss": "linear"}),
+    ],
+    ids=lambda x: x if isinstance(x, str) else x["loss"],
+)
+def test_the_law_is_what_linear_towers_arrive_at(mitigation, fields):
+    """4 models: deviations of a model are below .01, so .03 are six of the mean."""
+    prompt = "name" if Recipe(**QUICK, **fields).objective.captions else None
+    setting = mitigated(mitigation, Setting(WORLD, recipe=Recipe(**QUICK, **fields), prompt=prompt))
+    law = setting.law()
+    towers = train(setting.world, setting.recipe, models=4)
+    for found, expected in zip(towers.accuracy(setting.prompt), law.learner.accuracy(law.world), strict=True):
+        assert found == pytest.approx(expected, abs=0.03)
+
+
+class TestWhatIsKnown:
+    def test_prompts(self):
+        """By name nothing changes under contradicting captions; a mean prompt has another law, or none."""
+        world = World(p_spu=0.9, mu_spu=2.0, sigma_xi=2.0)
+        law = known_law("contradict", Setting(world, named("infonce")))
+        assert law.learner == named("infonce")
+        assert law.world == world
+        assert mitigated("prompt-mean", Setting(world, LINEAR)).learner == named("linear", prompt="mean")
+        with pytest.raises(RequestError, match="'contradict' has no known law for learner 'infonce'; those that have"):
+            known_law("contradict", Setting(world, named("infonce", prompt="mean")))
+
+    def test_trained_and_known_settings_agree(self):
+        """What is said of towers is what is said of the learner that they become."""
+        for name in MITIGATIONS:
+            for loss in ("linear", "supervised"):
+                recipe = Recipe(**{**QUICK, "embed_dim": 32}, loss=loss)
+                prompt = "name" if recipe.prompted else None
+                learner = named(recipe.objective.learner(recipe, prompt), prompt=prompt)
+                answers = []
+                for setting in (Setting(WORLD, recipe=recipe, prompt=prompt), Setting(WORLD, learner)):
+                    try:
+                        law = mitigated(name, setting).law()
+                        answers.append(None if law is None else float(law.learner.accuracy(law.world).counter))
+                    except RequestError:
+                        answers.append(None)
+                if None not in answers:
+                    assert answers[0] == pytest.approx(answers[1], abs=1e-9), (name, loss)
+
+    def test_pairs_needed(self):
+        p = WORLD.p_spu
+        expected = {"balance": 1 / (4 * p * (1 - p)), "subsample": 1 / (2 * (1 - p)), NONE: 1.0, "contradict": 1.0}
+        for name, pairs in expected.items():
+            assert mitigated(name, Setting(WORLD, LINEAR)).pairs() == pytest.approx(pairs)
+        robust = mitigated("group-dro", Setting(WORLD, recipe=Recipe(loss="supervised")))
+        assert robust.pairs() == pytest.approx(expected["balance"])
+
+    def test_what_stops_early_or_is_too_narrow_has_no_law(self):
+        for name in ("early-stopping", "narrow"):
+            setting = mitigated(name, Setting(WORLD, recipe=Recipe(), prompt="name"))
+            assert setting.law() is None
+        assert mitigated("early-stopping", Setting(WORLD, recipe=Recipe(steps=320))).recipe.steps == 20
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "sentence"),
+    [
+        ("balanse", Setting(WORLD, LINEAR), "mitigation 'balanse' is not one of .*; the nearest is balance"),
+        ("group-dro", Setting(WORLD, LINEAR), "no law is known for learner 'linear'; bayes and logistic have one"),
+        (
+            "group-dro",
+            Setting(WORLD, recipe=Recipe(loss="supcon")),
+            "no GroupDRO on loss = 'supcon'; there is on supervised and infonce",
+        ),
+        ("reweight", Setting(WORLD, recipe=Recipe(loss="supcon")), "nearest valid choice is sampler = 'balanced'"),
+        ("balance", Setting(WORLD, recipe=Recipe(loss="group-dro")), "which loss = 'group-dro' does by itself"),
+        ("contradict", Setting(WORLD, recipe=Recipe(loss="supervised")), "changes captions, which .* does not read"),
+        ("omit-background", Setting(WORLD, recipe=Recipe(loss="supervised")), "those that do are linear, infonce"),
+        ("prompt-mean", Setting(WORLD, named("bayes")), "reads no captions, so no prompt changes it; linear and"),
+        ("early-stopping", Setting(WORLD, LINEAR), "fitted at once, so there is nothing to stop"),
+        ("narrow", Setting(WORLD, named("bayes")), "has no embedding; linear has one"),
+        (
+            "balance",
+            Setting(WORLD, recipe=Recipe(optimizer="lbfgs", n=64, batch_size=64)),
+            "minimises one fixed loss, and sampler = 'balanced' changes it",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_said(name, setting, sentence):
+    with pytest.raises(RequestError, match=sentence):
+        mitigated(name, setting)
+
+
+def test_certain_backgrounds_are_refused():
+    for name in ("balance", "subsample", "reweight"):
+        with pytest.raises(RequestError, match=f"mitigation '{name}': p_spu = 1: there are no counter pairs"):
+            predict(World(p_spu=1.0), LINEAR, name)
+    with pytest.raises(RequestError, match="p_spu = 1: there are no counter pairs"):
+        simulate(World(p_spu=1.0), LINEAR, 100, 1, None, 0, "balance")
+    with pytest.raises(RequestError, match="not fitted to drawn pairs; train and predict take it"):
+        simulate(WORLD, LINEAR, 100, 1, None, 0, "dfr")
+    with pytest.raises(RequestError, match="exact is not known for balanced pairs; the nearest choice is direct"):
+        simulate(WORLD, LINEAR, 100, 1, "exact", 0, "balance")
+
+
+def reason(table, **at) -> str:
+    return str(table.legend.values[table.undefined.sel(at).item()])
+
+
+class TestStudy:
+    def test_theory_over_mitigations(self):
+        axes = {"mitigation": [NONE, "balance", "group-dro"], "p_spu": [0.8, 1.0]}
+        table = study(WORLD, axes, ["linear", "logistic"]).run()
+        value = lambda **at: float(table.counter.sel(prompt="name", **at))  # noqa: E731
+        plain = WORLD.model_copy(update={"p_spu": 0.8})
+        assert value(mitigation=NONE, p_spu=0.8, learner="linear") == LINEAR.accuracy(plain).counter
+        balanced = LINEAR.accuracy(plain.model_copy(update={"p_spu": 0.5})).counter
+        assert value(mitigation="balance", p_spu=0.8, learner="linear") == balanced
+        lost = reason(table, mitigation="balance", p_spu=1.0, learner="linear")
+        assert "p_spu = 1: there are no counter pairs" in lost
+        lost = reason(table, mitigation="group-dro", p_spu=0.8, learner="linear")
+        assert "no law is known for learner 'linear'" in lost
+        robust = value(mitigation="group-dro", p_spu=0.8, learner="logistic")
+        assert robust == pytest.approx(named("logistic").accuracy(plain.model_copy(update={"p_spu": 0.5})).counter)
+
+    def test_drawn_cells_are_what_simulate_finds(self):
+        table = study(WORLD, {"mitigation": ["subsample", "dfr"]}, n=400, routes="drawn", replicates=3).run()
+        alone = [one["counter"] for one in drawn("linear", "subsample", 400, 3)["replicates"]]
+        assert table.counter.sel(mitigation="subsample", learner="linear", prompt="name").values.tolist() == alone
+        lost = reason(table, mitigation="dfr")
+        assert lost == "no learner is fitted to drawn pairs so"
+
+    @pytest.mark.deep
+    def test_trained_cells_are_what_towers_do(self):
+        few = {"width": 6, "depth": 1, "embed_dim": 4, "batch_size": 16, "steps": 3, "warmup": 0}
+        names_of_three = ["reweight", "dfr", "group-dro", "prompt-mean"]
+        asked = study(WORLD, {"mitigation": names_of_three}, "linear", routes="trained", replicates=2, recipe=few)
+        table = asked.run()
+        for name, prompt in (("reweight", "name"), ("dfr", None), ("prompt-mean", "mean")):
+            setting = mitigated(name, Setting(WORLD, recipe=asked.recipe_at((0,), 0), prompt="name"))
+            towers = train(WORLD, setting.recipe, models=2)
+            cell = table.counter.sel(mitigation=name, learner="linear", prompt="name")
+            assert cell.values == pytest.approx(towers.each(prompt).counter)
+        lost = reason(table, mitigation="group-dro")
+        assert "there is no GroupDRO on loss = 'linear'" in lost
+
+
+def test_one_of_ones_own_is_one_function():
+    louder = lambda setting: setting.within(mu_inv=3.0)  # noqa: E731
+    mine = Mitigation("louder-objects", "objects that are seen three times as far", louder)
+    try:
+        assert register(mine) is mine
+        assert "louder-objects" in names()
+        table = study(WORLD, {"mitigation": [NONE, "louder-objects"]}).run()
+        assert table.counter[1].item() > table.counter[0].item()
+        with pytest.raises(ValueError, match="'balance' is in the table already"):
+            register(replace(mine, name="balance"))
+    finally:
+        del MITIGATIONS["louder-objects"]

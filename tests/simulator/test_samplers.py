@@ -1,0 +1,155 @@
+"""Groups, what samplers make of a set of pairs, and what pairs it costs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulator.samplers import (
+    SAMPLERS,
+    EmptyGroup,
+    Sampler,
+    chosen,
+    group_counts,
+    group_numbers,
+    group_shares,
+    register,
+)
+from simulator.world import Attribute, World, Worlds
+
+THREE = World(p_spu=0.8, classes=3, dim_image=9, dim_text=9, attribute=(Attribute(p=0.9),))
+BALANCING = [name for name, sampler in SAMPLERS.items() if sampler.balances]
+
+
+def drawn_groups(world: World, n: int, seed: int = 0) -> np.ndarray:
+    pairs = world.draw(n, seed)
+    return group_numbers(pairs.labels, pairs.backgrounds, world.classes).numpy()
+
+
+def test_a_group_is_a_label_with_the_class_of_the_first_background():
+    labels, backgrounds = torch.tensor([0, 2, 1]), torch.tensor([[0, 2], [1, 0], [2, 2]])
+    assert group_numbers(labels, backgrounds, 3).tolist() == [0, 7, 5]
+
+
+@pytest.mark.parametrize("world", [World(p_spu=0.9), THREE], ids=["K = 2", "K = 3"])
+def test_shares_are_those_of_drawn_pairs(world):
+    """n = 200,000: a share's deviation is at most .0011; six of them are exceeded once in 5e8."""
+    shares = group_shares(world)
+    n = 200_000
+    found = np.bincount(drawn_groups(world, n), minlength=len(shares)) / n
+    assert shares.sum() == pytest.approx(1, abs=1e-15)
+    assert np.abs(found - shares).max() < 6 * np.sqrt(0.25 / n)
+    assert np.abs((found - shares) / np.sqrt(shares * (1 - shares) / n)).max() < 6
+
+
+WORLD = World(p_spu=0.85, dim_image=2, dim_text=2)
+N = 3000
+
+
+@pytest.fixture(scope="module")
+def groups():
+    return drawn_groups(WORLD, N)
+
+
+class TestASetOfPairs:
+    def made(self, groups, sampler: str, seed: int = 0):
+        return chosen(SAMPLERS[sampler], groups, WORLD, np.random.default_rng(seed))
+
+    def test_subsampling_keeps_as_many_of_every_group_as_the_smallest_has(self, groups):
+        rows, weights = self.made(groups, "subsampled")
+        assert weights is None
+        assert np.bincount(groups[rows]).tolist() == [np.bincount(groups).min()] * 4
+        assert (np.diff(rows) > 0).all(), "no pair twice, in their order"
+        assert set(rows) != set(self.made(groups, "subsampled", seed=1)[0]), "drawn, not the first ones"
+
+    def test_weights_give_every_group_as_much_and_have_mean_one(self, groups):
+        rows, weights = self.made(groups, "reweighted")
+        assert (rows == np.arange(N)).all()
+        assert weights.mean() == pytest.approx(1, abs=1e-12)
+        assert np.bincount(groups, weights) == pytest.approx([N / 4] * 4, rel=1e-12)
+
+    def test_balanced_rows_are_in_expectation_weights(self, groups):
+        """A row is drawn w_i times in expectation; 400 sets of 3000: six deviations of each of the 3000 means."""
+        _, weights = self.made(groups, "reweighted")
+        visits = sum(np.bincount(self.made(groups, "balanced", seed)[0], minlength=N) for seed in range(400)) / 400
+        assert (np.abs(visits - weights) < 6 * np.sqrt(weights / 400)).all()
+        assert visits.sum() == pytest.approx(N)
+
+    def test_others_leave_pairs_as_they_are(self, groups):
+        for name in set(SAMPLERS) - set(BALANCING):
+            rows, weights = self.made(groups, name)
+            assert weights is None
+            assert (rows == np.arange(N)).all()
+
+    def test_a_group_without_a_pair_is_named_with_the_size_that_has_one(self):
+        rare = World(p_spu=0.999, dim_image=2, dim_text=2)
+        groups = np.array([0, 0, 3, 3, 1])
+        with pytest.raises(EmptyGroup, match=r"n = 5: no pair has label 1 and background 0; of (\d+) pairs") as error:
+            group_counts(groups, rare)
+        n = int(str(error.value).split(" of ")[1].split()[0])
+        # Either of two groups of share .0005 absent, by the union bound that the sentence stands on.
+        assert 2 * (1 - 0.0005) ** n <= 0.01 < 2 * (1 - 0.0005) ** (n - 1)
+
+    def test_drawn_pairs_are_sampled_in_place(self):
+        pairs = WORLD.draw(2000, seed=3)
+        cut, weighed, swapped = (pairs.sampled(name) for name in ("subsampled", "reweighted", "contradicted"))
+        assert len(cut) == 4 * np.bincount(drawn_groups(WORLD, 2000, 3)).min()
+        assert cut.world.p_spu == weighed.world.p_spu == 0.5
+        assert weighed.weights.mean().item() == pytest.approx(1)
+        assert torch.equal(swapped.images, pairs.images)
+        assert not torch.equal(swapped.texts, pairs.texts)
+        with pytest.raises(ValueError, match=r"sampler = 'ballanced' is not one of .*; the nearest is balanced"):
+            pairs.sampled("ballanced")
+
+
+class TestLaw:
+    @pytest.mark.parametrize("name", BALANCING)
+    def test_only_the_background_comes_to_say_nothing(self, name):
+        law = SAMPLERS[name].law(THREE.model_copy(update={"p_inv": 0.9}))
+        assert law == THREE.model_copy(update={"p_inv": 0.9, "p_spu": 1 / 3})
+        grid = SAMPLERS[name].law(Worlds(p_spu=[0.6, 0.9], classes=[[2], [3]], dim_image=9, dim_text=9))
+        assert np.broadcast_to(grid.p_spu, grid.shape).tolist() == [[0.5, 0.5], [1 / 3, 1 / 3]]
+
+    def test_balancing_a_certain_background_is_refused(self):
+        for name in BALANCING:
+            for p, which in ((1.0, "counter"), (0.0, "common")):
+                for ask in (SAMPLERS[name].law, SAMPLERS[name].effective):
+                    with pytest.raises(EmptyGroup, match=f"p_spu = {p:g}: there are no {which} pairs"):
+                        ask(World(p_spu=p))
+        assert SAMPLERS["drawn"].law(World(p_spu=1.0)) == World(p_spu=1.0)
+
+    @settings(max_examples=50)
+    @given(p=st.floats(0.01, 0.99), K=st.integers(2, 7))
+    def test_effective_pairs(self, p, K):
+        """Kish's number of the shares themselves; cut groups by counting; none is worth more than it is."""
+        world = World(p_spu=p, classes=K, dim_image=64)
+        shares = group_shares(world)
+        weights = SAMPLERS["reweighted"].weights(shares)
+        assert shares @ weights == pytest.approx(1)
+        kish = (shares @ weights) ** 2 / (shares @ weights**2)
+        assert SAMPLERS["reweighted"].effective(world) == pytest.approx(kish)
+        assert SAMPLERS["balanced"].effective(world) == pytest.approx(kish)
+        cut = SAMPLERS["subsampled"].effective(world)
+        assert cut == pytest.approx(K * K * shares.min())
+        assert cut <= kish * (1 + 1e-12) <= 1 + 1e-9
+        if p > 1 / K:  # all counter pairs are kept: (K - 1)/K of the cut set
+            assert cut * (K - 1) / K == pytest.approx(1 - p)
+        assert SAMPLERS["drawn"].effective(world) == 1
+
+    def test_at_chance_nothing_is_lost(self):
+        for K in (2, 5):
+            for name in SAMPLERS:
+                assert SAMPLERS[name].effective(World(p_spu=1 / K, classes=K)) == pytest.approx(1)
+
+
+def test_names_are_unique():
+    own = replace(SAMPLERS["drawn"], name="my own")
+    try:
+        assert register(own) is own
+        with pytest.raises(ValueError, match="'drawn' is in the table already"):
+            register(Sampler("drawn", swaps=True))
+    finally:
+        del SAMPLERS["my own"]

@@ -1,0 +1,132 @@
+"""GroupDRO: gradients with groups, the fixed point that has a law, and where contrastive losses go instead."""
+
+import pytest
+import torch
+
+from simulator.gaussian.pairs import Pairs
+from simulator.towers.distributed import ALONE, Group
+from simulator.towers.group_dro import WEIGHTS, ascended, group_dro
+from simulator.towers.objectives import OBJECTIVES
+from simulator.towers.recipe import Recipe
+from simulator.towers.trained import train
+from simulator.towers.training import Ensemble, draw_batches, measured, one_step, run, start
+from simulator.world import World
+from theory.learners import named
+
+WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=3, dim_text=3)
+SMALL = {"width": 4, "depth": 1, "embed_dim": 3, "batch_size": 60, "steps": 3, "warmup": 0, "precision": "float64"}
+RATE = torch.tensor(1e-3, dtype=torch.float64)
+ROBUST = [name for name, row in OBJECTIVES.items() if row.raised]
+
+
+def ensemble(loss: str, **fields) -> Ensemble:
+    return Ensemble(Recipe(**{**SMALL, "loss": loss, **fields}), (WORLD, WORLD), (0, 1), 3)
+
+
+@pytest.mark.parametrize("loss", ROBUST)
+def test_gradients_with_groups_are_finite_differences(loss):
+    """By a weight of the towers and by the weight of a group, which is the group's mean loss."""
+    one = ensemble(loss)
+    parameters, batch = start(one).parameters, next(draw_batches(one, 0))
+    q = torch.tensor([[0.4, 0.1, 0.2, 0.3], [0.25, 0.25, 0.4, 0.1]], dtype=torch.float64)
+    parameters = {**parameters, WEIGHTS: q}
+    leaves = {name: value.clone().requires_grad_() for name, value in parameters.items()}
+    loss_of = lambda p: measured(one, ALONE, p, batch)["loss"]  # noqa: E731
+    found = dict(zip(leaves, torch.autograd.grad(loss_of(leaves).sum(), list(leaves.values())), strict=True))
+    step = 1e-6
+    for name in (WEIGHTS, "image.0.weight", "image.1.bias"):
+        at = (1, *(0,) * (parameters[name].ndim - 2), 2)
+        ends = []
+        for sign in (1, -1):
+            moved = parameters[name].clone()
+            moved[at] += sign * step
+            ends.append(loss_of({**parameters, name: moved})[1].item())
+        assert (ends[0] - ends[1]) / (2 * step) == pytest.approx(found[name][at].item(), rel=1e-6, abs=1e-9)
+
+
+def test_the_gradient_by_a_groups_weight_is_its_mean_loss():
+    one, plain = ensemble("group-dro"), ensemble("supervised")
+    parameters, batch = start(one).parameters, next(draw_batches(one, 0))
+    q = parameters[WEIGHTS].clone().requires_grad_()
+    (slopes,) = torch.autograd.grad(measured(one, ALONE, {**parameters, WEIGHTS: q}, batch)["loss"].sum(), q)
+    for y, a in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        rows = (batch.labels[0] == y) & (batch.backgrounds[0, :, 0] == a)
+        group = Pairs(*(field[:, rows] for field in batch))
+        alone = measured(plain, ALONE, parameters, group)["loss"][0]
+        assert slopes[0, 2 * y + a].item() == pytest.approx(alone.item(), rel=1e-9)
+
+
+def test_weights_are_raised_by_their_losses_and_stay_shares():
+    """q_g exp(.01 L_g), normalised; the optimiser leaves them alone, and clipping does not see their gradient."""
+    one = ensemble("group-dro", clip=0.5)
+    state, batch = start(one), next(draw_batches(one, 0))
+    q = state.parameters[WEIGHTS].clone().requires_grad_()
+    loss = measured(one, ALONE, {**state.parameters, WEIGHTS: q}, batch)["loss"]
+    (losses,) = torch.autograd.grad(loss.sum(), q)
+    expected = q.detach() * (0.01 * losses).exp()
+    after = one_step(one, ALONE, state, batch, RATE)
+    assert torch.allclose(after.parameters[WEIGHTS], expected / expected.sum(1, keepdim=True), rtol=1e-12)
+    assert not any(name.endswith(WEIGHTS) for name in after.moments)
+
+
+def test_uniform_weights_are_fixed_where_a_rule_ignores_the_background():
+    """Pairs that come with their mirror image in object, background, and both; a rule that sees the object alone."""
+    one = Ensemble(Recipe(**{**SMALL, "loss": "group-dro", "towers": "linear"}), (WORLD,), (0,), 0)
+    state, images = start(one), torch.randn(15, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    views, labels, backgrounds = [], [], []
+    for y, a in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        views.append(images * torch.tensor([1 - 2 * y, 1 - 2 * a, 1], dtype=torch.float64))
+        labels.append(torch.full((15,), y))
+        backgrounds.append(torch.full((15, 1), a))
+    x = torch.cat(views)[None]
+    batch = Pairs(x, x, torch.cat(labels)[None], torch.cat(backgrounds)[None])
+
+    def raised(weights: list[float]) -> torch.Tensor:
+        """q after a step at rate zero of the rule x'w, by the label."""
+        w = torch.zeros(1, 3, 3, dtype=torch.float64)
+        w[0, :, 0] = torch.tensor(weights, dtype=torch.float64)
+        head = torch.tensor([[[1.0, -1.0], [0, 0], [0, 0]]], dtype=torch.float64)
+        rule = state._replace(parameters={**state.parameters, "image.0.weight": w, "head.weight": head})
+        return one_step(one, ALONE, rule, batch, RATE * 0).parameters[WEIGHTS]
+
+    assert torch.allclose(raised([1.0, 0.0, 0.0]), torch.full((1, 4), 0.25, dtype=torch.float64), atol=1e-15)
+    common, counter = raised([1.0, 0.5, 0.0])[0, [0, 3]], raised([1.0, 0.5, 0.0])[0, [1, 2]]
+    assert (common - counter).abs().min() > 1e-5, "a rule that sees the background moves them"
+
+
+def test_supervised_towers_reach_the_balanced_law():
+    """4 models: a model's deviation is .006, so .02 are more than six deviations of the mean."""
+    recipe = Recipe(loss="group-dro", towers="linear", steps=500, lr=0.02, embed_dim=4, batch_size=256)
+    world = WORLD.model_copy(update={"dim_image": 2, "dim_text": 2})
+    towers = train(world, recipe, models=4)
+    law = named(recipe.objective.learner(recipe)).accuracy(recipe.objective.law(recipe, world))
+    assert law.drop == pytest.approx(0, abs=1e-12)
+    for measured_group, expected in zip(towers.accuracy(), law, strict=True):
+        assert measured_group == pytest.approx(expected, abs=0.02)
+    common, counter = (towers.parameters[WEIGHTS][:, [0, 3]].sum(1), towers.parameters[WEIGHTS][:, [1, 2]].sum(1))
+    assert (common - counter).abs().max() < 0.1, "as much as any other, not nine times as much"
+
+
+@pytest.mark.deep
+def test_contrastive_towers_move_towards_the_common_groups():
+    """A common pair has more negatives like it, so it loses more; no law is offered."""
+    recipe = Recipe(loss="group-dro-infonce", steps=800, lr=0.01, activation="tanh", width=32, batch_size=128)
+    world = WORLD.model_copy(update={"dim_image": 2, "dim_text": 2})
+    towers = train(world, recipe, models=2)
+    assert (towers.parameters[WEIGHTS][:, [0, 3]].sum(1) > 0.9).all()
+    assert recipe.objective.learner(recipe) is None
+
+
+def test_it_runs_in_one_process_and_needs_weights():
+    one = ensemble("group-dro")
+    with pytest.raises(ValueError, match="loss = 'group-dro' runs in one process, not in 2"):
+        next(run(one, start(one), [], group=Group(0, 2)))
+    with pytest.raises(ValueError, match="'supcon' takes no weights of pairs"):
+        group_dro(OBJECTIVES["supcon"], "x", None)
+
+
+def test_ascent_is_exponentiated_gradient():
+    q = torch.tensor([[0.2, 0.8]], dtype=torch.float64)
+    losses = torch.tensor([[3.0, 1.0]], dtype=torch.float64)
+    odds = ascended(q, losses)[0]
+    assert (odds[0] / odds[1]).item() == pytest.approx(0.25 * torch.tensor(0.02).exp().item())

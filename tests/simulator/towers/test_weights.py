@@ -1,0 +1,132 @@
+"""Weights of pairs: each loss has the minimiser of the weighted law, dense or tiled, whole or in shares."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from simulator.gaussian.pairs import Pairs
+from simulator.towers import losses, tiles
+from simulator.towers.distributed import ALONE
+from simulator.towers.objectives import OBJECTIVES
+from simulator.towers.recipe import Recipe
+from simulator.towers.training import Ensemble, draw_batches, measured, start
+from simulator.world import World
+
+# A joint law of (x, t) on three images and three captions, whose six pairs count what `COUNTS` says.
+LAW = torch.tensor([[0.30, 0.05, 0.00], [0.10, 0.25, 0.00], [0.00, 0.05, 0.25]], dtype=torch.float64)
+COUNTS = torch.tensor([[0.5, 2.0, 1.0], [1.5, 0.8, 1.0], [1.0, 3.0, 0.6]], dtype=torch.float64)
+COUNTS = COUNTS / (LAW * COUNTS).sum()
+PAIRS = [(x, t) for x, t in itertools.product(range(3), range(3)) if LAW[x, t] > 0]
+
+
+def expected(loss, B: int) -> torch.Tensor:
+    """Expectation of a batch's loss over all batches of B pairs, by listing them: loss(rows x, rows t, weights)."""
+    total = 0.0
+    for batch in itertools.product(PAIRS, repeat=B):
+        x, t = (torch.tensor(part) for part in zip(*batch, strict=True))
+        total = total + LAW[x, t].prod() * loss(x[None], t[None], COUNTS[x, t][None])
+    return total
+
+
+@pytest.mark.parametrize("B", [2, 3])
+@pytest.mark.parametrize("name", ["infonce", "siglip"])
+def test_the_optimum_of_contrastive_losses(name, B):
+    """f = log p_w(x, t)/(p(x) p(t)) is stationary for any batch: a critic is a table, I e_x and T its columns."""
+    weighted = LAW * COUNTS
+    critic = (weighted / LAW.sum(1, keepdim=True) / LAW.sum(0)).clamp(min=1e-13).log()
+    table = critic.clone().requires_grad_()
+    one = torch.ones(1, dtype=torch.float64)
+
+    def loss(x, t, weights):
+        I, T = F.one_hot(x, 3).double(), table.T[t]  # I T' = critic[x, t]
+        if name == "infonce":
+            return losses.infonce(I, T, one, weights)
+        return losses.siglip(I, T, one, -torch.log(one * (B - 1)), weights)
+
+    (gradient,) = torch.autograd.grad(expected(loss, B).sum(), table)
+    assert gradient.abs().max() < 1e-10
+    off = torch.autograd.grad(expected(lambda x, t, w: loss(x, t, torch.ones_like(w)), B).sum(), table)[0]
+    assert off.abs().max() > 1e-3, "without weights it is the minimiser of another law"
+
+
+@pytest.mark.parametrize("B", [2, 3])
+def test_the_linearised_loss_is_unbiased_for_the_weighted_covariance(B):
+    x_values, t_values = (torch.tensor(v, dtype=torch.float64) for v in ([-1.0, 0.5, 2.0], [1.0, -0.3, 0.7]))
+    zero = torch.zeros(1, 1, 1, dtype=torch.float64)
+
+    def loss(x, t, weights):
+        return losses.linearised(x_values[x][..., None], t_values[t][..., None], zero, zero, 1.0, weights)
+
+    law = LAW * COUNTS
+    covariance = (law * torch.outer(x_values, t_values)).sum() - (law.sum(1) @ x_values) * (law.sum(0) @ t_values)
+    assert -expected(loss, B).item() == pytest.approx(covariance.item(), abs=1e-12)
+
+
+def test_the_supervised_loss_of_balanced_weights_is_the_mean_over_groups():
+    rng = torch.Generator().manual_seed(0)
+    logits = torch.randn(1, 30, 2, generator=rng, dtype=torch.float64)
+    labels, groups = torch.arange(30)[None] % 2, torch.arange(30)[None].clamp(max=20) % 4
+    weights = 30 / (4 * torch.bincount(groups[0]))[groups]
+    each = F.cross_entropy(logits[0], labels[0], reduction="none")
+    means = torch.stack([each[groups[0] == g].mean() for g in range(4)])
+    assert losses.supervised(logits, labels, weights)[0].item() == pytest.approx(means.mean().item(), abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["random", "antipodal"])
+@pytest.mark.parametrize("name", ["infonce", "siglip"])
+def test_tiles_equal_the_dense_losses(name, kind, monkeypatch):
+    """Loss and gradients; antipodal pairs at scale 1000 force shifted sums even in float64."""
+    monkeypatch.setattr(tiles, "CPU_TILE", (5, 7))
+    rng = torch.Generator().manual_seed(2)
+    I, T = (F.normalize(torch.randn(2, 23, 4, generator=rng, dtype=torch.float64), dim=-1) for _ in range(2))
+    T = -I if kind == "antipodal" else T
+    scale = torch.tensor([2.0, 1000.0 if kind == "antipodal" else 30.0], dtype=torch.float64)
+    bias = torch.tensor([-1.0, -3.0], dtype=torch.float64)
+    weights = torch.rand(2, 23, generator=rng, dtype=torch.float64) * 3
+    inputs = [I, T, scale] + ([bias] if name == "siglip" else [])
+    found = []
+    for loss in (getattr(losses, name), getattr(tiles, f"tiled_{name}")):
+        leaves = [x.clone().requires_grad_() for x in inputs]
+        value = loss(*leaves, weights=weights)
+        found.append([value, *torch.autograd.grad(value.sum(), leaves)])
+    for dense, tiled in zip(*found, strict=True):
+        assert torch.allclose(dense, tiled, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("loss", [name for name, row in OBJECTIVES.items() if row.weighted and row.share is not None])
+def test_the_share_of_a_process_alone_is_the_whole(loss, monkeypatch):
+    world = World(p_spu=0.9, mu_spu=2.0, dim_image=5, dim_text=4)
+    towers = OBJECTIVES[loss].towers[-1]
+    recipe = Recipe(loss=loss, towers=towers, width=6, depth=1, embed_dim=4, batch_size=12, precision="float64")
+    weights = torch.tensor([[0.5, 3.0, 2.0, 0.7]] * 2, dtype=torch.float64)
+    one = Ensemble(recipe, (world,) * 2, (0, 1), 3, group_weights=weights)
+    state, batch = start(one), next(draw_batches(one, 0))
+    found = []
+    for whole in (OBJECTIVES[loss].whole, OBJECTIVES[loss].share):
+        monkeypatch.setitem(OBJECTIVES, loss, replace(OBJECTIVES[loss], whole=whole))
+        found.append(measured(one, ALONE, state.parameters, batch)["loss"])
+    assert torch.allclose(*found, rtol=1e-12)
+    plain = measured(one._replace(group_weights=None), ALONE, state.parameters, batch)["loss"]
+    assert not torch.allclose(found[0], plain), "weights reach the loss"
+
+
+def test_weights_belong_to_groups():
+    """Twice the weight of one group of labels and backgrounds: its pairs' losses, and no others', count twice."""
+    world = World(p_spu=0.6, dim_image=4, dim_text=4)
+    recipe = Recipe(loss="supervised", width=6, depth=1, batch_size=8, precision="float64")
+    one = Ensemble(recipe, (world,), (0,), 0)
+    state, images = start(one), torch.randn(1, 8, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    labels = torch.tensor([[0, 0, 0, 0, 1, 1, 1, 1]])
+    backgrounds = torch.tensor([0, 1, 0, 1, 0, 1, 0, 1])[None, :, None]
+    batch = Pairs(images, images, labels, backgrounds)
+
+    def loss(*weights: float) -> float:
+        told = one._replace(group_weights=torch.tensor([weights], dtype=torch.float64))
+        return measured(told, ALONE, state.parameters, batch)["loss"].item()
+
+    rest = Pairs(*(field[:, [1, 3]] for field in batch))  # label 0, background 1: group 1
+    alone = measured(one, ALONE, state.parameters, rest)["loss"].item()
+    assert loss(1, 2, 1, 1) - loss(1, 1, 1, 1) == pytest.approx(alone / 4, rel=1e-9)
