@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from experiments.errors import RequestError, unknown
+from experiments.errors import RequestError
 from experiments.lab.recipes import in_words
 from experiments.lab.trained import Law, becomes
 from simulator.accuracy import Numbers
+from simulator.naming import suggestion
 from simulator.samplers import SAMPLERS
 from simulator.world import World, Worlds
 from theory.learners import Bayes, Learner, LeastSquares, LinearCLIP, Logistic
@@ -230,7 +231,7 @@ def mitigated(name: str, setting: Setting) -> Setting:
     if name == NONE:
         return setting
     if name not in MITIGATIONS:
-        raise unknown("mitigation", name, names())
+        raise RequestError(f"mitigation {name!r} is not one of {', '.join(names())}{suggestion(name, names())}")
     try:
         return MITIGATIONS[name].apply(setting)
     except RequestError as error:
