@@ -179,8 +179,9 @@ def plot(
     what: Annotated[
         str,
         Parameter(
-            help=f"{', '.join(WORDS)} or reliance; or two learners, such as 'infonce:name minus bayes': the difference "
-            "of their counter accuracies, and where they are equal"
+            help=f"{', '.join(WORDS)} or reliance; groups (counter against common, a mark a value of one axis); or two "
+            "learners, such as 'infonce:name minus bayes': the difference of their counter accuracies, and where they "
+            "are equal"
         ),
     ] = "counter",
     at: Annotated[
@@ -200,15 +201,14 @@ def plot(
     Example: soberclip plot phase.zarr --what "infonce:name minus bayes"
     """
     from experiments.command.screens.laboratory import plotted
-    from experiments.page.plot import draw
-    from experiments.page.plot.composed import composed
+    from experiments.page.plot import compose, draw
     from experiments.page.plot.document import document_of
     from experiments.page.plot.reading import opened
     from experiments.page.plot.written import target, write_figure
 
     fixed = dict(_pair(text) for text in at or ())
     dataset, path = opened(store), target(store, output)
-    picture = composed(dataset, what, fixed)
+    picture = compose(dataset, what, fixed)
     write_figure(draw(picture), path)
     emit({"verb": "plot", "output": str(path), **document_of(picture)}, json, plotted)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from experiments.errors import RequestError
 from experiments.files import writable, write_atomically
+from experiments.lab.gains import gains
 from experiments.lab.result import CODED
 from experiments.lab.study import Study
 
@@ -109,6 +110,7 @@ def summary(study: Study, table: "xr.Dataset", path: "Path | str | None", most: 
         "output": None if path is None else str(path),
         "dimensions": {str(name): size for name, size in table.sizes.items() if name != "legend"},
         "ranges": _ranges(table),
+        "gains": gains(study, table),
         "columns": columns(table),
         "rows": [[None if x != x else x for x in row] for row in rows(table)] if kept else None,
     }

@@ -37,9 +37,33 @@ def sweep_table(document: dict[str, Any]) -> Group:
     kept = (
         f"numbers: {document['output']}" if document["output"] else "nothing was kept: -o PATH.zarr keeps the numbers"
     )
+    if document["gains"]:
+        lines.append(gains_table(document["gains"]))
     if document["design"] is not None:
         lines += [Text(document["design"]["look"]), Text(f"The quick size says: {document['design']['answer']}")]
     return folded(table, *lines, Text(kept, style="dim"))
+
+
+def gains_table(rows: list[dict[str, Any]]) -> Table:
+    """What mitigations gain and cost beside doing nothing, and the pairs that each effective one needs."""
+    table = Table(title="beside doing nothing, in points; theory in brackets", title_justify="left")
+    numbers = ("counter_gained", "common_lost", "pairs", "predicted_counter_gained", "predicted_common_lost")
+    heads = [name for name in rows[0] if name not in numbers and len({row[name] for row in rows} - {None}) > 1]
+    for name in heads:
+        table.add_column(name)
+    for name in ("counter gained", "common lost", "pairs needed"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        cells = [str(row[name] if row[name] is not None else "") for name in heads]
+        for name in ("counter_gained", "common_lost"):
+            theory = row.get(f"predicted_{name}")
+            cells.append(_points(row[name]) + ("" if theory is None else f" ({_points(theory)})"))
+        table.add_row(*cells, "" if row["pairs"] is None else f"{row['pairs']:.2f} x")
+    return table
+
+
+def _points(fraction: float | None) -> str:
+    return "none" if fraction is None else f"{100 * fraction:+.1f}".replace("-0.0", "+0.0")
 
 
 def designs_table(document: list[dict[str, Any]]) -> Group:

@@ -32,9 +32,9 @@ def percent(value: float, _=None) -> str:
     return f"{100 * value:.6g}".replace("-", "−")
 
 
-def sentences(picture: Picture) -> list[str]:
-    """The caption."""
-    said = [*_how(picture), *_enclosed(picture)]
+def sentences(picture: Picture, how: list[str] | None = None) -> list[str]:
+    """The caption; `how` tells where the numbers come from in a picture of another kind."""
+    said = [*(_how(picture) if how is None else how), *_enclosed(picture)]
     if len(picture.panels) > 1:
         there = [axis for axis in (picture.x, picture.y) if axis is not None and axis.meaning]
         said.append("; ".join(f"{axis.label()}: {axis.explained}" for axis in there) + ".")

@@ -6,13 +6,17 @@ import numpy as np
 
 from experiments.page.plot.asked import Series, Who
 from experiments.page.plot.composed import Panel, Picture
+from experiments.page.plot.plane import GROUPS, Plane
 from experiments.page.plot.scales import PlotAxis
 
+PAIR = ("common", "counter")
 NUMBERS = ("value", "low", "high", "predicted")
 
 
-def document_of(picture: Picture) -> dict[str, Any]:
+def document_of(picture: Picture | Plane) -> dict[str, Any]:
     """A picture as data. Arrays of maps have the first axis outside, the second inside."""
+    if isinstance(picture, Plane):
+        return _plane(picture)
     done, whole = picture.computed
     return {
         "what": picture.what,
@@ -24,6 +28,19 @@ def document_of(picture: Picture) -> dict[str, Any]:
         "computed": done,
         "cells": whole,
     }
+
+
+def _plane(picture: Plane) -> dict[str, Any]:
+    """Both groups of every learner, a panel each."""
+    whole = document_of(picture.counter)
+    panels = [
+        {
+            "at": _panel(panel)["at"],
+            "series": [{"group": g, **_series(s)} for g, s in zip(PAIR, panel.series, strict=True)],
+        }
+        for panel in picture.panels
+    ]
+    return {**whole, "what": GROUPS, "kind": "plane", "panels": panels}
 
 
 def _axis(axis: PlotAxis) -> dict[str, Any]:
