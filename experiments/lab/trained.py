@@ -117,11 +117,10 @@ def _ensemble(study: "Study", recipe: "Recipe", seed: int, cells: list, k: int) 
     from simulator.towers.training import EveryModelDiverged
 
     began = perf_counter()
+    worlds = list(dict.fromkeys(world for _, world, _ in cells))  # places that differ in their prompt share models
     lost = f"every model lost its finite loss; a smaller lr than {recipe.lr:g} is the first thing to try"
     try:
-        towers = train(
-            [world for _, world, _ in cells], recipe, models=study.replicates, seed=seed, device=study.device
-        )
+        towers = train(worlds, recipe, models=study.replicates, seed=seed, device=study.device)
     except EveryModelDiverged:
         yield from (_refused(study, k, at, lost) for at, _, _ in cells)
         return
@@ -134,13 +133,14 @@ def _ensemble(study: "Study", recipe: "Recipe", seed: int, cells: list, k: int) 
         return
     asked = {prompt: _numbers(towers, prompt) for prompt in dict.fromkeys(p for *_, prompts in cells for p in prompts)}
     seconds = (perf_counter() - began) / len(cells) / len(study.asked(k))
-    for c, (at, _, prompts) in enumerate(cells):
-        values = {place: asked[prompt][c] for (place, _), prompt in zip(study.asked(k), prompts, strict=True)}
+    for at, world, prompts in cells:
+        own = worlds.index(world)
+        values = {place: asked[prompt][own] for (place, _), prompt in zip(study.asked(k), prompts, strict=True)}
         going = {place: v for place, v in values.items() if np.isfinite(v[:, 0]).any()}
         yield Cells(at, going, {place: lost for place in values if place not in going}, seconds)
 
 
-def _numbers(towers: "Towers", prompt: str | None) -> Float[np.ndarray, "cells R 3"]:
+def _numbers(towers: "Towers", prompt: str | None) -> Float[np.ndarray, "worlds R 3"]:
     """(common, counter, reliance) of every model under a prompt."""
     from simulator.towers.evaluation import score_reliance
 

@@ -65,7 +65,8 @@ def plane(dataset: xr.Dataset, at: Mapping[str, str | float] | None = None) -> P
     )
     if len(panels) > MOST_PANELS:
         raise RequestError(f"{len(panels)} learners would be as many panels, more than {MOST_PANELS}; keep one learner")
-    return Plane(common, counter, common.x, panels, 2 if len(panels) > 1 else None)  # three would be too flat a plane
+    # Three in a row would be flat.
+    return Plane(common, counter, common.x, panels, columns=2 if len(panels) > 1 else None)
 
 
 def _refuse_other_than_one_axis(picture: Picture) -> None:

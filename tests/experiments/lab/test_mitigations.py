@@ -70,20 +70,11 @@ def test_reweighting_equals_resampling_in_expectation():
 @pytest.mark.deep
 @pytest.mark.parametrize(
     ("mitigation", "fields"),
-    [
-        ("reweight", {"loss": "linear"}),
-        ("balance", {"loss": "supervised"}),
-        ("subsample", {"loss": "linear", "n": 20_000}),
-        ("group-dro", {"loss": "supervised"}),
-        ("dfr", {"loss": "linear"}),
-        ("contradict", {"loss": "linear"}),
-        ("omit-background", {"loss": "linear"}),
-        ("narrow", {"loss": "linear"}),
-    ],
+    [("subsample", {"loss": "linear", "n": 20_000}), ("dfr", {"loss": "linear"}), ("balance", {"loss": "supervised"})],
     ids=lambda x: x if isinstance(x, str) else x["loss"],
 )
 def test_the_law_is_what_linear_towers_arrive_at(mitigation, fields):
-    """4 models: deviations of a model are below .01, so .03 are six of the mean."""
+    """4 models: deviations of a model are below .01, so .03 are six of the mean. The design has all the others."""
     prompt = "name" if Recipe(**QUICK, **fields).objective.captions else None
     setting = mitigated(mitigation, Setting(WORLD, recipe=Recipe(**QUICK, **fields), prompt=prompt))
     law = setting.law()
