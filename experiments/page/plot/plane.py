@@ -29,18 +29,18 @@ MOST_MARKS = len(MARKS) ** 2
 
 
 class Plane(NamedTuple):
-    """Two pictures of one study as one: `panels` hold a learner's (common, counter) each.
-
-    `along` is the axis whose values are marks; the other fields are those of `composed.Picture`, with neither x nor y.
-    """
+    """Two pictures of one study as one: a panel holds a learner's (common, counter), marks are values of `along`."""
 
     common: Picture
     counter: Picture
     along: PlotAxis
     panels: tuple[Panel, ...]
-    x: None = None
-    y: None = None
-    columns: int | None = None
+
+    @property
+    def sheet(self) -> Picture:
+        """The panels as a picture without an axis along the paper; three in a row would be flat."""
+        columns = 2 if len(self.panels) > 1 else None
+        return self.counter._replace(panels=self.panels, x=None, y=None, columns=columns)
 
 
 def plane(dataset: xr.Dataset, at: Mapping[str, str | float] | None = None) -> Plane:
@@ -49,7 +49,7 @@ def plane(dataset: xr.Dataset, at: Mapping[str, str | float] | None = None) -> P
     Raises RequestError for a study without an axis or with several, naming one to fix, and as `composed`.
     """
     common, counter = (composed(dataset, group, at) for group in ("common", "counter"))
-    _refuse_other_than_one_axis(common)
+    _refuse_other_than_one_axis(dataset, common)
     if len(common.x.values) > MOST_MARKS:
         raise RequestError(
             f"--what {GROUPS!r}: {common.x.name} has {len(common.x.values)} values, more than the {MOST_MARKS} marks "
@@ -65,20 +65,20 @@ def plane(dataset: xr.Dataset, at: Mapping[str, str | float] | None = None) -> P
     )
     if len(panels) > MOST_PANELS:
         raise RequestError(f"{len(panels)} learners would be as many panels, more than {MOST_PANELS}; keep one learner")
-    # Three in a row would be flat.
-    return Plane(common, counter, common.x, panels, columns=2 if len(panels) > 1 else None)
+    return Plane(common, counter, common.x, panels)
 
 
-def _refuse_other_than_one_axis(picture: Picture) -> None:
-    if picture.x is None:
+def _refuse_other_than_one_axis(dataset: xr.Dataset, picture: Picture) -> None:
+    first, last = picture.panels[0].at, picture.panels[-1].at
+    varying = [axis.name for axis in (picture.x, picture.y) if axis is not None]
+    varying += [name for name in first if first[name] != last[name]]
+    if not varying:
         raise RequestError(
             f"--what {GROUPS!r} marks the values of an axis, and this study has none; sweep mitigation, for one"
         )
-    fixed = [(name, value) for name, value in picture.panels[0].at.items() if picture.panels[-1].at[name] != value]
-    if picture.y is not None:
-        fixed = [(picture.y.name, picture.y.values[0])]
-    if fixed:
-        name, value = fixed[0]
+    if len(varying) > 1:
+        name = next((name for name in varying if dataset[name].dtype.kind in "fiu"), varying[0])
+        value = dataset[name].values[0]
         raise RequestError(
             f"--what {GROUPS!r} marks the values of one axis; fix the others, such as --at {name}={value}"
         )
@@ -87,7 +87,7 @@ def _refuse_other_than_one_axis(picture: Picture) -> None:
 @styled
 def draw_plane(picture: Plane) -> Figure:
     """The figure of a plane."""
-    frame = framed(picture, "accuracy on the counter group against the common group [%]")
+    frame = framed(picture.sheet, "accuracy on the counter group against the common group [%]")
     looks = [_look(i) for i in range(len(picture.along.values))]
     for ax, panel in zip(frame.axes, picture.panels, strict=True):
         ax.plot([0, 1], [0, 1], linestyle="--", color="0.7", linewidth=1, zorder=1)
