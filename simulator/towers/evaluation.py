@@ -13,10 +13,10 @@ from jaxtyping import Float
 
 from simulator.gaussian.critic import LinearCritic, gaussian_points, group_accuracy
 from simulator.gaussian.pairs import dictionaries, draw_ensemble_block, draw_image_latents
+from simulator.prompts import PROMPTS, Prompt
 from simulator.towers.layers import Parameters, embed, scored
 from simulator.towers.objectives import class_logits
 from simulator.towers.training import Ensemble
-from simulator.world import PROMPTS, Prompt
 
 
 def prompts_of(ensemble: Ensemble) -> tuple[Prompt | None, ...]:

@@ -13,11 +13,12 @@ import torch
 from scipy.special import stdtrit
 
 from simulator.accuracy import Accuracy, Interval
+from simulator.prompts import Prompt
 from simulator.towers.evaluation import ensemble_accuracy, prompts_of, standard_points
 from simulator.towers.layers import Parameters, layers
 from simulator.towers.recipe import Recipe
 from simulator.towers.training import Ensemble, run, start
-from simulator.world import Prompt, World, Worlds
+from simulator.world import World, Worlds
 
 LEVEL = 0.95  # of the interval of a mean over models
 
