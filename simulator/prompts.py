@@ -53,21 +53,21 @@ class Asked(NamedTuple):
         What asks, in a sentence.
     caption
         The caption that asks, or that asks in place of all where scores are linear in it; None if there is none.
-    all_captions
-        Whether all captions of the class ask.
+    pool
+        How the scores of all captions of the class are made one; None if a single caption asks.
     """
 
     words: str
     caption: Caption | None
-    all_captions: bool = False
+    pool: Literal["log-mean-exp", "mean"] | None = None
 
 
 _TABLE: dict[Prompt, Asked] = {
     "name": Asked("its name alone", _NAME),
     "mean": Asked("its mean caption", _MEAN),
     "background": Asked("its name with its usual background", _BACKGROUND),
-    "captions": Asked("the log-mean-exp of scores over its captions", None, all_captions=True),
-    "scores": Asked("the mean of scores over its captions", _MEAN, all_captions=True),
+    "captions": Asked("the log-mean-exp of scores over its captions", None, pool="log-mean-exp"),
+    "scores": Asked("the mean of scores over its captions", _MEAN, pool="mean"),
 }
 LINEAR: tuple[Prompt, ...] = tuple(name for name, row in _TABLE.items() if row.caption is not None)
 

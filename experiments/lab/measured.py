@@ -16,9 +16,10 @@ from simulator.towers.checkpoints import specification
 from simulator.towers.evaluation import (
     ensemble_accuracy,
     latent_recovery,
-    prompts_of,
+    linear_scores,
     score_reliance,
     standard_points,
+    usual_prompts,
 )
 from simulator.towers.layers import logit_scale
 from simulator.towers.recipe import Recipe
@@ -41,7 +42,7 @@ def trace_row(ensemble: Ensemble, state: State, since: int) -> dict[str, Any]:
     points = standard_points(ensemble, **TRACE_POINTS) if ensemble.recipe.towers == "mlp" else None
     accuracy = {
         prompt or "none": ensemble_accuracy(ensemble, state.parameters, prompt, points).mean(0)
-        for prompt in prompts_of(ensemble)
+        for prompt in usual_prompts(ensemble.recipe)
     }
     return {
         "step": step,
@@ -69,10 +70,12 @@ def trace_line(row: dict[str, Any], steps: int, rate: float) -> str:
 def result(ensemble: Ensemble, state: State, prompt: str | None) -> dict[str, Any]:
     """Everything measured on the final weights, in the words of `simulate`."""
     recipe, world = ensemble.recipe, ensemble.worlds[0]
-    points = standard_points(ensemble, **FINAL_POINTS) if recipe.towers == "mlp" else None
+    asked = dict.fromkeys((*usual_prompts(recipe), prompt))
+    exact = all(linear_scores(recipe, each) for each in asked)
+    points = None if exact else standard_points(ensemble, **FINAL_POINTS)
     diverged = state.diverged.cpu().numpy()
     going = diverged < 0
-    prompts = {each: _asked(ensemble, state, each, points, going) for each in prompts_of(ensemble)}
+    prompts = {each: _asked(ensemble, state, each, points, going) for each in asked}
     top = prompts[prompt]
     recovery = latent_recovery(ensemble, state.parameters)
     return {

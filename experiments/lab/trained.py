@@ -71,7 +71,7 @@ def train_cells(study: "Study", region: Region, k: int) -> Iterator["Cells"]:
 
 def _ensemble(study: "Study", recipe: "Recipe", seed: int, cells: list, k: int) -> Iterator["Cells"]:
     from experiments.lab.measuring import Cells
-    from simulator.towers.evaluation import score_reliance
+    from simulator.towers.evaluation import prompts_of, score_reliance
     from simulator.towers.trained import train
     from simulator.towers.training import EveryModelDiverged
 
@@ -81,16 +81,19 @@ def _ensemble(study: "Study", recipe: "Recipe", seed: int, cells: list, k: int) 
     except EveryModelDiverged:
         towers = None
     found: list[dict[int, np.ndarray]] = [{} for _ in cells]
-    for place, prompt in study.asked(k) if towers is not None else ():
+    asked = [each for each in study.asked(k) if each[1] in prompts_of(recipe)]
+    for place, prompt in asked if towers is not None else ():
         accuracy = towers.each(prompt)
         relied = score_reliance(towers.ensemble, towers.parameters, prompt).reshape(len(cells), R)
         numbers = np.stack([accuracy.common, accuracy.counter, relied], axis=-1)  # (cells, R, 3)
         numbers[~np.isfinite(numbers[..., 0])] = np.nan
         for c, values in enumerate(numbers):
             found[c][place] = values
-    seconds = (perf_counter() - began) / len(cells) / len(study.asked(k))
+    seconds = (perf_counter() - began) / len(cells) / max(1, len(asked))
+    unasked = f"towers of loss {recipe.loss!r} can be asked by {', '.join(map(str, prompts_of(recipe)))}"
     for (at, _), values in zip(cells, found, strict=True):
         going = {place: v for place, v in values.items() if np.isfinite(v[:, 0]).any()}
         why = f"every model lost its finite loss; a smaller lr than {recipe.lr:g} is the first thing to try"
-        lost = {place: why for place, _ in study.asked(k) if place not in going}
+        lost = {place: why for place, _ in asked if place not in going}
+        lost |= {place: unasked for place, prompt in study.asked(k) if prompt not in prompts_of(recipe)}
         yield Cells(at, going, lost, seconds)

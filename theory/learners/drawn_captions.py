@@ -13,9 +13,8 @@ from scipy.special import ndtr
 
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import gaussian_points
-from simulator.mixture import class_means
 from simulator.prompts import Prompt
-from simulator.world import Worlds
+from simulator.world import Worlds, latent_prompts
 from theory.density import attribute_log_density, block_log_density, class_log_density, class_patterns, log_density
 from theory.learners.sampled import over_worlds
 from theory.quadrature import REPLICATES
@@ -75,14 +74,13 @@ def drawn_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray
 
 def _replicate(world: Worlds, prompt: Prompt, seed: int) -> list[float]:
     """(common, counter): images of every pattern of classes on Sobol points, class 0 the label."""
-    K, B = world.classes, len(world.mean)
-    pattern = class_means(K)
-    width = pattern.shape[1]
+    shown = latent_prompts(world, "background")
+    K, B, width = shown.shape
     noise = gaussian_points(B * width, IMAGES.bit_length() - 1, seed).reshape(-1, B, width)
     noise = noise * np.sqrt(world.scale**2 + world.nu_image)[:, None]
     codes, weights = class_patterns(np.append(world.agreement[0], np.full(B - 1, 1 / K)), K)
     codes, weights = codes[weights > 0], weights[weights > 0]
-    images = np.concatenate([noise + world.mean[:, None] * pattern[code] for code in codes])
+    images = np.concatenate([noise + shown[code, np.arange(B)] for code in codes])
     score = drawn_captions_scores(world, prompt, images, seed).reshape(len(codes), len(noise), K)
     best = score == score.max(axis=-1, keepdims=True)
     right = (best[..., 0] / best.sum(axis=-1)).mean(axis=-1)
@@ -92,7 +90,8 @@ def _replicate(world: Worlds, prompt: Prompt, seed: int) -> list[float]:
 
 def _label_guessed(world: Worlds, seed: int):
     """E[p(y | t) | x] over CAPTIONS captions of every image."""
-    K, B, rng = world.classes, len(world.mean), np.random.default_rng(seed)
+    means, rng = latent_prompts(world, "background"), np.random.default_rng(seed)
+    K, B, _ = means.shape
     heed = world.scale**2 / (world.scale**2 + world.nu_image)
     deviation = np.sqrt(heed * world.nu_image)
 
@@ -101,7 +100,7 @@ def _label_guessed(world: Worlds, seed: int):
         text = np.empty((*y.shape, B, image.shape[-1]))
         for b in range(B):
             shown = _log_agreement(world.agreement[b], K)[y] + block_log_density(image[:, b], None, world, b)[:, None]
-            own = world.mean[b] * class_means(K)[_drawn(shown, rng.random(y.shape))]
+            own = means[_drawn(shown, rng.random(y.shape)), b]
             latent = own + heed[b] * (image[:, None, b] - own) + deviation[b] * rng.standard_normal(own.shape)
             mentioned = rng.random(y.shape) < world.mention[b]
             text[:, :, b] = latent * mentioned[..., None] + np.sqrt(world.nu_text) * rng.standard_normal(own.shape)
@@ -113,13 +112,13 @@ def _label_guessed(world: Worlds, seed: int):
 
 def _mean_score(world: Worlds, seed: int):
     """Mean of log p(x, t) over captions of every class: Sobol points for what they show, mention and add."""
-    K, B = world.classes, len(world.mean)
-    pattern = class_means(K)
+    means = latent_prompts(world, "background")
+    K, B, width = means.shape
     count = int(np.clip(PAIRS // (IMAGES * K * K), 32, CAPTIONS))
-    points = gaussian_points(2 * B * (1 + pattern.shape[1]), count.bit_length() - 1, seed)
-    chance, normals = ndtr(points[:, : 2 * B]), points[:, 2 * B :].reshape(len(points), 2, B, -1)
+    points = gaussian_points(2 * B * (1 + width), count.bit_length() - 1, seed)
+    chance, normals = ndtr(points[:, : 2 * B]), points[:, 2 * B :].reshape(-1, 2, B, width)
     own = [_drawn(_log_agreement(world.agreement[b], K)[:1], chance[:, b]) for b in range(B)]
-    latent = np.stack([world.mean[b] * pattern[a] for b, a in enumerate(own)], axis=1)
+    latent = np.stack([means[a, b] for b, a in enumerate(own)], axis=1)
     latent = latent + world.scale[:, None] * normals[:, 0]
     first = latent * (chance[:, B:] < world.mention)[..., None] + np.sqrt(world.nu_text) * normals[:, 1]
     texts = np.stack([first, -first] if K == 2 else [np.roll(first, y, axis=-1) for y in range(K)])

@@ -62,7 +62,7 @@ def infonce_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: f
         prompt of which captions without noise never speak.
     """
     _refuse(worlds)
-    if asked(prompt).all_captions:
+    if asked(prompt).pool:
         return all_captions_accuracy(worlds, prompt, seed, tolerance)
     _refuse_unheard(worlds, prompt)
     shape = worlds.shape
@@ -204,6 +204,6 @@ class InfoNCE(Learner):
         """
         worlds = Worlds.of(world)
         x = images.reshape(len(images), worlds.mean.shape[-1], -1)
-        if asked(self.prompt).all_captions:
+        if asked(self.prompt).pool:
             return all_captions_scores(worlds, self.prompt, x)
         return prompt_log_density(x, latent_prompts(worlds, self.prompt), worlds)
