@@ -74,7 +74,7 @@ def bayes_accuracy(worlds: Worlds, seed: int = 0) -> Accuracy:
     return _one_attribute(np.abs(standardise(worlds.mean, np.sqrt(S))), worlds.agreement)
 
 
-def evidence(h: np.ndarray, p: np.ndarray) -> np.ndarray:
+def evidence(h: np.ndarray, p: Numbers) -> np.ndarray:
     """G(h; p): log odds of y = 1 that a block gives when its own log odds are h, bounded by |log(p/q)|.
 
     Written for |h| so that h = inf is no special case.

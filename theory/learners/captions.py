@@ -25,7 +25,7 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from simulator.accuracy import Accuracy
 from simulator.prompts import Prompt
@@ -33,13 +33,14 @@ from simulator.world import Worlds
 from theory.accuracy import linear_accuracy
 from theory.learners.base import joined
 from theory.learners.bayes import bayes_accuracy, evidence
-from theory.learners.curve import accuracy_along, objects_averaged
+from theory.learners.curve import Boundary, accuracy_along, objects_averaged
 from theory.learners.drawn_captions import drawn_captions_accuracy, drawn_captions_scores
 
-WITHIN = 7.0  # standard deviations of captions: 3e-12 of them lie beyond
-WIDEST, FINEST = 0.9, 0.06  # steps of the trapezoid rule, in standard deviations
+WITHIN = 6.0  # standard deviations of captions: 2e-9 of them lie beyond
+WIDEST, FINEST = 1.0, 0.06  # steps of the trapezoid rule, in standard deviations
+EXPONENT = 18.0  # its error is e^-18, 2e-8
 SLACK = 1e-6  # standard deviations of an image
-EXPONENT = 23.0  # its error is e^-23
+ALONG = 257  # nodes between which the boundary is interpolated
 
 
 class _Law(NamedTuple):
@@ -94,12 +95,13 @@ def all_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, toleran
         lambda part: _along_curves(part, prompt, tolerance),
         lambda part: drawn_captions_accuracy(part, prompt, seed),
     ]
-    way = np.where(captions_are_latents(worlds), 0, np.where(_by_curve(worlds), 1, 2))
-    return joined([(way == k, ways[k](worlds[way == k])) for k in np.unique(way)], worlds.shape)
+    row = worlds.ravel()
+    way = np.where(captions_are_latents(row), 0, np.where(_by_curve(row), 1, 2))
+    return joined([((way == k).reshape(worlds.shape), ways[k](row[way == k])) for k in np.unique(way)], worlds.shape)
 
 
 def all_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, "N B width"]) -> np.ndarray:
-    """Scores (N, K) that decide as all captions of a class do, by quadrature or sampled.
+    """Scores (N, K) that decide as all captions of a class do: how far an image lies from the curve, or sampled.
 
     Parameters
     ----------
@@ -111,17 +113,22 @@ def all_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, 
     """
     if not _by_curve(world):
         return drawn_captions_scores(world, prompt, image)
-    prefer, sign = PREFERENCES[prompt](_law(world)), np.where(world.mean < 0, -1.0, 1.0)
-    preference = prefer(*(sign[:, None] * image[..., 0].T))
-    return np.stack([preference, -preference], axis=-1)
+    from scipy.interpolate import CubicSpline
+
+    curve, sign = _curve(_law(world), prompt), np.where(world.mean < 0, -1.0, 1.0)
+    x, y = (sign * image[..., 0] / curve.deviation).T
+    v, w = (x + y) / np.sqrt(2), (x - y) / np.sqrt(2)
+    nodes = np.linspace(0, max(1.0, np.abs(w).max(initial=0)), ALONG)
+    beyond = v - np.sign(w) * CubicSpline(nodes, curve.eta(None, nodes, -nodes, nodes))(np.abs(w))
+    return np.stack([beyond, -beyond], axis=-1) * curve.informative
 
 
-def captions_are_latents(worlds: Worlds) -> Bool[np.ndarray, "*w"]:
+def captions_are_latents(worlds: Worlds) -> np.ndarray | np.bool_:
     """Whether captions are the latents themselves: full mention and no noise."""
     return (worlds.mention == 1).all(axis=-1) & (worlds.nu_text == 0)
 
 
-def _by_curve(worlds: Worlds) -> Bool[np.ndarray, "*w"]:
+def _by_curve(worlds: Worlds) -> np.ndarray | np.bool_:
     """Whether the boundary is a curve for certain: a caption shows which of two blocks it mentions."""
     two = worlds.classes == 2 and worlds.mean.shape[-1] == 2
     return two & ((worlds.mention == 1).all(axis=-1) | (worlds.nu_text == 0))
@@ -135,10 +142,23 @@ def _along_curves(worlds: Worlds, prompt: Prompt, tolerance: float) -> Accuracy:
 
 def _along_curve(law: _Law, prompt: Prompt, tolerance: float) -> Float[np.ndarray, " 2"]:
     """(common, counter) of images that show the label's object."""
+    curve = _curve(law, prompt)
+    if not curve.informative:
+        return np.full(2, 0.5)
+    return accuracy_along(curve.eta, (law.mu / curve.deviation)[:, None], tolerance)[0]
+
+
+class _Curve(NamedTuple):
+    """The boundary of one world."""
+
+    eta: Boundary
+    deviation: Float[np.ndarray, " 2"]  # of an image coordinate, negative where the preference falls along it
+    informative: bool  # whether captions of the classes differ
+
+
+def _curve(law: _Law, prompt: Prompt) -> _Curve:
     from scipy.optimize.elementwise import find_root
 
-    if not np.any(law.mu * law.D * law.pi):  # captions of both classes are alike
-        return np.full(2, 0.5)
     prefer, deviation = PREFERENCES[prompt](law), np.where(law.D < 0, -1.0, 1.0) * np.sqrt(law.S)
 
     def along(v, w):
@@ -148,7 +168,7 @@ def _along_curve(law: _Law, prompt: Prompt, tolerance: float) -> Float[np.ndarra
         # A root at an end of its bracket must not be lost to rounding.
         return find_root(along, (low - SLACK, high + SLACK), args=(w,), tolerances={"xatol": 1e-9}).x
 
-    return accuracy_along(eta, (law.mu / deviation)[:, None], tolerance)[0]
+    return _Curve(eta, deviation, bool(np.any(law.mu * law.D * law.pi)))
 
 
 def _law(world: Worlds) -> _Law:
@@ -181,6 +201,7 @@ def _label_guessed(law: _Law) -> Preference:
         odds = [(law.mu[b] / law.S[b] * z)[..., None] * shown[:, 0] for b, z in enumerate((x, y))]
         log_posterior = law.log_pair + odds[0][..., :, None] + odds[1][..., None, :]
         posterior = np.exp(log_posterior - log_posterior.max(axis=(-2, -1), keepdims=True))
+        posterior /= posterior.sum(axis=(-2, -1), keepdims=True)
         first, second = half_evidence(0, x), half_evidence(1, y)
         guess = np.tanh(first[..., :, None, :, None] + second[..., None, :, None, :])
         return np.einsum("...oa,...oaij,i,j->...", posterior, guess, *weights, optimize=True)

@@ -41,7 +41,7 @@ NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
         ({"axes": {"width": [8]}}, "width has no meaning for routes other than 'trained'"),
         ({"learners": ["infonse"]}, "learner 'infonse' is not one of .*; the nearest is infonce"),
         ({"learners": []}, "no learner is given"),
-        ({"prompts": ["nome"]}, "prompt 'nome' is not one of name, mean; the nearest is name"),
+        ({"prompts": ["nome"]}, "prompt 'nome' is not one of name, mean, .*; the nearest is name"),
         ({"learners": ["siglip"]}, "'siglip' is not one of .*; it is an objective, for the route 'trained'"),
         (
             {"routes": ["trained"], "recipe": {"width": 0}},
