@@ -40,7 +40,7 @@ WITHIN = 6.0  # standard deviations of captions: 2e-9 of them lie beyond
 WIDEST, FINEST = 1.0, 0.06  # steps of the trapezoid rule, in standard deviations
 EXPONENT = 18.0  # its error is e^-18, 2e-8
 SLACK = 1e-6  # standard deviations of an image
-ALONG = 257  # nodes between which the boundary is interpolated
+ALONG = 129  # nodes between which the boundary is interpolated
 
 
 class _Law(NamedTuple):
@@ -237,6 +237,8 @@ def _mean_score(law: _Law) -> Preference:
                 else:
                     nodes, chances, slope = np.zeros(1), np.ones(1), law.mu[b] / law.S[b]
                 u, w, v = [*u, nodes], [*w, chances], [*v, (slope * z)[..., None]]
+            if not any(np.any(each) for each in v):  # x tells nothing of what u decides
+                continue
             gap = F((u[0] + v[0])[..., :, None], (u[1] + v[1])[..., None, :])
             gap -= F((u[0] - v[0])[..., :, None], (u[1] - v[1])[..., None, :])
             total = total + weight * np.einsum("...ij,i,j->...", gap, *w, optimize=True)
