@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from reference import prompt_by_mixture
 
 from simulator.prompts import LINEAR, PROMPTS, USUAL, caption, in_words
@@ -11,6 +11,7 @@ from simulator.world import Worlds
 
 
 @pytest.mark.parametrize("prompt", LINEAR)
+@settings(max_examples=25)
 @given(world=worlds(most_attributes=2))
 def test_single_captions_are_means_over_groups(prompt, world):
     """Up to what all classes share, which decides nothing."""

@@ -237,4 +237,4 @@ def attempt(
     found = answers(0, row.size) if row.size else []
     shape = next((x.shape for x in found if x is not None), ())
     whole = np.array([np.full(shape, np.nan) if x is None else x for x in found])
-    return whole.reshape(*worlds.shape, *shape), reasons
+    return whole.reshape((*worlds.shape, *shape)), reasons

@@ -85,7 +85,7 @@ def test_captions_that_are_latents_make_bayes_rule_and_their_mean_a_linear_rule(
     assert both(_along_curves(world, "scores", 1e-6)) == pytest.approx(both(nearest), abs=2e-6)
 
 
-@pytest.mark.parametrize("prompt", POOLED)
+@pytest.mark.parametrize("prompt", ["captions", pytest.param("scores", marks=pytest.mark.deep)])
 @pytest.mark.parametrize(
     "fields",
     [
