@@ -209,7 +209,7 @@ FAULTS = {
         "theory/learners/test_infonce.py",
     ),
     "object taken for the label": Fault(
-        "theory/learners/infonce.py",
+        "theory/learners/curve.py",
         "(1 - p_inv) * (1 - accuracy[..., ::-1])",
         "(1 - p_inv) * accuracy[..., ::-1]",
         "theory/learners/test_infonce.py",
