@@ -113,6 +113,7 @@ def _ensemble(study: "Study", recipe: "Recipe", seed: int, cells: list, k: int) 
     """`cells` are (place in the block, world, how its towers are asked, once a prompt of the study)."""
     from experiments.lab.measuring import Cells
     from simulator.samplers import EmptyGroup
+    from simulator.towers.evaluation import prompts_of
     from simulator.towers.trained import train
     from simulator.towers.training import EveryModelDiverged
 
@@ -131,13 +132,21 @@ def _ensemble(study: "Study", recipe: "Recipe", seed: int, cells: list, k: int) 
         for cell in cells:  # sets of other worlds may have a pair of every group
             yield from _ensemble(study, recipe, seed, [cell], k)
         return
-    asked = {prompt: _numbers(towers, prompt) for prompt in dict.fromkeys(p for *_, prompts in cells for p in prompts)}
+    known = prompts_of(recipe)
+    unasked = f"towers of loss {recipe.loss!r} can be asked by {', '.join(map(str, known))}"
+    asked = {
+        prompt: _numbers(towers, prompt)
+        for prompt in dict.fromkeys(p for *_, prompts in cells for p in prompts)
+        if prompt in known
+    }
     seconds = (perf_counter() - began) / len(cells) / len(study.asked(k))
     for at, world, prompts in cells:
         own = worlds.index(world)
-        values = {place: asked[prompt][own] for (place, _), prompt in zip(study.asked(k), prompts, strict=True)}
+        places = {place: prompt for (place, _), prompt in zip(study.asked(k), prompts, strict=True)}
+        values = {place: asked[prompt][own] for place, prompt in places.items() if prompt in known}
         going = {place: v for place, v in values.items() if np.isfinite(v[:, 0]).any()}
-        yield Cells(at, going, {place: lost for place in values if place not in going}, seconds)
+        why = {place: lost if prompt in known else unasked for place, prompt in places.items() if place not in going}
+        yield Cells(at, going, why, seconds)
 
 
 def _numbers(towers: "Towers", prompt: str | None) -> Float[np.ndarray, "worlds R 3"]:

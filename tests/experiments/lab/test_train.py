@@ -17,9 +17,11 @@ from experiments.lab.measured import predicted
 from experiments.lab.mitigations import Setting
 from experiments.lab.recipes import recipe_from
 from experiments.lab.train import train
+from simulator.towers import evaluation
 from simulator.towers.recipe import Recipe
 from simulator.towers.training import Ensemble, least_bytes
 from simulator.world import World
+from theory.learners import InfoNCE
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=4, dim_text=4)
 SMALL = {"width": 6, "depth": 1, "embed_dim": 4, "batch_size": 16, "steps": 20, "warmup": 2}
@@ -53,6 +55,18 @@ def test_the_document_speaks_the_words_of_simulate(tmp_path):
     assert json.loads((tmp_path / "result.json").read_text()) == json.loads(json.dumps(document))
     assert json.loads((tmp_path / "run.json").read_text())["hash"] == document["hash"]
     assert load_file(tmp_path / "weights.safetensors")["image.0.weight"].shape == (2, 4, 6)
+
+
+def test_a_prompt_that_is_asked_for_stands_beside_the_usual_ones(monkeypatch):
+    monkeypatch.setattr(evaluation, "CAPTIONS", 8)
+    document = quick(prompt="captions")
+    assert list(document["prompts"]) == ["name", "mean", "captions"]
+    assert (document["prompt"], document["counter"]) == ("captions", document["prompts"]["captions"]["counter"])
+    assert document["predicted"]["counter"] == pytest.approx(float(InfoNCE("captions").accuracy(WORLD).counter))
+    assert all(list(row["prompts"]) == ["name", "mean"] for row in document["trace"])
+    linear = RECIPE.model_copy(update={"loss": "linear", "towers": "linear"})
+    with pytest.raises(RequestError, match=r"--prompt = captions needs scores that are cosines .*name, mean, backgr"):
+        quick(linear, prompt="captions")
 
 
 @pytest.mark.usefixtures("interruptible")
@@ -150,7 +164,7 @@ def test_a_folder_of_another_run_is_left_alone(tmp_path):
     quick(output=tmp_path)
     before = (tmp_path / "checkpoint.safetensors").read_bytes()
     other = RECIPE.model_copy(update={"lr": 0.1})
-    with pytest.raises(RequestError, match=r"lr is 0\.002 there and 0\.1 here"):
+    with pytest.raises(RequestError, match=r"lr is 0\.01 there and 0\.1 here"):
         quick(other, output=tmp_path)
     with pytest.raises(RequestError, match=r"lr is 0\.002 in the checkpoint and 0\.1 in this request"):
         quick(other, resume=tmp_path)
@@ -199,7 +213,7 @@ def test_no_finite_model_is_a_failed_run_and_keeps_the_last_checkpoint(tmp_path)
     ("flags", "words"),
     [
         ({"steps": 0}, "--steps = 0 is not at least 1"),
-        ({"lr": -1.0}, "--lr = -1.0 is not above 0; the nearest valid choice is 0.002"),
+        ({"lr": -1.0}, "--lr = -1.0 is not above 0; the nearest valid choice is 0.01"),
         ({"batch_size": 64, "n": 32}, "nearest valid value is 32"),
         ({"lr": float("inf")}, "--lr = inf"),
     ],
