@@ -52,15 +52,15 @@ def trial_of(claim: Claim, **proving) -> Trial:
 
 
 def trained_trials() -> list[Trial]:
-    """Claims about trained towers; quick ones mostly show the verdict stored with the package."""
+    """Claims about trained towers; a quick trial mostly shows the verdict stored with the package."""
     from theory.claims.trained import TrainedClaim, trained_claims
 
     def trial(claim: TrainedClaim) -> Trial:
         def hold(seed: int, quick: bool, error_rate: float | None) -> dict[str, Any]:
-            from experiments.court.trained import judge_trained, quick_verdict, refuse_error_rate
+            from experiments.court.trained import judge_trained, stored_for
 
-            refuse_error_rate(claim, error_rate)
-            return (quick_verdict(claim, seed=seed) if quick else None) or judge_trained(claim, seed=seed, report=tell)
+            kept = stored_for(claim, error_rate) if quick else None
+            return kept or judge_trained(claim, seed=seed, error_rate=error_rate, report=tell)
 
         return Trial(claim.id, claim.source, claim.statement, hold)
 

@@ -152,7 +152,8 @@ class Objective:
     def learner(self, recipe: Recipe, prompt: str | None = None) -> str | None:
         """Name of the learner that a recipe's towers become in the world of `law`; None where no law is known.
 
-        There is none for a fixed temperature: cosines over it cannot reach scores as large as the optimum's.
+        There is none for a fixed temperature: cosines over it cannot reach scores as large as the optimum's. Nor for a
+        frozen tower: what it does not show cannot be learned.
 
         Parameters
         ----------
@@ -164,7 +165,8 @@ class Objective:
         sampler = SAMPLERS[recipe.sampler]
         if recipe.last_layer == "refitted":
             return "least-squares" if recipe.towers == "linear" else None
-        if self.sampler is None or recipe.temperature is not None or not sampler.answers(prompt):
+        unknown = self.sampler is None or recipe.temperature is not None or recipe.frozen != "none"
+        if unknown or not sampler.answers(prompt):
             return None
         return self.becomes.get(recipe.towers)
 
@@ -252,12 +254,16 @@ def _infonce_share(batch: Embedded) -> Loss:
     return tiled_infonce(batch.images, everyone, batch.scale, weights=weights, **how)
 
 
+def _bias(batch: Embedded) -> torch.Tensor:
+    return batch.parameters["bias"] if "bias" in batch.parameters else torch.zeros_like(batch.scale)
+
+
 def _siglip(batch: Embedded) -> Loss:
-    return losses.siglip(batch.images, batch.texts, batch.scale, batch.parameters["bias"], batch.weights)
+    return losses.siglip(batch.images, batch.texts, batch.scale, _bias(batch), batch.weights)
 
 
 def _siglip_share(batch: Embedded) -> Loss:
-    everyone, bias, weights = gather(batch.group, batch.texts), batch.parameters["bias"], _everyones(batch)
+    everyone, bias, weights = gather(batch.group, batch.texts), _bias(batch), _everyones(batch)
     how = {"product": batch.product, "first": batch.first}
     return tiled_siglip(batch.images, everyone, batch.scale, bias, weights=weights, **how)
 
@@ -314,6 +320,7 @@ register(
         weighted=True,
     )
 )
+register(Objective("siglip-unbiased", _siglip, _siglip_share, tiled=True, scale=SIGLIP_SCALE, weighted=True))
 register(
     Objective(
         "supervised",
