@@ -13,7 +13,7 @@ and training ensembles take. `simulator.mixture` writes a world's groups out.
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_type_hints
+from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 import numpy as np
 from jaxtyping import Float
@@ -22,12 +22,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from simulator import quantities as q
 from simulator.accuracy import Numbers
 from simulator.mixture import Mixture, class_means, mixture_of
+from simulator.prompts import Prompt, caption
 
 if TYPE_CHECKING:
     from simulator.gaussian.pairs import Pairs
-
-Prompt = Literal["name", "mean"]
-PROMPTS: tuple[Prompt, ...] = ("name", "mean")
 
 
 class _Checked(BaseModel):
@@ -168,14 +166,15 @@ class World(_Checked):
         return mixture_of(self, objects)
 
     def prompts(self, prompt: Prompt) -> Float[np.ndarray, "K l"]:
-        """Latent prompt q_y of every class, p_y = D_T q_y.
+        """Latent prompt q_y of every class, p_y = D_T q_y; see `simulator.prompts`.
 
-        name: the pattern of the class's own object alone, (mu_inv y, 0); mean: E[z_T | y] under the training law, with
-        masks. [W] writes D_T E[z | y] without saying under which law; the two give very different answers.
+        [W] writes D_T E[z | y] without saying under which law. Under the test law that is the name prompt, under the
+        training law the mean prompt; the two give very different answers.
 
-        Parameters
-        ----------
-        prompt : "name" or "mean"
+        Raises
+        ------
+        ValueError
+            For a prompt that is no single caption, nor equal to one where scores are linear in captions.
         """
         return latent_prompts(Worlds.of(self), prompt).reshape(self.classes, -1)
 
@@ -475,18 +474,17 @@ class Worlds:
         return np.broadcast_to(np.asarray(sigma**2 / self.dim_text), self.shape)
 
     def prompt(self, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
-        """Coefficient of a class's own pattern in its prompt, one number a block.
+        """Coefficient of a class's own pattern in its prompt, one number a block; see `simulator.prompts`.
 
         Raises
         ------
         ValueError
-            For a prompt that is neither "name" nor "mean".
+            As of `World.prompts`.
         """
-        if prompt == "mean":
-            return self.mention * self.mean * self.correlation
-        if prompt == "name":
-            return self.mean * (np.arange(self.mean.shape[-1]) == 0)
-        raise ValueError(f"prompt = {prompt!r} is neither 'name' nor 'mean'")
+        coefficient, own = caption(prompt).coefficient, np.empty_like(self.mean)
+        for b in range(own.shape[-1]):
+            own[..., b] = coefficient(self.mean[..., b], self.correlation[..., b], self.mention[..., b], b == 0)
+        return own
 
 
 def latent_prompts(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "K B width"]:
@@ -496,12 +494,13 @@ def latent_prompts(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "K B wid
     ----------
     worlds
         One world, a grid of shape ().
-    prompt : "name" or "mean"
+    prompt
+        As of `World.prompts`.
     """
     K, own = worlds.classes, worlds.prompt(prompt)
     # For K classes E[e_a | y] = D e_y + (1 - p)/(K - 1) 1; the binary pattern is antisymmetric, no constant.
     constant = np.zeros_like(own)
-    if prompt == "mean" and K > 2:
+    if caption(prompt).average and K > 2:
         constant = worlds.mention * worlds.mean * (1 - worlds.agreement) / (K - 1)
     return own[:, None] * class_means(K)[:, None, :] + constant[:, None]
 

@@ -112,13 +112,16 @@ def latent_cross_covariance(world: World) -> np.ndarray:
 
 def prompt_by_mixture(world: World, prompt: str) -> np.ndarray:
     """q_y, (K, l): the mean of z_T given y, under the training law, or for "name" of z given the object, backgrounds
-    uniform; their constant part is left out.
+    uniform; their constant part is left out. For "background" that of the group that agrees throughout.
     """
     mixture = world.mixture()
     rows = []
     for y in range(world.classes):
         mine = mixture.labels == y
-        if prompt == "mean":
+        if prompt == "background":
+            (group,) = np.flatnonzero(mine & (mixture.objects == y) & (mixture.backgrounds == y).all(axis=1))
+            rows.append(mixture.means[group])
+        elif prompt in ("mean", "scores"):
             weights = mixture.weights[mine] / mixture.weights[mine].sum()
             rows.append(weights @ mixture.means[mine] * mixture.mention[mixture.block])
         else:

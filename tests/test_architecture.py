@@ -14,6 +14,7 @@ OPEN_TO_THEORY = {
     "simulator.quantities",
     "simulator.naming",
     "simulator.accuracy",
+    "simulator.prompts",
     "simulator.world",
     "simulator.gaussian.critic",
 }

@@ -59,7 +59,7 @@ FAULTS = {
         "theory/test_population.py",
     ),
     "prompts swapped": Fault(
-        "simulator/world.py", 'if prompt == "mean":', 'if prompt == "name":', "simulator/test_world.py"
+        "simulator/prompts.py", '"its mean caption", _MEAN', '"its mean caption", _NAME', "simulator/test_prompts.py"
     ),
     "mu_spu forgotten in the fast path": Fault(
         "theory/population.py",
@@ -72,6 +72,12 @@ FAULTS = {
         "inside = w @ frame\n        beyond = w - inside @ frame.T",
         "inside = w[..., : frame.shape[1]]\n        beyond = w * (np.arange(w.shape[-1]) >= frame.shape[1])",
         "simulator/gaussian/test_fit.py",
+    ),
+    "prompts averaged before normalising": Fault(
+        "simulator/towers/evaluation.py",
+        "return each.mean(2) if",
+        "return scored(recipe, embed(recipe, parameters, 'text', texts.mean(2))) if",
+        "simulator/towers/test_captions.py",
     ),
     "prompts of another dictionary": Fault(
         "simulator/gaussian/statistics.py",
@@ -203,7 +209,7 @@ FAULTS = {
         "theory/learners/test_infonce.py",
     ),
     "object taken for the label": Fault(
-        "theory/learners/infonce.py",
+        "theory/learners/curve.py",
         "(1 - p_inv) * (1 - accuracy[..., ::-1])",
         "(1 - p_inv) * accuracy[..., ::-1]",
         "theory/learners/test_infonce.py",

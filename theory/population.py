@@ -16,7 +16,8 @@ import numpy as np
 from jaxtyping import Float
 
 from simulator.accuracy import Numbers
-from simulator.world import Prompt, Worlds
+from simulator.prompts import NOTHING, Prompt, caption
+from simulator.world import Worlds
 
 
 def kappa(classes: int) -> int:
@@ -40,7 +41,8 @@ def linear_weights(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
     ----------
     worlds
         The training law.
-    prompt : "name" or "mean"
+    prompt
+        One of `simulator.prompts.LINEAR`.
     """
     q = worlds.prompt(prompt)
     return np.einsum("...ij,...j,...j->...i", block_covariance(worlds), worlds.mention, q)
@@ -91,17 +93,18 @@ def two_block_weights(alpha, beta, si2, ss2, D, pi_inv, pi_spu, prompt: Prompt) 
     pi_inv, pi_spu
         With which probabilities captions mention them.
     prompt
-        "name" or "mean".
+        One of `simulator.prompts.LINEAR`.
 
     Returns
     -------
     (u_inv, u_spu)
     """
     A, c, B = two_block_covariance(alpha, beta, si2, ss2, D)
-    first = pi_inv * alpha if prompt == "name" else pi_inv * pi_inv * alpha
+    q = caption(prompt).coefficient
+    first, second = pi_inv * q(alpha, 1.0, pi_inv, True), q(beta, D, pi_spu, False)
     u, w = A * first, c * first
-    if prompt == "mean":
-        second = pi_spu * pi_spu * beta * D
+    if second is not NOTHING:
+        second = pi_spu * second
         u, w = u + c * second, w + B * second
     return u, w
 
@@ -116,7 +119,8 @@ def truncated_weights(worlds: Worlds, prompt: Prompt, width: int) -> Float[np.nd
     ----------
     worlds
         The training law.
-    prompt : "name" or "mean"
+    prompt
+        One of `simulator.prompts.LINEAR`.
     width
         Of the embedding, at least 1.
 

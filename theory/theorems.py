@@ -152,6 +152,23 @@ def largest_reliance_mean(alpha, beta, sigma_inv, sigma_spu, kappa=1.0):
     return (alpha**2 + kappa * B) / (2 * alpha * np.sqrt(kappa * A))
 
 
+def reliance_nearest_mean(alpha, beta, m0, D_inv=1.0):
+    """T9: t = beta m0/(alpha D_inv) of InfoNCE's optimum asked by the mean of scores over captions that are latents.
+
+    Proof: without noise in captions and with full mention p(x | t) = N(x; t, nu_I), so E_{t|y} PMI(x, t) =
+    x'E[t | y]/nu_I + a function of x - E|t|^2/(2 nu_I), and the last term is the same for all classes. The rule is that
+    of the nearest mean caption, w = E[t | +]. It does not see sigma: at p = 1 it relies less than Bayes' rule, whose t
+    is beta S_i/(alpha S_s), where S_s < S_i. Log-mean-exp instead gives E_{t|y} p(x | t)/p(x) = p(x | y)/p(x), since x
+    tells nothing of y beyond t: Bayes' rule. One caption q gives the nearest prompt, w = q: the bare name is perfectly
+    robust.
+
+    Parameters
+    ----------
+    alpha, beta, m0, D_inv : numbers or arrays, letters of the module's head
+    """
+    return beta * m0 / (alpha * D_inv)
+
+
 def reliance_lda(alpha, beta, sigma_inv, sigma_spu, nu=0.0):
     """LDA, and population logistic regression, at p = 1: t = beta S_i/(alpha S_s); infinite at S_s = 0 < S_i.
 

@@ -11,6 +11,7 @@ from experiments.command.flags import RecipeOptions, WorldFile, WorldOptions, gi
 from experiments.command.words import Json, Whole, emit
 from experiments.errors import RequestError
 from simulator.accuracy import WORDS
+from simulator.prompts import PROMPTS, Prompt
 from theory.learners import names
 
 ROWS = 10_000  # that one JSON document holds; a store or --csv holds any number
@@ -43,8 +44,8 @@ def sweep(
         ),
     ] = None,
     prompt: Annotated[
-        list[Literal["name", "mean"]] | None,
-        Parameter(negative="", help="class prompt, name or mean; may be repeated [default: name]"),
+        list[Prompt] | None,
+        Parameter(negative="", help=f"class prompt: {', '.join(PROMPTS)}; may be repeated [default: name]"),
     ] = None,
     route: Annotated[
         list[Literal["theory", "exact", "drawn", "trained"]] | None,

@@ -10,12 +10,13 @@ from experiments.command.flags import TrainingOptions, WorldFile, WorldOptions, 
 from experiments.command.words import Json, Output, Seed, Whole, emit, free_output, whole
 from experiments.errors import RequestError
 from experiments.progress import heartbeat
+from simulator.prompts import Prompt, in_words
 from theory.learners import Learner, named, names
 
 RESULT = ("result.json", "world.toml")  # what predict and simulate write
 PromptFlag = Annotated[
-    Literal["name", "mean"] | None,
-    Parameter(help="class prompt: its name alone, or its mean caption [default: name]", show_default=False),
+    Prompt | None,
+    Parameter(help=f"how a class is asked for: {in_words()} [default: name]", show_default=False),
 ]
 Mitigate = Annotated[
     str, Parameter(help="what is done against the background: none, balance, reweight, subsample, group-dro, dfr ...")

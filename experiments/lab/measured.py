@@ -18,9 +18,10 @@ from simulator.towers.checkpoints import specification
 from simulator.towers.evaluation import (
     ensemble_accuracy,
     latent_recovery,
-    prompts_of,
+    linear_scores,
     score_reliance,
     standard_points,
+    usual_prompts,
 )
 from simulator.towers.layers import logit_scale
 from simulator.towers.refit import finished
@@ -42,7 +43,7 @@ def trace_row(ensemble: Ensemble, state: State, since: int) -> dict[str, Any]:
     parameters = finished(ensemble, state.parameters)
     accuracy = {
         prompt or "none": ensemble_accuracy(ensemble, parameters, prompt, points).mean(0)
-        for prompt in prompts_of(ensemble)
+        for prompt in usual_prompts(ensemble.recipe)
     }
     return {
         "step": step,
@@ -70,12 +71,12 @@ def trace_line(row: dict[str, Any], steps: int, rate: float) -> str:
 def result(ensemble: Ensemble, state: State, setting: Setting) -> dict[str, Any]:
     """Everything measured on the final weights, in the words of `simulate`."""
     recipe, world, prompt = ensemble.recipe, ensemble.worlds[0], setting.prompt
-    points = standard_points(ensemble, **FINAL_POINTS) if recipe.towers == "mlp" else None
+    asked = dict.fromkeys((*usual_prompts(recipe), prompt))
+    exact = all(linear_scores(recipe, each) for each in asked)
+    points = None if exact else standard_points(ensemble, **FINAL_POINTS)
     diverged = state.diverged.cpu().numpy()
     going = diverged < 0
-    prompts = {
-        each: _asked(ensemble, state, replace(setting, prompt=each), points, going) for each in prompts_of(ensemble)
-    }
+    prompts = {each: _asked(ensemble, state, replace(setting, prompt=each), points, going) for each in asked}
     top = prompts[prompt]
     recovery = latent_recovery(ensemble, state.parameters)
     return {

@@ -13,6 +13,7 @@ from experiments.lab.timing import expected
 from experiments.lab.words import amount, counted, duration
 from theory.learners.base import UNDEFINED
 
+LOOKED = 9  # places at which a learner's numbers may turn out to be sampled
 ASKED = 4096  # places at which a learner may refuse before it is said to refuse everywhere
 
 
@@ -58,7 +59,7 @@ def _sampled(study: Study, k: int) -> bool:
     Raises RequestError if neither the theory nor a route has an answer at any place that is asked.
     """
     counts = [c for axis in study.axes if axis.name == "classes" for c in axis.values] or [study.world.classes]
-    found = [_first_answer(study, k, classes) for classes in sorted({min(counts), max(counts)})]
+    found = [_answers(study, k, classes) for classes in sorted({min(counts), max(counts)})]
     if not any(answer.there for answer in found):
         raise RequestError(f"learner {study.labels[k]!r} has no answer anywhere on this grid: {found[0].why}")
     return any(answer.sampled for answer in found) and not study.measured
@@ -70,21 +71,26 @@ class _Answer(NamedTuple):
     why: str | None = None
 
 
-def _first_answer(study: Study, k: int, classes: int) -> _Answer:
-    """What the theory or a route of learner k says at the first place, of those asked, where it says anything."""
-    why = None
-    for index in spread(study, ASKED):
+def _answers(study: Study, k: int, classes: int) -> _Answer:
+    """What the theory or a route of learner k says: at a few places, or at more until one has an answer."""
+    why, there, few = None, False, spread(study, LOOKED)
+    for place, index in enumerate([*few, *spread(study, ASKED)]):
+        if there and place >= len(few):
+            break
         world = study.world_at(index)
         if world.classes != classes:
             continue
         reasons = [unable(study, k, route, index) for route in study.measured]
         if None in reasons:
             return _Answer(True)
-        try:
-            law = study.setting(k, index, study.asked(k)[0][1], "trained" in study.measured).law()
-            if law is not None:
-                return _Answer(True, law.learner.accuracy(law.world).interval is not None)
-        except (RequestError, *UNDEFINED) as error:
-            reasons.append(str(error))
+        for _, prompt in study.asked(k):
+            try:
+                law = study.setting(k, index, prompt, "trained" in study.measured).law()
+                if law is not None:
+                    if law.learner.accuracy(law.world).interval is not None:
+                        return _Answer(True, sampled=True)
+                    there = True
+            except (RequestError, *UNDEFINED) as error:
+                reasons.append(str(error))
         why = why or next(iter(reasons), None)
-    return _Answer(False, why=why)
+    return _Answer(there, why=why)

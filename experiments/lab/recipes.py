@@ -39,13 +39,16 @@ def checked_prompt(recipe: Recipe, prompt: str | None) -> str | None:
 
     Raises RequestError for a prompt that would be asked of nobody.
     """
-    if recipe.prompted:
-        return prompt or "name"
-    if prompt is not None:
-        why = (
-            "a last layer that is refitted"
-            if recipe.objective.captions
-            else f"loss {recipe.loss!r}, which sees no text"
-        )
+    from simulator.towers.evaluation import prompts_of
+
+    known = prompts_of(recipe)
+    if prompt is None or prompt in known:
+        return prompt or known[0]
+    if not recipe.prompted:
+        read = recipe.objective.captions
+        why = "a last layer that is refitted" if read else f"loss {recipe.loss!r}, which sees no text"
         raise RequestError(f"--prompt = {prompt} has no meaning for {why}; leave it out")
-    return None
+    raise RequestError(
+        f"--prompt = {prompt} needs scores that are cosines times a scale, which loss {recipe.loss!r} does not have; "
+        f"the prompts that it has are {', '.join(known)}"
+    )

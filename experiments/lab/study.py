@@ -28,8 +28,9 @@ from experiments.lab.axes import Axis
 from experiments.lab.recipes import in_words
 from experiments.lab.words import amount
 from simulator.naming import suggestion
+from simulator.prompts import PROMPTS, Prompt
 from simulator.quantities import domain_of
-from simulator.world import PROMPTS, Prompt, World, Worlds
+from simulator.world import World, Worlds
 from theory.learners import Learner, named, names
 
 if TYPE_CHECKING:

@@ -113,6 +113,7 @@ def _ensemble(study: "Study", recipe: "Recipe", seed: int, cells: list, k: int) 
     """`cells` are (place in the block, world, how its towers are asked, once a prompt of the study)."""
     from experiments.lab.measuring import Cells
     from simulator.samplers import EmptyGroup
+    from simulator.towers.evaluation import prompts_of
     from simulator.towers.trained import train
     from simulator.towers.training import EveryModelDiverged
 
@@ -131,13 +132,21 @@ def _ensemble(study: "Study", recipe: "Recipe", seed: int, cells: list, k: int) 
         for cell in cells:  # sets of other worlds may have a pair of every group
             yield from _ensemble(study, recipe, seed, [cell], k)
         return
-    asked = {prompt: _numbers(towers, prompt) for prompt in dict.fromkeys(p for *_, prompts in cells for p in prompts)}
-    seconds = (perf_counter() - began) / len(cells) / len(study.asked(k))
+    known = prompts_of(recipe)
+    asked = dict.fromkeys(prompt for *_, prompts in cells for prompt in prompts if prompt in known)
+    numbers = {prompt: _numbers(towers, prompt) for prompt in asked}
+    seconds = (perf_counter() - began) / len(cells) / max(1, len(asked))
+    unasked = f"towers of loss {recipe.loss!r} can be asked by {', '.join(map(str, known))}"
     for at, world, prompts in cells:
-        own = worlds.index(world)
-        values = {place: asked[prompt][own] for (place, _), prompt in zip(study.asked(k), prompts, strict=True)}
-        going = {place: v for place, v in values.items() if np.isfinite(v[:, 0]).any()}
-        yield Cells(at, going, {place: lost for place in values if place not in going}, seconds)
+        cell, own = Cells(at, seconds=seconds), worlds.index(world)
+        for (place, _), prompt in zip(study.asked(k), prompts, strict=True):
+            if prompt not in numbers:
+                cell.refused[place] = unasked
+            elif np.isfinite(numbers[prompt][own, :, 0]).any():
+                cell.found[place] = numbers[prompt][own]
+            else:
+                cell.refused[place] = lost
+        yield cell
 
 
 def _numbers(towers: "Towers", prompt: str | None) -> Float[np.ndarray, "worlds R 3"]:

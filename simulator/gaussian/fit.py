@@ -16,8 +16,9 @@ from simulator.gaussian.critic import LinearCritic, group_accuracy, reliance
 from simulator.gaussian.pairs import DrawnPairs
 from simulator.gaussian.statistics import covariance_critic, decision_prompts
 from simulator.naming import suggestion
+from simulator.prompts import PROMPTS, Prompt
 from simulator.quantities import refuse_fraction
-from simulator.world import PROMPTS, Prompt, World
+from simulator.world import World
 
 ESTIMATORS = ("linear", *supervised.LEARNERS)
 
@@ -52,7 +53,8 @@ class Fitted:
 
         Parameters
         ----------
-        prompt : "name" or "mean"
+        prompt
+            One of `simulator.prompts.LINEAR`.
             How "linear" is asked ("name" unless given). The others read no captions and take none.
 
         Raises

@@ -16,9 +16,10 @@ from jaxtyping import Float, Int
 
 from simulator.gaussian.critic import LinearCritic
 from simulator.mixture import Mixture
+from simulator.prompts import Prompt
 from simulator.quantities import refuse_fraction
 from simulator.streams import numpy_stream
-from simulator.world import Prompt, World
+from simulator.world import World
 
 LARGEST_N = 10**12  # multinomial counts and their float64 square roots are exact well beyond it
 
@@ -34,7 +35,8 @@ def projected_critics(
     ----------
     world
         The training law.
-    prompt : "name" or "mean"
+    prompt
+        One of `simulator.prompts.LINEAR`.
     n
         Pairs of training.
     replicates
@@ -230,7 +232,8 @@ def decision_prompts(world: World, prompt: Prompt) -> Float[np.ndarray, "P l"]:
     ----------
     world
         The training law.
-    prompt : "name" or "mean"
+    prompt
+        One of `simulator.prompts.LINEAR`.
     """
     q = world.prompts(prompt)
     return q[:1] - q[1:] if world.classes == 2 else q

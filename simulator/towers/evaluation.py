@@ -1,8 +1,9 @@
-"""What a trained ensemble does: group accuracies under both prompts, what its embeddings keep, what it relies on.
+"""What a trained ensemble does: group accuracies by prompt, what its embeddings keep, what it relies on.
 
-Every learner here scores a class by the inner product of the image embedding with one vector a class: an embedded
-prompt, a row of the supervised head, or (SupCon, which has neither) the mean embedding of the class. Linear towers are
-therefore linear critics and evaluated exactly; MLP towers by scrambled Sobol points, one replicate a scrambling.
+Nearly every learner here scores a class by the inner product of the image embedding with one vector a class: an
+embedded prompt, the mean of embedded captions, a row of the supervised head, or (SupCon, which has neither) the mean
+embedding of the class. Linear towers are therefore linear critics and evaluated exactly; MLP towers by scrambled Sobol
+points, one replicate a scrambling, and so are all towers asked by the log-mean-exp of scores over captions.
 """
 
 from typing import NamedTuple
@@ -12,20 +13,45 @@ import torch
 from jaxtyping import Float
 
 from simulator.gaussian.critic import LinearCritic, gaussian_points, group_accuracy
-from simulator.gaussian.pairs import dictionaries, draw_ensemble_block, draw_image_latents
-from simulator.towers.layers import Parameters, embed, scored
+from simulator.gaussian.pairs import Pairs, dictionaries, draw_ensemble_block, draw_image_latents
+from simulator.prompts import LINEAR, PROMPTS, USUAL, Prompt, asked
+from simulator.towers.layers import Parameters, embed, logit_scale, scored
 from simulator.towers.objectives import class_logits
+from simulator.towers.recipe import Recipe
 from simulator.towers.training import Ensemble
-from simulator.world import PROMPTS, Prompt
+
+CAPTIONS = 512  # of a class, where all of its captions ask
+LOGITS = 2**24  # held at once
 
 
-def prompts_of(ensemble: Ensemble) -> tuple[Prompt | None, ...]:
-    """The prompts under which an ensemble can be asked; (None,) for learners that read no captions."""
-    return PROMPTS if ensemble.recipe.prompted else (None,)
+def prompts_of(recipe: Recipe) -> tuple[Prompt | None, ...]:
+    """The prompts by which towers of a recipe can be asked; (None,) for learners that read no captions.
+
+    Scores that are no cosines times a scale are known up to a factor and have no log-mean-exp.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    """
+    if not recipe.prompted:
+        return (None,)
+    return PROMPTS if recipe.objective.cosine else LINEAR
 
 
-def class_vectors(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> Float[torch.Tensor, "E K h"]:
-    """What images are compared with, one vector a class.
+def usual_prompts(recipe: Recipe) -> tuple[Prompt | None, ...]:
+    """Those of `prompts_of` by which towers are asked if nobody says otherwise.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    """
+    return USUAL if recipe.prompted else (None,)
+
+
+def class_vectors(
+    ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None
+) -> Float[torch.Tensor, "E K *captions h"]:
+    """What images are compared with: one vector a class, or one a caption where the log-mean-exp of scores decides.
 
     Parameters
     ----------
@@ -39,10 +65,37 @@ def class_vectors(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | N
         return parameters["head.weight"].mT
     if not recipe.objective.captions:
         return class_means(ensemble, parameters)
-    _, D = dictionaries(worlds[0], ensemble.seed)
-    laws = [ensemble.sampler.captioned(world) for world in worlds]  # under which captions have their mean
-    p = np.stack([law.prompts(prompt) @ D.T for law in laws])  # (E, K, d_T)
-    return scored(recipe, embed(recipe, parameters, "text", torch.as_tensor(p).to(parameters["text.0.weight"])))
+    pool = asked(prompt).pool
+    if pool is None:
+        _, D = dictionaries(worlds[0], ensemble.seed)
+        laws = [ensemble.sampler.captioned(world) for world in worlds]  # under which captions have their mean
+        p = np.stack([law.prompts(prompt) @ D.T for law in laws])  # (E, K, d_T)
+        texts = torch.as_tensor(p).to(parameters["text.0.weight"])
+        return scored(recipe, embed(recipe, parameters, "text", texts))
+    texts = class_captions(ensemble)
+    each = scored(recipe, embed(recipe, parameters, "text", texts.flatten(1, 2))).unflatten(1, texts.shape[1:3])
+    return each.mean(2) if pool == "mean" else each  # the mean of scores is the score of the mean of unit vectors
+
+
+def class_captions(ensemble: Ensemble) -> Float[torch.Tensor, "E K captions dT"]:
+    """CAPTIONS captions of every class under the training law of every model, of a stream of their own.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+    """
+    K = ensemble.worlds[0].classes
+    texts, labels = [], []
+    count = torch.zeros(len(ensemble.models), K, dtype=torch.int64, device=ensemble.device)
+    while count.min() < CAPTIONS:
+        block = _pairs(ensemble, "class-captions", index=len(texts))
+        texts, labels = [*texts, block.texts], [*labels, block.labels]
+        count += torch.nn.functional.one_hot(block.labels, K).sum(1)
+    order = torch.cat(labels, 1).argsort(dim=1, stable=True)  # class by class
+    start = count.cumsum(1) - count
+    chosen = order.gather(1, (start[..., None] + torch.arange(CAPTIONS, device=start.device)).flatten(1))
+    every = torch.cat(texts, 1)
+    return every.gather(1, chosen[..., None].expand(-1, -1, every.shape[2])).unflatten(1, (K, CAPTIONS))
 
 
 def class_means(ensemble: Ensemble, parameters: Parameters) -> Float[torch.Tensor, "E K h"]:
@@ -53,23 +106,31 @@ def class_means(ensemble: Ensemble, parameters: Parameters) -> Float[torch.Tenso
     ensemble, parameters
         As of `class_vectors`.
     """
-    block = draw_ensemble_block(
-        ensemble.worlds,
-        dictionaries(ensemble.worlds[0], ensemble.seed),
-        ensemble.seed,
-        0,
-        streams=[f"class-means/{k}" for k in ensemble.models],
-        device=ensemble.device,
-        draw_on=ensemble.draw_on,
-        dtype=ensemble.dtype,
-    )
+    block = _pairs(ensemble, "class-means")
     I = scored(ensemble.recipe, embed(ensemble.recipe, parameters, "image", block.images))
     member = torch.nn.functional.one_hot(block.labels, ensemble.worlds[0].classes).to(I.dtype)  # (E, n, K)
     return torch.bmm(member.mT, I) / member.sum(1).clamp(min=1)[..., None]
 
 
+def _pairs(ensemble: Ensemble, stream: str, index: int = 0) -> Pairs:
+    """A block of pairs of the law that every model was trained on, of a stream that training does not read."""
+    return draw_ensemble_block(
+        [ensemble.sampler.captioned(world) for world in ensemble.worlds],
+        dictionaries(ensemble.worlds[0], ensemble.seed),
+        ensemble.seed,
+        index,
+        streams=[f"{stream}/{k}" for k in ensemble.models],
+        device=ensemble.device,
+        draw_on=ensemble.draw_on,
+        dtype=ensemble.dtype,
+    )
+
+
 def scores(
-    ensemble: Ensemble, parameters: Parameters, vectors: Float[torch.Tensor, "E K h"], x: Float[torch.Tensor, "E N d"]
+    ensemble: Ensemble,
+    parameters: Parameters,
+    vectors: Float[torch.Tensor, "E K *captions h"],
+    x: Float[torch.Tensor, "E N d"],
 ) -> Float[torch.Tensor, "E N K"]:
     """Score of every class for images x.
 
@@ -82,7 +143,17 @@ def scores(
     x : images
     """
     I = scored(ensemble.recipe, embed(ensemble.recipe, parameters, "image", x))
-    return class_logits(parameters, I) if "head.weight" in parameters else torch.bmm(I, vectors.mT)
+    if "head.weight" in parameters:
+        return class_logits(parameters, I)
+    if vectors.ndim == 3:
+        return torch.bmm(I, vectors.mT)
+    scale = logit_scale(ensemble.recipe, parameters)[:, None, None]
+    each = max(1, LOGITS // (len(I) * vectors.shape[2]))  # images at a time
+    pooled = [
+        [torch.logsumexp(scale * torch.bmm(part, texts.mT), dim=-1) for texts in vectors.unbind(1)]
+        for part in I.split(each, dim=1)
+    ]
+    return torch.cat([torch.stack(classes, dim=-1) for classes in pooled], dim=1)
 
 
 def linear_critics(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> LinearCritic:
@@ -99,6 +170,18 @@ def linear_critics(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | 
     if w.shape[1] == 2:
         w = w[:, :1] - w[:, 1:]
     return LinearCritic.of_vectors(w, D)
+
+
+def linear_scores(recipe: Recipe, prompt: Prompt | None) -> bool:
+    """Whether scores are linear in the image, and accuracies therefore exact.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    prompt
+        One of `prompts_of`.
+    """
+    return recipe.towers == "linear" and (prompt is None or asked(prompt).pool != "log-mean-exp")
 
 
 class Points(NamedTuple):
@@ -138,7 +221,7 @@ def standard_points(ensemble: Ensemble, power: int = 11, replicates: int = 8) ->
 def ensemble_accuracy(
     ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None, points: Points | None = None
 ) -> Float[np.ndarray, "R E 2"]:
-    """(common, counter) of every model under the test law: exact for linear towers (R = 1), else R replicates.
+    """(common, counter) of every model under the test law: exact for linear critics (R = 1), else R replicates.
 
     The spread over replicates estimates the error of quasi-Monte Carlo.
 
@@ -147,9 +230,9 @@ def ensemble_accuracy(
     ensemble, parameters, prompt
         As of `class_vectors`.
     points
-        From `standard_points`, by which MLP towers are asked; drawn anew unless given.
+        From `standard_points`, at which all others are asked; drawn anew unless given.
     """
-    if ensemble.recipe.towers == "linear":
+    if linear_scores(ensemble.recipe, prompt):
         critics = linear_critics(ensemble, parameters, prompt)
         rows = [
             group_accuracy(LinearCritic(critics.inside[k : k + 1], critics.outside[k : k + 1]), w.mixture(), w.nu_image)
@@ -260,7 +343,7 @@ def ridge_weights(K: Float[torch.Tensor, "E n n"], z: Float[torch.Tensor, "E n t
 def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> Float[np.ndarray, " E"]:
     """Reliance t: weight of the score on the spurious over that on the invariant latent.
 
-    Exact for linear towers; otherwise the ratio of the coefficients of the best linear approximation of the scores
+    Exact for linear critics; otherwise the ratio of the coefficients of the best linear approximation of the scores
     in the latents, under the test law, where the two are independent.
 
     Parameters
@@ -269,7 +352,7 @@ def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | 
         As of `class_vectors`.
     """
     K = ensemble.worlds[0].classes
-    if ensemble.recipe.towers == "linear":
+    if linear_scores(ensemble.recipe, prompt):
         u = linear_critics(ensemble, parameters, prompt).inside
     else:
         x, z, _ = images_of_the_test_law(ensemble)

@@ -13,12 +13,13 @@ import torch
 from scipy.special import stdtrit
 
 from simulator.accuracy import Accuracy, Interval
-from simulator.towers.evaluation import ensemble_accuracy, prompts_of, standard_points
+from simulator.prompts import Prompt
+from simulator.towers.evaluation import ensemble_accuracy, linear_scores, prompts_of, standard_points
 from simulator.towers.layers import Parameters, layers
 from simulator.towers.recipe import Recipe
 from simulator.towers.refit import finished
 from simulator.towers.training import Ensemble, run, start
-from simulator.world import Prompt, World, Worlds
+from simulator.world import World, Worlds
 
 LEVEL = 0.95  # of the interval of a mean over models
 
@@ -56,21 +57,21 @@ class Towers:
         Parameters
         ----------
         prompt
-            "name" (the default) or "mean"; towers that see no text are asked without one.
+            Of `simulator.prompts`, "name" by default; towers that see no text are asked without one.
 
         Raises
         ------
         ValueError
             For a prompt that the learner does not have.
         """
-        asked = prompts_of(self.ensemble)
+        asked = prompts_of(self.ensemble.recipe)
         prompt = asked[0] if prompt is None else prompt
         if prompt not in asked:
-            choices = " or ".join(map(repr, asked))
             raise ValueError(
-                f"prompt = {prompt!r} has no meaning for loss = {self.ensemble.recipe.loss!r}; {choices} has"
+                f"prompt = {prompt!r} has no meaning for loss = {self.ensemble.recipe.loss!r}; "
+                f"those that have are {', '.join(map(repr, asked))}"
             )
-        points = self._points if self.ensemble.recipe.towers == "mlp" else None
+        points = None if linear_scores(self.ensemble.recipe, prompt) else self._points
         found = ensemble_accuracy(self.ensemble, self.parameters, prompt, points).mean(0)  # (E, 2)
         found[self.diverged.cpu().numpy() >= 0] = np.nan
         return Accuracy(*np.moveaxis(found.reshape(*self.shape, -1, 2), -1, 0))

@@ -8,6 +8,7 @@ from reference import many_class_integrals, population_critic, worlds_with
 from scipy.special import ndtr
 
 from simulator.gaussian.critic import group_accuracy
+from simulator.prompts import LINEAR
 from simulator.strategies import worlds
 from simulator.world import Attribute, World, Worlds
 from theory.accuracy import binary_scores, linear_accuracy, reliance, score_deviation
@@ -60,7 +61,7 @@ signed = st.builds(lambda x, s: x * s, magnitude, st.sampled_from([1.0, -1.0]))
 view_noise = st.one_of(st.just(0.0), st.floats(1e-6, 15_000))  # sigma_xi below 1e3 in 64 dimensions
 
 
-@given(st.floats(0, 1), signed, signed, magnitude, magnitude, view_noise, st.sampled_from(PROMPTS))
+@given(st.floats(0, 1), signed, signed, magnitude, magnitude, view_noise, st.sampled_from(LINEAR))
 @example(0.9, 1.0, 2.0, 0.0, 0.0, 0.0, "name")  # no noise: certain
 @example(0.9, 0.0, 2.0, 1.0, 1.0, 0.0, "name")  # no object: a rule that is zero
 @example(0.5, 1.0, 0.0, 0.0, 0.5, 0.0, "mean")
@@ -103,7 +104,7 @@ def test_sweeps_are_their_worlds():
         assert LinearCLIP(prompt).accuracy(mixed[:6].reshape(2, 3)).common.shape == (2, 3)
 
 
-@given(worlds(classes=st.just(2), most_attributes=2), st.sampled_from(PROMPTS))
+@given(worlds(classes=st.just(2), most_attributes=2), st.sampled_from(LINEAR))
 def test_attributes_and_masks_against_the_explicit_critic(world, prompt):
     blocks, mixture = Worlds.of(world), world.mixture()
     u = linear_weights(blocks, prompt)

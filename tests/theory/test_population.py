@@ -6,11 +6,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from reference import latent_cross_covariance, population_critic, worlds_with
 
+from simulator.prompts import LINEAR
 from simulator.strategies import worlds
 from simulator.world import Attribute, World, Worlds
 from theory.population import block_covariance, kappa, leading_direction, linear_weights, truncated_weights
 
-PROMPTS = st.sampled_from(["name", "mean"])
+PROMPTS = st.sampled_from(LINEAR)
 
 
 def class_difference(world: World) -> np.ndarray:

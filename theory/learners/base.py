@@ -35,14 +35,23 @@ def each_class_count(method: Callable) -> Callable:
             return method(self, worlds)
         K = np.broadcast_to(worlds.classes, worlds.shape)
         parts = [(k == K, method(self, worlds[k == K])) for k in np.unique(K)]
-        if not isinstance(parts[0][1], Accuracy):
-            return _together(parts, worlds.shape)
-        pairs = [
-            _together([(rows, np.asarray(group)) for rows, group in each], worlds.shape) for each in _groups(parts)
-        ]
-        return Accuracy(*pairs, _intervals(parts, pairs, worlds.shape))
+        return joined(parts, worlds.shape) if isinstance(parts[0][1], Accuracy) else _together(parts, worlds.shape)
 
     return ask
+
+
+def joined(parts: list[tuple[np.ndarray, Accuracy]], shape: tuple[int, ...]) -> Accuracy:
+    """Accuracies over a grid from those of its parts.
+
+    Parameters
+    ----------
+    parts
+        (which worlds, their accuracies), between them every world once.
+    shape
+        Of the grid.
+    """
+    pairs = [_together([(rows, np.asarray(group)) for rows, group in each], shape) for each in _groups(parts)]
+    return Accuracy(*pairs, _intervals(parts, pairs, shape))
 
 
 def _together(parts, shape: tuple[int, ...]) -> np.ndarray:

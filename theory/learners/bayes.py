@@ -74,10 +74,17 @@ def bayes_accuracy(worlds: Worlds, seed: int = 0) -> Accuracy:
     return _one_attribute(np.abs(standardise(worlds.mean, np.sqrt(S))), worlds.agreement)
 
 
-def _evidence(h: np.ndarray, p: np.ndarray) -> np.ndarray:
+def evidence(h: np.ndarray, p: Numbers) -> np.ndarray:
     """G(h; p): log odds of y = 1 that a block gives when its own log odds are h, bounded by |log(p/q)|.
 
     Written for |h| so that h = inf is no special case.
+
+    Parameters
+    ----------
+    h
+        Log odds of what the block shows.
+    p
+        Probability that it shows the label.
     """
     with np.errstate(divide="ignore"):
         log_p, log_q = np.log(p), np.log1p(-p)
@@ -142,7 +149,7 @@ def _leader_and_follower(a, b, p) -> Float[np.ndarray, "W 2"]:
 
     def leader_inside(index, t):
         A, B, P = a[index, None, None], b[index, None, None], p[index, None, None]
-        g = _evidence(2 * B * (B * s + t[..., None]), P)
+        g = evidence(2 * B * (B * s + t[..., None]), P)
         return ndtr(standardise(2 * A**2 + g, np.broadcast_to(2 * A, g.shape)))
 
     def follower_inside(index, t):
@@ -169,7 +176,7 @@ def _several_attributes(world: Worlds, seed: int) -> Float[np.ndarray, "R 2"]:
 
     def replicate(r):
         t = gaussian_points(len(b), 12, seed * REPLICATES + r)
-        g = _evidence(2 * b * (signs[:, None] * b + t), p).sum(-1)  # (G, N)
+        g = evidence(2 * b * (signs[:, None] * b + t), p).sum(-1)  # (G, N)
         accuracy = 0.0
         for shown, weight in ((1, p_inv), (-1, 1 - p_inv)):  # the object is the label's, or the other
             if np.isinf(a):

@@ -4,8 +4,9 @@ If one mask pattern explains the prompts, the preference g(x) = L(x) - L(-x) ris
 h = u +- v linear in x,
     g = kappa'x + F(u + v) - F(u - v),   F(h) = log(P cosh(h_0 + h_1) + (1 - P) cosh(h_0 - h_1)),
     dF/dh_0 = tanh(h_0 + artanh((2P - 1) tanh h_1)),
-and both prompts, q = (mu_inv, 0) and pi mu D, make kappa_b, v_b and the change of the artanh agree in sign. Turn x so
-that g rises in both coordinates (in standard deviations), and by 45 degrees:
+and prompts whose blocks speak for the same label (`agree`: q_0 mu_0 q_1 mu_1 (2P - 1) >= 0), as q = (mu_inv, 0) and
+pi mu D do, make kappa_b, v_b and the change of the artanh agree in sign. Turn x so that g rises in both coordinates (in
+standard deviations), and by 45 degrees:
     v = (x_0 + x_1)/sqrt 2,   w = (x_0 - x_1)/sqrt 2.
 The boundary is v = eta(w) with |eta'| <= 1 and eta(-w) = -eta(w), whatever the world: no step, no vertical tangent, and
 a bracket of every root, |eta(w)| <= |w|. As v and w are independent and normal given the group,
@@ -14,10 +15,14 @@ an analytic integrand, for which the trapezoid rule converges exponentially. Cor
 deviations) slow it down; those worlds are left to bisected panels.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import ndtr
 
+from simulator.prompts import Prompt
+from simulator.world import Worlds
 from theory.learners.pmi import Preference, Told
 from theory.quadrature import gaussian_average
 
@@ -26,10 +31,26 @@ LAST = 512
 CHUNK = 256  # worlds at a time: their arrays stay in cache
 
 
+# (numbers of the worlds, nodes w, least and largest value there) -> eta(w)
+Boundary = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+
 def one_pattern(told: Told) -> Bool[np.ndarray, " W"]:
     """Worlds in which a single mask pattern explains the prompts."""
     present = np.isfinite(told.log_weight).reshape(2, 2, 2, 2, -1).any(axis=(1, 3))
     return present.sum(axis=(0, 1)) == 1
+
+
+def agree(worlds: Worlds, prompt: Prompt) -> Bool[np.ndarray, " W"]:
+    """Worlds in which both blocks of a prompt speak for the same label.
+
+    Parameters
+    ----------
+    worlds : row of worlds
+    prompt
+        A single caption, of `simulator.prompts`.
+    """
+    return (worlds.prompt(prompt) * worlds.mean * worlds.correlation).prod(axis=-1) >= 0
 
 
 def curve_accuracy(told: Told, tolerance: float) -> Float[np.ndarray, "W 2"]:
@@ -50,25 +71,61 @@ def curve_accuracy(told: Told, tolerance: float) -> Float[np.ndarray, "W 2"]:
 
 def _accuracy(told: Told, tolerance: float) -> Float[np.ndarray, "W 2"]:
     told = _turned(told)
-    plus, minus = (told.mean[0] + told.mean[1]) / np.sqrt(2), (told.mean[0] - told.mean[1]) / np.sqrt(2)
-    m_v, m_w = np.stack([plus, minus], axis=-1), np.stack([minus, plus], axis=-1)  # (W, 2) by group
     preference = Preference(told.of(np.s_[:, None]))
+
+    def eta(rows, w, low, high):
+        return boundary(preference.of((rows, slice(None))), w, low, high)
+
+    return accuracy_along(eta, told.mean, tolerance)
+
+
+def accuracy_along(eta: Boundary, mean: Float[np.ndarray, "2 W"], tolerance: float) -> Float[np.ndarray, "W 2"]:
+    """(common, counter) where + is decided on the side v > eta(w) of a curve with |eta'| <= 1, eta(-w) = -eta(w).
+
+    Parameters
+    ----------
+    eta
+        Gives the curve of some worlds at nodes w (worlds, nodes), between bounds on it.
+    mean
+        Of an image that shows + in both blocks, in standard deviations; the preference rises along the blocks.
+    tolerance
+        Absolute error.
+    """
+    plus, minus = (mean[0] + mean[1]) / np.sqrt(2), (mean[0] - mean[1]) / np.sqrt(2)
+    m_v, m_w = np.stack([plus, minus], axis=-1), np.stack([minus, plus], axis=-1)  # (W, 2) by group
     reach = np.sqrt(2 * np.log(4 / tolerance))  # leaves out less than a quarter of the tolerance
     low, high = np.maximum(np.abs(m_w).min(axis=-1) - reach, 0), np.abs(m_w).max(axis=-1) + reach
 
+    active = np.arange(len(low))
     w = low[:, None] + (high - low)[:, None] * np.linspace(0, 1, FIRST + 1)
-    eta = boundary(preference, w, -w, w)
-    rule = _trapezoid(w, eta, m_v, m_w)
-    result, active = rule.copy(), np.arange(len(low))
+    on = eta(active, w, -w, w)
+    rule = _trapezoid(w, on, m_v, m_w)
+    result = rule.copy()
     while len(active) and w.shape[1] <= LAST:
-        w, eta = _between(preference.of((active, slice(None))), w, eta)
-        finer = _trapezoid(w, eta, m_v[active], m_w[active])
+        w, on = _between(eta, active, w, on)
+        finer = _trapezoid(w, on, m_v[active], m_w[active])
         open_ = np.abs(finer - rule).max(axis=-1) > tolerance
         result[active] = finer
-        w, eta, rule, active = w[open_], eta[open_], finer[open_], active[open_]
+        w, on, rule, active = w[open_], on[open_], finer[open_], active[open_]
     if len(active):
-        result[active] = _panels(preference, m_v, m_w, active, tolerance)
+        result[active] = _panels(eta, m_v, m_w, active, tolerance)
     return result
+
+
+def objects_averaged(accuracy: Float[np.ndarray, "... 2"], p_inv) -> Float[np.ndarray, "... 2"]:
+    """(common, counter) of all images, from those of images that show the label's object, of an odd preference.
+
+    Where the object is the other class's, and the background not, a decision is right exactly where its mirror image,
+    object right and background wrong, is decided wrongly.
+
+    Parameters
+    ----------
+    accuracy
+        Of images that show the label's object.
+    p_inv
+        With which probability an image does.
+    """
+    return p_inv * accuracy + (1 - p_inv) * (1 - accuracy[..., ::-1])
 
 
 def _turned(told: Told) -> Told:
@@ -104,14 +161,14 @@ def boundary(preference: Preference, w: np.ndarray, low: np.ndarray, high: np.nd
     return v
 
 
-def _between(preference: Preference, w: np.ndarray, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and boundary with the midpoints added; |eta'| <= 1 brackets the new roots."""
+def _between(eta: Boundary, rows: Int[np.ndarray, " A"], w: np.ndarray, on: np.ndarray):
+    """Nodes and curve with the midpoints added; |eta'| <= 1 brackets the new roots."""
     step = (w[:, 1:] - w[:, :-1]) / 2
-    low = np.maximum(eta[:, 1:], eta[:, :-1]) - step - 1e-9
-    high = np.minimum(eta[:, 1:], eta[:, :-1]) + step + 1e-9
+    low = np.maximum(on[:, 1:], on[:, :-1]) - step - 1e-9
+    high = np.minimum(on[:, 1:], on[:, :-1]) + step + 1e-9
     nodes, values = np.empty((len(w), 2 * w.shape[1] - 1)), np.empty((len(w), 2 * w.shape[1] - 1))
     nodes[:, ::2], nodes[:, 1::2] = w, w[:, :-1] + step
-    values[:, ::2], values[:, 1::2] = eta, boundary(preference, nodes[:, 1::2], low, high)
+    values[:, ::2], values[:, 1::2] = on, eta(rows, nodes[:, 1::2], low, high)
     return nodes, values
 
 
@@ -127,13 +184,13 @@ def _trapezoid(w: np.ndarray, eta: np.ndarray, m_v: np.ndarray, m_w: np.ndarray)
     return total * step
 
 
-def _panels(preference: Preference, m_v, m_w, active: Int[np.ndarray, " A"], tolerance: float):
+def _panels(eta: Boundary, m_v, m_w, active: Int[np.ndarray, " A"], tolerance: float):
     """The same averages by bisected panels."""
     m_v, m_w, rows = m_v[active].ravel(), m_w[active].ravel(), np.repeat(active, 2)
 
     def values(index, t):
         w = m_w[index, None] + t
-        eta = boundary(preference.of((rows[index], slice(None))), w, -np.abs(w), np.abs(w))
-        return ndtr(m_v[index, None] - eta)[..., None]
+        on = eta(rows[index], w, -np.abs(w), np.abs(w))
+        return ndtr(m_v[index, None] - on)[..., None]
 
     return gaussian_average(values, len(rows), 1, tolerance).reshape(len(active), 2)

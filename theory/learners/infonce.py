@@ -5,6 +5,7 @@ For every batch size B >= 2 the symmetric InfoNCE loss is minimised exactly by t
 SigLIP's minimiser is PMI - log(B - 1), the same decision. (The softmax over texts alone leaves a function of x_I free
 and the softmax over images alone a function of x_T; only the former cannot be seen by zero-shot classification.)
 Zero-shot picks argmax_y PMI(x_I, p_y), which is argmax_y log p(x_I, p_y): by symmetry log p(p_y) is the same for all y.
+Asked by all captions of a class it picks by their pooled scores, see `theory.learners.captions`.
 
 As the view noise nu -> 0 the rule becomes the nearest prompt in latent space, as nu -> infinity linear CLIP: InfoNCE
 interpolates between the two. At nu = 0 itself the joint law of the views is singular and the PMI infinite.
@@ -20,11 +21,13 @@ from jaxtyping import Float
 
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import gaussian_points
-from simulator.world import Prompt, World, Worlds, latent_prompts
+from simulator.prompts import Prompt, asked
+from simulator.world import World, Worlds, latent_prompts
 from theory.density import class_patterns, combine, prompt_log_density
 from theory.learners.base import Learner, each_class_count
+from theory.learners.captions import all_captions_accuracy, all_captions_scores
 from theory.learners.contour import contour_accuracy
-from theory.learners.curve import curve_accuracy, one_pattern
+from theory.learners.curve import agree, curve_accuracy, objects_averaged, one_pattern
 from theory.learners.line import line_accuracy, parts_at, prompt_terms, searched_accuracy
 from theory.learners.pmi import told
 from theory.learners.sampled import over_worlds
@@ -45,7 +48,8 @@ def infonce_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: f
     Parameters
     ----------
     worlds : Worlds
-    prompt : "name" or "mean"
+    prompt
+        Of `simulator.prompts`.
     seed
         Of the Sobol nets.
     tolerance
@@ -54,9 +58,13 @@ def infonce_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: f
     Raises
     ------
     ValueError
-        Without noise in images, without any in captions of a block with sigma = 0, and above LARGEST_CLASSES.
+        Without noise in images, without any in captions of a block with sigma = 0, and above LARGEST_CLASSES; for a
+        prompt of which captions without noise never speak.
     """
     _refuse(worlds)
+    if asked(prompt).pool:
+        return all_captions_accuracy(worlds, prompt, seed, tolerance)
+    _refuse_unheard(worlds, prompt)
     shape = worlds.shape
     if worlds.classes == 2 and worlds.mean.shape[-1] == 2:
         accuracy = _one_attribute(worlds.ravel(), prompt, tolerance)
@@ -74,7 +82,8 @@ def nearest_prompt_weights(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, 
     Parameters
     ----------
     worlds : Worlds
-    prompt : "name" or "mean"
+    prompt
+        A single caption, of `simulator.prompts`.
 
     Raises
     ------
@@ -105,11 +114,20 @@ def _refuse(worlds: Worlds) -> None:
         )
 
 
+def _refuse_unheard(worlds: Worlds, prompt: Prompt) -> None:
+    unheard = (worlds.nu_text == 0)[..., None] & (worlds.mention == 0) & (worlds.prompt(prompt) != 0)
+    if np.any(unheard):
+        raise ValueError(
+            f"prompt = {prompt!r} speaks of what captions never mention, and without noise (sigma_xi_text = 0) no "
+            "caption is like it; a mention above 0 is valid, and so is a prompt that keeps silent about it"
+        )
+
+
 def _one_attribute(worlds: Worlds, prompt: Prompt, tolerance: float) -> Float[np.ndarray, "W 2"]:
     """(common, counter) of a row of worlds, along the boundary: a curve, a contour, or by search if both fail."""
     what = told(worlds, prompt)
     tie = ~np.isfinite(what.log_weight).any(axis=(0, 1))
-    curve = one_pattern(what)
+    curve = one_pattern(what) & agree(worlds, prompt)
     left = np.flatnonzero(~tie & ~curve)
     accuracy = np.full((worlds.size, 2), 0.5)
     accuracy[curve] = curve_accuracy(what.of(curve), tolerance)
@@ -120,16 +138,7 @@ def _one_attribute(worlds: Worlds, prompt: Prompt, tolerance: float) -> Float[np
         left = left[~sound]
     if len(left):
         accuracy[left] = searched_accuracy(worlds[left], prompt, tolerance)
-    return _objects_averaged(accuracy, worlds.agreement[:, :1])
-
-
-def _objects_averaged(accuracy: Float[np.ndarray, "... 2"], p_inv) -> Float[np.ndarray, "... 2"]:
-    """(common, counter) of all images, from those of images that show the label's object.
-
-    The preference is odd: where the object is the other class's, and the background not, a decision is right exactly
-    where its mirror image, object right and background wrong, is decided wrongly.
-    """
-    return p_inv * accuracy + (1 - p_inv) * (1 - accuracy[..., ::-1])
+    return objects_averaged(accuracy, worlds.agreement[:, :1])
 
 
 def _several_attributes(worlds: Worlds, prompt: Prompt, seed: int) -> list[float]:
@@ -144,7 +153,7 @@ def _several_attributes(worlds: Worlds, prompt: Prompt, seed: int) -> list[float
         rest = reduce(combine, [prompt_terms(x[:, j], world, np.full(len(x), q[1 + j]), 1 + j) for j in range(J)])
         accuracy[signs[0]].append(line_accuracy(world, q[:1], 0, worlds.mean[:1], parts_at(rest, None)).mean())
     shown = np.array([np.mean(accuracy[1]), np.mean(accuracy[-1])])
-    return list(_objects_averaged(shown, worlds.agreement[0]))
+    return list(objects_averaged(shown, worlds.agreement[0]))
 
 
 def _many_classes(worlds: Worlds, prompt: Prompt, seed: int) -> list[float]:
@@ -171,7 +180,8 @@ class InfoNCE(Learner):
 
     Parameters
     ----------
-    prompt : "name" or "mean"
+    prompt
+        Of `simulator.prompts`.
     """
 
     name: ClassVar[str] = "infonce"
@@ -184,7 +194,7 @@ class InfoNCE(Learner):
         return infonce_accuracy(worlds, self.prompt)
 
     def scores(self, world: World | Worlds, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
-        """log p(x_I, p_y) in nats: the PMI up to a term that no decision sees.
+        """log p(x_I, p_y) in nats: the PMI up to a term that no decision sees; or what all captions prefer, in order.
 
         Parameters
         ----------
@@ -194,4 +204,6 @@ class InfoNCE(Learner):
         """
         worlds = Worlds.of(world)
         x = images.reshape(len(images), worlds.mean.shape[-1], -1)
+        if asked(self.prompt).pool:
+            return all_captions_scores(worlds, self.prompt, x)
         return prompt_log_density(x, latent_prompts(worlds, self.prompt), worlds)

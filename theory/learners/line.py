@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr
 
-from simulator.world import Prompt, Worlds
+from simulator.prompts import Prompt
+from simulator.world import Worlds
 from theory.density import Parts, prompt_parts, told_together
 from theory.population import linear_weights
 from theory.quadrature import RANGE, gaussian_average
@@ -32,7 +33,8 @@ def searched_accuracy(worlds: Worlds, prompt: Prompt, tolerance: float) -> Float
     Parameters
     ----------
     worlds : row of worlds
-    prompt : "name" or "mean"
+    prompt
+        A single caption, of `simulator.prompts`.
     tolerance
         Absolute error of the outer average.
     """

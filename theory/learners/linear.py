@@ -13,7 +13,8 @@ from scipy.special import ndtr
 
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import standardise
-from simulator.world import Prompt, World, Worlds
+from simulator.prompts import Prompt
+from simulator.world import World, Worlds
 from theory.accuracy import linear_accuracy, two_block_scores
 from theory.learners.base import Learner, each_class_count
 from theory.population import kappa, linear_weights, pattern_correlation, truncated_weights, two_block_weights

@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from simulator.world import Prompt, Worlds
+from simulator.prompts import Prompt
+from simulator.world import Worlds
 
 # Exponents below this add nothing to a sum of at least 1, and exp is thirty times slower where it underflows.
 NOTHING = -100.0
@@ -57,7 +58,8 @@ def told(worlds: Worlds, prompt: Prompt) -> Told:
     ----------
     worlds
         A row of them, with nu_I > 0.
-    prompt : "name" or "mean"
+    prompt
+        A single caption, of `simulator.prompts`.
     """
     q, nu_T, pi = worlds.prompt(prompt).T, worlds.nu_text, worlds.mention.T
     mean, variance = np.abs(worlds.mean.T), worlds.scale.T**2

@@ -41,7 +41,7 @@ NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
         ({"axes": {"width": [8]}}, "width has no meaning for routes other than 'trained'"),
         ({"learners": ["infonse"]}, "learner 'infonse' is not one of .*; the nearest is infonce"),
         ({"learners": []}, "no learner is given"),
-        ({"prompts": ["nome"]}, "prompt 'nome' is not one of name, mean; the nearest is name"),
+        ({"prompts": ["nome"]}, "prompt 'nome' is not one of name, mean, .*; the nearest is name"),
         ({"learners": ["siglip"]}, "'siglip' is not one of .*; it is an objective, for the route 'trained'"),
         (
             {"routes": ["trained"], "recipe": {"width": 0}},
@@ -93,6 +93,29 @@ def test_every_cell_of_the_theory_is_the_one_world_call():
     lost = table.sel(sigma_xi=0.0, learner="infonce", prompt="mean")
     assert np.isnan(lost.counter).all()
     assert "sigma_xi = 0" in str(table.legend.values[int(lost.undefined[0])])
+
+
+@pytest.mark.parametrize(
+    ("route", "options"),
+    [("theory", {}), ("exact", {"n": 100}), ("trained", {"recipe": {"batch_size": 8, "steps": 2, "warmup": 1}})],
+)
+def test_a_prompt_that_a_learner_does_not_have_leaves_its_cells_empty_with_a_reason(route, options):
+    asked = study(NARROW, learners=["linear"], prompts=["captions", "scores"], routes=[route], **options)
+    table = asked.run()
+    empty, there = (table.sel(learner="linear", prompt=prompt) for prompt in ("captions", "scores"))
+    assert np.isnan(empty.counter).all()
+    assert "scores" in str(table.legend.values[int(empty.undefined)])
+    assert np.isfinite(there.counter).all()
+
+
+@pytest.mark.deep
+def test_intervals_stand_where_only_some_worlds_are_sampled():
+    """Captions that leave open what they mention are drawn; those that mention all are not."""
+    table = study(NARROW, {"mention_spu": [1.0, 0.5]}, ["infonce"], prompts=["name", "captions"]).run()
+    width = (table.counter_high - table.counter_low).sel(learner="infonce")
+    assert float(width.sel(mention_spu=0.5, prompt="captions")) > 0
+    assert not width.sel(mention_spu=1.0).any()
+    assert not width.sel(prompt="name").any()
 
 
 def test_what_is_undefined_says_by_which_route():

@@ -17,9 +17,11 @@ from experiments.lab.measured import predicted
 from experiments.lab.mitigations import Setting
 from experiments.lab.recipes import recipe_from
 from experiments.lab.train import train
+from simulator.towers import evaluation
 from simulator.towers.recipe import Recipe
 from simulator.towers.training import Ensemble, least_bytes
 from simulator.world import World
+from theory.learners import InfoNCE
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=4, dim_text=4)
 SMALL = {"width": 6, "depth": 1, "embed_dim": 4, "batch_size": 16, "steps": 20, "warmup": 2}
@@ -53,6 +55,18 @@ def test_the_document_speaks_the_words_of_simulate(tmp_path):
     assert json.loads((tmp_path / "result.json").read_text()) == json.loads(json.dumps(document))
     assert json.loads((tmp_path / "run.json").read_text())["hash"] == document["hash"]
     assert load_file(tmp_path / "weights.safetensors")["image.0.weight"].shape == (2, 4, 6)
+
+
+def test_a_prompt_that_is_asked_for_stands_beside_the_usual_ones(monkeypatch):
+    monkeypatch.setattr(evaluation, "CAPTIONS", 8)
+    document = quick(prompt="captions")
+    assert list(document["prompts"]) == ["name", "mean", "captions"]
+    assert (document["prompt"], document["counter"]) == ("captions", document["prompts"]["captions"]["counter"])
+    assert document["predicted"]["counter"] == pytest.approx(float(InfoNCE("captions").accuracy(WORLD).counter))
+    assert all(list(row["prompts"]) == ["name", "mean"] for row in document["trace"])
+    linear = RECIPE.model_copy(update={"loss": "linear", "towers": "linear"})
+    with pytest.raises(RequestError, match=r"--prompt = captions needs scores that are cosines .*name, mean, backgr"):
+        quick(linear, prompt="captions")
 
 
 @pytest.mark.usefixtures("interruptible")

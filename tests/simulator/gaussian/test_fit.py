@@ -207,4 +207,4 @@ for request in requests:
     ]
     assert "p_spu" in lines[5]
     assert lines[6] == "module 'simulator' has no attribute 'nothing'"
-    assert lines[7] == "prompt = 'nmae' is neither 'name' nor 'mean'"
+    assert lines[7] == "prompt = 'nmae' is not one of name, mean, background, captions, scores; the nearest is name"

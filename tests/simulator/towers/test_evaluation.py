@@ -13,11 +13,11 @@ from simulator.towers.evaluation import (
     images_of_the_test_law,
     latent_recovery,
     linear_critics,
-    prompts_of,
     ridge_weights,
     score_reliance,
     scores,
     standard_points,
+    usual_prompts,
 )
 from simulator.towers.layers import embed, scored
 from simulator.towers.recipe import Recipe
@@ -44,7 +44,7 @@ def linear_as_sobol(ensemble: Ensemble, parameters, prompt):
 def test_points_agree_with_the_exact_accuracy_of_linear_towers(loss, classes):
     world = World(p_spu=0.8, mu_spu=2.0, dim_image=8, dim_text=7, classes=classes)
     ensemble, parameters = trained(world, loss=loss, towers="linear")
-    for prompt in prompts_of(ensemble):
+    for prompt in usual_prompts(ensemble.recipe):
         exact = ensemble_accuracy(ensemble, parameters, prompt)
         points = linear_as_sobol(ensemble, parameters, prompt)
         # 8 scramblings of 4096 points in 8 dimensions, seen spread 5e-4 each; the exact value for 3 classes uses 1e-4.
@@ -75,7 +75,7 @@ def test_mlp_accuracy_agrees_with_drawn_images(world):
     """Brute force: 40,960 pairs of each group; |difference| < 4.5 sqrt(.25/40960 + spread^2), false alarm 1e-5 each."""
     ensemble, parameters = trained(world)
     frames = dictionaries(world, 2)
-    for prompt in prompts_of(ensemble):
+    for prompt in usual_prompts(ensemble.recipe):
         measured = ensemble_accuracy(ensemble, parameters, prompt)
         vectors = class_vectors(ensemble, parameters, prompt)
         for g, p in enumerate((1.0, 0.0)):

@@ -9,6 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from simulator.gaussian.pairs import Pairs
+from simulator.prompts import LINEAR
 from simulator.towers.distributed import ALONE, Group
 from simulator.towers.evaluation import ensemble_accuracy, prompts_of
 from simulator.towers.objectives import OBJECTIVES, Objective, register
@@ -113,7 +114,7 @@ class TestOneOfOnesOwn:
         first, last = (s.measures["loss"] for s in run(one, start(one), [1, 29]) if int(s.step) in (1, 30))
         assert (last < first).all()
         end = [*run(one, start(one), [])][-1]
-        assert prompts_of(one) == ("name", "mean")
+        assert prompts_of(one.recipe) == LINEAR
         assert ensemble_accuracy(one, end.parameters, "name").shape == (8, 2, 2)
 
     def test_backgrounds_reach_it(self, mine):

@@ -1,0 +1,111 @@
+"""How a class is asked for, the one table of prompts.
+
+One caption p_y = D_T q_y may ask; block by block q holds a coefficient of the class's own pattern:
+    name         the object alone                               mu_inv, 0, 0, ...
+    mean         the average training caption, E[z_T | y]       pi_b mu_b D_b
+    background   the object with the class's own backgrounds    mu_inv, mu_spu, ...
+Or all training captions of the class ask, by their scores:
+    captions     log-mean-exp of the scores
+    scores       mean of the scores, as of embeddings of many captions that are averaged (Radford et al. 2021, section
+                 3.1.4: prompt ensembles)
+To a critic that is linear in the caption the mean of scores is the score of the mean caption. Its scores are known up
+to a factor, so that a log-mean-exp of them is not.
+"""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple, get_args
+
+from simulator.accuracy import Numbers
+from simulator.naming import suggestion
+
+Prompt = Literal["name", "mean", "background", "captions", "scores"]
+PROMPTS: tuple[Prompt, ...] = get_args(Prompt)
+USUAL: tuple[Prompt, ...] = ("name", "mean")  # by which trained towers are asked if nobody says otherwise
+NOTHING = 0.0  # the coefficient of a block of which a caption does not speak
+
+
+class Caption(NamedTuple):
+    """One caption.
+
+    Attributes
+    ----------
+    coefficient
+        Of a class's own pattern in a block, from mu_b, D_b, pi_b and whether the block is the object.
+    average
+        Whether it is an average over captions, which for K >= 3 classes shows the other ones by chance.
+    """
+
+    coefficient: Callable[[Numbers, Numbers, Numbers, bool], Numbers]
+    average: bool = False
+
+
+_NAME = Caption(lambda mean, correlation, mention, is_object: mean if is_object else NOTHING)
+_MEAN = Caption(lambda mean, correlation, mention, is_object: mention * mean * correlation, average=True)
+_BACKGROUND = Caption(lambda mean, correlation, mention, is_object: mean)
+
+
+class Asked(NamedTuple):
+    """A row of the table.
+
+    Attributes
+    ----------
+    words
+        What asks, in a sentence.
+    caption
+        The caption that asks, or that asks in place of all where scores are linear in it; None if there is none.
+    pool
+        How the scores of all captions of the class are made one; None if a single caption asks.
+    """
+
+    words: str
+    caption: Caption | None
+    pool: Literal["log-mean-exp", "mean"] | None = None
+
+
+_TABLE: dict[Prompt, Asked] = {
+    "name": Asked("its name alone", _NAME),
+    "mean": Asked("its mean caption", _MEAN),
+    "background": Asked("its name with its usual background", _BACKGROUND),
+    "captions": Asked("the log-mean-exp of scores over its captions", None, pool="log-mean-exp"),
+    "scores": Asked("the mean of scores over its captions", _MEAN, pool="mean"),
+}
+LINEAR: tuple[Prompt, ...] = tuple(name for name, row in _TABLE.items() if row.caption is not None)
+
+
+def asked(prompt: Prompt) -> Asked:
+    """The row of a prompt.
+
+    Raises
+    ------
+    ValueError
+        For a prompt that there is none of.
+    """
+    if prompt not in _TABLE:
+        raise ValueError(f"prompt = {prompt!r} is not one of {', '.join(_TABLE)}{suggestion(str(prompt), _TABLE)}")
+    return _TABLE[prompt]
+
+
+def caption(prompt: Prompt) -> Caption:
+    """The one caption that asks a critic linear in captions.
+
+    Raises
+    ------
+    ValueError
+        For a prompt that there is none of, and for one that such a critic does not have.
+    """
+    row = asked(prompt)
+    if row.caption is None:
+        raise ValueError(
+            f"prompt = {prompt!r} is {row.words}, and linear scores, known up to a factor, have none; those that they "
+            f"have are {', '.join(LINEAR)}"
+        )
+    return row.caption
+
+
+def in_words(prompts: tuple[Prompt, ...] = PROMPTS) -> str:
+    """Prompts with what they ask by, for people.
+
+    >>> in_words(("name", "mean"))
+    'name (its name alone), mean (its mean caption)'
+    """
+    return ", ".join(f"{name} ({_TABLE[name].words})" for name in prompts)

@@ -1,0 +1,36 @@
+"""The table of prompts against the groups written out one by one."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from reference import prompt_by_mixture
+
+from simulator.prompts import LINEAR, PROMPTS, USUAL, caption, in_words
+from simulator.strategies import worlds
+from simulator.world import Worlds
+
+
+@pytest.mark.parametrize("prompt", LINEAR)
+@settings(max_examples=25)
+@given(world=worlds(most_attributes=2))
+def test_single_captions_are_means_over_groups(prompt, world):
+    """Up to what all classes share, which decides nothing."""
+    q, slow = world.prompts(prompt), prompt_by_mixture(world, prompt)
+    size = 1 + np.abs(slow).max()
+    np.testing.assert_allclose(q - q.mean(axis=0), slow - slow.mean(axis=0), rtol=0, atol=1e-12 * size)
+    own = Worlds.of(world).prompt(prompt)
+    pattern = q.reshape(world.classes, len(own), -1)
+    gap = pattern[0, :, 0] - pattern[1, :, 0]
+    np.testing.assert_allclose(gap, own * (2 if world.classes == 2 else 1), rtol=0, atol=1e-12 * size)
+
+
+def test_one_prompt_has_no_caption_that_stands_for_all():
+    assert set(PROMPTS) - set(LINEAR) == {"captions"}
+    assert set(USUAL) <= set(LINEAR)
+    with pytest.raises(
+        ValueError,
+        match=r"linear scores.*have none; those that they "
+        "have are name, mean, background",
+    ):
+        caption("captions")
+    assert all(name in in_words() for name in PROMPTS)
