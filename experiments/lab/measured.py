@@ -40,7 +40,7 @@ def trace_row(ensemble: Ensemble, state: State, since: int) -> dict[str, Any]:
     step, lost = int(state.step), state.diverged
     taken = (lost.where(lost >= 0, step + 1) - 1 - since).clamp(min=0)  # steps that each model's sums hold
     points = standard_points(ensemble, **TRACE_POINTS) if ensemble.recipe.towers == "mlp" else None
-    parameters = finished(ensemble, state.parameters)
+    parameters = finished(ensemble, state.asked)
     accuracy = {
         prompt or "none": ensemble_accuracy(ensemble, parameters, prompt, points).mean(0)
         for prompt in usual_prompts(ensemble.recipe)

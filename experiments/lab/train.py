@@ -74,7 +74,7 @@ def train(
         distributed.leave(group)  # evaluation is rank 0's alone
         if group.rank > 0:
             return None
-        state = state._replace(parameters=finished(ensemble, state.parameters))
+        state = state._replace(parameters=finished(ensemble, state.asked))
         document = {
             **_evaluated(ensemble, state, trace, setting, folder, keep),
             **({} if mitigate == NONE else {"mitigation": mitigate}),

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from simulator.towers.training import Ensemble, State
 
-PARTS = ("parameters", "moments", "measures")
+PARTS = ("parameters", "moments", "averages", "measures")
 # Of checkpoints and run folders. 2: streams of the CPU come from numpy, so a run of format 1, which writes no number,
 # cannot go on with the pairs that it began with.
 FORMAT = 2

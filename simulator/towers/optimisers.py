@@ -1,22 +1,44 @@
-"""SGD and AdamW as pure functions of an ensemble, so that a whole step compiles into one function.
+"""SGD, AdamW and SOAP as pure functions of an ensemble, so that a whole step compiles into one function.
 
 torch.optim keeps its own step count and one state for all: it can neither freeze one diverged model of an ensemble
-nor hand its state to safetensors as plain tensors. Both rules here equal torch.optim's (tests/simulator).
+nor hand its state to safetensors as plain tensors. SGD and AdamW equal torch.optim's (tests/simulator); SOAP (Vyas et
+al. 2024, arXiv 2409.11321, Algorithm 3) is Adam in slowly turning coordinates: the eigenvectors of the running means of
+G G' and G' G of every matrix G of gradients.
+
+Whatever the optimiser, `averaged` keeps a running mean of the weights by which a model is asked.
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from simulator.towers.layers import Parameters
 
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba 2015
+EPSILON = 1e-8
+BETAS = {"adamw": (0.9, 0.999), "soap": (0.95, 0.95)}  # Kingma & Ba 2015; Vyas et al. 2024, section 5
+SHAMPOO_BETA = 0.95  # of the running means of G G' and G' G
+TURN_EVERY = 10  # steps between two looks at the coordinates; Vyas et al. 2024, section 6.3
+LARGEST_SIDE = 1024  # a longer side of a matrix keeps its own coordinates: its square would not fit
 
 
 def moments(optimizer: str, parameters: Parameters) -> Parameters:
-    """Initial state of an optimiser: first and second moments for AdamW, none for the others."""
-    if optimizer != "adamw":
+    """Initial state of an optimiser: moments for AdamW and SOAP, coordinates for SOAP, nothing for the others."""
+    if optimizer not in BETAS:
         return {}
-    return {f"{moment}.{name}": torch.zeros_like(p) for moment in ("first", "second") for name, p in parameters.items()}
+    state = {
+        f"{moment}.{name}": torch.zeros_like(p) for moment in ("first", "second") for name, p in parameters.items()
+    }
+    if optimizer == "soap":
+        for name, p in parameters.items():
+            for side, size in turning(p).items():
+                state[f"{side}.{name}"] = p.new_zeros(len(p), size, size)
+                state[f"{side}_axes.{name}"] = torch.eye(size, dtype=p.dtype, device=p.device).repeat(len(p), 1, 1)
+    return state
+
+
+def turning(p: torch.Tensor) -> dict[str, int]:
+    """Sides of a parameter whose coordinates SOAP turns, with their lengths; vectors and numbers have none."""
+    sides = {"left": p.shape[1], "right": p.shape[2]} if p.ndim == 3 else {}
+    return {side: size for side, size in sides.items() if 1 < size <= LARGEST_SIDE}
 
 
 def decays(name: str) -> bool:
@@ -42,12 +64,51 @@ def update(
         if optimizer == "sgd":
             new[name] = p - rate * g
             continue
-        m = torch.lerp(state[f"first.{name}"], g, 1 - BETA_1)
-        v = BETA_2 * state[f"second.{name}"] + (1 - BETA_2) * g * g
+        beta_1, beta_2 = BETAS[optimizer]
+        sides = turning(p) if optimizer == "soap" else {}
+        axes = {side: state[f"{side}_axes.{name}"] for side in sides}
+        m = torch.lerp(state[f"first.{name}"], g, 1 - beta_1)
+        seen = turned(g, axes)
+        v = beta_2 * state[f"second.{name}"] + (1 - beta_2) * seen * seen
         memory |= {f"first.{name}": m, f"second.{name}": v}
-        correction = (1 - BETA_2**count).sqrt()
-        new[name] = p - rate / (1 - BETA_1**count) * m / (v.sqrt() / correction + EPSILON)
+        for side in sides:
+            square = g @ g.mT if side == "left" else g.mT @ g
+            memory[f"{side}.{name}"] = torch.lerp(state[f"{side}.{name}"], square, 1 - SHAMPOO_BETA)
+            memory[f"{side}_axes.{name}"] = axes[side]
+        correction = (1 - beta_2**count).sqrt()
+        step = turned(m, axes) / (v.sqrt() / correction + EPSILON)
+        new[name] = p - rate / (1 - beta_1**count) * turned(step, {side: Q.mT for side, Q in axes.items()})
     return new, memory
+
+
+def turned(g: torch.Tensor, axes: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Q_L' g Q_R: a matrix in other coordinates; a side that is not in `axes` keeps its own."""
+    if "left" in axes:
+        g = axes["left"].mT @ g
+    return g @ axes["right"] if "right" in axes else g
+
+
+def look_again(state: Parameters) -> Parameters:
+    """The state with SOAP's coordinates nearer the eigenvectors, by one step of orthogonal iteration.
+
+    Apart from `update`, since it is due every TURN_EVERY steps only, and a compiled step has no branches.
+    """
+    new = dict(state)
+    for name, Q in state.items():
+        if "_axes." in name:  # contiguous, as they began: another layout would compile the step anew
+            new[name] = torch.linalg.qr(state[name.replace("_axes.", ".")] @ Q)[0].contiguous()
+    return new
+
+
+def averaged(averages: Parameters, parameters: Parameters, count: Int[torch.Tensor, ""], share: float) -> Parameters:
+    """Polynomial-decay average of the weights after step number `count` (Shamir & Zhang 2013, section 4).
+
+    Step t has weight t^eta, nearly, with eta = 1/share - 1: about the last `share` of the steps, however many there are
+    (a share of 1 is the mean of all). The average after step 1 is its weights, so no start has to be corrected for.
+    """
+    eta = 1 / share - 1
+    weight = (eta + 1) / (eta + count.double())
+    return {name: torch.lerp(average, parameters[name], weight.to(average.dtype)) for name, average in averages.items()}
 
 
 def clip(gradients: Parameters, largest: float | None) -> tuple[Parameters, Float[torch.Tensor, " E"]]:

@@ -46,7 +46,7 @@ class Recipe(BaseModel):
     last_layer
         Trained with the rest, or refitted on balanced groups afterwards.
     optimizer
-        lbfgs needs one fixed batch.
+        soap, adamw or sgd; lbfgs needs one fixed batch.
     lr
         Peak learning rate.
     schedule
@@ -55,6 +55,8 @@ class Recipe(BaseModel):
         Steps of linear warm-up.
     weight_decay
         Decoupled decay of the weights.
+    averaging
+        Share of the steps, the last ones, over which weights are averaged; 0: the last weights.
     clip
         Largest gradient norm of a model; absent: unclipped.
     rho
@@ -76,14 +78,14 @@ class Recipe(BaseModel):
         str, Field(description="objective: linear, infonce, siglip, supervised, supcon, group-dro or group-dro-infonce")
     ] = "infonce"
     towers: Annotated[Literal["linear", "mlp"], Field(description="kind of tower")] = "mlp"
-    width: Annotated[Count, Field(description="units of a hidden layer")] = 128
+    width: Annotated[Count, Field(description="units of a hidden layer")] = 64
     depth: Annotated[Count, Field(description="hidden layers")] = 2
-    activation: Annotated[Literal["relu", "gelu", "tanh"], Field(description="of hidden layers")] = "gelu"
+    activation: Annotated[Literal["relu", "gelu", "tanh"], Field(description="of hidden layers")] = "tanh"
     normalisation: Annotated[Literal["none", "layer"], Field(description="before an activation")] = "none"
     embed_dim: Annotated[Count, Field(description="coordinates of an embedding")] = 32
 
-    batch_size: Annotated[Count, Field(description="pairs a step, over all processes")] = 512
-    steps: Annotated[Count, Field(description="optimiser steps")] = 8000  # 3000 leave the counter group off by .06
+    batch_size: Annotated[Count, Field(description="pairs a step, over all processes")] = 256
+    steps: Annotated[Count, Field(description="optimiser steps")] = 4000
     n: Annotated[Count | None, Field(description="size of a fixed training set; absent: fresh pairs")] = None
     sampler: Annotated[
         str,
@@ -94,11 +96,23 @@ class Recipe(BaseModel):
         Field(description="trained with the rest, or refitted on balanced groups afterwards"),
     ] = "trained"
 
-    optimizer: Annotated[Literal["adamw", "sgd", "lbfgs"], Field(description="lbfgs needs one fixed batch")] = "adamw"
-    lr: Annotated[Rate, Field(description="peak learning rate")] = 2e-3
-    schedule: Annotated[Literal["cosine", "constant"], Field(description="of the rate after warm-up")] = "cosine"
+    optimizer: Annotated[
+        Literal["soap", "adamw", "sgd", "lbfgs"],
+        Field(description="soap, adamw or sgd; lbfgs needs one fixed batch"),
+    ] = "soap"
+    lr: Annotated[Rate, Field(description="peak learning rate")] = 1e-2
+    schedule: Annotated[Literal["cosine", "constant"], Field(description="of the rate after warm-up")] = "constant"
     warmup: Annotated[int, Ge(0), Le(10**9), Field(description="steps of linear warm-up")] = 100
     weight_decay: Annotated[Weight, Field(description="decoupled decay of the weights")] = 0.0  # biases the optimum
+    averaging: Annotated[
+        float,
+        Ge(0.0),
+        Le(1.0),
+        Field(
+            strict=True,
+            description="share of the steps, the last ones, over which weights are averaged; 0: the last weights",
+        ),
+    ] = 0.2
     clip: Annotated[Rate | None, Field(description="largest gradient norm of a model; absent: unclipped")] = None
 
     rho: Annotated[Rate, Field(description="weight of the linearised loss's penalty")] = 1.0
@@ -115,6 +129,11 @@ class Recipe(BaseModel):
         from simulator.towers.objectives import OBJECTIVES
 
         return OBJECTIVES[self.loss]
+
+    @property
+    def averages(self) -> bool:
+        """Whether running means of the weights are kept; steps of lbfgs are few, and each betters the last."""
+        return self.averaging > 0 and self.optimizer != "lbfgs"
 
     @property
     def prompted(self) -> bool:

@@ -159,7 +159,7 @@ def train(
     )
     with _few_threads(ensemble):
         *_, state = run(ensemble, start(ensemble), [])
-    return Towers(ensemble, finished(ensemble, state.parameters), state.diverged, shape)
+    return Towers(ensemble, finished(ensemble, state.asked), state.diverged, shape)
 
 
 # Multiply-adds of a step that a second thread is worth: below, threads that wait for each other take longer than the

@@ -23,7 +23,7 @@ from simulator.towers.compiling import compiled
 from simulator.towers.distributed import ALONE, Group, rows, summed
 from simulator.towers.layers import Parameters, embed, initialise, logit_scale, scored
 from simulator.towers.objectives import Embedded
-from simulator.towers.optimisers import clip, moments, per_model, update
+from simulator.towers.optimisers import TURN_EVERY, averaged, clip, look_again, moments, per_model, update
 from simulator.towers.quasi_newton import lbfgs_step
 from simulator.towers.recipe import Recipe
 from simulator.towers.sampled import group_weights, orders, pair_weights, streamed
@@ -45,6 +45,8 @@ class State(NamedTuple):
         Weights by name, a leading model axis each.
     moments
         Memory of the optimiser, likewise.
+    averages
+        Running means of the weights, likewise; empty where the recipe keeps none.
     diverged
         Step that was no longer finite, -1 while all is well.
     measures
@@ -54,8 +56,14 @@ class State(NamedTuple):
     step: Int[torch.Tensor, ""]
     parameters: Parameters
     moments: Parameters
+    averages: Parameters
     diverged: Int[torch.Tensor, " E"]
     measures: dict[str, Float[torch.Tensor, " E"]]
+
+    @property
+    def asked(self) -> Parameters:
+        """The weights by which models are asked: averages where there are any."""
+        return {**self.parameters, **self.averages}
 
 
 class Ensemble(NamedTuple):
@@ -141,6 +149,7 @@ def start(ensemble: Ensemble) -> State:
         step=torch.zeros((), dtype=torch.int64, device=ensemble.device),
         parameters=parameters,
         moments=moments(recipe.optimizer, _descending(recipe, parameters)),
+        averages={n: p.clone() for n, p in _descending(recipe, parameters).items()} if recipe.averages else {},
         diverged=torch.full((E,), -1, dtype=torch.int64, device=ensemble.device),
         measures={
             name: torch.zeros(E, dtype=ensemble.dtype, device=ensemble.device)
@@ -199,6 +208,8 @@ def run(
     batches = draw_batches(ensemble, begin, group)
     for step, rate in enumerate(_rates(ensemble, begin), start=begin + 1):
         state = advance(ensemble, group, state, next(batches), rate)
+        if step % TURN_EVERY == 0:
+            state = state._replace(moments=look_again(state.moments))
         checkpoint = step in due
         if checkpoint:
             if bool((state.diverged >= 0).all()):
@@ -288,7 +299,7 @@ def one_step(ensemble: Ensemble, group: Group, state: State, batch: Pairs, rate:
     number = (state.step + 1).to(rate.dtype)
     new, memory = update(recipe.optimizer, state.parameters, down, state.moments, rate, number, recipe.weight_decay)
     fine = torch.isfinite(seen["loss"]) & torch.isfinite(norm)
-    return _stepped(state, recipe.objective.after(new, state.parameters, gradients), memory, fine, seen)
+    return _stepped(recipe, state, recipe.objective.after(new, state.parameters, gradients), memory, fine, seen)
 
 
 def _descending(recipe: Recipe, parameters: Parameters) -> Parameters:
@@ -309,20 +320,28 @@ def _line_search(ensemble: Ensemble, state: State, batch: Pairs) -> State:
     fine = torch.isfinite(seen["loss"])
     for value in new.values():
         fine = fine & torch.isfinite(value.reshape(len(value), -1)).all(1)
-    return _stepped(state, ensemble.recipe.objective.after(new, state.parameters, {}), state.moments, fine, seen)
+    recipe = ensemble.recipe
+    return _stepped(recipe, state, recipe.objective.after(new, state.parameters, {}), state.moments, fine, seen)
 
 
 def _stepped(
-    state: State, parameters: Parameters, moments: Parameters, fine: torch.Tensor, seen: dict[str, torch.Tensor]
+    recipe: Recipe,
+    state: State,
+    parameters: Parameters,
+    moments: Parameters,
+    fine: torch.Tensor,
+    seen: dict[str, torch.Tensor],
 ) -> State:
     """The next state: models whose step is not fine are marked, and marked ones stay as they were."""
     step = state.step + 1
     diverged = torch.where((state.diverged < 0) & ~fine, step, state.diverged)
     going = diverged < 0
+    averages = averaged(state.averages, parameters, step, recipe.averaging) if state.averages else {}
     return State(
         step,
         _kept(going, parameters, state.parameters),
         _kept(going, moments, state.moments),
+        _kept(going, averages, state.averages),
         diverged,
         {name: state.measures[name] + torch.where(going, v, torch.zeros_like(v)) for name, v in seen.items()},
     )

@@ -51,7 +51,8 @@ def test_a_step_runs_on_the_meta_device(loss):
     state = State(
         step=meta(dtype=torch.int64),
         parameters=parameters,
-        moments=moments("adamw", parameters),
+        moments=moments(settings.optimizer, parameters),
+        averages={name: meta(*p.shape) for name, p in parameters.items()} if settings.averages else {},
         diverged=meta(2, dtype=torch.int64),
         measures={name: meta(2) for name in ("loss", "image_norm", "text_norm")},
     )

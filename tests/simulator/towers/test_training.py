@@ -93,7 +93,7 @@ def resumes_identically(halves: Ensemble, tmp_path):
     save_state(tmp_path / "state.safetensors", half, halves)
     resumed = list(run(halves, load_state(tmp_path / "state.safetensors", halves), []))[-1]
     assert resumed.step == whole.step
-    for part in ("parameters", "moments", "measures"):
+    for part in ("parameters", "moments", "averages", "measures"):
         for name, value in getattr(whole, part).items():
             assert torch.equal(value, getattr(resumed, part)[name]), name
 
@@ -102,7 +102,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     first = ensemble(RECIPES[0])
     save_state(tmp_path / "state.safetensors", start(first), first)
     other = ensemble(RECIPES[0].model_copy(update={"lr": 0.5}))
-    with pytest.raises(AnotherRun, match=r"lr is 0\.002 in the checkpoint and 0\.5"):
+    with pytest.raises(AnotherRun, match=r"lr is 0\.01 in the checkpoint and 0\.5"):
         load_state(tmp_path / "state.safetensors", other)
     louder = first.worlds[0].model_copy(update={"mu_spu": 3.0})
     with pytest.raises(AnotherRun, match=r"mu_spu is .* in the checkpoint and 3\.0"):
@@ -180,7 +180,7 @@ def test_an_epoch_uses_every_pair_at_most_once():
 
 
 def test_warm_up_then_half_a_cosine():
-    recipe = Recipe(steps=110, warmup=10, lr=1.0)
+    recipe = Recipe(steps=110, warmup=10, lr=1.0, schedule="cosine")
     rates = [learning_rate(recipe, t) for t in range(110)]
     assert rates[0] == pytest.approx(1 / 11)
     assert rates[10] == pytest.approx(1.0)
