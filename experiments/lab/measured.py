@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from experiments.errors import RequestError
 from experiments.inference import interval95
@@ -23,7 +24,7 @@ from simulator.towers.evaluation import (
     standard_points,
     usual_prompts,
 )
-from simulator.towers.layers import logit_scale
+from simulator.towers.layers import Parameters, logit_scale
 from simulator.towers.refit import finished
 from simulator.towers.training import Ensemble, State
 
@@ -68,17 +69,17 @@ def trace_line(row: dict[str, Any], steps: int, rate: float) -> str:
     )
 
 
-def result(ensemble: Ensemble, state: State, setting: Setting) -> dict[str, Any]:
+def result(ensemble: Ensemble, weights: Parameters, diverged: torch.Tensor, setting: Setting) -> dict[str, Any]:
     """Everything measured on the final weights, in the words of `simulate`."""
     recipe, world, prompt = ensemble.recipe, ensemble.worlds[0], setting.prompt
     asked = dict.fromkeys((*usual_prompts(recipe), prompt))
     exact = all(linear_scores(recipe, each) for each in asked)
     points = None if exact else standard_points(ensemble, **FINAL_POINTS)
-    diverged = state.diverged.cpu().numpy()
+    diverged = diverged.cpu().numpy()
     going = diverged < 0
-    prompts = {each: _asked(ensemble, state, replace(setting, prompt=each), points, going) for each in asked}
+    prompts = {each: _asked(ensemble, weights, replace(setting, prompt=each), points, going) for each in asked}
     top = prompts[prompt]
-    recovery = latent_recovery(ensemble, state.parameters)
+    recovery = latent_recovery(ensemble, weights)
     return {
         "world": world.model_dump(),
         "learner": f"{recipe.loss}, {recipe.towers} towers",
@@ -98,10 +99,10 @@ def result(ensemble: Ensemble, state: State, setting: Setting) -> dict[str, Any]
     }
 
 
-def _asked(ensemble: Ensemble, state: State, setting: Setting, points, going: np.ndarray) -> dict[str, Any]:
+def _asked(ensemble: Ensemble, weights: Parameters, setting: Setting, points, going: np.ndarray) -> dict[str, Any]:
     """Accuracies under one prompt: means over the models that did not diverge, and every model's own."""
     prompt = setting.prompt
-    replicates = ensemble_accuracy(ensemble, state.parameters, prompt, points)  # (R, E, 2)
+    replicates = ensemble_accuracy(ensemble, weights, prompt, points)  # (R, E, 2)
     accuracy = replicates.mean(0)
     common, counter = accuracy[going].mean(0)
     return {
@@ -112,7 +113,7 @@ def _asked(ensemble: Ensemble, state: State, setting: Setting, points, going: np
         "evaluation95": None
         if len(replicates) == 1
         else {g: [interval95(replicates[:, k, i]) for k in range(len(accuracy))] for i, g in enumerate(GROUPS[:2])},
-        "reliance": [_finite(t) for t in score_reliance(ensemble, state.parameters, prompt)],
+        "reliance": [_finite(t) for t in score_reliance(ensemble, weights, prompt)],
         "predicted": predicted(setting),
     }
 

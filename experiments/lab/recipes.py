@@ -44,9 +44,12 @@ def checked_prompt(recipe: Recipe, prompt: str | None) -> str | None:
     known = prompts_of(recipe)
     if prompt is None or prompt in known:
         return prompt or known[0]
-    if not recipe.prompted:
-        read = recipe.objective.captions
-        why = "a last layer that is refitted" if read else f"loss {recipe.loss!r}, which sees no text"
+    if known == (None,):
+        why = (
+            "a last layer that is refitted"
+            if recipe.objective.captions
+            else f"loss {recipe.loss!r}, which sees no text"
+        )
         raise RequestError(f"--prompt = {prompt} has no meaning for {why}; leave it out")
     raise RequestError(
         f"--prompt = {prompt} needs scores that are cosines times a scale, which loss {recipe.loss!r} does not have; "

@@ -74,9 +74,9 @@ def train(
         distributed.leave(group)  # evaluation is rank 0's alone
         if group.rank > 0:
             return None
-        state = state._replace(parameters=finished(ensemble, state.asked))
+        weights = finished(ensemble, state.asked)
         document = {
-            **_evaluated(ensemble, state, trace, setting, folder, keep),
+            **_evaluated(ensemble, state, weights, trace, setting, folder, keep),
             **({} if mitigate == NONE else {"mitigation": mitigate}),
             "trace": trace,
             "seconds": round(perf_counter() - began, 3),
@@ -85,7 +85,7 @@ def train(
             "compiled": compiles(ensemble, group) and not uncompiled,
         }
     if folder is not None:
-        runfolder.save_weights(folder, state.parameters)
+        runfolder.save_weights(folder, weights)
         write_json(folder / runfolder.RESULT, document)
     return document
 
@@ -168,12 +168,12 @@ def _begun(ensemble, group, folder: Path | None, resuming: bool):
     return start(ensemble), []
 
 
-def _evaluated(ensemble, state, trace, setting: Setting, folder: Path | None, keep: bool) -> dict[str, Any]:
+def _evaluated(ensemble, state, weights, trace, setting: Setting, folder: Path | None, keep: bool) -> dict[str, Any]:
     """The result; Ctrl-C meanwhile keeps the training unless nothing is to be kept."""
     from experiments.lab.measured import result
 
     try:
-        return result(ensemble, state, setting)
+        return result(ensemble, weights, state.diverged, setting)
     except KeyboardInterrupt:
         if not keep:
             raise

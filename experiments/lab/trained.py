@@ -133,20 +133,20 @@ def _ensemble(study: "Study", recipe: "Recipe", seed: int, cells: list, k: int) 
             yield from _ensemble(study, recipe, seed, [cell], k)
         return
     known = prompts_of(recipe)
-    asked = dict.fromkeys(prompt for *_, prompts in cells for prompt in prompts if prompt in known)
-    numbers = {prompt: _numbers(towers, prompt) for prompt in asked}
-    seconds = (perf_counter() - began) / len(cells) / max(1, len(asked))
     unasked = f"towers of loss {recipe.loss!r} can be asked by {', '.join(map(str, known))}"
+    asked = {
+        prompt: _numbers(towers, prompt)
+        for prompt in dict.fromkeys(p for *_, prompts in cells for p in prompts)
+        if prompt in known
+    }
+    seconds = (perf_counter() - began) / len(cells) / len(study.asked(k))
     for at, world, prompts in cells:
-        cell, own = Cells(at, seconds=seconds), worlds.index(world)
-        for (place, _), prompt in zip(study.asked(k), prompts, strict=True):
-            if prompt not in numbers:
-                cell.refused[place] = unasked
-            elif np.isfinite(numbers[prompt][own, :, 0]).any():
-                cell.found[place] = numbers[prompt][own]
-            else:
-                cell.refused[place] = lost
-        yield cell
+        own = worlds.index(world)
+        places = {place: prompt for (place, _), prompt in zip(study.asked(k), prompts, strict=True)}
+        values = {place: asked[prompt][own] for place, prompt in places.items() if prompt in known}
+        going = {place: v for place, v in values.items() if np.isfinite(v[:, 0]).any()}
+        why = {place: lost if prompt in known else unasked for place, prompt in places.items() if place not in going}
+        yield Cells(at, going, why, seconds)
 
 
 def _numbers(towers: "Towers", prompt: str | None) -> Float[np.ndarray, "worlds R 3"]:

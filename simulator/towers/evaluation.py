@@ -19,6 +19,7 @@ from simulator.towers.layers import Parameters, embed, logit_scale, scored
 from simulator.towers.objectives import class_logits
 from simulator.towers.recipe import Recipe
 from simulator.towers.training import Ensemble
+from simulator.world import World
 
 CAPTIONS = 512  # of a class, where all of its captions ask
 LOGITS = 2**24  # held at once
@@ -68,8 +69,7 @@ def class_vectors(
     pool = asked(prompt).pool
     if pool is None:
         _, D = dictionaries(worlds[0], ensemble.seed)
-        laws = [ensemble.sampler.captioned(world) for world in worlds]  # under which captions have their mean
-        p = np.stack([law.prompts(prompt) @ D.T for law in laws])  # (E, K, d_T)
+        p = np.stack([world.prompts(prompt) @ D.T for world in _captioned(ensemble)])  # (E, K, d_T)
         texts = torch.as_tensor(p).to(parameters["text.0.weight"])
         return scored(recipe, embed(recipe, parameters, "text", texts))
     texts = class_captions(ensemble)
@@ -77,8 +77,13 @@ def class_vectors(
     return each.mean(2) if pool == "mean" else each  # the mean of scores is the score of the mean of unit vectors
 
 
+def _captioned(ensemble: Ensemble) -> tuple[World, ...]:
+    """Worlds with the law of the captions, given the label, that every model has read."""
+    return tuple(ensemble.sampler.captioned(world) for world in ensemble.worlds)
+
+
 def class_captions(ensemble: Ensemble) -> Float[torch.Tensor, "E K captions dT"]:
-    """CAPTIONS captions of every class under the training law of every model, of a stream of their own.
+    """CAPTIONS captions of every class as every model has read them, of a stream of their own.
 
     Parameters
     ----------
@@ -88,7 +93,7 @@ def class_captions(ensemble: Ensemble) -> Float[torch.Tensor, "E K captions dT"]
     texts, labels = [], []
     count = torch.zeros(len(ensemble.models), K, dtype=torch.int64, device=ensemble.device)
     while count.min() < CAPTIONS:
-        block = _pairs(ensemble, "class-captions", index=len(texts))
+        block = _pairs(ensemble._replace(worlds=_captioned(ensemble)), "class-captions", index=len(texts))
         texts, labels = [*texts, block.texts], [*labels, block.labels]
         count += torch.nn.functional.one_hot(block.labels, K).sum(1)
     order = torch.cat(labels, 1).argsort(dim=1, stable=True)  # class by class
@@ -113,9 +118,9 @@ def class_means(ensemble: Ensemble, parameters: Parameters) -> Float[torch.Tenso
 
 
 def _pairs(ensemble: Ensemble, stream: str, index: int = 0) -> Pairs:
-    """A block of pairs of the law that every model was trained on, of a stream that training does not read."""
+    """A block of pairs of the training law of every model, of a stream that training does not read."""
     return draw_ensemble_block(
-        [ensemble.sampler.captioned(world) for world in ensemble.worlds],
+        ensemble.worlds,
         dictionaries(ensemble.worlds[0], ensemble.seed),
         ensemble.seed,
         index,
