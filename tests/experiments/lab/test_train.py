@@ -166,7 +166,7 @@ def test_a_folder_of_another_run_is_left_alone(tmp_path):
     other = RECIPE.model_copy(update={"lr": 0.1})
     with pytest.raises(RequestError, match=r"lr is 0\.01 there and 0\.1 here"):
         quick(other, output=tmp_path)
-    with pytest.raises(RequestError, match=r"lr is 0\.002 in the checkpoint and 0\.1 in this request"):
+    with pytest.raises(RequestError, match=r"lr is 0\.01 in the checkpoint and 0\.1 in this request"):
         quick(other, resume=tmp_path)
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
 
