@@ -25,7 +25,8 @@ from theory.learners import named
 
 WORLD = World(p_spu=0.85, mu_spu=2.0, dim_image=4, dim_text=4)
 LINEAR = named("linear")
-QUICK = {"towers": "linear", "steps": 400, "lr": 0.02, "embed_dim": 4, "batch_size": 256}
+DECAYING = {"optimizer": "adamw", "schedule": "cosine", "averaging": 0.0, "lr": 0.02}
+QUICK = {"towers": "linear", "steps": 400, "embed_dim": 4, "batch_size": 256, **DECAYING}
 
 
 def drawn(learner: str, mitigation: str, n: int, replicates: int, **options) -> dict:
