@@ -19,7 +19,7 @@ PromptFlag = Annotated[
     Prompt | None,
     Parameter(help=f"how a class is asked for: {in_words()} [default: name]", show_default=False),
 ]
-Mitigate = Annotated[str, Parameter(help=f"what is done against the background: {', '.join(mitigations.names())}")]
+Mitigate = Annotated[str, Parameter(help=f"what is done against the background, one of {mitigations.described()}")]
 EmbedDim = Annotated[
     int | None, Parameter(converter=whole, help="embedding width of the towers; absent: wide enough for all")
 ]

@@ -221,6 +221,11 @@ def names() -> tuple[str, ...]:
     return (NONE, *MITIGATIONS)
 
 
+def described() -> str:
+    """All mitigations with what they do, for people."""
+    return ", ".join([NONE, *(f"{name} ({mitigation.words})" for name, mitigation in MITIGATIONS.items())])
+
+
 def mitigated(name: str, setting: Setting) -> Setting:
     """A setting after a mitigation.
 
@@ -341,12 +346,12 @@ for _mitigation in (
     Mitigation("balance", "groups drawn with replacement, equally often", _sampled("balanced")),
     Mitigation("subsample", "groups cut to the smallest", _sampled("subsampled")),
     Mitigation("reweight", "groups weighed equally", _sampled("reweighted")),
-    Mitigation("group-dro", "groups weighed by their losses (GroupDRO)", _group_dro),
-    Mitigation("dfr", "last layer refitted on balanced groups (DFR)", _refitted),
+    Mitigation("group-dro", "GroupDRO: groups weighed by their losses", _group_dro),
+    Mitigation("dfr", "last layer refitted on balanced groups", _refitted),
     Mitigation("omit-background", "captions that never mention the background", _mentioned(0.0)),
     Mitigation("mention", "captions that always mention the background", _mentioned(1.0)),
     Mitigation("contradict", "captions that name a background drawn by chance", _sampled("contradicted")),
-    *(Mitigation(f"prompt-{name}", f"a class asked by {prompts.asked(name).words}", _asked(name)) for name in PROMPTS),
+    *(Mitigation(f"prompt-{name}", f"asked by {prompts.asked(name).words}", _asked(name)) for name in PROMPTS),
     Mitigation("early-stopping", f"one in {EARLY} of the steps", _stopped),
     Mitigation("narrow", "the narrowest embedding that tells the classes apart", _narrowed),
 ):
