@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from simulator.accuracy import Numbers
+from simulator.prompts import PROMPTS, asked
 from simulator.world import World, Worlds
 
 Groups = Int[np.ndarray, " n"]
@@ -263,8 +264,14 @@ def register(sampler: Sampler) -> Sampler:
 register(Sampler("drawn"))
 register(Sampler("balanced", rows=_balanced_rows, anew=True))
 register(Sampler("subsampled", rows=_subsampled_rows))
-# Positives of weight w against negatives as they come: off the PMI by a function of the caption, the same for all
-# classes in these prompts alone (simulator.towers.losses).
-register(Sampler("reweighted", weights=_inverse_shares, prompts=("name", "mean")))
+# Positives of weight w against negatives as they come: off the PMI by a function of the caption, whose mean is the same
+# for all classes, but not its log-mean-exp beside the scores (simulator.towers.losses).
+register(
+    Sampler(
+        "reweighted",
+        weights=_inverse_shares,
+        prompts=tuple(name for name in PROMPTS if asked(name).pool != "log-mean-exp"),
+    )
+)
 # Known by name (simulator.gaussian.captions); by mean prompt it is the linear critic of another world.
 register(Sampler("contradicted", swaps=True, prompts=("name",)))

@@ -9,6 +9,7 @@ from experiments.abilities import trainable
 from experiments.command.flags import TrainingOptions, WorldFile, WorldOptions, given
 from experiments.command.words import Json, Output, Seed, Whole, emit, free_output, real, whole
 from experiments.errors import RequestError
+from experiments.lab import mitigations
 from experiments.progress import heartbeat
 from simulator.prompts import Prompt, in_words
 from theory.learners import Learner, named, names
@@ -18,9 +19,7 @@ PromptFlag = Annotated[
     Prompt | None,
     Parameter(help=f"how a class is asked for: {in_words()} [default: name]", show_default=False),
 ]
-Mitigate = Annotated[
-    str, Parameter(help="what is done against the background: none, balance, reweight, subsample, group-dro, dfr ...")
-]
+Mitigate = Annotated[str, Parameter(help=f"what is done against the background, one of {mitigations.described()}")]
 EmbedDim = Annotated[
     int | None, Parameter(converter=whole, help="embedding width of the towers; absent: wide enough for all")
 ]

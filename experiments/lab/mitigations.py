@@ -23,10 +23,12 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from experiments.errors import RequestError
-from experiments.lab.recipes import in_words
+from experiments.lab.recipes import checked_prompt, in_words
 from experiments.lab.trained import Law, becomes
+from simulator import prompts
 from simulator.accuracy import Numbers
 from simulator.naming import suggestion
+from simulator.prompts import PROMPTS
 from simulator.samplers import SAMPLERS
 from simulator.world import World, Worlds
 from theory.learners import Bayes, Learner, LeastSquares, LinearCLIP, Logistic
@@ -169,15 +171,14 @@ class Setting:
         RequestError
             Where no captions are read.
         """
-        if self.recipe is not None:
-            reads = self.recipe.prompted
-        else:
-            reads = "prompt" in {field.name for field in fields(self.learner)}
-        if not reads:
-            raise RequestError(f"{self.called} reads no captions, so no prompt changes it; linear and infonce do")
-        if self.recipe is not None:
-            return replace(self, prompt=prompt)
-        return replace(self, learner=replace(self.learner, prompt=prompt))
+        if self.recipe is None:
+            if "prompt" not in {field.name for field in fields(self.learner)}:
+                raise RequestError(f"{self.called} reads no captions, so no prompt changes it; linear and infonce do")
+            return replace(self, learner=replace(self.learner, prompt=prompt))
+        try:
+            return replace(self, prompt=checked_prompt(self.recipe, prompt))
+        except RequestError as error:
+            raise RequestError(str(error).removeprefix("--")) from None
 
 
 @dataclass(frozen=True)
@@ -218,6 +219,11 @@ def register(mitigation: Mitigation) -> Mitigation:
 def names() -> tuple[str, ...]:
     """ "none" and the names of all mitigations."""
     return (NONE, *MITIGATIONS)
+
+
+def described() -> str:
+    """All mitigations with what they do, for people."""
+    return ", ".join([NONE, *(f"{name} ({mitigation.words})" for name, mitigation in MITIGATIONS.items())])
 
 
 def mitigated(name: str, setting: Setting) -> Setting:
@@ -340,13 +346,12 @@ for _mitigation in (
     Mitigation("balance", "groups drawn with replacement, equally often", _sampled("balanced")),
     Mitigation("subsample", "groups cut to the smallest", _sampled("subsampled")),
     Mitigation("reweight", "groups weighed equally", _sampled("reweighted")),
-    Mitigation("group-dro", "groups weighed by their losses (GroupDRO)", _group_dro),
-    Mitigation("dfr", "last layer refitted on balanced groups (DFR)", _refitted),
+    Mitigation("group-dro", "GroupDRO: groups weighed by their losses", _group_dro),
+    Mitigation("dfr", "last layer refitted on balanced groups", _refitted),
     Mitigation("omit-background", "captions that never mention the background", _mentioned(0.0)),
     Mitigation("mention", "captions that always mention the background", _mentioned(1.0)),
     Mitigation("contradict", "captions that name a background drawn by chance", _sampled("contradicted")),
-    Mitigation("prompt-name", "prompts that name the object alone", _asked("name")),
-    Mitigation("prompt-mean", "prompts that are a class's mean caption", _asked("mean")),
+    *(Mitigation(f"prompt-{name}", f"asked by {prompts.asked(name).words}", _asked(name)) for name in PROMPTS),
     Mitigation("early-stopping", f"one in {EARLY} of the steps", _stopped),
     Mitigation("narrow", "the narrowest embedding that tells the classes apart", _narrowed),
 ):

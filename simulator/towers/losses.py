@@ -5,9 +5,9 @@ score units). `simulator.towers.tiles` holds InfoNCE and SigLIP again without th
 
 Pairs may have weights w (E, B) of mean 1 under the law, in place of w = 1: they lead to the minimiser of the law that
 weighs pairs so, for any batch size. In the contrastive losses they belong to positives alone: negatives as they come
-change the optimum by a function of the image and one of the caption, which no name or mean prompt sees, since
-log p_w(x, t)/(p(x) p(t)) = PMI_w(x, t) + log p_w(x)/p(x) + log p_w(t)/p(t). Weights of negatives within the sum over a
-batch would be right for large batches alone.
+change the optimum by a function of the image and one of the caption, the same for the captions by which classes are
+asked, since log p_w(x, t)/(p(x) p(t)) = PMI_w(x, t) + log p_w(x)/p(x) + log p_w(t)/p(t). Weights of negatives within
+the sum over a batch would be right for large batches alone.
 
 Embeddings are scaled, not logits, and pairs are scored apart from them: the gradients of scale and pairs then cost
 O(B h) in place of passes over B x B entries (64 models at B = 256: 11 ms a compiled step of the loss instead of 38).

@@ -46,12 +46,13 @@ def sweep_table(document: dict[str, Any]) -> Group:
 
 def gains_table(rows: list[dict[str, Any]]) -> Table:
     """What mitigations gain and cost beside doing nothing, and the pairs that each effective one needs."""
-    table = Table(title="beside doing nothing, in points; theory in brackets", title_justify="left")
+    title = "beside doing nothing, in points (theory in brackets); pairs drawn for one that counts"
+    table = Table(title=title, title_justify="left")
     numbers = ("counter_gained", "common_lost", "pairs", "predicted_counter_gained", "predicted_common_lost")
     heads = [name for name in rows[0] if name not in numbers and len({row[name] for row in rows} - {None}) > 1]
     for name in heads:
         table.add_column(name)
-    for name in ("counter gained", "common lost", "pairs needed"):
+    for name in ("counter gained", "common lost", "pairs"):
         table.add_column(name, justify="right")
     for row in rows:
         cells = [str(row[name] if row[name] is not None else "") for name in heads]

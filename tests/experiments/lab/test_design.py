@@ -215,6 +215,7 @@ def _mitigations(t):
         (r"without the background (\d+) for (\d+)", "infonce", "omit-background"),
         (r"supervised tower \((\d+) for (\d+)\)", "supervised", "group-dro"),
         (r"Linear CLIP gets (\d+)", "linear", "prompt-name"),
+        (r"together, give InfoNCE (\d+)", "infonce", "prompt-captions"),
     ):
         at = {"learner": learner, "mitigation": mitigation, "prompt": "mean"}
         yield pattern, gain["counter"].sel(at)

@@ -39,7 +39,7 @@ def test_a_row_is_the_difference_to_doing_nothing():
         "learner",
         "counter gained",
         "common lost",
-        "pairs needed",
+        "pairs",
     ]
     assert list(drawn.columns[-1].cells)[2] == "5.00 x"
 

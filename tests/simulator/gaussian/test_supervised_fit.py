@@ -127,3 +127,21 @@ def test_unknown_learners_are_refused():
         fit("svm", images, labels, 3)
     with pytest.raises(ValueError, match="max-margin is defined here for 2 classes, not 3"):
         fit("max-margin", images, labels, 3)
+
+
+@pytest.mark.parametrize(("learner", "classes"), [("logistic", 2), ("logistic", 3), ("least-squares", 3)])
+def test_a_weight_counts_as_so_many_copies(learner, classes):
+    images, labels = labelled("weights", 300, 3, classes, 0.3)
+    copies = numpy_stream(0, "test/fit/copies").integers(4, size=300)
+    weighed = fit(learner, images, labels, classes, copies / copies.mean())
+    repeated = fit(learner, np.repeat(images, copies, axis=0), np.repeat(labels, copies), classes)
+    assert weighed == pytest.approx(repeated, abs=1e-4)  # the softmax minimiser's own tolerance, tighter for others
+    plain = fit(learner, images, labels, classes)
+    assert not np.allclose(weighed, plain, atol=1e-2)
+    assert np.array_equal(plain, fit(learner, images, labels, classes, np.ones(300)))
+
+
+def test_max_margin_takes_no_weights():
+    images, labels = labelled("weights", 20, 3, 2, 5.0)
+    with pytest.raises(ValueError, match="max-margin takes no weights: whatever they count, the nearest pairs decide"):
+        fit("max-margin", images, labels, 2, np.ones(20))
