@@ -90,7 +90,6 @@ def test_captions_that_are_latents_make_bayes_rule_and_their_mean_a_linear_rule(
     "fields",
     [
         {"nu": 0.5},
-        pytest.param({"nu": 0.3, "p_spu": 0.2, "mu_spu": -1.0}, marks=pytest.mark.deep),
         pytest.param(
             {"nu": 0.5, "sigma_xi_text": 0.0, "mention_spu": 0.5, "mention_inv": 0.7, "p_inv": 0.9},
             marks=pytest.mark.deep,
@@ -109,15 +108,15 @@ def test_quadrature_and_drawn_captions_agree(fields, prompt):
 @pytest.mark.deep
 @pytest.mark.parametrize("prompt", POOLED)
 def test_masked_captions_with_noise_by_definition(prompt):
-    """PMI of every image with every drawn caption, where a caption leaves open what it mentions; tolerances from 4000
-    images (4.5 standard deviations, .036) and from 2000 captions (as above)."""
+    """PMI of every image with every drawn caption, where a caption leaves open what it mentions. 1000 captions move the
+    boundary: over 10 seeds the slow route scattered by .007 (common) and .018 (counter); 5 standard deviations."""
     world = worlds_with(nu=0.5, p_spu=0.85, mu_spu=1.5, mention_spu=0.5)
     rng, S_T = np.random.default_rng(0), world.scale**2 + world.nu_text
     texts = []
     for y in (1, -1):
-        shown = y * np.where(rng.random((2000, 2)) < world.agreement, 1, -1)
-        z = shown * world.mean + world.scale * rng.standard_normal((2000, 2))
-        texts.append(z * (rng.random((2000, 2)) < world.mention) + world.nu_text**0.5 * rng.standard_normal((2000, 2)))
+        shown = y * np.where(rng.random((1000, 2)) < world.agreement, 1, -1)
+        z = shown * world.mean + world.scale * rng.standard_normal((1000, 2))
+        texts.append(z * (rng.random((1000, 2)) < world.mention) + world.nu_text**0.5 * rng.standard_normal((1000, 2)))
     texts = np.stack(texts)
     density = 0.0
     for o, a in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
@@ -127,14 +126,14 @@ def test_masked_captions_with_noise_by_definition(prompt):
             hidden = np.exp(-(texts[..., b] ** 2) / (2 * world.nu_text)) / world.nu_text**0.5
             term = term * (world.mention[b] * said + (1 - world.mention[b]) * hidden)
         density = density + term
-    noise = np.sqrt(world.scale**2 + world.nu_image) * gaussian_points(2, 12, 0)
-    for sign, accuracy in zip((1, -1), both(InfoNCE(prompt).accuracy(world)), strict=True):
+    noise = np.sqrt(world.scale**2 + world.nu_image) * gaussian_points(2, 11, 0)
+    for sign, accuracy, within in zip((1, -1), both(InfoNCE(prompt).accuracy(world)), (0.035, 0.09), strict=True):
         right = 0
-        for part in np.array_split(noise + world.mean * [1, sign], 64):
+        for part in np.array_split(noise + world.mean * [1, sign], 16):
             pmi = log_density(part[:, None, None, :, None], texts[..., None], world) - np.log(density)
             score = pmi.mean(-1) if prompt == "scores" else np.logaddexp.reduce(pmi, axis=-1)
             right += (score[:, 0] > score[:, 1]).sum()
-        assert right / len(noise) == pytest.approx(accuracy, abs=0.03)
+        assert right / len(noise) == pytest.approx(accuracy, abs=within)
 
 
 @pytest.mark.deep
