@@ -1,8 +1,10 @@
 """All captions of a class as a prompt: against drawn captions, Bayes' rule, and known answers."""
 
+from functools import reduce
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from reference import worlds_with
 from scipy.special import ndtri
@@ -16,6 +18,13 @@ from theory.learners.captions import PREFERENCES, _along_curves, _by_curve, _law
 from theory.learners.drawn_captions import drawn_captions_accuracy
 
 POOLED = ("captions", "scores")
+
+
+def examples(*values):
+    """Every value an @example."""
+    return lambda test: reduce(lambda made, value: example(value)(made), values, test)
+
+
 # theory.md section 9: nu_I = .49, captions that are the latents.
 T9 = World(p_spu=0.9, mu_spu=2.0, sigma_xi=(2 * 0.49) ** 0.5, sigma_xi_text=0.0, dim_image=2, dim_text=2)
 
@@ -76,6 +85,19 @@ latent_captions = st.builds(
 )
 
 
+# What makes quadrature hard, one at a time: noise to 0 and large, p at 1, below 1/2 and at 0, distant means, no spread.
+EDGES = (
+    {"nu": 1e-6}, {"nu": 1e4}, {"p_spu": 1 - 1e-9, "nu": 0.3}, {"p_spu": 1.0, "mu_spu": 8.0, "mu_inv": 8.0, "nu": 0.1},
+    {"p_spu": 0.2, "nu": 0.05}, {"p_spu": 0.0, "nu": 0.05}, {"mu_spu": 300.0, "nu": 0.01}, {"mu_spu": 0.0, "nu": 0.1},
+    {"sigma_inv": 0.01, "sigma_spu": 0.01, "nu": 0.5}, {"p_inv": 0.5, "nu": 0.1},
+)  # fmt: skip
+
+
+def latents(**edge):
+    return worlds_with(**{"p_spu": 0.85, "mu_spu": 1.4, "sigma_inv": 0.8, "sigma_xi_text": 0.0, **edge}).reshape(1)
+
+
+@examples(*(latents(**edge) for edge in EDGES))
 @settings(max_examples=6)
 @given(latent_captions)
 def test_captions_that_are_latents_make_bayes_rule_and_their_mean_a_linear_rule(world):
