@@ -10,7 +10,7 @@ import numpy as np
 from simulator.accuracy import Numbers
 from simulator.world import Worlds
 from theory.claims.claim import Axis, Claim
-from theory.claims.common import ANY_CORRELATION, BARE, LEAST_SQUARES, LINEAR_MEAN, LINEAR_NAME
+from theory.claims.common import ANY_CORRELATION, BARE, INFONCE_NAME, LEAST_SQUARES, LINEAR_MEAN, LINEAR_NAME
 from theory.claims.quarrel import MAP_DOMAIN, MAP_REGIME
 from theory.learners import Learner
 from theory.published import WANG
@@ -136,6 +136,26 @@ def _captions_worth() -> list[Claim]:
             along="mention_inv",
             domain={**captions, "mention_inv": Axis(0.2, 1.0)},
             subject=LINEAR_MEAN,
+        ),
+        Claim(
+            id="captions-worth/low-variability",
+            source=f"{SANTURKAR}: captions with low variability; we read: with little noise of their own",
+            statement="The noisier captions are, the less of the counter group the InfoNCE optimum is right on (name "
+            "prompt).",
+            formula=rf"\sigma_{{\xi,T}}\mapsto{COUNTER}\ \mathrm{{decreasing}}",
+            quantity="counter",
+            relation="decreasing",
+            along="sigma_xi_text",
+            domain={
+                **BARE,
+                "p_spu": Axis(0.6, 0.95),
+                "mu_spu": Axis(0.5, 2.5),
+                "sigma_inv": 1.0,
+                "sigma_spu": 0.5,
+                "sigma_xi": 1.0,
+                "sigma_xi_text": Axis(0.0, 2.0),
+            },
+            subject=INFONCE_NAME,
         ),
         Claim(
             id="captions-worth/detrimental",

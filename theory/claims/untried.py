@@ -76,7 +76,7 @@ UNTRIED = (
         "With descriptive captions of low variability and enough data, image-only contrastive learning does not match "
         "CLIP's transfer even with more images.",
         "No learner here contrasts images with their own augmentations, and transfer to other tasks is no quantity of "
-        "a world; noise of captions changes nothing of linear CLIP at unlimited pairs.",
+        "a world; what captions must be like is on trial (captions-worth).",
     ),
     Untried(
         "effective-robustness-vanishes",
