@@ -19,6 +19,7 @@ FANG = "Fang et al. 2022, arXiv 2205.01397, abstract"
 SANTURKAR = "Santurkar et al., ICLR 2023 (arXiv 2207.07635), abstract"
 NGUYEN = "Nguyen et al. 2022, arXiv 2208.05516, abstract"
 SANYAL = "Sanyal et al. 2024, arXiv 2406.19049, abstract"
+OURS = "the domain is ours"
 LITTLE = 0.02  # of an accuracy: our reading of "little"
 
 COUNTER = r"\mathrm{Acc}(a\neq y)"
@@ -51,7 +52,7 @@ def _data_determine() -> list[Claim]:
     return [
         Claim(
             id="data-determine/contrastive-loss",
-            source=f"{FANG}: the contrastive loss contributes little to no robustness",
+            source=f"{FANG}: the contrastive loss contributes little to no robustness; {OURS}, and so are two points",
             statement="On the same pairs linear CLIP (name prompt) and least squares on labels are right on equally "
             "much of the counter group, to two points.",
             formula=rf"|{COUNTER}_{{\mathrm{{CLIP}}}}-{COUNTER}_{{\mathrm{{LS}}}}|\leq .02",
@@ -64,7 +65,8 @@ def _data_determine() -> list[Claim]:
         ),
         Claim(
             id="data-determine/language-at-test-time",
-            source=f"{FANG}: language supervision at test time contributes little to no robustness",
+            source=f"{FANG}: language supervision at test time contributes little to no robustness; {OURS}, and so are "
+            "two points",
             statement="Asked by its name or by its mean caption, a class makes linear CLIP right on equally much of "
             "the counter group, to two points.",
             formula=rf"|{COUNTER}_{{\mathrm{{name}}}}-{COUNTER}_{{\mathrm{{mean}}}}|\leq .02",
@@ -77,7 +79,7 @@ def _data_determine() -> list[Claim]:
         ),
         Claim(
             id="data-determine/training-distribution",
-            source=f"{FANG}: the more diverse training distribution is the main cause",
+            source=f"{FANG}: the more diverse training distribution is the main cause; {OURS}",
             statement="The more diverse the backgrounds of a class, the more of the counter group least squares on "
             "labels is right on.",
             formula=rf"p\mapsto{COUNTER}\ \mathrm{{decreasing}}",
@@ -107,8 +109,8 @@ def _mixed_sources() -> list[Claim]:
     return [
         Claim(
             id=f"mixing-dilutes/{_asked(learner)}",
-            source=f"{NGUYEN}: combining sources dilutes the robustness of the best one; sources that differ in "
-            "correlation alone, the extreme ones of a mean",
+            source=f"{NGUYEN}: combining sources dilutes the robustness of the best one; {OURS}: sources that differ "
+            "in correlation alone, as far apart as their mean allows",
             statement="Trained on two sources, half and half, linear CLIP is right on no more of the counter group "
             f"than trained on the better one alone ({learner.prompt} prompt).",
             formula=rf"{COUNTER}(p)\leq\max_\pm{COUNTER}(p\pm\delta)",
@@ -127,7 +129,7 @@ def _captions_worth() -> list[Claim]:
     return [
         Claim(
             id="captions-worth/descriptive",
-            source=f"{SANTURKAR}: descriptive captions; we read: captions that mention the object",
+            source=f"{SANTURKAR}: descriptive captions; {OURS}: captions that mention the object",
             statement="The more often captions mention the object, the less linear CLIP relies on the background (mean "
             "prompt); the less it does, the more of both groups together it is right on (T1).",
             formula=r"\pi_{\mathrm{inv}}\mapsto t_{\mathrm{mean}}\ \mathrm{decreasing}",
@@ -139,7 +141,7 @@ def _captions_worth() -> list[Claim]:
         ),
         Claim(
             id="captions-worth/low-variability",
-            source=f"{SANTURKAR}: captions with low variability; we read: with little noise of their own",
+            source=f"{SANTURKAR}: captions with low variability; {OURS}: with little noise of their own",
             statement="The noisier captions are, the less of the counter group the InfoNCE optimum is right on (name "
             "prompt).",
             formula=rf"\sigma_{{\xi,T}}\mapsto{COUNTER}\ \mathrm{{decreasing}}",
@@ -159,7 +161,7 @@ def _captions_worth() -> list[Claim]:
         ),
         Claim(
             id="captions-worth/detrimental",
-            source=f"{SANTURKAR}: where captions are not descriptive, supervision by them is detrimental; we read: "
+            source=f"{SANTURKAR}: where captions are not descriptive, supervision by them is detrimental; {OURS}: "
             "they mention the object in a fifth of the pairs at most, and always the background",
             statement="With captions that hardly mention the object, linear CLIP is right on no more of both groups "
             "together than least squares on labels (mean prompt).",
@@ -189,7 +191,7 @@ def _wrong_line() -> list[Claim]:
             Claim(
                 id=f"wrong-line/label-noise-{learner.name}",
                 source=f"{SANYAL}: noisy data and nuisance features make accuracies in and out of distribution "
-                "negatively correlated",
+                f"negatively correlated; {OURS}",
                 statement=f"The more often labels are right, the less {learner.words} relies on the background.",
                 formula=r"p_{\mathrm{inv}}\mapsto t\ \mathrm{decreasing}",
                 quantity="reliance",
@@ -202,7 +204,7 @@ def _wrong_line() -> list[Claim]:
         ),
         Claim(
             id="wrong-line/more-data",
-            source=f"{SANYAL}: larger data sets do not mitigate this and may exacerbate it",
+            source=f"{SANYAL}: larger data sets do not mitigate this and may exacerbate it; {OURS}",
             statement="Where least squares is wrong on most of the counter group, trainings on a hundred pairs are "
             "right on at least as much of it, in the mean, as on unlimited pairs.",
             formula=rf"\mathbb{{E}}\,{COUNTER}(n=100)\geq{COUNTER}(n=\infty)",
