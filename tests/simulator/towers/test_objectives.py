@@ -79,6 +79,8 @@ def test_what_towers_become():
         ("infonce", "mlp"): "infonce",
         ("siglip", "linear"): None,
         ("siglip", "mlp"): "infonce",
+        ("siglip-unbiased", "linear"): None,
+        ("siglip-unbiased", "mlp"): None,
         ("supervised", "linear"): "logistic",
         ("supervised", "mlp"): "bayes",
         ("supcon", "linear"): None,
@@ -90,6 +92,17 @@ def test_what_towers_become():
     }
     for loss in ("infonce", "siglip"):
         assert OBJECTIVES[loss].learner(Recipe(loss=loss, temperature=5.0)) is None
+        assert OBJECTIVES[loss].learner(Recipe(loss=loss, frozen="text")) is None
+
+
+def test_siglip_without_bias_is_siglip_at_bias_zero():
+    one = ensemble("siglip")
+    state, batch = start(one), next(draw_batches(one, 0))
+    zero = {**state.parameters, "bias": torch.zeros_like(state.parameters["bias"])}
+    without = {name: value for name, value in zero.items() if name != "bias"}
+    expected = measured(one, ALONE, zero, batch)["loss"]
+    bare = one._replace(recipe=one.recipe.model_copy(update={"loss": "siglip-unbiased"}))
+    assert torch.equal(measured(bare, ALONE, without, batch)["loss"], expected)
 
 
 def test_the_flag_names_every_objective():

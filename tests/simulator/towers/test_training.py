@@ -74,6 +74,26 @@ def test_models_differ_and_all_of_them_learn(recipe):
         assert not torch.equal(value[0], value[2])
 
 
+@pytest.mark.parametrize("averaging", [0.0, 0.4])
+def test_a_frozen_tower_stays_as_it_was_drawn(averaging):
+    recipe = Recipe(**SMALL, frozen="text", averaging=averaging)
+    first, last = start(ensemble(recipe)), finish(ensemble(recipe))
+    assert last.asked.keys() == first.parameters.keys()
+    for name, value in last.asked.items():
+        assert torch.equal(value, first.parameters[name]) == name.startswith("text."), name
+
+
+def test_models_are_asked_by_the_mean_of_their_last_weights():
+    """An average over all steps is the plain mean of the iterates, and no average is the last one."""
+    recipe = Recipe(**SMALL, averaging=1.0)
+    iterates = [state.parameters for state in run(ensemble(recipe), start(ensemble(recipe)), range(1, 8))]
+    last = finish(ensemble(recipe))
+    for name, value in last.asked.items():
+        assert torch.allclose(value, torch.stack([p[name] for p in iterates]).mean(0), rtol=1e-12), name
+    plain = finish(ensemble(recipe.model_copy(update={"averaging": 0.0})))
+    assert all(torch.equal(plain.asked[name], iterates[-1][name]) for name in iterates[-1])
+
+
 @named
 @pytest.mark.usefixtures("short_searches")
 def test_resume_equals_uninterrupted(recipe, tmp_path):
@@ -281,6 +301,9 @@ class TestRequests:
             ({"batch_size": 1}, "nearest valid value is 2"),
             ({"optimizer": "lbfgs", "n": 64, "batch_size": 32}, "batch_size = 64"),
             ({"loss": "supervised", "temperature": 0.1}, "temperature"),
+            ({"loss": "supervised", "frozen": "text"}, "which has no such tower"),
+            ({"optimizer": "lbfgs", "n": 64, "batch_size": 64, "frozen": "text"}, "frozen"),
+            ({"averaging": 1.5}, "averaging"),
             ({"learning_rate": 0.1}, "learning_rate"),
         ],
     )
