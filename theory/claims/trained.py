@@ -198,12 +198,19 @@ def _whatever() -> list[TrainedClaim]:
         TrainedClaim(
             id="trained/batch-size-free",
             source="soberclip",
-            statement="The optimum of InfoNCE does not depend on the batch size, from 16 pairs to 4096.",
+            statement="The optimum of InfoNCE does not depend on the batch size: towers reach it by 16 pairs a step as "
+            "by 1024.",
             cases=tuple(
                 Case(_world(), {"batch_size": B, "steps": steps, "lr": lr}, INFONCE)
-                for B, steps, lr in ((16, 32_000, 5e-3), (1024, 1500, 1e-2), (4096, 600, 1e-2))
+                for B, steps, lr in ((16, 32_000, 5e-3), (1024, 1500, 1e-2))
             ),
             spread=0.006,  # of 16 pairs a step
+        ),
+        TrainedClaim(
+            id="trained/large-batch",
+            source="soberclip",
+            statement="And by 4096 pairs a step.",
+            cases=(Case(_world(), {"batch_size": 4096, "steps": 600, "lr": 1e-2}, INFONCE),),
         ),
         TrainedClaim(
             id="trained/tower-free",
