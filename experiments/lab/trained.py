@@ -16,7 +16,7 @@ from theory.learners import Learner, named
 
 if TYPE_CHECKING:
     from experiments.lab.measuring import Cells
-    from experiments.lab.mitigations import Setting
+    from experiments.lab.setting import Setting
     from experiments.lab.study import Study
     from simulator.towers.recipe import Recipe
     from simulator.towers.trained import Towers

@@ -11,12 +11,12 @@ from experiments.lab.mitigations import (
     MITIGATIONS,
     NONE,
     Mitigation,
-    Setting,
     known_law,
     mitigated,
     names,
     register,
 )
+from experiments.lab.setting import Setting
 from experiments.lab.study import study
 from experiments.lab.train import train as run
 from simulator.towers.recipe import Recipe
@@ -118,6 +118,8 @@ class TestWhatIsKnown:
         expected = {"balance": 1 / (4 * p * (1 - p)), "subsample": 1 / (2 * (1 - p)), NONE: 1.0, "contradict": 1.0}
         for name, pairs in expected.items():
             assert mitigated(name, Setting(WORLD, LINEAR)).pairs() == pytest.approx(pairs)
+        for plain in (Setting(WORLD, LINEAR), Setting(WORLD, recipe=Recipe(loss="linear", towers="linear"))):
+            assert mitigated("dfr", plain).pairs() == 1, "its head's pairs come on top"
         robust = mitigated("group-dro", Setting(WORLD, recipe=Recipe(loss="supervised")))
         assert robust.pairs() == pytest.approx(expected["balance"])
 
