@@ -20,8 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from experiments.errors import RequestError
+from experiments.lab.law import Law
 from experiments.lab.setting import Setting
-from experiments.lab.trained import Law
 from simulator import prompts
 from simulator.naming import suggestion
 from simulator.prompts import PROMPTS

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from experiments.errors import RequestError
+from experiments.lab.law import Law, becomes, sampled_law
 from experiments.lab.recipes import checked_prompt, in_words
-from experiments.lab.trained import Law, becomes
 from simulator.accuracy import Numbers
 from simulator.samplers import SAMPLERS
 from simulator.world import World, Worlds
@@ -67,10 +67,7 @@ class Setting:
             return None
         if self.recipe is not None:
             return becomes(self.recipe, self.world, self.prompt)
-        sampler = SAMPLERS[self.sampler]
-        if not sampler.answers(getattr(self.learner, "prompt", None)):
-            return None
-        return Law(self.learner, sampler.law(self.world))
+        return sampled_law(SAMPLERS[self.sampler], self.learner, self.world)
 
     def pairs(self) -> Numbers:
         """Pairs that must be drawn for each effective one, 1 or more; see `simulator.samplers.Sampler.effective`.
