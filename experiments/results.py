@@ -20,7 +20,7 @@ class Row:
     common: float
     counter: float
     learner: str | None = None  # synthetic rows: linear, infonce, ...
-    prompt: str | None = None  # name or mean; simple, openai80 or a file of templates
+    prompt: str | None = None  # of simulator.prompts; simple, openai80 or a file of templates
     labels: str | None = None  # label space of a real model: 1000, 20 or 45
     mean: str | None = None  # macro (over classes) or micro (over photos)
     n_common: int | None = None  # photos, or test draws

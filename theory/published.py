@@ -16,6 +16,7 @@ from scipy.special import ndtr
 from simulator.world import Numbers
 
 WANG = "Wang et al., arXiv 2403.11497 v1"
+WANG_V2 = "Wang et al., arXiv 2403.11497 v2"
 XUE = "Xue et al., arXiv 2310.04971"
 
 

@@ -125,7 +125,8 @@ def _fused_cross_entropies(
 def ensemble_row(E: int, B: int, d: int, width: int, device: str = "cpu", steps: int = 192) -> dict[str, Any]:
     """Milliseconds of one step of one model."""
     world = World(mu_spu=2.0, dim_image=d, dim_text=d)
-    recipe = Recipe(width=width, depth=1, embed_dim=8, batch_size=B, steps=3 * steps, warmup=0)
+    peers = {"optimizer": "adamw", "activation": "gelu", "averaging": 0.0}  # what the loop does as well
+    recipe = Recipe(width=width, depth=1, embed_dim=8, batch_size=B, steps=3 * steps, warmup=0, **peers)
     best: dict[str, float] = {}
     before = torch.get_num_threads()
     for threads in (1, 2) if device == "cpu" else (before,):

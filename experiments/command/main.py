@@ -58,7 +58,7 @@ VERBS = {  # verb: where it lives, and the first words of its docstring there
         "laboratory",
         "Draw a study: lines over one axis, a phase diagram over two, panels for further axes and learners.",
     ),
-    "claims": ("trials", "The claims on trial, with source and statement."),
+    "claims": ("trials", "The claims on trial, with source and statement; what is not on trial, with the reason."),
     "check": ("trials", "Put claims on trial: proved, supported, contradicted or undecided, with the evidence."),
     "reproduce": (
         "trials",

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from experiments.abilities import trainable
 from experiments.command.flags import TrainingOptions, WorldFile, WorldOptions, given
-from experiments.command.words import Json, Output, Seed, Whole, emit, free_output, whole
+from experiments.command.words import Json, Output, Seed, Whole, emit, free_output, real, whole
 from experiments.errors import RequestError
 from experiments.lab import mitigations
 from experiments.progress import heartbeat
@@ -90,6 +90,20 @@ def train(
     ensemble: Annotated[Whole, Parameter(help="models trained at once, each with its own streams")] = 1,
     prompt: PromptFlag = None,
     mitigate: Mitigate = "none",
+    until: Annotated[
+        float | None,
+        Parameter(
+            converter=real,
+            help="stop once no accuracy moves by more than this while the steps double; --steps is the most",
+        ),
+    ] = None,
+    gap: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            help="train twins that tell the gap to the theory apart: more steps, fresh pairs, wider towers",
+        ),
+    ] = False,
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1 ...")] = "cpu",
     draw_on: Annotated[
         str | None, Parameter(help="device that draws the pairs; cpu makes them equal on every device")
@@ -138,6 +152,8 @@ def train(
             output=output,
             resume=resume,
             report=report,
+            until=until,
+            gap=gap,
         )
     if document is not None:  # rank 0 of torchrun, or the only process
         emit(document, json, accuracy_table)

@@ -15,15 +15,17 @@ VERDICTS = "verdicts.json"
 
 
 def claims(*, json: Json = False) -> None:
-    """The claims on trial, with source and statement.
+    """The claims on trial, with source and statement; what is not on trial, with the reason.
 
     Example: soberclip claims
     """
     from experiments.command.screens.trials import claims_table
     from experiments.court.docket import docket
+    from theory.claims.untried import UNTRIED
 
-    document = [{"claim": t.id, "source": t.source, "statement": t.statement} for t in docket()]
-    emit(document, json, claims_table)
+    tried = [{"claim": t.id, "source": t.source, "statement": t.statement, "untried": None} for t in docket()]
+    untried = [{"claim": u.id, "source": u.source, "statement": u.statement, "untried": u.reason} for u in UNTRIED]
+    emit([*tried, *untried], json, claims_table)
 
 
 def check(

@@ -21,6 +21,7 @@ from experiments.progress import tell, track
 from simulator.naming import suggestion
 from theory.claims.catalogue import claims as catalogue
 from theory.claims.claim import Claim
+from theory.claims.untried import UNTRIED
 
 REFUSED = "refused"
 FAMILY_ALPHA = 0.01  # family-wise error rate of a docket's contradictions
@@ -52,15 +53,15 @@ def trial_of(claim: Claim, **proving) -> Trial:
 
 
 def trained_trials() -> list[Trial]:
-    """Claims about trained towers; quick ones mostly show the verdict stored with the package."""
+    """Claims about trained towers; a quick trial mostly shows the verdict stored with the package."""
     from theory.claims.trained import TrainedClaim, trained_claims
 
     def trial(claim: TrainedClaim) -> Trial:
         def hold(seed: int, quick: bool, error_rate: float | None) -> dict[str, Any]:
-            from experiments.court.trained import judge_trained, quick_verdict, refuse_error_rate
+            from experiments.court.trained import judge_trained, stored_for
 
-            refuse_error_rate(claim, error_rate)
-            return (quick_verdict(claim, seed=seed) if quick else None) or judge_trained(claim, seed=seed, report=tell)
+            kept = stored_for(claim, error_rate) if quick else None
+            return kept or judge_trained(claim, seed=seed, error_rate=error_rate, report=tell)
 
         return Trial(claim.id, claim.source, claim.statement, hold)
 
@@ -86,9 +87,11 @@ def published_trials() -> list[Trial]:
 def chosen(ids: tuple[str, ...], available: list[Trial]) -> list[Trial]:
     """The trials with these ids, or in these families ("family/member"); all if none is named.
 
-    Raises RequestError for an id that names no claim, with the nearest that does.
+    Raises RequestError for an id that names no claim, with the nearest that does, or with the reason why it is none.
     """
     for wanted in ids:
+        if reason := next((u.reason for u in UNTRIED if u.id == wanted), None):
+            raise RequestError(f"claim {wanted!r} is not on trial: {reason}")
         if not any(_selects(wanted, trial) for trial in available):
             names = {t.id for t in available} | {t.id.split("/")[0] for t in available}
             raise RequestError(f"claim {wanted!r} is unknown{suggestion(wanted, names, quoted=True)}")

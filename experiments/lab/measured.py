@@ -3,11 +3,11 @@
 Accuracies are fractions.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from experiments.errors import RequestError
 from experiments.inference import interval95
@@ -26,21 +26,22 @@ from simulator.towers.evaluation import (
 )
 from simulator.towers.layers import Parameters, logit_scale
 from simulator.towers.refit import finished
-from simulator.towers.training import Ensemble, State
+from simulator.towers.training import Ensemble, State, run, start
 
 TRACE_POINTS = {"power": 9, "replicates": 4}  # a checkpoint's accuracies: to about .005
 FINAL_POINTS = {"power": 12, "replicates": 8}  # the result's: to about .001
 
 
-def trace_row(ensemble: Ensemble, state: State, since: int) -> dict[str, Any]:
+def trace_row(ensemble: Ensemble, state: State, since: int, fine: bool = False) -> dict[str, Any]:
     """One line of the trace, a list a model: means over its steps since step `since`, accuracies now.
 
-    A mean is null for a model that was frozen all the while.
+    A mean is null for a model that was frozen all the while. fine: accuracies as exact as the result's.
     """
     scale = logit_scale(ensemble.recipe, state.parameters)
     step, lost = int(state.step), state.diverged
     taken = (lost.where(lost >= 0, step + 1) - 1 - since).clamp(min=0)  # steps that each model's sums hold
-    points = standard_points(ensemble, **TRACE_POINTS) if ensemble.recipe.towers == "mlp" else None
+    many = FINAL_POINTS if fine else TRACE_POINTS
+    points = standard_points(ensemble, **many) if ensemble.recipe.towers == "mlp" else None
     parameters = finished(ensemble, state.asked)
     accuracy = {
         prompt or "none": ensemble_accuracy(ensemble, parameters, prompt, points).mean(0)
@@ -69,13 +70,13 @@ def trace_line(row: dict[str, Any], steps: int, rate: float) -> str:
     )
 
 
-def result(ensemble: Ensemble, weights: Parameters, diverged: torch.Tensor, setting: Setting) -> dict[str, Any]:
+def result(ensemble: Ensemble, state: State, weights: Parameters, setting: Setting) -> dict[str, Any]:
     """Everything measured on the final weights, in the words of `simulate`."""
     recipe, world, prompt = ensemble.recipe, ensemble.worlds[0], setting.prompt
     asked = dict.fromkeys((*usual_prompts(recipe), prompt))
     exact = all(linear_scores(recipe, each) for each in asked)
     points = None if exact else standard_points(ensemble, **FINAL_POINTS)
-    diverged = diverged.cpu().numpy()
+    diverged = state.diverged.cpu().numpy()
     going = diverged < 0
     prompts = {each: _asked(ensemble, weights, replace(setting, prompt=each), points, going) for each in asked}
     top = prompts[prompt]
@@ -86,7 +87,7 @@ def result(ensemble: Ensemble, weights: Parameters, diverged: torch.Tensor, sett
         "prompt": prompt,
         "recipe": recipe.model_dump(),
         "hash": runfolder.specification_hash(specification(ensemble)),
-        "n": recipe.n or recipe.steps * recipe.batch_size,
+        "n": recipe.n or int(state.step) * recipe.batch_size,
         "method": "fresh pairs" if recipe.n is None else "fixed pairs",
         "seed": ensemble.seed,
         **{name: top[name] for name in (*GROUPS, "replicates", "interval95", "predicted")},
@@ -116,6 +117,29 @@ def _asked(ensemble: Ensemble, weights: Parameters, setting: Setting, points, go
         "reliance": [_finite(t) for t in score_reliance(ensemble, weights, prompt)],
         "predicted": predicted(setting),
     }
+
+
+def accuracies_of(prompts: dict[str, dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
+    """prompt -> group -> every model's accuracy, from the "prompts" of a result."""
+    return {
+        prompt: {group: [one[group] for one in found["replicates"]] for group in GROUPS[:2]}
+        for prompt, found in prompts.items()
+    }
+
+
+def trained_accuracies(
+    ensemble: Ensemble, prompts: list[str], report: Callable[[str], None]
+) -> tuple[dict[str, dict[str, list[float]]], list[int]]:
+    """(accuracies of an ensemble trained for this, by prompt and group; models that lost their finite loss)."""
+    report(f"{ensemble.recipe.steps} steps, width {ensemble.recipe.width}")
+    *_, state = run(ensemble, start(ensemble), [])
+    weights, exact = finished(ensemble, state.asked), ensemble.recipe.towers == "linear"
+    points = None if exact else standard_points(ensemble, **FINAL_POINTS)
+    found = {}
+    for prompt in prompts:
+        each = ensemble_accuracy(ensemble, weights, None if prompt == "none" else prompt, points).mean(0)
+        found[prompt] = {group: each[:, i].tolist() for i, group in enumerate(GROUPS[:2])}
+    return found, np.flatnonzero(state.diverged.cpu().numpy() >= 0).tolist()
 
 
 def predicted(setting: Setting) -> dict[str, float] | None:

@@ -14,6 +14,7 @@ from experiments.device import checked_device, device_name, free_bytes
 from experiments.errors import Interrupted, RequestError, RunError, checked_seed
 from experiments.files import write_json
 from experiments.lab import runfolder
+from experiments.lab.gap import arrived, gaps, moved, refuse_until, twins
 from experiments.lab.interruption import interruption, together
 from experiments.lab.mitigations import NONE, mitigated
 from experiments.lab.recipes import checked_prompt
@@ -41,13 +42,16 @@ def train(
     resume: Path | None = None,
     report: Callable[[str], None] = lambda line: None,
     keep: bool = True,
+    until: float | None = None,
+    gap: bool = False,
 ) -> dict[str, Any] | None:
     """Train `models` models of one world and return the result's document; None on processes other than rank 0.
 
     prompt chooses the accuracies at the top of the document; both stand under "prompts". mitigate is the name of a
-    mitigation (`experiments.lab.mitigations`). `report` receives a line a
-    checkpoint. Raises RequestError for a request that cannot be met, RunError where no model stays finite, Interrupted
-    after Ctrl-C, when the run is saved; without `keep` Ctrl-C is a KeyboardInterrupt and saves nothing.
+    mitigation (`experiments.lab.mitigations`). With `until` the run ends at the first checkpoint that finds it arrived
+    (`experiments.lab.gap`), and with `gap` twins are trained to tell what keeps it from its law. `report` receives a
+    line a checkpoint. Raises RequestError for a request that cannot be met, RunError where no model stays finite,
+    Interrupted after Ctrl-C, when the run is saved; without `keep` Ctrl-C is a KeyboardInterrupt and saves nothing.
     """
     from simulator.towers import distributed
     from simulator.towers.refit import finished
@@ -59,6 +63,8 @@ def train(
     device = checked_device(distributed.local_device(device))
     draw_on = None if draw_on is None else checked_device(draw_on)
     group = distributed.join(device)
+    if until is not None:
+        refuse_until(until, recipe, group.size)
     ensemble = Ensemble(recipe, (world,) * models, tuple(range(models)), seed, device, draw_on, compile)
     _refuse_what_cannot_fit(ensemble, group.size)
     folder, uncompiled = resume or output, []
@@ -71,13 +77,17 @@ def train(
         began = perf_counter()
         refuse_empty_groups(ensemble)
         with interruption(group) if keep else nullcontext(lambda: False) as stop:
-            state, trace = _run(ensemble, group, folder, resume is not None, stop, report, refused)
+            state, trace = _run(ensemble, group, folder, resume is not None, stop, report, refused, until)
         distributed.leave(group)  # evaluation is rank 0's alone
         if group.rank > 0:
             return None
         weights = finished(ensemble, state.asked)
-        document = {
-            **_evaluated(ensemble, state, weights, trace, setting, folder, keep),
+        document = {**_evaluated(ensemble, state, weights, trace, setting, folder, keep), "moved": moved(trace)}
+        if until is not None:
+            document |= {"until": until, "arrived": arrived(trace, until)}
+        if gap:
+            document["gap"] = _gap(ensemble, document, trace, report)
+        document |= {
             **({} if mitigate == NONE else {"mitigation": mitigate}),
             "trace": trace,
             "seconds": round(perf_counter() - began, 3),
@@ -123,8 +133,8 @@ def _failures_in_words(device: str) -> Iterator[None]:
         raise RequestError(str(error)) from error
 
 
-def _run(ensemble, group, folder: Path | None, resuming: bool, stop, report, refused):
-    """(final state, trace): train, measuring and saving at every checkpoint."""
+def _run(ensemble, group, folder: Path | None, resuming: bool, stop, report, refused, until: float | None):
+    """(final state, trace): train, measuring and saving at every checkpoint, until the end or an arrival."""
     from experiments.lab.measured import trace_line, trace_row
     from simulator.towers import distributed
     from simulator.towers.training import run
@@ -135,6 +145,8 @@ def _run(ensemble, group, folder: Path | None, resuming: bool, stop, report, ref
     due = sorted({round(steps * k / CHECKPOINTS) for k in range(1, CHECKPOINTS + 1)} - {0})
     step = int(state.step)
     since = max([0, *(s for s in due if s <= step)])
+    if until is not None and arrived(trace, until):
+        return state, trace
     begun, clock = step, perf_counter()  # of this stretch of steps; evaluation between stretches does not count
     for reached in run(ensemble, state, due, stop, group, refused):
         state, step = reached, int(reached.step)
@@ -142,12 +154,14 @@ def _run(ensemble, group, folder: Path | None, resuming: bool, stop, report, ref
         checkpoint = step in due
         if group.rank == 0:
             if checkpoint:
-                trace.append(trace_row(ensemble, state, since))
+                trace.append(trace_row(ensemble, state, since, fine=until is not None))
                 report(trace_line(trace[-1], steps, rate))
             if folder is not None:
                 _save(folder, ensemble, state, trace)
         if checkpoint:
             since = step
+            if until is not None and arrived(trace, until):
+                return state, trace
         begun, clock = step, perf_counter()
     if step < steps:
         if group.rank == 0 and folder is None:
@@ -174,12 +188,32 @@ def _evaluated(ensemble, state, weights, trace, setting: Setting, folder: Path |
     from experiments.lab.measured import result
 
     try:
-        return result(ensemble, weights, state.diverged, setting)
+        return result(ensemble, state, weights, setting)
     except KeyboardInterrupt:
         if not keep:
             raise
         folder = folder or _keep(ensemble, state, trace)
         raise Interrupted(f"interrupted after the last step; --resume {folder} evaluates it") from None
+
+
+def _gap(ensemble, document: dict[str, Any], trace, report) -> dict[str, Any]:
+    """What keeps the towers from their law; trains their twins."""
+    from experiments.lab.measured import accuracies_of, trained_accuracies
+
+    def twin(name: str, recipe: Recipe):
+        def line(text: str) -> None:
+            report(f"twin for {name.replace('_', ' ')}: {text}")
+
+        return lambda: trained_accuracies(ensemble._replace(recipe=recipe), list(document["prompts"]), line)
+
+    steps = trace[-1]["step"]
+    return gaps(
+        accuracies_of(document["prompts"]),
+        {prompt: found["predicted"] for prompt, found in document["prompts"].items()},
+        document["moved"],
+        {name: twin(name, recipe) for name, recipe in twins(ensemble.recipe, steps).items()},
+        [one["model"] for one in document["diverged"]],
+    )
 
 
 def _save(folder: Path, ensemble, state, trace) -> None:

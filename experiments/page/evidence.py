@@ -1,15 +1,17 @@
 """A verdict in words, for the terminal and the report alike: what was claimed, what was found, where, how surely."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime
 from typing import Any
 
 from experiments.court.docket import family_sentence
+from simulator.towers.recipe import Recipe
 from simulator.world import World
 
 LEVEL = 0.95  # of a verdict's interval, unless it says another
 VERDICTS = ("proved", "supported", "contradicted", "undecided", "refused")
-SIGNS = {">=": "≥", "<=": "≤", "=": "=", "above": ">", "not above": "≤", "within": "≈"}
+SIGNS = {"differs from": "≠", ">=": "≥", "<=": "≤", "=": "=", "above": ">", "not above": "≤", "within": "≈"}
 
 
 def number(value: Any) -> str:
@@ -84,7 +86,7 @@ def point(parameters: dict[str, float]) -> str:
 def how(verdict: dict[str, Any]) -> str:
     """How the verdict came about, in a few words: stored earlier, read off tables, or tried now and how thoroughly."""
     if verdict.get("stored"):
-        return "stored verdict of an earlier training"
+        return f"stored verdict of a training on {verdict['date']}"
     if "cases" in verdict:
         return f"trained now, {verdict['replicates']} models a case"
     if verdict["verdict"] == "refused":
@@ -160,10 +162,32 @@ def evidence(verdict: dict[str, Any]) -> list[tuple[str, str]]:
     rows.append(("design", f"{alpha}τ = {verdict['tau']:g}{_search(verdict)}"))
     if proof := verdict.get("proof"):
         rows.append(("proof", _proof(proof)))
+    if "cases" in verdict:
+        rows += [("case", line) for line in _cases(verdict["cases"])]
     if verdict.get("stored"):
         where = ", ".join(f"{k} {v}" for k, v in verdict["versions"].items() if k in ("commit", "torch"))
-        rows.append(("stored", f"run on {verdict['device']} in {verdict['seconds']:g} s, {where}"))
+        ran = f"run on {verdict['device']} in {verdict['seconds']:g} s on {verdict['date']}"
+        rows.append(("stored", f"{ran}, {days(verdict)} days ago, {where}"))
     return rows
+
+
+def days(verdict: dict[str, Any]) -> int:
+    """Days since a stored verdict was reached."""
+    return (datetime.now(UTC).date() - date.fromisoformat(verdict["date"])).days
+
+
+def _cases(cases: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Every ensemble of a claim about trained towers: which, and its accuracies beside the predicted ones."""
+    for case in cases:
+        world = point({name: case["world"][name] for name in ("p_spu", "mu_spu", "classes", "sigma_xi", "dim_image")})
+        usual = {name: field.default for name, field in Recipe.model_fields.items()}
+        unusual = ", ".join(f"{k} {v}" for k, v in case["recipe"].items() if v != usual[k])
+        rows = "; ".join(
+            f"{row['group']}{' by ' + row['prompt'] if row['prompt'] else ''} {number(row['measured'])} "
+            f"(theory {number(row['predicted'])})"
+            for row in case["rows"]
+        )
+        yield f"{world}{'; ' + unusual if unusual else ''}: {rows}"
 
 
 def _proof(proof: dict[str, Any]) -> str:

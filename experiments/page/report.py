@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from experiments.page.evidence import bound, by_verdict, ends, evidence, how, level, number, rigorous, tally
 from experiments.page.story import GLOSSARY, PROVED
 from experiments.style import styled
+from theory.claims.untried import UNTRIED
 
 MARKS = {"proved": "✓✓", "supported": "✓", "contradicted": "✗", "undecided": "?"}
 
@@ -73,6 +74,7 @@ def render(**context: Any) -> str:
         level=level,
         how=how,
         tally=tally(verdicts),
+        untried=UNTRIED,
         glossary=GLOSSARY,
         percent=lambda x: f"{100 * x:.0f} %",
         evidence=evidence,

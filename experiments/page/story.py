@@ -27,7 +27,9 @@ GLOSSARY = {
     "common, counter": "the two groups of test images: the background is the usual one of the class, or it is not",
     "balanced, drop": "mean of the accuracies on both groups, and common minus counter",
     "error-counter": "one minus the accuracy on the counter group",
-    "name, mean prompt": "a class is asked for by its bare name, or by its average training caption",
+    "name, mean, background prompt": "a class is asked for by its bare name, by its average training caption, or by "
+    "its name with its usual background",
+    "captions, scores prompt": "by all of its training captions: the log-mean-exp of their scores, or the mean",
     "linear, infonce": "linear CLIP and the InfoNCE optimum: what the papers' loss and CLIP's own loss teach",
     "printed": "linear CLIP as Theorem 6.2 of Wang et al. prints it, right or wrong",
     "reliance": "weight on the background per weight on the animal; smaller is more robust",

@@ -152,16 +152,20 @@ class Objective:
     def learner(self, recipe: Recipe) -> str | None:
         """Name of the learner that a recipe's towers become, in the world of `law`; None where no law is known.
 
-        There is none for a fixed temperature: cosines over it cannot reach scores as large as the optimum's.
+        There is none for a fixed temperature: cosines over it cannot reach scores as large as the optimum's. Nor for a
+        frozen tower: what it does not show cannot be learned.
 
         Parameters
         ----------
         recipe
             Its `loss` is this objective.
         """
+        if recipe.frozen != "none":
+            return None
         if recipe.last_layer == "refitted":
             return "least-squares" if recipe.towers == "linear" else None
-        return None if self.sampler is None or recipe.temperature is not None else self.becomes.get(recipe.towers)
+        unknown = self.sampler is None or recipe.temperature is not None
+        return None if unknown else self.becomes.get(recipe.towers)
 
     def law(self, recipe: Recipe, worlds: World | Worlds) -> World | Worlds:
         """The worlds whose population optimum a recipe's towers reach on pairs as they are drawn.
@@ -247,12 +251,16 @@ def _infonce_share(batch: Embedded) -> Loss:
     return tiled_infonce(batch.images, everyone, batch.scale, weights=weights, **how)
 
 
+def _bias(batch: Embedded) -> torch.Tensor:
+    return batch.parameters["bias"] if "bias" in batch.parameters else torch.zeros_like(batch.scale)
+
+
 def _siglip(batch: Embedded) -> Loss:
-    return losses.siglip(batch.images, batch.texts, batch.scale, batch.parameters["bias"], batch.weights)
+    return losses.siglip(batch.images, batch.texts, batch.scale, _bias(batch), batch.weights)
 
 
 def _siglip_share(batch: Embedded) -> Loss:
-    everyone, bias, weights = gather(batch.group, batch.texts), batch.parameters["bias"], _everyones(batch)
+    everyone, bias, weights = gather(batch.group, batch.texts), _bias(batch), _everyones(batch)
     how = {"product": batch.product, "first": batch.first}
     return tiled_siglip(batch.images, everyone, batch.scale, bias, weights=weights, **how)
 
@@ -309,6 +317,7 @@ register(
         weighted=True,
     )
 )
+register(Objective("siglip-unbiased", _siglip, _siglip_share, tiled=True, scale=SIGLIP_SCALE, weighted=True))
 register(
     Objective(
         "supervised",

@@ -22,7 +22,7 @@ class Recipe(BaseModel):
     Parameters
     ----------
     loss
-        Objective: linear, infonce, siglip, supervised, supcon, group-dro or group-dro-infonce.
+        Objective: linear, infonce, siglip, siglip-unbiased, supervised, supcon, group-dro or group-dro-infonce.
     towers
         Kind of tower.
     width
@@ -35,6 +35,8 @@ class Recipe(BaseModel):
         Before an activation.
     embed_dim
         Coordinates of an embedding.
+    frozen
+        Tower that stays as it was drawn.
     batch_size
         Pairs a step, over all processes.
     steps
@@ -75,7 +77,11 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     loss: Annotated[
-        str, Field(description="objective: linear, infonce, siglip, supervised, supcon, group-dro or group-dro-infonce")
+        str,
+        Field(
+            description="objective: linear, infonce, siglip, siglip-unbiased, supervised, supcon, group-dro or "
+            "group-dro-infonce"
+        ),
     ] = "infonce"
     towers: Annotated[Literal["linear", "mlp"], Field(description="kind of tower")] = "mlp"
     width: Annotated[Count, Field(description="units of a hidden layer")] = 64
@@ -83,6 +89,7 @@ class Recipe(BaseModel):
     activation: Annotated[Literal["relu", "gelu", "tanh"], Field(description="of hidden layers")] = "tanh"
     normalisation: Annotated[Literal["none", "layer"], Field(description="before an activation")] = "none"
     embed_dim: Annotated[Count, Field(description="coordinates of an embedding")] = 32
+    frozen: Annotated[Literal["none", "image", "text"], Field(description="tower that stays as it was drawn")] = "none"
 
     batch_size: Annotated[Count, Field(description="pairs a step, over all processes")] = 256
     steps: Annotated[Count, Field(description="optimiser steps")] = 4000
@@ -100,7 +107,7 @@ class Recipe(BaseModel):
         Literal["soap", "adamw", "sgd", "lbfgs"],
         Field(description="soap, adamw or sgd; lbfgs needs one fixed batch"),
     ] = "soap"
-    lr: Annotated[Rate, Field(description="peak learning rate")] = 1e-2
+    lr: Annotated[Rate, Field(description="peak learning rate")] = 5e-3
     schedule: Annotated[Literal["cosine", "constant"], Field(description="of the rate after warm-up")] = "constant"
     warmup: Annotated[int, Ge(0), Le(10**9), Field(description="steps of linear warm-up")] = 100
     weight_decay: Annotated[Weight, Field(description="decoupled decay of the weights")] = 0.0  # biases the optimum
@@ -112,7 +119,7 @@ class Recipe(BaseModel):
             strict=True,
             description="share of the steps, the last ones, over which weights are averaged; 0: the last weights",
         ),
-    ] = 0.2
+    ] = 0.4
     clip: Annotated[Rate | None, Field(description="largest gradient norm of a model; absent: unclipped")] = None
 
     rho: Annotated[Rate, Field(description="weight of the linearised loss's penalty")] = 1.0
@@ -166,6 +173,11 @@ class Recipe(BaseModel):
                 f"loss = {self.loss!r} is not defined for {self.towers} towers; "
                 f"the nearest valid choice is towers = {objective.towers[0]!r}"
             )
+        if self.frozen not in ("none", *objective.sides):
+            raise ValueError(
+                f"frozen = {self.frozen!r} has no meaning for loss = {self.loss!r}, which has no such tower; "
+                "leave it out"
+            )
         if self.batch_size < objective.least_batch:
             raise ValueError(
                 f"batch_size = {self.batch_size} leaves loss = {self.loss!r} nothing to compare; "
@@ -214,9 +226,9 @@ class Recipe(BaseModel):
                 "optimizer = 'lbfgs' needs one fixed batch, n equal to batch_size; the nearest valid choice is "
                 + (f"batch_size = {self.n}" if self.n else f"n = {self.batch_size}")
             )
-        if self.optimizer == "lbfgs" and (self.weight_decay or self.clip is not None):
+        if self.optimizer == "lbfgs" and (self.weight_decay or self.clip is not None or self.frozen != "none"):
             raise ValueError(
-                "optimizer = 'lbfgs' minimises the loss itself, without weight_decay and clip; "
-                "the nearest valid choice is weight_decay = 0 and no clip"
+                "optimizer = 'lbfgs' minimises the loss itself over all weights, without weight_decay, clip and frozen "
+                "towers; the nearest valid choice is weight_decay = 0, no clip and frozen = 'none'"
             )
         return self

@@ -299,12 +299,14 @@ def one_step(ensemble: Ensemble, group: Group, state: State, batch: Pairs, rate:
     number = (state.step + 1).to(rate.dtype)
     new, memory = update(recipe.optimizer, state.parameters, down, state.moments, rate, number, recipe.weight_decay)
     fine = torch.isfinite(seen["loss"]) & torch.isfinite(norm)
-    return _stepped(recipe, state, recipe.objective.after(new, state.parameters, gradients), memory, fine, seen)
+    new = recipe.objective.after({**state.parameters, **new}, state.parameters, gradients)
+    return _stepped(recipe, state, new, memory, fine, seen)
 
 
 def _descending(recipe: Recipe, parameters: Parameters) -> Parameters:
     """Those that the optimiser moves."""
-    return {name: value for name, value in parameters.items() if name not in recipe.objective.raised}
+    still = f"{recipe.frozen}."
+    return {n: p for n, p in parameters.items() if n not in recipe.objective.raised and not n.startswith(still)}
 
 
 def _line_search(ensemble: Ensemble, state: State, batch: Pairs) -> State:

@@ -16,7 +16,7 @@ from theory.claims.common import (
     LOGISTIC,
 )
 from theory.learners import InfoNCE, Learner
-from theory.published import WANG
+from theory.published import WANG, WANG_V2
 
 NEAR_ONE = Axis(0.5, 1 - 1e-5, "one-minus")
 # The space of the maps: mu_inv = sigma_inv = 1. View noise where an InfoNCE optimum is involved: it needs some.
@@ -107,7 +107,8 @@ def _no_extra_robustness() -> list[Claim]:
     return [
         Claim(
             id=f"no-extra-robustness/{ours.name}-{ours.prompt}-vs-{theirs.name}",
-            source=f"{WANG}, section 6: the contrastive objective adds no robustness; in Theorem 6.2's regime",
+            source=f"{WANG_V2}, abstract: the CLIP objective cannot offer additional robustness; in Theorem 6.2's "
+            "regime",
             statement=f"In the theorem's regime {_words(ours)} is never right on more of the counter group than "
             f"{_words(theirs)}.",
             formula=r"\mathrm{Acc}_{\mathrm{contrastive}}(a\neq y)\leq \mathrm{Acc}_{\mathrm{supervised}}(a\neq y)",

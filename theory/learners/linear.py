@@ -29,7 +29,7 @@ class LinearCLIP(Learner):
     Parameters
     ----------
     prompt
-        "name", the class name alone, or "mean", the average caption of the class.
+        Of `simulator.prompts`: one of LINEAR, since scores known up to a factor have no log-mean-exp.
     embed_dim
         Width of the embedding, at least 1; None is wide enough for all of M (a tie of singular values at the cut has no
         answer).

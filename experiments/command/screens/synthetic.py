@@ -2,13 +2,21 @@
 
 from typing import Any
 
+from rich.console import Group, RenderableType
 from rich.table import Table
 
 from experiments.command.screens.parts import percent
 from simulator.world import World
 
+GAPS = {
+    "total": "the theory",
+    "optimisation": "half as many steps",
+    "finite_n": "fresh pairs",
+    "capacity": "towers twice as wide",
+}
 
-def accuracy_table(document: dict[str, Any]) -> Table:
+
+def accuracy_table(document: dict[str, Any]) -> RenderableType:
     """Result of predict, simulate or train: measured (with interval) beside predicted where there are both."""
     prompt = f", {document['prompt']} prompt" if document["prompt"] else ""
     mitigation = f", {document['mitigation']}" if "mitigation" in document else ""
@@ -32,7 +40,30 @@ def accuracy_table(document: dict[str, Any]) -> Table:
     table.caption = _noise(document["world"])
     if document.get("reliance") is not None:
         table.caption += f"\nreliance (weight on background per weight on object): {document['reliance']:.4f}"
+    if "arrived" in document:
+        steps = document["trace"][-1]["step"]
+        found = f"arrived after {steps} steps" if document["arrived"] else f"still moving after {steps} steps"
+        table.caption += f"\n{found}: --until {document['until']:g} of movement while steps double"
+    return Group(table, _gap_table(document)) if "gap" in document else table
+
+
+def _gap_table(document: dict[str, Any]) -> Table:
+    """What keeps trained towers from the theory, in points of a percent with 95% intervals."""
+    table = Table(title="measured less measured otherwise, in points, with 95% intervals", title_justify="left")
+    table.add_column("against")
+    found = document["gap"][document["prompt"] or "none"]
+    for group in found:
+        table.add_column(group, justify="right")
+    for name, words in GAPS.items():
+        table.add_row(words, *(_points(numbers[name]) for numbers in found.values()))
     return table
+
+
+def _points(interval: list[float] | None) -> str:
+    if interval is None:
+        return "none"
+    mean, low, high = (100 * value for value in interval)
+    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
 def _noise(world: dict[str, Any]) -> str:

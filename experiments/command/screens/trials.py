@@ -13,10 +13,12 @@ CERTIFICATE_STYLES = {"proved": "green", "refuted": "red", "refused": "yellow"}
 
 
 def claims_table(document: list[dict[str, Any]]) -> Group:
-    """The catalogue, a block a claim."""
+    """The catalogue, a block a claim, and below it what is not on trial."""
     lines: list[RenderableType] = []
     for row in document:
         lines += [Text.assemble((row["claim"], "bold"), "  ", (row["source"], "dim")), indented(row["statement"])]
+        if row["untried"]:
+            lines.append(indented(f"not on trial: {row['untried']}"))
     return Group(*lines)
 
 

@@ -131,7 +131,9 @@ def test_json_stays_pure_when_warnings_are_on():
 def test_human_output(soberclip):
     assert "counter" in soberclip("predict").out
     assert "95% interval" in soberclip("simulate", "--replicates", "3").out
-    assert "wang-lemma-d3" in soberclip("claims").out
+    claims = soberclip("claims").out
+    assert "wang-lemma-d3" in claims
+    assert "not on trial: Labels are uniform in every world" in " ".join(claims.split())
     assert "supported" in soberclip("check", "xue-data-model-1/common", "--quick").out
 
 

@@ -1,10 +1,23 @@
 """A docket as a whole: one bad claim among good ones, and what its contradictions are worth together."""
 
+import re
+
 import pytest
 
-from experiments.court.docket import REFUSED, Trial, family, family_sentence, trained_trials, trial_of, try_all
+from experiments.court.docket import (
+    REFUSED,
+    Trial,
+    chosen,
+    docket,
+    family,
+    family_sentence,
+    trained_trials,
+    trial_of,
+    try_all,
+)
 from experiments.errors import RequestError
 from theory.claims.claim import Claim
+from theory.claims.untried import UNTRIED
 
 
 def trials(*predictions) -> list[Trial]:
@@ -33,6 +46,20 @@ def test_one_bad_claim_leaves_the_others_their_verdicts(tmp_path):
     assert [v["verdict"] for v in verdicts] == ["supported", REFUSED, "contradicted"]
     assert verdicts[1]["reason"] == "claim 'mine-1' cannot be judged: there is no 'mu_spuu'; the nearest is 'mu_spu'"
     assert (tmp_path / "verdicts.json").read_text().count('"reason"') == 3
+
+
+def test_what_is_not_on_trial_says_why_and_what_is_instead():
+    available = docket()
+    tried = {trial.id for trial in available}
+    assert not tried & {u.id for u in UNTRIED}
+    families = {id.split("/")[0] for id in tried}
+    for untried in UNTRIED:
+        assert untried.statement.endswith(".")
+        assert untried.reason.endswith(".")
+        for named in re.findall(r"\(([a-z/-]+)\)", untried.reason):
+            assert named in tried | families, named
+        with pytest.raises(RequestError, match=f"^claim '{untried.id}' is not on trial: "):
+            chosen((untried.id,), available)
 
 
 def test_bad_claims_alone_are_a_wrong_request():

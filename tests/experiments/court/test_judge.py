@@ -12,6 +12,7 @@ from experiments.court.points import dimension, placed, single
 from experiments.court.routes import measure, named_route, routes_of
 from experiments.court.search import roundest, search
 from simulator.world import Worlds
+from theory.claims import around
 from theory.claims.catalogue import claims
 from theory.claims.claim import Axis, Claim
 from theory.learners import LeastSquares, LinearCLIP
@@ -25,6 +26,14 @@ CONTRADICTED = {
     "view-noise",
     "paper-condition-sufficient",
     "thousand-pairs-suffice",
+    "data-determine/contrastive-loss",
+    "data-determine/language-at-test-time",
+    "captions-worth/detrimental",
+    "wrong-line/label-noise-linear",
+    "sensitivity-grows",
+    "imagenet-models-more-robust/name",
+    "imagenet-models-more-robust/mean",
+    "prompt-ensembles/averaging-vs-bayes",
     "reliance-grows-with-correlation-mean",
     *(c for c in CATALOGUE if c.startswith("no-extra-robustness/") and "-vs-" in c),
 }
@@ -44,6 +53,7 @@ COSTLY = (
     "counter-majority-wrong",
     "most-harmful-correlation/place",
     "reliance-law/mean",
+    *(claim.id for claim in around.claims()),
 )
 
 

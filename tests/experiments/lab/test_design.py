@@ -158,9 +158,14 @@ def _bottleneck(t):
 
 
 def _ensembles(t):
-    for prompt in t.prompt.values:
-        yield percent(counter(t, "infonce", prompt, p_spu=0.9))
-    assert np.array_equal(counter(t, "infonce", "captions"), counter(t, "bayes"))
+    clean, noisy = (
+        [percent(counter(t, "infonce", prompt, p_spu=0.9, sigma_xi_text=noise)) for prompt in t.prompt.values]
+        for noise in (0.0, 1.0)
+    )
+    yield from clean
+    name, mean, background, captions, scores = noisy
+    yield f"{name}, {captions}, {scores}, {mean} and {background}"
+    assert np.array_equal(counter(t, "infonce", "captions", sigma_xi_text=0.0), counter(t, "bayes", sigma_xi_text=0.0))
 
 
 ANSWERS = {

@@ -164,9 +164,9 @@ def test_a_folder_of_another_run_is_left_alone(tmp_path):
     quick(output=tmp_path)
     before = (tmp_path / "checkpoint.safetensors").read_bytes()
     other = RECIPE.model_copy(update={"lr": 0.1})
-    with pytest.raises(RequestError, match=r"lr is 0\.01 there and 0\.1 here"):
+    with pytest.raises(RequestError, match=r"lr is 0\.005 there and 0\.1 here"):
         quick(other, output=tmp_path)
-    with pytest.raises(RequestError, match=r"lr is 0\.01 in the checkpoint and 0\.1 in this request"):
+    with pytest.raises(RequestError, match=r"lr is 0\.005 in the checkpoint and 0\.1 in this request"):
         quick(other, resume=tmp_path)
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
 
@@ -213,7 +213,7 @@ def test_no_finite_model_is_a_failed_run_and_keeps_the_last_checkpoint(tmp_path)
     ("flags", "words"),
     [
         ({"steps": 0}, "--steps = 0 is not at least 1"),
-        ({"lr": -1.0}, "--lr = -1.0 is not above 0; the nearest valid choice is 0.01"),
+        ({"lr": -1.0}, "--lr = -1.0 is not above 0; the nearest valid choice is 0.005"),
         ({"batch_size": 64, "n": 32}, "nearest valid value is 32"),
         ({"lr": float("inf")}, "--lr = inf"),
     ],

@@ -102,7 +102,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     first = ensemble(RECIPES[0])
     save_state(tmp_path / "state.safetensors", start(first), first)
     other = ensemble(RECIPES[0].model_copy(update={"lr": 0.5}))
-    with pytest.raises(AnotherRun, match=r"lr is 0\.01 in the checkpoint and 0\.5"):
+    with pytest.raises(AnotherRun, match=r"lr is 0\.005 in the checkpoint and 0\.5"):
         load_state(tmp_path / "state.safetensors", other)
     louder = first.worlds[0].model_copy(update={"mu_spu": 3.0})
     with pytest.raises(AnotherRun, match=r"mu_spu is .* in the checkpoint and 3\.0"):

@@ -1,8 +1,10 @@
 """All captions of a class as a prompt: against drawn captions, Bayes' rule, and known answers."""
 
+from functools import reduce
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from reference import worlds_with
 from scipy.special import ndtri
@@ -16,6 +18,13 @@ from theory.learners.captions import PREFERENCES, _along_curves, _by_curve, _law
 from theory.learners.drawn_captions import drawn_captions_accuracy
 
 POOLED = ("captions", "scores")
+
+
+def examples(*values):
+    """Every value an @example."""
+    return lambda test: reduce(lambda made, value: example(value)(made), values, test)
+
+
 # theory.md section 9: nu_I = .49, captions that are the latents.
 T9 = World(p_spu=0.9, mu_spu=2.0, sigma_xi=(2 * 0.49) ** 0.5, sigma_xi_text=0.0, dim_image=2, dim_text=2)
 
@@ -76,6 +85,19 @@ latent_captions = st.builds(
 )
 
 
+# What makes quadrature hard, one at a time: noise to 0 and large, p at 1, below 1/2 and at 0, distant means, no spread.
+EDGES = (
+    {"nu": 1e-6}, {"nu": 1e4}, {"p_spu": 1 - 1e-9, "nu": 0.3}, {"p_spu": 1.0, "mu_spu": 8.0, "mu_inv": 8.0, "nu": 0.1},
+    {"p_spu": 0.2, "nu": 0.05}, {"p_spu": 0.0, "nu": 0.05}, {"mu_spu": 300.0, "nu": 0.01}, {"mu_spu": 0.0, "nu": 0.1},
+    {"sigma_inv": 0.01, "sigma_spu": 0.01, "nu": 0.5}, {"p_inv": 0.5, "nu": 0.1},
+)  # fmt: skip
+
+
+def latents(**edge):
+    return worlds_with(**{"p_spu": 0.85, "mu_spu": 1.4, "sigma_inv": 0.8, "sigma_xi_text": 0.0, **edge}).reshape(1)
+
+
+@examples(*(latents(**edge) for edge in EDGES))
 @settings(max_examples=6)
 @given(latent_captions)
 def test_captions_that_are_latents_make_bayes_rule_and_their_mean_a_linear_rule(world):
@@ -90,7 +112,6 @@ def test_captions_that_are_latents_make_bayes_rule_and_their_mean_a_linear_rule(
     "fields",
     [
         {"nu": 0.5},
-        pytest.param({"nu": 0.3, "p_spu": 0.2, "mu_spu": -1.0}, marks=pytest.mark.deep),
         pytest.param(
             {"nu": 0.5, "sigma_xi_text": 0.0, "mention_spu": 0.5, "mention_inv": 0.7, "p_inv": 0.9},
             marks=pytest.mark.deep,
@@ -109,15 +130,15 @@ def test_quadrature_and_drawn_captions_agree(fields, prompt):
 @pytest.mark.deep
 @pytest.mark.parametrize("prompt", POOLED)
 def test_masked_captions_with_noise_by_definition(prompt):
-    """PMI of every image with every drawn caption, where a caption leaves open what it mentions; tolerances from 4000
-    images (4.5 standard deviations, .036) and from 2000 captions (as above)."""
+    """PMI of every image with every drawn caption, where a caption leaves open what it mentions. 1000 captions move the
+    boundary: over 10 seeds the slow route scattered by .007 (common) and .018 (counter); 5 standard deviations."""
     world = worlds_with(nu=0.5, p_spu=0.85, mu_spu=1.5, mention_spu=0.5)
     rng, S_T = np.random.default_rng(0), world.scale**2 + world.nu_text
     texts = []
     for y in (1, -1):
-        shown = y * np.where(rng.random((2000, 2)) < world.agreement, 1, -1)
-        z = shown * world.mean + world.scale * rng.standard_normal((2000, 2))
-        texts.append(z * (rng.random((2000, 2)) < world.mention) + world.nu_text**0.5 * rng.standard_normal((2000, 2)))
+        shown = y * np.where(rng.random((1000, 2)) < world.agreement, 1, -1)
+        z = shown * world.mean + world.scale * rng.standard_normal((1000, 2))
+        texts.append(z * (rng.random((1000, 2)) < world.mention) + world.nu_text**0.5 * rng.standard_normal((1000, 2)))
     texts = np.stack(texts)
     density = 0.0
     for o, a in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
@@ -127,14 +148,14 @@ def test_masked_captions_with_noise_by_definition(prompt):
             hidden = np.exp(-(texts[..., b] ** 2) / (2 * world.nu_text)) / world.nu_text**0.5
             term = term * (world.mention[b] * said + (1 - world.mention[b]) * hidden)
         density = density + term
-    noise = np.sqrt(world.scale**2 + world.nu_image) * gaussian_points(2, 12, 0)
-    for sign, accuracy in zip((1, -1), both(InfoNCE(prompt).accuracy(world)), strict=True):
+    noise = np.sqrt(world.scale**2 + world.nu_image) * gaussian_points(2, 11, 0)
+    for sign, accuracy, within in zip((1, -1), both(InfoNCE(prompt).accuracy(world)), (0.035, 0.09), strict=True):
         right = 0
-        for part in np.array_split(noise + world.mean * [1, sign], 64):
+        for part in np.array_split(noise + world.mean * [1, sign], 16):
             pmi = log_density(part[:, None, None, :, None], texts[..., None], world) - np.log(density)
             score = pmi.mean(-1) if prompt == "scores" else np.logaddexp.reduce(pmi, axis=-1)
             right += (score[:, 0] > score[:, 1]).sum()
-        assert right / len(noise) == pytest.approx(accuracy, abs=0.03)
+        assert right / len(noise) == pytest.approx(accuracy, abs=within)
 
 
 @pytest.mark.deep

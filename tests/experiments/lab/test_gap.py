@@ -1,0 +1,100 @@
+"""What keeps towers from their law: movement, fixed sets and narrow towers, each told apart from the others."""
+
+import numpy as np
+import pytest
+
+from experiments.errors import RequestError
+from experiments.lab.gap import arrived, gaps, moved, refuse_until, twins
+from experiments.lab.train import train
+from simulator.towers.recipe import Recipe
+from simulator.world import World
+
+SMALL = {"width": 6, "depth": 1, "embed_dim": 4, "batch_size": 32, "steps": 40, "warmup": 2}
+WORLD = World(mu_spu=2.0, sigma_xi=1.0, dim_image=2, dim_text=2)
+
+
+def row(step: int, common, counter, loss=(1.0, 1.0, 1.0)):
+    return {"step": step, "loss": list(loss), "prompts": {"name": {"common": list(common), "counter": list(counter)}}}
+
+
+def test_movement_is_that_since_half_as_many_steps():
+    trace = [
+        row(10, [0.5] * 3, [0.2] * 3),
+        row(20, [0.6, 0.7, 0.8], [0.3] * 3),
+        row(30, [0.0] * 3, [0.0] * 3),
+        row(40, [0.7, 0.9, 0.8], [0.3] * 3),
+    ]
+    found = moved(trace)["name"]
+    assert found["counter"] == [0.0, 0.0, 0.0]
+    assert found["common"][0] == pytest.approx(0.1)
+    half = 4.302652729911275 * 0.1 / 3**0.5  # t quantile of 2 degrees of freedom times the standard error
+    assert found["common"][1:] == pytest.approx([0.1 - half, 0.1 + half])
+    assert moved(trace[:3]) is None, "no checkpoint at 15"
+
+
+def test_a_run_has_arrived_once_all_intervals_of_movement_are_small():
+    still = [row(10, [0.5, 0.6, 0.7], [0.2] * 3), row(20, [0.504, 0.603, 0.703], [0.201] * 3)]
+    assert arrived(still, 0.01)
+    assert not arrived(still, 0.003)
+    assert not arrived(still[1:], 0.5), "nothing to compare with"
+
+
+def test_models_that_lost_their_loss_do_not_move_the_others():
+    trace = [row(10, [0.5] * 3, [0.5] * 3), row(20, [0.5, 0.5, 0.0], [0.5] * 3, loss=(1.0, 1.0, None))]
+    assert arrived(trace, 0.002)
+
+
+def test_gaps_are_differences_of_the_same_models():
+    now = {"name": {"common": [0.9, 0.8], "counter": [0.5, 0.4]}}
+    wider = {"name": {"common": [0.85, 0.75], "counter": [0.5, 0.4]}}
+    law = {"name": {"common": 0.8, "counter": 0.4}}
+    found = gaps(now, law, None, {"capacity": lambda: (wider, [])})["name"]
+    assert found["common"]["total"][0] == pytest.approx(0.05)
+    assert np.allclose(found["common"]["capacity"], 0.05)
+    assert found["counter"]["capacity"] == [0.0, 0.0, 0.0]
+    assert found["common"]["optimisation"] is None
+    assert found["common"]["finite_n"] is None
+    assert gaps(now, {"name": None}, None, {})["name"]["common"]["total"] is None
+
+
+def test_twins_differ_in_one_thing():
+    recipe = Recipe(**SMALL, n=100)
+    found = twins(recipe, 30)
+    assert found["finite_n"] == Recipe(**{**SMALL, "steps": 30})
+    assert found["capacity"] == Recipe(**{**SMALL, "steps": 30, "width": 12}, n=100)
+    assert "finite_n" not in twins(Recipe(**SMALL), 30)
+    assert not twins(Recipe(loss="linear", towers="linear"), 30)
+
+
+@pytest.mark.parametrize(
+    ("until", "fields", "processes", "words"),
+    [
+        (1e-4, {}, 1, "the evaluation's own error lies; the nearest valid value is 0.002"),
+        (1.5, {}, 1, r"outside \[0.002, 1\)"),
+        (0.01, {"schedule": "cosine"}, 1, "the nearest valid choice is constant"),
+        (0.01, {}, 2, "leave it out"),
+    ],
+)
+def test_an_end_that_cannot_be_told_is_refused(until, fields, processes, words):
+    with pytest.raises(RequestError, match=words):
+        refuse_until(until, Recipe(**fields), processes)
+
+
+def test_a_run_ends_where_it_has_arrived_and_a_resumed_one_stays_there(tmp_path):
+    recipe = Recipe(**{**SMALL, "steps": 400})
+    how = {"models": 3, "compile": False, "until": 0.2}
+    found = train(recipe, WORLD, output=tmp_path / "run", **how)
+    assert found["arrived"]
+    assert found["trace"][-1]["step"] < 400
+    assert found["n"] == found["trace"][-1]["step"] * 32
+    again = train(recipe, WORLD, resume=tmp_path / "run", **how)
+    assert again["prompts"] == found["prompts"]
+    whole = train(recipe, WORLD, models=3, compile=False)
+    assert "arrived" not in whole
+    assert whole["trace"][-1]["step"] == 400
+
+
+def test_a_fixed_set_is_told_from_narrow_towers(tmp_path):
+    found = train(Recipe(**SMALL, n=64), WORLD, models=3, compile=False, gap=True)["gap"]["name"]
+    for group in ("common", "counter"):
+        assert all(interval[1] <= interval[0] <= interval[2] for interval in found[group].values())

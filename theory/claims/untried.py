@@ -1,0 +1,112 @@
+"""What no world here can decide of the same quarrel, and what is therefore not on trial in one, each with the reason.
+
+As in `theory.claims.around`, the abstracts were read, no more.
+"""
+
+from typing import NamedTuple
+
+from theory.claims.around import FANG, NGUYEN, SANTURKAR, SANYAL
+from theory.published import WANG, WANG_V2, XUE
+
+SHI = "Shi et al. 2023, arXiv 2302.01381, abstract"
+WEN = "Wen et al. 2024, arXiv 2405.21070, abstract"
+SUPERCLIP = "SuperCLIP 2025, arXiv 2512.14480, abstract"
+
+
+class Untried(NamedTuple):
+    """A statement that is not on trial.
+
+    Attributes
+    ----------
+    id
+        As of a claim.
+    source
+        Paper, and what of it was read.
+    statement
+        In a sentence, as its authors mean it.
+    reason
+        Why no world here decides it, in a sentence.
+    """
+
+    id: str
+    source: str
+    statement: str
+    reason: str
+
+
+UNTRIED = (
+    Untried(
+        "imagenet-against-laion",
+        f"{WANG}, abstract",
+        "Models trained on ImageNet are more robust than CLIPs trained on LAION or on OpenAI's data.",
+        "It compares two sets of training data besides two objectives, and in a world both learn from one law "
+        "(imagenet-models-more-robust); the paper's own tables decide it (counteranimal/imagenet-above-clip).",
+    ),
+    Untried(
+        "scaling-mitigates",
+        f"{WANG_V2}, abstract",
+        "Scaling up parameters and data of high quality mitigate the spurious features.",
+        "Neither the size of a backbone nor the quality of data is a field of a world; the paper's own tables decide "
+        "the one (counteranimal/larger-drops-less) and the other (counteranimal/curated-data-helps).",
+    ),
+    Untried(
+        "inter-class-feature-sharing",
+        f"{XUE}, abstract",
+        "Details that captions annotate in one class help to learn other classes.",
+        "All classes of a world share one law and one mention, so that no detail belongs to one class alone.",
+    ),
+    Untried(
+        "main-cause-is-data",
+        FANG,
+        "The training distribution is the main cause of robustness, training set size, language supervision and loss "
+        "contribute little to none.",
+        "What is larger depends on how far each is moved, and the paper's range of data sets is no field of a world; "
+        "the parts that have a law are on trial (data-determine).",
+    ),
+    Untried(
+        "sources-of-other-kinds",
+        NGUYEN,
+        "Combining data sources of different kinds dilutes the robustness of the best one.",
+        "A mixture of worlds that differ in more than their correlation has other groups than a world, and no law "
+        "here; sources that differ in correlation are on trial (mixing-dilutes).",
+    ),
+    Untried(
+        "captions-against-self-supervision",
+        SANTURKAR,
+        "With descriptive captions of low variability and enough data, image-only contrastive learning does not match "
+        "CLIP's transfer even with more images.",
+        "No learner here contrasts images with their own augmentations, and transfer to other tasks is no quantity of "
+        "a world; what captions must be like is on trial (captions-worth).",
+    ),
+    Untried(
+        "effective-robustness-vanishes",
+        SHI,
+        "The effective robustness of CLIP-like models diminishes when accuracy on several training distributions is "
+        "controlled for.",
+        "Here it is arithmetic: accuracies on two training laws of different correlation are two equations that "
+        "determine those of both groups, whatever the model, so that nothing can be left; with one law alone nothing "
+        "is controlled.",
+    ),
+    Untried(
+        "interpolated-label-noise",
+        SANYAL,
+        "Models that interpolate noisy labels have a large error out of distribution, bounded from below.",
+        "The rules here are minimisers over unlimited pairs or fits that do not interpolate, and no nuisance space "
+        "grows with the data; what label noise does to reliance is on trial (wrong-line).",
+    ),
+    Untried(
+        "class-imbalance",
+        WEN,
+        "CLIP's loss is a dynamic classification over a subset of the classes, and therefore robust to imbalanced "
+        "classes.",
+        "Labels are uniform in every world, so that no class is rare; and the optimum of InfoNCE is the same for every "
+        "batch, whichever classes it holds (trained/batch-size-free).",
+    ),
+    Untried(
+        "small-batches-hurt",
+        SUPERCLIP,
+        "CLIP loses performance in small batches, which classification by caption tokens alleviates.",
+        "The optimum does not depend on the batch, so that a loss in small batches is one of optimisation, which "
+        "trained/batch-size-free tries; captions here have no tokens.",
+    ),
+)
