@@ -33,10 +33,18 @@ def main() -> None:
     name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {threads} threads"
     print(
         f"\n| training, {name} | ours | ours / limit | peer / ours | extra memory, ours / peer "
-        "| linear_cross_entropy / ours | extra memory, ours / it |"
+        "| linear_cross_entropy / ours | extra memory, ours / it | fused kernel / ours | extra memory, ours / it |"
     )
-    print("|---|---|---|---|---|---|---|")
-    columns = ("ours_over_limit", "peer_over_ours", "memory_ratio", "library_over_ours", "library_memory_ratio")
+    print("|---|---|---|---|---|---|---|---|---|")
+    columns = (
+        "ours_over_limit",
+        "peer_over_ours",
+        "memory_ratio",
+        "library_over_ours",
+        "library_memory_ratio",
+        "kernel_over_ours",
+        "kernel_memory_ratio",
+    )
     for row in training.rows(device):
         cells = [f"{row[column]:.3g}" if row.get(column) else "" for column in columns]
         print(f"| {row['name']} | {row['ours']:.4g} {row['unit']} | {' | '.join(cells)} |", flush=True)

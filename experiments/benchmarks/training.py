@@ -2,7 +2,10 @@
 
 InfoNCE    forward and backward of one large batch. Peer: open_clip's ClipLoss, which stores the B x B logits. Library:
            torch's chunked linear_cross_entropy, once a direction, which does not store them but multiplies six times.
-           Limit: four B x B products of the same precision (one forward, three backward), nothing else.
+           Limit: four B x B products of the same precision (one forward, three backward), nothing else. On CUDA also
+           the fused kernels of memeff (exact gradients: stable=False), where it is installed.
+SigLIP     the same on CUDA, beside siglip-kernel.
+Step       one model step of the usual size, beside its products, hyperbolic tangents and exponentials alone.
 Ensembles  one step of E models. Peer: a plain loop over single models (torch.nn, fused AdamW, best of 1 and 2 threads).
            Limit: the same random numbers and the same products, nothing else.
 
@@ -11,6 +14,7 @@ was allocated before, inputs and their gradients included in both columns.
 """
 
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -22,12 +26,13 @@ from torch.nn import functional as F
 from experiments.device import free_bytes
 from simulator.gaussian.pairs import dictionaries
 from simulator.towers.recipe import Recipe
-from simulator.towers.tiles import tiled_infonce
+from simulator.towers.tiles import tiled_infonce, tiled_siglip
 from simulator.towers.training import Ensemble, run, start
 from simulator.world import World, Worlds
 
 INFONCE = (16_384, 512)  # batch, width
-CUDA_INFONCE = ((32_768, 512), (262_144, 512))  # the peer's logits fit beside the first alone
+CUDA_INFONCE = ((32_768, 512), (65_536, 768), (262_144, 512))  # the peer's logits fit beside the first alone
+STEP = (512, 64, 128)  # batch, dimension, width
 ENSEMBLES = ((256, 64, 16, 8), (64, 256, 64, 16))  # models, batch, dimension, width
 CUDA_ENSEMBLES = ((1024, 256, 16, 8),)
 
@@ -39,6 +44,10 @@ def rows(device: str = "cpu") -> Iterator[dict[str, Any]]:
         for product in (torch.float32, torch.bfloat16):
             for fused in kernels:
                 yield infonce_row(B, h, product, device, fused=fused)
+    if device == "cpu":
+        yield step_row(*STEP)
+    else:
+        yield siglip_row(65_536, 768, device)
     for shape in ENSEMBLES if device == "cpu" else CUDA_ENSEMBLES:
         yield ensemble_row(*shape, device)
 
@@ -77,13 +86,11 @@ def infonce_row(
     routes = {"ours": ours, "limit": products}
     if hasattr(nn, "LinearCrossEntropyOptions"):  # torch 2.13
         routes["library"] = _fused_cross_entropies(I, T, scale, product)
+    if device != "cpu" and product == torch.bfloat16 and find_spec("memeff"):
+        routes["kernel"] = _memeff(I, T, scale)
     if (free_bytes(device) or 0) > 16 * B * B:  # ClipLoss holds about four B x B float32 matrices
         routes["peer"] = _clip_loss(I, T, scale)
-    extra = {name: _extra_bytes(route, device) for name, route in routes.items()}
-    best = dict.fromkeys(routes, float("inf"))
-    for _ in range(repeats):  # in turns, so that a slow spell of the machine meets all of them
-        for name, route in routes.items():
-            best[name] = min(best[name], _seconds(route, device))
+    extra, best = _raced(routes, device, repeats)
 
     def saved(name: str) -> float | None:  # bytes may be 0: too small a batch to move the peak
         return extra["ours"] / extra[name] if extra.get(name) and extra["ours"] else None
@@ -97,7 +104,89 @@ def infonce_row(
         memory_ratio=saved("peer"),
         library_over_ours=best["library"] / best["ours"] if "library" in best else None,
         library_memory_ratio=saved("library"),
+        kernel_over_ours=best["kernel"] / best["ours"] if "kernel" in best else None,
+        kernel_memory_ratio=saved("kernel"),
     )
+
+
+def _raced(routes: dict[str, Callable[[], None]], device: str, repeats: int) -> tuple[dict, dict]:
+    """(extra bytes, best seconds) of every route; in turns, so that a slow spell of the machine meets all of them."""
+    extra = {name: _extra_bytes(route, device) for name, route in routes.items()}
+    best = dict.fromkeys(routes, float("inf"))
+    for _ in range(repeats):
+        for name, route in routes.items():
+            best[name] = min(best[name], _seconds(route, device))
+    return extra, best
+
+
+def siglip_row(B: int, h: int, device: str, repeats: int = 3) -> dict[str, Any]:
+    """Seconds and bytes of SigLIP with bfloat16 products, forward and backward, with compiled tiles."""
+    rng = torch.Generator(device=device).manual_seed(0)
+    I, T = (F.normalize(torch.randn(B, h, generator=rng, device=device), dim=-1).requires_grad_() for _ in range(2))
+    log_scale = torch.tensor(2.303, device=device, requires_grad=True)
+    bias = torch.tensor(-10.0, device=device, requires_grad=True)
+
+    def ours() -> None:
+        scale = log_scale.exp()[None]
+        tiled_siglip(I[None], T[None], scale, bias[None], product=torch.bfloat16, fused=True).sum().backward()
+
+    routes = {"ours": ours}
+    if find_spec("siglip_kernel"):
+        from siglip_kernel import fused_siglip_loss
+
+        routes["kernel"] = lambda: fused_siglip_loss(I.bfloat16(), T.bfloat16(), log_scale, bias).backward()
+    extra, best = _raced(routes, device, repeats)
+    return _row(
+        f"SigLIP, B = {B}, width {h}, bfloat16 products, compiled tiles",
+        "s",
+        best["ours"],
+        None,
+        None,
+        kernel_over_ours=best["kernel"] / best["ours"] if "kernel" in best else None,
+        kernel_memory_ratio=extra["ours"] / extra["kernel"] if extra.get("kernel") and extra["ours"] else None,
+    )
+
+
+def _memeff(I: torch.Tensor, T: torch.Tensor, scale: torch.Tensor) -> Callable[[], None]:
+    from memeff import MemoryEfficientCLIPLoss
+
+    loss = MemoryEfficientCLIPLoss(temperature=1 / scale.item(), normalized_inputs=True, stable=False)
+    return lambda: loss(I.bfloat16(), T.bfloat16()).backward()
+
+
+def step_row(B: int, d: int, width: int, E: int = 8, steps: int = 64) -> dict[str, Any]:
+    """Milliseconds of one step of one model of the default recipe's depth, on one thread."""
+    world = World(mu_spu=2.0, dim_image=d, dim_text=d)
+    recipe = Recipe(width=width, batch_size=B, steps=3 * steps, warmup=0, optimizer="adamw", averaging=0.0)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    ours, limit = _ensemble_seconds(recipe, world, E, steps, "cpu"), _step_limit_seconds(recipe, d, E)
+    torch.set_num_threads(before)
+    return _row(f"a step of {E} models, B = {B}, width {width}", "ms a model step", 1e3 * ours, None, 1e3 * limit)
+
+
+def _step_limit_seconds(recipe: Recipe, d: int, E: int) -> float:
+    """The products of two towers and of the logits, forward and backward; every tanh once, every logit's exp twice."""
+    B, w, h = recipe.batch_size, recipe.width, recipe.embed_dim
+    sizes = [(d, w), *[(w, w)] * (recipe.depth - 1), (w, h)]
+    towers = [(torch.randn(E, B, a), torch.randn(E, a, b), torch.randn(E, B, b)) for a, b in sizes]
+    I, logits, hidden = torch.randn(E, B, h), torch.randn(E, B, B), torch.randn(E, B, w)
+
+    def once() -> None:
+        for _ in range(2):
+            for k, (x, W, g) in enumerate(towers):
+                torch.bmm(x, W)
+                torch.bmm(x.mT, g)
+                if k:  # nobody asks for the gradient of a view
+                    torch.bmm(g, W.mT)
+            for _ in range(recipe.depth):
+                torch.tanh(hidden)
+            torch.bmm(logits, I)
+            torch.exp(logits)
+        torch.bmm(I, I.mT)
+
+    once()
+    return _best(lambda: [once() for _ in range(4)], "cpu", 3) / 4 / E
 
 
 def _clip_loss(I: torch.Tensor, T: torch.Tensor, scale: torch.Tensor) -> Callable[[], None]:

@@ -44,6 +44,7 @@ def infonce_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: f
 
     Two classes and one attribute: quadrature over any grid of worlds, absolute error below `tolerance`. Several
     attributes or K >= 3 classes: REPLICATES randomised Sobol nets from `seed`, world by world, with a 95% interval.
+    Prompts of all captions of a class go their own ways (`theory.learners.captions`).
 
     Parameters
     ----------
