@@ -140,7 +140,7 @@ class TestWhatIsKnown:
         for name in ("early-stopping", "narrow"):
             setting = mitigated(name, Setting(WORLD, recipe=Recipe(), prompt="name"))
             assert setting.law() is None
-        assert mitigated("early-stopping", Setting(WORLD, recipe=Recipe(steps=320))).recipe.steps == 20
+        assert mitigated("early-stopping", Setting(WORLD, recipe=Recipe(steps=320))).recipe.steps == 80
 
 
 @pytest.mark.parametrize(
