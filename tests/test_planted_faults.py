@@ -25,6 +25,24 @@ class Fault(NamedTuple):
 
 
 FAULTS = {
+    "average of weights whose start counts": Fault(
+        "simulator/towers/optimisers.py",
+        "weight = (eta + 1) / (eta + count.double())",
+        "weight = (eta + 1) / (eta + 1 + count.double())",
+        "simulator/towers/test_optimisers.py",
+    ),
+    "SOAP's step left in turned coordinates": Fault(
+        "simulator/towers/optimisers.py",
+        "turned(step, {side: Q.mT for side, Q in axes.items()})",
+        "step",
+        "simulator/towers/test_optimisers.py",
+    ),
+    "diverged models left out of a verdict": Fault(
+        "experiments/court/trained.py",
+        'values = [far if k in lost else value for k, value in enumerate(row["models"])]',
+        'values = [value for k, value in enumerate(row["models"]) if k not in lost]',
+        "experiments/court/test_trained.py",
+    ),
     "dropped coordinate": Fault(
         "simulator/gaussian/critic.py",
         "(u**2) @ mixture.variances +",
@@ -520,12 +538,6 @@ FAULTS = {
         'f"evaluation/{k}"',
         'f"train/{k}"',
         "simulator/towers/test_evaluation.py",
-    ),
-    "verdict that ignores diverged models": Fault(
-        "experiments/court/trained.py",
-        "violation <= claim.tolerance and not any",
-        "violation <= claim.tolerance or any",
-        "experiments/court/test_trained.py",
     ),
     # Real models and photos.
     "micro mean called macro": Fault(

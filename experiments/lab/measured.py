@@ -27,6 +27,8 @@ from simulator.towers.evaluation import (
 from simulator.towers.layers import Parameters, logit_scale
 from simulator.towers.refit import finished
 from simulator.towers.training import Ensemble, State, run, start
+from theory.learners import InfoNCE
+from theory.unseen import unseen
 
 TRACE_POINTS = {"power": 9, "replicates": 4}  # a checkpoint's accuracies: to about .005
 FINAL_POINTS = {"power": 12, "replicates": 8}  # the result's: to about .001
@@ -78,7 +80,7 @@ def result(ensemble: Ensemble, state: State, weights: Parameters, setting: Setti
     points = None if exact else standard_points(ensemble, **FINAL_POINTS)
     diverged = state.diverged.cpu().numpy()
     going = diverged < 0
-    prompts = {each: _asked(ensemble, weights, replace(setting, prompt=each), points, going) for each in asked}
+    prompts = {each: _asked(ensemble, state, weights, replace(setting, prompt=each), points, going) for each in asked}
     top = prompts[prompt]
     recovery = latent_recovery(ensemble, weights)
     return {
@@ -100,7 +102,9 @@ def result(ensemble: Ensemble, state: State, weights: Parameters, setting: Setti
     }
 
 
-def _asked(ensemble: Ensemble, weights: Parameters, setting: Setting, points, going: np.ndarray) -> dict[str, Any]:
+def _asked(
+    ensemble: Ensemble, state: State, weights: Parameters, setting: Setting, points, going: np.ndarray
+) -> dict[str, Any]:
     """Accuracies under one prompt: means over the models that did not diverge, and every model's own."""
     prompt = setting.prompt
     replicates = ensemble_accuracy(ensemble, weights, prompt, points)  # (R, E, 2)
@@ -116,7 +120,18 @@ def _asked(ensemble: Ensemble, weights: Parameters, setting: Setting, points, go
         else {g: [interval95(replicates[:, k, i]) for k in range(len(accuracy))] for i, g in enumerate(GROUPS[:2])},
         "reliance": [_finite(t) for t in score_reliance(ensemble, weights, prompt)],
         "predicted": predicted(setting),
+        "unseen": _unseen(setting, int(state.step)),
     }
+
+
+def _unseen(setting: Setting, steps: int) -> dict[str, float] | None:
+    """Shares of images like which the run saw no pair, so that its towers cannot tell the law's score; null unless
+    that law is the InfoNCE optimum and the shares are known."""
+    law, recipe = setting.law(), setting.recipe
+    if law is None or not isinstance(law.learner, InfoNCE):
+        return None
+    found = unseen(law.world, law.learner.prompt, recipe.n or steps * recipe.batch_size)
+    return None if found is None else found._asdict()
 
 
 def accuracies_of(prompts: dict[str, dict[str, Any]]) -> dict[str, dict[str, list[float]]]:

@@ -8,6 +8,7 @@ from rich.table import Table
 from experiments.command.screens.parts import percent
 from simulator.world import World
 
+NOTABLE = 0.005  # share of unseen images that is worth a line
 GAPS = {
     "total": "the theory",
     "optimisation": "half as many steps",
@@ -40,6 +41,12 @@ def accuracy_table(document: dict[str, Any]) -> RenderableType:
     table.caption = _noise(document["world"])
     if document.get("reliance") is not None:
         table.caption += f"\nreliance (weight on background per weight on object): {document['reliance']:.4f}"
+    unseen = document.get("prompts", {}).get(document["prompt"], {}).get("unseen")
+    if unseen is not None and unseen["counter"] >= NOTABLE:
+        table.caption += (
+            f"\n{percent(unseen['counter'])} % of the counter images are like no pair of this run, and towers cannot "
+            f"know them; {unseen['pairs_needed']:.2g} pairs would leave 1 %"
+        )
     if "arrived" in document:
         steps = document["trace"][-1]["step"]
         found = f"arrived after {steps} steps" if document["arrived"] else f"still moving after {steps} steps"

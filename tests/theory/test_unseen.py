@@ -1,0 +1,70 @@
+"""What a run of n pairs sees nothing of, against densities written out group by group."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+
+from simulator.world import Attribute, World, Worlds, latent_prompts
+from theory import unseen as module
+from theory.unseen import unseen
+
+HARD = World(p_spu=0.9, mu_spu=2.0, sigma_xi=0.5**0.5, dim_image=2, dim_text=2)  # nu = .25
+
+
+def test_shares_and_pairs_are_those_of_densities_written_out():
+    world = HARD.model_copy(update={"sigma_xi_text": 0.9})
+    rng = np.random.default_rng(0)
+    deviation = np.sqrt([world.sigma_inv**2 + world.nu_image, world.sigma_spu**2 + world.nu_image])
+    variances = np.array([world.sigma_inv, world.sigma_spu]) ** 2
+    groups = [
+        (0.5 * (world.p_spu if y == a else 1 - world.p_spu), np.array([y * world.mu_inv, a * world.mu_spu]))
+        for y, a in product((1, -1), repeat=2)
+    ]
+
+    def density(points, *noises):
+        mean_of = lambda m: np.tile(m, len(noises))  # noqa: E731
+        covariance = np.kron(np.ones((len(noises), len(noises))), np.diag(variances))
+        covariance = covariance + np.diag(np.repeat(noises, 2))
+        return logsumexp([np.log(p) + multivariate_normal(mean_of(m), covariance).logpdf(points) for p, m in groups], 0)
+
+    q = latent_prompts(Worlds.of(world), "mean")[:, :, 0]
+    found = unseen(world, "mean", 1e4)
+    for sign, share in ((1, found.common), (-1, found.counter)):
+        x = np.array([world.mu_inv, sign * world.mu_spu]) + deviation * rng.standard_normal((20_000, 2))
+        joint = [density(np.hstack([x, np.tile(t, (len(x), 1))]), world.nu_image, world.nu_text) for t in q]
+        pmi = np.max(joint, 0) - density(x, world.nu_image) - density(q[:1], world.nu_text)
+        assert share == pytest.approx(np.mean(pmi < -np.log(1e4)), abs=0.006)  # three deviations of 20,000 images
+        if sign == -1:
+            assert np.log(found.pairs_needed) == pytest.approx(-np.quantile(pmi, 0.01), abs=0.5)
+
+
+def test_more_pairs_leave_less_and_the_needed_ones_leave_a_hundredth():
+    shares = [unseen(HARD, "mean", n).counter for n in (1e3, 1e5, 1e7)]
+    assert shares == sorted(shares, reverse=True)
+    needed = unseen(HARD, "mean", 1.0).pairs_needed
+    enough = unseen(HARD, "mean", 1.1 * needed)  # a quantile of 4096 images
+    assert max(enough.common, enough.counter) <= module.RARE
+
+
+def test_several_classes_and_dimensions_that_say_nothing():
+    wide = HARD.model_copy(update={"dim_image": 8, "dim_text": 8, "sigma_xi": 2**0.5})
+    assert unseen(wide, "mean", 1e5) == pytest.approx(unseen(HARD, "mean", 1e5)), "only nu counts"
+    three = World(p_spu=0.9, mu_spu=3.0, classes=3, sigma_xi=1.0, dim_image=6, dim_text=6)
+    assert 0 < unseen(three, "mean", 1e3).counter < 1
+
+
+@pytest.mark.parametrize(
+    ("world", "prompt"),
+    [
+        (HARD.model_copy(update={"mention_spu": 0.5}), "mean"),
+        (HARD.model_copy(update={"p_inv": 0.9}), "mean"),
+        (HARD.model_copy(update={"sigma_xi": 0.0}), "name"),
+        (HARD.model_copy(update={"attribute": (Attribute(),), "dim_image": 4, "dim_text": 4}), "name"),
+        (HARD, "scores"),
+    ],
+)
+def test_what_is_not_computed_is_none(world, prompt):
+    assert unseen(world, prompt, 1e6) is None
