@@ -9,7 +9,7 @@ _NAMES = {  # name: the module that defines it
     "design": "experiments.lab.design",
     "designs": "experiments.lab.design",
     "Mitigation": "experiments.lab.mitigations",
-    "Setting": "experiments.lab.mitigations",
+    "Setting": "experiments.lab.setting",
     "judge": "experiments.court.judge",
     "mitigated": "experiments.lab.mitigations",
     "plot": "experiments.page.plot",

@@ -92,22 +92,22 @@ class Sampler:
         if not self.balances:
             return worlds
         refuse_certain(worlds)
-        if isinstance(worlds, World):
-            return worlds.model_copy(update={"p_spu": 1 / worlds.classes})
-        chance, _ = np.broadcast_arrays(1 / np.asarray(worlds.classes), worlds.p_spu)  # a grid keeps its shape
-        return worlds.replace(p_spu=chance)
+        return _at_chance(worlds)
 
-    def captioned(self, world: World) -> World:
-        """A world with the law of captions given the label, whose means are the mean prompt.
+    def captioned(self, worlds: World | Worlds) -> World | Worlds:
+        """The worlds with the law of captions given the label, whose means are the mean prompt.
 
         Parameters
         ----------
-        world
-            In which pairs are drawn.
+        worlds
+            As of `law`.
+
+        Raises
+        ------
+        EmptyGroup
+            As `law`.
         """
-        if not self.swaps:
-            return self.law(world)
-        return world.model_copy(update={"p_spu": 1 / world.classes})  # a background by chance says nothing
+        return _at_chance(worlds) if self.swaps else self.law(worlds)
 
     def effective(self, worlds: World | Worlds) -> Numbers:
         """Effective pairs that a drawn pair leaves, in (0, 1]; n/effective pairs must be drawn for n of them.
@@ -133,6 +133,13 @@ class Sampler:
         if self.rows is not None and not self.anew:
             return K * np.minimum(p, (1 - p) / (K - 1))
         return K**2 / (1 / p + (K - 1) ** 2 / (1 - p))
+
+
+def _at_chance(worlds: World | Worlds) -> World | Worlds:
+    if isinstance(worlds, World):
+        return worlds.model_copy(update={"p_spu": 1 / worlds.classes})
+    chance, _ = np.broadcast_arrays(1 / np.asarray(worlds.classes), worlds.p_spu)  # a grid keeps its shape
+    return worlds.replace(p_spu=chance)
 
 
 def refuse_certain(worlds: World | Worlds) -> None:
@@ -273,5 +280,5 @@ register(
         prompts=tuple(name for name in PROMPTS if asked(name).pool != "log-mean-exp"),
     )
 )
-# Known by name (simulator.gaussian.captions); by mean prompt it is the linear critic of another world.
+# simulator.gaussian.captions
 register(Sampler("contradicted", swaps=True, prompts=("name",)))

@@ -30,6 +30,7 @@ MODULES = (
     "experiments.abilities",
     "experiments.inference",
     "experiments.lab.mitigations",
+    "experiments.lab.setting",
     "experiments.trainings",
     *(f"experiments.court.{name}" for name in ("judge", "decide", "search", "points", "routes", "design")),
 )

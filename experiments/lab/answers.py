@@ -9,7 +9,8 @@ from jaxtyping import Float
 from experiments.abilities import ability_of, has_law, trainable
 from experiments.errors import RequestError, RunError, checked_seed
 from experiments.inference import interval95
-from experiments.lab.mitigations import NONE, Setting, known_law, mitigated
+from experiments.lab.mitigations import NONE, known_law, mitigated
+from experiments.lab.setting import Setting
 from experiments.progress import track
 from simulator.accuracy import Accuracy, in_words
 from simulator.world import World

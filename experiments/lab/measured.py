@@ -13,7 +13,7 @@ from experiments.errors import RequestError
 from experiments.inference import interval95
 from experiments.lab import runfolder
 from experiments.lab.answers import GROUPS, in_groups, population
-from experiments.lab.mitigations import Setting
+from experiments.lab.setting import Setting
 from simulator.accuracy import Accuracy
 from simulator.towers.checkpoints import specification
 from simulator.towers.evaluation import (

@@ -36,7 +36,7 @@ from theory.learners import Learner, named, names
 if TYPE_CHECKING:
     import xarray as xr
 
-    from experiments.lab.mitigations import Setting
+    from experiments.lab.setting import Setting
     from simulator.towers.recipe import Recipe
 
 ROUTES = ("theory", "exact", "drawn", "trained")
@@ -163,7 +163,8 @@ class Study:
         `towers`: trained as towers, rather than known by its law or fitted to pairs. `worlds`: a grid in place of the
         world of one place. Raises RequestError for a mitigation that makes no sense there.
         """
-        from experiments.lab.mitigations import NONE, Setting, mitigated
+        from experiments.lab.mitigations import NONE, mitigated
+        from experiments.lab.setting import Setting
 
         if towers:
             plain = Setting(self.world_at(index), recipe=self.recipe_at(index, k), prompt=prompt)

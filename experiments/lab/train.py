@@ -16,8 +16,9 @@ from experiments.files import write_json
 from experiments.lab import runfolder
 from experiments.lab.gap import arrived, gaps, moved, refuse_until, twins
 from experiments.lab.interruption import interruption, together
-from experiments.lab.mitigations import NONE, Setting, mitigated
+from experiments.lab.mitigations import NONE, mitigated
 from experiments.lab.recipes import checked_prompt
+from experiments.lab.setting import Setting
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 

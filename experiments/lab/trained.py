@@ -3,20 +3,17 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 
 from experiments.errors import RequestError
 from experiments.lab.blocks import Region, places
-from simulator.samplers import SAMPLERS
-from simulator.world import World, Worlds
-from theory.learners import Learner, named
 
 if TYPE_CHECKING:
     from experiments.lab.measuring import Cells
-    from experiments.lab.mitigations import Setting
+    from experiments.lab.setting import Setting
     from experiments.lab.study import Study
     from simulator.towers.recipe import Recipe
     from simulator.towers.trained import Towers
@@ -44,32 +41,6 @@ def recipe_of(label: str, given: dict[str, Any]) -> "Recipe":
     raise RequestError(
         f"learner {label!r} is what no towers become; those that can be trained are {', '.join(dict.fromkeys(known))}"
     )
-
-
-class Law(NamedTuple):
-    """What a training arrives at with unlimited pairs: a learner's population optimum in a world, or in each of many.
-
-    Attributes
-    ----------
-    learner, world
-        The closed form, and where it is asked.
-    """
-
-    learner: Learner
-    world: World | Worlds
-
-
-def becomes(recipe: "Recipe", world: World, prompt: str | None) -> Law | None:
-    """The law that the towers of a recipe reach with unlimited pairs; None where none is known.
-
-    Raises ValueError where a sampler balances groups of which some have no share.
-    """
-    objective, narrow = recipe.objective, recipe.embed_dim < world.latents
-    name = objective.learner(recipe, prompt)
-    if name is None or (narrow and (recipe.last_layer == "refitted" or SAMPLERS[recipe.sampler].swaps)):
-        return None  # what a narrow embedding keeps then depends on more than the law says
-    learner = named(name, prompt=prompt, embed_dim=recipe.embed_dim if narrow and objective.limited_by_width else None)
-    return Law(learner, objective.law(recipe, world))
 
 
 def train_cells(study: "Study", region: Region, k: int) -> Iterator["Cells"]:

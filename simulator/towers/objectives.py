@@ -149,8 +149,8 @@ class Objective:
         """The towers by name."""
         return ("image", "text") if self.captions else ("image",)
 
-    def learner(self, recipe: Recipe, prompt: str | None = None) -> str | None:
-        """Name of the learner that a recipe's towers become in the world of `law`; None where no law is known.
+    def learner(self, recipe: Recipe) -> str | None:
+        """Name of the learner that a recipe's towers become, in the world of `law`; None where no law is known.
 
         There is none for a fixed temperature: cosines over it cannot reach scores as large as the optimum's. Nor for a
         frozen tower: what it does not show cannot be learned.
@@ -159,19 +159,16 @@ class Objective:
         ----------
         recipe
             Its `loss` is this objective.
-        prompt
-            How the towers are asked; None: they are not, or by any prompt.
         """
-        sampler = SAMPLERS[recipe.sampler]
+        if recipe.frozen != "none":
+            return None
         if recipe.last_layer == "refitted":
             return "least-squares" if recipe.towers == "linear" else None
-        unknown = self.sampler is None or recipe.temperature is not None or recipe.frozen != "none"
-        if unknown or not sampler.answers(prompt):
-            return None
-        return self.becomes.get(recipe.towers)
+        unknown = self.sampler is None or recipe.temperature is not None
+        return None if unknown else self.becomes.get(recipe.towers)
 
     def law(self, recipe: Recipe, worlds: World | Worlds) -> World | Worlds:
-        """The worlds whose population optimum a recipe's towers reach.
+        """The worlds whose population optimum a recipe's towers reach on pairs as they are drawn.
 
         Parameters
         ----------
@@ -187,7 +184,7 @@ class Objective:
         """
         if recipe.last_layer == "refitted":
             return SAMPLERS["balanced"].law(worlds)
-        return SAMPLERS[self.sampler or "drawn"].law(SAMPLERS[recipe.sampler].law(worlds))
+        return SAMPLERS[self.sampler or "drawn"].law(worlds)
 
 
 OBJECTIVES: dict[str, Objective] = {}

@@ -11,14 +11,15 @@ from experiments.lab.mitigations import (
     MITIGATIONS,
     NONE,
     Mitigation,
-    Setting,
     known_law,
     mitigated,
     names,
     register,
 )
+from experiments.lab.setting import Setting
 from experiments.lab.study import study
 from experiments.lab.train import train as run
+from simulator.prompts import PROMPTS
 from simulator.towers.recipe import Recipe
 from simulator.towers.trained import train
 from simulator.world import World
@@ -86,15 +87,27 @@ def test_the_law_is_what_linear_towers_arrive_at(mitigation, fields):
 
 
 class TestWhatIsKnown:
-    def test_prompts(self):
-        """By name nothing changes under contradicting captions; a mean prompt has another law, or none."""
+    def test_contradicting_captions(self):
+        """By name InfoNCE decides as before, so by a mean caption that is the name; linear CLIP hears of nothing."""
         world = World(p_spu=0.9, mu_spu=2.0, sigma_xi=2.0)
-        law = known_law("contradict", Setting(world, named("infonce")))
-        assert law.learner == named("infonce")
-        assert law.world == world
-        assert mitigated("prompt-mean", Setting(world, LINEAR)).learner == named("linear", prompt="mean")
+        for prompt in ("name", "mean"):
+            law = known_law("contradict", Setting(world, named("infonce", prompt=prompt)))
+            assert law == (named("infonce"), world)
+            linear = named("linear", prompt=prompt, embed_dim=1)
+            silent = world.model_copy(update={"mention_spu": 0.0})
+            assert known_law("contradict", Setting(world, linear)) == (linear, silent)
         with pytest.raises(RequestError, match="'contradict' has no known law for learner 'infonce'; those that have"):
-            known_law("contradict", Setting(world, named("infonce", prompt="mean")))
+            known_law("contradict", Setting(world, named("infonce", prompt="background")))
+        for other in ({"classes": 3}, {"p_inv": 0.9}, {"mention_inv": 0.5}):
+            setting = Setting(world.model_copy(update=other), named("infonce", prompt="mean"))
+            assert mitigated("contradict", setting).law() is None
+
+    def test_weights_answer_for_all_but_the_log_mean_exp(self):
+        """Off the PMI by a function of the caption, which a log-mean-exp weighs beside the scores."""
+        answered = [mitigated("reweight", Setting(WORLD, named("infonce", prompt=p))).law() for p in PROMPTS]
+        assert [p for p, law in zip(PROMPTS, answered, strict=True) if law is None] == ["captions"]
+        assert mitigated("balance", Setting(WORLD, named("infonce", prompt="captions"))).law() is not None
+        assert mitigated("prompt-mean", Setting(WORLD, LINEAR)).learner == named("linear", prompt="mean")
 
     def test_trained_and_known_settings_agree(self):
         """What is said of towers is what is said of the learner that they become."""
@@ -102,7 +115,7 @@ class TestWhatIsKnown:
             for loss in ("linear", "supervised"):
                 recipe = Recipe(**{**QUICK, "embed_dim": 32}, loss=loss)
                 prompt = "name" if recipe.prompted else None
-                learner = named(recipe.objective.learner(recipe, prompt), prompt=prompt)
+                learner = named(recipe.objective.learner(recipe), prompt=prompt)
                 answers = []
                 for setting in (Setting(WORLD, recipe=recipe, prompt=prompt), Setting(WORLD, learner)):
                     try:
@@ -118,6 +131,8 @@ class TestWhatIsKnown:
         expected = {"balance": 1 / (4 * p * (1 - p)), "subsample": 1 / (2 * (1 - p)), NONE: 1.0, "contradict": 1.0}
         for name, pairs in expected.items():
             assert mitigated(name, Setting(WORLD, LINEAR)).pairs() == pytest.approx(pairs)
+        for plain in (Setting(WORLD, LINEAR), Setting(WORLD, recipe=Recipe(loss="linear", towers="linear"))):
+            assert mitigated("dfr", plain).pairs() == 1, "its head's pairs come on top"
         robust = mitigated("group-dro", Setting(WORLD, recipe=Recipe(loss="supervised")))
         assert robust.pairs() == pytest.approx(expected["balance"])
 
@@ -125,7 +140,7 @@ class TestWhatIsKnown:
         for name in ("early-stopping", "narrow"):
             setting = mitigated(name, Setting(WORLD, recipe=Recipe(), prompt="name"))
             assert setting.law() is None
-        assert mitigated("early-stopping", Setting(WORLD, recipe=Recipe(steps=320))).recipe.steps == 20
+        assert mitigated("early-stopping", Setting(WORLD, recipe=Recipe(steps=320))).recipe.steps == 80
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 from experiments.command.main import main
 from experiments.errors import Interrupted, RequestError, RunError
 from experiments.lab.measured import predicted
-from experiments.lab.mitigations import Setting
 from experiments.lab.recipes import recipe_from
+from experiments.lab.setting import Setting
 from experiments.lab.train import train
 from simulator.towers import evaluation
 from simulator.towers.recipe import Recipe

@@ -1,0 +1,158 @@
+"""A setting: a training and how it is asked, with what is known of where it arrives and what it costs in pairs.
+
+What mitigations change (`experiments.lab.mitigations`), and what a study has at every place.
+"""
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from experiments.errors import RequestError
+from experiments.lab.law import Law, becomes, sampled_law
+from experiments.lab.recipes import checked_prompt, in_words
+from simulator.accuracy import Numbers
+from simulator.samplers import SAMPLERS
+from simulator.world import World, Worlds
+from theory.learners import Learner
+
+if TYPE_CHECKING:
+    from simulator.towers.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A training and how it is asked.
+
+    Attributes
+    ----------
+    world : World or Worlds
+        In which pairs are drawn.
+    learner : Learner or None
+        What is fitted to them, as it is asked; None where towers are trained.
+    recipe : Recipe or None
+        How towers are trained; None where a learner is fitted.
+    prompt : str or None
+        How towers are asked.
+    sampler : str
+        What is done with pairs before a learner is fitted; a recipe has its own.
+    fitted : bool
+        Whether a learner is fitted to pairs so, rather than known by its population alone.
+    arrives : bool
+        Whether training goes on to the optimum.
+    """
+
+    world: World | Worlds
+    learner: Learner | None = None
+    recipe: "Recipe | None" = None
+    prompt: str | None = None
+    sampler: str = "drawn"
+    fitted: bool = True
+    arrives: bool = True
+
+    @property
+    def called(self) -> str:
+        """What is trained, in a sentence."""
+        return f"learner {self.learner.name!r}" if self.recipe is None else f"loss = {self.recipe.loss!r}"
+
+    def law(self) -> Law | None:
+        """The closed form of what is arrived at; None where none is known.
+
+        Raises
+        ------
+        ValueError
+            Where groups are balanced of which some have no share.
+        """
+        if not self.arrives:
+            return None
+        if self.recipe is not None:
+            return becomes(self.recipe, self.world, self.prompt)
+        return sampled_law(SAMPLERS[self.sampler], self.learner, self.world)
+
+    def pairs(self) -> Numbers:
+        """Pairs that must be drawn for each effective one, 1 or more; see `simulator.samplers.Sampler.effective`.
+
+        The balanced pairs of a refitted last layer come on top, the same number whatever is trained.
+
+        Raises
+        ------
+        ValueError
+            As `law`.
+        """
+        names = [self.sampler]
+        if self.recipe is not None:
+            names = [self.recipe.sampler, self.recipe.objective.sampler or "drawn"]
+        share = 1.0
+        for name in names:
+            share = share * SAMPLERS[name].effective(self.world)
+        return 1 / share
+
+    def within(self, **changes) -> "Setting":
+        """The same with fields of the world changed.
+
+        Parameters
+        ----------
+        **changes
+            Fields of World.
+
+        Raises
+        ------
+        ValueError
+            For a value outside its domain.
+        """
+        if isinstance(self.world, World):
+            return replace(self, world=self.world.model_copy(update=changes))
+        return replace(self, world=self.world.replace(**changes))
+
+    def trained(self, **changes) -> "Setting":
+        """The same with fields of the recipe changed.
+
+        Parameters
+        ----------
+        **changes
+            Fields of Recipe.
+
+        Raises
+        ------
+        RequestError
+            Where they make no sense together.
+        """
+        try:
+            return replace(self, recipe=type(self.recipe)(**{**self.recipe.model_dump(), **changes}))
+        except ValidationError as failure:
+            raise RequestError(in_words(failure)) from None
+
+    def sampled(self, sampler: str) -> "Setting":
+        """The same with a sampler.
+
+        Parameters
+        ----------
+        sampler : its name
+
+        Raises
+        ------
+        RequestError
+            As `trained`.
+        """
+        return replace(self, sampler=sampler) if self.recipe is None else self.trained(sampler=sampler)
+
+    def asked(self, prompt: str) -> "Setting":
+        """The same with a prompt.
+
+        Parameters
+        ----------
+        prompt : its name
+
+        Raises
+        ------
+        RequestError
+            Where no captions are read.
+        """
+        if self.recipe is None:
+            if "prompt" not in {field.name for field in fields(self.learner)}:
+                raise RequestError(f"{self.called} reads no captions, so no prompt changes it; linear and infonce do")
+            return replace(self, learner=replace(self.learner, prompt=prompt))
+        try:
+            return replace(self, prompt=checked_prompt(self.recipe, prompt))
+        except RequestError as error:
+            raise RequestError(str(error).removeprefix("--")) from None
