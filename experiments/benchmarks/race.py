@@ -50,9 +50,8 @@ def row(name: str, recipe: Recipe) -> tuple[float, list[tuple[float, float]]]:
     began = perf_counter()
     towers = train(WORLDS[name], recipe, models=MODELS, compile=True)
     seconds, found = perf_counter() - began, []
-    supervised = recipe.loss == "supervised"
-    for prompt in (None,) if supervised else ("name", "mean"):
-        law = (Bayes() if supervised else InfoNCE(prompt)).accuracy(WORLDS[name])
+    for prompt in ("name", "mean") if recipe.prompted else (None,):
+        law = (Bayes() if prompt is None else InfoNCE(prompt)).accuracy(WORLDS[name])
         each = towers.each(prompt)
         for got, wanted in ((each.common, law.common), (each.counter, law.counter)):
             ends = t_interval(np.asarray(got) - wanted, LEVEL)
