@@ -428,7 +428,7 @@ class DrawnPairs:
         --------
         >>> pairs = World(p_spu=0.9).draw(1000).sampled("subsampled")
         >>> len(pairs), pairs.world.p_spu
-        (180, 0.5)
+        (152, 0.5)
         """
         if sampler not in SAMPLERS:
             hint = suggestion(str(sampler), SAMPLERS)

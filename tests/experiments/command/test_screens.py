@@ -25,7 +25,14 @@ VERDICT = {
     "search_evaluations": 1024,
     "audits": 0,
 }
-STORED = {**VERDICT, "claim": "trained/linear", "verdict": "supported", "stored": True, "counterexample": None}
+STORED = {
+    **VERDICT,
+    "claim": "trained/linear",
+    "verdict": "supported",
+    "stored": True,
+    "counterexample": None,
+    "date": "2026-01-31",
+}
 TABLES = {k: v for k, v in VERDICT.items() if k not in ("search_evaluations", "audits")} | {
     "counterexample": "ViT/B/16",
     "level": 0.99,
@@ -88,7 +95,7 @@ def test_it_says_what_was_not_tried_now():
 
 
 def test_claims_are_whole_at_80_columns():
-    text = shown(claims_table([{"claim": LONG, "source": "me", "statement": "word " * 40}]), 80)
+    text = shown(claims_table([{"claim": LONG, "source": "me", "statement": "word " * 40, "untried": None}]), 80)
     assert LONG in text.replace("\n", "")
     assert text.count("word") == 40
 

@@ -87,11 +87,6 @@ def test_a_docket_corrects_its_contradictions_by_holm():
     assert family_sentence(verdicts[2:]) is None
 
 
-def test_trained_claims_refuse_an_error_rate():
-    with pytest.raises(RequestError, match=r"error-rate = 0\.2 has no meaning"):
-        trained_trials()[0].hold(0, True, 0.2)
-
-
 def test_a_stored_verdict_is_of_its_own_seed():
     stored = next(t for t in trained_trials() if t.id == "trained/siglip")
     assert hold([stored])[0]["stored"]

@@ -98,7 +98,14 @@ def test_page_escapes_what_it_is_given(verdict):
 
 def test_the_verdict_table_says_what_was_claimed_and_how_surely(verdict):
     bounded = {**verdict, "claim": "bounded", "relation": ">=", "predicted": 0.25, "level": 0.99}
-    stored = {**verdict, "claim": "stored", "stored": True, "device": "cpu", "versions": {"commit": "abc"}}
+    stored = {
+        **verdict,
+        "claim": "stored",
+        "stored": True,
+        "device": "cpu",
+        "versions": {"commit": "abc"},
+        "date": "2026-01-31",
+    }
     html = page([bounded, stored])
     table = html[html.index("<tbody>") : html.index("</tbody>")]
     first, second = table.split("</tr>")[:2]
@@ -107,7 +114,7 @@ def test_the_verdict_table_says_what_was_claimed_and_how_surely(verdict):
     assert "99%" in first
     assert "5 points audited" in first
     assert "95%" in second
-    assert "stored verdict of an earlier training" in second
+    assert "stored verdict of a training on 2026-01-31" in second
     assert "1 claim was not tried in this run" in html
     assert "at 5 audit points unless a counterexample came first" in html
 
