@@ -201,7 +201,10 @@ def run(
     """
     recipe = ensemble.recipe
     _refuse_one_process_alone(recipe, group)
-    advance = compiled(one_step, refused) if compiles(ensemble, group) else one_step
+    advance = one_step
+    if compiles(ensemble, group):
+        torch.compiler.reset()  # every ensemble is a program of its own, of which torch keeps no more than eight
+        advance = compiled(one_step, refused)
     due = {*checkpoints, recipe.steps}
     begin = int(state.step)
     ensemble = weighed(ensemble)

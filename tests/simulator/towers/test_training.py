@@ -288,6 +288,12 @@ class TestCompiled:
             # Twelve AdamW steps of float64; the compiler reorders sums, and AdamW divides by roots of small numbers.
             assert torch.allclose(value, fast.parameters[name], rtol=1e-9, atol=1e-9), name
 
+    @pytest.mark.deep
+    def test_any_number_of_ensembles_can_be_compiled_in_one_process(self):
+        with torch._dynamo.config.patch(recompile_limit=1):
+            for width in (5, 6, 7):
+                finish(ensemble(RECIPES[0].model_copy(update={"width": width}), compile=True))
+
 
 class TestRequests:
     @pytest.mark.parametrize(
