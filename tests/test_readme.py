@@ -118,7 +118,8 @@ def test_console_blocks_print_what_they_say(block, tmp_path):
 
 def python_blocks() -> dict[str, str]:
     """The Python examples, in their order."""
-    return dict(zip(("notebook", "study", "claim", "judge", "proved", "learner"), blocks("python"), strict=True))
+    names = ("notebook", "study", "mitigation", "claim", "judge", "proved", "learner")
+    return dict(zip(names, blocks("python"), strict=True))
 
 
 def run_python(code: str, folder: Path) -> list[str]:
@@ -150,6 +151,11 @@ def test_studies_run_and_are_drawn(tmp_path):
     code = python_blocks()["study"]
     assert run_python(code, tmp_path) == re.findall(r"  # (.*)$", code, flags=re.MULTILINE)
     assert all((tmp_path / name).stat().st_size > 5000 for name in ("phase.svg", "gap.png", "sources.svg", "gap.pdf"))
+
+
+def test_a_mitigation_of_ones_own_has_its_law(tmp_path):
+    code = python_blocks()["mitigation"]
+    assert run_python(code, tmp_path) == re.findall(r"  # (.*)$", code, flags=re.MULTILINE)
 
 
 def test_a_claim_of_ones_own_is_judged_as_printed(tmp_path):
