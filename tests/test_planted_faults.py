@@ -465,9 +465,9 @@ FAULTS = {
         "simulator/towers/test_layers.py",
     ),
     "scale not kept in bounds after a step": Fault(
-        "simulator/towers/training.py",
-        "clamp_scale(new), memory, fine",
-        "new, memory, fine",
+        "simulator/towers/objectives.py",
+        "return clamp_scale(new)",
+        "return new",
         "simulator/towers/test_training.py",
     ),
     "second derivatives of a tiled loss in silence": Fault(
@@ -478,8 +478,8 @@ FAULTS = {
     ),
     "a law for a fixed temperature": Fault(
         "simulator/towers/objectives.py",
-        "None if recipe.temperature is not None else self",
-        "self",
+        "recipe.temperature is not None or recipe.frozen",
+        "recipe.frozen",
         "simulator/towers/test_objectives.py",
     ),
     "objective that sees the wrong backgrounds": Fault(
@@ -523,8 +523,8 @@ FAULTS = {
     ),
     "class means from training pairs": Fault(
         "simulator/towers/evaluation.py",
-        'f"class-means/{k}"',
-        'f"train/{k}"',
+        '_pairs(ensemble, "class-means")',
+        '_pairs(ensemble, "train")',
         "simulator/towers/test_evaluation.py",
     ),
     "worst ridge chosen": Fault(
