@@ -478,8 +478,8 @@ FAULTS = {
     ),
     "a law for a fixed temperature": Fault(
         "simulator/towers/objectives.py",
-        "recipe.temperature is not None or recipe.frozen",
-        "recipe.frozen",
+        "self.sampler is None or recipe.temperature is not None",
+        "self.sampler is None",
         "simulator/towers/test_objectives.py",
     ),
     "objective that sees the wrong backgrounds": Fault(
