@@ -1,7 +1,10 @@
-"""Names as people mistype them: which valid one they meant, if any."""
+"""Names: which valid one people meant who mistype one, and tables whose rows have one each."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import SequenceMatcher
+from typing import TypeVar
+
+Row = TypeVar("Row")
 
 LIKENESS = 0.7  # of a slip of the pen; "clip" and "siglip" have 0.6 and mean different things
 
@@ -53,3 +56,43 @@ def suggestion(value: str, choices: Iterable[str], quoted: bool = False, called:
     """
     near = nearest(value, choices)
     return "" if near is None else f"; {called} is {near!r}" if quoted else f"; {called} is {near}"
+
+
+def refuse_unknown(what: str, value: str, known: Collection[str]) -> None:
+    """Refuse a name that is not among the known ones, with the nearest.
+
+    Parameters
+    ----------
+    what
+        What is named, the sentence's beginning.
+    value : what was written
+    known : what is valid
+
+    Raises
+    ------
+    ValueError
+        For a value that is not known.
+    """
+    if value not in known:
+        raise ValueError(f"{what} = {value!r} is not one of {', '.join(known)}{suggestion(str(value), known)}")
+
+
+def entered(table: dict[str, Row], row: Row, kind: str) -> Row:
+    """The row, after it was entered into a table by its name.
+
+    Parameters
+    ----------
+    table : name -> row
+    row
+        Something with a `name`; the same one may be entered again.
+    kind
+        What it is called, with its article.
+
+    Raises
+    ------
+    ValueError
+        If another row has its name.
+    """
+    if table.setdefault(row.name, row) is not row:
+        raise ValueError(f"{kind} named {row.name!r} is in the table already; names are unique")
+    return row

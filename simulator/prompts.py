@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
 
 from simulator.accuracy import Numbers
-from simulator.naming import suggestion
+from simulator.naming import refuse_unknown
 
 Prompt = Literal["name", "mean", "background", "captions", "scores"]
 PROMPTS: tuple[Prompt, ...] = get_args(Prompt)
@@ -80,8 +80,7 @@ def asked(prompt: Prompt) -> Asked:
     ValueError
         For a prompt that there is none of.
     """
-    if prompt not in _TABLE:
-        raise ValueError(f"prompt = {prompt!r} is not one of {', '.join(_TABLE)}{suggestion(str(prompt), _TABLE)}")
+    refuse_unknown("prompt", prompt, _TABLE)
     return _TABLE[prompt]
 
 

@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from simulator.accuracy import Numbers
+from simulator.naming import entered
 from simulator.prompts import PROMPTS, asked
 from simulator.world import World, Worlds
 
@@ -263,9 +264,7 @@ def register(sampler: Sampler) -> Sampler:
     ValueError
         If another one has its name.
     """
-    if SAMPLERS.setdefault(sampler.name, sampler) is not sampler:
-        raise ValueError(f"a sampler named {sampler.name!r} is in the table already; names are unique")
-    return sampler
+    return entered(SAMPLERS, sampler, "a sampler")
 
 
 register(Sampler("drawn"))

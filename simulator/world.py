@@ -127,6 +127,26 @@ class World(_Checked):
                 raise ValueError(_too_narrow(name, getattr(self, name), self.latents))
         return self
 
+    def replace(self, **fields) -> "World":
+        """The same world with some fields changed, validated; `Worlds.replace` for one world.
+
+        Parameters
+        ----------
+        **fields
+            As of World.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            As of World.
+
+        Examples
+        --------
+        >>> World(p_spu=0.9).replace(mu_spu=2.0).mu_spu
+        2.0
+        """
+        return self.model_copy(update=fields)
+
     @property
     def latents(self) -> int:
         """l, the length of z: one number a block in the binary world, K numbers a block otherwise."""

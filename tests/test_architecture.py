@@ -9,11 +9,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("simulator", "theory", "experiments")
-# What theory may know of the simulator: what a world is, and the exact accuracy of a linear critic.
+# What theory may know of the simulator: what a world is, its groups, and the exact accuracy of a linear critic.
 OPEN_TO_THEORY = {
     "simulator.quantities",
     "simulator.naming",
     "simulator.accuracy",
+    "simulator.mixture",
     "simulator.prompts",
     "simulator.world",
     "simulator.gaussian.critic",

@@ -164,6 +164,17 @@ def log_sum_of_others(f: Float[np.ndarray, "... K"]) -> Float[np.ndarray, "... K
     return np.logaddexp(np.concatenate([none, before], -1), np.concatenate([after, none], -1))
 
 
+def captions_as_images(worlds: Worlds) -> Worlds:
+    """Worlds whose images have the law of these worlds' captions that mention everything: they differ in noise alone.
+
+    Parameters
+    ----------
+    worlds : Worlds
+    """
+    noise = worlds.sigma_xi if worlds.sigma_xi_text is None else worlds.sigma_xi_text
+    return worlds.replace(sigma_xi=noise, dim_image=worlds.dim_text)
+
+
 def class_log_density(
     image: Float[np.ndarray, "... B width"], text: Float[np.ndarray, "... B width"] | None, worlds: Worlds
 ) -> Float[np.ndarray, "... K"]:

@@ -14,9 +14,10 @@ import numpy as np
 from jaxtyping import Float
 
 from simulator.gaussian.critic import gaussian_points
+from simulator.mixture import class_means
 from simulator.prompts import Prompt, asked
 from simulator.world import World, Worlds, latent_prompts
-from theory.density import log_density
+from theory.density import captions_as_images, log_density
 
 POWER = 12  # 2^12 Sobol points a group
 RARE = 0.01  # share of images that may be unseen where pairs are said to suffice
@@ -75,23 +76,14 @@ def _best_pmi(
     world: World, worlds: Worlds, texts: Float[np.ndarray, "K B width"], group: int
 ) -> Float[np.ndarray, " N"]:
     """The largest PMI over the classes' prompts of test images of a group, label class 0."""
-    K, (_, B, width) = world.classes, texts.shape
+    _, B, width = texts.shape
     noise = gaussian_points(B * width, POWER, group).reshape(-1, B, width)
     deviation = np.sqrt(worlds.scale**2 + worlds.nu_image)[:, None]
-    shown = worlds.mean[:, None] * np.array([_pattern(K, 0), _pattern(K, group)])
+    shown = worlds.mean[:, None] * class_means(world.classes)[[0, group]]
     images = shown + deviation * noise
     own = log_density(images, None, worlds)
-    captions = world.model_copy(
-        update={"sigma_xi": np.sqrt(world.nu_text * world.dim_image), "sigma_xi_text": world.sigma_xi_text}
-    )
-    each = []
+    captions, each = captions_as_images(worlds), []
     for text in texts:
-        alone = log_density(text[None], None, Worlds.of(captions))[0]  # a caption's law is that of an image's latents
+        alone = log_density(text[None], None, captions)[0]
         each.append(log_density(images, np.broadcast_to(text, images.shape), worlds) - own - alone)
     return np.max(each, axis=0)
-
-
-def _pattern(K: int, shown: int) -> Float[np.ndarray, " width"]:
-    if K == 2:
-        return np.array([1.0 - 2 * shown])
-    return np.eye(K)[shown]

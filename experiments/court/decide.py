@@ -88,6 +88,7 @@ def decide(
     tau: float,
     obstacles: Sequence[str] = (),
     notes: Sequence[str] = (),
+    called: tuple[str, str] = ("point", "audit points"),
 ) -> Ruling:
     """The verdict from bounds on the violation v.
 
@@ -105,23 +106,27 @@ def decide(
         Why planned audit points could not be measured; then nothing is supported.
     notes
         What may have kept a bound wide; both explain an undecided claim.
+    called
+        In the reason: what is worst, and what was audited.
     """
     if worst is not None and worst.low > tau:
-        return Ruling("contradicted", f"the violation is at least {worst.low:.4g} at the worst point, above {tau:g}")
+        return Ruling(
+            "contradicted", f"the violation is at least {worst.low:.4g} at the worst {called[0]}, above {tau:g}"
+        )
     above = [bound.high for bound in audits if bound.high >= tau]
     seen = []
     if searched >= tau:
         shown = "" if worst is None else f", of which measurements there show {max(worst.low, 0.0):.4g}"
         seen.append(f"the search found a violation of {searched:.4g}{shown}; {tau:g} is allowed")
     elif above:
-        seen.append(f"{len(above)} of {len(audits)} audit points leave room for a violation of {max(above):.4g}")
+        seen.append(f"{len(above)} of {len(audits)} {called[1]} leave room for a violation of {max(above):.4g}")
     elif not audits and not obstacles:
         seen.append("no point could be audited")
     if seen or obstacles:
         return Ruling("undecided", "; ".join([*seen, *obstacles, *notes]))
     return Ruling(
         "supported",
-        f"no violation of {tau:g} was found and {len(audits)} audit points agree; of other points nothing is claimed",
+        f"no violation of {tau:g} was found and {len(audits)} {called[1]} agree; of other points nothing is claimed",
     )
 
 

@@ -129,7 +129,7 @@ def verdict_of(claim: TrainedClaim, cases: list[dict[str, Any]], seed: int, seco
     lost = sum(len(case["diverged"]) for case in cases)
     note = [f"{lost} models lost their finite loss and count against the claim"] if lost else []
     against = max(violations, key=lambda bound: bound.low)
-    ruling = decide(against, violations, -np.inf, tau, notes=note)
+    ruling = decide(against, violations, -np.inf, tau, notes=note, called=("row", "rows"))
     shown = rows[worst] if ruling.decision != "contradicted" else rows[violations.index(against)]
     bounds = shown["sample"].bounds(claim.error_rate / 2)
     return {
@@ -137,7 +137,7 @@ def verdict_of(claim: TrainedClaim, cases: list[dict[str, Any]], seed: int, seco
         "source": claim.source,
         "statement": claim.statement,
         "verdict": ruling.decision,
-        "reason": ruling.reason.replace("at the worst point", "in the worst row").replace("audit points", "rows"),
+        "reason": ruling.reason,
         "predicted": shown["predicted"],
         "measured": shown["sample"].mean,
         "interval": [bounds.low, bounds.high],

@@ -49,7 +49,7 @@ def sampled_law(sampler: Sampler, learner: Learner, worlds: World | Worlds) -> L
     """
     prompt = getattr(learner, "prompt", None)
     if sampler.swaps and isinstance(learner, LinearCLIP):
-        return Law(learner, _with(worlds, mention_spu=0.0))
+        return Law(learner, worlds.replace(mention_spu=0.0))
     if sampler.swaps and prompt == "mean" and _is_name(sampler.captioned(worlds)):
         return Law(replace(learner, prompt="name"), worlds)
     return Law(learner, sampler.law(worlds)) if sampler.answers(prompt) else None
@@ -59,7 +59,3 @@ def _is_name(worlds: World | Worlds) -> bool:
     """Whether the mean caption of a class is its name; with K >= 3 classes it speaks of all of them."""
     grid = Worlds.of(worlds)
     return bool(np.all(np.equal(grid.classes, 2)) and np.array_equal(grid.prompt("mean"), grid.prompt("name")))
-
-
-def _with(worlds: World | Worlds, **fields) -> World | Worlds:
-    return worlds.model_copy(update=fields) if isinstance(worlds, World) else worlds.replace(**fields)

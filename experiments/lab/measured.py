@@ -3,7 +3,7 @@
 Accuracies are fractions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from experiments.lab.setting import Setting
 from simulator.accuracy import Accuracy
 from simulator.towers.checkpoints import specification
 from simulator.towers.evaluation import (
+    Points,
     ensemble_accuracy,
     latent_recovery,
     linear_scores,
@@ -42,19 +43,21 @@ def trace_row(ensemble: Ensemble, state: State, since: int, fine: bool = False) 
     scale = logit_scale(ensemble.recipe, state.parameters)
     step, lost = int(state.step), state.diverged
     taken = (lost.where(lost >= 0, step + 1) - 1 - since).clamp(min=0)  # steps that each model's sums hold
-    many = FINAL_POINTS if fine else TRACE_POINTS
-    points = standard_points(ensemble, **many) if ensemble.recipe.towers == "mlp" else None
-    parameters = finished(ensemble, state.asked)
-    accuracy = {
-        prompt or "none": ensemble_accuracy(ensemble, parameters, prompt, points).mean(0)
-        for prompt in usual_prompts(ensemble.recipe)
-    }
+    prompts, parameters = usual_prompts(ensemble.recipe), finished(ensemble, state.asked)
+    points = _points(ensemble, prompts, FINAL_POINTS if fine else TRACE_POINTS)
+    accuracy = {prompt or "none": ensemble_accuracy(ensemble, parameters, prompt, points).mean(0) for prompt in prompts}
     return {
         "step": step,
         **{name: [_finite(x) for x in (value / taken).tolist()] for name, value in state.measures.items()},
         "scale": None if scale is None else scale.tolist(),
         "prompts": {p: {g: a[:, i].tolist() for i, g in enumerate(GROUPS[:2])} for p, a in accuracy.items()},
     }
+
+
+def _points(ensemble: Ensemble, prompts: Iterable[str | None], many: dict[str, int]) -> Points | None:
+    """Test images for all prompts; None where every accuracy is exact."""
+    exact = all(linear_scores(ensemble.recipe, prompt) for prompt in prompts)
+    return None if exact else standard_points(ensemble, **many)
 
 
 def trace_line(row: dict[str, Any], steps: int, rate: float) -> str:
@@ -76,8 +79,7 @@ def result(ensemble: Ensemble, state: State, weights: Parameters, setting: Setti
     """Everything measured on the final weights, in the words of `simulate`."""
     recipe, world, prompt = ensemble.recipe, ensemble.worlds[0], setting.prompt
     asked = dict.fromkeys((*usual_prompts(recipe), prompt))
-    exact = all(linear_scores(recipe, each) for each in asked)
-    points = None if exact else standard_points(ensemble, **FINAL_POINTS)
+    points = _points(ensemble, asked, FINAL_POINTS)
     diverged = state.diverged.cpu().numpy()
     going = diverged < 0
     prompts = {each: _asked(ensemble, state, weights, replace(setting, prompt=each), points, going) for each in asked}
@@ -125,10 +127,12 @@ def _asked(
 
 
 def _unseen(setting: Setting, steps: int) -> dict[str, float] | None:
-    """Shares of images like which the run saw no pair, so that its towers cannot tell the law's score; null unless
-    that law is the InfoNCE optimum and the shares are known."""
+    """Shares of images like which the run saw no pair, so that its towers cannot tell the law's score.
+
+    Null unless that law is the InfoNCE optimum of the world from which pairs are drawn, and the shares are known.
+    """
     law, recipe = setting.law(), setting.recipe
-    if law is None or not isinstance(law.learner, InfoNCE):
+    if law is None or not isinstance(law.learner, InfoNCE) or law.world != setting.world:
         return None
     found = unseen(law.world, law.learner.prompt, recipe.n or steps * recipe.batch_size)
     return None if found is None else found._asdict()
@@ -148,12 +152,11 @@ def trained_accuracies(
     """(accuracies of an ensemble trained for this, by prompt and group; models that lost their finite loss)."""
     report(f"{ensemble.recipe.steps} steps, width {ensemble.recipe.width}")
     *_, state = run(ensemble, start(ensemble), [])
-    weights, exact = finished(ensemble, state.asked), ensemble.recipe.towers == "linear"
-    points = None if exact else standard_points(ensemble, **FINAL_POINTS)
-    found = {}
-    for prompt in prompts:
-        each = ensemble_accuracy(ensemble, weights, None if prompt == "none" else prompt, points).mean(0)
-        found[prompt] = {group: each[:, i].tolist() for i, group in enumerate(GROUPS[:2])}
+    weights, asked = finished(ensemble, state.asked), [None if prompt == "none" else prompt for prompt in prompts]
+    points, found = _points(ensemble, asked, FINAL_POINTS), {}
+    for name, prompt in zip(prompts, asked, strict=True):
+        each = ensemble_accuracy(ensemble, weights, prompt, points).mean(0)
+        found[name] = {group: each[:, i].tolist() for i, group in enumerate(GROUPS[:2])}
     return found, np.flatnonzero(state.diverged.cpu().numpy() >= 0).tolist()
 
 

@@ -23,7 +23,7 @@ from experiments.errors import RequestError
 from experiments.lab.law import Law
 from experiments.lab.setting import Setting
 from simulator import prompts
-from simulator.naming import suggestion
+from simulator.naming import entered, suggestion
 from simulator.prompts import PROMPTS
 from simulator.samplers import SAMPLERS
 from theory.learners import Bayes, LeastSquares, LinearCLIP, Logistic
@@ -62,19 +62,17 @@ def register(mitigation: Mitigation) -> Mitigation:
     ValueError
         If another one has its name.
     """
-    if mitigation.name == NONE or MITIGATIONS.setdefault(mitigation.name, mitigation) is not mitigation:
-        raise ValueError(f"a mitigation named {mitigation.name!r} is in the table already; names are unique")
-    return mitigation
+    return entered(MITIGATIONS, mitigation, "a mitigation")
 
 
 def names() -> tuple[str, ...]:
-    """The name of doing nothing, and those of all mitigations."""
-    return (NONE, *MITIGATIONS)
+    """The names of all mitigations, that of doing nothing first."""
+    return tuple(MITIGATIONS)
 
 
 def described() -> str:
     """All mitigations with what they do, for people."""
-    return ", ".join([NONE, *(f"{name} ({mitigation.words})" for name, mitigation in MITIGATIONS.items())])
+    return ", ".join(f"{name} ({mitigation.words})" for name, mitigation in MITIGATIONS.items())
 
 
 def mitigated(name: str, setting: Setting) -> Setting:
@@ -90,8 +88,6 @@ def mitigated(name: str, setting: Setting) -> Setting:
     RequestError
         For an unknown name, with the nearest, and where the mitigation makes no sense.
     """
-    if name == NONE:
-        return setting
     if name not in MITIGATIONS:
         raise RequestError(f"mitigation {name!r} is not one of {', '.join(names())}{suggestion(name, names())}")
     try:
@@ -118,7 +114,7 @@ def known_law(name: str, setting: Setting) -> Law:
     except ValueError as error:
         raise RequestError(f"mitigation {name!r}: {error}") from None
     if law is None:
-        known = ", ".join(other for other in MITIGATIONS if _has_law(other, setting))
+        known = ", ".join(other for other in MITIGATIONS if other != NONE and _has_law(other, setting))
         raise RequestError(
             f"mitigation {name!r} has no known law for {setting.called}; those that have one are {known}"
         )
@@ -194,6 +190,7 @@ def _stopped(setting: Setting) -> Setting:
 
 
 for _mitigation in (
+    Mitigation(NONE, "nothing is done", lambda setting: setting),
     Mitigation("balance", "groups drawn with replacement, equally often", _sampled("balanced")),
     Mitigation("subsample", "groups cut to the smallest", _sampled("subsampled")),
     Mitigation("reweight", "groups weighed equally", _sampled("reweighted")),

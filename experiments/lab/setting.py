@@ -100,8 +100,6 @@ class Setting:
         ValueError
             For a value outside its domain.
         """
-        if isinstance(self.world, World):
-            return replace(self, world=self.world.model_copy(update=changes))
         return replace(self, world=self.world.replace(**changes))
 
     def trained(self, **changes) -> "Setting":

@@ -53,6 +53,7 @@ def train(
     line a checkpoint. Raises RequestError for a request that cannot be met, RunError where no model stays finite,
     Interrupted after Ctrl-C, when the run is saved; without `keep` Ctrl-C is a KeyboardInterrupt and saves nothing.
     """
+    from experiments.lab.measured import result
     from simulator.towers import distributed
     from simulator.towers.refit import finished
     from simulator.towers.training import Ensemble, compiles, refuse_empty_groups
@@ -82,12 +83,12 @@ def train(
         if group.rank > 0:
             return None
         weights = finished(ensemble, state.asked)
-        document = {**_evaluated(ensemble, state, weights, trace, setting, folder, keep), "moved": moved(trace)}
-        if until is not None:
-            document |= {"until": until, "arrived": arrived(trace, until)}
-        if gap:
-            document["gap"] = _gap(ensemble, document, trace, report)
+        with _training_kept(ensemble, state, trace, folder, keep):
+            document = {**result(ensemble, state, weights, setting), "moved": moved(trace)}
+            if gap:
+                document["gap"] = _gap(ensemble, document, trace, report)
         document |= {
+            **({} if until is None else {"until": until, "arrived": arrived(trace, until)}),
             **({} if mitigate == NONE else {"mitigation": mitigate}),
             "trace": trace,
             "seconds": round(perf_counter() - began, 3),
@@ -183,12 +184,11 @@ def _begun(ensemble, group, folder: Path | None, resuming: bool):
     return start(ensemble), []
 
 
-def _evaluated(ensemble, state, weights, trace, setting: Setting, folder: Path | None, keep: bool) -> dict[str, Any]:
-    """The result; Ctrl-C meanwhile keeps the training unless nothing is to be kept."""
-    from experiments.lab.measured import result
-
+@contextmanager
+def _training_kept(ensemble, state, trace, folder: Path | None, keep: bool) -> Iterator[None]:
+    """Ctrl-C in the block, after the last step, keeps the training unless nothing is to be kept."""
     try:
-        return result(ensemble, state, weights, setting)
+        yield
     except KeyboardInterrupt:
         if not keep:
             raise

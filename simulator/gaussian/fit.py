@@ -15,7 +15,7 @@ from simulator.gaussian import supervised
 from simulator.gaussian.critic import LinearCritic, group_accuracy, reliance
 from simulator.gaussian.pairs import DrawnPairs
 from simulator.gaussian.statistics import covariance_critic, decision_prompts
-from simulator.naming import suggestion
+from simulator.naming import refuse_unknown
 from simulator.prompts import PROMPTS, Prompt
 from simulator.quantities import refuse_fraction
 from simulator.world import World
@@ -131,9 +131,7 @@ def fit(estimator: str, pairs: DrawnPairs, *, embed_dim: int | None = None) -> F
     >>> found.accuracy("name").drop > 0.3
     True
     """
-    if estimator not in ESTIMATORS:
-        hint = suggestion(str(estimator), ESTIMATORS)
-        raise ValueError(f"estimator = {estimator!r} is not one of {', '.join(ESTIMATORS)}{hint}")
+    refuse_unknown("estimator", estimator, ESTIMATORS)
     images, texts = (x.double().cpu().numpy() for x in (pairs.images, pairs.texts))
     weights = None if pairs.weights is None else pairs.weights.double().cpu().numpy()
     if estimator == "linear":

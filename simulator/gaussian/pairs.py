@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 
 from simulator.mixture import class_means
-from simulator.naming import suggestion
+from simulator.naming import refuse_unknown
 from simulator.quantities import refuse_fraction
 from simulator.samplers import SAMPLERS, chosen, group_numbers
 from simulator.streams import fill as fill_row
@@ -430,9 +430,7 @@ class DrawnPairs:
         >>> len(pairs), pairs.world.p_spu
         (152, 0.5)
         """
-        if sampler not in SAMPLERS:
-            hint = suggestion(str(sampler), SAMPLERS)
-            raise ValueError(f"sampler = {sampler!r} is not one of {', '.join(SAMPLERS)}{hint}")
+        refuse_unknown("sampler", sampler, SAMPLERS)
         how, K = SAMPLERS[sampler], self.world.classes
         groups = group_numbers(self.labels, self.backgrounds, K).cpu().numpy()
         rows, weights = chosen(how, groups, self.world, numpy_stream(seed, f"{sampler}/pairs"))

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from simulator.naming import entered
 from simulator.samplers import SAMPLERS
 from simulator.towers import losses
 from simulator.towers.distributed import ALONE, Group, gather, sums, total
@@ -198,9 +199,7 @@ def register(objective: Objective) -> Objective:
     ValueError
         If another one has its name.
     """
-    if OBJECTIVES.setdefault(objective.name, objective) is not objective:
-        raise ValueError(f"an objective named {objective.name!r} is in the table already; names are unique")
-    return objective
+    return entered(OBJECTIVES, objective, "an objective")
 
 
 def class_logits(parameters: dict[str, torch.Tensor], I: Float[torch.Tensor, "E B h"]) -> Float[torch.Tensor, "E B K"]:

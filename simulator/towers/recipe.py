@@ -21,6 +21,7 @@ many steps, +.039. So what is missing is steps along flat directions, not pairs,
 averaged because a rate that stays high enough to move along them scatters.
 """
 
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
@@ -32,6 +33,13 @@ from simulator.samplers import SAMPLERS
 Count = Annotated[int, Ge(1), Le(10**9), Field(strict=True)]
 Rate = Annotated[float, Gt(0.0), Le(1e6), Field(strict=True, allow_inf_nan=False)]
 Weight = Annotated[float, Ge(0.0), Le(1e6), Field(strict=True, allow_inf_nan=False)]
+
+
+def _one_of(name: str, table: Collection[str]) -> str:
+    """The name, if the table has it; else ValueError, which begins with it."""
+    if name not in table:
+        raise ValueError(f"{name!r} is not one of {', '.join(table)}{suggestion(name, table, quoted=True)}")
+    return name
 
 
 class Recipe(BaseModel):
@@ -173,18 +181,12 @@ class Recipe(BaseModel):
     def _is_in_the_table(cls, name: str) -> str:
         from simulator.towers.objectives import OBJECTIVES
 
-        if name not in OBJECTIVES:
-            near = suggestion(name, OBJECTIVES, quoted=True)
-            raise ValueError(f"{name!r} is not one of {', '.join(OBJECTIVES)}{near}")
-        return name
+        return _one_of(name, OBJECTIVES)
 
     @field_validator("sampler")
     @classmethod
     def _is_a_sampler(cls, name: str) -> str:
-        if name not in SAMPLERS:
-            near = suggestion(name, SAMPLERS, quoted=True)
-            raise ValueError(f"{name!r} is not one of {', '.join(SAMPLERS)}{near}")
-        return name
+        return _one_of(name, SAMPLERS)
 
     @model_validator(mode="after")
     def _suits_its_objective(self):

@@ -1,8 +1,10 @@
 """A sentence offers the nearest valid choice where one is near, and none where none is."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from simulator.naming import nearest, suggestion
+from simulator.naming import entered, nearest, refuse_unknown, suggestion
 
 LOSSES = ["linear", "infonce", "siglip", "supervised", "supcon"]
 
@@ -36,3 +38,18 @@ def test_slips_and_abbreviations_are_understood(written, choices, meant):
 def test_nothing_is_offered_where_nothing_is_near(written, choices):
     assert nearest(written, choices) is None
     assert suggestion(written, choices, quoted=True) == ""
+
+
+def test_an_unknown_name_is_refused_with_the_nearest():
+    refuse_unknown("loss", "infonce", LOSSES)
+    with pytest.raises(ValueError, match=r"^loss = 'lin' is not one of linear, .*, supcon; the nearest is linear$"):
+        refuse_unknown("loss", "lin", LOSSES)
+
+
+def test_a_table_has_one_row_a_name():
+    table, row, other = {}, SimpleNamespace(name="mine"), SimpleNamespace(name="mine")
+    assert entered(table, row, "a row") is row
+    assert entered(table, row, "a row") is row, "again"
+    with pytest.raises(ValueError, match=r"^a row named 'mine' is in the table already; names are unique$"):
+        entered(table, other, "a row")
+    assert table == {"mine": row}

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from simulator.accuracy import WORDS, Numbers, in_words
-from simulator.naming import suggestion
+from simulator.naming import refuse_unknown
 from simulator.world import SCALARS, World, Worlds
 from theory.accuracy import binary_scores, reliance
 from theory.learners import LinearCLIP, named
@@ -196,14 +196,14 @@ class Claim:
     def __post_init__(self):
         object.__setattr__(self, "subject", named(self.subject))
         object.__setattr__(self, "against", None if self.against is None else named(self.against))
-        _refuse_unknown("quantity", self.quantity, TOLERANCES)
-        _refuse_unknown("relation", self.relation, get_args(Relation))
+        refuse_unknown("quantity", self.quantity, TOLERANCES)
+        refuse_unknown("relation", self.relation, get_args(Relation))
         for field in self.domain:
-            _refuse_unknown("domain field", field, SCALARS)
+            refuse_unknown("domain field", field, SCALARS)
         if self.relation in ALONG and not self.along:
             raise ValueError(f"relation {self.relation!r} needs `along`, the parameter that is varied")
         if self.along is not None:
-            _refuse_unknown("along", self.along, (*SCALARS, "n"))
+            refuse_unknown("along", self.along, (*SCALARS, "n"))
         if self.relation in ("increasing", "decreasing") and not isinstance(self.domain.get(self.along), Axis):
             raise ValueError(f"relation {self.relation!r} along {self.along!r} needs an Axis of it in the domain")
         if self.relation == "slope" and len(self.grid) < 2:
@@ -351,11 +351,6 @@ class Claim:
 
 
 _DEFAULTS = {name: World.model_fields[name].default for name in SCALARS}
-
-
-def _refuse_unknown(what: str, value: str, known) -> None:
-    if value not in known:
-        raise ValueError(f"{what} = {value!r} is not one of {', '.join(known)}{suggestion(str(value), known)}")
 
 
 def operator_error(matrix: np.ndarray, reference: np.ndarray) -> Numbers:

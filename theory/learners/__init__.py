@@ -10,7 +10,7 @@ trial, and `experiments.abilities.measured` gives it a row if it is to be measur
 
 from dataclasses import fields
 
-from simulator.naming import suggestion
+from simulator.naming import refuse_unknown
 from theory.learners.base import Learner, attempt, each_class_count
 from theory.learners.bayes import Bayes
 from theory.learners.infonce import InfoNCE
@@ -67,8 +67,7 @@ def named(name: "str | Learner", **options) -> Learner:
     """
     if isinstance(name, Learner):
         return name
-    if name not in _LEARNERS:
-        raise ValueError(f"learner = {name!r} is not one of {', '.join(_LEARNERS)}{suggestion(str(name), _LEARNERS)}")
+    refuse_unknown("learner", name, _LEARNERS)
     kind = _LEARNERS[name]
     known = {field.name for field in fields(kind)}
     given = {option: value for option, value in options.items() if value is not None}

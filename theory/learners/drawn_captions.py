@@ -15,7 +15,14 @@ from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import gaussian_points
 from simulator.prompts import Prompt
 from simulator.world import Worlds, latent_prompts
-from theory.density import attribute_log_density, block_log_density, class_log_density, class_patterns, log_density
+from theory.density import (
+    attribute_log_density,
+    block_log_density,
+    captions_as_images,
+    class_log_density,
+    class_patterns,
+    log_density,
+)
 from theory.learners.sampled import over_worlds
 from theory.quadrature import REPLICATES
 
@@ -131,8 +138,7 @@ def _mean_score(world: Worlds, seed: int):
 
 def _told(world: Worlds, text: Float[np.ndarray, "... B width"]):
     """(log p(t_b | a), agreement) of every block: captions that speak are as images with the noise of captions."""
-    spoken = world.replace(sigma_xi=world.sigma_xi if world.sigma_xi_text is None else world.sigma_xi_text)
-    spoken = spoken.replace(dim_image=world.dim_text)
+    spoken = captions_as_images(world)
     for b in range(text.shape[-2]):
         pi, nu, t = world.mention[b], world.nu_text, text[..., b, :]
         said = block_log_density(t, None, spoken, b)

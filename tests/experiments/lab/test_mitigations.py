@@ -248,5 +248,7 @@ def test_one_of_ones_own_is_one_function():
         assert table.counter[1].item() > table.counter[0].item()
         with pytest.raises(ValueError, match="'balance' is in the table already"):
             register(replace(mine, name="balance"))
+        with pytest.raises(ValueError, match="'none' is in the table already"):
+            register(replace(mine, name=NONE))
     finally:
         del MITIGATIONS["louder-objects"]

@@ -129,12 +129,14 @@ def test_ctrl_c_is_heard_where_every_step_is_a_checkpoint(tmp_path):
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_ctrl_c_during_the_last_evaluation_keeps_the_training(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("meanwhile", "gap"), [("result", False), ("trained_accuracies", True)])
+def test_ctrl_c_during_what_follows_keeps_the_training(tmp_path, monkeypatch, meanwhile, gap):
+    """While the result is evaluated, and while twins train."""
     monkeypatch.chdir(tmp_path)
     with monkeypatch.context() as evaluation:
-        evaluation.setattr("experiments.lab.measured.result", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        evaluation.setattr(f"experiments.lab.measured.{meanwhile}", lambda *_: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(Interrupted, match="after the last step; --resume soberclip-run-"):
-            quick()
+            quick(gap=gap)
     (folder,) = tmp_path.iterdir()
     assert quick(resume=folder)["common"] == quick()["common"]
 
