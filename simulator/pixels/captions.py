@@ -25,7 +25,7 @@ PREPOSITIONS = {"object-colour": "in", "background-colour": "on", "photos": "on"
 
 
 def sentence(scene: Scenery, an_object: int | None, attribute: int | None) -> str:
-    """What a caption says in words.
+    """What a caption says in words: "a" before every noun, as in CLIP's own templates.
 
     Parameters
     ----------
@@ -38,12 +38,11 @@ def sentence(scene: Scenery, an_object: int | None, attribute: int | None) -> st
     >>> from simulator.pixels.scenery import scenery
     >>> from simulator.pixels.views import Pixels
     >>> sentence(scenery(Pixels(), 10), 8, 0)
-    'a photo of an eight in red'
+    'a photo of a eight in red'
     """
     words = ["a", "photo"]
     if an_object is not None:
-        name = scene.objects.names[an_object]
-        words += ["of", "an" if name[0] in "aeiou" else "a", name]
+        words += ["of", "a", scene.objects.names[an_object]]
     if attribute is not None:
         words += [PREPOSITIONS[scene.views.attribute], scene.shown[attribute]]
     return " ".join(words)
@@ -56,7 +55,7 @@ def vocabulary(scene: Scenery) -> tuple[str, ...]:
     ----------
     scene : Scenery
     """
-    words = ("a", "an", "photo", "of", PREPOSITIONS[scene.views.attribute], *scene.objects.names, *scene.shown)
+    words = ("a", "photo", "of", PREPOSITIONS[scene.views.attribute], *scene.objects.names, *scene.shown)
     return (PADDING, *dict.fromkeys(words))
 
 
@@ -82,7 +81,7 @@ def tokens(text: str, words: Sequence[str]) -> list[int]:
 
 
 @lru_cache(maxsize=8)
-def table(scene: Scenery) -> Float[torch.Tensor, "K+1 K+1 L"] | Int[torch.Tensor, "K+1 K+1 L"]:
+def table(scene: Scenery) -> Float[torch.Tensor, "M M L"] | Int[torch.Tensor, "M M L"]:
     """All captions of a world, [object][attribute], the last for what is not mentioned.
 
     Parameters
@@ -118,7 +117,7 @@ def write(
     return table(scene)[tuple(told)]
 
 
-def law_of_captions(world: World) -> Float[np.ndarray, "K K+1 K+1"]:
+def law_of_captions(world: World) -> Float[np.ndarray, "K M M"]:
     """Probability of each caption given the label under the training law; rows and columns as of `table`.
 
     Parameters
@@ -149,7 +148,7 @@ def attribute_law(world: World) -> Float[np.ndarray, "K K"]:
     return np.where(tied[:, None], own, 1 / K)
 
 
-def prompts(world: World, prompt: Prompt) -> Float[np.ndarray, "K K+1 K+1"]:
+def prompts(world: World, prompt: Prompt) -> Float[np.ndarray, "K M M"]:
     """What a class is asked by: weights of the captions of `table`, which sum to 1 for every class.
 
     A prompt of one caption (name, background) has the one weight. mean, captions and scores weigh the training captions
