@@ -87,6 +87,7 @@ SpuriousMention = _declare(
     1.0,
 )
 
+ImageSide = _declare(int, r"S", "height and width of the images, those of the scans unless set", "pixels", 8, 512)
 PairCount = _declare(int, r"n", "pairs to train on", "pairs", 2, 10**12)
 Seed = _declare(int, r"\mathrm{seed}", "root of every random stream", "", 0, 2**63 - 1)
 

@@ -17,28 +17,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from simulator import quantities as q
 from simulator.accuracy import Numbers
+from simulator.checked import Checked
 from simulator.mixture import Mixture, class_means, mixture_of
+from simulator.pixels.views import Pixels
 from simulator.prompts import Prompt, caption
 
 if TYPE_CHECKING:
-    from simulator.gaussian.pairs import Pairs
+    from simulator.gaussian.pairs import DrawnPairs
+    from simulator.pixels.pairs import DrawnPixels
 
 
-class _Checked(BaseModel):
-    """Frozen, each field within its declared domain; a copy with changes is checked like the original."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    def model_copy(self, *, update: dict[str, Any] | None = None, deep: bool = False):
-        """The same with some fields changed, validated (pydantic's own copy checks nothing)."""
-        return type(self)(**{**{name: getattr(self, name) for name in type(self).model_fields}, **(update or {})})
-
-
-class Attribute(_Checked):
+class Attribute(Checked):
     """A further spurious attribute beside the background; only in TOML, as [[attribute]].
 
     Parameters
@@ -59,7 +52,7 @@ class Attribute(_Checked):
     mention: q.SpuriousMention = 1.0
 
 
-class World(_Checked):
+class World(Checked):
     """Everything that a generative world needs; frozen, each field within its declared domain.
 
     Parameters
@@ -92,12 +85,15 @@ class World(_Checked):
         Probability that the object shown is the label's.
     attribute
         Further spurious attributes, 4 at most.
+    views
+        How a world of pixels is seen; None: Gaussian views as in the paper.
 
     Raises
     ------
     pydantic.ValidationError
         For a value outside its domain, an unknown field, or a view too narrow for orthonormal dictionaries (dim_image
-        or dim_text below the number of latents).
+        or dim_text below the number of latents); beside views, for what only Gaussian views have and for more classes
+        than the views can show.
 
     Examples
     --------
@@ -119,9 +115,14 @@ class World(_Checked):
     mention_spu: q.SpuriousMention = 1.0
     p_inv: q.InvariantCorrelation = 1.0
     attribute: tuple[Attribute, ...] = Field(default=(), max_length=4)
+    views: Pixels | None = None
 
     @model_validator(mode="after")
     def _views_hold_the_latents(self):
+        if self.views is not None:
+            _refuse_gaussian({name: getattr(self, name) for name in (*_GAUSSIAN, "attribute")})
+            self.views.refuse(self.classes)
+            return self
         for name in ("dim_image", "dim_text"):
             if getattr(self, name) < self.latents:
                 raise ValueError(_too_narrow(name, getattr(self, name), self.latents))
@@ -198,8 +199,8 @@ class World(_Checked):
         """
         return latent_prompts(Worlds.of(self), prompt).reshape(self.classes, -1)
 
-    def draw(self, n: int, seed: int = 0, **options) -> "Pairs":
-        """Pairs of the training law with the frames behind their views.
+    def draw(self, n: int, seed: int = 0, **options) -> "DrawnPairs | DrawnPixels":
+        """Pairs of the training law with the frames behind their views, or the scenes that pixels show.
 
         Parameters
         ----------
@@ -208,21 +209,29 @@ class World(_Checked):
         seed
             Root of the streams, 0 or larger.
         **options
-            frames, stream, device, draw_on and dtype, as of `simulator.gaussian.pairs.draw`.
+            frames, stream, device, draw_on and dtype, as of `simulator.gaussian.pairs.draw`; stream and device, as of
+            `simulator.pixels.pairs.draw`, where the world has views of pixels.
 
         Raises
         ------
         ValueError
-            As `simulator.gaussian.pairs.draw`.
+            As `simulator.gaussian.pairs.draw` and `simulator.pixels.pairs.draw`.
         """
-        from simulator.gaussian.pairs import draw
+        if self.views is None:
+            from simulator.gaussian.pairs import draw
+        else:
+            from simulator.pixels.pairs import draw
 
         return draw(self, n, seed, **options)
 
 
 _HINTS = get_type_hints(World, include_extras=True)
 _DEFAULTS = {name: field.default for name, field in World.model_fields.items()}
-SCALARS = tuple(name for name in World.model_fields if name != "attribute")  # fields that are numbers
+SCALARS = tuple(name for name in World.model_fields if name not in ("attribute", "views"))  # fields that are numbers
+# What only Gaussian views have; pixels have the labels, correlations, mentions and the one attribute.
+_GAUSSIAN = (
+    "mu_inv", "mu_spu", "sigma_inv", "sigma_spu", "sigma_xi", "sigma_xi_text", "dim_image", "dim_text"
+)  # fmt: skip
 _WHOLE = ("dim_image", "dim_text", "classes")
 
 
@@ -244,18 +253,21 @@ class Worlds:
     ----------
     **fields : numbers or arrays
         Under the names of World's fields; `attribute` is a sequence of Attribute, shared by all worlds (or of its four
-        numbers as arrays).
+        numbers as arrays), and `views` is one Pixels for all of them, or None.
 
     Attributes
     ----------
     p_spu, mu_inv, mu_spu, sigma_inv, sigma_spu, sigma_xi, dim_image, dim_text, mention_inv, mention_spu, p_inv
-        As given, or World's default: a number where it is one for all worlds.
+        As given, or World's default: a number where it is one for all worlds. Worlds of pixels have no mu, sigma or
+        dim; asked for one they raise ValueError, which is how every closed form refuses them.
     sigma_xi_text
         Likewise; None where captions have the noise of images.
     classes
         A number where all worlds agree, as formulas for K classes need it.
     attribute
         Further attributes; mu, sigma, p and mention of each are numbers or arrays.
+    views
+        How worlds of pixels are seen; None: Gaussian views.
     shape
         What the fields broadcast to.
 
@@ -263,7 +275,7 @@ class Worlds:
     ------
     ValueError
         For an unknown field, a value outside its domain (the sentence names the first), fields that do not broadcast,
-        or a view too narrow for its latents.
+        a view too narrow for its latents, or views of pixels beside what only Gaussian views have.
 
     Examples
     --------
@@ -286,14 +298,21 @@ class Worlds:
     mention_spu: Numbers
     p_inv: Numbers
     attribute: tuple[_Further, ...]
+    views: Pixels | None
     shape: tuple[int, ...]
 
     def __init__(self, **fields):
         for name in fields.keys() - World.model_fields.keys():
             raise ValueError(f"{name!r} is not a field of a world; the fields are {', '.join(World.model_fields)}")
         values = {name: _checked(name, fields.get(name, _DEFAULTS[name])) for name in SCALARS}
-        further = _checked_attributes(fields.get("attribute", ()))
-        self._set(values, further)
+        further, views = _checked_attributes(fields.get("attribute", ())), fields.get("views")
+        self._set(values, further, views)
+        if views is not None:
+            if not isinstance(views, Pixels):
+                raise ValueError(f"views = {views!r} are not Pixels")
+            _refuse_gaussian({**values, "attribute": further})
+            views.refuse(int(np.max(self.classes)))
+            return
         latents = latent_count(self.classes, len(further))
         for name in ("dim_image", "dim_text"):
             if np.any(values[name] < latents):
@@ -304,7 +323,13 @@ class Worlds:
                 dimension, wanted = (int(np.broadcast_to(x, where.shape)[at]) for x in (values[name], latents))
                 raise ValueError(_too_narrow(name, dimension, wanted))
 
-    def _set(self, values: dict[str, Any], further: tuple[_Further, ...], shape: tuple[int, ...] | None = None) -> None:
+    def _set(
+        self,
+        values: dict[str, Any],
+        further: tuple[_Further, ...],
+        views: Pixels | None,
+        shape: tuple[int, ...] | None = None,
+    ) -> None:
         if shape is None:
             given = [np.shape(v) for v in values.values() if v is not None]
             given += [np.shape(v) for a in further for v in a]
@@ -312,13 +337,22 @@ class Worlds:
                 shape = np.broadcast_shapes(*given)
             except ValueError:
                 raise ValueError(f"fields of shapes {sorted({s for s in given if s})} do not broadcast") from None
+        if views is not None:  # closed forms that ask for the others are told so: `__getattr__`
+            values = {name: value for name, value in values.items() if name not in _GAUSSIAN}
         K = values["classes"]
         uniform = np.size(K) > 0 and np.min(K) == np.max(K)
         for array in (*values.values(), *(x for a in further for x in a)):
             if isinstance(array, np.ndarray):
                 array.flags.writeable = False
         values = {**values, "classes": int(np.min(K)) if uniform else K}
-        self.__dict__.update(values, attribute=further, shape=shape)
+        self.__dict__.update(values, attribute=further, views=views, shape=shape)
+
+    def __getattr__(self, name):
+        if name in _GAUSSIAN:
+            raise ValueError(
+                f"{name} is a number of Gaussian views and these worlds are pixels, which no formula describes"
+            )
+        raise AttributeError(f"a Worlds has no {name!r}")
 
     def __setattr__(self, name, value):
         raise AttributeError(f"a Worlds is frozen; .replace({name}=...) makes another")
@@ -327,7 +361,7 @@ class Worlds:
         raise AttributeError(f"a Worlds is frozen; {name} stays")
 
     def __repr__(self) -> str:
-        set_fields = {n: getattr(self, n) for n in SCALARS if not _same(getattr(self, n), _DEFAULTS[n])}
+        set_fields = {n: value for n, value in self._scalars().items() if not _same(value, _DEFAULTS[n])}
         return f"Worlds(shape={self.shape}, {', '.join(f'{n}={v!r}' for n, v in set_fields.items())})"
 
     @classmethod
@@ -337,19 +371,22 @@ class Worlds:
         Raises
         ------
         ValueError
-            For worlds with different numbers of further attributes, and for none.
+            For worlds with different numbers of further attributes or different views, and for none.
         """
         if isinstance(worlds, Worlds):
             return worlds
         if isinstance(worlds, World):
             fields = {name: getattr(worlds, name) for name in SCALARS}
-            return cls._trusted(fields, tuple(_Further(a.mu, a.sigma, a.p, a.mention) for a in worlds.attribute), ())
+            further = tuple(_Further(a.mu, a.sigma, a.p, a.mention) for a in worlds.attribute)
+            return cls._trusted(fields, further, worlds.views, ())
         many = list(worlds)
         if not many:
             raise ValueError("there is no world to make a grid of; give at least one")
         counts = {len(w.attribute) for w in many}
         if len(counts) != 1:
             raise ValueError(f"worlds with {' and '.join(map(str, sorted(counts)))} further attributes make no grid")
+        if len({w.views for w in many}) != 1:
+            raise ValueError("worlds with different views make no grid")
         fields = {name: np.array([getattr(w, name) for w in many]) for name in SCALARS if name != "sigma_xi_text"}
         own = [w.sigma_xi_text for w in many]
         fields["sigma_xi_text"] = (
@@ -361,14 +398,20 @@ class Worlds:
             _Further(*(np.array([getattr(w.attribute[j], n) for w in many]) for n in _Further._fields))
             for j in range(*counts)
         ]
-        return cls._trusted(fields, tuple(further), (len(many),))
+        return cls._trusted(fields, tuple(further), many[0].views, (len(many),))
 
     @classmethod
-    def _trusted(cls, values: dict[str, Any], further: tuple[_Further, ...], shape: tuple[int, ...]) -> "Worlds":
+    def _trusted(
+        cls, values: dict[str, Any], further: tuple[_Further, ...], views: Pixels | None, shape: tuple[int, ...]
+    ) -> "Worlds":
         """Of numbers that come from validated worlds."""
         self = object.__new__(cls)
-        self._set(values, further, shape)
+        self._set(values, further, views, shape)
         return self
+
+    def _scalars(self) -> dict[str, Any]:
+        """The fields that are numbers; those of Gaussian views only where there are any."""
+        return {name: self.__dict__[name] for name in SCALARS if name in self.__dict__}
 
     @property
     def size(self) -> int:
@@ -400,9 +443,9 @@ class Worlds:
         def apply(x):
             return x if np.ndim(x) == 0 else rearrange(np.broadcast_to(x, self.shape))
 
-        values = {name: apply(getattr(self, name)) for name in SCALARS}
+        values = {name: apply(value) for name, value in self._scalars().items()}
         shape = rearrange(np.broadcast_to(0.0, self.shape)).shape
-        return self._trusted(values, tuple(_Further(*map(apply, a)) for a in self.attribute), shape)
+        return self._trusted(values, tuple(_Further(*map(apply, a)) for a in self.attribute), self.views, shape)
 
     def ravel(self) -> "Worlds":
         """All worlds in one row, in C order."""
@@ -426,7 +469,7 @@ class Worlds:
         >>> Worlds(p_spu=0.9).replace(mu_spu=[1.0, 2.0]).shape
         (2,)
         """
-        return Worlds(**{**{name: getattr(self, name) for name in (*SCALARS, "attribute")}, **fields})
+        return Worlds(**{**self._scalars(), "attribute": self.attribute, "views": self.views, **fields})
 
     def world(self, index=()) -> World:
         """One world of the grid.
@@ -446,9 +489,9 @@ class Worlds:
         if np.shape(np.broadcast_to(0.0, self.shape)[index]) != ():
             raise ValueError(f"index = {index} leaves more than one world of a grid of shape {self.shape}")
         at = lambda x: np.broadcast_to(x, self.shape)[index].item()  # noqa: E731
-        values = {name: at(getattr(self, name)) for name in SCALARS if getattr(self, name) is not None}
+        values = {name: at(value) for name, value in self._scalars().items() if value is not None}
         further = tuple(Attribute(**{n: at(x) for n, x in a._asdict().items()}) for a in self.attribute)
-        return World(**values, attribute=further)
+        return World(**values, attribute=further, views=self.views)
 
     def _blocks(self, first: str, second: str, further: str) -> Float[np.ndarray, "*w B"]:
         rows = (getattr(self, first), getattr(self, second), *(getattr(a, further) for a in self.attribute))
@@ -555,6 +598,15 @@ def latent_count(classes, attributes: int):
     """
     width = np.where(np.equal(classes, 2), 1, classes)
     return (2 + attributes) * (width if np.ndim(classes) else int(width))
+
+
+def _refuse_gaussian(fields: dict[str, Any]) -> None:
+    """Refuse what is set beside views of pixels and means nothing there."""
+    for name, value in fields.items():
+        if name == "attribute" and len(value):
+            raise ValueError("pixels show one attribute, so that [[attribute]] and [views] do not go together")
+        if name in _GAUSSIAN and np.any(np.not_equal(value, _DEFAULTS[name])):
+            raise ValueError(f"{name} = {value!r} is of Gaussian views and means nothing beside [views]")
 
 
 def _too_narrow(name: str, dimension: int, latents: int) -> str:

@@ -17,7 +17,8 @@ from docstring_parser import numpydoc
 from pydantic import BaseModel
 
 PACKAGES = ("simulator", "theory", "experiments")
-WHOLE = ("simulator", "simulator.gaussian", "theory", "theory.learners")  # every module in them is public
+# Every module in these is public.
+WHOLE = ("simulator", "simulator.gaussian", "simulator.pixels", "theory", "theory.learners")
 MODULES = (
     *(
         module.name

@@ -59,7 +59,7 @@ def given(flags: Any) -> dict[str, Any]:
 
 
 _WORLD = Group("World", sort_key=1)
-WorldFlags = _flags(World, _WORLD, but=("attribute",))  # attributes are tables of a file
+WorldFlags = _flags(World, _WORLD, but=("attribute", "views"))  # tables of a file
 WorldOptions = Annotated[WorldFlags, Parameter(name="*")]
 WorldFile = Annotated[
     Path | None, Parameter(name="--world", group=_WORLD, help="TOML file with a world's fields; flags override it")

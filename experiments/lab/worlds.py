@@ -1,7 +1,7 @@
 """From flags and TOML to a World: one merge, one place where a wrong value becomes a sentence.
 
-A world file holds World's fields flat (p_spu = 0.9) and [[attribute]] tables; flags override the file, and
-validators that look at several fields run once, after the merge.
+A world file holds World's fields flat (p_spu = 0.9) and the tables [[attribute]] and [views]; flags override the file,
+and validators that look at several fields run once, after the merge.
 """
 
 import tomllib
@@ -13,8 +13,11 @@ from pydantic import ValidationError
 
 from experiments.errors import RequestError
 from simulator.naming import suggestion
+from simulator.pixels.views import Pixels
 from simulator.quantities import domain_of
 from simulator.world import Attribute, World
+
+_TABLES = {"attribute": Attribute, "views": Pixels}  # of a world file, and what they hold
 
 
 def world_from(file: Path | None, flags: dict[str, Any]) -> World:
@@ -48,10 +51,10 @@ def read(file: Path) -> dict[str, Any]:
 def _sentence(error: dict[str, Any], sources: Mapping[str, Path | str]) -> str:
     location, value = error["loc"], error["input"]
     message = error["msg"].removeprefix("Value error, ")
-    if not location:  # a validator over several fields names them itself
+    if error["type"] == "value_error":  # a validator over several fields names them itself
         return message
     name = str(location[-1])
-    model = Attribute if location[0] == "attribute" and len(location) > 1 else World
+    model = _TABLES.get(location[0], World) if len(location) > 1 else World
     source = sources.get(location[0])
     where = f"--{name.replace('_', '-')}" if source is None else f"{source}: key {'.'.join(map(str, location))}"
     if error["type"] == "extra_forbidden":
@@ -73,5 +76,6 @@ def world_toml(world: World) -> str:
     import tomli_w
 
     fields = world.model_dump(exclude_none=True)  # TOML has no null; what is absent reads as it was
-    attributes = fields.pop("attribute")
-    return tomli_w.dumps({**fields, **({"attribute": [dict(a) for a in attributes]} if attributes else {})})
+    attributes, views = fields.pop("attribute"), fields.pop("views", None)
+    tables = {"attribute": [dict(a) for a in attributes], "views": views}
+    return tomli_w.dumps({**fields, **{name: table for name, table in tables.items() if table}})

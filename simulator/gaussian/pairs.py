@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from simulator.mixture import class_means
 from simulator.naming import refuse_unknown
@@ -98,15 +98,13 @@ class Law(NamedTuple):
 
     Attributes
     ----------
-    mean, scale, agreement, mention : of every block
+    mean, scale : of every block
     nu_image, nu_text
         Noise variances of one coordinate of a view.
     """
 
     mean: Float[torch.Tensor, "E B"]
     scale: Float[torch.Tensor, "E B"]
-    agreement: Float[torch.Tensor, "E B"]
-    mention: Float[torch.Tensor, "E B"]
     nu_image: Float[torch.Tensor, " E"]
     nu_text: Float[torch.Tensor, " E"]
 
@@ -118,7 +116,7 @@ def numbers(worlds: Sequence[World], device: str, dtype: torch.dtype) -> Law:
     ----------
     worlds : one or more
     device, dtype
-        Of the tensors; agreements and mentions are float64 always.
+        Of the tensors.
 
     Raises
     ------
@@ -131,11 +129,7 @@ def numbers(worlds: Sequence[World], device: str, dtype: torch.dtype) -> Law:
             if other != first:
                 raise ValueError(f"{field} = {other} in one world and {first} in another; an ensemble has one shape")
     law = Worlds.of(worlds)
-    # Probabilities meet uniform numbers in float64, so that p = 1 - 1e-9 is not rounded to 1.
-    kinds = {"agreement": torch.float64, "mention": torch.float64}
-    return Law(
-        *(torch.tensor(getattr(law, field), dtype=kinds.get(field, dtype), device=device) for field in Law._fields)
-    )
+    return Law(*(torch.tensor(getattr(law, field), dtype=dtype, device=device) for field in Law._fields))
 
 
 def fill(rows: torch.Tensor, field: str, seed: int, index: int, streams: Sequence[str], law: str, high: int = 0):
@@ -168,6 +162,64 @@ def fill(rows: torch.Tensor, field: str, seed: int, index: int, streams: Sequenc
     return rows
 
 
+class Codes(NamedTuple):
+    """What E x n pairs are of, before anybody sees them.
+
+    Attributes
+    ----------
+    labels
+        Class of each pair.
+    objects
+        Class of the object shown.
+    backgrounds
+        Class that each spurious attribute shows, the background first.
+    mentioned
+        Whether the caption speaks of each block: the object, then the attributes.
+    """
+
+    labels: Int[torch.Tensor, "*E n"]
+    objects: Int[torch.Tensor, "*E n"]
+    backgrounds: Int[torch.Tensor, "*E n J"]
+    mentioned: Bool[torch.Tensor, "*E n B"]
+
+
+def draw_ensemble_codes(
+    worlds: Sequence[World], size: int, seed: int, index: int, *, streams: Sequence[str], device: str
+) -> Codes:
+    """What the pairs of one block of every world are of, however they are seen.
+
+    Parameters
+    ----------
+    worlds
+        They share their number of classes and of attributes.
+    size
+        Pairs in the block.
+    seed, index, streams
+        As of `fill`.
+    device
+        Of the tensors.
+    """
+    E, K, J = len(worlds), worlds[0].classes, len(worlds[0].attribute) + 1
+    # Probabilities meet uniform numbers in float64, so that p = 1 - 1e-9 is not rounded to 1.
+    law = Worlds.of(worlds)
+    agreement, mention = (torch.as_tensor(p, device=device)[:, None] for p in (law.agreement, law.mention))
+
+    # A lambda: the test run's type checker would compile a nested function anew for every block.
+    draw = lambda field, kind, *shape, dtype, high=0: fill(  # noqa: E731
+        torch.empty(E, size, *shape, dtype=dtype, device=device), field, seed, index, streams, kind, high
+    )
+    y = draw("label", "integer", dtype=torch.int64, high=K)
+    agrees = draw("agreement", "uniform", J, dtype=torch.float64) < agreement[..., 1:]
+    other = 1 + draw("background", "integer", J, dtype=torch.int64, high=K - 1)
+    a = torch.where(agrees, y[..., None], (y[..., None] + other) % K)
+    o = y
+    if (agreement[..., 0] < 1).any():  # streams of their own, which worlds that always agree leave unread
+        shown = draw("object-agreement", "uniform", 1, dtype=torch.float64)[..., 0] < agreement[..., 0]
+        o = torch.where(shown, o, (o + 1 + draw("object", "integer", 1, dtype=torch.int64, high=K - 1)[..., 0]) % K)
+    mentioned = draw("mention", "uniform", J + 1, dtype=torch.float64) < mention
+    return Codes(y, o, a, mentioned)
+
+
 def draw_ensemble_latents(
     worlds: Sequence[World],
     size: int,
@@ -195,26 +247,13 @@ def draw_ensemble_latents(
     -------
     labels, backgrounds, z_I, z_T : tensors (E, size, ...)
     """
-    E, K, J = len(worlds), worlds[0].classes, len(worlds[0].attribute) + 1
     law = numbers(worlds, device, dtype)
-    patterns = torch.as_tensor(class_means(K), dtype=dtype, device=device)  # (K, width)
-
-    # A lambda: the test run's type checker would compile a nested function anew for every block.
-    draw = lambda field, kind, *shape, dtype, high=0: fill(  # noqa: E731
-        torch.empty(E, size, *shape, dtype=dtype, device=device), field, seed, index, streams, kind, high
-    )
-    y = draw("label", "integer", dtype=torch.int64, high=K)
-    agrees = draw("agreement", "uniform", J, dtype=torch.float64) < law.agreement[:, None, 1:]
-    other = 1 + draw("background", "integer", J, dtype=torch.int64, high=K - 1)
-    a = torch.where(agrees, y[..., None], (y[..., None] + other) % K)
-    o = y[..., None]
-    if (law.agreement[:, 0] < 1).any():  # streams of their own, which worlds that always agree leave unread
-        shown = draw("object-agreement", "uniform", 1, dtype=torch.float64) < law.agreement[:, None, :1]
-        o = torch.where(shown, o, (o + 1 + draw("object", "integer", 1, dtype=torch.int64, high=K - 1)) % K)
-    codes = torch.cat([o, a], dim=-1)  # (E, size, B)
-    noise = draw("latent", "normal", J + 1, patterns.shape[1], dtype=dtype)
+    patterns = torch.as_tensor(class_means(worlds[0].classes), dtype=dtype, device=device)  # (K, width)
+    y, o, a, mentioned = draw_ensemble_codes(worlds, size, seed, index, streams=streams, device=device)
+    codes = torch.cat([o[..., None], a], dim=-1)  # (E, size, B)
+    noise = torch.empty(*codes.shape, patterns.shape[1], dtype=dtype, device=device)
+    fill(noise, "latent", seed, index, streams, "normal")
     z = law.mean[:, None, :, None] * patterns[codes] + law.scale[:, None, :, None] * noise  # (E, size, B, width)
-    mentioned = draw("mention", "uniform", J + 1, dtype=torch.float64) < law.mention[:, None]
     return y, a, z.flatten(2), (z * mentioned[..., None]).flatten(2)
 
 

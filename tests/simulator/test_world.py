@@ -266,7 +266,7 @@ def test_a_grid_names_what_differs_from_the_defaults():
         (lambda: Worlds(p_spu=True), "p_spu = True holds something other than numbers"),
         (lambda: Worlds(p_spu=[[0.5], [0.5, 0.6]]), r"p_spu = \[\[0.5\], .* holds something other than numbers"),
         (lambda: Worlds(classes=2.5), "classes = 2.5 is not a whole number"),
-        (lambda: Worlds(p_spo=0.5), "'p_spo' is not a field of a world; the fields are p_spu, .*attribute$"),
+        (lambda: Worlds(p_spo=0.5), "'p_spo' is not a field of a world; the fields are p_spu, .*views$"),
         (lambda: Worlds(p_spu=[0.5] * 2, mu_spu=[1.0] * 3), r"fields of shapes \[\(2,\), \(3,\)\] do not broadcast"),
         (lambda: Worlds(dim_text=[64, 1]), "dim_text = 1 is smaller than the 2 latents .* valid value is 2$"),
         (lambda: Worlds(classes=[2, 40]), "dim_image = 64 is smaller than the 80 latents .* valid value is 80$"),

@@ -19,12 +19,12 @@ class Noisier(World):
 
 
 def test_every_field_is_a_flag():
-    assert set(get_type_hints(WorldFlags)) == set(World.model_fields) - {"attribute"}
+    assert set(get_type_hints(WorldFlags)) == set(World.model_fields) - {"attribute", "views"}
     assert set(get_type_hints(TrainingFlags)) == set(Recipe.model_fields)
 
 
 def test_new_fields_are_flags_by_themselves(capsys):
-    flags = _flags(Noisier, Group("World"), but=("attribute",))
+    flags = _flags(Noisier, Group("World"), but=("attribute", "views"))
     app, seen = App(), []
 
     @app.default

@@ -1,0 +1,170 @@
+"""Captions of pixel worlds, as one-hot vectors or as tokens of a sentence.
+
+Where a caption mentions an object (or not) and an attribute (or not), all captions that a world can write are one table
+of (K + 1) x (K + 1) rows, the last row and column for what is not mentioned. Drawing captions is looking them up, and a
+prompt is some rows with their probabilities.
+
+    one-hot     [object | attribute], zeros for what is not mentioned: 2K numbers, as [W] writes captions
+    tokens      "a photo of a seven in red", a word a token; 0 fills up short ones
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from simulator.naming import suggestion
+from simulator.pixels.scenery import Scenery
+from simulator.prompts import Prompt
+from simulator.world import World
+
+PADDING = ""  # token 0
+PREPOSITIONS = {"object-colour": "in", "background-colour": "on", "photos": "on"}
+
+
+def sentence(scene: Scenery, an_object: int | None, attribute: int | None) -> str:
+    """What a caption says in words: "a" before every noun, as in CLIP's own templates.
+
+    Parameters
+    ----------
+    scene : Scenery
+    an_object, attribute
+        Classes that are mentioned; None if there is none.
+
+    Examples
+    --------
+    >>> from simulator.pixels.scenery import scenery
+    >>> from simulator.pixels.views import Pixels
+    >>> sentence(scenery(Pixels(), 10), 8, 0)
+    'a photo of a eight in red'
+    """
+    words = ["a", "photo"]
+    if an_object is not None:
+        words += ["of", "a", scene.objects.names[an_object]]
+    if attribute is not None:
+        words += [PREPOSITIONS[scene.views.attribute], scene.shown[attribute]]
+    return " ".join(words)
+
+
+def vocabulary(scene: Scenery) -> tuple[str, ...]:
+    """Every word that a world's captions use; a word's place is its token.
+
+    Parameters
+    ----------
+    scene : Scenery
+    """
+    words = ("a", "photo", "of", PREPOSITIONS[scene.views.attribute], *scene.objects.names, *scene.shown)
+    return (PADDING, *dict.fromkeys(words))
+
+
+def tokens(text: str, words: Sequence[str]) -> list[int]:
+    """A sentence as places in a vocabulary.
+
+    Parameters
+    ----------
+    text
+        Words with blanks between them.
+    words
+        The vocabulary.
+
+    Raises
+    ------
+    ValueError
+        For a word that is not in it, with the nearest.
+    """
+    for word in text.split():
+        if word not in words:
+            raise ValueError(f"{word!r} of {text!r} is not in the vocabulary{suggestion(word, words)}")
+    return [words.index(word) for word in text.split()]
+
+
+@lru_cache(maxsize=8)
+def table(scene: Scenery) -> Float[torch.Tensor, "M M L"] | Int[torch.Tensor, "M M L"]:
+    """All captions of a world, [object][attribute], the last for what is not mentioned.
+
+    Parameters
+    ----------
+    scene : Scenery
+    """
+    K = len(scene.objects.names)
+    device = scene.bare.device
+    if scene.views.captions == "one-hot":
+        own = torch.eye(K + 1, device=device)[:, :K]
+        return torch.cat([own[:, None].expand(-1, K + 1, -1), own[None].expand(K + 1, -1, -1)], dim=-1)
+    words, told = vocabulary(scene), [*range(K), None]
+    rows = [[tokens(sentence(scene, o, a), words) for a in told] for o in told]
+    longest = max(len(row) for line in rows for row in line)
+    return torch.tensor([[row + [0] * (longest - len(row)) for row in line] for line in rows], device=device)
+
+
+def write(
+    scene: Scenery, objects: Int[torch.Tensor, "*n"], attributes: Int[torch.Tensor, "*n"], mentioned: torch.Tensor
+) -> torch.Tensor:
+    """Captions of pairs, (*n, L).
+
+    Parameters
+    ----------
+    scene : Scenery
+    objects, attributes
+        Classes that they mention.
+    mentioned
+        Whether they do, boolean (*n, 2): the object, the attribute.
+    """
+    K = len(scene.objects.names)
+    told = (torch.where(mentioned[..., b], code, K) for b, code in enumerate((objects, attributes)))
+    return table(scene)[tuple(told)]
+
+
+def law_of_captions(world: World) -> Float[np.ndarray, "K M M"]:
+    """Probability of each caption given the label under the training law; rows and columns as of `table`.
+
+    Parameters
+    ----------
+    world : a world of pixels
+    """
+    K, own = world.classes, np.eye(world.classes)
+    shown = np.where(own, world.p_inv, (1 - world.p_inv) / (K - 1))
+    objects = own if world.views.told == "label" else shown
+    backgrounds = attribute_law(world)
+    told = [
+        np.concatenate([mention * law, np.full((K, 1), 1 - mention)], axis=1)
+        for law, mention in ((objects, world.mention_inv), (backgrounds, world.mention_spu))
+    ]
+    return told[0][:, :, None] * told[1][:, None, :]
+
+
+def attribute_law(world: World) -> Float[np.ndarray, "K K"]:
+    """Probability of each attribute given the label in training.
+
+    Parameters
+    ----------
+    world : a world of pixels
+    """
+    K = world.classes
+    tied = np.isin(np.arange(K), world.views.tied_of(K))
+    own = np.where(np.eye(K), world.p_spu, (1 - world.p_spu) / (K - 1))
+    return np.where(tied[:, None], own, 1 / K)
+
+
+def prompts(world: World, prompt: Prompt) -> Float[np.ndarray, "K M M"]:
+    """What a class is asked by: weights of the captions of `table`, which sum to 1 for every class.
+
+    A prompt of one caption (name, background) has the one weight. mean, captions and scores weigh the training captions
+    of the class; what is averaged, captions, embeddings or scores, is the affair of who asks.
+
+    Parameters
+    ----------
+    world : a world of pixels
+    prompt
+        A name of `simulator.prompts`.
+    """
+    K = world.classes
+    if prompt in ("name", "background"):
+        own = np.arange(K)
+        tied = np.isin(own, world.views.tied_of(K)) & (prompt == "background")
+        weights = np.zeros((K, K + 1, K + 1))
+        weights[own, own, np.where(tied, own, K)] = 1
+        return weights
+    return law_of_captions(world)

@@ -1,0 +1,209 @@
+"""Image-caption pairs of pixel worlds, drawn like those of Gaussian worlds: in fixed blocks, a named stream a field.
+
+Labels, objects, attributes and mentions come from the streams that Gaussian worlds read, so that the two kinds of world
+agree on them pair by pair. Which scan and which photo is shown comes from streams of its own. Pair i is therefore the
+same for any chunk and any number of processes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Int, UInt8
+
+from simulator.gaussian.pairs import LARGEST_BLOCK, Pairs, draw_ensemble_codes, fill
+from simulator.pixels.captions import write
+from simulator.pixels.render import render
+from simulator.pixels.scenery import Scenery, scenery
+from simulator.quantities import refuse_fraction
+from simulator.world import World
+
+BLOCK_BYTES = 2**22  # of a block's images; the block follows from the world alone, never from what a caller asks for
+LARGEST_DRAW = 2**31  # bytes of images that `draw` holds at once
+
+
+class Scenes(NamedTuple):
+    """What pairs show and say, before anybody paints or writes it.
+
+    Attributes
+    ----------
+    labels
+        Class of each pair.
+    objects
+        Class of the object shown.
+    attributes
+        Class whose attribute is shown.
+    mentioned
+        Whether the caption speaks of the object, and of the attribute.
+    scans
+        Row of the scenery's objects.
+    photos
+        Row of the scenery's photos; None where the attribute is a colour.
+    """
+
+    labels: Int[torch.Tensor, "*E n"]
+    objects: Int[torch.Tensor, "*E n"]
+    attributes: Int[torch.Tensor, "*E n"]
+    mentioned: Bool[torch.Tensor, "*E n 2"]
+    scans: Int[torch.Tensor, "*E n"]
+    photos: Int[torch.Tensor, "*E n"] | None
+
+
+def block_size(world: World) -> int:
+    """Pairs in one block of a pixel world's streams.
+
+    Parameters
+    ----------
+    world : a world of pixels
+    """
+    return max(1, min(LARGEST_BLOCK, BLOCK_BYTES // (3 * world.views.side**2)))
+
+
+def draw_scenes(
+    worlds: Sequence[World], size: int, seed: int, index: int, *, streams: Sequence[str], device: str = "cpu"
+) -> Scenes:
+    """What one block of every world's training pairs shows and says.
+
+    Parameters
+    ----------
+    worlds
+        They share classes and views and may differ in every number.
+    size
+        Pairs in the block.
+    seed, index, streams
+        As of `simulator.gaussian.pairs.fill`.
+    device
+        Of the tensors.
+    """
+    world, K = worlds[0], worlds[0].classes
+    scene = scenery(world.views, K, device)
+    y, o, a, mentioned = draw_ensemble_codes(worlds, size, seed, index, streams=streams, device=device)
+    a = a[..., 0]
+    if world.views.tied is not None:
+        tied = torch.isin(y, torch.tensor(world.views.tied, device=device))
+        a = torch.where(tied, a, fill(torch.empty_like(a), "untied", seed, index, streams, "integer", K))
+    picks = [
+        fill(torch.empty(y.shape, dtype=torch.float64, device=device), field, seed, index, streams, "uniform")
+        for field in ("scan", "photo")[: 1 + (scene.photos is not None)]
+    ]
+    scans = scene.objects.chosen("train", o, picks[0])
+    photos = None if scene.photos is None else scene.photos.chosen("train", a, picks[1])
+    return Scenes(y, o, a, mentioned, scans, photos)
+
+
+def seen(scene: Scenery, scenes: Scenes) -> Pairs:
+    """Scenes as images and captions.
+
+    Parameters
+    ----------
+    scene : Scenery
+    scenes : Scenes
+    """
+    flat = [None if x is None else x.reshape(-1) for x in (scenes.scans, scenes.attributes, scenes.photos)]
+    images = render(scene, *flat)
+    told = scenes.labels if scene.views.told == "label" else scenes.objects
+    return Pairs(
+        images=images.reshape(*scenes.labels.shape, *images.shape[1:]),
+        texts=write(scene, told, scenes.attributes, scenes.mentioned),
+        labels=scenes.labels,
+        backgrounds=scenes.attributes[..., None],
+    )
+
+
+def draw_ensemble_block(
+    worlds: Sequence[World], seed: int, index: int, *, streams: Sequence[str], device: str = "cpu"
+) -> Pairs:
+    """Block `index` of E pixel worlds' training pairs: images (E, n, 3, S, S) of bytes, captions (E, n, L).
+
+    Parameters
+    ----------
+    worlds, seed, index, streams, device
+        As of `draw_scenes`.
+    """
+    scenes = draw_scenes(worlds, block_size(worlds[0]), seed, index, streams=streams, device=device)
+    return seen(scenery(worlds[0].views, worlds[0].classes, device), scenes)
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnPixels:
+    """n pairs of one pixel world with what they show; what `World.draw` returns.
+
+    Attributes
+    ----------
+    world : World
+        The training law that they were drawn from.
+    scenery : Scenery
+        The objects, attributes and words that they are made of.
+    scenes : Scenes
+        What each pair shows and says.
+    images : byte tensor (n, 3, S, S)
+        Red, green and blue.
+    texts : tensor (n, L)
+        Captions, numbers or tokens.
+    """
+
+    world: World
+    scenery: Scenery
+    scenes: Scenes
+    images: UInt8[torch.Tensor, "n 3 S S"]
+    texts: torch.Tensor
+
+    @property
+    def labels(self) -> Int[torch.Tensor, " n"]:
+        """Class of each pair."""
+        return self.scenes.labels
+
+    @property
+    def backgrounds(self) -> Int[torch.Tensor, "n 1"]:
+        """Class whose attribute each pair shows."""
+        return self.scenes.attributes[:, None]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        return f"DrawnPixels({len(self)} of {self.world!r})"
+
+
+def draw(world: World, n: int, seed: int = 0, *, stream: str = "pairs", device: str = "cpu") -> DrawnPixels:
+    """The first n pairs of a stream in one piece; `World.draw` calls it.
+
+    Parameters
+    ----------
+    world : a world of pixels
+    n
+        At least 1. More pairs leave the first ones as they are.
+    seed
+        Root of the streams, 0 or larger.
+    stream
+        Its name.
+    device
+        Of the tensors.
+
+    Raises
+    ------
+    ValueError
+        For n that is not an integer, is below 1 or has more than LARGEST_DRAW bytes in its images.
+
+    Examples
+    --------
+    >>> from simulator.pixels.views import Pixels
+    >>> pairs = World(classes=10, views=Pixels()).draw(5, seed=1)
+    >>> tuple(pairs.images.shape), tuple(pairs.texts.shape)
+    ((5, 3, 8, 8), (5, 20))
+    """
+    refuse_fraction("n", n)
+    most = LARGEST_DRAW // (3 * world.views.side**2)
+    if not 1 <= n <= most:
+        raise ValueError(
+            f"n = {n} images of side {world.views.side} lie outside [1, {most}], what is held at once; the nearest "
+            f"valid value is {min(max(n, 1), most)}"
+        )
+    size, scene = block_size(world), scenery(world.views, world.classes, device)
+    blocks = [
+        draw_scenes((world,), size, seed, index, streams=(stream,), device=device) for index in range(-(-n // size))
+    ]
+    scenes = Scenes(*(None if x[0] is None else torch.cat([y[0] for y in x])[:n] for x in zip(*blocks, strict=True)))
+    pairs = seen(scene, scenes)
+    return DrawnPixels(world, scene, scenes, pairs.images, pairs.texts)

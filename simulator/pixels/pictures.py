@@ -1,0 +1,121 @@
+"""Pictures in classes, each in one part of the data: what objects and photos are once they are read.
+
+Training, validation and test never share a picture. A source with a test set of its own keeps it; of any other, within
+each class and in the source's order, of every five pictures the fourth is for validation and the fifth for the test.
+"""
+
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+import numpy as np
+import torch
+from jaxtyping import Int, UInt8
+
+PARTS = ("train", "validation", "test")
+TURN = (0, 0, 0, 1, 2)  # part of every first, second, ... picture of a class
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Pictures in classes.
+
+    Attributes
+    ----------
+    pixels
+        One channel: how much of a pixel the object covers, 0 to 255. Three: red, green and blue. Four: both.
+    labels
+        Class of each, ascending.
+    parts
+        Number in PARTS.
+    names
+        Of the classes, as captions write them.
+    """
+
+    pixels: UInt8[torch.Tensor, "N C S S"]
+    labels: Int[torch.Tensor, " N"]
+    parts: Int[torch.Tensor, " N"]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: str) -> "Pictures":
+        """The same on a device."""
+        moved = {name: getattr(self, name).to(device) for name in ("pixels", "labels", "parts")}
+        return replace(self, **moved)
+
+    def rows(self, part: str) -> Int[torch.Tensor, " M"]:
+        """Rows of a part, class by class."""
+        return (self.parts == PARTS.index(part)).nonzero()[:, 0]
+
+    def counts(self, part: str) -> Int[torch.Tensor, " K"]:
+        """Pictures of each class in a part."""
+        return torch.bincount(self.labels[self.rows(part)], minlength=len(self.names))
+
+    def chosen(self, part: str, classes: Int[torch.Tensor, "*n"], uniform: torch.Tensor) -> Int[torch.Tensor, "*n"]:
+        """A row of the given class for every uniform number, all of a part alike.
+
+        Parameters
+        ----------
+        part : one of PARTS
+        classes
+            Class of the picture that is wanted.
+        uniform
+            In [0, 1), of the same shape, float64.
+        """
+        counts = self.counts(part)
+        first = counts.cumsum(0) - counts
+        return self.rows(part)[first[classes] + (uniform * counts[classes]).to(torch.int64)]
+
+    @property
+    def digest(self) -> str:
+        """What a run saw, as SHA-256 of pixels, labels and parts."""
+        found = sha256(repr((self.names, tuple(self.pixels.shape))).encode())
+        for field in (self.pixels, self.labels, self.parts):
+            found.update(field.cpu().numpy().tobytes())
+        return found.hexdigest()
+
+
+def pictures(
+    pixels: UInt8[np.ndarray, "N C S S"], labels: Int[np.ndarray, " N"], names: tuple[str, ...], what: str
+) -> Pictures:
+    """Pictures of the first classes of a source that has no test set of its own.
+
+    Parameters
+    ----------
+    pixels, labels, names
+        As of Pictures, in the source's order; pictures of further classes are left out.
+    what
+        The source, for the sentence that refuses it.
+
+    Raises
+    ------
+    ValueError
+        For a class with too few pictures to give every part one.
+    """
+    kept = np.concatenate([np.flatnonzero(labels == k) for k in range(len(names))])
+    counts = np.bincount(labels[kept], minlength=len(names))
+    if counts.min() < len(TURN):
+        few = int(counts.argmin())
+        raise ValueError(
+            f"{what} has {counts[few]} of {names[few]!r}, too few for training, validation and test; {len(TURN)} are "
+            "enough"
+        )
+    parts = np.concatenate([np.resize(TURN, count) for count in counts])
+    return Pictures(*(torch.from_numpy(np.ascontiguousarray(x)) for x in (pixels[kept], labels[kept], parts)), names)
+
+
+def resized(pixels: UInt8[torch.Tensor, "N C H W"], side: int) -> UInt8[torch.Tensor, "N C S S"]:
+    """Pictures of another size, by bilinear interpolation that averages where it shrinks.
+
+    Parameters
+    ----------
+    pixels
+        Of any size.
+    side
+        Wanted height and width.
+    """
+    if pixels.shape[2:] == (side, side):
+        return pixels
+    scaled = torch.nn.functional.interpolate(pixels.float(), (side, side), mode="bilinear", antialias=True)
+    return scaled.round().clamp(0, 255).to(torch.uint8)

@@ -1,0 +1,82 @@
+"""All that a pixel world shows: its objects, the colours or photos of its attribute, their names; read once."""
+
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+
+import torch
+from jaxtyping import UInt8
+
+from simulator.pixels.objects import objects
+from simulator.pixels.palette import rgb
+from simulator.pixels.pictures import Pictures
+from simulator.pixels.views import Pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Scenery:
+    """What the pairs of a pixel world are made of.
+
+    Attributes
+    ----------
+    views
+        What asked for it.
+    objects
+        Pictures of objects.
+    photos
+        Pictures of backgrounds, a class an attribute; None where the attribute is a colour.
+    colours
+        Red, green and blue of every attribute; None where it is photos.
+    bare
+        Red, green and blue of what the attribute does not colour.
+    shown
+        Names of the attributes, as captions write them.
+    """
+
+    views: Pixels
+    objects: Pictures
+    photos: Pictures | None
+    colours: UInt8[torch.Tensor, "K 3"] | None
+    bare: UInt8[torch.Tensor, " 3"]
+    shown: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """What a run saw, as SHA-256 of all pictures and colours."""
+        seen = [self.objects.digest, self.colours.tolist() if self.photos is None else self.photos.digest]
+        return "+".join(map(str, seen))
+
+    def to(self, device: str) -> "Scenery":
+        """The same on a device."""
+        moved = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: value.to(device) for name, value in moved.items() if hasattr(value, "to")})
+
+
+@lru_cache(maxsize=4)
+def scenery(views: Pixels, classes: int, device: str = "cpu") -> Scenery:
+    """What the pairs of a world are made of; a process reads its pictures once.
+
+    Parameters
+    ----------
+    views
+        Of the world.
+    classes
+        K.
+    device
+        Where the pictures lie.
+
+    Raises
+    ------
+    ValueError
+        For a source that is missing, cannot be read or has too little of a class.
+    """
+    if device != "cpu":
+        return scenery(views, classes).to(device)
+    colours = views.palette(classes)
+    return Scenery(
+        views=views,
+        objects=objects(views, classes),
+        photos=None,
+        colours=torch.from_numpy(rgb(colours)),
+        bare=torch.from_numpy(rgb((views.bare,))[0]),
+        shown=colours,
+    )

@@ -1,0 +1,174 @@
+"""How a pixel world is seen: which objects, what the attribute is, what captions look like; `World.views`.
+
+The law is World's: the object shown is the label's with probability p_inv, else another's; the attribute is the class's
+own with probability p_spu, else another's uniformly. Where `tied` names classes, the others show every attribute alike
+(MultiColoredMNIST of Wang et al., arXiv 2403.11497, appendix D.3, as we read it).
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from simulator import quantities as q
+from simulator.checked import Checked
+from simulator.pixels.palette import COLOURS, INK, PAPER, refuse_close
+
+Source = Literal["digits", "mnist", "cutouts", "coco"]
+Shown = Literal["object-colour", "background-colour", "photos"]
+
+# Side of the images where nothing else is asked for: that of the scans, and one at which animals are known.
+SIDES: dict[Source, int] = {"digits": 8, "mnist": 28, "cutouts": 64, "coco": 64}
+DIGITS = 10  # classes of the two sources of digits
+
+# What a root holds and how one gets it, for the sentence that misses it.
+ROOTS: dict[Source, str] = {
+    "mnist": "the folder that torchvision.datasets.MNIST(root, download=True) fills",
+    "cutouts": "a folder with a subfolder of PNG images with transparency for every class",
+    "coco": "a folder with instances.json and the images that it names",
+}
+
+
+class Pixels(Checked):
+    """How the objects and the attribute of a world are seen; in TOML the table [views].
+
+    Parameters
+    ----------
+    objects
+        Where objects come from: digits (scikit-learn's 1,797 scans), mnist, cutouts, coco.
+    attribute
+        What the attribute is: object-colour, background-colour, or photos behind the object.
+    tied
+        Classes with an attribute of their own; all unless given.
+    captions
+        One-hot vectors of object and attribute, or tokens of a sentence.
+    told
+        Which class captions name where the object shown is another's: the label's, as in [W], or the object's, as in
+        Gaussian worlds.
+    root
+        Folder of the objects.
+    photos
+        Folder with a subfolder of photos for every class.
+    colours
+        One for every class, of the palette or as #rrggbb; the palette's first unless given.
+    size
+        Height and width of the images, those of the scans unless set.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        For a value outside its domain, a root or photos missing or of no use, fewer than two tied classes or one named
+        twice, colours that can hardly be told apart, and objects with colours of their own that are to be coloured.
+    """
+
+    objects: Annotated[
+        Source, Field(description="where objects come from: digits (scikit-learn's 1,797 scans), mnist, cutouts, coco")
+    ] = "digits"
+    attribute: Annotated[
+        Shown, Field(description="what the attribute is: object-colour, background-colour, or photos behind the object")
+    ] = "object-colour"
+    tied: Annotated[
+        tuple[Annotated[int, Field(strict=True)], ...] | None,
+        Field(description="classes with an attribute of their own; all unless given"),
+    ] = None
+    captions: Annotated[
+        Literal["one-hot", "tokens"],
+        Field(description="one-hot vectors of object and attribute, or tokens of a sentence"),
+    ] = "one-hot"
+    told: Annotated[
+        Literal["label", "object"],
+        Field(description="which class captions name where the object shown is another's"),
+    ] = "label"
+    root: Annotated[str | None, Field(description="folder of the objects")] = None
+    photos: Annotated[str | None, Field(description="folder with a subfolder of photos for every class")] = None
+    colours: Annotated[
+        tuple[str, ...] | None,
+        Field(description="one for every class, of the palette or as #rrggbb; the palette's first unless given"),
+    ] = None
+    size: q.ImageSide | None = None
+
+    @model_validator(mode="after")
+    def _means_something(self):
+        for sentence in (self._about_roots(), self._about_tied(), self._about_colours()):
+            if sentence:
+                raise ValueError(sentence)
+        if self.colours is not None:
+            refuse_close((*self.colours, self.bare))
+        return self
+
+    def _about_roots(self) -> str:
+        if self.objects in ROOTS and self.root is None:
+            return f"objects = {self.objects!r} needs root, {ROOTS[self.objects]}"
+        if self.objects not in ROOTS and self.root is not None:
+            return f"root = {self.root!r} is of no use to objects = {self.objects!r}, which come with scikit-learn"
+        if (self.attribute == "photos") != (self.photos is not None):
+            return "attribute = 'photos' and photos, a folder with a subfolder of photos for every class, go together"
+        return ""
+
+    def _about_tied(self) -> str:
+        if self.tied is None:
+            return ""
+        if len(set(self.tied)) < len(self.tied):
+            return f"tied = {list(self.tied)} names a class twice"
+        if min(self.tied, default=0) < 0:
+            return f"tied = {list(self.tied)} names class {min(self.tied)}; classes are counted from 0"
+        if len(self.tied) < 2:
+            return f"tied = {list(self.tied)} leaves no other class to swap attributes with; two or more are needed"
+        return ""
+
+    def _about_colours(self) -> str:
+        if self.attribute == "object-colour" and self.objects in ("cutouts", "coco"):
+            return f"objects = {self.objects!r} have colours of their own; attribute is background-colour or photos"
+        if self.colours is not None and self.attribute == "photos":
+            return "colours are of no use where the attribute is photos"
+        return ""
+
+    @property
+    def side(self) -> int:
+        """Height and width of the images, in pixels."""
+        return SIDES[self.objects] if self.size is None else self.size
+
+    @property
+    def bare(self) -> str:
+        """The colour of what the attribute does not colour: the ground behind coloured objects, objects before it."""
+        return PAPER if self.attribute == "object-colour" else INK
+
+    def tied_of(self, classes: int) -> tuple[int, ...]:
+        """The classes with an attribute of their own, of so many."""
+        return tuple(range(classes)) if self.tied is None else self.tied
+
+    def refuse(self, classes: int) -> None:
+        """Refuse a number of classes that these views cannot show.
+
+        Parameters
+        ----------
+        classes
+            K.
+
+        Raises
+        ------
+        ValueError
+            For more classes than objects or colours, and for tied classes that are not among them.
+        """
+        if self.objects in ("digits", "mnist") and classes > DIGITS:
+            raise ValueError(
+                f"classes = {classes} are more than the {DIGITS} digits; the nearest valid value is {DIGITS}"
+            )
+        if self.attribute != "photos":
+            have, what = (len(COLOURS), "the palette has") if self.colours is None else (len(self.colours), "are given")
+            if classes > have:
+                raise ValueError(f"classes = {classes} need as many colours and {what} {have}")
+        if max(self.tied_of(classes)) >= classes:
+            raise ValueError(
+                f"tied = {list(self.tied_of(classes))} names class {max(self.tied_of(classes))}; the classes are 0 to "
+                f"{classes - 1}"
+            )
+
+    def palette(self, classes: int) -> tuple[str, ...]:
+        """The colours of the attribute, one for every class.
+
+        Parameters
+        ----------
+        classes
+            K.
+        """
+        return (tuple(COLOURS) if self.colours is None else self.colours)[:classes]

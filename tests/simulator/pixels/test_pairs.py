@@ -1,0 +1,144 @@
+"""Pairs of pixel worlds follow the law that the world states, and show what they say."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import binomtest
+from stattest import SHARE, spend
+
+from simulator.gaussian.pairs import draw_ensemble_codes
+from simulator.pixels import trials
+from simulator.pixels.captions import vocabulary
+from simulator.pixels.pairs import block_size, draw, draw_ensemble_block, draw_scenes
+from simulator.pixels.pictures import PARTS
+from simulator.pixels.scenery import scenery
+from simulator.pixels.views import Pixels
+from simulator.world import World
+
+WORLD = World(classes=5, p_inv=0.75, p_spu=0.9, mention_inv=0.8, mention_spu=0.4, views=Pixels(tied=(0, 1)))
+
+
+def assert_share(hits: torch.Tensor, probability: float, uses: int) -> None:
+    """A share of pairs within its exact binomial interval, of a false-alarm rate of SHARE over all uses."""
+    level = 1 - SHARE / uses
+    low, high = binomtest(int(hits.sum()), hits.numel()).proportion_ci(level, "exact")
+    assert low <= probability <= high, f"{hits.double().mean():.4f} of {hits.numel()} for {probability}"
+
+
+def test_realised_correlations_are_the_requested_ones():
+    """100,000 pairs see a share that is off by .01 with probability above .999."""
+    spend(SHARE)
+    scenes = draw(WORLD, 100_000, seed=3).scenes
+    y, a, tied = scenes.labels, scenes.attributes, scenes.labels < 2
+    shares = [
+        (scenes.objects == y, 0.75),
+        (scenes.mentioned[:, 0], 0.8),
+        (scenes.mentioned[:, 1], 0.4),
+        *((y == k, 0.2) for k in range(5)),
+        ((a == y)[tied], 0.9),
+        ((a == 4)[tied], 0.025),
+        *((a[~tied] == k, 0.2) for k in range(5)),
+        ((scenes.objects == 3)[y != 3], 0.0625),
+    ]
+    for hits, probability in shares:
+        assert_share(hits, probability, len(shares))
+
+
+def test_labels_and_captions_are_those_of_the_gaussian_world():
+    """Same streams: the two kinds of world agree pair by pair."""
+    world = WORLD.replace(views=Pixels())
+    scenes = draw_scenes((world,), 500, 1, 2, streams=("train/3",))
+    codes = draw_ensemble_codes((world.replace(views=None),), 500, 1, 2, streams=("train/3",), device="cpu")
+    assert torch.equal(scenes.labels, codes.labels)
+    assert torch.equal(scenes.objects, codes.objects)
+    assert torch.equal(scenes.attributes, codes.backgrounds[..., 0])
+    assert torch.equal(scenes.mentioned, codes.mentioned)
+
+
+def test_a_model_of_an_ensemble_sees_what_it_would_see_alone():
+    worlds = (WORLD, WORLD.replace(p_spu=0.2), WORLD.replace(mention_spu=1.0))
+    together = draw_ensemble_block(worlds, 7, 1, streams=("a", "b", "c"))
+    for k, (world, stream) in enumerate(zip(worlds, "abc", strict=True)):
+        alone = draw_ensemble_block((world,), 7, 1, streams=(stream,))
+        for field, own in zip(together, alone, strict=True):
+            assert torch.equal(field[k], own[0])
+
+
+def test_more_pairs_leave_the_first_ones_as_they_are():
+    size = block_size(WORLD)
+    few, many = draw(WORLD, 10, seed=1), draw(WORLD, size + 10, seed=1)
+    assert torch.equal(few.images, many.images[:10])
+    assert torch.equal(few.texts, many.texts[:10])
+    second = draw_ensemble_block((WORLD,), 1, 1, streams=("pairs",))
+    assert torch.equal(second.images[0, :10], many.images[size:])
+
+
+def test_training_validation_and_test_share_no_scan():
+    objects = scenery(WORLD.views, 10).objects
+    rows = [set(objects.rows(part).tolist()) for part in PARTS]
+    assert sum(map(len, rows)) == len(objects) == 1797 == len(set.union(*rows))
+    distinct = {part: {x.numpy().tobytes() for x in objects.pixels[objects.rows(part)]} for part in PARTS}
+    assert not distinct["train"] & distinct["test"], "a scan stands twice in the source"
+    assert not distinct["validation"] & distinct["test"]
+    drawn = draw(WORLD.replace(classes=10), 20_000).scenes
+    assert set(drawn.scans.tolist()) <= rows[0]
+    assert torch.equal(objects.labels[drawn.scans], drawn.objects)
+    tried = trials.trial(WORLD.replace(classes=10))
+    assert set(tried.scans.tolist()) == rows[2]
+    assert set(trials.trial(WORLD.replace(classes=10), "validation").scans.tolist()) == rows[1]
+
+
+@pytest.mark.parametrize("attribute", ["object-colour", "background-colour"])
+def test_pixels_of_object_and_ground_are_what_the_scan_says(attribute):
+    pairs = draw(WORLD.replace(views=Pixels(attribute=attribute)), 300)
+    scene, scenes = pairs.scenery, pairs.scenes
+    coverage = scene.objects.pixels[scenes.scans].double() / 255
+    colour = scene.colours[scenes.attributes].double()[..., None, None]
+    bare = scene.bare.double()[None, :, None, None]
+    front, ground = (colour, bare) if attribute == "object-colour" else (bare, colour)
+    assert (pairs.images - (coverage * front + (1 - coverage) * ground)).abs().max() <= 0.5 + 1e-4
+    full, none = (coverage == 1).expand_as(pairs.images), (coverage == 0).expand_as(pairs.images)
+    assert torch.equal(pairs.images[full], front.expand(pairs.images.shape)[full].to(torch.uint8))
+    assert torch.equal(pairs.images[none], ground.expand(pairs.images.shape)[none].to(torch.uint8))
+
+
+@pytest.mark.parametrize("told", ["label", "object"])
+def test_captions_say_what_is_shown(told):
+    views = Pixels(captions="tokens", told=told)
+    words, names = draw(WORLD.replace(views=views), 300), scenery(views, 5).objects.names
+    vectors = draw(WORLD.replace(views=views.model_copy(update={"captions": "one-hot"})), 300)
+    assert torch.equal(words.images, vectors.images)
+    code = words.labels if told == "label" else words.scenes.objects
+    for row, o, a, (says_o, says_a), vector in zip(
+        words.texts, code, words.scenes.attributes, words.scenes.mentioned, vectors.texts, strict=True
+    ):
+        text = " ".join(vocabulary(words.scenery)[t] for t in row if t)
+        wanted = "a photo" + (f" of a {names[o]}" if says_o else "")
+        wanted += f" in {words.scenery.shown[a]}" if says_a else ""
+        assert text == wanted
+        assert vector.nonzero()[:, 0].tolist() == [o] * bool(says_o) + [5 + a] * bool(says_a)
+
+
+def test_recolouring_exchanges_colours_alone():
+    """Two colours exchanged in the palette are two colours exchanged in the pictures."""
+    first = draw(WORLD.replace(views=Pixels(colours=("red", "green", "blue", "yellow", "cyan"))), 200)
+    other = draw(WORLD.replace(views=Pixels(colours=("green", "red", "blue", "yellow", "cyan"))), 200)
+    exchanged = torch.tensor([1, 0, 2, 3, 4])[first.scenes.attributes]
+    swapped = first.scenes._replace(attributes=exchanged)
+    from simulator.pixels.pairs import seen
+
+    assert torch.equal(seen(first.scenery, swapped).images, other.images)
+
+
+def test_enlarged_scans_are_the_same_scans():
+    small, large = draw(WORLD, 50), draw(WORLD.replace(views=Pixels(tied=(0, 1), size=32)), 50)
+    averaged = torch.nn.functional.avg_pool2d(large.images.double(), 4)
+    correlation = np.corrcoef(averaged.flatten(), small.images.double().flatten())[0, 1]
+    assert correlation > 0.98
+    assert torch.equal(small.scenes.scans, large.scenes.scans)
+
+
+@pytest.mark.parametrize("n", [0, 10**9])
+def test_a_draw_that_cannot_be_held_is_refused(n):
+    with pytest.raises(ValueError, match=f"n = {n} images of side 8 lie outside"):
+        draw(WORLD, n)

@@ -1,0 +1,92 @@
+"""A pixel world is declared once, whole, and what means nothing there is refused in one sentence."""
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from simulator.pixels.palette import COLOURS, INK, LEAST_DISTANCE, PAPER, lab, refuse_close, rgb
+from simulator.pixels.views import Pixels
+from simulator.world import World, Worlds
+from theory.learners import LinearCLIP, named, names
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"objects": "mnist"}, "objects = 'mnist' needs root, the folder that torchvision.datasets.MNIST"),
+        ({"root": "here"}, "root = 'here' is of no use to objects = 'digits'"),
+        ({"attribute": "photos"}, "go together"),
+        ({"photos": "here"}, "go together"),
+        ({"tied": (0,)}, r"tied = \[0\] leaves no other class"),
+        ({"tied": (0, 1, 0)}, "names a class twice"),
+        ({"tied": (-1, 0)}, "names class -1; classes are counted from 0"),
+        ({"objects": "cutouts", "root": "here"}, "have colours of their own"),
+        ({"colours": ("red", "#e6192e")}, "colours red and #e6192e lie 0.5 apart in CIELAB, less than the 20"),
+        ({"colours": ("red", "black")}, "colours black and black lie 0.0 apart"),
+        ({"colours": ("rde", "blue")}, "colour 'rde' is neither #rrggbb nor one of .*; the nearest is red"),
+        ({"size": 7}, "greater than or equal to 8"),
+        ({"told": "both"}, "'label' or 'object'"),
+    ],
+)
+def test_views_that_show_nothing_are_refused(fields, sentence):
+    with pytest.raises(ValidationError, match=sentence):
+        Pixels(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"classes": 11}, "classes = 11 are more than the 10 digits; the nearest valid value is 10"),
+        ({"views": Pixels(tied=(0, 2))}, r"tied = \[0, 2\] names class 2; the classes are 0 to 1"),
+        ({"classes": 3, "views": Pixels(colours=("red", "blue"))}, "classes = 3 need as many colours and are given 2"),
+        ({"mu_spu": 2.0}, "mu_spu = 2.0 is of Gaussian views and means nothing beside"),
+        ({"sigma_xi_text": 0.5}, "sigma_xi_text = 0.5 is of Gaussian views"),
+        ({"attribute": ({},)}, "pixels show one attribute"),
+    ],
+)
+@pytest.mark.parametrize("kind", [World, Worlds])
+def test_what_a_pixel_world_cannot_have_is_refused(kind, fields, sentence):
+    if kind is Worlds and "attribute" in fields:
+        fields = {"attribute": World(attribute=({},)).attribute}
+    with pytest.raises(ValueError, match=sentence):
+        kind(**{"views": Pixels(), **fields})
+
+
+def test_many_classes_need_no_wide_views_in_pixels():
+    world = World(classes=40, views=Pixels(objects="cutouts", root="here", attribute="photos", photos="there"))
+    assert world.views.side == 64
+    with pytest.raises(ValidationError):
+        world.replace(views=None)  # 64 coordinates hold no 80 latents
+
+
+def test_a_grid_shares_its_views():
+    views = Pixels(tied=(0, 1))
+    grid = Worlds(p_spu=[0.75, 0.9], classes=5, views=views)
+    assert grid[1].views is views
+    assert grid.world(1) == World(p_spu=0.9, classes=5, views=views)
+    assert grid.replace(p_inv=[[0.75], [0.9]]).world((1, 0)).p_inv == 0.9
+    assert Worlds.of([grid.world(0), grid.world(1)]).replace(mention_spu=0.5).world(1).mention_spu == 0.5
+    assert repr(grid).endswith("classes=5)")
+    with pytest.raises(ValueError, match="worlds with different views make no grid"):
+        Worlds.of([grid.world(0), World(classes=5)])
+
+
+@pytest.mark.parametrize("name", sorted({*names()} - {"max-margin"}))  # which answers in no world
+def test_every_closed_form_refuses_pixels_in_one_sentence(name):
+    world = World(views=Pixels())
+    assert named(name).refuses(world).endswith("these worlds are pixels, which no formula describes")
+    assert LinearCLIP().refuses(world.replace(views=None)) is None
+
+
+def test_colours_are_told_apart_and_stand_out():
+    refuse_close((*COLOURS, INK, PAPER))
+    points = lab(rgb(tuple(COLOURS)))
+    apart = np.linalg.norm(points[:, None] - points, axis=-1)[np.triu_indices(len(COLOURS), 1)]
+    assert apart.min() > 36 > LEAST_DISTANCE
+
+
+def test_lab_of_known_colours():
+    """Lindbloom's CIE colour calculator, sRGB, D65."""
+    found = lab(rgb(("#ff0000", "#00ff00", "#0000ff", "white", "black")))
+    known = [[53.24, 80.09, 67.20], [87.74, -86.18, 83.18], [32.30, 79.19, -107.86], [100, 0, 0], [0, 0, 0]]
+    assert found == pytest.approx(np.array(known), abs=0.03)
