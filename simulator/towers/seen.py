@@ -69,6 +69,10 @@ def seen(world: World) -> Seen:
     ----------
     world : World
     """
-    from simulator.towers.gaussian_views import GAUSSIAN
+    if world.views is None:
+        from simulator.towers.gaussian_views import GAUSSIAN
 
-    return GAUSSIAN
+        return GAUSSIAN
+    from simulator.towers.pixel_views import PIXELS
+
+    return PIXELS
