@@ -16,7 +16,7 @@ from experiments.errors import RequestError
 from experiments.inference import LEVEL
 from experiments.lab.blocks import Region
 from experiments.lab.reasons import Reasons
-from experiments.lab.result import GROUPS, QUANTITIES, Block, sizes, variables
+from experiments.lab.result import GROUPS, QUANTITIES, Block, measured, sizes, variables
 from experiments.lab.study import Study
 from simulator.world import Worlds
 from theory.accuracy import reliance
@@ -59,7 +59,7 @@ def compute(study: Study, region: Region, estimated: bool) -> Block:
         for r, route in enumerate(study.measured):
             _measure(study, region, route, r, arrays, reasons)
         sentences |= reasons.finish()
-        _summarise(arrays)
+        _summarise(arrays, measured(study))
     return Block(arrays, sentences)
 
 
@@ -167,16 +167,16 @@ def _measure(study: Study, region: Region, route: str, r: int, arrays: dict[str,
         for cells in ROUTES[route](study, region, k):
             for place, found in cells.found.items():
                 at = (*cells.at, k, place, *route_at)
-                for column, name in enumerate(QUANTITIES):
+                for column, name in enumerate(measured(study)):
                     arrays[name][at] = found[:, column]
                 arrays["seconds"][at] = cells.seconds
             for place, sentence in cells.refused.items():
                 reasons.add((*cells.at, k, place, *route_at), sentence)
 
 
-def _summarise(arrays: dict[str, np.ndarray]) -> None:
+def _summarise(arrays: dict[str, np.ndarray], names: tuple[str, ...]) -> None:
     """Standard errors and t intervals of the means over replicates that have a number."""
-    for name in QUANTITIES:
+    for name in names:
         values = arrays[name]
         there = np.isfinite(values)
         count = there.sum(-1)

@@ -22,12 +22,12 @@ class Cells:
     """What was measured at one place of the axes of one learner.
 
     at        the place within the block
-    found     place of a prompt -> (common, counter, reliance) of every replicate, nan where one has none
+    found     place of a prompt -> `experiments.lab.result.measured` of every replicate, nan where one has none
     refused   place of a prompt -> why there is none at all
     """
 
     at: tuple[int, ...]
-    found: dict[int, Float[np.ndarray, "R 3"]] = field(default_factory=dict)
+    found: dict[int, Float[np.ndarray, "R Q"]] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
     seconds: float = np.nan
 

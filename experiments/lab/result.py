@@ -5,6 +5,7 @@ measured).
 
 common, counter, reliance            the theory, or what was measured, a value a replicate
 predicted_common, ...                the theory beside measurements
+rand, rev, rest                      further groups of worlds of pixels (`simulator.pixels.trials`), measured alone
 common_se, ...                       standard error of the mean over replicates
 common_low, common_high, ...         interval of what is estimated, its level an attribute
 seconds                              of the cell: the time of its block's cells of that learner and route, shared out
@@ -32,6 +33,7 @@ FORMAT = 2
 GROUPS = ("common", "counter")
 CODED = ("undefined", "predicted_undefined")  # places in the legend
 QUANTITIES = (*GROUPS, "reliance")
+PIXELS = ("rand", "rev", "rest")  # further groups of worlds of pixels
 
 
 _CODE = "0, or why there is no {}: a place in the legend"
@@ -61,22 +63,27 @@ def sizes(study: Study) -> dict[str, int]:
     return known | ({"replicate": study.replicates} if study.measured else {})
 
 
+def measured(study: Study) -> tuple[str, ...]:
+    """What is measured at every cell: QUANTITIES, and the further groups of worlds of pixels."""
+    return QUANTITIES if study.world.views is None else (*QUANTITIES, *PIXELS)
+
+
 def variables(study: Study, estimated: bool) -> dict[str, Variable]:
     """Every variable with chunks; `estimated`: whether a number of the theory is sampled and has an interval."""
     dims = tuple(sizes(study))
     cell = tuple(name for name in dims if name != "replicate")
     theory = tuple(name for name in cell if name != "route")
     found = {}
-    for name in QUANTITIES:
+    for name in measured(study) if study.measured else QUANTITIES:
         found[name] = Variable(dims, "float64", _attrs(name))
     if study.measured:
         for name in QUANTITIES:
             found[f"predicted_{name}"] = Variable(theory, "float64", _attrs(name, "by theory, at n = infinity"))
         found["predicted_undefined"] = Variable(theory, "int32", {"meaning": _CODE.format("number by theory")})
-        for name in QUANTITIES:
+        for name in measured(study):
             words = "standard error of the mean over replicates"
             found[f"{name}_se"] = Variable(cell, "float64", _attrs(name, words))
-    estimates = QUANTITIES if study.measured else GROUPS if estimated else ()
+    estimates = measured(study) if study.measured else GROUPS if estimated else ()
     for name in estimates:
         for end in ("low", "high"):
             words = f"{end} end of the interval of the mean" if study.measured else f"{end} end of the interval"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from simulator.towers.trained import Towers
 
 MODELS = 64  # of one ensemble; what batching gains is gained by then, and memory stays small
+MOST_BYTES = 2**30  # that an ensemble needs at least: fixed sets of images are large
 
 
 def recipe_of(label: str, given: dict[str, Any]) -> "Recipe":
@@ -49,6 +50,7 @@ def train_cells(study: "Study", region: Region, k: int) -> Iterator["Cells"]:
     Model r has the same streams and the same initial weights in every cell of a seed, so differences are paired.
     """
     from simulator.towers.seen import seen
+    from simulator.towers.training import Ensemble, least_bytes
 
     together: dict[Any, list] = defaultdict(list)
     for index, at in places(region):
@@ -60,8 +62,9 @@ def train_cells(study: "Study", region: Region, k: int) -> Iterator["Cells"]:
         seed = study.cell(index).get("seed", study.seed)
         shape = (world.classes, *seen(world).views(world).values())
         together[recipe, seed, shape].append((at, world, [setting.prompt for setting in settings]))
-    each = max(1, MODELS // study.replicates)
     for (recipe, seed, _), cells in together.items():
+        one = least_bytes(Ensemble(recipe, (cells[0][1],) * study.replicates, tuple(range(study.replicates)), seed))
+        each = max(1, min(MODELS // study.replicates, MOST_BYTES // one))
         for start in range(0, len(cells), each):
             yield from _ensemble(study, recipe, seed, cells[start : start + each], k)
 
@@ -85,6 +88,7 @@ def _refused(study: "Study", k: int, at: tuple[int, ...], why: str) -> "Cells":
 def _ensemble(study: "Study", recipe: "Recipe", seed: int, cells: list, k: int) -> Iterator["Cells"]:
     """`cells` are (place in the block, world, how its towers are asked, once a prompt of the study)."""
     from experiments.lab.measuring import Cells
+    from experiments.lab.result import measured
     from simulator.samplers import EmptyGroup
     from simulator.towers.evaluation import prompts_of
     from simulator.towers.trained import train
@@ -108,7 +112,7 @@ def _ensemble(study: "Study", recipe: "Recipe", seed: int, cells: list, k: int) 
     known = prompts_of(recipe)
     unasked = f"towers of loss {recipe.loss!r} can be asked by {', '.join(map(str, known))}"
     asked = {
-        prompt: _numbers(towers, prompt)
+        prompt: _numbers(towers, prompt, measured(study))
         for prompt in dict.fromkeys(p for *_, prompts in cells for p in prompts)
         if prompt in known
     }
@@ -122,12 +126,12 @@ def _ensemble(study: "Study", recipe: "Recipe", seed: int, cells: list, k: int) 
         yield Cells(at, going, why, seconds)
 
 
-def _numbers(towers: "Towers", prompt: str | None) -> Float[np.ndarray, "worlds R 3"]:
-    """(common, counter, reliance) of every model under a prompt."""
-    from simulator.towers.evaluation import score_reliance
-
-    accuracy = towers.each(prompt)
-    relied = score_reliance(towers.ensemble, towers.parameters, prompt).reshape(accuracy.common.shape)
-    numbers = np.stack([accuracy.common, accuracy.counter, relied], axis=-1)
-    numbers[~np.isfinite(numbers[..., 0])] = np.nan
+def _numbers(towers: "Towers", prompt: str | None, names: tuple[str, ...]) -> Float[np.ndarray, "worlds R Q"]:
+    """Every model's numbers under a prompt, nan where its worlds have none of that name."""
+    ensemble, found = towers.ensemble, towers.groups(prompt)
+    common = found["common"]
+    if ensemble.seen.relied is not None:
+        found["reliance"] = ensemble.seen.relied(ensemble, towers.parameters, prompt).reshape(common.shape)
+    numbers = np.stack([found.get(name, np.full(common.shape, np.nan)) for name in names], axis=-1)
+    numbers[~np.isfinite(common)] = np.nan
     return numbers

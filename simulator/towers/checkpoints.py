@@ -41,6 +41,7 @@ def specification(ensemble: Ensemble) -> dict[str, Any]:
         "models": list(ensemble.models),
         "seed": ensemble.seed,
         "draw_on": torch.device(source).type,
+        **ensemble.seen.identity(ensemble.worlds[0]),
     }
 
 

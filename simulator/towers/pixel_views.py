@@ -1,6 +1,7 @@
 """How the trainer looks at worlds of pixels: bytes of images, captions as vectors or words, a trial that has an end."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,4 +69,18 @@ def _accuracies(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | Non
     return {group: np.array([[own[group] for own in found]]) for group in found[0]}
 
 
-PIXELS = Seen(views=_views, block_size=block_size, block=_block, texts=_texts, trial=_trial, accuracies=_accuracies)
+def _identity(world: World) -> dict[str, Any]:
+    scene = scenery(world.views, world.classes)
+    words = captions.vocabulary(scene) if world.views.captions == "tokens" else ()
+    return {"pictures": scene.digest, "vocabulary": list(words)}
+
+
+PIXELS = Seen(
+    views=_views,
+    block_size=block_size,
+    block=_block,
+    texts=_texts,
+    trial=_trial,
+    accuracies=_accuracies,
+    identity=_identity,
+)

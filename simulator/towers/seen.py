@@ -49,6 +49,8 @@ class Seen:
         (ensemble, parameters, prompt) -> weight of the score on background per weight on object; None: not defined.
     recovery
         (ensemble, parameters) -> what could be read out of the embeddings; None: not defined.
+    identity
+        World -> what a resumed run must share beyond the world's own numbers, such as pictures and words.
     """
 
     views: Callable[[World], dict[str, View]]
@@ -60,6 +62,7 @@ class Seen:
     contradicted: Callable[["Ensemble", Pairs, str, int], Pairs] | None = None
     relied: Callable[["Ensemble", Parameters, Prompt | None], Float[np.ndarray, " E"]] | None = None
     recovery: Callable[["Ensemble", Parameters], "Recovery"] | None = None
+    identity: Callable[[World], dict[str, Any]] = lambda world: {}
 
 
 def seen(world: World) -> Seen:

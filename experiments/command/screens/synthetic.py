@@ -6,6 +6,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from experiments.command.screens.parts import percent
+from experiments.lab.answers import GROUPS
+from simulator.pixels.views import Pixels
 from simulator.world import World
 
 NOTABLE = 0.005  # share of unseen images that is worth a line
@@ -31,14 +33,14 @@ def accuracy_table(document: dict[str, Any]) -> RenderableType:
     table.add_column("predicted %", justify="right")
     predicted = document.get("predicted") if simulated else document
     interval = document.get("interval95") or {}
-    for group in ("common", "counter", "balanced", "drop"):
+    for group in (*interval, *(name for name in GROUPS if name not in interval)):
         cells = [group]
         if simulated:
             ends = interval.get(group)
             cells += [percent(document[group]), f"{percent(ends[0])} to {percent(ends[1])}" if ends else ""]
-        cells.append(percent(predicted[group]) if predicted else "none")
+        cells.append(percent(predicted[group]) if predicted and group in predicted else "none")
         table.add_row(*cells)
-    table.caption = _noise(document["world"])
+    table.caption = _seen(document["world"])
     if document.get("reliance") is not None:
         table.caption += f"\nreliance (weight on background per weight on object): {document['reliance']:.4f}"
     unseen = document.get("prompts", {}).get(document["prompt"], {}).get("unseen")
@@ -73,7 +75,10 @@ def _points(interval: list[float] | None) -> str:
     return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
-def _noise(world: dict[str, Any]) -> str:
-    """View noise a coordinate, which decides what InfoNCE learns; images and texts apart where they differ."""
+def _seen(world: dict[str, Any]) -> str:
+    """How the world is seen: view noise a coordinate, which decides what InfoNCE learns, or what pixels show."""
+    if world.get("views"):
+        views = Pixels(**world["views"])
+        return f"{views.objects} of {views.side} x {views.side} pixels; the attribute is {views.attribute}"
     image, text = (float(nu) for nu in (World(**world).nu_image, World(**world).nu_text))
     return f"view noise ν = {image:.4g}" + ("" if image == text else f" (images), {text:.4g} (texts)")
