@@ -37,11 +37,10 @@ def specification(ensemble: Ensemble) -> dict[str, Any]:
     source = ensemble.draw_on or ensemble.device
     return {
         **ensemble.recipe.model_dump(mode="json"),
-        "worlds": [world.model_dump(mode="json") for world in ensemble.worlds],
+        "worlds": [{**world.model_dump(mode="json"), **ensemble.seen.identity(world)} for world in ensemble.worlds],
         "models": list(ensemble.models),
         "seed": ensemble.seed,
         "draw_on": torch.device(source).type,
-        **ensemble.seen.identity(ensemble.worlds[0]),
     }
 
 

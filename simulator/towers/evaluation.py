@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from simulator.gaussian.critic import LinearCritic, gaussian_points, group_accuracy
 from simulator.gaussian.pairs import dictionaries, draw_image_latents
@@ -87,7 +87,7 @@ def captioned(ensemble: Ensemble) -> tuple[World, ...]:
     return tuple(ensemble.sampler.captioned(world) for world in ensemble.worlds)
 
 
-def class_captions(ensemble: Ensemble) -> Float[torch.Tensor, "E K captions dT"]:
+def class_captions(ensemble: Ensemble) -> Shaped[torch.Tensor, "E K captions dT"]:
     """CAPTIONS captions of every class as every model has read them, of a stream of their own.
 
     Parameters
@@ -127,7 +127,7 @@ def scores(
     ensemble: Ensemble,
     parameters: Parameters,
     vectors: Float[torch.Tensor, "E K *captions h"],
-    x: Float[torch.Tensor, "E N d"],
+    x: Shaped[torch.Tensor, "E N *d"],
 ) -> Float[torch.Tensor, "E N K"]:
     """Score of every class for images x.
 

@@ -65,8 +65,8 @@ def _accuracies(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | Non
         images = trial.images(slice(first, first + each))
         said.append(scores(ensemble, parameters, vectors, images.expand(E, *images.shape)).argmax(-1))
     predicted = torch.cat(said, dim=1).cpu().numpy()  # (E, N)
-    found = [trials.accuracies(*each) for each in zip(ensemble.worlds, [trial] * E, predicted, strict=True)]
-    return {group: np.array([[own[group] for own in found]]) for group in found[0]}
+    found = [trials.accuracies(world, trial, predicted[k : k + 1]) for k, world in enumerate(ensemble.worlds)]
+    return {group: np.concatenate([own[group] for own in found])[None] for group in found[0]}
 
 
 def _identity(world: World) -> dict[str, Any]:

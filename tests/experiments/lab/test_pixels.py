@@ -1,0 +1,69 @@
+"""Worlds of pixels in the laboratory: a run's document and its resuming, the further groups of a study."""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+from experiments.errors import Interrupted, RequestError
+from experiments.lab.study import study
+from experiments.lab.train import train
+from simulator.pixels.views import Pixels
+from simulator.towers.recipe import Recipe
+from simulator.world import World
+
+WORLD = World(classes=3, p_inv=0.9, p_spu=0.75, views=Pixels(tied=(0, 1), captions="tokens"))
+SMALL = {"towers": "conv", "width": 4, "embed_dim": 4, "batch_size": 16, "steps": 20, "optimizer": "adamw"}
+RECIPE = Recipe(text_towers="tokens", n=64, **SMALL)
+GROUPS = ["common", "counter", "rand", "rev", "rest", "trained"]
+
+
+def test_an_interrupted_run_resumes_to_what_it_would_have_been(tmp_path):
+    whole = train(RECIPE, WORLD, models=2, output=tmp_path / "whole")
+
+    def interrupt(line: str) -> None:
+        if line.startswith("step 10 "):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="step 10 of 20"):
+        train(RECIPE, WORLD, models=2, output=tmp_path / "halves", report=interrupt)
+    halves = train(RECIPE, WORLD, models=2, resume=tmp_path / "halves")
+    weights = [load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "halves")]
+    assert all((value == weights[1][name]).all() for name, value in weights[0].items())
+    assert whole["trace"] == halves["trace"]
+    for found in whole["prompts"].values():
+        assert list(found["interval95"]) == GROUPS
+        assert [list(one) for one in found["replicates"]] == [GROUPS] * 2
+        assert found["rand"] == pytest.approx(np.mean([one["rand"] for one in found["replicates"]]))
+    specification = json.loads((tmp_path / "halves" / "run.json").read_text())["specification"]["worlds"][0]
+    assert "seven" not in specification["vocabulary"]
+    assert {"zero", "red", "photo"} <= set(specification["vocabulary"])
+    other = WORLD.replace(views=Pixels(tied=(0, 1), captions="tokens", attribute="background-colour"))
+    with pytest.raises(RequestError, match=r"views is .* in the checkpoint"):
+        train(RECIPE, other, models=2, resume=tmp_path / "halves")
+
+
+def test_a_study_has_the_further_groups():
+    asked = study(
+        world=World(views=Pixels(tied=(0, 1))),
+        axes={"classes": [2, 3], "p_spu": [0.6, 0.9]},
+        learners=["perfect-captions"],
+        routes=["trained"],
+        n=64,
+        replicates=2,
+        recipe=SMALL,
+    )
+    table = asked.run()
+    assert {"rand", "rev_low", "rest_se"} <= set(table.data_vars)
+    assert "predicted_rand" not in table
+    assert np.isnan(table.rest.sel(classes=2)).all()
+    assert np.isfinite(table.rest.sel(classes=3)[..., 0, :]).all()
+    two = table.sel(classes=2)
+    assert np.allclose(two.rand, (two.common + two.counter) / 2)
+    assert np.array_equal(two.rev, two.counter, equal_nan=True)
+    single = train(asked.recipe_at((1, 1), 0), asked.world_at((1, 1)), models=2)
+    assert np.allclose(table.rev[1, 1, 0, 0], [one["rev"] for one in single["replicates"]], atol=1e-12)
+    assert "no closed form" in str(table.legend.values)
