@@ -54,6 +54,7 @@ def trial_of(claim: Claim, **proving) -> Trial:
 
 def trained_trials() -> list[Trial]:
     """Claims about trained towers; a quick trial mostly shows the verdict stored with the package."""
+    from theory.claims.pictures import picture_claims
     from theory.claims.trained import TrainedClaim, trained_claims
 
     def trial(claim: TrainedClaim) -> Trial:
@@ -65,7 +66,7 @@ def trained_trials() -> list[Trial]:
 
         return Trial(claim.id, claim.source, claim.statement, hold)
 
-    return [trial(claim) for claim in trained_claims()]
+    return [trial(claim) for claim in (*trained_claims(), *picture_claims())]
 
 
 def published_trials() -> list[Trial]:

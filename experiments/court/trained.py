@@ -21,6 +21,7 @@ import numpy as np
 
 from experiments.court.decide import POWER, decide, normal_size, violation_bounds
 from experiments.inference import Bounds, Sample, interval95
+from experiments.lab.gap import GROUPS
 from experiments.lab.train import train
 from experiments.provenance import provenance
 from simulator.towers.recipe import Recipe
@@ -30,7 +31,7 @@ STORED = "stored/trained.json"
 ROUTE = "trained towers"
 QUICK = ("trained/linear", "trained/linear-one-dimension")  # seconds each
 MOST_MODELS = 64
-RELATIONS = {"reaches": "=", "misses": "differs from", "ahead": ">="}
+RELATIONS = {"reaches": "=", "misses": "differs from", "ahead": ">=", "alike": "="}
 
 
 def models_for(claim: TrainedClaim) -> int:
@@ -41,7 +42,8 @@ def models_for(claim: TrainedClaim) -> int:
 
 def rows_of(claim: TrainedClaim) -> int:
     """How many accuracies, or differences of two, the claim speaks of."""
-    return 2 * sum(len(case.subjects) for case in claim.cases) if claim.says == "reaches" else 1
+    asked = sum(len(case.asked) for case in claim.cases)
+    return {"reaches": 2 * asked, "misses": 1}.get(claim.says, len(claim.groups) * asked // 2)
 
 
 def _tail(claim: TrainedClaim, rows: int) -> float:
@@ -87,15 +89,16 @@ def run_case(
     worth = recipe.towers != "linear"  # linear towers train in less time than their step compiles
     how = {"seed": seed, "device": device, "compile": worth, "report": report, "keep": False}
     document = train(recipe, case.world, models=models, **how)
-    rows = []
-    for prompt, predicted in case.predictions().items():
+    rows, predictions = [], case.predictions()
+    for prompt in case.asked:
+        predicted = dict(zip(GROUPS, predictions.get(prompt, ()), strict=False))
         found = document["prompts"][str(prompt or "none")]
-        for group, value in zip(("common", "counter"), predicted, strict=True):
+        for group in predicted or found["interval95"]:
             rows.append(
                 {
                     "prompt": prompt,
                     "group": group,
-                    "predicted": value,
+                    "predicted": predicted.get(group),
                     "models": [replicate[group] for replicate in found["replicates"]],
                 }
             )
@@ -164,15 +167,19 @@ def _spoken_of(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[dict[st
     rows = [{**row, "case": case} for case in cases for row in case["rows"]]
     if claim.says == "reaches":
         return [{**row, "sample": _sample(row, row["case"])} for row in rows]
-    counter = [row for row in rows if row["group"] == "counter"]
+    of = {group: [row for row in rows if row["group"] == group] for group in claim.groups}
     if claim.says == "misses":
-        return [{**counter[0], "sample": _sample(counter[0], counter[0]["case"])}]
-    first, second = counter
-    paired = np.subtract(first["models"], second["models"])
-    lost = {one["model"] for row in counter for one in row["case"]["diverged"]}
-    values = [-1.0 if k in lost else value for k, value in enumerate(paired)]
-    sample = Sample(np.array(values), normal=not lost, support=(-1.0, 1.0))
-    return [{"group": "counter", "predicted": 0.0, "sample": sample}]
+        return [{**row, "sample": _sample(row, row["case"])} for row in of["counter"]]
+    pairs = [pair for each in of.values() for pair in zip(each[::2], each[1::2], strict=True)]
+    margin = claim.margin
+    return [{"group": one["group"], "predicted": margin, "sample": _ahead(one, twin)} for one, twin in pairs]
+
+
+def _ahead(first: dict[str, Any], second: dict[str, Any]) -> Sample:
+    """By how much every model is ahead of its twin; one that lost its finite loss, or its twin did, is all behind."""
+    lost = {one["model"] for row in (first, second) for one in row["case"]["diverged"]}
+    values = [-1.0 if k in lost else value for k, value in enumerate(np.subtract(first["models"], second["models"]))]
+    return Sample(np.array(values), normal=not lost, support=(-1.0, 1.0))
 
 
 def _sample(row: dict[str, Any], case: dict[str, Any]) -> Sample:
@@ -185,7 +192,7 @@ def _sample(row: dict[str, Any], case: dict[str, Any]) -> Sample:
 
 def _violation(claim: TrainedClaim, row: dict[str, Any], tail: float) -> Bounds:
     if claim.says == "ahead":
-        return violation_bounds(">=", row["sample"].bounds, 0.0, tail)
+        return violation_bounds(">=", row["sample"].bounds, row["predicted"], tail)
     distance = violation_bounds("=", row["sample"].bounds, row["predicted"], tail)
     if claim.says == "misses":
         return Bounds(claim.tolerance - distance.high, claim.tolerance - distance.low)

@@ -179,15 +179,21 @@ def days(verdict: dict[str, Any]) -> int:
 def _cases(cases: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Every ensemble of a claim about trained towers: which, and its accuracies beside the predicted ones."""
     for case in cases:
-        world = point({name: case["world"][name] for name in ("p_spu", "mu_spu", "classes", "sigma_xi", "dim_image")})
         usual = {name: field.default for name, field in Recipe.model_fields.items()}
         unusual = ", ".join(f"{k} {v}" for k, v in case["recipe"].items() if v != usual[k])
         rows = "; ".join(
-            f"{row['group']}{' by ' + row['prompt'] if row['prompt'] else ''} {number(row['measured'])} "
-            f"(theory {number(row['predicted'])})"
+            f"{row['group']}{' by ' + row['prompt'] if row['prompt'] else ''} {number(row['measured'])}"
+            + ("" if row["predicted"] is None else f" (theory {number(row['predicted'])})")
             for row in case["rows"]
         )
-        yield f"{world}{'; ' + unusual if unusual else ''}: {rows}"
+        yield f"{_world(case['world'])}{'; ' + unusual if unusual else ''}: {rows}"
+
+
+def _world(world: dict[str, Any]) -> str:
+    """What tells the worlds of trained towers apart; those of pixels have no view noise."""
+    if world.get("views"):
+        return ", ".join(f"{name} = {world[name]:.4g}" for name in ("p_inv", "p_spu", "classes", "mention_spu"))
+    return point({name: world[name] for name in ("p_spu", "mu_spu", "classes", "sigma_xi", "dim_image")})
 
 
 def _proof(proof: dict[str, Any]) -> str:

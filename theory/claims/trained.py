@@ -1,12 +1,13 @@
 """Claims that only training can test: towers after gradient descent against the closed forms. Data and predictions.
 
 A case is one ensemble: a world, a recipe (fields of `simulator.towers.recipe.Recipe`; what it leaves out are the
-defaults) and the learners that the towers should become, one a prompt. A row is one group accuracy of one case, a mean
-over models that differ in seeds alone. What a claim says of its rows:
+defaults) and the learners that the towers should become, one a prompt; or the prompts alone, where no law is known. A
+row is one group accuracy of one case, a mean over models that differ in seeds alone. What a claim says of its rows:
 
     reaches    every row lies within `tolerance` of its prediction
     misses     the counter accuracy of the only case lies further than `tolerance` from it
-    ahead      the first case keeps more of the counter group than the second, the models of both paired by seed
+    ahead      the first row keeps more of a group than the second by `margin`, their models paired by seed
+    alike      so paired, the two differ by `tolerance` at most; both say so of the third and the fourth row, and so on
 """
 
 from collections.abc import Mapping
@@ -32,12 +33,20 @@ class Case:
     recipe
         Fields of a Recipe that are not at their defaults.
     subjects
-        Learners with one prompt each, or one without.
+        Learners with one prompt each, or one without; none where no law is known.
+    prompts
+        How towers are asked; those of the subjects where there are any.
     """
 
     world: World
     recipe: Mapping[str, Any]
-    subjects: tuple[Learner, ...]
+    subjects: tuple[Learner, ...] = ()
+    prompts: tuple[str | None, ...] = ()
+
+    @property
+    def asked(self) -> tuple[str | None, ...]:
+        """How towers are asked, a row each."""
+        return tuple(getattr(subject, "prompt", None) for subject in self.subjects) or self.prompts
 
     def predictions(self) -> dict[str | None, tuple[float, float]]:
         """prompt -> (common, counter) at the optimum."""
@@ -58,7 +67,11 @@ class TrainedClaim:
     says
         What is said of the rows; see the module's head.
     tolerance
-        Differences up to this do not contradict "reaches" and "ahead"; "misses" speaks of larger ones.
+        Differences up to this do not contradict "reaches", "ahead" and "alike"; "misses" speaks of larger ones.
+    groups
+        Of which "ahead" and "alike" speak.
+    margin
+        By how much "ahead" is.
     spread
         Expected deviation of a row's accuracy over models, from which the number of models follows.
     error_rate
@@ -70,8 +83,10 @@ class TrainedClaim:
     statement: str
     cases: tuple[Case, ...]
     formula: str = ""
-    says: Literal["reaches", "misses", "ahead"] = "reaches"
+    says: Literal["reaches", "misses", "ahead", "alike"] = "reaches"
     tolerance: float = TOLERANCE
+    groups: tuple[str, ...] = ("counter",)
+    margin: float = 0.0
     spread: float = SPREAD
     error_rate: float = 0.01
 
