@@ -139,8 +139,13 @@ def sweep(
     if design is not None and output is not None:
         for picture in design.plot:
             _note(f"to look at: {_command(output, picture)}")
+    further = {}
+    if design is not None and design.printed is not None:
+        from experiments.lab.printed import beside
+
+        further["printed"] = beside(table, design.printed)
     said = None if design is None else {"name": design.name, "full": full, **design.words}
-    emit({"verb": "sweep", "design": said, **summary(asked, table, output, ROWS)}, json, sweep_table)
+    emit({"verb": "sweep", "design": said, **summary(asked, table, output, ROWS), **further}, json, sweep_table)
 
 
 def _note(sentence: str) -> None:

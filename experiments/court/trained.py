@@ -31,7 +31,7 @@ STORED = "stored/trained.json"
 ROUTE = "trained towers"
 QUICK = ("trained/linear", "trained/linear-one-dimension")  # seconds each
 MOST_MODELS = 64
-RELATIONS = {"reaches": "=", "misses": "differs from", "ahead": ">=", "alike": "="}
+RELATIONS = {"reaches": "=", "misses": "differs from", "ahead": ">=", "alike": "=", "bridged": "="}
 
 
 def models_for(claim: TrainedClaim) -> int:
@@ -43,7 +43,8 @@ def models_for(claim: TrainedClaim) -> int:
 def rows_of(claim: TrainedClaim) -> int:
     """How many accuracies, or differences of two, the claim speaks of."""
     asked = sum(len(case.asked) for case in claim.cases)
-    return {"reaches": 2 * asked, "misses": 1}.get(claim.says, len(claim.groups) * asked // 2)
+    speaks = len(claim.groups) * asked
+    return {"reaches": 2 * asked, "misses": 1, "bridged": speaks}.get(claim.says, speaks // 2)
 
 
 def _tail(claim: TrainedClaim, rows: int) -> float:
@@ -89,7 +90,7 @@ def run_case(
     worth = recipe.towers != "linear"  # linear towers train in less time than their step compiles
     how = {"seed": seed, "device": device, "compile": worth, "report": report, "keep": False}
     document = train(recipe, case.world, models=models, **how)
-    rows, predictions = [], case.predictions()
+    rows, predictions, bridge = [], case.predictions(), document["bridge"] or {}
     for prompt in case.asked:
         predicted = dict(zip(GROUPS, predictions.get(prompt, ()), strict=False))
         found = document["prompts"][str(prompt or "none")]
@@ -100,6 +101,7 @@ def run_case(
                     "group": group,
                     "predicted": predicted.get(group),
                     "models": [replicate[group] for replicate in found["replicates"]],
+                    "bridge": bridge.get(group),
                 }
             )
     return {
@@ -170,7 +172,10 @@ def _spoken_of(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[dict[st
     of = {group: [row for row in rows if row["group"] == group] for group in claim.groups}
     if claim.says == "misses":
         return [{**row, "sample": _sample(row, row["case"])} for row in of["counter"]]
-    pairs = [pair for each in of.values() for pair in zip(each[::2], each[1::2], strict=True)]
+    if claim.says == "bridged":
+        pairs = [(row, {**row, "models": row["bridge"]}) for each in of.values() for row in each]
+    else:
+        pairs = [pair for each in of.values() for pair in zip(each[::2], each[1::2], strict=True)]
     margin = claim.margin
     return [{"group": one["group"], "predicted": margin, "sample": _ahead(one, twin)} for one, twin in pairs]
 
@@ -214,7 +219,7 @@ def stored_form(document: dict[str, Any]) -> dict[str, Any]:
         From `judge_trained`.
     """
     cases = [
-        {**case, "rows": [{k: v for k, v in row.items() if k != "models"} for row in case["rows"]]}
+        {**case, "rows": [{k: v for k, v in row.items() if k not in ("models", "bridge")} for row in case["rows"]]}
         for case in document["cases"]
     ]
     return {**document, "cases": cases, "date": datetime.now(UTC).date().isoformat()}

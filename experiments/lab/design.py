@@ -7,6 +7,7 @@
 A file of `designs/` holds
 
     question, look, answer     what is asked, what to look at, what came out of the quick size
+    printed                    a table that a paper prints of the same settings (`experiments.lab.printed`), if any
     seconds                    that each size took on one core
     [[plot]]                   pictures: what is drawn, and at which values, as `soberclip plot` takes them
     [study]                    the quick size, a study document (`experiments.lab.request`)
@@ -44,6 +45,8 @@ class Design:
         Pictures, each with "what" and, where something is held fixed, "at".
     quick, over : dict
         The quick size as a study document, and what the full size lays on top of it.
+    printed : str or None
+        The table of `experiments.lab.printed` with the same settings.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Design:
     plot: list[dict[str, Any]]
     quick: dict[str, Any]
     over: dict[str, Any]
+    printed: str | None = None
 
     @property
     def words(self) -> dict[str, str]:

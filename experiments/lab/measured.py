@@ -13,6 +13,7 @@ from experiments.errors import RequestError
 from experiments.inference import interval95
 from experiments.lab import runfolder
 from experiments.lab.answers import GROUPS, in_groups, population
+from experiments.lab.bridge import bridge
 from experiments.lab.setting import Setting
 from simulator.accuracy import Accuracy
 from simulator.towers.affine import Parameters
@@ -83,6 +84,7 @@ def result(ensemble: Ensemble, state: State, weights: Parameters, setting: Setti
         **{name: top[name] for name in (*GROUPS, *top["interval95"], "replicates", "interval95", "predicted")},
         "prompts": {str(name or "none"): value for name, value in prompts.items()},
         "recovery": _recovery(ensemble, weights),
+        "bridge": bridge(ensemble, weights),
         "diverged": [{"model": int(k), "step": int(diverged[k])} for k in np.flatnonzero(~going)],
     }
 

@@ -50,7 +50,24 @@ TABLE_OF = {table.number: table for table in GROUP_TABLES + CLASS_TABLES}
 COCO, MNIST = "colored_coco.csv", "multicolored_mnist.csv"  # Tables 7 and 8: other data sets
 CLASSES, STATED, CHECKPOINTS = "classes.csv", "stated.csv", "clip_checkpoints.csv"
 MAP = "open_clip_map.csv"
+PRINTED = {"printed": "mean", "printed_deviation": "std"}
 HIGH_QUALITY = ("DataComp", "DFN")  # pretraining sets that the paper marks with an asterisk
+
+
+METHODS = {"Contrastive": "perfect-captions", "Supervised": "supervised"}  # Table 8's words, and the objectives here
+DIGIT_GROUPS = {"rand": "class01_rand", "rev": "class01_rev", "rest": "rest"}
+
+
+def coloured_digits() -> list[dict[str, Any]]:
+    """Table 8 as fractions: classes, p_inv, p_spu, learner, group, printed mean and deviation over trainings."""
+    found = []
+    for row in read_published()[MNIST]:
+        setting = {"classes": int(row["n_classes"]), "p_inv": float(row["p_inv"]), "p_spu": float(row["p_spu"])}
+        for group, column in DIGIT_GROUPS.items():
+            if row[f"{column}_mean"]:
+                printed = {name: float(row[f"{column}_{end}"]) / 100 for name, end in PRINTED.items()}
+                found.append({**setting, "learner": METHODS[row["train_method"]], "group": group, **printed})
+    return found
 
 
 def read_published() -> Raw:

@@ -5,19 +5,24 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch.nn.functional import one_hot
 
 from simulator.gaussian.pairs import Pairs
+from simulator.mixture import class_means
 from simulator.pixels import captions, trials
-from simulator.pixels.pairs import block_size, draw_ensemble_block
+from simulator.pixels.pairs import block_size, draw_ensemble_block, draw_scenes, seen
 from simulator.pixels.scenery import scenery
 from simulator.pixels.trials import Trial
 from simulator.prompts import Prompt
 from simulator.towers.affine import Parameters, View
 from simulator.towers.evaluation import captioned, class_vectors, scores
+from simulator.towers.layers import embed
 from simulator.towers.seen import Accuracies, Seen
 from simulator.towers.training import Ensemble
 from simulator.world import World
 
+ROUNDING = 1e-6  # of the largest eigenvalue of a scatter, below which embeddings have no width
 TOGETHER = 2**24  # numbers of images that all models of an ensemble are asked about at a time
 
 
@@ -69,6 +74,26 @@ def _accuracies(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | Non
     return {group: np.concatenate([own[group] for own in found])[None] for group in found[0]}
 
 
+def _separation(ensemble: Ensemble, parameters: Parameters) -> Float[np.ndarray, "E 2"]:
+    """Means of embeddings by object and by attribute, apart from each other, over the deviation of what is left."""
+    world, streams = ensemble.worlds[0], [f"train/{k}" for k in ensemble.models]
+    K, device = world.classes, ensemble.device
+    scenes = draw_scenes(ensemble.worlds, block_size(world), ensemble.seed, 0, streams=streams, device=device)
+    images = seen(scenery(world.views, K, device), scenes).images
+    I = embed(ensemble.recipe, parameters, "image", images).double().cpu()
+    codes = [one_hot(code.cpu(), K).double() for code in (scenes.objects, scenes.attributes)]
+    X = torch.cat(codes, dim=-1)
+    means = torch.linalg.lstsq(X, I, driver="gelsd").solution  # (E, 2 K, h); the two share a constant
+    rest = I - X @ means
+    precision = torch.linalg.pinv(rest.mT @ rest / I.shape[1], rtol=ROUNDING, hermitian=True)
+    pattern = torch.as_tensor(class_means(K) - class_means(K).mean(0))
+    found = []
+    for part in means.split(K, dim=1):
+        part = part - part.mean(1, keepdim=True)
+        found.append((part @ precision @ part.mT).diagonal(dim1=1, dim2=2).sum(1) / pattern.square().sum())
+    return torch.stack(found, dim=1).sqrt().numpy()
+
+
 def _identity(world: World) -> dict[str, Any]:
     scene = scenery(world.views, world.classes)
     words = captions.vocabulary(scene) if world.views.captions == "tokens" else ()
@@ -82,5 +107,6 @@ PIXELS = Seen(
     texts=_texts,
     trial=_trial,
     accuracies=_accuracies,
+    separation=_separation,
     identity=_identity,
 )

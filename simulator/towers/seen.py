@@ -49,6 +49,9 @@ class Seen:
         (ensemble, parameters, prompt) -> weight of the score on background per weight on object; None: not defined.
     recovery
         (ensemble, parameters) -> what could be read out of the embeddings; None: not defined.
+    separation
+        (ensemble, parameters) -> how far objects, and backgrounds, lie apart in image embeddings of training pairs, in
+        deviations of the rest; None: not defined.
     identity
         World -> what a resumed run must share beyond the world's own numbers, such as pictures and words.
     """
@@ -62,6 +65,7 @@ class Seen:
     contradicted: Callable[["Ensemble", Pairs, str, int], Pairs] | None = None
     relied: Callable[["Ensemble", Parameters, Prompt | None], Float[np.ndarray, " E"]] | None = None
     recovery: Callable[["Ensemble", Parameters], "Recovery"] | None = None
+    separation: Callable[["Ensemble", Parameters], Float[np.ndarray, "E 2"]] | None = None
     identity: Callable[[World], dict[str, Any]] = lambda world: {}
 
 

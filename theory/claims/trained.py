@@ -8,6 +8,7 @@ row is one group accuracy of one case, a mean over models that differ in seeds a
     misses     the counter accuracy of the only case lies further than `tolerance` from it
     ahead      the first row keeps more of a group than the second by `margin`, their models paired by seed
     alike      so paired, the two differ by `tolerance` at most; both say so of the third and the fourth row, and so on
+    bridged    every row lies within `tolerance` of what the Gaussian world of its model's own embeddings predicts
 """
 
 from collections.abc import Mapping
@@ -67,9 +68,9 @@ class TrainedClaim:
     says
         What is said of the rows; see the module's head.
     tolerance
-        Differences up to this do not contradict "reaches", "ahead" and "alike"; "misses" speaks of larger ones.
+        Differences up to this do not contradict a claim; "misses" alone speaks of larger ones.
     groups
-        Of which "ahead" and "alike" speak.
+        Of which "ahead", "alike" and "bridged" speak.
     margin
         By how much "ahead" is.
     spread
@@ -83,7 +84,7 @@ class TrainedClaim:
     statement: str
     cases: tuple[Case, ...]
     formula: str = ""
-    says: Literal["reaches", "misses", "ahead", "alike"] = "reaches"
+    says: Literal["reaches", "misses", "ahead", "alike", "bridged"] = "reaches"
     tolerance: float = TOLERANCE
     groups: tuple[str, ...] = ("counter",)
     margin: float = 0.0

@@ -39,9 +39,31 @@ def sweep_table(document: dict[str, Any]) -> Group:
     )
     if document["gains"]:
         lines.append(gains_table(document["gains"]))
+    if document.get("printed"):
+        lines.append(printed_table(document["printed"]))
     if document["design"] is not None:
         lines += [Text(document["design"]["look"]), Text(f"The quick size says: {document['design']['answer']}")]
     return folded(table, *lines, Text(kept, style="dim"))
+
+
+def printed_table(rows: list[dict[str, Any]]) -> Table:
+    """Measured beside printed, a row a setting and a learner, means and deviations over trainings in percent."""
+    table = Table(title="measured % (printed %)", title_justify="left")
+    keys = ("classes", "p_inv", "p_spu", "learner")
+    groups = list(dict.fromkeys(row["group"] for row in rows))
+    for name in (*keys, *groups):
+        table.add_column(name, justify="left" if name == "learner" else "right")
+    settings: dict[tuple[Any, ...], dict[str, str]] = {}
+    for row in rows:
+        numbers = f"{_with(row, 'measured', 'deviation')} ({_with(row, 'printed', 'printed_deviation')})"
+        settings.setdefault(tuple(row[key] for key in keys), {})[row["group"]] = numbers
+    for setting, cells in settings.items():
+        table.add_row(*map(str, setting), *(cells.get(group, "") for group in groups))
+    return table
+
+
+def _with(row: dict[str, Any], mean: str, deviation: str) -> str:
+    return f"{100 * row[mean]:.1f}" + ("" if row[deviation] is None else f" ± {100 * row[deviation]:.1f}")
 
 
 def gains_table(rows: list[dict[str, Any]]) -> Table:

@@ -232,7 +232,20 @@ def _mitigations(t):
         assert float(off.max()) < 0.08, group  # InfoNCE by name is .05 off after 600 steps
 
 
-TRAINED = {"batch-size": _batch_size, "temperature": _temperature, "towers": _towers, "mitigations": _mitigations}
+def _multicolored_mnist(t):
+    rev = t.rev.isel(prompt=0, classes=0).mean("replicate")
+    for learner in ("perfect-captions", "supervised"):
+        yield r"Both keep (\d+) % of Rev", rev.sel(learner=learner, p_inv=0.9, p_spu=0.75)
+        yield r"and (\d+) % where it tells less", rev.sel(learner=learner, p_inv=0.75, p_spu=0.9)
+
+
+TRAINED = {
+    "batch-size": _batch_size,
+    "mitigations": _mitigations,
+    "multicolored-mnist": _multicolored_mnist,
+    "temperature": _temperature,
+    "towers": _towers,
+}
 MACHINES = 0.03  # two machines round a long training differently; a mean of eight models has an error of about .01
 
 

@@ -1,0 +1,44 @@
+"""The bridge from theory to pictures: which Gaussian world a tower's embeddings are of, and what it says of the head.
+
+Embeddings of training pairs, less what object and attribute add to them on average, scatter about 0. In units of that
+scatter objects lie mu_inv/sigma_inv apart and attributes mu_spu/sigma_spu: a Gaussian world with the pixel world's
+labels and correlations. A head is a linear rule on embeddings, so what it does there is what the objective becomes with
+linear towers. Nothing is fitted to accuracies, and no test image is looked at.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from simulator.towers.affine import Parameters
+from simulator.towers.training import Ensemble
+from simulator.world import Worlds
+from theory.learners import named
+
+LARGEST = 40.0  # deviations, beyond which no pair is on the wrong side
+
+
+def bridge(ensemble: Ensemble, parameters: Parameters) -> dict[str, Any] | None:
+    """Distances and predicted accuracies of every model of one world, a list each; None where there is no head.
+
+    "rand" and "rev" are those of a world whose classes are all tied: any attribute alike, and another's.
+
+    Parameters
+    ----------
+    ensemble
+        Of towers that see pixels; None is told of other worlds, and of those whose classes are not all tied.
+    parameters : its weights
+    """
+    world, learner = ensemble.worlds[0], ensemble.recipe.objective.becomes.get("linear")
+    K = world.classes
+    if ensemble.seen.separation is None or not ensemble.recipe.objective.heads(K) or learner is None:
+        return None
+    if len(world.views.tied_of(K)) < K:
+        return None
+    mu_inv, mu_spu = np.minimum(ensemble.seen.separation(ensemble, parameters), LARGEST).T
+    shared = {"classes": K, "p_inv": world.p_inv, "p_spu": world.p_spu}
+    worlds = Worlds(**shared, mu_inv=mu_inv, mu_spu=mu_spu, sigma_inv=1.0, sigma_spu=1.0, sigma_xi=0.0)
+    common, counter = named(learner).accuracy(worlds)
+    rand = (common + (K - 1) * counter) / K
+    found = {"mu_inv": mu_inv, "mu_spu": mu_spu, "common": common, "counter": counter, "rand": rand, "rev": counter}
+    return {name: np.asarray(values).tolist() for name, values in found.items()}

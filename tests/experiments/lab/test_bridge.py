@@ -1,0 +1,61 @@
+"""The bridge from theory to pictures: distances of hand-made embeddings, and the world that they are of."""
+
+import numpy as np
+import pytest
+import torch
+
+from experiments.lab.bridge import LARGEST, bridge
+from simulator.towers.recipe import Recipe
+from simulator.towers.training import Ensemble
+from simulator.world import World
+from theory.learners import Logistic
+
+VIEWS = {"objects": "digits"}
+WORLD = World(classes=2, p_inv=0.9, p_spu=0.75, views=VIEWS)
+
+
+def ensemble(world: World = WORLD, **fields) -> Ensemble:
+    return Ensemble(Recipe(**{"loss": "supervised", "towers": "linear", "embed_dim": 1, **fields}), (world,), (4,), 3)
+
+
+def reading(pixels) -> dict[str, torch.Tensor]:
+    """A linear tower whose embedding is a weighted sum of the 3 x 8 x 8 pixels."""
+    weight = torch.zeros(3, 8, 8)
+    for (channel, row, column), value in pixels.items():
+        weight[channel, row, column] = value
+    return {"image.0.weight": weight.reshape(1, 192, 1), "head.weight": torch.ones(1, 1, 2)}
+
+
+def test_distances_are_those_of_group_means_over_the_scatter_within():
+    """Of one coordinate, by the means of the four groups of object and colour, weighed as often as they are shown."""
+    parameters = reading({(0, 3, 3): 1.0, (1, 4, 4): -1.0, (0, 2, 5): 0.5})
+    found = ensemble().seen.separation(ensemble(), parameters)
+    pairs = WORLD.draw(4096, seed=3, stream="train/4")
+    x = pairs.images.double() / 255
+    e = (x[:, 0, 3, 3] - x[:, 1, 4, 4] + 0.5 * x[:, 0, 2, 5]).numpy()
+    o, a = (1 - 2 * code.numpy() for code in (pairs.scenes.objects, pairs.scenes.attributes))
+    design = np.stack([np.ones(len(e)), o, a], axis=1)
+    fitted = np.linalg.solve(design.T @ design, design.T @ e)  # half the distance of either is its coefficient
+    assert found[0] == pytest.approx(np.abs(fitted[1:]) / (e - design @ fitted).std(), rel=1e-5)
+
+
+def test_the_world_is_that_of_the_pixels_at_these_distances():
+    found = bridge(ensemble(), reading({(0, 3, 3): 1.0, (1, 4, 4): -1.0}))
+    world = WORLD.replace(views=None, mu_inv=found["mu_inv"][0], mu_spu=found["mu_spu"][0], sigma_spu=1.0, sigma_xi=0.0)
+    expected = Logistic().accuracy(world)
+    assert (found["common"], found["rev"]) == (pytest.approx([expected.common]), pytest.approx([expected.counter]))
+    assert found["rand"] == pytest.approx([expected.balanced])
+
+
+def test_there_is_none_without_a_head_or_where_some_classes_have_no_colour():
+    parameters = reading({(0, 3, 3): 1.0})
+    assert bridge(ensemble(loss="supcon"), parameters) is None
+    untied = World(classes=3, p_inv=0.9, p_spu=0.75, views={**VIEWS, "tied": (0, 1)})
+    assert bridge(ensemble(untied), parameters) is None
+    assert bridge(ensemble(World()), parameters) is None
+
+
+def test_embeddings_that_never_scatter_are_as_far_apart_as_matters():
+    """A pixel that no digit covers, so that every embedding is 0; and one without scatter is no infinity."""
+    found = bridge(ensemble(), reading({(0, 0, 0): 1.0}))
+    assert all(0 <= value <= LARGEST for value in (*found["mu_inv"], *found["mu_spu"]))

@@ -1,0 +1,33 @@
+"""A study beside the printed table: settings that both have, in fractions."""
+
+import pytest
+
+from experiments.command.screens.laboratory import printed_table
+from experiments.lab.printed import beside
+from experiments.lab.study import study
+from experiments.published.tables import coloured_digits
+from simulator.world import World
+
+
+def test_the_table_is_the_printed_one():
+    rows = coloured_digits()
+    assert len(rows) == 48 * 2 + 40  # two classes have no Rest
+    (one,) = (row for row in rows if (row["classes"], row["p_inv"], row["p_spu"]) == (10, 0.9, 0.9)
+              and row["learner"] == "perfect-captions" and row["group"] == "rev")  # fmt: skip
+    assert (one["printed"], one["printed_deviation"]) == pytest.approx((0.4802, 0.0550))
+    assert {row["learner"] for row in rows} == {"perfect-captions", "supervised"}
+
+
+def test_settings_that_a_study_has_stand_beside_the_printed_ones():
+    recipe = {"towers": "linear", "embed_dim": 2, "batch_size": 16, "steps": 2}
+    axes = {"classes": [2, 4], "p_inv": [0.9], "p_spu": [0.75, 0.8]}  # of which 4 and .8 are not printed
+    world = World(views={"tied": (0, 1)})
+    asked = study(world, axes, ["supervised"], routes=["trained"], n=32, replicates=2, recipe=recipe)
+    table = asked.run()
+    rows = beside(table, "multicolored-mnist")
+    assert [(row["classes"], row["p_spu"], row["group"]) for row in rows] == [(2, 0.75, "rand"), (2, 0.75, "rev")]
+    assert rows[1]["measured"] == pytest.approx(float(table.rev[0, 0, 0, 0, 0].mean()))
+    assert rows[1]["printed"] == pytest.approx(0.8022)
+    shown = printed_table(rows)
+    assert [column.header for column in shown.columns][-2:] == ["rand", "rev"]
+    assert next(shown.columns[-1].cells).endswith("(80.2 ± 1.7)")
