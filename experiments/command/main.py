@@ -45,6 +45,10 @@ VERBS = {  # verb: where it lives, and the first words of its docstring there
         "synthetic",
         "Train two towers by gradient descent, an ensemble at a time, on this machine or under torchrun.",
     ),
+    "show": (
+        "synthetic",
+        "Draw a world: a contact sheet of pixels with their captions, or the latents of Gaussian views.",
+    ),
     "designs": (
         "laboratory",
         "The designs that ship: studies that each answer one question, in a quick size and a full one.",
