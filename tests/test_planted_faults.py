@@ -523,8 +523,8 @@ FAULTS = {
     ),
     "class means from training pairs": Fault(
         "simulator/towers/evaluation.py",
-        '_pairs(ensemble, "class-means")',
-        '_pairs(ensemble, "train")',
+        'block(ensemble, "class-means", 0)',
+        'block(ensemble, "train", 0)',
         "simulator/towers/test_evaluation.py",
     ),
     "worst ridge chosen": Fault(

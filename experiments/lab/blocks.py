@@ -97,12 +97,12 @@ def cell_seconds(study: Study, estimated: bool) -> float:
     if "drawn" in study.measured:
         costs["drawn"] = DRAWN_NUMBER * n * study.replicates * (world.dim_image + world.dim_text)
     if "trained" in study.measured:
+        from simulator.towers.training import Ensemble, step_products
+
         recipe = study.recipe_at((0,) * len(study.axes), 0)
-        hidden = recipe.width * (recipe.depth - 1) + recipe.embed_dim if recipe.towers == "mlp" else 0
-        inputs = world.dim_image + world.dim_text
-        wide = recipe.width if recipe.towers == "mlp" else recipe.embed_dim
-        products = inputs * wide + 2 * hidden * wide + recipe.batch_size * recipe.embed_dim
-        costs["trained"] = 3 * MULTIPLY_ADD * recipe.steps * recipe.batch_size * products * study.replicates
+        models = (0,) * study.replicates
+        products = step_products(Ensemble(recipe, (world,) * len(models), models, study.seed))
+        costs["trained"] = 3 * MULTIPLY_ADD * recipe.steps * products
     return max(costs.values())
 
 

@@ -86,7 +86,7 @@ def twins(recipe: Recipe, steps: int) -> dict[str, Recipe]:
     """
     same = recipe.model_copy(update={"steps": steps})
     found = {} if recipe.n is None else {"finite_n": same.model_copy(update={"n": None})}
-    if recipe.towers == "mlp":
+    if recipe.towers != "linear":
         found["capacity"] = same.model_copy(update={"width": 2 * recipe.width})
     return found
 

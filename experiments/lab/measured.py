@@ -3,7 +3,7 @@
 Accuracies are fractions.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,17 +15,10 @@ from experiments.lab import runfolder
 from experiments.lab.answers import GROUPS, in_groups, population
 from experiments.lab.setting import Setting
 from simulator.accuracy import Accuracy
+from simulator.towers.affine import Parameters
 from simulator.towers.checkpoints import specification
-from simulator.towers.evaluation import (
-    Points,
-    ensemble_accuracy,
-    latent_recovery,
-    linear_scores,
-    score_reliance,
-    standard_points,
-    usual_prompts,
-)
-from simulator.towers.layers import Parameters, logit_scale
+from simulator.towers.evaluation import usual_prompts
+from simulator.towers.layers import logit_scale
 from simulator.towers.refit import finished
 from simulator.towers.training import Ensemble, State, run, start
 from theory.learners import InfoNCE
@@ -44,20 +37,14 @@ def trace_row(ensemble: Ensemble, state: State, since: int, fine: bool = False) 
     step, lost = int(state.step), state.diverged
     taken = (lost.where(lost >= 0, step + 1) - 1 - since).clamp(min=0)  # steps that each model's sums hold
     prompts, parameters = usual_prompts(ensemble.recipe), finished(ensemble, state.asked)
-    points = _points(ensemble, prompts, FINAL_POINTS if fine else TRACE_POINTS)
-    accuracy = {prompt or "none": ensemble_accuracy(ensemble, parameters, prompt, points).mean(0) for prompt in prompts}
+    trial = ensemble.seen.trial(ensemble, prompts, **(FINAL_POINTS if fine else TRACE_POINTS))
+    accuracy = {p or "none": ensemble.seen.accuracies(ensemble, parameters, p, trial) for p in prompts}
     return {
         "step": step,
         **{name: [_finite(x) for x in (value / taken).tolist()] for name, value in state.measures.items()},
         "scale": None if scale is None else scale.tolist(),
-        "prompts": {p: {g: a[:, i].tolist() for i, g in enumerate(GROUPS[:2])} for p, a in accuracy.items()},
+        "prompts": {p: {g: a.mean(0).tolist() for g, a in groups.items()} for p, groups in accuracy.items()},
     }
-
-
-def _points(ensemble: Ensemble, prompts: Iterable[str | None], many: dict[str, int]) -> Points | None:
-    """Test images for all prompts; None where every accuracy is exact."""
-    exact = all(linear_scores(ensemble.recipe, prompt) for prompt in prompts)
-    return None if exact else standard_points(ensemble, **many)
 
 
 def trace_line(row: dict[str, Any], steps: int, rate: float) -> str:
@@ -79,48 +66,57 @@ def result(ensemble: Ensemble, state: State, weights: Parameters, setting: Setti
     """Everything measured on the final weights, in the words of `simulate`."""
     recipe, world, prompt = ensemble.recipe, ensemble.worlds[0], setting.prompt
     asked = dict.fromkeys((*usual_prompts(recipe), prompt))
-    points = _points(ensemble, asked, FINAL_POINTS)
+    trial = ensemble.seen.trial(ensemble, asked, **FINAL_POINTS)
     diverged = state.diverged.cpu().numpy()
     going = diverged < 0
-    prompts = {each: _asked(ensemble, state, weights, replace(setting, prompt=each), points, going) for each in asked}
+    prompts = {each: _asked(ensemble, state, weights, replace(setting, prompt=each), trial, going) for each in asked}
     top = prompts[prompt]
-    recovery = latent_recovery(ensemble, weights)
     return {
         "world": world.model_dump(),
-        "learner": f"{recipe.loss}, {recipe.towers} towers",
+        "learner": f"{recipe.loss}, {' and '.join(dict.fromkeys(recipe.objective.kinds(recipe)))} towers",
         "prompt": prompt,
         "recipe": recipe.model_dump(),
         "hash": runfolder.specification_hash(specification(ensemble)),
         "n": recipe.n or int(state.step) * recipe.batch_size,
         "method": "fresh pairs" if recipe.n is None else "fixed pairs",
         "seed": ensemble.seed,
-        **{name: top[name] for name in (*GROUPS, "replicates", "interval95", "predicted")},
+        **{name: top[name] for name in (*GROUPS, *top["interval95"], "replicates", "interval95", "predicted")},
         "prompts": {str(name or "none"): value for name, value in prompts.items()},
-        "recovery": {
-            reader: {block: values[:, i].tolist() for i, block in enumerate(("invariant", "spurious"))}
-            for reader, values in recovery._asdict().items()
-        },
+        "recovery": _recovery(ensemble, weights),
         "diverged": [{"model": int(k), "step": int(diverged[k])} for k in np.flatnonzero(~going)],
     }
 
 
+def _recovery(ensemble: Ensemble, weights: Parameters) -> dict[str, Any] | None:
+    """What could be read out of the embeddings, by reader and block; None where views have no latents."""
+    if ensemble.seen.recovery is None:
+        return None
+    return {
+        reader: {block: values[:, i].tolist() for i, block in enumerate(("invariant", "spurious"))}
+        for reader, values in ensemble.seen.recovery(ensemble, weights)._asdict().items()
+    }
+
+
 def _asked(
-    ensemble: Ensemble, state: State, weights: Parameters, setting: Setting, points, going: np.ndarray
+    ensemble: Ensemble, state: State, weights: Parameters, setting: Setting, trial, going: np.ndarray
 ) -> dict[str, Any]:
     """Accuracies under one prompt: means over the models that did not diverge, and every model's own."""
-    prompt = setting.prompt
-    replicates = ensemble_accuracy(ensemble, weights, prompt, points)  # (R, E, 2)
-    accuracy = replicates.mean(0)
-    common, counter = accuracy[going].mean(0)
+    prompt, looked = setting.prompt, ensemble.seen
+    replicates = looked.accuracies(ensemble, weights, prompt, trial)  # (R, E) by group
+    accuracy = {group: values.mean(0) for group, values in replicates.items()}
+    mean = {group: values[going].mean() for group, values in accuracy.items()}
+    exact = all(len(values) == 1 for values in replicates.values())
+    relied = None if looked.relied is None else looked.relied(ensemble, weights, prompt)
     return {
-        **in_groups(Accuracy(common, counter)),
-        "replicates": [{"common": float(a), "counter": float(b)} for a, b in accuracy],
-        "interval95": {g: interval95(accuracy[going, i]) for i, g in enumerate(GROUPS[:2])},
+        **in_groups(Accuracy(mean["common"], mean["counter"])),
+        **{group: float(value) for group, value in mean.items()},
+        "replicates": [{g: float(values[k]) for g, values in accuracy.items()} for k in range(len(going))],
+        "interval95": {group: interval95(values[going]) for group, values in accuracy.items()},
         # Of quasi-Monte Carlo, one model; null where the accuracy is exact.
         "evaluation95": None
-        if len(replicates) == 1
-        else {g: [interval95(replicates[:, k, i]) for k in range(len(accuracy))] for i, g in enumerate(GROUPS[:2])},
-        "reliance": [_finite(t) for t in score_reliance(ensemble, weights, prompt)],
+        if exact
+        else {g: [interval95(values[:, k]) for k in range(len(going))] for g, values in replicates.items()},
+        "reliance": None if relied is None else [_finite(t) for t in relied],
         "predicted": predicted(setting),
         "unseen": _unseen(setting, int(state.step)),
     }
@@ -153,10 +149,10 @@ def trained_accuracies(
     report(f"{ensemble.recipe.steps} steps, width {ensemble.recipe.width}")
     *_, state = run(ensemble, start(ensemble), [])
     weights, asked = finished(ensemble, state.asked), [None if prompt == "none" else prompt for prompt in prompts]
-    points, found = _points(ensemble, asked, FINAL_POINTS), {}
+    trial, found = ensemble.seen.trial(ensemble, asked, **FINAL_POINTS), {}
     for name, prompt in zip(prompts, asked, strict=True):
-        each = ensemble_accuracy(ensemble, weights, prompt, points).mean(0)
-        found[name] = {group: each[:, i].tolist() for i, group in enumerate(GROUPS[:2])}
+        each = ensemble.seen.accuracies(ensemble, weights, prompt, trial)
+        found[name] = {group: each[group].mean(0).tolist() for group in GROUPS[:2]}
     return found, np.flatnonzero(state.diverged.cpu().numpy() >= 0).tolist()
 
 

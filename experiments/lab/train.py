@@ -56,7 +56,7 @@ def train(
     from experiments.lab.measured import result
     from simulator.towers import distributed
     from simulator.towers.refit import finished
-    from simulator.towers.training import Ensemble, compiles, refuse_empty_groups
+    from simulator.towers.training import Ensemble, compiles, refuse
 
     _check(models, seed, output, resume)
     setting = mitigated(mitigate, Setting(world, recipe=recipe, prompt=checked_prompt(recipe, prompt)))
@@ -67,7 +67,6 @@ def train(
     if until is not None:
         refuse_until(until, recipe, group.size)
     ensemble = Ensemble(recipe, (world,) * models, tuple(range(models)), seed, device, draw_on, compile)
-    _refuse_what_cannot_fit(ensemble, group.size)
     folder, uncompiled = resume or output, []
 
     def refused(reason: str) -> None:
@@ -76,7 +75,8 @@ def train(
 
     with _failures_in_words(device):
         began = perf_counter()
-        refuse_empty_groups(ensemble)
+        refuse(ensemble)
+        _refuse_what_cannot_fit(ensemble, group.size)
         with interruption(group) if keep else nullcontext(lambda: False) as stop:
             state, trace = _run(ensemble, group, folder, resume is not None, stop, report, refused, until)
         distributed.leave(group)  # evaluation is rank 0's alone

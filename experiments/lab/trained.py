@@ -48,6 +48,8 @@ def train_cells(study: "Study", region: Region, k: int) -> Iterator["Cells"]:
 
     Model r has the same streams and the same initial weights in every cell of a seed, so differences are paired.
     """
+    from simulator.towers.seen import seen
+
     together: dict[Any, list] = defaultdict(list)
     for index, at in places(region):
         settings, why = _settings(study, index, k)
@@ -56,7 +58,7 @@ def train_cells(study: "Study", region: Region, k: int) -> Iterator["Cells"]:
             continue
         world, recipe = settings[0].world, settings[0].recipe
         seed = study.cell(index).get("seed", study.seed)
-        shape = (world.classes, world.dim_image, world.dim_text)
+        shape = (world.classes, *seen(world).views(world).values())
         together[recipe, seed, shape].append((at, world, [setting.prompt for setting in settings]))
     each = max(1, MODELS // study.replicates)
     for (recipe, seed, _), cells in together.items():

@@ -13,9 +13,10 @@ import torch
 from jaxtyping import Float
 
 from simulator.gaussian.critic import LinearCritic, gaussian_points, group_accuracy
-from simulator.gaussian.pairs import Pairs, dictionaries, draw_ensemble_block, draw_image_latents
+from simulator.gaussian.pairs import dictionaries, draw_image_latents
 from simulator.prompts import LINEAR, PROMPTS, USUAL, Prompt, asked
-from simulator.towers.layers import Parameters, embed, logit_scale, scored
+from simulator.towers.affine import Parameters
+from simulator.towers.layers import embed, logit_scale, scored
 from simulator.towers.objectives import class_logits
 from simulator.towers.recipe import Recipe
 from simulator.towers.training import Ensemble
@@ -61,24 +62,28 @@ def class_vectors(
     prompt
         One of `prompts_of`.
     """
-    recipe, worlds = ensemble.recipe, ensemble.worlds
+    recipe = ensemble.recipe
     if "head.weight" in parameters:
         return parameters["head.weight"].mT
     if not recipe.objective.captions:
         return class_means(ensemble, parameters)
-    pool = asked(prompt).pool
+    pool, caption = asked(prompt).pool, asked(prompt).caption
+    if caption is not None and caption.average and ensemble.views["text"].form == "words":
+        pool = "mean"  # sentences have no average, but what towers make of them has
     if pool is None:
-        _, D = dictionaries(worlds[0], ensemble.seed)
-        p = np.stack([world.prompts(prompt) @ D.T for world in _captioned(ensemble)])  # (E, K, d_T)
-        texts = torch.as_tensor(p).to(parameters["text.0.weight"])
-        return scored(recipe, embed(recipe, parameters, "text", texts))
+        return scored(recipe, embed(recipe, parameters, "text", ensemble.seen.texts(ensemble, prompt)))
     texts = class_captions(ensemble)
     each = scored(recipe, embed(recipe, parameters, "text", texts.flatten(1, 2))).unflatten(1, texts.shape[1:3])
     return each.mean(2) if pool == "mean" else each  # the mean of scores is the score of the mean of unit vectors
 
 
-def _captioned(ensemble: Ensemble) -> tuple[World, ...]:
-    """Worlds with the law of the captions, given the label, that every model has read."""
+def captioned(ensemble: Ensemble) -> tuple[World, ...]:
+    """Worlds with the law of the captions, given the label, that every model has read.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+    """
     return tuple(ensemble.sampler.captioned(world) for world in ensemble.worlds)
 
 
@@ -93,7 +98,8 @@ def class_captions(ensemble: Ensemble) -> Float[torch.Tensor, "E K captions dT"]
     texts, labels = [], []
     count = torch.zeros(len(ensemble.models), K, dtype=torch.int64, device=ensemble.device)
     while count.min() < CAPTIONS:
-        block = _pairs(ensemble._replace(worlds=_captioned(ensemble)), "class-captions", index=len(texts))
+        captions = ensemble._replace(worlds=captioned(ensemble))
+        block = ensemble.seen.block(captions, "class-captions", len(texts))  # a stream that training does not read
         texts, labels = [*texts, block.texts], [*labels, block.labels]
         count += torch.nn.functional.one_hot(block.labels, K).sum(1)
     order = torch.cat(labels, 1).argsort(dim=1, stable=True)  # class by class
@@ -111,24 +117,10 @@ def class_means(ensemble: Ensemble, parameters: Parameters) -> Float[torch.Tenso
     ensemble, parameters
         As of `class_vectors`.
     """
-    block = _pairs(ensemble, "class-means")
+    block = ensemble.seen.block(ensemble, "class-means", 0)
     I = scored(ensemble.recipe, embed(ensemble.recipe, parameters, "image", block.images))
     member = torch.nn.functional.one_hot(block.labels, ensemble.worlds[0].classes).to(I.dtype)  # (E, n, K)
     return torch.bmm(member.mT, I) / member.sum(1).clamp(min=1)[..., None]
-
-
-def _pairs(ensemble: Ensemble, stream: str, index: int = 0) -> Pairs:
-    """A block of pairs of the training law of every model, of a stream that training does not read."""
-    return draw_ensemble_block(
-        ensemble.worlds,
-        dictionaries(ensemble.worlds[0], ensemble.seed),
-        ensemble.seed,
-        index,
-        streams=[f"{stream}/{k}" for k in ensemble.models],
-        device=ensemble.device,
-        draw_on=ensemble.draw_on,
-        dtype=ensemble.dtype,
-    )
 
 
 def scores(

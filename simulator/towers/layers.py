@@ -1,13 +1,12 @@
 """Ensembles of towers: pure functions of a dictionary of parameters, every one with a leading model axis E.
 
-A tower maps a view (E, B, d) to embeddings (E, B, h). Linear: x W. MLP: `depth` hidden layers x -> act(norm(x W
-+ b)), then a linear map. Initial weights come from one named stream a parameter and a model, drawn on the CPU in
-float64: model k is the same in any ensemble, on any device.
+A tower maps views (E, B, ...) to embeddings (E, B, h); the table of kinds says which layers it has and how. Initial
+weights come from one named stream a parameter and a model, drawn on the CPU in float64: model k is the same in any
+ensemble, on any device.
 """
 
 import math
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,34 +15,65 @@ from jaxtyping import Float
 from torch.nn import functional as F
 
 from simulator.streams import numpy_stream
+from simulator.towers.affine import Layer, Parameters, View, embed_linear, embed_mlp, linear_layers, mlp_layers
+from simulator.towers.convolution import convolutional_layers, embed_images
 from simulator.towers.recipe import Recipe
-
-Parameters = dict[str, torch.Tensor]
+from simulator.towers.words import bag_layers, embed_bag, embed_transformer, transformer_layers
 
 LARGEST_SCALE = 100.0  # Radford et al. 2021: logits are never scaled by more than 100
 
-ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "tanh": torch.tanh}
+
+class Kind(NamedTuple):
+    """A kind of tower.
+
+    Attributes
+    ----------
+    reads
+        Forms of view, as of `View.form`.
+    layers
+        (recipe, tower's name, view) -> its affine maps, first to last.
+    embed
+        (recipe, parameters, tower's name, views) -> embeddings.
+    compiles
+        Whether a compiled step pays: all models are one product, rather than a loop.
+    """
+
+    reads: tuple[str, ...]
+    layers: Callable[[Recipe, str, View], list[Layer]]
+    embed: Callable[[Recipe, Parameters, str, torch.Tensor], torch.Tensor]
+    compiles: bool = True
 
 
-class Layer(NamedTuple):
-    """One affine map of a tower: its parameters' prefix, its sizes, whether an activation follows."""
+KINDS: Mapping[str, Kind] = {
+    "linear": Kind(("vector", "image"), linear_layers, embed_linear),
+    "mlp": Kind(("vector", "image"), mlp_layers, embed_mlp),
+    "conv": Kind(("image",), convolutional_layers, embed_images, compiles=False),
+    "tokens": Kind(("words",), bag_layers, embed_bag),
+    "transformer": Kind(("words",), transformer_layers, embed_transformer),
+}
 
-    name: str
-    inputs: int
-    outputs: int
-    hidden: bool
 
-
-def layers(recipe: Recipe, tower: str, inputs: int) -> list[Layer]:
+def layers(recipe: Recipe, tower: str, view: View) -> list[Layer]:
     """The affine maps of one tower, first to last."""
-    sizes = [inputs] + ([recipe.width] * recipe.depth if recipe.towers == "mlp" else [])
-    hidden = [Layer(f"{tower}.{i}", a, b, True) for i, (a, b) in enumerate(pairwise(sizes))]
-    return [*hidden, Layer(f"{tower}.{len(hidden)}", sizes[-1], recipe.embed_dim, False)]
+    return KINDS[recipe.kinds[tower]].layers(recipe, tower, view)
+
+
+def refuse_misread(recipe: Recipe, views: Mapping[str, View]) -> None:
+    """Raise ValueError for towers that do not read what there is to read, with the kinds that do."""
+    for tower, view in views.items():
+        kind, field = recipe.kinds[tower], "towers" if tower == "image" else "text_towers"
+        if view.form not in KINDS[kind].reads:
+            able = [name for name, other in KINDS.items() if view.form in other.reads]
+            what = {"vector": "vectors", "image": "images", "words": "words"}[view.form]
+            raise ValueError(
+                f"{field} = {kind!r} do not read {what}, which this world's {tower}s are; those that do are "
+                + ", ".join(able)
+            )
 
 
 def initialise(
     recipe: Recipe,
-    dims: tuple[int, int],
+    views: Mapping[str, View],
     classes: int,
     seed: int,
     models: Sequence[int],
@@ -53,8 +83,8 @@ def initialise(
 ) -> Parameters:
     """Initial parameters of the models numbered `models`: weights, then log scale and bias where the loss has them.
 
-    Weights are N(0, gain^2/inputs), gain^2 = 2 before a rectifier (He et al. 2015) and 1 elsewhere.
-    dims: (d_I, d_T).
+    Weights are N(0, gain^2/inputs), gain^2 = 2 before a rectifier (He et al. 2015) and 1 elsewhere; vectors of words
+    are N(0, 1). views: what "image" and "text" read.
     """
 
     def normal(name: str, *shape: int) -> torch.Tensor:
@@ -67,18 +97,18 @@ def initialise(
 
     parameters: Parameters = {}
     objective = recipe.objective
-    for tower, inputs in zip(objective.sides, dims, strict=False):
-        for layer in layers(recipe, tower, inputs):
+    for tower in objective.sides:
+        for layer in layers(recipe, tower, views[tower]):
             gain = 2**0.5 if layer.hidden and recipe.activation != "tanh" else 1.0
             weight = normal(f"{layer.name}.weight", layer.inputs, layer.outputs)
-            parameters[f"{layer.name}.weight"] = weight * gain / layer.inputs**0.5
-            if recipe.towers == "mlp":
+            added = 1 if layer.looked_up else layer.inputs  # numbers that make an output
+            parameters[f"{layer.name}.weight"] = weight * gain / added**0.5
+            if layer.bias:
                 parameters[f"{layer.name}.bias"] = constant(0.0, layer.outputs)
-    if objective.head:
-        head = normal("head.weight", recipe.embed_dim, classes)
-        parameters["head.weight"] = head / recipe.embed_dim**0.5
-        if recipe.towers == "mlp":  # every world is symmetric in its classes: the best linear rule has no offset
-            parameters["head.bias"] = constant(0.0, classes)
+    for name, outputs in objective.heads(classes).items():
+        parameters[f"{name}.weight"] = normal(f"{name}.weight", recipe.embed_dim, outputs) / recipe.embed_dim**0.5
+        if recipe.towers != "linear":  # a linear rule needs none where classes are alike
+            parameters[f"{name}.bias"] = constant(0.0, outputs)
     if objective.cosine and recipe.temperature is None:
         parameters["log_scale"] = constant(objective.scale).log()
     if objective.bias is not None:
@@ -88,17 +118,11 @@ def initialise(
     return {name: value.to(device=device, dtype=dtype) for name, value in parameters.items()}
 
 
-def embed(recipe: Recipe, parameters: Parameters, tower: str, x: Float[torch.Tensor, "E B d"]) -> torch.Tensor:
-    """Embeddings (E, B, h) of one tower, before any normalisation to unit length."""
-    for layer in layers(recipe, tower, x.shape[-1]):
-        weight = parameters[f"{layer.name}.weight"]
-        bias = parameters.get(f"{layer.name}.bias")
-        x = torch.bmm(x, weight) if bias is None else torch.baddbmm(bias[:, None], x, weight)
-        if layer.hidden:
-            if recipe.normalisation == "layer":
-                x = F.layer_norm(x, x.shape[-1:])  # without gain and shift: the next affine map has both
-            x = ACTIVATIONS[recipe.activation](x)
-    return x
+def embed(recipe: Recipe, parameters: Parameters, tower: str, x: torch.Tensor) -> Float[torch.Tensor, "E B h"]:
+    """Embeddings of one tower, before any normalisation to unit length; x are views (E, B, ...)."""
+    if x.dtype == torch.uint8:  # pixels, which are held in bytes
+        x = x.to(next(iter(parameters.values())).dtype) / 255
+    return KINDS[recipe.kinds[tower]].embed(recipe, parameters, tower, x)
 
 
 def scored(recipe: Recipe, embeddings: torch.Tensor) -> torch.Tensor:

@@ -22,9 +22,10 @@ from jaxtyping import Float, Int
 from simulator.naming import entered
 from simulator.samplers import SAMPLERS
 from simulator.towers import losses
+from simulator.towers.affine import Parameters
 from simulator.towers.distributed import ALONE, Group, gather, sums, total
 from simulator.towers.group_dro import group_dro
-from simulator.towers.layers import Parameters, clamp_scale
+from simulator.towers.layers import KINDS, clamp_scale
 from simulator.towers.recipe import Recipe
 from simulator.towers.tiles import tiled_infonce, tiled_siglip
 from simulator.world import World, Worlds
@@ -77,6 +78,10 @@ class Embedded(NamedTuple):
         return torch.bfloat16 if self.recipe.precision == "bfloat16" else self.images.dtype
 
 
+def _no_heads(classes: int) -> dict[str, int]:
+    return {}
+
+
 def _scale_in_range(new: Parameters, before: Parameters, gradients: Parameters) -> Parameters:
     return clamp_scale(new)
 
@@ -98,14 +103,14 @@ class Objective:
         Whether `share` stores no B x B logits, and so serves one process too once a batch is large.
     captions
         Whether there is a text tower. Without one the rows of a head or the classes' mean embeddings are compared.
-    head
-        Whether a linear head on the embedding makes class scores.
+    heads
+        Number of classes -> numbers that each linear head on the embedding makes, by name; "head" makes class scores.
     scale
         Initial s of cosine scores, learned unless the recipe fixes a temperature; None where scores are inner products.
     bias
         Initial bias of the scores, from the recipe; None without one.
     towers
-        Kinds of tower for which it is defined.
+        Kinds of tower for which it is defined, all unless given.
     least_batch
         Pairs without which it says nothing.
     becomes
@@ -128,10 +133,10 @@ class Objective:
     share: Callable[[Embedded], Loss] | None = None
     tiled: bool = False
     captions: bool = True
-    head: bool = False
+    heads: Callable[[int], Mapping[str, int]] = _no_heads
     scale: float | None = None
     bias: Callable[[Recipe], float] | None = None
-    towers: tuple[str, ...] = ("linear", "mlp")
+    towers: tuple[str, ...] = tuple(KINDS)
     least_batch: int = 2
     becomes: Mapping[str, str] = field(default_factory=dict)
     limited_by_width: bool = False
@@ -150,11 +155,21 @@ class Objective:
         """The towers by name."""
         return ("image", "text") if self.captions else ("image",)
 
+    def kinds(self, recipe: Recipe) -> tuple[str, ...]:
+        """Kinds of its towers.
+
+        Parameters
+        ----------
+        recipe
+            Its `loss` is this objective.
+        """
+        return tuple(recipe.kinds[side] for side in self.sides)
+
     def learner(self, recipe: Recipe) -> str | None:
         """Name of the learner that a recipe's towers become, in the world of `law`; None where no law is known.
 
         There is none for a fixed temperature: cosines over it cannot reach scores as large as the optimum's. Nor for a
-        frozen tower: what it does not show cannot be learned.
+        frozen tower: what it does not show cannot be learned. Nor for towers of two kinds.
 
         Parameters
         ----------
@@ -165,7 +180,7 @@ class Objective:
             return None
         if recipe.last_layer == "refitted":
             return "least-squares" if recipe.towers == "linear" else None
-        unknown = self.sampler is None or recipe.temperature is not None
+        unknown = self.sampler is None or recipe.temperature is not None or len(set(self.kinds(recipe))) > 1
         return None if unknown else self.becomes.get(recipe.towers)
 
     def law(self, recipe: Recipe, worlds: World | Worlds) -> World | Worlds:
@@ -202,8 +217,10 @@ def register(objective: Objective) -> Objective:
     return entered(OBJECTIVES, objective, "an objective")
 
 
-def class_logits(parameters: dict[str, torch.Tensor], I: Float[torch.Tensor, "E B h"]) -> Float[torch.Tensor, "E B K"]:
-    """Scores of the supervised head.
+def class_logits(
+    parameters: dict[str, torch.Tensor], I: Float[torch.Tensor, "E B h"], head: str = "head"
+) -> Float[torch.Tensor, "E B K"]:
+    """Scores of a head.
 
     Parameters
     ----------
@@ -211,9 +228,11 @@ def class_logits(parameters: dict[str, torch.Tensor], I: Float[torch.Tensor, "E 
         Those named "head.weight" and, where there is one, "head.bias".
     I
         Embeddings of the images.
+    head
+        Its name.
     """
-    logits = torch.bmm(I, parameters["head.weight"])
-    return logits + parameters["head.bias"][:, None] if "head.bias" in parameters else logits
+    logits = torch.bmm(I, parameters[f"{head}.weight"])
+    return logits + parameters[f"{head}.bias"][:, None] if f"{head}.bias" in parameters else logits
 
 
 def _matrices(batch: Embedded) -> tuple[torch.Tensor, torch.Tensor]:
@@ -272,6 +291,16 @@ def _supervised_share(batch: Embedded) -> Loss:
     return _supervised(batch) / batch.group.size
 
 
+def _perfect_captions(batch: Embedded) -> Loss:
+    """[W] Eq. 10: the caption names the class and the attribute, and each has a head on the one encoder."""
+    attribute = class_logits(batch.parameters, batch.images, "attribute")
+    return _supervised(batch) + losses.supervised(attribute, batch.backgrounds[..., 0], batch.weights)
+
+
+def _perfect_captions_share(batch: Embedded) -> Loss:
+    return _perfect_captions(batch) / batch.group.size
+
+
 def _supcon(batch: Embedded) -> Loss:
     return losses.supcon(batch.images, batch.labels, batch.scale)
 
@@ -323,7 +352,20 @@ register(
         _supervised,
         _supervised_share,
         captions=False,
-        head=True,
+        heads=lambda classes: {"head": classes},
+        least_batch=1,
+        becomes={"mlp": "bayes", "linear": "logistic"},
+        weighted=True,
+    )
+)
+# The two heads share the encoder alone, and one that is wide enough serves each as if it were its own.
+register(
+    Objective(
+        "perfect-captions",
+        _perfect_captions,
+        _perfect_captions_share,
+        captions=False,
+        heads=lambda classes: {"head": classes, "attribute": classes},
         least_batch=1,
         becomes={"mlp": "bayes", "linear": "logistic"},
         weighted=True,

@@ -30,6 +30,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from simulator.naming import suggestion
 from simulator.samplers import SAMPLERS
 
+HEADS = 4  # of a transformer's attention
+
 Count = Annotated[int, Ge(1), Le(10**9), Field(strict=True)]
 Rate = Annotated[float, Gt(0.0), Le(1e6), Field(strict=True, allow_inf_nan=False)]
 Weight = Annotated[float, Ge(0.0), Le(1e6), Field(strict=True, allow_inf_nan=False)]
@@ -51,13 +53,16 @@ class Recipe(BaseModel):
     Parameters
     ----------
     loss
-        Objective: linear, infonce, siglip, siglip-unbiased, supervised, supcon, group-dro or group-dro-infonce.
+        Objective: linear, infonce, siglip, siglip-unbiased, supervised, perfect-captions, supcon, group-dro or
+        group-dro-infonce.
     towers
-        Kind of tower.
+        Kind of tower; conv reads images.
+    text_towers
+        Kind of the captions' tower; absent: that of images, or mlp beside conv.
     width
-        Units of a hidden layer.
+        Units of a hidden layer, or channels of a convolution.
     depth
-        Hidden layers.
+        Hidden layers, or blocks of a transformer.
     activation
         Of hidden layers.
     normalisation
@@ -108,13 +113,17 @@ class Recipe(BaseModel):
     loss: Annotated[
         str,
         Field(
-            description="objective: linear, infonce, siglip, siglip-unbiased, supervised, supcon, group-dro or "
-            "group-dro-infonce"
+            description="objective: linear, infonce, siglip, siglip-unbiased, supervised, perfect-captions, supcon, "
+            "group-dro or group-dro-infonce"
         ),
     ] = "infonce"
-    towers: Annotated[Literal["linear", "mlp"], Field(description="kind of tower")] = "mlp"
-    width: Annotated[Count, Field(description="units of a hidden layer")] = 64
-    depth: Annotated[Count, Field(description="hidden layers")] = 2
+    towers: Annotated[Literal["linear", "mlp", "conv"], Field(description="kind of tower; conv reads images")] = "mlp"
+    text_towers: Annotated[
+        Literal["linear", "mlp", "tokens", "transformer"] | None,
+        Field(description="kind of the captions' tower; absent: that of images, or mlp beside conv"),
+    ] = None
+    width: Annotated[Count, Field(description="units of a hidden layer, or channels of a convolution")] = 64
+    depth: Annotated[Count, Field(description="hidden layers, or blocks of a transformer")] = 2
     activation: Annotated[Literal["relu", "gelu", "tanh"], Field(description="of hidden layers")] = "tanh"
     normalisation: Annotated[Literal["none", "layer"], Field(description="before an activation")] = "none"
     embed_dim: Annotated[Count, Field(description="coordinates of an embedding")] = 32
@@ -167,6 +176,11 @@ class Recipe(BaseModel):
         return OBJECTIVES[self.loss]
 
     @property
+    def kinds(self) -> dict[str, str]:
+        """Kinds of the two towers, whether or not the objective has both."""
+        return {"image": self.towers, "text": self.text_towers or ("mlp" if self.towers == "conv" else self.towers)}
+
+    @property
     def averages(self) -> bool:
         """Whether running means of the weights are kept; steps of lbfgs are few, and each betters the last."""
         return self.averaging > 0 and self.optimizer != "lbfgs"
@@ -191,10 +205,21 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _suits_its_objective(self):
         objective = self.objective
-        if self.towers not in objective.towers:
+        for kind in objective.kinds(self):
+            if kind not in objective.towers:
+                raise ValueError(
+                    f"loss = {self.loss!r} is not defined for {kind} towers; "
+                    f"the nearest valid choice is towers = {objective.towers[0]!r}"
+                )
+        if self.text_towers is not None and not objective.captions:
             raise ValueError(
-                f"loss = {self.loss!r} is not defined for {self.towers} towers; "
-                f"the nearest valid choice is towers = {objective.towers[0]!r}"
+                f"text_towers = {self.text_towers!r} has no meaning for loss = {self.loss!r}, which reads no captions; "
+                "leave it out"
+            )
+        if "transformer" in objective.kinds(self) and self.width % HEADS:
+            raise ValueError(
+                f"width = {self.width} is not shared out over the {HEADS} heads of a transformer; "
+                f"the nearest valid value is {max(HEADS, HEADS * round(self.width / HEADS))}"
             )
         if self.frozen not in ("none", *objective.sides):
             raise ValueError(

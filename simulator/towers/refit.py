@@ -8,9 +8,9 @@ background; of others no law is known.
 import torch
 from torch.nn import functional as F
 
-from simulator.gaussian.pairs import dictionaries, draw_ensemble_block
 from simulator.samplers import SAMPLERS
-from simulator.towers.layers import Parameters, embed, scored
+from simulator.towers.affine import Parameters
+from simulator.towers.layers import embed, scored
 from simulator.towers.training import Ensemble
 
 ROUNDING = 1e-10  # of the largest eigenvalue: float32 leaves about 1e-14
@@ -35,21 +35,12 @@ def finished(ensemble: Ensemble, parameters: Parameters) -> Parameters:
     worlds = tuple(SAMPLERS["balanced"].law(world) for world in ensemble.worlds)
     embeddings, labels = [], []
     for index in range(BLOCKS):
-        block = draw_ensemble_block(
-            worlds,
-            dictionaries(worlds[0], ensemble.seed),
-            ensemble.seed,
-            index,
-            streams=[f"refit/{k}" for k in ensemble.models],
-            device=ensemble.device,
-            draw_on=ensemble.draw_on,
-            dtype=ensemble.dtype,
-        )
+        block = ensemble.seen.block(ensemble._replace(worlds=worlds), "refit", index)
         embeddings.append(scored(ensemble.recipe, embed(ensemble.recipe, parameters, "image", block.images)))
         labels.append(block.labels)
     I, K = torch.cat(embeddings, dim=1).double(), worlds[0].classes
     targets = F.one_hot(torch.cat(labels, dim=1), K).double() - 1 / K
-    offset = ensemble.recipe.towers == "mlp"  # of linear rules the best has none, as `layers.initialise` says
+    offset = ensemble.recipe.towers != "linear"  # of linear rules the best has none, as `layers.initialise` says
     A = torch.cat([I, torch.ones_like(I[..., :1])], dim=-1) if offset else I
     # Embeddings wider than the latents are of low rank but for rounding in float32, which must not be fitted.
     solution = (torch.linalg.pinv(A.mT @ A, rtol=ROUNDING, hermitian=True) @ (A.mT @ targets)).to(embeddings[0].dtype)

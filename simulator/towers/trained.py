@@ -10,18 +10,20 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from scipy.special import stdtrit
 
 from simulator.accuracy import Accuracy, Interval
 from simulator.prompts import Prompt
-from simulator.towers.evaluation import ensemble_accuracy, linear_scores, prompts_of, standard_points
-from simulator.towers.layers import Parameters, layers
+from simulator.towers.affine import Parameters
+from simulator.towers.evaluation import prompts_of
 from simulator.towers.recipe import Recipe
 from simulator.towers.refit import finished
-from simulator.towers.training import Ensemble, run, start
+from simulator.towers.training import Ensemble, refuse, run, start, step_products
 from simulator.world import World, Worlds
 
 LEVEL = 0.95  # of the interval of a mean over models
+TRIAL = (11, 8)  # 2^11 images of a group, in 8 replicates
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,9 @@ class Towers:
     shape: tuple[int, ...]
 
     @cached_property
-    def _points(self):
-        return standard_points(self.ensemble)
+    def _trial(self):
+        ensemble = self.ensemble
+        return ensemble.seen.trial(ensemble, prompts_of(ensemble.recipe), *TRIAL)
 
     def each(self, prompt: Prompt | None = None) -> Accuracy:
         """Every model's own accuracies, shape (*worlds, models); nan for models that diverged.
@@ -64,17 +67,35 @@ class Towers:
         ValueError
             For a prompt that the learner does not have.
         """
-        asked = prompts_of(self.ensemble.recipe)
+        found = self.groups(prompt)
+        return Accuracy(found["common"], found["counter"])
+
+    def groups(self, prompt: Prompt | None = None) -> dict[str, Float[np.ndarray, "*w models"]]:
+        """Every model's own accuracies by group, as of `each`: "common", "counter", and others where worlds have them.
+
+        Parameters
+        ----------
+        prompt
+            As of `each`.
+
+        Raises
+        ------
+        ValueError
+            As `each`.
+        """
+        ensemble, asked = self.ensemble, prompts_of(self.ensemble.recipe)
         prompt = asked[0] if prompt is None else prompt
         if prompt not in asked:
             raise ValueError(
-                f"prompt = {prompt!r} has no meaning for loss = {self.ensemble.recipe.loss!r}; "
+                f"prompt = {prompt!r} has no meaning for loss = {ensemble.recipe.loss!r}; "
                 f"those that have are {', '.join(map(repr, asked))}"
             )
-        points = None if linear_scores(self.ensemble.recipe, prompt) else self._points
-        found = ensemble_accuracy(self.ensemble, self.parameters, prompt, points).mean(0)  # (E, 2)
-        found[self.diverged.cpu().numpy() >= 0] = np.nan
-        return Accuracy(*np.moveaxis(found.reshape(*self.shape, -1, 2), -1, 0))
+        found = {}
+        for group, values in ensemble.seen.accuracies(ensemble, self.parameters, prompt, self._trial).items():
+            mean = values.mean(0)
+            mean[self.diverged.cpu().numpy() >= 0] = np.nan
+            found[group] = mean.reshape(*self.shape, -1)
+        return found
 
     def accuracy(self, prompt: Prompt | None = None) -> Accuracy:
         """Means over the models of a world that did not diverge, shape of the worlds.
@@ -157,6 +178,7 @@ def train(
         draw_on=draw_on,
         compile=compile,
     )
+    refuse(ensemble)
     with _few_threads(ensemble):
         *_, state = run(ensemble, start(ensemble), [])
     return Towers(ensemble, finished(ensemble, state.asked), state.diverged, shape)
@@ -171,10 +193,8 @@ SHARED_WORK = 2**27
 @contextmanager
 def _few_threads(ensemble: Ensemble):
     """One torch thread for small steps on a CPU; the host's number is put back."""
-    world, recipe, before = ensemble.worlds[0], ensemble.recipe, torch.get_num_threads()
-    sizes = [layer for d in (world.dim_image, world.dim_text) for layer in layers(recipe, "tower", d)]
-    work = len(ensemble.models) * recipe.batch_size * sum(layer.inputs * layer.outputs for layer in sizes)
-    if not ensemble.device.startswith("cpu") or work >= SHARED_WORK:
+    before = torch.get_num_threads()
+    if not ensemble.device.startswith("cpu") or step_products(ensemble) >= SHARED_WORK:
         yield
         return
     torch.set_num_threads(1)

@@ -16,17 +16,18 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int
 
-from simulator.gaussian.captions import contradicted
-from simulator.gaussian.pairs import Pairs, block_size, dictionaries, draw_ensemble_block
+from simulator.gaussian.pairs import Pairs
 from simulator.samplers import SAMPLERS, Sampler
+from simulator.towers.affine import Parameters, View
 from simulator.towers.compiling import compiled
 from simulator.towers.distributed import ALONE, Group, rows, summed
-from simulator.towers.layers import Parameters, embed, initialise, logit_scale, scored
+from simulator.towers.layers import KINDS, embed, initialise, layers, logit_scale, refuse_misread, scored
 from simulator.towers.objectives import Embedded
 from simulator.towers.optimisers import TURN_EVERY, averaged, clip, look_again, moments, per_model, update
 from simulator.towers.quasi_newton import lbfgs_step
 from simulator.towers.recipe import Recipe
 from simulator.towers.sampled import group_weights, orders, pair_weights, streamed
+from simulator.towers.seen import Seen, seen
 from simulator.world import World
 
 # Batches above this many pairs never store their B x B logits; below it one batched product for the ensemble beats
@@ -100,6 +101,17 @@ class Ensemble(NamedTuple):
         return SAMPLERS[self.recipe.sampler]
 
     @property
+    def seen(self) -> Seen:
+        """How its worlds are looked at."""
+        return seen(self.worlds[0])
+
+    @property
+    def views(self) -> dict[str, View]:
+        """What the towers read, by their names."""
+        found = self.seen.views(self.worlds[0])
+        return {side: found[side] for side in self.recipe.objective.sides}
+
+    @property
     def dtype(self) -> torch.dtype:
         """Of parameters and pairs; bfloat16 is the precision of products under autocast."""
         return torch.float64 if self.recipe.precision == "float64" else torch.float32
@@ -117,15 +129,27 @@ def least_bytes(ensemble: Ensemble, processes: int = 1) -> int:
     processes
         That share its batch.
     """
-    recipe, world, E = ensemble.recipe, ensemble.worlds[0], len(ensemble.models)
-    read = [getattr(world, f"dim_{side}") for side in recipe.objective.sides]  # sizes of the views that towers read
-    hidden, first = (recipe.width * recipe.depth, recipe.width) if recipe.towers == "mlp" else (0, recipe.embed_dim)
-    square = recipe.width**2 * (recipe.depth - 1) if recipe.towers == "mlp" else 0
-    views = world.dim_image + world.dim_text  # both are drawn
-    batch = recipe.batch_size // processes * (views + len(read) * (hidden + recipe.embed_dim))
-    weights = 2 * (len(read) * square + sum(read) * first)
+    recipe, E = ensemble.recipe, len(ensemble.models)
+    drawn = ensemble.seen.views(ensemble.worlds[0]).values()  # whether or not they are read
+    each = [layer for side, view in ensemble.views.items() for layer in layers(recipe, side, view)]
+    numbers = sum(view.size for view in drawn) + sum(layer.outputs * layer.uses for layer in each)
+    weights = 2 * sum(layer.inputs * layer.outputs for layer in each)
     size = torch.finfo(ensemble.dtype).bits // 8
-    return E * size * (batch + weights + (recipe.n or 0) * views)
+    held = sum(view.size * (1 if view.form == "image" else size) for view in drawn)  # pixels are held in bytes
+    return E * (size * (recipe.batch_size // processes * numbers + weights) + (recipe.n or 0) * held)
+
+
+def step_products(ensemble: Ensemble) -> int:
+    """Multiply-adds of a step's affine maps, forwards.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+    """
+    recipe = ensemble.recipe
+    each = [layer for side, view in ensemble.views.items() for layer in layers(recipe, side, view)]
+    products = sum(layer.inputs * layer.outputs * layer.uses for layer in each)
+    return len(ensemble.models) * recipe.batch_size * products
 
 
 class EveryModelDiverged(RuntimeError):
@@ -133,12 +157,16 @@ class EveryModelDiverged(RuntimeError):
 
 
 def start(ensemble: Ensemble) -> State:
-    """The state before the first step."""
-    recipe, world = ensemble.recipe, ensemble.worlds[0]
+    """The state before the first step.
+
+    Raises ValueError for towers that do not read the views.
+    """
+    recipe, views = ensemble.recipe, ensemble.views
+    refuse_misread(recipe, views)
     parameters = initialise(
         recipe,
-        (world.dim_image, world.dim_text),
-        world.classes,
+        views,
+        ensemble.worlds[0].classes,
         ensemble.seed,
         ensemble.models,
         device=ensemble.device,
@@ -236,7 +264,7 @@ def _refuse_one_process_alone(recipe: Recipe, group: Group) -> None:
 
 
 def compiles(ensemble: Ensemble, group: Group = ALONE) -> bool:
-    """Whether the step is compiled: if asked, where it is dense, in one process, and takes no line search.
+    """Whether the step is compiled: if asked, where it is dense, in one process, and loops over no models.
 
     Parameters
     ----------
@@ -246,6 +274,7 @@ def compiles(ensemble: Ensemble, group: Group = ALONE) -> bool:
     """
     recipe = ensemble.recipe
     plain = recipe.optimizer != "lbfgs" and recipe.batch_size <= LARGEST_DENSE_BATCH
+    plain = plain and all(KINDS[kind].compiles for kind in recipe.objective.kinds(recipe))
     return ensemble.compile and plain and group.size == 1
 
 
@@ -395,12 +424,12 @@ def measured(
     dict
         Numbers (E,) under "loss", "image_norm" and "text_norm".
     """
-    recipe, images = ensemble.recipe, batch.images
-    objective = recipe.objective
+    recipe, images, objective = ensemble.recipe, batch.images, ensemble.recipe.objective
+    dtype = next(iter(parameters.values())).dtype
     rounded = recipe.precision == "bfloat16"
     with torch.autocast(images.device.type, torch.bfloat16) if rounded else nullcontext():
-        I = embed(recipe, parameters, "image", images).to(images.dtype)
-        T = embed(recipe, parameters, "text", batch.texts).to(images.dtype) if objective.captions else I
+        I = embed(recipe, parameters, "image", images).to(dtype)
+        T = embed(recipe, parameters, "text", batch.texts).to(dtype) if objective.captions else I
     norms = {
         "image_norm": I.detach().norm(dim=-1).mean(1) / group.size,
         "text_norm": T.detach().norm(dim=-1).mean(1) / group.size,
@@ -452,21 +481,10 @@ def pair_block(ensemble: Ensemble, index: int) -> Pairs:
     ensemble : Ensemble
     index : number of the block
     """
-    frames, streams = dictionaries(ensemble.worlds[0], ensemble.seed), [f"train/{k}" for k in ensemble.models]
-    endless = ensemble.recipe.n is None
-    block = draw_ensemble_block(
-        streamed(ensemble.sampler, ensemble.worlds) if endless else ensemble.worlds,
-        frames,
-        ensemble.seed,
-        index,
-        streams=streams,
-        device=ensemble.device,
-        draw_on=ensemble.draw_on,
-        dtype=ensemble.dtype,
-    )
-    if not ensemble.sampler.swaps:
-        return block
-    return contradicted(block, ensemble.worlds[0].classes, frames[1], ensemble.seed, index, streams=streams)
+    looked, endless = ensemble.seen, ensemble.recipe.n is None
+    worlds = streamed(ensemble.sampler, ensemble.worlds) if endless else ensemble.worlds
+    block = looked.block(ensemble._replace(worlds=worlds), "train", index)
+    return looked.contradicted(ensemble, block, "train", index) if ensemble.sampler.swaps else block
 
 
 def fresh_batches(ensemble: Ensemble, size: int, part: tuple[int, int], first: int) -> Iterator[Pairs]:
@@ -482,7 +500,7 @@ def fresh_batches(ensemble: Ensemble, size: int, part: tuple[int, int], first: i
     first
         Step of the first batch.
     """
-    block, held, held_index = block_size(ensemble.worlds[0]), None, -1
+    block, held, held_index = ensemble.seen.block_size(ensemble.worlds[0]), None, -1
     for step in count(first):
         pieces, position, end = [], step * size + part[0], step * size + part[1]
         while position < end:
@@ -525,13 +543,31 @@ def fixed_set(ensemble: Ensemble) -> Pairs:
     ensemble
         Its recipe has an n.
     """
-    n = ensemble.recipe.n
-    blocks = [pair_block(ensemble, index) for index in range(-(-n // block_size(ensemble.worlds[0])))]
+    n, size = ensemble.recipe.n, ensemble.seen.block_size(ensemble.worlds[0])
+    blocks = [pair_block(ensemble, index) for index in range(-(-n // size))]
     return Pairs(*(torch.cat(field, dim=1)[:, :n] for field in zip(*blocks, strict=True)))
 
 
-def refuse_empty_groups(ensemble: Ensemble) -> None:
-    """Raise simulator.samplers.EmptyGroup where a sampler finds no pair of some group, before any work is begun."""
+def refuse(ensemble: Ensemble) -> None:
+    """Refuse what cannot be trained, before any work is begun.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+
+    Raises
+    ------
+    ValueError
+        For towers that do not read the views, and captions that nobody can contradict.
+    simulator.samplers.EmptyGroup
+        Where a sampler finds no pair of some group.
+    """
+    refuse_misread(ensemble.recipe, ensemble.views)
+    if ensemble.sampler.swaps and ensemble.seen.contradicted is None:
+        raise ValueError(
+            f"sampler = {ensemble.sampler.name!r} swaps backgrounds in captions that are Gaussian vectors; the nearest "
+            "valid choice is sampler = 'drawn'"
+        )
     if ensemble.sampler.balances:
         next(draw_batches(weighed(ensemble), 0))
 

@@ -186,7 +186,7 @@ WRONG = {
     "predict --embed-dim 1 --classes 4": "the nearest width without a tie is 3",
     "predict --world missing.toml": "world file 'missing.toml' cannot be read",
     "predct": "verb 'predct' is unknown; the nearest is predict",
-    "train --loss clip": "'clip' is not one of linear, infonce, siglip, siglip-unbiased, supervised, supcon, group-dro",
+    "train --loss clip": "'clip' is not one of linear, infonce, siglip, siglip-unbiased, supervised, ",
     "train --temperature 0": "--temperature = 0.0 is not above 0\n",
     "reproduce --quick": "option --quick is unknown; there are --json, --output, --seed",
     "predict --zzz 1": "option --zzz is unknown; --help lists all\n",

@@ -5,22 +5,24 @@ import math
 import pytest
 import torch
 
+from simulator.towers.affine import View
 from simulator.towers.layers import clamp_scale, embed, initialise, layers, logit_scale, scored
 from simulator.towers.recipe import Recipe
 
+VIEWS = {"image": View("vector", (30,)), "text": View("vector", (20,))}
 SIZES = {"width": 200, "depth": 3, "embed_dim": 16}
 
 
 def begin(models=(0, 1), **fields):
     recipe = Recipe(**{**SIZES, **fields})
-    return recipe, initialise(recipe, (30, 20), 4, 7, models, device="cpu", dtype=torch.float64)
+    return recipe, initialise(recipe, VIEWS, 4, 7, models, device="cpu", dtype=torch.float64)
 
 
 @pytest.mark.parametrize("towers", ["linear", "mlp"])
 @pytest.mark.parametrize("loss", ["infonce", "supervised"])
 def test_shapes(towers, loss):
     recipe, parameters = begin(towers=towers, loss=loss)
-    assert len(layers(recipe, "image", 30)) == (1 if towers == "linear" else 4)
+    assert len(layers(recipe, "image", VIEWS["image"])) == (1 if towers == "linear" else 4)
     x = torch.randn(2, 5, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     assert embed(recipe, parameters, "image", x).shape == (2, 5, 16)
     assert ("text.0.weight" in parameters) == (loss == "infonce")

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from simulator.gaussian.pairs import Pairs
 from simulator.prompts import LINEAR
 from simulator.towers.distributed import ALONE, Group
-from simulator.towers.evaluation import ensemble_accuracy, prompts_of
+from simulator.towers.evaluation import class_vectors, ensemble_accuracy, prompts_of
 from simulator.towers.objectives import OBJECTIVES, Objective, register
 from simulator.towers.recipe import Recipe
 from simulator.towers.training import Ensemble, draw_batches, measured, run, start
@@ -23,7 +23,7 @@ SMALL = {"width": 6, "depth": 1, "embed_dim": 4, "batch_size": 12, "steps": 5, "
 
 
 def ensemble(loss: str, **fields) -> Ensemble:
-    towers = OBJECTIVES[loss].towers[-1]
+    towers = "mlp" if "mlp" in OBJECTIVES[loss].towers else "linear"
     return Ensemble(Recipe(**{**SMALL, "loss": loss, "towers": towers, **fields}), (WORLD, WORLD), (0, 1), 3)
 
 
@@ -71,8 +71,10 @@ def test_what_towers_become():
     becomes = {
         (loss, towers): row.learner(Recipe(loss=loss, towers=towers))
         for loss, row in OBJECTIVES.items()
-        for towers in row.towers
+        for towers in ("linear", "mlp", "conv")
+        if towers in row.towers
     }
+    assert all(becomes.pop((loss, "conv"), None) is None for loss in OBJECTIVES)
     assert becomes == {
         ("linear", "linear"): "linear",
         ("infonce", "linear"): None,
@@ -83,6 +85,8 @@ def test_what_towers_become():
         ("siglip-unbiased", "mlp"): None,
         ("supervised", "linear"): "logistic",
         ("supervised", "mlp"): "bayes",
+        ("perfect-captions", "linear"): "logistic",
+        ("perfect-captions", "mlp"): "bayes",
         ("supcon", "linear"): None,
         ("supcon", "mlp"): None,
         ("group-dro", "linear"): "logistic",
@@ -93,6 +97,23 @@ def test_what_towers_become():
     for loss in ("infonce", "siglip"):
         assert OBJECTIVES[loss].learner(Recipe(loss=loss, temperature=5.0)) is None
         assert OBJECTIVES[loss].learner(Recipe(loss=loss, frozen="text")) is None
+        assert OBJECTIVES[loss].learner(Recipe(loss=loss, text_towers="linear")) is None
+
+
+def test_perfect_captions_are_two_plain_cross_entropies():
+    """[W] Eq. 10, by torch's own cross-entropy, a model at a time; and classes are asked for by the first head."""
+    one = ensemble("perfect-captions")
+    state, batch = start(one), next(draw_batches(one, 0))
+    found = measured(one, ALONE, state.parameters, batch)["loss"]
+    for k in range(2):
+        own = {name: value[k] for name, value in state.parameters.items()}
+        hidden = torch.tanh(batch.images[k] @ own["image.0.weight"] + own["image.0.bias"])
+        I = hidden @ own["image.1.weight"] + own["image.1.bias"]
+        heads = (I @ own[f"{head}.weight"] + own[f"{head}.bias"] for head in ("head", "attribute"))
+        targets = (batch.labels[k], batch.backgrounds[k, :, 0])
+        expected = sum(torch.nn.functional.cross_entropy(*each) for each in zip(heads, targets, strict=True))
+        assert torch.allclose(found[k], expected, rtol=1e-12)
+    assert torch.equal(class_vectors(one, state.parameters, None), state.parameters["head.weight"].mT)
 
 
 def test_siglip_without_bias_is_siglip_at_bias_zero():

@@ -99,7 +99,7 @@ def test_tiles_equal_the_dense_losses(name, kind, monkeypatch):
 @pytest.mark.parametrize("loss", [name for name, row in OBJECTIVES.items() if row.weighted and row.share is not None])
 def test_the_share_of_a_process_alone_is_the_whole(loss, monkeypatch):
     world = World(p_spu=0.9, mu_spu=2.0, dim_image=5, dim_text=4)
-    towers = OBJECTIVES[loss].towers[-1]
+    towers = "mlp" if "mlp" in OBJECTIVES[loss].towers else "linear"
     recipe = Recipe(loss=loss, towers=towers, width=6, depth=1, embed_dim=4, batch_size=12, precision="float64")
     weights = torch.tensor([[0.5, 3.0, 2.0, 0.7]] * 2, dtype=torch.float64)
     one = Ensemble(recipe, (world,) * 2, (0, 1), 3, group_weights=weights)

@@ -1,0 +1,156 @@
+"""What towers are made of: affine maps with a leading model axis E, and the two kinds that are nothing else.
+
+Linear: x W. MLP: `depth` hidden layers x -> act(norm(x W + b)), then a linear map. A view that is no vector is read as
+one.
+"""
+
+from itertools import pairwise
+from math import prod
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch.nn import functional as F
+
+from simulator.towers.recipe import Recipe
+
+Parameters = dict[str, torch.Tensor]
+
+ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "tanh": torch.tanh}
+
+
+class View(NamedTuple):
+    """What a tower reads of one pair.
+
+    Attributes
+    ----------
+    form
+        Numbers in a row (d,), an image (C, H, W), or the numbers of words (L,), 0 where a caption is shorter.
+    shape
+        Of one view.
+    vocabulary
+        How many words there are, the empty one among them; 0 unless words are read.
+    """
+
+    form: Literal["vector", "image", "words"]
+    shape: tuple[int, ...]
+    vocabulary: int = 0
+
+    @property
+    def size(self) -> int:
+        """Numbers in one view."""
+        return prod(self.shape)
+
+
+class Layer(NamedTuple):
+    """One affine map of a tower.
+
+    Attributes
+    ----------
+    name
+        Prefix of its parameters.
+    inputs, outputs
+        Its sizes.
+    hidden
+        Whether an activation follows.
+    bias
+        Whether it has an offset.
+    looked_up
+        Whether one input is 1 and all others 0, as where a word chooses its row.
+    uses
+        How often it is applied to one view.
+    """
+
+    name: str
+    inputs: int
+    outputs: int
+    hidden: bool
+    bias: bool = True
+    looked_up: bool = False
+    uses: int = 1
+
+
+def affine(parameters: Parameters, name: str, x: Float[torch.Tensor, "E B i"]) -> Float[torch.Tensor, "E B o"]:
+    """X W + b, a model each; without b where the layer has none.
+
+    Parameters
+    ----------
+    parameters : weights by name
+    name
+        Of the layer.
+    x
+        Its inputs.
+    """
+    weight, bias = parameters[f"{name}.weight"], parameters.get(f"{name}.bias")
+    return torch.bmm(x, weight) if bias is None else torch.baddbmm(bias[:, None], x, weight)
+
+
+def activated(recipe: Recipe, x: torch.Tensor, coordinates: int = 1) -> torch.Tensor:
+    """act(norm(x)), over the last `coordinates` axes.
+
+    Parameters
+    ----------
+    recipe
+        Its activation and normalisation.
+    x
+        What an affine map gives.
+    coordinates
+        Axes of one view's numbers.
+    """
+    if recipe.normalisation == "layer":
+        x = F.layer_norm(x, x.shape[-coordinates:])  # without gain and shift: the next affine map has both
+    return ACTIVATIONS[recipe.activation](x)
+
+
+def linear_layers(recipe: Recipe, tower: str, view: View) -> list[Layer]:
+    """The one map of a linear tower.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    tower
+        "image" or "text".
+    view
+        What it reads.
+    """
+    return [Layer(f"{tower}.0", view.size, recipe.embed_dim, False, bias=False)]
+
+
+def mlp_layers(recipe: Recipe, tower: str, view: View) -> list[Layer]:
+    """The maps of a perceptron, first to last.
+
+    Parameters
+    ----------
+    recipe, tower, view
+        As of `linear_layers`.
+    """
+    sizes = [view.size, *[recipe.width] * recipe.depth]
+    hidden = [Layer(f"{tower}.{i}", a, b, True) for i, (a, b) in enumerate(pairwise(sizes))]
+    return [*hidden, Layer(f"{tower}.{len(hidden)}", sizes[-1], recipe.embed_dim, False)]
+
+
+def embed_linear(recipe: Recipe, parameters: Parameters, tower: str, x: Float[torch.Tensor, "E B *d"]) -> torch.Tensor:
+    """Embeddings (E, B, h).
+
+    Parameters
+    ----------
+    recipe, parameters, tower
+        As of `simulator.towers.layers.embed`.
+    x
+        Views.
+    """
+    return affine(parameters, f"{tower}.0", x.flatten(2))
+
+
+def embed_mlp(recipe: Recipe, parameters: Parameters, tower: str, x: Float[torch.Tensor, "E B *d"]) -> torch.Tensor:
+    """Embeddings (E, B, h).
+
+    Parameters
+    ----------
+    recipe, parameters, tower, x
+        As of `embed_linear`.
+    """
+    x = x.flatten(2)
+    for i in range(recipe.depth):
+        x = activated(recipe, affine(parameters, f"{tower}.{i}", x))
+    return affine(parameters, f"{tower}.{recipe.depth}", x)

@@ -1,0 +1,71 @@
+"""How the trainer looks at worlds of pixels: bytes of images, captions as vectors or words, a trial that has an end."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+
+from simulator.gaussian.pairs import Pairs
+from simulator.pixels import captions, trials
+from simulator.pixels.pairs import block_size, draw_ensemble_block
+from simulator.pixels.scenery import scenery
+from simulator.pixels.trials import Trial
+from simulator.prompts import Prompt
+from simulator.towers.affine import Parameters, View
+from simulator.towers.evaluation import captioned, class_vectors, scores
+from simulator.towers.seen import Accuracies, Seen
+from simulator.towers.training import Ensemble
+from simulator.world import World
+
+TOGETHER = 2**24  # numbers of images that all models of an ensemble are asked about at a time
+
+
+def _views(world: World) -> dict[str, View]:
+    scene, side = scenery(world.views, world.classes), world.views.side
+    length = captions.table(scene).shape[2:]
+    words = world.views.captions == "tokens"
+    text = View("words", length, len(captions.vocabulary(scene))) if words else View("vector", length)
+    return {"image": View("image", (3, side, side)), "text": text}
+
+
+def _block(ensemble: Ensemble, stream: str, index: int) -> Pairs:
+    streams, source = [f"{stream}/{k}" for k in ensemble.models], ensemble.draw_on or ensemble.device
+    block = draw_ensemble_block(ensemble.worlds, ensemble.seed, index, streams=streams, device=source)
+    block = Pairs(*(field.to(ensemble.device) for field in block))
+    return block._replace(texts=_numbers(ensemble, block.texts))
+
+
+def _numbers(ensemble: Ensemble, texts: torch.Tensor) -> torch.Tensor:
+    """Captions that are vectors in the ensemble's precision; words are counted."""
+    return texts.to(ensemble.dtype) if texts.is_floating_point() else texts
+
+
+def _texts(ensemble: Ensemble, prompt: Prompt) -> torch.Tensor:
+    """The caption of a prompt; vectors are averaged with its weights, of which a sentence has one."""
+    world = ensemble.worlds[0]
+    table = captions.table(scenery(world.views, world.classes, ensemble.device)).flatten(0, 1)
+    weights = np.stack([captions.prompts(own, prompt) for own in captioned(ensemble)])  # (E, K, K + 1, K + 1)
+    weights = torch.as_tensor(weights, device=ensemble.device).flatten(2)
+    if table.is_floating_point():
+        return _numbers(ensemble, weights @ table.double())
+    return table[weights.argmax(2)]
+
+
+def _trial(ensemble: Ensemble, prompts: Iterable[Prompt | None], power: int, replicates: int) -> Trial:
+    """Every test object with every attribute, once: how many there are is not the caller's to say."""
+    return trials.trial(ensemble.worlds[0], seed=ensemble.seed, device=ensemble.device)
+
+
+def _accuracies(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None, trial: Trial) -> Accuracies:
+    vectors, E = class_vectors(ensemble, parameters, prompt), len(ensemble.models)
+    each = max(1, TOGETHER // (E * trial.images(slice(1)).numel()))
+    said = []
+    for first in range(0, len(trial), each):
+        images = trial.images(slice(first, first + each))
+        said.append(scores(ensemble, parameters, vectors, images.expand(E, *images.shape)).argmax(-1))
+    predicted = torch.cat(said, dim=1).cpu().numpy()  # (E, N)
+    found = [trials.accuracies(*each) for each in zip(ensemble.worlds, [trial] * E, predicted, strict=True)]
+    return {group: np.array([[own[group] for own in found]]) for group in found[0]}
+
+
+PIXELS = Seen(views=_views, block_size=block_size, block=_block, texts=_texts, trial=_trial, accuracies=_accuracies)

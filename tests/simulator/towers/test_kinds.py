@@ -1,0 +1,104 @@
+"""Kinds of tower that read images and words: shapes, models apart from each other, what words can change."""
+
+from typing import get_args
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch.nn import functional as F
+
+from simulator.towers.affine import View
+from simulator.towers.convolution import STRIDE, convolved
+from simulator.towers.layers import KINDS, embed, initialise, layers, refuse_misread
+from simulator.towers.recipe import HEADS, Recipe
+
+VIEWS = {"image": View("image", (3, 9, 8)), "text": View("words", (6,), vocabulary=11)}
+SMALL = {"width": 8, "depth": 2, "embed_dim": 5, "activation": "relu", "normalisation": "layer"}
+READERS = [("conv", "tokens"), ("conv", "transformer"), ("mlp", "tokens"), ("linear", "transformer")]
+
+
+def begin(towers: str, text_towers: str, models=(0, 1)):
+    recipe = Recipe(towers=towers, text_towers=text_towers, **SMALL)
+    return recipe, initialise(recipe, VIEWS, 3, 7, models, device="cpu", dtype=torch.float64)
+
+
+def views(n: int = 4) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(2, n, *VIEWS["image"].shape, dtype=torch.float64, generator=generator)
+    words = torch.randint(1, 11, (2, n, 6), generator=generator)
+    words[:, ::2, 4:] = 0  # shorter captions
+    return {"image": images, "text": words}
+
+
+@pytest.mark.parametrize(("towers", "text_towers"), READERS)
+def test_every_model_sees_its_own_views_alone(towers, text_towers):
+    recipe, both = begin(towers, text_towers)
+    _, alone = begin(towers, text_towers, models=(1,))
+    for tower, x in views().items():
+        found = embed(recipe, both, tower, x)
+        assert found.shape == (2, 4, 5)
+        assert torch.allclose(found[1:], embed(recipe, alone, tower, x[1:]), rtol=1e-12)
+        weights = [f"{layer.name}.weight" for layer in layers(recipe, tower, VIEWS[tower])]
+        assert weights == [name for name in both if name.startswith(tower) and name.endswith("weight")]
+
+
+def test_a_convolution_is_grouped_as_it_is_looped():
+    _, parameters = begin("conv", "tokens")
+    x, weight, bias = views()["image"], parameters["image.0.weight"], parameters["image.0.bias"] + 0.3
+    kernels = weight.mT.reshape(2 * 8, 3, 3, 3)
+    together = F.conv2d(x.transpose(0, 1).reshape(4, 6, 9, 8), kernels, bias.flatten(), STRIDE, 1, groups=2)
+    assert torch.allclose(convolved(x, weight, bias), together.reshape(4, 2, 8, 5, 4).transpose(0, 1), rtol=1e-12)
+
+
+def test_bytes_are_pixels_from_0_to_1():
+    recipe, parameters = begin("conv", "tokens")
+    x = (255 * views()["image"]).to(torch.uint8)
+    assert torch.equal(embed(recipe, parameters, "image", x), embed(recipe, parameters, "image", x.double() / 255))
+
+
+@pytest.mark.parametrize("kind", ["tokens", "transformer"])
+def test_what_words_say(kind):
+    """Empty words say nothing, a caption of none is allowed, and their order is for the transformer alone to know."""
+    recipe, parameters = begin("conv", kind)
+    x = views()["text"]
+    found = embed(recipe, parameters, "text", x)
+    shorter = embed(recipe, parameters, "text", x[:, ::2, :4])
+    assert torch.allclose(found[:, ::2], shorter, rtol=1e-12)
+    turned = embed(recipe, parameters, "text", x[:, 1::2].flip(2))
+    assert torch.allclose(found[:, 1::2], turned) == (kind == "tokens")
+    assert torch.isfinite(embed(recipe, parameters, "text", torch.zeros_like(x))).all()
+
+
+def test_the_gradient_of_a_tower_is_that_of_finite_differences():
+    for towers, text_towers in READERS[:2]:
+        recipe, parameters = begin(towers, text_towers)
+        smooth = recipe.model_copy(update={"activation": "tanh"})
+        for tower, x in views(2).items():
+            names = [name for name in parameters if name.startswith(tower)]
+
+            def total(*values, names=names, tower=tower, x=x, smooth=smooth):
+                return embed(smooth, dict(zip(names, values, strict=True)), tower, x).square().sum()
+
+            values = [parameters[name].clone().requires_grad_() for name in names]
+            assert torch.autograd.gradcheck(total, values, fast_mode=True)
+
+
+def test_towers_that_cannot_read_are_refused():
+    with pytest.raises(ValueError, match=r"towers = 'conv' do not read vectors, .* linear, mlp"):
+        refuse_misread(Recipe(towers="conv"), {"image": View("vector", (4,))})
+    with pytest.raises(ValueError, match=r"text_towers = 'mlp' do not read words, .* tokens, transformer"):
+        refuse_misread(Recipe(), {"text": VIEWS["text"]})
+    with pytest.raises(ValidationError, match=f"width = 10 .* the nearest valid value is {2 * HEADS}"):
+        Recipe(text_towers="transformer", width=10)
+    with pytest.raises(ValidationError, match="text_towers = 'tokens' has no meaning for loss = 'supervised'"):
+        Recipe(text_towers="tokens", loss="supervised")
+
+
+def test_the_recipe_names_the_kinds_of_the_table():
+    named = {word for field in ("towers", "text_towers") for word in words(Recipe.model_fields[field].annotation)}
+    assert named == set(KINDS)
+
+
+def words(annotation) -> set[str]:
+    """The strings of a Literal, None beside it or not."""
+    return {annotation} if isinstance(annotation, str) else set().union(*map(words, get_args(annotation)))
