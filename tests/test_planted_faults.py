@@ -600,6 +600,12 @@ FAULTS = {
         "Image.open(path)",
         "experiments/counteranimal/test_dataset.py",
     ),
+    "a paired test that misses the table seen": Fault(
+        "experiments/inference.py",
+        "law[law <= seen * (1 + 1e-7)]",
+        "law[law < seen]",
+        "experiments/counteranimal/test_paired.py",
+    ),
     "intervals that shrink to a point": Fault(
         "experiments/inference.py",
         "return second if first is None else (min(first[0], second[0]), max(first[1], second[1]))",

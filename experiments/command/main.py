@@ -79,6 +79,13 @@ app.command(
 )
 
 
+KEPT = {  # what an interrupted verb leaves behind
+    ("counteranimal", "evaluate"): "photos encoded so far stay in the cache",
+    ("counteranimal", "discover"): "photos encoded so far stay in the cache",
+    ("counteranimal", "compose"): "composites written so far stay, and the same command goes on with them",
+}
+
+
 def _sentence(error: CycloptsError) -> str:
     """A parser's complaint in our words, with the nearest choice where a name was wrong."""
     text = " ".join(str(error).split()).rstrip(".")
@@ -130,8 +137,7 @@ def main(arguments: list[str] | None = None) -> int:
     except SoberclipError as error:
         return _complain(str(error), error.status)
     except KeyboardInterrupt:
-        cached = words[:2] in (["counteranimal", "evaluate"], ["counteranimal", "discover"])
-        kept = "photos encoded so far stay in the cache" if cached else "nothing was kept"
+        kept = KEPT.get(tuple(words[:2]), "nothing was kept")
         return _complain(f"interrupted; {kept}", Interrupted.status)
     except BrokenPipeError:  # the reader of our output left; nothing is wrong
         sys.stderr.close()

@@ -161,6 +161,7 @@ def predict(tree: Tree, encoded: Encoded, score: Scorer, space: LabelSpace) -> P
         predicted,
         rank,
         margin,
+        tuple(photo.object for photo in photos) if any(photo.object for photo in photos) else None,
     )
 
 
