@@ -595,10 +595,10 @@ FAULTS = {
         "experiments/counteranimal/test_models.py",
     ),
     "any format opened": Fault(
-        "experiments/counteranimal/dataset.py",
+        "simulator/pixels/decoding.py",
         "Image.open(path, formats=FORMATS)",
         "Image.open(path)",
-        "experiments/counteranimal/test_dataset.py",
+        "simulator/pixels/test_decoding.py",
     ),
     "a paired test that misses the table seen": Fault(
         "experiments/inference.py",

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from experiments.counteranimal.composition import Cutout, Place, composite, cut, drawn_place, frame
-from experiments.counteranimal.dataset import MANIFEST, REQUEST, decode
+from experiments.counteranimal.dataset import MANIFEST, REQUEST
 from experiments.counteranimal.factorial import Composition, Plan, Source, plan
 from experiments.errors import RequestError
 from experiments.files import output_folder, read_json, write_atomically, write_json, write_table
 from experiments.progress import counting
 from experiments.provenance import provenance
+from simulator.pixels.decoding import decode
 from simulator.streams import numpy_stream
 
 T = TypeVar("T")

@@ -8,8 +8,6 @@ is sorted, because the order of a directory listing differs between file systems
 """
 
 import os
-import re
-import stat
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,13 +22,10 @@ from experiments.files import output_folder, read_table, write_json
 from experiments.progress import counting
 from experiments.published.tables import published_classes
 from simulator.naming import suggestion
+from simulator.pixels.decoding import decode
 
 GROUPS = ("common", "counter")
 SUFFIXES = (".jpg", ".jpeg", ".png")
-# What such a file may really be, all decoded by Pillow itself: a PostScript file would be handed to Ghostscript.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-MOST_PIXELS = 50_000_000  # 150 MB as RGB, in every decoding process; a camera's 48 megapixels pass
-MOST_BYTES = 256 * 2**20
 MANIFEST = "composites.csv"  # the object of each photo, in a tree of composites
 REQUEST = "compose.json"  # lies beside it, and alone while they are being made
 
@@ -138,34 +133,6 @@ def _read(root: Path, group_of: Callable[[str], tuple[str, str] | None], missing
 def shown(path: str) -> str:
     """A path with bytes that are no UTF-8 written as \\xe9."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def decode(path: Path, mode: str = "RGB", still: bool = False):
-    """The photo as an RGB image, or in another mode of Pillow's, decoded to the last row (a truncated file raises).
-
-    Raises ValueError with the reason for anything but a regular file of bounded size that Pillow can decode; where
-    `still`, also for one that moves.
-    """
-    from PIL import Image
-
-    try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise ValueError("no regular file")  # a FIFO would be waited for, for ever
-        if found.st_size > MOST_BYTES:
-            raise ValueError(f"{found.st_size / 2**20:.0f} MiB, more than {MOST_BYTES // 2**20}")
-        with Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > MOST_PIXELS:
-                megapixels = image.width * image.height / 1e6
-                raise ValueError(f"{megapixels:.0f} megapixels, more than {MOST_PIXELS / 1e6:.0f}")
-            if still and getattr(image, "n_frames", 1) > 1:
-                raise ValueError(f"animated, {image.n_frames} frames")
-            return image.convert(mode)
-    except Exception as error:  # Pillow's decoders raise whatever the broken bytes lead to
-        # Pillow puts the path, or the object with its address, into the message: neither helps here.
-        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        reason = re.sub(r"(cannot identify image file).*", r"\1", said) or type(error).__name__
-        raise ValueError(reason) from error
 
 
 def unreadable(tree: Tree, advance: Callable[[], None] = lambda: None, threads: int = 4) -> dict[str, str]:

@@ -11,11 +11,12 @@ import torch
 from PIL import Image
 
 from experiments.counteranimal.compose import run as compose
-from experiments.counteranimal.dataset import decode, inspection, read_tree
+from experiments.counteranimal.dataset import inspection, read_tree
 from experiments.counteranimal.evaluation import evaluate
 from experiments.counteranimal.factorial import Composition
 from experiments.counteranimal.paired import paired_effect
 from experiments.errors import RequestError
+from simulator.pixels.decoding import decode
 
 OBJECTS = {"9 ostrich": {"a": "red", "b": "blue"}, "bulbul": {"a": "lime"}}
 BACKGROUNDS = {"sand/one.jpg": (200, 180, 120), "sand/two.png": (190, 170, 100), "snow.png": (240, 240, 250)}
