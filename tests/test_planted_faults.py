@@ -589,7 +589,7 @@ FAULTS = {
         "experiments/counteranimal/test_encoding.py",
     ),
     "random weights where a folder has none": Fault(
-        "experiments/counteranimal/models.py",
+        "experiments/counteranimal/transformers_models.py",
         'lacking = sorted(report["missing_keys"])',
         "lacking = []",
         "experiments/counteranimal/test_models.py",

@@ -23,7 +23,8 @@ Model = Annotated[
     list[str],
     Parameter(
         negative="",
-        help="open_clip:NAME[/TAG], torchvision:NAME[/WEIGHTS], timm:NAME[.TAG], hf:FOLDER, or published:MODEL for "
+        help="open_clip:NAME[/TAG], torchvision:NAME[/WEIGHTS], timm:NAME[.TAG], hf:FOLDER or hf:ORG/NAME "
+        "(CLIP, SigLIP and their kin of transformers), or published:MODEL for "
         "the checkpoint behind a row of the paper's Table 3; may be repeated",
     ),
 ]

@@ -19,7 +19,7 @@ from experiments.counteranimal.cache import FeatureCache, Key, photo_key
 from experiments.counteranimal.dataset import Photo, Tree
 from experiments.counteranimal.identity import Undescribed, fingerprint
 from experiments.counteranimal.labels import CLASS_COUNT
-from experiments.counteranimal.models import LoadedModel
+from experiments.counteranimal.loaded import LoadedModel
 from experiments.errors import RequestError, RunError
 from simulator.naming import suggestion
 from simulator.pixels.decoding import decode

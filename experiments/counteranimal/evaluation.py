@@ -24,8 +24,9 @@ from experiments.counteranimal.labels import (
     save_confusing,
     templates,
 )
+from experiments.counteranimal.loaded import Activation, LoadedModel, finished
 from experiments.counteranimal.metrics import Predictions
-from experiments.counteranimal.models import Activation, LoadedModel, finished, load_model
+from experiments.counteranimal.models import load_model
 from experiments.counteranimal.scoring import NO_ANSWER, Scorer, confusing_space, predict, scorer
 from experiments.counteranimal.summaries import result_folders, summarise, write_result
 from experiments.errors import RequestError, checked_seed

@@ -3,42 +3,25 @@
     open_clip:NAME[/TAG]            NAME may also be local-dir:FOLDER, a folder with open_clip_config.json
     torchvision:NAME[/WEIGHTS]      WEIGHTS defaults to IMAGENET1K_V1, the ones [W] uses
     timm:NAME[.TAG]                 without a tag a weights file is required
-    hf:FOLDER                       a local transformers CLIP folder
+    hf:FOLDER or hf:ORG/NAME        a CLIP, SigLIP or their kin of the transformers library
 
 Weights come from a tag (downloaded, or found in the library's cache) or from a file. Files are read without
 running anything stored in them, unless the user says otherwise.
 """
 
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from experiments.counteranimal.identity import model_key, versions, weights_hash
-from experiments.counteranimal.weights import first_line, fitting, hub, is_torchscript, listed, quiet, read_state
+from experiments.counteranimal import transformers_models
+from experiments.counteranimal.identity import versions
+from experiments.counteranimal.loaded import Activation, LoadedModel, finished
+from experiments.counteranimal.weights import fitting, hub, is_torchscript, quiet, read_state, unreadable
 from experiments.errors import RequestError, unknown
 from simulator.naming import suggestion
 
 KINDS = ("open_clip", "torchvision", "timm", "hf")
-Activation = Literal["auto", "on", "off"]  # QuickGELU
 INSTALL = "install the models' libraries with: python -m pip install -e '.[clip]' in the checkout"
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A model ready to answer: images -> features, and for CLIPs texts -> features."""
-
-    spec: str
-    family: str  # CLIP or ImageNet
-    module: Any  # torch.nn.Module in evaluation mode
-    encode_image: Callable  # (B, 3, H, W) -> (B, d): unnormalised embeddings, or 1000 logits
-    preprocess: Callable  # PIL image -> (3, H, W)
-    encode_text: Callable | None = None  # token ids -> (T, d); None for a classifier
-    tokenizer: Callable | None = None  # list of strings -> token ids
-    settings: dict[str, Any] = field(default_factory=dict)  # activation, weights, versions: goes into results
-    key: str | None = None  # of all that changes a feature; None where some of it cannot be described
 
 
 def load_model(
@@ -58,41 +41,12 @@ def load_model(
         raise RequestError(f"there is no weights file {str(weights)!r}; leave --weights out to use the tag's own")
     if kind in ("torchvision", "timm") and quick_gelu != "auto":
         raise RequestError(f"--quick-gelu {quick_gelu} is for CLIP models; {spec!r} takes --quick-gelu auto only")
-    load = {"open_clip": _open_clip, "torchvision": _torchvision, "timm": _timm, "hf": _transformers}[kind]
+    load = {"open_clip": _open_clip, "torchvision": _torchvision, "timm": _timm, "hf": transformers_models.load}[kind]
     try:
         model = load(name, weights, quick_gelu, trust_pickle)
     except ImportError as error:
         raise RequestError(f"{spec!r} needs {error.name or kind}, which is not installed; {INSTALL}") from error
     return finished(replace(model, spec=spec, settings={"quick_gelu": quick_gelu, **model.settings}))
-
-
-def finished(model: LoadedModel) -> LoadedModel:
-    """A model in evaluation mode (open_clip hands it over in training mode), with its hashes and its key."""
-    model.module.eval()
-    weights = weights_hash(model.module)
-    settings = {
-        "activation": activations(model.module),
-        "weights_hash": weights,
-        "preprocessing": described(model.preprocess),
-        **model.settings,
-    }
-    key = model_key(model.module, (model.encode_image, model.encode_text), model.preprocess, weights)
-    return replace(model, settings=settings, key=key)
-
-
-def activations(module) -> str:
-    """The nonlinearities found in a model, joined by +, for instance QuickGELU."""
-    names = {
-        type(part).__name__
-        for part in module.modules()
-        if type(part).__module__.endswith(("activation", "activations")) or type(part).__name__ == "QuickGELU"
-    }
-    return "+".join(sorted(names - {"MultiheadAttention"})) or "unknown"
-
-
-def described(preprocess: Callable) -> str:
-    """The preprocessing in words, without addresses, so that equal pipelines have equal descriptions."""
-    return re.sub(r"\s+", " ", re.sub(r" at 0x[0-9a-f]+", "", repr(preprocess)))
 
 
 def _open_clip(name: str, weights: Path | None, quick_gelu: Activation, trust_pickle: bool) -> LoadedModel:
@@ -148,7 +102,7 @@ def _open_clip_tokenizer(name: str, config: dict[str, Any], beside: Path | None)
     text = config.get("text_cfg", {})
     source = text.get("hf_tokenizer_name")
     if source and beside is not None and (beside / "tokenizer_config.json").is_file():
-        with _unreadable(f"the tokenizer in {str(beside)!r}"):
+        with unreadable(f"the tokenizer in {str(beside)!r}"):
             return open_clip.tokenizer.HFTokenizer(
                 str(beside),
                 context_length=text.get("context_length", open_clip.tokenizer.DEFAULT_CONTEXT_LENGTH),
@@ -243,86 +197,3 @@ def _timm(name: str, weights: Path | None, quick_gelu: Activation, trust_pickle:
     origin = f"file {weights.name}" if weights else f"tag {tag}"
     settings = {"weights": origin, "versions": versions(("timm", "torch", "torchvision", "pillow"))}
     return LoadedModel("", "ImageNet", module, module, preprocess, settings=settings)
-
-
-def _transformers(name: str, weights: Path | None, quick_gelu: Activation, trust_pickle: bool) -> LoadedModel:
-    from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer, CLIPModel
-
-    folder = Path(name)
-    if not (folder / "config.json").is_file():
-        raise RequestError(f"hf:{name} is no folder with a config.json; pass the folder of a downloaded CLIP model")
-    if weights is not None:
-        raise RequestError("--weights does not go with hf:FOLDER, whose weights are in the folder; leave it out")
-    with _unreadable(f"hf:{name}"):
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
-        if config.model_type != "clip":
-            raise RequestError(
-                f"hf:{name} holds a model of type {config.model_type!r}; only 'clip' is read from a folder"
-            )
-        if quick_gelu != "auto":
-            act = "quick_gelu" if quick_gelu == "on" else "gelu"
-            config.vision_config.hidden_act = config.text_config.hidden_act = act
-        module, report = CLIPModel.from_pretrained(
-            folder, config=config, local_files_only=True, output_loading_info=True
-        )
-        processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    lacking = sorted(report["missing_keys"])
-    if lacking:  # transformers would have filled them with random numbers, and gone on
-        raise RequestError(f"the weights in {name!r} do not fit the model: missing are {listed(lacking)}")
-    length = config.text_config.max_position_embeddings
-    settings = {"weights": f"folder {folder.name}", "versions": versions(("transformers", "torch", "pillow"))}
-    return LoadedModel(
-        "",
-        "CLIP",
-        module,
-        _Pooled(module.get_image_features, "pixel_values"),
-        ProcessorTransform(processor),
-        _Pooled(module.get_text_features, "input_ids"),
-        _Tokens(tokenizer, length),
-        settings,
-    )
-
-
-@contextmanager
-def _unreadable(what: str) -> Iterator[None]:
-    """Files of a folder that a library reads: whatever it cannot read becomes one sentence."""
-    try:
-        yield
-    except (RequestError, ImportError):
-        raise
-    except Exception as error:  # transformers passes on what json, safetensors and tokenizers raise
-        raise RequestError(f"{what} cannot be loaded ({first_line(error)})") from error
-
-
-@dataclass(frozen=True)
-class _Pooled:
-    """transformers 5 wraps projected features in an output object, transformers 4 returns them bare."""
-
-    features: Callable
-    argument: str
-
-    def __call__(self, x):
-        out = self.features(**{self.argument: x})
-        return getattr(out, "pooler_output", out)
-
-
-@dataclass(frozen=True)
-class _Tokens:
-    tokenizer: Any
-    length: int
-
-    def __call__(self, texts: list[str]):
-        # Attention is causal, so what follows the end-of-text token cannot matter and needs no mask.
-        ids = self.tokenizer(texts, padding="max_length", truncation=True, max_length=self.length, return_tensors="pt")
-        return ids["input_ids"]
-
-
-@dataclass(frozen=True)
-class ProcessorTransform:
-    """A transformers image processor as a function of one PIL image."""
-
-    processor: Any
-
-    def __call__(self, image):
-        return self.processor(images=image, return_tensors="pt")["pixel_values"][0]

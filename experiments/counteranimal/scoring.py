@@ -12,8 +12,8 @@ from experiments.counteranimal.cache import cached_text, save_text
 from experiments.counteranimal.dataset import Tree
 from experiments.counteranimal.encoding import Encoded, Runtime, failures, identity
 from experiments.counteranimal.labels import CLASS_COUNT, LabelSpace, confusing_labels
+from experiments.counteranimal.loaded import LoadedModel
 from experiments.counteranimal.metrics import Predictions
-from experiments.counteranimal.models import LoadedModel
 from experiments.errors import RequestError, RunError
 
 TEXT_BATCH = 256  # texts a forward pass

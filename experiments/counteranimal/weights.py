@@ -85,6 +85,17 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
+def unreadable(what: str) -> Iterator[None]:
+    """Files of a folder that a library reads: whatever it cannot read becomes one sentence."""
+    try:
+        yield
+    except (RequestError, ImportError):
+        raise
+    except Exception as error:  # transformers passes on what json, safetensors and tokenizers raise
+        raise RequestError(f"{what} cannot be loaded ({first_line(error)})") from error
+
+
+@contextmanager
 def fitting(file: Path, trust_pickle: bool) -> Iterator[None]:
     """Loading a weights file into a model: says which keys do not fit, and refuses code."""
     try:

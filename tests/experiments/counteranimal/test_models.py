@@ -9,7 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from experiments.counteranimal import weights
 from experiments.counteranimal.identity import weights_hash
-from experiments.counteranimal.models import activations, load_model
+from experiments.counteranimal.loaded import activations
+from experiments.counteranimal.models import load_model
 from experiments.errors import RequestError, RunError
 
 
@@ -194,8 +195,8 @@ def test_a_folder_without_some_weights_is_refused(tmp_path):
     save_file({**lost, "visual_projection.weight": torch.zeros(3, 3)}, folder / "model.safetensors", {"format": "pt"})
     assert "cannot be loaded" in spec_error(f"hf:{folder}")
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "model_type": "siglip"}))
-    assert "type 'siglip'; only 'clip'" in spec_error(f"hf:{folder}")
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "resnet"}))
+    assert "type 'resnet'; types that can be scored" in spec_error(f"hf:{folder}")
     (folder / "config.json").write_text("{")
     assert "cannot be loaded" in spec_error(f"hf:{folder}")
 
