@@ -7,7 +7,7 @@ from time import perf_counter
 import numpy as np
 
 from experiments.benchmarks.exact import Row, seconds
-from experiments.counteranimal.composition import composite, cut, drawn_place, frame
+from simulator.pixels.composition import composite, cut, drawn_place, frame
 
 SIDE = 224
 

@@ -5,7 +5,7 @@
     output/compose.json                the request, the first file; a folder that carries it can be gone on with
 
 An object has one scale and one place, whatever it stands on, so nothing but the background differs between its
-composites. `factorial` says what goes on what, `composition` how.
+composites. `factorial` says what goes on what, `simulator.pixels.composition` how.
 """
 
 import os
@@ -17,13 +17,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from experiments.counteranimal.composition import Cutout, Place, composite, cut, drawn_place, frame
 from experiments.counteranimal.dataset import MANIFEST, REQUEST
 from experiments.counteranimal.factorial import Composition, Plan, Source, plan
 from experiments.errors import RequestError
 from experiments.files import output_folder, read_json, write_atomically, write_json, write_table
 from experiments.progress import counting
 from experiments.provenance import provenance
+from simulator.pixels.composition import Cutout, Place, composite, cut, drawn_place, frame
 from simulator.pixels.decoding import decode
 from simulator.streams import numpy_stream
 

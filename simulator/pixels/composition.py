@@ -18,7 +18,15 @@ HALF = 128  # an object is somewhere at least half opaque
 
 
 class Place(NamedTuple):
-    """Where an object stands: its longer side as a share of the frame's, its corner as shares of the room around it."""
+    """Where an object stands.
+
+    Attributes
+    ----------
+    scale
+        Its longer side as a share of the frame's.
+    across, down
+        Its left upper corner as shares of the room that it leaves.
+    """
 
     scale: float
     across: float
@@ -26,7 +34,15 @@ class Place(NamedTuple):
 
 
 class Cutout(NamedTuple):
-    """An object (RGBA) as large as it will be seen, and its left upper corner in the frame, in pixels."""
+    """An object as large as it will be seen, and where.
+
+    Attributes
+    ----------
+    object
+        RGBA.
+    x, y
+        Its left upper corner in the frame, in pixels.
+    """
 
     object: "Image"
     x: int
@@ -34,16 +50,32 @@ class Cutout(NamedTuple):
 
 
 def drawn_place(rng: np.random.Generator) -> Place:
-    """A place: scale uniform in SCALES, anywhere across, in the lower half of the room that is left, as on a ground."""
+    """A place: scale uniform in SCALES, anywhere across, in the lower half of the room that is left, as on a ground.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    """
     scale, across, down = rng.random(3)
     low, high = SCALES
     return Place(low + (high - low) * scale, across, (1 + down) / 2)
 
 
 def cut(image: "Image", place: Place, side: int) -> Cutout:
-    """What is to be seen of an RGBA image, at its place in a frame of `side` pixels.
+    """What is to be seen of a picture, at its place in a frame.
 
-    Raises ValueError with the reason for an image that is transparent throughout, or nowhere.
+    Parameters
+    ----------
+    image
+        RGBA.
+    place : Place
+    side
+        Of the frame, in pixels.
+
+    Raises
+    ------
+    ValueError
+        With the reason, for a picture that is transparent throughout, or nowhere.
     """
     from PIL.Image import Resampling
 
@@ -62,7 +94,15 @@ def cut(image: "Image", place: Place, side: int) -> Cutout:
 
 
 def frame(image: "Image", side: int) -> "Image":
-    """The largest centred square of a photo, upright, in `side` pixels."""
+    """The largest centred square of a photo, upright.
+
+    Parameters
+    ----------
+    image
+        RGB.
+    side
+        Of the frame, in pixels.
+    """
     from PIL import ImageOps
     from PIL.Image import Resampling
 
@@ -70,7 +110,14 @@ def frame(image: "Image", side: int) -> "Image":
 
 
 def composite(cutout: Cutout, photo: "Image") -> "Image":
-    """The object on the photo, which stays as it is."""
+    """The object on the photo, which stays as it is.
+
+    Parameters
+    ----------
+    cutout : Cutout
+    photo
+        RGB, a frame.
+    """
     made = photo.copy()
     made.paste(cutout.object, (cutout.x, cutout.y), cutout.object)
     return made

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from experiments.counteranimal.composition import SCALES, Place, composite, cut, drawn_place, frame
+from simulator.pixels.composition import SCALES, Place, composite, cut, drawn_place, frame
 
 SIDE = 40
 
