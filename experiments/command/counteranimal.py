@@ -55,6 +55,12 @@ class Scoring:
         Literal["auto", "on", "off"], Parameter(help="activation of CLIPs; auto takes the one of the tag")
     ] = "auto"
     trust_pickle: Annotated[bool, Parameter(negative="", help="run code stored in a weights file")] = False
+    ema: Annotated[
+        bool | None,
+        Parameter(
+            help="the running mean of a classifier's weights, where its --weights file holds both", show_default=False
+        ),
+    ] = None
     cache: Annotated[
         Path | None, Parameter(help="folder of image features [default: the user's cache folder]", show_default=False)
     ] = None

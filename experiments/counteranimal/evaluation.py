@@ -54,6 +54,7 @@ class Asking:
     precision: Precision = "fp32"
     quick_gelu: Activation = "auto"
     trust_pickle: bool = False
+    ema: bool | None = None
     cache: Path | None = None
 
     def __post_init__(self):
@@ -94,6 +95,7 @@ class Asking:
                 file,
                 self.quick_gelu if spec.startswith(("open_clip:", "hf:")) else "auto",
                 self.trust_pickle,
+                self.ema,
             )
             for spec, file in zip(self.specs, files, strict=True)
         ]

@@ -3,11 +3,22 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from experiments.counteranimal.identity import model_key, weights_hash
 
 Activation = Literal["auto", "on", "off"]  # QuickGELU
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How weights are read."""
+
+    weights: Path | None = None  # a file; None: the tag's own
+    quick_gelu: Activation = "auto"
+    trust_pickle: bool = False  # run what a file stores beside its weights
+    averaged: bool | None = None  # the running mean of the weights, where a file has both; None: there is no choice
 
 
 @dataclass(frozen=True)

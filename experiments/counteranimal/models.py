@@ -15,8 +15,8 @@ from typing import Any
 
 from experiments.counteranimal import transformers_models
 from experiments.counteranimal.identity import versions
-from experiments.counteranimal.loaded import Activation, LoadedModel, finished
-from experiments.counteranimal.weights import fitting, hub, is_torchscript, quiet, read_state, unreadable
+from experiments.counteranimal.loaded import Activation, LoadedModel, Reading, finished
+from experiments.counteranimal.weights import fitting, hub, quiet, read_state, unreadable
 from experiments.errors import RequestError, unknown
 from simulator.naming import suggestion
 
@@ -25,9 +25,13 @@ INSTALL = "install the models' libraries with: python -m pip install -e '.[clip]
 
 
 def load_model(
-    spec: str, weights: Path | None = None, quick_gelu: Activation = "auto", trust_pickle: bool = False
+    spec: str,
+    weights: Path | None = None,
+    quick_gelu: Activation = "auto",
+    trust_pickle: bool = False,
+    averaged: bool | None = None,
 ) -> LoadedModel:
-    """Load `spec` on the CPU in float32.
+    """Load `spec` on the CPU in float32; `averaged` takes the running mean of the weights in a classifier's file.
 
     Raises RequestError for an unknown library, name or tag, weights that cannot be had or do not fit.
     """
@@ -41,15 +45,17 @@ def load_model(
         raise RequestError(f"there is no weights file {str(weights)!r}; leave --weights out to use the tag's own")
     if kind in ("torchvision", "timm") and quick_gelu != "auto":
         raise RequestError(f"--quick-gelu {quick_gelu} is for CLIP models; {spec!r} takes --quick-gelu auto only")
+    if averaged is not None and (kind not in ("torchvision", "timm") or weights is None):
+        raise RequestError(f"--ema and --no-ema are for a --weights file of timm or torchvision, not for {spec!r}")
     load = {"open_clip": _open_clip, "torchvision": _torchvision, "timm": _timm, "hf": transformers_models.load}[kind]
     try:
-        model = load(name, weights, quick_gelu, trust_pickle)
+        model = load(name, Reading(weights, quick_gelu, trust_pickle, averaged))
     except ImportError as error:
         raise RequestError(f"{spec!r} needs {error.name or kind}, which is not installed; {INSTALL}") from error
-    return finished(replace(model, spec=spec, settings={"quick_gelu": quick_gelu, **model.settings}))
+    return finished(replace(model, spec=spec, settings={"quick_gelu": quick_gelu, "ema": averaged, **model.settings}))
 
 
-def _open_clip(name: str, weights: Path | None, quick_gelu: Activation, trust_pickle: bool) -> LoadedModel:
+def _open_clip(name: str, how: Reading) -> LoadedModel:
     import open_clip
     from open_clip.pretrained import get_pretrained_cfg
     from open_clip.transform import PreprocessCfg, image_transform_v2
@@ -66,16 +72,16 @@ def _open_clip(name: str, weights: Path | None, quick_gelu: Activation, trust_pi
             raise RequestError(
                 f"open_clip has no tag {tag!r} for {name}{suggestion(tag, tags, quoted=True)}; it has {', '.join(tags)}"
             )
-        if not tag and weights is None:
+        if not tag and how.weights is None:
             hint = f"for instance open_clip:{name}/{tags[0]}" if tags else "this name has no tags"
             raise RequestError(f"open_clip:{name} names no weights; add a tag ({hint}) or pass --weights FILE")
     config = _local_config(name) if tag is None else open_clip.get_model_config(name)
     published = get_pretrained_cfg(name, tag) if tag else {}
     # The activation that the weights were trained with is the tag's business, not the model name's.
     quick = published.get("quick_gelu", False) if tag else config.get("quick_gelu", False)
-    quick = {"auto": bool(quick), "on": True, "off": False}[quick_gelu]
-    file, origin = _open_clip_weights(name, tag, weights, published)
-    tokenizer = _open_clip_tokenizer(name, config, file.parent if weights is not None else None)
+    quick = {"auto": bool(quick), "on": True, "off": False}[how.quick_gelu]
+    file, origin = _open_clip_weights(name, tag, how.weights, published)
+    tokenizer = _open_clip_tokenizer(name, config, file.parent if how.weights is not None else None)
     with hub(f"the configuration of {name}"), quiet():
         keys = ("mean", "std", "interpolation", "resize_mode")
         module = open_clip.create_model(
@@ -85,8 +91,8 @@ def _open_clip(name: str, weights: Path | None, quick_gelu: Activation, trust_pi
             quick_gelu=quick,
             force_preprocess_cfg={k: published[k] for k in keys if k in published},
         )
-    with fitting(file, trust_pickle):
-        open_clip.load_checkpoint(module, str(file), weights_only=not trust_pickle)
+    with fitting(file, how.trust_pickle):
+        open_clip.load_checkpoint(module, str(file), weights_only=not how.trust_pickle)
     preprocess = image_transform_v2(PreprocessCfg(**module.visual.preprocess_cfg), is_train=False)
     settings = {"weights": origin, "versions": versions(("open_clip_torch", "torch", "torchvision", "pillow"))}
     return LoadedModel("", "CLIP", module, module.encode_image, preprocess, module.encode_text, tokenizer, settings)
@@ -140,7 +146,7 @@ def _open_clip_weights(name: str, tag: str | None, weights: Path | None, publish
     return found[0], f"file {found[0].name}"
 
 
-def _torchvision(name: str, weights: Path | None, quick_gelu: Activation, trust_pickle: bool) -> LoadedModel:
+def _torchvision(name: str, how: Reading) -> LoadedModel:
     from torchvision import models
 
     name, _, tag = name.partition("/")
@@ -151,21 +157,21 @@ def _torchvision(name: str, weights: Path | None, quick_gelu: Activation, trust_
     tag = tag or "IMAGENET1K_V1"
     if tag not in choices:
         raise unknown(f"torchvision:{name} weights", tag, choices)
-    if weights is None:
+    if how.weights is None:
         with hub(f"weights of torchvision:{name}/{tag}", host="download.pytorch.org"):
             module = models.get_model(name, weights=choices[tag], progress=False)
     else:
         # These two are built differently for pretrained weights, and initialise slowly otherwise.
         extra = {"transform_input": True, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
         module = models.get_model(name, weights=None, **extra)
-        with fitting(weights, trust_pickle):
-            module.load_state_dict(read_state(weights, trust_pickle))
-    origin = f"file {weights.name}" if weights else f"tag {tag}"
+        with fitting(how.weights, how.trust_pickle):
+            module.load_state_dict(read_state(how.weights, how.trust_pickle, how.averaged))
+    origin = f"file {how.weights.name}" if how.weights else f"tag {tag}"
     settings = {"weights": origin, "versions": versions(("torchvision", "torch", "pillow"))}
     return LoadedModel("", "ImageNet", module, module, choices[tag].transforms(), settings=settings)
 
 
-def _timm(name: str, weights: Path | None, quick_gelu: Activation, trust_pickle: bool) -> LoadedModel:
+def _timm(name: str, how: Reading) -> LoadedModel:
     import timm
 
     base, _, tag = name.partition(".")
@@ -176,24 +182,24 @@ def _timm(name: str, weights: Path | None, quick_gelu: Activation, trust_pickle:
         raise RequestError(
             f"timm has no tag {tag!r} for {base}{suggestion(tag, tags, quoted=True)}; it has {', '.join(tags)}"
         )
-    if not tag and weights is None:
+    if not tag and how.weights is None:
         hint = f"for instance timm:{base}.{tags[0]}" if tags else "this name has no tags"
         raise RequestError(f"timm:{base} names no weights; add a tag ({hint}) or pass --weights FILE")
-    if weights is None:
+    if how.weights is None:
         with hub(f"weights of timm:{name}"):
             module = timm.create_model(name, pretrained=True)
     else:
         module = timm.create_model(name, pretrained=False)
-        with fitting(weights, trust_pickle):
-            if is_torchscript(weights):  # which timm's own reader takes for a dictionary
-                module.load_state_dict(read_state(weights, trust_pickle))
+        with fitting(how.weights, how.trust_pickle):
+            if how.weights.suffix == ".npz":  # the first vision transformers, under names of their own
+                module.load_pretrained(str(how.weights))
             else:
-                timm.models.load_checkpoint(module, str(weights), weights_only=not trust_pickle)
+                module.load_state_dict(read_state(how.weights, how.trust_pickle, how.averaged))
     if module.num_classes != 1000:
         raise RequestError(
             f"timm:{name} has {module.num_classes} classes, not the 1000 of ImageNet-1k; choose an in1k tag"
         )
     preprocess = timm.data.create_transform(**timm.data.resolve_model_data_config(module), is_training=False)
-    origin = f"file {weights.name}" if weights else f"tag {tag}"
+    origin = f"file {how.weights.name}" if how.weights else f"tag {tag}"
     settings = {"weights": origin, "versions": versions(("timm", "torch", "torchvision", "pillow"))}
     return LoadedModel("", "ImageNet", module, module, preprocess, settings=settings)

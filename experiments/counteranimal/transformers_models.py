@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.counteranimal.identity import versions
-from experiments.counteranimal.loaded import Activation, LoadedModel
+from experiments.counteranimal.loaded import Activation, LoadedModel, Reading
 from experiments.counteranimal.weights import hub, listed, unreadable
 from experiments.errors import RequestError
 
@@ -22,11 +22,11 @@ LONGEST = 77  # tokens read of a label by the others, as CLIP does; some of thei
 ACTIVATIONS = {"on": "quick_gelu", "off": "gelu"}
 
 
-def load(name: str, weights: Path | None, quick_gelu: Activation, trust_pickle: bool) -> LoadedModel:
+def load(name: str, how: Reading) -> LoadedModel:
     """A model of a folder, or of ORG/NAME on the hub or in its cache; nothing stored in it is run."""
     from transformers import AutoConfig, AutoImageProcessor, AutoModelForZeroShotImageClassification, AutoTokenizer
 
-    if weights is not None:
+    if how.weights is not None:
         raise RequestError("--weights does not go with hf:, whose weights are in the folder; leave it out")
     local, where = _where(name)
     options = {"local_files_only": local}
@@ -34,9 +34,9 @@ def load(name: str, weights: Path | None, quick_gelu: Activation, trust_pickle: 
     with unreadable(f"hf:{name}") if local else hub(f"hf:{name}", way_out):
         config = AutoConfig.from_pretrained(where, **options)
         _refuse(name, config)
-        if quick_gelu != "auto":
+        if how.quick_gelu != "auto":
             for part in (config.vision_config, config.text_config):
-                part.hidden_act = _other_activation(name, part, quick_gelu)
+                part.hidden_act = _other_activation(name, part, how.quick_gelu)
         module, report = AutoModelForZeroShotImageClassification.from_pretrained(
             where, config=config, output_loading_info=True, **options
         )
