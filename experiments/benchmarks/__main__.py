@@ -6,7 +6,7 @@ sleep_soon()
 
 import torch
 
-from experiments.benchmarks import composites, exact, proofs, study, training
+from experiments.benchmarks import composites, exact, pixels, proofs, study, training
 
 
 def main() -> None:
@@ -27,6 +27,7 @@ def main() -> None:
         print(
             f"| {row.name} | {row.ours:.3g} {row.unit} | {row.ours / row.goal:.2g} | {' | '.join(ratios)} |", flush=True
         )
+    pixels.main()
     proofs.main()
     torch.set_num_threads(threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
