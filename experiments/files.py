@@ -58,6 +58,26 @@ def write_table(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]
     write_text(path, buffer.getvalue())
 
 
+def read_table(path: Path, required: tuple[str, ...], what: str) -> list[dict[str, str]]:
+    """The rows of a CSV file with a header, at least one. Raises RequestError where it is none or lacks a column."""
+    if not path.is_file():
+        raise RequestError(f"there is no {what} file {str(path)!r}")
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as handle:
+            reader = csv.DictReader(handle)
+            table = list(reader)
+            missing = [column for column in required if column not in (reader.fieldnames or ())]
+    except OSError as error:
+        raise RequestError(f"{what} file {str(path)!r} cannot be read ({error.strerror or error})") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RequestError(f"{str(path)!r} is no CSV file ({error})") from error
+    if missing:
+        raise RequestError(f"{str(path)!r} has no column {missing[0]!r}; it needs {', '.join(required)}")
+    if not table:
+        raise RequestError(f"{str(path)!r} has no rows")
+    return table
+
+
 def output_folder(path: Path) -> Path:
     """The folder `path`, made if need be and shown to be writable before any work is done.
 
@@ -108,13 +128,14 @@ def _writer(folder: Path, name: str) -> str | None:
     if (folder / "run.json").exists():
         return "train"
     if name == "verdicts.json":
-        verdicts = _json(folder / name)
+        verdicts = read_json(folder / name)
         return "check" if isinstance(verdicts, list) and all("claim" in verdict for verdict in verdicts) else None
-    result = _json(folder / "result.json")
+    result = read_json(folder / "result.json")
     return result.get("verb") if isinstance(result, dict) else None
 
 
-def _json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; None where it cannot be read or is none."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -123,7 +144,7 @@ def _json(path: Path) -> Any:
 
 def made_by_reproduce(folder: Path) -> set[str] | None:
     """Paths in `folder` that a report's mark lists; None where there is no mark."""
-    mark = _json(folder / MARK)
+    mark = read_json(folder / MARK)
     return set(mark["files"]) if isinstance(mark, dict) and isinstance(mark.get("files"), list) else None
 
 

@@ -17,10 +17,11 @@ compiler and Boost.)
 """
 
 from dataclasses import dataclass
+from math import comb
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.special import betainccinv, betaincinv, ndtr, stdtrit
 
 Numbers = np.ndarray | float
@@ -295,6 +296,64 @@ def sign_test(up: int, down: int) -> float:
     from scipy.stats import binomtest
 
     return float(binomtest(up, up + down).pvalue) if up + down else 1.0
+
+
+def mcnemar(right: Int[np.ndarray, "S 2"], asked: Int[np.ndarray, "S 2"]) -> float:
+    """Exact two-sided p-value of "in each stratum both columns are right alike".
+
+    Under that hypothesis, and given how many answers of a stratum are right, those in the first column are
+    hypergeometric. The p-value is the probability of their sums over strata that are as likely as the seen one, or
+    less. With one answer in each column this is McNemar's exact test, in general that of Cochran, Mantel and Haenszel.
+
+    Parameters
+    ----------
+    right, asked
+        Right answers and all answers, of S strata in two columns.
+
+    Examples
+    --------
+    >>> pairs = np.array([[1, 0]] * 8 + [[0, 1]] + [[1, 1]] * 5)
+    >>> mcnemar(pairs, np.ones_like(pairs)), sign_test(8, 1)
+    (0.0390625, 0.0390625)
+    """
+    rows, times = np.unique(np.column_stack([asked, right.sum(axis=1)]), axis=0, return_counts=True)
+    law, least = np.ones(1), 0
+    for (n, m, right_in_both), repeats in zip(rows.tolist(), times.tolist(), strict=True):
+        low, high = max(0, right_in_both - m), min(n, right_in_both)
+        weights = [comb(n, k) * comb(m, right_in_both - k) for k in range(low, high + 1)]
+        total = sum(weights)
+        law = np.convolve(law, _convolved(np.array([w / total for w in weights]), repeats))
+        least += low * repeats
+    seen = law[int(right[:, 0].sum()) - least]
+    # Values that are equally likely come out within rounding of each other.
+    return float(min(1.0, law[law <= seen * (1 + 1e-7)].sum()))
+
+
+def _convolved(law: np.ndarray, times: int) -> np.ndarray:
+    """The law of a sum of so many independent values: by squaring, all terms positive, so no digit is lost."""
+    total = np.ones(1)
+    for bit in f"{times:b}":
+        total = np.convolve(total, total)
+        if bit == "1":
+            total = np.convolve(total, law)
+    return total
+
+
+def resampled_means(
+    values: Float[np.ndarray, " C"], replicates: int, rng: np.random.Generator
+) -> Float[np.ndarray, " R"]:
+    """Means of a bootstrap over clusters, one value a cluster.
+
+    Parameters
+    ----------
+    values
+        Of C clusters; equal ones are drawn together, for only their number counts.
+    replicates : R
+    rng : numpy.random.Generator
+    """
+    distinct, counts = np.unique(values, return_counts=True)
+    C = len(values)
+    return rng.multinomial(C, counts / C, size=replicates) @ distinct / C
 
 
 def resamples(clusters: int, replicates: int, rng: np.random.Generator) -> Float[np.ndarray, "R C"]:

@@ -142,15 +142,30 @@ def test_the_notebook_script_puts_theory_beside_what_it_trained(tmp_path):
         assert (common, counter) == pytest.approx((common_then, counter_then), abs=0.06), row
 
 
+def run_block(block: str, folder: Path) -> None:
+    for line in block.splitlines():
+        program, *arguments = shlex.split(line)
+        assert program == "soberclip"
+        soberclip(arguments, folder)
+
+
+LONG = "sweep mitigations"  # a minute
+
+
 def test_studies_run_and_are_drawn(tmp_path):
     for block in blocks("sh"):
-        for line in block.splitlines():
-            program, *arguments = shlex.split(line)
-            assert program == "soberclip"
-            soberclip(arguments, tmp_path)
+        if LONG not in block:
+            run_block(block, tmp_path)
     code = python_blocks()["study"]
     assert run_python(code, tmp_path) == re.findall(r"  # (.*)$", code, flags=re.MULTILINE)
     assert all((tmp_path / name).stat().st_size > 5000 for name in ("phase.svg", "gap.png", "sources.svg", "gap.pdf"))
+
+
+@pytest.mark.deep
+def test_mitigations_are_swept_and_drawn(tmp_path):
+    (block,) = [block for block in blocks("sh") if LONG in block]
+    run_block(block, tmp_path)
+    assert (tmp_path / "mitigations.svg").stat().st_size > 5000
 
 
 def test_a_mitigation_of_ones_own_has_its_law(tmp_path):

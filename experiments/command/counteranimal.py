@@ -23,7 +23,8 @@ Model = Annotated[
     list[str],
     Parameter(
         negative="",
-        help="open_clip:NAME[/TAG], torchvision:NAME[/WEIGHTS], timm:NAME[.TAG], hf:FOLDER, or published:MODEL for "
+        help="open_clip:NAME[/TAG], torchvision:NAME[/WEIGHTS], timm:NAME[.TAG], hf:FOLDER or hf:ORG/NAME "
+        "(CLIP, SigLIP and their kin of transformers), or published:MODEL for "
         "the checkpoint behind a row of the paper's Table 3; may be repeated",
     ),
 ]
@@ -54,6 +55,12 @@ class Scoring:
         Literal["auto", "on", "off"], Parameter(help="activation of CLIPs; auto takes the one of the tag")
     ] = "auto"
     trust_pickle: Annotated[bool, Parameter(negative="", help="run code stored in a weights file")] = False
+    ema: Annotated[
+        bool | None,
+        Parameter(
+            help="the running mean of a classifier's weights, where its --weights file holds both", show_default=False
+        ),
+    ] = None
     cache: Annotated[
         Path | None, Parameter(help="folder of image features [default: the user's cache folder]", show_default=False)
     ] = None
@@ -223,10 +230,44 @@ def discover(
     emit(run(request, _note), json, discovery_view)
 
 
-def _extra() -> None:
+@app.command
+def compose(
+    *,
+    objects: Annotated[Path, Parameter(help="folder class/cut-out.png, PNGs with transparency")],
+    backgrounds: Annotated[Path, Parameter(help="folder background/photo, or of photos, each its own background")],
+    common: Annotated[
+        list[str],
+        Parameter(
+            negative="",
+            help="CLASS=BACKGROUND, or a file of such lines: what is common for a class, all others being counter; "
+            "may be repeated, and every class needs one",
+        ),
+    ],
+    size: Annotated[Whole, Parameter(help="pixels of a side")] = 224,
+    seed: Seed = 0,
+    output: Annotated[Path, Parameter(help="folder of the tree and of composites.csv, which evaluate reads")] = Path(
+        "soberclip-composites"
+    ),
+    json: Json = False,
+) -> None:
+    """Put every object on every background, at one scale and place, so that only the background differs.
+
+    Example: soberclip counteranimal compose --objects animals --backgrounds scenes --common ostrich=desert
+    """
+    from experiments.command.screens.counteranimal import composition_view
+
+    _extra("PIL")
+    from experiments.counteranimal.compose import run
+    from experiments.counteranimal.factorial import Composition
+
+    request = Composition(objects=objects, backgrounds=backgrounds, common=common, size=size, seed=seed, output=output)
+    emit(run(request), json, composition_view)
+
+
+def _extra(*modules: str) -> None:
     from importlib.util import find_spec
 
-    for module in ("PIL", "open_clip", "torchvision", "timm"):
+    for module in modules or ("PIL", "open_clip", "torchvision", "timm"):
         if find_spec(module) is None:
             raise RequestError(
                 f"this needs {module}, which is not installed; in the checkout run: python -m pip install -e '.[clip]'"

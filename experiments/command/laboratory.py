@@ -213,9 +213,11 @@ def plot(
     from experiments.page.plot.written import target, write_figure
 
     fixed = dict(_pair(text) for text in at or ())
-    dataset, path = opened(store), target(store, output)
+    dataset, name = opened(store), Path(store.rstrip("/"))
+    beside = (Path(name.name) if "://" in store else name).with_suffix(".svg")
+    path = target(beside if output is None else output, "plot")
     picture = compose(dataset, what, fixed)
-    write_figure(draw(picture), path)
+    write_figure(draw(picture), path, "plot")
     emit({"verb": "plot", "output": str(path), **document_of(picture)}, json, plotted)
 
 

@@ -45,6 +45,10 @@ VERBS = {  # verb: where it lives, and the first words of its docstring there
         "synthetic",
         "Train two towers by gradient descent, an ensemble at a time, on this machine or under torchrun.",
     ),
+    "show": (
+        "synthetic",
+        "Draw a world: a contact sheet of pixels with their captions, or the latents of Gaussian views.",
+    ),
     "designs": (
         "laboratory",
         "The designs that ship: studies that each answer one question, in a quick size and a full one.",
@@ -73,6 +77,13 @@ app.command(
     name="counteranimal",
     help="Real CLIP and ImageNet models on real photos, and the published tables on trial.",
 )
+
+
+KEPT = {  # what an interrupted verb leaves behind
+    ("counteranimal", "evaluate"): "photos encoded so far stay in the cache",
+    ("counteranimal", "discover"): "photos encoded so far stay in the cache",
+    ("counteranimal", "compose"): "composites written so far stay, and the same command goes on with them",
+}
 
 
 def _sentence(error: CycloptsError) -> str:
@@ -126,8 +137,7 @@ def main(arguments: list[str] | None = None) -> int:
     except SoberclipError as error:
         return _complain(str(error), error.status)
     except KeyboardInterrupt:
-        cached = words[:2] in (["counteranimal", "evaluate"], ["counteranimal", "discover"])
-        kept = "photos encoded so far stay in the cache" if cached else "nothing was kept"
+        kept = KEPT.get(tuple(words[:2]), "nothing was kept")
         return _complain(f"interrupted; {kept}", Interrupted.status)
     except BrokenPipeError:  # the reader of our output left; nothing is wrong
         sys.stderr.close()

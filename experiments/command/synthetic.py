@@ -1,4 +1,4 @@
-"""`soberclip predict`, `simulate` and `train`: one world in, one document out."""
+"""`soberclip predict`, `simulate`, `train` and `show`: one world in, one document or picture out."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -157,6 +157,37 @@ def train(
         )
     if document is not None:  # rank 0 of torchrun, or the only process
         emit(document, json, accuracy_table)
+
+
+def show(
+    *,
+    output: Annotated[
+        Path | None,
+        Parameter(
+            name=["--output", "-o"], help=".png, .svg or .pdf [default: the world file's name with .png, or world.png]"
+        ),
+    ] = None,
+    seed: Seed = 0,
+    world_file: WorldFile = None,
+    world: WorldOptions | None = None,
+    json: Json = False,
+) -> None:
+    """Draw a world: a contact sheet of pixels with their captions, or the latents of Gaussian views.
+
+    Example: soberclip show --mu-spu 2 --sigma-xi 0
+    """
+    from experiments.command.screens.synthetic import shown
+    from experiments.errors import checked_seed
+    from experiments.lab.worlds import world_from
+    from experiments.page.plot.written import target, write_figure
+    from experiments.page.show import picture_of
+
+    settings = world_from(world_file, given(world))
+    beside = Path("world.png") if world_file is None else world_file.with_suffix(".png")
+    path = target(beside if output is None else output, "show")
+    figure, document = picture_of(settings, checked_seed(seed))
+    write_figure(figure, path, "show")
+    emit({"verb": "show", "output": str(path), **document}, json, shown)
 
 
 def _learner(name: str, prompt: str | None, embed_dim: int | None) -> Learner:

@@ -8,30 +8,26 @@ is sorted, because the order of a directory listing differs between file systems
 """
 
 import os
-import re
-import stat
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from experiments.counteranimal.folders import ClassFolders
 from experiments.errors import RequestError
-from experiments.files import output_folder, write_json
+from experiments.files import output_folder, read_table, write_json
 from experiments.progress import counting
 from experiments.published.tables import published_classes
 from simulator.naming import suggestion
+from simulator.pixels.decoding import decode
 
 GROUPS = ("common", "counter")
 SUFFIXES = (".jpg", ".jpeg", ".png")
-# What such a file may really be, all decoded by Pillow itself: a PostScript file would be handed to Ghostscript.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-MOST_PIXELS = 50_000_000  # 150 MB as RGB, in every decoding process; a camera's 48 megapixels pass
-MOST_BYTES = 256 * 2**20
-CLASS_COUNT = 1000  # ImageNet-1k
-NAMES_FILE = "imagenet_names.txt"  # "<index>\t<name>" a line, ships with the data set
+MANIFEST = "composites.csv"  # the object of each photo, in a tree of composites
+REQUEST = "compose.json"  # lies beside it, and alone while they are being made
 
 
 @dataclass(frozen=True)
@@ -42,6 +38,7 @@ class Photo:
     class_index: int
     group: str  # common, counter, or "" in a tree that has no groups yet
     background: str
+    object: str = ""  # what was put before the background; "" for a photo as it was taken
 
 
 @dataclass(frozen=True)
@@ -60,12 +57,26 @@ class Tree:
 
 
 def read_tree(root: Path) -> Tree:
-    """Parse a CounterAnimal-style tree: groups are common and counter.
+    """Parse a CounterAnimal-style tree: groups are common and counter; of composites also the object of each.
 
     Raises RequestError for a missing folder, no groups, a name that is not UTF-8, an index outside 0..999, a class
-    given twice, or a class folder whose name is in no class list.
+    given twice, a class folder whose name is in no class list, or composites that are not finished.
     """
-    return _read(root, _group_of, "no group folder (common-..., counter-...)")
+    tree = _read(root, _group_of, "no group folder (common-..., counter-...)")
+    if not {MANIFEST, REQUEST} & set(tree.strays):
+        return tree
+    objects = _objects(root)
+    strays = tuple(stray for stray in tree.strays if stray not in (MANIFEST, REQUEST))
+    photos = tuple(replace(photo, object=objects.get(photo.path, "")) for photo in tree.photos)
+    return replace(tree, photos=photos, strays=strays)
+
+
+def _objects(root: Path) -> dict[str, str]:
+    """Path -> object, from the manifest."""
+    if not (root / MANIFEST).exists():
+        raise RequestError(f"the composites in {str(root)!r} are not finished; run the compose that makes them again")
+    rows = read_table(root / MANIFEST, ("file", "object"), "manifest")
+    return {row["file"]: row["object"] for row in rows}
 
 
 def read_backgrounds(root: Path) -> Tree:
@@ -85,7 +96,7 @@ def _read(root: Path, group_of: Callable[[str], tuple[str, str] | None], missing
     photos: list[Photo] = []
     classes: dict[int, str] = {}
     strays: list[str] = []
-    resolver = _Resolver(root)
+    resolver = ClassFolders(root)
     for folder in sorted(root.iterdir()):
         parts = [(sub, group_of(sub.name)) for sub in sorted(folder.iterdir())] if folder.is_dir() else []
         groups = [(sub, found) for sub, found in parts if found and sub.is_dir()]
@@ -112,111 +123,16 @@ def _read(root: Path, group_of: Callable[[str], tuple[str, str] | None], missing
         raise RequestError(f"{str(root)!r} has {missing} two levels below it{hint}")
     photos.sort(key=lambda photo: photo.path)
     for photo in photos:
-        if _shown(photo.path) != photo.path:
+        if shown(photo.path) != photo.path:
             raise RequestError(
-                f"the name of {_shown(photo.path)!r} is not UTF-8, so no table could hold it; rename it first"
+                f"the name of {shown(photo.path)!r} is not UTF-8, so no table could hold it; rename it first"
             )
-    return Tree(root, tuple(photos), classes, tuple(sorted(map(_shown, strays))))
+    return Tree(root, tuple(photos), classes, tuple(sorted(map(shown, strays))))
 
 
-def _shown(path: str) -> str:
+def shown(path: str) -> str:
     """A path with bytes that are no UTF-8 written as \\xe9."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-class _Resolver:
-    """Folder name -> ImageNet-1k index: from the leading number, else from the class lists at hand."""
-
-    def __init__(self, root: Path):
-        self._root = root
-        self._lists: Iterator[dict[str, int]] | None = None
-        self._known: list[dict[str, int]] = []
-
-    def index(self, folder: str) -> int:
-        number = re.match(r"(-?\d+)(\s|$)", folder)
-        if number:
-            value = int(number[1])
-            if not 0 <= value < CLASS_COUNT:
-                raise RequestError(
-                    f"class index {value} of the folder {folder!r} lies outside 0..{CLASS_COUNT - 1}; "
-                    f"the nearest valid index is {min(max(value, 0), CLASS_COUNT - 1)}"
-                )
-            return value
-        for names in self._class_lists():
-            key = _words(folder)
-            if key in names:
-                return names[key]
-            # "king snake" for the list's "king snake kingsnake", if only one class begins so.
-            begins = {names[name] for name in names if name.startswith(key + " ")}
-            if len(begins) == 1:
-                return begins.pop()
-        every = [name for names in self._known for name in names]
-        raise RequestError(
-            f"the class folder {folder!r} has no leading index and its name is in no class list"
-            f"{suggestion(_words(folder), every, quoted=True)}"
-        )
-
-    def _class_lists(self) -> Iterator[dict[str, int]]:
-        yield from self._known
-        if self._lists is None:
-            self._lists = _class_lists(self._root)
-        for names in self._lists:
-            self._known.append(names)
-            yield names
-
-
-def _class_lists(root: Path) -> Iterator[dict[str, int]]:
-    """The tree's own list, the paper's 45 classes, then the libraries' lists where they are installed."""
-    own = root / NAMES_FILE
-    if own.is_file():
-        lines = (line.partition("\t") for line in own.read_text(encoding="utf-8-sig", errors="replace").splitlines())
-        yield _by_words((int(a), b) for a, tab, b in lines if tab and a.strip().isdigit())
-    yield _by_words((c.index, c.name) for c in published_classes())
-    from experiments.counteranimal.labels import library_names
-
-    for library in ("torchvision", "open_clip"):
-        try:
-            yield _by_words(enumerate(library_names(library)))
-        except RequestError:
-            continue  # the library is not installed: one list fewer
-
-
-def _by_words(pairs: Iterable[tuple[int, str]]) -> dict[str, int]:
-    """Each full name and each of its comma-separated synonyms -> index; synonyms of two classes are left out."""
-    found: dict[str, set[int]] = {}
-    for index, name in pairs:
-        for part in (name, *name.split(",")):
-            found.setdefault(_words(part), set()).add(index)
-    return {words: indices.pop() for words, indices in found.items() if len(indices) == 1}
-
-
-def _words(name: str) -> str:
-    return " ".join(re.findall(r"[a-z0-9]+", name.lower()))
-
-
-def decode(path: Path):
-    """The photo as an RGB image, decoded to the last row (a truncated file raises).
-
-    Raises ValueError with the reason for anything but a regular file of bounded size that Pillow can decode.
-    """
-    from PIL import Image
-
-    try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise ValueError("no regular file")  # a FIFO would be waited for, for ever
-        if found.st_size > MOST_BYTES:
-            raise ValueError(f"{found.st_size / 2**20:.0f} MiB, more than {MOST_BYTES // 2**20}")
-        with Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > MOST_PIXELS:
-                megapixels = image.width * image.height / 1e6
-                raise ValueError(f"{megapixels:.0f} megapixels, more than {MOST_PIXELS / 1e6:.0f}")
-            return image.convert("RGB")
-    except Exception as error:  # Pillow's decoders raise whatever the broken bytes lead to
-        # Pillow puts the path, or the object with its address, into the message: neither helps here.
-        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        reason = re.sub(r"(cannot identify image file).*", r"\1", said) or type(error).__name__
-        raise ValueError(reason) from error
 
 
 def unreadable(tree: Tree, advance: Callable[[], None] = lambda: None, threads: int = 4) -> dict[str, str]:

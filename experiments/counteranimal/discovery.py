@@ -26,6 +26,7 @@ from experiments.counteranimal.backgrounds import (
 )
 from experiments.counteranimal.dataset import GROUPS, Photo, Tree, read_backgrounds
 from experiments.counteranimal.evaluation import Asking
+from experiments.counteranimal.folders import indexed
 from experiments.counteranimal.labels import LabelSpace
 from experiments.counteranimal.metrics import REPLICATES
 from experiments.counteranimal.scoring import NO_ANSWER, predict
@@ -168,7 +169,7 @@ def link_tree(tree: Tree, photos: list[Photo], found: dict[str, Any], target: Pa
                 place = chosen.get((photo.class_index, photo.background))
                 if place is None:
                     continue
-                folder = build / _indexed(place[0], photo.class_index) / place[1]
+                folder = build / indexed(place[0], photo.class_index) / place[1]
                 folder.mkdir(parents=True, exist_ok=True)
                 os.symlink((tree.root / photo.path).resolve(), folder / Path(photo.path).name)
                 links += 1
@@ -176,8 +177,3 @@ def link_tree(tree: Tree, photos: list[Photo], found: dict[str, Any], target: Pa
         except OSError as error:
             raise RunError(f"{str(target)!r} could not be written: {error.strerror or error}") from error
     return links
-
-
-def _indexed(folder: str, index: int) -> str:
-    """A class folder's name with its index in front, so that any reader can resolve it."""
-    return folder if folder.split(" ")[0] == str(index) else f"{index} {folder}"

@@ -16,12 +16,13 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from experiments.counteranimal.cache import FeatureCache, Key, photo_key
-from experiments.counteranimal.dataset import Photo, Tree, decode
+from experiments.counteranimal.dataset import Photo, Tree
 from experiments.counteranimal.identity import Undescribed, fingerprint
 from experiments.counteranimal.labels import CLASS_COUNT
-from experiments.counteranimal.models import LoadedModel
+from experiments.counteranimal.loaded import LoadedModel
 from experiments.errors import RequestError, RunError
 from simulator.naming import suggestion
+from simulator.pixels.decoding import decode
 
 Precision = Literal["fp32", "bf16", "fp16"]
 SHARD_ROWS = 256  # features kept in memory before a shard is written; a kill loses at most so many

@@ -24,8 +24,9 @@ from experiments.counteranimal.labels import (
     save_confusing,
     templates,
 )
+from experiments.counteranimal.loaded import Activation, LoadedModel, finished
 from experiments.counteranimal.metrics import Predictions
-from experiments.counteranimal.models import Activation, LoadedModel, finished, load_model
+from experiments.counteranimal.models import load_model
 from experiments.counteranimal.scoring import NO_ANSWER, Scorer, confusing_space, predict, scorer
 from experiments.counteranimal.summaries import result_folders, summarise, write_result
 from experiments.errors import RequestError, checked_seed
@@ -53,6 +54,7 @@ class Asking:
     precision: Precision = "fp32"
     quick_gelu: Activation = "auto"
     trust_pickle: bool = False
+    ema: bool | None = None
     cache: Path | None = None
 
     def __post_init__(self):
@@ -93,6 +95,7 @@ class Asking:
                 file,
                 self.quick_gelu if spec.startswith(("open_clip:", "hf:")) else "auto",
                 self.trust_pickle,
+                self.ema,
             )
             for spec, file in zip(self.specs, files, strict=True)
         ]

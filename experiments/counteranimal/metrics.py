@@ -41,6 +41,9 @@ class Predictions:
     predicted: Int[np.ndarray, " N"]
     rank: Int[np.ndarray, " N"] | None = None  # of the true label, 1 = best; a tie goes to the lower index
     margin: Float[np.ndarray, " N"] | None = None  # true score minus best other score
+    object: tuple[str, ...] | None = (
+        None  # of composites: what stands before the background; "" where that is not known
+    )
 
     @property
     def correct(self) -> Bool[np.ndarray, " N"]:

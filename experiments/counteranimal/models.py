@@ -3,48 +3,35 @@
     open_clip:NAME[/TAG]            NAME may also be local-dir:FOLDER, a folder with open_clip_config.json
     torchvision:NAME[/WEIGHTS]      WEIGHTS defaults to IMAGENET1K_V1, the ones [W] uses
     timm:NAME[.TAG]                 without a tag a weights file is required
-    hf:FOLDER                       a local transformers CLIP folder
+    hf:FOLDER or hf:ORG/NAME        a CLIP, SigLIP or their kin of the transformers library
 
 Weights come from a tag (downloaded, or found in the library's cache) or from a file. Files are read without
 running anything stored in them, unless the user says otherwise.
 """
 
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from experiments.counteranimal.identity import model_key, versions, weights_hash
-from experiments.counteranimal.weights import first_line, fitting, hub, is_torchscript, listed, quiet, read_state
+from experiments.counteranimal import transformers_models
+from experiments.counteranimal.identity import versions
+from experiments.counteranimal.loaded import Activation, LoadedModel, Reading, finished
+from experiments.counteranimal.weights import fitting, hub, quiet, read_state, unreadable
 from experiments.errors import RequestError, unknown
 from simulator.naming import suggestion
 
 KINDS = ("open_clip", "torchvision", "timm", "hf")
-Activation = Literal["auto", "on", "off"]  # QuickGELU
 INSTALL = "install the models' libraries with: python -m pip install -e '.[clip]' in the checkout"
 
 
-@dataclass(frozen=True)
-class LoadedModel:
-    """A model ready to answer: images -> features, and for CLIPs texts -> features."""
-
-    spec: str
-    family: str  # CLIP or ImageNet
-    module: Any  # torch.nn.Module in evaluation mode
-    encode_image: Callable  # (B, 3, H, W) -> (B, d): unnormalised embeddings, or 1000 logits
-    preprocess: Callable  # PIL image -> (3, H, W)
-    encode_text: Callable | None = None  # token ids -> (T, d); None for a classifier
-    tokenizer: Callable | None = None  # list of strings -> token ids
-    settings: dict[str, Any] = field(default_factory=dict)  # activation, weights, versions: goes into results
-    key: str | None = None  # of all that changes a feature; None where some of it cannot be described
-
-
 def load_model(
-    spec: str, weights: Path | None = None, quick_gelu: Activation = "auto", trust_pickle: bool = False
+    spec: str,
+    weights: Path | None = None,
+    quick_gelu: Activation = "auto",
+    trust_pickle: bool = False,
+    averaged: bool | None = None,
 ) -> LoadedModel:
-    """Load `spec` on the CPU in float32.
+    """Load `spec` on the CPU in float32; `averaged` takes the running mean of the weights in a classifier's file.
 
     Raises RequestError for an unknown library, name or tag, weights that cannot be had or do not fit.
     """
@@ -58,44 +45,17 @@ def load_model(
         raise RequestError(f"there is no weights file {str(weights)!r}; leave --weights out to use the tag's own")
     if kind in ("torchvision", "timm") and quick_gelu != "auto":
         raise RequestError(f"--quick-gelu {quick_gelu} is for CLIP models; {spec!r} takes --quick-gelu auto only")
-    load = {"open_clip": _open_clip, "torchvision": _torchvision, "timm": _timm, "hf": _transformers}[kind]
+    if averaged is not None and (kind not in ("torchvision", "timm") or weights is None):
+        raise RequestError(f"--ema and --no-ema are for a --weights file of timm or torchvision, not for {spec!r}")
+    load = {"open_clip": _open_clip, "torchvision": _torchvision, "timm": _timm, "hf": transformers_models.load}[kind]
     try:
-        model = load(name, weights, quick_gelu, trust_pickle)
+        model = load(name, Reading(weights, quick_gelu, trust_pickle, averaged))
     except ImportError as error:
         raise RequestError(f"{spec!r} needs {error.name or kind}, which is not installed; {INSTALL}") from error
-    return finished(replace(model, spec=spec, settings={"quick_gelu": quick_gelu, **model.settings}))
+    return finished(replace(model, spec=spec, settings={"quick_gelu": quick_gelu, "ema": averaged, **model.settings}))
 
 
-def finished(model: LoadedModel) -> LoadedModel:
-    """A model in evaluation mode (open_clip hands it over in training mode), with its hashes and its key."""
-    model.module.eval()
-    weights = weights_hash(model.module)
-    settings = {
-        "activation": activations(model.module),
-        "weights_hash": weights,
-        "preprocessing": described(model.preprocess),
-        **model.settings,
-    }
-    key = model_key(model.module, (model.encode_image, model.encode_text), model.preprocess, weights)
-    return replace(model, settings=settings, key=key)
-
-
-def activations(module) -> str:
-    """The nonlinearities found in a model, joined by +, for instance QuickGELU."""
-    names = {
-        type(part).__name__
-        for part in module.modules()
-        if type(part).__module__.endswith(("activation", "activations")) or type(part).__name__ == "QuickGELU"
-    }
-    return "+".join(sorted(names - {"MultiheadAttention"})) or "unknown"
-
-
-def described(preprocess: Callable) -> str:
-    """The preprocessing in words, without addresses, so that equal pipelines have equal descriptions."""
-    return re.sub(r"\s+", " ", re.sub(r" at 0x[0-9a-f]+", "", repr(preprocess)))
-
-
-def _open_clip(name: str, weights: Path | None, quick_gelu: Activation, trust_pickle: bool) -> LoadedModel:
+def _open_clip(name: str, how: Reading) -> LoadedModel:
     import open_clip
     from open_clip.pretrained import get_pretrained_cfg
     from open_clip.transform import PreprocessCfg, image_transform_v2
@@ -112,16 +72,16 @@ def _open_clip(name: str, weights: Path | None, quick_gelu: Activation, trust_pi
             raise RequestError(
                 f"open_clip has no tag {tag!r} for {name}{suggestion(tag, tags, quoted=True)}; it has {', '.join(tags)}"
             )
-        if not tag and weights is None:
+        if not tag and how.weights is None:
             hint = f"for instance open_clip:{name}/{tags[0]}" if tags else "this name has no tags"
             raise RequestError(f"open_clip:{name} names no weights; add a tag ({hint}) or pass --weights FILE")
     config = _local_config(name) if tag is None else open_clip.get_model_config(name)
     published = get_pretrained_cfg(name, tag) if tag else {}
     # The activation that the weights were trained with is the tag's business, not the model name's.
     quick = published.get("quick_gelu", False) if tag else config.get("quick_gelu", False)
-    quick = {"auto": bool(quick), "on": True, "off": False}[quick_gelu]
-    file, origin = _open_clip_weights(name, tag, weights, published)
-    tokenizer = _open_clip_tokenizer(name, config, file.parent if weights is not None else None)
+    quick = {"auto": bool(quick), "on": True, "off": False}[how.quick_gelu]
+    file, origin = _open_clip_weights(name, tag, how.weights, published)
+    tokenizer = _open_clip_tokenizer(name, config, file.parent if how.weights is not None else None)
     with hub(f"the configuration of {name}"), quiet():
         keys = ("mean", "std", "interpolation", "resize_mode")
         module = open_clip.create_model(
@@ -131,8 +91,8 @@ def _open_clip(name: str, weights: Path | None, quick_gelu: Activation, trust_pi
             quick_gelu=quick,
             force_preprocess_cfg={k: published[k] for k in keys if k in published},
         )
-    with fitting(file, trust_pickle):
-        open_clip.load_checkpoint(module, str(file), weights_only=not trust_pickle)
+    with fitting(file, how.trust_pickle):
+        open_clip.load_checkpoint(module, str(file), weights_only=not how.trust_pickle)
     preprocess = image_transform_v2(PreprocessCfg(**module.visual.preprocess_cfg), is_train=False)
     settings = {"weights": origin, "versions": versions(("open_clip_torch", "torch", "torchvision", "pillow"))}
     return LoadedModel("", "CLIP", module, module.encode_image, preprocess, module.encode_text, tokenizer, settings)
@@ -148,7 +108,7 @@ def _open_clip_tokenizer(name: str, config: dict[str, Any], beside: Path | None)
     text = config.get("text_cfg", {})
     source = text.get("hf_tokenizer_name")
     if source and beside is not None and (beside / "tokenizer_config.json").is_file():
-        with _unreadable(f"the tokenizer in {str(beside)!r}"):
+        with unreadable(f"the tokenizer in {str(beside)!r}"):
             return open_clip.tokenizer.HFTokenizer(
                 str(beside),
                 context_length=text.get("context_length", open_clip.tokenizer.DEFAULT_CONTEXT_LENGTH),
@@ -186,7 +146,7 @@ def _open_clip_weights(name: str, tag: str | None, weights: Path | None, publish
     return found[0], f"file {found[0].name}"
 
 
-def _torchvision(name: str, weights: Path | None, quick_gelu: Activation, trust_pickle: bool) -> LoadedModel:
+def _torchvision(name: str, how: Reading) -> LoadedModel:
     from torchvision import models
 
     name, _, tag = name.partition("/")
@@ -197,21 +157,21 @@ def _torchvision(name: str, weights: Path | None, quick_gelu: Activation, trust_
     tag = tag or "IMAGENET1K_V1"
     if tag not in choices:
         raise unknown(f"torchvision:{name} weights", tag, choices)
-    if weights is None:
+    if how.weights is None:
         with hub(f"weights of torchvision:{name}/{tag}", host="download.pytorch.org"):
             module = models.get_model(name, weights=choices[tag], progress=False)
     else:
         # These two are built differently for pretrained weights, and initialise slowly otherwise.
         extra = {"transform_input": True, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
         module = models.get_model(name, weights=None, **extra)
-        with fitting(weights, trust_pickle):
-            module.load_state_dict(read_state(weights, trust_pickle))
-    origin = f"file {weights.name}" if weights else f"tag {tag}"
+        with fitting(how.weights, how.trust_pickle):
+            module.load_state_dict(read_state(how.weights, how.trust_pickle, how.averaged))
+    origin = f"file {how.weights.name}" if how.weights else f"tag {tag}"
     settings = {"weights": origin, "versions": versions(("torchvision", "torch", "pillow"))}
     return LoadedModel("", "ImageNet", module, module, choices[tag].transforms(), settings=settings)
 
 
-def _timm(name: str, weights: Path | None, quick_gelu: Activation, trust_pickle: bool) -> LoadedModel:
+def _timm(name: str, how: Reading) -> LoadedModel:
     import timm
 
     base, _, tag = name.partition(".")
@@ -222,107 +182,24 @@ def _timm(name: str, weights: Path | None, quick_gelu: Activation, trust_pickle:
         raise RequestError(
             f"timm has no tag {tag!r} for {base}{suggestion(tag, tags, quoted=True)}; it has {', '.join(tags)}"
         )
-    if not tag and weights is None:
+    if not tag and how.weights is None:
         hint = f"for instance timm:{base}.{tags[0]}" if tags else "this name has no tags"
         raise RequestError(f"timm:{base} names no weights; add a tag ({hint}) or pass --weights FILE")
-    if weights is None:
+    if how.weights is None:
         with hub(f"weights of timm:{name}"):
             module = timm.create_model(name, pretrained=True)
     else:
         module = timm.create_model(name, pretrained=False)
-        with fitting(weights, trust_pickle):
-            if is_torchscript(weights):  # which timm's own reader takes for a dictionary
-                module.load_state_dict(read_state(weights, trust_pickle))
+        with fitting(how.weights, how.trust_pickle):
+            if how.weights.suffix == ".npz":  # the first vision transformers, under names of their own
+                module.load_pretrained(str(how.weights))
             else:
-                timm.models.load_checkpoint(module, str(weights), weights_only=not trust_pickle)
+                module.load_state_dict(read_state(how.weights, how.trust_pickle, how.averaged))
     if module.num_classes != 1000:
         raise RequestError(
             f"timm:{name} has {module.num_classes} classes, not the 1000 of ImageNet-1k; choose an in1k tag"
         )
     preprocess = timm.data.create_transform(**timm.data.resolve_model_data_config(module), is_training=False)
-    origin = f"file {weights.name}" if weights else f"tag {tag}"
+    origin = f"file {how.weights.name}" if how.weights else f"tag {tag}"
     settings = {"weights": origin, "versions": versions(("timm", "torch", "torchvision", "pillow"))}
     return LoadedModel("", "ImageNet", module, module, preprocess, settings=settings)
-
-
-def _transformers(name: str, weights: Path | None, quick_gelu: Activation, trust_pickle: bool) -> LoadedModel:
-    from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer, CLIPModel
-
-    folder = Path(name)
-    if not (folder / "config.json").is_file():
-        raise RequestError(f"hf:{name} is no folder with a config.json; pass the folder of a downloaded CLIP model")
-    if weights is not None:
-        raise RequestError("--weights does not go with hf:FOLDER, whose weights are in the folder; leave it out")
-    with _unreadable(f"hf:{name}"):
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
-        if config.model_type != "clip":
-            raise RequestError(
-                f"hf:{name} holds a model of type {config.model_type!r}; only 'clip' is read from a folder"
-            )
-        if quick_gelu != "auto":
-            act = "quick_gelu" if quick_gelu == "on" else "gelu"
-            config.vision_config.hidden_act = config.text_config.hidden_act = act
-        module, report = CLIPModel.from_pretrained(
-            folder, config=config, local_files_only=True, output_loading_info=True
-        )
-        processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    lacking = sorted(report["missing_keys"])
-    if lacking:  # transformers would have filled them with random numbers, and gone on
-        raise RequestError(f"the weights in {name!r} do not fit the model: missing are {listed(lacking)}")
-    length = config.text_config.max_position_embeddings
-    settings = {"weights": f"folder {folder.name}", "versions": versions(("transformers", "torch", "pillow"))}
-    return LoadedModel(
-        "",
-        "CLIP",
-        module,
-        _Pooled(module.get_image_features, "pixel_values"),
-        ProcessorTransform(processor),
-        _Pooled(module.get_text_features, "input_ids"),
-        _Tokens(tokenizer, length),
-        settings,
-    )
-
-
-@contextmanager
-def _unreadable(what: str) -> Iterator[None]:
-    """Files of a folder that a library reads: whatever it cannot read becomes one sentence."""
-    try:
-        yield
-    except (RequestError, ImportError):
-        raise
-    except Exception as error:  # transformers passes on what json, safetensors and tokenizers raise
-        raise RequestError(f"{what} cannot be loaded ({first_line(error)})") from error
-
-
-@dataclass(frozen=True)
-class _Pooled:
-    """transformers 5 wraps projected features in an output object, transformers 4 returns them bare."""
-
-    features: Callable
-    argument: str
-
-    def __call__(self, x):
-        out = self.features(**{self.argument: x})
-        return getattr(out, "pooler_output", out)
-
-
-@dataclass(frozen=True)
-class _Tokens:
-    tokenizer: Any
-    length: int
-
-    def __call__(self, texts: list[str]):
-        # Attention is causal, so what follows the end-of-text token cannot matter and needs no mask.
-        ids = self.tokenizer(texts, padding="max_length", truncation=True, max_length=self.length, return_tensors="pt")
-        return ids["input_ids"]
-
-
-@dataclass(frozen=True)
-class ProcessorTransform:
-    """A transformers image processor as a function of one PIL image."""
-
-    processor: Any
-
-    def __call__(self, image):
-        return self.processor(images=image, return_tensors="pt")["pixel_values"][0]

@@ -1,6 +1,5 @@
 """predictions.csv and per_class.csv: what evaluate writes, score reads and compare pairs."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy as np
 from experiments.counteranimal.dataset import GROUPS
 from experiments.counteranimal.metrics import ClassCounts, Predictions
 from experiments.errors import RequestError
-from experiments.files import write_table
+from experiments.files import read_table, write_table
 
 COLUMNS = ("path", "class_index", "group", "background", "predicted_index", "rank", "margin")
 REQUIRED = ("class_index", "group", "predicted_index")
@@ -26,7 +25,7 @@ CLASS_COLUMNS = (
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
-    """One row a photo; rank and margin are empty where they are not known."""
+    """One row a photo; rank and margin are empty where they are not known, and of composites the object is told too."""
     n = len(predictions.path)
     rank = [""] * n if predictions.rank is None else predictions.rank.tolist()
     margin = (
@@ -41,18 +40,19 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         predictions.predicted.tolist(),
         rank,
         margin,
+        *([] if predictions.object is None else [predictions.object]),
         strict=True,
     )
-    write_table(path, COLUMNS, rows)
+    write_table(path, COLUMNS if predictions.object is None else (*COLUMNS, "object"), rows)
 
 
 def read_predictions(path: Path) -> Predictions:
     """Predictions made here or elsewhere; class_index, group and predicted_index are required columns.
 
     predicted_index may be any integer of 64 bits, -1 for an answer that is no label. rank and margin are read where
-    every row has a rank. Raises RequestError naming the line.
+    every row has a rank, and objects where there is such a column. Raises RequestError naming the line.
     """
-    table = _rows(path, REQUIRED, "predictions")
+    table = read_table(path, REQUIRED, "predictions")
     index, predicted = [], []
     for line, row in enumerate(table, start=2):
         index.append(_integer(path, line, row, "class_index"))
@@ -73,6 +73,7 @@ def read_predictions(path: Path) -> Predictions:
         tuple(row.get("background") or "" for row in table),
         np.array(predicted, dtype=np.int64),
         *_ranks(path, table),
+        tuple(row["object"] or "" for row in table) if "object" in table[0] else None,
     )
 
 
@@ -100,30 +101,11 @@ def write_classes(path: Path, counts: ClassCounts) -> None:
 
 def read_classes(path: Path) -> ClassCounts:
     """The inverse of `write_classes`."""
-    table = _rows(path, CLASS_COLUMNS[:5], "per-class")
+    table = read_table(path, CLASS_COLUMNS[:5], "per-class")
     cells = np.array(
         [[_integer(path, line, row, c) for c in CLASS_COLUMNS[:5]] for line, row in enumerate(table, start=2)]
     )
     return ClassCounts(cells[:, 0], cells[:, 1:3], cells[:, 3:5])
-
-
-def _rows(path: Path, required: tuple[str, ...], what: str) -> list[dict[str, str]]:
-    if not path.is_file():
-        raise RequestError(f"there is no {what} file {str(path)!r}")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle)
-            table = list(reader)
-            missing = [column for column in required if column not in (reader.fieldnames or ())]
-    except OSError as error:
-        raise RequestError(f"{what} file {str(path)!r} cannot be read ({error.strerror or error})") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise RequestError(f"{str(path)!r} is no CSV file ({error})") from error
-    if missing:
-        raise RequestError(f"{str(path)!r} has no column {missing[0]!r}; it needs {', '.join(required)}")
-    if not table:
-        raise RequestError(f"{str(path)!r} has no rows")
-    return table
 
 
 def _integer(path: Path, line: int, row: dict[str, str], column: str) -> int:

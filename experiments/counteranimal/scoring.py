@@ -12,8 +12,8 @@ from experiments.counteranimal.cache import cached_text, save_text
 from experiments.counteranimal.dataset import Tree
 from experiments.counteranimal.encoding import Encoded, Runtime, failures, identity
 from experiments.counteranimal.labels import CLASS_COUNT, LabelSpace, confusing_labels
+from experiments.counteranimal.loaded import LoadedModel
 from experiments.counteranimal.metrics import Predictions
-from experiments.counteranimal.models import LoadedModel
 from experiments.errors import RequestError, RunError
 
 TEXT_BATCH = 256  # texts a forward pass
@@ -161,6 +161,7 @@ def predict(tree: Tree, encoded: Encoded, score: Scorer, space: LabelSpace) -> P
         predicted,
         rank,
         margin,
+        tuple(photo.object for photo in photos) if any(photo.object for photo in photos) else None,
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from experiments.counteranimal.dataset import GROUPS
 from experiments.counteranimal.metrics import ClassCounts, Mean, Predictions, class_counts, summary
+from experiments.counteranimal.paired import paired_effect
 from experiments.counteranimal.predictions import read_predictions, write_classes, write_predictions
 from experiments.errors import RequestError
 from experiments.files import output_folder, write_json
@@ -36,6 +37,8 @@ def summarise(
         raise RequestError(f"no class of {settings['data']!r} has photos in both groups; a drop needs one at least")
     document = {"source": source, "model": model, "family": family, **summary(counts, seed), **settings, "seed": seed}
     document["worst_classes"] = _worst_classes(complete)
+    if predictions.object is not None:
+        document["paired"] = paired_effect(predictions, seed)
     document["standing"] = standing(summary_row(document, "macro"), settings["prompts"] or "simple")
     document["provenance"] = provenance()
     return document, counts

@@ -8,7 +8,7 @@ import logging
 import re
 import socket
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,11 @@ HUB = "huggingface.co"
 FETCHING = ("huggingface_hub", "httpx", "httpcore", "requests", "urllib", "ssl", "socket")  # whose errors mean the net
 LOCAL = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)  # our disk, not their server
 OPENAI_EXTRAS = ("input_resolution", "context_length", "vocab_size")  # numbers that OpenAI's archives keep as weights
+# Where checkpoints of a training keep weights and their exponential moving average (timm's and torchvision's scripts),
+# and what wrappers put before names (torch.compile, DistributedDataParallel).
+WEIGHTS = ("state_dict", "model")
+AVERAGES = ("state_dict_ema", "model_ema")
+PREFIXES = ("_orig_mod.", "module.")
 BY_FILE = "download the file where there is a network and pass it with --weights FILE"
 
 
@@ -85,6 +90,17 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
+def unreadable(what: str) -> Iterator[None]:
+    """Files of a folder that a library reads: whatever it cannot read becomes one sentence."""
+    try:
+        yield
+    except (RequestError, ImportError):
+        raise
+    except Exception as error:  # transformers passes on what json, safetensors and tokenizers raise
+        raise RequestError(f"{what} cannot be loaded ({first_line(error)})") from error
+
+
+@contextmanager
 def fitting(file: Path, trust_pickle: bool) -> Iterator[None]:
     """Loading a weights file into a model: says which keys do not fit, and refuses code."""
     try:
@@ -121,19 +137,42 @@ def is_torchscript(file: Path) -> bool:
         return any(name.partition("/")[2] == "constants.pkl" for name in archive.namelist())
 
 
-def read_state(file: Path, trust_pickle: bool) -> dict[str, Any]:
-    """Names and tensors of a weights file: safetensors, torch's format or, if trusted, a TorchScript archive."""
+def read_state(file: Path, trust_pickle: bool, averaged: bool | None = None) -> dict[str, Any]:
+    """Names and tensors of a weights file: safetensors, torch's format or, if trusted, a TorchScript archive.
+
+    Checkpoints of a training are read as people have them: weights under one of WEIGHTS, their running mean under one
+    of AVERAGES, names with a wrapper's PREFIXES before them. Raises RequestError where a file has weights and their
+    mean and `averaged` does not say which, and where there is no mean to take.
+    """
     import torch
 
     if file.suffix == ".safetensors":
         from safetensors.torch import load_file
 
-        return load_file(file)
+        return _chosen(load_file(file), file, averaged)
     if is_torchscript(file):
         state = torch.jit.load(file, map_location="cpu").state_dict()
-        return {name: value for name, value in state.items() if name not in OPENAI_EXTRAS}
-    state = torch.load(file, map_location="cpu", weights_only=not trust_pickle)
-    return state.get("state_dict", state)
+        return _chosen({n: value for n, value in state.items() if n not in OPENAI_EXTRAS}, file, averaged)
+    return _chosen(torch.load(file, map_location="cpu", weights_only=not trust_pickle), file, averaged)
+
+
+def _chosen(found: dict[str, Any], file: Path, averaged: bool | None) -> dict[str, Any]:
+    plain, mean = ([key for key in keys if isinstance(found.get(key), Mapping)] for keys in (WEIGHTS, AVERAGES))
+    if averaged and not mean:
+        raise RequestError(f"{str(file)!r} holds no running mean of its weights; leave --ema out")
+    if averaged is None and mean and plain:
+        raise RequestError(
+            f"{str(file)!r} holds weights ({plain[0]}) and their running mean ({mean[0]}); say which with --ema or "
+            "--no-ema"
+        )
+    if averaged is False and mean and not plain:
+        raise RequestError(f"{str(file)!r} holds nothing but a running mean of weights; leave --no-ema out")
+    keys = plain if averaged is False or not mean else mean
+    state = found[keys[0]] if keys else found
+    for prefix in PREFIXES:
+        if all(name.startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): value for name, value in state.items()}
+    return state
 
 
 def listed(keys: list[str]) -> str:

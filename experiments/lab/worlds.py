@@ -7,7 +7,7 @@ and validators that look at several fields run once, after the merge.
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
 from pydantic import ValidationError
 
@@ -16,6 +16,9 @@ from simulator.naming import suggestion
 from simulator.pixels.views import Pixels
 from simulator.quantities import domain_of
 from simulator.world import Attribute, World
+
+if TYPE_CHECKING:
+    from simulator.pixels.scenery import Scenery
 
 _TABLES = {"attribute": Attribute, "views": Pixels}  # of a world file, and what they hold
 
@@ -35,6 +38,16 @@ def world_of(fields: dict[str, Any], sources: Mapping[str, Path | str]) -> World
         return World(**fields)
     except ValidationError as error:
         raise RequestError(_sentence(error.errors()[0], sources)) from None
+
+
+def read_pictures(world: World) -> "Scenery":
+    """The pictures of a world of pixels, before any work with them. Raises RequestError where they cannot be read."""
+    from simulator.pixels.scenery import scenery
+
+    try:
+        return scenery(world.views, world.classes)
+    except ValueError as error:
+        raise RequestError(str(error)) from None
 
 
 def read(file: Path) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from experiments.page.section import Section
 from experiments.style import styled
 from simulator.gaussian.pairs import draw_latents
 from simulator.world import World
-from theory.learners import LinearCLIP, Logistic
+from theory.learners import Learner, LinearCLIP, Logistic
+from theory.learners.base import UNDEFINED
 
 # The world of the paper's theorem made visible: a background twice as loud as the object, no view noise.
 WORLD = World(p_spu=0.9, mu_spu=2.0, sigma_xi=0.0, dim_image=2, dim_text=2)
@@ -33,19 +34,36 @@ def section(seed: int) -> Section:
     )
 
 
-def sample(seed: int, size: int = 600) -> xr.Dataset:
-    """Latents of `size` training pairs, with label, background and (u_inv, u_spu) of the rules."""
-    y, a, z, _ = draw_latents(WORLD, size, seed, 0, stream="figure/latents", device="cpu", dtype=torch.float64)
+def sample(seed: int, world: World = WORLD, size: int = 600) -> xr.Dataset:
+    """Latents of `size` training pairs, with label, background and (u_inv, u_spu) of the rules that have an answer.
+
+    Of more than two classes the pairs of the first two are kept, and of each block what tells these two apart, the
+    difference of their coordinates: it has mean mu, -mu or, where another class is shown, 0. Of several attributes the
+    background is kept.
+    """
+    y, a, z, _ = draw_latents(world, size, seed, 0, stream="figure/latents", device="cpu", dtype=torch.float64)
+    y, a, z = y.numpy(), a[:, 0].numpy(), z.numpy().reshape(size, 2 + len(world.attribute), -1)[:, :2]
+    z = z[..., 0] if world.classes == 2 else z[..., 0] - z[..., 1]
+    two = y < 2
+    lines = {name: u for name, rule in RULES.items() if (u := _direction(rule, world)).any()}
     return xr.Dataset(
         {
-            "z": (("pair", "latent"), z.numpy()),
-            "label": ("pair", 1 - 2 * y.numpy()),
-            "background": ("pair", 1 - 2 * a[:, 0].numpy()),
-            "rules": (("rule", "latent"), np.stack([rule.direction(WORLD) for rule in RULES.values()])),
+            "z": (("pair", "latent"), z[two]),
+            "label": ("pair", 1 - 2 * y[two]),
+            "common": ("pair", (a == y)[two]),
+            "rules": (("rule", "latent"), np.reshape([*lines.values()], (-1, 2))),
         },
-        coords={"rule": list(RULES), "latent": ["inv", "spu"]},
-        attrs={"size": size, "seed": seed},
+        coords={"rule": list(lines), "latent": ["inv", "spu"]},
+        attrs={"size": int(two.sum()), "seed": seed, "classes": world.classes},
     )
+
+
+def _direction(rule: Learner, world: World) -> np.ndarray:
+    """(u_inv, u_spu), zeros where a rule has no answer."""
+    try:
+        return rule.direction(world)[:2]
+    except UNDEFINED:
+        return np.zeros(2)
 
 
 @styled
@@ -53,10 +71,11 @@ def scatter(table: xr.Dataset) -> Figure:
     """Latents by group, and the rules' lines."""
     figure = Figure(figsize=(6.4, 4.6))
     ax = figure.subplots()
-    z, y, a = table.z.values, table.label.values, table.background.values
-    for sign, colour, animal in ((1, "C0", "+1"), (-1, "C1", "−1")):
+    z, y, shared = table.z.values, table.label.values, table.common.values
+    names = ("+1", "−1") if table.classes == 2 else ("0", "1")
+    for sign, colour, animal in zip((1, -1), ("C0", "C1"), names, strict=True):
         for common, marker, group in ((True, "o", "common"), (False, "X", "counter")):
-            part = (y == sign) & ((a == y) == common)
+            part = (y == sign) & (shared == common)
             ax.scatter(
                 *z[part].T,
                 s=16 if common else 42,
@@ -68,11 +87,13 @@ def scatter(table: xr.Dataset) -> Figure:
                 label=f"y = {animal}, {group}",
             )
     reach = np.abs(z).max(axis=0) * 1.05
-    for u, style, name in zip(table.rules.values, ("-", "--", ":"), table.rule.values, strict=True):
-        line = np.array([-reach[1], reach[1]])
-        ax.plot(-line * u[1] / u[0], line, style, color="black", label=f"{name}: decides here")
+    reach[reach == 0] = 1.0
+    for u, style, name in zip(table.rules.values, ("-", "--", ":"), table.rule.values, strict=False):
+        ends = np.outer([-1, 1], [-u[1], u[0]]) * np.hypot(*reach) / np.hypot(*u)
+        ax.plot(*ends.T, style, color="black", label=f"{name}: decides here")
     ax.set(xlim=(-reach[0], reach[0]), ylim=(-reach[1], reach[1]))
-    ax.set_xlabel(r"invariant latent $z_{\mathrm{inv}}$ (the animal) [latent units]")
-    ax.set_ylabel(r"spurious latent $z_{\mathrm{spu}}$ (the background)")
+    several = "" if table.classes == 2 else ", class 0 less class 1"
+    ax.set_xlabel(rf"invariant latent $z_{{\mathrm{{inv}}}}${several or ' (the animal)'} [latent units]")
+    ax.set_ylabel(rf"spurious latent $z_{{\mathrm{{spu}}}}${several or ' (the background)'}")
     figure.legend(loc="outside right upper")
     return figure

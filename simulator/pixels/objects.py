@@ -1,16 +1,23 @@
-"""Sources of objects, by name: each reads the pictures of the first classes at a size.
+"""Sources of objects, by name, and photos behind them: each reads the pictures of the first classes at a size.
 
 `digits` are scikit-learn's 1,797 scans of 8 x 8 pixels (UCI, Alpaydin and Kaynak 1998), shown as they are unless a size
 is asked for: larger ones hold no more and take a convolution twelve times as long at 28.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 
-from simulator.pixels.pictures import Pictures, pictures, resized
+from simulator.pixels.composition import cut, drawn_place, frame
+from simulator.pixels.decoding import decode
+from simulator.pixels.files import PHOTOS, read_classes
+from simulator.pixels.mnist import read_mnist
+from simulator.pixels.pictures import PARTS, TURN_BESIDE_A_TEST, Pictures, joined, pictures, resized
 from simulator.pixels.views import DIGITS, Pixels
+from simulator.streams import numpy_stream
 
 DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")[:DIGITS]
 
@@ -42,4 +49,62 @@ def _digits(views: Pixels, classes: int) -> Pictures:
     return pictures(pixels, scans.target.astype(np.int64), DIGIT_NAMES[:classes], "the digits")
 
 
-_SOURCES: dict[str, Callable[[Pixels, int], Pictures]] = {"digits": _digits}
+def _mnist(views: Pixels, classes: int) -> Pictures:
+    sets = []
+    for part, turn in (("train", TURN_BESIDE_A_TEST), ("test", (PARTS.index("test"),))):
+        scans, labels = read_mnist(views.root, part)
+        pixels = resized(torch.from_numpy(scans[:, None].copy()), views.side).numpy()
+        sets.append(pictures(pixels, labels, DIGIT_NAMES[:classes], f"MNIST's {part} set", turn))
+    return joined(*sets)
+
+
+def _cutouts(views: Pixels, classes: int) -> Pictures:
+    shape = (4, views.side, views.side)
+    found = read_classes(views.root, classes, (".png",), shape, lambda path: standing(path, views.side))
+    return pictures(*found, f"the folder {views.root!r}")
+
+
+def standing(path: Path, side: int) -> UInt8[np.ndarray, "4 S S"]:
+    """A cut-out where it stands in every image: its scale and place are drawn once, by its name.
+
+    Parameters
+    ----------
+    path
+        A picture with transparency.
+    side
+        Of the images.
+
+    Raises
+    ------
+    ValueError
+        With the reason, for a picture that cannot be read, moves, or is transparent nowhere or throughout.
+    """
+    from PIL import Image
+
+    place = drawn_place(numpy_stream(0, f"place of {path.parent.name}/{path.name}"))
+    cutout = cut(decode(path, "RGBA", still=True), place, side)
+    whole = Image.new("RGBA", (side, side))
+    whole.paste(cutout.object, (cutout.x, cutout.y))
+    return np.moveaxis(np.asarray(whole), -1, 0)
+
+
+def photos(views: Pixels, classes: int) -> Pictures:
+    """The backgrounds of a world whose attribute is photos, a subfolder an attribute.
+
+    Parameters
+    ----------
+    views : Pixels
+    classes : K
+
+    Raises
+    ------
+    ValueError
+        As `objects`.
+    """
+    side = views.side
+    read = lambda path: np.moveaxis(np.asarray(frame(decode(path, still=True), side)), -1, 0)  # noqa: E731
+    found = read_classes(views.photos, classes, PHOTOS, (3, side, side), read)
+    return pictures(*found, f"the folder {views.photos!r}")
+
+
+_SOURCES: dict[str, Callable[[Pixels, int], Pictures]] = {"digits": _digits, "mnist": _mnist, "cutouts": _cutouts}

@@ -1,7 +1,8 @@
 """Pictures in classes, each in one part of the data: what objects and photos are once they are read.
 
-Training, validation and test never share a picture. A source with a test set of its own keeps it; of any other, within
-each class and in the source's order, of every five pictures the fourth is for validation and the fifth for the test.
+Training, validation and test never share a picture. Within each class and in the source's order, of every five
+pictures the fourth is for validation and the fifth for the test; a source with a test set of its own keeps that, and
+every sixth of the others is for validation.
 """
 
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from jaxtyping import Int, UInt8
 
 PARTS = ("train", "validation", "test")
 TURN = (0, 0, 0, 1, 2)  # part of every first, second, ... picture of a class
+TURN_BESIDE_A_TEST = (0, 0, 0, 0, 0, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,9 +79,13 @@ class Pictures:
 
 
 def pictures(
-    pixels: UInt8[np.ndarray, "N C S S"], labels: Int[np.ndarray, " N"], names: tuple[str, ...], what: str
+    pixels: UInt8[np.ndarray, "N C S S"],
+    labels: Int[np.ndarray, " N"],
+    names: tuple[str, ...],
+    what: str,
+    turn: tuple[int, ...] = TURN,
 ) -> Pictures:
-    """Pictures of the first classes of a source that has no test set of its own.
+    """Pictures of the first classes of a source, dealt out to the parts.
 
     Parameters
     ----------
@@ -87,22 +93,41 @@ def pictures(
         As of Pictures, in the source's order; pictures of further classes are left out.
     what
         The source, for the sentence that refuses it.
+    turn
+        Part of every first, second, ... picture of a class.
 
     Raises
     ------
     ValueError
-        For a class with too few pictures to give every part one.
+        For a class with too few pictures for one turn, and for two classes of one name.
     """
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{what} has two classes that captions would call {twice!r}")
     kept = np.concatenate([np.flatnonzero(labels == k) for k in range(len(names))])
     counts = np.bincount(labels[kept], minlength=len(names))
-    if counts.min() < len(TURN):
+    if counts.min() < len(turn):
         few = int(counts.argmin())
         raise ValueError(
-            f"{what} has {counts[few]} of {names[few]!r}, too few for training, validation and test; {len(TURN)} are "
+            f"{what} has {counts[few]} of {names[few]!r}, too few for training, validation and test; {len(turn)} are "
             "enough"
         )
-    parts = np.concatenate([np.resize(TURN, count) for count in counts])
+    parts = np.concatenate([np.resize(turn, count) for count in counts])
     return Pictures(*(torch.from_numpy(np.ascontiguousarray(x)) for x in (pixels[kept], labels[kept], parts)), names)
+
+
+def joined(first: Pictures, test: Pictures) -> Pictures:
+    """One collection of pictures for training and validation, and one all of which is for the test.
+
+    Parameters
+    ----------
+    first, test
+        Of the same classes.
+    """
+    pairs = [(getattr(first, name), getattr(test, name)) for name in ("pixels", "labels", "parts")]
+    pixels, labels, parts = (torch.cat(pair) for pair in pairs)
+    order = labels.argsort(stable=True)
+    return Pictures(pixels[order], labels[order], parts[order], first.names)
 
 
 def resized(pixels: UInt8[torch.Tensor, "N C H W"], side: int) -> UInt8[torch.Tensor, "N C S S"]:

@@ -5,7 +5,7 @@ from jaxtyping import Float, Int, UInt8
 
 from simulator.pixels.scenery import Scenery
 
-# Numbers that are rendered at a time: 1 MB in float32 stays in the second-level cache.
+# Numbers that are rendered at a time on the CPU: 1 MB in float32 stays in the second-level cache.
 TOGETHER = 2**18
 
 
@@ -27,21 +27,25 @@ def render(
     photos
         Rows of its photos, where it is those.
     """
-    side = scene.objects.pixels.shape[-1]
-    images = torch.empty(len(scans), 3, side, side, dtype=torch.uint8, device=scans.device)
+    objects, own = scene.objects.pixels, scene.objects.pixels.shape[1] == 4  # whether they have colours of their own
+    images = objects.new_empty(len(scans), 3, *objects.shape[2:])
     size = max(1, TOGETHER // images[:1].numel()) if scans.device.type == "cpu" else len(scans)
+    # Buffers for all rounds: to the CPU new memory would cost twice what the arithmetic does.
+    picked, behind = (objects.new_empty(size, channels, *objects.shape[2:]) for channels in (objects.shape[1], 3))
+    coverage, *layers, made = (
+        objects.new_empty(size, channels, *objects.shape[2:], dtype=torch.float32) for channels in (1, 3, 3, 3)
+    )
     for k in range(0, len(scans), size):
-        part = slice(k, k + size)
-        pixels = scene.objects.pixels[scans[part]]
-        coverage = pixels[:, -1:] * (1 / 255)
-        front = pixels[:, :3].float() if pixels.shape[1] == 4 else _plain(scene, attributes[part], "object-colour")
-        ground = (
-            _plain(scene, attributes[part], "background-colour")
-            if photos is None
-            else scene.photos.pixels[photos[part]].float()
-        )
+        part, m = slice(k, k + size), min(size, len(scans) - k)
+        shown = torch.index_select(objects, 0, scans[part], out=picked[:m])
+        torch.mul(shown[:, -1:], 1 / 255, out=coverage[:m])
+        front = layers[0][:m].copy_(shown[:, :3]) if own else _plain(scene, attributes[part], "object-colour")
+        if photos is None:
+            ground = _plain(scene, attributes[part], "background-colour")
+        else:
+            ground = layers[1][:m].copy_(torch.index_select(scene.photos.pixels, 0, photos[part], out=behind[:m]))
         # Adding a half before numbers are cut to integers rounds them; no sum is below 0 or above 255.5.
-        images[part] = torch.lerp(ground, front, coverage).add_(0.5)
+        images[part] = torch.lerp(ground, front, coverage[:m], out=made[:m]).add_(0.5)
     return images
 
 

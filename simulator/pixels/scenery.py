@@ -6,7 +6,7 @@ from functools import lru_cache
 import torch
 from jaxtyping import UInt8
 
-from simulator.pixels.objects import objects
+from simulator.pixels.objects import objects, photos
 from simulator.pixels.palette import rgb
 from simulator.pixels.pictures import Pictures
 from simulator.pixels.views import Pixels
@@ -71,12 +71,13 @@ def scenery(views: Pixels, classes: int, device: str = "cpu") -> Scenery:
     """
     if device != "cpu":
         return scenery(views, classes).to(device)
-    colours = views.palette(classes)
+    behind = photos(views, classes) if views.attribute == "photos" else None
+    colours = () if behind is not None else views.palette(classes)
     return Scenery(
         views=views,
         objects=objects(views, classes),
-        photos=None,
-        colours=torch.from_numpy(rgb(colours)),
+        photos=behind,
+        colours=None if behind is not None else torch.from_numpy(rgb(colours)),
         bare=torch.from_numpy(rgb((views.bare,))[0]),
-        shown=colours,
+        shown=colours if behind is None else behind.names,
     )

@@ -47,7 +47,7 @@ class Pixels(Checked):
     root
         Folder of the objects.
     photos
-        Folder with a subfolder of photos for every class.
+        Folder with a subfolder of photos for every class, in the order of their names.
     colours
         One for every class, of the palette or as #rrggbb; the palette's first unless given.
     size

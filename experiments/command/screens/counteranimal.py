@@ -68,10 +68,39 @@ def summary_view(documents: list[dict[str, Any]]) -> Group:
         if document.get("unanswered"):
             said = f"{document['unanswered']} photos got no finite score and count as wrong"
             parts.append(Text(said, style="yellow"))
+        parts += _paired(document.get("paired"))
         worst = ", ".join(f"{c['class_index']} {percent(c['drop'])}" for c in document["worst_classes"])
         parts.append(Text(f"largest drops by class: {worst}"))
         parts += _standing(document.get("standing"))
     return folded(*parts)
+
+
+def _paired(effect: dict[str, Any] | None) -> list[Any]:
+    """The effect of the background at a fixed object, by class and over all; nothing for photos as they were taken."""
+    if effect is None:
+        return []
+    title = "the background's effect at a fixed object, means over objects"
+    table = Table("class", "objects", title=title, title_justify="left")
+    for name in ("common %", "counter %", f"difference % ({effect['level']:.0%})", "better on", "p", "p (Holm)"):
+        table.add_column(name, justify="right")
+    for row in (*effect["classes"], effect):
+        if row is effect:
+            table.add_section()
+        table.add_row(
+            str(row.get("class_index", "all")),
+            str(row["objects"]),
+            percent(row["common"]),
+            percent(row["counter"]),
+            f"{percent(row['difference'])} ({interval(row['interval'])})",
+            f"{row['better_on_common']}:{row['better_on_counter']}",
+            f"{row['mcnemar_p']:.2g}",
+            f"{row['p_holm']:.2g}" if "p_holm" in row else "",
+        )
+    notes = [Text("better on: objects right more often on common : on counter backgrounds; p: McNemar's exact test")]
+    if effect["left_out_objects"]:
+        said = f"{effect['left_out_objects']} objects are readable in one group only and are left out"
+        notes.append(Text(said, style="yellow"))
+    return [table, *notes]
 
 
 def _standing(place: dict[str, Any] | None) -> list[Text]:
@@ -176,6 +205,21 @@ def comparison_view(document: dict[str, Any]) -> Group:
             )
         parts.append(pairs)
     return folded(*parts)
+
+
+def composition_view(document: dict[str, Any]) -> Group:
+    """What was put on what."""
+    table = Table("class", "cut-outs", "common (photos)", "counter (photos)", title=Text(document["output"]))
+    table.title_justify = "left"
+    for c in document["classes"]:
+        backgrounds = [
+            Text(", ".join(f"{name} {n}" for name, n in c[group].items())) for group in ("common", "counter")
+        ]
+        table.add_row(Text(_indexed(c["folder"], c["class_index"])), str(c["objects"]), *backgrounds)
+    made = f"{document['composites']} composites of {document['settings']['size']} pixels"
+    before = f", {document['kept']} of them by an earlier run" if document["kept"] else ""
+    strays = [Text(f"stray: {path}", style="dim") for path in document["strays"]]
+    return folded(table, Text(made + before), *strays)
 
 
 def discovery_view(document: dict[str, Any]) -> Group:

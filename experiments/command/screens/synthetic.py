@@ -1,12 +1,14 @@
-"""What predict, simulate and train print."""
+"""What predict, simulate, train and show print."""
 
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from experiments.command.screens.parts import percent
 from experiments.lab.answers import GROUPS
+from experiments.lab.words import counted
 from simulator.pixels.views import Pixels
 from simulator.world import World
 
@@ -54,6 +56,15 @@ def accuracy_table(document: dict[str, Any]) -> RenderableType:
         found = f"arrived after {steps} steps" if document["arrived"] else f"still moving after {steps} steps"
         table.caption += f"\n{found}: --until {document['until']:g} of movement while steps double"
     return Group(table, _gap_table(document)) if "gap" in document else table
+
+
+def shown(document: dict[str, Any]) -> Text:
+    """Result of show: the file, and what it shows."""
+    if document["kind"] == "latents":
+        rules = ", ".join(document["rules"]) or "none"
+        return Text(f"{document['output']}: latents of {document['pairs']} pairs; rules with an answer: {rules}")
+    parts = ", ".join(f"{count} {part}" for part, count in document["objects"].items())
+    return Text(f"{document['output']}: {counted(len(document['images']), 'image')} of test objects; objects: {parts}")
 
 
 def _gap_table(document: dict[str, Any]) -> Table:

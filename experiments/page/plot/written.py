@@ -1,7 +1,7 @@
-"""A picture as a file: SVG, PNG or PDF, beside the store unless it is said where.
+"""A picture as a file: SVG, PNG or PDF.
 
-A picture carries the mark of this verb in its own metadata (MARK), so that a file that somebody else drew is told from
-an earlier picture of ours and is never written over.
+A picture carries the mark of the verb that drew it in its own metadata, so that a file that somebody else drew is told
+from an earlier picture of ours and is never written over.
 """
 
 from pathlib import Path
@@ -13,27 +13,25 @@ from experiments.files import writable, write_atomically
 from experiments.style import styled
 from simulator.naming import suggestion
 
-MARK = "soberclip plot"
 METADATA_BYTES = 65536
-METADATA = {  # where each format keeps who made it; no dates, so that the same picture is the same file
-    ".svg": {"Creator": MARK, "Date": None},
-    ".png": {"Software": MARK},
-    ".pdf": {"Creator": MARK, "CreationDate": None},
-}
+# Where each format keeps who made it, and its date: none, so that the same picture is the same file.
+METADATA = {".svg": ("Creator", "Date"), ".png": ("Software", None), ".pdf": ("Creator", "CreationDate")}
 
 
-def target(store: str, output: Path | None) -> Path:
-    """Where the picture goes: `output`, or the store's name with .svg beside it.
+def mark(verb: str) -> str:
+    """What a verb's pictures carry."""
+    return f"soberclip {verb}"
+
+
+def target(path: Path, verb: str) -> Path:
+    """The path of a verb's picture.
 
     Raises RequestError, before any work, for another suffix, a folder that cannot be written, or a file there that this
     verb did not write.
     """
-    name = Path(store.rstrip("/"))
-    beside = Path(name.name) if "://" in store else name
-    path = output if output is not None else beside.with_suffix(".svg")
     if path.is_dir():
         raise RequestError(
-            f"--output {str(path)!r} is a folder; a picture is a file such as {str(path / 'plot.svg')!r}"
+            f"--output {str(path)!r} is a folder; a picture is a file such as {str(path / f'{verb}.svg')!r}"
         )
     if path.suffix.lower() not in METADATA:
         raise RequestError(
@@ -41,22 +39,24 @@ def target(store: str, output: Path | None) -> Path:
             f"{suggestion(path.suffix, METADATA)}"
         )
     writable(path.parent)
-    if path.exists() and not _is_ours(path):
-        raise RequestError(f"--output {str(path)!r} is a file that no {MARK} wrote; name another")
+    if path.exists() and not _is_ours(path, verb):
+        raise RequestError(f"--output {str(path)!r} is a file that no {mark(verb)} wrote; name another")
     return path
 
 
-def _is_ours(path: Path) -> bool:
+def _is_ours(path: Path, verb: str) -> bool:
     """Whether a file carries the mark, which stands in the metadata at its start (SVG, PNG) or its end (PDF)."""
     with path.open("rb") as file:
         start = file.read(METADATA_BYTES)
         file.seek(max(path.stat().st_size - METADATA_BYTES, 0))
-        return MARK.encode() in start + b" " + file.read(METADATA_BYTES)
+        return mark(verb).encode() in start + b" " + file.read(METADATA_BYTES)
 
 
 @styled
-def write_figure(figure: Figure, path: Path) -> None:
+def write_figure(figure: Figure, path: Path, verb: str) -> None:
     """Save a figure in the format of its path's suffix, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     suffix = path.suffix.lower()
-    write_atomically(path, lambda name: figure.savefig(name, format=suffix[1:], metadata=METADATA[suffix]))
+    maker, date = METADATA[suffix]
+    metadata = {maker: mark(verb), **({date: None} if date else {})}
+    write_atomically(path, lambda name: figure.savefig(name, format=suffix[1:], metadata=metadata))

@@ -139,6 +139,39 @@ def test_discover(run, photo, tmp_path, squeezenet):
     assert not (tmp_path / "new").exists()
 
 
+def test_compose_then_evaluate(run, photo, tiny_clip, tmp_path):
+    from PIL import Image
+
+    for i, name in enumerate(("9 ostrich/a", "9 ostrich/b", "16 bulbul/a")):
+        photo(tmp_path / "objects" / f"{name}.png", i)
+        cutout = Image.open(tmp_path / "objects" / f"{name}.png").convert("RGBA")
+        cutout.putpixel((0, 0), (0, 0, 0, 0))
+        cutout.save(tmp_path / "objects" / f"{name}.png")
+    for i, name in enumerate(("grass", "sand", "snow")):
+        photo(tmp_path / "scenes" / f"{name}.jpg", 9 + i)
+    words = ("--objects", tmp_path / "objects", "--backgrounds", tmp_path / "scenes", "--common", "9=sand")
+    words = ("compose", *words, "--common", "bulbul=grass", "--output", tmp_path / "tree")
+    document, _ = run(*words, "--json")
+    assert (document["composites"], document["written"]) == (9, 9)
+    text, _ = run(*words)
+    assert "9 composites of 224 pixels, 9 of them by an earlier run" in " ".join(text.split())
+    inspected, _ = run("inspect", tmp_path / "tree", "--json")
+    assert (inspected["n_common"], inspected["n_counter"], inspected["strays"]) == (3, 6, [])
+
+    words = ("evaluate", "--data", tmp_path / "tree", "--model", f"open_clip:local-dir:{tiny_clip}", "--labels", 45)
+    words = (*words, "--cache", tmp_path / "c", "--workers", 0, "--output", tmp_path / "o")
+    (summary,), _ = run(*words, "--json")
+    effect = summary["paired"]
+    assert effect["objects"] == 3
+    assert effect["difference"] == pytest.approx(summary["micro"]["common"] - summary["micro"]["counter"])
+    assert [c["class_index"] for c in effect["classes"]] == [9, 16]
+    assert {r["object"] for r in rows(tmp_path / "o" / "predictions.csv")} >= {"16 bulbul/a.png"}
+    text, _ = run(*words)
+    assert "the background's effect at a fixed object" in text
+    (scored,), _ = run("score", tmp_path / "o" / "predictions.csv", "--labels", 45, "--json")
+    assert scored["paired"] == effect
+
+
 def test_wrong_requests_are_one_sentence(run, shared_tree, tiny_clip, tmp_path):
     clip = f"open_clip:local-dir:{tiny_clip}"
     base = ("evaluate", "--data", shared_tree, "--cache", tmp_path / "c", "--output", tmp_path / "o")

@@ -372,6 +372,10 @@ def test_an_interrupted_check_says_what_was_kept(soberclip, tmp_path, monkeypatc
     [
         (["simulate"], "nothing was kept"),
         (["counteranimal", "evaluate", "--data", "a", "--model", "b"], "photos encoded so far stay in the cache"),
+        (
+            ["counteranimal", "compose", "--size", "64"],
+            "composites written so far stay, and the same command goes on with them",
+        ),
     ],
 )
 def test_ctrl_c_elsewhere_says_what_was_kept(soberclip, monkeypatch, words, kept):

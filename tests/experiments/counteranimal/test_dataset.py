@@ -1,13 +1,10 @@
 """Both layouts, strays, broken files, and one sentence for each wrong request."""
 
 import os
-import struct
-import zlib
-from pathlib import Path
 
 import pytest
 
-from experiments.counteranimal.dataset import decode, inspection, read_backgrounds, read_tree, unreadable
+from experiments.counteranimal.dataset import inspection, read_backgrounds, read_tree, unreadable
 from experiments.counteranimal.labels import class_names, templates
 from experiments.errors import RequestError
 from experiments.published.tables import published_classes
@@ -81,36 +78,6 @@ def test_broken_photos_are_listed(tree):
     assert 23 in document["missing_classes"]
 
 
-def test_a_postscript_file_named_as_a_photo_is_not_run(tmp_path, monkeypatch):
-    from PIL import EpsImagePlugin
-
-    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: pytest.fail("Ghostscript was called"))
-    (tmp_path / "a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\n")
-    with pytest.raises(ValueError, match=r"^cannot identify image file$"):
-        decode(tmp_path / "a.jpg")
-
-
-def test_a_small_file_of_many_pixels_is_not_decoded(tmp_path):
-    """10,000 x 6,000 in a few bytes: the size is read before the pixels."""
-    header = struct.pack(">IIBBBBB", 10_000, 6_000, 8, 0, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
-    data = b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
-    )
-    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + data)
-    with pytest.raises(ValueError, match=r"^60 megapixels, more than 50$"):
-        decode(tmp_path / "a.png")
-
-
-def test_no_file_is_read_that_no_photo_is_as_large_as(tmp_path):
-    with (tmp_path / "a.jpg").open("wb") as handle:
-        handle.truncate(300 * 2**20)  # sparse
-    with pytest.raises(ValueError, match=r"^300 MiB, more than 256$"):
-        decode(tmp_path / "a.jpg")
-    with pytest.raises(ValueError, match="no regular file"):
-        decode(Path("/dev/null"))
-
-
 def test_names_that_are_not_utf8_are_refused_before_any_work(tree):
     """They were noticed when the predictions were written, after all photos had been encoded."""
     place = os.fsencode(tree / "16 bulbul" / "common-sky")
@@ -133,15 +100,6 @@ def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
     for file, text in (("t.txt", "a {}\n"), ("t.json", '["a {}"]')):
         (tmp_path / file).write_text(text, encoding="utf-8-sig")
         assert templates(str(tmp_path / file)) == ("a {}",)
-
-
-def test_gray_palette_and_alpha_become_rgb(tmp_path):
-    from PIL import Image
-
-    for mode in ("L", "RGBA", "P", "1", "CMYK", "I;16"):
-        file = tmp_path / f"{mode.replace(';', '')}.{'jpg' if mode == 'CMYK' else 'png'}"
-        Image.new(mode, (4, 3)).save(file)
-        assert decode(file).mode == "RGB"
 
 
 def test_wrong_requests_are_one_sentence(tree):

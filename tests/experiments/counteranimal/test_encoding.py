@@ -16,7 +16,8 @@ from experiments.counteranimal.dataset import read_tree
 from experiments.counteranimal.encoding import Runtime, encode_photos
 from experiments.counteranimal.evaluation import evaluate
 from experiments.counteranimal.labels import LabelSpace, own_classes
-from experiments.counteranimal.models import LoadedModel, load_model
+from experiments.counteranimal.loaded import LoadedModel
+from experiments.counteranimal.models import load_model
 from experiments.counteranimal.scoring import NO_ANSWER, Scorer, confusing_space, predict, rank_labels, text_features
 from experiments.errors import RequestError, RunError
 

@@ -14,7 +14,8 @@ from experiments.counteranimal.dataset import read_tree
 from experiments.counteranimal.encoding import Runtime, encode_photos
 from experiments.counteranimal.evaluation import evaluate
 from experiments.counteranimal.identity import Undescribed, fingerprint, structure
-from experiments.counteranimal.models import LoadedModel, finished, load_model
+from experiments.counteranimal.loaded import LoadedModel, finished
+from experiments.counteranimal.models import load_model
 from experiments.counteranimal.scoring import text_features
 from experiments.errors import RequestError
 

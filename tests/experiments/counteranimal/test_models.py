@@ -9,7 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from experiments.counteranimal import weights
 from experiments.counteranimal.identity import weights_hash
-from experiments.counteranimal.models import activations, load_model
+from experiments.counteranimal.loaded import activations
+from experiments.counteranimal.models import load_model
 from experiments.errors import RequestError, RunError
 
 
@@ -194,8 +195,8 @@ def test_a_folder_without_some_weights_is_refused(tmp_path):
     save_file({**lost, "visual_projection.weight": torch.zeros(3, 3)}, folder / "model.safetensors", {"format": "pt"})
     assert "cannot be loaded" in spec_error(f"hf:{folder}")
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "model_type": "siglip"}))
-    assert "type 'siglip'; only 'clip'" in spec_error(f"hf:{folder}")
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "resnet"}))
+    assert "type 'resnet'; types that can be scored" in spec_error(f"hf:{folder}")
     (folder / "config.json").write_text("{")
     assert "cannot be loaded" in spec_error(f"hf:{folder}")
 
@@ -256,3 +257,53 @@ def test_hash_is_of_names_and_bytes():
     b.load_state_dict(a.state_dict())
     assert weights_hash(a) == weights_hash(b)
     assert activations(torch.nn.Sequential(a, torch.nn.GELU(), torch.nn.ReLU())) == "GELU+ReLU"
+
+
+class TestCheckpointsAsPeopleHaveThem:
+    """Weights of a training: nested, beside their running mean, under a wrapper's names."""
+
+    @pytest.fixture
+    def save(self, timm_weights, tmp_path):
+        state = load_file(timm_weights)
+        averaged = {name: value * 2 if value.is_floating_point() else value for name, value in state.items()}
+        wrapped = {f"_orig_mod.module.{name}": value for name, value in state.items()}
+
+        def saved(**entries):
+            named = {"state": state, "averaged": averaged, "wrapped": wrapped}
+            torch.save({key: named.get(what, what) for key, what in entries.items()}, tmp_path / "checkpoint.pth")
+            return tmp_path / "checkpoint.pth"
+
+        return saved
+
+    def hash(self, *how, **named):
+        return load_model("timm:test_resnet.r160_in1k", *how, **named).settings["weights_hash"]
+
+    @pytest.mark.parametrize("key", ["state_dict", "model"])
+    @pytest.mark.parametrize("what", ["state", "wrapped"])
+    def test_nested_and_wrapped(self, save, timm_weights, key, what):
+        assert self.hash(save(**{key: what, "epoch": 3})) == self.hash(timm_weights)
+
+    @pytest.mark.parametrize("mean", ["state_dict_ema", "model_ema"])
+    def test_the_running_mean_is_a_choice(self, save, timm_weights, mean):
+        file = save(model="state", **{mean: "averaged"})
+        assert f"holds weights (model) and their running mean ({mean})" in spec_error(
+            "timm:test_resnet.r160_in1k", weights=file
+        )
+        assert self.hash(file, averaged=False) == self.hash(timm_weights)
+        found = load_model("timm:test_resnet.r160_in1k", file, averaged=True)
+        assert found.settings["ema"] is True
+        first = next(iter(load_file(timm_weights)))
+        assert torch.equal(found.module.state_dict()[first], 2 * load_file(timm_weights)[first])
+
+    def test_a_choice_without_two_is_refused(self, save, timm_weights):
+        model = "timm:test_resnet.r160_in1k"
+        assert "holds no running mean" in spec_error(model, weights=timm_weights, averaged=True)
+        assert "nothing but a running mean" in spec_error(model, weights=save(model_ema="averaged"), averaged=False)
+        assert "--ema and --no-ema are for" in spec_error("open_clip:RN50/openai", averaged=True)
+
+    def test_a_torchvision_checkpoint(self, squeezenet, tmp_path):
+        torch.save({"model": load_file(squeezenet), "optimizer": {}}, tmp_path / "squeezenet.pth")
+        plain, nested = (
+            load_model("torchvision:squeezenet1_1", file) for file in (squeezenet, tmp_path / "squeezenet.pth")
+        )
+        assert plain.settings["weights_hash"] == nested.settings["weights_hash"]

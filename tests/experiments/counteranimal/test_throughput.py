@@ -5,9 +5,10 @@ import time
 import pytest
 import torch
 
-from experiments.counteranimal.dataset import decode, read_tree
+from experiments.counteranimal.dataset import read_tree
 from experiments.counteranimal.encoding import Runtime, encode_photos
-from experiments.counteranimal.models import LoadedModel, finished
+from experiments.counteranimal.loaded import LoadedModel, finished
+from simulator.pixels.decoding import decode
 
 PHOTOS, BATCH = 96, 16
 

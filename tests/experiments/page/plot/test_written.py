@@ -8,7 +8,7 @@ import pytest
 
 from experiments.command.main import main
 from experiments.lab.study import study
-from experiments.page.plot.written import MARK
+from experiments.page.plot.written import mark
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_the_suffix_decides_and_an_own_picture_is_drawn_again(store, suffix, sta
     for _ in range(2):
         assert main(["plot", str(store), "--at", "mu_spu=4", "--output", str(target)]) == 0
         assert target.read_bytes().startswith(start)
-        assert MARK.encode() in target.read_bytes()
+        assert mark("plot").encode() in target.read_bytes()
     assert list(target.parent.iterdir()) == [target]
     assert "counter over p_spu, 1 panel" in capsys.readouterr().out
 

@@ -1,0 +1,65 @@
+"""A model as everything after loading sees it, and what is said of it in results."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from experiments.counteranimal.identity import model_key, weights_hash
+
+Activation = Literal["auto", "on", "off"]  # QuickGELU
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How weights are read."""
+
+    weights: Path | None = None  # a file; None: the tag's own
+    quick_gelu: Activation = "auto"
+    trust_pickle: bool = False  # run what a file stores beside its weights
+    averaged: bool | None = None  # the running mean of the weights, where a file has both; None: there is no choice
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to answer: images -> features, and for CLIPs texts -> features."""
+
+    spec: str
+    family: str  # CLIP or ImageNet
+    module: Any  # torch.nn.Module in evaluation mode
+    encode_image: Callable  # (B, 3, H, W) -> (B, d): unnormalised embeddings, or 1000 logits
+    preprocess: Callable  # PIL image -> (3, H, W)
+    encode_text: Callable | None = None  # token ids -> (T, d); None for a classifier
+    tokenizer: Callable | None = None  # list of strings -> token ids
+    settings: dict[str, Any] = field(default_factory=dict)  # activation, weights, versions: goes into results
+    key: str | None = None  # of all that changes a feature; None where some of it cannot be described
+
+
+def finished(model: LoadedModel) -> LoadedModel:
+    """A model in evaluation mode (open_clip hands it over in training mode), with its hashes and its key."""
+    model.module.eval()
+    weights = weights_hash(model.module)
+    settings = {
+        "activation": activations(model.module),
+        "weights_hash": weights,
+        "preprocessing": described(model.preprocess),
+        **model.settings,
+    }
+    key = model_key(model.module, (model.encode_image, model.encode_text), model.preprocess, weights)
+    return replace(model, settings=settings, key=key)
+
+
+def activations(module) -> str:
+    """The nonlinearities found in a model, joined by +, for instance QuickGELU."""
+    names = {
+        type(part).__name__
+        for part in module.modules()
+        if type(part).__module__.endswith(("activation", "activations")) or type(part).__name__ == "QuickGELU"
+    }
+    return "+".join(sorted(names - {"MultiheadAttention"})) or "unknown"
+
+
+def described(preprocess: Callable) -> str:
+    """The preprocessing in words, without addresses, so that equal pipelines have equal descriptions."""
+    return re.sub(r"\s+", " ", re.sub(r" at 0x[0-9a-f]+", "", repr(preprocess)))

@@ -1,0 +1,161 @@
+"""Objects cut out of COCO's photos by their masks (Lin et al. 2014, arXiv 1405.0312); read here, never downloaded.
+
+A root holds instances.json, in COCO's format, and the images that it names, beside it or in a folder images. No crowds,
+no object that COCO calls small, and one object an image, the largest: no image is then in two parts of the data.
+"""
+
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, simplefilter
+
+from simulator.naming import suggestion
+from simulator.pixels.decoding import decode
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+INSTANCES = "instances.json"
+SMALL = 32**2  # pixels of a mask, by COCO's own measure
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One object in one photo.
+
+    Attributes
+    ----------
+    index
+        Of the data set, a pycocotools.coco.COCO.
+    annotation
+        What its file says of the object.
+    file
+        The photo.
+    label
+        Class of the object.
+    """
+
+    index: Any
+    annotation: dict[str, Any]
+    file: Path
+    label: int
+
+    @property
+    def name(self) -> str:
+        """The object's number in the file and its photo."""
+        return f"object {self.annotation['id']} of {self.file.name}"
+
+    def cutout(self) -> "Image":
+        """The photo, transparent but for the object.
+
+        Raises
+        ------
+        ValueError
+            With the reason, for a photo that cannot be read, and for what is no mask of it.
+        """
+        from PIL import Image
+        from pycocotools import mask
+
+        image = decode(self.file, still=True)
+        try:
+            runs = self.index.annToRLE(self.annotation)
+            if tuple(runs["size"]) != (image.height, image.width):
+                raise ValueError(f"it is for {runs['size'][1]} x {runs['size'][0]} pixels")
+            with catch_warnings():
+                simplefilter("ignore", DeprecationWarning)  # of numpy 2, about arrays that pycocotools 2.0.11 makes
+                opaque = mask.decode(runs)
+        except Exception as error:  # masks are C with types of its own
+            size = f"{image.width} x {image.height}"
+            raise ValueError(f"no mask of {size} pixels: {error or type(error).__name__}") from error
+        image.putalpha(Image.fromarray(255 * opaque))
+        return image
+
+
+def instances(
+    root: str, classes: int, categories: tuple[str, ...] | None = None
+) -> tuple[tuple[str, ...], list[Instance]]:
+    """Objects of some categories, in the order of their photos' numbers.
+
+    Parameters
+    ----------
+    root
+        Folder of the data set.
+    classes
+        How many categories.
+    categories
+        Their names, a class each; None for the first of the file, by their numbers.
+
+    Returns
+    -------
+    names
+        Of the categories.
+    objects
+        Each with its class.
+
+    Raises
+    ------
+    ValueError
+        For a file that is missing or in another format, an unknown category, and missing images, with their number and
+        the first.
+    """
+    folder = Path(root).expanduser()
+    file = folder / INSTANCES
+    index = _index(file)
+    beside = folder / "images" if (folder / "images").is_dir() else folder
+    try:
+        kinds = _kinds(index, file, classes, categories)
+        names = tuple(index.cats[kind]["name"] for kind in kinds)
+        found = [
+            Instance(index, annotation, beside / index.imgs[image]["file_name"], kinds.index(annotation["category_id"]))
+            for image, annotation in _largest(index, kinds).items()
+        ]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file} is not in COCO's format ({error!r})") from None
+    missing = [one.file.name for one in found if not one.file.exists()]
+    if missing:
+        raise ValueError(
+            f"{len(missing)} of {len(found)} images that {file} names are missing, the first is {missing[0]!r}; they "
+            "lie beside it or in its folder images"
+        )
+    return names, found
+
+
+def _index(file: Path) -> Any:
+    try:
+        from pycocotools.coco import COCO
+    except ImportError:
+        raise ValueError("objects = 'coco' need pycocotools, which is not installed") from None
+    if not file.is_file():
+        raise ValueError(f"{file} is missing; it is COCO's instances_val2017.json, or a file of that format")
+    try:
+        with redirect_stdout(StringIO()):  # it tells its progress where results go
+            return COCO(str(file))
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {error.strerror}") from None
+    except Exception as error:  # asserts, missing keys, what is not JSON
+        raise ValueError(f"{file} is not in COCO's format ({type(error).__name__}: {error})") from None
+
+
+def _kinds(index: Any, file: Path, classes: int, categories: tuple[str, ...] | None) -> list[int]:
+    """Numbers of the categories, a class each."""
+    numbers = {kind["name"]: number for number, kind in sorted(index.cats.items())}
+    if len(numbers) < classes:
+        raise ValueError(f"classes = {classes} are more than the {len(numbers)} categories of {file}")
+    for name in categories or ():
+        if name not in numbers:
+            raise ValueError(f"category {name!r} is none of the {len(numbers)} of {file}{suggestion(name, numbers)}")
+    return [numbers[name] for name in list(categories or numbers)[:classes]]
+
+
+def _largest(index: Any, kinds: list[int]) -> dict[int, dict[str, Any]]:
+    """Image -> its largest object of these categories, images in the order of their numbers."""
+    found: dict[int, dict[str, Any]] = {}
+    for _, annotation in sorted(index.anns.items()):
+        if annotation["category_id"] not in kinds or annotation.get("iscrowd") or annotation["area"] < SMALL:
+            continue
+        best = found.setdefault(annotation["image_id"], annotation)
+        if annotation["area"] > best["area"]:
+            found[annotation["image_id"]] = annotation
+    return dict(sorted(found.items()))

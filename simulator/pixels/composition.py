@@ -1,0 +1,123 @@
+"""Cut-outs on photos: images in, images out.
+
+An object is resized with colours multiplied by their opacity, so that what is transparent lends no colour to an edge
+(Pillow does so for RGBA), and by a triangle, whose weights are positive, so that no edge overshoots. With opacity a and
+the object's colour c a composite is a c + (1 - a) photo, rounded once.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SCALES = (0.4, 0.7)  # of the frame, an object's longer side: neither a speck nor all there is
+SEEN = 8  # of 255: fainter pixels do not count as part of an object
+HALF = 128  # an object is somewhere at least half opaque
+
+
+class Place(NamedTuple):
+    """Where an object stands.
+
+    Attributes
+    ----------
+    scale
+        Its longer side as a share of the frame's.
+    across, down
+        Its left upper corner as shares of the room that it leaves.
+    """
+
+    scale: float
+    across: float
+    down: float
+
+
+class Cutout(NamedTuple):
+    """An object as large as it will be seen, and where.
+
+    Attributes
+    ----------
+    object
+        RGBA.
+    x, y
+        Its left upper corner in the frame, in pixels.
+    """
+
+    object: "Image"
+    x: int
+    y: int
+
+
+def drawn_place(rng: np.random.Generator) -> Place:
+    """A place: scale uniform in SCALES, anywhere across, in the lower half of the room that is left, as on a ground.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    """
+    scale, across, down = rng.random(3)
+    low, high = SCALES
+    return Place(low + (high - low) * scale, across, (1 + down) / 2)
+
+
+def cut(image: "Image", place: Place, side: int) -> Cutout:
+    """What is to be seen of a picture, at its place in a frame.
+
+    Parameters
+    ----------
+    image
+        RGBA.
+    place : Place
+    side
+        Of the frame, in pixels.
+
+    Raises
+    ------
+    ValueError
+        With the reason, for a picture that is transparent throughout, or nowhere.
+    """
+    from PIL.Image import Resampling
+
+    opacity = image.getchannel("A")
+    faintest, strongest = opacity.getextrema()
+    if strongest < HALF:
+        raise ValueError("transparent throughout")
+    if faintest == 255:
+        raise ValueError("nowhere transparent, so it is a photo and no cut-out")
+    box = opacity.point(lambda a: 255 * (a >= SEEN)).getbbox()
+    width, height = box[2] - box[0], box[3] - box[1]
+    per_pixel = place.scale * side / max(width, height)
+    w, h = (max(1, round(per_pixel * length)) for length in (width, height))
+    seen = image.resize((w, h), Resampling.BILINEAR, box)
+    return Cutout(seen, round(place.across * (side - w)), round(place.down * (side - h)))
+
+
+def frame(image: "Image", side: int) -> "Image":
+    """The largest centred square of a photo, upright.
+
+    Parameters
+    ----------
+    image
+        RGB.
+    side
+        Of the frame, in pixels.
+    """
+    from PIL import ImageOps
+    from PIL.Image import Resampling
+
+    return ImageOps.fit(ImageOps.exif_transpose(image), (side, side), Resampling.BICUBIC)
+
+
+def composite(cutout: Cutout, photo: "Image") -> "Image":
+    """The object on the photo, which stays as it is.
+
+    Parameters
+    ----------
+    cutout : Cutout
+    photo
+        RGB, a frame.
+    """
+    made = photo.copy()
+    made.paste(cutout.object, (cutout.x, cutout.y), cutout.object)
+    return made

@@ -1,0 +1,52 @@
+"""Files of photos and cut-outs that anybody may have made: decoded by Pillow itself, and bounded before they are."""
+
+import re
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# What such a file may really be, all decoded by Pillow itself: a PostScript file would be handed to Ghostscript.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+MOST_PIXELS = 50_000_000  # 150 MB as RGB, in every decoding process; a camera's 48 megapixels pass
+MOST_BYTES = 256 * 2**20
+
+
+def decode(path: Path, mode: str = "RGB", still: bool = False) -> "Image":
+    """The image in a file, decoded to the last row (a truncated file raises).
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    mode
+        Of Pillow's, RGB or RGBA.
+    still
+        Whether an image that moves is refused; of others the first frame is taken.
+
+    Raises
+    ------
+    ValueError
+        With the reason, for anything but a regular file of bounded size that Pillow can decode.
+    """
+    from PIL import Image
+
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("no regular file")  # a FIFO would be waited for, for ever
+        if found.st_size > MOST_BYTES:
+            raise ValueError(f"{found.st_size / 2**20:.0f} MiB, more than {MOST_BYTES // 2**20}")
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                megapixels = image.width * image.height / 1e6
+                raise ValueError(f"{megapixels:.0f} megapixels, more than {MOST_PIXELS / 1e6:.0f}")
+            if still and getattr(image, "n_frames", 1) > 1:
+                raise ValueError(f"animated, {image.n_frames} frames")
+            return image.convert(mode)
+    except Exception as error:  # Pillow's decoders raise whatever the broken bytes lead to
+        # Pillow puts the path, or the object with its address, into the message: neither helps here.
+        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        reason = re.sub(r"(cannot identify image file).*", r"\1", said) or type(error).__name__
+        raise ValueError(reason) from error

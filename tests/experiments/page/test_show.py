@@ -1,0 +1,91 @@
+"""`soberclip show`, as a user runs it: sheets that show what their groups say, latents of any world, own files."""
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments.command.main import main
+from experiments.page import latents
+from experiments.page.sheet import EACH, examples, sheet
+from experiments.page.show import picture_of
+from simulator.pixels.palette import rgb
+from simulator.pixels.views import Pixels
+from simulator.world import World
+
+FILE = "classes = 4\np_inv = 0.9\n[views]\ntied = [0, 1]\n"
+
+
+def show(capsys, *words) -> dict:
+    assert main(["show", *map(str, words), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_contact_sheet(tmp_path, capsys):
+    file = tmp_path / "world.toml"
+    file.write_text(FILE)
+    document = show(capsys, "--world", file, "--mention-spu", 0)
+    assert document["output"] == str(tmp_path / "world.png")
+    assert (tmp_path / "world.png").read_bytes().startswith(b"\x89PNG")
+    assert document["objects"] == {"train": 436, "validation": 142, "test": 142}
+    for row in document["images"]:
+        assert row["caption"] == f"a photo of a {row['label']}"
+        own = {"zero": "red", "one": "green"}.get(row["label"])
+        if row["group"] == "common":
+            assert row["attribute"] == own
+        if row["group"] == "rev":
+            assert {own, row["attribute"]} == {"red", "green"}
+    cells = {(row["label"], row["group"]) for row in document["images"]}
+    assert len(cells) == 2 * 4 + 2  # classes without a colour of their own have any
+    assert len(document["images"]) == EACH * len(cells)
+
+
+def test_images_of_the_sheet_are_in_the_colours_that_it_names():
+    world = World(classes=3, views=Pixels(attribute="background-colour"))
+    shown = examples(world, seed=1)
+    for example in shown:
+        assert np.array_equal(example.image[-1, 0], rgb((example.attribute,))[0])  # a corner that no digit reaches
+    axes = sheet(shown).axes[0]
+    assert len(axes.images) == len(shown) == 3 * 4 * EACH
+    written = [text.get_text().replace("\n", " ") for text in axes.texts]
+    assert all(example.caption in written for example in shown)
+    assert {"common", "counter", "Rand", "Rev", "zero", "one", "two"} <= set(written)
+
+
+@pytest.mark.parametrize(
+    ("world", "rules"),
+    [
+        (World(mu_spu=2.0, sigma_xi=0.0), 3),
+        (World(classes=3, p_inv=0.8), 3),
+        (World(mu_inv=0.0, mu_spu=0.0, sigma_inv=0.0, sigma_spu=0.0, sigma_xi=0.0), 0),
+    ],
+)
+def test_latents_of_any_gaussian_world(world, rules):
+    figure, document = picture_of(world, 0)
+    assert document["kind"] == "latents"
+    assert len(document["rules"]) == rules == len(figure.axes[0].lines)
+    for line, u in zip(figure.axes[0].lines, document["rules"].values(), strict=True):
+        assert np.abs(np.array(u) @ np.array(line.get_data())).max() < 1e-9  # where the rule is undecided
+
+
+def test_latents_of_many_classes_have_the_stated_means():
+    table = latents.sample(0, World(classes=4, mu_inv=3.0, mu_spu=2.0, sigma_inv=0.0, sigma_spu=0.0), 400)
+    z, sign = table.z.values, table.label.values
+    assert np.array_equal(z[:, 0], 3.0 * sign)
+    assert np.array_equal(z[table.common.values, 1], 2.0 * sign[table.common.values])
+    assert set(z[:, 1]) <= {-2.0, 0.0, 2.0}
+
+
+def test_what_show_refuses(tmp_path, capsys):
+    file, thesis = tmp_path / "world.toml", tmp_path / "thesis.svg"
+    file.write_text(FILE)
+    thesis.write_text("<svg>mine</svg>")
+    for words, sentence in (
+        (["-o", thesis], "is a file that no soberclip show wrote"),
+        (["-o", file], "ends in '.toml'"),
+        (["--seed", -1], "seed = -1 is negative"),
+        (["--mu-spu", 2], "mu_spu = 2.0 is of Gaussian views"),
+    ):
+        assert main(["show", "--world", str(file), *map(str, words)]) == 2
+        assert sentence in capsys.readouterr().err
+    assert thesis.read_text() == "<svg>mine</svg>"

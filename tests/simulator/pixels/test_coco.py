@@ -1,0 +1,157 @@
+"""Objects of a data set in COCO's format, made here: masks cut out what they say, and nothing but the largest."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+pytest.importorskip("pycocotools")
+
+from pycocotools import mask
+
+from simulator.pixels.coco import instances
+
+SIDE = 96
+KINDS = {3: "car", 24: "zebra", 10: "traffic light"}  # COCO's numbers have gaps, too
+
+
+def annotation(number, image, kind, box, **other):
+    x, y, w, h = box
+    corners = [x, y, x + w, y, x + w, y + h, x, y + h]
+    area = w * h
+    return {
+        "id": number, "image_id": image, "category_id": kind, "segmentation": [corners], "area": area, "bbox": box,
+        "iscrowd": 0,
+    } | other  # fmt: skip
+
+
+def runs(box):
+    """The same rectangle as compressed runs, as COCO's stuff annotations have it."""
+    x, y, w, h = box
+    opaque = np.zeros((SIDE, SIDE), dtype=np.uint8, order="F")
+    opaque[y : y + h, x : x + w] = 1
+    encoded = mask.encode(opaque)
+    return encoded | {"counts": encoded["counts"].decode()}
+
+
+@pytest.fixture
+def coco(tmp_path):
+    """Six images: a red object on grey each; function(change) writes instances.json after a change of it."""
+    boxes = [(10 + 3 * i, 8 + 2 * i, 40, 50) for i in range(6)]
+    for i, (x, y, w, h) in enumerate(boxes):
+        picture = Image.new("RGB", (SIDE, SIDE), (90, 90, 90))
+        ImageDraw.Draw(picture).rectangle((x, y, x + w - 1, y + h - 1), fill=(250, 10 * i, 0))
+        picture.save(tmp_path / f"{i:012}.png")
+    document = {
+        "images": [{"id": 70 - i, "file_name": f"{i:012}.png", "height": SIDE, "width": SIDE} for i in range(6)],
+        "categories": [{"id": number, "name": name} for number, name in KINDS.items()],
+        "annotations": [annotation(i, 70 - i, (3, 24)[i % 2], box) for i, box in enumerate(boxes)],
+    }
+
+    def write(change=lambda document: None):
+        change(document)
+        (tmp_path / "instances.json").write_text(json.dumps(document))
+        return str(tmp_path)
+
+    return write
+
+
+def test_an_object_is_what_its_mask_says(coco, capfd):
+    def other_encodings(document):
+        document["annotations"][1]["segmentation"] = runs((13, 10, 40, 50))
+        document["annotations"][2]["segmentation"] = {"counts": [SIDE * 16, SIDE * 40, SIDE * 40], "size": [SIDE, SIDE]}
+
+    assert instances(coco(other_encodings), 2)[0] == ("car", "traffic light")  # by their numbers
+    names, found = instances(coco(), 2, ("zebra", "car"))
+    assert (names, [one.label for one in found]) == (("zebra", "car"), [0, 1, 0, 1, 0, 1])  # image 65 is the last file
+    for i, one in enumerate(found):
+        pixels = np.asarray(one.cutout())
+        file = 5 - i
+        opaque = pixels[..., 3] == 255
+        assert set(np.unique(pixels[..., 3])) == {0, 255}
+        assert (pixels[opaque][:, :2] == (250, 10 * file)).all() or file == 2
+        assert opaque.sum() == (SIDE * 40 if file == 2 else 40 * 50)
+    assert capfd.readouterr().out == ""
+
+
+def test_one_object_an_image_the_largest_no_crowd_and_none_that_is_small(coco):
+    def more(document):
+        document["annotations"] += [
+            annotation(90, 70, 24, (0, 0, 60, 60)),  # larger than the car of that image
+            annotation(91, 69, 3, (0, 0, 90, 90), iscrowd=1),
+            annotation(92, 68, 10, (0, 0, 95, 95)),  # of no category that is asked for
+        ]
+        document["annotations"][3]["area"] = 1023
+
+    _, found = instances(coco(more), 2, ("car", "zebra"))
+    assert [one.label for one in found] == [1, 0, 0, 1, 1]  # images 65, 66, 68, 69, 70; 67 has a small one only
+    assert found[4].name == "object 90 of 000000000000.png"
+
+
+def test_images_may_lie_in_a_folder_of_their_own(coco, tmp_path):
+    root = coco()
+    (tmp_path / "images").mkdir()
+    for file in tmp_path.glob("*.png"):
+        file.rename(tmp_path / "images" / file.name)
+    assert np.asarray(instances(root, 2, ("car", "zebra"))[1][0].cutout()).shape == (SIDE, SIDE, 4)
+
+
+def lost(document):
+    document["images"][1]["file_name"] = "gone.jpg"
+    document["images"][4]["file_name"] = "away.jpg"
+
+
+def misshapen(document):
+    del document["annotations"][0]["category_id"]
+
+
+@pytest.mark.parametrize(
+    ("change", "classes", "categories", "sentence"),
+    [
+        (
+            lost,
+            2,
+            ("car", "zebra"),
+            r"^2 of 6 images that .* names are missing, the first is 'away\.jpg'; they lie beside",
+        ),
+        (lambda d: None, 2, ("car", "zebras"), r"category 'zebras' is none of the 3 of .*; the nearest is zebra$"),
+        (lambda d: None, 4, None, "classes = 4 are more than the 3 categories of"),
+        (lambda d: d.pop("categories"), 2, None, "is not in COCO's format|more than the 0 categories"),
+        (misshapen, 2, None, "is not in COCO's format .*category_id"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_one_sentence(coco, change, classes, categories, sentence):
+    root = coco(change)
+    with pytest.raises(ValueError, match=sentence) as caught:
+        instances(root, classes, categories)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_file_of_instances_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"instances\.json is missing; it is COCO's instances_val2017\.json, or"):
+        instances(str(tmp_path), 2)
+    for text in ("[]", "{", '{"annotations": 3}'):
+        (tmp_path / "instances.json").write_text(text)
+        with pytest.raises(ValueError, match="is not in COCO's format"):
+            instances(str(tmp_path), 1)
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "sentence"),
+    [
+        ([], "."),
+        ([[1, 2]], "."),
+        ({"counts": [SIDE * SIDE], "size": [SIDE, SIDE + 1]}, "it is for 97 x 96 pixels"),
+        ("circle", "."),
+    ],
+)
+def test_a_mask_that_is_none_is_refused_with_its_reason(coco, segmentation, sentence):
+    def spoiled(document):
+        document["annotations"][5]["segmentation"] = segmentation
+        if isinstance(segmentation, dict):
+            document["images"][5]["width"] = SIDE + 1
+
+    _, found = instances(coco(spoiled), 2, ("car", "zebra"))
+    with pytest.raises(ValueError, match=f"^no mask of 96 x 96 pixels: {sentence}"):
+        found[0].cutout()

@@ -1,0 +1,95 @@
+"""A composite's pixels are what object, opacity and photo say."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from simulator.pixels.composition import SCALES, Place, composite, cut, drawn_place, frame
+
+SIDE = 40
+
+
+def rgba(pixels) -> Image.Image:
+    return Image.fromarray(np.asarray(pixels, dtype=np.uint8))
+
+
+def speckled(height, width, seed=0):
+    """An object of any colours and opacities, opaque at its corners, so that its box is all of it."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 4))
+    pixels[[0, 0, -1, -1], [0, -1, 0, -1], 3] = 255
+    pixels[0, width // 2, 3] = 0
+    return pixels
+
+
+def test_pixels_are_mixed_by_opacity():
+    """At its own size an object is not resampled: each pixel is a c + (1 - a) photo, rounded."""
+    h, w = 20, 16
+    pixels = speckled(h, w)
+    photo = frame(rgba(np.random.default_rng(1).integers(0, 256, (SIDE, SIDE, 3))), SIDE)
+    ready = cut(rgba(pixels), Place(h / SIDE, 0.25, 0.75), SIDE)
+    assert (ready.x, ready.y) == (6, 15)
+    behind = np.asarray(photo).astype(float)
+    part = behind[15 : 15 + h, 6 : 6 + w]
+    a = pixels[..., 3:] / 255
+    part[...] = a * pixels[..., :3] + (1 - a) * part
+    made = np.asarray(composite(ready, photo))
+    assert np.abs(made - behind).max() <= 0.5 + 1e-9
+    untouched = np.ones((SIDE, SIDE), dtype=bool)
+    untouched[15 : 15 + h, 6 : 6 + w] = False
+    assert (made[untouched] == np.asarray(photo)[untouched]).all()
+
+
+def test_what_is_transparent_lends_no_colour():
+    """A white disc in a wholly transparent red field, made smaller, on grey: no pixel is redder than it is green."""
+    y, x = np.mgrid[:99, :99] - 49
+    inside = x**2 + y**2 <= 40**2
+    pixels = np.zeros((99, 99, 4))
+    pixels[..., 0] = 255
+    pixels[inside] = 255
+    grey = Image.new("RGB", (SIDE, SIDE), (90, 90, 90))
+    made = np.asarray(composite(cut(rgba(pixels), Place(0.5, 0.5, 0.5), SIDE), grey)).astype(int)
+    assert made.max() == 255
+    assert (made[..., 0] == made[..., 1]).all()
+    assert ((made > 90) & (made < 255)).any()  # an edge is between the two, and never beyond
+    assert made.min() == 90
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.floats(*SCALES), st.floats(0, 1), st.floats(0, 1))
+def test_every_place_lies_in_the_frame(height, width, scale, across, down):
+    pixels = np.full((height + 2, width + 2, 4), 255)
+    pixels[[0, -1]] = pixels[:, [0, -1]] = 0  # a margin is no part of an object
+    ready = cut(rgba(pixels), Place(scale, across, down), SIDE)
+    w, h = ready.object.size
+    assert abs(max(w, h) - scale * SIDE) <= 0.5
+    assert 0 <= ready.x <= SIDE - w
+    assert 0 <= ready.y <= SIDE - h
+
+
+def test_places_are_drawn_from_their_own_ranges():
+    places = np.array([drawn_place(np.random.default_rng(seed)) for seed in range(200)])
+    for column, (low, high) in zip(places.T, (SCALES, (0, 1), (0.5, 1)), strict=True):
+        assert low <= column.min() < low + 0.05 * (high - low)
+        assert high - 0.05 * (high - low) < column.max() <= high
+
+
+def test_a_photo_is_cut_to_a_square_and_stands_upright():
+    wide = np.zeros((20, 60, 3))
+    wide[:, 20:40] = 200
+    assert (np.asarray(frame(rgba(wide), 20)) == 200).all()
+    turned = Image.new("RGB", (2 * SIDE, 2 * SIDE), (0, 0, 0))
+    turned.paste((250, 0, 0), (0, 0, 2 * SIDE, SIDE))  # red above; the camera says that it lay on its side
+    turned.getexif()[0x0112] = 6
+    upright = np.asarray(frame(turned, SIDE))
+    assert upright[0, -1, 0] > 200 > upright[0, 0, 0]
+
+
+def test_no_object_no_cutout():
+    pixels = speckled(9, 9)
+    pixels[..., 3] = 100
+    with pytest.raises(ValueError, match="transparent throughout"):
+        cut(rgba(pixels), Place(0.5, 0, 0), SIDE)
+    pixels[..., 3] = 255
+    with pytest.raises(ValueError, match="nowhere transparent"):
+        cut(rgba(pixels), Place(0.5, 0, 0), SIDE)

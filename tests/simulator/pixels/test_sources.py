@@ -1,0 +1,182 @@
+"""Sources other than the embedded digits: what is read is what lies there, and what cannot be used is one sentence."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+import torch
+
+from simulator.pixels.files import word
+from simulator.pixels.pairs import draw
+from simulator.pixels.pictures import PARTS
+from simulator.pixels.scenery import Scenery, scenery
+from simulator.pixels.trials import trial
+from simulator.pixels.views import Pixels
+from simulator.world import World
+
+Image = pytest.importorskip("PIL.Image")
+
+
+def write_idx(folder, name: str, array: np.ndarray, packed: bool = False) -> None:
+    header = struct.pack(f">{1 + array.ndim}I", 0x800 + array.ndim, *array.shape)
+    file = folder / "MNIST" / "raw" / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    data = header + array.astype(np.uint8).tobytes()
+    file.with_name(name + ".gz").write_bytes(gzip.compress(data)) if packed else file.write_bytes(data)
+
+
+@pytest.fixture
+def mnist(tmp_path):
+    """Sixty scans for training and ten for the test, of three digits; scan i is grey level i throughout."""
+    for name, first, count, packed in (("train", 0, 60, False), ("t10k", 100, 10, True)):
+        scans = np.full((count, 28, 28), np.arange(first, first + count)[:, None, None])
+        write_idx(tmp_path, f"{name}-images-idx3-ubyte", scans, packed)
+        write_idx(tmp_path, f"{name}-labels-idx1-ubyte", np.arange(count) % 3, packed)
+    return tmp_path
+
+
+def read(root, classes: int = 2, **fields) -> Scenery:
+    scenery.cache_clear()  # each test writes its own folder, some of them twice
+    return scenery(Pixels(**{"objects": "mnist", "root": str(root), **fields}), classes)
+
+
+def test_mnist_keeps_its_test_set(mnist):
+    objects = read(mnist).objects
+    level = objects.pixels[:, 0, 0, 0]
+    assert len(objects) == 47
+    assert set(level[objects.rows("test")].tolist()) == {100, 101, 103, 104, 106, 107, 109}
+    assert (level % 3 == torch.where(level < 100, objects.labels, (objects.labels + 1) % 3)).all()
+    assert objects.counts("train").tolist() == [17, 17]
+    assert objects.counts("validation").tolist() == [3, 3]
+    assert objects.names == ("zero", "one")
+    assert draw(World(views=Pixels(objects="mnist", root=str(mnist))), 4).images.shape == (4, 3, 28, 28)
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (
+            lambda raw: (raw / "train-labels-idx1-ubyte").unlink(),
+            "train-labels-idx1-ubyte is missing, plain",
+        ),
+        (lambda raw: (raw / "train-images-idx3-ubyte").write_bytes(b"\0" * 9), "is not an IDX file of 28 x 28"),
+        (lambda raw: (raw / "t10k-images-idx3-ubyte.gz").write_bytes(b"no"), "cannot be read: Not a gzipped file"),
+        (lambda raw: write_idx(raw.parent.parent, "train-labels-idx1-ubyte", np.zeros(9)), "60 scans and 9 labels"),
+        (lambda raw: write_idx(raw.parent.parent, "train-labels-idx1-ubyte", np.full(60, 11)), "holds a label 11"),
+    ],
+)
+def test_a_damaged_mnist_is_one_sentence(mnist, damage, sentence):
+    damage(mnist / "MNIST" / "raw")
+    with pytest.raises(ValueError, match=sentence):
+        read(mnist)
+
+
+def test_a_digit_that_mnist_has_too_few_of(mnist):
+    with pytest.raises(ValueError, match="MNIST's train set has 0 of 'three', too few"):
+        read(mnist, 4)
+
+
+def square(side: int = 40, inner: slice = slice(10, 30), colour=(200, 30, 60), alpha: int = 255) -> np.ndarray:
+    """A square of one colour on nothing."""
+    picture = np.zeros((side, side, 4), np.uint8)
+    picture[inner, inner] = (*colour, alpha)
+    return picture
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Cut-outs of two classes, five each, and photos of two places, each place of one colour."""
+    for k, kind in enumerate(("2 Brown_bear", "1 cat")):
+        (tmp_path / "objects" / kind).mkdir(parents=True)
+        for i in range(5):
+            Image.fromarray(square(colour=(250, 10 * i, 100 * k))).save(tmp_path / "objects" / kind / f"{i}.png")
+    for kind, colour in (("snow", (240, 240, 250)), ("grass", (20, 160, 40))):
+        (tmp_path / "photos" / kind).mkdir(parents=True)
+        for i in range(5):
+            photo = np.tile(np.uint8(colour), (30, 50, 1))
+            Image.fromarray(photo).save(tmp_path / "photos" / kind / f"{i}.png")
+    return tmp_path
+
+
+def cut_outs(folders, **fields) -> Scenery:
+    views = {"objects": "cutouts", "attribute": "photos", "photos": str(folders / "photos"), "size": 32, **fields}
+    return read(folders / "objects", **views)
+
+
+def test_cut_outs_stand_before_photos(folders):
+    scene = cut_outs(folders)
+    assert scene.objects.names == ("cat", "brown-bear")
+    assert scene.shown == ("grass", "snow")
+    assert [scene.objects.counts(part).tolist() for part in PARTS] == [[3, 3], [1, 1], [1, 1]]
+    pairs = draw(World(p_spu=0.7, views=scene.views), 50)
+    scenes, coverage = pairs.scenes, pairs.scenery.objects.pixels[pairs.scenes.scans][:, 3:]
+    assert torch.equal(pairs.scenery.photos.labels[scenes.photos], scenes.attributes)
+    places = torch.tensor([[20, 160, 40], [240, 240, 250]])[scenes.attributes][..., None, None]
+    nothing = (coverage == 0).expand(-1, 3, -1, -1)
+    assert torch.equal(pairs.images.long()[nothing], places.expand(pairs.images.shape)[nothing])
+    whole = coverage[:, 0] == 255
+    assert (pairs.images[:, 0][whole] == 250).all()  # the objects' red
+    assert whole.flatten(1).sum(1).min() > 0.3**2 * 32**2  # their longer side is .4 of the frame or more
+    tried = trial(World(views=scene.views))
+    assert len(tried) == 4
+    assert set(tried.photos.tolist()) <= set(scene.photos.rows("test").tolist())
+
+
+def test_an_object_has_one_place_whatever_it_stands_before(folders):
+    first, second = cut_outs(folders), cut_outs(folders, attribute="background-colour", photos=None)
+    assert torch.equal(first.objects.pixels, second.objects.pixels)
+    tops = {tuple(x[3].nonzero()[0].tolist()) for x in first.objects.pixels}
+    assert len(tops) > 5
+
+
+@pytest.mark.parametrize(
+    ("picture", "sentence"),
+    [
+        (square(alpha=0), "1 of 10 pictures of .* cannot be used, the first '1 cat/3.png' .transparent throughout"),
+        (square()[..., :3], "the first '1 cat/3.png' .nowhere transparent"),
+        (b"\x89PNG no", "the first '1 cat/3.png' .cannot identify image file"),
+        (None, "has 4 of 'cat', too few for training, validation and test; 5 are enough"),
+    ],
+)
+def test_cut_outs_that_cannot_be_used_are_counted(folders, picture, sentence):
+    file = folders / "objects" / "1 cat" / "3.png"
+    file.unlink()
+    if isinstance(picture, bytes):
+        file.write_bytes(picture)
+    elif picture is not None:
+        Image.fromarray(picture).save(file)
+    with pytest.raises(ValueError, match=sentence):
+        cut_outs(folders)
+
+
+def test_animated_and_huge_photos_are_refused(folders, monkeypatch):
+    file = folders / "photos" / "snow" / "1.png"
+    frames = [Image.fromarray(np.full((9, 9, 3), level, np.uint8)) for level in (1, 2)]
+    frames[0].save(file, save_all=True, append_images=frames[1:])
+    with pytest.raises(ValueError, match=r"'snow/1.png' .animated, 2 frames"):
+        cut_outs(folders)
+    monkeypatch.setattr("simulator.pixels.decoding.MOST_PIXELS", 100)
+    with pytest.raises(ValueError, match=r"10 of 10 pictures .* more than 0"):
+        cut_outs(folders)
+    monkeypatch.setattr("simulator.pixels.files.MOST_HELD", 1000)
+    with pytest.raises(ValueError, match=r"10 pictures of .* at size 32 take more than 0 GiB; a smaller size takes"):
+        cut_outs(folders)
+
+
+def test_folders_that_hold_too_little_are_named(folders):
+    with pytest.raises(ValueError, match=r"classes = 3 are more than the 2 subfolders of .*: grass, snow"):
+        cut_outs(folders, classes=3)
+    with pytest.raises(ValueError, match=r"folder 'nowhere' cannot be read: No such file or directory"):
+        read("nowhere", objects="cutouts", attribute="background-colour")
+    (folders / "objects" / "3 CAT").mkdir()
+    for i in range(5):
+        Image.fromarray(square()).save(folders / "objects" / "3 CAT" / f"{i}.png")
+    with pytest.raises(ValueError, match="two classes that captions would call 'cat'"):
+        cut_outs(folders, classes=3, attribute="background-colour", photos=None)
+
+
+def test_words_of_folders():
+    assert [word(name) for name in ("10 snow", "Polar_bear", "7", "9 king  snake")] == [
+        "snow", "polar-bear", "7", "king-snake"
+    ]  # fmt: skip
