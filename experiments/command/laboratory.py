@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from experiments.command.flags import RecipeOptions, WorldFile, WorldOptions, given
 from experiments.command.words import Json, Whole, emit
 from experiments.errors import RequestError
-from simulator.accuracy import WORDS
+from simulator.accuracy import PIXEL_GROUPS, WORDS
 from simulator.prompts import PROMPTS, Prompt
 from theory.learners import names
 
@@ -185,9 +185,9 @@ def plot(
     what: Annotated[
         str,
         Parameter(
-            help=f"{', '.join(WORDS)} or reliance; groups (counter against common, a mark a value of one axis); or two "
-            "learners, such as 'infonce:name minus bayes': the difference of their counter accuracies, and where they "
-            "are equal"
+            help=f"{', '.join(WORDS)} or reliance, of pixels {', '.join(PIXEL_GROUPS)} too; groups (counter against "
+            "common, a mark a value of one axis); or two learners, such as 'infonce:name minus bayes': the difference "
+            "of their counter accuracies, and where they are equal"
         ),
     ] = "counter",
     at: Annotated[

@@ -24,6 +24,7 @@ import numpy as np
 
 from experiments.inference import LEVEL
 from experiments.lab.study import Study
+from simulator.accuracy import PIXEL_GROUPS
 from simulator.quantities import MEASURED
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ FORMAT = 2
 GROUPS = ("common", "counter")
 CODED = ("undefined", "predicted_undefined")  # places in the legend
 QUANTITIES = (*GROUPS, "reliance")
-PIXELS = ("rand", "rev", "rest")  # further groups of worlds of pixels
 
 
 _CODE = "0, or why there is no {}: a place in the legend"
@@ -65,7 +65,7 @@ def sizes(study: Study) -> dict[str, int]:
 
 def measured(study: Study) -> tuple[str, ...]:
     """What is measured at every cell: QUANTITIES, and the further groups of worlds of pixels."""
-    return QUANTITIES if study.world.views is None else (*QUANTITIES, *PIXELS)
+    return QUANTITIES if study.world.views is None else (*QUANTITIES, *PIXEL_GROUPS)
 
 
 def variables(study: Study, estimated: bool) -> dict[str, Variable]:

@@ -132,6 +132,12 @@ class Pixels(Checked):
         """The colour of what the attribute does not colour: the ground behind coloured objects, objects before it."""
         return PAPER if self.attribute == "object-colour" else INK
 
+    @property
+    def words(self) -> str:
+        """What is seen, for people."""
+        tied = "" if self.tied is None else f" of classes {', '.join(map(str, self.tied))}"
+        return f"{self.objects} of {self.side} x {self.side} pixels, the attribute{tied} is {self.attribute}"
+
     def tied_of(self, classes: int) -> tuple[int, ...]:
         """The classes with an attribute of their own, of so many."""
         return tuple(range(classes)) if self.tied is None else self.tied

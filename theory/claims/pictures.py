@@ -69,6 +69,8 @@ def _printed() -> list[TrainedClaim]:
                 says="ahead",
                 groups=("rev",),
                 margin=0.5,
+                tolerance=NOISE,
+                spread=0.05,
                 cases=tuple(_case("perfect-captions", setting, classes=K) for setting in (OBJECT, COLOUR)),
             )
             for name, K in (("two-classes", 2), ("ten-classes", 10))

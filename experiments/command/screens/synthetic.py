@@ -51,6 +51,12 @@ def accuracy_table(document: dict[str, Any]) -> RenderableType:
             f"\n{percent(unseen['counter'])} % of the counter images are like no pair of this run, and towers cannot "
             f"know them; {unseen['pairs_needed']:.2g} pairs would leave 1 %"
         )
+    if document.get("bridge"):
+        mean = {name: sum(values) / len(values) for name, values in document["bridge"].items()}
+        table.caption += (
+            f"\nembeddings of objects lie {mean['mu_inv']:.1f} deviations apart, of attributes {mean['mu_spu']:.1f}; "
+            f"a Gaussian world of these has Rand {percent(mean['rand'])} % and Rev {percent(mean['rev'])} %"
+        )
     if "arrived" in document:
         steps = document["trace"][-1]["step"]
         found = f"arrived after {steps} steps" if document["arrived"] else f"still moving after {steps} steps"
@@ -89,7 +95,6 @@ def _points(interval: list[float] | None) -> str:
 def _seen(world: dict[str, Any]) -> str:
     """How the world is seen: view noise a coordinate, which decides what InfoNCE learns, or what pixels show."""
     if world.get("views"):
-        views = Pixels(**world["views"])
-        return f"{views.objects} of {views.side} x {views.side} pixels; the attribute is {views.attribute}"
+        return Pixels(**world["views"]).words
     image, text = (float(nu) for nu in (World(**world).nu_image, World(**world).nu_text))
     return f"view noise ν = {image:.4g}" + ("" if image == text else f" (images), {text:.4g} (texts)")

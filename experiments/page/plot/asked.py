@@ -12,11 +12,11 @@ import xarray as xr
 
 from experiments.errors import RequestError
 from experiments.inference import LEVEL, t_bounds
-from simulator.accuracy import WORDS, Accuracy, in_words
+from simulator.accuracy import PIXEL_GROUPS, WORDS, Accuracy, in_words
 from simulator.naming import suggestion
 from theory import learners
 
-WHAT = (*WORDS, "reliance")
+WHAT = (*WORDS, "reliance")  # what every study can show
 DIFFERENCE = "counter"  # what is compared where two learners are
 MINUS = " minus "
 FALLING = ("drop", "error-counter")  # words that fall with the accuracy on the counter group
@@ -59,13 +59,13 @@ def series_of(dataset: xr.Dataset, what: str) -> list[Series]:
 
     Raises RequestError for a word or a learner that there is not, naming the nearest.
     """
-    there = everyone(dataset)
-    if what in WHAT:
+    there, words = everyone(dataset), (*WHAT, *(group for group in PIXEL_GROUPS if group in dataset))
+    if what in words:
         return [_word(dataset, who, what) for who in there]
     if MINUS not in what:
         raise RequestError(
-            f"--what = {what!r} is not one of {', '.join(WHAT)}, nor A{MINUS}B with two learners of the study"
-            f"{suggestion(what, WHAT)}"
+            f"--what = {what!r} is not one of {', '.join(words)}, nor A{MINUS}B with two learners of the study"
+            f"{suggestion(what, words)}"
         )
     first, second = (_named(dataset, name.strip(), there, what) for name in what.split(MINUS, 1))
     if first[0] == second[0]:
@@ -136,7 +136,7 @@ def _word(dataset: xr.Dataset, who: Who, word: str) -> Series:
     data = xr.Dataset({"undefined": _codes(own, mean), "value": mean})
     replicates = value.sizes.get("replicate", 0)
     data["pending"] = ~_answered(part)
-    if f"predicted_{DIFFERENCE}" in part:
+    if f"predicted_{DIFFERENCE}" in part and word not in PIXEL_GROUPS:  # of which the theory does not speak
         data["predicted"] = _values(part, word, "predicted_")
         data["predicted_undefined"] = _codes(part.get("predicted_undefined"), data.predicted)
         if not data.value.notnull().any():  # no route measures this learner at all: it stands by its theory
@@ -153,8 +153,8 @@ def _codes(own: xr.DataArray | None, like: xr.DataArray) -> xr.DataArray:
 
 
 def _values(part: xr.Dataset, word: str, prefix: str = "") -> xr.DataArray:
-    if word == "reliance":
-        return part[f"{prefix}reliance"]
+    if word in ("reliance", *PIXEL_GROUPS):
+        return part[prefix + word]
     return _in_words(word, part[f"{prefix}common"], part[f"{prefix}counter"])
 
 
@@ -168,7 +168,7 @@ def _mean(value: xr.DataArray) -> xr.DataArray:
 
 def _interval(part: xr.Dataset, word: str, value: xr.DataArray):
     """(low, high, level), level None where nothing was estimated."""
-    ends = {g: _ends(part, g) for g in ("common", "counter", "reliance") if f"{g}_low" in part}
+    ends = {g: _ends(part, g) for g in ("common", "counter", "reliance", *PIXEL_GROUPS) if f"{g}_low" in part}
     if word in ends:
         return ends[word]
     if word == "error-counter" and "counter" in ends:
@@ -176,7 +176,7 @@ def _interval(part: xr.Dataset, word: str, value: xr.DataArray):
         return 1 - high, 1 - low, level
     if value.sizes.get("replicate", 0) > 1:
         return _of_replicates(value)
-    if word == "reliance" or not {"common", "counter"} <= ends.keys():
+    if word not in WORDS or not {"common", "counter"} <= ends.keys():
         return None, None, None
     (a, b, level), (c, d, _) = ends["common"], ends["counter"]
     low, high = ((a, d), (b, c)) if word in FALLING else ((a, c), (b, d))

@@ -265,4 +265,5 @@ def world_words(dataset: xr.Dataset, axes: Collection[str]) -> tuple[str, ...] |
     hints = get_type_hints(World, include_extras=True)
     changed = [n for n in SCALARS if n not in axes and getattr(world, n) != World.model_fields[n].default]
     words = [f"${quantity_of(hints[n]).symbol}$ = {readable(getattr(world, n))}" for n in changed]
-    return (*words, *([f"{len(world.attribute)} further attributes"] if world.attribute else []))
+    further = [f"{len(world.attribute)} further attributes"] if world.attribute else []
+    return (*words, *further, *([] if world.views is None else [world.views.words]))

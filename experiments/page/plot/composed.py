@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from experiments.errors import RequestError
-from experiments.page.plot.asked import DIFFERENCE, WHAT, Series, computed, sentence, series_of
+from experiments.page.plot.asked import DIFFERENCE, MINUS, Series, computed, sentence, series_of
 from experiments.page.plot.boundary import Boundary, boundary_of, world_words
 from experiments.page.plot.irregular import DOTS, regular
 from experiments.page.plot.reading import NOT_AXES, chosen, loaded
@@ -52,7 +52,7 @@ class Picture(NamedTuple):
     @property
     def difference(self) -> bool:
         """Whether two learners are compared."""
-        return self.what not in WHAT
+        return MINUS in self.what
 
 
 def composed(dataset: xr.Dataset, what: str = DIFFERENCE, at: Mapping[str, str | float] | None = None) -> Picture:
@@ -80,12 +80,10 @@ def composed(dataset: xr.Dataset, what: str = DIFFERENCE, at: Mapping[str, str |
         for group in groups:
             held = {**fixed, **{name: varying[name].values[i] for name, i in place.items()}}
             own = tuple(s._replace(data=_at(s.data, {**dict.fromkeys(fixed, 0), **place}, along)) for s in group)
-            named = len(groups) > 1 or (len(along) == 2 and what in WHAT)
+            named = len(groups) > 1 or (len(along) == 2 and MINUS not in what)
             words = [group[0].who.label if len(group) == 1 else group[0].who.learner] if named else []
             title = (*words, *(varying[name].at(varying[name].values[i]) for name, i in place.items()))
-            boundary = (
-                boundary_of(dataset, own[0], held, [varying[name] for name in along]) if what not in WHAT else None
-            )
+            boundary = boundary_of(dataset, own[0], held, [varying[name] for name in along]) if MINUS in what else None
             panels.append(Panel(title, held, own, boundary))
     x, y = (*(varying[name] for name in along), None, None)[:2]
     return Picture(

@@ -1,0 +1,33 @@
+"""Pictures of worlds of pixels: their further groups are drawn, and the caption says what is seen."""
+
+import numpy as np
+import pytest
+
+from experiments.errors import RequestError
+from experiments.lab.study import study
+from experiments.page.plot.captions import sentences, title
+from experiments.page.plot.composed import composed
+from simulator.world import World
+
+RECIPE = {"towers": "linear", "embed_dim": 2, "batch_size": 16, "steps": 2}
+
+
+def run(world: World):
+    asked = study(world, {"p_spu": [0.6, 0.9]}, ["supervised"], routes=["trained"], n=32, replicates=2, recipe=RECIPE)
+    return asked.run()
+
+
+def test_further_groups_are_drawn_without_a_theory():
+    table = run(World(classes=3, views={"tied": (0, 2)}))
+    picture = composed(table, "rev")
+    (series,) = picture.panels[0].series
+    assert np.array_equal(series.data.value, table.rev[:, 0, 0].mean("replicate"))
+    assert "predicted" not in series.data
+    assert "Rev" in title(picture)
+    words = "digits of 8 x 8 pixels, the attribute of classes 0, 2 is object-colour"
+    assert any(words in sentence for sentence in sentences(picture))
+
+
+def test_gaussian_worlds_have_none():
+    with pytest.raises(RequestError, match=r"--what = 'rev' is not one of common, .*reliance, nor"):
+        composed(run(World(dim_image=2, dim_text=2)), "rev")
