@@ -144,13 +144,21 @@ def _at_chance(worlds: World | Worlds) -> World | Worlds:
 
 
 def refuse_certain(worlds: World | Worlds) -> None:
-    """Refuse to balance groups of which some have no share.
+    """Refuse to balance groups of which some have no share, or shares of which nothing is known here.
 
     Raises
     ------
     EmptyGroup
         At p_spu = 1 and p_spu = 0.
+    ValueError
+        For worlds of pixels some of whose classes have no background of their own.
     """
+    for K in () if worlds.views is None else np.unique(worlds.classes).tolist():
+        if len(worlds.views.tied_of(K)) < K:
+            raise ValueError(
+                f"tied = {list(worlds.views.tied)} leaves classes without a background of their own, and groups are "
+                "balanced where all have one; leave tied out"
+            )
     p = np.asarray(worlds.p_spu)
     for certain, which, near in ((1.0, "counter", "below 1"), (0.0, "common", "above 0")):
         if np.any(p == certain):

@@ -153,3 +153,14 @@ def test_names_are_unique():
             register(Sampler("drawn", swaps=True))
     finally:
         del SAMPLERS["my own"]
+
+
+def test_classes_without_a_background_of_their_own_are_not_balanced():
+    for classes, refused in ((2, False), (3, True)):
+        world = World(classes=classes, views={"tied": (0, 1)})
+        for ask in (SAMPLERS["balanced"].law, SAMPLERS["reweighted"].effective):
+            if refused:
+                with pytest.raises(ValueError, match=r"tied = \[0, 1\] leaves classes without a background"):
+                    ask(world)
+            else:
+                ask(world)

@@ -70,17 +70,16 @@ def test_what_words_say(kind):
 
 
 def test_the_gradient_of_a_tower_is_that_of_finite_differences():
-    for towers, text_towers in READERS[:2]:
-        recipe, parameters = begin(towers, text_towers)
-        smooth = recipe.model_copy(update={"activation": "tanh"})
-        for tower, x in views(2).items():
-            names = [name for name in parameters if name.startswith(tower)]
+    recipe, parameters = begin("conv", "transformer")
+    smooth = recipe.model_copy(update={"activation": "tanh"})
+    for tower, x in views(2).items():
+        names = [name for name in parameters if name.startswith(tower)]
 
-            def total(*values, names=names, tower=tower, x=x, smooth=smooth):
-                return embed(smooth, dict(zip(names, values, strict=True)), tower, x).square().sum()
+        def total(*values, names=names, tower=tower, x=x):
+            return embed(smooth, dict(zip(names, values, strict=True)), tower, x).square().sum()
 
-            values = [parameters[name].clone().requires_grad_() for name in names]
-            assert torch.autograd.gradcheck(total, values, fast_mode=True)
+        values = [parameters[name].clone().requires_grad_() for name in names]
+        assert torch.autograd.gradcheck(total, values, fast_mode=True)
 
 
 def test_towers_that_cannot_read_are_refused():

@@ -12,13 +12,9 @@ from simulator.world import World
 RECIPE = {"towers": "linear", "embed_dim": 2, "batch_size": 16, "steps": 2}
 
 
-def run(world: World):
-    asked = study(world, {"p_spu": [0.6, 0.9]}, ["supervised"], routes=["trained"], n=32, replicates=2, recipe=RECIPE)
-    return asked.run()
-
-
 def test_further_groups_are_drawn_without_a_theory():
-    table = run(World(classes=3, views={"tied": (0, 2)}))
+    world, axes = World(classes=3, views={"tied": (0, 2)}), {"p_spu": [0.6, 0.9]}
+    table = study(world, axes, ["supervised"], routes=["trained"], n=32, replicates=2, recipe=RECIPE).run()
     picture = composed(table, "rev")
     (series,) = picture.panels[0].series
     assert np.array_equal(series.data.value, table.rev[:, 0, 0].mean("replicate"))
@@ -30,4 +26,4 @@ def test_further_groups_are_drawn_without_a_theory():
 
 def test_gaussian_worlds_have_none():
     with pytest.raises(RequestError, match=r"--what = 'rev' is not one of common, .*reliance, nor"):
-        composed(run(World(dim_image=2, dim_text=2)), "rev")
+        composed(study(axes={"p_spu": [0.6, 0.9]}).run(), "rev")
