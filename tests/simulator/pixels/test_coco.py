@@ -135,7 +135,9 @@ def test_what_is_wrong_with_a_file_is_one_sentence(coco, change, classes, catego
 
 
 def test_what_is_no_file_of_instances_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"instances\.json is missing; it is COCO's instances_val2017\.json, or"):
+    with pytest.raises(
+        ValueError, match=r"instances\.json is missing; it is instances_val2017\.json of cocodataset\.org, or"
+    ):
         instances(str(tmp_path), 2)
     for text in ("[]", "{", '{"annotations": 3}'):
         (tmp_path / "instances.json").write_text(text)
