@@ -18,6 +18,7 @@ from theory.learners import LinearCLIP, named, names
         ({"attribute": "photos"}, "go together"),
         ({"photos": "here"}, "go together"),
         ({"tied": (0,)}, r"tied = \[0\] leaves no other class"),
+        ({"categories": ("car",)}, r"categories = \['car'\] are of no use to objects = 'digits', only to 'coco'"),
         ({"tied": (0, 1, 0)}, "names a class twice"),
         ({"tied": (-1, 0)}, "names class -1; classes are counted from 0"),
         ({"objects": "cutouts", "root": "here"}, "have colours of their own"),
@@ -37,6 +38,10 @@ def test_views_that_show_nothing_are_refused(fields, sentence):
     ("fields", "sentence"),
     [
         ({"classes": 11}, "classes = 11 are more than the 10 digits; the nearest valid value is 10"),
+        (
+            {"views": Pixels(objects="coco", root="r", attribute="background-colour", categories=("car",))},
+            "classes = 2 need as many categories and 1 are given",
+        ),
         ({"views": Pixels(tied=(0, 2))}, r"tied = \[0, 2\] names class 2; the classes are 0 to 1"),
         ({"classes": 3, "views": Pixels(colours=("red", "blue"))}, "classes = 3 need as many colours and are given 2"),
         ({"mu_spu": 2.0}, "mu_spu = 2.0 is of Gaussian views and means nothing beside"),
