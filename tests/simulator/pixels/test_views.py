@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from simulator.gaussian.fit import fit
 from simulator.pixels.palette import COLOURS, INK, LEAST_DISTANCE, PAPER, lab, refuse_close, rgb
 from simulator.pixels.views import Pixels
+from simulator.samplers import group_shares
 from simulator.world import World, Worlds
 from theory.learners import LinearCLIP, named, names
 
@@ -81,6 +83,30 @@ def test_every_closed_form_refuses_pixels_in_one_sentence(name):
     world = World(views=Pixels())
     assert named(name).refuses(world).endswith("these worlds are pixels, which no formula describes")
     assert LinearCLIP().refuses(world.replace(views=None)) is None
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        World.mixture,
+        lambda world: world.prompts("name"),
+        lambda world: world.nu_image,
+        lambda world: world.nu_text,
+        lambda world: Worlds.of(world).mean,
+        lambda world: fit("linear", world.draw(4)),
+    ],
+)
+def test_what_only_gaussian_worlds_have_is_refused(ask):
+    with pytest.raises(ValueError, match="pixels"):
+        ask(World(views=Pixels()))
+
+
+def test_classes_without_a_background_of_their_own_show_all_alike():
+    world = World(p_spu=0.7, classes=4, views=Pixels(tied=(0, 2)))
+    law = [[0.7, 0.1, 0.1, 0.1], [0.25] * 4, [0.1, 0.1, 0.7, 0.1], [0.25] * 4]
+    assert world.background_law() == pytest.approx(np.array(law), abs=1e-15)
+    assert group_shares(world) == pytest.approx(np.ravel(law) / 4, abs=1e-15)
+    assert group_shares(world.replace(views=None))[5] == pytest.approx(0.7 / 4, abs=1e-15)
 
 
 def test_colours_are_told_apart_and_stand_out():
