@@ -96,7 +96,10 @@ def _paired(effect: dict[str, Any] | None) -> list[Any]:
             f"{row['mcnemar_p']:.2g}",
             f"{row['p_holm']:.2g}" if "p_holm" in row else "",
         )
-    notes = [Text("better on: objects right more often on common : on counter backgrounds; p: McNemar's exact test")]
+    notes = [
+        Text("better on: objects right more often on common : on counter backgrounds"),
+        Text("interval: over objects, these backgrounds given; p: McNemar's exact test of no effect on any object"),
+    ]
     if effect["left_out_objects"]:
         said = f"{effect['left_out_objects']} objects are readable in one group only and are left out"
         notes.append(Text(said, style="yellow"))
