@@ -397,6 +397,7 @@ class Worlds:
 
     def __repr__(self) -> str:
         set_fields = {n: value for n, value in self._scalars().items() if not _same(value, _DEFAULTS[n])}
+        set_fields |= {} if self.views is None else {"views": self.views}
         return f"Worlds(shape={self.shape}, {', '.join(f'{n}={v!r}' for n, v in set_fields.items())})"
 
     @classmethod

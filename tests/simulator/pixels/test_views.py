@@ -73,7 +73,7 @@ def test_a_grid_shares_its_views():
     assert grid.world(1) == World(p_spu=0.9, classes=5, views=views)
     assert grid.replace(p_inv=[[0.75], [0.9]]).world((1, 0)).p_inv == 0.9
     assert Worlds.of([grid.world(0), grid.world(1)]).replace(mention_spu=0.5).world(1).mention_spu == 0.5
-    assert repr(grid).endswith("classes=5)")
+    assert repr(grid).endswith(f"classes=5, views={views!r})")
     with pytest.raises(ValueError, match="worlds with different views make no grid"):
         Worlds.of([grid.world(0), World(classes=5)])
 
