@@ -6,6 +6,8 @@ Binary world (classes = 2), scalar latents: z_inv ~ N(mu_inv o, sigma_inv^2), z_
 K classes, one-hot latents in R^K: z_inv ~ N(mu_inv e_o, sigma_inv^2 I), z_j ~ N(mu_j e_{a_j}, sigma_j^2 I).
 Views x_M = D_M mu_M(z) + xi_M with orthonormal D_M and xi_M ~ N(0, sigma_xi^2/d_M I). A caption mentions block
 b of the latents with probability mention_b, else writes zeros (Xue et al., arXiv 2310.04971, section 5).
+With `views` the same labels, objects, attributes and mentions are seen in pictures and sentences instead
+(`simulator.pixels`), and nothing is said of latents.
 
 `World` is one world; `Worlds` is a grid of them under the same field names, which is what closed forms, claims, sweeps
 and training ensembles take. `simulator.mixture` writes a world's groups out.
