@@ -8,6 +8,7 @@ Names are loaded on first use; the package itself imports nothing, so that `impo
 _HOMES = {
     "Accuracy": "simulator.accuracy",
     "Attribute": "simulator.world",
+    "Pixels": "simulator.pixels.views",
     "Recipe": "simulator.towers.recipe",
     "World": "simulator.world",
     "Worlds": "simulator.world",

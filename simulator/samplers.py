@@ -186,8 +186,7 @@ def group_shares(world: World) -> Float[np.ndarray, " G"]:
     ----------
     world : World
     """
-    K, p = world.classes, world.p_spu
-    return np.where(np.eye(K, dtype=bool), p / K, (1 - p) / (K * (K - 1))).ravel()
+    return world.background_law().ravel() / world.classes
 
 
 def group_counts(groups: Groups, world: World) -> Int[np.ndarray, " G"]:

@@ -6,6 +6,8 @@ Binary world (classes = 2), scalar latents: z_inv ~ N(mu_inv o, sigma_inv^2), z_
 K classes, one-hot latents in R^K: z_inv ~ N(mu_inv e_o, sigma_inv^2 I), z_j ~ N(mu_j e_{a_j}, sigma_j^2 I).
 Views x_M = D_M mu_M(z) + xi_M with orthonormal D_M and xi_M ~ N(0, sigma_xi^2/d_M I). A caption mentions block
 b of the latents with probability mention_b, else writes zeros (Xue et al., arXiv 2310.04971, section 5).
+With `views` the same labels, objects, attributes and mentions are seen in pictures and sentences instead
+(`simulator.pixels`), and nothing is said of latents.
 
 `World` is one world; `Worlds` is a grid of them under the same field names, which is what closed forms, claims, sweeps
 and training ensembles take. `simulator.mixture` writes a world's groups out.
@@ -155,17 +157,38 @@ class World(Checked):
 
     @property
     def nu_image(self) -> float:
-        """Noise variance of one image coordinate, sigma_xi^2/d_I."""
+        """Noise variance of one image coordinate, sigma_xi^2/d_I.
+
+        Raises
+        ------
+        ValueError
+            For a world of pixels.
+        """
+        _refuse_pixels(self.views, "nu_image")
         return self.sigma_xi**2 / self.dim_image
 
     @property
     def nu_text(self) -> float:
-        """Noise variance of one text coordinate, sigma_xi_text^2/d_T; sigma_xi_text is sigma_xi unless set."""
+        """Noise variance of one text coordinate, sigma_xi_text^2/d_T; sigma_xi_text is sigma_xi unless set.
+
+        Raises
+        ------
+        ValueError
+            For a world of pixels.
+        """
+        _refuse_pixels(self.views, "nu_text")
         sigma = self.sigma_xi if self.sigma_xi_text is None else self.sigma_xi_text
         return sigma**2 / self.dim_text
 
     def numbers(self) -> list[tuple[float, float, float, float]]:
-        """(mean, scale, agreement with the label, mention) of every block, the invariant one first."""
+        """(mean, scale, agreement with the label, mention) of every block, the invariant one first.
+
+        Raises
+        ------
+        ValueError
+            For a world of pixels, whose blocks have neither mean nor scale.
+        """
+        _refuse_pixels(self.views, "mu_inv")
         first = (self.mu_inv, self.sigma_inv, self.p_inv, self.mention_inv)
         background = (self.mu_spu, self.sigma_spu, self.p_spu, self.mention_spu)
         return [first, background, *((a.mu, a.sigma, a.p, a.mention) for a in self.attribute)]
@@ -175,6 +198,22 @@ class World(Checked):
         chance = 1 / self.classes
         further = tuple(a.model_copy(update={"p": chance}) for a in self.attribute)
         return self.model_copy(update={"p_spu": chance, "attribute": further})
+
+    def background_law(self) -> Float[np.ndarray, "K K"]:
+        """Probability of each class's background given the label in training, a row a label.
+
+        Where views tie only some classes to a background of their own, the others show all alike.
+
+        Examples
+        --------
+        >>> World(p_spu=0.75).background_law().tolist()
+        [[0.75, 0.25], [0.25, 0.75]]
+        """
+        K = self.classes
+        law = np.where(np.eye(K), self.p_spu, (1 - self.p_spu) / (K - 1))
+        if self.views is not None:
+            law[~np.isin(np.arange(K), self.views.tied_of(K))] = 1 / K
+        return law
 
     def mixture(self, objects: bool | None = None) -> Mixture:
         """The groups (y, o, a_1, a_2, ...) written out; see `simulator.mixture.mixture_of`.
@@ -349,9 +388,7 @@ class Worlds:
 
     def __getattr__(self, name):
         if name in _GAUSSIAN:
-            raise ValueError(
-                f"{name} is a number of Gaussian views and these worlds are pixels, which no formula describes"
-            )
+            _refuse_pixels(self.views, name)
         raise AttributeError(f"a Worlds has no {name!r}")
 
     def __setattr__(self, name, value):
@@ -362,6 +399,7 @@ class Worlds:
 
     def __repr__(self) -> str:
         set_fields = {n: value for n, value in self._scalars().items() if not _same(value, _DEFAULTS[n])}
+        set_fields |= {} if self.views is None else {"views": self.views}
         return f"Worlds(shape={self.shape}, {', '.join(f'{n}={v!r}' for n, v in set_fields.items())})"
 
     @classmethod
@@ -598,6 +636,12 @@ def latent_count(classes, attributes: int):
     """
     width = np.where(np.equal(classes, 2), 1, classes)
     return (2 + attributes) * (width if np.ndim(classes) else int(width))
+
+
+def _refuse_pixels(views: Pixels | None, name: str) -> None:
+    """Refuse to say what only Gaussian views have, whichever closed form asks for it."""
+    if views is not None:
+        raise ValueError(f"{name} is a number of Gaussian views; these worlds are pixels, which no formula describes")
 
 
 def _refuse_gaussian(fields: dict[str, Any]) -> None:

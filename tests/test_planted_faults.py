@@ -600,6 +600,30 @@ FAULTS = {
         "Image.open(path)",
         "simulator/pixels/test_decoding.py",
     ),
+    "test objects in training": Fault(
+        "simulator/pixels/pictures.py",
+        "return (self.parts == PARTS.index(part)).nonzero()[:, 0]",
+        "return (self.parts >= 0).nonzero()[:, 0]",
+        "simulator/pixels/test_pairs.py",
+    ),
+    "every class with a colour of its own": Fault(
+        "simulator/pixels/pairs.py",
+        "if world.views.tied is not None:",
+        "if world.views.tied == ():",
+        "simulator/pixels/test_pairs.py",
+    ),
+    "reversed to what it was": Fault(
+        "simulator/pixels/trials.py",
+        "[*tied[1:], tied[0]]",
+        "list(tied)",
+        "simulator/pixels/test_trials.py",
+    ),
+    "coverage cut, not rounded": Fault(
+        "simulator/pixels/render.py",
+        "out=made[:m]).add_(0.5)",
+        "out=made[:m])",
+        "experiments/benchmarks/test_pixels.py",
+    ),
     "a paired test that misses the table seen": Fault(
         "experiments/inference.py",
         "law[law <= seen * (1 + 1e-7)]",

@@ -197,8 +197,11 @@ def test_a_claims_file_is_tried(tmp_path):
 
 
 def test_every_flag_and_verb_it_names_exists(capsys):
-    verbs = ["", "predict", "simulate", "train", "sweep", "plot", "designs", "check", "reproduce"]
-    verbs += [f"counteranimal {verb}" for verb in ("inspect", "evaluate", "score", "published", "compare", "discover")]
+    verbs = ["", "predict", "simulate", "train", "show", "sweep", "plot", "designs", "check", "reproduce"]
+    verbs += [
+        f"counteranimal {verb}"
+        for verb in ["inspect", "evaluate", "score", "published", "compare", "discover", "compose", "audit-activation"]
+    ]
     assert [main([*verb.split(), "--help"]) for verb in verbs] == [0] * len(verbs)
     helps = capsys.readouterr().out
     for flag in set(re.findall(r"`(--[a-z-]+)", README)):

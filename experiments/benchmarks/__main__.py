@@ -6,7 +6,7 @@ sleep_soon()
 
 import torch
 
-from experiments.benchmarks import composites, exact, pixels, proofs, study, training
+from experiments.benchmarks import exact, pixels, proofs, study, training
 
 
 def main() -> None:
@@ -15,7 +15,7 @@ def main() -> None:
     torch.set_num_threads(1)
     print("| what | ours | a second | ours / limit | peer / ours | limit; peer |")
     print("|---|---|---|---|---|---|")
-    for row in (*exact.rows(), *composites.rows()):
+    for row in exact.rows():
         limit = f"{row.ours / row.limit:.2f}" if row.limit else ""
         peer = f"{row.peer / row.ours:,.0f}" if row.peer else ""
         what = "; ".join(filter(None, [row.limit_is, row.peer_is if row.peer else ""]))

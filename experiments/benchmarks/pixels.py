@@ -5,6 +5,7 @@ Limit: a copy of as many bytes as the images have. Goals are those that pixel wo
 
 import torch
 
+from experiments.benchmarks.composites import composed
 from experiments.benchmarks.exact import seconds
 from simulator.pixels.pairs import block_size, draw_scenes, seen
 from simulator.pixels.pictures import TURN, Pictures
@@ -32,6 +33,7 @@ def rows():
         world = World(classes=CLASSES, views=Pixels(attribute=attribute, size=28))
         yield (f"digits of 28 pixels, {attribute}, drawn with their captions", *drawn(world), 20_000)
     yield (f"cut-outs on photos of {SIDE} pixels", *rendered(standing_on_photos(SIDE), 50), 800)
+    yield (f"a cut-out within its box on a photo of {SIDE} pixels, as compose does", *composed(SIDE), 800)
 
 
 def drawn(world: World) -> tuple[float, float]:

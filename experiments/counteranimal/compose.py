@@ -119,7 +119,7 @@ def _claim(output: Path, document: dict[str, Any]) -> None:
     output_folder(output)
     mark = read_json(output / REQUEST)
     kept = mark.get("settings") if isinstance(mark, dict) and mark.get("verb") == "compose" else None
-    if kept is None:
+    if not isinstance(kept, dict):
         other = min((path.name for path in output.iterdir()), default=None)
         if other is not None:
             raise RequestError(

@@ -36,9 +36,8 @@ class Objects:
 
     @property
     def accuracy(self) -> Float[np.ndarray, "O 2"]:
-        """Shares of right answers; nan where an object is in one group only."""
-        with np.errstate(invalid="ignore"):
-            return self.right / self.asked
+        """Shares of right answers, of objects in both groups."""
+        return self.right / self.asked
 
 
 def objects_of(predictions: Predictions) -> Objects:

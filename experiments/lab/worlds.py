@@ -20,6 +20,7 @@ from simulator.world import Attribute, World
 if TYPE_CHECKING:
     from simulator.pixels.scenery import Scenery
 
+_KINDS = {"model_type": "a table", "tuple_type": "a list", "string_type": "a text"}  # in TOML's words, not Python's
 _TABLES = {"attribute": Attribute, "views": Pixels}  # of a world file, and what they hold
 
 
@@ -72,6 +73,8 @@ def _sentence(error: dict[str, Any], sources: Mapping[str, Path | str]) -> str:
     where = f"--{name.replace('_', '-')}" if source is None else f"{source}: key {'.'.join(map(str, location))}"
     if error["type"] == "extra_forbidden":
         return f"{where} is not a field of a world{suggestion(name, model.model_fields, quoted=True)}"
+    if error["type"] in _KINDS:
+        return f"{where} = {value!r} is not {_KINDS[error['type']]}"
     if error["type"] in ("greater_than_equal", "less_than_equal", "finite_number"):
         low, high = _domain(model, name)
         near = f"; the nearest valid value is {min(max(value, low), high):g}" if value == value else ""

@@ -20,6 +20,7 @@ def picture_of(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
     examples = sheet.examples(world, seed)
     document = {
         "kind": "sheet",
+        "classes": world.classes,
         "objects": {part: int(objects.counts(part).sum()) for part in PARTS},
         "images": [{name: value for name, value in e._asdict().items() if name != "image"} for e in examples],
     }

@@ -16,6 +16,7 @@ from simulator.gaussian.critic import LinearCritic, group_accuracy, reliance
 from simulator.gaussian.pairs import DrawnPairs
 from simulator.gaussian.statistics import covariance_critic, decision_prompts
 from simulator.naming import refuse_unknown
+from simulator.pixels.pairs import DrawnPixels
 from simulator.prompts import PROMPTS, Prompt
 from simulator.quantities import refuse_fraction
 from simulator.world import World
@@ -101,7 +102,7 @@ class Fitted:
         return reliance(self.critic(prompt), self.world.classes)[0].item()
 
 
-def fit(estimator: str, pairs: DrawnPairs, *, embed_dim: int | None = None) -> Fitted:
+def fit(estimator: str, pairs: DrawnPairs | DrawnPixels, *, embed_dim: int | None = None) -> Fitted:
     """Fit a linear learner to drawn pairs.
 
     Parameters
@@ -110,7 +111,7 @@ def fit(estimator: str, pairs: DrawnPairs, *, embed_dim: int | None = None) -> F
         "linear": linear CLIP at the minimum of its loss, M = S/rho with S the unbiased sample cross-covariance.
         "logistic", "least-squares", "max-margin": supervised on images and labels, without intercept.
     pairs : DrawnPairs
-        From `World.draw`.
+        From `World.draw` of a Gaussian world.
     embed_dim : int, optional
         Width of the embedding of "linear": the rank kept of S, all of it unless given.
 
@@ -121,8 +122,8 @@ def fit(estimator: str, pairs: DrawnPairs, *, embed_dim: int | None = None) -> F
     Raises
     ------
     ValueError
-        For an unknown estimator, embed_dim where it has no meaning or below 1, "linear" on a single pair, and
-        "max-margin" on pairs with weights.
+        For an unknown estimator, pairs of pixels, embed_dim where it has no meaning or below 1, "linear" on a single
+        pair, and "max-margin" on pairs with weights.
     SeparabilityError
         For logistic regression on separable pairs, and max-margin on pairs that are not.
 
@@ -132,6 +133,10 @@ def fit(estimator: str, pairs: DrawnPairs, *, embed_dim: int | None = None) -> F
     True
     """
     refuse_unknown("estimator", estimator, ESTIMATORS)
+    if isinstance(pairs, DrawnPixels):
+        raise ValueError(
+            "pairs of pixels have no linear critic whose accuracy a formula knows; simulator.train learns them"
+        )
     images, texts = (x.double().cpu().numpy() for x in (pairs.images, pairs.texts))
     weights = None if pairs.weights is None else pairs.weights.double().cpu().numpy()
     if estimator == "linear":

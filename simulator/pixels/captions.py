@@ -127,25 +127,12 @@ def law_of_captions(world: World) -> Float[np.ndarray, "K M M"]:
     K, own = world.classes, np.eye(world.classes)
     shown = np.where(own, world.p_inv, (1 - world.p_inv) / (K - 1))
     objects = own if world.views.told == "label" else shown
-    backgrounds = attribute_law(world)
+    backgrounds = world.background_law()
     told = [
         np.concatenate([mention * law, np.full((K, 1), 1 - mention)], axis=1)
         for law, mention in ((objects, world.mention_inv), (backgrounds, world.mention_spu))
     ]
     return told[0][:, :, None] * told[1][:, None, :]
-
-
-def attribute_law(world: World) -> Float[np.ndarray, "K K"]:
-    """Probability of each attribute given the label in training.
-
-    Parameters
-    ----------
-    world : a world of pixels
-    """
-    K = world.classes
-    tied = np.isin(np.arange(K), world.views.tied_of(K))
-    own = np.where(np.eye(K), world.p_spu, (1 - world.p_spu) / (K - 1))
-    return np.where(tied[:, None], own, 1 / K)
 
 
 def prompts(world: World, prompt: Prompt) -> Float[np.ndarray, "K M M"]:

@@ -128,7 +128,9 @@ def _index(file: Path) -> Any:
     except ImportError:
         raise ValueError("objects = 'coco' need pycocotools, which is not installed") from None
     if not file.is_file():
-        raise ValueError(f"{file} is missing; it is COCO's instances_val2017.json, or a file of that format")
+        raise ValueError(
+            f"{file} is missing; it is instances_val2017.json of cocodataset.org, or a file of that format"
+        )
     try:
         with redirect_stdout(StringIO()):  # it tells its progress where results go
             return COCO(str(file))

@@ -1,12 +1,14 @@
 """Pictures from folders, a subfolder a class; what cannot be used is counted, and the first is named."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Int, UInt8
 
+Source = TypeVar("Source")
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 MOST_HELD = 2**31  # bytes of pictures that a world holds at once
 
@@ -38,8 +40,7 @@ def read_classes(
     Raises
     ------
     ValueError
-        For a folder that cannot be listed or has too few subfolders, for more pictures than are held at once, and for
-        files that `read` refuses, with their number and the first.
+        For a folder that cannot be listed or has too few subfolders, and as `read_all`.
     """
     folder = Path(root).expanduser()
     try:
@@ -56,20 +57,46 @@ def read_classes(
         ]
     except OSError as error:
         raise ValueError(f"folder {root!r} cannot be read: {error.strerror}") from None
-    if len(files) * np.prod(shape) > MOST_HELD:
+    named = {path.relative_to(folder).as_posix(): path for _, path in files}
+    pixels = read_all(root, named, shape, read)
+    return pixels, np.array([k for k, _ in files], dtype=np.int64), tuple(word(kind.name) for kind in kinds[:classes])
+
+
+def read_all(
+    root: str, named: Mapping[str, Source], shape: tuple[int, ...], read: Callable[[Source], np.ndarray]
+) -> UInt8[np.ndarray, "N C S S"]:
+    """Pictures of one shape, all of a source.
+
+    Parameters
+    ----------
+    root
+        The source's folder.
+    named
+        Where each picture comes from, by a name that its refusal gives.
+    shape
+        Of one picture.
+    read
+        What makes one.
+
+    Raises
+    ------
+    ValueError
+        For more pictures than are held at once, and for those that `read` refuses, with their number and the first.
+    """
+    if len(named) * np.prod(shape) > MOST_HELD:
         raise ValueError(
-            f"{len(files):,} pictures of {root!r} at size {shape[-1]} take more than {MOST_HELD / 2**30:.0f} GiB; a "
+            f"{len(named):,} pictures of {root!r} at size {shape[-1]} take more than {MOST_HELD / 2**30:.0f} GiB; a "
             "smaller size takes less"
         )
-    pixels, refused = np.empty((len(files), *shape), dtype=np.uint8), []
-    for i, (_, path) in enumerate(files):
+    pixels, refused = np.empty((len(named), *shape), dtype=np.uint8), []
+    for i, (name, source) in enumerate(named.items()):
         try:
-            pixels[i] = read(path)
+            pixels[i] = read(source)
         except ValueError as error:
-            refused.append(f"{path.relative_to(folder).as_posix()!r} ({error})")
+            refused.append(f"{name!r} ({error})")
     if refused:
-        raise ValueError(f"{len(refused)} of {len(files)} pictures of {root!r} cannot be used, the first {refused[0]}")
-    return pixels, np.array([k for k, _ in files], dtype=np.int64), tuple(word(kind.name) for kind in kinds[:classes])
+        raise ValueError(f"{len(refused)} of {len(named)} pictures of {root!r} cannot be used, the first {refused[0]}")
+    return pixels
 
 
 def word(name: str) -> str:

@@ -5,19 +5,23 @@ is asked for: larger ones hold no more and take a convolution twelve times as lo
 """
 
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from simulator.pixels.coco import instances
 from simulator.pixels.composition import cut, drawn_place, frame
 from simulator.pixels.decoding import decode
-from simulator.pixels.files import PHOTOS, read_classes
+from simulator.pixels.files import PHOTOS, read_all, read_classes, word
 from simulator.pixels.mnist import read_mnist
 from simulator.pixels.pictures import PARTS, TURN_BESIDE_A_TEST, Pictures, joined, pictures, resized
 from simulator.pixels.views import DIGITS, Pixels
 from simulator.streams import numpy_stream
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")[:DIGITS]
 
@@ -60,29 +64,40 @@ def _mnist(views: Pixels, classes: int) -> Pictures:
 
 def _cutouts(views: Pixels, classes: int) -> Pictures:
     shape = (4, views.side, views.side)
-    found = read_classes(views.root, classes, (".png",), shape, lambda path: standing(path, views.side))
+    read = lambda path: standing(decode(path, "RGBA", still=True), f"{path.parent.name}/{path.name}", views.side)  # noqa: E731
+    found = read_classes(views.root, classes, (".png",), shape, read)
     return pictures(*found, f"the folder {views.root!r}")
 
 
-def standing(path: Path, side: int) -> UInt8[np.ndarray, "4 S S"]:
+def _coco(views: Pixels, classes: int) -> Pictures:
+    names, found = instances(views.root, classes, views.categories)
+    named = {one.name: one for one in found}
+    shape = (4, views.side, views.side)
+    pixels = read_all(views.root, named, shape, lambda one: standing(one.cutout(), one.name, views.side))
+    labels = np.array([one.label for one in found], dtype=np.int64)
+    return pictures(pixels, labels, tuple(map(word, names)), f"the folder {views.root!r}")
+
+
+def standing(image: "Image", name: str, side: int) -> UInt8[np.ndarray, "4 S S"]:
     """A cut-out where it stands in every image: its scale and place are drawn once, by its name.
 
     Parameters
     ----------
-    path
-        A picture with transparency.
+    image
+        RGBA.
+    name
+        Of the cut-out.
     side
         Of the images.
 
     Raises
     ------
     ValueError
-        With the reason, for a picture that cannot be read, moves, or is transparent nowhere or throughout.
+        With the reason, for a picture that is transparent nowhere or throughout.
     """
     from PIL import Image
 
-    place = drawn_place(numpy_stream(0, f"place of {path.parent.name}/{path.name}"))
-    cutout = cut(decode(path, "RGBA", still=True), place, side)
+    cutout = cut(image, drawn_place(numpy_stream(0, f"place of {name}")), side)
     whole = Image.new("RGBA", (side, side))
     whole.paste(cutout.object, (cutout.x, cutout.y))
     return np.moveaxis(np.asarray(whole), -1, 0)
@@ -107,4 +122,9 @@ def photos(views: Pixels, classes: int) -> Pictures:
     return pictures(*found, f"the folder {views.photos!r}")
 
 
-_SOURCES: dict[str, Callable[[Pixels, int], Pictures]] = {"digits": _digits, "mnist": _mnist, "cutouts": _cutouts}
+_SOURCES: dict[str, Callable[[Pixels, int], Pictures]] = {
+    "digits": _digits,
+    "mnist": _mnist,
+    "cutouts": _cutouts,
+    "coco": _coco,
+}

@@ -67,7 +67,9 @@ class Pictures:
         """
         counts = self.counts(part)
         first = counts.cumsum(0) - counts
-        return self.rows(part)[first[classes] + (uniform * counts[classes]).to(torch.int64)]
+        # A number that is 1 to within rounding, times three, is three.
+        place = torch.minimum((uniform * counts[classes]).to(torch.int64), counts[classes] - 1)
+        return self.rows(part)[first[classes] + place]
 
     @property
     def digest(self) -> str:

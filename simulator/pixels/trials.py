@@ -30,7 +30,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 
-from simulator.pixels.captions import attribute_law
 from simulator.pixels.render import render
 from simulator.pixels.scenery import Scenery, scenery
 from simulator.streams import numpy_stream
@@ -139,7 +138,7 @@ def _laws(world: World) -> dict[str, tuple[tuple[int, ...], Float[np.ndarray, "K
         "rand": (tied, alike),
         "rev": (tied, reversed_),
         "rest": (free, alike),
-        "trained": (tuple(range(K)), attribute_law(world)),
+        "trained": (tuple(range(K)), world.background_law()),
     }
     return {group: law for group, law in laws.items() if law[0]}
 

@@ -48,6 +48,8 @@ class Pixels(Checked):
         Folder of the objects.
     photos
         Folder with a subfolder of photos for every class, in the order of their names.
+    categories
+        Categories of COCO, a class each; the file's first, by their numbers, unless given.
     colours
         One for every class, of the palette or as #rrggbb; the palette's first unless given.
     size
@@ -80,6 +82,10 @@ class Pixels(Checked):
     ] = "label"
     root: Annotated[str | None, Field(description="folder of the objects")] = None
     photos: Annotated[str | None, Field(description="folder with a subfolder of photos for every class")] = None
+    categories: Annotated[
+        tuple[str, ...] | None,
+        Field(description="categories of COCO, a class each; the file's first, by their numbers, unless given"),
+    ] = None
     colours: Annotated[
         tuple[str, ...] | None,
         Field(description="one for every class, of the palette or as #rrggbb; the palette's first unless given"),
@@ -100,6 +106,8 @@ class Pixels(Checked):
             return f"objects = {self.objects!r} needs root, {ROOTS[self.objects]}"
         if self.objects not in ROOTS and self.root is not None:
             return f"root = {self.root!r} is of no use to objects = {self.objects!r}, which come with scikit-learn"
+        if self.categories is not None and self.objects != "coco":
+            return f"categories = {list(self.categories)} are of no use to objects = {self.objects!r}, only to 'coco'"
         if (self.attribute == "photos") != (self.photos is not None):
             return "attribute = 'photos' and photos, a folder with a subfolder of photos for every class, go together"
         return ""
@@ -159,6 +167,8 @@ class Pixels(Checked):
             raise ValueError(
                 f"classes = {classes} are more than the {DIGITS} digits; the nearest valid value is {DIGITS}"
             )
+        if self.categories is not None and classes > len(self.categories):
+            raise ValueError(f"classes = {classes} need as many categories and {len(self.categories)} are given")
         if self.attribute != "photos":
             have, what = (len(COLOURS), "the palette has") if self.colours is None else (len(self.colours), "are given")
             if classes > have:

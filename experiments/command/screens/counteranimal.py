@@ -96,7 +96,10 @@ def _paired(effect: dict[str, Any] | None) -> list[Any]:
             f"{row['mcnemar_p']:.2g}",
             f"{row['p_holm']:.2g}" if "p_holm" in row else "",
         )
-    notes = [Text("better on: objects right more often on common : on counter backgrounds; p: McNemar's exact test")]
+    notes = [
+        Text("better on: objects right more often on common : on counter backgrounds"),
+        Text("interval: over objects, these backgrounds given; p: McNemar's exact test of no effect on any object"),
+    ]
     if effect["left_out_objects"]:
         said = f"{effect['left_out_objects']} objects are readable in one group only and are left out"
         notes.append(Text(said, style="yellow"))
@@ -220,6 +223,41 @@ def composition_view(document: dict[str, Any]) -> Group:
     before = f", {document['kept']} of them by an earlier run" if document["kept"] else ""
     strays = [Text(f"stray: {path}", style="dim") for path in document["strays"]]
     return folded(table, Text(made + before), *strays)
+
+
+def activation_view(documents: list[dict[str, Any]]) -> Group:
+    """Both activations of each model, and which of them its weights fit."""
+    parts: list[Any] = []
+    for document in documents:
+        level = document["level"]
+        table = Table("activation", title=Text(document["model"]), title_justify="left")
+        for name in (
+            f"common % ({level:.0%})",
+            f"counter % ({level:.0%})",
+            "alignment (sd)",
+            "off the printed (points)",
+        ):
+            table.add_column(name, justify="right")
+        for name, found in document["activations"].items():
+            off = found["off_printed"]
+            table.add_row(
+                name,
+                *(f"{percent(found[g])} ({interval(found['intervals'][g])})" for g in ("common", "counter")),
+                f"{found['alignment']:.2f}",
+                "none printed" if off is None else f"{100 * off['common']:+.2f}, {100 * off['counter']:+.2f}",
+            )
+        parts.append(table)
+        fits, loaded = document["fits"], document["loaded_with"]
+        gain = document["difference"]["alignment"]
+        ends = gain["interval"]
+        between = "no spread" if ends is None else f"{ends[0]:+.3f} to {ends[1]:+.3f}, {level:.0%}"
+        parts.append(Text(f"QuickGELU aligns photos and classes by {gain['mean']:+.3f} more ({between})"))
+        if fits is None:
+            parts.append(Text("these photos do not tell which activation the weights want", style="yellow"))
+        else:
+            wrong = "" if fits == loaded else f", but --quick-gelu auto takes {loaded}"
+            parts.append(Text(f"the weights want {fits}{wrong}", style="" if fits == loaded else "yellow"))
+    return folded(*parts)
 
 
 def discovery_view(document: dict[str, Any]) -> Group:

@@ -8,7 +8,6 @@ from rich.text import Text
 
 from experiments.command.screens.parts import percent
 from experiments.lab.answers import GROUPS
-from experiments.lab.words import counted
 from simulator.pixels.views import Pixels
 from simulator.world import World
 
@@ -70,7 +69,9 @@ def shown(document: dict[str, Any]) -> Text:
         rules = ", ".join(document["rules"]) or "none"
         return Text(f"{document['output']}: latents of {document['pairs']} pairs; rules with an answer: {rules}")
     parts = ", ".join(f"{count} {part}" for part, count in document["objects"].items())
-    return Text(f"{document['output']}: {counted(len(document['images']), 'image')} of test objects; objects: {parts}")
+    rows = len({image["label"] for image in document["images"]})
+    shown = f"{rows} of {document['classes']} classes, {len(document['images'])} images of test objects"
+    return Text(f"{document['output']}: {shown}; objects: {parts}")
 
 
 def _gap_table(document: dict[str, Any]) -> Table:

@@ -35,6 +35,7 @@ def test_a_world_of_pixels_is_read_and_written(tmp_path):
         ('objects = "digit"', "key views.objects = 'digit': input should be 'digits', 'mnist', 'cutouts' or 'coco'$"),
         ('colour = "red"', "key views.colour is not a field of a world; the nearest is 'colours'$"),
         ("tied = [0, 5]", r"^tied = \[0, 5\] names class 5; the classes are 0 to 1$"),
+        ('colours = "red"', "key views.colours = 'red' is not a list$"),
         ("tied = [0]", r"^tied = \[0\] leaves no other class"),
     ],
 )

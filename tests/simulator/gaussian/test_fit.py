@@ -172,7 +172,7 @@ import sys
 import simulator
 from simulator import Attribute, Accuracy, World, Worlds
 assert not {"torch", "scipy.stats"} & set(sys.modules)
-assert {"World", "Worlds", "Recipe", "fit", "train", "Attribute", "Accuracy"} <= set(dir(simulator))
+assert {"World", "Worlds", "Recipe", "fit", "train", "Attribute", "Accuracy", "Pixels"} <= set(dir(simulator))
 from simulator import fit
 from simulator.gaussian.statistics import projected_critics
 world = World()

@@ -11,8 +11,13 @@ pytest.importorskip("pycocotools")
 from pycocotools import mask
 
 from simulator.pixels.coco import instances
+from simulator.pixels.pictures import PARTS
+from simulator.pixels.scenery import scenery
+from simulator.pixels.views import Pixels
+from simulator.world import World
 
 SIDE = 96
+COUNT = 10  # images, numbered down from 70
 KINDS = {3: "car", 24: "zebra", 10: "traffic light"}  # COCO's numbers have gaps, too
 
 
@@ -37,14 +42,14 @@ def runs(box):
 
 @pytest.fixture
 def coco(tmp_path):
-    """Six images: a red object on grey each; function(change) writes instances.json after a change of it."""
-    boxes = [(10 + 3 * i, 8 + 2 * i, 40, 50) for i in range(6)]
+    """Ten images, in each a red object on grey; function(change) writes instances.json after a change of it."""
+    boxes = [(10 + 3 * i, 8 + 2 * i, 40, 50) for i in range(COUNT)]
     for i, (x, y, w, h) in enumerate(boxes):
         picture = Image.new("RGB", (SIDE, SIDE), (90, 90, 90))
-        ImageDraw.Draw(picture).rectangle((x, y, x + w - 1, y + h - 1), fill=(250, 10 * i, 0))
+        ImageDraw.Draw(picture).rectangle((x, y, x + w - 1, y + h - 1), fill=(250, 20 * i, 0))
         picture.save(tmp_path / f"{i:012}.png")
     document = {
-        "images": [{"id": 70 - i, "file_name": f"{i:012}.png", "height": SIDE, "width": SIDE} for i in range(6)],
+        "images": [{"id": 70 - i, "file_name": f"{i:012}.png", "height": SIDE, "width": SIDE} for i in range(COUNT)],
         "categories": [{"id": number, "name": name} for number, name in KINDS.items()],
         "annotations": [annotation(i, 70 - i, (3, 24)[i % 2], box) for i, box in enumerate(boxes)],
     }
@@ -64,13 +69,13 @@ def test_an_object_is_what_its_mask_says(coco, capfd):
 
     assert instances(coco(other_encodings), 2)[0] == ("car", "traffic light")  # by their numbers
     names, found = instances(coco(), 2, ("zebra", "car"))
-    assert (names, [one.label for one in found]) == (("zebra", "car"), [0, 1, 0, 1, 0, 1])  # image 65 is the last file
+    assert (names, [one.label for one in found]) == (("zebra", "car"), [0, 1] * 5)  # image 61 is the last file
     for i, one in enumerate(found):
         pixels = np.asarray(one.cutout())
-        file = 5 - i
+        file = COUNT - 1 - i
         opaque = pixels[..., 3] == 255
         assert set(np.unique(pixels[..., 3])) == {0, 255}
-        assert (pixels[opaque][:, :2] == (250, 10 * file)).all() or file == 2
+        assert (pixels[opaque][:, :2] == (250, 20 * file)).all() or file == 2
         assert opaque.sum() == (SIDE * 40 if file == 2 else 40 * 50)
     assert capfd.readouterr().out == ""
 
@@ -85,8 +90,9 @@ def test_one_object_an_image_the_largest_no_crowd_and_none_that_is_small(coco):
         document["annotations"][3]["area"] = 1023
 
     _, found = instances(coco(more), 2, ("car", "zebra"))
-    assert [one.label for one in found] == [1, 0, 0, 1, 1]  # images 65, 66, 68, 69, 70; 67 has a small one only
-    assert found[4].name == "object 90 of 000000000000.png"
+    # Images 61 to 70; 67 has a small one only, and the last a zebra that is larger than its car.
+    assert [one.label for one in found] == [1, 0, 1, 0, 1, 0, 0, 1, 1]
+    assert found[-1].name == "object 90 of 000000000000.png"
 
 
 def test_images_may_lie_in_a_folder_of_their_own(coco, tmp_path):
@@ -113,7 +119,7 @@ def misshapen(document):
             lost,
             2,
             ("car", "zebra"),
-            r"^2 of 6 images that .* names are missing, the first is 'away\.jpg'; they lie beside",
+            r"^2 of 10 images that .* names are missing, the first is 'away\.jpg'; they lie beside",
         ),
         (lambda d: None, 2, ("car", "zebras"), r"category 'zebras' is none of the 3 of .*; the nearest is zebra$"),
         (lambda d: None, 4, None, "classes = 4 are more than the 3 categories of"),
@@ -129,7 +135,9 @@ def test_what_is_wrong_with_a_file_is_one_sentence(coco, change, classes, catego
 
 
 def test_what_is_no_file_of_instances_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"instances\.json is missing; it is COCO's instances_val2017\.json, or"):
+    with pytest.raises(
+        ValueError, match=r"instances\.json is missing; it is instances_val2017\.json of cocodataset\.org, or"
+    ):
         instances(str(tmp_path), 2)
     for text in ("[]", "{", '{"annotations": 3}'):
         (tmp_path / "instances.json").write_text(text)
@@ -148,10 +156,30 @@ def test_what_is_no_file_of_instances_is_refused(tmp_path):
 )
 def test_a_mask_that_is_none_is_refused_with_its_reason(coco, segmentation, sentence):
     def spoiled(document):
-        document["annotations"][5]["segmentation"] = segmentation
+        document["annotations"][-1]["segmentation"] = segmentation
         if isinstance(segmentation, dict):
-            document["images"][5]["width"] = SIDE + 1
+            document["images"][-1]["width"] = SIDE + 1
 
     _, found = instances(coco(spoiled), 2, ("car", "zebra"))
     with pytest.raises(ValueError, match=f"^no mask of 96 x 96 pixels: {sentence}"):
         found[0].cutout()
+    scenery.cache_clear()
+    with pytest.raises(ValueError, match=r"1 of 10 pictures of .* cannot be used, the first 'object 9 of .*9\.png'"):
+        scenery(Pixels(**WORLD, root=coco(spoiled)), 2)
+
+
+WORLD = {"objects": "coco", "attribute": "background-colour", "categories": ("car", "zebra"), "size": 32}
+
+
+def test_a_world_of_them_shows_no_photo_in_two_parts(coco):
+    scenery.cache_clear()
+    world = World(p_spu=0.8, views=Pixels(**WORLD, root=coco()))
+    objects = scenery(world.views, 2).objects
+    assert objects.names == ("car", "zebra")
+    assert [objects.counts(part).tolist() for part in PARTS] == [[3, 3], [1, 1], [1, 1]]
+    opaque = objects.pixels[:, 3] == 255
+    greens = [set(picture[1][seen].tolist()) for picture, seen in zip(objects.pixels, opaque, strict=True)]
+    assert sorted(map(sorted, greens)) == [[20 * i] for i in range(COUNT)]  # each is of an image of its own
+    images = world.draw(40).images
+    assert images.shape == (40, 3, 32, 32)
+    assert ((images[:, 0] == 250).flatten(1).sum(1) > 0.3**2 * 32**2).all()

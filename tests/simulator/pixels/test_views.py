@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from simulator.gaussian.fit import fit
 from simulator.pixels.palette import COLOURS, INK, LEAST_DISTANCE, PAPER, lab, refuse_close, rgb
 from simulator.pixels.views import Pixels
+from simulator.samplers import group_shares
 from simulator.world import World, Worlds
 from theory.learners import LinearCLIP, named, names
 
@@ -18,6 +20,7 @@ from theory.learners import LinearCLIP, named, names
         ({"attribute": "photos"}, "go together"),
         ({"photos": "here"}, "go together"),
         ({"tied": (0,)}, r"tied = \[0\] leaves no other class"),
+        ({"categories": ("car",)}, r"categories = \['car'\] are of no use to objects = 'digits', only to 'coco'"),
         ({"tied": (0, 1, 0)}, "names a class twice"),
         ({"tied": (-1, 0)}, "names class -1; classes are counted from 0"),
         ({"objects": "cutouts", "root": "here"}, "have colours of their own"),
@@ -37,6 +40,10 @@ def test_views_that_show_nothing_are_refused(fields, sentence):
     ("fields", "sentence"),
     [
         ({"classes": 11}, "classes = 11 are more than the 10 digits; the nearest valid value is 10"),
+        (
+            {"views": Pixels(objects="coco", root="r", attribute="background-colour", categories=("car",))},
+            "classes = 2 need as many categories and 1 are given",
+        ),
         ({"views": Pixels(tied=(0, 2))}, r"tied = \[0, 2\] names class 2; the classes are 0 to 1"),
         ({"classes": 3, "views": Pixels(colours=("red", "blue"))}, "classes = 3 need as many colours and are given 2"),
         ({"mu_spu": 2.0}, "mu_spu = 2.0 is of Gaussian views and means nothing beside"),
@@ -66,7 +73,7 @@ def test_a_grid_shares_its_views():
     assert grid.world(1) == World(p_spu=0.9, classes=5, views=views)
     assert grid.replace(p_inv=[[0.75], [0.9]]).world((1, 0)).p_inv == 0.9
     assert Worlds.of([grid.world(0), grid.world(1)]).replace(mention_spu=0.5).world(1).mention_spu == 0.5
-    assert repr(grid).endswith("classes=5)")
+    assert repr(grid).endswith(f"classes=5, views={views!r})")
     with pytest.raises(ValueError, match="worlds with different views make no grid"):
         Worlds.of([grid.world(0), World(classes=5)])
 
@@ -76,6 +83,30 @@ def test_every_closed_form_refuses_pixels_in_one_sentence(name):
     world = World(views=Pixels())
     assert named(name).refuses(world).endswith("these worlds are pixels, which no formula describes")
     assert LinearCLIP().refuses(world.replace(views=None)) is None
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        World.mixture,
+        lambda world: world.prompts("name"),
+        lambda world: world.nu_image,
+        lambda world: world.nu_text,
+        lambda world: Worlds.of(world).mean,
+        lambda world: fit("linear", world.draw(4)),
+    ],
+)
+def test_what_only_gaussian_worlds_have_is_refused(ask):
+    with pytest.raises(ValueError, match="pixels"):
+        ask(World(views=Pixels()))
+
+
+def test_classes_without_a_background_of_their_own_show_all_alike():
+    world = World(p_spu=0.7, classes=4, views=Pixels(tied=(0, 2)))
+    law = [[0.7, 0.1, 0.1, 0.1], [0.25] * 4, [0.1, 0.1, 0.7, 0.1], [0.25] * 4]
+    assert world.background_law() == pytest.approx(np.array(law), abs=1e-15)
+    assert group_shares(world) == pytest.approx(np.ravel(law) / 4, abs=1e-15)
+    assert group_shares(world.replace(views=None))[5] == pytest.approx(0.7 / 4, abs=1e-15)
 
 
 def test_colours_are_told_apart_and_stand_out():

@@ -1,0 +1,152 @@
+"""Which activation do these weights want? A CLIP asked twice, with GELU and with QuickGELU, photo by photo.
+
+OpenAI's CLIPs and some of their successors were trained with QuickGELU, x sigmoid(1.702 x), the others with GELU, and a
+weights file does not say which. With the wrong one a model runs, is worse, and no table shows it. Here the two are
+compared on the same photos: by accuracy, and by alignment, how far the cosine of a photo with its own class lies above
+its cosines with all labels, in their standard deviations. The printed figures of the checkpoint, where the paper has
+it, stand beside both.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from experiments.counteranimal.dataset import GROUPS, Tree, read_tree
+from experiments.counteranimal.encoding import Encoded
+from experiments.counteranimal.evaluation import Asking
+from experiments.counteranimal.labels import LabelSpace
+from experiments.counteranimal.loaded import Activation, LoadedModel
+from experiments.counteranimal.metrics import REPLICATES
+from experiments.counteranimal.scoring import Scorer, predict
+from experiments.counteranimal.summaries import summarise
+from experiments.errors import RequestError, checked_seed
+from experiments.files import output_folder, write_json
+from experiments.inference import LEVEL, bootstrap_interval, resamples, sign_test
+from simulator.streams import numpy_stream
+
+FLAGS: dict[str, Activation] = {"GELU": "off", "QuickGELU": "on"}
+QUANTITIES = ("alignment", "accuracy")  # the first decides, unless the second says otherwise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """A request: each of these CLIPs with both activations on these photos."""
+
+    data: Path
+    asking: Asking
+    seed: int = 0
+    output: Path | None = None
+
+
+def run(request: Audit) -> list[dict[str, Any]]:
+    """A document for each model, and all of them in output/activation.json.
+
+    Raises RequestError for a wrong request, models without either activation among them, and RunError where the run
+    fails.
+    """
+    checked_seed(request.seed)
+    asking, tree = request.asking, read_tree(request.data)
+    for spec in asking.specs:
+        if not spec.startswith(("open_clip:", "hf:")):
+            raise RequestError(f"{spec!r} is no CLIP of open_clip: or hf:, whose activation could be another one")
+    documents = [_audited(request, tree, spec, k) for k, spec in enumerate(asking.specs)]
+    if request.output is not None:
+        write_json(output_folder(request.output) / "activation.json", documents)
+    return documents
+
+
+def _audited(request: Audit, tree: Tree, spec: str, k: int) -> dict[str, Any]:
+    one = replace(request.asking, models=[spec], weights=request.asking.weights and [request.asking.weights[k]])
+    asked = {name: replace(one, quick_gelu=flag) for name, flag in FLAGS.items()}
+    (usual,) = one.load()
+    both = {name: asking.load()[0] for name, asking in asked.items()}
+    if len({model.settings["activation"] for model in both.values()}) < 2:
+        raise RequestError(
+            f"{spec!r} has no GELU that could be exchanged; its activation is {usual.settings['activation']} either way"
+        )
+    found = {name: _asked(request, tree, asked[name], model) for name, model in both.items()}
+    values = {name: measured for name, (_, measured) in found.items()}
+    compared = {
+        quantity: difference(values["QuickGELU"][quantity] - values["GELU"][quantity], request.seed)
+        for quantity in QUANTITIES
+    }
+    return {
+        "model": spec,
+        "fits": fits(compared),
+        "loaded_with": next(n for n, m in both.items() if m.settings["activation"] == usual.settings["activation"]),
+        "activations": {name: document for name, (document, _) in found.items()},
+        "difference": compared,
+        "level": LEVEL,
+    }
+
+
+def _asked(
+    request: Audit, tree: Tree, asking: Asking, model: LoadedModel
+) -> tuple[dict[str, Any], dict[str, Float[np.ndarray, " C"]]]:
+    """(what the screen shows of one activation, class means of both quantities)."""
+    (encoded,), (score,) = asking.encode(tree, [model])
+    predictions = predict(tree, encoded, score, LabelSpace("1000"))
+    settings = asking.settings(model) | {"labels": "1000", "data": str(request.data)}
+    document, _ = summarise("activation", model.spec, model.family, predictions, settings, request.seed)
+    above = alignment(tree, encoded, score)
+    each = {"alignment": above, "accuracy": predictions.correct.astype(float)}
+    printed = (document["standing"] or {}).get("printed")
+    shown = {
+        **{group: document["macro"][group] for group in GROUPS},
+        "intervals": {group: document["intervals"]["macro"][group] for group in GROUPS},
+        "alignment": float(_class_means(predictions.class_index, above).mean()),
+        "activation": model.settings["activation"],
+        "printed": printed,
+        "off_printed": None if printed is None else {g: document["macro"][g] - printed[g] for g in GROUPS},
+    }
+    return shown, {name: _class_means(predictions.class_index, value) for name, value in each.items()}
+
+
+def alignment(tree: Tree, encoded: Encoded, score: Scorer) -> Float[np.ndarray, " N"]:
+    """(cosine with the own class - mean over labels)/standard deviation over labels, of every readable photo."""
+    photos = [photo for photo in tree.photos if photo.path in encoded.keys]
+    parts: list[np.ndarray] = []
+    start = 0
+    for features in encoded.cache.read([encoded.keys[photo.path] for photo in photos]):
+        s = score(features).astype(np.float64)
+        own = [photo.class_index for photo in photos[start : start + len(s)]]
+        parts.append((s[np.arange(len(s)), own] - s.mean(axis=1)) / s.std(axis=1))
+        start += len(s)
+    return np.concatenate(parts)
+
+
+def _class_means(classes: np.ndarray, values: np.ndarray) -> Float[np.ndarray, " C"]:
+    _, where = np.unique(classes, return_inverse=True)
+    return np.bincount(where, values) / np.bincount(where)
+
+
+def difference(classes: Float[np.ndarray, " C"], seed: int) -> dict[str, Any]:
+    """Mean over classes of QuickGELU minus GELU, its cluster-bootstrap interval (None without spread), a sign test."""
+    C = len(classes)
+    drawn = resamples(C, REPLICATES, numpy_stream(seed, "activation bootstrap")) @ classes / C
+    interval = bootstrap_interval(drawn, C)
+    up, down = int((classes > 0).sum()), int((classes < 0).sum())
+    return {
+        "mean": float(classes.mean()),
+        "interval": None if interval is None else list(interval),
+        "classes_up": up,
+        "classes_down": down,
+        "sign_test_p": sign_test(up, down),
+    }
+
+
+def fits(compared: dict[str, dict[str, Any]]) -> str | None:
+    """The activation that the photos speak for; None where alignment does not tell, or accuracy tells otherwise."""
+    sides = [_side(compared[quantity]["interval"]) for quantity in QUANTITIES]
+    if sides[0] == 0 or sides[0] * sides[1] < 0:
+        return None
+    return "QuickGELU" if sides[0] > 0 else "GELU"
+
+
+def _side(interval: Sequence[float] | None) -> int:
+    """Sign of all values of an interval, 0 where it has both or there is none."""
+    return 0 if interval is None else int(interval[0] > 0) - int(interval[1] < 0)
