@@ -149,7 +149,7 @@ def verdict_of(claim: TrainedClaim, cases: list[dict[str, Any]], seed: int, seco
         "level": 1 - claim.error_rate,
         "counterexample": None,
         "route": ROUTE,
-        "n": max(case["recipe"]["steps"] * case["recipe"]["batch_size"] for case in cases),
+        "n": max(r.get("n") or r["steps"] * r["batch_size"] for r in (case["recipe"] for case in cases)),
         "replicates": len(shown["sample"].values),
         "alpha": claim.error_rate,
         "tau": claim.tolerance,
