@@ -153,12 +153,14 @@ LONG = "sweep mitigations"  # a minute
 
 
 def test_studies_run_and_are_drawn(tmp_path):
+    for block in blocks("toml"):  # each begins with its file's name
+        (tmp_path / block.partition("\n")[0].removeprefix("# ")).write_text(block, encoding="utf-8")
     for block in blocks("sh"):
         if LONG not in block:
             run_block(block, tmp_path)
     code = python_blocks()["study"]
     assert run_python(code, tmp_path) == re.findall(r"  # (.*)$", code, flags=re.MULTILINE)
-    assert all((tmp_path / name).stat().st_size > 5000 for name in ("phase.svg", "gap.png", "sources.svg", "gap.pdf"))
+    assert all((tmp_path / name).stat().st_size > 5000 for name in ("phase.svg", "gap.png", "sources.svg", "gap.pdf", "digits.png"))
 
 
 @pytest.mark.deep
