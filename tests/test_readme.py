@@ -160,7 +160,8 @@ def test_studies_run_and_are_drawn(tmp_path):
             run_block(block, tmp_path)
     code = python_blocks()["study"]
     assert run_python(code, tmp_path) == re.findall(r"  # (.*)$", code, flags=re.MULTILINE)
-    assert all((tmp_path / name).stat().st_size > 5000 for name in ("phase.svg", "gap.png", "sources.svg", "gap.pdf", "digits.png"))
+    drawn = ("phase.svg", "gap.png", "sources.svg", "gap.pdf", "digits.png")
+    assert all((tmp_path / name).stat().st_size > 5000 for name in drawn)
 
 
 @pytest.mark.deep
