@@ -558,11 +558,14 @@ def refuse(ensemble: Ensemble) -> None:
     Raises
     ------
     ValueError
-        For towers that do not read the views, and captions that nobody can contradict.
+        For towers that do not read the views, worlds that are seen in different ways, and captions that nobody can
+        contradict.
     simulator.samplers.EmptyGroup
         Where a sampler finds no pair of some group.
     """
     refuse_misread(ensemble.recipe, ensemble.views)
+    if len({(world.views, world.views and world.classes) for world in ensemble.worlds}) > 1:
+        raise ValueError("the worlds of an ensemble have one kind of views and, of pixels, one number of classes")
     if ensemble.sampler.swaps and ensemble.seen.contradicted is None:
         raise ValueError(
             f"sampler = {ensemble.sampler.name!r} swaps backgrounds in captions that are Gaussian vectors; the nearest "

@@ -47,6 +47,12 @@ def test_the_world_is_that_of_the_pixels_at_these_distances():
     assert found["rand"] == pytest.approx([expected.balanced])
 
 
+def test_any_background_alike_is_its_own_as_often_as_every_other():
+    found = bridge(ensemble(WORLD.replace(classes=3)), reading({(0, 3, 3): 1.0, (1, 4, 4): -1.0, (2, 3, 5): 0.3}))
+    assert found["rand"] == pytest.approx([(found["common"][0] + 2 * found["counter"][0]) / 3])
+    assert found["common"][0] > found["counter"][0]
+
+
 def test_there_is_none_without_a_head_or_where_some_classes_have_no_colour():
     parameters = reading({(0, 3, 3): 1.0})
     assert bridge(ensemble(loss="supcon"), parameters) is None

@@ -203,7 +203,7 @@ def test_the_mapped_region_is_the_study_s(table):
 
 @pytest.mark.parametrize(
     ("table", "draw"),
-    [(lambda: latents.sample(0, 50), latents.scatter), (lambda: rate.minimiser_error(0, 4, 4), rate.drawn)],
+    [(lambda: latents.sample(0, size=50), latents.scatter), (lambda: rate.minimiser_error(0, 4, 4), rate.drawn)],
     ids=["latents", "rate"],
 )
 def test_every_figure_labels_its_axes(table, draw):

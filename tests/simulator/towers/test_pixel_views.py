@@ -89,3 +89,10 @@ def test_digits_are_learned_where_colours_say_nothing(loss):
 def test_captions_of_pixels_are_not_contradicted():
     with pytest.raises(ValueError, match=r"sampler = 'contradicted' swaps .* valid choice is sampler = 'drawn'"):
         refuse(ensemble(sampler="contradicted"))
+
+
+def test_worlds_that_look_different_are_not_trained_together():
+    recipe = Recipe(loss="supervised", towers="mlp")
+    for other in (World(), WORLD.replace(classes=4), WORDS):
+        with pytest.raises(ValueError, match="one kind of views"):
+            train([WORLD, other], recipe)
