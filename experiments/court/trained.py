@@ -2,8 +2,9 @@
 
 The number of models is fixed before anything is trained: from the claim's `spread`, so that a bound comes within its
 tolerance with power .95. Every row of every case gets bounds at alpha/(2 rows), those of means of independent models:
-Student's, since an accuracy over models of one recipe is normal enough (tests hold the rates over hundreds of seeds).
-A model that lost its finite loss counts as if it were wrong about everything, by bounds that hold for any law.
+Student's, since an accuracy over models of one recipe is normal enough (tests hold the rates over hundreds of seeds),
+unless a claim says that its models cluster: then by betting, which holds for any law on a bounded range. A model that
+lost its finite loss counts as if it were wrong about everything, by bounds that hold for any law.
 
 Full trials take minutes. `check --quick` and `reproduce` try the QUICK ones and show the verdicts stored with the
 package for the others, with the day on which they were reached.
@@ -177,14 +178,14 @@ def _spoken_of(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[dict[st
     else:
         pairs = [pair for each in of.values() for pair in zip(each[::2], each[1::2], strict=True)]
     margin = claim.margin
-    return [{"group": one["group"], "predicted": margin, "sample": _ahead(one, twin)} for one, twin in pairs]
+    return [{"group": one["group"], "predicted": margin, "sample": _ahead(claim, one, twin)} for one, twin in pairs]
 
 
-def _ahead(first: dict[str, Any], second: dict[str, Any]) -> Sample:
+def _ahead(claim: TrainedClaim, first: dict[str, Any], second: dict[str, Any]) -> Sample:
     """By how much every model is ahead of its twin; one that lost its finite loss, or its twin did, is all behind."""
     lost = {one["model"] for row in (first, second) for one in row["case"]["diverged"]}
     values = [-1.0 if k in lost else value for k, value in enumerate(np.subtract(first["models"], second["models"]))]
-    return Sample(np.array(values), normal=not lost, support=(-1.0, 1.0))
+    return Sample(np.array(values), normal=not (lost or claim.clustered), support=(-1.0, 1.0))
 
 
 def _sample(row: dict[str, Any], case: dict[str, Any]) -> Sample:

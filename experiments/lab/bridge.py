@@ -1,9 +1,11 @@
 """The bridge from theory to pictures: which Gaussian world a tower's embeddings are of, and what it says of the head.
 
 Embeddings of training pairs, less what object and attribute add to them on average, scatter about 0. In units of that
-scatter objects lie mu_inv/sigma_inv apart and attributes mu_spu/sigma_spu: a Gaussian world with the pixel world's
-labels and correlations. A head is a linear rule on embeddings, so what it does there is what the objective becomes with
-linear towers. Nothing is fitted to accuracies, and no test image is looked at.
+scatter the class means of objects and of attributes have distances, and so they have in a Gaussian world with the pixel
+world's labels and correlations: its mu_inv/sigma_inv and mu_spu/sigma_spu. A head is a linear rule on embeddings, so
+what it does there is what the objective becomes with linear towers. Nothing is fitted to accuracies, and no test image
+is looked at. It is a weak test of the theory: where classes lie many deviations apart, as they do in trained towers,
+the answer follows from p_inv and p_spu and hardly from the distances.
 """
 
 from typing import Any
@@ -19,19 +21,22 @@ LARGEST = 40.0  # deviations, beyond which no pair is on the wrong side
 
 
 def bridge(ensemble: Ensemble, parameters: Parameters) -> dict[str, Any] | None:
-    """Distances and predicted accuracies of every model of one world, a list each; None where there is no head.
+    """Distances and predicted accuracies of every model of one world, a list each; None where it is not defined.
 
     "rand" and "rev" are those of a world whose classes are all tied: any attribute alike, and another's.
 
     Parameters
     ----------
     ensemble
-        Of towers that see pixels; None is told of other worlds, and of those whose classes are not all tied.
+        Of towers that see pixels and have a head that is trained on pairs as they are drawn; None is told of others,
+        and of worlds whose classes are not all tied.
     parameters : its weights
     """
-    world, learner = ensemble.worlds[0], ensemble.recipe.objective.becomes.get("linear")
+    world, recipe = ensemble.worlds[0], ensemble.recipe
+    learner = recipe.objective.becomes.get("linear")
+    as_drawn = recipe.objective.sampler == recipe.sampler == "drawn" and recipe.last_layer == "trained"
     K = world.classes
-    if ensemble.seen.separation is None or not ensemble.recipe.objective.heads(K) or learner is None:
+    if ensemble.seen.separation is None or not recipe.objective.heads(K) or learner is None or not as_drawn:
         return None
     if len(world.views.tied_of(K)) < K:
         return None

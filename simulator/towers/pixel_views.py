@@ -23,6 +23,7 @@ from simulator.towers.training import Ensemble
 from simulator.world import World
 
 ROUNDING = 1e-6  # of the largest eigenvalue of a scatter, below which embeddings have no width
+PAIRS = 4096  # whose embeddings tell how far apart classes lie
 TOGETHER = 2**24  # numbers of images that all models of an ensemble are asked about at a time
 
 
@@ -75,17 +76,26 @@ def _accuracies(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | Non
 
 
 def _separation(ensemble: Ensemble, parameters: Parameters) -> Float[np.ndarray, "E 2"]:
-    """Means of embeddings by object and by attribute, apart from each other, over the deviation of what is left."""
+    """mu/sigma of objects and of attributes: the Gaussian world whose class means lie as far apart in its scatter.
+
+    Means of embeddings by object and by attribute are fitted to pairs of the training streams, and distances are
+    Mahalanobis, in the scatter that they leave; the two are not orthogonal in general, and each is taken by itself.
+    """
     world, streams = ensemble.worlds[0], [f"train/{k}" for k in ensemble.models]
-    K, device = world.classes, ensemble.device
-    scenes = draw_scenes(ensemble.worlds, block_size(world), ensemble.seed, 0, streams=streams, device=device)
-    images = seen(scenery(world.views, K, device), scenes).images
-    I = embed(ensemble.recipe, parameters, "image", images).double().cpu()
-    codes = [one_hot(code.cpu(), K).double() for code in (scenes.objects, scenes.attributes)]
-    X = torch.cat(codes, dim=-1)
+    K, size, source = world.classes, block_size(world), ensemble.draw_on or ensemble.device
+    scene, pairs = scenery(world.views, K, source), 0
+    codes, embeddings = [], []
+    for index in range(-(-PAIRS // size)):
+        scenes = draw_scenes(ensemble.worlds, size, ensemble.seed, index, streams=streams, device=source)
+        images = seen(scene, scenes).images.to(ensemble.device)
+        embeddings.append(embed(ensemble.recipe, parameters, "image", images).double().cpu())
+        codes.append(torch.cat([one_hot(code.cpu(), K).double() for code in (scenes.objects, scenes.attributes)], -1))
+        pairs += size
+    X, I = torch.cat(codes, dim=1), torch.cat(embeddings, dim=1)
     means = torch.linalg.lstsq(X, I, driver="gelsd").solution  # (E, 2 K, h); the two share a constant
     rest = I - X @ means
-    precision = torch.linalg.pinv(rest.mT @ rest / I.shape[1], rtol=ROUNDING, hermitian=True)
+    scatter = rest.mT @ rest / (pairs - (2 * K - 1))
+    precision = torch.linalg.pinv(scatter, rtol=ROUNDING, hermitian=True)
     pattern = torch.as_tensor(class_means(K) - class_means(K).mean(0))
     found = []
     for part in means.split(K, dim=1):

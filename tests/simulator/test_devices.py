@@ -8,6 +8,7 @@ import torch
 
 from simulator.gaussian.pairs import Pairs
 from simulator.towers import training
+from simulator.towers.affine import View
 from simulator.towers.distributed import ALONE
 from simulator.towers.layers import initialise
 from simulator.towers.optimisers import moments
@@ -43,7 +44,8 @@ def test_sources_name_no_device(path):
 def test_a_step_runs_on_the_meta_device(loss):
     """Every tensor that the step makes then follows its inputs; one from the CPU would be an error."""
     settings = recipe(loss)
-    parameters = initialise(settings, (8, 6), 2, 0, [0, 1], device="meta", dtype=torch.float64)
+    views = {"image": View("vector", (8,)), "text": View("vector", (6,))}
+    parameters = initialise(settings, views, 2, 0, [0, 1], device="meta", dtype=torch.float64)
 
     def meta(*shape: int, dtype=torch.float64) -> torch.Tensor:
         return torch.empty(shape, dtype=dtype, device="meta")

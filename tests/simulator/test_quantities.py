@@ -13,7 +13,7 @@ FIELDS = [
     (model, name, hint)
     for model in (World, Attribute)
     for name, hint in get_type_hints(model, include_extras=True).items()
-    if name in model.model_fields and name != "attribute"
+    if name in model.model_fields and name not in ("attribute", "views")
 ]
 
 

@@ -5,6 +5,9 @@ digits, small convolutional towers and the recipe below, and the groups are our 
 (`simulator.pixels.trials`): Rand shows the two classes in any colour, Rev in each other's. "Contrastive" is what [W]
 trains, perfect captions of Eq. 10: two heads on one encoder, for the label and for the colour. InfoNCE has a tower that
 reads one-hot captions of label and colour.
+
+Models differ in seeds and are asked about the same test scans, 71 of the two classes. Bounds speak of other seeds, not
+of other scans, which move a Rev where object and colour tell the same by about .035 (standard error over scans).
 """
 
 from typing import Any
@@ -29,6 +32,7 @@ OBJECT, COLOUR = SETTINGS[0], SETTINGS[3]  # which of the two tells more about t
 FULL_STEPS = 1500  # that ten classes need
 NOISE = 0.05  # "within noise": deviations that Table 8 prints are up to .10 for Rev
 SPREAD = 0.03
+CLUSTERS = 0.4  # of models that fall into two clusters
 
 
 def picture_claims() -> list[TrainedClaim]:
@@ -87,8 +91,9 @@ def _printed() -> list[TrainedClaim]:
 
 def _with_a_text_tower() -> list[TrainedClaim]:
     source, perfect = "soberclip, on [W] section 6", _case("perfect-captions", OBJECT)
-    # No caption leaves the colour out, so what towers make of one that does differs from model to model.
-    asked = {"name": ("asked by the label alone", 0.07), "mean": ("asked by the average caption", SPREAD)}
+    # No caption leaves the colour out, so what towers make of one that does differs from model to model: Rev of one in
+    # three is below .4, of the others above .8.
+    asked = {"name": ("asked by the label alone", CLUSTERS), "mean": ("asked by the average caption", SPREAD)}
     return [
         *(
             TrainedClaim(
@@ -101,18 +106,20 @@ def _with_a_text_tower() -> list[TrainedClaim]:
                 cases=(_case("infonce", OBJECT, prompts=(prompt,)), perfect),
                 tolerance=NOISE,
                 spread=spread,
+                clustered=spread == CLUSTERS,
             )
             for prompt, (words, spread) in asked.items()
         ),
         TrainedClaim(
             id="pictures/prompt-without-colour",
             source=source,
-            statement="There InfoNCE keeps at least as much of Rev asked by the label alone as asked by the average "
-            "caption, which speaks of the colour.",
+            statement="InfoNCE keeps at least as much of Rev asked by the label alone as asked by the average caption, "
+            "which speaks of the colour, where the object tells more (.9, .75).",
             says="ahead",
             groups=("rev",),
             cases=(_case("infonce", OBJECT, prompts=("name", "mean")),),
-            spread=0.005,
+            spread=CLUSTERS,
+            clustered=True,
         ),
         TrainedClaim(
             id="pictures/silent-captions",
@@ -148,13 +155,15 @@ def _with_a_text_tower() -> list[TrainedClaim]:
 
 
 def _bridges() -> list[TrainedClaim]:
+    # A weak test: with classes as far apart as in trained towers any distances predict nearly the same, and single
+    # models are up to .18 off.
     return [
         TrainedClaim(
             id=f"pictures/bridge/{name}",
             source="soberclip, on [W] Definition 6.1 and section 6",
             statement=f"With {name.replace('-', ' ')}, logistic regression in the Gaussian world that has the "
-            "distances of a supervised tower's embeddings of training pairs predicts its Rand and Rev to .1, at every "
-            "p_inv and p_spu of Table 8.",
+            "distances of a supervised tower's embeddings of training pairs predicts its Rand and Rev to .1 on average "
+            "over models, at every p_inv and p_spu of Table 8.",
             says="bridged",
             groups=("rand", "rev"),
             cases=tuple(_case("supervised", setting, classes=K, tied=None) for setting in SETTINGS),

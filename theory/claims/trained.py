@@ -75,6 +75,8 @@ class TrainedClaim:
         By how much "ahead" is.
     spread
         Expected deviation of a row's accuracy over models, from which the number of models follows.
+    clustered
+        Whether models fall into clusters, so that only the bounds of bounded variables hold, and Student's do not.
     error_rate
         Probability that a true claim is contradicted, or a false one supported, at most.
     """
@@ -89,6 +91,7 @@ class TrainedClaim:
     groups: tuple[str, ...] = ("counter",)
     margin: float = 0.0
     spread: float = SPREAD
+    clustered: bool = False
     error_rate: float = 0.01
 
 

@@ -51,9 +51,11 @@ def accuracy_table(document: dict[str, Any]) -> RenderableType:
             f"know them; {unseen['pairs_needed']:.2g} pairs would leave 1 %"
         )
     if document.get("bridge"):
-        mean = {name: sum(values) / len(values) for name, values in document["bridge"].items()}
+        lost = {one["model"] for one in document["diverged"]}
+        going = {n: [v for k, v in enumerate(values) if k not in lost] for n, values in document["bridge"].items()}
+        mean = {name: sum(values) / len(values) for name, values in going.items()}
         table.caption += (
-            f"\nembeddings of objects lie {mean['mu_inv']:.1f} deviations apart, of attributes {mean['mu_spu']:.1f}; "
+            f"\nembeddings have mu/sigma {mean['mu_inv']:.1f} by object and {mean['mu_spu']:.1f} by attribute; "
             f"a Gaussian world of these has Rand {percent(mean['rand'])} % and Rev {percent(mean['rev'])} %"
         )
     if "arrived" in document:

@@ -36,7 +36,8 @@ def test_distances_are_those_of_group_means_over_the_scatter_within():
     o, a = (1 - 2 * code.numpy() for code in (pairs.scenes.objects, pairs.scenes.attributes))
     design = np.stack([np.ones(len(e)), o, a], axis=1)
     fitted = np.linalg.solve(design.T @ design, design.T @ e)  # half the distance of either is its coefficient
-    assert found[0] == pytest.approx(np.abs(fitted[1:]) / (e - design @ fitted).std(), rel=1e-5)
+    scatter = (e - design @ fitted).std(ddof=3)
+    assert found[0] == pytest.approx(np.abs(fitted[1:]) / scatter, rel=1e-5)
 
 
 def test_the_world_is_that_of_the_pixels_at_these_distances():
@@ -59,6 +60,8 @@ def test_there_is_none_without_a_head_or_where_some_classes_have_no_colour():
     untied = World(classes=3, p_inv=0.9, p_spu=0.75, views={**VIEWS, "tied": (0, 1)})
     assert bridge(ensemble(untied), parameters) is None
     assert bridge(ensemble(World()), parameters) is None
+    for other in ({"sampler": "balanced"}, {"last_layer": "refitted"}, {"loss": "group-dro"}):  # of another law
+        assert bridge(ensemble(**other), parameters) is None
 
 
 def test_embeddings_that_never_scatter_are_as_far_apart_as_matters():
