@@ -142,7 +142,7 @@ MEASURED = {
     "common": Quantity(r"\mathrm{Acc}(a = y)", "accuracy on the common group", "fraction"),
     "counter": Quantity(r"\mathrm{Acc}(a \neq y)", "accuracy on the counter group", "fraction"),
     "rand": Quantity(r"\mathrm{Rand}", "accuracy of tied classes under any attribute alike", "fraction"),
-    "rev": Quantity(r"\mathrm{Rev}", "accuracy of tied classes under the next one's attribute", "fraction"),
+    "rev": Quantity(r"\mathrm{Rev}", "accuracy of tied classes under another tied class's attribute", "fraction"),
     "rest": Quantity(r"\mathrm{Rest}", "accuracy of the other classes under any attribute alike", "fraction"),
     "balanced": Quantity(r"\mathrm{Acc}", "mean of the two group accuracies", "fraction"),
     "drop": Quantity(r"\Delta", "common minus counter accuracy", "fraction"),
