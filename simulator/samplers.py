@@ -1,7 +1,8 @@
 """Samplers: what is done with drawn pairs before a learner sees them. The table of mitigations that touch data alone.
 
 The group of a pair is its label y with the class a that its background shows, number K y + a of G = K^2. Under the
-training law the K groups y = a have share p/K each and the others (1 - p)/(K (K - 1)).
+training law the K groups y = a have share p/K each and the others (1 - p)/(K (K - 1)); groups of a class that pixels
+give no background of its own have 1/K^2 each.
 
 drawn          pairs as they come
 balanced       rows drawn anew every epoch, with replacement, every group as often
@@ -113,9 +114,10 @@ class Sampler:
     def effective(self, worlds: World | Worlds) -> Numbers:
         """Effective pairs that a drawn pair leaves, in (0, 1]; n/effective pairs must be drawn for n of them.
 
-        Weighted pairs count as (sum w)^2/sum w^2 (Kish 1965, section 11.7), over the law 1/mean of w^2 =
-        K^2/(1/p + (K - 1)^2/(1 - p)); so do rows drawn with replacement, which in expectation are weights. Cutting all
-        groups to the smallest leaves K min(p, (1 - p)/(K - 1)) of the pairs, for p > 1/K all counter pairs among them.
+        Weighted pairs count as (sum w)^2/sum w^2 (Kish 1965, section 11.7), over the law 1/mean of w^2; so do rows
+        drawn with replacement, which in expectation are weights. Of a label with a background of its own w^2 has mean
+        (1/p + (K - 1)^2/(1 - p))/K^2, of one without it is 1. Cutting all groups to the smallest leaves
+        K min(p, (1 - p)/(K - 1)) of the pairs, for p > 1/K all counter pairs among them.
 
         Parameters
         ----------
@@ -133,7 +135,8 @@ class Sampler:
         p, K = worlds.p_spu, np.asarray(worlds.classes)
         if self.rows is not None and not self.anew:
             return K * np.minimum(p, (1 - p) / (K - 1))
-        return K**2 / (1 / p + (K - 1) ** 2 / (1 - p))
+        tied = 1.0 if worlds.views is None or worlds.views.tied is None else len(worlds.views.tied) / K
+        return 1 / (tied * (1 / p + (K - 1) ** 2 / (1 - p)) / K**2 + 1 - tied)
 
 
 def _at_chance(worlds: World | Worlds) -> World | Worlds:
@@ -144,21 +147,13 @@ def _at_chance(worlds: World | Worlds) -> World | Worlds:
 
 
 def refuse_certain(worlds: World | Worlds) -> None:
-    """Refuse to balance groups of which some have no share, or shares of which nothing is known here.
+    """Refuse to balance groups of which some have no share.
 
     Raises
     ------
     EmptyGroup
         At p_spu = 1 and p_spu = 0.
-    ValueError
-        For worlds of pixels some of whose classes have no background of their own.
     """
-    for K in () if worlds.views is None else np.unique(worlds.classes).tolist():
-        if len(worlds.views.tied_of(K)) < K:
-            raise ValueError(
-                f"tied = {list(worlds.views.tied)} leaves classes without a background of their own, and groups are "
-                "balanced where all have one; leave tied out"
-            )
     p = np.asarray(worlds.p_spu)
     for certain, which, near in ((1.0, "counter", "below 1"), (0.0, "common", "above 0")):
         if np.any(p == certain):
@@ -209,8 +204,9 @@ def group_counts(groups: Groups, world: World) -> Int[np.ndarray, " G"]:
         return count
     refuse_certain(world)
     y, a = divmod(int(np.argmin(count)), K)
-    share = group_shares(world).min()
-    rare = K if world.p_spu < 1 / K else K * (K - 1)  # groups of the least share, whose chances of being absent add up
+    shares = group_shares(world)
+    share = shares.min()
+    rare = np.isclose(shares, share, rtol=1e-9).sum()  # groups of the least share: their chances of absence add up
     least = int(np.ceil(np.log((1 - CERTAINTY) / rare) / np.log1p(-share)))
     raise EmptyGroup(
         f"n = {len(groups)}: no pair has label {y} and background {a}; of {least} pairs every group has one with "

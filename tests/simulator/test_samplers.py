@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.pixels.views import Pixels
 from simulator.samplers import (
     SAMPLERS,
     EmptyGroup,
@@ -155,12 +156,25 @@ def test_names_are_unique():
         del SAMPLERS["my own"]
 
 
-def test_classes_without_a_background_of_their_own_are_not_balanced():
-    for classes, refused in ((2, False), (3, True)):
-        world = World(classes=classes, views={"tied": (0, 1)})
-        for ask in (SAMPLERS["balanced"].law, SAMPLERS["reweighted"].effective):
-            if refused:
-                with pytest.raises(ValueError, match=r"tied = \[0, 1\] leaves classes without a background"):
-                    ask(world)
-            else:
-                ask(world)
+@pytest.mark.parametrize("name", BALANCING)
+def test_classes_without_a_background_of_their_own_are_balanced_too(name):
+    """Kish's number and the smallest group of the shares themselves; the law has equal ones."""
+    grid = Worlds(p_spu=[0.2, 0.9], classes=[[2], [3], [6]], views=Pixels(tied=(0, 1)))
+    found, law = SAMPLERS[name].effective(grid), SAMPLERS[name].law(grid)
+    for place in np.ndindex(grid.shape):
+        shares = group_shares(grid.world(place))
+        G = len(shares)
+        known = G * shares.min() if name == "subsampled" else G**2 / (1 / shares).sum()
+        assert np.broadcast_to(found, grid.shape)[place] == pytest.approx(known)
+        assert SAMPLERS[name].effective(grid.world(place)) == pytest.approx(known)
+        assert group_shares(law.world(place)) == pytest.approx(np.full(G, 1 / G))
+    with pytest.raises(EmptyGroup, match="p_spu = 1: there are no counter pairs"):
+        SAMPLERS[name].law(World(p_spu=1.0, classes=3, views=Pixels(tied=(0, 1))))
+
+
+def test_the_size_that_has_a_pair_of_every_group_counts_the_rare_ones():
+    world = World(p_spu=0.9, classes=3, views=Pixels(tied=(0, 1)))
+    with pytest.raises(EmptyGroup, match=r"no pair has label 0 and background 1; of (\d+) pairs") as error:
+        group_counts(np.array([0, 2, 3, 4, 5, 6, 7, 8]), world)
+    n = int(str(error.value).split(" of ")[1].split()[0])
+    assert 4 * (1 - 0.1 / 6) ** n <= 0.01 < 4 * (1 - 0.1 / 6) ** (n - 1)  # two labels with two counter groups each
