@@ -8,6 +8,7 @@ Every object goes on every photo. Which backgrounds are common for a class is sa
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from experiments.counteranimal.dataset import SUFFIXES, shown
@@ -191,12 +192,11 @@ def _lines(file: str) -> list[str]:
 
 
 def _refuse_shared_names(planned: Plan) -> None:
-    """Names that differ by their ending, or by case alone, would make one file, here or on another file system."""
-    for sources in (planned.cutouts, planned.photos):
-        taken: dict[tuple[str, str], str] = {}
-        for source in sources:
-            first = taken.setdefault((source.kind.casefold(), Path(source.name).stem.casefold()), source.name)
-            if first != source.name:
-                raise RequestError(
-                    f"composites of {first!r} and {source.name!r} would share a name; rename one of the two"
-                )
+    """Names that differ by their ending, by case alone or by where " on " stands would make one file somewhere."""
+    taken: dict[str, tuple[Source, Source]] = {}
+    for pair in product(planned.cutouts, planned.photos):
+        file = planned.file(*pair)
+        first = taken.setdefault(file.casefold(), pair)
+        if first != pair:
+            one, other = (f"{cutout.name!r} on {photo.name!r}" for cutout, photo in (first, pair))
+            raise RequestError(f"{one} and {other} would both be {file!r}; rename one of these files")

@@ -4,6 +4,7 @@ Photos of two groups differ by more than their backgrounds: other animals, poses
 not. Letters: O objects; each is asked on some photos of either group, columns (common, counter), and
     d = share right on common - share right on counter
 is its own drop. Every object counts alike, and another sample would be of other objects: photos are what they are.
+Interval and p are of these very photos, which all objects share; of few a group, their difficulty alone can reject.
 """
 
 from dataclasses import dataclass

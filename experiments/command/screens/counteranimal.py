@@ -98,7 +98,8 @@ def _paired(effect: dict[str, Any] | None) -> list[Any]:
         )
     notes = [
         Text("better on: objects right more often on common : on counter backgrounds"),
-        Text("interval: over objects, these backgrounds given; p: McNemar's exact test of no effect on any object"),
+        Text("interval: over objects; p: McNemar's exact test of no effect on any object"),
+        Text("both are of these very photos: of few a group, their difficulty alone can reject"),
     ]
     if effect["left_out_objects"]:
         said = f"{effect['left_out_objects']} objects are readable in one group only and are left out"

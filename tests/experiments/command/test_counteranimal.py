@@ -168,6 +168,7 @@ def test_compose_then_evaluate(run, photo, tiny_clip, tmp_path):
     assert {r["object"] for r in rows(tmp_path / "o" / "predictions.csv")} >= {"16 bulbul/a.png"}
     text, _ = run(*words)
     assert "the background's effect at a fixed object" in text
+    assert "both are of these very photos: of few a group, their difficulty alone can reject" in " ".join(text.split())
     (scored,), _ = run("score", tmp_path / "o" / "predictions.csv", "--labels", 45, "--json")
     assert scored["paired"] == effect
 

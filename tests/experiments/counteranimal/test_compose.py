@@ -174,7 +174,15 @@ BAD = {  # what is done to objects o and scenes s, what is said
     "no photos": (lambda o, s: [f.unlink() for f in (s / "sand").iterdir()], "'sand' of --backgrounds holds no file"),
     "shared name": (
         lambda o, s: rewritten(s / "sand" / "One.png", "RGB", 9),
-        "'sand/One.png' and 'sand/one.jpg' would share a name",
+        r"^'9 ostrich/a.png' on 'sand/One.png' and '9 ostrich/a.png' on 'sand/one.jpg' would both be "
+        r"'9 ostrich/common-sand/a on one.png'; rename one of these files$",
+    ),
+    "name shared by both": (
+        lambda o, s: (
+            draw_cutout(o / "9 ostrich" / "a on two.png", "red"),
+            rewritten(s / "sand" / "two on one.jpg", "RGB", 9),
+        ),
+        "'9 ostrich/a on two.png' on 'sand/one.jpg' and '9 ostrich/a.png' on 'sand/two on one.jpg' would both be",
     ),
 }
 
