@@ -15,6 +15,9 @@ TABLES = {"multicolored-mnist": coloured_digits}
 def beside(table: "xr.Dataset", name: str) -> list[dict[str, Any]]:
     """Rows of a printed table whose setting the study has, each with what was measured: mean and deviation of both.
 
+    None for a study with further axes, along which it has several settings where the table has one; a deviation needs
+    two trainings, and a group that no training has measured has no row.
+
     Parameters
     ----------
     table
@@ -26,9 +29,13 @@ def beside(table: "xr.Dataset", name: str) -> list[dict[str, Any]]:
     for row in TABLES[name]():
         setting = {name: row[name] for name in ("classes", "p_inv", "p_spu", "learner")}
         try:
-            values = table[row["group"]].isel(prompt=0).sel(setting).values  # no learner of these has a prompt
+            cells = table[row["group"]].isel(prompt=0).sel(setting)  # no learner of these has a prompt
         except KeyError:  # the quick size has fewer settings
             continue
-        mean, deviation = float(np.nanmean(values)), float(np.nanstd(values, ddof=1)) if values.size > 1 else None
-        found.append({**row, "measured": mean, "deviation": deviation})
+        if set(cells.dims) - {"replicate"}:
+            return []
+        values = cells.values[np.isfinite(cells.values)]  # trainings that lost their finite loss have measured nothing
+        if values.size:
+            deviation = float(values.std(ddof=1)) if values.size > 1 else None
+            found.append({**row, "measured": float(values.mean()), "deviation": deviation})
     return found

@@ -1,6 +1,8 @@
 """A study beside the printed table: settings that both have, in fractions."""
 
+import numpy as np
 import pytest
+import xarray as xr
 
 from experiments.command.screens.laboratory import printed_table
 from experiments.lab.printed import beside
@@ -31,3 +33,27 @@ def test_settings_that_a_study_has_stand_beside_the_printed_ones():
     shown = printed_table(rows)
     assert [column.header for column in shown.columns][-2:] == ["rand", "rev"]
     assert next(shown.columns[-1].cells).endswith("(80.2 ± 1.7)")
+
+
+def measured(rev, **further) -> xr.Dataset:
+    """Rev of one setting of two classes, a number a training, along further axes where there are any."""
+    setting = {"classes": [2], "p_inv": [0.9], "p_spu": [0.75], "learner": ["supervised"], "prompt": ["name"]}
+    dims = {**further, **setting, "replicate": range(len(rev))}
+    cells = xr.DataArray(np.broadcast_to(rev, [len(values) for values in dims.values()]), dims)
+    return xr.Dataset({"rand": cells, "rev": cells})
+
+
+@pytest.mark.parametrize(
+    ("rev", "mean", "deviation"),
+    [([0.2, np.nan, 0.4], 0.3, np.sqrt(0.02)), ([0.2, np.nan], 0.2, None), ([0.2], 0.2, None)],
+)
+def test_trainings_that_measured_nothing_do_not_count(rev, mean, deviation):
+    row = beside(measured(rev), "multicolored-mnist")[-1]
+    assert row["measured"] == pytest.approx(mean)
+    assert row["deviation"] == (None if deviation is None else pytest.approx(deviation))
+
+
+def test_settings_without_one_beside_them_are_left_out():
+    assert beside(measured([np.nan, np.nan]), "multicolored-mnist") == []
+    assert len(beside(measured([0.2]), "multicolored-mnist")) == 2
+    assert beside(measured([0.2], lr=[0.1, 0.2]), "multicolored-mnist") == []
