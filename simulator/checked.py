@@ -13,6 +13,8 @@ class Checked(BaseModel):
     def model_copy(self, *, update: dict[str, Any] | None = None, deep: bool = False):
         """The same with some fields changed, validated (pydantic's own copy checks nothing).
 
+        Fields that were left out still are.
+
         Parameters
         ----------
         update
@@ -20,4 +22,4 @@ class Checked(BaseModel):
         deep
             As of pydantic; frozen values need no copies.
         """
-        return type(self)(**{**{name: getattr(self, name) for name in type(self).model_fields}, **(update or {})})
+        return type(self)(**{**{name: getattr(self, name) for name in self.model_fields_set}, **(update or {})})

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import Field, model_validator
+from pydantic import Field, model_serializer, model_validator
 
 from simulator import quantities as q
 from simulator.accuracy import Numbers
@@ -122,13 +122,18 @@ class World(Checked):
     @model_validator(mode="after")
     def _views_hold_the_latents(self):
         if self.views is not None:
-            _refuse_gaussian({name: getattr(self, name) for name in (*_GAUSSIAN, "attribute")})
+            _refuse_gaussian({name: getattr(self, name) for name in self.model_fields_set})
             self.views.refuse(self.classes)
             return self
         for name in ("dim_image", "dim_text"):
             if getattr(self, name) < self.latents:
                 raise ValueError(_too_narrow(name, getattr(self, name), self.latents))
         return self
+
+    @model_serializer(mode="wrap")
+    def _as_it_may_be_given(self, whole: Callable[["World"], dict[str, Any]]) -> dict[str, Any]:
+        fields = whole(self)
+        return fields if self.views is None else {name: fields[name] for name in fields if name not in _GAUSSIAN}
 
     def replace(self, **fields) -> "World":
         """The same world with some fields changed, validated; `Worlds.replace` for one world.
@@ -349,8 +354,9 @@ class Worlds:
         if views is not None:
             if not isinstance(views, Pixels):
                 raise ValueError(f"views = {views!r} are not Pixels")
-            _refuse_gaussian({**values, "attribute": further})
-            views.refuse(int(np.max(self.classes)))
+            _refuse_gaussian({**fields, "attribute": further})
+            for K in np.unique(self.classes).tolist():
+                views.refuse(K)
             return
         latents = latent_count(self.classes, len(further))
         for name in ("dim_image", "dim_text"):
@@ -398,7 +404,7 @@ class Worlds:
         raise AttributeError(f"a Worlds is frozen; {name} stays")
 
     def __repr__(self) -> str:
-        set_fields = {n: value for n, value in self._scalars().items() if not _same(value, _DEFAULTS[n])}
+        set_fields = self._told()
         set_fields |= {} if self.views is None else {"views": self.views}
         return f"Worlds(shape={self.shape}, {', '.join(f'{n}={v!r}' for n, v in set_fields.items())})"
 
@@ -450,6 +456,10 @@ class Worlds:
     def _scalars(self) -> dict[str, Any]:
         """The fields that are numbers; those of Gaussian views only where there are any."""
         return {name: self.__dict__[name] for name in SCALARS if name in self.__dict__}
+
+    def _told(self) -> dict[str, Any]:
+        """The numbers that are not World's defaults."""
+        return {name: value for name, value in self._scalars().items() if not _same(value, _DEFAULTS[name])}
 
     @property
     def size(self) -> int:
@@ -507,7 +517,7 @@ class Worlds:
         >>> Worlds(p_spu=0.9).replace(mu_spu=[1.0, 2.0]).shape
         (2,)
         """
-        return Worlds(**{**self._scalars(), "attribute": self.attribute, "views": self.views, **fields})
+        return Worlds(**{**self._told(), "attribute": self.attribute, "views": self.views, **fields})
 
     def world(self, index=()) -> World:
         """One world of the grid.
@@ -646,11 +656,11 @@ def _refuse_pixels(views: Pixels | None, name: str) -> None:
 
 def _refuse_gaussian(fields: dict[str, Any]) -> None:
     """Refuse what is set beside views of pixels and means nothing there."""
-    for name, value in fields.items():
-        if name == "attribute" and len(value):
-            raise ValueError("pixels show one attribute, so that [[attribute]] and [views] do not go together")
-        if name in _GAUSSIAN and np.any(np.not_equal(value, _DEFAULTS[name])):
-            raise ValueError(f"{name} = {value!r} is of Gaussian views and means nothing beside [views]")
+    if len(fields.get("attribute", ())):
+        raise ValueError("pixels show one attribute, so that [[attribute]] and [views] do not go together")
+    for name in _GAUSSIAN:
+        if fields.get(name) is not None:
+            raise ValueError(f"{name} = {fields[name]!r} is of Gaussian views and means nothing beside [views]")
 
 
 def _too_narrow(name: str, dimension: int, latents: int) -> str:

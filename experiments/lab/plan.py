@@ -40,8 +40,11 @@ class Plan(NamedTuple):
 def plan(study: Study) -> Plan:
     """Ask a few cells.
 
-    Raises RequestError for a learner that has no answer anywhere, with its own sentence.
+    Raises RequestError for a learner that has no answer anywhere, with its own sentence, and for pictures that cannot
+    be read: whoever plans will train, while a store is read where its pictures need not lie.
     """
+    if "trained" in study.measured:
+        _read_pictures(study)
     estimated = False
     for k in range(len(study.learners)):
         estimated = _sampled(study, k) or estimated
@@ -51,6 +54,18 @@ def plan(study: Study) -> Plan:
         for v in variables(study, estimated).values()
     )
     return Plan(study, estimated, cut, expected(study, cut, estimated), int(numbers))
+
+
+def _read_pictures(study: Study) -> None:
+    """Those of the most classes, among which all others' are."""
+    from simulator.towers.seen import seen
+
+    worlds = study.worlds(tuple(slice(None) for _ in study.axes)).ravel()
+    most = worlds.world(int(np.argmax(np.broadcast_to(worlds.classes, worlds.shape))))
+    try:
+        seen(most).views(most)
+    except ValueError as error:
+        raise RequestError(str(error)) from None
 
 
 def _sampled(study: Study, k: int) -> bool:

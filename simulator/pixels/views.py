@@ -102,6 +102,9 @@ class Pixels(Checked):
         return self
 
     def _about_roots(self) -> str:
+        for name, folder in (("root", self.root), ("photos", self.photos)):
+            if folder is not None and (not folder or "\0" in folder):
+                return f"{name} = {folder!r} names no folder"
         if self.objects in ROOTS and self.root is None:
             return f"objects = {self.objects!r} needs root, {ROOTS[self.objects]}"
         if self.objects not in ROOTS and self.root is not None:
@@ -128,6 +131,8 @@ class Pixels(Checked):
             return f"objects = {self.objects!r} have colours of their own; attribute is background-colour or photos"
         if self.colours is not None and self.attribute == "photos":
             return "colours are of no use where the attribute is photos"
+        if self.colours == ():
+            return "colours = [] names none; a world needs one for every class, two at least"
         return ""
 
     @property

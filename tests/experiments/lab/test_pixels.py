@@ -9,6 +9,8 @@ import pytest
 from safetensors.torch import load_file
 
 from experiments.errors import Interrupted, RequestError
+from experiments.lab.plan import plan
+from experiments.lab.request import read
 from experiments.lab.study import study
 from experiments.lab.train import train
 from simulator.pixels.views import Pixels
@@ -67,3 +69,23 @@ def test_a_study_has_the_further_groups():
     single = train(asked.recipe_at((1,), 0), asked.world_at((1,)), models=2)
     assert np.allclose(table.rev[1, 0, 0], [one["rev"] for one in single["replicates"]], atol=1e-12)
     assert "no closed form" in str(table.legend.values)
+
+
+def test_pictures_that_cannot_be_read_are_one_sentence_before_any_work(tmp_path):
+    root = str(tmp_path / "nowhere")
+    world = World(views=Pixels(objects="cutouts", root=root, attribute="background-colour"))
+    recipe = {**SMALL, "steps": 1}
+    asked = study(world, {"classes": [2, 3]}, ["supervised"], routes=["trained"], n=64, recipe=recipe)
+    for ask in (plan, lambda asked: asked.run(tmp_path / "a.zarr")):
+        with pytest.raises(RequestError, match=f"^folder {root!r} cannot be read: No such file or directory$"):
+            ask(asked)
+    assert not list(tmp_path.iterdir())
+    assert read(asked.toml()) == asked  # whoever looks at a store need not have its pictures
+
+
+def test_classes_without_a_background_of_their_own_are_balanced_in_a_study_as_in_a_run():
+    world, recipe = World(classes=3, p_spu=0.7, views=Pixels(tied=(0, 1))), {"towers": "linear", "embed_dim": 3}
+    recipe = {**recipe, "batch_size": 16, "steps": 2}
+    names = ["balance", "subsample", "reweight", "group-dro", "dfr"]
+    asked = study(world, {"mitigation": names}, ["supervised"], routes=["trained"], n=1000, recipe=recipe)
+    assert np.isfinite(asked.run().counter).all()

@@ -27,6 +27,10 @@ from theory.learners import LinearCLIP, named, names
         ({"colours": ("red", "#e6192e")}, "colours red and #e6192e lie 0.5 apart in CIELAB, less than the 20"),
         ({"colours": ("red", "black")}, "colours black and black lie 0.0 apart"),
         ({"colours": ("rde", "blue")}, "colour 'rde' is neither #rrggbb nor one of .*; the nearest is red"),
+        ({"colours": ()}, r"colours = \[\] names none; a world needs one for every class, two at least"),
+        ({"objects": "mnist", "root": ""}, "root = '' names no folder"),
+        ({"objects": "mnist", "root": "a\0b"}, r"root = 'a\\x00b' names no folder"),
+        ({"attribute": "photos", "photos": ""}, "photos = '' names no folder"),
         ({"size": 7}, "greater than or equal to 8"),
         ({"told": "both"}, "'label' or 'object'"),
     ],
@@ -47,6 +51,7 @@ def test_views_that_show_nothing_are_refused(fields, sentence):
         ({"views": Pixels(tied=(0, 2))}, r"tied = \[0, 2\] names class 2; the classes are 0 to 1"),
         ({"classes": 3, "views": Pixels(colours=("red", "blue"))}, "classes = 3 need as many colours and are given 2"),
         ({"mu_spu": 2.0}, "mu_spu = 2.0 is of Gaussian views and means nothing beside"),
+        ({"mu_spu": 1.0}, "mu_spu = 1.0 is of Gaussian views"),  # its default, and yet said
         ({"sigma_xi_text": 0.5}, "sigma_xi_text = 0.5 is of Gaussian views"),
         ({"attribute": ({},)}, "pixels show one attribute"),
     ],
@@ -57,6 +62,20 @@ def test_what_a_pixel_world_cannot_have_is_refused(kind, fields, sentence):
         fields = {"attribute": World(attribute=({},)).attribute}
     with pytest.raises(ValueError, match=sentence):
         kind(**{"views": Pixels(), **fields})
+
+
+def test_a_grid_shows_its_tied_classes_everywhere():
+    with pytest.raises(ValueError, match=r"tied = \[0, 5\] names class 5; the classes are 0 to 1"):
+        Worlds(classes=[2, 10], views=Pixels(tied=(0, 5)))
+
+
+def test_a_pixel_world_is_written_as_it_may_be_read():
+    world = World(p_spu=0.8, views=Pixels(tied=(0, 1)))
+    written = world.replace(classes=3).model_dump()
+    assert "mu_spu" not in written
+    assert World(**written) == world.replace(classes=3)
+    assert World().replace(views=Pixels()) == World(views=Pixels())
+    assert Worlds(p_spu=[0.8, 0.9]).replace(views=Pixels()).world(0) == World(p_spu=0.8, views=Pixels())
 
 
 def test_many_classes_need_no_wide_views_in_pixels():
