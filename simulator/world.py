@@ -660,7 +660,8 @@ def _refuse_gaussian(fields: dict[str, Any]) -> None:
         raise ValueError("pixels show one attribute, so that [[attribute]] and [views] do not go together")
     for name in _GAUSSIAN:
         if fields.get(name) is not None:
-            raise ValueError(f"{name} = {fields[name]!r} is of Gaussian views and means nothing beside [views]")
+            first = next(iter(np.ravel(fields[name]).tolist()), None)  # of a grid's
+            raise ValueError(f"{name} = {first!r} is of Gaussian views and means nothing beside [views]")
 
 
 def _too_narrow(name: str, dimension: int, latents: int) -> str:
