@@ -200,7 +200,8 @@ class TestStored:
             assert verdict["statement"] == claim.statement
             assert (verdict["tau"], verdict["alpha"]) == (claim.tolerance, claim.error_rate)
             for kept, case in zip(verdict["cases"], claim.cases, strict=True):
-                assert World(**kept["world"]) == case.world
+                own = case.world.model_dump()  # earlier dumps of pixels had Gaussian numbers as well, at their defaults
+                assert World(**{key: value for key, value in kept["world"].items() if key in own}) == case.world
                 assert Recipe(**kept["recipe"]) == Recipe(**case.recipe)
                 if name == SLOW:
                     continue
