@@ -159,8 +159,8 @@ FAULTS = {
     ),
     "object drawn with its label's agreement": Fault(
         "simulator/gaussian/pairs.py",
-        "< law.agreement[:, None, :1]",
-        "< law.agreement[:, None, 1:2]",
+        "[..., 0] < agreement[..., 0]",
+        "[..., 0] < agreement[..., 1]",
         "simulator/gaussian/test_pairs.py",
     ),
     "captions as noisy as images": Fault(
@@ -390,7 +390,7 @@ FAULTS = {
     ),
     "somebody's picture written over": Fault(
         "experiments/page/plot/written.py",
-        "if path.exists() and not _is_ours(path):",
+        "if path.exists() and not _is_ours(path, verb):",
         "if False:",
         "experiments/page/plot/test_written.py",
     ),
@@ -614,8 +614,8 @@ FAULTS = {
     ),
     "reversed to what it was": Fault(
         "simulator/pixels/trials.py",
-        "[*tied[1:], tied[0]]",
-        "list(tied)",
+        "= (1 - np.eye(len(tied))) / (len(tied) - 1)",
+        "= np.eye(len(tied))",
         "simulator/pixels/test_trials.py",
     ),
     "coverage cut, not rounded": Fault(

@@ -67,7 +67,11 @@ def marked(names):
     return [pytest.param(n, marks=pytest.mark.deep if costly(CATALOGUE[n]) else ()) for n in names]
 
 
-@pytest.mark.parametrize("name", marked(CATALOGUE))
+# With its twin a minute and a half; `reproduce` judges it too, and README's test compares the verdict.
+LONGEST = "many-classes/name-reliance"
+
+
+@pytest.mark.parametrize("name", marked(name for name in CATALOGUE if name != LONGEST))
 def test_verdicts_of_the_catalogue(name):
     """Also of its false twin, if the claim is supported."""
     with unchecked():  # claims of known truth go through the same functions below, with their shapes checked
