@@ -126,7 +126,10 @@ def _index(file: Path) -> Any:
     try:
         from pycocotools.coco import COCO
     except ImportError:
-        raise ValueError("objects = 'coco' need pycocotools, which is not installed") from None
+        raise ValueError(
+            "objects = 'coco' need pycocotools, which is not installed; in the checkout "
+            "run: python -m pip install -e '.[coco]'"
+        ) from None
     if not file.is_file():
         raise ValueError(
             f"{file} is missing; it is instances_val2017.json of cocodataset.org, or a file of that format"

@@ -46,7 +46,10 @@ def _digits(views: Pixels, classes: int) -> Pictures:
     try:
         from sklearn.datasets import load_digits
     except ImportError:
-        raise ValueError("objects = 'digits' come with scikit-learn, which is not installed") from None
+        raise ValueError(
+            "objects = 'digits' come with scikit-learn, which is not installed; in the checkout "
+            "run: python -m pip install -e '.[pixels]'"
+        ) from None
     scans = load_digits()
     coverage = np.rint(scans.images * (255 / 16)).astype(np.uint8)[:, None]
     pixels = resized(torch.from_numpy(coverage), views.side).numpy()

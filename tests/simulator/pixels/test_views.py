@@ -1,10 +1,13 @@
 """A pixel world is declared once, whole, and what means nothing there is refused in one sentence."""
 
+import sys
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from simulator.gaussian.fit import fit
+from simulator.pixels.objects import objects
 from simulator.pixels.palette import COLOURS, INK, LEAST_DISTANCE, PAPER, lab, refuse_close, rgb
 from simulator.pixels.views import Pixels
 from simulator.samplers import group_shares
@@ -142,3 +145,9 @@ def test_lab_of_known_colours():
     found = lab(rgb(("#ff0000", "#00ff00", "#0000ff", "white", "black")))
     known = [[53.24, 80.09, 67.20], [87.74, -86.18, 83.18], [32.30, 79.19, -107.86], [100, 0, 0], [0, 0, 0]]
     assert found == pytest.approx(np.array(known), abs=0.03)
+
+
+def test_digits_without_their_library_say_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    with pytest.raises(ValueError, match=r"scikit-learn, which is not installed; .* -e '\.\[pixels\]'"):
+        objects(Pixels(), 2)
