@@ -730,4 +730,4 @@ def _checked_attribute(attribute: Any) -> _Further:
 
 
 def _same(value: Any, default: Any) -> bool:
-    return value is default if value is None or default is None else np.ndim(value) == 0 and value == default
+    return value is default if value is None or default is None else np.ndim(value) == 0 and bool(value == default)

@@ -160,8 +160,9 @@ LEARNERS = [
 @pytest.mark.parametrize(("learner", "views", "share"), LEARNERS, ids=lambda x: getattr(x, "name", ""))
 @unchecked()
 def test_an_interior_box_is_found_in_99_of_100_seeds(learner, views, share):
-    found = [search(boxed(learner, share, seed, views), seed).violation > 0.009 for seed in range(100)]
-    assert sum(found) >= 99
+    seeds = 40 if learner.name == "logistic" else 100  # a second each
+    found = [search(boxed(learner, share, seed, views), seed).violation > 0.009 for seed in range(seeds)]
+    assert sum(found) >= 0.99 * seeds
 
 
 def test_an_interior_box_is_found():
@@ -207,7 +208,7 @@ def test_a_claim_that_cannot_be_judged_is_one_sentence(fields, sentence):
 @unchecked()
 def test_error_rate_of_the_judge_at_the_edge():
     """A true claim, violated by exactly tau (which is allowed), searched wrongly on purpose: the prediction is moved so
-    that the search sees 3 tau. Over 200 seeds it is contradicted with probability alpha/2 at most."""
+    that the search sees 3 tau. Over 100 seeds it is contradicted with probability alpha/2 at most."""
     learner, alpha = LinearCLIP("name"), 0.05
     point = {"p_spu": 0.9, "mu_spu": 1.5, **QUIET}
     truth = float(learner.accuracy(Worlds(**point)).counter)
@@ -220,11 +221,11 @@ def test_error_rate_of_the_judge_at_the_edge():
             return type(accuracy)(accuracy.common, accuracy.counter - 0.01)
 
     edge = claim(subject=Wrong("name"), domain=point, prediction=lambda w: truth + 0.005)
-    verdicts = [judge(edge, seed=seed, quick=True, error_rate=alpha) for seed in range(200)]
+    verdicts = [judge(edge, seed=seed, quick=True, error_rate=alpha) for seed in range(100)]
     false = sum(v.verdict == "contradicted" for v in verdicts)
     assert all(v.largest_violation_found == pytest.approx(0.015, abs=1e-9) for v in verdicts)
     spend(SHARE)
-    assert false <= stats.binom.isf(SHARE, 200, alpha / 2)
+    assert false <= stats.binom.isf(SHARE, 100, alpha / 2)
 
 
 @pytest.mark.deep
