@@ -241,6 +241,6 @@ def test_power_near_the_tolerance(shift, expected):
     planted = claim(
         relation="=", subject=learner, domain=domain, prediction=lambda w: learner.accuracy(w).counter + shift
     )
-    right = sum(judge(planted, seed=seed, quick=True).verdict == expected for seed in range(50))
+    right = sum(judge(planted, seed=seed, quick=True).verdict == expected for seed in range(30))
     spend(SHARE)
-    assert right >= stats.binom.ppf(SHARE, 50, 0.95)
+    assert right >= stats.binom.ppf(SHARE, 30, 0.95)
