@@ -20,12 +20,12 @@ from experiments.counteranimal.encoding import Encoded
 from experiments.counteranimal.evaluation import Asking
 from experiments.counteranimal.labels import LabelSpace
 from experiments.counteranimal.loaded import Activation, LoadedModel
-from experiments.counteranimal.metrics import REPLICATES
-from experiments.counteranimal.scoring import Scorer, predict
+from experiments.counteranimal.metrics import REPLICATES, certainty
+from experiments.counteranimal.scoring import Scorer, predict, scored
 from experiments.counteranimal.summaries import summarise
 from experiments.errors import RequestError, checked_seed
 from experiments.files import output_folder, write_json
-from experiments.inference import LEVEL, bootstrap_interval, resamples, sign_test
+from experiments.inference import LEVEL, resamples
 from simulator.streams import numpy_stream
 
 FLAGS: dict[str, Activation] = {"GELU": "off", "QuickGELU": "on"}
@@ -61,14 +61,17 @@ def run(request: Audit) -> list[dict[str, Any]]:
 
 def _audited(request: Audit, tree: Tree, spec: str, k: int) -> dict[str, Any]:
     one = replace(request.asking, models=[spec], weights=request.asking.weights and [request.asking.weights[k]])
-    asked = {name: replace(one, quick_gelu=flag) for name, flag in FLAGS.items()}
     (usual,) = one.load()
-    both = {name: asking.load()[0] for name, asking in asked.items()}
-    if len({model.settings["activation"] for model in both.values()}) < 2:
+    own = "QuickGELU" if "QuickGELU" in usual.settings["activation"] else "GELU"
+    (other,) = (name for name in FLAGS if name != own)
+    exchanged = replace(one, quick_gelu=FLAGS[other])
+    (model,) = exchanged.load()
+    if model.settings["activation"] == usual.settings["activation"]:
         raise RequestError(
             f"{spec!r} has no GELU that could be exchanged; its activation is {usual.settings['activation']} either way"
         )
-    found = {name: _asked(request, tree, asked[name], model) for name, model in both.items()}
+    both = {own: (one, usual), other: (exchanged, model)}
+    found = {name: _asked(request, tree, *both[name]) for name in FLAGS}
     values = {name: measured for name, (_, measured) in found.items()}
     compared = {
         quantity: difference(values["QuickGELU"][quantity] - values["GELU"][quantity], request.seed)
@@ -77,7 +80,7 @@ def _audited(request: Audit, tree: Tree, spec: str, k: int) -> dict[str, Any]:
     return {
         "model": spec,
         "fits": fits(compared),
-        "loaded_with": next(n for n, m in both.items() if m.settings["activation"] == usual.settings["activation"]),
+        "loaded_with": own,
         "activations": {name: document for name, (document, _) in found.items()},
         "difference": compared,
         "level": LEVEL,
@@ -108,14 +111,11 @@ def _asked(
 
 def alignment(tree: Tree, encoded: Encoded, score: Scorer) -> Float[np.ndarray, " N"]:
     """(cosine with the own class - mean over labels)/standard deviation over labels, of every readable photo."""
-    photos = [photo for photo in tree.photos if photo.path in encoded.keys]
     parts: list[np.ndarray] = []
-    start = 0
-    for features in encoded.cache.read([encoded.keys[photo.path] for photo in photos]):
-        s = score(features).astype(np.float64)
-        own = [photo.class_index for photo in photos[start : start + len(s)]]
-        parts.append((s[np.arange(len(s)), own] - s.mean(axis=1)) / s.std(axis=1))
-        start += len(s)
+    for photos, scores in scored(tree, encoded, score):
+        s = scores.astype(np.float64)
+        own = s[np.arange(len(s)), [photo.class_index for photo in photos]]
+        parts.append((own - s.mean(axis=1)) / s.std(axis=1))
     return np.concatenate(parts)
 
 
@@ -128,15 +128,7 @@ def difference(classes: Float[np.ndarray, " C"], seed: int) -> dict[str, Any]:
     """Mean over classes of QuickGELU minus GELU, its cluster-bootstrap interval (None without spread), a sign test."""
     C = len(classes)
     drawn = resamples(C, REPLICATES, numpy_stream(seed, "activation bootstrap")) @ classes / C
-    interval = bootstrap_interval(drawn, C)
-    up, down = int((classes > 0).sum()), int((classes < 0).sum())
-    return {
-        "mean": float(classes.mean()),
-        "interval": None if interval is None else list(interval),
-        "classes_up": up,
-        "classes_down": down,
-        "sign_test_p": sign_test(up, down),
-    }
+    return {"mean": float(classes.mean()), **certainty(classes, drawn)}
 
 
 def fits(compared: dict[str, dict[str, Any]]) -> str | None:

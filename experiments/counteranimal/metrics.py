@@ -191,13 +191,17 @@ def paired(first: ClassCounts, second: ClassCounts, seed: int = 0, replicates: i
     for k, name in enumerate(("common", "counter", "drop")):
         # Class accuracies are ratios of counts: differences that are zero come out within rounding of it.
         d = np.where(np.abs(difference[:, k]) < 1e-12, 0.0, difference[:, k])
-        up, down = int((d > 0).sum()), int((d < 0).sum())
-        interval = bootstrap_interval(drawn[:, k], C)
-        result[name] = {
-            "difference": float(d.mean()),
-            "interval": None if interval is None else list(interval),
-            "classes_up": up,
-            "classes_down": down,
-            "sign_test_p": sign_test(up, down),
-        }
+        result[name] = {"difference": float(d.mean()), **certainty(d, drawn[:, k])}
     return result
+
+
+def certainty(classes: Float[np.ndarray, " C"], drawn: Float[np.ndarray, " R"]) -> dict:
+    """What is known of a mean of class differences: its interval over `drawn` bootstrap means, and a sign test."""
+    up, down = int((classes > 0).sum()), int((classes < 0).sum())
+    interval = bootstrap_interval(drawn, len(classes))
+    return {
+        "interval": None if interval is None else list(interval),
+        "classes_up": up,
+        "classes_down": down,
+        "sign_test_p": sign_test(up, down),
+    }

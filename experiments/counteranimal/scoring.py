@@ -1,6 +1,6 @@
 """Features of photos compared with labels: scores, predictions, sets of confusing labels."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 
 from experiments.counteranimal.cache import cached_text, save_text
-from experiments.counteranimal.dataset import Tree
+from experiments.counteranimal.dataset import Photo, Tree
 from experiments.counteranimal.encoding import Encoded, Runtime, failures, identity
 from experiments.counteranimal.labels import CLASS_COUNT, LabelSpace, confusing_labels
 from experiments.counteranimal.loaded import LoadedModel
@@ -137,17 +137,25 @@ def rank_labels(
     )
 
 
+def scored(tree: Tree, encoded: Encoded, score: Scorer) -> Iterator[tuple[list[Photo], Float[np.ndarray, "N L"]]]:
+    """The readable photos in the order of the tree, as many at a time as a shard of features has, with their scores."""
+    photos = [photo for photo in tree.photos if photo.path in encoded.keys]
+    start = 0
+    for features in encoded.cache.read([encoded.keys[photo.path] for photo in photos]):
+        yield photos[start : start + len(features)], score(features)
+        start += len(features)
+
+
 def predict(tree: Tree, encoded: Encoded, score: Scorer, space: LabelSpace) -> Predictions:
     """Answers for every readable photo, in the order of the tree.
 
     Raises RunError if no photo could be read, or none has a finite score.
     """
-    photos = [photo for photo in tree.photos if photo.path in encoded.keys]
-    truth = np.array([photo.class_index for photo in photos], dtype=np.int64)
-    parts, start = [], 0
-    for features in encoded.cache.read([encoded.keys[photo.path] for photo in photos]):
-        parts.append(rank_labels(score(features), truth[start : start + len(features)], space))
-        start += len(features)
+    photos: list[Photo] = []
+    parts = []
+    for some, scores in scored(tree, encoded, score):
+        parts.append(rank_labels(scores, np.array([photo.class_index for photo in some], dtype=np.int64), space))
+        photos += some
     if not parts:
         raise RunError(f"none of the {len(tree.photos)} photos in {str(tree.root)!r} could be read")
     predicted, rank, margin = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -155,7 +163,7 @@ def predict(tree: Tree, encoded: Encoded, score: Scorer, space: LabelSpace) -> P
         raise RunError(f"the model has no finite score for any of {len(photos)} photos; look at its weights")
     return Predictions(
         tuple(photo.path for photo in photos),
-        truth,
+        np.array([photo.class_index for photo in photos], dtype=np.int64),
         np.array([photo.group == "common" for photo in photos]),
         tuple(photo.background for photo in photos),
         predicted,
@@ -170,19 +178,16 @@ def confusing_space(tree: Tree, encoded: Encoded, score: Scorer) -> LabelSpace:
 
     Photos without finite scores are left out. Raises RunError for a class that has no others.
     """
-    photos = [photo for photo in tree.photos if photo.path in encoded.keys]
-    classes = sorted({photo.class_index for photo in photos})
+    classes = sorted({photo.class_index for photo in tree.photos if photo.path in encoded.keys})
     row = {index: r for r, index in enumerate(classes)}
     total = np.zeros((len(classes), CLASS_COUNT))
     count = np.zeros(len(classes))
-    start = 0
-    for features in encoded.cache.read([encoded.keys[photo.path] for photo in photos]):
-        where = np.array([row[photo.class_index] for photo in photos[start : start + len(features)]])
-        scores = score(features).astype(np.float64)
+    for photos, scores in scored(tree, encoded, score):
+        where = np.array([row[photo.class_index] for photo in photos])
+        scores = scores.astype(np.float64)
         finite = np.isfinite(scores).all(axis=1)
         np.add.at(total, where[finite], scores[finite])
         np.add.at(count, where[finite], 1)
-        start += len(features)
     if (count == 0).any():
         raise RunError(f"the reference model has no finite score for class {classes[int(count.argmin())]}")
     return confusing_labels(total / count[:, None], classes)

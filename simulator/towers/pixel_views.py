@@ -83,18 +83,17 @@ def _separation(ensemble: Ensemble, parameters: Parameters) -> Float[np.ndarray,
     """
     world, streams = ensemble.worlds[0], [f"train/{k}" for k in ensemble.models]
     K, size, source = world.classes, block_size(world), ensemble.draw_on or ensemble.device
-    scene, pairs = scenery(world.views, K, source), 0
+    scene = scenery(world.views, K, source)
     codes, embeddings = [], []
     for index in range(-(-PAIRS // size)):
         scenes = draw_scenes(ensemble.worlds, size, ensemble.seed, index, streams=streams, device=source)
         images = seen(scene, scenes).images.to(ensemble.device)
         embeddings.append(embed(ensemble.recipe, parameters, "image", images).double().cpu())
         codes.append(torch.cat([one_hot(code.cpu(), K).double() for code in (scenes.objects, scenes.attributes)], -1))
-        pairs += size
     X, I = torch.cat(codes, dim=1), torch.cat(embeddings, dim=1)
     means = torch.linalg.lstsq(X, I, driver="gelsd").solution  # (E, 2 K, h); the two share a constant
     rest = I - X @ means
-    scatter = rest.mT @ rest / (pairs - (2 * K - 1))
+    scatter = rest.mT @ rest / (I.shape[1] - (2 * K - 1))
     precision = torch.linalg.pinv(scatter, rtol=ROUNDING, hermitian=True)
     pattern = torch.as_tensor(class_means(K) - class_means(K).mean(0))
     found = []
