@@ -138,7 +138,7 @@ def rank_labels(
 
 
 def scored(tree: Tree, encoded: Encoded, score: Scorer) -> Iterator[tuple[list[Photo], Float[np.ndarray, "N L"]]]:
-    """The readable photos in the order of the tree, as many at a time as a shard of features has, with their scores."""
+    """The readable photos in the order of the tree, a batch at a time, with their scores."""
     photos = [photo for photo in tree.photos if photo.path in encoded.keys]
     start = 0
     for features in encoded.cache.read([encoded.keys[photo.path] for photo in photos]):
