@@ -182,7 +182,9 @@ def compare(
         Parameter(help="family whose line robustness is measured from [default: ImageNet]", show_default=False),
     ] = None,
     seed: Seed = 0,
-    output: Annotated[Path, Parameter(help="folder for comparison.svg, .csv and .json")] = Path("soberclip-comparison"),
+    output: Annotated[Path, Parameter(help="folder for comparison.html, .svg, .pdf, .png, .csv and .json")] = Path(
+        "soberclip-comparison"
+    ),
     json: Json = False,
 ) -> None:
     """Any mix of own results and published rows in one plot, with effective robustness and paired classes.
@@ -196,7 +198,7 @@ def compare(
     found = gather(results, mean, labels, prompts)
     checked_output(output)
     document = run(found, reference, seed)
-    from experiments.counteranimal.plot import write_comparison
+    from experiments.counteranimal.compared import write_comparison
 
     figure = write_comparison(output, found, document, seed)
     emit(document, json, comparison_view)
