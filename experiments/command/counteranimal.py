@@ -173,7 +173,9 @@ def published(*, output: Path | None = None, json: Json = False) -> None:
 
 @app.command
 def compare(
-    *results: Annotated[str, Parameter(help="folders or JSON files of results, published, or published:MODEL")],
+    *results: Annotated[
+        str, Parameter(help="folders or JSON files of results, published, published:MODEL, published-since")
+    ],
     mean: MeanFlag = "macro",
     labels: Annotated[Labels, Parameter(help="label space of the published rows")] = "1000",
     prompts: Annotated[Literal["simple", "openai80"], Parameter(help="prompts of the published rows")] = "simple",

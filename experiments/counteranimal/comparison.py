@@ -28,23 +28,31 @@ from experiments.counteranimal.summaries import CLASSES, PREDICTIONS, SUMMARY, s
 from experiments.errors import RequestError, unknown
 from experiments.inference import LEVEL, bootstrap_interval, combined, hull
 from experiments.lines import AXES, SMALLEST_FAMILY, Axis, Line, fit_line, resampled, usable
+from experiments.published.since import since
 from experiments.published.tables import classwise, published_classes, published_rows
 from experiments.results import Row, row_of
 from simulator.naming import suggestion
 from simulator.streams import numpy_stream
 
 REPLICATES = 2000
+SINCE = "published-since"
 
 
 def gather(specs: Sequence[str], mean: Mean, labels: str, prompt: str) -> list[Result]:
     """The results that `specs` name, in their order, each once.
 
     A spec is a folder written by evaluate or score, a JSON file of it or of simulate/train/predict, "published"
-    (all rows of the protocol) or "published:NAME" (one of them).
+    (all rows of the protocol), "published:NAME" (one of them) or "published-since" (what others printed under other
+    protocols, which is not comparable).
     """
     found: list[Result] = []
     for spec in specs:
-        new = _published(spec, mean, labels, prompt) if spec.split(":")[0] == "published" else _from_disk(spec, mean)
+        if spec == SINCE:
+            new = [Result(row, comparable=False, protocol=protocol) for row, protocol in since()]
+        elif spec.split(":")[0] == "published":
+            new = _published(spec, mean, labels, prompt)
+        else:
+            new = _from_disk(spec, mean)
         for result in new:  # a row that comes again, with its classes this time, replaces the first
             same = [i for i, old in enumerate(found) if _identity(old.row) == _identity(result.row)]
             if not same:
@@ -119,7 +127,7 @@ def _from_disk(spec: str, mean: Mean) -> list[Result]:
     elif path.is_file():
         files = [path]
     else:
-        raise unknown("result", spec, ["published", *sorted(str(p.parent) for p in Path().glob(f"*/{SUMMARY}"))])
+        raise unknown("result", spec, ["published", SINCE, *sorted(str(p.parent) for p in Path().glob(f"*/{SUMMARY}"))])
     return [result for file in files for result in _from_file(file, mean)]
 
 

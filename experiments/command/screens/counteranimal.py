@@ -169,9 +169,24 @@ def published_view(document: dict[str, Any]) -> Group:
     models = Table("Table 3", "evaluate --model", title="Checkpoints behind Table 3", title_justify="left")
     for c in document["checkpoints"]:
         models.add_row(Text(c["model"]), Text(c["spec"] + ("" if c["stated"] else " *")))
-    return folded(
-        claims, audit, models, Text(f"{len(document['table'])} printed figures; {len(document['audit'])} findings")
-    )
+    found = Text(f"{len(document['table'])} printed figures; {len(document['audit'])} findings")
+    return folded(claims, audit, models, found, *_since(document["since"]))
+
+
+def _since(rows: list[dict[str, Any]]) -> list[Any]:
+    """What others printed afterwards, and how far the protocols are apart."""
+    table = Table("model", title="Numbers since, not comparable with the paper's", title_justify="left")
+    for name in ("common %", "counter %", "drop %", "off the paper's (macro)", "off the paper's (micro)"):
+        table.add_column(name, justify="right")
+    for r in rows:
+        table.add_row(
+            Text(r["model"]),
+            *(percent(r[k]) for k in ("common", "counter", "drop")),
+            *(f"{100 * r[f'common_off_{m}']:+.2f}, {100 * r[f'counter_off_{m}']:+.2f}" for m in ("macro", "micro")),
+        )
+    protocols = dict.fromkeys((r["source"], r["protocol"]) for r in rows)
+    said = Text("off the paper's: common and counter above its ResNet-50, in points")
+    return [table, said, *(Text(f"{source}: {protocol}") for source, protocol in protocols)]
 
 
 MARKS = {
