@@ -25,6 +25,30 @@ class Fault(NamedTuple):
 
 
 FAULTS = {
+    "pairs of models in another mean than their rows": Fault(
+        "experiments/counteranimal/pairs.py",
+        "**paired(a.classes, b.classes, seed, mean=mean)",
+        "**paired(a.classes, b.classes, seed)",
+        "experiments/counteranimal/test_pairs.py",
+    ),
+    "objects paired by name across classes": Fault(
+        "experiments/counteranimal/pairs.py",
+        "zip(o.class_index.tolist(), o.name, strict=True)",
+        "zip(o.name, strict=True)",
+        "experiments/counteranimal/test_pairs.py",
+    ),
+    "names over names": Fault(
+        "experiments/counteranimal/placing.py",
+        "np.vstack([marks, taken])",
+        "marks",
+        "experiments/counteranimal/test_placing.py",
+    ),
+    "models at 0 or 1 dropped from the figure": Fault(
+        "experiments/counteranimal/plot.py",
+        "    for inside in (True, False):",
+        "    for inside in (True,):",
+        "experiments/counteranimal/test_compared.py",
+    ),
     "average of weights whose start counts": Fault(
         "simulator/towers/optimisers.py",
         "weight = (eta + 1) / (eta + count.double())",

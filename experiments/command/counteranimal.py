@@ -210,7 +210,9 @@ def published(*, output: Path | None = None, json: Json = False) -> None:
 
 @app.command
 def compare(
-    *results: Annotated[str, Parameter(help="folders or JSON files of results, published, or published:MODEL")],
+    *results: Annotated[
+        str, Parameter(help="folders or JSON files of results, published, published:MODEL, published-since")
+    ],
     mean: MeanFlag = "macro",
     labels: Annotated[Labels, Parameter(help="label space of the published rows")] = "1000",
     prompts: Annotated[Literal["simple", "openai80"], Parameter(help="prompts of the published rows")] = "simple",
@@ -219,7 +221,9 @@ def compare(
         Parameter(help="family whose line robustness is measured from [default: ImageNet]", show_default=False),
     ] = None,
     seed: Seed = 0,
-    output: Annotated[Path, Parameter(help="folder for comparison.svg, .csv and .json")] = Path("soberclip-comparison"),
+    output: Annotated[Path, Parameter(help="folder for comparison.html, .svg, .pdf, .png, .csv and .json")] = Path(
+        "soberclip-comparison"
+    ),
     json: Json = False,
 ) -> None:
     """Any mix of own results and published rows in one plot, with effective robustness and paired classes.
@@ -233,7 +237,7 @@ def compare(
     found = gather(results, mean, labels, prompts)
     checked_output(output)
     document = run(found, reference, seed)
-    from experiments.counteranimal.plot import write_comparison
+    from experiments.counteranimal.compared import write_comparison
 
     figure = write_comparison(output, found, document, seed)
     emit(document, json, comparison_view)

@@ -196,46 +196,84 @@ def published_view(document: dict[str, Any]) -> Group:
     models = Table("Table 3", "evaluate --model", title="Checkpoints behind Table 3", title_justify="left")
     for c in document["checkpoints"]:
         models.add_row(Text(c["model"]), Text(c["spec"] + ("" if c["stated"] else " *")))
-    return folded(
-        claims, audit, models, Text(f"{len(document['table'])} printed figures; {len(document['audit'])} findings")
-    )
+    found = Text(f"{len(document['table'])} printed figures; {len(document['audit'])} findings")
+    return folded(claims, audit, models, found, *_since(document["since"]))
+
+
+def _since(rows: list[dict[str, Any]]) -> list[Any]:
+    """What others printed afterwards, and how far the protocols are apart."""
+    table = Table("model", title="Numbers since, not comparable with the paper's", title_justify="left")
+    for name in ("common %", "counter %", "drop %", "off the paper's (macro)", "off the paper's (micro)"):
+        table.add_column(name, justify="right")
+    for r in rows:
+        table.add_row(
+            Text(r["model"]),
+            *(percent(r[k]) for k in ("common", "counter", "drop")),
+            *(f"{100 * r[f'common_off_{m}']:+.2f}, {100 * r[f'counter_off_{m}']:+.2f}" for m in ("macro", "micro")),
+        )
+    protocols = dict.fromkeys((r["source"], r["protocol"]) for r in rows)
+    said = Text("off the paper's: common and counter above its ResNet-50, in points")
+    return [table, said, *(Text(f"{source}: {protocol}") for source, protocol in protocols)]
+
+
+MARKS = {
+    "*": "of the line alone: the model's own error is not known",
+    "†": "extrapolated: no model of the line has such a common accuracy",
+    "‡": "an accuracy of 0 or 100 %: on the edge of stretched axes, in no line",
+    "≁": "not comparable: another protocol, in no line",
+}
 
 
 def comparison_view(document: dict[str, Any]) -> Group:
     """Rows with effective robustness on logit axes (the other axes are in the files), then pairs."""
-    table = Table("model", "common %", "counter %", "drop %")
+    table = Table("no.", "model", "common %", "counter %", "drop %")
     if document["reference"]:
         table.add_column(f"over the {document['reference']} line, logit", justify="right")
     marks = set()
-    for r in sorted(document["rows"], key=lambda r: -r["counter"]):
+    for r in sorted(document["rows"], key=lambda r: r["number"]):
         cells = [percent(r[k]) for k in ("common", "counter", "drop")]
+        named = ("‡" if r["at_edge"] else "") + ("" if r["comparable"] else "≁")
+        marks |= set(named)
         if r["effective_robustness"] is not None:
             over = r["effective_robustness"]["logit"]
             mark = ("*" if over["interval_of"] == "line" else "") + ("†" if over["extrapolated"] else "")
             marks |= set(mark)
             cells.append(f"{100 * over['value']:+.2f} ({interval(over['interval'])}){mark}")
-        table.add_row(Text(r["model"]), *cells)
+        table.add_row(str(r["number"]), Text(f"{r['model']} {named}".rstrip()), *cells)
     notes = []
     if document["reference"]:
         notes.append(Text("over the line: 95% interval of line and model"))
-    if "*" in marks:
-        notes.append(Text("* of the line alone: the model's own error is not known"))
-    if "†" in marks:
-        notes.append(Text("† extrapolated: no model of the line has such a common accuracy"))
-    parts: list[Any] = [table, *notes]
-    if document["pairs"]:
-        pairs = Table("class by class, second minus first", "drop %", "95% interval", "up:down", "sign test p")
-        for p in document["pairs"]:
-            d = p["drop"]
-            pairs.add_row(
-                Text(f"{p['second']} - {p['first']} ({p['classes']} classes)"),
+    notes += [Text(f"{mark} {meaning}") for mark, meaning in MARKS.items() if mark in marks]
+    known = {(r["source"], r["protocol"]) for r in document["rows"] if not r["comparable"]}
+    notes += [Text(f"≁ {source}: {protocol}") for source, protocol in sorted(known)]
+    return folded(table, *notes, *_pairs(document))
+
+
+def _pairs(document: dict[str, Any]) -> list[Any]:
+    """Models beside each other, by class and, of composites, by object."""
+    parts: list[Any] = []
+    for unit in ("classes", "objects"):
+        found = [(p, p if unit == "classes" else p.get("objects")) for p in document["pairs"]]
+        found = [(names, part) for names, part in found if part]
+        if not found:
+            continue
+        title = f"by {'class' if unit == 'classes' else 'object'}, second minus first"
+        if unit == "classes":
+            title += f", means over {'photos' if found[0][0]['mean'] == 'micro' else 'classes'}"
+        table = Table(title, "drop %", "95% interval", "up:down", "sign test p")
+        for names, part in found:
+            d = part["drop"]
+            table.add_row(
+                Text(f"{names['second']} - {names['first']} ({part[unit]} {unit})"),
                 f"{100 * d['difference']:+.2f}",
                 interval(d["interval"]),
-                f"{d['classes_up']}:{d['classes_down']}",
+                f"{d[f'{unit}_up']}:{d[f'{unit}_down']}",
                 f"{d['sign_test_p']:.3g}",
             )
-        parts.append(pairs)
-    return folded(*parts)
+        parts.append(table)
+    if document["unpaired"]:
+        parts.append(Text(f"not paired, to keep this readable: {', '.join(document['unpaired'])}", style="yellow"))
+    return parts
 
 
 def composition_view(document: dict[str, Any]) -> Group:
