@@ -83,10 +83,12 @@ def _cell(n: np.int64, k: np.int64, interval: tuple[np.float64, np.float64]) -> 
 
 
 def _top(predictions: Predictions) -> dict[str, Any] | None:
-    """Shares of photos whose label is among the first 5; None where ranks are not known."""
+    """Shares of photos whose label is among the first 5; None where ranks are not known, or no class is complete."""
     if predictions.rank is None:
         return None
     counts = class_counts(predictions, within=TOP)
+    if not len(counts.complete.index):
+        return None
     if not predictions.grouped:
         return {mean: {"accuracy": float(group_accuracies(counts, mean)[0])} for mean in MEANS}
     found = {}

@@ -106,7 +106,9 @@ def test_a_classifier_of_ones_own_answers_in_the_order_of_the_file(shelves, tmp_
     assert set(found.predicted.tolist()) == {1}
     assert found.correct.sum() == 7
     with pytest.raises(RequestError, match=r"shape \(4,\) a photo; the labels, those of --classes are 3"):
-        evaluate(lambda p: torch.zeros(len(p), 4), lambda photo: torch.zeros(1), None, shelves, names=words, groups="each")
+        evaluate(
+            lambda p: torch.zeros(len(p), 4), lambda photo: torch.zeros(1), None, shelves, names=words, groups="each"
+        )
 
 
 def test_shards_and_workers(run, shelves, tiny_clip, tmp_path):
@@ -117,10 +119,14 @@ def test_shards_and_workers(run, shelves, tiny_clip, tmp_path):
         tar.add(shelves, "shelves")
     own = ("--classes", tmp_path / "classes.csv", "--groups", tmp_path / "groups.csv", "--json")
     model = ("--model", f"open_clip:local-dir:{tiny_clip}", "--cache", tmp_path / "cache")
-    (shards,), _ = run("evaluate", "--data", tmp_path / "photos.tar", *model, *own, "--workers", 1, "--output", tmp_path / "a")
+    (shards,), _ = run(
+        "evaluate", "--data", tmp_path / "photos.tar", *model, *own, "--workers", 1, "--output", tmp_path / "a"
+    )
     (folders,), _ = run("evaluate", "--data", shelves, *model, *own, "--workers", 0, "--output", tmp_path / "b")
     assert shards["macro"] == folders["macro"]
     assert shards["image_passes"] == folders["image_passes"] == sum(CELLS.values())
     assert json.loads((tmp_path / "a" / "summary.json").read_text()) == shards
-    (again,), _ = run("evaluate", "--data", tmp_path / "photos.tar", *model, *own, "--workers", 0, "--output", tmp_path / "a")
+    (again,), _ = run(
+        "evaluate", "--data", tmp_path / "photos.tar", *model, *own, "--workers", 0, "--output", tmp_path / "a"
+    )
     assert again["image_passes"] == 0
