@@ -119,14 +119,11 @@ def test_shards_and_workers(run, shelves, tiny_clip, tmp_path):
         tar.add(shelves, "shelves")
     own = ("--classes", tmp_path / "classes.csv", "--groups", tmp_path / "groups.csv", "--json")
     model = ("--model", f"open_clip:local-dir:{tiny_clip}", "--cache", tmp_path / "cache")
-    (shards,), _ = run(
-        "evaluate", "--data", tmp_path / "photos.tar", *model, *own, "--workers", 1, "--output", tmp_path / "a"
-    )
+    tar = ("evaluate", "--data", tmp_path / "photos.tar", *model, *own, "--output", tmp_path / "a")
+    (shards,), _ = run(*tar, "--workers", 1)
     (folders,), _ = run("evaluate", "--data", shelves, *model, *own, "--workers", 0, "--output", tmp_path / "b")
     assert shards["macro"] == folders["macro"]
     assert shards["image_passes"] == folders["image_passes"] == sum(CELLS.values())
     assert json.loads((tmp_path / "a" / "summary.json").read_text()) == shards
-    (again,), _ = run(
-        "evaluate", "--data", tmp_path / "photos.tar", *model, *own, "--workers", 0, "--output", tmp_path / "a"
-    )
+    (again,), _ = run(*tar, "--workers", 0)
     assert again["image_passes"] == 0
