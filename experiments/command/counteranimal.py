@@ -167,7 +167,9 @@ def evaluate(
         seed=seed,
         output=output,
     )
-    emit(run(request, _note), json, summary_view)
+    documents = run(request, _note)
+    if documents is not None:  # the first process of torchrun, or the only one
+        emit(documents, json, summary_view)
 
 
 @app.command

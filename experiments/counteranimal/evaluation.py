@@ -52,10 +52,10 @@ class Evaluation:
     output: Path
 
 
-def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None) -> list[dict[str, Any]]:
+def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None) -> list[dict[str, Any]] | None:
     """The summary of each model, written to its folder as soon as it is there; `note` hears what deserves a warning.
 
-    Under torchrun the processes share the photos, and those other than the first return nothing.
+    Under torchrun the processes share the photos, and those other than the first return None.
 
     Raises RequestError for a wrong request, before anything is written, and RunError where the run fails.
     """
@@ -75,7 +75,9 @@ def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None
             asked = asking.ask(tree, model, request.strict, note, group)
             if asked is not None and space is not None:
                 documents.append(_written(request, tree, space, asked, folder, note, began))
-    if space is not None and space.name == "20":
+    if space is None or group.rank > 0:
+        return None
+    if space.name == "20":
         note(
             f"1 vs 20 is an oracle label space; the true label had to be added for {len(space.added)} of "
             f"{len(space.allowed or {})} classes"

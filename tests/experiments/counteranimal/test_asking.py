@@ -158,7 +158,7 @@ def test_a_run_that_was_killed_goes_on(shared_tree, tiny_clip, squeezenet, tmp_p
     while time.monotonic() < end and not list((tmp_path / "out").glob("*/summary.json")):
         time.sleep(0.02)
     process.kill()
-    process.wait()
+    process.communicate()
     again = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=240)
     first, second = json.loads(again.stdout)
     assert first["image_passes"] == 0
