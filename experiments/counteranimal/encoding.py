@@ -95,7 +95,7 @@ def encode_photos(
     shared = [_pipeline_key(model) for model in distinct]
     pipelines = {key: model.preprocess for key, model in zip(shared, distinct, strict=True)}
     pipeline = [list(pipelines).index(key) for key in shared]
-    keys = _photo_keys(tree)
+    keys = photo_keys(tree)
     batches, needs = _plan(keys, [r.cache for r in results], runtime.batch_size)
     advance(len(keys) - sum(map(len, batches)))
     wanted = [{pipeline[m] for m in range(len(distinct)) if needs[m][i]} for i in range(len(keys))]
@@ -124,13 +124,40 @@ def encode_photos(
                 break
         for writer in writers:
             writer.flush()
-    if strict and unreadable:
-        path, reason = next(iter(unreadable.items()))
-        raise RunError(f"at least {len(unreadable)} photos cannot be read, the first is {path!r} ({reason})")
+    if strict:
+        refuse(unreadable)
     for result in results:
         result.unreadable = dict(sorted(unreadable.items()))
         result.keys = {p.path: key for p, key in zip(tree.photos, keys, strict=True) if p.path not in unreadable}
     return [results[i] for i in place]
+
+
+def refuse(unreadable: dict[str, str]) -> None:
+    """Raise RunError if some photos cannot be read."""
+    if unreadable:
+        path, reason = next(iter(unreadable.items()))
+        raise RunError(f"at least {len(unreadable)} photos cannot be read, the first is {path!r} ({reason})")
+
+
+def one_by_one(
+    tree: Tree, pipeline: Callable, wanted: Sequence[int], runtime: Runtime
+) -> Iterator[tuple[int, str | None, Any]]:
+    """(index, why it cannot be read or None, what the pipeline made of it) of each wanted photo, decoded ahead."""
+    photos = _Photos(tree.root, tree.photos, [{0}] * len(tree.photos), [pipeline])
+    loader = DataLoader(
+        photos,
+        sampler=wanted,
+        batch_size=None,
+        num_workers=runtime.workers,
+        collate_fn=_as_it_is,
+        generator=torch.Generator(),  # else the loader seeds its workers from the global random state
+    )
+    for i, reason, made in loader:
+        yield i, reason, made.get(0)
+
+
+def _as_it_is(item: Any) -> Any:
+    return item
 
 
 def _distinct(models: Sequence[LoadedModel]) -> tuple[list[int], list[LoadedModel]]:
@@ -148,7 +175,7 @@ def _pipeline_key(model: LoadedModel) -> str | int:
         return id(model.preprocess)
 
 
-def _photo_keys(tree: Tree) -> list[Key]:
+def photo_keys(tree: Tree) -> list[Key]:
     keys: list[Key] = []
     for photo in tree.photos:
         try:

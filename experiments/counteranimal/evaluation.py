@@ -25,8 +25,13 @@ from experiments.counteranimal.labels import (
     templates,
 )
 from experiments.counteranimal.loaded import Activation, LoadedModel, finished
+from experiments.counteranimal.lvlm.asking import Work, ask
+from experiments.counteranimal.lvlm.free import wordings
+from experiments.counteranimal.lvlm.labelled import Labelled
+from experiments.counteranimal.lvlm.language import LanguageModel
+from experiments.counteranimal.lvlm.spoken import Spoken
 from experiments.counteranimal.metrics import Predictions
-from experiments.counteranimal.models import load_model
+from experiments.counteranimal.models import LANGUAGE, load_any, load_model
 from experiments.counteranimal.scoring import NO_ANSWER, Scorer, confusing_space, predict, scorer
 from experiments.counteranimal.summaries import result_folders, summarise, write_result
 from experiments.errors import RequestError, checked_seed
@@ -86,11 +91,14 @@ class Asking:
     def store(self) -> Path:
         return cache_folder(self.cache)
 
-    def load(self) -> list[LoadedModel]:
-        """The models, in order. The activation flag speaks of CLIPs; classifiers beside them keep their own."""
+    def load(self, load: Callable[..., Any] = load_model) -> list[Any]:
+        """The models, in order. The activation flag speaks of CLIPs; classifiers beside them keep their own.
+
+        With `load_any` some may be language models.
+        """
         files = [None if str(file) == "-" else file for file in self.weights or ["-"] * len(self.models)]
         return [
-            load_model(
+            load(
                 spec,
                 file,
                 self.quick_gelu if spec.startswith(("open_clip:", "hf:")) else "auto",
@@ -109,13 +117,14 @@ class Asking:
             scorers = [scorer(m, self.names, self.templates, self.runtime, self.store, advance) for m in loaded]
         return encoded, scorers
 
-    def settings(self, model: LoadedModel) -> dict[str, Any]:
+    def settings(self, model: LoadedModel | LanguageModel) -> dict[str, Any]:
         """What a result says about how a model was asked."""
-        clip = model.encode_text is not None
+        clip = isinstance(model, LoadedModel) and model.encode_text is not None
+        named = clip or isinstance(model, LanguageModel)
         return {
             "prompts": self.prompts if clip else None,
-            "class_names": self.class_names if clip else None,
-            "class_names_digest": digest(self.names) if clip else None,
+            "class_names": self.class_names if named else None,
+            "class_names_digest": digest(self.names) if named else None,
             "device": self.device,
             "precision": self.precision,
             "batch_size": self.batch_size,
@@ -134,6 +143,7 @@ class Evaluation:
     confusing: Path | None = None
     reference: str | None = None  # REFERENCE
     reference_weights: Path | None = None
+    free: bool = False  # language models answer in their own words
     strict: bool = False
     seed: int = 0
     output: Path
@@ -149,38 +159,66 @@ def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None
     if request.confusing is not None and request.labels != "20":
         raise RequestError(f"--confusing goes with --labels 20, not {request.labels}; leave it out or pass --labels 20")
     space = _fixed_space(request, tree)
-    loaded = asking.load()
+    if request.free and not any(spec.startswith(f"{LANGUAGE}:") for spec in asking.specs):
+        raise RequestError("--free is for models that answer in words, lvlm:FOLDER; leave it out")
+    loaded = asking.load(load_any)
+    towers = [model for model in loaded if isinstance(model, LoadedModel)]
     if space is None:
         spec = checkpoint_spec(request.reference or REFERENCE)
-        reference = load_model(spec, request.reference_weights, "auto", asking.trust_pickle)
-        loaded.append(reference)
+        towers.append(load_model(spec, request.reference_weights, "auto", asking.trust_pickle))
     output_folder(request.output)
     began = perf_counter()
-    encoded, scorers = asking.encode(tree, loaded, request.strict)
+    encoded, scorers = asking.encode(tree, towers, request.strict) if towers else ([], [])
     seconds = perf_counter() - began
     if space is None:
         space = confusing_space(tree, encoded[-1], scorers[-1])
         origin = {
-            "model": loaded[-1].spec,
-            "weights_hash": loaded[-1].settings["weights_hash"],
+            "model": towers[-1].spec,
+            "weights_hash": towers[-1].settings["weights_hash"],
             "prompts": asking.prompts,
         }
         save_confusing(request.output / "confusing.json", space, asking.class_names, asking.names, origin)
-    folders = result_folders(request.output, asking.specs)
+    features = iter(zip(encoded, scorers, strict=True))
     documents = []
-    for model, features, score, folder in zip(loaded, encoded, scorers, folders, strict=False):
-        predictions = predict(tree, features, score, space)
-        settings = asking.settings(model) | _circumstances(request, space, features, predictions, seconds)
+    for model, folder in zip(loaded, result_folders(request.output, asking.specs), strict=True):
+        if isinstance(model, LanguageModel):
+            predictions, asked, said = _asked(request, tree, model, space, folder, note)
+        else:
+            asked, score = next(features)
+            predictions, said = predict(tree, asked, score, space), {}
+        settings = asking.settings(model) | _circumstances(request, space, asked, predictions, seconds) | said
         document, counts = summarise("evaluate", model.spec, model.family, predictions, settings, request.seed)
         write_result(folder, document, predictions, counts)
         documents.append(document)
-        _warn(note, model, features, predictions)
+        _warn(note, model, asked, predictions)
     if space.name == "20":
         note(
             f"1 vs 20 is an oracle label space; the true label had to be added for {len(space.added)} of "
             f"{len(space.allowed or {})} classes"
         )
     return documents
+
+
+def _asked(
+    request: Evaluation,
+    tree: Tree,
+    model: LanguageModel,
+    space: LabelSpace,
+    folder: Path,
+    note: Callable[[str], None],
+) -> tuple[Predictions, Encoded, dict[str, Any]]:
+    """(predictions, what was kept, how it was asked) of a language model."""
+    names, runtime, began = request.asking.names, request.asking.runtime, perf_counter()
+    if request.free:
+        work: Work = Spoken(model, tree, space, [wordings(name) for name in names], folder)
+    else:
+        work = Labelled(model, tree, space, names, runtime)
+    if not model.prompt.templated:
+        note(f"{model.spec} has no chat template; it is asked with {model.prompt.text!r}")
+    kept = ask(model, work, tree, request.asking.store, runtime, note, request.strict)
+    seconds = perf_counter() - began
+    predictions, said = work.read(kept, note)
+    return predictions, kept, said | {"seconds": round(seconds, 3)}
 
 
 def _fixed_space(request: Evaluation, tree: Tree) -> LabelSpace | None:
@@ -211,11 +249,13 @@ def _circumstances(
     }
 
 
-def _warn(note: Callable[[str], None], model: LoadedModel, features: Encoded, predictions: Predictions) -> None:
+def _warn(
+    note: Callable[[str], None], model: LoadedModel | LanguageModel, features: Encoded, predictions: Predictions
+) -> None:
     for shard in features.cache.damaged:
         note(f"a damaged cache shard was ignored and its photos computed again: {shard}")
     unanswered = int((predictions.predicted == NO_ANSWER).sum())
-    if unanswered:
+    if unanswered and predictions.rank is not None:
         note(f"{model.spec} has no finite score for {unanswered} photos; they count as wrong and are not kept")
     if model.key is None:
         note(f"{model.spec} holds code of unknown version; its features are not kept for another run")

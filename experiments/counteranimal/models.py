@@ -4,11 +4,14 @@
     torchvision:NAME[/WEIGHTS]      WEIGHTS defaults to IMAGENET1K_V1, the ones [W] uses
     timm:NAME[.TAG]                 without a tag a weights file is required
     hf:FOLDER or hf:ORG/NAME        a CLIP, SigLIP or their kin of the transformers library
+    lvlm:FOLDER or lvlm:ORG/NAME    a vision language model of that library, which has no features: `load_any`
 
 Weights come from a tag (downloaded, or found in the library's cache) or from a file. Files are read without
 running anything stored in them, unless the user says otherwise.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +19,24 @@ from typing import Any
 from experiments.counteranimal import transformers_models
 from experiments.counteranimal.identity import versions
 from experiments.counteranimal.loaded import Activation, LoadedModel, Reading, finished
+from experiments.counteranimal.lvlm import loading as language_models
+from experiments.counteranimal.lvlm.language import LanguageModel
 from experiments.counteranimal.weights import fitting, hub, quiet, read_state, unreadable
 from experiments.errors import RequestError, unknown
 from simulator.naming import suggestion
 
 KINDS = ("open_clip", "torchvision", "timm", "hf")
+LANGUAGE = "lvlm"
 INSTALL = "install the models' libraries with: python -m pip install -e '.[clip]' in the checkout"
+
+
+def load_any(spec: str, *how: Any) -> LoadedModel | LanguageModel:
+    """A model of either kind, with features as `load_model` loads it or answering questions."""
+    kind, _, name = spec.partition(":")
+    if kind != LANGUAGE or not name:
+        return load_model(spec, *how)
+    with _library(spec, "transformers"):
+        return language_models.load(name, Reading(*how))
 
 
 def load_model(
@@ -36,10 +51,13 @@ def load_model(
     Raises RequestError for an unknown library, name or tag, weights that cannot be had or do not fit.
     """
     kind, _, name = spec.partition(":")
+    if kind == LANGUAGE and name:
+        raise RequestError(f"{spec} has no features of photos, only answers to a question; evaluate takes it")
     if kind not in KINDS or not name:
+        kinds = (*KINDS, LANGUAGE)
         raise RequestError(
-            f"model {spec!r} does not start with one of {', '.join(k + ':' for k in KINDS)}"
-            f"{suggestion(spec, [f'{k}:{name}' for k in KINDS])}"
+            f"model {spec!r} does not start with one of {', '.join(k + ':' for k in kinds)}"
+            f"{suggestion(spec, [f'{k}:{name}' for k in kinds])}"
         )
     if weights is not None and not weights.is_file():
         raise RequestError(f"there is no weights file {str(weights)!r}; leave --weights out to use the tag's own")
@@ -48,11 +66,17 @@ def load_model(
     if averaged is not None and (kind not in ("torchvision", "timm") or weights is None):
         raise RequestError(f"--ema and --no-ema are for a --weights file of timm or torchvision, not for {spec!r}")
     load = {"open_clip": _open_clip, "torchvision": _torchvision, "timm": _timm, "hf": transformers_models.load}[kind]
-    try:
+    with _library(spec, kind):
         model = load(name, Reading(weights, quick_gelu, trust_pickle, averaged))
+    return finished(replace(model, spec=spec, settings={"quick_gelu": quick_gelu, "ema": averaged, **model.settings}))
+
+
+@contextmanager
+def _library(spec: str, kind: str) -> Iterator[None]:
+    try:
+        yield
     except ImportError as error:
         raise RequestError(f"{spec!r} needs {error.name or kind}, which is not installed; {INSTALL}") from error
-    return finished(replace(model, spec=spec, settings={"quick_gelu": quick_gelu, "ema": averaged, **model.settings}))
 
 
 def _open_clip(name: str, how: Reading) -> LoadedModel:

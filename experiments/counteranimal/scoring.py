@@ -161,6 +161,16 @@ def predict(tree: Tree, encoded: Encoded, score: Scorer, space: LabelSpace) -> P
     predicted, rank, margin = (np.concatenate(column) for column in zip(*parts, strict=True))
     if (predicted == NO_ANSWER).all():
         raise RunError(f"the model has no finite score for any of {len(photos)} photos; look at its weights")
+    return answered(photos, predicted, rank, margin)
+
+
+def answered(
+    photos: Sequence[Photo],
+    predicted: Int[np.ndarray, " N"],
+    rank: Int[np.ndarray, " N"] | None = None,
+    margin: Float[np.ndarray, " N"] | None = None,
+) -> Predictions:
+    """Answers beside what is known of the photos that they are about."""
     return Predictions(
         tuple(photo.path for photo in photos),
         np.array([photo.class_index for photo in photos], dtype=np.int64),

@@ -67,6 +67,9 @@ def summary_view(documents: list[dict[str, Any]]) -> Group:
             parts.append(Text(f"{len(document['skipped'])} unreadable photos were left out", style="yellow"))
         if document.get("unanswered"):
             said = f"{document['unanswered']} photos got no finite score and count as wrong"
+            if document.get("free"):
+                none, several = document["named_none"], document["named_several"]
+                said = f"answers that name no label ({none}) or several ({several}) count as wrong"
             parts.append(Text(said, style="yellow"))
         parts += _paired(document.get("paired"))
         worst = ", ".join(f"{c['class_index']} {percent(c['drop'])}" for c in document["worst_classes"])
