@@ -112,11 +112,11 @@ class LabelSpace:
     added: tuple[int, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
 
-    def mask(self, truth: Int[np.ndarray, " N"]) -> Bool[np.ndarray, "N L"] | None:
-        """True where a label competes for that photo; None if all do."""
+    def mask(self, truth: Int[np.ndarray, " N"], labels: int = CLASS_COUNT) -> Bool[np.ndarray, "N L"] | None:
+        """True where one of so many labels competes for that photo; None if all do."""
         if self.allowed is None:
             return None
-        mask = np.zeros((len(truth), CLASS_COUNT), dtype=bool)
+        mask = np.zeros((len(truth), labels), dtype=bool)
         for i, index in enumerate(truth):
             mask[i, list(self.allowed[int(index)])] = True
         return mask

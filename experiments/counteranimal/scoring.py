@@ -1,6 +1,6 @@
 """Features of photos compared with labels: scores, predictions, sets of confusing labels."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -118,7 +118,7 @@ def rank_labels(
     a score that is not finite has no answer: predicted NO_ANSWER, the last rank, margin nan.
     """
     answered = np.isfinite(scores).all(axis=1)
-    mask = space.mask(truth)
+    mask = space.mask(truth, scores.shape[1])
     if mask is not None:
         scores = np.where(mask, scores, -np.inf)
     rows = np.arange(len(truth))
@@ -147,13 +147,20 @@ def scored(tree: Tree, encoded: Encoded, score: Scorer) -> Iterator[tuple[list[P
 
 
 def predict(tree: Tree, encoded: Encoded, score: Scorer, space: LabelSpace) -> Predictions:
-    """Answers for every readable photo, in the order of the tree.
+    """Answers for every readable photo, in the order of the tree; raises RunError as `ranked` does."""
+    return ranked(tree, scored(tree, encoded, score), space)
 
-    Raises RunError if no photo could be read, or none has a finite score.
+
+def ranked(
+    tree: Tree, batches: Iterable[tuple[list[Photo], Float[np.ndarray, "N L"]]], space: LabelSpace
+) -> Predictions:
+    """Answers for photos that come with scores of all labels.
+
+    Raises RunError if there are none, since no photo could be read, or none with a finite score.
     """
     photos: list[Photo] = []
     parts = []
-    for some, scores in scored(tree, encoded, score):
+    for some, scores in batches:
         parts.append(rank_labels(scores, np.array([photo.class_index for photo in some], dtype=np.int64), space))
         photos += some
     if not parts:

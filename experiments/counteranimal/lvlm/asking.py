@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 
-from experiments.counteranimal.cache import FeatureCache
+from experiments.counteranimal.cache import FeatureCache, Key
 from experiments.counteranimal.dataset import Photo, Tree
 from experiments.counteranimal.encoding import Encoded, Runtime, failures, one_by_one, photo_keys, refuse
 from experiments.counteranimal.lvlm.language import Inputs, LanguageModel, Note
@@ -35,7 +35,7 @@ class Work(Protocol):
         ...
 
     def mark(self, photo: Photo) -> str:
-        """What the row of this photo depends on beside that: its labels."""
+        """What the row of this photo depends on beside that, its labels."""
         ...
 
     def row(self, photo: Photo, inputs: dict[str, Any], size: int) -> list[float]:
@@ -52,7 +52,7 @@ def ask(
 ) -> Encoded:
     """A row of every readable photo, computed where it is not kept yet. Raises RunError as `encode_photos` does."""
     cache = FeatureCache(store, model.identity(runtime, **work.identity()))
-    keys = [(*key, work.mark(photo)) for key, photo in zip(photo_keys(tree), tree.photos, strict=True)]
+    keys = [_marked(key, work.mark(photo)) for key, photo in zip(photo_keys(tree), tree.photos, strict=True)]
     todo = [i for i, key in enumerate(keys) if key not in cache]
     encoded = Encoded(cache, {})
     pipeline = Inputs(model.processor, model.prompt.text, special_tokens(model.processor, model.prompt.text))
@@ -75,6 +75,11 @@ def ask(
         model.module.to("cpu")  # the next model needs the room
     encoded.keys = {p.path: k for p, k in zip(tree.photos, keys, strict=True) if p.path not in encoded.unreadable}
     return encoded
+
+
+def _marked(key: Key, mark: str) -> Key:
+    path, size, time = key
+    return f"{mark} {path}", size, time
 
 
 def _row(model: LanguageModel, work: Work, photo: Photo, inputs: dict[str, Any], size: int) -> list[float]:
@@ -109,10 +114,10 @@ class _Rows:
     """Rows on their way into the cache, in shards; leaving the context writes the last, whatever ended it."""
 
     cache: FeatureCache
-    keys: Sequence[tuple]
+    keys: Sequence[Key]
 
     def __enter__(self) -> "_Rows":
-        self.waiting: dict[tuple, list[float]] = {}
+        self.waiting: dict[Key, list[float]] = {}
         return self
 
     def put(self, i: int, row: list[float]) -> None:

@@ -5,7 +5,6 @@ so they tie exactly.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from experiments.counteranimal.lvlm.language import LanguageModel, Note
 from experiments.counteranimal.lvlm.prompt import answer_tokens
 from experiments.counteranimal.lvlm.scoring import label_losses, plain_loss
 from experiments.counteranimal.metrics import Predictions
-from experiments.counteranimal.scoring import Scorer, predict
+from experiments.counteranimal.scoring import ranked
 from experiments.errors import RequestError, RunError
 from simulator.pixels.decoding import decode
 
@@ -85,14 +84,30 @@ class Labelled:
 
     def read(self, encoded: Encoded, note: Note) -> tuple[Predictions, dict[str, Any]]:
         """Ranks among the labels that compete, as of every model with scores."""
-        spread = _Spread(self, encoded.cache, {photo.path: photo.class_index for photo in self.tree.photos})
-        predictions = predict(self.tree, replace(encoded, cache=spread), Scorer(None, None), self.space)
-        if spread.cut:
+        cut: list[int] = []
+        predictions = ranked(self.tree, self._scored(encoded, cut), self.space)
+        if any(cut):
             note(
-                f"{self.model.spec} reads {self.model.longest} tokens, photo and question included: {sum(spread.cut)} "
-                f"answers on {len(spread.cut)} photos were cut, and scored by the tokens that it reads"
+                f"{self.model.spec} reads {self.model.longest} tokens, photo and question included: {sum(cut)} "
+                f"answers on {np.count_nonzero(cut)} photos were cut, and scored by the tokens that it reads"
             )
-        return predictions, {"free": False, "answers_cut": sum(spread.cut)}
+        return predictions, {"free": False, "answers_cut": sum(cut)}
+
+    def _scored(
+        self, encoded: Encoded, cut: list[int], batch: int = 256
+    ) -> Iterator[tuple[list[Photo], Float[np.ndarray, "N L"]]]:
+        """Photos with scores of all labels, of which those that do not compete have 0; appends to `cut`."""
+        photos = [photo for photo in self.tree.photos if photo.path in encoded.keys]
+        for start in range(0, len(photos), batch):
+            some = photos[start : start + batch]
+            scores = np.zeros((len(some), len(self.names)), dtype=np.float32)
+            rows = encoded.cache.read([encoded.keys[photo.path] for photo in some], batch=1)  # of unlike lengths
+            for photo, of_labels, (row,) in zip(some, scores, rows, strict=True):
+                cut.append(int(row[0]))
+                score = dict(zip(self.unique[photo.class_index], row[1:], strict=False))
+                for label in self.labels[photo.class_index]:
+                    of_labels[label] = score[self.names[label]]
+            yield some, scores
 
 
 def _refuse_marks(model: LanguageModel, names: Sequence[str]) -> None:
@@ -101,28 +116,3 @@ def _refuse_marks(model: LanguageModel, names: Sequence[str]) -> None:
         mark = next((mark for mark in model.processor.tokenizer.all_special_tokens if mark in name), None)
         if mark is not None:
             raise RequestError(f"the label {name!r} holds {mark}, a mark of {model.spec}'s own; spell it otherwise")
-
-
-@dataclass
-class _Spread:
-    """Kept rows as scores of all labels, which is how `predict` reads them; labels that do not compete have 0."""
-
-    work: Labelled
-    cache: Any
-    class_index: dict[str, int]
-    cut: list[int] = field(default_factory=list)  # a photo with answers that were cut
-
-    def read(self, keys: Sequence[tuple], batch: int = 256) -> Iterator[Float[np.ndarray, "b L"]]:
-        for start in range(0, len(keys), batch):
-            yield np.stack([self._scores(key) for key in keys[start : start + batch]])
-
-    def _scores(self, key: tuple) -> Float[np.ndarray, " L"]:
-        index = self.class_index[key[0]]
-        ((cut, *row),) = next(self.cache.read([key]))
-        if cut:
-            self.cut.append(int(cut))
-        score = dict(zip(self.work.unique[index], row, strict=False))  # a shard's rows are padded to its longest
-        scores = np.zeros(len(self.work.names), dtype=np.float32)
-        for label in self.work.labels[index]:
-            scores[label] = score[self.work.names[label]]
-        return scores

@@ -70,8 +70,10 @@ class Spoken:
         return answered(photos, np.array(predicted, dtype=np.int64)), settings
 
     def _text(self, row: np.ndarray) -> str:
+        """One line of what can be printed."""
         ids = [int(token) for token in row if token >= 0]  # shorter rows are filled with -1
-        return self.model.processor.tokenizer.decode(ids, skip_special_tokens=True).strip()
+        text = self.model.processor.tokenizer.decode(ids, skip_special_tokens=True)
+        return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
     def _named(self, photo: Photo, answer: str) -> list[int]:
         """The labels that compete for a photo and are named."""
