@@ -13,12 +13,12 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 
-from experiments.counteranimal.cache import FeatureCache, Key
-from experiments.counteranimal.dataset import Photo, Tree
+from experiments.counteranimal.cache import FeatureCache
 from experiments.counteranimal.encoding import Encoded, Runtime, failures, one_by_one, photo_keys, refuse
 from experiments.counteranimal.lvlm.language import Inputs, LanguageModel, Note
 from experiments.counteranimal.lvlm.prompt import special_tokens
 from experiments.counteranimal.metrics import Predictions
+from experiments.counteranimal.photos.tree import Key, Photo, Tree
 from experiments.counteranimal.weights import first_line
 from experiments.errors import RunError, SoberclipError
 from experiments.progress import counting

@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from experiments.counteranimal.dataset import Photo, Tree
 from experiments.counteranimal.encoding import Encoded, Runtime
 from experiments.counteranimal.labels import LabelSpace, digest
 from experiments.counteranimal.lvlm.language import LanguageModel, Note
 from experiments.counteranimal.lvlm.prompt import answer_tokens
 from experiments.counteranimal.lvlm.scoring import label_losses, plain_loss
 from experiments.counteranimal.metrics import Predictions
+from experiments.counteranimal.photos.tree import Photo, Tree
 from experiments.counteranimal.scoring import ranked
 from experiments.errors import RequestError, RunError
-from simulator.pixels.decoding import decode
 
 # By how much a loss on kept keys and values may differ from a pass over everything, relative above one nat: rounding.
 TOLERANCE = {"fp32": 2e-3, "bf16": 0.25, "fp16": 0.05}
@@ -75,7 +74,7 @@ class Labelled:
         """Once a run, the longest label plainly: an architecture may not go on from kept keys as it should."""
         self.checked = True
         k = max(range(len(names)), key=lambda k: len(self.ids[names[k]]))
-        plain = plain_loss(self.model, decode(self.tree.root / photo.path), names[k], self.ids[names[k]])
+        plain = plain_loss(self.model, self.tree.files.image(photo.path), names[k], self.ids[names[k]])
         if not abs(plain - loss[k]) <= TOLERANCE[self.runtime.precision] * max(1.0, abs(plain)):
             raise RunError(
                 f"{self.model.spec} gives {names[k]!r} a loss of {loss[k]:.5g} on a shared prefix and of {plain:.5g} "

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from experiments.counteranimal.dataset import Photo, Tree
 from experiments.counteranimal.encoding import Encoded
 from experiments.counteranimal.labels import LabelSpace
 from experiments.counteranimal.lvlm.free import MOST_TOKENS, generated, named
 from experiments.counteranimal.lvlm.language import LanguageModel, Note
 from experiments.counteranimal.metrics import Predictions
+from experiments.counteranimal.photos.tree import Photo, Tree
 from experiments.counteranimal.scoring import NO_ANSWER, answered
 from experiments.errors import RunError
 from experiments.files import output_folder, write_table
@@ -67,7 +67,7 @@ class Spoken:
                 f"they count as wrong, and {ANSWERS} has its words"
             )
         settings = {"free": True, "named_none": missed["none"], "named_several": missed["several"]}
-        return answered(photos, np.array(predicted, dtype=np.int64)), settings
+        return answered(self.tree, photos, np.array(predicted, dtype=np.int64)), settings
 
     def _text(self, row: np.ndarray) -> str:
         """One line of what can be printed."""

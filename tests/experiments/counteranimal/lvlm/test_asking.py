@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.counteranimal.dataset import read_tree
 from experiments.counteranimal.encoding import Runtime
 from experiments.counteranimal.labels import LabelSpace, own_classes
 from experiments.counteranimal.lvlm import asking, labelled, spoken
@@ -15,6 +14,7 @@ from experiments.counteranimal.lvlm.labelled import Labelled
 from experiments.counteranimal.lvlm.prompt import answer_tokens
 from experiments.counteranimal.lvlm.scoring import plain_loss
 from experiments.counteranimal.lvlm.spoken import ANSWERS, Spoken
+from experiments.counteranimal.photos.reading import read_tree
 from experiments.counteranimal.scoring import NO_ANSWER
 from experiments.errors import RequestError, RunError
 from experiments.files import read_table
