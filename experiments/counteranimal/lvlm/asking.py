@@ -74,6 +74,12 @@ def ask(
             advance(1)
         model.module.to("cpu")  # the next model needs the room
     encoded.keys = {p.path: k for p, k in zip(tree.photos, keys, strict=True) if p.path not in encoded.unreadable}
+    if encoded.unreadable and not encoded.keys:
+        path, reason = next(iter(encoded.unreadable.items()))
+        raise RunError(
+            f"none of {len(keys)} photos can be put to {model.spec}, the first is {path!r} ({reason}); look at them "
+            "and at its processor"
+        )
     return encoded
 
 

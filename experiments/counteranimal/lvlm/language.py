@@ -48,13 +48,13 @@ class Inputs:
     special: bool
 
     def __call__(self, image: Any) -> dict[str, Any] | str:
-        """The inputs, or the reason why the processor takes no such photo: Qwen's refuse very long ones."""
+        """The inputs, or the reason why the processor takes no such photo: Qwen's refuses very long ones."""
         try:
             found = self.processor(
                 images=[image], text=[self.text], add_special_tokens=self.special, return_tensors="pt"
             )
-        except ValueError as error:
-            return first_line(error)
+        except Exception as error:  # whatever a processor raises, in a decoding process perhaps
+            return f"{type(error).__name__}: {first_line(error)}"
         return dict(found)
 
 

@@ -108,7 +108,11 @@ def _losses(logits: Float[torch.Tensor, "B T V"], targets: torch.Tensor) -> Floa
 
 
 def _repeated(kept: Any, times: int) -> Any:
-    """A copy of the kept keys and values for each of so many answers; going on would change the original."""
+    """A copy of the kept keys and values for each of so many answers; going on would change the original.
+
+    It is the reordering of a beam search, all of whose beams go on from the first: every kind of cache has it, those
+    of linear attention as well.
+    """
     copied = copy.deepcopy(kept)
-    copied.batch_repeat_interleave(times)
+    copied.reorder_cache(torch.zeros(times, dtype=torch.long))
     return copied

@@ -18,7 +18,6 @@ from experiments.counteranimal.lvlm.language import LanguageModel, Note
 from experiments.counteranimal.metrics import Predictions
 from experiments.counteranimal.photos.tree import Photo, Tree
 from experiments.counteranimal.scoring import NO_ANSWER, answered
-from experiments.errors import RunError
 from experiments.files import output_folder, write_table
 
 ANSWERS = "answers.csv"
@@ -47,8 +46,6 @@ class Spoken:
     def read(self, encoded: Encoded, note: Note) -> tuple[Predictions, dict[str, Any]]:
         """The label that each answer names, NO_ANSWER for none or several; no ranks and margins."""
         photos = [photo for photo in self.tree.photos if photo.path in encoded.keys]
-        if not photos:
-            raise RunError(f"none of the {len(self.tree.photos)} photos in {str(self.tree.root)!r} could be read")
         said = [self._text(row) for (row,) in encoded.cache.read([encoded.keys[p.path] for p in photos], batch=1)]
         found = [self._named(photo, answer) for photo, answer in zip(photos, said, strict=True)]
         predicted = [labels[0] if len(labels) == 1 else NO_ANSWER for labels in found]
