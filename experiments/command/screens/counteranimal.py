@@ -61,6 +61,9 @@ def summary_view(documents: list[dict[str, Any]]) -> Group:
         else:
             photos = f"{counts['photos']} photos in no groups"
         parts.append(Text(f"{counts['classes']} classes, {photos}"))
+        if "question" in document:
+            how = "in its own words" if document["free"] else f"labels scored by {document['score']}"
+            parts.append(Text(f"asked {document['question']!r}: {how}"))
         for index in counts.get("left_out_classes", ()):
             parts.append(Text(f"class {index} has an empty group and is left out of all means", style="yellow"))
         if document.get("skipped"):

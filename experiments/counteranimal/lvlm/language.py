@@ -66,11 +66,12 @@ def weights_dtype(precision: Precision) -> Any:
 
 
 def on_device(inputs: dict[str, Any], like: Any) -> dict[str, Any]:
-    """Inputs where a parameter `like` is, numbers of the photo in its precision."""
-    return {
-        name: value.to(like.device, like.dtype) if value.is_floating_point() else value.to(like.device)
-        for name, value in inputs.items()
-    }
+    """Inputs where a parameter `like` is, numbers of the photo in its precision; what is no tensor as it is."""
+    found = dict(inputs)
+    for name, value in inputs.items():
+        if hasattr(value, "is_floating_point"):
+            found[name] = value.to(like.device, like.dtype if value.is_floating_point() else value.dtype)
+    return found
 
 
 Note = Callable[[str], None]

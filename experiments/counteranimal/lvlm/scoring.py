@@ -86,7 +86,7 @@ def extended(inputs: dict[str, Any], dropped: int, more: Sequence[int]) -> dict[
         name,
         value,
     ) in inputs.items():  # what has an entry a token; of text the mask is 1 and the type 0
-        if value.shape == shape:
+        if getattr(value, "shape", None) == shape:
             tail = {"input_ids": new, "attention_mask": torch.ones_like(new)}.get(name, torch.zeros_like(new))
             found[name] = torch.cat([value[:, :end], tail.to(value.dtype)], dim=1)
     return found

@@ -44,7 +44,7 @@ def asked(model, tree, tmp_path):
 def test_predictions_are_those_of_the_plain_loop(model, tree, asked):
     one = model("llava")
     kept, predictions, settings, notes = asked()
-    assert (kept.passes, settings, notes) == (32, {"free": False, "answers_cut": 0}, [])
+    assert (kept.passes, settings, notes) == (32, {"free": False, "score": labelled.SCORE, "answers_cut": 0}, [])
     assert len(set(predictions.predicted)) > 2
     for k in range(0, 32, 5):
         labels = SETS.allowed[int(predictions.class_index[k])]

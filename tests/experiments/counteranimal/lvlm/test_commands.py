@@ -39,7 +39,7 @@ def test_labels_scored_beside_a_clip(evaluate, folder, tiny_clip, tmp_path):
 
     again = evaluate(*models[:2], "--labels", "20", "--confusing", tmp_path / "out" / "confusing.json", output="again")
     assert again.status == 0, again.err
-    assert "mean over" in again.out
+    assert "image?': labels scored by minus the mean loss of the tokens of 'A <label>'" in " ".join(again.out.split())
     assert "1 vs 20 is an oracle label space" in again.err
     summary = json.loads((tmp_path / "again" / "summary.json").read_text())
     assert summary["image_passes"] == 0  # the same labels: what was scored is kept
@@ -50,6 +50,7 @@ def test_answers_in_words(evaluate, folder, few, tmp_path):
     found = evaluate("--model", f"lvlm:{folder('qwen2_vl')}", "--labels", "45", "--free", data=few)
     assert found.status == 0, found.err
     assert "named no label on 8 photos and several on 0" in found.err
+    assert "image?': in its own words" in found.out
     assert "answers that name no label (8) or several (0) count as wrong" in found.out
     rows = read_table(tmp_path / "out" / "answers.csv", ("path", "answer", "labels"), "answers")
     assert len(rows) == 8
