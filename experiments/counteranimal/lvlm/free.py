@@ -20,13 +20,17 @@ MOST_TOKENS = 32  # of an answer; the rest of a long one is not asked for
 
 @torch.inference_mode()
 def generated(module: Any, inputs: dict[str, Any], ends: Collection[int], most: int = MOST_TOKENS) -> list[int]:
-    """Token ids of the greedy answer to one photo and question: at each step the likeliest, up to one that ends it."""
-    logits, kept = go_on(module, on_device(inputs, next(module.parameters())), 1)
-    said = [int(logits[0, -1].argmax())]
-    while len(said) < most and said[-1] not in ends:
-        last = torch.tensor([said[-1:]], device=logits.device)
-        logits, kept = go_on(module, {"input_ids": last}, 1, kept)
+    """Token ids of the greedy answer to one photo and question: at each step the likeliest, up to one that ends it.
+
+    Empty where a step has logits that are not numbers.
+    """
+    fed, kept, said = on_device(inputs, next(module.parameters())), None, []
+    while len(said) < most and not (said and said[-1] in ends):
+        logits, kept = go_on(module, fed, 1, kept)
+        if logits.isnan().any():
+            return []
         said.append(int(logits[0, -1].argmax()))
+        fed = {"input_ids": torch.tensor([said[-1:]], device=logits.device)}
     return said
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from experiments.counteranimal.encoding import Encoded, Runtime
 from experiments.counteranimal.labels import LabelSpace, digest
@@ -33,6 +33,7 @@ class Labelled:
         every = tuple(range(len(names)))
         self.labels = {index: every if space.allowed is None else space.allowed[index] for index in tree.classes}
         self.unique = {index: tuple(dict.fromkeys(names[k] for k in row)) for index, row in self.labels.items()}
+        self.columns = {index: _positions(self.unique[index], names, row) for index, row in self.labels.items()}
         used = list(dict.fromkeys(name for row in dict.fromkeys(self.unique.values()) for name in row))
         _refuse_marks(model, used)
         self.answers = answer_tokens(model.processor, model.prompt, used)
@@ -104,10 +105,15 @@ class Labelled:
             rows = encoded.cache.read([encoded.keys[photo.path] for photo in some], batch=1)  # of unlike lengths
             for photo, of_labels, (row,) in zip(some, scores, rows, strict=True):
                 cut.append(int(row[0]))
-                score = dict(zip(self.unique[photo.class_index], row[1:], strict=False))
-                for label in self.labels[photo.class_index]:
-                    of_labels[label] = score[self.names[label]]
+                index = photo.class_index
+                of_labels[list(self.labels[index])] = row[1:][self.columns[index]]
             yield some, scores
+
+
+def _positions(unique: Sequence[str], names: Sequence[str], labels: Sequence[int]) -> Int[np.ndarray, " L"]:
+    """Where each label's score stands among those of the names."""
+    place = {name: k for k, name in enumerate(unique)}
+    return np.array([place[names[label]] for label in labels], dtype=np.int64)
 
 
 def _refuse_marks(model: LanguageModel, names: Sequence[str]) -> None:

@@ -8,6 +8,8 @@ from experiments.counteranimal.encoding import Precision, Runtime
 from experiments.counteranimal.lvlm.prompt import Prompt
 from experiments.counteranimal.weights import first_line
 
+Note = Callable[[str], None]
+
 
 @dataclass(frozen=True)
 class LanguageModel:
@@ -24,12 +26,13 @@ class LanguageModel:
     family: str = "LVLM"
 
     def place(self, runtime: Runtime) -> None:
-        """Move the module to the device with weights of the precision asked.
+        """Move the module to the device, what its file holds in the precision asked.
 
-        Buffers keep theirs: rotary frequencies in half precision would shift the positions of long prompts.
+        Buffers that are computed keep theirs: rotary frequencies in half precision would shift the positions of long
+        prompts.
         """
         dtype = weights_dtype(runtime.precision)
-        for value in self.module.parameters():
+        for value in self.module.state_dict(keep_vars=True).values():
             if value.is_floating_point():
                 value.data = value.data.to(dtype)
         self.module.to(runtime.device)
@@ -72,6 +75,3 @@ def on_device(inputs: dict[str, Any], like: Any) -> dict[str, Any]:
         if hasattr(value, "is_floating_point"):
             found[name] = value.to(like.device, like.dtype if value.is_floating_point() else value.dtype)
     return found
-
-
-Note = Callable[[str], None]

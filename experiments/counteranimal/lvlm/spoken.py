@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from experiments.counteranimal.encoding import Encoded
 from experiments.counteranimal.labels import LabelSpace
@@ -18,6 +19,7 @@ from experiments.counteranimal.lvlm.language import LanguageModel, Note
 from experiments.counteranimal.metrics import Predictions
 from experiments.counteranimal.photos.tree import Photo, Tree
 from experiments.counteranimal.scoring import NO_ANSWER, answered
+from experiments.errors import RunError
 from experiments.files import output_folder, write_table
 
 ANSWERS = "answers.csv"
@@ -40,13 +42,13 @@ class Spoken:
         return ""
 
     def row(self, photo: Photo, inputs: dict[str, Any], size: int) -> list[float]:
-        """Token ids."""
-        return [float(token) for token in generated(self.model.module, inputs, self.model.ends)]
+        """Token ids, or one entry that is no number, so that it is not kept."""
+        return [float(token) for token in generated(self.model.module, inputs, self.model.ends)] or [np.nan]
 
     def read(self, encoded: Encoded, note: Note) -> tuple[Predictions, dict[str, Any]]:
         """The label that each answer names, NO_ANSWER for none or several; no ranks and margins."""
         photos = [photo for photo in self.tree.photos if photo.path in encoded.keys]
-        said = [self._text(row) for (row,) in encoded.cache.read([encoded.keys[p.path] for p in photos], batch=1)]
+        said = [self._text(row) for row in self._rows(encoded, photos, note)]
         found = [self._named(photo, answer) for photo, answer in zip(photos, said, strict=True)]
         predicted = [labels[0] if len(labels) == 1 else NO_ANSWER for labels in found]
         write_table(
@@ -66,7 +68,17 @@ class Spoken:
         settings = {"free": True, "named_none": missed["none"], "named_several": missed["several"]}
         return answered(self.tree, photos, np.array(predicted, dtype=np.int64)), settings
 
-    def _text(self, row: np.ndarray) -> str:
+    def _rows(self, encoded: Encoded, photos: list[Photo], note: Note) -> list[Float[np.ndarray, " T"]]:
+        rows = [row for (row,) in encoded.cache.read([encoded.keys[photo.path] for photo in photos], batch=1)]
+        lost = sum(bool(np.isnan(row).any()) for row in rows)
+        if lost:
+            said = f"{self.model.spec} has logits that are no numbers for {lost} of {len(photos)} photos"
+            if lost == len(photos):
+                raise RunError(f"{said}; look at its weights, or at --precision")
+            note(f"{said}; they count as wrong and are not kept")
+        return rows
+
+    def _text(self, row: Float[np.ndarray, " T"]) -> str:
         """One line of what can be printed."""
         ids = [int(token) for token in row if token >= 0]  # shorter rows are filled with -1
         text = self.model.processor.tokenizer.decode(ids, skip_special_tokens=True)

@@ -11,6 +11,7 @@ from experiments.counteranimal.encoding import Runtime
 from experiments.counteranimal.labels import LabelSpace, own_classes
 from experiments.counteranimal.lvlm import asking, labelled, spoken
 from experiments.counteranimal.lvlm.asking import ask
+from experiments.counteranimal.lvlm.free import generated
 from experiments.counteranimal.lvlm.labelled import Labelled
 from experiments.counteranimal.lvlm.prompt import answer_tokens
 from experiments.counteranimal.lvlm.scoring import plain_loss
@@ -237,6 +238,30 @@ def test_words_are_kept_as_they_were_said(model, few, tmp_path):
             first = table
     assert table == first
     assert len({row["answer"] for row in table}) > 4
+
+
+def test_words_of_logits_that_are_no_numbers(model, few, tmp_path, monkeypatch):
+    one, parsed, notes = model("llava"), read_tree(few), []
+    work = Spoken(one, parsed, SETS, [[name] for name in NAMES], tmp_path / "out")
+    head, calls = one.module.lm_head.forward, []
+
+    def some(hidden, all_but=3):
+        calls.append(1)
+        return head(hidden) if len(calls) <= all_but else head(hidden) * float("nan")
+
+    monkeypatch.setattr(one.module.lm_head, "forward", some)
+    monkeypatch.setattr(spoken, "MOST_TOKENS", 1)
+    monkeypatch.setattr(spoken, "generated", lambda *arguments: generated(*arguments, 1))
+    kept = ask(one, work, parsed, tmp_path / "cache", RUNTIME, notes.append)
+    predictions, settings = work.read(kept, notes.append)
+    assert "has logits that are no numbers for 5 of 8 photos; they count as wrong and are not kept" in notes[0]
+    assert (predictions.predicted == NO_ANSWER).sum() == 8 == settings["named_none"]
+    kept = ask(one, work, parsed, tmp_path / "other", RUNTIME, notes.append)
+    with pytest.raises(RunError, match="for 8 of 8 photos; look at its weights, or at --precision"):
+        work.read(kept, notes.append)
+    monkeypatch.undo()
+    monkeypatch.setattr(spoken, "MOST_TOKENS", 1)
+    assert ask(one, work, parsed, tmp_path / "cache", RUNTIME, notes.append).passes == 5
 
 
 def test_no_photo_that_can_be_read(asked, tree, model):

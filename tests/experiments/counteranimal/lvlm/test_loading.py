@@ -128,7 +128,9 @@ def test_the_key_holds_everything_that_changes_an_answer(copy):
 
 def test_half_precision_holds_the_weights_and_not_the_positions(folder):
     model = load_any(f"lvlm:{folder('qwen2_vl')}")
+    model.module.register_buffer("running_mean", torch.zeros(2))  # as of a batch normalisation
     model.place(Runtime(precision="bf16"))
+    assert model.module.running_mean.dtype == torch.bfloat16
     assert {value.dtype for value in model.module.parameters()} == {torch.bfloat16}
     frequencies = [value for name, value in model.module.named_buffers() if "inv_freq" in name]
     assert frequencies
