@@ -200,10 +200,14 @@ def evidence(verdict: dict[str, Any]) -> list[tuple[str, str]]:
     if "cases" in verdict:
         rows += [("case", line) for line in _cases(verdict["cases"])]
     if verdict.get("stored"):
-        where = ", ".join(f"{k} {v}" for k, v in verdict["versions"].items() if k in ("commit", "torch"))
         ran = f"run on {verdict['device']} in {verdict['seconds']:g} s on {verdict['date']}"
-        rows.append(("stored", f"{ran}, {days(verdict)} days ago, {where}"))
+        rows.append(("stored", f"{ran}, {days(verdict)} days ago, {versions(verdict)}"))
     return rows
+
+
+def versions(verdict: dict[str, Any]) -> str:
+    """What a stored verdict was reached with: the commit and the library that trained."""
+    return ", ".join(f"{k} {v}" for k, v in verdict["versions"].items() if k in ("commit", "torch"))
 
 
 def days(verdict: dict[str, Any]) -> int:

@@ -31,12 +31,15 @@ from experiments.page.evidence import (
     number,
     shown_by,
     tally,
+    versions,
 )
+from experiments.page.explorer import explorer
 from theory.claims.untried import UNTRIED
 
 PARTS = (
     ("answer", "The answer"),
     ("look", "What each rule looks at"),
+    ("explore", "Turn the world yourself"),
     ("decided", "How verdicts are reached"),
     ("verdicts", "Verdicts"),
     ("figures", "Figures"),
@@ -45,7 +48,7 @@ PARTS = (
     ("words", "Words"),
     ("provenance", "How this page came about"),
 )
-SCRIPTS = ("tables.js",)
+SCRIPTS = ("tables.js", "theory.js", "explorer.js")
 
 
 def render(*, verdicts: Sequence[dict[str, Any]], drawings: Mapping[str, str], **context: Any) -> str:
@@ -69,6 +72,7 @@ def render(*, verdicts: Sequence[dict[str, Any]], drawings: Mapping[str, str], *
         stored=[row for row in rows if row.get("stored")],
         certificates=sum(map(certified, verdicts)),
         answer=story.answer(),
+        explorer=explorer(),
         setting=story.setting(),
         decided=story.DECIDED,
         proved=story.PROVED,
@@ -102,7 +106,7 @@ def _row(verdict: dict[str, Any], formula: str, proofs: str) -> dict[str, Any]:
         "certificate": f"{proofs}/{file_name(verdict['claim'])}" if certified(verdict) else None,
         "evidence": evidence(verdict),
         "days": days(verdict) if stored else None,
-        "versions": ", ".join(f"{k} {v}" for k, v in verdict["versions"].items()) if stored else None,
+        "versions": versions(verdict) if stored else None,
     }
 
 

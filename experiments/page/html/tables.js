@@ -56,9 +56,7 @@ function serve(table) {
   });
   const tools = document.createElement("p");
   tools.className = "tools";
-  const get = button("Download as CSV", () => download(table));
-  get.setAttribute("aria-label", `Download ${table.dataset.file}`);
-  tools.append(get);
+  tools.append(button(`Download ${table.dataset.file}`, () => download(table)));
   table.before(tools);
 }
 
