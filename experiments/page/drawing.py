@@ -36,6 +36,7 @@ def _rounded(number: re.Match) -> str:
 @styled
 def _formula(latex: str) -> Figure:
     figure = Figure(figsize=(0.1, 0.1), layout="none")
+    figure.patch.set_visible(False)  # it stands in a line of text
     figure.text(0, 0, f"${latex}$", fontsize=12)
     return figure
 

@@ -201,7 +201,7 @@ def evidence(verdict: dict[str, Any]) -> list[tuple[str, str]]:
         rows += [("case", line) for line in _cases(verdict["cases"])]
     if verdict.get("stored"):
         ran = f"run on {verdict['device']} in {verdict['seconds']:g} s on {verdict['date']}"
-        rows.append(("stored", f"{ran}, {days(verdict)} days ago, {versions(verdict)}"))
+        rows.append(("stored", f"{ran}, {_ago(verdict)}, {versions(verdict)}"))
     return rows
 
 
@@ -213,6 +213,11 @@ def versions(verdict: dict[str, Any]) -> str:
 def days(verdict: dict[str, Any]) -> int:
     """Days since a stored verdict was reached."""
     return (datetime.now(UTC).date() - date.fromisoformat(verdict["date"])).days
+
+
+def _ago(verdict: dict[str, Any]) -> str:
+    count = days(verdict)
+    return f"{count} day{'' if count == 1 else 's'} ago"
 
 
 def _cases(cases: Sequence[dict[str, Any]]) -> Iterator[str]:
