@@ -418,6 +418,15 @@ FAULTS = {
         "if False:",
         "experiments/page/plot/test_written.py",
     ),
+    "letters of a drawing that are looked for under its own name": Fault(
+        "experiments/page/drawing.py", "own.discard(found[1])", "own.add(found[1])", "experiments/page/test_report.py"
+    ),
+    "claims under the question of their family before their own": Fault(
+        "experiments/court/questions.py",
+        '(claim, claim.partition("/")[0])',
+        '(claim.partition("/")[0], claim)',
+        "experiments/court/test_questions.py",
+    ),
     "page without escaping": Fault(
         "experiments/page/report.py", "autoescape=True", "autoescape=False", "experiments/page/test_report.py"
     ),
