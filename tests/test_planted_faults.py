@@ -25,6 +25,18 @@ class Fault(NamedTuple):
 
 
 FAULTS = {
+    "the GRIM test's halves rounded one way": Fault(
+        "experiments/published/grim.py",
+        "    possible[-((n - twice) // (2 * n))] = True  # and down\n",
+        "",
+        "experiments/published/test_grim.py",
+    ),
+    "what others printed in a family's line": Fault(
+        "experiments/counteranimal/comparison.py",
+        "rows = [result.row for result in results if result.comparable]",
+        "rows = [result.row for result in results]",
+        "experiments/published/test_since.py",
+    ),
     "pairs of models in another mean than their rows": Fault(
         "experiments/counteranimal/pairs.py",
         "**paired(a.classes, b.classes, seed, mean=mean)",
