@@ -9,9 +9,9 @@ from time import perf_counter
 
 import torch
 
-from experiments.counteranimal.dataset import read_tree
 from experiments.counteranimal.encoding import Runtime, encode_photos
 from experiments.counteranimal.loaded import LoadedModel, finished
+from experiments.counteranimal.photos.reading import read_tree
 from simulator.pixels.decoding import decode
 from simulator.streams import numpy_stream
 

@@ -16,8 +16,28 @@ from experiments.errors import RequestError
 
 app = App(name="counteranimal", help_format="plaintext")  # described where it is registered
 
-Data = Annotated[Path, Parameter(help="folder of the data set, the one that holds the class folders")]
-Labels = Literal["1000", "20", "45"]
+Data = Annotated[
+    Path,
+    Parameter(
+        help="photos: the folder that holds the class folders, a CSV file (path, class, group or background), "
+        "tar shards, or a Hugging Face data set saved on disk"
+    ),
+]
+Groups = Annotated[
+    str,
+    Parameter(
+        help="which backgrounds are common and which counter: prefix (the folders or the column group say it), a CSV "
+        "file (background, group, perhaps class), or each (no groups, every background by itself)"
+    ),
+]
+Classes = Annotated[
+    Path | None,
+    Parameter(
+        help="classes of your own in place of ImageNet's: a class a line, or CSV columns class, name, prompt",
+        show_default=False,
+    ),
+]
+Labels = Literal["1000", "20", "45", "own"]
 MeanFlag = Annotated[Literal["macro", "micro"], Parameter(help="mean over classes (the paper's tables) or over photos")]
 Model = Annotated[
     list[str],
@@ -45,6 +65,7 @@ class Scoring:
 
     prompts: Annotated[str, Parameter(help="simple, openai80, or a file with a template a line")] = "simple"
     class_names: Annotated[str, Parameter(help="open_clip, torchvision, or a file with a name a line")] = "open_clip"
+    classes: Classes = None
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps")] = "cpu"
     batch_size: Annotated[Whole, Parameter(help="photos a forward pass")] = 64
     workers: Annotated[
@@ -67,18 +88,27 @@ class Scoring:
 
 
 @app.command
-def inspect(data: Data, /, *, output: Path | None = None, json: Json = False) -> None:
-    """Parse a data set: counts beside the published ones, unreadable photos, strays.
+def inspect(
+    data: Data,
+    /,
+    *,
+    groups: Groups = "prefix",
+    classes: Classes = None,
+    output: Path | None = None,
+    json: Json = False,
+) -> None:
+    """Parse a data set: classes, groups and backgrounds with their counts, unreadable photos, strays.
 
     Example: soberclip counteranimal inspect LAION-final
     """
     from experiments.command.screens.counteranimal import inspection_view
-    from experiments.counteranimal.dataset import inspect as run
+    from experiments.counteranimal.labels import own_vocabulary
+    from experiments.counteranimal.photos.inspection import inspect as run
 
     checked_output(output)
-    document = run(data, output)
+    document = run(data, output, groups, None if classes is None else own_vocabulary(classes))
     emit(document, json, inspection_view)
-    if (document["n_common"], document["n_counter"]) != (
+    if document["counteranimal"] and (document["n_common"], document["n_counter"]) != (
         document["published_n_common"],
         document["published_n_counter"],
     ):
@@ -91,9 +121,15 @@ def evaluate(
     data: Data,
     model: Model,
     weights: Weights | None = None,
+    groups: Groups = "prefix",
     labels: Annotated[
-        Labels, Parameter(help="all ImageNet names, 20 confusing ones a class, or the own classes")
-    ] = "1000",
+        Labels | None,
+        Parameter(
+            help="labels that compete: all 1000 of ImageNet, 20 confusing ones a class, 45 for those in the data, "
+            "own (all in --classes) [default: 1000, or own]",
+            show_default=False,
+        ),
+    ] = None,
     confusing: Annotated[Path | None, Parameter(help="1 vs 20: sets saved by an earlier run")] = None,
     reference: Annotated[
         str | None,
@@ -120,6 +156,7 @@ def evaluate(
     request = Evaluation(
         data=data,
         asking=Asking(models=model, weights=weights, **asdict(scoring)),
+        groups=groups,
         labels=labels,
         confusing=confusing,
         reference=reference,
@@ -272,6 +309,7 @@ def compose(
 def audit_activation(
     *,
     data: Data,
+    groups: Groups = "prefix",
     model: Model,
     weights: Weights | None = None,
     scoring: Scoring = Scoring(),
@@ -293,7 +331,7 @@ def audit_activation(
         raise RequestError(f"--quick-gelu {scoring.quick_gelu} is what this audit finds out; leave it out")
     checked_output(output)
     asking = Asking(models=model, weights=weights, **asdict(scoring))
-    emit(run(Audit(data=data, asking=asking, seed=seed, output=output)), json, activation_view)
+    emit(run(Audit(data=data, groups=groups, asking=asking, seed=seed, output=output)), json, activation_view)
 
 
 def _extra(*modules: str) -> None:

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from experiments.counteranimal.dataset import GROUPS, Tree, read_tree
 from experiments.counteranimal.encoding import Encoded
 from experiments.counteranimal.evaluation import Asking
-from experiments.counteranimal.labels import LabelSpace
 from experiments.counteranimal.loaded import Activation, LoadedModel
 from experiments.counteranimal.metrics import REPLICATES, certainty
+from experiments.counteranimal.photos.groups import PREFIX
+from experiments.counteranimal.photos.reading import read_tree
+from experiments.counteranimal.photos.tree import GROUPS, Tree
 from experiments.counteranimal.scoring import Scorer, predict, scored
 from experiments.counteranimal.summaries import summarise
 from experiments.errors import RequestError, checked_seed
@@ -39,6 +40,7 @@ class Audit:
 
     data: Path
     asking: Asking
+    groups: str = PREFIX
     seed: int = 0
     output: Path | None = None
 
@@ -50,7 +52,8 @@ def run(request: Audit) -> list[dict[str, Any]]:
     fails.
     """
     checked_seed(request.seed)
-    asking, tree = request.asking, read_tree(request.data)
+    asking = request.asking
+    tree = read_tree(request.data, request.groups, asking.vocabulary)
     for spec in asking.specs:
         if not spec.startswith(("open_clip:", "hf:")):
             raise RequestError(f"{spec!r} is no CLIP of open_clip: or hf:, whose activation could be another one")
@@ -94,8 +97,8 @@ def _asked(
 ) -> tuple[dict[str, Any], dict[str, Float[np.ndarray, " C"]]]:
     """(what the screen shows of one activation, class means of both quantities)."""
     (encoded,), (score,) = asking.encode(tree, [model])
-    predictions = predict(tree, encoded, score, LabelSpace("1000"))
-    settings = asking.settings(model) | {"labels": "1000", "data": str(request.data)}
+    predictions = predict(tree, encoded, score, asking.every_label)
+    settings = asking.settings(model) | {"labels": asking.every_label.name, "data": str(request.data)}
     document, _ = summarise("activation", model.spec, model.family, predictions, settings, request.seed)
     above = alignment(tree, encoded, score)
     each = {"alignment": above, "accuracy": predictions.correct.astype(float)}

@@ -19,16 +19,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from experiments.counteranimal.photos.tree import Key
 from experiments.errors import RequestError
 from experiments.files import output_folder, write_atomically
-
-Key = tuple[str, int, int]  # relative path, bytes, modification time in nanoseconds
-
-
-def photo_key(root: Path, path: str) -> Key:
-    """The key of a photo; raises OSError if it is gone."""
-    stat = (root / path).stat()
-    return path, stat.st_size, stat.st_mtime_ns
 
 
 class FeatureCache:

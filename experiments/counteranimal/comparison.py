@@ -144,6 +144,10 @@ def _from_file(file: Path, mean: Mean) -> list[Result]:
 
 def _from_document(entry: dict[str, Any], file: Path, mean: Mean) -> Result:
     if mean in entry:
+        if "common" not in entry[mean]:
+            raise RequestError(
+                f"{str(file)!r} has no common and counter photos to compare; evaluate with --groups that names them"
+            )
         row = replace(summary_row(entry, mean), source=str(file.parent))
         classes = _classes_beside(file, row, mean)
         composites = classes is not None and entry.get("paired") is not None

@@ -15,14 +15,13 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from experiments.counteranimal.cache import FeatureCache, Key, photo_key
-from experiments.counteranimal.dataset import Photo, Tree
+from experiments.counteranimal.cache import FeatureCache
 from experiments.counteranimal.identity import Undescribed, fingerprint
 from experiments.counteranimal.labels import CLASS_COUNT
 from experiments.counteranimal.loaded import LoadedModel
+from experiments.counteranimal.photos.tree import Files, Key, Photo, Tree
 from experiments.errors import RequestError, RunError
 from simulator.naming import suggestion
-from simulator.pixels.decoding import decode
 
 Precision = Literal["fp32", "bf16", "fp16"]
 SHARD_ROWS = 256  # features kept in memory before a shard is written; a kill loses at most so many
@@ -83,12 +82,13 @@ def encode_photos(
     runtime: Runtime,
     advance: Callable[[int], None] = lambda photos: None,
     strict: bool = False,
+    labels: int = CLASS_COUNT,
 ) -> list[Encoded]:
     """Make sure that every readable photo has features of every model; `advance` hears of photos finished.
 
-    Models with equal keys are one model and share its features. Raises RunError if a decoding process dies, the
-    device runs out of memory or, where `strict`, at the first batch with a photo that cannot be read; what was
-    encoded by then is kept.
+    Models with equal keys are one model and share its features; a classifier's are its scores of so many labels. Raises
+    RunError if a decoding process dies, the device runs out of memory or, where `strict`, at the first batch with a
+    photo that cannot be read; what was encoded by then is kept.
     """
     place, distinct = _distinct(models)
     results = [Encoded(FeatureCache(cache, identity(model, runtime)), {}) for model in distinct]
@@ -100,7 +100,7 @@ def encode_photos(
     advance(len(keys) - sum(map(len, batches)))
     wanted = [{pipeline[m] for m in range(len(distinct)) if needs[m][i]} for i in range(len(keys))]
     loader = DataLoader(
-        _Photos(tree.root, tree.photos, wanted, list(pipelines.values())),
+        _Photos(tree.files, tree.photos, wanted, list(pipelines.values())),
         batch_sampler=batches,
         num_workers=runtime.workers,
         collate_fn=_collate,
@@ -117,7 +117,7 @@ def encode_photos(
             for m, model in enumerate(distinct):
                 rows, pixels = _share(stacks.get(pipeline[m]), needs[m])
                 if rows:
-                    writers[m].put(rows, forward(model, pixels, runtime))
+                    writers[m].put(rows, forward(model, pixels, runtime, labels))
                     results[m].passes += len(rows)
             advance(len(indices))
             if strict and unreadable:
@@ -152,7 +152,7 @@ def _photo_keys(tree: Tree) -> list[Key]:
     keys: list[Key] = []
     for photo in tree.photos:
         try:
-            keys.append(photo_key(tree.root, photo.path))
+            keys.append(tree.files.key(photo.path))
         except OSError:  # a broken link, or gone since the listing; decoding will name the reason
             keys.append((photo.path, -1, -1))
     return keys
@@ -187,17 +187,18 @@ def failures(runtime: Runtime) -> Iterator[None]:
         ) from error
 
 
-def forward(model: LoadedModel, pixels: torch.Tensor, runtime: Runtime) -> torch.Tensor:
+def forward(model: LoadedModel, pixels: torch.Tensor, runtime: Runtime, labels: int = CLASS_COUNT) -> torch.Tensor:
     """Features of one batch, float32 on the device: unit embeddings of a CLIP, logits of a classifier."""
     pixels = pixels.to(runtime.device, non_blocking=True)
     with torch.inference_mode(), runtime.autocast():
         out = model.encode_image(pixels)
         if model.encode_text is not None:
             return torch.nn.functional.normalize(out, dim=-1).float()
-    if out.ndim != 2 or out.shape[1] != CLASS_COUNT:
+    if out.ndim != 2 or out.shape[1] != labels:
+        which = "ImageNet-1k's are" if labels == CLASS_COUNT else "those of --classes are"
         raise RequestError(
-            f"{model.spec or 'the model'} answers with scores of shape {tuple(out.shape[1:])} a photo; the labels of "
-            f"ImageNet-1k are {CLASS_COUNT}, in their order and with no background class"
+            f"{model.spec or 'the model'} answers with scores of shape {tuple(out.shape[1:])} a photo; the labels, "
+            f"{which} {labels}, in their order and with no class beside them"
         )
     return out.float()
 
@@ -226,15 +227,15 @@ def _plan(keys: Sequence[Key], caches: Sequence[FeatureCache], size: int) -> tup
 class _Photos(Dataset):
     """Decoded photos, once through each pipeline that still needs them."""
 
-    def __init__(self, root: Path, photos: Sequence[Photo], wanted: list[set[int]], pipelines: list[Callable]):
-        self.root, self.photos, self.wanted, self.pipelines = root, photos, wanted, pipelines
+    def __init__(self, files: Files, photos: Sequence[Photo], wanted: list[set[int]], pipelines: list[Callable]):
+        self.files, self.photos, self.wanted, self.pipelines = files, photos, wanted, pipelines
 
     def __len__(self) -> int:
         return len(self.photos)
 
     def __getitem__(self, i: int):
         try:
-            image = decode(self.root / self.photos[i].path)
+            image = self.files.image(self.photos[i].path)
         except ValueError as error:
             return i, str(error), {}
         return i, None, {p: self.pipelines[p](image) for p in self.wanted[i]}

@@ -13,20 +13,25 @@ from typing import Any, Literal
 import torch
 
 from experiments.counteranimal.cache import cache_folder
-from experiments.counteranimal.dataset import Tree, read_tree
 from experiments.counteranimal.encoding import Encoded, Precision, Runtime, encode_photos
 from experiments.counteranimal.labels import (
+    CLASS_COUNT,
     LabelSpace,
-    class_names,
+    Vocabulary,
     digest,
+    imagenet,
     load_confusing,
     own_classes,
+    own_vocabulary,
     save_confusing,
     templates,
 )
 from experiments.counteranimal.loaded import Activation, LoadedModel, finished
 from experiments.counteranimal.metrics import Predictions
 from experiments.counteranimal.models import load_model
+from experiments.counteranimal.photos.groups import PREFIX
+from experiments.counteranimal.photos.reading import read_tree
+from experiments.counteranimal.photos.tree import Tree
 from experiments.counteranimal.scoring import NO_ANSWER, Scorer, confusing_space, predict, scorer
 from experiments.counteranimal.summaries import result_folders, summarise, write_result
 from experiments.errors import RequestError, checked_seed
@@ -48,6 +53,7 @@ class Asking:
     weights: Sequence[Path] | None = None  # a file for each model, "-" for none
     prompts: str = "simple"
     class_names: str = "open_clip"
+    classes: Path | None = None  # of one's own, in place of ImageNet's
     device: str = "cpu"
     batch_size: int = 64
     workers: int | None = None
@@ -63,15 +69,20 @@ class Asking:
                 f"{len(self.weights)} --weights are given for {len(self.models)} --model; "
                 "give one each, - for a model without a file"
             )
-        _ = self.specs, self.names, self.templates, self.runtime, self.store  # refused now rather than later
+        _ = self.specs, self.vocabulary, self.templates, self.runtime, self.store  # refused now rather than later
 
     @cached_property
     def specs(self) -> tuple[str, ...]:
         return tuple(checkpoint_spec(spec) for spec in self.models)
 
     @cached_property
-    def names(self) -> tuple[str, ...]:
-        return class_names(self.class_names)
+    def vocabulary(self) -> Vocabulary:
+        return imagenet(self.class_names) if self.classes is None else own_vocabulary(self.classes)
+
+    @property
+    def every_label(self) -> LabelSpace:
+        """All labels compete."""
+        return LabelSpace("1000" if self.vocabulary.imagenet else "own")
 
     @cached_property
     def templates(self) -> tuple[str, ...]:
@@ -103,10 +114,12 @@ class Asking:
     def encode(self, tree: Tree, loaded: list[LoadedModel], strict: bool = False) -> tuple[list[Encoded], list[Scorer]]:
         """Features of the photos and the scorer of each model, with progress."""
         with counting("encoding", len(tree.photos), "photos/s") as advance:
-            encoded = encode_photos(tree, loaded, self.store, self.runtime, advance, strict)
+            labels = len(self.vocabulary.names)
+            encoded = encode_photos(tree, loaded, self.store, self.runtime, advance, strict, labels)
         clips = sum(model.encode_text is not None for model in loaded)
-        with counting("prompts", clips * len(set(self.names)), "names/s") as advance:
-            scorers = [scorer(m, self.names, self.templates, self.runtime, self.store, advance) for m in loaded]
+        distinct = len(set(self.vocabulary.phrases(self.templates)))
+        with counting("prompts", clips * distinct, "names/s") as advance:
+            scorers = [scorer(m, self.vocabulary, self.templates, self.runtime, self.store, advance) for m in loaded]
         return encoded, scorers
 
     def settings(self, model: LoadedModel) -> dict[str, Any]:
@@ -114,8 +127,9 @@ class Asking:
         clip = model.encode_text is not None
         return {
             "prompts": self.prompts if clip else None,
-            "class_names": self.class_names if clip else None,
-            "class_names_digest": digest(self.names) if clip else None,
+            "classes": None if self.classes is None else str(self.classes),
+            "class_names": self.vocabulary.source if clip else None,
+            "class_names_digest": digest(self.vocabulary.names) if clip or self.classes else None,
             "device": self.device,
             "precision": self.precision,
             "batch_size": self.batch_size,
@@ -130,7 +144,8 @@ class Evaluation:
 
     data: Path
     asking: Asking
-    labels: Literal["1000", "20", "45"] = "1000"
+    groups: str = PREFIX
+    labels: Literal["1000", "20", "45", "own"] | None = None  # None: all that there are
     confusing: Path | None = None
     reference: str | None = None  # REFERENCE
     reference_weights: Path | None = None
@@ -145,9 +160,9 @@ def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None
     Raises RequestError for a wrong request, before anything is written, and RunError where the run fails.
     """
     checked_seed(request.seed)
-    asking, tree = request.asking, read_tree(request.data)
-    if request.confusing is not None and request.labels != "20":
-        raise RequestError(f"--confusing goes with --labels 20, not {request.labels}; leave it out or pass --labels 20")
+    asking = request.asking
+    _refuse_labels(request)
+    tree = read_tree(request.data, request.groups, asking.vocabulary)
     space = _fixed_space(request, tree)
     loaded = asking.load()
     if space is None:
@@ -165,7 +180,8 @@ def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None
             "weights_hash": loaded[-1].settings["weights_hash"],
             "prompts": asking.prompts,
         }
-        save_confusing(request.output / "confusing.json", space, asking.class_names, asking.names, origin)
+        vocabulary = asking.vocabulary
+        save_confusing(request.output / "confusing.json", space, vocabulary.source, vocabulary.names, origin)
     folders = result_folders(request.output, asking.specs)
     documents = []
     for model, features, score, folder in zip(loaded, encoded, scorers, folders, strict=False):
@@ -183,16 +199,27 @@ def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None
     return documents
 
 
+def _refuse_labels(request: Evaluation) -> None:
+    own = not request.asking.vocabulary.imagenet
+    if request.confusing is not None and request.labels != "20":
+        said = "all labels" if request.labels is None else request.labels
+        raise RequestError(f"--confusing goes with --labels 20, not {said}; leave it out or pass --labels 20")
+    if own and request.labels in ("1000", "45"):
+        raise RequestError(f"--labels {request.labels} is of ImageNet; with --classes it is own (all of them) or 20")
+    if not own and request.labels == "own":
+        raise RequestError("--labels own needs --classes FILE, which says what they are")
+
+
 def _fixed_space(request: Evaluation, tree: Tree) -> LabelSpace | None:
     """The labels that compete, None where a reference model has yet to choose them."""
     if request.labels == "45":
         return own_classes(list(tree.classes))
     if request.labels == "20" and request.confusing is None:
         return None
+    vocabulary = request.asking.vocabulary
     if request.labels == "20":
-        asking = request.asking
-        return load_confusing(request.confusing, asking.class_names, asking.names, sorted(tree.classes))
-    return LabelSpace("1000")
+        return load_confusing(request.confusing, vocabulary.source, vocabulary.names, sorted(tree.classes))
+    return request.asking.every_label
 
 
 def _circumstances(
@@ -200,9 +227,10 @@ def _circumstances(
 ) -> dict[str, Any]:
     """What a summary says about the run beside the model."""
     return {
-        "labels": request.labels,
+        "labels": space.name,
         "label_sets": {"truth_added": list(space.added), **space.settings},
         "data": str(request.data),
+        "groups": request.groups,
         "strict": request.strict,
         "skipped": [{"path": path, "reason": reason} for path, reason in features.unreadable.items()],
         "unanswered": int((predictions.predicted == NO_ANSWER).sum()),
@@ -228,19 +256,20 @@ def evaluate(
     data: Path | str | Tree,
     *,
     prompts: str = "simple",
-    names: str | Sequence[str] = "open_clip",
+    names: str | Sequence[str] | Vocabulary = "open_clip",
+    groups: str = PREFIX,
     space: LabelSpace | None = None,
     runtime: Runtime | None = None,
     cache: Path | None = None,
 ) -> Predictions:
-    """Predictions of any model on a CounterAnimal tree.
+    """Predictions of any model on photos of any layout that `photos.reading.read_tree` takes.
 
     `metrics.summary(metrics.class_counts(...))` turns the answer into accuracies.
 
     Parameters
     ----------
     model
-        A CLIP, with encode_image and encode_text; without a tokenizer, what maps pixels to the 1000 ImageNet-1k logits.
+        A CLIP, with encode_image and encode_text; without a tokenizer, what maps pixels to a score of each label.
     preprocess
         Photo -> pixels.
     tokenizer
@@ -250,9 +279,11 @@ def evaluate(
     prompts
         Name of the templates that class names are put into.
     names
-        Name of the list of class names, or the names themselves.
+        Name of the list of class names, the names themselves, or a Vocabulary of one's own classes.
+    groups
+        As of `photos.reading.read_tree`.
     space
-        Labels to choose from; all 1000 unless given.
+        Labels to choose from; all unless given.
     runtime
         Batch size, device and precision.
     cache
@@ -264,7 +295,8 @@ def evaluate(
     RequestError
         For a cache with code of one's own.
     """
-    tree = data if isinstance(data, Tree) else read_tree(Path(data))
+    vocabulary = _vocabulary(names)
+    tree = data if isinstance(data, Tree) else read_tree(Path(data), groups, vocabulary)
     runtime = runtime or Runtime()
     is_clip = tokenizer is not None
     module = model if isinstance(model, torch.nn.Module) else _Unmoved()
@@ -284,11 +316,23 @@ def evaluate(
             "this model or its preprocessing holds code of your own, which a cache cannot recognise when it changes; "
             "leave cache out"
         )
-    labels = class_names(names) if isinstance(names, str) else tuple(names)
     with TemporaryDirectory() if cache is None else nullcontext(cache) as folder:
-        encoded = encode_photos(tree, [loaded], Path(folder), runtime)[0]
-        score = scorer(loaded, labels, templates(prompts) if is_clip else (), runtime, cache)
-        return predict(tree, encoded, score, space or LabelSpace("1000"))
+        encoded = encode_photos(tree, [loaded], Path(folder), runtime, labels=len(vocabulary.names))[0]
+        score = scorer(loaded, vocabulary, templates(prompts) if is_clip else (), runtime, cache)
+        return predict(tree, encoded, score, space or LabelSpace("1000" if vocabulary.imagenet else "own"))
+
+
+def _vocabulary(names: str | Sequence[str] | Vocabulary) -> Vocabulary:
+    if isinstance(names, Vocabulary):
+        return names
+    if isinstance(names, str):
+        return imagenet(names)
+    if len(names) != CLASS_COUNT:
+        raise RequestError(
+            f"{len(names)} class names are given; ImageNet-1k has {CLASS_COUNT}, in index order; "
+            "classes of your own are a Vocabulary"
+        )
+    return Vocabulary(tuple(names), "names")
 
 
 class _Unmoved:

@@ -44,6 +44,12 @@ class Predictions:
     object: tuple[str, ...] | None = (
         None  # of composites: what stands before the background; "" where that is not known
     )
+    grouped: bool = True  # whether photos are common or counter; else `common` says nothing
+
+    @property
+    def groups(self) -> list[str]:
+        """common, counter, or "" where there are no groups."""
+        return np.where(self.common, "common", "counter").tolist() if self.grouped else [""] * len(self.path)
 
     @property
     def correct(self) -> Bool[np.ndarray, " N"]:
@@ -71,14 +77,19 @@ class ClassCounts:
             return self.correct / self.photos
 
 
-def class_counts(predictions: Predictions) -> ClassCounts:
-    """Count photos and correct answers."""
+def class_counts(predictions: Predictions, within: int = 1) -> ClassCounts:
+    """Count photos, and those whose label is among the first `within` answers.
+
+    Without groups each photo counts in both columns, so that what is said of either is said of the class as a whole.
+    """
     index, where = np.unique(predictions.class_index, return_inverse=True)
     photos = np.zeros((len(index), 2), dtype=np.int64)
     correct = np.zeros_like(photos)
-    column = np.where(predictions.common, 0, 1)
-    np.add.at(photos, (where, column), 1)
-    np.add.at(correct, (where, column), predictions.correct.astype(np.int64))
+    right = (predictions.correct if within == 1 else predictions.rank <= within).astype(np.int64)
+    columns = [np.where(predictions.common, 0, 1)] if predictions.grouped else [0, 1]
+    for column in columns:
+        np.add.at(photos, (where, column), 1)
+        np.add.at(correct, (where, column), right)
     return ClassCounts(index, photos, correct)
 
 

@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float, Int
 
 from experiments.counteranimal.cache import cached_text, save_text
-from experiments.counteranimal.dataset import Photo, Tree
 from experiments.counteranimal.encoding import Encoded, Runtime, failures, identity
-from experiments.counteranimal.labels import CLASS_COUNT, LabelSpace, confusing_labels
+from experiments.counteranimal.labels import LabelSpace, Vocabulary, confusing_labels
 from experiments.counteranimal.loaded import LoadedModel
 from experiments.counteranimal.metrics import Predictions
-from experiments.errors import RequestError, RunError
+from experiments.counteranimal.photos.tree import Photo, Tree
+from experiments.errors import RunError
 
 TEXT_BATCH = 256  # texts a forward pass
 NO_ANSWER = -1  # predicted index of a photo whose scores are not finite; it counts as wrong
@@ -22,21 +22,19 @@ NO_ANSWER = -1  # predicted index of a photo whose scores are not finite; it cou
 
 def text_features(
     model: LoadedModel,
-    names: Sequence[str],
-    prompts: Sequence[str],
+    phrases: Sequence[Sequence[str]],
     runtime: Runtime,
     cache: Path | None = None,
-    advance: Callable[[int], None] = lambda names: None,
+    advance: Callable[[int], None] = lambda labels: None,
 ) -> Float[np.ndarray, "U d"]:
-    """Unit text embedding of each name: normalise each template's, average, normalise again.
+    """Unit text embedding of each label: normalise each of its phrases', average, normalise again.
 
     They are kept under the tokens themselves, so whatever the tokenizer is, the key holds all that it does.
     Raises RunError if some are not finite.
     """
-    step = max(1, TEXT_BATCH // len(prompts))
-    batches = [names[start : start + step] for start in range(0, len(names), step)]
-    tokens = [model.tokenizer([prompt.format(name) for name in batch for prompt in prompts]) for batch in batches]
-    file, found = _kept(model, runtime, cache, tokens, len(prompts))
+    batches = list(_batches(phrases))
+    tokens = [model.tokenizer([phrase for label in batch for phrase in label]) for batch in batches]
+    file, found = _kept(model, runtime, cache, tokens, [len(label) for label in phrases])
     if found is not None:
         return found
     rows = []
@@ -45,23 +43,36 @@ def text_features(
         for batch, ids in zip(batches, tokens, strict=True):
             with torch.inference_mode(), runtime.autocast():
                 embedding = torch.nn.functional.normalize(model.encode_text(ids.to(runtime.device)), dim=-1)
-            mean = embedding.float().reshape(len(batch), len(prompts), -1).mean(dim=1)
+            parts = embedding.float().split([len(label) for label in batch])
+            mean = torch.stack([part.mean(dim=0) for part in parts])
             rows.append((mean / mean.norm(dim=-1, keepdim=True)).cpu().numpy())
             advance(len(batch))
     text = np.concatenate(rows)
     finite = np.isfinite(text).all(axis=1)
     if not finite.all():
         raise RunError(
-            f"{model.spec or 'the model'} has no finite embedding for {(~finite).sum()} of {len(names)} names, the "
-            f"first is {names[int(finite.argmin())]!r}; look at its weights, or at --precision {runtime.precision}"
+            f"{model.spec or 'the model'} has no finite embedding for {(~finite).sum()} of {len(phrases)} labels, the "
+            f"first is {phrases[int(finite.argmin())][0]!r}; look at its weights, or at --precision {runtime.precision}"
         )
     if file is not None:
         save_text(file, text)
     return text
 
 
+def _batches(phrases: Sequence[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
+    """Labels whose phrases fill a forward pass together; a label is never cut."""
+    batch: list[Sequence[str]] = []
+    for label in phrases:
+        if batch and sum(map(len, batch)) + len(label) > TEXT_BATCH:
+            yield batch
+            batch = []
+        batch.append(label)
+    if batch:
+        yield batch
+
+
 def _kept(
-    model: LoadedModel, runtime: Runtime, cache: Path | None, tokens: Sequence[torch.Tensor], prompts: int
+    model: LoadedModel, runtime: Runtime, cache: Path | None, tokens: Sequence[torch.Tensor], prompts: Sequence[int]
 ) -> tuple[Path | None, Float[np.ndarray, "U d"] | None]:
     """(file where these tokens' embeddings are or shall be kept, the embeddings in it), None for neither."""
     key = identity(model, runtime)
@@ -71,22 +82,20 @@ def _kept(
     for ids in tokens:
         hashed.update(f"{ids.dtype} {tuple(ids.shape)}\n".encode())
         hashed.update(np.ascontiguousarray(ids.numpy()))
-    return cached_text(cache, key | {"tokens": hashed.hexdigest(), "prompts": prompts})
+    return cached_text(cache, key | {"tokens": hashed.hexdigest(), "prompts": list(prompts)})
 
 
 class Scorer:
-    """Image features -> scores of the 1000 labels: cosines of a CLIP, logits of a classifier.
+    """Image features -> scores of the labels: cosines of a CLIP, logits of a classifier.
 
-    Labels with the same name share one text embedding and one column of the product, so they tie exactly;
+    Labels with the same phrases share one text embedding and one column of the product, so they tie exactly;
     computed apart they would differ by rounding and the winner would depend on the processor.
     """
 
-    def __init__(self, names: Sequence[str] | None, text: Float[np.ndarray, "U d"] | None):
-        if names is not None and len(names) != CLASS_COUNT:
-            raise RequestError(f"{len(names)} class names are given; ImageNet-1k has {CLASS_COUNT}, in index order")
+    def __init__(self, labels: int, text: Float[np.ndarray, "U d"] | None = None, columns: Sequence[int] = ()):
+        self.labels = labels
         self._text = None if text is None else torch.from_numpy(text.T.copy())
-        unique = list(dict.fromkeys(names)) if names else []
-        self._columns = np.array([unique.index(name) for name in names]) if names else None
+        self._columns = np.array(columns, dtype=np.int64)  # of each label, its row of `text`
 
     def __call__(self, features: Float[np.ndarray, "N d"]) -> Float[np.ndarray, "N L"]:
         if self._text is None:
@@ -96,17 +105,19 @@ class Scorer:
 
 def scorer(
     model: LoadedModel,
-    names: Sequence[str],
+    vocabulary: Vocabulary,
     prompts: Sequence[str],
     runtime: Runtime,
     cache: Path | None,
-    advance: Callable[[int], None] = lambda names: None,
+    advance: Callable[[int], None] = lambda labels: None,
 ) -> Scorer:
-    """The scorer of a model for class names and prompt templates, which a classifier does not look at."""
+    """The scorer of a model for labels and prompt templates, which a classifier does not look at."""
     if model.encode_text is None:
-        return Scorer(None, None)
-    unique = list(dict.fromkeys(names))
-    return Scorer(names, text_features(model, unique, prompts, runtime, cache, advance))
+        return Scorer(len(vocabulary.names))
+    phrases = vocabulary.phrases(prompts)
+    unique = {label: row for row, label in enumerate(dict.fromkeys(phrases))}
+    text = text_features(model, list(unique), runtime, cache, advance)
+    return Scorer(len(phrases), text, [unique[label] for label in phrases])
 
 
 def rank_labels(
@@ -118,7 +129,7 @@ def rank_labels(
     a score that is not finite has no answer: predicted NO_ANSWER, the last rank, margin nan.
     """
     answered = np.isfinite(scores).all(axis=1)
-    mask = space.mask(truth)
+    mask = space.mask(truth, scores.shape[1])
     if mask is not None:
         scores = np.where(mask, scores, -np.inf)
     rows = np.arange(len(truth))
@@ -170,6 +181,7 @@ def predict(tree: Tree, encoded: Encoded, score: Scorer, space: LabelSpace) -> P
         rank,
         margin,
         tuple(photo.object for photo in photos) if any(photo.object for photo in photos) else None,
+        tree.grouped,
     )
 
 
@@ -180,7 +192,7 @@ def confusing_space(tree: Tree, encoded: Encoded, score: Scorer) -> LabelSpace:
     """
     classes = sorted({photo.class_index for photo in tree.photos if photo.path in encoded.keys})
     row = {index: r for r, index in enumerate(classes)}
-    total = np.zeros((len(classes), CLASS_COUNT))
+    total = np.zeros((len(classes), score.labels))
     count = np.zeros(len(classes))
     for photos, scores in scored(tree, encoded, score):
         where = np.array([row[photo.class_index] for photo in photos])

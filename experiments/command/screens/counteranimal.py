@@ -10,23 +10,28 @@ from experiments.command.screens.parts import VERDICT_STYLES, folded, interval, 
 
 
 def inspection_view(document: dict[str, Any]) -> Group:
-    """Counts beside the published ones, then what is wrong with the tree."""
+    """Counts, of CounterAnimal's classes beside the published ones, then what is wrong with the tree."""
     table = Table("class", title=Text(document["root"]), title_justify="left")
-    for group in ("common", "counter"):
-        table.add_column(f"{group} (published)", justify="right")
+    known = any(c["published_common"] is not None for c in document["classes"])
+    groups = ("common", "counter") if document["grouped"] else ("",)
+    for group in groups:
+        table.add_column(f"{group or 'photos'}{' (published)' if known else ''}", justify="right")
         table.add_column("backgrounds")
     for c in document["classes"]:
         cells = [Text(_indexed(c["folder"], c["class_index"]))]
-        for group in ("common", "counter"):
-            printed, found = c[f"published_{group}"], c[f"n_{group}"]
-            known = f"{found}" if printed is None else f"{found} ({printed})"
-            cells.append(Text(known, style="" if printed in (None, found) else "yellow"))
+        for group in groups:
+            found, printed = (c[f"n_{group}"], c[f"published_{group}"]) if group else (c["n"], None)
+            words = f"{found}" if printed is None else f"{found} ({printed})"
+            cells.append(Text(words, style="" if printed in (None, found) else "yellow"))
             cells.append(Text(", ".join(f"{name or 'unnamed'} {n}" for name, n in c["backgrounds"][group].items())))
         table.add_row(*cells)
-    totals = (
-        f"{document['n_classes']} classes, {document['n_common']} common and {document['n_counter']} counter photos "
-        f"(published: 45, {document['published_n_common']}, {document['published_n_counter']})"
-    )
+    totals = f"{document['n_classes']} classes, "
+    if document["grouped"]:
+        totals += f"{document['n_common']} common and {document['n_counter']} counter photos"
+    else:
+        totals += f"{document['n']} photos, in no groups"
+    if known:
+        totals += f" (published: 45, {document['published_n_common']}, {document['published_n_counter']})"
     notes = [Text(totals)]
     for key, word in (("unreadable", "unreadable photo"), ("empty_groups", "empty group")):
         for entry in document[key]:
@@ -45,23 +50,18 @@ def _indexed(folder: str, index: int) -> str:
 
 
 def summary_view(documents: list[dict[str, Any]]) -> Group:
-    """Both means of each model, its worst classes, and where it would stand among the published models."""
+    """Both means of each model, its worst classes and groups, and where it would stand among the published models."""
     parts: list[Any] = []
     for document in documents:
-        table = Table("mean over", title=Text(document["model"]), title_justify="left")
-        for name in ("common", "counter", "drop"):
-            table.add_column(f"{name} % ({document['level']:.0%})", justify="right")
-        for mean, over in (("macro", "classes (macro)"), ("micro", "photos (micro)")):
-            cells = [over]
-            for name in ("common", "counter", "drop"):
-                cells.append(f"{percent(document[mean][name])} ({interval(document['intervals'][mean][name])})")
-            table.add_row(*cells)
-        parts.append(table)
+        names = ("common", "counter", "drop") if "common" in document["macro"] else ("accuracy",)
+        parts.append(_means(document, names))
         counts = document["counts"]
-        parts.append(
-            Text(f"{counts['classes']} classes, {counts['common']} common and {counts['counter']} counter photos")
-        )
-        for index in counts["left_out_classes"]:
+        if "drop" in names:
+            photos = f"{counts['common']} common and {counts['counter']} counter photos"
+        else:
+            photos = f"{counts['photos']} photos in no groups"
+        parts.append(Text(f"{counts['classes']} classes, {photos}"))
+        for index in counts.get("left_out_classes", ()):
             parts.append(Text(f"class {index} has an empty group and is left out of all means", style="yellow"))
         if document.get("skipped"):
             parts.append(Text(f"{len(document['skipped'])} unreadable photos were left out", style="yellow"))
@@ -69,10 +69,37 @@ def summary_view(documents: list[dict[str, Any]]) -> Group:
             said = f"{document['unanswered']} photos got no finite score and count as wrong"
             parts.append(Text(said, style="yellow"))
         parts += _paired(document.get("paired"))
-        worst = ", ".join(f"{c['class_index']} {percent(c['drop'])}" for c in document["worst_classes"])
-        parts.append(Text(f"largest drops by class: {worst}"))
+        if "worst_classes" in document:
+            worst = ", ".join(f"{c['class_index']} {percent(c['drop'])}" for c in document["worst_classes"])
+            parts.append(Text(f"largest drops by class: {worst}"))
+        parts += [_worst("class", document["worst_class"]), _worst("group", document["worst_group"])]
         parts += _standing(document.get("standing"))
     return folded(*parts)
+
+
+def _means(document: dict[str, Any], names: tuple[str, ...]) -> Table:
+    """Macro and micro, with intervals, and what is among the first five answers."""
+    table = Table("mean over", title=Text(document["model"]), title_justify="left")
+    for name in names:
+        table.add_column(f"{name} % ({document['level']:.0%})", justify="right")
+    over = {"macro": "classes (macro)", "micro": "photos (micro)"}
+    for mean, words in over.items():
+        values, ends = document[mean], document["intervals"][mean]
+        table.add_row(words, *(f"{percent(values[name])} ({interval(ends[name])})" for name in names))
+    if document["top5"]:
+        table.add_row("classes, of the first 5", *(percent(document["top5"]["macro"][name]) for name in names))
+    return table
+
+
+def _worst(kind: str, cell: dict[str, Any]) -> Text:
+    """The worst of all classes or groups; its interval is of the least true accuracy."""
+    where = ", ".join(
+        ["class " + str(cell["class_index"]), *(str(cell[k]) for k in ("group", "background") if k in cell)]
+    )
+    return Text(
+        f"worst {kind} of {cell['of']}: {where}, {percent(cell['accuracy'])} of {cell['photos']} photos "
+        f"({interval(cell['interval'])})"
+    )
 
 
 def _paired(effect: dict[str, Any] | None) -> list[Any]:

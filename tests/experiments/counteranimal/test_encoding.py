@@ -12,12 +12,13 @@ import torch
 
 from experiments.counteranimal import encoding
 from experiments.counteranimal.cache import FeatureCache
-from experiments.counteranimal.dataset import read_tree
 from experiments.counteranimal.encoding import Runtime, encode_photos
 from experiments.counteranimal.evaluation import evaluate
 from experiments.counteranimal.labels import LabelSpace, own_classes
 from experiments.counteranimal.loaded import LoadedModel
 from experiments.counteranimal.models import load_model
+from experiments.counteranimal.photos import tree as photo_tree
+from experiments.counteranimal.photos.reading import read_tree
 from experiments.counteranimal.scoring import NO_ANSWER, Scorer, confusing_space, predict, rank_labels, text_features
 from experiments.errors import RequestError, RunError
 
@@ -79,8 +80,8 @@ def test_a_name_without_a_finite_embedding_is_a_failure(tiny_clip, tmp_path):
     clip = load_model(f"open_clip:local-dir:{tiny_clip}")
     with torch.no_grad():
         clip.module.token_embedding.weight[:] = float("nan")
-    with pytest.raises(RunError, match="no finite embedding for 2 of 2 names, the first is 'ostrich'"):
-        text_features(clip, ["ostrich", "bulbul"], ["a {}"], Runtime(), tmp_path)
+    with pytest.raises(RunError, match="no finite embedding for 2 of 2 labels, the first is 'ostrich'"):
+        text_features(clip, [["ostrich"], ["bulbul"]], Runtime(), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -90,23 +91,23 @@ def test_scores_of_another_number_are_refused(labels, shared_tree):
     with pytest.raises(RequestError, match=rf"scores of shape \({labels},\) a photo.* 1000"):
         evaluate(lambda pixels: torch.zeros(len(pixels), labels), small, None, shared_tree)
     with pytest.raises(RequestError, match="10 class names are given"):
-        Scorer(list("abcdefghij"), np.zeros((10, 4), dtype=np.float32))
+        evaluate(object(), small, str, shared_tree, names=list("abcdefghij"))
 
 
 def test_a_reference_without_a_number_chooses_no_labels(shared_tree, tmp_path):
     tree = read_tree(shared_tree)
     model = LoadedModel("m", "ImageNet", torch.nn.Identity(), answers, small)
     encoded = encode_photos(tree, [model], tmp_path, Runtime())[0]
-    space = confusing_space(tree, encoded, Scorer(None, None))
+    space = confusing_space(tree, encoded, Scorer(1000))
     assert all(9 in labels for labels in space.allowed.values())
-    predict(tree, encoded, Scorer(None, None), space)
+    predict(tree, encoded, Scorer(1000), space)
 
 
 def test_strict_stops_at_the_first_batch(tree, tiny_clip, tmp_path, monkeypatch):
     parsed = read_tree(tree)
     (tree / parsed.photos[5].path).write_bytes(b"x")
-    clip, seen, decode = load_model(f"open_clip:local-dir:{tiny_clip}"), [], encoding.decode
-    monkeypatch.setattr(encoding, "decode", lambda path: seen.append(path) or decode(path))
+    clip, seen, decode = load_model(f"open_clip:local-dir:{tiny_clip}"), [], photo_tree.decode
+    monkeypatch.setattr(photo_tree, "decode", lambda path: seen.append(path) or decode(path))
     with pytest.raises(RunError, match="photos cannot be read"):
         encode_photos(parsed, [clip], tmp_path, Runtime(batch_size=4), strict=True)
     assert len(seen) == 8 < len(parsed.photos)
@@ -117,7 +118,7 @@ def test_strict_stops_at_the_first_batch(tree, tiny_clip, tmp_path, monkeypatch)
 def test_one_model_twice_costs_one_pass(tiny_clip, shared_tree, tmp_path, monkeypatch):
     """A reference model that is evaluated itself, for instance."""
     passed, forward = [], encoding.forward
-    monkeypatch.setattr(encoding, "forward", lambda m, pixels, r: passed.append(len(pixels)) or forward(m, pixels, r))
+    monkeypatch.setattr(encoding, "forward", lambda m, pixels, *r: passed.append(len(pixels)) or forward(m, pixels, *r))
     one, again = (load_model(f"open_clip:local-dir:{tiny_clip}") for _ in range(2))
     tree = read_tree(shared_tree)
     first, second = encode_photos(tree, [one, again], tmp_path, Runtime())
@@ -173,7 +174,7 @@ def test_a_fifo_named_as_a_photo_is_not_waited_for(tree):
     """In a process of its own, since what it must not do is hang."""
     os.mkfifo(tree / "16 bulbul" / "common-sky" / "pipe.jpg")
     code = (
-        "import sys; from pathlib import Path; from experiments.counteranimal.dataset import inspect; "
+        "import sys; from pathlib import Path; from experiments.counteranimal.photos.inspection import inspect; "
         "print(inspect(Path(sys.argv[1]))['unreadable'])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tree)], capture_output=True, text=True, timeout=60)

@@ -10,12 +10,12 @@ import torch
 from torchvision import transforms
 
 from experiments.counteranimal import identity
-from experiments.counteranimal.dataset import read_tree
 from experiments.counteranimal.encoding import Runtime, encode_photos
 from experiments.counteranimal.evaluation import evaluate
 from experiments.counteranimal.identity import Undescribed, fingerprint, structure
 from experiments.counteranimal.loaded import LoadedModel, finished
 from experiments.counteranimal.models import load_model
+from experiments.counteranimal.photos.reading import read_tree
 from experiments.counteranimal.scoring import text_features
 from experiments.errors import RequestError
 
@@ -192,7 +192,7 @@ def test_another_tokenizer_gets_another_text(tiny_clip, tmp_path):
 
     model = load_model(f"open_clip:local-dir:{tiny_clip}")
     shouting = replace(model, tokenizer=lambda texts: model.tokenizer([f"{text} again" for text in texts]))
-    names = ["ostrich", "bulbul"]
-    ours, theirs = (text_features(m, names, ["a {}"], Runtime(), tmp_path) for m in (model, shouting))
+    phrases = [["an ostrich"], ["a bulbul"]]
+    ours, theirs = (text_features(m, phrases, Runtime(), tmp_path) for m in (model, shouting))
     assert not np.allclose(ours, theirs, atol=1e-3)
-    assert (text_features(model, names, ["a {}"], Runtime(), tmp_path) == ours).all()
+    assert (text_features(model, phrases, Runtime(), tmp_path) == ours).all()
