@@ -25,6 +25,30 @@ class Fault(NamedTuple):
 
 
 FAULTS = {
+    "a law's means taken for the true ones": Fault(
+        "experiments/counteranimal/gaussian.py",
+        "np.sqrt(1 - law.error)",
+        "np.sqrt(1 - 0 * law.error)",
+        "experiments/counteranimal/test_gaussian.py",
+    ),
+    "objects on both sides of a law's split": Fault(
+        "experiments/counteranimal/gaussian.py",
+        "objects = len(np.unique(photos.cluster)) < len(photos.cluster)",
+        "objects = False",
+        "experiments/counteranimal/test_gaussian.py",
+    ),
+    "a law's errors without their noise taken out": Fault(
+        "experiments/counteranimal/fidelity.py",
+        "mean, spread = v.sum() + true,",
+        "mean, spread = true + 1e-12,",
+        "experiments/counteranimal/test_fidelity.py",
+    ),
+    "a law with backgrounds of each class's own": Fault(
+        "experiments/counteranimal/gaussian.py",
+        "np.eye(len(cells)) if own_effects else",
+        "np.eye(len(cells)) if True else",
+        "experiments/counteranimal/test_gaussian.py",
+    ),
     "the GRIM test's halves rounded one way": Fault(
         "experiments/published/grim.py",
         "    possible[-((n - twice) // (2 * n))] = True  # and down\n",
