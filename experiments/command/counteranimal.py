@@ -72,6 +72,7 @@ class Scoring:
         Whole | None, Parameter(help="decoding processes [default: cores - 1, 8 at most]", show_default=False)
     ] = None
     precision: Annotated[Literal["fp32", "bf16", "fp16"], Parameter(help="of the forward pass (autocast)")] = "fp32"
+    compile: Annotated[bool, Parameter(negative="", help="compile the image tower first: minutes, then faster")] = False
     quick_gelu: Annotated[
         Literal["auto", "on", "off"], Parameter(help="activation of CLIPs; auto takes the one of the tag")
     ] = "auto"
@@ -151,7 +152,8 @@ def evaluate(
     from experiments.command.screens.counteranimal import summary_view
 
     _extra()
-    from experiments.counteranimal.evaluation import Asking, Evaluation, run
+    from experiments.counteranimal.asking import Asking
+    from experiments.counteranimal.evaluation import Evaluation, run
 
     request = Evaluation(
         data=data,
@@ -165,7 +167,9 @@ def evaluate(
         seed=seed,
         output=output,
     )
-    emit(run(request, _note), json, summary_view)
+    documents = run(request, _note)
+    if documents is not None:  # the first process of torchrun, or the only one
+        emit(documents, json, summary_view)
 
 
 @app.command
@@ -263,8 +267,8 @@ def discover(
     from experiments.command.screens.counteranimal import discovery_view
 
     _extra()
+    from experiments.counteranimal.asking import Asking
     from experiments.counteranimal.discovery import Discovery, run
-    from experiments.counteranimal.evaluation import Asking
 
     asking = Asking(models=[model], weights=None if weights is None else [weights], **asdict(scoring))
     request = Discovery(data=data, asking=asking, min_photos=min_photos, seed=seed, output=output)
@@ -366,7 +370,7 @@ def audit_activation(
 
     _extra()
     from experiments.counteranimal.activation import Audit, run
-    from experiments.counteranimal.evaluation import Asking
+    from experiments.counteranimal.asking import Asking
 
     if scoring.quick_gelu != "auto":
         raise RequestError(f"--quick-gelu {scoring.quick_gelu} is what this audit finds out; leave it out")

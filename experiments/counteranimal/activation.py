@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from experiments.counteranimal.asking import Asking
 from experiments.counteranimal.encoding import Encoded
-from experiments.counteranimal.evaluation import Asking
-from experiments.counteranimal.loaded import Activation, LoadedModel
+from experiments.counteranimal.loaded import Activation, Model
 from experiments.counteranimal.metrics import REPLICATES, certainty
 from experiments.counteranimal.photos.groups import PREFIX
 from experiments.counteranimal.photos.reading import read_tree
@@ -65,11 +65,11 @@ def run(request: Audit) -> list[dict[str, Any]]:
 
 def _audited(request: Audit, tree: Tree, spec: str, k: int) -> dict[str, Any]:
     one = replace(request.asking, models=[spec], weights=request.asking.weights and [request.asking.weights[k]])
-    (usual,) = one.load()
+    usual = one.model()
     own = "QuickGELU" if "QuickGELU" in usual.settings["activation"] else "GELU"
     (other,) = (name for name in FLAGS if name != own)
     exchanged = replace(one, quick_gelu=FLAGS[other])
-    (model,) = exchanged.load()
+    model = exchanged.model()
     if model.settings["activation"] == usual.settings["activation"]:
         raise RequestError(
             f"{spec!r} has no GELU that could be exchanged; its activation is {usual.settings['activation']} either way"
@@ -93,10 +93,11 @@ def _audited(request: Audit, tree: Tree, spec: str, k: int) -> dict[str, Any]:
 
 
 def _asked(
-    request: Audit, tree: Tree, asking: Asking, model: LoadedModel
+    request: Audit, tree: Tree, asking: Asking, model: Model
 ) -> tuple[dict[str, Any], dict[str, Float[np.ndarray, " C"]]]:
     """(what the screen shows of one activation, class means of both quantities)."""
-    (encoded,), (score,) = asking.encode(tree, [model])
+    asked = asking.ask(tree, model)
+    encoded, score = asked.encoded, asked.score
     predictions = predict(tree, encoded, score, asking.every_label)
     settings = asking.settings(model) | {"labels": asking.every_label.name, "data": str(request.data)}
     document, _ = summarise("activation", model.spec, model.family, predictions, settings, request.seed)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.counteranimal.asking import Asking
 from experiments.counteranimal.backgrounds import (
     PERMUTATIONS,
     SMALLEST_CELL,
@@ -24,7 +25,6 @@ from experiments.counteranimal.backgrounds import (
     naive_drop,
     permutation_p,
 )
-from experiments.counteranimal.evaluation import Asking
 from experiments.counteranimal.metrics import REPLICATES
 from experiments.counteranimal.photos.groups import EACH
 from experiments.counteranimal.photos.names import indexed
@@ -65,10 +65,10 @@ def run(request: Discovery, note: Callable[[str], None] = lambda sentence: None)
         )
     target = request.output / "tree"
     _refuse_existing(target)
-    (model,) = asking.load()
     output_folder(request.output)
-    (encoded,), (score,) = asking.encode(tree, [model])
-    predictions = predict(tree, encoded, score, asking.every_label)
+    asked = asking.ask(tree, asking.model(), note=note)
+    model, encoded = asked.model, asked.encoded
+    predictions = predict(tree, encoded, asked.score, asking.every_label)
     photos = [photo for photo in tree.photos if photo.path in encoded.keys]
     document = discover(tree, photos, predictions.correct, request.min_photos, request.seed)
     document["skipped"] = [{"path": path, "reason": reason} for path, reason in encoded.unreadable.items()]

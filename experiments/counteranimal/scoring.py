@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from jaxtyping import Float, Int
 from experiments.counteranimal.cache import cached_text, save_text
 from experiments.counteranimal.encoding import Encoded, Runtime, failures, identity
 from experiments.counteranimal.labels import LabelSpace, Vocabulary, confusing_labels
-from experiments.counteranimal.loaded import LoadedModel
+from experiments.counteranimal.loaded import Model
 from experiments.counteranimal.metrics import Predictions
 from experiments.counteranimal.photos.tree import Photo, Tree
 from experiments.errors import RunError
@@ -21,22 +22,31 @@ NO_ANSWER = -1  # predicted index of a photo whose scores are not finite; it cou
 
 
 def text_features(
-    model: LoadedModel,
+    model: Model,
     phrases: Sequence[Sequence[str]],
     runtime: Runtime,
     cache: Path | None = None,
     advance: Callable[[int], None] = lambda labels: None,
-) -> Float[np.ndarray, "U d"]:
-    """Unit text embedding of each label: normalise each of its phrases', average, normalise again.
+) -> tuple[Float[np.ndarray, "U d"], int]:
+    """(Unit text embedding of each label, number of phrases that are longer than the model reads).
 
-    They are kept under the tokens themselves, so whatever the tokenizer is, the key holds all that it does.
+    Normalise each of a label's phrases', average, normalise again. They are kept under what the model was loaded from
+    and the phrases; where that may change unseen under the tokens, so the key holds all that the tokenizer does.
     Raises RunError if some are not finite.
     """
-    batches = list(_batches(phrases))
-    tokens = [model.tokenizer([phrase for label in batch for phrase in label]) for batch in batches]
-    file, found = _kept(model, runtime, cache, tokens, [len(label) for label in phrases])
+    file, found = None, None
+    if model.origin is not None:
+        file, found = _kept(model, runtime, cache, {"origin": model.origin, "phrases": phrases})
     if found is not None:
         return found
+    model = model.ready()
+    batches = list(_batches(phrases))
+    tokens = [model.tokenizer([phrase for label in batch for phrase in label]) for batch in batches]
+    if model.origin is None:
+        listed = {"tokens": _hashed(tokens), "prompts": [len(label) for label in phrases]}
+        file, found = _kept(model, runtime, cache, listed)
+        if found is not None:
+            return found
     rows = []
     with failures(runtime):
         model.module.to(runtime.device)
@@ -54,9 +64,10 @@ def text_features(
             f"{model.spec or 'the model'} has no finite embedding for {(~finite).sum()} of {len(phrases)} labels, the "
             f"first is {phrases[int(finite.argmin())][0]!r}; look at its weights, or at --precision {runtime.precision}"
         )
+    cut = sum(_cut(model.tokenizer, batch, ids) for batch, ids in zip(batches, tokens, strict=True))
     if file is not None:
-        save_text(file, text)
-    return text
+        save_text(file, text, cut)
+    return text, cut
 
 
 def _batches(phrases: Sequence[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
@@ -71,18 +82,32 @@ def _batches(phrases: Sequence[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
         yield batch
 
 
-def _kept(
-    model: LoadedModel, runtime: Runtime, cache: Path | None, tokens: Sequence[torch.Tensor], prompts: Sequence[int]
-) -> tuple[Path | None, Float[np.ndarray, "U d"] | None]:
-    """(file where these tokens' embeddings are or shall be kept, the embeddings in it), None for neither."""
-    key = identity(model, runtime)
-    if cache is None or key is None:
-        return None, None
+def _cut(tokenizer: Callable, batch: Sequence[Sequence[str]], ids: torch.Tensor) -> int:
+    """How many phrases fill all that the model reads, so that further words change no token."""
+    empty = tokenizer([""])
+    padded = ids.shape[1:] == empty.shape[1:]  # to a fixed length: only rows without padding can be cut
+    flat = [phrase for label in batch for phrase in label]
+    full = [i for i in range(len(flat)) if not padded or ids[i].flatten()[-1] != empty.flatten()[-1]]
+    if not full:
+        return 0
+    longer = tokenizer([f"{flat[i]} and more" for i in full])
+    return int((longer == ids[full]).flatten(1).all(dim=1).sum()) if longer.shape[1:] == ids.shape[1:] else 0
+
+
+def _hashed(tokens: Sequence[torch.Tensor]) -> str:
     hashed = sha256()
     for ids in tokens:
         hashed.update(f"{ids.dtype} {tuple(ids.shape)}\n".encode())
         hashed.update(np.ascontiguousarray(ids.numpy()))
-    return cached_text(cache, key | {"tokens": hashed.hexdigest(), "prompts": list(prompts)})
+    return hashed.hexdigest()
+
+
+def _kept(
+    model: Model, runtime: Runtime, cache: Path | None, text: dict[str, Any]
+) -> tuple[Path | None, tuple[Float[np.ndarray, "U d"], int] | None]:
+    """(file where these phrases' embeddings are or shall be kept, what is in it), None for neither."""
+    key = identity(model, runtime)
+    return (None, None) if cache is None or key is None else cached_text(cache, key | text)
 
 
 class Scorer:
@@ -92,8 +117,11 @@ class Scorer:
     computed apart they would differ by rounding and the winner would depend on the processor.
     """
 
-    def __init__(self, labels: int, text: Float[np.ndarray, "U d"] | None = None, columns: Sequence[int] = ()):
+    def __init__(
+        self, labels: int, text: Float[np.ndarray, "U d"] | None = None, columns: Sequence[int] = (), cut: int = 0
+    ):
         self.labels = labels
+        self.cut = cut  # phrases that are longer than the model reads
         self._text = None if text is None else torch.from_numpy(text.T.copy())
         self._columns = np.array(columns, dtype=np.int64)  # of each label, its row of `text`
 
@@ -104,7 +132,7 @@ class Scorer:
 
 
 def scorer(
-    model: LoadedModel,
+    model: Model,
     vocabulary: Vocabulary,
     prompts: Sequence[str],
     runtime: Runtime,
@@ -112,12 +140,12 @@ def scorer(
     advance: Callable[[int], None] = lambda labels: None,
 ) -> Scorer:
     """The scorer of a model for labels and prompt templates, which a classifier does not look at."""
-    if model.encode_text is None:
+    if model.family != "CLIP":
         return Scorer(len(vocabulary.names))
     phrases = vocabulary.phrases(prompts)
     unique = {label: row for row, label in enumerate(dict.fromkeys(phrases))}
-    text = text_features(model, list(unique), runtime, cache, advance)
-    return Scorer(len(phrases), text, [unique[label] for label in phrases])
+    text, cut = text_features(model, list(unique), runtime, cache, advance)
+    return Scorer(len(phrases), text, [unique[label] for label in phrases], cut)
 
 
 def rank_labels(

@@ -22,12 +22,17 @@ LONGEST = 77  # tokens read of a label by the others, as CLIP does; some of thei
 ACTIVATIONS = {"on": "quick_gelu", "off": "gelu"}
 
 
+def check(name: str, how: Reading) -> None:
+    """Raises RequestError for what is neither a folder nor a name on the hub, or weights beside it."""
+    if how.weights is not None:
+        raise RequestError("--weights does not go with hf:, whose weights are in the folder; leave it out")
+    _where(name)
+
+
 def load(name: str, how: Reading) -> LoadedModel:
     """A model of a folder, or of ORG/NAME on the hub or in its cache; nothing stored in it is run."""
     from transformers import AutoConfig, AutoImageProcessor, AutoModelForZeroShotImageClassification, AutoTokenizer
 
-    if how.weights is not None:
-        raise RequestError("--weights does not go with hf:, whose weights are in the folder; leave it out")
     local, where = _where(name)
     options = {"local_files_only": local}
     way_out = "download its files where there is a network and pass hf:FOLDER"

@@ -25,7 +25,6 @@ from experiments.counteranimal.labels import (
     templates,
 )
 from experiments.counteranimal.models import load_model
-from experiments.counteranimal.photos import tree as photo_tree
 from experiments.counteranimal.photos.reading import read_tree
 from experiments.counteranimal.scoring import (
     confusing_space,
@@ -86,7 +85,7 @@ def test_prompt_ensemble_is_open_clips_own(clip):
     theirs = open_clip.build_zero_shot_classifier(
         clip.module, clip.tokenizer, names, open_clip.OPENAI_IMAGENET_TEMPLATES, num_classes_per_batch=3
     )
-    ours = text_features(clip, Vocabulary(tuple(names), "a part").phrases(templates("openai80")), Runtime())
+    ours, _ = text_features(clip, Vocabulary(tuple(names), "a part").phrases(templates("openai80")), Runtime())
     assert (ours == theirs.T.numpy()).all()
 
 
@@ -178,7 +177,7 @@ def test_duplicated_names_tie_exactly(clip, shared_tree):
 
 
 def encode(model, tree, cache, runtime=None):
-    return encode_photos(tree, [model], cache, runtime or Runtime())[0]
+    return encode_photos(tree, model, cache, runtime or Runtime())
 
 
 def test_ranks_agree_with_sorting():
@@ -326,37 +325,23 @@ def test_workers_batches_and_company_change_nothing(clip, squeezenet, shared_tre
     alone = encode(clip, tree, tmp_path / "a")
     features = np.concatenate(list(alone.cache.read(list(alone.keys.values()))))
     other = load_model("torchvision:squeezenet1_1", squeezenet)
-    both = encode_photos(tree, [other, clip], tmp_path / "b", Runtime(workers=2))[1]
+    encode(other, tree, tmp_path / "b", Runtime(workers=2))
+    both = encode(clip, tree, tmp_path / "b", Runtime(workers=2))
     assert (np.concatenate(list(both.cache.read(list(both.keys.values())))) == features).all()
     small = encode(clip, tree, tmp_path / "c", Runtime(batch_size=5))
     found = np.concatenate(list(small.cache.read(list(small.keys.values()))))
     assert np.allclose(found, features, atol=1e-5)  # other batches, other order of float32 sums
 
 
-def test_models_that_lack_different_photos_share_a_batch(clip, tiny_clip, tree, tmp_path):
-    """One model lacks a photo in the middle, the other all of them: each gets its own rows."""
-    other = load_model(f"open_clip:local-dir:{tiny_clip}", quick_gelu="on")
+def test_a_photo_that_was_touched_is_passed_alone(clip, tree, tmp_path):
     parsed = read_tree(tree)
-    encode(clip, parsed, tmp_path / "both")
-    touched = parsed.photos[17].path
-    (tree / touched).touch()
-    both = encode_photos(parsed, [clip, other], tmp_path / "both", Runtime())
-    assert [result.passes for result in both] == [1, len(parsed.photos)]
-    for model, result in zip((clip, other), both, strict=True):
-        alone = encode(model, parsed, tmp_path / "alone")
-        for path, key in result.keys.items():
-            ours, theirs = (next(r.cache.read([key]))[0] for r in (result, alone))
-            assert np.allclose(ours, theirs, atol=1e-5), path  # a batch of one sums in another order
-
-
-def test_models_share_the_decoded_photo(clip, squeezenet, shared_tree, tmp_path, monkeypatch):
-    seen = []
-    decode = photo_tree.decode
-    monkeypatch.setattr(photo_tree, "decode", lambda path: seen.append(path) or decode(path))
-    other = load_model("torchvision:squeezenet1_1", squeezenet)
-    tree = read_tree(shared_tree)
-    encode_photos(tree, [clip, other, clip], tmp_path, Runtime())
-    assert len(seen) == len(tree.photos)
+    first = encode(clip, parsed, tmp_path)
+    (tree / parsed.photos[17].path).touch()
+    second = encode(clip, parsed, tmp_path)
+    assert second.passes == 1
+    for path, key in second.keys.items():
+        ours, theirs = next(second.cache.read([key]))[0], next(first.cache.read([first.keys[path]]))[0]
+        assert np.allclose(ours, theirs, atol=1e-5), path  # a batch of one sums in another order
 
 
 def test_unreadable_photos_are_left_out(clip, tree, tmp_path):
