@@ -25,6 +25,42 @@ class Fault(NamedTuple):
 
 
 FAULTS = {
+    "a law's means taken for the true ones": Fault(
+        "experiments/counteranimal/gaussian.py",
+        "np.sqrt(1 - law.error)",
+        "np.sqrt(1 - 0 * law.error)",
+        "experiments/counteranimal/test_gaussian.py",
+    ),
+    "objects on both sides of a law's split": Fault(
+        "experiments/counteranimal/gaussian.py",
+        "objects = len(np.unique(photos.cluster)) < len(photos.cluster)",
+        "objects = False",
+        "experiments/counteranimal/test_gaussian.py",
+    ),
+    "a law's errors without their noise taken out": Fault(
+        "experiments/counteranimal/fidelity.py",
+        "mean, spread = v.sum() + true,",
+        "mean, spread = true + 1e-12,",
+        "experiments/counteranimal/test_fidelity.py",
+    ),
+    "a law with backgrounds of each class's own": Fault(
+        "experiments/counteranimal/gaussian.py",
+        "np.eye(len(cells)) if own_effects else",
+        "np.eye(len(cells)) if True else",
+        "experiments/counteranimal/test_gaussian.py",
+    ),
+    "the GRIM test's halves rounded one way": Fault(
+        "experiments/published/grim.py",
+        "    possible[-((n - twice) // (2 * n))] = True  # and down\n",
+        "",
+        "experiments/published/test_grim.py",
+    ),
+    "what others printed in a family's line": Fault(
+        "experiments/counteranimal/comparison.py",
+        "rows = [result.row for result in results if result.comparable]",
+        "rows = [result.row for result in results]",
+        "experiments/published/test_since.py",
+    ),
     "pairs of models in another mean than their rows": Fault(
         "experiments/counteranimal/pairs.py",
         "**paired(a.classes, b.classes, seed, mean=mean)",

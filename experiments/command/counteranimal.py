@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from experiments.command.words import Json, Seed, Whole, checked_output, emit
+from experiments.command.words import Json, Seed, Whole, checked_output, emit, real
 from experiments.errors import RequestError
 
 app = App(name="counteranimal", help_format="plaintext")  # described where it is registered
@@ -311,6 +311,47 @@ def compose(
 
     request = Composition(objects=objects, backgrounds=backgrounds, common=common, size=size, seed=seed, output=output)
     emit(run(request), json, composition_view)
+
+
+@app.command
+def law(
+    *,
+    data: Data,
+    model: Model,
+    weights: Weights | None = None,
+    groups: Groups = "prefix",
+    labels: Annotated[
+        Literal["data", "all"],
+        Parameter(help="labels that compete: those of the photos' classes, or all of ImageNet or --classes"),
+    ] = "data",
+    tolerance: Annotated[
+        float, Parameter(converter=real, help="accuracy by which the law may be off and still be said to hold")
+    ] = 0.03,
+    scoring: Scoring = Scoring(),
+    seed: Seed = 0,
+    output: Annotated[Path, Parameter(help="folder for law.json, .csv, .svg, .pdf and .png")] = Path("soberclip-law"),
+    json: Json = False,
+) -> None:
+    """Judge the theory's law on models' own embeddings: fitted on half of the photos, measured on the other half.
+
+    Example: soberclip counteranimal law --data LAION-final --model open_clip:ViT-B-32/openai
+    """
+    from experiments.command.screens.law import law_view
+
+    _extra()
+    from experiments.counteranimal.evaluation import Asking
+    from experiments.counteranimal.law import LawRequest, run
+
+    request = LawRequest(
+        data=data,
+        asking=Asking(models=model, weights=weights, **asdict(scoring)),
+        groups=groups,
+        labels=labels,
+        tolerance=tolerance,
+        seed=seed,
+        output=output,
+    )
+    emit(run(request, _note), json, law_view)
 
 
 @app.command(name="audit-activation")

@@ -203,7 +203,25 @@ def published_view(document: dict[str, Any]) -> Group:
     for c in document["checkpoints"]:
         models.add_row(Text(c["model"]), Text(c["spec"] + ("" if c["stated"] else " *")))
     found = Text(f"{len(document['table'])} printed figures; {len(document['audit'])} findings")
-    return folded(claims, audit, models, found, *_since(document["since"]))
+    return folded(claims, audit, found, *_grim(document["grim"]), models, *_since(document["since"]))
+
+
+def _grim(tables: list[dict[str, Any]]) -> list[Any]:
+    """What the test of counts can see, table by table."""
+    table = Table(title="What a GRIM test sees: can a printed accuracy be k/n?", title_justify="left")
+    table.add_column("table", justify="right")
+    table.add_column("if right, it is")
+    for name in ("cells", "impossible", "sees a random misprint", "sees one wrong digit"):
+        table.add_column(name, justify="right")
+    for t in tables:
+        seen = ["unknown" if t[k] is None else f"{t[k]:.0%}" for k in ("random", "digit")]
+        impossible = "" if t["impossible"] is None else str(t["impossible"])
+        table.add_row(str(t["table"]), t["form"], str(t["cells"]), impossible, *seen)
+    return [
+        table,
+        Text("0%: every percentage is a possible mean, so no misprint can be seen (Brown and Heathers 2017)"),
+        Text("where as many cells are impossible as of random numbers, the photos were not those counted here"),
+    ]
 
 
 def _since(rows: list[dict[str, Any]]) -> list[Any]:
@@ -329,7 +347,20 @@ def activation_view(documents: list[dict[str, Any]]) -> Group:
         else:
             wrong = "" if fits == loaded else f", but --quick-gelu auto takes {loaded}"
             parts.append(Text(f"the weights want {fits}{wrong}", style="" if fits == loaded else "yellow"))
+        parts += _explained(document["published"], fits or loaded)
     return folded(*parts)
+
+
+def _explained(row: dict[str, Any] | None, wanted: str) -> list[Text]:
+    """Which activation the paper's row of these weights speaks for."""
+    if row is None:
+        return []
+    far = ", ".join(f"{name} {100 * distance:.2f}" for name, distance in row["distance"].items())
+    if row["nearer"] is None:
+        return [Text(f"the paper's row {row['model']} lies as near to either (points off: {far})")]
+    other = "" if row["nearer"] == wanted else f": it is explained by the other one, not {wanted}"
+    said = f"the paper's row {row['model']} lies nearer to {row['nearer']} (points off: {far}){other}"
+    return [Text(said, style="yellow" if other else "")]
 
 
 def discovery_view(document: dict[str, Any]) -> Group:
