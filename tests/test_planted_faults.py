@@ -665,8 +665,8 @@ FAULTS = {
     ),
     "any format opened": Fault(
         "simulator/pixels/decoding.py",
-        "Image.open(path, formats=FORMATS)",
-        "Image.open(path)",
+        "Image.open(source, formats=FORMATS)",
+        "Image.open(source)",
         "simulator/pixels/test_decoding.py",
     ),
     "test objects in training": Fault(

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from experiments.command.screens.counteranimal import activation_view
 from experiments.counteranimal.activation import Audit, difference, fits, nearer, run
-from experiments.counteranimal.evaluation import Asking
+from experiments.counteranimal.asking import Asking
 from experiments.counteranimal.labels import class_names
 from experiments.counteranimal.models import load_model
 from experiments.errors import RequestError

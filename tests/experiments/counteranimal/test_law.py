@@ -12,9 +12,9 @@ from rich.console import Console
 
 from experiments.command.screens.law import law_view
 from experiments.counteranimal import law as module
+from experiments.counteranimal.asking import Asking
 from experiments.counteranimal.compose import run as compose
 from experiments.counteranimal.encoding import Runtime, encode_photos
-from experiments.counteranimal.evaluation import Asking
 from experiments.counteranimal.factorial import Composition
 from experiments.counteranimal.labels import LabelSpace, Vocabulary, own_classes
 from experiments.counteranimal.law import LawRequest, judge, ranking, run
@@ -65,7 +65,7 @@ def tower(classes):
 def judged(root, photos, cache, tolerance=0.06, modes=0.0):
     model = tower(draw(root, photos, modes))
     tree = read_tree(root, vocabulary=VOCABULARY)
-    (encoded,) = encode_photos(tree, [model], cache, Runtime())
+    encoded = encode_photos(tree, model, cache, Runtime())
     score = scorer(model, VOCABULARY, ("A photo of {}.",), Runtime(), None)
     return judge(tree, encoded, score, own_classes([0, 1, 2]), tolerance, 0)
 
