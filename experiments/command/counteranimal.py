@@ -335,7 +335,7 @@ def law(
     from experiments.command.screens.law import law_view
 
     _extra()
-    from experiments.counteranimal.evaluation import Asking
+    from experiments.counteranimal.asking import Asking
     from experiments.counteranimal.law import LawRequest, run
 
     request = LawRequest(

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from experiments.counteranimal.asking import Asking
 from experiments.counteranimal.encoding import Encoded
-from experiments.counteranimal.evaluation import Asking
 from experiments.counteranimal.fidelity import ALPHA, assess
 from experiments.counteranimal.gaussian import Scores
 from experiments.counteranimal.labels import LabelSpace, own_classes
@@ -23,7 +23,6 @@ from experiments.counteranimal.photos.tree import Photo, Tree
 from experiments.counteranimal.scoring import Scorer, scored
 from experiments.errors import RequestError, RunError, checked_seed
 from experiments.files import output_folder, write_json, write_table
-from experiments.progress import counting
 from experiments.provenance import provenance
 
 STATEMENT = "scores are those of class plus background plus one Gaussian: the theory's law holds for these embeddings"
@@ -64,19 +63,17 @@ def run(request: LawRequest, note: Callable[[str], None] = lambda sentence: None
     if not tree.grouped:
         raise RequestError(f"the law needs common and counter photos, and {str(request.data)!r} has no groups")
     space = own_classes(list(tree.classes)) if request.labels == "data" else asking.every_label
-    loaded = asking.load()
     output_folder(request.output)
-    encoded, scorers = asking.encode(tree, loaded)
     models = []
-    with counting("laws", len(loaded), "models/s") as advance:
-        for model, features, score in zip(loaded, encoded, scorers, strict=True):
-            found = judge(tree, features, score, space, request.tolerance, request.seed)
-            seen = "logits" if model.encode_text is None else "cosines of unit vectors with prompts"
-            known = {"model": model.spec, "family": model.family, "scores": seen}
-            models.append(known | found | {"settings": asking.settings(model)})
-            advance(1)
-            if found["unanswered"]:
-                note(f"{model.spec} has no finite score for {found['unanswered']} photos; they are left out")
+    for k in range(len(asking.specs)):
+        asked = asking.ask(tree, asking.model(k), note=note)
+        found = judge(tree, asked.encoded, asked.score, space, request.tolerance, request.seed)
+        model = asked.model
+        seen = "cosines of unit vectors with prompts" if model.family == "CLIP" else "logits"
+        known = {"model": model.spec, "family": model.family, "scores": seen}
+        models.append(known | found | {"settings": asking.settings(model)})
+        if found["unanswered"]:
+            note(f"{model.spec} has no finite score for {found['unanswered']} photos; they are left out")
     document = {
         "statement": STATEMENT,
         "data": str(request.data),
