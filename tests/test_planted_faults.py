@@ -454,6 +454,15 @@ FAULTS = {
         "if False:",
         "experiments/page/plot/test_written.py",
     ),
+    "letters of a drawing that are looked for under its own name": Fault(
+        "experiments/page/drawing.py", "own.discard(found[1])", "own.add(found[1])", "experiments/page/test_report.py"
+    ),
+    "claims under the question of their family before their own": Fault(
+        "experiments/court/questions.py",
+        '(claim, claim.partition("/")[0])',
+        '(claim.partition("/")[0], claim)',
+        "experiments/court/test_questions.py",
+    ),
     "page without escaping": Fault(
         "experiments/page/report.py", "autoescape=True", "autoescape=False", "experiments/page/test_report.py"
     ),
@@ -839,6 +848,48 @@ FAULTS = {
         "return labels * classes + backgrounds[..., 0]",
         "return labels * classes + (backgrounds[..., 0] + 1) % classes",
         "simulator/test_samplers.py",
+    ),
+    "padding scored as a label's tokens": Fault(
+        "experiments/counteranimal/lvlm/scoring.py",
+        "padding_value=IGNORED",
+        "padding_value=0",
+        "experiments/counteranimal/lvlm/test_scoring.py",
+    ),
+    "a batch of answers that goes on from the one before": Fault(
+        "experiments/counteranimal/lvlm/scoring.py",
+        "copied = copy.deepcopy(kept)",
+        "copied = kept",
+        "experiments/counteranimal/lvlm/test_scoring.py",
+    ),
+    "a label's loss summed over its tokens": Fault(
+        "experiments/counteranimal/lvlm/scoring.py",
+        " / np.array([len(ids) for ids in answers])",
+        "",
+        "experiments/counteranimal/lvlm/test_scoring.py",
+    ),
+    "prompt and tokenizer both begin a text": Fault(
+        "experiments/counteranimal/lvlm/prompt.py",
+        "return not (first and text.startswith(first))",
+        "return True",
+        "experiments/counteranimal/lvlm/test_prompt.py",
+    ),
+    "a label named within another's name": Fault(
+        "experiments/counteranimal/lvlm/free.py",
+        "(s, e) != (start, end)",
+        "False",
+        "experiments/counteranimal/lvlm/test_free.py",
+    ),
+    "scores kept whatever labels compete": Fault(
+        "experiments/counteranimal/lvlm/labelled.py",
+        "return self.marks[photo.class_index]",
+        'return ""',
+        "experiments/counteranimal/lvlm/test_asking.py",
+    ),
+    "positions in half precision": Fault(
+        "experiments/counteranimal/lvlm/language.py",
+        "self.module.to(runtime.device)",
+        "self.module.to(runtime.device, dtype)",
+        "experiments/counteranimal/lvlm/test_loading.py",
     ),
     "weights files that execute": Fault(
         "experiments/counteranimal/weights.py",

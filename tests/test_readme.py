@@ -16,7 +16,7 @@ from experiments.command.main import main
 from experiments.court.docket import docket
 from experiments.court.proving import file_name
 from experiments.page.evidence import rigorous
-from experiments.page.story import answer
+from experiments.page.story import at_length
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -95,10 +95,15 @@ def test_the_report_s_certificates_are_those_of_its_verdicts_and_pass_the_checke
 @pytest.mark.long
 def test_answer_is_the_report_s(report):
     shares = json.loads((report[0] / "maps.json").read_text())["shares"]
-    for sentence in answer(shares):
+    for sentence in at_length(shares):
         assert sentence in README
         page = html.unescape(re.sub("</?code>", "`", (report[0] / "report.html").read_text()))
         assert sentence in page
+
+
+@pytest.mark.long
+def test_the_report_is_below_three_megabytes(report):
+    assert (report[0] / "report.html").stat().st_size < 3_000_000
 
 
 def test_pictures_exist():

@@ -44,8 +44,8 @@ Model = Annotated[
     Parameter(
         negative="",
         help="open_clip:NAME[/TAG], torchvision:NAME[/WEIGHTS], timm:NAME[.TAG], hf:FOLDER or hf:ORG/NAME "
-        "(CLIP, SigLIP and their kin of transformers), or published:MODEL for "
-        "the checkpoint behind a row of the paper's Table 3; may be repeated",
+        "(CLIP, SigLIP and their kin of transformers), lvlm:FOLDER or lvlm:ORG/NAME (LLaVA, Qwen-VL and their kin; "
+        "evaluate only), or published:MODEL for the checkpoint behind a row of the paper's Table 3; may be repeated",
     ),
 ]
 Weights = Annotated[
@@ -67,7 +67,7 @@ class Scoring:
     class_names: Annotated[str, Parameter(help="open_clip, torchvision, or a file with a name a line")] = "open_clip"
     classes: Classes = None
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps")] = "cpu"
-    batch_size: Annotated[Whole, Parameter(help="photos a forward pass")] = 64
+    batch_size: Annotated[Whole, Parameter(help="photos a forward pass; of an lvlm: labels")] = 64
     workers: Annotated[
         Whole | None, Parameter(help="decoding processes [default: cores - 1, 8 at most]", show_default=False)
     ] = None
@@ -137,6 +137,9 @@ def evaluate(
         Parameter(help="1 vs 20: model whose confusions make the sets [default: the paper's]", show_default=False),
     ] = None,
     reference_weights: Annotated[Path | None, Parameter(help="weights file of the reference model")] = None,
+    free: Annotated[
+        bool, Parameter(negative="", help="an lvlm: answers in its own words, matched with the labels")
+    ] = False,
     strict: Annotated[bool, Parameter(negative="", help="fail at the first photo that cannot be read")] = False,
     scoring: Scoring = Scoring(),
     seed: Seed = 0,
@@ -163,6 +166,7 @@ def evaluate(
         confusing=confusing,
         reference=reference,
         reference_weights=reference_weights,
+        free=free,
         strict=strict,
         seed=seed,
         output=output,

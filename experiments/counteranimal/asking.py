@@ -12,7 +12,8 @@ from experiments.counteranimal.cache import cache_folder
 from experiments.counteranimal.encoding import Encoded, Precision, Runtime, encode_photos
 from experiments.counteranimal.labels import LabelSpace, Vocabulary, digest, imagenet, own_vocabulary, templates
 from experiments.counteranimal.loaded import Activation, Model, Reading
-from experiments.counteranimal.models import checked, load
+from experiments.counteranimal.lvlm.language import LanguageModel
+from experiments.counteranimal.models import LANGUAGE, checked, load, refuse_language
 from experiments.counteranimal.photos.tree import Tree
 from experiments.counteranimal.remembered import remembered
 from experiments.counteranimal.scoring import Scorer, scorer
@@ -109,9 +110,12 @@ class Asking:
     def store(self) -> Path:
         return cache_folder(self.cache)
 
-    def model(self, k: int = 0) -> Model:
-        """The k-th model, loaded unless it is known."""
+    def model(self, k: int = 0, language: bool = False) -> Model | LanguageModel:
+        """The k-th model, loaded unless it is known; `language` models have no features and are for who says so."""
         spec, how = self.specs[k], self.readings[k]
+        if language and spec.startswith(f"{LANGUAGE}:"):
+            return load(spec, how)
+        refuse_language(spec)
         return remembered(spec, how, self.store, partial(load, spec, how))
 
     def ask(
@@ -144,14 +148,15 @@ class Asking:
             runtime, labels = replace(self.runtime, share=group), len(self.vocabulary.names)
             return encode_photos(tree, model, self.store, runtime, advance, strict, labels, note)
 
-    def settings(self, model: Model) -> dict[str, Any]:
+    def settings(self, model: Model | LanguageModel) -> dict[str, Any]:
         """What a result says about how a model was asked."""
         clip = model.family == "CLIP"
+        named = clip or self.classes is not None or isinstance(model, LanguageModel)
         return {
             "prompts": self.prompts if clip else None,
             "classes": None if self.classes is None else str(self.classes),
-            "class_names": self.vocabulary.source if clip else None,
-            "class_names_digest": digest(self.vocabulary.names) if clip or self.classes else None,
+            "class_names": self.vocabulary.source if named else None,
+            "class_names_digest": digest(self.vocabulary.names) if named else None,
             "device": self.device,
             "precision": self.precision,
             "compile": self.compile,

@@ -97,7 +97,7 @@ def encode_photos(
     decoding process dies, the device runs out of memory or, where `strict`, at the first batch with a photo that cannot
     be read; what was encoded by then is kept.
     """
-    result, keys = Encoded(FeatureCache(cache, identity(model, runtime)), {}), _photo_keys(tree)
+    result, keys = Encoded(FeatureCache(cache, identity(model, runtime)), {}), photo_keys(tree)
     unreadable: dict[str, str] = {}
     lacking = [i for i, key in enumerate(keys) if key not in result.cache]
     if lacking and len(lacking) <= FEW and len(lacking) < len(keys):
@@ -121,9 +121,8 @@ def encode_photos(
                 break
         with failures(runtime):
             writer.flush()
-    if strict and unreadable:
-        path, reason = next(iter(unreadable.items()))
-        raise RunError(f"at least {len(unreadable)} photos cannot be read, the first is {path!r} ({reason})")
+    if strict:
+        refuse(unreadable)
     result.unreadable = dict(sorted(unreadable.items()))
     result.keys = {p.path: key for p, key in zip(tree.photos, keys, strict=True) if p.path not in unreadable}
     return result
@@ -170,6 +169,33 @@ class _Passing:
         return self.features(pixels)
 
 
+def refuse(unreadable: dict[str, str]) -> None:
+    """Raise RunError if some photos cannot be read."""
+    if unreadable:
+        path, reason = next(iter(unreadable.items()))
+        raise RunError(f"at least {len(unreadable)} photos cannot be read, the first is {path!r} ({reason})")
+
+
+def one_by_one(
+    tree: Tree, pipeline: Callable, wanted: Sequence[int], runtime: Runtime
+) -> Iterator[tuple[int, str | None, Any]]:
+    """(index, why it cannot be read or None, what the pipeline made of it) of each wanted photo, decoded ahead."""
+    photos = _Photos(tree.files, tree.photos, pipeline)
+    loader = DataLoader(
+        photos,
+        sampler=wanted,
+        batch_size=None,
+        num_workers=runtime.workers,
+        collate_fn=_as_it_is,
+        generator=torch.Generator(),  # else the loader seeds its workers from the global random state
+    )
+    yield from loader
+
+
+def _as_it_is(item: Any) -> Any:
+    return item
+
+
 def _batches(lacking: list[int], runtime: Runtime) -> list[list[int]]:
     """Blocks of the full list thinned to photos that have no features, those of this process's share."""
     blocks: dict[int, list[int]] = {}
@@ -178,7 +204,7 @@ def _batches(lacking: list[int], runtime: Runtime) -> list[list[int]]:
     return [block for number, block in blocks.items() if number % runtime.share.size == runtime.share.rank]
 
 
-def _photo_keys(tree: Tree) -> list[Key]:
+def photo_keys(tree: Tree) -> list[Key]:
     keys: list[Key] = []
     for photo in tree.photos:
         try:

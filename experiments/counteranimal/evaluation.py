@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import torch
 
-from experiments.counteranimal.asking import Asked, Asking, together
-from experiments.counteranimal.encoding import Runtime, encode_photos
+from experiments.counteranimal.asking import Asking, together
+from experiments.counteranimal.encoding import Encoded, Runtime, encode_photos
 from experiments.counteranimal.labels import (
     CLASS_COUNT,
     LabelSpace,
@@ -22,8 +22,14 @@ from experiments.counteranimal.labels import (
     save_confusing,
     templates,
 )
-from experiments.counteranimal.loaded import LoadedModel, Unmoved, finished
+from experiments.counteranimal.loaded import LoadedModel, Model, Unmoved, finished
+from experiments.counteranimal.lvlm.asking import Work, ask
+from experiments.counteranimal.lvlm.free import wordings
+from experiments.counteranimal.lvlm.labelled import Labelled
+from experiments.counteranimal.lvlm.language import LanguageModel
+from experiments.counteranimal.lvlm.spoken import Spoken
 from experiments.counteranimal.metrics import Predictions
+from experiments.counteranimal.models import LANGUAGE, refuse_language
 from experiments.counteranimal.photos.groups import PREFIX
 from experiments.counteranimal.photos.reading import read_tree
 from experiments.counteranimal.photos.tree import Tree
@@ -47,6 +53,7 @@ class Evaluation:
     confusing: Path | None = None
     reference: str | None = None  # REFERENCE
     reference_weights: Path | None = None
+    free: bool = False  # language models answer in their own words
     strict: bool = False
     seed: int = 0
     output: Path
@@ -64,6 +71,8 @@ def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None
     _refuse_labels(request)
     tree = read_tree(request.data, request.groups, asking.vocabulary)
     space = _fixed_space(request, tree)
+    if request.free and not any(spec.startswith(f"{LANGUAGE}:") for spec in asking.specs):
+        raise RequestError("--free is for models that answer in words, lvlm:FOLDER; leave it out")
     reference = _reference(request) if space is None else None
     output_folder(request.output)
     documents = []
@@ -71,10 +80,13 @@ def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None
         if reference is not None:
             space = _confusing(request, tree, reference, note, group)
         for k, folder in enumerate(result_folders(request.output, asking.specs)):
-            began, model = perf_counter(), asking.model(k)
-            asked = asking.ask(tree, model, request.strict, note, group)
-            if asked is not None and space is not None:
-                documents.append(_written(request, tree, space, asked, folder, note, began))
+            began, model = perf_counter(), asking.model(k, language=True)
+            if isinstance(model, LanguageModel):
+                answered = None if space is None else _spoken(request, tree, model, space, folder, note)
+            else:
+                answered = _scored(request, tree, model, space, note, group)
+            if answered is not None:
+                documents.append(_written(request, space, answered, folder, note, perf_counter() - began))
     if space is None or group.rank > 0:
         return None
     if space.name == "20":
@@ -85,28 +97,66 @@ def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None
     return documents
 
 
+@dataclass(frozen=True)
+class Answered:
+    """What one model said of the photos, and what its summary says of how it was asked."""
+
+    model: Model | LanguageModel
+    encoded: Encoded
+    predictions: Predictions
+    said: dict[str, Any]
+
+
+def _scored(
+    request: Evaluation, tree: Tree, model: Model, space: LabelSpace | None, note: Callable[[str], None], group: Group
+) -> Answered | None:
+    """A model with features; of several processes only the first has an answer."""
+    asked = request.asking.ask(tree, model, request.strict, note, group)
+    if asked is None or space is None:
+        return None
+    predictions = predict(tree, asked.encoded, asked.score, space)
+    return Answered(asked.model, asked.encoded, predictions, {"phrases_cut": asked.score.cut})
+
+
+def _spoken(
+    request: Evaluation, tree: Tree, model: LanguageModel, space: LabelSpace, folder: Path, note: Callable[[str], None]
+) -> Answered:
+    """A language model, which scores labels or answers in its own words."""
+    vocabulary, runtime = request.asking.vocabulary, request.asking.runtime
+    called = vocabulary.wordings or tuple((name,) for name in vocabulary.names)
+    if request.free:
+        parted = [tuple(part for word in words for part in wordings(word)) for words in called]
+        work: Work = Spoken(model, tree, space, parted, folder)
+    else:
+        work = Labelled(model, tree, space, [words[0] for words in called], runtime)
+    if not model.prompt.templated:
+        note(f"{model.spec} has no chat template; it is asked with {model.prompt.text!r}")
+    kept = ask(model, work, tree, request.asking.store, runtime, note, request.strict)
+    predictions, said = work.read(kept, note)
+    return Answered(model, kept, predictions, said)
+
+
 def _written(
     request: Evaluation,
-    tree: Tree,
     space: LabelSpace,
-    asked: Asked,
+    answered: Answered,
     folder: Path,
     note: Callable[[str], None],
-    began: float,
+    seconds: float,
 ) -> dict[str, Any]:
     """The summary of one model, beside its files."""
-    predictions = predict(tree, asked.encoded, asked.score, space)
-    about = _circumstances(request, space, asked, predictions, perf_counter() - began)
-    settings = request.asking.settings(asked.model) | about
-    document, counts = summarise("evaluate", asked.model.spec, asked.model.family, predictions, settings, request.seed)
+    model, predictions = answered.model, answered.predictions
+    settings = request.asking.settings(model) | _circumstances(request, space, answered, seconds) | answered.said
+    document, counts = summarise("evaluate", model.spec, model.family, predictions, settings, request.seed)
     write_result(folder, document, predictions, counts)
-    _warn(note, asked, predictions)
+    _warn(note, answered)
     return document
 
 
 def _reference(request: Evaluation) -> Asking:
     """The one model whose confusions make the sets, asked as the others are."""
     weights = request.reference_weights
+    refuse_language(request.reference or REFERENCE)
     return replace(
         request.asking,
         models=[request.reference or REFERENCE],
@@ -157,9 +207,7 @@ def _fixed_space(request: Evaluation, tree: Tree) -> LabelSpace | None:
     return request.asking.every_label
 
 
-def _circumstances(
-    request: Evaluation, space: LabelSpace, asked: Asked, predictions: Predictions, seconds: float
-) -> dict[str, Any]:
+def _circumstances(request: Evaluation, space: LabelSpace, answered: Answered, seconds: float) -> dict[str, Any]:
     """What a summary says about the run beside the model."""
     return {
         "labels": space.name,
@@ -167,24 +215,24 @@ def _circumstances(
         "data": str(request.data),
         "groups": request.groups,
         "strict": request.strict,
-        "skipped": [{"path": path, "reason": reason} for path, reason in asked.encoded.unreadable.items()],
-        "unanswered": int((predictions.predicted == NO_ANSWER).sum()),
-        "phrases_cut": asked.score.cut,
-        "image_passes": asked.encoded.passes,
+        "skipped": [{"path": path, "reason": reason} for path, reason in answered.encoded.unreadable.items()],
+        "unanswered": int((answered.predictions.predicted == NO_ANSWER).sum()),
+        "image_passes": answered.encoded.passes,
         "seconds": round(seconds, 3),
     }
 
 
-def _warn(note: Callable[[str], None], asked: Asked, predictions: Predictions) -> None:
-    spec = asked.model.spec
-    for shard in asked.encoded.cache.damaged:
+def _warn(note: Callable[[str], None], answered: Answered) -> None:
+    spec, predictions = answered.model.spec, answered.predictions
+    for shard in answered.encoded.cache.damaged:
         note(f"a damaged cache shard was ignored and its photos computed again: {shard}")
     unanswered = int((predictions.predicted == NO_ANSWER).sum())
-    if unanswered:
+    if unanswered and predictions.rank is not None:
         note(f"{spec} has no finite score for {unanswered} photos; they count as wrong and are not kept")
-    if asked.score.cut:
-        note(f"{asked.score.cut} prompts fill all that {spec} reads of a text; what is beyond changes nothing")
-    if asked.model.key is None:
+    if answered.said.get("phrases_cut"):
+        cut = answered.said["phrases_cut"]
+        note(f"{cut} prompts fill all that {spec} reads of a text; what is beyond changes nothing")
+    if answered.model.key is None:
         note(f"{spec} holds code of unknown version; its features are not kept for another run")
 
 

@@ -6,6 +6,7 @@
     timm:NAME[.TAG]                 without a tag a weights file is required
     hf:FOLDER or hf:ORG/NAME        a CLIP, SigLIP or their kin of the transformers library
     python:FILE.py                  a model of one's own, as `python_models` says
+    lvlm:FOLDER or lvlm:ORG/NAME    a vision language model of that library, which has no features
 
 Weights come from a tag (downloaded, or found in the library's cache) or from a file. Files are read without
 running anything stored in them, unless the user says otherwise.
@@ -19,12 +20,16 @@ from experiments.counteranimal import python_models, transformers_models
 from experiments.counteranimal.identity import versions
 from experiments.counteranimal.labels import CLASS_COUNT
 from experiments.counteranimal.loaded import Activation, LoadedModel, Reading, finished
+from experiments.counteranimal.lvlm import loading as language_models
+from experiments.counteranimal.lvlm.language import LanguageModel
 from experiments.counteranimal.weights import fitting, hub, quiet, read_state, unreadable
 from experiments.errors import RequestError, unknown
 from simulator.naming import suggestion
 
-KINDS = ("open_clip", "torchvision", "timm", "hf", "python")
+KINDS = ("open_clip", "torchvision", "timm", "hf", "python", "lvlm")
+LANGUAGE = "lvlm"
 PLACES = ("local-dir:", "hf-hub:")  # what open_clip loads without a tag
+PLAIN = Reading()
 INSTALL = "install the models' libraries with: python -m pip install -e '.[clip]' in the checkout"
 
 
@@ -62,18 +67,27 @@ def load_model(
 ) -> LoadedModel:
     """Load `spec` on the CPU in float32; `averaged` takes the running mean of the weights in a classifier's file.
 
-    Raises RequestError for what `checked` refuses, weights that cannot be had or do not fit.
+    Raises RequestError for what `checked` refuses, a language model, weights that cannot be had or do not fit.
     """
+    refuse_language(spec)
     return load(spec, Reading(weights, quick_gelu, trust_pickle, averaged))
 
 
-def load(spec: str, how: Reading) -> LoadedModel:
-    """`load_model`, as one argument says how."""
+def refuse_language(spec: str) -> None:
+    """Raise RequestError for a model that has no features of photos."""
+    if spec.startswith(f"{LANGUAGE}:"):
+        raise RequestError(f"{spec} has no features of photos, only answers to a question; evaluate takes it")
+
+
+def load(spec: str, how: Reading = PLAIN) -> LoadedModel | LanguageModel:
+    """`load_model`, as one argument says how; a language model too."""
     kind, name = checked(spec, how)
     try:
         model = LOADERS[kind](name, how)
     except ImportError as error:
         raise _not_installed(spec, kind, error) from error
+    if isinstance(model, LanguageModel):
+        return model
     settings = {"quick_gelu": how.quick_gelu, "ema": how.averaged, **model.settings}
     return finished(replace(model, spec=spec, settings=settings))
 
@@ -267,6 +281,7 @@ LOADERS = {
     "timm": _timm,
     "hf": transformers_models.load,
     "python": python_models.load,
+    LANGUAGE: language_models.load,
 }
 CHECKS = {
     "open_clip": _open_clip_named,
@@ -274,4 +289,5 @@ CHECKS = {
     "timm": _timm_named,
     "hf": transformers_models.check,
     "python": python_models.check,
+    LANGUAGE: language_models.check,
 }

@@ -1,6 +1,6 @@
 """Features of photos compared with labels: scores, predictions, sets of confusing labels."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -186,13 +186,20 @@ def scored(tree: Tree, encoded: Encoded, score: Scorer) -> Iterator[tuple[list[P
 
 
 def predict(tree: Tree, encoded: Encoded, score: Scorer, space: LabelSpace) -> Predictions:
-    """Answers for every readable photo, in the order of the tree.
+    """Answers for every readable photo, in the order of the tree; raises RunError as `ranked` does."""
+    return ranked(tree, scored(tree, encoded, score), space)
 
-    Raises RunError if no photo could be read, or none has a finite score.
+
+def ranked(
+    tree: Tree, batches: Iterable[tuple[list[Photo], Float[np.ndarray, "N L"]]], space: LabelSpace
+) -> Predictions:
+    """Answers for photos that come with scores of all labels.
+
+    Raises RunError if there are none, since no photo could be read, or none with a finite score.
     """
     photos: list[Photo] = []
     parts = []
-    for some, scores in scored(tree, encoded, score):
+    for some, scores in batches:
         parts.append(rank_labels(scores, np.array([photo.class_index for photo in some], dtype=np.int64), space))
         photos += some
     if not parts:
@@ -200,6 +207,17 @@ def predict(tree: Tree, encoded: Encoded, score: Scorer, space: LabelSpace) -> P
     predicted, rank, margin = (np.concatenate(column) for column in zip(*parts, strict=True))
     if (predicted == NO_ANSWER).all():
         raise RunError(f"the model has no finite score for any of {len(photos)} photos; look at its weights")
+    return answered(tree, photos, predicted, rank, margin)
+
+
+def answered(
+    tree: Tree,
+    photos: Sequence[Photo],
+    predicted: Int[np.ndarray, " N"],
+    rank: Int[np.ndarray, " N"] | None = None,
+    margin: Float[np.ndarray, " N"] | None = None,
+) -> Predictions:
+    """Answers beside what is known of the photos of a tree that they are about."""
     return Predictions(
         tuple(photo.path for photo in photos),
         np.array([photo.class_index for photo in photos], dtype=np.int64),
