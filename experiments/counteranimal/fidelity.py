@@ -156,7 +156,7 @@ def judged(found: Measured, tolerance: float, seed: int) -> dict[str, Any]:
         name: {"bias": float(off[:, g].mean()), "bounds": list(_bias_bounds(found, g, tail / 2))}
         for g, name in enumerate(GROUPS)
     }
-    low, high = square_bounds(off, found.variance, tail, float(found.fourth.sum()))
+    low, high = square_bounds(off, found.variance, tail, float(found.fourth.sum()), _floor(found))
     beyond = float((off**2 - found.variance).mean())
     numbers["rms"] = {"value": float(np.sqrt(max(beyond, 0))), "bounds": [low, high]}
     ends = [numbers[name]["bounds"] for name in (*GROUPS, "rms")]
@@ -194,8 +194,18 @@ def _bias_bounds(found: Measured, g: int, tail: float) -> tuple[float, float]:
     return combined(value, (value - reach, value + reach), (predicted - high, predicted - low))
 
 
+def _floor(found: Measured) -> Float[np.ndarray, "C 2"]:
+    """Variances as if one more answer had been right and one more wrong: where all are right, little has been shown."""
+    p = (found.predicted * found.photos + 1) / (found.photos + 2)
+    return found.variance + found.design_effect * p * (1 - p) / found.photos - found.photo_error
+
+
 def square_bounds(
-    off: Float[np.ndarray, "C 2"], variance: Float[np.ndarray, "C 2"], tail: float, fourth: float = 0.0
+    off: Float[np.ndarray, "C 2"],
+    variance: Float[np.ndarray, "C 2"],
+    tail: float,
+    fourth: float = 0.0,
+    floor: Float[np.ndarray, "C 2"] | None = None,
 ) -> tuple[float, float]:
     """Bounds of the root mean square of true errors, each side at `tail`, from errors that noise of known variance
     makes larger.
@@ -214,19 +224,24 @@ def square_bounds(
         Error rate of each bound.
     fourth
         Sum of their fourth cumulants, 0 of normal errors.
+    floor
+        Larger variances, with which the upper bound is made: a sum smaller than theirs shows no more than theirs.
     """
     total, v, n = float((off**2).sum()), variance.ravel(), off.size
-    shared = float((v**2).sum() / v.sum()) if v.sum() > 0 else 0.0
+    wide = v if floor is None else np.maximum(v, floor.ravel())
 
-    def below(true: float) -> float:  # P(sum of squares <= total) if the true sum is this
-        mean, spread = v.sum() + true, 2 * (v**2).sum() + max(fourth, 0) + 4 * shared * true
-        if spread == 0:
+    def below(true: float, total: float = total, w: np.ndarray = v) -> float:
+        """P(sum of squares <= total) if the true sum is this and single variances are w."""
+        shared = float((w**2).sum() / w.sum()) if w.sum() > 0 else 0.0
+        mean, spread = v.sum() + true, 2 * (w**2).sum() + max(fourth, 0) + 4 * shared * true
+        if mean == 0 or spread == 0:  # a sum that is known
             return float(mean <= total)
         return float(chdtr(2 * mean**2 / spread, 2 * mean * total / spread))
 
-    far = total + 100 * (v.sum() + 1)
+    far = total + 100 * (wide.sum() + 1)
     low = 0.0 if below(0.0) <= 1 - tail else brentq(lambda true: below(true) - (1 - tail), 0, far)
-    high = 0.0 if below(0.0) <= tail else brentq(lambda true: below(true) - tail, 0, far)
+    least = max(total, float(wide.sum()))
+    high = 0.0 if least == 0 else brentq(lambda true: below(true, least, wide) - tail, 0, far)
     return float(np.sqrt(low / n)), float(np.sqrt(high / n))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from experiments.counteranimal.asking import Asking
 from experiments.counteranimal.encoding import Encoded
-from experiments.counteranimal.fidelity import ALPHA, assess
+from experiments.counteranimal.fidelity import ALPHA, REDRAWN, assess
 from experiments.counteranimal.gaussian import Scores
 from experiments.counteranimal.labels import LabelSpace, own_classes
 from experiments.counteranimal.models import refuse_language
@@ -27,6 +27,7 @@ from experiments.files import output_folder, write_json, write_table
 from experiments.provenance import provenance
 
 STATEMENT = "scores are those of class plus background plus one Gaussian: the theory's law holds for these embeddings"
+MANY, FEWER = 200, 20  # labels beyond which a fit takes seconds, and how often it is repeated then
 COLUMNS = ("model", "class_index", "class", "group", "photos", "predicted", "measured", "standard_error")
 
 
@@ -100,7 +101,7 @@ def judge(
     """
     photos, labels, unanswered = _scores(tree, encoded, score, space)
     try:
-        document = assess(photos, tolerance, seed)
+        document = assess(photos, tolerance, seed, REDRAWN if len(labels) <= MANY else FEWER)
     except ValueError as error:
         raise RequestError(f"the photos in {str(tree.root)!r} cannot judge the law: {error}") from error
     for entry in document["classes"]:

@@ -77,7 +77,19 @@ def test_bounds_of_squares_cover():
     for missed in ((low > 0.04).sum(), (high < 0.04).sum()):
         assert missed <= binom.ppf(1 - SHARE / 2, trials, 1.3 * tail)
         assert missed >= binom.ppf(SHARE / 2, trials, 0.5 * tail)
-    assert square_bounds(np.zeros((3, 2)), np.zeros((3, 2)), tail) == (0.0, pytest.approx(0, abs=1e-6))
+    none = np.zeros((3, 2))
+    assert square_bounds(none, none, tail) == (0.0, pytest.approx(0, abs=1e-6))
+    assert square_bounds(none, none, tail, floor=none + 0.002)[1] > 0.03  # all right has not shown that all are right
+
+
+def test_few_photos_that_are_all_right_show_little():
+    y = np.repeat([0, 1, 2], 40)
+    b, common = np.where(np.arange(120) % 2, y, (y + 1) % 3), np.arange(120) % 2 == 1
+    scores = 100.0 * np.eye(3)[y] + np.random.default_rng(0).normal(size=(120, 3))
+    document = assess(Scores(scores, y, b, common, np.arange(120)), 0.03, redraws=10)
+    assert document["verdict"] == "undecided"
+    assert document["law"]["rms"]["value"] == 0
+    assert document["law"]["rms"]["bounds"][1] > 0.03
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def tower(classes):
     matrix = torch.from_numpy(np.random.default_rng(9).normal(size=(D, SIDE * SIDE * 3))).float()
 
     def tokens(texts):
-        return torch.tensor([[next(k for k, name in enumerate(NAMES) if name in text)] for text in texts])
+        return torch.tensor([[next((k for k, name in enumerate(NAMES) if name in text), 0)] for text in texts])
 
     return LoadedModel(
         "linear",
@@ -174,7 +174,7 @@ def test_wrong_requests(tmp_path, shared_tree, monkeypatch):
 def test_labels_that_look_at_the_answer_are_refused(tmp_path):
     model = tower(draw(tmp_path / "photos", 4))
     tree = read_tree(tmp_path / "photos", vocabulary=VOCABULARY)
-    (encoded,) = encode_photos(tree, [model], tmp_path / "cache", Runtime())
+    encoded = encode_photos(tree, model, tmp_path / "cache", Runtime())
     score = scorer(model, VOCABULARY, ("A photo of {}.",), Runtime(), None)
     with pytest.raises(RequestError, match="depend on the true class"):
         judge(tree, encoded, score, LabelSpace("20", {0: (0, 1), 1: (0, 1), 2: (1, 2)}), 0.03, 0)
