@@ -25,6 +25,66 @@ class Fault(NamedTuple):
 
 
 FAULTS = {
+    "a law's means taken for the true ones": Fault(
+        "experiments/counteranimal/gaussian.py",
+        "np.sqrt(1 - law.error)",
+        "np.sqrt(1 - 0 * law.error)",
+        "experiments/counteranimal/test_gaussian.py",
+    ),
+    "objects on both sides of a law's split": Fault(
+        "experiments/counteranimal/gaussian.py",
+        "objects = len(np.unique(photos.cluster)) < len(photos.cluster)",
+        "objects = False",
+        "experiments/counteranimal/test_gaussian.py",
+    ),
+    "a law's errors without their noise taken out": Fault(
+        "experiments/counteranimal/fidelity.py",
+        "mean, spread = v.sum() + true,",
+        "mean, spread = true + 1e-12,",
+        "experiments/counteranimal/test_fidelity.py",
+    ),
+    "a law with backgrounds of each class's own": Fault(
+        "experiments/counteranimal/gaussian.py",
+        "np.eye(len(cells)) if own_effects else",
+        "np.eye(len(cells)) if True else",
+        "experiments/counteranimal/test_gaussian.py",
+    ),
+    "the GRIM test's halves rounded one way": Fault(
+        "experiments/published/grim.py",
+        "    possible[-((n - twice) // (2 * n))] = True  # and down\n",
+        "",
+        "experiments/published/test_grim.py",
+    ),
+    "what others printed in a family's line": Fault(
+        "experiments/counteranimal/comparison.py",
+        "rows = [result.row for result in results if result.comparable]",
+        "rows = [result.row for result in results]",
+        "experiments/published/test_since.py",
+    ),
+    "pairs of models in another mean than their rows": Fault(
+        "experiments/counteranimal/pairs.py",
+        "**paired(a.classes, b.classes, seed, mean=mean)",
+        "**paired(a.classes, b.classes, seed)",
+        "experiments/counteranimal/test_pairs.py",
+    ),
+    "objects paired by name across classes": Fault(
+        "experiments/counteranimal/pairs.py",
+        "zip(o.class_index.tolist(), o.name, strict=True)",
+        "zip(o.name, strict=True)",
+        "experiments/counteranimal/test_pairs.py",
+    ),
+    "names over names": Fault(
+        "experiments/counteranimal/placing.py",
+        "np.vstack([marks, taken])",
+        "marks",
+        "experiments/counteranimal/test_placing.py",
+    ),
+    "models at 0 or 1 dropped from the figure": Fault(
+        "experiments/counteranimal/plot.py",
+        "    for inside in (True, False):",
+        "    for inside in (True,):",
+        "experiments/counteranimal/test_compared.py",
+    ),
     "average of weights whose start counts": Fault(
         "simulator/towers/optimisers.py",
         "weight = (eta + 1) / (eta + count.double())",
@@ -794,6 +854,48 @@ FAULTS = {
         "return labels * classes + backgrounds[..., 0]",
         "return labels * classes + (backgrounds[..., 0] + 1) % classes",
         "simulator/test_samplers.py",
+    ),
+    "padding scored as a label's tokens": Fault(
+        "experiments/counteranimal/lvlm/scoring.py",
+        "padding_value=IGNORED",
+        "padding_value=0",
+        "experiments/counteranimal/lvlm/test_scoring.py",
+    ),
+    "a batch of answers that goes on from the one before": Fault(
+        "experiments/counteranimal/lvlm/scoring.py",
+        "copied = copy.deepcopy(kept)",
+        "copied = kept",
+        "experiments/counteranimal/lvlm/test_scoring.py",
+    ),
+    "a label's loss summed over its tokens": Fault(
+        "experiments/counteranimal/lvlm/scoring.py",
+        " / np.array([len(ids) for ids in answers])",
+        "",
+        "experiments/counteranimal/lvlm/test_scoring.py",
+    ),
+    "prompt and tokenizer both begin a text": Fault(
+        "experiments/counteranimal/lvlm/prompt.py",
+        "return not (first and text.startswith(first))",
+        "return True",
+        "experiments/counteranimal/lvlm/test_prompt.py",
+    ),
+    "a label named within another's name": Fault(
+        "experiments/counteranimal/lvlm/free.py",
+        "(s, e) != (start, end)",
+        "False",
+        "experiments/counteranimal/lvlm/test_free.py",
+    ),
+    "scores kept whatever labels compete": Fault(
+        "experiments/counteranimal/lvlm/labelled.py",
+        "return self.marks[photo.class_index]",
+        'return ""',
+        "experiments/counteranimal/lvlm/test_asking.py",
+    ),
+    "positions in half precision": Fault(
+        "experiments/counteranimal/lvlm/language.py",
+        "self.module.to(runtime.device)",
+        "self.module.to(runtime.device, dtype)",
+        "experiments/counteranimal/lvlm/test_loading.py",
     ),
     "weights files that execute": Fault(
         "experiments/counteranimal/weights.py",

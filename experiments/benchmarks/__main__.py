@@ -6,7 +6,7 @@ sleep_soon()
 
 import torch
 
-from experiments.benchmarks import evaluation, exact, pixels, proofs, study, training
+from experiments.benchmarks import evaluation, exact, language, pixels, proofs, study, training
 
 
 def main() -> None:
@@ -32,6 +32,7 @@ def main() -> None:
     torch.set_num_threads(threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     evaluation.main(device)
+    language.main(device)
     name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {threads} threads"
     print(
         f"\n| training, {name} | ours | ours / limit | peer / ours | extra memory, ours / peer "

@@ -9,9 +9,9 @@ from time import perf_counter
 
 import torch
 
-from experiments.counteranimal.dataset import read_tree
 from experiments.counteranimal.encoding import Runtime, encode_photos
 from experiments.counteranimal.loaded import LoadedModel, finished
+from experiments.counteranimal.photos.reading import read_tree
 from simulator.pixels.decoding import decode
 from simulator.streams import numpy_stream
 
@@ -46,7 +46,7 @@ def encoded(device: str, photos: int = 96, batch: int = 16) -> tuple[float, floa
 
         def whole(run: int) -> None:
             runtime = Runtime(device=device, batch_size=batch, workers=0 if device == "cpu" else 8)
-            encode_photos(tree, [model], Path(folder) / f"cache-{run}", runtime)  # a cache that is empty
+            encode_photos(tree, model, Path(folder) / f"cache-{run}", runtime)  # a cache that is empty
 
         bare()
         taken = [(_seconds(lambda run=run: whole(run)), _seconds(bare)) for run in range(REPEATS)]

@@ -11,21 +11,41 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from experiments.command.words import Json, Seed, Whole, checked_output, emit
+from experiments.command.words import Json, Seed, Whole, checked_output, emit, real
 from experiments.errors import RequestError
 
 app = App(name="counteranimal", help_format="plaintext")  # described where it is registered
 
-Data = Annotated[Path, Parameter(help="folder of the data set, the one that holds the class folders")]
-Labels = Literal["1000", "20", "45"]
+Data = Annotated[
+    Path,
+    Parameter(
+        help="photos: the folder that holds the class folders, a CSV file (path, class, group or background), "
+        "tar shards, or a Hugging Face data set saved on disk"
+    ),
+]
+Groups = Annotated[
+    str,
+    Parameter(
+        help="which backgrounds are common and which counter: prefix (the folders or the column group say it), a CSV "
+        "file (background, group, perhaps class), or each (no groups, every background by itself)"
+    ),
+]
+Classes = Annotated[
+    Path | None,
+    Parameter(
+        help="classes of your own in place of ImageNet's: a class a line, or CSV columns class, name, prompt",
+        show_default=False,
+    ),
+]
+Labels = Literal["1000", "20", "45", "own"]
 MeanFlag = Annotated[Literal["macro", "micro"], Parameter(help="mean over classes (the paper's tables) or over photos")]
 Model = Annotated[
     list[str],
     Parameter(
         negative="",
         help="open_clip:NAME[/TAG], torchvision:NAME[/WEIGHTS], timm:NAME[.TAG], hf:FOLDER or hf:ORG/NAME "
-        "(CLIP, SigLIP and their kin of transformers), or published:MODEL for "
-        "the checkpoint behind a row of the paper's Table 3; may be repeated",
+        "(CLIP, SigLIP and their kin of transformers), lvlm:FOLDER or lvlm:ORG/NAME (LLaVA, Qwen-VL and their kin; "
+        "evaluate only), or published:MODEL for the checkpoint behind a row of the paper's Table 3; may be repeated",
     ),
 ]
 Weights = Annotated[
@@ -45,12 +65,14 @@ class Scoring:
 
     prompts: Annotated[str, Parameter(help="simple, openai80, or a file with a template a line")] = "simple"
     class_names: Annotated[str, Parameter(help="open_clip, torchvision, or a file with a name a line")] = "open_clip"
+    classes: Classes = None
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps")] = "cpu"
-    batch_size: Annotated[Whole, Parameter(help="photos a forward pass")] = 64
+    batch_size: Annotated[Whole, Parameter(help="photos a forward pass; of an lvlm: labels")] = 64
     workers: Annotated[
         Whole | None, Parameter(help="decoding processes [default: cores - 1, 8 at most]", show_default=False)
     ] = None
     precision: Annotated[Literal["fp32", "bf16", "fp16"], Parameter(help="of the forward pass (autocast)")] = "fp32"
+    compile: Annotated[bool, Parameter(negative="", help="compile the image tower first: minutes, then faster")] = False
     quick_gelu: Annotated[
         Literal["auto", "on", "off"], Parameter(help="activation of CLIPs; auto takes the one of the tag")
     ] = "auto"
@@ -67,18 +89,27 @@ class Scoring:
 
 
 @app.command
-def inspect(data: Data, /, *, output: Path | None = None, json: Json = False) -> None:
-    """Parse a data set: counts beside the published ones, unreadable photos, strays.
+def inspect(
+    data: Data,
+    /,
+    *,
+    groups: Groups = "prefix",
+    classes: Classes = None,
+    output: Path | None = None,
+    json: Json = False,
+) -> None:
+    """Parse a data set: classes, groups and backgrounds with their counts, unreadable photos, strays.
 
     Example: soberclip counteranimal inspect LAION-final
     """
     from experiments.command.screens.counteranimal import inspection_view
-    from experiments.counteranimal.dataset import inspect as run
+    from experiments.counteranimal.labels import own_vocabulary
+    from experiments.counteranimal.photos.inspection import inspect as run
 
     checked_output(output)
-    document = run(data, output)
+    document = run(data, output, groups, None if classes is None else own_vocabulary(classes))
     emit(document, json, inspection_view)
-    if (document["n_common"], document["n_counter"]) != (
+    if document["counteranimal"] and (document["n_common"], document["n_counter"]) != (
         document["published_n_common"],
         document["published_n_counter"],
     ):
@@ -91,15 +122,24 @@ def evaluate(
     data: Data,
     model: Model,
     weights: Weights | None = None,
+    groups: Groups = "prefix",
     labels: Annotated[
-        Labels, Parameter(help="all ImageNet names, 20 confusing ones a class, or the own classes")
-    ] = "1000",
+        Labels | None,
+        Parameter(
+            help="labels that compete: all 1000 of ImageNet, 20 confusing ones a class, 45 for those in the data, "
+            "own (all in --classes) [default: 1000, or own]",
+            show_default=False,
+        ),
+    ] = None,
     confusing: Annotated[Path | None, Parameter(help="1 vs 20: sets saved by an earlier run")] = None,
     reference: Annotated[
         str | None,
         Parameter(help="1 vs 20: model whose confusions make the sets [default: the paper's]", show_default=False),
     ] = None,
     reference_weights: Annotated[Path | None, Parameter(help="weights file of the reference model")] = None,
+    free: Annotated[
+        bool, Parameter(negative="", help="an lvlm: answers in its own words, matched with the labels")
+    ] = False,
     strict: Annotated[bool, Parameter(negative="", help="fail at the first photo that cannot be read")] = False,
     scoring: Scoring = Scoring(),
     seed: Seed = 0,
@@ -115,20 +155,25 @@ def evaluate(
     from experiments.command.screens.counteranimal import summary_view
 
     _extra()
-    from experiments.counteranimal.evaluation import Asking, Evaluation, run
+    from experiments.counteranimal.asking import Asking
+    from experiments.counteranimal.evaluation import Evaluation, run
 
     request = Evaluation(
         data=data,
         asking=Asking(models=model, weights=weights, **asdict(scoring)),
+        groups=groups,
         labels=labels,
         confusing=confusing,
         reference=reference,
         reference_weights=reference_weights,
+        free=free,
         strict=strict,
         seed=seed,
         output=output,
     )
-    emit(run(request, _note), json, summary_view)
+    documents = run(request, _note)
+    if documents is not None:  # the first process of torchrun, or the only one
+        emit(documents, json, summary_view)
 
 
 @app.command
@@ -173,7 +218,9 @@ def published(*, output: Path | None = None, json: Json = False) -> None:
 
 @app.command
 def compare(
-    *results: Annotated[str, Parameter(help="folders or JSON files of results, published, or published:MODEL")],
+    *results: Annotated[
+        str, Parameter(help="folders or JSON files of results, published, published:MODEL, published-since")
+    ],
     mean: MeanFlag = "macro",
     labels: Annotated[Labels, Parameter(help="label space of the published rows")] = "1000",
     prompts: Annotated[Literal["simple", "openai80"], Parameter(help="prompts of the published rows")] = "simple",
@@ -182,7 +229,9 @@ def compare(
         Parameter(help="family whose line robustness is measured from [default: ImageNet]", show_default=False),
     ] = None,
     seed: Seed = 0,
-    output: Annotated[Path, Parameter(help="folder for comparison.svg, .csv and .json")] = Path("soberclip-comparison"),
+    output: Annotated[Path, Parameter(help="folder for comparison.html, .svg, .pdf, .png, .csv and .json")] = Path(
+        "soberclip-comparison"
+    ),
     json: Json = False,
 ) -> None:
     """Any mix of own results and published rows in one plot, with effective robustness and paired classes.
@@ -196,7 +245,7 @@ def compare(
     found = gather(results, mean, labels, prompts)
     checked_output(output)
     document = run(found, reference, seed)
-    from experiments.counteranimal.plot import write_comparison
+    from experiments.counteranimal.compared import write_comparison
 
     figure = write_comparison(output, found, document, seed)
     emit(document, json, comparison_view)
@@ -222,8 +271,8 @@ def discover(
     from experiments.command.screens.counteranimal import discovery_view
 
     _extra()
+    from experiments.counteranimal.asking import Asking
     from experiments.counteranimal.discovery import Discovery, run
-    from experiments.counteranimal.evaluation import Asking
 
     asking = Asking(models=[model], weights=None if weights is None else [weights], **asdict(scoring))
     request = Discovery(data=data, asking=asking, min_photos=min_photos, seed=seed, output=output)
@@ -264,10 +313,52 @@ def compose(
     emit(run(request), json, composition_view)
 
 
+@app.command
+def law(
+    *,
+    data: Data,
+    model: Model,
+    weights: Weights | None = None,
+    groups: Groups = "prefix",
+    labels: Annotated[
+        Literal["data", "all"],
+        Parameter(help="labels that compete: those of the photos' classes, or all of ImageNet or --classes"),
+    ] = "data",
+    tolerance: Annotated[
+        float, Parameter(converter=real, help="accuracy by which the law may be off and still be said to hold")
+    ] = 0.03,
+    scoring: Scoring = Scoring(),
+    seed: Seed = 0,
+    output: Annotated[Path, Parameter(help="folder for law.json, .csv, .svg, .pdf and .png")] = Path("soberclip-law"),
+    json: Json = False,
+) -> None:
+    """Judge the theory's law on models' own embeddings: fitted on half of the photos, measured on the other half.
+
+    Example: soberclip counteranimal law --data LAION-final --model open_clip:ViT-B-32/openai
+    """
+    from experiments.command.screens.law import law_view
+
+    _extra()
+    from experiments.counteranimal.evaluation import Asking
+    from experiments.counteranimal.law import LawRequest, run
+
+    request = LawRequest(
+        data=data,
+        asking=Asking(models=model, weights=weights, **asdict(scoring)),
+        groups=groups,
+        labels=labels,
+        tolerance=tolerance,
+        seed=seed,
+        output=output,
+    )
+    emit(run(request, _note), json, law_view)
+
+
 @app.command(name="audit-activation")
 def audit_activation(
     *,
     data: Data,
+    groups: Groups = "prefix",
     model: Model,
     weights: Weights | None = None,
     scoring: Scoring = Scoring(),
@@ -283,13 +374,13 @@ def audit_activation(
 
     _extra()
     from experiments.counteranimal.activation import Audit, run
-    from experiments.counteranimal.evaluation import Asking
+    from experiments.counteranimal.asking import Asking
 
     if scoring.quick_gelu != "auto":
         raise RequestError(f"--quick-gelu {scoring.quick_gelu} is what this audit finds out; leave it out")
     checked_output(output)
     asking = Asking(models=model, weights=weights, **asdict(scoring))
-    emit(run(Audit(data=data, asking=asking, seed=seed, output=output)), json, activation_view)
+    emit(run(Audit(data=data, groups=groups, asking=asking, seed=seed, output=output)), json, activation_view)
 
 
 def _extra(*modules: str) -> None:

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from experiments.counteranimal.dataset import GROUPS, Tree, read_tree
+from experiments.counteranimal.asking import Asking
 from experiments.counteranimal.encoding import Encoded
-from experiments.counteranimal.evaluation import Asking
-from experiments.counteranimal.labels import LabelSpace
-from experiments.counteranimal.loaded import Activation, LoadedModel
+from experiments.counteranimal.loaded import Activation, Model
 from experiments.counteranimal.metrics import REPLICATES, certainty
+from experiments.counteranimal.photos.groups import PREFIX
+from experiments.counteranimal.photos.reading import read_tree
+from experiments.counteranimal.photos.tree import GROUPS, Tree
 from experiments.counteranimal.scoring import Scorer, predict, scored
 from experiments.counteranimal.summaries import summarise
 from experiments.errors import RequestError, checked_seed
@@ -29,6 +30,7 @@ from experiments.inference import LEVEL, resamples
 from simulator.streams import numpy_stream
 
 FLAGS: dict[str, Activation] = {"GELU": "off", "QuickGELU": "on"}
+ROUNDED = 1e-4  # accuracies are printed to a hundredth of a point
 QUANTITIES = ("alignment", "accuracy")  # the first decides, unless the second says otherwise
 
 
@@ -38,6 +40,7 @@ class Audit:
 
     data: Path
     asking: Asking
+    groups: str = PREFIX
     seed: int = 0
     output: Path | None = None
 
@@ -49,7 +52,8 @@ def run(request: Audit) -> list[dict[str, Any]]:
     fails.
     """
     checked_seed(request.seed)
-    asking, tree = request.asking, read_tree(request.data)
+    asking = request.asking
+    tree = read_tree(request.data, request.groups, asking.vocabulary)
     for spec in asking.specs:
         if not spec.startswith(("open_clip:", "hf:")):
             raise RequestError(f"{spec!r} is no CLIP of open_clip: or hf:, whose activation could be another one")
@@ -61,11 +65,11 @@ def run(request: Audit) -> list[dict[str, Any]]:
 
 def _audited(request: Audit, tree: Tree, spec: str, k: int) -> dict[str, Any]:
     one = replace(request.asking, models=[spec], weights=request.asking.weights and [request.asking.weights[k]])
-    (usual,) = one.load()
+    usual = one.model()
     own = "QuickGELU" if "QuickGELU" in usual.settings["activation"] else "GELU"
     (other,) = (name for name in FLAGS if name != own)
     exchanged = replace(one, quick_gelu=FLAGS[other])
-    (model,) = exchanged.load()
+    model = exchanged.model()
     if model.settings["activation"] == usual.settings["activation"]:
         raise RequestError(
             f"{spec!r} has no GELU that could be exchanged; its activation is {usual.settings['activation']} either way"
@@ -82,18 +86,20 @@ def _audited(request: Audit, tree: Tree, spec: str, k: int) -> dict[str, Any]:
         "fits": fits(compared),
         "loaded_with": own,
         "activations": {name: document for name, (document, _) in found.items()},
+        "published": nearer({name: document for name, (document, _) in found.items()}),
         "difference": compared,
         "level": LEVEL,
     }
 
 
 def _asked(
-    request: Audit, tree: Tree, asking: Asking, model: LoadedModel
+    request: Audit, tree: Tree, asking: Asking, model: Model
 ) -> tuple[dict[str, Any], dict[str, Float[np.ndarray, " C"]]]:
     """(what the screen shows of one activation, class means of both quantities)."""
-    (encoded,), (score,) = asking.encode(tree, [model])
-    predictions = predict(tree, encoded, score, LabelSpace("1000"))
-    settings = asking.settings(model) | {"labels": "1000", "data": str(request.data)}
+    asked = asking.ask(tree, model)
+    encoded, score = asked.encoded, asked.score
+    predictions = predict(tree, encoded, score, asking.every_label)
+    settings = asking.settings(model) | {"labels": asking.every_label.name, "data": str(request.data)}
     document, _ = summarise("activation", model.spec, model.family, predictions, settings, request.seed)
     above = alignment(tree, encoded, score)
     each = {"alignment": above, "accuracy": predictions.correct.astype(float)}
@@ -129,6 +135,24 @@ def difference(classes: Float[np.ndarray, " C"], seed: int) -> dict[str, Any]:
     C = len(classes)
     drawn = resamples(C, REPLICATES, numpy_stream(seed, "activation bootstrap")) @ classes / C
     return {"mean": float(classes.mean()), **certainty(classes, drawn)}
+
+
+def nearer(activations: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
+    """Which activation explains the printed row of these weights: the one whose accuracies lie nearer to it.
+
+    `distance` is Euclidean over both groups; `nearer` is None where both are within ROUNDED of equally far. None where
+    no row is printed. It speaks of the paper's photos: on others both activations may be far from it.
+    """
+    if any(found["off_printed"] is None for found in activations.values()):
+        return None
+    distance = {name: float(np.hypot(*found["off_printed"].values())) for name, found in activations.items()}
+    near, far = sorted(distance, key=distance.__getitem__)
+    told = distance[far] - distance[near] > ROUNDED
+    return {
+        "model": activations[near]["printed"]["model"],
+        "nearer": near if told else None,
+        "distance": distance,
+    }
 
 
 def fits(compared: dict[str, dict[str, Any]]) -> str | None:

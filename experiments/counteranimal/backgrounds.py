@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from experiments.counteranimal.dataset import Photo
+from experiments.counteranimal.photos.tree import Photo
 from experiments.errors import RequestError
 
 SPLITS = 200

@@ -19,16 +19,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from experiments.counteranimal.photos.tree import Key
 from experiments.errors import RequestError
 from experiments.files import output_folder, write_atomically
-
-Key = tuple[str, int, int]  # relative path, bytes, modification time in nanoseconds
-
-
-def photo_key(root: Path, path: str) -> Key:
-    """The key of a photo; raises OSError if it is gone."""
-    stat = (root / path).stat()
-    return path, stat.st_size, stat.st_mtime_ns
 
 
 class FeatureCache:
@@ -97,22 +90,25 @@ def _digest(identity: dict[str, Any]) -> str:
     return sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def cached_text(folder: Path, identity: dict[str, Any]) -> tuple[Path, Float[np.ndarray, "L d"] | None]:
-    """(file, text features in it or None): prompts of one model, names and templates."""
+def cached_text(folder: Path, identity: dict[str, Any]) -> tuple[Path, tuple[Float[np.ndarray, "L d"], int] | None]:
+    """(file, (text features, phrases that were cut) in it or None): phrases of one model's labels."""
     from safetensors.numpy import load_file
 
     file = folder / f"text-{_digest(identity)}.safetensors"
     try:
-        return file, load_file(file)["text"] if file.is_file() else None
+        if not file.is_file():
+            return file, None
+        found = load_file(file)
+        return file, (found["text"], int(found["cut"][0]))
     except Exception:  # a damaged file is computed and written again
         return file, None
 
 
-def save_text(file: Path, text: Float[np.ndarray, "L d"]) -> None:
-    """Write text features, atomically."""
+def save_text(file: Path, text: Float[np.ndarray, "L d"], cut: int) -> None:
+    """Write text features, and how many phrases were longer than the model reads; atomically."""
     from safetensors.numpy import save
 
-    content = save({"text": np.ascontiguousarray(text)})
+    content = save({"text": np.ascontiguousarray(text), "cut": np.array([cut])})
     write_atomically(file, lambda temporary: temporary.write_bytes(content))
 
 

@@ -6,8 +6,7 @@ of three models or more gets its line; every model is then measured against the 
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import combinations
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,40 +18,41 @@ from experiments.counteranimal.metrics import (
     drawn_accuracies,
     group_accuracies,
     intervals,
-    paired,
     photo_bounds,
 )
-from experiments.counteranimal.predictions import read_classes
-from experiments.counteranimal.summaries import CLASSES, SUMMARY, summary_row
+from experiments.counteranimal.paired import Objects, objects_of
+from experiments.counteranimal.pairs import paired_models
+from experiments.counteranimal.predictions import read_classes, read_predictions
+from experiments.counteranimal.result import Result
+from experiments.counteranimal.summaries import CLASSES, PREDICTIONS, SUMMARY, summary_row
 from experiments.errors import RequestError, unknown
 from experiments.inference import LEVEL, bootstrap_interval, combined, hull
 from experiments.lines import AXES, SMALLEST_FAMILY, Axis, Line, fit_line, resampled, usable
+from experiments.published.since import since
 from experiments.published.tables import classwise, published_classes, published_rows
 from experiments.results import Row, row_of
 from simulator.naming import suggestion
 from simulator.streams import numpy_stream
 
 REPLICATES = 2000
-MOST_PAIRED = 8  # models with class figures; more would print more pairs than anybody reads
-
-
-@dataclass(frozen=True)
-class Result:
-    """A row and, where they are known, its photos and correct answers per class."""
-
-    row: Row
-    classes: ClassCounts | None = None
+SINCE = "published-since"
 
 
 def gather(specs: Sequence[str], mean: Mean, labels: str, prompt: str) -> list[Result]:
     """The results that `specs` name, in their order, each once.
 
     A spec is a folder written by evaluate or score, a JSON file of it or of simulate/train/predict, "published"
-    (all rows of the protocol) or "published:NAME" (one of them).
+    (all rows of the protocol), "published:NAME" (one of them) or "published-since" (what others printed under other
+    protocols, which is not comparable).
     """
     found: list[Result] = []
     for spec in specs:
-        new = _published(spec, mean, labels, prompt) if spec.split(":")[0] == "published" else _from_disk(spec, mean)
+        if spec == SINCE:
+            new = [Result(row, comparable=False, protocol=protocol) for row, protocol in since()]
+        elif spec.split(":")[0] == "published":
+            new = _published(spec, mean, labels, prompt)
+        else:
+            new = _from_disk(spec, mean)
         for result in new:  # a row that comes again, with its classes this time, replaces the first
             same = [i for i, old in enumerate(found) if _identity(old.row) == _identity(result.row)]
             if not same:
@@ -127,7 +127,7 @@ def _from_disk(spec: str, mean: Mean) -> list[Result]:
     elif path.is_file():
         files = [path]
     else:
-        raise unknown("result", spec, ["published", *sorted(str(p.parent) for p in Path().glob(f"*/{SUMMARY}"))])
+        raise unknown("result", spec, ["published", SINCE, *sorted(str(p.parent) for p in Path().glob(f"*/{SUMMARY}"))])
     return [result for file in files for result in _from_file(file, mean)]
 
 
@@ -144,8 +144,14 @@ def _from_file(file: Path, mean: Mean) -> list[Result]:
 
 def _from_document(entry: dict[str, Any], file: Path, mean: Mean) -> Result:
     if mean in entry:
+        if "common" not in entry[mean]:
+            raise RequestError(
+                f"{str(file)!r} has no common and counter photos to compare; evaluate with --groups that names them"
+            )
         row = replace(summary_row(entry, mean), source=str(file.parent))
-        return Result(row, _classes_beside(file, row, mean))
+        classes = _classes_beside(file, row, mean)
+        composites = classes is not None and entry.get("paired") is not None
+        return Result(row, classes, _objects_beside(file) if composites else None)
     if "learner" in entry or "loss" in entry:
         learner = entry.get("learner") or entry["loss"]
         name = f"{learner} ({entry.get('prompt') or 'no prompt'})"
@@ -175,13 +181,19 @@ def _classes_beside(file: Path, row: Row, mean: Mean) -> ClassCounts | None:
     return None
 
 
+def _objects_beside(file: Path) -> Objects | None:
+    path = file.parent / PREDICTIONS
+    return objects_of(read_predictions(path)).complete if path.is_file() else None
+
+
 def compare(results: Sequence[Result], reference: str | None = None, seed: int = 0) -> dict[str, Any]:
     """Lines of the families, effective robustness over the reference family, paired classes; plain JSON.
 
     The reference defaults to ImageNet models, else to the first family with a line. A model with an accuracy of
-    0 or 1 lies at infinity on the stretched axes and belongs to no line.
+    0 or 1 lies at infinity on the stretched axes (`at_edge`) and belongs to no line; one that is not `comparable`
+    neither, and it is measured against none.
     """
-    rows = [result.row for result in results]
+    rows = [result.row for result in results if result.comparable]
     families = {name: family_arrays(rows, name) for name in dict.fromkeys(row.family for row in rows)}
     fitted = {name: xy for name, xy in families.items() if len(xy[0]) >= SMALLEST_FAMILY and np.ptp(xy[0]) > 0}
     if reference is not None and reference not in fitted:
@@ -194,17 +206,25 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
         name: {axis: _line_record(*xy, axis) for axis in AXES} | {"models": len(xy[0])} for name, xy in fitted.items()
     }
     records = []
-    for result in results:
+    for result, number in zip(results, numbers(results), strict=True):
         row, robustness = result.row, None
-        if chosen is not None and 0 < row.common < 1:
+        if result.comparable and chosen is not None and 0 < row.common < 1:
             robustness = {axis: _robustness(result, *fitted[chosen], axis, seed) for axis in AXES}
-        records.append(row.record() | {"effective_robustness": robustness})
-    counted = [r for r in results if r.classes is not None and len(r.classes.complete.index)][:MOST_PAIRED]
-    pairs = []
-    for a, b in combinations(counted, 2):
-        if np.intersect1d(a.classes.complete.index, b.classes.complete.index).size:
-            pairs.append({"first": a.row.model, "second": b.row.model} | paired(a.classes, b.classes, seed))
-    return {"reference": chosen, "rows": records, "lines": lines, "pairs": pairs}
+        known = {"comparable": result.comparable, "protocol": result.protocol or None, "at_edge": at_edge(row)}
+        records.append({"number": number, **row.record(), **known, "effective_robustness": robustness})
+    return {"reference": chosen, "rows": records, "lines": lines, **paired_models(results, seed)}
+
+
+def numbers(results: Sequence[Result]) -> list[int]:
+    """From 1, by which tables and figures call the results: the highest counter accuracy first, ties in order."""
+    order = sorted(range(len(results)), key=lambda i: -results[i].row.counter)
+    found = dict(zip(order, range(1, len(order) + 1), strict=True))
+    return [found[i] for i in range(len(results))]
+
+
+def at_edge(row: Row) -> bool:
+    """Whether an accuracy is 0 or 1: at infinity on stretched axes."""
+    return not (0 < row.common < 1 and 0 < row.counter < 1)
 
 
 def family_arrays(rows: Sequence[Row], family: str) -> tuple[np.ndarray, np.ndarray]:

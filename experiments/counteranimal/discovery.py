@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.counteranimal.asking import Asking
 from experiments.counteranimal.backgrounds import (
     PERMUTATIONS,
     SMALLEST_CELL,
@@ -24,11 +25,11 @@ from experiments.counteranimal.backgrounds import (
     naive_drop,
     permutation_p,
 )
-from experiments.counteranimal.dataset import GROUPS, Photo, Tree, read_backgrounds
-from experiments.counteranimal.evaluation import Asking
-from experiments.counteranimal.folders import indexed
-from experiments.counteranimal.labels import LabelSpace
 from experiments.counteranimal.metrics import REPLICATES
+from experiments.counteranimal.photos.groups import EACH
+from experiments.counteranimal.photos.names import indexed
+from experiments.counteranimal.photos.reading import read_tree
+from experiments.counteranimal.photos.tree import GROUPS, Folder, Photo, Tree
 from experiments.counteranimal.scoring import NO_ANSWER, predict
 from experiments.errors import RequestError, RunError, checked_seed
 from experiments.files import output_folder, write_json, write_table
@@ -56,13 +57,18 @@ def run(request: Discovery, note: Callable[[str], None] = lambda sentence: None)
     """
     checked_seed(request.seed)
     checked_minimum(request.min_photos)
-    asking, tree = request.asking, read_backgrounds(request.data)
+    asking = request.asking
+    tree = read_tree(request.data, EACH, asking.vocabulary)
+    if not isinstance(tree.files, Folder) or not tree.root.is_dir():
+        raise RequestError(
+            f"--data {str(request.data)!r} is no folder class/background/photos, of which links are made"
+        )
     target = request.output / "tree"
     _refuse_existing(target)
-    (model,) = asking.load()
     output_folder(request.output)
-    (encoded,), (score,) = asking.encode(tree, [model])
-    predictions = predict(tree, encoded, score, LabelSpace("1000"))
+    asked = asking.ask(tree, asking.model(), note=note)
+    model, encoded = asked.model, asked.encoded
+    predictions = predict(tree, encoded, asked.score, asking.every_label)
     photos = [photo for photo in tree.photos if photo.path in encoded.keys]
     document = discover(tree, photos, predictions.correct, request.min_photos, request.seed)
     document["skipped"] = [{"path": path, "reason": reason} for path, reason in encoded.unreadable.items()]
@@ -169,7 +175,7 @@ def link_tree(tree: Tree, photos: list[Photo], found: dict[str, Any], target: Pa
                 place = chosen.get((photo.class_index, photo.background))
                 if place is None:
                     continue
-                folder = build / indexed(place[0], photo.class_index) / place[1]
+                folder = build / (place[0] if tree.own else indexed(place[0], photo.class_index)) / place[1]
                 folder.mkdir(parents=True, exist_ok=True)
                 os.symlink((tree.root / photo.path).resolve(), folder / Path(photo.path).name)
                 links += 1

@@ -1,4 +1,4 @@
-"""Photos through models: decode once, preprocess for each model, encode, keep features.
+"""Photos through a model: decode, preprocess, encode, keep features.
 
 Memory holds a few batches of pixels and one shard of features, whatever the size of the data set. Batches are
 cut from the full list of photos and then thinned by what the cache has, so a run that was killed and resumed
@@ -7,7 +7,7 @@ forms the same batches as one that was not, and gets the same bits.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,16 +15,18 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from experiments.counteranimal.cache import FeatureCache, Key, photo_key
-from experiments.counteranimal.dataset import Photo, Tree
-from experiments.counteranimal.identity import Undescribed, fingerprint
+from experiments.counteranimal.cache import FeatureCache
 from experiments.counteranimal.labels import CLASS_COUNT
-from experiments.counteranimal.loaded import LoadedModel
+from experiments.counteranimal.loaded import LoadedModel, Model
+from experiments.counteranimal.photos.tree import Files, Key, Photo, Tree
+from experiments.counteranimal.photos.tree import unreadable as broken
 from experiments.errors import RequestError, RunError
 from simulator.naming import suggestion
-from simulator.pixels.decoding import decode
+from simulator.towers.compiling import compiled
+from simulator.towers.distributed import ALONE, Group
 
 Precision = Literal["fp32", "bf16", "fp16"]
+FEW = 100  # photos without features that are looked at before a model is loaded for them
 SHARD_ROWS = 256  # features kept in memory before a shard is written; a kill loses at most so many
 
 
@@ -36,6 +38,8 @@ class Runtime:
     precision: Precision = "fp32"
     batch_size: int = 64
     workers: int = 0
+    compile: bool = False
+    share: Group = ALONE  # of the batches, among processes that torchrun started
 
     def __post_init__(self):
         for name, low in (("batch_size", 1), ("workers", 0)):
@@ -78,93 +82,136 @@ class Encoded:
 
 def encode_photos(
     tree: Tree,
-    models: Sequence[LoadedModel],
+    model: Model,
     cache: Path,
     runtime: Runtime,
     advance: Callable[[int], None] = lambda photos: None,
     strict: bool = False,
-) -> list[Encoded]:
-    """Make sure that every readable photo has features of every model; `advance` hears of photos finished.
+    labels: int = CLASS_COUNT,
+    note: Callable[[str], None] = lambda sentence: None,
+) -> Encoded:
+    """Make sure that every readable photo has features; `advance` hears of photos finished, `note` of a halved batch.
 
-    Models with equal keys are one model and share its features. Raises RunError if a decoding process dies, the
-    device runs out of memory or, where `strict`, at the first batch with a photo that cannot be read; what was
-    encoded by then is kept.
+    A classifier's features are its scores of so many labels. A model whose features are all kept is not loaded. Under
+    torchrun each process encodes its share of the batches, and the first then finds all of them. Raises RunError if a
+    decoding process dies, the device runs out of memory or, where `strict`, at the first batch with a photo that cannot
+    be read; what was encoded by then is kept.
     """
-    place, distinct = _distinct(models)
-    results = [Encoded(FeatureCache(cache, identity(model, runtime)), {}) for model in distinct]
-    shared = [_pipeline_key(model) for model in distinct]
-    pipelines = {key: model.preprocess for key, model in zip(shared, distinct, strict=True)}
-    pipeline = [list(pipelines).index(key) for key in shared]
-    keys = _photo_keys(tree)
-    batches, needs = _plan(keys, [r.cache for r in results], runtime.batch_size)
-    advance(len(keys) - sum(map(len, batches)))
-    wanted = [{pipeline[m] for m in range(len(distinct)) if needs[m][i]} for i in range(len(keys))]
-    loader = DataLoader(
-        _Photos(tree.root, tree.photos, wanted, list(pipelines.values())),
-        batch_sampler=batches,
-        num_workers=runtime.workers,
-        collate_fn=_collate,
-        pin_memory=runtime.device.startswith("cuda"),
-        generator=torch.Generator(),  # else the loader seeds its workers from the global random state
-    )
-    writers = [_Writer(result.cache, keys) for result in results]
+    result, keys = Encoded(FeatureCache(cache, identity(model, runtime)), {}), photo_keys(tree)
     unreadable: dict[str, str] = {}
-    with failures(runtime):
-        for model in distinct:
-            model.module.to(runtime.device)
-        for indices, stacks, failed in loader:
+    lacking = [i for i, key in enumerate(keys) if key not in result.cache]
+    if lacking and len(lacking) <= FEW and len(lacking) < len(keys):
+        # A few broken photos in a set that is otherwise known are no reason to load a model.
+        unreadable = broken(replace(tree, photos=tuple(tree.photos[i] for i in lacking)))
+        lacking = [i for i in lacking if tree.photos[i].path not in unreadable]
+    batches = _batches(lacking, runtime)
+    advance(len(keys) - sum(map(len, batches)))
+    if batches and not (strict and unreadable):
+        writer = _Writer(result.cache, keys)
+        passing = _Passing(model.ready(), runtime, labels, note)
+        for indices, pixels, failed in passing.batches(tree, batches):
             unreadable |= {tree.photos[i].path: reason for i, reason in failed}
-            for m, model in enumerate(distinct):
-                rows, pixels = _share(stacks.get(pipeline[m]), needs[m])
-                if rows:
-                    writers[m].put(rows, forward(model, pixels, runtime))
-                    results[m].passes += len(rows)
+            read = [i for i in indices if tree.photos[i].path not in unreadable]
+            if read:
+                with failures(runtime):
+                    writer.put(read, passing.features(pixels))
+                result.passes += len(read)
             advance(len(indices))
             if strict and unreadable:
                 break
-        for writer in writers:
+        with failures(runtime):
             writer.flush()
-    if strict and unreadable:
+    if strict:
+        refuse(unreadable)
+    result.unreadable = dict(sorted(unreadable.items()))
+    result.keys = {p.path: key for p, key in zip(tree.photos, keys, strict=True) if p.path not in unreadable}
+    return result
+
+
+class _Passing:
+    """A model on its device, and photos on their way to it."""
+
+    def __init__(self, model: LoadedModel, runtime: Runtime, labels: int, note: Callable[[str], None]):
+        if runtime.compile:
+            model = replace(model, encode_image=compiled(model.encode_image, note, dynamic=None))
+        self.model, self.runtime, self.labels, self.note = model, runtime, labels, note
+        self.halved = False
+        with failures(runtime):
+            model.module.to(runtime.device)
+
+    def batches(self, tree: Tree, batches: list[list[int]]) -> Iterator[tuple[list[int], torch.Tensor, list]]:
+        """(indices, pixels of those that could be read, failures) of each batch, decoded ahead by other processes."""
+        loader = DataLoader(
+            _Photos(tree.files, tree.photos, self.model.preprocess),
+            batch_sampler=batches,
+            num_workers=self.runtime.workers,
+            collate_fn=_collate,
+            pin_memory=self.runtime.device.startswith("cuda"),
+            generator=torch.Generator(),  # else the loader seeds its workers from the global random state
+        )
+        with failures(self.runtime):
+            yield from loader
+
+    def features(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Features of a batch; where the device's memory does not hold one, halves are tried from then on."""
+        try:
+            parts = [pixels] if not self.halved else pixels.chunk(2)
+            return torch.cat([forward(self.model, part, self.runtime, self.labels) for part in parts])
+        except torch.OutOfMemoryError:
+            if self.halved or len(pixels) < 2:
+                raise
+            self.halved = True
+        if self.runtime.device.startswith("cuda"):
+            torch.cuda.empty_cache()
+        self.note(
+            f"{self.runtime.device} ran out of memory at {len(pixels)} photos; half as many go through at a time now"
+        )
+        return self.features(pixels)
+
+
+def refuse(unreadable: dict[str, str]) -> None:
+    """Raise RunError if some photos cannot be read."""
+    if unreadable:
         path, reason = next(iter(unreadable.items()))
         raise RunError(f"at least {len(unreadable)} photos cannot be read, the first is {path!r} ({reason})")
-    for result in results:
-        result.unreadable = dict(sorted(unreadable.items()))
-        result.keys = {p.path: key for p, key in zip(tree.photos, keys, strict=True) if p.path not in unreadable}
-    return [results[i] for i in place]
 
 
-def _distinct(models: Sequence[LoadedModel]) -> tuple[list[int], list[LoadedModel]]:
-    """(position among the distinct models of each model, the distinct models)."""
-    keys = [model.key or id(model) for model in models]
-    order = list(dict.fromkeys(keys))
-    return [order.index(key) for key in keys], [models[keys.index(key)] for key in order]
+def one_by_one(
+    tree: Tree, pipeline: Callable, wanted: Sequence[int], runtime: Runtime
+) -> Iterator[tuple[int, str | None, Any]]:
+    """(index, why it cannot be read or None, what the pipeline made of it) of each wanted photo, decoded ahead."""
+    photos = _Photos(tree.files, tree.photos, pipeline)
+    loader = DataLoader(
+        photos,
+        sampler=wanted,
+        batch_size=None,
+        num_workers=runtime.workers,
+        collate_fn=_as_it_is,
+        generator=torch.Generator(),  # else the loader seeds its workers from the global random state
+    )
+    yield from loader
 
 
-def _pipeline_key(model: LoadedModel) -> str | int:
-    """Equal for preprocessing that does the same: by its description, or the very same object."""
-    try:
-        return fingerprint(model.preprocess)
-    except Undescribed:
-        return id(model.preprocess)
+def _as_it_is(item: Any) -> Any:
+    return item
 
 
-def _photo_keys(tree: Tree) -> list[Key]:
+def _batches(lacking: list[int], runtime: Runtime) -> list[list[int]]:
+    """Blocks of the full list thinned to photos that have no features, those of this process's share."""
+    blocks: dict[int, list[int]] = {}
+    for i in lacking:
+        blocks.setdefault(i // runtime.batch_size, []).append(i)
+    return [block for number, block in blocks.items() if number % runtime.share.size == runtime.share.rank]
+
+
+def photo_keys(tree: Tree) -> list[Key]:
     keys: list[Key] = []
     for photo in tree.photos:
         try:
-            keys.append(photo_key(tree.root, photo.path))
+            keys.append(tree.files.key(photo.path))
         except OSError:  # a broken link, or gone since the listing; decoding will name the reason
             keys.append((photo.path, -1, -1))
     return keys
-
-
-def _share(stack: tuple[list[int], torch.Tensor] | None, needed: list[bool]) -> tuple[list[int], torch.Tensor]:
-    """The part of a batch that one model lacks."""
-    if stack is None:
-        return [], torch.empty(0)
-    rows, pixels = stack
-    mine = [j for j, i in enumerate(rows) if needed[i]]
-    return (rows, pixels) if len(mine) == len(rows) else ([rows[j] for j in mine], pixels[mine])
 
 
 @contextmanager
@@ -179,76 +226,69 @@ def failures(runtime: Runtime) -> Iterator[None]:
             "(finished photos are kept)"
         ) from error
     except RuntimeError as error:
+        if runtime.compile and type(error).__module__.startswith("torch._"):  # of the compiler, each of its own type
+            raise RunError(f"the model cannot be compiled ({_first(error)}); leave --compile out") from error
         if not str(error).startswith("DataLoader worker"):
             raise
         raise RunError(
-            f"a decoding process ended early, perhaps for want of memory ({str(error).splitlines()[0].rstrip('.')}); "
+            f"a decoding process ended early, perhaps for want of memory ({_first(error)}); "
             f"try fewer --workers than {runtime.workers} (finished photos are kept)"
         ) from error
 
 
-def forward(model: LoadedModel, pixels: torch.Tensor, runtime: Runtime) -> torch.Tensor:
+def _first(error: Exception) -> str:
+    return str(error).splitlines()[0].rstrip(".")
+
+
+def forward(model: LoadedModel, pixels: torch.Tensor, runtime: Runtime, labels: int = CLASS_COUNT) -> torch.Tensor:
     """Features of one batch, float32 on the device: unit embeddings of a CLIP, logits of a classifier."""
     pixels = pixels.to(runtime.device, non_blocking=True)
     with torch.inference_mode(), runtime.autocast():
         out = model.encode_image(pixels)
-        if model.encode_text is not None:
+        if model.family == "CLIP":
             return torch.nn.functional.normalize(out, dim=-1).float()
-    if out.ndim != 2 or out.shape[1] != CLASS_COUNT:
+    if out.ndim != 2 or out.shape[1] != labels:
+        which = "ImageNet-1k's are" if labels == CLASS_COUNT else "those of --classes are"
         raise RequestError(
-            f"{model.spec or 'the model'} answers with scores of shape {tuple(out.shape[1:])} a photo; the labels of "
-            f"ImageNet-1k are {CLASS_COUNT}, in their order and with no background class"
+            f"{model.spec or 'the model'} answers with scores of shape {tuple(out.shape[1:])} a photo; the labels, "
+            f"{which} {labels}, in their order and with no class beside them"
         )
     return out.float()
 
 
-def identity(model: LoadedModel, runtime: Runtime) -> dict[str, Any] | None:
+def identity(model: Model, runtime: Runtime) -> dict[str, Any] | None:
     """Everything that a feature depends on beside the photo; None for a model that cannot be described.
 
     The batch size moves a feature by rounding only.
     """
     if model.key is None:
         return None
-    return {"model": model.key, "precision": runtime.precision, "device": runtime.device.partition(":")[0]}
-
-
-def _plan(keys: Sequence[Key], caches: Sequence[FeatureCache], size: int) -> tuple[list[list[int]], list[list[bool]]]:
-    """Blocks of the full list thinned to photos that some cache lacks, and which cache lacks which."""
-    needs = [[key not in cache for key in keys] for cache in caches]
-    batches = []
-    for start in range(0, len(keys), size):
-        block = [i for i in range(start, min(start + size, len(keys))) if any(need[i] for need in needs)]
-        if block:
-            batches.append(block)
-    return batches, needs
+    known = {"model": model.key, "precision": runtime.precision, "device": runtime.device.partition(":")[0]}
+    return known | ({"compile": True} if runtime.compile else {})
 
 
 class _Photos(Dataset):
-    """Decoded photos, once through each pipeline that still needs them."""
+    """Decoded photos, preprocessed."""
 
-    def __init__(self, root: Path, photos: Sequence[Photo], wanted: list[set[int]], pipelines: list[Callable]):
-        self.root, self.photos, self.wanted, self.pipelines = root, photos, wanted, pipelines
+    def __init__(self, files: Files, photos: Sequence[Photo], preprocess: Callable):
+        self.files, self.photos, self.preprocess = files, photos, preprocess
 
     def __len__(self) -> int:
         return len(self.photos)
 
     def __getitem__(self, i: int):
         try:
-            image = decode(self.root / self.photos[i].path)
+            image = self.files.image(self.photos[i].path)
         except ValueError as error:
-            return i, str(error), {}
-        return i, None, {p: self.pipelines[p](image) for p in self.wanted[i]}
+            return i, str(error), None
+        return i, None, self.preprocess(image)
 
 
-def _collate(items: list):
-    """(all indices, pipeline -> (indices, stacked pixels), failures); stacked here, so that workers do it."""
-    indices = [i for i, _, _ in items]
+def _collate(items: list) -> tuple[list[int], torch.Tensor, list[tuple[int, str]]]:
+    """(all indices, stacked pixels of those that were read, failures); stacked here, so that workers do it."""
+    pixels = [pixel for _, _, pixel in items if pixel is not None]
     failed = [(i, reason) for i, reason, _ in items if reason is not None]
-    stacks = {}
-    for p in {p for _, _, pixels in items for p in pixels}:
-        rows = [i for i, _, pixels in items if p in pixels]
-        stacks[p] = rows, torch.stack([pixels[p] for _, _, pixels in items if p in pixels])
-    return indices, stacks, failed
+    return [i for i, _, _ in items], torch.stack(pixels) if pixels else torch.empty(0), failed
 
 
 class _Writer:

@@ -1,10 +1,8 @@
 """Models on a tree of photos: one model of the user's own from Python, several by name from the command line."""
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -12,116 +10,36 @@ from typing import Any, Literal
 
 import torch
 
-from experiments.counteranimal.cache import cache_folder
-from experiments.counteranimal.dataset import Tree, read_tree
-from experiments.counteranimal.encoding import Encoded, Precision, Runtime, encode_photos
+from experiments.counteranimal.asking import Asking, together
+from experiments.counteranimal.encoding import Encoded, Runtime, encode_photos
 from experiments.counteranimal.labels import (
+    CLASS_COUNT,
     LabelSpace,
-    class_names,
-    digest,
+    Vocabulary,
+    imagenet,
     load_confusing,
     own_classes,
     save_confusing,
     templates,
 )
-from experiments.counteranimal.loaded import Activation, LoadedModel, finished
+from experiments.counteranimal.loaded import LoadedModel, Model, Unmoved, finished
+from experiments.counteranimal.lvlm.asking import Work, ask
+from experiments.counteranimal.lvlm.free import wordings
+from experiments.counteranimal.lvlm.labelled import Labelled
+from experiments.counteranimal.lvlm.language import LanguageModel
+from experiments.counteranimal.lvlm.spoken import Spoken
 from experiments.counteranimal.metrics import Predictions
-from experiments.counteranimal.models import load_model
-from experiments.counteranimal.scoring import NO_ANSWER, Scorer, confusing_space, predict, scorer
+from experiments.counteranimal.models import LANGUAGE, refuse_language
+from experiments.counteranimal.photos.groups import PREFIX
+from experiments.counteranimal.photos.reading import read_tree
+from experiments.counteranimal.photos.tree import Tree
+from experiments.counteranimal.scoring import NO_ANSWER, confusing_space, predict, scorer
 from experiments.counteranimal.summaries import result_folders, summarise, write_result
 from experiments.errors import RequestError, checked_seed
 from experiments.files import output_folder
-from experiments.progress import counting
-from experiments.published.tables import checkpoint_spec
+from simulator.towers.distributed import Group
 
 REFERENCE = "published:CLIP-LAION400M-ViT/B/32"  # whose confusions [W] uses for 1 vs 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asking:
-    """Which models are asked and how; checked before any of them is loaded.
-
-    `models` are specifications of `models`, or published:MODEL for the checkpoint behind a row of Table 3.
-    """
-
-    models: Sequence[str]
-    weights: Sequence[Path] | None = None  # a file for each model, "-" for none
-    prompts: str = "simple"
-    class_names: str = "open_clip"
-    device: str = "cpu"
-    batch_size: int = 64
-    workers: int | None = None
-    precision: Precision = "fp32"
-    quick_gelu: Activation = "auto"
-    trust_pickle: bool = False
-    ema: bool | None = None
-    cache: Path | None = None
-
-    def __post_init__(self):
-        if self.weights is not None and len(self.weights) != len(self.models):
-            raise RequestError(
-                f"{len(self.weights)} --weights are given for {len(self.models)} --model; "
-                "give one each, - for a model without a file"
-            )
-        _ = self.specs, self.names, self.templates, self.runtime, self.store  # refused now rather than later
-
-    @cached_property
-    def specs(self) -> tuple[str, ...]:
-        return tuple(checkpoint_spec(spec) for spec in self.models)
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        return class_names(self.class_names)
-
-    @cached_property
-    def templates(self) -> tuple[str, ...]:
-        return templates(self.prompts)
-
-    @cached_property
-    def runtime(self) -> Runtime:
-        workers = min(8, max(1, (os.cpu_count() or 2) - 1)) if self.workers is None else self.workers
-        return Runtime(self.device, self.precision, self.batch_size, workers)
-
-    @cached_property
-    def store(self) -> Path:
-        return cache_folder(self.cache)
-
-    def load(self) -> list[LoadedModel]:
-        """The models, in order. The activation flag speaks of CLIPs; classifiers beside them keep their own."""
-        files = [None if str(file) == "-" else file for file in self.weights or ["-"] * len(self.models)]
-        return [
-            load_model(
-                spec,
-                file,
-                self.quick_gelu if spec.startswith(("open_clip:", "hf:")) else "auto",
-                self.trust_pickle,
-                self.ema,
-            )
-            for spec, file in zip(self.specs, files, strict=True)
-        ]
-
-    def encode(self, tree: Tree, loaded: list[LoadedModel], strict: bool = False) -> tuple[list[Encoded], list[Scorer]]:
-        """Features of the photos and the scorer of each model, with progress."""
-        with counting("encoding", len(tree.photos), "photos/s") as advance:
-            encoded = encode_photos(tree, loaded, self.store, self.runtime, advance, strict)
-        clips = sum(model.encode_text is not None for model in loaded)
-        with counting("prompts", clips * len(set(self.names)), "names/s") as advance:
-            scorers = [scorer(m, self.names, self.templates, self.runtime, self.store, advance) for m in loaded]
-        return encoded, scorers
-
-    def settings(self, model: LoadedModel) -> dict[str, Any]:
-        """What a result says about how a model was asked."""
-        clip = model.encode_text is not None
-        return {
-            "prompts": self.prompts if clip else None,
-            "class_names": self.class_names if clip else None,
-            "class_names_digest": digest(self.names) if clip else None,
-            "device": self.device,
-            "precision": self.precision,
-            "batch_size": self.batch_size,
-            "workers": self.runtime.workers,
-            **model.settings,
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,51 +48,47 @@ class Evaluation:
 
     data: Path
     asking: Asking
-    labels: Literal["1000", "20", "45"] = "1000"
+    groups: str = PREFIX
+    labels: Literal["1000", "20", "45", "own"] | None = None  # None: all that there are
     confusing: Path | None = None
     reference: str | None = None  # REFERENCE
     reference_weights: Path | None = None
+    free: bool = False  # language models answer in their own words
     strict: bool = False
     seed: int = 0
     output: Path
 
 
-def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None) -> list[dict[str, Any]]:
-    """The summary of each model, written to its folder; `note` hears what deserves a warning.
+def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None) -> list[dict[str, Any]] | None:
+    """The summary of each model, written to its folder as soon as it is there; `note` hears what deserves a warning.
+
+    Under torchrun the processes share the photos, and those other than the first return None.
 
     Raises RequestError for a wrong request, before anything is written, and RunError where the run fails.
     """
     checked_seed(request.seed)
-    asking, tree = request.asking, read_tree(request.data)
-    if request.confusing is not None and request.labels != "20":
-        raise RequestError(f"--confusing goes with --labels 20, not {request.labels}; leave it out or pass --labels 20")
+    asking = request.asking
+    _refuse_labels(request)
+    tree = read_tree(request.data, request.groups, asking.vocabulary)
     space = _fixed_space(request, tree)
-    loaded = asking.load()
-    if space is None:
-        spec = checkpoint_spec(request.reference or REFERENCE)
-        reference = load_model(spec, request.reference_weights, "auto", asking.trust_pickle)
-        loaded.append(reference)
+    if request.free and not any(spec.startswith(f"{LANGUAGE}:") for spec in asking.specs):
+        raise RequestError("--free is for models that answer in words, lvlm:FOLDER; leave it out")
+    reference = _reference(request) if space is None else None
     output_folder(request.output)
-    began = perf_counter()
-    encoded, scorers = asking.encode(tree, loaded, request.strict)
-    seconds = perf_counter() - began
-    if space is None:
-        space = confusing_space(tree, encoded[-1], scorers[-1])
-        origin = {
-            "model": loaded[-1].spec,
-            "weights_hash": loaded[-1].settings["weights_hash"],
-            "prompts": asking.prompts,
-        }
-        save_confusing(request.output / "confusing.json", space, asking.class_names, asking.names, origin)
-    folders = result_folders(request.output, asking.specs)
     documents = []
-    for model, features, score, folder in zip(loaded, encoded, scorers, folders, strict=False):
-        predictions = predict(tree, features, score, space)
-        settings = asking.settings(model) | _circumstances(request, space, features, predictions, seconds)
-        document, counts = summarise("evaluate", model.spec, model.family, predictions, settings, request.seed)
-        write_result(folder, document, predictions, counts)
-        documents.append(document)
-        _warn(note, model, features, predictions)
+    with together(asking.device) as group:
+        if reference is not None:
+            space = _confusing(request, tree, reference, note, group)
+        for k, folder in enumerate(result_folders(request.output, asking.specs)):
+            began, model = perf_counter(), asking.model(k, language=True)
+            if isinstance(model, LanguageModel):
+                answered = None if space is None else _spoken(request, tree, model, space, folder, note)
+            else:
+                answered = _scored(request, tree, model, space, note, group)
+            if answered is not None:
+                documents.append(_written(request, space, answered, folder, note, perf_counter() - began))
+    if space is None or group.rank > 0:
+        return None
     if space.name == "20":
         note(
             f"1 vs 20 is an oracle label space; the true label had to be added for {len(space.added)} of "
@@ -183,42 +97,143 @@ def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None
     return documents
 
 
+@dataclass(frozen=True)
+class Answered:
+    """What one model said of the photos, and what its summary says of how it was asked."""
+
+    model: Model | LanguageModel
+    encoded: Encoded
+    predictions: Predictions
+    said: dict[str, Any]
+
+
+def _scored(
+    request: Evaluation, tree: Tree, model: Model, space: LabelSpace | None, note: Callable[[str], None], group: Group
+) -> Answered | None:
+    """A model with features; of several processes only the first has an answer."""
+    asked = request.asking.ask(tree, model, request.strict, note, group)
+    if asked is None or space is None:
+        return None
+    predictions = predict(tree, asked.encoded, asked.score, space)
+    return Answered(asked.model, asked.encoded, predictions, {"phrases_cut": asked.score.cut})
+
+
+def _spoken(
+    request: Evaluation, tree: Tree, model: LanguageModel, space: LabelSpace, folder: Path, note: Callable[[str], None]
+) -> Answered:
+    """A language model, which scores labels or answers in its own words."""
+    vocabulary, runtime = request.asking.vocabulary, request.asking.runtime
+    called = vocabulary.wordings or tuple((name,) for name in vocabulary.names)
+    if request.free:
+        parted = [tuple(part for word in words for part in wordings(word)) for words in called]
+        work: Work = Spoken(model, tree, space, parted, folder)
+    else:
+        work = Labelled(model, tree, space, [words[0] for words in called], runtime)
+    if not model.prompt.templated:
+        note(f"{model.spec} has no chat template; it is asked with {model.prompt.text!r}")
+    kept = ask(model, work, tree, request.asking.store, runtime, note, request.strict)
+    predictions, said = work.read(kept, note)
+    return Answered(model, kept, predictions, said)
+
+
+def _written(
+    request: Evaluation,
+    space: LabelSpace,
+    answered: Answered,
+    folder: Path,
+    note: Callable[[str], None],
+    seconds: float,
+) -> dict[str, Any]:
+    """The summary of one model, beside its files."""
+    model, predictions = answered.model, answered.predictions
+    settings = request.asking.settings(model) | _circumstances(request, space, answered, seconds) | answered.said
+    document, counts = summarise("evaluate", model.spec, model.family, predictions, settings, request.seed)
+    write_result(folder, document, predictions, counts)
+    _warn(note, answered)
+    return document
+
+
+def _reference(request: Evaluation) -> Asking:
+    """The one model whose confusions make the sets, asked as the others are."""
+    weights = request.reference_weights
+    refuse_language(request.reference or REFERENCE)
+    return replace(
+        request.asking,
+        models=[request.reference or REFERENCE],
+        weights=None if weights is None else [weights],
+        quick_gelu="auto",
+        ema=None,
+    )
+
+
+def _confusing(
+    request: Evaluation, tree: Tree, reference: Asking, note: Callable[[str], None], group: Group
+) -> LabelSpace | None:
+    """1 vs 20 as the reference model has it, saved; None in processes other than the first."""
+    asked = reference.ask(tree, reference.model(), request.strict, note, group)
+    if asked is None:
+        return None
+    space = confusing_space(tree, asked.encoded, asked.score)
+    origin = {
+        "model": asked.model.spec,
+        "weights_hash": asked.model.settings["weights_hash"],
+        "prompts": reference.prompts,
+    }
+    vocabulary = reference.vocabulary
+    save_confusing(request.output / "confusing.json", space, vocabulary.source, vocabulary.names, origin)
+    return space
+
+
+def _refuse_labels(request: Evaluation) -> None:
+    own = not request.asking.vocabulary.imagenet
+    if request.confusing is not None and request.labels != "20":
+        said = "all labels" if request.labels is None else request.labels
+        raise RequestError(f"--confusing goes with --labels 20, not {said}; leave it out or pass --labels 20")
+    if own and request.labels in ("1000", "45"):
+        raise RequestError(f"--labels {request.labels} is of ImageNet; with --classes it is own (all of them) or 20")
+    if not own and request.labels == "own":
+        raise RequestError("--labels own needs --classes FILE, which says what they are")
+
+
 def _fixed_space(request: Evaluation, tree: Tree) -> LabelSpace | None:
     """The labels that compete, None where a reference model has yet to choose them."""
     if request.labels == "45":
         return own_classes(list(tree.classes))
     if request.labels == "20" and request.confusing is None:
         return None
+    vocabulary = request.asking.vocabulary
     if request.labels == "20":
-        asking = request.asking
-        return load_confusing(request.confusing, asking.class_names, asking.names, sorted(tree.classes))
-    return LabelSpace("1000")
+        return load_confusing(request.confusing, vocabulary.source, vocabulary.names, sorted(tree.classes))
+    return request.asking.every_label
 
 
-def _circumstances(
-    request: Evaluation, space: LabelSpace, features: Encoded, predictions: Predictions, seconds: float
-) -> dict[str, Any]:
+def _circumstances(request: Evaluation, space: LabelSpace, answered: Answered, seconds: float) -> dict[str, Any]:
     """What a summary says about the run beside the model."""
     return {
-        "labels": request.labels,
+        "labels": space.name,
         "label_sets": {"truth_added": list(space.added), **space.settings},
         "data": str(request.data),
+        "groups": request.groups,
         "strict": request.strict,
-        "skipped": [{"path": path, "reason": reason} for path, reason in features.unreadable.items()],
-        "unanswered": int((predictions.predicted == NO_ANSWER).sum()),
-        "image_passes": features.passes,
+        "skipped": [{"path": path, "reason": reason} for path, reason in answered.encoded.unreadable.items()],
+        "unanswered": int((answered.predictions.predicted == NO_ANSWER).sum()),
+        "image_passes": answered.encoded.passes,
         "seconds": round(seconds, 3),
     }
 
 
-def _warn(note: Callable[[str], None], model: LoadedModel, features: Encoded, predictions: Predictions) -> None:
-    for shard in features.cache.damaged:
+def _warn(note: Callable[[str], None], answered: Answered) -> None:
+    spec, predictions = answered.model.spec, answered.predictions
+    for shard in answered.encoded.cache.damaged:
         note(f"a damaged cache shard was ignored and its photos computed again: {shard}")
     unanswered = int((predictions.predicted == NO_ANSWER).sum())
-    if unanswered:
-        note(f"{model.spec} has no finite score for {unanswered} photos; they count as wrong and are not kept")
-    if model.key is None:
-        note(f"{model.spec} holds code of unknown version; its features are not kept for another run")
+    if unanswered and predictions.rank is not None:
+        note(f"{spec} has no finite score for {unanswered} photos; they count as wrong and are not kept")
+    if answered.said.get("phrases_cut"):
+        cut = answered.said["phrases_cut"]
+        note(f"{cut} prompts fill all that {spec} reads of a text; what is beyond changes nothing")
+    if answered.model.key is None:
+        note(f"{spec} holds code of unknown version; its features are not kept for another run")
 
 
 def evaluate(
@@ -228,19 +243,20 @@ def evaluate(
     data: Path | str | Tree,
     *,
     prompts: str = "simple",
-    names: str | Sequence[str] = "open_clip",
+    names: str | Sequence[str] | Vocabulary = "open_clip",
+    groups: str = PREFIX,
     space: LabelSpace | None = None,
     runtime: Runtime | None = None,
     cache: Path | None = None,
 ) -> Predictions:
-    """Predictions of any model on a CounterAnimal tree.
+    """Predictions of any model on photos of any layout that `photos.reading.read_tree` takes.
 
     `metrics.summary(metrics.class_counts(...))` turns the answer into accuracies.
 
     Parameters
     ----------
     model
-        A CLIP, with encode_image and encode_text; without a tokenizer, what maps pixels to the 1000 ImageNet-1k logits.
+        A CLIP, with encode_image and encode_text; without a tokenizer, what maps pixels to a score of each label.
     preprocess
         Photo -> pixels.
     tokenizer
@@ -250,9 +266,11 @@ def evaluate(
     prompts
         Name of the templates that class names are put into.
     names
-        Name of the list of class names, or the names themselves.
+        Name of the list of class names, the names themselves, or a Vocabulary of one's own classes.
+    groups
+        As of `photos.reading.read_tree`.
     space
-        Labels to choose from; all 1000 unless given.
+        Labels to choose from; all unless given.
     runtime
         Batch size, device and precision.
     cache
@@ -264,10 +282,11 @@ def evaluate(
     RequestError
         For a cache with code of one's own.
     """
-    tree = data if isinstance(data, Tree) else read_tree(Path(data))
+    vocabulary = _vocabulary(names)
+    tree = data if isinstance(data, Tree) else read_tree(Path(data), groups, vocabulary)
     runtime = runtime or Runtime()
     is_clip = tokenizer is not None
-    module = model if isinstance(model, torch.nn.Module) else _Unmoved()
+    module = model if isinstance(model, torch.nn.Module) else Unmoved()
     loaded = LoadedModel(
         type(model).__name__,
         "CLIP" if is_clip else "ImageNet",
@@ -284,15 +303,20 @@ def evaluate(
             "this model or its preprocessing holds code of your own, which a cache cannot recognise when it changes; "
             "leave cache out"
         )
-    labels = class_names(names) if isinstance(names, str) else tuple(names)
     with TemporaryDirectory() if cache is None else nullcontext(cache) as folder:
-        encoded = encode_photos(tree, [loaded], Path(folder), runtime)[0]
-        score = scorer(loaded, labels, templates(prompts) if is_clip else (), runtime, cache)
-        return predict(tree, encoded, score, space or LabelSpace("1000"))
+        encoded = encode_photos(tree, loaded, Path(folder), runtime, labels=len(vocabulary.names))
+        score = scorer(loaded, vocabulary, templates(prompts) if is_clip else (), runtime, cache)
+        return predict(tree, encoded, score, space or LabelSpace("1000" if vocabulary.imagenet else "own"))
 
 
-class _Unmoved:
-    """Stands in for the module of a plain callable, which looks after its own device."""
-
-    def to(self, device: str) -> None:
-        pass
+def _vocabulary(names: str | Sequence[str] | Vocabulary) -> Vocabulary:
+    if isinstance(names, Vocabulary):
+        return names
+    if isinstance(names, str):
+        return imagenet(names)
+    if len(names) != CLASS_COUNT:
+        raise RequestError(
+            f"{len(names)} class names are given; ImageNet-1k has {CLASS_COUNT}, in index order; "
+            "classes of your own are a Vocabulary"
+        )
+    return Vocabulary(tuple(names), "names")

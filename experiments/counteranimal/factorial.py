@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from experiments.counteranimal.dataset import SUFFIXES, shown
-from experiments.counteranimal.folders import ClassFolders, indexed
+from experiments.counteranimal.photos.names import ImageNetClasses, indexed
+from experiments.counteranimal.photos.tree import SUFFIXES, shown
 from experiments.errors import RequestError, checked_seed, unknown
 from simulator.naming import suggestion
 
@@ -79,7 +79,7 @@ def plan(request: Composition) -> Plan:
     cutouts, other_files = _sources(request.objects, "--objects", CUTOUTS, request.output)
     photos, more_files = _sources(request.backgrounds, "--backgrounds", SUFFIXES, request.output)
     _refuse_too_many(len(cutouts), len(photos), request.size)
-    folders = ClassFolders(request.objects)
+    folders = ImageNetClasses(request.objects)
     classes = _classes(cutouts, folders)
     backgrounds = list(dict.fromkeys(photo.kind for photo in photos))
     if len(backgrounds) < 2:
@@ -135,7 +135,7 @@ def _refuse_too_many(cutouts: int, photos: int, size: int) -> None:
         )
 
 
-def _classes(cutouts: Sequence[Source], folders: ClassFolders) -> dict[str, int]:
+def _classes(cutouts: Sequence[Source], folders: ImageNetClasses) -> dict[str, int]:
     """Class folder -> index of its class."""
     loose = next((cutout.name for cutout in cutouts if "/" not in cutout.name), None)
     if loose is not None:
@@ -153,7 +153,7 @@ def _classes(cutouts: Sequence[Source], folders: ClassFolders) -> dict[str, int]
 
 
 def _common(
-    words: Sequence[str], folders: ClassFolders, classes: dict[str, int], backgrounds: Sequence[str]
+    words: Sequence[str], folders: ImageNetClasses, classes: dict[str, int], backgrounds: Sequence[str]
 ) -> dict[str, frozenset[str]]:
     """Common backgrounds of every class folder, from CLASS=BACKGROUND words and files of them."""
     found: dict[str, set[str]] = {folder: set() for folder in classes}

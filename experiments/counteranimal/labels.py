@@ -1,7 +1,7 @@
 """What a photo may be called: class names, prompt templates, label spaces.
 
 open_clip's names differ from torchvision's in 362 of 1000 and two of them occur twice, so classes are matched
-by index and every result records which list was used.
+by index and every result records which list was used. Classes of one's own come from a file.
 """
 
 import json
@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from experiments.errors import RequestError, unknown
-from experiments.files import write_json
+from experiments.files import read_table, write_json
 from simulator.naming import suggestion
 
 CLASS_COUNT = 1000
@@ -44,6 +44,64 @@ def _installed(module: str):
         raise RequestError(
             f"{module.split('.')[0]} is not installed; in the checkout run: python -m pip install -e '.[clip]'"
         ) from error
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The labels that compete, in the order of their indices, and how each is put into words."""
+
+    names: tuple[str, ...]
+    source: str  # open_clip, torchvision, a file
+    imagenet: bool = True  # whether indices are ImageNet-1k's
+    wordings: tuple[tuple[str, ...], ...] | None = None  # what a label is called in templates; None: by its name
+    sentences: tuple[tuple[str, ...], ...] | None = None  # whole prompts of a label, in place of templates
+
+    def phrases(self, templates: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+        """For each label all prompts whose embeddings are averaged: every wording in every template.
+
+        >>> Vocabulary(("owl",), "mine").phrases(("A photo of {}.", "a {} at night"))
+        (('A photo of owl.', 'a owl at night'),)
+        """
+        wordings = self.wordings or tuple((name,) for name in self.names)
+        sentences = self.sentences or ((),) * len(self.names)
+        return tuple(
+            whole or tuple(template.format(word) for word in words for template in templates)
+            for words, whole in zip(wordings, sentences, strict=True)
+        )
+
+
+def imagenet(choice: str) -> Vocabulary:
+    """ImageNet-1k's labels under the names that `class_names` reads."""
+    return Vocabulary(class_names(choice), choice)
+
+
+def own_vocabulary(path: Path) -> Vocabulary:
+    """Classes of one's own: a text file with a class a line, or a CSV file.
+
+    Columns are class, as the data spells it, and perhaps name, what prompts call it, and prompt, a whole sentence in
+    place of the templates. A class may have several rows; the embeddings of all its prompts are averaged.
+
+    Raises RequestError for a file that cannot be read, fewer than two classes, or in a text file one given twice.
+    """
+    if not path.is_file():
+        raise RequestError(
+            f"there is no classes file {str(path)!r}; it needs a class a line, or CSV columns class, name"
+        )
+    if path.suffix.lower() != ".csv":
+        names = _lines(str(path), "classes", ())
+        twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+        if twice is not None:
+            raise RequestError(f"the class {twice!r} is given twice in {str(path)!r}; keep one")
+        found = Vocabulary(names, str(path), False)
+    else:
+        rows = read_table(path, ("class",), "classes")
+        names = tuple(dict.fromkeys(row["class"] for row in rows))
+        wordings = tuple(tuple(r.get("name") or r["class"] for r in rows if r["class"] == name) for name in names)
+        sentences = tuple(tuple(r["prompt"] for r in rows if r["class"] == name and r.get("prompt")) for name in names)
+        found = Vocabulary(names, str(path), False, tuple(tuple(dict.fromkeys(w)) for w in wordings), sentences)
+    if len(found.names) < 2 or not all(found.names):
+        raise RequestError(f"{str(path)!r} names {len(found.names)} classes; labels that compete are 2 or more, named")
+    return found
 
 
 def class_names(choice: str) -> tuple[str, ...]:
@@ -107,16 +165,16 @@ class LabelSpace:
     reference model did not rank the true label among its 20, so that it had to be added.
     """
 
-    name: str  # 1000, 20, 45
+    name: str  # 1000, 20, 45, own
     allowed: dict[int, tuple[int, ...]] | None = None  # true class -> labels; None allows all
     added: tuple[int, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
 
-    def mask(self, truth: Int[np.ndarray, " N"]) -> Bool[np.ndarray, "N L"] | None:
-        """True where a label competes for that photo; None if all do."""
+    def mask(self, truth: Int[np.ndarray, " N"], labels: int = CLASS_COUNT) -> Bool[np.ndarray, "N L"] | None:
+        """True where one of so many labels competes for that photo; None if all do."""
         if self.allowed is None:
             return None
-        mask = np.zeros((len(truth), CLASS_COUNT), dtype=bool)
+        mask = np.zeros((len(truth), labels), dtype=bool)
         for i, index in enumerate(truth):
             mask[i, list(self.allowed[int(index)])] = True
         return mask
@@ -159,7 +217,7 @@ def save_confusing(path: Path, space: LabelSpace, names_list: str, names: Sequen
 def load_confusing(path: Path, names_list: str, names: Sequence[str], classes: Sequence[int]) -> LabelSpace:
     """Read the sets of `save_confusing`.
 
-    Raises RequestError for a file of another class list, labels outside 0..999, or a class without a set.
+    Raises RequestError for a file of another class list, labels outside it, or a class without a set.
     """
     if not path.is_file():
         raise RequestError(f"there is no confusing-set file {str(path)!r}; leave --confusing out to compute one")
@@ -177,9 +235,9 @@ def load_confusing(path: Path, names_list: str, names: Sequence[str], classes: S
             f"pass --class-names {listed} or leave --confusing out"
         )
     for index, row in labels.items():
-        outside = [label for label in row if not 0 <= label < CLASS_COUNT]
+        outside = [label for label in row if not 0 <= label < len(names)]
         if outside:
-            raise RequestError(f"label {outside[0]} of class {index} in {str(path)!r} lies outside 0..999")
+            raise RequestError(f"label {outside[0]} of class {index} in {str(path)!r} lies outside 0..{len(names) - 1}")
     missing = [index for index in classes if index not in labels]
     if missing:
         raise RequestError(f"{str(path)!r} has no labels for class {missing[0]}; leave --confusing out to compute them")

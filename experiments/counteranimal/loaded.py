@@ -1,4 +1,4 @@
-"""A model as everything after loading sees it, and what is said of it in results."""
+"""A model as everything after loading sees it, loaded or to be loaded, and what is said of it in results."""
 
 import re
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from experiments.counteranimal.identity import model_key, weights_hash
+from experiments.errors import RunError
 
 Activation = Literal["auto", "on", "off"]  # QuickGELU
 
@@ -19,6 +20,7 @@ class Reading:
     quick_gelu: Activation = "auto"
     trust_pickle: bool = False  # run what a file stores beside its weights
     averaged: bool | None = None  # the running mean of the weights, where a file has both; None: there is no choice
+    classes: int | None = None  # scores that a classifier in a file gives; None: the 1000 of ImageNet-1k
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,62 @@ class LoadedModel:
     tokenizer: Callable | None = None  # list of strings -> token ids
     settings: dict[str, Any] = field(default_factory=dict)  # activation, weights, versions: goes into results
     key: str | None = None  # of all that changes a feature; None where some of it cannot be described
+    origin: str | None = None  # of what it was loaded from, tokenizer too; None where that may change unseen
+
+    def ready(self) -> "LoadedModel":
+        """The model itself, which is loaded."""
+        return self
+
+    def release(self) -> None:
+        """Take it off its device; whoever holds it may go on."""
+        self.module.to("cpu")
+
+
+class Deferred:
+    """A model that is loaded when its module is first needed, though its key and settings are known from before."""
+
+    def __init__(self, spec: str, known: dict[str, Any], origin: str, load: Callable[[], LoadedModel]):
+        self.spec, self.origin = spec, origin
+        self.family: str = known["family"]
+        self.key: str = known["key"]
+        self.settings: dict[str, Any] = known["settings"]
+        self._load, self._loaded = load, None
+
+    def ready(self) -> LoadedModel:
+        """The model, loaded now unless it was before.
+
+        What it says of itself must be what was remembered, else features of two models would be mixed.
+        """
+        if self._loaded is None:
+            self._loaded = self._load()
+            if self._loaded.key != self.key:
+                raise RunError(f"{self.spec} has changed since its features were kept; run this again")
+        return self._loaded
+
+    def release(self) -> None:
+        """Forget the loaded module, so that its memory is free."""
+        self._loaded = None
+
+
+Model = LoadedModel | Deferred
+
+
+class Unmoved:
+    """Stands in for the module of a plain callable, which looks after its own device."""
+
+    def to(self, device: str) -> None:
+        """Nothing moves."""
+
+    def eval(self) -> None:
+        """Nothing changes."""
+
+    def modules(self) -> tuple[()]:
+        """It has no parts."""
+        return ()
+
+    def state_dict(self) -> dict[str, Any]:
+        """It has no weights that could be seen."""
+        return {}
 
 
 def finished(model: LoadedModel) -> LoadedModel:

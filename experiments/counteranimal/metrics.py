@@ -44,6 +44,12 @@ class Predictions:
     object: tuple[str, ...] | None = (
         None  # of composites: what stands before the background; "" where that is not known
     )
+    grouped: bool = True  # whether photos are common or counter; else `common` says nothing
+
+    @property
+    def groups(self) -> list[str]:
+        """common, counter, or "" where there are no groups."""
+        return np.where(self.common, "common", "counter").tolist() if self.grouped else [""] * len(self.path)
 
     @property
     def correct(self) -> Bool[np.ndarray, " N"]:
@@ -71,14 +77,19 @@ class ClassCounts:
             return self.correct / self.photos
 
 
-def class_counts(predictions: Predictions) -> ClassCounts:
-    """Count photos and correct answers."""
+def class_counts(predictions: Predictions, within: int = 1) -> ClassCounts:
+    """Count photos, and those whose label is among the first `within` answers.
+
+    Without groups each photo counts in both columns, so that what is said of either is said of the class as a whole.
+    """
     index, where = np.unique(predictions.class_index, return_inverse=True)
     photos = np.zeros((len(index), 2), dtype=np.int64)
     correct = np.zeros_like(photos)
-    column = np.where(predictions.common, 0, 1)
-    np.add.at(photos, (where, column), 1)
-    np.add.at(correct, (where, column), predictions.correct.astype(np.int64))
+    right = (predictions.correct if within == 1 else predictions.rank <= within).astype(np.int64)
+    columns = [np.where(predictions.common, 0, 1)] if predictions.grouped else [0, 1]
+    for column in columns:
+        np.add.at(photos, (where, column), 1)
+        np.add.at(correct, (where, column), right)
     return ClassCounts(index, photos, correct)
 
 
@@ -172,27 +183,35 @@ def summary(counts: ClassCounts, seed: int = 0) -> dict:
     return document
 
 
-def paired(first: ClassCounts, second: ClassCounts, seed: int = 0, replicates: int = REPLICATES) -> dict:
+def paired(
+    first: ClassCounts, second: ClassCounts, seed: int = 0, replicates: int = REPLICATES, mean: Mean = "macro"
+) -> dict:
     """Second model minus first, class by class, on the classes that both have complete.
 
-    For common, counter and drop: mean difference of class values (macro), its cluster-bootstrap interval, and the
-    exact two-sided sign test (classes without a difference drop out). There is no interval where the differences
-    have no spread. Raises ValueError for no common class.
+    For common, counter and drop: difference of the means over those classes, its cluster-bootstrap interval (classes
+    are drawn, the same for both models), and the exact two-sided sign test over classes (those without a difference
+    drop out). There is no interval where the differences have no spread. Raises ValueError for no common class.
     """
     a, b = first.complete, second.complete
-    shared, i, j = np.intersect1d(a.index, b.index, return_indices=True)
-    if len(shared) == 0:
-        raise ValueError("the two models have no class in common")
-    x, y = a.accuracy[i], b.accuracy[j]
-    difference = np.column_stack([y - x, (y[:, 0] - y[:, 1]) - (x[:, 0] - x[:, 1])])  # (C, 3)
+    shared, *chosen = np.intersect1d(a.index, b.index, return_indices=True)
     C = len(shared)
-    drawn = resamples(C, replicates, numpy_stream(seed, "paired bootstrap")) @ difference / C
-    result: dict = {"classes": C}
+    if C == 0:
+        raise ValueError("the two models have no class in common")
+    a, b = (ClassCounts(shared, x.photos[i], x.correct[i]) for x, i in zip((a, b), chosen, strict=True))
+    weights = resamples(C, replicates, numpy_stream(seed, "paired bootstrap"))
+    classes = _with_drop(b.accuracy - a.accuracy)
+    value = _with_drop(group_accuracies(b, mean) - group_accuracies(a, mean))
+    drawn = _with_drop(group_accuracies(b, mean, weights) - group_accuracies(a, mean, weights))
+    result: dict = {"classes": C, "mean": mean}
     for k, name in enumerate(("common", "counter", "drop")):
         # Class accuracies are ratios of counts: differences that are zero come out within rounding of it.
-        d = np.where(np.abs(difference[:, k]) < 1e-12, 0.0, difference[:, k])
-        result[name] = {"difference": float(d.mean()), **certainty(d, drawn[:, k])}
+        d = np.where(np.abs(classes[:, k]) < 1e-12, 0.0, classes[:, k])
+        result[name] = {"difference": float(value[k]), **certainty(d, drawn[:, k])}
     return result
+
+
+def _with_drop(groups: Float[np.ndarray, "*s 2"]) -> Float[np.ndarray, "*s 3"]:
+    return np.concatenate([groups, groups[..., :1] - groups[..., 1:]], axis=-1)
 
 
 def certainty(classes: Float[np.ndarray, " C"], drawn: Float[np.ndarray, " R"]) -> dict:

@@ -28,12 +28,18 @@ METHODS = {
 class Objects:
     """Composites of each object, and how many were recognised."""
 
+    name: np.ndarray  # O strings; within a class they differ
     class_index: Int[np.ndarray, " O"]
     asked: Int[np.ndarray, "O 2"]
     right: Int[np.ndarray, "O 2"]
 
     def __getitem__(self, chosen: np.ndarray) -> "Objects":
-        return Objects(self.class_index[chosen], self.asked[chosen], self.right[chosen])
+        return Objects(self.name[chosen], self.class_index[chosen], self.asked[chosen], self.right[chosen])
+
+    @property
+    def complete(self) -> "Objects":
+        """The objects that are asked about in both groups."""
+        return self[(self.asked > 0).all(axis=1)]
 
     @property
     def accuracy(self) -> Float[np.ndarray, "O 2"]:
@@ -52,7 +58,8 @@ def objects_of(predictions: Predictions) -> Objects:
     right = np.zeros_like(asked)
     np.add.at(asked, place, 1)
     np.add.at(right, place, predictions.correct[photos].astype(np.int64))
-    return Objects(np.array([index for index, _ in names], dtype=np.int64), asked, right)
+    labels = np.array([name for _, name in names], dtype=object)
+    return Objects(labels, np.array([index for index, _ in names], dtype=np.int64), asked, right)
 
 
 def paired_effect(predictions: Predictions, seed: int = 0) -> dict[str, Any] | None:
@@ -61,7 +68,7 @@ def paired_effect(predictions: Predictions, seed: int = 0) -> dict[str, Any] | N
     p_holm corrects the classes' tests for their number.
     """
     every = objects_of(predictions)
-    objects = every[(every.asked > 0).all(axis=1)]
+    objects = every.complete
     if not len(objects.class_index):
         return None
     classes = [

@@ -1,119 +1,226 @@
-"""The comparison on disk, and its common-versus-counter plot: points with intervals, lines with bands, y = x."""
+"""The common-versus-counter plot: points with intervals, each by its number, lines with bands, y = x, and a key.
+
+A model with an accuracy of 0 or 1 lies at infinity on the stretched axes: it is drawn hollow on their edge.
+"""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from experiments.counteranimal.comparison import REPLICATES, Result, family_arrays
-from experiments.files import output_folder, write_atomically, write_json, write_table
+from experiments.counteranimal.comparison import REPLICATES, at_edge, family_arrays, numbers
+from experiments.counteranimal.placing import placed
+from experiments.counteranimal.result import Result
 from experiments.inference import LEVEL
-from experiments.lines import AXES, SMALLEST_FAMILY, band, fit_line, stretch, unstretch
+from experiments.lines import AXES, SMALLEST_FAMILY, Axis, band, fit_line, stretch, unstretch
 from experiments.results import Row
 from experiments.style import styled
 from simulator.streams import numpy_stream
 
+STRETCHED = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 0.99, 0.997, 0.999)
+TICKS = {"plain": np.linspace(0, 1, 11), "logit": STRETCHED, "probit": STRETCHED}
+LETTERS = 7.0  # points, of numbers and key
+WIDTH = 13.0  # inches
+OWN, PRINTED = 6.0, 4.5  # points, of marks
+DIGIT, HEIGHT = 0.64, 0.73  # of a digit in units of the letters' size (DejaVu Sans)
+LINE = 1.5 * LETTERS / 72  # inches a row of the key
+
 
 @styled
-def comparison_figure(results: Sequence[Result], seed: int = 0):
-    """Counter against common accuracy on plain, logit and probit axes, with lines, bands and y = x."""
-    figure = Figure(figsize=(13, 5.2))
-    panels = figure.subplots(1, len(AXES))
-    rows = [result.row for result in results]
-    values = np.array([[r.common, r.counter] for r in rows])
-    inside = values[((values > 0) & (values < 1)).all(axis=1)]
-    low, high = (float(inside.min()), float(inside.max())) if len(inside) else (0.1, 0.9)
-    low, high = max(0.002, low - 0.06), min(0.998, high + 0.04 if high < 0.9 else (1 + high) / 2)
-    left = min((r.interval_common or (r.common,))[0] for r in rows if r.common > 0) - 0.03 if len(inside) else low
-    families = list(dict.fromkeys(row.family for row in rows))
-    label_all = len(rows) <= 12  # beyond that labels cover each other; own results keep theirs
+def comparison_figure(results: Sequence[Result], seed: int = 0) -> Figure:
+    """Counter against common accuracy on plain, logit and probit axes, with lines, bands, y = x and a key below."""
+    called = numbers(results)
+    entries = [f"{n}  {r.row.model}{'' if r.comparable else ' ≁'}" for n, r in zip(called, results, strict=True)]
+    columns = max(1, int((WIDTH - 0.4) * 72 / (0.62 * LETTERS * (max(map(len, entries)) + 3))))
+    key = LINE * -(-len(entries) // columns) + 0.1
+    figure = Figure(figsize=(WIDTH, 5.2 + key))
+    above, below = figure.subfigures(2, 1, height_ratios=[5.2, key])
+    panels = above.subplots(1, len(AXES))
     for panel, axis in zip(panels, AXES, strict=True):
-        panel.set_xscale("function", functions=_scale(axis))
-        panel.set_yscale("function", functions=_scale(axis))
-        panel.plot([low, high], [low, high], color="#888888", linewidth=1, linestyle=":", label="no drop, y = x")
-        for i, family in enumerate(families):
-            colour, marker = f"C{i}", "osD^vPX"[i % 7]
-            mine = [row for row in rows if row.family == family]
-            x, y = family_arrays(rows, family)
-            if len(x) >= SMALLEST_FAMILY and np.ptp(x) > 0:
-                grid = np.linspace(x.min(), x.max(), 60)
-                edges = band(x, y, axis, grid, numpy_stream(seed, f"band {family} {axis}"), REPLICATES, LEVEL)
-                panel.fill_between(grid, *np.clip(edges, low, high), color=colour, alpha=0.15, linewidth=0)
-                panel.plot(grid, fit_line(x, y, axis).at(grid), color=colour, linewidth=1.4)
-            for own in (False, True):
-                part = [r for r in mine if r.source.startswith("[W]") != own and low <= r.counter <= high]
-                if not part:
-                    continue
-                label = f"{family}, {'own' if own else 'published'} ({len(part)})"
-                panel.errorbar(
-                    [r.common for r in part],
-                    [r.counter for r in part],
-                    xerr=_bars(part, "common"),
-                    yerr=_bars(part, "counter"),
-                    fmt=marker,
-                    color=colour,
-                    markersize=8 if own else 4.5,
-                    markeredgecolor="black" if own else "none",
-                    elinewidth=1,
-                    linestyle="none",
-                    label=label,
-                )
-                for r in part if own or label_all else ():
-                    panel.annotate(r.model, (r.common, r.counter), (5, -9), textcoords="offset points", fontsize=6.5)
-        ticks = [t for t in (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99) if low <= t <= high]
-        for side in (panel.xaxis, panel.yaxis):
-            side.set_major_locator(FixedLocator(ticks))
-            side.set_minor_locator(NullLocator())
-            side.set_major_formatter(lambda value, _: f"{100 * value:g}")
-        panel.set_xlim(max(low, left), high)
-        panel.set_ylim(low, high)
-        panel.set_title(f"{axis} axes")
-        panel.set_xlabel("accuracy on the common group [%]")
+        _panel(panel, results, axis, seed)
     panels[0].set_ylabel("accuracy on the counter group [%]")
     panels[0].legend(loc="upper left")
-    figure.suptitle(
-        f"Lines: least squares for each family. Bands: {LEVEL:.0%} of the line, {REPLICATES} bootstrap replicates over "
-        f"models. Bars: {LEVEL:.0%} of each model's own accuracies.",
-        fontsize=8,
-        x=0.01,
-        ha="left",
-    )
+    above.suptitle(_caption(results), fontsize=8, x=0.01, ha="left")
+    _key(below, results, called, entries, columns)
+    figure.draw_without_rendering()  # where the points are is known once the layout is
+    figure.set_layout_engine("none")
+    for panel, axis in zip(panels, AXES, strict=True):
+        _name(panel, axis, results, called)
     return figure
 
 
-def write_comparison(folder: Path, results: Sequence[Result], document: dict[str, Any], seed: int = 0) -> Path:
-    """comparison.svg (its path is returned), .csv with a row a model, .json with the document of `compare`."""
-    output_folder(folder)
-    figure = comparison_figure(results, seed)
-    path = folder / "comparison.svg"
-    write_atomically(path, lambda name: figure.savefig(name, format="svg", metadata={"Date": None}))
-    columns = ("source", "model", "family", "mean", "labels", "common", "counter", "drop")
-    rows = (
-        [r[c] for c in columns]
-        + [r["effective_robustness"][a]["value"] if r["effective_robustness"] else "" for a in AXES]
-        for r in document["rows"]
+def _caption(results: Sequence[Result]) -> str:
+    words = (
+        f"Lines: least squares for each family, dashed where extrapolated. Bands: {LEVEL:.0%} of the line, "
+        f"{REPLICATES} bootstrap replicates over models. Bars: {LEVEL:.0%} of each model's own accuracies."
     )
-    write_table(folder / "comparison.csv", (*columns, *(f"effective_robustness_{a}" for a in AXES)), rows)
-    write_json(folder / "comparison.json", document)
-    return path
+    if any(at_edge(result.row) for result in results):
+        words += "\nHollow, on an edge: an accuracy of 0 or 100 %, at infinity on stretched axes; in no line."
+    if not all(result.comparable for result in results):
+        words += "\n≁ not comparable: another protocol; in no line."
+    return words
 
 
-def _scale(axis):
+def _panel(panel: Axes, results: Sequence[Result], axis: Axis, seed: int) -> None:
+    """One plot on one pair of axes, all but the names."""
+    for name in ("x", "y"):
+        getattr(panel, f"set_{name}scale")("function", functions=_scale(axis))
+    limits = [_limits(np.array([getattr(r.row, group) for r in results]), axis) for group in ("common", "counter")]
+    low, high = max(limits[0][0], limits[1][0]), min(limits[0][1], limits[1][1])
+    if low < high:
+        panel.plot([low, high], [low, high], color="#888888", linewidth=1, linestyle=":", label="no drop, y = x")
+    for i, (family, colour) in enumerate(_colours(results).items()):
+        _line(panel, [r.row for r in results if r.comparable], family, axis, limits, colour, seed)
+        for origin in ("published", "own", "not comparable"):
+            part = [r.row for r in results if r.row.family == family and _origin(r) == origin]
+            mark = colour, "osD^vPX"[i % 7], OWN if origin == "own" else PRINTED
+            _points(panel, part, axis, limits, mark, f"{family}, {origin}")
+    for side, ends in zip((panel.xaxis, panel.yaxis), limits, strict=True):
+        side.set_major_locator(FixedLocator([t for t in TICKS[axis] if ends[0] <= t <= ends[1]]))
+        side.set_minor_locator(NullLocator())
+        side.set_major_formatter(lambda value, _: f"{100 * value:g}")
+    panel.set_xlim(limits[0])
+    panel.set_ylim(limits[1])
+    panel.set_title(f"{axis} axes")
+    panel.set_xlabel("accuracy on the common group [%]")
+
+
+def _origin(result: Result) -> str:
+    if not result.comparable:
+        return "not comparable"
+    return "published" if result.row.source.startswith("[W]") else "own"
+
+
+def _limits(accuracies: np.ndarray, axis: Axis) -> tuple[float, float]:
+    """Ends of an axis that holds these accuracies and some room; 0 and 1 have none on a stretched one."""
+    inside = accuracies if axis == "plain" else accuracies[(accuracies > 0) & (accuracies < 1)]
+    positions = stretch(inside if len(inside) else np.array([0.1, 0.9]), axis)
+    room = 0.09 * max(float(np.ptp(positions)), 0.3 if axis == "plain" else 1.0)
+    ends = np.array([positions.min() - room, positions.max() + room])
+    low, high = np.clip(ends, -0.04, 1.04) if axis == "plain" else unstretch(ends, axis)
+    return float(low), float(high)
+
+
+def _colours(results: Sequence[Result]) -> dict[str, str]:
+    return {family: f"C{i}" for i, family in enumerate(dict.fromkeys(result.row.family for result in results))}
+
+
+def _line(
+    panel: Axes, rows: Sequence[Row], family: str, axis: Axis, limits: list[tuple[float, float]], colour: str, seed: int
+) -> None:
+    """A family's line with its band where it has models, dashed beyond them."""
+    x, y = family_arrays(rows, family)
+    if len(x) < SMALLEST_FAMILY or np.ptp(x) == 0:
+        return
+    grid = np.linspace(x.min(), x.max(), 60)
+    edges = band(x, y, axis, grid, numpy_stream(seed, f"band {family} {axis}"), REPLICATES, LEVEL)
+    panel.fill_between(grid, *edges, color=colour, alpha=0.15, linewidth=0)
+    line = fit_line(x, y, axis)
+    panel.plot(grid, line.at(grid), color=colour, linewidth=1.4)
+    for ends in ((limits[0][0], x.min()), (x.max(), limits[0][1])):
+        beyond = np.linspace(*ends, 30)
+        panel.plot(beyond, line.at(beyond), color=colour, linewidth=1, linestyle=(0, (4, 4)))
+
+
+def _points(
+    panel: Axes,
+    rows: Sequence[Row],
+    axis: Axis,
+    limits: list[tuple[float, float]],
+    mark: tuple[str, str, float],
+    label: str,
+) -> None:
+    """Models of one family and origin, with their intervals; those at infinity hollow, on the edge."""
+    label = f"{label} ({len(rows)})"
+    colour, marker, size = mark
+    for inside in (True, False):
+        part = [row for row in rows if at_edge(row) != inside]
+        if not part:
+            continue
+        at = np.array([_position(row, axis, limits) for row in part]).T
+        bars = {"xerr": _bars(part, "common", axis, limits[0]), "yerr": _bars(part, "counter", axis, limits[1])}
+        panel.errorbar(*at, **bars, elinewidth=0.8, ecolor=(colour, 0.45), fmt="none", zorder=2.5)
+        edge, face = (("black" if size == OWN else "none"), colour) if inside else (colour, "white")
+        panel.plot(
+            *at,
+            marker=marker,
+            linestyle="none",
+            markersize=size,
+            markeredgecolor=edge,
+            markerfacecolor=face,
+            label=label,
+            clip_on=inside,
+            zorder=3,
+        )
+        label = "_"  # once in the legend
+
+
+def _position(row: Row, axis: Axis, limits: list[tuple[float, float]]) -> tuple[float, float]:
+    """Where a row is drawn: at its accuracies, or at the edge where they lie at infinity."""
+    if axis == "plain":
+        return row.common, row.counter
+    return tuple(float(np.clip(value, *ends)) for value, ends in zip((row.common, row.counter), limits, strict=True))
+
+
+def _bars(rows: Sequence[Row], group: str, axis: Axis, limits: tuple[float, float]) -> np.ndarray:
+    """Distances from the drawn point down to and up to its interval, zero where there is none."""
+    ends = np.array([getattr(r, f"interval_{group}") or (getattr(r, group),) * 2 for r in rows])
+    at = np.array([getattr(r, group) for r in rows])
+    at = at if axis == "plain" else np.clip(at, *limits)
+    return np.maximum([at - ends[:, 0], ends[:, 1] - at], 0)
+
+
+def _name(panel: Axes, axis: Axis, results: Sequence[Result], called: Sequence[int]) -> None:
+    """The number of each point beside it, with a thread where it had to go further away."""
+    limits = [panel.get_xlim(), panel.get_ylim()]
+    points = np.array([_position(result.row, axis, limits) for result in results])
+    pixels = panel.transData.transform(points)
+    unit = panel.figure.dpi / 72 * LETTERS
+    sizes = unit * np.array([[DIGIT * len(str(number)) + 0.15, HEIGHT + 0.15] for number in called])
+    frame = panel.get_window_extent()
+    radii = (
+        np.array([OWN if _origin(result) == "own" else PRINTED for result in results]) * 0.75 * panel.figure.dpi / 72
+    )
+    centres = placed(pixels, sizes, np.array(frame.extents), radii)
+    colours = _colours(results)
+    for result, number, point, start, end, size in zip(results, called, points, pixels, centres, sizes, strict=True):
+        gap = np.maximum(np.abs(end - start) - size / 2, 0)
+        panel.annotate(
+            str(number),
+            point,
+            (end - start) * 72 / panel.figure.dpi,
+            textcoords="offset points",
+            fontsize=LETTERS,
+            color=colours[result.row.family],
+            ha="center",
+            va="center_baseline",
+            annotation_clip=False,
+            path_effects=[withStroke(linewidth=1.2, foreground="white")],
+            arrowprops={"arrowstyle": "-", "color": "#888888", "linewidth": 0.5, "shrinkA": 0, "shrinkB": 0}
+            if np.hypot(*gap) > 0.8 * unit
+            else None,
+            zorder=4,
+        )
+
+
+def _key(
+    paper: SubFigure, results: Sequence[Result], called: Sequence[int], entries: Sequence[str], columns: int
+) -> None:
+    """Numbers and names in columns, each in its family's colour."""
+    colours = _colours(results)
+    rows = -(-len(entries) // columns)
+    height = LINE * rows + 0.1
+    for result, number, entry in zip(results, called, entries, strict=True):
+        column, row = divmod(number - 1, rows)
+        at = 0.015 + 0.985 * column / columns, 1 - (LINE * row + 0.02) / height
+        paper.text(*at, entry, fontsize=LETTERS, va="top", color=colours[result.row.family], parse_math=False)
+
+
+def _scale(axis: Axis):
     def forward(values):
         return stretch(values if axis == "plain" else np.clip(values, 1e-6, 1 - 1e-6), axis)
 
     return forward, lambda values: unstretch(values, axis)
-
-
-def _bars(rows: Sequence[Row], group: str):
-    """Distances from the point down to and up to its interval, zero where there is none."""
-    ends = [getattr(r, f"interval_{group}") or (getattr(r, group),) * 2 for r in rows]
-    return np.array(
-        [
-            [max(0.0, getattr(r, group) - e[0]), max(0.0, e[1] - getattr(r, group))]
-            for r, e in zip(rows, ends, strict=True)
-        ]
-    ).T

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.counteranimal.dataset import GROUPS
+from experiments.counteranimal.labels import CLASS_COUNT
 from experiments.counteranimal.metrics import ClassCounts, Predictions
+from experiments.counteranimal.photos.tree import GROUPS
 from experiments.errors import RequestError
 from experiments.files import read_table, write_table
 
@@ -31,11 +32,10 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     margin = (
         [""] * n if predictions.margin is None else [f"{m:.7g}" if np.isfinite(m) else "" for m in predictions.margin]
     )
-    groups = np.where(predictions.common, *GROUPS).tolist()
     rows = zip(
         predictions.path,
         predictions.class_index.tolist(),
-        groups,
+        predictions.groups,
         predictions.background,
         predictions.predicted.tolist(),
         rank,
@@ -46,23 +46,26 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     write_table(path, COLUMNS if predictions.object is None else (*COLUMNS, "object"), rows)
 
 
-def read_predictions(path: Path) -> Predictions:
+def read_predictions(path: Path, labels: int | None = CLASS_COUNT) -> Predictions:
     """Predictions made here or elsewhere; class_index, group and predicted_index are required columns.
 
-    predicted_index may be any integer of 64 bits, -1 for an answer that is no label. rank and margin are read where
-    every row has a rank, and objects where there is such a column. Raises RequestError naming the line.
+    Indices are of ImageNet-1k, or with `labels` None into a file of one's own. predicted_index may be any integer of 64
+    bits, -1 for an answer that is no label; group is empty in every line where photos have none. rank and margin are
+    read where every row has a rank, and objects where there is such a column. Raises RequestError naming the line.
     """
     table = read_table(path, REQUIRED, "predictions")
     index, predicted = [], []
+    grouped = any(row["group"] for row in table)
     for line, row in enumerate(table, start=2):
         index.append(_integer(path, line, row, "class_index"))
         predicted.append(_integer(path, line, row, "predicted_index"))
-        if not 0 <= index[-1] < 1000:
+        last = LARGEST if labels is None else labels - 1
+        if not 0 <= index[-1] <= last:
             raise RequestError(
-                f"class_index {index[-1]} in line {line} of {str(path)!r} lies outside 0..999; "
-                f"the nearest valid index is {min(max(index[-1], 0), 999)}"
+                f"class_index {index[-1]} in line {line} of {str(path)!r} lies outside 0..{last}; "
+                f"the nearest valid index is {min(max(index[-1], 0), last)}"
             )
-        if row["group"] not in GROUPS:
+        if row["group"] not in (GROUPS if grouped else ("",)):
             raise RequestError(
                 f"group {row['group']!r} in line {line} of {str(path)!r} is neither 'common' nor 'counter'"
             )
@@ -74,6 +77,7 @@ def read_predictions(path: Path) -> Predictions:
         np.array(predicted, dtype=np.int64),
         *_ranks(path, table),
         tuple(row["object"] or "" for row in table) if "object" in table[0] else None,
+        grouped,
     )
 
 
@@ -89,8 +93,15 @@ def _ranks(path: Path, table: list[dict[str, str]]) -> tuple[np.ndarray | None, 
     return np.array(rank, dtype=np.int64), np.array(margin)
 
 
-def write_classes(path: Path, counts: ClassCounts) -> None:
-    """One row a class; accuracies are empty where a group has no photos."""
+UNGROUPED_COLUMNS = ("class_index", "n", "correct", "accuracy")
+
+
+def write_classes(path: Path, counts: ClassCounts, grouped: bool = True) -> None:
+    """One row a class; accuracies are empty where a group has no photos. Without groups both columns are one."""
+    if not grouped:
+        columns = (counts.index, counts.photos[:, 0], counts.correct[:, 0], counts.accuracy[:, 0])
+        write_table(path, UNGROUPED_COLUMNS, zip(*(column.tolist() for column in columns), strict=True))
+        return
     rows = []
     for index, n, k in zip(counts.index.tolist(), counts.photos.tolist(), counts.correct.tolist(), strict=True):
         accuracy = [c / m if m else None for c, m in zip(k, n, strict=True)]
@@ -115,5 +126,5 @@ def _integer(path: Path, line: int, row: dict[str, str], column: str) -> int:
     except (TypeError, ValueError) as error:
         raise RequestError(f"{where} is no whole number") from error
     if abs(value) > LARGEST:
-        raise RequestError(f"{where} has more than 64 bits; labels are 0..999, and -1 is no label")
+        raise RequestError(f"{where} has more than 64 bits; labels are whole numbers from 0, and -1 is no label")
     return value

@@ -1,92 +1,129 @@
 """Features of photos compared with labels: scores, predictions, sets of confusing labels."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 
 from experiments.counteranimal.cache import cached_text, save_text
-from experiments.counteranimal.dataset import Photo, Tree
 from experiments.counteranimal.encoding import Encoded, Runtime, failures, identity
-from experiments.counteranimal.labels import CLASS_COUNT, LabelSpace, confusing_labels
-from experiments.counteranimal.loaded import LoadedModel
+from experiments.counteranimal.labels import LabelSpace, Vocabulary, confusing_labels
+from experiments.counteranimal.loaded import Model
 from experiments.counteranimal.metrics import Predictions
-from experiments.errors import RequestError, RunError
+from experiments.counteranimal.photos.tree import Photo, Tree
+from experiments.errors import RunError
 
 TEXT_BATCH = 256  # texts a forward pass
 NO_ANSWER = -1  # predicted index of a photo whose scores are not finite; it counts as wrong
 
 
 def text_features(
-    model: LoadedModel,
-    names: Sequence[str],
-    prompts: Sequence[str],
+    model: Model,
+    phrases: Sequence[Sequence[str]],
     runtime: Runtime,
     cache: Path | None = None,
-    advance: Callable[[int], None] = lambda names: None,
-) -> Float[np.ndarray, "U d"]:
-    """Unit text embedding of each name: normalise each template's, average, normalise again.
+    advance: Callable[[int], None] = lambda labels: None,
+) -> tuple[Float[np.ndarray, "U d"], int]:
+    """(Unit text embedding of each label, number of phrases that are longer than the model reads).
 
-    They are kept under the tokens themselves, so whatever the tokenizer is, the key holds all that it does.
+    Normalise each of a label's phrases', average, normalise again. They are kept under what the model was loaded from
+    and the phrases; where that may change unseen under the tokens, so the key holds all that the tokenizer does.
     Raises RunError if some are not finite.
     """
-    step = max(1, TEXT_BATCH // len(prompts))
-    batches = [names[start : start + step] for start in range(0, len(names), step)]
-    tokens = [model.tokenizer([prompt.format(name) for name in batch for prompt in prompts]) for batch in batches]
-    file, found = _kept(model, runtime, cache, tokens, len(prompts))
+    file, found = None, None
+    if model.origin is not None:
+        file, found = _kept(model, runtime, cache, {"origin": model.origin, "phrases": phrases})
     if found is not None:
         return found
+    model = model.ready()
+    batches = list(_batches(phrases))
+    tokens = [model.tokenizer([phrase for label in batch for phrase in label]) for batch in batches]
+    if model.origin is None:
+        listed = {"tokens": _hashed(tokens), "prompts": [len(label) for label in phrases]}
+        file, found = _kept(model, runtime, cache, listed)
+        if found is not None:
+            return found
     rows = []
     with failures(runtime):
         model.module.to(runtime.device)
         for batch, ids in zip(batches, tokens, strict=True):
             with torch.inference_mode(), runtime.autocast():
                 embedding = torch.nn.functional.normalize(model.encode_text(ids.to(runtime.device)), dim=-1)
-            mean = embedding.float().reshape(len(batch), len(prompts), -1).mean(dim=1)
+            parts = embedding.float().split([len(label) for label in batch])
+            mean = torch.stack([part.mean(dim=0) for part in parts])
             rows.append((mean / mean.norm(dim=-1, keepdim=True)).cpu().numpy())
             advance(len(batch))
     text = np.concatenate(rows)
     finite = np.isfinite(text).all(axis=1)
     if not finite.all():
         raise RunError(
-            f"{model.spec or 'the model'} has no finite embedding for {(~finite).sum()} of {len(names)} names, the "
-            f"first is {names[int(finite.argmin())]!r}; look at its weights, or at --precision {runtime.precision}"
+            f"{model.spec or 'the model'} has no finite embedding for {(~finite).sum()} of {len(phrases)} labels, the "
+            f"first is {phrases[int(finite.argmin())][0]!r}; look at its weights, or at --precision {runtime.precision}"
         )
+    cut = sum(_cut(model.tokenizer, batch, ids) for batch, ids in zip(batches, tokens, strict=True))
     if file is not None:
-        save_text(file, text)
-    return text
+        save_text(file, text, cut)
+    return text, cut
 
 
-def _kept(
-    model: LoadedModel, runtime: Runtime, cache: Path | None, tokens: Sequence[torch.Tensor], prompts: int
-) -> tuple[Path | None, Float[np.ndarray, "U d"] | None]:
-    """(file where these tokens' embeddings are or shall be kept, the embeddings in it), None for neither."""
-    key = identity(model, runtime)
-    if cache is None or key is None:
-        return None, None
+def _batches(phrases: Sequence[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
+    """Labels whose phrases fill a forward pass together; a label is never cut."""
+    batch: list[Sequence[str]] = []
+    for label in phrases:
+        if batch and sum(map(len, batch)) + len(label) > TEXT_BATCH:
+            yield batch
+            batch = []
+        batch.append(label)
+    if batch:
+        yield batch
+
+
+def _cut(tokenizer: Callable, batch: Sequence[Sequence[str]], ids: torch.Tensor) -> int:
+    """How many phrases fill all that the model reads, so that further words change no token."""
+    empty = tokenizer([""])
+    padded = ids.shape[1:] == empty.shape[1:]  # to a fixed length: only rows without padding can be cut
+    flat = [phrase for label in batch for phrase in label]
+    full = [i for i in range(len(flat)) if not padded or ids[i].flatten()[-1] != empty.flatten()[-1]]
+    if not full:
+        return 0
+    longer = tokenizer([f"{flat[i]} and more" for i in full])
+    return int((longer == ids[full]).flatten(1).all(dim=1).sum()) if longer.shape[1:] == ids.shape[1:] else 0
+
+
+def _hashed(tokens: Sequence[torch.Tensor]) -> str:
     hashed = sha256()
     for ids in tokens:
         hashed.update(f"{ids.dtype} {tuple(ids.shape)}\n".encode())
         hashed.update(np.ascontiguousarray(ids.numpy()))
-    return cached_text(cache, key | {"tokens": hashed.hexdigest(), "prompts": prompts})
+    return hashed.hexdigest()
+
+
+def _kept(
+    model: Model, runtime: Runtime, cache: Path | None, text: dict[str, Any]
+) -> tuple[Path | None, tuple[Float[np.ndarray, "U d"], int] | None]:
+    """(file where these phrases' embeddings are or shall be kept, what is in it), None for neither."""
+    key = identity(model, runtime)
+    return (None, None) if cache is None or key is None else cached_text(cache, key | text)
 
 
 class Scorer:
-    """Image features -> scores of the 1000 labels: cosines of a CLIP, logits of a classifier.
+    """Image features -> scores of the labels: cosines of a CLIP, logits of a classifier.
 
-    Labels with the same name share one text embedding and one column of the product, so they tie exactly;
+    Labels with the same phrases share one text embedding and one column of the product, so they tie exactly;
     computed apart they would differ by rounding and the winner would depend on the processor.
     """
 
-    def __init__(self, names: Sequence[str] | None, text: Float[np.ndarray, "U d"] | None):
-        if names is not None and len(names) != CLASS_COUNT:
-            raise RequestError(f"{len(names)} class names are given; ImageNet-1k has {CLASS_COUNT}, in index order")
+    def __init__(
+        self, labels: int, text: Float[np.ndarray, "U d"] | None = None, columns: Sequence[int] = (), cut: int = 0
+    ):
+        self.labels = labels
+        self.cut = cut  # phrases that are longer than the model reads
         self._text = None if text is None else torch.from_numpy(text.T.copy())
-        unique = list(dict.fromkeys(names)) if names else []
-        self._columns = np.array([unique.index(name) for name in names]) if names else None
+        self._columns = np.array(columns, dtype=np.int64)  # of each label, its row of `text`
 
     def __call__(self, features: Float[np.ndarray, "N d"]) -> Float[np.ndarray, "N L"]:
         if self._text is None:
@@ -95,18 +132,20 @@ class Scorer:
 
 
 def scorer(
-    model: LoadedModel,
-    names: Sequence[str],
+    model: Model,
+    vocabulary: Vocabulary,
     prompts: Sequence[str],
     runtime: Runtime,
     cache: Path | None,
-    advance: Callable[[int], None] = lambda names: None,
+    advance: Callable[[int], None] = lambda labels: None,
 ) -> Scorer:
-    """The scorer of a model for class names and prompt templates, which a classifier does not look at."""
-    if model.encode_text is None:
-        return Scorer(None, None)
-    unique = list(dict.fromkeys(names))
-    return Scorer(names, text_features(model, unique, prompts, runtime, cache, advance))
+    """The scorer of a model for labels and prompt templates, which a classifier does not look at."""
+    if model.family != "CLIP":
+        return Scorer(len(vocabulary.names))
+    phrases = vocabulary.phrases(prompts)
+    unique = {label: row for row, label in enumerate(dict.fromkeys(phrases))}
+    text, cut = text_features(model, list(unique), runtime, cache, advance)
+    return Scorer(len(phrases), text, [unique[label] for label in phrases], cut)
 
 
 def rank_labels(
@@ -118,7 +157,7 @@ def rank_labels(
     a score that is not finite has no answer: predicted NO_ANSWER, the last rank, margin nan.
     """
     answered = np.isfinite(scores).all(axis=1)
-    mask = space.mask(truth)
+    mask = space.mask(truth, scores.shape[1])
     if mask is not None:
         scores = np.where(mask, scores, -np.inf)
     rows = np.arange(len(truth))
@@ -147,13 +186,20 @@ def scored(tree: Tree, encoded: Encoded, score: Scorer) -> Iterator[tuple[list[P
 
 
 def predict(tree: Tree, encoded: Encoded, score: Scorer, space: LabelSpace) -> Predictions:
-    """Answers for every readable photo, in the order of the tree.
+    """Answers for every readable photo, in the order of the tree; raises RunError as `ranked` does."""
+    return ranked(tree, scored(tree, encoded, score), space)
 
-    Raises RunError if no photo could be read, or none has a finite score.
+
+def ranked(
+    tree: Tree, batches: Iterable[tuple[list[Photo], Float[np.ndarray, "N L"]]], space: LabelSpace
+) -> Predictions:
+    """Answers for photos that come with scores of all labels.
+
+    Raises RunError if there are none, since no photo could be read, or none with a finite score.
     """
     photos: list[Photo] = []
     parts = []
-    for some, scores in scored(tree, encoded, score):
+    for some, scores in batches:
         parts.append(rank_labels(scores, np.array([photo.class_index for photo in some], dtype=np.int64), space))
         photos += some
     if not parts:
@@ -161,6 +207,17 @@ def predict(tree: Tree, encoded: Encoded, score: Scorer, space: LabelSpace) -> P
     predicted, rank, margin = (np.concatenate(column) for column in zip(*parts, strict=True))
     if (predicted == NO_ANSWER).all():
         raise RunError(f"the model has no finite score for any of {len(photos)} photos; look at its weights")
+    return answered(tree, photos, predicted, rank, margin)
+
+
+def answered(
+    tree: Tree,
+    photos: Sequence[Photo],
+    predicted: Int[np.ndarray, " N"],
+    rank: Int[np.ndarray, " N"] | None = None,
+    margin: Float[np.ndarray, " N"] | None = None,
+) -> Predictions:
+    """Answers beside what is known of the photos of a tree that they are about."""
     return Predictions(
         tuple(photo.path for photo in photos),
         np.array([photo.class_index for photo in photos], dtype=np.int64),
@@ -170,6 +227,7 @@ def predict(tree: Tree, encoded: Encoded, score: Scorer, space: LabelSpace) -> P
         rank,
         margin,
         tuple(photo.object for photo in photos) if any(photo.object for photo in photos) else None,
+        tree.grouped,
     )
 
 
@@ -180,7 +238,7 @@ def confusing_space(tree: Tree, encoded: Encoded, score: Scorer) -> LabelSpace:
     """
     classes = sorted({photo.class_index for photo in tree.photos if photo.path in encoded.keys})
     row = {index: r for r, index in enumerate(classes)}
-    total = np.zeros((len(classes), CLASS_COUNT))
+    total = np.zeros((len(classes), score.labels))
     count = np.zeros(len(classes))
     for photos, scores in scored(tree, encoded, score):
         where = np.array([row[photo.class_index] for photo in photos])

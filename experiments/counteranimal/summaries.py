@@ -1,6 +1,6 @@
-"""What one model's predictions amount to: a summary, its place among the published models, three files.
+"""What one model's predictions amount to: a summary, its place among the published models, four files.
 
-A folder of a result holds predictions.csv, per_class.csv and, written last, summary.json.
+A folder of a result holds predictions.csv, per_class.csv, per_background.csv and, written last, summary.json.
 """
 
 from collections.abc import Sequence
@@ -9,19 +9,26 @@ from typing import Any
 
 import numpy as np
 
-from experiments.counteranimal.dataset import GROUPS
-from experiments.counteranimal.metrics import ClassCounts, Mean, Predictions, class_counts, summary
+from experiments.counteranimal.breakdown import CELL_COLUMNS, breakdown, cells
+from experiments.counteranimal.labels import CLASS_COUNT
+from experiments.counteranimal.metrics import MEANS, ClassCounts, Mean, Predictions, class_counts, summary
 from experiments.counteranimal.paired import paired_effect
+from experiments.counteranimal.photos.tree import GROUPS
 from experiments.counteranimal.predictions import read_predictions, write_classes, write_predictions
 from experiments.errors import RequestError
-from experiments.files import output_folder, write_json
+from experiments.files import output_folder, write_json, write_table
 from experiments.lines import SMALLEST_FAMILY, fit_line, usable
 from experiments.provenance import provenance
-from experiments.published.tables import published_name, published_rows
+from experiments.published.tables import published_classes, published_name, published_rows
 from experiments.results import Row
 
 WORST = 5  # classes that a summary lists
-PREDICTIONS, CLASSES, SUMMARY = "predictions.csv", "per_class.csv", "summary.json"
+PREDICTIONS, CLASSES, BACKGROUNDS, SUMMARY = (
+    "predictions.csv",
+    "per_class.csv",
+    "per_background.csv",
+    "summary.json",
+)
 
 
 def summarise(
@@ -29,19 +36,40 @@ def summarise(
 ) -> tuple[dict[str, Any], ClassCounts]:
     """(summary document, counts a class) of one model; `settings` holds labels, prompts, data and whatever else.
 
+    Of photos without groups the means are of one accuracy. Ranks among the published models are given where the classes
+    are the paper's: other photos have other means.
+
     Raises RequestError where no class has photos in both groups.
     """
     counts = class_counts(predictions)
     complete = counts.complete
     if not len(complete.index):
         raise RequestError(f"no class of {settings['data']!r} has photos in both groups; a drop needs one at least")
-    document = {"source": source, "model": model, "family": family, **summary(counts, seed), **settings, "seed": seed}
-    document["worst_classes"] = _worst_classes(complete)
-    if predictions.object is not None:
+    found = summary(counts, seed)
+    document = {"source": source, "model": model, "family": family}
+    if predictions.grouped:
+        document |= {**found, **settings, "seed": seed, "worst_classes": _worst_classes(complete)}
+    else:
+        document |= {**_ungrouped(found), **settings, "seed": seed}
+    document |= breakdown(predictions)
+    if predictions.object is not None and predictions.grouped:
         document["paired"] = paired_effect(predictions, seed)
-    document["standing"] = standing(summary_row(document, "macro"), settings["prompts"] or "simple")
+    document["standing"] = None
+    if predictions.grouped and set(complete.index.tolist()) == {c.index for c in published_classes()}:
+        document["standing"] = standing(summary_row(document, "macro"), settings["prompts"] or "simple")
     document["provenance"] = provenance()
     return document, counts
+
+
+def _ungrouped(found: dict[str, Any]) -> dict[str, Any]:
+    """A summary whose two columns are the same photos, as one of accuracies."""
+    return {
+        **{mean: {"accuracy": found[mean]["common"]} for mean in MEANS},
+        "intervals": {mean: {"accuracy": found["intervals"][mean]["common"]} for mean in MEANS},
+        "interval_method": found["interval_method"],
+        "level": found["level"],
+        "counts": {"classes": found["counts"]["classes"], "photos": found["counts"]["common"]},
+    }
 
 
 def _worst_classes(complete: ClassCounts) -> list[dict[str, Any]]:
@@ -59,10 +87,11 @@ def _worst_classes(complete: ClassCounts) -> list[dict[str, Any]]:
 
 
 def write_result(folder: Path, document: dict[str, Any], predictions: Predictions, counts: ClassCounts) -> None:
-    """The three files of a result; the summary comes last, so that where it is the others are."""
+    """The files of a result; the summary comes last, so that where it is the others are."""
     output_folder(folder)
     write_predictions(folder / PREDICTIONS, predictions)
-    write_classes(folder / CLASSES, counts)
+    write_classes(folder / CLASSES, counts, predictions.grouped)
+    write_table(folder / BACKGROUNDS, CELL_COLUMNS, cells(predictions))
     write_json(folder / SUMMARY, document)
 
 
@@ -108,7 +137,7 @@ def score_files(
         wrong = "is empty; leave it out" if not name.strip() else f"names one model but {len(files)} files are given"
         raise RequestError(f"--name {name!r} {wrong}")
     names = [name] if name is not None else [_model_of(path) for path in files]
-    read = [read_predictions(path) for path in files]
+    read = [read_predictions(path, None if labels == "own" else CLASS_COUNT) for path in files]
     folders = [None] * len(files) if output is None else result_folders(output_folder(output), names)
     for path in files:
         for folder in folders:

@@ -22,13 +22,18 @@ LONGEST = 77  # tokens read of a label by the others, as CLIP does; some of thei
 ACTIVATIONS = {"on": "quick_gelu", "off": "gelu"}
 
 
+def check(name: str, how: Reading) -> None:
+    """Raises RequestError for what is neither a folder nor a name on the hub, or weights beside it."""
+    if how.weights is not None:
+        raise RequestError("--weights does not go with hf:, whose weights are in the folder; leave it out")
+    located(name, "hf")
+
+
 def load(name: str, how: Reading) -> LoadedModel:
     """A model of a folder, or of ORG/NAME on the hub or in its cache; nothing stored in it is run."""
     from transformers import AutoConfig, AutoImageProcessor, AutoModelForZeroShotImageClassification, AutoTokenizer
 
-    if how.weights is not None:
-        raise RequestError("--weights does not go with hf:, whose weights are in the folder; leave it out")
-    local, where = _where(name)
+    local, where = located(name, "hf")
     options = {"local_files_only": local}
     way_out = "download its files where there is a network and pass hf:FOLDER"
     with unreadable(f"hf:{name}") if local else hub(f"hf:{name}", way_out):
@@ -62,14 +67,15 @@ def load(name: str, how: Reading) -> LoadedModel:
     )
 
 
-def _where(name: str) -> tuple[bool, str | Path]:
+def located(name: str, kind: str) -> tuple[bool, str | Path]:
     """(whether it is a folder on this machine, the folder or the name on the hub)."""
     folder = Path(name)
     if (folder / "config.json").is_file():
         return True, folder
     if folder.exists() or name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise RequestError(
-            f"hf:{name} is no folder with a config.json; pass the folder of a downloaded model, or ORG/NAME on the hub"
+            f"{kind}:{name} is no folder with a config.json; pass the folder of a downloaded model, or ORG/NAME on the "
+            "hub"
         )
     return False, name
 

@@ -1,5 +1,6 @@
 """Files of photos and cut-outs that anybody may have made: decoded by Pillow itself, and bounded before they are."""
 
+import io
 import re
 import stat
 from pathlib import Path
@@ -9,7 +10,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 # What such a file may really be, all decoded by Pillow itself: a PostScript file would be handed to Ghostscript.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MOST_PIXELS = 50_000_000  # 150 MB as RGB, in every decoding process; a camera's 48 megapixels pass
 MOST_BYTES = 256 * 2**20
 
@@ -30,15 +31,44 @@ def decode(path: Path, mode: str = "RGB", still: bool = False) -> "Image":
     ValueError
         With the reason, for anything but a regular file of bounded size that Pillow can decode.
     """
-    from PIL import Image
-
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
             raise ValueError("no regular file")  # a FIFO would be waited for, for ever
-        if found.st_size > MOST_BYTES:
-            raise ValueError(f"{found.st_size / 2**20:.0f} MiB, more than {MOST_BYTES // 2**20}")
-        with Image.open(path, formats=FORMATS) as image:
+        _refuse_large(found.st_size)
+    except OSError as error:
+        raise ValueError(_reason(error)) from error
+    return _decoded(path, mode, still)
+
+
+def decode_bytes(data: bytes, mode: str = "RGB") -> "Image":
+    """The image in the bytes of a file, decoded as `decode` does.
+
+    Parameters
+    ----------
+    data : bytes
+    mode
+        Of Pillow's, RGB or RGBA.
+
+    Raises
+    ------
+    ValueError
+        With the reason, for more bytes than are read of a file, or what Pillow cannot decode.
+    """
+    _refuse_large(len(data))
+    return _decoded(io.BytesIO(data), mode, still=False)
+
+
+def _refuse_large(size: int) -> None:
+    if size > MOST_BYTES:
+        raise ValueError(f"{size / 2**20:.0f} MiB, more than {MOST_BYTES // 2**20}")
+
+
+def _decoded(source: "Path | io.BytesIO", mode: str, still: bool) -> "Image":
+    from PIL import Image
+
+    try:
+        with Image.open(source, formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 megapixels = image.width * image.height / 1e6
                 raise ValueError(f"{megapixels:.0f} megapixels, more than {MOST_PIXELS / 1e6:.0f}")
@@ -46,7 +76,10 @@ def decode(path: Path, mode: str = "RGB", still: bool = False) -> "Image":
                 raise ValueError(f"animated, {image.n_frames} frames")
             return image.convert(mode)
     except Exception as error:  # Pillow's decoders raise whatever the broken bytes lead to
-        # Pillow puts the path, or the object with its address, into the message: neither helps here.
-        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        reason = re.sub(r"(cannot identify image file).*", r"\1", said) or type(error).__name__
-        raise ValueError(reason) from error
+        raise ValueError(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """In words; Pillow puts the path, or the object with its address, into the message: neither helps here."""
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return re.sub(r"(cannot identify image file).*", r"\1", said) or type(error).__name__

@@ -10,23 +10,28 @@ from experiments.command.screens.parts import VERDICT_STYLES, folded, interval, 
 
 
 def inspection_view(document: dict[str, Any]) -> Group:
-    """Counts beside the published ones, then what is wrong with the tree."""
+    """Counts, of CounterAnimal's classes beside the published ones, then what is wrong with the tree."""
     table = Table("class", title=Text(document["root"]), title_justify="left")
-    for group in ("common", "counter"):
-        table.add_column(f"{group} (published)", justify="right")
+    known = any(c["published_common"] is not None for c in document["classes"])
+    groups = ("common", "counter") if document["grouped"] else ("",)
+    for group in groups:
+        table.add_column(f"{group or 'photos'}{' (published)' if known else ''}", justify="right")
         table.add_column("backgrounds")
     for c in document["classes"]:
         cells = [Text(_indexed(c["folder"], c["class_index"]))]
-        for group in ("common", "counter"):
-            printed, found = c[f"published_{group}"], c[f"n_{group}"]
-            known = f"{found}" if printed is None else f"{found} ({printed})"
-            cells.append(Text(known, style="" if printed in (None, found) else "yellow"))
+        for group in groups:
+            found, printed = (c[f"n_{group}"], c[f"published_{group}"]) if group else (c["n"], None)
+            words = f"{found}" if printed is None else f"{found} ({printed})"
+            cells.append(Text(words, style="" if printed in (None, found) else "yellow"))
             cells.append(Text(", ".join(f"{name or 'unnamed'} {n}" for name, n in c["backgrounds"][group].items())))
         table.add_row(*cells)
-    totals = (
-        f"{document['n_classes']} classes, {document['n_common']} common and {document['n_counter']} counter photos "
-        f"(published: 45, {document['published_n_common']}, {document['published_n_counter']})"
-    )
+    totals = f"{document['n_classes']} classes, "
+    if document["grouped"]:
+        totals += f"{document['n_common']} common and {document['n_counter']} counter photos"
+    else:
+        totals += f"{document['n']} photos, in no groups"
+    if known:
+        totals += f" (published: 45, {document['published_n_common']}, {document['published_n_counter']})"
     notes = [Text(totals)]
     for key, word in (("unreadable", "unreadable photo"), ("empty_groups", "empty group")):
         for entry in document[key]:
@@ -45,34 +50,62 @@ def _indexed(folder: str, index: int) -> str:
 
 
 def summary_view(documents: list[dict[str, Any]]) -> Group:
-    """Both means of each model, its worst classes, and where it would stand among the published models."""
+    """Both means of each model, its worst classes and groups, and where it would stand among the published models."""
     parts: list[Any] = []
     for document in documents:
-        table = Table("mean over", title=Text(document["model"]), title_justify="left")
-        for name in ("common", "counter", "drop"):
-            table.add_column(f"{name} % ({document['level']:.0%})", justify="right")
-        for mean, over in (("macro", "classes (macro)"), ("micro", "photos (micro)")):
-            cells = [over]
-            for name in ("common", "counter", "drop"):
-                cells.append(f"{percent(document[mean][name])} ({interval(document['intervals'][mean][name])})")
-            table.add_row(*cells)
-        parts.append(table)
+        names = ("common", "counter", "drop") if "common" in document["macro"] else ("accuracy",)
+        parts.append(_means(document, names))
         counts = document["counts"]
-        parts.append(
-            Text(f"{counts['classes']} classes, {counts['common']} common and {counts['counter']} counter photos")
-        )
-        for index in counts["left_out_classes"]:
+        if "drop" in names:
+            photos = f"{counts['common']} common and {counts['counter']} counter photos"
+        else:
+            photos = f"{counts['photos']} photos in no groups"
+        parts.append(Text(f"{counts['classes']} classes, {photos}"))
+        if "question" in document:
+            how = "in its own words" if document["free"] else f"labels scored by {document['score']}"
+            parts.append(Text(f"asked {document['question']!r}: {how}"))
+        for index in counts.get("left_out_classes", ()):
             parts.append(Text(f"class {index} has an empty group and is left out of all means", style="yellow"))
         if document.get("skipped"):
             parts.append(Text(f"{len(document['skipped'])} unreadable photos were left out", style="yellow"))
         if document.get("unanswered"):
             said = f"{document['unanswered']} photos got no finite score and count as wrong"
+            if document.get("free"):
+                none, several = document["named_none"], document["named_several"]
+                said = f"answers that name no label ({none}) or several ({several}) count as wrong"
             parts.append(Text(said, style="yellow"))
         parts += _paired(document.get("paired"))
-        worst = ", ".join(f"{c['class_index']} {percent(c['drop'])}" for c in document["worst_classes"])
-        parts.append(Text(f"largest drops by class: {worst}"))
+        if "worst_classes" in document:
+            worst = ", ".join(f"{c['class_index']} {percent(c['drop'])}" for c in document["worst_classes"])
+            parts.append(Text(f"largest drops by class: {worst}"))
+        parts += [_worst("class", document["worst_class"]), _worst("group", document["worst_group"])]
         parts += _standing(document.get("standing"))
     return folded(*parts)
+
+
+def _means(document: dict[str, Any], names: tuple[str, ...]) -> Table:
+    """Macro and micro, with intervals, and what is among the first five answers."""
+    table = Table("mean over", title=Text(document["model"]), title_justify="left")
+    for name in names:
+        table.add_column(f"{name} % ({document['level']:.0%})", justify="right")
+    over = {"macro": "classes (macro)", "micro": "photos (micro)"}
+    for mean, words in over.items():
+        values, ends = document[mean], document["intervals"][mean]
+        table.add_row(words, *(f"{percent(values[name])} ({interval(ends[name])})" for name in names))
+    if document["top5"]:
+        table.add_row("classes, of the first 5", *(percent(document["top5"]["macro"][name]) for name in names))
+    return table
+
+
+def _worst(kind: str, cell: dict[str, Any]) -> Text:
+    """The worst of all classes or groups; its interval is of the least true accuracy."""
+    where = ", ".join(
+        ["class " + str(cell["class_index"]), *(str(cell[k]) for k in ("group", "background") if k in cell)]
+    )
+    return Text(
+        f"worst {kind} of {cell['of']}: {where}, {percent(cell['accuracy'])} of {cell['photos']} photos "
+        f"({interval(cell['interval'])})"
+    )
 
 
 def _paired(effect: dict[str, Any] | None) -> list[Any]:
@@ -169,46 +202,102 @@ def published_view(document: dict[str, Any]) -> Group:
     models = Table("Table 3", "evaluate --model", title="Checkpoints behind Table 3", title_justify="left")
     for c in document["checkpoints"]:
         models.add_row(Text(c["model"]), Text(c["spec"] + ("" if c["stated"] else " *")))
-    return folded(
-        claims, audit, models, Text(f"{len(document['table'])} printed figures; {len(document['audit'])} findings")
-    )
+    found = Text(f"{len(document['table'])} printed figures; {len(document['audit'])} findings")
+    return folded(claims, audit, found, *_grim(document["grim"]), models, *_since(document["since"]))
+
+
+def _grim(tables: list[dict[str, Any]]) -> list[Any]:
+    """What the test of counts can see, table by table."""
+    table = Table(title="What a GRIM test sees: can a printed accuracy be k/n?", title_justify="left")
+    table.add_column("table", justify="right")
+    table.add_column("if right, it is")
+    for name in ("cells", "impossible", "sees a random misprint", "sees one wrong digit"):
+        table.add_column(name, justify="right")
+    for t in tables:
+        seen = ["unknown" if t[k] is None else f"{t[k]:.0%}" for k in ("random", "digit")]
+        impossible = "" if t["impossible"] is None else str(t["impossible"])
+        table.add_row(str(t["table"]), t["form"], str(t["cells"]), impossible, *seen)
+    return [
+        table,
+        Text("0%: every percentage is a possible mean, so no misprint can be seen (Brown and Heathers 2017)"),
+        Text("where as many cells are impossible as of random numbers, the photos were not those counted here"),
+    ]
+
+
+def _since(rows: list[dict[str, Any]]) -> list[Any]:
+    """What others printed afterwards, and how far the protocols are apart."""
+    table = Table("model", title="Numbers since, not comparable with the paper's", title_justify="left")
+    for name in ("common %", "counter %", "drop %", "off the paper's (macro)", "off the paper's (micro)"):
+        table.add_column(name, justify="right")
+    for r in rows:
+        table.add_row(
+            Text(r["model"]),
+            *(percent(r[k]) for k in ("common", "counter", "drop")),
+            *(f"{100 * r[f'common_off_{m}']:+.2f}, {100 * r[f'counter_off_{m}']:+.2f}" for m in ("macro", "micro")),
+        )
+    protocols = dict.fromkeys((r["source"], r["protocol"]) for r in rows)
+    said = Text("off the paper's: common and counter above its ResNet-50, in points")
+    return [table, said, *(Text(f"{source}: {protocol}") for source, protocol in protocols)]
+
+
+MARKS = {
+    "*": "of the line alone: the model's own error is not known",
+    "†": "extrapolated: no model of the line has such a common accuracy",
+    "‡": "an accuracy of 0 or 100 %: on the edge of stretched axes, in no line",
+    "≁": "not comparable: another protocol, in no line",
+}
 
 
 def comparison_view(document: dict[str, Any]) -> Group:
     """Rows with effective robustness on logit axes (the other axes are in the files), then pairs."""
-    table = Table("model", "common %", "counter %", "drop %")
+    table = Table("no.", "model", "common %", "counter %", "drop %")
     if document["reference"]:
         table.add_column(f"over the {document['reference']} line, logit", justify="right")
     marks = set()
-    for r in sorted(document["rows"], key=lambda r: -r["counter"]):
+    for r in sorted(document["rows"], key=lambda r: r["number"]):
         cells = [percent(r[k]) for k in ("common", "counter", "drop")]
+        named = ("‡" if r["at_edge"] else "") + ("" if r["comparable"] else "≁")
+        marks |= set(named)
         if r["effective_robustness"] is not None:
             over = r["effective_robustness"]["logit"]
             mark = ("*" if over["interval_of"] == "line" else "") + ("†" if over["extrapolated"] else "")
             marks |= set(mark)
             cells.append(f"{100 * over['value']:+.2f} ({interval(over['interval'])}){mark}")
-        table.add_row(Text(r["model"]), *cells)
+        table.add_row(str(r["number"]), Text(f"{r['model']} {named}".rstrip()), *cells)
     notes = []
     if document["reference"]:
         notes.append(Text("over the line: 95% interval of line and model"))
-    if "*" in marks:
-        notes.append(Text("* of the line alone: the model's own error is not known"))
-    if "†" in marks:
-        notes.append(Text("† extrapolated: no model of the line has such a common accuracy"))
-    parts: list[Any] = [table, *notes]
-    if document["pairs"]:
-        pairs = Table("class by class, second minus first", "drop %", "95% interval", "up:down", "sign test p")
-        for p in document["pairs"]:
-            d = p["drop"]
-            pairs.add_row(
-                Text(f"{p['second']} - {p['first']} ({p['classes']} classes)"),
+    notes += [Text(f"{mark} {meaning}") for mark, meaning in MARKS.items() if mark in marks]
+    known = {(r["source"], r["protocol"]) for r in document["rows"] if not r["comparable"]}
+    notes += [Text(f"≁ {source}: {protocol}") for source, protocol in sorted(known)]
+    return folded(table, *notes, *_pairs(document))
+
+
+def _pairs(document: dict[str, Any]) -> list[Any]:
+    """Models beside each other, by class and, of composites, by object."""
+    parts: list[Any] = []
+    for unit in ("classes", "objects"):
+        found = [(p, p if unit == "classes" else p.get("objects")) for p in document["pairs"]]
+        found = [(names, part) for names, part in found if part]
+        if not found:
+            continue
+        title = f"by {'class' if unit == 'classes' else 'object'}, second minus first"
+        if unit == "classes":
+            title += f", means over {'photos' if found[0][0]['mean'] == 'micro' else 'classes'}"
+        table = Table(title, "drop %", "95% interval", "up:down", "sign test p")
+        for names, part in found:
+            d = part["drop"]
+            table.add_row(
+                Text(f"{names['second']} - {names['first']} ({part[unit]} {unit})"),
                 f"{100 * d['difference']:+.2f}",
                 interval(d["interval"]),
-                f"{d['classes_up']}:{d['classes_down']}",
+                f"{d[f'{unit}_up']}:{d[f'{unit}_down']}",
                 f"{d['sign_test_p']:.3g}",
             )
-        parts.append(pairs)
-    return folded(*parts)
+        parts.append(table)
+    if document["unpaired"]:
+        parts.append(Text(f"not paired, to keep this readable: {', '.join(document['unpaired'])}", style="yellow"))
+    return parts
 
 
 def composition_view(document: dict[str, Any]) -> Group:
@@ -258,7 +347,20 @@ def activation_view(documents: list[dict[str, Any]]) -> Group:
         else:
             wrong = "" if fits == loaded else f", but --quick-gelu auto takes {loaded}"
             parts.append(Text(f"the weights want {fits}{wrong}", style="" if fits == loaded else "yellow"))
+        parts += _explained(document["published"], fits or loaded)
     return folded(*parts)
+
+
+def _explained(row: dict[str, Any] | None, wanted: str) -> list[Text]:
+    """Which activation the paper's row of these weights speaks for."""
+    if row is None:
+        return []
+    far = ", ".join(f"{name} {100 * distance:.2f}" for name, distance in row["distance"].items())
+    if row["nearer"] is None:
+        return [Text(f"the paper's row {row['model']} lies as near to either (points off: {far})")]
+    other = "" if row["nearer"] == wanted else f": it is explained by the other one, not {wanted}"
+    said = f"the paper's row {row['model']} lies nearer to {row['nearer']} (points off: {far}){other}"
+    return [Text(said, style="yellow" if other else "")]
 
 
 def discovery_view(document: dict[str, Any]) -> Group:

@@ -11,10 +11,11 @@ import torch
 from PIL import Image
 
 from experiments.counteranimal.compose import run as compose
-from experiments.counteranimal.dataset import inspection, read_tree
 from experiments.counteranimal.evaluation import evaluate
 from experiments.counteranimal.factorial import Composition
 from experiments.counteranimal.paired import paired_effect
+from experiments.counteranimal.photos.inspection import inspection
+from experiments.counteranimal.photos.reading import read_tree
 from experiments.errors import RequestError
 from simulator.pixels.decoding import decode
 

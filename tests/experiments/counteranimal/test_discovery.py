@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.counteranimal.backgrounds import Cells, cells_of, honest_drop, naive_drop, permutation_p
-from experiments.counteranimal.dataset import Photo, Tree, read_tree
 from experiments.counteranimal.discovery import discover, link_tree, permutations_for
+from experiments.counteranimal.photos.reading import read_tree
+from experiments.counteranimal.photos.tree import Folder, Photo, Tree
 from experiments.errors import RequestError
 from experiments.inference import benjamini_hochberg, holm
 
@@ -126,7 +127,9 @@ def build(tmp_path, spread):
             for i in range(count):
                 (place / f"{i}.jpg").write_bytes(b"")
                 photos.append(Photo(f"{folder}/{background}/{i}.jpg", index, "", background))
-    return Tree(tmp_path / "photos", tuple(photos), {i: f for f, i, _ in spread}, ()), photos
+    return Tree(
+        tmp_path / "photos", tuple(photos), {i: f for f, i, _ in spread}, (), Folder(tmp_path / "photos")
+    ), photos
 
 
 def test_discover_writes_a_tree_that_reads_back(tmp_path):
@@ -159,7 +162,7 @@ def test_an_effect_among_501_classes_can_be_found(tmp_path):
     names = {index: str(index) for index in range(501)}
     photos = [Photo(f"{i}/{b}/{j}.jpg", i, "", b) for i in names for b in "ab" for j in range(30)]
     correct = np.array([p.background == "a" and p.class_index == 7 for p in photos])  # all others: always wrong
-    found = discover(Tree(tmp_path, tuple(photos), names, ()), photos, correct, smallest=20)
+    found = discover(Tree(tmp_path, tuple(photos), names, (), Folder(tmp_path)), photos, correct, smallest=20)
     assert found["background_effects"] == 1
     assert found["classes"][7]["p_holm"] == pytest.approx(501 / (found["permutations"] + 1))
     assert found["least_p_holm"] < 0.05

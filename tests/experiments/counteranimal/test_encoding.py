@@ -12,12 +12,13 @@ import torch
 
 from experiments.counteranimal import encoding
 from experiments.counteranimal.cache import FeatureCache
-from experiments.counteranimal.dataset import read_tree
 from experiments.counteranimal.encoding import Runtime, encode_photos
 from experiments.counteranimal.evaluation import evaluate
 from experiments.counteranimal.labels import LabelSpace, own_classes
-from experiments.counteranimal.loaded import LoadedModel
+from experiments.counteranimal.loaded import Deferred, LoadedModel
 from experiments.counteranimal.models import load_model
+from experiments.counteranimal.photos import tree as photo_tree
+from experiments.counteranimal.photos.reading import read_tree
 from experiments.counteranimal.scoring import NO_ANSWER, Scorer, confusing_space, predict, rank_labels, text_features
 from experiments.errors import RequestError, RunError
 
@@ -66,11 +67,11 @@ def test_features_without_a_number_are_not_kept(tiny_clip, shared_tree, tmp_path
         return encode(pixels).index_fill(0, torch.tensor([0]), float("nan"))
 
     broken = replace(clip, encode_image=first_is_nan)
-    first = encode_photos(tree, [broken], tmp_path, Runtime())[0]
+    first = encode_photos(tree, broken, tmp_path, Runtime())
     rows = np.concatenate(list(first.cache.read(list(first.keys.values()))))
     assert np.isnan(rows[0]).all()
     assert np.isfinite(rows[1:]).all()
-    second = encode_photos(tree, [clip], tmp_path, Runtime())[0]
+    second = encode_photos(tree, clip, tmp_path, Runtime())
     assert second.passes == 1
     assert np.isfinite(np.concatenate(list(second.cache.read(list(second.keys.values()))))).all()
 
@@ -79,8 +80,8 @@ def test_a_name_without_a_finite_embedding_is_a_failure(tiny_clip, tmp_path):
     clip = load_model(f"open_clip:local-dir:{tiny_clip}")
     with torch.no_grad():
         clip.module.token_embedding.weight[:] = float("nan")
-    with pytest.raises(RunError, match="no finite embedding for 2 of 2 names, the first is 'ostrich'"):
-        text_features(clip, ["ostrich", "bulbul"], ["a {}"], Runtime(), tmp_path)
+    with pytest.raises(RunError, match="no finite embedding for 2 of 2 labels, the first is 'ostrich'"):
+        text_features(clip, [["ostrich"], ["bulbul"]], Runtime(), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -90,39 +91,76 @@ def test_scores_of_another_number_are_refused(labels, shared_tree):
     with pytest.raises(RequestError, match=rf"scores of shape \({labels},\) a photo.* 1000"):
         evaluate(lambda pixels: torch.zeros(len(pixels), labels), small, None, shared_tree)
     with pytest.raises(RequestError, match="10 class names are given"):
-        Scorer(list("abcdefghij"), np.zeros((10, 4), dtype=np.float32))
+        evaluate(object(), small, str, shared_tree, names=list("abcdefghij"))
 
 
 def test_a_reference_without_a_number_chooses_no_labels(shared_tree, tmp_path):
     tree = read_tree(shared_tree)
     model = LoadedModel("m", "ImageNet", torch.nn.Identity(), answers, small)
-    encoded = encode_photos(tree, [model], tmp_path, Runtime())[0]
-    space = confusing_space(tree, encoded, Scorer(None, None))
+    encoded = encode_photos(tree, model, tmp_path, Runtime())
+    space = confusing_space(tree, encoded, Scorer(1000))
     assert all(9 in labels for labels in space.allowed.values())
-    predict(tree, encoded, Scorer(None, None), space)
+    predict(tree, encoded, Scorer(1000), space)
 
 
 def test_strict_stops_at_the_first_batch(tree, tiny_clip, tmp_path, monkeypatch):
     parsed = read_tree(tree)
     (tree / parsed.photos[5].path).write_bytes(b"x")
-    clip, seen, decode = load_model(f"open_clip:local-dir:{tiny_clip}"), [], encoding.decode
-    monkeypatch.setattr(encoding, "decode", lambda path: seen.append(path) or decode(path))
+    clip, seen, decode = load_model(f"open_clip:local-dir:{tiny_clip}"), [], photo_tree.decode
+    monkeypatch.setattr(photo_tree, "decode", lambda path: seen.append(path) or decode(path))
     with pytest.raises(RunError, match="photos cannot be read"):
-        encode_photos(parsed, [clip], tmp_path, Runtime(batch_size=4), strict=True)
+        encode_photos(parsed, clip, tmp_path, Runtime(batch_size=4), strict=True)
     assert len(seen) == 8 < len(parsed.photos)
     (tree / parsed.photos[5].path).unlink()
-    assert encode_photos(read_tree(tree), [clip], tmp_path, Runtime(batch_size=4))[0].passes == 31 - 7  # seven kept
+    assert encode_photos(read_tree(tree), clip, tmp_path, Runtime(batch_size=4)).passes == 31 - 7  # seven kept
 
 
 def test_one_model_twice_costs_one_pass(tiny_clip, shared_tree, tmp_path, monkeypatch):
     """A reference model that is evaluated itself, for instance."""
     passed, forward = [], encoding.forward
-    monkeypatch.setattr(encoding, "forward", lambda m, pixels, r: passed.append(len(pixels)) or forward(m, pixels, r))
+    monkeypatch.setattr(encoding, "forward", lambda m, pixels, *r: passed.append(len(pixels)) or forward(m, pixels, *r))
     one, again = (load_model(f"open_clip:local-dir:{tiny_clip}") for _ in range(2))
     tree = read_tree(shared_tree)
-    first, second = encode_photos(tree, [one, again], tmp_path, Runtime())
+    first, second = (encode_photos(tree, model, tmp_path, Runtime()) for model in (one, again))
     assert sum(passed) == len(tree.photos)
     assert first.keys == second.keys
+
+
+def test_where_memory_is_short_the_batch_is_halved_once(shared_tree, tmp_path):
+    tree, sizes, said = read_tree(shared_tree), [], []
+
+    def narrow(pixels, limit=6):
+        sizes.append(len(pixels))
+        if len(pixels) > limit:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return answers(pixels)
+
+    model = LoadedModel("m", "ImageNet", torch.nn.Identity(), narrow, small)
+    found = encode_photos(tree, model, tmp_path, Runtime(batch_size=12), note=said.append)
+    assert found.passes == len(tree.photos) == 32
+    assert sizes == [12, 6, 6, 6, 6, 4, 4]
+    assert said == ["cpu ran out of memory at 12 photos; half as many go through at a time now"]
+    model = LoadedModel("m", "ImageNet", torch.nn.Identity(), lambda pixels: narrow(pixels, 3), small)
+    with pytest.raises(RunError, match=r"at --batch-size 12; try --batch-size 6 .*finished photos are kept"):
+        encode_photos(tree, model, tmp_path, Runtime(batch_size=12))
+
+
+def test_a_compiled_model_gives_the_same_features(tiny_clip, shared_tree, tmp_path):
+    tree, clip = read_tree(shared_tree), load_model(f"open_clip:local-dir:{tiny_clip}")
+    plain, fast = (encode_photos(tree, clip, tmp_path, Runtime(compile=compile)) for compile in (False, True))
+    assert fast.passes == len(tree.photos)  # they differ by rounding, so they are kept apart
+    ours, theirs = (np.concatenate(list(e.cache.read(list(e.keys.values())))) for e in (plain, fast))
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_broken_photos_alone_load_no_model(tiny_clip, tree, tmp_path):
+    clip = load_model(f"open_clip:local-dir:{tiny_clip}")
+    parsed = read_tree(tree)
+    (tree / parsed.photos[3].path).write_bytes(b"x")
+    assert encode_photos(parsed, clip, tmp_path, Runtime()).passes == 31
+    known = Deferred("m", {"family": "CLIP", "key": clip.key, "settings": {}}, "x", lambda: pytest.fail("loaded"))
+    again = encode_photos(parsed, known, tmp_path, Runtime())
+    assert (again.passes, list(again.unreadable)) == (0, [parsed.photos[3].path])
 
 
 def die(image):
@@ -144,7 +182,7 @@ class Heavy(torch.nn.Module):
 def test_memory_that_ends_before_the_first_batch_is_one_sentence(shared_tree, tmp_path):
     model = LoadedModel("m", "ImageNet", Heavy(), answers, small)
     with pytest.raises(RunError, match="cpu ran out of memory at --batch-size 1; try --device cpu"):
-        encode_photos(read_tree(shared_tree), [model], tmp_path, Runtime(batch_size=1))
+        encode_photos(read_tree(shared_tree), model, tmp_path, Runtime(batch_size=1))
 
 
 @pytest.mark.parametrize("device", ["cpu:abc", "cpu:", "cuda:99"])
@@ -173,7 +211,7 @@ def test_a_fifo_named_as_a_photo_is_not_waited_for(tree):
     """In a process of its own, since what it must not do is hang."""
     os.mkfifo(tree / "16 bulbul" / "common-sky" / "pipe.jpg")
     code = (
-        "import sys; from pathlib import Path; from experiments.counteranimal.dataset import inspect; "
+        "import sys; from pathlib import Path; from experiments.counteranimal.photos.inspection import inspect; "
         "print(inspect(Path(sys.argv[1]))['unreadable'])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tree)], capture_output=True, text=True, timeout=60)

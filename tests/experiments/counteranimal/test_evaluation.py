@@ -11,19 +11,21 @@ from safetensors.torch import load_file
 
 from experiments.counteranimal import encoding
 from experiments.counteranimal.cache import FeatureCache
-from experiments.counteranimal.dataset import read_tree
 from experiments.counteranimal.encoding import Runtime, encode_photos
 from experiments.counteranimal.evaluation import Asking, evaluate
 from experiments.counteranimal.labels import (
     LabelSpace,
+    Vocabulary,
     class_names,
     confusing_labels,
+    imagenet,
     load_confusing,
     own_classes,
     save_confusing,
     templates,
 )
 from experiments.counteranimal.models import load_model
+from experiments.counteranimal.photos.reading import read_tree
 from experiments.counteranimal.scoring import (
     confusing_space,
     predict,
@@ -83,7 +85,7 @@ def test_prompt_ensemble_is_open_clips_own(clip):
     theirs = open_clip.build_zero_shot_classifier(
         clip.module, clip.tokenizer, names, open_clip.OPENAI_IMAGENET_TEMPLATES, num_classes_per_batch=3
     )
-    ours = text_features(clip, names, templates("openai80"), Runtime())
+    ours, _ = text_features(clip, Vocabulary(tuple(names), "a part").phrases(templates("openai80")), Runtime())
     assert (ours == theirs.T.numpy()).all()
 
 
@@ -163,7 +165,7 @@ def test_duplicated_names_tie_exactly(clip, shared_tree):
     assert len(set(names)) == 998
     tree = read_tree(shared_tree)
     encoded = encode(clip, tree, shared_tree.parent / "ties")
-    score = scorer(clip, names, SIMPLE, Runtime(), None)
+    score = scorer(clip, Vocabulary(names, "open_clip"), SIMPLE, Runtime(), None)
     features = next(encoded.cache.read(list(encoded.keys.values())))
     scores = score(features)
     missile = [i for i, name in enumerate(names) if name == "missile"]
@@ -175,7 +177,7 @@ def test_duplicated_names_tie_exactly(clip, shared_tree):
 
 
 def encode(model, tree, cache, runtime=None):
-    return encode_photos(tree, [model], cache, runtime or Runtime())[0]
+    return encode_photos(tree, model, cache, runtime or Runtime())
 
 
 def test_ranks_agree_with_sorting():
@@ -195,7 +197,7 @@ def test_45_way_and_1_vs_20_are_masking_by_hand(clip, shared_tree, tmp_path):
     tree = read_tree(shared_tree)
     encoded = encode(clip, tree, tmp_path)
     names = class_names("open_clip")
-    score = scorer(clip, names, SIMPLE, Runtime(), None)
+    score = scorer(clip, Vocabulary(names, "open_clip"), SIMPLE, Runtime(), None)
     scores = score(np.stack([next(encoded.cache.read([k]))[0] for k in encoded.keys.values()]))
     truth = np.array([p.class_index for p in tree.photos])
     own = sorted(tree.classes)
@@ -242,7 +244,9 @@ def test_a_second_run_passes_no_photo_through_the_model(clip, shared_tree, tmp_p
     first = encode(clip, tree, tmp_path)
     assert first.passes == len(tree.photos)
     names = class_names("open_clip")
-    before = predict(tree, first, scorer(clip, names, SIMPLE, Runtime(), tmp_path), LabelSpace("1000"))
+    before = predict(
+        tree, first, scorer(clip, Vocabulary(names, "open_clip"), SIMPLE, Runtime(), tmp_path), LabelSpace("1000")
+    )
 
     def never(*_):
         raise AssertionError("an image went through the model")
@@ -250,9 +254,16 @@ def test_a_second_run_passes_no_photo_through_the_model(clip, shared_tree, tmp_p
     monkeypatch.setattr(encoding, "forward", never)
     second = encode(clip, tree, tmp_path)
     assert second.passes == 0
-    after = predict(tree, second, scorer(clip, names, SIMPLE, Runtime(), tmp_path), own_classes(list(tree.classes)))
+    after = predict(
+        tree,
+        second,
+        scorer(clip, Vocabulary(names, "open_clip"), SIMPLE, Runtime(), tmp_path),
+        own_classes(list(tree.classes)),
+    )
     assert set(after.predicted.tolist()) <= set(tree.classes)
-    again = predict(tree, second, scorer(clip, names, SIMPLE, Runtime(), tmp_path), LabelSpace("1000"))
+    again = predict(
+        tree, second, scorer(clip, Vocabulary(names, "open_clip"), SIMPLE, Runtime(), tmp_path), LabelSpace("1000")
+    )
     assert (again.predicted == before.predicted).all()
     assert (again.margin == before.margin).all()
 
@@ -314,37 +325,23 @@ def test_workers_batches_and_company_change_nothing(clip, squeezenet, shared_tre
     alone = encode(clip, tree, tmp_path / "a")
     features = np.concatenate(list(alone.cache.read(list(alone.keys.values()))))
     other = load_model("torchvision:squeezenet1_1", squeezenet)
-    both = encode_photos(tree, [other, clip], tmp_path / "b", Runtime(workers=2))[1]
+    encode(other, tree, tmp_path / "b", Runtime(workers=2))
+    both = encode(clip, tree, tmp_path / "b", Runtime(workers=2))
     assert (np.concatenate(list(both.cache.read(list(both.keys.values())))) == features).all()
     small = encode(clip, tree, tmp_path / "c", Runtime(batch_size=5))
     found = np.concatenate(list(small.cache.read(list(small.keys.values()))))
     assert np.allclose(found, features, atol=1e-5)  # other batches, other order of float32 sums
 
 
-def test_models_that_lack_different_photos_share_a_batch(clip, tiny_clip, tree, tmp_path):
-    """One model lacks a photo in the middle, the other all of them: each gets its own rows."""
-    other = load_model(f"open_clip:local-dir:{tiny_clip}", quick_gelu="on")
+def test_a_photo_that_was_touched_is_passed_alone(clip, tree, tmp_path):
     parsed = read_tree(tree)
-    encode(clip, parsed, tmp_path / "both")
-    touched = parsed.photos[17].path
-    (tree / touched).touch()
-    both = encode_photos(parsed, [clip, other], tmp_path / "both", Runtime())
-    assert [result.passes for result in both] == [1, len(parsed.photos)]
-    for model, result in zip((clip, other), both, strict=True):
-        alone = encode(model, parsed, tmp_path / "alone")
-        for path, key in result.keys.items():
-            ours, theirs = (next(r.cache.read([key]))[0] for r in (result, alone))
-            assert np.allclose(ours, theirs, atol=1e-5), path  # a batch of one sums in another order
-
-
-def test_models_share_the_decoded_photo(clip, squeezenet, shared_tree, tmp_path, monkeypatch):
-    seen = []
-    decode = encoding.decode
-    monkeypatch.setattr(encoding, "decode", lambda path: seen.append(path) or decode(path))
-    other = load_model("torchvision:squeezenet1_1", squeezenet)
-    tree = read_tree(shared_tree)
-    encode_photos(tree, [clip, other, clip], tmp_path, Runtime())
-    assert len(seen) == len(tree.photos)
+    first = encode(clip, parsed, tmp_path)
+    (tree / parsed.photos[17].path).touch()
+    second = encode(clip, parsed, tmp_path)
+    assert second.passes == 1
+    for path, key in second.keys.items():
+        ours, theirs = next(second.cache.read([key]))[0], next(first.cache.read([first.keys[path]]))[0]
+        assert np.allclose(ours, theirs, atol=1e-5), path  # a batch of one sums in another order
 
 
 def test_unreadable_photos_are_left_out(clip, tree, tmp_path):
@@ -353,9 +350,7 @@ def test_unreadable_photos_are_left_out(clip, tree, tmp_path):
     parsed = read_tree(tree)
     encoded = encode(clip, parsed, tmp_path)
     assert list(encoded.unreadable) == ["16 bulbul/counter-grass/0.jpg"]
-    found = predict(
-        parsed, encoded, scorer(clip, class_names("open_clip"), SIMPLE, Runtime(), None), LabelSpace("1000")
-    )
+    found = predict(parsed, encoded, scorer(clip, imagenet("open_clip"), SIMPLE, Runtime(), None), LabelSpace("1000"))
     assert len(found.path) == len(parsed.photos) - 1
 
 

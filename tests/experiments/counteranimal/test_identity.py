@@ -10,12 +10,12 @@ import torch
 from torchvision import transforms
 
 from experiments.counteranimal import identity
-from experiments.counteranimal.dataset import read_tree
 from experiments.counteranimal.encoding import Runtime, encode_photos
 from experiments.counteranimal.evaluation import evaluate
 from experiments.counteranimal.identity import Undescribed, fingerprint, structure
 from experiments.counteranimal.loaded import LoadedModel, finished
 from experiments.counteranimal.models import load_model
+from experiments.counteranimal.photos.reading import read_tree
 from experiments.counteranimal.scoring import text_features
 from experiments.errors import RequestError
 
@@ -113,7 +113,7 @@ def test_other_heads_with_the_same_weights_are_another_model(tiny_clip, tiny_con
     assert one.settings["weights_hash"] == other.settings["weights_hash"]
     assert one.key != other.key
     tree = read_tree(shared_tree)
-    first, second = (encode_photos(tree, [m], tmp_path / "cache", Runtime())[0] for m in (one, other))
+    first, second = (encode_photos(tree, m, tmp_path / "cache", Runtime()) for m in (one, other))
     assert second.passes == len(tree.photos)
     ours, theirs = (np.concatenate(list(e.cache.read(list(e.keys.values())))) for e in (first, second))
     assert not np.allclose(ours, theirs, atol=1e-3)
@@ -168,10 +168,10 @@ def test_two_lambdas_of_opposite_sign_share_nothing(shared_tree, tmp_path):
     tree, module = read_tree(shared_tree), classifier()
     models = [finished(LoadedModel("m", "ImageNet", module, module, bright(sign))) for sign in (1, -1)]
     assert [m.key for m in models] == [None, None]
-    together = encode_photos(tree, models, tmp_path, Runtime())
+    together = [encode_photos(tree, model, tmp_path, Runtime()) for model in models]
     one, other = (np.concatenate(list(e.cache.read(list(e.keys.values())))) for e in together)
     assert (one[:, 9] == -other[:, 9]).all()
-    assert encode_photos(tree, models, tmp_path, Runtime())[0].passes == len(tree.photos)  # nothing was kept
+    assert encode_photos(tree, models[0], tmp_path, Runtime()).passes == len(tree.photos)  # nothing was kept
     with pytest.raises(RequestError, match="leave cache out"):
         evaluate(module, bright(1), None, tree, cache=tmp_path)
     positive, negative = (evaluate(module, bright(sign), None, tree) for sign in (1, -1))
@@ -181,7 +181,7 @@ def test_two_lambdas_of_opposite_sign_share_nothing(shared_tree, tmp_path):
 def test_what_is_not_kept_leaves_no_folder(shared_tree, tmp_path):
     module = classifier()
     model = finished(LoadedModel("m", "ImageNet", module, module, bright(1)))
-    encoded = encode_photos(read_tree(shared_tree), [model], tmp_path, Runtime())
+    encoded = encode_photos(read_tree(shared_tree), model, tmp_path, Runtime())
     assert len(list(tmp_path.iterdir())) == 1
     del encoded
     assert not list(tmp_path.iterdir())
@@ -192,7 +192,7 @@ def test_another_tokenizer_gets_another_text(tiny_clip, tmp_path):
 
     model = load_model(f"open_clip:local-dir:{tiny_clip}")
     shouting = replace(model, tokenizer=lambda texts: model.tokenizer([f"{text} again" for text in texts]))
-    names = ["ostrich", "bulbul"]
-    ours, theirs = (text_features(m, names, ["a {}"], Runtime(), tmp_path) for m in (model, shouting))
+    phrases = [["an ostrich"], ["a bulbul"]]
+    ours, theirs = (text_features(m, phrases, Runtime(), tmp_path)[0] for m in (model, shouting))
     assert not np.allclose(ours, theirs, atol=1e-3)
-    assert (text_features(model, names, ["a {}"], Runtime(), tmp_path) == ours).all()
+    assert (text_features(model, phrases, Runtime(), tmp_path)[0] == ours).all()

@@ -4,8 +4,10 @@ import os
 
 import pytest
 
-from experiments.counteranimal.dataset import inspection, read_backgrounds, read_tree, unreadable
 from experiments.counteranimal.labels import class_names, templates
+from experiments.counteranimal.photos.inspection import inspection
+from experiments.counteranimal.photos.reading import read_tree
+from experiments.counteranimal.photos.tree import unreadable
 from experiments.errors import RequestError
 from experiments.published.tables import published_classes
 
@@ -105,7 +107,7 @@ def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
 def test_wrong_requests_are_one_sentence(tree):
     with pytest.raises(RequestError, match=r"there is no folder .*LAION-fnal.*'LAION-final'"):
         read_tree(tree.parent / "LAION-fnal")
-    with pytest.raises(RequestError, match=r"no group folder.*try .*LAION-final"):
+    with pytest.raises(RequestError, match=r"no photos two levels below.*try .*LAION-final"):
         read_tree(tree.parent)
     (tree / "9 copy" / "common-x").mkdir(parents=True)
     with pytest.raises(RequestError, match="class 9 is given twice"):
@@ -121,4 +123,4 @@ def test_wrong_requests_are_one_sentence(tree):
 def test_backgrounds_need_no_group(tmp_path):
     (tmp_path / "9 ostrich" / "ground").mkdir(parents=True)
     (tmp_path / "9 ostrich" / "ground" / "a.jpg").write_bytes(b"")
-    assert [(p.group, p.background) for p in read_backgrounds(tmp_path).photos] == [("", "ground")]
+    assert [(p.group, p.background) for p in read_tree(tmp_path, "each").photos] == [("", "ground")]

@@ -1,0 +1,69 @@
+"""The comparison on disk: a figure in three formats, a page with a sortable table, a CSV, and the whole document."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from experiments.counteranimal.plot import comparison_figure
+from experiments.counteranimal.result import Result
+from experiments.files import output_folder, write_atomically, write_json, write_table, write_text
+from experiments.lines import AXES
+from experiments.style import styled
+
+UNDATED: dict[str, dict[str, Any]] = {  # the same figure is the same file
+    "svg": {"Date": None},
+    "pdf": {"CreationDate": None},
+    "png": {"Software": None},
+}
+COLUMNS = ("number", "source", "model", "family", "mean", "labels", "common", "counter", "drop")
+
+
+def write_comparison(folder: Path, results: Sequence[Result], document: dict[str, Any], seed: int = 0) -> Path:
+    """comparison.svg (its path is returned), .pdf, .png, .html, .csv with a row a model, .json with the document."""
+    output_folder(folder)
+    write_figure(folder / "comparison", comparison_figure(results, seed))
+    path = folder / "comparison.svg"
+    write_text(folder / "comparison.html", page(document, path.read_bytes()))
+    header = [*COLUMNS, "comparable", "at_edge"]
+    for axis in AXES:
+        header += [f"{word}_{axis}" for word in ("effective_robustness", "low", "high", "extrapolated")]
+    write_table(folder / "comparison.csv", header, (_cells(row) for row in document["rows"]))
+    write_json(folder / "comparison.json", document)
+    return path
+
+
+@styled
+def write_figure(stem: Path, figure: Figure) -> None:
+    """A figure as stem.svg, stem.pdf and stem.png, without dates."""
+    for suffix, metadata in UNDATED.items():
+        write_atomically(
+            stem.with_name(f"{stem.name}.{suffix}"),
+            lambda name, kind=suffix, words=metadata: figure.savefig(name, format=kind, metadata=words),
+        )
+
+
+def _cells(row: dict[str, Any]) -> list[Any]:
+    cells = [row[c] for c in COLUMNS] + [int(row["comparable"]), int(row["at_edge"])]
+    for axis in AXES:
+        over = (row["effective_robustness"] or {}).get(axis)
+        cells += ["", "", "", ""] if over is None else [over["value"], *over["interval"], int(over["extrapolated"])]
+    return cells
+
+
+def page(document: dict[str, Any], drawing: bytes) -> str:
+    """comparison.html: needs no network and no other file; every word from outside is escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("experiments.counteranimal", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("comparison.html.jinja").render(
+        **document, axes=AXES, drawing=b64encode(drawing).decode("ascii")
+    )

@@ -1,0 +1,92 @@
+"""The question as a model's own chat template puts it, and the tokens of every answer that is scored.
+
+[W]: "What is the main object in the image?", each label by the language model's loss on "A <label>". The answer is
+the text that the template would have the assistant say, from the template's generation prompt on: after LLaVA's
+"ASSISTANT:" that is " A ostrich", after Qwen's "assistant" and a line break "A ostrich".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
+
+from experiments.counteranimal.weights import first_line
+from experiments.errors import RequestError
+
+QUESTION = "What is the main object in the image?"
+ANSWER = "A {}"
+FALLBACK = "USER: {image}\n{question} ASSISTANT:"  # LLaVA-1.5's, for models without a template of their own
+MARK = "soberclip"  # an answer that stands nowhere else in a prompt
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A question about a photo, as text with the photo's placeholder in it."""
+
+    text: str
+    before: str  # what stands between it and the answer: a space in LLaVA's template
+    templated: bool  # False: FALLBACK
+
+    def answered(self, name: str) -> str:
+        """Question and answer."""
+        return f"{self.text}{self.before}{ANSWER.format(name)}"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Token ids of the answers, counted from where they begin to differ from the bare prompt."""
+
+    ids: tuple[tuple[int, ...], ...]
+    dropped: int  # tokens at the end of the bare prompt that merge with the answers' first, nearly always none
+
+
+def prompt_of(spec: str, processor: Any) -> Prompt:
+    """The question through a processor's chat template, or FALLBACK. Raises RequestError where neither works."""
+    if not processor.chat_template:
+        image = getattr(processor, "image_token", None)
+        if not image:
+            raise RequestError(
+                f"{spec} has no chat template and no image token that a prompt could hold; put its chat_template.jinja "
+                "or chat_template.json into the folder"
+            )
+        return Prompt(FALLBACK.format(image=image, question=QUESTION), " ", False)
+    asked = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": QUESTION}]}]
+    answer = {"role": "assistant", "content": [{"type": "text", "text": MARK}]}
+    try:
+        text = processor.apply_chat_template(asked, add_generation_prompt=True, tokenize=False)
+        whole = processor.apply_chat_template([*asked, answer], tokenize=False)
+    except Exception as error:  # whatever jinja and a template's own complaints raise
+        raise RequestError(
+            f"the chat template of {spec} does not take a photo and a question ({first_line(error)})"
+        ) from error
+    # A template whose generation prompt is no beginning of an answered turn is answered right after it.
+    before = whole[len(text) :].partition(MARK)[0] if whole.startswith(text) and MARK in whole else ""
+    return Prompt(text, before, True)
+
+
+def tokens(processor: Any, text: str) -> list[int]:
+    """Ids of a text, with the tokenizer's special tokens unless the template has written them already."""
+    return processor.tokenizer(text, add_special_tokens=special_tokens(processor, text))["input_ids"]
+
+
+def special_tokens(processor: Any, text: str) -> bool:
+    """Whether the tokenizer should add its own: two beginnings of a sentence are a common slip."""
+    first = processor.tokenizer.bos_token
+    return not (first and text.startswith(first))
+
+
+def answer_tokens(processor: Any, prompt: Prompt, names: Sequence[str]) -> Answers:
+    """The tokens of "A <label>" for each name, cut from prompt and answer tokenised as one text."""
+    bare = tokens(processor, prompt.text)
+    whole = [tokens(processor, prompt.answered(name)) for name in names]
+    same = min(shared_length(bare, ids) for ids in whole)
+    return Answers(tuple(tuple(ids[same:]) for ids in whole), len(bare) - same)
+
+
+def shared_length(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many ids two sequences begin with alike.
+
+    >>> shared_length([5, 6, 7], [5, 6, 8, 9])
+    2
+    """
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))

@@ -1,0 +1,129 @@
+"""Photos, groups and classes of one's own, from folders to the screen and the files."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from experiments.counteranimal.evaluation import evaluate
+from experiments.counteranimal.labels import Vocabulary
+from experiments.counteranimal.models import load_model
+from experiments.errors import RequestError
+from tests.experiments.conftest import draw_photo
+
+CELLS = {("teacup", "table"): 4, ("teacup", "sink"): 3, ("saw", "table"): 2, ("saw", "shed"): 5}
+
+
+@pytest.fixture
+def shelves(tmp_path):
+    root, seed = tmp_path / "shelves", 0
+    for (kind, place), count in CELLS.items():
+        for i in range(count):
+            draw_photo(root / kind / place / f"{i}.png", seed)
+            seed += 1
+    (tmp_path / "classes.csv").write_text("class,name\nsaw,hand saw\nteacup,\nteapot,\n")
+    (tmp_path / "groups.csv").write_text("background,group\ntable,common\nsink,counter\nshed,counter\n")
+    return root
+
+
+def rows(path):
+    with path.open(newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_own_classes_and_groups(run, shelves, tiny_clip, tmp_path):
+    spec = f"open_clip:local-dir:{tiny_clip}"
+    own = ("--classes", tmp_path / "classes.csv", "--groups", tmp_path / "groups.csv")
+    shown, _ = run("inspect", shelves, *own)
+    assert "2 classes, 6 common and 8 counter photos" in shown
+    assert "published" not in shown
+    common = ("--data", shelves, "--model", spec, "--cache", tmp_path / "cache", "--workers", 0, *own)
+    (found,), _ = run("evaluate", *common, "--output", tmp_path / "out", "--json")
+    assert (found["labels"], found["standing"], found["class_names"]) == ("own", None, str(tmp_path / "classes.csv"))
+    assert found["counts"] == {"classes": 2, "common": 6, "counter": 8, "left_out_classes": []}
+
+    model = load_model(spec)
+    words = Vocabulary(("saw", "teacup", "teapot"), "mine", False, (("hand saw",), ("teacup",), ("teapot",)))
+    same = evaluate(
+        model.module, model.preprocess, model.tokenizer, shelves, names=words, groups=str(tmp_path / "groups.csv")
+    )
+    table = rows(tmp_path / "out" / "predictions.csv")
+    assert [int(row["predicted_index"]) for row in table] == same.predicted.tolist()
+    assert {(row["class_index"], row["group"], row["background"]) for row in table} == {
+        ("1", "common", "table"), ("1", "counter", "sink"), ("0", "common", "table"), ("0", "counter", "shed"),
+    }  # fmt: skip
+    cells = rows(tmp_path / "out" / "per_background.csv")
+    assert {(c["class_index"], c["background"]): int(c["photos"]) for c in cells} == {
+        (str(("saw", "teacup").index(kind)), place): n for (kind, place), n in CELLS.items()
+    }
+    again, _ = run("score", tmp_path / "out" / "predictions.csv", "--labels", "own", "--json")
+    assert (again[0]["macro"], again[0]["worst_group"]) == (found["macro"], found["worst_group"])
+    screen, _ = run("evaluate", *common, "--output", tmp_path / "out")
+    assert "worst group of 4" in screen
+    run("compare", tmp_path / "out", "--output", tmp_path / "compared")
+
+    with pytest.raises(RequestError, match="--labels 1000 is of ImageNet; with --classes it is own"):
+        run("evaluate", *common, "--labels", 1000, "--output", tmp_path / "no")
+    with pytest.raises(RequestError, match="--labels own needs --classes"):
+        run("evaluate", "--data", shelves, "--model", spec, "--labels", "own", "--output", tmp_path / "no")
+
+
+def test_backgrounds_by_themselves(run, shelves, tiny_clip, tmp_path):
+    """Photos that nobody has called common or counter have accuracies, and a worst background, but no drop."""
+    own = ("--classes", tmp_path / "classes.csv", "--groups", "each")
+    common = ("--data", shelves, "--model", f"open_clip:local-dir:{tiny_clip}", "--workers", 0, *own)
+    (found,), _ = run("evaluate", *common, "--cache", tmp_path / "cache", "--output", tmp_path / "out", "--json")
+    assert found["counts"] == {"classes": 2, "photos": 14}
+    table = rows(tmp_path / "out" / "predictions.csv")
+    right = np.array([row["class_index"] == row["predicted_index"] for row in table])
+    kinds = np.array([row["class_index"] for row in table])
+    assert found["micro"]["accuracy"] == pytest.approx(right.mean())
+    assert found["macro"]["accuracy"] == pytest.approx(np.mean([right[kinds == kind].mean() for kind in set(kinds)]))
+    low, high = found["intervals"]["macro"]["accuracy"]
+    assert low <= found["macro"]["accuracy"] <= high
+    assert {(b["background"], b["photos"]) for b in found["backgrounds"]} == {("shed", 5), ("sink", 3), ("table", 6)}
+    assert "background" in found["worst_group"]
+    again, _ = run("score", tmp_path / "out" / "predictions.csv", "--labels", "own", "--json")
+    assert again[0]["macro"] == found["macro"]
+    screen, _ = run("evaluate", *common, "--cache", tmp_path / "cache", "--output", tmp_path / "out")
+    assert "14 photos in no groups" in screen
+    with pytest.raises(RequestError, match=r"has no common and counter photos.*--groups"):
+        run("compare", tmp_path / "out", "--output", tmp_path / "compared")
+
+
+def test_a_classifier_of_ones_own_answers_in_the_order_of_the_file(shelves, tmp_path):
+    words = Vocabulary(("saw", "teacup", "teapot"), "mine", False)
+    found = evaluate(
+        lambda pixels: torch.tensor([[0.0, 2.0, 1.0]]).repeat(len(pixels), 1),
+        lambda photo: torch.zeros(1),
+        None,
+        shelves,
+        names=words,
+        groups="each",
+    )
+    assert set(found.predicted.tolist()) == {1}
+    assert found.correct.sum() == 7
+    with pytest.raises(RequestError, match=r"shape \(4,\) a photo; the labels, those of --classes are 3"):
+        evaluate(
+            lambda p: torch.zeros(len(p), 4), lambda photo: torch.zeros(1), None, shelves, names=words, groups="each"
+        )
+
+
+def test_shards_and_workers(run, shelves, tiny_clip, tmp_path):
+    """Photos are read where they lie in a tar file, in decoding processes too."""
+    import tarfile
+
+    with tarfile.open(tmp_path / "photos.tar", "w") as tar:
+        tar.add(shelves, "shelves")
+    own = ("--classes", tmp_path / "classes.csv", "--groups", tmp_path / "groups.csv", "--json")
+    model = ("--model", f"open_clip:local-dir:{tiny_clip}", "--cache", tmp_path / "cache")
+    tar = ("evaluate", "--data", tmp_path / "photos.tar", *model, *own, "--output", tmp_path / "a")
+    (shards,), _ = run(*tar, "--workers", 1)
+    (folders,), _ = run("evaluate", "--data", shelves, *model, *own, "--workers", 0, "--output", tmp_path / "b")
+    assert shards["macro"] == folders["macro"]
+    assert shards["image_passes"] == folders["image_passes"] == sum(CELLS.values())
+    assert json.loads((tmp_path / "a" / "summary.json").read_text()) == shards
+    (again,), _ = run(*tar, "--workers", 0)
+    assert again["image_passes"] == 0

@@ -1,0 +1,60 @@
+"""Tiny random models of four families, saved once a session, and photos that they tell apart."""
+
+import logging
+from functools import cache
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments.benchmarks import tiny_lvlm
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """Family, and pixels of a side -> folder of its model."""
+
+    @cache
+    def of(family, side=32):
+        path = tmp_path_factory.mktemp("lvlm") / family
+        tiny_lvlm.save(path, family, side=side)
+        return path
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def model(folder):
+    """Family, and pixels of a side -> loaded model, on the CPU in single precision."""
+    from experiments.counteranimal.encoding import Runtime
+    from experiments.counteranimal.models import load
+
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+
+    @cache
+    def of(family, side=32):
+        loaded = load(f"lvlm:{folder(family, side)}")
+        loaded.place(Runtime())
+        return loaded
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def image():
+    """Size in pixels -> a photo of noise."""
+
+    def of(width, height, seed=0):
+        pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        return Image.fromarray(pixels)
+
+    return of
+
+
+@pytest.fixture
+def few(tmp_path, photo):
+    """A tree of two classes with four photos each: an answer in words takes a pass a token."""
+    for k in range(8):
+        folder = ("9 ostrich, Struthio camelus", "16 bulbul")[k // 4]
+        photo(tmp_path / "few" / folder / ("common-a", "counter-b")[k % 2] / f"{k}.png", k)
+    return tmp_path / "few"

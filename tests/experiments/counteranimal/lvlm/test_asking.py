@@ -1,0 +1,276 @@
+"""Photos of a tree asked one by one: what is kept, resumed, refused, and read as predictions."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from experiments.counteranimal.encoding import Runtime
+from experiments.counteranimal.labels import LabelSpace, own_classes
+from experiments.counteranimal.lvlm import asking, labelled, spoken
+from experiments.counteranimal.lvlm.asking import ask
+from experiments.counteranimal.lvlm.free import generated
+from experiments.counteranimal.lvlm.labelled import Labelled
+from experiments.counteranimal.lvlm.prompt import answer_tokens
+from experiments.counteranimal.lvlm.scoring import plain_loss
+from experiments.counteranimal.lvlm.spoken import ANSWERS, Spoken
+from experiments.counteranimal.photos.reading import read_tree
+from experiments.counteranimal.scoring import NO_ANSWER
+from experiments.errors import RequestError, RunError
+from experiments.files import read_table
+from simulator.pixels.decoding import decode
+
+RUNTIME = Runtime()
+NAMES = tuple(f"thing {i}" for i in range(31))  # class 30 of the tree is the last
+SETS = LabelSpace("20", {9: (9, 3, 4), 10: (10, 9, 16, 1, 2), 16: (16, 9), 30: (30, 10, 16)})
+
+
+@pytest.fixture
+def asked(model, tree, tmp_path):
+    """Ask the tiny LLaVA about the labels; (what was kept, predictions, settings, notes)."""
+    notes = []
+
+    def run(space=SETS, names=NAMES, one=None, runtime=RUNTIME, strict=False):
+        one = one or model("llava")
+        parsed = read_tree(tree)
+        work = Labelled(one, parsed, space, names, runtime)
+        kept = ask(one, work, parsed, tmp_path / "cache", runtime, notes.append, strict)
+        return kept, *work.read(kept, notes.append), notes
+
+    return run
+
+
+def test_predictions_are_those_of_the_plain_loop(model, tree, asked):
+    one = model("llava")
+    kept, predictions, settings, notes = asked()
+    assert (kept.passes, settings, notes) == (32, {"free": False, "score": labelled.SCORE, "answers_cut": 0}, [])
+    assert len(set(predictions.predicted)) > 2
+    for k in range(0, 32, 5):
+        labels = SETS.allowed[int(predictions.class_index[k])]
+        image = decode(tree / predictions.path[k])
+        ids = answer_tokens(one.processor, one.prompt, [NAMES[label] for label in labels]).ids
+        score = -np.array([plain_loss(one, image, NAMES[i], answer) for i, answer in zip(labels, ids, strict=True)])
+        assert predictions.predicted[k] == labels[int(score.argmax())]
+        true = score[labels.index(int(predictions.class_index[k]))]
+        assert predictions.rank[k] == 1 + (score > true).sum()
+        others = max(s for s, label in zip(score, labels, strict=True) if label != predictions.class_index[k])
+        assert predictions.margin[k] == pytest.approx(true - others, abs=1e-5)
+
+
+def test_a_killed_run_goes_on_and_ends_alike(asked, monkeypatch, tmp_path):
+    scores, calls = labelled.label_losses, []
+
+    def killed(*arguments):
+        calls.append(1)
+        if len(calls) == 11:
+            raise KeyboardInterrupt
+        return scores(*arguments)
+
+    monkeypatch.setattr(asking, "SHARD_ROWS", 4)
+    monkeypatch.setattr(labelled, "label_losses", killed)
+    with pytest.raises(KeyboardInterrupt):
+        asked()
+    kept, predictions, *_ = asked()
+    assert kept.passes == 32 - 10
+    assert asked()[0].passes == 0
+    for shard in (tmp_path / "cache").rglob("*.safetensors"):
+        shard.unlink()
+    whole, again, *_ = asked()
+    assert whole.passes == 32
+    np.testing.assert_array_equal(predictions.predicted, again.predicted)
+    np.testing.assert_array_equal(predictions.margin, again.margin)
+
+
+def test_what_is_kept_depends_on_labels_photo_question_model_and_precision(model, asked, tree, monkeypatch):
+    asked()
+    assert asked(LabelSpace("20", {**SETS.allowed, 16: (16, 10)}))[0].passes == 11  # the photos of class 16 alone
+    renamed = list(NAMES)
+    renamed[4] = "another"  # competes for class 9
+    assert asked(names=tuple(renamed))[0].passes == 9
+    first = next((tree / "9 ostrich, Struthio camelus" / "common-ground").iterdir())
+    first.touch()
+    assert asked()[0].passes == 1
+    one = model("llava")
+    assert asked(one=replace(one, prompt=replace(one.prompt, before="")))[0].passes == 32
+    assert asked(one=replace(one, key="other"))[0].passes == 32
+    assert asked()[0].passes == 0
+
+
+def test_all_labels_and_own_classes(asked):
+    _, every, *_ = asked(LabelSpace("1000"))
+    _, own, *_ = asked(own_classes([9, 10, 16, 30]))
+    assert set(own.predicted) <= {9, 10, 16, 30}
+    assert not set(every.predicted) <= {9, 10, 16, 30}
+    assert own.rank.max() <= 4 < every.rank.max()
+
+
+def test_labels_of_one_name_tie_exactly(asked):
+    names = list(NAMES)
+    names[9] = names[4]
+    _, predictions, *_ = asked(names=tuple(names))
+    ostriches = predictions.class_index == 9
+    assert 9 not in predictions.predicted[ostriches]  # a tie goes to the lower index
+    assert (predictions.margin[ostriches] <= 0).all()
+    assert (predictions.margin[ostriches] == 0).any()
+
+
+def test_photos_that_cannot_be_read_or_put_in_are_left_out(asked, tree, model, photo):
+    folder = tree / "16 bulbul" / "counter-grass"
+    (folder / "broken.jpg").write_bytes(b"no photo")
+    photo(folder / "long.png", 0, (2100, 10))  # Qwen's processor takes no side 200 times the other
+    kept, predictions, *_ = asked(one=model("qwen2_vl"))
+    assert sorted(kept.unreadable) == ["16 bulbul/counter-grass/broken.jpg", "16 bulbul/counter-grass/long.png"]
+    assert "aspect ratio" in kept.unreadable["16 bulbul/counter-grass/long.png"]
+    assert len(predictions.path) == 32
+    with pytest.raises(RunError, match=r"at least 1 photos cannot be read, the first is '16 bulbul/counter-grass/bro"):
+        asked(strict=True)
+
+
+def test_decoding_in_processes_of_its_own(asked):
+    alone, predictions, *_ = asked()
+    beside, again, *_ = asked(runtime=Runtime(workers=1), names=(*NAMES[:-1], "other"))
+    assert (alone.passes, beside.passes) == (32, 3)
+    same = predictions.class_index != 30  # whose label has another name
+    np.testing.assert_array_equal(predictions.predicted[same], again.predicted[same])
+
+
+def test_losses_that_are_not_finite_are_no_answer_and_not_kept(asked, monkeypatch):
+    scores = labelled.label_losses
+
+    def some(module, inputs, *rest):
+        found = scores(module, inputs, *rest)
+        return found if inputs["pixel_values"].mean() > 0 else np.full_like(found, np.nan)
+
+    monkeypatch.setattr(labelled, "label_losses", some)
+    _, predictions, *_ = asked()
+    lost = predictions.predicted == NO_ANSWER
+    assert 0 < lost.sum() < 32
+    monkeypatch.undo()
+    kept, predictions, *_ = asked()
+    assert kept.passes == lost.sum()
+    assert NO_ANSWER not in predictions.predicted
+
+
+def test_answers_longer_than_the_model_reads_are_cut_and_counted(asked, model, image):
+    one = model("llava")
+    asks = len(one.processor(images=[image(50, 40)], text=[one.prompt.text])["input_ids"][0])
+    names = tuple(f"{name} of the sea" if k == 3 else name for k, name in enumerate(NAMES))
+    longest = asks + max(len(ids) for ids in answer_tokens(one.processor, one.prompt, NAMES).ids)
+    _, _, settings, notes = asked(names=names, one=replace(one, longest=longest, key="short"))
+    assert settings["answers_cut"] == 9
+    assert notes == [
+        f"{one.spec} reads {longest} tokens, photo and question included: 9 answers on 9 photos were cut, and scored "
+        "by the tokens that it reads"
+    ]
+    with pytest.raises(RunError, match=rf"reads {asks} tokens, and the photo .* takes {asks}: no label fits"):
+        asked(one=replace(one, longest=asks, key="shorter"))
+
+
+def test_memory_that_runs_out_halves_the_answers_once(asked, monkeypatch):
+    scores, sizes = labelled.label_losses, []
+
+    def hungry(module, inputs, dropped, answers, size, most=3):
+        sizes.append(size)
+        if size > most:
+            raise torch.OutOfMemoryError("out of memory")
+        return scores(module, inputs, dropped, answers, size)
+
+    monkeypatch.setattr(labelled, "label_losses", hungry)
+    kept, *_, notes = asked(runtime=Runtime(batch_size=6))
+    assert notes == ["cpu ran out of memory; from here on 3 answers go through the model at once"]
+    assert sizes == [6, *[3] * 32]
+    assert kept.passes == 32
+    with pytest.raises(RunError, match="ran out of memory at --batch-size 6; try --batch-size 3"):
+        asked(runtime=Runtime(batch_size=12), names=tuple(name.upper() for name in NAMES))
+
+
+def test_a_model_that_does_not_go_on_from_its_prefix_is_refused(asked, monkeypatch):
+    monkeypatch.setattr(labelled, "label_losses", lambda *arguments: np.full(len(arguments[3]), 1.0))
+    with pytest.raises(RunError, match=r"a loss of 1 on a shared prefix and of .* type 'llava' cannot be scored"):
+        asked()
+
+    def complain(*_):
+        raise KeyError("image_sizes")
+
+    monkeypatch.setattr(labelled, "label_losses", complain)
+    with pytest.raises(RunError, match=r"type 'llava', fails on the photo '10 .*' \(KeyError: 'image_sizes'\); fin"):
+        asked()
+
+
+def test_labels_with_a_models_own_marks_are_refused(asked):
+    with pytest.raises(RequestError, match="the label 'an <image>' holds <image>, a mark of"):
+        asked(names=("an <image>", *NAMES[1:]), space=LabelSpace("1000"))
+
+
+def test_answers_in_words(model, few, tmp_path, monkeypatch):
+    one, parsed, notes = model("llava"), read_tree(few), []
+    words = [[f"thing {i}"] for i in range(31)]
+    said = ["A thing 9.", "Thing 3 or thing 4", "nothing", "thing 16s"]  # one for each photo of a class
+    order = iter([*said, *said])
+    monkeypatch.setattr(spoken.Spoken, "_text", lambda self, row: next(order))
+    work = Spoken(one, parsed, SETS, words, tmp_path / "out")
+    kept = ask(one, work, parsed, tmp_path / "cache", RUNTIME, notes.append)
+    predictions, settings = work.read(kept, notes.append)
+    assert predictions.rank is None
+    table = read_table(tmp_path / "out" / ANSWERS, ("path", "answer", "labels"), "answers")
+    assert [row["path"] for row in table] == list(predictions.path)
+    assert predictions.class_index.tolist() == [16] * 4 + [9] * 4  # of which (16, 9) and (9, 3, 4) compete
+    assert [row["answer"] for row in table] == [*said, *said]
+    assert [row["labels"] for row in table] == ["9", "", "", "16", "9", "3 4", "", ""]
+    assert predictions.predicted.tolist() == [9, NO_ANSWER, NO_ANSWER, 16, 9, NO_ANSWER, NO_ANSWER, NO_ANSWER]
+    assert settings == {"free": True, "named_none": 4, "named_several": 1}
+    assert "named no label on 4 photos and several on 1;" in notes[0]
+    other = Spoken(one, parsed, LabelSpace("1000"), words, tmp_path / "out")  # its words do not depend on labels
+    assert ask(one, other, parsed, tmp_path / "cache", RUNTIME, notes.append).passes == 0
+
+
+def test_words_are_kept_as_they_were_said(model, few, tmp_path):
+    one, parsed = model("qwen2_vl"), read_tree(few)
+    work = Spoken(one, parsed, SETS, [[name] for name in NAMES], tmp_path / "out")
+    for passes in (8, 0):
+        kept = ask(one, work, parsed, tmp_path / "cache", RUNTIME, [].append)
+        assert kept.passes == passes
+        work.read(kept, [].append)
+        table = read_table(tmp_path / "out" / ANSWERS, ("path", "answer", "labels"), "answers")
+        if passes:
+            first = table
+    assert table == first
+    assert len({row["answer"] for row in table}) > 4
+
+
+def test_words_of_logits_that_are_no_numbers(model, few, tmp_path, monkeypatch):
+    one, parsed, notes = model("llava"), read_tree(few), []
+    work = Spoken(one, parsed, SETS, [[name] for name in NAMES], tmp_path / "out")
+    head, calls = one.module.lm_head.forward, []
+
+    def some(hidden, all_but=3):
+        calls.append(1)
+        return head(hidden) if len(calls) <= all_but else head(hidden) * float("nan")
+
+    monkeypatch.setattr(one.module.lm_head, "forward", some)
+    monkeypatch.setattr(spoken, "MOST_TOKENS", 1)
+    monkeypatch.setattr(spoken, "generated", lambda *arguments: generated(*arguments, 1))
+    kept = ask(one, work, parsed, tmp_path / "cache", RUNTIME, notes.append)
+    predictions, settings = work.read(kept, notes.append)
+    assert "has logits that are no numbers for 5 of 8 photos; they count as wrong and are not kept" in notes[0]
+    assert (predictions.predicted == NO_ANSWER).sum() == 8 == settings["named_none"]
+    kept = ask(one, work, parsed, tmp_path / "other", RUNTIME, notes.append)
+    with pytest.raises(RunError, match="for 8 of 8 photos; look at its weights, or at --precision"):
+        work.read(kept, notes.append)
+    monkeypatch.undo()
+    monkeypatch.setattr(spoken, "MOST_TOKENS", 1)
+    assert ask(one, work, parsed, tmp_path / "cache", RUNTIME, notes.append).passes == 5
+
+
+def test_no_photo_that_can_be_read(asked, tree, model):
+    one = model("llava")
+    spoilt = copy.copy(one.processor)
+    spoilt.patch_size = None  # as in folders whose processor_config.json is missing
+    with pytest.raises(RunError, match=r"none of 32 photos can be put to .* \(TypeError: .*\); look at them and"):
+        asked(one=replace(one, processor=spoilt))
+    for file in tree.glob("*/*/*"):
+        file.write_bytes(b"no photo")
+    with pytest.raises(RunError, match=r"none of 32 photos .*, the first is '10 .*' \(cannot identify image file\)"):
+        asked()

@@ -1,0 +1,95 @@
+"""`evaluate --model lvlm:FOLDER` from the command line: what is written, printed and refused."""
+
+import json
+
+import pytest
+
+from experiments.files import read_table
+
+
+@pytest.fixture
+def evaluate(soberclip, shared_tree, tmp_path):
+    """evaluate on the shared tree, with caches and results below the test's folder."""
+
+    def run(*arguments, data=shared_tree, output="out"):
+        where = ("--cache", tmp_path / "cache", "--output", tmp_path / output, "--workers", "0")
+        return soberclip("counteranimal", "evaluate", "--data", data, *arguments, *where)
+
+    return run
+
+
+def test_labels_scored_beside_a_clip(evaluate, folder, tiny_clip, tmp_path):
+    """1 vs 20 by a reference model that is not evaluated; the same sets for both models."""
+    models = ("--model", f"lvlm:{folder('llava')}", "--model", f"open_clip:local-dir:{tiny_clip}")
+    reference = ("--labels", "20", "--reference", f"open_clip:local-dir:{tiny_clip}")
+    first = evaluate(*models, *reference, "--json")
+    assert first.status == 0, first.err
+    language, clip = first.document
+    assert (language["family"], clip["family"]) == ("LVLM", "CLIP")
+    assert language["question"] == "What is the main object in the image?"
+    assert (language["answer"], language["free"], language["answers_cut"]) == ("A {}", False, 0)
+    assert language["prompts"] is None
+    assert language["class_names"] == "open_clip"
+    assert language["label_sets"] == clip["label_sets"]
+    assert language["image_passes"] == 32
+    sets = json.loads((tmp_path / "out" / "confusing.json").read_text())["labels"]
+    names = sorted(path.name for path in (tmp_path / "out").iterdir() if path.is_dir())
+    rows = read_table(tmp_path / "out" / names[0] / "predictions.csv", ("path", "predicted_index"), "predictions")
+    assert all(int(row["predicted_index"]) in sets[row["class_index"]] for row in rows)
+
+    again = evaluate(*models[:2], "--labels", "20", "--confusing", tmp_path / "out" / "confusing.json", output="again")
+    assert again.status == 0, again.err
+    assert "image?': labels scored by minus the mean loss of the tokens of 'A <label>'" in " ".join(again.out.split())
+    assert "1 vs 20 is an oracle label space" in again.err
+    summary = json.loads((tmp_path / "again" / "summary.json").read_text())
+    assert summary["image_passes"] == 0  # the same labels: what was scored is kept
+    assert summary["macro"] == language["macro"]
+
+
+def test_answers_in_words(evaluate, folder, few, tmp_path):
+    found = evaluate("--model", f"lvlm:{folder('qwen2_vl')}", "--labels", "45", "--free", data=few)
+    assert found.status == 0, found.err
+    assert "named no label on 8 photos and several on 0" in found.err
+    assert "image?': in its own words" in found.out
+    assert "answers that name no label (8) or several (0) count as wrong" in found.out
+    rows = read_table(tmp_path / "out" / "answers.csv", ("path", "answer", "labels"), "answers")
+    assert len(rows) == 8
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["free"], summary["unanswered"], summary["macro"]["common"]) == (True, 8, 0.0)
+    predictions = read_table(tmp_path / "out" / "predictions.csv", ("rank", "predicted_index"), "predictions")
+    assert {(row["rank"], row["predicted_index"]) for row in predictions} == {("", "-1")}
+
+
+def test_classes_of_ones_own(evaluate, folder, photo, tmp_path):
+    """What a class is called is scored; in words any of its names counts."""
+    for k, kind in enumerate(("b1", "b2") * 3):
+        photo(tmp_path / "own" / kind / f"{k}.png", k)
+    classes = tmp_path / "classes.csv"
+    classes.write_text('class,name\nb1,"bird, fowl"\nb2,bear\nb2,bruin\n')
+    asked = ("--model", f"lvlm:{folder('llava')}", "--classes", classes, "--groups", "each", "--json")
+    found = evaluate(*asked, data=tmp_path / "own")
+    assert found.status == 0, found.err
+    (document,) = found.document
+    assert (document["labels"], document["class_names"]) == ("own", str(classes))
+    assert 0 <= document["macro"]["accuracy"] <= 1
+    rows = read_table(tmp_path / "out" / "predictions.csv", ("class_index", "predicted_index"), "predictions")
+    assert {row["predicted_index"] for row in rows} <= {"0", "1"}
+    assert len(rows) == 6
+    found = evaluate(*asked, "--free", data=tmp_path / "own", output="free")
+    assert found.status == 0, found.err
+    assert found.document[0]["free"]
+
+
+def test_what_is_refused(evaluate, soberclip, folder, shared_tree, tiny_clip, tmp_path):
+    spec = f"lvlm:{folder('llava')}"
+    found = evaluate("--model", f"open_clip:local-dir:{tiny_clip}", "--free")
+    assert (found.status, found.out) == (2, "")
+    assert "--free is for models that answer in words, lvlm:FOLDER" in found.err
+    found = evaluate("--model", spec, "--labels", "20", "--reference", spec)
+    assert found.status == 2
+    assert "has no features of photos, only answers to a question" in found.err
+    assert not (tmp_path / "out").exists()
+    for verb in ("discover", "audit-activation"):
+        found = soberclip("counteranimal", verb, "--data", shared_tree, "--model", spec, "--cache", tmp_path / "cache")
+        assert found.status == 2
+        assert found.err.count("\n") == 1

@@ -1,0 +1,85 @@
+"""The question as each template puts it, and the tokens of the answers."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from experiments.benchmarks import tiny_lvlm
+from experiments.counteranimal.lvlm.language import Inputs
+from experiments.counteranimal.lvlm.prompt import (
+    FALLBACK,
+    QUESTION,
+    Prompt,
+    answer_tokens,
+    prompt_of,
+    special_tokens,
+    tokens,
+)
+from experiments.errors import RequestError
+
+ASKED = {
+    "llava": ("USER: <image>\nWhat is the main object in the image? ASSISTANT:", " A cat"),
+    "llava_onevision": (
+        "<|im_start|>user\n<image>\nWhat is the main object in the image?<|im_end|>\n<|im_start|>assistant\n",
+        "A cat",
+    ),
+    "qwen2_vl": (
+        "<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>What is the main object in the image?"
+        "<|im_end|>\n<|im_start|>assistant\n",
+        "A cat",
+    ),
+}
+
+
+@pytest.mark.parametrize("family", ASKED)
+def test_prompt_and_answer_are_the_templates(model, family):
+    text, answer = ASKED[family]
+    prompt = model(family).prompt
+    assert (prompt.text, prompt.templated) == (text, True)
+    assert prompt.answered("cat") == text + answer
+
+
+@pytest.mark.parametrize("family", tiny_lvlm.FAMILIES)
+def test_inputs_are_those_of_the_librarys_own_conversation(model, image, family):
+    one, photo = model(family), image(50, 40)
+    asked = [{"role": "user", "content": [{"type": "image", "image": photo}, {"type": "text", "text": QUESTION}]}]
+    library = one.processor.apply_chat_template(
+        asked, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+    )
+    ours = Inputs(one.processor, one.prompt.text, special_tokens(one.processor, one.prompt.text))(photo)
+    assert set(ours) == set(library)
+    assert all((ours[name] == library[name]).all() for name in ours)
+
+
+def test_a_text_begins_once():
+    processor = SimpleNamespace(tokenizer=tiny_lvlm.tokenizer())
+    for text in ("a bear", "<s>a bear"):
+        assert tokens(processor, text).count(1) == 1
+
+
+def test_answers_that_merge_with_the_prompts_end():
+    processor = SimpleNamespace(tokenizer=tiny_lvlm.tokenizer())
+    prompt = Prompt("a bear? ", "", True)  # the space becomes part of " A"
+    answers = answer_tokens(processor, prompt, ["cat", "bear"])
+    assert answers.dropped == 1
+    bare = tokens(processor, prompt.text)
+    for name, ids in zip(("cat", "bear"), answers.ids, strict=True):
+        assert [*bare[:-1], *ids] == tokens(processor, f"a bear? A {name}")
+
+
+def test_without_a_template_the_fallback():
+    processor = SimpleNamespace(chat_template=None, image_token="<image>")
+    prompt = prompt_of("lvlm:m", processor)
+    assert prompt == Prompt(FALLBACK.format(image="<image>", question=QUESTION), " ", False)
+    assert prompt.answered("cat") == ASKED["llava"][0] + ASKED["llava"][1]
+
+
+def test_what_no_prompt_can_be_made_of_is_said(model):
+    with pytest.raises(RequestError, match=r"no chat template and no image token .* chat_template\.jinja"):
+        prompt_of("lvlm:m", SimpleNamespace(chat_template=None))
+
+    def complain(*_, **__):
+        raise TypeError("text only\nand more")
+
+    with pytest.raises(RequestError, match=r"chat template of lvlm:m does not take .* \(text only\)$"):
+        prompt_of("lvlm:m", SimpleNamespace(chat_template="{{ x }}", apply_chat_template=complain))
