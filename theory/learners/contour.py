@@ -84,12 +84,15 @@ def _accuracy(told: Told, tolerance: float, spacing: float):
 
 
 def _runs_along_the_edge(g: Float[np.ndarray, "W n m"], x: np.ndarray, y: np.ndarray) -> Bool[np.ndarray, " W"]:
-    """Whether g is 0 to rounding on x = 0 away from the origin: there rounding decides what of the boundary is met.
+    """Whether rounding decides on which side of x = 0 the boundary lies, away from the origin, and contradicts itself.
 
-    So it is far out at p_spu = 1/2, where captions that may be silent leave the other block alone to decide.
+    So it is far out at p_spu = 1/2, where captions that may be silent leave the other block alone to decide: then what
+    g is there is 0 or noise, where as an odd function it must have one sign above the origin and the other below.
     """
-    nothing = np.abs(g[:, 0]) <= NOISE * np.abs(g).max(axis=(1, 2))[:, None]
-    return (x[:, 0] == 0) & (nothing & (y != 0)).any(axis=-1)
+    edge = g[:, 0]
+    noise = (np.abs(edge) <= NOISE * np.abs(g).max(axis=(1, 2))[:, None]) & (y != 0)
+    sides = np.where(y > 0, edge > 0, ~(edge > 0))  # of both halves, as above the origin
+    return (x[:, 0] == 0) & (noise & sides).any(axis=-1) & (noise & ~sides).any(axis=-1)
 
 
 def _lines(told: Told, b: int, reach: float, spacing: float) -> Float[np.ndarray, "W n"]:

@@ -208,6 +208,22 @@ def test_a_link_to_a_claim_opens_its_evidence(opened):
     assert page.locator("#wang-theorem-6\\.2-error dl").is_visible()
 
 
+def test_the_keyboard_gets_everywhere_and_shows_where_it_is(opened):
+    page = opened()
+    page.keyboard.press("Tab")
+    skip = page.locator(":focus")
+    assert skip.inner_text() == "Skip to the verdicts"
+    assert skip.evaluate("(one) => one.getBoundingClientRect().left") >= 0
+    assert skip.evaluate("(one) => getComputedStyle(one).outlineStyle") == "solid"
+    skip.press("Enter")
+    assert page.evaluate("location.hash") == "#verdicts"
+    unnamed = page.locator("a, button, input, select, summary").evaluate_all(
+        """(all) => all.filter((one) => one.tabIndex < 0 || !(one.innerText || one.ariaLabel || one.labels?.length))
+            .map((one) => one.outerHTML)"""
+    )
+    assert unnamed == []
+
+
 def go(page, fragment: str) -> None:
     """To another fragment of the page that is open, as a link goes."""
     page.evaluate(
