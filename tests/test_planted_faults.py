@@ -454,6 +454,12 @@ FAULTS = {
         "if False:",
         "experiments/page/plot/test_written.py",
     ),
+    "a boundary along the edge believed": Fault(
+        "theory/learners/contour.py",
+        "sound & ~_runs_along_the_edge(g, x, y)",
+        "sound",
+        "theory/learners/test_infonce.py",
+    ),
     "letters of a drawing that are looked for under its own name": Fault(
         "experiments/page/drawing.py", "own.discard(found[1])", "own.add(found[1])", "experiments/page/test_report.py"
     ),

@@ -200,8 +200,8 @@ function showAccuracies(found) {
   for (const [name, accuracy] of Object.entries(found)) {
     const row = room.querySelector(`[data-learner="${name}"]`);
     row.querySelector(".common").textContent = accuracy.refused ? "–" : points(accuracy.common);
-    row.querySelector(".counter").textContent = accuracy.refused ? accuracy.refused : points(accuracy.counter);
-    row.querySelector("code").textContent = command(name);
+    row.querySelector(".counter").textContent = accuracy.refused ? "–" : points(accuracy.counter);
+    row.querySelector("code").textContent = accuracy.refused ? `no answer: ${accuracy.refused}` : command(name);
   }
 }
 

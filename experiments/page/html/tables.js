@@ -62,7 +62,7 @@ function serve(table) {
 
 function openTarget() {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  target?.querySelector("details")?.setAttribute("open", "");
+  if (target?.matches("tr")) target.querySelector("details")?.setAttribute("open", "");
 }
 
 document.querySelectorAll("table[data-file]").forEach(serve);

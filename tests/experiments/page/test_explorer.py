@@ -3,6 +3,7 @@
 import json
 import subprocess
 from importlib.resources import files
+from itertools import product
 
 import numpy as np
 import pytest
@@ -84,6 +85,22 @@ def test_closed_forms_are_theory_s_at_a_thousand_worlds(engine):
 def test_infonce_is_theory_s_at_some_worlds():
     for off in differences(by_node, [("infonce", prompt) for prompt in PROMPTS], worlds(15, 2)):
         assert off.max() < ERRORS["infonce"]
+
+
+def test_the_corners_of_the_sliders_have_theory_s_answers_or_refusals():
+    ends = {knob.field: (knob.low, knob.high) for knob in KNOBS} | {"mu_inv": (1.0,), "sigma_inv": (0.1, 1.0)}
+    corners = list(product(*ends.values()))[::11]
+    fields = dict(zip(ends, np.array(corners).T, strict=True))
+    jobs = [{"learner": name, "prompt": prompt} for name, prompt in ASKED]
+    for job, found in zip(jobs, by_node(CALL, {"worlds": plain(fields), "jobs": jobs}), strict=True):
+        learner = learners.named(job["learner"], **({"prompt": job["prompt"]} if job["prompt"] else {}))
+        for corner, one in zip(corners, found, strict=True):
+            world = World(**dict(zip(ends, corner, strict=True)))
+            assert ("refused" in one) == (learner.refuses(world) is not None), (job, world)
+            if "refused" not in one:
+                truth = learner.accuracy(world)
+                assert one["common"] == pytest.approx(truth.common, abs=ERRORS[job["learner"]]), (job, world)
+                assert one["counter"] == pytest.approx(truth.counter, abs=ERRORS[job["learner"]]), (job, world)
 
 
 @pytest.mark.deep

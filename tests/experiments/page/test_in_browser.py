@@ -204,8 +204,26 @@ def test_a_link_to_a_claim_opens_its_evidence(opened):
     assert row.locator("dl").is_visible()
     assert row.evaluate("(one) => one.getBoundingClientRect().top") < 900
     assert not page.locator("#wang-theorem-6\\.2-error dl").is_visible()
+    go(page, "#question-theorem")
+    assert not page.locator("#wang-theorem-6\\.2-error dl").is_visible(), "a question opens nothing"
     page.locator("#wang-theorem-6\\.2-error summary").press("Enter")
     assert page.locator("#wang-theorem-6\\.2-error dl").is_visible()
+
+
+def test_the_keyboard_gets_everywhere_and_shows_where_it_is(opened):
+    page = opened()
+    page.keyboard.press("Tab")
+    skip = page.locator(":focus")
+    assert skip.inner_text() == "Skip to the verdicts"
+    assert skip.evaluate("(one) => one.getBoundingClientRect().left") >= 0
+    assert skip.evaluate("(one) => getComputedStyle(one).outlineStyle") == "solid"
+    skip.press("Enter")
+    assert page.evaluate("location.hash") == "#verdicts"
+    unnamed = page.locator("a, button, input, select, summary").evaluate_all(
+        """(all) => all.filter((one) => one.tabIndex < 0 || !(one.innerText || one.ariaLabel || one.labels?.length))
+            .map((one) => one.outerHTML)"""
+    )
+    assert unnamed == []
 
 
 def go(page, fragment: str) -> None:
@@ -263,7 +281,8 @@ def test_the_explorer_says_what_it_refuses(opened):
     page = opened(fragment="#explore?p_spu=7&bogus=1&sigma_xi=0&prompt=mean")
     words = page.locator("#explore [role=status]").inner_text()
     assert words == "p_spu = 7 is no number from 0.5 to 1; 0.9 is shown; bogus = 1 is unknown here"
-    assert "infinite" in accuracies(page)["infonce"]
+    assert accuracies(page)["infonce"] == "–/–"
+    assert "no answer: without noise" in page.locator("[data-learner='infonce'] code").inner_text()
     page.get_by_role("spinbutton", name="mu_spu").fill("99")
     page.get_by_role("spinbutton", name="mu_spu").press("Tab")
     assert page.locator("#explore [role=status]").inner_text() == "mu_spu is a number from 0 to 4; 2 is kept"
