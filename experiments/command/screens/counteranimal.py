@@ -80,7 +80,39 @@ def summary_view(documents: list[dict[str, Any]]) -> Group:
             parts.append(Text(f"largest drops by class: {worst}"))
         parts += [_worst("class", document["worst_class"]), _worst("group", document["worst_group"])]
         parts += _standing(document.get("standing"))
+    if len(documents) > 1 and all("drop" in document["macro"] for document in documents):
+        parts.append(_overview(documents))
     return folded(*parts)
+
+
+def expected_view(models: list[dict[str, Any]]) -> Group:
+    """What would be loaded, and what it should give."""
+    table = Table("model", "published as", title="What would be asked, and what the paper prints", title_justify="left")
+    for name in ("common %", "counter %"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for m in models:
+        printed = m["printed"]
+        cells = ("", "") if printed is None else (percent(printed["common"]), percent(printed["counter"]))
+        table.add_row(
+            Text(m["model"]), Text((m["published"] or "") + ("" if m["stated"] is not False else " *")), *cells
+        )
+    notes = [Text(f"{len(models)} models; nothing was loaded")]
+    if any(m["stated"] is False for m in models):
+        notes.append(Text("* the paper does not name the checkpoint; this is the one that its words fit"))
+    return folded(table, *notes)
+
+
+def _overview(documents: list[dict[str, Any]]) -> Table:
+    """All models in one table, beside what the paper prints for their checkpoints."""
+    table = Table("model", title="macro, in order of counter accuracy", title_justify="left")
+    for name in ("common %", "counter %", "drop %", "off the printed"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for document in sorted(documents, key=lambda d: -d["macro"].get("counter", 0)):
+        off = (document.get("standing") or {}).get("off_printed")
+        told = "" if off is None else f"{100 * off['common']:+.1f} {100 * off['counter']:+.1f}"
+        values = (percent(document["macro"][name]) for name in ("common", "counter", "drop"))
+        table.add_row(Text(document["model"]), *values, told)
+    return table
 
 
 def _means(document: dict[str, Any], names: tuple[str, ...]) -> Table:
