@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from experiments.command.words import Json, Seed, emit, free_output
+from experiments.command.words import Json, Seed, emit, free_output, note
 from experiments.errors import Interrupted, RequestError, RunError, checked_seed
 from experiments.progress import tell
 
@@ -141,4 +141,4 @@ def reproduce(
 
     document = run(output, checked_seed(seed))
     emit(document, json, verdict_table)
-    print(f"report: {output / 'report.html'}", file=sys.stderr)
+    note(f"report: {output / 'report.html'}")

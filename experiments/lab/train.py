@@ -3,7 +3,6 @@
 Under torchrun every process runs this; rank 0 alone writes and prints.
 """
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -245,8 +244,3 @@ def _refuse_what_cannot_fit(ensemble, processes: int) -> None:
             f"this run needs at least {least / 2**30:.1f} GiB and {ensemble.device} has {free / 2**30:.1f} free; "
             "a smaller --batch-size, --ensemble, --width or --n needs less"
         )
-
-
-def to_stderr(line: str) -> None:
-    """Report a checkpoint to whoever watches."""
-    print(line, file=sys.stderr, flush=True)
