@@ -5,19 +5,20 @@ done, and under torchrun one process speaks for all.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from threading import Event, Thread
 from time import monotonic
 from typing import TypeVar
 
 T = TypeVar("T")
-PATIENCE = 1.0  # seconds before anything is said, or a bar appears
+PATIENCE = 0.9  # seconds before work is spoken of, or a bar appears
 SILENCE = 30.0  # seconds after which a reader hears that work goes on
 
-_going_on: list[Callable[[], str]] = []  # what to say of the work, the innermost last
-_heard: float | None = None  # when something was said; None: not since the outermost work began
+_going_on: list[tuple[float, Callable[[], str]]] = []  # when it began and what to say of it, the innermost last
+_heard = 0.0  # when something was said
 _bars = 0  # on display, or about to be: rich shows one at a time
 
 
@@ -33,32 +34,28 @@ def say(line: str) -> None:
 
 def tell(line: str) -> None:
     """A line of many about work that goes on: all of them on a terminal, above a bar; one now and then in a pipe."""
-    if _going_on and (sys.stderr.isatty() or _heard is None or monotonic() - _heard >= SILENCE):
+    if _going_on and (sys.stderr.isatty() or _heard < _going_on[0][0] or monotonic() - _heard >= SILENCE):
         say(line)
 
 
 @contextmanager
 def doing(words: Callable[[], str] | str) -> Iterator[None]:
-    """Say what goes on while the block lasts: after PATIENCE, then after every SILENCE in which nothing was said.
+    """Say what goes on while the block lasts: once after PATIENCE, then after every SILENCE in which nothing was said.
 
     Of blocks within each other the innermost is spoken of; words that are a function are asked each time.
     """
-    global _heard
-    outermost, began = not _going_on, monotonic()
+    began = monotonic()
 
     def spoken() -> str:
         return words() if callable(words) else f"{words}, {monotonic() - began:.0f} s so far"
 
-    _going_on.append(spoken)
+    watch = nullcontext() if _going_on else _thread(_watch)
+    _going_on.append((began, spoken))
     try:
-        if not outermost:
-            yield
-            return
-        _heard = None
-        with _thread(_watch):
+        with watch:
             yield
     finally:
-        _going_on.remove(spoken)
+        _going_on.remove((began, spoken))
 
 
 def track(items: Iterable[T], total: int, description: str, called: Callable[[T], str] | None = None) -> Iterator[T]:
@@ -111,21 +108,24 @@ def counting(description: str, total: int, unit: str = "") -> Iterator[Callable[
 
 def _watch(over: Event) -> None:
     """Speak of the innermost work whenever it is due, until it is over. A bar on display speaks for itself."""
-    began = monotonic()
-
-    def left() -> float:
-        return (began + PATIENCE if _heard is None else _heard + SILENCE) - monotonic()
-
-    while not over.wait(max(PATIENCE / 4, left())):
-        if left() <= 0 and _going_on and not _bars:
-            say(_going_on[-1]())
+    while not over.wait(PATIENCE / 10):
+        began, words = _going_on[-1]
+        due = began + PATIENCE if _heard < began else _heard + SILENCE
+        if monotonic() >= due and not _bars:
+            say(words())
 
 
 @contextmanager
 def _thread(run: Callable[[Event], object]) -> Iterator[None]:
     """A thread beside the block; its event is set when the block is over."""
     over = Event()
-    thread = Thread(target=run, args=(over,), daemon=True)
+
+    def alone() -> None:
+        if hasattr(signal, "pthread_sigmask"):  # Ctrl-C is the main thread's, which may hold it back
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        run(over)
+
+    thread = Thread(target=alone, daemon=True)
     thread.start()
     try:
         yield

@@ -76,7 +76,7 @@ def train(
         began = perf_counter()
         refuse(ensemble)
         _refuse_what_cannot_fit(ensemble, group.size)
-        with interruption(group) if keep else nullcontext(lambda: False) as stop:
+        with _stoppable(group, folder) if keep else nullcontext(lambda: False) as stop:
             state, trace = _run(ensemble, group, folder, resume is not None, stop, report, refused, until)
         distributed.leave(group)  # evaluation is rank 0's alone
         if group.rank > 0:
@@ -169,6 +169,18 @@ def _run(ensemble, group, folder: Path | None, resuming: bool, stop, report, ref
         distributed.leave(group)
         raise Interrupted(f"interrupted after step {step} of {steps}; go on with --resume {folder}")
     return state, trace
+
+
+@contextmanager
+def _stoppable(group, folder: Path | None) -> Iterator[Callable[[], bool]]:
+    """`interruption`; of a Ctrl-C that it does not hold back the sentence says from where, if anywhere, one goes on."""
+    try:
+        with interruption(group) as stop:
+            yield stop
+    except KeyboardInterrupt:
+        saved = folder is not None and (folder / runfolder.CHECKPOINT).exists()
+        kept = f"--resume {folder} goes on from its last checkpoint" if saved else "nothing was kept"
+        raise Interrupted(f"interrupted at once; {kept}") from None
 
 
 def _begun(ensemble, group, folder: Path | None, resuming: bool):

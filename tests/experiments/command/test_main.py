@@ -276,6 +276,20 @@ def test_output_below_a_file_cannot_be_made(soberclip, tmp_path):
         assert "cannot be written" in run.err
 
 
+@pytest.mark.parametrize(("flags", "full"), [([], False), (["--full"], True)])
+def test_a_full_reproduction_says_what_it_takes(soberclip, tmp_path, monkeypatch, flags, full):
+    from experiments.page import reproduce
+
+    asked = []
+    monkeypatch.setattr(reproduce, "reproduce", lambda output, seed, full: asked.append(full) or [])
+    run = soberclip("reproduce", "--output", tmp_path / "a", "--json", *flags)
+    assert (run.status, asked) == (0, [full])
+    assert (
+        bool(re.search(r"\d+ claims whose verdict is stored are trained anew, which took about \d+ min", run.err))
+        == full
+    )
+
+
 def test_reproduce_refuses_a_folder_of_other_things(soberclip, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     run = soberclip("reproduce", "--output", tmp_path)
