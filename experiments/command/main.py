@@ -145,8 +145,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     if arguments is None:
         sleep_soon()
-        spell_out(sys.stdout)
-        spell_out(sys.stderr)
+        _take_streams()
     words = sys.argv[1:] if arguments is None else arguments
     try:
         with doing(f"soberclip {_verb(words)}: at work"):
@@ -161,8 +160,26 @@ def main(arguments: list[str] | None = None) -> int:
         kept = KEPT.get(_verb(words).removeprefix("counteranimal "), "nothing was kept")
         return _complain(f"interrupted; {kept}", Interrupted.status)
     except BrokenPipeError:  # the reader of our output left; nothing is wrong
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
+        _let_go_of_stdout(arguments)
         return RunError.status
+    except OSError as error:  # a disk that is full, or that failed
+        _let_go_of_stdout(arguments)
+        where = "" if error.filename is None else f": {str(error.filename)!r}"
+        return _complain(f"{error.strerror or error}{where}", RunError.status)
+
+
+def _take_streams() -> None:
+    """Streams that can write every sign; those that were closed before we began lead nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, it is open as long as the process
+        spell_out(getattr(sys, name))
+
+
+def _let_go_of_stdout(arguments: list[str] | None) -> None:
+    """What is still to be flushed when the process, if it is ours, ends goes nowhere, without a complaint."""
+    if arguments is None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _verb(words: list[str]) -> str:

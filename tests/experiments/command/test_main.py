@@ -4,6 +4,7 @@ import inspect
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from importlib import import_module
@@ -197,7 +198,7 @@ WRONG = {
     "predct": "verb 'predct' is unknown; the nearest is predict",
     "train --loss clip": "'clip' is not one of linear, infonce, siglip, siglip-unbiased, supervised, ",
     "train --temperature 0": "--temperature = 0.0 is not above 0\n",
-    "reproduce --quick": "option --quick is unknown; there are --json, --output, --seed",
+    "reproduce --quick": "option --quick is unknown; there are --full, --json, --output, --seed",
     "predict --zzz 1": "option --zzz is unknown; --help lists all\n",
     "simulate --n 1e5000": "1e5000 lies beyond 1e400, outside every domain here",
     "simulate --n 1e99999999": "1e99999999 lies beyond 1e400, outside every domain here",
@@ -555,13 +556,22 @@ def test_a_terminal_of_ascii_gets_signs_spelled_out():
     assert "view noise nu = 0.01562" in run.stdout
 
 
-def test_a_reader_who_leaves_gets_no_traceback():
-    read, write = os.pipe()
-    os.close(read)
-    run = command_line("predict", "--json", stdout=write, stderr=subprocess.PIPE)
-    os.close(write)
-    assert run.returncode == 1
-    assert "Error" not in run.stderr
+@pytest.mark.parametrize(
+    ("line", "status", "said"),
+    [
+        ("predict --json > /dev/full", 1, "soberclip: No space left on device"),
+        ("predict --json >&-", 0, ""),
+        ("predict --p-spu 2 2>&-", 2, ""),
+        ("predict <&- > /dev/null", 0, ""),
+        ("predict --json | true", 1, ""),
+    ],
+)
+def test_streams_that_are_full_closed_or_left(line, status, said):
+    """One sentence or none, the right status, and no traceback."""
+    shell = f"{shlex.quote(sys.executable)} -m experiments {line}; exit ${{PIPESTATUS[0]}}"
+    run = subprocess.run(["bash", "-c", shell], cwd=ROOT, text=True, env=ASCII, capture_output=True)
+    lines = [text for text in run.stderr.splitlines() if "at work" not in text]
+    assert (run.returncode, run.stdout, lines) == (status, "", [said] if said else [])
 
 
 OWN = """
