@@ -1,13 +1,15 @@
 """What predict, simulate, train and show print."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from experiments.command.screens.parts import percent
 from experiments.lab.answers import GROUPS
+from experiments.lab.words import counted
 from simulator.pixels.views import Pixels
 from simulator.world import World
 
@@ -20,17 +22,12 @@ GAPS = {
 }
 
 
-def accuracy_table(document: dict[str, Any]) -> RenderableType:
+def accuracy_table(document: dict[str, Any]) -> Group:
     """Result of predict, simulate or train: measured (with interval) beside predicted where there are both."""
-    prompt = f", {document['prompt']} prompt" if document["prompt"] else ""
-    mitigation = f", {document['mitigation']}" if "mitigation" in document else ""
-    table = Table(title=f"{document['learner']}{prompt}{mitigation}", title_justify="left", caption_justify="left")
-    table.add_column("group")
+    table = Table("group")
     simulated = "replicates" in document
-    if simulated:
-        table.title += f", n = {document['n']:.3g}, {len(document['replicates'])} replicates, {document['method']}"
-        table.add_column("measured %", justify="right")
-        table.add_column("95% interval", justify="right")
+    for name in ("measured %", "95% interval") if simulated else ():
+        table.add_column(name, justify="right")
     table.add_column("predicted %", justify="right")
     predicted = document.get("predicted") if simulated else document
     interval = document.get("interval95") or {}
@@ -41,28 +38,46 @@ def accuracy_table(document: dict[str, Any]) -> RenderableType:
             cells += [percent(document[group]), f"{percent(ends[0])} to {percent(ends[1])}" if ends else ""]
         cells.append(percent(predicted[group]) if predicted and group in predicted else "none")
         table.add_row(*cells)
-    table.caption = _seen(document["world"])
+    below = [_gap_table(document)] if "gap" in document else []
+    # Beside the table rather than its title and caption, which rich would fold to the table's width.
+    return Group(Text(_trained(document)), table, *map(Text, _remarks(document)), *below)
+
+
+def _trained(document: dict[str, Any]) -> str:
+    """What was trained, how it was asked, and on how much."""
+    parts = [document["learner"]]
+    if document["prompt"]:
+        parts.append(f"{document['prompt']} prompt")
+    if "mitigation" in document:
+        parts.append(document["mitigation"])
+    if "replicates" in document:
+        parts += [f"n = {document['n']:.3g}", counted(len(document["replicates"]), "replicate"), document["method"]]
+    return ", ".join(parts)
+
+
+def _remarks(document: dict[str, Any]) -> Iterator[str]:
+    """What the accuracies hold for and what else was found, a line each."""
+    yield _seen(document["world"])
     if document.get("reliance") is not None:
-        table.caption += f"\nreliance (weight on background per weight on object): {document['reliance']:.4f}"
+        yield f"reliance (weight on background per weight on object): {document['reliance']:.4f}"
     unseen = document.get("prompts", {}).get(document["prompt"], {}).get("unseen")
     if unseen is not None and unseen["counter"] >= NOTABLE:
-        table.caption += (
-            f"\n{percent(unseen['counter'])} % of the counter images are like no pair of this run, and towers cannot "
+        yield (
+            f"{percent(unseen['counter'])} % of the counter images are like no pair of this run, and towers cannot "
             f"know them; {unseen['pairs_needed']:.2g} pairs would leave 1 %"
         )
     if document.get("bridge"):
         lost = {one["model"] for one in document["diverged"]}
         going = {n: [v for k, v in enumerate(values) if k not in lost] for n, values in document["bridge"].items()}
         mean = {name: sum(values) / len(values) for name, values in going.items()}
-        table.caption += (
-            f"\nembeddings have mu/sigma {mean['mu_inv']:.1f} by object and {mean['mu_spu']:.1f} by attribute; "
+        yield (
+            f"embeddings have mu/sigma {mean['mu_inv']:.1f} by object and {mean['mu_spu']:.1f} by attribute; "
             f"a Gaussian world of these has Rand {percent(mean['rand'])} % and Rev {percent(mean['rev'])} %"
         )
     if "arrived" in document:
         steps = document["trace"][-1]["step"]
         found = f"arrived after {steps} steps" if document["arrived"] else f"still moving after {steps} steps"
-        table.caption += f"\n{found}: --until {document['until']:g} of movement while steps double"
-    return Group(table, _gap_table(document)) if "gap" in document else table
+        yield f"{found}: --until {document['until']:g} of movement while steps double"
 
 
 def shown(document: dict[str, Any]) -> Text:

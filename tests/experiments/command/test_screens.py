@@ -117,3 +117,12 @@ def test_accuracies_come_with_the_noise_that_they_hold_for(world, noise):
     text = words(shown(accuracy_table(document), 80))
     assert noise in text
     assert "reliance (weight on background per weight on object): 1.5000" in text
+
+
+def test_what_stands_beside_a_narrow_table_is_not_folded_to_its_width():
+    numbers = {"common": 0.9, "counter": 0.3, "balanced": 0.6, "drop": 0.6}
+    document = {"world": World().model_dump(), "learner": "linear", "prompt": "name", "reliance": 0.4, **numbers}
+    measured = {"n": 1000, "replicates": [numbers], "method": "exact", "predicted": None}
+    lines = shown(accuracy_table({**document, **measured}), 80).splitlines()
+    assert lines[0] == "linear, name prompt, n = 1e+03, 1 replicate, exact"
+    assert lines[-1] == "reliance (weight on background per weight on object): 0.4000"
