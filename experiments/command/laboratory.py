@@ -15,7 +15,12 @@ from simulator.prompts import PROMPTS, Prompt
 from theory.learners import names
 
 FINETUNED = "colored-coco"  # `experiments.lab.finetuning.asked.NAME`, which loads much
-FINETUNING = Group(FINETUNED, sort_key=2)
+FINETUNING = Group(
+    FINETUNED,
+    help="A pretrained CLIP trained on, on objects before colours. Learners: zero-shot, obj, objbkg, supervised; "
+    "axes: lr, weight_decay and warmup, chosen by validation.",
+    sort_key=2,
+)
 ROWS = 10_000  # that one JSON document holds; a store or --csv holds any number
 
 

@@ -23,6 +23,7 @@ from experiments.progress import counting
 from experiments.provenance import versions
 from simulator.pixels import trials
 from simulator.pixels.coco import instances
+from simulator.pixels.files import MOST_HELD
 from simulator.pixels.trials import Trial
 from simulator.towers import finetuning as tuning
 from simulator.towers.finetuning import Head, PairSet, Pretrained
@@ -68,8 +69,9 @@ def run(
     """
     if folder is not None:
         refuse(folder)
-    _look_for_photos(asked.world)
+    count = _look_for_photos(asked.world)
     model, side, settings = pretrained(asked)
+    _refuse_too_many(count, side)
     views = {**asked.world.views.model_dump(exclude_unset=True), "size": side}
     world = world_of({**asked.world.model_dump(exclude_unset=True), "views": views}, {})
     scene = read_pictures(world)
@@ -90,13 +92,27 @@ def run(
     return kept, facts
 
 
-def _look_for_photos(world: World) -> None:
-    """Refuse a folder of COCO's that is not whole before a model is fetched, whose size the pictures wait for."""
-    if world.views.objects == "coco":
-        try:
-            instances(world.views.root, world.classes, world.views.categories)
-        except ValueError as error:
-            raise RequestError(str(error)) from None
+def _look_for_photos(world: World) -> int:
+    """How many objects a folder of COCO's has, before a model is fetched, whose size the pictures wait for.
+
+    Raises RequestError for a folder that is not whole. Other sources say what they lack when they are read.
+    """
+    if world.views.objects != "coco":
+        return 0
+    try:
+        return len(instances(world.views.root, world.classes, world.views.categories)[1])
+    except ValueError as error:
+        raise RequestError(str(error)) from None
+
+
+def _refuse_too_many(count: int, side: int) -> None:
+    """Pictures are held at once, and theirs is the model's size: fewer of them is all that can be done."""
+    most = MOST_HELD // (4 * side**2)
+    if count > most:
+        raise RequestError(
+            f"--root has {count:,} objects, and at the model's {side} pixels {most:,} are held at once; an "
+            "instances.json that names fewer images, as val2017's does, is enough"
+        )
 
 
 def _specification(asked: Asked, world: World, settings: dict[str, Any], pictures: str) -> dict[str, Any]:

@@ -167,3 +167,11 @@ def test_a_training_that_loses_its_finite_loss_is_not_chosen(request_of, monkeyp
     assert kept.tests[0]["lr"] != 1e-4
     lost |= set(GRID["lr"])
     assert run(request_of("supervised"))[0].tests[0]["accuracies"] is None
+
+
+def test_more_objects_than_are_held_are_refused(request_of, monkeypatch):
+    monkeypatch.setattr(running, "MOST_HELD", 19 * 4 * 32**2)
+    with pytest.raises(
+        RequestError, match=r"^--root has 20 objects, and at the model's 32 pixels 19 are held at once; an"
+    ):
+        run(request_of("supervised"))
