@@ -21,6 +21,8 @@ Row = dict[str, Any]
 
 def refuse(folder: Path) -> None:
     """Raise RequestError, before any work, for a folder that cannot be written or holds what no fine-tuning wrote."""
+    if ":/" in str(folder):  # a Path has lost one of an address's two slashes
+        raise RequestError(f"output {str(folder)!r} is an address; a fine-tuning needs a folder of this machine")
     writable(folder)
     if _document(folder) is None:
         refuse_others(folder, "sweep", (PROGRESS, BEST, RESULT, TABLE, PICTURE))

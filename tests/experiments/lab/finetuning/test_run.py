@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -175,3 +176,10 @@ def test_more_objects_than_are_held_are_refused(request_of, monkeypatch):
         RequestError, match=r"^--root has 20 objects, and at the model's 32 pixels 19 are held at once; an"
     ):
         run(request_of("supervised"))
+
+
+def test_an_address_is_no_folder(request_of):
+    with pytest.raises(
+        RequestError, match=r"^output 's3:/bucket/a' is an address; a fine-tuning needs a folder of this"
+    ):
+        run(request_of("supervised"), Path("s3://bucket/a"))
