@@ -55,6 +55,42 @@ FAULTS = {
         "code",
         "simulator/towers/test_finetuning.py",
     ),
+    "a law's means taken for the true ones": Fault(
+        "experiments/counteranimal/gaussian.py",
+        "np.sqrt(1 - law.error)",
+        "np.sqrt(1 - 0 * law.error)",
+        "experiments/counteranimal/test_gaussian.py",
+    ),
+    "objects on both sides of a law's split": Fault(
+        "experiments/counteranimal/gaussian.py",
+        "objects = len(np.unique(photos.cluster)) < len(photos.cluster)",
+        "objects = False",
+        "experiments/counteranimal/test_gaussian.py",
+    ),
+    "a law's errors without their noise taken out": Fault(
+        "experiments/counteranimal/fidelity.py",
+        "mean, spread = v.sum() + true,",
+        "mean, spread = true + 1e-12,",
+        "experiments/counteranimal/test_fidelity.py",
+    ),
+    "a law with backgrounds of each class's own": Fault(
+        "experiments/counteranimal/gaussian.py",
+        "np.eye(len(cells)) if own_effects else",
+        "np.eye(len(cells)) if True else",
+        "experiments/counteranimal/test_gaussian.py",
+    ),
+    "the GRIM test's halves rounded one way": Fault(
+        "experiments/published/grim.py",
+        "    possible[-((n - twice) // (2 * n))] = True  # and down\n",
+        "",
+        "experiments/published/test_grim.py",
+    ),
+    "what others printed in a family's line": Fault(
+        "experiments/counteranimal/comparison.py",
+        "rows = [result.row for result in results if result.comparable]",
+        "rows = [result.row for result in results]",
+        "experiments/published/test_since.py",
+    ),
     "pairs of models in another mean than their rows": Fault(
         "experiments/counteranimal/pairs.py",
         "**paired(a.classes, b.classes, seed, mean=mean)",
@@ -448,6 +484,21 @@ FAULTS = {
         "if False:",
         "experiments/page/plot/test_written.py",
     ),
+    "a boundary along the edge believed": Fault(
+        "theory/learners/contour.py",
+        "sound & ~_runs_along_the_edge(g, x, y)",
+        "sound",
+        "theory/learners/test_infonce.py",
+    ),
+    "letters of a drawing that are looked for under its own name": Fault(
+        "experiments/page/drawing.py", "own.discard(found[1])", "own.add(found[1])", "experiments/page/test_report.py"
+    ),
+    "claims under the question of their family before their own": Fault(
+        "experiments/court/questions.py",
+        '(claim, claim.partition("/")[0])',
+        '(claim.partition("/")[0], claim)',
+        "experiments/court/test_questions.py",
+    ),
     "page without escaping": Fault(
         "experiments/page/report.py", "autoescape=True", "autoescape=False", "experiments/page/test_report.py"
     ),
@@ -650,8 +701,8 @@ FAULTS = {
     ),
     "any format opened": Fault(
         "simulator/pixels/decoding.py",
-        "Image.open(path, formats=FORMATS)",
-        "Image.open(path)",
+        "Image.open(source, formats=FORMATS)",
+        "Image.open(source)",
         "simulator/pixels/test_decoding.py",
     ),
     "test objects in training": Fault(

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from experiments.command.words import Json, Seed, Whole, checked_output, emit
+from experiments.command.words import Json, Seed, Whole, checked_output, emit, real
 from experiments.errors import RequestError
 
 app = App(name="counteranimal", help_format="plaintext")  # described where it is registered
@@ -119,9 +119,16 @@ def inspect(
 @app.command
 def evaluate(
     *,
-    data: Data,
-    model: Model,
+    data: Data | None = None,
+    model: Model | None = None,
     weights: Weights | None = None,
+    models: Annotated[
+        str | None,
+        Parameter(help="several at once: table-3 for the paper's 28 CLIPs, or a file whose lines are MODEL [WEIGHTS]"),
+    ] = None,
+    dry_run: Annotated[
+        bool, Parameter(negative="", help="only say what would be loaded and what the paper prints for it")
+    ] = False,
     groups: Groups = "prefix",
     labels: Annotated[
         Labels | None,
@@ -148,19 +155,27 @@ def evaluate(
     ),
     json: Json = False,
 ) -> None:
-    """Score models on the photos; several models share the decoded images, features are cached.
+    """Score models on the photos, one after another; features are kept, so that no photo is passed twice.
 
     Example: soberclip counteranimal evaluate --data LAION-final --model open_clip:ViT-B-32/openai
     """
-    from experiments.command.screens.counteranimal import summary_view
+    from experiments.command.screens.counteranimal import expected_view, summary_view
 
     _extra()
     from experiments.counteranimal.asking import Asking
     from experiments.counteranimal.evaluation import Evaluation, run
+    from experiments.counteranimal.lists import expected, together
 
+    specs, files = together(model, weights, models)
+    asking = Asking(models=specs, weights=files, **asdict(scoring))
+    if dry_run:
+        emit(expected(asking, labels or "1000"), json, expected_view)
+        return
+    if data is None:
+        raise RequestError("evaluate needs photos; name them with --data, or pass --dry-run to see the models alone")
     request = Evaluation(
         data=data,
-        asking=Asking(models=model, weights=weights, **asdict(scoring)),
+        asking=asking,
         groups=groups,
         labels=labels,
         confusing=confusing,
@@ -311,6 +326,47 @@ def compose(
 
     request = Composition(objects=objects, backgrounds=backgrounds, common=common, size=size, seed=seed, output=output)
     emit(run(request), json, composition_view)
+
+
+@app.command
+def law(
+    *,
+    data: Data,
+    model: Model,
+    weights: Weights | None = None,
+    groups: Groups = "prefix",
+    labels: Annotated[
+        Literal["data", "all"],
+        Parameter(help="labels that compete: those of the photos' classes, or all of ImageNet or --classes"),
+    ] = "data",
+    tolerance: Annotated[
+        float, Parameter(converter=real, help="accuracy by which the law may be off and still be said to hold")
+    ] = 0.03,
+    scoring: Scoring = Scoring(),
+    seed: Seed = 0,
+    output: Annotated[Path, Parameter(help="folder for law.json, .csv, .svg, .pdf and .png")] = Path("soberclip-law"),
+    json: Json = False,
+) -> None:
+    """Judge the theory's law on models' own embeddings: fitted on half of the photos, measured on the other half.
+
+    Example: soberclip counteranimal law --data LAION-final --model open_clip:ViT-B-32/openai
+    """
+    from experiments.command.screens.law import law_view
+
+    _extra()
+    from experiments.counteranimal.asking import Asking
+    from experiments.counteranimal.law import LawRequest, run
+
+    request = LawRequest(
+        data=data,
+        asking=Asking(models=model, weights=weights, **asdict(scoring)),
+        groups=groups,
+        labels=labels,
+        tolerance=tolerance,
+        seed=seed,
+        output=output,
+    )
+    emit(run(request, _note), json, law_view)
 
 
 @app.command(name="audit-activation")

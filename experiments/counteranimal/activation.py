@@ -30,6 +30,7 @@ from experiments.inference import LEVEL, resamples
 from simulator.streams import numpy_stream
 
 FLAGS: dict[str, Activation] = {"GELU": "off", "QuickGELU": "on"}
+ROUNDED = 1e-4  # accuracies are printed to a hundredth of a point
 QUANTITIES = ("alignment", "accuracy")  # the first decides, unless the second says otherwise
 
 
@@ -85,6 +86,7 @@ def _audited(request: Audit, tree: Tree, spec: str, k: int) -> dict[str, Any]:
         "fits": fits(compared),
         "loaded_with": own,
         "activations": {name: document for name, (document, _) in found.items()},
+        "published": nearer({name: document for name, (document, _) in found.items()}),
         "difference": compared,
         "level": LEVEL,
     }
@@ -133,6 +135,24 @@ def difference(classes: Float[np.ndarray, " C"], seed: int) -> dict[str, Any]:
     C = len(classes)
     drawn = resamples(C, REPLICATES, numpy_stream(seed, "activation bootstrap")) @ classes / C
     return {"mean": float(classes.mean()), **certainty(classes, drawn)}
+
+
+def nearer(activations: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
+    """Which activation explains the printed row of these weights: the one whose accuracies lie nearer to it.
+
+    `distance` is Euclidean over both groups; `nearer` is None where both are within ROUNDED of equally far. None where
+    no row is printed. It speaks of the paper's photos: on others both activations may be far from it.
+    """
+    if any(found["off_printed"] is None for found in activations.values()):
+        return None
+    distance = {name: float(np.hypot(*found["off_printed"].values())) for name, found in activations.items()}
+    near, far = sorted(distance, key=distance.__getitem__)
+    told = distance[far] - distance[near] > ROUNDED
+    return {
+        "model": activations[near]["printed"]["model"],
+        "nearer": near if told else None,
+        "distance": distance,
+    }
 
 
 def fits(compared: dict[str, dict[str, Any]]) -> str | None:

@@ -7,6 +7,7 @@
 A file of `designs/` holds
 
     question, look, answer     what is asked, what to look at, what came out of the quick size
+    takeaway                   the answer as a title, without numbers
     printed                    a table that a paper prints of the same settings (`experiments.lab.printed`), if any
     seconds                    that each size took on one core
     [[plot]]                   pictures: what is drawn, and at which values, as `soberclip plot` takes them
@@ -37,8 +38,8 @@ class Design:
     ----------
     name : str
         As `soberclip sweep` takes it.
-    question, look, answer : str
-        What is asked; what to look at; what the quick size says, with its number.
+    question, takeaway, look, answer : str
+        What is asked; its answer as a title; what to look at; what the quick size says, with its number.
     seconds : dict
         "quick" and "full": what each size took on one core.
     plot : list of dict
@@ -51,6 +52,7 @@ class Design:
 
     name: str
     question: str
+    takeaway: str
     look: str
     answer: str
     seconds: dict[str, float]
@@ -61,8 +63,8 @@ class Design:
 
     @property
     def words(self) -> dict[str, str]:
-        """Question, look and answer."""
-        return {"question": self.question, "look": self.look, "answer": self.answer}
+        """Question, takeaway, look and answer."""
+        return {"question": self.question, "takeaway": self.takeaway, "look": self.look, "answer": self.answer}
 
     def document(self, full: bool = False) -> dict[str, Any]:
         """The study document of a size.

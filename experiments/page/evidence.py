@@ -11,6 +11,7 @@ from simulator.world import World
 
 LEVEL = 0.95  # of a verdict's interval, unless it says another
 VERDICTS = ("proved", "supported", "contradicted", "undecided", "refused")
+MARKS = {"proved": "✓✓", "supported": "✓", "contradicted": "✗", "undecided": "?", "refused": "–"}
 SIGNS = {"differs from": "≠", ">=": "≥", "<=": "≤", "=": "=", "above": ">", "not above": "≤", "within": "≈"}
 
 
@@ -65,6 +66,19 @@ def bound(verdict: dict[str, Any]) -> str:
     return f"{sign.get(relation) or SIGNS.get(relation, '')} {number(verdict['predicted'])}".strip()
 
 
+def kind(verdict: dict[str, Any]) -> str:
+    """What the claimed number is: an equality's prediction, an inequality's bound, the threshold of an iff."""
+    relation = verdict.get("relation")
+    if relation is None or verdict["predicted"] is None:
+        return ""
+    return {"=": "predicted", "slope": "predicted", "within": "predicted", "iff": "threshold"}.get(relation, "bound")
+
+
+def mark(verdict: dict[str, Any]) -> str:
+    """A sign for the eye, double where there is a proof."""
+    return MARKS[verdict["verdict"]] * (1 + rigorous(verdict))
+
+
 def place(verdict: dict[str, Any]) -> tuple[str, str]:
     """(what the point is, the point): the counterexample, the point that is shown, or an exception in words."""
     if isinstance(verdict["counterexample"], str):
@@ -105,6 +119,18 @@ def _shown(proof: dict[str, Any]) -> str:
     return "proved by algebra" if proof["exact"] else f"proved on {proof['boxes']:,} boxes"
 
 
+def shown_by(verdict: dict[str, Any]) -> str:
+    """What the verdict rests on: the counterexample where there is one, and how it came about."""
+    term, where = place(verdict)
+    parts = [f"{term}: {where}"] if term in ("counterexample", "exception") else []
+    return "; ".join([*parts, how(verdict)])
+
+
+def certified(verdict: dict[str, Any]) -> bool:
+    """Whether a certificate was written: of a proof, or of a rigorous refutation."""
+    return (verdict.get("proof") or {}).get("outcome") in ("proved", "refuted")
+
+
 def rigorous(verdict: dict[str, Any]) -> bool:
     """Whether a contradiction is certain of the closed form too: a point fails it in outward-rounded arithmetic."""
     return verdict["verdict"] == "contradicted" and (verdict.get("proof") or {}).get("outcome") == "refuted"
@@ -113,11 +139,20 @@ def rigorous(verdict: dict[str, Any]) -> bool:
 def by_verdict(verdicts: Sequence[dict[str, Any]]) -> str:
     """How many of each verdict; of the contradicted how many rigorously, where proofs were asked for."""
     found = Counter(v["verdict"] for v in verdicts)
-    parts = {word: f"{found[word]} {word}" for word in VERDICTS if found[word]}
+    parts = _counted(found)
     if found["contradicted"] and any(v.get("proof") for v in verdicts):
         certain = sum(map(rigorous, verdicts))
         parts["contradicted"] += f" ({certain} rigorously, {found['contradicted'] - certain} by measurement alone)"
     return ", ".join(parts.values())
+
+
+def counted(verdicts: Sequence[dict[str, Any]]) -> str:
+    """How many of each verdict, no more said."""
+    return ", ".join(_counted(Counter(v["verdict"] for v in verdicts)).values())
+
+
+def _counted(found: Counter) -> dict[str, str]:
+    return {word: f"{found[word]} {word}" for word in VERDICTS if found[word]}
 
 
 def tally(verdicts: Sequence[dict[str, Any]]) -> list[str]:
@@ -165,15 +200,24 @@ def evidence(verdict: dict[str, Any]) -> list[tuple[str, str]]:
     if "cases" in verdict:
         rows += [("case", line) for line in _cases(verdict["cases"])]
     if verdict.get("stored"):
-        where = ", ".join(f"{k} {v}" for k, v in verdict["versions"].items() if k in ("commit", "torch"))
         ran = f"run on {verdict['device']} in {verdict['seconds']:g} s on {verdict['date']}"
-        rows.append(("stored", f"{ran}, {days(verdict)} days ago, {where}"))
+        rows.append(("stored", f"{ran}, {_ago(verdict)}, {versions(verdict)}"))
     return rows
+
+
+def versions(verdict: dict[str, Any]) -> str:
+    """What a stored verdict was reached with: the commit and the library that trained."""
+    return ", ".join(f"{k} {v}" for k, v in verdict["versions"].items() if k in ("commit", "torch"))
 
 
 def days(verdict: dict[str, Any]) -> int:
     """Days since a stored verdict was reached."""
     return (datetime.now(UTC).date() - date.fromisoformat(verdict["date"])).days
+
+
+def _ago(verdict: dict[str, Any]) -> str:
+    count = days(verdict)
+    return f"{count} day{'' if count == 1 else 's'} ago"
 
 
 def _cases(cases: Sequence[dict[str, Any]]) -> Iterator[str]:

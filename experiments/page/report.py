@@ -1,82 +1,144 @@
-"""One self-contained report.html: verdicts, figures as inline SVG, evidence, provenance. Opens offline."""
+"""One self-contained report.html: the answer, verdicts by question, figures, evidence, provenance. Opens offline.
 
-import io
+The page may load nothing and evaluate nothing: its policy names the digests of its own scripts, and nothing else runs.
+"""
+
 import re
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from datetime import date
+from hashlib import sha256
+from importlib.resources import files
 from typing import Any
 
 from markupsafe import Markup, escape
-from matplotlib.figure import Figure
 
-from experiments.page.evidence import bound, by_verdict, ends, evidence, how, level, number, rigorous, tally
-from experiments.page.story import GLOSSARY, PROVED
-from experiments.style import styled
+from experiments.court.proving import file_name
+from experiments.court.questions import by_question
+from experiments.page import story
+from experiments.page.drawing import formula_svg, on_one_page
+from experiments.page.evidence import (
+    bound,
+    by_verdict,
+    certified,
+    counted,
+    days,
+    ends,
+    evidence,
+    kind,
+    level,
+    mark,
+    number,
+    shown_by,
+    tally,
+    versions,
+)
+from experiments.page.explorer import explorer
 from theory.claims.untried import UNTRIED
 
-MARKS = {"proved": "✓✓", "supported": "✓", "contradicted": "✗", "undecided": "?"}
+PARTS = (
+    ("answer", "The answer"),
+    ("look", "What each rule looks at"),
+    ("explore", "Turn the world yourself"),
+    ("decided", "How verdicts are reached"),
+    ("verdicts", "Verdicts"),
+    ("figures", "Figures"),
+    ("ahead", "Who is ahead where"),
+    ("stored", "What is stored"),
+    ("words", "Words"),
+    ("provenance", "How this page came about"),
+)
+SCRIPTS = ("tables.js", "theory.js", "explorer.js")
 
 
-@styled
-def inline_svg(figure: Figure, prefix: str, description: str = "") -> str:
-    """A figure as one <svg> element; ids get a prefix, since several drawings share a page."""
-    buffer = io.StringIO()
-    metadata = {"Date": None, "Creator": None, **({"Title": description} if description else {})}
-    figure.savefig(buffer, format="svg", metadata=metadata, bbox_inches="tight", pad_inches=0.04)
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r'(\bid="|xlink:href="#|url\(#)', rf"\g<1>{prefix}-", text)
-    return text.replace("<svg ", '<svg role="img" ', 1)
+def render(*, verdicts: Sequence[dict[str, Any]], drawings: Mapping[str, str], **context: Any) -> str:
+    """The page from verdicts, sections, their drawings (SVG by name) and words; everything but SVG is escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("experiments.page", "html"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["code"] = _code
+    formulas = {f"formula-{i}": formula_svg(v.get("formula", "")) for i, v in enumerate(verdicts)}
+    letters, placed = on_one_page({**drawings, **formulas})
+    rows = [_row(v, placed[f"formula-{i}"], context["proofs"]) for i, v in enumerate(verdicts)]
+    scripts = [_own(name) for name in SCRIPTS]
+    return environment.get_template("report.html.jinja").render(
+        letters=Markup(letters),
+        drawings={name: Markup(placed[name]) for name in drawings},
+        questions=_questions(rows),
+        count=by_verdict(verdicts),
+        tally=tally(verdicts),
+        stored=[row for row in rows if row.get("stored")],
+        certificates=sum(map(certified, verdicts)),
+        answer=story.answer(),
+        explorer=explorer(),
+        setting=story.setting(),
+        decided=story.DECIDED,
+        proved=story.PROVED,
+        glossary=story.GLOSSARY,
+        untried=UNTRIED,
+        parts=PARTS,
+        date=date.today().isoformat(),
+        number=number,
+        percent=lambda x: f"{100 * x:.0f} %",
+        style=_own("report.css"),
+        scripts=scripts,
+        policy=_policy(scripts),
+        **context,
+    )
 
 
-@styled
-def _formula(latex: str) -> Figure:
-    figure = Figure(figsize=(0.1, 0.1), layout="none")
-    figure.text(0, 0, f"${latex}$", fontsize=12)
-    return figure
+def _row(verdict: dict[str, Any], formula: str, proofs: str) -> dict[str, Any]:
+    """A verdict with everything that its row says in words."""
+    stored = verdict.get("stored")
+    return {
+        **verdict,
+        "anchor": anchor(verdict["claim"]),
+        "svg": Markup(formula),
+        "mark": mark(verdict),
+        "kind": kind(verdict),
+        "bound": bound(verdict),
+        "quantity_measured": number(verdict["measured"]),
+        "ends": ends(verdict),
+        "level_words": level(verdict),
+        "shown": shown_by(verdict),
+        "certificate": f"{proofs}/{file_name(verdict['claim'])}" if certified(verdict) else None,
+        "evidence": evidence(verdict),
+        "days": days(verdict) if stored else None,
+        "versions": versions(verdict) if stored else None,
+    }
 
 
-def formula_svg(latex: str, prefix: str) -> str:
-    """A formula as inline SVG with its LaTeX as title; empty for no formula."""
-    return inline_svg(_formula(latex), prefix, latex) if latex else ""
+def _questions(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "key": question.key,
+            "anchor": f"question-{question.key}",
+            "words": question.words,
+            "verdicts": found,
+            "count": counted(found),
+        }
+        for question, found in by_question((row["claim"], row) for row in rows)
+    ]
 
 
-def mark(verdict: dict[str, Any]) -> str:
-    """A sign for the eye, double where there is a proof."""
-    return MARKS[verdict["verdict"]] * (1 + rigorous(verdict))
+def anchor(claim: str) -> str:
+    """The fragment by which the page's row of a claim is found."""
+    return claim.replace("/", "-")
+
+
+def _own(name: str) -> Markup:
+    """A file of the page's own."""
+    return Markup((files("experiments.page") / "html" / name).read_text(encoding="utf-8"))
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    digests = [b64encode(sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}"
 
 
 def _code(words: str) -> Markup:
     """Words with what stands between backquotes as code."""
     return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(words))))
-
-
-def render(**context: Any) -> str:
-    """The page from verdicts, sections, their drawings (SVG by name) and words; everything but SVG is escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("experiments.page", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.filters["code"] = _code
-    verdicts = [
-        {**v, "svg": formula_svg(v.get("formula", ""), f"formula-{i}")} for i, v in enumerate(context.pop("verdicts"))
-    ]
-    return environment.get_template("report.html.jinja").render(
-        verdicts=verdicts,
-        count=by_verdict(verdicts),
-        mark=mark,
-        proved=PROVED,
-        certificates=sum((v.get("proof") or {}).get("outcome") in ("proved", "refuted") for v in verdicts),
-        date=date.today().isoformat(),
-        number=number,
-        bound=bound,
-        ends=ends,
-        level=level,
-        how=how,
-        tally=tally(verdicts),
-        untried=UNTRIED,
-        glossary=GLOSSARY,
-        percent=lambda x: f"{100 * x:.0f} %",
-        evidence=evidence,
-        **context,
-    )

@@ -86,9 +86,11 @@ def _known_trials(certificates: Path) -> list[Trial]:
 
 
 def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began: float) -> None:
+    """Run the designs, draw everything, and write the page with what stands beside it."""
     from experiments.lab.table import write_csv
     from experiments.page import ahead, latents, rate
-    from experiments.page.report import inline_svg, render
+    from experiments.page.drawing import svg
+    from experiments.page.report import render
     from experiments.provenance import provenance
 
     sections, tables = [latents.section(seed), rate.section(seed)], {}
@@ -98,10 +100,10 @@ def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began
         write_csv(folder / f"{name}.csv", tables[name])
         sections.insert(-1, section_of(found, tables[name]))
     drawings = {}
-    pictures = [(name, figure) for section in sections for name, figure in section.figures.items()]
-    for name, figure in track(pictures, len(pictures), "figures drawn"):
-        drawings[name] = inline_svg(figure, name, name)
-        write_text(folder / f"{name}.svg", drawings[name])
+    pictures = [(section, *item) for section in sections for item in section.figures.items()]
+    for section, name, drawn in track(pictures, len(pictures), "figures drawn"):
+        write_text(folder / f"{name}.svg", svg(drawn.full, section.takeaway))
+        drawings[name] = svg(drawn.narrow, section.takeaway)
     gap = ahead.leads(tables["supervised"])
     shares = ahead.shares(gap)
     write_json(folder / "maps.json", {"shares": shares, "map": gap.to_dict()})
@@ -109,7 +111,7 @@ def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began
         verdicts=verdicts,
         sections=sections,
         drawings=drawings,
-        answer=story.answer(shares),
+        at_length=story.at_length(shares),
         shares=shares,
         proofs=PROOFS,
         map_region=ahead.region(tables["supervised"]),

@@ -4,10 +4,19 @@ from typing import Any
 
 from simulator.world import World
 
-# The world of the answer as flags of `predict`: every number of the first two sentences is printed by this command.
+# The world of the answer, as flags of `predict`: each number of the answer is printed by the command beside it.
 COMMAND = "soberclip predict --mu-spu 2 --sigma-xi 0.8"
 ANSWER_WORLD = {"mu_spu": 2.0, "sigma_xi": 0.8}
 CERTAIN = 0.99999
+
+DECIDED = (
+    "A claim is contradicted if at one point of its domain a confidence bound from drawn data shows a violation above "
+    "its tolerance τ.",
+    "It is supported if neither a search nor any audited point shows one, which carries no error rate for the points "
+    "in between; it is proved if its closed form is also shown to hold at all of them; else it is undecided.",
+    "Claims about trained towers are decided on models that differ in seeds, as many as the claim needs, by bounds at "
+    "the same error rate.",
+)
 
 PROVED = (
     "Proved says more than supported: at every point of the claim's domain, between the searched and audited ones "
@@ -43,11 +52,35 @@ GLOSSARY = {
 }
 
 
-def answer(shares: list[dict[str, Any]]) -> list[str]:
-    """The title question in three sentences, every number computed; `shares` as `ahead.shares` gives them.
+def answer() -> list[str]:
+    """The title question in three sentences, each with one pair of numbers and the command that prints it.
 
     Commands stand between backquotes.
     """
+    from theory.learners import InfoNCE, Logistic
+
+    return [
+        f"Asked by the bare class name, the optimum of CLIP's own loss learns the animal: it is right on "
+        f"{points(InfoNCE('name'))} % of the common/counter group (`{COMMAND} --learner infonce`).",
+        f"Asked by the average caption, the same optimum learns the background: {points(InfoNCE('mean'))} % "
+        f"(`{COMMAND} --learner infonce --prompt mean`).",
+        f"Supervised logistic regression lies in between, {points(Logistic())} % (`{COMMAND} --learner logistic`), so "
+        "that it is the prompt, more than being contrastive, that decides.",
+    ]
+
+
+def setting() -> str:
+    """The world of the answer, in words."""
+    world = World(**ANSWER_WORLD)
+    return (
+        f"In a world whose background is twice as loud as the animal and matches it in {100 * world.p_spu:g} % of the "
+        f"pairs, with view noise ν = {world.nu_image:.2g}; common are the images with the background of their class, "
+        "counter those without."
+    )
+
+
+def at_length(shares: list[dict[str, Any]]) -> list[str]:
+    """The same with linear CLIP, certain correlation and the mapped worlds; `shares` as `ahead.shares` gives them."""
     from experiments.lab.design import design
     from theory.learners import InfoNCE, LinearCLIP, Logistic
 
@@ -61,8 +94,9 @@ def answer(shares: list[dict[str, Any]]) -> list[str]:
     return [
         "It depends on the prompt, on the loss and on how certain the correlation is, more than on being contrastive: "
         "where the background is twice as loud as the animal and matches it in 90 % of the pairs, with view noise "
-        f"ν = {_noise():.2g} (`{COMMAND}`), linear CLIP is right on {name} % of the common/counter group when prompted "
-        f"with the bare class name and on {mean} % when prompted with the average caption (`--prompt mean`), while the "
+        f"ν = {World(**ANSWER_WORLD).nu_image:.2g} (`{COMMAND}`), linear CLIP is right on {name} % of the "
+        f"common/counter group when prompted with the bare class name and on {mean} % when prompted with the average "
+        "caption (`--prompt mean`), while the "
         f"optimum of the InfoNCE loss that CLIP really minimises (`--learner infonce`) reaches "
         f"{points(InfoNCE('name'))} % and {points(InfoNCE('mean'))} % with the same two prompts.",
         f"Supervised logistic regression on the same images (`--learner logistic`) is right on {logistic} %, so it "
@@ -84,7 +118,3 @@ def points(learner, p_spu: float = World().p_spu) -> str:
 
     document = predict(World(**ANSWER_WORLD, p_spu=p_spu), learner)
     return f"{100 * document['common']:.2f}/{100 * document['counter']:.2f}"
-
-
-def _noise() -> float:
-    return World(**ANSWER_WORLD).nu_image

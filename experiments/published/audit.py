@@ -67,7 +67,10 @@ def audit(raw: Raw | None = None) -> list[Finding]:
 
 
 def feasible(printed: float, n: int) -> bool:
-    """Is an accuracy printed with two decimals, in percent, k/n of n photos for some k?"""
+    """Is an accuracy printed with two decimals, in percent, k/n of n photos for some k?
+
+    The question of a GRIM test (Brown and Heathers 2017); `grim` says how much it can see.
+    """
     k = round(printed * n / 100)
     return 0 <= k <= n and abs(100 * k / n - printed) <= HALF_UNIT + SLACK
 
@@ -175,7 +178,7 @@ def _who(cells: dict[str, str]) -> str:
 
 
 def _counts(raw: Raw) -> Iterator[Finding]:
-    """A class accuracy is k/n for the printed number of photos n."""
+    """A class accuracy is k/n for the printed number of photos n: a GRIM test."""
     photos = {
         (c["class_id"], g): int(c[f"n_{g}"])
         for c in raw[CLASSES]
@@ -194,7 +197,7 @@ def _counts(raw: Raw) -> Iterator[Finding]:
                 key = cells["class_id"], group
                 n = photos.get(key)
                 if n is None:
-                    yield Finding("count", 2, int(key[0]), f"n_{group}", "", "a count", "no photos printed")
+                    yield Finding("GRIM", 2, int(key[0]), f"n_{group}", "", "a count", "no photos printed")
                 elif not feasible(float(cells[group]), n):
                     if key not in fits:
                         fits[key] = [m for m in range(1, 1001) if all(feasible(p, m) for p in printed[key])]
@@ -202,7 +205,7 @@ def _counts(raw: Raw) -> Iterator[Finding]:
                     reason = f"no k/{n} ({nearest}/{n} is {100 * nearest / n:.2f}){_who(cells)}"
                     if len(printed[key]) > 1 and fits[key]:
                         reason += f"; the smallest n that fits all its printed values is {fits[key][0]}"
-                    yield Finding("count", table.number, i, group, cells[group], f"{100 * nearest / n:.2f}", reason)
+                    yield Finding("GRIM", table.number, i, group, cells[group], f"{100 * nearest / n:.2f}", reason)
 
 
 def _totals(raw: Raw) -> Iterator[Finding]:

@@ -26,6 +26,7 @@ SAFETY = 32  # pieces of one boundary add up
 MOST = 1000  # pieces of one world still open; a world with more is lost, not followed
 EDGE = 2.0**-6  # of a chord: a cut is no nearer to its ends,
 FAR = 16.0  # and no further than this from the chord, or two branches have been taken for one
+NOISE = 1e-13  # of the largest preference on the grid
 GRADES = 4  # lines on each side of a narrow centre, from its own deviation up to the spacing in geometric steps
 
 
@@ -73,12 +74,25 @@ def _accuracy(told: Told, tolerance: float, spacing: float):
     x, y = _lines(told, 0, reach, spacing), _lines(told, 1, reach, spacing)
     preference = Preference(told)
     y = np.concatenate([-y[:, ::-1], y], axis=-1)
-    positive = grid_preference(told, x, y) > 0
+    g = grid_preference(told, x, y)
+    positive = g > 0
     roots, horizontal, vertical = _crossings(preference, x, y, positive)
     means = np.stack([told.mean, told.mean * np.array([[1.0], [-1.0]])], axis=-1)  # (2, W, group)
     start, end = _pieces(preference, roots, positive, horizontal, vertical)
     amount, sound = _along(preference, roots, start, end, means, tolerance)
-    return amount + _far_side(roots, positive, vertical, means[1]), sound
+    return amount + _far_side(roots, positive, vertical, means[1]), sound & ~_runs_along_the_edge(g, x, y)
+
+
+def _runs_along_the_edge(g: Float[np.ndarray, "W n m"], x: np.ndarray, y: np.ndarray) -> Bool[np.ndarray, " W"]:
+    """Whether rounding decides on which side of x = 0 the boundary lies, away from the origin, and contradicts itself.
+
+    So it is far out at p_spu = 1/2, where captions that may be silent leave the other block alone to decide: then what
+    g is there is 0 or noise, where as an odd function it must have one sign above the origin and the other below.
+    """
+    edge = g[:, 0]
+    noise = (np.abs(edge) <= NOISE * np.abs(g).max(axis=(1, 2))[:, None]) & (y != 0)
+    sides = np.where(y > 0, edge > 0, ~(edge > 0))  # of both halves, as above the origin
+    return (x[:, 0] == 0) & (noise & sides).any(axis=-1) & (noise & ~sides).any(axis=-1)
 
 
 def _lines(told: Told, b: int, reach: float, spacing: float) -> Float[np.ndarray, "W n"]:

@@ -80,7 +80,39 @@ def summary_view(documents: list[dict[str, Any]]) -> Group:
             parts.append(Text(f"largest drops by class: {worst}"))
         parts += [_worst("class", document["worst_class"]), _worst("group", document["worst_group"])]
         parts += _standing(document.get("standing"))
+    if len(documents) > 1 and all("drop" in document["macro"] for document in documents):
+        parts.append(_overview(documents))
     return folded(*parts)
+
+
+def expected_view(models: list[dict[str, Any]]) -> Group:
+    """What would be loaded, and what it should give."""
+    table = Table("model", "published as", title="What would be asked, and what the paper prints", title_justify="left")
+    for name in ("common %", "counter %"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for m in models:
+        printed = m["printed"]
+        cells = ("", "") if printed is None else (percent(printed["common"]), percent(printed["counter"]))
+        table.add_row(
+            Text(m["model"]), Text((m["published"] or "") + ("" if m["stated"] is not False else " *")), *cells
+        )
+    notes = [Text(f"{len(models)} models; nothing was loaded")]
+    if any(m["stated"] is False for m in models):
+        notes.append(Text("* the paper does not name the checkpoint; this is the one that its words fit"))
+    return folded(table, *notes)
+
+
+def _overview(documents: list[dict[str, Any]]) -> Table:
+    """All models in one table, beside what the paper prints for their checkpoints."""
+    table = Table("model", title="macro, in order of counter accuracy", title_justify="left")
+    for name in ("common %", "counter %", "drop %", "off the printed"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for document in sorted(documents, key=lambda d: -d["macro"].get("counter", 0)):
+        off = (document.get("standing") or {}).get("off_printed")
+        told = "" if off is None else f"{100 * off['common']:+.1f} {100 * off['counter']:+.1f}"
+        values = (percent(document["macro"][name]) for name in ("common", "counter", "drop"))
+        table.add_row(Text(document["model"]), *values, told)
+    return table
 
 
 def _means(document: dict[str, Any], names: tuple[str, ...]) -> Table:
@@ -203,7 +235,25 @@ def published_view(document: dict[str, Any]) -> Group:
     for c in document["checkpoints"]:
         models.add_row(Text(c["model"]), Text(c["spec"] + ("" if c["stated"] else " *")))
     found = Text(f"{len(document['table'])} printed figures; {len(document['audit'])} findings")
-    return folded(claims, audit, models, found, *_since(document["since"]))
+    return folded(claims, audit, found, *_grim(document["grim"]), models, *_since(document["since"]))
+
+
+def _grim(tables: list[dict[str, Any]]) -> list[Any]:
+    """What the test of counts can see, table by table."""
+    table = Table(title="What a GRIM test sees: can a printed accuracy be k/n?", title_justify="left")
+    table.add_column("table", justify="right")
+    table.add_column("if right, it is")
+    for name in ("cells", "impossible", "sees a random misprint", "sees one wrong digit"):
+        table.add_column(name, justify="right")
+    for t in tables:
+        seen = ["unknown" if t[k] is None else f"{t[k]:.0%}" for k in ("random", "digit")]
+        impossible = "" if t["impossible"] is None else str(t["impossible"])
+        table.add_row(str(t["table"]), t["form"], str(t["cells"]), impossible, *seen)
+    return [
+        table,
+        Text("0%: every percentage is a possible mean, so no misprint can be seen (Brown and Heathers 2017)"),
+        Text("where as many cells are impossible as of random numbers, the photos were not those counted here"),
+    ]
 
 
 def _since(rows: list[dict[str, Any]]) -> list[Any]:
@@ -329,7 +379,20 @@ def activation_view(documents: list[dict[str, Any]]) -> Group:
         else:
             wrong = "" if fits == loaded else f", but --quick-gelu auto takes {loaded}"
             parts.append(Text(f"the weights want {fits}{wrong}", style="" if fits == loaded else "yellow"))
+        parts += _explained(document["published"], fits or loaded)
     return folded(*parts)
+
+
+def _explained(row: dict[str, Any] | None, wanted: str) -> list[Text]:
+    """Which activation the paper's row of these weights speaks for."""
+    if row is None:
+        return []
+    far = ", ".join(f"{name} {100 * distance:.2f}" for name, distance in row["distance"].items())
+    if row["nearer"] is None:
+        return [Text(f"the paper's row {row['model']} lies as near to either (points off: {far})")]
+    other = "" if row["nearer"] == wanted else f": it is explained by the other one, not {wanted}"
+    said = f"the paper's row {row['model']} lies nearer to {row['nearer']} (points off: {far}){other}"
+    return [Text(said, style="yellow" if other else "")]
 
 
 def discovery_view(document: dict[str, Any]) -> Group:

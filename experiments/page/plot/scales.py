@@ -128,7 +128,7 @@ def _scale(name: str | None, values: np.ndarray) -> Scale:
     return min(known, key=lambda s: round(unevenness(s), 6))  # the first, linear, where two do equally well
 
 
-def readable(value: float) -> str:
+def readable(value: float | np.integer) -> str:
     """A number for a tick or a title: 0.001 to 9999 as they are, others with a power of ten.
 
     >>> readable(0.25), readable(1e6), readable(2e-5)

@@ -1,14 +1,17 @@
 """The audit finds the activation that labelled the photos, and says so where nothing tells."""
 
+import io
 import json
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
-from experiments.counteranimal.activation import Audit, difference, fits, run
-from experiments.counteranimal.evaluation import Asking
+from experiments.command.screens.counteranimal import activation_view
+from experiments.counteranimal.activation import Audit, difference, fits, nearer, run
+from experiments.counteranimal.asking import Asking
 from experiments.counteranimal.labels import class_names
 from experiments.counteranimal.models import load_model
 from experiments.errors import RequestError
@@ -52,6 +55,15 @@ def test_the_activation_that_fits_is_found(tmp_path, tiny_clip, name):
         found["QuickGELU"]["alignment"] - found["GELU"]["alignment"]
     )
     assert json.loads((tmp_path / "out" / "activation.json").read_text()) == [document]
+    assert document["published"] is None  # weights of nobody's table
+    (other,) = set(FLAGS) - {name}
+    row = {"model": "CLIP-OpenAI-RN50", "nearer": other, "distance": {"GELU": 0.01, "QuickGELU": 0.02}}
+    console = Console(width=80, file=io.StringIO(), record=True)
+    console.print(activation_view([document | {"published": row}]))
+    said = " ".join(console.export_text().split())
+    assert f"the weights want {name}" in said
+    assert f"CLIP-OpenAI-RN50 lies nearer to {other} (points off: GELU 1.00, QuickGELU 2.00)" in said
+    assert f"explained by the other one, not {name}" in said
 
 
 def test_what_has_no_such_activation_is_refused(tmp_path, shared_tree):
@@ -71,3 +83,16 @@ def test_alignment_decides_unless_accuracy_says_otherwise():
 def test_no_difference_tells_nothing():
     found = difference(np.zeros(12), 0)
     assert (found["mean"], found["interval"], found["sign_test_p"]) == (0.0, None, 1.0)
+
+
+def test_the_printed_row_speaks_for_the_nearer_activation():
+    printed = {"model": "CLIP-LAION400M-ViT/B/32", "common": 0.6713, "counter": 0.3695}
+
+    def found(common, counter):
+        return {"printed": printed, "off_printed": {"common": common - 0.6713, "counter": counter - 0.3695}}
+
+    told = nearer({"GELU": found(0.6710, 0.37), "QuickGELU": found(0.7012, 0.4129)})
+    assert (told["model"], told["nearer"]) == (printed["model"], "GELU")
+    assert told["distance"]["QuickGELU"] == pytest.approx(np.hypot(0.0299, 0.0434))
+    assert nearer({"GELU": found(0.66, 0.36), "QuickGELU": found(0.66, 0.36)})["nearer"] is None
+    assert nearer({"GELU": {"off_printed": None}, "QuickGELU": found(0.7, 0.4)}) is None

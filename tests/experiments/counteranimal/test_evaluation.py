@@ -10,9 +10,10 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from experiments.counteranimal import encoding
+from experiments.counteranimal.asking import Asking
 from experiments.counteranimal.cache import FeatureCache
 from experiments.counteranimal.encoding import Runtime, encode_photos
-from experiments.counteranimal.evaluation import Asking, evaluate
+from experiments.counteranimal.evaluation import evaluate
 from experiments.counteranimal.labels import (
     LabelSpace,
     Vocabulary,

@@ -17,8 +17,9 @@ TAU = 0.005  # half a point, as claims have it
 def test_a_design_is_whole(name):
     found = design(name)
     assert found.question.endswith("?")
-    for words in (found.question, found.look, found.answer):
+    for words in (found.question, found.takeaway, found.look, found.answer):
         assert words == " ".join(words.split())
+    assert not re.search(r"\d|\.$", found.takeaway), "a title; numbers stand in the answer, which is tested"
     assert set(found.seconds) == {"quick", "full"}
     assert found.plot
     assert all({"what"} <= picture.keys() <= {"what", "at"} for picture in found.plot)

@@ -2,17 +2,24 @@
 
 import re
 import xml.etree.ElementTree as ElementTree
+from base64 import b64encode
+from functools import partial
+from hashlib import sha256
 from html import unescape
 
 import numpy as np
 import pytest
+from markupsafe import escape
 
 from experiments.court.judge import judge
+from experiments.court.questions import QUESTIONS
 from experiments.errors import Interrupted, RequestError
 from experiments.files import MARK, REPORT
 from experiments.lab.design import design
-from experiments.page import ahead, latents, rate, reproduce, story
-from experiments.page.report import evidence, formula_svg, inline_svg, render
+from experiments.page import ahead, latents, rate, report, reproduce, story
+from experiments.page.drawing import formula_svg, on_one_page, svg
+from experiments.page.evidence import evidence
+from experiments.page.report import PARTS, render
 from experiments.page.section import Section, section_of
 from theory import learners
 from theory.claims.catalogue import claims
@@ -39,12 +46,21 @@ def section():
     return section_of(found, found.study(axes={"p_spu": [0.6, 0.9]}).run())
 
 
-def page(verdicts, sections=(), answer=("an answer",)):
-    return render(
-        verdicts=verdicts,
+@pytest.fixture(scope="module")
+def scatter():
+    return latents.section(0)
+
+
+@pytest.fixture(scope="module")
+def page(section, scatter):
+    """page(verdicts) -> HTML, with two sections."""
+    sections = [scatter, section]
+    drawings = {name: svg(drawn.narrow, one.takeaway) for one in sections for name, drawn in one.figures.items()}
+    return partial(
+        render,
         sections=sections,
-        drawings={name: inline_svg(figure, name) for one in sections for name, figure in one.figures.items()},
-        answer=list(answer),
+        drawings=drawings,
+        at_length=["at length, run `soberclip predict` <b>"],
         shares=[],
         proofs="proofs",
         map_region="everywhere",
@@ -54,69 +70,122 @@ def page(verdicts, sections=(), answer=("an answer",)):
     )
 
 
+def rows_of(html: str) -> dict[str, str]:
+    """Rows of the tables of verdicts by their anchors."""
+    return dict(re.findall(r'<tr role="row" id="([^"]+)">(.*?)</tr>', html, flags=re.DOTALL))
+
+
 @pytest.mark.parametrize("claim", CATALOGUE, ids=lambda c: c.id)
 def test_every_formula_can_be_drawn(claim):
     assert claim.formula
-    svg = formula_svg(claim.formula, "f")
-    width, height = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', svg).groups()
+    width, height = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', formula_svg(claim.formula)).groups()
     assert float(width) > 20
     assert float(height) > 8
 
 
 def test_no_formula_no_drawing():
-    assert formula_svg("", "f") == ""
+    assert formula_svg("") == ""
 
 
-def test_ids_of_two_drawings_do_not_collide(section):
-    one, two = (inline_svg(section.figures["sources"], prefix) for prefix in ("a", "b"))
-    ids = [set(re.findall(r'\bid="([^"]+)"', svg)) for svg in (one, two)]
-    assert ids[0]
-    assert not ids[0] & ids[1]
-    for svg, known in zip((one, two), ids, strict=True):
-        references = set(re.findall(r'(?:xlink:href="|url\()#([^")]+)', svg))
-        assert references <= known
-        ElementTree.fromstring(svg)
+def test_drawings_of_one_page_share_letters_and_no_other_id(section):
+    drawing = svg(section.figures["sources"].narrow, "a takeaway")
+    letters, placed = on_one_page({"a": drawing, "b": drawing})
+    shared = set(re.findall(r'\bid="([^"]+)"', letters))
+    ids = {name: set(re.findall(r'\bid="([^"]+)"', text)) for name, text in placed.items()}
+    assert len(shared) > 20
+    assert ids["a"]
+    assert not ids["a"] & ids["b"]
+    for name, text in placed.items():
+        references = set(re.findall(r'(?:xlink:href="|url\()#([^")]+)', text))
+        assert references & shared
+        assert references <= ids[name] | shared
+        ElementTree.fromstring(text)
+    ElementTree.fromstring(letters.replace("<svg ", '<svg xmlns:xlink="http://www.w3.org/1999/xlink" ', 1))
+    assert len(letters) + len(placed["b"]) < 0.8 * len(drawing) + len(placed["b"]), "letters are drawn once"
 
 
-def test_page_is_self_contained_and_complete(verdict, section):
-    html = page([verdict], [section])
+def test_a_drawing_says_what_it_shows_and_stands_alone(section):
+    drawing = svg(section.figures["sources"].full, 'more than "one" <takeaway>')
+    root = ElementTree.fromstring(drawing)
+    assert root.attrib["aria-label"] == 'more than "one" <takeaway>'
+    assert root.attrib["role"] == "img"
+    assert not re.search(r'd="[^"]*\d\.\d{3}', drawing), "hundredths of a point are enough"
+
+
+def test_what_is_drawn_for_a_phone_fits_it(section, scatter):
+    for one in (section, scatter):
+        for drawn in one.figures.values():
+            assert drawn.narrow.get_figwidth() <= 3.75 < drawn.full.get_figwidth()
+
+
+def test_page_is_self_contained_and_complete(page, verdict, section):
+    html = page(verdicts=[verdict])
     assert not re.search(r'(?:src|href)="(?:https?:)?//', html)
-    assert "<script" not in html
     assert "<link" not in html
-    for text in (verdict["claim"], verdict["statement"], verdict["route"], "an answer", "supported"):
+    for text in (verdict["claim"], verdict["statement"], verdict["route"], "supported"):
         assert text in html
-    for text in (section.question, section.look, section.answer):
-        assert text in html
+    for text in (section.question, section.takeaway, section.look, section.answer):
+        assert text in unescape(html)
+    for sentence in story.answer():
+        assert sentence in unescape(re.sub("</?code>", "`", html))
     assert 'href="sources.svg"' in html
+    anchors = set(re.findall(r'\bid="([^"]+)"', html))
+    assert {anchor for anchor, _ in PARTS} <= anchors
+    assert set(re.findall(r'href="#([^"]+)"', html)) <= anchors
 
 
-def test_page_escapes_what_it_is_given(verdict):
-    html = page([{**verdict, "statement": "<script>alert(1)</script>", "claim": '"><img src=x>'}])
-    assert "<script>" not in html
+def test_only_the_page_s_own_scripts_may_run(page, verdict):
+    html = page(verdicts=[verdict])
+    policy = unescape(re.search(r'Content-Security-Policy" content="([^"]+)"', html)[1])
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    digests = [
+        b64encode(sha256(s.encode()).digest()).decode() for s in re.findall("<script>(.*?)</script>", html, re.S)
+    ]
+    assert digests
+    assert set(re.findall(r"'sha256-([^']+)'", policy)) == set(digests)
+
+
+HOSTILE = """\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{ 7 * 7 }}"""
+
+
+def test_page_escapes_what_it_is_given(page, verdict, monkeypatch):
+    """Ids and statements of a claim that is somebody else's, wherever they stand."""
+    monkeypatch.setattr(report, "by_question", lambda pairs: [(QUESTIONS[0], [item for _, item in pairs])])
+    words = dict.fromkeys(("statement", "claim", "source", "route", "reason", "quantity"), HOSTILE)
+    stored = {"stored": True, "device": HOSTILE, "versions": {"commit": HOSTILE}, "date": "2026-01-31"}
+    html = page(verdicts=[{**verdict, **words, **stored}], provenance={HOSTILE: HOSTILE})
+    plain = page(verdicts=[verdict])
+    assert html.count("<script") == plain.count("<script")
     assert "<img" not in html
+    assert "{{ 7 * 7 }}" in html
+    assert html.count(str(escape(HOSTILE))) > 10
 
 
-def test_the_verdict_table_says_what_was_claimed_and_how_surely(verdict):
-    bounded = {**verdict, "claim": "bounded", "relation": ">=", "predicted": 0.25, "level": 0.99}
-    stored = {
-        **verdict,
-        "claim": "stored",
-        "stored": True,
-        "device": "cpu",
-        "versions": {"commit": "abc"},
-        "date": "2026-01-31",
-    }
-    html = page([bounded, stored])
-    table = html[html.index("<tbody>") : html.index("</tbody>")]
-    first, second = table.split("</tr>")[:2]
-    assert verdict["statement"] in first
-    assert "≥ 0.25" in first
-    assert "99%" in first
-    assert "5 points audited" in first
-    assert "95%" in second
-    assert "stored verdict of a training on 2026-01-31" in second
+def test_the_tables_say_what_was_claimed_and_how_surely(page, verdict):
+    bounded = {**verdict, "claim": "rate", "relation": ">=", "predicted": 0.25, "level": 0.99}
+    stored = {**verdict, "claim": "trained/linear", "stored": True, "device": "cpu", "date": "2026-01-31"}
+    stored |= {"versions": {"commit": "abc"}}
+    html = page(verdicts=[bounded, stored])
+    rows = rows_of(html)
+    assert list(rows) == ["rate", "trained-linear"]
+    for words in (verdict["statement"], "bound</span> ≥ 0.25", "99%", "5 points audited"):
+        assert words in rows["rate"]
+    for words in ("predicted</span> = ", "95%", "stored verdict of a training on 2026-01-31"):
+        assert words in rows["trained-linear"]
     assert "1 claim was not tried in this run" in html
     assert "at 5 audit points unless a counterexample came first" in html
+    old = html[html.index('<section id="stored"') :]
+    assert re.search(r'href="#trained-linear".*2026-01-31.*"days ago">\d+<.*commit abc', old)
+    assert "every verdict on this page was reached in this run" in page(verdicts=[bounded])
+
+
+def test_claims_stand_under_their_questions(page, verdict):
+    names = ("trained/linear", "rate", "view-noise")
+    html = page(verdicts=[{**verdict, "claim": name} for name in names])
+    places = [html.index(f'<section id="question-{key}"') for key in ("theorem", "pairs", "trained")]
+    assert places == sorted(places)
+    assert list(rows_of(html)) == ["view-noise", "rate", "trained-linear"]
+    assert "question-classes" not in html, "no claim, no question"
 
 
 PROOF = {
@@ -133,35 +202,36 @@ PROOF = {
 REFUTED = {**PROOF, "outcome": "refuted", "reason": "certainly", "boxes": 0, "counterexample": {"p_spu": 0.5}}
 
 
-def test_the_page_counts_what_is_rigorous_apart(verdict):
-    proved = {**verdict, "claim": "proved", "verdict": "proved", "proof": PROOF}
+def test_the_page_counts_what_is_rigorous_apart(page, verdict):
+    proved = {**verdict, "claim": "many-classes/one", "verdict": "proved", "proof": PROOF}
     exact = {**proved, "proof": {**PROOF, "exact": True, "boxes": 0}}
-    failing = {**verdict, "claim": "failing", "verdict": "contradicted", "counterexample": {"p_spu": 0.5}, "audits": 0}
-    certain = {**failing, "claim": "certain", "proof": REFUTED}
-    html = page([proved, exact, verdict, failing, certain])
+    failing = {**verdict, "claim": "rate", "verdict": "contradicted", "counterexample": {"p_spu": 0.5}, "audits": 0}
+    certain = {**failing, "claim": "bottleneck", "proof": REFUTED}
+    html = page(verdicts=[proved, exact, verdict, failing, certain])
     assert "<p>2 proved, 1 supported, 2 contradicted (1 rigorously, 1 by measurement alone)." in html
     assert story.PROVED in unescape(re.sub("</?code>", "`", html))
-    for words, times in (("✗✗", 2), ("✓✓", 4), ("; proved on 1,234 boxes", 1), ("proved by algebra", 1)):
+    for words, times in (("✗✗", 1), ("✓✓", 2), ("; proved on 1,234 boxes", 1), ("proved by algebra", 1)):
         assert html.count(words) == times, words
+    assert '<a href="proofs/many-classes--one.proof">certificate</a>' in html
+    assert "counterexample: p_spu = 0.5, ν = 0.01562; searched, counterexample measured" in html
     assert "certainly (p_spu = 0.5, ν = 0.01562); 0.25 s, checked in 1.5 s" in html
     assert "; refuted rigorously" in html
     assert 'The certificates of the 3 proofs and rigorous refutations lie in <a href="proofs">' in html
-    unproved = page([verdict, failing])
+    unproved = page(verdicts=[verdict, failing])
     assert "<p>1 supported, 1 contradicted." in unproved, "nothing was to be proved"
     assert "check --verify proofs" not in unproved
 
 
-def test_the_page_explains_its_words_and_serves_every_reader(verdict):
-    html = page([verdict])
+def test_the_page_explains_its_words_and_serves_every_reader(page, verdict):
+    html = page(verdicts=[verdict])
     for term in ("reliance", "exact law", "ν (nu)"):
         assert f"<dt>{term}</dt>" in html
     assert "prefers-color-scheme: dark" in html
     assert "@media print" in html
 
 
-def test_code_in_the_answer_is_code_and_still_escaped(verdict):
-    html = page([verdict], answer=["run `soberclip predict` <b>"])
-    assert "<p>run <code>soberclip predict</code> &lt;b&gt;</p>" in html
+def test_code_in_words_is_code_and_still_escaped(page, verdict):
+    assert "<p>at length, run <code>soberclip predict</code> &lt;b&gt;</p>" in page(verdicts=[verdict])
 
 
 def test_evidence_names_design_and_point(verdict):
@@ -212,7 +282,7 @@ def test_every_figure_labels_its_axes(table, draw):
     (ax,) = figure.axes
     assert ax.get_xlabel()
     assert ax.get_ylabel()
-    first, second = (inline_svg(draw(data), "x") for _ in range(2))
+    first, second = (svg(draw(data)) for _ in range(2))
     assert first == second, "a figure is a function of its table"
 
 
@@ -229,34 +299,39 @@ def test_a_section_has_the_pictures_of_its_design():
     assert list(shown.figures) == ["ensembles", "ensembles-2"]
 
 
-def test_answer_has_three_sentences_of_numbers(table):
-    sentences = story.answer(ahead.shares(ahead.leads(table)))
+def test_the_answer_has_three_sentences_and_each_command_prints_its_numbers(soberclip):
+    sentences = story.answer()
     assert len(sentences) == 3
-    assert all(re.search(r"\d", s) for s in sentences)
+    for sentence in sentences:
+        assert len(sentence) < 260
+        (pair,) = re.findall(r"([\d.]+/[\d.]+)\s%", sentence)
+        (command,) = re.findall(r"`soberclip ([^`]+)`", sentence)
+        assert printed(soberclip, *command.split()) == pair
+    noise = re.search(r"ν = ([\d.]+)", story.setting())[1]
+    assert f"view noise ν = {noise}" in soberclip(*command.split()).out
 
 
-def test_the_commands_of_the_answer_print_its_numbers(soberclip, table):
+def printed(soberclip, *command: str) -> str:
+    cells = dict(re.findall(r"(common|counter)\D+([\d.]+)", soberclip(*command).out))
+    return f"{cells['common']}/{cells['counter']}"
+
+
+def test_the_answer_at_length_is_what_its_commands_print(soberclip, table):
     """Each pair of percentages is what the command beside it prints, view noise included."""
-    first, second, _ = story.answer(ahead.shares(ahead.leads(table)))
+    first, second, _ = story.at_length(ahead.shares(ahead.leads(table)))
     command = re.search(r"`soberclip ([^`]+)`", first)[1].split()
-    noise = re.search(r"ν = ([\d.]+)", first)[1]
+    assert re.search(r"ν = ([\d.]+)", first)[1] == re.search(r"ν = ([\d.]+)", story.setting())[1]
     assert set(re.findall(r"`(--\S+ \S+)`", first + second)) == {
         "--prompt mean",
         "--learner infonce",
         "--learner logistic",
         "--p-spu 0.99999",
     }
-
-    def printed(*names: str) -> str:
-        run = soberclip(*command, *(word for name in names for word in name.split()))
-        assert f"view noise ν = {noise}" in run.out
-        cells = dict(re.findall(r"(common|counter)\D+([\d.]+)", run.out))
-        return f"{cells['common']}/{cells['counter']}"
-
     pairs = re.findall(r"([\d.]+/[\d.]+)\s%", first + second)
     wanted = [(), ("--prompt mean",), ("--learner infonce",), ("--learner infonce", "--prompt mean")]
     wanted += [("--learner logistic",), ("--learner logistic", "--p-spu 0.99999"), ("--p-spu 0.99999",)]
-    assert pairs == [printed(*names) for names in wanted]
+    flags = [[word for name in names for word in name.split()] for names in wanted]
+    assert pairs == [printed(soberclip, *command, *words) for words in flags]
 
 
 def quick_reproduction(monkeypatch, folder, verdict, interrupted=False, names=()):

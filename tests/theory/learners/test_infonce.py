@@ -448,3 +448,18 @@ def test_sampled_worlds_make_a_grid_of_their_own_answers():
     whole, each = infonce_accuracy(grid, "name"), [infonce_accuracy(grid[i], "name") for i in range(2)]
     assert list(whole.counter) == [a.counter for a in each]
     assert list(whole.interval.counter[0]) == [a.interval.counter[0] for a in each]
+
+
+def test_a_boundary_that_runs_along_the_grid_s_edge_is_not_lost():
+    """Exactly at p_spu = 1/2 a silent background leaves the object alone to decide: the boundary lies on x = 0."""
+    fields = {
+        "mu_inv": 0.66,
+        "mu_spu": 0.97,
+        "sigma_inv": 2.12,
+        "sigma_spu": 2.89,
+        "sigma_xi": 0.7,
+        "mention_spu": 0.59,
+    }
+    at, beside = (infonce_accuracy(Worlds(p_spu=p, **fields), "background") for p in (0.5, 0.5 + 1e-6))
+    for group in ("common", "counter"):
+        assert np.abs(getattr(at, group) - getattr(beside, group)).max() < 5e-6

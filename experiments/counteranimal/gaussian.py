@@ -1,0 +1,250 @@
+"""The theory's law for scores of real photos: class plus background, and one Gaussian around both.
+
+In the paper's world a view is D (z_inv, z_spu) plus noise: an object's mean, a background's mean, and noise that knows
+neither. A rule that is linear in features keeps that form, and sees nothing else of them, so the law is fitted where
+the rule looks, on its scores:
+
+    s = m_y + a_b + N(0, Sigma),        P(right | y, b) = P(s_y > s_k for all k != y)
+
+m_y is the mean of class y, a_b what background b adds whatever the class is, Sigma shared. For two labels the
+probability is Phi of a gap, for more an orthant probability, by scrambled Sobol points with a stated error. With
+`own_effects` each class has backgrounds of its own: what is left of the law is then the Gaussian.
+
+Letters: N photos, K labels, G cells (class, background) with photos, p parameters a score, R scrambles of M points.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.linalg import helmert
+from scipy.special import ndtr, ndtri
+from scipy.stats import qmc
+
+SCRAMBLES, POINTS = 8, 512
+NEVER = 5.5  # standard deviations by which a label lags behind and is never first: 2e-8
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Photos as a linear rule sees them. Photos of one `cluster`, an object, are not independent of each other."""
+
+    scores: Float[np.ndarray, "N K"]
+    truth: Int[np.ndarray, " N"]
+    background: Int[np.ndarray, " N"]
+    common: Bool[np.ndarray, " N"]
+    cluster: Int[np.ndarray, " N"]
+
+    def __getitem__(self, chosen: np.ndarray) -> "Scores":
+        return Scores(
+            self.scores[chosen],
+            self.truth[chosen],
+            self.background[chosen],
+            self.common[chosen],
+            self.cluster[chosen],
+        )
+
+    @property
+    def right(self) -> Bool[np.ndarray, " N"]:
+        """Whether the true label has the highest score; a tie goes to the first."""
+        return self.scores.argmax(axis=1) == self.truth
+
+
+@dataclass(frozen=True)
+class Law:
+    """What was fitted. Means and covariance are of scores turned to the K - 1 coordinates in which labels differ."""
+
+    cells: Int[np.ndarray, "G 2"]  # (truth, background)
+    where: Int[np.ndarray, " N"]  # cell of each photo that was fitted
+    design: Float[np.ndarray, "G p"]
+    means: Float[np.ndarray, "G k"]
+    error: Float[np.ndarray, " G"]  # variance of a cell's mean in units of Sigma
+    covariance: Float[np.ndarray, "k k"]
+    residuals: Float[np.ndarray, "N k"]
+    freedom: int  # of the residuals
+    shrinkage: float
+
+
+def turned(scores: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N k"]:
+    """Scores less their mean over labels, in an orthonormal basis: what all labels share decides nothing."""
+    return scores @ helmert(scores.shape[1]).T
+
+
+def fit(photos: Scores, own_effects: bool = False) -> Law:
+    """Least squares of class and background, and the Ledoit-Wolf covariance of what is left.
+
+    Parameters
+    ----------
+    photos
+        More photos than parameters.
+    own_effects
+        Whether each class has backgrounds of its own.
+
+    Raises
+    ------
+    ValueError
+        For as many parameters as photos.
+    """
+    cells, where = np.unique(np.column_stack([photos.truth, photos.background]), axis=0, return_inverse=True)
+    design = np.eye(len(cells)) if own_effects else np.hstack([_dummies(column) for column in cells.T])
+    return _fitted(cells, where, design, _least_error(where, photos.cluster), turned(photos.scores))
+
+
+def _least_error(where: Int[np.ndarray, " N"], cluster: Int[np.ndarray, " N"]) -> Float[np.ndarray, " G"]:
+    """Variance below which no cell's mean comes, in units of Sigma: photos of one object err together, so a mean is no
+    better than its number of objects."""
+    if len(np.unique(cluster)) == len(cluster):
+        return np.zeros(where.max() + 1)
+    pairs = np.unique(np.column_stack([where, cluster]), axis=0)
+    return 1 / np.bincount(pairs[:, 0])
+
+
+def _dummies(column: Int[np.ndarray, " G"]) -> Float[np.ndarray, "G q"]:
+    return (column[:, None] == np.unique(column)).astype(float)
+
+
+def _fitted(
+    cells: np.ndarray, where: np.ndarray, design: np.ndarray, least: Float[np.ndarray, " G"], y: np.ndarray
+) -> Law:
+    counts = np.bincount(where).astype(float)
+    totals = np.zeros((len(cells), y.shape[1]))
+    np.add.at(totals, where, y)
+    inverse = np.linalg.pinv(design.T @ (counts[:, None] * design), hermitian=True)
+    means = design @ inverse @ design.T @ totals
+    leverage = ((design @ inverse) * design).sum(axis=1)
+    freedom = len(y) - int(np.linalg.matrix_rank(design))
+    if freedom < 1:
+        raise ValueError(f"{len(y)} photos leave no freedom beside {len(cells)} cells of class and background")
+    residuals = y - means[where]
+    covariance, shrinkage = _shrunk(residuals, freedom)
+    error = np.clip(leverage, least, 1)
+    return Law(cells, where, design, means, error, covariance, residuals, freedom, shrinkage)
+
+
+def _shrunk(residuals: Float[np.ndarray, "N k"], freedom: int) -> tuple[Float[np.ndarray, "k k"], float]:
+    from sklearn.covariance import ledoit_wolf
+
+    covariance, shrinkage = ledoit_wolf(residuals, assume_centered=True)
+    return covariance * len(residuals) / freedom, float(shrinkage)
+
+
+def normals(dimensions: int, rng: np.random.Generator) -> Float[np.ndarray, "R M k"]:
+    """Standard normal points: R independent scrambles of a Sobol sequence.
+
+    Parameters
+    ----------
+    dimensions : k
+    rng : numpy.random.Generator
+    """
+    draws = [qmc.Sobol(dimensions, rng=child).random(POINTS) for child in rng.spawn(SCRAMBLES)]
+    return ndtri(np.clip(np.array(draws), 1e-12, 1 - 1e-12))
+
+
+def probabilities(law: Law, points: Float[np.ndarray, "R M k"]) -> Float[np.ndarray, "R G"]:
+    """P(right) in each cell, from each scramble; the same for all of them where two labels make it exact.
+
+    The mean of a cell is itself off by N(0, error Sigma), so the covariance left for a photo is (1 - error) Sigma:
+    the expectation of the answer is then the probability at the true mean.
+
+    Parameters
+    ----------
+    law
+        As fitted.
+    points
+        Of `normals`.
+    """
+    k = law.means.shape[1]
+    back = helmert(k + 1)  # (k, K)
+    means, spread = law.means @ back, np.sqrt(1 - law.error)
+    truth = law.cells[:, 0]
+    if k == 1:
+        gap = means[np.arange(len(truth)), truth] - means[np.arange(len(truth)), 1 - truth]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = gap / (spread * np.sqrt(2 * law.covariance[0, 0]))
+        return np.tile(ndtr(np.where(np.isnan(ratio), 0.0, ratio)), (len(points), 1))
+    values, vectors = np.linalg.eigh(law.covariance)
+    root = np.sqrt(np.maximum(values[:, None], 0)) * vectors.T @ back  # of the covariance of scores: root' root
+    found = np.empty((len(points), len(truth)))
+    for label in np.unique(truth):
+        mine = np.flatnonzero(truth == label)
+        apart = root - root[:, [label]]
+        gaps = means[mine][:, [label]] - means[mine]
+        rivals = np.flatnonzero((gaps < NEVER * np.sqrt((apart**2).sum(axis=0))).any(axis=0))
+        rivals = rivals[rivals != label]
+        axes = _axes(apart[:, rivals].T @ apart[:, rivals])
+        noise = points[:, :, : len(axes)] @ axes  # (R, M, rivals)
+        for g, gap in zip(mine, gaps[:, rivals], strict=True):
+            found[:, g] = (spread[g] * noise < gap).all(axis=2).mean(axis=1)
+    return found
+
+
+def _axes(covariance: Float[np.ndarray, "r r"]) -> Float[np.ndarray, "q r"]:
+    """Rows A with A' A = covariance, none without width, the widest first: Sobol's first coordinates are best."""
+    values, vectors = np.linalg.eigh(covariance)
+    kept = np.flatnonzero(values > 1e-12 * values.max(initial=0))[::-1]
+    return np.sqrt(values[kept, None]) * vectors[:, kept].T
+
+
+def redrawn(law: Law, cluster: Int[np.ndarray, " N"], rng: np.random.Generator) -> Law:
+    """The law fitted again to photos drawn from it: what is left of whole clusters comes from other clusters.
+
+    Parameters
+    ----------
+    law, cluster
+        As fitted, and the clusters of its photos.
+    rng : numpy.random.Generator
+    """
+    left = law.residuals * np.sqrt(len(law.residuals) / law.freedom)
+    names, members, sizes = np.unique(cluster, return_inverse=True, return_counts=True)
+    if len(names) == len(cluster):
+        chosen = rng.integers(len(left), size=len(left))
+    else:
+        order, starts = np.argsort(members, kind="stable"), np.cumsum(sizes) - sizes
+        donors = rng.integers(len(names), size=len(names))
+        chosen = np.empty(len(left), dtype=np.int64)
+        for c, donor in enumerate(donors):
+            own = order[starts[c] : starts[c] + sizes[c]]
+            chosen[own] = np.resize(order[starts[donor] : starts[donor] + sizes[donor]], sizes[c])
+    least = _least_error(law.where, cluster)
+    return _fitted(law.cells, law.where, law.design, least, law.means[law.where] + left[chosen])
+
+
+def halves(photos: Scores, rng: np.random.Generator) -> tuple[Bool[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
+    """(to fit, to measure): each cell of class and background is halved, and an object is on one side only.
+
+    The odd one of a cell is fitted, since a cell that was not fitted cannot be measured.
+
+    Parameters
+    ----------
+    photos
+        All of them.
+    rng : numpy.random.Generator
+    """
+    fitted = np.zeros(len(photos.truth), dtype=bool)
+    objects = len(np.unique(photos.cluster)) < len(photos.cluster)
+    strata = (
+        photos.truth
+        if objects
+        else np.unique(np.column_stack([photos.truth, photos.background]), axis=0, return_inverse=True)[1]
+    )
+    for stratum in np.unique(strata):
+        names = np.unique(photos.cluster[strata == stratum])
+        first = rng.permutation(names)[: -(-len(names) // 2)]
+        fitted |= (strata == stratum) & np.isin(photos.cluster, first)
+    return fitted, ~fitted
+
+
+def regrouped(law: Law, photos: Scores) -> tuple[Int[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
+    """(cell of each photo, whether it was fitted at all).
+
+    Parameters
+    ----------
+    law
+        As fitted.
+    photos
+        Others.
+    """
+    index = {tuple(cell): g for g, cell in enumerate(law.cells.tolist())}
+    keys = zip(photos.truth.tolist(), photos.background.tolist(), strict=True)
+    where = np.array([index.get(key, -1) for key in keys], dtype=np.int64)
+    return where, where >= 0

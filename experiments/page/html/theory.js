@@ -1,0 +1,354 @@
+"use strict";
+/* Closed forms of theory/ for two classes, one background and an object that is always the label's, in plain numbers.
+ *
+ * A world is {p_spu, mu_inv, mu_spu, sigma_inv, sigma_spu, nu, mention_inv, mention_spu}; nu is the variance of the view
+ * noise of one coordinate, of images and captions alike. Letters as in theory/: S = sigma^2 + nu, D = 2 p - 1. A learner
+ * answers {common, counter} as fractions, or {refused: why} where a world has no answer.
+ * tests/experiments/page/test_explorer.py holds every function to theory/ at random worlds.
+ */
+
+/* ---- the normal distribution and averages over it ---- */
+
+const ROOT_TWO_PI = Math.sqrt(2 * Math.PI);
+const density = (t) => Math.exp(-t * t / 2) / ROOT_TWO_PI;
+
+/* The standard normal distribution function, to 1e-15: a series of positive terms, in the tails a continued fraction. */
+function Phi(x) {
+  const z = Math.abs(x);
+  if (z < 5) {
+    let term = z, sum = z;
+    for (let k = 3; term > 1e-17 * sum; k += 2) sum += (term *= z * z / k);
+    const beyond = density(z) * sum;
+    return x < 0 ? 0.5 - beyond : 0.5 + beyond;
+  }
+  if (z > 40) return x < 0 ? 0 : 1;
+  let fraction = z;
+  for (let k = 60; k > 0; k--) fraction = z + k / fraction;
+  const tail = density(z) / fraction;
+  return x < 0 ? tail : 1 - tail;
+}
+
+/* Gauss and Kronrod's pair of rules on [-1, 1] (QUADPACK, qk15): node, weight of 15 nodes, weight of 7 of them. */
+const NODES = [
+  [0, 0.209482141084728, 0.417959183673469],
+  [0.207784955007898, 0.204432940075298, 0],
+  [0.405845151377397, 0.190350578064785, 0.381830050505119],
+  [0.586087235467691, 0.169004726639267, 0],
+  [0.741531185599394, 0.140653259715525, 0.279705391489277],
+  [0.864864423359769, 0.104790010322250, 0],
+  [0.949107912342759, 0.063092092629979, 0.129484966168870],
+  [0.991455371120813, 0.022935322010529, 0],
+].flatMap(([x, fine, rough]) => (x === 0 ? [[x, fine, rough]] : [[x, fine, rough], [-x, fine, rough]]));
+const DEEPEST = 40;  // halvings; a step of the integrand is enclosed in 1e-12 of its panel then
+
+/* Integral of a pair of functions over [low, high]: panels are halved until two rules agree. */
+function integral(f, low, high, tolerance, depth = 0) {
+  const middle = (low + high) / 2, half = (high - low) / 2, fine = [0, 0], rough = [0, 0];
+  for (const [x, w, v] of NODES) {
+    const value = f(middle + half * x);
+    for (const k of [0, 1]) {
+      fine[k] += half * w * value[k];
+      rough[k] += half * v * value[k];
+    }
+  }
+  const off = Math.max(Math.abs(fine[0] - rough[0]), Math.abs(fine[1] - rough[1]));
+  if (off < tolerance || depth >= DEEPEST) return fine;
+  const a = integral(f, low, middle, tolerance, depth + 1), b = integral(f, middle, high, tolerance, depth + 1);
+  return [a[0] + b[0], a[1] + b[1]];
+}
+
+/* Integral over [-range, range] of what is weighed by a normal density, begun on narrow panels: no step hides. */
+function average(f, tolerance, range) {
+  const total = [0, 0], panels = Math.ceil(2 * range), wide = 2 * range / panels;
+  for (let k = 0; k < panels; k++) {
+    const part = integral(f, -range + k * wide, -range + (k + 1) * wide, tolerance / panels);
+    total[0] += part[0];
+    total[1] += part[1];
+  }
+  return { common: total[0], counter: total[1] };
+}
+
+/* ---- worlds and linear rules ---- */
+
+const imageVariance = (w) => [w.sigma_inv ** 2 + w.nu, w.sigma_spu ** 2 + w.nu];
+const over = (gap, deviation) => (gap === 0 && deviation === 0 ? 0 : gap / deviation);  // a score of 0 counts one half
+
+/* Accuracies of the rule u x_inv + v x_spu > 0, exact. */
+function ofDirection(w, [u, v]) {
+  const [S, T] = imageVariance(w), s = Math.sqrt(u * u * S + v * v * T);
+  return { common: Phi(over(u * w.mu_inv + v * w.mu_spu, s)), counter: Phi(over(u * w.mu_inv - v * w.mu_spu, s)) };
+}
+
+/* q, how a prompt asks for class +1, block by block. */
+function promptOf(w, prompt) {
+  if (prompt === "name") return [w.mu_inv, 0];
+  if (prompt === "background") return [w.mu_inv, w.mu_spu];
+  return [w.mention_inv * w.mu_inv, w.mention_spu * w.mu_spu * (2 * w.p_spu - 1)];  // the mean caption
+}
+
+/* u = C diag(mention) q, linear CLIP's weights. */
+function linearDirection(w, prompt) {
+  const q = promptOf(w, prompt), first = w.mention_inv * q[0], second = w.mention_spu * q[1];
+  const cross = w.mu_inv * w.mu_spu * (2 * w.p_spu - 1);
+  const own = [w.mu_inv ** 2 + w.sigma_inv ** 2, w.mu_spu ** 2 + w.sigma_spu ** 2];
+  return [own[0] * first + cross * second, cross * first + own[1] * second];
+}
+
+/* r/d, least squares on labels: what a block shows of the label over its variance within a class. */
+function leastSquaresDirection(w) {
+  const [S, T] = imageVariance(w), D = 2 * w.p_spu - 1;
+  return [w.mu_inv / S, w.mu_spu * D / (T + w.mu_spu ** 2 * (1 - D * D))];
+}
+
+/* ---- logistic regression ---- */
+
+const CLOSE = 0.5;  // step of the trapezoid over s, whose integrands have poles at distance pi: error e^-39
+
+/* E sigma(-s) and E sigma'(s) t^k, k = 0, 1, 2, for s = m + root t, each times exp(-scale): nodes around the peak. */
+function logisticMoments(m, root) {
+  const step = Math.min(0.25, CLOSE / root);
+  const peak = m <= 0 ? 0 : m >= root * root ? -root : -m / root;
+  const nodes = Math.ceil(10 / step), found = { scale: 0, tail: 0, k0: 0, k1: 0, k2: 0 };
+  const exponent = (t) => -t * t / 2 - Math.max(m + root * t, 0);
+  found.scale = exponent(peak) + Math.log(step / ROOT_TWO_PI);
+  for (let i = -nodes; i <= nodes; i++) {
+    const t = peak + i * step, s = m + root * t, e = Math.exp(-Math.abs(s));
+    // sigma(-s) = e^-max(s, 0)/(1 + e^-|s|), sigma'(s) = e^-|s|/(1 + e^-|s|)^2
+    const tail = Math.exp(exponent(t) - exponent(peak)) / (1 + e);
+    const slope = tail * (s > 0 ? 1 : e) / (1 + e);
+    found.tail += tail;
+    found.k0 += slope;
+    found.k1 += slope * t;
+    found.k2 += slope * t * t;
+  }
+  return found;
+}
+
+/* Gradient and Hessian of E log(1 + e^-s) in the margins r = u mu, up to e^scale; n = S/mu^2. */
+function logisticDerivatives(r, n, p) {
+  const root = Math.sqrt(n[0] * r[0] ** 2 + n[1] * r[1] ** 2), c = [n[0] * r[0] / root, n[1] * r[1] / root];
+  const groups = [[1, p], [-1, 1 - p]].filter(([, chance]) => chance > 0);
+  const found = groups.map(([sign, chance]) => {
+    const moments = logisticMoments(r[0] + sign * r[1], root);
+    return { sign, ...moments, level: moments.scale + Math.log(chance) };
+  });
+  const scale = Math.max(...found.map((x) => x.level));
+  const g = [0, 0], H = [[0, 0], [0, 0]];
+  for (const x of found) {
+    const f = Math.exp(x.level - scale), e = [1, x.sign];
+    for (const i of [0, 1]) {
+      g[i] += f * (n[i] * r[i] * x.k0 - e[i] * x.tail);
+      H[i][i] += f * n[i] * x.k0;
+      for (const j of [0, 1]) H[i][j] += f * (e[i] * e[j] * x.k0 + (e[i] * c[j] + c[i] * e[j]) * x.k1 + c[i] * c[j] * (x.k2 - x.k0));
+    }
+  }
+  return { scale, g, H };
+}
+
+/* Minimiser of the logistic loss: damped Newton, begun as in theory/learners/logistic.py. */
+function logisticDirection(w) {
+  const [S, T] = imageVariance(w), D = 2 * w.p_spu - 1;
+  if (w.p_spu === 1) return [w.mu_inv / S, w.mu_spu / T];
+  if (w.mu_spu === 0 || D === 0) return [1, 0];
+  const n = [S / w.mu_inv ** 2, T / w.mu_spu ** 2], odds = Math.log(w.p_spu / (1 - w.p_spu));
+  let r = [2 / n[0], Math.min(2 * D / (n[1] + 1 - D * D), odds)], at = logisticDerivatives(r, n, w.p_spu);
+  for (let round = 0; round < 500; round++) {
+    const { g, H } = at, det = H[0][0] * H[1][1] - H[0][1] * H[1][0];
+    const step = [(H[0][1] * g[1] - H[1][1] * g[0]) / det, (H[1][0] * g[0] - H[0][0] * g[1]) / det];
+    const slope = g[0] * step[0] + g[1] * step[1];
+    let part = 1, there, next;
+    do {  // the loss is convex: a step that leaves at most half the slope, uphill, has not overshot
+      there = [r[0] + part * step[0], r[1] + part * step[1]];
+      next = logisticDerivatives(there, n, w.p_spu);
+      const uphill = (next.g[0] * step[0] + next.g[1] * step[1]) * Math.exp(Math.min(next.scale - at.scale, 600));
+      if (uphill <= -slope / 2) break;
+      part /= 2;
+    } while (part > 1e-12);
+    r = there;
+    at = next;
+    if (Math.max(...step.map(Math.abs)) < 1e-9 * Math.max(...r.map(Math.abs))) break;
+  }
+  return [r[0] / w.mu_inv, r[1] / w.mu_spu];
+}
+
+/* ---- the Bayes rule on images ---- */
+
+/* Log odds of the label that a block gives when its own log odds are h: log (p e^h + q)/(q e^h + p). */
+function evidence(h, p) {
+  const e = Math.exp(-Math.abs(h)), q = 1 - p;
+  return Math.sign(h) * (Math.log(p + q * e) - Math.log(q + p * e));
+}
+
+/* By quadrature over the background's coordinate; the animal's is integrated exactly. */
+function bayes(w) {
+  const [S, T] = imageVariance(w), a = w.mu_inv / Math.sqrt(S), b = w.mu_spu / Math.sqrt(T);
+  const right = (t, sign) => {
+    const h = 2 * b * (b * sign + t), told = w.p_spu === 1 ? h : evidence(h, w.p_spu);
+    return Phi(a + told / (2 * a)) * density(t);
+  };
+  return average((t) => [right(t, 1), right(t, -1)], 1e-9, 8);
+}
+
+/* Where the Bayes rule is undecided: x_inv at a given x_spu. */
+function bayesLine(w, x) {
+  const [S, T] = imageVariance(w), h = 2 * w.mu_spu * x / T;
+  return -S / (2 * w.mu_inv) * (w.p_spu === 1 ? h : evidence(h, w.p_spu));
+}
+
+/* ---- the optimum of InfoNCE ---- */
+
+/* What the prompt of class +1 tells of one block, as Gaussians over its image coordinate; `told`: whether it speaks. */
+function blockTold(mu, sigma, mention, q, nu) {
+  const variance = sigma * sigma, heard = variance + nu, heed = variance / heard, found = [];
+  for (const a of [1, -1]) {
+    const surprise = q - a * mu, narrow = nu + heed * nu;
+    if (mention > 0)
+      found.push({ a, told: true, log: Math.log(mention) - surprise ** 2 / (2 * heard) - Math.log(heard * narrow) / 2,
+        centre: a * mu + heed * surprise, curve: 1 / (2 * narrow) });
+    if (mention < 1)
+      found.push({ a, told: false, log: Math.log(1 - mention) - q * q / (2 * nu) - Math.log(nu * heard) / 2,
+        centre: a * mu, curve: 1 / (2 * heard) });
+  }
+  return found;
+}
+
+/* Which two prompts say what of the blocks: the Gaussians of both, and the pairs of them that tell prompts apart. */
+function told(w, prompt) {
+  const q = promptOf(w, prompt);
+  const blocks = [
+    blockTold(w.mu_inv, w.sigma_inv, w.mention_inv, q[0], w.nu),
+    blockTold(w.mu_spu, w.sigma_spu, w.mention_spu, q[1], w.nu),
+  ];
+  const log = blocks[0].map((i) => blocks[1].map((s) => {
+    const tells = (i.told && q[0] !== 0) || (s.told && q[1] !== 0);  // all else is alike for both prompts
+    return tells ? Math.log(i.a === s.a ? w.p_spu : 1 - w.p_spu) + i.log + s.log : -Infinity;
+  }));
+  return { blocks, log: [log, blocks[1].map((_, k) => log.map((row) => row[k]))] };  // by own block, then the other one
+}
+
+/* log of the sum over parts of e^(level - (x - centre)^2/(2 variance)), written out: the page spends its time here. */
+function heard(x, levels, parts) {
+  let top = -Infinity, sum = 0;
+  for (let k = 0; k < parts.length; k++) {
+    const away = x - parts[k].centre, value = levels[k] - away * away * parts[k].curve;
+    if (value > top) {
+      sum = sum * Math.exp(top - value) + 1;
+      top = value;
+    } else if (value > top - 40) sum += Math.exp(value - top);
+  }
+  return top === -Infinity ? top : top + Math.log(sum);
+}
+
+/* log p(x, caption of +1) - log p(x, caption of -1) along a block, the other coordinate held at y. */
+function along({ blocks, log }, block, y) {
+  const own = blocks[block], other = blocks[1 - block];
+  const plus = own.map((_, k) => heard(y, log[block][k], other));
+  const minus = own.map((_, k) => heard(-y, log[block][k], other));
+  return (x) => heard(x, plus, own) - heard(-x, minus, own);
+}
+
+const REACH = 6;  // standard deviations of an image; 2e-9 of them lie beyond
+const STEPS = 48;  // between the ends of a group
+const NEAR = Array.from({ length: 33 }, (_, k) => Math.sign(k - 16) * (Math.abs(k - 16) / 4 + (Math.abs(k - 16) / 10) ** 3));
+
+/* Places between which a change of sign is looked for: along the group, and around where a caption puts an image. */
+function lookout(means, deviation, parts) {
+  const grid = Array.from({ length: STEPS + 1 }, (_, k) => deviation * REACH * (2 * k / STEPS - 1));
+  const places = means.flatMap((mean) => grid.map((step) => mean + step));
+  const low = Math.min(...places), high = Math.max(...places);
+  if (parts.length > 2)
+    for (const { centre, curve } of parts)
+      for (const k of NEAR) places.push(centre + k / Math.sqrt(2 * curve), -centre + k / Math.sqrt(2 * curve));
+  return places.filter((x) => x >= low && x <= high).sort((x, y) => x - y);
+}
+
+/* A change of sign of f between low and high, to 1e-9 of their distance: false position, halving the end that stays. */
+function root(f, low, high, atLow, atHigh) {
+  let kept = 0;
+  const close = 1e-9 * (high - low);
+  for (let round = 0; round < 100 && high - low > close; round++) {
+    const middle = round % 3 === 2 ? (low + high) / 2 : (low * atHigh - high * atLow) / (atHigh - atLow);
+    const value = f(middle);
+    if (value === 0) return middle;
+    if (value < 0 === atLow < 0) {
+      [low, atLow] = [middle, value];
+      if (kept < 0) atHigh /= 2;
+      kept = -1;
+    } else {
+      [high, atHigh] = [middle, value];
+      if (kept > 0) atLow /= 2;
+      kept = 1;
+    }
+  }
+  return (low + high) / 2;
+}
+
+/* Where the preference changes its sign among these places, and whether it is positive before. */
+function turns(f, places) {
+  const found = [];
+  let before = f(places[0]);
+  const begins = before > 0;
+  for (let k = 1; k < places.length; k++) {
+    const now = f(places[k]);
+    if (now > 0 !== before > 0) found.push(root(f, places[k - 1], places[k], before, now));
+    before = now;
+  }
+  return { begins, found };
+}
+
+/* P(preference > 0) of a normal coordinate: from the last turn, above which the sign is that of the end, downwards. */
+function positive({ begins, found }, mean, deviation) {
+  let sum = begins === (found.length % 2 === 0) ? 1 : 0, sign = begins ? 1 : -1;
+  for (const x of found) {
+    sum += sign * Phi((x - mean) / deviation);
+    sign = -sign;
+  }
+  return sum;
+}
+
+const TOLERANCE = 1e-6;
+
+/* Along the block that linear CLIP heeds more exactly, over the other one by quadrature. */
+function infonce(w, prompt) {
+  if (!(w.nu > 0)) return { refused: "without noise in the images the mutual information is infinite" };
+  const what = told(w, prompt), deviation = imageVariance(w).map(Math.sqrt), heed = linearDirection(w, prompt);
+  if (what.log[0].flat().every((x) => x === -Infinity)) return { common: 0.5, counter: 0.5 };
+  const inside = Math.abs(heed[0]) * deviation[0] >= Math.abs(heed[1]) * deviation[1] ? 0 : 1;
+  const mean = [[w.mu_inv, w.mu_spu], [w.mu_inv, -w.mu_spu]];  // by group
+  const places = lookout([...new Set(mean.map((m) => m[inside]))], deviation[inside], what.blocks[inside]);
+  const share = (groups) => average((t) => {
+    const y = mean[groups[0]][1 - inside] + deviation[1 - inside] * t, found = turns(along(what, inside, y), places);
+    const right = groups.map((k) => positive(found, mean[k][inside], deviation[inside]) * density(t));
+    return [right[0], right[right.length - 1]];
+  }, TOLERANCE, REACH);
+  if (inside === 1) return share([0, 1]);
+  return { common: share([0]).common, counter: share([1]).common };
+}
+
+/* ---- what is printed, and what is true ---- */
+
+/* Why Theorem 6.2 does not speak of a world; nothing where it does. */
+function outsideTheorem(w) {
+  const found = [];
+  if (w.mu_inv !== 1) found.push("mu_inv = 1");
+  if (w.mention_inv !== 1 || w.mention_spu !== 1) found.push("captions that mention everything");
+  if (w.nu !== 0) found.push("no view noise");
+  if (!(w.sigma_inv > w.sigma_spu)) found.push("sigma_inv > sigma_spu");
+  if (!(w.mu_spu >= (w.sigma_inv ** 2 + 2) / 2)) found.push(`mu_spu >= 1 + sigma_inv^2/2 = ${+((w.sigma_inv ** 2 + 2) / 2).toPrecision(4)}`);
+  return found;
+}
+
+/* The printed bounds: at least this error on the counter group, at least this accuracy on the common group. */
+function printed(w) {
+  const { p_spu: p, mu_spu: mu, sigma_inv: si, sigma_spu: ss } = w;
+  const R = Math.sqrt((1 + si * si) ** 2 * si * si + (2 * mu * p - 1) ** 2 * ss * ss);
+  return { error_counter: Phi(-(si * si + 2 - 2 * mu * p) / R), accuracy_common: Phi((2 * mu * p + si * si) / R) };
+}
+
+const LEARNERS = {
+  linear: (w, prompt) => ofDirection(w, linearDirection(w, prompt)),
+  infonce,
+  logistic: (w) => ofDirection(w, logisticDirection(w)),
+  "least-squares": (w) => ofDirection(w, leastSquaresDirection(w)),
+  bayes,
+};

@@ -1,0 +1,182 @@
+"""From photos on disk to verdicts: a linear tower reads what was drawn, real verbs write what they print."""
+
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+
+from experiments.command.screens.law import law_view
+from experiments.counteranimal import law as module
+from experiments.counteranimal.asking import Asking
+from experiments.counteranimal.compose import run as compose
+from experiments.counteranimal.encoding import Runtime, encode_photos
+from experiments.counteranimal.factorial import Composition
+from experiments.counteranimal.labels import LabelSpace, Vocabulary, own_classes
+from experiments.counteranimal.law import LawRequest, judge, ranking, run
+from experiments.counteranimal.loaded import LoadedModel
+from experiments.counteranimal.photos.reading import read_tree
+from experiments.counteranimal.scoring import scorer
+from experiments.errors import RequestError
+
+SIDE, D = 6, 12
+NAMES = ("owl", "fox", "eel")
+VOCABULARY = Vocabulary(NAMES, "mine", imagenet=False)
+
+
+def draw(root, photos=100, modes=0.0):
+    """PNGs of noise about class plus background; with modes a fifth of a class is like the next. Returns means."""
+    rng = np.random.default_rng(8)
+    classes, grounds = (rng.normal(0, 16, (3, SIDE, SIDE, 3)) for _ in range(2))
+    grounds = (grounds + classes) / 2  # a class's common background looks like it
+    for k, name in enumerate(NAMES):
+        for i in range(2 * photos):
+            group, b = ("common", k) if i % 2 else ("counter", (k + 1 + rng.integers(2)) % 3)
+            image = 128 + classes[k] + grounds[b] + rng.normal(0, 20, (SIDE, SIDE, 3))
+            image += modes * (rng.random() < 0.2) * (classes[(k + 1) % 3] - classes[k])
+            folder = root / name / f"{group}-{'abc'[b]}"
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.clip(image, 0, 255).astype(np.uint8)).save(folder / f"{i}.png")
+    return torch.from_numpy(classes).float().reshape(3, -1)
+
+
+def tower(classes):
+    """A CLIP without secrets: a random linear map of pixels, and prompts that are the maps of class means."""
+    matrix = torch.from_numpy(np.random.default_rng(9).normal(size=(D, SIDE * SIDE * 3))).float()
+
+    def tokens(texts):
+        return torch.tensor([[next((k for k, name in enumerate(NAMES) if name in text), 0)] for text in texts])
+
+    return LoadedModel(
+        "linear",
+        "CLIP",
+        torch.nn.Identity(),
+        lambda pixels: pixels.flatten(1) @ matrix.T,
+        lambda image: torch.from_numpy(np.asarray(image, dtype=np.float32) - 128),
+        lambda ids: classes[ids[:, 0]] @ matrix.T,
+        tokens,
+    )
+
+
+def judged(root, photos, cache, tolerance=0.06, modes=0.0):
+    model = tower(draw(root, photos, modes))
+    tree = read_tree(root, vocabulary=VOCABULARY)
+    encoded = encode_photos(tree, model, cache, Runtime())
+    score = scorer(model, VOCABULARY, ("A photo of {}.",), Runtime(), None)
+    return judge(tree, encoded, score, own_classes([0, 1, 2]), tolerance, 0)
+
+
+def test_photos_rendered_from_a_gaussian_are_predicted(tmp_path):
+    found = judged(tmp_path / "photos", 150, tmp_path / "cache")
+    law = found["law"]
+    assert found["verdict"] in ("supported", "undecided")
+    for group in ("common", "counter"):
+        low, high = law[group]["bounds"]
+        assert low <= 0 <= high
+        assert law["groups"][group]["predicted"] == pytest.approx(law["groups"][group]["measured"], abs=0.06)
+    assert {c["class"] for c in found["classes"]} == set(NAMES)
+    assert (found["labels"], found["unanswered"]) == (3, 0)
+    assert found["reliance"]["t"] > 0
+
+
+def test_photos_of_two_kinds_a_class_contradict(tmp_path):
+    found = judged(tmp_path / "photos", 250, tmp_path / "cache", 0.03, modes=3.0)
+    assert found["verdict"] == "contradicted"
+    assert "not Gaussian with one covariance" in found["reason"]
+
+
+def model_document(name, t, drop):
+    return {"model": name, "reliance": {"t": t}, "drop": drop}
+
+
+def test_ranking_by_kendall():
+    ordered = [model_document(str(k), k / 10, k / 20) for k in range(7)]
+    found = ranking(ordered)
+    assert (found["tau"], found["verdict"], found["models"]) == (1.0, "supported", 7)
+    assert found["p"] == pytest.approx(2 / 5040)
+    assert ranking([model_document(str(k), -k, k / 20) for k in range(7)])["verdict"] == "contradicted"
+    assert ranking(ordered[:5])["verdict"] == "undecided"  # 2/120 is the least p of five
+    assert ranking(ordered[:1])["tau"] is None
+    assert ranking([*ordered, model_document("x", None, 0.1)])["models"] == 7
+    assert ranking([model_document(str(k), 1.0, 0.5) for k in range(4)])["tau"] is None
+
+
+def cut_outs(folder):
+    """Cut-outs of three objects a class and three scenes."""
+    rng = np.random.default_rng(2)
+    for name in ("ostrich", "brambling"):
+        (folder / "objects" / name).mkdir(parents=True)
+        for i in range(6):
+            pixels = rng.integers(0, 256, (24, 24, 4), dtype=np.uint8)
+            pixels[..., 3] = 255
+            pixels[:4, :4, 3] = 0
+            Image.fromarray(pixels).save(folder / "objects" / name / f"{i}.png")
+    for name in ("grass", "sky"):
+        (folder / "scenes" / name).mkdir(parents=True)
+        for i in range(2):
+            Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(
+                folder / "scenes" / name / f"{i}.png"
+            )
+
+
+def test_the_verb_on_composites(run, tmp_path, tiny_clip, squeezenet):
+    """Objects stay whole, both models are judged, and files hold what is printed."""
+    cut_outs(tmp_path)
+    compose(
+        Composition(
+            objects=tmp_path / "objects",
+            backgrounds=tmp_path / "scenes",
+            common=["ostrich=grass", "brambling=sky"],
+            size=48,
+            seed=0,
+            output=tmp_path / "tree",
+        )
+    )
+    words = ("law", "--data", tmp_path / "tree", "--cache", tmp_path / "cache", "--output", tmp_path / "out")
+    words += ("--workers", 0, "--model", f"open_clip:local-dir:{tiny_clip}", "--weights", "-")
+    words += ("--model", "torchvision:squeezenet1_1", "--weights", squeezenet)
+    document, _ = run(*words, "--json")
+    assert json.loads((tmp_path / "out" / "law.json").read_text()) == document
+    assert [m["scores"] for m in document["models"]] == ["cosines of unit vectors with prompts", "logits"]
+    for m in document["models"]:
+        assert m["photos_fitted"] == m["photos_measured"] == 24
+        assert m["labels"] == 2
+        assert m["verdict"] in ("supported", "contradicted", "undecided")
+    assert document["ranking"]["verdict"] == "undecided"
+    table = (tmp_path / "out" / "law.csv").read_text().splitlines()
+    assert len(table) == 1 + 2 * 2 * 2
+    for suffix in ("svg", "pdf", "png"):
+        assert (tmp_path / "out" / f"law.{suffix}").stat().st_size > 1000
+    console = Console(width=80, file=io.StringIO(), record=True)
+    console.print(law_view(document))
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "t ranks models as the drop does: undecided" in " ".join(text.split())
+    assert all(m["reason"] in " ".join(text.split()) for m in document["models"])
+
+
+def test_wrong_requests(tmp_path, shared_tree, monkeypatch):
+    asking = Asking(models=["torchvision:squeezenet1_1"])
+    kwargs = {"data": shared_tree, "asking": asking, "output": tmp_path / "out"}
+    for tolerance in (0.0, 1.0, -2.0):
+        with pytest.raises(RequestError, match=rf"tolerance {tolerance:g} lies outside"):
+            run(LawRequest(**kwargs, tolerance=tolerance))
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    with pytest.raises(RequestError, match=re.escape("pip install -e '.[pixels]'")):
+        run(LawRequest(**kwargs))
+    assert not (tmp_path / "out").exists()
+
+
+def test_labels_that_look_at_the_answer_are_refused(tmp_path):
+    model = tower(draw(tmp_path / "photos", 4))
+    tree = read_tree(tmp_path / "photos", vocabulary=VOCABULARY)
+    encoded = encode_photos(tree, model, tmp_path / "cache", Runtime())
+    score = scorer(model, VOCABULARY, ("A photo of {}.",), Runtime(), None)
+    with pytest.raises(RequestError, match="depend on the true class"):
+        judge(tree, encoded, score, LabelSpace("20", {0: (0, 1), 1: (0, 1), 2: (1, 2)}), 0.03, 0)
+    with pytest.raises(RequestError, match="two labels at least"):
+        judge(tree, encoded, score, LabelSpace("own", {0: (0,), 1: (0,), 2: (0,)}), 0.03, 0)

@@ -1,0 +1,139 @@
+"""The explorer's arithmetic is theory's, at random worlds over the whole range of its sliders."""
+
+import json
+import subprocess
+from importlib.resources import files
+from itertools import product
+
+import numpy as np
+import pytest
+from browsers import node
+
+from experiments.page.explorer import ERRORS, KNOBS, LARGEST_ERROR, LEARNERS, PROMPTS, explorer
+from simulator.world import World, Worlds
+from theory import learners
+from theory.published import theorem_62_bounds
+
+SCRIPT = (files("experiments.page") / "html" / "theory.js").read_text(encoding="utf-8")
+CALL = "({worlds, jobs}) => jobs.map(({learner, prompt}) => worlds.map((w) => LEARNERS[learner](w, prompt)))"
+ASKED = [(name, prompt) for name in LEARNERS for prompt in (PROMPTS if name in ("linear", "infonce") else (None,))]
+
+
+def worlds(count: int, seed: int) -> dict[str, np.ndarray]:
+    """Random worlds, field by field: over the sliders' lengths, mentions often at 1 as they are in the papers."""
+    rng = np.random.default_rng(seed)
+    place = {knob.field: rng.uniform(size=count) for knob in KNOBS}
+    fields = {}
+    for knob in KNOBS:
+        t, width = place[knob.field], knob.high - knob.low
+        match knob.scale:
+            case "one-minus":
+                fields[knob.field] = np.where(t > 0.95, 1.0, 1 - (1 - knob.low) * 10.0 ** (-6 * t))
+            case "cube":
+                fields[knob.field] = knob.low + width * t**3
+            case _:
+                fields[knob.field] = knob.low + width * t
+    for name in ("mention_inv", "mention_spu"):
+        fields[name] = np.where(rng.uniform(size=count) < 0.3, 1.0, fields[name])
+    return fields
+
+
+def by_node(function: str, argument) -> list:
+    if node() is None:
+        pytest.skip("no node here; pip install soberclip[browser] brings one")
+    code = f"{SCRIPT}\nconsole.log(JSON.stringify(({function})(JSON.parse(require('fs').readFileSync(0)))))"
+    run = subprocess.run([node(), "-e", code], input=json.dumps(argument), capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+@pytest.fixture(params=["node", "chromium"])
+def engine(request):
+    """engine(function, argument) -> what the page's script answers."""
+    if request.param == "node":
+        yield by_node
+        return
+    page = request.getfixturevalue("browser").new_page()
+    page.add_script_tag(content=SCRIPT)
+    yield page.evaluate
+    page.close()
+
+
+def plain(fields: dict[str, np.ndarray]) -> list[dict[str, float]]:
+    nu = fields["sigma_xi"] ** 2 / World.model_fields["dim_image"].default
+    return [{**{k: float(v[i]) for k, v in fields.items()}, "nu": float(nu[i])} for i in range(len(nu))]
+
+
+def differences(engine, asked, fields: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """Largest difference from theory in every world, for each learner and prompt asked."""
+    grid, jobs = Worlds(**fields), [{"learner": name, "prompt": prompt} for name, prompt in asked]
+    answers = engine(CALL, {"worlds": plain(fields), "jobs": jobs})
+    off = []
+    for (name, prompt), found in zip(asked, answers, strict=True):
+        truth = learners.named(name, **({"prompt": prompt} if prompt else {})).accuracy(grid)
+        pairs = np.array([[one["common"], one["counter"]] for one in found])
+        off.append(np.abs(pairs - np.stack([truth.common, truth.counter], axis=-1)).max(axis=-1))
+    return off
+
+
+def test_closed_forms_are_theory_s_at_a_thousand_worlds(engine):
+    asked = [(name, prompt) for name, prompt in ASKED if name != "infonce"]
+    for (name, prompt), off in zip(asked, differences(engine, asked, worlds(1000, 1)), strict=True):
+        assert off.max() < ERRORS[name], (name, prompt)
+
+
+def test_infonce_is_theory_s_at_some_worlds():
+    for off in differences(by_node, [("infonce", prompt) for prompt in PROMPTS], worlds(15, 2)):
+        assert off.max() < ERRORS["infonce"]
+
+
+def test_the_corners_of_the_sliders_have_theory_s_answers_or_refusals():
+    ends = {knob.field: (knob.low, knob.high) for knob in KNOBS} | {"mu_inv": (1.0,), "sigma_inv": (0.1, 1.0)}
+    corners = list(product(*ends.values()))[::11]
+    fields = dict(zip(ends, np.array(corners).T, strict=True))
+    jobs = [{"learner": name, "prompt": prompt} for name, prompt in ASKED]
+    for job, found in zip(jobs, by_node(CALL, {"worlds": plain(fields), "jobs": jobs}), strict=True):
+        learner = learners.named(job["learner"], **({"prompt": job["prompt"]} if job["prompt"] else {}))
+        for corner, one in zip(corners, found, strict=True):
+            world = World(**dict(zip(ends, corner, strict=True)))
+            assert ("refused" in one) == (learner.refuses(world) is not None), (job, world)
+            if "refused" not in one:
+                truth = learner.accuracy(world)
+                assert one["common"] == pytest.approx(truth.common, abs=ERRORS[job["learner"]]), (job, world)
+                assert one["counter"] == pytest.approx(truth.counter, abs=ERRORS[job["learner"]]), (job, world)
+
+
+@pytest.mark.deep
+def test_infonce_is_theory_s_at_a_thousand_worlds(engine):
+    for off in differences(engine, [("infonce", prompt) for prompt in PROMPTS], worlds(1000, 3)):
+        assert off.max() < LARGEST_ERROR
+        assert (off < ERRORS["infonce"]).mean() >= 0.99
+
+
+def test_what_has_no_answer_says_so():
+    quiet = plain({**worlds(1, 3), "sigma_xi": np.zeros(1)})
+    ((found,),) = by_node(CALL, {"worlds": quiet, "jobs": [{"learner": "infonce", "prompt": "name"}]})
+    assert "infinite" in found["refused"]
+    assert learners.named("infonce").refuses(World(sigma_xi=0.0))
+
+
+def test_printed_bounds_and_their_conditions_are_theory_s():
+    fields = worlds(200, 4)
+    found = by_node("(worlds) => worlds.map(printed)", plain(fields))
+    bound = theorem_62_bounds(*(fields[k] for k in ("p_spu", "mu_spu", "sigma_inv", "sigma_spu")))
+    assert np.allclose([one["error_counter"] for one in found], bound.error_counter, rtol=0, atol=1e-14)
+    assert np.allclose([one["accuracy_common"] for one in found], bound.accuracy_common, rtol=0, atol=1e-14)
+    inside = {"mu_inv": 1.0, "sigma_xi": 0.0, "mention_inv": 1.0, "mention_spu": 1.0}
+    outside = by_node(
+        "(worlds) => worlds.map(outsideTheorem)", plain({**fields, **{k: np.full(200, v) for k, v in inside.items()}})
+    )
+    speaks = (fields["sigma_inv"] > fields["sigma_spu"]) & (fields["mu_spu"] >= 1 + fields["sigma_inv"] ** 2 / 2)
+    assert [not reasons for reasons in outside] == speaks.tolist()
+    assert 10 < speaks.sum() < 100
+
+
+def test_the_sliders_lie_in_their_fields_domains_and_start_in_the_answer_s_world():
+    for knob in explorer()["knobs"]:
+        for value in (knob["low"], knob["high"], knob["start"], knob["default"]):
+            World(**{knob["field"]: value})
+            assert knob["low"] <= value <= knob["high"]

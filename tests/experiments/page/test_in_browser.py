@@ -1,0 +1,315 @@
+"""The report in a browser: on a phone, wide, dark, printed and by keyboard, with its explorer, and all offline."""
+
+import csv
+import io
+import re
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from experiments.court.trained import stored_for
+from experiments.page import latents, story
+from experiments.page.drawing import svg
+from experiments.page.report import render
+from experiments.page.section import Drawn, Section
+from simulator.world import World
+from theory import learners
+from theory.claims.trained import trained_claims
+
+PHONE, WIDE, PAPER = 400, 1280, 680  # pixels; A4 between margins
+STORED = "trained/infonce"
+COUNTEREXAMPLE = {"p_spu": 0.5, "mu_spu": 2.0}
+
+
+JUDGED = {
+    "claim": "xue-data-model-1/counter",
+    "source": "Xue et al.",
+    "statement": "At mu_spu = 1, accuracy on the counter group equals the printed limit.",
+    "verdict": "supported",
+    "reason": "no violation was found",
+    "formula": r"\mathrm{Acc}(a\neq y)=\frac{1}{2}",
+    "quantity": "counter",
+    "relation": "=",
+    "predicted": 0.5,
+    "measured": 0.5002,
+    "interval": [0.4998, 0.5006],
+    "counterexample": None,
+    "point": COUNTEREXAMPLE,
+    "route": "exact law",
+    "n": 10**10,
+    "replicates": 8,
+    "alpha": 0.01,
+    "p_value": None,
+    "tau": 0.005,
+    "audits": 5,
+    "search_evaluations": 900,
+    "largest_violation_found": 0.0,
+    "largest_violation_bounded": 0.001,
+}
+REFUTED = {
+    "outcome": "refuted",
+    "reason": "it fails",
+    "exact": False,
+    "boxes": 0,
+    "counterexample": COUNTEREXAMPLE,
+    "seconds": 1.0,
+    "check_seconds": 1.0,
+}
+
+
+def verdicts() -> list[dict]:
+    """One of every kind: judged, contradicted with a certificate, hostile, and stored."""
+    refuted = {**JUDGED, "claim": "wang-theorem-6.2-error", "verdict": "contradicted", "relation": ">=", "audits": 0}
+    refuted |= {"counterexample": COUNTEREXAMPLE, "proof": REFUTED}
+    hostile = {**JUDGED, "claim": "prompt-matters", "statement": '=cmd()"><script>document.title = "stolen"</script>'}
+    return [JUDGED, refuted, hostile, *(stored_for(c, None) for c in trained_claims() if c.id == STORED)]
+
+
+def a_map() -> Section:
+    """A figure that holds an image."""
+    figure = Figure(figsize=(3.75, 2))
+    figure.subplots().pcolormesh(np.eye(5), rasterized=True)
+    return Section("map", "Where?", "There", "Colours.", "", {"map": Drawn(figure, figure)})
+
+
+@pytest.fixture(scope="module")
+def file(browser, tmp_path_factory):
+    """The page as a file, with two sections of figures."""
+    sections = [latents.section(0), a_map()]
+    rows = [{"contrastive": "linear", "supervised": "bayes", "p_spu": p} for p in (0.9, 0.99, 0.999)]
+    for row, share in zip(rows, (0.25, 1.0, 0.0), strict=True):
+        row |= {"contrastive_more_robust": share, "supervised_more_robust": 1 - share}
+    page = render(
+        verdicts=verdicts(),
+        sections=sections,
+        drawings={name: svg(d.narrow, s.takeaway) for s in sections for name, d in s.figures.items()},
+        at_length=["at length"],
+        shares=rows,
+        proofs="proofs",
+        map_region="everywhere",
+        provenance={"python": "3"},
+        seed=0,
+        seconds=1,
+    )
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(page, encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture
+def opened(browser, file):
+    """opened(width, fragment, **context) -> the page, which may ask for nothing and complain of nothing."""
+    contexts, heard = [], []
+
+    def open_page(width: int = WIDE, fragment: str = "", **options):
+        context = browser.new_context(viewport={"width": width, "height": 900}, offline=True, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: heard.append(request.url))
+        page.on("console", lambda message: heard.append(message.text))
+        page.on("pageerror", lambda error: heard.append(str(error)))
+        page.goto(file + fragment)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    others = [words for words in heard if words.split("#")[0] != file and not words.startswith(("blob:", "data:"))]
+    assert others == []
+
+
+def sideways(page) -> list[str]:
+    """What is cut at the right, or makes the page scroll sideways."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll("main *, header *")].filter((one) => {
+            const box = one.getBoundingClientRect();
+            const seen = box.width > 1 && !one.closest("clipPath, .hidden, .skip, svg *") && !one.closest("thead");
+            const cut = one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1;
+            const hides = getComputedStyle(one).overflowX !== "visible";
+            return seen && (box.right > document.documentElement.clientWidth + 1 || (cut && hides));
+        }).map((one) => one.outerHTML.slice(0, 80))"""
+    )
+
+
+@pytest.mark.parametrize("width", [PHONE, WIDE])
+def test_nothing_scrolls_sideways_and_figures_are_not_shrunk(opened, width):
+    page = opened(width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert sideways(page) == []
+    drawn = page.evaluate(
+        """() => [...document.querySelectorAll("figure svg")].map((one) =>
+            [one.getBoundingClientRect().width, parseFloat(one.getAttribute("width")) * 4 / 3])"""
+    )
+    assert len(drawn) == 2
+    for shown, own in drawn:
+        assert shown >= 0.95 * own, "letters are as high as they were drawn"
+    if width == PHONE:
+        assert page.locator("#rate td, .claims td").first.evaluate("(one) => getComputedStyle(one).display") == "block"
+
+
+@pytest.mark.parametrize(("width", "scheme"), [pytest.param(WIDE, "light", marks=pytest.mark.deep), (PHONE, "dark")])
+def test_axe_finds_nothing_serious(opened, width, scheme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = opened(width, "#xue-data-model-1-counter", color_scheme=scheme)
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(21, 24, 28)"}[scheme]
+    found = Axe().run(page).response["violations"]
+    serious = [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")]
+    assert serious == []
+
+
+def test_print_shows_everything_and_cuts_nothing(opened):
+    page = opened(PAPER, color_scheme="dark")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PAPER
+    assert sideways(page) == []
+    assert page.locator("details dl").evaluate_all(
+        "(all) => all.every((one) => one.getBoundingClientRect().height > 5)"
+    )
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    for gone in ("nav", ".knobs", ".tools"):
+        assert not page.locator(gone).first.is_visible()
+    for head in ("h2", "h3"):
+        assert page.locator(head).first.evaluate("(one) => getComputedStyle(one).breakAfter") == "avoid"
+    assert page.pdf().startswith(b"%PDF")
+
+
+def test_tables_are_sorted_and_downloaded(opened, tmp_path):
+    page = opened()
+    table = page.locator("table[data-file='ahead.csv']")
+    head = table.locator("th", has_text="Contrastive ahead")
+    for direction, order in (("ascending", ["0 %", "25 %", "100 %"]), ("descending", ["100 %", "25 %", "0 %"])):
+        head.locator("button").press("Enter")
+        assert head.get_attribute("aria-sort") == direction
+        assert table.locator("tbody tr td:nth-child(4)").all_inner_texts() == order
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download prompts.csv").click()
+    assert download.value.suggested_filename == "prompts.csv"
+    download.value.save_as(tmp_path / "prompts.csv")
+    heads, (claim, verdict, *_) = csv.reader(io.StringIO((tmp_path / "prompts.csv").read_text(encoding="utf-8-sig")))
+    assert heads[:3] == ["Claim", "Verdict", "Predicted, or bound"]
+    assert claim == 'prompt-matters: =cmd()"><script>document.title = "stolen"</script>'
+    assert verdict == "supported"
+    assert page.title() == "soberclip: published claims on trial"
+    assert page.evaluate("quoted('=1+1')") == "'=1+1"
+    assert page.evaluate("quoted('-1.5')") == "-1.5", "a number is a number"
+
+
+def test_a_link_to_a_claim_opens_its_evidence(opened):
+    page = opened(fragment="#trained-infonce")
+    row = page.locator("#trained-infonce")
+    assert row.locator("dl").is_visible()
+    assert row.evaluate("(one) => one.getBoundingClientRect().top") < 900
+    assert not page.locator("#wang-theorem-6\\.2-error dl").is_visible()
+    go(page, "#question-theorem")
+    assert not page.locator("#wang-theorem-6\\.2-error dl").is_visible(), "a question opens nothing"
+    page.locator("#wang-theorem-6\\.2-error summary").press("Enter")
+    assert page.locator("#wang-theorem-6\\.2-error dl").is_visible()
+
+
+def test_the_keyboard_gets_everywhere_and_shows_where_it_is(opened):
+    page = opened()
+    page.keyboard.press("Tab")
+    skip = page.locator(":focus")
+    assert skip.inner_text() == "Skip to the verdicts"
+    assert skip.evaluate("(one) => one.getBoundingClientRect().left") >= 0
+    assert skip.evaluate("(one) => getComputedStyle(one).outlineStyle") == "solid"
+    skip.press("Enter")
+    assert page.evaluate("location.hash") == "#verdicts"
+    unnamed = page.locator("a, button, input, select, summary").evaluate_all(
+        """(all) => all.filter((one) => one.tabIndex < 0 || !(one.innerText || one.ariaLabel || one.labels?.length))
+            .map((one) => one.outerHTML)"""
+    )
+    assert unnamed == []
+
+
+def go(page, fragment: str) -> None:
+    """To another fragment of the page that is open, as a link goes."""
+    page.evaluate(
+        """(to) => new Promise((done) => {
+            addEventListener("hashchange", done, { once: true });
+            location.hash = to;
+        })""",
+        fragment,
+    )
+
+
+def accuracies(page) -> dict[str, str]:
+    rows = page.locator("[data-learner]")
+    return {row.get_attribute("data-learner"): "/".join(row.locator("td").all_inner_texts()) for row in rows.all()}
+
+
+def test_the_explorer_begins_with_the_answer(opened):
+    page = opened()
+    found = accuracies(page)
+    by_name, _, logistic = (re.search(r"[\d.]+/[\d.]+", sentence)[0] for sentence in story.answer())
+    assert (found["infonce"], found["logistic"]) == (by_name, logistic)
+    go(page, "#explore?prompt=mean")
+    other = accuracies(page)
+    assert other["infonce"] == re.search(r"[\d.]+/[\d.]+", story.answer()[1])[0]
+    assert other["logistic"] == logistic
+
+
+def test_the_explorer_s_command_prints_its_numbers(opened, soberclip):
+    page = opened(fragment="#explore?p_spu=0.99&mu_spu=1.5&sigma_xi=3&mention_spu=0.5&prompt=mean")
+    for name, shown in accuracies(page).items():
+        command = page.locator(f"[data-learner='{name}'] code").inner_text()
+        run = soberclip(*command.split()[1:], "--json").document
+        assert f"{100 * run['common']:.2f}/{100 * run['counter']:.2f}" == shown, command
+
+
+def test_a_world_is_turned_by_keyboard_and_sent_by_its_fragment(opened):
+    page = opened()
+    before = accuracies(page)
+    slider = page.locator("#knob-mu_spu")
+    slider.focus()
+    for _ in range(10):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_url("**#explore?mu_spu=2.1")
+    after = accuracies(page)
+    assert after["linear"] != before["linear"]
+    assert slider.get_attribute("aria-valuetext") == "2.1"
+    assert accuracies(opened(fragment="#explore?mu_spu=2.1")) == after
+    page.get_by_role("button", name="Begin again").press("Enter")
+    assert accuracies(page) == before
+
+
+def test_the_explorer_says_what_it_refuses(opened):
+    page = opened(fragment="#explore?p_spu=7&bogus=1&sigma_xi=0&prompt=mean")
+    words = page.locator("#explore [role=status]").inner_text()
+    assert words == "p_spu = 7 is no number from 0.5 to 1; 0.9 is shown; bogus = 1 is unknown here"
+    assert accuracies(page)["infonce"] == "–/–"
+    assert "no answer: without noise" in page.locator("[data-learner='infonce'] code").inner_text()
+    page.get_by_role("spinbutton", name="mu_spu").fill("99")
+    page.get_by_role("spinbutton", name="mu_spu").press("Tab")
+    assert page.locator("#explore [role=status]").inner_text() == "mu_spu is a number from 0 to 4; 2 is kept"
+
+
+def test_inequalities_turn_where_theory_says(opened):
+    """Theorem 6.2's error inequality at mu_spu = 2, sigma_inv = 1 turns at p_spu = 3/4."""
+    page = opened()
+    row = page.locator(".inequalities tbody tr").first
+    for p, says in ((0.7, "fails"), (0.8, "holds")):
+        go(page, f"#explore?sigma_xi=0&p_spu={p}")
+        assert row.locator("td").last.inner_text() == f"{says}; turns true at p_spu = 0.7500"
+        assert row.get_by_role("link", name="wang-theorem-6.2-error").get_attribute("href") == "#wang-theorem-6.2-error"
+    go(page, "#explore?mu_inv=2")
+    assert "outside the theorem, which asks for mu_inv = 1, no view noise" in row.inner_text()
+
+
+def test_bent_lines_are_where_theory_changes_its_mind(opened):
+    page = opened(fragment="#explore?sigma_xi=4&mention_spu=0.5")
+    world, reach = World(mu_spu=2.0, sigma_xi=4.0, mention_spu=0.5), page.evaluate("reachOf(worldOf(state))")
+    for rule in (learners.named("infonce"), learners.named("bayes"), learners.named("linear")):
+        drawn = page.locator(f".sight .rule.{rule.name}").get_attribute("d")
+        ends = np.array([list(map(float, pair.split())) for pair in re.split("[ML]", drawn)[1:]])
+        line = ends[np.abs(ends).max(axis=1) < 170] if rule.name != "linear" else ends / 10
+        assert len(line) > 1
+        sides = [
+            np.subtract(*rule.scores(world, (line + move) * [1, -1] * reach / 180).T) for move in ([-2, 0], [2, 0])
+        ]
+        assert (sides[0] < 0).all(), rule.name  # two units of the picture to the left
+        assert (sides[1] > 0).all(), rule.name
