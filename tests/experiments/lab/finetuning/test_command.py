@@ -114,6 +114,8 @@ def test_its_flags_are_for_no_other_design(soberclip):
 
 
 def test_the_design_is_as_its_reasons_say():
+    for words in finetuning().words.values():
+        assert words == " ".join(words.split())
     found = asked(True, {}, root="val2017", model="open_clip:RN50/openai")
     world = found.world
     assert (world.p_inv, world.classes, world.views.tied) == (1.0, 9, None)
