@@ -27,13 +27,15 @@ class Run:
         return json.loads(self.out)
 
 
-@pytest.fixture
-def soberclip(capfd, monkeypatch):
-    """soberclip("predict", "--json") -> Run, with output captured at the level of file descriptors.
-
-    However long it takes, nothing is said of progress: tests of what is said compare all of it.
-    """
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """However long a test takes, nothing is said of progress: those of what is said compare all of it."""
     monkeypatch.setattr(progress, "PATIENCE", 3600.0)
+
+
+@pytest.fixture
+def soberclip(capfd):
+    """soberclip("predict", "--json") -> Run, with output captured at the level of file descriptors."""
 
     def run(*arguments: str) -> Run:
         capfd.readouterr()

@@ -1,7 +1,9 @@
 """Ctrl-C in a training: the first is answered at once and obeyed after the step, the second is obeyed at once."""
 
-import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
@@ -13,9 +15,11 @@ from simulator.towers import distributed
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 
+ROOT = Path(__file__).parents[3]
+
 
 def press():
-    os.kill(os.getpid(), signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)  # to this thread: others may be slower
 
 
 def test_the_first_is_answered_and_the_second_obeyed(capfd):
@@ -46,3 +50,26 @@ def test_what_stops_at_once_says_from_where_it_goes_on(tmp_path, monkeypatch, ch
     with pytest.raises(Interrupted) as stopped:
         train.train(Recipe(steps=2, warmup=0), World(), output=tmp_path, compile=False)
     assert words.format(tmp_path) in str(stopped.value)
+
+
+DEAF = """
+import os, signal, time
+from experiments.lab.interruption import deaf
+from experiments.progress import doing
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the one who started us has
+heard = "meanwhile"
+try:
+    with doing("working"), deaf():
+        time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+        heard = "at the end"
+except KeyboardInterrupt:
+    print(heard)
+"""
+
+
+def test_a_block_that_is_deaf_is_so_while_its_work_is_spoken_of():
+    """In a process of its own: threads of this one would hear it."""
+    run = subprocess.run([sys.executable, "-c", DEAF], cwd=ROOT, capture_output=True, text=True)
+    assert (run.stdout, run.stderr) == ("at the end\n", "")
