@@ -204,6 +204,7 @@ def betting_size(pilot: Sample, gap: float, tail: float, miss: float) -> float:
     pilot : Sample, with a support
     gap, tail, miss : as of `size_needed`
     """
+    assert pilot.support is not None
     low, high = pilot.support
     x = (pilot.values - low) / (high - low)
     weight = np.append(np.ones(len(x)) if pilot.counts is None else pilot.counts, 1.0)
