@@ -25,6 +25,36 @@ class Fault(NamedTuple):
 
 
 FAULTS = {
+    "hyperparameters chosen by the test": Fault(
+        "experiments/lab/finetuning/run.py",
+        'trials.trial(self.world, "validation", self.asked.seed)',
+        'trials.trial(self.world, "test", self.asked.seed)',
+        "experiments/lab/finetuning/test_run.py",
+    ),
+    "the last weights tested, not the best": Fault(
+        "experiments/lab/finetuning/run.py",
+        """if choose([*(r["validation"] for r in rows), row["validation"]]) == len(rows):""",
+        "if row is not None:",
+        "experiments/lab/finetuning/test_run.py",
+    ),
+    "a grid that goes on from the last point's weights": Fault(
+        "experiments/lab/finetuning/run.py",
+        "        tuning.restore(self.model, None, self.untouched)  # a head is new for every training\n",
+        "",
+        "experiments/lab/finetuning/test_run.py",
+    ),
+    "the pretrained temperature left out of the head": Fault(
+        "simulator/towers/finetuning.py",
+        "losses.supervised(head(scale * I)[None]",
+        "losses.supervised(head(I)[None]",
+        "simulator/towers/test_finetuning.py",
+    ),
+    "captions that mention every background": Fault(
+        "simulator/towers/finetuning.py",
+        "torch.where(picked.mentioned[:, b], code, K)",
+        "code",
+        "simulator/towers/test_finetuning.py",
+    ),
     "a law's means taken for the true ones": Fault(
         "experiments/counteranimal/gaussian.py",
         "np.sqrt(1 - law.error)",

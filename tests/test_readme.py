@@ -1,4 +1,7 @@
-"""The README is executed: its commands run, and every number and verdict in it is compared with what they print."""
+"""The READMEs are executed: their commands run, and every number in them is compared with what they print.
+
+The first page is README.md; those beside the packages hold what is longer.
+"""
 
 import html
 import json
@@ -16,14 +19,24 @@ from experiments.command.main import main
 from experiments.court.docket import docket
 from experiments.court.proving import file_name
 from experiments.page.evidence import rigorous
-from experiments.page.story import at_length
+from experiments.page.story import answer, at_length, setting
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+LAB = (ROOT / "experiments" / "lab" / "README.md").read_text(encoding="utf-8")
+CLAIMS = (ROOT / "theory" / "claims" / "README.md").read_text(encoding="utf-8")
+PHOTOS = (ROOT / "experiments" / "counteranimal" / "README.md").read_text(encoding="utf-8")
+SPEED = (ROOT / "experiments" / "benchmarks" / "README.md").read_text(encoding="utf-8")
+PAGES = (README, LAB, CLAIMS, PHOTOS, SPEED)
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+def blocks(language: str, page: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+
+
+def test_the_first_page_is_short():
+    assert len(README.splitlines()) <= 150
+    assert README.index("## The answer") < README.index("![") < README.index("## Ask your own question")
 
 
 def soberclip(arguments: list[str], folder: Path) -> subprocess.CompletedProcess:
@@ -59,23 +72,35 @@ def test_set_up_is_two_commands_and_ci_runs_the_second():
 
 
 @pytest.mark.long
-def test_claims_table_is_what_reproduce_finds(report):
-    rows = re.findall(
-        r"^\| `([^`]+)` \| (.+?) \| (proved|supported|contradicted|undecided) \|$", README, flags=re.MULTILINE
-    )
-    assert [(v["claim"], v["statement"], v["verdict"]) for v in report[1]] == rows
-    assert [trial.id for trial in docket()] == [row[0] for row in rows]
-    verdict = Counter(row[2] for row in rows)
+def test_verdicts_are_those_on_record(report):
+    """tests/verdicts.csv is the record: a verdict that turns is a discovery or a fault, and somebody must say which."""
+    lines = (ROOT / "tests" / "verdicts.csv").read_text().splitlines()[1:]
+    recorded = [tuple(line.rsplit(",", 1)) for line in lines]
+    assert [(v["claim"], v["verdict"]) for v in report[1]] == recorded
+    assert [trial.id for trial in docket()] == [claim for claim, _ in recorded]
+    verdict = Counter(found for _, found in recorded)
     certain = sum(map(rigorous, report[1]))
-    said = (
-        f"Of {len(rows)} claims {verdict['proved']} are proved, {verdict['supported']} supported, "
-        f"{verdict['contradicted']} contradicted ({certain} of them rigorously: at one point the formula certainly "
-        f"fails by more than τ) and {verdict['undecided']} undecided."
-    )
-    assert said in README
     exactly = sum(v["verdict"] == "proved" and v["proof"]["exact"] for v in report[1])
-    assert f"by exact algebra ({exactly} claims)" in README
-    assert f"bounds on boxes that fill the domain ({verdict['proved'] - exactly})" in README
+    boxes = verdict["proved"] - exactly
+    for page, sentence in (
+        (README, f"tries {len(recorded)} claims"),
+        (
+            README,
+            f"{verdict['proved']} proved, {verdict['supported']} supported, {verdict['contradicted']} contradicted, "
+            f"{verdict['undecided']} undecided",
+        ),
+        (README, f"by exact algebra ({exactly} claims) or outward-rounded bounds on boxes ({boxes})"),
+        (README, f"rigorous likewise ({certain} of {verdict['contradicted']})"),
+        (
+            CLAIMS,
+            f"Of {len(recorded)} claims {verdict['proved']} are proved, {verdict['supported']} supported, "
+            f"{verdict['contradicted']} contradicted ({certain} of them rigorously: at one point the formula certainly "
+            f"fails by more than τ) and {verdict['undecided']} undecided.",
+        ),
+        (CLAIMS, f"by exact algebra ({exactly} claims)"),
+        (CLAIMS, f"bounds on boxes that fill the domain ({boxes})"),
+    ):
+        assert sentence in page, sentence
 
 
 @pytest.mark.long
@@ -94,11 +119,21 @@ def test_the_report_s_certificates_are_those_of_its_verdicts_and_pass_the_checke
 
 @pytest.mark.long
 def test_answer_is_the_report_s(report):
+    page = html.unescape(re.sub("</?code>", "`", (report[0] / "report.html").read_text()))
     shares = json.loads((report[0] / "maps.json").read_text())["shares"]
-    for sentence in at_length(shares):
-        assert sentence in README
-        page = html.unescape(re.sub("</?code>", "`", (report[0] / "report.html").read_text()))
+    assert setting() in README
+    for sentence in answer():
+        assert f"- {sentence}\n" in README
         assert sentence in page
+    for sentence in at_length(shares):
+        assert sentence in page
+
+
+def test_the_answer_s_numbers_are_what_its_commands_print(tmp_path):
+    for common, counter, command in re.findall(r"([\d.]+)/([\d.]+) %[^(]*\(`(soberclip [^`]+)`\)", README):
+        printed = soberclip(shlex.split(command)[1:], tmp_path).stdout
+        assert re.search(rf"common +│ +{common} ", printed), command
+        assert re.search(rf"counter +│ +{counter} ", printed), command
 
 
 @pytest.mark.long
@@ -106,11 +141,12 @@ def test_the_report_is_below_three_megabytes(report):
     assert (report[0] / "report.html").stat().st_size < 3_000_000
 
 
-def test_pictures_exist():
-    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
-    assert len(pictures) >= 2
-    for picture in pictures:
-        assert (ROOT / picture).stat().st_size > 1000
+def test_pictures_and_pages_exist():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)\)", page):
+            if "://" not in target:
+                folder = ROOT if page is README else ROOT / "experiments" / "lab"  # of pages, all lie two folders down
+                assert (folder / target).stat().st_size > 1000, target
 
 
 @pytest.mark.parametrize("block", blocks("console"), ids=lambda b: b.splitlines()[0][2:])
@@ -123,8 +159,14 @@ def test_console_blocks_print_what_they_say(block, tmp_path):
 
 def python_blocks() -> dict[str, str]:
     """The Python examples, in their order."""
-    names = ("notebook", "study", "mitigation", "claim", "judge", "proved", "learner")
-    return dict(zip(names, blocks("python"), strict=True))
+    names = ("notebook", "claim", "own", "study", "mitigation", "proved", "learner")
+    found = [block for page in (README, LAB, CLAIMS) for block in blocks("python", page)]
+    return dict(zip(names, found, strict=True))
+
+
+def promised(code: str) -> list[str]:
+    """What comments behind print(...) say is printed."""
+    return re.findall(r"^print\(.*\)(?:\.values\))?  # (.*)$", code, flags=re.MULTILINE)
 
 
 def run_python(code: str, folder: Path) -> list[str]:
@@ -157,46 +199,34 @@ def run_block(block: str, folder: Path) -> None:
 LONG = "sweep mitigations"  # a minute
 
 
-def test_studies_run_and_are_drawn(tmp_path):
-    for block in blocks("toml"):  # each begins with its file's name
+def test_commands_run_and_pictures_are_drawn(tmp_path):
+    for block in blocks("toml", LAB):  # each begins with its file's name
         (tmp_path / block.partition("\n")[0].removeprefix("# ")).write_text(block, encoding="utf-8")
-    for block in blocks("sh"):
+    for block in (*blocks("sh"), *blocks("sh", LAB)):
         if LONG not in block:
             run_block(block, tmp_path)
     code = python_blocks()["study"]
-    assert run_python(code, tmp_path) == re.findall(r"  # (.*)$", code, flags=re.MULTILINE)
-    drawn = ("phase.svg", "gap.png", "sources.svg", "gap.pdf", "digits.png")
+    assert run_python(code, tmp_path) == promised(code)
+    drawn = ("phase.svg", "gap.png", "latents.png", "sources.svg", "gap.pdf", "digits.png")
     assert all((tmp_path / name).stat().st_size > 5000 for name in drawn)
 
 
 def test_the_sweep_of_mitigations_is_planned(tmp_path):
     """It takes a minute; its design has a deep test of its own."""
-    (block,) = [block for block in blocks("sh") if LONG in block]
+    (block,) = [block for block in blocks("sh", LAB) if LONG in block]
     predict, sweep, plot = block.splitlines()
     assert "counter" in soberclip(shlex.split(predict)[1:], tmp_path).stdout
     assert "cells" in soberclip([*shlex.split(sweep)[1:], "--dry-run"], tmp_path).stderr
     assert plot == "soberclip plot mitigations.zarr --what groups"
 
 
-def test_a_mitigation_of_ones_own_has_its_law(tmp_path):
-    code = python_blocks()["mitigation"]
-    assert run_python(code, tmp_path) == re.findall(r"  # (.*)$", code, flags=re.MULTILINE)
-
-
-def test_a_claim_of_ones_own_is_judged_as_printed(tmp_path):
-    code = python_blocks()
-    assert len(code["claim"].strip().splitlines()) <= 14
-    assert run_python(code["claim"] + code["judge"], tmp_path) == ["supported"]
-
-
-def test_a_claim_of_ones_own_is_proved_as_printed(tmp_path):
-    assert run_python(python_blocks()["proved"], tmp_path) == ["proved"]
-
-
-def test_a_learner_of_ones_own_is_judged_as_printed(tmp_path):
+@pytest.mark.parametrize("name", ["mitigation", "claim", "proved", "own", "learner"])
+def test_an_example_prints_what_it_says(name, tmp_path):
     """Written to a file: a dataclass looks for its module."""
-    (tmp_path / "ridge.py").write_text(python_blocks()["learner"], encoding="utf-8")
-    assert run_python("import ridge", tmp_path) == ["supported"]
+    code = python_blocks()[name]
+    assert promised(code)
+    (tmp_path / "example.py").write_text(code, encoding="utf-8")
+    assert run_python("import example", tmp_path) == promised(code)
 
 
 def test_a_claims_file_is_tried(tmp_path):
@@ -208,11 +238,9 @@ def test_a_claims_file_is_tried(tmp_path):
 
 def test_every_flag_and_verb_it_names_exists(capsys):
     verbs = ["", "predict", "simulate", "train", "show", "sweep", "plot", "designs", "check", "reproduce"]
-    verbs += [
-        f"counteranimal {verb}"
-        for verb in ["inspect", "evaluate", "score", "published", "compare", "discover", "compose", "audit-activation"]
-    ]
+    photos = "inspect evaluate score published compare discover compose audit-activation law"
+    verbs += [f"counteranimal {verb}" for verb in photos.split()]
     assert [main([*verb.split(), "--help"]) for verb in verbs] == [0] * len(verbs)
     helps = capsys.readouterr().out
-    for flag in set(re.findall(r"`(--[a-z-]+)", README)):
+    for flag in {flag for page in PAGES for flag in re.findall(r"`(?:soberclip [^`]* )?(--[a-z][a-z-]+)", page)}:
         assert flag in helps or flag == "--help", flag

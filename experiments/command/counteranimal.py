@@ -119,9 +119,16 @@ def inspect(
 @app.command
 def evaluate(
     *,
-    data: Data,
-    model: Model,
+    data: Data | None = None,
+    model: Model | None = None,
     weights: Weights | None = None,
+    models: Annotated[
+        str | None,
+        Parameter(help="several at once: table-3 for the paper's 28 CLIPs, or a file whose lines are MODEL [WEIGHTS]"),
+    ] = None,
+    dry_run: Annotated[
+        bool, Parameter(negative="", help="only say what would be loaded and what the paper prints for it")
+    ] = False,
     groups: Groups = "prefix",
     labels: Annotated[
         Labels | None,
@@ -148,19 +155,27 @@ def evaluate(
     ),
     json: Json = False,
 ) -> None:
-    """Score models on the photos; several models share the decoded images, features are cached.
+    """Score models on the photos, one after another; features are kept, so that no photo is passed twice.
 
     Example: soberclip counteranimal evaluate --data LAION-final --model open_clip:ViT-B-32/openai
     """
-    from experiments.command.screens.counteranimal import summary_view
+    from experiments.command.screens.counteranimal import expected_view, summary_view
 
     _extra()
     from experiments.counteranimal.asking import Asking
     from experiments.counteranimal.evaluation import Evaluation, run
+    from experiments.counteranimal.lists import expected, together
 
+    specs, files = together(model, weights, models)
+    asking = Asking(models=specs, weights=files, **asdict(scoring))
+    if dry_run:
+        emit(expected(asking, labels or "1000"), json, expected_view)
+        return
+    if data is None:
+        raise RequestError("evaluate needs photos; name them with --data, or pass --dry-run to see the models alone")
     request = Evaluation(
         data=data,
-        asking=Asking(models=model, weights=weights, **asdict(scoring)),
+        asking=asking,
         groups=groups,
         labels=labels,
         confusing=confusing,

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from experiments.command.flags import RecipeOptions, WorldFile, WorldOptions, given
 from experiments.command.words import Json, Whole, emit
@@ -14,6 +14,13 @@ from simulator.accuracy import PIXEL_GROUPS, WORDS
 from simulator.prompts import PROMPTS, Prompt
 from theory.learners import names
 
+FINETUNED = "colored-coco"  # `experiments.lab.finetuning.asked.NAME`, which loads much
+FINETUNING = Group(
+    FINETUNED,
+    help="A pretrained CLIP trained on, on objects before colours. Learners: zero-shot, obj, objbkg, supervised; "
+    "axes: lr, weight_decay and warmup, chosen by validation.",
+    sort_key=2,
+)
 ROWS = 10_000  # that one JSON document holds; a store or --csv holds any number
 
 
@@ -82,6 +89,15 @@ def sweep(
         str | None, Parameter(help="address of a dask cluster that computes; --output lies where its workers reach it")
     ] = None,
     csv: Annotated[Path | None, Parameter(help="file for the flat table, a row a cell")] = None,
+    root: Annotated[
+        str | None,
+        Parameter(group=FINETUNING, help="folder with COCO's instances.json and images, as val2017's"),
+    ] = None,
+    model: Annotated[
+        str | None, Parameter(group=FINETUNING, help="the CLIP that is fine-tuned: open_clip:NAME[/TAG]")
+    ] = None,
+    weights: Annotated[Path | None, Parameter(group=FINETUNING, help="its weights file, in the tag's place")] = None,
+    device: Annotated[str | None, Parameter(group=FINETUNING, help="where it is trained [default: cpu]")] = None,
     dry_run: Annotated[bool, Parameter(negative="", help="say what it would take, and stop")] = False,
     json: Json = False,
 ) -> None:
@@ -89,6 +105,7 @@ def sweep(
 
     Example: soberclip sweep --axis p_spu=.5:1:11 --axis mu_spu=.5:4:8 --learner infonce -o phase.zarr
     Example: soberclip sweep sources -o sources.zarr
+    Example: soberclip sweep colored-coco --root val2017 --model open_clip:RN50/openai -o coco
     """
     from experiments.command.screens.laboratory import sweep_table
     from experiments.lab.axes import parsed
@@ -114,6 +131,12 @@ def sweep(
         raise RequestError(f"--{name.replace('_', '-')} is set and an axis as well; leave one of them out")
     if what is None and full:
         raise RequestError("--full is a size of a design, and none is named; `soberclip designs` lists them")
+    pretrained = {"root": root, "model": model, "weights": weights, "device": device}
+    elsewhere = {"prompt": prompt, "route": route, "refine": refine, "workers": workers, "scheduler": scheduler}
+    if what == FINETUNED:
+        _refuse_given({**elsewhere, "csv": csv}, f"has no meaning for {FINETUNED}; leave it out")
+        return _finetuned(full, flags, world_file, pretrained, output, dry_run, json)
+    _refuse_given(pretrained, f"is for {FINETUNED}, which trains a pretrained model on; leave it out")
     document, source, design = ({}, "", None) if what is None else asked_by(what, full)
     asked = requested(document, source, flags, world_file)
     if output is not None:
@@ -148,6 +171,44 @@ def sweep(
     emit({"verb": "sweep", "design": said, **summary(asked, table, output, ROWS), **further}, json, sweep_table)
 
 
+def _refuse_given(options: dict[str, Any], sentence: str) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise RequestError(f"--{name} {sentence}")
+
+
+def _finetuned(
+    full: bool,
+    flags: dict[str, Any],
+    world_file: Path | None,
+    pretrained: dict[str, Any],
+    output: str | None,
+    dry_run: bool,
+    json: bool,
+) -> None:
+    """The design that trains a pretrained model on."""
+    from experiments.command.screens.finetuning import finetuned
+    from experiments.lab.finetuning.asked import asked, finetuning
+
+    request = asked(full, flags, world_file, **pretrained)
+    _note(finetuning().question)
+    _note(request.sentence())
+    if dry_run:
+        return
+    from experiments.lab.finetuning.kept import PICTURE
+    from experiments.lab.finetuning.picture import picture
+    from experiments.lab.finetuning.result import document, write
+    from experiments.lab.finetuning.run import run
+    from experiments.page.plot.written import write_figure
+
+    folder = None if output is None else Path(output)
+    said = document(request, full, *run(request, folder, _note))
+    if folder is not None:
+        write(said, folder)
+        write_figure(picture(said), folder / PICTURE, "sweep")
+    emit(said, json, finetuned)
+
+
 def _note(sentence: str) -> None:
     print(f"soberclip: {sentence}", file=sys.stderr)
 
@@ -175,8 +236,9 @@ def designs(*, json: Json = False) -> None:
     from experiments.command.screens.laboratory import designs_table
     from experiments.lab.design import design
     from experiments.lab.design import designs as names
+    from experiments.lab.finetuning.asked import listed
 
-    emit([design(name).as_json() for name in names()], json, designs_table)
+    emit([*(design(name).as_json() for name in names()), listed()], json, designs_table)
 
 
 def plot(

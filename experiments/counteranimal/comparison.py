@@ -151,7 +151,9 @@ def _from_document(entry: dict[str, Any], file: Path, mean: Mean) -> Result:
         row = replace(summary_row(entry, mean), source=str(file.parent))
         classes = _classes_beside(file, row, mean)
         composites = classes is not None and entry.get("paired") is not None
-        return Result(row, classes, _objects_beside(file) if composites else None)
+        own = entry.get("class_names_digest") or "own" if entry.get("labels") == "own" or entry.get("classes") else None
+        objects = _objects_beside(file) if composites else None
+        return Result(row, classes, objects, vocabulary=own or Result.vocabulary)
     if "learner" in entry or "loss" in entry:
         learner = entry.get("learner") or entry["loss"]
         name = f"{learner} ({entry.get('prompt') or 'no prompt'})"

@@ -86,7 +86,7 @@ def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None
             else:
                 answered = _scored(request, tree, model, space, note, group)
             if answered is not None:
-                documents.append(_written(request, space, answered, folder, note, perf_counter() - began))
+                documents.append(_written(request, tree, space, answered, folder, note, perf_counter() - began))
     if space is None or group.rank > 0:
         return None
     if space.name == "20":
@@ -138,6 +138,7 @@ def _spoken(
 
 def _written(
     request: Evaluation,
+    tree: Tree,
     space: LabelSpace,
     answered: Answered,
     folder: Path,
@@ -146,7 +147,7 @@ def _written(
 ) -> dict[str, Any]:
     """The summary of one model, beside its files."""
     model, predictions = answered.model, answered.predictions
-    settings = request.asking.settings(model) | _circumstances(request, space, answered, seconds) | answered.said
+    settings = request.asking.settings(model) | _circumstances(request, tree, space, answered, seconds) | answered.said
     document, counts = summarise("evaluate", model.spec, model.family, predictions, settings, request.seed)
     write_result(folder, document, predictions, counts)
     _warn(note, answered)
@@ -207,13 +208,16 @@ def _fixed_space(request: Evaluation, tree: Tree) -> LabelSpace | None:
     return request.asking.every_label
 
 
-def _circumstances(request: Evaluation, space: LabelSpace, answered: Answered, seconds: float) -> dict[str, Any]:
+def _circumstances(
+    request: Evaluation, tree: Tree, space: LabelSpace, answered: Answered, seconds: float
+) -> dict[str, Any]:
     """What a summary says about the run beside the model."""
     return {
         "labels": space.name,
         "label_sets": {"truth_added": list(space.added), **space.settings},
         "data": str(request.data),
         "groups": request.groups,
+        "folders": {str(index): folder for index, folder in tree.classes.items()},
         "strict": request.strict,
         "skipped": [{"path": path, "reason": reason} for path, reason in answered.encoded.unreadable.items()],
         "unanswered": int((answered.predictions.predicted == NO_ANSWER).sum()),

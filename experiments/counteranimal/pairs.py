@@ -29,7 +29,8 @@ def paired_models(results: Sequence[Result], seed: int = 0) -> dict[str, Any]:
     counted = [r for r in results if r.classes is not None and len(r.classes.complete.index)]
     pairs = []
     for a, b in combinations(counted[:MOST_PAIRED], 2):
-        if not np.intersect1d(a.classes.complete.index, b.classes.complete.index).size:
+        shared = np.intersect1d(a.classes.complete.index, b.classes.complete.index)
+        if a.vocabulary != b.vocabulary or not shared.size:  # class 3 of one file is not class 3 of another
             continue
         mean: Mean = "micro" if a.row.mean == "micro" else "macro"
         pair = {"first": a.row.model, "second": b.row.model, **paired(a.classes, b.classes, seed, mean=mean)}

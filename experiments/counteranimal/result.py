@@ -19,3 +19,4 @@ class Result:
     objects: Objects | None = None
     comparable: bool = True
     protocol: str = ""  # in words, of a row that is not comparable
+    vocabulary: str = "imagenet"  # what class indices mean; of classes of one's own the digest of their file

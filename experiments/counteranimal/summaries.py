@@ -165,7 +165,7 @@ def standing(row: Row, prompt: str = "simple") -> dict[str, Any] | None:
     every published one: a drop is at most the common accuracy, so a model that knows nothing would come first.
     effective_robustness is the counter accuracy above the line of each published family on logit axes, at the row's
     common accuracy; `extrapolated` names the families whose models do not reach that accuracy. `printed` is what
-    the paper prints for the very checkpoint, if it is one of Table 3's.
+    the paper prints for the very checkpoint, if it is one of Table 3's, `off_printed` how far the row is from it.
     """
     rows = published_rows(row.labels or "1000", prompt, row.mean or "macro")
     if not rows:
@@ -180,6 +180,7 @@ def standing(row: Row, prompt: str = "simple") -> dict[str, Any] | None:
                 extrapolated.append(family)
     nearest = min(rows, key=lambda r: (r.common - row.common) ** 2 + (r.counter - row.counter) ** 2)
     comparable = row.common >= min(r.common for r in rows)
+    printed = next((_figures(r) for r in rows if r.model == published_name(row.model)), None)
     return {
         "of": len(rows),
         "rank_common": 1 + sum(r.common > row.common for r in rows),
@@ -188,7 +189,8 @@ def standing(row: Row, prompt: str = "simple") -> dict[str, Any] | None:
         "nearest": _figures(nearest),
         "effective_robustness": above,
         "extrapolated": extrapolated,
-        "printed": next((_figures(r) for r in rows if r.model == published_name(row.model)), None),
+        "printed": printed,
+        "off_printed": None if printed is None else {g: getattr(row, g) - printed[g] for g in GROUPS},
     }
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from threading import current_thread, main_thread
 
-from experiments.errors import RequestError, SoberclipError
+from experiments.errors import Interrupted, RequestError, RunError, SoberclipError
 
 
 @contextmanager
@@ -67,6 +67,19 @@ def terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def keeping(kept: Callable[[], str]) -> Iterator[None]:
+    """Whatever stops the work, what is finished stays; the sentence says how much that is."""
+    try:
+        with terminable():
+            yield
+    except (KeyboardInterrupt, RunError) as error:
+        goes_on = f"{kept()}, and the same command goes on from them"
+        if isinstance(error, RunError):
+            raise RunError(f"{error}; {goes_on}") from error
+        raise Interrupted(f"interrupted; {goes_on}") from None
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """A study run: what is missing of it computed block by block, and the whole of it read back."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from secrets import randbelow
@@ -10,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.device import free_bytes
-from experiments.errors import Interrupted, RequestError, RunError
+from experiments.errors import RequestError
 from experiments.lab import store
 from experiments.lab.blocks import Layout
 from experiments.lab.cells import Block, compute
 from experiments.lab.executors import Execute, here
-from experiments.lab.interruption import terminable
+from experiments.lab.interruption import keeping
 from experiments.lab.plan import Plan, plan
 from experiments.lab.points import LAYOUT
 from experiments.lab.refine import beyond
@@ -100,7 +99,7 @@ def _fill(planned: Plan, path: "Path | str", missing: list[int], execute: Execut
         done = int(store.finished(path, planned.layout).sum())
         return f"{done:,} of {planned.layout.count:,} blocks are in {path}"
 
-    with _keeping(kept), counting("blocks", len(missing), patience=1.0) as advance:
+    with keeping(kept), counting("blocks", len(missing), patience=1.0) as advance:
         for _ in execute(partial(finish, planned, store.absolute(path)), missing):
             advance(1)
 
@@ -115,21 +114,8 @@ def _refine(planned: Plan, path: "Path | str", budget: int, execute: Execute, re
         return f"{int(store.finished(where, LAYOUT).sum()):,} cells beyond the grid are in {path}"
 
     grid = store.arrays(path)["counter"][...]
-    with _keeping(kept), counting("cells beyond the grid", budget, patience=1.0) as advance:
+    with keeping(kept), counting("cells beyond the grid", budget, patience=1.0) as advance:
         beyond(planned, where, budget, execute, grid, advance)
-
-
-@contextmanager
-def _keeping(kept: Callable[[], str]) -> Iterator[None]:
-    """Whatever stops the work, what is finished stays; the sentence says how much that is."""
-    try:
-        with terminable():
-            yield
-    except (KeyboardInterrupt, RunError) as error:
-        goes_on = f"{kept()}, and the same command goes on from them"
-        if isinstance(error, RunError):
-            raise RunError(f"{error}; {goes_on}") from error
-        raise Interrupted(f"interrupted; {goes_on}") from None
 
 
 def _numbers(planned: Plan, block: int) -> tuple[int, Block]:

@@ -58,6 +58,23 @@ METHODS = {"Contrastive": "perfect-captions", "Supervised": "supervised"}  # Tab
 DIGIT_GROUPS = {"rand": "class01_rand", "rev": "class01_rev", "rest": "rest"}
 
 
+APPROACHES = {"zero shot": "zero-shot"}  # Table 7's words where ours are others
+
+
+def coloured_objects() -> list[dict[str, Any]]:
+    """Table 7 as fractions: backbone, learner, group (trained: in distribution, rev: out of it), printed accuracy."""
+    return [
+        {
+            "backbone": row["backbone"],
+            "learner": APPROACHES.get(row["approach"], row["approach"]),
+            "group": group,
+            "printed": float(row[column]) / 100,
+        }
+        for row in read_published()[COCO]
+        for group, column in (("trained", "in_distribution"), ("rev", "out_of_distribution"))
+    ]
+
+
 def coloured_digits() -> list[dict[str, Any]]:
     """Table 8 as fractions: classes, p_inv, p_spu, learner, group, printed mean and deviation over trainings."""
     found = []

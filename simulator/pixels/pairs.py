@@ -92,6 +92,26 @@ def draw_scenes(
     return Scenes(y, o, a, mentioned, scans, photos)
 
 
+def first_scenes(world: World, n: int, seed: int, stream: str, device: str = "cpu") -> Scenes:
+    """What the first n pairs of a world's stream show and say; scenes are some bytes where images are many.
+
+    Parameters
+    ----------
+    world : a world of pixels
+    n
+        At least 1.
+    seed, stream
+        Root of the streams, and the name of this one.
+    device
+        Of the tensors.
+    """
+    size = block_size(world)
+    blocks = [
+        draw_scenes((world,), size, seed, index, streams=(stream,), device=device) for index in range(-(-n // size))
+    ]
+    return Scenes(*(None if x[0] is None else torch.cat([y[0] for y in x])[:n] for x in zip(*blocks, strict=True)))
+
+
 def seen(scene: Scenery, scenes: Scenes) -> Pairs:
     """Scenes as images and captions.
 
@@ -200,10 +220,6 @@ def draw(world: World, n: int, seed: int = 0, *, stream: str = "pairs", device: 
             f"n = {n} images of side {world.views.side} lie outside [1, {most}], what is held at once; the nearest "
             f"valid value is {min(max(n, 1), most)}"
         )
-    size, scene = block_size(world), scenery(world.views, world.classes, device)
-    blocks = [
-        draw_scenes((world,), size, seed, index, streams=(stream,), device=device) for index in range(-(-n // size))
-    ]
-    scenes = Scenes(*(None if x[0] is None else torch.cat([y[0] for y in x])[:n] for x in zip(*blocks, strict=True)))
+    scene, scenes = scenery(world.views, world.classes, device), first_scenes(world, n, seed, stream, device)
     pairs = seen(scene, scenes)
     return DrawnPixels(world, scene, scenes, pairs.images, pairs.texts)

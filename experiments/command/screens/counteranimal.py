@@ -65,7 +65,8 @@ def summary_view(documents: list[dict[str, Any]]) -> Group:
             how = "in its own words" if document["free"] else f"labels scored by {document['score']}"
             parts.append(Text(f"asked {document['question']!r}: {how}"))
         for index in counts.get("left_out_classes", ()):
-            parts.append(Text(f"class {index} has an empty group and is left out of all means", style="yellow"))
+            named = _named(document, index)
+            parts.append(Text(f"class {named} has an empty group and is left out of all means", style="yellow"))
         if document.get("skipped"):
             parts.append(Text(f"{len(document['skipped'])} unreadable photos were left out", style="yellow"))
         if document.get("unanswered"):
@@ -76,11 +77,45 @@ def summary_view(documents: list[dict[str, Any]]) -> Group:
             parts.append(Text(said, style="yellow"))
         parts += _paired(document.get("paired"))
         if "worst_classes" in document:
-            worst = ", ".join(f"{c['class_index']} {percent(c['drop'])}" for c in document["worst_classes"])
+            worst = ", ".join(
+                f"{_named(document, c['class_index'])} {percent(c['drop'])}" for c in document["worst_classes"]
+            )
             parts.append(Text(f"largest drops by class: {worst}"))
-        parts += [_worst("class", document["worst_class"]), _worst("group", document["worst_group"])]
+        parts += [_worst(document, "class"), _worst(document, "group")]
         parts += _standing(document.get("standing"))
+    if len(documents) > 1 and all("drop" in document["macro"] for document in documents):
+        parts.append(_overview(documents))
     return folded(*parts)
+
+
+def expected_view(models: list[dict[str, Any]]) -> Group:
+    """What would be loaded, and what it should give."""
+    table = Table("model", "published as", title="What would be asked, and what the paper prints", title_justify="left")
+    for name in ("common %", "counter %"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for m in models:
+        printed = m["printed"]
+        cells = ("", "") if printed is None else (percent(printed["common"]), percent(printed["counter"]))
+        table.add_row(
+            Text(m["model"]), Text((m["published"] or "") + ("" if m["stated"] is not False else " *")), *cells
+        )
+    notes = [Text(f"{len(models)} models; nothing was loaded")]
+    if any(m["stated"] is False for m in models):
+        notes.append(Text("* the paper does not name the checkpoint; this is the one that its words fit"))
+    return folded(table, *notes)
+
+
+def _overview(documents: list[dict[str, Any]]) -> Table:
+    """All models in one table, beside what the paper prints for their checkpoints."""
+    table = Table("model", title="macro, in order of counter accuracy", title_justify="left")
+    for name in ("common %", "counter %", "drop %", "off the printed"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for document in sorted(documents, key=lambda d: -d["macro"].get("counter", 0)):
+        off = (document.get("standing") or {}).get("off_printed")
+        told = "" if off is None else f"{100 * off['common']:+.1f} {100 * off['counter']:+.1f}"
+        values = (percent(document["macro"][name]) for name in ("common", "counter", "drop"))
+        table.add_row(Text(document["model"]), *values, told)
+    return table
 
 
 def _means(document: dict[str, Any], names: tuple[str, ...]) -> Table:
@@ -97,11 +132,17 @@ def _means(document: dict[str, Any], names: tuple[str, ...]) -> Table:
     return table
 
 
-def _worst(kind: str, cell: dict[str, Any]) -> Text:
+def _named(document: dict[str, Any], index: int) -> str:
+    """A class by its folder, where the result knows it, else by its index."""
+    folder = document.get("folders", {}).get(str(index))
+    return str(index) if folder is None else _indexed(folder, index)
+
+
+def _worst(document: dict[str, Any], kind: str) -> Text:
     """The worst of all classes or groups; its interval is of the least true accuracy."""
-    where = ", ".join(
-        ["class " + str(cell["class_index"]), *(str(cell[k]) for k in ("group", "background") if k in cell)]
-    )
+    cell = document[f"worst_{kind}"]
+    part = [str(cell[key]) for key in ("group", "background") if key in cell]
+    where = ", ".join([f"class {_named(document, cell['class_index'])}", *part])
     return Text(
         f"worst {kind} of {cell['of']}: {where}, {percent(cell['accuracy'])} of {cell['photos']} photos "
         f"({interval(cell['interval'])})"

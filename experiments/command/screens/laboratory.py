@@ -93,10 +93,18 @@ def designs_table(document: list[dict[str, Any]]) -> Group:
     """The designs, a block each: sizes, then the question."""
     lines: list[RenderableType] = []
     for row in document:
-        sizes = [f"{name} {row[name]['cells']:,} cells, {duration(row[name]['seconds'])}" for name in ("quick", "full")]
+        sizes = [f"{name} {_size(row[name])}" for name in ("quick", "full")]
+        if "needs" in row:
+            sizes.append(f"needs {row['needs']}")
         lines += [Text.assemble((row["design"], "bold"), "  ", ("; ".join(sizes), "dim")), indented(row["question"])]
     note = "Times were taken on one core; soberclip sweep NAME --dry-run asks this one."
     return Group(*lines, Text(note, style="dim"))
+
+
+def _size(size: dict[str, Any]) -> str:
+    if "trainings" in size:
+        return counted(size["trainings"], "training")
+    return f"{size['cells']:,} cells, {duration(size['seconds'])}"
 
 
 def plotted(document: dict[str, Any]) -> Text:

@@ -12,5 +12,10 @@ def test_every_photo_is_encoded_anew(monkeypatch):
         return found
 
     monkeypatch.setattr(evaluation, "encode_photos", counted)
-    assert min(evaluation.encoded("cpu", photos=2, batch=2)) > 0
-    assert passes == [2] * evaluation.REPEATS
+    for tar in (False, True):
+        assert min(evaluation.encoded("cpu", tar, photos=2, batch=2)) > 0
+    assert passes == [2] * (2 * evaluation.REPEATS)
+
+
+def test_what_is_kept_is_summed_up_without_a_model():
+    assert evaluation.cached(photos=200, labels=60, width=8) > 0

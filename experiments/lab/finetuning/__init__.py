@@ -1,0 +1,1 @@
+"""Pretrained models fine-tuned on pixel worlds: a grid of hyperparameters, chosen by validation in distribution."""

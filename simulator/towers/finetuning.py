@@ -1,0 +1,289 @@
+"""A pretrained CLIP trained on, on pairs of a pixel world: by the contrastive objective, or as a classifier.
+
+With I an image's and T a caption's embedding, both of norm 1, and s the scale that the model was pretrained with:
+
+    infonce      cross-entropy of s I T' over a batch's captions, and over its images, halved: the loss of CLIP itself
+    supervised   cross-entropy of s I W' + b over the classes, W and b zero at first: a linear head on the same image
+                 tower, at the same temperature, so that the two differ in who says what a class is
+
+s stays as it is; everything else that a loss reaches is trained by AdamW, whose decay acts on matrices alone. A model
+is asked like CLIP, for the caption nearest to the image, or by its head.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch.nn import functional as F
+
+from simulator.pixels.captions import sentence
+from simulator.pixels.pairs import Scenes, first_scenes
+from simulator.pixels.render import render
+from simulator.pixels.scenery import Scenery
+from simulator.pixels.trials import Trial
+from simulator.streams import numpy_stream
+from simulator.towers import losses
+from simulator.towers.recipe import Recipe
+from simulator.towers.training import learning_rate
+from simulator.world import World
+
+TEMPERATURE = ("logit_scale", "logit_bias")  # as pretraining left them
+IMAGE_TOWER = "visual."
+ASKED_AT_ONCE = 64  # images
+
+
+@dataclass(frozen=True, eq=False)
+class Pretrained:
+    """A CLIP with open_clip's names, and how it reads images and sentences.
+
+    Parameters
+    ----------
+    module
+        With encode_image, encode_text, logit_scale and the image tower `visual`.
+    tokenizer
+        Sentences -> token ids.
+    mean, std
+        Of the colours, 0 to 1, by which images are normalised.
+    """
+
+    module: torch.nn.Module
+    tokenizer: Callable[[list[str]], torch.Tensor]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights lie."""
+        return self.module.logit_scale.device
+
+    @cached_property
+    def scale(self) -> Float[torch.Tensor, ""]:
+        """s, the pretrained factor of cosines."""
+        return self.module.logit_scale.detach().exp().reshape(())
+
+    def images(self, pixels: UInt8[torch.Tensor, "n 3 S S"]) -> Float[torch.Tensor, "n h"]:
+        """Embeddings of images, of norm 1."""
+        mean, std = (torch.tensor(x, device=self.device).reshape(3, 1, 1) for x in (self.mean, self.std))
+        return F.normalize(self.module.encode_image((pixels.to(self.device).float() / 255 - mean) / std), dim=-1)
+
+    def texts(self, tokens: Int[torch.Tensor, "n L"]) -> Float[torch.Tensor, "n h"]:
+        """Embeddings of sentences, of norm 1."""
+        return F.normalize(self.module.encode_text(tokens.to(self.device)), dim=-1)
+
+
+class Head(torch.nn.Linear):
+    """Scores of the classes, s I W' + b; all alike at first, so that no number is drawn."""
+
+    def reset_parameters(self) -> None:
+        """All zeros."""
+        for values in self.parameters():
+            torch.nn.init.zeros_(values)
+
+
+def contrastive(
+    I: Float[torch.Tensor, "B h"], T: Float[torch.Tensor, "B h"], scale: Float[torch.Tensor, ""]
+) -> Float[torch.Tensor, ""]:
+    """Symmetric InfoNCE of a batch; captions that two pairs share are negatives of each other, as in CLIP's loss."""
+    return losses.infonce(I[None], T[None], scale[None])[0]
+
+
+def classified(
+    head: Head, I: Float[torch.Tensor, "B h"], labels: Int[torch.Tensor, " B"], scale: Float[torch.Tensor, ""]
+) -> Float[torch.Tensor, ""]:
+    """Cross-entropy of the labels by a head."""
+    return losses.supervised(head(scale * I)[None], labels[None])[0]
+
+
+def caption_tokens(model: Pretrained, scene: Scenery) -> Int[torch.Tensor, "M M L"]:
+    """Every caption of a world in the model's tokens, [object][attribute], the last for what is not mentioned.
+
+    Parameters
+    ----------
+    model : Pretrained
+    scene : Scenery
+    """
+    told = [*range(len(scene.objects.names)), None]
+    sentences = [sentence(scene, an_object, attribute) for an_object in told for attribute in told]
+    return model.tokenizer(sentences).unflatten(0, (len(told), len(told)))
+
+
+@dataclass(frozen=True, eq=False)
+class PairSet:
+    """A fixed training set: what its pairs show, rendered batch by batch, and what their captions say.
+
+    Parameters
+    ----------
+    scene : Scenery
+    scenes
+        Of its n pairs.
+    tokens
+        Of `caption_tokens`.
+    seed, stream
+        Of the order in which an epoch passes through it.
+    """
+
+    scene: Scenery
+    scenes: Scenes
+    tokens: Int[torch.Tensor, "M M L"]
+    seed: int
+    stream: str
+
+    def batches(self, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """(images, tokens, labels) without end; an epoch leaves out what fills no batch."""
+        n, epoch = len(self.scenes.labels), 0
+        while True:
+            order = torch.from_numpy(numpy_stream(self.seed, f"order of {self.stream}", epoch).permutation(n))
+            for rows in order[: n - n % size].split(size):
+                yield self.pick(rows)
+            epoch += 1
+
+    def pick(self, rows: Int[torch.Tensor, " B"]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(images, tokens, labels) of some pairs."""
+        picked = Scenes(*(None if field is None else field[rows] for field in self.scenes))
+        told, K = picked.labels if self.scene.views.told == "label" else picked.objects, len(self.tokens) - 1
+        spoken = [torch.where(picked.mentioned[:, b], code, K) for b, code in enumerate((told, picked.attributes))]
+        images = render(self.scene, picked.scans, picked.attributes, picked.photos)
+        return images, self.tokens[tuple(spoken)], picked.labels
+
+
+def pair_set(model: Pretrained, scene: Scenery, world: World, n: int, seed: int, stream: str) -> PairSet:
+    """The first n pairs of a world's stream as a training set.
+
+    Parameters
+    ----------
+    model : Pretrained
+    scene
+        Of the world.
+    world : a world of pixels
+    n
+        Pairs.
+    seed, stream
+        As of `simulator.pixels.pairs.first_scenes`.
+    """
+    return PairSet(scene, first_scenes(world, n, seed, stream), caption_tokens(model, scene), seed, stream)
+
+
+def trained_parameters(model: Pretrained, head: Head | None) -> list[torch.nn.Parameter]:
+    """What a loss trains: both towers by captions, the image tower and the head by labels."""
+    named = [(name, value) for name, value in model.module.named_parameters() if name not in TEMPERATURE]
+    if head is None:
+        return [value for _, value in named]
+    return [*(value for name, value in named if name.startswith(IMAGE_TOWER)), *head.parameters()]
+
+
+def finetune(
+    model: Pretrained,
+    head: Head | None,
+    recipe: Recipe,
+    pairs: PairSet,
+    advance: Callable[[int], None] = lambda steps: None,
+) -> list[float]:
+    """Train in place; the loss of every step, which ends early with the first that is not finite.
+
+    Layers that draw numbers draw them from a stream of their own; global random state is left as it was.
+
+    Parameters
+    ----------
+    model : Pretrained
+    head
+        None: the contrastive objective.
+    recipe
+        batch_size, steps, lr, schedule, warmup, weight_decay and clip of it.
+    pairs
+        What it is trained on.
+    advance
+        Hears of each step.
+    """
+    trained = trained_parameters(model, head)
+    optimizer = _adamw(trained, recipe)
+    said: list[float] = []
+    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
+        torch.manual_seed(int(numpy_stream(pairs.seed, f"layers of {pairs.stream}").integers(2**32)))
+        model.module.train()
+        for step, (images, tokens, labels) in zip(range(recipe.steps), pairs.batches(recipe.batch_size), strict=False):
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(recipe, step)
+            I = model.images(images)
+            if head is None:
+                loss = contrastive(I, model.texts(tokens), model.scale)
+            else:
+                loss = classified(head, I, labels.to(model.device), model.scale)
+            said.append(float(loss.detach()))
+            if not torch.isfinite(loss):
+                break
+            optimizer.zero_grad()
+            loss.backward()
+            if recipe.clip is not None:
+                torch.nn.utils.clip_grad_norm_(trained, recipe.clip)
+            optimizer.step()
+            advance(1)
+        model.module.eval()
+    return said
+
+
+def _adamw(trained: Sequence[torch.nn.Parameter], recipe: Recipe) -> torch.optim.AdamW:
+    matrices, others = ([p for p in trained if (p.ndim > 1) is decays] for decays in (True, False))
+    groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=recipe.lr)
+
+
+@torch.no_grad()
+def predicted(
+    model: Pretrained, head: Head | None, tokens: Int[torch.Tensor, "M M L"], tried: Trial
+) -> Int[torch.Tensor, " N"]:
+    """The class that a model says each image of a trial to be: the nearest of "a photo of a NAME", or the head's.
+
+    Parameters
+    ----------
+    model : Pretrained
+    head
+        None: asked by captions.
+    tokens
+        Of `caption_tokens`.
+    tried
+        Images.
+    """
+    K = len(tokens) - 1
+    names = model.texts(tokens[torch.arange(K), K]) if head is None else None
+    said = []
+    for first in range(0, len(tried), ASKED_AT_ONCE):
+        I = model.images(tried.images(slice(first, first + ASKED_AT_ONCE)))
+        scores = I @ names.mT if head is None else head(model.scale * I)
+        said.append(scores.argmax(-1).cpu())
+    return torch.cat(said)
+
+
+def state(model: Pretrained, head: Head | None) -> dict[str, torch.Tensor]:
+    """A copy of all weights on the CPU, flat, as `restore` takes them.
+
+    Parameters
+    ----------
+    model : Pretrained
+    head
+        None if there is none.
+    """
+    parts: dict[str, Any] = {"model": model.module, **({} if head is None else {"head": head})}
+    return {
+        f"{part}.{name}": value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for part, module in parts.items()
+        for name, value in module.state_dict().items()
+    }
+
+
+def restore(model: Pretrained, head: Head | None, weights: dict[str, torch.Tensor]) -> None:
+    """Put weights back.
+
+    Parameters
+    ----------
+    model, head
+        Of the shapes that `state` was of.
+    weights
+        What it returned.
+    """
+    for part, module in (("model.", model.module), ("head.", head)):
+        if module is not None:
+            own = {name.removeprefix(part): value for name, value in weights.items() if name.startswith(part)}
+            module.load_state_dict(own)

@@ -1,0 +1,137 @@
+"""soberclip sweep colored-coco: from words to files and a screen of 80 columns; wrong requests get one sentence."""
+
+import csv
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from experiments.command.screens.finetuning import finetuned
+from experiments.lab.finetuning.asked import GRID, LEARNERS, asked, finetuning
+from experiments.lab.finetuning.picture import picture
+from experiments.lab.finetuning.result import _means
+
+
+def test_it_runs_prints_and_writes(soberclip, request_words, tmp_path):
+    folder = tmp_path / "out"
+    run = soberclip(*request_words, "-o", folder, "--json")
+    assert run.status == 0, run.err
+    question, size = run.err.splitlines()
+    assert question == f"soberclip: {finetuning().question}"
+    assert size == (
+        "soberclip: 12 trainings of 6 steps of 16 pairs: obj, objbkg, supervised at 2 points of lr, weight_decay, "
+        "warmup, 2 times each"
+    )
+    said = run.document
+    assert said == json.loads((folder / "result.json").read_text())
+    assert {path.name for path in folder.iterdir()} == {
+        "result.json", "finetuning.json", "trainings.csv", "colored-coco.svg"
+    }  # fmt: skip
+    with (folder / "trainings.csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert [sum(int(row["chosen"]) for row in rows if row["learner"] == name) for name in LEARNERS] == [0, 2, 2, 2]
+    assert {row["learner"] for row in said["tests"]} == set(LEARNERS)
+    (one,) = (
+        row["printed"] for row in said["printed"]
+        if (row["backbone"], row["learner"], row["group"]) == ("ViT16", "obj", "rev")
+    )  # fmt: skip
+    assert one == pytest.approx(0.21)
+    stream = io.StringIO()
+    Console(file=stream, width=80).print(finetuned(said))
+    assert max(map(len, stream.getvalue().splitlines())) <= 80
+    assert "…" not in stream.getvalue()
+    assert "97.89, 21.00" in stream.getvalue()
+    labels = [text.get_text() for text in picture(said).axes[0].get_yticklabels()]
+    assert labels == list(LEARNERS)
+    again = soberclip(*request_words, "-o", folder)
+    assert "12 of 12 trainings are in" in again.err
+    assert json.loads((folder / "result.json").read_text())["tests"] == said["tests"]
+
+
+def test_a_dry_run_says_what_both_sizes_take(soberclip):
+    words = ("sweep", "colored-coco", "--root", "val2017", "--model", "open_clip:RN50/openai", "--dry-run")
+    assert "12 trainings of 200 steps of 64 pairs" in soberclip(*words).err
+    assert "144 trainings of 2,000 steps of 64 pairs: obj, objbkg, supervised at 16" in soberclip(*words, "--full").err
+    assert "1 training of 200 steps of 64 pairs: obj at 1 point of lr, weight_decay, warmup, once" in soberclip(
+        *words, "--learner", "obj", "--lr", "1e-5", "--replicates", "1"
+    ).err  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--model", None), "colored-coco needs --model open_clip:NAME[/TAG]; open_clip:RN50/openai is one that"),
+        (("--root", None), "colored-coco needs --root, a folder with instances.json and the images that it names: of "),
+        (("--root", "nowhere"), "nowhere/instances.json is missing; it is instances_val2017.json of cocodataset.org"),
+        (("--model", "open_clip:RN5O/openai"), "open_clip has no model 'RN5O'; the nearest is 'RN50'"),
+        (("--model", "torchvision:resnet18"), "model 'torchvision:resnet18' cannot be fine-tuned by captions here; c"),
+        (("--model", "open_clip:RN50"), "open_clip:RN50 names no weights; add a tag (for instance open_clip:RN50/"),
+        (("--weights", "none.bin"), "there is no weights file 'none.bin'; leave --weights out to use the tag's own"),
+        (("--learner", "objbg"), "learner 'objbg' is not one of zero-shot, obj, objbkg, supervised; the nearest"),
+        (("--axis", "p_spu=.5,.9"), "axis p_spu is not of colored-coco, whose grid is lr, weight_decay, warmup"),
+        (("--towers", "conv"), "--towers has no meaning for colored-coco; its model is as it was pretrained"),
+        (("--route", "trained"), "--route has no meaning for colored-coco; leave it out"),
+        (("--mention-spu", ".5"), "mention_spu is what tells obj from objbkg; leave it out and choose by --learner"),
+        (("--replicates", "0"), "replicates = 0 is below 1; the nearest valid value is 1"),
+        (("--batch-size", "65"), "batch_size = 65 is larger than n = 64; the nearest valid value is 64"),
+        (("--seed", "-1"), "seed = -1 is negative; the nearest valid value is 0"),
+        (("--device", "cuda:99"), "device 'cuda:99' is not available here; the nearest valid choice is cpu"),
+        (("--classes", "3"), "classes = 3 need as many categories and 2 are given"),
+    ],
+)
+def test_wrong_requests_get_one_sentence(soberclip, request_words, words, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name, value = words
+    given = list(request_words)
+    if name in given:
+        place = given.index(name)
+        given[place : place + 2] = []
+    run = soberclip(*given, *(() if value is None else words), "-o", "out")
+    assert (run.status, run.out) == (2, "")
+    last = run.err.splitlines()[-1]
+    assert last.startswith(f"soberclip: {sentence}"), last
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_photos_are_counted_before_a_model_is_loaded(soberclip, request_words, photos, tmp_path):
+    (tmp_path / "half").mkdir()
+    document = json.loads((photos / "instances.json").read_text())
+    (tmp_path / "half" / "instances.json").write_text(json.dumps(document))
+    given = list(request_words)
+    given[given.index("--root") + 1] = tmp_path / "half"
+    given[given.index("--model") + 1] = "open_clip:RN50/openai"
+    run = soberclip(*given)
+    assert run.status == 2
+    assert "20 of 20 images that" in run.err
+    assert "the first is '000000000000.png'" in run.err
+
+
+def test_its_flags_are_for_no_other_design(soberclip):
+    run = soberclip("sweep", "sources", "--model", "open_clip:RN50/openai")
+    assert (run.status, run.out) == (2, "")
+    assert run.err == ("soberclip: --model is for colored-coco, which trains a pretrained model on; leave it out\n")
+
+
+def test_the_design_is_as_its_reasons_say():
+    for words in finetuning().words.values():
+        assert words == " ".join(words.split())
+    found = asked(True, {}, root="val2017", model="open_clip:RN50/openai")
+    world = found.world
+    assert (world.p_inv, world.classes, world.views.tied) == (1.0, 9, None)
+    assert world.p_spu >= (0.9789 - 0.21) / (1 - 0.21)  # Table 7's ViT-B/16, obj
+    assert [len({setting[name] for setting in found.settings()}) for name in GRID] == [4, 2, 2]
+
+
+def test_a_mean_has_an_interval_where_trainings_differ():
+    tests = [
+        {"learner": "obj", "accuracies": {"trained": 1.0, "rev": value}} if value is not None
+        else {"learner": "obj", "accuracies": None}
+        for value in (0.2, 0.3, None, 0.4)
+    ]  # fmt: skip
+    trained, rev = _means("obj", tests)
+    assert trained["interval"] is None
+    assert (rev["mean"], rev["replicates"], rev["diverged"]) == (pytest.approx(0.3), 3, 1)
+    # t at 97.5 % with two degrees of freedom is 4.3027, the deviation .1
+    assert rev["interval"] == pytest.approx([0.3 - 4.3027 * 0.1 / 3**0.5, 0.3 + 4.3027 * 0.1 / 3**0.5], abs=1e-4)
+    assert _means("supervised", tests) == []

@@ -1,0 +1,185 @@
+"""Runs of a small random CLIP on a made data set: chosen by validation alone, kept, resumed to the same bits."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from experiments.errors import Interrupted, RequestError
+from experiments.lab.finetuning import run as running
+from experiments.lab.finetuning.asked import asked
+from experiments.lab.finetuning.kept import BEST, PROGRESS
+from experiments.lab.finetuning.run import choose, run
+from simulator.pixels import trials
+from simulator.towers import finetuning as tuning
+
+GRID = {"lr": [1e-4, 1e-3, 1e-2]}
+
+
+@pytest.fixture
+def request_of(photos, small_clip):
+    """Function: learners and changes of the flags -> what is asked."""
+
+    def made(*learners, **changes):
+        views = {"objects": "coco", "attribute": "background-colour", "categories": ["car", "zebra"]}
+        flags = {
+            "axes": GRID, "recipe": {"batch_size": 16, "steps": 8, "warmup": 1, "weight_decay": 0.1},
+            "world": {"classes": 2, "p_spu": 0.9, "views": views}, "learners": learners, "n": 48, "replicates": 1,
+        }  # fmt: skip
+        return asked(False, {**flags, **changes}, root=str(photos), model=f"open_clip:local-dir:{small_clip}")
+
+    return made
+
+
+def timeless(kept):
+    """What is kept but how long it took."""
+    rows = [{name: value for name, value in row.items() if name != "seconds"} for row in kept.trainings]
+    return rows, kept.tests
+
+
+@given(st.lists(st.none() | st.sampled_from([0.0, 0.25, 0.5, 1.0]), max_size=8))
+@example([])
+@example([None, None])
+@example([0.5, 1.0, 1.0])
+def test_the_first_of_the_highest_is_chosen(validations):
+    best = None
+    for place, value in enumerate(validations):
+        if value is not None and (best is None or value > validations[best]):
+            best = place
+    assert choose(validations) == best
+
+
+def test_no_test_label_is_read_for_the_choice(request_of, monkeypatch):
+    """Test labels that are all wrong change what is reported, and nothing that is chosen; none is asked for before."""
+    request, events = request_of("obj", "supervised"), []
+    plain, make = run(request)[0], trials.trial
+
+    def poisoned(world, part="test", seed=0, device="cpu"):
+        events.append(part)
+        tried = make(world, part, seed, device)
+        return tried if part == "validation" else replace(tried, objects=1 - tried.objects)
+
+    monkeypatch.setattr(trials, "trial", poisoned)
+    other = run(request)[0]
+    assert events == 2 * [*["validation"] * len(GRID["lr"]), "test"]
+    assert timeless(other)[0] == timeless(plain)[0]
+    for row, twin in zip(plain.tests, other.tests, strict=True):
+        assert row["accuracies"] != twin["accuracies"]
+        assert {**row, "accuracies": 0} == {**twin, "accuracies": 0}
+    validated = [row["validation"] for row in plain.trainings]
+    for k, row in enumerate(plain.tests):
+        own = validated[3 * k : 3 * k + 3]
+        assert (row["validation"], row["lr"]) == (max(own), GRID["lr"][own.index(max(own))])
+
+
+def test_the_chosen_weights_are_the_ones_that_are_tested(request_of, monkeypatch):
+    """The best of three is neither first nor last here, by decree; its test is that of a grid with it alone."""
+    said = iter([0.1, 0.9, 0.5, 0.3])
+    monkeypatch.setattr(running._Job, "_validation", lambda self, head: next(said))
+    (one,) = run(request_of("supervised"))[0].tests
+    (alone,) = run(request_of("supervised", axes={"lr": [1e-3]}))[0].tests
+    assert (one["lr"], one["validation"]) == (1e-3, 0.9)
+    assert one["accuracies"] == alone["accuracies"]
+
+
+def test_zero_shot_is_what_the_model_says_of_its_own_preprocessed_photos(request_of):
+    from PIL import Image
+
+    from experiments.counteranimal.models import load_model
+
+    request = request_of("zero-shot")
+    kept, facts = run(request)
+    loaded = load_model(request.model)
+    tried = trials.trial(request.world.replace(views=request.world.views.model_copy(update={"size": 32})))
+    photos = [Image.fromarray(np.moveaxis(one.numpy(), 0, -1)) for one in tried.images()]
+    with torch.no_grad():
+        I = loaded.encode_image(torch.stack([loaded.preprocess(photo) for photo in photos]))
+        T = loaded.encode_text(loaded.tokenizer(["a photo of a car", "a photo of a zebra"]))
+    right = ((I @ torch.nn.functional.normalize(T, dim=-1).T).argmax(1) == tried.objects).float()
+    weight = torch.where(tried.objects == tried.attributes, 0.9, 0.1)  # two backgrounds
+    (row,) = kept.tests
+    assert 0 < right.mean() < 1
+    assert row["accuracies"]["trained"] == pytest.approx(float((weight * right).sum() / weight.sum()), abs=1e-6)
+    assert row["accuracies"]["rev"] == pytest.approx(float(right[tried.objects != tried.attributes].mean()), abs=1e-6)
+    assert kept.trainings == []
+    assert facts["names"] == ["car", "zebra"]
+    assert facts["objects"] == {"train": [6, 6], "validation": [2, 2], "test": [2, 2]}
+
+
+@pytest.mark.parametrize("cut", [2, 5])  # within the first learner's grid, and within the second's
+def test_a_run_that_was_cut_short_goes_on_to_the_same_numbers(request_of, tmp_path, monkeypatch, cut):
+    request, count, train = request_of("obj", "supervised"), 0, tuning.finetune
+    whole = run(request, tmp_path / "whole")[0]
+
+    def cut_short(*arguments):
+        nonlocal count
+        count += 1
+        if count > cut:
+            raise KeyboardInterrupt
+        return train(*arguments)
+
+    monkeypatch.setattr(tuning, "finetune", cut_short)
+    folder = tmp_path / "cut"
+    with pytest.raises(Interrupted, match=rf"^interrupted; {cut} of 6 trainings are in .*cut, and the same command"):
+        run(request, folder)
+    assert (folder / BEST).is_file()
+    if cut == 5:
+        (folder / BEST).write_bytes(b"damaged")  # made again from the same streams
+    heard = []
+    monkeypatch.setattr(tuning, "finetune", lambda *arguments: heard.append(1) or train(*arguments))
+    again = run(request, folder)[0]
+    assert timeless(again) == timeless(whole)
+    chosen_again = again.tests[-1]["lr"] != GRID["lr"][-1]
+    assert len(heard) == 6 - cut + (cut == 5 and chosen_again)
+    assert not (folder / BEST).exists()
+    assert timeless(run(request, folder)[0]) == timeless(whole)
+    assert len(heard) == 6 - cut + (cut == 5 and chosen_again)  # nothing is trained twice
+
+
+def test_seeds_give_other_trainings_and_a_folder_holds_one_request(request_of, tmp_path):
+    request = request_of("supervised", replicates=2, axes={"lr": [1e-3]})
+    first = run(request, tmp_path)[0]
+    assert len({row["last_loss"] for row in first.trainings}) == 2
+    assert timeless(run(request)[0]) == timeless(first)
+    with pytest.raises(
+        RequestError, match=r"holds another fine-tuning \(seed is 0 there and 1 here\); name a folder of"
+    ):
+        run(request_of("supervised", replicates=2, axes={"lr": [1e-3]}, seed=1), tmp_path)
+    (tmp_path / PROGRESS).write_text(json.dumps({"thesis": 1}))
+    with pytest.raises(RequestError, match=r"holds a finetuning\.json that no sweep of this edition wrote"):
+        run(request, tmp_path)
+
+
+def test_a_training_that_loses_its_finite_loss_is_not_chosen(request_of, monkeypatch):
+    train = tuning.finetune
+    lost = {1e-4}
+
+    def some_lost(model, head, recipe, pairs, advance):
+        return [1.0, float("nan")] if recipe.lr in lost else train(model, head, recipe, pairs, advance)
+
+    monkeypatch.setattr(tuning, "finetune", some_lost)
+    kept = run(request_of("supervised"))[0]
+    assert [row["validation"] is None for row in kept.trainings] == [True, False, False]
+    assert kept.tests[0]["lr"] != 1e-4
+    lost |= set(GRID["lr"])
+    assert run(request_of("supervised"))[0].tests[0]["accuracies"] is None
+
+
+def test_more_objects_than_are_held_are_refused(request_of, monkeypatch):
+    monkeypatch.setattr(running, "MOST_HELD", 19 * 4 * 32**2)
+    with pytest.raises(
+        RequestError, match=r"^--root has 20 objects, and at the model's 32 pixels 19 are held at once; an"
+    ):
+        run(request_of("supervised"))
+
+
+def test_an_address_is_no_folder(request_of):
+    with pytest.raises(
+        RequestError, match=r"^output 's3:/bucket/a' is an address; a fine-tuning needs a folder of this"
+    ):
+        run(request_of("supervised"), Path("s3://bucket/a"))
