@@ -4,14 +4,13 @@ With --json one JSON document goes to stdout and everything else to stderr. What
 runs, so that --help costs nothing.
 """
 
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from experiments.command.words import Json, Seed, Whole, checked_output, emit, real
+from experiments.command.words import Json, Seed, Whole, checked_output, emit, note, real
 from experiments.errors import RequestError
 
 app = App(name="counteranimal", help_format="plaintext")  # described where it is registered
@@ -113,7 +112,7 @@ def inspect(
         document["published_n_common"],
         document["published_n_counter"],
     ):
-        _note("counts differ from the published ones, which do not add up themselves; results state their own")
+        note("counts differ from the published ones, which do not add up themselves; results state their own")
 
 
 @app.command
@@ -186,7 +185,7 @@ def evaluate(
         seed=seed,
         output=output,
     )
-    documents = run(request, _note)
+    documents = run(request, note)
     if documents is not None:  # the first process of torchrun, or the only one
         emit(documents, json, summary_view)
 
@@ -264,7 +263,7 @@ def compare(
 
     figure = write_comparison(output, found, document, seed)
     emit(document, json, comparison_view)
-    _note(f"figure: {figure}")
+    note(f"figure: {figure}")
 
 
 @app.command
@@ -291,7 +290,7 @@ def discover(
 
     asking = Asking(models=[model], weights=None if weights is None else [weights], **asdict(scoring))
     request = Discovery(data=data, asking=asking, min_photos=min_photos, seed=seed, output=output)
-    emit(run(request, _note), json, discovery_view)
+    emit(run(request, note), json, discovery_view)
 
 
 @app.command
@@ -366,7 +365,7 @@ def law(
         seed=seed,
         output=output,
     )
-    emit(run(request, _note), json, law_view)
+    emit(run(request, note), json, law_view)
 
 
 @app.command(name="audit-activation")
@@ -406,7 +405,3 @@ def _extra(*modules: str) -> None:
             raise RequestError(
                 f"this needs {module}, which is not installed; in the checkout run: python -m pip install -e '.[clip]'"
             )
-
-
-def _note(sentence: str) -> None:
-    print(f"soberclip: {sentence}", file=sys.stderr)

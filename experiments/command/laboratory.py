@@ -1,14 +1,13 @@
 """`soberclip sweep`, `designs` and `plot`: a grid of worlds and learners as one study, as data and as a picture."""
 
 import shlex
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
 from experiments.command.flags import RecipeOptions, WorldFile, WorldOptions, given
-from experiments.command.words import Json, Whole, emit
+from experiments.command.words import Json, Whole, emit, note
 from experiments.errors import RequestError
 from simulator.accuracy import PIXEL_GROUPS, WORDS
 from simulator.prompts import PROMPTS, Prompt
@@ -145,23 +144,23 @@ def sweep(
         csv_target(csv)
     if refine is not None:
         refuse_to_refine(asked, refine, output)
-    computing = executor(workers, scheduler, asked.device, _note)
+    computing = executor(workers, scheduler, asked.device, note)
     planned = plan(asked)
     refuse_what_cannot_fit(planned, output)
     if design is not None:
-        _note(design.question)
-    _note(planned.sentence())
+        note(design.question)
+    note(planned.sentence())
     if refine is not None:
-        _note(planned.beyond(refine))
+        note(planned.beyond(refine))
     if dry_run:
         return
     with computing as execute:
-        table = run(asked, output, planned=planned, refine=refine, execute=execute, report=_note)
+        table = run(asked, output, planned=planned, refine=refine, execute=execute, report=note)
     if csv is not None:
         write_csv(csv, table)
     if design is not None and output is not None:
         for picture in design.plot:
-            _note(f"to look at: {_command(output, picture)}")
+            note(f"to look at: {_command(output, picture)}")
     further = {}
     if design is not None and design.printed is not None:
         from experiments.lab.printed import beside
@@ -191,8 +190,8 @@ def _finetuned(
     from experiments.lab.finetuning.asked import asked, finetuning
 
     request = asked(full, flags, world_file, **pretrained)
-    _note(finetuning().question)
-    _note(request.sentence())
+    note(finetuning().question)
+    note(request.sentence())
     if dry_run:
         return
     from experiments.lab.finetuning.kept import PICTURE
@@ -202,15 +201,11 @@ def _finetuned(
     from experiments.page.plot.written import write_figure
 
     folder = None if output is None else Path(output)
-    said = document(request, full, *run(request, folder, _note))
+    said = document(request, full, *run(request, folder, note))
     if folder is not None:
         write(said, folder)
         write_figure(picture(said), folder / PICTURE, "sweep")
     emit(said, json, finetuned)
-
-
-def _note(sentence: str) -> None:
-    print(f"soberclip: {sentence}", file=sys.stderr)
 
 
 def _axes(given_axes) -> dict[str, Any]:

@@ -8,9 +8,20 @@ no torch or scipy.stats.
 import os
 import sys
 
-from cyclopts import App, CoercionError, CycloptsError, UnknownCommandError, UnknownOptionError, UnusedCliTokensError
+from cyclopts import (
+    App,
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    UnknownCommandError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 
+from experiments.command.signs import spell_out
+from experiments.command.tour import TOUR
 from experiments.errors import Interrupted, RequestError, RunError, SoberclipError
+from experiments.progress import doing, say
 from experiments.threads import sleep_soon
 from simulator.naming import suggestion
 
@@ -79,10 +90,10 @@ app.command(
 )
 
 
-KEPT = {  # what an interrupted verb leaves behind
-    ("counteranimal", "evaluate"): "photos encoded so far stay in the cache",
-    ("counteranimal", "discover"): "photos encoded so far stay in the cache",
-    ("counteranimal", "compose"): "composites written so far stay, and the same command goes on with them",
+ENCODED = dict.fromkeys(("evaluate", "discover", "law", "audit-activation"), "photos encoded so far stay in the cache")
+KEPT = {  # what an interrupted verb of counteranimal leaves behind; the others say it themselves
+    **ENCODED,
+    "compose": "composites written so far stay, and the same command goes on with them",
 }
 
 
@@ -93,18 +104,32 @@ def _sentence(error: CycloptsError) -> str:
         token = error.token.keyword or error.token.value
         options = [name for argument in error.argument_collection or [] for name in argument.names]
         return f"option {token} is unknown{suggestion(token, options) or _those_there_are(options)}"
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        return _missing(error)
     if isinstance(error, UnusedCliTokensError):
         return f"{' '.join(error.unused_tokens)!r} belongs to no option; every setting is a flag such as --p-spu 0.9"
     if isinstance(error, UnknownCommandError):
         token = error.unused_tokens[0]
-        verbs = [name for name in error.app if not name.startswith("-")] if error.app else []
-        return f"verb {token!r} is unknown{suggestion(token, verbs) or _those_there_are(verbs)}"
+        flag = token.startswith("-")
+        names = [name for name in error.app or () if name.startswith("-") == flag]
+        what = f"option {token}" if flag else f"verb {token!r}"
+        return f"{what} is unknown{suggestion(token, names) or _those_there_are(names)}"
     if isinstance(error, CoercionError) and error.argument is not None and error.token is not None:
         choices = list(error.argument.get_choices() or ())
         if choices:
             value = error.token.value
             return f"{error.argument.name} = {value!r} is not one of {', '.join(choices)}{suggestion(value, choices)}"
     return text
+
+
+def _missing(error: MissingArgumentError) -> str:
+    """What has to be given and is not, with its meaning; a positional one in capitals, as --help writes it."""
+    argument = error.argument
+    if any(name in error.unused_tokens or () for name in argument.names):
+        return f"{argument.name} needs a value: {argument.parameter.help}"
+    positional = argument.field_info.kind is not argument.field_info.KEYWORD_ONLY
+    wanted = argument.name.lstrip("-").upper() if positional else argument.name
+    return f"{' '.join(error.command_chain)} needs {wanted}: {argument.parameter.help}"
 
 
 def _those_there_are(names: list[str]) -> str:
@@ -120,31 +145,41 @@ def main(arguments: list[str] | None = None) -> int:
     """
     if arguments is None:
         sleep_soon()
+        spell_out(sys.stdout)
+        spell_out(sys.stderr)
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        verb = next((word for word in words if not word.startswith("-")), "")
-        if verb in VERBS:
-            app[verb].help = None  # its whole docstring in place of the first words
-        app(
-            words,
-            exit_on_error=False,
-            print_error=False,
-            result_action="return_value",
-        )
+        with doing(f"soberclip {_verb(words)}: at work"):
+            _run(words)
+        sys.stdout.flush()
         return 0
     except CycloptsError as error:
         return _complain(_sentence(error), RequestError.status)
     except SoberclipError as error:
         return _complain(str(error), error.status)
     except KeyboardInterrupt:
-        kept = KEPT.get(tuple(words[:2]), "nothing was kept")
+        kept = KEPT.get(_verb(words).removeprefix("counteranimal "), "nothing was kept")
         return _complain(f"interrupted; {kept}", Interrupted.status)
     except BrokenPipeError:  # the reader of our output left; nothing is wrong
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
         return RunError.status
 
 
+def _verb(words: list[str]) -> str:
+    """The verb, of counteranimal with the one below it."""
+    named = [word for word in words if not word.startswith("-")]
+    return " ".join(named[: 1 + (named[:1] == ["counteranimal"])])
+
+
+def _run(words: list[str]) -> None:
+    if not words:
+        print(TOUR)
+        return
+    if (verb := _verb(words)) in VERBS:
+        app[verb].help = None  # its whole docstring in place of the first words
+    app(words, exit_on_error=False, print_error=False, result_action="return_value")
+
+
 def _complain(sentence: str, status: int) -> int:
-    if os.environ.get("RANK", "0") == "0":  # under torchrun one process speaks for all
-        print(f"soberclip: {sentence}", file=sys.stderr)
+    say(f"soberclip: {sentence}")  # under torchrun one process speaks for all
     return status

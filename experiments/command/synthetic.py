@@ -1,6 +1,7 @@
 """`soberclip predict`, `simulate`, `train` and `show`: one world in, one document or picture out."""
 
 from pathlib import Path
+from time import monotonic
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -10,7 +11,7 @@ from experiments.command.flags import TrainingOptions, WorldFile, WorldOptions, 
 from experiments.command.words import Json, Output, Seed, Whole, emit, free_output, real, whole
 from experiments.errors import RequestError
 from experiments.lab import mitigations
-from experiments.progress import heartbeat
+from experiments.progress import doing, say
 from simulator.prompts import Prompt, in_words
 from theory.learners import Learner, named, names
 
@@ -123,22 +124,21 @@ def train(
     from experiments.command.screens.synthetic import accuracy_table
     from experiments.lab import runfolder
     from experiments.lab.recipes import recipe_from
-    from experiments.lab.train import to_stderr
     from experiments.lab.train import train as run
     from experiments.lab.worlds import world_from
 
     settings = world_from(world_file, given(world))
     recipe = recipe_from(given(training))
     free_output(output, "train", runfolder.FILES)
-    doing = "compiling the step (--no-compile starts sooner) and training" if compile else "training"
+    going_on = "compiling the step (--no-compile starts sooner) and training" if compile else "training"
+    began = monotonic()
 
     def report(line: str) -> None:
-        nonlocal doing
-        doing = "training"
-        said()
-        to_stderr(line)
+        nonlocal going_on
+        going_on = "training"
+        say(line)
 
-    with heartbeat(lambda seconds: f"{doing}, {seconds:.0f} s so far") as said:
+    with doing(lambda: f"{going_on}, {monotonic() - began:.0f} s so far"):
         document = run(
             recipe,
             settings,

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from experiments.progress import say
 from simulator.world import World
 
 # No number of ours has more digits. Decimal itself reads 1e99999999 at once and needs minutes to write it out.
@@ -45,6 +46,11 @@ Whole = Annotated[int, Parameter(converter=whole)]
 Json = Annotated[bool, Parameter(negative="", help="print one JSON document on stdout")]
 Output = Annotated[Path | None, Parameter(help="folder for result.json and world.toml, made if need be")]
 Seed = Annotated[Whole, Parameter(help="root of every random stream")]
+
+
+def note(sentence: str) -> None:
+    """What is not the result, on stderr."""
+    say(f"soberclip: {sentence}")
 
 
 def free_output(output: Path | None, verb: str, names: Iterable[str]) -> None:

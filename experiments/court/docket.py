@@ -144,7 +144,7 @@ def try_all(
     """
     folder = None if output is None else output_folder(output)
     verdicts: list[dict[str, Any]] = []
-    for trial in track(trials, len(trials), "claims tried"):
+    for trial in track(trials, len(trials), "claims tried", lambda trial: trial.id):
         try:
             verdict = _of_this_seed(trial.hold(seed, quick, error_rate), seed)
         except RequestError as error:

@@ -67,9 +67,11 @@ def on_dask(
     """The executor of a dask cluster, started here or met at an address; see `experiments.lab.executors.executor`."""
     resources = {"GPU": 1} if device.startswith("cuda") else {}
     with ExitStack() as stack:
-        # What is lost is told in a sentence, see _in_a_sentence.
-        stack.enter_context(silence_logging_cmgr(logging.CRITICAL, "distributed.client"))
-        address = scheduler if workers is None else stack.enter_context(_local(workers, resources))
+        # What is lost is told in a sentence, see _in_a_sentence; a start that is interrupted needs none.
+        for logger in ("distributed", "distributed.client"):
+            stack.enter_context(silence_logging_cmgr(logging.CRITICAL, logger))
+        with deaf():  # a Ctrl-C that comes meanwhile finds a cluster that will be closed
+            address = scheduler if workers is None else stack.enter_context(_local(workers, resources))
         client = stack.enter_context(_client(address))
         able = [worker["resources"].items() >= resources.items() for worker in _workers_of(client)]
         if not any(able):
@@ -79,15 +81,14 @@ def on_dask(
 
 
 def _local(workers: int, resources: dict[str, int]) -> LocalCluster:
-    with deaf():
-        return LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            resources=resources,
-            memory_limit=None,  # blocks leave nothing in a worker that could be spilled, so dask need not watch it
-            dashboard_address=":0",  # any free port: a run beside this one has the usual one
-            silence_logs=logging.CRITICAL,  # a worker that died is no news: its block is computed again
-        )
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        resources=resources,
+        memory_limit=None,  # blocks leave nothing in a worker that could be spilled, so dask need not watch it
+        dashboard_address=":0",  # any free port: a run beside this one has the usual one
+        silence_logs=logging.CRITICAL,  # a worker that died is no news: its block is computed again
+    )
 
 
 def _client(address: "str | LocalCluster") -> Client:

@@ -4,16 +4,17 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
-from threading import current_thread, main_thread
+from threading import Thread, current_thread, main_thread
 
 from experiments.errors import Interrupted, RequestError, RunError, SoberclipError
+from experiments.progress import say
 
 
 @contextmanager
 def interruption(group) -> Iterator[Callable[[], bool]]:
     """A function that turns true once Ctrl-C (or torchrun's SIGTERM) came, for all processes at the same step.
 
-    A second Ctrl-C is not held back.
+    A second Ctrl-C is not held back: the step at work may be compiling, which takes a minute.
     """
     from simulator.towers import distributed
 
@@ -24,6 +25,8 @@ def interruption(group) -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked = True
+        # In a thread, since the signal may have come in the midst of another line.
+        Thread(target=say, args=("soberclip: stopping after the step at work; Ctrl-C again stops at once",)).start()
 
     # Signals belong to the main thread; elsewhere nobody presses Ctrl-C.
     numbers = (signal.SIGINT, signal.SIGTERM) if current_thread() is main_thread() else ()

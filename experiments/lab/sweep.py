@@ -99,7 +99,7 @@ def _fill(planned: Plan, path: "Path | str", missing: list[int], execute: Execut
         done = int(store.finished(path, planned.layout).sum())
         return f"{done:,} of {planned.layout.count:,} blocks are in {path}"
 
-    with keeping(kept), counting("blocks", len(missing), patience=1.0) as advance:
+    with keeping(kept), counting("blocks", len(missing)) as advance:
         for _ in execute(partial(finish, planned, store.absolute(path)), missing):
             advance(1)
 
@@ -114,7 +114,7 @@ def _refine(planned: Plan, path: "Path | str", budget: int, execute: Execute, re
         return f"{int(store.finished(where, LAYOUT).sum()):,} cells beyond the grid are in {path}"
 
     grid = store.arrays(path)["counter"][...]
-    with keeping(kept), counting("cells beyond the grid", budget, patience=1.0) as advance:
+    with keeping(kept), counting("cells beyond the grid", budget) as advance:
         beyond(planned, where, budget, execute, grid, advance)
 
 
@@ -124,7 +124,7 @@ def _numbers(planned: Plan, block: int) -> tuple[int, Block]:
 
 def _in_memory(planned: Plan, execute: Execute) -> "xr.Dataset":
     blocks = range(planned.layout.count)
-    with counting("blocks", len(blocks), patience=1.0) as advance:
+    with counting("blocks", len(blocks)) as advance:
 
         def counted() -> Iterator[tuple[tuple[slice, ...], Block]]:
             for block, numbers in execute(partial(_numbers, planned), blocks):

@@ -3,7 +3,6 @@
 Under torchrun every process runs this; rank 0 alone writes and prints.
 """
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -77,7 +76,7 @@ def train(
         began = perf_counter()
         refuse(ensemble)
         _refuse_what_cannot_fit(ensemble, group.size)
-        with interruption(group) if keep else nullcontext(lambda: False) as stop:
+        with _stoppable(group, folder) if keep else nullcontext(lambda: False) as stop:
             state, trace = _run(ensemble, group, folder, resume is not None, stop, report, refused, until)
         distributed.leave(group)  # evaluation is rank 0's alone
         if group.rank > 0:
@@ -172,6 +171,18 @@ def _run(ensemble, group, folder: Path | None, resuming: bool, stop, report, ref
     return state, trace
 
 
+@contextmanager
+def _stoppable(group, folder: Path | None) -> Iterator[Callable[[], bool]]:
+    """`interruption`; of a Ctrl-C that it does not hold back the sentence says from where, if anywhere, one goes on."""
+    try:
+        with interruption(group) as stop:
+            yield stop
+    except KeyboardInterrupt:
+        saved = folder is not None and (folder / runfolder.CHECKPOINT).exists()
+        kept = f"--resume {folder} goes on from its last checkpoint" if saved else "nothing was kept"
+        raise Interrupted(f"interrupted at once; {kept}") from None
+
+
 def _begun(ensemble, group, folder: Path | None, resuming: bool):
     """(state, trace) from which to go on: the folder's last checkpoint, or the start of a new run."""
     from simulator.towers.checkpoints import specification
@@ -245,8 +256,3 @@ def _refuse_what_cannot_fit(ensemble, processes: int) -> None:
             f"this run needs at least {least / 2**30:.1f} GiB and {ensemble.device} has {free / 2**30:.1f} free; "
             "a smaller --batch-size, --ensemble, --width or --n needs less"
         )
-
-
-def to_stderr(line: str) -> None:
-    """Report a checkpoint to whoever watches."""
-    print(line, file=sys.stderr, flush=True)

@@ -1,11 +1,11 @@
-"""The main job: try every claim quickly, prove what can be, run the quick designs, draw them, write one folder with
+"""The main job: try every claim, prove what can be, run the quick designs, draw them, write one folder with
 report.html and the certificates of the proofs."""
 
 import os
 import shutil
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -15,6 +15,7 @@ from experiments.court.proving import need_libraries
 from experiments.errors import Interrupted
 from experiments.files import REPORT, refuse_foreign, replace_folder, staging_folder, write_json, write_text
 from experiments.lab.design import design
+from experiments.lab.interruption import deaf
 from experiments.page import story
 from experiments.page.section import section_of
 from experiments.progress import track
@@ -37,11 +38,12 @@ SHOWN = (
 )
 
 
-def reproduce(output: Path, seed: int) -> list[dict[str, Any]]:
+def reproduce(output: Path, seed: int, full: bool = False) -> list[dict[str, Any]]:
     """Write the report folder and return the verdicts. The folder is replaced as a whole, or not at all.
 
-    A link keeps pointing where it points. Raises RequestError if `output` is something other than an earlier report or
-    an empty folder, Interrupted after Ctrl-C, when nothing is kept.
+    With `full` the trials are those of `check`: more points a claim, and no verdict on trained towers is a stored one;
+    the designs stay in their quick size. A link keeps pointing where it points. Raises RequestError if `output` is
+    something other than an earlier report or an empty folder, Interrupted after Ctrl-C, when nothing is kept.
     """
     began = perf_counter()
     asked, output = output, output.resolve()
@@ -49,7 +51,7 @@ def reproduce(output: Path, seed: int) -> list[dict[str, Any]]:
     need_libraries("reproduce")
     staging = staging_folder(output)
     try:
-        verdicts = _verdicts(seed, staging / PROOFS)
+        verdicts = _verdicts(seed, staging / PROOFS, quick=not full)
         write_json(staging / "verdicts.json", verdicts)
         _write_report(staging, verdicts, seed, began)
         replace_folder(staging, output)
@@ -61,23 +63,28 @@ def reproduce(output: Path, seed: int) -> list[dict[str, Any]]:
     return verdicts
 
 
-def _verdicts(seed: int, certificates: Path) -> list[dict[str, Any]]:
-    """Quick verdicts of the whole docket, on as many processes as there are cores up to four; certificates as files."""
+def _verdicts(seed: int, certificates: Path, quick: bool) -> list[dict[str, Any]]:
+    """Verdicts of the whole docket, on as many processes as there are cores up to four; certificates as files."""
     ids = [trial.id for trial in docket()]
     workers = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    others = active_children()
     # Spawned rather than forked: torch's threads do not survive a fork.
     with one_thread_each(), ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:
-            verdicts = pool.map(partial(_quick_verdict, seed=seed, certificates=certificates), ids)
+            with deaf():  # this process hears Ctrl-C, and ends them
+                verdicts = pool.map(partial(_verdict, seed=seed, quick=quick, certificates=certificates), ids)
             return list(track(verdicts, len(ids), "claims tried"))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for worker in active_children():
+                if worker not in others:
+                    worker.terminate()
             raise
 
 
-def _quick_verdict(claim_id: str, seed: int, certificates: Path) -> dict[str, Any]:
+def _verdict(claim_id: str, seed: int, quick: bool, certificates: Path) -> dict[str, Any]:
     (trial,) = chosen((claim_id,), _known_trials(certificates))
-    return trial.hold(seed, True, None)
+    return trial.hold(seed, quick, None)
 
 
 @cache
@@ -94,14 +101,14 @@ def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began
     from experiments.provenance import provenance
 
     sections, tables = [latents.section(seed), rate.section(seed)], {}
-    for name in track(SHOWN, len(SHOWN), "designs run"):
+    for name in track(SHOWN, len(SHOWN), "designs run", str):
         found = design(name)
         tables[name] = found.study(seed=seed).run()
         write_csv(folder / f"{name}.csv", tables[name])
         sections.insert(-1, section_of(found, tables[name]))
     drawings = {}
     pictures = [(section, *item) for section in sections for item in section.figures.items()]
-    for section, name, drawn in track(pictures, len(pictures), "figures drawn"):
+    for section, name, drawn in track(pictures, len(pictures), "figures drawn", lambda picture: picture[1]):
         write_text(folder / f"{name}.svg", svg(drawn.full, section.takeaway))
         drawings[name] = svg(drawn.narrow, section.takeaway)
     gap = ahead.leads(tables["supervised"])

@@ -2,6 +2,21 @@
 
 A layer's weight is a matrix, one row for each number of a patch and one column a channel, so that optimisers that turn
 matrices turn it too.
+
+Why images have no transformer here: on the digits, ten classes in colours that say nothing (p_spu = .1), supervised on
+10,000 pairs with the batches and the schedule of multicolored-mnist, both as plain torch modules, test accuracy after
+equal seconds of one core was, in percent with the deviation over seeds (two seeds after 2 seconds, three after 8),
+
+                                              2 s           8 s
+    conv, 16 channels x 2, rate 2e-3      96.4 +- .1    96.0 +- .2
+    conv, rate 5e-3                                     96.3 +- .3
+    patches of 2 x 2, width 32, 1 block   82.6 +- .4    94.6 +- .6
+    the same, rate 5e-3                                 94.9 +- .4
+    width 16, 1 block                     81.8 +- 1.4   92.7 +- .4
+    width 32, 2 blocks                    67.2 +- 3.1
+
+where the transformers' steps took three to ten times as long. They would be slower and no better here, and are left
+out.
 """
 
 import torch

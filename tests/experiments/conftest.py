@@ -9,6 +9,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach for a network
 import numpy as np
 import pytest
 
+from experiments import progress
 from experiments.command.main import main
 
 
@@ -27,8 +28,12 @@ class Run:
 
 
 @pytest.fixture
-def soberclip(capfd):
-    """soberclip("predict", "--json") -> Run, with output captured at the level of file descriptors."""
+def soberclip(capfd, monkeypatch):
+    """soberclip("predict", "--json") -> Run, with output captured at the level of file descriptors.
+
+    However long it takes, nothing is said of progress: tests of what is said compare all of it.
+    """
+    monkeypatch.setattr(progress, "PATIENCE", 3600.0)
 
     def run(*arguments: str) -> Run:
         capfd.readouterr()

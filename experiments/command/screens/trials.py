@@ -23,7 +23,7 @@ def claims_table(document: list[dict[str, Any]]) -> Group:
 
 
 def verdict_table(document: list[dict[str, Any]]) -> Group:
-    """Verdicts, each with its relation, numbers, interval and point below it; --json has the rest."""
+    """Verdicts, each with its statement, relation, numbers, interval and point below it; --json has the rest."""
     lines: list[RenderableType] = []
     for row in document:
         term, where = place(row)
@@ -34,7 +34,7 @@ def verdict_table(document: list[dict[str, Any]]) -> Group:
             parts = [why] if row["route"] is None else [why, *parts]
         style = VERDICT_STYLES[row["verdict"]]
         lines.append(Text.assemble((f"{row['verdict']:<13}", style), (row["claim"], "bold")))
-        lines.append(indented("; ".join(part for part in parts if part)))
+        lines += [indented(row["statement"]), indented("; ".join(part for part in parts if part))]
     return Group(*lines, Text(f"{by_verdict(document)}. {' '.join(tally(document))}"))
 
 

@@ -83,7 +83,7 @@ def run(
     job = _Job(asked, world, model, kept)
     said = lambda: f"{len(kept.trainings)} of {asked.trainings} trainings are in {folder}"  # noqa: E731
     steps = (asked.trainings - len(kept.trainings)) * asked.recipe.steps
-    with nullcontext() if folder is None else keeping(said), counting("steps", steps, "steps/s", 1.0) as advance:
+    with nullcontext() if folder is None else keeping(said), counting("steps", steps, "steps/s") as advance:
         try:
             for learner, replicate in asked.runs():
                 job.finish(learner, replicate, advance)

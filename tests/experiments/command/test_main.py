@@ -2,6 +2,8 @@
 
 import inspect
 import json
+import os
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -11,7 +13,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments.command.main import VERBS
+from experiments.command.main import VERBS, app
+from experiments.command.tour import TOUR
 from simulator.world import World
 
 ROOT = Path(__file__).parents[3]
@@ -185,6 +188,12 @@ WRONG = {
     "predict --embed-dim 0": "--embed-dim = 0 is below 1",
     "predict --embed-dim 1 --classes 4": "the nearest width without a tie is 3",
     "predict --world missing.toml": "world file 'missing.toml' cannot be read",
+    "plot": "plot needs STORE: folder that sweep wrote\n",
+    "simulate --n": "--n needs a value: pairs to train on, 2 to 1e12\n",
+    "counteranimal evaluate --model": "--model needs a value: ",
+    "counteranimal compose": "counteranimal compose needs --objects: folder class/cut-out.png",
+    "--bogus": "option --bogus is unknown; there are --help, --install-completion, --version\n",
+    "--hepl": "option --hepl is unknown; the nearest is --help\n",
     "predct": "verb 'predct' is unknown; the nearest is predict",
     "train --loss clip": "'clip' is not one of linear, infonce, siglip, siglip-unbiased, supervised, ",
     "train --temperature 0": "--temperature = 0.0 is not above 0\n",
@@ -265,6 +274,20 @@ def test_output_below_a_file_cannot_be_made(soberclip, tmp_path):
         run = soberclip(verb, "--output", tmp_path / "taken" / "deeper")
         assert run.status == 2
         assert "cannot be written" in run.err
+
+
+@pytest.mark.parametrize(("flags", "full"), [([], False), (["--full"], True)])
+def test_a_full_reproduction_says_what_it_takes(soberclip, tmp_path, monkeypatch, flags, full):
+    from experiments.page import reproduce
+
+    asked = []
+    monkeypatch.setattr(reproduce, "reproduce", lambda output, seed, full: asked.append(full) or [])
+    run = soberclip("reproduce", "--output", tmp_path / "a", "--json", *flags)
+    assert (run.status, asked) == (0, [full])
+    assert (
+        bool(re.search(r"\d+ claims whose verdict is stored are trained anew, which took about \d+ min", run.err))
+        == full
+    )
 
 
 def test_reproduce_refuses_a_folder_of_other_things(soberclip, tmp_path):
@@ -371,6 +394,7 @@ def test_an_interrupted_check_says_what_was_kept(soberclip, tmp_path, monkeypatc
     ("words", "kept"),
     [
         (["simulate"], "nothing was kept"),
+        (["counteranimal", "law", "--data", "a"], "photos encoded so far stay in the cache"),
         (["counteranimal", "evaluate", "--data", "a", "--model", "b"], "photos encoded so far stay in the cache"),
         (
             ["counteranimal", "compose", "--size", "64"],
@@ -452,6 +476,92 @@ def test_version(soberclip):
 
 def test_shell_completion_is_offered(soberclip):
     assert "--install-completion" in soberclip("--help").out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_names_every_verb_and_its_flags(shell):
+    script = app.generate_completion(shell=shell)
+    for name in (*VERBS, "counteranimal", "audit-activation", "p-spu", "error-rate"):
+        assert name in script
+
+
+def test_bash_completes_a_verb_and_a_flag(tmp_path):
+    (tmp_path / "soberclip").write_text(app.generate_completion(shell="bash"))
+    ask = 'source "$0"; COMP_WORDS=(soberclip $1 "$2"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _soberclip; '
+    for given, start, full in (
+        ("", "repr", "reproduce"),
+        ("counteranimal", "ev", "evaluate"),
+        ("predict", "--p-s", "--p-spu"),
+    ):
+        command = ["bash", "-c", ask + 'echo "${COMPREPLY[@]}"', tmp_path / "soberclip", given, start]
+        run = subprocess.run(command, capture_output=True, text=True)
+        assert (run.stdout.split(), run.stderr) == ([full], "")
+
+
+def test_the_tour_fits_a_screen_and_names_verbs_that_there_are(soberclip):
+    run = soberclip()
+    assert (run.status, run.err) == (0, "")
+    lines = run.out.splitlines()
+    assert len(lines) <= 10
+    assert max(map(len, lines)) <= 80
+    assert run.out.isascii()
+    assert len(tour_commands()) == 7
+
+
+def tour_commands() -> list[list[str]]:
+    """What the tour says to type, each without its meaning."""
+    return [re.split(r"  +", line.strip())[0].split()[1:] for line in TOUR.splitlines() if line.startswith("  ")]
+
+
+@pytest.mark.parametrize("words", tour_commands(), ids=" ".join)
+def test_the_tour_can_be_typed(words):
+    """Every word of it is a verb or a setting that there is."""
+    _, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
+    assert bound.arguments or len(words) < 3
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "predict",
+        "simulate",
+        pytest.param("check", marks=pytest.mark.deep),
+        pytest.param("show", marks=pytest.mark.deep),
+        pytest.param("sweep", marks=pytest.mark.deep),
+    ],
+)
+def test_the_tour_leads_somewhere(soberclip, tmp_path, monkeypatch, verb):
+    """The README's test runs reproduce, and those of counteranimal the tables."""
+    monkeypatch.chdir(tmp_path)
+    (words,) = (words for words in tour_commands() if words[0] == verb)
+    run = soberclip(*words)
+    assert run.status == 0, run.err
+    assert run.out
+
+
+ASCII = {**os.environ, "PYTHONIOENCODING": "ascii", "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "80"}
+
+
+def command_line(*arguments, **options):
+    """soberclip as a process of its own."""
+    command = [sys.executable, "-m", "experiments", *arguments]
+    return subprocess.run(command, cwd=ROOT, text=True, env=ASCII, stdin=subprocess.DEVNULL, **options)
+
+
+def test_a_terminal_of_ascii_gets_signs_spelled_out():
+    run = command_line("predict", capture_output=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.isascii()
+    assert "view noise nu = 0.01562" in run.stdout
+
+
+def test_a_reader_who_leaves_gets_no_traceback():
+    read, write = os.pipe()
+    os.close(read)
+    run = command_line("predict", "--json", stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    assert run.returncode == 1
+    assert "Error" not in run.stderr
 
 
 OWN = """

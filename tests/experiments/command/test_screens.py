@@ -13,6 +13,7 @@ LONG = "clip-beats-supervised-at-full-correlation/of-a-name-that-no-column-of-ei
 VERDICT = {
     "claim": LONG,
     "verdict": "contradicted",
+    "statement": "At full correlation the contrastive learner is right on more of the counter group.",
     "predicted": 0.5,
     "measured": 0.4301,
     "interval": [0.42, 0.44],
@@ -64,6 +65,7 @@ def test_a_verdict_is_whole_at_any_width(width):
     assert max(map(len, text.splitlines())) <= width
     assert LONG in text.replace("\n", "")
     for part in (
+        "contrastive learner is right on more of the counter group.",
         "claimed counter ≥ 0.5",
         "measured 0.4301, 95% interval 0.42 to 0.44",
         "counterexample p_spu = 0.8, mu_spu = 3, ν = 0.01562",
@@ -72,16 +74,17 @@ def test_a_verdict_is_whole_at_any_width(width):
         assert part in words(text)
 
 
-def test_a_pipe_gets_ids_in_one_piece_and_two_lines_a_claim(soberclip):
+def test_a_pipe_gets_ids_in_one_piece_and_three_lines_a_claim(soberclip):
     """Also where COLUMNS is narrow: nobody's terminal is the limit."""
     run = soberclip("check", "xue-data-model-1", "--quick")
     lines = run.out.splitlines()
     assert lines[0].split() == ["supported", "xue-data-model-1/common"]
-    assert lines[2].split() == ["supported", "xue-data-model-1/counter"]
-    assert "claimed common = 0." in lines[1]
-    assert "95% interval" in lines[1]
+    assert lines[3].split() == ["supported", "xue-data-model-1/counter"]
+    assert lines[1].strip() == "At mu_spu = 1, accuracy on the common group equals the printed limit."
+    assert "claimed common = 0." in lines[2]
+    assert "95% interval" in lines[2]
     tried = "2 supported. 2 claims were tried in this run, at 5 audit points unless a counterexample came first."
-    assert lines[4] == tried
+    assert lines[6] == tried
 
 
 def test_it_says_what_was_not_tried_now():

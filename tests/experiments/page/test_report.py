@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from markupsafe import escape
 
+from experiments.court.docket import Trial
 from experiments.court.judge import judge
 from experiments.court.questions import QUESTIONS
 from experiments.errors import Interrupted, RequestError
@@ -343,7 +344,7 @@ def quick_reproduction(monkeypatch, folder, verdict, interrupted=False, names=()
         if interrupted:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(reproduce, "_verdicts", lambda seed, certificates: [verdict])
+    monkeypatch.setattr(reproduce, "_verdicts", lambda seed, certificates, quick: [verdict])
     monkeypatch.setattr(reproduce, "_write_report", write)
     return reproduce.reproduce(folder, 0)
 
@@ -410,3 +411,15 @@ def test_the_tally_says_what_contradictions_are_worth_together():
     first, second = tally(verdicts)
     assert first.startswith("2 claims were tried in this run")
     assert second.startswith("1 of 1 contradictions stand at family-wise error rate 0.01 (Holm over 2 claims tested)")
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_full_trial_is_the_one_of_check(monkeypatch, tmp_path, quick):
+    held = []
+
+    def known(certificates):
+        return [Trial("mine", "me", "", lambda *how: held.append(how) or {})]
+
+    monkeypatch.setattr(reproduce, "_known_trials", known)
+    reproduce._verdict("mine", seed=3, quick=quick, certificates=tmp_path)
+    assert held == [(3, quick, None)]

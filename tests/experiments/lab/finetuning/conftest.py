@@ -45,11 +45,15 @@ def small_clip(tmp_path_factory, tiny_config):
     from safetensors.torch import save_file
 
     folder = tmp_path_factory.mktemp("small-clip")
-    config = {"model_cfg": tiny_config, "preprocess_cfg": {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4]}}
+    shape = {
+        **tiny_config,
+        "text_cfg": {**tiny_config["text_cfg"], "width": 8},
+    }  # a narrow one: its vocabulary is CLIP's
+    config = {"model_cfg": shape, "preprocess_cfg": {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4]}}
     (folder / "open_clip_config.json").write_text(json.dumps(config))
     with torch.random.fork_rng():
         torch.manual_seed(2)
-        module = open_clip.model.CLIP(**tiny_config)
+        module = open_clip.model.CLIP(**shape)
     with torch.no_grad():
         for name, value in module.named_parameters():
             if "weight" in name or "proj" in name or "embedding" in name:

@@ -28,7 +28,7 @@ def request_of(photos, small_clip):
     def made(*learners, **changes):
         views = {"objects": "coco", "attribute": "background-colour", "categories": ["car", "zebra"]}
         flags = {
-            "axes": GRID, "recipe": {"batch_size": 16, "steps": 8, "warmup": 1, "weight_decay": 0.1},
+            "axes": GRID, "recipe": {"batch_size": 16, "steps": 5, "warmup": 1, "weight_decay": 0.1},
             "world": {"classes": 2, "p_spu": 0.9, "views": views}, "learners": learners, "n": 48, "replicates": 1,
         }  # fmt: skip
         return asked(False, {**flags, **changes}, root=str(photos), model=f"open_clip:local-dir:{small_clip}")
