@@ -5,7 +5,7 @@
 Names are loaded on first use; the package itself imports nothing.
 """
 
-_NAMES = {  # name: the module that defines it
+_HOMES = {  # name: the module that defines it
     "design": "experiments.lab.design",
     "designs": "experiments.lab.design",
     "Mitigation": "experiments.lab.mitigations",
@@ -18,12 +18,12 @@ _NAMES = {  # name: the module that defines it
 
 
 def __getattr__(name: str):
-    if name in _NAMES:
+    if name in _HOMES:
         from importlib import import_module
 
-        return getattr(import_module(_NAMES[name]), name)
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'experiments' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_NAMES])
+    return sorted([*globals(), *_HOMES])

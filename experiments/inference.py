@@ -233,7 +233,7 @@ class Sample:
             Probability with which it covers.
         """
         bounds = self.bounds((1 - level) / 2)
-        return bounds and Interval(*bounds, level)
+        return bounds and Interval(float(bounds.low), float(bounds.high), level)
 
 
 def t_interval(values: Float[np.ndarray, " R"], level: float = LEVEL) -> Interval | None:
@@ -248,7 +248,8 @@ def t_interval(values: Float[np.ndarray, " R"], level: float = LEVEL) -> Interva
     """
     if len(values) < 2:
         return None
-    return Interval(*map(float, t_bounds(np.asarray(values, float), (1 - level) / 2)), level)
+    low, high = t_bounds(np.asarray(values, float), (1 - level) / 2)
+    return Interval(float(low), float(high), level)
 
 
 def interval95(values: Float[np.ndarray, " R"]) -> list[float] | None:

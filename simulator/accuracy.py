@@ -1,12 +1,14 @@
 """Accuracy on the two groups: one type from closed form to trained tower to real photos."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-# A number, an array, or what stands for one by numpy's protocol (`theory.proofs.expression`).
-Numbers = np.ndarray | float | np.lib.mixins.NDArrayOperatorsMixin
+if TYPE_CHECKING:  # numpy's own annotations take no other operands than these
+    Numbers = np.ndarray | float
+else:  # a number, an array, or what stands for one by numpy's protocol (`theory.proofs.expression`)
+    Numbers = np.ndarray | float | np.lib.mixins.NDArrayOperatorsMixin
 
 
 class Interval(NamedTuple):
@@ -73,11 +75,11 @@ class Accuracy:
 
     def __getitem__(self, index) -> "Accuracy":
         """The accuracies of some worlds of a grid, as numpy would index the arrays."""
-        part = [np.asarray(x)[index] for x in self]
+        common, counter = (np.asarray(x)[index] for x in self)
         if self.interval is None:
-            return Accuracy(*part)
-        ends = [tuple(np.asarray(e)[index] for e in pair) for pair in self.interval[:2]]
-        return Accuracy(*part, Interval(*ends, self.interval.level))
+            return Accuracy(common, counter)
+        ends = [(np.asarray(low)[index], np.asarray(high)[index]) for low, high in self.interval[:2]]
+        return Accuracy(common, counter, Interval(ends[0], ends[1], self.interval.level))
 
 
 # The words for what can be read off a pair of accuracies; a hyphen where the command line writes one.

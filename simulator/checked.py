@@ -1,8 +1,11 @@
 """The base of every declaration: frozen, each field within its declared domain."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
+
+Same = TypeVar("Same", bound="Checked")
 
 
 class Checked(BaseModel):
@@ -10,7 +13,7 @@ class Checked(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    def model_copy(self, *, update: dict[str, Any] | None = None, deep: bool = False):
+    def model_copy(self: Same, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Same:
         """The same with some fields changed, validated (pydantic's own copy checks nothing).
 
         Fields that were left out still are.

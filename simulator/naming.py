@@ -2,9 +2,20 @@
 
 from collections.abc import Collection, Iterable
 from difflib import SequenceMatcher
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
-Row = TypeVar("Row")
+
+@runtime_checkable
+class Named(Protocol):
+    """What has a name."""
+
+    @property
+    def name(self) -> str:
+        """By which a table knows it."""
+        ...
+
+
+Row = TypeVar("Row", bound=Named)
 
 LIKENESS = 0.7  # of a slip of the pen; "clip" and "siglip" have 0.6 and mean different things
 

@@ -7,7 +7,7 @@ purpose: a parameter that may be infinite cannot be drawn, plotted or searched.
 
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
 from annotated_types import Ge, Le
 from pydantic import Field
@@ -32,64 +32,56 @@ class Quantity:
     unit: str
 
 
-def _declare(kind: type, symbol: str, meaning: str, unit: str, low: float | int, high: float | int):
-    return Annotated[
-        kind,
+def _declared(symbol: str, meaning: str, unit: str, low: float, high: float) -> tuple[Any, ...]:
+    """What stands beside the type: bounds of the type itself (a count's are whole), for pydantic and for readers."""
+    inf_nan = None if isinstance(low, int) else False
+    return (
         Ge(low),
         Le(high),
-        Field(strict=True, allow_inf_nan=None if kind is int else False, description=meaning),
+        Field(strict=True, allow_inf_nan=inf_nan, description=meaning),
         Quantity(symbol, meaning, unit),
-    ]
+    )
 
 
 LATENT = "latent units"
 
-SpuriousCorrelation = _declare(
-    float, r"p_{\mathrm{spu}}", "probability that the background matches the label", "probability", 0.0, 1.0
-)
-InvariantCorrelation = _declare(
-    float, r"p_{\mathrm{inv}}", "probability that the object shown is the label's", "probability", 0.0, 1.0
-)
-InvariantMean = _declare(float, r"\mu_{\mathrm{inv}}", "mean of the invariant latent", LATENT, -1e3, 1e3)
-SpuriousMean = _declare(float, r"\mu_{\mathrm{spu}}", "mean of the spurious latent", LATENT, -1e3, 1e3)
-InvariantScale = _declare(
-    float, r"\sigma_{\mathrm{inv}}", "standard deviation of the invariant latent", LATENT, 0.0, 1e3
-)
-SpuriousScale = _declare(float, r"\sigma_{\mathrm{spu}}", "standard deviation of the spurious latent", LATENT, 0.0, 1e3)
-ViewNoise = _declare(
+SpuriousCorrelation = Annotated[
+    float, *_declared(r"p_{\mathrm{spu}}", "probability that the background matches the label", "probability", 0.0, 1.0)
+]
+InvariantCorrelation = Annotated[
+    float, *_declared(r"p_{\mathrm{inv}}", "probability that the object shown is the label's", "probability", 0.0, 1.0)
+]
+InvariantMean = Annotated[float, *_declared(r"\mu_{\mathrm{inv}}", "mean of the invariant latent", LATENT, -1e3, 1e3)]
+SpuriousMean = Annotated[float, *_declared(r"\mu_{\mathrm{spu}}", "mean of the spurious latent", LATENT, -1e3, 1e3)]
+InvariantScale = Annotated[
+    float, *_declared(r"\sigma_{\mathrm{inv}}", "standard deviation of the invariant latent", LATENT, 0.0, 1e3)
+]
+SpuriousScale = Annotated[
+    float, *_declared(r"\sigma_{\mathrm{spu}}", "standard deviation of the spurious latent", LATENT, 0.0, 1e3)
+]
+ViewNoise = Annotated[
     float,
-    r"\sigma_{\xi}",
-    "norm of the view noise; each coordinate has variance sigma_xi^2/d",
-    LATENT,
-    0.0,
-    1e3,
-)
-TextNoise = _declare(
+    *_declared(r"\sigma_{\xi}", "norm of the view noise; each coordinate has variance sigma_xi^2/d", LATENT, 0.0, 1e3),
+]
+TextNoise = Annotated[
+    float, *_declared(r"\sigma_{\xi,T}", "norm of the noise of captions; that of images unless set", LATENT, 0.0, 1e3)
+]
+ImageDimension = Annotated[int, *_declared(r"d_I", "dimension of the image view", "coordinates", 1, 1_000_000)]
+TextDimension = Annotated[int, *_declared(r"d_T", "dimension of the text view", "coordinates", 1, 1_000_000)]
+ClassCount = Annotated[int, *_declared(r"K", "number of classes; 2 is the paper's scalar world", "classes", 2, 10_000)]
+InvariantMention = Annotated[
+    float, *_declared(r"\pi_{\mathrm{inv}}", "probability that a caption mentions the object", "probability", 0.0, 1.0)
+]
+SpuriousMention = Annotated[
     float,
-    r"\sigma_{\xi,T}",
-    "norm of the noise of captions; that of images unless set",
-    LATENT,
-    0.0,
-    1e3,
-)
-ImageDimension = _declare(int, r"d_I", "dimension of the image view", "coordinates", 1, 1_000_000)
-TextDimension = _declare(int, r"d_T", "dimension of the text view", "coordinates", 1, 1_000_000)
-ClassCount = _declare(int, r"K", "number of classes; 2 is the paper's scalar world", "classes", 2, 10_000)
-InvariantMention = _declare(
-    float, r"\pi_{\mathrm{inv}}", "probability that a caption mentions the object", "probability", 0.0, 1.0
-)
-SpuriousMention = _declare(
-    float,
-    r"\pi_{\mathrm{spu}}",
-    "probability that a caption mentions the background",
-    "probability",
-    0.0,
-    1.0,
-)
+    *_declared(r"\pi_{\mathrm{spu}}", "probability that a caption mentions the background", "probability", 0.0, 1.0),
+]
 
-ImageSide = _declare(int, r"S", "height and width of the images, those of the scans unless set", "pixels", 8, 512)
-PairCount = _declare(int, r"n", "pairs to train on", "pairs", 2, 10**12)
-Seed = _declare(int, r"\mathrm{seed}", "root of every random stream", "", 0, 2**63 - 1)
+ImageSide = Annotated[
+    int, *_declared(r"S", "height and width of the images, those of the scans unless set", "pixels", 8, 512)
+]
+PairCount = Annotated[int, *_declared(r"n", "pairs to train on", "pairs", 2, 10**12)]
+Seed = Annotated[int, *_declared(r"\mathrm{seed}", "root of every random stream", "", 0, 2**63 - 1)]
 
 
 def declared(annotation):
@@ -107,8 +99,8 @@ def quantity_of(annotation) -> Quantity:
 def domain_of(annotation) -> tuple[float, float]:
     """(low, high) of an annotated type, both ends included."""
     parts = get_args(declared(annotation))
-    low = next(part.ge for part in parts if isinstance(part, Ge))
-    high = next(part.le for part in parts if isinstance(part, Le))
+    low: Any = next(part.ge for part in parts if isinstance(part, Ge))  # Any: Ge takes whatever can be compared
+    high: Any = next(part.le for part in parts if isinstance(part, Le))
     return low, high
 
 

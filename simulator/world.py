@@ -263,10 +263,11 @@ class World(Checked):
         """
         if self.views is None:
             from simulator.gaussian.pairs import draw
-        else:
-            from simulator.pixels.pairs import draw
 
-        return draw(self, n, seed, **options)
+            return draw(self, n, seed, **options)
+        from simulator.pixels.pairs import draw as draw_pixels
+
+        return draw_pixels(self, n, seed, **options)
 
 
 _HINTS = get_type_hints(World, include_extras=True)
@@ -438,11 +439,11 @@ class Worlds:
             if all(s is None for s in own)
             else np.array([w.sigma_xi if s is None else s for w, s in zip(many, own, strict=True)])
         )
-        further = [
+        further = tuple(
             _Further(*(np.array([getattr(w.attribute[j], n) for w in many]) for n in _Further._fields))
             for j in range(*counts)
-        ]
-        return cls._trusted(fields, tuple(further), many[0].views, (len(many),))
+        )
+        return cls._trusted(fields, further, many[0].views, (len(many),))
 
     @classmethod
     def _trusted(
@@ -465,6 +466,19 @@ class Worlds:
     def size(self) -> int:
         """How many worlds."""
         return int(np.prod(self.shape, dtype=int))
+
+    @property
+    def class_count(self) -> int:
+        """K of all worlds, as formulas need it.
+
+        Raises
+        ------
+        ValueError
+            Where worlds differ in it.
+        """
+        if isinstance(self.classes, int):
+            return self.classes
+        raise ValueError("formulas hold for one number of classes at a time, and these worlds have several")
 
     @property
     def ndim(self) -> int:
@@ -608,7 +622,7 @@ def latent_prompts(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "K B wid
     prompt
         As of `World.prompts`.
     """
-    K, own = worlds.classes, worlds.prompt(prompt)
+    K, own = worlds.class_count, worlds.prompt(prompt)
     # For K classes E[e_a | y] = D e_y + (1 - p)/(K - 1) 1; the binary pattern is antisymmetric, no constant.
     constant = np.zeros_like(own)
     if caption(prompt).average and K > 2:

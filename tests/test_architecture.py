@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,15 @@ def test_package_inits_stay_light():
         top_level = ast.parse((ROOT / package / "__init__.py").read_text()).body
         imported = [n for n in top_level if isinstance(n, ast.Import | ast.ImportFrom)]
         assert [ast.unparse(n) for n in imported] == [], package
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_type_checker_finds_each_lazy_name_where_it_is(package):
+    stub = ast.parse((ROOT / package / "__init__.pyi").read_text(encoding="utf-8")).body
+    told = {alias.asname: getattr(import_module(node.module), alias.name) for node in stub for alias in node.names}
+    lazy = import_module(package)
+    assert told == {name: getattr(lazy, name) for name in lazy._HOMES}
+    assert (ROOT / package / "py.typed").exists()
 
 
 @pytest.mark.parametrize(

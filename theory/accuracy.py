@@ -103,15 +103,15 @@ def two_block_scores(u, w, alpha, beta, S_i, S_s) -> tuple[Numbers, Numbers, Num
 def _two_classes(u: np.ndarray, worlds: Worlds) -> Accuracy:
     s = score_deviation(u, worlds)
     pull = u * worlds.mean
-    result = []
+    result: list[Numbers] = []
     for first in (1, -1):  # the background agrees with the label, or does not
-        total = 0.0
+        total: Numbers = 0.0
         for shown, chance in _objects_shown(worlds):
             signs = product([1, -1], repeat=pull.shape[-1] - 2)
             gaps = [(pull * np.array([shown, first, *others])).sum(-1) for others in signs]
             total = total + chance * np.mean([ndtr(standardise(gap, s)) for gap in gaps], axis=0)
         result.append(total)
-    return Accuracy(*result)
+    return Accuracy(result[0], result[1])
 
 
 def _objects_shown(worlds: Worlds):
@@ -122,12 +122,12 @@ def _objects_shown(worlds: Worlds):
 
 
 def _many_classes(u: np.ndarray, worlds: Worlds) -> Accuracy:
-    K, s = worlds.classes, score_deviation(u, worlds)
+    K, s = worlds.class_count, score_deviation(u, worlds)
     pull = u * worlds.mean
     # Under the test law every attribute is uniform and the object keeps its law; equal odds here, weighed below.
     codes, weights = class_patterns(np.array([0.5, *np.full(pull.shape[-1] - 1, 1 / K)]), K)
     objects = (0,) if np.all(worlds.p_inv == 1) else (0, 1)
-    result = []
+    result: list[Numbers] = []
     for first in (0, 1):  # the first attribute shows the true class, 0, or another one
         total = np.zeros(np.shape(s))
         for shown in objects:
@@ -136,7 +136,7 @@ def _many_classes(u: np.ndarray, worlds: Worlds) -> Accuracy:
             for weight, pattern in zip(weights[part] / weights[part].sum(), codes[part], strict=True):
                 total = total + chance * weight * _pattern_accuracy(pull, s, pattern, K)
         result.append(total)
-    return Accuracy(*result)
+    return Accuracy(result[0], result[1])
 
 
 def _pattern_accuracy(pull: np.ndarray, s: Numbers, pattern: np.ndarray, K: int) -> Numbers:

@@ -10,7 +10,7 @@ conditions each difference changes sign once in p (checked by dense search; `exp
 
 import numpy as np
 
-from simulator.world import Numbers
+from simulator.accuracy import Numbers
 from theory.published import theorem_62_kappas
 
 

@@ -40,9 +40,9 @@ def class_patterns(agreement: Float[np.ndarray, " J"], K: int) -> tuple[Int[np.n
     weights
         Probability of each pattern.
     """
-    patterns = [((), 1.0)]
+    patterns: list[tuple[tuple[int, ...], float]] = [((), 1.0)]
     for p in agreement:
-        grown = []
+        grown: list[tuple[tuple[int, ...], float]] = []
         for pattern, weight in patterns:
             seen = max(pattern, default=0)
             other = weight * (1 - p) / (K - 1)
@@ -90,13 +90,13 @@ def block_parts(
     """
     mu, variance, pi = worlds.mean[..., b], worlds.scale[..., b] ** 2, worlds.mention[..., b]
     nu_I, nu_T = worlds.nu_image, worlds.nu_text
-    base, tilt = _paired_gaussian(image, text, mu, variance, nu_I, nu_T, worlds.classes)
+    base, tilt = _paired_gaussian(image, text, mu, variance, nu_I, nu_T, worlds.class_count)
     if np.all(pi == 1):  # full captions, the common case, at half the cost
         mentioned = base[..., None] + tilt
         return np.full_like(mentioned, -np.inf), mentioned
     atom = np.asarray(nu_T == 0)  # silence is exactly 0 then, and nothing else is
     spoken = (text != 0).any(-1) | (pi == 1)
-    silence = np.where(atom, 0.0, _gaussian(text, np.zeros_like(mu), np.where(atom, 1.0, nu_T), worlds.classes)[0])
+    silence = np.where(atom, 0.0, _gaussian(text, np.zeros_like(mu), np.where(atom, 1.0, nu_T), worlds.class_count)[0])
     with np.errstate(divide="ignore"):
         hidden = np.where(atom & spoken, -np.inf, np.log1p(-pi) + silence)
         said = np.where(atom & ~spoken, -np.inf, np.log(pi) + base)
@@ -106,7 +106,7 @@ def block_parts(
 def _imaged(image: np.ndarray, worlds: Worlds, b: int) -> np.ndarray:
     """log p(x_I | a) of one block."""
     S = worlds.scale[..., b] ** 2 + worlds.nu_image
-    base, tilt = _gaussian(image, worlds.mean[..., b], S, worlds.classes)
+    base, tilt = _gaussian(image, worlds.mean[..., b], S, worlds.class_count)
     return base[..., None] + tilt
 
 
@@ -187,7 +187,7 @@ def class_log_density(
     worlds
         As of `block_log_density`.
     """
-    total = 0.0
+    total = np.zeros(())
     for b in range(image.shape[-2]):
         f = block_log_density(image[..., b, :], None if text is None else text[..., b, :], worlds, b)
         total = total + attribute_log_density(f, worlds.agreement[..., b])

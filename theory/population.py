@@ -28,9 +28,9 @@ def kappa(classes: int) -> int:
 def block_covariance(worlds: Worlds) -> Float[np.ndarray, "*w B B"]:
     """C = Cov(z_I, z_I) in the space of class differences, before any caption mask."""
     mu_D = worlds.mean * worlds.correlation
-    C = mu_D[..., :, None] * mu_D[..., None, :] / kappa(worlds.classes)
+    C = mu_D[..., :, None] * mu_D[..., None, :] / kappa(worlds.class_count)
     diagonal = np.arange(worlds.mean.shape[-1])
-    C[..., diagonal, diagonal] = worlds.mean**2 / kappa(worlds.classes) + worlds.scale**2
+    C[..., diagonal, diagonal] = worlds.mean**2 / kappa(worlds.class_count) + worlds.scale**2
     return C
 
 
@@ -133,9 +133,9 @@ def truncated_weights(worlds: Worlds, prompt: Prompt, width: int) -> Float[np.nd
         raise ValueError(f"width = {width} is below 1; the nearest valid value is 1")
     A = block_covariance(worlds) * worlds.mention[..., None, :]
     left, values, right = np.linalg.svd(A)
-    keep = np.vectorize(lambda s, constant: _kept_values(s, constant, worlds.classes, width), signature="(b),(b)->(b)")(
-        values, worlds.scale**2 * worlds.mention
-    )
+    keep = np.vectorize(
+        lambda s, constant: _kept_values(s, constant, worlds.class_count, width), signature="(b),(b)->(b)"
+    )(values, worlds.scale**2 * worlds.mention)
     return np.einsum("...ir,...r,...rj,...j->...i", left, values * keep, right, worlds.prompt(prompt))
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
-from simulator.world import Numbers
+from simulator.accuracy import Numbers
 
 WANG = "Wang et al., arXiv 2403.11497 v1"
 WANG_V2 = "Wang et al., arXiv 2403.11497 v2"

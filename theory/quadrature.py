@@ -29,7 +29,7 @@ def estimate(replicates: Float[np.ndarray, "R 2 *w"]) -> Accuracy:
     mean = replicates.mean(axis=0)
     half = stdtrit(R - 1, (1 + LEVEL) / 2) * replicates.std(axis=0, ddof=1) / np.sqrt(R)
     ends = [(np.asarray(m - h), np.asarray(m + h)) for m, h in zip(mean, half, strict=True)]
-    return Accuracy(np.asarray(mean[0]), np.asarray(mean[1]), Interval(*ends, LEVEL))
+    return Accuracy(np.asarray(mean[0]), np.asarray(mean[1]), Interval(ends[0], ends[1], LEVEL))
 
 
 def _clenshaw_curtis(n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -385,9 +385,9 @@ def best_spread(alpha, beta, sigma_spu, m0, prompt, kappa=1.0, nu=0.0):
     arguments = np.broadcast_arrays(*(np.asarray(v, float) for v in (alpha, beta, sigma_spu, m0, kappa, nu)))
     result = np.empty(arguments[0].shape)
     for w in np.ndindex(result.shape):
-        *world, v = (float(x[w]) for x in arguments)
-        g, k = _spread_terms(*world[:4], prompt, world[4])
-        a, h = world[0] ** 2 + k, (world[0] * g / world[1]) ** 2 * (world[2] ** 2 + v)
+        al, be, ss, m, ka, v = (float(x[w]) for x in arguments)
+        g, k = _spread_terms(al, be, ss, m, prompt, ka)
+        a, h = al**2 + k, (al * g / be) ** 2 * (ss**2 + v)
         cubic = [-0.5, 1.5 * (g - a), g * (2 * a + v) - 1.5 * a**2, h + g * a * v + a**2 * (g - a) / 2]
         roots = np.roots(cubic)
         # One real root is positive; a pair of complex ones may lie beside it.

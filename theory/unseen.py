@@ -67,9 +67,9 @@ def unseen(world: World, prompt: Prompt, pairs: float) -> Unseen | None:
     if not plain or asked(prompt).pool is not None or world.nu_image <= 0 or world.nu_text <= 0:
         return None
     best = [_best_pmi(world, worlds, latent_prompts(worlds, prompt), group) for group in (0, 1)]
-    shares = [float(np.mean(values < -np.log(pairs))) for values in best]
+    common, counter = (float(np.mean(values < -np.log(pairs))) for values in best)
     needed = max(float(np.exp(-np.quantile(values, RARE))) for values in best)
-    return Unseen(*shares, needed)
+    return Unseen(common, counter, needed)
 
 
 def _best_pmi(

@@ -204,13 +204,14 @@ def betting_size(pilot: Sample, gap: float, tail: float, miss: float) -> float:
     pilot : Sample, with a support
     gap, tail, miss : as of `size_needed`
     """
+    assert pilot.support is not None
     low, high = pilot.support
     x = (pilot.values - low) / (high - low)
     weight = np.append(np.ones(len(x)) if pilot.counts is None else pilot.counts, 1.0)
     weight /= weight.sum()
     needed = []
-    for side, far in ((x, 0.0), (1 - x, 0.0)):
-        values = np.append(side, far)
+    for side in (x, 1 - x):
+        values = np.append(side, 0.0)
         mean = weight[:-1] @ side / weight[:-1].sum()
         m = mean - gap / (high - low)
         if m <= 0:

@@ -213,16 +213,22 @@ def _judge(claim: Claim, seed: int, audit_count: int, alpha: float, effort: int 
         audits, obstacles = _audit(claim, points, alpha / (2 * len(points)), seed, pilot, report)
 
     bounds = [evidence.bounds(claim, alpha / (2 * len(points))) for evidence in audits]
-    shown_below = against and against.bounds(claim, alpha / 2)
+    shown_below = None if against is None else against.bounds(claim, alpha / 2)
     notes = dict.fromkeys(e.note for e in [*audits, against] if e is not None and e.note)
     ruling = decide(shown_below, bounds, worst.violation, claim.tau, obstacles, list(notes))
     shown = against
     if audits:
-        shown = audits[-1] if ruling.decision == "supported" else audits[int(np.argmax([b.high for b in bounds]))]
-    p = None if against is None else p_value(lambda tail: against.bounds(claim, tail).low, claim.tau)
+        shown = (
+            audits[-1] if ruling.decision == "supported" else audits[int(np.argmax([float(b.high) for b in bounds]))]
+        )
+    p = None if against is None else p_value(partial(_lower_bound, claim, against), claim.tau)
     ruling = ruled(ruling, proof)
     verdict = _verdict(claim, ruling, shown, worst, bounds, alpha, p, seed, perf_counter() - began)
     return replace(verdict, proof=proof)
+
+
+def _lower_bound(claim: Claim, evidence: Evidence, tail: float) -> float:
+    return float(evidence.bounds(claim, tail).low)
 
 
 def _within_reach(claim: Claim, worst: Worst, seed: int, effort: int | None) -> Worst:
@@ -231,7 +237,8 @@ def _within_reach(claim: Claim, worst: Worst, seed: int, effort: int | None) -> 
     def allowed(points):
         return np.all([drawable(leg.worlds, leg.n) for leg in legs(claim, points)], axis=0)
 
-    fitted = any(ability_of(s).exact is None and not ability_of(s).images for s in (claim.subject, claim.against) if s)
+    abilities = [ability_of(learner) for learner in claim.learners]
+    fitted = any(ability.exact is None and not ability.images for ability in abilities)
     if finite(claim) or not fitted or allowed(row(worst.point)).all():
         return worst
     try:
@@ -322,7 +329,7 @@ def _verdict(claim, ruling: Ruling, shown: Evidence | None, worst: Worst, bounds
         measured=shown and shown.sample.mean,
         interval=interval and [interval.low, interval.high],
         level=LEVEL,
-        counterexample=shown.point if contradicted else None,
+        counterexample=shown.point if shown and contradicted else None,
         route=shown and shown.route,
         n=shown and shown.n,
         replicates=shown and shown.sample.size,

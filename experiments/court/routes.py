@@ -40,7 +40,7 @@ def routes_of(claim: Claim, point: Point, drawn: bool) -> dict[Learner, Route]:
         Whether by drawn data, where there is a choice.
     """
     worlds = worlds_at(claim, point)
-    return {s: _route(s, worlds, drawn) for s in (claim.subject, claim.against) if s is not None}
+    return {learner: _route(learner, worlds, drawn) for learner in claim.learners}
 
 
 def _route(learner: Learner, worlds: list[tuple[World, int]], drawn: bool) -> Route:
@@ -260,9 +260,8 @@ def _matrix_errors(claim, world: World, n, size, seed, route: Route) -> Values:
 
 def _image_sample(claim: Claim, worlds: list[World], size: int, seed: int) -> Sample:
     """One value an image (a pair of images, one a group, where the quantity looks at both), all on the same draws."""
-    learners = [s for s in (claim.subject, claim.against) if s is not None]
     groups = (int(claim.quantity != "common"),) if claim.quantity in SINGLE else (0, 1)
-    streams = [[[hits(s, w, g, size, seed, claim.id) for g in groups] for s in learners] for w in worlds]
+    streams = [[[hits(s, w, g, size, seed, claim.id) for g in groups] for s in claim.learners] for w in worlds]
     counts: dict[float, int] = {}
     flat = [stream for leg in streams for learner in leg for stream in learner]
     for blocks in zip(*flat, strict=True):
@@ -270,7 +269,7 @@ def _image_sample(claim: Claim, worlds: list[World], size: int, seed: int) -> Sa
         values = []
         for _ in worlds:
             each = []
-            for _ in learners:
+            for _ in claim.learners:
                 found = [next(right) for _ in groups]
                 each.append(in_words(claim.quantity, Accuracy(found[0], found[-1])))
             values.append(each[0] if len(each) == 1 else each[0] - each[1])

@@ -73,7 +73,7 @@ def sobol(dimension: int, count: int, seed: int) -> np.ndarray:
 
 def search_effort(claim: Claim) -> int:
     """Sobol points: as many as the learners' formula, quadrature or sampling allows in seconds."""
-    abilities = [ability_of(s) for s in (claim.subject, claim.against) if s is not None]
+    abilities = [ability_of(learner) for learner in claim.learners]
     many_classes = "classes" in claim.domain and np.max(claim.place(corners(len(claim.axes)))["classes"]) > 2
     if many_classes and any(a.exact is None for a in abilities):
         return SAMPLED
@@ -125,10 +125,9 @@ def _why(claim: Claim, found: Worst) -> str:
     from experiments.court.points import legs
 
     worlds = legs(claim, row(found.point))[0].worlds
-    for learner in (claim.subject, claim.against):
+    for learner in claim.learners:
         try:
-            if learner is not None:
-                claim.value(learner, worlds)
+            claim.value(learner, worlds)
         except (ValueError, ArithmeticError) as error:
             return str(error)
     return ""
@@ -206,7 +205,7 @@ def _by_pilots(claim: Claim, seed: int, pilot: Pilot) -> Worst:
     if d == 0:
         unit = np.zeros((1, 0))
         return _best(claim, unit, np.array([pilot(single(placed(claim, unit), 0), 512, 0)]), 1)
-    abilities = [ability_of(s) for s in (claim.subject, claim.against) if s is not None]
+    abilities = [ability_of(learner) for learner in claim.learners]
     direct = all(a.exact for a in abilities) and getattr(claim.subject, "embed_dim", None) is None
     rounds = ROUNDS if direct and claim.quantity != "minimiser-rate" else FITTED_ROUNDS
     rng, spent, undefined = np.random.default_rng(seed), 0, 0

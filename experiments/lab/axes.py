@@ -105,8 +105,7 @@ def axis(name: str, values: Any) -> Axis:
         raise RequestError(f"axis {field} has {len(values):,} values, more than {LONGEST:,}")
     checked = _checked(field, values)
     if len(set(checked)) < len(checked):
-        seen: set[Value] = set()
-        twice = next(value for value in checked if value in seen or seen.add(value))
+        twice = next(value for i, value in enumerate(checked) if value in checked[:i])
         raise RequestError(f"axis {field} holds {twice} more than once; its values must differ")
     return Axis(field, tuple(checked), scale)
 

@@ -4,7 +4,7 @@ What mitigations change (`experiments.lab.mitigations`), and what a study has at
 """
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -40,6 +40,11 @@ class Setting:
         Whether a learner is fitted to pairs so, rather than known by its population alone.
     arrives : bool
         Whether training goes on to the optimum.
+
+    Raises
+    ------
+    RequestError
+        For both a learner and a recipe or neither, and for a recipe in a grid of worlds.
     """
 
     world: World | Worlds
@@ -50,10 +55,19 @@ class Setting:
     fitted: bool = True
     arrives: bool = True
 
+    def __post_init__(self):
+        if (self.learner is None) == (self.recipe is None):
+            raise RequestError("a setting has a learner or a recipe, one of the two")
+        if self.recipe is not None and not isinstance(self.world, World):
+            raise RequestError("towers are trained in a World; a grid of them has an answer for learners alone")
+
     @property
     def called(self) -> str:
         """What is trained, in a sentence."""
-        return f"learner {self.learner.name!r}" if self.recipe is None else f"loss = {self.recipe.loss!r}"
+        if self.learner is not None:
+            return f"learner {self.learner.name!r}"
+        assert self.recipe is not None
+        return f"loss = {self.recipe.loss!r}"
 
     def law(self) -> Law | None:
         """The closed form of what is arrived at; None where none is known.
@@ -65,9 +79,11 @@ class Setting:
         """
         if not self.arrives:
             return None
-        if self.recipe is not None:
-            return becomes(self.recipe, self.world, self.prompt)
-        return sampled_law(SAMPLERS[self.sampler], self.learner, self.world)
+        if self.learner is not None:
+            return sampled_law(SAMPLERS[self.sampler], self.learner, self.world)
+        assert self.recipe is not None
+        assert isinstance(self.world, World)
+        return becomes(self.recipe, self.world, self.prompt)
 
     def pairs(self) -> Numbers:
         """Pairs that must be drawn for each effective one, 1 or more; see `simulator.samplers.Sampler.effective`.
@@ -82,7 +98,7 @@ class Setting:
         names = [self.sampler]
         if self.recipe is not None:
             names = [self.recipe.sampler, self.recipe.objective.sampler or "drawn"]
-        share = 1.0
+        share: Numbers = 1.0
         for name in names:
             share = share * SAMPLERS[name].effective(self.world)
         return 1 / share
@@ -113,8 +129,10 @@ class Setting:
         Raises
         ------
         RequestError
-            Where they make no sense together.
+            Where they make no sense together, and where a learner is fitted.
         """
+        if self.recipe is None:
+            raise RequestError(f"{self.called} has no recipe; towers have one")
         try:
             return replace(self, recipe=type(self.recipe)(**{**self.recipe.model_dump(), **changes}))
         except ValidationError as failure:
@@ -146,10 +164,12 @@ class Setting:
         RequestError
             Where no captions are read.
         """
-        if self.recipe is None:
+        if self.learner is not None:
             if "prompt" not in {field.name for field in fields(self.learner)}:
                 raise RequestError(f"{self.called} reads no captions, so no prompt changes it; linear and infonce do")
-            return replace(self, learner=replace(self.learner, prompt=prompt))
+            changed: dict[str, Any] = {"prompt": prompt}
+            return replace(self, learner=replace(self.learner, **changed))
+        assert self.recipe is not None
         try:
             return replace(self, prompt=checked_prompt(self.recipe, prompt))
         except RequestError as error:

@@ -28,7 +28,7 @@ from experiments.lab.axes import Axis
 from experiments.lab.recipes import in_words
 from experiments.lab.words import amount
 from simulator.naming import suggestion
-from simulator.prompts import PROMPTS, Prompt
+from simulator.prompts import PROMPTS
 from simulator.quantities import domain_of
 from simulator.world import World, Worlds
 from theory.learners import Learner, named, names
@@ -108,7 +108,7 @@ class Study:
         each = sum(len(self.asked(k)) for k in range(len(self.learners)))
         return int(np.prod(self.shape, dtype=object)) * each * max(1, len(self.measured))
 
-    def asked(self, k: int) -> tuple[tuple[int, Prompt | None], ...]:
+    def asked(self, k: int) -> tuple[tuple[int, str | None], ...]:
         """(place, prompt) of the cells that learner k fills: every prompt, or the first place without one."""
         return tuple(enumerate(self.prompts)) if self._takes_prompts(k) else ((0, None),)
 
@@ -120,7 +120,7 @@ class Study:
             return OBJECTIVES[learner].captions
         return "prompt" in {field.name for field in fields(type(self.learner(k, None)))}
 
-    def learner(self, k: int, prompt: Prompt | None, embed_dim: int | None = None) -> Learner:
+    def learner(self, k: int, prompt: str | None, embed_dim: int | None = None) -> Learner:
         """Learner k as it is asked; embed_dim is left out of learners that have none."""
         learner = named(self.learners[k])
         options = {"prompt": prompt, "embed_dim": embed_dim}
@@ -156,7 +156,7 @@ class Study:
         return recipe_of(self.labels[k], {**dict(self.recipe), **varied, **({} if n is None else {"n": n})})
 
     def setting(
-        self, k: int, index: tuple[int, ...], prompt: Prompt | None, towers: bool, worlds: Worlds | None = None
+        self, k: int, index: tuple[int, ...], prompt: str | None, towers: bool, worlds: Worlds | None = None
     ) -> "Setting":
         """Learner k as it is trained and asked at one place, after the place's mitigation.
 
@@ -281,11 +281,10 @@ def study(
     >>> study(axes={"p-spu": [0.5, 0.9], "mu_spu": "1:4:4"}).shape
     (2, 4)
     """
-    given = [lines.axis(axis.name, axis) for axis in axes] if not isinstance(axes, Mapping) else None
-    given = [lines.axis(name, values) for name, values in axes.items()] if given is None else given
+    pairs = axes.items() if isinstance(axes, Mapping) else [(axis.name, axis) for axis in axes]
     asked = Study(
         world=World() if world is None else world,
-        axes=tuple(given),
+        axes=tuple(lines.axis(name, values) for name, values in pairs),
         learners=_several(learners, (str, Learner)),
         prompts=_several(prompts, str),
         routes=_several(routes, str),
@@ -303,7 +302,8 @@ def study(
 
 def _whole(name: str, value: Any) -> int:
     """A count as an int; 1e9 is one as well."""
-    if isinstance(value, bool) or not isinstance(value, Real) or value != value // 1:
+    whole = isinstance(value, Real) and not isinstance(value, bool) and value == value // 1
+    if not whole:
         raise RequestError(f"{name} = {value!r} is not a whole number")
     return int(value)
 
@@ -371,8 +371,8 @@ def _check_use(asked: Study) -> None:
     if asked.n is not None:
         low, high = domain_of(lines.q.PairCount)
         if not low <= asked.n <= high:
-            near = min(max(asked.n, low), high)
-            raise RequestError(f"n = {asked.n} lies outside [{low:g}, {high:g}]; the nearest valid value is {near:g}")
+            end = min(max(asked.n, low), high)
+            raise RequestError(f"n = {asked.n} lies outside [{low:g}, {high:g}]; the nearest valid value is {end:g}")
         if "n" in varied:
             raise RequestError(f"n = {asked.n} is set and an axis as well; leave one of them out")
     if sampled and asked.n is None and "n" not in varied:

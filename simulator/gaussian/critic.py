@@ -160,7 +160,7 @@ def many_class_accuracy(
     accuracy = np.empty((R, len(mixture.labels)))
     for y, points in zip(range(K), gaussian_nets(K - 1, power, seed), strict=False):
         order = np.append(np.delete(np.arange(K), y), y)
-        triangle = np.linalg.qr(factor[:, :, order], mode="r")  # (R, K, K)
+        triangle = np.asarray(np.linalg.qr(factor[:, :, order], mode="r"))  # (R, K, K)
         groups = np.flatnonzero(mixture.labels == y)
         for r in range(R):
             noise = triangle[r, :-1].T @ points.T  # (K, N): the last normal is still to come

@@ -17,6 +17,7 @@ from simulator.mixture import class_means
 from simulator.naming import refuse_unknown
 from simulator.quantities import refuse_fraction
 from simulator.samplers import SAMPLERS, chosen, group_numbers
+from simulator.streams import Law as Noise
 from simulator.streams import fill as fill_row
 from simulator.streams import fill_rows, numpy_stream
 from simulator.world import World, Worlds
@@ -132,7 +133,7 @@ def numbers(worlds: Sequence[World], device: str, dtype: torch.dtype) -> Law:
     return Law(*(torch.tensor(getattr(law, field), dtype=dtype, device=device) for field in Law._fields))
 
 
-def fill(rows: torch.Tensor, field: str, seed: int, index: int, streams: Sequence[str], law: str, high: int = 0):
+def fill(rows: torch.Tensor, field: str, seed: int, index: int, streams: Sequence[str], law: Noise, high: int = 0):
     """Draw every world's row in place, from a stream of its own, and return the rows.
 
     World k of an ensemble is therefore drawn as it would be alone. Worlds are shared out over the threads that torch
@@ -313,8 +314,8 @@ def draw_ensemble_block(
     """
     source, size = draw_on or device, block_size(worlds[0])
     E, J = len(worlds), len(worlds[0].attribute) + 1
-    frames = [torch.as_tensor(frame, dtype=dtype, device=source) for frame in frames]
-    views = [torch.empty(E, size, len(D), dtype=dtype, device=source) for D in frames]
+    D = [torch.as_tensor(frame, dtype=dtype, device=source) for frame in frames]
+    views = [torch.empty(E, size, len(D_M), dtype=dtype, device=source) for D_M in D]
     labels = torch.empty(E, size, dtype=torch.int64, device=source)
     backgrounds = torch.empty(E, size, J, dtype=torch.int64, device=source)
     together = max(1, CHUNK_NUMBERS // (size * max(map(len, frames)))) if source == "cpu" else E
@@ -325,10 +326,10 @@ def draw_ensemble_block(
         )
         law = numbers(worlds[part], source, dtype)
         labels[part], backgrounds[part] = y, a
-        for field, view, z, D, nu in zip(
-            ("image-noise", "text-noise"), views, latents, frames, (law.nu_image, law.nu_text), strict=True
+        for field, view, z, D_M, nu in zip(
+            ("image-noise", "text-noise"), views, latents, D, (law.nu_image, law.nu_text), strict=True
         ):
-            _embed(view[part], z, D, nu, field, seed, index, streams[part])
+            _embed(view[part], z, D_M, nu, field, seed, index, streams[part])
     return Pairs(views[0].to(device), views[1].to(device), labels.to(device), backgrounds.to(device))
 
 
@@ -480,9 +481,11 @@ class DrawnPairs:
             block = Pairs(*(field[None] for field in fields))
             block = contradicted(block, K, self.frames[1], seed, 0, streams=("pairs",))
             fields = Pairs(*(field[0] for field in block))
-        kept = (field[torch.as_tensor(rows, device=field.device)] for field in fields)
-        weights = None if weights is None else torch.as_tensor(weights).to(self.images)
-        return DrawnPairs(how.captioned(self.world), self.frames, *kept, weights)
+        kept = Pairs(*(field[torch.as_tensor(rows, device=field.device)] for field in fields))
+        counts = None if weights is None else torch.as_tensor(weights).to(self.images)
+        world = how.captioned(self.world)
+        assert isinstance(world, World)  # of one world
+        return DrawnPairs(world, self.frames, kept.images, kept.texts, kept.labels, kept.backgrounds, counts)
 
     def __repr__(self) -> str:
         return f"DrawnPairs({len(self)} of {self.world!r})"
@@ -521,9 +524,10 @@ def draw(
             f"numbers that are held at once; the largest n that fits is {most}"
         )
     frames = dictionaries(world, seed) if frames is None else frames
-    fields, filled = None, 0
+    fields: list[torch.Tensor] = []
+    filled = 0
     for block in draw_pairs(world, frames, n, seed, **options):
-        if fields is None:  # written into place: joining blocks at the end would hold every pair twice
+        if not fields:  # written into place: joining blocks at the end would hold every pair twice
             fields = [x.new_empty((n, *x.shape[1:])) for x in block]
         for whole, part in zip(fields, block, strict=True):
             whole[filled : filled + len(part)] = part
@@ -539,7 +543,8 @@ def sample_cross_covariance(pairs: Iterator[Pairs]) -> Float[torch.Tensor, "dI d
     ValueError
         For fewer than two pairs.
     """
-    n, total_image, total_text, product = 0, 0.0, 0.0, 0.0
+    n = 0
+    total_image, total_text, product = torch.zeros(3)
     for block in pairs:
         images, texts = block.images, block.texts
         n += len(images)

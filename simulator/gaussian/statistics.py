@@ -326,7 +326,7 @@ def _wishart_like(
     """One Wishart_P(freedom, gram) a replicate: the Gram matrix of noise rows with that covariance."""
     R, P, _ = gram.shape
     if P == 1:
-        chi2 = 2 * rng.standard_gamma(max(freedom, 1) / 2, size=R)
+        chi2 = np.asarray(2 * rng.standard_gamma(max(freedom, 1) / 2, size=R))
         return gram * (chi2 if freedom > 0 else np.zeros(R))[:, None, None]
     T = _wishart_rows(np.full(R, freedom), P, rng)
     values, vectors = np.linalg.eigh(gram)

@@ -1,5 +1,7 @@
 """Every bound of the project: coverage under its assumption, parity with a slow twin, and what it does with atoms."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,8 +13,13 @@ from experiments.inference import (
     Sample,
     betting_bounds,
     binomial_bounds,
+    bootstrap_interval,
+    combined,
+    expanded_tail,
     holm,
+    hull,
     interval95,
+    mcnemar,
     t_bounds,
     t_interval,
 )
@@ -152,3 +159,34 @@ def test_a_sample_takes_the_sharpest_bound_that_holds():
 def test_holm_by_hand():
     # Sorted .01, .02, .04: times 3, 2, 1, then made monotone.
     assert holm(np.array([0.04, 0.01, 0.02])) == pytest.approx([0.04, 0.03, 0.04])
+
+
+def test_mcnemar_by_enumeration():
+    right, asked = np.array([[2, 1], [0, 2], [3, 3], [0, 2]]), np.array([[3, 2], [2, 2], [4, 4], [2, 2]])
+    tables = [stats.hypergeom(a.sum(), a[0], r.sum()) for r, a in zip(right, asked, strict=True)]
+    law: dict[int, float] = {}
+    for each in product(*(range(a[0] + 1) for a in asked)):
+        law[sum(each)] = law.get(sum(each), 0.0) + np.prod([t.pmf(k) for t, k in zip(tables, each, strict=True)])
+    seen = law[right[:, 0].sum()]
+    assert mcnemar(right, asked) == pytest.approx(sum(p for p in law.values() if p <= seen * (1 + 1e-9)), rel=1e-12)
+    assert mcnemar(right[:, ::-1], asked[:, ::-1]) == pytest.approx(mcnemar(right, asked), rel=1e-12)
+
+
+def test_expanded_percentiles_of_a_normal_bootstrap_are_the_t_interval():
+    # The bootstrap's means of C values scatter by sqrt((C - 1)/C) s/sqrt(C) around theirs.
+    values = np.array([0.3, 0.1, 0.7, 0.4, 0.9])
+    C, spread = len(values), np.std(values) / np.sqrt(len(values))
+    ends = values.mean() + spread * stats.norm.ppf([expanded_tail(C, 0.9), 1 - expanded_tail(C, 0.9)])
+    interval = t_interval(values, 0.9)
+    assert ends == pytest.approx([interval.low, interval.high], rel=1e-12)
+    drawn = values.mean() + spread * stats.norm.ppf((np.arange(200_000) + 0.5) / 200_000)
+    assert bootstrap_interval(drawn, C, 0.9) == pytest.approx(ends, abs=1e-4)
+    assert bootstrap_interval(drawn, 1) is None
+    assert bootstrap_interval(np.full(9, 0.5), C) is None
+
+
+def test_errors_of_several_sources_add_up_in_squares():
+    assert combined(1.0, (0.7, 1.3), (0.6, 1.0)) == pytest.approx((0.5, 1.3))
+    assert combined(1.0, (1.2, 1.5)) == pytest.approx((1.0, 1.5))
+    assert hull(None, (0.1, 0.2)) == (0.1, 0.2)
+    assert hull((0.0, 0.15), (0.1, 0.2)) == (0.0, 0.2)

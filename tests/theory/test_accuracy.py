@@ -125,6 +125,7 @@ def test_attributes_and_masks_against_the_explicit_critic(world, prompt):
         World(classes=4, p_spu=0.1, mention_spu=0.4, mu_inv=2.0, dim_image=8, dim_text=8),
         World(classes=3, p_spu=0.8, attribute=(Attribute(mu=2.0, p=0.7),), dim_image=9, dim_text=9),
         World(classes=4, attribute=(Attribute(p=0.9), Attribute(mu=-1.0)), dim_image=16, dim_text=16),
+        World(classes=3, p_inv=0.7, p_spu=0.9, mu_spu=2.0, dim_image=6, dim_text=6),
     ],
 )
 def test_many_classes_against_the_explicit_critic(world, prompt):

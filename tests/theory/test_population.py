@@ -93,6 +93,12 @@ def test_a_cut_through_a_tie_is_refused():
         truncated_weights(five, "name", 0)
 
 
+def test_what_rounding_leaves_of_a_silent_block_is_a_tie_with_nothing():
+    hardly = World(mention_spu=1e-14, attribute=(Attribute(mention=0.0),), dim_image=3, dim_text=3)
+    with pytest.raises(ValueError, match="embed_dim = 2 cuts between equal singular values"):
+        truncated_weights(Worlds.of(hardly), "name", 2)
+
+
 def test_truncation_keeps_both_prompts_on_one_direction():
     """h = 1 in the binary world: top singular vector, u_spu/u_inv = [B - A + sqrt((A - B)^2 + 4c^2)]/(2c)."""
     blocks = worlds_with(p_spu=0.8, mu_spu=1.7, sigma_inv=0.9, sigma_spu=0.6)

@@ -96,7 +96,8 @@ class Axis(NamedTuple):
         earlier
             As of `place`.
         """
-        return tuple(np.asarray(b(earlier) if callable(b) else b, float) for b in (self.low, self.high))
+        low, high = (np.asarray(b(earlier) if callable(b) else b, float) for b in (self.low, self.high))
+        return low, high
 
 
 def _refuse_no_range(low: Numbers, high: Numbers, scale: str) -> None:
@@ -204,7 +205,8 @@ class Claim:
             raise ValueError(f"relation {self.relation!r} needs `along`, the parameter that is varied")
         if self.along is not None:
             refuse_unknown("along", self.along, (*SCALARS, "n"))
-        if self.relation in ("increasing", "decreasing") and not isinstance(self.domain.get(self.along), Axis):
+        varied = None if self.along is None else self.domain.get(self.along)
+        if self.relation in ("increasing", "decreasing") and not isinstance(varied, Axis):
             raise ValueError(f"relation {self.relation!r} along {self.along!r} needs an Axis of it in the domain")
         if self.relation == "slope" and len(self.grid) < 2:
             raise ValueError(f"relation 'slope' needs a grid of at least 2 values of {self.along}, not {self.grid}")
@@ -269,7 +271,7 @@ class Claim:
                 if given.integer:
                     good = good & (value == np.rint(value))
             else:
-                low = high = given(earlier) if callable(given) else given
+                low = high = np.asarray(given(earlier) if callable(given) else given)
             slack = 1e-9 * np.maximum(1.0, np.abs(high))
             good = good & (low - slack <= value) & (value <= high + slack)
         return good
@@ -286,18 +288,27 @@ class Claim:
         """
         new: dict[str, Numbers] = {}
         for name, given in self.domain.items():
-            follows = callable(given) and name != field
-            new[name] = given(self._earlier(new)) if follows else (to if name == field else values[name])
+            if name == field:
+                new[name] = to
+            elif callable(given) and not isinstance(given, Axis):
+                new[name] = given(self._earlier(new))
+            else:
+                new[name] = values[name]
         return {**new, field: to}
 
     def _earlier(self, values: Mapping[str, Numbers]) -> SimpleNamespace:
         """What the bounds of an axis may read: fields named before, all others at their defaults."""
         return SimpleNamespace(**{**_DEFAULTS, **values})
 
+    @property
+    def learners(self) -> tuple[Learner, ...]:
+        """Whose quantity it is about: the subject, then what is subtracted, if anything is."""
+        return tuple(named(learner) for learner in (self.subject, self.against) if learner is not None)
+
     def truth(self, worlds: Worlds) -> Numbers:
         """The quantity at n = infinity from the closed forms, `against` subtracted."""
-        value = self.value(self.subject, worlds)
-        return value if self.against is None else value - self.value(self.against, worlds)
+        value, *subtracted = (self.value(learner, worlds) for learner in self.learners)
+        return value - subtracted[0] if subtracted else value
 
     def value(self, learner: Learner, worlds: Worlds) -> Numbers:
         """The quantity of one learner at n = infinity, in every world of a grid.
@@ -308,8 +319,9 @@ class Claim:
         worlds : Worlds
         """
         if self.quantity == "operator-error":
+            assert self.reference is not None  # checked when the claim was made
             C = block_covariance(worlds) * worlds.mention[..., None, :]
-            return operator_error(C, self.reference(worlds))
+            return operator_error(C, np.asarray(self.reference(worlds)))
         if self.quantity == "reliance":
             return reliance(learner.direction(worlds))
         if self.quantity == "kept-axis":

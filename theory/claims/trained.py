@@ -96,7 +96,7 @@ class TrainedClaim:
 
 
 def _world(p_spu: float = 0.9, mu_spu: float = 1.0, nu: float = 0.49, **fields) -> World:
-    """theory.md section 6's worlds on the latents themselves: noise variance nu a coordinate, no other dimension."""
+    """Worlds on the latents themselves: noise variance nu a coordinate, no other dimension."""
     K = fields.get("classes", 2)
     d = 2 if K == 2 else 2 * K
     return World(p_spu=p_spu, mu_spu=mu_spu, sigma_xi=(d * nu) ** 0.5, dim_image=d, dim_text=d, **fields)

@@ -4,10 +4,10 @@ A learner of one's own is one frozen dataclass with a `name`. A linear rule need
 gives `accuracy`, and `scores` if drawn images are to put it to the test.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -19,7 +19,11 @@ from theory.accuracy import linear_accuracy, two_block_scores
 UNDEFINED = (ValueError, ArithmeticError)  # how a closed form says that a world has no answer
 
 
-def each_class_count(method: Callable) -> Callable:
+Asker = TypeVar("Asker", bound="Learner")
+Answer = TypeVar("Answer", Accuracy, np.ndarray)
+
+
+def each_class_count(method: Callable[[Asker, Worlds], Answer]) -> Callable[[Asker, World | Worlds], Answer]:
     """Ask once for every number of classes in a grid, since formulas hold for one K at a time; put answers back.
 
     Parameters
@@ -29,15 +33,20 @@ def each_class_count(method: Callable) -> Callable:
     """
 
     @wraps(method)
-    def ask(self, worlds: World | Worlds):
-        worlds = Worlds.of(worlds)
-        if np.ndim(worlds.classes) == 0:
-            return method(self, worlds)
-        K = np.broadcast_to(worlds.classes, worlds.shape)
-        parts = [(k == K, method(self, worlds[k == K])) for k in np.unique(K)]
-        return joined(parts, worlds.shape) if isinstance(parts[0][1], Accuracy) else _together(parts, worlds.shape)
+    def ask(self: Asker, worlds: World | Worlds) -> Answer:
+        grid = Worlds.of(worlds)
+        if np.ndim(grid.classes) == 0:
+            return method(self, grid)
+        K = np.broadcast_to(grid.classes, grid.shape)
+        parts = [(k == K, method(self, grid[k == K])) for k in np.unique(K)]
+        return _put_back(parts, grid.shape)
 
     return ask
+
+
+def _put_back(parts, shape: tuple[int, ...]):
+    """Answers over a grid from those of its parts, of their kind."""
+    return joined(parts, shape) if isinstance(parts[0][1], Accuracy) else _together(parts, shape)
 
 
 def joined(parts: list[tuple[np.ndarray, Accuracy]], shape: tuple[int, ...]) -> Accuracy:
@@ -50,25 +59,21 @@ def joined(parts: list[tuple[np.ndarray, Accuracy]], shape: tuple[int, ...]) -> 
     shape
         Of the grid.
     """
-    pairs = [_together([(rows, np.asarray(group)) for rows, group in each], shape) for each in _groups(parts)]
-    return Accuracy(*pairs, _intervals(parts, pairs, shape))
+    common = _together([(rows, np.asarray(accuracy.common)) for rows, accuracy in parts], shape)
+    counter = _together([(rows, np.asarray(accuracy.counter)) for rows, accuracy in parts], shape)
+    return Accuracy(common, counter, _intervals(parts, [common, counter], shape))
 
 
-def _together(parts, shape: tuple[int, ...]) -> np.ndarray:
+def _together(parts: Sequence[tuple[np.ndarray, np.ndarray]], shape: tuple[int, ...]) -> np.ndarray:
     whole = np.empty((*shape, *parts[0][1].shape[1:]))
     for rows, values in parts:
         whole[rows] = values
     return whole
 
 
-def _groups(parts):
-    return [
-        [(rows, accuracy.common) for rows, accuracy in parts],
-        [(rows, accuracy.counter) for rows, accuracy in parts],
-    ]
-
-
-def _intervals(parts, exact: list[np.ndarray], shape: tuple[int, ...]) -> Interval | None:
+def _intervals(
+    parts: list[tuple[np.ndarray, Accuracy]], exact: list[np.ndarray], shape: tuple[int, ...]
+) -> Interval | None:
     """Intervals of a grid of which some worlds are exact: theirs have no width."""
     level = next((a.interval.level for _, a in parts if a.interval is not None), None)
     if level is None:
@@ -78,9 +83,9 @@ def _intervals(parts, exact: list[np.ndarray], shape: tuple[int, ...]) -> Interv
         pair = exact[g].copy(), exact[g].copy()
         for rows, accuracy in parts:
             if accuracy.interval is not None:
-                pair[0][rows], pair[1][rows] = accuracy.interval[g]
+                pair[0][rows], pair[1][rows] = (accuracy.interval.common, accuracy.interval.counter)[g]
         ends.append(pair)
-    return Interval(*ends, level)
+    return Interval(ends[0], ends[1], level)
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ class Learner:
     words: ClassVar[str]  # in a sentence
 
     @each_class_count
-    def accuracy(self, worlds: World | Worlds) -> Accuracy:
+    def accuracy(self, worlds: Worlds) -> Accuracy:
         """Group accuracies at n = infinity under the test law.
 
         Parameters

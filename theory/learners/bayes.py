@@ -9,7 +9,9 @@ positive. With D = 2p - 1
 only the ratio of the two correlations matters, and the rule is that of a world whose more reliable block never errs.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import ClassVar
 
@@ -143,7 +145,7 @@ def _leader_and_follower(a, b, p) -> Float[np.ndarray, "W 2"]:
     follower's is integrated through Phi.
     """
     s = np.array([1.0, -1.0])
-    odds = _log_odds(p)
+    odds = np.asarray(_log_odds(p))
     swap = (a < b) & (2 * a * (a + RANGE) < 0.9 * odds)
     result = np.empty((len(a), 2))
 
@@ -162,8 +164,13 @@ def _leader_and_follower(a, b, p) -> Float[np.ndarray, "W 2"]:
     for rule, part in ((leader_inside, finite & ~swap), (follower_inside, finite & swap)):
         chosen = np.flatnonzero(part)
         if len(chosen):
-            result[chosen] = gaussian_average(lambda i, t, r=rule, c=chosen: r(c[i], t), len(chosen), 2)
+            result[chosen] = gaussian_average(partial(_of_chosen, rule, chosen), len(chosen), 2)
     return result
+
+
+def _of_chosen(rule: Callable, chosen: np.ndarray, index: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """The rule at some of the chosen worlds, which it knows by their place among all."""
+    return rule(chosen[index], t)
 
 
 def _several_attributes(world: Worlds, seed: int) -> Float[np.ndarray, "R 2"]:
@@ -177,7 +184,7 @@ def _several_attributes(world: Worlds, seed: int) -> Float[np.ndarray, "R 2"]:
     def replicate(r):
         t = gaussian_points(len(b), 12, seed * REPLICATES + r)
         g = evidence(2 * b * (signs[:, None] * b + t), p).sum(-1)  # (G, N)
-        accuracy = 0.0
+        accuracy = np.zeros(len(signs))
         for shown, weight in ((1, p_inv), (-1, 1 - p_inv)):  # the object is the label's, or the other
             if np.isinf(a):
                 right = (1 + np.sign(shown * odds + g)) / 2
@@ -194,7 +201,7 @@ def _many_classes(world: Worlds, seed: int) -> Float[np.ndarray, "R 2"]:
 
     Under the test law attributes are uniform and the object agrees with the label as in training; class 0 is the label.
     """
-    K, B = world.classes, len(world.mean)
+    K, B = world.class_count, len(world.mean)
     S = image_variance(world)
     p_inv = world.agreement[0]
     codes, weights = class_patterns(np.array([p_inv, *[1 / K] * (B - 1)]), K)
@@ -209,10 +216,9 @@ def _many_classes(world: Worlds, seed: int) -> Float[np.ndarray, "R 2"]:
         for code, weight in zip(codes, weights, strict=True):
             x = rest.copy()
             x[:, np.arange(B - 1), code[1:]] += world.mean[1:]
-            T = sum(
-                attribute_log_density(block_log_density(x[:, j], None, world, 1 + j), world.agreement[1 + j])
-                for j in range(B - 1)
-            )
+            T = np.zeros((len(x), K))
+            for j in range(B - 1):
+                T += attribute_log_density(block_log_density(x[:, j], None, world, 1 + j), world.agreement[1 + j])
             lead = T[:, 1:] - T[:, :1]  # of the other classes, by the attributes alone
             if blind:
                 best, ties = lead.max(axis=-1), 1 + (lead == 0).sum(axis=-1)
@@ -271,7 +277,7 @@ class Bayes(Learner):
     words: ClassVar[str] = "the Bayes rule"
 
     @each_class_count
-    def accuracy(self, worlds: World | Worlds) -> Accuracy:
+    def accuracy(self, worlds: Worlds) -> Accuracy:
         """By quadrature for two classes and one attribute, else sampled; see `bayes_accuracy`."""
         return bayes_accuracy(worlds)
 

@@ -119,7 +119,7 @@ def all_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, 
     x, y = (sign * image[..., 0] / curve.deviation).T
     v, w = (x + y) / np.sqrt(2), (x - y) / np.sqrt(2)
     nodes = np.linspace(0, max(1.0, np.abs(w).max(initial=0)), ALONG)
-    beyond = v - np.sign(w) * CubicSpline(nodes, curve.eta(None, nodes, -nodes, nodes))(np.abs(w))
+    beyond = v - np.sign(w) * CubicSpline(nodes, curve.eta(np.zeros(1, int), nodes, -nodes, nodes))(np.abs(w))
     return np.stack([beyond, -beyond], axis=-1) * curve.informative
 
 
@@ -137,7 +137,8 @@ def _by_curve(worlds: Worlds) -> np.ndarray | np.bool_:
 def _along_curves(worlds: Worlds, prompt: Prompt, tolerance: float) -> Accuracy:
     """World by world: each has as many captions as its scales ask for."""
     shown = np.array([_along_curve(_law(worlds[w]), prompt, tolerance) for w in range(worlds.size)])
-    return Accuracy(*objects_averaged(shown, worlds.agreement[:, :1]).T, None)
+    common, counter = objects_averaged(shown, worlds.agreement[:, :1]).T
+    return Accuracy(common, counter)
 
 
 def _along_curve(law: _Law, prompt: Prompt, tolerance: float) -> Float[np.ndarray, " 2"]:
@@ -229,19 +230,19 @@ def _mean_score(law: _Law) -> Preference:
         for mentioned, weight in patterns:
             if weight == 0:
                 continue
-            u, w, v = [], [], []
+            parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
             for b, z in enumerate((x, y)):
                 if mentioned[b]:
                     total = total + weight * 2 * law.variance[b] * law.mu[b] * law.D[b] / determinant[b] * z
-                    nodes, chances, slope = *told[b], law.mu[b] * law.nu_T / determinant[b]
+                    (nodes, chances), slope = told[b], law.mu[b] * law.nu_T / determinant[b]
                 else:
                     nodes, chances, slope = np.zeros(1), np.ones(1), law.mu[b] / law.S[b]
-                u, w, v = [*u, nodes], [*w, chances], [*v, (slope * z)[..., None]]
-            if not any(np.any(each) for each in v):  # x tells nothing of what u decides
+                parts.append((nodes, chances, (slope * z)[..., None]))
+            (u, w_u, v), (s, w_s, t) = parts
+            if not (np.any(v) or np.any(t)):  # x tells nothing of what captions decide
                 continue
-            gap = F((u[0] + v[0])[..., :, None], (u[1] + v[1])[..., None, :])
-            gap -= F((u[0] - v[0])[..., :, None], (u[1] - v[1])[..., None, :])
-            total = total + weight * np.einsum("...ij,i,j->...", gap, *w, optimize=True)
+            gap = F((u + v)[..., :, None], (s + t)[..., None, :]) - F((u - v)[..., :, None], (s - t)[..., None, :])
+            total = total + weight * np.einsum("...ij,i,j->...", gap, w_u, w_s, optimize=True)
         return total
 
     return prefer

@@ -119,7 +119,7 @@ def grid_preference(told: Told, x: Float[np.ndarray, "W n"], y: Float[np.ndarray
     x, y
         Lines across block 0 and block 1, in standard deviations.
     """
-    value = 0.0
+    value = np.zeros(())
     for sign in (1, -1):
         along_x, along_y = (
             -((sign * t - told.centre[b][..., None]) ** 2) / (2 * told.variance[b][..., None])
@@ -197,10 +197,9 @@ def _pieces(preference: Preference, roots: Roots, positive, horizontal, vertical
     corner = np.stack([positive[:, :-1, :-1], positive[:, 1:, :-1], positive[:, 1:, 1:], positive[:, :-1, 1:]])
     cut = (corner != corner[0]).any(axis=0)
     cut[:, :, cut.shape[2] // 2] = False  # between the two groups' mass in y, or empty
-    crossed = np.nonzero(cut)
-    w, i, j = crossed
+    w, i, j = np.nonzero(cut)
     edge = np.stack([horizontal[w, i, j], vertical[w, i + 1, j], horizontal[w, i, j + 1], vertical[w, i, j]])
-    corner = corner[:, *crossed]
+    corner = corner[:, w, i, j]
     leaves, enters = corner & ~np.roll(corner, -1, axis=0), ~corner & np.roll(corner, -1, axis=0)
     at, first, last = np.arange(len(w)), leaves.argmax(axis=0), enters.argmax(axis=0)
     saddle = leaves.sum(axis=0) == 2
@@ -328,8 +327,8 @@ def _follow(preference: Preference, ends, slopes, meet, tolerance: float):
     line, across = ends[0][:, None] + NODES[:, None] * chord[:, None], normal[:, None]
     for _ in range(3):
         inner = line[:, 1:-1] + height * across
-        g, *gradient = preference(*inner)
-        gradient = np.stack(gradient)
+        g, along_x, along_y = preference(*inner)
+        gradient = np.stack([along_x, along_y])
         rise = (gradient * across).sum(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
             step = np.clip(np.nan_to_num(g / rise), -1, 1)

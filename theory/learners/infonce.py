@@ -159,7 +159,7 @@ def _several_attributes(worlds: Worlds, prompt: Prompt, seed: int) -> list[float
 
 def _many_classes(worlds: Worlds, prompt: Prompt, seed: int) -> list[float]:
     """(common, counter) of K >= 3 classes: every coordinate on Sobol points, decisions counted."""
-    K, B = worlds.classes, len(worlds.mean)
+    K, B = worlds.class_count, len(worlds.mean)
     power = int(np.clip(np.log2(2**23 / (K * K * B)), 9, 13))
     noise = gaussian_points(B * K, power, seed).reshape(-1, B, K) * np.sqrt(worlds.scale**2 + worlds.nu_image)[:, None]
     texts = latent_prompts(worlds, prompt)
@@ -190,7 +190,7 @@ class InfoNCE(Learner):
     prompt: Prompt = "name"
 
     @each_class_count
-    def accuracy(self, worlds: World | Worlds) -> Accuracy:
+    def accuracy(self, worlds: Worlds) -> Accuracy:
         """By quadrature for two classes and one attribute, else sampled; see `infonce_accuracy`."""
         return infonce_accuracy(worlds, self.prompt)
 

@@ -15,18 +15,18 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from simulator.accuracy import Numbers
-from simulator.world import World, Worlds
+from simulator.world import Worlds
 from theory.learners.base import Learner, each_class_count
 from theory.population import image_variance, kappa, pattern_correlation
 
 
 def within_class(worlds: Worlds) -> tuple[Float[np.ndarray, "*w B"], Float[np.ndarray, "*w B"]]:
     """(r, d) of the module's head."""
-    return _shown(worlds.mean, worlds.correlation, image_variance(worlds), kappa(worlds.classes))
+    return _shown(worlds.mean, worlds.correlation, image_variance(worlds), kappa(worlds.class_count))
 
 
-def _shown(mean, correlation, S, K) -> tuple[Numbers, Numbers]:
+def _shown(mean, correlation, S, K):
+    """(r, d), of numbers, arrays or formulas."""
     return mean * correlation, S + mean**2 * (1 - correlation**2) / K
 
 
@@ -38,7 +38,7 @@ def least_squares_direction(worlds: Worlds) -> Float[np.ndarray, "*w B"]:
         u_spu/u_inv = beta m0 (S_i + 4 p_inv (1-p_inv) alpha^2)/(alpha D_inv (S_s + 4 p (1-p) beta^2)).
     Worlds with d = 0 decide alone; among several the solution of least norm is returned. Exact to rounding.
     """
-    K = kappa(worlds.classes)
+    K = kappa(worlds.class_count)
     r, d = within_class(worlds)
     d = np.where(r == 0, np.inf, d)  # a block that tells nothing about the label gets no weight
     least = d.min(axis=-1, keepdims=True)
@@ -75,7 +75,7 @@ class LeastSquares(Learner):
     words: ClassVar[str] = "least squares"
 
     @each_class_count
-    def direction(self, worlds: World | Worlds):
+    def direction(self, worlds: Worlds) -> Float[np.ndarray, "*w B"]:
         """Weight on each block, exact to rounding."""
         return least_squares_direction(worlds)
 

@@ -14,7 +14,7 @@ from scipy.special import ndtr
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import standardise
 from simulator.prompts import Prompt
-from simulator.world import World, Worlds
+from simulator.world import Worlds
 from theory.accuracy import linear_accuracy, two_block_scores
 from theory.learners.base import Learner, each_class_count
 from theory.population import kappa, linear_weights, pattern_correlation, truncated_weights, two_block_weights
@@ -55,7 +55,7 @@ class LinearCLIP(Learner):
             raise ValueError(f"embed_dim = {self.embed_dim} is below 1; the nearest valid value is 1")
 
     @each_class_count
-    def direction(self, worlds: World | Worlds) -> Float[np.ndarray, "*w B"]:
+    def direction(self, worlds: Worlds) -> Float[np.ndarray, "*w B"]:
         """u = C diag(pi) q, or that of the best approximation of C diag(pi) of rank embed_dim."""
         if self.embed_dim is None:
             return linear_weights(worlds, self.prompt)
@@ -70,7 +70,7 @@ class LinearCLIP(Learner):
         return two_block_weights(x.mu_inv, x.mu_spu, si2, ss2, D, x.mention_inv, x.mention_spu, self.prompt)
 
     @each_class_count
-    def accuracy(self, worlds: World | Worlds) -> Accuracy:
+    def accuracy(self, worlds: Worlds) -> Accuracy:
         """Group accuracies at n = infinity, exact to 1e-13; see `Learner.accuracy`."""
         papers = worlds.classes == 2 and not worlds.attribute and self.embed_dim is None and np.all(worlds.p_inv == 1)
         return _papers_world(worlds, self.prompt) if papers else linear_accuracy(self.direction(worlds), worlds)
@@ -96,12 +96,12 @@ def _papers_world(worlds: Worlds, prompt: Prompt) -> Accuracy:
     common, counter = np.empty(worlds.size), np.empty(worlds.size)
     for start in range(0, worlds.size, CACHED):
         part = slice(start, start + CACHED)
-        z = _scores(*(x if np.ndim(x) == 0 else x[part] for x in flat), prompt)
+        z = _scores(prompt, *(x if np.ndim(x) == 0 else np.asarray(x)[part] for x in flat))
         common[part], counter[part] = ndtr(z[0]), ndtr(z[1])
     return Accuracy(common.reshape(worlds.shape), counter.reshape(worlds.shape))
 
 
-def _scores(p, alpha, beta, si, ss, nu, pi_inv, pi_spu, prompt: Prompt):
+def _scores(prompt: Prompt, p, alpha, beta, si, ss, nu, pi_inv, pi_spu):
     """z-scores (common, counter), (u alpha +- w beta)/s."""
     si2, ss2 = si * si, ss * ss
     u, w = two_block_weights(alpha, beta, si2, ss2, 2 * p - 1, pi_inv, pi_spu, prompt)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import gaussian_points, standardise
-from simulator.world import World, Worlds
+from simulator.world import Worlds
 from theory.accuracy import linear_accuracy
 from theory.density import class_patterns
 from theory.learners.base import Learner, each_class_count
@@ -170,7 +170,7 @@ def logistic_replicates(worlds: Worlds, seed: int = 0, power: int = 11) -> Float
         Above LARGEST_CLASSES, for a separable population, and where the net itself is separable (classes so far apart
         that errors are too rare to be sampled).
     """
-    K, B = worlds.classes, len(worlds.mean)
+    K, B = worlds.class_count, len(worlds.mean)
     if K > LARGEST_CLASSES:
         raise ValueError(f"classes = {K} is more than the {LARGEST_CLASSES} that the softmax minimiser is sampled for")
     S = image_variance(worlds)
@@ -234,7 +234,7 @@ class Logistic(Learner):
     words: ClassVar[str] = "logistic regression"
 
     @each_class_count
-    def direction(self, worlds: World | Worlds):
+    def direction(self, worlds: Worlds) -> Float[np.ndarray, "*w B"]:
         """Weight on each block of the minimiser.
 
         Raises
@@ -253,7 +253,7 @@ class Logistic(Learner):
         return LeastSquares().weights(x) if certain and x.classes == 2 else super().weights(x)
 
     @each_class_count
-    def accuracy(self, worlds: World | Worlds) -> Accuracy:
+    def accuracy(self, worlds: Worlds) -> Accuracy:
         """Exact for two classes; for K >= 3 the accuracies of sampled minimisers, with their interval."""
         if worlds.classes == 2:
             return linear_accuracy(logistic_direction(worlds), worlds)

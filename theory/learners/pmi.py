@@ -132,7 +132,7 @@ class Preference:
         (curve_x, curve_y), (slope_x, slope_y) = self._curve, self._slope
         even = self._constant - curve_x * (x * x) - curve_y * (y * y)
         odd = slope_x * x + slope_y * y
-        value, share = 0.0, []
+        value, share = np.zeros(()), []
         for sign in (1, -1):
             exponent = even + odd if sign > 0 else even - odd
             top = exponent.max(axis=0)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.world import Numbers
+from simulator.accuracy import Numbers
 from theory.boundary import inequality_margins
 from theory.learners.base import Learner
 from theory.proofs.expression import Expression, NotExpressible, constant, variable

@@ -30,9 +30,6 @@ class Interval(NamedTuple):
     high: Numbers
 
 
-UNKNOWN = Interval(np.float64(-np.inf), np.float64(np.inf))
-
-
 def down(x: Numbers) -> Numbers:
     """At or below the float64 before x: what was rounded to x lies above it. -inf for nan."""
     return np.fmax(x - (np.abs(x) * HALF_STEP + TINIEST), -np.inf)

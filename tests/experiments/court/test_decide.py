@@ -104,6 +104,16 @@ def test_a_normal_design_has_the_power_it_promises_without_waste():
     assert 1.3 * ((stats.norm.isf(tail) + stats.norm.isf(0.05)) * deviation / gap) ** 2 > R
 
 
+@pytest.mark.parametrize("ratio", [1.0, 2.0, 10.0])
+@pytest.mark.parametrize("tail", [0.005, 0.005 / 64])
+def test_a_design_is_the_least_that_its_own_quantiles_allow(ratio, tail):
+    def wanted(R: int) -> float:
+        return ((stats.t.isf(tail, R - 1) + stats.t.isf(0.05, R - 1)) * ratio) ** 2
+
+    least = next(R for R in range(8, 10_000) if wanted(R) <= R)
+    assert normal_size(ratio, 1.0, tail, 0.05) == least
+
+
 def test_a_binomial_design_has_the_power_it_promises_without_waste():
     p, gap, tail, miss = 0.9, 0.01, 0.005, 0.05
     n = int(binomial_size(p, gap, tail, miss))

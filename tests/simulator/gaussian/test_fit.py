@@ -10,7 +10,7 @@ from stattest import assert_mean, assert_same_law, law_size
 
 import simulator
 from simulator.gaussian import pairs as pairs_module
-from simulator.gaussian.fit import fit
+from simulator.gaussian.fit import fit, sample_covariance
 from simulator.gaussian.pairs import DrawnPairs, block_size, dictionaries, draw, draw_pairs
 from simulator.gaussian.statistics import projected_critics
 from simulator.gaussian.supervised import SeparabilityError
@@ -95,6 +95,15 @@ def test_an_accuracy_is_what_drawn_images_show(prompt, width, n):
         scores = test.images.numpy() @ M @ found.frames[1] @ q.T
         columns.append(scores.argmax(axis=1) == test.labels.numpy())
     assert_mean(np.stack(columns, axis=1), [*found.accuracy(prompt)], effect=0.06, what=f"{prompt}, {width}")
+
+
+def test_the_covariance_of_weighted_pairs_by_its_sums():
+    rng = np.random.default_rng(0)
+    x, t, w = rng.normal(size=(5, 3)), rng.normal(size=(5, 2)), rng.uniform(0.1, 2, size=5)
+    together = sum(w[i] * np.outer(x[i], t[i]) for i in range(5)) / 5
+    apart = sum(w[i] * w[j] * np.outer(x[i], t[j]) for i in range(5) for j in range(5) if i != j) / 20
+    assert sample_covariance(x, t, w) == pytest.approx(together - apart, rel=1e-12)
+    assert sample_covariance(x, t, np.ones(5)) == pytest.approx(sample_covariance(x, t), rel=1e-12)
 
 
 @pytest.mark.parametrize("world", [WORLD, CLASSES], ids=["binary", "classes"])

@@ -15,7 +15,7 @@ from theory.accuracy import linear_accuracy
 from theory.density import log_density
 from theory.learners import Bayes, InfoNCE, LinearCLIP
 from theory.learners.captions import PREFERENCES, _along_curves, _by_curve, _law
-from theory.learners.drawn_captions import drawn_captions_accuracy
+from theory.learners.drawn_captions import _log_agreement, drawn_captions_accuracy
 
 POOLED = ("captions", "scores")
 
@@ -105,6 +105,11 @@ def test_captions_that_are_latents_make_bayes_rule_and_their_mean_a_linear_rule(
     assert both(_along_curves(world, "captions", 1e-6)) == pytest.approx(both(Bayes().accuracy(world)), abs=2e-6)
     nearest = linear_accuracy(world.prompt("mean"), world)
     assert both(_along_curves(world, "scores", 1e-6)) == pytest.approx(both(nearest), abs=2e-6)
+
+
+def test_a_caption_shows_the_label_or_any_other_class_alike():
+    assert np.exp(_log_agreement(0.7, 2)) == pytest.approx(np.array([[0.7, 0.3], [0.3, 0.7]]))
+    assert np.exp(_log_agreement(0.7, 3)[1]) == pytest.approx([0.15, 0.7, 0.15])
 
 
 @pytest.mark.parametrize("prompt", ["captions", pytest.param("scores", marks=pytest.mark.deep)])

@@ -1,0 +1,84 @@
+"""A stranger's program as a type checker reads it: `python -m mypy` (`.ci/run`) reads this file, and nothing runs it.
+
+Each public name has a type of its own, the packages' lazy names too; a wrong argument is refused where it is written.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, assert_type
+
+import numpy as np
+import xarray as xr
+
+from experiments import Mitigation, Setting, design, designs, judge, mitigated, study
+from experiments.court.judge import Verdict
+from experiments.lab.design import Design
+from experiments.lab.study import Study
+from simulator import Accuracy, Attribute, Pixels, Recipe, World, Worlds, fit, train
+from simulator.accuracy import Numbers
+from simulator.gaussian.fit import Fitted
+from simulator.towers.trained import Towers
+from theory import Axis, Claim, Phi, learners, sqrt
+
+
+def worlds() -> None:
+    world = World(p_spu=0.9, attribute=(Attribute(mu=2.0),))
+    assert_type(world.replace(mu_spu=2.0), World)
+    assert_type(world.nu_image, float)
+    grid = Worlds(p_spu=np.linspace(0.5, 1, 3), mu_spu=[[1.0], [2.0]])
+    assert_type(grid[0], Worlds)
+    assert_type(grid.world((0, 1)), World)
+    World(p_spu="high")  # type: ignore[arg-type]
+    World(views=Pixels())
+
+
+def learned() -> None:
+    pairs = World().draw(1000, seed=0)
+    fitted = fit("linear", pairs)
+    assert_type(fitted, Fitted)
+    assert_type(fitted.accuracy("mean"), Accuracy)
+    assert_type(fitted.accuracy("mean").drop, Numbers)
+    fitted.accuracy("nam")  # type: ignore[arg-type]
+    towers = train(World(), Recipe(loss="infonce"), models=2)
+    assert_type(towers, Towers)
+    assert_type(towers.accuracy(), Accuracy)
+
+
+@dataclass(frozen=True)
+class Ridge(learners.Learner):
+    """As in the README."""
+
+    name: ClassVar[str] = "ridge"
+    words: ClassVar[str] = "ridge regression"
+    penalty: float = 1.0
+
+    def direction(self, worlds: World | Worlds) -> np.ndarray:
+        w = Worlds.of(worlds)
+        return w.mean * w.correlation / (w.scale**2 + self.penalty)
+
+
+def judged() -> None:
+    assert_type(learners.named("infonce", prompt="mean"), learners.Learner)
+    assert_type(learners.LinearCLIP("mean").accuracy(World()), Accuracy)
+    claim = Claim(
+        id="a",
+        source="me",
+        statement="One.",
+        quantity="counter",
+        relation="<=",
+        domain={"p_spu": Axis(0.8, 1.0), "mu_spu": 2.0, "sigma_inv": lambda w: w.p_spu},
+        prediction=lambda w: Phi(1 - w.mu_spu) / sqrt(2.0),
+        subject=Ridge(penalty=2.0),
+        against="least-squares",
+    )
+    assert_type(judge(claim, quick=True), Verdict)
+    assert_type(judge(claim).interval, list[float] | None)
+    judge("a")  # type: ignore[arg-type]
+
+
+def studied() -> None:
+    asked = study(World(), axes={"p_spu": "0.5:1:3"}, learners=[Ridge(), "linear"], prompts=["name", "mean"], n=1e6)
+    assert_type(asked, Study)
+    assert_type(asked.run(), xr.Dataset)
+    assert_type(design(designs()[0]), Design)
+    assert_type(mitigated("balance", Setting(World(), learners.named("linear"))), Setting)
+    Mitigation("mine", "does nothing", lambda setting: setting)
