@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.optimize import brentq
 from stattest import SHARE, spend
 
 from experiments.court.decide import (
+    FEWEST,
     Ruling,
     betting_size,
     binomial_size,
@@ -18,7 +20,7 @@ from experiments.court.decide import (
     size_needed,
     violation_bounds,
 )
-from experiments.inference import Bounds, Sample, betting_bounds, binomial_bounds, t_bounds
+from experiments.inference import Bounds, Sample, bets, betting_bounds, binomial_bounds, t_bounds
 
 TAU = 0.005
 # relation -> (target, promised, violation of a value)
@@ -112,6 +114,39 @@ def test_a_design_is_the_least_that_its_own_quantiles_allow(ratio, tail):
 
     least = next(R for R in range(8, 10_000) if wanted(R) <= R)
     assert normal_size(ratio, 1.0, tail, 0.05) == least
+
+
+def test_a_deviation_is_bounded_by_the_law_of_its_chi_square():
+    pilot = Sample(np.array([0.3, 0.1, 0.7, 0.4, 0.9]), normal=True)
+    bound = np.std(pilot.values, ddof=1) * np.sqrt(4 / stats.chi2.ppf(0.02, 4))
+    assert deviation_bound(pilot, 0.02) == pytest.approx(bound, rel=1e-12)
+
+
+def test_a_binomial_design_pays_for_discreteness():
+    quantiles = stats.norm.isf(0.005) + stats.norm.isf(0.05)
+    assert binomial_size(0.4, 0.1, 0.005, 0.05) == np.ceil(quantiles**2 * 0.25 / 0.01 + 20)
+
+
+@pytest.mark.parametrize(
+    ("values", "gap"),
+    [(np.linspace(0.4, 0.6, 9), 0.2), (np.linspace(0.1, 0.9, 200), 0.05), (np.linspace(0, 0.03, 80), 0.1)],
+)
+def test_a_betting_design_is_that_of_its_best_stake(values, gap):
+    """The last sample's mean lies within the gap of the support's end, whose own bound is near enough."""
+    tail, miss = 0.005, 0.05
+
+    def least(gains: np.ndarray) -> float:
+        missing = lambda R: R * gains.mean() - stats.norm.isf(miss) * gains.std() * np.sqrt(R) - goal  # noqa: E731
+        return brentq(missing, 1e-6, 1e12) if gains.mean() > 0 else np.inf
+
+    goal, needed = np.log(len(bets(1e6)) / tail), [float(FEWEST)]
+    for side in (values, 1 - values):
+        m = side.mean() - gap
+        if m > 0:
+            stakes = bets(1e6)[1:]
+            needed.append(min(least(np.log(1 - t + t * np.append(side, 0.0) / m)) for t in stakes))
+    assert np.isfinite(max(needed))
+    assert betting_size(Sample(values, support=(0.0, 1.0)), gap, tail, miss) == np.ceil(max(needed))
 
 
 def test_a_binomial_design_has_the_power_it_promises_without_waste():

@@ -145,3 +145,10 @@ def test_disagreements_too_rare_to_matter_are_none():
     hardly = logistic_direction(worlds_with(**far, p_inv=[1e-300, 5e-324]))
     assert hardly[0] == pytest.approx(never, rel=1e-4)
     assert hardly[1] == pytest.approx(never, rel=1e-9)
+
+
+def test_a_block_without_a_mean_tells_nothing():
+    u = logistic_direction(worlds_with(mu_spu=[0.0, 1.0], p_spu=0.9, nu=0.1))
+    assert u[0, 1] == 0
+    assert np.all(u[:, 0] > 0)
+    assert u[1, 1] > 0
