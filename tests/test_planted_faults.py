@@ -675,11 +675,23 @@ FAULTS = {
         'return (f"{module or',
         "experiments/counteranimal/test_identity.py",
     ),
-    "one pipeline for all descriptions": Fault(
-        "experiments/counteranimal/encoding.py",
-        "return id(model.preprocess)",
-        "return 0",
-        "experiments/counteranimal/test_identity.py",
+    "a model that has changed is taken for the one remembered": Fault(
+        "experiments/counteranimal/loaded.py",
+        "if self._loaded.key != self.key:",
+        "if False:",
+        "experiments/counteranimal/test_asking.py",
+    ),
+    "the worst group by an interval of its own": Fault(
+        "experiments/counteranimal/breakdown.py",
+        "bounds = binomial_bounds(k, n, (1 - LEVEL) / 2 / len(names))",
+        "bounds = binomial_bounds(k, n, (1 - LEVEL) / 2)",
+        "experiments/counteranimal/test_breakdown.py",
+    ),
+    "a shard that is cut off read to where it ends": Fault(
+        "experiments/counteranimal/photos/shards.py",
+        "if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):",
+        "if False:",
+        "experiments/counteranimal/photos/test_layouts.py",
     ),
     "no number taken for rank 1": Fault(
         "experiments/counteranimal/scoring.py",
