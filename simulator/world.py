@@ -170,7 +170,7 @@ class World(Checked):
             For a world of pixels.
         """
         _refuse_pixels(self.views, "nu_image")
-        return self.sigma_xi**2 / self.dim_image
+        return self.sigma_xi * self.sigma_xi / self.dim_image  # a power of a scalar may round otherwise than an array's
 
     @property
     def nu_text(self) -> float:
@@ -183,7 +183,7 @@ class World(Checked):
         """
         _refuse_pixels(self.views, "nu_text")
         sigma = self.sigma_xi if self.sigma_xi_text is None else self.sigma_xi_text
-        return sigma**2 / self.dim_text
+        return sigma * sigma / self.dim_text
 
     def numbers(self) -> list[tuple[float, float, float, float]]:
         """(mean, scale, agreement with the label, mention) of every block, the invariant one first.
@@ -590,13 +590,13 @@ class Worlds:
     @cached_property
     def nu_image(self) -> Float[np.ndarray, "*w"]:
         """Noise variance of one image coordinate, sigma_xi^2/d_I."""
-        return np.broadcast_to(np.asarray(self.sigma_xi**2 / self.dim_image), self.shape)
+        return np.broadcast_to(np.asarray(self.sigma_xi * self.sigma_xi / self.dim_image), self.shape)
 
     @cached_property
     def nu_text(self) -> Float[np.ndarray, "*w"]:
         """Noise variance of one text coordinate; sigma_xi_text is sigma_xi unless set."""
         sigma = self.sigma_xi if self.sigma_xi_text is None else self.sigma_xi_text
-        return np.broadcast_to(np.asarray(sigma**2 / self.dim_text), self.shape)
+        return np.broadcast_to(np.asarray(sigma * sigma / self.dim_text), self.shape)
 
     def prompt(self, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
         """Coefficient of a class's own pattern in its prompt, one number a block; see `simulator.prompts`.

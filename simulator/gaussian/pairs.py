@@ -544,13 +544,13 @@ def sample_cross_covariance(pairs: Iterator[Pairs]) -> Float[torch.Tensor, "dI d
         For fewer than two pairs.
     """
     n = 0
-    total_image, total_text, product = torch.zeros(3)
+    sums: list[torch.Tensor] = []
     for block in pairs:
         images, texts = block.images, block.texts
         n += len(images)
-        total_image = total_image + images.sum(0)
-        total_text = total_text + texts.sum(0)
-        product = product + images.T @ texts
+        more = images.sum(0), texts.sum(0), images.T @ texts
+        sums = [a + b for a, b in zip(sums, more, strict=True)] if sums else list(more)
     if n < 2:
         raise ValueError(f"n = {n} pairs have no sample covariance; the nearest valid value is 2")
+    total_image, total_text, product = sums
     return (product - torch.outer(total_image, total_text) / n) / (n - 1)

@@ -247,7 +247,7 @@ def predicted(
         Images.
     """
     K = len(tokens) - 1
-    names = model.texts(tokens[torch.arange(K), K]) if head is None else None
+    names = model.texts(tokens[torch.arange(K, device=tokens.device), K]) if head is None else None
     said = []
     for first in range(0, len(tried), ASKED_AT_ONCE):
         I = model.images(tried.images(slice(first, first + ASKED_AT_ONCE)))

@@ -112,7 +112,7 @@ def test_blocks_and_mixture_hold_the_same_numbers(world):
         part = mixture.means[:, mixture.block == b]
         expected = (1 - 2 * codes[:, b])[:, None] if world.classes == 2 else np.eye(world.classes)[codes[:, b]]
         assert part == pytest.approx(blocks.mean[b] * expected, abs=0)
-    assert float(blocks.nu_image) == world.sigma_xi**2 / world.dim_image
+    assert float(blocks.nu_image) == world.nu_image == world.sigma_xi * world.sigma_xi / world.dim_image
     text = world.sigma_xi if world.sigma_xi_text is None else world.sigma_xi_text
     assert float(blocks.nu_text) == world.nu_text == text**2 / world.dim_text
 
@@ -182,6 +182,15 @@ def test_worlds_of_a_list_are_its_worlds(many):
     assert Worlds.of(grid) is grid
     for prompt in ("name", "mean"):
         assert grid.prompt(prompt).shape == (len(many), 2 + len(many[0].attribute))
+
+
+@pytest.mark.parametrize("sigma", [2.972910744232917, 1.9999999999999998, 0.1])
+def test_noise_is_the_same_alone_and_in_a_grid(sigma):
+    """The first is one whose power of a scalar and square of an array round apart."""
+    world = World(sigma_xi=sigma, dim_image=2, dim_text=2)
+    grid = Worlds.of([World(sigma_xi=0.0, dim_image=2, dim_text=2), world])
+    assert float(grid[1].nu_image) == float(Worlds.of(world).nu_image) == world.nu_image == sigma * sigma / 2
+    assert float(grid[1].nu_text) == world.nu_text
 
 
 @given(worlds(most_attributes=2))

@@ -31,17 +31,18 @@ Setting = dict[str, float | int]
 
 
 class Learner(NamedTuple):
-    """How a pretrained model is trained on: the loss, and whether captions speak of the background."""
+    """How a pretrained model is trained on: the loss, whether captions speak of the background, whether by a head."""
 
     loss: str | None  # None: it is asked as it is
     mention_spu: float = 0.0
+    head: bool = False  # labels in place of captions
 
 
 LEARNERS = {  # under the names of Table 7
     "zero-shot": Learner(None),
     "obj": Learner("infonce"),
     "objbkg": Learner("infonce", 1.0),
-    "supervised": Learner("supervised"),
+    "supervised": Learner("supervised", head=True),
 }
 
 

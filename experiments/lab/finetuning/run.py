@@ -193,7 +193,7 @@ class _Job:
         return tuning.finetune(self.model, head, recipe, pairs, advance)
 
     def _head(self, learner: str) -> Head | None:
-        if LEARNERS[learner].loss != "supervised":
+        if not LEARNERS[learner].head:
             return None
         pixels = torch.zeros(1, 3, *self.scene.objects.pixels.shape[2:], dtype=torch.uint8)
         with torch.no_grad():

@@ -384,7 +384,7 @@ def test_foreign_folders_are_refused(tmp_path):
 def test_what_somebody_put_beside_the_certificates_is_kept(monkeypatch, tmp_path, verdict):
     folder, own = tmp_path / "report", tmp_path / "report" / "proofs" / "thesis.proof"
 
-    def verdicts(seed, certificates):
+    def verdicts(seed, certificates, quick):
         certificates.mkdir()
         (certificates / "one.proof").write_text("shown")
         return [verdict]
