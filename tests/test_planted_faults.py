@@ -255,8 +255,8 @@ FAULTS = {
     ),
     "captions as noisy as images": Fault(
         "simulator/world.py",
-        "sigma = self.sigma_xi if self.sigma_xi_text is None else self.sigma_xi_text\n        return sigma**2 / self",
-        "sigma = self.sigma_xi\n        return sigma**2 / self",
+        "is None else self.sigma_xi_text\n        return sigma * sigma / self",
+        "is None else self.sigma_xi\n        return sigma * sigma / self",
         "simulator/test_world.py",
     ),
     "grid that can be written into": Fault(
