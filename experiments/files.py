@@ -59,7 +59,11 @@ def write_table(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]
 
 
 def read_table(path: Path, required: tuple[str, ...], what: str) -> list[dict[str, str]]:
-    """The rows of a CSV file with a header, at least one. Raises RequestError where it is none or lacks a column."""
+    """The rows of a CSV file with a header, at least one.
+
+    Raises RequestError where it is none, or lacks a column
+    or a line's part of one.
+    """
     if not path.is_file():
         raise RequestError(f"there is no {what} file {str(path)!r}")
     try:
@@ -75,6 +79,10 @@ def read_table(path: Path, required: tuple[str, ...], what: str) -> list[dict[st
         raise RequestError(f"{str(path)!r} has no column {missing[0]!r}; it needs {', '.join(required)}")
     if not table:
         raise RequestError(f"{str(path)!r} has no rows")
+    for line, row in enumerate(table, start=2):
+        short = next((column for column in required if row[column] is None), None)
+        if short is not None:
+            raise RequestError(f"line {line} of {str(path)!r} ends before its column {short!r}")
     return table
 
 

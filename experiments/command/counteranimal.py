@@ -44,7 +44,8 @@ Model = Annotated[
         negative="",
         help="open_clip:NAME[/TAG], torchvision:NAME[/WEIGHTS], timm:NAME[.TAG], hf:FOLDER or hf:ORG/NAME "
         "(CLIP, SigLIP and their kin of transformers), lvlm:FOLDER or lvlm:ORG/NAME (LLaVA, Qwen-VL and their kin; "
-        "evaluate only), or published:MODEL for the checkpoint behind a row of the paper's Table 3; may be repeated",
+        "evaluate only), python:FILE.py (its model(), of your own), or published:MODEL for the checkpoint behind a "
+        "row of the paper's Table 3; may be repeated",
     ),
 ]
 Weights = Annotated[
@@ -168,7 +169,7 @@ def evaluate(
     specs, files = together(model, weights, models)
     asking = Asking(models=specs, weights=files, **asdict(scoring))
     if dry_run:
-        emit(expected(asking, labels or "1000"), json, expected_view)
+        emit(expected(asking, labels or asking.every_label.name), json, expected_view)
         return
     if data is None:
         raise RequestError("evaluate needs photos; name them with --data, or pass --dry-run to see the models alone")
@@ -196,6 +197,7 @@ def score(
     name: Annotated[str | None, Parameter(help="name of the model [default: the file's]", show_default=False)] = None,
     family: Annotated[str, Parameter(help="models that share a line in a plot, as CLIP, ImageNet, LVLM")] = "LVLM",
     labels: Annotated[Labels, Parameter(help="label space the predictions chose from")] = "1000",
+    classes: Classes = None,
     prompts: Annotated[str, Parameter(help="prompts they were made with, for the standing")] = "simple",
     seed: Seed = 0,
     output: Path | None = None,
@@ -206,10 +208,18 @@ def score(
     Example: soberclip counteranimal score answers.csv --name LLaVA --labels 20
     """
     from experiments.command.screens.counteranimal import summary_view
+    from experiments.counteranimal.labels import own_vocabulary
     from experiments.counteranimal.summaries import score_files
 
     documents = score_files(
-        predictions, name=name, family=family, labels=labels, prompts=prompts, seed=seed, output=output
+        predictions,
+        name=name,
+        family=family,
+        labels=labels,
+        classes=None if classes is None else own_vocabulary(classes),
+        prompts=prompts,
+        seed=seed,
+        output=output,
     )
     emit(documents, json, summary_view)
 

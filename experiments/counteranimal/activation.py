@@ -24,7 +24,7 @@ from experiments.counteranimal.photos.reading import read_tree
 from experiments.counteranimal.photos.tree import GROUPS, Tree
 from experiments.counteranimal.scoring import Scorer, predict, scored
 from experiments.counteranimal.summaries import summarise
-from experiments.errors import RequestError, checked_seed
+from experiments.errors import RequestError, RunError, checked_seed
 from experiments.files import output_folder, write_json
 from experiments.inference import LEVEL, resamples
 from simulator.streams import numpy_stream
@@ -54,6 +54,8 @@ def run(request: Audit) -> list[dict[str, Any]]:
     checked_seed(request.seed)
     asking = request.asking
     tree = read_tree(request.data, request.groups, asking.vocabulary)
+    if not tree.grouped:
+        raise RequestError(f"the audit needs common and counter photos, and {str(request.data)!r} has no groups")
     for spec in asking.specs:
         if not spec.startswith(("open_clip:", "hf:")):
             raise RequestError(f"{spec!r} is no CLIP of open_clip: or hf:, whose activation could be another one")
@@ -102,6 +104,9 @@ def _asked(
     settings = asking.settings(model) | {"labels": asking.every_label.name, "data": str(request.data)}
     document, _ = summarise("activation", model.spec, model.family, predictions, settings, request.seed)
     above = alignment(tree, encoded, score)
+    if not np.isfinite(above).all():
+        lost = int((~np.isfinite(above)).sum())
+        raise RunError(f"{model.spec} has no finite score for {lost} photos; another --precision may give numbers")
     each = {"alignment": above, "accuracy": predictions.correct.astype(float)}
     printed = (document["standing"] or {}).get("printed")
     shown = {

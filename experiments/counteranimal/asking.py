@@ -23,6 +23,8 @@ from experiments.published.tables import checkpoint_spec
 from simulator.towers import distributed
 from simulator.towers.distributed import Group
 
+CLIPS = ("open_clip:", "hf:")  # whose activation can be chosen
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -63,6 +65,8 @@ class Asking:
                 f"{len(self.weights)} --weights are given for {len(self.models)} --model; "
                 "give one each, - for a model without a file"
             )
+        if self.quick_gelu != "auto" and not any(spec.startswith(CLIPS) for spec in self.specs):
+            raise RequestError(f"--quick-gelu {self.quick_gelu} is for CLIPs of open_clip: or hf:; leave it out")
         _ = self.specs, self.vocabulary, self.templates, self.runtime, self.store  # refused now rather than later
         for spec, how in zip(self.specs, self.readings, strict=True):
             checked(spec, how)
@@ -79,7 +83,7 @@ class Asking:
         return tuple(
             Reading(
                 file,
-                self.quick_gelu if spec.startswith(("open_clip:", "hf:")) else "auto",
+                self.quick_gelu if spec.startswith(CLIPS) else "auto",
                 self.trust_pickle,
                 self.ema,
                 classes,
@@ -130,13 +134,14 @@ class Asking:
 
         Of several processes each encodes its share; the first then finds all features, and the others have no answer.
         """
-        encoded = self._encode(tree, model, strict, note, group)
         if group.size > 1:
+            if model.key is not None:  # else nothing is kept that the first could find
+                self._encode(tree, model, strict, note, group)
             distributed.meet(group)
             if group.rank > 0:
                 model.release()
                 return None
-            encoded = self._encode(tree, model, strict, note, distributed.ALONE)
+        encoded = self._encode(tree, model, strict, note, distributed.ALONE)
         distinct = len(set(self.vocabulary.phrases(self.templates))) * (model.family == "CLIP")
         with counting("prompts", distinct, "labels/s") as advance:
             score = scorer(model, self.vocabulary, self.templates, self.runtime, self.store, advance)

@@ -83,8 +83,8 @@ def _cell(n: np.int64, k: np.int64, interval: tuple[np.float64, np.float64]) -> 
 
 
 def _top(predictions: Predictions) -> dict[str, Any] | None:
-    """Shares of photos whose label is among the first 5; None where ranks are not known, or no class is complete."""
-    if predictions.rank is None:
+    """Shares of photos whose label is among the first 5; None where that is not known, or no label ever is beyond."""
+    if predictions.rank is None or not (predictions.rank > TOP).any():
         return None
     counts = class_counts(predictions, within=TOP)
     if not len(counts.complete.index):

@@ -61,7 +61,18 @@ def gather(specs: Sequence[str], mean: Mean, labels: str, prompt: str) -> list[R
                 found[same[0]] = result
     if not found:
         raise RequestError("nothing to compare; name a result folder or 'published'")
-    return _distinct(found)
+    return _distinct(_of_one_vocabulary(found))
+
+
+def _of_one_vocabulary(results: list[Result]) -> list[Result]:
+    """Beside results on ImageNet's classes those on classes of one's own are shown, and enter no line: other classes
+    are differently hard."""
+    if len({r.vocabulary for r in results}) == 1:
+        return results
+    return [
+        r if r.vocabulary == Result.vocabulary else replace(r, comparable=False, protocol="classes of its own")
+        for r in results
+    ]
 
 
 def _identity(row: Row) -> tuple:
@@ -151,7 +162,7 @@ def _from_document(entry: dict[str, Any], file: Path, mean: Mean) -> Result:
         row = replace(summary_row(entry, mean), source=str(file.parent))
         classes = _classes_beside(file, row, mean)
         composites = classes is not None and entry.get("paired") is not None
-        own = entry.get("class_names_digest") or "own" if entry.get("labels") == "own" or entry.get("classes") else None
+        own = entry.get("class_names_digest") if entry.get("labels") == "own" or entry.get("classes") else None
         objects = _objects_beside(file) if composites else None
         return Result(row, classes, objects, vocabulary=own or Result.vocabulary)
     if "learner" in entry or "loss" in entry:

@@ -247,13 +247,18 @@ def forward(model: LoadedModel, pixels: torch.Tensor, runtime: Runtime, labels: 
         out = model.encode_image(pixels)
         if model.family == "CLIP":
             return torch.nn.functional.normalize(out, dim=-1).float()
-    if out.ndim != 2 or out.shape[1] != labels:
+    refuse_other_labels(model.spec, tuple(out.shape[1:]), labels)
+    return out.float()
+
+
+def refuse_other_labels(spec: str, shape: tuple[int, ...], labels: int) -> None:
+    """Raise RequestError unless a classifier gives one score a label, computed now or kept from an earlier run."""
+    if shape != (labels,):
         which = "ImageNet-1k's are" if labels == CLASS_COUNT else "those of --classes are"
         raise RequestError(
-            f"{model.spec or 'the model'} answers with scores of shape {tuple(out.shape[1:])} a photo; the labels, "
-            f"{which} {labels}, in their order and with no class beside them"
+            f"{spec or 'the model'} answers with scores of shape {shape} a photo; the labels, {which} {labels}, in "
+            "their order and with no class beside them"
         )
-    return out.float()
 
 
 def identity(model: Model, runtime: Runtime) -> dict[str, Any] | None:

@@ -77,6 +77,8 @@ def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None
     output_folder(request.output)
     documents = []
     with together(asking.device) as group:
+        if group.size > 1 and any(spec.startswith(f"{LANGUAGE}:") for spec in asking.specs):
+            raise RequestError("torchrun shares the photos of models with features; ask an lvlm: in one process")
         if reference is not None:
             space = _confusing(request, tree, reference, note, group)
         for k, folder in enumerate(result_folders(request.output, asking.specs)):
@@ -187,9 +189,11 @@ def _confusing(
 
 def _refuse_labels(request: Evaluation) -> None:
     own = not request.asking.vocabulary.imagenet
-    if request.confusing is not None and request.labels != "20":
-        said = "all labels" if request.labels is None else request.labels
-        raise RequestError(f"--confusing goes with --labels 20, not {said}; leave it out or pass --labels 20")
+    said = "all labels" if request.labels is None else request.labels
+    for flag in ("confusing", "reference", "reference_weights"):
+        if getattr(request, flag) is not None and request.labels != "20":
+            name = flag.replace("_", "-")
+            raise RequestError(f"--{name} goes with --labels 20, not {said}; leave it out or pass --labels 20")
     if own and request.labels in ("1000", "45"):
         raise RequestError(f"--labels {request.labels} is of ImageNet; with --classes it is own (all of them) or 20")
     if not own and request.labels == "own":

@@ -54,7 +54,7 @@ class Vocabulary:
     source: str  # open_clip, torchvision, a file
     imagenet: bool = True  # whether indices are ImageNet-1k's
     wordings: tuple[tuple[str, ...], ...] | None = None  # what a label is called in templates; None: by its name
-    sentences: tuple[tuple[str, ...], ...] | None = None  # whole prompts of a label, in place of templates
+    sentences: tuple[tuple[str, ...], ...] | None = None  # for each wording a whole prompt in place of templates, or ""
 
     def phrases(self, templates: Sequence[str]) -> tuple[tuple[str, ...], ...]:
         """For each label all prompts whose embeddings are averaged: every wording in every template.
@@ -63,10 +63,14 @@ class Vocabulary:
         (('A photo of owl.', 'a owl at night'),)
         """
         wordings = self.wordings or tuple((name,) for name in self.names)
-        sentences = self.sentences or ((),) * len(self.names)
+        sentences = self.sentences or tuple(("",) * len(words) for words in wordings)
         return tuple(
-            whole or tuple(template.format(word) for word in words for template in templates)
-            for words, whole in zip(wordings, sentences, strict=True)
+            tuple(
+                phrase
+                for word, whole in zip(words, wholes, strict=True)
+                for phrase in ([whole] if whole else [template.format(word) for template in templates])
+            )
+            for words, wholes in zip(wordings, sentences, strict=True)
         )
 
 
@@ -97,8 +101,8 @@ def own_vocabulary(path: Path) -> Vocabulary:
         rows = read_table(path, ("class",), "classes")
         names = tuple(dict.fromkeys(row["class"] for row in rows))
         wordings = tuple(tuple(r.get("name") or r["class"] for r in rows if r["class"] == name) for name in names)
-        sentences = tuple(tuple(r["prompt"] for r in rows if r["class"] == name and r.get("prompt")) for name in names)
-        found = Vocabulary(names, str(path), False, tuple(tuple(dict.fromkeys(w)) for w in wordings), sentences)
+        sentences = tuple(tuple(r.get("prompt") or "" for r in rows if r["class"] == name) for name in names)
+        found = Vocabulary(names, str(path), False, wordings, sentences)
     if len(found.names) < 2 or not all(found.names):
         raise RequestError(f"{str(path)!r} names {len(found.names)} classes; labels that compete are 2 or more, named")
     return found
@@ -232,7 +236,7 @@ def load_confusing(path: Path, names_list: str, names: Sequence[str], classes: S
     if fingerprint != digest(names):
         raise RequestError(
             f"the confusing sets in {str(path)!r} were made for the class names {listed!r}, not {names_list!r}; "
-            f"pass --class-names {listed} or leave --confusing out"
+            f"name those with --class-names or --classes, or leave --confusing out"
         )
     for index, row in labels.items():
         outside = [label for label in row if not 0 <= label < len(names)]

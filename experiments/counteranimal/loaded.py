@@ -104,7 +104,10 @@ def finished(model: LoadedModel) -> LoadedModel:
         "preprocessing": described(model.preprocess),
         **model.settings,
     }
-    key = model_key(model.module, (model.encode_image, model.encode_text), model.preprocess, weights)
+    # Of what looks after itself no weights can be seen, so two of them might be taken for one.
+    seen = not isinstance(model.module, Unmoved)
+    encoders = (model.encode_image, model.encode_text)
+    key = model_key(model.module, encoders, model.preprocess, weights) if seen else None
     return replace(model, settings=settings, key=key)
 
 

@@ -46,10 +46,10 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     write_table(path, COLUMNS if predictions.object is None else (*COLUMNS, "object"), rows)
 
 
-def read_predictions(path: Path, labels: int | None = CLASS_COUNT) -> Predictions:
+def read_predictions(path: Path, labels: int = CLASS_COUNT) -> Predictions:
     """Predictions made here or elsewhere; class_index, group and predicted_index are required columns.
 
-    Indices are of ImageNet-1k, or with `labels` None into a file of one's own. predicted_index may be any integer of 64
+    Classes are the first `labels` whole numbers, ImageNet-1k's unless given. predicted_index may be any integer of 64
     bits, -1 for an answer that is no label; group is empty in every line where photos have none. rank and margin are
     read where every row has a rank, and objects where there is such a column. Raises RequestError naming the line.
     """
@@ -59,7 +59,7 @@ def read_predictions(path: Path, labels: int | None = CLASS_COUNT) -> Prediction
     for line, row in enumerate(table, start=2):
         index.append(_integer(path, line, row, "class_index"))
         predicted.append(_integer(path, line, row, "predicted_index"))
-        last = LARGEST if labels is None else labels - 1
+        last = labels - 1
         if not 0 <= index[-1] <= last:
             raise RequestError(
                 f"class_index {index[-1]} in line {line} of {str(path)!r} lies outside 0..{last}; "

@@ -33,12 +33,12 @@ def load(name: str, how: Reading) -> LoadedModel:
     Raises RequestError for a file that fails, or an object that lacks a method.
     """
     try:
-        space = runpy.run_path(name)
-        made = space[MAKER]()
-    except KeyError as error:
-        raise RequestError(f"{name!r} defines no {MAKER}(); it returns the model") from error
+        maker = runpy.run_path(name).get(MAKER)
+        made = None if maker is None else maker()
     except Exception as error:  # the user's code raises what it likes
         raise RequestError(f"{name!r} failed with {type(error).__name__}: {error}") from error
+    if maker is None:
+        raise RequestError(f"{name!r} defines no {MAKER}(); it returns the model")
     clip, classifier = (
         [part for part in parts if not callable(getattr(made, part, None))] for parts in (CLIP, CLASSIFIER)
     )

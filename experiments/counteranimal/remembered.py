@@ -26,8 +26,12 @@ def remembered(spec: str, how: Reading, store: Path, load: Callable[[], LoadedMo
     file = store / "known" / f"{origin}.json"
     known = read_json(file)
     if isinstance(known, dict) and all(isinstance(known.get(name), kind) for name, kind in KNOWN.items()):
-        return Deferred(spec, known, origin, lambda: replace(load(), origin=origin))
-    model = replace(load(), origin=origin)
+        return Deferred(spec, known, origin, lambda: _recorded(replace(load(), origin=origin), file))
+    return _recorded(replace(load(), origin=origin), file)
+
+
+def _recorded(model: LoadedModel, file: Path) -> LoadedModel:
+    """The model, with what it says of itself on disk for the next run, whatever stood there."""
     if model.key is not None:
         output_folder(file.parent)
         write_json(file, {name: getattr(model, name) for name in KNOWN})
@@ -50,13 +54,15 @@ def _origin(spec: str, how: Reading) -> str | None:
 
 
 def _files(name: str, weights: Path | None) -> Iterator[Path]:
-    """The weights file and what lies beside it (a tokenizer may), or all of the folder that a specification names."""
-    folder = Path(name.removeprefix("local-dir:"))
+    """The weights file and what lies beside it where a tokenizer does, and all of a folder that is named."""
+    folders = [Path(name.removeprefix("local-dir:"))]
     if weights is not None:
-        folder = weights.resolve().parent if (weights.parent / "tokenizer_config.json").is_file() else None
         yield weights.resolve()
-    if folder is not None and folder.is_dir():
-        yield from (path for path in sorted(folder.resolve().iterdir()) if path.is_file())
+        if (weights.parent / "tokenizer_config.json").is_file():
+            folders.append(weights.parent)
+    for folder in folders:
+        if folder.is_dir():
+            yield from (path for path in sorted(folder.absolute().iterdir()) if path.is_file())
 
 
 def _stamp(file: Path) -> tuple[int, int]:

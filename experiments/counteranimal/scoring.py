@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 
 from experiments.counteranimal.cache import cached_text, save_text
-from experiments.counteranimal.encoding import Encoded, Runtime, failures, identity
+from experiments.counteranimal.encoding import Encoded, Runtime, failures, identity, refuse_other_labels
 from experiments.counteranimal.labels import LabelSpace, Vocabulary, confusing_labels
 from experiments.counteranimal.loaded import Model
 from experiments.counteranimal.metrics import Predictions
@@ -118,15 +118,21 @@ class Scorer:
     """
 
     def __init__(
-        self, labels: int, text: Float[np.ndarray, "U d"] | None = None, columns: Sequence[int] = (), cut: int = 0
+        self,
+        labels: int,
+        text: Float[np.ndarray, "U d"] | None = None,
+        columns: Sequence[int] = (),
+        cut: int = 0,
+        spec: str = "",
     ):
-        self.labels = labels
+        self.labels, self.spec = labels, spec
         self.cut = cut  # phrases that are longer than the model reads
         self._text = None if text is None else torch.from_numpy(text.T.copy())
         self._columns = np.array(columns, dtype=np.int64)  # of each label, its row of `text`
 
     def __call__(self, features: Float[np.ndarray, "N d"]) -> Float[np.ndarray, "N L"]:
         if self._text is None:
+            refuse_other_labels(self.spec, features.shape[1:], self.labels)
             return features
         return (torch.from_numpy(features) @ self._text).numpy()[:, self._columns]
 
@@ -141,7 +147,7 @@ def scorer(
 ) -> Scorer:
     """The scorer of a model for labels and prompt templates, which a classifier does not look at."""
     if model.family != "CLIP":
-        return Scorer(len(vocabulary.names))
+        return Scorer(len(vocabulary.names), spec=model.spec)
     phrases = vocabulary.phrases(prompts)
     unique = {label: row for row, label in enumerate(dict.fromkeys(phrases))}
     text, cut = text_features(model, list(unique), runtime, cache, advance)

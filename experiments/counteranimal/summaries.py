@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from experiments.counteranimal.breakdown import CELL_COLUMNS, breakdown, cells
-from experiments.counteranimal.labels import CLASS_COUNT
+from experiments.counteranimal.labels import CLASS_COUNT, Vocabulary, digest
 from experiments.counteranimal.metrics import MEANS, ClassCounts, Mean, Predictions, class_counts, summary
 from experiments.counteranimal.paired import paired_effect
 from experiments.counteranimal.photos.tree import GROUPS
@@ -122,6 +122,7 @@ def score_files(
     name: str | None = None,
     family: str = "LVLM",
     labels: str = "1000",
+    classes: Vocabulary | None = None,
     prompts: str = "simple",
     seed: int = 0,
     output: Path | None = None,
@@ -133,11 +134,13 @@ def score_files(
     """
     if not files:
         raise RequestError("no predictions given; name a CSV file with columns class_index, group, predicted_index")
+    if (labels == "own") != (classes is not None):
+        raise RequestError("--labels own goes with --classes FILE, into which class_index and predicted_index point")
     if name is not None and (len(files) > 1 or not name.strip()):
         wrong = "is empty; leave it out" if not name.strip() else f"names one model but {len(files)} files are given"
         raise RequestError(f"--name {name!r} {wrong}")
     names = [name] if name is not None else [_model_of(path) for path in files]
-    read = [read_predictions(path, None if labels == "own" else CLASS_COUNT) for path in files]
+    read = [read_predictions(path, CLASS_COUNT if classes is None else len(classes.names)) for path in files]
     folders = [None] * len(files) if output is None else result_folders(output_folder(output), names)
     for path in files:
         for folder in folders:
@@ -146,6 +149,9 @@ def score_files(
     documents = []
     for path, model, folder, predictions in zip(files, names, folders, read, strict=True):
         settings = {"prompts": prompts, "labels": labels, "data": str(path)}
+        if classes is not None:
+            folders = {str(index): label for index, label in enumerate(classes.names)}
+            settings |= {"class_names_digest": digest(classes.names), "folders": folders}
         document, counts = summarise(str(path), model, family, predictions, settings, seed)
         if folder is not None:
             write_result(folder, document, predictions, counts)

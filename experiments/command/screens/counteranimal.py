@@ -144,8 +144,8 @@ def _worst(document: dict[str, Any], kind: str) -> Text:
     part = [str(cell[key]) for key in ("group", "background") if key in cell]
     where = ", ".join([f"class {_named(document, cell['class_index'])}", *part])
     return Text(
-        f"worst {kind} of {cell['of']}: {where}, {percent(cell['accuracy'])} of {cell['photos']} photos "
-        f"({interval(cell['interval'])})"
+        f"worst {kind} of {cell['of']}: {where}, {percent(cell['accuracy'])} of {cell['photos']} photos; the least "
+        f"true accuracy of all lies in {interval(cell['interval'])}"
     )
 
 

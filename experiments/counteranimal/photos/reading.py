@@ -54,7 +54,10 @@ def _listed(root: Path) -> Listing:
         raise RequestError(f"there is no folder {str(root)!r}{suggestion(root.name, known, quoted=True)}")
     if (root / STATE).exists() or (root / SPLITS).exists():
         return list_saved(root)
-    return list_shards(root) if any(root.glob("*.tar")) else list_folders(root)
+    shards = sorted(root.glob("*.tar"))
+    if shards and any(path.is_dir() for path in root.iterdir()):
+        raise RequestError(f"{str(root)!r} holds folders and tar files; name {str(shards[0])!r}, or move them apart")
+    return list_shards(root) if shards else list_folders(root)
 
 
 def _tree(root: Path, listing: Listing, classes: Classes, rule: GroupOf, groups: str, own: bool) -> Tree:
@@ -100,7 +103,13 @@ def _strays(listing: Listing, placed: list, probes: dict, inside: set[str]) -> l
     outside = {c for c, _ in listing.places} - inside
     used = {(entry.class_name, entry.place) for entry, found in placed if found}
     unused = [place for place, found in probes.items() if not found and place not in used]
-    loose = [entry.path for entry, found in placed if not found and not entry.place and entry.class_name not in outside]
+    loose = [
+        entry.path
+        for entry, found in placed
+        if not found
+        and entry.class_name not in outside
+        and (not entry.place or (entry.class_name, entry.place) in used)
+    ]
     return [*outside, *(f"{c}/{place}" for c, place in unused if place), *loose]
 
 

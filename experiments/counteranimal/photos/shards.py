@@ -62,17 +62,19 @@ def list_shards(data: Path) -> Listing:
 
 
 def _read(shard: Path, listing: Listing) -> None:
-    photos: dict[str, list[str]] = {}  # name without extension -> photos
+    photos: dict[str, dict[str, None]] = {}  # name without extension -> photos, each once: the last of a name counts
     described: dict[str, dict] = {}
     try:
         with tarfile.open(shard, "r:") as tar:
             for member in tar:
-                if not member.isfile():
-                    continue
                 path = PurePosixPath(member.name)
+                if not member.isfile():
+                    if not member.isdir():  # a link, say, whose bytes lie elsewhere
+                        listing.strays.append(f"{shard.name}/{path}")
+                    continue
                 stem = str(path.parent / path.name.split(".", 1)[0])  # webdataset's key ends at the first dot
                 if path.suffix.lower() in SUFFIXES:
-                    photos.setdefault(stem, []).append(str(path))
+                    photos.setdefault(stem, {})[str(path)] = None
                     listing.files.members[f"{shard.name}/{path}"] = (shard.name, member.offset_data, member.size)
                 elif path.suffix == ".json" and member.size <= LONGEST_JSON:
                     described[stem] = _description(shard, member.name, tar.extractfile(member).read())

@@ -20,7 +20,7 @@ def list_table(table: Path) -> Listing:
     lines: dict[str, int] = {}
     missing: list[str] = []
     for line, row in enumerate(rows, start=2):
-        path, group = row["path"], row.get("group") or ""
+        path, group = Path(row["path"]).as_posix(), row.get("group") or ""  # ./a.jpg is a.jpg
         if group and group not in GROUPS:
             raise RequestError(f"group {group!r} in line {line} of {str(table)!r} is neither 'common' nor 'counter'")
         if lines.setdefault(path, line) != line:

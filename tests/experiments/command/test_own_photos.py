@@ -58,7 +58,15 @@ def test_own_classes_and_groups(run, shelves, tiny_clip, tmp_path):
     assert {(c["class_index"], c["background"]): int(c["photos"]) for c in cells} == {
         (str(("saw", "teacup").index(kind)), place): n for (kind, place), n in CELLS.items()
     }
-    again, _ = run("score", tmp_path / "out" / "predictions.csv", "--labels", "own", "--json")
+    again, _ = run(
+        "score",
+        tmp_path / "out" / "predictions.csv",
+        "--labels",
+        "own",
+        "--classes",
+        tmp_path / "classes.csv",
+        "--json",
+    )
     assert (again[0]["macro"], again[0]["worst_group"]) == (found["macro"], found["worst_group"])
     screen, _ = run("evaluate", *common, "--output", tmp_path / "out")
     assert "worst group of 4" in screen
@@ -80,6 +88,32 @@ def test_indices_of_other_files_are_not_paired(run, shelves, tiny_clip, tmp_path
     same, _ = run("compare", tmp_path / "a", tmp_path / "b", "--output", tmp_path / "x", "--json")
     other, _ = run("compare", tmp_path / "a", tmp_path / "c", "--output", tmp_path / "x", "--json")
     assert (len(same["pairs"]), len(other["pairs"])) == (1, 0)
+    mixed, _ = run("compare", tmp_path / "a", "published", "--output", tmp_path / "x", "--json")
+    (own,) = [row for row in mixed["rows"] if row["source"] == str(tmp_path / "a")]
+    assert own["effective_robustness"] is None  # three classes are not the paper's 45
+
+
+def test_kept_scores_of_other_labels_are_refused(run, shelves, squeezenet, tmp_path):
+    """The check of their number stood where scores are computed, and kept ones were read as if of own classes."""
+    model = (
+        "--model",
+        "torchvision:squeezenet1_1",
+        "--weights",
+        squeezenet,
+        "--cache",
+        tmp_path / "cache",
+        "--workers",
+        0,
+    )
+    common = ("--data", shelves, *model, "--groups", tmp_path / "groups.csv", "--output", tmp_path / "out")
+    with pytest.raises(RequestError, match="no class list"):
+        run("evaluate", *common)
+    (shelves / "saw").rename(shelves / "499 saw")
+    (shelves / "teacup").rename(shelves / "968 teacup")
+    run("evaluate", *common)
+    (tmp_path / "classes.csv").write_text("class\n499 saw\n968 teacup\n")
+    with pytest.raises(RequestError, match=r"do not fit|of shape"):
+        run("evaluate", *common, "--classes", tmp_path / "classes.csv")
 
 
 def test_backgrounds_by_themselves(run, shelves, tiny_clip, tmp_path):
@@ -97,7 +131,15 @@ def test_backgrounds_by_themselves(run, shelves, tiny_clip, tmp_path):
     assert low <= found["macro"]["accuracy"] <= high
     assert {(b["background"], b["photos"]) for b in found["backgrounds"]} == {("shed", 5), ("sink", 3), ("table", 6)}
     assert "background" in found["worst_group"]
-    again, _ = run("score", tmp_path / "out" / "predictions.csv", "--labels", "own", "--json")
+    again, _ = run(
+        "score",
+        tmp_path / "out" / "predictions.csv",
+        "--labels",
+        "own",
+        "--classes",
+        tmp_path / "classes.csv",
+        "--json",
+    )
     assert again[0]["macro"] == found["macro"]
     screen, _ = run("evaluate", *common, "--cache", tmp_path / "cache", "--output", tmp_path / "out")
     assert "14 photos in no groups" in screen

@@ -44,6 +44,17 @@ def test_another_reading_is_another_model(tiny_clip, shared_tree, tmp_path, monk
     assert len(loads) == 4
 
 
+def test_a_folder_beside_a_weights_file_is_part_of_what_is_read(tiny_clip, tmp_path, monkeypatch):
+    folder, loads, load = shutil.copytree(tiny_clip, tmp_path / "clip"), [], asking_module.load
+    weights = shutil.copy(folder / "open_clip_model.safetensors", tmp_path / "w.safetensors")
+    monkeypatch.setattr(asking_module, "load", lambda *how: loads.append(how) or load(*how))
+    for _ in range(2):
+        Asking(models=[f"open_clip:local-dir:{folder}"], weights=[weights], cache=tmp_path / "c", workers=0).model()
+    os.utime(folder / "open_clip_config.json", ns=(1, 1))
+    Asking(models=[f"open_clip:local-dir:{folder}"], weights=[weights], cache=tmp_path / "c", workers=0).model()
+    assert len(loads) == 2
+
+
 def test_a_model_that_is_no_longer_what_was_remembered_is_refused(tiny_clip, shared_tree, tmp_path):
     spec = f"open_clip:local-dir:{tiny_clip}"
     one = Asking(models=[spec], cache=tmp_path, workers=0)
@@ -52,8 +63,9 @@ def test_a_model_that_is_no_longer_what_was_remembered_is_refused(tiny_clip, sha
     record.write_text(json.dumps(json.loads(record.read_text()) | {"key": "0" * 64}))
     with pytest.raises(RunError, match="has changed since its features were kept"):
         one.ask(read_tree(shared_tree), one.model())
+    assert one.ask(read_tree(shared_tree), one.model()).encoded.passes == 32  # run again, as the sentence says
     record.write_text("{")  # a damaged record is no record
-    assert one.ask(read_tree(shared_tree), one.model()).encoded.passes == 32
+    assert one.ask(read_tree(shared_tree), one.model()).encoded.passes == 0
 
 
 def test_all_models_are_checked_before_the_first_is_loaded(tiny_clip, tmp_path, monkeypatch):
@@ -106,6 +118,24 @@ def test_a_model_of_ones_own_is_a_file(method, family, shared_tree, tmp_path):
     assert asked.model.family == family
     assert len(asked.encoded.keys) == len(tree.photos)
     assert asked.score(next(asked.encoded.cache.read(list(asked.encoded.keys.values())))).shape == (32, 1000)
+
+
+def test_an_object_that_hides_its_weights_is_not_kept(shared_tree, tmp_path):
+    """Two nets of one architecture behind a plain object had one key, and the second got the first one's features."""
+    code = (
+        "import torch, numpy\nfrom types import SimpleNamespace as S\nfrom torchvision.transforms import v2\n"
+        "torch.manual_seed({seed})\nnet = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 1000))\n"
+        "look = v2.Compose([v2.Resize((2, 2)), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])\n"
+        "def model(): return S(preprocess=look, logits=net)\n"
+    )
+    answers = []
+    for seed in (1, 2):
+        (tmp_path / "own.py").write_text(code.format(seed=seed))
+        one = Asking(models=[f"python:{tmp_path / 'own.py'}"], cache=tmp_path / "c", workers=0)
+        asked = one.ask(read_tree(shared_tree), one.model())
+        assert (asked.model.key, asked.encoded.passes) == (None, 32)
+        answers.append(next(asked.encoded.cache.read(list(asked.encoded.keys.values()))))
+    assert (answers[0] != answers[1]).any()
 
 
 def test_a_file_that_is_no_model(tmp_path):

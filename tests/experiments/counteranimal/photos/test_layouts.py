@@ -216,6 +216,8 @@ def test_wrong_tables_of_photos(tmp_path):
     (tmp_path / "a.png").write_bytes(picture(0))
     refused("path,class\na.png,ostrich\n", "neither a column 'group' nor 'background'")
     refused("path,class,group\na.png,ostrich,odd\n", "group 'odd' in line 2")
+    refused("class,group,path\nostrich,common\n", "line 2 of .* ends before its column 'path'")
+    refused("path,class,group\n./a.png,ostrich,common\na.png,ostrich,common\n", "listed in lines 2 and 3")
     refused("path,class,group\na.png,ostrich,common\na.png,bulbul,common\n", "listed in lines 2 and 3")
     with pytest.raises(RequestError, match=r"neither a folder, a CSV file .* nor a tar file"):
         read_tree(tmp_path / "a.png")
@@ -245,6 +247,31 @@ def test_wrong_shards(tmp_path):
         add(tar, "a.png", picture(0))
     with pytest.raises(RequestError, match="no description beside it and no class in its path"):
         read_tree(tmp_path / "bare.tar")
+
+
+def test_members_of_a_shard_count_once(tmp_path):
+    """tar -r writes a name again, and the last counts; a hard link has no bytes of its own."""
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for number in (1, 2):
+            add(tar, "ostrich/common-sand/a.png", picture(number))
+        link = tarfile.TarInfo("ostrich/counter-sea/b.png")
+        link.type, link.linkname = tarfile.LNKTYPE, "ostrich/common-sand/a.png"
+        tar.addfile(link)
+    tree = read_tree(tmp_path / "a.tar")
+    assert contents(tree) == {2: (9, "common", "sand")}
+    assert len(tree.photos) == 1
+    assert tree.strays == ("a.tar/ostrich/counter-sea/b.png",)
+    (tmp_path / "ostrich").mkdir()
+    with pytest.raises(RequestError, match=r"holds folders and tar files; name .*a\.tar"):
+        read_tree(tmp_path)
+
+
+def test_a_row_without_a_group_is_told(tmp_path):
+    table = as_table(tmp_path / "t", spread())
+    table.write_text(table.read_text().replace("0.png,9 ostrich,common", "0.png,9 ostrich,"))
+    tree = read_tree(table)
+    assert tree.strays == ("0.png",)
+    assert len(tree.photos) == 5
 
 
 def test_wrong_saved_data(tmp_path):
@@ -295,12 +322,12 @@ def test_classes_of_ones_own(tmp_path):
 
 def test_own_prompts(tmp_path):
     table = tmp_path / "classes.csv"
-    table.write_text("class,name,prompt\ncup,tea cup,\ncup,mug,\npot,,a pot seen from above\npan,,\n")
+    table.write_text("class,name,prompt\ncup,tea cup,\ncup,mug,\npot,,a pot seen from above\npot,jug,\npan,,\n")
     found = own_vocabulary(table)
     assert found.names == ("cup", "pot", "pan")
     assert found.phrases(("a {}", "the {}")) == (
         ("a tea cup", "the tea cup", "a mug", "the mug"),
-        ("a pot seen from above",),
+        ("a pot seen from above", "a jug", "the jug"),
         ("a pan", "the pan"),
     )
     for text, said in (("class\ncup\n", "names 1 classes"), ("name\ncup\n", "class")):
