@@ -236,7 +236,7 @@ def load_confusing(path: Path, names_list: str, names: Sequence[str], classes: S
     if fingerprint != digest(names):
         raise RequestError(
             f"the confusing sets in {str(path)!r} were made for the class names {listed!r}, not {names_list!r}; "
-            f"name those with --class-names or --classes, or leave --confusing out"
+            f"pass --{'class-names' if listed in NAME_LISTS else 'classes'} {listed} or leave --confusing out"
         )
     for index, row in labels.items():
         outside = [label for label in row if not 0 <= label < len(names)]
