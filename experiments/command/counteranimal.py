@@ -167,9 +167,9 @@ def evaluate(
     from experiments.counteranimal.lists import expected, together
 
     specs, files = together(model, weights, models)
-    asking = Asking(models=specs, weights=files, **asdict(scoring))
+    asking = Asking(models=specs, weights=files, language=True, **asdict(scoring))
     if dry_run:
-        emit(expected(asking, labels or asking.every_label.name), json, expected_view)
+        emit(expected(asking, labels or asking.vocabulary.every_label.name), json, expected_view)
         return
     if data is None:
         raise RequestError("evaluate needs photos; name them with --data, or pass --dry-run to see the models alone")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from experiments.counteranimal.asking import Asking
+from experiments.counteranimal.asking import CLIPS, Asking
 from experiments.counteranimal.encoding import Encoded
 from experiments.counteranimal.loaded import Activation, Model
 from experiments.counteranimal.metrics import REPLICATES, certainty
@@ -57,7 +57,7 @@ def run(request: Audit) -> list[dict[str, Any]]:
     if not tree.grouped:
         raise RequestError(f"the audit needs common and counter photos, and {str(request.data)!r} has no groups")
     for spec in asking.specs:
-        if not spec.startswith(("open_clip:", "hf:")):
+        if not spec.startswith(CLIPS):
             raise RequestError(f"{spec!r} is no CLIP of open_clip: or hf:, whose activation could be another one")
     documents = [_audited(request, tree, spec, k) for k, spec in enumerate(asking.specs)]
     if request.output is not None:
@@ -98,12 +98,11 @@ def _asked(
     request: Audit, tree: Tree, asking: Asking, model: Model
 ) -> tuple[dict[str, Any], dict[str, Float[np.ndarray, " C"]]]:
     """(what the screen shows of one activation, class means of both quantities)."""
-    asked = asking.ask(tree, model)
-    encoded, score = asked.encoded, asked.score
-    predictions = predict(tree, encoded, score, asking.every_label)
-    settings = asking.settings(model) | {"labels": asking.every_label.name, "data": str(request.data)}
+    asked, space = asking.ask(tree, model), asking.vocabulary.every_label
+    predictions = predict(tree, asked.encoded, asked.score, space)
+    settings = asking.settings(model) | {"labels": space.name, "data": str(request.data)}
     document, _ = summarise("activation", model.spec, model.family, predictions, settings, request.seed)
-    above = alignment(tree, encoded, score)
+    above = alignment(tree, asked.encoded, asked.score)
     if not np.isfinite(above).all():
         lost = int((~np.isfinite(above)).sum())
         raise RunError(f"{model.spec} has no finite score for {lost} photos; another --precision may give numbers")

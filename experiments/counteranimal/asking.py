@@ -10,7 +10,7 @@ from typing import Any
 
 from experiments.counteranimal.cache import cache_folder
 from experiments.counteranimal.encoding import Encoded, Precision, Runtime, encode_photos
-from experiments.counteranimal.labels import LabelSpace, Vocabulary, digest, imagenet, own_vocabulary, templates
+from experiments.counteranimal.labels import Vocabulary, digest, imagenet, own_vocabulary, templates
 from experiments.counteranimal.loaded import Activation, Model, Reading
 from experiments.counteranimal.lvlm.language import LanguageModel
 from experiments.counteranimal.models import LANGUAGE, checked, load, refuse_language
@@ -56,6 +56,7 @@ class Asking:
     trust_pickle: bool = False
     ema: bool | None = None
     cache: Path | None = None
+    language: bool = False  # whether models without features, which answer in words, may be among them
 
     def __post_init__(self):
         if not self.models:
@@ -69,6 +70,8 @@ class Asking:
             raise RequestError(f"--quick-gelu {self.quick_gelu} is for CLIPs of open_clip: or hf:; leave it out")
         _ = self.specs, self.vocabulary, self.templates, self.runtime, self.store  # refused now rather than later
         for spec, how in zip(self.specs, self.readings, strict=True):
+            if not self.language:
+                refuse_language(spec)
             checked(spec, how)
 
     @cached_property
@@ -95,11 +98,6 @@ class Asking:
     def vocabulary(self) -> Vocabulary:
         return imagenet(self.class_names) if self.classes is None else own_vocabulary(self.classes)
 
-    @property
-    def every_label(self) -> LabelSpace:
-        """All labels compete."""
-        return LabelSpace("1000" if self.vocabulary.imagenet else "own")
-
     @cached_property
     def templates(self) -> tuple[str, ...]:
         return templates(self.prompts)
@@ -114,12 +112,11 @@ class Asking:
     def store(self) -> Path:
         return cache_folder(self.cache)
 
-    def model(self, k: int = 0, language: bool = False) -> Model | LanguageModel:
-        """The k-th model, loaded unless it is known; `language` models have no features and are for who says so."""
+    def model(self, k: int = 0) -> Model | LanguageModel:
+        """The k-th model, loaded unless it is known. A language model has no features that could be kept under it."""
         spec, how = self.specs[k], self.readings[k]
-        if language and spec.startswith(f"{LANGUAGE}:"):
+        if spec.startswith(f"{LANGUAGE}:"):
             return load(spec, how)
-        refuse_language(spec)
         return remembered(spec, how, self.store, partial(load, spec, how))
 
     def ask(
@@ -142,7 +139,7 @@ class Asking:
                 model.release()
                 return None
         encoded = self._encode(tree, model, strict, note, distributed.ALONE)
-        distinct = len(set(self.vocabulary.phrases(self.templates))) * (model.family == "CLIP")
+        distinct = len(set(self.vocabulary.phrases(self.templates))) if model.family == "CLIP" else 0
         with counting("prompts", distinct, "labels/s") as advance:
             score = scorer(model, self.vocabulary, self.templates, self.runtime, self.store, advance)
         model.release()

@@ -68,7 +68,7 @@ def run(request: Discovery, note: Callable[[str], None] = lambda sentence: None)
     output_folder(request.output)
     asked = asking.ask(tree, asking.model(), note=note)
     model, encoded = asked.model, asked.encoded
-    predictions = predict(tree, encoded, asked.score, asking.every_label)
+    predictions = predict(tree, encoded, asked.score, asking.vocabulary.every_label)
     photos = [photo for photo in tree.photos if photo.path in encoded.keys]
     document = discover(tree, photos, predictions.correct, request.min_photos, request.seed)
     document["skipped"] = [{"path": path, "reason": reason} for path, reason in encoded.unreadable.items()]

@@ -20,6 +20,7 @@ from experiments.counteranimal.labels import CLASS_COUNT
 from experiments.counteranimal.loaded import LoadedModel, Model
 from experiments.counteranimal.photos.tree import Files, Key, Photo, Tree
 from experiments.counteranimal.photos.tree import unreadable as broken
+from experiments.counteranimal.weights import first_line
 from experiments.errors import RequestError, RunError
 from simulator.naming import suggestion
 from simulator.towers.compiling import compiled
@@ -141,16 +142,16 @@ class _Passing:
 
     def batches(self, tree: Tree, batches: list[list[int]]) -> Iterator[tuple[list[int], torch.Tensor, list]]:
         """(indices, pixels of those that could be read, failures) of each batch, decoded ahead by other processes."""
-        loader = DataLoader(
-            _Photos(tree.files, tree.photos, self.model.preprocess),
-            batch_sampler=batches,
-            num_workers=self.runtime.workers,
-            collate_fn=_collate,
-            pin_memory=self.runtime.device.startswith("cuda"),
-            generator=torch.Generator(),  # else the loader seeds its workers from the global random state
-        )
+        pinned = self.runtime.device.startswith("cuda")
         with failures(self.runtime):
-            yield from loader
+            yield from _decoded(
+                tree,
+                self.model.preprocess,
+                self.runtime,
+                batch_sampler=batches,
+                collate_fn=_collate,
+                pin_memory=pinned,
+            )
 
     def features(self, pixels: torch.Tensor) -> torch.Tensor:
         """Features of a batch; where the device's memory does not hold one, halves are tried from then on."""
@@ -180,16 +181,17 @@ def one_by_one(
     tree: Tree, pipeline: Callable, wanted: Sequence[int], runtime: Runtime
 ) -> Iterator[tuple[int, str | None, Any]]:
     """(index, why it cannot be read or None, what the pipeline made of it) of each wanted photo, decoded ahead."""
-    photos = _Photos(tree.files, tree.photos, pipeline)
-    loader = DataLoader(
-        photos,
-        sampler=wanted,
-        batch_size=None,
+    yield from _decoded(tree, pipeline, runtime, sampler=wanted, batch_size=None, collate_fn=_as_it_is)
+
+
+def _decoded(tree: Tree, pipeline: Callable, runtime: Runtime, **how: Any) -> DataLoader:
+    """Photos through a pipeline in decoding processes; `how` says which of them together."""
+    return DataLoader(
+        _Photos(tree.files, tree.photos, pipeline),
         num_workers=runtime.workers,
-        collate_fn=_as_it_is,
         generator=torch.Generator(),  # else the loader seeds its workers from the global random state
+        **how,
     )
-    yield from loader
 
 
 def _as_it_is(item: Any) -> Any:
@@ -227,17 +229,13 @@ def failures(runtime: Runtime) -> Iterator[None]:
         ) from error
     except RuntimeError as error:
         if runtime.compile and type(error).__module__.startswith("torch._"):  # of the compiler, each of its own type
-            raise RunError(f"the model cannot be compiled ({_first(error)}); leave --compile out") from error
+            raise RunError(f"the model cannot be compiled ({first_line(error)}); leave --compile out") from error
         if not str(error).startswith("DataLoader worker"):
             raise
         raise RunError(
-            f"a decoding process ended early, perhaps for want of memory ({_first(error)}); "
+            f"a decoding process ended early, perhaps for want of memory ({first_line(error)}); "
             f"try fewer --workers than {runtime.workers} (finished photos are kept)"
         ) from error
-
-
-def _first(error: Exception) -> str:
-    return str(error).splitlines()[0].rstrip(".")
 
 
 def forward(model: LoadedModel, pixels: torch.Tensor, runtime: Runtime, labels: int = CLASS_COUNT) -> torch.Tensor:

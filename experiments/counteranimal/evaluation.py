@@ -29,7 +29,7 @@ from experiments.counteranimal.lvlm.labelled import Labelled
 from experiments.counteranimal.lvlm.language import LanguageModel
 from experiments.counteranimal.lvlm.spoken import Spoken
 from experiments.counteranimal.metrics import Predictions
-from experiments.counteranimal.models import LANGUAGE, refuse_language
+from experiments.counteranimal.models import LANGUAGE
 from experiments.counteranimal.photos.groups import PREFIX
 from experiments.counteranimal.photos.reading import read_tree
 from experiments.counteranimal.photos.tree import Tree
@@ -82,7 +82,7 @@ def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None
         if reference is not None:
             space = _confusing(request, tree, reference, note, group)
         for k, folder in enumerate(result_folders(request.output, asking.specs)):
-            began, model = perf_counter(), asking.model(k, language=True)
+            began, model = perf_counter(), asking.model(k)
             if isinstance(model, LanguageModel):
                 answered = None if space is None else _spoken(request, tree, model, space, folder, note)
             else:
@@ -125,7 +125,7 @@ def _spoken(
 ) -> Answered:
     """A language model, which scores labels or answers in its own words."""
     vocabulary, runtime = request.asking.vocabulary, request.asking.runtime
-    called = vocabulary.wordings or tuple((name,) for name in vocabulary.names)
+    called = vocabulary.called
     if request.free:
         parted = [tuple(part for word in words for part in wordings(word)) for words in called]
         work: Work = Spoken(model, tree, space, parted, folder)
@@ -159,13 +159,13 @@ def _written(
 def _reference(request: Evaluation) -> Asking:
     """The one model whose confusions make the sets, asked as the others are."""
     weights = request.reference_weights
-    refuse_language(request.reference or REFERENCE)
     return replace(
         request.asking,
         models=[request.reference or REFERENCE],
         weights=None if weights is None else [weights],
         quick_gelu="auto",
         ema=None,
+        language=False,
     )
 
 
@@ -209,7 +209,7 @@ def _fixed_space(request: Evaluation, tree: Tree) -> LabelSpace | None:
     vocabulary = request.asking.vocabulary
     if request.labels == "20":
         return load_confusing(request.confusing, vocabulary.source, vocabulary.names, sorted(tree.classes))
-    return request.asking.every_label
+    return vocabulary.every_label
 
 
 def _circumstances(
@@ -314,7 +314,7 @@ def evaluate(
     with TemporaryDirectory() if cache is None else nullcontext(cache) as folder:
         encoded = encode_photos(tree, loaded, Path(folder), runtime, labels=len(vocabulary.names))
         score = scorer(loaded, vocabulary, templates(prompts) if is_clip else (), runtime, cache)
-        return predict(tree, encoded, score, space or LabelSpace("1000" if vocabulary.imagenet else "own"))
+        return predict(tree, encoded, score, space or vocabulary.every_label)
 
 
 def _vocabulary(names: str | Sequence[str] | Vocabulary) -> Vocabulary:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.linalg import helmert
 from scipy.optimize import brentq
 from scipy.special import chdtr, stdtrit
 
@@ -28,11 +29,11 @@ from experiments.counteranimal.gaussian import (
     regrouped,
 )
 from experiments.counteranimal.metrics import REPLICATES
+from experiments.counteranimal.photos.tree import GROUPS
 from experiments.inference import LEVEL, binomial_bounds, bootstrap_interval, combined, resamples
 from simulator.streams import numpy_stream
 
 ALPHA = 0.01
-GROUPS = ("common", "counter")
 REDRAWN = 60  # fits whose spread is the error of a prediction
 
 
@@ -279,7 +280,7 @@ def reliance(law: Law, photos: Scores, classes: Sequence[int], seed: int) -> dic
     seed
         Of the bootstrap.
     """
-    K, means = photos.scores.shape[1], law.means @ _back(photos)
+    K, means = photos.scores.shape[1], law.means @ helmert(photos.scores.shape[1])
     group = np.array(
         [
             [
@@ -302,12 +303,6 @@ def reliance(law: Law, photos: Scores, classes: Sequence[int], seed: int) -> dic
     interval = bootstrap_interval(drawn[:, 0] / drawn[:, 1], C)
     t = float(effects[:, 0].mean() / effects[:, 1].mean())
     return {"t": t, "interval": None if interval is None else list(interval), "level": LEVEL}
-
-
-def _back(photos: Scores) -> np.ndarray:
-    from scipy.linalg import helmert
-
-    return helmert(photos.scores.shape[1])
 
 
 def _reason(document: dict[str, Any], separable: bool) -> str:

@@ -62,16 +62,25 @@ class Vocabulary:
         >>> Vocabulary(("owl",), "mine").phrases(("A photo of {}.", "a {} at night"))
         (('A photo of owl.', 'a owl at night'),)
         """
-        wordings = self.wordings or tuple((name,) for name in self.names)
-        sentences = self.sentences or tuple(("",) * len(words) for words in wordings)
+        sentences = self.sentences or tuple(("",) * len(words) for words in self.called)
         return tuple(
             tuple(
                 phrase
                 for word, whole in zip(words, wholes, strict=True)
                 for phrase in ([whole] if whole else [template.format(word) for template in templates])
             )
-            for words, wholes in zip(wordings, sentences, strict=True)
+            for words, wholes in zip(self.called, sentences, strict=True)
         )
+
+    @property
+    def called(self) -> tuple[tuple[str, ...], ...]:
+        """For each label its wordings, its name where there are none."""
+        return self.wordings or tuple((name,) for name in self.names)
+
+    @property
+    def every_label(self) -> "LabelSpace":
+        """All labels compete."""
+        return LabelSpace("1000" if self.imagenet else "own")
 
 
 def imagenet(choice: str) -> Vocabulary:

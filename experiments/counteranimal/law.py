@@ -18,7 +18,6 @@ from experiments.counteranimal.encoding import Encoded
 from experiments.counteranimal.fidelity import ALPHA, REDRAWN, assess
 from experiments.counteranimal.gaussian import Scores
 from experiments.counteranimal.labels import LabelSpace, own_classes
-from experiments.counteranimal.models import refuse_language
 from experiments.counteranimal.photos.reading import read_tree
 from experiments.counteranimal.photos.tree import Photo, Tree
 from experiments.counteranimal.scoring import Scorer, scored
@@ -64,9 +63,7 @@ def run(request: LawRequest, note: Callable[[str], None] = lambda sentence: None
     tree = read_tree(request.data, request.groups, asking.vocabulary)
     if not tree.grouped:
         raise RequestError(f"the law needs common and counter photos, and {str(request.data)!r} has no groups")
-    space = own_classes(list(tree.classes)) if request.labels == "data" else asking.every_label
-    for spec in asking.specs:
-        refuse_language(spec)
+    space = own_classes(list(tree.classes)) if request.labels == "data" else asking.vocabulary.every_label
     output_folder(request.output)
     models = []
     for k, spec in enumerate(asking.specs):

@@ -204,8 +204,7 @@ def paired(
     drawn = _with_drop(group_accuracies(b, mean, weights) - group_accuracies(a, mean, weights))
     result: dict = {"classes": C, "mean": mean}
     for k, name in enumerate(("common", "counter", "drop")):
-        # Class accuracies are ratios of counts: differences that are zero come out within rounding of it.
-        d = np.where(np.abs(classes[:, k]) < 1e-12, 0.0, classes[:, k])
+        d = settled(classes[:, k])
         result[name] = {"difference": float(value[k]), **certainty(d, drawn[:, k])}
     return result
 
@@ -214,13 +213,23 @@ def _with_drop(groups: Float[np.ndarray, "*s 2"]) -> Float[np.ndarray, "*s 3"]:
     return np.concatenate([groups, groups[..., :1] - groups[..., 1:]], axis=-1)
 
 
-def certainty(classes: Float[np.ndarray, " C"], drawn: Float[np.ndarray, " R"]) -> dict:
-    """What is known of a mean of class differences: its interval over `drawn` bootstrap means, and a sign test."""
-    up, down = int((classes > 0).sum()), int((classes < 0).sum())
-    interval = bootstrap_interval(drawn, len(classes))
+def settled(differences: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s"]:
+    """Differences of accuracies, which are ratios of counts: those that are zero come out within rounding of it."""
+    return np.where(np.abs(differences) < 1e-12, 0.0, differences)
+
+
+def certainty(
+    differences: Float[np.ndarray, " C"], drawn: Float[np.ndarray, " R"], of: str = "classes", fewest: int = 0
+) -> dict:
+    """What is known of a mean of differences, of classes or of objects: an interval and a sign test.
+
+    The interval is over `drawn` bootstrap means; None where there are fewer than `fewest`, or no spread.
+    """
+    up, down = int((differences > 0).sum()), int((differences < 0).sum())
+    interval = bootstrap_interval(drawn, len(differences)) if len(differences) >= fewest else None
     return {
         "interval": None if interval is None else list(interval),
-        "classes_up": up,
-        "classes_down": down,
+        f"{of}_up": up,
+        f"{of}_down": down,
         "sign_test_p": sign_test(up, down),
     }

@@ -96,6 +96,17 @@ def _not_installed(spec: str, kind: str, error: ImportError) -> RequestError:
     return RequestError(f"{spec!r} needs {error.name or kind}, which is not installed; {INSTALL}")
 
 
+def _refuse_tag(library: str, name: str, tag: str, specs: list[str], tags: list[str], how: Reading) -> None:
+    """A tag that the library does not have, or neither a tag nor a file; `specs` are the name with each tag."""
+    if tag and tag not in tags:
+        raise RequestError(
+            f"{library} has no tag {tag!r} for {name}{suggestion(tag, tags, quoted=True)}; it has {', '.join(tags)}"
+        )
+    if not tag and how.weights is None:
+        hint = f"for instance {specs[0]}" if specs else "this name has no tags"
+        raise RequestError(f"{library}:{name} names no weights; add a tag ({hint}) or pass --weights FILE")
+
+
 def _open_clip_named(name: str, how: Reading) -> tuple[str, str | None]:
     """(name, tag) of a model that open_clip knows; a folder or a hub's repository has no tag."""
     import open_clip
@@ -106,13 +117,7 @@ def _open_clip_named(name: str, how: Reading) -> tuple[str, str | None]:
     if name not in open_clip.list_models():
         raise RequestError(f"open_clip has no model {name!r}{suggestion(name, open_clip.list_models(), quoted=True)}")
     tags = open_clip.list_pretrained_tags_by_model(name)
-    if tag and tag not in tags:
-        raise RequestError(
-            f"open_clip has no tag {tag!r} for {name}{suggestion(tag, tags, quoted=True)}; it has {', '.join(tags)}"
-        )
-    if not tag and how.weights is None:
-        hint = f"for instance open_clip:{name}/{tags[0]}" if tags else "this name has no tags"
-        raise RequestError(f"open_clip:{name} names no weights; add a tag ({hint}) or pass --weights FILE")
+    _refuse_tag("open_clip", name, tag, [f"open_clip:{name}/{known}" for known in tags], tags, how)
     return name, tag
 
 
@@ -241,13 +246,7 @@ def _timm_named(name: str, how: Reading) -> tuple[str, str]:
     if base not in timm.list_models():
         raise RequestError(f"timm has no model {base!r}{suggestion(base, timm.list_models(), quoted=True)}")
     tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{base}.*")]
-    if tag and tag not in tags:
-        raise RequestError(
-            f"timm has no tag {tag!r} for {base}{suggestion(tag, tags, quoted=True)}; it has {', '.join(tags)}"
-        )
-    if not tag and how.weights is None:
-        hint = f"for instance timm:{base}.{tags[0]}" if tags else "this name has no tags"
-        raise RequestError(f"timm:{base} names no weights; add a tag ({hint}) or pass --weights FILE")
+    _refuse_tag("timm", base, tag, [f"timm:{base}.{known}" for known in tags], tags, how)
     return base, tag
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from experiments.counteranimal.metrics import REPLICATES, Predictions
+from experiments.counteranimal.metrics import REPLICATES, Predictions, settled
 from experiments.inference import LEVEL, bootstrap_interval, holm, mcnemar, resampled_means
 from simulator.streams import numpy_stream
 
@@ -88,9 +88,7 @@ def paired_effect(predictions: Predictions, seed: int = 0) -> dict[str, Any] | N
 
 def _effect(objects: Objects, seed: int, index: int = -1) -> dict[str, Any]:
     common, counter = (float(a) for a in objects.accuracy.mean(axis=0))
-    # Shares are ratios of counts: differences that are zero come out within rounding of it.
-    drops = objects.accuracy[:, 0] - objects.accuracy[:, 1]
-    drops = np.where(np.abs(drops) < 1e-12, 0.0, drops)
+    drops = settled(objects.accuracy[:, 0] - objects.accuracy[:, 1])
     return {
         "objects": len(drops),
         "common": common,

@@ -9,12 +9,11 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
-from experiments.counteranimal.metrics import REPLICATES, Mean, paired
+from experiments.counteranimal.metrics import REPLICATES, Mean, certainty, paired, settled
 from experiments.counteranimal.paired import FEWEST, Objects
 from experiments.counteranimal.result import Result
-from experiments.inference import bootstrap_interval, resamples, sign_test
+from experiments.inference import resamples
 from simulator.streams import numpy_stream
 
 MOST_PAIRED = 8  # models with class figures; more would print more pairs than anybody reads
@@ -58,21 +57,9 @@ def paired_objects(
         o.accuracy[[place[key] for key in shared]] for o, place in zip((first, second), places, strict=True)
     )
     groups = after - before
-    differences = np.column_stack([groups, groups[:, 0] - groups[:, 1]])
-    differences = np.where(np.abs(differences) < 1e-12, 0.0, differences)  # ratios of counts, within rounding of zero
+    differences = settled(np.column_stack([groups, groups[:, 0] - groups[:, 1]]))
     weights = resamples(len(shared), replicates, numpy_stream(seed, "paired object bootstrap")) / len(shared)
     return {"objects": len(shared)} | {
-        name: _certainty(d, weights @ d) for name, d in zip(QUANTITIES, differences.T, strict=True)
-    }
-
-
-def _certainty(differences: Float[np.ndarray, " O"], drawn: Float[np.ndarray, " R"]) -> dict[str, Any]:
-    up, down = int((differences > 0).sum()), int((differences < 0).sum())
-    interval = bootstrap_interval(drawn, len(differences)) if len(differences) >= FEWEST else None
-    return {
-        "difference": float(differences.mean()),
-        "interval": None if interval is None else list(interval),
-        "objects_up": up,
-        "objects_down": down,
-        "sign_test_p": sign_test(up, down),
+        name: {"difference": float(d.mean()), **certainty(d, weights @ d, "objects", FEWEST)}
+        for name, d in zip(QUANTITIES, differences.T, strict=True)
     }

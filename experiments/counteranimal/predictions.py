@@ -6,7 +6,7 @@ import numpy as np
 
 from experiments.counteranimal.labels import CLASS_COUNT
 from experiments.counteranimal.metrics import ClassCounts, Predictions
-from experiments.counteranimal.photos.tree import GROUPS
+from experiments.counteranimal.photos.tree import refuse_other_group
 from experiments.errors import RequestError
 from experiments.files import read_table, write_table
 
@@ -65,10 +65,8 @@ def read_predictions(path: Path, labels: int = CLASS_COUNT) -> Predictions:
                 f"class_index {index[-1]} in line {line} of {str(path)!r} lies outside 0..{last}; "
                 f"the nearest valid index is {min(max(index[-1], 0), last)}"
             )
-        if row["group"] not in (GROUPS if grouped else ("",)):
-            raise RequestError(
-                f"group {row['group']!r} in line {line} of {str(path)!r} is neither 'common' nor 'counter'"
-            )
+        if grouped:
+            refuse_other_group(row["group"], f"line {line} of {str(path)!r}")
     return Predictions(
         tuple(row.get("path") or str(i) for i, row in enumerate(table)),
         np.array(index, dtype=np.int64),

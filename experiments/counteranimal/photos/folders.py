@@ -42,8 +42,7 @@ def list_folders(root: Path) -> Listing:
 def _sort(file: Path, entry: Entry, listing: Listing) -> None:
     """Put a file where it belongs: among the photos or the strays."""
     if _photo(file):
-        listing.entries.append(entry)
-        listing.places.add((entry.class_name, entry.place))
+        listing.add(entry)
     else:
         listing.strays.append(entry.path)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from experiments.counteranimal.photos.listing import Entry
-from experiments.counteranimal.photos.tree import GROUPS
+from experiments.counteranimal.photos.tree import GROUPS, refuse_other_group
 from experiments.errors import RequestError
 from experiments.files import read_table
 from simulator.naming import suggestion
@@ -44,10 +44,7 @@ def by_table(path: Path) -> GroupOf:
     groups: dict[tuple[str, str], str] = {}
     for line, row in enumerate(read_table(path, ("background", "group"), "groups"), start=2):
         key = row.get("class") or "", row["background"]
-        if row["group"] not in GROUPS:
-            raise RequestError(
-                f"group {row['group']!r} in line {line} of {str(path)!r} is neither 'common' nor 'counter'"
-            )
+        refuse_other_group(row["group"], f"line {line} of {str(path)!r}")
         if groups.setdefault(key, row["group"]) != row["group"]:
             raise RequestError(f"background {key[1]!r} is common and counter in {str(path)!r} (line {line}); keep one")
 

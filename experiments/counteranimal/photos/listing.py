@@ -24,3 +24,8 @@ class Listing:
     files: Files
     places: set[tuple[str, str]] = field(default_factory=set)  # class, place
     strays: list[str] = field(default_factory=list)
+
+    def add(self, entry: Entry) -> None:
+        """Enter a photo, and the place where it lies."""
+        self.entries.append(entry)
+        self.places.add((entry.class_name, entry.place))

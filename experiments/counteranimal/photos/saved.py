@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.counteranimal.photos.listing import Entry, Listing
-from experiments.counteranimal.photos.tree import GROUPS, Key
+from experiments.counteranimal.photos.tree import Key, refuse_other_group
+from experiments.counteranimal.weights import first_line
 from experiments.errors import RequestError
 from simulator.pixels.decoding import decode, decode_bytes
 
@@ -72,10 +73,9 @@ def list_saved(root: Path) -> Listing:
     columns = [_words(data, name) for name in (named, "background", "group", "object")]
     width = len(str(max(len(data) - 1, 1)))
     for row, (name, background, group, thing) in enumerate(zip(*columns, strict=True)):
-        if group not in ("", *GROUPS):
-            raise RequestError(f"group {group!r} in row {row} of {str(root)!r} is neither 'common' nor 'counter'")
-        listing.entries.append(Entry(f"{row:0{width}}", name, background, group, thing))
-        listing.places.add((name, background))
+        if group:
+            refuse_other_group(group, f"row {row} of {str(root)!r}")
+        listing.add(Entry(f"{row:0{width}}", name, background, group, thing))
     return listing
 
 
@@ -90,9 +90,7 @@ def _opened(root: Path) -> Any:
     try:
         return load_from_disk(str(root))
     except Exception as error:  # whatever damaged Arrow files lead to
-        raise RequestError(
-            f"the data set {str(root)!r} cannot be read ({str(error).splitlines()[0]}); save it again"
-        ) from error
+        raise RequestError(f"the data set {str(root)!r} cannot be read ({first_line(error)}); save it again") from error
 
 
 def _words(data: Any, column: str) -> list[str]:

@@ -89,9 +89,7 @@ def _read(shard: Path, listing: Listing) -> None:
             raise RequestError(f"the shard {str(shard)!r} is cut off; copy it again")
     for stem, paths in photos.items():
         for path in paths:
-            entry = _entry(shard, path, described.get(stem))
-            listing.entries.append(entry)
-            listing.places.add((entry.class_name, entry.place))
+            listing.add(_entry(shard, path, described.get(stem)))
 
 
 def _description(shard: Path, name: str, data: bytes) -> dict:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from experiments.counteranimal.photos.listing import Entry, Listing
-from experiments.counteranimal.photos.tree import GROUPS, Folder
+from experiments.counteranimal.photos.tree import Folder, refuse_other_group
 from experiments.errors import RequestError
 from experiments.files import read_table
 
@@ -21,15 +21,13 @@ def list_table(table: Path) -> Listing:
     missing: list[str] = []
     for line, row in enumerate(rows, start=2):
         path, group = Path(row["path"]).as_posix(), row.get("group") or ""  # ./a.jpg is a.jpg
-        if group and group not in GROUPS:
-            raise RequestError(f"group {group!r} in line {line} of {str(table)!r} is neither 'common' nor 'counter'")
+        if group:
+            refuse_other_group(group, f"line {line} of {str(table)!r}")
         if lines.setdefault(path, line) != line:
             raise RequestError(f"{path!r} is listed in lines {lines[path]} and {line} of {str(table)!r}; keep one")
         if not (table.parent / path).is_file():
             missing.append(path)
-        entry = Entry(path, row["class"], row.get("background") or "", group, row.get("object") or "")
-        listing.entries.append(entry)
-        listing.places.add((entry.class_name, entry.place))
+        listing.add(Entry(path, row["class"], row.get("background") or "", group, row.get("object") or ""))
     if missing:
         raise RequestError(
             f"{len(missing)} of {len(rows)} photos in {str(table)!r} do not exist, the first is {missing[0]!r}; "

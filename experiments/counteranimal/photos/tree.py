@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from experiments.errors import RequestError
 from simulator.pixels.decoding import decode
 
 if TYPE_CHECKING:
@@ -79,6 +80,12 @@ class Tree:
     def grouped(self) -> bool:
         """Whether photos are common and counter, not only of some background."""
         return any(photo.group for photo in self.photos)
+
+
+def refuse_other_group(group: str, where: str) -> None:
+    """Raise RequestError for what is neither of the two groups."""
+    if group not in GROUPS:
+        raise RequestError(f"group {group!r} in {where} is neither 'common' nor 'counter'")
 
 
 def shown(path: str) -> str:

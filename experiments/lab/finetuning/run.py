@@ -6,6 +6,7 @@ objects under the training law. Test images are made for the chosen one, after t
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from math import isfinite
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -178,7 +179,7 @@ class _Job:
             if row is None:
                 began, head = perf_counter(), self._head(whose["learner"])
                 said = self._train(head, whose, setting, pairs, advance)
-                finite = said[-1] == said[-1] and abs(said[-1]) != float("inf")
+                finite = isfinite(said[-1])
                 ends = {"first_loss": said[0], "last_loss": said[-1]} if finite else {}
                 row = {**point, **ends, "validation": self._validation(head) if finite else None}
                 if choose([*(r["validation"] for r in rows), row["validation"]]) == len(rows):

@@ -33,6 +33,13 @@ def rows(path):
         return list(csv.DictReader(handle))
 
 
+def scored_again(run, folder):
+    """What score says of the predictions that evaluate wrote."""
+    own = ("--labels", "own", "--classes", folder / "classes.csv")
+    found, _ = run("score", folder / "out" / "predictions.csv", *own, "--json")
+    return found
+
+
 def test_own_classes_and_groups(run, shelves, tiny_clip, tmp_path):
     spec = f"open_clip:local-dir:{tiny_clip}"
     own = ("--classes", tmp_path / "classes.csv", "--groups", tmp_path / "groups.csv")
@@ -58,15 +65,7 @@ def test_own_classes_and_groups(run, shelves, tiny_clip, tmp_path):
     assert {(c["class_index"], c["background"]): int(c["photos"]) for c in cells} == {
         (str(("saw", "teacup").index(kind)), place): n for (kind, place), n in CELLS.items()
     }
-    again, _ = run(
-        "score",
-        tmp_path / "out" / "predictions.csv",
-        "--labels",
-        "own",
-        "--classes",
-        tmp_path / "classes.csv",
-        "--json",
-    )
+    again = scored_again(run, tmp_path)
     assert (again[0]["macro"], again[0]["worst_group"]) == (found["macro"], found["worst_group"])
     screen, _ = run("evaluate", *common, "--output", tmp_path / "out")
     assert "worst group of 4" in screen
@@ -131,15 +130,7 @@ def test_backgrounds_by_themselves(run, shelves, tiny_clip, tmp_path):
     assert low <= found["macro"]["accuracy"] <= high
     assert {(b["background"], b["photos"]) for b in found["backgrounds"]} == {("shed", 5), ("sink", 3), ("table", 6)}
     assert "background" in found["worst_group"]
-    again, _ = run(
-        "score",
-        tmp_path / "out" / "predictions.csv",
-        "--labels",
-        "own",
-        "--classes",
-        tmp_path / "classes.csv",
-        "--json",
-    )
+    again = scored_again(run, tmp_path)
     assert again[0]["macro"] == found["macro"]
     screen, _ = run("evaluate", *common, "--cache", tmp_path / "cache", "--output", tmp_path / "out")
     assert "14 photos in no groups" in screen
