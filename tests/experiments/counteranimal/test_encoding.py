@@ -21,6 +21,7 @@ from experiments.counteranimal.photos import tree as photo_tree
 from experiments.counteranimal.photos.reading import read_tree
 from experiments.counteranimal.scoring import NO_ANSWER, Scorer, confusing_space, predict, rank_labels, text_features
 from experiments.errors import RequestError, RunError
+from simulator.towers.distributed import Group
 
 
 def small(image):
@@ -216,3 +217,20 @@ def test_a_fifo_named_as_a_photo_is_not_waited_for(tree):
     )
     done = subprocess.run([sys.executable, "-c", code, str(tree)], capture_output=True, text=True, timeout=60)
     assert "'reason': 'no regular file'" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_processes_share_the_photos_and_leave_none(size, shared_tree, tmp_path):
+    """Each passes whole batches of its own, so the bits are those of one process, which then has nothing to do."""
+    tree, seen = read_tree(shared_tree), []
+
+    def looked(pixels):
+        seen.append(len(pixels))
+        return answers(pixels, broken=lambda pixels: torch.zeros(len(pixels), dtype=torch.bool))
+
+    model = LoadedModel("m", "ImageNet", torch.nn.Identity(), looked, small, key="k")
+    parts = [encode_photos(tree, model, tmp_path, Runtime(batch_size=5, share=Group(r, size))) for r in range(size)]
+    assert sum(part.passes for part in parts) == len(tree.photos)
+    assert sorted(seen) == [2, *[5] * 6]
+    assert max(part.passes for part in parts) - min(part.passes for part in parts) <= 5
+    assert encode_photos(tree, model, tmp_path, Runtime(batch_size=5)).passes == 0

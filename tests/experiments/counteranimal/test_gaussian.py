@@ -127,3 +127,10 @@ def test_too_few_photos_are_refused():
     photos = drawn(np.random.default_rng(0), n=1)
     with pytest.raises(ValueError, match="12 photos leave no freedom beside 12 cells"):
         fit(photos, own_effects=True)
+
+
+@given(st.integers(2, 6), st.integers(0, 9))
+def test_turning_loses_only_what_all_labels_share(K, seed):
+    """Probabilities come back to scores by the same basis: a stretched coordinate would move them."""
+    scores = np.random.default_rng(seed).normal(size=(7, K))
+    np.testing.assert_allclose(turned(scores) @ helmert(K), scores - scores.mean(axis=1, keepdims=True), atol=1e-12)

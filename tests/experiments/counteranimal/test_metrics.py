@@ -234,3 +234,12 @@ def test_published_class_figures_come_out_of_photos(model):
     damaged = model == "CLIP-OpenAI-ViT/B/32"
     assert abs(common - row.common) < 0.001
     assert abs(counter - row.counter) < (0.0016 if damaged else 0.001)
+
+
+def test_differences_that_rounding_makes_are_none():
+    """.3 - .1 and .2 - 0 differ by 3e-17 in floating point, and a sign test would count that as a class."""
+    photos = np.full((4, 2), 10)
+    first = ClassCounts(np.arange(4), photos, np.tile([2, 0], (4, 1)))
+    second = ClassCounts(np.arange(4), photos, np.tile([3, 1], (4, 1)))
+    drop = paired(first, second)["drop"]
+    assert (drop["classes_up"], drop["classes_down"], drop["sign_test_p"]) == (0, 0, 1.0)
