@@ -22,6 +22,7 @@ from theory.learners import Bayes, InfoNCE
 MODELS, LEVEL = 8, 0.99
 PEER = {
     "optimizer": "adamw", "lr": 2e-3, "schedule": "cosine", "averaging": 0.0, "activation": "gelu", "width": 128,
+    "skip": "none",
     "batch_size": 512, "steps": 800,
 }  # fmt: skip
 

@@ -168,7 +168,7 @@ def step_row(B: int, d: int, width: int, E: int = 8, steps: int = 64) -> dict[st
 def _step_limit_seconds(recipe: Recipe, d: int, E: int) -> float:
     """The products of two towers and of the logits, forward and backward; every tanh once, every logit's exp twice."""
     B, w, h = recipe.batch_size, recipe.width, recipe.embed_dim
-    sizes = [(d, w), *[(w, w)] * (recipe.depth - 1), (w, h)]
+    sizes = [(d, w), (d, h), *[(w, w)] * (recipe.depth - 1), (w, h)]  # the second is the skip
     towers = [(torch.randn(E, B, a), torch.randn(E, a, b), torch.randn(E, B, b)) for a, b in sizes]
     I, logits, hidden = torch.randn(E, B, h), torch.randn(E, B, B), torch.randn(E, B, w)
 
@@ -177,7 +177,7 @@ def _step_limit_seconds(recipe: Recipe, d: int, E: int) -> float:
             for k, (x, W, g) in enumerate(towers):
                 torch.bmm(x, W)
                 torch.bmm(x.mT, g)
-                if k:  # nobody asks for the gradient of a view
+                if k > 1:  # nobody asks for the gradient of a view
                     torch.bmm(g, W.mT)
             for _ in range(recipe.depth):
                 torch.tanh(hidden)
@@ -214,7 +214,7 @@ def _fused_cross_entropies(
 def ensemble_row(E: int, B: int, d: int, width: int, device: str = "cpu", steps: int = 192) -> dict[str, Any]:
     """Milliseconds of one step of one model."""
     world = World(mu_spu=2.0, dim_image=d, dim_text=d)
-    peers = {"optimizer": "adamw", "activation": "gelu", "averaging": 0.0}  # what the loop does as well
+    peers = {"optimizer": "adamw", "activation": "gelu", "averaging": 0.0, "skip": "none"}  # what the loop does as well
     recipe = Recipe(width=width, depth=1, embed_dim=8, batch_size=B, steps=3 * steps, warmup=0, **peers)
     best: dict[str, float] = {}
     before = torch.get_num_threads()

@@ -1,7 +1,7 @@
 """What towers are made of: affine maps with a leading model axis E, and the two kinds that are nothing else.
 
-Linear: x W. MLP: `depth` hidden layers x -> act(norm(x W + b)), then a linear map. A view that is no vector is read as
-one.
+Linear: x W. MLP: `depth` hidden layers x -> act(norm(x W + b)), then a linear map; with a skip also x W beside them,
+since scores of views with Gaussian noise are nearly bilinear. A view that is no vector is read as one.
 """
 
 from itertools import pairwise
@@ -126,7 +126,10 @@ def mlp_layers(recipe: Recipe, tower: str, view: View) -> list[Layer]:
     """
     sizes = [view.size, *[recipe.width] * recipe.depth]
     hidden = [Layer(f"{tower}.{i}", a, b, True) for i, (a, b) in enumerate(pairwise(sizes))]
-    return [*hidden, Layer(f"{tower}.{len(hidden)}", sizes[-1], recipe.embed_dim, False)]
+    last = Layer(f"{tower}.{len(hidden)}", sizes[-1], recipe.embed_dim, False)
+    if recipe.skip == "none":
+        return [*hidden, last]
+    return [*hidden, last, Layer(f"{tower}.skip", view.size, recipe.embed_dim, False, bias=False)]
 
 
 def embed_linear(recipe: Recipe, parameters: Parameters, tower: str, x: Float[torch.Tensor, "E B *d"]) -> torch.Tensor:
@@ -150,7 +153,8 @@ def embed_mlp(recipe: Recipe, parameters: Parameters, tower: str, x: Float[torch
     recipe, parameters, tower, x
         As of `embed_linear`.
     """
-    x = x.flatten(2)
+    views = x = x.flatten(2)
     for i in range(recipe.depth):
         x = activated(recipe, affine(parameters, f"{tower}.{i}", x))
-    return affine(parameters, f"{tower}.{recipe.depth}", x)
+    made = affine(parameters, f"{tower}.{recipe.depth}", x)
+    return made if recipe.skip == "none" else made + affine(parameters, f"{tower}.skip", views)

@@ -67,6 +67,8 @@ class Recipe(BaseModel):
         Of hidden layers.
     normalisation
         Before an activation.
+    skip
+        What leads from a view to the embedding beside the hidden layers of mlp towers.
     embed_dim
         Coordinates of an embedding.
     frozen
@@ -126,6 +128,9 @@ class Recipe(BaseModel):
     depth: Annotated[Count, Field(description="hidden layers, or blocks of a transformer")] = 2
     activation: Annotated[Literal["relu", "gelu", "tanh"], Field(description="of hidden layers")] = "tanh"
     normalisation: Annotated[Literal["none", "layer"], Field(description="before an activation")] = "none"
+    skip: Annotated[
+        Literal["none", "linear"], Field(description="beside the hidden layers of mlp towers, from view to embedding")
+    ] = "linear"
     embed_dim: Annotated[Count, Field(description="coordinates of an embedding")] = 32
     frozen: Annotated[Literal["none", "image", "text"], Field(description="tower that stays as it was drawn")] = "none"
 

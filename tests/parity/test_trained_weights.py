@@ -20,7 +20,7 @@ from simulator.towers.training import Ensemble, learning_rate, one_step, start
 from simulator.world import World
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=4, dim_text=3)
-FIRST = {"activation": "gelu", "schedule": "cosine", "averaging": 0.0}  # that edition's defaults
+FIRST = {"activation": "gelu", "skip": "none", "schedule": "cosine", "averaging": 0.0}  # that edition's defaults
 SMALL = {"width": 5, "depth": 2, "embed_dim": 3, "batch_size": 8, "steps": 4, "warmup": 1, "lr": 0.02, **FIRST}
 OPTIMISERS = {"adamw": {"weight_decay": 0.1, "clip": 0.5}, "sgd": {}, "lbfgs": {"n": 8}}
 CASES = [

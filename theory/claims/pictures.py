@@ -19,6 +19,7 @@ RECIPE = {
     "towers": "conv",
     "width": 16,
     "activation": "relu",
+    "skip": "none",
     "n": 10_000,
     "batch_size": 128,
     "steps": 600,

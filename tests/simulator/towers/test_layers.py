@@ -22,7 +22,7 @@ def begin(models=(0, 1), **fields):
 @pytest.mark.parametrize("loss", ["infonce", "supervised"])
 def test_shapes(towers, loss):
     recipe, parameters = begin(towers=towers, loss=loss)
-    assert len(layers(recipe, "image", VIEWS["image"])) == (1 if towers == "linear" else 4)
+    assert len(layers(recipe, "image", VIEWS["image"])) == (1 if towers == "linear" else 5)
     x = torch.randn(2, 5, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     assert embed(recipe, parameters, "image", x).shape == (2, 5, 16)
     assert ("text.0.weight" in parameters) == (loss == "infonce")
@@ -39,10 +39,20 @@ def test_a_model_begins_the_same_in_any_ensemble():
 
 def test_activations_keep_their_size_through_depth():
     """He initialisation: two hidden layers leave the second moment near that of the input, not 4 times off."""
-    recipe, parameters = begin(activation="relu", width=2000, depth=2)
+    recipe, parameters = begin(activation="relu", width=2000, depth=2, skip="none")
     x = torch.randn(2, 200, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     out = embed(recipe, parameters, "image", x)
     assert 0.5 < float(out.square().mean()) < 2.0
+
+
+def test_the_skip_adds_a_linear_map_of_the_view():
+    recipe, parameters = begin()
+    plain = recipe.model_copy(update={"skip": "none"})
+    x = torch.randn(2, 5, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    difference = embed(recipe, parameters, "text", x) - embed(plain, parameters, "text", x)
+    assert torch.allclose(difference, x @ parameters["text.skip.weight"], rtol=1e-12, atol=1e-13)
+    _, without = begin(skip="none")
+    assert without.keys() == parameters.keys() - {"image.skip.weight", "text.skip.weight"}
 
 
 def test_scores_are_cosines_where_the_loss_says_so():

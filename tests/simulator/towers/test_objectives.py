@@ -110,7 +110,7 @@ def test_perfect_captions_are_two_plain_cross_entropies():
     for k in range(2):
         own = {name: value[k] for name, value in state.parameters.items()}
         hidden = torch.tanh(batch.images[k] @ own["image.0.weight"] + own["image.0.bias"])
-        I = hidden @ own["image.1.weight"] + own["image.1.bias"]
+        I = hidden @ own["image.1.weight"] + own["image.1.bias"] + batch.images[k] @ own["image.skip.weight"]
         heads = (I @ own[f"{head}.weight"] + own[f"{head}.bias"] for head in ("head", "attribute"))
         targets = (batch.labels[k], batch.backgrounds[k, :, 0])
         expected = sum(torch.nn.functional.cross_entropy(*each) for each in zip(heads, targets, strict=True))
