@@ -423,7 +423,7 @@ FAULTS = {
     ),
     "one bad claim takes the verdicts of the others": Fault(
         "experiments/court/docket.py",
-        "verdict = refusal(trial, str(error), seed)",
+        "return refusal(trial, str(error), seed)",
         "raise",
         "experiments/court/test_docket.py",
     ),

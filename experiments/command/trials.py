@@ -78,7 +78,8 @@ def check(
     before = _written(kept)
     try:
         with redirect_stdout(sys.stderr):  # a prediction of a user's own may print
-            document = try_all(selected, seed=seed, quick=quick, error_rate=error_rate, output=output)
+            how = {"seed": seed, "quick": quick, "error_rate": error_rate, "output": output}
+            document = try_all(selected, **how, proving=proving if claims is None else None)
     except KeyboardInterrupt:
         if kept is None:
             raise Interrupted("interrupted; nothing was kept, since no --output was given") from None

@@ -135,26 +135,45 @@ def claims_of_file(path: Path) -> list[Claim]:
 
 
 def try_all(
-    trials: list[Trial], *, seed: int, quick: bool, error_rate: float | None, output: Path | None
+    trials: list[Trial],
+    *,
+    seed: int,
+    quick: bool,
+    error_rate: float | None,
+    output: Path | None,
+    proving: dict[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
-    """Hold the trials one after another; `output`/verdicts.json is rewritten after each.
+    """Hold the trials; `output`/verdicts.json is rewritten after each, in their order.
 
-    A claim that cannot be judged is recorded as REFUSED with the sentence why, and the others keep their verdicts.
-    Raises RequestError if none can be judged.
+    With `proving`, as `docket` takes it, they are of that docket, and full trials share the cores of this machine;
+    without, they are held here one after another. A claim that cannot be judged is recorded as REFUSED with the
+    sentence why, and the others keep their verdicts. Raises RequestError if none can be judged.
     """
+    from experiments.court.together import held_together, workers
+
     folder = None if output is None else output_folder(output)
+    how = {"seed": seed, "quick": quick, "error_rate": error_rate}
+    places = {trial.id: place for place, trial in enumerate(trials)}
+    if proving is None or quick or min(len(trials), workers()) < 2:  # quick ones last no longer than processes start
+        found = (held(trial, **how) for trial in track(trials, len(trials), "claims tried", lambda trial: trial.id))
+    else:
+        found = track(held_together(list(places), **how, proving=proving), len(trials), "claims tried")
     verdicts: list[dict[str, Any]] = []
-    for trial in track(trials, len(trials), "claims tried", lambda trial: trial.id):
-        try:
-            verdict = _of_this_seed(trial.hold(seed, quick, error_rate), seed)
-        except RequestError as error:
-            verdict = refusal(trial, str(error), seed)
-        verdicts.append(verdict)
+    for verdict in found:
+        verdicts = sorted([*verdicts, verdict], key=lambda one: places[one["claim"]])
         if folder is not None:
             write_json(folder / "verdicts.json", verdicts)
     if verdicts and all(verdict["verdict"] == REFUSED for verdict in verdicts):
         raise RequestError(verdicts[0]["reason"])
     return verdicts
+
+
+def held(trial: Trial, seed: int, quick: bool, error_rate: float | None) -> dict[str, Any]:
+    """The verdict, or why there is none."""
+    try:
+        return _of_this_seed(trial.hold(seed, quick, error_rate), seed)
+    except RequestError as error:
+        return refusal(trial, str(error), seed)
 
 
 def _of_this_seed(verdict: dict[str, Any], seed: int) -> dict[str, Any]:

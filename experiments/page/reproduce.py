@@ -1,25 +1,20 @@
 """The main job: try every claim, prove what can be, run the quick designs, draw them, write one folder with
 report.html and the certificates of the proofs."""
 
-import os
 import shutil
-from concurrent.futures import ProcessPoolExecutor
-from functools import cache, partial
-from multiprocessing import active_children, get_context
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from experiments.court.docket import Trial, chosen, docket
+from experiments.court.docket import REFUSED, docket
 from experiments.court.proving import need_libraries
-from experiments.errors import Interrupted
+from experiments.court.together import held_together
+from experiments.errors import Interrupted, RequestError
 from experiments.files import REPORT, refuse_foreign, replace_folder, staging_folder, write_json, write_text
 from experiments.lab.design import design
-from experiments.lab.interruption import deaf
 from experiments.page import story
 from experiments.page.section import section_of
 from experiments.progress import track
-from experiments.threads import one_thread_each
 
 PROOFS = "proofs"  # the folder of the certificates, in that of the report
 PROOF_SECONDS = 5.0  # a claim whose proof takes longer is judged without one
@@ -64,32 +59,15 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[dict[str, Any
 
 
 def _verdicts(seed: int, certificates: Path, quick: bool) -> list[dict[str, Any]]:
-    """Verdicts of the whole docket, on as many processes as there are cores up to four; certificates as files."""
+    """Verdicts of the whole docket; certificates as files. Raises RequestError where one cannot be judged."""
     ids = [trial.id for trial in docket()]
-    workers = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    others = active_children()
-    # Spawned rather than forked: torch's threads do not survive a fork.
-    with one_thread_each(), ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        try:
-            with deaf():  # this process hears Ctrl-C, and ends them
-                verdicts = pool.map(partial(_verdict, seed=seed, quick=quick, certificates=certificates), ids)
-            return list(track(verdicts, len(ids), "claims tried"))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in active_children():
-                if worker not in others:
-                    worker.terminate()
-            raise
-
-
-def _verdict(claim_id: str, seed: int, quick: bool, certificates: Path) -> dict[str, Any]:
-    (trial,) = chosen((claim_id,), _known_trials(certificates))
-    return trial.hold(seed, quick, None)
-
-
-@cache
-def _known_trials(certificates: Path) -> list[Trial]:
-    return docket(prove=True, proof_seconds=PROOF_SECONDS, certificates=certificates)
+    proving = {"prove": True, "proof_seconds": PROOF_SECONDS, "certificates": certificates}
+    found = held_together(ids, seed=seed, quick=quick, error_rate=None, proving=proving)
+    verdicts = {verdict["claim"]: verdict for verdict in track(found, len(ids), "claims tried")}
+    for verdict in verdicts.values():
+        if verdict["verdict"] == REFUSED:
+            raise RequestError(verdict["reason"])
+    return [verdicts[id] for id in ids]
 
 
 def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began: float) -> None:

@@ -104,7 +104,7 @@ def _world(p_spu: float = 0.9, mu_spu: float = 1.0, nu: float = 0.49, **fields) 
 
 INFONCE = (InfoNCE("name"), InfoNCE("mean"))
 LINEAR = (LinearCLIP("name"), LinearCLIP("mean"))
-LINEAR_RECIPE = {"loss": "linear", "towers": "linear", "embed_dim": 4}
+LINEAR_RECIPE = {"loss": "linear", "towers": "linear", "embed_dim": 4, "steps": 2000}
 
 
 def trained_claims() -> list[TrainedClaim]:
@@ -177,22 +177,23 @@ def _optima() -> list[TrainedClaim]:
             source="soberclip",
             statement="So do MLP towers trained with SigLIP.",
             formula=r"s(x_I,x_T)\to\mathrm{PMI}-\log(B-1)",
+            # By the average caption .007 of the counter group are missing, at a rate of 3e-3 as well: undecided.
             cases=(Case(_world(), {"loss": "siglip"}, INFONCE),),
         ),
         TrainedClaim(
             id="trained/three-classes",
             source="soberclip",
             statement="So they do with three classes.",
-            cases=(Case(_world(0.8, classes=3), {"steps": 8000}, INFONCE),),  # 4000 leave .006
+            cases=(Case(_world(0.8, classes=3), {}, INFONCE),),
         ),
         TrainedClaim(
             id="trained/ten-classes",
             source="soberclip",
             statement="So they do with ten classes.",
-            # .018 of the common group are missing by the average caption: capacity. Towers of width 128 leave .010 and
-            # of width 256 .008; three times the steps, four times the batch or the embedding and a fixed temperature of
-            # .01 or .004 change nothing (two models each).
-            cases=(Case(_world(0.8, classes=10), {}, INFONCE),),
+            # From 2000 steps on .023 of the common group are missing by the average caption, and in the loss of a batch
+            # of 256 .023 nats of 1.89 beyond the exact PMI's (.159 without the skip). An embedding of 128, gelu and
+            # width 256 leave as much; 1024 pairs a step leave .008 nats and .016 of the group (one or two models each).
+            cases=(Case(_world(0.8, classes=10), {"lr": 1e-2, "steps": 2000}, INFONCE),),
         ),
         TrainedClaim(
             id="trained/masked-captions",
@@ -208,9 +209,9 @@ def _optima() -> list[TrainedClaim]:
             formula=r"\nu\to0:\ w=q;\quad \nu\to\infty:\ w=Cq",
             # At mu_spu = 2 the name prompt lies four deviations off the captions at small noise, and at nu = .05 a run
             # of a million pairs sees none like 12 % of the images.
-            cases=tuple(Case(_world(nu=nu), {"steps": 8000}, INFONCE[:1]) for nu in (0.1, 10.0)),
+            cases=tuple(Case(_world(nu=nu), {}, INFONCE[:1]) for nu in (0.1, 10.0)),
             tolerance=0.03,  # "near"
-            spread=0.012,  # at nu = 10 little of a caption is seen in an image
+            spread=0.02,  # at nu = 10 little of a caption is seen in an image
         ),
     ]
 
@@ -225,9 +226,15 @@ def _whatever() -> list[TrainedClaim]:
             "by 1024.",
             cases=tuple(
                 Case(_world(), {"batch_size": B, "steps": steps, "lr": lr}, INFONCE)
-                for B, steps, lr in ((16, 32_000, 2e-3), (1024, 1500, 1e-2))
+                for B, steps, lr in ((16, 12_000, 2e-3), (1024, 1500, 1e-2))
             ),
-            spread=0.006,  # of 16 pairs a step
+            spread=0.005,  # of 16 pairs a step
+        ),
+        TrainedClaim(
+            id="trained/large-batch",
+            source="soberclip",
+            statement="They reach it by 4096 pairs a step too, in 400 steps.",
+            cases=(Case(_world(), {"batch_size": 4096, "steps": 400, "lr": 1.5e-2, "warmup": 20}, INFONCE),),
         ),
         TrainedClaim(
             id="trained/tower-free",
@@ -251,7 +258,7 @@ def _short_of_it() -> list[TrainedClaim]:
             ".05 off the optimum on the counter group.",
             says="misses",
             tolerance=0.05,
-            cases=(Case(_world(), {"temperature": 1.0}, name),),
+            cases=(Case(_world(), {"temperature": 1.0, "steps": 2000}, name),),
         ),
         TrainedClaim(
             id="trained/siglip-without-bias",

@@ -1,6 +1,10 @@
 """A docket as a whole: one bad claim among good ones, and what its contradictions are worth together."""
 
+import json
 import re
+from multiprocessing import active_children
+from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 
@@ -15,6 +19,7 @@ from experiments.court.docket import (
     trial_of,
     try_all,
 )
+from experiments.court.together import held_together
 from experiments.errors import RequestError
 from theory.claims.claim import Claim
 from theory.claims.untried import UNTRIED
@@ -92,3 +97,27 @@ def test_a_stored_verdict_is_of_its_own_seed():
     assert hold([stored])[0]["stored"]
     with pytest.raises(RequestError, match="stored for seed 0"):
         hold([stored], seed=7)
+
+
+def test_several_processes_find_what_one_does(tmp_path):
+    published = [trial for trial in docket() if trial.id.startswith("counteranimal/")][:3]
+    alone = hold(published, quick=False)
+    together = hold(published, quick=False, proving={}, output=tmp_path)
+    assert [v["claim"] for v in together] == [trial.id for trial in published]
+    for one, other in zip(alone, together, strict=True):
+        assert {**one, "seconds": 0} == {**other, "seconds": 0}
+    assert json.loads((tmp_path / "verdicts.json").read_text()) == together
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="processes are looked up in /proc")
+def test_who_stops_asking_ends_the_processes():
+    ids = [trial.id for trial in docket() if trial.id.startswith("counteranimal/")]
+    verdicts = held_together(ids, seed=0, quick=True, error_rate=None, proving={})
+    assert next(verdicts)["claim"] in ids
+    started = [process.pid for process in active_children()]
+    assert started
+    verdicts.close()
+    until = monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in started) and monotonic() < until:
+        sleep(0.05)
+    assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]

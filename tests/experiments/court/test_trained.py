@@ -186,7 +186,7 @@ def test_a_trial_can_go_either_way():
     bad = dataclasses.replace(case, subjects=CLAIMS["trained/infonce"].cases[0].subjects)
     lines = []
     assert judge_trained(claim, report=lines.append)["verdict"] == "supported"
-    assert lines[-1].startswith("trained/linear, case 1 of 1, 8 models: step 4000 of 4000: loss ")
+    assert lines[-1].startswith("trained/linear, case 1 of 1, 8 models: step 2000 of 2000: loss ")
     assert judge_trained(dataclasses.replace(claim, cases=(bad,)))["verdict"] == "contradicted"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from markupsafe import escape
 
-from experiments.court.docket import Trial
+from experiments.court.docket import docket
 from experiments.court.judge import judge
 from experiments.court.questions import QUESTIONS
 from experiments.errors import Interrupted, RequestError
@@ -415,11 +415,17 @@ def test_the_tally_says_what_contradictions_are_worth_together():
 
 @pytest.mark.parametrize("quick", [True, False])
 def test_a_full_trial_is_the_one_of_check(monkeypatch, tmp_path, quick):
-    held = []
+    def together(ids, seed, quick, error_rate, proving):
+        return ({"claim": id, "verdict": (seed, quick, error_rate, proving["certificates"])} for id in reversed(ids))
 
-    def known(certificates):
-        return [Trial("mine", "me", "", lambda *how: held.append(how) or {})]
+    monkeypatch.setattr(reproduce, "held_together", together)
+    verdicts = reproduce._verdicts(3, tmp_path, quick)
+    assert [verdict["claim"] for verdict in verdicts] == [trial.id for trial in docket()]
+    assert {verdict["verdict"] for verdict in verdicts} == {(3, quick, None, tmp_path)}
 
-    monkeypatch.setattr(reproduce, "_known_trials", known)
-    reproduce._verdict("mine", seed=3, quick=quick, certificates=tmp_path)
-    assert held == [(3, quick, None)]
+
+def test_a_claim_that_cannot_be_judged_ends_the_report(monkeypatch, tmp_path):
+    refused = {"claim": "mine", "verdict": "refused", "reason": "mine has no law"}
+    monkeypatch.setattr(reproduce, "held_together", lambda ids, **how: iter([refused]))
+    with pytest.raises(RequestError, match="mine has no law"):
+        reproduce._verdicts(0, tmp_path, True)

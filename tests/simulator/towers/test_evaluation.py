@@ -170,6 +170,8 @@ def test_reliance_of_a_tower_without_hidden_layers_is_its_weight_ratio():
     """The best linear approximation of a linear score is the score itself."""
     ensemble, parameters = trained(loss="linear", towers="linear")
     exact = score_reliance(ensemble, parameters, "name")
-    approximate = ensemble._replace(recipe=ensemble.recipe.model_copy(update={"towers": "mlp", "depth": 0, "skip": "none"}))
+    approximate = ensemble._replace(
+        recipe=ensemble.recipe.model_copy(update={"towers": "mlp", "depth": 0, "skip": "none"})
+    )
     # View noise adds an independent error to 4096 scores: a standard deviation of about 1e-2 of the coefficients.
     assert np.allclose(score_reliance(approximate, parameters, "name"), exact, rtol=0.05, atol=0.02)

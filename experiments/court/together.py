@@ -1,0 +1,68 @@
+"""Trials on as many processes as there are cores, one thread each: no verdict depends on another."""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache
+from multiprocessing import active_children, get_context
+from typing import Any
+
+import numpy as np
+
+from experiments.court.docket import Trial, chosen, docket, held
+from experiments.court.trained import stored_verdicts
+from experiments.lab.interruption import deaf
+from experiments.threads import one_thread_each
+
+MOST = 4  # processes: more than a few would not fit beside each other's trainings
+
+
+def workers() -> int:
+    """Processes that share out a docket."""
+    return min(MOST, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def held_together(
+    ids: Sequence[str], *, seed: int, quick: bool, error_rate: float | None, proving: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Verdicts, as of `docket.held`, as they come. What ends this process, or stops asking, ends the others.
+
+    Parameters
+    ----------
+    ids
+        Of claims of the docket, each exactly.
+    seed, quick, error_rate
+        As of `docket.held`.
+    proving
+        As `docket` takes it.
+    """
+    others = active_children()
+    # Spawned rather than forked: torch's threads do not survive a fork.
+    with one_thread_each(), ProcessPoolExecutor(workers(), mp_context=get_context("spawn")) as pool:
+        try:
+            with deaf():  # this process hears Ctrl-C, and ends them
+                trials = [pool.submit(_held, id, seed, quick, error_rate, proving) for id in _longest_first(ids)]
+            for trial in as_completed(trials):
+                yield trial.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in active_children():
+                if worker not in others:
+                    worker.terminate()
+            raise
+
+
+def _longest_first(ids: Sequence[str]) -> list[str]:
+    """The last one to end then begins early; how long a training takes is known from its stored verdict."""
+    seconds = {verdict["claim"]: verdict["seconds"] for verdict in stored_verdicts()}
+    return sorted(ids, key=lambda id: -seconds.get(id, np.inf))
+
+
+def _held(id: str, seed: int, quick: bool, error_rate: float | None, proving: dict[str, Any]) -> dict[str, Any]:
+    (trial,) = chosen((id,), _docket(**proving))
+    return held(trial, seed, quick, error_rate)
+
+
+@cache
+def _docket(**proving) -> list[Trial]:
+    return docket(**proving)
