@@ -81,17 +81,17 @@ def test_an_end_that_cannot_be_told_is_refused(until, fields, processes, words):
 
 
 def test_a_run_ends_where_it_has_arrived_and_a_resumed_one_stays_there(tmp_path):
-    recipe = Recipe(**{**SMALL, "steps": 400})
+    recipe = Recipe(**{**SMALL, "steps": 800})
     how = {"models": 3, "compile": False, "until": 0.2}
     found = train(recipe, WORLD, output=tmp_path / "run", **how)
     assert found["arrived"]
-    assert found["trace"][-1]["step"] < 400
+    assert found["trace"][-1]["step"] < 800
     assert found["n"] == found["trace"][-1]["step"] * 32
     again = train(recipe, WORLD, resume=tmp_path / "run", **how)
     assert again["prompts"] == found["prompts"]
     whole = train(recipe, WORLD, models=3, compile=False)
     assert "arrived" not in whole
-    assert whole["trace"][-1]["step"] == 400
+    assert whole["trace"][-1]["step"] == 800
 
 
 def test_a_fixed_set_is_told_from_narrow_towers(tmp_path):

@@ -243,7 +243,8 @@ def test_a_run_that_cannot_fit_is_refused_before_it_starts():
             quick(Recipe(**{**SMALL, "depth": 2, **changes}))
     # Pairs are drawn with their captions, but SupCon has one tower: half of the hidden layers of InfoNCE.
     two, one = (Ensemble(Recipe(**SMALL, loss=loss), (WORLD,), (0,), 0) for loss in ("infonce", "supcon"))
-    assert least_bytes(two) - least_bytes(one) == 4 * (16 * (6 + 4) + 2 * (4 * 6 + 6 * 4))
+    # Its skip has 4 x 4 weights and 4 numbers a pair.
+    assert least_bytes(two) - least_bytes(one) == 4 * (16 * (6 + 4 + 4) + 2 * (4 * 6 + 6 * 4 + 4 * 4))
     with pytest.raises(RequestError, match="nearest valid value is 1000000"):
         train(RECIPE, WORLD, models=10**30)
 
