@@ -4,10 +4,9 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
+from math import inf
 from multiprocessing import active_children, get_context
 from typing import Any
-
-import numpy as np
 
 from experiments.court.docket import Trial, chosen, docket, held
 from experiments.court.trained import stored_verdicts
@@ -55,7 +54,7 @@ def held_together(
 def _longest_first(ids: Sequence[str]) -> list[str]:
     """The last one to end then begins early; how long a training takes is known from its stored verdict."""
     seconds = {verdict["claim"]: verdict["seconds"] for verdict in stored_verdicts()}
-    return sorted(ids, key=lambda id: -seconds.get(id, np.inf))
+    return sorted(ids, key=lambda id: -seconds.get(id, inf))
 
 
 def _held(id: str, seed: int, quick: bool, error_rate: float | None, proving: dict[str, Any]) -> dict[str, Any]:

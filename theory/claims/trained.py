@@ -177,7 +177,7 @@ def _optima() -> list[TrainedClaim]:
             source="soberclip",
             statement="So do MLP towers trained with SigLIP.",
             formula=r"s(x_I,x_T)\to\mathrm{PMI}-\log(B-1)",
-            # By the average caption .007 of the counter group are missing, at a rate of 3e-3 as well: undecided.
+            # By the average caption they keep .007 more of the counter group, at a rate of 3e-3 as well.
             cases=(Case(_world(), {"loss": "siglip"}, INFONCE),),
         ),
         TrainedClaim(
