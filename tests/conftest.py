@@ -10,7 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import matplotlib
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import Phase, settings
 from shapecheck import unchecked
 
 matplotlib.use("agg")
@@ -18,6 +18,8 @@ matplotlib.use("agg")
 # No deadline: machines are noisy. Examples are drawn from the test's own name, so a run repeats on any machine.
 settings.register_profile("soberclip", deadline=None, derandomize=True, max_examples=100)
 settings.load_profile("soberclip")
+# For those who only ask whether a test fails: no search for the simplest example that fails it.
+settings.register_profile("unshrunk", settings.get_profile("soberclip"), phases=(Phase.explicit, Phase.generate))
 
 
 def pytest_collection_modifyitems(items):

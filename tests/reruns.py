@@ -20,6 +20,7 @@ class Reruns:
         self._folder = folder
         command = [sys.executable, str(Path(__file__).resolve())]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # threads do not outlive a fork
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a second a run goes into compiling sources otherwise
         self._parent = subprocess.Popen(
             command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )

@@ -71,6 +71,7 @@ def test_set_up_is_two_commands_and_ci_runs_the_second():
     assert second in (ROOT / ".ci" / "run").read_text()
 
 
+@pytest.mark.deep  # `report` keeps both cores for a minute and a half
 @pytest.mark.long
 def test_verdicts_are_those_on_record(report):
     """tests/verdicts.csv is the record: a verdict that turns is a discovery or a fault, and somebody must say which."""
@@ -103,6 +104,7 @@ def test_verdicts_are_those_on_record(report):
         assert sentence in page, sentence
 
 
+@pytest.mark.deep
 @pytest.mark.long
 def test_the_report_s_certificates_are_those_of_its_verdicts_and_pass_the_checker(report, tmp_path):
     folder, verdicts = report
@@ -117,6 +119,7 @@ def test_the_report_s_certificates_are_those_of_its_verdicts_and_pass_the_checke
     assert {found["file"]: found["shows"] for found in json.loads(run.stdout)} == {n: due[n]["outcome"] for n in quick}
 
 
+@pytest.mark.deep
 @pytest.mark.long
 def test_answer_is_the_report_s(report):
     page = html.unescape(re.sub("</?code>", "`", (report[0] / "report.html").read_text()))
@@ -136,6 +139,7 @@ def test_the_answer_s_numbers_are_what_its_commands_print(tmp_path):
         assert re.search(rf"counter +│ +{counter} ", printed), command
 
 
+@pytest.mark.deep
 @pytest.mark.long
 def test_the_report_is_below_three_megabytes(report):
     assert (report[0] / "report.html").stat().st_size < 3_000_000
@@ -200,14 +204,21 @@ LONG = "sweep mitigations"  # a minute
 
 
 def test_commands_run_and_pictures_are_drawn(tmp_path):
+    for block in blocks("sh"):
+        run_block(block, tmp_path)
+    assert all((tmp_path / name).stat().st_size > 5000 for name in ("gap.png", "latents.png"))
+
+
+@pytest.mark.deep
+def test_commands_of_the_laboratory_run_and_pictures_are_drawn(tmp_path):
     for block in blocks("toml", LAB):  # each begins with its file's name
         (tmp_path / block.partition("\n")[0].removeprefix("# ")).write_text(block, encoding="utf-8")
-    for block in (*blocks("sh"), *blocks("sh", LAB)):
+    for block in blocks("sh", LAB):
         if LONG not in block:
             run_block(block, tmp_path)
     code = python_blocks()["study"]
     assert run_python(code, tmp_path) == promised(code)
-    drawn = ("phase.svg", "gap.png", "latents.png", "sources.svg", "gap.pdf", "digits.png")
+    drawn = ("phase.svg", "gap.png", "sources.svg", "gap.pdf", "digits.png")
     assert all((tmp_path / name).stat().st_size > 5000 for name in drawn)
 
 

@@ -14,15 +14,17 @@ from experiments.inference import interval95
 from experiments.lab import runfolder
 from experiments.lab.answers import GROUPS, in_groups, population
 from experiments.lab.bridge import bridge
+from experiments.lab.law import Law
 from experiments.lab.setting import Setting
 from simulator.accuracy import Accuracy
+from simulator.prompts import LINEAR
 from simulator.towers.affine import Parameters
 from simulator.towers.checkpoints import specification
 from simulator.towers.evaluation import usual_prompts
 from simulator.towers.layers import logit_scale
 from simulator.towers.refit import finished
 from simulator.towers.training import Ensemble, State, run, start
-from theory.learners import InfoNCE
+from theory.learners import GaussianPMI, InfoNCE
 from theory.unseen import unseen
 
 TRACE_POINTS = {"power": 9, "replicates": 4}  # a checkpoint's accuracies: to about .005
@@ -121,6 +123,7 @@ def _asked(
         "reliance": None if relied is None else [_finite(t) for t in relied],
         "predicted": predicted(setting),
         "unseen": _unseen(setting, int(state.step)),
+        "covariances": _covariances(setting),
     }
 
 
@@ -134,6 +137,17 @@ def _unseen(setting: Setting, steps: int) -> dict[str, float] | None:
         return None
     found = unseen(law.world, law.learner.prompt, recipe.n or steps * recipe.batch_size)
     return None if found is None else found._asdict()
+
+
+def _covariances(setting: Setting) -> dict[str, float] | None:
+    """What the Gaussian PMI has, where towers stay whose loss hardly feels that there are classes.
+
+    Null unless the law is the InfoNCE optimum, asked by a single caption.
+    """
+    law = setting.law()
+    if law is None or not isinstance(law.learner, InfoNCE) or setting.prompt not in LINEAR:
+        return None
+    return predicted_by(law._replace(learner=GaussianPMI(setting.prompt)))
 
 
 def accuracies_of(prompts: dict[str, dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
@@ -161,8 +175,13 @@ def trained_accuracies(
 def predicted(setting: Setting) -> dict[str, float] | None:
     """Group accuracies that the theory expects of unlimited pairs and towers; null where it says nothing."""
     law = setting.law()
+    return None if law is None else predicted_by(law)
+
+
+def predicted_by(law: Law) -> dict[str, float] | None:
+    """Group accuracies of a law; null where it has no answer."""
     try:
-        return None if law is None else in_groups(population(law.world, law.learner))
+        return in_groups(population(law.world, law.learner))
     except RequestError:
         return None  # ties, separable laws, no view noise
 

@@ -13,6 +13,7 @@ from dataclasses import fields
 from simulator.naming import refuse_unknown
 from theory.learners.base import Learner, attempt, each_class_count
 from theory.learners.bayes import Bayes
+from theory.learners.gaussian import GaussianPMI
 from theory.learners.infonce import InfoNCE
 from theory.learners.least_squares import LeastSquares
 from theory.learners.linear import LinearCLIP
@@ -22,6 +23,7 @@ from theory.learners.printed import Printed
 
 __all__ = [
     "Bayes",
+    "GaussianPMI",
     "InfoNCE",
     "Learner",
     "LeastSquares",
@@ -36,7 +38,8 @@ __all__ = [
 ]  # fmt: skip
 
 _LEARNERS = {
-    learner.name: learner for learner in (LinearCLIP, InfoNCE, Logistic, LeastSquares, Bayes, MaxMargin, Printed)
+    learner.name: learner
+    for learner in (LinearCLIP, InfoNCE, GaussianPMI, Logistic, LeastSquares, Bayes, MaxMargin, Printed)
 }
 
 

@@ -66,6 +66,7 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
             f"{percent(unseen['counter'])} % of the counter images are like no pair of this run, and towers cannot "
             f"know them; {unseen['pairs_needed']:.2g} pairs would leave 1 %"
         )
+    yield from _covariances(document)
     if document.get("bridge"):
         lost = {one["model"] for one in document["diverged"]}
         going = {n: [v for k, v in enumerate(values) if k not in lost] for n, values in document["bridge"].items()}
@@ -78,6 +79,19 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
         steps = document["trace"][-1]["step"]
         found = f"arrived after {steps} steps" if document["arrived"] else f"still moving after {steps} steps"
         yield f"{found}: --until {document['until']:g} of movement while steps double"
+
+
+def _covariances(document: dict[str, Any]) -> Iterator[str]:
+    """That towers are off their law, and nearer to the Gaussian PMI on both groups."""
+    known, law = document.get("prompts", {}).get(document["prompt"], {}).get("covariances"), document.get("predicted")
+    if not known or not law:
+        return
+    off = [(abs(document[group] - known[group]), abs(document[group] - law[group])) for group in ("common", "counter")]
+    if all(near < far for near, far in off) and max(far for _, far in off) >= NOTABLE:
+        yield (
+            f"nearer to the Gaussian PMI ({percent(known['common'])} and {percent(known['counter'])} %), which knows "
+            "covariances and no classes: these towers have learned little more"
+        )
 
 
 def shown(document: dict[str, Any]) -> Text:

@@ -32,6 +32,7 @@ def test_the_library_computes_the_same_loss():
         assert torch.allclose(theirs, ours.grad, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.deep
 def test_an_ensemble_and_a_loop_take_their_times():
     row = ensemble_row(8, 8, 2, 2, steps=2)
     assert min(row["ours"], row["peer_over_ours"]) > 0

@@ -146,6 +146,7 @@ def test_where_memory_is_short_the_batch_is_halved_once(shared_tree, tmp_path):
         encode_photos(tree, model, tmp_path, Runtime(batch_size=12))
 
 
+@pytest.mark.deep
 def test_a_compiled_model_gives_the_same_features(tiny_clip, shared_tree, tmp_path):
     tree, clip = read_tree(shared_tree), load_model(f"open_clip:local-dir:{tiny_clip}")
     plain, fast = (encode_photos(tree, clip, tmp_path, Runtime(compile=compile)) for compile in (False, True))

@@ -213,7 +213,7 @@ def _towers(t):
 
 
 def _mitigations(t):
-    """The answer's numbers; and every mitigation of which a law is known is where it says."""
+    """The answer's numbers; and mitigations of which a law is known are where it says."""
     gain = {g: s * (t[g] - t[g].sel(mitigation="none")).mean("replicate") for g, s in (("counter", 1), ("common", -1))}
     for pattern, learner, mitigation in (
         (r"InfoNCE gains (\d+) points .* loses (\d+) on", "infonce", "balance"),
@@ -247,6 +247,9 @@ TRAINED = {
     "temperature": _temperature,
     "towers": _towers,
 }
+# The mitigations that its answer names, rather than all fourteen.
+SPOKEN_OF = ["none", "balance", "prompt-name", "omit-background", "group-dro", "prompt-captions"]
+ASKED = {"mitigations": {"axes": {"mitigation": SPOKEN_OF}}}
 MACHINES = 0.03  # two machines round a long training differently; a mean of eight models has an error of about .01
 
 
@@ -257,6 +260,6 @@ def test_every_design_has_its_answer_tested():
 @pytest.mark.deep
 @pytest.mark.parametrize("name", TRAINED)
 def test_the_answer_is_what_the_trained_towers_give(name):
-    answer, table = design(name).answer, design(name).study().run()
+    answer, table = design(name).answer, design(name).study(**ASKED.get(name, {})).run()
     for pattern, value in TRAINED[name](table):
         assert int(re.search(pattern, answer)[1]) / 100 == pytest.approx(value.item(), abs=MACHINES), pattern

@@ -21,7 +21,7 @@ from simulator.towers import evaluation
 from simulator.towers.recipe import Recipe
 from simulator.towers.training import Ensemble, least_bytes
 from simulator.world import World
-from theory.learners import InfoNCE
+from theory.learners import GaussianPMI, InfoNCE
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=4, dim_text=4)
 SMALL = {"width": 6, "depth": 1, "embed_dim": 4, "batch_size": 16, "steps": 20, "warmup": 2}
@@ -63,6 +63,9 @@ def test_a_prompt_that_is_asked_for_stands_beside_the_usual_ones(monkeypatch):
     assert list(document["prompts"]) == ["name", "mean", "captions"]
     assert (document["prompt"], document["counter"]) == ("captions", document["prompts"]["captions"]["counter"])
     assert document["predicted"]["counter"] == pytest.approx(float(InfoNCE("captions").accuracy(WORLD).counter))
+    known = GaussianPMI("mean").accuracy(WORLD)
+    assert document["prompts"]["mean"]["covariances"]["common"] == pytest.approx(float(known.common))
+    assert document["prompts"]["captions"]["covariances"] is None
     assert all(list(row["prompts"]) == ["name", "mean"] for row in document["trace"])
     linear = RECIPE.model_copy(update={"loss": "linear", "towers": "linear"})
     with pytest.raises(RequestError, match=r"--prompt = captions needs scores that are cosines .*name, mean, backgr"):
@@ -305,6 +308,7 @@ def test_two_processes_print_what_one_prints(tmp_path, capsys):
         assert shared[group] == pytest.approx(alone[group], abs=1e-9)
 
 
+@pytest.mark.deep
 def test_two_processes_refuse_together():
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "experiments"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

@@ -104,8 +104,8 @@ def test_the_corners_of_the_sliders_have_theory_s_answers_or_refusals():
 
 
 @pytest.mark.deep
-def test_infonce_is_theory_s_at_a_thousand_worlds(engine):
-    for off in differences(engine, [("infonce", prompt) for prompt in PROMPTS], worlds(1000, 3)):
+def test_infonce_is_theory_s_at_hundreds_of_worlds(engine):
+    for off in differences(engine, [("infonce", prompt) for prompt in PROMPTS], worlds(400, 3)):
         assert off.max() < LARGEST_ERROR
         assert (off < ERRORS["infonce"]).mean() >= 0.99
 

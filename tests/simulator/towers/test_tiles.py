@@ -104,6 +104,7 @@ class TestParity:
         close(gradients(losses.siglip, I, T, s, b), reference, 2e-11, 2e-11)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("shifted", [False, True])
 def test_compiled_kernels_change_nothing(shifted, monkeypatch):
     """What CUDA runs, on the CPU: every kernel compiled, over tiles of several shapes."""

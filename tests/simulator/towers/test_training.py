@@ -275,6 +275,7 @@ class TestLinearisedLoss:
 
 
 class TestCompiled:
+    @pytest.mark.deep
     def test_the_compiled_step_is_compiled_and_is_the_same_step(self):
         from torch._dynamo.utils import counters
 

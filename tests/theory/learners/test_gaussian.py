@@ -1,0 +1,124 @@
+"""The Gaussian PMI against the covariances of all coordinates, group by group and mask by mask, and its two limits."""
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from reference import prompt_by_mixture, worlds_with
+
+from simulator.world import Attribute, World, Worlds
+from theory.learners import GaussianPMI, InfoNCE, LinearCLIP
+from theory.learners.gaussian import gaussian_direction
+
+
+def joint_covariance(world: World) -> np.ndarray:
+    """Cov of (D_I' x_I, D_T' x_T), (2l, 2l), summed over groups and masks one by one, noise included."""
+    mixture, l = world.mixture(), world.latents
+    masks, probability = mixture.masks()
+    second, first = np.zeros((2 * l, 2 * l)), np.zeros(2 * l)
+    for weight, m in zip(mixture.weights, mixture.means, strict=True):
+        for b, pi in zip(masks, probability, strict=True):
+            mean, view = np.concatenate([m, b * m]), np.concatenate([np.eye(l), np.diag(b)])
+            second += weight * pi * (np.outer(mean, mean) + view @ np.diag(mixture.variances) @ view.T)
+            first += weight * pi * mean
+    noise = np.repeat([world.nu_image, world.nu_text], l)
+    return second - np.outer(first, first) + np.diag(noise)
+
+
+def in_all_coordinates(world: World, prompt: str) -> np.ndarray:
+    """Scores of classes are x_I' W: W (l, K) from the precision matrix of both views, -Q_IT p_y."""
+    Q = np.linalg.inv(joint_covariance(world))
+    return -Q[: world.latents, world.latents :] @ prompt_by_mixture(world, prompt).T
+
+
+def per_block(W: np.ndarray, world: World) -> np.ndarray:
+    """Weight of a class on its own coordinate of each block minus on another's; all there is, for two classes."""
+    if world.classes == 2:
+        return W[:, 0]
+    square = W.reshape(-1, world.classes, world.classes)
+    return square[:, 0, 0] - square[:, 1, 0]
+
+
+chances = st.floats(0.05, 1)
+worlds = st.builds(
+    lambda classes, nu, nu_text, extra, **fields: World(
+        classes=classes,
+        dim_image=16,
+        dim_text=16,
+        sigma_xi=4 * nu**0.5,
+        sigma_xi_text=4 * nu_text**0.5,
+        attribute=(Attribute(p=0.7, mu=0.8, sigma=0.6, mention=0.5),) * extra,
+        **fields,
+    ),
+    classes=st.integers(2, 4),
+    nu=st.floats(0.01, 3),
+    nu_text=st.floats(0.01, 3),
+    extra=st.integers(0, 1),
+    p_inv=st.floats(0.5, 1),
+    p_spu=st.floats(0.5, 1),
+    mu_inv=st.floats(0.1, 2),
+    mu_spu=st.floats(0.1, 2),
+    sigma_inv=st.floats(0.1, 2),
+    sigma_spu=st.floats(0.1, 2),
+    mention_inv=chances,
+    mention_spu=chances,
+)
+
+
+@given(worlds, st.sampled_from(["name", "mean", "background"]))
+def test_it_is_the_precision_matrix_of_both_views(world, prompt):
+    expected = per_block(in_all_coordinates(world, prompt), world)
+    assume(np.abs(expected).max() > 1e-6)
+    found = gaussian_direction(Worlds.of(world), prompt)
+    np.testing.assert_allclose(
+        found / np.abs(found).max(), expected / np.abs(expected).max(), rtol=1e-7, atol=1e-7, err_msg=repr(world)
+    )
+
+
+@given(p=st.floats(0, 1), mu=st.floats(0.1, 3), nu_I=st.floats(0.01, 3), nu_T=st.floats(0, 3), K=st.integers(2, 5))
+def test_full_captions_have_a_short_formula(p, mu, nu_I, nu_T, K):
+    """u = C ((nu_I + nu_T) C + nu_I nu_T)^-1 q, with C written out."""
+    w = Worlds(
+        p_spu=p, mu_spu=mu, sigma_xi=8 * nu_I**0.5, sigma_xi_text=8 * nu_T**0.5, classes=K, dim_image=64, dim_text=64
+    )
+    k, D = (1, 2 * p - 1) if K == 2 else (K, p - (1 - p) / (K - 1))
+    C = np.array([[1 / k + 1, mu * D / k], [mu * D / k, mu**2 / k + 0.25]])
+    expected = C @ np.linalg.solve((nu_I + nu_T) * C + nu_I * nu_T * np.eye(2), [1.0, mu * D])
+    found = gaussian_direction(w, "mean")
+    np.testing.assert_allclose(found / found[0], expected / expected[0], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("prompt", ["name", "mean"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_it_goes_from_the_nearest_prompt_to_linear_clip(prompt, classes):
+    quiet, loud = (worlds_with(nu=nu, classes=classes, p_spu=0.8, mu_spu=1.5) for nu in (1e-9, 1e4))
+    u, q = gaussian_direction(quiet, prompt), quiet.prompt(prompt)
+    np.testing.assert_allclose(u / u[0], q / q[0], atol=1e-8)
+    u, linear = gaussian_direction(loud, prompt), LinearCLIP(prompt).direction(loud)
+    np.testing.assert_allclose(u / u[0], linear / linear[0], rtol=1e-3)
+
+
+def test_the_more_classes_the_less_they_are_worth_to_infonce():
+    """Counter accuracy by mean: what InfoNCE loses to backgrounds because it knows that there are classes."""
+    lost = [
+        float(GaussianPMI("mean").accuracy(w).counter - InfoNCE("mean").accuracy(w).counter)
+        for w in (worlds_with(nu=0.49, classes=K, p_spu=0.8) for K in (2, 3, 5))
+    ]
+    assert lost[0] > lost[1] > lost[2] > 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"sigma_xi": 0.0}, "sigma_xi = 0: without noise in the images"),
+        ({"sigma_xi_text": 0.0, "sigma_spu": 0.0, "mu_spu": 0.0}, "a block that never varies"),
+    ],
+)
+def test_worlds_without_an_answer_say_why(fields, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        GaussianPMI("mean").accuracy(Worlds(**{"sigma_xi": 1.0, **fields}))
+
+
+def test_what_pools_captions_is_refused_with_what_does_not():
+    with pytest.raises(ValueError, match=r"'captions' is the log-mean-exp .* are name, mean, background, scores"):
+        GaussianPMI("captions").accuracy(Worlds(sigma_xi=1.0))
