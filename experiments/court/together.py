@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
 from math import inf
 from multiprocessing import active_children, get_context
+from threading import RLock
 from typing import Any
 
 from experiments.court.docket import Trial, chosen, docket, held
@@ -37,7 +38,8 @@ def held_together(
     """
     others = active_children()
     # Spawned rather than forked: torch's threads do not survive a fork.
-    with one_thread_each(), ProcessPoolExecutor(workers(), mp_context=get_context("spawn")) as pool:
+    how = {"mp_context": get_context("spawn"), "initializer": _leave_no_semaphore}
+    with one_thread_each(), ProcessPoolExecutor(workers(), **how) as pool:
         try:
             with deaf():  # this process hears Ctrl-C, and ends them
                 trials = [pool.submit(_held, id, seed, quick, error_rate, proving) for id in _longest_first(ids)]
@@ -49,6 +51,16 @@ def held_together(
                 if worker not in others:
                     worker.terminate()
             raise
+
+
+def _leave_no_semaphore() -> None:
+    """torch's compiler makes a bar of tqdm, and that a semaphore, which outlives a process that is ended: Python warns
+    of it when all is over. A lock of this process alone is enough."""
+    try:
+        from tqdm import tqdm
+    except ImportError:  # only extras bring it
+        return
+    tqdm.set_lock(RLock())
 
 
 def _longest_first(ids: Sequence[str]) -> list[str]:

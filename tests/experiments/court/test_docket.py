@@ -4,10 +4,12 @@ import json
 import re
 from multiprocessing import active_children
 from pathlib import Path
+from threading import RLock
 from time import monotonic, sleep
 
 import pytest
 
+from experiments.court import together
 from experiments.court.docket import (
     REFUSED,
     Trial,
@@ -121,3 +123,11 @@ def test_who_stops_asking_ends_the_processes():
     while any(Path(f"/proc/{pid}").exists() for pid in started) and monotonic() < until:
         sleep(0.05)
     assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
+
+
+def test_a_bar_of_tqdm_makes_no_semaphore_in_a_worker(monkeypatch):
+    """Of one that is killed Python would say that it leaked."""
+    bar = pytest.importorskip("tqdm").tqdm
+    monkeypatch.setattr(bar, "_lock", None, raising=False)  # put back at the end
+    together._leave_no_semaphore()
+    assert isinstance(bar.get_lock(), type(RLock()))
