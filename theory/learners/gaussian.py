@@ -62,12 +62,17 @@ def gaussian_direction(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w 
     heard = pi[..., :, None] * G * pi[..., None, :]
     N = nu_T + pi * (1 - pi) * np.diagonal(C, axis1=-2, axis2=-1)
     unexplained = N[..., None] * one + nu_I[..., None] * heard
-    if np.any(np.linalg.cond(unexplained) > 1e12):
+    # In units of each block's own: without noise, one that captions leave out is larger than others by any factor.
+    unit = np.sqrt(np.diagonal(unexplained, axis1=-2, axis2=-1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        unexplained = unexplained / unit[..., :, None] / unit[..., None, :]
+    if not np.all(unit > 0) or np.any(np.linalg.cond(unexplained) > 1e12):
         raise ValueError(
             "captions have a block that never varies (no noise, sigma_xi_text = 0, and nothing of the world in it), so "
             "their covariance has no inverse; any sigma_xi_text > 0 is valid"
         )
-    return np.einsum("...ij,...j->...i", G, pi * np.linalg.solve(unexplained, q[..., None])[..., 0])
+    y = np.linalg.solve(unexplained, (q / unit)[..., None])[..., 0] / unit
+    return np.einsum("...ij,...j->...i", G, pi * y)
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,14 @@ def test_it_goes_from_the_nearest_prompt_to_linear_clip(prompt, classes):
     np.testing.assert_allclose(u / u[0], linear / linear[0], rtol=1e-3)
 
 
+def test_next_to_no_noise_leaves_an_answer_where_captions_leave_the_object_out():
+    """nu -> 0 with mention_inv < 1: silence makes the object's block vary, and nothing but nu_T the background's."""
+    quiet, quieter = (
+        gaussian_direction(worlds_with(nu=nu, p_spu=0.8, mu_spu=1.5, mention_inv=0.5), "mean") for nu in (1e-8, 1e-16)
+    )
+    np.testing.assert_allclose(quiet / quiet[1], quieter / quieter[1], rtol=1e-5, atol=1e-5)
+
+
 def test_the_more_classes_the_less_they_are_worth_to_infonce():
     """Counter accuracy by mean: what InfoNCE loses to backgrounds because it knows that there are classes."""
     lost = [
