@@ -98,16 +98,32 @@ def contrastive_loss(W_image: np.ndarray, W_text: np.ndarray, images, texts, rho
     return total / (2 * n * (n - 1)) + penalty
 
 
-def latent_cross_covariance(world: World) -> np.ndarray:
-    """Cov(z_I, z_T), (l, l), summed over groups and masks one by one."""
-    mixture = world.mixture()
+def joint_covariance(world: World) -> np.ndarray:
+    """Cov of (D_I' x_I, D_T' x_T), (2l, 2l), summed over groups and masks one by one, noise included."""
+    mixture, l = world.mixture(), world.latents
     masks, probability = mixture.masks()
-    product, image, text = 0.0, 0.0, 0.0
+    second, first = np.zeros((2 * l, 2 * l)), np.zeros(2 * l)
     for weight, m in zip(mixture.weights, mixture.means, strict=True):
         for b, pi in zip(masks, probability, strict=True):
-            product = product + weight * pi * (np.outer(m, b * m) + np.diag(b * mixture.variances))
-            image, text = image + weight * pi * m, text + weight * pi * b * m
-    return product - np.outer(image, text)
+            mean, view = np.concatenate([m, b * m]), np.concatenate([np.eye(l), np.diag(b)])
+            second += weight * pi * (np.outer(mean, mean) + view @ np.diag(mixture.variances) @ view.T)
+            first += weight * pi * mean
+    noise = np.repeat([world.nu_image, world.nu_text], l)
+    return second - np.outer(first, first) + np.diag(noise)
+
+
+def latent_cross_covariance(world: World) -> np.ndarray:
+    """Cov(z_I, z_T), (l, l)."""
+    return joint_covariance(world)[: world.latents, world.latents :]
+
+
+def per_block(W: np.ndarray, classes: int) -> np.ndarray:
+    """Of class vectors W (l, K): a class's weight on its own coordinate of each block minus on another's, (B,); all
+    there is, for two classes."""
+    if classes == 2:
+        return W[:, 0]
+    square = W.reshape(-1, classes, classes)
+    return square[:, 0, 0] - square[:, 1, 0]
 
 
 def prompt_by_mixture(world: World, prompt: str) -> np.ndarray:

@@ -12,7 +12,7 @@ nu = 0 to linear CLIP at nu = infinity, as InfoNCE does, and linearly.
 
 What InfoNCE gains over it is what classes are beyond their covariances. Where that is worth next to nothing of the loss
 towers stay here. With ten classes (mu = 1, p = .8, nu = .49) it is worth .014 nats of 1.84 a pair in batches of 256:
-towers have lost more than that after 8000 steps, and end within .004 of this learner, up to .023 off the PMI's. At
+towers have lost more than that after 8000 steps, and end within .003 of this learner, up to .023 off the PMI's. At
 mu_spu = 1.6, p = .85 it is worth .054, of which towers keep half after 4000 steps: asked by the average caption they
 have gone most of the way (.011 of .056 are missing on the common group), asked by name none of it (.032 of .034).
 """

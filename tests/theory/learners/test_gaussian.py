@@ -4,39 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from reference import prompt_by_mixture, worlds_with
+from reference import joint_covariance, per_block, prompt_by_mixture, worlds_with
 
 from simulator.world import Attribute, World, Worlds
 from theory.learners import GaussianPMI, InfoNCE, LinearCLIP
 from theory.learners.gaussian import gaussian_direction
 
 
-def joint_covariance(world: World) -> np.ndarray:
-    """Cov of (D_I' x_I, D_T' x_T), (2l, 2l), summed over groups and masks one by one, noise included."""
-    mixture, l = world.mixture(), world.latents
-    masks, probability = mixture.masks()
-    second, first = np.zeros((2 * l, 2 * l)), np.zeros(2 * l)
-    for weight, m in zip(mixture.weights, mixture.means, strict=True):
-        for b, pi in zip(masks, probability, strict=True):
-            mean, view = np.concatenate([m, b * m]), np.concatenate([np.eye(l), np.diag(b)])
-            second += weight * pi * (np.outer(mean, mean) + view @ np.diag(mixture.variances) @ view.T)
-            first += weight * pi * mean
-    noise = np.repeat([world.nu_image, world.nu_text], l)
-    return second - np.outer(first, first) + np.diag(noise)
-
-
 def in_all_coordinates(world: World, prompt: str) -> np.ndarray:
     """Scores of classes are x_I' W: W (l, K) from the precision matrix of both views, -Q_IT p_y."""
     Q = np.linalg.inv(joint_covariance(world))
     return -Q[: world.latents, world.latents :] @ prompt_by_mixture(world, prompt).T
-
-
-def per_block(W: np.ndarray, world: World) -> np.ndarray:
-    """Weight of a class on its own coordinate of each block minus on another's; all there is, for two classes."""
-    if world.classes == 2:
-        return W[:, 0]
-    square = W.reshape(-1, world.classes, world.classes)
-    return square[:, 0, 0] - square[:, 1, 0]
 
 
 chances = st.floats(0.05, 1)
@@ -67,7 +45,7 @@ worlds = st.builds(
 
 @given(worlds, st.sampled_from(["name", "mean", "background"]))
 def test_it_is_the_precision_matrix_of_both_views(world, prompt):
-    expected = per_block(in_all_coordinates(world, prompt), world)
+    expected = per_block(in_all_coordinates(world, prompt), world.classes)
     assume(np.abs(expected).max() > 1e-6)
     found = gaussian_direction(Worlds.of(world), prompt)
     np.testing.assert_allclose(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from reference import worlds_with
+from reference import per_block, worlds_with
 
 from theory.learners.least_squares import lda_direction, least_squares_direction
 from theory.population import image_variance
@@ -35,15 +35,6 @@ worlds = st.builds(
 )
 
 
-def per_block(W: np.ndarray, blocks) -> np.ndarray:
-    """Weight of a class on its own coordinate of each block minus on another's; all there is, for two classes."""
-    K = blocks.classes
-    if K == 2:
-        return W[:, 0]
-    square = W.reshape(len(blocks.mean), K, -1)
-    return square[:, 0, 0] - square[:, 1, 0]
-
-
 @given(worlds)
 def test_least_squares_is_regression_on_the_groups(blocks):
     w, labels, M = moments_by_groups(blocks)
@@ -52,7 +43,7 @@ def test_least_squares_is_regression_on_the_groups(blocks):
     centred = M - w @ M
     covariance = centred.T @ (w[:, None] * centred) + np.diag(np.repeat(image_variance(blocks), M.shape[1] // 2))
     W = np.linalg.solve(covariance, centred.T @ (w[:, None] * Y))
-    expected = per_block(W, blocks)
+    expected = per_block(W, K)
     np.testing.assert_allclose(
         least_squares_direction(blocks), expected, rtol=1e-9, atol=1e-11 * max(np.abs(expected).max(), 1e-3)
     )
