@@ -3,14 +3,21 @@
 A run begins with three seconds of imports; of those only the project's own are needed anew.
 """
 
+import gc
 import os
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 LONGEST = 600  # seconds of one run
 OUTPUT = "output.txt"
+LIBRARIES = (
+    "matplotlib.pyplot", "torch", "xarray", "scipy.optimize", "scipy.stats", "pydantic", "hypothesis.strategies",
+    "hypothesis.extra.numpy", "beartype", "jaxtyping",
+)  # fmt: skip
+EARLY = "ignore::pytest.PytestAssertRewriteWarning"  # plugins that are libraries above were imported before pytest
 
 
 class Reruns:
@@ -39,14 +46,14 @@ class Reruns:
 def main() -> None:
     """Fork once for every line of arguments."""
     import matplotlib
-    import torch  # noqa: F401
-    import xarray  # noqa: F401
 
     matplotlib.use("agg")
-    import matplotlib.pyplot
+    for library in LIBRARIES:
+        import_module(library)
     import pytest
 
     sys.path[0] = os.getcwd()  # the copy, before any installed version
+    gc.freeze()  # pytest collects garbage twice a run, and looks through all that the libraries hold
     for line in sys.stdin:
         child = os.fork()
         if not child:
@@ -54,7 +61,7 @@ def main() -> None:
             with open(OUTPUT, "w", encoding="utf-8") as file:
                 for stream in (0, 1, 2):
                     os.dup2(os.open(os.devnull, os.O_RDONLY) if stream == 0 else file.fileno(), stream)
-            status = int(pytest.main(line.split()))
+            status = int(pytest.main([*line.split(), "-W", EARLY]))
             sys.stdout.flush()
             os._exit(status)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
