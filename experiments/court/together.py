@@ -13,6 +13,7 @@ from experiments.court.docket import Trial, chosen, docket, held
 from experiments.court.trained import stored_verdicts
 from experiments.lab.interruption import deaf
 from experiments.threads import one_thread_each
+from theory.claims.trained import trained_claims
 
 MOST = 4  # processes: more than a few would not fit beside each other's trainings
 
@@ -42,9 +43,9 @@ def held_together(
     with one_thread_each(), ProcessPoolExecutor(workers(), **how) as pool:
         try:
             with deaf():  # this process hears Ctrl-C, and ends them
-                trials = [pool.submit(_held, id, seed, quick, error_rate, proving) for id in _longest_first(ids)]
+                trials = [pool.submit(_held, job, seed, quick, error_rate, proving) for job in _longest_first(ids)]
             for trial in as_completed(trials):
-                yield trial.result()
+                yield from trial.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for worker in active_children():
@@ -63,15 +64,21 @@ def _leave_no_semaphore() -> None:
     tqdm.set_lock(RLock())
 
 
-def _longest_first(ids: Sequence[str]) -> list[str]:
-    """The last one to end then begins early; how long a training takes is known from its stored verdict."""
+def _longest_first(ids: Sequence[str]) -> list[list[str]]:
+    """Claims about the same towers together, which are trained once. The last job to end begins early: how long a
+    training takes is known from its stored verdict."""
     seconds = {verdict["claim"]: verdict["seconds"] for verdict in stored_verdicts()}
-    return sorted(ids, key=lambda id: -seconds.get(id, inf))
+    towers = {claim.id: claim.towers for claim in trained_claims()}
+    jobs: dict[str, list[str]] = {}
+    for id in ids:
+        jobs.setdefault(towers.get(id, id), []).append(id)
+    return sorted(jobs.values(), key=lambda job: -max(seconds.get(id, inf) for id in job))
 
 
-def _held(id: str, seed: int, quick: bool, error_rate: float | None, proving: dict[str, Any]) -> dict[str, Any]:
-    (trial,) = chosen((id,), _docket(**proving))
-    return held(trial, seed, quick, error_rate)
+def _held(
+    ids: Sequence[str], seed: int, quick: bool, error_rate: float | None, proving: dict[str, Any]
+) -> list[dict[str, Any]]:
+    return [held(trial, seed, quick, error_rate) for trial in chosen(tuple(ids), _docket(**proving))]
 
 
 @cache

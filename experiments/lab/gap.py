@@ -5,7 +5,8 @@
     capacity       accuracy now minus that of a twin twice as wide: what larger towers would change
 
 Differences are between the same models: a twin has its streams and its seed. Each comes with the 95% t interval of its
-mean over models. What is left of the gap when all three are small is neither, and worth a look.
+mean over models. What is left of the gap when all three are small is none of them: at a rate that does not fall it may
+be noise, .003 to .005 of the counter group in the worlds of `simulator.towers.recipe`.
 """
 
 from collections.abc import Callable, Sequence

@@ -111,6 +111,14 @@ def test_several_processes_find_what_one_does(tmp_path):
     assert json.loads((tmp_path / "verdicts.json").read_text()) == together
 
 
+def test_claims_about_the_same_towers_are_one_job():
+    ids = [trial.id for trial in trained_trials()]
+    jobs = together._longest_first(["published/first", *ids])
+    assert sorted(id for job in jobs for id in job) == sorted([*ids, "published/first"])
+    assert [job for job in jobs if len(job) > 1] == [["trained/ten-classes", "trained/ten-classes-covariances"]]
+    assert jobs[0] == ["published/first"]  # how long it takes nobody knows
+
+
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="processes are looked up in /proc")
 def test_who_stops_asking_ends_the_processes():
     ids = [trial.id for trial in docket() if trial.id.startswith("counteranimal/")]

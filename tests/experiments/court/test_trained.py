@@ -126,6 +126,29 @@ class TestErrorRates:
         assert rates[other] <= self.most(claim.error_rate)
 
 
+def test_towers_of_two_claims_are_trained_once(monkeypatch):
+    calls = []
+
+    def told_of(recipe, world, *, report, **how):
+        calls.append((recipe, world, how))
+        report("a checkpoint")
+        found = {"interval95": {"common": None, "counter": None}, "replicates": [{"common": 0.8, "counter": 0.7}]}
+        document = {"prompts": dict.fromkeys(("name", "mean"), found), "bridge": None, "hash": "", "diverged": []}
+        return {**document, "seconds": 1.0, "compiled": False}
+
+    monkeypatch.setattr(trained, "train", told_of)
+    trained._trained.cache_clear()
+    case = CLAIMS["trained/siglip"].cases[0]
+    lines = []
+    first, again = (trained.run_case(case, 8, 0, "cpu", lines.append) for _ in range(2))
+    assert first == again
+    assert len(calls) == len(lines) == 1
+    for other in ((case, 9, 0), (case, 8, 1), (dataclasses.replace(case, recipe={}), 8, 0)):
+        trained.run_case(*other, "cpu")
+    assert len(calls) == 4
+    trained._trained.cache_clear()
+
+
 def test_a_margin_must_be_kept():
     claim = dataclasses.replace(claim_of("ahead"), margin=0.3)
     scatter = np.linspace(-1e-3, 1e-3, 8)
