@@ -259,8 +259,7 @@ def _at_the_worst_point(claim: Claim, worst: Worst, tail: float, seed: int, pilo
 
 
 def _audit(claim: Claim, points: list, tail: float, seed: int, pilot, report) -> tuple[list[Evidence], list[str]]:
-    """Evidence at every audit point, and why some could not be measured. The first that shows a violation is the last:
-    nothing can be supported any more."""
+    """Evidence at every audit point, and why some could not be measured."""
     audits, obstacles = [], []
     for i, point in enumerate(points):
         report(f"{claim.id}: audit point {i + 1} of {len(points)}")
