@@ -32,18 +32,18 @@ At p = .9, mu_spu = 2, d = 2, after 4000 steps (bias and deviation of the counte
 
 and without one models scatter as much after twice the steps, or by 1024 pairs a step: they differ by their starts.
 
-A rate that falls to nothing (cosine, weights averaged over the last .3, another seed) leaves out what noise adds at a
-rate that stays: at p = .9, mu_spu = 1 the default is +.0048 +- .0013 off by mean after 8000 steps, no nearer than after
+A rate that falls to nothing (cosine, weights averaged over the last .1 to .3, another seed) leaves out what noise adds
+to one that stays: at p = .9, mu_spu = 1 the default is .0048 +- .0013 off by mean after 8000 steps, as far as after
 4000, and with a falling rate +.0008. What then is left at mu_spu = 2 is scatter by name, where captions are rare: .011
-after 4000 steps, .005 after 16,000, and as much from one start, or from one stream of pairs, as from several. Worst of
-four gaps with its half width:
+after 4000 steps, .005 to .007 after 16,000, and as much from one start, or from one stream of pairs, as from several.
+Worst of four gaps with its half width, of a second seed where there are two:
 
-                                        p = .9, mu_spu = 2    p = .75    p = .9, mu_spu = 1    d = 8    K = 3
-    default, 4000 steps                 .0099                 .0119      .0068                 .0072    .0067
-    falling from 1e-2, 4000 steps       .0116                 .0103      .0046                 .0062
-    falling from 5e-3, 8000 steps       .0152                 .0075      .0047                 .0049    .0066
-    falling from 5e-3, 16,000 steps     .0047                 .0038                                     .0063
-    1024 pairs, as many as the last     .0070
+                                    p = .9, mu_spu = 2   p = .75        p = .9, mu_spu = 1   d = 8          K = 3
+    default, 4000 steps             .0099, .0045         .0119, .0106   .0068, .0078         .0072, .0060   .0067
+    falling from 1e-2, 4000 steps   .0116                .0103          .0046, .0065         .0062, .0093
+    falling from 5e-3, 8000 steps   .0152                .0075          .0047                .0049          .0066
+    as many more: 16,000            .0047, .0068         .0038          .0027                               .0063
+    1024 pairs, a quarter of those  .0070
 
 At p = .75 and at mu_spu = 1 towers that start at the covariances' critic are farther off after as many steps (.0147,
 .0121); at p = .75 a scale that starts at 30 or 60, width 32, gelu and one layer of 128 gain nothing, nor do 8
