@@ -18,6 +18,7 @@ from experiments.threads import sleep_soon
 from simulator.towers.recipe import Recipe
 from simulator.towers.trained import train
 from simulator.world import World
+from theory.claims.trained import FALLING
 from theory.learners import Bayes, InfoNCE
 
 MODELS, LEVEL = 8, 0.99
@@ -43,9 +44,8 @@ WORLDS = {
     "K = 3": world(0.85, 1.6, 0.5, 8, 3),
     "K = 10": world(0.85, 1.6, 0.5, 24, 10),
 }
-FALLING = {"schedule": "cosine", "averaging": 0.3}
 RECIPES = {
-    "default": {}, "a falling rate": {**FALLING, "lr": 1e-2}, "four times the steps": {**FALLING, "steps": 16_000},
+    "default": {}, "a falling rate": FALLING, "four times the steps": {**FALLING, "lr": 5e-3, "steps": 16_000},
     "SigLIP": {"loss": "siglip"}, "supervised": {"loss": "supervised"}, "as before": PEER,
 }  # fmt: skip
 
