@@ -61,6 +61,24 @@ FAULTS = {
         "np.sqrt(1 - 0 * law.error)",
         "experiments/counteranimal/test_gaussian.py::test_an_uncertain_mean_leaves_the_expectation_right",
     ),
+    "a sequence of points read on from wherever it stands": Fault(
+        "simulator/gaussian/nets.py",
+        "if sequence.num_generated != first:",
+        "if False:",
+        "simulator/gaussian/test_nets.py::test_a_point_is_the_same_in_whatever_order_and_by_whomever_it_is_read",
+    ),
+    "two numbers of a pair on one coordinate": Fault(
+        "simulator/gaussian/nets.py",
+        "slice(end - count, end)",
+        "slice(max(0, end - count - 1), end)",
+        "simulator/gaussian/test_nets.py::test_every_field_has_coordinates_of_its_own",
+    ),
+    "points moved out of their cells": Fault(
+        "simulator/gaussian/nets.py",
+        "within / LONGEST",
+        "within / size",
+        "simulator/gaussian/test_nets.py::test_any_block_is_a_net",
+    ),
     "objects on both sides of a law's split": Fault(
         "experiments/counteranimal/gaussian.py",
         "objects = len(np.unique(photos.cluster)) < len(photos.cluster)",

@@ -2,12 +2,13 @@
 
 Pairs come in fixed blocks, one named stream per field, so that pair i is the same for any chunk size and any
 process count on one device: equal in law across devices, and equal to rounding when drawn on the CPU and moved
-(`draw_on="cpu"`).
+(`draw_on="cpu"`). Or pairs are scrambled Sobol points (`points="sobol"`, `simulator.gaussian.nets`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -31,6 +32,9 @@ LARGEST_BLOCK = 4096
 CHUNK_NUMBERS = 2**22
 SHARED_NUMBERS = 2**18  # fewer take less time to draw than threads take to start
 LARGEST_DRAW = 2**28  # numbers in the views that `draw` holds at once: 2 GiB in float64
+
+Points = Literal["random", "sobol"]  # of the law of pairs
+Source = Callable[..., torch.Tensor]  # (rows, field, law, high=0) -> rows, each world's filled in place
 
 
 class Pairs(NamedTuple):
@@ -163,6 +167,21 @@ def fill(rows: torch.Tensor, field: str, seed: int, index: int, streams: Sequenc
     return rows
 
 
+def independent(seed: int, index: int, streams: Sequence[str]) -> Source:
+    """Independent numbers: `fill` for one block.
+
+    Parameters
+    ----------
+    seed, index, streams
+        As of `fill`.
+    """
+    return partial(_filled, seed, index, streams)
+
+
+def _filled(seed: int, index: int, streams: Sequence[str], rows: torch.Tensor, field: str, law: Noise, high: int = 0):
+    return fill(rows, field, seed, index, streams, law, high)
+
+
 class Codes(NamedTuple):
     """What E x n pairs are of, before anybody sees them.
 
@@ -184,9 +203,7 @@ class Codes(NamedTuple):
     mentioned: Bool[torch.Tensor, "*E n B"]
 
 
-def draw_ensemble_codes(
-    worlds: Sequence[World], size: int, seed: int, index: int, *, streams: Sequence[str], device: str
-) -> Codes:
+def draw_ensemble_codes(worlds: Sequence[World], size: int, source: Source, *, device: str) -> Codes:
     """What the pairs of one block of every world are of, however they are seen.
 
     Parameters
@@ -195,8 +212,8 @@ def draw_ensemble_codes(
         They share their number of classes and of attributes.
     size
         Pairs in the block.
-    seed, index, streams
-        As of `fill`.
+    source
+        Of the numbers.
     device
         Of the tensors.
     """
@@ -206,8 +223,8 @@ def draw_ensemble_codes(
     agreement, mention = (torch.as_tensor(p, device=device)[:, None] for p in (law.agreement, law.mention))
 
     # A lambda: the test run's type checker would compile a nested function anew for every block.
-    draw = lambda field, kind, *shape, dtype, high=0: fill(  # noqa: E731
-        torch.empty(E, size, *shape, dtype=dtype, device=device), field, seed, index, streams, kind, high
+    draw = lambda field, kind, *shape, dtype, high=0: source(  # noqa: E731
+        torch.empty(E, size, *shape, dtype=dtype, device=device), field, kind, high
     )
     y = draw("label", "integer", dtype=torch.int64, high=K)
     agrees = draw("agreement", "uniform", J, dtype=torch.float64) < agreement[..., 1:]
@@ -222,14 +239,7 @@ def draw_ensemble_codes(
 
 
 def draw_ensemble_latents(
-    worlds: Sequence[World],
-    size: int,
-    seed: int,
-    index: int,
-    *,
-    streams: Sequence[str],
-    device: str,
-    dtype: torch.dtype,
+    worlds: Sequence[World], size: int, source: Source, *, device: str, dtype: torch.dtype
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Latents of one block of every world, the structural equations one per line.
 
@@ -239,8 +249,8 @@ def draw_ensemble_latents(
         They share shapes and may differ in every number.
     size
         Pairs in the block.
-    seed, index, streams
-        As of `fill`.
+    source
+        Of the numbers.
     device, dtype
         Of the tensors.
 
@@ -250,10 +260,10 @@ def draw_ensemble_latents(
     """
     law = numbers(worlds, device, dtype)
     patterns = torch.as_tensor(class_means(worlds[0].classes), dtype=dtype, device=device)  # (K, width)
-    y, o, a, mentioned = draw_ensemble_codes(worlds, size, seed, index, streams=streams, device=device)
+    y, o, a, mentioned = draw_ensemble_codes(worlds, size, source, device=device)
     codes = torch.cat([o[..., None], a], dim=-1)  # (E, size, B)
     noise = torch.empty(*codes.shape, patterns.shape[1], dtype=dtype, device=device)
-    fill(noise, "latent", seed, index, streams, "normal")
+    source(noise, "latent", "normal")
     z = law.mean[:, None, :, None] * patterns[codes] + law.scale[:, None, :, None] * noise  # (E, size, B, width)
     return y, a, z.flatten(2), (z * mentioned[..., None]).flatten(2)
 
@@ -265,18 +275,22 @@ def draw_latents(
 
     Parameters
     ----------
-    world, size, seed, index, stream, device, dtype
+    world, size
         As of `draw_ensemble_latents`, for one world.
+    seed, index, stream
+        As of `fill`.
+    device, dtype
+        Of the tensors.
     """
-    fields = draw_ensemble_latents((world,), size, seed, index, streams=(stream,), device=device, dtype=dtype)
+    fields = draw_ensemble_latents((world,), size, independent(seed, index, (stream,)), device=device, dtype=dtype)
     y, a, image, text = (field[0] for field in fields)
     return y, a, image, text
 
 
-def _embed(view, z, D, nu, field: str, seed: int, index: int, streams: Sequence[str]) -> None:
+def _embed(view, z, D, nu, field: str, source: Source) -> None:
     """Write x = D z + xi into `view`; a view without noise leaves its stream unread, which moves no other."""
     if nu.any():
-        fill(view, field, seed, index, streams, "normal").mul_(nu.sqrt()[:, None, None])
+        source(view, field, "normal").mul_(nu.sqrt()[:, None, None])
     else:
         view.zero_()
     view.baddbmm_(z, D.T.expand(len(z), -1, -1))
@@ -292,6 +306,7 @@ def draw_ensemble_block(
     device: str = "cpu",
     draw_on: str | None = None,
     dtype: torch.dtype = torch.float64,
+    points: Points = "random",
 ) -> Pairs:
     """Block `index` of E worlds' pairs, x_M = D_M mu_M(z) + xi_M, every field with a leading axis E.
 
@@ -311,26 +326,42 @@ def draw_ensemble_block(
         Where they are drawn, `device` unless given; "cpu" draws the same pairs for every device.
     dtype
         Of the views.
+    points
+        "random", or "sobol": scrambled Sobol points, always drawn on the CPU.
+
+    Raises
+    ------
+    ValueError
+        For Sobol points beyond what a sequence has; see `simulator.gaussian.nets.points`.
     """
-    source, size = draw_on or device, block_size(worlds[0])
+    place, size = "cpu" if points == "sobol" else draw_on or device, block_size(worlds[0])
     E, J = len(worlds), len(worlds[0].attribute) + 1
-    D = [torch.as_tensor(frame, dtype=dtype, device=source) for frame in frames]
-    views = [torch.empty(E, size, len(D_M), dtype=dtype, device=source) for D_M in D]
-    labels = torch.empty(E, size, dtype=torch.int64, device=source)
-    backgrounds = torch.empty(E, size, J, dtype=torch.int64, device=source)
-    together = max(1, CHUNK_NUMBERS // (size * max(map(len, frames)))) if source == "cpu" else E
+    D = [torch.as_tensor(frame, dtype=dtype, device=place) for frame in frames]
+    views = [torch.empty(E, size, len(D_M), dtype=dtype, device=place) for D_M in D]
+    labels = torch.empty(E, size, dtype=torch.int64, device=place)
+    backgrounds = torch.empty(E, size, J, dtype=torch.int64, device=place)
+    together = max(1, CHUNK_NUMBERS // (size * max(map(len, frames)))) if place == "cpu" else E
     for k in range(0, E, together):
         part = slice(k, k + together)
-        y, a, *latents = draw_ensemble_latents(
-            worlds[part], size, seed, index, streams=streams[part], device=source, dtype=dtype
-        )
-        law = numbers(worlds[part], source, dtype)
+        source = _source(points, worlds[part], size, seed, index, streams[part])
+        y, a, *latents = draw_ensemble_latents(worlds[part], size, source, device=place, dtype=dtype)
+        law = numbers(worlds[part], place, dtype)
         labels[part], backgrounds[part] = y, a
         for field, view, z, D_M, nu in zip(
             ("image-noise", "text-noise"), views, latents, D, (law.nu_image, law.nu_text), strict=True
         ):
-            _embed(view[part], z, D_M, nu, field, seed, index, streams[part])
+            _embed(view[part], z, D_M, nu, field, source)
     return Pairs(views[0].to(device), views[1].to(device), labels.to(device), backgrounds.to(device))
+
+
+def _source(
+    points: Points, worlds: Sequence[World], size: int, seed: int, index: int, streams: Sequence[str]
+) -> Source:
+    if points == "random":
+        return independent(seed, index, streams)
+    from simulator.gaussian.nets import Net  # scipy.stats takes a second, which only those who ask for it should wait
+
+    return Net(worlds, size, seed, index, streams).fill
 
 
 def draw_image_latents(
@@ -354,11 +385,11 @@ def draw_image_latents(
     seed, streams, device, draw_on, dtype
         As of `draw_ensemble_block`.
     """
-    source, size = draw_on or device, block_size(worlds[0])
-    y, _, z, _ = draw_ensemble_latents(worlds, size, seed, 0, streams=streams, device=source, dtype=dtype)
-    D = torch.as_tensor(frame, dtype=dtype, device=source)
-    x = torch.empty(*y.shape, len(D), dtype=dtype, device=source)
-    _embed(x, z, D, numbers(worlds, source, dtype).nu_image, "image-noise", seed, 0, streams)
+    place, source = draw_on or device, independent(seed, 0, streams)
+    y, _, z, _ = draw_ensemble_latents(worlds, block_size(worlds[0]), source, device=place, dtype=dtype)
+    D = torch.as_tensor(frame, dtype=dtype, device=place)
+    x = torch.empty(*y.shape, len(D), dtype=dtype, device=place)
+    _embed(x, z, D, numbers(worlds, place, dtype).nu_image, "image-noise", source)
     return x.to(device), z.to(device), y.to(device)
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Int, UInt8
 
-from simulator.gaussian.pairs import LARGEST_BLOCK, Pairs, draw_ensemble_codes, fill
+from simulator.gaussian.pairs import LARGEST_BLOCK, Pairs, draw_ensemble_codes, fill, independent
 from simulator.pixels.captions import write
 from simulator.pixels.render import render
 from simulator.pixels.scenery import Scenery, scenery
@@ -78,7 +78,7 @@ def draw_scenes(
     """
     world, K = worlds[0], worlds[0].classes
     scene = scenery(world.views, K, device)
-    y, o, a, mentioned = draw_ensemble_codes(worlds, size, seed, index, streams=streams, device=device)
+    y, o, a, mentioned = draw_ensemble_codes(worlds, size, independent(seed, index, streams), device=device)
     a = a[..., 0]
     if world.views.tied is not None:
         tied = torch.isin(y, torch.tensor(world.views.tied, device=device))

@@ -37,7 +37,14 @@ def _block(ensemble: Ensemble, stream: str, index: int) -> Pairs:
         device=ensemble.device,
         draw_on=ensemble.draw_on,
         dtype=ensemble.dtype,
+        points=ensemble.recipe.points,
     )
+
+
+def _refuse_net(world: World, n: int) -> None:
+    from simulator.gaussian.nets import refuse_beyond  # scipy.stats takes a second
+
+    refuse_beyond(world, n)
 
 
 def _contradicted(ensemble: Ensemble, block: Pairs, stream: str, index: int) -> Pairs:
@@ -72,4 +79,5 @@ GAUSSIAN = Seen(
     accuracies=_accuracies,
     relied=score_reliance,
     recovery=latent_recovery,
+    refuse_net=_refuse_net,
 )

@@ -113,6 +113,8 @@ class Recipe(BaseModel):
         Optimiser steps.
     n
         Size of a fixed training set; absent: fresh pairs.
+    points
+        Of the law of Gaussian pairs: random, or sobol, scrambled points that fill it evenly.
     sampler
         What is done with pairs: drawn, balanced, subsampled, reweighted or contradicted.
     last_layer
@@ -171,6 +173,10 @@ class Recipe(BaseModel):
     batch_size: Annotated[Count, Field(description="pairs a step, over all processes")] = 256
     steps: Annotated[Count, Field(description="optimiser steps")] = 4000
     n: Annotated[Count | None, Field(description="size of a fixed training set; absent: fresh pairs")] = None
+    points: Annotated[
+        Literal["random", "sobol"],
+        Field(description="of the law of Gaussian pairs: random, or sobol, scrambled points that fill it evenly"),
+    ] = "random"
     sampler: Annotated[
         str,
         Field(description="what is done with pairs: drawn, balanced, subsampled, reweighted or contradicted"),

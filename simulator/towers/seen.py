@@ -52,6 +52,8 @@ class Seen:
     separation
         (ensemble, parameters) -> how far objects, and backgrounds, lie apart in image embeddings of training pairs, in
         deviations of the rest; None: not defined.
+    refuse_net
+        (world, n) -> nothing, or a ValueError if no Sobol sequence has n such pairs; None: none has any.
     identity
         World -> what a resumed run must share beyond the world's own numbers, such as pictures and words.
     """
@@ -66,6 +68,7 @@ class Seen:
     relied: Callable[["Ensemble", Parameters, Prompt | None], Float[np.ndarray, " E"]] | None = None
     recovery: Callable[["Ensemble", Parameters], "Recovery"] | None = None
     separation: Callable[["Ensemble", Parameters], Float[np.ndarray, "E 2"]] | None = None
+    refuse_net: Callable[[World, int], None] | None = None
     identity: Callable[[World], dict[str, Any]] = lambda world: {}
 
 

@@ -558,8 +558,8 @@ def refuse(ensemble: Ensemble) -> None:
     Raises
     ------
     ValueError
-        For towers that do not read the views, worlds that are seen in different ways, and captions that nobody can
-        contradict.
+        For towers that do not read the views, worlds that are seen in different ways, captions that nobody can
+        contradict, and pairs of which there is no Sobol sequence.
     simulator.samplers.EmptyGroup
         Where a sampler finds no pair of some group.
     """
@@ -570,6 +570,16 @@ def refuse(ensemble: Ensemble) -> None:
         raise ValueError(
             f"sampler = {ensemble.sampler.name!r} swaps backgrounds in captions that are Gaussian vectors; the nearest "
             "valid choice is sampler = 'drawn'"
+        )
+    recipe = ensemble.recipe
+    if recipe.points == "sobol":
+        if ensemble.seen.refuse_net is None:
+            raise ValueError(
+                "points = 'sobol' needs views that are vectors, not pixels; "
+                "the nearest valid choice is points = 'random'"
+            )
+        ensemble.seen.refuse_net(
+            ensemble.worlds[0], ensemble.recipe.n or ensemble.recipe.steps * ensemble.recipe.batch_size
         )
     if ensemble.sampler.balances:
         next(draw_batches(weighed(ensemble), 0))

@@ -6,7 +6,7 @@ import torch
 from scipy.stats import binomtest
 from stattest import SHARE, spend
 
-from simulator.gaussian.pairs import draw_ensemble_codes
+from simulator.gaussian.pairs import draw_ensemble_codes, independent
 from simulator.pixels import trials
 from simulator.pixels.captions import tokens, vocabulary
 from simulator.pixels.pairs import block_size, draw, draw_ensemble_block, draw_scenes
@@ -48,7 +48,7 @@ def test_labels_and_captions_are_those_of_the_gaussian_world():
     """Same streams: the two kinds of world agree pair by pair."""
     world = WORLD.replace(views=Pixels())
     scenes = draw_scenes((world,), 500, 1, 2, streams=("train/3",))
-    codes = draw_ensemble_codes((world.replace(views=None),), 500, 1, 2, streams=("train/3",), device="cpu")
+    codes = draw_ensemble_codes((world.replace(views=None),), 500, independent(1, 2, ("train/3",)), device="cpu")
     assert torch.equal(scenes.labels, codes.labels)
     assert torch.equal(scenes.objects, codes.objects)
     assert torch.equal(scenes.attributes, codes.backgrounds[..., 0])

@@ -1,6 +1,7 @@
 """An ensemble is many single trainings; a resumed run is an uninterrupted one; a compiled step is the same step."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 
 from simulator.gaussian.pairs import dictionaries as draw_dictionaries
 from simulator.gaussian.pairs import draw_pairs, sample_cross_covariance
+from simulator.pixels.views import Pixels
 from simulator.towers import quasi_newton, training
 from simulator.towers.checkpoints import AnotherRun, load_state, save_state
 from simulator.towers.distributed import ALONE
@@ -33,8 +35,11 @@ RECIPES = [
     Recipe(**SMALL, loss="linear", towers="linear", sampler="balanced", n=500),
     Recipe(**SMALL, loss="siglip", sampler="reweighted", n=500),
     Recipe(**SMALL, sampler="contradicted"),
+    Recipe(**SMALL, points="sobol"),
 ]
-named = pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: f"{r.loss}-{r.towers}-{r.optimizer}-{r.sampler}")
+named = pytest.mark.parametrize(
+    "recipe", RECIPES, ids=lambda r: f"{r.loss}-{r.towers}-{r.optimizer}-{r.sampler}-{r.points}"
+)
 
 
 @pytest.fixture
@@ -324,3 +329,26 @@ class TestRequests:
 def test_worlds_of_different_shape_are_no_ensemble():
     with pytest.raises(ValueError, match="dim_text = 9 in one world and 6 in another"):
         finish(ensemble(RECIPES[0], worlds=(WORLD, WORLD, WORLD.model_copy(update={"dim_text": 9}))))
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"steps": 2**27, "batch_size": 32}, None),  # as many as a sequence has
+        ({"steps": 2**27 + 1, "batch_size": 32}, "points = 'sobol' has 2^32 pairs at most, and 4294967328 would"),
+        ({"steps": 2**27 + 1, "batch_size": 32, "n": 64}, None),
+    ],
+)
+def test_more_sobol_points_than_there_are_are_refused(fields, words):
+    asked = ensemble(Recipe(points="sobol", **fields))
+    if words is None:
+        training.refuse(asked)
+    else:
+        with pytest.raises(ValueError, match=re.escape(words)):
+            training.refuse(asked)
+
+
+def test_pixels_are_no_sobol_points():
+    world = World(views=Pixels())
+    with pytest.raises(ValueError, match="vectors, not pixels; the nearest valid choice is points = 'random'"):
+        training.refuse(Ensemble(Recipe(towers="conv", points="sobol"), (world,), (0,), seed=0))

@@ -1,0 +1,135 @@
+"""Sobol points as pairs: each obeys its world's law, all together fill it evenly, and point i is always point i."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from reference import latent_cross_covariance, structural_pairs
+from scipy.stats import qmc
+from stattest import assert_same_law, law_size
+
+from simulator.gaussian import nets
+from simulator.gaussian.nets import Net, coordinates, points
+from simulator.gaussian.pairs import dictionaries, draw_ensemble_block, draw_ensemble_latents
+from simulator.streams import numpy_stream
+from simulator.world import Attribute, World
+
+WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=3, dim_text=2)
+RICH = World(
+    classes=3, p_inv=0.7, p_spu=0.6, mention_inv=0.8, attribute=(Attribute(p=0.4, mention=0.5),), dim_image=9,
+    dim_text=10,
+)  # fmt: skip
+
+
+def cells(u: np.ndarray) -> np.ndarray:
+    """Which of n equal parts of each axis n points lie in, (D, n), sorted."""
+    return np.sort(np.floor(u * len(u)), axis=0).T
+
+
+@pytest.mark.parametrize("world", [WORLD, RICH], ids=["binary", "rich"])
+@pytest.mark.parametrize("index", [0, 3])
+def test_any_block_is_a_net(world, index):
+    """1024 points: one in every thousandth of every axis."""
+    u = points(world, 1024, 7, "train/0", index)
+    assert u.shape == (1024, coordinates(world)["object"].stop)
+    assert (cells(u) == np.arange(1024)).all()
+
+
+def test_blocks_are_runs_of_one_sequence():
+    """Two of them are a finer net, which two sequences would not be."""
+    two = [points(WORLD, 1024, 7, "train/0", index) for index in (2, 3)]
+    assert (cells(np.concatenate(two)) == np.arange(2048)).all()
+
+
+def test_a_point_is_the_same_in_whatever_order_and_by_whomever_it_is_read():
+    read = {(s, k): points(RICH, 100, 7, s, k) for k in range(4) for s in ("a", "b")}
+    backwards = {key: points(RICH, 100, 7, *key) for key in reversed(read)}
+    with ThreadPoolExecutor(4) as pool:
+        at_once = dict(zip(read, pool.map(lambda key: points(RICH, 100, 7, *key), read), strict=True))
+    whole = points(RICH, 400, 7, "a", 0)
+    for (stream, k), values in read.items():
+        assert np.array_equal(values, backwards[stream, k])
+        assert np.array_equal(values, at_once[stream, k])
+        if stream == "a":  # all but what is below the sequence's resolution
+            assert np.abs(values - whole[100 * k : 100 * (k + 1)]).max() < 2.0**-nets.BITS
+    assert not np.isclose(read["a", 0], read["b", 0]).any(axis=1).any()
+
+
+def test_every_field_has_coordinates_of_its_own():
+    places = coordinates(RICH)
+    taken = [i for place in places.values() for i in range(place.start, place.stop)]
+    assert taken == list(range(len(taken)))
+    assert {name: place.stop - place.start for name, place in places.items()} == {
+        "label": 1, "agreement": 2, "latent": 9, "image-noise": 9, "text-noise": 10, "background": 2, "mention": 3,
+        "object-agreement": 1, "object": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("pair", [0, 5])
+def test_a_single_pair_obeys_its_world(pair):
+    """Pair 0 and pair 5 of many sequences against the structural equations, number by number."""
+    world, effect = RICH.replace(sigma_xi=0.0), 0.2
+    frames, columns = dictionaries(world, 0), 3 + 2 * world.latents
+    n = law_size(effect, false_alarm=1e-7 / columns)
+    source = Net((world,) * n, 8, 0, 0, [f"train/{k}" for k in range(n)]).fill
+    drawn = draw_ensemble_latents((world,) * n, 8, source, device="cpu", dtype=torch.float64)
+    y, a, image, text = (values[:, pair].numpy() for values in drawn)
+    told = structural_pairs(world, (n,), numpy_stream(0, "test/nets"), frames)
+    assert_same_law(
+        np.column_stack([y, a[:, 0], a[:, 0] == y, image, text]).round(12),  # what captions omit is 0 on both sides
+        np.column_stack(
+            [told.labels, told.backgrounds, told.backgrounds == told.labels]
+            + [(view @ D).round(12) for view, D in zip((told.images, told.texts), frames, strict=True)]
+        ),
+        effect=effect,
+        share=1e-7,
+        what="label, background, agreement and latents",
+    )
+
+
+@pytest.mark.parametrize("law", ["integer", "uniform", "normal"])
+def test_the_last_point_stays_inside(law):
+    """The number nearest to 1 is no class too many, and no infinite normal."""
+    net = Net.__new__(Net)
+    net.places, net.points = {"label": slice(0, 1)}, np.full((1, 1, 1), 1 - 2.0**-53)
+    kind = torch.int64 if law == "integer" else torch.float64
+    value = float(net.fill(torch.empty(1, 1, dtype=kind), "label", law, 3))
+    assert value == 2 if law == "integer" else np.isfinite(value)
+
+
+def test_together_they_fill_the_law():
+    """Frequencies are exact to a point, and second moments err by less than a fifth of what independent pairs would."""
+    n, frames = 4096, dictionaries(WORLD, 0)
+    blocks = [
+        draw_ensemble_block((WORLD,), frames, 0, k, streams=("train/0",), points="sobol") for k in range(4)
+    ]  # fmt: skip
+    labels, backgrounds = (torch.cat([getattr(b, f)[0] for b in blocks]) for f in ("labels", "backgrounds"))
+    assert int((labels == 0).sum()) == 2 * n
+    assert abs(int((labels == backgrounds[:, 0]).sum()) - 0.9 * 4 * n) <= 1
+    image, text = (
+        torch.cat([view[0] for view in views]).numpy() @ D
+        for views, D in zip(([b.images for b in blocks], [b.texts for b in blocks]), frames, strict=True)
+    )
+    products = image[:, :, None] * text[:, None]
+    off = products.mean(0) - latent_cross_covariance(WORLD)
+    assert (np.abs(off) < products.std(0) / np.sqrt(4 * n) / 5).all()
+
+
+def test_worlds_drawn_together_are_drawn_as_they_would_be_alone():
+    worlds, frames = (RICH, RICH.replace(p_spu=0.9, mu_spu=3.0)), dictionaries(RICH, 3)
+    together = draw_ensemble_block(worlds, frames, 3, 1, streams=("a", "b"), points="sobol")
+    for k, (world, stream) in enumerate(zip(worlds, "ab", strict=True)):
+        alone = draw_ensemble_block((world,), frames, 3, 1, streams=(stream,), points="sobol")
+        for one, other in zip(together, alone, strict=True):
+            assert torch.equal(one[k], other[0])
+
+
+def test_limits_are_those_of_the_generator():
+    assert nets.LARGEST_DIMENSION == qmc.Sobol.MAXDIM
+    wide = World(dim_image=20_000, dim_text=2000)
+    with pytest.raises(ValueError, match=r"has 21201 coordinates at most, .* takes 220\d\d; .* points = 'random'"):
+        nets.refuse_beyond(wide, 1)
+    nets.refuse_beyond(WORLD, 2**32)
+    with pytest.raises(ValueError, match=r"2\^32 pairs at most, and 4294967297 would"):
+        nets.refuse_beyond(WORLD, 2**32 + 1)
