@@ -73,6 +73,12 @@ FAULTS = {
         "slice(max(0, end - count - 1), end)",
         "simulator/gaussian/test_nets.py::test_every_field_has_coordinates_of_its_own",
     ),
+    "a batch of points in their sequence's own order": Fault(
+        "simulator/gaussian/nets.py",
+        "return rng.permutation(",
+        "return np.asarray(",
+        "simulator/gaussian/test_nets.py::test_a_small_batch_is_no_net",
+    ),
     "points moved out of their cells": Fault(
         "simulator/gaussian/nets.py",
         "within / LONGEST",

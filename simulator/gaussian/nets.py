@@ -1,4 +1,4 @@
-"""Pairs that fill their law evenly: pair i of a stream is point i of a scrambled Sobol sequence, a number a coordinate.
+"""Pairs that fill their law evenly: a block of a stream is a run of a scrambled Sobol sequence, a number a coordinate.
 
 A scrambled point is uniform on the cube, so that every single pair obeys its world's law, exactly. Together they are
 not independent: any 2^k of them that begin at a multiple of 2^k have one point in each of many boxes of volume 2^-k,
@@ -6,6 +6,10 @@ and means of smooth functions over n points err by less than the order of 1/sqrt
 doi:10.1214/aos/1031594731). Training sees that as less noise in its gradients (Buchholz, Wenzel and Mandt 2018, arXiv
 1807.01604), above all in their sum over a run: points of a sequence anew every 4096 pairs leave models that scatter by
 name as those of independent pairs do.
+
+The points of a block come in random order. In the sequence's own, 16 pairs would be a net: eight of each class, so that
+of the others in a batch 7/15 share a pair's class and not half, which moves the optimum of a contrastive loss. Of a
+block's others 2047/4095 do. A fixed set of less than a block is no more even than an independent one.
 """
 
 from collections.abc import Sequence
@@ -86,7 +90,7 @@ def refuse_beyond(world: World, n: int) -> None:
 
 
 def points(world: World, size: int, seed: int, stream: str, index: int) -> Float[np.ndarray, "size D"]:
-    """Points [index size, (index + 1) size) of a stream's sequence, strictly inside the cube.
+    """Points [index size, (index + 1) size) of a stream's sequence, strictly inside the cube, in random order.
 
     Parameters
     ----------
@@ -108,8 +112,9 @@ def points(world: World, size: int, seed: int, stream: str, index: int) -> Float
             if first:  # scipy refuses to go nowhere
                 sequence.fast_forward(first)
         net = [sequence.random(count) for count in (beginning, size - beginning) if count]
-    within = numpy_stream(seed, f"{stream}/cell", index).random((size, dimension)) + 2.0**-54
-    return np.concatenate(net) + within / LONGEST
+    rng = numpy_stream(seed, f"{stream}/cell", index)
+    within = rng.random((size, dimension)) + 2.0**-54
+    return rng.permutation(np.concatenate(net) + within / LONGEST)
 
 
 @lru_cache(maxsize=KEPT)

@@ -243,6 +243,7 @@ def _optima() -> list[TrainedClaim]:
 
 def _whatever() -> list[TrainedClaim]:
     """What the optimum does not depend on."""
+    short = {"steps": 400, "lr": 1.5e-2, "warmup": 20}
     return [
         TrainedClaim(
             id="trained/batch-size-free",
@@ -251,10 +252,10 @@ def _whatever() -> list[TrainedClaim]:
             "by 1024.",
             # A step of AdamW takes a fifth of SOAP's time where batches are small; 96,000 see 1.5 million pairs.
             cases=tuple(
-                Case(_world(), {**EVEN, **fields}, INFONCE)
+                Case(_world(), fields, INFONCE)
                 for fields in (
-                    {"batch_size": 16, "steps": 96_000, "optimizer": "adamw", "lr": 2e-3},
-                    {"batch_size": 1024, "steps": 1000},
+                    {**FALLING, "batch_size": 16, "steps": 96_000, "optimizer": "adamw", "lr": 2e-3},
+                    {**EVEN, "batch_size": 1024, "steps": 1000},
                 )
             ),
             spread=0.005,  # of 16 pairs a step
@@ -262,8 +263,11 @@ def _whatever() -> list[TrainedClaim]:
         TrainedClaim(
             id="trained/large-batch",
             source="soberclip",
-            statement="They reach it by 4096 pairs a step too, in 400 steps.",
-            cases=(Case(_world(), {"batch_size": 4096, "steps": 400, "lr": 1.5e-2, "warmup": 20}, INFONCE),),
+            statement="By 4096 pairs a step 400 steps bring them to within .02 of it.",
+            # Asked by name models still scatter: with 400 steps nobody can tell .01 from .02 (a pilot: .0065 +- .0084).
+            cases=(Case(_world(), {**NARROW, **short, "batch_size": 4096, "points": "sobol"}, INFONCE),),
+            tolerance=0.02,
+            spread=0.008,
         ),
         TrainedClaim(
             id="trained/tower-free",

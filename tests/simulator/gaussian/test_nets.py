@@ -7,7 +7,7 @@ import pytest
 import torch
 from reference import latent_cross_covariance, structural_pairs
 from scipy.stats import qmc
-from stattest import assert_same_law, law_size
+from stattest import assert_mean, assert_same_law, law_size
 
 from simulator.gaussian import nets
 from simulator.gaussian.nets import Net, coordinates, points
@@ -51,9 +51,18 @@ def test_a_point_is_the_same_in_whatever_order_and_by_whomever_it_is_read():
     for (stream, k), values in read.items():
         assert np.array_equal(values, backwards[stream, k])
         assert np.array_equal(values, at_once[stream, k])
-        if stream == "a":  # all but what is below the sequence's resolution
-            assert np.abs(values - whole[100 * k : 100 * (k + 1)]).max() < 2.0**-nets.BITS
-    assert not np.isclose(read["a", 0], read["b", 0]).any(axis=1).any()
+    # Sorted, and but for what is below the sequence's resolution, four blocks are one of four times the size.
+    four = np.concatenate([read["a", k] for k in range(4)])
+    assert np.abs(np.sort(four, axis=0) - np.sort(whole, axis=0)).max() < 2.0**-nets.BITS
+    assert not np.isclose(np.sort(read["a", 0], axis=0), np.sort(read["b", 0], axis=0)).all()
+
+
+def test_a_small_batch_is_no_net():
+    """Classes among the first 16 pairs vary as they would among independent ones, nearly: 4096 of a net, shuffled."""
+    size, batches = 4096, 64
+    first = np.concatenate([points(WORLD, size, 7, "a", k)[: 16 * batches, 0] for k in range(4)]).reshape(-1, 16)
+    counts = (first < 0.5).sum(1)  # hypergeometric: variance 4 (1 - 15/4095); in the sequence's own order it is 0
+    assert_mean((counts - 8.0) ** 2, 4 * (1 - 15 / 4095), effect=0.5, what="variance of the number of a class")
 
 
 def test_every_field_has_coordinates_of_its_own():
