@@ -104,14 +104,14 @@ def points(world: World, size: int, seed: int, stream: str, index: int) -> Float
         Number of the block.
     """
     first, dimension = index * size, _dimension(world)
-    beginning = min(1, size) if first == 0 else 0  # alone, or scipy warns of a first run that is not a power of two
+    alone = int(first == 0)  # the first point, or scipy warns of a first run that is not a power of two
     with _standing:  # a sequence is read by one thread at a time
         sequence = _sequence(dimension, seed, stream)
         if sequence.num_generated != first:
             sequence.reset()
             if first:  # scipy refuses to go nowhere
                 sequence.fast_forward(first)
-        net = [sequence.random(count) for count in (beginning, size - beginning) if count]
+        net = [sequence.random(count) for count in (alone, size - alone) if count]
     rng = numpy_stream(seed, f"{stream}/cell", index)
     within = rng.random((size, dimension)) + 2.0**-54
     return rng.permutation(np.concatenate(net) + within / LONGEST)

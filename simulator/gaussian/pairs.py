@@ -332,7 +332,7 @@ def draw_ensemble_block(
     Raises
     ------
     ValueError
-        For Sobol points beyond what a sequence has; see `simulator.gaussian.nets.points`.
+        For Sobol points beyond what a sequence has (`simulator.gaussian.nets.refuse_beyond`).
     """
     place, size = "cpu" if points == "sobol" else draw_on or device, block_size(worlds[0])
     E, J = len(worlds), len(worlds[0].attribute) + 1
