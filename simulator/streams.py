@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 Law = Literal["normal", "uniform", "integer"]
+Points = Literal["random", "sobol"]  # independent numbers, or those of simulator.gaussian.nets
 
 # Numbers that one pass over float32 normals makes: few enough for the second-level cache.
 PASS = 2**15 - 64

@@ -113,7 +113,7 @@ def gaussian_nets(dimension: int, power: int, seed: int) -> Iterator[Float[np.nd
 
     sobol = qmc.Sobol(dimension, scramble=True, rng=np.random.default_rng(seed))
     while True:
-        # The scrambled net lives on multiples of 2^-64, so 0 can occur; it is the left end of its cell.
+        # The scrambled net lives on multiples of 2^-30, so 0 can occur; its normal is as good as any of its cell.
         yield ndtri(np.maximum(sobol.random(2**power), 2.0**-65))
 
 

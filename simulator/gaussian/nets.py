@@ -22,6 +22,7 @@ from jaxtyping import Float
 from scipy.special import ndtri
 from scipy.stats import qmc
 
+from simulator.gaussian.pairs import Source
 from simulator.streams import Law, numpy_stream
 from simulator.world import World
 
@@ -122,8 +123,8 @@ def _sequence(dimension: int, seed: int, stream: str) -> qmc.Sobol:
     return qmc.Sobol(dimension, bits=BITS, rng=numpy_stream(seed, f"{stream}/net"))
 
 
-class Net:
-    """One block of every world's points, read field by field.
+def even(worlds: Sequence[World], size: int, seed: int, index: int, streams: Sequence[str]) -> Source:
+    """One block of every world's points as a source of numbers, on the CPU.
 
     Parameters
     ----------
@@ -134,28 +135,17 @@ class Net:
     streams
         World k reads the sequence of `streams[k]` alone.
     """
+    places = coordinates(worlds[0])
+    u = np.stack([points(world, size, seed, stream, index) for world, stream in zip(worlds, streams, strict=True)])
+    return lambda rows, field, law, high=0: _pushed(u[..., places[field]], rows, law, high)
 
-    def __init__(self, worlds: Sequence[World], size: int, seed: int, index: int, streams: Sequence[str]):
-        self.places = coordinates(worlds[0])
-        self.points = np.stack([points(world, size, seed, s, index) for world, s in zip(worlds, streams, strict=True)])
 
-    def fill(self, rows: torch.Tensor, field: str, law: Law, high: int = 0) -> torch.Tensor:
-        """Fill every world's row and return the rows.
-
-        Parameters
-        ----------
-        rows
-            (E, size, ...), on the CPU.
-        field
-            Which coordinates are read.
-        law, high
-            As of `simulator.streams.fill`.
-        """
-        u = self.points[..., self.places[field]]
-        if law == "normal":
-            values = ndtri(u)
-        elif law == "uniform":
-            values = u
-        else:
-            values = np.minimum(np.floor(u * high), high - 1)  # a product may round up to `high`
-        return rows.copy_(torch.from_numpy(values).reshape(rows.shape))
+def _pushed(u: Float[np.ndarray, "E n c"], rows: torch.Tensor, law: Law, high: int) -> torch.Tensor:
+    """Rows (E, n, ...), filled with what points of the cube become under a law."""
+    if law == "normal":
+        values = ndtri(u)
+    elif law == "uniform":
+        values = u
+    else:
+        values = np.minimum(np.floor(u * high), high - 1)  # a product may round up to `high`
+    return rows.copy_(torch.from_numpy(values).reshape(rows.shape))

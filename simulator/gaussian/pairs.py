@@ -7,8 +7,7 @@ process count on one device: equal in law across devices, and equal to rounding 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,8 +18,8 @@ from simulator.naming import refuse_unknown
 from simulator.quantities import refuse_fraction
 from simulator.samplers import SAMPLERS, chosen, group_numbers
 from simulator.streams import Law as Noise
+from simulator.streams import Points, fill_rows, numpy_stream
 from simulator.streams import fill as fill_row
-from simulator.streams import fill_rows, numpy_stream
 from simulator.world import World, Worlds
 
 # Numbers in one view of a block (32 MB in float64): large enough to amortise a kernel launch, small enough for
@@ -33,7 +32,6 @@ CHUNK_NUMBERS = 2**22
 SHARED_NUMBERS = 2**18  # fewer take less time to draw than threads take to start
 LARGEST_DRAW = 2**28  # numbers in the views that `draw` holds at once: 2 GiB in float64
 
-Points = Literal["random", "sobol"]  # of the law of pairs
 Source = Callable[..., torch.Tensor]  # (rows, field, law, high=0) -> rows, each world's filled in place
 
 
@@ -175,11 +173,7 @@ def independent(seed: int, index: int, streams: Sequence[str]) -> Source:
     seed, index, streams
         As of `fill`.
     """
-    return partial(_filled, seed, index, streams)
-
-
-def _filled(seed: int, index: int, streams: Sequence[str], rows: torch.Tensor, field: str, law: Noise, high: int = 0):
-    return fill(rows, field, seed, index, streams, law, high)
+    return lambda rows, field, law, high=0: fill(rows, field, seed, index, streams, law, high)
 
 
 class Codes(NamedTuple):
@@ -359,9 +353,9 @@ def _source(
 ) -> Source:
     if points == "random":
         return independent(seed, index, streams)
-    from simulator.gaussian.nets import Net  # scipy.stats takes a second, which only those who ask for it should wait
+    from simulator.gaussian.nets import even  # scipy.stats takes a second, which only those who ask for it should wait
 
-    return Net(worlds, size, seed, index, streams).fill
+    return even(worlds, size, seed, index, streams)
 
 
 def draw_image_latents(

@@ -85,6 +85,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from simulator.naming import suggestion
 from simulator.samplers import SAMPLERS
+from simulator.streams import Points
 
 HEADS = 4  # of a transformer's attention
 
@@ -196,7 +197,7 @@ class Recipe(BaseModel):
     steps: Annotated[Count, Field(description="optimiser steps")] = 4000
     n: Annotated[Count | None, Field(description="size of a fixed training set; absent: fresh pairs")] = None
     points: Annotated[
-        Literal["random", "sobol"],
+        Points,
         Field(description="of the law of Gaussian pairs: random, or sobol, scrambled points that fill it evenly"),
     ] = "random"
     sampler: Annotated[

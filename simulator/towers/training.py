@@ -578,9 +578,7 @@ def refuse(ensemble: Ensemble) -> None:
                 "points = 'sobol' needs views that are vectors, not pixels; "
                 "the nearest valid choice is points = 'random'"
             )
-        ensemble.seen.refuse_net(
-            ensemble.worlds[0], ensemble.recipe.n or ensemble.recipe.steps * ensemble.recipe.batch_size
-        )
+        ensemble.seen.refuse_net(ensemble.worlds[0], recipe.n or recipe.steps * recipe.batch_size)
     if ensemble.sampler.balances:
         next(draw_batches(weighed(ensemble), 0))
 

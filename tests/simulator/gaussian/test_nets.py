@@ -10,7 +10,7 @@ from scipy.stats import qmc
 from stattest import assert_mean, assert_same_law, law_size
 
 from simulator.gaussian import nets
-from simulator.gaussian.nets import Net, coordinates, points
+from simulator.gaussian.nets import coordinates, even, points
 from simulator.gaussian.pairs import dictionaries, draw_ensemble_block, draw_ensemble_latents
 from simulator.streams import numpy_stream
 from simulator.world import Attribute, World
@@ -81,7 +81,7 @@ def test_a_single_pair_obeys_its_world(pair):
     world, effect = RICH.replace(sigma_xi=0.0), 0.2
     frames, columns = dictionaries(world, 0), 3 + 2 * world.latents
     n = law_size(effect, false_alarm=1e-7 / columns)
-    source = Net((world,) * n, 8, 0, 0, [f"train/{k}" for k in range(n)]).fill
+    source = even((world,) * n, 8, 0, 0, [f"train/{k}" for k in range(n)])
     drawn = draw_ensemble_latents((world,) * n, 8, source, device="cpu", dtype=torch.float64)
     y, a, image, text = (values[:, pair].numpy() for values in drawn)
     told = structural_pairs(world, (n,), numpy_stream(0, "test/nets"), frames)
@@ -98,12 +98,11 @@ def test_a_single_pair_obeys_its_world(pair):
 
 
 @pytest.mark.parametrize("law", ["integer", "uniform", "normal"])
-def test_the_last_point_stays_inside(law):
+def test_the_last_point_stays_inside(law, monkeypatch):
     """The number nearest to 1 is no class too many, and no infinite normal."""
-    net = Net.__new__(Net)
-    net.places, net.points = {"label": slice(0, 1)}, np.full((1, 1, 1), 1 - 2.0**-53)
+    monkeypatch.setattr(nets, "points", lambda *block: np.full((1, coordinates(WORLD)["object"].stop), 1 - 2.0**-53))
     kind = torch.int64 if law == "integer" else torch.float64
-    value = float(net.fill(torch.empty(1, 1, dtype=kind), "label", law, 3))
+    value = float(even((WORLD,), 1, 0, 0, ("train/0",))(torch.empty(1, 1, dtype=kind), "label", law, 3))
     assert value == 2 if law == "integer" else np.isfinite(value)
 
 
@@ -135,7 +134,8 @@ def test_worlds_drawn_together_are_drawn_as_they_would_be_alone():
 
 
 def test_limits_are_those_of_the_generator():
-    assert nets.LARGEST_DIMENSION == qmc.Sobol.MAXDIM
+    with pytest.raises(ValueError, match="Maximum supported dimensionality is 21201"):
+        qmc.Sobol(nets.LARGEST_DIMENSION + 1)
     wide = World(dim_image=20_000, dim_text=2000)
     with pytest.raises(ValueError, match=r"has 21201 coordinates at most, .* takes 220\d\d; .* points = 'random'"):
         nets.refuse_beyond(wide, 1)
