@@ -1035,6 +1035,18 @@ FAULTS = {
         "self.module.to(runtime.device, dtype)",
         "experiments/counteranimal/lvlm/test_loading.py::test_half_precision_holds_the_weights_and_not_the_positions",
     ),
+    "models numbered anew in every process": Fault(
+        "simulator/towers/side_by_side.py",
+        "models=ensemble.models[rows]",
+        "models=ensemble.models[: rows.stop - rows.start]",
+        "simulator/towers/test_side_by_side.py::test_states_are_those_of_one_process",
+    ),
+    "an inverse that several threads get wrong": Fault(
+        "simulator/towers/evaluation.py",
+        "torch.cholesky_inverse(torch.linalg.cholesky(K + r * one))",
+        "torch.linalg.inv(K + r * one)",
+        "simulator/towers/test_evaluation.py::test_weights_of_several_large_kernels_do_not_notice_threads",
+    ),
     "weights files that execute": Fault(
         "experiments/counteranimal/weights.py",
         'map_location="cpu", weights_only=not trust_pickle',

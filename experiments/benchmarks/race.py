@@ -56,7 +56,8 @@ def row(name: str, recipe: Recipe) -> tuple[float, list[tuple[float, float]]]:
     """(seconds, gap and half width of its 99 % interval of every group and prompt)."""
     torch._dynamo.reset()  # else the compiler counts the shapes of all races
     began = perf_counter()
-    towers = train(WORLDS[name], recipe, models=MODELS, compile=True)
+    processes = min(torch.get_num_threads(), MODELS)
+    towers = train(WORLDS[name], recipe, models=MODELS, compile=True, processes=processes)
     seconds, found = perf_counter() - began, []
     points = standard_points(towers.ensemble, **POINTS)
     for prompt in ("name", "mean") if recipe.prompted else (None,):

@@ -154,6 +154,7 @@ def train(
             report=report,
             until=until,
             gap=gap,
+            share_out=True,
         )
     if document is not None:  # rank 0 of torchrun, or the only process
         emit(document, json, accuracy_table)

@@ -4,7 +4,8 @@ Under torchrun every process runs this; rank 0 alone writes and prints.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -43,19 +44,22 @@ def train(
     keep: bool = True,
     until: float | None = None,
     gap: bool = False,
+    share_out: bool = False,
 ) -> dict[str, Any] | None:
     """Train `models` models of one world and return the result's document; None on processes other than rank 0.
 
     prompt chooses the accuracies at the top of the document; both stand under "prompts". mitigate is the name of a
     mitigation (`experiments.lab.mitigations`). With `until` the run ends at the first checkpoint that finds it arrived
-    (`experiments.lab.gap`), and with `gap` twins are trained to tell what keeps it from its law. `report` receives a
-    line a checkpoint. Raises RequestError for a request that cannot be met, RunError where no model stays finite,
-    Interrupted after Ctrl-C, when the run is saved; without `keep` Ctrl-C is a KeyboardInterrupt and saves nothing.
+    (`experiments.lab.gap`), and with `gap` twins are trained to tell what keeps it from its law. With `share_out` the
+    models of a long run train in as many processes as torch has threads here. `report` receives a line a checkpoint.
+    Raises RequestError for a request that cannot be met, RunError where no model stays finite, Interrupted after
+    Ctrl-C, when the run is saved; without `keep` Ctrl-C is a KeyboardInterrupt and saves nothing.
     """
     from experiments.lab.measured import result
     from simulator.towers import distributed
     from simulator.towers.refit import finished
-    from simulator.towers.training import Ensemble, compiles, refuse
+    from simulator.towers.side_by_side import processes_for, run_in
+    from simulator.towers.training import Ensemble, compiles, refuse, run
 
     _check(models, seed, output, resume)
     setting = mitigated(mitigate, Setting(world, recipe=recipe, prompt=checked_prompt(recipe, prompt)))
@@ -66,6 +70,8 @@ def train(
     if until is not None:
         refuse_until(until, recipe, group.size)
     ensemble = Ensemble(recipe, (world,) * models, tuple(range(models)), seed, device, draw_on, compile)
+    processes = processes_for(ensemble) if share_out and group.size == 1 else 1
+    way = partial(run_in, processes) if processes > 1 else partial(run, group=group)
     folder, uncompiled = resume or output, []
 
     def refused(reason: str) -> None:
@@ -77,7 +83,7 @@ def train(
         refuse(ensemble)
         _refuse_what_cannot_fit(ensemble, group.size)
         with _stoppable(group, folder) if keep else nullcontext(lambda: False) as stop:
-            state, trace = _run(ensemble, group, folder, resume is not None, stop, report, refused, until)
+            state, trace = _run(ensemble, group, way, folder, resume is not None, stop, report, refused, until)
         distributed.leave(group)  # evaluation is rank 0's alone
         if group.rank > 0:
             return None
@@ -92,7 +98,7 @@ def train(
             "trace": trace,
             "seconds": round(perf_counter() - began, 3),
             "device": device_name(device),
-            "processes": group.size,
+            "processes": max(group.size, processes),
             "compiled": compiles(ensemble, group) and not uncompiled,
         }
     if folder is not None:
@@ -117,11 +123,12 @@ def _failures_in_words(device: str) -> Iterator[None]:
     """Errors of training as one sentence of the right status."""
     import torch
 
+    from simulator.towers.side_by_side import ProcessEnded
     from simulator.towers.training import EveryModelDiverged
 
     try:
         yield
-    except EveryModelDiverged as error:
+    except (EveryModelDiverged, ProcessEnded) as error:
         raise RunError(str(error)) from None
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise RunError(f"{device} has {TOO_LITTLE}") from error
@@ -133,11 +140,11 @@ def _failures_in_words(device: str) -> Iterator[None]:
         raise RequestError(str(error)) from error
 
 
-def _run(ensemble, group, folder: Path | None, resuming: bool, stop, report, refused, until: float | None):
-    """(final state, trace): train, measuring and saving at every checkpoint, until the end or an arrival."""
+def _run(ensemble, group, way, folder: Path | None, resuming: bool, stop, report, refused, until: float | None):
+    """(final state, trace): train, in one way or the other, measuring and saving at every checkpoint, until the end or
+    an arrival."""
     from experiments.lab.measured import trace_line, trace_row
     from simulator.towers import distributed
-    from simulator.towers.training import run
 
     steps = ensemble.recipe.steps
     with together(group):
@@ -148,21 +155,22 @@ def _run(ensemble, group, folder: Path | None, resuming: bool, stop, report, ref
     if until is not None and arrived(trace, until):
         return state, trace
     begun, clock = step, perf_counter()  # of this stretch of steps; evaluation between stretches does not count
-    for reached in run(ensemble, state, due, stop, group, refused):
-        state, step = reached, int(reached.step)
-        rate = len(ensemble.models) * (step - begun) / max(perf_counter() - clock, 1e-9)
-        checkpoint = step in due
-        if group.rank == 0:
+    with closing(way(ensemble, state, due, stop, refused=refused)) as states:
+        for reached in states:
+            state, step = reached, int(reached.step)
+            rate = len(ensemble.models) * (step - begun) / max(perf_counter() - clock, 1e-9)
+            checkpoint = step in due
+            if group.rank == 0:
+                if checkpoint:
+                    trace.append(trace_row(ensemble, state, since, fine=until is not None))
+                    report(trace_line(trace[-1], steps, rate))
+                if folder is not None:
+                    _save(folder, ensemble, state, trace)
             if checkpoint:
-                trace.append(trace_row(ensemble, state, since, fine=until is not None))
-                report(trace_line(trace[-1], steps, rate))
-            if folder is not None:
-                _save(folder, ensemble, state, trace)
-        if checkpoint:
-            since = step
-            if until is not None and arrived(trace, until):
-                return state, trace
-        begun, clock = step, perf_counter()
+                since = step
+                if until is not None and arrived(trace, until):
+                    return state, trace
+            begun, clock = step, perf_counter()
     if step < steps:
         if group.rank == 0 and folder is None:
             folder = _keep(ensemble, state, trace)

@@ -4,7 +4,7 @@ The verb `soberclip train` adds folders, resuming, Ctrl-C and several processes 
 """
 
 from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,7 +19,8 @@ from simulator.towers.affine import Parameters
 from simulator.towers.evaluation import prompts_of
 from simulator.towers.recipe import Recipe
 from simulator.towers.refit import finished
-from simulator.towers.training import Ensemble, refuse, run, start, step_products
+from simulator.towers.side_by_side import refuse_processes, run_in
+from simulator.towers.training import Ensemble, refuse, start, step_products
 from simulator.world import World, Worlds
 
 LEVEL = 0.95  # of the interval of a mean over models
@@ -135,6 +136,7 @@ def train(
     device: str = "cpu",
     draw_on: str | None = None,
     compile: bool = False,
+    processes: int = 1,
 ) -> Towers:
     """Train `models` models of every world at once, in silence.
 
@@ -154,6 +156,9 @@ def train(
         Where to train, and where to draw the pairs: "cpu" draws the same ones on every device.
     compile
         Whether to compile the step, which takes 15 seconds to a minute and makes it two to four times as fast.
+    processes
+        That share the models on a CPU, 1 to their number. More than one are spawned: a script that asks for them does
+        so under ``if __name__ == "__main__":``.
 
     Returns
     -------
@@ -179,8 +184,9 @@ def train(
         compile=compile,
     )
     refuse(ensemble)
-    with _few_threads(ensemble):
-        *_, state = run(ensemble, start(ensemble), [])
+    refuse_processes(processes, ensemble)
+    with _few_threads(ensemble) if processes == 1 else nullcontext():
+        *_, state = run_in(processes, ensemble, start(ensemble), [])
     return Towers(ensemble, finished(ensemble, state.asked), state.diverged, shape)
 
 

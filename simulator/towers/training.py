@@ -223,9 +223,58 @@ def run(
     Raises
     ------
     EveryModelDiverged
-        At the first checkpoint that finds no finite model.
+        Where a state that is due has no finite model.
     ValueError
         For a loss or an optimiser that runs in one process, in a group of several.
+    """
+    for found in states(ensemble, state, checkpoints, stop, group, refused):
+        refuse_all_diverged(ensemble, found)
+        yield found
+
+
+def refuse_all_diverged(ensemble: Ensemble, state: State) -> None:
+    """Refuse a state without a model that goes on.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+    state : State
+
+    Raises
+    ------
+    EveryModelDiverged
+        Naming the last step that any model took.
+    """
+    if bool((state.diverged >= 0).all()):
+        raise EveryModelDiverged(
+            f"every one of {len(ensemble.models)} models lost its finite loss, the last at step "
+            f"{int(state.diverged.max())}; a smaller lr than {ensemble.recipe.lr} is the first thing to try"
+        )
+
+
+def states(
+    ensemble: Ensemble,
+    state: State,
+    checkpoints: Sequence[int],
+    stop: Callable[[], bool] = lambda: False,
+    group: Group = ALONE,
+    refused: Callable[[str], None] | None = None,
+) -> Iterator[State]:
+    """What `run` yields, and goes on where no model does: others may train more models of the ensemble.
+
+    Parameters
+    ----------
+    ensemble, state, checkpoints, stop, group, refused
+        As of `run`.
+
+    Yields
+    ------
+    State
+
+    Raises
+    ------
+    ValueError
+        As `run`.
     """
     recipe = ensemble.recipe
     _refuse_one_process_alone(recipe, group)
@@ -243,11 +292,6 @@ def run(
             state = state._replace(moments=look_again(state.moments))
         checkpoint = step in due
         if checkpoint:
-            if bool((state.diverged >= 0).all()):
-                raise EveryModelDiverged(
-                    f"every one of {len(ensemble.models)} models lost its finite loss, the last at step "
-                    f"{int(state.diverged.max())}; a smaller lr than {recipe.lr} is the first thing to try"
-                )
             yield state
             state = restarted(state)
         if step < recipe.steps and stop():

@@ -17,7 +17,7 @@ from experiments.lab.measured import predicted
 from experiments.lab.recipes import recipe_from
 from experiments.lab.setting import Setting
 from experiments.lab.train import train
-from simulator.towers import evaluation
+from simulator.towers import evaluation, side_by_side
 from simulator.towers.recipe import Recipe
 from simulator.towers.training import Ensemble, least_bytes
 from simulator.world import World
@@ -318,3 +318,17 @@ def test_two_processes_refuse_together():
     )  # fmt: skip
     assert done.returncode != 0
     assert done.stderr.count("does not divide over 2 processes") == 1
+
+
+@pytest.mark.deep
+def test_processes_that_share_the_models_out_change_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(side_by_side, "processes_for", lambda ensemble: 2)
+    long = RECIPE.model_copy(update={"steps": 400})
+    alone = quick(long)
+    shared = quick(long, share_out=True)
+    assert (alone["processes"], shared["processes"]) == (1, 2)
+    with pytest.raises(Interrupted, match="go on with --resume"):
+        quick(long, share_out=True, output=tmp_path, report=lambda line: os.kill(os.getpid(), signal.SIGINT))
+    resumed = quick(long, share_out=True, resume=tmp_path)
+    assert resumed["prompts"] == shared["prompts"] == alone["prompts"]
+    assert resumed["trace"] == shared["trace"] == alone["trace"]

@@ -175,3 +175,13 @@ def test_reliance_of_a_tower_without_hidden_layers_is_its_weight_ratio():
     )
     # View noise adds an independent error to 4096 scores: a standard deviation of about 1e-2 of the coefficients.
     assert np.allclose(score_reliance(approximate, parameters, "name"), exact, rtol=0.05, atol=0.02)
+
+
+def test_weights_of_several_large_kernels_do_not_notice_threads():
+    """torch's LU of more than one matrix of 151 rows or more fails on two threads."""
+    x = torch.linspace(-2, 2, 2 * 256, dtype=torch.float64).reshape(2, 256, 1)
+    K, z = (-torch.cdist(x, x).square()).exp(), x.sin()
+    one = ridge_weights(K, z)
+    torch.set_num_threads(2)
+    assert torch.allclose(ridge_weights(K, z), one, rtol=1e-9, atol=1e-9)
+    assert torch.allclose(K @ one, z, atol=0.01)
