@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from shapecheck import unchecked
 
 from experiments.court import design
 from experiments.court.judge import Verdict, judge
@@ -74,11 +73,10 @@ LONGEST = ("many-classes/name-reliance", "rate")
 @pytest.mark.parametrize("name", marked(name for name in CATALOGUE if name not in LONGEST))
 def test_verdicts_of_the_catalogue(name):
     """Also of its false twin, if the claim is supported."""
-    with unchecked():  # claims of known truth go through the same functions below, with their shapes checked
-        verdict = judge(CATALOGUE[name], quick=True)
-        assert verdict.verdict == ("contradicted" if name in CONTRADICTED else "supported")
-        if name not in CONTRADICTED:
-            assert judge(false_twin(CATALOGUE[name], verdict), quick=True).verdict == "contradicted"
+    verdict = judge(CATALOGUE[name], quick=True)
+    assert verdict.verdict == ("contradicted" if name in CONTRADICTED else "supported")
+    if name not in CONTRADICTED:
+        assert judge(false_twin(CATALOGUE[name], verdict), quick=True).verdict == "contradicted"
 
 
 def false_twin(claim: Claim, verdict: Verdict) -> Claim:

@@ -4,11 +4,8 @@ True claims keep 2 tau of slack or hold exactly, false ones fail by 1.5 tau at t
 more. What a verdict may be is written beside each; "undecided" stands only where a reason is given in the comment.
 """
 
-from contextlib import nullcontext
-
 import numpy as np
 import pytest
-from shapecheck import unchecked
 
 from experiments.court.judge import judge
 from experiments.errors import RequestError
@@ -369,8 +366,7 @@ def test_planted_claim(name):
         with pytest.raises(RequestError):
             judge(planted, quick=True)
         return
-    with nullcontext() if name in ORDINARY else unchecked():
-        verdict = judge(planted, quick=True)
+    verdict = judge(planted, quick=True)
     assert verdict.verdict == expected, verdict.reason
     assert verdict.reason
     assert verdict.level == 0.95

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from scipy import stats
-from shapecheck import unchecked
 from stattest import SHARE, assert_same_law, spend
 
 from experiments.court.judge import judge
@@ -158,7 +157,6 @@ LEARNERS = [
 @pytest.mark.deep
 @pytest.mark.long
 @pytest.mark.parametrize(("learner", "views", "share"), LEARNERS, ids=lambda x: getattr(x, "name", ""))
-@unchecked()
 def test_an_interior_box_is_found_in_99_of_100_seeds(learner, views, share):
     seeds = 40 if learner.name == "logistic" else 100  # a second each
     found = [search(boxed(learner, share, seed, views), seed).violation > 0.009 for seed in range(seeds)]
@@ -205,7 +203,6 @@ def test_a_claim_that_cannot_be_judged_is_one_sentence(fields, sentence):
 
 @pytest.mark.deep
 @pytest.mark.long
-@unchecked()
 def test_error_rate_of_the_judge_at_the_edge():
     """A true claim, violated by exactly tau (which is allowed), searched wrongly on purpose: the prediction is moved so
     that the search sees 3 tau. Over 100 seeds it is contradicted with probability alpha/2 at most."""
@@ -233,7 +230,6 @@ def test_error_rate_of_the_judge_at_the_edge():
 @pytest.mark.parametrize(
     ("shift", "expected"), [(0.0075, "contradicted"), (-0.0075, "contradicted"), (0.0, "supported")]
 )
-@unchecked()
 def test_power_near_the_tolerance(shift, expected):
     """v = 1.5 tau comes out contradicted, a true equality supported, with probability .95 a claim."""
     learner = LinearCLIP("name")
