@@ -11,7 +11,7 @@ import matplotlib
 import pytest
 import torch
 from hypothesis import Phase, settings
-from shapecheck import checked_at_first, unchecked
+from shapecheck import unchecked
 
 matplotlib.use("agg")
 
@@ -25,13 +25,6 @@ settings.register_profile("unshrunk", settings.get_profile("soberclip"), phases=
 def pytest_collection_modifyitems(items):
     """Long tests first: at the end of a run no core waits for one, and those that share a long fixture share a core."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol():
-    """Shapes are checked in the first moments of every test, its fixtures included."""
-    with checked_at_first():
-        return (yield)
 
 
 @pytest.fixture

@@ -1,44 +1,53 @@
-"""The type checker behind jaxtyping in the test run: beartype, with PEP 484's rule that an int is a float."""
+"""The type checker behind jaxtyping in the test run: beartype, with PEP 484's rule that an int is a float.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import Timer
+It takes half of the time of a trial or a training, so it looks at the first calls of every function, in every process,
+and no longer: what is called thousands of times is called alike.
+"""
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
 
-check = beartype(conf=BeartypeConf(is_pep484_tower=True))
+LOOKS = 300  # calls
+_look = beartype(conf=BeartypeConf(is_pep484_tower=True))
 
 
-FIRST = 0.25  # seconds
+def check(function: Callable) -> Callable:
+    """The function, checked; after LOOKS calls jaxtyping is told to leave out the one of this name."""
+    checked, calls = _look(function), 0
+    if isinstance(function, type):
+        return checked
+
+    @functools.wraps(function)
+    def looked_at(*arguments, **options):
+        nonlocal calls
+        calls += 1
+        if calls == LOOKS:
+            _look_away(function.__module__, function.__qualname__)
+        return checked(*arguments, **options)
+
+    return looked_at
+
+
+def _look_away(module: str, name: str) -> None:
+    found = sys.modules.get(module)
+    for part in name.split("."):  # of a function within another one nothing is found, and it is looked at for ever
+        found = getattr(found, part, None)
+    with suppress(AttributeError):  # of a property
+        inspect.unwrap(getattr(found, "__func__", found)).__no_type_check__ = True
 
 
 @contextmanager
 def unchecked() -> Iterator[None]:
     """The checker is off meanwhile."""
     before = jaxtyping.config.jaxtyping_disable
-    _off()
+    jaxtyping.config.update("jaxtyping_disable", True)
     try:
         yield
     finally:
         jaxtyping.config.update("jaxtyping_disable", before)
-
-
-@contextmanager
-def checked_at_first() -> Iterator[None]:
-    """The checker looks on for a moment: what takes longer repeats on other numbers what it has seen.
-
-    In a trial or a training half of the time would be its own.
-    """
-    timer = Timer(FIRST, _off)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        jaxtyping.config.update("jaxtyping_disable", False)
-
-
-def _off() -> None:
-    jaxtyping.config.update("jaxtyping_disable", True)
