@@ -11,8 +11,8 @@ from typing import Any
 
 from experiments.court.docket import Trial, chosen, docket, held
 from experiments.court.trained import stored_verdicts
-from experiments.lab.interruption import deaf
 from experiments.threads import one_thread_each
+from simulator.processes import deaf
 from theory.claims.trained import trained_claims
 
 MOST = 4  # processes: more than a few would not fit beside each other's trainings

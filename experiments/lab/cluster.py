@@ -31,9 +31,9 @@ from distributed.utils import silence_logging_cmgr
 
 from experiments.errors import RequestError, RunError
 from experiments.lab.executors import Execute, Task
-from experiments.lab.interruption import deaf
 from experiments.lab.kinship import ROUNDING
 from experiments.provenance import versions
+from simulator.processes import deaf
 
 IN_FLIGHT = 2_000  # tasks that the scheduler knows at once: several a worker, for all the workers that it can feed
 PATIENCE = 10  # seconds in which a scheduler has to answer

@@ -3,7 +3,6 @@
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing import resource_tracker
 from threading import Thread, current_thread, main_thread
 
 from experiments.errors import Interrupted, RequestError, RunError, SoberclipError
@@ -83,20 +82,3 @@ def keeping(kept: Callable[[], str]) -> Iterator[None]:
         if isinstance(error, RunError):
             raise RunError(f"{error}; {goes_on}") from error
         raise Interrupted(f"interrupted; {goes_on}") from None
-
-
-@contextmanager
-def deaf() -> Iterator[None]:
-    """Processes started in the block, or by its threads, do not hear the Ctrl-C of a terminal: who started them does.
-
-    In the block itself it is heard at the end.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    resource_tracker.ensure_running()  # or multiprocessing starts it meanwhile, and unblocks the signal for that
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # threads and processes inherit it
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

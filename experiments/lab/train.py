@@ -58,8 +58,8 @@ def train(
     from experiments.lab.measured import result
     from simulator.towers import distributed
     from simulator.towers.refit import finished
-    from simulator.towers.side_by_side import processes_for, run_in
-    from simulator.towers.training import Ensemble, compiles, refuse, run
+    from simulator.towers.side_by_side import processes_for
+    from simulator.towers.training import Ensemble, compiles, refuse
 
     _check(models, seed, output, resume)
     setting = mitigated(mitigate, Setting(world, recipe=recipe, prompt=checked_prompt(recipe, prompt)))
@@ -71,7 +71,6 @@ def train(
         refuse_until(until, recipe, group.size)
     ensemble = Ensemble(recipe, (world,) * models, tuple(range(models)), seed, device, draw_on, compile)
     processes = processes_for(ensemble) if share_out and group.size == 1 else 1
-    way = partial(run_in, processes) if processes > 1 else partial(run, group=group)
     folder, uncompiled = resume or output, []
 
     def refused(reason: str) -> None:
@@ -83,7 +82,7 @@ def train(
         refuse(ensemble)
         _refuse_what_cannot_fit(ensemble, group.size)
         with _stoppable(group, folder) if keep else nullcontext(lambda: False) as stop:
-            state, trace = _run(ensemble, group, way, folder, resume is not None, stop, report, refused, until)
+            state, trace = _run(ensemble, group, processes, folder, resume is not None, stop, report, refused, until)
         distributed.leave(group)  # evaluation is rank 0's alone
         if group.rank > 0:
             return None
@@ -140,11 +139,12 @@ def _failures_in_words(device: str) -> Iterator[None]:
         raise RequestError(str(error)) from error
 
 
-def _run(ensemble, group, way, folder: Path | None, resuming: bool, stop, report, refused, until: float | None):
-    """(final state, trace): train, in one way or the other, measuring and saving at every checkpoint, until the end or
-    an arrival."""
+def _run(ensemble, group, processes: int, folder: Path | None, resuming: bool, stop, report, refused, until):
+    """(final state, trace): train, measuring and saving at every checkpoint, until the end or an arrival."""
     from experiments.lab.measured import trace_line, trace_row
     from simulator.towers import distributed
+    from simulator.towers.side_by_side import run_in
+    from simulator.towers.training import run
 
     steps = ensemble.recipe.steps
     with together(group):
@@ -154,11 +154,13 @@ def _run(ensemble, group, way, folder: Path | None, resuming: bool, stop, report
     since = max([0, *(s for s in due if s <= step)])
     if until is not None and arrived(trace, until):
         return state, trace
-    begun, clock = step, perf_counter()  # of this stretch of steps; evaluation between stretches does not count
+    way = partial(run_in, processes) if processes > 1 else partial(run, group=group)
+    begun, clock = step, perf_counter()  # of this stretch of steps; evaluation that holds them up does not count
     with closing(way(ensemble, state, due, stop, refused=refused)) as states:
         for reached in states:
             state, step = reached, int(reached.step)
-            rate = len(ensemble.models) * (step - begun) / max(perf_counter() - clock, 1e-9)
+            came = perf_counter()
+            rate = len(ensemble.models) * (step - begun) / max(came - clock, 1e-9)
             checkpoint = step in due
             if group.rank == 0:
                 if checkpoint:
@@ -170,7 +172,7 @@ def _run(ensemble, group, way, folder: Path | None, resuming: bool, stop, report
                 since = step
                 if until is not None and arrived(trace, until):
                     return state, trace
-            begun, clock = step, perf_counter()
+            begun, clock = step, perf_counter() if processes == 1 else came
     if step < steps:
         if group.rank == 0 and folder is None:
             folder = _keep(ensemble, state, trace)

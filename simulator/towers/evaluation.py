@@ -303,7 +303,8 @@ def latent_recovery(ensemble: Ensemble, parameters: Parameters) -> Recovery:
     A = torch.cat([I, torch.ones_like(I[..., :1])], dim=-1)
     linear = A[:, half:] @ torch.linalg.lstsq(A[:, :half], z[:, :half], driver="gelsd" if x.is_cpu else None).solution
     fit = slice(0, min(half, KERNEL_POINTS))
-    distance = torch.cdist(I, I[:, fit]).square()
+    # By products, distances far from 0 would round to what is no kernel.
+    distance = torch.cdist(I, I[:, fit], compute_mode="donot_use_mm_for_euclid_dist").square()
     median = distance[:, fit].flatten(1).median(1).values.clamp(min=torch.finfo(torch.float64).tiny)
     K = (-distance / median[:, None, None]).exp()
     mean = z[:, fit].mean(1, keepdim=True)
@@ -328,13 +329,20 @@ def ridge_weights(K: Float[torch.Tensor, "E n n"], z: Float[torch.Tensor, "E n t
     ----------
     K : kernel matrices of the points
     z : targets
+
+    Returns
+    -------
+    torch.Tensor
+        nan for a model whose K is not finite.
     """
     one = torch.eye(K.shape[2], dtype=K.dtype, device=K.device)
     # By Cholesky: torch's inverse of several large matrices is wrong where it has several threads (its issue 142815).
-    inverses = torch.stack([torch.cholesky_inverse(torch.linalg.cholesky(K + r * one)) for r in RIDGES])
+    factors = [torch.linalg.cholesky_ex(K + r * one) for r in RIDGES]
+    inverses = torch.stack([torch.cholesky_inverse(found.L) for found in factors])
+    inverses[torch.stack([found.info for found in factors]) > 0] = torch.nan  # K is no kernel matrix, or not finite
     weights = inverses @ z  # (R, E, n, t)
     left_out = (weights / inverses.diagonal(dim1=2, dim2=3)[..., None]).square().sum((2, 3))
-    return weights[left_out.argmin(0), torch.arange(len(K), device=K.device)]
+    return weights[left_out.nan_to_num(torch.inf).argmin(0), torch.arange(len(K), device=K.device)]
 
 
 def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> Float[np.ndarray, " E"]:

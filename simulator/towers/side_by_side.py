@@ -2,7 +2,10 @@
 
 A step of a small ensemble is a hundred short products: two threads that meet after each of them gain a factor of 1.2
 to 1.5, two processes that never meet nearly two. They are spawned, so a script that asks for them starts under
-`if __name__ == "__main__":`, as with everything that spawns.
+`if __name__ == "__main__":`, as with everything that spawns, and samplers and objectives of its own are registered
+outside of it, where the processes find them.
+
+Weights are those of one process bit by bit, but for the compiler: steps of fewer models may round differently.
 """
 
 import pickle
@@ -13,17 +16,25 @@ from itertools import count
 from math import inf
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
-from signal import SIG_IGN, SIGINT, signal
+from multiprocessing.process import BaseProcess
+from signal import SIGINT, SIGTERM
+from traceback import format_exc
 from typing import Any, NamedTuple
 
 import torch
 
+from simulator.processes import deaf
 from simulator.towers.training import Ensemble, State, refuse_all_diverged, run, states, step_products
 
 HEARD_WITHIN = 0.2  # seconds until a stop that is asked for is passed on
 # Multiply-adds of a run that are worth other processes: below, a run takes about ten seconds, of which importing torch
 # would be three and waiting for the compiler another few.
 WORTH_SHARING = 2**35
+# Multiply-adds of a step that a second thread is worth: below, threads that wait for each other take longer than the
+# work, and beside one other busy process ten times longer (8 models, width 32, batch 128: 12 s on one thread, over
+# 100 s on two).
+SHARED_WORK = 2**27
+KILLED = -9  # exit status, by the kernel where memory is short
 
 
 def refuse_processes(processes: int, ensemble: Ensemble) -> None:
@@ -49,8 +60,8 @@ def refuse_processes(processes: int, ensemble: Ensemble) -> None:
         )
     if processes > 1 and not _on_cpu(ensemble):
         raise ValueError(
-            f"processes = {processes} share the models of a CPU, and device = {ensemble.device!r} trains all of them "
-            "at once; leave it out"
+            f"processes = {processes} share the models of a CPU that draws its own pairs, not those of device = "
+            f"{ensemble.device!r} and draw_on = {ensemble.draw_on!r}; leave it out"
         )
 
 
@@ -103,7 +114,7 @@ def run_in(
     ProcessEnded
         If a process is gone before its models are trained.
     """
-    if processes == 1:
+    if processes == 1 or int(state.step) >= ensemble.recipe.steps:
         yield from run(ensemble, state, checkpoints, stop, refused=refused)
         return
     for found in _gathered(processes, ensemble, state, checkpoints, stop, refused or _must_compile):
@@ -126,26 +137,27 @@ class _Part(NamedTuple):
 
 def _gathered(processes: int, ensemble: Ensemble, state: State, checkpoints, stop, refused) -> Iterator[State]:
     """The states of all parts, put together as they come."""
-    threads = max(1, torch.get_num_threads() // processes)
     parts = [
-        _Part(part, _models(state, rows), list(checkpoints), threads) for part, rows in _shared_out(ensemble, processes)
+        _Part(part, _models(state, rows), list(checkpoints), _threads(part, processes))
+        for part, rows in _shared_out(ensemble, processes)
     ]
     latest, last = int(state.step), ensemble.recipe.steps
     with _started(parts) as pipes:
         found = {pipe: deque[State]() for pipe in pipes}
-        going, reached, refusals, halting, told = list(pipes), dict[Connection, int](), 0, False, False
+        going, reached = list(pipes), dict[Connection, int]()
+        complained = halting = told = False
         while latest < last:
             if not halting and stop():
                 halting = True
                 _tell(going, "halt")
             for pipe in wait(going, HEARD_WITHIN):
-                word, value = _heard(pipe)
+                word, value = _heard(pipe, pipes[pipe])
                 if word == "state":
                     found[pipe].append(value)
                 elif word == "stands":
                     reached[pipe] = value
-                elif word == "refused" and not refusals:  # once for all
-                    refusals += 1
+                elif word == "refused" and not complained:  # once for all
+                    complained = True
                     refused(value)
                 elif word == "failed":
                     raise value
@@ -166,7 +178,13 @@ def _shared_out(ensemble: Ensemble, processes: int) -> Iterator[tuple[Ensemble, 
     E = len(ensemble.models)
     for k in range(processes):
         rows = slice(E * k // processes, E * (k + 1) // processes)
-        yield ensemble._replace(worlds=ensemble.worlds[rows], models=ensemble.models[rows]), rows
+        weights = None if ensemble.group_weights is None else ensemble.group_weights[rows]
+        part = ensemble._replace(worlds=ensemble.worlds[rows], models=ensemble.models[rows], group_weights=weights)
+        yield part, rows
+
+
+def _threads(part: Ensemble, processes: int) -> int:
+    return max(1, torch.get_num_threads() // processes) if step_products(part) >= SHARED_WORK else 1
 
 
 def _models(state: State, rows: slice) -> State:
@@ -187,23 +205,31 @@ def _together(states: Sequence[State]) -> State:
 
 
 @contextmanager
-def _started(parts: Sequence[_Part]) -> Iterator[list[Connection]]:
-    """Pipes of the processes; at the end of the block, however it comes, none of them is left."""
+def _started(parts: Sequence[_Part]) -> Iterator[dict[Connection, BaseProcess]]:
+    """The processes by their pipes; at the end of the block, however it comes, none of them is left.
+
+    They hear neither Ctrl-C nor SIGTERM, which may come to all processes: the one that started them stops them.
+    """
     context = get_context("spawn")  # torch's threads do not survive a fork
-    workers, pipes = [], []
+    pipes: dict[Connection, BaseProcess] = {}
     try:
-        for part in parts:
+        for _ in parts:
             ours, theirs = context.Pipe()
-            workers.append(context.Process(target=_work, args=(theirs, pickle.dumps(part)), daemon=True))
-            workers[-1].start()
+            worker = context.Process(target=_work, args=(theirs,), daemon=True)
+            with deaf(SIGINT, SIGTERM):
+                worker.start()
             theirs.close()  # so that a process that ends without a word is noticed
-            pipes.append(ours)
+            pipes[ours] = worker
+        for (pipe, worker), part in zip(pipes.items(), parts, strict=True):  # all of them are importing torch by now
+            try:
+                _say(pipe, part)
+            except ConnectionError:
+                raise _ended(worker) from None
         yield pipes
     finally:
-        for pipe in pipes:
+        for pipe, worker in pipes.items():
             pipe.close()
-        for worker in workers:
-            worker.terminate()
+            worker.kill()
             worker.join()
 
 
@@ -219,23 +245,28 @@ def _say(pipe: Connection, message: Any) -> None:
 def _tell(pipes: Sequence[Connection], message: Any) -> None:
     """Say it to all who still listen: what the others said last has not been heard yet."""
     for pipe in pipes:
-        with suppress(BrokenPipeError):
+        with suppress(ConnectionError):
             _say(pipe, message)
 
 
-def _heard(pipe: Connection) -> tuple[str, Any]:
+def _heard(pipe: Connection, worker: BaseProcess) -> tuple[str, Any]:
     try:
         return pickle.loads(pipe.recv_bytes())
-    except (EOFError, ConnectionResetError):
-        raise ProcessEnded(
-            "a process that trained some of the models has ended; too little memory is the most likely reason"
-        ) from None
+    except (EOFError, OSError):
+        raise _ended(worker) from None
 
 
-def _work(pipe: Connection, told: bytes) -> None:
+def _ended(worker: BaseProcess) -> ProcessEnded:
+    worker.join(5)
+    why = "a script that asks for processes does so under `if __name__ == '__main__':`"
+    if worker.exitcode == KILLED:
+        why = "too little memory is the most likely reason"
+    return ProcessEnded(f"a process that trained some of the models has ended with status {worker.exitcode}; {why}")
+
+
+def _work(pipe: Connection) -> None:
     """Another process: train its models, and say what becomes of them."""
-    signal(SIGINT, SIG_IGN)  # a terminal's Ctrl-C comes to all processes; the one that started this one stops it
-    part: _Part = pickle.loads(told)
+    part: _Part = pickle.loads(pipe.recv_bytes())
     torch.set_num_threads(part.threads)
     steps, goal = count(int(part.state.step) + 1), inf
 
@@ -251,11 +282,22 @@ def _work(pipe: Connection, told: bytes) -> None:
     def refused(reason: str) -> None:
         _say(pipe, ("refused", reason))
 
+    with suppress(EOFError, ConnectionError):
+        try:
+            for state in states(part.ensemble, part.state, part.checkpoints, stop, refused=refused):
+                _say(pipe, ("state", state))
+            _say(pipe, ("done", None))
+        except (EOFError, ConnectionError):
+            raise
+        except Exception as error:  # whatever it is, the process that started this one raises it
+            _say(pipe, ("failed", _portable(error)))
+
+
+def _portable(error: Exception) -> Exception:
+    """The error, or one that says the same, as it can be raised in another process; its traceback is a note."""
     try:
-        for state in states(part.ensemble, part.state, part.checkpoints, stop, refused=refused):
-            _say(pipe, ("state", state))
-        _say(pipe, ("done", None))
-    except (EOFError, BrokenPipeError):
-        return
-    except Exception as error:  # whatever it is, the process that started this one raises it
-        _say(pipe, ("failed", error))
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        error = RuntimeError(f"{type(error).__name__}: {error}")
+    error.add_note(format_exc())
+    return error

@@ -1,6 +1,6 @@
 """Two towers in one call, from a notebook: `simulator.train(world, recipe)`.
 
-The verb `soberclip train` adds folders, resuming, Ctrl-C and several processes (experiments.lab.train).
+The verb `soberclip train` adds folders, resuming, Ctrl-C and torchrun's processes (experiments.lab.train).
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from simulator.towers.affine import Parameters
 from simulator.towers.evaluation import prompts_of
 from simulator.towers.recipe import Recipe
 from simulator.towers.refit import finished
-from simulator.towers.side_by_side import refuse_processes, run_in
+from simulator.towers.side_by_side import SHARED_WORK, refuse_processes, run_in
 from simulator.towers.training import Ensemble, refuse, start, step_products
 from simulator.world import World, Worlds
 
@@ -170,6 +170,8 @@ def train(
         For a request that makes no sense.
     EveryModelDiverged
         If no model keeps a finite loss.
+    ProcessEnded
+        If one of several processes is gone before its models are trained.
     """
     if models < 1:
         raise ValueError(f"models = {models} is below 1; the nearest valid value is 1")
@@ -188,12 +190,6 @@ def train(
     with _few_threads(ensemble) if processes == 1 else nullcontext():
         *_, state = run_in(processes, ensemble, start(ensemble), [])
     return Towers(ensemble, finished(ensemble, state.asked), state.diverged, shape)
-
-
-# Multiply-adds of a step that a second thread is worth: below, threads that wait for each other take longer than the
-# work, and beside one other busy process ten times longer (8 models, width 32, batch 128: 12 s on one thread, over
-# 100 s on two).
-SHARED_WORK = 2**27
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def test_what_stops_at_once_says_from_where_it_goes_on(tmp_path, monkeypatch, ch
 
 DEAF = """
 import os, signal, time
-from experiments.lab.interruption import deaf
+from simulator.processes import deaf
 from experiments.progress import doing
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the one who started us has
 heard = "meanwhile"

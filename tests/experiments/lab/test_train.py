@@ -323,12 +323,18 @@ def test_two_processes_refuse_together():
 @pytest.mark.deep
 def test_processes_that_share_the_models_out_change_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(side_by_side, "processes_for", lambda ensemble: 2)
-    long = RECIPE.model_copy(update={"steps": 400})
+    long = RECIPE.model_copy(update={"steps": 1500})
     alone = quick(long)
     shared = quick(long, share_out=True)
     assert (alone["processes"], shared["processes"]) == (1, 2)
+    sent = []
+
+    def interrupt(line: str) -> None:
+        if not sent:  # a second one would not be held back
+            sent.append(os.kill(os.getpid(), signal.SIGINT))
+
     with pytest.raises(Interrupted, match="go on with --resume"):
-        quick(long, share_out=True, output=tmp_path, report=lambda line: os.kill(os.getpid(), signal.SIGINT))
+        quick(long, share_out=True, output=tmp_path, report=interrupt)
     resumed = quick(long, share_out=True, resume=tmp_path)
     assert resumed["prompts"] == shared["prompts"] == alone["prompts"]
     assert resumed["trace"] == shared["trace"] == alone["trace"]

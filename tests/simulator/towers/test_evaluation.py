@@ -185,3 +185,11 @@ def test_weights_of_several_large_kernels_do_not_notice_threads():
     torch.set_num_threads(2)
     assert torch.allclose(ridge_weights(K, z), one, rtol=1e-9, atol=1e-9)
     assert torch.allclose(K @ one, z, atol=0.01)
+
+
+def test_a_model_whose_kernel_is_not_finite_leaves_the_others_theirs():
+    x = torch.linspace(-2, 2, 20, dtype=torch.float64).reshape(1, 20, 1)
+    K, z = (-torch.cdist(x, x).square()).exp(), x.sin()
+    both = ridge_weights(torch.cat([torch.full_like(K, torch.nan), K]), torch.cat([z, z]))
+    assert both[0].isnan().all()
+    assert torch.equal(both[1:], ridge_weights(K, z))
