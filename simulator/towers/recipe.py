@@ -70,8 +70,13 @@ compilation of the step, 8000 steps falling from 5e-3, worst gap with its half w
     Sobol points, width 32, 16 coordinates   .0046, 59 s   .0046, 54 s   .0032, 54 s   .0058, 57 s   .0072, 63 s
 
 in the order of the table above; twice the steps leave .0065 at d = 8 and .0060 at K = 3, and the default's width .0086
-and .0079 after 8000. A step takes 4.2 ms there, .9 of them to draw (.5 for independent pairs); 15 to 20 seconds are the
-compiler's.
+and .0079 after 8000. Nor do narrower or deeper towers win there: width 16 .0100 and .0134, one hidden layer .0057 and
+.0139, three at K = 3 .0099 (by name the common group is .005 to .011 off in all of them). A step takes 4.2 ms there, .9
+of them to draw (.5 for independent pairs); 15 to 20 seconds are the compiler's.
+
+Two processes with four models each (`simulator.towers.side_by_side`) reach the same numbers sooner. Seconds on the same
+machine on a slower day, of a first world of its dimensions and of a later one, whose step the compiler finds in its
+cache: one process 74 and 47, two 58 and 29 to 32; at d = 8 and K = 3 58 and 37 to 40.
 
 The race also has d = 64 (.05, by images like which no pair is seen: `theory.unseen`) and ten classes (.034, where
 towers know little more than covariances: `theory.learners.gaussian`).
