@@ -70,9 +70,12 @@ compilation of the step, 8000 steps falling from 5e-3, worst gap with its half w
     Sobol points, width 32, 16 coordinates   .0046, 59 s   .0046, 54 s   .0032, 54 s   .0058, 57 s   .0072, 63 s
 
 in the order of the table above; twice the steps leave .0065 at d = 8 and .0060 at K = 3, and the default's width .0086
-and .0079 after 8000. Nor do narrower or deeper towers win there: width 16 .0100 and .0134, one hidden layer .0057 and
-.0139, three at K = 3 .0099 (by name the common group is .005 to .011 off in all of them). A step takes 4.2 ms there, .9
-of them to draw (.5 for independent pairs); 15 to 20 seconds are the compiler's.
+and .0079 after 8000. Nor do others win there: width 16 .0100 and .0134, one hidden layer .0057 and .0139, three at
+K = 3 .0099, falling from 1e-2 .0066 and .0096. At K = 3 what is off is one thing, as with ten classes: asked by name
+towers of one layer end -.0110 common and +.0063 counter, of width 16 -.0080 and +.0044, of three layers -.0061 and
++.0034, and the critic that knows covariances alone is -.0316 and +.0184 off, the same ratio: a fifth to a third of
+the way to it. Width 64 (from 1e-2) leaves -.0021 and +.0008 of that, and scatters twice as much (.0079). A step takes
+4.2 ms there, .9 of them to draw (.5 for independent pairs); 15 to 20 seconds are the compiler's.
 
 Two processes with four models each (`simulator.towers.side_by_side`) reach the same numbers sooner. Seconds on the same
 machine on a slower day, of a first world of its dimensions and of a later one, whose step the compiler finds in its
