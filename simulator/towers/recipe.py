@@ -79,7 +79,8 @@ the way to it. Width 64 (from 1e-2) leaves -.0021 and +.0008 of that, and scatte
 
 Two processes with four models each (`simulator.towers.side_by_side`) reach the same numbers sooner. Seconds on the same
 machine on a slower day, of a first world of its dimensions and of a later one, whose step the compiler finds in its
-cache: one process 74 and 47, two 58 and 29 to 32; at d = 8 and K = 3 58 and 37 to 40.
+cache: one process 74 and 47, two 58 and 29 to 32; at d = 8 and K = 3 58 and 37 to 40. More time meets the rule there:
+at d = 8 32,000 steps leave .0042 (150 s), at K = 3 24,000 of width 64 .0050 (180 s; common by name -.0031 +- .0019).
 
 The race also has d = 64 (.05, by images like which no pair is seen: `theory.unseen`) and ten classes (.034, where
 towers know little more than covariances: `theory.learners.gaussian`).
