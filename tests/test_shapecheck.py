@@ -1,5 +1,7 @@
 """The checker behind the annotated shapes looks, and then looks away."""
 
+import inspect
+
 import jaxtyping
 import numpy as np
 import pytest
@@ -9,17 +11,26 @@ from shapecheck import LOOKS, check, unchecked
 from theory.accuracy import binary_scores
 
 
-def test_a_wrong_shape_is_caught():
-    misshapen = np.ones((2, 3, 5))  # of what has two numbers a world
-    with pytest.raises(jaxtyping.TypeCheckError):
-        binary_scores(misshapen, None)
-    with unchecked(), pytest.raises(AttributeError):  # what the function itself says of a world that is None
-        binary_scores(misshapen, None)
+@jaxtyping.jaxtyped(typechecker=check)
+def halved(x: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    return x / 2
 
 
 @jaxtyping.jaxtyped(typechecker=check)
 def doubled(x: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     return 2 * x
+
+
+def test_a_wrong_shape_is_caught():
+    with pytest.raises(jaxtyping.TypeCheckError):
+        halved(np.ones((3, 3)))
+    with unchecked():
+        assert halved(np.ones((3, 3))).shape == (3, 3)
+
+
+def test_functions_of_the_packages_are_looked_at():
+    """Whether they still are depends on how often this process has called them."""
+    assert inspect.unwrap(binary_scores) is not binary_scores
 
 
 def test_after_many_calls_a_function_is_left_alone():

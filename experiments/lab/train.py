@@ -5,7 +5,6 @@ Under torchrun every process runs this; rank 0 alone writes and prints.
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -144,7 +143,6 @@ def _run(ensemble, group, processes: int, folder: Path | None, resuming: bool, s
     from experiments.lab.measured import trace_line, trace_row
     from simulator.towers import distributed
     from simulator.towers.side_by_side import run_in
-    from simulator.towers.training import run
 
     steps = ensemble.recipe.steps
     with together(group):
@@ -154,9 +152,8 @@ def _run(ensemble, group, processes: int, folder: Path | None, resuming: bool, s
     since = max([0, *(s for s in due if s <= step)])
     if until is not None and arrived(trace, until):
         return state, trace
-    way = partial(run_in, processes) if processes > 1 else partial(run, group=group)
     begun, clock = step, perf_counter()  # of this stretch of steps; evaluation that holds them up does not count
-    with closing(way(ensemble, state, due, stop, refused=refused)) as states:
+    with closing(run_in(processes, ensemble, state, due, stop, group, refused)) as states:
         for reached in states:
             state, step = reached, int(reached.step)
             came = perf_counter()

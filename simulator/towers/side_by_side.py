@@ -24,6 +24,8 @@ from typing import Any, NamedTuple
 import torch
 
 from simulator.processes import deaf
+from simulator.towers.checkpoints import PARTS
+from simulator.towers.distributed import ALONE, Group
 from simulator.towers.training import Ensemble, State, refuse_all_diverged, run, states, step_products
 
 HEARD_WITHIN = 0.2  # seconds until a stop that is asked for is passed on
@@ -89,6 +91,7 @@ def run_in(
     state: State,
     checkpoints: Sequence[int],
     stop: Callable[[], bool] = lambda: False,
+    group: Group = ALONE,
     refused: Callable[[str], None] | None = None,
 ) -> Iterator[State]:
     """As `simulator.towers.training.run`, in several processes; torch's threads are shared out among them.
@@ -97,10 +100,14 @@ def run_in(
     ----------
     processes
         1 trains here.
-    ensemble, state, checkpoints, refused
+    ensemble, state, checkpoints
         As of `run`.
     stop
         Asked several times a second; all models then stop at the same step.
+    group
+        Processes that share a batch; alone where others share the models.
+    refused
+        As of `run`.
 
     Yields
     ------
@@ -115,7 +122,7 @@ def run_in(
         If a process is gone before its models are trained.
     """
     if processes == 1 or int(state.step) >= ensemble.recipe.steps:
-        yield from run(ensemble, state, checkpoints, stop, refused=refused)
+        yield from run(ensemble, state, checkpoints, stop, group, refused)
         return
     for found in _gathered(processes, ensemble, state, checkpoints, stop, refused or _must_compile):
         refuse_all_diverged(ensemble, found)
@@ -189,17 +196,17 @@ def _threads(part: Ensemble, processes: int) -> int:
 
 def _models(state: State, rows: slice) -> State:
     """The state of some models."""
-    cut = [{n: value[rows].clone() for n, value in part.items()} if isinstance(part, dict) else part for part in state]
-    return State(*cut)._replace(diverged=state.diverged[rows].clone())
+    # Cloned: of a view the whole would be sent.
+    cut = {part: {name: value[rows].clone() for name, value in getattr(state, part).items()} for part in PARTS}
+    return state._replace(diverged=state.diverged[rows].clone(), **cut)
 
 
 def _together(states: Sequence[State]) -> State:
     """One state of all models."""
     first = states[0]
     joined = {
-        field: {name: torch.cat([getattr(s, field)[name] for s in states]) for name in value}
-        for field, value in first._asdict().items()
-        if isinstance(value, dict)
+        part: {name: torch.cat([getattr(s, part)[name] for s in states]) for name in getattr(first, part)}
+        for part in PARTS
     }
     return first._replace(diverged=torch.cat([s.diverged for s in states]), **joined)
 
@@ -284,7 +291,7 @@ def _work(pipe: Connection) -> None:
 
     with suppress(EOFError, ConnectionError):
         try:
-            for state in states(part.ensemble, part.state, part.checkpoints, stop, refused=refused):
+            for state in states(part.ensemble, part.state, part.checkpoints, stop, ALONE, refused):
                 _say(pipe, ("state", state))
             _say(pipe, ("done", None))
         except (EOFError, ConnectionError):

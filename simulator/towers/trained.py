@@ -4,7 +4,7 @@ The verb `soberclip train` adds folders, resuming, Ctrl-C and torchrun's process
 """
 
 from collections.abc import Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -187,7 +187,7 @@ def train(
     )
     refuse(ensemble)
     refuse_processes(processes, ensemble)
-    with _few_threads(ensemble) if processes == 1 else nullcontext():
+    with _few_threads(ensemble):
         *_, state = run_in(processes, ensemble, start(ensemble), [])
     return Towers(ensemble, finished(ensemble, state.asked), state.diverged, shape)
 

@@ -253,12 +253,7 @@ def refuse_all_diverged(ensemble: Ensemble, state: State) -> None:
 
 
 def states(
-    ensemble: Ensemble,
-    state: State,
-    checkpoints: Sequence[int],
-    stop: Callable[[], bool] = lambda: False,
-    group: Group = ALONE,
-    refused: Callable[[str], None] | None = None,
+    ensemble: Ensemble, state: State, checkpoints: Sequence[int], stop: Callable, group: Group, refused: Callable | None
 ) -> Iterator[State]:
     """What `run` yields, and goes on where no model does: others may train more models of the ensemble.
 

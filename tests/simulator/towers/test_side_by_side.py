@@ -13,6 +13,7 @@ import torch
 
 from simulator import Recipe, World, train
 from simulator.towers import side_by_side
+from simulator.towers.checkpoints import PARTS
 from simulator.towers.side_by_side import ProcessEnded, processes_for, run_in
 from simulator.towers.training import Ensemble, EveryModelDiverged, run, start
 
@@ -26,12 +27,11 @@ ENDLESS = FIVE._replace(recipe=SMALL.model_copy(update={"steps": 10**9}))
 
 def equal(a, b) -> bool:
     """Whether two states are the same, bit by bit."""
-    tensors = ["parameters", "moments", "averages", "measures"]
     return (
         torch.equal(a.step, b.step)
         and torch.equal(a.diverged, b.diverged)
-        and all(list(getattr(a, t)) == list(getattr(b, t)) for t in tensors)
-        and all(torch.equal(value, getattr(b, t)[name]) for t in tensors for name, value in getattr(a, t).items())
+        and all(list(getattr(a, t)) == list(getattr(b, t)) for t in PARTS)
+        and all(torch.equal(value, getattr(b, t)[name]) for t in PARTS for name, value in getattr(a, t).items())
     )
 
 
