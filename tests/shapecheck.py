@@ -20,8 +20,6 @@ _look = beartype(conf=BeartypeConf(is_pep484_tower=True))
 def check(function: Callable) -> Callable:
     """The function, checked; after LOOKS calls jaxtyping is told to leave out the one of this name."""
     checked, calls = _look(function), 0
-    if isinstance(function, type):
-        return checked
 
     @functools.wraps(function)
     def looked_at(*arguments, **options):
