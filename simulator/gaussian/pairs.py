@@ -337,7 +337,7 @@ def draw_ensemble_block(
     together = max(1, CHUNK_NUMBERS // (size * max(map(len, frames)))) if place == "cpu" else E
     for k in range(0, E, together):
         part = slice(k, k + together)
-        source = _source(points, worlds[part], size, seed, index, streams[part])
+        source = _source(points, worlds[part], (D[0], D[1]), size, seed, index, streams[part])
         y, a, *latents = draw_ensemble_latents(worlds[part], size, source, device=place, dtype=dtype)
         law = numbers(worlds[part], place, dtype)
         labels[part], backgrounds[part] = y, a
@@ -349,13 +349,19 @@ def draw_ensemble_block(
 
 
 def _source(
-    points: Points, worlds: Sequence[World], size: int, seed: int, index: int, streams: Sequence[str]
+    points: Points,
+    worlds: Sequence[World],
+    frames: tuple[torch.Tensor, torch.Tensor],
+    size: int,
+    seed: int,
+    index: int,
+    streams: Sequence[str],
 ) -> Source:
     if points == "random":
         return independent(seed, index, streams)
     from simulator.gaussian.nets import even  # scipy.stats takes a second, which only those who ask for it should wait
 
-    return even(worlds, size, seed, index, streams)
+    return even(worlds, frames, size, seed, index, streams)
 
 
 def draw_image_latents(
@@ -485,7 +491,7 @@ class DrawnPairs:
         Raises
         ------
         ValueError
-            For an unknown sampler, with the nearest.
+            For an unknown sampler, with the nearest, where pairs have no groups, and to balance those with weights.
         simulator.samplers.EmptyGroup
             Where a group that is to be balanced has no pair.
 

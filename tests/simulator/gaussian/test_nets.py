@@ -1,6 +1,7 @@
 """Sobol points as pairs: each obeys its world's law, all together fill it evenly, and point i is always point i."""
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations_with_replacement
 
 import numpy as np
 import pytest
@@ -20,6 +21,10 @@ RICH = World(
     classes=3, p_inv=0.7, p_spu=0.6, mention_inv=0.8, attribute=(Attribute(p=0.4, mention=0.5),), dim_image=9,
     dim_text=10,
 )  # fmt: skip
+
+
+def tensors(frames) -> tuple[torch.Tensor, torch.Tensor]:
+    return tuple(torch.from_numpy(D) for D in frames)
 
 
 def cells(u: np.ndarray) -> np.ndarray:
@@ -70,7 +75,7 @@ def test_every_field_has_coordinates_of_its_own():
     taken = [i for place in places.values() for i in range(place.start, place.stop)]
     assert taken == list(range(len(taken)))
     assert {name: place.stop - place.start for name, place in places.items()} == {
-        "label": 1, "agreement": 2, "latent": 9, "image-noise": 9, "text-noise": 10, "background": 2, "mention": 3,
+        "label": 1, "agreement": 2, "latent": 9, "image-noise": 9, "text-noise": 9, "background": 2, "mention": 3,
         "object-agreement": 1, "object": 1,
     }  # fmt: skip
 
@@ -81,7 +86,7 @@ def test_a_single_pair_obeys_its_world(pair):
     world, effect = RICH.replace(sigma_xi=0.0), 0.2
     frames, columns = dictionaries(world, 0), 3 + 2 * world.latents
     n = law_size(effect, false_alarm=1e-7 / columns)
-    source = even((world,) * n, 8, 0, 0, [f"train/{k}" for k in range(n)])
+    source = even((world,) * n, tensors(frames), 8, 0, 0, [f"train/{k}" for k in range(n)])
     drawn = draw_ensemble_latents((world,) * n, 8, source, device="cpu", dtype=torch.float64)
     y, a, image, text = (values[:, pair].numpy() for values in drawn)
     told = structural_pairs(world, (n,), numpy_stream(0, "test/nets"), frames)
@@ -102,7 +107,8 @@ def test_the_last_point_stays_inside(law, monkeypatch):
     """The number nearest to 1 is no class too many, and no infinite normal."""
     monkeypatch.setattr(nets, "points", lambda *block: np.full((1, coordinates(WORLD)["object"].stop), 1 - 2.0**-53))
     kind = torch.int64 if law == "integer" else torch.float64
-    value = float(even((WORLD,), 1, 0, 0, ("train/0",))(torch.empty(1, 1, dtype=kind), "label", law, 3))
+    source = even((WORLD,), tensors(dictionaries(WORLD, 0)), 1, 0, 0, ("train/0",))
+    value = float(source(torch.empty(1, 1, dtype=kind), "label", law, 3))
     assert value == 2 if law == "integer" else np.isfinite(value)
 
 
@@ -124,6 +130,24 @@ def test_together_they_fill_the_law():
     assert (np.abs(off) < products.std(0) / np.sqrt(4 * n) / 5).all()
 
 
+def test_a_views_noise_is_the_points_along_its_dictionary_and_independent_across():
+    """Of wide views: sums of the one hardly vary, those of the other do, and a single pair's is N(0, I)."""
+    models, n, frames = 1000, 256, dictionaries(WORLD, 0)
+    source = even((WORLD,) * models, tensors(frames), n, 0, 0, [f"train/{k}" for k in range(models)])
+    noise = source(torch.empty(models, n, 3, dtype=torch.float64), "image-noise", "normal").numpy()
+    along = frames[0]
+    across = np.linalg.svd(along.T)[2][2]
+    assert ((noise @ along).sum(1) ** 2 / n).mean(0).max() < 0.02
+    one = noise[:, 7]  # independent pairs, one a model
+    products = [one[:, i] * one[:, j] for i, j in combinations_with_replacement(range(3), 2)]
+    assert_mean(
+        np.column_stack([(noise @ across).sum(1) ** 2 / n, *products]),
+        [1.0, *np.eye(3)[np.triu_indices(3)]],
+        effect=0.25,
+        what="variance of a sum across, and covariances of a pair's noise",
+    )
+
+
 def test_worlds_drawn_together_are_drawn_as_they_would_be_alone():
     worlds, frames = (RICH, RICH.replace(p_spu=0.9, mu_spu=3.0)), dictionaries(RICH, 3)
     together = draw_ensemble_block(worlds, frames, 3, 1, streams=("a", "b"), points="sobol")
@@ -136,9 +160,10 @@ def test_worlds_drawn_together_are_drawn_as_they_would_be_alone():
 def test_limits_are_those_of_the_generator():
     with pytest.raises(ValueError, match="Maximum supported dimensionality is 21201"):
         qmc.Sobol(nets.LARGEST_DIMENSION + 1)
-    wide = World(dim_image=20_000, dim_text=2000)
-    with pytest.raises(ValueError, match=r"has 21201 coordinates at most, .* takes 220\d\d; .* points = 'random'"):
-        nets.refuse_beyond(wide, 1)
+    many = World(classes=4000, dim_image=8000, dim_text=8000)
+    with pytest.raises(ValueError, match=r"has 21201 coordinates at most, .* 8000 latents takes 240\d\d; .*'random'"):
+        nets.refuse_beyond(many, 1)
+    nets.refuse_beyond(World(dim_image=20_000, dim_text=2000), 1)
     nets.refuse_beyond(WORLD, 2**32)
     with pytest.raises(ValueError, match=r"2\^32 pairs at most, and 4294967297 would"):
         nets.refuse_beyond(WORLD, 2**32 + 1)
