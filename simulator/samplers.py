@@ -111,18 +111,26 @@ class Sampler:
         """
         return _at_chance(worlds) if self.swaps else self.law(worlds)
 
-    def effective(self, worlds: World | Worlds) -> Numbers:
+    def effective(self, worlds: World | Worlds, passes: float = 1.0) -> Numbers:
         """Effective pairs that a drawn pair leaves, in (0, 1]; n/effective pairs must be drawn for n of them.
 
-        Weighted pairs count as (sum w)^2/sum w^2 (Kish 1965, section 11.7), over the law 1/mean of w^2; so do rows
-        drawn with replacement, which in expectation are weights. Of a label with a background of its own w^2 has mean
-        (1/p + (K - 1)^2/(1 - p))/K^2, of one without it is 1. Cutting all groups to the smallest leaves
-        K min(p, (1 - p)/(K - 1)) of the pairs, for p > 1/K all counter pairs among them.
+        Effective for what varies within groups, beside as many pairs of the balanced law. What varies between groups
+        comes on top there and costs weighted and cut sets nothing, so that in all they need less: for the drop of
+        linear CLIP at p = .9 and mu_spu = 2 about two thirds as many.
+
+        Weighted pairs count as (sum w)^2/sum w^2 (Kish 1965, section 11.7), over the law 1/mean of w^2. Of a label
+        with a background of its own w^2 has mean (1/p + (K - 1)^2/(1 - p))/K^2, of one without it is 1. Rows drawn with
+        replacement have the weighted mean for their expectation and scatter about it as independent rows do: their
+        variance is that of weights and 1/passes more. Cutting all groups to the smallest leaves
+        K min(p, (1 - p)/(K - 1)) of the pairs, for p > 1/K all counter pairs among them; an endless stream is cut so
+        whenever rows are chosen.
 
         Parameters
         ----------
         worlds
             As of `law`.
+        passes
+            How often a fixed set is gone through; infinite for a stream.
 
         Raises
         ------
@@ -133,10 +141,11 @@ class Sampler:
             return 1.0
         refuse_certain(worlds)
         p, K = worlds.p_spu, np.asarray(worlds.classes)
-        if self.rows is not None and not self.anew:
+        if self.rows is not None and (not self.anew or np.isinf(passes)):
             return K * np.minimum(p, (1 - p) / (K - 1))
         tied = 1.0 if worlds.views is None or worlds.views.tied is None else len(worlds.views.tied) / K
-        return 1 / (tied * (1 / p + (K - 1) ** 2 / (1 - p)) / K**2 + 1 - tied)
+        squares = tied * (1 / p + (K - 1) ** 2 / (1 - p)) / K**2 + 1 - tied
+        return 1 / (squares if self.rows is None else squares + 1 / passes)
 
 
 def _at_chance(worlds: World | Worlds) -> World | Worlds:

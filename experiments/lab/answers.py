@@ -28,12 +28,12 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
     Raises RequestError where the theory says that there is no answer (a tie, a separable law, no view noise), and for a
     mitigation of which no law is known, naming those that have one for the learner.
     """
-    law = known_law(mitigate, Setting(world, learner))
+    given = Setting(world, learner)
+    law = known_law(mitigate, given)
     accuracy = population(law.world, law.learner)
     interval = accuracy.interval
     return {
-        "world": world.model_dump(),
-        **_who(learner, mitigate),
+        **_who(learner, mitigate, mitigated(mitigate, given)),
         **in_groups(accuracy),
         "reliance": _reliance(law.world, law.learner),
         "interval95": None
@@ -58,11 +58,13 @@ def _reliance(world: World, learner: Learner) -> float | None:
     return t if np.isfinite(t) else None
 
 
-def _who(learner: Learner, mitigate: str) -> dict[str, Any]:
+def _who(learner: Learner, mitigate: str, setting: Setting) -> dict[str, Any]:
+    """What was asked for by name, and where and how after the mitigation."""
     return {
+        "world": setting.world.model_dump(),
         "learner": learner.name,
-        "prompt": getattr(learner, "prompt", None),
-        "embed_dim": getattr(learner, "embed_dim", None),
+        "prompt": getattr(setting.learner, "prompt", None),
+        "embed_dim": getattr(setting.learner, "embed_dim", None),
         **({} if mitigate == NONE else {"mitigation": mitigate}),
     }
 
@@ -90,8 +92,7 @@ def simulate(
     accuracy = np.concatenate(list(track(_accuracies(setting, n, replicates, method, seed), replicates, "replicates")))
     common, counter = accuracy.mean(axis=0)
     return {
-        "world": world.model_dump(),
-        **_who(learner, mitigate),
+        **_who(learner, mitigate, setting),
         "n": n,
         "method": method,
         "seed": seed,

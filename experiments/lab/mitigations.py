@@ -26,6 +26,7 @@ from simulator import prompts
 from simulator.naming import entered, suggestion
 from simulator.prompts import PROMPTS
 from simulator.samplers import SAMPLERS
+from simulator.world import World
 from theory.learners import Bayes, LeastSquares, LinearCLIP, Logistic
 
 NONE = "none"  # the name of doing nothing
@@ -91,9 +92,12 @@ def mitigated(name: str, setting: Setting) -> Setting:
     if name not in MITIGATIONS:
         raise RequestError(f"mitigation {name!r} is not one of {', '.join(names())}{suggestion(name, names())}")
     try:
-        return MITIGATIONS[name].apply(setting)
-    except RequestError as error:
+        found = MITIGATIONS[name].apply(setting)
+    except (RequestError, ValueError) as error:
         raise RequestError(f"mitigation {name!r}: {error}") from None
+    if not isinstance(found, Setting):
+        raise RequestError(f"mitigation {name!r} returned {found!r}; it has to return a Setting")
+    return found
 
 
 def known_law(name: str, setting: Setting) -> Law:
@@ -136,13 +140,19 @@ def _asked(prompt: str) -> Callable[[Setting], Setting]:
     return lambda setting: setting.asked(prompt)
 
 
-def _mentioned(rate: float) -> Callable[[Setting], Setting]:
-    def apply(setting: Setting) -> Setting:
-        if setting.recipe is not None and not setting.recipe.objective.captions:
-            raise RequestError(f"{setting.called} reads no captions; those that do are linear, infonce and siglip")
-        return setting.within(mention_spu=rate)
+def _captioned(apply: Callable[[Setting], Setting]) -> Callable[[Setting], Setting]:
+    """A change of captions, where there is somebody to read them."""
 
-    return apply
+    def applied(setting: Setting) -> Setting:
+        if not setting.reads_captions:
+            raise RequestError(f"{setting.called} reads no captions; those that do are linear, infonce and siglip")
+        return apply(setting)
+
+    return applied
+
+
+def _mentioned(rate: float) -> Callable[[Setting], Setting]:
+    return _captioned(lambda setting: setting.within(mention_spu=rate))
 
 
 _GROUP_DRO = {"supervised": "group-dro", "infonce": "group-dro-infonce"}
@@ -164,7 +174,9 @@ def _refitted(setting: Setting) -> Setting:
     """On an embedding that keeps all latents: the rule of least squares on balanced groups."""
     if setting.recipe is not None:
         return replace(setting.trained(last_layer="refitted"), prompt=None)
-    if not isinstance(setting.learner, LinearCLIP | Logistic) or getattr(setting.learner, "embed_dim", None):
+    width, world = getattr(setting.learner, "embed_dim", None), setting.world
+    narrow = width is not None and (not isinstance(world, World) or width < world.latents)
+    if narrow or not isinstance(setting.learner, LinearCLIP | Logistic):
         raise RequestError(f"no law is known for {setting.called}; linear and logistic have one, at full width")
     return replace(setting, world=SAMPLERS["balanced"].law(setting.world), learner=LeastSquares(), fitted=False)
 
@@ -198,7 +210,7 @@ for _mitigation in (
     Mitigation("dfr", "last layer refitted on balanced groups", _refitted),
     Mitigation("omit-background", "captions that never mention the background", _mentioned(0.0)),
     Mitigation("mention", "captions that always mention the background", _mentioned(1.0)),
-    Mitigation("contradict", "captions that name a background drawn by chance", _sampled("contradicted")),
+    Mitigation("contradict", "captions that name a background drawn by chance", _captioned(_sampled("contradicted"))),
     *(Mitigation(f"prompt-{name}", f"asked by {prompts.asked(name).words}", _asked(name)) for name in PROMPTS),
     Mitigation("early-stopping", f"one in {EARLY} of the steps", _stopped),
     Mitigation("narrow", "the narrowest embedding that tells the classes apart", _narrowed),

@@ -4,13 +4,15 @@ What mitigations change (`experiments.lab.mitigations`), and what a study has at
 """
 
 from dataclasses import dataclass, fields, replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from experiments.errors import RequestError
+from experiments.lab import recipes, worlds
 from experiments.lab.law import Law, becomes, sampled_law
-from experiments.lab.recipes import checked_prompt, in_words
+from experiments.lab.recipes import checked_prompt
 from simulator.accuracy import Numbers
 from simulator.samplers import SAMPLERS
 from simulator.world import World, Worlds
@@ -69,6 +71,14 @@ class Setting:
         assert self.recipe is not None
         return f"loss = {self.recipe.loss!r}"
 
+    @property
+    def reads_captions(self) -> bool:
+        """Whether what is trained looks at captions, rather than at labels."""
+        if self.learner is not None:
+            return "prompt" in {field.name for field in fields(self.learner)}
+        assert self.recipe is not None
+        return self.recipe.objective.captions
+
     def law(self) -> Law | None:
         """The closed form of what is arrived at; None where none is known.
 
@@ -95,12 +105,13 @@ class Setting:
         ValueError
             As `law`.
         """
-        names = [self.sampler]
-        if self.recipe is not None:
-            names = [self.recipe.sampler, self.recipe.objective.sampler or "drawn"]
+        names, passes, recipe = [self.sampler], 1.0, self.recipe
+        if recipe is not None:
+            names = [recipe.sampler, recipe.objective.sampler or "drawn"]
+            passes = inf if recipe.n is None else recipe.steps * recipe.batch_size / recipe.n
         share: Numbers = 1.0
         for name in names:
-            share = share * SAMPLERS[name].effective(self.world)
+            share = share * SAMPLERS[name].effective(self.world, passes)
         return 1 / share
 
     def within(self, **changes) -> "Setting":
@@ -113,10 +124,15 @@ class Setting:
 
         Raises
         ------
-        ValueError
+        RequestError
             For a value outside its domain.
         """
-        return replace(self, world=self.world.replace(**changes))
+        try:
+            return replace(self, world=self.world.replace(**changes))
+        except ValidationError as failure:
+            raise RequestError(worlds.in_words(failure, {})) from None
+        except ValueError as error:
+            raise RequestError(str(error)) from None
 
     def trained(self, **changes) -> "Setting":
         """The same with fields of the recipe changed.
@@ -136,7 +152,7 @@ class Setting:
         try:
             return replace(self, recipe=type(self.recipe)(**{**self.recipe.model_dump(), **changes}))
         except ValidationError as failure:
-            raise RequestError(in_words(failure)) from None
+            raise RequestError(recipes.in_words(failure)) from None
 
     def sampled(self, sampler: str) -> "Setting":
         """The same with a sampler.
@@ -164,9 +180,9 @@ class Setting:
         RequestError
             Where no captions are read.
         """
+        if not self.reads_captions:
+            raise RequestError(f"{self.called} reads no captions, so no prompt changes it; linear and infonce do")
         if self.learner is not None:
-            if "prompt" not in {field.name for field in fields(self.learner)}:
-                raise RequestError(f"{self.called} reads no captions, so no prompt changes it; linear and infonce do")
             changed: dict[str, Any] = {"prompt": prompt}
             return replace(self, learner=replace(self.learner, **changed))
         assert self.recipe is not None

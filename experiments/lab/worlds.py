@@ -37,8 +37,8 @@ def world_of(fields: dict[str, Any], sources: Mapping[str, Path | str]) -> World
     """The world of some fields. `sources` names the file, or the like, that a field stands in; all others are flags."""
     try:
         return World(**fields)
-    except ValidationError as error:
-        raise RequestError(_sentence(error.errors()[0], sources)) from None
+    except ValidationError as failure:
+        raise RequestError(in_words(failure, sources)) from None
 
 
 def read_pictures(world: World) -> "Scenery":
@@ -62,7 +62,9 @@ def read(file: Path) -> dict[str, Any]:
         raise RequestError(f"world file {str(file)!r} is not TOML: {error}") from None
 
 
-def _sentence(error: dict[str, Any], sources: Mapping[str, Path | str]) -> str:
+def in_words(failure: ValidationError, sources: Mapping[str, Path | str]) -> str:
+    """What is wrong with a world, in one sentence; `sources` as of `world_of`."""
+    error = failure.errors()[0]
     location, value = error["loc"], error["input"]
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "value_error":  # a validator over several fields names them itself

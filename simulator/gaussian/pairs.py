@@ -503,6 +503,12 @@ class DrawnPairs:
         """
         refuse_unknown("sampler", sampler, SAMPLERS)
         how, K = SAMPLERS[sampler], self.world.classes
+        self._refuse_without_groups(sampler)
+        if how.balances and self.weights is not None:
+            raise ValueError(
+                f"sampler = {sampler!r} balances pairs as they were drawn, and these have weights already; the nearest "
+                "valid choice is to leave one of the two out"
+            )
         groups = group_numbers(self.labels, self.backgrounds, K).cpu().numpy()
         rows, weights = chosen(how, groups, self.world, numpy_stream(seed, f"{sampler}/pairs"))
         fields = Pairs(self.images, self.texts, self.labels, self.backgrounds)
@@ -514,9 +520,21 @@ class DrawnPairs:
             fields = Pairs(*(field[0] for field in block))
         kept = Pairs(*(field[torch.as_tensor(rows, device=field.device)] for field in fields))
         counts = None if weights is None else torch.as_tensor(weights).to(self.images)
+        if counts is None:
+            counts = self.weights
         world = how.captioned(self.world)
         assert isinstance(world, World)  # of one world
         return DrawnPairs(world, self.frames, kept.images, kept.texts, kept.labels, kept.backgrounds, counts)
+
+    def _refuse_without_groups(self, sampler: str) -> None:
+        for name in ("labels", "backgrounds"):
+            column = getattr(self, name)
+            if column is None or 0 in column.shape[1:]:
+                wrong = "= None" if column is None else "has no column"
+                raise ValueError(
+                    f"sampler = {sampler!r} needs the group of every pair, its label with its background, and "
+                    f"{name} {wrong}; the nearest valid choice is 'drawn', which leaves pairs as they are"
+                )
 
     def __repr__(self) -> str:
         return f"DrawnPairs({len(self)} of {self.world!r})"

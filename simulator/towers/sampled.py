@@ -24,19 +24,19 @@ def streamed(sampler: Sampler, worlds: Sequence[World]) -> tuple[World, ...]:
 def group_weights(
     sampler: Sampler, worlds: Sequence[World], held: Pairs | None, like: torch.Tensor
 ) -> Float[torch.Tensor, "E G"] | None:
-    """What a pair of each group counts, by its law (fresh pairs) or its count in a fixed set; None: all the same.
-
-    Raises EmptyGroup for a group without a share, or without a pair in the set.
-    """
+    """What a pair of each group counts, by its share; None: all the same. Raises EmptyGroup as `shares` does."""
     if sampler.weights is None:
         return None
-    if held is None:
-        for world in worlds:
-            refuse_certain(world)
-        shares = [group_shares(world) for world in worlds]
-    else:
-        shares = [group_counts(g, world) / len(g) for g, world in zip(_groups(held, worlds), worlds, strict=True)]
-    return torch.as_tensor(np.stack([sampler.weights(each) for each in shares])).to(like)
+    return torch.as_tensor(np.stack([sampler.weights(each) for each in shares(worlds, held)])).to(like)
+
+
+def shares(worlds: Sequence[World], held: Pairs | None) -> list[Float[np.ndarray, " G"]]:
+    """Of every group, by its law (fresh pairs) or its count in a fixed set; EmptyGroup for a group that has none."""
+    if held is not None:
+        return [group_counts(g, world) / len(g) for g, world in zip(_groups(held, worlds), worlds, strict=True)]
+    for world in worlds:
+        refuse_certain(world)
+    return [group_shares(world) for world in worlds]
 
 
 def pair_weights(weights: Float[torch.Tensor, "E G"], batch: Pairs, classes: int) -> Float[torch.Tensor, "E b"]:

@@ -26,7 +26,7 @@ from simulator.towers.objectives import Embedded
 from simulator.towers.optimisers import TURN_EVERY, averaged, clip, look_again, moments, per_model, update
 from simulator.towers.quasi_newton import lbfgs_step
 from simulator.towers.recipe import Recipe
-from simulator.towers.sampled import group_weights, orders, pair_weights, streamed
+from simulator.towers.sampled import group_weights, orders, pair_weights, shares, streamed
 from simulator.towers.seen import Seen, seen
 from simulator.world import World
 
@@ -600,7 +600,7 @@ def refuse(ensemble: Ensemble) -> None:
         For towers that do not read the views, worlds that are seen in different ways, captions that nobody can
         contradict, and pairs of which there is no Sobol sequence.
     simulator.samplers.EmptyGroup
-        Where a sampler finds no pair of some group.
+        Where a sampler, or an objective that weighs groups, finds no pair of some group.
     """
     refuse_misread(ensemble.recipe, ensemble.views)
     if len({(world.views, world.views and world.classes) for world in ensemble.worlds}) > 1:
@@ -620,6 +620,8 @@ def refuse(ensemble: Ensemble) -> None:
         ensemble.seen.refuse_net(ensemble.worlds[0], recipe.n or recipe.steps * recipe.batch_size)
     if ensemble.sampler.balances:
         next(draw_batches(weighed(ensemble), 0))
+    if recipe.objective.raised:  # by the losses of groups, and a group without a pair has none
+        shares(ensemble.worlds, None if recipe.n is None else fixed_set(ensemble))
 
 
 def weighed(ensemble: Ensemble) -> Ensemble:

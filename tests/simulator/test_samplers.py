@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stattest import assert_mean
 
 from simulator.pixels.views import Pixels
 from simulator.samplers import (
@@ -105,6 +106,24 @@ class TestASetOfPairs:
         with pytest.raises(ValueError, match=r"sampler = 'ballanced' is not one of .*; the nearest is balanced"):
             pairs.sampled("ballanced")
 
+    def test_weights_stay_with_their_pairs(self):
+        weighed = WORLD.draw(200, seed=3).sampled("reweighted")
+        assert torch.equal(weighed.sampled("contradicted").weights, weighed.weights)
+        for name in BALANCING:
+            with pytest.raises(ValueError, match=f"'{name}' balances pairs as they were drawn, and these have weights"):
+                weighed.sampled(name)
+
+    @pytest.mark.parametrize("missing", ["labels", "backgrounds"])
+    def test_pairs_without_groups_are_not_balanced(self, missing):
+        pairs = WORLD.draw(100)
+        bare = replace(pairs, backgrounds=torch.empty(100, 0, dtype=torch.int64))
+        with pytest.raises(ValueError, match="and backgrounds has no column; the nearest valid choice is 'drawn'"):
+            bare.sampled("reweighted")
+        object.__setattr__(pairs, missing, None)  # as nothing here makes them, and somebody may
+        for name in BALANCING:
+            with pytest.raises(ValueError, match=f"'{name}' needs the group of every pair, .* and {missing} = None"):
+                pairs.sampled(name)
+
 
 class TestLaw:
     @pytest.mark.parametrize("name", BALANCING)
@@ -132,9 +151,11 @@ class TestLaw:
         assert shares @ weights == pytest.approx(1)
         kish = (shares @ weights) ** 2 / (shares @ weights**2)
         assert SAMPLERS["reweighted"].effective(world) == pytest.approx(kish)
-        assert SAMPLERS["balanced"].effective(world) == pytest.approx(kish)
+        for passes in (1, 2.5):
+            assert SAMPLERS["balanced"].effective(world, passes) == pytest.approx(1 / (1 / kish + 1 / passes))
         cut = SAMPLERS["subsampled"].effective(world)
         assert cut == pytest.approx(K * K * shares.min())
+        assert SAMPLERS["balanced"].effective(world, np.inf) == cut, "a stream is cut"
         assert cut <= kish * (1 + 1e-12) <= 1 + 1e-9
         if p > 1 / K:  # all counter pairs are kept: (K - 1)/K of the cut set
             assert cut * (K - 1) / K == pytest.approx(1 - p)
@@ -143,7 +164,26 @@ class TestLaw:
     def test_at_chance_nothing_is_lost(self):
         for K in (2, 5):
             for name in SAMPLERS:
-                assert SAMPLERS[name].effective(World(p_spu=1 / K, classes=K)) == pytest.approx(1)
+                again = 1 / 2 if name == "balanced" else 1  # rows drawn with replacement scatter about all of them
+                assert SAMPLERS[name].effective(World(p_spu=1 / K, classes=K)) == pytest.approx(again)
+
+    @pytest.mark.parametrize(
+        ("name", "passes"), [("reweighted", 1), ("subsampled", 1), ("balanced", 1), ("balanced", 2)]
+    )
+    def test_effective_pairs_are_those_of_a_mean(self, name, passes):
+        """Mean of a number that only varies within groups, over 1000 sets of 4000 pairs: its variance, times n."""
+        world, sampler, n = World(p_spu=0.9), SAMPLERS[name], 4000
+        rng = np.random.default_rng(5)
+        squares = np.empty(1000)
+        for k in range(len(squares)):
+            groups = rng.choice(4, n, p=group_shares(world))
+            value, total = rng.standard_normal(n), 0.0
+            for _ in range(passes):
+                rows, weights = chosen(sampler, groups, world, rng)
+                total += np.average(value[rows], weights=weights) / passes
+            squares[k] = n * total**2
+        # A set's own numbers of pairs move the variance by half a percent; 1 in 2.8, a pass left out, is .25.
+        assert_mean(squares, 1 / sampler.effective(world, passes), effect=0.24, what=f"{name}, {passes}")
 
 
 def test_names_are_unique():
@@ -164,7 +204,8 @@ def test_classes_without_a_background_of_their_own_are_balanced_too(name):
     for place in np.ndindex(grid.shape):
         shares = group_shares(grid.world(place))
         G = len(shares)
-        known = G * shares.min() if name == "subsampled" else G**2 / (1 / shares).sum()
+        squares = (1 / shares).sum() / G**2
+        known = {"subsampled": G * shares.min(), "reweighted": 1 / squares, "balanced": 1 / (squares + 1)}[name]
         assert np.broadcast_to(found, grid.shape)[place] == pytest.approx(known)
         assert SAMPLERS[name].effective(grid.world(place)) == pytest.approx(known)
         assert group_shares(law.world(place)) == pytest.approx(np.full(G, 1 / G))

@@ -73,11 +73,18 @@ def test_reweighting_equals_resampling_in_expectation():
 @pytest.mark.deep
 @pytest.mark.parametrize(
     ("mitigation", "fields"),
-    [("subsample", {"loss": "linear", "n": 20_000}), ("dfr", {"loss": "linear"}), ("balance", {"loss": "supervised"})],
+    [
+        ("subsample", {"loss": "linear", "n": 20_000}),
+        ("contradict", {"loss": "linear"}),
+        ("narrow", {"loss": "linear"}),
+        ("dfr", {"loss": "linear"}),
+        ("balance", {"loss": "supervised"}),
+        ("reweight", {"loss": "supervised"}),
+    ],
     ids=lambda x: x if isinstance(x, str) else x["loss"],
 )
 def test_the_law_is_what_linear_towers_arrive_at(mitigation, fields):
-    """4 models: deviations of a model are below .01, so .03 are six of the mean. The design has all the others."""
+    """4 models: deviations of a model are below .01, so .03 are six of the mean."""
     prompt = "name" if Recipe(**QUICK, **fields).objective.captions else None
     setting = mitigated(mitigation, Setting(WORLD, recipe=Recipe(**QUICK, **fields), prompt=prompt))
     law = setting.law()
@@ -128,13 +135,16 @@ class TestWhatIsKnown:
 
     def test_pairs_needed(self):
         p = WORLD.p_spu
-        expected = {"balance": 1 / (4 * p * (1 - p)), "subsample": 1 / (2 * (1 - p)), NONE: 1.0, "contradict": 1.0}
+        weighted, cut = 1 / (4 * p * (1 - p)), 1 / (2 * (1 - p))
+        expected = {"reweight": weighted, "balance": weighted + 1, "subsample": cut, NONE: 1.0, "contradict": 1.0}
         for name, pairs in expected.items():
             assert mitigated(name, Setting(WORLD, LINEAR)).pairs() == pytest.approx(pairs)
+        for recipe, pairs in ((Recipe(steps=100, batch_size=10, n=500), weighted + 0.5), (Recipe(), cut)):
+            assert mitigated("balance", Setting(WORLD, recipe=recipe, prompt="name")).pairs() == pytest.approx(pairs)
         for plain in (Setting(WORLD, LINEAR), Setting(WORLD, recipe=Recipe(loss="linear", towers="linear"))):
             assert mitigated("dfr", plain).pairs() == 1, "its head's pairs come on top"
         robust = mitigated("group-dro", Setting(WORLD, recipe=Recipe(loss="supervised")))
-        assert robust.pairs() == pytest.approx(expected["balance"])
+        assert robust.pairs() == pytest.approx(weighted)
 
     def test_what_stops_early_or_is_too_narrow_has_no_law(self):
         for name in ("early-stopping", "narrow"):
@@ -155,11 +165,23 @@ class TestWhatIsKnown:
         ),
         ("reweight", Setting(WORLD, recipe=Recipe(loss="supcon")), "nearest valid choice is sampler = 'balanced'"),
         ("balance", Setting(WORLD, recipe=Recipe(loss="group-dro")), "which loss = 'group-dro' does by itself"),
-        ("contradict", Setting(WORLD, recipe=Recipe(loss="supervised")), "changes captions, which .* does not read"),
+        (
+            "contradict",
+            Setting(WORLD, recipe=Recipe(loss="supervised")),
+            "reads no captions; those that do are",
+        ),
         ("omit-background", Setting(WORLD, recipe=Recipe(loss="supervised")), "those that do are linear, infonce"),
         ("prompt-mean", Setting(WORLD, named("bayes")), "reads no captions, so no prompt changes it; linear and"),
         ("early-stopping", Setting(WORLD, LINEAR), "fitted at once, so there is nothing to stop"),
         ("narrow", Setting(WORLD, named("bayes")), "has no embedding; linear has one"),
+        (
+            "mention",
+            Setting(WORLD, named("logistic")),
+            "learner 'logistic' reads no captions",
+        ),
+        ("contradict", Setting(WORLD, named("bayes")), "learner 'bayes' reads no captions"),
+        ("prompt-mean", Setting(WORLD, recipe=Recipe(loss="supervised")), "reads no captions, so no prompt changes it"),
+        ("dfr", Setting(WORLD, named("linear", embed_dim=1)), "linear and logistic have one, at full width"),
         (
             "balance",
             Setting(WORLD, recipe=Recipe(optimizer="lbfgs", n=64, batch_size=64)),
@@ -170,6 +192,35 @@ class TestWhatIsKnown:
 def test_what_makes_no_sense_is_said(name, setting, sentence):
     with pytest.raises(RequestError, match=sentence):
         mitigated(name, setting)
+
+
+def test_numbers_stand_under_what_was_asked_in_the_end():
+    """The prompt, the width and the captions are those after the mitigation, whatever they were before it."""
+    asked = predict(WORLD, named("infonce"), "prompt-scores")
+    assert (asked["learner"], asked["prompt"], asked["mitigation"]) == ("infonce", "scores", "prompt-scores")
+    assert predict(WORLD, LINEAR, "narrow")["embed_dim"] == 1
+    assert predict(WORLD, named("linear", prompt="mean"), "dfr")["prompt"] is None
+    assert predict(WORLD, LINEAR, "omit-background")["world"] == WORLD.replace(mention_spu=0.0).model_dump()
+    assert drawn("linear", "mention", 100, 1)["world"]["mention_spu"] == 1.0
+    half = WORLD.replace(mention_spu=0.5)
+    for name, rate in (("omit-background", 0.0), ("mention", 1.0)):
+        assert mitigated(name, Setting(half, LINEAR)).world == half.replace(mention_spu=rate)
+    full = named("linear", embed_dim=WORLD.latents)
+    assert known_law("dfr", Setting(WORLD, full)) == known_law("dfr", Setting(WORLD, LINEAR))
+
+
+def test_narrow_is_the_narrowest_that_tells_classes_apart():
+    three = WORLD.replace(classes=3, dim_image=8, dim_text=8)
+    for world, loss, dim in (
+        (WORLD, "linear", 1),
+        (three, "linear", 2),
+        (WORLD, "infonce", 2),  # of unit vectors one coordinate leaves nothing but signs
+        (three, "infonce", 2),
+    ):
+        towers = {"loss": loss, "towers": "linear"}
+        setting = Setting(world, recipe=Recipe(**towers), prompt="name")
+        assert mitigated("narrow", setting).recipe == Recipe(**towers, embed_dim=dim)
+    assert mitigated("narrow", Setting(three, LINEAR)).learner == named("linear", embed_dim=2)
 
 
 def test_certain_backgrounds_are_refused():

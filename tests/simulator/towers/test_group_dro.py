@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from simulator.gaussian.pairs import Pairs
+from simulator.samplers import EmptyGroup
 from simulator.towers.distributed import ALONE, Group
 from simulator.towers.group_dro import WEIGHTS, ascended, group_dro
 from simulator.towers.objectives import OBJECTIVES
@@ -43,6 +44,17 @@ def test_gradients_with_groups_are_finite_differences(loss):
             moved[at] += sign * step
             ends.append(loss_of({**parameters, name: moved})[1].item())
         assert (ends[0] - ends[1]) / (2 * step) == pytest.approx(found[name][at].item(), rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("loss", ROBUST)
+def test_groups_without_a_pair_are_refused_before_any_work(loss):
+    recipe = Recipe(**{**SMALL, "loss": loss})
+    with pytest.raises(EmptyGroup, match="p_spu = 1: there are no counter pairs"):
+        train(WORLD.replace(p_spu=1.0), recipe, models=1)
+    rare, few = WORLD.replace(p_spu=0.999), Recipe(**{**SMALL, "loss": loss, "n": 60})
+    with pytest.raises(EmptyGroup, match=r"n = 60: no pair has label \d and background \d"):
+        train(rare, few, models=1)
+    assert train(rare, recipe, models=1).diverged.tolist() == [-1]
 
 
 def test_the_gradient_by_a_groups_weight_is_its_mean_loss():
