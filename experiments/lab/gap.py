@@ -5,8 +5,8 @@
     capacity       accuracy now minus that of a twin twice as wide: what larger towers would change
 
 Differences are between the same models: a twin has its streams and its seed. Each comes with the 95% t interval of its
-mean over models. What is left of the gap when all three are small is none of them: at a rate that does not fall it may
-be noise, .003 to .005 of the counter group in the worlds of `simulator.towers.recipe`.
+mean over models; one model has none. What is left of the gap when all three are small is none of them: at a rate that
+does not fall it may be noise, .003 to .005 of the counter group in the worlds of `simulator.towers.recipe`.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,9 +22,10 @@ GROUPS = ("common", "counter")
 LEAST_UNTIL = 0.002  # twice what quasi-Monte Carlo leaves of a difference at the points of `--until`
 
 Accuracies = dict[str, dict[str, list[float]]]  # prompt -> group -> every model's
+Difference = list[float | None]  # mean, low, high; the ends None of a single model
 
 
-def refuse_until(until: float, recipe: Recipe, processes: int) -> None:
+def refuse_until(until: float, recipe: Recipe, models: int, processes: int) -> None:
     """Raise RequestError for a distance that cannot be told, or a recipe for which standing still says nothing.
 
     Parameters
@@ -32,6 +33,8 @@ def refuse_until(until: float, recipe: Recipe, processes: int) -> None:
     until
         Largest movement that counts as none.
     recipe : Recipe
+    models
+        That train; one has no interval, and alone its movement cannot be told from its noise.
     processes
         That share a batch.
     """
@@ -46,11 +49,16 @@ def refuse_until(until: float, recipe: Recipe, processes: int) -> None:
             f"--until needs a rate that does not fall, and schedule = {recipe.schedule!r} stands still at its end "
             "whatever it has reached; the nearest valid choice is constant"
         )
+    if models < 2:
+        raise RequestError(
+            f"--until needs the interval of a mean over models, and --ensemble = {models} has none; "
+            "the nearest valid choice is --ensemble 2"
+        )
     if processes > 1:
         raise RequestError(f"--until looks at the models of one process, and {processes} share this run; leave it out")
 
 
-def moved(trace: Sequence[dict[str, Any]]) -> dict[str, dict[str, list[float]]] | None:
+def moved(trace: Sequence[dict[str, Any]]) -> dict[str, dict[str, Difference]] | None:
     """[mean, low, high] of what every accuracy gained since half as many steps; None without a checkpoint there.
 
     Parameters
@@ -72,7 +80,9 @@ def arrived(trace: Sequence[dict[str, Any]], until: float) -> bool:
     """
     found = moved(trace)
     return found is not None and all(
-        max(abs(low), abs(high)) <= until for groups in found.values() for _, low, high in groups.values()
+        low is not None and high is not None and max(abs(low), abs(high)) <= until
+        for groups in found.values()
+        for _, low, high in groups.values()
     )
 
 
@@ -95,10 +105,10 @@ def twins(recipe: Recipe, steps: int) -> dict[str, Recipe]:
 def gaps(
     now: Accuracies,
     predicted: dict[str, dict[str, float] | None],
-    moving: dict[str, dict[str, list[float]]] | None,
+    moving: dict[str, dict[str, Difference]] | None,
     others: dict[str, Callable[[], tuple[Accuracies, list[int]]]],
     lost: Sequence[int] = (),
-) -> dict[str, dict[str, dict[str, list[float] | None]]]:
+) -> dict[str, dict[str, dict[str, Difference | None]]]:
     """prompt -> group -> "total" and the three numbers, [mean, low, high] each; None where there is no such number.
 
     Parameters
@@ -119,7 +129,7 @@ def gaps(
         for prompt in now
     }
 
-    def enter(name: str, differences: dict[str, dict[str, list[float]]]) -> None:
+    def enter(name: str, differences: dict[str, dict[str, Difference]]) -> None:
         for prompt in found:
             for group in GROUPS if prompt in differences else ():
                 found[prompt][group][name] = differences[prompt][group]
@@ -142,13 +152,13 @@ def _going(accuracies: Accuracies, lost: Sequence[int]) -> list[bool]:
     return [k not in lost for k in range(models)]
 
 
-def _differences(now: Accuracies, then: Accuracies, going: list[bool]) -> dict[str, dict[str, list[float]]]:
-    found: dict[str, dict[str, list[float]]] = {}
+def _differences(now: Accuracies, then: Accuracies, going: list[bool]) -> dict[str, dict[str, Difference]]:
+    found: dict[str, dict[str, Difference]] = {}
     for prompt in now.keys() & then.keys():
         found[prompt] = {}
         for group in GROUPS:
             values = np.subtract(now[prompt][group], then[prompt][group])[going]
             interval = t_interval(values)
-            low, high = (values.mean(),) * 2 if interval is None else interval[:2]
-            found[prompt][group] = [float(values.mean()), float(low), float(high)]
+            ends = [None, None] if interval is None else [float(interval.low), float(interval.high)]
+            found[prompt][group] = [float(values.mean()), *ends]
     return found

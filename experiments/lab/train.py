@@ -67,7 +67,7 @@ def train(
     draw_on = None if draw_on is None else checked_device(draw_on)
     group = distributed.join(device)
     if until is not None:
-        refuse_until(until, recipe, group.size)
+        refuse_until(until, recipe, models, group.size)
     ensemble = Ensemble(recipe, (world,) * models, tuple(range(models)), seed, device, draw_on, compile)
     processes = processes_for(ensemble) if share_out and group.size == 1 else 1
     folder, uncompiled = resume or output, []

@@ -106,8 +106,9 @@ def shown(document: dict[str, Any]) -> Text:
 
 
 def _gap_table(document: dict[str, Any]) -> Table:
-    """What keeps trained towers from the theory, in points of a percent with 95% intervals."""
-    table = Table(title="measured less measured otherwise, in points, with 95% intervals", title_justify="left")
+    """What keeps trained towers from the theory, in points of a percent, several models with 95% intervals."""
+    several = ", with 95% intervals" if len(document["replicates"]) > 1 else ""
+    table = Table(title=f"measured less measured otherwise, in points{several}", title_justify="left")
     table.add_column("against")
     found = document["gap"][document["prompt"] or "none"]
     for group in found:
@@ -117,11 +118,12 @@ def _gap_table(document: dict[str, Any]) -> Table:
     return table
 
 
-def _points(interval: list[float] | None) -> str:
-    if interval is None:
+def _points(difference: list[float | None] | None) -> str:
+    """A difference with its interval; alone where it has none."""
+    if difference is None:
         return "none"
-    mean, low, high = (100 * value for value in interval)
-    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
+    mean, *ends = (f"{100 * value:+.1f}" for value in difference if value is not None)
+    return f"{mean} ({' to '.join(ends)})" if ends else mean
 
 
 def _seen(world: dict[str, Any]) -> str:

@@ -67,17 +67,26 @@ def test_twins_differ_in_one_thing():
 
 
 @pytest.mark.parametrize(
-    ("until", "fields", "processes", "words"),
+    ("until", "fields", "models", "processes", "words"),
     [
-        (1e-4, {}, 1, "the evaluation's own error lies; the nearest valid value is 0.002"),
-        (1.5, {}, 1, r"outside \[0.002, 1\)"),
-        (0.01, {"schedule": "cosine"}, 1, "the nearest valid choice is constant"),
-        (0.01, {}, 2, "leave it out"),
+        (1e-4, {}, 3, 1, "the evaluation's own error lies; the nearest valid value is 0.002"),
+        (1.5, {}, 3, 1, r"outside \[0.002, 1\)"),
+        (0.01, {"schedule": "cosine"}, 3, 1, "the nearest valid choice is constant"),
+        (0.01, {}, 1, 1, "--ensemble = 1 has none; the nearest valid choice is --ensemble 2"),
+        (0.01, {}, 3, 2, "leave it out"),
     ],
 )
-def test_an_end_that_cannot_be_told_is_refused(until, fields, processes, words):
+def test_an_end_that_cannot_be_told_is_refused(until, fields, models, processes, words):
     with pytest.raises(RequestError, match=words):
-        refuse_until(until, Recipe(**fields), processes)
+        refuse_until(until, Recipe(**fields), models, processes)
+
+
+def test_a_single_model_has_no_interval_and_never_arrives():
+    trace = [row(10, [0.5], [0.5], loss=(1.0,)), row(20, [0.5], [0.5], loss=(1.0,))]
+    assert moved(trace) == {"name": {"common": [0.0, None, None], "counter": [0.0, None, None]}}
+    assert not arrived(trace, 0.5)
+    lost = [row(10, [0.5] * 2, [0.5] * 2, loss=(1.0, 1.0)), row(20, [0.5] * 2, [0.5] * 2, loss=(1.0, None))]
+    assert not arrived(lost, 0.5)
 
 
 def test_a_run_ends_where_it_has_arrived_and_a_resumed_one_stays_there(tmp_path):
@@ -94,7 +103,26 @@ def test_a_run_ends_where_it_has_arrived_and_a_resumed_one_stays_there(tmp_path)
     assert whole["trace"][-1]["step"] == 800
 
 
-def test_a_fixed_set_is_told_from_narrow_towers(tmp_path):
-    found = train(Recipe(**SMALL, n=64), WORLD, models=3, compile=False, gap=True)["gap"]["name"]
-    for group in ("common", "counter"):
-        assert all(interval[1] <= interval[0] <= interval[2] for interval in found[group].values())
+def test_until_is_judged_at_the_points_of_the_result():
+    """A checkpoint's usual points err by about .005, more than the movement that is to be told."""
+    recipe = Recipe(**SMALL)
+    for until, exact in ((0.002, True), (None, False)):
+        found = train(recipe, WORLD, models=3, compile=False, until=until)
+        last, prompts = found["trace"][-1]["prompts"], found["prompts"]
+        same = all(last[p][g] == [one[g] for one in prompts[p]["replicates"]] for p in last for g in last[p])
+        assert same == exact
+
+
+def test_gaps_are_taken_to_twins_trained_for_them():
+    """The run less what a run of the twin's recipe finds, model by model; and half of its own steps."""
+    recipe, how = Recipe(**SMALL, n=64), {"models": 3, "compile": False}
+    found, now = train(recipe, WORLD, gap=True, **how), train(recipe, WORLD, **how)
+    for name, other in (("finite_n", {"n": None}), ("capacity", {"width": 12})):
+        twin = train(Recipe(**{**SMALL, "n": 64, **other}), WORLD, **how)
+        for prompt in ("name", "mean"):
+            for group in ("common", "counter"):
+                mine, its = ([one[group] for one in run["prompts"][prompt]["replicates"]] for run in (now, twin))
+                mean, low, high = found["gap"][prompt][group][name]
+                assert mean == pytest.approx(np.subtract(mine, its).mean(), abs=1e-12)
+                assert low < mean < high
+                assert found["gap"][prompt][group]["optimisation"] == found["moved"][prompt][group]
