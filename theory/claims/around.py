@@ -1,8 +1,8 @@
 """What the papers around [W] and [X] say of robustness, where these worlds can decide it.
 
-Of every paper its abstract was read, no more, and each source says so. The domains are ours throughout: the papers
-speak of photos and of data sets, and where a statement fits worlds of one object and one background we say which ones.
-What no world here decides stands in `theory.claims.untried`.
+Of every paper but [W] its abstract was read, no more, in the version that the source names. The domains are ours
+throughout: the papers speak of photos and of data sets, and where a statement fits worlds of one object and one
+background we say which ones. What no world here decides stands in `theory.claims.untried`.
 """
 
 import numpy as np
@@ -15,10 +15,10 @@ from theory.claims.quarrel import MAP_DOMAIN, MAP_REGIME
 from theory.learners import Learner
 from theory.published import WANG
 
-FANG = "Fang et al. 2022, arXiv 2205.01397, abstract"
-SANTURKAR = "Santurkar et al., ICLR 2023 (arXiv 2207.07635), abstract"
-NGUYEN = "Nguyen et al. 2022, arXiv 2208.05516, abstract"
-SANYAL = "Sanyal et al. 2024, arXiv 2406.19049, abstract"
+FANG = "Fang et al. 2022, arXiv 2205.01397 v1, abstract"
+SANTURKAR = "Santurkar et al. 2022, arXiv 2207.07635 v1, abstract"
+NGUYEN = "Nguyen et al. 2022, arXiv 2208.05516 v4, abstract"
+SANYAL = "Sanyal et al. 2024, arXiv 2406.19049 v1, abstract"
 OURS = "the domain is ours"
 LITTLE = 0.02  # of an accuracy: our reading of "little"
 
@@ -190,8 +190,8 @@ def _wrong_line() -> list[Claim]:
         *(
             Claim(
                 id=f"wrong-line/label-noise-{learner.name}",
-                source=f"{SANYAL}: noisy data and nuisance features make accuracies in and out of distribution "
-                f"negatively correlated; {OURS}",
+                source=f"{SANYAL}: noisy data and nuisance features can make accuracies in and out of distribution "
+                f"negatively correlated; that learners come to rely on the background is our reading, and {OURS}",
                 statement=f"The more often labels are right, the less {learner.words} relies on the background.",
                 formula=r"p_{\mathrm{inv}}\mapsto t\ \mathrm{decreasing}",
                 quantity="reliance",

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from theory.claims.around import FANG, NGUYEN, SANTURKAR, SANYAL
 from theory.published import WANG, WANG_V2, XUE
 
-SHI = "Shi et al. 2023, arXiv 2302.01381, abstract"
-WEN = "Wen et al. 2024, arXiv 2405.21070, abstract"
-SUPERCLIP = "SuperCLIP 2025, arXiv 2512.14480, abstract"
+SHI = "Shi et al., NeurIPS 2023 (arXiv 2302.01381), abstract of the proceedings"
+WEN = "Wen et al. 2024, arXiv 2405.21070 v3, abstract"
+SUPERCLIP = "SuperCLIP 2025, arXiv 2512.14480 v1, abstract"
 
 
 class Untried(NamedTuple):
@@ -51,7 +51,7 @@ UNTRIED = (
     ),
     Untried(
         "inter-class-feature-sharing",
-        f"{XUE}, abstract",
+        f"{XUE} v2, abstract",
         "Details that captions annotate in one class help to learn other classes.",
         "All classes of a world share one law and one mention, so that no detail belongs to one class alone.",
     ),
@@ -88,11 +88,20 @@ UNTRIED = (
         "is controlled.",
     ),
     Untried(
-        "interpolated-label-noise",
+        "accuracy-on-the-wrong-line",
         SANYAL,
-        "Models that interpolate noisy labels have a large error out of distribution, bounded from below.",
-        "The rules here are minimisers over unlimited pairs or fits that do not interpolate, and no nuisance space "
-        "grows with the data; what label noise does to reliance is on trial (wrong-line).",
+        "Noisy data and nuisance features can make accuracy in and out of distribution negatively correlated over "
+        "models.",
+        "A correlation needs a population of models, and in a world a learner has one optimum; what would turn it, "
+        "that noisy labels make a learner rely more on the background, is on trial (wrong-line).",
+    ),
+    Untried(
+        "nuisance-lower-bound",
+        SANYAL,
+        "The error of a linear classifier out of distribution has a lower bound under conditions on noise and nuisance "
+        "features.",
+        "The conditions stand in the paper, of which the abstract was read, and a world has no space of nuisance "
+        "features that grows.",
     ),
     Untried(
         "class-imbalance",
@@ -105,9 +114,9 @@ UNTRIED = (
     Untried(
         "small-batches-hurt",
         SUPERCLIP,
-        "CLIP loses performance in small batches, which classification by caption tokens alleviates.",
+        "CLIP loses performance in small batches, which supervision by classification alleviates.",
         "The optimum does not depend on the batch, so that a loss in small batches is one of optimisation: by 16 pairs "
-        "a step towers reach it once they have seen a million and a half (trained/batch-size-free). Captions here have "
-        "no tokens.",
+        "a step towers reach it once they have seen a million and a half (trained/batch-size-free). No "
+        "objective here adds a classification to CLIP's.",
     ),
 )

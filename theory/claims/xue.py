@@ -57,7 +57,8 @@ def _more_robust() -> list[Claim]:
     return [
         Claim(
             id=f"xue-contrastive-more-robust/{subject.prompt}",
-            source=f"{XUE}, abstract: more robust to distribution shift than supervised learning, under its conditions",
+            source=f"{XUE} v2, abstract: more robust to distribution shift than supervised learning; under its "
+            "conditions",
             statement="Under [X]'s conditions linear CLIP is right on at least as much of the counter group as "
             f"logistic regression ({subject.prompt} prompt).",
             formula=r"\mathrm{Acc}_{\mathrm{CLIP}}(a\neq y)\geq\mathrm{Acc}_{\mathrm{logistic}}(a\neq y)",
@@ -75,7 +76,7 @@ def _intra_class_contrasting() -> list[Claim]:
     return [
         Claim(
             id=f"xue-intra-class-contrasting/{subject.prompt}",
-            source=f"{XUE}, abstract: intra-class contrasting lets features with high variance be learned",
+            source=f"{XUE} v2, abstract: intra-class contrasting lets features with high variance be learned",
             statement="A core feature that varies more within its class is relied on more: reliance on the background "
             f"falls as sigma_inv grows ({subject.prompt} prompt).",
             formula=r"\sigma_{\mathrm{inv}}\mapsto t\ \mathrm{decreasing}",
@@ -92,7 +93,7 @@ def _intra_class_contrasting() -> list[Claim]:
 def _rich_captions() -> Claim:
     return Claim(
         id="xue-rich-captions",
-        source=f"{XUE}, abstract: details in captions help",
+        source=f"{XUE} v2, abstract: details in captions help",
         statement="Captions that mention the core feature more often raise accuracy on the counter group (mean "
         "prompt).",
         formula=r"\pi_{\mathrm{inv}}\mapsto\mathrm{Acc}(a\neq y)\ \mathrm{increasing}",
