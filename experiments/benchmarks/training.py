@@ -46,6 +46,7 @@ def rows(device: str = "cpu") -> Iterator[dict[str, Any]]:
                 yield infonce_row(B, h, product, device, fused=fused)
     if device == "cpu":
         yield step_row(*STEP)
+        yield step_row(*STEP, optimizer="soap", averaging=0.4)
     else:
         yield siglip_row(65_536, 768, device)
     for shape in ENSEMBLES if device == "cpu" else CUDA_ENSEMBLES:
@@ -154,15 +155,18 @@ def _memeff(I: torch.Tensor, T: torch.Tensor, scale: torch.Tensor) -> Callable[[
     return lambda: loss(I.bfloat16(), T.bfloat16()).backward()
 
 
-def step_row(B: int, d: int, width: int, E: int = 8, steps: int = 64) -> dict[str, Any]:
+def step_row(
+    B: int, d: int, width: int, E: int = 8, steps: int = 64, optimizer: str = "adamw", averaging: float = 0.0
+) -> dict[str, Any]:
     """Milliseconds of one step of one model of the default recipe's depth, on one thread."""
     world = World(mu_spu=2.0, dim_image=d, dim_text=d)
-    recipe = Recipe(width=width, batch_size=B, steps=3 * steps, warmup=0, optimizer="adamw", averaging=0.0)
+    recipe = Recipe(width=width, batch_size=B, steps=3 * steps, warmup=0, optimizer=optimizer, averaging=averaging)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     ours, limit = _ensemble_seconds(recipe, world, E, steps, "cpu"), _step_limit_seconds(recipe, d, E)
     torch.set_num_threads(before)
-    return _row(f"a step of {E} models, B = {B}, width {width}", "ms a model step", 1e3 * ours, None, 1e3 * limit)
+    by = {"adamw": "AdamW", "soap": "SOAP"}[optimizer] + (", averaged" if averaging else "")
+    return _row(f"a step of {E} models, B = {B}, width {width}, {by}", "ms a model step", 1e3 * ours, None, 1e3 * limit)
 
 
 def _step_limit_seconds(recipe: Recipe, d: int, E: int) -> float:

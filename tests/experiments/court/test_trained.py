@@ -126,6 +126,37 @@ class TestErrorRates:
         assert rates[other] <= self.most(claim.error_rate)
 
 
+def as_said(claim: TrainedClaim, off: float) -> str:
+    """The verdict where every row lies where the claim has it, but for the first of which it speaks: that is off."""
+    rng, models, cases, first = np.random.default_rng(7), models_for(claim), [], True
+    groups = claim.groups if claim.says in ("ahead", "alike", "bridged") else ("common", "counter")
+    for case in claim.cases:
+        rows = []
+        for prompt in case.asked:
+            for group in groups:
+                spoken_of = first and (claim.says != "misses" or group == "counter")
+                values = 0.5 + rng.normal(0.0, claim.spread / 4, models) + (off if spoken_of else 0.0)
+                bridge = [0.5] * models
+                rows.append({"prompt": prompt, "group": group, "predicted": 0.5, "models": values, "bridge": bridge})
+                first = first and not spoken_of
+        cases.append({"rows": rows, "diverged": [], "recipe": {"steps": 1, "batch_size": 2}})
+    return verdict_of(claim, cases, 0, 1.0)["verdict"]
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_every_claim_has_a_false_twin(name):
+    """Three tolerances, or deviations, on the right side of what is claimed, and on the wrong one of it."""
+    claim = CLAIMS[name]
+    far = min(3 * max(claim.tolerance, claim.spread), 0.45)  # an accuracy stays one
+    true, false = {
+        "misses": (claim.tolerance + far, 0.0),
+        "ahead": (claim.margin + far, claim.margin - far),
+    }.get(claim.says, (0.0, far))
+    beyond = claim.clustered and claim.says == "alike"  # whatever they are, 64 models in clusters bound to .10, not .05
+    assert as_said(claim, true) == ("undecided" if beyond else "supported")
+    assert as_said(claim, false) == "contradicted"
+
+
 def test_towers_of_two_claims_are_trained_once(monkeypatch):
     calls = []
 
