@@ -79,6 +79,36 @@ FAULTS = {
         "return np.asarray(",
         "simulator/gaussian/test_nets.py::test_a_small_batch_is_no_net",
     ),
+    "noise along a dictionary on top of what lies there already": Fault(
+        "simulator/gaussian/nets.py",
+        "(eta - zeta @ D)",
+        "eta",
+        "simulator/gaussian/test_nets.py::test_a_views_noise_is_the_points_along_its_dictionary_and_independent_across",
+    ),
+    "rows drawn with replacement as good as weights": Fault(
+        "simulator/samplers.py",
+        "squares + 1 / passes",
+        "squares",
+        "simulator/test_samplers.py::TestLaw::test_effective_pairs_are_those_of_a_mean",
+    ),
+    "a gap to a twin that is the run itself": Fault(
+        "experiments/lab/train.py",
+        "ensemble._replace(recipe=recipe)",
+        "ensemble",
+        "experiments/lab/test_gap.py::test_gaps_are_taken_to_twins_trained_for_them",
+    ),
+    "an end judged at a checkpoint's rough points": Fault(
+        "experiments/lab/train.py",
+        "fine=until is not None",
+        "fine=False",
+        "experiments/lab/test_gap.py::test_until_is_judged_at_the_points_of_the_result",
+    ),
+    "groups that are weighed by losses and have no pair": Fault(
+        "simulator/towers/training.py",
+        "    if recipe.objective.raised:",
+        "    if False:",
+        "simulator/towers/test_group_dro.py::test_groups_without_a_pair_are_refused_before_any_work",
+    ),
     "points moved out of their cells": Fault(
         "simulator/gaussian/nets.py",
         "within / LONGEST",
