@@ -91,8 +91,11 @@ def run_case(
     case: Case, models: int, seed: int, device: str, report: Callable[[str], None] = lambda line: None
 ) -> dict[str, Any]:
     """Train one ensemble; rows of measured beside predicted, one a prompt and a group."""
+    from simulator.towers.evaluation import usual_prompts
+
     recipe = Recipe(**case.recipe)
-    document = _trained(_Training(case.world, recipe, models, seed, device, report))
+    further = tuple(p for p in case.asked if p is not None and p not in usual_prompts(recipe))
+    document = _trained(_Training(case.world, recipe, models, seed, device, further, report))
     rows, predictions, bridge = [], case.predictions(), document["bridge"] or {}
     for prompt in case.asked:
         predicted = dict(zip(GROUPS, predictions.get(prompt, ()), strict=False))
@@ -127,6 +130,7 @@ class _Training:
     models: int
     seed: int
     device: str
+    further: tuple[str, ...]
     report: Callable[[str], None] = field(compare=False)
 
 
@@ -134,7 +138,7 @@ class _Training:
 def _trained(asked: _Training) -> dict[str, Any]:
     worth = asked.recipe.towers != "linear"  # linear towers train in less time than their step compiles
     how = {"seed": asked.seed, "device": asked.device, "compile": worth, "report": asked.report, "keep": False}
-    return train(asked.recipe, asked.world, models=asked.models, **how)
+    return train(asked.recipe, asked.world, models=asked.models, further=asked.further, **how)
 
 
 def verdict_of(claim: TrainedClaim, cases: list[dict[str, Any]], seed: int, seconds: float) -> dict[str, Any]:

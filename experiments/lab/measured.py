@@ -3,7 +3,7 @@
 Accuracies are fractions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -65,10 +65,12 @@ def trace_line(row: dict[str, Any], steps: int, rate: float) -> str:
     )
 
 
-def result(ensemble: Ensemble, state: State, weights: Parameters, setting: Setting) -> dict[str, Any]:
-    """Everything measured on the final weights, in the words of `simulate`."""
+def result(
+    ensemble: Ensemble, state: State, weights: Parameters, setting: Setting, further: Iterable[str | None] = ()
+) -> dict[str, Any]:
+    """Everything measured on the final weights, in the words of `simulate`; under the usual and `further` prompts."""
     recipe, world, prompt = ensemble.recipe, ensemble.worlds[0], setting.prompt
-    asked = dict.fromkeys((*usual_prompts(recipe), prompt))
+    asked = dict.fromkeys((*usual_prompts(recipe), prompt, *further))
     trial = ensemble.seen.trial(ensemble, asked, **FINAL_POINTS)
     diverged = state.diverged.cpu().numpy()
     going = diverged < 0

@@ -3,7 +3,7 @@
 Under torchrun every process runs this; rank 0 alone writes and prints.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from time import perf_counter
@@ -33,6 +33,7 @@ def train(
     models: int = 1,
     seed: int = 0,
     prompt: str | None = None,
+    further: Sequence[str] = (),
     mitigate: str = NONE,
     device: str = "cpu",
     draw_on: str | None = None,
@@ -47,7 +48,8 @@ def train(
 ) -> dict[str, Any] | None:
     """Train `models` models of one world and return the result's document; None on processes other than rank 0.
 
-    prompt chooses the accuracies at the top of the document; both stand under "prompts". mitigate is the name of a
+    prompt chooses the accuracies at the top of the document; under "prompts" stand the usual ones and `further`
+    prompts. mitigate is the name of a
     mitigation (`experiments.lab.mitigations`). With `until` the run ends at the first checkpoint that finds it arrived
     (`experiments.lab.gap`), and with `gap` twins are trained to tell what keeps it from its law. With `share_out` the
     models of a long run train in as many processes as torch has threads here. `report` receives a line a checkpoint.
@@ -63,6 +65,7 @@ def train(
     _check(models, seed, output, resume)
     setting = mitigated(mitigate, Setting(world, recipe=recipe, prompt=checked_prompt(recipe, prompt)))
     recipe, world = setting.recipe, setting.world
+    further = [checked_prompt(recipe, each) for each in further]
     device = checked_device(distributed.local_device(device))
     draw_on = None if draw_on is None else checked_device(draw_on)
     group = distributed.join(device)
@@ -87,7 +90,7 @@ def train(
             return None
         weights = finished(ensemble, state.asked)
         with _training_kept(ensemble, state, trace, folder, keep):
-            document = {**result(ensemble, state, weights, setting), "moved": moved(trace)}
+            document = {**result(ensemble, state, weights, setting, further), "moved": moved(trace)}
             if gap:
                 document["gap"] = _gap(ensemble, document, trace, report)
         document |= {

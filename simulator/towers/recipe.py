@@ -65,25 +65,29 @@ coordinates, 4000 steps falling from 1e-2:
 In its own order 16 pairs a step (96,000 steps of AdamW) end +.0082 +- .0018 off by mean, independent ones +.0053 +-
 .0016: so small a net is no sample (`simulator.gaussian.nets`). Towers of width 32 with 16 coordinates come as near as
 those of 64 with 32 in half the time, a third layer as near at mu_spu = 2. On two cores of an AMD EPYC, with the
-compilation of the step, 8000 steps falling from 5e-3, worst gap with its half width:
+compilation of the step, 8000 steps falling from 5e-3, in the order of the table above, worst gap with its half width,
+two seeds where there are two:
 
-    Sobol points, width 32, 16 coordinates   .0046, 59 s   .0046, 54 s   .0032, 54 s   .0058, 57 s   .0072, 63 s
+    Sobol points, width 32, 16 coordinates   .0062   .0047   .0031   .0044, .0062   .0102, .0102
+    the same with gelu                       .0139   .0115   .0065   .0132          .0045, .0057
+    the same with SigLIP                     .0066   .0222   .0042   .0050          .0056
+    supervised, 4000 falling from 2e-3       .0010   .0007   .0008   .0023          .0007
+    supervised, the default at 2e-3          .0039   .0044   .0036   .0092          .0044
 
-in the order of the table above; twice the steps leave .0065 at d = 8 and .0060 at K = 3, and the default's width .0086
-and .0079 after 8000. Nor do others win there: width 16 .0100 and .0134, one hidden layer .0057 and .0139, three at
-K = 3 .0099, falling from 1e-2 .0066 and .0096. At K = 3 what is off is one thing, as with ten classes: asked by name
-towers of one layer end -.0110 common and +.0063 counter, of width 16 -.0080 and +.0044, of three layers -.0061 and
-+.0034, and the critic that knows covariances alone is -.0316 and +.0184 off, the same ratio: a fifth to a third of
-the way to it. Width 64 (from 1e-2) leaves -.0021 and +.0008 of that, and scatters twice as much (.0079). A step takes
-4.2 ms there, .9 of them to draw (.5 for independent pairs); 15 to 20 seconds are the compiler's.
+The first column scatters: its means are .0015 off at most. At K = 3 tanh and the skip keep towers near the critic that
+knows covariances alone, which is -.0316 common and +.0184 counter off by name: with both they end -.0058 and +.0032,
+without the skip +.0005 and -.0009, with gelu +.0003 and -.0007 (then +.004 and +.003 by mean); of one layer they end
+-.0110 and +.0063, of width 16 -.0080 and +.0044, of width 64 -.0033 and +.0017. With two classes gelu is what is off
+by name (-.008 of the counter group). Nor do others win: width 16 .0100 at d = 8, one hidden layer .0057 and .0139 (d =
+8, K = 3), falling from 1e-2 .0066 and .0096, 32 coordinates .0112 at K = 3. A step takes 4.2 ms there, .9 of them to
+draw (.5 for independent pairs); 15 to 20 seconds are the compiler's.
 
 Two processes with four models each (`simulator.towers.side_by_side`) reach the same numbers sooner. Seconds on the same
 machine on a slower day, of a first world of its dimensions and of a later one, whose step the compiler finds in its
-cache: one process 74 and 47, two 58 and 29 to 32; at d = 8 and K = 3 58 and 37 to 40. More time meets the rule there:
-at d = 8 32,000 steps leave .0042 (150 s), at K = 3 24,000 of width 64 .0050 (180 s; common by name -.0031 +- .0019).
+cache: one process 74 and 47, two 58 and 29 to 32; at d = 8 and K = 3 58 and 37 to 40.
 
-The race also has d = 64 (.05, by images like which no pair is seen: `theory.unseen`) and ten classes (.034, where
-towers know little more than covariances: `theory.learners.gaussian`).
+The race also has d = 64 (.05, by images like which no pair is seen: `theory.unseen`) and ten classes, where towers know
+little more than covariances (`theory.learners.gaussian`): .034 by tanh, .028 by gelu.
 """
 
 from collections.abc import Collection
