@@ -154,10 +154,10 @@ def reproduce(
 
 def _hours() -> str:
     """What a full reproduction does beyond a quick one, and how long that took when the verdicts were stored."""
-    from experiments.court.trained import QUICK, stored_verdicts
+    from experiments.court.trained import stored_verdicts
     from experiments.lab.words import counted, duration
 
-    seconds = [verdict["seconds"] for verdict in stored_verdicts() if verdict["claim"] not in QUICK]
+    seconds = [verdict["seconds"] for verdict in stored_verdicts()]
     return (
         f"{counted(len(seconds), 'claim')} whose verdict is stored are trained anew, which took "
         f"{duration(sum(seconds))} then; the others are audited at 32 points in place of 4"

@@ -155,16 +155,17 @@ def even(
     places, rest = coordinates(worlds[0]), independent(seed, index, streams)
     u = np.stack([points(world, size, seed, stream, index) for world, stream in zip(worlds, streams, strict=True)])
     along = dict(zip(("image-noise", "text-noise"), frames, strict=True))
+    return lambda rows, field, law, high=0: (
+        _along(along[field], u[..., places[field]], rest(rows, field, law))
+        if field in along
+        else _pushed(u[..., places[field]], rows, law, high)
+    )
 
-    def source(rows: torch.Tensor, field: str, law: Law, high: int = 0) -> torch.Tensor:
-        if field not in along:
-            return _pushed(u[..., places[field]], rows, law, high)
-        D = along[field]
-        eta = _pushed(u[..., places[field]], rows.new_empty(*rows.shape[:-1], D.shape[1]), law, high)
-        zeta = rest(rows, field, law, high)
-        return zeta.add_((eta - zeta @ D) @ D.T)
 
-    return source
+def _along(D: Float[torch.Tensor, "d l"], u: Float[np.ndarray, "E n l"], zeta: torch.Tensor) -> torch.Tensor:
+    """Noise (E, n, d) of a view, whose part along its dictionary D becomes that of points of the cube."""
+    eta = _pushed(u, zeta.new_empty(u.shape), "normal", 0)
+    return zeta.add_((eta - zeta @ D) @ D.T)
 
 
 def _pushed(u: Float[np.ndarray, "E n c"], rows: torch.Tensor, law: Law, high: int) -> torch.Tensor:

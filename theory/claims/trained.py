@@ -273,7 +273,7 @@ def _whatever() -> list[TrainedClaim]:
                 Case(_world(), fields, INFONCE)
                 for fields in (
                     {**FALLING, "batch_size": 16, "steps": 96_000, "optimizer": "adamw", "lr": 2e-3},
-                    {**EVEN, "batch_size": 1024, "steps": 1000},
+                    {**EVEN, **NARROW, "batch_size": 1024, "steps": 1000},
                 )
             ),
             spread=0.005,  # of 16 pairs a step

@@ -290,6 +290,7 @@ def test_the_verb_refuses_in_one_line(capsys):
     assert "infonce" in capsys.readouterr().err
 
 
+@pytest.mark.deep
 def test_two_processes_print_what_one_prints(tmp_path, capsys):
     """torchrun -m experiments train: rank 0 alone speaks, and says the same."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "experiments"]
