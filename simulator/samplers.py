@@ -114,16 +114,16 @@ class Sampler:
     def effective(self, worlds: World | Worlds, passes: float = 1.0) -> Numbers:
         """Effective pairs that a drawn pair leaves, in (0, 1]; n/effective pairs must be drawn for n of them.
 
-        Effective for what varies within groups, beside as many pairs of the balanced law. What varies between groups
-        comes on top there and costs weighted and cut sets nothing, so that in all they need less: for the drop of
-        linear CLIP at p = .9 and mu_spu = 2 about two thirds as many.
+        Effective for what varies within groups, beside as many pairs of the balanced law that are gone through as
+        often. What varies between groups comes on top there and costs weighted and cut sets nothing, so that in all
+        they need less, by how much depends on what is learned.
 
-        Weighted pairs count as (sum w)^2/sum w^2 (Kish 1965, section 11.7), over the law 1/mean of w^2. Of a label
-        with a background of its own w^2 has mean (1/p + (K - 1)^2/(1 - p))/K^2, of one without it is 1. Rows drawn with
+        Weighted pairs count as (sum w)^2/sum w^2 (Kish 1965, section 11.7), over the law 1/mean of w^2. Of a label with
+        a background of its own w^2 has mean (1/p + (K - 1)^2/(1 - p))/K^2, of one without it is 1. Rows drawn with
         replacement have the weighted mean for their expectation and scatter about it as independent rows do: their
-        variance is that of weights and 1/passes more. Cutting all groups to the smallest leaves
-        K min(p, (1 - p)/(K - 1)) of the pairs, for p > 1/K all counter pairs among them; an endless stream is cut so
-        whenever rows are chosen.
+        variance is that of weights and 1/passes more, beside 1/passes of pairs not all of which are seen. Cutting all
+        groups to the smallest leaves K min(p, (1 - p)/(K - 1)) of the pairs, for p > 1/K all counter pairs among them;
+        an endless stream is cut so whenever rows are chosen.
 
         Parameters
         ----------
@@ -145,7 +145,7 @@ class Sampler:
             return K * np.minimum(p, (1 - p) / (K - 1))
         tied = 1.0 if worlds.views is None or worlds.views.tied is None else len(worlds.views.tied) / K
         squares = tied * (1 / p + (K - 1) ** 2 / (1 - p)) / K**2 + 1 - tied
-        return 1 / (squares if self.rows is None else squares + 1 / passes)
+        return 1 / (squares if self.rows is None else (squares + 1 / passes) / max(1.0, 1 / passes))
 
 
 def _at_chance(worlds: World | Worlds) -> World | Worlds:

@@ -50,7 +50,8 @@ RECIPES = {
     "default": {}, "a falling rate": FALLING,
     "Sobol points, narrow": {**EVEN, **NARROW, "lr": 5e-3, "steps": 8000},
     "the same with gelu": {**EVEN, **NARROW, "lr": 5e-3, "steps": 8000, "activation": "gelu"},
-    "SigLIP": {"loss": "siglip"}, "supervised": {"loss": "supervised"}, "as before": PEER,
+    "SigLIP": {**EVEN, **NARROW, "lr": 5e-3, "steps": 8000, "loss": "siglip"},
+    "supervised": {**EVEN, **NARROW, "lr": 2e-3, "steps": 4000, "loss": "supervised"}, "as before": PEER,
 }  # fmt: skip
 
 

@@ -95,7 +95,8 @@ def train(
         float | None,
         Parameter(
             converter=real,
-            help="stop once no accuracy moves by more than this while the steps double; --steps is the most",
+            help="stop once no accuracy moves by more than this while the steps double, over models of an --ensemble; "
+            "--steps is the most",
         ),
     ] = None,
     gap: Annotated[

@@ -59,7 +59,7 @@ def _reliance(world: World, learner: Learner) -> float | None:
 
 
 def _who(learner: Learner, mitigate: str, setting: Setting) -> dict[str, Any]:
-    """What was asked for by name, and where and how after the mitigation."""
+    """What was asked for by name; the world, the prompt and the width as the mitigation leaves them."""
     return {
         "world": setting.world.model_dump(),
         "learner": learner.name,

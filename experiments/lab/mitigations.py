@@ -19,13 +19,14 @@ temperature, which costs InfoNCE 8 points of the counter group at 1 and nothing 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from pydantic import ValidationError
+
 from experiments.errors import RequestError
 from experiments.lab.law import Law
 from experiments.lab.setting import Setting
 from simulator import prompts
 from simulator.naming import entered, suggestion
 from simulator.prompts import PROMPTS
-from simulator.samplers import SAMPLERS
 from simulator.world import World
 from theory.learners import Bayes, LeastSquares, LinearCLIP, Logistic
 
@@ -93,6 +94,10 @@ def mitigated(name: str, setting: Setting) -> Setting:
         raise RequestError(f"mitigation {name!r} is not one of {', '.join(names())}{suggestion(name, names())}")
     try:
         found = MITIGATIONS[name].apply(setting)
+    except ValidationError as failure:  # of a world or a recipe that a function of one's own makes
+        wrong = failure.errors()[0]
+        where = ".".join(map(str, wrong["loc"])) or failure.title
+        raise RequestError(f"mitigation {name!r}: {where} = {wrong['input']!r}: {wrong['msg']}") from None
     except (RequestError, ValueError) as error:
         raise RequestError(f"mitigation {name!r}: {error}") from None
     if not isinstance(found, Setting):
@@ -178,7 +183,7 @@ def _refitted(setting: Setting) -> Setting:
     narrow = width is not None and (not isinstance(world, World) or width < world.latents)
     if narrow or not isinstance(setting.learner, LinearCLIP | Logistic):
         raise RequestError(f"no law is known for {setting.called}; linear and logistic have one, at full width")
-    return replace(setting, world=SAMPLERS["balanced"].law(setting.world), learner=LeastSquares(), fitted=False)
+    return replace(setting, head="balanced", learner=LeastSquares(), fitted=False)
 
 
 def _narrowed(setting: Setting) -> Setting:

@@ -38,6 +38,8 @@ class Setting:
         How towers are asked.
     sampler : str
         What is done with pairs before a learner is fitted; a recipe has its own.
+    head : str
+        What is done with the further pairs to which a learner's last layer is fitted, if it is; a recipe has its own.
     fitted : bool
         Whether a learner is fitted to pairs so, rather than known by its population alone.
     arrives : bool
@@ -54,6 +56,7 @@ class Setting:
     recipe: "Recipe | None" = None
     prompt: str | None = None
     sampler: str = "drawn"
+    head: str = "drawn"
     fitted: bool = True
     arrives: bool = True
 
@@ -90,7 +93,7 @@ class Setting:
         if not self.arrives:
             return None
         if self.learner is not None:
-            return sampled_law(SAMPLERS[self.sampler], self.learner, self.world)
+            return sampled_law(SAMPLERS[self.sampler], self.learner, SAMPLERS[self.head].law(self.world))
         assert self.recipe is not None
         assert isinstance(self.world, World)
         return becomes(self.recipe, self.world, self.prompt)

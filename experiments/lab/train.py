@@ -48,19 +48,19 @@ def train(
 ) -> dict[str, Any] | None:
     """Train `models` models of one world and return the result's document; None on processes other than rank 0.
 
-    prompt chooses the accuracies at the top of the document; under "prompts" stand the usual ones and `further`
-    prompts. mitigate is the name of a
-    mitigation (`experiments.lab.mitigations`). With `until` the run ends at the first checkpoint that finds it arrived
-    (`experiments.lab.gap`), and with `gap` twins are trained to tell what keeps it from its law. With `share_out` the
-    models of a long run train in as many processes as torch has threads here. `report` receives a line a checkpoint.
-    Raises RequestError for a request that cannot be met, RunError where no model stays finite, Interrupted after
-    Ctrl-C, when the run is saved; without `keep` Ctrl-C is a KeyboardInterrupt and saves nothing.
+    prompt chooses the accuracies at the top of the document; under "prompts" stand the usual ones, it, and `further`
+    ones. mitigate is the name of a mitigation (`experiments.lab.mitigations`). With `until` the run ends at the first
+    checkpoint that finds it arrived (`experiments.lab.gap`), and with `gap` twins are trained to tell what keeps it
+    from its law. With `share_out` the models of a long run train in as many processes as torch has threads here.
+    `report` receives a line a checkpoint. Raises RequestError for a request that cannot be met, RunError where no model
+    stays finite, Interrupted after Ctrl-C, when the run is saved; without `keep` Ctrl-C is a KeyboardInterrupt and
+    saves nothing.
     """
     from experiments.lab.measured import result
     from simulator.towers import distributed
     from simulator.towers.refit import finished
     from simulator.towers.side_by_side import processes_for
-    from simulator.towers.training import Ensemble, compiles, refuse
+    from simulator.towers.training import Ensemble, compiles, refuse, refuse_missing_groups
 
     _check(models, seed, output, resume)
     setting = mitigated(mitigate, Setting(world, recipe=recipe, prompt=checked_prompt(recipe, prompt)))
@@ -83,6 +83,7 @@ def train(
         began = perf_counter()
         refuse(ensemble)
         _refuse_what_cannot_fit(ensemble, group.size)
+        refuse_missing_groups(ensemble)
         with _stoppable(group, folder) if keep else nullcontext(lambda: False) as stop:
             state, trace = _run(ensemble, group, processes, folder, resume is not None, stop, report, refused, until)
         distributed.leave(group)  # evaluation is rank 0's alone

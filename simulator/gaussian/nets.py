@@ -1,4 +1,5 @@
-"""Pairs that fill their law evenly: a block of a stream is a run of a scrambled Sobol sequence, a number a coordinate.
+"""Pairs that fill their law evenly: a block of a stream is a run of a scrambled Sobol sequence, a number a coordinate,
+but for the noise of a view across its dictionary.
 
 A scrambled point is uniform on the cube, so that every single pair obeys its world's law, exactly. Together they are
 not independent: any 2^k of them that begin at a multiple of 2^k have one point in each of many boxes of volume 2^-k,
@@ -8,11 +9,12 @@ doi:10.1214/aos/1031594731). Training sees that as less noise in its gradients (
 name as those of independent pairs do.
 
 Points of many coordinates can be worse than independent ones. Of the first 13 coordinates no four have signs whose
-product is constant over 4096 points, of the first 25 nine sets of four have. Which coordinates matter is known, so they
-come first, and the rest are independent, as points of high dimension are padded (Owen 1998,
-doi:10.1145/272991.273010): of a view's noise the part along its dictionary D, eta, is the points', and
-xi = zeta + D (eta - D' zeta), zeta independent, has the law of zeta. With all of the noise from the points InfoNCE
-towers at d = 64 scattered five times as much as on independent pairs.
+product is constant over 4096 points, of 19 one set of four has, of 25 nine. So many are the numbers of a pair with two
+classes in two dimensions, with three classes, and with two in eight dimensions if all of its noise is counted. Which
+coordinates matter is known, so they come first, and the rest are independent, as points of high dimension are padded
+(Owen 1998, doi:10.1145/272991.273010): of a view's noise the part along its dictionary D, eta, is the points', and xi =
+zeta + D (eta - D' zeta), zeta independent, has the law of zeta. With all of the noise from the points InfoNCE towers at
+d = 64 scattered five times as much as on independent pairs.
 
 The points of a block come in random order. In the sequence's own, 16 pairs would be a net: eight of each class, so that
 of the others in a batch 7/15 share a pair's class and not half, which moves the optimum of a contrastive loss. Of a

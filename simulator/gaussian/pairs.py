@@ -503,6 +503,8 @@ class DrawnPairs:
         """
         refuse_unknown("sampler", sampler, SAMPLERS)
         how, K = SAMPLERS[sampler], self.world.classes
+        if not (how.balances or how.swaps):
+            return self
         self._refuse_without_groups(sampler)
         if how.balances and self.weights is not None:
             raise ValueError(

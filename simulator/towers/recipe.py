@@ -69,18 +69,18 @@ compilation of the step, 8000 steps falling from 5e-3, in the order of the table
 two seeds where there are two:
 
     Sobol points, width 32, 16 coordinates   .0062   .0047   .0031   .0044, .0062   .0102, .0102
-    the same with gelu                       .0139   .0115   .0065   .0132          .0045, .0057
-    the same with SigLIP                     .0066   .0222   .0042   .0050          .0056
+    with gelu                                .0139   .0115   .0065   .0132          .0045, .0057
+    with SigLIP                              .0066   .0222   .0042   .0050          .0056
     supervised, 4000 falling from 2e-3       .0010   .0007   .0008   .0023          .0007
-    supervised, the default at 2e-3          .0039   .0044   .0036   .0092          .0044
 
-The first column scatters: its means are .0015 off at most. At K = 3 tanh and the skip keep towers near the critic that
-knows covariances alone, which is -.0316 common and +.0184 counter off by name: with both they end -.0058 and +.0032,
-without the skip +.0005 and -.0009, with gelu +.0003 and -.0007 (then +.004 and +.003 by mean); of one layer they end
--.0110 and +.0063, of width 16 -.0080 and +.0044, of width 64 -.0033 and +.0017. With two classes gelu is what is off
-by name (-.008 of the counter group). Nor do others win: width 16 .0100 at d = 8, one hidden layer .0057 and .0139 (d =
-8, K = 3), falling from 1e-2 .0066 and .0096, 32 coordinates .0112 at K = 3. A step takes 4.2 ms there, .9 of them to
-draw (.5 for independent pairs); 15 to 20 seconds are the compiler's.
+The first column scatters: its means are .0015 off at most; so does SigLIP at p = .75, by mean +.0115 +- .0107. At K = 3
+tanh and the skip keep towers near the critic that knows covariances alone, which is -.0316 common and +.0184 counter
+off by name: with both they end -.0058 and +.0032, without the skip +.0005 and -.0009, with gelu +.0003 and -.0007 (then
++.004 and +.003 by mean); of one layer they end -.0110 and +.0063, of width 16 -.0080 and +.0044, of width 64 -.0033 and
++.0017. With two classes gelu is what is off by name (-.008 of the counter group). Nor do others win (with all of the
+noise from the points): width 16 .0100 at d = 8, one hidden layer .0057 and .0139 (d = 8, K = 3), falling from 1e-2
+.0066 and .0096, 32 coordinates .0112 at K = 3. A step takes 4.2 ms there, .9 of them to draw (.5 for independent
+pairs); 15 to 20 seconds are the compiler's.
 
 Two processes with four models each (`simulator.towers.side_by_side`) reach the same numbers sooner. Seconds on the same
 machine on a slower day, of a first world of its dimensions and of a later one, whose step the compiler finds in its

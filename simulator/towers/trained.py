@@ -20,7 +20,7 @@ from simulator.towers.evaluation import prompts_of
 from simulator.towers.recipe import Recipe
 from simulator.towers.refit import finished
 from simulator.towers.side_by_side import SHARED_WORK, refuse_processes, run_in
-from simulator.towers.training import Ensemble, refuse, start, step_products
+from simulator.towers.training import Ensemble, refuse, refuse_missing_groups, start, step_products
 from simulator.world import World, Worlds
 
 LEVEL = 0.95  # of the interval of a mean over models
@@ -186,6 +186,7 @@ def train(
         compile=compile,
     )
     refuse(ensemble)
+    refuse_missing_groups(ensemble)
     refuse_processes(processes, ensemble)
     with _few_threads(ensemble):
         *_, state = run_in(processes, ensemble, start(ensemble), [])

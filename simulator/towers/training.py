@@ -599,8 +599,6 @@ def refuse(ensemble: Ensemble) -> None:
     ValueError
         For towers that do not read the views, worlds that are seen in different ways, captions that nobody can
         contradict, and pairs of which there is no Sobol sequence.
-    simulator.samplers.EmptyGroup
-        Where a sampler, or an objective that weighs groups, finds no pair of some group.
     """
     refuse_misread(ensemble.recipe, ensemble.views)
     if len({(world.views, world.views and world.classes) for world in ensemble.worlds}) > 1:
@@ -618,6 +616,22 @@ def refuse(ensemble: Ensemble) -> None:
                 "the nearest valid choice is points = 'random'"
             )
         ensemble.seen.refuse_net(ensemble.worlds[0], recipe.n or recipe.steps * recipe.batch_size)
+
+
+def refuse_missing_groups(ensemble: Ensemble) -> None:
+    """Refuse groups without a pair, before any training is begun; a fixed set is drawn for it.
+
+    Parameters
+    ----------
+    ensemble
+        One that `refuse` lets pass.
+
+    Raises
+    ------
+    simulator.samplers.EmptyGroup
+        Where a sampler, or an objective that weighs groups, finds no pair of some group.
+    """
+    recipe = ensemble.recipe
     if ensemble.sampler.balances:
         next(draw_batches(weighed(ensemble), 0))
     if recipe.objective.raised:  # by the losses of groups, and a group without a pair has none

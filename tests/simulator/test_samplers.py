@@ -120,6 +120,7 @@ class TestASetOfPairs:
         with pytest.raises(ValueError, match="and backgrounds has no column; the nearest valid choice is 'drawn'"):
             bare.sampled("reweighted")
         object.__setattr__(pairs, missing, None)  # as nothing here makes them, and somebody may
+        assert bare.sampled("drawn") is bare
         for name in BALANCING:
             with pytest.raises(ValueError, match=f"'{name}' needs the group of every pair, .* and {missing} = None"):
                 pairs.sampled(name)
@@ -153,6 +154,8 @@ class TestLaw:
         assert SAMPLERS["reweighted"].effective(world) == pytest.approx(kish)
         for passes in (1, 2.5):
             assert SAMPLERS["balanced"].effective(world, passes) == pytest.approx(1 / (1 / kish + 1 / passes))
+        # Of a tenth of a set as many are seen either way, and rows drawn from all of it are nearly the balanced law's.
+        assert SAMPLERS["balanced"].effective(world, 0.1) == pytest.approx(1 / (0.1 / kish + 1))
         cut = SAMPLERS["subsampled"].effective(world)
         assert cut == pytest.approx(K * K * shares.min())
         assert SAMPLERS["balanced"].effective(world, np.inf) == cut, "a stream is cut"

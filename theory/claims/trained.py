@@ -250,7 +250,7 @@ def _prompts() -> list[TrainedClaim]:
             source="soberclip T9",
             statement="Asked by all captions of a class, by the log-mean-exp of their scores or by its mean, InfoNCE "
             "towers are within .05 of the law.",
-            formula=r"\log\frac1m\sum_te^{s(x,t)}\to\log\frac{p(x|y)}{p(x)}+\mathrm{const}\ (\nu_T=0)",
+            formula=r"\log\mathbb{E}_{t|y}\,e^{s(x,t)},\quad\mathbb{E}_{t|y}\,s(x,t)",
             # Both weigh captions of which towers see few: models scatter by .017 and .007, of the others by .001.
             cases=(Case(_world(), {**EVEN, **NARROW, "lr": 5e-3}, (InfoNCE("captions"), InfoNCE("scores"))),),
             tolerance=0.05,

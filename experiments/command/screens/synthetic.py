@@ -107,10 +107,11 @@ def shown(document: dict[str, Any]) -> Text:
 
 def _gap_table(document: dict[str, Any]) -> Table:
     """What keeps trained towers from the theory, in points of a percent, several models with 95% intervals."""
-    several = ", with 95% intervals" if len(document["replicates"]) > 1 else ""
+    found = document["gap"][document["prompt"] or "none"]
+    told = any(end is not None for numbers in found.values() for one in numbers.values() for end in (one or [])[1:])
+    several = ", with 95% intervals" if told else ""
     table = Table(title=f"measured less measured otherwise, in points{several}", title_justify="left")
     table.add_column("against")
-    found = document["gap"][document["prompt"] or "none"]
     for group in found:
         table.add_column(group, justify="right")
     for name, words in GAPS.items():

@@ -199,7 +199,9 @@ def test_numbers_stand_under_what_was_asked_in_the_end():
     asked = predict(WORLD, named("infonce"), "prompt-scores")
     assert (asked["learner"], asked["prompt"], asked["mitigation"]) == ("infonce", "scores", "prompt-scores")
     assert predict(WORLD, LINEAR, "narrow")["embed_dim"] == 1
-    assert predict(WORLD, named("linear", prompt="mean"), "dfr")["prompt"] is None
+    refitted = predict(WORLD, named("linear", prompt="mean"), "dfr")
+    assert refitted["prompt"] is None
+    assert refitted["world"] == predict(WORLD, LINEAR, "balance")["world"] == WORLD.model_dump(), "as it is drawn"
     assert predict(WORLD, LINEAR, "omit-background")["world"] == WORLD.replace(mention_spu=0.0).model_dump()
     assert drawn("linear", "mention", 100, 1)["world"]["mention_spu"] == 1.0
     half = WORLD.replace(mention_spu=0.5)
@@ -297,6 +299,15 @@ def test_one_of_ones_own_is_one_function():
         assert "louder-objects" in names()
         table = study(WORLD, {"mitigation": [NONE, "louder-objects"]}).run()
         assert table.counter[1].item() > table.counter[0].item()
+        for apply, sentence in (
+            (lambda setting: None, "returned None; it has to return a Setting"),
+            (lambda setting: setting.within(p_spu=2.0), r"p-spu = 2.0 .* \[0, 1\]"),
+            (lambda setting: replace(setting, world=World(p_spu=2.0)), "p_spu = 2.0: Input should be less than"),
+        ):
+            MITIGATIONS["louder-objects"] = replace(mine, apply=apply)
+            with pytest.raises(RequestError, match=sentence) as caught:
+                mitigated("louder-objects", Setting(WORLD, LINEAR))
+            assert "\n" not in str(caught.value)
         with pytest.raises(ValueError, match="'balance' is in the table already"):
             register(replace(mine, name="balance"))
         with pytest.raises(ValueError, match="'none' is in the table already"):
