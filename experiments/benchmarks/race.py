@@ -46,12 +46,11 @@ WORLDS = {
     "K = 3": world(0.85, 1.6, 0.5, 8, 3),
     "K = 10": world(0.85, 1.6, 0.5, 24, 10),
 }
+SHORTEST = {**EVEN, **NARROW, "lr": 5e-3, "steps": 8000}
 RECIPES = {
-    "default": {}, "a falling rate": FALLING,
-    "Sobol points, narrow": {**EVEN, **NARROW, "lr": 5e-3, "steps": 8000},
-    "the same with gelu": {**EVEN, **NARROW, "lr": 5e-3, "steps": 8000, "activation": "gelu"},
-    "SigLIP": {**EVEN, **NARROW, "lr": 5e-3, "steps": 8000, "loss": "siglip"},
-    "supervised": {**EVEN, **NARROW, "lr": 2e-3, "steps": 4000, "loss": "supervised"}, "as before": PEER,
+    "default": {}, "a falling rate": FALLING, "Sobol points, narrow": SHORTEST,
+    "the same with gelu": {**SHORTEST, "activation": "gelu"}, "SigLIP": {**SHORTEST, "loss": "siglip"},
+    "supervised": {**SHORTEST, "loss": "supervised", "lr": 2e-3, "steps": 4000}, "as before": PEER,
 }  # fmt: skip
 
 

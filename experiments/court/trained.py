@@ -93,6 +93,7 @@ def run_case(
     from simulator.towers.evaluation import usual_prompts
 
     recipe = Recipe(**case.recipe)
+    # The usual ones are asked anyway, and claims that differ in them alone share one training.
     further = tuple(p for p in case.asked if p is not None and p not in usual_prompts(recipe))
     document = _trained(_Training(case.world, recipe, models, seed, device, further, report))
     rows, predictions, bridge = [], case.predictions(), document["bridge"] or {}

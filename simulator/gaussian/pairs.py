@@ -337,7 +337,12 @@ def draw_ensemble_block(
     together = max(1, CHUNK_NUMBERS // (size * max(map(len, frames)))) if place == "cpu" else E
     for k in range(0, E, together):
         part = slice(k, k + together)
-        source = _source(points, worlds[part], (D[0], D[1]), size, seed, index, streams[part])
+        if points == "random":
+            source = independent(seed, index, streams[part])
+        else:
+            from simulator.gaussian.nets import even  # scipy.stats takes a second, which only those who ask should wait
+
+            source = even(worlds[part], (D[0], D[1]), size, seed, index, streams[part])
         y, a, *latents = draw_ensemble_latents(worlds[part], size, source, device=place, dtype=dtype)
         law = numbers(worlds[part], place, dtype)
         labels[part], backgrounds[part] = y, a
@@ -346,22 +351,6 @@ def draw_ensemble_block(
         ):
             _embed(view[part], z, D_M, nu, field, source)
     return Pairs(views[0].to(device), views[1].to(device), labels.to(device), backgrounds.to(device))
-
-
-def _source(
-    points: Points,
-    worlds: Sequence[World],
-    frames: tuple[torch.Tensor, torch.Tensor],
-    size: int,
-    seed: int,
-    index: int,
-    streams: Sequence[str],
-) -> Source:
-    if points == "random":
-        return independent(seed, index, streams)
-    from simulator.gaussian.nets import even  # scipy.stats takes a second, which only those who ask for it should wait
-
-    return even(worlds, frames, size, seed, index, streams)
 
 
 def draw_image_latents(
@@ -521,9 +510,7 @@ class DrawnPairs:
             block = contradicted(block, K, self.frames[1], seed, 0, streams=("pairs",))
             fields = Pairs(*(field[0] for field in block))
         kept = Pairs(*(field[torch.as_tensor(rows, device=field.device)] for field in fields))
-        counts = None if weights is None else torch.as_tensor(weights).to(self.images)
-        if counts is None:
-            counts = self.weights
+        counts = self.weights if weights is None else torch.as_tensor(weights).to(self.images)
         world = how.captioned(self.world)
         assert isinstance(world, World)  # of one world
         return DrawnPairs(world, self.frames, kept.images, kept.texts, kept.labels, kept.backgrounds, counts)
