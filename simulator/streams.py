@@ -5,11 +5,12 @@ process in which they are read cannot matter. Global random state is never touch
 
 Streams are as wide as their seeds. torch's CPU generator keeps 32 bits of a seed, so that of 64 models x 1000 blocks x
 7 fields 26 pairs would share their numbers; tensors on the CPU are therefore filled by numpy's generators, whose state
-comes whole from the SeedSequence. On other devices torch's counter-based generators (Philox) take 64 bits.
+comes whole from the SeedSequence. On other devices 64 bits of it are the key of a counter-based stream.
 """
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
 
@@ -23,6 +24,8 @@ Points = Literal["random", "sobol"]  # independent numbers, or those of simulato
 
 # Numbers that one pass over float32 normals makes: few enough for the second-level cache.
 PASS = 2**15 - 64
+SHARED_NUMBERS = 2**18  # fewer take less time to draw than threads take to start
+LONG_ROW = 2**15  # numbers that take longer to draw than a thread to get its turn
 
 
 def _sequence(seed: int, name: str, index: int) -> np.random.SeedSequence:
@@ -61,8 +64,7 @@ def numpy_stream(seed: int, name: str, index: int = 0) -> np.random.Generator:
 def fill(row: "torch.Tensor", seed: int, name: str, index: int = 0, *, law: Law, high: int = 0) -> "torch.Tensor":
     """Draw a contiguous tensor in place from a stream, on its own device, and return it.
 
-    Equal in law, not in bits, across devices and precisions. On the CPU it runs on one thread, most of the time
-    without Python's lock.
+    Equal in law, not in bits, across devices and precisions.
 
     Parameters
     ----------
@@ -80,19 +82,66 @@ def fill(row: "torch.Tensor", seed: int, name: str, index: int = 0, *, law: Law,
     ValueError
         For a negative seed.
     """
-    if row.device.type == "cpu":
-        _fill_on_cpu(row, numpy_stream(seed, name, index), law, high)
-        return row
-    generator = _torch_stream(seed, name, index, row.device)
-    if law == "integer":
-        return row.random_(0, high, generator=generator)
-    return row.uniform_(generator=generator) if law == "uniform" else row.normal_(generator=generator)
+    fill_rows(row[None], seed, [name], index, law=law, high=high)
+    return row
 
 
-def _torch_stream(seed: int, name: str, index: int, device: "torch.device") -> "torch.Generator":
+def fill_rows(
+    rows: "torch.Tensor", seed: int, names: Sequence[str], index: int, *, law: Law, high: int = 0
+) -> "torch.Tensor":
+    """The same for rows, each of its own stream, and therefore what it would be alone.
+
+    On a CPU many numbers are shared out over the threads that torch may use, where that gains time. Short calls gain
+    nothing by threads of Python's, which wait for each other's turn with its lock. So float32 normals, a dozen short
+    calls a row, are made of the words of all rows at once, as many bytes as the rows, by torch's threads; other numbers
+    of long rows are drawn in threads of Python's, since the generators need no lock. Elsewhere one call fills all rows
+    (`simulator.counters`).
+
+    Parameters
+    ----------
+    rows
+        What is drawn; contiguous.
+    seed
+        Root of the streams.
+    names
+        Of the streams, one a row.
+    index, law, high
+        As of `fill`.
+
+    Raises
+    ------
+    ValueError
+        For a negative seed.
+    """
     import torch
 
-    return torch.Generator(device=device).manual_seed(int(_sequence(seed, name, index).generate_state(1, np.uint64)[0]))
+    if rows.device.type != "cpu":
+        from simulator.counters import fill as fill_at_once
+
+        keys = torch.tensor([_key(seed, name) for name in names], device=rows.device)
+        return fill_at_once(rows, keys, index, law, high)
+    streams, numbers = [numpy_stream(seed, name, index) for name in names], rows[0].numel()
+    workers = min(len(rows), torch.get_num_threads()) if rows.numel() >= SHARED_NUMBERS else 1
+    if workers > 1 and law == "normal" and rows.dtype == torch.float32:
+        words = torch.empty(len(rows), numbers, dtype=torch.int32, device=rows.device)
+        for row, rng in zip(words, streams, strict=True):
+            for part in row.split(PASS):
+                part.copy_(_words(len(part), rng))
+        normals(words.view(-1), rows.view(-1))
+    elif workers > 1 and numbers >= LONG_ROW:
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(lambda row, rng: _fill_on_cpu(row, rng, law, high), rows, streams))
+    else:
+        for row, rng in zip(rows, streams, strict=True):
+            _fill_on_cpu(row, rng, law, high)
+    return rows
+
+
+@lru_cache(maxsize=2**16)
+def _key(seed: int, name: str) -> tuple[int, int]:
+    """Two words of 32 bits: all that a counter-based stream keeps of its seed and name."""
+    first, second = _sequence(seed, name, 0).generate_state(2).tolist()
+    return first, second
 
 
 def _fill_on_cpu(row: "torch.Tensor", rng: np.random.Generator, law: Law, high: int) -> None:
@@ -108,42 +157,6 @@ def _fill_on_cpu(row: "torch.Tensor", rng: np.random.Generator, law: Law, high: 
             normals(_words(len(part), rng), part)
     else:
         rng.standard_normal(dtype=values.dtype, out=values)
-
-
-def fill_rows(
-    rows: "torch.Tensor", seed: int, names: Sequence[str], index: int, workers: int, *, law: Law, high: int = 0
-) -> None:
-    """The same for rows on the CPU, each of its own stream, shared out over threads.
-
-    The generators need no lock of Python's, but what makes float32 normals of their words is a dozen short calls that
-    do: threads take turns in them, and take longer than one of them alone. So threads draw the words, and torch shares
-    out the arithmetic. The words of all rows are held at once, as many bytes as the rows.
-
-    Parameters
-    ----------
-    rows
-        What is drawn; contiguous.
-    seed
-        Root of the streams.
-    names
-        Of the streams, one a row.
-    index
-        As of `fill`.
-    workers
-        Number of threads.
-    law, high
-        As of `fill`.
-    """
-    import torch
-
-    streams = [numpy_stream(seed, name, index) for name in names]
-    with ThreadPoolExecutor(workers) as pool:
-        if law != "normal" or rows.dtype != torch.float32:
-            list(pool.map(lambda row, rng: _fill_on_cpu(row, rng, law, high), rows, streams))
-            return
-        drawn = list(pool.map(lambda rng: _words(rows[0].numel(), rng), streams))
-    for row, words in zip(rows, drawn, strict=True):
-        normals(words, row.view(-1))
 
 
 def _words(count: int, rng: np.random.Generator) -> "torch.Tensor":

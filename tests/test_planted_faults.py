@@ -740,6 +740,24 @@ FAULTS = {
         "part[0], 0 * step",
         "simulator/towers/test_training.py::test_fresh_batches_are_the_stream_cut_at_batch_boundaries",
     ),
+    "key of a counter-based stream that stays": Fault(
+        "simulator/counters.py",
+        "k0, k1 = k0 + WEYL[0] & WORD, k1 + WEYL[1] & WORD",
+        "pass",
+        "simulator/test_counters.py::test_philox_gives_the_known_answers",
+    ),
+    "rows of a batch written over": Fault(
+        "simulator/towers/training.py",
+        "over = None if pieces else held",
+        "over = held",
+        "simulator/towers/test_training.py::test_fresh_batches_are_the_stream_cut_at_batch_boundaries",
+    ),
+    "first moment that does not turn with its coordinates": Fault(
+        "simulator/towers/optimisers.py",
+        "new[first] = turned(state[first], turns)",
+        "new[first] = state[first]",
+        "simulator/towers/test_optimisers.py::test_soap_equals_the_algorithm_of_its_paper",
+    ),
     "groups swapped in an evaluation": Fault(
         "simulator/towers/evaluation.py",
         "m.group_average(result[:, k])",

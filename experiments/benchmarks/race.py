@@ -14,6 +14,7 @@ from time import perf_counter
 import torch
 
 from experiments.inference import t_interval
+from experiments.memory import keep_memory
 from experiments.threads import sleep_soon
 from simulator.towers.evaluation import ensemble_accuracy, standard_points
 from simulator.towers.recipe import Recipe
@@ -86,4 +87,5 @@ def main(names: list[str]) -> None:
 
 if __name__ == "__main__":
     sleep_soon()
+    keep_memory()
     main(sys.argv[1:])

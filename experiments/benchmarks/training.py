@@ -5,7 +5,8 @@ InfoNCE    forward and backward of one large batch. Peer: open_clip's ClipLoss, 
            Limit: four B x B products of the same precision (one forward, three backward), nothing else. On CUDA also
            the fused kernels of memeff (exact gradients: stable=False), where it is installed.
 SigLIP     the same on CUDA, beside siglip-kernel.
-Step       one model step of the usual size, beside its products, hyperbolic tangents and exponentials alone.
+Step       one model step of the usual size, beside its products, hyperbolic tangents and exponentials alone: of towers
+           and loss, and of SOAP the six products a matrix and step that its paper's algorithm has.
 Ensembles  one step of E models. Peer: a plain loop over single models (torch.nn, fused AdamW, best of 1 and 2 threads).
            Limit: the same random numbers and the same products, nothing else.
 
@@ -24,6 +25,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from experiments.device import free_bytes
+from experiments.memory import keep_memory
 from simulator.gaussian.pairs import dictionaries
 from simulator.towers.recipe import Recipe
 from simulator.towers.tiles import tiled_infonce, tiled_siglip
@@ -44,6 +46,7 @@ def rows(device: str = "cpu") -> Iterator[dict[str, Any]]:
         for product in (torch.float32, torch.bfloat16):
             for fused in kernels:
                 yield infonce_row(B, h, product, device, fused=fused)
+    keep_memory()  # as `soberclip train` does; the rows above count memory
     if device == "cpu":
         yield step_row(*STEP)
         yield step_row(*STEP, optimizer="soap", averaging=0.4)
@@ -163,14 +166,16 @@ def step_row(
     recipe = Recipe(width=width, batch_size=B, steps=3 * steps, warmup=0, optimizer=optimizer, averaging=averaging)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    ours, limit = _ensemble_seconds(recipe, world, E, steps, "cpu"), _step_limit_seconds(recipe, d, E)
+    first = _step_limit_seconds(recipe, d, E)
+    ours = _ensemble_seconds(recipe, world, E, steps, "cpu")
+    limit = min(first, _step_limit_seconds(recipe, d, E))
     torch.set_num_threads(before)
     by = {"adamw": "AdamW", "soap": "SOAP"}[optimizer] + (", averaged" if averaging else "")
     return _row(f"a step of {E} models, B = {B}, width {width}, {by}", "ms a model step", 1e3 * ours, None, 1e3 * limit)
 
 
 def _step_limit_seconds(recipe: Recipe, d: int, E: int) -> float:
-    """The products of two towers and of the logits, forward and backward; every tanh once, every logit's exp twice."""
+    """The products of two towers and of the logits, forward and backward, of SOAP, every tanh and every logit's exp."""
     B, w, h = recipe.batch_size, recipe.width, recipe.embed_dim
     sizes = [(d, w), (d, h), *[(w, w)] * (recipe.depth - 1), (w, h)]  # the second is the skip
     towers = [(torch.randn(E, B, a), torch.randn(E, a, b), torch.randn(E, B, b)) for a, b in sizes]
@@ -183,6 +188,10 @@ def _step_limit_seconds(recipe: Recipe, d: int, E: int) -> float:
                 torch.bmm(x.mT, g)
                 if k > 1:  # nobody asks for the gradient of a view
                     torch.bmm(g, W.mT)
+                if recipe.optimizer == "soap":
+                    for _ in range(3):  # squares; gradients turned; steps turned back
+                        torch.bmm(W, W.mT)
+                        torch.bmm(W.mT, W)
             for _ in range(recipe.depth):
                 torch.tanh(hidden)
             torch.bmm(logits, I)

@@ -21,6 +21,7 @@ from cyclopts import (
 from experiments.command.signs import spell_out
 from experiments.command.tour import TOUR
 from experiments.errors import Interrupted, RequestError, RunError, SoberclipError
+from experiments.memory import keep_memory
 from experiments.progress import doing, say
 from experiments.threads import sleep_soon
 from simulator.naming import suggestion
@@ -145,6 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     if arguments is None:
         sleep_soon()
+        keep_memory()
         _take_streams()
     words = sys.argv[1:] if arguments is None else arguments
     try:

@@ -22,8 +22,8 @@ from experiments.counteranimal.photos.tree import Files, Key, Photo, Tree
 from experiments.counteranimal.photos.tree import unreadable as broken
 from experiments.counteranimal.weights import first_line
 from experiments.errors import RequestError, RunError
+from simulator.compiling import compiled
 from simulator.naming import suggestion
-from simulator.towers.compiling import compiled
 from simulator.towers.distributed import ALONE, Group
 
 Precision = Literal["fp32", "bf16", "fp16"]

@@ -27,7 +27,7 @@ def _views(world: World) -> dict[str, View]:
     return {"image": View("vector", (world.dim_image,)), "text": View("vector", (world.dim_text,))}
 
 
-def _block(ensemble: Ensemble, stream: str, index: int) -> Pairs:
+def _block(ensemble: Ensemble, stream: str, index: int, over: Pairs | None = None) -> Pairs:
     return draw_ensemble_block(
         ensemble.worlds,
         dictionaries(ensemble.worlds[0], ensemble.seed),
@@ -38,6 +38,7 @@ def _block(ensemble: Ensemble, stream: str, index: int) -> Pairs:
         draw_on=ensemble.draw_on,
         dtype=ensemble.dtype,
         points=ensemble.recipe.points,
+        over=over,
     )
 
 

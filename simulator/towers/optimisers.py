@@ -55,8 +55,12 @@ def update(
     count: Float[torch.Tensor, ""],
     weight_decay: float,
 ) -> tuple[Parameters, Parameters]:
-    """(parameters, state) after step number `count` (from 1) at learning rate `rate`."""
-    new, memory = {}, {}
+    """(parameters, state) after step number `count` (from 1) at learning rate `rate`.
+
+    SOAP's moments are both of gradients in its coordinates, which saves the turning of the first, a third of what is
+    turned, in every step.
+    """
+    new, memory = {}, dict(state)
     for name, g in gradients.items():
         p = parameters[name]
         if decays(name) and weight_decay:
@@ -67,16 +71,15 @@ def update(
         beta_1, beta_2 = BETAS[optimizer]
         sides = turning(p) if optimizer == "soap" else {}
         axes = {side: state[f"{side}_axes.{name}"] for side in sides}
-        m = torch.lerp(state[f"first.{name}"], g, 1 - beta_1)
         seen = turned(g, axes)
+        m = torch.lerp(state[f"first.{name}"], seen, 1 - beta_1)
         v = beta_2 * state[f"second.{name}"] + (1 - beta_2) * seen * seen
         memory |= {f"first.{name}": m, f"second.{name}": v}
         for side in sides:
             square = g @ g.mT if side == "left" else g.mT @ g
             memory[f"{side}.{name}"] = torch.lerp(state[f"{side}.{name}"], square, 1 - SHAMPOO_BETA)
-            memory[f"{side}_axes.{name}"] = axes[side]
         correction = (1 - beta_2**count).sqrt()
-        step = turned(m, axes) / (v.sqrt() / correction + EPSILON)
+        step = m / (v.sqrt() / correction + EPSILON)
         new[name] = p - rate / (1 - beta_1**count) * turned(step, {side: Q.mT for side, Q in axes.items()})
     return new, memory
 
@@ -91,12 +94,19 @@ def turned(g: torch.Tensor, axes: dict[str, torch.Tensor]) -> torch.Tensor:
 def look_again(state: Parameters) -> Parameters:
     """The state with SOAP's coordinates nearer the eigenvectors, by one step of orthogonal iteration.
 
+    Its first moment, a mean of gradients, turns with them; the second, of squares, cannot (Algorithm 3).
+
     Apart from `update`, since it is due every TURN_EVERY steps only, and a compiled step has no branches.
     """
     new = dict(state)
-    for name, Q in state.items():
-        if "_axes." in name:  # contiguous, as they began: another layout would compile the step anew
-            new[name] = torch.linalg.qr(state[name.replace("_axes.", ".")] @ Q)[0].contiguous()
+    for first in [name for name in state if name.startswith("first.")]:
+        name, turns = first.removeprefix("first."), {}
+        for side in ("left", "right"):
+            if (axes := f"{side}_axes.{name}") in state:
+                Q = torch.linalg.qr(state[f"{side}.{name}"] @ state[axes])[0]
+                turns[side] = state[axes].mT @ Q
+                new[axes] = Q.contiguous()  # as they began: another layout would compile the step anew
+        new[first] = turned(state[first], turns)
     return new
 
 

@@ -35,7 +35,7 @@ def _views(world: World) -> dict[str, View]:
     return {"image": View("image", (3, side, side)), "text": text}
 
 
-def _block(ensemble: Ensemble, stream: str, index: int) -> Pairs:
+def _block(ensemble: Ensemble, stream: str, index: int, over: Pairs | None = None) -> Pairs:
     streams, source = [f"{stream}/{k}" for k in ensemble.models], ensemble.draw_on or ensemble.device
     block = draw_ensemble_block(ensemble.worlds, ensemble.seed, index, streams=streams, device=source)
     block = Pairs(*(field.to(ensemble.device) for field in block))

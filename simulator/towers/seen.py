@@ -34,7 +34,8 @@ class Seen:
     block_size
         World -> pairs in a block.
     block
-        (ensemble, stream, index) -> that block of every model's stream of that name, of the ensemble's worlds.
+        (ensemble, stream, index, over=None) -> that block of every model's stream of that name, of the ensemble's
+        worlds; it may take the memory of a block `over`, which nobody reads any more.
     contradicted
         (ensemble, block, stream, index) -> the block with backgrounds of other draws in its captions; None: it cannot
         be had.
@@ -60,7 +61,7 @@ class Seen:
 
     views: Callable[[World], dict[str, View]]
     block_size: Callable[[World], int]
-    block: Callable[["Ensemble", str, int], Pairs]
+    block: Callable[..., Pairs]
     texts: Callable[["Ensemble", Prompt], torch.Tensor]
     trial: Callable[["Ensemble", Iterable[Prompt | None], int, int], Any]
     accuracies: Callable[["Ensemble", Parameters, Prompt | None, Any], Accuracies]

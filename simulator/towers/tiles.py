@@ -30,7 +30,7 @@ import torch
 from jaxtyping import Float
 from torch.nn import functional as F
 
-from simulator.towers.compiling import compiled
+from simulator.compiling import compiled
 
 # Rows and columns of a tile on a CPU: 256 x 256 float32 are 256 KB, so a tile and what becomes of it stay in a core's
 # second-level cache, and their memory in the process; that of 1 MB goes back to the system and is cleared for the next.

@@ -16,10 +16,10 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int
 
+from simulator.compiling import compiled
 from simulator.gaussian.pairs import Pairs
 from simulator.samplers import SAMPLERS, Sampler
 from simulator.towers.affine import Parameters, View
-from simulator.towers.compiling import compiled
 from simulator.towers.distributed import ALONE, Group, rows, summed
 from simulator.towers.layers import KINDS, embed, initialise, layers, logit_scale, refuse_misread, scored
 from simulator.towers.objectives import Embedded
@@ -422,7 +422,10 @@ def _stepped(
 
 def _kept(going: torch.Tensor, new: Parameters, old: Parameters) -> Parameters:
     """The new values of models that go on, the old ones of those that have diverged."""
-    return {name: torch.where(per_model(going, value), value, old[name]) for name, value in new.items()}
+    return {
+        name: value if value is old[name] else torch.where(per_model(going, value), value, old[name])
+        for name, value in new.items()
+    }
 
 
 def _gradients(parameters: Parameters, *problem):
@@ -512,22 +515,26 @@ def draw_batches(ensemble: Ensemble, first: int, group: Group = ALONE) -> Iterat
     return fixed_batches(ensemble, recipe.n, recipe.batch_size, part, first)
 
 
-def pair_block(ensemble: Ensemble, index: int) -> Pairs:
+def pair_block(ensemble: Ensemble, index: int, over: Pairs | None = None) -> Pairs:
     """Block `index` of every model's training stream.
 
     Parameters
     ----------
     ensemble : Ensemble
     index : number of the block
+    over
+        An earlier block, whose memory this one may take.
     """
     looked, endless = ensemble.seen, ensemble.recipe.n is None
     worlds = streamed(ensemble.sampler, ensemble.worlds) if endless else ensemble.worlds
-    block = looked.block(ensemble._replace(worlds=worlds), "train", index)
+    block = looked.block(ensemble._replace(worlds=worlds), "train", index, over)
     return looked.contradicted(ensemble, block, "train", index) if ensemble.sampler.swaps else block
 
 
 def fresh_batches(ensemble: Ensemble, size: int, part: tuple[int, int], first: int) -> Iterator[Pairs]:
     """Rows `part` of consecutive batches of the endless stream, each pair used once.
+
+    A batch is to be used before the next is asked for, which may be written over it.
 
     Parameters
     ----------
@@ -545,7 +552,8 @@ def fresh_batches(ensemble: Ensemble, size: int, part: tuple[int, int], first: i
         while position < end:
             index, offset = divmod(position, block)
             if index != held_index:
-                held, held_index = pair_block(ensemble, index), index
+                over = None if pieces else held  # rows that begin this batch are still to be read
+                held, held_index = pair_block(ensemble, index, over), index
             take = min(end - position, block - offset)
             pieces.append([field[:, offset : offset + take] for field in held])
             position += take

@@ -140,7 +140,7 @@ def test_rows_shared_out_over_threads_are_each_row_alone(dtype, size, threads):
     torch.set_num_threads(threads)
     try:
         shared = torch.empty(5, size, dtype=dtype)
-        fill_rows(shared, 3, names, 7, threads, **law)
+        fill_rows(shared, 3, names, 7, **law)
     finally:
         torch.set_num_threads(before)
     assert torch.equal(shared, alone)

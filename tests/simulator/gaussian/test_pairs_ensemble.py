@@ -32,6 +32,17 @@ def test_each_world_is_drawn_as_it_would_be_alone(world, dtype, threads):
             assert torch.equal(getattr(together, field)[k], values), field
 
 
+def test_a_block_written_over_another_is_the_block_drawn_alone():
+    """Also over one with noise of its own, in a world without."""
+    worlds, frames = variants(SHAPES[0]), dictionaries(SHAPES[0], 3)
+    draw = lambda index, over: draw_ensemble_block(worlds, frames, 3, index, streams=["a", "b", "c"], over=over)  # noqa: E731
+    alone, first = draw(1, None), draw(0, None)
+    over = draw(1, first._replace(images=first.images.flip(0).contiguous()))
+    for field, values in alone._asdict().items():
+        assert torch.equal(getattr(over, field), values), field
+    assert over.texts.data_ptr() == first.texts.data_ptr()
+
+
 def test_the_latents_of_an_evaluation_are_those_behind_its_images():
     world = World(dim_image=5, dim_text=5, sigma_xi=0.0)
     D, _ = dictionaries(world, 0)

@@ -182,15 +182,15 @@ def test_a_learned_scale_stays_where_clip_keeps_it(optimizer, bound):
         assert ((scale >= 1 - 1e-9) & (scale <= 100 * (1 + 1e-9))).all()
 
 
-@pytest.mark.parametrize("size", [16, 5000])
+@pytest.mark.parametrize("size", [16, 2048, 3000, 5000])
 def test_fresh_batches_are_the_stream_cut_at_batch_boundaries(size):
-    """Batches that end inside a block of the stream, and batches larger than one."""
+    """Batches within a block of the stream, halves of one, batches that end inside of another, and larger ones."""
     frames = draw_dictionaries(WORLD, 5)
     one = ensemble(RECIPES[0].model_copy(update={"batch_size": size}), worlds=(WORLD,), models=(3,))
     batches = training.draw_batches(one, 2)
-    pairs = list(draw_pairs(WORLD, frames, 4 * size, 5, stream="train/3"))
+    pairs = list(draw_pairs(WORLD, frames, 6 * size, 5, stream="train/3"))
     images = torch.cat([block.images for block in pairs])
-    for t in (2, 3):
+    for t in (2, 3, 4, 5):
         assert torch.equal(next(batches).images[0], images[t * size : (t + 1) * size])
 
 

@@ -12,8 +12,15 @@ def compiled(
 ) -> Callable:
     """A pure `function` compiled as one graph; a graph break is an error, so that "compiled" means it.
 
-    Where the compiler behind torch is missing or fails, `refused` is told why, once, and `function` runs as it is;
-    without `refused` that is torch's error. dynamic: None if shapes may change from call to call.
+    Parameters
+    ----------
+    function
+        Of tensors, or containers of them.
+    refused
+        Told why, once, where the compiler behind torch is missing or fails, and `function` runs as it is; without
+        `refused` that is torch's error.
+    dynamic
+        None if shapes may change from call to call.
     """
     from torch._dynamo.exc import BackendCompilerFailed  # takes a second, which only those who compile should wait
 

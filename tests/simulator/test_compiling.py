@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from simulator.towers.compiling import compiled
+from simulator.compiling import compiled
 
 
 def branching(x: torch.Tensor) -> torch.Tensor:

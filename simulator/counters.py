@@ -1,0 +1,102 @@
+"""Streams for accelerators: Philox4x32-10, which makes any number of a stream from its place, for all rows at once.
+
+A generator a row would be a launch a row and field, and tens of microseconds to seed it: longer for a thousand models
+than the steps that they take on what is drawn. So a row's key is its stream's, a counter is the block's number and a
+place within the row, and one call fills the rows of all models (Salmon et al. 2011, doi:10.1145/2063384.2063405).
+"""
+
+import functools
+
+import torch
+from jaxtyping import Float, Int
+
+from simulator.compiling import compiled
+from simulator.streams import normals
+
+ROUNDS = 10
+MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)  # of Philox4x32; Salmon et al. 2011, section 4.3, as are the next two
+WEYL = (0x9E3779B9, 0xBB67AE85)  # added to the key after every round
+WORD = 2**32 - 1
+TOGETHER = 2**25  # words that are made at a time: a few gigabytes where nothing compiles them
+
+
+def philox(counter: tuple[torch.Tensor, ...], key: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """Four random words of four words of counter and two of key, all of them int64 in [0, 2^32) and broadcast.
+
+    Parameters
+    ----------
+    counter, key
+        c0 to c3; k0, k1.
+    """
+    (c0, c1, c2, c3), (k0, k1) = counter, key
+    for _ in range(ROUNDS):
+        a, b = MULTIPLIERS[0] * c0, MULTIPLIERS[1] * c2  # modulo 2^64: the bits are right, whatever their sign
+        c0, c1, c2, c3 = (b >> 32 & WORD) ^ c1 ^ k0, b & WORD, (a >> 32 & WORD) ^ c3 ^ k1, a & WORD
+        k0, k1 = k0 + WEYL[0] & WORD, k1 + WEYL[1] & WORD
+    return c0, c1, c2, c3
+
+
+def words(keys: Int[torch.Tensor, "E 2"], index: Int[torch.Tensor, ""], count: int) -> Int[torch.Tensor, "E n"]:
+    """The first words of every key's stream, block `index`, in [0, 2^32); n is `count`, up to the next multiple of 4.
+
+    Parameters
+    ----------
+    keys
+        One a row.
+    index, count
+        Number of the block, and of words.
+    """
+    place = torch.arange(-(-count // 4), device=keys.device)
+    counter = (place & WORD, place >> 32, index & WORD, index >> 32 & WORD)
+    return torch.stack(philox(counter, (keys[:, :1], keys[:, 1:])), dim=2).flatten(1)
+
+
+@functools.cache
+def _compiled():
+    return compiled(words, lambda reason: None, dynamic=None)  # where there is no compiler the words are the same
+
+
+def fill(rows: torch.Tensor, keys: Int[torch.Tensor, "E 2"], index: int, law: str, high: int = 0) -> torch.Tensor:
+    """Draw rows in place, on their own device, and return them.
+
+    Parameters
+    ----------
+    rows
+        One a key; contiguous.
+    keys
+        Two words each, below 2^32, on the rows' device.
+    index
+        Number of the block.
+    law, high
+        As of `simulator.streams.fill`.
+    """
+    flat = rows.view(len(rows), -1)
+    numbers, single = flat.shape[1], rows.dtype == torch.float32
+    number = torch.tensor(index, device=rows.device)
+    draw = _compiled() if rows.device.type == "cuda" else words
+    for part, key in zip(flat.split(max(1, TOGETHER // numbers)), keys.split(max(1, TOGETHER // numbers)), strict=True):
+        drawn = draw(key, number, numbers if single else 2 * numbers)
+        if single:
+            _from_words(drawn[:, :numbers], part, law)
+        else:
+            high_words, low_words = drawn[:, : 2 * numbers].unflatten(1, (numbers, 2)).unbind(2)
+            _from_long_words(high_words << 32 | low_words, part, law, high)
+    return rows
+
+
+def _from_words(word: torch.Tensor, out: Float[torch.Tensor, "E n"], law: str) -> None:
+    """What single precision takes of words in [0, 2^32): 24 bits."""
+    if law == "uniform":
+        out.copy_(word >> 8).mul_(2.0**-24)
+    else:
+        normals((word - 2**31).to(torch.int32), out)
+
+
+def _from_long_words(word: torch.Tensor, out: torch.Tensor, law: str, high: int) -> None:
+    """What double precision takes of words of 64 bits, 53, 52 with a sign, or, of integers, the rest of 63."""
+    if law == "uniform":
+        out.copy_(word >> 11 & 2**53 - 1).mul_(2.0**-53)
+    elif law == "integer":
+        out.copy_((word & 2**63 - 1) % high)
+    else:
+        out.copy_(word >> 12).add_(0.5).mul_(2.0**-51).erfinv_().mul_(2**0.5)

@@ -1,0 +1,61 @@
+"""What arrays that are made again and again cost, each time in a fresh interpreter."""
+
+import ctypes
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments.memory import SETTINGS
+
+ROOT = Path(__file__).parents[2]
+GLIBC = os.name == "posix" and hasattr(ctypes.CDLL(None), "mallopt")
+FAULTS = """
+import resource
+import numpy as np
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+np.ones(2**20)  # 8 MB
+before = faults()
+for _ in range(20):
+    np.ones(2**20)
+print(faults() - before)
+"""
+
+
+def printed(code: str, **settings: str) -> str:
+    kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env={**kept, **settings}, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout.strip()
+
+
+@pytest.mark.skipif(not GLIBC, reason="only glibc's malloc is told anything")
+def test_arrays_that_are_made_again_take_the_memory_that_was_freed():
+    """Else every one of 20 fetches its pages, of 2 MB at most."""
+    plain = int(printed(FAULTS))
+    kept = int(printed(f"from experiments.memory import keep_memory; keep_memory()\n{FAULTS}"))
+    assert kept < 20 <= plain
+
+
+@pytest.mark.skipif(not GLIBC, reason="only glibc's malloc is told anything")
+def test_processes_that_are_started_later_inherit_it():
+    code = f"""
+import subprocess, sys
+from experiments.memory import keep_memory
+keep_memory()
+print(subprocess.run([sys.executable, "-c", {FAULTS!r}], capture_output=True, text=True).stdout)
+"""
+    assert int(printed(code)) < 20
+
+
+@pytest.mark.parametrize(("name", "value"), [("MALLOC_MMAP_THRESHOLD_", "131072"), ("MALLOC_TRIM_THRESHOLD_", "0")])
+def test_a_user_s_own_settings_stand(name, value):
+    code = (
+        "import os; from experiments.memory import keep_memory; keep_memory(); "
+        f"print([os.environ.get(n) for n in {list(SETTINGS)}])"
+    )
+    assert printed(code, **{name: value}) == str([value if n == name else None for n in SETTINGS])
