@@ -22,7 +22,9 @@ def compiled(
     dynamic
         None if shapes may change from call to call.
     """
-    from torch._dynamo.exc import BackendCompilerFailed  # takes a second, which only those who compile should wait
+    # These take a second, which only those who compile should wait.
+    from torch._dynamo.exc import BackendCompilerFailed
+    from torch._inductor.exc import GPUTooOldForTriton, TritonMissing
 
     fast = torch.compile(function, fullgraph=True, dynamic=dynamic)
 
@@ -35,11 +37,11 @@ def compiled(
                 for category in (DeprecationWarning, FutureWarning):
                     warnings.filterwarnings("ignore", category=category, module=r"torch\.")
                 return fast(*arguments)
-        except BackendCompilerFailed as failure:
+        except (BackendCompilerFailed, TritonMissing, GPUTooOldForTriton) as failure:
             if refused is None:
                 raise
             fast = function
-            reason = failure.inner_exception or failure
+            reason = getattr(failure, "inner_exception", None) or failure
             refused(f"{type(reason).__name__}: {str(reason).strip().splitlines()[0]}")
             return function(*arguments)
 

@@ -11,13 +11,14 @@ import torch
 from jaxtyping import Float, Int
 
 from simulator.compiling import compiled
-from simulator.streams import normals
+from simulator.streams import Law, normals
 
 ROUNDS = 10
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)  # of Philox4x32; Salmon et al. 2011, section 4.3, as are the next two
 WEYL = (0x9E3779B9, 0xBB67AE85)  # added to the key after every round
 WORD = 2**32 - 1
 TOGETHER = 2**25  # words that are made at a time: a few gigabytes where nothing compiles them
+WORTH_COMPILING = 2**20  # numbers: for fewer the hundred launches of uncompiled words take less than the compiler
 
 
 def philox(counter: tuple[torch.Tensor, ...], key: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
@@ -53,10 +54,10 @@ def words(keys: Int[torch.Tensor, "E 2"], index: Int[torch.Tensor, ""], count: i
 
 @functools.cache
 def _compiled():
-    return compiled(words, lambda reason: None, dynamic=None)  # where there is no compiler the words are the same
+    return compiled(words, lambda reason: None, dynamic=True)  # where there is no compiler the words are the same
 
 
-def fill(rows: torch.Tensor, keys: Int[torch.Tensor, "E 2"], index: int, law: str, high: int = 0) -> torch.Tensor:
+def fill(rows: torch.Tensor, keys: Int[torch.Tensor, "E 2"], index: int, law: Law, high: int = 0) -> torch.Tensor:
     """Draw rows in place, on their own device, and return them.
 
     Parameters
@@ -70,29 +71,32 @@ def fill(rows: torch.Tensor, keys: Int[torch.Tensor, "E 2"], index: int, law: st
     law, high
         As of `simulator.streams.fill`.
     """
-    flat = rows.view(len(rows), -1)
-    numbers, single = flat.shape[1], rows.dtype == torch.float32
-    number = torch.tensor(index, device=rows.device)
-    draw = _compiled() if rows.device.type == "cuda" else words
-    for part, key in zip(flat.split(max(1, TOGETHER // numbers)), keys.split(max(1, TOGETHER // numbers)), strict=True):
-        drawn = draw(key, number, numbers if single else 2 * numbers)
+    flat, number = rows.view(len(rows), -1), torch.tensor(index, device=rows.device)
+    single, numbers = rows.dtype == torch.float32, flat.shape[1]
+    count = numbers if single else 2 * numbers
+    draw = _compiled() if rows.device.type == "cuda" and rows.numel() >= WORTH_COMPILING else words
+    together = max(1, TOGETHER // count)
+    for part, key in zip(flat.split(together), keys.split(together), strict=True):
+        drawn = draw(key, number, count)[:, :count]
         if single:
-            _from_words(drawn[:, :numbers], part, law)
+            _from_words(drawn, part, law)
         else:
-            high_words, low_words = drawn[:, : 2 * numbers].unflatten(1, (numbers, 2)).unbind(2)
-            _from_long_words(high_words << 32 | low_words, part, law, high)
+            first, second = drawn.unflatten(1, (numbers, 2)).unbind(2)
+            _from_long_words(first << 32 | second, part, law, high)
     return rows
 
 
-def _from_words(word: torch.Tensor, out: Float[torch.Tensor, "E n"], law: str) -> None:
+def _from_words(word: torch.Tensor, out: Float[torch.Tensor, "E n"], law: Law) -> None:
     """What single precision takes of words in [0, 2^32): 24 bits."""
     if law == "uniform":
         out.copy_(word >> 8).mul_(2.0**-24)
+    elif law == "integer":
+        raise TypeError("integers are drawn into tensors of integers, not of float32")
     else:
         normals((word - 2**31).to(torch.int32), out)
 
 
-def _from_long_words(word: torch.Tensor, out: torch.Tensor, law: str, high: int) -> None:
+def _from_long_words(word: torch.Tensor, out: torch.Tensor, law: Law, high: int) -> None:
     """What double precision takes of words of 64 bits, 53, 52 with a sign, or, of integers, the rest of 63."""
     if law == "uniform":
         out.copy_(word >> 11 & 2**53 - 1).mul_(2.0**-53)

@@ -13,7 +13,10 @@ import torch
 from hypothesis import Phase, settings
 from shapecheck import unchecked
 
+from experiments.memory import keep_memory
+
 matplotlib.use("agg")
+keep_memory()  # as the command line does
 
 # No deadline: machines are noisy. Examples are drawn from the test's own name, so a run repeats on any machine.
 settings.register_profile("soberclip", deadline=None, derandomize=True, max_examples=100)

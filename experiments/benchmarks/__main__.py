@@ -36,9 +36,10 @@ def main() -> None:
     name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {threads} threads"
     print(
         f"\n| training, {name} | ours | ours / limit | peer / ours | extra memory, ours / peer "
-        "| linear_cross_entropy / ours | extra memory, ours / it | fused kernel / ours | extra memory, ours / it |"
+        "| linear_cross_entropy / ours | extra memory, ours / it | fused kernel / ours | extra memory, ours / it "
+        "| drawing / ours |"
     )
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     columns = (
         "ours_over_limit",
         "peer_over_ours",
@@ -47,6 +48,7 @@ def main() -> None:
         "library_memory_ratio",
         "kernel_over_ours",
         "kernel_memory_ratio",
+        "drawing_over_ours",
     )
     for row in training.rows(device):
         cells = [f"{row[column]:.3g}" if row.get(column) else "" for column in columns]

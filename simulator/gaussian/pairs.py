@@ -211,13 +211,14 @@ def draw_ensemble_codes(worlds: Sequence[World], size: int, source: Source, *, d
     )
     y = draw("label", "integer", dtype=torch.int64, high=K)
     agrees = draw("agreement", "uniform", J, dtype=torch.float64) < agreement[..., 1:]
-    # Streams that could only give one answer are left unread, which moves no other.
-    other = 1 + draw("background", "integer", J, dtype=torch.int64, high=K - 1) if K > 2 else 1
-    a = torch.where(agrees, y[..., None], (y[..., None] + other) % K)
+    # Streams that could only give one answer are left unread, which moves no other: which of two classes is the other,
+    # whether objects shown are the labels' where they always are, and what captions mention where it is everything.
+    another = lambda field, count: 1 + draw(field, "integer", count, dtype=torch.int64, high=K - 1) if K > 2 else 1  # noqa: E731
+    a = torch.where(agrees, y[..., None], (y[..., None] + another("background", J)) % K)
     o = y
     if (agreement[..., 0] < 1).any():
         shown = draw("object-agreement", "uniform", 1, dtype=torch.float64)[..., 0] < agreement[..., 0]
-        o = torch.where(shown, o, (o + 1 + draw("object", "integer", 1, dtype=torch.int64, high=K - 1)[..., 0]) % K)
+        o = torch.where(shown, y, ((y[..., None] + another("object", 1)) % K)[..., 0])
     if (mention < 1).any():
         mentioned = draw("mention", "uniform", J + 1, dtype=torch.float64) < mention
     else:
@@ -328,7 +329,7 @@ def draw_ensemble_block(
     place, size = "cpu" if points == "sobol" else draw_on or device, block_size(worlds[0])
     E, J = len(worlds), len(worlds[0].attribute) + 1
     D = [torch.as_tensor(frame, dtype=dtype, device=place) for frame in frames]
-    if over is not None and over.images.device == torch.device(place):
+    if over is not None and over.images.device == D[0].device:
         views = [over.images, over.texts]
     else:
         views = [torch.empty(E, size, len(D_M), dtype=dtype, device=place) for D_M in D]

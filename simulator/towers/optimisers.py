@@ -102,10 +102,10 @@ def look_again(state: Parameters) -> Parameters:
     for first in [name for name in state if name.startswith("first.")]:
         name, turns = first.removeprefix("first."), {}
         for side in ("left", "right"):
-            if (axes := f"{side}_axes.{name}") in state:
-                Q = torch.linalg.qr(state[f"{side}.{name}"] @ state[axes])[0]
-                turns[side] = state[axes].mT @ Q
-                new[axes] = Q.contiguous()  # as they began: another layout would compile the step anew
+            if (key := f"{side}_axes.{name}") in state:
+                Q = torch.linalg.qr(state[f"{side}.{name}"] @ state[key])[0]
+                turns[side] = state[key].mT @ Q
+                new[key] = Q.contiguous()  # as they began: another layout would compile the step anew
         new[first] = turned(state[first], turns)
     return new
 

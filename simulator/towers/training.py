@@ -499,7 +499,8 @@ def draw_batches(ensemble: Ensemble, first: int, group: Group = ALONE) -> Iterat
     """This process's rows of the batches of step `first`, `first` + 1, ... with a leading model axis.
 
     Fresh pairs: step t takes pairs [t B, (t + 1) B) of each model's stream. A fixed set: its first n pairs in a new
-    order every epoch, the remainder of an epoch left out. The recipe's sampler chooses among either.
+    order every epoch, the remainder of an epoch left out. The recipe's sampler chooses among either. A batch is to be
+    used before the next is asked for, which may be written over it.
 
     Parameters
     ----------
@@ -532,9 +533,7 @@ def pair_block(ensemble: Ensemble, index: int, over: Pairs | None = None) -> Pai
 
 
 def fresh_batches(ensemble: Ensemble, size: int, part: tuple[int, int], first: int) -> Iterator[Pairs]:
-    """Rows `part` of consecutive batches of the endless stream, each pair used once.
-
-    A batch is to be used before the next is asked for, which may be written over it.
+    """Rows `part` of consecutive batches of the endless stream, each pair used once; as of `draw_batches`.
 
     Parameters
     ----------

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from experiments.memory import SETTINGS
+
 ROOT = Path(__file__).parents[2]
 
 
 def printed(code: str, **environment: str) -> str:
-    kept = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    kept = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", *SETTINGS)}
     command = [sys.executable, "-c", code]
     run = subprocess.run(command, cwd=ROOT, env={**kept, **environment}, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
@@ -39,16 +41,16 @@ def test_unknown_names_are_refused():
 @pytest.mark.parametrize(
     ("argv", "call", "expected"),
     [
-        (["soberclip", "claims"], "main()", "1000"),  # the process is the command line's own
-        (["host"], "main(['claims'])", "None"),
+        (["soberclip", "claims"], "main()", ["1000", str(2**28)]),  # the process is the command line's own
+        (["host"], "main(['claims'])", ["None", "None"]),
     ],
 )
-def test_only_a_process_of_ours_has_its_threads_set(argv, call, expected):
+def test_only_a_process_of_ours_has_its_threads_and_memory_set(argv, call, expected):
     code = (
         f"import sys, os; sys.argv = {argv}; from experiments.command.main import main; {call}; "
-        "print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)"
+        "print(os.environ.get('GOMP_SPINCOUNT'), os.environ.get('MALLOC_TRIM_THRESHOLD_'))"
     )
-    assert printed(code).splitlines()[-1].split()[0] == expected
+    assert printed(code).splitlines()[-1].split() == expected
 
 
 def test_a_user_s_own_setting_stands():

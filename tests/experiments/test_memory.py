@@ -16,16 +16,19 @@ FAULTS = """
 import resource
 import numpy as np
 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-np.ones(2**20)  # 8 MB
+def work():
+    made = [np.ones(2**20) for _ in range(6)]  # of 8 MB each
+work()
+work()
 before = faults()
 for _ in range(20):
-    np.ones(2**20)
+    work()
 print(faults() - before)
 """
 
 
 def printed(code: str, **settings: str) -> str:
-    kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    kept = {name: value for name, value in os.environ.items() if name not in (*SETTINGS, "GLIBC_TUNABLES")}
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env={**kept, **settings}, capture_output=True, text=True
     )
@@ -35,7 +38,7 @@ def printed(code: str, **settings: str) -> str:
 
 @pytest.mark.skipif(not GLIBC, reason="only glibc's malloc is told anything")
 def test_arrays_that_are_made_again_take_the_memory_that_was_freed():
-    """Else every one of 20 fetches its pages, of 2 MB at most."""
+    """Else every one of 20 rounds fetches pages, of 2 MB at most, of what lay beyond twice the largest array."""
     plain = int(printed(FAULTS))
     kept = int(printed(f"from experiments.memory import keep_memory; keep_memory()\n{FAULTS}"))
     assert kept < 20 <= plain
@@ -59,3 +62,12 @@ def test_a_user_s_own_settings_stand(name, value):
         f"print([os.environ.get(n) for n in {list(SETTINGS)}])"
     )
     assert printed(code, **{name: value}) == str([value if n == name else None for n in SETTINGS])
+
+
+def test_so_do_those_of_glibc_itself():
+    code = (
+        "import os; from experiments.memory import keep_memory; keep_memory(); "
+        f"print([n in os.environ for n in {list(SETTINGS)}])"
+    )
+    assert printed(code, GLIBC_TUNABLES="glibc.malloc.mmap_threshold=131072") == "[False, False]"
+    assert printed(code, GLIBC_TUNABLES="glibc.cpu.x86_ibt=off") == "[True, True]"

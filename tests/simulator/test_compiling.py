@@ -1,13 +1,34 @@
 """What is compiled is compiled: a function that breaks the graph is an error (a missing compiler: test_train)."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from torch._inductor.exc import GPUTooOldForTriton, TritonMissing
 
 from simulator.compiling import compiled
 
 
 def branching(x: torch.Tensor) -> torch.Tensor:
     return x if x.sum() > 0 else -x
+
+
+@pytest.mark.parametrize(
+    "failure", [TritonMissing(None), GPUTooOldForTriton(SimpleNamespace(name="old", major=6, minor=1), None)]
+)
+def test_where_a_device_has_no_compiler_the_function_runs_as_it_is(monkeypatch, failure):
+    """Once: it is not tried again."""
+
+    def fails(x):
+        raise failure
+
+    monkeypatch.setattr(torch, "compile", lambda function, **options: fails)
+    reasons = []
+    negated = compiled(torch.neg, reasons.append)
+    assert [float(negated(torch.ones(()))) for _ in range(2)] == [-1, -1]
+    assert len(reasons) == 1
+    with pytest.raises(type(failure)):
+        compiled(torch.neg)(torch.ones(()))
 
 
 def test_a_graph_break_is_no_reason_to_go_on_uncompiled():

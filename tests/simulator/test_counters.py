@@ -9,7 +9,7 @@ from stattest import assert_mean
 from simulator import counters
 from simulator.compiling import compiled
 from simulator.counters import fill, philox, words
-from simulator.streams import fill as fill_anywhere
+from simulator.streams import _key, fill_rows
 
 # Random123's known answers (philox4x32, 10 rounds): counter, key, words.
 KNOWN = [
@@ -43,8 +43,8 @@ def test_a_stream_s_words_are_those_of_its_places_in_a_row():
 
 
 def test_compiled_words_are_the_same():
-    fast = compiled(words, dynamic=None)
-    for count in (10, 700):  # the second shape compiles one for all
+    fast = compiled(words, dynamic=True)
+    for count in (10, 700):
         assert torch.equal(fast(KEYS, torch.tensor(9), count), words(KEYS, torch.tensor(9), count))
 
 
@@ -91,5 +91,30 @@ def test_numbers_are_made_of_the_upper_bits_of_their_words():
     assert draw("normal", torch.float32) == pytest.approx([ndtri(0.5 + c) for c in centred], rel=1e-5)
 
 
-def test_other_devices_than_a_cpu_take_them():
-    assert fill_anywhere(torch.empty(3, 4, device="meta"), 0, "a", law="normal").is_meta
+def test_other_devices_than_a_cpu_take_them(monkeypatch):
+    """A key a name and seed, all rows in one call."""
+    asked = []
+    monkeypatch.setattr(counters, "fill", lambda rows, keys, *rest: asked.append((rows.shape, keys.shape, rest)))
+    fill_rows(torch.empty(3, 4, device="meta"), 0, ["a", "b", "c"], 5, law="normal")
+    assert asked == [((3, 4), (3, 2), (5, "normal", 0))]
+    assert len({_key(seed, name) for seed in (0, 1) for name in ("a", "b", "")}) == 6
+
+
+def test_what_is_no_device_of_ours_runs_through():
+    """Every tensor follows its inputs; one of the CPU would be an error."""
+    assert fill(torch.empty(3, 4, device="meta"), KEYS.to("meta"), 1, "normal").is_meta
+
+
+def test_integers_need_a_tensor_of_integers():
+    with pytest.raises(TypeError, match="integers are drawn into tensors of integers"):
+        fill(torch.empty(3, 4), KEYS, 0, "integer", 3)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize(("dtype", "law", "high"), LAWS)
+def test_a_gpu_draws_the_numbers_of_a_cpu(dtype, law, high):
+    """Words are the same, compiled; what float arithmetic makes of them is to rounding."""
+    here = fill(torch.empty(3, 1000, dtype=dtype), KEYS, 4, law, high)
+    there = fill(torch.empty(3, 1000, dtype=dtype, device="cuda"), KEYS.to("cuda"), 4, law, high)
+    assert torch.allclose(there.cpu(), here, rtol=1e-5, atol=1e-6)

@@ -6,6 +6,7 @@ import torch
 from scipy.special import ndtri
 from stattest import assert_mean
 
+from simulator import streams
 from simulator.gaussian.pairs import dictionaries, draw_pairs
 from simulator.gaussian.statistics import cross_covariance, projected_critics
 from simulator.streams import PASS, fill, fill_rows, normals, numpy_stream
@@ -133,7 +134,9 @@ def test_a_negative_seed_is_refused():
     "size", [1, 7, PASS + 1, 3 * 2**17]
 )  # odd sizes, several passes, more than threads of torch share
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_rows_shared_out_over_threads_are_each_row_alone(dtype, size, threads):
+def test_rows_shared_out_over_threads_are_each_row_alone(dtype, size, threads, monkeypatch):
+    monkeypatch.setattr(streams, "SHARED_NUMBERS", 1)
+    monkeypatch.setattr(streams, "LONG_ROW", 8)
     law = {"law": "integer", "high": 10} if dtype == torch.int64 else {"law": "normal"}
     names, before = [f"pairs/{k}" for k in range(5)], torch.get_num_threads()
     alone = torch.stack([fill(torch.empty(size, dtype=dtype), 3, name, 7, **law) for name in names])

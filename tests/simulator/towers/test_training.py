@@ -189,9 +189,10 @@ def test_fresh_batches_are_the_stream_cut_at_batch_boundaries(size):
     one = ensemble(RECIPES[0].model_copy(update={"batch_size": size}), worlds=(WORLD,), models=(3,))
     batches = training.draw_batches(one, 2)
     pairs = list(draw_pairs(WORLD, frames, 6 * size, 5, stream="train/3"))
-    images = torch.cat([block.images for block in pairs])
+    whole = [torch.cat(field) for field in zip(*pairs, strict=True)]
     for t in (2, 3, 4, 5):
-        assert torch.equal(next(batches).images[0], images[t * size : (t + 1) * size])
+        for found, field in zip(next(batches), whole, strict=True):
+            assert torch.equal(found[0], field[t * size : (t + 1) * size])
 
 
 def test_an_epoch_uses_every_pair_at_most_once():
