@@ -70,6 +70,11 @@ def fill(rows: torch.Tensor, keys: Int[torch.Tensor, "E 2"], index: int, law: La
         Number of the block.
     law, high
         As of `simulator.streams.fill`.
+
+    Raises
+    ------
+    TypeError
+        For integers in a tensor of float32.
     """
     flat, number = rows.view(len(rows), -1), torch.tensor(index, device=rows.device)
     single, numbers = rows.dtype == torch.float32, flat.shape[1]

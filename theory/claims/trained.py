@@ -168,7 +168,7 @@ def _against_supervised(world: World) -> tuple[Case, Case]:
 
 
 def _optima() -> list[TrainedClaim]:
-    """What objectives reach at the default recipe, in hard and in easy worlds."""
+    """What objectives reach, in hard and in easy worlds."""
     hard = _world(0.9, 2.0)
     masked = _world(mention_inv=0.7, mention_spu=0.5)
     ten, many = _world(0.8, classes=10), {"lr": 1e-2, "steps": 2000}
@@ -185,7 +185,10 @@ def _optima() -> list[TrainedClaim]:
             source="soberclip",
             statement="MLP towers trained with InfoNCE reach the accuracies of the PMI critic, under both prompts.",
             formula=r"s(x_I,x_T)\to\log\frac{p(x_I,x_T)}{p(x_I)p(x_T)}+\mathrm{const}",
-            cases=tuple(Case(_world(p, mu), {}, INFONCE) for p, mu in ((0.9, 1.0), (0.75, 1.0))),
+            # By a rate that stays high .0044 too much of the counter group is kept, and bounds of eight models, which
+            # would do for no error, came to .0093 once and to .0107 once.
+            cases=tuple(Case(_world(p, mu), FALLING, INFONCE) for p, mu in ((0.9, 1.0), (0.75, 1.0))),
+            spread=0.006,
         ),
         TrainedClaim(
             id="trained/siglip",
@@ -222,7 +225,7 @@ def _optima() -> list[TrainedClaim]:
             id="trained/masked-captions",
             source="soberclip, on [X] section 5",
             statement="So they do where captions mention the object seven times in ten and the background five.",
-            cases=(Case(masked, {}, INFONCE),),
+            cases=(Case(masked, EVEN, INFONCE),),
         ),
         TrainedClaim(
             id="trained/infonce-interpolates",
