@@ -42,6 +42,7 @@ def test_a_stream_s_words_are_those_of_its_places_in_a_row():
             assert found[k, 4 * place : 4 * place + 4].tolist() == [int(w) for w in philox(counter, tuple(key))]
 
 
+@pytest.mark.deep  # the compiler takes ten seconds and more
 def test_compiled_words_are_the_same():
     fast = compiled(words, dynamic=True)
     for count in (10, 700):
