@@ -108,4 +108,4 @@ def _from_long_words(word: torch.Tensor, out: torch.Tensor, law: Law, high: int)
     elif law == "integer":
         out.copy_((word & 2**63 - 1) % high)
     else:
-        out.copy_(word >> 12).add_(0.5).mul_(2.0**-51).erfinv_().mul_(2**0.5)
+        normals(word, out)

@@ -177,7 +177,7 @@ def step_row(
 
 
 def _step_limit_seconds(recipe: Recipe, d: int, E: int) -> float:
-    """The products of two towers and of the logits, forward and backward, of SOAP, every tanh and every logit's exp."""
+    """The products of two towers, of the logits and of SOAP; a tanh a unit, two exponentials a logit."""
     B, w, h = recipe.batch_size, recipe.width, recipe.embed_dim
     sizes = [(d, w), (d, h), *[(w, w)] * (recipe.depth - 1), (w, h)]  # the second is the skip
     towers = [(torch.randn(E, B, a), torch.randn(E, a, b), torch.randn(E, B, b)) for a, b in sizes]

@@ -12,8 +12,8 @@ from simulator.towers.training import Ensemble, State
 
 PARTS = ("parameters", "moments", "averages", "measures")
 # Of checkpoints and run folders. 2: streams of the CPU come from numpy, so a run of format 1, which writes no number,
-# cannot go on with the pairs that it began with. 3: SOAP's first moments are in its coordinates, and
-# streams of other devices come from counters.
+# cannot go on with the pairs that it began with. 3: SOAP's first moments are in its coordinates, and streams of other
+# devices come from counters.
 FORMAT = 3
 
 

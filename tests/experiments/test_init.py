@@ -1,23 +1,7 @@
 """The package as a stranger imports it, each time in a fresh interpreter."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
-
-from experiments.memory import SETTINGS
-
-ROOT = Path(__file__).parents[2]
-
-
-def printed(code: str, **environment: str) -> str:
-    kept = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", *SETTINGS)}
-    command = [sys.executable, "-c", code]
-    run = subprocess.run(command, cwd=ROOT, env={**kept, **environment}, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    return run.stdout.strip()
+from fresh import printed
 
 
 @pytest.mark.parametrize("before", ["", "import experiments.court.judge; ", "import experiments.court.docket; "])

@@ -2,15 +2,12 @@
 
 import ctypes
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from fresh import printed
 
 from experiments.memory import SETTINGS
 
-ROOT = Path(__file__).parents[2]
 GLIBC = os.name == "posix" and hasattr(ctypes.CDLL(None), "mallopt")
 FAULTS = """
 import resource
@@ -25,15 +22,6 @@ for _ in range(20):
     work()
 print(faults() - before)
 """
-
-
-def printed(code: str, **settings: str) -> str:
-    kept = {name: value for name, value in os.environ.items() if name not in (*SETTINGS, "GLIBC_TUNABLES")}
-    run = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env={**kept, **settings}, capture_output=True, text=True
-    )
-    assert run.returncode == 0, run.stderr
-    return run.stdout.strip()
 
 
 @pytest.mark.skipif(not GLIBC, reason="only glibc's malloc is told anything")

@@ -185,8 +185,8 @@ def _optima() -> list[TrainedClaim]:
             source="soberclip",
             statement="MLP towers trained with InfoNCE reach the accuracies of the PMI critic, under both prompts.",
             formula=r"s(x_I,x_T)\to\log\frac{p(x_I,x_T)}{p(x_I)p(x_T)}+\mathrm{const}",
-            # By a rate that stays high .0044 too much of the counter group is kept, and bounds of eight models, which
-            # would do for no error, came to .0093 once and to .0107 once.
+            # A rate that stays high keeps .0044 too much of the counter group, and eight models are meant for towers
+            # that err by nothing: with both the bound came to .0093 once and to .0107 once.
             cases=tuple(Case(_world(p, mu), FALLING, INFONCE) for p, mu in ((0.9, 1.0), (0.75, 1.0))),
             spread=0.006,
         ),

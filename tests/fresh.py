@@ -1,0 +1,20 @@
+"""Code in a fresh interpreter, without what our own processes set for those that they start."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from experiments.memory import SETTINGS
+
+ROOT = Path(__file__).parents[1]
+OURS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "GLIBC_TUNABLES", *SETTINGS)
+
+
+def printed(code: str, **environment: str) -> str:
+    """What it prints, stripped; it must end well."""
+    kept = {name: value for name, value in os.environ.items() if name not in OURS}
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, cwd=ROOT, env={**kept, **environment}, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.strip()
