@@ -24,6 +24,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import betainccinv, betaincinv, ndtr, stdtrit
 
+from simulator.multinomial import multinomial
+
 Numbers = np.ndarray | float
 LEVEL = 0.95  # of every interval that is shown without a decision resting on it
 
@@ -354,7 +356,7 @@ def resampled_means(
     """
     distinct, counts = np.unique(values, return_counts=True)
     C = len(values)
-    return rng.multinomial(C, counts / C, size=replicates) @ distinct / C
+    return multinomial(C, counts / C, replicates, rng) @ distinct / C
 
 
 def resamples(clusters: int, replicates: int, rng: np.random.Generator) -> Float[np.ndarray, "R C"]:

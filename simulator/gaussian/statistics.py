@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 
 from simulator.gaussian.critic import LinearCritic
 from simulator.mixture import Mixture
+from simulator.multinomial import multinomial
 from simulator.prompts import Prompt
 from simulator.quantities import refuse_fraction
 from simulator.streams import numpy_stream
@@ -278,7 +279,7 @@ def _subgroup_statistics(
     masks, probability = mixture.masks()
     G, P, l = len(mixture.labels), len(masks), len(mixture.variances)
     weights = (mixture.weights[:, None] * probability).ravel()
-    counts = rng.multinomial(n, weights / weights.sum(), size=R).reshape(R, G, P)
+    counts = multinomial(n, weights, R, rng).reshape(R, G, P)
     within, means = [], np.empty((R, G, P, 2 * l))
     for j, b in enumerate(masks):
         # Cholesky factor of Sig_b, coordinate by coordinate: [[a11, 0], [a21, a22]].
@@ -349,7 +350,7 @@ def _triangle(rows: Float[np.ndarray, "N c"]) -> Float[np.ndarray, "c c"]:
 
 def _noise_product(m: int, dI: int, dT: int, rng: np.random.Generator) -> Float[np.ndarray, "dI dT"]:
     """Xi_I' Xi_T for m rows of standard normals each."""
-    from scipy.linalg.blas import dtrmm  # here, because scipy.linalg is a tenth of the time in which `predict` answers
+    from scipy.linalg.blas import dtrmm  # here: a tenth of `predict`'s time (up to scipy 1.17, that is)
 
     if m < dI:
         return rng.standard_normal((m, dI)).T @ rng.standard_normal((m, dT))

@@ -1,9 +1,11 @@
-"""Closed forms and exact laws are those of the first edition (commit 1abe614) to rounding.
+"""Closed forms are those of the first edition (commit 1abe614) to rounding, and draws of exact laws those on record.
 
 closed_forms.json was written by that commit: 32 worlds (plain, masked, a further attribute, K = 3 to 7, edges),
-the group accuracies of every learner whose answer is not sampled, and draws of the exact laws from numpy's streams. The
-masked InfoNCE optimum is left out: the first edition had it wrong by up to .03. S of worlds 22 to 24, whose captions
-always mention two of three latents, is this edition's own: there the first one's draw hung on a machine's rounding.
+the group accuracies of every learner whose answer is not sampled, and draws of exact laws from numpy's streams. The
+masked InfoNCE optimum is left out: the first edition had it wrong by up to .03. The draws are this edition's own: the
+first one's counts of groups hung on the release of numpy (`simulator.multinomial`), and S of worlds 22 to 24, whose
+captions always mention two of three latents, on a machine's rounding. With numpy 2.4's counts in place the draws of
+this edition were still the first one's to rounding when they were recorded.
 """
 
 import json
@@ -41,7 +43,7 @@ def test_accuracies_are_those_of_the_first_edition(row):
 
 
 @pytest.mark.parametrize("row", ROWS, ids=range(len(ROWS)))
-def test_exact_laws_are_those_of_the_first_edition(row):
+def test_exact_laws_are_those_on_record(row):
     world = world_of(row["world"])
     for prompt in ("name", "mean"):
         critic = next(iter(projected_critics(world, prompt, 500, 2, 7)))

@@ -1,0 +1,58 @@
+"""Counts: their law against the distribution function, their numbers against a record that holds under every numpy."""
+
+import numpy as np
+import pytest
+from scipy.special import bdtr, ndtr
+from stattest import assert_mean
+
+from simulator.multinomial import INVERTED, binomial, multinomial
+from simulator.streams import numpy_stream
+
+SIZE = 160_000  # values at which .02 standard deviations of the share below a point are seen
+
+
+@pytest.mark.parametrize(("n", "p"), [(61, 0.5), (500, 0.45), (500, 0.93), (10_000, 0.004), (10**6, 0.97)])
+def test_large_counts_have_the_binomial_law(n, p):
+    assert n * min(p, 1 - p) > INVERTED
+    points = np.floor(n * p + np.linspace(-2, 2, 9) * np.sqrt(n * p * (1 - p)))
+    counts = binomial(np.full((SIZE, 1), n), np.array([p]), numpy_stream(3, "counts", n))
+    assert_mean(counts <= points, bdtr(points, n, p), effect=0.02, what=f"n = {n}, p = {p}")
+
+
+def test_a_million_million_counts_are_normal_to_a_millionth():
+    n, p, points = 10**12, 0.45, np.linspace(-2, 2, 9)
+    counts = binomial(np.full((SIZE, 1), n), np.array([p]), numpy_stream(3, "counts", 12))
+    deviations = (counts - n * p) / np.sqrt(n * p * (1 - p))
+    assert_mean(deviations <= points, ndtr(points), effect=0.02, what="n = 1e12")
+
+
+@pytest.mark.parametrize("n", [40, 5000])
+def test_counts_of_groups_have_the_multinomial_moments(n):
+    """Weights of any sum, groups that never come among them, also as the last one."""
+    weights = np.array([3.0, 0.0, 12.0, 4.0, 1.0, 0.0])
+    w = weights / weights.sum()
+    counts = multinomial(n, weights, SIZE, numpy_stream(3, "groups", n))
+    assert np.all(counts.sum(axis=1) == n)
+    assert np.all(counts[:, weights == 0] == 0)
+    centred = counts - n * w
+    products = centred[:, :, None] * centred[:, None, :]
+    covariance = n * (np.diag(w) - np.outer(w, w))
+    assert_mean(centred, np.zeros(6), effect=0.02, what="counts of groups")
+    assert_mean(products.reshape(SIZE, -1), covariance, effect=0.025, what="their products")
+
+
+def test_numbers_are_the_same_whatever_numpy_draws_them():
+    """Up to numpy 2.4 Generator.binomial draws other large counts than from 2.5 on; on record are those of both."""
+    n = np.array([[10, 500, 10**6, 10**12]])
+    assert binomial(n, np.full(4, 0.45), numpy_stream(7, "counts")).tolist() == [[4, 225, 450138, 449999273630]]
+    groups = multinomial(10**6, np.array([0.45, 0.05, 0.05, 0.45]), 2, numpy_stream(7, "groups"))
+    assert groups.tolist() == [[449879, 49886, 50358, 449877], [449953, 50258, 49782, 450007]]
+
+
+def test_certain_and_impossible_counts():
+    n = np.array([[0, 0], [5, 5], [10**6, 10**6]])
+    assert binomial(n, np.array([0.0, 1.0]), numpy_stream(0, "sure")).tolist() == [[0, 0], [0, 5], [0, 10**6]]
+
+
+def test_a_single_group_takes_all():
+    assert multinomial(7, np.array([0.2]), 2, numpy_stream(0, "one")).tolist() == [[7], [7]]
