@@ -61,8 +61,7 @@ def write_table(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]
 def read_table(path: Path, required: tuple[str, ...], what: str) -> list[dict[str, str]]:
     """The rows of a CSV file with a header, at least one.
 
-    Raises RequestError where it is none, or lacks a column
-    or a line's part of one.
+    Raises RequestError where it is none, or lacks a column or a line's part of one.
     """
     if not path.is_file():
         raise RequestError(f"there is no {what} file {str(path)!r}")

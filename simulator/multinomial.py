@@ -36,7 +36,7 @@ def binomial(n: Int[np.ndarray, "R G"], p: Float[np.ndarray, " G"], rng: np.rand
     left = left.copy()
     while at.size:
         m, t = left[at], q[at]
-        i = ((m + 1) * t).astype(m.dtype)
+        i = ((m + 1) * t).astype(m.dtype)  # where round numbers m and t leave m t to rounding, m + 1 does not
         b = rng.beta(i, m + 1 - i)
         found = b <= t
         count[at] += np.where(found, i, 0)

@@ -57,6 +57,13 @@ def test_groups_without_a_pair_are_refused_before_any_work(loss):
     assert train(rare, recipe, models=1).diverged.tolist() == [-1]
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+def test_groups_start_with_equal_shares(classes):
+    world = WORLD.replace(classes=classes, dim_image=2 * classes, dim_text=2 * classes)
+    q = start(Ensemble(Recipe(**{**SMALL, "loss": "group-dro"}), (world,), (0,), 1)).parameters[WEIGHTS]
+    assert torch.equal(q, torch.full((1, classes**2), 1 / classes**2, dtype=q.dtype))
+
+
 def test_the_gradient_by_a_groups_weight_is_its_mean_loss():
     one, plain = ensemble("group-dro"), ensemble("supervised")
     parameters, batch = start(one).parameters, next(draw_batches(one, 0))
