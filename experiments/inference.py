@@ -367,7 +367,8 @@ def resamples(clusters: int, replicates: int, rng: np.random.Generator) -> Float
     clusters, replicates : C and R
     rng : numpy.random.Generator
     """
-    return rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=replicates).astype(float)
+    chances = np.full(clusters, 1 / clusters)  # of counts near 1, which every numpy inverts
+    return rng.multinomial(clusters, chances, size=replicates).astype(float)
 
 
 def expanded_tail(clusters: int, level: float) -> float:

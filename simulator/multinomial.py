@@ -31,9 +31,8 @@ def binomial(n: Int[np.ndarray, "R G"], p: Float[np.ndarray, " G"], rng: np.rand
     n - i are uniform on (b, 1); else the i - 1 before it are uniform on (0, b) and no other counts. With i near n p
     what is left to find is of the order of a deviation, sqrt(n p): two rounds at n = 10^6, three at 10^12.
     """
-    left, q, count = n.ravel(), np.tile(p, len(n)), np.zeros(n.size, dtype=n.dtype)
+    left, q, count = n.flatten(), np.tile(p, len(n)), np.zeros(n.size, dtype=n.dtype)
     at = np.flatnonzero(left * np.minimum(q, 1 - q) > INVERTED)
-    left = left.copy()
     while at.size:
         m, t = left[at], q[at]
         i = ((m + 1) * t).astype(m.dtype)  # where round numbers m and t leave m t to rounding, m + 1 does not

@@ -12,12 +12,9 @@ from statistics import median
 from time import perf_counter
 from typing import NamedTuple
 
-import numpy as np
-
 from experiments.trainings import learned_critics
 from simulator.gaussian.critic import group_accuracy
 from simulator.gaussian.statistics import cross_covariance, projected_critics
-from simulator.multinomial import multinomial
 from simulator.streams import numpy_stream
 from simulator.world import World, Worlds
 from theory.learners import InfoNCE, LinearCLIP
@@ -66,7 +63,7 @@ def random_numbers_of_a_replicate(replicates: int = 50_000) -> float:
     def work():
         rng.standard_normal((replicates, 32))
         rng.standard_gamma(100.0, (replicates, 5))
-        multinomial(10**6, np.array([0.45, 0.05, 0.05, 0.45]), replicates, rng)
+        rng.multinomial(10**6, [0.45, 0.05, 0.05, 0.45], replicates)
 
     return seconds(work, 3) / replicates
 

@@ -136,7 +136,7 @@ def _captions(t):
 def _pairs(t):
     far = np.abs(t.counter.mean("replicate") - t.predicted_counter).max(["learner", "prompt"])
     for noise, n in ((4.0, 1000), (16.0, 10_000)):
-        yield f"within {100 * float(far.sel(sigma_xi=noise, n=slice(n, None)).max()):.1f} points from {n:,}"
+        yield f"within {100 * float(far.sel(sigma_xi=noise, n=slice(n, None)).max()):.2f} points from {n:,}"
     spread = t.counter.sel(sigma_xi=4.0, learner="linear", prompt="name").std("replicate", ddof=1)
     yield "{:.2f} points at 10,000 pairs and {:.3f} at 1e6".format(*(100 * float(spread.sel(n=n)) for n in (1e4, 1e6)))
 
