@@ -84,14 +84,7 @@ def ability_of(learner: Learner) -> Ability:
 
 
 def has_law(learner: Learner, world: World) -> bool:
-    """Whether the exact law of the learner given n pairs is known in worlds of this shape; some only in some.
-
-    Parameters
-    ----------
-    learner : Learner
-    world
-        Sets the shape.
-    """
+    """Whether the exact law of the learner given n pairs is known in worlds of this shape; some only in some."""
     return ability_of(learner).exact is not None and _law_takes(
         learner, world.classes, world.dim_image, world.dim_text, len(world.attribute)
     )

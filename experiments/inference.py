@@ -31,27 +31,14 @@ LEVEL = 0.95  # of every interval that is shown without a decision resting on it
 
 
 class Bounds(NamedTuple):
-    """One-sided confidence bounds, each missing the truth with the stated tail probability at most.
-
-    Attributes
-    ----------
-    low, high : numbers or arrays
-    """
+    """One-sided confidence bounds, each missing the truth with the stated tail probability at most."""
 
     low: Numbers
     high: Numbers
 
 
 class Interval(NamedTuple):
-    """A two-sided confidence interval.
-
-    Attributes
-    ----------
-    low, high
-        Its ends.
-    level
-        Probability with which it covers.
-    """
+    """A two-sided confidence interval."""
 
     low: float
     high: float
@@ -59,20 +46,7 @@ class Interval(NamedTuple):
 
 
 def t_bounds(values: Float[np.ndarray, "*d R"], tail: float) -> Bounds:
-    """Student t bounds of a mean, over the last axis. Exact for independent normal values.
-
-    Parameters
-    ----------
-    values
-        R replicates.
-    tail
-        Probability of missing the truth, on each side.
-
-    Raises
-    ------
-    ValueError
-        For fewer than two values: they carry no interval.
-    """
+    """Student t bounds of a mean, over the last axis. Exact for independent normal values."""
     R = np.shape(values)[-1]
     if R < 2:
         raise ValueError(f"{R} replicate(s) carry no interval; the fewest are 2")
@@ -82,21 +56,7 @@ def t_bounds(values: Float[np.ndarray, "*d R"], tail: float) -> Bounds:
 
 
 def binomial_bounds(successes: Numbers, trials: Numbers, tail: float) -> Bounds:
-    """Clopper and Pearson's bounds of a probability. Exact for independent yes-or-no answers.
-
-    Parameters
-    ----------
-    successes, trials
-        How many answers were yes, and how many there were.
-    tail
-        As of `t_bounds`.
-
-    Examples
-    --------
-    >>> low, high = binomial_bounds(0, 100, 0.05)
-    >>> float(low), round(float(high), 4)
-    (0.0, 0.0295)
-    """
+    """Clopper and Pearson's bounds of a probability. Exact for independent yes-or-no answers."""
     k, n = np.asarray(successes, float), np.asarray(trials, float)
     low = np.where(k > 0, betaincinv(np.maximum(k, 1), n - k + 1, tail), 0.0)
     high = np.where(k < n, betainccinv(k + 1, np.maximum(n - k, 1), tail), 1.0)
@@ -109,24 +69,7 @@ def betting_bounds(
     support: tuple[float, float] = (0.0, 1.0),
     counts: np.ndarray | None = None,
 ) -> Bounds:
-    """Betting bounds of a mean, over the last axis. Hold for independent values of any one law on `support`.
-
-    Parameters
-    ----------
-    values
-        Values, or those that occurred.
-    tail
-        As of `t_bounds`.
-    support
-        (low, high) that no value can leave.
-    counts
-        How often each value occurred, once if None.
-
-    Raises
-    ------
-    ValueError
-        For a value outside the support.
-    """
+    """Betting bounds of a mean, over the last axis. Hold for independent values of any one law on `support`."""
     values = np.asarray(values, float)
     floor, ceiling = support
     if np.any(values < floor) or np.any(values > ceiling):
@@ -142,13 +85,7 @@ def betting_bounds(
 
 
 def bets(rounds: float) -> Float[np.ndarray, " T"]:
-    """The fractions theta of the capital that are staked: 1 down to about the best stake 1/sqrt(rounds) by halves.
-
-    Parameters
-    ----------
-    rounds
-        How many bets there are.
-    """
+    """The fractions theta of the capital that are staked: 1 down to about the best stake 1/sqrt(rounds) by halves."""
     return 0.5 ** np.arange(int(np.ceil(np.log2(max(rounds, 1)) / 2)) + 2)
 
 
@@ -174,17 +111,6 @@ class Sample:
     """Independent values of one law, and what is known of that law beforehand.
 
     A law that is neither normal nor bounded has no bounds: `bounds` is then None.
-
-    Parameters
-    ----------
-    values
-        As drawn, or those that occurred.
-    normal
-        Whether the mean is normal enough for Student t: every value is itself a mean over thousands of pairs.
-    support
-        (low, high) that no value can leave, None if there is none.
-    counts
-        How often each value occurred, None for once.
     """
 
     values: Float[np.ndarray, " R"]
@@ -203,18 +129,7 @@ class Sample:
         return float(np.average(self.values, weights=self.counts))
 
     def bounds(self, tail: float) -> Bounds | None:
-        """One-sided bounds of the law's mean, by the sharpest method that the law allows.
-
-        Parameters
-        ----------
-        tail
-            Probability of missing the truth, on each side.
-
-        Raises
-        ------
-        ValueError
-            For a single value of a normal law.
-        """
+        """One-sided bounds of the law's mean, by the sharpest method that the law allows."""
         if self.normal:
             return Bounds(*map(float, t_bounds(self.values, tail)))
         if self.support is None:
@@ -227,27 +142,13 @@ class Sample:
         return Bounds(*map(float, betting_bounds(self.values, tail, self.support, self.counts)))
 
     def interval(self, level: float = LEVEL) -> Interval | None:
-        """Two-sided interval of the mean, half the error on each side.
-
-        Parameters
-        ----------
-        level
-            Probability with which it covers.
-        """
+        """Two-sided interval of the mean, half the error on each side."""
         bounds = self.bounds((1 - level) / 2)
         return bounds and Interval(float(bounds.low), float(bounds.high), level)
 
 
 def t_interval(values: Float[np.ndarray, " R"], level: float = LEVEL) -> Interval | None:
-    """Two-sided t interval of a mean, None for a single value.
-
-    Parameters
-    ----------
-    values
-        R replicates.
-    level
-        Probability with which it covers.
-    """
+    """Two-sided t interval of a mean, None for a single value."""
     if len(values) < 2:
         return None
     low, high = t_bounds(np.asarray(values, float), (1 - level) / 2)
@@ -263,16 +164,6 @@ def interval95(values: Float[np.ndarray, " R"]) -> list[float] | None:
 def holm(p: Float[np.ndarray, " C"]) -> Float[np.ndarray, " C"]:
     """Holm's adjusted p-values: rejecting those below alpha errs anywhere with probability at most alpha, whatever
     the dependence between the tests.
-
-    Parameters
-    ----------
-    p
-        Of C tests.
-
-    Examples
-    --------
-    >>> holm(np.array([0.01, 0.04, 0.03])).tolist()
-    [0.03, 0.06, 0.06]
     """
     p = np.asarray(p, float)
     order = np.argsort(p, kind="stable")
@@ -290,12 +181,7 @@ def benjamini_hochberg(p: Float[np.ndarray, " C"]) -> Float[np.ndarray, " C"]:
 
 
 def sign_test(up: int, down: int) -> float:
-    """Exact two-sided p-value of `up` against `down` under equal chances; 1 without any difference.
-
-    Parameters
-    ----------
-    up, down : how often either was seen
-    """
+    """Exact two-sided p-value of `up` against `down` under equal chances; 1 without any difference."""
     from scipy.stats import binomtest
 
     return float(binomtest(up, up + down).pvalue) if up + down else 1.0
@@ -307,17 +193,6 @@ def mcnemar(right: Int[np.ndarray, "S 2"], asked: Int[np.ndarray, "S 2"]) -> flo
     Under that hypothesis, and given how many answers of a stratum are right, those in the first column are
     hypergeometric. The p-value is the probability of their sums over strata that are as likely as the seen one, or
     less. With one answer in each column this is McNemar's exact test, in general that of Cochran, Mantel and Haenszel.
-
-    Parameters
-    ----------
-    right, asked
-        Right answers and all answers, of S strata in two columns.
-
-    Examples
-    --------
-    >>> pairs = np.array([[1, 0]] * 8 + [[0, 1]] + [[1, 1]] * 5)
-    >>> mcnemar(pairs, np.ones_like(pairs)), sign_test(8, 1)
-    (0.0390625, 0.0390625)
     """
     rows, times = np.unique(np.column_stack([asked, right.sum(axis=1)]), axis=0, return_counts=True)
     law, least = np.ones(1), 0
@@ -345,42 +220,20 @@ def _convolved(law: np.ndarray, times: int) -> np.ndarray:
 def resampled_means(
     values: Float[np.ndarray, " C"], replicates: int, rng: np.random.Generator
 ) -> Float[np.ndarray, " R"]:
-    """Means of a bootstrap over clusters, one value a cluster.
-
-    Parameters
-    ----------
-    values
-        Of C clusters; equal ones are drawn together, for only their number counts.
-    replicates : R
-    rng : numpy.random.Generator
-    """
+    """Means of a bootstrap over clusters, one value a cluster."""
     distinct, counts = np.unique(values, return_counts=True)
     C = len(values)
     return multinomial(C, counts / C, replicates, rng) @ distinct / C
 
 
 def resamples(clusters: int, replicates: int, rng: np.random.Generator) -> Float[np.ndarray, "R C"]:
-    """How often each cluster is drawn in each replicate of a bootstrap; what belongs to a cluster stays together.
-
-    Parameters
-    ----------
-    clusters, replicates : C and R
-    rng : numpy.random.Generator
-    """
+    """How often each cluster is drawn in each replicate of a bootstrap; what belongs to a cluster stays together."""
     chances = np.full(clusters, 1 / clusters)  # of counts near 1, which every numpy inverts
     return rng.multinomial(clusters, chances, size=replicates).astype(float)
 
 
 def expanded_tail(clusters: int, level: float) -> float:
-    """Tail probability Phi(-sqrt(C/(C - 1)) t_{C-1}) at which bootstrap percentiles match a t interval.
-
-    Parameters
-    ----------
-    clusters
-        C, at least 2.
-    level
-        Probability with which the interval covers.
-    """
+    """Tail probability Phi(-sqrt(C/(C - 1)) t_{C-1}) at which bootstrap percentiles match a t interval."""
     t = stdtrit(clusters - 1, (1 + level) / 2)
     return float(ndtr(-np.sqrt(clusters / (clusters - 1)) * t))
 
@@ -393,15 +246,6 @@ def bootstrap_interval(
 
     Plain percentile intervals of C clusters are too narrow by sqrt((C - 1)/C) and by normal instead of t quantiles; the
     level is widened to undo both (Hesterberg 2015, arXiv 1411.5279, "expanded percentile").
-
-    Parameters
-    ----------
-    drawn
-        The statistic, one value a replicate.
-    clusters
-        C.
-    level
-        Probability with which the interval covers.
     """
     if clusters < 2 or np.ptp(drawn) < 1e-12:  # accuracies: rounding is far below
         return None
@@ -415,13 +259,6 @@ def combined(value: float, *intervals: tuple[float, float]) -> tuple[float, floa
 
     The distances to their ends add up like standard deviations (Zou and Donner, Statistics in Medicine 27, 2008:
     "variance estimates recovery"; for a difference of two proportions Newcombe's method 10).
-
-    Parameters
-    ----------
-    value
-        The estimate.
-    *intervals
-        (low, high) that each part of its error alone would leave around it.
     """
     ends = np.array(intervals)
     down, up = np.maximum(value - ends[:, 0], 0), np.maximum(ends[:, 1] - value, 0)
@@ -429,10 +266,5 @@ def combined(value: float, *intervals: tuple[float, float]) -> tuple[float, floa
 
 
 def hull(first: tuple[float, float] | None, second: tuple[float, float]) -> tuple[float, float]:
-    """The least interval that holds both.
-
-    Parameters
-    ----------
-    first, second : (low, high); a first one of None holds nothing
-    """
+    """The least interval that holds both."""
     return second if first is None else (min(first[0], second[0]), max(first[1], second[1]))

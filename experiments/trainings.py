@@ -33,30 +33,7 @@ class Unmeasurable(ArithmeticError):
 def learned_critics(
     world, learner: Learner, n, replicates, seed, stream, route: Route, sampler: str = "drawn"
 ) -> Iterator[LinearCritic]:
-    """Critics of a linear learner trained on n pairs, in blocks of replicates.
-
-    Parameters
-    ----------
-    world
-        The training law.
-    learner : Learner
-    n
-        Pairs of training.
-    replicates
-        Independent training runs.
-    seed, stream
-        Root and name of the random stream.
-    route : "exact law" or "drawn pairs"
-    sampler
-        What is done with every n drawn pairs, a name of `simulator.samplers`; exact laws are of pairs as they come.
-
-    Raises
-    ------
-    Unmeasurable
-        For a learner that is not fitted to pairs, on drawn ones.
-    ValueError
-        Where groups that are to be balanced have no share, or n pairs none of one.
-    """
+    """Critics of a linear learner trained on n pairs, in blocks of replicates."""
     ability = ability_of(learner)
     if route == "exact law":
         return ability.exact(world, learner, n, replicates, seed, stream)
@@ -69,15 +46,7 @@ def learned_critics(
 
 
 class Sample(NamedTuple):
-    """Some replicates of a training set.
-
-    Attributes
-    ----------
-    images, texts, labels, backgrounds
-        As of `simulator.gaussian.pairs.Pairs`.
-    weights
-        What each pair counts; None: all the same.
-    """
+    """Some replicates of a training set."""
 
     images: Float[np.ndarray, "r n dI"]
     texts: Float[np.ndarray, "r n dT"]
@@ -131,19 +100,7 @@ def _contradicted(world: World, fields, seed: int, r: int, stream: str) -> Float
 
 
 def drawn_covariances(world, n, replicates, seed, stream) -> Iterator[Float[np.ndarray, "r dI dT"]]:
-    """S of every replicate of n drawn pairs.
-
-    Parameters
-    ----------
-    world : World
-        The training law.
-    n
-        Pairs of training.
-    replicates
-        Independent training runs.
-    seed, stream
-        Root and name of the random stream.
-    """
+    """S of every replicate of n drawn pairs."""
     return _covariances(_samples(world, n, replicates, seed, stream))
 
 
@@ -179,19 +136,6 @@ def hits(learner: Learner, world: World, group: int, images: int, seed: int, str
     """Whether a rule is right on each drawn test image of a group, block by block.
 
     Among k classes that tie a decision is 1/k right.
-
-    Parameters
-    ----------
-    learner : Learner
-        A rule of the population.
-    world : World
-        The training law; images follow its test law.
-    group : 0 or 1
-        Common or counter.
-    images
-        How many.
-    seed, stream
-        Root and name of the random stream.
     """
     from simulator.gaussian.pairs import draw_pairs
 
@@ -205,16 +149,6 @@ def hits(learner: Learner, world: World, group: int, images: int, seed: int, str
 
 
 def image_accuracy(learner: Learner, world: World, seed: int, stream: str) -> Accuracy:
-    """Fractions right on half of IMAGES a group.
-
-    Parameters
-    ----------
-    learner : Learner
-        A rule of the population.
-    world : World
-        The training law.
-    seed, stream
-        Root and name of the random stream.
-    """
+    """Fractions right on half of IMAGES a group."""
     half = IMAGES // 2
     return Accuracy(*(sum(x.sum() for x in hits(learner, world, g, half, seed, stream)) / half for g in (0, 1)))

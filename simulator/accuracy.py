@@ -88,16 +88,5 @@ PIXEL_GROUPS = ("rand", "rev", "rest")  # further groups of worlds of pixels (`s
 
 
 def in_words(word: str, accuracy: Accuracy) -> Numbers:
-    """One of WORDS.
-
-    Parameters
-    ----------
-    word : one of WORDS
-    accuracy : Accuracy
-
-    Examples
-    --------
-    >>> in_words("drop", Accuracy(0.75, 0.5))
-    0.25
-    """
+    """One of WORDS."""
     return getattr(accuracy, word.replace("-", "_"))

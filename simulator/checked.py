@@ -17,12 +17,5 @@ class Checked(BaseModel):
         """The same with some fields changed, validated (pydantic's own copy checks nothing).
 
         Fields that were left out still are.
-
-        Parameters
-        ----------
-        update
-            Fields that change.
-        deep
-            As of pydantic; frozen values need no copies.
         """
         return type(self)(**{**{name: getattr(self, name) for name in self.model_fields_set}, **(update or {})})

@@ -10,18 +10,7 @@ import torch
 def compiled(
     function: Callable, refused: Callable[[str], None] | None = None, *, dynamic: bool | None = False
 ) -> Callable:
-    """A pure `function` compiled as one graph; a graph break is an error, so that "compiled" means it.
-
-    Parameters
-    ----------
-    function
-        Of tensors, or containers of them.
-    refused
-        Told why, once, where the compiler behind torch is missing or fails, and `function` runs as it is; without
-        `refused` that is torch's error.
-    dynamic
-        None if shapes may change from call to call.
-    """
+    """A pure `function` compiled as one graph; a graph break is an error, so that "compiled" means it."""
     # These take a second, which only those who compile should wait.
     from torch._dynamo.exc import BackendCompilerFailed
     from torch._inductor.exc import GPUTooOldForTriton, TritonMissing

@@ -22,13 +22,7 @@ WORTH_COMPILING = 2**20  # numbers: for fewer the hundred launches of uncompiled
 
 
 def philox(counter: tuple[torch.Tensor, ...], key: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    """Four random words of four words of counter and two of key, all of them int64 in [0, 2^32) and broadcast.
-
-    Parameters
-    ----------
-    counter, key
-        c0 to c3; k0, k1.
-    """
+    """Four random words of four words of counter and two of key, all of them int64 in [0, 2^32) and broadcast."""
     (c0, c1, c2, c3), (k0, k1) = counter, key
     for _ in range(ROUNDS):
         a, b = MULTIPLIERS[0] * c0, MULTIPLIERS[1] * c2  # modulo 2^64: the bits are right, whatever their sign
@@ -38,15 +32,7 @@ def philox(counter: tuple[torch.Tensor, ...], key: tuple[torch.Tensor, ...]) -> 
 
 
 def words(keys: Int[torch.Tensor, "E 2"], index: Int[torch.Tensor, ""], count: int) -> Int[torch.Tensor, "E n"]:
-    """The first words of every key's stream, block `index`, in [0, 2^32); n is `count`, up to the next multiple of 4.
-
-    Parameters
-    ----------
-    keys
-        One a row.
-    index, count
-        Number of the block, and of words.
-    """
+    """First words of each key's stream, block `index`, in [0, 2^32); n is `count` rounded up to a multiple of 4."""
     place = torch.arange(-(-count // 4), device=keys.device)
     counter = (place & WORD, place >> 32, index & WORD, index >> 32 & WORD)
     return torch.stack(philox(counter, (keys[:, :1], keys[:, 1:])), dim=2).flatten(1)
@@ -58,24 +44,7 @@ def _compiled():
 
 
 def fill(rows: torch.Tensor, keys: Int[torch.Tensor, "E 2"], index: int, law: Law, high: int = 0) -> torch.Tensor:
-    """Draw rows in place, on their own device, and return them.
-
-    Parameters
-    ----------
-    rows
-        One a key; contiguous.
-    keys
-        Two words each, below 2^32, on the rows' device.
-    index
-        Number of the block.
-    law, high
-        As of `simulator.streams.fill`.
-
-    Raises
-    ------
-    TypeError
-        For integers in a tensor of float32.
-    """
+    """Draw rows in place, on their own device, and return them."""
     flat, number = rows.view(len(rows), -1), torch.tensor(index, device=rows.device)
     single, numbers = rows.dtype == torch.float32, flat.shape[1]
     count = numbers if single else 2 * numbers

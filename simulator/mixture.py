@@ -19,26 +19,6 @@ class Mixture:
 
     Class 0 of the binary world is y = +1, class 1 is y = -1. The object shown is the label's in every group of a world
     with p_inv = 1, which then lists no others.
-
-    Attributes
-    ----------
-    labels, objects
-        Class of the label, and of the object shown.
-    backgrounds
-        Class that each of J attributes shows, the background first.
-    weights, test_weights
-        Probabilities under the training law, and under the test law, where every attribute is uniform and independent
-        of the label; both sum to 1.
-    means
-        Means of the l latents, in latent units.
-    variances
-        Their variances, shared by all groups.
-    mention
-        Probability that a caption mentions each of B = 1 + J blocks.
-    block
-        Block that a latent belongs to.
-    classes
-        K.
     """
 
     labels: Int[np.ndarray, " G"]
@@ -58,18 +38,7 @@ class Mixture:
         return self.backgrounds[:, 0] == self.labels
 
     def group_average(self, values: Float[np.ndarray, "*r G"]) -> Float[np.ndarray, "*r 2"]:
-        """Means over the common and the counter groups under the test law.
-
-        Parameters
-        ----------
-        values
-            One value a group.
-
-        Returns
-        -------
-        (*r, 2) array
-            common, counter.
-        """
+        """Means over the common and the counter groups under the test law."""
         averages = []
         for part in (self.common, ~self.common):
             weight = self.test_weights[part]
@@ -77,15 +46,7 @@ class Mixture:
         return np.stack(averages, axis=-1)
 
     def masks(self) -> tuple[Float[np.ndarray, "P l"], Float[np.ndarray, " P"]]:
-        """Caption masks that occur, one row each over the latents, and their probabilities.
-
-        Returns
-        -------
-        rows
-            Every caption mask that occurs: 1 for a latent that is mentioned, else 0.
-        probability
-            Of each row.
-        """
+        """Caption masks that occur, one row each over the latents, and their probabilities."""
         options = [[0.0, 1.0] if 0 < pi < 1 else [float(pi)] for pi in self.mention]
         rows = np.array(list(product(*options)))
         probability = np.where(rows == 1, self.mention, 1 - self.mention).prod(axis=1)
@@ -98,20 +59,7 @@ def class_means(classes: int) -> Float[np.ndarray, "K width"]:
 
 
 def mixture_of(world, objects: bool | None = None) -> Mixture:
-    """The groups of a `simulator.world.World` written out.
-
-    Parameters
-    ----------
-    world : World
-    objects
-        Whether groups whose object is another class's are listed; by default where p_inv < 1. An ensemble of worlds
-        needs one list for all of them.
-
-    Raises
-    ------
-    ValueError
-        Above LARGEST_MIXTURE cells; the closed forms for K classes need no mixture.
-    """
+    """The groups of a `simulator.world.World` written out."""
     K, J = world.classes, 1 + len(world.attribute)
     objects = world.p_inv < 1 if objects is None else objects
     groups = K ** (1 + J + objects)

@@ -14,23 +14,7 @@ INVERTED = 30  # n min(p, 1 - p) up to which Generator.binomial inverts the dist
 
 
 def binomial(n: Int[np.ndarray, "R G"], p: Float[np.ndarray, " G"], rng: np.random.Generator) -> Int[np.ndarray, "R G"]:
-    """How many of n uniform numbers lie below p, for every n.
-
-    Parameters
-    ----------
-    n
-        Numbers, from 0 up.
-    p
-        Probabilities, one a column.
-    rng : numpy.random.Generator
-
-    Notes
-    -----
-    By order statistics (Relles, JASA 67, 1972; Devroye, Non-Uniform Random Variate Generation, 1986, X.4): the i-th
-    smallest, b, of n uniform numbers has law Beta(i, n + 1 - i). Where b <= p, i of them lie below p and the other
-    n - i are uniform on (b, 1); else the i - 1 before it are uniform on (0, b) and no other counts. With i near n p
-    what is left to find is of the order of a deviation, sqrt(n p): two rounds at n = 10^6, three at 10^12.
-    """
+    """How many of n uniform numbers lie below p, for every n."""
     left, q, count = n.flatten(), np.tile(p, len(n)), np.zeros(n.size, dtype=n.dtype)
     at = np.flatnonzero(left * np.minimum(q, 1 - q) > INVERTED)
     while at.size:
@@ -48,17 +32,7 @@ def binomial(n: Int[np.ndarray, "R G"], p: Float[np.ndarray, " G"], rng: np.rand
 def multinomial(
     n: int, weights: Float[np.ndarray, " G"], replicates: int, rng: np.random.Generator
 ) -> Int[np.ndarray, "R G"]:
-    """How often each of G groups comes up in n draws: first how often each half of them, then each quarter.
-
-    Parameters
-    ----------
-    n
-        Draws of each replicate.
-    weights
-        Of the groups, not negative; only their ratios count.
-    replicates : R
-    rng : numpy.random.Generator
-    """
+    """How often each of G groups comes up in n draws: first how often each half of them, then each quarter."""
     depth = (len(weights) - 1).bit_length()
     padded = np.pad(weights, (0, 2**depth - len(weights)))
     counts = np.full((replicates, 1), n)

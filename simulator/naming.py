@@ -21,22 +21,7 @@ LIKENESS = 0.7  # of a slip of the pen; "clip" and "siglip" have 0.6 and mean di
 
 
 def nearest(value: str, choices: Iterable[str]) -> str | None:
-    """The choice that somebody who wrote `value` seems to have meant; None where none is near.
-
-    Parameters
-    ----------
-    value : what was written
-    choices : what is valid
-
-    Examples
-    --------
-    >>> nearest("predct", ["predict", "simulate"])
-    'predict'
-    >>> nearest("lstsq", ["least-squares", "logistic"])
-    'least-squares'
-    >>> nearest("clip", ["siglip", "infonce"]) is None
-    True
-    """
+    """The choice that somebody who wrote `value` seems to have meant; None where none is near."""
     likeness = {}
     for choice in sorted(choices):
         written, meant = value.casefold(), choice.casefold()
@@ -54,56 +39,19 @@ def _abbreviates(short: str, word: str) -> bool:
 
 
 def suggestion(value: str, choices: Iterable[str], quoted: bool = False, called: str = "the nearest") -> str:
-    """The end of a sentence that refuses `value`: "; the nearest is ..." or nothing.
-
-    Parameters
-    ----------
-    value : what was written
-    choices : what is valid
-    quoted
-        Whether the choice is printed in quotes.
-    called
-        The words before it.
-    """
+    """The end of a sentence that refuses `value`: "; the nearest is ..." or nothing."""
     near = nearest(value, choices)
     return "" if near is None else f"; {called} is {near!r}" if quoted else f"; {called} is {near}"
 
 
 def refuse_unknown(what: str, value: str, known: Collection[str]) -> None:
-    """Refuse a name that is not among the known ones, with the nearest.
-
-    Parameters
-    ----------
-    what
-        What is named, the sentence's beginning.
-    value : what was written
-    known : what is valid
-
-    Raises
-    ------
-    ValueError
-        For a value that is not known.
-    """
+    """Refuse a name that is not among the known ones, with the nearest."""
     if value not in known:
         raise ValueError(f"{what} = {value!r} is not one of {', '.join(known)}{suggestion(str(value), known)}")
 
 
 def entered(table: dict[str, Row], row: Row, kind: str) -> Row:
-    """The row, after it was entered into a table by its name.
-
-    Parameters
-    ----------
-    table : name -> row
-    row
-        Something with a `name`; the same one may be entered again.
-    kind
-        What it is called, with its article.
-
-    Raises
-    ------
-    ValueError
-        If another row has its name.
-    """
+    """The row, after it was entered into a table by its name."""
     if table.setdefault(row.name, row) is not row:
         raise ValueError(f"{kind} named {row.name!r} is in the table already; names are unique")
     return row

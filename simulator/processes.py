@@ -11,11 +11,6 @@ def deaf(*numbers: signal.Signals) -> Iterator[None]:
     """Processes started in the block, or by its threads, do not hear these signals; who started them does.
 
     In the block itself they are heard at the end.
-
-    Parameters
-    ----------
-    *numbers
-        Signals; the Ctrl-C of a terminal, which comes to all processes, where none is given.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield

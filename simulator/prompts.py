@@ -25,15 +25,7 @@ NOTHING = 0.0  # the coefficient of a block of which a caption does not speak
 
 
 class Caption(NamedTuple):
-    """One caption.
-
-    Attributes
-    ----------
-    coefficient
-        Of a class's own pattern in a block, from mu_b, D_b, pi_b and whether the block is the object.
-    average
-        Whether it is an average over captions, which for K >= 3 classes shows the other ones by chance.
-    """
+    """One caption."""
 
     coefficient: Callable[[Numbers, Numbers, Numbers, bool], Numbers]
     average: bool = False
@@ -45,17 +37,7 @@ _BACKGROUND = Caption(lambda mean, correlation, mention, is_object: mean)
 
 
 class Asked(NamedTuple):
-    """A row of the table.
-
-    Attributes
-    ----------
-    words
-        What asks, in a sentence.
-    caption
-        The caption that asks, or that asks in place of all where scores are linear in it; None if there is none.
-    pool
-        How the scores of all captions of the class are made one; None if a single caption asks.
-    """
+    """A row of the table."""
 
     words: str
     caption: Caption | None
@@ -73,25 +55,13 @@ LINEAR: tuple[Prompt, ...] = tuple(name for name, row in _TABLE.items() if row.c
 
 
 def asked(prompt: Prompt) -> Asked:
-    """The row of a prompt.
-
-    Raises
-    ------
-    ValueError
-        For a prompt that there is none of.
-    """
+    """The row of a prompt."""
     refuse_unknown("prompt", prompt, _TABLE)
     return _TABLE[prompt]
 
 
 def caption(prompt: Prompt) -> Caption:
-    """The one caption that asks a critic linear in captions.
-
-    Raises
-    ------
-    ValueError
-        For a prompt that there is none of, and for one that such a critic does not have.
-    """
+    """The one caption that asks a critic linear in captions."""
     row = asked(prompt)
     if row.caption is None:
         raise ValueError(

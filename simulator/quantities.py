@@ -15,17 +15,7 @@ from pydantic import Field
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a number stands for.
-
-    Attributes
-    ----------
-    symbol
-        LaTeX, without dollars.
-    meaning
-        In words.
-    unit
-        Such as "probability" or "latent units".
-    """
+    """What a number stands for."""
 
     symbol: str
     meaning: str
@@ -105,26 +95,7 @@ def domain_of(annotation) -> tuple[float, float]:
 
 
 def refuse_fraction(name: str, value) -> None:
-    """Refuse a count that is not an integer, as 2.5 pairs are not.
-
-    Parameters
-    ----------
-    name
-        What is counted, for the sentence.
-    value
-        The count.
-
-    Raises
-    ------
-    ValueError
-        For anything but a whole number; True is none.
-
-    Examples
-    --------
-    >>> refuse_fraction("n", 2.5)
-    Traceback (most recent call last):
-    ValueError: n = 2.5 is not an integer
-    """
+    """Refuse a count that is not an integer, as 2.5 pairs are not."""
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise ValueError(f"{name} = {value!r} is not an integer")
 

@@ -39,23 +39,7 @@ class EmptyGroup(ValueError):
 
 @dataclass(frozen=True)
 class Sampler:
-    """What is done with drawn pairs.
-
-    Parameters
-    ----------
-    name
-        The value of `Recipe.sampler`.
-    rows
-        (groups (n,), G, generator) -> which rows of a fixed set are visited; None: all of them.
-    anew
-        Whether `rows` is asked again every epoch.
-    weights
-        Shares (G,) of the groups -> what a pair of each group counts, (G,), mean 1 over the pairs; None: all count 1.
-    swaps
-        Whether captions name a background of another draw.
-    prompts
-        Under which `law` says what a contrastive learner becomes; None: under any.
-    """
+    """What is done with drawn pairs."""
 
     name: str
     rows: Callable[[Groups, int, np.random.Generator], Int[np.ndarray, " m"]] | None = None
@@ -70,45 +54,18 @@ class Sampler:
         return self.rows is not None or self.weights is not None
 
     def answers(self, prompt: str | None) -> bool:
-        """Whether `law` says what learners become that are asked so; None: by no prompt, for those that read none.
-
-        Parameters
-        ----------
-        prompt : name of the prompt
-        """
+        """Whether `law` says what learners become that are asked so; None: by no prompt, for those that read none."""
         return prompt is None or self.prompts is None or prompt in self.prompts
 
     def law(self, worlds: World | Worlds) -> World | Worlds:
-        """The worlds whose population a learner sees: at p_spu = 1/K where groups are balanced.
-
-        Parameters
-        ----------
-        worlds
-            Training laws of the pairs as they are drawn.
-
-        Raises
-        ------
-        EmptyGroup
-            Where groups that are to be balanced have no share at all.
-        """
+        """The worlds whose population a learner sees: at p_spu = 1/K where groups are balanced."""
         if not self.balances:
             return worlds
         refuse_certain(worlds)
         return _at_chance(worlds)
 
     def captioned(self, worlds: World | Worlds) -> World | Worlds:
-        """The worlds with the law of captions given the label, whose means are the mean prompt.
-
-        Parameters
-        ----------
-        worlds
-            As of `law`.
-
-        Raises
-        ------
-        EmptyGroup
-            As `law`.
-        """
+        """The worlds with the law of captions given the label, whose means are the mean prompt."""
         return _at_chance(worlds) if self.swaps else self.law(worlds)
 
     def effective(self, worlds: World | Worlds, passes: float = 1.0) -> Numbers:
@@ -124,18 +81,6 @@ class Sampler:
         variance is that of weights and 1/passes more, beside 1/passes of pairs not all of which are seen. Cutting all
         groups to the smallest leaves K min(p, (1 - p)/(K - 1)) of the pairs, for p > 1/K all counter pairs among them;
         an endless stream is cut so whenever rows are chosen.
-
-        Parameters
-        ----------
-        worlds
-            As of `law`.
-        passes
-            How often a fixed set is gone through; infinite for a stream.
-
-        Raises
-        ------
-        EmptyGroup
-            As `law`.
         """
         if not self.balances:
             return 1.0
@@ -156,13 +101,7 @@ def _at_chance(worlds: World | Worlds) -> World | Worlds:
 
 
 def refuse_certain(worlds: World | Worlds) -> None:
-    """Refuse to balance groups of which some have no share.
-
-    Raises
-    ------
-    EmptyGroup
-        At p_spu = 1 and p_spu = 0.
-    """
+    """Refuse to balance groups of which some have no share."""
     p = np.asarray(worlds.p_spu)
     for certain, which, near in ((1.0, "counter", "below 1"), (0.0, "common", "above 0")):
         if np.any(p == certain):
@@ -172,41 +111,17 @@ def refuse_certain(worlds: World | Worlds) -> None:
 
 
 def group_numbers(labels, backgrounds, classes: int):
-    """K y + a of every pair.
-
-    Parameters
-    ----------
-    labels : integers (..., n), array or tensor
-    backgrounds : integers (..., n, J), the background first
-    classes : K
-    """
+    """K y + a of every pair."""
     return labels * classes + backgrounds[..., 0]
 
 
 def group_shares(world: World) -> Float[np.ndarray, " G"]:
-    """Share of every group under the training law.
-
-    Parameters
-    ----------
-    world : World
-    """
+    """Share of every group under the training law."""
     return world.background_law().ravel() / world.classes
 
 
 def group_counts(groups: Groups, world: World) -> Int[np.ndarray, " G"]:
-    """Pairs of every group in a fixed set.
-
-    Parameters
-    ----------
-    groups : from `group_numbers`
-    world
-        The training law.
-
-    Raises
-    ------
-    EmptyGroup
-        For a group without a pair, naming the size at which a set has one of each with probability CERTAINTY.
-    """
+    """Pairs of every group in a fixed set."""
     K = world.classes
     count = np.bincount(groups, minlength=K * K)
     if count.all():
@@ -242,21 +157,7 @@ def _inverse_shares(shares: Float[np.ndarray, " G"]) -> Float[np.ndarray, " G"]:
 def chosen(
     sampler: Sampler, groups: Groups, world: World, rng: np.random.Generator
 ) -> tuple[Int[np.ndarray, " m"], Float[np.ndarray, " m"] | None]:
-    """(rows, what each counts) that a sampler makes of a set of pairs, once; None: all the same.
-
-    Parameters
-    ----------
-    sampler : Sampler
-    groups : from `group_numbers`
-    world
-        The training law.
-    rng : numpy.random.Generator
-
-    Raises
-    ------
-    EmptyGroup
-        For a group without a pair.
-    """
+    """(rows, what each counts) that a sampler makes of a set of pairs, once; None: all the same."""
     everyone = np.arange(len(groups))
     if not sampler.balances:
         return everyone, None
@@ -269,13 +170,7 @@ SAMPLERS: dict[str, Sampler] = {}
 
 
 def register(sampler: Sampler) -> Sampler:
-    """Enter a sampler into the table and return it.
-
-    Raises
-    ------
-    ValueError
-        If another one has its name.
-    """
+    """Enter a sampler into the table and return it."""
     return entered(SAMPLERS, sampler, "a sampler")
 
 

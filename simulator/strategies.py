@@ -21,15 +21,7 @@ _HINTS = get_type_hints(World, include_extras=True)
 
 
 def quantity(name: str, low: float | None = None, high: float | None = None) -> st.SearchStrategy:
-    """Values of one field of World over its domain, or over the part of it between low and high.
-
-    Parameters
-    ----------
-    name
-        A field of World.
-    low, high
-        Ends of the part that is drawn from; those of the domain where None.
-    """
+    """Values of one field of World over its domain, or over the part of it between low and high."""
     kind, bounds = declared(_HINTS[name]).__origin__, domain_of(_HINTS[name])
     low, high = bounds[0] if low is None else low, bounds[1] if high is None else high
     if kind is int:
@@ -40,13 +32,7 @@ def quantity(name: str, low: float | None = None, high: float | None = None) -> 
 
 @st.composite
 def attributes(draw, scale: float = 10.0) -> Attribute:
-    """A further spurious attribute.
-
-    Parameters
-    ----------
-    scale
-        Largest absolute mean and largest standard deviation, up to 1e3.
-    """
+    """A further spurious attribute."""
     return Attribute(
         mu=draw(quantity("mu_spu", -scale, scale)),
         sigma=draw(quantity("sigma_spu", 0.0, scale)),
@@ -67,17 +53,6 @@ def worlds(
 
     Two or more classes, with and without further attributes, masks, view noise, other objects than the label's,
     captions with noise of their own, d = l.
-
-    Parameters
-    ----------
-    classes
-        Number of classes, 2 to 4 unless given.
-    most_attributes
-        Most further attributes.
-    scale
-        Largest absolute mean and largest standard deviation, up to 1e3.
-    extra_dimensions
-        By how much a view may be wider than the latents.
     """
     K = draw(classes if classes is not None else st.integers(2, 4))
     extra = draw(st.lists(attributes(scale=scale), max_size=most_attributes))

@@ -36,28 +36,7 @@ def _sequence(seed: int, name: str, index: int) -> np.random.SeedSequence:
 
 
 def numpy_stream(seed: int, name: str, index: int = 0) -> np.random.Generator:
-    """A numpy generator of a named stream.
-
-    Parameters
-    ----------
-    seed
-        Root of all streams, 0 or larger.
-    name
-        Name of the stream.
-    index
-        Number of a replicate or block within it.
-
-    Raises
-    ------
-    ValueError
-        For a negative seed.
-
-    Examples
-    --------
-    >>> a, b = numpy_stream(0, "labels", 3), numpy_stream(0, "labels", 3)
-    >>> bool(a.random() == b.random())
-    True
-    """
+    """A numpy generator of a named stream."""
     return np.random.default_rng(_sequence(seed, name, index))
 
 
@@ -65,22 +44,6 @@ def fill(row: "torch.Tensor", seed: int, name: str, index: int = 0, *, law: Law,
     """Draw a contiguous tensor in place from a stream, on its own device, and return it.
 
     Equal in law, not in bits, across devices and precisions.
-
-    Parameters
-    ----------
-    row
-        What is drawn; contiguous.
-    seed, name, index
-        The stream, as of `numpy_stream`.
-    law
-        "normal" (standard), "uniform" on [0, 1) or "integer" on 0, 1, ..., high - 1.
-    high
-        Number of integers.
-
-    Raises
-    ------
-    ValueError
-        For a negative seed.
     """
     fill_rows(row[None], seed, [name], index, law=law, high=high)
     return row
@@ -96,22 +59,6 @@ def fill_rows(
     calls a row, are made of the words of all rows at once, as many bytes as the rows, by torch's threads; other numbers
     of long rows are drawn in threads of Python's, since the generators need no lock. Elsewhere one call fills all rows
     (`simulator.counters`).
-
-    Parameters
-    ----------
-    rows
-        What is drawn; contiguous.
-    seed
-        Root of the streams.
-    names
-        Of the streams, one a row.
-    index, law, high
-        As of `fill`.
-
-    Raises
-    ------
-    ValueError
-        For a negative seed.
     """
     import torch
 
@@ -167,20 +114,6 @@ def _words(count: int, rng: np.random.Generator) -> "torch.Tensor":
 
 
 def normals(words: "torch.Tensor", out: "torch.Tensor") -> "torch.Tensor":
-    """Standard normals from as many random words, by the inverse of Phi.
-
-    Parameters
-    ----------
-    words
-        Random, int32 for float32 and int64 for float64; they are used up.
-    out
-        Where the normals end.
-
-    Notes
-    -----
-    The b = 24 upper bits k = -2^23, ..., 2^23 - 1 of a word make u = (2k + 1)/2^24 in (-1, 1), which float32 holds
-    exactly, and z = sqrt(2) erfinv(u), |z| < 5.5; float64 takes b = 52, |z| < 8.3. In float32 this takes 2.8 ns a
-    number on one core, as torch's own generator does; numpy's float32 ziggurat takes 6.6.
-    """
+    """Standard normals from as many random words, by the inverse of Phi."""
     size, b = 8 * words.element_size(), 24 if words.element_size() == 4 else 52
     return out.copy_(words.bitwise_right_shift_(size - b)).add_(0.5).mul_(2.0 ** (1 - b)).erfinv_().mul_(2**0.5)

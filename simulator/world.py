@@ -613,15 +613,7 @@ class Worlds:
 
 
 def latent_prompts(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "K B width"]:
-    """Latent prompts q_y of one world (a grid of shape ()), block by block; see `World.prompts`.
-
-    Parameters
-    ----------
-    worlds
-        One world, a grid of shape ().
-    prompt
-        As of `World.prompts`.
-    """
+    """Latent prompts q_y of one world (a grid of shape ()), block by block; see `World.prompts`."""
     K, own = worlds.class_count, worlds.prompt(prompt)
     # For K classes E[e_a | y] = D e_y + (1 - p)/(K - 1) 1; the binary pattern is antisymmetric, no constant.
     constant = np.zeros_like(own)
@@ -631,33 +623,12 @@ def latent_prompts(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "K B wid
 
 
 def view_noise(nu: Numbers, dimension: int = _DEFAULTS["dim_image"]) -> Numbers:
-    """sigma_xi at which every coordinate of a view has noise variance nu, sqrt(nu d).
-
-    Parameters
-    ----------
-    nu
-        Variance of one coordinate.
-    dimension
-        Coordinates of the view.
-
-    Examples
-    --------
-    >>> float(view_noise(0.01, 64))
-    0.8
-    """
+    """sigma_xi at which every coordinate of a view has noise variance nu, sqrt(nu d)."""
     return np.sqrt(np.asarray(nu) * dimension)
 
 
 def latent_count(classes, attributes: int):
-    """l of worlds with so many classes and further attributes.
-
-    Parameters
-    ----------
-    classes : int or array
-        K.
-    attributes
-        Further attributes, beside the background.
-    """
+    """l of worlds with so many classes and further attributes."""
     width = np.where(np.equal(classes, 2), 1, classes)
     return (2 + attributes) * (width if np.ndim(classes) else int(width))
 

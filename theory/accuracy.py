@@ -30,19 +30,6 @@ def linear_accuracy(u: Float[np.ndarray, "*w B"], worlds: Worlds) -> Accuracy:
     """Exact accuracies of the rule with weight u_b on block b; further attributes are averaged over.
 
     Absolute precision 1e-13. A rule that is identically zero scores 1/K.
-
-    Parameters
-    ----------
-    u
-        Weight of the rule on each block; its scale decides nothing.
-    worlds
-        The worlds that it is tested in; of attributes only means and scales count, since the test law makes them
-        uniform.
-
-    Examples
-    --------
-    >>> float(linear_accuracy(np.array([1.0, 0.0]), Worlds()).drop)  # a rule that ignores the background
-    0.0
     """
     return _two_classes(u, worlds) if worlds.classes == 2 else _many_classes(u, worlds)
 
@@ -54,13 +41,7 @@ def reliance(u: Float[np.ndarray, "*w B"]) -> Numbers:
 
 
 def score_deviation(u: Float[np.ndarray, "*w B"], worlds: Worlds) -> Numbers:
-    """s, the standard deviation of a class score within a group.
-
-    Parameters
-    ----------
-    u, worlds
-        As of `linear_accuracy`.
-    """
+    """s, the standard deviation of a class score within a group."""
     return np.sqrt((u**2 * (worlds.scale**2 + worlds.nu_image[..., None])).sum(-1))
 
 
@@ -68,11 +49,6 @@ def binary_scores(u: Float[np.ndarray, "*w 2"], worlds: Worlds) -> Accuracy:
     """z-scores (common, counter) of a two-class rule on one attribute: Acc = Phi(z), on a scale that does not saturate.
 
     Infinite where the decision has no noise, 0 where the rule is identically zero.
-
-    Parameters
-    ----------
-    u, worlds
-        As of `linear_accuracy`.
     """
     s = score_deviation(u, worlds)
     inv, spu = u[..., 0] * worlds.mean[..., 0], u[..., 1] * worlds.mean[..., 1]
@@ -80,21 +56,7 @@ def binary_scores(u: Float[np.ndarray, "*w 2"], worlds: Worlds) -> Accuracy:
 
 
 def two_block_scores(u, w, alpha, beta, S_i, S_s) -> tuple[Numbers, Numbers, Numbers]:
-    """Gaps and deviation of the two-class rule (u, w) on one attribute, number by number: Acc = Phi(gap/s).
-
-    Parameters
-    ----------
-    u, w
-        Weights on the object and the background.
-    alpha, beta
-        Their means.
-    S_i, S_s
-        Variances of their image coordinates, view noise included.
-
-    Returns
-    -------
-    (gap on common, gap on counter, deviation s)
-    """
+    """Gaps and deviation of the two-class rule (u, w) on one attribute, number by number: Acc = Phi(gap/s)."""
     s = np.sqrt(u * u * S_i + w * w * S_s)
     gain, pull = u * alpha, w * beta
     return gain + pull, gain - pull, s

@@ -15,13 +15,7 @@ from theory.published import theorem_62_kappas
 
 
 def corrected_kappas(p_spu, mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numbers]:
-    """(k1*, k2*), in standard deviations: Err(a != y) = 1 - Phi(k1*), Acc(a = y) = 1 - Phi(k2*), name prompt.
-
-    Parameters
-    ----------
-    p_spu, mu_spu, sigma_inv, sigma_spu : numbers or arrays
-        As of `theory.published.theorem_62_kappas`.
-    """
+    """(k1*, k2*), in standard deviations: Err(a != y) = 1 - Phi(k1*), Acc(a = y) = 1 - Phi(k2*), name prompt."""
     p, mu, si, ss = np.broadcast_arrays(p_spu, mu_spu, sigma_inv, sigma_spu)
     m0 = 2 * p - 1
     R = np.sqrt((1 + si**2) ** 2 * si**2 + mu**2 * m0**2 * ss**2)
@@ -30,13 +24,7 @@ def corrected_kappas(p_spu, mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numb
 
 
 def inequality_margins(p_spu, mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numbers]:
-    """(kappa_1 - k1*, kappa_2 - k2*): a printed inequality holds where its margin is not negative.
-
-    Parameters
-    ----------
-    p_spu, mu_spu, sigma_inv, sigma_spu : numbers or arrays
-        As of `theory.published.theorem_62_kappas`.
-    """
+    """(kappa_1 - k1*, kappa_2 - k2*): a printed inequality holds where its margin is not negative."""
     printed = theorem_62_kappas(p_spu, mu_spu, sigma_inv, sigma_spu)
     true = corrected_kappas(p_spu, mu_spu, sigma_inv, sigma_spu)
     return printed[0] - true[0], printed[1] - true[1]
@@ -47,17 +35,6 @@ def turning_points(mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numbers]:
 
     Bisection on [1/2, 1]: the margins are negative at 1/2 and not negative at 1 under the theorem's conditions; outside
     them nan marks a margin without that change of sign.
-
-    Parameters
-    ----------
-    mu_spu, sigma_inv, sigma_spu : numbers or arrays
-        As of `theory.published.theorem_62_kappas`.
-
-    Examples
-    --------
-    >>> error, accuracy = turning_points(mu_spu=2.0, sigma_inv=1.0, sigma_spu=0.5)
-    >>> round(float(error), 4), round(float(accuracy), 4)
-    (0.75, 0.6866)
     """
     mu, si, ss = np.broadcast_arrays(*(np.asarray(x, float) for x in (mu_spu, sigma_inv, sigma_spu)))
     results = []

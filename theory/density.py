@@ -25,20 +25,6 @@ def class_patterns(agreement: Float[np.ndarray, " J"], K: int) -> tuple[Int[np.n
 
     The label is class 0; other classes are numbered in order of appearance, so that K = 50 has as few patterns as
     K = 7.
-
-    Parameters
-    ----------
-    agreement
-        Probability with which each attribute shows the label; 1/K throughout is the test law.
-    K
-        Number of classes.
-
-    Returns
-    -------
-    codes
-        Class that each attribute shows, pattern by pattern.
-    weights
-        Probability of each pattern.
     """
     patterns: list[tuple[tuple[int, ...], float]] = [((), 1.0)]
     for p in agreement:
@@ -63,15 +49,6 @@ def block_log_density(
     Densities must exist: sigma^2 + nu_I > 0, and for a text nu_I > 0 where it may mention the block, nu_T > 0 or
     sigma > 0. At nu_T = 0 silence is an atom at 0: a text that is not 0 mentions the block, and one that is 0 is silent
     if it may be.
-
-    Parameters
-    ----------
-    image, text
-        Coordinates of the block in both views, D_M' x_M.
-    worlds
-        Their fields broadcast against the leading axes (a grid of worlds brings axes of its own).
-    b
-        Number of the block, 0 for the object.
     """
     if text is None:
         return _imaged(image, worlds, b)
@@ -81,13 +58,7 @@ def block_log_density(
 def block_parts(
     image: Float[np.ndarray, "... width"], text: Float[np.ndarray, "... width"], worlds: Worlds, b: int
 ) -> tuple[Float[np.ndarray, "... K"], Float[np.ndarray, "... K"]]:
-    """The two terms of f_b(a): the caption is silent on the block, or mentions it; their log-sum-exp is f_b(a).
-
-    Parameters
-    ----------
-    image, text, worlds, b
-        As of `block_log_density`.
-    """
+    """The two terms of f_b(a): the caption is silent on the block, or mentions it; their log-sum-exp is f_b(a)."""
     mu, variance, pi = worlds.mean[..., b], worlds.scale[..., b] ** 2, worlds.mention[..., b]
     nu_I, nu_T = worlds.nu_image, worlds.nu_text
     base, tilt = _paired_gaussian(image, text, mu, variance, nu_I, nu_T, worlds.class_count)
@@ -137,15 +108,7 @@ def _per_class(pull: np.ndarray, constant, K: int) -> np.ndarray:
 
 
 def attribute_log_density(f: Float[np.ndarray, "... K"], agreement) -> Float[np.ndarray, "... K"]:
-    """T(y): the block's class summed out given the label, from f(a) of that block.
-
-    Parameters
-    ----------
-    f
-        f(a) of the block, as of `block_log_density`.
-    agreement : number or array
-        Probability with which the block shows the label's class.
-    """
+    """T(y): the block's class summed out given the label, from f(a) of that block."""
     if np.all(agreement == 1):
         return f
     K = f.shape[-1]
@@ -165,12 +128,7 @@ def log_sum_of_others(f: Float[np.ndarray, "... K"]) -> Float[np.ndarray, "... K
 
 
 def captions_as_images(worlds: Worlds) -> Worlds:
-    """Worlds whose images have the law of these worlds' captions that mention everything: they differ in noise alone.
-
-    Parameters
-    ----------
-    worlds : Worlds
-    """
+    """Worlds whose images have the law of these worlds' captions that mention everything; only the noise differs."""
     noise = worlds.sigma_xi if worlds.sigma_xi_text is None else worlds.sigma_xi_text
     return worlds.replace(sigma_xi=noise, dim_image=worlds.dim_text)
 
@@ -178,15 +136,7 @@ def captions_as_images(worlds: Worlds) -> Worlds:
 def class_log_density(
     image: Float[np.ndarray, "... B width"], text: Float[np.ndarray, "... B width"] | None, worlds: Worlds
 ) -> Float[np.ndarray, "... K"]:
-    """log p(x_I, x_T | y), or log p(x_I | y) with text None, for every class y under the training law.
-
-    Parameters
-    ----------
-    image, text
-        Latent coordinates D_M' x_M, block by block.
-    worlds
-        As of `block_log_density`.
-    """
+    """log p(x_I, x_T | y), or log p(x_I | y) with text None, for every class y under the training law."""
     total = np.zeros(())
     for b in range(image.shape[-2]):
         f = block_log_density(image[..., b, :], None if text is None else text[..., b, :], worlds, b)
@@ -197,13 +147,7 @@ def class_log_density(
 def log_density(
     image: Float[np.ndarray, "... B width"], text: Float[np.ndarray, "... B width"] | None, worlds: Worlds
 ) -> Float[np.ndarray, "..."]:
-    """log p(x_I, x_T), or log p(x_I) with text None, under the training law.
-
-    Parameters
-    ----------
-    image, text, worlds
-        As of `class_log_density`.
-    """
+    """log p(x_I, x_T), or log p(x_I) with text None, under the training law."""
     given_class = class_log_density(image, text, worlds)
     return np.asarray(np.logaddexp.reduce(given_class, axis=-1) - np.log(worlds.classes))
 
@@ -213,13 +157,6 @@ class Parts(NamedTuple):
 
     Comparing prompts by their whole density would lose `told` to rounding wherever the image fits no prompt and silence
     is the likelier explanation of it, for instance far out at small nu.
-
-    Attributes
-    ----------
-    told
-        Sum of the mask patterns under which at least one block that differs between prompts is mentioned.
-    shared
-        Sum of the others, equal for every prompt.
     """
 
     told: Float[np.ndarray, "... K"]
@@ -227,15 +164,7 @@ class Parts(NamedTuple):
 
 
 def prompt_parts(image, text, worlds: Worlds, b: int, differs) -> Parts:
-    """Parts of one block, its attribute summed out.
-
-    Parameters
-    ----------
-    image, text, worlds, b
-        As of `block_log_density`.
-    differs : bool or array
-        Where the block's prompts differ between classes.
-    """
+    """Parts of one block, its attribute summed out."""
     silent, mentioned = block_parts(image, text, worlds, b)
     differs = np.asarray(differs)[..., None]
     parts = Parts(np.where(differs, mentioned, -np.inf), np.where(differs, silent, np.logaddexp(silent, mentioned)))
@@ -243,12 +172,7 @@ def prompt_parts(image, text, worlds: Worlds, b: int, differs) -> Parts:
 
 
 def told_together(first: Parts, second: Parts) -> Float[np.ndarray, "... K"]:
-    """`told` of two blocks together, independent given the class.
-
-    Parameters
-    ----------
-    first, second : Parts
-    """
+    """`told` of two blocks together, independent given the class."""
     told = first.told + np.logaddexp(second.told, second.shared)
     if np.any(first.shared > -np.inf) and np.any(second.told > -np.inf):
         told = np.logaddexp(told, first.shared + second.told)
@@ -256,12 +180,7 @@ def told_together(first: Parts, second: Parts) -> Float[np.ndarray, "... K"]:
 
 
 def combine(first: Parts, second: Parts) -> Parts:
-    """Both parts of two blocks together.
-
-    Parameters
-    ----------
-    first, second : Parts
-    """
+    """Both parts of two blocks together."""
     return Parts(told_together(first, second), first.shared + second.shared)
 
 
@@ -271,14 +190,6 @@ def prompt_log_density(
     """log(p(x_I, p_y) - c(x_I)) of every prompt of one world, c being what all prompts share; -inf if nothing differs.
 
     Its order over prompts is the order of log p(x_I, p_y), kept where rounding would lose it (see `Parts`).
-
-    Parameters
-    ----------
-    image
-        Latent coordinates D_I' x_I, block by block.
-    texts
-        Latent prompts, likewise.
-    worlds : one world
     """
     differs = (texts != texts[:1]).any(axis=(0, 2))
     parts = [prompt_parts(image[..., None, b, :], texts[:, b], worlds, b, differs[b]) for b in range(texts.shape[1])]

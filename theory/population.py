@@ -35,44 +35,18 @@ def block_covariance(worlds: Worlds) -> Float[np.ndarray, "*w B B"]:
 
 
 def linear_weights(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
-    """u = C diag(pi) q: what linear CLIP puts on each block at n = infinity, scaled by rho.
-
-    Parameters
-    ----------
-    worlds
-        The training law.
-    prompt
-        One of `simulator.prompts.LINEAR`.
-    """
+    """u = C diag(pi) q: what linear CLIP puts on each block at n = infinity, scaled by rho."""
     q = worlds.prompt(prompt)
     return np.einsum("...ij,...j,...j->...i", block_covariance(worlds), worlds.mention, q)
 
 
 def pattern_correlation(p: Numbers, classes: int) -> Numbers:
-    """D = p - (1 - p)/(K - 1), the correlation of a block with the label.
-
-    Parameters
-    ----------
-    p
-        Probability that the block shows the label's class.
-    classes
-        K.
-    """
+    """D = p - (1 - p)/(K - 1), the correlation of a block with the label."""
     return 2 * p - 1 if classes == 2 else p - (1 - p) / (classes - 1)
 
 
 def two_block_covariance(alpha, beta, si2, ss2, D) -> tuple[Numbers, Numbers, Numbers]:
-    """`block_covariance` written out for one background and an object that is always the label's, times kappa.
-
-    Parameters
-    ----------
-    alpha, beta, si2, ss2, D
-        As of `two_block_weights`.
-
-    Returns
-    -------
-    (A, c, B): A = alpha^2 + si2, c = alpha beta D, B = beta^2 + ss2
-    """
+    """`block_covariance` written out for one background and an object that is always the label's, times kappa."""
     return alpha * alpha + si2, alpha * beta * D, beta * beta + ss2
 
 
@@ -81,23 +55,6 @@ def two_block_weights(alpha, beta, si2, ss2, D, pi_inv, pi_spu, prompt: Prompt) 
 
     u = pi_inv A q_inv + pi_spu c q_spu,  w = pi_inv c q_inv + pi_spu B q_spu with A = alpha^2 + si2, B = beta^2 + ss2,
     c = alpha beta D.
-
-    Parameters
-    ----------
-    alpha, beta
-        Means of object and background.
-    si2, ss2
-        kappa sigma^2: sigma^2 for two classes, K sigma^2 for K, where kappa C has the entries above.
-    D
-        Correlation of the background with the label.
-    pi_inv, pi_spu
-        With which probabilities captions mention them.
-    prompt
-        One of `simulator.prompts.LINEAR`.
-
-    Returns
-    -------
-    (u_inv, u_spu)
     """
     A, c, B = two_block_covariance(alpha, beta, si2, ss2, D)
     q = caption(prompt).coefficient
@@ -114,20 +71,6 @@ def truncated_weights(worlds: Worlds, prompt: Prompt, width: int) -> Float[np.nd
 
     For K >= 3 each singular value of the B x B matrix occurs K - 1 times, and the directions constant over classes add
     sigma_b^2 pi_b once each; the latter never decide.
-
-    Parameters
-    ----------
-    worlds
-        The training law.
-    prompt
-        One of `simulator.prompts.LINEAR`.
-    width
-        Of the embedding, at least 1.
-
-    Raises
-    ------
-    ValueError
-        For a width below 1, and if the cut falls on a tie, where the minimiser is not unique.
     """
     if width < 1:
         raise ValueError(f"width = {width} is below 1; the nearest valid value is 1")

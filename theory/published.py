@@ -21,15 +21,7 @@ XUE = "Xue et al., arXiv 2310.04971"
 
 
 class PrintedBound(NamedTuple):
-    """Lower bounds, as fractions.
-
-    Attributes
-    ----------
-    error_counter
-        Of the error on a != y.
-    accuracy_common
-        Of the accuracy on a = y.
-    """
+    """Lower bounds, as fractions."""
 
     error_counter: Numbers
     accuracy_common: Numbers
@@ -42,10 +34,6 @@ def lemma_d3_limit(p_spu, mu_spu, sigma_inv, sigma_spu) -> np.ndarray:
 
     Printed domain: mu_inv = 1, any mu_spu; error O(sqrt(log n/n))^(1/2)/rho in operator norm w.h.p. It equals the
     true moments only at mu_spu = 1.
-
-    Parameters
-    ----------
-    p_spu, mu_spu, sigma_inv, sigma_spu : numbers or arrays
     """
     p, mu, si, ss = np.broadcast_arrays(p_spu, mu_spu, sigma_inv, sigma_spu)
     off = 2 * mu * p - 1
@@ -60,10 +48,6 @@ def theorem_62_kappas(p_spu, mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Num
 
     Printed domain: mu_inv = 1, sigma_inv = Theta(1) > sigma_spu, p_spu = 1 - o(1), n = omega(1),
     d_M, d_T = Omega(n), mu_spu >= (sigma_inv^2 + 2)/2. Infinite where sigma_inv = 0 = sigma_spu.
-
-    Parameters
-    ----------
-    p_spu, mu_spu, sigma_inv, sigma_spu : numbers or arrays
     """
     p, mu, si, ss = np.broadcast_arrays(p_spu, mu_spu, sigma_inv, sigma_spu)
     R = np.sqrt((1 + si**2) ** 2 * si**2 + (2 * mu * p - 1) ** 2 * ss**2)
@@ -72,19 +56,7 @@ def theorem_62_kappas(p_spu, mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Num
 
 
 def theorem_62_bounds(p_spu, mu_spu, sigma_inv, sigma_spu) -> PrintedBound:
-    """[W] Theorem 6.2: Err(a != y) >= 1 - Phi(kappa_1) - o(1), Acc(a = y) >= 1 - Phi(kappa_2) - o(1).
-
-    Parameters
-    ----------
-    p_spu, mu_spu, sigma_inv, sigma_spu : numbers or arrays
-        Printed domain as of `theorem_62_kappas`.
-
-    Examples
-    --------
-    >>> bound = theorem_62_bounds(p_spu=0.99, mu_spu=2.0, sigma_inv=1.0, sigma_spu=0.5)
-    >>> round(float(bound.error_counter), 4), round(float(bound.accuracy_common), 4)
-    (0.6502, 0.9769)
-    """
+    """[W] Theorem 6.2: Err(a != y) >= 1 - Phi(kappa_1) - o(1), Acc(a = y) >= 1 - Phi(kappa_2) - o(1)."""
     k1, k2 = theorem_62_kappas(p_spu, mu_spu, sigma_inv, sigma_spu)
     return PrintedBound(ndtr(-k1), ndtr(-k2))
 
@@ -94,10 +66,6 @@ def data_model_1_accuracies(p_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numbe
 
     Acc(a != y) -> 1 - Phi((2p - 2 - sigma_inv^2)/R),   Acc(a = y) -> 1 - Phi((-2p - sigma_inv^2)/R),
     R = sqrt((1 + sigma_inv^2)^2 sigma_inv^2 + (2p - 1)^2 sigma_spu^2)
-
-    Parameters
-    ----------
-    p_spu, sigma_inv, sigma_spu : numbers or arrays
     """
     p, si, ss = np.broadcast_arrays(p_spu, sigma_inv, sigma_spu)
     R = np.sqrt((1 + si**2) ** 2 * si**2 + (2 * p - 1) ** 2 * ss**2)

@@ -59,19 +59,6 @@ def gaussian_average(
 
     A panel is bisected until its 17- and 9-node rules agree to tolerance/32, so kinks, steps and square-root ends cost
     depth, not accuracy. The error of the finer rule lies well below `tolerance` where f is smooth.
-
-    Parameters
-    ----------
-    values
-        values(index, t) returns f, |f| <= 1, of world index[i] at the nodes t[i].
-    worlds
-        How many.
-    components
-        Numbers that f has.
-    tolerance
-        Absolute.
-    panels
-        At the start.
     """
     edges = np.linspace(-RANGE, RANGE, panels + 1)
     low, high = np.tile(edges[:-1], worlds), np.tile(edges[1:], worlds)
@@ -93,15 +80,6 @@ class LogisticMoments(NamedTuple):
     """Moments of s ~ N(m, V), s = m + sqrt(V) t, each to be multiplied by exp(log_scale).
 
     The common factor keeps margins of hundreds of standard deviations, where e^s underflows, as accurate as any.
-
-    Attributes
-    ----------
-    log_scale
-        Logarithm of the common factor.
-    tail
-        E sigma(-s).
-    curvature
-        E sigma'(s) t^k, k = 0, 1, 2.
     """
 
     log_scale: Float[np.ndarray, "*s"]
@@ -124,10 +102,6 @@ def logistic_moments(m: Float[np.ndarray, "*s"], V: Float[np.ndarray, "*s"]) -> 
     E sigma'(s) t^k = int sigma'(x) t^k phi(t)/sqrt V dx with t = (x - m)/sqrt V; both integrands live within
     some forty units of where the product peaks. Relative precision 1e-12 unless |m| is within a fifth of
     V > 150, which no minimiser of the logistic loss comes near.
-
-    Parameters
-    ----------
-    m, V : means and variances
     """
     shape = np.shape(m)
     m, V = np.ravel(m), np.ravel(V)

@@ -22,12 +22,6 @@ def counter_score(t, alpha, beta, S_i, S_s):
     With p_inv >= 1/2 the counter accuracy p_inv Phi(z) - (1 - p_inv) Phi(z') + const, z' the common score, still falls:
     its derivative is -[p_inv phi(z) (beta S_i + alpha t S_s) + (1 - p_inv) phi(z') (beta S_i - alpha t S_s)]/r^3, where
     only the last term can be positive, and phi(z') <= phi(z).
-
-    Parameters
-    ----------
-    t
-        Reliance.
-    alpha, beta, S_i, S_s : numbers or arrays, letters of the module's head
     """
     return (alpha - t * beta) / np.sqrt(S_i + t**2 * S_s)
 
@@ -38,10 +32,6 @@ def best_common_score(alpha, beta, S_i, S_s):
     LDA's t = beta S_i/(alpha S_s) reaches it.
 
     Proof: (alpha + t beta)^2 <= (alpha^2/S_i + beta^2/S_s) (S_i + t^2 S_s), by Cauchy and Schwarz.
-
-    Parameters
-    ----------
-    alpha, beta, S_i, S_s : numbers or arrays, letters of the module's head
     """
     return np.sqrt(alpha**2 / S_i + beta**2 / S_s)
 
@@ -54,17 +44,6 @@ def disagreement(common, counter, p_inv):
     label is the negative of that on its mirror image, which has the label's object and, if the background agreed
     with the label, now the other background. So common' = p_inv common + (1 - p_inv)(1 - counter), and likewise.
     What disagreement does to the drop it does through the rule that is learned (T2).
-
-    Parameters
-    ----------
-    common, counter : numbers or arrays
-        Accuracies of the rule where p_inv = 1.
-    p_inv : number or array
-
-    Examples
-    --------
-    >>> disagreement(0.9, 0.5, 0.75)
-    (0.8, 0.4)
     """
     return p_inv * common + (1 - p_inv) * (1 - counter), p_inv * counter + (1 - p_inv) * (1 - common)
 
@@ -75,10 +54,6 @@ def reliance_name(alpha, beta, sigma_inv, m0, D_inv=1.0):
     Proof: u = C diag(pi) q with q = (alpha, 0) is pi_inv alpha times the first column of C, (A, D_inv c). Neither
     sigma_spu nor pi appears in the ratio. It falls in sigma_inv (T10) and in the object's own disagreement: a
     covariance with the background has to pass through the label, a variance has not.
-
-    Parameters
-    ----------
-    alpha, beta, sigma_inv, m0, D_inv : numbers or arrays, letters of the module's head
     """
     return alpha * beta * D_inv * m0 / (alpha**2 + sigma_inv**2)
 
@@ -91,10 +66,6 @@ def reliance_mean(alpha, beta, sigma_inv, sigma_spu, m0, kappa=1.0, D_inv=1.0):
     increases from t_name at kappa = 0 to B/(alpha beta D_inv m0) at infinity. In D_inv it falls while
     alpha^2 D_inv^2 < kappa B: unlike the name prompt, the mean prompt relies more on backgrounds where objects disagree
     with labels more often.
-
-    Parameters
-    ----------
-    alpha, beta, sigma_inv, sigma_spu, m0, kappa, D_inv : numbers or arrays, letters of the module's head
     """
     return _reliance_mean(alpha, beta, alpha**2 + sigma_inv**2, beta**2 + sigma_spu**2, m0, kappa, D_inv)
 
@@ -112,10 +83,6 @@ def reliance_mean_slope(alpha, beta, sigma_inv, sigma_spu, m0, kappa=1.0, D_inv=
     as Xue et al. say, section 5, and captions that mention the background more often do the opposite; the name prompt
     sees neither. What mentions of the object can reach is bounded: pi_inv <= 1 leaves kappa >= pi_spu^2.
     Proof: quotient rule; A B >= alpha^2 beta^2, written as a sum of terms that are not negative where |D_inv m0| <= 1.
-
-    Parameters
-    ----------
-    alpha, beta, sigma_inv, sigma_spu, m0, kappa, D_inv : numbers or arrays, letters of the module's head
     """
     A, x = alpha**2 + sigma_inv**2, (D_inv * m0) ** 2
     gap = alpha**2 * beta**2 * (1 - x) + alpha**2 * sigma_spu**2 + sigma_inv**2 * (beta**2 + sigma_spu**2)
@@ -128,10 +95,6 @@ def most_harmful_correlation(alpha, beta, sigma_inv, kappa=1.0):
     Proof: t_mean is m0/(A + kappa beta^2 m0^2) times a constant, which peaks where A = kappa beta^2 m0^2. Beyond
     it a stronger correlation makes the rule more robust. Capped at 1, the largest correlation there is; D_inv plays no
     part.
-
-    Parameters
-    ----------
-    alpha, beta, sigma_inv, kappa : numbers or arrays, letters of the module's head
     """
     # x/y < 1 written so that kappa = 0, captions silent on the background, is no special case.
     x, y = np.hypot(alpha, sigma_inv), beta * np.sqrt(kappa)
@@ -143,10 +106,6 @@ def largest_reliance_mean(alpha, beta, sigma_inv, sigma_spu, kappa=1.0):
 
     Proof: A + kappa beta^2 m0^2 >= 2 sqrt(A kappa) beta m0, with equality at sqrt(A) = sqrt(kappa) beta m0. Where that
     m0 is above 1 it is out of reach.
-
-    Parameters
-    ----------
-    alpha, beta, sigma_inv, sigma_spu, kappa : numbers or arrays, letters of the module's head
     """
     A, B = alpha**2 + sigma_inv**2, beta**2 + sigma_spu**2
     return (alpha**2 + kappa * B) / (2 * alpha * np.sqrt(kappa * A))
@@ -161,10 +120,6 @@ def reliance_nearest_mean(alpha, beta, m0, D_inv=1.0):
     is beta S_i/(alpha S_s), where S_s < S_i. Log-mean-exp instead gives E_{t|y} p(x | t)/p(x) = p(x | y)/p(x), since x
     tells nothing of y beyond t: Bayes' rule. One caption q gives the nearest prompt, w = q: the bare name is perfectly
     robust.
-
-    Parameters
-    ----------
-    alpha, beta, m0, D_inv : numbers or arrays, letters of the module's head
     """
     return beta * m0 / (alpha * D_inv)
 
@@ -174,10 +129,6 @@ def reliance_lda(alpha, beta, sigma_inv, sigma_spu, nu=0.0):
 
     Proof: at p = 1 the classes are Gaussians with means +-(alpha, beta) and one covariance diag(S_i, S_s), so the
     log odds are 2 x'diag(S)^-1 (alpha, beta), which logistic regression attains.
-
-    Parameters
-    ----------
-    alpha, beta, sigma_inv, sigma_spu, nu : numbers or arrays, letters of the module's head
     """
     with np.errstate(divide="ignore"):
         return np.asarray(beta * (sigma_inv**2 + nu)) / (alpha * (sigma_spu**2 + nu))
@@ -192,13 +143,6 @@ def full_correlation_margin(alpha, beta, sigma_inv, sigma_spu, prompt, nu=0.0):
     (alpha (A + beta^2)) < beta S_i/(alpha S_s) is S_s (alpha^2 + beta^2 + sigma_spu^2) < S_i (alpha^2 + beta^2 +
     sigma_inv^2), and x -> (x + nu)(x + alpha^2 + beta^2) increases in x = sigma^2. So under sigma_inv > sigma_spu
     linear CLIP is always the more robust: for the name prompt because S_i > S_s and A > alpha^2.
-
-    Parameters
-    ----------
-    alpha, beta, sigma_inv, sigma_spu : numbers or arrays, letters of the module's head
-    prompt : "name" or "mean"
-    nu : number or array
-        Noise variance of one image coordinate.
     """
     if prompt == "name":
         # S_i A - alpha^2 S_s without the terms alpha^2 nu, which cancel.
@@ -216,27 +160,13 @@ def least_squares_crossover(alpha, beta, sigma_inv, sigma_spu, nu=0.0):
     Proof: least squares has t = beta m0 S_i/(alpha (S_s + 4p(1-p) beta^2)), since Cov(x) minus the outer product
     of E[yx] = (alpha, beta m0) is diag(S_i, S_s + beta^2 (1 - m0^2)). t_name is smaller iff alpha^2 (S_s + 4p(1-p)
     beta^2) < S_i A, and 4p(1-p) falls in p >= 1/2. A p_c above 1 means that least squares is always more robust.
-
-    Parameters
-    ----------
-    alpha, beta, sigma_inv, sigma_spu, nu : numbers or arrays, letters of the module's head
-
-    Examples
-    --------
-    >>> round(float(least_squares_crossover(alpha=1.0, beta=2.0, sigma_inv=1.0, sigma_spu=0.5)), 4)
-    0.875
     """
     inside = 1 - full_correlation_margin(alpha, beta, sigma_inv, sigma_spu, "name", nu) / (alpha**2 * beta**2)
     return (1 + np.sqrt(np.where(inside >= 0, inside, np.nan))) / 2
 
 
 def least_squares_margin(alpha, beta, sigma_inv, sigma_spu, p, nu=0.0):
-    """T5 without a root: positive iff p exceeds p_c, S_i A - alpha^2 (S_s + 4p(1-p) beta^2).
-
-    Parameters
-    ----------
-    alpha, beta, sigma_inv, sigma_spu, p, nu : numbers or arrays, letters of the module's head
-    """
+    """T5 without a root: positive iff p exceeds p_c, S_i A - alpha^2 (S_s + 4p(1-p) beta^2)."""
     at_one = full_correlation_margin(alpha, beta, sigma_inv, sigma_spu, "name", nu)
     return at_one - 4 * p * (1 - p) * alpha**2 * beta**2
 
@@ -246,13 +176,6 @@ def logistic_crossover(alpha, beta, sigma_inv, sigma_spu, prompt, nu=0.0):
 
     Found by root finding on log(1 - p), since it can lie within 1e-5 of 1: the supervised loss matters, least squares
     crosses much earlier (T5). nan if they do not cross between p = .5001 and 1 - 1e-9.
-
-    Parameters
-    ----------
-    alpha, beta, sigma_inv, sigma_spu : numbers, letters of the module's head
-    prompt : "name" or "mean"
-    nu : number
-        Noise variance of one image coordinate.
     """
     from scipy.optimize import brentq
 
@@ -282,10 +205,6 @@ def reliance_bottleneck(alpha, beta, sigma_inv, sigma_spu, m0):
     Proof: the decision direction is the top eigenvector of C = [[A, c], [c, B]]. More than half of the counter
     group is wrong iff t beta > alpha, which clears to 2p (beta^2 - alpha^2) > sigma_inv^2 - sigma_spu^2. At m0 = 0
     only the axis of the larger variance is kept, t = 0 or infinity (nan at A = B); in between t jumps.
-
-    Parameters
-    ----------
-    alpha, beta, sigma_inv, sigma_spu, m0 : numbers or arrays, letters of the module's head
     """
     gap = (alpha - beta) * (alpha + beta) + (sigma_inv - sigma_spu) * (sigma_inv + sigma_spu)  # A - B
     c2 = 2 * alpha * beta * m0
@@ -299,13 +218,6 @@ def many_class_reliance_name(alpha, beta, sigma_inv, p, K, p_inv=1.0):
     """T8: t_name = alpha beta D_inv D/(alpha^2 + K sigma_inv^2), which vanishes like 1/K; D = p - (1 - p)/(K - 1).
 
     Proof: in the space of class differences C has alpha^2/K + sigma_inv^2 and alpha beta D_inv D/K in its first column.
-
-    Parameters
-    ----------
-    alpha, beta, sigma_inv, p : numbers or arrays, letters of the module's head
-    K : int
-        Number of classes.
-    p_inv : number or array
     """
     return alpha * beta * _correlation(p_inv, K) * _correlation(p, K) / (alpha**2 + K * sigma_inv**2)
 
@@ -315,13 +227,6 @@ def many_class_reliance_mean(alpha, beta, sigma_inv, sigma_spu, p, K, kappa=1.0,
 
     A_K = alpha^2 + K sigma_inv^2, B_K = beta^2 + K sigma_spu^2: the formula of T2 with sigma^2 K times as large.
     Proof: K C is the binary C of those variances, with D in the place of m0.
-
-    Parameters
-    ----------
-    alpha, beta, sigma_inv, sigma_spu, p : numbers or arrays, letters of the module's head
-    K : int
-        Number of classes.
-    kappa, p_inv : numbers or arrays, letters of the module's head
     """
     A, B = alpha**2 + K * sigma_inv**2, beta**2 + K * sigma_spu**2
     return _reliance_mean(alpha, beta, A, B, _correlation(p, K), kappa, _correlation(p_inv, K))
@@ -331,10 +236,6 @@ def many_class_reliance_mean_limit(alpha, beta, sigma_inv, sigma_spu, p, kappa=1
     """T8: t_mean -> kappa p beta sigma_spu^2/(p_inv alpha sigma_inv^2) as K -> infinity, which is positive.
 
     Proof: in `many_class_reliance_mean` A_K/K -> sigma_inv^2, B_K/K -> sigma_spu^2, D -> p and D_inv -> p_inv.
-
-    Parameters
-    ----------
-    alpha, beta, sigma_inv, sigma_spu, p, kappa, p_inv : numbers or arrays, letters of the module's head
     """
     return kappa * p * beta * sigma_spu**2 / (p_inv * alpha * sigma_inv**2)
 
@@ -351,12 +252,6 @@ def spread_crossing(alpha, beta, sigma_spu, m0, prompt, kappa=1.0):
     so reliance falls strictly to 0 in sigma_inv: a spread that captions share with images is a reason for the loss to
     attend to the object. That is Xue et al.'s statement, and it holds of reliance without condition (with D_inv too).
     A spread that they do not share, nu, leaves t as it is. Counter accuracy is 1/2 at t beta = alpha, A + k = g.
-
-    Parameters
-    ----------
-    alpha, beta, sigma_spu, m0 : numbers or arrays, letters of the module's head
-    prompt : "name" or "mean"
-    kappa : number or array
     """
     g, k = _spread_terms(alpha, beta, sigma_spu, m0, prompt, kappa)
     return np.sqrt(np.maximum(g - k - alpha**2, 0.0))
@@ -375,12 +270,6 @@ def best_spread(alpha, beta, sigma_spu, m0, prompt, kappa=1.0, nu=0.0):
     Xue et al.'s statement holds of it below this root. In their limit (alpha = beta = p = 1, sigma_spu = nu = 0, name
     prompt) the score is sigma_inv/(1 + sigma_inv^2): the peak is at sigma_inv = 1, Phi(1/2) = .69.
     Proof of the sign: with N = a + x - g and Q the radicand, F = Q - N Q'/2; Q, Q' > 0, so N <= 0 makes F > 0.
-
-    Parameters
-    ----------
-    alpha, beta, sigma_spu, m0 : numbers or arrays, letters of the module's head
-    prompt : "name" or "mean"
-    kappa, nu : numbers or arrays
     """
     arguments = np.broadcast_arrays(*(np.asarray(v, float) for v in (alpha, beta, sigma_spu, m0, kappa, nu)))
     result = np.empty(arguments[0].shape)
@@ -411,15 +300,6 @@ def first_order_correction(alpha, beta, sigma_inv, sigma_spu, p, nu, d, prompt):
     The second term falls like sigma_xi^4/d, so the theorem's d = Omega(n) is not needed. Gamma follows from the group
     mixture: given the group, x and s = q'x_T are jointly Gaussian. Derivatives of Phi(g/r) in closed form, g = u'm,
     r^2 = u'S u + nu ||w_perp||^2.
-
-    Parameters
-    ----------
-    alpha, beta, sigma_inv, sigma_spu, p : numbers, letters of the module's head
-    nu : number
-        Noise variance of one image coordinate.
-    d : int
-        Image dimension.
-    prompt : "name" or "mean"
     """
     worlds = Worlds(
         p_spu=p, mu_inv=alpha, mu_spu=beta, sigma_inv=sigma_inv, sigma_spu=sigma_spu, sigma_xi=view_noise(nu)

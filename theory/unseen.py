@@ -24,15 +24,7 @@ RARE = 0.01  # share of images that may be unseen where pairs are said to suffic
 
 
 class Unseen(NamedTuple):
-    """What a number of pairs leaves unseen.
-
-    Attributes
-    ----------
-    common, counter
-        Share of the group's test images for which the PMI of every class's prompt lies below -log n.
-    pairs_needed
-        Pairs that would leave a share of RARE at most in either group.
-    """
+    """What a number of pairs leaves unseen."""
 
     common: float
     counter: float
@@ -40,28 +32,7 @@ class Unseen(NamedTuple):
 
 
 def unseen(world: World, prompt: Prompt, pairs: float) -> Unseen | None:
-    """Shares of images like which a run of so many pairs sees none, to about .001.
-
-    Parameters
-    ----------
-    world
-        The training law.
-    prompt
-        Of a single caption: name, mean or background.
-    pairs
-        n.
-
-    Returns
-    -------
-    Unseen or None
-        None without view noise, where captions leave blocks out, where the object may be another's, for more than one
-        attribute, and for prompts of several captions: these densities are not computed here.
-
-    Examples
-    --------
-    >>> unseen(World(p_spu=0.9, mu_spu=2.0, sigma_xi=0.7, dim_image=2, dim_text=2), "mean", 1e6).counter > 0.01
-    True
-    """
+    """Shares of images like which a run of so many pairs sees none, to about .001."""
     worlds = Worlds.of(world)
     plain = np.all(worlds.mention == 1) and world.p_inv == 1 and not world.attribute
     if not plain or asked(prompt).pool is not None or world.nu_image <= 0 or world.nu_text <= 0:

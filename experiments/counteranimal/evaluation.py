@@ -260,35 +260,6 @@ def evaluate(
     """Predictions of any model on photos of any layout that `photos.reading.read_tree` takes.
 
     `metrics.summary(metrics.class_counts(...))` turns the answer into accuracies.
-
-    Parameters
-    ----------
-    model
-        A CLIP, with encode_image and encode_text; without a tokenizer, what maps pixels to a score of each label.
-    preprocess
-        Photo -> pixels.
-    tokenizer
-        List of strings -> token ids; None for what is no CLIP.
-    data
-        Folder of the photos, or its tree.
-    prompts
-        Name of the templates that class names are put into.
-    names
-        Name of the list of class names, the names themselves, or a Vocabulary of one's own classes.
-    groups
-        As of `photos.reading.read_tree`.
-    space
-        Labels to choose from; all unless given.
-    runtime
-        Batch size, device and precision.
-    cache
-        Folder that keeps features, only for models and preprocessing made of library parts: code of one's own can
-        change under the same name.
-
-    Raises
-    ------
-    RequestError
-        For a cache with code of one's own.
     """
     vocabulary = _vocabulary(names)
     tree = data if isinstance(data, Tree) else read_tree(Path(data), groups, vocabulary)

@@ -58,24 +58,7 @@ class Measured(NamedTuple):
 
 
 def assess(photos: Scores, tolerance: float, seed: int = 0, redraws: int = REDRAWN) -> dict[str, Any]:
-    """The verdict with everything that it rests on, plain JSON; classes by the columns of their labels.
-
-    Parameters
-    ----------
-    photos
-        All of them.
-    tolerance
-        Accuracy up to which the law may be off.
-    seed
-        Of the split, of Sobol's scrambles and of the fits that are repeated.
-    redraws
-        How many these are.
-
-    Raises
-    ------
-    ValueError
-        For no class with measured photos in both groups, or too few photos to fit.
-    """
+    """The verdict with everything that it rests on, plain JSON; classes by the columns of their labels."""
     first, second = halves(photos, numpy_stream(seed, "law split"))
     points = normals(photos.scores.shape[1] - 1, numpy_stream(seed, "law points"))
     document: dict[str, Any] = {"photos_fitted": int(first.sum())}
@@ -144,14 +127,7 @@ def _design_effect(photos: Scores, chance: Float[np.ndarray, " N"]) -> float:
 
 
 def judged(found: Measured, tolerance: float, seed: int) -> dict[str, Any]:
-    """The three numbers with their bounds and the verdict, then calibration.
-
-    Parameters
-    ----------
-    found : Measured
-    tolerance, seed
-        As of `assess`.
-    """
+    """The three numbers with their bounds and the verdict, then calibration."""
     off, tail = found.predicted - found.measured, ALPHA / 3
     numbers: dict[str, Any] = {
         name: {"bias": float(off[:, g].mean()), "bounds": list(_bias_bounds(found, g, tail / 2))}
@@ -214,19 +190,6 @@ def square_bounds(
     The sum of squares follows, nearly, a multiple of a chi-square law with the mean and variance that it has
     (Satterthwaite); the bounds are the true sums under which it would be as large, or as small, with probability
     `tail`.
-
-    Parameters
-    ----------
-    off
-        Predicted - measured.
-    variance
-        Of each of them where nothing is truly off.
-    tail
-        Error rate of each bound.
-    fourth
-        Sum of their fourth cumulants, 0 of normal errors.
-    floor
-        Larger variances, with which the upper bound is made: a sum smaller than theirs shows no more than theirs.
     """
     total, v, n = float((off**2).sum()), variance.ravel(), off.size
     wide = v if floor is None else np.maximum(v, floor.ravel())
@@ -270,15 +233,6 @@ def reliance(law: Law, photos: Scores, classes: Sequence[int], seed: int) -> dic
     photos of the class than of others, common and counter alike. Background effect: half of how much higher it is for
     common than for counter photos of the class. In the paper's world with two classes this is
     (u_spu mu_spu)/(u_inv mu_inv), T1's t where both means are 1. Means over classes; the interval draws classes again.
-
-    Parameters
-    ----------
-    law, photos
-        The law, and what it was fitted to.
-    classes
-        Labels whose photos are in both groups.
-    seed
-        Of the bootstrap.
     """
     K, means = photos.scores.shape[1], law.means @ helmert(photos.scores.shape[1])
     group = np.array(

@@ -71,20 +71,7 @@ def turned(scores: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N k"]:
 
 
 def fit(photos: Scores, own_effects: bool = False) -> Law:
-    """Least squares of class and background, and the Ledoit-Wolf covariance of what is left.
-
-    Parameters
-    ----------
-    photos
-        More photos than parameters.
-    own_effects
-        Whether each class has backgrounds of its own.
-
-    Raises
-    ------
-    ValueError
-        For as many parameters as photos.
-    """
+    """Least squares of class and background, and the Ledoit-Wolf covariance of what is left."""
     cells, where = np.unique(np.column_stack([photos.truth, photos.background]), axis=0, return_inverse=True)
     design = np.eye(len(cells)) if own_effects else np.hstack([_dummies(column) for column in cells.T])
     return _fitted(cells, where, design, _least_error(where, photos.cluster), turned(photos.scores))
@@ -129,13 +116,7 @@ def _shrunk(residuals: Float[np.ndarray, "N k"], freedom: int) -> tuple[Float[np
 
 
 def normals(dimensions: int, rng: np.random.Generator) -> Float[np.ndarray, "R M k"]:
-    """Standard normal points: R independent scrambles of a Sobol sequence.
-
-    Parameters
-    ----------
-    dimensions : k
-    rng : numpy.random.Generator
-    """
+    """Standard normal points: R independent scrambles of a Sobol sequence."""
     draws = [qmc.Sobol(dimensions, rng=child).random(POINTS) for child in rng.spawn(SCRAMBLES)]
     return ndtri(np.clip(np.array(draws), 1e-12, 1 - 1e-12))
 
@@ -145,13 +126,6 @@ def probabilities(law: Law, points: Float[np.ndarray, "R M k"]) -> Float[np.ndar
 
     The mean of a cell is itself off by N(0, error Sigma), so the covariance left for a photo is (1 - error) Sigma:
     the expectation of the answer is then the probability at the true mean.
-
-    Parameters
-    ----------
-    law
-        As fitted.
-    points
-        Of `normals`.
     """
     k = law.means.shape[1]
     back = helmert(k + 1)  # (k, K)
@@ -186,14 +160,7 @@ def _axes(covariance: Float[np.ndarray, "r r"]) -> Float[np.ndarray, "q r"]:
 
 
 def redrawn(law: Law, cluster: Int[np.ndarray, " N"], rng: np.random.Generator) -> Law:
-    """The law fitted again to photos drawn from it: what is left of whole clusters comes from other clusters.
-
-    Parameters
-    ----------
-    law, cluster
-        As fitted, and the clusters of its photos.
-    rng : numpy.random.Generator
-    """
+    """The law fitted again to photos drawn from it: what is left of whole clusters comes from other clusters."""
     left = law.residuals * np.sqrt(len(law.residuals) / law.freedom)
     names, members, sizes = np.unique(cluster, return_inverse=True, return_counts=True)
     if len(names) == len(cluster):
@@ -213,12 +180,6 @@ def halves(photos: Scores, rng: np.random.Generator) -> tuple[Bool[np.ndarray, "
     """(to fit, to measure): each cell of class and background is halved, and an object is on one side only.
 
     The odd one of a cell is fitted, since a cell that was not fitted cannot be measured.
-
-    Parameters
-    ----------
-    photos
-        All of them.
-    rng : numpy.random.Generator
     """
     fitted = np.zeros(len(photos.truth), dtype=bool)
     objects = len(np.unique(photos.cluster)) < len(photos.cluster)
@@ -235,15 +196,7 @@ def halves(photos: Scores, rng: np.random.Generator) -> tuple[Bool[np.ndarray, "
 
 
 def regrouped(law: Law, photos: Scores) -> tuple[Int[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
-    """(cell of each photo, whether it was fitted at all).
-
-    Parameters
-    ----------
-    law
-        As fitted.
-    photos
-        Others.
-    """
+    """(cell of each photo, whether it was fitted at all)."""
     index = {tuple(cell): g for g, cell in enumerate(law.cells.tolist())}
     keys = zip(photos.truth.tolist(), photos.background.tolist(), strict=True)
     where = np.array([index.get(key, -1) for key in keys], dtype=np.int64)

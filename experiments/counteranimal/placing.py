@@ -22,17 +22,6 @@ def placed(
 
     Points in the thickest crowd choose first, each the nearest free place on rings around it. Where there is none it
     takes the place that covers least.
-
-    Parameters
-    ----------
-    points
-        Centres of the marks.
-    sizes
-        Widths and heights of the names.
-    frame
-        (left, bottom, right, top) that names do not leave where they can.
-    radii
-        Of the marks.
     """
     marks = np.hstack([points - radii[:, None], points + radii[:, None]])
     taken = np.empty((0, 4))

@@ -23,13 +23,7 @@ TWO_SIDED = ("=", "slope")
 
 
 class Ruling(NamedTuple):
-    """The decision, and the reason in one sentence.
-
-    Attributes
-    ----------
-    decision : "supported", "contradicted" or "undecided"
-    reason : one sentence
-    """
+    """The decision, and the reason in one sentence."""
 
     decision: Decision
     reason: str
@@ -43,14 +37,6 @@ def violation_bounds(
     v = target - q for ">=", q - target for "<=", |q - target| for "=" and "slope", the side that was not promised for
     "iff", and q itself, a difference of two points, for the monotone relations. The lower bound of |q - target| is the
     distance of the target from a two-sided interval, 0 inside it; the upper bound needs one side only.
-
-    Parameters
-    ----------
-    relation : the claim's
-    bounds : tail -> Bounds
-    target, tail : float
-    promised
-        For "iff": whether the claim says q > target.
     """
     low, high = bounds(tail)
     if relation in TWO_SIDED:
@@ -66,11 +52,6 @@ def p_value(low: Callable[[float], float], tau: float) -> float:
     """The least tail at which the lower bound low(tail) exceeds tau, by bisection; 1 if none below 1/2 does.
 
     At twice this error rate the claim would just have been contradicted.
-
-    Parameters
-    ----------
-    low : tail -> lower bound
-    tau : the violation that is allowed
     """
     if low(0.5) <= tau:
         return 1.0
@@ -90,25 +71,7 @@ def decide(
     notes: Sequence[str] = (),
     called: tuple[str, str] = ("point", "audit points"),
 ) -> Ruling:
-    """The verdict from bounds on the violation v.
-
-    Parameters
-    ----------
-    worst
-        At the worst point found, None if nothing was measured there.
-    audits
-        At the audit points.
-    searched
-        The largest v of the search.
-    tau
-        The violation that is allowed.
-    obstacles
-        Why planned audit points could not be measured; then nothing is supported.
-    notes
-        What may have kept a bound wide; both explain an undecided claim.
-    called
-        In the reason: what is worst, and what was audited.
-    """
+    """The verdict from bounds on the violation v."""
     if worst is not None and worst.low > tau:
         return Ruling(
             "contradicted", f"the violation is at least {worst.low:.4g} at the worst {called[0]}, above {tau:g}"
@@ -134,11 +97,6 @@ def size_needed(pilot: Sample, gap: float, tail: float, miss: float) -> float:
     """Values that bring a bound at `tail` within `gap` of the mean, except with probability `miss`; inf if none do.
 
     Judged from a pilot sample of the same law, by the method that `Sample.bounds` will use.
-
-    Parameters
-    ----------
-    pilot : Sample
-    gap, tail, miss : float
     """
     if gap <= 0:
         return np.inf
@@ -153,26 +111,13 @@ def size_needed(pilot: Sample, gap: float, tail: float, miss: float) -> float:
 
 
 def deviation_bound(pilot: Sample, miss: float) -> float:
-    """Upper bound of a normal law's standard deviation, too small with probability `miss` (chi-square).
-
-    Parameters
-    ----------
-    pilot : Sample
-        At least two values.
-    miss : float
-    """
+    """Upper bound of a normal law's standard deviation, too small with probability `miss` (chi-square)."""
     freedom = len(pilot.values) - 1
     return float(np.std(pilot.values, ddof=1) * np.sqrt(freedom / (2 * gammaincinv(freedom / 2, miss))))
 
 
 def normal_size(deviation: float, gap: float, tail: float, miss: float) -> float:
-    """Replicates for a t bound at `tail` to come within `gap`, at least FEWEST. Normal approximation, two t steps.
-
-    Parameters
-    ----------
-    deviation : of one replicate
-    gap, tail, miss : as of `size_needed`
-    """
+    """Replicates for a t bound at `tail` to come within `gap`, at least FEWEST. Normal approximation, two t steps."""
     R = max(FEWEST, ((ndtri(1 - tail) + ndtri(1 - miss)) * deviation / gap) ** 2)
     for _ in range(2):
         R = max(FEWEST, ((stdtrit(R - 1, 1 - tail) + stdtrit(R - 1, 1 - miss)) * deviation / gap) ** 2)
@@ -183,11 +128,6 @@ def binomial_size(p: float, gap: float, tail: float, miss: float) -> float:
     """Answers for a Clopper-Pearson bound at `tail` to come within `gap` of p, by the normal approximation.
 
     The variance is that of the least favourable probability within reach, and 2/gap answers pay for discreteness.
-
-    Parameters
-    ----------
-    p : probability of a yes
-    gap, tail, miss : as of `size_needed`
     """
     worst = np.clip(0.5, p - gap, p + gap)
     deviation = np.sqrt(worst * (1 - worst))
@@ -198,11 +138,6 @@ def betting_size(pilot: Sample, gap: float, tail: float, miss: float) -> float:
     """Values for a betting bound at `tail` to come within `gap`: for the best stake, its capital grows to 1/tail.
 
     The pilot is taken with one value more at the far end of the support: what it has not seen may be an atom there.
-
-    Parameters
-    ----------
-    pilot : Sample, with a support
-    gap, tail, miss : as of `size_needed`
     """
     assert pilot.support is not None
     low, high = pilot.support

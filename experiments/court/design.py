@@ -31,22 +31,7 @@ MOST_NUMBERS = 4e7  # drawn pairs at one point, each counted as often as the slo
 @final  # so that it is never false
 @dataclass(frozen=True)
 class Evidence:
-    """What was measured at one point.
-
-    Attributes
-    ----------
-    point : one point of the domain
-    sample : Sample
-    n
-        Most pairs of a training run, or images where nothing is trained.
-    route : in words
-    predicted
-        What the claim compares with.
-    promised
-        For "iff": whether the claim says that this is exceeded.
-    note
-        What kept the design from its power, if anything did.
-    """
+    """What was measured at one point."""
 
     point: dict[str, float]
     sample: Sample
@@ -57,14 +42,7 @@ class Evidence:
     note: str | None
 
     def bounds(self, claim: Claim, tail: float) -> Bounds:
-        """Bounds of the violation; a law without bounds leaves everything possible.
-
-        Parameters
-        ----------
-        claim : Claim
-        tail
-            Probability of missing the violation, on each side.
-        """
+        """Bounds of the violation; a law without bounds leaves everything possible."""
         if self.sample.bounds(tail) is None:
             return Bounds(-np.inf, np.inf)
         return violation_bounds(relation(claim), self.sample.bounds, self.predicted, tail, self.promised)
@@ -73,25 +51,7 @@ class Evidence:
 def gather(
     claim: Claim, point: Point, *, drawn: bool, gap: float, tail: float, miss: float, seed: int, purpose: str
 ) -> Evidence:
-    """Measure at one point with so many values that a bound at `tail` lies within `gap` except with probability `miss`.
-
-    Parameters
-    ----------
-    claim : Claim
-    point : Point
-    drawn
-        Whether by drawn data, where there is a choice.
-    gap, tail, miss : float
-    seed
-        Root of the streams.
-    purpose
-        Names the streams: no two purposes share numbers.
-
-    Raises
-    ------
-    Unmeasurable
-        With the reason, where the quantity cannot be measured there.
-    """
+    """Measure at one point, often enough that a bound at `tail` lies within `gap` with probability 1 - `miss`."""
     worlds = worlds_at(claim, point)
     routes = routes_of(claim, point, drawn)
     most = most_values(claim, worlds, routes)
@@ -127,14 +87,7 @@ def _note(sample: Sample, needed: float, size: int) -> str | None:
 
 
 def most_values(claim: Claim, worlds: list, routes: dict[Learner, Route]) -> int:
-    """The most values that are measured at a point, by their cost.
-
-    Parameters
-    ----------
-    claim : Claim
-    worlds : from `worlds_at`
-    routes : from `routes_of`
-    """
+    """The most values that are measured at a point, by their cost."""
     if by_image(claim, routes):
         return MOST_IMAGES
     if set(routes.values()) == {"exact law"}:
@@ -159,19 +112,7 @@ def _pilot_size(claim: Claim, worlds: list, routes: dict[Learner, Route]) -> int
 
 
 def pilot_violation(claim: Claim, seed: int):
-    """Estimates of v at points of a claim about finite n, for `search`; every point of a round on the same draws.
-
-    Parameters
-    ----------
-    claim : Claim
-    seed
-        Root of the streams.
-
-    Returns
-    -------
-    callable
-        (point, replicates, number of the round) -> v, nan where it is undefined.
-    """
+    """Estimates of v at points of a claim about finite n, for `search`; every point of a round on the same draws."""
 
     def estimate(point: dict[str, float], replicates: int, number: int) -> float:
         each = legs(claim, row(point))

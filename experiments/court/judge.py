@@ -294,12 +294,6 @@ def audit_points(claim: Claim, worst: Worst, count: int, seed: int) -> list[dict
     """The worst point found, then corners and Sobol points of the domain, `count` in all besides it.
 
     Points where the population's quantity is undefined are passed over, as the search passes over them.
-
-    Parameters
-    ----------
-    claim : Claim
-    worst : from `search`
-    count, seed : int
     """
     d = dimension(claim)
     if d == 0:

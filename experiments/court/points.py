@@ -22,13 +22,7 @@ Point = Mapping[str, Numbers]
 
 
 class Leg(NamedTuple):
-    """Worlds of a grid of points, and the number of pairs that a learner is given there.
-
-    Attributes
-    ----------
-    worlds : Worlds
-    n : number of pairs
-    """
+    """Worlds of a grid of points, and the number of pairs that a learner is given there."""
 
     worlds: Worlds
     n: int
@@ -45,13 +39,7 @@ def dimension(claim: Claim) -> int:
 
 
 def placed(claim: Claim, unit: np.ndarray) -> dict[str, np.ndarray]:
-    """The points at rows of the unit cube.
-
-    Parameters
-    ----------
-    claim : Claim
-    unit : array (..., dimension)
-    """
+    """The points at rows of the unit cube."""
     if claim.relation not in MONOTONE:
         return claim.place(unit)
     column = list(claim.axes).index(claim.along)
@@ -62,13 +50,7 @@ def placed(claim: Claim, unit: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def inside(claim: Claim, point: Point) -> np.ndarray:
-    """Whether points lie in the domain, the later world of a monotone relation too, to rounding.
-
-    Parameters
-    ----------
-    claim : Claim
-    point : point, or grid of points
-    """
+    """Whether points lie in the domain, the later world of a monotone relation too, to rounding."""
     here = {name: value for name, value in point.items() if not name.endswith(LATER)}
     good = claim.contains(here)
     if claim.relation in MONOTONE:
@@ -79,13 +61,7 @@ def inside(claim: Claim, point: Point) -> np.ndarray:
 
 
 def legs(claim: Claim, point: Point) -> list[Leg]:
-    """The worlds that the relation compares, the earlier one first.
-
-    Parameters
-    ----------
-    claim : Claim
-    point : grid of points
-    """
+    """The worlds that the relation compares, the earlier one first."""
     fields = {name: value for name, value in point.items() if not name.endswith(LATER)}
     if claim.relation in MONOTONE:
         both = (fields, claim.moved(fields, claim.along, point[claim.along + LATER]))
@@ -100,13 +76,7 @@ def legs(claim: Claim, point: Point) -> list[Leg]:
 
 
 def combined(claim: Claim, values: list[np.ndarray]) -> np.ndarray:
-    """What the relation speaks of: the quantity; how much it falls (rises) from x to x'; its log-log slope.
-
-    Parameters
-    ----------
-    claim : Claim
-    values : the quantity, leg by leg
-    """
+    """What the relation speaks of: the quantity; how much it falls (rises) from x to x'; its log-log slope."""
     if claim.relation == "slope":
         return log_slope(claim.grid, np.stack(values, axis=-1))
     if claim.relation in MONOTONE:
@@ -115,13 +85,7 @@ def combined(claim: Claim, values: list[np.ndarray]) -> np.ndarray:
 
 
 def true_violation(claim: Claim, point: Point) -> np.ndarray:
-    """v of the population by the closed forms; nan where the quantity is undefined, -inf outside the domain.
-
-    Parameters
-    ----------
-    claim : Claim
-    point : grid of points
-    """
+    """v of the population by the closed forms; nan where the quantity is undefined, -inf outside the domain."""
     each = legs(claim, point)
     values = combined(claim, [attempt(claim.truth, leg.worlds)[0] for leg in each])
     v = violation_at(claim, values, each[0].worlds)
@@ -132,12 +96,6 @@ def violation_at(claim: Claim, values: np.ndarray, worlds: Worlds) -> np.ndarray
     """v where the quantity has these values, world by world where the prediction is undefined in some.
 
     For a claim about a share of trainings the values are shares that satisfy the relation.
-
-    Parameters
-    ----------
-    claim : Claim
-    values : of what its relation speaks of
-    worlds : Worlds
     """
     if claim.share is not None:
         return claim.share - np.broadcast_to(values, worlds.shape)
@@ -155,20 +113,7 @@ def relation(claim: Claim) -> Relation:
 
 
 def target(claim: Claim, worlds: Worlds) -> tuple[float, bool]:
-    """What the quantity is compared with in one world.
-
-    Parameters
-    ----------
-    claim : Claim
-    worlds : grid of one
-
-    Returns
-    -------
-    number
-        What it is compared with.
-    promised
-        Whether "iff" promises that it is exceeded; True for other relations.
-    """
+    """What the quantity is compared with in one world."""
     if claim.share is not None:
         return claim.share, True
     number = lambda x: float(np.asarray(x, float).reshape(-1)[0])  # noqa: E731
@@ -180,13 +125,7 @@ def target(claim: Claim, worlds: Worlds) -> tuple[float, bool]:
 
 
 def single(points: Mapping[str, np.ndarray], index: int) -> dict[str, float]:
-    """One point of a grid, as plain floats.
-
-    Parameters
-    ----------
-    points : grid of points
-    index : int
-    """
+    """One point of a grid, as plain floats."""
     return {name: float(values[index]) for name, values in points.items()}
 
 

@@ -9,17 +9,7 @@ from typing import NamedTuple, TypeVar
 
 
 class Question(NamedTuple):
-    """What is asked of the whole docket.
-
-    Attributes
-    ----------
-    key
-        One word, for links and files.
-    words
-        The question as a reader asks it.
-    claims
-        Ids and families of the claims that answer it.
-    """
+    """What is asked of the whole docket."""
 
     key: str
     words: str

@@ -30,15 +30,7 @@ MATRICES = ("operator-error", "minimiser-rate")
 
 
 def routes_of(claim: Claim, point: Point, drawn: bool) -> dict[Learner, Route]:
-    """How each learner of the claim is measured at a point.
-
-    Parameters
-    ----------
-    claim : Claim
-    point : Point
-    drawn
-        Whether by drawn data, where there is a choice.
-    """
+    """How each learner of the claim is measured at a point."""
     worlds = worlds_at(claim, point)
     return {learner: _route(learner, worlds, drawn) for learner in claim.learners}
 
@@ -53,13 +45,7 @@ def _route(learner: Learner, worlds: list[tuple[World, int]], drawn: bool) -> Ro
 
 
 def worlds_at(claim: Claim, point: Point) -> list[tuple[World, int]]:
-    """The worlds to be measured at a point, with their numbers of pairs; as narrow as may be for the population.
-
-    Parameters
-    ----------
-    claim : Claim
-    point : Point
-    """
+    """The worlds to be measured at a point, with their numbers of pairs; as narrow as may be for the population."""
     each = [(leg.worlds.world(0), leg.n) for leg in legs(claim, row(point))]
     return each if finite(claim) else [(narrowest(world), n) for world, n in each]
 
@@ -98,33 +84,13 @@ def _wanted(worlds: Worlds, n: int) -> Numbers:
 
 
 def drawable(worlds: Worlds, n: int) -> np.ndarray | np.bool_:
-    """Where so many pairs can be drawn one by one; where n is finite wide views count for more.
-
-    Parameters
-    ----------
-    worlds : Worlds
-    n
-        Pairs; from INFINITE up they stand for the population.
-    """
+    """Where so many pairs can be drawn one by one; where n is finite wide views count for more."""
     width = np.maximum(1.0, (np.asarray(worlds.dim_image) + worlds.dim_text) / 8) if n < INFINITE else 1.0
     return _wanted(worlds, n) * width <= MOST_DRAWN
 
 
 def pairs_for(n: int, world: World, route: Route) -> int:
-    """Pairs in one replicate.
-
-    Parameters
-    ----------
-    n
-        Pairs; from INFINITE up they stand for the population.
-    world : World
-    route : Route
-
-    Raises
-    ------
-    Unmeasurable
-        Where these are too many to draw.
-    """
+    """Pairs in one replicate."""
     if route != "drawn pairs":
         return n
     worlds = Worlds.of(world)
@@ -150,24 +116,6 @@ def measure(
     the claim's grid; `against` is subtracted. Where every learner is a rule on images a value is one image, and there
     are `size` of each group; otherwise a value is one training run, and a rule is measured on IMAGES images beside it.
     For a claim about a share of trainings a value says whether the relation holds in one: 1 or 0.
-
-    Parameters
-    ----------
-    claim : Claim
-    point : Point
-    size : how many values
-    seed
-        Root of the streams.
-    routes : from `routes_of`
-    like
-        Learners get as many pairs as by these routes: a pilot by the exact law shows the spread of drawn pairs.
-
-    Raises
-    ------
-    Unmeasurable
-        Where a drawn sample has no answer.
-    ValueError
-        For a share of trainings where a learner is a rule of the law, not fitted to pairs.
     """
     worlds = worlds_at(claim, point)
     if claim.share is not None and "drawn images" in routes.values():
@@ -195,13 +143,7 @@ def measure(
 
 
 def by_image(claim: Claim, routes: dict[Learner, Route]) -> bool:
-    """Whether every image is a value of its own: rules on images, and a quantity that is a mean over them.
-
-    Parameters
-    ----------
-    claim : Claim
-    routes : from `routes_of`
-    """
+    """Whether every image is a value of its own: rules on images, and a quantity that is a mean over them."""
     means = claim.quantity in WORDS and claim.quantity != "worst" and claim.relation != "slope"
     return means and set(routes.values()) == {"drawn images"}
 

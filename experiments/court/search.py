@@ -31,19 +31,7 @@ Allowed = Callable[[dict[str, np.ndarray]], np.ndarray]
 
 
 class Worst(NamedTuple):
-    """What a search has found.
-
-    Attributes
-    ----------
-    point
-        The worst.
-    violation
-        Its (estimated) violation.
-    evaluations
-        What the search cost.
-    undefined
-        How many points were undefined.
-    """
+    """What a search has found."""
 
     point: dict[str, float]
     violation: float
@@ -57,14 +45,7 @@ def corners(dimension: int) -> np.ndarray:
 
 
 def sobol(dimension: int, count: int, seed: int) -> np.ndarray:
-    """The first `count` scrambled Sobol points of the unit cube.
-
-    Parameters
-    ----------
-    dimension, count : int
-    seed
-        Of the scrambling.
-    """
+    """The first `count` scrambled Sobol points of the unit cube."""
     from scipy.stats import qmc
 
     power = int(np.ceil(np.log2(max(count, 1))))
@@ -88,22 +69,6 @@ def search(
     """The point of largest violation, of all or of those `allowed`.
 
     A claim without free parameters is evaluated once.
-
-    Parameters
-    ----------
-    claim : Claim
-    seed : int
-    effort
-        Sobol points by the closed forms, followed by some thirty times as many evaluations; `search_effort` unless
-        given.
-    pilot
-        Takes the place of the closed forms for a claim about finite n.
-    allowed : points -> where the point may lie
-
-    Raises
-    ------
-    ValueError
-        Where the quantity is defined at no point that was tried.
     """
     if pilot is not None:
         found = _by_pilots(claim, seed, pilot)
@@ -236,13 +201,6 @@ def roundest(
     """A nearby point with as few digits as possible whose violation (by the closed forms) still reaches `needed`.
 
     Coordinates are rounded to 1, 2, 3 ... significant digits together; the worst point itself if none serves.
-
-    Parameters
-    ----------
-    claim : Claim
-    worst : from `search`
-    needed : float
-    violation : point -> violation, by the closed forms unless given
     """
     violation = violation or (lambda point: float(true_violation(claim, row(point))[0]))
     for digits in range(1, 7):

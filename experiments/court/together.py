@@ -26,17 +26,7 @@ def workers() -> int:
 def held_together(
     ids: Sequence[str], *, seed: int, quick: bool, error_rate: float | None, proving: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    """Verdicts, as of `docket.held`, as they come. What ends this process, or stops asking, ends the others.
-
-    Parameters
-    ----------
-    ids
-        Of claims of the docket, each exactly.
-    seed, quick, error_rate
-        As of `docket.held`.
-    proving
-        As `docket` takes it.
-    """
+    """Verdicts, as of `docket.held`, as they come. What ends this process, or stops asking, ends the others."""
     others = active_children()
     # Spawned rather than forked: torch's threads do not survive a fork.
     how = {"mp_context": get_context("spawn"), "initializer": _leave_no_semaphore}

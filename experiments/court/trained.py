@@ -142,16 +142,7 @@ def _trained(asked: _Training) -> dict[str, Any]:
 
 
 def verdict_of(claim: TrainedClaim, cases: list[dict[str, Any]], seed: int, seconds: float) -> dict[str, Any]:
-    """The decision on what was trained.
-
-    Parameters
-    ----------
-    claim : TrainedClaim
-    cases
-        As `run_case` gives them.
-    seed, seconds
-        Of the trial, for the record.
-    """
+    """The decision on what was trained."""
     rows = _spoken_of(claim, cases)
     tail = _tail(claim, len(rows))
     tau = 0.0 if claim.says == "misses" else claim.tolerance
@@ -237,13 +228,7 @@ def _summary(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def stored_form(document: dict[str, Any]) -> dict[str, Any]:
-    """A verdict as it is stored: without the single models, and with its day.
-
-    Parameters
-    ----------
-    document
-        From `judge_trained`.
-    """
+    """A verdict as it is stored: without the single models, and with its day."""
     cases = [
         {**case, "rows": [{k: v for k, v in row.items() if k not in ("models", "bridge")} for row in case["rows"]]}
         for case in document["cases"]

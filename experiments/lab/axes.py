@@ -36,14 +36,7 @@ Value = float | int | str
 
 @dataclass(frozen=True)
 class Axis:
-    """A field and its values.
-
-    Parameters
-    ----------
-    name : field, with underscores
-    values : in the order of the axis, all different
-    scale : "linear", "log", "one-minus" or "listed"
-    """
+    """A field and its values."""
 
     name: str
     values: tuple[Value, ...]

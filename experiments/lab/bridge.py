@@ -24,13 +24,6 @@ def bridge(ensemble: Ensemble, parameters: Parameters) -> dict[str, Any] | None:
     """Distances and predicted accuracies of every model of one world, a list each; None where it is not defined.
 
     "rand" and "rev" are those of a world whose classes are all tied: any attribute alike, and another's.
-
-    Parameters
-    ----------
-    ensemble
-        Of towers that see pixels and have a head that is trained on pairs as they are drawn; None is told of others,
-        and of worlds whose classes are not all tied.
-    parameters : its weights
     """
     world, recipe = ensemble.worlds[0], ensemble.recipe
     learner = recipe.objective.becomes.get("linear")

@@ -32,23 +32,7 @@ SUFFIX = ".toml"
 
 @dataclass(frozen=True)
 class Design:
-    """A question and the study that answers it; `design` reads one.
-
-    Attributes
-    ----------
-    name : str
-        As `soberclip sweep` takes it.
-    question, takeaway, look, answer : str
-        What is asked; its answer as a title; what to look at; what the quick size says, with its number.
-    seconds : dict
-        "quick" and "full": what each size took on one core.
-    plot : list of dict
-        Pictures, each with "what" and, where something is held fixed, "at".
-    quick, over : dict
-        The quick size as a study document, and what the full size lays on top of it.
-    printed : str or None
-        The table of `experiments.lab.printed` with the same settings.
-    """
+    """A question and the study that answers it; `design` reads one."""
 
     name: str
     question: str
@@ -67,30 +51,11 @@ class Design:
         return {"question": self.question, "takeaway": self.takeaway, "look": self.look, "answer": self.answer}
 
     def document(self, full: bool = False) -> dict[str, Any]:
-        """The study document of a size.
-
-        Parameters
-        ----------
-        full
-            The full size rather than the quick one.
-        """
+        """The study document of a size."""
         return merged(self.quick, self.over) if full else self.quick
 
     def study(self, full: bool = False, **changes) -> Study:
-        """The study of a size.
-
-        Parameters
-        ----------
-        full
-            The full size rather than the quick one.
-        **changes
-            Parts of a study document that are laid on top, such as replicates=100 or world={"mu_spu": 3.0}.
-
-        Raises
-        ------
-        RequestError
-            where the changes make no sense.
-        """
+        """The study of a size."""
         return requested(self.document(full), f"design {self.name!r}", changes)
 
     def as_json(self) -> dict[str, Any]:

@@ -28,23 +28,7 @@ def executor(
     device: str = "cpu",
     report: Callable[[str], None] = warnings.warn,
 ) -> AbstractContextManager[Execute]:
-    """The executor that is asked for, checked now and started when it is entered.
-
-    Parameters
-    ----------
-    workers : processes of this machine, one thread each
-    scheduler : address of the scheduler of any dask cluster
-    device : "cuda" asks for workers with a GPU, see `experiments.lab.cluster`
-    report : hears, in a sentence, what is not as it was asked
-
-    Raises
-    ------
-    RequestError
-        for a number of workers that makes no sense, and for both workers and scheduler; on entry, for workers that
-        have other versions than this process.
-    RunError
-        on entry, if the scheduler does not answer.
-    """
+    """The executor that is asked for, checked now and started when it is entered."""
     if workers is None and scheduler is None:
         return nullcontext(here)
     if workers is not None and scheduler is not None:

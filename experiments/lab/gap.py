@@ -26,18 +26,7 @@ Difference = list[float | None]  # mean, low, high; the ends None of a single mo
 
 
 def refuse_until(until: float, recipe: Recipe, models: int, processes: int) -> None:
-    """Raise RequestError for a distance that cannot be told, or a recipe for which standing still says nothing.
-
-    Parameters
-    ----------
-    until
-        Largest movement that counts as none.
-    recipe : Recipe
-    models
-        That train; one has no interval, and alone its movement cannot be told from its noise.
-    processes
-        That share a batch.
-    """
+    """Raise RequestError for a distance that cannot be told, or a recipe for which standing still says nothing."""
     if not LEAST_UNTIL <= until < 1:
         near = LEAST_UNTIL if until < 1 else 0.01
         raise RequestError(
@@ -59,25 +48,13 @@ def refuse_until(until: float, recipe: Recipe, models: int, processes: int) -> N
 
 
 def moved(trace: Sequence[dict[str, Any]]) -> dict[str, dict[str, Difference]] | None:
-    """[mean, low, high] of what every accuracy gained since half as many steps; None without a checkpoint there.
-
-    Parameters
-    ----------
-    trace
-        Rows as `experiments.lab.measured.trace_row` makes them.
-    """
+    """[mean, low, high] of what every accuracy gained since half as many steps; None without a checkpoint there."""
     half = next((row for row in trace if 2 * row["step"] == trace[-1]["step"]), None)
     return None if half is None else _differences(trace[-1]["prompts"], half["prompts"], _finite(trace[-1]))
 
 
 def arrived(trace: Sequence[dict[str, Any]], until: float) -> bool:
-    """Whether no accuracy has moved by more than `until` since half as many steps, its interval included.
-
-    Parameters
-    ----------
-    trace, until
-        As of `moved` and `refuse_until`.
-    """
+    """Whether no accuracy has moved by more than `until` since half as many steps, its interval included."""
     found = moved(trace)
     return found is not None and all(
         low is not None and high is not None and max(abs(low), abs(high)) <= until
@@ -87,14 +64,7 @@ def arrived(trace: Sequence[dict[str, Any]], until: float) -> bool:
 
 
 def twins(recipe: Recipe, steps: int) -> dict[str, Recipe]:
-    """Recipes that differ in one thing: the pairs are fresh, or the towers twice as wide.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    steps
-        That the run has taken.
-    """
+    """Recipes that differ in one thing: the pairs are fresh, or the towers twice as wide."""
     same = recipe.model_copy(update={"steps": steps})
     found = {} if recipe.n is None else {"finite_n": same.model_copy(update={"n": None})}
     if recipe.towers != "linear":
@@ -109,21 +79,7 @@ def gaps(
     others: dict[str, Callable[[], tuple[Accuracies, list[int]]]],
     lost: Sequence[int] = (),
 ) -> dict[str, dict[str, dict[str, Difference | None]]]:
-    """prompt -> group -> "total" and the three numbers, [mean, low, high] each; None where there is no such number.
-
-    Parameters
-    ----------
-    now
-        Final accuracies.
-    predicted
-        By prompt and group.
-    moving
-        From `moved`.
-    others
-        Train each twin; (its accuracies, models that lost their finite loss).
-    lost
-        Models that lost their finite loss in the run itself.
-    """
+    """prompt -> group -> "total" and the three numbers, [mean, low, high] each; None where there is no such number."""
     found = {
         prompt: {group: {"total": None, "optimisation": None, "finite_n": None, "capacity": None} for group in GROUPS}
         for prompt in now

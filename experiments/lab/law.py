@@ -14,13 +14,7 @@ if TYPE_CHECKING:
 
 
 class Law(NamedTuple):
-    """A learner's population optimum in a world, or in each of many.
-
-    Attributes
-    ----------
-    learner, world
-        The closed form, and where it is asked.
-    """
+    """A learner's population optimum in a world, or in each of many."""
 
     learner: Learner
     world: World | Worlds

@@ -106,18 +106,7 @@ def mitigated(name: str, setting: Setting) -> Setting:
 
 
 def known_law(name: str, setting: Setting) -> Law:
-    """The law of a setting after a mitigation.
-
-    Parameters
-    ----------
-    name, setting
-        As of `mitigated`.
-
-    Raises
-    ------
-    RequestError
-        Where none is known, naming the mitigations that have one here.
-    """
+    """The law of a setting after a mitigation."""
     try:
         law = mitigated(name, setting).law()
     except ValueError as error:

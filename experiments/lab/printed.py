@@ -17,13 +17,6 @@ def beside(table: "xr.Dataset", name: str) -> list[dict[str, Any]]:
 
     None for a study with further axes, along which it has several settings where the table has one; a deviation needs
     two trainings, and a group that no training has measured has no row.
-
-    Parameters
-    ----------
-    table
-        What a study became (`experiments.lab.result`), measured by towers.
-    name
-        One of TABLES.
     """
     found = []
     for row in TABLES[name]():

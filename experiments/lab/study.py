@@ -47,29 +47,7 @@ CELL_BYTES = 24  # at least: two accuracies and a reliance
 
 @dataclass(frozen=True)
 class Study:
-    """What is asked; made by `study`, which validates it. Equal studies have equal numbers.
-
-    Attributes
-    ----------
-    world : World
-        What no axis varies.
-    axes : tuple of Axis
-    learners : tuple of str or Learner
-        Names of learners (of objectives too where towers are trained), or learners of one's own.
-    prompts : tuple of "name" and "mean"
-    routes : tuple of ROUTES
-        "theory" alone, or the measured routes.
-    n : int or None
-        Pairs to train on, unless an axis; for trained towers the size of a fixed set, None for fresh pairs.
-    replicates : int
-        Independent trainings a cell.
-    seed : int
-        Root of every random stream, unless an axis.
-    recipe : tuple of (name, value)
-        Fields of Recipe that are not at their defaults; `embed_dim` is also that of learners which have one.
-    device : str
-        Where towers are trained; numbers of two devices are equal in law, not in bits.
-    """
+    """What is asked; made by `study`, which validates it. Equal studies have equal numbers."""
 
     world: World
     axes: tuple[Axis, ...]
@@ -214,36 +192,7 @@ class Study:
         workers: int | None = None,
         scheduler: str | None = None,
     ) -> "xr.Dataset":
-        """Compute what is missing, and return all of it.
-
-        Parameters
-        ----------
-        path
-            zarr store for the numbers, made if need be; a store of this study is gone on with. None keeps them in
-            memory.
-        refine
-            cells to be placed between those of the grid, where two learners are not told apart or the counter accuracy
-            changes most, see `experiments.lab.refine`; for measured routes.
-        workers
-            processes of this machine that compute, on dask; None: this process. A script that asks for them does so
-            under `if __name__ == "__main__":`, since they import it.
-        scheduler
-            address of the scheduler of any dask cluster, such as "tcp://10.0.0.1:8786"; path lies where its workers
-            reach it.
-
-        Returns
-        -------
-        xarray.Dataset
-            see `experiments.lab.result`; of a store it is opened lazily.
-
-        Raises
-        ------
-        RequestError
-            for a store of another study, a study too large for memory or disk, a learner that answers nowhere,
-            workers that are not there or have other versions.
-        RunError
-            where the file system, or the cluster, refuses meanwhile; finished blocks are kept.
-        """
+        """Compute what is missing, and return all of it."""
         from experiments.lab.executors import executor
         from experiments.lab.sweep import sweep
 

@@ -21,17 +21,7 @@ LARGEST_ERROR = 1e-3
 
 
 class Knob(NamedTuple):
-    """A field of World that a slider turns.
-
-    Attributes
-    ----------
-    field
-        Of World.
-    low, high
-        Ends of the slider.
-    scale
-        "linear"; "one-minus" spaces 1 - x logarithmically, its last place is 1; "cube" is finer near 0.
-    """
+    """A field of World that a slider turns."""
 
     field: str
     low: float

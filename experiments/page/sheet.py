@@ -21,18 +21,7 @@ CELL, GAP, LINE = 1.0, 0.35, 0.13  # an image's side, what is between groups, a 
 
 
 class Example(NamedTuple):
-    """One image of the sheet.
-
-    Attributes
-    ----------
-    label, group
-        Its row and column.
-    shown, attribute
-        Names of the object and the attribute that it shows.
-    caption
-        What a caption would say.
-    image : (S, S, 3) bytes
-    """
+    """One image of the sheet."""
 
     label: str
     group: str
@@ -43,13 +32,7 @@ class Example(NamedTuple):
 
 
 def examples(world: World, seed: int) -> list[Example]:
-    """EACH images of the first MOST_ROWS classes in each group that they have, drawn by the law of the group.
-
-    Raises
-    ------
-    ValueError
-        Where the world's pictures cannot be read.
-    """
+    """EACH images of the first MOST_ROWS classes in each group that they have, drawn by the law of the group."""
     tried, rng = trial(world, seed=seed), numpy_stream(seed, "show")
     laws, scene, found = weights(world, tried), tried.scenery, []
     names = scene.objects.names

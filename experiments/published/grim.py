@@ -45,18 +45,7 @@ class Power:
 
 
 def shares(n: int) -> Bool[np.ndarray, " U"]:
-    """Which printable values are k/n for some k, rounded up or down where k/n lies between two.
-
-    Parameters
-    ----------
-    n
-        Photos, at least 1.
-
-    Examples
-    --------
-    >>> (shares(4).nonzero()[0] / 100).tolist()
-    [0.0, 25.0, 50.0, 75.0, 100.0]
-    """
+    """Which printable values are k/n for some k, rounded up or down where k/n lies between two."""
     k = np.arange(n + 1, dtype=np.int64)
     twice, possible = 2 * (UNITS - 1) * k, np.zeros(UNITS, dtype=bool)  # twice n times k/n in units
     possible[(twice + n) // (2 * n)] = True  # halves go up
@@ -68,11 +57,6 @@ def means(photos: Sequence[int]) -> Bool[np.ndarray, " U"]:
     """Printable values that the plain mean of class accuracies certainly can have; there may be more.
 
     Two classes run through all their answers, the others are all right or all wrong.
-
-    Parameters
-    ----------
-    photos
-        Of each class, two classes at least.
     """
     n = np.sort(np.asarray(photos))[::-1]
     two = (np.arange(n[0] + 1)[:, None] / n[0] + np.arange(n[1] + 1) / n[1]).ravel()
@@ -84,26 +68,12 @@ def means(photos: Sequence[int]) -> Bool[np.ndarray, " U"]:
 
 
 def caught(possible: Bool[np.ndarray, " U"]) -> float:
-    """The share of printable values that are impossible.
-
-    Parameters
-    ----------
-    possible
-        By value.
-    """
+    """The share of printable values that are impossible."""
     return float(1 - possible.mean())
 
 
 def caught_digit(possible: Bool[np.ndarray, " U"], printed: str) -> float:
-    """Among values that differ from a printed one in one digit and are percentages, the share that is impossible.
-
-    Parameters
-    ----------
-    possible
-        By value.
-    printed
-        With two decimals.
-    """
+    """Among values that differ from a printed one in one digit and are percentages, the share that is impossible."""
     digits = f"{round(float(printed) * 100):04d}"
     others = [
         int(digits[:i] + new + digits[i + 1 :]) for i in range(len(digits)) for new in "0123456789" if new != digits[i]
@@ -112,13 +82,7 @@ def caught_digit(possible: Bool[np.ndarray, " U"], printed: str) -> float:
 
 
 def grim(raw: Raw | None = None) -> list[Power]:
-    """The power of the test for each table of accuracies, in their order.
-
-    Parameters
-    ----------
-    raw
-        The tables; the published ones unless given.
-    """
+    """The power of the test for each table of accuracies, in their order."""
     raw = raw or read_published()
     photos = {group: {cells["class_id"]: int(cells[f"n_{group}"]) for cells in raw[CLASSES]} for group in GROUPS}
     found = [_power(table, raw, photos) for table in GROUP_TABLES + CLASS_TABLES]

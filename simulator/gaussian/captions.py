@@ -23,17 +23,7 @@ from simulator.gaussian.pairs import Pairs, fill
 def contradicted(
     pairs: Pairs, classes: int, frame: Float[np.ndarray, "dT l"], seed: int, index: int, *, streams: Sequence[str]
 ) -> Pairs:
-    """The pairs of a block, each caption with a background drawn by chance in place of its image's.
-
-    Parameters
-    ----------
-    pairs : with a leading axis of worlds
-    classes : K
-    frame
-        The captions' dictionary D_T.
-    seed, index, streams
-        As of `simulator.gaussian.pairs.fill`.
-    """
+    """The pairs of a block, each caption with a background drawn by chance in place of its image's."""
     shown = pairs.backgrounds[..., 0].cpu()
     named = fill(torch.empty_like(shown), "caption-background", seed, index, streams, "integer", classes)
     width = 1 if classes == 2 else classes

@@ -20,30 +20,14 @@ from simulator.mixture import Mixture
 
 
 class LinearCritic(NamedTuple):
-    """Score vectors of R critics: one row (w_+ - w_-) for two classes, K rows otherwise.
-
-    Attributes
-    ----------
-    inside
-        u = D' w, the coordinates within the dictionary.
-    outside
-        Gram matrix of the parts of w orthogonal to D.
-    """
+    """Score vectors of R critics: one row (w_+ - w_-) for two classes, K rows otherwise."""
 
     inside: Float[np.ndarray, "R P l"]
     outside: Float[np.ndarray, "R P P"]
 
     @classmethod
     def of_vectors(cls, w: Float[np.ndarray, "*R P d"], frame: Float[np.ndarray, "d l"]) -> "LinearCritic":
-        """Critics from their score vectors, split at the image dictionary D.
-
-        Parameters
-        ----------
-        w
-            Score vectors; without an axis R they make one critic.
-        frame
-            D, its columns orthonormal.
-        """
+        """Critics from their score vectors, split at the image dictionary D."""
         w = w[None] if w.ndim == 2 else w
         inside = w @ frame
         beyond = w - inside @ frame.T
@@ -54,10 +38,6 @@ def standardise(gap: Numbers, deviation: Numbers) -> np.ndarray:
     """gap/deviation, broadcast, with 0/0 = 0.
 
     A score that is always zero decides nothing and counts one half.
-
-    Parameters
-    ----------
-    gap, deviation : mean of a score and its standard deviation
     """
     gap, deviation = np.broadcast_arrays(gap, deviation)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -65,22 +45,7 @@ def standardise(gap: Numbers, deviation: Numbers) -> np.ndarray:
 
 
 def two_class_scores(critic: LinearCritic, mixture: Mixture, nu: float) -> Float[np.ndarray, "R G"]:
-    """z-score of every group, Acc = Phi(z); infinite where the decision has no noise.
-
-    Parameters
-    ----------
-    critic
-        One score vector a replicate, w_+ - w_-.
-    mixture
-        Groups of the world that it is tested in.
-    nu
-        Noise variance of one image coordinate.
-
-    Raises
-    ------
-    ValueError
-        Unless the critic has one score vector a replicate.
-    """
+    """z-score of every group, Acc = Phi(z); infinite where the decision has no noise."""
     if critic.inside.shape[1] != 1:
         raise ValueError(f"{critic.inside.shape[1]} score vectors given; two classes need 1, w_+ - w_-")
     u = critic.inside[:, 0]
@@ -95,19 +60,6 @@ def gaussian_nets(dimension: int, power: int, seed: int) -> Iterator[Float[np.nd
 
     Each run is a net, and 2^k runs together are a finer one. One randomisation a seed. (scipy's MultivariateNormalQMC
     makes the same points, moved by up to 2e-6, in 1.4 to 2.8 times the time.)
-
-    Parameters
-    ----------
-    dimension
-        Numbers a point.
-    power
-        2^power points a run.
-    seed
-        Of the scrambling.
-
-    Yields
-    ------
-    (2^power, dimension) array
     """
     from scipy.stats import qmc
 
@@ -118,13 +70,7 @@ def gaussian_nets(dimension: int, power: int, seed: int) -> Iterator[Float[np.nd
 
 
 def gaussian_points(dimension: int, power: int, seed: int) -> Float[np.ndarray, "N dimension"]:
-    """The first 2^power points of `gaussian_nets`.
-
-    Parameters
-    ----------
-    dimension, power, seed
-        As of `gaussian_nets`.
-    """
+    """The first 2^power points of `gaussian_nets`."""
     return next(gaussian_nets(dimension, power, seed))
 
 
@@ -136,17 +82,6 @@ def many_class_accuracy(
     With F'F the covariance of the K scores and the true class ordered last, QR gives F = Q T with T upper triangular:
     all other scores are functions of the first K - 1 normals, the last is integrated through Phi. True classes take
     consecutive runs of one sequence, so that their errors cancel in averages over classes.
-
-    Parameters
-    ----------
-    critic
-        K score vectors a replicate.
-    mixture, nu
-        As of `two_class_scores`.
-    seed
-        Of the Sobol points.
-    power
-        2^power points a class. Unless given 2^12, and at most 2^16 in all; see `group_accuracy` for what they leave.
     """
     u, K = critic.inside, mixture.classes
     power = min(12, 16 - (K - 1).bit_length()) if power is None else power
@@ -186,17 +121,6 @@ def group_accuracy(critic: LinearCritic, mixture: Mixture, nu: float, seed: int 
     classes. For K = 3 to 50 by Sobol points drawn from `seed`; over seeds the error has a standard deviation of at most
     1.5e-4 for critics close to the population's (30 K pairs or more), and of at most 1.2e-3 for those fitted to few
     more pairs than classes, whose scores have no symmetry.
-
-    Parameters
-    ----------
-    critic
-        One score vector a replicate for two classes, else K.
-    mixture
-        Groups of the world that it is tested in.
-    nu
-        Noise variance of one image coordinate.
-    seed
-        Of the Sobol points for K >= 3.
     """
     if mixture.classes == 2:
         accuracy = ndtr(two_class_scores(critic, mixture, nu))
@@ -210,13 +134,6 @@ def reliance(critic: LinearCritic, classes: int) -> Float[np.ndarray, " R"]:
 
     For K classes the ratio of means over every class's own coordinates; a shift common to all classes decides nothing.
     Infinite without weight on the object, nan without any weight.
-
-    Parameters
-    ----------
-    critic
-        As of `group_accuracy`.
-    classes
-        K.
     """
     u = critic.inside
     if classes == 2:

@@ -152,20 +152,7 @@ def fit(estimator: str, pairs: DrawnPairs | DrawnPixels, *, embed_dim: int | Non
 def sample_covariance(
     images: Float[np.ndarray, "n dI"], texts: Float[np.ndarray, "n dT"], weights: Float[np.ndarray, " n"] | None = None
 ) -> Float[np.ndarray, "dI dT"]:
-    """S, the unbiased sample cross-covariance; of pairs with weights w that of the law that they weigh to.
-
-    Parameters
-    ----------
-    images, texts
-        Views.
-    weights
-        What each pair counts, of mean 1: S = sum w_i x_i t_i'/n - sum_{i != j} w_i w_j x_i t_j'/(n (n - 1)).
-
-    Raises
-    ------
-    ValueError
-        For a single pair.
-    """
+    """S, the unbiased sample cross-covariance; of pairs with weights w that of the law that they weigh to."""
     n = len(images)
     if n < 2:
         raise ValueError(f"n = {n} pair has no sample covariance; the nearest valid value is 2")

@@ -47,11 +47,6 @@ def coordinates(world: World) -> dict[str, slice]:
     """Which coordinates of a point every field of a pair takes; the first fill the cube best.
 
     Of a view's noise they are those along its dictionary.
-
-    Parameters
-    ----------
-    world
-        Sets the numbers a field.
     """
     J = len(world.attribute) + 1
     numbers = {
@@ -74,20 +69,7 @@ def _dimension(world: World) -> int:
 
 
 def refuse_beyond(world: World, n: int) -> None:
-    """Refuse pairs of which no sequence has as many, or as large ones.
-
-    Parameters
-    ----------
-    world
-        Sets the coordinates of a pair.
-    n
-        Number of pairs.
-
-    Raises
-    ------
-    ValueError
-        Beyond LARGEST_DIMENSION coordinates, or LONGEST pairs.
-    """
+    """Refuse pairs of which no sequence has as many, or as large ones."""
     if (dimension := _dimension(world)) > LARGEST_DIMENSION:
         raise ValueError(
             f"points = 'sobol' has {LARGEST_DIMENSION} coordinates at most, and a pair of {world.latents} latents "
@@ -101,19 +83,7 @@ def refuse_beyond(world: World, n: int) -> None:
 
 
 def points(world: World, size: int, seed: int, stream: str, index: int) -> Float[np.ndarray, "size D"]:
-    """Points [index size, (index + 1) size) of a stream's sequence, strictly inside the cube, in random order.
-
-    Parameters
-    ----------
-    world
-        Sets the dimension D.
-    size
-        Points in a block.
-    seed, stream
-        Of the scrambling.
-    index
-        Number of the block.
-    """
+    """Points [index size, (index + 1) size) of a stream's sequence, strictly inside the cube, in random order."""
     first, dimension = index * size, _dimension(world)
     alone = int(first == 0)  # the first point, or scipy warns of a first run that is not a power of two
     with _standing:  # a sequence is read by one thread at a time
@@ -141,19 +111,7 @@ def even(
     index: int,
     streams: Sequence[str],
 ) -> Source:
-    """One block of every world's points as a source of numbers, on the CPU.
-
-    Parameters
-    ----------
-    worlds
-        They share shapes.
-    frames
-        Dictionaries (D_I, D_T), (d, l), in the precision of the views.
-    size, seed, index
-        As of `points`.
-    streams
-        World k reads the sequence of `streams[k]` alone, and its streams for what is left of the views' noise.
-    """
+    """One block of every world's points as a source of numbers, on the CPU."""
     places, rest = coordinates(worlds[0]), independent(seed, index, streams)
     u = np.stack([points(world, size, seed, stream, index) for world, stream in zip(worlds, streams, strict=True)])
     along = dict(zip(("image-noise", "text-noise"), frames, strict=True))

@@ -34,17 +34,7 @@ Source = Callable[..., torch.Tensor]  # (rows, field, law, high=0) -> rows, each
 
 
 class Pairs(NamedTuple):
-    """Image-text pairs and the labels behind them; pairs of an ensemble carry a leading model axis.
-
-    Attributes
-    ----------
-    images, texts
-        Views.
-    labels
-        Class of each pair; class 0 of the binary world is y = +1.
-    backgrounds
-        Class that each spurious attribute shows, the background first.
-    """
+    """Image-text pairs and the labels behind them; pairs of an ensemble carry a leading model axis."""
 
     images: Float[torch.Tensor, "*E n dI"]
     texts: Float[torch.Tensor, "*E n dT"]
@@ -53,18 +43,7 @@ class Pairs(NamedTuple):
 
 
 def orthonormal_dictionary(dimension: int, latents: int, rng: np.random.Generator) -> np.ndarray:
-    """D (dimension, latents), columns orthonormal and uniform over all such frames (Haar measure).
-
-    Parameters
-    ----------
-    dimension, latents : rows and columns
-    rng : numpy.random.Generator
-
-    Raises
-    ------
-    ValueError
-        If dimension < latents.
-    """
+    """D (dimension, latents), columns orthonormal and uniform over all such frames (Haar measure)."""
     if dimension < latents:
         raise ValueError(
             f"dimension = {dimension} holds no {latents} orthonormal columns; the nearest valid value is {latents}"
@@ -74,15 +53,7 @@ def orthonormal_dictionary(dimension: int, latents: int, rng: np.random.Generato
 
 
 def dictionaries(world: World, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(D_I, D_T) of a root seed, float64.
-
-    Parameters
-    ----------
-    world
-        Sets the shapes.
-    seed
-        Root of the streams.
-    """
+    """(D_I, D_T) of a root seed, float64."""
     return (
         orthonormal_dictionary(world.dim_image, world.latents, numpy_stream(seed, "dictionary/image")),
         orthonormal_dictionary(world.dim_text, world.latents, numpy_stream(seed, "dictionary/text")),
@@ -95,14 +66,7 @@ def block_size(world: World) -> int:
 
 
 class Law(NamedTuple):
-    """The numbers of E worlds of one shape, block by block, on a device; letters as in `world.Worlds`.
-
-    Attributes
-    ----------
-    mean, scale : of every block
-    nu_image, nu_text
-        Noise variances of one coordinate of a view.
-    """
+    """The numbers of E worlds of one shape, block by block, on a device; letters as in `world.Worlds`."""
 
     mean: Float[torch.Tensor, "E B"]
     scale: Float[torch.Tensor, "E B"]
@@ -111,19 +75,7 @@ class Law(NamedTuple):
 
 
 def numbers(worlds: Sequence[World], device: str, dtype: torch.dtype) -> Law:
-    """Stack the numbers of worlds that agree in everything that sets a shape.
-
-    Parameters
-    ----------
-    worlds : one or more
-    device, dtype
-        Of the tensors.
-
-    Raises
-    ------
-    ValueError
-        Naming the first field in which two shapes differ.
-    """
+    """Stack the numbers of worlds that agree in everything that sets a shape."""
     for world in worlds[1:]:
         for field in ("dim_image", "dim_text", "classes", "latents"):
             first, other = getattr(worlds[0], field), getattr(world, field)
@@ -137,48 +89,17 @@ def fill(rows: torch.Tensor, field: str, seed: int, index: int, streams: Sequenc
     """Draw every world's row in place, from a stream of its own, and return the rows.
 
     World k of an ensemble is therefore drawn as it would be alone.
-
-    Parameters
-    ----------
-    rows
-        One a world.
-    field
-        What is drawn, the end of a stream's name.
-    seed, index
-        Root of the streams, and number of the block.
-    streams
-        rows[k] is read from the stream named `streams[k]`/`field`.
-    law, high
-        As of `simulator.streams.fill`.
     """
     return fill_rows(rows, seed, [f"{stream}/{field}" for stream in streams], index, law=law, high=high)
 
 
 def independent(seed: int, index: int, streams: Sequence[str]) -> Source:
-    """Independent numbers: `fill` for one block.
-
-    Parameters
-    ----------
-    seed, index, streams
-        As of `fill`.
-    """
+    """Independent numbers: `fill` for one block."""
     return lambda rows, field, law, high=0: fill(rows, field, seed, index, streams, law, high)
 
 
 class Codes(NamedTuple):
-    """What E x n pairs are of, before anybody sees them.
-
-    Attributes
-    ----------
-    labels
-        Class of each pair.
-    objects
-        Class of the object shown.
-    backgrounds
-        Class that each spurious attribute shows, the background first.
-    mentioned
-        Whether the caption speaks of each block: the object, then the attributes.
-    """
+    """What E x n pairs are of, before anybody sees them."""
 
     labels: Int[torch.Tensor, "*E n"]
     objects: Int[torch.Tensor, "*E n"]
@@ -187,19 +108,7 @@ class Codes(NamedTuple):
 
 
 def draw_ensemble_codes(worlds: Sequence[World], size: int, source: Source, *, device: str) -> Codes:
-    """What the pairs of one block of every world are of, however they are seen.
-
-    Parameters
-    ----------
-    worlds
-        They share their number of classes and of attributes.
-    size
-        Pairs in the block.
-    source
-        Of the numbers.
-    device
-        Of the tensors.
-    """
+    """What the pairs of one block of every world are of, however they are seen."""
     E, K, J = len(worlds), worlds[0].classes, len(worlds[0].attribute) + 1
     # Probabilities meet uniform numbers in float64, so that p = 1 - 1e-9 is not rounded to 1.
     law = Worlds.of(worlds)
@@ -229,23 +138,7 @@ def draw_ensemble_codes(worlds: Sequence[World], size: int, source: Source, *, d
 def draw_ensemble_latents(
     worlds: Sequence[World], size: int, source: Source, *, device: str, dtype: torch.dtype
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Latents of one block of every world, the structural equations one per line.
-
-    Parameters
-    ----------
-    worlds
-        They share shapes and may differ in every number.
-    size
-        Pairs in the block.
-    source
-        Of the numbers.
-    device, dtype
-        Of the tensors.
-
-    Returns
-    -------
-    labels, backgrounds, z_I, z_T : tensors (E, size, ...)
-    """
+    """Latents of one block of every world, the structural equations one per line."""
     law = numbers(worlds, device, dtype)
     patterns = torch.as_tensor(class_means(worlds[0].classes), dtype=dtype, device=device)  # (K, width)
     y, o, a, mentioned = draw_ensemble_codes(worlds, size, source, device=device)
@@ -259,17 +152,7 @@ def draw_ensemble_latents(
 def draw_latents(
     world: World, size: int, seed: int, index: int, *, stream: str, device: str, dtype: torch.dtype
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(labels, backgrounds, z_I, z_T) of one block of one world.
-
-    Parameters
-    ----------
-    world, size
-        As of `draw_ensemble_latents`, for one world.
-    seed, index, stream
-        As of `fill`.
-    device, dtype
-        Of the tensors.
-    """
+    """(labels, backgrounds, z_I, z_T) of one block of one world."""
     fields = draw_ensemble_latents((world,), size, independent(seed, index, (stream,)), device=device, dtype=dtype)
     y, a, image, text = (field[0] for field in fields)
     return y, a, image, text
@@ -297,35 +180,7 @@ def draw_ensemble_block(
     points: Points = "random",
     over: Pairs | None = None,
 ) -> Pairs:
-    """Block `index` of E worlds' pairs, x_M = D_M mu_M(z) + xi_M, every field with a leading axis E.
-
-    Parameters
-    ----------
-    worlds
-        They share shapes and dictionaries and may differ in every number.
-    frames
-        Dictionaries (D_I, D_T).
-    seed, index
-        Root of the streams, and number of the block.
-    streams
-        World k reads `streams[k]` alone.
-    device
-        Where the pairs end.
-    draw_on
-        Where they are drawn, `device` unless given; "cpu" draws the same pairs for every device.
-    dtype
-        Of the views.
-    points
-        "random", or "sobol": scrambled Sobol points, always drawn on the CPU.
-    over
-        An earlier block of the same shapes that nobody reads any more: this one is written over it where it was drawn
-        on `device`, for memory that is new costs a CPU a third of the time that drawing takes.
-
-    Raises
-    ------
-    ValueError
-        For Sobol points beyond what a sequence has (`simulator.gaussian.nets.refuse_beyond`).
-    """
+    """Block `index` of E worlds' pairs, x_M = D_M mu_M(z) + xi_M, every field with a leading axis E."""
     place, size = "cpu" if points == "sobol" else draw_on or device, block_size(worlds[0])
     E, J = len(worlds), len(worlds[0].attribute) + 1
     D = [torch.as_tensor(frame, dtype=dtype, device=place) for frame in frames]
@@ -364,17 +219,7 @@ def draw_image_latents(
     draw_on: str | None = None,
     dtype: torch.dtype = torch.float64,
 ) -> tuple[Float[torch.Tensor, "E n dI"], Float[torch.Tensor, "E n l"], Int[torch.Tensor, "E n"]]:
-    """Images, their latents and labels of block 0 of E worlds: what an evaluation needs and a learner never sees.
-
-    Parameters
-    ----------
-    worlds
-        As of `draw_ensemble_block`.
-    frame
-        The image dictionary D_I.
-    seed, streams, device, draw_on, dtype
-        As of `draw_ensemble_block`.
-    """
+    """Images, their latents and labels of block 0 of E worlds: what an evaluation needs and a learner never sees."""
     place, source = draw_on or device, independent(seed, 0, streams)
     y, _, z, _ = draw_ensemble_latents(worlds, block_size(worlds[0]), source, device=place, dtype=dtype)
     D = torch.as_tensor(frame, dtype=dtype, device=place)
@@ -394,13 +239,7 @@ def draw_block(
     draw_on: str | None = None,
     dtype: torch.dtype = torch.float64,
 ) -> Pairs:
-    """Block `index` of one world's pairs: an ensemble of one without its axis.
-
-    Parameters
-    ----------
-    world, frames, seed, index, stream, device, draw_on, dtype
-        As of `draw_ensemble_block`, for one world.
-    """
+    """Block `index` of one world's pairs: an ensemble of one without its axis."""
     block = draw_ensemble_block(
         (world,), frames, seed, index, streams=(stream,), device=device, draw_on=draw_on, dtype=dtype
     )
@@ -411,22 +250,6 @@ def draw_pairs(world: World, frames: tuple[np.ndarray, np.ndarray], n: int, seed
     """The first n pairs of a stream, block by block.
 
     Any test law is a world too: `world.model_copy(update={"p_spu": 0.5})` draws backgrounds that say nothing.
-
-    Parameters
-    ----------
-    world, frames
-        As of `draw_block`.
-    n
-        Number of pairs, from 1 up.
-    seed
-        Root of the streams.
-    **options
-        stream, device, draw_on and dtype, as of `draw_block`.
-
-    Raises
-    ------
-    ValueError
-        Unless n is an integer from 1 up.
     """
     refuse_fraction("n", n)
     if n < 1:
@@ -439,23 +262,7 @@ def draw_pairs(world: World, frames: tuple[np.ndarray, np.ndarray], n: int, seed
 
 @dataclass(frozen=True)
 class DrawnPairs:
-    """n pairs of one world, with the world and the frames behind their views; what `World.draw` returns.
-
-    Attributes
-    ----------
-    world : World
-        The training law that they were drawn from.
-    frames : (D_I, D_T), float64 arrays (d_I, l) and (d_T, l)
-        Orthonormal dictionaries: x_M = D_M mu_M(z) + xi_M.
-    images : tensor (n, d_I)
-    texts : tensor (n, d_T)
-    labels : integer tensor (n,)
-        Class of each pair; class 0 of the binary world is y = +1.
-    backgrounds : integer tensor (n, J)
-        Class that each spurious attribute shows, the background first.
-    weights : tensor (n,) or None
-        What each pair counts; None: all the same.
-    """
+    """n pairs of one world, with the world and the frames behind their views; what `World.draw` returns."""
 
     world: World
     frames: tuple[np.ndarray, np.ndarray]
@@ -469,28 +276,7 @@ class DrawnPairs:
         return len(self.labels)
 
     def sampled(self, sampler: str, seed: int = 0) -> "DrawnPairs":
-        """The pairs after a sampler; their world has the law that their captions follow given the label.
-
-        Parameters
-        ----------
-        sampler
-            A name of `simulator.samplers`.
-        seed
-            Root of the streams, 0 or larger.
-
-        Raises
-        ------
-        ValueError
-            For an unknown sampler, with the nearest, where pairs have no groups, and to balance those with weights.
-        simulator.samplers.EmptyGroup
-            Where a group that is to be balanced has no pair.
-
-        Examples
-        --------
-        >>> pairs = World(p_spu=0.9).draw(1000).sampled("subsampled")
-        >>> len(pairs), pairs.world.p_spu
-        (152, 0.5)
-        """
+        """The pairs after a sampler; their world has the law that their captions follow given the label."""
         refuse_unknown("sampler", sampler, SAMPLERS)
         how, K = SAMPLERS[sampler], self.world.classes
         if not (how.balances or how.swaps):
@@ -533,29 +319,7 @@ class DrawnPairs:
 def draw(
     world: World, n: int, seed: int = 0, *, frames: tuple[np.ndarray, np.ndarray] | None = None, **options
 ) -> DrawnPairs:
-    """The first n pairs of a stream in one piece; `World.draw` calls it.
-
-    Parameters
-    ----------
-    world : World
-    n : int
-        At least 1. More pairs leave the first ones as they are.
-    seed : int
-        Root of the streams, 0 or larger.
-    frames : pair of arrays (d_I, l), (d_T, l), optional
-        Dictionaries with orthonormal columns; those of the seed, uniform over all frames, unless given.
-    **options
-        stream, device, draw_on and dtype as in `draw_block`.
-
-    Raises
-    ------
-    ValueError
-        For n that is not an integer, is below 1 or has more than LARGEST_DRAW numbers in its views.
-
-    >>> pairs = World(dim_image=3, dim_text=2).draw(5, seed=1)
-    >>> len(pairs), tuple(pairs.images.shape), pairs.frames[0].shape
-    (5, (5, 3), (3, 2))
-    """
+    """The first n pairs of a stream in one piece; `World.draw` calls it."""
     most = LARGEST_DRAW // (world.dim_image + world.dim_text)
     if n > most:
         raise ValueError(
@@ -575,13 +339,7 @@ def draw(
 
 
 def sample_cross_covariance(pairs: Iterator[Pairs]) -> Float[torch.Tensor, "dI dT"]:
-    """S, the unbiased sample cross-covariance of a stream of at least two pairs, in one pass.
-
-    Raises
-    ------
-    ValueError
-        For fewer than two pairs.
-    """
+    """S, the unbiased sample cross-covariance of a stream of at least two pairs, in one pass."""
     n = 0
     sums: list[torch.Tensor] = []
     for block in pairs:

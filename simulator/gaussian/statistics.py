@@ -31,29 +31,6 @@ def projected_critics(
     """Score vectors S D_T q of linear CLIP trained on n pairs, in blocks of replicates.
 
     Replicate r is the same whatever the number of replicates asked for. Scaled by rho, which no decision sees.
-
-    Parameters
-    ----------
-    world
-        The training law.
-    prompt
-        One of `simulator.prompts.LINEAR`.
-    n
-        Pairs of training.
-    replicates
-        Independent training runs.
-    seed, stream
-        Root and name of the random stream.
-
-    Yields
-    ------
-    LinearCritic
-        Of some of the replicates.
-
-    Raises
-    ------
-    ValueError
-        Unless n is an integer in [2, 1e12] and replicates one from 1 up.
     """
     mixture, q = world.mixture(), decision_prompts(world, prompt)
     for rng, count in _replicate_blocks(mixture, n, replicates, seed, stream):
@@ -69,18 +46,7 @@ def projected_critics(
 def projected_scatter(
     world: World, n: int, replicates: int, seed: int, stream: str = "scatter"
 ) -> Iterator[Float[np.ndarray, "R two_l two_l"]]:
-    """Sample covariance (divisor n - 1) of the projected views (D_I' x_I, D_T' x_T), in blocks of replicates.
-
-    Parameters
-    ----------
-    world, n, replicates, seed, stream
-        As of `projected_critics`.
-
-    Raises
-    ------
-    ValueError
-        As `projected_critics`.
-    """
+    """Sample covariance (divisor n - 1) of the projected views (D_I' x_I, D_T' x_T), in blocks of replicates."""
     mixture = world.mixture()
     for rng, count in _replicate_blocks(mixture, n, replicates, seed, stream):
         rows = _scatter_rows(mixture, n, count[0], world.nu_image, world.nu_text, rng)[: count[1]]
@@ -93,17 +59,6 @@ def labelled_moments(
     """(mean of x x', mean of y x) of n labelled images of a two-class world, in blocks of replicates.
 
     What least squares without intercept is a function of. Exact where the dictionary fills the view.
-
-    Parameters
-    ----------
-    world, n, replicates, seed, stream
-        As of `projected_critics`.
-
-    Raises
-    ------
-    ValueError
-        Unless dim_image is the number of latents and there are two classes; for n and replicates as
-        `projected_critics`.
     """
     mixture, l = world.mixture(), world.latents
     if world.classes != 2 or world.dim_image != l:
@@ -127,20 +82,6 @@ def truncated_critics(
 
     One replicate a step, O(d^3) each. The dictionaries are taken as the first l coordinates: the noise is
     isotropic, so the law of the accuracies does not depend on them.
-
-    Parameters
-    ----------
-    world, prompt, n, replicates, seed
-        As of `projected_critics`.
-    width
-        Width of the embedding, at least 1.
-    stream
-        Name of the random stream.
-
-    Raises
-    ------
-    ValueError
-        As `projected_critics`.
     """
     _check_request(n, replicates)
     mixture, q = world.mixture(), decision_prompts(world, prompt)
@@ -161,19 +102,7 @@ def covariance_critic(
     frames: tuple[Float[np.ndarray, "dI l"], Float[np.ndarray, "dT l"]],
     width: int | None = None,
 ) -> LinearCritic:
-    """The critics M = S, or their rank-`width` parts (Eckart-Young).
-
-    Parameters
-    ----------
-    S
-        Cross-covariances of images and texts.
-    q
-        Latent prompts.
-    frames
-        Dictionaries (D_I, D_T).
-    width
-        Rank that is kept, all of it where None.
-    """
+    """The critics M = S, or their rank-`width` parts (Eckart-Young)."""
     prompts = q @ frames[1].T
     if width is None:
         return LinearCritic.of_vectors(prompts @ np.swapaxes(S, -1, -2), frames[0])
@@ -195,18 +124,6 @@ def cross_covariance(
     The latents' scatter occupies r = 2l of the n - 1 centred rows; there the rotated views are R D' + noise. The other
     m = n - 1 - r rows are pure noise and enter through Xi_I' Xi_T, which is A G with A lower triangular, A A' ~
     Wishart_{d_I}(m) (Bartlett) and G a normal matrix. (A' G has the same singular values and the wrong rows.)
-
-    Parameters
-    ----------
-    world
-        The training law.
-    n
-        Pairs, at least 2.
-    rng : numpy.random.Generator
-    mixture
-        The world's own, where the caller has it already.
-    dictionaries
-        (D_I, D_T), the first l coordinates unless given.
     """
     mixture = mixture or world.mixture()
     l, dI, dT = len(mixture.variances), world.dim_image, world.dim_text
@@ -227,15 +144,7 @@ def cross_covariance(
 
 
 def decision_prompts(world: World, prompt: Prompt) -> Float[np.ndarray, "P l"]:
-    """Latent prompts a decision needs: q_+ - q_- for two classes, all q_y otherwise.
-
-    Parameters
-    ----------
-    world
-        The training law.
-    prompt
-        One of `simulator.prompts.LINEAR`.
-    """
+    """Latent prompts a decision needs: q_+ - q_- for two classes, all q_y otherwise."""
     q = world.prompts(prompt)
     return q[:1] - q[1:] if world.classes == 2 else q
 

@@ -25,28 +25,7 @@ def fit(
     classes: int,
     weights: Float[np.ndarray, " n"] | None = None,
 ) -> Float[np.ndarray, "P d"]:
-    """Score vectors of a learner: (1, d) for two classes, (K, d) otherwise.
-
-    Parameters
-    ----------
-    learner
-        One of LEARNERS.
-    images
-        Drawn images.
-    labels
-        Their classes, 0 to K - 1.
-    classes
-        K.
-    weights
-        What each pair counts; None: 1.
-
-    Raises
-    ------
-    ValueError
-        For an unknown learner, and max-margin with K >= 3 or with weights.
-    SeparabilityError
-        Logistic regression on separable data, max-margin on data that are not.
-    """
+    """Score vectors of a learner: (1, d) for two classes, (K, d) otherwise."""
     if learner not in LEARNERS:
         raise ValueError(f"learner = {learner!r} is not one of {', '.join(LEARNERS)}")
     w = np.ones(len(images)) if weights is None else weights
@@ -75,20 +54,7 @@ LEAST_COARSE = 2000  # rows of the smallest such sample
 def logistic_regression(
     signed: Float[np.ndarray, "n d"], weights: Float[np.ndarray, " n"] | float = 1.0
 ) -> Float[np.ndarray, " d"]:
-    """Minimiser of mean log(1 + exp(-w'(y x))), by damped Newton to a gradient below 1e-9 of a row.
-
-    Parameters
-    ----------
-    signed
-        The rows y x, y = +-1.
-    weights
-        What each row counts.
-
-    Raises
-    ------
-    SeparabilityError
-        If the minimiser lies at infinity, which positive margins throughout prove.
-    """
+    """Minimiser of mean log(1 + exp(-w'(y x))), by damped Newton to a gradient below 1e-9 of a row."""
     n, d = signed.shape
     w, weights = np.zeros(d), np.broadcast_to(weights, n)
     if n >= COARSE * LEAST_COARSE:
@@ -129,24 +95,7 @@ def softmax_regression(
     classes: int,
     weights: Float[np.ndarray, " n"] | float = 1.0,
 ) -> Float[np.ndarray, "K d"]:
-    """Minimiser of mean cross-entropy over K score vectors (sum zero, as descent from zero keeps it).
-
-    Parameters
-    ----------
-    images
-        Drawn images.
-    labels
-        Their classes, 0 to K - 1.
-    classes
-        K.
-    weights
-        What each pair counts.
-
-    Raises
-    ------
-    SeparabilityError
-        As `logistic_regression`.
-    """
+    """Minimiser of mean cross-entropy over K score vectors (sum zero, as descent from zero keeps it)."""
     n, d = images.shape
     truth, weights = np.eye(classes)[labels], np.broadcast_to(weights, n)
 
@@ -177,16 +126,6 @@ def maximum_margin(signed: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
     transposed rows over a row of ones and f the last unit vector, the residual r = E u - f of the non-negative least
     squares solution u is (w, -1)/(1 + ||w||^2); r = 0 proves that no w separates. Rows are first measured in the length
     of the longest, so units decide nothing.
-
-    Parameters
-    ----------
-    signed
-        The rows y x, y = +-1.
-
-    Raises
-    ------
-    SeparabilityError
-        For margins below 1e-9 of the longest row.
     """
     n, d = signed.shape
     longest = np.linalg.norm(signed, axis=1).max()

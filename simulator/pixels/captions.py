@@ -25,21 +25,7 @@ PREPOSITIONS = {"object-colour": "in", "background-colour": "on", "photos": "on"
 
 
 def sentence(scene: Scenery, an_object: int | None, attribute: int | None) -> str:
-    """What a caption says in words: "a" before every noun, as in CLIP's own templates.
-
-    Parameters
-    ----------
-    scene : Scenery
-    an_object, attribute
-        Classes that are mentioned; None if there is none.
-
-    Examples
-    --------
-    >>> from simulator.pixels.scenery import scenery
-    >>> from simulator.pixels.views import Pixels
-    >>> sentence(scenery(Pixels(), 10), 8, 0)
-    'a photo of a eight in red'
-    """
+    """What a caption says in words: "a" before every noun, as in CLIP's own templates."""
     words = ["a", "photo"]
     if an_object is not None:
         words += ["of", "a", scene.objects.names[an_object]]
@@ -49,31 +35,13 @@ def sentence(scene: Scenery, an_object: int | None, attribute: int | None) -> st
 
 
 def vocabulary(scene: Scenery) -> tuple[str, ...]:
-    """Every word that a world's captions use; a word's place is its token.
-
-    Parameters
-    ----------
-    scene : Scenery
-    """
+    """Every word that a world's captions use; a word's place is its token."""
     words = ("a", "photo", "of", PREPOSITIONS[scene.views.attribute], *scene.objects.names, *scene.shown)
     return (PADDING, *dict.fromkeys(words))
 
 
 def tokens(text: str, words: Sequence[str]) -> list[int]:
-    """A sentence as places in a vocabulary.
-
-    Parameters
-    ----------
-    text
-        Words with blanks between them.
-    words
-        The vocabulary.
-
-    Raises
-    ------
-    ValueError
-        For a word that is not in it, with the nearest.
-    """
+    """A sentence as places in a vocabulary."""
     for word in text.split():
         if word not in words:
             raise ValueError(f"{word!r} of {text!r} is not in the vocabulary{suggestion(word, words)}")
@@ -82,12 +50,7 @@ def tokens(text: str, words: Sequence[str]) -> list[int]:
 
 @lru_cache(maxsize=8)
 def table(scene: Scenery) -> Float[torch.Tensor, "M M L"] | Int[torch.Tensor, "M M L"]:
-    """All captions of a world, [object][attribute], the last for what is not mentioned.
-
-    Parameters
-    ----------
-    scene : Scenery
-    """
+    """All captions of a world, [object][attribute], the last for what is not mentioned."""
     K = len(scene.objects.names)
     device = scene.bare.device
     if scene.views.captions == "one-hot":
@@ -102,28 +65,14 @@ def table(scene: Scenery) -> Float[torch.Tensor, "M M L"] | Int[torch.Tensor, "M
 def write(
     scene: Scenery, objects: Int[torch.Tensor, "*n"], attributes: Int[torch.Tensor, "*n"], mentioned: torch.Tensor
 ) -> torch.Tensor:
-    """Captions of pairs, (*n, L).
-
-    Parameters
-    ----------
-    scene : Scenery
-    objects, attributes
-        Classes that they mention.
-    mentioned
-        Whether they do, boolean (*n, 2): the object, the attribute.
-    """
+    """Captions of pairs, (*n, L)."""
     K = len(scene.objects.names)
     told = (torch.where(mentioned[..., b], code, K) for b, code in enumerate((objects, attributes)))
     return table(scene)[tuple(told)]
 
 
 def law_of_captions(world: World) -> Float[np.ndarray, "K M M"]:
-    """Probability of each caption given the label under the training law; rows and columns as of `table`.
-
-    Parameters
-    ----------
-    world : a world of pixels
-    """
+    """Probability of each caption given the label under the training law; rows and columns as of `table`."""
     K, own = world.classes, np.eye(world.classes)
     shown = np.where(own, world.p_inv, (1 - world.p_inv) / (K - 1))
     objects = own if world.views.told == "label" else shown
@@ -140,12 +89,6 @@ def prompts(world: World, prompt: Prompt) -> Float[np.ndarray, "K M M"]:
 
     A prompt of one caption (name, background) has the one weight. mean, captions and scores weigh the training captions
     of the class; what is averaged, captions, embeddings or scores, is the affair of who asks.
-
-    Parameters
-    ----------
-    world : a world of pixels
-    prompt
-        A name of `simulator.prompts`.
     """
     K = world.classes
     if prompt in ("name", "background"):

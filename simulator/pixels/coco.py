@@ -23,19 +23,7 @@ SMALL = 32**2  # pixels of a mask, by COCO's own measure
 
 @dataclass(frozen=True)
 class Instance:
-    """One object in one photo.
-
-    Attributes
-    ----------
-    index
-        Of the data set, a pycocotools.coco.COCO.
-    annotation
-        What its file says of the object.
-    file
-        The photo.
-    label
-        Class of the object.
-    """
+    """One object in one photo."""
 
     index: Any
     annotation: dict[str, Any]
@@ -48,13 +36,7 @@ class Instance:
         return f"object {self.annotation['id']} of {self.file.name}"
 
     def cutout(self) -> "Image":
-        """The photo, transparent but for the object.
-
-        Raises
-        ------
-        ValueError
-            With the reason, for a photo that cannot be read, and for what is no mask of it.
-        """
+        """The photo, transparent but for the object."""
         from PIL import Image
         from pycocotools import mask
 
@@ -76,30 +58,7 @@ class Instance:
 def instances(
     root: str, classes: int, categories: tuple[str, ...] | None = None
 ) -> tuple[tuple[str, ...], list[Instance]]:
-    """Objects of some categories, in the order of their photos' numbers.
-
-    Parameters
-    ----------
-    root
-        Folder of the data set.
-    classes
-        How many categories.
-    categories
-        Their names, a class each; None for the first of the file, by their numbers.
-
-    Returns
-    -------
-    names
-        Of the categories.
-    objects
-        Each with its class.
-
-    Raises
-    ------
-    ValueError
-        For a file that is missing or in another format, an unknown category, and missing images, with their number and
-        the first.
-    """
+    """Objects of some categories, in the order of their photos' numbers."""
     folder = Path(root).expanduser()
     file = folder / INSTANCES
     index = _index(file)

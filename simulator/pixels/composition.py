@@ -18,15 +18,7 @@ HALF = 128  # an object is somewhere at least half opaque
 
 
 class Place(NamedTuple):
-    """Where an object stands.
-
-    Attributes
-    ----------
-    scale
-        Its longer side as a share of the frame's.
-    across, down
-        Its left upper corner as shares of the room that it leaves.
-    """
+    """Where an object stands."""
 
     scale: float
     across: float
@@ -34,15 +26,7 @@ class Place(NamedTuple):
 
 
 class Cutout(NamedTuple):
-    """An object as large as it will be seen, and where.
-
-    Attributes
-    ----------
-    object
-        RGBA.
-    x, y
-        Its left upper corner in the frame, in pixels.
-    """
+    """An object as large as it will be seen, and where."""
 
     object: "Image"
     x: int
@@ -50,33 +34,14 @@ class Cutout(NamedTuple):
 
 
 def drawn_place(rng: np.random.Generator) -> Place:
-    """A place: scale uniform in SCALES, anywhere across, in the lower half of the room that is left, as on a ground.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    """
+    """A place: scale uniform in SCALES, anywhere across, in the lower half of the room that is left, as on a ground."""
     scale, across, down = rng.random(3)
     low, high = SCALES
     return Place(low + (high - low) * scale, across, (1 + down) / 2)
 
 
 def cut(image: "Image", place: Place, side: int) -> Cutout:
-    """What is to be seen of a picture, at its place in a frame.
-
-    Parameters
-    ----------
-    image
-        RGBA.
-    place : Place
-    side
-        Of the frame, in pixels.
-
-    Raises
-    ------
-    ValueError
-        With the reason, for a picture that is transparent throughout, or nowhere.
-    """
+    """What is to be seen of a picture, at its place in a frame."""
     from PIL.Image import Resampling
 
     opacity = image.getchannel("A")
@@ -94,15 +59,7 @@ def cut(image: "Image", place: Place, side: int) -> Cutout:
 
 
 def frame(image: "Image", side: int) -> "Image":
-    """The largest centred square of a photo, upright.
-
-    Parameters
-    ----------
-    image
-        RGB.
-    side
-        Of the frame, in pixels.
-    """
+    """The largest centred square of a photo, upright."""
     from PIL import ImageOps
     from PIL.Image import Resampling
 
@@ -110,14 +67,7 @@ def frame(image: "Image", side: int) -> "Image":
 
 
 def composite(cutout: Cutout, photo: "Image") -> "Image":
-    """The object on the photo, which stays as it is.
-
-    Parameters
-    ----------
-    cutout : Cutout
-    photo
-        RGB, a frame.
-    """
+    """The object on the photo, which stays as it is."""
     made = photo.copy()
     made.paste(cutout.object, (cutout.x, cutout.y), cutout.object)
     return made

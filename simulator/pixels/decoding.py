@@ -16,21 +16,7 @@ MOST_BYTES = 256 * 2**20
 
 
 def decode(path: Path, mode: str = "RGB", still: bool = False) -> "Image":
-    """The image in a file, decoded to the last row (a truncated file raises).
-
-    Parameters
-    ----------
-    path : pathlib.Path
-    mode
-        Of Pillow's, RGB or RGBA.
-    still
-        Whether an image that moves is refused; of others the first frame is taken.
-
-    Raises
-    ------
-    ValueError
-        With the reason, for anything but a regular file of bounded size that Pillow can decode.
-    """
+    """The image in a file, decoded to the last row (a truncated file raises)."""
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
@@ -42,19 +28,7 @@ def decode(path: Path, mode: str = "RGB", still: bool = False) -> "Image":
 
 
 def decode_bytes(data: bytes, mode: str = "RGB") -> "Image":
-    """The image in the bytes of a file, decoded as `decode` does.
-
-    Parameters
-    ----------
-    data : bytes
-    mode
-        Of Pillow's, RGB or RGBA.
-
-    Raises
-    ------
-    ValueError
-        With the reason, for more bytes than are read of a file, or what Pillow cannot decode.
-    """
+    """The image in the bytes of a file, decoded as `decode` does."""
     _refuse_large(len(data))
     return _decoded(io.BytesIO(data), mode, still=False)
 

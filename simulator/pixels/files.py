@@ -19,28 +19,6 @@ def read_classes(
     """The pictures in the first subfolders of a folder, a subfolder a class, both in the order of their names.
 
     A number that a subfolder's name begins with orders it, and captions do not say it: "2 sea" is the second attribute.
-
-    Parameters
-    ----------
-    root
-        The folder.
-    classes
-        How many subfolders are read.
-    suffixes
-        Of the files that are read; others are left alone.
-    shape
-        Of one picture.
-    read
-        What makes one of a file.
-
-    Returns
-    -------
-    pixels, labels, names
-
-    Raises
-    ------
-    ValueError
-        For a folder that cannot be listed or has too few subfolders, and as `read_all`.
     """
     folder = Path(root).expanduser()
     try:
@@ -65,24 +43,7 @@ def read_classes(
 def read_all(
     root: str, named: Mapping[str, Source], shape: tuple[int, ...], read: Callable[[Source], np.ndarray]
 ) -> UInt8[np.ndarray, "N C S S"]:
-    """Pictures of one shape, all of a source.
-
-    Parameters
-    ----------
-    root
-        The source's folder.
-    named
-        Where each picture comes from, by a name that its refusal gives.
-    shape
-        Of one picture.
-    read
-        What makes one.
-
-    Raises
-    ------
-    ValueError
-        For more pictures than are held at once, and for those that `read` refuses, with their number and the first.
-    """
+    """Pictures of one shape, all of a source."""
     if len(named) * np.prod(shape) > MOST_HELD:
         raise ValueError(
             f"{len(named):,} pictures of {root!r} at size {shape[-1]} take more than {MOST_HELD / 2**30:.0f} GiB; a "
@@ -100,18 +61,7 @@ def read_all(
 
 
 def word(name: str) -> str:
-    """A folder's name as one word of a caption.
-
-    Parameters
-    ----------
-    name
-        Of the folder.
-
-    Examples
-    --------
-    >>> word("296 Polar_bear")
-    'polar-bear'
-    """
+    """A folder's name as one word of a caption."""
     return re.sub(r"[\s_]+", "-", _parts_of(name)[1].lower())
 
 

@@ -16,20 +16,7 @@ SETS = {"train": "train", "test": "t10k"}
 
 
 def read_mnist(root: str, part: str) -> tuple[UInt8[np.ndarray, "N 28 28"], Int[np.ndarray, " N"]]:
-    """Scans and labels of one of MNIST's two sets.
-
-    Parameters
-    ----------
-    root
-        As torchvision.datasets.MNIST takes it.
-    part
-        "train" or "test".
-
-    Raises
-    ------
-    ValueError
-        For a file that is missing or is not what its header says.
-    """
+    """Scans and labels of one of MNIST's two sets."""
     raw = Path(root).expanduser() / "MNIST" / "raw"
     scans = _idx(raw / f"{SETS[part]}-images-idx3-ubyte", (SIDE, SIDE))
     labels = _idx(raw / f"{SETS[part]}-labels-idx1-ubyte", ())

@@ -27,18 +27,7 @@ DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "e
 
 
 def objects(views: Pixels, classes: int) -> Pictures:
-    """The objects of a world.
-
-    Parameters
-    ----------
-    views : Pixels
-    classes : K
-
-    Raises
-    ------
-    ValueError
-        For a source that is missing, cannot be read or has too little of a class.
-    """
+    """The objects of a world."""
     return _SOURCES[views.objects](views, classes)
 
 
@@ -82,22 +71,7 @@ def _coco(views: Pixels, classes: int) -> Pictures:
 
 
 def standing(image: "Image", name: str, side: int) -> UInt8[np.ndarray, "4 S S"]:
-    """A cut-out where it stands in every image: its scale and place are drawn once, by its name.
-
-    Parameters
-    ----------
-    image
-        RGBA.
-    name
-        Of the cut-out.
-    side
-        Of the images.
-
-    Raises
-    ------
-    ValueError
-        With the reason, for a picture that is transparent nowhere or throughout.
-    """
+    """A cut-out where it stands in every image: its scale and place are drawn once, by its name."""
     from PIL import Image
 
     cutout = cut(image, drawn_place(numpy_stream(0, f"place of {name}")), side)
@@ -107,18 +81,7 @@ def standing(image: "Image", name: str, side: int) -> UInt8[np.ndarray, "4 S S"]
 
 
 def photos(views: Pixels, classes: int) -> Pictures:
-    """The backgrounds of a world whose attribute is photos, a subfolder an attribute.
-
-    Parameters
-    ----------
-    views : Pixels
-    classes : K
-
-    Raises
-    ------
-    ValueError
-        As `objects`.
-    """
+    """The backgrounds of a world whose attribute is photos, a subfolder an attribute."""
     side = views.side
     read = lambda path: np.moveaxis(np.asarray(frame(decode(path, still=True), side)), -1, 0)  # noqa: E731
     found = read_classes(views.photos, classes, PHOTOS, (3, side, side), read)

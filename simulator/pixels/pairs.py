@@ -24,23 +24,7 @@ LARGEST_DRAW = 2**31  # bytes of images that `draw` holds at once
 
 
 class Scenes(NamedTuple):
-    """What pairs show and say, before anybody paints or writes it.
-
-    Attributes
-    ----------
-    labels
-        Class of each pair.
-    objects
-        Class of the object shown.
-    attributes
-        Class whose attribute is shown.
-    mentioned
-        Whether the caption speaks of the object, and of the attribute.
-    scans
-        Row of the scenery's objects.
-    photos
-        Row of the scenery's photos; None where the attribute is a colour.
-    """
+    """What pairs show and say, before anybody paints or writes it."""
 
     labels: Int[torch.Tensor, "*E n"]
     objects: Int[torch.Tensor, "*E n"]
@@ -51,31 +35,14 @@ class Scenes(NamedTuple):
 
 
 def block_size(world: World) -> int:
-    """Pairs in one block of a pixel world's streams.
-
-    Parameters
-    ----------
-    world : a world of pixels
-    """
+    """Pairs in one block of a pixel world's streams."""
     return max(1, min(LARGEST_BLOCK, BLOCK_BYTES // (3 * world.views.side**2)))
 
 
 def draw_scenes(
     worlds: Sequence[World], size: int, seed: int, index: int, *, streams: Sequence[str], device: str = "cpu"
 ) -> Scenes:
-    """What one block of every world's training pairs shows and says.
-
-    Parameters
-    ----------
-    worlds
-        They share classes and views and may differ in every number.
-    size
-        Pairs in the block.
-    seed, index, streams
-        As of `simulator.gaussian.pairs.fill`.
-    device
-        Of the tensors.
-    """
+    """What one block of every world's training pairs shows and says."""
     world, K = worlds[0], worlds[0].classes
     scene = scenery(world.views, K, device)
     y, o, a, mentioned = draw_ensemble_codes(worlds, size, independent(seed, index, streams), device=device)
@@ -93,18 +60,7 @@ def draw_scenes(
 
 
 def first_scenes(world: World, n: int, seed: int, stream: str, device: str = "cpu") -> Scenes:
-    """What the first n pairs of a world's stream show and say; scenes are some bytes where images are many.
-
-    Parameters
-    ----------
-    world : a world of pixels
-    n
-        At least 1.
-    seed, stream
-        Root of the streams, and the name of this one.
-    device
-        Of the tensors.
-    """
+    """What the first n pairs of a world's stream show and say; scenes are some bytes where images are many."""
     size = block_size(world)
     blocks = [
         draw_scenes((world,), size, seed, index, streams=(stream,), device=device) for index in range(-(-n // size))
@@ -113,13 +69,7 @@ def first_scenes(world: World, n: int, seed: int, stream: str, device: str = "cp
 
 
 def seen(scene: Scenery, scenes: Scenes) -> Pairs:
-    """Scenes as images and captions.
-
-    Parameters
-    ----------
-    scene : Scenery
-    scenes : Scenes
-    """
+    """Scenes as images and captions."""
     flat = [None if x is None else x.reshape(-1) for x in (scenes.scans, scenes.attributes, scenes.photos)]
     images = render(scene, *flat)
     told = scenes.labels if scene.views.told == "label" else scenes.objects
@@ -134,34 +84,14 @@ def seen(scene: Scenery, scenes: Scenes) -> Pairs:
 def draw_ensemble_block(
     worlds: Sequence[World], seed: int, index: int, *, streams: Sequence[str], device: str = "cpu"
 ) -> Pairs:
-    """Block `index` of E pixel worlds' training pairs: images (E, n, 3, S, S) of bytes, captions (E, n, L).
-
-    Parameters
-    ----------
-    worlds, seed, index, streams, device
-        As of `draw_scenes`.
-    """
+    """Block `index` of E pixel worlds' training pairs: images (E, n, 3, S, S) of bytes, captions (E, n, L)."""
     scenes = draw_scenes(worlds, block_size(worlds[0]), seed, index, streams=streams, device=device)
     return seen(scenery(worlds[0].views, worlds[0].classes, device), scenes)
 
 
 @dataclass(frozen=True, eq=False)
 class DrawnPixels:
-    """n pairs of one pixel world with what they show; what `World.draw` returns.
-
-    Attributes
-    ----------
-    world : World
-        The training law that they were drawn from.
-    scenery : Scenery
-        The objects, attributes and words that they are made of.
-    scenes : Scenes
-        What each pair shows and says.
-    images : byte tensor (n, 3, S, S)
-        Red, green and blue.
-    texts : tensor (n, L)
-        Captions, numbers or tokens.
-    """
+    """n pairs of one pixel world with what they show; what `World.draw` returns."""
 
     world: World
     scenery: Scenery
@@ -187,32 +117,7 @@ class DrawnPixels:
 
 
 def draw(world: World, n: int, seed: int = 0, *, stream: str = "pairs", device: str = "cpu") -> DrawnPixels:
-    """The first n pairs of a stream in one piece; `World.draw` calls it.
-
-    Parameters
-    ----------
-    world : a world of pixels
-    n
-        At least 1. More pairs leave the first ones as they are.
-    seed
-        Root of the streams, 0 or larger.
-    stream
-        Its name.
-    device
-        Of the tensors.
-
-    Raises
-    ------
-    ValueError
-        For n that is not an integer, is below 1 or has more than LARGEST_DRAW bytes in its images.
-
-    Examples
-    --------
-    >>> from simulator.pixels.views import Pixels
-    >>> pairs = World(classes=10, views=Pixels()).draw(5, seed=1)
-    >>> tuple(pairs.images.shape), tuple(pairs.texts.shape)
-    ((5, 3, 8, 8), (5, 20))
-    """
+    """The first n pairs of a stream in one piece; `World.draw` calls it."""
     refuse_fraction("n", n)
     most = LARGEST_DRAW // (3 * world.views.side**2)
     if not 1 <= n <= most:

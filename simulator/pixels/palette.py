@@ -36,23 +36,7 @@ _WHITE = _XYZ.sum(axis=1)
 
 
 def rgb(colours: tuple[str, ...]) -> UInt8[np.ndarray, "C 3"]:
-    """Red, green and blue of colours by name, or as #rrggbb.
-
-    Parameters
-    ----------
-    colours
-        Names of COLOURS, white, black, or #rrggbb.
-
-    Raises
-    ------
-    ValueError
-        For what is neither.
-
-    Examples
-    --------
-    >>> rgb(("red", "#0000ff")).tolist()
-    [[230, 25, 45], [0, 0, 255]]
-    """
+    """Red, green and blue of colours by name, or as #rrggbb."""
     return np.array([_one(colour) for colour in colours], dtype=np.uint8)
 
 
@@ -68,18 +52,7 @@ def _one(colour: str) -> tuple[int, ...]:
 
 
 def lab(colours: UInt8[np.ndarray, "C 3"]) -> Float[np.ndarray, "C 3"]:
-    """L*, a* and b* of sRGB colours.
-
-    Parameters
-    ----------
-    colours
-        Red, green and blue, 0 to 255.
-
-    Examples
-    --------
-    >>> lab(rgb(("white",))).round(2).tolist()[0][0]
-    100.0
-    """
+    """L*, a* and b* of sRGB colours."""
     encoded = colours / 255
     linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
     ratio, delta = linear @ _XYZ.T / _WHITE, 6 / 29
@@ -89,18 +62,7 @@ def lab(colours: UInt8[np.ndarray, "C 3"]) -> Float[np.ndarray, "C 3"]:
 
 
 def refuse_close(colours: tuple[str, ...]) -> None:
-    """Refuse colours of which two can hardly be told apart.
-
-    Parameters
-    ----------
-    colours
-        As of `rgb`.
-
-    Raises
-    ------
-    ValueError
-        Naming the closest two.
-    """
+    """Refuse colours of which two can hardly be told apart."""
     points = lab(rgb(colours))
     distances = {(i, j): np.linalg.norm(points[i] - points[j]) for i, j in combinations(range(len(colours)), 2)}
     i, j = min(distances, key=distances.__getitem__)

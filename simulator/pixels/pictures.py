@@ -19,19 +19,7 @@ TURN_BESIDE_A_TEST = (0, 0, 0, 0, 0, 1)
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Pictures in classes.
-
-    Attributes
-    ----------
-    pixels
-        One channel: how much of a pixel the object covers, 0 to 255. Three: red, green and blue. Four: both.
-    labels
-        Class of each, ascending.
-    parts
-        Number in PARTS.
-    names
-        Of the classes, as captions write them.
-    """
+    """Pictures in classes."""
 
     pixels: UInt8[torch.Tensor, "N C S S"]
     labels: Int[torch.Tensor, " N"]
@@ -55,16 +43,7 @@ class Pictures:
         return torch.bincount(self.labels[self.rows(part)], minlength=len(self.names))
 
     def chosen(self, part: str, classes: Int[torch.Tensor, "*n"], uniform: torch.Tensor) -> Int[torch.Tensor, "*n"]:
-        """A row of the given class for every uniform number, all of a part alike.
-
-        Parameters
-        ----------
-        part : one of PARTS
-        classes
-            Class of the picture that is wanted.
-        uniform
-            In [0, 1), of the same shape, float64.
-        """
+        """A row of the given class for every uniform number, all of a part alike."""
         counts = self.counts(part)
         first = counts.cumsum(0) - counts
         # A number that is 1 to within rounding, times three, is three.
@@ -87,22 +66,7 @@ def pictures(
     what: str,
     turn: tuple[int, ...] = TURN,
 ) -> Pictures:
-    """Pictures of the first classes of a source, dealt out to the parts.
-
-    Parameters
-    ----------
-    pixels, labels, names
-        As of Pictures, in the source's order; pictures of further classes are left out.
-    what
-        The source, for the sentence that refuses it.
-    turn
-        Part of every first, second, ... picture of a class.
-
-    Raises
-    ------
-    ValueError
-        For a class with too few pictures for one turn, and for two classes of one name.
-    """
+    """Pictures of the first classes of a source, dealt out to the parts."""
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"{what} has two classes that captions would call {twice!r}")
@@ -119,13 +83,7 @@ def pictures(
 
 
 def joined(first: Pictures, test: Pictures) -> Pictures:
-    """One collection of pictures for training and validation, and one all of which is for the test.
-
-    Parameters
-    ----------
-    first, test
-        Of the same classes.
-    """
+    """One collection of pictures for training and validation, and one all of which is for the test."""
     pairs = [(getattr(first, name), getattr(test, name)) for name in ("pixels", "labels", "parts")]
     pixels, labels, parts = (torch.cat(pair) for pair in pairs)
     order = labels.argsort(stable=True)
@@ -133,15 +91,7 @@ def joined(first: Pictures, test: Pictures) -> Pictures:
 
 
 def resized(pixels: UInt8[torch.Tensor, "N C H W"], side: int) -> UInt8[torch.Tensor, "N C S S"]:
-    """Pictures of another size, by bilinear interpolation that averages where it shrinks.
-
-    Parameters
-    ----------
-    pixels
-        Of any size.
-    side
-        Wanted height and width.
-    """
+    """Pictures of another size, by bilinear interpolation that averages where it shrinks."""
     if pixels.shape[2:] == (side, side):
         return pixels
     scaled = torch.nn.functional.interpolate(pixels.float(), (side, side), mode="bilinear", antialias=True)

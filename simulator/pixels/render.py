@@ -15,18 +15,7 @@ def render(
     attributes: Int[torch.Tensor, " n"],
     photos: Int[torch.Tensor, " n"] | None,
 ) -> UInt8[torch.Tensor, "n 3 S S"]:
-    """Images of scenes.
-
-    Parameters
-    ----------
-    scene : Scenery
-    scans
-        Rows of its objects.
-    attributes
-        Classes of the attribute, where it is a colour.
-    photos
-        Rows of its photos, where it is those.
-    """
+    """Images of scenes."""
     objects, own = scene.objects.pixels, scene.objects.pixels.shape[1] == 4  # whether they have colours of their own
     images = objects.new_empty(len(scans), 3, *objects.shape[2:])
     size = max(1, TOGETHER // images[:1].numel()) if scans.device.type == "cpu" else len(scans)

@@ -14,23 +14,7 @@ from simulator.pixels.views import Pixels
 
 @dataclass(frozen=True, eq=False)
 class Scenery:
-    """What the pairs of a pixel world are made of.
-
-    Attributes
-    ----------
-    views
-        What asked for it.
-    objects
-        Pictures of objects.
-    photos
-        Pictures of backgrounds, a class an attribute; None where the attribute is a colour.
-    colours
-        Red, green and blue of every attribute; None where it is photos.
-    bare
-        Red, green and blue of what the attribute does not colour.
-    shown
-        Names of the attributes, as captions write them.
-    """
+    """What the pairs of a pixel world are made of."""
 
     views: Pixels
     objects: Pictures
@@ -53,22 +37,7 @@ class Scenery:
 
 @lru_cache(maxsize=8)  # MNIST takes 50 MB for all digits
 def scenery(views: Pixels, classes: int, device: str = "cpu") -> Scenery:
-    """What the pairs of a world are made of; a process reads its pictures once.
-
-    Parameters
-    ----------
-    views
-        Of the world.
-    classes
-        K.
-    device
-        Where the pictures lie.
-
-    Raises
-    ------
-    ValueError
-        For a source that is missing, cannot be read or has too little of a class.
-    """
+    """What the pairs of a world are made of; a process reads its pictures once."""
     if device != "cpu":
         return scenery(views, classes).to(device)
     behind = photos(views, classes) if views.attribute == "photos" else None

@@ -43,20 +43,7 @@ LARGEST_TRIAL = 20_000
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """Every object of a part with every attribute.
-
-    Attributes
-    ----------
-    scenery : Scenery
-    scans
-        Rows of its objects.
-    objects
-        Their classes.
-    attributes
-        Class whose attribute is shown.
-    photos
-        Rows of its photos; None where the attribute is a colour.
-    """
+    """Every object of a part with every attribute."""
 
     scenery: Scenery
     scans: Int[torch.Tensor, " N"]
@@ -68,31 +55,13 @@ class Trial:
         return len(self.scans)
 
     def images(self, rows: slice = slice(None)) -> UInt8[torch.Tensor, "n 3 S S"]:
-        """Some of its images, or all.
-
-        Parameters
-        ----------
-        rows
-            Which ones.
-        """
+        """Some of its images, or all."""
         photos = None if self.photos is None else self.photos[rows]
         return render(self.scenery, self.scans[rows], self.attributes[rows], photos)
 
 
 def trial(world: World, part: str = "test", seed: int = 0, device: str = "cpu") -> Trial:
-    """Every object of a part with every attribute, up to LARGEST_TRIAL images.
-
-    Parameters
-    ----------
-    world
-        A world of pixels. Worlds that differ in probabilities alone share their trial.
-    part
-        "test" or "validation".
-    seed
-        Root of the stream from which each object's photos come.
-    device
-        Of the tensors.
-    """
+    """Every object of a part with every attribute, up to LARGEST_TRIAL images."""
     scene, K = scenery(world.views, world.classes, device), world.classes
     counts, rows = scene.objects.counts(part).tolist(), scene.objects.rows(part)
     most = max(1, LARGEST_TRIAL // K**2)
@@ -106,15 +75,7 @@ def trial(world: World, part: str = "test", seed: int = 0, device: str = "cpu") 
 
 
 def weights(world: World, tried: Trial) -> dict[str, Float[np.ndarray, "K N"]]:
-    """Probability of label and image in each of GROUPS; a group that the world does not have is left out.
-
-    Parameters
-    ----------
-    world
-        A world of pixels.
-    tried
-        Its trial, or that of a world with other probabilities.
-    """
+    """Probability of label and image in each of GROUPS; a group that the world does not have is left out."""
     K, own = world.classes, np.eye(world.classes)
     objects, attributes = tried.objects.cpu().numpy(), tried.attributes.cpu().numpy()
     shown = np.where(own, world.p_inv, (1 - world.p_inv) / (K - 1)) / np.bincount(objects[attributes == 0])
@@ -144,14 +105,6 @@ def _laws(world: World) -> dict[str, tuple[tuple[int, ...], Float[np.ndarray, "K
 
 
 def accuracies(world: World, tried: Trial, predicted: Int[np.ndarray, "*E N"]) -> dict[str, Float[np.ndarray, "*E"]]:
-    """Fraction right in each group.
-
-    Parameters
-    ----------
-    world, tried
-        As of `weights`.
-    predicted
-        Class that each model says an image to be.
-    """
+    """Fraction right in each group."""
     images = np.arange(len(tried))
     return {group: w[predicted, images].sum(axis=-1) for group, w in weights(world, tried).items()}

@@ -20,17 +20,7 @@ ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "tanh": torch.tanh}
 
 
 class View(NamedTuple):
-    """What a tower reads of one pair.
-
-    Attributes
-    ----------
-    form
-        Numbers in a row (d,), an image (C, H, W), or the numbers of words (L,), 0 where a caption is shorter.
-    shape
-        Of one view.
-    vocabulary
-        How many words there are, the empty one among them; 0 unless words are read.
-    """
+    """What a tower reads of one pair."""
 
     form: Literal["vector", "image", "words"]
     shape: tuple[int, ...]
@@ -43,23 +33,7 @@ class View(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """One affine map of a tower.
-
-    Attributes
-    ----------
-    name
-        Prefix of its parameters.
-    inputs, outputs
-        Its sizes.
-    hidden
-        Whether an activation follows.
-    bias
-        Whether it has an offset.
-    looked_up
-        Whether one input is 1 and all others 0, as where a word chooses its row.
-    uses
-        How often it is applied to one view.
-    """
+    """One affine map of a tower."""
 
     name: str
     inputs: int
@@ -71,59 +45,25 @@ class Layer(NamedTuple):
 
 
 def affine(parameters: Parameters, name: str, x: Float[torch.Tensor, "E B i"]) -> Float[torch.Tensor, "E B o"]:
-    """X W + b, a model each; without b where the layer has none.
-
-    Parameters
-    ----------
-    parameters : weights by name
-    name
-        Of the layer.
-    x
-        Its inputs.
-    """
+    """X W + b, a model each; without b where the layer has none."""
     weight, bias = parameters[f"{name}.weight"], parameters.get(f"{name}.bias")
     return torch.bmm(x, weight) if bias is None else torch.baddbmm(bias[:, None], x, weight)
 
 
 def activated(recipe: Recipe, x: torch.Tensor, coordinates: int = 1) -> torch.Tensor:
-    """act(norm(x)), over the last `coordinates` axes.
-
-    Parameters
-    ----------
-    recipe
-        Its activation and normalisation.
-    x
-        What an affine map gives.
-    coordinates
-        Axes of one view's numbers.
-    """
+    """act(norm(x)), over the last `coordinates` axes."""
     if recipe.normalisation == "layer":
         x = F.layer_norm(x, x.shape[-coordinates:])  # without gain and shift: the next affine map has both
     return ACTIVATIONS[recipe.activation](x)
 
 
 def linear_layers(recipe: Recipe, tower: str, view: View) -> list[Layer]:
-    """The one map of a linear tower.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    tower
-        "image" or "text".
-    view
-        What it reads.
-    """
+    """The one map of a linear tower."""
     return [Layer(f"{tower}.0", view.size, recipe.embed_dim, False, bias=False)]
 
 
 def mlp_layers(recipe: Recipe, tower: str, view: View) -> list[Layer]:
-    """The maps of a perceptron, first to last.
-
-    Parameters
-    ----------
-    recipe, tower, view
-        As of `linear_layers`.
-    """
+    """The maps of a perceptron, first to last."""
     sizes = [view.size, *[recipe.width] * recipe.depth]
     hidden = [Layer(f"{tower}.{i}", a, b, True) for i, (a, b) in enumerate(pairwise(sizes))]
     last = Layer(f"{tower}.{len(hidden)}", sizes[-1], recipe.embed_dim, False)
@@ -133,26 +73,12 @@ def mlp_layers(recipe: Recipe, tower: str, view: View) -> list[Layer]:
 
 
 def embed_linear(recipe: Recipe, parameters: Parameters, tower: str, x: Float[torch.Tensor, "E B *d"]) -> torch.Tensor:
-    """Embeddings (E, B, h).
-
-    Parameters
-    ----------
-    recipe, parameters, tower
-        As of `simulator.towers.layers.embed`.
-    x
-        Views.
-    """
+    """Embeddings (E, B, h)."""
     return affine(parameters, f"{tower}.0", x.flatten(2))
 
 
 def embed_mlp(recipe: Recipe, parameters: Parameters, tower: str, x: Float[torch.Tensor, "E B *d"]) -> torch.Tensor:
-    """Embeddings (E, B, h).
-
-    Parameters
-    ----------
-    recipe, parameters, tower, x
-        As of `embed_linear`.
-    """
+    """Embeddings (E, B, h)."""
     views = x = x.flatten(2)
     for i in range(recipe.depth):
         x = activated(recipe, affine(parameters, f"{tower}.{i}", x))

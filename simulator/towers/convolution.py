@@ -35,16 +35,7 @@ def _halved(length: int) -> int:
 
 
 def convolutional_layers(recipe: Recipe, tower: str, view: View) -> list[Layer]:
-    """The maps of a convolutional tower, first to last.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    tower
-        "image" or "text".
-    view
-        An image.
-    """
+    """The maps of a convolutional tower, first to last."""
     channels, height, width = view.shape
     found = []
     for i in range(recipe.depth):
@@ -57,15 +48,7 @@ def convolutional_layers(recipe: Recipe, tower: str, view: View) -> list[Layer]:
 def embed_images(
     recipe: Recipe, parameters: Parameters, tower: str, x: Float[torch.Tensor, "E B C H W"]
 ) -> torch.Tensor:
-    """Embeddings (E, B, h).
-
-    Parameters
-    ----------
-    recipe, parameters, tower
-        As of `simulator.towers.layers.embed`.
-    x
-        Images.
-    """
+    """Embeddings (E, B, h)."""
     for i in range(recipe.depth):
         x = activated(recipe, convolved(x, parameters[f"{tower}.{i}.weight"], parameters[f"{tower}.{i}.bias"]), 3)
     return affine(parameters, f"{tower}.{recipe.depth}", x.flatten(2))
@@ -78,15 +61,6 @@ def convolved(
 
     A CPU takes one model after the other, which is about twice as fast there as one grouped convolution; a GPU takes
     the groups.
-
-    Parameters
-    ----------
-    x
-        Images.
-    weight
-        A row for each of the p = C SIDE^2 numbers of a patch.
-    bias
-        Of the channels.
     """
     kernels = weight.mT.unflatten(2, (x.shape[2], SIDE, SIDE))  # (E, O, C, SIDE, SIDE)
     how = {"stride": STRIDE, "padding": SIDE // 2}

@@ -30,10 +30,6 @@ def prompts_of(recipe: Recipe) -> tuple[Prompt | None, ...]:
     """The prompts by which towers of a recipe can be asked; (None,) for learners that read no captions.
 
     Scores that are no cosines times a scale are known up to a factor and have no log-mean-exp.
-
-    Parameters
-    ----------
-    recipe : Recipe
     """
     if not recipe.prompted:
         return (None,)
@@ -41,27 +37,14 @@ def prompts_of(recipe: Recipe) -> tuple[Prompt | None, ...]:
 
 
 def usual_prompts(recipe: Recipe) -> tuple[Prompt | None, ...]:
-    """Those of `prompts_of` by which towers are asked if nobody says otherwise.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    """
+    """Those of `prompts_of` by which towers are asked if nobody says otherwise."""
     return USUAL if recipe.prompted else (None,)
 
 
 def class_vectors(
     ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None
 ) -> Float[torch.Tensor, "E K *captions h"]:
-    """What images are compared with: one vector a class, or one a caption where the log-mean-exp of scores decides.
-
-    Parameters
-    ----------
-    ensemble : Ensemble
-    parameters : its weights
-    prompt
-        One of `prompts_of`.
-    """
+    """What images are compared with: one vector a class, or one a caption where the log-mean-exp of scores decides."""
     recipe = ensemble.recipe
     if "head.weight" in parameters:
         return parameters["head.weight"].mT
@@ -78,22 +61,12 @@ def class_vectors(
 
 
 def captioned(ensemble: Ensemble) -> tuple[World, ...]:
-    """Worlds with the law of the captions, given the label, that every model has read.
-
-    Parameters
-    ----------
-    ensemble : Ensemble
-    """
+    """Worlds with the law of the captions, given the label, that every model has read."""
     return tuple(ensemble.sampler.captioned(world) for world in ensemble.worlds)
 
 
 def class_captions(ensemble: Ensemble) -> Shaped[torch.Tensor, "E K captions dT"]:
-    """CAPTIONS captions of every class as every model has read them, of a stream of their own.
-
-    Parameters
-    ----------
-    ensemble : Ensemble
-    """
+    """CAPTIONS captions of every class as every model has read them, of a stream of their own."""
     K = ensemble.worlds[0].classes
     texts, labels = [], []
     count = torch.zeros(len(ensemble.models), K, dtype=torch.int64, device=ensemble.device)
@@ -110,13 +83,7 @@ def class_captions(ensemble: Ensemble) -> Shaped[torch.Tensor, "E K captions dT"
 
 
 def class_means(ensemble: Ensemble, parameters: Parameters) -> Float[torch.Tensor, "E K h"]:
-    """Mean embedding of every class under the training law, over one block of pairs of a stream of its own.
-
-    Parameters
-    ----------
-    ensemble, parameters
-        As of `class_vectors`.
-    """
+    """Mean embedding of every class under the training law, over one block of pairs of a stream of its own."""
     block = ensemble.seen.block(ensemble, "class-means", 0)
     I = scored(ensemble.recipe, embed(ensemble.recipe, parameters, "image", block.images))
     member = torch.nn.functional.one_hot(block.labels, ensemble.worlds[0].classes).to(I.dtype)  # (E, n, K)
@@ -129,16 +96,7 @@ def scores(
     vectors: Float[torch.Tensor, "E K *captions h"],
     x: Shaped[torch.Tensor, "E N *d"],
 ) -> Float[torch.Tensor, "E N K"]:
-    """Score of every class for images x.
-
-    Parameters
-    ----------
-    ensemble, parameters
-        As of `class_vectors`.
-    vectors
-        From `class_vectors`; a supervised head needs none.
-    x : images
-    """
+    """Score of every class for images x."""
     I = scored(ensemble.recipe, embed(ensemble.recipe, parameters, "image", x))
     if "head.weight" in parameters:
         return class_logits(parameters, I)
@@ -154,13 +112,7 @@ def scores(
 
 
 def linear_critics(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> LinearCritic:
-    """Linear towers as score vectors, one critic a model. Dividing by ||x_I W|| changes no decision.
-
-    Parameters
-    ----------
-    ensemble, parameters, prompt
-        As of `class_vectors`.
-    """
+    """Linear towers as score vectors, one critic a model. Dividing by ||x_I W|| changes no decision."""
     D, _ = dictionaries(ensemble.worlds[0], ensemble.seed)
     vectors = class_vectors(ensemble, parameters, prompt)
     w = torch.bmm(vectors, parameters["image.0.weight"].mT).double().cpu().numpy()  # (E, K, d_I)
@@ -170,44 +122,19 @@ def linear_critics(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | 
 
 
 def linear_scores(recipe: Recipe, prompt: Prompt | None) -> bool:
-    """Whether scores are linear in the image, and accuracies therefore exact.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    prompt
-        One of `prompts_of`.
-    """
+    """Whether scores are linear in the image, and accuracies therefore exact."""
     return recipe.towers == "linear" and (prompt is None or asked(prompt).pool != "log-mean-exp")
 
 
 class Points(NamedTuple):
-    """Test images of every group in standard form, shared by all models; see `standard_points`.
-
-    Attributes
-    ----------
-    normals
-        Standard normals, R scramblings of N points.
-    frame
-        The dictionary, completed to an orthonormal basis.
-    """
+    """Test images of every group in standard form, shared by all models; see `standard_points`."""
 
     normals: Float[np.ndarray, "R N d"]
     frame: Float[np.ndarray, "d d"]
 
 
 def standard_points(ensemble: Ensemble, power: int = 11, replicates: int = 8) -> Points:
-    """R scramblings of 2^power Sobol points in d_I dimensions, the dictionary's coordinates first.
-
-    Parameters
-    ----------
-    ensemble
-        Sets the dimension, the dictionary and the seed.
-    power
-        2^power points a scrambling.
-    replicates
-        R.
-    """
+    """R scramblings of 2^power Sobol points in d_I dimensions, the dictionary's coordinates first."""
     world = ensemble.worlds[0]
     D, _ = dictionaries(world, ensemble.seed)
     complement = np.linalg.svd(D, full_matrices=True)[0][:, world.latents :]
@@ -221,13 +148,6 @@ def ensemble_accuracy(
     """(common, counter) of every model under the test law: exact for linear critics (R = 1), else R replicates.
 
     The spread over replicates estimates the error of quasi-Monte Carlo.
-
-    Parameters
-    ----------
-    ensemble, parameters, prompt
-        As of `class_vectors`.
-    points
-        From `standard_points`, at which all others are asked; drawn anew unless given.
     """
     if linear_scores(ensemble.recipe, prompt):
         critics = linear_critics(ensemble, parameters, prompt)
@@ -270,11 +190,6 @@ class Recovery(NamedTuple):
 
     The kernel's R^2 can exceed the linear one by far without the zero-shot decision using any of it: recovery is what
     could be read out, not what is.
-
-    Attributes
-    ----------
-    linear, kernel
-        R^2 of least squares and of kernel ridge regression; columns are the invariant and the first spurious block.
     """
 
     linear: Float[np.ndarray, "E 2"]
@@ -289,11 +204,6 @@ def latent_recovery(ensemble: Ensemble, parameters: Parameters) -> Recovery:
     """Least squares, and kernel ridge regression, from embedding to latent.
 
     The kernel is Gaussian of median width; of RIDGES each model takes the one with the least leave-one-out error.
-
-    Parameters
-    ----------
-    ensemble, parameters
-        As of `class_vectors`.
     """
     x, z, _ = images_of_the_test_law(ensemble)
     I = embed(ensemble.recipe, parameters, "image", x).double()
@@ -324,16 +234,6 @@ def ridge_weights(K: Float[torch.Tensor, "E n n"], z: Float[torch.Tensor, "E n t
     """Weights of kernel ridge regression on z, a model each with the ridge of least leave-one-out error of RIDGES.
 
     The residual of a point left out is its weight over the diagonal entry of the inverse, so nothing is fitted anew.
-
-    Parameters
-    ----------
-    K : kernel matrices of the points
-    z : targets
-
-    Returns
-    -------
-    torch.Tensor
-        nan for a model whose K is not finite.
     """
     one = torch.eye(K.shape[2], dtype=K.dtype, device=K.device)
     # By Cholesky: torch's inverse of several large matrices is wrong where it has several threads (its issue 142815).
@@ -350,11 +250,6 @@ def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | 
 
     Exact for linear critics; otherwise the ratio of the coefficients of the best linear approximation of the scores
     in the latents, under the test law, where the two are independent.
-
-    Parameters
-    ----------
-    ensemble, parameters, prompt
-        As of `class_vectors`.
     """
     K = ensemble.worlds[0].classes
     if linear_scores(ensemble.recipe, prompt):

@@ -37,17 +37,7 @@ ASKED_AT_ONCE = 64  # images
 
 @dataclass(frozen=True, eq=False)
 class Pretrained:
-    """A CLIP with open_clip's names, and how it reads images and sentences.
-
-    Parameters
-    ----------
-    module
-        With encode_image, encode_text, logit_scale and the image tower `visual`.
-    tokenizer
-        Sentences -> token ids.
-    mean, std
-        Of the colours, 0 to 1, by which images are normalised.
-    """
+    """A CLIP with open_clip's names, and how it reads images and sentences."""
 
     module: torch.nn.Module
     tokenizer: Callable[[list[str]], torch.Tensor]
@@ -98,13 +88,7 @@ def classified(
 
 
 def caption_tokens(model: Pretrained, scene: Scenery) -> Int[torch.Tensor, "M M L"]:
-    """Every caption of a world in the model's tokens, [object][attribute], the last for what is not mentioned.
-
-    Parameters
-    ----------
-    model : Pretrained
-    scene : Scenery
-    """
+    """Every caption of a world in the model's tokens, [object][attribute], the last for what is not mentioned."""
     told = [*range(len(scene.objects.names)), None]
     sentences = [sentence(scene, an_object, attribute) for an_object in told for attribute in told]
     return model.tokenizer(sentences).unflatten(0, (len(told), len(told)))
@@ -112,18 +96,7 @@ def caption_tokens(model: Pretrained, scene: Scenery) -> Int[torch.Tensor, "M M 
 
 @dataclass(frozen=True, eq=False)
 class PairSet:
-    """A fixed training set: what its pairs show, rendered batch by batch, and what their captions say.
-
-    Parameters
-    ----------
-    scene : Scenery
-    scenes
-        Of its n pairs.
-    tokens
-        Of `caption_tokens`.
-    seed, stream
-        Of the order in which an epoch passes through it.
-    """
+    """A fixed training set: what its pairs show, rendered batch by batch, and what their captions say."""
 
     scene: Scenery
     scenes: Scenes
@@ -150,19 +123,7 @@ class PairSet:
 
 
 def pair_set(model: Pretrained, scene: Scenery, world: World, n: int, seed: int, stream: str) -> PairSet:
-    """The first n pairs of a world's stream as a training set.
-
-    Parameters
-    ----------
-    model : Pretrained
-    scene
-        Of the world.
-    world : a world of pixels
-    n
-        Pairs.
-    seed, stream
-        As of `simulator.pixels.pairs.first_scenes`.
-    """
+    """The first n pairs of a world's stream as a training set."""
     return PairSet(scene, first_scenes(world, n, seed, stream), caption_tokens(model, scene), seed, stream)
 
 
@@ -184,18 +145,6 @@ def finetune(
     """Train in place; the loss of every step, which ends early with the first that is not finite.
 
     Layers that draw numbers draw them from a stream of their own; global random state is left as it was.
-
-    Parameters
-    ----------
-    model : Pretrained
-    head
-        None: the contrastive objective.
-    recipe
-        batch_size, steps, lr, schedule, warmup, weight_decay and clip of it.
-    pairs
-        What it is trained on.
-    advance
-        Hears of each step.
     """
     trained = trained_parameters(model, head)
     optimizer = _adamw(trained, recipe)
@@ -234,18 +183,7 @@ def _adamw(trained: Sequence[torch.nn.Parameter], recipe: Recipe) -> torch.optim
 def predicted(
     model: Pretrained, head: Head | None, tokens: Int[torch.Tensor, "M M L"], tried: Trial
 ) -> Int[torch.Tensor, " N"]:
-    """The class that a model says each image of a trial to be: the nearest of "a photo of a NAME", or the head's.
-
-    Parameters
-    ----------
-    model : Pretrained
-    head
-        None: asked by captions.
-    tokens
-        Of `caption_tokens`.
-    tried
-        Images.
-    """
+    """The class that a model says each image of a trial to be: the nearest of "a photo of a NAME", or the head's."""
     K = len(tokens) - 1
     names = model.texts(tokens[torch.arange(K, device=tokens.device), K]) if head is None else None
     said = []
@@ -257,14 +195,7 @@ def predicted(
 
 
 def state(model: Pretrained, head: Head | None) -> dict[str, torch.Tensor]:
-    """A copy of all weights on the CPU, flat, as `restore` takes them.
-
-    Parameters
-    ----------
-    model : Pretrained
-    head
-        None if there is none.
-    """
+    """A copy of all weights on the CPU, flat, as `restore` takes them."""
     parts: dict[str, Any] = {"model": model.module, **({} if head is None else {"head": head})}
     return {
         f"{part}.{name}": value.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -274,15 +205,7 @@ def state(model: Pretrained, head: Head | None) -> dict[str, torch.Tensor]:
 
 
 def restore(model: Pretrained, head: Head | None, weights: dict[str, torch.Tensor]) -> None:
-    """Put weights back.
-
-    Parameters
-    ----------
-    model, head
-        Of the shapes that `state` was of.
-    weights
-        What it returned.
-    """
+    """Put weights back."""
     for part, module in (("model.", model.module), ("head.", head)):
         if module is not None:
             own = {name.removeprefix(part): value for name, value in weights.items() if name.startswith(part)}

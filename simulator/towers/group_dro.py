@@ -32,22 +32,7 @@ WEIGHTS = "group_weights"
 
 
 def group_dro(objective: "Objective", name: str, sampler: str | None) -> "Objective":
-    """GroupDRO on an objective's loss; it runs in one process.
-
-    Parameters
-    ----------
-    objective
-        One that takes weights.
-    name
-        Of the new one.
-    sampler
-        Name of the sampler that leads to the same population; None where no law is known.
-
-    Raises
-    ------
-    ValueError
-        For an objective that takes no weights.
-    """
+    """GroupDRO on an objective's loss; it runs in one process."""
     if not objective.weighted:
         raise ValueError(f"loss = {objective.name!r} takes no weights of pairs, so there is no GroupDRO on it")
 

@@ -24,19 +24,7 @@ LARGEST_SCALE = 100.0  # Radford et al. 2021: logits are never scaled by more th
 
 
 class Kind(NamedTuple):
-    """A kind of tower.
-
-    Attributes
-    ----------
-    reads
-        Forms of view, as of `View.form`.
-    layers
-        (recipe, tower's name, view) -> its affine maps, first to last.
-    embed
-        (recipe, parameters, tower's name, views) -> embeddings.
-    compiles
-        Whether a compiled step pays: all models are one product, rather than a loop.
-    """
+    """A kind of tower."""
 
     reads: tuple[str, ...]
     layers: Callable[[Recipe, str, View], list[Layer]]

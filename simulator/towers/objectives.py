@@ -37,25 +37,7 @@ Loss = Float[torch.Tensor, " E"]
 
 
 class Embedded(NamedTuple):
-    """One process's rows of a batch as an objective sees them; every field has a leading model axis E.
-
-    Attributes
-    ----------
-    images, texts
-        Embeddings, unit vectors where scores are cosines; one tower: texts are the images.
-    labels, backgrounds
-        Classes, of the pairs and of their attributes.
-    scale
-        s of cosine scores, None where scores are inner products.
-    parameters
-        Every weight by name.
-    recipe
-        The run's.
-    group
-        Processes that share the batch; process r holds rows [r b, (r + 1) b).
-    weights
-        What each pair counts, of mean 1 under the law; None: all alike.
-    """
+    """One process's rows of a batch as an objective sees them; every field has a leading model axis E."""
 
     images: Float[torch.Tensor, "E b h"]
     texts: Float[torch.Tensor, "E b h"]
@@ -220,17 +202,7 @@ def register(objective: Objective) -> Objective:
 def class_logits(
     parameters: dict[str, torch.Tensor], I: Float[torch.Tensor, "E B h"], head: str = "head"
 ) -> Float[torch.Tensor, "E B K"]:
-    """Scores of a head.
-
-    Parameters
-    ----------
-    parameters
-        Those named "head.weight" and, where there is one, "head.bias".
-    I
-        Embeddings of the images.
-    head
-        Its name.
-    """
+    """Scores of a head."""
     logits = torch.bmm(I, parameters[f"{head}.weight"])
     return logits + parameters[f"{head}.bias"][:, None] if f"{head}.bias" in parameters else logits
 

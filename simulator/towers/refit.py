@@ -18,18 +18,7 @@ BLOCKS = 4  # of pairs that the head is fitted to, 4096 each in narrow views
 
 
 def finished(ensemble: Ensemble, parameters: Parameters) -> Parameters:
-    """The parameters as they are asked: with a head fitted anew where the recipe has it so.
-
-    Parameters
-    ----------
-    ensemble, parameters
-        What was trained, and its weights.
-
-    Raises
-    ------
-    simulator.samplers.EmptyGroup
-        Where groups have no share, so that there are no balanced pairs.
-    """
+    """The parameters as they are asked: with a head fitted anew where the recipe has it so."""
     if ensemble.recipe.last_layer == "trained":
         return parameters
     worlds = tuple(SAMPLERS["balanced"].law(world) for world in ensemble.worlds)

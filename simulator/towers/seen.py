@@ -25,39 +25,7 @@ Accuracies = Mapping[str, Float[np.ndarray, "R E"]]
 
 @dataclass(frozen=True)
 class Seen:
-    """What training asks of worlds of one kind of views.
-
-    Parameters
-    ----------
-    views
-        World -> what "image" and "text" towers read.
-    block_size
-        World -> pairs in a block.
-    block
-        (ensemble, stream, index, over=None) -> that block of every model's stream of that name, of the ensemble's
-        worlds; it may take the memory of a block `over`, which nobody reads any more.
-    contradicted
-        (ensemble, block, stream, index) -> the block with backgrounds of other draws in its captions; None: it cannot
-        be had.
-    texts
-        (ensemble, prompt) -> one caption a class, (E, K, ...), for a prompt that is a single caption.
-    trial
-        (ensemble, prompts, power, replicates) -> the images at which accuracies are measured, about 2^power of each
-        group, as many times; None where accuracies under these prompts are exact without.
-    accuracies
-        (ensemble, parameters, prompt, trial) -> every model's accuracy by group, "common" and "counter" among them.
-    relied
-        (ensemble, parameters, prompt) -> weight of the score on background per weight on object; None: not defined.
-    recovery
-        (ensemble, parameters) -> what could be read out of the embeddings; None: not defined.
-    separation
-        (ensemble, parameters) -> how far objects, and backgrounds, lie apart in image embeddings of training pairs, in
-        deviations of the rest; None: not defined.
-    refuse_net
-        (world, n) -> nothing, or a ValueError if no Sobol sequence has n such pairs; None: none has any.
-    identity
-        World -> what a resumed run must share beyond the world's own numbers, such as pictures and words.
-    """
+    """What training asks of worlds of one kind of views."""
 
     views: Callable[[World], dict[str, View]]
     block_size: Callable[[World], int]
@@ -74,12 +42,7 @@ class Seen:
 
 
 def seen(world: World) -> Seen:
-    """How a world is looked at.
-
-    Parameters
-    ----------
-    world : World
-    """
+    """How a world is looked at."""
     if world.views is None:
         from simulator.towers.gaussian_views import GAUSSIAN
 

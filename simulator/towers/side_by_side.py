@@ -40,19 +40,7 @@ KILLED = -9  # exit status, by the kernel where memory is short
 
 
 def refuse_processes(processes: int, ensemble: Ensemble) -> None:
-    """Refuse processes that an ensemble cannot be shared out over.
-
-    Parameters
-    ----------
-    processes
-        That are asked for.
-    ensemble : Ensemble
-
-    Raises
-    ------
-    ValueError
-        Where some would have no model, or on another device than a CPU.
-    """
+    """Refuse processes that an ensemble cannot be shared out over."""
     models = len(ensemble.models)
     if not 1 <= processes <= models:
         near = min(max(processes, 1), models)
@@ -75,10 +63,6 @@ def processes_for(ensemble: Ensemble) -> int:
     """Processes that would train the ensemble soonest: one for each of torch's threads, as far as models go round.
 
     One on a GPU, for a short run, and where torch has one thread.
-
-    Parameters
-    ----------
-    ensemble : Ensemble
     """
     if not _on_cpu(ensemble) or ensemble.recipe.steps * step_products(ensemble) < WORTH_SHARING:
         return 1
@@ -94,33 +78,7 @@ def run_in(
     group: Group = ALONE,
     refused: Callable[[str], None] | None = None,
 ) -> Iterator[State]:
-    """As `simulator.towers.training.run`, in several processes; torch's threads are shared out among them.
-
-    Parameters
-    ----------
-    processes
-        1 trains here.
-    ensemble, state, checkpoints
-        As of `run`.
-    stop
-        Asked several times a second; all models then stop at the same step.
-    group
-        Processes that share a batch; alone where others share the models.
-    refused
-        As of `run`.
-
-    Yields
-    ------
-    State
-        Of all models.
-
-    Raises
-    ------
-    EveryModelDiverged, ValueError
-        As `run`.
-    ProcessEnded
-        If a process is gone before its models are trained.
-    """
+    """As `simulator.towers.training.run`, in several processes; torch's threads are shared out among them."""
     if processes == 1 or int(state.step) >= ensemble.recipe.steps:
         yield from run(ensemble, state, checkpoints, stop, group, refused)
         return

@@ -36,23 +36,7 @@ LARGEST_DENSE_BATCH = 1024
 
 
 class State(NamedTuple):
-    """All there is to an ensemble in training; E models.
-
-    Attributes
-    ----------
-    step
-        Steps taken; a tensor, or every step would compile anew.
-    parameters
-        Weights by name, a leading model axis each.
-    moments
-        Memory of the optimiser, likewise.
-    averages
-        Running means of the weights, likewise; empty where the recipe keeps none.
-    diverged
-        Step that was no longer finite, -1 while all is well.
-    measures
-        Sums over the steps since the last checkpoint.
-    """
+    """All there is to an ensemble in training; E models."""
 
     step: Int[torch.Tensor, ""]
     parameters: Parameters
@@ -68,23 +52,7 @@ class State(NamedTuple):
 
 
 class Ensemble(NamedTuple):
-    """Which models train, on what, where.
-
-    Attributes
-    ----------
-    recipe
-        Objective, towers and optimisation.
-    worlds, models
-        Model `models[k]` sees `worlds[k]` and its own streams alone.
-    seed
-        Root of every random stream.
-    device, draw_on
-        Where to train, and where to draw the pairs: `device` where None.
-    compile
-        Whether the step is compiled, where it can be.
-    group_weights
-        What pairs of each group count in the loss; `run` looks it up, None: all the same.
-    """
+    """Which models train, on what, where."""
 
     recipe: Recipe
     worlds: tuple[World, ...]
@@ -121,13 +89,6 @@ def least_bytes(ensemble: Ensemble, processes: int = 1) -> int:
     """Bytes that a process cannot do without: parameters old and new, a fixed set, its rows with their embeddings.
 
     What a run really takes is a few times more.
-
-    Parameters
-    ----------
-    ensemble
-        What would be trained.
-    processes
-        That share its batch.
     """
     recipe, E = ensemble.recipe, len(ensemble.models)
     drawn = ensemble.seen.views(ensemble.worlds[0]).values()  # whether or not they are read
@@ -140,12 +101,7 @@ def least_bytes(ensemble: Ensemble, processes: int = 1) -> int:
 
 
 def step_products(ensemble: Ensemble) -> int:
-    """Multiply-adds of a step's affine maps, forwards.
-
-    Parameters
-    ----------
-    ensemble : Ensemble
-    """
+    """Multiply-adds of a step's affine maps, forwards."""
     recipe = ensemble.recipe
     each = [layer for side, view in ensemble.views.items() for layer in layers(recipe, side, view)]
     products = sum(layer.inputs * layer.outputs * layer.uses for layer in each)
@@ -199,52 +155,14 @@ def run(
     group: Group = ALONE,
     refused: Callable[[str], None] | None = None,
 ) -> Iterator[State]:
-    """Train from `state`, yielding at every step in `checkpoints`, at the end, and once when `stop()` turns true.
-
-    Parameters
-    ----------
-    ensemble : Ensemble
-    state
-        Where it goes on from: `start`, or a state that an earlier run yielded.
-    checkpoints
-        Steps.
-    stop
-        Asked after every step; it must tell all processes of a group the same.
-    group
-        Processes that run this side by side; all yield the same states.
-    refused
-        Told why, if the step cannot be compiled, which then runs as it is; without `refused` that is an error.
-
-    Yields
-    ------
-    State
-        Its measures are sums since the last checkpoint; they restart after one.
-
-    Raises
-    ------
-    EveryModelDiverged
-        Where a state that is due has no finite model.
-    ValueError
-        For a loss or an optimiser that runs in one process, in a group of several.
-    """
+    """Train from `state`, yielding at every step in `checkpoints`, at the end, and once when `stop()` turns true."""
     for found in states(ensemble, state, checkpoints, stop, group, refused):
         refuse_all_diverged(ensemble, found)
         yield found
 
 
 def refuse_all_diverged(ensemble: Ensemble, state: State) -> None:
-    """Refuse a state without a model that goes on.
-
-    Parameters
-    ----------
-    ensemble : Ensemble
-    state : State
-
-    Raises
-    ------
-    EveryModelDiverged
-        Naming the last step that any model took.
-    """
+    """Refuse a state without a model that goes on."""
     if bool((state.diverged >= 0).all()):
         raise EveryModelDiverged(
             f"every one of {len(ensemble.models)} models lost its finite loss, the last at step "
@@ -255,22 +173,7 @@ def refuse_all_diverged(ensemble: Ensemble, state: State) -> None:
 def states(
     ensemble: Ensemble, state: State, checkpoints: Sequence[int], stop: Callable, group: Group, refused: Callable | None
 ) -> Iterator[State]:
-    """What `run` yields, and goes on where no model does: others may train more models of the ensemble.
-
-    Parameters
-    ----------
-    ensemble, state, checkpoints, stop, group, refused
-        As of `run`.
-
-    Yields
-    ------
-    State
-
-    Raises
-    ------
-    ValueError
-        As `run`.
-    """
+    """What `run` yields, and goes on where no model does: others may train more models of the ensemble."""
     recipe = ensemble.recipe
     _refuse_one_process_alone(recipe, group)
     advance = one_step
@@ -303,14 +206,7 @@ def _refuse_one_process_alone(recipe: Recipe, group: Group) -> None:
 
 
 def compiles(ensemble: Ensemble, group: Group = ALONE) -> bool:
-    """Whether the step is compiled: if asked, where it is dense, in one process, and loops over no models.
-
-    Parameters
-    ----------
-    ensemble : Ensemble
-    group
-        Processes that share a batch.
-    """
+    """Whether the step is compiled: if asked, where it is dense, in one process, and loops over no models."""
     recipe = ensemble.recipe
     plain = recipe.optimizer != "lbfgs" and recipe.batch_size <= LARGEST_DENSE_BATCH
     plain = plain and all(KINDS[kind].compiles for kind in recipe.objective.kinds(recipe))
@@ -318,15 +214,7 @@ def compiles(ensemble: Ensemble, group: Group = ALONE) -> bool:
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """Rate of a step: linear warm-up, then constant or half a cosine down to zero.
-
-    Parameters
-    ----------
-    recipe
-        lr, schedule, warmup and steps of it.
-    step
-        From 0.
-    """
+    """Rate of a step: linear warm-up, then constant or half a cosine down to zero."""
     warmup = min(recipe.warmup, recipe.steps - 1)
     if step < warmup:
         return recipe.lr * (step + 1) / (warmup + 1)
@@ -347,17 +235,6 @@ def one_step(ensemble: Ensemble, group: Group, state: State, batch: Pairs, rate:
     """The state after one step of every model on its batch; pure, and compiled as a whole.
 
     A model that has diverged, or does so here, keeps its parameters and moments.
-
-    Parameters
-    ----------
-    ensemble, group
-        What is trained, and the processes that share its batch.
-    state
-        Before the step.
-    batch
-        This process's rows.
-    rate
-        Learning rate.
     """
     recipe = ensemble.recipe
     if recipe.optimizer == "lbfgs":
@@ -451,21 +328,7 @@ def _summed_loss(parameters: Parameters, ensemble: Ensemble, group: Group, batch
 def measured(
     ensemble: Ensemble, group: Group, parameters: Parameters, batch: Pairs
 ) -> dict[str, Float[torch.Tensor, " E"]]:
-    """Loss and mean embedding norms of every model on one batch, or this process's share of them.
-
-    Parameters
-    ----------
-    ensemble, group
-        What is trained, and the processes that share its batch.
-    parameters : weights by name
-    batch
-        This process's rows.
-
-    Returns
-    -------
-    dict
-        Numbers (E,) under "loss", "image_norm" and "text_norm".
-    """
+    """Loss and mean embedding norms of every model on one batch, or this process's share of them."""
     recipe, images, objective = ensemble.recipe, batch.images, ensemble.recipe.objective
     dtype = next(iter(parameters.values())).dtype
     rounded = recipe.precision == "bfloat16"
@@ -501,14 +364,6 @@ def draw_batches(ensemble: Ensemble, first: int, group: Group = ALONE) -> Iterat
     Fresh pairs: step t takes pairs [t B, (t + 1) B) of each model's stream. A fixed set: its first n pairs in a new
     order every epoch, the remainder of an epoch left out. The recipe's sampler chooses among either. A batch is to be
     used before the next is asked for, which may be written over it.
-
-    Parameters
-    ----------
-    ensemble : Ensemble
-    first
-        The step.
-    group
-        Processes that share a batch.
     """
     recipe, part = ensemble.recipe, rows(group, ensemble.recipe.batch_size)
     if recipe.n is None:
@@ -517,15 +372,7 @@ def draw_batches(ensemble: Ensemble, first: int, group: Group = ALONE) -> Iterat
 
 
 def pair_block(ensemble: Ensemble, index: int, over: Pairs | None = None) -> Pairs:
-    """Block `index` of every model's training stream.
-
-    Parameters
-    ----------
-    ensemble : Ensemble
-    index : number of the block
-    over
-        An earlier block, whose memory this one may take.
-    """
+    """Block `index` of every model's training stream."""
     looked, endless = ensemble.seen, ensemble.recipe.n is None
     worlds = streamed(ensemble.sampler, ensemble.worlds) if endless else ensemble.worlds
     block = looked.block(ensemble._replace(worlds=worlds), "train", index, over)
@@ -533,18 +380,7 @@ def pair_block(ensemble: Ensemble, index: int, over: Pairs | None = None) -> Pai
 
 
 def fresh_batches(ensemble: Ensemble, size: int, part: tuple[int, int], first: int) -> Iterator[Pairs]:
-    """Rows `part` of consecutive batches of the endless stream, each pair used once; as of `draw_batches`.
-
-    Parameters
-    ----------
-    ensemble : Ensemble
-    size
-        Pairs a batch.
-    part
-        (first, last + 1) of this process's rows.
-    first
-        Step of the first batch.
-    """
+    """Rows `part` of consecutive batches of the endless stream, each pair used once; as of `draw_batches`."""
     block, held, held_index = ensemble.seen.block_size(ensemble.worlds[0]), None, -1
     for step in count(first):
         pieces, position, end = [], step * size + part[0], step * size + part[1]
@@ -560,16 +396,7 @@ def fresh_batches(ensemble: Ensemble, size: int, part: tuple[int, int], first: i
 
 
 def fixed_batches(ensemble: Ensemble, n: int, size: int, part: tuple[int, int], first: int) -> Iterator[Pairs]:
-    """Rows `part` of minibatches of the first n pairs, without replacement within an epoch.
-
-    Parameters
-    ----------
-    ensemble : Ensemble
-    n
-        Pairs in the set.
-    size, part, first
-        As of `fresh_batches`.
-    """
+    """Rows `part` of minibatches of the first n pairs, without replacement within an epoch."""
     held = fixed_set(ensemble)
     sampler = ensemble.sampler
     if size == n and sampler.rows is None:  # one fixed batch: its order does not matter
@@ -582,31 +409,14 @@ def fixed_batches(ensemble: Ensemble, n: int, size: int, part: tuple[int, int], 
 
 
 def fixed_set(ensemble: Ensemble) -> Pairs:
-    """The first n pairs of every model's stream.
-
-    Parameters
-    ----------
-    ensemble
-        Its recipe has an n.
-    """
+    """The first n pairs of every model's stream."""
     n, size = ensemble.recipe.n, ensemble.seen.block_size(ensemble.worlds[0])
     blocks = [pair_block(ensemble, index) for index in range(-(-n // size))]
     return Pairs(*(torch.cat(field, dim=1)[:, :n] for field in zip(*blocks, strict=True)))
 
 
 def refuse(ensemble: Ensemble) -> None:
-    """Refuse what cannot be trained, before any work is begun.
-
-    Parameters
-    ----------
-    ensemble : Ensemble
-
-    Raises
-    ------
-    ValueError
-        For towers that do not read the views, worlds that are seen in different ways, captions that nobody can
-        contradict, and pairs of which there is no Sobol sequence.
-    """
+    """Refuse what cannot be trained, before any work is begun."""
     refuse_misread(ensemble.recipe, ensemble.views)
     if len({(world.views, world.views and world.classes) for world in ensemble.worlds}) > 1:
         raise ValueError("the worlds of an ensemble have one kind of views and, of pixels, one number of classes")
@@ -626,18 +436,7 @@ def refuse(ensemble: Ensemble) -> None:
 
 
 def refuse_missing_groups(ensemble: Ensemble) -> None:
-    """Refuse groups without a pair, before any training is begun; a fixed set is drawn for it.
-
-    Parameters
-    ----------
-    ensemble
-        One that `refuse` lets pass.
-
-    Raises
-    ------
-    simulator.samplers.EmptyGroup
-        Where a sampler, or an objective that weighs groups, finds no pair of some group.
-    """
+    """Refuse groups without a pair, before any training is begun; a fixed set is drawn for it."""
     recipe = ensemble.recipe
     if ensemble.sampler.balances:
         next(draw_batches(weighed(ensemble), 0))
@@ -646,17 +445,7 @@ def refuse_missing_groups(ensemble: Ensemble) -> None:
 
 
 def weighed(ensemble: Ensemble) -> Ensemble:
-    """The ensemble with the weights that its sampler gives to groups of pairs.
-
-    Parameters
-    ----------
-    ensemble : Ensemble
-
-    Raises
-    ------
-    simulator.samplers.EmptyGroup
-        Where groups that are to be balanced have no pair.
-    """
+    """The ensemble with the weights that its sampler gives to groups of pairs."""
     if ensemble.sampler.weights is None:
         return ensemble
     held = None if ensemble.recipe.n is None else fixed_set(ensemble)

@@ -15,16 +15,7 @@ WIDER = 4  # units of a block's hidden layer, in widths (Vaswani et al. 2017, se
 
 
 def bag_layers(recipe: Recipe, tower: str, view: View) -> list[Layer]:
-    """A vector for every word; the hidden layers and the linear map that their mean goes through.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    tower
-        "image" or "text".
-    view
-        Words.
-    """
+    """A vector for every word; the hidden layers and the linear map that their mean goes through."""
     w = recipe.width
     return [
         _vectors(recipe, tower, view),
@@ -34,15 +25,7 @@ def bag_layers(recipe: Recipe, tower: str, view: View) -> list[Layer]:
 
 
 def embed_bag(recipe: Recipe, parameters: Parameters, tower: str, x: Int[torch.Tensor, "E B L"]) -> torch.Tensor:
-    """Embeddings (E, B, h) of the mean of the words' vectors.
-
-    Parameters
-    ----------
-    recipe, parameters, tower
-        As of `simulator.towers.layers.embed`.
-    x
-        Words.
-    """
+    """Embeddings (E, B, h) of the mean of the words' vectors."""
     each, there = _looked_up(parameters, tower, x)
     mean = activated(recipe, _mean(each, there))
     for i in range(1, recipe.depth):
@@ -51,13 +34,7 @@ def embed_bag(recipe: Recipe, parameters: Parameters, tower: str, x: Int[torch.T
 
 
 def transformer_layers(recipe: Recipe, tower: str, view: View) -> list[Layer]:
-    """A vector for every word and every place, `depth` blocks of attention and a perceptron, a linear map.
-
-    Parameters
-    ----------
-    recipe, tower, view
-        As of `bag_layers`.
-    """
+    """A vector for every word and every place, `depth` blocks of attention and a perceptron, a linear map."""
     w, (length,) = recipe.width, view.shape
     found = [
         _vectors(recipe, tower, view),
@@ -76,13 +53,7 @@ def transformer_layers(recipe: Recipe, tower: str, view: View) -> list[Layer]:
 def embed_transformer(
     recipe: Recipe, parameters: Parameters, tower: str, x: Int[torch.Tensor, "E B L"]
 ) -> torch.Tensor:
-    """Embeddings (E, B, h) of the mean over a caption's words, normalised before every map (Xiong et al. 2020).
-
-    Parameters
-    ----------
-    recipe, parameters, tower, x
-        As of `embed_bag`.
-    """
+    """Embeddings (E, B, h) of the mean over a caption's words, normalised before every map (Xiong et al. 2020)."""
     each, there = _looked_up(parameters, tower, x)
     each = each + parameters[f"{tower}.places.weight"][:, None, : x.shape[2]]
     for i in range(recipe.depth):

@@ -366,12 +366,7 @@ _DEFAULTS = {name: World.model_fields[name].default for name in SCALARS}
 
 
 def operator_error(matrix: np.ndarray, reference: np.ndarray) -> Numbers:
-    """||matrix - reference||/||reference|| in operator norm, over any leading axes.
-
-    Parameters
-    ----------
-    matrix, reference : arrays (..., m, n)
-    """
+    """||matrix - reference||/||reference|| in operator norm, over any leading axes."""
     return _operator_norm(matrix - reference) / _operator_norm(reference)
 
 
@@ -384,25 +379,13 @@ def _operator_norm(M: np.ndarray) -> Numbers:
 
 
 def kept_axis(u: np.ndarray, C: np.ndarray) -> Numbers:
-    """Squared cosine of the direction u with the axis of the larger diagonal entry of C.
-
-    Parameters
-    ----------
-    u : array (..., 2)
-    C : array (..., 2, 2)
-    """
+    """Squared cosine of the direction u with the axis of the larger diagonal entry of C."""
     larger = np.argmax(np.diagonal(C, axis1=-2, axis2=-1), axis=-1)
     return np.take_along_axis(u**2, np.broadcast_to(larger[..., None], (*u.shape[:-1], 1)), -1)[..., 0] / (u**2).sum(-1)
 
 
 def log_slope(grid, values: np.ndarray) -> Numbers:
-    """Least-squares slope of log |values| (..., len(grid)) on log grid.
-
-    Parameters
-    ----------
-    grid : positive numbers
-    values : array (..., len(grid)), none of them 0
-    """
+    """Least-squares slope of log |values| (..., len(grid)) on log grid."""
     x = np.log(np.asarray(grid, float))
     x = x - x.mean()
     return sum(weight * np.log(v**2) / 2 for weight, v in zip(x / (x @ x), np.moveaxis(values, -1, 0), strict=True))

@@ -26,18 +26,7 @@ SPREAD = 0.004
 
 @dataclass(frozen=True)
 class Case:
-    """One ensemble: a world, how it is trained, which learner of the theory it should become.
-
-    Attributes
-    ----------
-    world : World
-    recipe
-        Fields of a Recipe that are not at their defaults.
-    subjects
-        Learners with one prompt each, or one without; none where no law is known.
-    prompts
-        How towers are asked; those of the subjects where there are any.
-    """
+    """One ensemble: a world, how it is trained, which learner of the theory it should become."""
 
     world: World
     recipe: Mapping[str, Any]
@@ -57,29 +46,7 @@ class Case:
 
 @dataclass(frozen=True)
 class TrainedClaim:
-    """A statement about trained towers, with the runs that decide it.
-
-    Attributes
-    ----------
-    id, source, statement, formula
-        As of `theory.claims.claim.Claim`.
-    cases
-        What is trained.
-    says
-        What is said of the rows; see the module's head.
-    tolerance
-        Differences up to this do not contradict a claim; "misses" alone speaks of larger ones.
-    groups
-        Of which "ahead", "alike" and "bridged" speak.
-    margin
-        By how much "ahead" is.
-    spread
-        Expected deviation of a row's accuracy over models, from which the number of models follows.
-    clustered
-        Whether models fall into clusters, so that only the bounds of bounded variables hold, and Student's do not.
-    error_rate
-        Probability that a true claim is contradicted, or a false one supported, at most.
-    """
+    """A statement about trained towers, with the runs that decide it."""
 
     id: str
     source: str

@@ -14,19 +14,7 @@ SUPERCLIP = "SuperCLIP 2025, arXiv 2512.14480 v1, abstract"
 
 
 class Untried(NamedTuple):
-    """A statement that is not on trial.
-
-    Attributes
-    ----------
-    id
-        As of a claim.
-    source
-        Paper, and what of it was read.
-    statement
-        In a sentence, as its authors mean it.
-    reason
-        Why no world here decides it, in a sentence.
-    """
+    """A statement that is not on trial."""
 
     id: str
     source: str

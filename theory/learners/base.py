@@ -24,13 +24,7 @@ Answer = TypeVar("Answer", Accuracy, np.ndarray)
 
 
 def each_class_count(method: Callable[[Asker, Worlds], Answer]) -> Callable[[Asker, World | Worlds], Answer]:
-    """Ask once for every number of classes in a grid, since formulas hold for one K at a time; put answers back.
-
-    Parameters
-    ----------
-    method
-        Of a learner, on one grid; it sees a Worlds whose `classes` is a number.
-    """
+    """Ask once for every number of classes in a grid, since formulas hold for one K at a time; put answers back."""
 
     @wraps(method)
     def ask(self: Asker, worlds: World | Worlds) -> Answer:
@@ -50,15 +44,7 @@ def _put_back(parts, shape: tuple[int, ...]):
 
 
 def joined(parts: list[tuple[np.ndarray, Accuracy]], shape: tuple[int, ...]) -> Accuracy:
-    """Accuracies over a grid from those of its parts.
-
-    Parameters
-    ----------
-    parts
-        (which worlds, their accuracies), between them every world once.
-    shape
-        Of the grid.
-    """
+    """Accuracies over a grid from those of its parts."""
     common = _together([(rows, np.asarray(accuracy.common)) for rows, accuracy in parts], shape)
     counter = _together([(rows, np.asarray(accuracy.counter)) for rows, accuracy in parts], shape)
     return Accuracy(common, counter, _intervals(parts, [common, counter], shape))
@@ -211,22 +197,7 @@ class Learner:
 def attempt(
     ask: Callable[[Worlds], np.ndarray], worlds: Worlds
 ) -> tuple[Float[np.ndarray, "..."], dict[tuple[int, ...], str]]:
-    """Answers of a grid where there are some, and the reasons where there are none.
-
-    Parameters
-    ----------
-    ask
-        Answers in every world of a grid; it raises one of UNDEFINED if any has none, and the grid is halved until those
-        worlds stand alone.
-    worlds : grid of worlds
-
-    Returns
-    -------
-    answers
-        nan where a world has none.
-    reasons
-        The sentence why, by the world's place in the grid.
-    """
+    """Answers of a grid where there are some, and the reasons where there are none."""
     row, reasons = worlds.ravel(), {}
 
     def answers(start: int, stop: int) -> list:

@@ -41,18 +41,6 @@ def bayes_accuracy(worlds: Worlds, seed: int = 0) -> Accuracy:
     Any grid of worlds. Two classes, one attribute: by quadrature, absolute error below 1e-6 (in practice 1e-9).
     Otherwise the noise of the attributes (and of the other classes) is sampled, REPLICATES randomised Sobol nets from
     `seed`, world by world, with a 95% interval. A tie counts 1/(number of classes that tie).
-
-    Parameters
-    ----------
-    worlds : Worlds
-    seed
-        Of the Sobol nets.
-
-    Raises
-    ------
-    ValueError
-        Above LARGEST_CLASSES; where two blocks are noiseless and perfectly correlated with the label, so that the
-        training law gives the counter group no density to decide by; for K >= 3 where a block is noiseless.
     """
     S = image_variance(worlds)
     certain = (worlds.agreement == 1) | (worlds.agreement == 0)
@@ -80,13 +68,6 @@ def evidence(h: np.ndarray, p: Numbers) -> np.ndarray:
     """G(h; p): log odds of y = 1 that a block gives when its own log odds are h, bounded by |log(p/q)|.
 
     Written for |h| so that h = inf is no special case.
-
-    Parameters
-    ----------
-    h
-        Log odds of what the block shows.
-    p
-        Probability that it shows the label.
     """
     with np.errstate(divide="ignore"):
         log_p, log_q = np.log(p), np.log1p(-p)
@@ -282,13 +263,6 @@ class Bayes(Learner):
         return bayes_accuracy(worlds)
 
     def scores(self, world: World | Worlds, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
-        """log p(x_I | y) under the training law, in nats.
-
-        Parameters
-        ----------
-        world : one world
-        images
-            Latent images D_I' x_I.
-        """
+        """log p(x_I | y) under the training law, in nats."""
         worlds = Worlds.of(world)
         return class_log_density(images.reshape(len(images), worlds.mean.shape[-1], -1), None, worlds)

@@ -80,15 +80,6 @@ def all_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, toleran
 
     Captions that are the latents themselves: closed forms. Otherwise two classes and one attribute by quadrature, where
     captions show what they mention; the rest sampled, with a 95% interval (`theory.learners.drawn_captions`).
-
-    Parameters
-    ----------
-    worlds : Worlds
-    prompt : "captions" or "scores"
-    seed
-        Of what is sampled.
-    tolerance
-        Absolute error of the quadrature.
     """
     ways = [
         lambda part: bayes_accuracy(part, seed) if prompt == "captions" else linear_accuracy(part.prompt("mean"), part),
@@ -101,16 +92,7 @@ def all_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, toleran
 
 
 def all_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, "N B width"]) -> np.ndarray:
-    """Scores (N, K) that decide as all captions of a class do: how far an image lies from the curve, or sampled.
-
-    Parameters
-    ----------
-    world
-        One world.
-    prompt : "captions" or "scores"
-    image
-        Latent images, block by block.
-    """
+    """Scores (N, K) that decide as all captions of a class do: how far an image lies from the curve, or sampled."""
     if not _by_curve(world):
         return drawn_captions_scores(world, prompt, image)
     from scipy.interpolate import CubicSpline

@@ -31,24 +31,7 @@ GRADES = 4  # lines on each side of a narrow centre, from its own deviation up t
 
 
 def contour_accuracy(told: Told, tolerance: float, spacing: float) -> tuple[np.ndarray, np.ndarray]:
-    """Accuracies of every world, and whether its boundary could be followed.
-
-    Parameters
-    ----------
-    told : from `theory.learners.pmi.told`
-    tolerance
-        Absolute error of an accuracy, where the boundary could be followed.
-    spacing
-        Standard deviations between grid lines where nothing narrower happens; decides only what is found, not how
-        exactly it is integrated.
-
-    Returns
-    -------
-    accuracy
-        (W, 2) array, common and counter.
-    followed
-        (W,) array.
-    """
+    """Accuracies of every world, and whether its boundary could be followed."""
     W = told.mean.shape[-1]
     result, sound = np.empty((W, 2)), np.empty(W, bool)
     # Near the origin the boundary must cross x = 0, the edge of what is followed, rather than run along it.
@@ -111,14 +94,7 @@ def _lines(told: Told, b: int, reach: float, spacing: float) -> Float[np.ndarray
 
 
 def grid_preference(told: Told, x: Float[np.ndarray, "W n"], y: Float[np.ndarray, "W m"]) -> Float[np.ndarray, "W n m"]:
-    """g at every crossing of the lines x and y, block by block: 8 exponentials a point instead of 32.
-
-    Parameters
-    ----------
-    told : from `theory.learners.pmi.told`
-    x, y
-        Lines across block 0 and block 1, in standard deviations.
-    """
+    """g at every crossing of the lines x and y, block by block: 8 exponentials a point instead of 32."""
     value = np.zeros(())
     for sign in (1, -1):
         along_x, along_y = (
@@ -139,17 +115,7 @@ def _log_sum(exponent: np.ndarray) -> np.ndarray:
 
 
 class Roots(NamedTuple):
-    """Points where the boundary crosses a grid line, and the gradient of g there.
-
-    Attributes
-    ----------
-    world
-        Number of the world.
-    point
-        Block coordinates.
-    gradient
-        Of g, there.
-    """
+    """Points where the boundary crosses a grid line, and the gradient of g there."""
 
     world: Int[np.ndarray, " R"]
     point: Float[np.ndarray, "2 R"]

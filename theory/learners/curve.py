@@ -42,26 +42,12 @@ def one_pattern(told: Told) -> Bool[np.ndarray, " W"]:
 
 
 def agree(worlds: Worlds, prompt: Prompt) -> Bool[np.ndarray, " W"]:
-    """Worlds in which both blocks of a prompt speak for the same label.
-
-    Parameters
-    ----------
-    worlds : row of worlds
-    prompt
-        A single caption, of `simulator.prompts`.
-    """
+    """Worlds in which both blocks of a prompt speak for the same label."""
     return (worlds.prompt(prompt) * worlds.mean * worlds.correlation).prod(axis=-1) >= 0
 
 
 def curve_accuracy(told: Told, tolerance: float) -> Float[np.ndarray, "W 2"]:
-    """(common, counter) of worlds with one pattern (`one_pattern`).
-
-    Parameters
-    ----------
-    told : from `theory.learners.pmi.told`
-    tolerance
-        Absolute error.
-    """
+    """(common, counter) of worlds with one pattern (`one_pattern`)."""
     result = np.empty((told.mean.shape[-1], 2))
     for start in range(0, len(result), CHUNK):
         part = slice(start, start + CHUNK)
@@ -80,17 +66,7 @@ def _accuracy(told: Told, tolerance: float) -> Float[np.ndarray, "W 2"]:
 
 
 def accuracy_along(eta: Boundary, mean: Float[np.ndarray, "2 W"], tolerance: float) -> Float[np.ndarray, "W 2"]:
-    """(common, counter) where + is decided on the side v > eta(w) of a curve with |eta'| <= 1, eta(-w) = -eta(w).
-
-    Parameters
-    ----------
-    eta
-        Gives the curve of some worlds at nodes w (worlds, nodes), between bounds on it.
-    mean
-        Of an image that shows + in both blocks, in standard deviations; the preference rises along the blocks.
-    tolerance
-        Absolute error.
-    """
+    """(common, counter) where + is decided on the side v > eta(w) of a curve with |eta'| <= 1, eta(-w) = -eta(w)."""
     plus, minus = (mean[0] + mean[1]) / np.sqrt(2), (mean[0] - mean[1]) / np.sqrt(2)
     m_v, m_w = np.stack([plus, minus], axis=-1), np.stack([minus, plus], axis=-1)  # (W, 2) by group
     reach = np.sqrt(2 * np.log(4 / tolerance))  # leaves out less than a quarter of the tolerance
@@ -117,13 +93,6 @@ def objects_averaged(accuracy: Float[np.ndarray, "... 2"], p_inv) -> Float[np.nd
 
     Where the object is the other class's, and the background not, a decision is right exactly where its mirror image,
     object right and background wrong, is decided wrongly.
-
-    Parameters
-    ----------
-    accuracy
-        Of images that show the label's object.
-    p_inv
-        With which probability an image does.
     """
     return p_inv * accuracy + (1 - p_inv) * (1 - accuracy[..., ::-1])
 
@@ -137,17 +106,7 @@ def _turned(told: Told) -> Told:
 
 
 def boundary(preference: Preference, w: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """eta(w), the root v of the preference in [low, high]: Newton steps, halvings where they leave the bracket.
-
-    Parameters
-    ----------
-    preference
-        g, rising in both coordinates.
-    w
-        Where eta is asked for.
-    low, high
-        Bracket of the root.
-    """
+    """eta(w), the root v of the preference in [low, high]: Newton steps, halvings where they leave the bracket."""
     v = (low + high) / 2
     for _ in range(60):  # where rounding forbids 1e-9, halvings end in its noise
         g, g_x, g_y = preference((v + w) / np.sqrt(2), (v - w) / np.sqrt(2))

@@ -38,18 +38,6 @@ def drawn_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0) -> Ac
 
     Each of REPLICATES replicates has its own captions. A finite number of them is no unbiased ensemble: at CAPTIONS the
     bias is about .001 and not in the interval.
-
-    Parameters
-    ----------
-    worlds : Worlds
-    prompt : "captions" or "scores"
-    seed
-        Of images and captions.
-
-    Raises
-    ------
-    ValueError
-        Above LARGEST_CLASSES.
     """
     if worlds.classes > LARGEST_CLASSES:
         raise ValueError(
@@ -62,17 +50,7 @@ def drawn_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0) -> Ac
 
 
 def drawn_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, "N B width"], seed: int = 0):
-    """Scores (N, K) by drawn captions.
-
-    Parameters
-    ----------
-    world : one world
-    prompt : "captions" or "scores"
-    image
-        Latent images, block by block.
-    seed
-        Of the captions.
-    """
+    """Scores (N, K) by drawn captions."""
     score = {"captions": _label_guessed, "scores": _mean_score}[prompt](world, seed)
     K = world.classes
     each = max(1, CELLS // (CAPTIONS * K * K))

@@ -30,21 +30,7 @@ from theory.population import block_covariance
 
 
 def gaussian_direction(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
-    """u of the module's head; exact to rounding.
-
-    Parameters
-    ----------
-    worlds
-        The training law.
-    prompt
-        One of `simulator.prompts.LINEAR`.
-
-    Raises
-    ------
-    ValueError
-        Without noise in images, without any in captions of a block that never varies, and for a prompt that there is
-        none of or that pools scores of captions.
-    """
+    """u of the module's head; exact to rounding."""
     if asked(prompt).caption is None:
         raise ValueError(
             f"prompt = {prompt!r} is {asked(prompt).words}, of which the Gaussian PMI has no closed form here; the "

@@ -45,22 +45,6 @@ def infonce_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: f
     Two classes and one attribute: quadrature over any grid of worlds, absolute error below `tolerance`. Several
     attributes or K >= 3 classes: REPLICATES randomised Sobol nets from `seed`, world by world, with a 95% interval.
     Prompts of all captions of a class go their own ways (`theory.learners.captions`).
-
-    Parameters
-    ----------
-    worlds : Worlds
-    prompt
-        Of `simulator.prompts`.
-    seed
-        Of the Sobol nets.
-    tolerance
-        Absolute error of the quadrature.
-
-    Raises
-    ------
-    ValueError
-        Without noise in images, without any in captions of a block with sigma = 0, and above LARGEST_CLASSES; for a
-        prompt of which captions without noise never speak.
     """
     _refuse(worlds)
     if asked(prompt).pool:
@@ -79,18 +63,6 @@ def nearest_prompt_weights(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, 
     """u = q, the limit nu -> 0 of the PMI rule with full captions: the prompt nearest to the latents wins.
 
     A caption q_y of latents z costs |z - q_y|^2/(2 (nu_I + nu_T)), which outweighs every prior.
-
-    Parameters
-    ----------
-    worlds : Worlds
-    prompt
-        A single caption, of `simulator.prompts`.
-
-    Raises
-    ------
-    ValueError
-        Where a block of the prompt is mentioned only sometimes: silence about it then competes with a near match, and
-        no linear rule is left.
     """
     q = worlds.prompt(prompt)
     if np.any((q != 0) & (worlds.mention < 1)):
@@ -195,14 +167,7 @@ class InfoNCE(Learner):
         return infonce_accuracy(worlds, self.prompt)
 
     def scores(self, world: World | Worlds, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
-        """log p(x_I, p_y) in nats: the PMI up to a term that no decision sees; or what all captions prefer, in order.
-
-        Parameters
-        ----------
-        world : one world
-        images
-            Latent images D_I' x_I.
-        """
+        """log p(x_I, p_y) in nats, the PMI up to a term that no decision sees; for all captions, their scores."""
         worlds = Worlds.of(world)
         x = images.reshape(len(images), worlds.mean.shape[-1], -1)
         if asked(self.prompt).pool:

@@ -52,11 +52,6 @@ def lda_direction(worlds: Worlds) -> Float[np.ndarray, "*w B"]:
 
     A positive multiple of least squares in every world. Where every block always agrees with the label it is mu/S, the
     Bayes rule, and half the logistic minimiser of two classes.
-
-    Raises
-    ------
-    ValueError
-        For a block that always agrees with the label and has no noise.
     """
     r, d = within_class(worlds)
     if np.any((d == 0) & (r != 0)):

@@ -29,14 +29,6 @@ def searched_accuracy(worlds: Worlds, prompt: Prompt, tolerance: float) -> Float
     The exact block is the one that linear CLIP heeds more.
 
     Integrating the more influential block through Phi keeps the integrand of the outer one from being a step.
-
-    Parameters
-    ----------
-    worlds : row of worlds
-    prompt
-        A single caption, of `simulator.prompts`.
-    tolerance
-        Absolute error of the outer average.
     """
     q = worlds.prompt(prompt)
     S = worlds.scale**2 + worlds.nu_image[:, None]
@@ -65,32 +57,13 @@ def searched_accuracy(worlds: Worlds, prompt: Prompt, tolerance: float) -> Float
 
 
 def prompt_terms(x: Float[np.ndarray, "*s"], worlds: Worlds, q: Float[np.ndarray, "*s"], b: int) -> Parts:
-    """Parts (*s, 2, 2) of block b, by prompt (+, -) and class (+1, -1).
-
-    Parameters
-    ----------
-    x
-        Coordinates of the block.
-    worlds
-        A grid of the same shape.
-    q
-        Coefficient of the block in the prompt of class +1; that of -1 is its negative.
-    b
-        Number of the block.
-    """
+    """Parts (*s, 2, 2) of block b, by prompt (+, -) and class (+1, -1)."""
     text = np.stack([q, -q], axis=-1)[..., None]
     return prompt_parts(x[..., None, None], text, worlds[np.s_[..., None]], b, q[..., None] != 0)
 
 
 def parts_at(parts: Parts, index) -> Parts:
-    """Both parts at an index.
-
-    Parameters
-    ----------
-    parts : Parts
-    index
-        As numpy takes it.
-    """
+    """Both parts at an index."""
     return Parts(parts.told[index], parts.shared[index])
 
 
@@ -120,18 +93,6 @@ def line_accuracy(
     The set where the preference is positive is found by its sign changes, each refined to 1e-9 standard deviations.
     Normally there is one; with caption masks there can be several, around where captions put an image: there the nodes
     are between which they are sought, also two between neighbours.
-
-    Parameters
-    ----------
-    worlds : row of worlds
-    q
-        Coefficient of the block in the prompt of class +1.
-    b
-        The block that is integrated over.
-    centre
-        Its mean.
-    rest
-        Parts (W, n, 2, 2) of the other blocks.
     """
     scale = np.sqrt(worlds.scale[:, b] ** 2 + worlds.nu_image)
     nodes = _nodes(worlds, q, b, centre, scale, islands=bool(np.isfinite(rest.told).any()))

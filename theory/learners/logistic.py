@@ -34,19 +34,6 @@ def logistic_direction(worlds: Worlds, seed: int = 0) -> Float[np.ndarray, "*w B
 
     Two classes: Newton on exact moments, relative precision 1e-9 or better, any grid of worlds. K >= 3: mean over the
     randomisations of `logistic_replicates`, world by world.
-
-    Parameters
-    ----------
-    worlds : Worlds
-    seed
-        Of the Sobol nets for K >= 3.
-
-    Raises
-    ------
-    ValueError
-        For a separable population, where the loss has no minimiser.
-    ArithmeticError
-        Should Newton's method not settle.
     """
     if worlds.classes == 2:
         return _binary_logistic(worlds)
@@ -155,20 +142,6 @@ def logistic_replicates(worlds: Worlds, seed: int = 0, power: int = 11) -> Float
 
     By symmetry the score of class k is sum_b u_b x_{b,k} and the loss convex in u; the groups are summed exactly and
     only the noise, B K normals, is sampled. The spread of the rows measures the error of their mean.
-
-    Parameters
-    ----------
-    worlds : one world
-    seed
-        Of the Sobol nets.
-    power
-        2^power points a net.
-
-    Raises
-    ------
-    ValueError
-        Above LARGEST_CLASSES, for a separable population, and where the net itself is separable (classes so far apart
-        that errors are too rare to be sampled).
     """
     K, B = worlds.class_count, len(worlds.mean)
     if K > LARGEST_CLASSES:
@@ -235,13 +208,7 @@ class Logistic(Learner):
 
     @each_class_count
     def direction(self, worlds: Worlds) -> Float[np.ndarray, "*w B"]:
-        """Weight on each block of the minimiser.
-
-        Raises
-        ------
-        ValueError
-            For a separable law.
-        """
+        """Weight on each block of the minimiser."""
         return logistic_direction(worlds)
 
     def weights(self, x):

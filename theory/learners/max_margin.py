@@ -14,13 +14,7 @@ class MaxMargin(Learner):
     words: ClassVar[str] = "the maximum margin"
 
     def direction(self, worlds):
-        """No direction: always refused.
-
-        Raises
-        ------
-        ValueError
-            Always: the classes of every world with noise overlap, so an infinite sample has no margin.
-        """
+        """No direction: always refused."""
         raise ValueError(
             "the classes overlap, so infinitely many images have no maximum margin; simulate it on n images"
         )

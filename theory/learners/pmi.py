@@ -30,15 +30,6 @@ class Told(NamedTuple):
 
     x is in standard deviations of an image within its group, turned so that the means `mean` are not negative.
     Components run over (mentioned, silent) x (a_0 = +, -) of block 0, then of block 1.
-
-    Attributes
-    ----------
-    log_weight
-        Of every component.
-    centre, variance
-        By block and its own four components.
-    mean
-        Of an image, by block.
     """
 
     log_weight: Float[np.ndarray, "4 4 W"]
@@ -52,15 +43,7 @@ class Told(NamedTuple):
 
 
 def told(worlds: Worlds, prompt: Prompt) -> Told:
-    """What p_+ tells, for a row of worlds.
-
-    Parameters
-    ----------
-    worlds
-        A row of them, with nu_I > 0.
-    prompt
-        A single caption, of `simulator.prompts`.
-    """
+    """What p_+ tells, for a row of worlds."""
     q, nu_T, pi = worlds.prompt(prompt).T, worlds.nu_text, worlds.mention.T
     mean, variance = np.abs(worlds.mean.T), worlds.scale.T**2
     q = np.where(worlds.mean.T < 0, -q, q)
@@ -107,10 +90,6 @@ class Preference:
 
     The quadratics are kept as even and odd parts, exponent_c(+-x) = even +- odd. Rounding is a few eps of the largest
     exponent, about mean^2/nu, where the slope of g is mean/nu: a root is as exact as its coordinates.
-
-    Parameters
-    ----------
-    told : from `theory.learners.pmi.told`
     """
 
     def __init__(self, told: Told):

@@ -28,19 +28,7 @@ class Printed(Learner):
     words: ClassVar[str] = "linear CLIP as Theorem 6.2 prints it"
 
     def accuracy(self, worlds: World | Worlds) -> Accuracy:
-        """The printed bounds, exact to rounding.
-
-        Parameters
-        ----------
-        worlds
-            One world, or a grid of any shape.
-
-        Raises
-        ------
-        ValueError
-            Outside the theorem's conditions: two classes, one background, mu_inv = 1, full captions of the object
-            itself, sigma_inv > sigma_spu and mu_spu >= 1 + sigma_inv^2/2.
-        """
+        """The printed bounds, exact to rounding."""
         x = Worlds.of(worlds)
         if np.any(np.asarray(x.classes) != 2) or x.attribute:
             raise ValueError("Theorem 6.2 is about two classes and one background")
@@ -56,13 +44,7 @@ class Printed(Learner):
         return Accuracy(whole + bound.accuracy_common, whole + (1 - bound.error_counter))
 
     def deviations(self, x):
-        """-kappa_2 and kappa_1 of the theorem; see `Learner.deviations`.
-
-        Raises
-        ------
-        ValueError
-            for another mu_inv and for captions that leave something out.
-        """
+        """-kappa_2 and kappa_1 of the theorem; see `Learner.deviations`."""
         if x.mu_inv != 1 or x.mention_inv != 1 or x.mention_spu != 1:
             raise ValueError("Theorem 6.2 is about mu_inv = 1 and full captions")
         kappa_1, kappa_2 = theorem_62_kappas(x.p_spu, x.mu_spu, x.sigma_inv, x.sigma_spu)

@@ -13,16 +13,7 @@ LARGEST_CLASSES = 50  # beyond it, randomised quasi-Monte Carlo over B K normals
 
 
 def over_worlds(replicates: Callable[[Worlds], Float[np.ndarray, "R 2"]], worlds: Worlds) -> Accuracy:
-    """Estimates over a grid of worlds, with an interval, from independent replicates of each.
-
-    Parameters
-    ----------
-    replicates
-        Gives independent (common, counter) pairs of one world. If it draws from a seed of its own, every world meets
-        the same random numbers, and differences between neighbours scatter less than the values.
-    worlds
-        Taken one at a time, so memory stays that of one.
-    """
+    """Estimates over a grid of worlds, with an interval, from independent replicates of each."""
     shape = worlds.shape
     rows = [np.asarray(replicates(worlds[w])) for w in np.ndindex(shape)]
     if not rows:

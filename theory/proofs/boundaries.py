@@ -21,18 +21,6 @@ def lead(first: Learner, second: Learner, fields: Mapping[str, Any]) -> Expressi
     """Counter accuracy of one learner minus that of another as a formula, both through Phi's inverse: a z-score.
 
     It vanishes exactly where the accuracies are equal, and it does not saturate.
-
-    Parameters
-    ----------
-    first, second
-        Learners whose weights are formulas.
-    fields
-        Of the world: numbers, or formulas such as `theory.proofs.expression.variable("p_spu")`.
-
-    Raises
-    ------
-    NotExpressible
-        In a sentence, where a learner or a world has no such formula.
     """
     if len(fields.get("attribute", ())) or fields.get("p_inv", 1.0) != 1.0:
         raise NotExpressible("only worlds with one background and p_inv = 1 have formulas of this kind")
@@ -55,25 +43,7 @@ def equally_robust(
     high: float,
     **others: Numbers | Sequence[float],
 ) -> Roots:
-    """Where along one field two learners are equally accurate on the counter group, enclosed to 1e-6.
-
-    Parameters
-    ----------
-    first, second, fields
-        As of `lead`; numbers.
-    along, low, high
-        The field that varies, and between which values.
-    others
-        Values of other fields, arrays of one length: a line each.
-
-    Examples
-    --------
-    >>> from theory.learners import LeastSquares, LinearCLIP
-    >>> T5 = {"sigma_inv": 1.0, "sigma_spu": 0.5, "sigma_xi": 0.0}
-    >>> found = equally_robust(LinearCLIP(), LeastSquares(), T5, "p_spu", 0.6, 1.0, mu_spu=[1.5, 2.0, 3.0])
-    >>> found.enclosed.middle.round(3).tolist(), len(found.undecided)
-    ([0.736, 0.875, 0.949], 0)
-    """
+    """Where along one field two learners are equally accurate on the counter group, enclosed to 1e-6."""
     formula = lead(first, second, {**fields, **{name: variable(name) for name in (along, *others)}})
     return roots(formula, along, low, high, {name: np.asarray(x, float) for name, x in others.items()})
 
@@ -85,19 +55,6 @@ def turning_points(
 
     `theory.boundary.turning_points` finds one turn in p_spu by bisection; here every turn along a field is enclosed to
     1e-6, and all else proved to be none. At mu_spu = 1 both margins vanish throughout: nothing is decided there.
-
-    Parameters
-    ----------
-    along, low, high
-        The field that varies, and between which values.
-    others
-        Values of the other three of p_spu, mu_spu, sigma_inv and sigma_spu, broadcast together and flattened.
-
-    Examples
-    --------
-    >>> error, accuracy = turning_points(mu_spu=2.0, sigma_inv=1.0, sigma_spu=0.5)
-    >>> error.enclosed.middle.round(4).tolist(), accuracy.enclosed.middle.round(4).tolist()
-    ([0.75], [0.6866])
     """
     given = np.broadcast_arrays(*(np.asarray(x, float) for x in others.values()))
     lines = dict(zip(others, map(np.ravel, given), strict=True))

@@ -88,13 +88,7 @@ class Cover:
 
 
 def cover(obligation: Obligation, *, budget: int = 2_000_000, seconds: float = 60.0) -> Cover:
-    """Boxes that cover the cube, on each of which one alternative is bounded by its limit.
-
-    Parameters
-    ----------
-    budget : boxes that may be bounded
-    seconds : wall-clock time; what is open when either is spent stays open
-    """
+    """Boxes that cover the cube, on each of which one alternative is bounded by its limit."""
     began = perf_counter()
     names = obligation.coordinates
     bounds = [_Bound(each, names) for each in obligation.alternatives]

@@ -43,14 +43,7 @@ class Proof:
 
 
 def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Proof:
-    """Prove or refute the closed form of a claim.
-
-    Parameters
-    ----------
-    claim : any; one that is no arithmetic of its fields comes back as "not provable", with the reason
-    budget : boxes that may be bounded, an obligation
-    seconds : wall-clock time of the whole
-    """
+    """Prove or refute the closed form of a claim."""
     began = perf_counter()
 
     def proof(outcome, reason, exact=False, boxes=0, **more) -> Proof:

@@ -59,16 +59,7 @@ def roots(
     others: Mapping[str, np.ndarray],
     width: float = WIDTH,
 ) -> Roots:
-    """Every root of f in [low, high], at each value of the other variables.
-
-    Parameters
-    ----------
-    f : formula of `along` and of the names in `others`
-    along : the variable in which roots are looked for
-    low, high : finite ends of the axis, as float64 exactly
-    others : float64 arrays (N,) of one length, a line an entry
-    width : largest width of an enclosure, and of what is cut no further
-    """
+    """Every root of f in [low, high], at each value of the other variables."""
     lines = _Lines(f, along, dict(others))
     count = len(next(iter(others.values()))) if others else 1
     everything = Pieces(np.arange(count), np.full(count, float(low)), np.full(count, float(high)))

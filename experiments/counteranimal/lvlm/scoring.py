@@ -31,21 +31,7 @@ IGNORED = -100  # a target that cross_entropy leaves out
 def label_losses(
     module: Any, inputs: dict[str, Any], dropped: int, answers: Sequence[tuple[int, ...]], size: int
 ) -> Float[np.ndarray, " L"]:
-    """The mean loss of each answer after one photo and question.
-
-    Parameters
-    ----------
-    module
-        The model.
-    inputs
-        Of the bare prompt, with a batch of one.
-    dropped
-        Tokens at their end that the answers' tokens replace.
-    answers
-        Token ids, none empty.
-    size
-        Answers a forward pass.
-    """
+    """The mean loss of each answer after one photo and question."""
     inputs = on_device(inputs, next(module.parameters()))
     common = min(shared_length(answers[0], ids) for ids in answers)
     common = min(common, min(map(len, answers)) - 1)  # something of each answer is left to predict

@@ -17,25 +17,7 @@ from simulator.naming import suggestion
 
 
 def read_tree(root: Path, groups: str = PREFIX, vocabulary: Vocabulary | None = None) -> Tree:
-    """All photos of a data set, with classes, groups and backgrounds.
-
-    Parameters
-    ----------
-    root
-        A tree class/group-background/photos, class/background/photos or class/photos; a CSV file with columns path,
-        class, and group, background or both; a tar file or a folder of them; a Hugging Face data set saved on disk.
-    groups
-        How backgrounds become common and counter: prefix (the layout says it), a CSV file with columns background,
-        group and perhaps class, or each (there are no groups, each background stands for itself).
-    vocabulary
-        Classes of one's own; ImageNet's unless given.
-
-    Raises
-    ------
-    RequestError
-        For what does not exist or fits no layout, a layout without groups, a name that is not UTF-8 or in no class
-        list, a class given twice, and what the reader of the layout refuses.
-    """
+    """All photos of a data set, with classes, groups and backgrounds."""
     rule, listing = group_rule(groups), _listed(root)
     imagenet = vocabulary is None or vocabulary.imagenet
     classes = ImageNetClasses(root) if imagenet else OwnClasses(vocabulary)

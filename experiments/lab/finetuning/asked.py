@@ -48,25 +48,7 @@ LEARNERS = {  # under the names of Table 7
 
 @dataclass(frozen=True)
 class Asked:
-    """A fine-tuning as it is asked for; `asked` makes one.
-
-    Parameters
-    ----------
-    world
-        Of pixels, whose size is the model's affair.
-    model, weights
-        As of `experiments.counteranimal.models.load_model`.
-    learners
-        Names of LEARNERS.
-    axes
-        Values of each of GRID that varies.
-    recipe
-        What all trainings share.
-    replicates, seed
-        Trainings of a setting, each on streams of its own, and the root of those.
-    device
-        Where the model lies.
-    """
+    """A fine-tuning as it is asked for; `asked` makes one."""
 
     world: World
     model: str
