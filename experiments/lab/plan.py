@@ -31,11 +31,6 @@ class Plan(NamedTuple):
         cells, blocks = counted(self.study.cells, "cell"), counted(self.layout.count, "block")
         return f"{cells} in {blocks}, {duration(self.seconds)} on one core, at most {amount(self.bytes)}"
 
-    def beyond(self, budget: int) -> str:
-        """What places beyond the grid take, in words."""
-        seconds = self.seconds / int(np.prod(self.layout.shape, dtype=object)) * budget
-        return f"{counted(budget, 'place')} beyond the grid, {duration(seconds)} more"
-
 
 def plan(study: Study) -> Plan:
     """Ask a few cells.
