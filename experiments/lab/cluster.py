@@ -30,8 +30,8 @@ from distributed import Client, KilledWorker, LocalCluster, Worker, WorkerPlugin
 from distributed.utils import silence_logging_cmgr
 
 from experiments.errors import RequestError, RunError
-from experiments.lab.executors import Execute, Task
-from experiments.lab.kinship import ROUNDING
+from experiments.lab.blocks import Execute, Task
+from experiments.lab.store_compat import ROUNDING
 from experiments.provenance import versions
 from simulator.processes import deaf
 
