@@ -10,11 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
 
-from experiments.lab.blocks import layout
-from experiments.lab.executors import Execute, executor, here
-from experiments.lab.plan import plan
-from experiments.lab.study import Study, study
-from experiments.lab.sweep import sweep
+from experiments.lab.blocks import Execute, layout
+from experiments.lab.execution import run as run_study
+from experiments.lab.executors import executor, here
+from experiments.lab.planning import plan
+from experiments.lab.studies import Study, study
 
 TASKS = 100_000
 REPLICATES = 10_000  # of the exact law: a cell of some 15 ms
@@ -44,7 +44,7 @@ def run(asked: Study, execute: Execute, folder: Path | None) -> float:
     planned = plan(asked)
     list(execute(_imported, range(4)))
     began = perf_counter()
-    sweep(asked, folder, planned=planned, execute=execute)
+    run_study(asked, folder, planned=planned, execute=execute)
     return perf_counter() - began
 
 

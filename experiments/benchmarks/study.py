@@ -24,9 +24,9 @@ from experiments.benchmarks.exact import random_numbers_of_a_replicate
 from experiments.lab import store
 from experiments.lab.answers import simulate
 from experiments.lab.blocks import Layout, spread
-from experiments.lab.cells import compute
-from experiments.lab.plan import plan
-from experiments.lab.study import Study, study
+from experiments.lab.compute import compute
+from experiments.lab.planning import plan
+from experiments.lab.studies import Study, study
 
 PLACES = 8  # of a grid, at which a loop is timed
 PROCESSES = 2  # likewise, where every cell is a process
@@ -88,7 +88,7 @@ def _loop(asked: Study, places: int, work: Callable) -> float:
         (i, k, prompt)
         for i in spread(asked, places)
         for k in range(len(asked.learners))
-        for _, prompt in asked.asked(k)
+        for _, prompt in asked.slots(k)
     ]
     work(asked, *some[0])  # what is imported on first use
     return _seconds(lambda: [work(asked, *cell) for cell in some]) / len(some) * asked.cells
@@ -105,7 +105,7 @@ def function(asked: Study, index: tuple[int, ...], k: int, prompt: str | None) -
 def command(asked: Study, index: tuple[int, ...], k: int, prompt: str | None) -> object:
     """The command line's answer for one cell."""
     words = ["predict"] if not asked.measured else ["simulate", f"--n={asked.n}", f"--replicates={asked.replicates}"]
-    words += [f"--{name.replace('_', '-')}={value}" for name, value in asked.cell(index).items()]
+    words += [f"--{name.replace('_', '-')}={value}" for name, value in asked.values_at(index).items()]
     words += [f"--learner={asked.labels[k]}", *([f"--prompt={prompt}"] if prompt else []), "--json"]
     return subprocess.run([sys.executable, "-m", "experiments", *words], capture_output=True, check=True)
 
@@ -140,7 +140,7 @@ def resume(asked: Study) -> Row:
             first = where / name / "0.0.0.0"
             for block in range(1, cut.count):
                 link(first, where / name / f"{'.'.join(map(str, cut.place(block)))}.0.0")
-        seconds = _seconds(lambda: store.damaged(where, cut, store.finished(where, cut)))
+        seconds = _seconds(lambda: list(store.damaged(where, cut, store.finished(where, cut))))
     return Row(f"what is done among {cut.count * len(names):,} chunks", "s", seconds, 5.0)
 
 

@@ -6,8 +6,8 @@ pytest.importorskip("distributed")
 
 from experiments.benchmarks.cluster import cells_of_10_ms, overhead, run
 from experiments.lab.executors import here
-from experiments.lab.plan import plan
-from experiments.lab.study import study
+from experiments.lab.planning import plan
+from experiments.lab.studies import study
 
 
 def test_blocks_are_as_many_as_it_says():

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from experiments.benchmarks.study import command, function, resume, store_share, whole
-from experiments.lab.study import study
+from experiments.lab.studies import study
 
 AXES = {"p_spu": [0.6, 0.9], "mu_spu": [1.0, 2.0]}
 EXACT = study(axes=AXES, routes="exact", n=1000, replicates=3)
