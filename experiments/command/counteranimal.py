@@ -378,35 +378,6 @@ def law(
     emit(run(request, note), json, law_view)
 
 
-@app.command(name="audit-activation")
-def audit_activation(
-    *,
-    data: Data,
-    groups: Groups = "prefix",
-    model: Model,
-    weights: Weights | None = None,
-    scoring: Scoring = Scoring(),
-    seed: Seed = 0,
-    output: Annotated[Path | None, Parameter(help="folder for activation.json")] = None,
-    json: Json = False,
-) -> None:
-    """Which activation weights were trained with, GELU or QuickGELU, by what photos say of both.
-
-    Example: soberclip counteranimal audit-activation --data LAION-final --model open_clip:ViT-B-32/openai
-    """
-    from experiments.command.screens.counteranimal import activation_view
-
-    _extra()
-    from experiments.counteranimal.activation import Audit, run
-    from experiments.counteranimal.asking import Asking
-
-    if scoring.quick_gelu != "auto":
-        raise RequestError(f"--quick-gelu {scoring.quick_gelu} is what this audit finds out; leave it out")
-    checked_output(output)
-    asking = Asking(models=model, weights=weights, **asdict(scoring))
-    emit(run(Audit(data=data, groups=groups, asking=asking, seed=seed, output=output)), json, activation_view)
-
-
 def _extra(*modules: str) -> None:
     from importlib.util import find_spec
 

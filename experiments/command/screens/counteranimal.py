@@ -356,54 +356,6 @@ def composition_view(document: dict[str, Any]) -> Group:
     return folded(table, Text(made + before), *strays)
 
 
-def activation_view(documents: list[dict[str, Any]]) -> Group:
-    """Both activations of each model, and which of them its weights fit."""
-    parts: list[Any] = []
-    for document in documents:
-        level = document["level"]
-        table = Table("activation", title=Text(document["model"]), title_justify="left")
-        for name in (
-            f"common % ({level:.0%})",
-            f"counter % ({level:.0%})",
-            "alignment (sd)",
-            "off the printed (points)",
-        ):
-            table.add_column(name, justify="right")
-        for name, found in document["activations"].items():
-            off = found["off_printed"]
-            table.add_row(
-                name,
-                *(f"{percent(found[g])} ({interval(found['intervals'][g])})" for g in ("common", "counter")),
-                f"{found['alignment']:.2f}",
-                "none printed" if off is None else f"{100 * off['common']:+.2f}, {100 * off['counter']:+.2f}",
-            )
-        parts.append(table)
-        fits, loaded = document["fits"], document["loaded_with"]
-        gain = document["difference"]["alignment"]
-        ends = gain["interval"]
-        between = "no spread" if ends is None else f"{ends[0]:+.3f} to {ends[1]:+.3f}, {level:.0%}"
-        parts.append(Text(f"QuickGELU aligns photos and classes by {gain['mean']:+.3f} more ({between})"))
-        if fits is None:
-            parts.append(Text("these photos do not tell which activation the weights want", style="yellow"))
-        else:
-            wrong = "" if fits == loaded else f", but --quick-gelu auto takes {loaded}"
-            parts.append(Text(f"the weights want {fits}{wrong}", style="" if fits == loaded else "yellow"))
-        parts += _explained(document["published"], fits or loaded)
-    return folded(*parts)
-
-
-def _explained(row: dict[str, Any] | None, wanted: str) -> list[Text]:
-    """Which activation the paper's row of these weights speaks for."""
-    if row is None:
-        return []
-    far = ", ".join(f"{name} {100 * distance:.2f}" for name, distance in row["distance"].items())
-    if row["nearer"] is None:
-        return [Text(f"the paper's row {row['model']} lies as near to either (points off: {far})")]
-    other = "" if row["nearer"] == wanted else f": it is explained by the other one, not {wanted}"
-    said = f"the paper's row {row['model']} lies nearer to {row['nearer']} (points off: {far}){other}"
-    return [Text(said, style="yellow" if other else "")]
-
-
 def discovery_view(document: dict[str, Any]) -> Group:
     """Chosen backgrounds with naive and honest drops."""
     table = Table("class", "folder", "common", "counter", "naive drop %", "honest drop %", "p", "p (Holm)", "p (BH)")
