@@ -144,9 +144,6 @@ def evaluate(
         Parameter(help="1 vs 20: model whose confusions make the sets [default: the paper's]", show_default=False),
     ] = None,
     reference_weights: Annotated[Path | None, Parameter(help="weights file of the reference model")] = None,
-    free: Annotated[
-        bool, Parameter(negative="", help="an lvlm: answers in its own words, matched with the labels")
-    ] = False,
     strict: Annotated[bool, Parameter(negative="", help="fail at the first photo that cannot be read")] = False,
     scoring: Scoring = Scoring(),
     seed: Seed = 0,
@@ -181,7 +178,6 @@ def evaluate(
         confusing=confusing,
         reference=reference,
         reference_weights=reference_weights,
-        free=free,
         strict=strict,
         seed=seed,
         output=output,

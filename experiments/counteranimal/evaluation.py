@@ -23,11 +23,9 @@ from experiments.counteranimal.labels import (
     templates,
 )
 from experiments.counteranimal.loaded import LoadedModel, Model, Unmoved, finished
-from experiments.counteranimal.lvlm.asking import Work, ask
-from experiments.counteranimal.lvlm.free import wordings
+from experiments.counteranimal.lvlm.asking import ask
 from experiments.counteranimal.lvlm.labelled import Labelled
 from experiments.counteranimal.lvlm.language import LanguageModel
-from experiments.counteranimal.lvlm.spoken import Spoken
 from experiments.counteranimal.metrics import Predictions
 from experiments.counteranimal.models import LANGUAGE
 from experiments.counteranimal.photos.groups import PREFIX
@@ -53,7 +51,6 @@ class Evaluation:
     confusing: Path | None = None
     reference: str | None = None  # REFERENCE
     reference_weights: Path | None = None
-    free: bool = False  # language models answer in their own words
     strict: bool = False
     seed: int = 0
     output: Path
@@ -71,8 +68,6 @@ def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None
     _refuse_labels(request)
     tree = read_tree(request.data, request.groups, asking.vocabulary)
     space = _fixed_space(request, tree)
-    if request.free and not any(spec.startswith(f"{LANGUAGE}:") for spec in asking.specs):
-        raise RequestError("--free is for models that answer in words, lvlm:FOLDER; leave it out")
     reference = _reference(request) if space is None else None
     output_folder(request.output)
     documents = []
@@ -84,7 +79,7 @@ def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None
         for k, folder in enumerate(result_folders(request.output, asking.specs)):
             began, model = perf_counter(), asking.model(k)
             if isinstance(model, LanguageModel):
-                answered = None if space is None else _spoken(request, tree, model, space, folder, note)
+                answered = None if space is None else _language(request, tree, model, space, note)
             else:
                 answered = _scored(request, tree, model, space, note, group)
             if answered is not None:
@@ -120,17 +115,12 @@ def _scored(
     return Answered(asked.model, asked.encoded, predictions, {"phrases_cut": asked.score.cut})
 
 
-def _spoken(
-    request: Evaluation, tree: Tree, model: LanguageModel, space: LabelSpace, folder: Path, note: Callable[[str], None]
+def _language(
+    request: Evaluation, tree: Tree, model: LanguageModel, space: LabelSpace, note: Callable[[str], None]
 ) -> Answered:
-    """A language model, which scores labels or answers in its own words."""
+    """A language model, which scores labels by its loss on them."""
     vocabulary, runtime = request.asking.vocabulary, request.asking.runtime
-    called = vocabulary.called
-    if request.free:
-        parted = [tuple(part for word in words for part in wordings(word)) for words in called]
-        work: Work = Spoken(model, tree, space, parted, folder)
-    else:
-        work = Labelled(model, tree, space, [words[0] for words in called], runtime)
+    work = Labelled(model, tree, space, [words[0] for words in vocabulary.called], runtime)
     if not model.prompt.templated:
         note(f"{model.spec} has no chat template; it is asked with {model.prompt.text!r}")
     kept = ask(model, work, tree, request.asking.store, runtime, note, request.strict)

@@ -62,8 +62,7 @@ def summary_view(documents: list[dict[str, Any]]) -> Group:
             photos = f"{counts['photos']} photos in no groups"
         parts.append(Text(f"{counts['classes']} classes, {photos}"))
         if "question" in document:
-            how = "in its own words" if document["free"] else f"labels scored by {document['score']}"
-            parts.append(Text(f"asked {document['question']!r}: {how}"))
+            parts.append(Text(f"asked {document['question']!r}: labels scored by {document['score']}"))
         for index in counts.get("left_out_classes", ()):
             named = _named(document, index)
             parts.append(Text(f"class {named} has an empty group and is left out of all means", style="yellow"))
@@ -71,9 +70,6 @@ def summary_view(documents: list[dict[str, Any]]) -> Group:
             parts.append(Text(f"{len(document['skipped'])} unreadable photos were left out", style="yellow"))
         if document.get("unanswered"):
             said = f"{document['unanswered']} photos got no finite score and count as wrong"
-            if document.get("free"):
-                none, several = document["named_none"], document["named_several"]
-                said = f"answers that name no label ({none}) or several ({several}) count as wrong"
             parts.append(Text(said, style="yellow"))
         parts += _paired(document.get("paired"))
         if "worst_classes" in document:

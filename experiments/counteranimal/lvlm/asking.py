@@ -28,7 +28,7 @@ SHARD_ROWS = 32  # photos between two writings: each costs a pass of a large mod
 
 @runtime_checkable
 class Work(Protocol):
-    """What is asked of a model, and how its rows are read: labels scored, or an answer in its own words."""
+    """What is asked of a model, and how its rows are read."""
 
     def identity(self) -> dict[str, Any]:
         """What every row depends on beside model and photo."""
