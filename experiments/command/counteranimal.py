@@ -72,7 +72,6 @@ class Scoring:
         Whole | None, Parameter(help="decoding processes [default: cores - 1, 8 at most]", show_default=False)
     ] = None
     precision: Annotated[Literal["fp32", "bf16", "fp16"], Parameter(help="of the forward pass (autocast)")] = "fp32"
-    compile: Annotated[bool, Parameter(negative="", help="compile the image tower first: minutes, then faster")] = False
     quick_gelu: Annotated[
         Literal["auto", "on", "off"], Parameter(help="activation of CLIPs; auto takes the one of the tag")
     ] = "auto"
@@ -182,9 +181,7 @@ def evaluate(
         seed=seed,
         output=output,
     )
-    documents = run(request, note)
-    if documents is not None:  # the first process of torchrun, or the only one
-        emit(documents, json, summary_view)
+    emit(run(request, note), json, summary_view)
 
 
 @app.command

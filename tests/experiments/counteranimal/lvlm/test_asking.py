@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from experiments.counteranimal.encoding import Runtime
 from experiments.counteranimal.labels import LabelSpace, own_classes
@@ -33,7 +32,7 @@ def asked(model, tree, tmp_path):
         one = one or model("llava")
         parsed = read_tree(tree)
         work = Labelled(one, parsed, space, names, runtime)
-        kept = ask(one, work, parsed, tmp_path / "cache", runtime, notes.append, strict)
+        kept = ask(one, work, parsed, tmp_path / "cache", runtime, strict)
         return kept, *work.read(kept, notes.append), notes
 
     return run
@@ -163,24 +162,6 @@ def test_answers_longer_than_the_model_reads_are_cut_and_counted(asked, model, i
     ]
     with pytest.raises(RunError, match=rf"reads {asks} tokens, and the photo .* takes {asks}: no label fits"):
         asked(one=replace(one, longest=asks, key="shorter"))
-
-
-def test_memory_that_runs_out_halves_the_answers_once(asked, monkeypatch):
-    scores, sizes = labelled.label_losses, []
-
-    def hungry(module, inputs, dropped, answers, size, most=3):
-        sizes.append(size)
-        if size > most:
-            raise torch.OutOfMemoryError("out of memory")
-        return scores(module, inputs, dropped, answers, size)
-
-    monkeypatch.setattr(labelled, "label_losses", hungry)
-    kept, *_, notes = asked(runtime=Runtime(batch_size=6))
-    assert notes == ["cpu ran out of memory; from here on 3 answers go through the model at once"]
-    assert sizes == [6, *[3] * 32]
-    assert kept.passes == 32
-    with pytest.raises(RunError, match="ran out of memory at --batch-size 6; try --batch-size 3"):
-        asked(runtime=Runtime(batch_size=12), names=tuple(name.upper() for name in NAMES))
 
 
 def test_a_model_that_does_not_go_on_from_its_prefix_is_refused(asked, monkeypatch):
