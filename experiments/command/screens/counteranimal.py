@@ -240,25 +240,7 @@ def published_view(document: dict[str, Any]) -> Group:
     for c in document["checkpoints"]:
         models.add_row(Text(c["model"]), Text(c["spec"] + ("" if c["stated"] else " *")))
     found = Text(f"{len(document['table'])} printed figures; {len(document['audit'])} findings")
-    return folded(claims, audit, found, *_grim(document["grim"]), models, *_since(document["since"]))
-
-
-def _grim(tables: list[dict[str, Any]]) -> list[Any]:
-    """What the test of counts can see, table by table."""
-    table = Table(title="What a GRIM test sees: can a printed accuracy be k/n?", title_justify="left")
-    table.add_column("table", justify="right")
-    table.add_column("if right, it is")
-    for name in ("cells", "impossible", "sees a random misprint", "sees one wrong digit"):
-        table.add_column(name, justify="right")
-    for t in tables:
-        seen = ["unknown" if t[k] is None else f"{t[k]:.0%}" for k in ("random", "digit")]
-        impossible = "" if t["impossible"] is None else str(t["impossible"])
-        table.add_row(str(t["table"]), t["form"], str(t["cells"]), impossible, *seen)
-    return [
-        table,
-        Text("0%: every percentage is a possible mean, so no misprint can be seen (Brown and Heathers 2017)"),
-        Text("where as many cells are impossible as of random numbers, the photos were not those counted here"),
-    ]
+    return folded(claims, audit, found, models, *_since(document["since"]))
 
 
 def _since(rows: list[dict[str, Any]]) -> list[Any]:
