@@ -91,7 +91,7 @@ app.command(
 )
 
 
-ENCODED = dict.fromkeys(("evaluate", "discover", "law", "audit-activation"), "photos encoded so far stay in the cache")
+ENCODED = dict.fromkeys(("evaluate", "discover", "law"), "photos encoded so far stay in the cache")
 KEPT = {  # what an interrupted verb of counteranimal leaves behind; the others say it themselves
     **ENCODED,
     "compose": "composites written so far stay, and the same command goes on with them",

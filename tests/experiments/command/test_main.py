@@ -498,7 +498,7 @@ def test_shell_completion_is_offered(soberclip):
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_names_every_verb_and_its_flags(shell):
     script = app.generate_completion(shell=shell)
-    for name in (*VERBS, "counteranimal", "audit-activation", "p-spu", "error-rate"):
+    for name in (*VERBS, "counteranimal", "p-spu", "error-rate"):
         assert name in script
 
 
