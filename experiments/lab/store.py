@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from experiments.errors import RequestError, RunError
-from experiments.files import writable
+from experiments.files import check_writable
 from experiments.lab import points
 from experiments.lab.blocks import Layout, layout
 from experiments.lab.kinship import refuse_another, refuse_format
@@ -53,13 +53,13 @@ def refuse(path: Where, study: Study) -> None:
     if stands(path):
         refuse_another(path, _attributes(path), study)
     elif not _is_remote(path):
-        writable(Path(path))
+        check_writable(Path(path))
 
 
 def refuse_read_only(path: Where) -> None:
     """Raise RequestError for a store that cannot be written."""
     if not _is_remote(path):
-        writable(Path(path))
+        check_writable(Path(path))
 
 
 def begin(path: Where, study: Study, estimated: bool) -> bool:

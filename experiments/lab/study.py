@@ -343,7 +343,7 @@ def _check_use(asked: Study) -> None:
     for route in sampled:
         _check_route(asked, route)
     if trained:
-        from experiments.device import checked_device
+        from experiments.runtime import checked_device
 
         checked_device(asked.device)
         _check_recipes(asked)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.device import free_bytes
 from experiments.errors import RequestError
 from experiments.lab import store
 from experiments.lab.blocks import Layout
@@ -23,6 +22,7 @@ from experiments.lab.result import assembled
 from experiments.lab.study import Study
 from experiments.lab.words import amount
 from experiments.progress import counting
+from experiments.runtime import free_bytes
 
 if TYPE_CHECKING:
     import xarray as xr

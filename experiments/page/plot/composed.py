@@ -48,7 +48,6 @@ class Picture(NamedTuple):
     undefined: tuple[tuple[str, str], ...]  # (route, or "" of an only one; reason), each once
     dots: tuple[np.ndarray, np.ndarray] | None  # (x, y) of cells that lie on no grid, between which a map is linear
     computed: tuple[int, int]  # cells there are, of how many
-    narrow: bool = False  # drawn for a phone, at most two panels in a row
 
     @property
     def difference(self) -> bool:

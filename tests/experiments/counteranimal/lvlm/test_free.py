@@ -3,11 +3,11 @@
 import re
 
 import pytest
+import tiny_lvlm
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from experiments.benchmarks import tiny_lvlm
 from experiments.counteranimal.lvlm.free import MOST_TOKENS, generated, named, wordings
 from experiments.counteranimal.lvlm.language import Inputs
 from experiments.counteranimal.lvlm.scoring import extended
