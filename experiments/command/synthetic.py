@@ -98,13 +98,6 @@ def train(
             "--steps is the most",
         ),
     ] = None,
-    gap: Annotated[
-        bool,
-        Parameter(
-            negative="",
-            help="train twins that tell the gap to the theory apart: more steps, fresh pairs, wider towers",
-        ),
-    ] = False,
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1 ...")] = "cpu",
     draw_on: Annotated[
         str | None, Parameter(help="device that draws the pairs; cpu makes them equal on every device")
@@ -146,7 +139,6 @@ def train(
             resume=resume,
             report=say,
             until=until,
-            gap=gap,
             share_out=True,
         )
     if document is not None:  # rank 0 of torchrun, or the only process

@@ -9,7 +9,7 @@ What 1e9 cells cost, on paper
 Closed forms (5e-5 s a cell, 2^16 cells a block): 15,259 tasks of 3.3 s, 14 hours of one core; 5 variables, so 76,000
 objects of up to 512 KiB, 36 GB before compression. Exact laws of 1024 replicates (1.5 ms a cell, 5 s a block): 3e5
 tasks, 17 days of a core, 18 objects each. Trained cells, of a second each, in blocks of MODELS: 6e7 tasks, 30 years of
-a core; that many objects want a bucket, or coarser axes and --refine.
+a core; that many objects want a bucket, or coarser axes.
 
 A scheduler and its client spend c on a task, whatever it computes: 1 to 1.5 ms of one core, measured over 1e5 blocks
 that do nothing (on two cores). With W workers and blocks of b seconds they are busy

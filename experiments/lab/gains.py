@@ -21,9 +21,9 @@ GAINS = {"counter_gained": ("counter", 1), "common_lost": ("common", -1)}
 
 
 def gains(study: Study, table: "xr.Dataset") -> list[dict[str, Any]]:
-    """The rows of every mitigation of a study that has "none" beside it; no row otherwise, nor of a cell left out."""
+    """The rows of every mitigation of a study that has "none" beside it; no row otherwise."""
     names = [] if AXIS not in study.dims else list(study.axes[study.dims.index(AXIS)].values)
-    if NONE not in names or "cell" in table.dims:
+    if NONE not in names:
         return []
     prefixes = ("", "predicted_") if study.measured else ("",)
     change = {

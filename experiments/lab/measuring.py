@@ -43,7 +43,7 @@ def _fitted(study: Study, region: Region, k: int, route: str) -> Iterator[Cells]
             why = unable(study, k, route, index)
             if why is None:
                 try:
-                    cells.found[place] = fitted(study, k, index, prompt, route, study.replicates)
+                    cells.found[place] = fitted(study, k, index, prompt, route)
                 except (ValueError, ArithmeticError) as error:  # separable pairs, for one
                     why = str(error)
             if why is not None:
@@ -52,15 +52,13 @@ def _fitted(study: Study, region: Region, k: int, route: str) -> Iterator[Cells]
         yield cells
 
 
-def fitted(
-    study: Study, k: int, index: tuple[int, ...], prompt: str | None, route: str, replicates: int, n: int | None = None
-) -> Float[np.ndarray, "R 3"]:
-    """(common, counter, reliance) of learner k fitted to the n pairs of one place, `replicates` times."""
+def fitted(study: Study, k: int, index: tuple[int, ...], prompt: str | None, route: str) -> Float[np.ndarray, "R 3"]:
+    """(common, counter, reliance) of every replicate of learner k fitted to the n pairs of one place."""
     from experiments.lab.answers import trainings
 
     cell, setting = study.cell(index), study.setting(k, index, prompt, towers=False)
-    n, seed = n or cell.get("n", study.n), cell.get("seed", study.seed)
-    parts = trainings(setting.world, setting.learner, n, replicates, METHODS[route], seed, setting.sampler)
+    n, seed = cell.get("n", study.n), cell.get("seed", study.seed)
+    parts = trainings(setting.world, setting.learner, n, study.replicates, METHODS[route], seed, setting.sampler)
     return np.concatenate([np.column_stack(part) for part in parts])
 
 

@@ -1,4 +1,4 @@
-"""What a study will take, found by asking a few of its cells: what is estimated, how long, how much."""
+"""What a study will take: how many cells and bytes, and whether its theory is estimated, found from a few cells."""
 
 from typing import NamedTuple
 
@@ -9,8 +9,7 @@ from experiments.lab.blocks import Layout, layout, spread
 from experiments.lab.measuring import unable
 from experiments.lab.result import sizes, variables
 from experiments.lab.study import Study
-from experiments.lab.timing import expected
-from experiments.lab.words import amount, counted, duration
+from experiments.lab.words import amount, counted
 from theory.learners.base import UNDEFINED
 
 LOOKED = 9  # places at which a learner's numbers may turn out to be sampled
@@ -23,18 +22,12 @@ class Plan(NamedTuple):
     study: Study
     estimated: bool  # whether the theory of a learner is sampled, and so has an interval
     layout: Layout
-    seconds: float  # expected, on one core
     bytes: int  # of all numbers, uncompressed
 
     def sentence(self) -> str:
-        """Cells, expected time and size in words."""
+        """Cells and size in words."""
         cells, blocks = counted(self.study.cells, "cell"), counted(self.layout.count, "block")
-        return f"{cells} in {blocks}, {duration(self.seconds)} on one core, at most {amount(self.bytes)}"
-
-    def beyond(self, budget: int) -> str:
-        """What places beyond the grid take, in words."""
-        seconds = self.seconds / int(np.prod(self.layout.shape, dtype=object)) * budget
-        return f"{counted(budget, 'place')} beyond the grid, {duration(seconds)} more"
+        return f"{cells} in {blocks}, at most {amount(self.bytes)}"
 
 
 def plan(study: Study) -> Plan:
@@ -53,7 +46,7 @@ def plan(study: Study) -> Plan:
         np.dtype(v.dtype).itemsize * int(np.prod([length[d] for d in v.dims], dtype=object))
         for v in variables(study, estimated).values()
     )
-    return Plan(study, estimated, cut, expected(study, cut, estimated), int(numbers))
+    return Plan(study, estimated, cut, int(numbers))
 
 
 def _read_pictures(study: Study) -> None:

@@ -22,10 +22,9 @@ import numpy as np
 
 from experiments.errors import RequestError, RunError
 from experiments.files import check_writable
-from experiments.lab import points
 from experiments.lab.blocks import Layout, layout
 from experiments.lab.kinship import refuse_another, refuse_format
-from experiments.lab.result import FORMAT, LOST, Block, Variable, attributes, coordinates, sizes, variables, with_legend
+from experiments.lab.result import FORMAT, LOST, Block, attributes, coordinates, sizes, variables, with_legend
 from experiments.lab.study import Study
 
 if TYPE_CHECKING:
@@ -151,6 +150,7 @@ def _attributes(path: Where) -> dict:
 def _create(where: str, study: Study, estimated: bool) -> None:
     import xarray as xr
     import zarr
+    from zarr.codecs import BytesCodec
 
     root = zarr.open_group(where, mode="w", zarr_format=3)
     table = xr.Dataset(coords={name: xr.Variable(*given) for name, given in coordinates(study).items()})
@@ -158,17 +158,9 @@ def _create(where: str, study: Study, estimated: bool) -> None:
     plain = {name: {"_FillValue": None, "compressors": _codecs()} for name in table.coords}
     table.to_zarr(where, mode="a", zarr_format=3, consolidated=False, encoding=plain)
     chunk = dict(zip(study.dims, layout(study, estimated).chunk, strict=True))
-    _fill_group(root, variables(study, estimated), sizes(study), chunk, attributes(study))
-
-
-def _fill_group(
-    group: "zarr.Group", declared: dict[str, Variable], length: dict[str, int], chunk: dict[str, int], attrs: dict
-) -> None:
-    """Arrays without chunks yet, whole along dimensions that `chunk` does not name."""
-    from zarr.codecs import BytesCodec
-
+    declared, length = variables(study, estimated), sizes(study)
     for name, variable in declared.items():
-        group.create_array(
+        root.create_array(
             name,
             shape=tuple(length[d] for d in variable.dims),
             chunks=tuple(chunk.get(d, length[d]) for d in variable.dims),
@@ -180,9 +172,9 @@ def _fill_group(
             compressors=_codecs(),
             chunk_key_encoding={"name": "v2", "separator": "."},  # one folder a variable: listed at once
         )
-    group.create_group(REASONS)
-    # Last, so that a group with these attributes has everything else.
-    group.attrs.update({**attrs, "variables": list(declared)})
+    root.create_group(REASONS)
+    # Last, so that a store with these attributes has everything else.
+    root.attrs.update({**attributes(study), "variables": list(declared)})
 
 
 def _codecs() -> list:
@@ -191,20 +183,6 @@ def _codecs() -> list:
 
     # zarr never lets Blosc use threads of its own, which would put its parts in the order in which they finish.
     return [BloscCodec(cname="lz4", clevel=1, shuffle="shuffle"), Crc32cCodec()]
-
-
-def refined(path: Where) -> str:
-    """Where a store keeps cells beyond its grid."""
-    return f"{absolute(path)}/{points.GROUP}"
-
-
-def begin_refined(path: Where, study: Study, estimated: bool) -> None:
-    """Make room for cells beyond the grid, unless there is."""
-    root = _opened(path, "r+")
-    if points.GROUP in root and "variables" in root[points.GROUP].attrs:
-        return
-    group = root.create_group(points.GROUP, overwrite=True)  # a kill may have left half of it
-    _fill_group(group, points.declared(study, estimated), {**sizes(study), "cell": points.MOST}, {"cell": 1}, {})
 
 
 def arrays(path: Where) -> "dict[str, zarr.Array]":
@@ -339,22 +317,7 @@ def read(path: Where) -> "xr.Dataset":
             {name: _plain(table[name].variable) for name in table.dims if name in table.coords},
             {name: root.attrs[name] for name in KEPT},
         )
-        sentences = _sentences(root, path)
-        if points.GROUP in root:
-            found = _with_points(found, path)
-            sentences |= _sentences(root[points.GROUP], refined(path))
-        return with_legend(found, sentences)
-
-
-def _with_points(grid: "xr.Dataset", path: Where) -> "xr.Dataset":
-    """The cells beyond the grid with it, as far as they are finished without a gap."""
-    where = refined(path)
-    done = finished(where, points.LAYOUT)
-    count = int(np.argmin(done))
-    if not count:
-        return grid
-    group = _opened(where)
-    return points.joined(grid, {name: group[name][:count] for name in group.attrs["variables"]})
+        return with_legend(found, _sentences(root, path))
 
 
 def _sentences(group: "zarr.Group", path: Where) -> dict[int, str]:

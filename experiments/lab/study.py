@@ -188,7 +188,6 @@ class Study:
         self,
         path: "str | Path | None" = None,
         *,
-        refine: int | None = None,
         workers: int | None = None,
         scheduler: str | None = None,
     ) -> "xr.Dataset":
@@ -197,7 +196,7 @@ class Study:
         from experiments.lab.sweep import sweep
 
         with executor(workers, scheduler, self.device) as execute:
-            return sweep(self, path, refine=refine, execute=execute)
+            return sweep(self, path, execute=execute)
 
 
 def study(

@@ -15,9 +15,6 @@ from experiments.lab.cells import Block, compute
 from experiments.lab.executors import Execute, here
 from experiments.lab.interruption import keeping
 from experiments.lab.plan import Plan, plan
-from experiments.lab.points import LAYOUT
-from experiments.lab.refine import beyond
-from experiments.lab.refine import refuse as refuse_to_refine
 from experiments.lab.result import assembled
 from experiments.lab.study import Study
 from experiments.lab.words import amount
@@ -33,7 +30,6 @@ def sweep(
     path: "Path | str | None" = None,
     *,
     planned: Plan | None = None,
-    refine: int | None = None,
     execute: Execute = here,
     report: Callable[[str], None] = lambda line: None,
 ) -> "xr.Dataset":
@@ -41,8 +37,6 @@ def sweep(
     if path is not None:
         path = store.located(path)
         store.refuse(path, study)
-    if refine is not None:
-        refuse_to_refine(study, refine, path)
     planned = planned or plan(study)
     refuse_what_cannot_fit(planned, path)
     if path is None:
@@ -56,8 +50,6 @@ def sweep(
         store.refuse_read_only(path)
         # Two processes on one store begin at different places, and leave out what the other one finished.
         _fill(planned, path, np.roll(missing, -randbelow(len(missing)) if stood else 0).tolist(), execute)
-    if refine is not None:
-        _refine(planned, path, refine, execute, report)
     return store.read(path)
 
 
@@ -102,20 +94,6 @@ def _fill(planned: Plan, path: "Path | str", missing: list[int], execute: Execut
     with keeping(kept), counting("blocks", len(missing)) as advance:
         for _ in execute(partial(finish, planned, store.absolute(path)), missing):
             advance(1)
-
-
-def _refine(planned: Plan, path: "Path | str", budget: int, execute: Execute, report: Callable[[str], None]) -> None:
-    """Place and compute cells beyond the grid."""
-    store.begin_refined(path, planned.study, planned.estimated)
-    where = store.refined(path)
-    _mended(where, LAYOUT, report)
-
-    def kept() -> str:
-        return f"{int(store.finished(where, LAYOUT).sum()):,} cells beyond the grid are in {path}"
-
-    grid = store.arrays(path)["counter"][...]
-    with keeping(kept), counting("cells beyond the grid", budget) as advance:
-        beyond(planned, where, budget, execute, grid, advance)
 
 
 def _numbers(planned: Plan, block: int) -> tuple[int, Block]:

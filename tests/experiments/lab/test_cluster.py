@@ -19,9 +19,7 @@ from experiments.lab.executors import executor
 from experiments.lab.store import read
 from experiments.lab.study import study
 from experiments.lab.sweep import sweep
-from simulator.world import World
 
-NARROW = World(dim_image=4, dim_text=4, sigma_xi=0.5, sigma_spu=2.0)
 CLOSED = study(axes={"p_spu": "0.5:1:5", "sigma_xi": [0.0, 1.0]}, learners=["infonce", "bayes"])
 # 12 blocks of some 12 ms
 EXACT = study(
@@ -177,15 +175,6 @@ def test_what_a_worker_cannot_import_is_named(on_two):
     with pytest.raises(RequestError, match=r"a worker cannot import what this process can .*not_installed_there"):
         list(on_two(Foreign(), range(3)))
     assert sorted(on_two(abs, range(3))) == [0, 1, 2]
-
-
-def test_cells_beyond_the_grid_are_the_same_ones(on_two, tmp_path):
-    pytest.importorskip("adaptive")
-    asked = study(NARROW, {"p_spu": "0.3:0.9:4"}, ["linear"], ["name", "mean"], ["exact"], 1000, 20)
-    same(
-        sweep(asked, tmp_path / "a.zarr", refine=10, execute=on_two),
-        sweep(asked, tmp_path / "b.zarr", refine=10),
-    )
 
 
 @pytest.mark.deep
