@@ -11,7 +11,7 @@ from typing import Any
 
 from experiments.court.docket import Trial, chosen, docket, held
 from experiments.court.trained import stored_verdicts
-from experiments.threads import one_thread_each
+from experiments.runtime import one_thread_each
 from simulator.processes import deaf
 from theory.claims.trained import trained_claims
 

@@ -12,7 +12,7 @@ tasks, 17 days of a core, 18 objects each. Trained cells, of a second each, in b
 a core; that many objects want a bucket, or coarser axes.
 
 A scheduler and its client spend c on a task, whatever it computes: 1 to 1.5 ms of one core, measured over 1e5 blocks
-that do nothing (`experiments.benchmarks.cluster`, two cores). With W workers and blocks of b seconds they are busy
+that do nothing (on two cores). With W workers and blocks of b seconds they are busy
 for the share c W / b, which stays under a tenth where b >= 10 c W: 30 ms for two workers, 1.5 s for a hundred, and
 blocks of 5 s, what `experiments.lab.blocks` aims at, for 300. IN_FLIGHT tasks at once are all that they remember, 14 KB
 each in the same measurement, be there 1e4 blocks or 1e8.

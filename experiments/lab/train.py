@@ -9,7 +9,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from experiments.device import checked_device, device_name, free_bytes
 from experiments.errors import Interrupted, RequestError, RunError, checked_seed
 from experiments.files import write_json
 from experiments.lab import runfolder
@@ -18,6 +17,7 @@ from experiments.lab.interruption import interruption, together
 from experiments.lab.mitigations import NONE, mitigated
 from experiments.lab.recipes import checked_prompt
 from experiments.lab.setting import Setting
+from experiments.runtime import checked_device, device_name, free_bytes
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 
