@@ -23,7 +23,7 @@ RETURNED = (  # what the exported functions return, and what README.md sends a r
     "simulator.towers.objectives.register",
     "experiments.abilities.Ability",
     "experiments.abilities.measured",
-    "experiments.court.judge.Verdict",
+    "experiments.verdict.Verdict",
     "experiments.lab.mitigations.register",
 )
 

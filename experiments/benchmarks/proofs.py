@@ -17,7 +17,7 @@ SHOWN = 0.2  # seconds: proofs that take less share one row
 def rows() -> Iterator[dict[str, Any]]:
     """One row a claim that is proved or refuted: outcome, exact, boxes, bounded, and seconds of prover and checker."""
     from theory.proofs.checker import check
-    from theory.proofs.prove import prove
+    from theory.proofs.prover import prove
 
     every = claims()
     prove(every[0])  # sympy takes a second to load

@@ -38,6 +38,7 @@ def _equalities() -> list[Claim]:
     return [
         Claim(
             id="prompt-ensembles/captions-are-bayes",
+            question="prompts",
             source="soberclip T9; the optimum itself: Uesaka et al., ICLR 2025 (arXiv 2510.15508)",
             statement="Asked by the log-mean-exp of scores over all captions of a class, the InfoNCE optimum is right "
             "on as much of the counter group as the Bayes rule of the training law.",
@@ -50,6 +51,7 @@ def _equalities() -> list[Claim]:
         ),
         Claim(
             id="prompt-ensembles/scores-are-nearest-mean",
+            question="prompts",
             source="soberclip T9",
             statement="Asked by the mean of scores over all captions of a class, it is the linear rule of the nearest "
             "mean caption.",
@@ -74,6 +76,7 @@ def _averaging() -> list[Claim]:
     return [
         Claim(
             id="prompt-ensembles/averaging-vs-name",
+            question="prompts",
             statement="The mean of scores over all captions of a class is right on no more of the counter group than "
             "the bare class name, which is perfectly robust.",
             formula=r"\mathrm{Acc}_{\mathrm{scores}}(a\neq y)\leq\Phi(\alpha/\sqrt{S_i}),\ \nu_T=0",
@@ -82,6 +85,7 @@ def _averaging() -> list[Claim]:
         ),
         Claim(
             id="prompt-ensembles/averaging-vs-bayes",
+            question="prompts",
             statement="The mean of scores over all captions of a class is right on no more of the counter group than "
             "their log-mean-exp, the Bayes rule of the training law.",
             formula=r"\mathrm{Acc}_{\mathrm{scores}}(a\neq y)\leq\mathrm{Acc}_{\mathrm{Bayes}}(a\neq y),\ \nu_T=0",
@@ -94,6 +98,7 @@ def _averaging() -> list[Claim]:
 def _named_background() -> Claim:
     return Claim(
         id="named-background",
+        question="prompts",
         source="soberclip T2",
         statement="A prompt that names the class's usual background relies on it at least as much as the mean caption.",
         formula=r"q=(\alpha,\beta)\Rightarrow t\geq t_{\mathrm{mean}}",
