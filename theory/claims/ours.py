@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import ndtr
 
-from simulator.world import Worlds, view_noise
+from simulator.world import view_noise
 from theory import theorems as T
 from theory.boundary import corrected_kappas
 from theory.claims.claim import Axis, Claim
@@ -76,7 +76,7 @@ _MASKED = {**_WORLD, "p_spu": Axis(0.6, 1.0), "mention_inv": Axis(0.5, 1.0), "me
 def _one_number_decides() -> list[Claim]:
     """T1, where the correlation, or the prompt, moves a rule's reliance and nothing else."""
 
-    def best_common(x: Worlds):
+    def best_common(x):
         return ndtr(T.best_common_score(1.0, x.mu_spu, x.sigma_inv**2, x.sigma_spu**2))
 
     return [
@@ -123,14 +123,14 @@ def _one_number_decides() -> list[Claim]:
 def _reliance_laws() -> list[Claim]:
     """T2's formulas under any caption masks, and T3: where the mean prompt relies most on the background."""
 
-    def name(x: Worlds):
+    def name(x):
         return T.reliance_name(1.0, x.mu_spu, x.sigma_inv, m0(x))
 
-    def mean(x: Worlds):
+    def mean(x):
         kappa = (x.mention_spu / x.mention_inv) ** 2
         return T.reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, m0(x), kappa)
 
-    def largest(x: Worlds):
+    def largest(x):
         return T.largest_reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu)
 
     # A = 1 + sigma_inv^2 <= 2.44 < mu_spu^2: the most harmful correlation is below 1.
@@ -314,10 +314,10 @@ def _infonce() -> list[Claim]:
         "sigma_spu": Axis(0.3, 1.5),
     }
 
-    def nearest_prompt(x: Worlds):
+    def nearest_prompt(x):
         return ndtr(1 / np.asarray(x.sigma_inv))  # w = q = (1, 0): the background plays no part
 
-    def linear_limit(x: Worlds):
+    def linear_limit(x):
         return LINEAR_NAME.accuracy(x).counter
 
     return [
@@ -360,10 +360,10 @@ def _many_classes() -> list[Claim]:
         "dim_text": lambda w: 2 * w.classes,
     }
 
-    def name(x: Worlds):
+    def name(x):
         return T.many_class_reliance_name(1.0, x.mu_spu, x.sigma_inv, x.p_spu, x.classes)
 
-    def mean(x: Worlds):
+    def mean(x):
         return T.many_class_reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, x.p_spu, x.classes)
 
     laws = (
@@ -432,7 +432,7 @@ def _many_classes() -> list[Claim]:
     ]
 
 
-def _printed_counter(x: Worlds, prompt: str):
+def _printed_counter(x, prompt: str):
     """Counter accuracy of K classes as T8's formula is printed, by Gauss-Hermite: a second route to `accuracy`.
 
     u = alpha (alpha^2/K + sigma_inv^2), v = alpha alpha beta D/K under the name prompt; under the mean prompt

@@ -7,7 +7,6 @@ is measured goes another way: scores of drawn images by quadrature over captions
 import numpy as np
 from scipy.special import ndtr
 
-from simulator.world import Worlds
 from theory import theorems as T
 from theory.claims.claim import Axis, Claim
 from theory.claims.common import BARE, BAYES, LINEAR_MEAN, m0
@@ -31,7 +30,7 @@ def claims() -> list[Claim]:
 
 
 def _equalities() -> list[Claim]:
-    def nearest(x: Worlds):
+    def nearest(x):
         t = T.reliance_nearest_mean(1.0, x.mu_spu, m0(x))
         return ndtr(T.counter_score(t, 1.0, x.mu_spu, x.sigma_inv**2 + x.nu_image, x.sigma_spu**2 + x.nu_image))
 

@@ -8,7 +8,6 @@ background we say which ones. `untried.toml` lists the statements that no world 
 import numpy as np
 
 from simulator.accuracy import Numbers
-from simulator.world import Worlds
 from theory.claims.claim import Axis, Claim
 from theory.claims.clip_vs_supervised import MAP_DOMAIN, MAP_REGIME
 from theory.claims.common import ANY_CORRELATION, BARE, INFONCE_NAME, LEAST_SQUARES, LINEAR_MEAN, LINEAR_NAME
@@ -102,7 +101,7 @@ def _mixed_sources() -> list[Claim]:
     """
 
     def best_source(learner: Learner):
-        def prediction(x: Worlds) -> Numbers:
+        def prediction(x) -> Numbers:
             reach = np.minimum(np.asarray(x.p_spu) - 0.5, 1 - np.asarray(x.p_spu))
             sources = (x.replace(p_spu=np.clip(x.p_spu + sign * reach, 0.5, 1.0)) for sign in (-1, 1))
             return np.maximum(*(learner.accuracy(source).counter for source in sources))
