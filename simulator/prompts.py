@@ -21,7 +21,6 @@ from simulator.naming import refuse_unknown
 Prompt = Literal["name", "mean", "background", "captions", "scores"]
 PROMPTS: tuple[Prompt, ...] = get_args(Prompt)
 USUAL: tuple[Prompt, ...] = ("name", "mean")  # by which trained towers are asked if nobody says otherwise
-NOTHING = 0.0  # the coefficient of a block of which a caption does not speak
 
 
 class Caption(NamedTuple):
@@ -29,9 +28,10 @@ class Caption(NamedTuple):
 
     coefficient: Callable[[Numbers, Numbers, Numbers, bool], Numbers]
     average: bool = False
+    names_background: bool = True
 
 
-_NAME = Caption(lambda mean, correlation, mention, is_object: mean if is_object else NOTHING)
+_NAME = Caption(lambda mean, correlation, mention, is_object: mean if is_object else 0.0, names_background=False)
 _MEAN = Caption(lambda mean, correlation, mention, is_object: mention * mean * correlation, average=True)
 _BACKGROUND = Caption(lambda mean, correlation, mention, is_object: mean)
 
