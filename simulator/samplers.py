@@ -186,5 +186,5 @@ register(
         prompts=tuple(name for name in PROMPTS if asked(name).pool != "log-mean-exp"),
     )
 )
-# simulator.gaussian.captions
+# simulator.gaussian.resampling
 register(Sampler("contradicted", swaps=True, prompts=("name",)))

@@ -194,9 +194,14 @@ class World(Checked):
             For a world of pixels, whose blocks have neither mean nor scale.
         """
         _refuse_pixels(self.views, "mu_inv")
-        first = (self.mu_inv, self.sigma_inv, self.p_inv, self.mention_inv)
-        background = (self.mu_spu, self.sigma_spu, self.p_spu, self.mention_spu)
-        return [first, background, *((a.mu, a.sigma, a.p, a.mention) for a in self.attribute)]
+        latent = [(self.mu_inv, self.sigma_inv), (self.mu_spu, self.sigma_spu)]
+        latent += [(a.mu, a.sigma) for a in self.attribute]
+        return [(*own, *chances) for own, chances in zip(latent, self.probabilities(), strict=True)]
+
+    def probabilities(self) -> list[tuple[float, float]]:
+        """(agreement with the label, mention) of every block, the invariant one first."""
+        further = [(a.p, a.mention) for a in self.attribute]
+        return [(self.p_inv, self.mention_inv), (self.p_spu, self.mention_spu), *further]
 
     def test_law(self) -> "World":
         """The world as it is tested: every attribute uniform and independent of the label, all else as in training."""
@@ -262,12 +267,10 @@ class World(Checked):
             As `simulator.gaussian.pairs.draw` and `simulator.pixels.pairs.draw`.
         """
         if self.views is None:
-            from simulator.gaussian.pairs import draw
-
-            return draw(self, n, seed, **options)
-        from simulator.pixels.pairs import draw as draw_pixels
-
-        return draw_pixels(self, n, seed, **options)
+            from simulator.gaussian.pairs import draw  # here for start-up time: it loads torch
+        else:
+            from simulator.pixels.pairs import draw
+        return draw(self, n, seed, **options)
 
 
 _HINTS = get_type_hints(World, include_extras=True)

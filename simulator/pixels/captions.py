@@ -10,6 +10,7 @@ prompt is some rows with their probabilities.
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,7 +19,9 @@ from jaxtyping import Float, Int
 from simulator.naming import suggestion
 from simulator.pixels.scenery import Scenery
 from simulator.prompts import Prompt
-from simulator.world import World
+
+if TYPE_CHECKING:
+    from simulator.world import World
 
 PADDING = ""  # token 0
 PREPOSITIONS = {"object-colour": "in", "background-colour": "on", "photos": "on"}
@@ -71,7 +74,7 @@ def write(
     return table(scene)[tuple(told)]
 
 
-def law_of_captions(world: World) -> Float[np.ndarray, "K M M"]:
+def law_of_captions(world: "World") -> Float[np.ndarray, "K M M"]:
     """Probability of each caption given the label under the training law; rows and columns as of `table`."""
     K, own = world.classes, np.eye(world.classes)
     shown = np.where(own, world.p_inv, (1 - world.p_inv) / (K - 1))
@@ -84,7 +87,7 @@ def law_of_captions(world: World) -> Float[np.ndarray, "K M M"]:
     return told[0][:, :, None] * told[1][:, None, :]
 
 
-def prompts(world: World, prompt: Prompt) -> Float[np.ndarray, "K M M"]:
+def prompts(world: "World", prompt: Prompt) -> Float[np.ndarray, "K M M"]:
     """What a class is asked by: weights of the captions of `table`, which sum to 1 for every class.
 
     A prompt of one caption (name, background) has the one weight. mean, captions and scores weigh the training captions

@@ -7,11 +7,12 @@ own with probability p_spu, else another's uniformly. Where `tied` names classes
 
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from simulator import quantities as q
 from simulator.checked import Checked
-from simulator.pixels.palette import COLOURS, INK, PAPER, refuse_close
+from simulator.pixels.palette import COLOURS, INK, PAPER, rgb
 
 Source = Literal["digits", "mnist", "cutouts", "coco"]
 Shown = Literal["object-colour", "background-colour", "photos"]
@@ -59,7 +60,7 @@ class Pixels(Checked):
     ------
     pydantic.ValidationError
         For a value outside its domain, a root or photos missing or of no use, fewer than two tied classes or one named
-        twice, colours that can hardly be told apart, and objects with colours of their own that are to be coloured.
+        twice, unknown or equal colours, and objects with colours of their own that are to be coloured.
     """
 
     objects: Annotated[
@@ -98,7 +99,11 @@ class Pixels(Checked):
             if sentence:
                 raise ValueError(sentence)
         if self.colours is not None:
-            refuse_close((*self.colours, self.bare))
+            every = (*self.colours, self.bare)
+            if len(np.unique(rgb(every), axis=0)) < len(every):
+                raise ValueError(
+                    f"colours = {list(every)} has two equal ones (the last is the bare colour)"
+                )
         return self
 
     def _about_roots(self) -> str:

@@ -13,8 +13,9 @@ import torch
 from jaxtyping import Float, Shaped
 
 from simulator.gaussian.critic import LinearCritic, gaussian_points, group_accuracy
-from simulator.gaussian.pairs import dictionaries, draw_image_latents
+from simulator.gaussian.pairs import block_size, dictionaries, draw_block, draw_latents
 from simulator.prompts import LINEAR, PROMPTS, USUAL, Prompt, asked
+from simulator.streams import independent
 from simulator.towers.affine import Parameters
 from simulator.towers.layers import embed, logit_scale, scored
 from simulator.towers.objectives import class_logits
@@ -205,7 +206,7 @@ def latent_recovery(ensemble: Ensemble, parameters: Parameters) -> Recovery:
 
     The kernel is Gaussian of median width; of RIDGES each model takes the one with the least leave-one-out error.
     """
-    x, z, _ = images_of_the_test_law(ensemble)
+    x, z = images_of_the_test_law(ensemble)
     I = embed(ensemble.recipe, parameters, "image", x).double()
     half = x.shape[1] // 2
     width = 1 if ensemble.worlds[0].classes == 2 else ensemble.worlds[0].classes
@@ -255,7 +256,7 @@ def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | 
     if linear_scores(ensemble.recipe, prompt):
         u = linear_critics(ensemble, parameters, prompt).inside
     else:
-        x, z, _ = images_of_the_test_law(ensemble)
+        x, z = images_of_the_test_law(ensemble)
         s = scores(ensemble, parameters, class_vectors(ensemble, parameters, prompt), x).double()
         z = z.double()
         z, s = z - z.mean(1, keepdim=True), s - s.mean(1, keepdim=True)
@@ -269,14 +270,20 @@ def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | 
     return own[1] / own[0]
 
 
-def images_of_the_test_law(ensemble: Ensemble) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Images, latents and labels of one block of the test law of every model."""
-    return draw_image_latents(
-        [world.test_law() for world in ensemble.worlds],
-        dictionaries(ensemble.worlds[0], ensemble.seed)[0],
+def images_of_the_test_law(ensemble: Ensemble) -> tuple[Float[torch.Tensor, "E n dI"], Float[torch.Tensor, "E n l"]]:
+    """Images of one block of every model's test law, and the latents behind them."""
+    worlds, place = [world.test_law() for world in ensemble.worlds], ensemble.draw_on or ensemble.device
+    frames, streams = dictionaries(worlds[0], ensemble.seed), [f"evaluation/{k}" for k in ensemble.models]
+    block = draw_block(
+        worlds,
+        frames,
         ensemble.seed,
-        streams=[f"evaluation/{k}" for k in ensemble.models],
+        0,
+        streams=streams,
         device=ensemble.device,
         draw_on=ensemble.draw_on,
         dtype=ensemble.dtype,
     )
+    source = independent(ensemble.seed, 0, streams)
+    latents = draw_latents(worlds, block_size(worlds[0]), source, device=place, dtype=ensemble.dtype)
+    return block.images, latents.image.to(ensemble.device)

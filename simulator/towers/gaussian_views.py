@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from simulator.gaussian.captions import contradicted
-from simulator.gaussian.pairs import Pairs, block_size, dictionaries, draw_ensemble_block
+from simulator.gaussian.pairs import Pairs, block_size, dictionaries, draw_block
+from simulator.gaussian.resampling import contradicted
 from simulator.prompts import Prompt
 from simulator.towers.affine import Parameters, View
 from simulator.towers.evaluation import (
@@ -28,7 +28,7 @@ def _views(world: World) -> dict[str, View]:
 
 
 def _block(ensemble: Ensemble, stream: str, index: int, over: Pairs | None = None) -> Pairs:
-    return draw_ensemble_block(
+    return draw_block(
         ensemble.worlds,
         dictionaries(ensemble.worlds[0], ensemble.seed),
         ensemble.seed,
@@ -43,7 +43,7 @@ def _block(ensemble: Ensemble, stream: str, index: int, over: Pairs | None = Non
 
 
 def _refuse_net(world: World, n: int) -> None:
-    from simulator.gaussian.nets import refuse_beyond  # scipy.stats takes a second
+    from simulator.gaussian.sobol import refuse_beyond  # scipy.stats takes a second
 
     refuse_beyond(world, n)
 

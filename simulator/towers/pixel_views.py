@@ -11,7 +11,7 @@ from torch.nn.functional import one_hot
 from simulator.gaussian.pairs import Pairs
 from simulator.mixture import class_means
 from simulator.pixels import captions, trials
-from simulator.pixels.pairs import block_size, draw_ensemble_block, draw_scenes, seen
+from simulator.pixels.pairs import block_size, draw_block, draw_scenes, seen
 from simulator.pixels.scenery import scenery
 from simulator.pixels.trials import Trial
 from simulator.prompts import Prompt
@@ -37,7 +37,7 @@ def _views(world: World) -> dict[str, View]:
 
 def _block(ensemble: Ensemble, stream: str, index: int, over: Pairs | None = None) -> Pairs:
     streams, source = [f"{stream}/{k}" for k in ensemble.models], ensemble.draw_on or ensemble.device
-    block = draw_ensemble_block(ensemble.worlds, ensemble.seed, index, streams=streams, device=source)
+    block = draw_block(ensemble.worlds, ensemble.seed, index, streams=streams, device=source)
     block = Pairs(*(field.to(ensemble.device) for field in block))
     return block._replace(texts=_numbers(ensemble, block.texts))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from simulator.gaussian.pairs import dictionaries, draw_ensemble_block
+from simulator.gaussian.pairs import dictionaries, draw_block
 from simulator.towers.evaluation import ensemble_accuracy, prompts_of
 from simulator.towers.layers import embed, scored
 from simulator.towers.recipe import Recipe
@@ -28,7 +28,7 @@ def test_the_head_is_least_squares_on_balanced_pairs(fields):
     after = finished(one, before)
     assert all(torch.equal(after[name], value) for name, value in before.items() if not name.startswith("head"))
     balanced = WORLD.model_copy(update={"p_spu": 1 / 3})
-    draw = lambda i: draw_ensemble_block(  # noqa: E731
+    draw = lambda i: draw_block(  # noqa: E731
         (balanced,) * 2, dictionaries(balanced, 3), 3, i, streams=("refit/0", "refit/1")
     )
     blocks = [draw(i) for i in range(BLOCKS)]

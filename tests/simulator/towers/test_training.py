@@ -8,8 +8,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from simulator.gaussian.fit import sample_covariance
 from simulator.gaussian.pairs import dictionaries as draw_dictionaries
-from simulator.gaussian.pairs import draw_pairs, sample_cross_covariance
+from simulator.gaussian.pairs import draw_pairs
 from simulator.pixels.views import Pixels
 from simulator.towers import quasi_newton, training
 from simulator.towers.checkpoints import AnotherRun, load_state, save_state
@@ -46,6 +47,12 @@ named = pytest.mark.parametrize(
 def short_searches(monkeypatch):
     """Line searches of three iterations: what these tests compare does not need convergence."""
     monkeypatch.setattr(quasi_newton, "ITERATIONS", 3)
+
+
+def covariance(n: int) -> torch.Tensor:
+    """S of model 0's first n training pairs."""
+    drawn = WORLD.draw(n, seed=0, stream="train/0")
+    return torch.from_numpy(sample_covariance(drawn.images.numpy(), drawn.texts.numpy()))
 
 
 def ensemble(recipe: Recipe, **changes) -> Ensemble:
@@ -226,7 +233,7 @@ class TestLinearisedLoss:
         one = Ensemble(recipe, (WORLD,), (0,), 0)
         end = finish(one)
         M = end.parameters["image.0.weight"][0] @ end.parameters["text.0.weight"][0].T
-        S = sample_cross_covariance(draw_pairs(WORLD, draw_dictionaries(WORLD, 0), 64, 0, stream="train/0"))
+        S = covariance(64)
         # The slowest direction shrinks like exp(-lr sigma_6 t), sigma_6 the smallest singular value of S.
         slowest = torch.linalg.svdvals(S)[5]
         assert torch.linalg.matrix_norm(M - S / 0.5, ord=2) < 3 * torch.exp(-0.15 * slowest * 1200) + 1e-10
@@ -242,7 +249,7 @@ class TestLinearisedLoss:
             lr=0.002, schedule="constant", warmup=0, precision="float64",
         )  # fmt: skip
         one = Ensemble(recipe, (WORLD,), (0,), 0)
-        S = sample_cross_covariance(draw_pairs(WORLD, draw_dictionaries(WORLD, 0), 64, 0, stream="train/0"))
+        S = covariance(64)
         u, s, vh = torch.linalg.svd(S)
         begin = start(one)
         size = (s[0] * 1.0001).sqrt()
@@ -263,7 +270,7 @@ class TestLinearisedLoss:
         )  # fmt: skip
         end = finish(Ensemble(recipe, (WORLD,), (0,), 0))
         M = end.parameters["image.0.weight"][0] @ end.parameters["text.0.weight"][0].T
-        S = sample_cross_covariance(draw_pairs(WORLD, draw_dictionaries(WORLD, 0), 256, 0, stream="train/0"))
+        S = covariance(256)
         u, s, vh = torch.linalg.svd(S)
         assert torch.allclose(M, s[0] * torch.outer(u[:, 0], vh[0]), atol=1e-8)
 
@@ -274,7 +281,7 @@ class TestLinearisedLoss:
         )  # fmt: skip
         end = finish(Ensemble(recipe, (WORLD,), (0,), 0))
         M = end.parameters["image.0.weight"][0] @ end.parameters["text.0.weight"][0].T
-        S = sample_cross_covariance(draw_pairs(WORLD, draw_dictionaries(WORLD, 0), 64, 0, stream="train/0"))
+        S = covariance(64)
         # The line search compares losses of size 6, so errors of M below about sqrt(6 2^-52)/(smallest curvature) =
         # 4e-8/.0137 are invisible to it; a few of them remain (2.6e-5 seen).
         assert torch.linalg.matrix_norm(M - S / 2, ord=2) < 1e-4

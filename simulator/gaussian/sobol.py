@@ -24,6 +24,7 @@ block's others 2047/4095 do. A fixed set of less than a block is no more even th
 from collections.abc import Sequence
 from functools import lru_cache
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -31,9 +32,10 @@ from jaxtyping import Float
 from scipy.special import ndtri
 from scipy.stats import qmc
 
-from simulator.gaussian.pairs import Source, independent
-from simulator.streams import Law, numpy_stream
-from simulator.world import World
+from simulator.streams import Law, Source, independent, numpy_stream
+
+if TYPE_CHECKING:
+    from simulator.world import World
 
 BITS = 32  # scipy's sequences of more cannot be entered in their midst; below them a number is independent and uniform
 LONGEST = 2**BITS  # points
@@ -43,7 +45,7 @@ KEPT = 4096  # sequences that are remembered where they stand; after 2^22 points
 _standing = Lock()
 
 
-def coordinates(world: World) -> dict[str, slice]:
+def coordinates(world: "World") -> dict[str, slice]:
     """Which coordinates of a point every field of a pair takes; the first fill the cube best.
 
     Of a view's noise they are those along its dictionary.
@@ -64,11 +66,11 @@ def coordinates(world: World) -> dict[str, slice]:
     return {name: slice(end - count, end) for (name, count), end in zip(numbers.items(), ends, strict=True)}
 
 
-def _dimension(world: World) -> int:
+def _dimension(world: "World") -> int:
     return max(place.stop for place in coordinates(world).values())
 
 
-def refuse_beyond(world: World, n: int) -> None:
+def refuse_beyond(world: "World", n: int) -> None:
     """Refuse pairs of which no sequence has as many, or as large ones."""
     if (dimension := _dimension(world)) > LARGEST_DIMENSION:
         raise ValueError(
@@ -82,7 +84,7 @@ def refuse_beyond(world: World, n: int) -> None:
         )
 
 
-def points(world: World, size: int, seed: int, stream: str, index: int) -> Float[np.ndarray, "size D"]:
+def points(world: "World", size: int, seed: int, stream: str, index: int) -> Float[np.ndarray, "size D"]:
     """Points [index size, (index + 1) size) of a stream's sequence, strictly inside the cube, in random order."""
     first, dimension = index * size, _dimension(world)
     alone = int(first == 0)  # the first point, or scipy warns of a first run that is not a power of two
@@ -104,7 +106,7 @@ def _sequence(dimension: int, seed: int, stream: str) -> qmc.Sobol:
 
 
 def even(
-    worlds: Sequence[World],
+    worlds: Sequence["World"],
     frames: tuple[torch.Tensor, torch.Tensor],
     size: int,
     seed: int,
