@@ -29,9 +29,11 @@ from torch.nn import functional as F
 from experiments.device import free_bytes
 from experiments.memory import keep_memory
 from simulator.gaussian.pairs import dictionaries
+from simulator.towers.ensemble import Ensemble
+from simulator.towers.group_batches import pair_block
 from simulator.towers.recipe import Recipe
 from simulator.towers.tiles import tiled_infonce, tiled_siglip
-from simulator.towers.training import Ensemble, pair_block, run, start
+from simulator.towers.training import run, start
 from simulator.world import World, Worlds
 
 INFONCE = (16_384, 512)  # batch, width

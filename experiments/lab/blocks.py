@@ -97,7 +97,7 @@ def cell_seconds(study: Study, estimated: bool) -> float:
     if "drawn" in study.measured:
         costs["drawn"] = DRAWN_NUMBER * n * study.replicates * (world.dim_image + world.dim_text)
     if "trained" in study.measured:
-        from simulator.towers.training import Ensemble, step_products
+        from simulator.towers.ensemble import Ensemble, step_products
 
         recipe = study.recipe_at((0,) * len(study.axes), 0)
         models = (0,) * study.replicates

@@ -58,12 +58,12 @@ def plan(study: Study) -> Plan:
 
 def _read_pictures(study: Study) -> None:
     """Those of the most classes, among which all others' are."""
-    from simulator.towers.seen import seen
+    from simulator.towers.views import views_of
 
     worlds = study.worlds(tuple(slice(None) for _ in study.axes)).ravel()
     most = worlds.world(int(np.argmax(np.broadcast_to(worlds.classes, worlds.shape))))
     try:
-        seen(most).views(most)
+        views_of(most).inputs(most)
     except ValueError as error:
         raise RequestError(str(error)) from None
 

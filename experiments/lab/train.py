@@ -58,9 +58,11 @@ def train(
     """
     from experiments.lab.measured import result
     from simulator.towers import distributed
+    from simulator.towers.ensemble import Ensemble
+    from simulator.towers.group_batches import refuse_missing_groups
     from simulator.towers.refit import finished
     from simulator.towers.side_by_side import processes_for
-    from simulator.towers.training import Ensemble, compiles, refuse, refuse_missing_groups
+    from simulator.towers.training import compiles, refuse
 
     _check(models, seed, output, resume)
     setting = mitigated(mitigate, Setting(world, recipe=recipe, prompt=checked_prompt(recipe, prompt)))
@@ -259,7 +261,7 @@ def _keep(ensemble, state, trace) -> Path:
 
 def _refuse_what_cannot_fit(ensemble, processes: int) -> None:
     """RequestError before a machine runs out of memory, which takes it minutes to notice."""
-    from simulator.towers.training import least_bytes
+    from simulator.towers.ensemble import least_bytes
 
     least, free = least_bytes(ensemble, processes), free_bytes(ensemble.device)
     if free is not None and least > free:

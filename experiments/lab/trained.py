@@ -49,8 +49,8 @@ def train_cells(study: "Study", region: Region, k: int) -> Iterator["Cells"]:
 
     Model r has the same streams and the same initial weights in every cell of a seed, so differences are paired.
     """
-    from simulator.towers.seen import seen
-    from simulator.towers.training import Ensemble, least_bytes
+    from simulator.towers.ensemble import Ensemble, least_bytes
+    from simulator.towers.views import views_of
 
     together: dict[Any, list] = defaultdict(list)
     for index, at in places(region):
@@ -60,7 +60,7 @@ def train_cells(study: "Study", region: Region, k: int) -> Iterator["Cells"]:
             continue
         world, recipe = settings[0].world, settings[0].recipe
         seed = study.cell(index).get("seed", study.seed)
-        shape = (world.classes, *seen(world).views(world).values())
+        shape = (world.classes, *views_of(world).inputs(world).values())
         together[recipe, seed, shape].append((at, world, [setting.prompt for setting in settings]))
     for (recipe, seed, _), cells in together.items():
         one = least_bytes(Ensemble(recipe, (cells[0][1],) * study.replicates, tuple(range(study.replicates)), seed))
@@ -130,8 +130,10 @@ def _numbers(towers: "Towers", prompt: str | None, names: tuple[str, ...]) -> Fl
     """Every model's numbers under a prompt, nan where its worlds have none of that name."""
     ensemble, found = towers.ensemble, towers.groups(prompt)
     common = found["common"]
-    if ensemble.seen.relied is not None:
-        found["reliance"] = ensemble.seen.relied(ensemble, towers.parameters, prompt).reshape(common.shape)
+    if ensemble.worlds[0].views is None:
+        from simulator.towers.probes import score_reliance
+
+        found["reliance"] = score_reliance(ensemble, towers.parameters, prompt).reshape(common.shape)
     numbers = np.stack([found.get(name, np.full(common.shape, np.nan)) for name in names], axis=-1)
     numbers[~np.isfinite(common)] = np.nan
     return numbers

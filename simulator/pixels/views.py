@@ -101,9 +101,7 @@ class Pixels(Checked):
         if self.colours is not None:
             every = (*self.colours, self.bare)
             if len(np.unique(rgb(every), axis=0)) < len(every):
-                raise ValueError(
-                    f"colours = {list(every)} has two equal ones (the last is the bare colour)"
-                )
+                raise ValueError(f"colours = {list(every)} has two equal ones (the last is the bare colour)")
         return self
 
     def _about_roots(self) -> str:

@@ -8,7 +8,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from simulator.towers.training import Ensemble, State
+from simulator.towers.ensemble import Ensemble
+from simulator.towers.training import State
 
 PARTS = ("parameters", "moments", "averages", "measures")
 # Of checkpoints and run folders. 2: streams of the CPU come from numpy, so a run of format 1, which writes no number,
@@ -38,7 +39,7 @@ def specification(ensemble: Ensemble) -> dict[str, Any]:
     source = ensemble.draw_on or ensemble.device
     return {
         **ensemble.recipe.model_dump(mode="json"),
-        "worlds": [{**world.model_dump(mode="json"), **ensemble.seen.identity(world)} for world in ensemble.worlds],
+        "worlds": [{**world.model_dump(mode="json"), **ensemble.views.identity(world)} for world in ensemble.worlds],
         "models": list(ensemble.models),
         "seed": ensemble.seed,
         "draw_on": torch.device(source).type,

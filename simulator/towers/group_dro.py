@@ -22,10 +22,11 @@ import numpy as np
 import torch
 
 from simulator.samplers import group_numbers
-from simulator.towers.layers import Parameters
 
 if TYPE_CHECKING:
     from simulator.towers.objectives import Embedded, Objective
+
+Parameters = dict[str, torch.Tensor]
 
 STEP = 0.01  # eta_q of the paper's experiments
 WEIGHTS = "group_weights"

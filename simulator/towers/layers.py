@@ -1,13 +1,10 @@
-"""Ensembles of towers: pure functions of a dictionary of parameters, every one with a leading model axis E.
+"""Parameters of an ensemble's towers, every one with a leading model axis E, and the embeddings that they make.
 
-A tower maps views (E, B, ...) to embeddings (E, B, h); the table of kinds says which layers it has and how. Initial
-weights come from one named stream a parameter and a model, drawn on the CPU in float64: model k is the same in any
-ensemble, on any device.
+Initial weights come from one named stream per parameter and model, drawn on the CPU in float64. Model k is therefore
+the same in any ensemble and on any device.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -15,30 +12,8 @@ from jaxtyping import Float
 from torch.nn import functional as F
 
 from simulator.streams import numpy_stream
-from simulator.towers.affine import Layer, Parameters, View, embed_linear, embed_mlp, linear_layers, mlp_layers
-from simulator.towers.convolution import convolutional_layers, embed_images
+from simulator.towers.kinds import KINDS, Layer, Parameters, View
 from simulator.towers.recipe import Recipe
-from simulator.towers.words import bag_layers, embed_bag, embed_transformer, transformer_layers
-
-LARGEST_SCALE = 100.0  # Radford et al. 2021: logits are never scaled by more than 100
-
-
-class Kind(NamedTuple):
-    """A kind of tower."""
-
-    reads: tuple[str, ...]
-    layers: Callable[[Recipe, str, View], list[Layer]]
-    embed: Callable[[Recipe, Parameters, str, torch.Tensor], torch.Tensor]
-    compiles: bool = True
-
-
-KINDS: Mapping[str, Kind] = {
-    "linear": Kind(("vector", "image"), linear_layers, embed_linear),
-    "mlp": Kind(("vector", "image"), mlp_layers, embed_mlp),
-    "conv": Kind(("image",), convolutional_layers, embed_images, compiles=False),
-    "tokens": Kind(("words",), bag_layers, embed_bag),
-    "transformer": Kind(("words",), transformer_layers, embed_transformer),
-}
 
 
 def layers(recipe: Recipe, tower: str, view: View) -> list[Layer]:
@@ -89,8 +64,8 @@ def initialise(
         for layer in layers(recipe, tower, views[tower]):
             gain = 2**0.5 if layer.hidden and recipe.activation != "tanh" else 1.0
             weight = normal(f"{layer.name}.weight", layer.inputs, layer.outputs)
-            added = 1 if layer.looked_up else layer.inputs  # numbers that make an output
-            parameters[f"{layer.name}.weight"] = weight * gain / added**0.5
+            summands = 1 if layer.lookup else layer.inputs
+            parameters[f"{layer.name}.weight"] = weight * gain / summands**0.5
             if layer.bias:
                 parameters[f"{layer.name}.bias"] = constant(0.0, layer.outputs)
     for name, outputs in objective.heads(classes).items():
@@ -116,13 +91,6 @@ def embed(recipe: Recipe, parameters: Parameters, tower: str, x: torch.Tensor) -
 def scored(recipe: Recipe, embeddings: torch.Tensor) -> torch.Tensor:
     """What the loss and zero-shot compare: unit vectors where scores are cosines, else the embeddings."""
     return F.normalize(embeddings, dim=-1) if recipe.objective.cosine else embeddings
-
-
-def clamp_scale(parameters: Parameters) -> Parameters:
-    """The same parameters with a learned scale in [1, LARGEST_SCALE], as CLIP keeps it after every step."""
-    if "log_scale" not in parameters:
-        return parameters
-    return {**parameters, "log_scale": parameters["log_scale"].clamp(0.0, math.log(LARGEST_SCALE))}
 
 
 def logit_scale(recipe: Recipe, parameters: Parameters) -> Float[torch.Tensor, " E"] | None:

@@ -13,7 +13,7 @@ The sums themselves stand in `simulator.towers.losses`, and without the B x B ma
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -22,18 +22,22 @@ from jaxtyping import Float, Int
 from simulator.naming import entered
 from simulator.samplers import SAMPLERS
 from simulator.towers import losses
-from simulator.towers.affine import Parameters
 from simulator.towers.distributed import ALONE, Group, gather, sums, total
 from simulator.towers.group_dro import group_dro
-from simulator.towers.layers import KINDS, clamp_scale
-from simulator.towers.recipe import Recipe
 from simulator.towers.tiles import tiled_infonce, tiled_siglip
 from simulator.world import World, Worlds
+
+if TYPE_CHECKING:
+    from simulator.towers.recipe import Recipe
 
 CLIP_SCALE = 1 / 0.07  # Radford et al. 2021, section 2.5: temperature 0.07 at the start
 SIGLIP_SCALE = 10.0  # Zhai et al. 2023, section 3.2: t' = log 10
 
+LARGEST_SCALE = 100.0  # Radford et al. 2021: logits are never scaled by more than 100
+KINDS = ("linear", "mlp", "conv", "tokens")  # of towers
+
 Loss = Float[torch.Tensor, " E"]
+Parameters = dict[str, torch.Tensor]
 
 
 class Embedded(NamedTuple):
@@ -45,7 +49,7 @@ class Embedded(NamedTuple):
     backgrounds: Int[torch.Tensor, "E b J"]
     scale: Float[torch.Tensor, " E"] | None
     parameters: dict[str, torch.Tensor]
-    recipe: Recipe
+    recipe: "Recipe"
     group: Group = ALONE
     weights: Float[torch.Tensor, "E b"] | None = None
 
@@ -64,8 +68,11 @@ def _no_heads(classes: int) -> dict[str, int]:
     return {}
 
 
-def _scale_in_range(new: Parameters, before: Parameters, gradients: Parameters) -> Parameters:
-    return clamp_scale(new)
+def clamp_scale(new: Parameters, before: Parameters, gradients: Parameters) -> Parameters:
+    """The new parameters with a learned scale in [1, LARGEST_SCALE], as CLIP keeps it after every step."""
+    if "log_scale" not in new:
+        return new
+    return {**new, "log_scale": new["log_scale"].clamp(0.0, math.log(LARGEST_SCALE))}
 
 
 @dataclass(frozen=True)
@@ -117,14 +124,14 @@ class Objective:
     captions: bool = True
     heads: Callable[[int], Mapping[str, int]] = _no_heads
     scale: float | None = None
-    bias: Callable[[Recipe], float] | None = None
-    towers: tuple[str, ...] = tuple(KINDS)
+    bias: Callable[["Recipe"], float] | None = None
+    towers: tuple[str, ...] = KINDS
     least_batch: int = 2
     becomes: Mapping[str, str] = field(default_factory=dict)
     limited_by_width: bool = False
     weighted: bool = False
     raised: Mapping[str, Callable[[int], np.ndarray]] = field(default_factory=dict)
-    after: Callable[[Parameters, Parameters, Parameters], Parameters] = _scale_in_range
+    after: Callable[[Parameters, Parameters, Parameters], Parameters] = clamp_scale
     sampler: str | None = "drawn"
 
     @property
@@ -137,7 +144,7 @@ class Objective:
         """The towers by name."""
         return ("image", "text") if self.captions else ("image",)
 
-    def kinds(self, recipe: Recipe) -> tuple[str, ...]:
+    def kinds(self, recipe: "Recipe") -> tuple[str, ...]:
         """Kinds of its towers.
 
         Parameters
@@ -147,7 +154,7 @@ class Objective:
         """
         return tuple(recipe.kinds[side] for side in self.sides)
 
-    def learner(self, recipe: Recipe) -> str | None:
+    def learner(self, recipe: "Recipe") -> str | None:
         """Name of the learner that a recipe's towers become, in the world of `law`; None where no law is known.
 
         There is none for a fixed temperature: cosines over it cannot reach scores as large as the optimum's. Nor for a
@@ -165,7 +172,7 @@ class Objective:
         unknown = self.sampler is None or recipe.temperature is not None or len(set(self.kinds(recipe))) > 1
         return None if unknown else self.becomes.get(recipe.towers)
 
-    def law(self, recipe: Recipe, worlds: World | Worlds) -> World | Worlds:
+    def law(self, recipe: "Recipe", worlds: World | Worlds) -> World | Worlds:
         """The worlds whose population optimum a recipe's towers reach on pairs as they are drawn.
 
         Parameters

@@ -9,9 +9,9 @@ import torch
 from torch.nn import functional as F
 
 from simulator.samplers import SAMPLERS
-from simulator.towers.affine import Parameters
+from simulator.towers.ensemble import Ensemble
+from simulator.towers.kinds import Parameters
 from simulator.towers.layers import embed, scored
-from simulator.towers.training import Ensemble
 
 ROUNDING = 1e-10  # of the largest eigenvalue: float32 leaves about 1e-14
 BLOCKS = 4  # of pairs that the head is fitted to, 4096 each in narrow views
@@ -24,7 +24,7 @@ def finished(ensemble: Ensemble, parameters: Parameters) -> Parameters:
     worlds = tuple(SAMPLERS["balanced"].law(world) for world in ensemble.worlds)
     embeddings, labels = [], []
     for index in range(BLOCKS):
-        block = ensemble.seen.block(ensemble._replace(worlds=worlds), "refit", index)
+        block = ensemble.views.block(ensemble._replace(worlds=worlds), "refit", index)
         embeddings.append(scored(ensemble.recipe, embed(ensemble.recipe, parameters, "image", block.images)))
         labels.append(block.labels)
     I, K = torch.cat(embeddings, dim=1).double(), worlds[0].classes

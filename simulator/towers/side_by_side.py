@@ -26,7 +26,8 @@ import torch
 from simulator.processes import deaf
 from simulator.towers.checkpoints import PARTS
 from simulator.towers.distributed import ALONE, Group
-from simulator.towers.training import Ensemble, State, refuse_all_diverged, run, states, step_products
+from simulator.towers.ensemble import Ensemble, step_products
+from simulator.towers.training import State, refuse_all_diverged, run, states
 
 HEARD_WITHIN = 0.2  # seconds until a stop that is asked for is passed on
 # Multiply-adds of a run that are worth other processes: below, a run takes about ten seconds, of which importing torch

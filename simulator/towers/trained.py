@@ -15,12 +15,14 @@ from scipy.special import stdtrit
 
 from simulator.accuracy import Accuracy, Interval
 from simulator.prompts import Prompt
-from simulator.towers.affine import Parameters
-from simulator.towers.evaluation import prompts_of
+from simulator.towers.ensemble import Ensemble, step_products
+from simulator.towers.evaluation import accuracies, prompts_of, trial
+from simulator.towers.group_batches import refuse_missing_groups
+from simulator.towers.kinds import Parameters
 from simulator.towers.recipe import Recipe
 from simulator.towers.refit import finished
 from simulator.towers.side_by_side import SHARED_WORK, refuse_processes, run_in
-from simulator.towers.training import Ensemble, refuse, refuse_missing_groups, start, step_products
+from simulator.towers.training import refuse, start
 from simulator.world import World, Worlds
 
 LEVEL = 0.95  # of the interval of a mean over models
@@ -51,7 +53,7 @@ class Towers:
     @cached_property
     def _trial(self):
         ensemble = self.ensemble
-        return ensemble.seen.trial(ensemble, prompts_of(ensemble.recipe), *TRIAL)
+        return trial(ensemble, prompts_of(ensemble.recipe), *TRIAL)
 
     def each(self, prompt: Prompt | None = None) -> Accuracy:
         """Every model's own accuracies, shape (*worlds, models); nan for models that diverged.
@@ -92,7 +94,7 @@ class Towers:
                 f"those that have are {', '.join(map(repr, asked))}"
             )
         found = {}
-        for group, values in ensemble.seen.accuracies(ensemble, self.parameters, prompt, self._trial).items():
+        for group, values in accuracies(ensemble, self.parameters, prompt, self._trial).items():
             mean = values.mean(0)
             mean[self.diverged.cpu().numpy() >= 0] = np.nan
             found[group] = mean.reshape(*self.shape, -1)

@@ -10,7 +10,6 @@ the others go on. Everything a later run needs to go on bit for bit is in `State
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from itertools import count
 from typing import NamedTuple
 
 import torch
@@ -18,17 +17,15 @@ from jaxtyping import Float, Int
 
 from simulator.compiling import compiled
 from simulator.gaussian.pairs import Pairs
-from simulator.samplers import SAMPLERS, Sampler
-from simulator.towers.affine import Parameters, View
-from simulator.towers.distributed import ALONE, Group, rows, summed
-from simulator.towers.layers import KINDS, embed, initialise, layers, logit_scale, refuse_misread, scored
+from simulator.towers.distributed import ALONE, Group, summed
+from simulator.towers.ensemble import Ensemble
+from simulator.towers.group_batches import draw_batches, pair_weights, weighed
+from simulator.towers.kinds import KINDS, Parameters
+from simulator.towers.layers import embed, initialise, logit_scale, refuse_misread, scored
 from simulator.towers.objectives import Embedded
 from simulator.towers.optimisers import TURN_EVERY, averaged, clip, look_again, moments, per_model, update
 from simulator.towers.quasi_newton import lbfgs_step
 from simulator.towers.recipe import Recipe
-from simulator.towers.sampled import group_weights, orders, pair_weights, shares, streamed
-from simulator.towers.seen import Seen, seen
-from simulator.world import World
 
 # Batches above this many pairs never store their B x B logits; below it one batched product for the ensemble beats
 # a loop over models. The choice looks at B alone, so that a model does not notice the ensemble's size.
@@ -51,63 +48,6 @@ class State(NamedTuple):
         return {**self.parameters, **self.averages}
 
 
-class Ensemble(NamedTuple):
-    """Which models train, on what, where."""
-
-    recipe: Recipe
-    worlds: tuple[World, ...]
-    models: tuple[int, ...]
-    seed: int
-    device: str = "cpu"
-    draw_on: str | None = None
-    compile: bool = False
-    group_weights: Float[torch.Tensor, "E G"] | None = None
-
-    @property
-    def sampler(self) -> Sampler:
-        """What is done with the pairs before training."""
-        return SAMPLERS[self.recipe.sampler]
-
-    @property
-    def seen(self) -> Seen:
-        """How its worlds are looked at."""
-        return seen(self.worlds[0])
-
-    @property
-    def views(self) -> dict[str, View]:
-        """What the towers read, by their names."""
-        found = self.seen.views(self.worlds[0])
-        return {side: found[side] for side in self.recipe.objective.sides}
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Of parameters and pairs; bfloat16 is the precision of products under autocast."""
-        return torch.float64 if self.recipe.precision == "float64" else torch.float32
-
-
-def least_bytes(ensemble: Ensemble, processes: int = 1) -> int:
-    """Bytes that a process cannot do without: parameters old and new, a fixed set, its rows with their embeddings.
-
-    What a run really takes is a few times more.
-    """
-    recipe, E = ensemble.recipe, len(ensemble.models)
-    drawn = ensemble.seen.views(ensemble.worlds[0]).values()  # whether or not they are read
-    each = [layer for side, view in ensemble.views.items() for layer in layers(recipe, side, view)]
-    numbers = sum(view.size for view in drawn) + sum(layer.outputs * layer.uses for layer in each)
-    weights = 2 * sum(layer.inputs * layer.outputs for layer in each)
-    size = torch.finfo(ensemble.dtype).bits // 8
-    held = sum(view.size * (1 if view.form == "image" else size) for view in drawn)  # pixels are held in bytes
-    return E * (size * (recipe.batch_size // processes * numbers + weights) + (recipe.n or 0) * held)
-
-
-def step_products(ensemble: Ensemble) -> int:
-    """Multiply-adds of a step's affine maps, forwards."""
-    recipe = ensemble.recipe
-    each = [layer for side, view in ensemble.views.items() for layer in layers(recipe, side, view)]
-    products = sum(layer.inputs * layer.outputs * layer.uses for layer in each)
-    return len(ensemble.models) * recipe.batch_size * products
-
-
 class EveryModelDiverged(RuntimeError):
     """No model of the ensemble has a finite loss any more."""
 
@@ -117,7 +57,7 @@ def start(ensemble: Ensemble) -> State:
 
     Raises ValueError for towers that do not read the views.
     """
-    recipe, views = ensemble.recipe, ensemble.views
+    recipe, views = ensemble.recipe, ensemble.inputs
     refuse_misread(recipe, views)
     parameters = initialise(
         recipe,
@@ -358,96 +298,23 @@ def measured(
     return {"loss": loss, **norms}
 
 
-def draw_batches(ensemble: Ensemble, first: int, group: Group = ALONE) -> Iterator[Pairs]:
-    """This process's rows of the batches of step `first`, `first` + 1, ... with a leading model axis.
-
-    Fresh pairs: step t takes pairs [t B, (t + 1) B) of each model's stream. A fixed set: its first n pairs in a new
-    order every epoch, the remainder of an epoch left out. The recipe's sampler chooses among either. A batch is to be
-    used before the next is asked for, which may be written over it.
-    """
-    recipe, part = ensemble.recipe, rows(group, ensemble.recipe.batch_size)
-    if recipe.n is None:
-        return fresh_batches(ensemble, recipe.batch_size, part, first)
-    return fixed_batches(ensemble, recipe.n, recipe.batch_size, part, first)
-
-
-def pair_block(ensemble: Ensemble, index: int, over: Pairs | None = None) -> Pairs:
-    """Block `index` of every model's training stream."""
-    looked, endless = ensemble.seen, ensemble.recipe.n is None
-    worlds = streamed(ensemble.sampler, ensemble.worlds) if endless else ensemble.worlds
-    block = looked.block(ensemble._replace(worlds=worlds), "train", index, over)
-    return looked.contradicted(ensemble, block, "train", index) if ensemble.sampler.swaps else block
-
-
-def fresh_batches(ensemble: Ensemble, size: int, part: tuple[int, int], first: int) -> Iterator[Pairs]:
-    """Rows `part` of consecutive batches of the endless stream, each pair used once; as of `draw_batches`."""
-    block, held, held_index = ensemble.seen.block_size(ensemble.worlds[0]), None, -1
-    for step in count(first):
-        pieces, position, end = [], step * size + part[0], step * size + part[1]
-        while position < end:
-            index, offset = divmod(position, block)
-            if index != held_index:
-                over = None if pieces else held  # rows that begin this batch are still to be read
-                held, held_index = pair_block(ensemble, index, over), index
-            take = min(end - position, block - offset)
-            pieces.append([field[:, offset : offset + take] for field in held])
-            position += take
-        yield Pairs(*(p[0] if len(p) == 1 else torch.cat(p, dim=1) for p in zip(*pieces, strict=True)))
-
-
-def fixed_batches(ensemble: Ensemble, n: int, size: int, part: tuple[int, int], first: int) -> Iterator[Pairs]:
-    """Rows `part` of minibatches of the first n pairs, without replacement within an epoch."""
-    held = fixed_set(ensemble)
-    sampler = ensemble.sampler
-    if size == n and sampler.rows is None:  # one fixed batch: its order does not matter
-        while True:
-            yield Pairs(*(field[:, slice(*part)] for field in held))
-    for order in orders(sampler, ensemble.worlds, ensemble.models, held, ensemble.seed, size, first):
-        chosen = order[:, slice(*part)]
-        model = torch.arange(len(chosen), device=chosen.device)[:, None]
-        yield Pairs(*(field[model, chosen] for field in held))
-
-
-def fixed_set(ensemble: Ensemble) -> Pairs:
-    """The first n pairs of every model's stream."""
-    n, size = ensemble.recipe.n, ensemble.seen.block_size(ensemble.worlds[0])
-    blocks = [pair_block(ensemble, index) for index in range(-(-n // size))]
-    return Pairs(*(torch.cat(field, dim=1)[:, :n] for field in zip(*blocks, strict=True)))
-
-
 def refuse(ensemble: Ensemble) -> None:
     """Refuse what cannot be trained, before any work is begun."""
-    refuse_misread(ensemble.recipe, ensemble.views)
-    if len({(world.views, world.views and world.classes) for world in ensemble.worlds}) > 1:
+    recipe, worlds = ensemble.recipe, ensemble.worlds
+    refuse_misread(recipe, ensemble.inputs)
+    if len({(world.views, world.views and world.classes) for world in worlds}) > 1:
         raise ValueError("the worlds of an ensemble have one kind of views and, of pixels, one number of classes")
-    if ensemble.sampler.swaps and ensemble.seen.contradicted is None:
+    if ensemble.sampler.swaps and worlds[0].views is not None:
         raise ValueError(
             f"sampler = {ensemble.sampler.name!r} swaps backgrounds in captions that are Gaussian vectors; the nearest "
             "valid choice is sampler = 'drawn'"
         )
-    recipe = ensemble.recipe
     if recipe.points == "sobol":
-        if ensemble.seen.refuse_net is None:
+        if worlds[0].views is not None:
             raise ValueError(
                 "points = 'sobol' needs views that are vectors, not pixels; "
                 "the nearest valid choice is points = 'random'"
             )
-        ensemble.seen.refuse_net(ensemble.worlds[0], recipe.n or recipe.steps * recipe.batch_size)
+        from simulator.gaussian.sobol import refuse_beyond  # here for start-up time: scipy.stats takes a second
 
-
-def refuse_missing_groups(ensemble: Ensemble) -> None:
-    """Refuse groups without a pair, before any training is begun; a fixed set is drawn for it."""
-    recipe = ensemble.recipe
-    if ensemble.sampler.balances:
-        next(draw_batches(weighed(ensemble), 0))
-    if recipe.objective.raised:  # by the losses of groups, and a group without a pair has none
-        shares(ensemble.worlds, None if recipe.n is None else fixed_set(ensemble))
-
-
-def weighed(ensemble: Ensemble) -> Ensemble:
-    """The ensemble with the weights that its sampler gives to groups of pairs."""
-    if ensemble.sampler.weights is None:
-        return ensemble
-    held = None if ensemble.recipe.n is None else fixed_set(ensemble)
-    like = torch.empty(0, dtype=ensemble.dtype, device=ensemble.device)
-    return ensemble._replace(group_weights=group_weights(ensemble.sampler, ensemble.worlds, held, like))
+        refuse_beyond(worlds[0], recipe.n or recipe.steps * recipe.batch_size)

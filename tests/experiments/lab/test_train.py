@@ -18,8 +18,8 @@ from experiments.lab.recipes import recipe_from
 from experiments.lab.setting import Setting
 from experiments.lab.train import train
 from simulator.towers import evaluation, side_by_side
+from simulator.towers.ensemble import Ensemble, least_bytes
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import Ensemble, least_bytes
 from simulator.world import World
 from theory.learners import GaussianPMI, InfoNCE
 

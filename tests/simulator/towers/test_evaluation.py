@@ -6,22 +6,20 @@ import torch
 
 from simulator.gaussian.critic import group_accuracy
 from simulator.gaussian.pairs import dictionaries, draw_pairs
+from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import (
-    RIDGES,
     class_vectors,
     ensemble_accuracy,
-    images_of_the_test_law,
-    latent_recovery,
     linear_critics,
-    ridge_weights,
-    score_reliance,
     scores,
     standard_points,
     usual_prompts,
 )
+from simulator.towers.group_batches import pair_block
 from simulator.towers.layers import embed, scored
+from simulator.towers.probes import RIDGES, images_of_the_test_law, latent_recovery, ridge_weights, score_reliance
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import Ensemble, pair_block, run, start
+from simulator.towers.training import run, start
 from simulator.world import Attribute, World
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=6, dim_text=5)

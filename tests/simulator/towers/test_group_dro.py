@@ -6,11 +6,13 @@ import torch
 from simulator.gaussian.pairs import Pairs
 from simulator.samplers import EmptyGroup
 from simulator.towers.distributed import ALONE, Group
+from simulator.towers.ensemble import Ensemble
+from simulator.towers.group_batches import draw_batches
 from simulator.towers.group_dro import WEIGHTS, ascended, group_dro
 from simulator.towers.objectives import OBJECTIVES
 from simulator.towers.recipe import Recipe
 from simulator.towers.trained import train
-from simulator.towers.training import Ensemble, draw_batches, measured, one_step, run, start
+from simulator.towers.training import measured, one_step, run, start
 from simulator.world import World
 from theory.learners import named
 

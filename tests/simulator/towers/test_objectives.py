@@ -11,10 +11,12 @@ from pydantic import ValidationError
 from simulator.gaussian.pairs import Pairs
 from simulator.prompts import LINEAR
 from simulator.towers.distributed import ALONE, Group
+from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import class_vectors, ensemble_accuracy, prompts_of
+from simulator.towers.group_batches import draw_batches
 from simulator.towers.objectives import OBJECTIVES, Objective, register
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import Ensemble, draw_batches, measured, run, start
+from simulator.towers.training import measured, run, start
 from simulator.world import Attribute, World
 
 ROOT = Path(__file__).parents[3]

@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from simulator.gaussian.pairs import dictionaries, draw_block
+from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import ensemble_accuracy, prompts_of
 from simulator.towers.layers import embed, scored
 from simulator.towers.recipe import Recipe
 from simulator.towers.refit import BLOCKS, finished
-from simulator.towers.training import Ensemble, start
+from simulator.towers.training import start
 from simulator.world import World
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, classes=3, dim_image=7, dim_text=7)

@@ -14,8 +14,9 @@ import torch
 from simulator import Recipe, World, train
 from simulator.towers import side_by_side
 from simulator.towers.checkpoints import PARTS
+from simulator.towers.ensemble import Ensemble
 from simulator.towers.side_by_side import ProcessEnded, processes_for, run_in
-from simulator.towers.training import Ensemble, EveryModelDiverged, run, start
+from simulator.towers.training import EveryModelDiverged, run, start
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=2, dim_text=2)
 SMALL = Recipe(width=6, depth=1, embed_dim=4, batch_size=16, steps=60, warmup=2)

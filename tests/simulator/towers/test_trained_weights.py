@@ -14,9 +14,10 @@ import torch
 from simulator.gaussian.pairs import Pairs
 from simulator.towers import quasi_newton, training
 from simulator.towers.distributed import ALONE
+from simulator.towers.ensemble import Ensemble
 from simulator.towers.optimisers import moments
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import Ensemble, learning_rate, one_step, start
+from simulator.towers.training import learning_rate, one_step, start
 from simulator.world import World
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=4, dim_text=3)

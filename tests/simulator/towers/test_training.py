@@ -15,8 +15,9 @@ from simulator.pixels.views import Pixels
 from simulator.towers import quasi_newton, training
 from simulator.towers.checkpoints import AnotherRun, load_state, save_state
 from simulator.towers.distributed import ALONE
+from simulator.towers.ensemble import Ensemble
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import Ensemble, EveryModelDiverged, learning_rate, run, start
+from simulator.towers.training import EveryModelDiverged, learning_rate, run, start
 from simulator.world import World
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=8, dim_text=6)

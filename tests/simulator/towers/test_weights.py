@@ -10,9 +10,11 @@ from torch.nn import functional as F
 from simulator.gaussian.pairs import Pairs
 from simulator.towers import losses, tiles
 from simulator.towers.distributed import ALONE
+from simulator.towers.ensemble import Ensemble
+from simulator.towers.group_batches import draw_batches
 from simulator.towers.objectives import OBJECTIVES
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import Ensemble, draw_batches, measured, start
+from simulator.towers.training import measured, start
 from simulator.world import World
 
 # A joint law of (x, t) on three images and three captions, whose six pairs count what `COUNTS` says.
