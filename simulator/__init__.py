@@ -13,7 +13,7 @@ _HOMES = {
     "World": "simulator.world",
     "Worlds": "simulator.world",
     "fit": "simulator.gaussian.fit",
-    "train": "simulator.towers.trained",
+    "train": "simulator.towers.api",
 }
 
 

@@ -84,7 +84,7 @@ class Accuracy:
 
 # The words for what can be read off a pair of accuracies; a hyphen where the command line writes one.
 WORDS = ("common", "counter", "error-counter", "balanced", "drop", "worst")
-PIXEL_GROUPS = ("rand", "rev", "rest")  # further groups of worlds of pixels (`simulator.pixels.trials`)
+PIXEL_GROUPS = ("rand", "rev", "rest")  # further groups of worlds of pixels (`simulator.pixels.groups`)
 
 
 def in_words(word: str, accuracy: Accuracy) -> Numbers:

@@ -20,7 +20,7 @@ from simulator.naming import refuse_unknown
 
 Prompt = Literal["name", "mean", "background", "captions", "scores"]
 PROMPTS: tuple[Prompt, ...] = get_args(Prompt)
-USUAL: tuple[Prompt, ...] = ("name", "mean")  # by which trained towers are asked if nobody says otherwise
+DEFAULT_PROMPTS: tuple[Prompt, ...] = ("name", "mean")  # by which trained towers are asked if nobody says otherwise
 NOTHING = 0.0  # the coefficient of a block of which a caption does not speak
 
 

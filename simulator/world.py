@@ -23,7 +23,7 @@ from pydantic import Field, model_serializer, model_validator
 
 from simulator import quantities as q
 from simulator.accuracy import Numbers
-from simulator.checked import Checked
+from simulator.base_model import Checked
 from simulator.mixture import Mixture, class_means, mixture_of
 from simulator.pixels.views import Pixels
 from simulator.prompts import Prompt, caption

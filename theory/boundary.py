@@ -47,8 +47,3 @@ def turning_points(mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numbers]:
             low, high = np.where(below, middle, low), np.where(below, high, middle)
         results.append(np.where(turns, (low + high) / 2, np.nan))
     return results[0], results[1]
-
-
-def neutral_correlation(mu_spu):
-    """p* = (1 + 1/mu_spu)/2, where printed and corrected numerators agree: (mu_spu - 1)(mu_spu m0 - 1) = 0."""
-    return (1 + 1 / np.asarray(mu_spu)) / 2

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.court.decide import Ruling
 from experiments.court.recorded import unlike
 from experiments.errors import RequestError
-from experiments.files import writable, write_atomically
+from experiments.files import check_ours, check_writable, write_atomically
 from theory.claims.claim import Claim
 
 if TYPE_CHECKING:
@@ -95,10 +95,9 @@ def refuse_other_files(folder: Path, claim_ids: Iterable[str]) -> None:
     """Raise RequestError if the folder cannot be written, or one of the names is taken by what is no certificate."""
     from theory.proofs.certificate import MAGIC
 
-    writable(folder)
-    for path in (folder / file_name(claim) for claim in claim_ids):
-        if path.exists() and not (path.is_file() and path.open("rb").read(len(MAGIC)) == MAGIC):
-            raise RequestError(f"{str(path)!r} is no certificate and is not written over; name another folder")
+    check_writable(folder)
+    for claim in claim_ids:
+        check_ours(folder / file_name(claim), MAGIC, "check")
 
 
 def verified(folder: Path, claims: Iterable[Claim], report: Callable[[str], None]) -> list[dict[str, Any]]:

@@ -11,8 +11,8 @@ from typing import Any
 
 from experiments.court.docket import Trial, chosen, docket, held
 from experiments.court.trained import stored_verdicts
-from experiments.threads import one_thread_each
-from simulator.processes import deaf
+from experiments.runtime import one_thread_each
+from simulator.signals import block_signals
 from theory.claims.trained import trained_claims
 
 MOST = 4  # processes: more than a few would not fit beside each other's trainings
@@ -32,7 +32,7 @@ def held_together(
     how = {"mp_context": get_context("spawn"), "initializer": _leave_no_semaphore}
     with one_thread_each(), ProcessPoolExecutor(workers(), **how) as pool:
         try:
-            with deaf():  # this process hears Ctrl-C, and ends them
+            with block_signals():  # this process hears Ctrl-C, and ends them
                 trials = [pool.submit(_held, job, seed, quick, error_rate, proving) for job in _longest_first(ids)]
             for trial in as_completed(trials):
                 yield from trial.result()

@@ -27,10 +27,10 @@ def bridge(ensemble: Ensemble, parameters: Parameters) -> dict[str, Any] | None:
     "rand" and "rev" are those of a world whose classes are all tied: any attribute alike, and another's.
     """
     world, recipe = ensemble.worlds[0], ensemble.recipe
-    learner = recipe.objective.becomes.get("linear")
+    learner = recipe.objective.population_learner.get("linear")
     as_drawn = recipe.objective.sampler == recipe.sampler == "drawn" and recipe.last_layer == "trained"
     K = world.classes
-    if world.views is None or not recipe.objective.heads(K) or learner is None or not as_drawn:
+    if world.views is None or not recipe.objective.heads or learner is None or not as_drawn:
         return None
     if len(world.views.tied_of(K)) < K:
         return None

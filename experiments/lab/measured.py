@@ -3,7 +3,7 @@
 Accuracies are fractions.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -21,12 +21,12 @@ from simulator.prompts import LINEAR
 from simulator.towers import evaluation
 from simulator.towers.checkpoints import specification
 from simulator.towers.ensemble import Ensemble
-from simulator.towers.evaluation import usual_prompts
+from simulator.towers.evaluation import default_prompts
 from simulator.towers.kinds import Parameters
+from simulator.towers.last_layer_retraining import finished
 from simulator.towers.layers import logit_scale
 from simulator.towers.probes import latent_recovery, score_reliance
-from simulator.towers.refit import finished
-from simulator.towers.training import State, run, start
+from simulator.towers.training import State
 from theory.learners import GaussianPMI, InfoNCE
 from theory.unseen import unseen
 
@@ -42,7 +42,7 @@ def trace_row(ensemble: Ensemble, state: State, since: int, fine: bool = False) 
     scale = logit_scale(ensemble.recipe, state.parameters)
     step, lost = int(state.step), state.diverged
     taken = (lost.where(lost >= 0, step + 1) - 1 - since).clamp(min=0)  # steps that each model's sums hold
-    prompts, parameters = usual_prompts(ensemble.recipe), finished(ensemble, state.asked)
+    prompts, parameters = default_prompts(ensemble.recipe), finished(ensemble, state.asked)
     trial = evaluation.trial(ensemble, prompts, **(FINAL_POINTS if fine else TRACE_POINTS))
     accuracy = {p or "none": evaluation.accuracies(ensemble, parameters, p, trial) for p in prompts}
     return {
@@ -73,7 +73,7 @@ def result(
 ) -> dict[str, Any]:
     """Everything measured on the final weights, in the words of `simulate`; under the usual and `further` prompts."""
     recipe, world, prompt = ensemble.recipe, ensemble.worlds[0], setting.prompt
-    asked = dict.fromkeys((*usual_prompts(recipe), prompt, *further))
+    asked = dict.fromkeys((*default_prompts(recipe), prompt, *further))
     trial = evaluation.trial(ensemble, asked, **FINAL_POINTS)
     diverged = state.diverged.cpu().numpy()
     going = diverged < 0
@@ -153,28 +153,6 @@ def _covariances(setting: Setting) -> dict[str, float] | None:
     if law is None or not isinstance(law.learner, InfoNCE) or setting.prompt not in LINEAR:
         return None
     return predicted_by(law._replace(learner=GaussianPMI(setting.prompt)))
-
-
-def accuracies_of(prompts: dict[str, dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
-    """prompt -> group -> every model's accuracy, from the "prompts" of a result."""
-    return {
-        prompt: {group: [one[group] for one in found["replicates"]] for group in GROUPS[:2]}
-        for prompt, found in prompts.items()
-    }
-
-
-def trained_accuracies(
-    ensemble: Ensemble, prompts: list[str], report: Callable[[str], None]
-) -> tuple[dict[str, dict[str, list[float]]], list[int]]:
-    """(accuracies of an ensemble trained for this, by prompt and group; models that lost their finite loss)."""
-    report(f"{ensemble.recipe.steps} steps, width {ensemble.recipe.width}")
-    *_, state = run(ensemble, start(ensemble), [])
-    weights, asked = finished(ensemble, state.asked), [None if prompt == "none" else prompt for prompt in prompts]
-    trial, found = evaluation.trial(ensemble, asked, **FINAL_POINTS), {}
-    for name, prompt in zip(prompts, asked, strict=True):
-        each = evaluation.accuracies(ensemble, weights, prompt, trial)
-        found[name] = {group: each[group].mean(0).tolist() for group in GROUPS[:2]}
-    return found, np.flatnonzero(state.diverged.cpu().numpy() >= 0).tolist()
 
 
 def predicted(setting: Setting) -> dict[str, float] | None:

@@ -68,7 +68,7 @@ def first_scenes(world: "World", n: int, seed: int, stream: str, device: str = "
     return Scenes(*(None if x[0] is None else torch.cat([y[0] for y in x])[:n] for x in zip(*blocks, strict=True)))
 
 
-def seen(scene: Scenery, scenes: Scenes) -> Pairs:
+def rendered(scene: Scenery, scenes: Scenes) -> Pairs:
     """Scenes as images and captions."""
     flat = [None if x is None else x.reshape(-1) for x in (scenes.scans, scenes.attributes, scenes.photos)]
     images = render(scene, *flat)
@@ -86,7 +86,7 @@ def draw_block(
 ) -> Pairs:
     """Block `index` of E pixel worlds' training pairs: images (E, n, 3, S, S) of bytes, captions (E, n, L)."""
     scenes = draw_scenes(worlds, block_size(worlds[0]), seed, index, streams=streams, device=device)
-    return seen(scenery(worlds[0].views, worlds[0].classes, device), scenes)
+    return rendered(scenery(worlds[0].views, worlds[0].classes, device), scenes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,5 +126,5 @@ def draw(world: "World", n: int, seed: int = 0, *, stream: str = "pairs", device
             f"valid value is {min(max(n, 1), most)}"
         )
     scene, scenes = scenery(world.views, world.classes, device), first_scenes(world, n, seed, stream, device)
-    pairs = seen(scene, scenes)
+    pairs = rendered(scene, scenes)
     return DrawnPixels(world, scene, scenes, pairs.images, pairs.texts)

@@ -5,14 +5,16 @@ own with probability p_spu, else another's uniformly. Where `tied` names classes
 (MultiColoredMNIST of Wang et al., arXiv 2403.11497, appendix D.3, as we read it).
 """
 
+import re
 from typing import Annotated, Literal
 
 import numpy as np
+from jaxtyping import UInt8
 from pydantic import Field, model_validator
 
 from simulator import quantities as q
-from simulator.checked import Checked
-from simulator.pixels.palette import COLOURS, INK, PAPER, rgb
+from simulator.base_model import Checked
+from simulator.naming import suggestion
 
 Source = Literal["digits", "mnist", "cutouts", "coco"]
 Shown = Literal["object-colour", "background-colour", "photos"]
@@ -27,6 +29,39 @@ ROOTS: dict[Source, str] = {
     "cutouts": "a folder with a subfolder of PNG images with transparency for every class",
     "coco": "a folder with instances.json and the images that it names",
 }
+
+INK, PAPER = "white", "black"  # objects where backgrounds have the colours, and the ground where objects do
+
+# In the order in which classes take them. Any two differ clearly: by 36 or more in CIELAB, by 44 from white and black.
+COLOURS = {
+    "red": (230, 25, 45),
+    "green": (40, 160, 50),
+    "blue": (40, 80, 230),
+    "yellow": (255, 220, 40),
+    "purple": (150, 30, 180),
+    "cyan": (60, 210, 230),
+    "orange": (245, 130, 40),
+    "pink": (250, 140, 200),
+    "brown": (130, 80, 40),
+    "lime": (170, 240, 60),
+}
+_BARE = {INK: (255, 255, 255), PAPER: (0, 0, 0)}
+
+
+def rgb(colours: tuple[str, ...]) -> UInt8[np.ndarray, "C 3"]:
+    """Red, green and blue of colours by name, or as #rrggbb."""
+    return np.array([_one(colour) for colour in colours], dtype=np.uint8)
+
+
+def _one(colour: str) -> tuple[int, ...]:
+    named = {**COLOURS, **_BARE}
+    if colour in named:
+        return named[colour]
+    if not re.fullmatch("#[0-9a-fA-F]{6}", colour):
+        raise ValueError(
+            f"colour {colour!r} is neither #rrggbb nor one of {', '.join(named)}{suggestion(colour, named)}"
+        )
+    return tuple(bytes.fromhex(colour[1:]))
 
 
 class Pixels(Checked):

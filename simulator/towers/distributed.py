@@ -5,7 +5,8 @@ shares add up to the loss, and the gradients of the shares add up to the gradien
 and never averaged or multiplied by W (averaging after a loss that was already divided by B, or gathering without a
 gradient for the other processes' rows, is the fault of open_clip issue 616).
 
-Embeddings of captions are gathered, B h numbers a process; logits are tiles of B/W rows (simulator.towers.tiles).
+Embeddings of captions are gathered, B h numbers a process; logits are tiles of B/W rows
+(simulator.towers.chunked_losses).
 """
 
 import os
@@ -14,7 +15,7 @@ from typing import NamedTuple
 import torch
 import torch.distributed as dist
 
-from simulator.towers.tiles import Sums
+from simulator.towers.chunked_losses import Sums
 
 
 class Group(NamedTuple):
@@ -102,7 +103,7 @@ def anywhere(group: Group, flag: bool) -> bool:
 
 
 def sums(group: Group) -> Sums:
-    """The same two for simulator.towers.tiles."""
+    """The same two for simulator.towers.chunked_losses."""
     return Sums(lambda x: summed(group, x), lambda x: maximum(group, x))
 
 

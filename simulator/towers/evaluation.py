@@ -15,9 +15,9 @@ from jaxtyping import Float, Shaped
 
 from simulator.gaussian.critic import LinearCritic, gaussian_points, group_accuracy
 from simulator.gaussian.pairs import dictionaries
-from simulator.pixels import trials
-from simulator.pixels.trials import Trial as TestImages
-from simulator.prompts import LINEAR, PROMPTS, USUAL, Prompt, asked
+from simulator.pixels import groups
+from simulator.pixels.groups import Trial as TestImages
+from simulator.prompts import DEFAULT_PROMPTS, LINEAR, PROMPTS, Prompt, asked
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.kinds import Parameters
 from simulator.towers.layers import embed, logit_scale, scored
@@ -40,9 +40,9 @@ def prompts_of(recipe: Recipe) -> tuple[Prompt | None, ...]:
     return PROMPTS if recipe.objective.cosine else LINEAR
 
 
-def usual_prompts(recipe: Recipe) -> tuple[Prompt | None, ...]:
+def default_prompts(recipe: Recipe) -> tuple[Prompt | None, ...]:
     """Those of `prompts_of` by which towers are asked if nobody says otherwise."""
-    return USUAL if recipe.prompted else (None,)
+    return DEFAULT_PROMPTS if recipe.prompted else (None,)
 
 
 def class_vectors(
@@ -199,7 +199,7 @@ def trial(
     """
     world = ensemble.worlds[0]
     if world.views is not None:
-        return trials.trial(world, seed=ensemble.seed, device=ensemble.device)
+        return groups.trial(world, seed=ensemble.seed, device=ensemble.device)
     exact = all(linear_scores(ensemble.recipe, prompt) for prompt in prompts)
     return None if exact else standard_points(ensemble, power, replicates)
 
@@ -224,5 +224,5 @@ def _pixel_accuracies(
         images = trial.images(slice(first, first + each))
         said.append(scores(ensemble, parameters, vectors, images.expand(E, *images.shape)).argmax(-1))
     predicted = torch.cat(said, dim=1).cpu().numpy()  # (E, N)
-    found = [trials.accuracies(world, trial, predicted[k : k + 1]) for k, world in enumerate(ensemble.worlds)]
+    found = [groups.accuracies(world, trial, predicted[k : k + 1]) for k, world in enumerate(ensemble.worlds)]
     return {group: np.concatenate([own[group] for own in found])[None] for group in found[0]}

@@ -20,10 +20,10 @@ from jaxtyping import Float, Int, UInt8
 from torch.nn import functional as F
 
 from simulator.pixels.captions import sentence
+from simulator.pixels.groups import Trial
 from simulator.pixels.pairs import Scenes, first_scenes
 from simulator.pixels.render import render
 from simulator.pixels.scenery import Scenery
-from simulator.pixels.trials import Trial
 from simulator.streams import numpy_stream
 from simulator.towers import losses
 from simulator.towers.recipe import Recipe

@@ -83,7 +83,7 @@ def refuse_missing_groups(ensemble: Ensemble) -> None:
     recipe = ensemble.recipe
     if ensemble.sampler.balances:
         next(draw_batches(weighed(ensemble), 0))
-    if recipe.objective.raised:  # by the losses of groups, and a group without a pair has none
+    if recipe.objective.ascent:  # by the losses of groups, and a group without a pair has none
         shares(ensemble.worlds, None if recipe.n is None else fixed_set(ensemble))
 
 

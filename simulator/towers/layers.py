@@ -4,6 +4,7 @@ Initial weights come from one named stream per parameter and model, drawn on the
 the same in any ensemble and on any device.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -68,16 +69,16 @@ def initialise(
             parameters[f"{layer.name}.weight"] = weight * gain / summands**0.5
             if layer.bias:
                 parameters[f"{layer.name}.bias"] = constant(0.0, layer.outputs)
-    for name, outputs in objective.heads(classes).items():
-        parameters[f"{name}.weight"] = normal(f"{name}.weight", recipe.embed_dim, outputs) / recipe.embed_dim**0.5
+    for name in objective.heads:
+        parameters[f"{name}.weight"] = normal(f"{name}.weight", recipe.embed_dim, classes) / recipe.embed_dim**0.5
         if recipe.towers != "linear":  # a linear rule needs none where classes are alike
-            parameters[f"{name}.bias"] = constant(0.0, outputs)
+            parameters[f"{name}.bias"] = constant(0.0, classes)
     if objective.cosine and recipe.temperature is None:
         parameters["log_scale"] = constant(objective.scale).log()
-    if objective.bias is not None:
-        parameters["bias"] = constant(objective.bias(recipe))
-    for name, first in objective.raised.items():
-        parameters[name] = torch.from_numpy(first(classes)).expand(len(models), -1).clone()
+    if objective.bias:
+        parameters["bias"] = constant(-math.log(recipe.batch_size - 1))
+    for name in objective.ascent:
+        parameters[name] = constant(1 / classes**2, classes**2)
     return {name: value.to(device=device, dtype=dtype) for name, value in parameters.items()}
 
 

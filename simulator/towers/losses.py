@@ -1,7 +1,7 @@
 """The objectives: embeddings in, one loss a model out. Each is the plain version, dense in the batch.
 
 I, T (E, B, h) embeddings of images and captions, s (E,) scale, b (E,) bias. Unit: nats a pair (the linearised loss:
-score units). `simulator.towers.tiles` holds InfoNCE and SigLIP again without the B x B matrix.
+score units). `simulator.towers.chunked_losses` holds InfoNCE and SigLIP again without the B x B matrix.
 
 Pairs may have weights w (E, B) of mean 1 under the law, in place of w = 1: they lead to the minimiser of the law that
 weighs pairs so, for any batch size. In the contrastive losses they belong to positives alone: negatives as they come

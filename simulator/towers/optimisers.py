@@ -16,7 +16,7 @@ from simulator.towers.layers import Parameters
 EPSILON = 1e-8
 BETAS = {"adamw": (0.9, 0.999), "soap": (0.95, 0.95)}  # Kingma & Ba 2015; Vyas et al. 2024, section 5
 SHAMPOO_BETA = 0.95  # of the running means of G G' and G' G
-TURN_EVERY = 10  # steps between two looks at the coordinates; Vyas et al. 2024, section 6.3
+REFRESH_EVERY = 10  # steps between two looks at the coordinates; Vyas et al. 2024, section 6.3
 LARGEST_SIDE = 1024  # a longer side of a matrix keeps its own coordinates: its square would not fit
 
 
@@ -91,12 +91,12 @@ def turned(g: torch.Tensor, axes: dict[str, torch.Tensor]) -> torch.Tensor:
     return g @ axes["right"] if "right" in axes else g
 
 
-def look_again(state: Parameters) -> Parameters:
+def refresh_eigenbasis(state: Parameters) -> Parameters:
     """The state with SOAP's coordinates nearer the eigenvectors, by one step of orthogonal iteration.
 
     Its first moment, a mean of gradients, turns with them; the second, of squares, cannot (Algorithm 3).
 
-    Apart from `update`, since it is due every TURN_EVERY steps only, and a compiled step has no branches.
+    Apart from `update`, since it is due every REFRESH_EVERY steps only, and a compiled step has no branches.
     """
     new = dict(state)
     for first in [name for name in state if name.startswith("first.")]:

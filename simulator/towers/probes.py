@@ -134,7 +134,7 @@ def separation(ensemble: Ensemble, parameters: Parameters) -> Float[np.ndarray, 
     codes, embeddings = [], []
     for index in range(-(-PAIRS // size)):
         scenes = pixels.draw_scenes(ensemble.worlds, size, ensemble.seed, index, streams=streams, device=source)
-        images = pixels.seen(scene, scenes).images.to(ensemble.device)
+        images = pixels.rendered(scene, scenes).images.to(ensemble.device)
         embeddings.append(embed(ensemble.recipe, parameters, "image", images).double().cpu())
         codes.append(torch.cat([one_hot(code.cpu(), K).double() for code in (scenes.objects, scenes.attributes)], -1))
     X, I = torch.cat(codes, dim=1), torch.cat(embeddings, dim=1)

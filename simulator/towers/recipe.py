@@ -240,7 +240,7 @@ class Recipe(BaseModel):
                 f"sampler = {self.sampler!r} weighs pairs, which loss = {self.loss!r} does not; "
                 "the nearest valid choice is sampler = 'balanced'"
             )
-        if objective.raised and sampler.balances:
+        if objective.ascent and sampler.balances:
             raise ValueError(
                 f"sampler = {self.sampler!r} balances groups, which loss = {self.loss!r} does by itself; "
                 "leave one of them out"
@@ -249,8 +249,8 @@ class Recipe(BaseModel):
             raise ValueError(
                 f"sampler = {self.sampler!r} changes captions, which loss = {self.loss!r} does not read; leave it out"
             )
-        if self.optimizer == "lbfgs" and (objective.raised or sampler.anew):
-            which = f"loss = {self.loss!r}" if objective.raised else f"sampler = {self.sampler!r}"
+        if self.optimizer == "lbfgs" and (objective.ascent or sampler.anew):
+            which = f"loss = {self.loss!r}" if objective.ascent else f"sampler = {self.sampler!r}"
             raise ValueError(
                 f"optimizer = 'lbfgs' minimises one fixed loss, and {which} changes it from step to step; "
                 "the nearest valid choice is adamw"

@@ -22,9 +22,9 @@ from simulator.towers.ensemble import Ensemble
 from simulator.towers.group_batches import draw_batches, pair_weights, weighed
 from simulator.towers.kinds import KINDS, Parameters
 from simulator.towers.layers import embed, initialise, logit_scale, refuse_misread, scored
+from simulator.towers.lbfgs import lbfgs_step
 from simulator.towers.objectives import Embedded
-from simulator.towers.optimisers import TURN_EVERY, averaged, clip, look_again, moments, per_model, update
-from simulator.towers.quasi_newton import lbfgs_step
+from simulator.towers.optimisers import REFRESH_EVERY, averaged, clip, moments, per_model, refresh_eigenbasis, update
 from simulator.towers.recipe import Recipe
 
 # Batches above this many pairs never store their B x B logits; below it one batched product for the ensemble beats
@@ -126,8 +126,8 @@ def states(
     batches = draw_batches(ensemble, begin, group)
     for step, rate in enumerate(_rates(ensemble, begin), start=begin + 1):
         state = advance(ensemble, group, state, next(batches), rate)
-        if step % TURN_EVERY == 0:
-            state = state._replace(moments=look_again(state.moments))
+        if step % REFRESH_EVERY == 0:
+            state = state._replace(moments=refresh_eigenbasis(state.moments))
         checkpoint = step in due
         if checkpoint:
             yield state
@@ -139,7 +139,7 @@ def states(
 
 
 def _refuse_one_process_alone(recipe: Recipe, group: Group) -> None:
-    if group.size > 1 and recipe.objective.share is None:
+    if group.size > 1 and not recipe.objective.distributed:
         raise ValueError(f"loss = {recipe.loss!r} runs in one process, not in {group.size}")
     if group.size > 1 and recipe.optimizer == "lbfgs":
         raise ValueError("optimizer = 'lbfgs' runs in one process; the nearest valid choices are adamw and sgd")
@@ -194,7 +194,7 @@ def one_step(ensemble: Ensemble, group: Group, state: State, batch: Pairs, rate:
 def _descending(recipe: Recipe, parameters: Parameters) -> Parameters:
     """Those that the optimiser moves."""
     still = f"{recipe.frozen}."
-    return {n: p for n, p in parameters.items() if n not in recipe.objective.raised and not n.startswith(still)}
+    return {n: p for n, p in parameters.items() if n not in recipe.objective.ascent and not n.startswith(still)}
 
 
 def _line_search(ensemble: Ensemble, state: State, batch: Pairs) -> State:
@@ -279,8 +279,7 @@ def measured(
         "image_norm": I.detach().norm(dim=-1).mean(1) / group.size,
         "text_norm": T.detach().norm(dim=-1).mean(1) / group.size,
     }
-    shared = group.size > 1 or (objective.tiled and images.shape[1] > LARGEST_DENSE_BATCH)
-    loss = (objective.share if shared else objective.whole)(
+    loss = objective.loss(
         Embedded(
             images=scored(recipe, I),
             texts=scored(recipe, T),
@@ -293,6 +292,7 @@ def measured(
             weights=None
             if ensemble.group_weights is None
             else pair_weights(ensemble.group_weights, batch, ensemble.worlds[0].classes),
+            split=group.size > 1 or (objective.chunked and images.shape[1] > LARGEST_DENSE_BATCH),
         )
     )
     return {"loss": loss, **norms}

@@ -7,11 +7,10 @@ from scipy.stats import binomtest
 from stattest import SHARE, spend
 
 from simulator.gaussian.pairs import draw_codes
-from simulator.pixels import trials
+from simulator.pixels import groups
 from simulator.pixels.captions import tokens, vocabulary
 from simulator.pixels.pairs import block_size, draw, draw_block, draw_scenes
-from simulator.pixels.pictures import PARTS
-from simulator.pixels.scenery import scenery
+from simulator.pixels.scenery import PARTS, scenery
 from simulator.pixels.views import Pixels
 from simulator.streams import independent
 from simulator.world import World
@@ -84,9 +83,9 @@ def test_training_validation_and_test_share_no_scan():
     drawn = draw(WORLD.replace(classes=10), 20_000).scenes
     assert set(drawn.scans.tolist()) <= rows[0]
     assert torch.equal(objects.labels[drawn.scans], drawn.objects)
-    tried = trials.trial(WORLD.replace(classes=10))
+    tried = groups.trial(WORLD.replace(classes=10))
     assert set(tried.scans.tolist()) == rows[2]
-    assert set(trials.trial(WORLD.replace(classes=10), "validation").scans.tolist()) == rows[1]
+    assert set(groups.trial(WORLD.replace(classes=10), "validation").scans.tolist()) == rows[1]
 
 
 @pytest.mark.parametrize("attribute", ["object-colour", "background-colour"])
@@ -141,9 +140,9 @@ def test_recolouring_exchanges_colours_alone():
     other = draw(WORLD.replace(views=Pixels(colours=("green", "red", "blue", "yellow", "cyan"))), 200)
     exchanged = torch.tensor([1, 0, 2, 3, 4])[first.scenes.attributes]
     swapped = first.scenes._replace(attributes=exchanged)
-    from simulator.pixels.pairs import seen
+    from simulator.pixels.pairs import rendered
 
-    assert torch.equal(seen(first.scenery, swapped).images, other.images)
+    assert torch.equal(rendered(first.scenery, swapped).images, other.images)
 
 
 def test_enlarged_scans_are_the_same_scans():

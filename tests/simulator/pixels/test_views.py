@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from simulator.gaussian.fit import fit
-from simulator.pixels.objects import objects
+from simulator.pixels.scenery import objects
 from simulator.pixels.views import Pixels
 from simulator.samplers import group_shares
 from simulator.world import World, Worlds

@@ -9,11 +9,11 @@ from simulator.gaussian.pairs import dictionaries, draw_pairs
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import (
     class_vectors,
+    default_prompts,
     ensemble_accuracy,
     linear_critics,
     scores,
     standard_points,
-    usual_prompts,
 )
 from simulator.towers.group_batches import pair_block
 from simulator.towers.layers import embed, scored
@@ -42,7 +42,7 @@ def linear_as_sobol(ensemble: Ensemble, parameters, prompt):
 def test_points_agree_with_the_exact_accuracy_of_linear_towers(loss, classes):
     world = World(p_spu=0.8, mu_spu=2.0, dim_image=8, dim_text=7, classes=classes)
     ensemble, parameters = trained(world, loss=loss, towers="linear")
-    for prompt in usual_prompts(ensemble.recipe):
+    for prompt in default_prompts(ensemble.recipe):
         exact = ensemble_accuracy(ensemble, parameters, prompt)
         points = linear_as_sobol(ensemble, parameters, prompt)
         # 8 scramblings of 4096 points in 8 dimensions, seen spread 5e-4 each; the exact value for 3 classes uses 1e-4.
@@ -73,7 +73,7 @@ def test_mlp_accuracy_agrees_with_drawn_images(world):
     """Brute force: 40,960 pairs of each group; |difference| < 4.5 sqrt(.25/40960 + spread^2), false alarm 1e-5 each."""
     ensemble, parameters = trained(world)
     frames = dictionaries(world, 2)
-    for prompt in usual_prompts(ensemble.recipe):
+    for prompt in default_prompts(ensemble.recipe):
         measured = ensemble_accuracy(ensemble, parameters, prompt)
         vectors = class_vectors(ensemble, parameters, prompt)
         for g, p in enumerate((1.0, 0.0)):

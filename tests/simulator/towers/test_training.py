@@ -12,7 +12,7 @@ from simulator.gaussian.fit import sample_covariance
 from simulator.gaussian.pairs import dictionaries as draw_dictionaries
 from simulator.gaussian.pairs import draw_pairs
 from simulator.pixels.views import Pixels
-from simulator.towers import quasi_newton, training
+from simulator.towers import lbfgs, training
 from simulator.towers.checkpoints import AnotherRun, load_state, save_state
 from simulator.towers.distributed import ALONE
 from simulator.towers.ensemble import Ensemble
@@ -47,7 +47,7 @@ named = pytest.mark.parametrize(
 @pytest.fixture
 def short_searches(monkeypatch):
     """Line searches of three iterations: what these tests compare does not need convergence."""
-    monkeypatch.setattr(quasi_newton, "ITERATIONS", 3)
+    monkeypatch.setattr(lbfgs, "ITERATIONS", 3)
 
 
 def covariance(n: int) -> torch.Tensor:
