@@ -1,4 +1,4 @@
-"""Processes that are started, and the signals that they do not hear."""
+"""Signals that started processes do not receive."""
 
 import signal
 from collections.abc import Iterator
@@ -8,15 +8,14 @@ from multiprocessing import resource_tracker
 
 @contextmanager
 def block_signals(*numbers: signal.Signals) -> Iterator[None]:
-    """Processes started in the block, or by its threads, do not hear these signals; who started them does.
+    """Block signals (SIGINT unless given) in processes that are started inside the block.
 
-    In the block itself they are heard at the end.
+    This process receives them when the block ends.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    resource_tracker.ensure_running()  # or multiprocessing starts it meanwhile, and unblocks the signal for that
-    # Threads and processes inherit it.
+    resource_tracker.ensure_running()  # else multiprocessing starts it inside the block and unblocks the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, set(numbers) or {signal.SIGINT})
     try:
         yield

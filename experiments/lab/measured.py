@@ -23,7 +23,7 @@ from simulator.towers.checkpoints import specification
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import default_prompts
 from simulator.towers.kinds import Parameters
-from simulator.towers.last_layer_retraining import finished
+from simulator.towers.last_layer_retraining import with_retrained_head
 from simulator.towers.layers import logit_scale
 from simulator.towers.probes import latent_recovery, score_reliance
 from simulator.towers.training import State
@@ -42,7 +42,7 @@ def trace_row(ensemble: Ensemble, state: State, since: int, fine: bool = False) 
     scale = logit_scale(ensemble.recipe, state.parameters)
     step, lost = int(state.step), state.diverged
     taken = (lost.where(lost >= 0, step + 1) - 1 - since).clamp(min=0)  # steps that each model's sums hold
-    prompts, parameters = default_prompts(ensemble.recipe), finished(ensemble, state.asked)
+    prompts, parameters = default_prompts(ensemble.recipe), with_retrained_head(ensemble, state.eval_parameters)
     trial = evaluation.trial(ensemble, prompts, **(FINAL_POINTS if fine else TRACE_POINTS))
     accuracy = {p or "none": evaluation.accuracies(ensemble, parameters, p, trial) for p in prompts}
     return {

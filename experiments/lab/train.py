@@ -59,7 +59,7 @@ def train(
     from simulator.towers import distributed
     from simulator.towers.ensemble import Ensemble
     from simulator.towers.group_batches import refuse_missing_groups
-    from simulator.towers.last_layer_retraining import finished
+    from simulator.towers.last_layer_retraining import with_retrained_head
     from simulator.towers.multiprocess import processes_for
     from simulator.towers.training import compiles, refuse
 
@@ -90,7 +90,7 @@ def train(
         distributed.leave(group)  # evaluation is rank 0's alone
         if group.rank > 0:
             return None
-        weights = finished(ensemble, state.asked)
+        weights = with_retrained_head(ensemble, state.eval_parameters)
         with _training_kept(ensemble, state, trace, folder, keep):
             document = {**result(ensemble, state, weights, setting, further), "moved": moved(trace)}
         document |= {

@@ -1,9 +1,9 @@
 """Zero-shot accuracy of a trained ensemble, by group and prompt.
 
-Nearly every learner here scores a class by the inner product of the image embedding with one vector a class: an
-embedded prompt, the mean of embedded captions, a row of the supervised head, or (SupCon, which has neither) the mean
-embedding of the class. Linear towers are therefore linear critics and evaluated exactly; MLP towers by scrambled Sobol
-points, one replicate a scrambling, and so are all towers asked by the log-mean-exp of scores over captions.
+A class is scored by the inner product of the image embedding with one vector: an embedded prompt, the mean of embedded
+captions, a row of the supervised head, or (SupCon, which has neither) the mean embedding of the class. Linear towers
+are therefore linear critics, whose accuracy is exact. Other towers, and log-mean-exp prompts, are evaluated on
+scrambled Sobol points, one replicate per scrambling. Pixel worlds have a finite set of test images.
 """
 
 from collections.abc import Iterable
@@ -25,15 +25,15 @@ from simulator.towers.objectives import class_logits
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 
-CAPTIONS = 512  # of a class, where all of its captions ask
-LOGITS = 2**24  # held at once
+CAPTIONS = 512  # per class, for prompts that pool over captions
+LOGITS = 2**24  # in memory at once
 PIXELS = 2**24  # numbers of images that all models of an ensemble score at a time
 
 
 def prompts_of(recipe: Recipe) -> tuple[Prompt | None, ...]:
-    """The prompts by which towers of a recipe can be asked; (None,) for learners that read no captions.
+    """The prompts that towers of a recipe accept; (None,) for learners that read no captions.
 
-    Scores that are no cosines times a scale are known up to a factor and have no log-mean-exp.
+    Inner products are known up to a factor only, so they have no log-mean-exp.
     """
     if not recipe.prompted:
         return (None,)
@@ -41,14 +41,14 @@ def prompts_of(recipe: Recipe) -> tuple[Prompt | None, ...]:
 
 
 def default_prompts(recipe: Recipe) -> tuple[Prompt | None, ...]:
-    """Those of `prompts_of` by which towers are asked if nobody says otherwise."""
+    """The prompts that are evaluated unless others are given."""
     return DEFAULT_PROMPTS if recipe.prompted else (None,)
 
 
 def class_vectors(
     ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None
 ) -> Float[torch.Tensor, "E K *captions h"]:
-    """What images are compared with: one vector a class, or one a caption where the log-mean-exp of scores decides."""
+    """Vectors that images are compared with: one per class, or one per caption for log-mean-exp prompts."""
     recipe = ensemble.recipe
     if "head.weight" in parameters:
         return parameters["head.weight"].mT
@@ -56,7 +56,7 @@ def class_vectors(
         return class_means(ensemble, parameters)
     pool, caption = asked(prompt).pool, asked(prompt).caption
     if caption is not None and caption.average and ensemble.inputs["text"].form == "words":
-        pool = "mean"  # sentences have no average, but what towers make of them has
+        pool = "mean"  # sentences have no average; their embeddings do
     if pool is None:
         texts = ensemble.views.prompts(ensemble, captioned(ensemble), prompt)
         return scored(recipe, embed(recipe, parameters, "text", texts))
@@ -66,18 +66,18 @@ def class_vectors(
 
 
 def captioned(ensemble: Ensemble) -> tuple[World, ...]:
-    """Worlds with the law of the captions, given the label, that every model has read."""
+    """Worlds with the law of captions given the label that every model was trained on."""
     return tuple(ensemble.sampler.captioned(world) for world in ensemble.worlds)
 
 
 def class_captions(ensemble: Ensemble) -> Shaped[torch.Tensor, "E K captions dT"]:
-    """CAPTIONS captions of every class as every model has read them, of a stream of their own."""
+    """CAPTIONS captions of every class and model, from a stream that training does not read."""
     K = ensemble.worlds[0].classes
     texts, labels = [], []
     count = torch.zeros(len(ensemble.models), K, dtype=torch.int64, device=ensemble.device)
     while count.min() < CAPTIONS:
         captions = ensemble._replace(worlds=captioned(ensemble))
-        block = ensemble.views.block(captions, "class-captions", len(texts))  # a stream that training does not read
+        block = ensemble.views.block(captions, "class-captions", len(texts))
         texts, labels = [*texts, block.texts], [*labels, block.labels]
         count += torch.nn.functional.one_hot(block.labels, K).sum(1)
     order = torch.cat(labels, 1).argsort(dim=1, stable=True)  # class by class
@@ -88,7 +88,7 @@ def class_captions(ensemble: Ensemble) -> Shaped[torch.Tensor, "E K captions dT"
 
 
 def class_means(ensemble: Ensemble, parameters: Parameters) -> Float[torch.Tensor, "E K h"]:
-    """Mean embedding of every class under the training law, over one block of pairs of a stream of its own."""
+    """Mean embedding of every class under the training law, over one block of a stream that training does not read."""
     block = ensemble.views.block(ensemble, "class-means", 0)
     I = scored(ensemble.recipe, embed(ensemble.recipe, parameters, "image", block.images))
     member = torch.nn.functional.one_hot(block.labels, ensemble.worlds[0].classes).to(I.dtype)  # (E, n, K)
@@ -108,7 +108,7 @@ def scores(
     if vectors.ndim == 3:
         return torch.bmm(I, vectors.mT)
     scale = logit_scale(ensemble.recipe, parameters)[:, None, None]
-    each = max(1, LOGITS // (len(I) * vectors.shape[2]))  # images at a time
+    each = max(1, LOGITS // (len(I) * vectors.shape[2]))  # images per product
     pooled = [
         [torch.logsumexp(scale * torch.bmm(part, texts.mT), dim=-1) for texts in vectors.unbind(1)]
         for part in I.split(each, dim=1)
@@ -117,7 +117,7 @@ def scores(
 
 
 def linear_critics(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> LinearCritic:
-    """Linear towers as score vectors, one critic a model. Dividing by ||x_I W|| changes no decision."""
+    """Score vectors of linear towers, one critic per model. The norm of the image embedding changes no decision."""
     D, _ = dictionaries(ensemble.worlds[0], ensemble.seed)
     vectors = class_vectors(ensemble, parameters, prompt)
     w = torch.bmm(vectors, parameters["image.0.weight"].mT).double().cpu().numpy()  # (E, K, d_I)
@@ -132,7 +132,7 @@ def linear_scores(recipe: Recipe, prompt: Prompt | None) -> bool:
 
 
 class Points(NamedTuple):
-    """Test images of every group in standard form, shared by all models; see `standard_points`."""
+    """Standard normal points for test images, shared by all groups and models; see `standard_points`."""
 
     normals: Float[np.ndarray, "R N d"]
     frame: Float[np.ndarray, "d d"]
@@ -184,7 +184,7 @@ def ensemble_accuracy(
             x = noise + (means[g] @ frame[:, :l].T)[:, None]
             score = scores(ensemble, parameters, vectors, x)
             best = score.amax(-1)
-            # k classes that tie share the decision.
+            # Among k classes that tie a decision is 1/k right.
             right = (score[..., y] >= best) / (score == best[..., None]).sum(-1)
             result[r, :, g] = right.mean(1).cpu().numpy()
     return np.stack([m.group_average(result[:, k]) for k, m in enumerate(mixtures)], axis=1)

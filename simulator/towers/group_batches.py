@@ -32,7 +32,7 @@ def draw_batches(ensemble: Ensemble, first: int, group: Group = ALONE) -> Iterat
 def pair_block(ensemble: Ensemble, index: int, over: Pairs | None = None) -> Pairs:
     """Block `index` of every model's training stream."""
     worlds, sampler = ensemble.worlds, ensemble.sampler
-    if ensemble.recipe.n is None and sampler.rows is not None:  # what is left of an endless stream is the balanced law
+    if ensemble.recipe.n is None and sampler.rows is not None:  # an endless stream is cut to the balanced law
         worlds = tuple(sampler.law(world) for world in worlds)
     block = ensemble.views.block(ensemble._replace(worlds=worlds), "train", index, over)
     if not sampler.swaps:
@@ -43,14 +43,14 @@ def pair_block(ensemble: Ensemble, index: int, over: Pairs | None = None) -> Pai
 
 
 def fresh_batches(ensemble: Ensemble, size: int, part: tuple[int, int], first: int) -> Iterator[Pairs]:
-    """Rows `part` of consecutive batches of the endless stream, each pair used once; as of `draw_batches`."""
+    """Rows `part` of consecutive batches of the endless stream, each pair used once."""
     block, held, held_index = ensemble.views.block_size(ensemble.worlds[0]), None, -1
     for step in count(first):
         pieces, position, end = [], step * size + part[0], step * size + part[1]
         while position < end:
             index, offset = divmod(position, block)
             if index != held_index:
-                over = None if pieces else held  # rows that begin this batch are still to be read
+                over = None if pieces else held  # this batch still reads the rows that it began with
                 held, held_index = pair_block(ensemble, index, over), index
             take = min(end - position, block - offset)
             pieces.append([field[:, offset : offset + take] for field in held])
@@ -79,34 +79,26 @@ def fixed_set(ensemble: Ensemble) -> Pairs:
 
 
 def refuse_missing_groups(ensemble: Ensemble) -> None:
-    """Refuse groups without a pair, before any training is begun; a fixed set is drawn for it."""
+    """Refuse groups without a pair before training begins. This draws a fixed set."""
     recipe = ensemble.recipe
     if ensemble.sampler.balances:
         next(draw_batches(weighed(ensemble), 0))
-    if recipe.objective.ascent:  # by the losses of groups, and a group without a pair has none
+    if recipe.objective.ascent:  # GroupDRO needs the loss of every group
         shares(ensemble.worlds, None if recipe.n is None else fixed_set(ensemble))
 
 
 def weighed(ensemble: Ensemble) -> Ensemble:
-    """The ensemble with the weights that its sampler gives to groups of pairs."""
-    if ensemble.sampler.weights is None:
+    """The ensemble with its sampler's weights of groups; raises EmptyGroup as `shares` does."""
+    sampler = ensemble.sampler
+    if sampler.weights is None:
         return ensemble
     held = None if ensemble.recipe.n is None else fixed_set(ensemble)
-    like = torch.empty(0, dtype=ensemble.dtype, device=ensemble.device)
-    return ensemble._replace(group_weights=group_weights(ensemble.sampler, ensemble.worlds, held, like))
-
-
-def group_weights(
-    sampler: Sampler, worlds: Sequence[World], held: Pairs | None, like: torch.Tensor
-) -> Float[torch.Tensor, "E G"] | None:
-    """What a pair of each group counts, by its share; None: all the same. Raises EmptyGroup as `shares` does."""
-    if sampler.weights is None:
-        return None
-    return torch.as_tensor(np.stack([sampler.weights(each) for each in shares(worlds, held)])).to(like)
+    weights = np.stack([sampler.weights(own) for own in shares(ensemble.worlds, held)])
+    return ensemble._replace(group_weights=torch.tensor(weights, dtype=ensemble.dtype, device=ensemble.device))
 
 
 def shares(worlds: Sequence[World], held: Pairs | None) -> list[Float[np.ndarray, " G"]]:
-    """Of every group, by its law (fresh pairs) or its count in a fixed set; EmptyGroup for a group that has none."""
+    """Share of every group, by the law of fresh pairs or its count in a fixed set; EmptyGroup where one is 0."""
     if held is not None:
         return [group_counts(g, world) / len(g) for g, world in zip(_groups(held, worlds), worlds, strict=True)]
     for world in worlds:
@@ -115,7 +107,7 @@ def shares(worlds: Sequence[World], held: Pairs | None) -> list[Float[np.ndarray
 
 
 def pair_weights(weights: Float[torch.Tensor, "E G"], batch: Pairs, classes: int) -> Float[torch.Tensor, "E b"]:
-    """What every pair of a batch counts."""
+    """Weight of every pair of a batch."""
     return weights.gather(1, group_numbers(batch.labels, batch.backgrounds, classes))
 
 
@@ -132,11 +124,11 @@ def orders(
     size: int,
     first: int,
 ) -> Iterator[Int[torch.Tensor, "E size"]]:
-    """Which rows of its fixed set every model visits at step `first`, `first` + 1, ...
+    """Rows of its fixed set that every model visits at step `first`, `first` + 1, ...
 
-    Every epoch has an order of its own, the remainder left out; models whose sets are cut differ in their epochs.
+    Every epoch has its own order, and its remainder is left out. Models whose sets are cut differ in their epochs.
 
-    Raises EmptyGroup where a group has no pair, or a cut set less than a batch.
+    Raises EmptyGroup where a group has no pair, or a cut set has fewer pairs than a batch.
     """
     groups = [None] * len(models) if sampler.rows is None else _groups(held, worlds)
     kept = [_kept(sampler, *each, seed, size) for each in zip(groups, worlds, models, strict=True)]
@@ -153,7 +145,7 @@ def orders(
 
 
 def _kept(sampler: Sampler, groups, world: World, model: int, seed: int, size: int) -> Int[np.ndarray, " m"] | None:
-    """The rows of a set that is cut once; None: all."""
+    """Rows of a set that is cut once; None for all."""
     if sampler.rows is None:
         return None
     counts = group_counts(groups, world)

@@ -23,7 +23,7 @@ def layers(recipe: Recipe, tower: str, view: View) -> list[Layer]:
 
 
 def refuse_misread(recipe: Recipe, views: Mapping[str, View]) -> None:
-    """Raise ValueError for towers that do not read what there is to read, with the kinds that do."""
+    """Raise ValueError for towers that cannot read the views, naming the kinds that can."""
     for tower, view in views.items():
         kind, field = recipe.kinds[tower], "towers" if tower == "image" else "text_towers"
         if view.form not in KINDS[kind].reads:
@@ -48,7 +48,7 @@ def initialise(
     """Initial parameters of the models numbered `models`: weights, then log scale and bias where the loss has them.
 
     Weights are N(0, gain^2/inputs), gain^2 = 2 before a rectifier (He et al. 2015) and 1 elsewhere; vectors of words
-    are N(0, 1). views: what "image" and "text" read.
+    are N(0, 1).
     """
 
     def normal(name: str, *shape: int) -> torch.Tensor:
@@ -84,18 +84,18 @@ def initialise(
 
 def embed(recipe: Recipe, parameters: Parameters, tower: str, x: torch.Tensor) -> Float[torch.Tensor, "E B h"]:
     """Embeddings of one tower, before any normalisation to unit length; x are views (E, B, ...)."""
-    if x.dtype == torch.uint8:  # pixels, which are held in bytes
+    if x.dtype == torch.uint8:  # pixels
         x = x.to(next(iter(parameters.values())).dtype) / 255
     return KINDS[recipe.kinds[tower]].embed(recipe, parameters, tower, x)
 
 
 def scored(recipe: Recipe, embeddings: torch.Tensor) -> torch.Tensor:
-    """What the loss and zero-shot compare: unit vectors where scores are cosines, else the embeddings."""
+    """Unit vectors where scores are cosines, else the embeddings themselves."""
     return F.normalize(embeddings, dim=-1) if recipe.objective.cosine else embeddings
 
 
 def logit_scale(recipe: Recipe, parameters: Parameters) -> Float[torch.Tensor, " E"] | None:
-    """s, one a model: learned, or 1/temperature; None where scores are inner products."""
+    """s, one per model: learned, or 1/temperature; None where scores are inner products."""
     if not recipe.objective.cosine:
         return None
     if recipe.temperature is None:

@@ -24,24 +24,24 @@ PAIRS = 4096  # whose embeddings tell how far apart classes lie
 
 
 class Recovery(NamedTuple):
-    """How much of the latents an image embedding keeps: R^2 on held-out images of the test law.
+    """R^2 of the invariant and spurious latents, predicted from embeddings of held-out images of the test law.
 
-    The kernel's R^2 can exceed the linear one by far without the zero-shot decision using any of it: recovery is what
-    could be read out, not what is.
+    This is what could be read out of an embedding, not what the zero-shot decision uses.
     """
 
     linear: Float[np.ndarray, "E 2"]
     kernel: Float[np.ndarray, "E 2"]
 
 
-KERNEL_POINTS = 512  # a kernel system is solved once a model: 512^3 operations each
+KERNEL_POINTS = 512  # one kernel system per model: 512^3 operations each
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # relative to a Gaussian kernel's diagonal of 1
 
 
 def latent_recovery(ensemble: Ensemble, parameters: Parameters) -> Recovery:
     """Least squares, and kernel ridge regression, from embedding to latent.
 
-    The kernel is Gaussian of median width; of RIDGES each model takes the one with the least leave-one-out error.
+    The kernel is Gaussian with the median distance as width. Each model takes the ridge of RIDGES with the least
+    leave-one-out error.
     """
     x, z = images_of_the_test_law(ensemble)
     I = embed(ensemble.recipe, parameters, "image", x).double()
@@ -51,7 +51,7 @@ def latent_recovery(ensemble: Ensemble, parameters: Parameters) -> Recovery:
     A = torch.cat([I, torch.ones_like(I[..., :1])], dim=-1)
     linear = A[:, half:] @ torch.linalg.lstsq(A[:, :half], z[:, :half], driver="gelsd" if x.is_cpu else None).solution
     fit = slice(0, min(half, KERNEL_POINTS))
-    # By products, distances far from 0 would round to what is no kernel.
+    # Distances by products round too much for a kernel matrix.
     distance = torch.cdist(I, I[:, fit], compute_mode="donot_use_mm_for_euclid_dist").square()
     median = distance[:, fit].flatten(1).median(1).values.clamp(min=torch.finfo(torch.float64).tiny)
     K = (-distance / median[:, None, None]).exp()
@@ -69,22 +69,22 @@ def latent_recovery(ensemble: Ensemble, parameters: Parameters) -> Recovery:
 
 
 def ridge_weights(K: Float[torch.Tensor, "E n n"], z: Float[torch.Tensor, "E n t"]) -> Float[torch.Tensor, "E n t"]:
-    """Weights of kernel ridge regression on z, a model each with the ridge of least leave-one-out error of RIDGES.
+    """Weights of kernel ridge regression on z, each model with the ridge of least leave-one-out error.
 
-    The residual of a point left out is its weight over the diagonal entry of the inverse, so nothing is fitted anew.
+    The residual of a point that is left out is its weight over the diagonal entry of the inverse.
     """
     one = torch.eye(K.shape[2], dtype=K.dtype, device=K.device)
     # By Cholesky: torch's inverse of several large matrices is wrong where it has several threads (its issue 142815).
     factors = [torch.linalg.cholesky_ex(K + r * one) for r in RIDGES]
     inverses = torch.stack([torch.cholesky_inverse(found.L) for found in factors])
-    inverses[torch.stack([found.info for found in factors]) > 0] = torch.nan  # K is no kernel matrix, or not finite
+    inverses[torch.stack([found.info for found in factors]) > 0] = torch.nan  # not positive definite, or not finite
     weights = inverses @ z  # (R, E, n, t)
     left_out = (weights / inverses.diagonal(dim1=2, dim2=3)[..., None]).square().sum((2, 3))
     return weights[left_out.nan_to_num(torch.inf).argmin(0), torch.arange(len(K), device=K.device)]
 
 
 def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> Float[np.ndarray, " E"]:
-    """Reliance t: weight of the score on the spurious over that on the invariant latent.
+    """Reliance t: weight of the scores on the spurious over that on the invariant latent.
 
     Exact for linear critics; otherwise the ratio of the coefficients of the best linear approximation of the scores
     in the latents, under the test law, where the two are independent.

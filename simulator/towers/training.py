@@ -1,10 +1,10 @@
 """Gradient training of an ensemble: one pure step for all models, repeated.
 
-    for state in run(recipe, worlds, ...):   # yields at every checkpoint, and where `stop` asks for it
+    for state in run(ensemble, start(ensemble), checkpoints):
         ...
 
-A model whose loss or gradient is no longer finite is frozen at its last finite weights and marked with the step;
-the others go on. Everything a later run needs to go on bit for bit is in `State`.
+A model whose loss or gradient is not finite is frozen at its last finite weights and marked with the step; the others
+continue. A run resumed from a `State` is the same bit by bit.
 """
 
 import math
@@ -27,13 +27,13 @@ from simulator.towers.objectives import Embedded
 from simulator.towers.optimisers import REFRESH_EVERY, averaged, clip, moments, per_model, refresh_eigenbasis, update
 from simulator.towers.recipe import Recipe
 
-# Batches above this many pairs never store their B x B logits; below it one batched product for the ensemble beats
-# a loop over models. The choice looks at B alone, so that a model does not notice the ensemble's size.
+# Larger batches never store their B x B logits. For smaller ones a batched product for the ensemble is faster than a
+# loop over models. The choice depends on B alone, so that a model's weights do not depend on the ensemble's size.
 LARGEST_DENSE_BATCH = 1024
 
 
 class State(NamedTuple):
-    """All there is to an ensemble in training; E models."""
+    """Everything that training of E models needs to continue."""
 
     step: Int[torch.Tensor, ""]
     parameters: Parameters
@@ -43,13 +43,13 @@ class State(NamedTuple):
     measures: dict[str, Float[torch.Tensor, " E"]]
 
     @property
-    def asked(self) -> Parameters:
-        """The weights by which models are asked: averages where there are any."""
+    def eval_parameters(self) -> Parameters:
+        """The weights of evaluation: averages where there are any."""
         return {**self.parameters, **self.averages}
 
 
 class EveryModelDiverged(RuntimeError):
-    """No model of the ensemble has a finite loss any more."""
+    """No model of the ensemble has a finite loss."""
 
 
 def start(ensemble: Ensemble) -> State:
@@ -83,7 +83,7 @@ def start(ensemble: Ensemble) -> State:
 
 
 def restarted(state: State) -> State:
-    """The same state, its sums of measures empty: what training goes on from after a checkpoint."""
+    """The state from which training continues after a checkpoint: sums of measures start again."""
     return state._replace(measures={name: torch.zeros_like(value) for name, value in state.measures.items()})
 
 
@@ -102,7 +102,7 @@ def run(
 
 
 def refuse_all_diverged(ensemble: Ensemble, state: State) -> None:
-    """Refuse a state without a model that goes on."""
+    """Raise EveryModelDiverged if all models are frozen."""
     if bool((state.diverged >= 0).all()):
         raise EveryModelDiverged(
             f"every one of {len(ensemble.models)} models lost its finite loss, the last at step "
@@ -113,7 +113,7 @@ def refuse_all_diverged(ensemble: Ensemble, state: State) -> None:
 def states(
     ensemble: Ensemble, state: State, checkpoints: Sequence[int], stop: Callable, group: Group, refused: Callable | None
 ) -> Iterator[State]:
-    """What `run` yields, and goes on where no model does: others may train more models of the ensemble."""
+    """As `run`, and continues when all models have diverged: other processes may train more models."""
     recipe = ensemble.recipe
     _refuse_one_process_alone(recipe, group)
     advance = one_step
@@ -146,7 +146,7 @@ def _refuse_one_process_alone(recipe: Recipe, group: Group) -> None:
 
 
 def compiles(ensemble: Ensemble, group: Group = ALONE) -> bool:
-    """Whether the step is compiled: if asked, where it is dense, in one process, and loops over no models."""
+    """Whether the step is compiled: on request, in one process, where it is dense and does not loop over models."""
     recipe = ensemble.recipe
     plain = recipe.optimizer != "lbfgs" and recipe.batch_size <= LARGEST_DENSE_BATCH
     plain = plain and all(KINDS[kind].compiles for kind in recipe.objective.kinds(recipe))
@@ -154,7 +154,7 @@ def compiles(ensemble: Ensemble, group: Group = ALONE) -> bool:
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """Rate of a step: linear warm-up, then constant or half a cosine down to zero."""
+    """Learning rate of a step: linear warm-up, then constant or half a cosine down to zero."""
     warmup = min(recipe.warmup, recipe.steps - 1)
     if step < warmup:
         return recipe.lr * (step + 1) / (warmup + 1)
@@ -164,7 +164,7 @@ def learning_rate(recipe: Recipe, step: int) -> float:
 
 
 def _rates(ensemble: Ensemble, first: int) -> Iterator[Float[torch.Tensor, ""]]:
-    """Learning rate of every step from `first` on, some thousands put on the device at a time."""
+    """Learning rate of every step from `first` on, moved to the device in runs of 4096."""
     recipe = ensemble.recipe
     for begin in range(first, recipe.steps, 4096):
         rates = [learning_rate(recipe, step) for step in range(begin, min(begin + 4096, recipe.steps))]
@@ -172,46 +172,46 @@ def _rates(ensemble: Ensemble, first: int) -> Iterator[Float[torch.Tensor, ""]]:
 
 
 def one_step(ensemble: Ensemble, group: Group, state: State, batch: Pairs, rate: Float[torch.Tensor, ""]) -> State:
-    """The state after one step of every model on its batch; pure, and compiled as a whole.
+    """The state after one step of every model on its batch; a pure function that compiles as a whole.
 
-    A model that has diverged, or does so here, keeps its parameters and moments.
+    A model that has diverged, or diverges here, keeps its parameters and moments.
     """
     recipe = ensemble.recipe
     if recipe.optimizer == "lbfgs":
-        return _line_search(ensemble, state, batch)
-    gradients, seen = _gradients(state.parameters, ensemble, group, batch)
-    if group.size > 1:  # shares add up, of the loss as of its gradient
+        return _lbfgs(ensemble, state, batch)
+    gradients, measures = _gradients(state.parameters, ensemble, group, batch)
+    if group.size > 1:
         gradients = {name: summed(group, g) for name, g in gradients.items()}
-        seen = {name: summed(group, value) for name, value in seen.items()}
+        measures = {name: summed(group, value) for name, value in measures.items()}
     down, norm = clip(_descending(recipe, gradients), recipe.clip)
     number = (state.step + 1).to(rate.dtype)
     new, memory = update(recipe.optimizer, state.parameters, down, state.moments, rate, number, recipe.weight_decay)
-    fine = torch.isfinite(seen["loss"]) & torch.isfinite(norm)
+    finite = torch.isfinite(measures["loss"]) & torch.isfinite(norm)
     new = recipe.objective.after({**state.parameters, **new}, state.parameters, gradients)
-    return _stepped(recipe, state, new, memory, fine, seen)
+    return _stepped(recipe, state, new, memory, finite, measures)
 
 
 def _descending(recipe: Recipe, parameters: Parameters) -> Parameters:
-    """Those that the optimiser moves."""
+    """The parameters that the optimiser moves."""
     still = f"{recipe.frozen}."
     return {n: p for n, p in parameters.items() if n not in recipe.objective.ascent and not n.startswith(still)}
 
 
-def _line_search(ensemble: Ensemble, state: State, batch: Pairs) -> State:
-    """A step of L-BFGS, a model at a time: the objective is minimised on rows [k, k + 1) of the batch."""
+def _lbfgs(ensemble: Ensemble, state: State, batch: Pairs) -> State:
+    """A step of L-BFGS, one model at a time."""
 
     def measure(parameters: Parameters, models: slice) -> dict[str, torch.Tensor]:
         return measured(ensemble, ALONE, parameters, Pairs(*(field[models] for field in batch)))
 
     going = torch.nonzero(state.diverged < 0).flatten().tolist()
     with torch.no_grad():
-        seen = measure(state.parameters, slice(None))
+        measures = measure(state.parameters, slice(None))
     new = lbfgs_step(lambda own, k: measure(own, slice(k, k + 1))["loss"].sum(), state.parameters, going)
-    fine = torch.isfinite(seen["loss"])
+    finite = torch.isfinite(measures["loss"])
     for value in new.values():
-        fine = fine & torch.isfinite(value.reshape(len(value), -1)).all(1)
+        finite = finite & torch.isfinite(value.reshape(len(value), -1)).all(1)
     recipe = ensemble.recipe
-    return _stepped(recipe, state, recipe.objective.after(new, state.parameters, {}), state.moments, fine, seen)
+    return _stepped(recipe, state, recipe.objective.after(new, state.parameters, {}), state.moments, finite, measures)
 
 
 def _stepped(
@@ -219,26 +219,26 @@ def _stepped(
     state: State,
     parameters: Parameters,
     moments: Parameters,
-    fine: torch.Tensor,
-    seen: dict[str, torch.Tensor],
+    finite: torch.Tensor,
+    measures: dict[str, torch.Tensor],
 ) -> State:
-    """The next state: models whose step is not fine are marked, and marked ones stay as they were."""
+    """The next state: models whose step is not finite are marked, and marked models keep their values."""
     step = state.step + 1
-    diverged = torch.where((state.diverged < 0) & ~fine, step, state.diverged)
+    diverged = torch.where((state.diverged < 0) & ~finite, step, state.diverged)
     going = diverged < 0
     averages = averaged(state.averages, parameters, step, recipe.averaging) if state.averages else {}
     return State(
         step,
-        _kept(going, parameters, state.parameters),
-        _kept(going, moments, state.moments),
-        _kept(going, averages, state.averages),
+        _frozen(going, parameters, state.parameters),
+        _frozen(going, moments, state.moments),
+        _frozen(going, averages, state.averages),
         diverged,
-        {name: state.measures[name] + torch.where(going, v, torch.zeros_like(v)) for name, v in seen.items()},
+        {name: state.measures[name] + torch.where(going, v, torch.zeros_like(v)) for name, v in measures.items()},
     )
 
 
-def _kept(going: torch.Tensor, new: Parameters, old: Parameters) -> Parameters:
-    """The new values of models that go on, the old ones of those that have diverged."""
+def _frozen(going: torch.Tensor, new: Parameters, old: Parameters) -> Parameters:
+    """New values of models that continue, old values of models that have diverged."""
     return {
         name: value if value is old[name] else torch.where(per_model(going, value), value, old[name])
         for name, value in new.items()
@@ -246,23 +246,23 @@ def _kept(going: torch.Tensor, new: Parameters, old: Parameters) -> Parameters:
 
 
 def _gradients(parameters: Parameters, *problem):
-    """(gradient of every model's loss, what `measured` saw), differentiated in one of two equal ways.
+    """(gradient of every model's loss, what `measured` returns).
 
-    torch.compile follows torch.func alone; compiled tiles run under plain autograd alone.
+    torch.compile traces torch.func only; compiled tiles run under plain autograd only. Both give the same gradient.
     """
     if torch.compiler.is_compiling():
-        gradients, (_, seen) = torch.func.grad_and_value(_summed_loss, has_aux=True)(parameters, *problem)
-        return gradients, seen
+        gradients, (_, measures) = torch.func.grad_and_value(_summed_loss, has_aux=True)(parameters, *problem)
+        return gradients, measures
     leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
-    loss, seen = _summed_loss(leaves, *problem)
+    loss, measures = _summed_loss(leaves, *problem)
     found = torch.autograd.grad(loss, list(leaves.values()))
-    return dict(zip(leaves, found, strict=True)), {name: value.detach() for name, value in seen.items()}
+    return dict(zip(leaves, found, strict=True)), {name: value.detach() for name, value in measures.items()}
 
 
 def _summed_loss(parameters: Parameters, ensemble: Ensemble, group: Group, batch: Pairs):
-    """Models share nothing, so the gradient of the summed loss holds every model's own gradient."""
-    seen = measured(ensemble, group, parameters, batch)
-    return seen["loss"].sum(), seen
+    """The summed loss; models share no parameter, so its gradient holds every model's gradient."""
+    measures = measured(ensemble, group, parameters, batch)
+    return measures["loss"].sum(), measures
 
 
 def measured(
@@ -299,7 +299,7 @@ def measured(
 
 
 def refuse(ensemble: Ensemble) -> None:
-    """Refuse what cannot be trained, before any work is begun."""
+    """Refuse an ensemble that cannot be trained, before any work begins."""
     recipe, worlds = ensemble.recipe, ensemble.worlds
     refuse_misread(recipe, ensemble.inputs)
     if len({(world.views, world.views and world.classes) for world in worlds}) > 1:

@@ -23,7 +23,7 @@ def test_weights_are_those_of_an_ensemble(towers):
     ensemble = Ensemble(SMALL, (WORLD,) * 3, (0, 1, 2), 4)
     *_, state = run(ensemble, start(ensemble), [])
     assert towers.ensemble == ensemble
-    for name, value in state.asked.items():
+    for name, value in state.eval_parameters.items():
         assert torch.equal(towers.parameters[name], value)
 
 

@@ -91,8 +91,8 @@ def test_models_differ_and_all_of_them_learn(recipe):
 def test_a_frozen_tower_stays_as_it_was_drawn(averaging):
     recipe = Recipe(**SMALL, frozen="text", averaging=averaging)
     first, last = start(ensemble(recipe)), finish(ensemble(recipe))
-    assert last.asked.keys() == first.parameters.keys()
-    for name, value in last.asked.items():
+    assert last.eval_parameters.keys() == first.parameters.keys()
+    for name, value in last.eval_parameters.items():
         assert torch.equal(value, first.parameters[name]) == name.startswith("text."), name
 
 
@@ -101,10 +101,10 @@ def test_models_are_asked_by_the_mean_of_their_last_weights():
     recipe = Recipe(**SMALL, averaging=1.0)
     iterates = [state.parameters for state in run(ensemble(recipe), start(ensemble(recipe)), range(1, 8))]
     last = finish(ensemble(recipe))
-    for name, value in last.asked.items():
+    for name, value in last.eval_parameters.items():
         assert torch.allclose(value, torch.stack([p[name] for p in iterates]).mean(0), rtol=1e-12), name
     plain = finish(ensemble(recipe.model_copy(update={"averaging": 0.0})))
-    assert all(torch.equal(plain.asked[name], iterates[-1][name]) for name in iterates[-1])
+    assert all(torch.equal(plain.eval_parameters[name], iterates[-1][name]) for name in iterates[-1])
 
 
 @named
