@@ -1,8 +1,8 @@
-"""Image-caption pairs of pixel worlds, drawn like those of Gaussian worlds: in fixed blocks, a named stream a field.
+"""Image-caption pairs of pixel worlds, drawn like those of Gaussian worlds: in fixed blocks, one named stream per
+field.
 
-Labels, objects, attributes and mentions come from the streams that Gaussian worlds read, so that the two kinds of world
-agree on them pair by pair. Which scan and which photo is shown comes from streams of its own. Pair i is therefore the
-same for any chunk and any number of processes.
+Labels, objects, attributes and caption masks come from the streams that Gaussian worlds read, so that both kinds of
+world agree on them pair by pair. Scans and photos have streams of their own.
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ from simulator.streams import independent
 if TYPE_CHECKING:
     from simulator.world import World
 
-BLOCK_BYTES = 2**22  # of a block's images; the block follows from the world alone, never from what a caller asks for
+BLOCK_BYTES = 2**22  # of a block's images; the block size follows from the world alone
 LARGEST_DRAW = 2**31  # bytes of images that `draw` holds at once
 
 
 class Scenes(NamedTuple):
-    """What pairs show and say, before anybody paints or writes it."""
+    """What pairs show and mention, before they are rendered."""
 
     labels: Int[torch.Tensor, "*E n"]
     objects: Int[torch.Tensor, "*E n"]
@@ -45,7 +45,7 @@ def block_size(world: "World") -> int:
 def draw_scenes(
     worlds: Sequence["World"], size: int, seed: int, index: int, *, streams: Sequence[str], device: str = "cpu"
 ) -> Scenes:
-    """What one block of every world's training pairs shows and says."""
+    """Scenes of one block of every world's training pairs."""
     world, K, source = worlds[0], worlds[0].classes, independent(seed, index, streams)
     scene = scenery(world.views, K, device)
     y, o, a, mentioned = draw_codes(worlds, size, source, device=device)
@@ -53,14 +53,17 @@ def draw_scenes(
     if world.views.tied is not None:
         tied = torch.isin(y, torch.tensor(world.views.tied, device=device))
         a = torch.where(tied, a, source(torch.empty_like(a), "untied", "integer", K))
-    uniform = lambda field: source(torch.empty(y.shape, dtype=torch.float64, device=device), field, "uniform")  # noqa: E731
+
+    def uniform(field: str) -> torch.Tensor:
+        return source(torch.empty(y.shape, dtype=torch.float64, device=device), field, "uniform")
+
     scans = scene.objects.chosen("train", o, uniform("scan"))
     photos = None if scene.photos is None else scene.photos.chosen("train", a, uniform("photo"))
     return Scenes(y, o, a, mentioned, scans, photos)
 
 
 def first_scenes(world: "World", n: int, seed: int, stream: str, device: str = "cpu") -> Scenes:
-    """What the first n pairs of a world's stream show and say; scenes are some bytes where images are many."""
+    """Scenes of the first n pairs of a stream; they take far less memory than images."""
     size = block_size(world)
     blocks = [
         draw_scenes((world,), size, seed, index, streams=(stream,), device=device) for index in range(-(-n // size))

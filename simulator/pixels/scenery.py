@@ -1,4 +1,4 @@
-"""All that a pixel world shows: its objects, the colours or photos of its attribute, and their names; read once.
+"""Assets of a pixel world: its objects, the colours or photos of its attribute, and their names; read once.
 
 Training, validation and test never share a picture. Within each class, in the source's order, the fourth of every five
 pictures is for validation and the fifth for the test. A source with a test set of its own keeps that, and every sixth
@@ -61,10 +61,10 @@ class Pictures:
         return torch.bincount(self.labels[self.rows(part)], minlength=len(self.names))
 
     def chosen(self, part: str, classes: Int[torch.Tensor, "*n"], uniform: torch.Tensor) -> Int[torch.Tensor, "*n"]:
-        """A row of the given class for every uniform number, all of a part alike."""
+        """A row of the given class for every uniform number; all rows of a part are equally likely."""
         counts = self.counts(part)
         first = counts.cumsum(0) - counts
-        # A number that is 1 to within rounding, times three, is three.
+        # The product may round up to the count.
         place = torch.minimum((uniform * counts[classes]).to(torch.int64), counts[classes] - 1)
         return self.rows(part)[first[classes] + place]
 
@@ -79,7 +79,7 @@ class Pictures:
 
 @dataclass(frozen=True, eq=False)
 class Scenery:
-    """What the pairs of a pixel world are made of."""
+    """Everything from which the pairs of a pixel world are rendered."""
 
     views: Pixels
     objects: Pictures
@@ -102,7 +102,7 @@ class Scenery:
 
 @lru_cache(maxsize=8)  # all digits of MNIST take 50 MB
 def scenery(views: Pixels, classes: int, device: str = "cpu") -> Scenery:
-    """What the pairs of a world are made of; a process reads its pictures once."""
+    """The assets of a world, cached per process."""
     if device != "cpu":
         return scenery(views, classes).to(device)
     behind = photos(views, classes) if views.attribute == "photos" else None
@@ -194,7 +194,7 @@ def pictures(
     what: str,
     turn: tuple[int, ...] = TURN,
 ) -> Pictures:
-    """Pictures of the first classes of a source, dealt out to the parts."""
+    """Pictures of the first classes of a source, divided into the parts."""
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"{what} has two classes that captions would call {twice!r}")
@@ -211,7 +211,7 @@ def pictures(
 
 
 def joined(first: Pictures, test: Pictures) -> Pictures:
-    """One collection of pictures for training and validation, and one all of which is for the test."""
+    """Pictures for training and validation joined with a test set."""
     pairs = [(getattr(first, name), getattr(test, name)) for name in ("pixels", "labels", "parts")]
     pixels, labels, parts = (torch.cat(pair) for pair in pairs)
     order = labels.argsort(stable=True)

@@ -1,4 +1,4 @@
-"""How a pixel world is seen: which objects, what the attribute is, what captions look like; `World.views`.
+"""How a pixel world looks: its objects, its attribute and its captions; the field `World.views`.
 
 The law is World's: the object shown is the label's with probability p_inv, else another's; the attribute is the class's
 own with probability p_spu, else another's uniformly. Where `tied` names classes, the others show every attribute alike
@@ -19,11 +19,11 @@ from simulator.naming import suggestion
 Source = Literal["digits", "mnist", "cutouts", "coco"]
 Shown = Literal["object-colour", "background-colour", "photos"]
 
-# Side of the images where nothing else is asked for: that of the scans, and one at which animals are known.
+# Default side of the images: that of the scans, or one at which animals can be recognised.
 SIDES: dict[Source, int] = {"digits": 8, "mnist": 28, "cutouts": 64, "coco": 64}
 DIGITS = 10  # classes of the two sources of digits
 
-# What a root holds and how one gets it, for the sentence that misses it.
+# What a root must hold, for error messages.
 ROOTS: dict[Source, str] = {
     "mnist": "the folder that torchvision.datasets.MNIST(root, download=True) fills",
     "cutouts": "a folder with a subfolder of PNG images with transparency for every class",
@@ -65,7 +65,7 @@ def _one(colour: str) -> tuple[int, ...]:
 
 
 class Pixels(Checked):
-    """How the objects and the attribute of a world are seen; in TOML the table [views].
+    """How the objects and the attribute of a world are shown; in TOML the table [views].
 
     Parameters
     ----------
@@ -180,17 +180,17 @@ class Pixels(Checked):
 
     @property
     def bare(self) -> str:
-        """The colour of what the attribute does not colour: the ground behind coloured objects, objects before it."""
+        """The colour of what the attribute does not colour: the ground behind coloured objects, or the objects."""
         return PAPER if self.attribute == "object-colour" else INK
 
     @property
     def words(self) -> str:
-        """What is seen, for people."""
+        """A description for readers."""
         tied = "" if self.tied is None else f" of classes {', '.join(map(str, self.tied))}"
         return f"{self.objects} of {self.side} x {self.side} pixels, the attribute{tied} is {self.attribute}"
 
     def tied_of(self, classes: int) -> tuple[int, ...]:
-        """The classes with an attribute of their own, of so many."""
+        """The classes with an attribute of their own, among `classes` classes."""
         return tuple(range(classes)) if self.tied is None else self.tied
 
     def refuse(self, classes: int) -> None:

@@ -33,10 +33,9 @@ def _one_of(name: str, table: Collection[str]) -> str:
 
 
 class Recipe(BaseModel):
-    """Objective, towers and optimisation of a run. Everything that changes the weights but world, seed and device.
+    """Objective, towers and optimisation of a run: everything that changes the weights, except world, seed and device.
 
-    What an objective needs is read from the table (`simulator.towers.objectives`), which loads torch, when a recipe is
-    made.
+    Construction loads torch, since it looks up the objective (`simulator.towers.objectives`).
 
     Parameters
     ----------
@@ -169,7 +168,7 @@ class Recipe(BaseModel):
 
     @property
     def objective(self):
-        """The row of the table of objectives."""
+        """The objective that `loss` names."""
         from simulator.towers.objectives import OBJECTIVES  # here for start-up time: it loads torch
 
         return OBJECTIVES[self.loss]
@@ -181,12 +180,12 @@ class Recipe(BaseModel):
 
     @property
     def averages(self) -> bool:
-        """Whether running means of the weights are kept; steps of lbfgs are few, and each betters the last."""
+        """Whether running means of the weights are kept; not for lbfgs, whose steps are few and always descend."""
         return self.averaging > 0 and self.optimizer != "lbfgs"
 
     @property
     def prompted(self) -> bool:
-        """Whether the towers are asked by captions, rather than by a head or the classes' mean embeddings."""
+        """Whether classes are scored by captions, not by a head or the classes' mean embeddings."""
         return self.objective.captions and self.last_layer == "trained"
 
     @field_validator("loss")
