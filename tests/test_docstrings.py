@@ -18,7 +18,7 @@ PACKAGES = ("simulator", "theory", "experiments")
 RETURNED = (  # what the exported functions return, and what README.md sends a reader to
     "simulator.accuracy.Interval",
     "simulator.gaussian.fit.Fitted",
-    "simulator.towers.trained.Towers",
+    "simulator.towers.api.Towers",
     "simulator.towers.objectives.Objective",
     "simulator.towers.objectives.register",
     "experiments.abilities.Ability",

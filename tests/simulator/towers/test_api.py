@@ -6,8 +6,9 @@ import torch
 from scipy.stats import t
 
 from simulator import Recipe, World, Worlds, train
+from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import ensemble_accuracy
-from simulator.towers.training import Ensemble, run, start
+from simulator.towers.training import run, start
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=2, dim_text=2)
 SMALL = Recipe(width=6, depth=1, embed_dim=4, batch_size=16, steps=20, warmup=2)
@@ -22,7 +23,7 @@ def test_weights_are_those_of_an_ensemble(towers):
     ensemble = Ensemble(SMALL, (WORLD,) * 3, (0, 1, 2), 4)
     *_, state = run(ensemble, start(ensemble), [])
     assert towers.ensemble == ensemble
-    for name, value in state.asked.items():
+    for name, value in state.eval_parameters.items():
         assert torch.equal(towers.parameters[name], value)
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from simulator.gaussian.captions import contradicted
 from simulator.gaussian.fit import fit, sample_covariance
 from simulator.gaussian.pairs import Pairs
+from simulator.gaussian.resampling import contradicted, resample
 from simulator.world import World, Worlds, latent_prompts
 from theory.density import prompt_log_density
 from theory.learners import named
@@ -73,5 +73,5 @@ def test_linear_clip_hears_of_no_background():
     assert abs(S[1, 1]) < 0.1
     assert S[0, 0] == pytest.approx(world.mu_inv**2 + world.sigma_inv**2, abs=0.1)
     silent = named("linear", prompt="mean").accuracy(world.model_copy(update={"mention_spu": 0.0}))
-    found = fit("linear", drawn.sampled("contradicted")).accuracy("mean")
+    found = fit("linear", resample(drawn, "contradicted")).accuracy("mean")
     assert found.counter == pytest.approx(silent.counter, abs=0.02)

@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from simulator import Recipe, World, train
-from simulator.towers import side_by_side
+from simulator.towers import multiprocess
 from simulator.towers.checkpoints import PARTS
-from simulator.towers.side_by_side import ProcessEnded, processes_for, run_in
-from simulator.towers.training import Ensemble, EveryModelDiverged, run, start
+from simulator.towers.ensemble import Ensemble
+from simulator.towers.multiprocess import ProcessEnded, processes_for, run_in
+from simulator.towers.training import EveryModelDiverged, run, start
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=2, dim_text=2)
 SMALL = Recipe(width=6, depth=1, embed_dim=4, batch_size=16, steps=60, warmup=2)
@@ -65,7 +66,7 @@ def test_a_process_that_is_gone_is_an_error():
 def test_no_model_that_goes_on_is_an_error(monkeypatch):
     begun = start(FIVE)
     begun.diverged[:] = 7
-    monkeypatch.setattr(side_by_side, "_gathered", lambda *asked: iter([begun]))
+    monkeypatch.setattr(multiprocess, "_gathered", lambda *asked: iter([begun]))
     with pytest.raises(EveryModelDiverged, match="every one of 5 models lost its finite loss, the last at step 7"):
         list(run_in(2, FIVE, begun, []))
 
@@ -93,7 +94,7 @@ def test_a_gpu_trains_all_models_at_once():
         ValueError,
         match="share the models of a CPU that draws its own pairs, not those of device = 'cuda'",
     ):
-        side_by_side.refuse_processes(2, FIVE._replace(device="cuda"))
+        multiprocess.refuse_processes(2, FIVE._replace(device="cuda"))
     assert processes_for(ENDLESS._replace(device="cuda")) == 1
 
 

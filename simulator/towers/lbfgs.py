@@ -1,9 +1,9 @@
-"""L-BFGS for an ensemble on one fixed batch, a model at a time.
+"""L-BFGS for an ensemble on one fixed batch, one model at a time.
 
-L-BFGS couples everything it optimises (one direction, one step length), so an ensemble in one call would not train
-each model as it trains alone; a loop does. One step of the trainer is ITERATIONS iterations (Liu & Nocedal 1989, strong
-Wolfe line search, torch.optim.LBFGS) from an empty history: nothing but the parameters carries over to the next, and a
-resumed run equals an uninterrupted one. The line search finds its own step length; the learning rate is not read.
+L-BFGS has one direction and one step length for everything that it optimises, so each model is optimised by itself.
+One step of training is ITERATIONS iterations (Liu & Nocedal 1989, strong Wolfe line search, torch.optim.LBFGS) from an
+empty history. Only the parameters carry over to the next step, so a resumed run equals an uninterrupted one. The
+learning rate is not used.
 """
 
 from collections.abc import Callable, Sequence

@@ -6,12 +6,14 @@ import torch
 from simulator.pixels import captions
 from simulator.pixels.scenery import scenery
 from simulator.pixels.views import Pixels
-from simulator.towers.affine import View
-from simulator.towers.evaluation import CAPTIONS, class_captions, class_vectors
+from simulator.towers.api import train
+from simulator.towers.ensemble import Ensemble
+from simulator.towers.evaluation import CAPTIONS, accuracies, class_captions, class_vectors, trial
+from simulator.towers.group_batches import fixed_set
+from simulator.towers.kinds import View
 from simulator.towers.layers import embed, scored
 from simulator.towers.recipe import Recipe
-from simulator.towers.trained import train
-from simulator.towers.training import Ensemble, fixed_set, refuse, start
+from simulator.towers.training import refuse, start
 from simulator.world import World
 
 WORLD = World(classes=3, p_inv=0.9, p_spu=0.75, mention_spu=0.6, views=Pixels(tied=(0, 1)))
@@ -26,9 +28,9 @@ def ensemble(world: World = WORLD, **fields) -> Ensemble:
 
 
 def test_what_towers_read():
-    assert ensemble().views == {"image": View("image", (3, 8, 8)), "text": View("vector", (6,))}
+    assert ensemble().inputs == {"image": View("image", (3, 8, 8)), "text": View("vector", (6,))}
     words = captions.vocabulary(scenery(WORDS.views, 3))
-    assert ensemble(WORDS).views["text"] == View("words", (7,), len(words))
+    assert ensemble(WORDS).inputs["text"] == View("words", (7,), len(words))
 
 
 def test_training_pairs_are_those_of_the_world():
@@ -43,14 +45,14 @@ def test_training_pairs_are_those_of_the_world():
 
 def test_prompts_are_what_they_say():
     one, e = ensemble(), torch.eye(3)
-    ask = {prompt: one.seen.texts(one, prompt) for prompt in ("name", "background", "mean")}
+    ask = {prompt: one.views.prompts(one, one.worlds, prompt) for prompt in ("name", "background", "mean")}
     assert torch.equal(ask["name"][0], torch.cat([e, torch.zeros(3, 3)], dim=1))
     own = torch.diag(torch.tensor([1.0, 1.0, 0.0]))  # the third class has no colour of its own
     assert torch.equal(ask["background"][1], torch.cat([e, own], dim=1))
     colours = torch.tensor([[0.75, 0.125, 0.125], [0.125, 0.75, 0.125], [1 / 3, 1 / 3, 1 / 3]])
     assert torch.allclose(ask["mean"][0], torch.cat([e, 0.6 * colours], dim=1))  # mention_spu = .6
     words, said = captions.vocabulary(scenery(WORDS.views, 3)), ensemble(WORDS)
-    texts = {prompt: said.seen.texts(said, prompt)[1, 0].tolist() for prompt in ("name", "background")}
+    texts = {prompt: said.views.prompts(said, said.worlds, prompt)[1, 0].tolist() for prompt in ("name", "background")}
     sentences = {prompt: " ".join(words[i] for i in each if i) for prompt, each in texts.items()}
     assert sentences == {"name": "a photo of a zero", "background": "a photo of a zero in red"}
 
@@ -72,7 +74,7 @@ def test_a_tower_that_sees_red_and_green_alone_has_the_accuracies_of_the_colour(
     weight = torch.zeros(3, 64)
     weight[0], weight[1] = 1, -1
     parameters = {"image.0.weight": weight.reshape(1, 192, 1), "head.weight": torch.tensor([[[1.0, -1.0]]])}
-    found = one.seen.accuracies(one, parameters, None, one.seen.trial(one, (None,), 9, 4))
+    found = accuracies(one, parameters, None, trial(one, (None,), 9, 4))
     expected = {"common": 1, "counter": 0, "rand": 0.5, "rev": 0, "trained": 0.75}
     assert {group: values.item() for group, values in found.items()} == pytest.approx(expected, abs=1e-12)
 

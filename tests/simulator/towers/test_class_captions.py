@@ -7,10 +7,11 @@ import torch
 from simulator.gaussian.pairs import dictionaries, draw_pairs
 from simulator.prompts import PROMPTS
 from simulator.towers import evaluation
+from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import class_captions, class_vectors, ensemble_accuracy, prompts_of, scores
 from simulator.towers.layers import embed, logit_scale, scored
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import Ensemble, run, start
+from simulator.towers.training import run, start
 from simulator.world import World
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=6, dim_text=5, mention_spu=0.7)

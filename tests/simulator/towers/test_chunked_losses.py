@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from simulator.towers import losses, tiles
+from simulator.towers import chunked_losses, losses
 
 SCALES = (1.0, 14.0, 43.0, 50.0, 100.0)
 KINDS = ("random", "aligned", "antipodal")
@@ -13,7 +13,7 @@ KINDS = ("random", "aligned", "antipodal")
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch):
     """Several tiles in each direction, none of them a divisor of the batch."""
-    monkeypatch.setattr(tiles, "CPU_TILE", (24, 40))
+    monkeypatch.setattr(chunked_losses, "CPU_TILE", (24, 40))
 
 
 def embeddings(kind: str, B: int = 101, h: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
@@ -63,19 +63,19 @@ def close(ours, reference, loss_tolerance, gradient_tolerance):
 class TestParity:
     @pytest.mark.parametrize("limit", [700.0, -1.0])  # one exponential for both sums; always shifted sums
     def test_infonce_in_float64(self, kind, scale, limit, monkeypatch):
-        monkeypatch.setitem(tiles.LARGEST_SHIFT, torch.float64, limit)
+        monkeypatch.setitem(chunked_losses.LARGEST_SHIFT, torch.float64, limit)
         I, T = embeddings(kind)
         s = torch.tensor([scale, 1.1 * scale], dtype=torch.float64).clamp(max=100)
         reference = gradients(reference_infonce, I, T, s)
         # Logits up to 100 carry 100 * 2^-53 = 1e-14 each, a sum of 101 terms ten times that.
-        close(gradients(tiles.tiled_infonce, I, T, s), reference, 2e-13, 2e-13)
+        close(gradients(chunked_losses.tiled_infonce, I, T, s), reference, 2e-13, 2e-13)
         close(gradients(losses.infonce, I, T, s), reference, 2e-13, 2e-13)
 
     def test_infonce_in_float32(self, kind, scale):
         I, T = (x.float().double() for x in embeddings(kind))
         s = torch.tensor([scale, scale], dtype=torch.float64)
         reference = gradients(reference_infonce, I, T, s)
-        ours = gradients(tiles.tiled_infonce, I, T, s, dtype=torch.float32)
+        ours = gradients(chunked_losses.tiled_infonce, I, T, s, dtype=torch.float32)
         # A cosine is off by about 4 roundings, 2^-22; a logit by scale times that; a gradient, at most scale (2/B)
         # times a logit's error, added over the batch in the worst case.
         logit = scale * 2**-22 + 2**-22
@@ -85,7 +85,7 @@ class TestParity:
         I, T = embeddings(kind)
         s = torch.tensor([scale, scale], dtype=torch.float64)
         reference = gradients(reference_infonce, I, T, s)
-        product = lambda *x: tiles.tiled_infonce(*x, product=torch.bfloat16)  # noqa: E731
+        product = lambda *x: chunked_losses.tiled_infonce(*x, product=torch.bfloat16)  # noqa: E731
         ours = gradients(product, I, T, s, dtype=torch.float32)
         # bfloat16 keeps 8 bits: a cosine that is not a matched one is off by at most 3 * 2^-9 (two inputs, one
         # output), and both log normalisers by at most scale times that.
@@ -100,7 +100,7 @@ class TestParity:
         s, b = torch.tensor([scale, scale], dtype=torch.float64), torch.tensor([-4.6, 1.0], dtype=torch.float64)
         reference = gradients(reference_siglip, I, T, s, b)
         # Row sums reach 100 * 101 = 1e4 before division; 2^-53 of that, some roundings deep.
-        close(gradients(tiles.tiled_siglip, I, T, s, b), reference, 2e-11, 2e-11)
+        close(gradients(chunked_losses.tiled_siglip, I, T, s, b), reference, 2e-11, 2e-11)
         close(gradients(losses.siglip, I, T, s, b), reference, 2e-11, 2e-11)
 
 
@@ -110,11 +110,11 @@ def test_compiled_kernels_change_nothing(shifted, monkeypatch):
     """What CUDA runs, on the CPU: every kernel compiled, over tiles of several shapes."""
     from torch._dynamo.utils import counters
 
-    monkeypatch.setitem(tiles.LARGEST_SHIFT, torch.float64, -1.0 if shifted else 700.0)
+    monkeypatch.setitem(chunked_losses.LARGEST_SHIFT, torch.float64, -1.0 if shifted else 700.0)
     I, T = (x[:1] for x in embeddings("random"))
     s, b = torch.tensor([14.0], dtype=torch.float64), torch.tensor([-4.6], dtype=torch.float64)
     counters.clear()
-    for loss, inputs in ((tiles.tiled_infonce, (I, T, s)), (tiles.tiled_siglip, (I, T, s, b))):
+    for loss, inputs in ((chunked_losses.tiled_infonce, (I, T, s)), (chunked_losses.tiled_siglip, (I, T, s, b))):
         plain = gradients(loss, *inputs)
         fused = gradients(lambda *x, loss=loss: loss(*x, fused=True), *inputs)
         for ours, theirs in zip(fused, plain, strict=True):
@@ -128,12 +128,12 @@ class TestSafety:
         I = torch.tensor([[1.0, 0.0]]).expand(8, 2)
         logits = 50 * I @ -I.T
         assert torch.isinf(1 / (logits - 50).exp().sum(1)).all()
-        loss = tiles.tiled_infonce(I[None].contiguous(), -I[None], torch.tensor([50.0]))
+        loss = chunked_losses.tiled_infonce(I[None].contiguous(), -I[None], torch.tensor([50.0]))
         assert torch.allclose(loss, torch.tensor([8.0]).log())
 
     def test_matched_logits_are_exact_with_rounded_products(self):
         I, _ = embeddings("aligned")
-        ours = tiles.tiled_infonce(I.float(), I.float(), torch.tensor([100.0, 100.0]), product=torch.bfloat16)
+        ours = chunked_losses.tiled_infonce(I.float(), I.float(), torch.tensor([100.0, 100.0]), product=torch.bfloat16)
         exact = losses.infonce(I, I, torch.tensor([100.0, 100.0], dtype=torch.float64))
         assert (ours - exact).abs().max() < 1e-4
 
@@ -142,20 +142,20 @@ class TestShares:
     @pytest.mark.parametrize("shifted", [False, True])
     def test_rows_of_a_batch_add_up(self, shifted, monkeypatch):
         """Two shares that exchange column sums give the loss and the gradients of the whole batch."""
-        monkeypatch.setitem(tiles.LARGEST_SHIFT, torch.float64, -1.0 if shifted else 700.0)
+        monkeypatch.setitem(chunked_losses.LARGEST_SHIFT, torch.float64, -1.0 if shifted else 700.0)
         I, T = (x[:1] for x in embeddings("random"))
         s = torch.tensor([100.0], dtype=torch.float64)
-        whole = gradients(tiles.tiled_infonce, I, T, s)
+        whole = gradients(chunked_losses.tiled_infonce, I, T, s)
         parts = ((0, 37), (37, 101))
         # What the two processes would tell each other: column sums of each share, shifted as either path does it.
         columns = torch.stack([(s * I[0, a:b] @ T[0].T).logsumexp(0) for a, b in parts])
         largest = columns.max(0).values if shifted else s
-        sums = tiles.Sums(
+        sums = chunked_losses.Sums(
             total=lambda _: (columns - largest).exp().sum(0), largest=lambda x: x if x.ndim == 0 else largest
         )
 
         def share(first: int, last: int) -> list[torch.Tensor]:
-            loss = lambda i, t, q: tiles.tiled_infonce(i, t, q, first=first, sums=sums)  # noqa: E731
+            loss = lambda i, t, q: chunked_losses.tiled_infonce(i, t, q, first=first, sums=sums)  # noqa: E731
             return gradients(loss, I[:, first:last], T, s)
 
         shares = [share(*part) for part in parts]
@@ -170,18 +170,18 @@ def test_gradients_meet_finite_differences():
     I, T = (F.normalize(torch.randn(1, 9, 4, generator=rng, dtype=torch.float64), dim=-1) for _ in range(2))
     s = torch.tensor([14.0], dtype=torch.float64)
     inputs = [x.requires_grad_() for x in (I, T, s)]
-    assert torch.autograd.gradcheck(tiles.tiled_infonce, inputs)
+    assert torch.autograd.gradcheck(chunked_losses.tiled_infonce, inputs)
     b = torch.tensor([-2.0], dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(tiles.tiled_siglip, [*inputs, b])
+    assert torch.autograd.gradcheck(chunked_losses.tiled_siglip, [*inputs, b])
 
 
-@pytest.mark.parametrize("loss", [tiles.tiled_infonce, tiles.tiled_siglip])
+@pytest.mark.parametrize("loss", [chunked_losses.tiled_infonce, chunked_losses.tiled_siglip])
 def test_second_derivatives_are_refused_by_name(loss):
     """They were wrong without a word: 11202 for 14138, through embeddings that depend on weights in other ways too."""
     rng = torch.Generator().manual_seed(3)
     x, y, W = (torch.randn(1, n, 4, generator=rng, dtype=torch.float64) for n in (9, 9, 4))
     s, b = torch.tensor([14.0], dtype=torch.float64), torch.tensor([-2.0], dtype=torch.float64)
-    extra = (s, b) if loss is tiles.tiled_siglip else (s,)
+    extra = (s, b) if loss is chunked_losses.tiled_siglip else (s,)
 
     def value(W: torch.Tensor) -> torch.Tensor:
         return loss(F.normalize(x @ W, dim=-1), F.normalize(y, dim=-1), *extra).sum()
@@ -197,7 +197,7 @@ def test_second_derivatives_are_refused_by_name(loss):
 def test_the_tile_changes_nothing(monkeypatch):
     I, T = embeddings("random")
     s = torch.tensor([14.0, 50.0], dtype=torch.float64)
-    small = gradients(tiles.tiled_infonce, I, T, s)
-    monkeypatch.setattr(tiles, "CPU_TILE", (7, 500))
-    for a, b in zip(small, gradients(tiles.tiled_infonce, I, T, s), strict=True):
+    small = gradients(chunked_losses.tiled_infonce, I, T, s)
+    monkeypatch.setattr(chunked_losses, "CPU_TILE", (7, 500))
+    for a, b in zip(small, gradients(chunked_losses.tiled_infonce, I, T, s), strict=True):
         assert torch.allclose(a, b, rtol=1e-12, atol=1e-15)

@@ -10,9 +10,9 @@ from reference import latent_cross_covariance, structural_pairs
 from scipy.stats import qmc
 from stattest import assert_mean, assert_same_law, law_size
 
-from simulator.gaussian import nets
-from simulator.gaussian.nets import coordinates, even, points
-from simulator.gaussian.pairs import dictionaries, draw_ensemble_block, draw_ensemble_latents
+from simulator.gaussian import sobol
+from simulator.gaussian.pairs import dictionaries, draw_block, draw_latents
+from simulator.gaussian.sobol import coordinates, even, points
 from simulator.streams import numpy_stream
 from simulator.world import Attribute, World
 
@@ -58,7 +58,7 @@ def test_a_point_is_the_same_in_whatever_order_and_by_whomever_it_is_read():
         assert np.array_equal(values, at_once[stream, k])
     # Sorted, and but for what is below the sequence's resolution, four blocks are one of four times the size.
     four = np.concatenate([read["a", k] for k in range(4)])
-    assert np.abs(np.sort(four, axis=0) - np.sort(whole, axis=0)).max() < 2.0**-nets.BITS
+    assert np.abs(np.sort(four, axis=0) - np.sort(whole, axis=0)).max() < 2.0**-sobol.BITS
     assert not np.isclose(np.sort(read["a", 0], axis=0), np.sort(read["b", 0], axis=0)).all()
 
 
@@ -87,7 +87,7 @@ def test_a_single_pair_obeys_its_world(pair):
     frames, columns = dictionaries(world, 0), 3 + 2 * world.latents
     n = law_size(effect, false_alarm=1e-7 / columns)
     source = even((world,) * n, tensors(frames), 8, 0, 0, [f"train/{k}" for k in range(n)])
-    drawn = draw_ensemble_latents((world,) * n, 8, source, device="cpu", dtype=torch.float64)
+    drawn = draw_latents((world,) * n, 8, source, device="cpu", dtype=torch.float64)
     y, a, image, text = (values[:, pair].numpy() for values in drawn)
     told = structural_pairs(world, (n,), numpy_stream(0, "test/nets"), frames)
     assert_same_law(
@@ -105,7 +105,7 @@ def test_a_single_pair_obeys_its_world(pair):
 @pytest.mark.parametrize("law", ["integer", "uniform", "normal"])
 def test_the_last_point_stays_inside(law, monkeypatch):
     """The number nearest to 1 is no class too many, and no infinite normal."""
-    monkeypatch.setattr(nets, "points", lambda *block: np.full((1, coordinates(WORLD)["object"].stop), 1 - 2.0**-53))
+    monkeypatch.setattr(sobol, "points", lambda *block: np.full((1, coordinates(WORLD)["object"].stop), 1 - 2.0**-53))
     kind = torch.int64 if law == "integer" else torch.float64
     source = even((WORLD,), tensors(dictionaries(WORLD, 0)), 1, 0, 0, ("train/0",))
     value = float(source(torch.empty(1, 1, dtype=kind), "label", law, 3))
@@ -116,7 +116,7 @@ def test_together_they_fill_the_law():
     """Frequencies are exact to a point, and second moments err by less than a fifth of what independent pairs would."""
     n, frames = 4096, dictionaries(WORLD, 0)
     blocks = [
-        draw_ensemble_block((WORLD,), frames, 0, k, streams=("train/0",), points="sobol") for k in range(4)
+        draw_block((WORLD,), frames, 0, k, streams=("train/0",), points="sobol") for k in range(4)
     ]  # fmt: skip
     labels, backgrounds = (torch.cat([getattr(b, f)[0] for b in blocks]) for f in ("labels", "backgrounds"))
     assert int((labels == 0).sum()) == 2 * n
@@ -150,20 +150,20 @@ def test_a_views_noise_is_the_points_along_its_dictionary_and_independent_across
 
 def test_worlds_drawn_together_are_drawn_as_they_would_be_alone():
     worlds, frames = (RICH, RICH.replace(p_spu=0.9, mu_spu=3.0)), dictionaries(RICH, 3)
-    together = draw_ensemble_block(worlds, frames, 3, 1, streams=("a", "b"), points="sobol")
+    together = draw_block(worlds, frames, 3, 1, streams=("a", "b"), points="sobol")
     for k, (world, stream) in enumerate(zip(worlds, "ab", strict=True)):
-        alone = draw_ensemble_block((world,), frames, 3, 1, streams=(stream,), points="sobol")
+        alone = draw_block((world,), frames, 3, 1, streams=(stream,), points="sobol")
         for one, other in zip(together, alone, strict=True):
             assert torch.equal(one[k], other[0])
 
 
 def test_limits_are_those_of_the_generator():
     with pytest.raises(ValueError, match="Maximum supported dimensionality is 21201"):
-        qmc.Sobol(nets.LARGEST_DIMENSION + 1)
+        qmc.Sobol(sobol.LARGEST_DIMENSION + 1)
     many = World(classes=4000, dim_image=8000, dim_text=8000)
     with pytest.raises(ValueError, match=r"has 21201 coordinates at most, .* 8000 latents takes 240\d\d; .*'random'"):
-        nets.refuse_beyond(many, 1)
-    nets.refuse_beyond(World(dim_image=20_000, dim_text=2000), 1)
-    nets.refuse_beyond(WORLD, 2**32)
+        sobol.refuse_beyond(many, 1)
+    sobol.refuse_beyond(World(dim_image=20_000, dim_text=2000), 1)
+    sobol.refuse_beyond(WORLD, 2**32)
     with pytest.raises(ValueError, match=r"2\^32 pairs at most, and 4294967297 would"):
-        nets.refuse_beyond(WORLD, 2**32 + 1)
+        sobol.refuse_beyond(WORLD, 2**32 + 1)

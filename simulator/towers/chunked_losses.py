@@ -1,4 +1,4 @@
-"""InfoNCE and SigLIP in tiles: the B x B logits are never stored, forward or backward.
+"""InfoNCE and SigLIP tile by tile: the B x B logits are never stored, forward or backward.
 
 Unit embeddings keep logits l_ij = s cos_ij below s, so one exponential serves rows and columns:
     E = exp(l - s), r = E 1, c = E' 1, loss = mean(log r + log c)/2 + s - mean(diagonal of l),
@@ -8,8 +8,7 @@ The backward pass computes the tiles of E again: memory O(B h + tile), four prod
 
 E underflows where s (1 - max cos) of a row or column reaches 87 in float32 (708 in float64), and 1/r overflows just
 before. A row's and a column's largest cosine is at least that of its own pair, so the smallest matched cosine
-decides: past the limit the loss goes over to shifted sums, row by row and column by column, at two exponentials
-an entry.
+decides: beyond the limit the loss uses shifted sums, row by row and column by column, with two exponentials per entry.
 
 SigLIP needs no normaliser: its gradient is accumulated in the forward pass, three products in all.
 
@@ -46,7 +45,7 @@ LARGEST_SHIFT = {torch.float32: 80.0, torch.float64: 700.0}
 
 
 class Sums(NamedTuple):
-    """How processes that hold shares of one batch combine what they have; alone, they keep it."""
+    """How processes that hold shares of one batch combine their sums."""
 
     total: Callable[[torch.Tensor], torch.Tensor] = lambda x: x  # elementwise sum over processes
     largest: Callable[[torch.Tensor], torch.Tensor] = lambda x: x  # elementwise maximum over processes
@@ -56,7 +55,7 @@ ALONE = Sums()
 
 
 class Problem(NamedTuple):
-    """Everything about a tiled loss that is not differentiated."""
+    """Arguments of a tiled loss that are not differentiated."""
 
     product: torch.dtype  # precision of the products
     first: int = 0  # number of the first row of I among the columns
@@ -102,7 +101,7 @@ def tiled_siglip(
 
 
 def _counts(T: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
-    """What every pair counts, (E, B); to multiply by 1 changes no bit."""
+    """Weights of pairs, (E, B); multiplication by 1 changes no bit."""
     return T.new_ones(T.shape[:2]) if weights is None else weights
 
 
@@ -140,10 +139,10 @@ def _logits(i, t, a: slice, b: slice, matched: torch.Tensor, first: int) -> torc
 
 
 def _add_products(dI, dT, G, i, t, a: slice, b: slice, first: int) -> None:
-    """What a tile G of d loss/d l, matched entries aside, adds to both gradients.
+    """Add the contribution of a tile G of d loss/d l, without its matched entries, to both gradients.
 
-    Once training has worked the matched entries are a difference of nearly equal numbers; they stay out of rounded
-    products and come by `_add_diagonal`.
+    In trained towers matched entries are differences of nearly equal numbers. They stay out of rounded products and are
+    added by `_add_diagonal`.
     """
     _diagonal(G, a, b, first)[0].zero_()
     dI[a] += torch.mm(G, t[b])
@@ -151,13 +150,13 @@ def _add_products(dI, dT, G, i, t, a: slice, b: slice, first: int) -> None:
 
 
 def _add_diagonal(dI, dT, own: torch.Tensor, I: torch.Tensor, T: torch.Tensor, first: int) -> None:
-    """Contribution of the matched entries `own` (b,) to both gradients."""
+    """Add the contribution of the matched entries `own` (b,) to both gradients."""
     matched = slice(first, first + len(I))
     dI.addcmul_(own[:, None], T[matched])
     dT[matched].addcmul_(own[:, None], I)
 
 
-# What is done to the logits l of a tile, entry by entry: pure functions, so that each compiles into one kernel.
+# Entrywise work on the logits l of a tile: pure functions, so that each compiles into one kernel.
 
 
 def _sums(l, s):
@@ -202,7 +201,7 @@ def _uncompiled(reason: str) -> None:
 
 
 class _Once(torch.autograd.Function):
-    """Gradients as they are, which depend on `inputs` in a way that this module does not differentiate."""
+    """Gradients unchanged, with a backward pass that raises."""
 
     @staticmethod
     def forward(loss, count, *gradients_and_inputs):
@@ -220,16 +219,16 @@ class _Once(torch.autograd.Function):
 
 
 def once(loss: str, gradients: tuple[torch.Tensor, ...], inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    """The gradients of a tiled loss by its inputs; to differentiate them again is refused by name.
+    """The gradients of a tiled loss; a second derivative raises NotImplementedError.
 
-    torch's once_differentiable asks only whether the upstream gradient is differentiated, which it is not where the
-    loss itself is the end of the graph: second derivatives came out wrong without a word.
+    torch's once_differentiable only looks at the upstream gradient. Where the loss is the end of the graph, second
+    derivatives were silently wrong.
     """
     return _Once.apply(loss, len(gradients), *gradients, *inputs)
 
 
 class _InfoNCE(torch.autograd.Function):
-    """Share of the loss of b rows; also the log normalisers of rows and columns, for the backward pass."""
+    """Loss of b rows, and the log normalisers of rows and columns for the backward pass."""
 
     @staticmethod
     def forward(I, T, scale, weights, problem):
@@ -304,7 +303,7 @@ def _shifted_normalisers(I, T, pairs, scale, problem):
 
 
 class _SigLIP(torch.autograd.Function):
-    """Share of the loss of b rows, with its gradient computed on the way."""
+    """Loss of b rows; the forward pass computes the gradient, too."""
 
     @staticmethod
     def forward(I, T, scale, bias, weights, problem):

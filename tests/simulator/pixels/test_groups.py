@@ -9,8 +9,8 @@ import torch
 from stattest import SHARE, assert_mean
 
 from simulator.pixels.captions import law_of_captions, prompts
+from simulator.pixels.groups import accuracies, trial, weights
 from simulator.pixels.pairs import draw
-from simulator.pixels.trials import accuracies, trial, weights
 from simulator.pixels.views import Pixels
 from simulator.world import World
 

@@ -1,6 +1,6 @@
-"""Two towers in one call, from a notebook: `simulator.train(world, recipe)`.
+"""Training in one call, from a notebook: `simulator.train(world, recipe)`.
 
-The verb `soberclip train` adds folders, resuming, Ctrl-C and torchrun's processes (experiments.lab.train).
+The verb `soberclip train` adds run folders, resuming, Ctrl-C and torchrun's processes (experiments.lab.train).
 """
 
 from collections.abc import Sequence
@@ -15,16 +15,18 @@ from scipy.special import stdtrit
 
 from simulator.accuracy import Accuracy, Interval
 from simulator.prompts import Prompt
-from simulator.towers.affine import Parameters
-from simulator.towers.evaluation import prompts_of
+from simulator.towers.ensemble import Ensemble, step_products
+from simulator.towers.evaluation import accuracies, prompts_of, trial
+from simulator.towers.group_batches import refuse_missing_groups
+from simulator.towers.kinds import Parameters
+from simulator.towers.last_layer_retraining import with_retrained_head
+from simulator.towers.multiprocess import SHARED_WORK, refuse_processes, run_in
 from simulator.towers.recipe import Recipe
-from simulator.towers.refit import finished
-from simulator.towers.side_by_side import SHARED_WORK, refuse_processes, run_in
-from simulator.towers.training import Ensemble, refuse, refuse_missing_groups, start, step_products
+from simulator.towers.training import refuse, start
 from simulator.world import World, Worlds
 
 LEVEL = 0.95  # of the interval of a mean over models
-TRIAL = (11, 8)  # 2^11 images of a group, in 8 replicates
+TRIAL = (11, 8)  # 2^11 images per group, in 8 replicates
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Towers:
     @cached_property
     def _trial(self):
         ensemble = self.ensemble
-        return ensemble.seen.trial(ensemble, prompts_of(ensemble.recipe), *TRIAL)
+        return trial(ensemble, prompts_of(ensemble.recipe), *TRIAL)
 
     def each(self, prompt: Prompt | None = None) -> Accuracy:
         """Every model's own accuracies, shape (*worlds, models); nan for models that diverged.
@@ -61,7 +63,7 @@ class Towers:
         Parameters
         ----------
         prompt
-            Of `simulator.prompts`, "name" by default; towers that see no text are asked without one.
+            One of `simulator.prompts`, "name" by default; None for towers that read no captions.
 
         Raises
         ------
@@ -72,7 +74,7 @@ class Towers:
         return Accuracy(found["common"], found["counter"])
 
     def groups(self, prompt: Prompt | None = None) -> dict[str, Float[np.ndarray, "*w models"]]:
-        """Every model's own accuracies by group, as of `each`: "common", "counter", and others where worlds have them.
+        """Every model's own accuracies by group: "common", "counter", and further groups of pixel worlds.
 
         Parameters
         ----------
@@ -92,7 +94,7 @@ class Towers:
                 f"those that have are {', '.join(map(repr, asked))}"
             )
         found = {}
-        for group, values in ensemble.seen.accuracies(ensemble, self.parameters, prompt, self._trial).items():
+        for group, values in accuracies(ensemble, self.parameters, prompt, self._trial).items():
             mean = values.mean(0)
             mean[self.diverged.cpu().numpy() >= 0] = np.nan
             found[group] = mean.reshape(*self.shape, -1)
@@ -101,8 +103,7 @@ class Towers:
     def accuracy(self, prompt: Prompt | None = None) -> Accuracy:
         """Means over the models of a world that did not diverge, shape of the worlds.
 
-        The interval is Student's, at 95%, of the mean over all models that other seeds would give; None where one model
-        was trained.
+        The interval is Student's 95% interval of the mean over models of other seeds; None for a single model.
 
         Parameters
         ----------
@@ -138,9 +139,9 @@ def train(
     compile: bool = False,
     processes: int = 1,
 ) -> Towers:
-    """Train `models` models of every world at once, in silence.
+    """Train `models` models of every world at once, without any output.
 
-    Model k has the same streams and the same initial weights in every world, so differences between worlds are paired.
+    Model k has the same streams and initial weights in every world, so differences between worlds are paired.
 
     Parameters
     ----------
@@ -157,8 +158,8 @@ def train(
     compile
         Whether to compile the step, which takes 15 seconds to a minute and makes it two to four times as fast.
     processes
-        That share the models on a CPU, 1 to their number. More than one are spawned: a script that asks for them does
-        so under ``if __name__ == "__main__":``.
+        Number of processes that share the models on a CPU, at most one per model. Several are spawned, so a script
+        that uses them starts under ``if __name__ == "__main__":``.
 
     Returns
     -------
@@ -167,11 +168,11 @@ def train(
     Raises
     ------
     ValueError
-        For a request that makes no sense.
+        For an ensemble that cannot be trained.
     EveryModelDiverged
         If no model keeps a finite loss.
     ProcessEnded
-        If one of several processes is gone before its models are trained.
+        If one of several processes ends before its models are trained.
     """
     if models < 1:
         raise ValueError(f"models = {models} is below 1; the nearest valid value is 1")
@@ -190,12 +191,12 @@ def train(
     refuse_processes(processes, ensemble)
     with _few_threads(ensemble):
         *_, state = run_in(processes, ensemble, start(ensemble), [])
-    return Towers(ensemble, finished(ensemble, state.asked), state.diverged, shape)
+    return Towers(ensemble, with_retrained_head(ensemble, state.eval_parameters), state.diverged, shape)
 
 
 @contextmanager
 def _few_threads(ensemble: Ensemble):
-    """One torch thread for small steps on a CPU; the host's number is put back."""
+    """One torch thread for small steps on a CPU; the number of threads is restored."""
     before = torch.get_num_threads()
     if not ensemble.device.startswith("cpu") or step_products(ensemble) >= SHARED_WORK:
         yield

@@ -1,27 +1,27 @@
-"""What trained towers are tried on: every object of a part with every attribute, asked once, weighed group by group.
+"""Test images of pixel worlds: every object of a part with every attribute, weighted group by group.
 
-A group is a law of label, object and attribute. Accuracy under any of them is a weighted mean over the same images, so
-that all groups come from one pass and no label has to be drawn:
+A group is a law of label, object and attribute. Its accuracy is a weighted mean over the same images, so all groups
+come from one pass and no label is drawn:
 
     common    the attribute is the label's own (tied classes)
     counter   it is another's, uniformly (tied classes)
     rand      any attribute alike (tied classes): Rand of [W]
     rev       another tied class's attribute, all of those alike (tied classes): Rev of [W]
     rest      any attribute alike, of the classes without one of their own: Rest of [W]
-    trained   the training law, all classes: what training itself is about, on other objects
+    trained   the training law, all classes, on test objects
 
-In every group the object shown is the label's with probability p_inv, as in [W], where no accuracy of Rest is above it
+In every group the object shown is the label's with probability p_inv, as in [W], where no Rest accuracy exceeds p_inv
 by more than its scatter.
 
-That Rev shows the other's attribute always, and that K classes have K colours, is our reading of [W]: of its appendix
-D.3 we have the numbers of Table 8 alone, where classes 0 and 1 are tied. Let A(o) and A(r) be the accuracies on images
-in the own and in the other's colour.
-    Two classes. By symmetry colour wins against a contradicting object with one probability q, and where the two agree
-nothing is wrong but the label: A(o) = p_inv + (1 - p_inv) q, A(r) = p_inv (1 - q), Rand = (A(o) + A(r))/2. If Rev is
-A(r), the Rand that follows is off the printed one by .011 in root mean square over the eight rows and .018 at most. If
-Rev has the own colour with probability 1 - p_spu, it is off by .033 and .060 (.591 for .651, p_inv = p_spu = .75).
-    More classes. With two colours for all of them A(o) = 2 Rand - Rev, which is 1.04 at K = 8 and p_inv = p_spu = .9.
-With K colours no such contradiction follows.
+That Rev always shows the other's attribute, and that K classes have K colours, is our reading of Table 8 in appendix
+D.3 of [W], where classes 0 and 1 are tied. Let A(o) and A(r) be the accuracies on images in the own and the other's
+colour.
+    Two classes. Let q be the probability that colour wins against a contradicting object. Then A(o) = p_inv + (1 -
+p_inv) q, A(r) = p_inv (1 - q) and Rand = (A(o) + A(r))/2. If Rev is A(r), this Rand differs from the printed one by
+.011 in root mean square over the eight rows, and by .018 at most. If Rev showed the own colour with probability 1 -
+p_spu, it would differ by .033 and .060.
+    More classes. With two colours for all classes A(o) = 2 Rand - Rev would be 1.04 at K = 8 and p_inv = p_spu = .9.
+With K colours there is no such contradiction.
 """
 
 from dataclasses import dataclass
@@ -36,8 +36,8 @@ from simulator.streams import numpy_stream
 from simulator.world import World
 
 GROUPS = ("common", "counter", "rand", "rev", "rest", "trained")
-# Images of a trial: beyond it objects are left out, class by class alike. Ten classes then keep 200 objects each, and a
-# group of two tied classes rests on 400: a standard error of up to 2.5 points.
+# Images of a trial; more objects are left out, equally many per class. Ten classes then keep 200 objects each, and a
+# group of two tied classes has 400: a standard error of up to 2.5 points.
 LARGEST_TRIAL = 20_000
 
 
@@ -55,7 +55,7 @@ class Trial:
         return len(self.scans)
 
     def images(self, rows: slice = slice(None)) -> UInt8[torch.Tensor, "n 3 S S"]:
-        """Some of its images, or all."""
+        """Images of some rows."""
         photos = None if self.photos is None else self.photos[rows]
         return render(self.scenery, self.scans[rows], self.attributes[rows], photos)
 
@@ -75,7 +75,7 @@ def trial(world: World, part: str = "test", seed: int = 0, device: str = "cpu") 
 
 
 def weights(world: World, tried: Trial) -> dict[str, Float[np.ndarray, "K N"]]:
-    """Probability of label and image in each of GROUPS; a group that the world does not have is left out."""
+    """Joint probability of label and image in each of GROUPS; groups that the world does not have are left out."""
     K, own = world.classes, np.eye(world.classes)
     objects, attributes = tried.objects.cpu().numpy(), tried.attributes.cpu().numpy()
     shown = np.where(own, world.p_inv, (1 - world.p_inv) / (K - 1)) / np.bincount(objects[attributes == 0])
