@@ -193,7 +193,7 @@ class Pixels(Checked):
         """The classes with an attribute of their own, among `classes` classes."""
         return tuple(range(classes)) if self.tied is None else self.tied
 
-    def refuse(self, classes: int) -> None:
+    def check_classes(self, classes: int) -> None:
         """Refuse a number of classes that these views cannot show.
 
         Parameters
