@@ -1,4 +1,4 @@
-from experiments.court.judge import judge as judge
+from experiments.court.trial import judge as judge
 from experiments.lab.design import design as design
 from experiments.lab.design import designs as designs
 from experiments.lab.mitigations import Mitigation as Mitigation

@@ -21,7 +21,6 @@ from simulator.naming import check_known
 Prompt = Literal["name", "mean", "background", "captions", "scores"]
 PROMPTS: tuple[Prompt, ...] = get_args(Prompt)
 DEFAULT_PROMPTS: tuple[Prompt, ...] = ("name", "mean")  # evaluated for trained towers unless others are given
-NOTHING = 0.0  # coefficient of a block that a caption does not mention
 
 
 class Caption(NamedTuple):
@@ -29,9 +28,10 @@ class Caption(NamedTuple):
 
     coefficient: Callable[[Numbers, Numbers, Numbers, bool], Numbers]
     average: bool = False
+    names_background: bool = True
 
 
-_NAME = Caption(lambda mean, correlation, mention, is_object: mean if is_object else NOTHING)
+_NAME = Caption(lambda mean, correlation, mention, is_object: mean if is_object else 0.0, names_background=False)
 _MEAN = Caption(lambda mean, correlation, mention, is_object: mention * mean * correlation, average=True)
 _BACKGROUND = Caption(lambda mean, correlation, mention, is_object: mean)
 

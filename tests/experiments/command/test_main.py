@@ -372,7 +372,7 @@ def test_two_claims_of_one_id_are_refused(soberclip, tmp_path):
     ],
 )
 def test_an_interrupted_check_says_what_was_kept(soberclip, tmp_path, monkeypatch, output, finished, words):
-    import experiments.court.judge as judging
+    import experiments.court.trial as judging
 
     monkeypatch.chdir(tmp_path)
     real, calls = judging.judge, []

@@ -7,7 +7,7 @@ import torch
 from simulator.gaussian.pairs import dictionaries, draw_block
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import ensemble_accuracy, prompts_of
-from simulator.towers.last_layer_retraining import BLOCKS, finished
+from simulator.towers.last_layer_retraining import BLOCKS, with_retrained_head
 from simulator.towers.layers import embed, scored
 from simulator.towers.recipe import Recipe
 from simulator.towers.training import start
@@ -26,7 +26,7 @@ def test_the_head_is_least_squares_on_balanced_pairs(fields):
     """Against numpy's, which finds the rank by itself, on scores rather than on heads: a low rank leaves those free."""
     one = ensemble(**fields, precision="float64")
     before = start(one).parameters
-    after = finished(one, before)
+    after = with_retrained_head(one, before)
     assert all(torch.equal(after[name], value) for name, value in before.items() if not name.startswith("head"))
     balanced = WORLD.model_copy(update={"p_spu": 1 / 3})
     draw = lambda i: draw_block(  # noqa: E731
@@ -49,11 +49,11 @@ def test_the_head_is_least_squares_on_balanced_pairs(fields):
 def test_towers_with_a_head_of_their_own_are_asked_without_a_prompt():
     one = ensemble(loss="linear", towers="linear")
     assert prompts_of(one.recipe) == (None,)
-    accuracy = ensemble_accuracy(one, finished(one, start(one).parameters), None)
+    accuracy = ensemble_accuracy(one, with_retrained_head(one, start(one).parameters), None)
     assert accuracy.shape == (1, 2, 2)
     kept = one._replace(recipe=one.recipe.model_copy(update={"last_layer": "trained"}))
     before = start(kept).parameters
-    assert finished(kept, before) is before
+    assert with_retrained_head(kept, before) is before
 
 
 def test_rounding_is_not_fitted():
@@ -63,6 +63,6 @@ def test_rounding_is_not_fitted():
     for precision in ("float32", "float64"):
         recipe = Recipe(loss="linear", towers="linear", last_layer="refitted", precision=precision)
         one = Ensemble(recipe, (world,), (0,), 0)
-        found.append(ensemble_accuracy(one, finished(one, start(one).parameters), None)[0, 0])
+        found.append(ensemble_accuracy(one, with_retrained_head(one, start(one).parameters), None)[0, 0])
     assert found[0] == pytest.approx(found[1], abs=1e-2)  # other pairs, by the precision's own streams
     assert np.ptp(found[0]) < 0.03

@@ -9,22 +9,22 @@ from time import monotonic, sleep
 
 import pytest
 
-from experiments.court import together
-from experiments.court.docket import (
-    REFUSED,
+from experiments.court import parallel
+from experiments.court.parallel import run_all, run_parallel
+from experiments.court.registry import (
+    QUESTIONS,
     Trial,
+    all_trials,
+    by_question,
     chosen,
-    docket,
-    family,
-    family_sentence,
+    question_of,
     trained_trials,
     trial_of,
-    try_all,
 )
-from experiments.court.together import held_together
 from experiments.errors import RequestError
+from experiments.verdict import REFUSED, family, family_sentence
+from theory.claims.catalogue import untried
 from theory.claims.claim import Claim
-from theory.claims.untried import UNTRIED
 
 
 def trials(*predictions) -> list[Trial]:
@@ -45,7 +45,7 @@ def trials(*predictions) -> list[Trial]:
 
 
 def hold(available: list[Trial], **options) -> list[dict]:
-    return try_all(available, **{"seed": 0, "quick": True, "error_rate": None, "output": None, **options})
+    return run_all(available, **{"seed": 0, "quick": True, "error_rate": None, "output": None, **options})
 
 
 def test_one_bad_claim_leaves_the_others_their_verdicts(tmp_path):
@@ -56,17 +56,25 @@ def test_one_bad_claim_leaves_the_others_their_verdicts(tmp_path):
 
 
 def test_what_is_not_on_trial_says_why_and_what_is_instead():
-    available = docket()
+    available = all_trials()
     tried = {trial.id for trial in available}
-    assert not tried & {u.id for u in UNTRIED}
+    assert not tried & {u.id for u in untried()}
     families = {id.split("/")[0] for id in tried}
-    for untried in UNTRIED:
-        assert untried.statement.endswith(".")
-        assert untried.reason.endswith(".")
-        for named in re.findall(r"\(([a-z/-]+)\)", untried.reason):
+    for one in untried():
+        for named in re.findall(r"\(([a-z/-]+)\)", one.reason):
             assert named in tried | families, named
-        with pytest.raises(RequestError, match=f"^claim '{untried.id}' is not on trial: "):
-            chosen((untried.id,), available)
+        with pytest.raises(RequestError, match=f"^claim '{one.id}' is not on trial: "):
+            chosen((one.id,), available)
+
+
+def test_every_claim_answers_a_question_and_every_question_has_a_claim():
+    ids = [trial.id for trial in all_trials()]
+    grouped = by_question((id, id) for id in ids)
+    assert sorted(id for _, claims in grouped for id in claims) == sorted(ids)
+    assert [question for question, _ in grouped] == list(QUESTIONS)
+    assert question_of("data-determine/contrastive-loss") == "supervised"
+    with pytest.raises(KeyError, match="unheard-of"):
+        question_of("unheard-of/one")
 
 
 def test_bad_claims_alone_are_a_wrong_request():
@@ -102,7 +110,7 @@ def test_a_stored_verdict_is_of_its_own_seed():
 
 
 def test_several_processes_find_what_one_does(tmp_path):
-    published = [trial for trial in docket() if trial.id.startswith("counteranimal/")][:3]
+    published = [trial for trial in all_trials() if trial.id.startswith("counteranimal/")][:3]
     alone = hold(published, quick=False)
     together = hold(published, quick=False, proving={}, output=tmp_path)
     assert [v["claim"] for v in together] == [trial.id for trial in published]
@@ -113,7 +121,7 @@ def test_several_processes_find_what_one_does(tmp_path):
 
 def test_claims_about_the_same_towers_are_one_job():
     ids = [trial.id for trial in trained_trials()]
-    jobs = together._longest_first(["published/first", *ids])
+    jobs = parallel._longest_first(["published/first", *ids])
     assert sorted(id for job in jobs for id in job) == sorted([*ids, "published/first"])
     assert [job for job in jobs if len(job) > 1] == [["trained/ten-classes", "trained/ten-classes-covariances"]]
     assert jobs[0] == ["published/first"]  # how long it takes nobody knows
@@ -121,8 +129,8 @@ def test_claims_about_the_same_towers_are_one_job():
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="processes are looked up in /proc")
 def test_who_stops_asking_ends_the_processes():
-    ids = [trial.id for trial in docket() if trial.id.startswith("counteranimal/")]
-    verdicts = held_together(ids, seed=0, quick=True, error_rate=None, proving={})
+    ids = [trial.id for trial in all_trials() if trial.id.startswith("counteranimal/")]
+    verdicts = run_parallel(ids, seed=0, quick=True, error_rate=None, proving={})
     assert next(verdicts)["claim"] in ids
     started = [process.pid for process in active_children()]
     assert started
@@ -137,5 +145,5 @@ def test_a_bar_of_tqdm_makes_no_semaphore_in_a_worker(monkeypatch):
     """Of one that is killed Python would say that it leaked."""
     bar = pytest.importorskip("tqdm").tqdm
     monkeypatch.setattr(bar, "_lock", None, raising=False)  # put back at the end
-    together._leave_no_semaphore()
+    parallel._leave_no_semaphore()
     assert isinstance(bar.get_lock(), type(RLock()))

@@ -4,7 +4,6 @@ The order matters: the points, n, the number of values and the streams are fixed
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -13,113 +12,35 @@ from typing import Any
 import numpy as np
 
 from experiments.abilities import ability_of
-from experiments.court.decide import POWER, Decision, Ruling, decide, p_value
-from experiments.court.design import Evidence, gather, pilot_violation
-from experiments.court.points import dimension, finite, inside, legs, placed, row, single, true_violation
-from experiments.court.proving import proof_of, ruled
+from experiments.court.certificates import proof_of, ruled
+from experiments.court.decision import POWER, Ruling, decide, p_value
+from experiments.court.domain import (
+    dimension,
+    finite,
+    guarded,
+    inside,
+    legs,
+    placed,
+    row,
+    single,
+    true_violation,
+)
 from experiments.court.routes import drawable
-from experiments.court.search import Worst, corners, roundest, search, sobol
+from experiments.court.sample_size import Evidence, gather, pilot_violation
+from experiments.court.worst_point import Worst, corners, roundest, search, sobol
 from experiments.errors import RequestError
 from experiments.inference import LEVEL
 from experiments.progress import tell
 from experiments.trainings import Unmeasurable
-from simulator.naming import suggestion
+from experiments.verdict import Verdict
 from theory.claims.claim import Claim
 
 AUDIT_POINTS = 32  # besides the worst point
 QUICK_AUDIT_POINTS = 4
 PROOF_SECONDS = 60.0
 PATIENCE = 5.0  # seconds between two lines of progress
-# A rounder counterexample may cost a tenth of what the violation exceeds tau by, or leave 3 tau, which is plenty.
+# A rounder counterexample may cost a tenth of the violation's excess over tau, or leave 3 tau, which is plenty.
 KEPT = 0.9
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One claim decided, with the evidence. Accuracies are fractions.
-
-    "contradicted" errs with probability alpha/2 at most. "supported" carries a search of `search_evaluations` points
-    and bounds at `audits` points, and no error rate for the rest of the domain.
-
-    What was measured is that of the counterexample if there is one; of a point inside the domain if supported; of the
-    audit point that comes out worst if undecided; None if nothing could be measured.
-
-    Attributes
-    ----------
-    claim, source, statement, formula, quantity, relation, share
-        The claim's own; `claim` is its id.
-    verdict
-        "proved", "supported", "contradicted" or "undecided".
-    reason
-        Why, in a sentence.
-    predicted, measured
-        What the claim compares with, and the quantity as measured.
-    interval, level
-        Interval of the measured quantity, and its level.
-    counterexample
-        Where the claim fails, None unless contradicted.
-    route, n, replicates
-        How it was measured: route, pairs of training, values.
-    alpha
-        Error rate.
-    p_value
-        Of the contradiction: the least alpha/2 at which it would stand, None if nothing was measured at a worst point.
-    tau
-        The violation that is allowed.
-    seconds
-        That the trial took.
-    point
-        Where it was measured.
-    audits
-        Points audited.
-    search_evaluations
-        Points that the search looked at.
-    undefined
-        Points of the search where the quantity has no value: they are left out.
-    largest_violation_found
-        By the search.
-    largest_violation_bounded
-        Largest upper 1 - alpha/(2 audits) bound of v over the audit points, None where there is none.
-    seed
-        Root of every stream.
-    proof
-        What `experiments.court.proving.proof_of` found, None if no proof was asked for. Only with one that its checker
-        passes, and with audits that agree, is a claim "proved".
-    """
-
-    claim: str
-    source: str
-    statement: str
-    verdict: Decision
-    reason: str
-    predicted: float | None
-    measured: float | None
-    interval: list[float] | None
-    level: float
-    counterexample: dict[str, float] | None
-    route: str | None
-    n: int | None
-    replicates: int | None
-    alpha: float
-    p_value: float | None
-    tau: float
-    seconds: float
-    formula: str
-    quantity: str
-    relation: str
-    share: float | None
-    point: dict[str, float]
-    audits: int
-    search_evaluations: int
-    undefined: int
-    largest_violation_found: float
-    largest_violation_bounded: float | None
-    seed: int
-    proof: dict[str, Any] | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """A plain document."""
-        return asdict(self)
 
 
 def judge(
@@ -148,13 +69,13 @@ def judge(
     effort
         Sobol points of the search.
     prove
-        Whether to prove or refute the closed form over the whole domain too; `Verdict.proof` says how that went.
+        Whether to prove or refute the closed form over the whole domain too; `Verdict.proof` has the result.
     proof_seconds
-        Wall-clock time that a proof may take; one that is not closed by then changes nothing.
+        Wall-clock limit of the proof. A proof that is not finished by then changes nothing.
     certificates
         Folder to which the certificate is written.
     report
-        Hears a line of progress now and then.
+        Called with a line of progress now and then.
 
     Returns
     -------
@@ -165,13 +86,13 @@ def judge(
     ValueError
         For an error rate outside (0, 1).
     RequestError
-        For a quantity that is defined nowhere, or a prediction, threshold or reference that fails on the domain's
-        worlds; and for `prove` where the libraries of proofs are missing.
+        If the quantity is defined nowhere, if a prediction, threshold or reference fails on the domain's worlds, and
+        for `prove` if the libraries for proofs are missing.
 
     Examples
     --------
-    A claim of one's own can be proved if its prediction is +, -, *, /, powers, sqrt, exp and Phi of fields of the
-    world; of any other the verdict says in a sentence why it is not, and all else is as without `prove`.
+    A user's claim can be proved if its prediction consists of +, -, *, /, powers, sqrt, exp and Phi of fields of the
+    world. For any other prediction the verdict gives the reason, and all else is as without `prove`.
 
     >>> from experiments import judge
     >>> from theory import Axis, Claim, Phi
@@ -187,14 +108,20 @@ def judge(
     alpha = claim.error_rate if error_rate is None else error_rate
     if not 0 < alpha < 1:
         raise ValueError(f"error rate {alpha} lies outside (0, 1); .01 is usual")
-    try:
-        proof = proof_of(claim, proof_seconds, certificates) if prove else None
-        return _judge(claim, seed, QUICK_AUDIT_POINTS if quick else AUDIT_POINTS, alpha, effort, proof, _spaced(report))
-    except (ValueError, LookupError, TypeError, AttributeError, NameError, ArithmeticError) as error:
-        raise RequestError(f"claim {claim.id!r} cannot be judged: {_sentence(error)}") from error
+    proof = proof_of(claim, proof_seconds, certificates) if prove else None
+    audit_count = QUICK_AUDIT_POINTS if quick else AUDIT_POINTS
+    return _judge(guarded(claim), seed, audit_count, alpha, effort, proof, _spaced(report))
 
 
-def _judge(claim: Claim, seed: int, audit_count: int, alpha: float, effort: int | None, proof, report) -> Verdict:
+def _judge(
+    claim: Claim,
+    seed: int,
+    audit_count: int,
+    alpha: float,
+    effort: int | None,
+    proof: dict[str, Any] | None,
+    report: Callable[[str], None],
+) -> Verdict:
     began = perf_counter()
     report(f"{claim.id}: searching the worst point")
     pilot = pilot_violation(claim, seed) if finite(claim) else None
@@ -223,8 +150,7 @@ def _judge(claim: Claim, seed: int, audit_count: int, alpha: float, effort: int 
         )
     p = None if against is None else p_value(partial(_lower_bound, claim, against), claim.tau)
     ruling = ruled(ruling, proof)
-    verdict = _verdict(claim, ruling, shown, worst, bounds, alpha, p, seed, perf_counter() - began)
-    return replace(verdict, proof=proof)
+    return _verdict(claim, ruling, shown, worst, bounds, alpha, p, seed, perf_counter() - began, proof)
 
 
 def _lower_bound(claim: Claim, evidence: Evidence, tail: float) -> float:
@@ -232,7 +158,7 @@ def _lower_bound(claim: Claim, evidence: Evidence, tail: float) -> float:
 
 
 def _within_reach(claim: Claim, worst: Worst, seed: int, effort: int | None) -> Worst:
-    """The worst point of those that can be measured: a learner that is only fitted to pairs needs them drawable."""
+    """The worst point that can be measured: a learner that can only be fitted needs pairs that can be drawn."""
 
     def allowed(points):
         return np.all([drawable(leg.worlds, leg.n) for leg in legs(claim, points)], axis=0)
@@ -243,14 +169,13 @@ def _within_reach(claim: Claim, worst: Worst, seed: int, effort: int | None) -> 
         return worst
     try:
         reachable = search(claim, seed, effort, allowed=allowed)
-    except ValueError:  # no point is within reach
+    except RequestError:  # no point is within reach
         return worst
     return reachable if reachable.violation > claim.tau else worst
 
 
 def _at_the_worst_point(claim: Claim, worst: Worst, tail: float, seed: int, pilot) -> Evidence:
-    """Measure where the search has led, or at a rounder point near by that fails almost as much."""
-
+    """Measure at the worst point, or at a rounder point near by that fails almost as much."""
     violation = partial(pilot, replicates=4096, number=99) if pilot else partial(_truth, claim)
     excess = worst.violation - claim.tau
     point = roundest(claim, worst, claim.tau + min(KEPT * excess, 2 * claim.tau), violation)
@@ -259,7 +184,7 @@ def _at_the_worst_point(claim: Claim, worst: Worst, tail: float, seed: int, pilo
 
 
 def _audit(claim: Claim, points: list, tail: float, seed: int, pilot, report) -> tuple[list[Evidence], list[str]]:
-    """Evidence at every audit point, and why some could not be measured."""
+    """Evidence at every audit point, and the reasons why some could not be measured."""
     audits, obstacles = [], []
     for i, point in enumerate(points):
         report(f"{claim.id}: audit point {i + 1} of {len(points)}")
@@ -291,9 +216,9 @@ def _truth(claim: Claim, point: dict[str, float]) -> float:
 
 
 def audit_points(claim: Claim, worst: Worst, count: int, seed: int) -> list[dict[str, float]]:
-    """The worst point found, then corners and Sobol points of the domain, `count` in all besides it.
+    """The worst point, then up to `count` corners and Sobol points of the domain.
 
-    Points where the population's quantity is undefined are passed over, as the search passes over them.
+    Points where the population's quantity is undefined are left out, as the search leaves them out.
     """
     d = dimension(claim)
     if d == 0:
@@ -308,7 +233,9 @@ def audit_points(claim: Claim, worst: Worst, count: int, seed: int) -> list[dict
     return [worst.point, *(single(grid, int(i)) for i in np.flatnonzero(good)[:count])]
 
 
-def _verdict(claim, ruling: Ruling, shown: Evidence | None, worst: Worst, bounds, alpha, p, seed, seconds) -> Verdict:
+def _verdict(
+    claim: Claim, ruling: Ruling, shown: Evidence | None, worst: Worst, bounds, alpha, p, seed, seconds, proof
+) -> Verdict:
     interval = shown and shown.sample.interval(LEVEL)
     contradicted = ruling.decision == "contradicted"
     largest = max((b.high for b in bounds), default=None)
@@ -341,11 +268,12 @@ def _verdict(claim, ruling: Ruling, shown: Evidence | None, worst: Worst, bounds
         largest_violation_found=worst.violation,
         largest_violation_bounded=largest if largest is not None and np.isfinite(largest) else None,
         seed=seed,
+        proof=proof,
     )
 
 
 def _spaced(report: Callable[[str], None]) -> Callable[[str], None]:
-    """The same, at most every PATIENCE seconds and not before the first."""
+    """`report` at most once per PATIENCE seconds, and not in the first PATIENCE seconds."""
     last = [perf_counter()]
 
     def spaced(line: str) -> None:
@@ -354,13 +282,3 @@ def _spaced(report: Callable[[str], None]) -> Callable[[str], None]:
             report(line)
 
     return spaced
-
-
-def _sentence(error: Exception) -> str:
-    """What went wrong in a claim's own code or numbers, with the field that was probably meant."""
-    if isinstance(error, AttributeError) and error.name:
-        public = [n for n in dir(error.obj) if not n.startswith("_")]
-        return f"there is no {error.name!r}{suggestion(error.name, public, quoted=True)}"
-    if isinstance(error, ValueError | ArithmeticError):
-        return str(error)
-    return f"{type(error).__name__}: {error}"

@@ -5,7 +5,7 @@ contradicted  at the worst point the lower 1 - alpha/2 bound of the violation ex
 supported     the search found v < tau everywhere, and at each of m audit points the upper 1 - alpha/(2m) bound is below
               tau. That is a search and m audited points: no error rate is attached to the rest of the domain
 undecided     neither, and the reason
-proved        supported, and a proof of the closed form covers the whole domain (`experiments.court.proving`)
+proved        supported, and a proof of the closed form covers the whole domain (`experiments.court.certificates`)
 """
 
 from collections.abc import Callable, Sequence

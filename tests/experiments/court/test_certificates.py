@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from experiments.court.decide import Ruling
-from experiments.court.judge import judge
-from experiments.court.proving import file_name, need_libraries, proof_of, ruled, verified
+from experiments.court.certificates import file_name, need_libraries, proof_of, ruled, verified
+from experiments.court.decision import Ruling
+from experiments.court.trial import judge
 from experiments.errors import RequestError
 from theory.claims.catalogue import claims
 from theory.claims.claim import Axis, Claim
-from theory.proofs.prove import prove
+from theory.proofs.prover import prove
 
 DOCKET = {claim.id: claim for claim in claims()}
 PROOF = {"outcome": "proved", "reason": "shown"}
@@ -130,8 +130,8 @@ def test_a_folder_without_certificates_is_a_wrong_request(tmp_path):
 
 
 def test_missing_libraries_are_named(monkeypatch):
-    from experiments.court import proving
+    from experiments.court import certificates
 
-    monkeypatch.setattr(proving, "find_spec", lambda name: None)
+    monkeypatch.setattr(certificates, "find_spec", lambda name: None)
     with pytest.raises(RequestError, match=r"--prove needs python-flint, .* pip install python-flint"):
         need_libraries("--prove")

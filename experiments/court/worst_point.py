@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.abilities import ability_of
-from experiments.court.points import dimension, inside, placed, row, single, true_violation
+from experiments.court.domain import cannot_be_judged, dimension, inside, legs, placed, row, single, true_violation
 from theory.claims.claim import Claim
+from theory.learners.base import UNDEFINED
 
 # Sobol points. A region of share s is missed with probability (1 - s)^points at most, roughly: .2 % of the volume is
 # found by CLOSED in all but 3e-4 of the seeds, 1.5 % by QUADRATURE in all but 4e-4.
@@ -78,22 +79,19 @@ def search(
     else:
         found = _by_formula(claim, seed, effort or search_effort(claim), allowed)
     if not np.isfinite(found.violation):
-        raise ValueError(
-            f"{claim.quantity} is defined at none of the {found.evaluations} points tried"
-            + (f"; {why}" if (why := _why(claim, found)) else "")
-        )
+        why = _why(claim, found)
+        tried = f"{claim.quantity} is defined at none of the {found.evaluations} points tried"
+        raise cannot_be_judged(claim, f"{tried}; {why}" if why else tried)
     return found
 
 
 def _why(claim: Claim, found: Worst) -> str:
-    """The learners' own sentence on why a point has no answer."""
-    from experiments.court.points import legs
-
+    """The learners' reason why the quantity is undefined at a point; empty if they have none."""
     worlds = legs(claim, row(found.point))[0].worlds
     for learner in claim.learners:
         try:
             claim.value(learner, worlds)
-        except (ValueError, ArithmeticError) as error:
+        except UNDEFINED as error:
             return str(error)
     return ""
 

@@ -5,10 +5,10 @@ import pytest
 from scipy import stats
 from stattest import SHARE, assert_same_law, spend
 
-from experiments.court.judge import judge
-from experiments.court.points import finite, inside, legs, placed, row, single, true_violation
+from experiments.court.domain import finite, inside, legs, placed, row, single, true_violation
 from experiments.court.routes import measure, narrowest, rarest, worlds_at
-from experiments.court.search import CLOSED, QUADRATURE, search
+from experiments.court.trial import judge
+from experiments.court.worst_point import CLOSED, QUADRATURE, search
 from experiments.errors import RequestError
 from simulator.world import World, Worlds, view_noise
 from theory.claims.claim import SHARE_TOLERANCE, Axis, Claim

@@ -69,6 +69,7 @@ _OVERLAPPING = {
 def _clip_ahead(subject: Learner, against: Learner, domain: dict) -> Claim:
     return Claim(
         id=f"clip-beats-supervised-at-full-correlation/{subject.prompt}-vs-{against.name}",
+        question="supervised",
         source=f"soberclip T4, under the condition of {WANG}, Theorem 6.2",
         statement=f"At p = 1 and sigma_inv > sigma_spu, {_words(subject)} is right on at least as much of the counter "
         f"group as {against.words}.",
@@ -90,6 +91,7 @@ def _supervised_ahead(subject: Learner, against: Learner, domain: dict) -> Claim
     }
     return Claim(
         id=f"supervised-beats-clip-at-full-correlation/{subject.prompt}-vs-{against.name}",
+        question="supervised",
         source="soberclip T4",
         statement=f"At p = 1 and a noisy background, {_words(subject)} is right on at most as much of the counter "
         f"group as {against.words}.",
@@ -107,6 +109,7 @@ def _no_extra_robustness() -> list[Claim]:
     return [
         Claim(
             id=f"no-extra-robustness/{ours.name}-{ours.prompt}-vs-{theirs.name}",
+            question="supervised",
             source=f"{WANG_V2}, abstract: the CLIP objective cannot offer additional robustness; in Theorem 6.2's "
             "regime",
             statement=f"In the theorem's regime {_words(ours)} is never right on more of the counter group than "
@@ -129,6 +132,7 @@ def _no_extra_robustness() -> list[Claim]:
 def _crossover() -> Claim:
     return Claim(
         id="no-extra-robustness/crossover-least-squares",
+        question="supervised",
         source="soberclip T5",
         statement="Linear CLIP (name prompt) is more robust than least squares iff p exceeds p_c.",
         formula=r"p>p_c=\frac{1}{2}(1+\sqrt{1-[S_iA-\alpha^2S_s]/(\alpha\beta)^2})",

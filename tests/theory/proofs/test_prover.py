@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from experiments.court.points import placed, row, true_violation
-from experiments.court.search import corners, sobol
+from experiments.court.domain import placed, row, true_violation
+from experiments.court.worst_point import corners, sobol
 from theory.claims.catalogue import claims
 from theory.proofs.certificate import MAGIC
 from theory.proofs.checker import check
-from theory.proofs.prove import prove
+from theory.proofs.prover import prove
 
 DOCKET = {claim.id: claim for claim in claims()}
 T1 = ["one-number-decides/counter", "one-number-decides/common"]

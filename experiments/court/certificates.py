@@ -1,7 +1,12 @@
-"""Where proofs join the trial: what a proof adds to a verdict, and certificates on disk.
+"""Proofs in a trial: what a proof adds to a verdict, certificates on disk, and a cross-check of the recorded formula.
 
 A proof is about the closed form; the audits tie the closed form to the world. So a claim is "proved" only if the
-certificate passes the checker and the audits agree; a rigorous counterexample is named beside what was measured.
+checker accepts the certificate and the audits agree.
+
+A proof records the claim's prediction and its learners' `weights`. The trial evaluates the prediction and the
+learners' `direction` or `accuracy`. Tests compare the two for the project's own claims. A user's prediction may depend
+on the type of its argument, and a user's learner may inherit `weights` and change `direction`. So `mismatch` compares
+both in floats at points of the domain before a proof counts.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,17 +15,22 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from experiments.court.decide import Ruling
-from experiments.court.recorded import unlike
+import numpy as np
+
+from experiments.court.decision import Ruling
+from experiments.court.domain import LATER, MONOTONE, true_violation
 from experiments.errors import RequestError
 from experiments.files import check_ours, check_writable, write_atomically
 from theory.claims.claim import Claim
 
 if TYPE_CHECKING:
-    from theory.proofs.prove import Proof
+    from theory.proofs.prover import Proof
+    from theory.proofs.statements import Statement
 
 SUFFIX = ".proof"
 LARGEST_FILE = 2**28  # bytes of a certificate that are read
+POINTS = 64  # of each case
+ROUNDING = 1e-6  # logistic directions are found to 1e-9, and 0/0 is near at some edges
 
 
 def proof_of(claim: Claim, seconds: float, certificates: Path | None = None) -> dict[str, Any]:
@@ -30,7 +40,7 @@ def proof_of(claim: Claim, seconds: float, certificates: Path | None = None) -> 
     Raises RequestError where the libraries that proofs stand on are missing.
     """
     need_libraries("prove=True")
-    from theory.proofs.prove import prove
+    from theory.proofs.prover import prove
 
     proof = prove(claim, seconds=seconds)
     began = perf_counter()
@@ -62,8 +72,53 @@ def _check(proof: "Proof", claim: Claim, document: dict[str, Any]) -> None:
             raise Refused(f"it shows the claim {shown}")
     except Refused as error:
         document.update(outcome="open", reason=f"the checker refuses the certificate: {error}")
-    if (difference := unlike(claim)) is not None:
+    if (difference := mismatch(claim)) is not None:
         document.update(outcome="not provable", reason=f"not provable here: {difference}")
+
+
+def mismatch(claim: Claim) -> str | None:
+    """Where the recorded violation differs from the closed form's, in a sentence; None if they agree everywhere."""
+    from theory.proofs.statements import statements
+
+    for statement in statements(claim):
+        recorded, point = _recorded(claim, statement)
+        trial = true_violation(claim, point)
+        wrong = np.isfinite(trial) & ~(np.abs(recorded - trial) <= ROUNDING * np.maximum(1, np.abs(trial)))
+        if wrong.any():
+            first = int(np.flatnonzero(wrong)[0])
+            where = ", ".join(f"{name} = {value[first]:.4g}" for name, value in point.items())
+            return (
+                f"the formula that its fields record gives a violation of {recorded[first]:.4g} at {where}, and the "
+                f"trial {trial[first]:.4g}"
+            )
+    return None
+
+
+def _recorded(claim: Claim, statement: "Statement") -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The statement's violation at uniform points of its domain, and these points."""
+    from theory.proofs.counterexample import FLOATS
+    from theory.proofs.expression import evaluate, variable, variables
+    from theory.proofs.statements import LATER as LATER_COORDINATE
+
+    fields = dict(statement.fields)
+    if claim.relation in MONOTONE:
+        ahead = variable(claim.along) + (1 - variable(claim.along)) * variable(LATER_COORDINATE)
+        low, high = claim.axes[claim.along].bounds()
+        fields[claim.along + LATER] = low + (high - low) * ahead
+    wanted = [part for violation in statement.violations for part in violation if part is not None]
+    names = sorted(set(variables(*wanted, *fields.values())))
+    draw = np.random.default_rng(0)
+    unit = {name: draw.random(POINTS) for name in names}
+
+    def numbers(e):
+        return np.broadcast_to(evaluate([e], FLOATS, unit)[0], POINTS)
+
+    with np.errstate(all="ignore"):
+        violations = [
+            np.where(True if each.where is None else numbers(each.where) > 0, numbers(each.v), -np.inf)
+            for each in statement.violations
+        ]
+        return np.max(violations, axis=0), {name: np.array(numbers(value)) for name, value in fields.items()}
 
 
 def ruled(ruling: Ruling, proof: dict[str, Any] | None) -> Ruling:
@@ -136,7 +191,7 @@ def _verified(file: Path, known: dict[str, Claim]) -> dict[str, Any]:
             raise Refused(f"its claim {result['claim']!r} is unknown; --claims FILE.py names claims of your own")
         claim = known[result["claim"]]
         result["shows"], result["boxes"] = check(data, claim)
-        if (difference := unlike(claim)) is not None:
+        if (difference := mismatch(claim)) is not None:
             raise Refused(difference)
     except (Refused, NotExpressible) as error:
         result["refused"] = str(error)

@@ -1,7 +1,7 @@
-"""How much is measured at a point, fixed before the measurement that counts, and that measurement.
+"""Measurement at one point, with a sample size that is fixed before the measurement that counts.
 
-A pilot on a stream of its own shows the spread of the values; the number of values follows from the bound that they
-must reach, and the pilot never enters the verdict.
+A pilot on a stream of its own shows the spread of the values. The number of values follows from the bound that they
+must reach. The pilot never enters the verdict.
 """
 
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from typing import final
 
 import numpy as np
 
-from experiments.court.decide import FEWEST, TWO_SIDED, size_needed, violation_bounds
-from experiments.court.points import Point, legs, relation, row, target, violation_at
+from experiments.court.decision import FEWEST, TWO_SIDED, size_needed, violation_bounds
+from experiments.court.domain import Point, legs, relation, row, target, violation_at
 from experiments.court.routes import RARE, by_image, measure, named_route, pairs_for, rarest, routes_of, worlds_at
 from experiments.inference import Bounds, Sample
 from experiments.trainings import Route, Unmeasurable

@@ -2,16 +2,15 @@
 
 Of every paper but [W] its abstract was read, no more, in the version that the source names. The domains are ours
 throughout: the papers speak of photos and of data sets, and where a statement fits worlds of one object and one
-background we say which ones. What no world here decides stands in `theory.claims.untried`.
+background we say which ones. `untried.toml` lists the statements that no world here decides.
 """
 
 import numpy as np
 
 from simulator.accuracy import Numbers
-from simulator.world import Worlds
 from theory.claims.claim import Axis, Claim
+from theory.claims.clip_vs_supervised import MAP_DOMAIN, MAP_REGIME
 from theory.claims.common import ANY_CORRELATION, BARE, INFONCE_NAME, LEAST_SQUARES, LINEAR_MEAN, LINEAR_NAME
-from theory.claims.quarrel import MAP_DOMAIN, MAP_REGIME
 from theory.learners import Learner
 from theory.published import WANG
 
@@ -52,6 +51,7 @@ def _data_determine() -> list[Claim]:
     return [
         Claim(
             id="data-determine/contrastive-loss",
+            question="supervised",
             source=f"{FANG}: the contrastive loss contributes little to no robustness; {OURS}, and so are two points",
             statement="On the same pairs linear CLIP (name prompt) and least squares on labels are right on equally "
             "much of the counter group, to two points.",
@@ -65,6 +65,7 @@ def _data_determine() -> list[Claim]:
         ),
         Claim(
             id="data-determine/language-at-test-time",
+            question="prompts",
             source=f"{FANG}: language supervision at test time contributes little to no robustness; {OURS}, and so are "
             "two points",
             statement="Asked by its name or by its mean caption, a class makes linear CLIP right on equally much of "
@@ -79,6 +80,7 @@ def _data_determine() -> list[Claim]:
         ),
         Claim(
             id="data-determine/training-distribution",
+            question="mitigations",
             source=f"{FANG}: the more diverse training distribution is the main cause; {OURS}",
             statement="The more diverse the backgrounds of a class, the more of the counter group least squares on "
             "labels is right on.",
@@ -99,7 +101,7 @@ def _mixed_sources() -> list[Claim]:
     """
 
     def best_source(learner: Learner):
-        def prediction(x: Worlds) -> Numbers:
+        def prediction(x) -> Numbers:
             reach = np.minimum(np.asarray(x.p_spu) - 0.5, 1 - np.asarray(x.p_spu))
             sources = (x.replace(p_spu=np.clip(x.p_spu + sign * reach, 0.5, 1.0)) for sign in (-1, 1))
             return np.maximum(*(learner.accuracy(source).counter for source in sources))
@@ -109,6 +111,7 @@ def _mixed_sources() -> list[Claim]:
     return [
         Claim(
             id=f"mixing-dilutes/{_asked(learner)}",
+            question="mitigations",
             source=f"{NGUYEN}: combining sources dilutes the robustness of the best one; {OURS}: sources that differ "
             "in correlation alone, as far apart as their mean allows",
             statement="Trained on two sources, half and half, linear CLIP is right on no more of the counter group "
@@ -129,6 +132,7 @@ def _captions_worth() -> list[Claim]:
     return [
         Claim(
             id="captions-worth/descriptive",
+            question="prompts",
             source=f"{SANTURKAR}: descriptive captions; {OURS}: captions that mention the object",
             statement="The more often captions mention the object, the less linear CLIP relies on the background (mean "
             "prompt); the less it does, the more of both groups together it is right on (T1).",
@@ -141,6 +145,7 @@ def _captions_worth() -> list[Claim]:
         ),
         Claim(
             id="captions-worth/low-variability",
+            question="prompts",
             source=f"{SANTURKAR}: captions with low variability; {OURS}: with little noise of their own",
             statement="The noisier captions are, the less of the counter group the InfoNCE optimum is right on (name "
             "prompt).",
@@ -161,6 +166,7 @@ def _captions_worth() -> list[Claim]:
         ),
         Claim(
             id="captions-worth/detrimental",
+            question="prompts",
             source=f"{SANTURKAR}: where captions are not descriptive, supervision by them is detrimental; {OURS}: "
             "they mention the object in a fifth of the pairs at most, and always the background",
             statement="With captions that hardly mention the object, linear CLIP is right on no more of both groups "
@@ -190,6 +196,7 @@ def _wrong_line() -> list[Claim]:
         *(
             Claim(
                 id=f"wrong-line/label-noise-{learner.name}",
+                question="mitigations",
                 source=f"{SANYAL}: noisy data and nuisance features can make accuracies in and out of distribution "
                 f"negatively correlated; that learners come to rely on the background is our reading, and {OURS}",
                 statement=f"The more often labels are right, the less {learner.words} relies on the background.",
@@ -204,6 +211,7 @@ def _wrong_line() -> list[Claim]:
         ),
         Claim(
             id="wrong-line/more-data",
+            question="pairs",
             source=f"{SANYAL}: larger data sets do not mitigate this and may exacerbate it; {OURS}",
             statement="Where least squares is wrong on most of the counter group, trainings on a hundred pairs are "
             "right on at least as much of it, in the mean, as on unlimited pairs.",
@@ -222,6 +230,7 @@ def _sensitivity() -> list[Claim]:
     return [
         Claim(
             id="sensitivity-grows",
+            question="background",
             source="a common reading of drops from common to counter group: they measure the correlation learned from",
             statement="The stronger the correlation in training, the larger the drop of linear CLIP (mean prompt).",
             formula=r"p\mapsto\mathrm{Acc}(a=y)-\mathrm{Acc}(a\neq y)\ \mathrm{increasing}",
@@ -238,6 +247,7 @@ def _supervised_more_robust() -> list[Claim]:
     return [
         Claim(
             id=f"imagenet-models-more-robust/{_asked(learner)}",
+            question="supervised",
             source=f"{WANG}, abstract: single-modal models trained on ImageNet are more robust than CLIPs; here on "
             "the same training law, in Theorem 6.2's regime",
             statement="In the theorem's regime least squares on labels drops no more from the common to the counter "

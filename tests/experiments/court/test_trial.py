@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from experiments.court import design
-from experiments.court.judge import Verdict, judge
-from experiments.court.points import dimension, placed, single
+from experiments.court import sample_size
+from experiments.court.domain import dimension, placed, single
 from experiments.court.routes import measure, named_route, routes_of
-from experiments.court.search import roundest, search
+from experiments.court.trial import judge
+from experiments.court.worst_point import roundest, search
+from experiments.verdict import Verdict
 from simulator.world import Worlds
-from theory.claims import around
+from theory.claims import related_work
 from theory.claims.catalogue import claims
 from theory.claims.claim import Axis, Claim
 from theory.learners import LeastSquares, LinearCLIP
@@ -52,7 +53,7 @@ COSTLY = (
     "counter-majority-wrong",
     "most-harmful-correlation/place",
     "reliance-law/mean",
-    *(claim.id for claim in around.claims()),
+    *(claim.id for claim in related_work.claims()),
 )
 
 
@@ -84,7 +85,7 @@ def false_twin(claim: Claim, verdict: Verdict) -> Claim:
     tau, worst = claim.tau, verdict.largest_violation_found
     if claim.share is not None:  # if their mean fails by far, so do nearly all trainings
         mean = replace(claim, share=None)
-        tau, worst = mean.tau, search(mean, 0, pilot=design.pilot_violation(mean, 0)).violation
+        tau, worst = mean.tau, search(mean, 0, pilot=sample_size.pilot_violation(mean, 0)).violation
     shift = 3 * tau - min(worst, 0.0)
     if claim.relation == "iff":
         edge = claim.threshold
@@ -147,10 +148,10 @@ def test_design_is_fixed_before_the_measurement(monkeypatch):
         calls.append((size, seed))
         return measure(claim, point, size, seed, *routes)
 
-    monkeypatch.setattr(design, "measure", spy)
+    monkeypatch.setattr(sample_size, "measure", spy)
     judge(CATALOGUE["xue-data-model-1/counter"], quick=True)
     pilots, samples = calls[::2], calls[1::2]
-    assert all(size == design.PILOT_LAWS for size, _ in pilots)
+    assert all(size == sample_size.PILOT_LAWS for size, _ in pilots)
     assert not {seed for _, seed in pilots} & {seed for _, seed in samples}
     assert len({seed for _, seed in calls}) == len(calls), "every measurement has a stream of its own"
 
@@ -165,7 +166,7 @@ def test_contradiction_rests_on_drawn_pairs_alone(monkeypatch):
             return sample
         return replace(sample, values=0.5 + 1e-6 * np.arange(size))
 
-    monkeypatch.setattr(design, "measure", denies)
+    monkeypatch.setattr(sample_size, "measure", denies)
     verdict = judge(claim, quick=True)
     assert verdict.verdict == "undecided"
     assert "measurements there show 0" in verdict.reason

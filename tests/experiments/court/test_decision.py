@@ -8,7 +8,7 @@ from scipy import stats
 from scipy.optimize import brentq
 from stattest import SHARE, spend
 
-from experiments.court.decide import (
+from experiments.court.decision import (
     FEWEST,
     Ruling,
     betting_size,
