@@ -23,7 +23,7 @@ from pydantic import Field, model_serializer, model_validator
 
 from simulator import quantities as q
 from simulator.accuracy import Numbers
-from simulator.base_model import Checked
+from simulator.base_model import Checked, documented
 from simulator.mixture import Mixture, class_means, mixture_of
 from simulator.pixels.views import Pixels
 from simulator.prompts import Prompt, caption
@@ -33,19 +33,14 @@ if TYPE_CHECKING:
     from simulator.pixels.pairs import DrawnPixels
 
 
+@documented
 class Attribute(Checked):
     """A further spurious attribute beside the background; only in TOML, as [[attribute]].
 
     Parameters
     ----------
-    mu
-        Mean of the spurious latent, in latent units.
-    sigma
-        Standard deviation of the spurious latent, in latent units.
-    p
-        Probability that the background matches the label.
-    mention
-        Probability that a caption mentions the background.
+    {fields}
+
     """
 
     mu: q.SpuriousMean = 1.0
@@ -54,41 +49,13 @@ class Attribute(Checked):
     mention: q.SpuriousMention = 1.0
 
 
+@documented
 class World(Checked):
     """Everything that a generative world needs; frozen, each field within its declared domain.
 
     Parameters
     ----------
-    p_spu
-        Probability that the background matches the label.
-    mu_inv
-        Mean of the invariant latent, in latent units.
-    mu_spu
-        Mean of the spurious latent, in latent units.
-    sigma_inv
-        Standard deviation of the invariant latent, in latent units.
-    sigma_spu
-        Standard deviation of the spurious latent, in latent units.
-    sigma_xi
-        Norm of the view noise; each coordinate has variance sigma_xi^2/d.
-    sigma_xi_text
-        Norm of the noise of captions; that of images unless set.
-    dim_image
-        Dimension of the image view.
-    dim_text
-        Dimension of the text view.
-    classes
-        Number of classes; 2 is the paper's scalar world.
-    mention_inv
-        Probability that a caption mentions the object.
-    mention_spu
-        Probability that a caption mentions the background.
-    p_inv
-        Probability that the object shown is the label's.
-    attribute
-        Further spurious attributes, 4 at most.
-    views
-        How a world of pixels is seen; None: Gaussian views as in the paper.
+    {fields}
 
     Raises
     ------
@@ -116,8 +83,12 @@ class World(Checked):
     mention_inv: q.InvariantMention = 1.0
     mention_spu: q.SpuriousMention = 1.0
     p_inv: q.InvariantCorrelation = 1.0
-    attribute: tuple[Attribute, ...] = Field(default=(), max_length=4)
-    views: Pixels | None = None
+    attribute: tuple[Attribute, ...] = Field(
+        default=(), max_length=4, description="further spurious attributes, 4 at most"
+    )
+    views: Pixels | None = Field(
+        default=None, description="how a world of pixels is shown; None: Gaussian views as in the paper"
+    )
 
     @model_validator(mode="after")
     def _rules_over_several_fields(self):
