@@ -2,8 +2,7 @@
 
 import pytest
 from hypothesis import find, given, settings
-
-from simulator.strategies import quantity, worlds
+from world_strategies import quantity, worlds
 
 BRANCHES = {
     "two classes": lambda w: w.classes == 2,

@@ -1,13 +1,7 @@
-"""Hypothesis strategies for worlds, for this project's tests and for your own.
-
-    from hypothesis import given
-    from simulator.strategies import worlds
-
-    @given(worlds())
-    def test_my_claim(world): ...
+"""Hypothesis strategies for worlds.
 
 Domains come from `simulator.quantities`. Fields that depend on others (views wide enough for the latents) are drawn
-after them. Only this module imports Hypothesis, which is a test dependency.
+after them.
 """
 
 from typing import get_type_hints
