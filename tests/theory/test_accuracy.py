@@ -6,10 +6,10 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from reference import many_class_integrals, population_critic, worlds_with
 from scipy.special import ndtr
-from world_strategies import worlds
 
 from simulator.gaussian.critic import group_accuracy
 from simulator.prompts import LINEAR, caption
+from simulator.strategies import worlds
 from simulator.world import Attribute, World, Worlds
 from theory.accuracy import binary_scores, linear_accuracy, reliance, score_deviation
 from theory.learners import LinearCLIP
