@@ -13,7 +13,7 @@ _HOMES = {  # name: the module that defines it
     "judge": "experiments.court.trial",
     "mitigated": "experiments.lab.mitigations",
     "plot": "experiments.page.plot",
-    "study": "experiments.lab.study",
+    "study": "experiments.lab.studies",
 }
 
 

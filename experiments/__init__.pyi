@@ -4,5 +4,5 @@ from experiments.lab.design import designs as designs
 from experiments.lab.mitigations import Mitigation as Mitigation
 from experiments.lab.mitigations import mitigated as mitigated
 from experiments.lab.setting import Setting as Setting
-from experiments.lab.study import study as study
+from experiments.lab.studies import study as study
 from experiments.page.plot import plot as plot

@@ -11,7 +11,7 @@ import xarray as xr
 
 from experiments import Mitigation, Setting, design, designs, judge, mitigated, study
 from experiments.lab.design import Design
-from experiments.lab.study import Study
+from experiments.lab.studies import Study
 from experiments.verdict import Verdict
 from simulator import Accuracy, Attribute, Pixels, Recipe, World, Worlds, fit, train
 from simulator.accuracy import Numbers

@@ -20,7 +20,7 @@ import numpy as np
 from experiments.court.decision import Ruling
 from experiments.court.domain import LATER, MONOTONE, true_violation
 from experiments.errors import RequestError
-from experiments.files import writable, write_atomically
+from experiments.files import check_ours, check_writable, write_atomically
 from theory.claims.claim import Claim
 
 if TYPE_CHECKING:
@@ -148,10 +148,9 @@ def refuse_other_files(folder: Path, claim_ids: Iterable[str]) -> None:
     """Raise RequestError if the folder cannot be written, or one of the names is taken by what is no certificate."""
     from theory.proofs.certificate import MAGIC
 
-    writable(folder)
-    for path in (folder / file_name(claim) for claim in claim_ids):
-        if path.exists() and not (path.is_file() and path.open("rb").read(len(MAGIC)) == MAGIC):
-            raise RequestError(f"{str(path)!r} is no certificate and is not written over; name another folder")
+    check_writable(folder)
+    for claim in claim_ids:
+        check_ours(folder / file_name(claim), MAGIC, "check")
 
 
 def verified(folder: Path, claims: Iterable[Claim], report: Callable[[str], None]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from experiments.court.trained import stored_verdicts
 from experiments.errors import RequestError
 from experiments.files import output_folder, write_json
 from experiments.progress import track
-from experiments.threads import one_thread_each
+from experiments.runtime import one_thread_each
 from experiments.verdict import REFUSED, Verdict
 from simulator.processes import deaf
 from theory.claims.trained import trained_claims

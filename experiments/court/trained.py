@@ -23,7 +23,7 @@ import numpy as np
 
 from experiments.court.decision import POWER, decide, normal_size, violation_bounds
 from experiments.inference import Bounds, Sample, interval95
-from experiments.lab.gap import GROUPS
+from experiments.lab.arrival import GROUPS
 from experiments.lab.train import train
 from experiments.provenance import provenance
 from experiments.verdict import Verdict

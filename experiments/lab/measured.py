@@ -3,7 +3,7 @@
 Accuracies are fractions.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from simulator.towers.checkpoints import specification
 from simulator.towers.evaluation import usual_prompts
 from simulator.towers.layers import logit_scale
 from simulator.towers.refit import finished
-from simulator.towers.training import Ensemble, State, run, start
+from simulator.towers.training import Ensemble, State
 from theory.learners import GaussianPMI, InfoNCE
 from theory.unseen import unseen
 
@@ -150,28 +150,6 @@ def _covariances(setting: Setting) -> dict[str, float] | None:
     if law is None or not isinstance(law.learner, InfoNCE) or setting.prompt not in LINEAR:
         return None
     return predicted_by(law._replace(learner=GaussianPMI(setting.prompt)))
-
-
-def accuracies_of(prompts: dict[str, dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
-    """prompt -> group -> every model's accuracy, from the "prompts" of a result."""
-    return {
-        prompt: {group: [one[group] for one in found["replicates"]] for group in GROUPS[:2]}
-        for prompt, found in prompts.items()
-    }
-
-
-def trained_accuracies(
-    ensemble: Ensemble, prompts: list[str], report: Callable[[str], None]
-) -> tuple[dict[str, dict[str, list[float]]], list[int]]:
-    """(accuracies of an ensemble trained for this, by prompt and group; models that lost their finite loss)."""
-    report(f"{ensemble.recipe.steps} steps, width {ensemble.recipe.width}")
-    *_, state = run(ensemble, start(ensemble), [])
-    weights, asked = finished(ensemble, state.asked), [None if prompt == "none" else prompt for prompt in prompts]
-    trial, found = ensemble.seen.trial(ensemble, asked, **FINAL_POINTS), {}
-    for name, prompt in zip(prompts, asked, strict=True):
-        each = ensemble.seen.accuracies(ensemble, weights, prompt, trial)
-        found[name] = {group: each[group].mean(0).tolist() for group in GROUPS[:2]}
-    return found, np.flatnonzero(state.diverged.cpu().numpy() >= 0).tolist()
 
 
 def predicted(setting: Setting) -> dict[str, float] | None:

@@ -9,15 +9,15 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from experiments.device import checked_device, device_name, free_bytes
 from experiments.errors import Interrupted, RequestError, RunError, checked_seed
 from experiments.files import write_json
 from experiments.lab import runfolder
-from experiments.lab.gap import arrived, gaps, moved, refuse_until, twins
+from experiments.lab.arrival import arrived, moved, refuse_until
 from experiments.lab.interruption import interruption, together
 from experiments.lab.mitigations import NONE, mitigated
 from experiments.lab.recipes import checked_prompt
 from experiments.lab.setting import Setting
+from experiments.runtime import checked_device, device_name, free_bytes
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 
@@ -43,15 +43,14 @@ def train(
     report: Callable[[str], None] = lambda line: None,
     keep: bool = True,
     until: float | None = None,
-    gap: bool = False,
     share_out: bool = False,
 ) -> dict[str, Any] | None:
     """Train `models` models of one world and return the result's document; None on processes other than rank 0.
 
     prompt chooses the accuracies at the top of the document; under "prompts" stand the usual ones, it, and `further`
     ones. mitigate is the name of a mitigation (`experiments.lab.mitigations`). With `until` the run ends at the first
-    checkpoint that finds it arrived (`experiments.lab.gap`), and with `gap` twins are trained to tell what keeps it
-    from its law. With `share_out` the models of a long run train in as many processes as torch has threads here.
+    checkpoint that finds it arrived (`experiments.lab.arrival`).
+    With `share_out` the models of a long run train in as many processes as torch has threads here.
     `report` receives a line a checkpoint. Raises RequestError for a request that cannot be met, RunError where no model
     stays finite, Interrupted after Ctrl-C, when the run is saved; without `keep` Ctrl-C is a KeyboardInterrupt and
     saves nothing.
@@ -92,8 +91,6 @@ def train(
         weights = finished(ensemble, state.asked)
         with _training_kept(ensemble, state, trace, folder, keep):
             document = {**result(ensemble, state, weights, setting, further), "moved": moved(trace)}
-            if gap:
-                document["gap"] = _gap(ensemble, document, trace, report)
         document |= {
             **({} if until is None else {"until": until, "arrived": arrived(trace, until)}),
             **({} if mitigate == NONE else {"mitigation": mitigate}),
@@ -216,26 +213,6 @@ def _training_kept(ensemble, state, trace, folder: Path | None, keep: bool) -> I
             raise
         folder = folder or _keep(ensemble, state, trace)
         raise Interrupted(f"interrupted after the last step; --resume {folder} evaluates it") from None
-
-
-def _gap(ensemble, document: dict[str, Any], trace, report) -> dict[str, Any]:
-    """What keeps the towers from their law; trains their twins."""
-    from experiments.lab.measured import accuracies_of, trained_accuracies
-
-    def twin(name: str, recipe: Recipe):
-        def line(text: str) -> None:
-            report(f"twin for {name.replace('_', ' ')}: {text}")
-
-        return lambda: trained_accuracies(ensemble._replace(recipe=recipe), list(document["prompts"]), line)
-
-    steps = trace[-1]["step"]
-    return gaps(
-        accuracies_of(document["prompts"]),
-        {prompt: found["predicted"] for prompt, found in document["prompts"].items()},
-        document["moved"],
-        {name: twin(name, recipe) for name, recipe in twins(ensemble.recipe, steps).items()},
-        [one["model"] for one in document["diverged"]],
-    )
 
 
 def _save(folder: Path, ensemble, state, trace) -> None:

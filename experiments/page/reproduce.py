@@ -10,7 +10,7 @@ from experiments.court.certificates import need_libraries
 from experiments.court.parallel import run_parallel
 from experiments.court.registry import all_trials
 from experiments.errors import Interrupted, RequestError
-from experiments.files import REPORT, refuse_foreign, replace_folder, staging_folder, write_json, write_text
+from experiments.files import REPORT, check_report, replace_folder, staging_folder, write_json, write_text
 from experiments.lab.design import design
 from experiments.page import story
 from experiments.page.section import section_of
@@ -43,7 +43,7 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[dict[str, Any
     """
     began = perf_counter()
     asked, output = output, output.resolve()
-    refuse_foreign(output)
+    check_report(output)
     need_libraries("reproduce")
     staging = staging_folder(output)
     try:
@@ -87,9 +87,9 @@ def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began
         sections.insert(-1, section_of(found, tables[name]))
     drawings = {}
     pictures = [(section, *item) for section in sections for item in section.figures.items()]
-    for section, name, drawn in track(pictures, len(pictures), "figures drawn", lambda picture: picture[1]):
-        write_text(folder / f"{name}.svg", svg(drawn.full, section.takeaway))
-        drawings[name] = svg(drawn.narrow, section.takeaway)
+    for section, name, figure in track(pictures, len(pictures), "figures drawn", lambda picture: picture[1]):
+        drawings[name] = svg(figure, section.takeaway)
+        write_text(folder / f"{name}.svg", drawings[name])
     gap = ahead.leads(tables["supervised"])
     shares = ahead.shares(gap)
     write_json(folder / "maps.json", {"shares": shares, "map": gap.to_dict()})

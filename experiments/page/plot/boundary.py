@@ -19,7 +19,7 @@ from scipy.optimize.elementwise import find_root
 
 from experiments.errors import RequestError
 from experiments.lab.request import read
-from experiments.lab.study import Study
+from experiments.lab.studies import Study
 from experiments.page.plot.asked import DIFFERENCE, Series, Who
 from experiments.page.plot.scales import PlotAxis, Scale, readable
 from simulator.accuracy import in_words

@@ -59,8 +59,7 @@ def _how(picture: Picture) -> list[str]:
     predicted = any("predicted" in s.data and s.data.predicted.notnull().any() for s in measured)
     if picture.y is not None:
         theory = "" if not predicted or picture.difference else " Contours: theory at infinitely many pairs."
-        where = "" if picture.dots is None else f" at {len(picture.dots[0])} cells (dots), linear between them"
-        return [f"Colour: {mean}{where}.{theory}"]
+        return [f"Colour: {mean}.{theory}"]
     levels = {s.level for s in measured if s.level is not None}
     bars = f" with {min(levels):.0%} intervals" if levels else ""
     drawn = "Dashes" if picture.x is None or picture.x.words else "Lines"

@@ -17,7 +17,7 @@ from experiments.lab.mitigations import (
     register,
 )
 from experiments.lab.setting import Setting
-from experiments.lab.study import study
+from experiments.lab.studies import study
 from experiments.lab.train import train as run
 from simulator.prompts import PROMPTS
 from simulator.towers.recipe import Recipe

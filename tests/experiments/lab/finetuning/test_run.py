@@ -151,7 +151,7 @@ def test_seeds_give_other_trainings_and_a_folder_holds_one_request(request_of, t
     ):
         run(request_of("supervised", replicates=2, axes={"lr": [1e-3]}, seed=1), tmp_path)
     (tmp_path / PROGRESS).write_text(json.dumps({"thesis": 1}))
-    with pytest.raises(RequestError, match=r"holds a finetuning\.json that no sweep of this edition wrote"):
+    with pytest.raises(RequestError, match=r"holds a finetuning\.json"):
         run(request, tmp_path)
 
 

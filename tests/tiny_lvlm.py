@@ -1,4 +1,4 @@
-"""Random vision language models of a few thousand weights, saved as transformers saves them: for benchmarks and tests.
+"""Random vision language models of a few thousand weights, saved as transformers saves them.
 
 Each has its family's own processor, chat template and image tokens; the tokenizer is a byte-level BPE learned from a
 few sentences, so that labels differ in their number of tokens.

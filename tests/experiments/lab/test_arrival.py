@@ -1,10 +1,9 @@
-"""What keeps towers from their law: movement, fixed sets and narrow towers, each told apart from the others."""
+"""`--until`: training ends once no accuracy has changed since half as many steps."""
 
-import numpy as np
 import pytest
 
 from experiments.errors import RequestError
-from experiments.lab.gap import arrived, gaps, moved, refuse_until, twins
+from experiments.lab.arrival import arrived, moved, refuse_until
 from experiments.lab.train import train
 from simulator.towers.recipe import Recipe
 from simulator.world import World
@@ -42,28 +41,6 @@ def test_a_run_has_arrived_once_all_intervals_of_movement_are_small():
 def test_models_that_lost_their_loss_do_not_move_the_others():
     trace = [row(10, [0.5] * 3, [0.5] * 3), row(20, [0.5, 0.5, 0.0], [0.5] * 3, loss=(1.0, 1.0, None))]
     assert arrived(trace, 0.002)
-
-
-def test_gaps_are_differences_of_the_same_models():
-    now = {"name": {"common": [0.9, 0.8], "counter": [0.5, 0.4]}}
-    wider = {"name": {"common": [0.85, 0.75], "counter": [0.5, 0.4]}}
-    law = {"name": {"common": 0.8, "counter": 0.4}}
-    found = gaps(now, law, None, {"capacity": lambda: (wider, [])})["name"]
-    assert found["common"]["total"][0] == pytest.approx(0.05)
-    assert np.allclose(found["common"]["capacity"], 0.05)
-    assert found["counter"]["capacity"] == [0.0, 0.0, 0.0]
-    assert found["common"]["optimisation"] is None
-    assert found["common"]["finite_n"] is None
-    assert gaps(now, {"name": None}, None, {})["name"]["common"]["total"] is None
-
-
-def test_twins_differ_in_one_thing():
-    recipe = Recipe(**SMALL, n=100)
-    found = twins(recipe, 30)
-    assert found["finite_n"] == Recipe(**{**SMALL, "steps": 30})
-    assert found["capacity"] == Recipe(**{**SMALL, "steps": 30, "width": 12}, n=100)
-    assert "finite_n" not in twins(Recipe(**SMALL), 30)
-    assert not twins(Recipe(loss="linear", towers="linear"), 30)
 
 
 @pytest.mark.parametrize(
@@ -111,18 +88,3 @@ def test_until_is_judged_at_the_points_of_the_result():
         last, prompts = found["trace"][-1]["prompts"], found["prompts"]
         same = all(last[p][g] == [one[g] for one in prompts[p]["replicates"]] for p in last for g in last[p])
         assert same == exact
-
-
-def test_gaps_are_taken_to_twins_trained_for_them():
-    """The run less what a run of the twin's recipe finds, model by model; and half of its own steps."""
-    recipe, how = Recipe(**SMALL, n=64), {"models": 3, "compile": False}
-    found, now = train(recipe, WORLD, gap=True, **how), train(recipe, WORLD, **how)
-    for name, other in (("finite_n", {"n": None}), ("capacity", {"width": 12})):
-        twin = train(Recipe(**{**SMALL, "n": 64, **other}), WORLD, **how)
-        for prompt in ("name", "mean"):
-            for group in ("common", "counter"):
-                mine, its = ([one[group] for one in run["prompts"][prompt]["replicates"]] for run in (now, twin))
-                mean, low, high = found["gap"][prompt][group][name]
-                assert mean == pytest.approx(np.subtract(mine, its).mean(), abs=1e-12)
-                assert low < mean < high
-                assert found["gap"][prompt][group]["optimisation"] == found["moved"][prompt][group]
