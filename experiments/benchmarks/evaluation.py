@@ -1,7 +1,7 @@
 """How many photos a second `counteranimal evaluate` encodes, beside the bare model on pixels that lie ready: the limit.
 
 ResNet-50 on photos of 320 x 256, a tenth of whose time decoding takes; where it takes more, more workers hide it. And
-how long a model takes that has seen all photos before: from its features to the summary, with nothing loaded.
+how long a model takes whose features are all cached: from the features to the summary.
 """
 
 from pathlib import Path
@@ -11,13 +11,13 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from experiments.counteranimal.cache import FeatureCache
-from experiments.counteranimal.encoding import SHARD_ROWS, Runtime, encode_photos, identity
+from experiments.counteranimal.cache import FeatureCache, model_folder
+from experiments.counteranimal.encoding import SHARD_ROWS, Runtime, encode_photos
 from experiments.counteranimal.labels import CLASS_COUNT, LabelSpace
-from experiments.counteranimal.loaded import Deferred, LoadedModel, finished
-from experiments.counteranimal.photos.reading import read_tree
-from experiments.counteranimal.photos.tree import GROUPS, Photo, Tree
-from experiments.counteranimal.scoring import Scorer, predict
+from experiments.counteranimal.model import LoadedModel, PlainCallable, finished
+from experiments.counteranimal.photos import GROUPS, Photo, PhotoSet
+from experiments.counteranimal.reading import read_photos
+from experiments.counteranimal.scoring import Scorer, predict, scored
 from experiments.counteranimal.summaries import summarise, write_result
 from simulator.streams import numpy_stream
 
@@ -45,11 +45,11 @@ def encoded(device: str, tar: bool = False, photos: int = 96, batch: int = 16) -
 
     module = torchvision.models.resnet50(weights=None).eval().to(device)
     preprocess = torchvision.models.ResNet50_Weights.IMAGENET1K_V1.transforms()
-    model = finished(LoadedModel("resnet50", "ImageNet", module, module, preprocess))
+    model = finished(LoadedModel("ImageNet", module, module, preprocess))
     with TemporaryDirectory() as folder:
         _photos(Path(folder) / "data", photos)
-        tree = read_tree(_packed(Path(folder) / "data") if tar else Path(folder) / "data")
-        pixels = torch.stack([preprocess(tree.files.image(photo.path)) for photo in tree.photos])
+        tree = read_photos(_packed(Path(folder) / "data") if tar else Path(folder) / "data")
+        pixels = torch.stack([preprocess(tree.source.image(photo.path)) for photo in tree.photos])
 
         def bare() -> None:
             with torch.inference_mode():
@@ -67,21 +67,21 @@ def encoded(device: str, tar: bool = False, photos: int = 96, batch: int = 16) -
 
 
 def cached(photos: int = KEPT, labels: int = CLASS_COUNT, width: int = 512) -> float:
-    """Seconds from kept features to a summary of 1000 labels and its files; the model would have to be loaded."""
+    """Seconds from cached features to a summary of 1000 labels and its files."""
     rng = numpy_stream(0, "benchmark/cached")
     with TemporaryDirectory() as folder:
         shots = [Photo(f"{i}", 9 + i % 45, GROUPS[i // 45 % 2], "x") for i in range(photos)]
-        tree = Tree(Path(folder), tuple(shots), {9 + c: str(c) for c in range(45)}, (), _Nowhere())
-        model = Deferred("cached", {"family": "CLIP", "key": "k", "settings": {}}, "origin", _never)
-        store = FeatureCache(Path(folder), identity(model, Runtime()))
+        tree = PhotoSet(Path(folder), tuple(shots), {9 + c: str(c) for c in range(45)}, (), _Nowhere())
+        model = LoadedModel("CLIP", PlainCallable(), _never, _never, key="k")
+        store = FeatureCache(model_folder(Path(folder), Runtime().identity(model.key)))
         for start in range(0, photos, SHARD_ROWS):
-            some = [tree.files.key(photo.path) for photo in shots[start : start + SHARD_ROWS]]
+            some = [tree.source.key(photo.path) for photo in shots[start : start + SHARD_ROWS]]
             store.add(some, rng.standard_normal((len(some), width), dtype=np.float32))
         score = Scorer(labels, rng.standard_normal((labels, width), dtype=np.float32), range(labels))
 
         def whole() -> None:
             encoded = encode_photos(tree, model, Path(folder), Runtime())
-            predictions = predict(tree, encoded, score, LabelSpace("1000"))
+            predictions = predict(tree, scored(encoded, score), LabelSpace("1000"))
             settings = {"prompts": "simple", "labels": "1000", "data": "cached"}
             document, counts = summarise("evaluate", "cached", "CLIP", predictions, settings, 0)
             write_result(Path(folder) / "out", document, predictions, counts)
@@ -99,8 +99,8 @@ class _Nowhere:
         raise ValueError("never opened")
 
 
-def _never() -> LoadedModel:
-    raise AssertionError("a model whose features are kept was loaded")
+def _never(*_: object) -> torch.Tensor:
+    raise AssertionError("a photo whose features are cached was encoded")
 
 
 def _packed(data: Path) -> Path:

@@ -15,9 +15,9 @@ import numpy as np
 
 from experiments.benchmarks import tiny_lvlm
 from experiments.counteranimal.encoding import Runtime
-from experiments.counteranimal.lvlm.language import Inputs, LanguageModel
+from experiments.counteranimal.lvlm.losses import label_losses, plain_loss
+from experiments.counteranimal.lvlm.model import Inputs, LanguageModel
 from experiments.counteranimal.lvlm.prompt import answer_tokens, special_tokens
-from experiments.counteranimal.lvlm.scoring import label_losses, plain_loss
 from experiments.counteranimal.models import load
 from simulator.streams import numpy_stream
 
