@@ -77,7 +77,7 @@ def function(asked: Study, index: tuple[int, ...], k: int, prompt: str | None) -
 def command(asked: Study, index: tuple[int, ...], k: int, prompt: str | None) -> object:
     """The command line's answer for one cell."""
     words = ["predict"] if not asked.measured else ["simulate", f"--n={asked.n}", f"--replicates={asked.replicates}"]
-    words += [f"--{name.replace('_', '-')}={value}" for name, value in asked.cell(index).items()]
+    words += [f"--{name.replace('_', '-')}={value}" for name, value in asked.values_at(index).items()]
     words += [f"--learner={asked.labels[k]}", *([f"--prompt={prompt}"] if prompt else []), "--json"]
     return subprocess.run([sys.executable, "-m", "experiments", *words], capture_output=True, check=True)
 
