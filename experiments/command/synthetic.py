@@ -165,14 +165,14 @@ def show(
     from experiments.command.screens.synthetic import shown
     from experiments.errors import checked_seed
     from experiments.lab.worlds import world_from
-    from experiments.page.plot.written import target, write_figure
+    from experiments.page.plot.save import check_target, save_figure
     from experiments.page.show import picture_of
 
     settings = world_from(world_file, given(world))
     beside = Path("world.png") if world_file is None else world_file.with_suffix(".png")
-    path = target(beside if output is None else output, "show")
+    path = check_target(beside if output is None else output, "show")
     figure, document = picture_of(settings, checked_seed(seed))
-    write_figure(figure, path, "show")
+    save_figure(figure, path, "show")
     emit({"verb": "show", "output": str(path), **document}, json, shown)
 
 

@@ -23,9 +23,9 @@ class Section(NamedTuple):
 
 def section_of(design: Design, table: "xr.Dataset") -> Section:
     """A design that has been run, with the pictures that it asks for."""
-    from experiments.page.plot import compose, draw
+    from experiments.page.plot import plot
 
     names = [design.name if i == 1 else f"{design.name}-{i}" for i in range(1, len(design.plot) + 1)]
-    pictures = [draw(compose(table, picture["what"], picture.get("at"))) for picture in design.plot]
+    pictures = [plot(table, picture["what"], picture.get("at")) for picture in design.plot]
     figures = dict(zip(names, pictures, strict=True))
     return Section(design.name, design.question, design.takeaway, design.look, design.answer, figures)

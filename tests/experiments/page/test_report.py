@@ -9,6 +9,7 @@ from html import unescape
 
 import numpy as np
 import pytest
+from legible import smallest_letters
 from markupsafe import escape
 
 from experiments.court.docket import docket
@@ -20,7 +21,6 @@ from experiments.lab.design import design
 from experiments.page import ahead, latents, rate, report, reproduce, story
 from experiments.page.drawing import formula_svg, on_one_page, svg
 from experiments.page.evidence import evidence
-from experiments.page.plot.frame import smallest_letters
 from experiments.page.report import PARTS, render
 from experiments.page.section import Section, section_of
 from theory import learners
