@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from experiments.command.flags import RecipeOptions, WorldFile, WorldOptions, given
-from experiments.command.words import Json, Whole, emit, note
+from experiments.command.options import Json, RecipeOptions, Whole, WorldFile, WorldOptions, given
+from experiments.command.output import emit, note
 from experiments.errors import RequestError
 from simulator.accuracy import PIXEL_GROUPS, WORDS
 from simulator.prompts import PROMPTS, Prompt

@@ -214,9 +214,7 @@ def _check_panels(varying: dict[str, PlotAxis], facets: list[str], groups: list[
         middle = varying[name].values[len(varying[name].values) // 2]
         example = f"{name}={middle if varying[name].words else f'{middle:.12g}'}"
     sizes = " times ".join(parts)
-    raise RequestError(
-        f"{sizes} make {panels} panels, more than {MOST_PANELS}; fix an axis, such as --at {example}"
-    )
+    raise RequestError(f"{sizes} make {panels} panels, more than {MOST_PANELS}; fix an axis, such as --at {example}")
 
 
 def _at(data: xr.Dataset, place: dict[str, int], along: list[str]) -> xr.Dataset:

@@ -211,10 +211,10 @@ def _entries(picture: Picture, seen: dict[str, None], drawn: set[str]) -> list:
     ]
     words = {
         "pending": "not computed yet",
-        "none": "no value: the learner is no linear rule" if picture.what == "reliance" else "no value",
+        "none": "no value: the learner is not a linear rule" if picture.what == "reliance" else "no value",
         "saturated": f"0 or 100 % to within {100 * LEVEL:.4f} points",
         "equal": f"equal to within {100 * LEVEL:.4f} points",
-        "unclear": "not told apart: the interval holds 0",
+        "unclear": "unclear: the interval contains 0",
         "undefined": "undefined",
     }
     for kind in seen:
