@@ -9,7 +9,7 @@ from functools import partial
 from experiments.benchmarks.timing import Row, once
 from theory.claims.catalogue import claims
 from theory.proofs.checker import check
-from theory.proofs.prove import prove
+from theory.proofs.prover import prove
 
 SECONDS = 60.0  # at most per proof
 SLOW = 0.2  # seconds from which a proof gets a row of its own

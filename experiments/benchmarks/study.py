@@ -20,8 +20,8 @@ from experiments.benchmarks.timing import Row, once, seconds
 from experiments.lab import store
 from experiments.lab.answers import simulate
 from experiments.lab.blocks import Layout, spread
-from experiments.lab.cells import compute
-from experiments.lab.study import Study, study
+from experiments.lab.compute import compute
+from experiments.lab.studies import Study, study
 
 CLOSED = study(
     axes={"p_spu": "0.5:1:1000", "mu_spu": "0.5:4:1000"},

@@ -102,12 +102,11 @@ def sweep(
     from experiments.command.screens.laboratory import sweep_table
     from experiments.lab.axes import parsed
     from experiments.lab.design import asked_by
+    from experiments.lab.execution import refuse_what_cannot_fit, run
     from experiments.lab.executors import executor
-    from experiments.lab.plan import plan
+    from experiments.lab.planning import plan
     from experiments.lab.request import requested
     from experiments.lab.store import refuse
-    from experiments.lab.sweep import refuse_what_cannot_fit
-    from experiments.lab.sweep import sweep as run
     from experiments.lab.table import csv_target, summary, write_csv
 
     flags: dict[str, Any] = {

@@ -10,8 +10,8 @@ import numpy as np
 from experiments.errors import RequestError
 from experiments.files import check_ours, check_writable, write_atomically
 from experiments.lab.gains import gains
-from experiments.lab.result import CODED
-from experiments.lab.study import Study
+from experiments.lab.schema import CODED
+from experiments.lab.spec import StudySpec
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -87,7 +87,7 @@ def write_csv(path: Path, table: "xr.Dataset") -> None:
     write_atomically(path, write)
 
 
-def summary(study: Study, table: "xr.Dataset", path: "Path | str | None", most: int) -> dict[str, Any]:
+def summary(study: StudySpec, table: "xr.Dataset", path: "Path | str | None", most: int) -> dict[str, Any]:
     """What came out, as one document: the request, where it lies, ranges a learner, and up to `most` rows."""
     kept = study.cells <= most
     return {

@@ -9,6 +9,7 @@ from experiments.page.plot.frame import WIDTHS
 from experiments.page.section import Section
 from experiments.style import styled
 from simulator.gaussian.pairs import draw_latents
+from simulator.streams import independent
 from simulator.world import World
 from theory.learners import Learner, LinearCLIP, Logistic
 from theory.learners.base import UNDEFINED
@@ -43,8 +44,9 @@ def sample(seed: int, world: World = WORLD, size: int = 600) -> xr.Dataset:
     With more than two classes, only pairs of the first two are kept, and each latent is the difference of their
     coordinates in a block. Its mean is mu, -mu, or 0 if the block shows another class. Further attributes are dropped.
     """
-    y, a, z, _ = draw_latents(world, size, seed, 0, stream="figure/latents", device="cpu", dtype=torch.float64)
-    y, a, z = y.numpy(), a[:, 0].numpy(), z.numpy().reshape(size, 2 + len(world.attribute), -1)[:, :2]
+    source = independent(seed, 0, ("figure/latents",))
+    y, a, z, _ = (x[0].numpy() for x in draw_latents((world,), size, source, device="cpu", dtype=torch.float64))
+    a, z = a[:, 0], z.reshape(size, 2 + len(world.attribute), -1)[:, :2]
     z = z[..., 0] if world.classes == 2 else z[..., 0] - z[..., 1]
     two = y < 2
     lines = {name: u for name, rule in RULES.items() if (u := _direction(rule, world)).any()}

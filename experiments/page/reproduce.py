@@ -6,15 +6,16 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from experiments.court.docket import REFUSED, docket
-from experiments.court.proving import need_libraries
-from experiments.court.together import held_together
+from experiments.court.certificates import need_libraries
+from experiments.court.parallel import run_parallel
+from experiments.court.registry import all_trials
 from experiments.errors import Interrupted, RequestError
 from experiments.files import REPORT, check_report, replace_folder, staging_folder, write_json, write_text
 from experiments.lab.design import design
 from experiments.page import text
 from experiments.page.section import section_of
 from experiments.progress import track
+from experiments.verdict import REFUSED
 
 PROOFS = "proofs"  # the folder of the certificates inside the report's folder
 PROOF_SECONDS = 30.0  # a claim whose proof takes longer is judged without one; on an idle machine all take below 1 s
@@ -60,9 +61,9 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[dict[str, Any
 
 def _verdicts(seed: int, certificates: Path, quick: bool) -> list[dict[str, Any]]:
     """The verdicts of the whole docket. Raises RequestError for a claim that cannot be judged."""
-    ids = [trial.id for trial in docket()]
+    ids = [trial.id for trial in all_trials()]
     proving = {"prove": True, "proof_seconds": PROOF_SECONDS, "certificates": certificates}
-    trials = held_together(ids, seed=seed, quick=quick, error_rate=None, proving=proving)
+    trials = run_parallel(ids, seed=seed, quick=quick, error_rate=None, proving=proving)
     verdicts = {verdict["claim"]: verdict for verdict in track(trials, len(ids), "claims tried")}
     for verdict in verdicts.values():
         if verdict["verdict"] == REFUSED:

@@ -10,8 +10,8 @@ from experiments.lab.worlds import read_pictures
 from experiments.page import latents
 from experiments.style import styled
 from simulator.pixels.captions import sentence
-from simulator.pixels.pictures import PARTS
-from simulator.pixels.trials import trial, weights
+from simulator.pixels.groups import trial, weights
+from simulator.pixels.scenery import PARTS
 from simulator.streams import numpy_stream
 from simulator.world import World
 

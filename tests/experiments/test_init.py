@@ -4,7 +4,7 @@ import pytest
 from fresh import printed
 
 
-@pytest.mark.parametrize("before", ["", "import experiments.court.judge; ", "import experiments.court.docket; "])
+@pytest.mark.parametrize("before", ["", "import experiments.court.trial; ", "import experiments.court.registry; "])
 def test_judge_is_the_function_whatever_was_imported_before(before):
     assert printed(f"{before}from experiments import judge; print(callable(judge), judge.__name__)") == "True judge"
 

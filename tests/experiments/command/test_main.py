@@ -372,7 +372,7 @@ def test_two_claims_of_one_id_are_refused(soberclip, tmp_path):
     ],
 )
 def test_an_interrupted_check_says_what_was_kept(soberclip, tmp_path, monkeypatch, output, finished, words):
-    import experiments.court.judge as judging
+    import experiments.court.trial as judging
 
     monkeypatch.chdir(tmp_path)
     real, calls = judging.judge, []
@@ -471,7 +471,7 @@ def test_shell_completion_is_offered(soberclip):
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_names_every_verb_and_its_flags(shell):
     script = app.generate_completion(shell=shell)
-    for name in (*VERBS, "counteranimal", "audit-activation", "p-spu", "error-rate"):
+    for name in (*VERBS, "counteranimal", "p-spu", "error-rate"):
         assert name in script
 
 

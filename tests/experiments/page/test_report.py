@@ -12,9 +12,8 @@ import pytest
 from legible import smallest_letters
 from markupsafe import escape
 
-from experiments.court.docket import docket
-from experiments.court.judge import judge
-from experiments.court.questions import QUESTIONS
+from experiments.court.registry import all_trials
+from experiments.court.trial import judge
 from experiments.errors import Interrupted, RequestError
 from experiments.files import MARK, REPORT
 from experiments.lab.design import design
@@ -154,7 +153,7 @@ HOSTILE = """\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{ 7 * 7 }
 
 def test_page_escapes_what_it_is_given(page, verdict, monkeypatch):
     """Ids and statements of a claim that is somebody else's, wherever they stand."""
-    monkeypatch.setattr(report, "by_question", lambda pairs: [(QUESTIONS[0], [item for _, item in pairs])])
+    monkeypatch.setattr(report, "by_question", lambda pairs: [("theorem", [item for _, item in pairs])])
     words = dict.fromkeys(("statement", "claim", "source", "route", "reason", "quantity"), HOSTILE)
     stored = {"stored": True, "device": HOSTILE, "versions": {"commit": HOSTILE}, "date": "2026-01-31"}
     html = page(verdicts=[{**verdict, **words, **stored}], provenance={HOSTILE: HOSTILE})
@@ -407,7 +406,7 @@ def test_what_somebody_put_beside_the_certificates_is_kept(monkeypatch, tmp_path
 
 
 def test_the_tally_says_what_contradictions_are_worth_together():
-    from experiments.court.judge import judge
+    from experiments.court.trial import judge
     from experiments.page.evidence import tally
     from theory.claims.catalogue import claims
 
@@ -424,14 +423,14 @@ def test_a_full_trial_is_the_one_of_check(monkeypatch, tmp_path, quick):
     def together(ids, seed, quick, error_rate, proving):
         return ({"claim": id, "verdict": (seed, quick, error_rate, proving["certificates"])} for id in reversed(ids))
 
-    monkeypatch.setattr(reproduce, "held_together", together)
+    monkeypatch.setattr(reproduce, "run_parallel", together)
     verdicts = reproduce._verdicts(3, tmp_path, quick)
-    assert [verdict["claim"] for verdict in verdicts] == [trial.id for trial in docket()]
+    assert [verdict["claim"] for verdict in verdicts] == [trial.id for trial in all_trials()]
     assert {verdict["verdict"] for verdict in verdicts} == {(3, quick, None, tmp_path)}
 
 
 def test_a_claim_that_cannot_be_judged_ends_the_report(monkeypatch, tmp_path):
     refused = {"claim": "mine", "verdict": "refused", "reason": "mine has no law"}
-    monkeypatch.setattr(reproduce, "held_together", lambda ids, **how: iter([refused]))
+    monkeypatch.setattr(reproduce, "run_parallel", lambda ids, **how: iter([refused]))
     with pytest.raises(RequestError, match="mine has no law"):
         reproduce._verdicts(0, tmp_path, True)

@@ -4,7 +4,7 @@ import handmade
 import numpy as np
 import pytest
 
-from experiments.lab.study import study
+from experiments.lab.studies import study
 from experiments.page.plot.boundary import FINE, LEVEL, crossings, lines
 from experiments.page.plot.layout import arrange
 from experiments.page.plot.scales import SCALES, PlotAxis

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.errors import RequestError
-from experiments.lab.study import study
+from experiments.lab.studies import study
 from experiments.page.plot.frame import caption, title_of
 from experiments.page.plot.layout import arrange
 from simulator.world import World

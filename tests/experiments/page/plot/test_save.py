@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments.command.main import main
-from experiments.lab.study import study
+from experiments.lab.studies import study
 from experiments.page.plot.save import mark
 
 
