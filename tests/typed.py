@@ -11,7 +11,7 @@ import xarray as xr
 
 from experiments import Mitigation, Setting, design, designs, judge, mitigated, study
 from experiments.court.judge import Verdict
-from experiments.lab.design import Design
+from experiments.lab.presets import Design
 from experiments.lab.studies import Study
 from simulator import Accuracy, Attribute, Pixels, Recipe, World, Worlds, fit, train
 from simulator.accuracy import Numbers

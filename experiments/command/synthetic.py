@@ -43,7 +43,7 @@ def predict(
     """
     from experiments.command.screens.synthetic import accuracy_table
     from experiments.lab.answers import predict as run
-    from experiments.lab.worlds import world_from
+    from experiments.lab.config import world_from
 
     settings = world_from(world_file, given(world))
     trained = _learner(learner, prompt, embed_dim)
@@ -76,7 +76,7 @@ def simulate(
     """
     from experiments.command.screens.synthetic import accuracy_table
     from experiments.lab.answers import simulate as run
-    from experiments.lab.worlds import world_from
+    from experiments.lab.config import world_from
 
     settings = world_from(world_file, given(world))
     trained = _learner(learner, prompt, embed_dim)
@@ -117,9 +117,8 @@ def train(
     """
     from experiments.command.screens.synthetic import accuracy_table
     from experiments.lab import runfolder
-    from experiments.lab.recipes import recipe_from
-    from experiments.lab.train import train as run
-    from experiments.lab.worlds import world_from
+    from experiments.lab.config import recipe_from, world_from
+    from experiments.lab.training import train as run
 
     settings = world_from(world_file, given(world))
     recipe = recipe_from(given(training))
@@ -172,7 +171,7 @@ def show(
     """
     from experiments.command.screens.synthetic import shown
     from experiments.errors import checked_seed
-    from experiments.lab.worlds import world_from
+    from experiments.lab.config import world_from
     from experiments.page.plot.written import target, write_figure
     from experiments.page.show import picture_of
 

@@ -66,7 +66,7 @@ def emit(document: Any, as_json: bool, table, output: Path | None = None, world:
     """Write the result's folder if asked, then print it: JSON on stdout, or a table for people."""
     if output is not None:
         from experiments.files import output_folder, write_json, write_text
-        from experiments.lab.worlds import world_toml
+        from experiments.lab.config import world_toml
 
         folder = output_folder(output)
         if world is not None:

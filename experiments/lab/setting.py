@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from experiments.errors import RequestError
-from experiments.lab import recipes, worlds
+from experiments.lab.config import checked_prompt, recipe_refusal, world_refusal
 from experiments.lab.law import Law, becomes, sampled_law
-from experiments.lab.recipes import checked_prompt
 from simulator.accuracy import Numbers
 from simulator.samplers import SAMPLERS
 from simulator.world import World, Worlds
@@ -133,7 +132,7 @@ class Setting:
         try:
             return replace(self, world=self.world.replace(**changes))
         except ValidationError as failure:
-            raise RequestError(worlds.in_words(failure, {})) from None
+            raise RequestError(world_refusal(failure, {})) from None
         except ValueError as error:
             raise RequestError(str(error)) from None
 
@@ -155,7 +154,7 @@ class Setting:
         try:
             return replace(self, recipe=type(self.recipe)(**{**self.recipe.model_dump(), **changes}))
         except ValidationError as failure:
-            raise RequestError(recipes.in_words(failure)) from None
+            raise RequestError(recipe_refusal(failure)) from None
 
     def sampled(self, sampler: str) -> "Setting":
         """The same with a sampler.

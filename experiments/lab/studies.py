@@ -18,9 +18,9 @@ from experiments.abilities import ability_of
 from experiments.device import checked_device
 from experiments.errors import RequestError, checked_seed, unknown
 from experiments.lab.axes import Axis, axis, of_recipe
+from experiments.lab.config import recipe_refusal
 from experiments.lab.execution import run
 from experiments.lab.executors import executor
-from experiments.lab.recipes import in_words
 from experiments.lab.spec import ROUTES, StudySpec
 from experiments.lab.words import amount
 from simulator.naming import suggestion
@@ -237,7 +237,7 @@ def _check_recipes(request: Study, k: int) -> None:
         try:
             request.recipe_at(place, k)
         except ValidationError as failure:
-            raise RequestError(f"learner {request.labels[k]!r} cannot be trained: {in_words(failure)}") from None
+            raise RequestError(f"learner {request.labels[k]!r} cannot be trained: {recipe_refusal(failure)}") from None
 
 
 def _check_worlds(request: Study) -> None:

@@ -11,7 +11,7 @@ from experiments.court.proving import need_libraries
 from experiments.court.together import held_together
 from experiments.errors import Interrupted, RequestError
 from experiments.files import REPORT, refuse_foreign, replace_folder, staging_folder, write_json, write_text
-from experiments.lab.design import design
+from experiments.lab.presets import design
 from experiments.page import story
 from experiments.page.section import section_of
 from experiments.progress import track
@@ -72,7 +72,7 @@ def _verdicts(seed: int, certificates: Path, quick: bool) -> list[dict[str, Any]
 
 def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began: float) -> None:
     """Run the designs, draw everything, and write the page with what stands beside it."""
-    from experiments.lab.table import write_csv
+    from experiments.lab.tables import write_csv
     from experiments.page import ahead, latents, rate
     from experiments.page.drawing import svg
     from experiments.page.report import render

@@ -4,7 +4,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from experiments.lab.worlds import read_pictures
+from experiments.lab.config import read_pictures
 from experiments.page import latents, sheet
 from simulator.pixels.pictures import PARTS
 from simulator.world import World

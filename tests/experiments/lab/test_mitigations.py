@@ -18,7 +18,7 @@ from experiments.lab.mitigations import (
 )
 from experiments.lab.setting import Setting
 from experiments.lab.studies import study
-from experiments.lab.train import train as run
+from experiments.lab.training import train as run
 from simulator.prompts import PROMPTS
 from simulator.towers.recipe import Recipe
 from simulator.towers.trained import train

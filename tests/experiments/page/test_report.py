@@ -16,7 +16,7 @@ from experiments.court.judge import judge
 from experiments.court.questions import QUESTIONS
 from experiments.errors import Interrupted, RequestError
 from experiments.files import MARK, REPORT
-from experiments.lab.design import design
+from experiments.lab.presets import design
 from experiments.page import ahead, latents, rate, report, reproduce, story
 from experiments.page.drawing import formula_svg, on_one_page, svg
 from experiments.page.evidence import evidence

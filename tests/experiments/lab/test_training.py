@@ -13,10 +13,10 @@ from safetensors.torch import load_file, save_file
 
 from experiments.command.main import main
 from experiments.errors import Interrupted, RequestError, RunError
-from experiments.lab.measured import predicted
-from experiments.lab.recipes import recipe_from
+from experiments.lab.config import recipe_from
+from experiments.lab.evaluate import predicted
 from experiments.lab.setting import Setting
-from experiments.lab.train import train
+from experiments.lab.training import train
 from simulator.towers import evaluation, side_by_side
 from simulator.towers.recipe import Recipe
 from simulator.towers.training import Ensemble, least_bytes
@@ -103,7 +103,7 @@ def test_an_interrupted_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_p
         if line.startswith("step 10 "):
             os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(Interrupted, match=r"step 10 of 20; go on with --resume"):
+    with pytest.raises(Interrupted, match=r"step 10 of 20; resume with --resume"):
         quick(output=tmp_path / "halves", report=interrupt)
     quick(resume=tmp_path / "halves")
     whole, halves = (load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "halves"))
@@ -136,7 +136,7 @@ def test_ctrl_c_is_heard_where_every_step_is_a_checkpoint(tmp_path):
 def test_ctrl_c_during_the_evaluation_keeps_the_training(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with monkeypatch.context() as evaluation:
-        evaluation.setattr("experiments.lab.measured.result", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        evaluation.setattr("experiments.lab.evaluate.result", lambda *_: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(Interrupted, match="after the last step; --resume soberclip-run-"):
             quick()
     (folder,) = tmp_path.iterdir()
@@ -332,7 +332,7 @@ def test_processes_that_share_the_models_out_change_nothing(tmp_path, monkeypatc
         if not sent:  # a second one would not be held back
             sent.append(os.kill(os.getpid(), signal.SIGINT))
 
-    with pytest.raises(Interrupted, match="go on with --resume"):
+    with pytest.raises(Interrupted, match="resume with --resume"):
         quick(long, share_out=True, output=tmp_path, report=interrupt)
     resumed = quick(long, share_out=True, resume=tmp_path)
     assert resumed["prompts"] == shared["prompts"] == alone["prompts"]
