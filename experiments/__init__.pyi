@@ -1,4 +1,4 @@
-from experiments.court.judge import judge as judge
+from experiments.court.trial import judge as judge
 from experiments.lab.mitigations import Mitigation as Mitigation
 from experiments.lab.mitigations import mitigated as mitigated
 from experiments.lab.presets import design as design

@@ -1,15 +1,15 @@
-"""How a class is asked for, the one table of prompts.
+"""The table of prompts: which captions stand for a class in zero-shot classification.
 
-One caption p_y = D_T q_y may ask; block by block q holds a coefficient of the class's own pattern:
+A prompt may be one caption p_y = D_T q_y. Block by block q is a multiple of the class's own pattern:
     name         the object alone                               mu_inv, 0, 0, ...
     mean         the average training caption, E[z_T | y]       pi_b mu_b D_b
     background   the object with the class's own backgrounds    mu_inv, mu_spu, ...
-Or all training captions of the class ask, by their scores:
+Or it pools the scores of all training captions of the class:
     captions     log-mean-exp of the scores
     scores       mean of the scores, as of embeddings of many captions that are averaged (Radford et al. 2021, section
                  3.1.4: prompt ensembles)
-To a critic that is linear in the caption the mean of scores is the score of the mean caption. Its scores are known up
-to a factor, so that a log-mean-exp of them is not.
+For a critic that is linear in the caption the mean of scores is the score of the mean caption. Its scores are known up
+to a factor only, so they have no log-mean-exp.
 """
 
 from collections.abc import Callable
@@ -20,8 +20,7 @@ from simulator.naming import refuse_unknown
 
 Prompt = Literal["name", "mean", "background", "captions", "scores"]
 PROMPTS: tuple[Prompt, ...] = get_args(Prompt)
-USUAL: tuple[Prompt, ...] = ("name", "mean")  # by which trained towers are asked if nobody says otherwise
-NOTHING = 0.0  # the coefficient of a block of which a caption does not speak
+DEFAULT_PROMPTS: tuple[Prompt, ...] = ("name", "mean")  # evaluated for trained towers unless others are given
 
 
 class Caption(NamedTuple):
@@ -29,9 +28,10 @@ class Caption(NamedTuple):
 
     coefficient: Callable[[Numbers, Numbers, Numbers, bool], Numbers]
     average: bool = False
+    names_background: bool = True
 
 
-_NAME = Caption(lambda mean, correlation, mention, is_object: mean if is_object else NOTHING)
+_NAME = Caption(lambda mean, correlation, mention, is_object: mean if is_object else 0.0, names_background=False)
 _MEAN = Caption(lambda mean, correlation, mention, is_object: mention * mean * correlation, average=True)
 _BACKGROUND = Caption(lambda mean, correlation, mention, is_object: mean)
 
@@ -61,7 +61,7 @@ def asked(prompt: Prompt) -> Asked:
 
 
 def caption(prompt: Prompt) -> Caption:
-    """The one caption that asks a critic linear in captions."""
+    """The one caption of a prompt; refused for prompts that have none."""
     row = asked(prompt)
     if row.caption is None:
         raise ValueError(
@@ -72,7 +72,7 @@ def caption(prompt: Prompt) -> Caption:
 
 
 def in_words(prompts: tuple[Prompt, ...] = PROMPTS) -> str:
-    """Prompts with what they ask by, for people.
+    """Prompts with their meanings, for readers.
 
     >>> in_words(("name", "mean"))
     'name (its name alone), mean (its mean caption)'

@@ -13,7 +13,7 @@ import torch
 from hypothesis import settings
 from shapecheck import unchecked
 
-from experiments.memory import keep_memory
+from experiments.runtime import keep_memory
 
 matplotlib.use("agg")
 keep_memory()  # as the command line does

@@ -18,12 +18,12 @@ PACKAGES = ("simulator", "theory", "experiments")
 RETURNED = (  # what the exported functions return, and what README.md sends a reader to
     "simulator.accuracy.Interval",
     "simulator.gaussian.fit.Fitted",
-    "simulator.towers.trained.Towers",
+    "simulator.towers.api.Towers",
     "simulator.towers.objectives.Objective",
     "simulator.towers.objectives.register",
     "experiments.abilities.Ability",
     "experiments.abilities.measured",
-    "experiments.court.judge.Verdict",
+    "experiments.verdict.Verdict",
     "experiments.lab.mitigations.register",
 )
 
@@ -90,11 +90,19 @@ def raised(module: str, name: str) -> set[str]:
     known, errors = functions(module), set()
     for node in ast.walk(known[name]) if name in known else ():
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
-            made_by = known.get(ast.unparse(node.exc.func))
-            errors.add(ast.unparse(made_by.returns if made_by else node.exc.func))
+            errors.add(_class_of(module, ast.unparse(node.exc.func)))
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.startswith("_"):
             errors |= raised(module, node.func.id)
     return errors
+
+
+def _class_of(module: str, name: str) -> str:
+    """Name of an error's class: `name` itself, or what a function of that name returns."""
+    maker = getattr(sys.modules[module], name, None)
+    if not inspect.isfunction(maker):
+        return name
+    made = maker.__annotations__["return"]
+    return made if isinstance(made, str) else made.__name__
 
 
 def documented(parsed, *sections: str) -> dict[str, str]:

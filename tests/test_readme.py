@@ -21,8 +21,8 @@ from typing import NamedTuple
 import pytest
 
 from experiments.command.main import main
-from experiments.court.docket import docket
-from experiments.court.proving import file_name
+from experiments.court.certificates import file_name
+from experiments.court.registry import all_trials
 from experiments.lab import mitigations
 from experiments.page.evidence import rigorous
 from experiments.page.story import answer, at_length, setting
@@ -85,7 +85,7 @@ def test_verdicts_are_those_on_record(report):
     lines = (ROOT / "tests" / "verdicts.csv").read_text().splitlines()[1:]
     recorded = [tuple(line.rsplit(",", 1)) for line in lines]
     assert [(v["claim"], v["verdict"]) for v in report[1]] == recorded
-    assert [trial.id for trial in docket()] == [claim for claim, _ in recorded]
+    assert [trial.id for trial in all_trials()] == [claim for claim, _ in recorded]
     verdict = Counter(found for _, found in recorded)
     certain = sum(map(rigorous, report[1]))
     exactly = sum(v["verdict"] == "proved" and v["proof"]["exact"] for v in report[1])
@@ -265,7 +265,7 @@ def test_a_claims_file_is_tried(tmp_path):
 
 def test_every_flag_and_verb_it_names_exists(capsys):
     verbs = ["", "predict", "simulate", "train", "show", "sweep", "plot", "designs", "check", "reproduce"]
-    photos = "inspect evaluate score published compare discover compose audit-activation law"
+    photos = "inspect evaluate score published compare discover compose law"
     verbs += [f"counteranimal {verb}" for verb in photos.split()]
     assert [main([*verb.split(), "--help"]) for verb in verbs] == [0] * len(verbs)
     helps = capsys.readouterr().out

@@ -72,7 +72,6 @@ class Scoring:
         Whole | None, Parameter(help="decoding processes [default: cores - 1, 8 at most]", show_default=False)
     ] = None
     precision: Annotated[Literal["fp32", "bf16", "fp16"], Parameter(help="of the forward pass (autocast)")] = "fp32"
-    compile: Annotated[bool, Parameter(negative="", help="compile the image tower first: minutes, then faster")] = False
     quick_gelu: Annotated[
         Literal["auto", "on", "off"], Parameter(help="activation of CLIPs; auto takes the one of the tag")
     ] = "auto"
@@ -144,9 +143,6 @@ def evaluate(
         Parameter(help="1 vs 20: model whose confusions make the sets [default: the paper's]", show_default=False),
     ] = None,
     reference_weights: Annotated[Path | None, Parameter(help="weights file of the reference model")] = None,
-    free: Annotated[
-        bool, Parameter(negative="", help="an lvlm: answers in its own words, matched with the labels")
-    ] = False,
     strict: Annotated[bool, Parameter(negative="", help="fail at the first photo that cannot be read")] = False,
     scoring: Scoring = Scoring(),
     seed: Seed = 0,
@@ -181,14 +177,11 @@ def evaluate(
         confusing=confusing,
         reference=reference,
         reference_weights=reference_weights,
-        free=free,
         strict=strict,
         seed=seed,
         output=output,
     )
-    documents = run(request, note)
-    if documents is not None:  # the first process of torchrun, or the only one
-        emit(documents, json, summary_view)
+    emit(run(request, note), json, summary_view)
 
 
 @app.command
@@ -376,35 +369,6 @@ def law(
         output=output,
     )
     emit(run(request, note), json, law_view)
-
-
-@app.command(name="audit-activation")
-def audit_activation(
-    *,
-    data: Data,
-    groups: Groups = "prefix",
-    model: Model,
-    weights: Weights | None = None,
-    scoring: Scoring = Scoring(),
-    seed: Seed = 0,
-    output: Annotated[Path | None, Parameter(help="folder for activation.json")] = None,
-    json: Json = False,
-) -> None:
-    """Which activation weights were trained with, GELU or QuickGELU, by what photos say of both.
-
-    Example: soberclip counteranimal audit-activation --data LAION-final --model open_clip:ViT-B-32/openai
-    """
-    from experiments.command.screens.counteranimal import activation_view
-
-    _extra()
-    from experiments.counteranimal.activation import Audit, run
-    from experiments.counteranimal.asking import Asking
-
-    if scoring.quick_gelu != "auto":
-        raise RequestError(f"--quick-gelu {scoring.quick_gelu} is what this audit finds out; leave it out")
-    checked_output(output)
-    asking = Asking(models=model, weights=weights, **asdict(scoring))
-    emit(run(Audit(data=data, groups=groups, asking=asking, seed=seed, output=output)), json, activation_view)
 
 
 def _extra(*modules: str) -> None:

@@ -1,7 +1,6 @@
 """`soberclip predict`, `simulate`, `train` and `show`: one world in, one document or picture out."""
 
 from pathlib import Path
-from time import monotonic
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -124,14 +123,7 @@ def train(
     recipe = recipe_from(given(training))
     free_output(output, "train", runfolder.FILES)
     going_on = "compiling the step (--no-compile starts sooner) and training" if compile else "training"
-    began = monotonic()
-
-    def report(line: str) -> None:
-        nonlocal going_on
-        going_on = "training"
-        say(line)
-
-    with doing(lambda: f"{going_on}, {monotonic() - began:.0f} s so far"):
+    with doing(going_on):
         document = run(
             recipe,
             settings,
@@ -144,7 +136,7 @@ def train(
             compile=compile,
             output=output,
             resume=resume,
-            report=report,
+            report=say,
             until=until,
             share_out=True,
         )

@@ -1,9 +1,8 @@
 """Models asked one after another: each is on the device alone, and is not even loaded where all is kept."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,6 @@ from experiments.counteranimal.scoring import Scorer, scorer
 from experiments.errors import RequestError
 from experiments.progress import counting
 from experiments.published.tables import checkpoint_spec
-from simulator.towers import distributed
-from simulator.towers.distributed import Group
 
 CLIPS = ("open_clip:", "hf:")  # whose activation can be chosen
 
@@ -51,7 +48,6 @@ class Asking:
     batch_size: int = 64
     workers: int | None = None
     precision: Precision = "fp32"
-    compile: bool = False
     quick_gelu: Activation = "auto"
     trust_pickle: bool = False
     ema: bool | None = None
@@ -105,8 +101,7 @@ class Asking:
     @cached_property
     def runtime(self) -> Runtime:
         workers = min(8, max(1, (os.cpu_count() or 2) - 1)) if self.workers is None else self.workers
-        device = distributed.local_device(self.device)
-        return Runtime(device, self.precision, self.batch_size, workers, compile=self.compile)
+        return Runtime(self.device, self.precision, self.batch_size, workers)
 
     @cached_property
     def store(self) -> Path:
@@ -119,36 +114,15 @@ class Asking:
             return load(spec, how)
         return remembered(spec, how, self.store, partial(load, spec, how))
 
-    def ask(
-        self,
-        tree: Tree,
-        model: Model,
-        strict: bool = False,
-        note: Callable[[str], None] = lambda sentence: None,
-        group: Group = distributed.ALONE,
-    ) -> Asked | None:
-        """Features of the photos and the scorer of a model, with progress; it has left the device by then.
-
-        Of several processes each encodes its share; the first then finds all features, and the others have no answer.
-        """
-        if group.size > 1:
-            if model.key is not None:  # else nothing is kept that the first could find
-                self._encode(tree, model, strict, note, group)
-            distributed.meet(group)
-            if group.rank > 0:
-                model.release()
-                return None
-        encoded = self._encode(tree, model, strict, note, distributed.ALONE)
+    def ask(self, tree: Tree, model: Model, strict: bool = False) -> Asked:
+        """Features of the photos and the scorer of a model, with progress; it has left the device by then."""
+        with counting("encoding", len(tree.photos), "photos/s") as advance:
+            encoded = encode_photos(tree, model, self.store, self.runtime, advance, strict, len(self.vocabulary.names))
         distinct = len(set(self.vocabulary.phrases(self.templates))) if model.family == "CLIP" else 0
         with counting("prompts", distinct, "labels/s") as advance:
             score = scorer(model, self.vocabulary, self.templates, self.runtime, self.store, advance)
         model.release()
         return Asked(model, encoded, score)
-
-    def _encode(self, tree: Tree, model: Model, strict: bool, note: Callable[[str], None], group: Group) -> Encoded:
-        with counting("encoding", len(tree.photos), "photos/s") as advance:
-            runtime, labels = replace(self.runtime, share=group), len(self.vocabulary.names)
-            return encode_photos(tree, model, self.store, runtime, advance, strict, labels, note)
 
     def settings(self, model: Model | LanguageModel) -> dict[str, Any]:
         """What a result says about how a model was asked."""
@@ -161,16 +135,7 @@ class Asking:
             "class_names_digest": digest(self.vocabulary.names) if named else None,
             "device": self.device,
             "precision": self.precision,
-            "compile": self.compile,
             "batch_size": self.batch_size,
             "workers": self.runtime.workers,
             **model.settings,
         }
-
-
-@contextmanager
-def together(device: str) -> Iterator[Group]:
-    """The processes that torchrun started, which share the photos; they leave together."""
-    group = distributed.join(distributed.local_device(device))
-    yield group
-    distributed.leave(group)  # not where one failed: the others would wait for it, and torchrun ends them

@@ -66,7 +66,7 @@ def run(request: Discovery, note: Callable[[str], None] = lambda sentence: None)
     target = request.output / "tree"
     _refuse_existing(target)
     output_folder(request.output)
-    asked = asking.ask(tree, asking.model(), note=note)
+    asked = asking.ask(tree, asking.model())
     model, encoded = asked.model, asked.encoded
     predictions = predict(tree, encoded, asked.score, asking.vocabulary.every_label)
     photos = [photo for photo in tree.photos if photo.path in encoded.keys]

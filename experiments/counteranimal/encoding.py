@@ -22,9 +22,7 @@ from experiments.counteranimal.photos.tree import Files, Key, Photo, Tree
 from experiments.counteranimal.photos.tree import unreadable as broken
 from experiments.counteranimal.weights import first_line
 from experiments.errors import RequestError, RunError
-from simulator.compiling import compiled
 from simulator.naming import suggestion
-from simulator.towers.distributed import ALONE, Group
 
 Precision = Literal["fp32", "bf16", "fp16"]
 FEW = 100  # photos without features that are looked at before a model is loaded for them
@@ -39,8 +37,6 @@ class Runtime:
     precision: Precision = "fp32"
     batch_size: int = 64
     workers: int = 0
-    compile: bool = False
-    share: Group = ALONE  # of the batches, among processes that torchrun started
 
     def __post_init__(self):
         for name, low in (("batch_size", 1), ("workers", 0)):
@@ -89,14 +85,12 @@ def encode_photos(
     advance: Callable[[int], None] = lambda photos: None,
     strict: bool = False,
     labels: int = CLASS_COUNT,
-    note: Callable[[str], None] = lambda sentence: None,
 ) -> Encoded:
-    """Make sure that every readable photo has features; `advance` hears of photos finished, `note` of a halved batch.
+    """Make sure that every readable photo has features; `advance` is called with the number of photos finished.
 
-    A classifier's features are its scores of so many labels. A model whose features are all kept is not loaded. Under
-    torchrun each process encodes its share of the batches, and the first then finds all of them. Raises RunError if a
-    decoding process dies, the device runs out of memory or, where `strict`, at the first batch with a photo that cannot
-    be read; what was encoded by then is kept.
+    A classifier's features are its scores of so many labels. A model whose features are all kept is not loaded. Raises
+    RunError if a decoding process dies, the device runs out of memory or, where `strict`, at the first batch with a
+    photo that cannot be read; what was encoded by then is kept.
     """
     result, keys = Encoded(FeatureCache(cache, identity(model, runtime)), {}), photo_keys(tree)
     unreadable: dict[str, str] = {}
@@ -109,13 +103,13 @@ def encode_photos(
     advance(len(keys) - sum(map(len, batches)))
     if batches and not (strict and unreadable):
         writer = _Writer(result.cache, keys)
-        passing = _Passing(model.ready(), runtime, labels, note)
+        passing = _Passing(model.ready(), runtime, labels)
         for indices, pixels, failed in passing.batches(tree, batches):
             unreadable |= {tree.photos[i].path: reason for i, reason in failed}
             read = [i for i in indices if tree.photos[i].path not in unreadable]
             if read:
                 with failures(runtime):
-                    writer.put(read, passing.features(pixels))
+                    writer.put(read, forward(passing.model, pixels, runtime, labels))
                 result.passes += len(read)
             advance(len(indices))
             if strict and unreadable:
@@ -132,11 +126,8 @@ def encode_photos(
 class _Passing:
     """A model on its device, and photos on their way to it."""
 
-    def __init__(self, model: LoadedModel, runtime: Runtime, labels: int, note: Callable[[str], None]):
-        if runtime.compile:
-            model = replace(model, encode_image=compiled(model.encode_image, note, dynamic=None))
-        self.model, self.runtime, self.labels, self.note = model, runtime, labels, note
-        self.halved = False
+    def __init__(self, model: LoadedModel, runtime: Runtime, labels: int):
+        self.model, self.runtime, self.labels = model, runtime, labels
         with failures(runtime):
             model.module.to(runtime.device)
 
@@ -152,22 +143,6 @@ class _Passing:
                 collate_fn=_collate,
                 pin_memory=pinned,
             )
-
-    def features(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Features of a batch; where the device's memory does not hold one, halves are tried from then on."""
-        try:
-            parts = [pixels] if not self.halved else pixels.chunk(2)
-            return torch.cat([forward(self.model, part, self.runtime, self.labels) for part in parts])
-        except torch.OutOfMemoryError:
-            if self.halved or len(pixels) < 2:
-                raise
-            self.halved = True
-        if self.runtime.device.startswith("cuda"):
-            torch.cuda.empty_cache()
-        self.note(
-            f"{self.runtime.device} ran out of memory at {len(pixels)} photos; half as many go through at a time now"
-        )
-        return self.features(pixels)
 
 
 def refuse(unreadable: dict[str, str]) -> None:
@@ -199,11 +174,11 @@ def _as_it_is(item: Any) -> Any:
 
 
 def _batches(lacking: list[int], runtime: Runtime) -> list[list[int]]:
-    """Blocks of the full list thinned to photos that have no features, those of this process's share."""
+    """Blocks of the full list, thinned to photos that have no features."""
     blocks: dict[int, list[int]] = {}
     for i in lacking:
         blocks.setdefault(i // runtime.batch_size, []).append(i)
-    return [block for number, block in blocks.items() if number % runtime.share.size == runtime.share.rank]
+    return list(blocks.values())
 
 
 def photo_keys(tree: Tree) -> list[Key]:
@@ -228,8 +203,6 @@ def failures(runtime: Runtime) -> Iterator[None]:
             "(finished photos are kept)"
         ) from error
     except RuntimeError as error:
-        if runtime.compile and type(error).__module__.startswith("torch._"):  # of the compiler, each of its own type
-            raise RunError(f"the model cannot be compiled ({first_line(error)}); leave --compile out") from error
         if not str(error).startswith("DataLoader worker"):
             raise
         raise RunError(
@@ -266,8 +239,7 @@ def identity(model: Model, runtime: Runtime) -> dict[str, Any] | None:
     """
     if model.key is None:
         return None
-    known = {"model": model.key, "precision": runtime.precision, "device": runtime.device.partition(":")[0]}
-    return known | ({"compile": True} if runtime.compile else {})
+    return {"model": model.key, "precision": runtime.precision, "device": runtime.device.partition(":")[0]}
 
 
 class _Photos(Dataset):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from experiments.counteranimal.asking import Asking, together
+from experiments.counteranimal.asking import Asking
 from experiments.counteranimal.encoding import Encoded, Runtime, encode_photos
 from experiments.counteranimal.labels import (
     CLASS_COUNT,
@@ -23,13 +23,10 @@ from experiments.counteranimal.labels import (
     templates,
 )
 from experiments.counteranimal.loaded import LoadedModel, Model, Unmoved, finished
-from experiments.counteranimal.lvlm.asking import Work, ask
-from experiments.counteranimal.lvlm.free import wordings
+from experiments.counteranimal.lvlm.asking import ask
 from experiments.counteranimal.lvlm.labelled import Labelled
 from experiments.counteranimal.lvlm.language import LanguageModel
-from experiments.counteranimal.lvlm.spoken import Spoken
 from experiments.counteranimal.metrics import Predictions
-from experiments.counteranimal.models import LANGUAGE
 from experiments.counteranimal.photos.groups import PREFIX
 from experiments.counteranimal.photos.reading import read_tree
 from experiments.counteranimal.photos.tree import Tree
@@ -37,7 +34,6 @@ from experiments.counteranimal.scoring import NO_ANSWER, confusing_space, predic
 from experiments.counteranimal.summaries import result_folders, summarise, write_result
 from experiments.errors import RequestError, checked_seed
 from experiments.files import output_folder
-from simulator.towers.distributed import Group
 
 REFERENCE = "published:CLIP-LAION400M-ViT/B/32"  # whose confusions [W] uses for 1 vs 20
 
@@ -53,16 +49,13 @@ class Evaluation:
     confusing: Path | None = None
     reference: str | None = None  # REFERENCE
     reference_weights: Path | None = None
-    free: bool = False  # language models answer in their own words
     strict: bool = False
     seed: int = 0
     output: Path
 
 
-def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None) -> list[dict[str, Any]] | None:
+def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None) -> list[dict[str, Any]]:
     """The summary of each model, written to its folder as soon as it is there; `note` hears what deserves a warning.
-
-    Under torchrun the processes share the photos, and those other than the first return None.
 
     Raises RequestError for a wrong request, before anything is written, and RunError where the run fails.
     """
@@ -71,26 +64,19 @@ def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None
     _refuse_labels(request)
     tree = read_tree(request.data, request.groups, asking.vocabulary)
     space = _fixed_space(request, tree)
-    if request.free and not any(spec.startswith(f"{LANGUAGE}:") for spec in asking.specs):
-        raise RequestError("--free is for models that answer in words, lvlm:FOLDER; leave it out")
-    reference = _reference(request) if space is None else None
+    if space is None:
+        _reference(request)  # refused before anything is written
     output_folder(request.output)
     documents = []
-    with together(asking.device) as group:
-        if group.size > 1 and any(spec.startswith(f"{LANGUAGE}:") for spec in asking.specs):
-            raise RequestError("torchrun shares the photos of models with features; ask an lvlm: in one process")
-        if reference is not None:
-            space = _confusing(request, tree, reference, note, group)
-        for k, folder in enumerate(result_folders(request.output, asking.specs)):
-            began, model = perf_counter(), asking.model(k)
-            if isinstance(model, LanguageModel):
-                answered = None if space is None else _spoken(request, tree, model, space, folder, note)
-            else:
-                answered = _scored(request, tree, model, space, note, group)
-            if answered is not None:
-                documents.append(_written(request, tree, space, answered, folder, note, perf_counter() - began))
-    if space is None or group.rank > 0:
-        return None
+    if space is None:
+        space = _confusing(request, tree, _reference(request))
+    for k, folder in enumerate(result_folders(request.output, asking.specs)):
+        began, model = perf_counter(), asking.model(k)
+        if isinstance(model, LanguageModel):
+            answered = _language(request, tree, model, space, note)
+        else:
+            answered = _scored(request, tree, model, space)
+        documents.append(_written(request, tree, space, answered, folder, note, perf_counter() - began))
     if space.name == "20":
         note(
             f"1 vs 20 is an oracle label space; the true label had to be added for {len(space.added)} of "
@@ -109,31 +95,22 @@ class Answered:
     said: dict[str, Any]
 
 
-def _scored(
-    request: Evaluation, tree: Tree, model: Model, space: LabelSpace | None, note: Callable[[str], None], group: Group
-) -> Answered | None:
-    """A model with features; of several processes only the first has an answer."""
-    asked = request.asking.ask(tree, model, request.strict, note, group)
-    if asked is None or space is None:
-        return None
+def _scored(request: Evaluation, tree: Tree, model: Model, space: LabelSpace) -> Answered:
+    """A model with features."""
+    asked = request.asking.ask(tree, model, request.strict)
     predictions = predict(tree, asked.encoded, asked.score, space)
     return Answered(asked.model, asked.encoded, predictions, {"phrases_cut": asked.score.cut})
 
 
-def _spoken(
-    request: Evaluation, tree: Tree, model: LanguageModel, space: LabelSpace, folder: Path, note: Callable[[str], None]
+def _language(
+    request: Evaluation, tree: Tree, model: LanguageModel, space: LabelSpace, note: Callable[[str], None]
 ) -> Answered:
-    """A language model, which scores labels or answers in its own words."""
+    """A language model, which scores labels by its loss on them."""
     vocabulary, runtime = request.asking.vocabulary, request.asking.runtime
-    called = vocabulary.called
-    if request.free:
-        parted = [tuple(part for word in words for part in wordings(word)) for words in called]
-        work: Work = Spoken(model, tree, space, parted, folder)
-    else:
-        work = Labelled(model, tree, space, [words[0] for words in called], runtime)
+    work = Labelled(model, tree, space, [words[0] for words in vocabulary.called], runtime)
     if not model.prompt.templated:
         note(f"{model.spec} has no chat template; it is asked with {model.prompt.text!r}")
-    kept = ask(model, work, tree, request.asking.store, runtime, note, request.strict)
+    kept = ask(model, work, tree, request.asking.store, runtime, request.strict)
     predictions, said = work.read(kept, note)
     return Answered(model, kept, predictions, said)
 
@@ -169,13 +146,9 @@ def _reference(request: Evaluation) -> Asking:
     )
 
 
-def _confusing(
-    request: Evaluation, tree: Tree, reference: Asking, note: Callable[[str], None], group: Group
-) -> LabelSpace | None:
-    """1 vs 20 as the reference model has it, saved; None in processes other than the first."""
-    asked = reference.ask(tree, reference.model(), request.strict, note, group)
-    if asked is None:
-        return None
+def _confusing(request: Evaluation, tree: Tree, reference: Asking) -> LabelSpace:
+    """1 vs 20 as the reference model has it, saved."""
+    asked = reference.ask(tree, reference.model(), request.strict)
     space = confusing_space(tree, asked.encoded, asked.score)
     origin = {
         "model": asked.model.spec,

@@ -67,7 +67,7 @@ def run(request: LawRequest, note: Callable[[str], None] = lambda sentence: None
     output_folder(request.output)
     models = []
     for k, spec in enumerate(asking.specs):
-        asked = asking.ask(tree, asking.model(k), note=note)
+        asked = asking.ask(tree, asking.model(k))
         found = judge(tree, asked.encoded, asked.score, space, request.tolerance, request.seed)
         seen = "cosines of unit vectors with prompts" if asked.model.family == "CLIP" else "logits"
         known = {"model": spec, "family": asked.model.family, "scores": seen}

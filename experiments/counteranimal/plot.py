@@ -12,7 +12,6 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from experiments.counteranimal.comparison import REPLICATES, at_edge, family_arrays, numbers
-from experiments.counteranimal.placing import placed
 from experiments.counteranimal.result import Result
 from experiments.inference import LEVEL
 from experiments.lines import AXES, SMALLEST_FAMILY, Axis, band, fit_line, stretch, unstretch
@@ -25,7 +24,6 @@ TICKS = {"plain": np.linspace(0, 1, 11), "logit": STRETCHED, "probit": STRETCHED
 LETTERS = 7.0  # points, of numbers and key
 WIDTH = 13.0  # inches
 OWN, PRINTED = 6.0, 4.5  # points, of marks
-DIGIT, HEIGHT = 0.64, 0.73  # of a digit in units of the letters' size (DejaVu Sans)
 LINE = 1.5 * LETTERS / 72  # inches a row of the key
 
 
@@ -45,10 +43,8 @@ def comparison_figure(results: Sequence[Result], seed: int = 0) -> Figure:
     panels[0].legend(loc="upper left")
     above.suptitle(_caption(results), fontsize=8, x=0.01, ha="left")
     _key(below, results, called, entries, columns)
-    figure.draw_without_rendering()  # where the points are is known once the layout is
-    figure.set_layout_engine("none")
     for panel, axis in zip(panels, AXES, strict=True):
-        _name(panel, axis, results, called)
+        _number(panel, axis, results, called)
     return figure
 
 
@@ -173,35 +169,24 @@ def _bars(rows: Sequence[Row], group: str, axis: Axis, limits: tuple[float, floa
     return np.maximum([at - ends[:, 0], ends[:, 1] - at], 0)
 
 
-def _name(panel: Axes, axis: Axis, results: Sequence[Result], called: Sequence[int]) -> None:
-    """The number of each point beside it, with a thread where it had to go further away."""
+def _number(panel: Axes, axis: Axis, results: Sequence[Result], called: Sequence[int]) -> None:
+    """The number of each model beside its point: families in turn below to the right and above to the left."""
     limits = [panel.get_xlim(), panel.get_ylim()]
-    points = np.array([_position(result.row, axis, limits) for result in results])
-    pixels = panel.transData.transform(points)
-    unit = panel.figure.dpi / 72 * LETTERS
-    sizes = unit * np.array([[DIGIT * len(str(number)) + 0.15, HEIGHT + 0.15] for number in called])
-    frame = panel.get_window_extent()
-    radii = (
-        np.array([OWN if _origin(result) == "own" else PRINTED for result in results]) * 0.75 * panel.figure.dpi / 72
-    )
-    centres = placed(pixels, sizes, np.array(frame.extents), radii)
     colours = _colours(results)
-    for result, number, point, start, end, size in zip(results, called, points, pixels, centres, sizes, strict=True):
-        gap = np.maximum(np.abs(end - start) - size / 2, 0)
+    families = list(colours)
+    for result, number in zip(results, called, strict=True):
+        below = families.index(result.row.family) % 2 == 0
         panel.annotate(
             str(number),
-            point,
-            (end - start) * 72 / panel.figure.dpi,
+            _position(result.row, axis, limits),
+            (2.5, -2) if below else (-2.5, 2),
             textcoords="offset points",
             fontsize=LETTERS,
             color=colours[result.row.family],
-            ha="center",
-            va="center_baseline",
+            ha="left" if below else "right",
+            va="top" if below else "bottom",
             annotation_clip=False,
             path_effects=[withStroke(linewidth=1.2, foreground="white")],
-            arrowprops={"arrowstyle": "-", "color": "#888888", "linewidth": 0.5, "shrinkA": 0, "shrinkB": 0}
-            if np.hypot(*gap) > 0.8 * unit
-            else None,
             zorder=4,
         )
 

@@ -18,12 +18,15 @@ from experiments.lab.law import Law
 from experiments.lab.setting import Setting
 from simulator.accuracy import Accuracy
 from simulator.prompts import LINEAR
-from simulator.towers.affine import Parameters
+from simulator.towers import evaluation
 from simulator.towers.checkpoints import specification
-from simulator.towers.evaluation import usual_prompts
+from simulator.towers.ensemble import Ensemble
+from simulator.towers.evaluation import default_prompts
+from simulator.towers.kinds import Parameters
+from simulator.towers.last_layer_retraining import with_retrained_head
 from simulator.towers.layers import logit_scale
-from simulator.towers.refit import finished
-from simulator.towers.training import Ensemble, State
+from simulator.towers.probes import latent_recovery, score_reliance
+from simulator.towers.training import State
 from theory.learners import GaussianPMI, InfoNCE
 from theory.unseen import unseen
 
@@ -39,9 +42,9 @@ def trace_row(ensemble: Ensemble, state: State, since: int, fine: bool = False) 
     scale = logit_scale(ensemble.recipe, state.parameters)
     step, lost = int(state.step), state.diverged
     taken = (lost.where(lost >= 0, step + 1) - 1 - since).clamp(min=0)  # steps in each model's sums
-    prompts, parameters = usual_prompts(ensemble.recipe), finished(ensemble, state.asked)
-    trial = ensemble.seen.trial(ensemble, prompts, **(FINAL_POINTS if fine else TRACE_POINTS))
-    accuracy = {p or "none": ensemble.seen.accuracies(ensemble, parameters, p, trial) for p in prompts}
+    prompts, parameters = default_prompts(ensemble.recipe), with_retrained_head(ensemble, state.eval_parameters)
+    trial = evaluation.trial(ensemble, prompts, **(FINAL_POINTS if fine else TRACE_POINTS))
+    accuracy = {p or "none": evaluation.accuracies(ensemble, parameters, p, trial) for p in prompts}
     return {
         "step": step,
         **{name: [_finite(x) for x in (value / taken).tolist()] for name, value in state.measures.items()},
@@ -70,13 +73,13 @@ def result(
 ) -> dict[str, Any]:
     """The document of the final weights, with the keys of `simulate`; under the usual and `further` prompts."""
     recipe, world, prompt = ensemble.recipe, ensemble.worlds[0], setting.prompt
-    names = dict.fromkeys((*usual_prompts(recipe), prompt, *further))
-    trial = ensemble.seen.trial(ensemble, names, **FINAL_POINTS)
+    names = dict.fromkeys((*default_prompts(recipe), prompt, *further))
+    trial = evaluation.trial(ensemble, names, **FINAL_POINTS)
     diverged = state.diverged.cpu().numpy()
     going = diverged < 0
     prompts = {}
     for name in names:
-        replicates = ensemble.seen.accuracies(ensemble, weights, name, trial)
+        replicates = evaluation.accuracies(ensemble, weights, name, trial)
         own = replace(setting, prompt=name)
         prompts[name] = {
             **_measured(replicates, going),
@@ -122,18 +125,18 @@ def _measured(replicates: dict[str, np.ndarray], going: np.ndarray) -> dict[str,
 
 
 def _reliance(ensemble: Ensemble, weights: Parameters, prompt: str | None) -> list[float | None] | None:
-    if ensemble.seen.relied is None:
+    if ensemble.worlds[0].views is not None:
         return None
-    return [_finite(t) for t in ensemble.seen.relied(ensemble, weights, prompt)]
+    return [_finite(t) for t in score_reliance(ensemble, weights, prompt)]
 
 
 def _recovery(ensemble: Ensemble, weights: Parameters) -> dict[str, Any] | None:
     """How well latents can be read from the embeddings, by reader and block; None where views have no latents."""
-    if ensemble.seen.recovery is None:
+    if ensemble.worlds[0].views is not None:
         return None
     return {
         reader: {block: values[:, i].tolist() for i, block in enumerate(("invariant", "spurious"))}
-        for reader, values in ensemble.seen.recovery(ensemble, weights)._asdict().items()
+        for reader, values in latent_recovery(ensemble, weights)._asdict().items()
     }
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.device import free_bytes
 from experiments.errors import RequestError
 from experiments.lab import store
 from experiments.lab.blocks import Layout, Region
@@ -20,6 +19,7 @@ from experiments.lab.schema import Block, assembled
 from experiments.lab.spec import StudySpec
 from experiments.lab.words import amount
 from experiments.progress import counting
+from experiments.runtime import free_bytes
 
 if TYPE_CHECKING:
     import xarray as xr

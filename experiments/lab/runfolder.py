@@ -13,13 +13,14 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.device import device_name
 from experiments.errors import RequestError
 from experiments.files import output_folder, write_atomically, write_json
 from experiments.provenance import provenance
+from experiments.runtime import device_name
 
 if TYPE_CHECKING:
-    from simulator.towers.training import Ensemble, State
+    from simulator.towers.ensemble import Ensemble
+    from simulator.towers.training import State
 
 RUN, CHECKPOINT, TRACE = "run.json", "checkpoint.safetensors", "trace.json"
 WEIGHTS, RESULT = "weights.safetensors", "result.json"

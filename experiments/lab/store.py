@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.errors import RequestError, RunError
-from experiments.files import writable
+from experiments.files import check_writable
 from experiments.lab.blocks import Layout, layout
 from experiments.lab.schema import LOST, Block, attributes, coordinates, sizes, variables, with_legend
 from experiments.lab.spec import StudySpec
@@ -50,7 +50,7 @@ def refuse(path: Where, study: StudySpec) -> None:
 def refuse_read_only(path: Where) -> None:
     """Raise RequestError for a folder that cannot be written."""
     if not _is_remote(path):
-        writable(Path(path))
+        check_writable(Path(path))
 
 
 def begin(path: Where, study: StudySpec, estimated: bool) -> bool:

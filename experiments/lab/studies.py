@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from experiments.abilities import ability_of
-from experiments.device import checked_device
 from experiments.errors import RequestError, checked_seed, unknown
 from experiments.lab.axes import Axis, axis, of_recipe
 from experiments.lab.config import recipe_refusal
@@ -23,6 +22,7 @@ from experiments.lab.execution import run
 from experiments.lab.executors import executor
 from experiments.lab.spec import ROUTES, StudySpec
 from experiments.lab.words import amount
+from experiments.runtime import checked_device
 from simulator.naming import suggestion
 from simulator.prompts import PROMPTS
 from simulator.quantities import PairCount, domain_of

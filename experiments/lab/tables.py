@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.errors import RequestError
-from experiments.files import writable, write_atomically
+from experiments.files import check_ours, check_writable, write_atomically
 from experiments.lab.mitigations import NONE
 from experiments.lab.schema import CODED, GROUPS
 from experiments.lab.spec import StudySpec
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 ROWS = 2**16  # cells that are read from a store at a time
-MARK = ",undefined,seconds\n"  # the end of the header of each flat table
+MARK = b",undefined,seconds\n"  # the end of the header of each flat table
 AXIS = "mitigation"
 GAINS = {"counter_gained": ("counter", 1), "common_lost": ("common", -1)}
 PRINTED = {"multicolored-mnist": coloured_digits}
@@ -68,11 +68,8 @@ def csv_target(path: Path) -> None:
     """Raise RequestError, before any work, unless the path is free or holds an earlier flat table."""
     if path.is_dir():
         raise RequestError(f"--csv {str(path)!r} is a folder; a table is a file such as {str(path / 'cells.csv')!r}")
-    writable(path.parent)
-    if path.exists():
-        with path.open(encoding="utf-8", errors="replace") as file:
-            if not file.readline().endswith(MARK):
-                raise RequestError(f"--csv {str(path)!r} is a file that no soberclip sweep wrote; name another")
+    check_writable(path.parent)
+    check_ours(path, MARK, "sweep")
 
 
 def write_csv(path: Path, table: "xr.Dataset") -> None:

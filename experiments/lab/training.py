@@ -10,7 +10,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from experiments.device import checked_device, device_name, free_bytes
 from experiments.errors import Interrupted, RequestError, RunError, checked_seed
 from experiments.files import write_json
 from experiments.lab import runfolder
@@ -19,12 +18,14 @@ from experiments.lab.config import checked_prompt
 from experiments.lab.interruption import interruption, together
 from experiments.lab.mitigations import NONE, mitigated
 from experiments.lab.setting import Setting
+from experiments.runtime import checked_device, device_name, free_bytes
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 
 if TYPE_CHECKING:
     from simulator.towers.distributed import Group
-    from simulator.towers.training import Ensemble, State
+    from simulator.towers.ensemble import Ensemble
+    from simulator.towers.training import State
 
 CHECKPOINTS = 10
 LARGEST_ENSEMBLE = 10**6
@@ -63,9 +64,11 @@ def train(
     """
     from experiments.lab.evaluate import result  # start-up time: loads torch
     from simulator.towers import distributed
-    from simulator.towers.refit import finished
-    from simulator.towers.side_by_side import processes_for
-    from simulator.towers.training import Ensemble, compiles, refuse, refuse_missing_groups
+    from simulator.towers.ensemble import Ensemble
+    from simulator.towers.group_batches import refuse_missing_groups
+    from simulator.towers.last_layer_retraining import with_retrained_head
+    from simulator.towers.multiprocess import processes_for
+    from simulator.towers.training import compiles, refuse
 
     _check(models, seed, output, resume)
     setting = mitigated(mitigate, Setting(world, recipe=recipe, prompt=checked_prompt(recipe, prompt)))
@@ -89,7 +92,7 @@ def train(
         distributed.leave(group)  # rank 0 alone evaluates
         if group.rank > 0:
             return None
-        weights = finished(ensemble, run.state.asked)
+        weights = with_retrained_head(ensemble, run.state.eval_parameters)
         with _training_kept(run) if keep else nullcontext():
             document = {**result(ensemble, run.state, weights, setting, further), "moved": moved(run.trace)}
         document |= {
@@ -140,7 +143,7 @@ class _Run:
         """
         from experiments.lab.evaluate import trace_line, trace_row  # start-up time: loads torch
         from simulator.towers import distributed
-        from simulator.towers.side_by_side import run_in
+        from simulator.towers.multiprocess import run_in
 
         with together(self.group):
             self._begin()
@@ -214,7 +217,7 @@ def _failures_as_sentences(device: str) -> Iterator[None]:
     """Raise errors of training with one sentence and the right exit status."""
     import torch  # start-up time
 
-    from simulator.towers.side_by_side import ProcessEnded
+    from simulator.towers.multiprocess import ProcessEnded
     from simulator.towers.training import EveryModelDiverged
 
     try:
@@ -255,7 +258,7 @@ def _training_kept(run: _Run) -> Iterator[None]:
 
 def _refuse_what_cannot_fit(ensemble: "Ensemble", processes: int) -> None:
     """Raise RequestError before the machine runs out of memory, which would take it minutes to notice."""
-    from simulator.towers.training import least_bytes  # start-up time: loads torch
+    from simulator.towers.ensemble import least_bytes  # start-up time: loads torch
 
     least, free = least_bytes(ensemble, processes), free_bytes(ensemble.device)
     if free is not None and least > free:

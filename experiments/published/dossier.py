@@ -7,21 +7,19 @@ from typing import Any
 from experiments.files import output_folder, write_json, write_table
 from experiments.published.audit import audit
 from experiments.published.claims import judgements
-from experiments.published.grim import grim
 from experiments.published.since import since_document
 from experiments.published.tables import checkpoints, read_published, tidy
 
-TABLES = ("table", "checkpoints", "audit", "grim", "since")  # parts that are also written as CSV
+TABLES = ("table", "checkpoints", "audit", "since")  # parts that are also written as CSV
 
 
 def dossier() -> dict[str, Any]:
-    """Plain JSON: `table` (every printed figure), `checkpoints` (of Table 3), `audit`, `grim`, `claims`, `since`."""
+    """Plain JSON: `table` (every printed figure), `checkpoints` (of Table 3), `audit`, `claims`, `since`."""
     raw = read_published()
     return {
         "table": tidy(raw),
         "checkpoints": [asdict(checkpoint) for checkpoint in checkpoints()],
         "audit": [asdict(finding) for finding in audit(raw)],
-        "grim": [asdict(power) for power in grim(raw)],
         "claims": [asdict(judged) | {"verdict": judged.verdict} for judged in judgements()],
         "since": since_document(),
     }

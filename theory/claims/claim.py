@@ -152,7 +152,9 @@ class Claim:
     error_rate
         alpha.
     n
-        Pairs of training; large where it stands for n = infinity.
+        Pairs per training; a large number stands for n = infinity.
+    question
+        For claims of the project: the key in `experiments.court.registry.QUESTIONS` of the question that it answers.
 
     Raises
     ------
@@ -193,6 +195,7 @@ class Claim:
     share: float | None = None
     error_rate: float = 0.01
     n: int = 10**10
+    question: str = ""
 
     def __post_init__(self):
         object.__setattr__(self, "subject", named(self.subject))

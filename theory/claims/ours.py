@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import ndtr
 
-from simulator.world import Worlds, view_noise
+from simulator.world import view_noise
 from theory import theorems as T
 from theory.boundary import corrected_kappas
 from theory.claims.claim import Axis, Claim
@@ -48,6 +48,7 @@ def _corrected() -> list[Claim]:
     return [
         Claim(
             id=f"corrected-law/{prompt}-{group}",
+            question="theorem",
             source="soberclip, corrected law (T1, T2)",
             statement=f"Accuracy on the {group} group under the {prompt} prompt equals the corrected law.",
             formula=formulas[prompt],
@@ -75,12 +76,13 @@ _MASKED = {**_WORLD, "p_spu": Axis(0.6, 1.0), "mention_inv": Axis(0.5, 1.0), "me
 def _one_number_decides() -> list[Claim]:
     """T1, where the correlation, or the prompt, moves a rule's reliance and nothing else."""
 
-    def best_common(x: Worlds):
+    def best_common(x):
         return ndtr(T.best_common_score(1.0, x.mu_spu, x.sigma_inv**2, x.sigma_spu**2))
 
     return [
         Claim(
             id="one-number-decides/counter",
+            question="background",
             source="soberclip T1",
             statement="Accuracy on the counter group falls as reliance on the background grows (name prompt, where the "
             "correlation moves nothing else).",
@@ -93,6 +95,7 @@ def _one_number_decides() -> list[Claim]:
         ),
         Claim(
             id="one-number-decides/common",
+            question="background",
             source="soberclip T1",
             statement="No reliance is right on more of the common group than that of LDA at p = 1 (mean prompt).",
             formula=r"\mathrm{Acc}(a=y)\leq\Phi(\sqrt{\alpha^2/S_i+\beta^2/S_s})",
@@ -104,6 +107,7 @@ def _one_number_decides() -> list[Claim]:
         ),
         Claim(
             id="one-number-decides/balanced",
+            question="background",
             source="soberclip T1",
             statement="No reliance is right on more of both groups together than none at all (name prompt).",
             formula=r"\frac{1}{2}(\mathrm{Acc}(a=y)+\mathrm{Acc}(a\neq y))\leq\Phi(\alpha/\sqrt{S_i})",
@@ -119,14 +123,14 @@ def _one_number_decides() -> list[Claim]:
 def _reliance_laws() -> list[Claim]:
     """T2's formulas under any caption masks, and T3: where the mean prompt relies most on the background."""
 
-    def name(x: Worlds):
+    def name(x):
         return T.reliance_name(1.0, x.mu_spu, x.sigma_inv, m0(x))
 
-    def mean(x: Worlds):
+    def mean(x):
         kappa = (x.mention_spu / x.mention_inv) ** 2
         return T.reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, m0(x), kappa)
 
-    def largest(x: Worlds):
+    def largest(x):
         return T.largest_reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu)
 
     # A = 1 + sigma_inv^2 <= 2.44 < mu_spu^2: the most harmful correlation is below 1.
@@ -145,6 +149,7 @@ def _reliance_laws() -> list[Claim]:
         *(
             Claim(
                 id=f"reliance-law/{subject.prompt}",
+                question="background",
                 source="soberclip T2",
                 statement=f"Reliance under the {subject.prompt} prompt is T2's formula, whatever captions mention.",
                 formula=rf"t_{{\mathrm{{{subject.prompt}}}}}={formula}",
@@ -158,6 +163,7 @@ def _reliance_laws() -> list[Claim]:
         ),
         Claim(
             id="most-harmful-correlation/size",
+            question="background",
             source="soberclip T3",
             statement="Under the mean prompt reliance exceeds T3's largest value at no correlation.",
             formula=r"t_{\mathrm{mean}}\leq(\alpha^2+B)/(2\alpha\sqrt{A})",
@@ -169,6 +175,7 @@ def _reliance_laws() -> list[Claim]:
         ),
         Claim(
             id="most-harmful-correlation/place",
+            question="background",
             source="soberclip T3",
             statement="Under the mean prompt reliance takes T3's largest value at m0 = sqrt(A)/beta.",
             formula=r"m_0=\sqrt{A}/\beta\Rightarrow t_{\mathrm{mean}}=(\alpha^2+B)/(2\alpha\sqrt{A})",
@@ -190,6 +197,7 @@ def _theorems() -> list[Claim]:
         *(
             Claim(
                 id=f"no-correlation-no-reliance/{subject.prompt}",
+                question="background",
                 source="soberclip T2",
                 statement=f"Without correlation the {subject.prompt} prompt does not rely on the background at all.",
                 formula=r"p=\frac{1}{2}\Rightarrow t=0",
@@ -203,6 +211,7 @@ def _theorems() -> list[Claim]:
         *(
             Claim(
                 id=f"reliance-grows-with-correlation-{subject.prompt}",
+                question="background",
                 source="soberclip T2, T3",
                 statement=f"Under the {subject.prompt} prompt a stronger correlation means more reliance.",
                 formula=r"p\mapsto t(p)\ \mathrm{increasing}",
@@ -216,6 +225,7 @@ def _theorems() -> list[Claim]:
         ),
         Claim(
             id="captions-mentioning-background-hurt-mean",
+            question="prompts",
             source="soberclip T2; compare Xue et al., section 5",
             statement="Under the mean prompt, captions that mention the background more often mean more reliance.",
             formula=r"\pi_{\mathrm{spu}}\mapsto t_{\mathrm{mean}}\ \mathrm{increasing}",
@@ -227,6 +237,7 @@ def _theorems() -> list[Claim]:
         ),
         Claim(
             id="prompt-matters",
+            question="prompts",
             source="soberclip T2",
             statement="The mean prompt relies on the background at least as much as the name prompt.",
             formula=r"t_{\mathrm{mean}}\geq t_{\mathrm{name}}",
@@ -238,6 +249,7 @@ def _theorems() -> list[Claim]:
         ),
         Claim(
             id="bottleneck",
+            question="background",
             source="soberclip T7",
             statement="Towers of width 1 keep only the latent of larger variance when p = 1/2.",
             formula=r"h=1,\ p=\frac{1}{2}:\ \cos^2(u,e_{\mathrm{larger}})\to 1",
@@ -254,6 +266,7 @@ def _finite_samples() -> list[Claim]:
     return [
         Claim(
             id="rate",
+            question="pairs",
             source=f"soberclip; {WANG}, Lemma D.3 claims n^-1/4",
             statement="The error of the minimiser falls as n^-1/2 from n = 1e4 to 1e10, by measurement alone.",
             formula=r"\|\rho M^*-D_ICD_T^T\|\propto n^{-1/2}",
@@ -273,6 +286,7 @@ def _finite_samples() -> list[Claim]:
         ),
         Claim(
             id="dimension-not-needed",
+            question="pairs",
             source=f"soberclip, 1/n law; {WANG}, Theorem 6.2 asks d = Omega(n)",
             statement="At n = 1e5 the accuracy of training, by its exact law, is that of n = infinity for dimensions "
             "from 2 to 1000, far below n.",
@@ -300,15 +314,16 @@ def _infonce() -> list[Claim]:
         "sigma_spu": Axis(0.3, 1.5),
     }
 
-    def nearest_prompt(x: Worlds):
+    def nearest_prompt(x):
         return ndtr(1 / np.asarray(x.sigma_inv))  # w = q = (1, 0): the background plays no part
 
-    def linear_limit(x: Worlds):
+    def linear_limit(x):
         return LINEAR_NAME.accuracy(x).counter
 
     return [
         Claim(
             id="infonce-interpolates/no-noise",
+            question="background",
             source="soberclip, optimum of InfoNCE",
             statement="As view noise vanishes, InfoNCE with name prompts becomes the nearest prompt in latent space, "
             "which is perfectly robust.",
@@ -321,6 +336,7 @@ def _infonce() -> list[Claim]:
         ),
         Claim(
             id="infonce-interpolates/much-noise",
+            question="background",
             source="soberclip, optimum of InfoNCE",
             statement="As view noise grows, InfoNCE becomes linear CLIP.",
             formula=r"\nu\to\infty:\ \mathrm{InfoNCE}\to x_I^T D_ICq/\nu^2",
@@ -344,10 +360,10 @@ def _many_classes() -> list[Claim]:
         "dim_text": lambda w: 2 * w.classes,
     }
 
-    def name(x: Worlds):
+    def name(x):
         return T.many_class_reliance_name(1.0, x.mu_spu, x.sigma_inv, x.p_spu, x.classes)
 
-    def mean(x: Worlds):
+    def mean(x):
         return T.many_class_reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, x.p_spu, x.classes)
 
     laws = (
@@ -357,6 +373,7 @@ def _many_classes() -> list[Claim]:
     return [
         Claim(
             id="many-classes/name-reliance",
+            question="classes",
             source="soberclip T8",
             statement="Reliance under the name prompt vanishes like 1/K.",
             formula=r"t_{\mathrm{name}}=\alpha\beta D/(\alpha^2+K\sigma_{\mathrm{inv}}^2)\propto1/K",
@@ -371,6 +388,7 @@ def _many_classes() -> list[Claim]:
         *(
             Claim(
                 id=f"many-classes/{subject.prompt}-reliance-law",
+                question="classes",
                 source="soberclip T8",
                 statement=f"Reliance of K classes under the {subject.prompt} prompt is T8's formula.",
                 formula=formula,
@@ -384,6 +402,7 @@ def _many_classes() -> list[Claim]:
         ),
         Claim(
             id="many-classes/mean-reliance-stays",
+            question="classes",
             source="soberclip T8",
             statement="Where the background is the quieter latent, the mean prompt relies on it at every number of "
             "classes at least as much as in the limit of many.",
@@ -398,6 +417,7 @@ def _many_classes() -> list[Claim]:
         *(
             Claim(
                 id=f"many-classes/{subject.prompt}-closed-form",
+                question="classes",
                 source="soberclip T8",
                 statement=f"Counter accuracy of K classes under the {subject.prompt} prompt equals the closed form.",
                 formula=r"\mathbb{E}\,\Phi(t+\frac{u\alpha-v\beta}{s})\Phi(t+\frac{u\alpha}{s})^{K-2}",
@@ -412,7 +432,7 @@ def _many_classes() -> list[Claim]:
     ]
 
 
-def _printed_counter(x: Worlds, prompt: str):
+def _printed_counter(x, prompt: str):
     """Counter accuracy of K classes as T8's formula is printed, by Gauss-Hermite: a second route to `accuracy`.
 
     u = alpha (alpha^2/K + sigma_inv^2), v = alpha alpha beta D/K under the name prompt; under the mean prompt

@@ -24,6 +24,7 @@ def _printed() -> list[Claim]:
     return [
         Claim(
             id="wang-lemma-d3",
+            question="theorem",
             source=f"{WANG}, Lemma D.3",
             statement="For any mu_spu, the minimiser tends to the printed matrix as n grows.",
             formula=r"\rho D_I^TM^*D_T\to[[1+\sigma_{\mathrm{inv}}^2,\ 2\mu_{\mathrm{spu}}p-1],\ "
@@ -35,6 +36,7 @@ def _printed() -> list[Claim]:
         ),
         Claim(
             id="wang-theorem-6.2-error",
+            question="theorem",
             source=f"{WANG}, Theorem 6.2",
             statement="In the theorem's regime, the error on the counter group is at least the printed bound.",
             formula=r"\mathrm{Err}(a\neq y)\geq 1-\Phi(\kappa_1)",
@@ -45,6 +47,7 @@ def _printed() -> list[Claim]:
         ),
         Claim(
             id="wang-theorem-6.2-accuracy",
+            question="theorem",
             source=f"{WANG}, Theorem 6.2",
             statement="In the theorem's regime, the accuracy on the common group is at least the printed bound.",
             formula=r"\mathrm{Acc}(a=y)\geq 1-\Phi(\kappa_2)",
@@ -61,6 +64,7 @@ def _under_the_mean_prompt() -> list[Claim]:
     return [
         Claim(
             id="wang-theorem-6.2-mean-prompt/error",
+            question="theorem",
             source=f"{WANG}, Theorem 6.2, p_y = D_T E[z | y] under the training law",
             statement="In the theorem's regime, the error on the counter group is at least the printed bound, also "
             "under the mean prompt.",
@@ -73,6 +77,7 @@ def _under_the_mean_prompt() -> list[Claim]:
         ),
         Claim(
             id="wang-theorem-6.2-mean-prompt/accuracy",
+            question="theorem",
             source=f"{WANG}, Theorem 6.2, p_y = D_T E[z | y] under the training law",
             statement="In the theorem's regime, the accuracy on the common group is at least the printed bound, also "
             "under the mean prompt.",
@@ -92,6 +97,7 @@ def _with_high_probability() -> list[Claim]:
     return [
         Claim(
             id="wang-theorem-6.2-high-probability/error",
+            question="pairs",
             source=f"{WANG}, Theorem 6.2",
             statement="In the theorem's regime, of trainings on 10,000 pairs at least 95% have an error on the counter "
             "group of at least the printed bound.",
@@ -105,6 +111,7 @@ def _with_high_probability() -> list[Claim]:
         ),
         Claim(
             id="wang-theorem-6.2-high-probability/accuracy",
+            question="pairs",
             source=f"{WANG}, Theorem 6.2",
             statement="In the theorem's regime, of trainings on 10,000 pairs at least 95% have an accuracy on the "
             "common group of at least the printed bound.",
@@ -118,6 +125,7 @@ def _with_high_probability() -> list[Claim]:
         ),
         Claim(
             id="thousand-pairs-suffice",
+            question="pairs",
             source=f"{BEYOND}: Theorem 6.2 at n = 1,000",
             statement="In the theorem's regime, of trainings on 1,000 pairs at least 95% have an error on the counter "
             "group of at least the printed bound.",
@@ -147,6 +155,7 @@ def _beyond() -> list[Claim]:
     return [
         Claim(
             id="theorem-6.2-boundary/error",
+            question="theorem",
             source="soberclip, on [W] Theorem 6.2",
             statement="Under the theorem's conditions at any p, its error inequality holds iff p exceeds one root.",
             formula=r"\mathrm{Err}>1-\Phi(\kappa_1)\Leftrightarrow p>p_{\mathrm{turn}}",
@@ -158,6 +167,7 @@ def _beyond() -> list[Claim]:
         ),
         Claim(
             id="theorem-6.2-boundary/accuracy",
+            question="theorem",
             source="soberclip, on [W] Theorem 6.2",
             statement="Under the theorem's conditions at any p, its accuracy inequality holds iff p exceeds one root.",
             formula=r"\mathrm{Acc}>1-\Phi(\kappa_2)\Leftrightarrow p>p_{\mathrm{turn}}",
@@ -169,6 +179,7 @@ def _beyond() -> list[Claim]:
         ),
         Claim(
             id="wang-half-correlation/error",
+            question="theorem",
             source=f"{BEYOND}: Theorem 6.2 at p_spu = 1/2",
             statement="The printed error bound also holds where the background carries no information.",
             formula=r"\mathrm{Err}(a\neq y)\geq 1-\Phi(\kappa_1)\ \mathrm{at}\ p=\frac{1}{2}",
@@ -179,6 +190,7 @@ def _beyond() -> list[Claim]:
         ),
         Claim(
             id="wang-half-correlation/accuracy",
+            question="theorem",
             source=f"{BEYOND}: Theorem 6.2 at p_spu = 1/2",
             statement="The printed accuracy bound also holds where the background carries no information.",
             formula=r"\mathrm{Acc}(a=y)\geq 1-\Phi(\kappa_2)\ \mathrm{at}\ p=\frac{1}{2}",
@@ -189,6 +201,7 @@ def _beyond() -> list[Claim]:
         ),
         Claim(
             id="view-noise",
+            question="theorem",
             source=f"{BEYOND}: Theorem 6.2 with view noise",
             statement="The printed accuracy inequality survives view noise of variance up to 1 per coordinate.",
             formula=r"\mathrm{Acc}(a=y)\geq 1-\Phi(\kappa_2),\ 0\leq \sigma_\xi^2/d\leq 1",
@@ -199,6 +212,7 @@ def _beyond() -> list[Claim]:
         ),
         Claim(
             id="counter-majority-wrong",
+            question="theorem",
             source="soberclip, corrected law",
             statement="More than half of the counter group is wrong iff mu_spu^2 (2p - 1) > 1 + sigma_inv^2.",
             formula=r"\mathrm{Err}(a\neq y)>\frac{1}{2}\Leftrightarrow "
@@ -211,6 +225,7 @@ def _beyond() -> list[Claim]:
         ),
         Claim(
             id="paper-condition-sufficient",
+            question="theorem",
             source=f"{BEYOND}: the condition of Theorem 6.2 at any p",
             statement="mu_spu >= 1 + sigma_inv^2/2 makes the majority of the counter group wrong, for p in [.5, 1].",
             formula=rf"{condition}\Rightarrow {above_half}",
@@ -221,6 +236,7 @@ def _beyond() -> list[Claim]:
         ),
         Claim(
             id="paper-condition-sufficient-at-one",
+            question="theorem",
             source=f"{WANG}, condition of Theorem 6.2",
             statement="mu_spu >= 1 + sigma_inv^2/2 makes the majority of the counter group wrong at p = 1.",
             formula=rf"p=1,\ {condition}\Rightarrow {above_half}",

@@ -62,8 +62,7 @@ def summary_view(documents: list[dict[str, Any]]) -> Group:
             photos = f"{counts['photos']} photos in no groups"
         parts.append(Text(f"{counts['classes']} classes, {photos}"))
         if "question" in document:
-            how = "in its own words" if document["free"] else f"labels scored by {document['score']}"
-            parts.append(Text(f"asked {document['question']!r}: {how}"))
+            parts.append(Text(f"asked {document['question']!r}: labels scored by {document['score']}"))
         for index in counts.get("left_out_classes", ()):
             named = _named(document, index)
             parts.append(Text(f"class {named} has an empty group and is left out of all means", style="yellow"))
@@ -71,9 +70,6 @@ def summary_view(documents: list[dict[str, Any]]) -> Group:
             parts.append(Text(f"{len(document['skipped'])} unreadable photos were left out", style="yellow"))
         if document.get("unanswered"):
             said = f"{document['unanswered']} photos got no finite score and count as wrong"
-            if document.get("free"):
-                none, several = document["named_none"], document["named_several"]
-                said = f"answers that name no label ({none}) or several ({several}) count as wrong"
             parts.append(Text(said, style="yellow"))
         parts += _paired(document.get("paired"))
         if "worst_classes" in document:
@@ -244,25 +240,7 @@ def published_view(document: dict[str, Any]) -> Group:
     for c in document["checkpoints"]:
         models.add_row(Text(c["model"]), Text(c["spec"] + ("" if c["stated"] else " *")))
     found = Text(f"{len(document['table'])} printed figures; {len(document['audit'])} findings")
-    return folded(claims, audit, found, *_grim(document["grim"]), models, *_since(document["since"]))
-
-
-def _grim(tables: list[dict[str, Any]]) -> list[Any]:
-    """What the test of counts can see, table by table."""
-    table = Table(title="What a GRIM test sees: can a printed accuracy be k/n?", title_justify="left")
-    table.add_column("table", justify="right")
-    table.add_column("if right, it is")
-    for name in ("cells", "impossible", "sees a random misprint", "sees one wrong digit"):
-        table.add_column(name, justify="right")
-    for t in tables:
-        seen = ["unknown" if t[k] is None else f"{t[k]:.0%}" for k in ("random", "digit")]
-        impossible = "" if t["impossible"] is None else str(t["impossible"])
-        table.add_row(str(t["table"]), t["form"], str(t["cells"]), impossible, *seen)
-    return [
-        table,
-        Text("0%: every percentage is a possible mean, so no misprint can be seen (Brown and Heathers 2017)"),
-        Text("where as many cells are impossible as of random numbers, the photos were not those counted here"),
-    ]
+    return folded(claims, audit, found, models, *_since(document["since"]))
 
 
 def _since(rows: list[dict[str, Any]]) -> list[Any]:
@@ -354,54 +332,6 @@ def composition_view(document: dict[str, Any]) -> Group:
     before = f", {document['kept']} of them by an earlier run" if document["kept"] else ""
     strays = [Text(f"stray: {path}", style="dim") for path in document["strays"]]
     return folded(table, Text(made + before), *strays)
-
-
-def activation_view(documents: list[dict[str, Any]]) -> Group:
-    """Both activations of each model, and which of them its weights fit."""
-    parts: list[Any] = []
-    for document in documents:
-        level = document["level"]
-        table = Table("activation", title=Text(document["model"]), title_justify="left")
-        for name in (
-            f"common % ({level:.0%})",
-            f"counter % ({level:.0%})",
-            "alignment (sd)",
-            "off the printed (points)",
-        ):
-            table.add_column(name, justify="right")
-        for name, found in document["activations"].items():
-            off = found["off_printed"]
-            table.add_row(
-                name,
-                *(f"{percent(found[g])} ({interval(found['intervals'][g])})" for g in ("common", "counter")),
-                f"{found['alignment']:.2f}",
-                "none printed" if off is None else f"{100 * off['common']:+.2f}, {100 * off['counter']:+.2f}",
-            )
-        parts.append(table)
-        fits, loaded = document["fits"], document["loaded_with"]
-        gain = document["difference"]["alignment"]
-        ends = gain["interval"]
-        between = "no spread" if ends is None else f"{ends[0]:+.3f} to {ends[1]:+.3f}, {level:.0%}"
-        parts.append(Text(f"QuickGELU aligns photos and classes by {gain['mean']:+.3f} more ({between})"))
-        if fits is None:
-            parts.append(Text("these photos do not tell which activation the weights want", style="yellow"))
-        else:
-            wrong = "" if fits == loaded else f", but --quick-gelu auto takes {loaded}"
-            parts.append(Text(f"the weights want {fits}{wrong}", style="" if fits == loaded else "yellow"))
-        parts += _explained(document["published"], fits or loaded)
-    return folded(*parts)
-
-
-def _explained(row: dict[str, Any] | None, wanted: str) -> list[Text]:
-    """Which activation the paper's row of these weights speaks for."""
-    if row is None:
-        return []
-    far = ", ".join(f"{name} {100 * distance:.2f}" for name, distance in row["distance"].items())
-    if row["nearer"] is None:
-        return [Text(f"the paper's row {row['model']} lies as near to either (points off: {far})")]
-    other = "" if row["nearer"] == wanted else f": it is explained by the other one, not {wanted}"
-    said = f"the paper's row {row['model']} lies nearer to {row['nearer']} (points off: {far}){other}"
-    return [Text(said, style="yellow" if other else "")]
 
 
 def discovery_view(document: dict[str, Any]) -> Group:

@@ -4,9 +4,8 @@ Rows lie in the same shards as features, under the photo and, where they depend 
 loses SHARD_ROWS photos at most, and goes on where it was.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -28,7 +27,7 @@ SHARD_ROWS = 32  # photos between two writings: each costs a pass of a large mod
 
 @runtime_checkable
 class Work(Protocol):
-    """What is asked of a model, and how its rows are read: labels scored, or an answer in its own words."""
+    """What is asked of a model, and how its rows are read."""
 
     def identity(self) -> dict[str, Any]:
         """What every row depends on beside model and photo."""
@@ -47,9 +46,7 @@ class Work(Protocol):
         ...
 
 
-def ask(
-    model: LanguageModel, work: Work, tree: Tree, store: Path, runtime: Runtime, note: Note, strict: bool = False
-) -> Encoded:
+def ask(model: LanguageModel, work: Work, tree: Tree, store: Path, runtime: Runtime, strict: bool = False) -> Encoded:
     """A row of every readable photo, computed where it is not kept yet. Raises RunError as `encode_photos` does."""
     cache = FeatureCache(store, model.identity(runtime, **work.identity()))
     keys = [_marked(key, work.mark(photo)) for key, photo in zip(photo_keys(tree), tree.photos, strict=True)]
@@ -64,8 +61,7 @@ def ask(
         for i, reason, inputs in one_by_one(tree, pipeline, todo, runtime):
             reason = inputs if isinstance(inputs, str) else reason
             if reason is None:
-                row, runtime = _within_memory(partial(_row, model, work, tree.photos[i], inputs), runtime, note)
-                rows.put(i, row)
+                rows.put(i, _row(model, work, tree.photos[i], inputs, runtime.batch_size))
                 encoded.passes += 1
             else:
                 encoded.unreadable[tree.photos[i].path] = reason
@@ -100,19 +96,6 @@ def _row(model: LanguageModel, work: Work, photo: Photo, inputs: dict[str, Any],
             f"{model.spec}, a model of type {kind!r}, fails on the photo {photo.path!r} ({type(error).__name__}: "
             f"{first_line(error)}); finished photos are kept"
         ) from error
-
-
-def _within_memory(work: Callable[[int], list[float]], runtime: Runtime, note: Note) -> tuple[list[float], Runtime]:
-    """The row, with half the answers at once from here on if the device has no room; a second time is an error."""
-    try:
-        return work(runtime.batch_size), runtime
-    except (torch.OutOfMemoryError, MemoryError):
-        if runtime.batch_size == 1:
-            raise
-    smaller = replace(runtime, batch_size=runtime.batch_size // 2)
-    note(f"{runtime.device} ran out of memory; from here on {smaller.batch_size} answers go through the model at once")
-    with failures(smaller):
-        return work(smaller.batch_size), smaller
 
 
 @dataclass

@@ -92,7 +92,7 @@ class Labelled:
                 f"{self.model.spec} reads {self.model.longest} tokens, photo and question included: {sum(cut)} "
                 f"answers on {np.count_nonzero(cut)} photos were cut, and scored by the tokens that it reads"
             )
-        return predictions, {"free": False, "score": SCORE, "answers_cut": sum(cut)}
+        return predictions, {"score": SCORE, "answers_cut": sum(cut)}
 
     def _scored(
         self, encoded: Encoded, cut: list[int], batch: int = 256

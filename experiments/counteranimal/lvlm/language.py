@@ -20,7 +20,6 @@ class LanguageModel:
     processor: Any
     prompt: Prompt
     key: str  # of all that changes an answer
-    ends: tuple[int, ...] = ()  # tokens that end an answer in its own words
     longest: int | None = None  # tokens that it reads, photo included; None where its configuration does not say
     settings: dict[str, Any] = field(default_factory=dict)  # weights, prompt, versions: goes into results
     family: str = "LVLM"

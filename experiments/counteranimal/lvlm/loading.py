@@ -61,10 +61,9 @@ def load(name: str, how: Reading) -> LanguageModel:
         "chat_template": prompt.templated,
         "versions": versions(("transformers", "tokenizers", "torch", "pillow")),
     }
-    ends = _ends(module, processor)
-    key = _key(weights, module, processor, ends)
+    key = _key(weights, module, processor)
     longest = getattr(config.get_text_config(), "max_position_embeddings", None)
-    return LanguageModel(spec, module.eval(), processor, prompt, key, ends, longest, settings)
+    return LanguageModel(spec, module.eval(), processor, prompt, key, longest, settings)
 
 
 def _complete(spec: str, folder: Path) -> None:
@@ -115,14 +114,7 @@ def _fits(spec: str, module: Any, report: dict[str, Any]) -> None:
         )
 
 
-def _ends(module: Any, processor: Any) -> tuple[int, ...]:
-    """Tokens that end an answer, as the folder's generation configuration says, or else the tokenizer."""
-    ends = module.generation_config.eos_token_id
-    ends = processor.tokenizer.eos_token_id if ends is None else ends
-    return tuple(ends) if isinstance(ends, list) else () if ends is None else (ends,)
-
-
-def _key(weights: str, module: Any, processor: Any, ends: tuple[int, ...]) -> str:
+def _key(weights: str, module: Any, processor: Any) -> str:
     """A key of everything that changes an answer: all code is the library's, so its version stands for it."""
     parts = {
         "format": FORMAT,
@@ -131,7 +123,6 @@ def _key(weights: str, module: Any, processor: Any, ends: tuple[int, ...]) -> st
         "config": module.config.to_dict() | {"_name_or_path": None},
         "processor": processor.to_dict(),
         "tokenizer": _vocabulary(processor.tokenizer),
-        "ends": ends,
     }
     return sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 

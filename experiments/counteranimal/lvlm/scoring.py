@@ -68,10 +68,7 @@ def extended(inputs: dict[str, Any], dropped: int, more: Sequence[int]) -> dict[
     shape, end = ids.shape, ids.shape[1] - dropped
     new = torch.tensor([more], dtype=ids.dtype, device=ids.device).reshape(1, -1)
     found = dict(inputs)
-    for (
-        name,
-        value,
-    ) in inputs.items():  # what has an entry a token; of text the mask is 1 and the type 0
+    for name, value in inputs.items():  # what has one entry per token; for text the mask is 1 and the type 0
         if getattr(value, "shape", None) == shape:
             tail = {"input_ids": new, "attention_mask": torch.ones_like(new)}.get(name, torch.zeros_like(new))
             found[name] = torch.cat([value[:, :end], tail.to(value.dtype)], dim=1)

@@ -22,10 +22,10 @@ from experiments.lab.finetuning.spec import FIXED, GRID, LEARNERS, NAME, FineTun
 from experiments.lab.interruption import keeping
 from experiments.progress import counting
 from experiments.provenance import versions
-from simulator.pixels import trials
+from simulator.pixels import groups
 from simulator.pixels.coco import instances
 from simulator.pixels.files import MOST_HELD
-from simulator.pixels.trials import Trial
+from simulator.pixels.groups import Trial
 from simulator.towers import finetuning as tuning
 from simulator.towers.finetuning import Head, PairSet, Pretrained
 from simulator.world import World
@@ -205,14 +205,14 @@ class _Job:
 
     def _accuracies(self, head: Head | None, trial: Trial) -> dict[str, float]:
         predicted = tuning.predicted(self.model, head, self.tokens, trial).numpy()[None]
-        return {group: float(value[0]) for group, value in trials.accuracies(self.world, trial, predicted).items()}
+        return {group: float(value[0]) for group, value in groups.accuracies(self.world, trial, predicted).items()}
 
     def _validation(self, head: Head | None) -> float:
         """Accuracy under the training law, on objects of the validation part."""
-        return self._accuracies(head, trials.trial(self.world, "validation", self.request.seed))["trained"]
+        return self._accuracies(head, groups.trial(self.world, "validation", self.request.seed))["trained"]
 
     def _test(self, head: Head | None) -> dict[str, Any]:
-        return {"accuracies": self._accuracies(head, trials.trial(self.world, "test", self.request.seed))}
+        return {"accuracies": self._accuracies(head, groups.trial(self.world, "test", self.request.seed))}
 
 
 def _matches(row: dict[str, Any], point: dict[str, Any]) -> bool:

@@ -11,13 +11,13 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.device import checked_device
 from experiments.errors import RequestError, checked_seed, unknown
 from experiments.lab.axes import axis
 from experiments.lab.config import read_toml, recipe_from, world_of
 from experiments.lab.presets import Design, design_of
 from experiments.lab.request import merged
 from experiments.lab.words import counted
+from experiments.runtime import checked_device
 from simulator.naming import suggestion
 from simulator.pixels.views import ROOTS
 from simulator.towers.recipe import Recipe

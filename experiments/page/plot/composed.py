@@ -46,7 +46,6 @@ class Picture(NamedTuple):
     world: tuple[str, ...] | None  # likewise, of the base world where it is not the default; None: not known
     undefined: tuple[tuple[str, str], ...]  # (route, or "" of an only one; reason), each once
     computed: tuple[int, int]  # cells there are, of how many
-    narrow: bool = False  # drawn for a phone, at most two panels in a row
 
     @property
     def difference(self) -> bool:

@@ -53,7 +53,6 @@ def _panel(panel: Panel) -> dict[str, Any]:
         found["boundary"] = {
             "exact": [plain(line) for line in panel.boundary.exact],
             "interpolated": [plain(line) for line in panel.boundary.guessed],
-            "proved": panel.boundary.proved and panel.boundary.proved._asdict(),
         }
     return found
 

@@ -292,13 +292,3 @@ def test_killed_and_resumed_equals_uninterrupted(run, tree, photo, tiny_clip, tm
     assert 0 < resumed[0]["image_passes"] < 432
     for file in ("predictions.csv", "per_class.csv"):
         assert (tmp_path / "whole-out" / file).read_bytes() == (tmp_path / "killed-out" / file).read_bytes()
-
-
-def test_audit_activation(run, tiny_clip, shared_tree, tmp_path):
-    common = ("--data", shared_tree, "--model", f"open_clip:local-dir:{tiny_clip}", "--cache", tmp_path / "c")
-    text, _ = run("audit-activation", *common, "--workers", 0)
-    assert "QuickGELU aligns photos and classes by" in text
-    documents, _ = run("audit-activation", *common, "--workers", 0, "--json")
-    assert [document["loaded_with"] for document in documents] == ["GELU"]
-    with pytest.raises(RequestError, match="is what this audit finds out"):
-        run("audit-activation", *common, "--quick-gelu", "on")

@@ -174,26 +174,16 @@ def test_shards_and_workers(run, shelves, tiny_clip, tmp_path):
     assert again["image_passes"] == 0
 
 
-def test_flags_that_nothing_would_hear_are_refused(run, shelves, tiny_clip, squeezenet, tmp_path, monkeypatch):
-    from contextlib import nullcontext
-
-    from experiments.counteranimal import evaluation
-    from simulator.towers.distributed import Group
-
+def test_flags_that_nothing_would_hear_are_refused(run, shelves, tiny_clip, squeezenet, tmp_path):
     data = ("--data", shelves, "--groups", tmp_path / "groups.csv", "--classes", tmp_path / "classes.csv")
     clip = ("--model", f"open_clip:local-dir:{tiny_clip}", "--cache", tmp_path / "cache", "--workers", 0)
     with pytest.raises(RequestError, match="--reference goes with --labels 20, not all labels"):
         run("evaluate", *data, *clip, "--reference", "timm:resnet50")
     with pytest.raises(RequestError, match="--quick-gelu on is for CLIPs"):
         run("evaluate", *data, "--model", "torchvision:squeezenet1_1", "--weights", squeezenet, "--quick-gelu", "on")
-    with pytest.raises(RequestError, match="the audit needs common and counter photos"):
-        run("audit-activation", "--data", shelves, "--groups", "each", *data[4:], *clip)
     (tmp_path / "lvlm").mkdir()
     for name in ("config.json", "processor_config.json", "tokenizer.json"):
         (tmp_path / "lvlm" / name).write_text("{}")
-    monkeypatch.setattr(evaluation, "together", lambda device: nullcontext(Group(0, 2)))
-    with pytest.raises(RequestError, match="ask an lvlm: in one process"):
-        run("evaluate", *data, "--model", f"lvlm:{tmp_path / 'lvlm'}", "--output", tmp_path / "no")
     with pytest.raises(RequestError, match="has no features of photos"):
         run("discover", "--data", shelves, "--model", f"lvlm:{tmp_path / 'lvlm'}", "--output", tmp_path / "none")
     assert not (tmp_path / "none").exists()

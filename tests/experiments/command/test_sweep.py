@@ -14,7 +14,7 @@ def test_a_table_replaces_an_earlier_one_and_no_other_file(soberclip, tmp_path):
     run = soberclip(*SMALL, "--csv", table, "-o", tmp_path / "a.zarr")
     assert (run.status, run.err) == (
         2,
-        f"soberclip: --csv {str(table)!r} is a file that no soberclip sweep wrote; name another\n",
+        f"soberclip: {str(table)!r} was not written by soberclip sweep, so it is kept; name another file\n",
     )
     run = soberclip(*SMALL, "--csv", tmp_path, "-o", tmp_path / "a.zarr")
     assert (run.status, "is a folder; a table is a file such as" in run.err) == (2, True)

@@ -155,26 +155,6 @@ def command(*arguments):
 
 
 @pytest.mark.deep
-def test_two_processes_answer_as_one(shared_tree, tiny_clip, tmp_path):
-    """torchrun with gloo: the photos are split, the bits and the summary are those of one process."""
-    common = ["--data", shared_tree, "--model", f"open_clip:local-dir:{tiny_clip}", "--workers", 0, "--batch-size", 5]
-    one = command(*common, "--cache", tmp_path / "a", "--output", tmp_path / "one", "--json")
-    two = command(*common, "--cache", tmp_path / "b", "--output", tmp_path / "two", "--json")
-    run = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517"]
-    single = subprocess.run(one, capture_output=True, text=True, timeout=240)
-    double = subprocess.run([sys.executable, *run, *two[1:]], capture_output=True, text=True, timeout=240)
-    assert (single.returncode, double.returncode) == (0, 0), double.stderr
-    (ours,), (theirs,) = json.loads(single.stdout), json.loads(double.stdout)
-    for key in ("macro", "micro", "intervals", "counts"):
-        assert ours[key] == theirs[key]
-    assert theirs["image_passes"] == 0  # of the first process, once all features are there
-    tables = [(tmp_path / name / "predictions.csv").read_bytes() for name in ("one", "two")]
-    assert tables[0] == tables[1]
-    shards = [sorted(p.read_bytes() for p in (tmp_path / c).glob("*/features-*")) for c in "ab"]
-    assert len(shards[1]) > len(shards[0])  # both wrote
-
-
-@pytest.mark.deep
 def test_a_run_that_was_killed_goes_on(shared_tree, tiny_clip, squeezenet, tmp_path):
     """kill -9 while the second model encodes: the first is finished, and neither is passed again."""
     clip = f"open_clip:local-dir:{tiny_clip}"

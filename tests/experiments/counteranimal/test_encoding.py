@@ -21,7 +21,6 @@ from experiments.counteranimal.photos import tree as photo_tree
 from experiments.counteranimal.photos.reading import read_tree
 from experiments.counteranimal.scoring import NO_ANSWER, Scorer, confusing_space, predict, rank_labels, text_features
 from experiments.errors import RequestError, RunError
-from simulator.towers.distributed import Group
 
 
 def small(image):
@@ -127,34 +126,6 @@ def test_one_model_twice_costs_one_pass(tiny_clip, shared_tree, tmp_path, monkey
     assert first.keys == second.keys
 
 
-def test_where_memory_is_short_the_batch_is_halved_once(shared_tree, tmp_path):
-    tree, sizes, said = read_tree(shared_tree), [], []
-
-    def narrow(pixels, limit=6):
-        sizes.append(len(pixels))
-        if len(pixels) > limit:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return answers(pixels)
-
-    model = LoadedModel("m", "ImageNet", torch.nn.Identity(), narrow, small)
-    found = encode_photos(tree, model, tmp_path, Runtime(batch_size=12), note=said.append)
-    assert found.passes == len(tree.photos) == 32
-    assert sizes == [12, 6, 6, 6, 6, 4, 4]
-    assert said == ["cpu ran out of memory at 12 photos; half as many go through at a time now"]
-    model = LoadedModel("m", "ImageNet", torch.nn.Identity(), lambda pixels: narrow(pixels, 3), small)
-    with pytest.raises(RunError, match=r"at --batch-size 12; try --batch-size 6 .*finished photos are kept"):
-        encode_photos(tree, model, tmp_path, Runtime(batch_size=12))
-
-
-@pytest.mark.deep
-def test_a_compiled_model_gives_the_same_features(tiny_clip, shared_tree, tmp_path):
-    tree, clip = read_tree(shared_tree), load_model(f"open_clip:local-dir:{tiny_clip}")
-    plain, fast = (encode_photos(tree, clip, tmp_path, Runtime(compile=compile)) for compile in (False, True))
-    assert fast.passes == len(tree.photos)  # they differ by rounding, so they are kept apart
-    ours, theirs = (np.concatenate(list(e.cache.read(list(e.keys.values())))) for e in (plain, fast))
-    np.testing.assert_allclose(ours, theirs, atol=1e-5)
-
-
 def test_broken_photos_alone_load_no_model(tiny_clip, tree, tmp_path):
     clip = load_model(f"open_clip:local-dir:{tiny_clip}")
     parsed = read_tree(tree)
@@ -218,20 +189,3 @@ def test_a_fifo_named_as_a_photo_is_not_waited_for(tree):
     )
     done = subprocess.run([sys.executable, "-c", code, str(tree)], capture_output=True, text=True, timeout=60)
     assert "'reason': 'no regular file'" in done.stdout, done.stderr
-
-
-@pytest.mark.parametrize("size", [1, 2, 3])
-def test_processes_share_the_photos_and_leave_none(size, shared_tree, tmp_path):
-    """Each passes whole batches of its own, so the bits are those of one process, which then has nothing to do."""
-    tree, seen = read_tree(shared_tree), []
-
-    def looked(pixels):
-        seen.append(len(pixels))
-        return answers(pixels, broken=lambda pixels: torch.zeros(len(pixels), dtype=torch.bool))
-
-    model = LoadedModel("m", "ImageNet", torch.nn.Identity(), looked, small, key="k")
-    parts = [encode_photos(tree, model, tmp_path, Runtime(batch_size=5, share=Group(r, size))) for r in range(size)]
-    assert sum(part.passes for part in parts) == len(tree.photos)
-    assert sorted(seen) == [2, *[5] * 6]
-    assert max(part.passes for part in parts) - min(part.passes for part in parts) <= 5
-    assert encode_photos(tree, model, tmp_path, Runtime(batch_size=5)).passes == 0

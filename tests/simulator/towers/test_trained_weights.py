@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from simulator.gaussian.pairs import Pairs
-from simulator.towers import quasi_newton, training
+from simulator.towers import lbfgs, training
 from simulator.towers.distributed import ALONE
+from simulator.towers.ensemble import Ensemble
 from simulator.towers.optimisers import moments
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import Ensemble, learning_rate, one_step, start
+from simulator.towers.training import learning_rate, one_step, start
 from simulator.world import World
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=4, dim_text=3)
@@ -60,7 +61,7 @@ def replayed(record, loss: str, towers: str, optimizer: str) -> tuple[dict[str, 
 @pytest.mark.parametrize(("loss", "towers", "optimizer"), CASES)
 def test_weights_are_those_of_the_first_edition(loss, towers, optimizer, limit, record, monkeypatch):
     monkeypatch.setattr(training, "LARGEST_DENSE_BATCH", limit)
-    monkeypatch.setattr(quasi_newton, "ITERATIONS", 3)
+    monkeypatch.setattr(lbfgs, "ITERATIONS", 3)
     weights, losses = replayed(record, loss, towers, optimizer)
     expected = part(record, f"final/{loss}/{towers}/{optimizer}/")
     assert weights.keys() == expected.keys()

@@ -8,14 +8,16 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from simulator.gaussian.fit import sample_covariance
 from simulator.gaussian.pairs import dictionaries as draw_dictionaries
-from simulator.gaussian.pairs import draw_pairs, sample_cross_covariance
+from simulator.gaussian.pairs import draw_pairs
 from simulator.pixels.views import Pixels
-from simulator.towers import quasi_newton, training
+from simulator.towers import lbfgs, training
 from simulator.towers.checkpoints import AnotherRun, load_state, save_state
 from simulator.towers.distributed import ALONE
+from simulator.towers.ensemble import Ensemble
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import Ensemble, EveryModelDiverged, learning_rate, run, start
+from simulator.towers.training import EveryModelDiverged, learning_rate, run, start
 from simulator.world import World
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=8, dim_text=6)
@@ -45,7 +47,13 @@ named = pytest.mark.parametrize(
 @pytest.fixture
 def short_searches(monkeypatch):
     """Line searches of three iterations: what these tests compare does not need convergence."""
-    monkeypatch.setattr(quasi_newton, "ITERATIONS", 3)
+    monkeypatch.setattr(lbfgs, "ITERATIONS", 3)
+
+
+def covariance(n: int) -> torch.Tensor:
+    """S of model 0's first n training pairs."""
+    drawn = WORLD.draw(n, seed=0, stream="train/0")
+    return torch.from_numpy(sample_covariance(drawn.images.numpy(), drawn.texts.numpy()))
 
 
 def ensemble(recipe: Recipe, **changes) -> Ensemble:
@@ -83,8 +91,8 @@ def test_models_differ_and_all_of_them_learn(recipe):
 def test_a_frozen_tower_stays_as_it_was_drawn(averaging):
     recipe = Recipe(**SMALL, frozen="text", averaging=averaging)
     first, last = start(ensemble(recipe)), finish(ensemble(recipe))
-    assert last.asked.keys() == first.parameters.keys()
-    for name, value in last.asked.items():
+    assert last.eval_parameters.keys() == first.parameters.keys()
+    for name, value in last.eval_parameters.items():
         assert torch.equal(value, first.parameters[name]) == name.startswith("text."), name
 
 
@@ -93,10 +101,10 @@ def test_models_are_asked_by_the_mean_of_their_last_weights():
     recipe = Recipe(**SMALL, averaging=1.0)
     iterates = [state.parameters for state in run(ensemble(recipe), start(ensemble(recipe)), range(1, 8))]
     last = finish(ensemble(recipe))
-    for name, value in last.asked.items():
+    for name, value in last.eval_parameters.items():
         assert torch.allclose(value, torch.stack([p[name] for p in iterates]).mean(0), rtol=1e-12), name
     plain = finish(ensemble(recipe.model_copy(update={"averaging": 0.0})))
-    assert all(torch.equal(plain.asked[name], iterates[-1][name]) for name in iterates[-1])
+    assert all(torch.equal(plain.eval_parameters[name], iterates[-1][name]) for name in iterates[-1])
 
 
 @named
@@ -226,7 +234,7 @@ class TestLinearisedLoss:
         one = Ensemble(recipe, (WORLD,), (0,), 0)
         end = finish(one)
         M = end.parameters["image.0.weight"][0] @ end.parameters["text.0.weight"][0].T
-        S = sample_cross_covariance(draw_pairs(WORLD, draw_dictionaries(WORLD, 0), 64, 0, stream="train/0"))
+        S = covariance(64)
         # The slowest direction shrinks like exp(-lr sigma_6 t), sigma_6 the smallest singular value of S.
         slowest = torch.linalg.svdvals(S)[5]
         assert torch.linalg.matrix_norm(M - S / 0.5, ord=2) < 3 * torch.exp(-0.15 * slowest * 1200) + 1e-10
@@ -242,7 +250,7 @@ class TestLinearisedLoss:
             lr=0.002, schedule="constant", warmup=0, precision="float64",
         )  # fmt: skip
         one = Ensemble(recipe, (WORLD,), (0,), 0)
-        S = sample_cross_covariance(draw_pairs(WORLD, draw_dictionaries(WORLD, 0), 64, 0, stream="train/0"))
+        S = covariance(64)
         u, s, vh = torch.linalg.svd(S)
         begin = start(one)
         size = (s[0] * 1.0001).sqrt()
@@ -263,7 +271,7 @@ class TestLinearisedLoss:
         )  # fmt: skip
         end = finish(Ensemble(recipe, (WORLD,), (0,), 0))
         M = end.parameters["image.0.weight"][0] @ end.parameters["text.0.weight"][0].T
-        S = sample_cross_covariance(draw_pairs(WORLD, draw_dictionaries(WORLD, 0), 256, 0, stream="train/0"))
+        S = covariance(256)
         u, s, vh = torch.linalg.svd(S)
         assert torch.allclose(M, s[0] * torch.outer(u[:, 0], vh[0]), atol=1e-8)
 
@@ -274,7 +282,7 @@ class TestLinearisedLoss:
         )  # fmt: skip
         end = finish(Ensemble(recipe, (WORLD,), (0,), 0))
         M = end.parameters["image.0.weight"][0] @ end.parameters["text.0.weight"][0].T
-        S = sample_cross_covariance(draw_pairs(WORLD, draw_dictionaries(WORLD, 0), 64, 0, stream="train/0"))
+        S = covariance(64)
         # The line search compares losses of size 6, so errors of M below about sqrt(6 2^-52)/(smallest curvature) =
         # 4e-8/.0137 are invisible to it; a few of them remain (2.6e-5 seen).
         assert torch.linalg.matrix_norm(M - S / 2, ord=2) < 1e-4

@@ -7,7 +7,7 @@ from theory import Axis, Claim, exp, sqrt
 from theory.proofs.certificate import Refused
 from theory.proofs.checker import check
 from theory.proofs.expression import NotExpressible, constant, variable
-from theory.proofs.prove import prove
+from theory.proofs.prover import prove
 from theory.proofs.squaring import not_positive
 from theory.proofs.statements import statements
 

@@ -5,9 +5,8 @@ from functools import cache
 
 import numpy as np
 import pytest
+import tiny_lvlm
 from PIL import Image
-
-from experiments.benchmarks import tiny_lvlm
 
 
 @pytest.fixture(scope="session")
@@ -49,12 +48,3 @@ def image():
         return Image.fromarray(pixels)
 
     return of
-
-
-@pytest.fixture
-def few(tmp_path, photo):
-    """A tree of two classes with four photos each: an answer in words takes a pass a token."""
-    for k in range(8):
-        folder = ("9 ostrich, Struthio camelus", "16 bulbul")[k // 4]
-        photo(tmp_path / "few" / folder / ("common-a", "counter-b")[k % 2] / f"{k}.png", k)
-    return tmp_path / "few"

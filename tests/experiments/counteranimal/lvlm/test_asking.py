@@ -5,21 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from experiments.counteranimal.encoding import Runtime
 from experiments.counteranimal.labels import LabelSpace, own_classes
-from experiments.counteranimal.lvlm import asking, labelled, spoken
+from experiments.counteranimal.lvlm import asking, labelled
 from experiments.counteranimal.lvlm.asking import ask
-from experiments.counteranimal.lvlm.free import generated
 from experiments.counteranimal.lvlm.labelled import Labelled
 from experiments.counteranimal.lvlm.prompt import answer_tokens
 from experiments.counteranimal.lvlm.scoring import plain_loss
-from experiments.counteranimal.lvlm.spoken import ANSWERS, Spoken
 from experiments.counteranimal.photos.reading import read_tree
 from experiments.counteranimal.scoring import NO_ANSWER
 from experiments.errors import RequestError, RunError
-from experiments.files import read_table
 from simulator.pixels.decoding import decode
 
 RUNTIME = Runtime()
@@ -36,7 +32,7 @@ def asked(model, tree, tmp_path):
         one = one or model("llava")
         parsed = read_tree(tree)
         work = Labelled(one, parsed, space, names, runtime)
-        kept = ask(one, work, parsed, tmp_path / "cache", runtime, notes.append, strict)
+        kept = ask(one, work, parsed, tmp_path / "cache", runtime, strict)
         return kept, *work.read(kept, notes.append), notes
 
     return run
@@ -45,7 +41,7 @@ def asked(model, tree, tmp_path):
 def test_predictions_are_those_of_the_plain_loop(model, tree, asked):
     one = model("llava")
     kept, predictions, settings, notes = asked()
-    assert (kept.passes, settings, notes) == (32, {"free": False, "score": labelled.SCORE, "answers_cut": 0}, [])
+    assert (kept.passes, settings, notes) == (32, {"score": labelled.SCORE, "answers_cut": 0}, [])
     assert len(set(predictions.predicted)) > 2
     for k in range(0, 32, 5):
         labels = SETS.allowed[int(predictions.class_index[k])]
@@ -168,24 +164,6 @@ def test_answers_longer_than_the_model_reads_are_cut_and_counted(asked, model, i
         asked(one=replace(one, longest=asks, key="shorter"))
 
 
-def test_memory_that_runs_out_halves_the_answers_once(asked, monkeypatch):
-    scores, sizes = labelled.label_losses, []
-
-    def hungry(module, inputs, dropped, answers, size, most=3):
-        sizes.append(size)
-        if size > most:
-            raise torch.OutOfMemoryError("out of memory")
-        return scores(module, inputs, dropped, answers, size)
-
-    monkeypatch.setattr(labelled, "label_losses", hungry)
-    kept, *_, notes = asked(runtime=Runtime(batch_size=6))
-    assert notes == ["cpu ran out of memory; from here on 3 answers go through the model at once"]
-    assert sizes == [6, *[3] * 32]
-    assert kept.passes == 32
-    with pytest.raises(RunError, match="ran out of memory at --batch-size 6; try --batch-size 3"):
-        asked(runtime=Runtime(batch_size=12), names=tuple(name.upper() for name in NAMES))
-
-
 def test_a_model_that_does_not_go_on_from_its_prefix_is_refused(asked, monkeypatch):
     monkeypatch.setattr(labelled, "label_losses", lambda *arguments: np.full(len(arguments[3]), 1.0))
     with pytest.raises(RunError, match=r"a loss of 1 on a shared prefix and of .* type 'llava' cannot be scored"):
@@ -202,66 +180,6 @@ def test_a_model_that_does_not_go_on_from_its_prefix_is_refused(asked, monkeypat
 def test_labels_with_a_models_own_marks_are_refused(asked):
     with pytest.raises(RequestError, match="the label 'an <image>' holds <image>, a mark of"):
         asked(names=("an <image>", *NAMES[1:]), space=LabelSpace("1000"))
-
-
-def test_answers_in_words(model, few, tmp_path, monkeypatch):
-    one, parsed, notes = model("llava"), read_tree(few), []
-    words = [[f"thing {i}"] for i in range(31)]
-    said = ["A thing 9.", "Thing 3 or thing 4", "nothing", "thing 16s"]  # one for each photo of a class
-    order = iter([*said, *said])
-    monkeypatch.setattr(spoken.Spoken, "_text", lambda self, row: next(order))
-    work = Spoken(one, parsed, SETS, words, tmp_path / "out")
-    kept = ask(one, work, parsed, tmp_path / "cache", RUNTIME, notes.append)
-    predictions, settings = work.read(kept, notes.append)
-    assert predictions.rank is None
-    table = read_table(tmp_path / "out" / ANSWERS, ("path", "answer", "labels"), "answers")
-    assert [row["path"] for row in table] == list(predictions.path)
-    assert predictions.class_index.tolist() == [16] * 4 + [9] * 4  # of which (16, 9) and (9, 3, 4) compete
-    assert [row["answer"] for row in table] == [*said, *said]
-    assert [row["labels"] for row in table] == ["9", "", "", "16", "9", "3 4", "", ""]
-    assert predictions.predicted.tolist() == [9, NO_ANSWER, NO_ANSWER, 16, 9, NO_ANSWER, NO_ANSWER, NO_ANSWER]
-    assert settings == {"free": True, "named_none": 4, "named_several": 1}
-    assert "named no label on 4 photos and several on 1;" in notes[0]
-    other = Spoken(one, parsed, LabelSpace("1000"), words, tmp_path / "out")  # its words do not depend on labels
-    assert ask(one, other, parsed, tmp_path / "cache", RUNTIME, notes.append).passes == 0
-
-
-def test_words_are_kept_as_they_were_said(model, few, tmp_path):
-    one, parsed = model("qwen2_vl"), read_tree(few)
-    work = Spoken(one, parsed, SETS, [[name] for name in NAMES], tmp_path / "out")
-    for passes in (8, 0):
-        kept = ask(one, work, parsed, tmp_path / "cache", RUNTIME, [].append)
-        assert kept.passes == passes
-        work.read(kept, [].append)
-        table = read_table(tmp_path / "out" / ANSWERS, ("path", "answer", "labels"), "answers")
-        if passes:
-            first = table
-    assert table == first
-    assert len({row["answer"] for row in table}) > 4
-
-
-def test_words_of_logits_that_are_no_numbers(model, few, tmp_path, monkeypatch):
-    one, parsed, notes = model("llava"), read_tree(few), []
-    work = Spoken(one, parsed, SETS, [[name] for name in NAMES], tmp_path / "out")
-    head, calls = one.module.lm_head.forward, []
-
-    def some(hidden, all_but=3):
-        calls.append(1)
-        return head(hidden) if len(calls) <= all_but else head(hidden) * float("nan")
-
-    monkeypatch.setattr(one.module.lm_head, "forward", some)
-    monkeypatch.setattr(spoken, "MOST_TOKENS", 1)
-    monkeypatch.setattr(spoken, "generated", lambda *arguments: generated(*arguments, 1))
-    kept = ask(one, work, parsed, tmp_path / "cache", RUNTIME, notes.append)
-    predictions, settings = work.read(kept, notes.append)
-    assert "has logits that are no numbers for 5 of 8 photos; they count as wrong and are not kept" in notes[0]
-    assert (predictions.predicted == NO_ANSWER).sum() == 8 == settings["named_none"]
-    kept = ask(one, work, parsed, tmp_path / "other", RUNTIME, notes.append)
-    with pytest.raises(RunError, match="for 8 of 8 photos; look at its weights, or at --precision"):
-        work.read(kept, notes.append)
-    monkeypatch.undo()
-    monkeypatch.setattr(spoken, "MOST_TOKENS", 1)
-    assert ask(one, work, parsed, tmp_path / "cache", RUNTIME, notes.append).passes == 5
 
 
 def test_no_photo_that_can_be_read(asked, tree, model):

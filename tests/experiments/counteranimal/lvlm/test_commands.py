@@ -27,7 +27,7 @@ def test_labels_scored_beside_a_clip(evaluate, folder, tiny_clip, tmp_path):
     language, clip = first.document
     assert (language["family"], clip["family"]) == ("LVLM", "CLIP")
     assert language["question"] == "What is the main object in the image?"
-    assert (language["answer"], language["free"], language["answers_cut"]) == ("A {}", False, 0)
+    assert (language["answer"], language["answers_cut"]) == ("A {}", 0)
     assert language["prompts"] is None
     assert language["class_names"] == "open_clip"
     assert language["label_sets"] == clip["label_sets"]
@@ -46,22 +46,8 @@ def test_labels_scored_beside_a_clip(evaluate, folder, tiny_clip, tmp_path):
     assert summary["macro"] == language["macro"]
 
 
-def test_answers_in_words(evaluate, folder, few, tmp_path):
-    found = evaluate("--model", f"lvlm:{folder('qwen2_vl')}", "--labels", "45", "--free", data=few)
-    assert found.status == 0, found.err
-    assert "named no label on 8 photos and several on 0" in found.err
-    assert "image?': in its own words" in found.out
-    assert "answers that name no label (8) or several (0) count as wrong" in found.out
-    rows = read_table(tmp_path / "out" / "answers.csv", ("path", "answer", "labels"), "answers")
-    assert len(rows) == 8
-    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert (summary["free"], summary["unanswered"], summary["macro"]["common"]) == (True, 8, 0.0)
-    predictions = read_table(tmp_path / "out" / "predictions.csv", ("rank", "predicted_index"), "predictions")
-    assert {(row["rank"], row["predicted_index"]) for row in predictions} == {("", "-1")}
-
-
 def test_classes_of_ones_own(evaluate, folder, photo, tmp_path):
-    """What a class is called is scored; in words any of its names counts."""
+    """What a class is called is scored."""
     for k, kind in enumerate(("b1", "b2") * 3):
         photo(tmp_path / "own" / kind / f"{k}.png", k)
     classes = tmp_path / "classes.csv"
@@ -75,21 +61,16 @@ def test_classes_of_ones_own(evaluate, folder, photo, tmp_path):
     rows = read_table(tmp_path / "out" / "predictions.csv", ("class_index", "predicted_index"), "predictions")
     assert {row["predicted_index"] for row in rows} <= {"0", "1"}
     assert len(rows) == 6
-    found = evaluate(*asked, "--free", data=tmp_path / "own", output="free")
-    assert found.status == 0, found.err
-    assert found.document[0]["free"]
 
 
-def test_what_is_refused(evaluate, soberclip, folder, shared_tree, tiny_clip, tmp_path):
+def test_what_is_refused(evaluate, soberclip, folder, shared_tree, tmp_path):
     spec = f"lvlm:{folder('llava')}"
-    found = evaluate("--model", f"open_clip:local-dir:{tiny_clip}", "--free")
-    assert (found.status, found.out) == (2, "")
-    assert "--free is for models that answer in words, lvlm:FOLDER" in found.err
     found = evaluate("--model", spec, "--labels", "20", "--reference", spec)
     assert found.status == 2
     assert "has no features of photos, only answers to a question" in found.err
     assert not (tmp_path / "out").exists()
-    for verb in ("discover", "audit-activation"):
-        found = soberclip("counteranimal", verb, "--data", shared_tree, "--model", spec, "--cache", tmp_path / "cache")
-        assert found.status == 2
-        assert found.err.count("\n") == 1
+    found = soberclip(
+        "counteranimal", "discover", "--data", shared_tree, "--model", spec, "--cache", tmp_path / "cache"
+    )
+    assert found.status == 2
+    assert found.err.count("\n") == 1
