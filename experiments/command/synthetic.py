@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from experiments.abilities import trainable
 from experiments.command.flags import TrainingOptions, WorldFile, WorldOptions, given
 from experiments.command.words import Json, Output, Seed, Whole, emit, free_output, real, whole
 from experiments.errors import RequestError
+from experiments.estimators import trainable
 from experiments.lab import mitigations
 from experiments.progress import doing, say
 from simulator.prompts import Prompt, in_words
