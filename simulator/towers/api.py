@@ -1,6 +1,6 @@
 """Training in one call, from a notebook: `simulator.train(world, recipe)`.
 
-The verb `soberclip train` adds run folders, resuming, Ctrl-C and torchrun's processes (experiments.lab.train).
+The verb `soberclip train` adds folders, resuming, Ctrl-C and torchrun's processes (experiments.lab.training).
 """
 
 from collections.abc import Sequence

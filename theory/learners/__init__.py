@@ -5,7 +5,7 @@
 InfoNCE(prompt='mean')
 
 A learner of one's own is a subclass of `Learner` (see `theory.learners.base`); it needs no entry here to be put on
-trial, and `experiments.abilities.measured` gives it a row if it is to be measured.
+trial, and `experiments.estimators.register_estimator` gives it a row if it is to be measured.
 """
 
 from dataclasses import fields

@@ -16,7 +16,7 @@ from experiments.court.registry import all_trials
 from experiments.court.trial import judge
 from experiments.errors import Interrupted, RequestError
 from experiments.files import MARK, REPORT
-from experiments.lab.design import design
+from experiments.lab.presets import design
 from experiments.page import comparison, convergence, latents, report, reproduce
 from experiments.page.evidence import evidence
 from experiments.page.report import PARTS, render
