@@ -219,10 +219,10 @@ def _pixel_accuracies(
 ) -> dict[str, Float[np.ndarray, "R E"]]:
     vectors, E = class_vectors(ensemble, parameters, prompt), len(ensemble.models)
     each = max(1, PIXELS // (E * trial.images(slice(1)).numel()))
-    said = []
+    found = []
     for first in range(0, len(trial), each):
         images = trial.images(slice(first, first + each))
-        said.append(scores(ensemble, parameters, vectors, images.expand(E, *images.shape)).argmax(-1))
-    predicted = torch.cat(said, dim=1).cpu().numpy()  # (E, N)
+        found.append(scores(ensemble, parameters, vectors, images.expand(E, *images.shape)).argmax(-1))
+    predicted = torch.cat(found, dim=1).cpu().numpy()  # (E, N)
     found = [groups.accuracies(world, trial, predicted[k : k + 1]) for k, world in enumerate(ensemble.worlds)]
     return {group: np.concatenate([own[group] for own in found])[None] for group in found[0]}

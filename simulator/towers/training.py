@@ -118,7 +118,7 @@ def states(
     _check_distributed(recipe, group)
     advance = one_step
     if compiles(ensemble, group):
-        torch.compiler.reset()  # every ensemble is a program of its own, of which torch keeps no more than eight
+        torch.compiler.reset()  # every ensemble compiles anew, and torch keeps eight versions at most
         advance = compiled(one_step, refused)
     due = {*checkpoints, recipe.steps}
     begin = int(state.step)
