@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import latent_cross_covariance
-from world_strategies import worlds
 
 from simulator.mixture import LARGEST_MIXTURE
+from simulator.strategies import worlds
 from simulator.world import Attribute, World, Worlds
 from theory.population import block_covariance
 

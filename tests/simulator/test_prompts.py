@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from reference import prompt_by_mixture
-from world_strategies import worlds
 
 from simulator.prompts import DEFAULT_PROMPTS, LINEAR, PROMPTS, caption, in_words
+from simulator.strategies import worlds
 from simulator.world import Worlds
 
 

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from reference import prompt_by_mixture
-from world_strategies import worlds
 
 from simulator.mixture import LARGEST_MIXTURE
+from simulator.strategies import worlds
 from simulator.world import SCALARS, Attribute, World, Worlds
 
 

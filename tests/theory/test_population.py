@@ -5,9 +5,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from reference import latent_cross_covariance, population_critic, worlds_with
-from world_strategies import worlds
 
 from simulator.prompts import LINEAR
+from simulator.strategies import worlds
 from simulator.world import Attribute, World, Worlds
 from theory.population import block_covariance, kappa, leading_direction, linear_weights, truncated_weights
 

@@ -8,7 +8,6 @@ from hypothesis.extra.numpy import arrays
 from reference import grid_accuracy, many_class_integrals, sampled_accuracy
 from scipy.stats import multivariate_normal
 from stattest import assert_mean
-from world_strategies import worlds
 
 from simulator.gaussian.critic import (
     LinearCritic,
@@ -20,6 +19,7 @@ from simulator.gaussian.critic import (
     two_class_scores,
 )
 from simulator.gaussian.statistics import projected_critics
+from simulator.strategies import worlds
 from simulator.streams import numpy_stream
 from simulator.world import Attribute, World
 

@@ -1,7 +1,13 @@
-"""Hypothesis strategies for worlds.
+"""Hypothesis strategies for worlds, for this project's tests and for your own.
+
+    from hypothesis import given
+    from simulator.strategies import worlds
+
+    @given(worlds())
+    def test_my_claim(world): ...
 
 Domains come from `simulator.quantities`. Fields that depend on others (views wide enough for the latents) are drawn
-after them.
+after them. Only this module imports Hypothesis, which is a test dependency.
 """
 
 from typing import get_type_hints

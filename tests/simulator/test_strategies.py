@@ -2,7 +2,8 @@
 
 import pytest
 from hypothesis import find, given, settings
-from world_strategies import quantity, worlds
+
+from simulator.strategies import quantity, worlds
 
 BRANCHES = {
     "two classes": lambda w: w.classes == 2,
