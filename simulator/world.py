@@ -232,11 +232,14 @@ class World(Checked):
         ValueError
             As `simulator.gaussian.pairs.draw` and `simulator.pixels.pairs.draw`.
         """
+        # Imported here for start-up time: they load torch.
         if self.views is None:
-            from simulator.gaussian.pairs import draw  # here for start-up time: it loads torch
-        else:
-            from simulator.pixels.pairs import draw
-        return draw(self, n, seed, **options)
+            from simulator.gaussian.pairs import draw
+
+            return draw(self, n, seed, **options)
+        from simulator.pixels.pairs import draw as draw_pixels
+
+        return draw_pixels(self, n, seed, **options)
 
 
 _HINTS = get_type_hints(World, include_extras=True)

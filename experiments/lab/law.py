@@ -36,8 +36,8 @@ def becomes(recipe: "Recipe", world: World, prompt: str | None) -> Law | None:
 def sampled_law(sampler: Sampler, learner: Learner, worlds: World | Worlds) -> Law | None:
     """The law of a learner on pairs after a sampler; None where none is known.
 
-    Captions of random backgrounds (`simulator.gaussian.resampling`) say as little of them, to a critic that is linear in
-    captions, as silent ones; to others they change no decision by name, nor by a mean caption that is the name.
+    Captions of random backgrounds (`simulator.gaussian.resampling`) say as little of them, to a critic that is linear
+    in captions, as silent ones; to others they change no decision by name, nor by a mean caption that is the name.
 
     Raises ValueError where groups are balanced of which some have no share.
     """
