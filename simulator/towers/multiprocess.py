@@ -26,7 +26,8 @@ from simulator.signals import block_signals
 from simulator.towers.checkpoints import PARTS
 from simulator.towers.distributed import ALONE, Group
 from simulator.towers.ensemble import Ensemble, step_products
-from simulator.towers.training import State, check_not_all_diverged, run, states
+from simulator.towers.step import State
+from simulator.towers.training import check_not_all_diverged, run, states
 
 POLL_SECONDS = 0.2  # between two calls of `stop`
 # Multiply-adds of a run for which other processes pay: a shorter run takes about ten seconds, of which they would spend

@@ -181,7 +181,7 @@ def test_a_run_of_an_earlier_format_is_refused_by_name(tmp_path):
     run = json.loads((tmp_path / "run.json").read_text())
     del run["format"]
     (tmp_path / "run.json").write_text(json.dumps(run))
-    with pytest.raises(RequestError, match=r"run.json cannot be used: it is of format 1, .* format 3 alone"):
+    with pytest.raises(RequestError, match=r"run.json cannot be used: it is of format 1, .* format 4 alone"):
         quick(output=tmp_path)
     with safe_open(tmp_path / "checkpoint.safetensors", framework="pt") as file:
         metadata = {key: value for key, value in file.metadata().items() if key != "format"}
