@@ -26,7 +26,7 @@ from simulator.towers.kinds import Parameters
 from simulator.towers.last_layer_retraining import with_retrained_head
 from simulator.towers.layers import logit_scale
 from simulator.towers.probes import latent_recovery, score_reliance
-from simulator.towers.training import State
+from simulator.towers.step import State
 from theory.learners import GaussianPMI, InfoNCE
 from theory.unseen import unseen
 
