@@ -24,8 +24,8 @@ from simulator.towers.evaluation import usual_prompts
 from simulator.towers.layers import logit_scale
 from simulator.towers.refit import finished
 from simulator.towers.training import Ensemble, State
+from theory.coverage import unseen
 from theory.learners import GaussianPMI, InfoNCE
-from theory.unseen import unseen
 
 TRACE_POINTS = {"power": 9, "replicates": 4}  # a checkpoint's accuracies: to about .005
 FINAL_POINTS = {"power": 12, "replicates": 8}  # the result's: to about .001

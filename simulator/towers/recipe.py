@@ -104,8 +104,8 @@ worlds (columns above are of other seeds; as many pairs each, but for the last t
 L-BFGS minimises the loss of its own pairs, and a run lacks pairs: fifty iterations over two million of them would cost
 at least fifty runs.
 
-The race also has d = 64 (.05, by images like which no pair is seen: `theory.unseen`) and ten classes, where towers know
-little more than covariances (`theory.learners.gaussian`): .034 by tanh, .028 by gelu.
+The race also has d = 64 (.05, by images like which no pair is seen: `theory.coverage`) and ten classes, where towers
+know little more than covariances (`theory.learners.gaussian`): .034 by tanh, .028 by gelu.
 """
 
 from collections.abc import Collection

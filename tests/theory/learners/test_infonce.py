@@ -15,7 +15,7 @@ from theory.density import log_density
 from theory.learners.contour import contour_accuracy
 from theory.learners.infonce import SPACINGS, infonce_accuracy, nearest_prompt_weights
 from theory.learners.line import line_accuracy, prompt_terms, searched_accuracy
-from theory.learners.pmi import told
+from theory.learners.pmi import prompt_mixture
 from theory.population import linear_weights
 
 PROMPTS = ("name", "mean")
@@ -193,7 +193,7 @@ def test_nearly_every_boundary_is_followed_on_the_first_grid(nu):
     grid = random_worlds(300, seed=3)
     if nu is not None:
         grid = grid.replace(sigma_xi=8 * np.sqrt(nu))  # in 64 dimensions
-    _, sound = contour_accuracy(told(grid, "mean"), 1e-6, SPACINGS[0])
+    _, sound = contour_accuracy(prompt_mixture(grid, "mean"), 1e-6, SPACINGS[0])
     assert sound.sum() >= 297
 
 
