@@ -8,10 +8,9 @@ from PIL import Image
 
 from experiments.benchmarks.timing import Row, seconds
 from simulator.pixels.composition import composite, cut, drawn_place, frame
-from simulator.pixels.pairs import block_size, draw_scenes, seen
-from simulator.pixels.pictures import TURN, Pictures
+from simulator.pixels.pairs import block_size, draw_scenes, rendered
 from simulator.pixels.render import render
-from simulator.pixels.scenery import Scenery, scenery
+from simulator.pixels.scenery import TURN, Pictures, Scenery, scenery
 from simulator.pixels.views import Pixels
 from simulator.streams import numpy_stream
 from simulator.world import World
@@ -34,7 +33,7 @@ def digits(world: World) -> Row:
     scene, size = scenery(world.views, world.classes), block_size(world)
 
     def ours():
-        return seen(scene, draw_scenes((world,), size, 0, 0, streams=("pairs",)))
+        return rendered(scene, draw_scenes((world,), size, 0, 0, streams=("pairs",)))
 
     images = ours().images
     name = f"digits of {world.views.size} pixels, {world.views.attribute}"

@@ -12,9 +12,9 @@ import torch
 
 from experiments.inference import t_interval
 from experiments.runtime import keep_memory, sleep_soon
+from simulator.towers.api import train
 from simulator.towers.evaluation import ensemble_accuracy, standard_points
 from simulator.towers.recipe import Recipe
-from simulator.towers.trained import train
 from simulator.world import World
 from theory.claims.trained import EVEN, FALLING, NARROW
 from theory.learners import Bayes, InfoNCE

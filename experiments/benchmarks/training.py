@@ -20,9 +20,10 @@ from torch.nn import functional as F
 from experiments.benchmarks.timing import Row, extra_bytes, seconds
 from experiments.runtime import free_bytes
 from simulator.gaussian.pairs import dictionaries
+from simulator.towers.chunked_losses import tiled_infonce
+from simulator.towers.ensemble import Ensemble
 from simulator.towers.recipe import Recipe
-from simulator.towers.tiles import tiled_infonce
-from simulator.towers.training import Ensemble, run, start
+from simulator.towers.training import run, start
 from simulator.world import World, Worlds
 
 BATCHES = {"cpu": ((16_384, 512),), "cuda": ((32_768, 512), (65_536, 768), (262_144, 512))}  # batch, width

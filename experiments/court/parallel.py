@@ -17,7 +17,7 @@ from experiments.files import output_folder, write_json
 from experiments.progress import track
 from experiments.runtime import one_thread_each
 from experiments.verdict import REFUSED, Verdict
-from simulator.processes import deaf
+from simulator.signals import block_signals
 from theory.claims.trained import trained_claims
 
 MOST = 4  # processes: more would not fit in memory beside each other's trainings
@@ -100,7 +100,7 @@ def run_parallel(
     how = {"mp_context": get_context("spawn"), "initializer": _leave_no_semaphore}
     with one_thread_each(), ProcessPoolExecutor(workers(), **how) as pool:
         try:
-            with deaf():  # this process receives Ctrl-C, and ends the others
+            with block_signals():  # this process receives Ctrl-C, and ends the others
                 trials = [pool.submit(_run_job, job, seed, quick, error_rate, proving) for job in _longest_first(ids)]
             for trial in as_completed(trials):
                 yield from trial.result()

@@ -90,11 +90,11 @@ def run_case(
     case: Case, models: int, seed: int, device: str, report: Callable[[str], None] = lambda line: None
 ) -> dict[str, Any]:
     """Train one ensemble; its document has one row per prompt and group, with measured and predicted accuracy."""
-    from simulator.towers.evaluation import usual_prompts
+    from simulator.towers.evaluation import default_prompts
 
     recipe = Recipe(**case.recipe)
     # The usual ones are asked anyway, and claims that differ in them alone share one training.
-    further = tuple(p for p in case.asked if p is not None and p not in usual_prompts(recipe))
+    further = tuple(p for p in case.asked if p is not None and p not in default_prompts(recipe))
     document = _trained(_Training(case.world, recipe, models, seed, device, further, report))
     rows, predictions, bridge = [], case.predictions(), document["bridge"] or {}
     for prompt in case.asked:

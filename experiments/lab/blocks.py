@@ -93,7 +93,7 @@ def cell_seconds(study: StudySpec, estimated: bool) -> float:
     if "drawn" in study.measured:
         costs.append(DRAWN_NUMBER * n * study.replicates * (world.dim_image + world.dim_text))
     if study.trained:
-        from simulator.towers.training import Ensemble, step_products  # start-up time: loads torch
+        from simulator.towers.ensemble import Ensemble, step_products  # start-up time: loads torch
 
         recipe, models = study.recipe_at((0,) * len(study.axes), 0), (0,) * study.replicates
         products = step_products(Ensemble(recipe, (world,) * len(models), models, study.seed))

@@ -33,7 +33,7 @@ from experiments.errors import RequestError, RunError
 from experiments.lab.blocks import Execute, Task
 from experiments.lab.store_compat import ROUNDING
 from experiments.provenance import versions
-from simulator.processes import deaf
+from simulator.signals import block_signals
 
 IN_FLIGHT = 2_000  # tasks that the scheduler knows at once: several a worker, for all the workers that it can feed
 PATIENCE = 10  # seconds in which a scheduler has to answer
@@ -70,7 +70,7 @@ def on_dask(
         # What is lost is told in a sentence, see _in_a_sentence; a start that is interrupted needs none.
         for logger in ("distributed", "distributed.client"):
             stack.enter_context(silence_logging_cmgr(logging.CRITICAL, logger))
-        with deaf():  # a Ctrl-C that comes meanwhile finds a cluster that will be closed
+        with block_signals():  # a Ctrl-C that comes meanwhile finds a cluster that will be closed
             address = scheduler if workers is None else stack.enter_context(_local(workers, resources))
         client = stack.enter_context(_client(address))
         able = [worker["resources"].items() >= resources.items() for worker in _workers_of(client)]

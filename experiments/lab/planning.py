@@ -53,12 +53,12 @@ def plan(study: StudySpec) -> Plan:
 
 def _read_pictures(study: StudySpec) -> None:
     """Read the pictures of the most classes, which include all others."""
-    from simulator.towers.seen import seen  # start-up time: loads torch
+    from simulator.towers.views import views_of  # start-up time: loads torch
 
     worlds = study.worlds(study.whole).ravel()
     most = worlds.world(int(np.argmax(np.broadcast_to(worlds.classes, worlds.shape))))
     try:
-        seen(most).views(most)
+        views_of(most).inputs(most)
     except ValueError as error:
         raise RequestError(str(error)) from None
 

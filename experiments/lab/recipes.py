@@ -68,10 +68,10 @@ def recipe_of(label: str, given: dict[str, Any]) -> Recipe:
         kinds, default = OBJECTIVES[label].towers, Recipe.model_fields["towers"].default
         return Recipe(**{"loss": label, "towers": default if default in kinds else kinds[0], **given})
     for objective in OBJECTIVES.values():
-        for towers, learner in objective.becomes.items():
+        for towers, learner in objective.population_learner.items():
             if learner == label:
                 return Recipe(**{**given, "loss": objective.name, "towers": towers})
-    known = [*OBJECTIVES, *(learner for o in OBJECTIVES.values() for learner in o.becomes.values())]
+    known = [*OBJECTIVES, *(learner for o in OBJECTIVES.values() for learner in o.population_learner.values())]
     raise RequestError(
         f"learner {label!r} is what no towers become; those that can be trained are {', '.join(dict.fromkeys(known))}"
     )

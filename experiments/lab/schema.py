@@ -4,7 +4,7 @@ Dimensions are the axes in order, then learner, prompt, route (if several routes
 
 common, counter, reliance            by theory, or measured: one value per replicate
 predicted_common, ...                by theory, beside measurements
-rand, rev, rest                      further groups of worlds of pixels (`simulator.pixels.trials`), measured only
+rand, rev, rest                      further groups of worlds of pixels (`simulator.pixels.groups`), measured only
 common_se, ...                       standard error of the mean over replicates
 common_low, common_high, ...         confidence interval of an estimate; the level is an attribute
 seconds                              time of the cell; cells that are computed together share their time equally

@@ -57,9 +57,11 @@ def train(
     """
     from experiments.lab.measured import result
     from simulator.towers import distributed
-    from simulator.towers.refit import finished
-    from simulator.towers.side_by_side import processes_for
-    from simulator.towers.training import Ensemble, compiles, refuse, refuse_missing_groups
+    from simulator.towers.ensemble import Ensemble
+    from simulator.towers.group_batches import check_groups
+    from simulator.towers.last_layer_retraining import with_retrained_head
+    from simulator.towers.multiprocess import processes_for
+    from simulator.towers.training import check_ensemble, compiles
 
     _check(models, seed, output, resume)
     setting = mitigated(mitigate, Setting(world, recipe=recipe, prompt=checked_prompt(recipe, prompt)))
@@ -80,15 +82,15 @@ def train(
 
     with _failures_in_words(device):
         began = perf_counter()
-        refuse(ensemble)
+        check_ensemble(ensemble)
         _refuse_what_cannot_fit(ensemble, group.size)
-        refuse_missing_groups(ensemble)
+        check_groups(ensemble)
         with _stoppable(group, folder) if keep else nullcontext(lambda: False) as stop:
             state, trace = _run(ensemble, group, processes, folder, resume is not None, stop, report, refused, until)
         distributed.leave(group)  # evaluation is rank 0's alone
         if group.rank > 0:
             return None
-        weights = finished(ensemble, state.asked)
+        weights = with_retrained_head(ensemble, state.eval_parameters)
         with _training_kept(ensemble, state, trace, folder, keep):
             document = {**result(ensemble, state, weights, setting, further), "moved": moved(trace)}
         document |= {
@@ -122,7 +124,7 @@ def _failures_in_words(device: str) -> Iterator[None]:
     """Errors of training as one sentence of the right status."""
     import torch
 
-    from simulator.towers.side_by_side import ProcessEnded
+    from simulator.towers.multiprocess import ProcessEnded
     from simulator.towers.training import EveryModelDiverged
 
     try:
@@ -143,7 +145,7 @@ def _run(ensemble, group, processes: int, folder: Path | None, resuming: bool, s
     """(final state, trace): train, measuring and saving at every checkpoint, until the end or an arrival."""
     from experiments.lab.measured import trace_line, trace_row
     from simulator.towers import distributed
-    from simulator.towers.side_by_side import run_in
+    from simulator.towers.multiprocess import run_in
 
     steps = ensemble.recipe.steps
     with together(group):
@@ -236,7 +238,7 @@ def _keep(ensemble, state, trace) -> Path:
 
 def _refuse_what_cannot_fit(ensemble, processes: int) -> None:
     """RequestError before a machine runs out of memory, which takes it minutes to notice."""
-    from simulator.towers.training import least_bytes
+    from simulator.towers.ensemble import least_bytes
 
     least, free = least_bytes(ensemble, processes), free_bytes(ensemble.device)
     if free is not None and least > free:

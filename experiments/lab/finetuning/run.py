@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from experiments.counteranimal.loaded import Reading
-from experiments.counteranimal.models import checked, load_model
+from experiments.counteranimal.model import LoadOptions
+from experiments.counteranimal.models import check_spec, load_model
 from experiments.errors import RequestError, RunError
 from experiments.lab.finetuning.asked import FIXED, GRID, LEARNERS, NAME, Asked, Setting
 from experiments.lab.finetuning.kept import Kept, refuse
@@ -22,10 +22,10 @@ from experiments.lab.interruption import keeping
 from experiments.lab.worlds import read_pictures, world_of
 from experiments.progress import counting
 from experiments.provenance import versions
-from simulator.pixels import trials
+from simulator.pixels import groups
 from simulator.pixels.coco import instances
 from simulator.pixels.files import MOST_HELD
-from simulator.pixels.trials import Trial
+from simulator.pixels.groups import Trial
 from simulator.towers import finetuning as tuning
 from simulator.towers.finetuning import Head, PairSet, Pretrained
 from simulator.world import World
@@ -39,7 +39,7 @@ def pretrained(asked: Asked) -> tuple[Pretrained, int, dict[str, Any]]:
     Raises RequestError for a model that open_clip does not load, or that reads images of another shape than worlds
     have.
     """
-    kind, _ = checked(asked.model, Reading(asked.weights))
+    kind, _ = check_spec(asked.model, LoadOptions(asked.weights))
     if kind != LOADER:
         raise RequestError(
             f"model {asked.model!r} cannot be fine-tuned by captions here; {NAME} takes {LOADER}:NAME[/TAG]"
@@ -203,14 +203,14 @@ class _Job:
 
     def _accuracies(self, head: Head | None, tried: Trial) -> dict[str, float]:
         said = tuning.predicted(self.model, head, self.tokens, tried).numpy()[None]
-        return {group: float(value[0]) for group, value in trials.accuracies(self.world, tried, said).items()}
+        return {group: float(value[0]) for group, value in groups.accuracies(self.world, tried, said).items()}
 
     def _validation(self, head: Head | None) -> float:
         """Accuracy under the training law, on objects of neither training nor test."""
-        return self._accuracies(head, trials.trial(self.world, "validation", self.asked.seed))["trained"]
+        return self._accuracies(head, groups.trial(self.world, "validation", self.asked.seed))["trained"]
 
     def _test(self, head: Head | None) -> dict[str, Any]:
-        return {"accuracies": self._accuracies(head, trials.trial(self.world, "test", self.asked.seed))}
+        return {"accuracies": self._accuracies(head, groups.trial(self.world, "test", self.asked.seed))}
 
 
 def _are_of(row: dict[str, Any], point: dict[str, Any]) -> bool:

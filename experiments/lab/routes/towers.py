@@ -33,8 +33,8 @@ def train_cells(study: StudySpec, region: Region, k: int) -> Iterator[Measuremen
 
     Model r has the same streams and initial weights in all cells of a seed, so differences are paired.
     """
-    from simulator.towers.seen import seen  # start-up time: loads torch
-    from simulator.towers.training import Ensemble, least_bytes
+    from simulator.towers.ensemble import Ensemble, least_bytes  # start-up time: loads torch
+    from simulator.towers.views import views_of
 
     groups: dict[Any, list[_Cell]] = defaultdict(list)
     for place, offset in places(region):
@@ -45,7 +45,7 @@ def train_cells(study: StudySpec, region: Region, k: int) -> Iterator[Measuremen
             yield _refused(study, k, offset, str(error))
             continue
         world, recipe = settings[0].world, settings[0].recipe
-        shape = (world.classes, *seen(world).views(world).values())
+        shape = (world.classes, *views_of(world).inputs(world).values())
         prompts = {slot: setting.prompt for slot, setting in settings.items()}
         groups[recipe, study.seed_at(place), shape].append(_Cell(offset, world, prompts))
     for (recipe, seed, _), cells in groups.items():
@@ -60,8 +60,8 @@ def _refused(study: StudySpec, k: int, offset: tuple[int, ...], why: str) -> Mea
 
 
 def _train(study: StudySpec, recipe: Recipe, seed: int, cells: list[_Cell], k: int) -> Iterator[Measurement]:
+    from simulator.towers.api import train
     from simulator.towers.evaluation import prompts_of  # start-up time: loads torch
-    from simulator.towers.trained import train
     from simulator.towers.training import EveryModelDiverged
 
     began = perf_counter()
@@ -100,6 +100,8 @@ def _measured(towers, prompt: str | None) -> dict[str, Float[np.ndarray, "worlds
     """Accuracies by group, and the reliance, of each model; nan for a model that diverged."""
     ensemble, values = towers.ensemble, dict(towers.groups(prompt))
     common = values["common"]
-    if ensemble.seen.relied is not None:
-        values["reliance"] = ensemble.seen.relied(ensemble, towers.parameters, prompt).reshape(common.shape)
+    if ensemble.worlds[0].views is None:
+        from simulator.towers.probes import score_reliance  # start-up time: loads torch
+
+        values["reliance"] = score_reliance(ensemble, towers.parameters, prompt).reshape(common.shape)
     return {name: np.where(np.isfinite(common), numbers, np.nan) for name, numbers in values.items()}

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from experiments.benchmarks import evaluation, pixels, study, timing, training
 from experiments.lab.studies import study as study_of
 from simulator.pixels.render import render
-from simulator.towers.tiles import tiled_infonce
+from simulator.towers.chunked_losses import tiled_infonce
 from simulator.world import World
 
 AXES = {"p_spu": [0.6, 0.9], "mu_spu": [1.0, 2.0]}

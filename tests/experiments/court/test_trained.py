@@ -8,8 +8,8 @@ from scipy.stats import binom
 
 from experiments.court import trained
 from experiments.court.trained import judge_trained, models_for, rows_of, stored_for, stored_form, verdict_of
+from simulator.towers.api import train
 from simulator.towers.recipe import Recipe
-from simulator.towers.trained import train
 from simulator.world import World
 from theory.claims.pictures import picture_claims
 from theory.claims.trained import TrainedClaim, trained_claims

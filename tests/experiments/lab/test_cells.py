@@ -10,8 +10,8 @@ from experiments.errors import RequestError
 from experiments.lab.answers import simulate
 from experiments.lab.studies import Study, study
 from simulator.quantities import domain_of
+from simulator.towers.api import train
 from simulator.towers.recipe import Recipe
-from simulator.towers.trained import train
 from simulator.world import World
 from theory.learners.base import UNDEFINED
 

@@ -20,8 +20,8 @@ from experiments.lab.setting import Setting
 from experiments.lab.studies import study
 from experiments.lab.train import train as run
 from simulator.prompts import PROMPTS
+from simulator.towers.api import train
 from simulator.towers.recipe import Recipe
-from simulator.towers.trained import train
 from simulator.world import World
 from theory.learners import named
 

@@ -17,9 +17,9 @@ from experiments.lab.measured import predicted
 from experiments.lab.recipes import recipe_from
 from experiments.lab.setting import Setting
 from experiments.lab.train import train
-from simulator.towers import evaluation, side_by_side
+from simulator.towers import evaluation, multiprocess
+from simulator.towers.ensemble import Ensemble, least_bytes
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import Ensemble, least_bytes
 from simulator.world import World
 from theory.learners import GaussianPMI, InfoNCE
 
@@ -321,7 +321,7 @@ def test_two_processes_refuse_together():
 
 @pytest.mark.deep
 def test_processes_that_share_the_models_out_change_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(side_by_side, "processes_for", lambda ensemble: 2)
+    monkeypatch.setattr(multiprocess, "processes_for", lambda ensemble: 2)
     long = RECIPE.model_copy(update={"steps": 1500})
     alone = quick(long)
     shared = quick(long, share_out=True)

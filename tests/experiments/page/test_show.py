@@ -7,10 +7,8 @@ import pytest
 
 from experiments.command.main import main
 from experiments.page import latents
-from experiments.page.sheet import EACH, examples, sheet
-from experiments.page.show import picture_of
-from simulator.pixels.palette import rgb
-from simulator.pixels.views import Pixels
+from experiments.page.show import EACH, examples, picture_of, sheet
+from simulator.pixels.views import Pixels, rgb
 from simulator.world import World
 
 FILE = "classes = 4\np_inv = 0.9\n[views]\ntied = [0, 1]\n"
