@@ -10,10 +10,10 @@ _HOMES = {  # name: the module that defines it
     "designs": "experiments.lab.design",
     "Mitigation": "experiments.lab.mitigations",
     "Setting": "experiments.lab.setting",
-    "judge": "experiments.court.judge",
+    "judge": "experiments.court.trial",
     "mitigated": "experiments.lab.mitigations",
     "plot": "experiments.page.plot",
-    "study": "experiments.lab.study",
+    "study": "experiments.lab.studies",
 }
 
 

@@ -1,7 +1,7 @@
-"""Writing without half-written files, and without touching what another verb or somebody else wrote.
+"""Atomic writes, and checks that a verb overwrites only its own files.
 
-Everything goes to a temporary name beside its target and is renamed. A verb writes over a file only where the folder
-carries that verb's mark: "verb" in result.json, run.json of a training run, MARK of a report.
+Every file is written under a temporary name beside its target and then renamed. A verb overwrites a file only if the
+file, or the record beside it, carries that verb's mark.
 """
 
 import csv
@@ -18,17 +18,20 @@ from experiments.errors import RequestError, RunError
 
 MARK = ".soberclip-report.json"  # lists the files of a report folder, itself included
 REPORT = "report.html"
+MARKED_BYTES = 65_536  # at the start and at the end of a file, where a mark is looked for
+# The file of a folder that says which verb wrote it, and its mark. The default is "verb" in result.json.
+RECORDS = {"train": ("run.json", b'"specification"'), "check": ("verdicts.json", b'"claim"')}
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Call write(temporary path), then rename onto `path`; on any failure nothing is left behind.
+    """Call write(temporary path), then rename it to `path`; after a failure the old file remains.
 
-    Raises RunError with the reason where the file system refuses.
+    Raises RunError with the reason if the file system fails.
     """
     temporary = path.with_name(f".{path.name}.{token_hex(6)}")
     try:
         handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-        mode = os.fstat(handle).st_mode  # what the umask leaves; some writers make their files private
+        mode = os.fstat(handle).st_mode  # by the umask; some writers make their files private
         os.close(handle)
         write(temporary)
         temporary.chmod(mode)
@@ -45,12 +48,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write one JSON document, atomically; NaN and infinity are refused since JSON has neither."""
+    """Write one JSON document, atomically; NaN and infinity raise ValueError, since JSON has neither."""
     write_text(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_table(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    """A CSV file, atomically."""
+    """Write a CSV file, atomically."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
@@ -59,9 +62,9 @@ def write_table(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]
 
 
 def read_table(path: Path, required: tuple[str, ...], what: str) -> list[dict[str, str]]:
-    """The rows of a CSV file with a header, at least one.
+    """The rows of a CSV file with a header.
 
-    Raises RequestError where it is none, or lacks a column or a line's part of one.
+    Raises RequestError if the file cannot be read, has no rows, lacks a column, or has a line that is too short.
     """
     if not path.is_file():
         raise RequestError(f"there is no {what} file {str(path)!r}")
@@ -73,7 +76,7 @@ def read_table(path: Path, required: tuple[str, ...], what: str) -> list[dict[st
     except OSError as error:
         raise RequestError(f"{what} file {str(path)!r} cannot be read ({error.strerror or error})") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise RequestError(f"{str(path)!r} is no CSV file ({error})") from error
+        raise RequestError(f"{str(path)!r} is not a CSV file ({error})") from error
     if missing:
         raise RequestError(f"{str(path)!r} has no column {missing[0]!r}; it needs {', '.join(required)}")
     if not table:
@@ -86,11 +89,8 @@ def read_table(path: Path, required: tuple[str, ...], what: str) -> list[dict[st
 
 
 def output_folder(path: Path) -> Path:
-    """The folder `path`, made if need be and shown to be writable before any work is done.
-
-    Raises RequestError if it is a file or cannot be written.
-    """
-    writable(path)
+    """The folder `path`, created if necessary. Raises RequestError if it cannot be created or written."""
+    check_writable(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -98,13 +98,13 @@ def output_folder(path: Path) -> Path:
     return path
 
 
-def writable(path: Path) -> None:
-    """Raise RequestError unless `path` is, or could become, a folder that we may write; nothing is left behind."""
+def check_writable(path: Path) -> None:
+    """Raise RequestError unless `path` is, or could become, a folder that we may write. Nothing is left behind."""
     if path.exists() and not path.is_dir():
-        raise RequestError(f"output {str(path)!r} is a file, a folder is needed; try {str(path) + '-output'!r}")
+        raise RequestError(f"output {str(path)!r} is a file, but a folder is needed")
     try:
-        standing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
-        probe = standing / f".soberclip.{token_hex(6)}"
+        existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+        probe = existing / f".soberclip.{token_hex(6)}"
         probe.mkdir()
         probe.rmdir()
     except OSError as error:
@@ -117,32 +117,36 @@ def _not_writable(path: Path, error: OSError) -> RequestError:
     )
 
 
-def refuse_others(folder: Path, verb: str, names: Iterable[str]) -> None:
-    """Raise RequestError, naming the file and who wrote it, if `verb` would write over what it did not write."""
-    for name in (*names, "run.json") if "result.json" in names else names:  # a run without a result is unfinished
-        if not (folder / name).exists():
-            continue
-        writer = _writer(folder, name)
-        if writer != verb:
-            whose = f"of {writer}" if writer else f"that no {verb} of this edition wrote"
-            raise RequestError(f"output {str(folder)!r} holds a {name} {whose}; name a folder of its own")
+def check_ours(path: Path, mark: bytes, verb: str) -> None:
+    """Raise RequestError if `path` exists without the mark that `verb` leaves near the start or end of its files."""
+    if path.exists() and not _carries(path, mark):
+        raise RequestError(f"{str(path)!r} was not written by soberclip {verb}, so it is kept; name another file")
 
 
-def _writer(folder: Path, name: str) -> str | None:
-    """The verb that wrote folder/name, by the marks that verbs leave; None if they tell nothing."""
-    if name in (made_by_reproduce(folder) or ()):
-        return "reproduce"
-    if (folder / "run.json").exists():
-        return "train"
-    if name == "verdicts.json":
-        verdicts = read_json(folder / name)
-        return "check" if isinstance(verdicts, list) and all("claim" in verdict for verdict in verdicts) else None
-    result = read_json(folder / "result.json")
-    return result.get("verb") if isinstance(result, dict) else None
+def check_folder(folder: Path, verb: str, names: Iterable[str]) -> None:
+    """Raise RequestError unless `verb` may write files of these names: the folder is writable and they are its own."""
+    check_writable(folder)
+    record, mark = RECORDS.get(verb, ("result.json", f'"verb": "{verb}"'.encode()))
+    ours = (folder / record).is_file() and _carries(folder / record, mark)
+    made = made_by_reproduce(folder) or set()
+    for name in {*names, "run.json"} if "result.json" in names else names:  # an unfinished training has no result yet
+        if (folder / name).exists() and (name in made or not ours):
+            raise RequestError(
+                f"output {str(folder)!r} holds a {name} that soberclip {verb} did not write; name another folder"
+            )
+
+
+def _carries(path: Path, mark: bytes) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        start = file.read(MARKED_BYTES)
+        file.seek(max(path.stat().st_size - MARKED_BYTES, 0))
+        return mark in start or mark in file.read(MARKED_BYTES)
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds; None where it cannot be read or is none."""
+    """The document in a JSON file; None if it cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -150,34 +154,25 @@ def read_json(path: Path) -> Any:
 
 
 def made_by_reproduce(folder: Path) -> set[str] | None:
-    """Paths in `folder` that a report's mark lists; None where there is no mark."""
+    """Paths that a report's mark lists; None if the folder has no such mark."""
     mark = read_json(folder / MARK)
     return set(mark["files"]) if isinstance(mark, dict) and isinstance(mark.get("files"), list) else None
 
 
-def refuse_foreign(output: Path) -> None:
-    """Raise RequestError if `output` holds anything that reproduce did not make, naming it."""
+def check_report(output: Path) -> None:
+    """Raise RequestError if `output` holds anything that reproduce did not make: a report is replaced as a whole."""
     if output.exists() and not output.is_dir():
-        raise RequestError(f"output {str(output)!r} is a file, a folder is needed; try {str(output) + '-report'!r}")
-    if not output.is_dir():
-        return
-    made = made_by_reproduce(output)
-    foreign = sorted(_paths(output) - (made or set()))
-    if not foreign:
-        return
-    if made is None and REPORT in foreign:
+        raise RequestError(f"output {str(output)!r} is a file, but a folder is needed")
+    foreign = sorted(_paths(output) - (made_by_reproduce(output) or set())) if output.is_dir() else []
+    if foreign:
         raise RequestError(
-            f"output {str(output)!r} holds a {REPORT} without the mark of this edition's reproduce, so it is not "
-            "replaced; remove it or name another folder"
+            f"output {str(output)!r} holds {foreign[0]!r}, which reproduce did not make, so the folder is kept; "
+            f"try {str(output / 'report')!r}"
         )
-    raise RequestError(
-        f"output {str(output)!r} holds other things, {foreign[0]!r} for one, and a report is replaced as a whole; "
-        f"try {str(output / 'report')!r}"
-    )
 
 
 def staging_folder(output: Path) -> Path:
-    """A fresh folder beside `output`, on the same file system. Raises RequestError if there can be none."""
+    """A new folder beside `output`, on the same file system. Raises RequestError if it cannot be created."""
     staging = output.absolute().with_name(f".{output.name}.{token_hex(6)}")
     try:
         staging.mkdir(parents=True)
@@ -187,12 +182,12 @@ def staging_folder(output: Path) -> Path:
 
 
 def replace_folder(staging: Path, output: Path) -> None:
-    """Mark the finished folder and move it to its place; an earlier report is moved aside, and back on failure.
+    """Mark the finished folder and move it to `output`; after a failure the earlier report is moved back.
 
-    Raises RequestError if something else has been put there meanwhile, RunError where the file system refuses.
+    Raises RequestError if somebody else's file has appeared there meanwhile, RunError if the file system fails.
     """
     write_json(staging / MARK, {"made by": "soberclip reproduce", "files": sorted({MARK, *_paths(staging)})})
-    refuse_foreign(output)
+    check_report(output)
     old = None
     try:
         if output.exists():
@@ -208,5 +203,5 @@ def replace_folder(staging: Path, output: Path) -> None:
 
 
 def _paths(folder: Path) -> set[str]:
-    """Of all that lies in a folder and the folders in it, from there."""
+    """Relative paths of everything below a folder."""
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}

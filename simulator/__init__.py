@@ -1,8 +1,8 @@
-"""The world and the learners: what can be sampled and trained.
+"""Worlds, and learners that are fitted or trained on them.
 
 >>> from simulator import Recipe, World, fit, train
 
-Names are loaded on first use; the package itself imports nothing, so that `import theory` costs no torch.
+Names are loaded on first use, so that `import simulator` does not load torch.
 """
 
 _HOMES = {
@@ -13,7 +13,7 @@ _HOMES = {
     "World": "simulator.world",
     "Worlds": "simulator.world",
     "fit": "simulator.gaussian.fit",
-    "train": "simulator.towers.trained",
+    "train": "simulator.towers.api",
 }
 
 

@@ -1,8 +1,8 @@
 from simulator.accuracy import Accuracy as Accuracy
 from simulator.gaussian.fit import fit as fit
 from simulator.pixels.views import Pixels as Pixels
+from simulator.towers.api import train as train
 from simulator.towers.recipe import Recipe as Recipe
-from simulator.towers.trained import train as train
 from simulator.world import Attribute as Attribute
 from simulator.world import World as World
 from simulator.world import Worlds as Worlds

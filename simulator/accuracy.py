@@ -7,7 +7,7 @@ import numpy as np
 
 if TYPE_CHECKING:  # numpy's own annotations take no other operands than these
     Numbers = np.ndarray | float
-else:  # a number, an array, or what stands for one by numpy's protocol (`theory.proofs.expression`)
+else:  # a number, an array, or an object with numpy's protocol (`theory.proofs.expression`)
     Numbers = np.ndarray | float | np.lib.mixins.NDArrayOperatorsMixin
 
 
@@ -36,7 +36,7 @@ class Accuracy:
     common, counter : arrays of one shape, or numbers, in [0, 1]
         Fractions right on either group.
     interval : Interval or None
-        None where the numbers are exact to the precision that their source states.
+        None where the numbers are exact, to the precision stated by their source.
 
     Examples
     --------
@@ -82,11 +82,11 @@ class Accuracy:
         return Accuracy(common, counter, Interval(ends[0], ends[1], self.interval.level))
 
 
-# The words for what can be read off a pair of accuracies; a hyphen where the command line writes one.
+# Words for the properties of an Accuracy, with hyphens as on the command line.
 WORDS = ("common", "counter", "error-counter", "balanced", "drop", "worst")
-PIXEL_GROUPS = ("rand", "rev", "rest")  # further groups of worlds of pixels (`simulator.pixels.trials`)
+PIXEL_GROUPS = ("rand", "rev", "rest")  # further groups of pixel worlds (`simulator.pixels.groups`)
 
 
 def in_words(word: str, accuracy: Accuracy) -> Numbers:
-    """One of WORDS."""
+    """The property that one of WORDS names."""
     return getattr(accuracy, word.replace("-", "_"))

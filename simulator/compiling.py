@@ -1,4 +1,4 @@
-"""torch.compile for pure functions: one graph or an error, and a way on where there is no compiler."""
+"""torch.compile for pure functions: one graph or an error, and uncompiled where there is no compiler."""
 
 import functools
 import warnings
@@ -10,8 +10,12 @@ import torch
 def compiled(
     function: Callable, refused: Callable[[str], None] | None = None, *, dynamic: bool | None = False
 ) -> Callable:
-    """A pure `function` compiled as one graph; a graph break is an error, so that "compiled" means it."""
-    # These take a second, which only those who compile should wait.
+    """A pure `function`, compiled as one graph; a graph break is an error.
+
+    Where compilation fails, `refused` is called with the reason, and the function then runs uncompiled. Without
+    `refused` the failure is raised.
+    """
+    # Here for start-up time: these take a second.
     from torch._dynamo.exc import BackendCompilerFailed
     from torch._inductor.exc import GPUTooOldForTriton, TritonMissing
 
@@ -22,7 +26,7 @@ def compiled(
         nonlocal fast
         try:
             with warnings.catch_warnings():
-                # Inductor calls functions of torch that torch itself has deprecated; nothing here can mend that.
+                # Inductor calls deprecated functions of torch.
                 for category in (DeprecationWarning, FutureWarning):
                     warnings.filterwarnings("ignore", category=category, module=r"torch\.")
                 return fast(*arguments)

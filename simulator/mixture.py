@@ -1,6 +1,6 @@
 """The groups of a world written out: a finite mixture of Gaussians with one shared diagonal covariance of the latents.
 
-What samplers, exact laws and slow oracles need; the closed forms use the world's symmetry and never list groups.
+Exact laws and slow oracles need it; the closed forms use the world's symmetry and never list groups.
 """
 
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ LARGEST_MIXTURE = 10_000_000
 class Mixture:
     """The groups (y, o, a_1, a_2, ...) of a world: label, object shown, attributes shown.
 
-    Class 0 of the binary world is y = +1, class 1 is y = -1. The object shown is the label's in every group of a world
-    with p_inv = 1, which then lists no others.
+    Class 0 of the binary world is y = +1, class 1 is y = -1. A world with p_inv = 1 lists only groups whose object is
+    the label's.
     """
 
     labels: Int[np.ndarray, " G"]

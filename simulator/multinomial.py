@@ -1,10 +1,10 @@
-"""Counts of groups among drawn pairs: exact in law, and the same numbers whatever release of numpy draws them.
+"""Counts of groups among drawn pairs: exact in law, and the same numbers for every release of numpy.
 
 numpy draws a binomial count by inversion up to n min(p, 1 - p) = 30 and by BTPE beyond (Kachitvichyanukul and
 Schmeiser, CACM 31, 1988). The bound printed there adds two Stirling corrections that have to be subtracted, and numpy
-up to 2.4 has it as printed (its pull request 31238): counts far from the mean come too often, by about .1 % at n = 500,
-p = .45. Release 2.5 mends that, and gives other counts of the same stream. So large counts are split here until they
-are for inversion.
+up to 2.4 has it as printed (its pull request 31238): counts far from the mean are too frequent, by about .1 % at n =
+500, p = .45. Release 2.5 corrects that and draws other counts from the same stream. Large counts are therefore split
+here until they are small enough for inversion.
 """
 
 import numpy as np
@@ -14,12 +14,12 @@ INVERTED = 30  # n min(p, 1 - p) up to which Generator.binomial inverts the dist
 
 
 def binomial(n: Int[np.ndarray, "R G"], p: Float[np.ndarray, " G"], rng: np.random.Generator) -> Int[np.ndarray, "R G"]:
-    """How many of n uniform numbers lie below p, for every n."""
+    """Binomial counts: how many of n uniform numbers lie below p, for every n."""
     left, q, count = n.flatten(), np.tile(p, len(n)), np.zeros(n.size, dtype=n.dtype)
     at = np.flatnonzero(left * np.minimum(q, 1 - q) > INVERTED)
     while at.size:
         m, t = left[at], q[at]
-        i = ((m + 1) * t).astype(m.dtype)  # where round numbers m and t leave m t to rounding, m + 1 does not
+        i = ((m + 1) * t).astype(m.dtype)  # m + 1, since m t may be an integer up to rounding
         b = rng.beta(i, m + 1 - i)
         found = b <= t
         count[at] += np.where(found, i, 0)
@@ -32,7 +32,7 @@ def binomial(n: Int[np.ndarray, "R G"], p: Float[np.ndarray, " G"], rng: np.rand
 def multinomial(
     n: int, weights: Float[np.ndarray, " G"], replicates: int, rng: np.random.Generator
 ) -> Int[np.ndarray, "R G"]:
-    """How often each of G groups comes up in n draws: first how often each half of them, then each quarter."""
+    """Multinomial counts of G groups in n draws: first for each half of the groups, then for each quarter, ..."""
     depth = (len(weights) - 1).bit_length()
     padded = np.pad(weights, (0, 2**depth - len(weights)))
     counts = np.full((replicates, 1), n)

@@ -1,4 +1,4 @@
-"""Names: which valid one people meant who mistype one, and tables whose rows have one each."""
+"""Suggestions for mistyped names, and tables whose rows have unique names."""
 
 from collections.abc import Collection, Iterable
 from difflib import SequenceMatcher
@@ -7,21 +7,21 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 @runtime_checkable
 class Named(Protocol):
-    """What has a name."""
+    """Anything with a name."""
 
     @property
     def name(self) -> str:
-        """By which a table knows it."""
+        """Key in a table."""
         ...
 
 
 Row = TypeVar("Row", bound=Named)
 
-LIKENESS = 0.7  # of a slip of the pen; "clip" and "siglip" have 0.6 and mean different things
+LIKENESS = 0.7  # of a typing error; "clip" and "siglip" have 0.6 and mean different things
 
 
 def nearest(value: str, choices: Iterable[str]) -> str | None:
-    """The choice that somebody who wrote `value` seems to have meant; None where none is near."""
+    """The choice nearest to a mistyped `value`; None where none is near."""
     likeness = {}
     for choice in sorted(choices):
         written, meant = value.casefold(), choice.casefold()
@@ -33,25 +33,25 @@ def nearest(value: str, choices: Iterable[str]) -> str | None:
 
 
 def _abbreviates(short: str, word: str) -> bool:
-    """Whether `short` is `word` with letters left out, the first one excepted."""
+    """Whether `short` is `word` with letters left out, other than the first."""
     letters = iter(word)
     return len(short) >= 3 and short[0] == word[:1] and all(letter in letters for letter in short)
 
 
 def suggestion(value: str, choices: Iterable[str], quoted: bool = False, called: str = "the nearest") -> str:
-    """The end of a sentence that refuses `value`: "; the nearest is ..." or nothing."""
+    """The end of an error message about `value`: "; the nearest is ..." or nothing."""
     near = nearest(value, choices)
     return "" if near is None else f"; {called} is {near!r}" if quoted else f"; {called} is {near}"
 
 
-def refuse_unknown(what: str, value: str, known: Collection[str]) -> None:
-    """Refuse a name that is not among the known ones, with the nearest."""
+def check_known(what: str, value: str, known: Collection[str]) -> None:
+    """Raise ValueError for an unknown name, naming the nearest."""
     if value not in known:
         raise ValueError(f"{what} = {value!r} is not one of {', '.join(known)}{suggestion(str(value), known)}")
 
 
-def entered(table: dict[str, Row], row: Row, kind: str) -> Row:
-    """The row, after it was entered into a table by its name."""
+def add_row(table: dict[str, Row], row: Row, kind: str) -> Row:
+    """Enter a row into a table under its name, and return it."""
     if table.setdefault(row.name, row) is not row:
         raise ValueError(f"{kind} named {row.name!r} is in the table already; names are unique")
     return row

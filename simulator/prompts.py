@@ -1,27 +1,26 @@
-"""How a class is asked for, the one table of prompts.
+"""The table of prompts: which captions stand for a class in zero-shot classification.
 
-One caption p_y = D_T q_y may ask; block by block q holds a coefficient of the class's own pattern:
+A prompt may be one caption p_y = D_T q_y. Block by block q is a multiple of the class's own pattern:
     name         the object alone                               mu_inv, 0, 0, ...
     mean         the average training caption, E[z_T | y]       pi_b mu_b D_b
     background   the object with the class's own backgrounds    mu_inv, mu_spu, ...
-Or all training captions of the class ask, by their scores:
+Or it pools the scores of all training captions of the class:
     captions     log-mean-exp of the scores
     scores       mean of the scores, as of embeddings of many captions that are averaged (Radford et al. 2021, section
                  3.1.4: prompt ensembles)
-To a critic that is linear in the caption the mean of scores is the score of the mean caption. Its scores are known up
-to a factor, so that a log-mean-exp of them is not.
+For a critic that is linear in the caption the mean of scores is the score of the mean caption. Its scores are known up
+to a factor only, so they have no log-mean-exp.
 """
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
 
 from simulator.accuracy import Numbers
-from simulator.naming import refuse_unknown
+from simulator.naming import check_known
 
 Prompt = Literal["name", "mean", "background", "captions", "scores"]
 PROMPTS: tuple[Prompt, ...] = get_args(Prompt)
-USUAL: tuple[Prompt, ...] = ("name", "mean")  # by which trained towers are asked if nobody says otherwise
-NOTHING = 0.0  # the coefficient of a block of which a caption does not speak
+DEFAULT_PROMPTS: tuple[Prompt, ...] = ("name", "mean")  # evaluated for trained towers unless others are given
 
 
 class Caption(NamedTuple):
@@ -29,14 +28,15 @@ class Caption(NamedTuple):
 
     coefficient: Callable[[Numbers, Numbers, Numbers, bool], Numbers]
     average: bool = False
+    names_background: bool = True
 
 
-_NAME = Caption(lambda mean, correlation, mention, is_object: mean if is_object else NOTHING)
+_NAME = Caption(lambda mean, correlation, mention, is_object: mean if is_object else 0.0, names_background=False)
 _MEAN = Caption(lambda mean, correlation, mention, is_object: mention * mean * correlation, average=True)
 _BACKGROUND = Caption(lambda mean, correlation, mention, is_object: mean)
 
 
-class Asked(NamedTuple):
+class PromptRow(NamedTuple):
     """A row of the table."""
 
     words: str
@@ -44,25 +44,25 @@ class Asked(NamedTuple):
     pool: Literal["log-mean-exp", "mean"] | None = None
 
 
-_TABLE: dict[Prompt, Asked] = {
-    "name": Asked("its name alone", _NAME),
-    "mean": Asked("its mean caption", _MEAN),
-    "background": Asked("its name with its usual background", _BACKGROUND),
-    "captions": Asked("the log-mean-exp of scores over its captions", None, pool="log-mean-exp"),
-    "scores": Asked("the mean of scores over its captions", _MEAN, pool="mean"),
+_TABLE: dict[Prompt, PromptRow] = {
+    "name": PromptRow("its name alone", _NAME),
+    "mean": PromptRow("its mean caption", _MEAN),
+    "background": PromptRow("its name with its usual background", _BACKGROUND),
+    "captions": PromptRow("the log-mean-exp of scores over its captions", None, pool="log-mean-exp"),
+    "scores": PromptRow("the mean of scores over its captions", _MEAN, pool="mean"),
 }
 LINEAR: tuple[Prompt, ...] = tuple(name for name, row in _TABLE.items() if row.caption is not None)
 
 
-def asked(prompt: Prompt) -> Asked:
+def prompt_row(prompt: Prompt) -> PromptRow:
     """The row of a prompt."""
-    refuse_unknown("prompt", prompt, _TABLE)
+    check_known("prompt", prompt, _TABLE)
     return _TABLE[prompt]
 
 
 def caption(prompt: Prompt) -> Caption:
-    """The one caption that asks a critic linear in captions."""
-    row = asked(prompt)
+    """The one caption of a prompt; refused for prompts that have none."""
+    row = prompt_row(prompt)
     if row.caption is None:
         raise ValueError(
             f"prompt = {prompt!r} is {row.words}, and linear scores, known up to a factor, have none; those that they "
@@ -72,7 +72,7 @@ def caption(prompt: Prompt) -> Caption:
 
 
 def in_words(prompts: tuple[Prompt, ...] = PROMPTS) -> str:
-    """Prompts with what they ask by, for people.
+    """Prompts with their meanings, for readers.
 
     >>> in_words(("name", "mean"))
     'name (its name alone), mean (its mean caption)'

@@ -1,8 +1,7 @@
 """One declaration per quantity: its symbol, meaning, unit and finite domain.
 
-Validation (pydantic), command line flags and their help, JSON schema, Hypothesis strategies and axis labels
-all derive from these annotated types; a domain is written here and nowhere else. Bounds are finite on
-purpose: a parameter that may be infinite cannot be drawn, plotted or searched.
+Validation (pydantic), command line flags with their help, JSON schema, Hypothesis strategies and axis labels derive
+from these annotated types. Bounds are finite on purpose: an infinite parameter cannot be drawn, plotted or searched.
 """
 
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pydantic import Field
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a number stands for."""
+    """Symbol, meaning and unit of a number."""
 
     symbol: str
     meaning: str
@@ -23,7 +22,7 @@ class Quantity:
 
 
 def _declared(symbol: str, meaning: str, unit: str, low: float, high: float) -> tuple[Any, ...]:
-    """What stands beside the type: bounds of the type itself (a count's are whole), for pydantic and for readers."""
+    """Annotations of a type: its bounds (integers for counts), for pydantic, and its Quantity."""
     inf_nan = None if isinstance(low, int) else False
     return (
         Ge(low),
@@ -94,13 +93,13 @@ def domain_of(annotation) -> tuple[float, float]:
     return low, high
 
 
-def refuse_fraction(name: str, value) -> None:
-    """Refuse a count that is not an integer, as 2.5 pairs are not."""
+def check_integer(name: str, value) -> None:
+    """Raise ValueError for a count that is not an integer."""
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise ValueError(f"{name} = {value!r} is not an integer")
 
 
-# Quantities that are measured rather than set; the same words label axes, columns and reports.
+# Quantities that are measured, not set; the same words label axes, columns and reports.
 MEASURED = {
     "common": Quantity(r"\mathrm{Acc}(a = y)", "accuracy on the common group", "fraction"),
     "counter": Quantity(r"\mathrm{Acc}(a \neq y)", "accuracy on the counter group", "fraction"),

@@ -1,21 +1,20 @@
-"""Samplers: what is done with drawn pairs before a learner sees them. The table of mitigations that touch data alone.
+"""Samplers: mitigations that change drawn pairs before a learner is trained on them.
 
 The group of a pair is its label y with the class a that its background shows, number K y + a of G = K^2. Under the
-training law the K groups y = a have share p/K each and the others (1 - p)/(K (K - 1)); groups of a class that pixels
-give no background of its own have 1/K^2 each.
+training law the K groups y = a have share p/K each and the others (1 - p)/(K (K - 1)). Groups of classes without a
+background of their own (`Pixels.tied`) have 1/K^2 each.
 
-drawn          pairs as they come
-balanced       rows drawn anew every epoch, with replacement, every group as often
+drawn          pairs unchanged
+balanced       rows drawn with replacement every epoch, all groups equally often
 subsampled     every group cut once to the size of the smallest (Idrissi et al. 2022, "SUBG")
-reweighted     pair i counts n/(G n_g), so that every group weighs as much
-contradicted   the background of every caption swapped for one drawn uniformly from all classes
+reweighted     pair i has weight n/(G n_g), so that all groups weigh the same
+contradicted   the background that a caption names is replaced by one drawn uniformly from all classes
 
-Balanced, subsampled and reweighted groups have one population, the training law at p = 1/K: the background says nothing
-about the label, and all else (p_inv, further attributes) is as it was, being independent of it given the label. What
-they cost are pairs, see `Sampler.effective`. Of an endless stream of pairs "balanced" and "subsampled" keep those that
-make the groups equal, which is to draw from that law.
+Balanced, subsampled and reweighted pairs have the same population, the training law at p = 1/K. There the background is
+independent of the label, and all else (p_inv, further attributes) is unchanged. Balancing costs pairs, see
+`Sampler.effective`. From an endless stream "balanced" and "subsampled" draw the law at p = 1/K.
 
-A sampler of one's own is one object, and `register` makes its name a `Recipe.sampler`.
+A sampler of your own is one object, and `register` makes its name a `Recipe.sampler`.
 """
 
 from collections.abc import Callable
@@ -25,21 +24,25 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from simulator.accuracy import Numbers
-from simulator.naming import entered
-from simulator.prompts import PROMPTS, asked
+from simulator.naming import add_row
+from simulator.prompts import PROMPTS, prompt_row
 from simulator.world import World, Worlds
 
 Groups = Int[np.ndarray, " n"]
-CERTAINTY = 0.99  # with which a set of the size that a sentence names has a pair of every group
+CERTAINTY = 0.99  # probability that a set of the size named in a message has a pair of every group
 
 
 class EmptyGroup(ValueError):
-    """A fixed set, or a law, has no pair of some group; the sentence says which, and how many pairs would."""
+    """A fixed set, or a law, has no pair of some group."""
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """What is done with drawn pairs."""
+    """One row of the table.
+
+    rows(groups, G, rng) chooses rows of a fixed set, every epoch where `anew`. weights(shares) gives each group a
+    weight. `swaps` marks contradicted captions. `prompts` are those for which `law` holds, all unless given.
+    """
 
     name: str
     rows: Callable[[Groups, int, np.random.Generator], Int[np.ndarray, " m"]] | None = None
@@ -50,18 +53,18 @@ class Sampler:
 
     @property
     def balances(self) -> bool:
-        """Whether all groups come to weigh the same."""
+        """Whether all groups weigh the same afterwards."""
         return self.rows is not None or self.weights is not None
 
     def answers(self, prompt: str | None) -> bool:
-        """Whether `law` says what learners become that are asked so; None: by no prompt, for those that read none."""
+        """Whether `law` predicts a learner under this prompt; None for learners that read no captions."""
         return prompt is None or self.prompts is None or prompt in self.prompts
 
     def law(self, worlds: World | Worlds) -> World | Worlds:
-        """The worlds whose population a learner sees: at p_spu = 1/K where groups are balanced."""
+        """The worlds whose population a learner is trained on: p_spu = 1/K where groups are balanced."""
         if not self.balances:
             return worlds
-        refuse_certain(worlds)
+        check_shares(worlds)
         return _at_chance(worlds)
 
     def captioned(self, worlds: World | Worlds) -> World | Worlds:
@@ -69,22 +72,20 @@ class Sampler:
         return _at_chance(worlds) if self.swaps else self.law(worlds)
 
     def effective(self, worlds: World | Worlds, passes: float = 1.0) -> Numbers:
-        """Effective pairs that a drawn pair leaves, in (0, 1]; n/effective pairs must be drawn for n of them.
+        """Effective pairs per drawn pair, in (0, 1]; n effective pairs need n/effective drawn ones.
 
-        Effective for what varies within groups, beside as many pairs of the balanced law that are gone through as
-        often. What varies between groups comes on top there and costs weighted and cut sets nothing, so that in all
-        they need less, by how much depends on what is learned.
+        This compares variation within groups with that of as many pairs of the balanced law, used equally often.
+        Variation between groups is smaller in weighted and cut sets, so they need fewer pairs than this says.
 
-        Weighted pairs count as (sum w)^2/sum w^2 (Kish 1965, section 11.7), over the law 1/mean of w^2. Of a label with
-        a background of its own w^2 has mean (1/p + (K - 1)^2/(1 - p))/K^2, of one without it is 1. Rows drawn with
-        replacement have the weighted mean for their expectation and scatter about it as independent rows do: their
-        variance is that of weights and 1/passes more, beside 1/passes of pairs not all of which are seen. Cutting all
-        groups to the smallest leaves K min(p, (1 - p)/(K - 1)) of the pairs, for p > 1/K all counter pairs among them;
-        an endless stream is cut so whenever rows are chosen.
+        Weighted pairs count as (sum w)^2/sum w^2 (Kish 1965, section 11.7), in expectation 1/mean(w^2). For a label
+        with a background of its own mean(w^2) is (1/p + (K - 1)^2/(1 - p))/K^2, for one without it is 1. Rows drawn
+        with replacement scatter about the weighted mean as independent rows do, which adds 1/passes to that variance.
+        Cutting all groups to the smallest leaves K min(p, (1 - p)/(K - 1)) of the pairs; for p > 1/K it keeps all
+        counter pairs. An endless stream is cut whenever rows are chosen.
         """
         if not self.balances:
             return 1.0
-        refuse_certain(worlds)
+        check_shares(worlds)
         p, K = worlds.p_spu, np.asarray(worlds.classes)
         if self.rows is not None and (not self.anew or np.isinf(passes)):
             return K * np.minimum(p, (1 - p) / (K - 1))
@@ -100,8 +101,8 @@ def _at_chance(worlds: World | Worlds) -> World | Worlds:
     return worlds.replace(p_spu=chance)
 
 
-def refuse_certain(worlds: World | Worlds) -> None:
-    """Refuse to balance groups of which some have no share."""
+def check_shares(worlds: World | Worlds) -> None:
+    """Refuse to balance groups if one has share zero."""
     p = np.asarray(worlds.p_spu)
     for certain, which, near in ((1.0, "counter", "below 1"), (0.0, "common", "above 0")):
         if np.any(p == certain):
@@ -126,11 +127,11 @@ def group_counts(groups: Groups, world: World) -> Int[np.ndarray, " G"]:
     count = np.bincount(groups, minlength=K * K)
     if count.all():
         return count
-    refuse_certain(world)
+    check_shares(world)
     y, a = divmod(int(np.argmin(count)), K)
     shares = group_shares(world)
     share = shares.min()
-    rare = np.isclose(shares, share, rtol=1e-9).sum()  # groups of the least share: their chances of absence add up
+    rare = np.isclose(shares, share, rtol=1e-9).sum()  # groups of the least share; union bound over them
     least = int(np.ceil(np.log((1 - CERTAINTY) / rare) / np.log1p(-share)))
     raise EmptyGroup(
         f"n = {len(groups)}: no pair has label {y} and background {a}; of {least} pairs every group has one with "
@@ -157,7 +158,7 @@ def _inverse_shares(shares: Float[np.ndarray, " G"]) -> Float[np.ndarray, " G"]:
 def chosen(
     sampler: Sampler, groups: Groups, world: World, rng: np.random.Generator
 ) -> tuple[Int[np.ndarray, " m"], Float[np.ndarray, " m"] | None]:
-    """(rows, what each counts) that a sampler makes of a set of pairs, once; None: all the same."""
+    """(rows, weights) of a sampler for a set of pairs, once; weights are None where all are 1."""
     everyone = np.arange(len(groups))
     if not sampler.balances:
         return everyone, None
@@ -171,20 +172,20 @@ SAMPLERS: dict[str, Sampler] = {}
 
 def register(sampler: Sampler) -> Sampler:
     """Enter a sampler into the table and return it."""
-    return entered(SAMPLERS, sampler, "a sampler")
+    return add_row(SAMPLERS, sampler, "a sampler")
 
 
 register(Sampler("drawn"))
 register(Sampler("balanced", rows=_balanced_rows, anew=True))
 register(Sampler("subsampled", rows=_subsampled_rows))
-# Positives of weight w against negatives as they come: off the PMI by a function of the caption, whose mean is the same
-# for all classes, but not its log-mean-exp beside the scores (simulator.towers.losses).
+# Weighted positives with unweighted negatives shift the PMI by a function of the caption. Its mean is the same for all
+# classes, its log-mean-exp with the scores is not (simulator.towers.losses).
 register(
     Sampler(
         "reweighted",
         weights=_inverse_shares,
-        prompts=tuple(name for name in PROMPTS if asked(name).pool != "log-mean-exp"),
+        prompts=tuple(name for name in PROMPTS if prompt_row(name).pool != "log-mean-exp"),
     )
 )
-# simulator.gaussian.captions
+# simulator.gaussian.resampling
 register(Sampler("contradicted", swaps=True, prompts=("name",)))

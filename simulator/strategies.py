@@ -1,4 +1,4 @@
-"""Hypothesis strategies for worlds, for this project's tests and for claims of your own.
+"""Hypothesis strategies for worlds, for this project's tests and for your own.
 
     from hypothesis import given
     from simulator.strategies import worlds
@@ -6,8 +6,8 @@
     @given(worlds())
     def test_my_claim(world): ...
 
-Domains come from `simulator.quantities`; dependent fields (views wide enough for the latents) are drawn after the
-fields they depend on. Hypothesis is imported here only: it is a test dependency.
+Domains come from `simulator.quantities`. Fields that depend on others (views wide enough for the latents) are drawn
+after them. Only this module imports Hypothesis, which is a test dependency.
 """
 
 from typing import get_type_hints
@@ -21,12 +21,12 @@ _HINTS = get_type_hints(World, include_extras=True)
 
 
 def quantity(name: str, low: float | None = None, high: float | None = None) -> st.SearchStrategy:
-    """Values of one field of World over its domain, or over the part of it between low and high."""
+    """Values of one field of World, over its domain or between low and high."""
     kind, bounds = declared(_HINTS[name]).__origin__, domain_of(_HINTS[name])
     low, high = bounds[0] if low is None else low, bounds[1] if high is None else high
     if kind is int:
         return st.integers(int(low), int(high))
-    # Subnormal numbers overflow 1/x and say nothing about a world; zero itself is drawn.
+    # Subnormal numbers overflow 1/x; zero itself is drawn.
     return st.floats(low, high, allow_subnormal=False)
 
 
@@ -49,11 +49,7 @@ def worlds(
     scale: float = 10.0,
     extra_dimensions: int = 4,
 ) -> World:
-    """Worlds of every kind.
-
-    Two or more classes, with and without further attributes, masks, view noise, other objects than the label's,
-    captions with noise of their own, d = l.
-    """
+    """Worlds of every kind: several classes, further attributes, masks, no view noise, p_inv < 1, d = l, and so on."""
     K = draw(classes if classes is not None else st.integers(2, 4))
     extra = draw(st.lists(attributes(scale=scale), max_size=most_attributes))
     latents = (2 + len(extra)) * (1 if K == 2 else K)

@@ -1,16 +1,15 @@
 """Named random streams: (root seed, stream name, index) -> generator.
 
-A stream depends on nothing else, so adding one leaves the others bit-identical, and the order, chunk size or
-process in which they are read cannot matter. Global random state is never touched.
+A stream depends on nothing else. Adding one changes no other, and the order, chunk size or process in which streams are
+read changes no number. Global random state is never touched.
 
-Streams are as wide as their seeds. torch's CPU generator keeps 32 bits of a seed, so that of 64 models x 1000 blocks x
-7 fields 26 pairs would share their numbers; tensors on the CPU are therefore filled by numpy's generators, whose state
-comes whole from the SeedSequence. On other devices 64 bits of it are the key of a counter-based stream.
+Each stream uses its full seed state. torch's CPU generator keeps 32 bits of a seed, so that of 64 models x 1000 blocks
+x 7 fields 26 pairs would share their numbers. Tensors on the CPU are therefore filled by numpy's generators. On other
+devices torch's generators keep 64 bits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
 
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
     import torch
 
 Law = Literal["normal", "uniform", "integer"]
-Points = Literal["random", "sobol"]  # independent numbers, or those of simulator.gaussian.nets
+Points = Literal["random", "sobol"]  # independent numbers, or scrambled points of simulator.gaussian.sobol
+Source = Callable[..., "torch.Tensor"]  # (rows, field, law, high=0) -> rows, each world's filled in place
 
 # Numbers that one pass over float32 normals makes: few enough for the second-level cache.
 PASS = 2**15 - 64
@@ -40,33 +40,31 @@ def numpy_stream(seed: int, name: str, index: int = 0) -> np.random.Generator:
     return np.random.default_rng(_sequence(seed, name, index))
 
 
-def fill(row: "torch.Tensor", seed: int, name: str, index: int = 0, *, law: Law, high: int = 0) -> "torch.Tensor":
-    """Draw a contiguous tensor in place from a stream, on its own device, and return it.
-
-    Equal in law, not in bits, across devices and precisions.
-    """
-    fill_rows(row[None], seed, [name], index, law=law, high=high)
-    return row
+def independent(seed: int, index: int, streams: Sequence[str]) -> Source:
+    """Independent numbers for one block of several worlds, each from the streams that it would read alone."""
+    return lambda rows, field, law, high=0: fill_rows(
+        rows, seed, [f"{stream}/{field}" for stream in streams], index, law=law, high=high
+    )
 
 
 def fill_rows(
     rows: "torch.Tensor", seed: int, names: Sequence[str], index: int, *, law: Law, high: int = 0
 ) -> "torch.Tensor":
-    """The same for rows, each of its own stream, and therefore what it would be alone.
+    """Fill each row in place from its own stream, on its own device, and return the rows.
 
-    On a CPU many numbers are shared out over the threads that torch may use, where that gains time. Short calls gain
-    nothing by threads of Python's, which wait for each other's turn with its lock. So float32 normals, a dozen short
-    calls a row, are made of the words of all rows at once, as many bytes as the rows, by torch's threads; other numbers
-    of long rows are drawn in threads of Python's, since the generators need no lock. Elsewhere one call fills all rows
-    (`simulator.counters`).
+    Equal in law, not in bits, across devices and precisions.
+
+    On a CPU many numbers are shared among the threads that torch may use, where that saves time. Short calls in Python
+    threads save none, because they wait for Python's lock. Float32 normals need a dozen short calls per row, so torch's
+    threads make them from the random words of all rows at once. Other numbers of long rows are drawn in Python threads,
+    since the generators release the lock.
     """
-    import torch
+    import torch  # here for start-up time: most readers of streams need no torch
 
     if rows.device.type != "cpu":
-        from simulator.counters import fill as fill_at_once
-
-        keys = torch.tensor([_key(seed, name) for name in names], device=rows.device)
-        return fill_at_once(rows, keys, index, law, high)
+        for row, name in zip(rows, names, strict=True):
+            _fill_on_device(row, _sequence(seed, name, index), law, high)
+        return rows
     streams, numbers = [numpy_stream(seed, name, index) for name in names], rows[0].numel()
     workers = min(len(rows), torch.get_num_threads()) if rows.numel() >= SHARED_NUMBERS else 1
     if workers > 1 and law == "normal" and rows.dtype == torch.float32:
@@ -74,7 +72,7 @@ def fill_rows(
         for row, rng in zip(words, streams, strict=True):
             for part in row.split(PASS):
                 part.copy_(_words(len(part), rng))
-        normals(words.view(-1), rows.view(-1))
+        _normals(words.view(-1), rows.view(-1))
     elif workers > 1 and numbers >= LONG_ROW:
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(lambda row, rng: _fill_on_cpu(row, rng, law, high), rows, streams))
@@ -84,11 +82,16 @@ def fill_rows(
     return rows
 
 
-@lru_cache(maxsize=2**16)
-def _key(seed: int, name: str) -> tuple[int, int]:
-    """Two words of 32 bits: all that a counter-based stream keeps of its seed and name."""
-    first, second = _sequence(seed, name, 0).generate_state(2).tolist()
-    return first, second
+def _fill_on_device(row: "torch.Tensor", sequence: np.random.SeedSequence, law: Law, high: int) -> None:
+    import torch
+
+    generator = torch.Generator(row.device).manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
+    if law == "integer":
+        row.random_(0, high, generator=generator)
+    elif law == "uniform":
+        row.uniform_(generator=generator)
+    else:
+        row.normal_(generator=generator)
 
 
 def _fill_on_cpu(row: "torch.Tensor", rng: np.random.Generator, law: Law, high: int) -> None:
@@ -101,7 +104,7 @@ def _fill_on_cpu(row: "torch.Tensor", rng: np.random.Generator, law: Law, high: 
         rng.random(dtype=values.dtype, out=values)
     elif row.dtype == torch.float32:
         for part in row.view(-1).split(PASS):
-            normals(_words(len(part), rng), part)
+            _normals(_words(len(part), rng), part)
     else:
         rng.standard_normal(dtype=values.dtype, out=values)
 
@@ -113,7 +116,6 @@ def _words(count: int, rng: np.random.Generator) -> "torch.Tensor":
     return torch.from_numpy(rng.bit_generator.random_raw((count + 1) // 2).view(np.int32))[:count]
 
 
-def normals(words: "torch.Tensor", out: "torch.Tensor") -> "torch.Tensor":
-    """Standard normals from as many random words, by the inverse of Phi."""
-    size, b = 8 * words.element_size(), 24 if words.element_size() == 4 else 52
-    return out.copy_(words.bitwise_right_shift_(size - b)).add_(0.5).mul_(2.0 ** (1 - b)).erfinv_().mul_(2**0.5)
+def _normals(words: "torch.Tensor", out: "torch.Tensor") -> "torch.Tensor":
+    """Float32 standard normals from as many int32 words, by the inverse of Phi at 24 bits."""
+    return out.copy_(words.bitwise_right_shift_(8)).add_(0.5).mul_(2.0**-23).erfinv_().mul_(2**0.5)

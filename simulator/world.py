@@ -1,4 +1,4 @@
-"""The world of Wang et al. (arXiv 2403.11497), Definition 6.1, widened to K classes and several attributes.
+"""The world of Wang et al. (arXiv 2403.11497), Definition 6.1, generalised to K classes and several attributes.
 
 A label y is uniform. The object shown is the label's with probability p_inv (1 in the papers), else another's;
 attribute ("background") j equals y with probability p_j, else is uniform on the others; all are independent given y.
@@ -6,11 +6,11 @@ Binary world (classes = 2), scalar latents: z_inv ~ N(mu_inv o, sigma_inv^2), z_
 K classes, one-hot latents in R^K: z_inv ~ N(mu_inv e_o, sigma_inv^2 I), z_j ~ N(mu_j e_{a_j}, sigma_j^2 I).
 Views x_M = D_M mu_M(z) + xi_M with orthonormal D_M and xi_M ~ N(0, sigma_xi^2/d_M I). A caption mentions block
 b of the latents with probability mention_b, else writes zeros (Xue et al., arXiv 2310.04971, section 5).
-With `views` the same labels, objects, attributes and mentions are seen in pictures and sentences instead
-(`simulator.pixels`), and nothing is said of latents.
+With `views` the same labels, objects, attributes and mentions are shown in pictures and sentences instead
+(`simulator.pixels`); such a world has no latents.
 
-`World` is one world; `Worlds` is a grid of them under the same field names, which is what closed forms, claims, sweeps
-and training ensembles take. `simulator.mixture` writes a world's groups out.
+`World` is one world; `Worlds` is a grid of them with the same field names, as closed forms, claims and sweeps take it.
+Domains are declared in `simulator.quantities`. Rules over several fields are `_check_together`, for both classes.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ from pydantic import Field, model_serializer, model_validator
 
 from simulator import quantities as q
 from simulator.accuracy import Numbers
-from simulator.checked import Checked
+from simulator.base_model import Checked, documented
 from simulator.mixture import Mixture, class_means, mixture_of
 from simulator.pixels.views import Pixels
 from simulator.prompts import Prompt, caption
@@ -33,19 +33,14 @@ if TYPE_CHECKING:
     from simulator.pixels.pairs import DrawnPixels
 
 
+@documented
 class Attribute(Checked):
     """A further spurious attribute beside the background; only in TOML, as [[attribute]].
 
     Parameters
     ----------
-    mu
-        Mean of the spurious latent, in latent units.
-    sigma
-        Standard deviation of the spurious latent, in latent units.
-    p
-        Probability that the background matches the label.
-    mention
-        Probability that a caption mentions the background.
+    {fields}
+
     """
 
     mu: q.SpuriousMean = 1.0
@@ -54,41 +49,13 @@ class Attribute(Checked):
     mention: q.SpuriousMention = 1.0
 
 
+@documented
 class World(Checked):
     """Everything that a generative world needs; frozen, each field within its declared domain.
 
     Parameters
     ----------
-    p_spu
-        Probability that the background matches the label.
-    mu_inv
-        Mean of the invariant latent, in latent units.
-    mu_spu
-        Mean of the spurious latent, in latent units.
-    sigma_inv
-        Standard deviation of the invariant latent, in latent units.
-    sigma_spu
-        Standard deviation of the spurious latent, in latent units.
-    sigma_xi
-        Norm of the view noise; each coordinate has variance sigma_xi^2/d.
-    sigma_xi_text
-        Norm of the noise of captions; that of images unless set.
-    dim_image
-        Dimension of the image view.
-    dim_text
-        Dimension of the text view.
-    classes
-        Number of classes; 2 is the paper's scalar world.
-    mention_inv
-        Probability that a caption mentions the object.
-    mention_spu
-        Probability that a caption mentions the background.
-    p_inv
-        Probability that the object shown is the label's.
-    attribute
-        Further spurious attributes, 4 at most.
-    views
-        How a world of pixels is seen; None: Gaussian views as in the paper.
+    {fields}
 
     Raises
     ------
@@ -116,22 +83,21 @@ class World(Checked):
     mention_inv: q.InvariantMention = 1.0
     mention_spu: q.SpuriousMention = 1.0
     p_inv: q.InvariantCorrelation = 1.0
-    attribute: tuple[Attribute, ...] = Field(default=(), max_length=4)
-    views: Pixels | None = None
+    attribute: tuple[Attribute, ...] = Field(
+        default=(), max_length=4, description="further spurious attributes, 4 at most"
+    )
+    views: Pixels | None = Field(
+        default=None, description="how a world of pixels is shown; None: Gaussian views as in the paper"
+    )
 
     @model_validator(mode="after")
-    def _views_hold_the_latents(self):
-        if self.views is not None:
-            _refuse_gaussian({name: getattr(self, name) for name in self.model_fields_set})
-            self.views.refuse(self.classes)
-            return self
-        for name in ("dim_image", "dim_text"):
-            if getattr(self, name) < self.latents:
-                raise ValueError(_too_narrow(name, getattr(self, name), self.latents))
+    def _rules_over_several_fields(self):
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        _check_together(given, self.classes, self.dim_image, self.dim_text, len(self.attribute), self.views)
         return self
 
     @model_serializer(mode="wrap")
-    def _as_it_may_be_given(self, whole: Callable[["World"], dict[str, Any]]) -> dict[str, Any]:
+    def _without_meaningless_fields(self, whole: Callable[["World"], dict[str, Any]]) -> dict[str, Any]:
         fields = whole(self)
         return fields if self.views is None else {name: fields[name] for name in fields if name not in _GAUSSIAN}
 
@@ -157,7 +123,7 @@ class World(Checked):
 
     @property
     def latents(self) -> int:
-        """l, the length of z: one number a block in the binary world, K numbers a block otherwise."""
+        """l, the length of z: one number per block in the binary world, K per block otherwise."""
         return latent_count(self.classes, len(self.attribute))
 
     @property
@@ -169,7 +135,7 @@ class World(Checked):
         ValueError
             For a world of pixels.
         """
-        _refuse_pixels(self.views, "nu_image")
+        _check_gaussian(self.views, "nu_image")
         return self.sigma_xi * self.sigma_xi / self.dim_image  # a power of a scalar may round otherwise than an array's
 
     @property
@@ -181,7 +147,7 @@ class World(Checked):
         ValueError
             For a world of pixels.
         """
-        _refuse_pixels(self.views, "nu_text")
+        _check_gaussian(self.views, "nu_text")
         sigma = self.sigma_xi if self.sigma_xi_text is None else self.sigma_xi_text
         return sigma * sigma / self.dim_text
 
@@ -193,10 +159,15 @@ class World(Checked):
         ValueError
             For a world of pixels, whose blocks have neither mean nor scale.
         """
-        _refuse_pixels(self.views, "mu_inv")
-        first = (self.mu_inv, self.sigma_inv, self.p_inv, self.mention_inv)
-        background = (self.mu_spu, self.sigma_spu, self.p_spu, self.mention_spu)
-        return [first, background, *((a.mu, a.sigma, a.p, a.mention) for a in self.attribute)]
+        _check_gaussian(self.views, "mu_inv")
+        latent = [(self.mu_inv, self.sigma_inv), (self.mu_spu, self.sigma_spu)]
+        latent += [(a.mu, a.sigma) for a in self.attribute]
+        return [(*own, *chances) for own, chances in zip(latent, self.probabilities(), strict=True)]
+
+    def probabilities(self) -> list[tuple[float, float]]:
+        """(agreement with the label, mention) of every block, the invariant one first."""
+        further = [(a.p, a.mention) for a in self.attribute]
+        return [(self.p_inv, self.mention_inv), (self.p_spu, self.mention_spu), *further]
 
     def test_law(self) -> "World":
         """The world as it is tested: every attribute uniform and independent of the label, all else as in training."""
@@ -205,9 +176,9 @@ class World(Checked):
         return self.model_copy(update={"p_spu": chance, "attribute": further})
 
     def background_law(self) -> Float[np.ndarray, "K K"]:
-        """Probability of each class's background given the label in training, a row a label.
+        """Probability of each class's background given the label in training, one row per label.
 
-        Where views tie only some classes to a background of their own, the others show all alike.
+        Where views give only some classes a background of their own, the others show all backgrounds alike.
 
         Examples
         --------
@@ -262,12 +233,10 @@ class World(Checked):
             As `simulator.gaussian.pairs.draw` and `simulator.pixels.pairs.draw`.
         """
         if self.views is None:
-            from simulator.gaussian.pairs import draw
-
-            return draw(self, n, seed, **options)
-        from simulator.pixels.pairs import draw as draw_pixels
-
-        return draw_pixels(self, n, seed, **options)
+            from simulator.gaussian.pairs import draw  # here for start-up time: it loads torch
+        else:
+            from simulator.pixels.pairs import draw
+        return draw(self, n, seed, **options)
 
 
 _HINTS = get_type_hints(World, include_extras=True)
@@ -303,8 +272,8 @@ class Worlds:
     Attributes
     ----------
     p_spu, mu_inv, mu_spu, sigma_inv, sigma_spu, sigma_xi, dim_image, dim_text, mention_inv, mention_spu, p_inv
-        As given, or World's default: a number where it is one for all worlds. Worlds of pixels have no mu, sigma or
-        dim; asked for one they raise ValueError, which is how every closed form refuses them.
+        As given, or World's default; a number where all worlds share it. Worlds of pixels have no mu, sigma or dim.
+        They raise ValueError for these names, which is how every closed form refuses them.
     sigma_xi_text
         Likewise; None where captions have the noise of images.
     classes
@@ -312,7 +281,7 @@ class Worlds:
     attribute
         Further attributes; mu, sigma, p and mention of each are numbers or arrays.
     views
-        How worlds of pixels are seen; None: Gaussian views.
+        Views of pixels; None: Gaussian views.
     shape
         What the fields broadcast to.
 
@@ -351,23 +320,11 @@ class Worlds:
             raise ValueError(f"{name!r} is not a field of a world; the fields are {', '.join(World.model_fields)}")
         values = {name: _checked(name, fields.get(name, _DEFAULTS[name])) for name in SCALARS}
         further, views = _checked_attributes(fields.get("attribute", ())), fields.get("views")
+        if not isinstance(views, Pixels | None):
+            raise ValueError(f"views = {views!r} are not Pixels")
         self._set(values, further, views)
-        if views is not None:
-            if not isinstance(views, Pixels):
-                raise ValueError(f"views = {views!r} are not Pixels")
-            _refuse_gaussian({**fields, "attribute": further})
-            for K in np.unique(self.classes).tolist():
-                views.refuse(K)
-            return
-        latents = latent_count(self.classes, len(further))
-        for name in ("dim_image", "dim_text"):
-            if np.any(values[name] < latents):
-                where = np.broadcast_to(
-                    values[name] < latents, np.broadcast_shapes(np.shape(values[name]), np.shape(latents))
-                )
-                at = np.unravel_index(np.argmax(where), where.shape)
-                dimension, wanted = (int(np.broadcast_to(x, where.shape)[at]) for x in (values[name], latents))
-                raise ValueError(_too_narrow(name, dimension, wanted))
+        given = {**fields, "attribute": further}
+        _check_together(given, self.classes, values["dim_image"], values["dim_text"], len(further), views)
 
     def _set(
         self,
@@ -395,7 +352,7 @@ class Worlds:
 
     def __getattr__(self, name):
         if name in _GAUSSIAN:
-            _refuse_pixels(self.views, name)
+            _check_gaussian(self.views, name)
         raise AttributeError(f"a Worlds has no {name!r}")
 
     def __setattr__(self, name, value):
@@ -405,7 +362,7 @@ class Worlds:
         raise AttributeError(f"a Worlds is frozen; {name} stays")
 
     def __repr__(self) -> str:
-        set_fields = self._told()
+        set_fields = self._not_default()
         set_fields |= {} if self.views is None else {"views": self.views}
         return f"Worlds(shape={self.shape}, {', '.join(f'{n}={v!r}' for n, v in set_fields.items())})"
 
@@ -449,7 +406,7 @@ class Worlds:
     def _trusted(
         cls, values: dict[str, Any], further: tuple[_Further, ...], views: Pixels | None, shape: tuple[int, ...]
     ) -> "Worlds":
-        """Of numbers that come from validated worlds."""
+        """From numbers of validated worlds."""
         self = object.__new__(cls)
         self._set(values, further, views, shape)
         return self
@@ -458,7 +415,7 @@ class Worlds:
         """The fields that are numbers; those of Gaussian views only where there are any."""
         return {name: self.__dict__[name] for name in SCALARS if name in self.__dict__}
 
-    def _told(self) -> dict[str, Any]:
+    def _not_default(self) -> dict[str, Any]:
         """The numbers that are not World's defaults."""
         return {name: value for name, value in self._scalars().items() if not _same(value, _DEFAULTS[name])}
 
@@ -531,7 +488,7 @@ class Worlds:
         >>> Worlds(p_spu=0.9).replace(mu_spu=[1.0, 2.0]).shape
         (2,)
         """
-        return Worlds(**{**self._told(), "attribute": self.attribute, "views": self.views, **fields})
+        return Worlds(**{**self._not_default(), "attribute": self.attribute, "views": self.views, **fields})
 
     def world(self, index=()) -> World:
         """One world of the grid.
@@ -574,12 +531,12 @@ class Worlds:
 
     @cached_property
     def agreement(self) -> Float[np.ndarray, "*w B"]:
-        """p_b of every block: with which probability it shows the label's class in training."""
+        """p_b of every block: probability that it shows the label's class in training."""
         return self._blocks("p_inv", "p_spu", "p")
 
     @cached_property
     def mention(self) -> Float[np.ndarray, "*w B"]:
-        """pi_b of every block: with which probability a caption speaks of it."""
+        """pi_b of every block: probability that a caption mentions it."""
         return self._blocks("mention_inv", "mention_spu", "mention")
 
     @cached_property
@@ -599,7 +556,7 @@ class Worlds:
         return np.broadcast_to(np.asarray(sigma * sigma / self.dim_text), self.shape)
 
     def prompt(self, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
-        """Coefficient of a class's own pattern in its prompt, one number a block; see `simulator.prompts`.
+        """Coefficient of a class's own pattern in its prompt, one number per block; see `simulator.prompts`.
 
         Raises
         ------
@@ -633,25 +590,33 @@ def latent_count(classes, attributes: int):
     return (2 + attributes) * (width if np.ndim(classes) else int(width))
 
 
-def _refuse_pixels(views: Pixels | None, name: str) -> None:
-    """Refuse to say what only Gaussian views have, whichever closed form asks for it."""
+def _check_gaussian(views: Pixels | None, name: str) -> None:
+    """Refuse a number that pixel worlds do not have, whichever closed form reads it."""
     if views is not None:
         raise ValueError(f"{name} is a number of Gaussian views; these worlds are pixels, which no formula describes")
 
 
-def _refuse_gaussian(fields: dict[str, Any]) -> None:
-    """Refuse what is set beside views of pixels and means nothing there."""
-    if len(fields.get("attribute", ())):
-        raise ValueError("pixels show one attribute, so that [[attribute]] and [views] do not go together")
-    for name in _GAUSSIAN:
-        if fields.get(name) is not None:
-            first = next(iter(np.ravel(fields[name]).tolist()), None)  # of a grid's
-            raise ValueError(f"{name} = {first!r} is of Gaussian views and means nothing beside [views]")
-
-
-def _too_narrow(name: str, dimension: int, latents: int) -> str:
-    sentence = f"{name} = {dimension} is smaller than the {latents} latents of this world"
-    return f"{sentence}; the nearest valid value is {latents}"
+def _check_together(given: dict[str, Any], classes, dim_image, dim_text, attributes: int, views: Pixels | None) -> None:
+    """Refuse fields that do not go together, of one world (numbers) or of a grid (arrays)."""
+    if views is not None:
+        if attributes:
+            raise ValueError("pixels show one attribute, so that [[attribute]] and [views] do not go together")
+        for name in _GAUSSIAN:
+            if given.get(name) is not None:
+                first = next(iter(np.ravel(given[name]).tolist()), None)
+                raise ValueError(f"{name} = {first!r} is of Gaussian views and means nothing beside [views]")
+        for K in np.unique(classes).tolist():
+            views.check_classes(K)
+        return
+    latents = latent_count(classes, attributes)
+    for name, dimensions in (("dim_image", dim_image), ("dim_text", dim_text)):
+        narrow = np.less(dimensions, latents)
+        if narrow.any():
+            dimension, least = (int(np.broadcast_to(x, narrow.shape)[narrow].flat[0]) for x in (dimensions, latents))
+            raise ValueError(
+                f"{name} = {dimension} is smaller than the {least} latents of this world; "
+                f"the nearest valid value is {least}"
+            )
 
 
 def _checked(name: str, value: Any) -> Any:
@@ -666,7 +631,7 @@ def _checked(name: str, value: Any) -> Any:
         array = array.astype(np.int64, copy=False)
     elif name not in _WHOLE:
         array = array.astype(np.float64, copy=False)
-    _refuse_outside(name, array, low, high)
+    _check_domain(name, array, low, high)
     return array.item() if array.ndim == 0 else array
 
 
@@ -681,7 +646,7 @@ def _numbers(name: str, value: Any) -> np.ndarray:
     return array
 
 
-def _refuse_outside(name: str, array: np.ndarray, low: float, high: float) -> None:
+def _check_domain(name: str, array: np.ndarray, low: float, high: float) -> None:
     if array.size == 0 or (low <= array.min() and array.max() <= high):  # nan fails both
         return
     bad = ~((low <= array) & (array <= high))
@@ -709,7 +674,7 @@ def _checked_attribute(attribute: Any) -> _Further:
     values = []
     for name in _Further._fields:
         array = _numbers(f"attribute {name}", getattr(attribute, name)).astype(np.float64)
-        _refuse_outside(f"attribute {name}", array, *q.domain_of(own[name]))
+        _check_domain(f"attribute {name}", array, *q.domain_of(own[name]))
         values.append(array.item() if array.ndim == 0 else array)
     return _Further(*values)
 

@@ -1,4 +1,4 @@
-"""Settings of the whole suite: one Hypothesis profile, one torch thread unless a test asks for more."""
+"""Settings of the whole suite: Hypothesis profiles, one torch thread unless a test asks for more."""
 
 import functools
 import inspect
@@ -10,19 +10,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import matplotlib
 import pytest
 import torch
-from hypothesis import Phase, settings
+from hypothesis import settings
 from shapecheck import unchecked
 
-from experiments.memory import keep_memory
+from experiments.runtime import keep_memory
 
 matplotlib.use("agg")
 keep_memory()  # as the command line does
 
-# No deadline: machines are noisy. Examples are drawn from the test's own name, so a run repeats on any machine.
-settings.register_profile("soberclip", deadline=None, derandomize=True, max_examples=100)
-settings.load_profile("soberclip")
-# For those who only ask whether a test fails: no search for the simplest example that fails it.
-settings.register_profile("unshrunk", settings.get_profile("soberclip"), phases=(Phase.explicit, Phase.generate))
+# No deadline: machines are noisy. The suite draws a few examples from each test's own name, so that a run repeats. The
+# deep runs search with many random ones (`-m hypothesis --hypothesis-profile=search`).
+settings.register_profile("suite", deadline=None, derandomize=True, max_examples=25)
+settings.register_profile("search", deadline=None, max_examples=500, print_blob=True)
+settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(items):

@@ -5,10 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from experiments.memory import SETTINGS
+from experiments.runtime import ALLOCATOR
 
 ROOT = Path(__file__).parents[1]
-OURS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "GLIBC_TUNABLES", *SETTINGS)
+OURS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "GLIBC_TUNABLES", *ALLOCATOR)
 
 
 def printed(code: str, **environment: str) -> str:

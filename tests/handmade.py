@@ -5,7 +5,7 @@ import xarray as xr
 
 from experiments.inference import t_bounds
 from experiments.lab.axes import Axis
-from experiments.lab.study import study
+from experiments.lab.studies import study
 from simulator.world import World
 
 

@@ -1,7 +1,7 @@
 """The type checker behind jaxtyping in the test run: beartype, with PEP 484's rule that an int is a float.
 
-It takes half of the time of a trial or a training, so it looks at the first calls of every function, in every process,
-and no longer: what is called thousands of times is called alike.
+Checking takes half of the time of a trial or a training. So only the first calls of each function are checked, per
+process: a function that is called thousands of times is called in the same way each time.
 """
 
 import functools
@@ -13,36 +13,37 @@ from contextlib import contextmanager, suppress
 import jaxtyping
 from beartype import BeartypeConf, beartype
 
-LOOKS = 300  # calls
-_look = beartype(conf=BeartypeConf(is_pep484_tower=True))
+CHECKED_CALLS = 30  # per function and process
+_typechecked = beartype(conf=BeartypeConf(is_pep484_tower=True))
 
 
 def check(function: Callable) -> Callable:
-    """The function, checked; after LOOKS calls jaxtyping is told to leave out the one of this name."""
-    checked, calls = _look(function), 0
+    """The function with its types checked; after CHECKED_CALLS calls jaxtyping skips it."""
+    checked, calls = _typechecked(function), 0
 
     @functools.wraps(function)
-    def looked_at(*arguments, **options):
+    def counted(*arguments, **options):
         nonlocal calls
         calls += 1
-        if calls == LOOKS:
-            _look_away(function.__module__, function.__qualname__)
+        if calls == CHECKED_CALLS:
+            _skip(function.__module__, function.__qualname__)
         return checked(*arguments, **options)
 
-    return looked_at
+    return counted
 
 
-def _look_away(module: str, name: str) -> None:
-    found = sys.modules.get(module)
-    for part in name.split("."):  # of a function within another one nothing is found, and it is looked at for ever
-        found = getattr(found, part, None)
+def _skip(module: str, name: str) -> None:
+    """Mark a function so that jaxtyping no longer checks it; one inside another function cannot be found and stays."""
+    target = sys.modules.get(module)
+    for part in name.split("."):
+        target = getattr(target, part, None)
     with suppress(AttributeError):  # of a property
-        inspect.unwrap(getattr(found, "__func__", found)).__no_type_check__ = True
+        inspect.unwrap(getattr(target, "__func__", target)).__no_type_check__ = True
 
 
 @contextmanager
 def unchecked() -> Iterator[None]:
-    """The checker is off meanwhile."""
+    """Switch the checker off inside the block."""
     before = jaxtyping.config.jaxtyping_disable
     jaxtyping.config.update("jaxtyping_disable", True)
     try:

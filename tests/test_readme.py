@@ -5,19 +5,25 @@ The first page is README.md; those beside the packages hold what is longer.
 
 import html
 import json
+import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
 import sys
 from collections import Counter
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from experiments.command.main import main
-from experiments.court.docket import docket
-from experiments.court.proving import file_name
+from experiments.court.certificates import file_name
+from experiments.court.registry import all_trials
+from experiments.lab import mitigations
 from experiments.page.evidence import rigorous
 from experiments.page.story import answer, at_length, setting
 
@@ -39,17 +45,18 @@ def test_the_first_page_is_short():
     assert README.index("## The answer") < README.index("![") < README.index("## Ask your own question")
 
 
-def soberclip(arguments: list[str], folder: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "experiments", *arguments]
-    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment())
-    assert run.returncode == 0, run.stderr
-    return run
+class Ran(NamedTuple):
+    stdout: str
+    stderr: str
 
 
-def environment() -> dict[str, str]:
-    import os
-
-    return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
+def soberclip(arguments: list[str], folder: Path) -> Ran:
+    """Run the command line in this process: a fresh interpreter takes seconds, and one test below starts one."""
+    stdout, stderr = StringIO(), StringIO()
+    with chdir(folder), redirect_stdout(stdout), redirect_stderr(stderr), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "80")
+        assert main(arguments) == 0, stderr.getvalue()
+    return Ran(stdout.getvalue(), stderr.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +85,7 @@ def test_verdicts_are_those_on_record(report):
     lines = (ROOT / "tests" / "verdicts.csv").read_text().splitlines()[1:]
     recorded = [tuple(line.rsplit(",", 1)) for line in lines]
     assert [(v["claim"], v["verdict"]) for v in report[1]] == recorded
-    assert [trial.id for trial in docket()] == [claim for claim, _ in recorded]
+    assert [trial.id for trial in all_trials()] == [claim for claim, _ in recorded]
     verdict = Counter(found for _, found in recorded)
     certain = sum(map(rigorous, report[1]))
     exactly = sum(v["verdict"] == "proved" and v["proof"]["exact"] for v in report[1])
@@ -155,10 +162,18 @@ def test_pictures_and_pages_exist():
 
 @pytest.mark.parametrize("block", blocks("console"), ids=lambda b: b.splitlines()[0][2:])
 def test_console_blocks_print_what_they_say(block, tmp_path):
+    """In a fresh interpreter, as a stranger runs it."""
     command, _, expected = block.partition("\n")
     assert command.startswith("$ soberclip ")
-    out = soberclip(shlex.split(command)[2:], tmp_path).stdout
-    assert [line.rstrip() for line in out.splitlines()] == [line.rstrip() for line in expected.splitlines()]
+    run = subprocess.run(
+        [sys.executable, "-m", "experiments", *shlex.split(command)[2:]],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"},
+    )
+    assert run.returncode == 0, run.stderr
+    assert [line.rstrip() for line in run.stdout.splitlines()] == [line.rstrip() for line in expected.splitlines()]
 
 
 def python_blocks() -> dict[str, str]:
@@ -174,10 +189,13 @@ def promised(code: str) -> list[str]:
 
 
 def run_python(code: str, folder: Path) -> list[str]:
-    """What a fresh interpreter prints, as a stranger would run it."""
-    run = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, env=environment())
-    assert run.returncode == 0, run.stderr
-    return run.stdout.splitlines()
+    """What an example prints. It is a file, since a dataclass looks for its module."""
+    (folder / "example.py").write_text(code, encoding="utf-8")
+    stdout, known = StringIO(), dict(mitigations.MITIGATIONS)
+    with chdir(folder), redirect_stdout(stdout), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mitigations, "MITIGATIONS", known)  # an example registers its own
+        runpy.run_path("example.py", run_name="example")
+    return stdout.getvalue().splitlines()
 
 
 def test_the_notebook_script_puts_theory_beside_what_it_trained(tmp_path):
@@ -233,11 +251,9 @@ def test_the_sweep_of_mitigations_is_planned(tmp_path):
 
 @pytest.mark.parametrize("name", ["mitigation", "claim", "proved", "own", "learner"])
 def test_an_example_prints_what_it_says(name, tmp_path):
-    """Written to a file: a dataclass looks for its module."""
     code = python_blocks()[name]
     assert promised(code)
-    (tmp_path / "example.py").write_text(code, encoding="utf-8")
-    assert run_python("import example", tmp_path) == promised(code)
+    assert run_python(code, tmp_path) == promised(code)
 
 
 def test_a_claims_file_is_tried(tmp_path):

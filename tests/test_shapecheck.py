@@ -1,4 +1,4 @@
-"""The checker behind the annotated shapes looks, and then looks away."""
+"""The checker of annotated shapes checks the first calls of a function, and skips the later ones."""
 
 import inspect
 
@@ -6,7 +6,7 @@ import jaxtyping
 import numpy as np
 import pytest
 from jaxtyping import Float
-from shapecheck import LOOKS, check, unchecked
+from shapecheck import CHECKED_CALLS, check, unchecked
 
 from theory.accuracy import binary_scores
 
@@ -28,13 +28,13 @@ def test_a_wrong_shape_is_caught():
         assert halved(np.ones((3, 3))).shape == (3, 3)
 
 
-def test_functions_of_the_packages_are_looked_at():
-    """Whether they still are depends on how often this process has called them."""
+def test_functions_of_the_packages_are_checked():
+    """Only the wrapper is tested: earlier tests of this process may have used up the checked calls."""
     assert inspect.unwrap(binary_scores) is not binary_scores
 
 
-def test_after_many_calls_a_function_is_left_alone():
-    for _ in range(LOOKS - 1):
+def test_after_many_calls_a_function_is_skipped():
+    for _ in range(CHECKED_CALLS - 1):
         doubled(np.ones(3))
     with pytest.raises(jaxtyping.TypeCheckError):
         doubled(np.ones((3, 3)))

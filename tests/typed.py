@@ -10,13 +10,13 @@ import numpy as np
 import xarray as xr
 
 from experiments import Mitigation, Setting, design, designs, judge, mitigated, study
-from experiments.court.judge import Verdict
 from experiments.lab.design import Design
-from experiments.lab.study import Study
+from experiments.lab.studies import Study
+from experiments.verdict import Verdict
 from simulator import Accuracy, Attribute, Pixels, Recipe, World, Worlds, fit, train
 from simulator.accuracy import Numbers
 from simulator.gaussian.fit import Fitted
-from simulator.towers.trained import Towers
+from simulator.towers.api import Towers
 from theory import Axis, Claim, Phi, learners, sqrt
 
 

@@ -4,8 +4,7 @@ With m0 = 2p - 1 the corrected law has
     k1* = (1 + sigma_inv^2 - mu^2 m0)/R*,   k2* = -(1 + sigma_inv^2 + mu^2 m0)/R*,
     R* = sqrt((1 + sigma_inv^2)^2 sigma_inv^2 + mu^2 m0^2 sigma_spu^2),
 and Err >= 1 - Phi(kappa_1) iff k1* <= kappa_1, Acc >= 1 - Phi(kappa_2) iff k2* <= kappa_2. Under the theorem's
-conditions each difference changes sign once in p (checked by dense search; `experiments.court.judge` tries it again).
-"p = 1 - o(1)" hides it.
+conditions each difference changes sign once in p. A dense search found this; the claims theorem-6.2-boundary test it.
 """
 
 import numpy as np
@@ -47,8 +46,3 @@ def turning_points(mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numbers]:
             low, high = np.where(below, middle, low), np.where(below, high, middle)
         results.append(np.where(turns, (low + high) / 2, np.nan))
     return results[0], results[1]
-
-
-def neutral_correlation(mu_spu):
-    """p* = (1 + 1/mu_spu)/2, where printed and corrected numerators agree: (mu_spu - 1)(mu_spu m0 - 1) = 0."""
-    return (1 + 1 / np.asarray(mu_spu)) / 2

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from simulator.accuracy import Numbers
-from simulator.prompts import NOTHING, Prompt, caption
+from simulator.prompts import Prompt, caption
 from simulator.world import Worlds
 
 
@@ -57,13 +57,12 @@ def two_block_weights(alpha, beta, si2, ss2, D, pi_inv, pi_spu, prompt: Prompt) 
     c = alpha beta D.
     """
     A, c, B = two_block_covariance(alpha, beta, si2, ss2, D)
-    q = caption(prompt).coefficient
-    first, second = pi_inv * q(alpha, 1.0, pi_inv, True), q(beta, D, pi_spu, False)
-    u, w = A * first, c * first
-    if second is not NOTHING:
-        second = pi_spu * second
-        u, w = u + c * second, w + B * second
-    return u, w
+    asked = caption(prompt)
+    first = pi_inv * asked.coefficient(alpha, 1.0, pi_inv, True)
+    if not asked.names_background:
+        return A * first, c * first
+    second = pi_spu * asked.coefficient(beta, D, pi_spu, False)
+    return A * first + c * second, c * first + B * second
 
 
 def truncated_weights(worlds: Worlds, prompt: Prompt, width: int) -> Float[np.ndarray, "*w B"]:

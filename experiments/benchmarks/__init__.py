@@ -1,1 +1,1 @@
-"""`python -m experiments.benchmarks`: ours, the peer and the limit from one run, as ratios."""
+"""`python -m experiments.benchmarks`: our time beside the peer's and the limit's."""

@@ -1,66 +1,64 @@
-"""How fast pixel worlds are rendered on one thread.
+"""Rendering of pixel worlds on one thread; the limit is a copy of the images."""
 
-Limit: a copy of as many bytes as the images have. Goals are those that pixel worlds were built for.
-"""
+from collections.abc import Iterator
 
+import numpy as np
 import torch
+from PIL import Image
 
-from experiments.benchmarks.composites import composed
-from experiments.benchmarks.exact import seconds
-from simulator.pixels.pairs import block_size, draw_scenes, seen
-from simulator.pixels.pictures import TURN, Pictures
+from experiments.benchmarks.timing import Row, seconds
+from simulator.pixels.composition import composite, cut, drawn_place, frame
+from simulator.pixels.pairs import block_size, draw_scenes, rendered
 from simulator.pixels.render import render
-from simulator.pixels.scenery import Scenery, scenery
+from simulator.pixels.scenery import TURN, Pictures, Scenery, scenery
 from simulator.pixels.views import Pixels
 from simulator.streams import numpy_stream
 from simulator.world import World
 
 CLASSES = 10
 SIDE = 224
+LIMIT = "limit: a copy"
 
 
-def main() -> None:
-    """Print the table as Markdown."""
-    print("\n| pixels, one thread | images a second | ours / goal | ours / limit |")
-    print("|---|---|---|---|")
-    for name, each, limit, goal in rows():
-        print(f"| {name} | {1 / each:,.0f} | {1 / (each * goal):.2g} | {each / limit:.2g} |", flush=True)
-
-
-def rows():
-    """(what, seconds an image, seconds to copy one, images a second that are the goal)."""
+def rows() -> Iterator[Row]:
+    """Digits with their captions, cut-outs on photos, and composites."""
     for attribute in ("object-colour", "background-colour"):
-        world = World(classes=CLASSES, views=Pixels(attribute=attribute, size=28))
-        yield (f"digits of 28 pixels, {attribute}, drawn with their captions", *drawn(world), 20_000)
-    yield (f"cut-outs on photos of {SIDE} pixels", *rendered(standing_on_photos(SIDE), 50), 800)
-    yield (f"a cut-out within its box on a photo of {SIDE} pixels, as compose does", *composed(SIDE), 800)
+        yield digits(World(classes=CLASSES, views=Pixels(attribute=attribute, size=28)))
+    yield cutouts(photos_and_cutouts(SIDE), 50)
+    yield composites(SIDE)
 
 
-def drawn(world: World) -> tuple[float, float]:
-    """Seconds a pair, random numbers and caption included, and to copy its image."""
+def digits(world: World) -> Row:
+    """Pairs of one block: random numbers, images and captions."""
     scene, size = scenery(world.views, world.classes), block_size(world)
-    work = lambda: seen(scene, draw_scenes((world,), size, 0, 0, streams=("pairs",)))  # noqa: E731
-    images = work().images
-    return seconds(work) / size, seconds(images.clone) / size
+
+    def ours():
+        return rendered(scene, draw_scenes((world,), size, 0, 0, streams=("pairs",)))
+
+    images = ours().images
+    name = f"digits of {world.views.size} pixels, {world.views.attribute}"
+    return Row(name, "pair", seconds(ours) / size, None, seconds(images.clone) / size, LIMIT)
 
 
-def rendered(scene: Scenery, count: int) -> tuple[float, float]:
-    """Seconds an image of objects that stand before photos, and to copy it."""
-    rows = torch.arange(count)
-    work = lambda: render(scene, rows, rows, rows.flip(0))  # noqa: E731
-    images = work()
-    return seconds(work) / count, seconds(images.clone) / count
+def cutouts(scene: Scenery, count: int) -> Row:
+    """Objects in front of photos."""
+    index = torch.arange(count)
+    images = render(scene, index, index, index.flip(0))
+    ours = seconds(lambda: render(scene, index, index, index.flip(0)))
+    name = f"cut-outs on photos of {scene.views.size} pixels"
+    return Row(name, "image", ours / count, None, seconds(images.clone) / count, LIMIT)
 
 
-def standing_on_photos(side: int, count: int = 50) -> Scenery:
-    """Cut-outs and photos of noise; how long they take does not depend on what they show."""
+def photos_and_cutouts(side: int, count: int = 50) -> Scenery:
+    """Cut-outs and photos of noise; the time does not depend on their content."""
     rng = numpy_stream(0, "benchmark/pixels")
     labels, names = torch.arange(CLASSES).repeat_interleave(count // CLASSES), tuple(map(str, range(CLASSES)))
+    parts = torch.tensor(TURN).repeat(count // len(TURN))
     objects, photos = (
         Pictures(
             torch.from_numpy(rng.integers(256, size=(count, channels, side, side), dtype="uint8")),
             labels,
-            torch.tensor(TURN).repeat(count // len(TURN)),
+            parts,
             names,
         )
         for channels in (4, 3)
@@ -69,6 +67,21 @@ def standing_on_photos(side: int, count: int = 50) -> Scenery:
     return Scenery(views, objects, photos, colours=None, bare=torch.zeros(3, dtype=torch.uint8), shown=names)
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    main()
+def composites(side: int, count: int = 10) -> Row:
+    """Cut-outs on photos as `compose` makes them, without the file."""
+    rng = numpy_stream(0, "benchmark/composites")
+    objects = [cut(disc(rng), drawn_place(rng), side) for _ in range(count)]
+    noise = rng.integers(0, 256, size=(count, 600, 800, 3), dtype=np.uint8)
+    photos = [frame(Image.fromarray(pixels), side) for pixels in noise]
+    pairs = [(cutout, photo) for cutout in objects for photo in photos]
+    ours = seconds(lambda: [composite(*pair) and None for pair in pairs]) / len(pairs)
+    limit = seconds(lambda: [photo.copy() and None for _, photo in pairs]) / len(pairs)
+    return Row(f"a composite of {side} pixels", "image", ours, None, limit, LIMIT)
+
+
+def disc(rng: np.random.Generator, side: int = 400) -> Image.Image:
+    """A cut-out of noise: a disc with a soft edge."""
+    y, x = np.mgrid[:side, :side] - side / 2
+    pixels = rng.integers(0, 256, size=(side, side, 4), dtype=np.uint8)
+    pixels[..., 3] = np.clip(255 * (side / 2 - 10 - np.hypot(x, y)) / 10, 0, 255)
+    return Image.fromarray(pixels)

@@ -74,13 +74,6 @@ def sweep(
             help="zarr store of the numbers, a folder or an fsspec address; a run that was cut short goes on there",
         ),
     ] = None,
-    refine: Annotated[
-        Whole | None,
-        Parameter(
-            help="cells to be placed between those of the grid, where two learners are not told apart or the counter "
-            "accuracy changes most; for routes that measure"
-        ),
-    ] = None,
     workers: Annotated[
         Whole | None, Parameter(help="processes of this machine that compute, on dask [default: this one alone]")
     ] = None,
@@ -109,13 +102,11 @@ def sweep(
     from experiments.command.screens.laboratory import sweep_table
     from experiments.lab.axes import parsed
     from experiments.lab.design import asked_by
+    from experiments.lab.execution import refuse_what_cannot_fit, run
     from experiments.lab.executors import executor
-    from experiments.lab.plan import plan
-    from experiments.lab.refine import refuse as refuse_to_refine
+    from experiments.lab.planning import plan
     from experiments.lab.request import requested
     from experiments.lab.store import refuse
-    from experiments.lab.sweep import refuse_what_cannot_fit
-    from experiments.lab.sweep import sweep as run
     from experiments.lab.table import csv_target, summary, write_csv
 
     flags: dict[str, Any] = {
@@ -131,7 +122,7 @@ def sweep(
     if what is None and full:
         raise RequestError("--full is a size of a design, and none is named; `soberclip designs` lists them")
     pretrained = {"root": root, "model": model, "weights": weights, "device": device}
-    elsewhere = {"prompt": prompt, "route": route, "refine": refine, "workers": workers, "scheduler": scheduler}
+    elsewhere = {"prompt": prompt, "route": route, "workers": workers, "scheduler": scheduler}
     if what == FINETUNED:
         _refuse_given({**elsewhere, "csv": csv}, f"has no meaning for {FINETUNED}; leave it out")
         return _finetuned(full, flags, world_file, pretrained, output, dry_run, json)
@@ -142,20 +133,16 @@ def sweep(
         refuse(output, asked)
     if csv is not None:
         csv_target(csv)
-    if refine is not None:
-        refuse_to_refine(asked, refine, output)
     computing = executor(workers, scheduler, asked.device, note)
     planned = plan(asked)
     refuse_what_cannot_fit(planned, output)
     if design is not None:
         note(design.question)
     note(planned.sentence())
-    if refine is not None:
-        note(planned.beyond(refine))
     if dry_run:
         return
     with computing as execute:
-        table = run(asked, output, planned=planned, refine=refine, execute=execute, report=note)
+        table = run(asked, output, planned=planned, execute=execute, report=note)
     if csv is not None:
         write_csv(csv, table)
     if design is not None and output is not None:

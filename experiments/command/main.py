@@ -18,12 +18,9 @@ from cyclopts import (
     UnusedCliTokensError,
 )
 
-from experiments.command.signs import spell_out
-from experiments.command.tour import TOUR
 from experiments.errors import Interrupted, RequestError, RunError, SoberclipError
-from experiments.memory import keep_memory
 from experiments.progress import doing, say
-from experiments.threads import sleep_soon
+from experiments.runtime import keep_memory, sleep_soon
 from simulator.naming import suggestion
 
 FEW = 6  # choices that a sentence can list
@@ -171,11 +168,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _take_streams() -> None:
-    """Streams that can write every sign; those that were closed before we began lead nowhere."""
+    """Replace signs that a stream cannot encode, and open streams that were closed before we began."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, it is open as long as the process
-        spell_out(getattr(sys, name))
+        getattr(sys, name).reconfigure(errors="replace")
 
 
 def _let_go_of_stdout(arguments: list[str] | None) -> None:
@@ -191,9 +188,6 @@ def _verb(words: list[str]) -> str:
 
 
 def _run(words: list[str]) -> None:
-    if not words:
-        print(TOUR)
-        return
     if (verb := _verb(words)) in VERBS:
         app[verb].help = None  # its whole docstring in place of the first words
     app(words, exit_on_error=False, print_error=False, result_action="return_value")

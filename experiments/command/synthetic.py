@@ -1,7 +1,6 @@
 """`soberclip predict`, `simulate`, `train` and `show`: one world in, one document or picture out."""
 
 from pathlib import Path
-from time import monotonic
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -99,13 +98,6 @@ def train(
             "--steps is the most",
         ),
     ] = None,
-    gap: Annotated[
-        bool,
-        Parameter(
-            negative="",
-            help="train twins that tell the gap to the theory apart: more steps, fresh pairs, wider towers",
-        ),
-    ] = False,
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1 ...")] = "cpu",
     draw_on: Annotated[
         str | None, Parameter(help="device that draws the pairs; cpu makes them equal on every device")
@@ -132,14 +124,7 @@ def train(
     recipe = recipe_from(given(training))
     free_output(output, "train", runfolder.FILES)
     going_on = "compiling the step (--no-compile starts sooner) and training" if compile else "training"
-    began = monotonic()
-
-    def report(line: str) -> None:
-        nonlocal going_on
-        going_on = "training"
-        say(line)
-
-    with doing(lambda: f"{going_on}, {monotonic() - began:.0f} s so far"):
+    with doing(going_on):
         document = run(
             recipe,
             settings,
@@ -152,9 +137,8 @@ def train(
             compile=compile,
             output=output,
             resume=resume,
-            report=report,
+            report=say,
             until=until,
-            gap=gap,
             share_out=True,
         )
     if document is not None:  # rank 0 of torchrun, or the only process

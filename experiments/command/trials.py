@@ -20,12 +20,12 @@ def claims(*, json: Json = False) -> None:
     Example: soberclip claims
     """
     from experiments.command.screens.trials import claims_table
-    from experiments.court.docket import docket
-    from theory.claims.untried import UNTRIED
+    from experiments.court.registry import all_trials
+    from theory.claims.catalogue import untried
 
-    tried = [{"claim": t.id, "source": t.source, "statement": t.statement, "untried": None} for t in docket()]
-    untried = [{"claim": u.id, "source": u.source, "statement": u.statement, "untried": u.reason} for u in UNTRIED]
-    emit([*tried, *untried], json, claims_table)
+    tried = [{"claim": t.id, "source": t.source, "statement": t.statement, "untried": None} for t in all_trials()]
+    others = [{"claim": u.id, "source": u.source, "statement": u.statement, "untried": u.reason} for u in untried()]
+    emit([*tried, *others], json, claims_table)
 
 
 def check(
@@ -57,7 +57,9 @@ def check(
     Example: soberclip check wang-lemma-d3 corrected-law --quick
     """
     from experiments.command.screens.trials import verdict_table
-    from experiments.court.docket import REFUSED, chosen, claims_of_file, docket, trial_of, try_all
+    from experiments.court.parallel import run_all
+    from experiments.court.registry import all_trials, chosen, claims_of_file, trial_of
+    from experiments.verdict import REFUSED
 
     if verify is not None:
         if ids or quick or prove or output is not None or error_rate is not None:
@@ -69,7 +71,7 @@ def check(
         raise RequestError(f"--error-rate = {error_rate} lies outside (0, 1); .01 is usual")
     checked_seed(seed)
     proving = {"prove": prove, "certificates": output} if prove else {}
-    available = docket(**proving) if claims is None else [trial_of(c, **proving) for c in claims_of_file(claims)]
+    available = all_trials(**proving) if claims is None else [trial_of(c, **proving) for c in claims_of_file(claims)]
     selected = chosen(ids, available)
     free_output(output, "check", [VERDICTS])
     if prove:
@@ -79,7 +81,7 @@ def check(
     try:
         with redirect_stdout(sys.stderr):  # a prediction of a user's own may print
             how = {"seed": seed, "quick": quick, "error_rate": error_rate, "output": output}
-            document = try_all(selected, **how, proving=proving if claims is None else None)
+            document = run_all(selected, **how, proving=proving if claims is None else None)
     except KeyboardInterrupt:
         if kept is None:
             raise Interrupted("interrupted; nothing was kept, since no --output was given") from None
@@ -93,7 +95,7 @@ def check(
 
 
 def _ready_to_prove(output: Path | None, ids: list[str]) -> None:
-    from experiments.court.proving import need_libraries, refuse_other_files
+    from experiments.court.certificates import need_libraries, refuse_other_files
 
     need_libraries("--prove")
     if output is not None:
@@ -103,8 +105,8 @@ def _ready_to_prove(output: Path | None, ids: list[str]) -> None:
 def _verify(folder: Path, claims: Path | None, json: bool) -> None:
     """Run the checker over a folder; RunError names the certificates that it refuses."""
     from experiments.command.screens.trials import certificate_table
-    from experiments.court.docket import claims_of_file
-    from experiments.court.proving import need_libraries, verified
+    from experiments.court.certificates import need_libraries, verified
+    from experiments.court.registry import claims_of_file
     from theory.claims.catalogue import claims as catalogue
 
     need_libraries("--verify")

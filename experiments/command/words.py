@@ -56,10 +56,9 @@ def note(sentence: str) -> None:
 def free_output(output: Path | None, verb: str, names: Iterable[str]) -> None:
     """Refuse, before the work, a folder that cannot be written or whose files of these names are not this verb's."""
     if output is not None:
-        from experiments.files import refuse_others, writable
+        from experiments.files import check_folder
 
-        writable(output)
-        refuse_others(output, verb, names)
+        check_folder(output, verb, names)
 
 
 def emit(document: Any, as_json: bool, table, output: Path | None = None, world: World | None = None) -> None:

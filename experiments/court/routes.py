@@ -3,13 +3,15 @@
 Learners, and points, that are compared read the same streams: what they have in common cancels.
 """
 
+from collections import Counter
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 from jaxtyping import Float
 
 from experiments.abilities import ability_of, has_law
-from experiments.court.points import INFINITE, Point, combined, finite, legs, row
+from experiments.court.domain import INFINITE, Point, cannot_be_judged, combined, finite, legs, row
 from experiments.inference import Sample
 from experiments.trainings import Route, Unmeasurable, drawn_covariances, hits, image_accuracy, learned_critics
 from simulator.accuracy import WORDS, Accuracy, Numbers, in_words
@@ -120,7 +122,9 @@ def measure(
     worlds = worlds_at(claim, point)
     if claim.share is not None and "drawn images" in routes.values():
         rules = " and ".join(s.name for s, route in routes.items() if route == "drawn images")
-        raise ValueError(f"a share of trainings needs learners that are fitted to pairs; {rules} is a rule of the law")
+        raise cannot_be_judged(
+            claim, f"a share of trainings needs learners that are fitted to pairs; {rules} is a rule of the law"
+        )
     if by_image(claim, routes):
         return _image_sample(claim, [narrowest(world) for world, _ in worlds], size, seed)
     normal, values = True, []
@@ -203,18 +207,12 @@ def _matrix_errors(claim, world: World, n, size, seed, route: Route) -> Values:
 def _image_sample(claim: Claim, worlds: list[World], size: int, seed: int) -> Sample:
     """One value an image (a pair of images, one a group, where the quantity looks at both), all on the same draws."""
     groups = (int(claim.quantity != "common"),) if claim.quantity in SINGLE else (0, 1)
-    streams = [[[hits(s, w, g, size, seed, claim.id) for g in groups] for s in claim.learners] for w in worlds]
-    counts: dict[float, int] = {}
-    flat = [stream for leg in streams for learner in leg for stream in learner]
-    for blocks in zip(*flat, strict=True):
-        right = iter(blocks)
-        values = []
-        for _ in worlds:
-            each = []
-            for _ in claim.learners:
-                found = [next(right) for _ in groups]
-                each.append(in_words(claim.quantity, Accuracy(found[0], found[-1])))
-            values.append(each[0] if len(each) == 1 else each[0] - each[1])
-        for value, count in zip(*np.unique(combined(claim, values), return_counts=True), strict=True):
-            counts[float(value)] = counts.get(float(value), 0) + int(count)
+    learners, counts = claim.learners, Counter[float]()
+    streams = [hits(rule, w, g, size, seed, claim.id) for w, rule, g in product(worlds, learners, groups)]
+    for blocks in zip(*streams, strict=True):
+        right = np.reshape(blocks, (len(worlds), len(learners), len(groups), -1))  # (leg, learner, group, image)
+        each = in_words(claim.quantity, Accuracy(right[:, :, 0], right[:, :, -1]))  # (leg, learner, image)
+        values = each[:, 0] - each[:, 1] if len(learners) == 2 else each[:, 0]
+        for value, count in zip(*np.unique(combined(claim, list(values)), return_counts=True), strict=True):
+            counts[float(value)] += int(count)
     return Sample(np.array(list(counts)), support=support_of(claim), counts=np.array(list(counts.values())))

@@ -21,11 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from experiments.court.decide import POWER, decide, normal_size, violation_bounds
+from experiments.court.decision import POWER, decide, normal_size, violation_bounds
 from experiments.inference import Bounds, Sample, interval95
-from experiments.lab.gap import GROUPS
+from experiments.lab.arrival import GROUPS
 from experiments.lab.train import train
 from experiments.provenance import provenance
+from experiments.verdict import Verdict
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 from theory.claims.trained import Case, TrainedClaim
@@ -61,7 +62,7 @@ def judge_trained(
     error_rate: float | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """The verdict: every case trained. Fields as of `court.judge.Verdict`, and every case under "cases".
+    """The verdict: every case trained. Fields as of `experiments.verdict.Verdict`, and every case under "cases".
 
     predicted, measured and interval are those of the row that speaks most against the claim. `report` receives a line a
     checkpoint.
@@ -74,8 +75,7 @@ def judge_trained(
         cases.append(run_case(case, models, seed, device, lambda line, where=where: report(f"{where}: {line}")))
     # Towers that a claim tried before has trained took their time all the same.
     seconds = max(perf_counter() - began, sum(case["seconds"] for case in cases))
-    document = verdict_of(claim, cases, seed, seconds)
-    return {**document, "stored": False, "device": device, "versions": provenance()}
+    return replace(verdict_of(claim, cases, seed, seconds), device=device, versions=provenance()).as_json()
 
 
 def stored_for(claim: TrainedClaim, error_rate: float | None = None) -> dict[str, Any] | None:
@@ -90,11 +90,11 @@ def run_case(
     case: Case, models: int, seed: int, device: str, report: Callable[[str], None] = lambda line: None
 ) -> dict[str, Any]:
     """Train one ensemble; rows of measured beside predicted, one a prompt and a group."""
-    from simulator.towers.evaluation import usual_prompts
+    from simulator.towers.evaluation import default_prompts
 
     recipe = Recipe(**case.recipe)
     # The usual ones are asked anyway, and claims that differ in them alone share one training.
-    further = tuple(p for p in case.asked if p is not None and p not in usual_prompts(recipe))
+    further = tuple(p for p in case.asked if p is not None and p not in default_prompts(recipe))
     document = _trained(_Training(case.world, recipe, models, seed, device, further, report))
     rows, predictions, bridge = [], case.predictions(), document["bridge"] or {}
     for prompt in case.asked:
@@ -141,7 +141,7 @@ def _trained(asked: _Training) -> dict[str, Any]:
     return train(asked.recipe, asked.world, models=asked.models, further=asked.further, **how)
 
 
-def verdict_of(claim: TrainedClaim, cases: list[dict[str, Any]], seed: int, seconds: float) -> dict[str, Any]:
+def verdict_of(claim: TrainedClaim, cases: list[dict[str, Any]], seed: int, seconds: float) -> Verdict:
     """The decision on what was trained."""
     rows = _spoken_of(claim, cases)
     tail = _tail(claim, len(rows))
@@ -154,31 +154,31 @@ def verdict_of(claim: TrainedClaim, cases: list[dict[str, Any]], seed: int, seco
     ruling = decide(against, violations, -np.inf, tau, notes=note, called=("row", "rows"))
     shown = rows[worst] if ruling.decision != "contradicted" else rows[violations.index(against)]
     bounds = shown["sample"].bounds(claim.error_rate / 2)
-    return {
-        "claim": claim.id,
-        "source": claim.source,
-        "statement": claim.statement,
-        "verdict": ruling.decision,
-        "reason": ruling.reason,
-        "predicted": shown["predicted"],
-        "measured": shown["sample"].mean,
-        "interval": [bounds.low, bounds.high],
-        "level": 1 - claim.error_rate,
-        "counterexample": None,
-        "route": ROUTE,
-        "n": max(r.get("n") or r["steps"] * r["batch_size"] for r in (case["recipe"] for case in cases)),
-        "replicates": len(shown["sample"].values),
-        "alpha": claim.error_rate,
-        "tau": claim.tolerance,
-        "seconds": round(seconds, 1),
-        "formula": claim.formula,
-        "quantity": shown["group"],
-        "relation": RELATIONS[claim.says],
-        "largest_violation_found": max(bound.low for bound in violations),
-        "largest_violation_bounded": max(bound.high for bound in violations),
-        "seed": seed,
-        "cases": [{**case, "rows": [_summary(row) for row in case["rows"]]} for case in cases],
-    }
+    return Verdict(
+        kind="trained",
+        claim=claim.id,
+        source=claim.source,
+        statement=claim.statement,
+        verdict=ruling.decision,
+        reason=ruling.reason,
+        predicted=shown["predicted"],
+        measured=shown["sample"].mean,
+        interval=[bounds.low, bounds.high],
+        level=1 - claim.error_rate,
+        route=ROUTE,
+        n=max(r.get("n") or r["steps"] * r["batch_size"] for r in (case["recipe"] for case in cases)),
+        replicates=len(shown["sample"].values),
+        alpha=claim.error_rate,
+        tau=claim.tolerance,
+        seconds=round(seconds, 1),
+        formula=claim.formula,
+        quantity=shown["group"],
+        relation=RELATIONS[claim.says],
+        largest_violation_found=max(bound.low for bound in violations),
+        largest_violation_bounded=max(bound.high for bound in violations),
+        seed=seed,
+        cases=[{**case, "rows": [_summary(row) for row in case["rows"]]} for case in cases],
+    )
 
 
 def _spoken_of(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:

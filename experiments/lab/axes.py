@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import numpy as np
 
 from experiments.errors import RequestError
+from experiments.lab import mitigations
 from simulator import quantities as q
 from simulator.naming import suggestion
 from simulator.quantities import Quantity
@@ -202,9 +203,7 @@ def _kind(field: str) -> Any:
 
 def _choices(field: str) -> tuple[str, ...]:
     if field == "mitigation":
-        from experiments.lab.mitigations import names
-
-        return names()
+        return mitigations.names()
     if field == "sampler":
         return tuple(SAMPLERS)
     return get_args(_kind(field)) if get_origin(_kind(field)) is Literal else ()

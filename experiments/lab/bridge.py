@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from simulator.towers.affine import Parameters
-from simulator.towers.training import Ensemble
+from simulator.towers.ensemble import Ensemble
+from simulator.towers.kinds import Parameters
+from simulator.towers.probes import separation
 from simulator.world import Worlds
 from theory.learners import named
 
@@ -26,14 +27,14 @@ def bridge(ensemble: Ensemble, parameters: Parameters) -> dict[str, Any] | None:
     "rand" and "rev" are those of a world whose classes are all tied: any attribute alike, and another's.
     """
     world, recipe = ensemble.worlds[0], ensemble.recipe
-    learner = recipe.objective.becomes.get("linear")
+    learner = recipe.objective.population_learner.get("linear")
     as_drawn = recipe.objective.sampler == recipe.sampler == "drawn" and recipe.last_layer == "trained"
     K = world.classes
-    if ensemble.seen.separation is None or not recipe.objective.heads(K) or learner is None or not as_drawn:
+    if world.views is None or not recipe.objective.heads or learner is None or not as_drawn:
         return None
     if len(world.views.tied_of(K)) < K:
         return None
-    mu_inv, mu_spu = np.minimum(ensemble.seen.separation(ensemble, parameters), LARGEST).T
+    mu_inv, mu_spu = np.minimum(separation(ensemble, parameters), LARGEST).T
     shared = {"classes": K, "p_inv": world.p_inv, "p_spu": world.p_spu}
     worlds = Worlds(**shared, mu_inv=mu_inv, mu_spu=mu_spu, sigma_inv=1.0, sigma_spu=1.0, sigma_xi=0.0)
     common, counter = named(learner).accuracy(worlds)

@@ -9,10 +9,10 @@ What 1e9 cells cost, on paper
 Closed forms (5e-5 s a cell, 2^16 cells a block): 15,259 tasks of 3.3 s, 14 hours of one core; 5 variables, so 76,000
 objects of up to 512 KiB, 36 GB before compression. Exact laws of 1024 replicates (1.5 ms a cell, 5 s a block): 3e5
 tasks, 17 days of a core, 18 objects each. Trained cells, of a second each, in blocks of MODELS: 6e7 tasks, 30 years of
-a core; that many objects want a bucket, or coarser axes and --refine.
+a core; that many objects want a bucket, or coarser axes.
 
 A scheduler and its client spend c on a task, whatever it computes: 1 to 1.5 ms of one core, measured over 1e5 blocks
-that do nothing (`experiments.benchmarks.cluster`, two cores). With W workers and blocks of b seconds they are busy
+that do nothing (on two cores). With W workers and blocks of b seconds they are busy
 for the share c W / b, which stays under a tenth where b >= 10 c W: 30 ms for two workers, 1.5 s for a hundred, and
 blocks of 5 s, what `experiments.lab.blocks` aims at, for 300. IN_FLIGHT tasks at once are all that they remember, 14 KB
 each in the same measurement, be there 1e4 blocks or 1e8.
@@ -30,10 +30,10 @@ from distributed import Client, KilledWorker, LocalCluster, Worker, WorkerPlugin
 from distributed.utils import silence_logging_cmgr
 
 from experiments.errors import RequestError, RunError
-from experiments.lab.executors import Execute, Task
-from experiments.lab.kinship import ROUNDING
+from experiments.lab.blocks import Execute, Task
+from experiments.lab.store_compat import ROUNDING
 from experiments.provenance import versions
-from simulator.processes import deaf
+from simulator.signals import block_signals
 
 IN_FLIGHT = 2_000  # tasks that the scheduler knows at once: several a worker, for all the workers that it can feed
 PATIENCE = 10  # seconds in which a scheduler has to answer
@@ -70,7 +70,7 @@ def on_dask(
         # What is lost is told in a sentence, see _in_a_sentence; a start that is interrupted needs none.
         for logger in ("distributed", "distributed.client"):
             stack.enter_context(silence_logging_cmgr(logging.CRITICAL, logger))
-        with deaf():  # a Ctrl-C that comes meanwhile finds a cluster that will be closed
+        with block_signals():  # a Ctrl-C that comes meanwhile finds a cluster that will be closed
             address = scheduler if workers is None else stack.enter_context(_local(workers, resources))
         client = stack.enter_context(_client(address))
         able = [worker["resources"].items() >= resources.items() for worker in _workers_of(client)]

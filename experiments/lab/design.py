@@ -23,7 +23,7 @@ from typing import Any
 
 from experiments.errors import RequestError
 from experiments.lab.request import document_of, merged, requested
-from experiments.lab.study import Study
+from experiments.lab.studies import Study
 from simulator.naming import suggestion
 
 _FOLDER = files("experiments.lab") / "designs"

@@ -1,20 +1,15 @@
-"""Where the blocks of a study are computed: in this process, or on dask's workers.
-
-An executor maps a picklable task over the numbers of blocks, in any order and anywhere; `here` is this process.
-"""
+"""Where blocks are computed: in this process, or on dask's workers."""
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 
 from experiments.errors import RequestError
+from experiments.lab.blocks import Execute, Task
 
-Task = Callable[[int], object]
-Execute = Callable[[Task, Sequence[int]], Iterable[object]]  # results in any order
-
-A_CORE = 4  # workers: more than a few only wait for each other, and each takes .3 GB
+WORKERS_PER_CORE = 4  # more workers only wait for each other, and each takes .3 GB
 
 
 def here(task: Task, blocks: Sequence[int]) -> Iterator[object]:
@@ -28,7 +23,7 @@ def executor(
     device: str = "cpu",
     report: Callable[[str], None] = warnings.warn,
 ) -> AbstractContextManager[Execute]:
-    """The executor that is asked for, checked now and started when it is entered."""
+    """The executor of so many local processes, or of a dask cluster; checked now, started when it is entered."""
     if workers is None and scheduler is None:
         return nullcontext(here)
     if workers is not None and scheduler is not None:
@@ -41,13 +36,13 @@ def executor(
             "python -m pip install -e '.[cluster]'"
         )
         return nullcontext(here)
-    from experiments.lab.cluster import on_dask
+    from experiments.lab.cluster import on_dask  # optional extra
 
     return on_dask(workers, scheduler, device, report)
 
 
 def _check(workers: int) -> None:
-    most = A_CORE * (os.cpu_count() or 1)
+    most = WORKERS_PER_CORE * (os.cpu_count() or 1)
     if isinstance(workers, bool) or not isinstance(workers, int):
         raise RequestError(f"workers = {workers!r} is not a whole number")
     if not 1 <= workers <= most:

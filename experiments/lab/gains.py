@@ -11,7 +11,7 @@ import numpy as np
 
 from experiments.errors import RequestError
 from experiments.lab.mitigations import NONE
-from experiments.lab.study import Study
+from experiments.lab.spec import StudySpec
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -20,10 +20,10 @@ AXIS = "mitigation"
 GAINS = {"counter_gained": ("counter", 1), "common_lost": ("common", -1)}
 
 
-def gains(study: Study, table: "xr.Dataset") -> list[dict[str, Any]]:
-    """The rows of every mitigation of a study that has "none" beside it; no row otherwise, nor of a cell left out."""
+def gains(study: StudySpec, table: "xr.Dataset") -> list[dict[str, Any]]:
+    """The rows of every mitigation of a study that has "none" beside it; no row otherwise."""
     names = [] if AXIS not in study.dims else list(study.axes[study.dims.index(AXIS)].values)
-    if NONE not in names or "cell" in table.dims:
+    if NONE not in names:
         return []
     prefixes = ("", "predicted_") if study.measured else ("",)
     change = {
@@ -33,11 +33,11 @@ def gains(study: Study, table: "xr.Dataset") -> list[dict[str, Any]]:
     }
     found = []
     for index in np.ndindex(*study.shape):
-        cell = study.cell(index)
+        cell = study.values_at(index)
         if cell[AXIS] == NONE:
             continue
         for k, learner in enumerate(study.labels):
-            for place, prompt in study.asked(k):
+            for place, prompt in study.slots(k):
                 at = {**dict(zip(study.dims, index, strict=True)), "learner": k, "prompt": place}
                 for r, route in enumerate(study.measured or ("theory",)):
                     where = {**at, "route": r} if len(study.measured) > 1 else at
@@ -60,7 +60,7 @@ def _number(value: "xr.DataArray") -> float | None:
     return number if np.isfinite(number) else None
 
 
-def _pairs(study: Study, k: int, index: tuple[int, ...], prompt: str | None, route: str) -> float | None:
+def _pairs(study: StudySpec, k: int, index: tuple[int, ...], prompt: str | None, route: str) -> float | None:
     """None where no cell of the theory alone says how it is trained."""
     try:
         return float(study.setting(k, index, prompt, route == "trained").pairs())

@@ -3,7 +3,7 @@
 Accuracies are fractions.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -18,12 +18,15 @@ from experiments.lab.law import Law
 from experiments.lab.setting import Setting
 from simulator.accuracy import Accuracy
 from simulator.prompts import LINEAR
-from simulator.towers.affine import Parameters
+from simulator.towers import evaluation
 from simulator.towers.checkpoints import specification
-from simulator.towers.evaluation import usual_prompts
+from simulator.towers.ensemble import Ensemble
+from simulator.towers.evaluation import default_prompts
+from simulator.towers.kinds import Parameters
+from simulator.towers.last_layer_retraining import with_retrained_head
 from simulator.towers.layers import logit_scale
-from simulator.towers.refit import finished
-from simulator.towers.training import Ensemble, State, run, start
+from simulator.towers.probes import latent_recovery, score_reliance
+from simulator.towers.training import State
 from theory.learners import GaussianPMI, InfoNCE
 from theory.unseen import unseen
 
@@ -39,9 +42,9 @@ def trace_row(ensemble: Ensemble, state: State, since: int, fine: bool = False) 
     scale = logit_scale(ensemble.recipe, state.parameters)
     step, lost = int(state.step), state.diverged
     taken = (lost.where(lost >= 0, step + 1) - 1 - since).clamp(min=0)  # steps that each model's sums hold
-    prompts, parameters = usual_prompts(ensemble.recipe), finished(ensemble, state.asked)
-    trial = ensemble.seen.trial(ensemble, prompts, **(FINAL_POINTS if fine else TRACE_POINTS))
-    accuracy = {p or "none": ensemble.seen.accuracies(ensemble, parameters, p, trial) for p in prompts}
+    prompts, parameters = default_prompts(ensemble.recipe), with_retrained_head(ensemble, state.eval_parameters)
+    trial = evaluation.trial(ensemble, prompts, **(FINAL_POINTS if fine else TRACE_POINTS))
+    accuracy = {p or "none": evaluation.accuracies(ensemble, parameters, p, trial) for p in prompts}
     return {
         "step": step,
         **{name: [_finite(x) for x in (value / taken).tolist()] for name, value in state.measures.items()},
@@ -70,8 +73,8 @@ def result(
 ) -> dict[str, Any]:
     """Everything measured on the final weights, in the words of `simulate`; under the usual and `further` prompts."""
     recipe, world, prompt = ensemble.recipe, ensemble.worlds[0], setting.prompt
-    asked = dict.fromkeys((*usual_prompts(recipe), prompt, *further))
-    trial = ensemble.seen.trial(ensemble, asked, **FINAL_POINTS)
+    asked = dict.fromkeys((*default_prompts(recipe), prompt, *further))
+    trial = evaluation.trial(ensemble, asked, **FINAL_POINTS)
     diverged = state.diverged.cpu().numpy()
     going = diverged < 0
     prompts = {each: _asked(ensemble, state, weights, replace(setting, prompt=each), trial, going) for each in asked}
@@ -95,11 +98,11 @@ def result(
 
 def _recovery(ensemble: Ensemble, weights: Parameters) -> dict[str, Any] | None:
     """What could be read out of the embeddings, by reader and block; None where views have no latents."""
-    if ensemble.seen.recovery is None:
+    if ensemble.worlds[0].views is not None:
         return None
     return {
         reader: {block: values[:, i].tolist() for i, block in enumerate(("invariant", "spurious"))}
-        for reader, values in ensemble.seen.recovery(ensemble, weights)._asdict().items()
+        for reader, values in latent_recovery(ensemble, weights)._asdict().items()
     }
 
 
@@ -107,12 +110,12 @@ def _asked(
     ensemble: Ensemble, state: State, weights: Parameters, setting: Setting, trial, going: np.ndarray
 ) -> dict[str, Any]:
     """Accuracies under one prompt: means over the models that did not diverge, and every model's own."""
-    prompt, looked = setting.prompt, ensemble.seen
-    replicates = looked.accuracies(ensemble, weights, prompt, trial)  # (R, E) by group
+    prompt = setting.prompt
+    replicates = evaluation.accuracies(ensemble, weights, prompt, trial)  # (R, E) by group
     accuracy = {group: values.mean(0) for group, values in replicates.items()}
     mean = {group: values[going].mean() for group, values in accuracy.items()}
     exact = all(len(values) == 1 for values in replicates.values())
-    relied = None if looked.relied is None else looked.relied(ensemble, weights, prompt)
+    relied = score_reliance(ensemble, weights, prompt) if ensemble.worlds[0].views is None else None
     return {
         **in_groups(Accuracy(mean["common"], mean["counter"])),
         **{group: float(value) for group, value in mean.items()},
@@ -150,28 +153,6 @@ def _covariances(setting: Setting) -> dict[str, float] | None:
     if law is None or not isinstance(law.learner, InfoNCE) or setting.prompt not in LINEAR:
         return None
     return predicted_by(law._replace(learner=GaussianPMI(setting.prompt)))
-
-
-def accuracies_of(prompts: dict[str, dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
-    """prompt -> group -> every model's accuracy, from the "prompts" of a result."""
-    return {
-        prompt: {group: [one[group] for one in found["replicates"]] for group in GROUPS[:2]}
-        for prompt, found in prompts.items()
-    }
-
-
-def trained_accuracies(
-    ensemble: Ensemble, prompts: list[str], report: Callable[[str], None]
-) -> tuple[dict[str, dict[str, list[float]]], list[int]]:
-    """(accuracies of an ensemble trained for this, by prompt and group; models that lost their finite loss)."""
-    report(f"{ensemble.recipe.steps} steps, width {ensemble.recipe.width}")
-    *_, state = run(ensemble, start(ensemble), [])
-    weights, asked = finished(ensemble, state.asked), [None if prompt == "none" else prompt for prompt in prompts]
-    trial, found = ensemble.seen.trial(ensemble, asked, **FINAL_POINTS), {}
-    for name, prompt in zip(prompts, asked, strict=True):
-        each = ensemble.seen.accuracies(ensemble, weights, prompt, trial)
-        found[name] = {group: each[group].mean(0).tolist() for group in GROUPS[:2]}
-    return found, np.flatnonzero(state.diverged.cpu().numpy() >= 0).tolist()
 
 
 def predicted(setting: Setting) -> dict[str, float] | None:

@@ -55,3 +55,23 @@ def checked_prompt(recipe: Recipe, prompt: str | None) -> str | None:
         f"--prompt = {prompt} needs scores that are cosines times a scale, which loss {recipe.loss!r} does not have; "
         f"the prompts that it has are {', '.join(known)}"
     )
+
+
+def recipe_of(label: str, given: dict[str, Any]) -> Recipe:
+    """The recipe that trains the objective of that name, or the objective whose optimum is the learner of that name.
+
+    Raises RequestError for a learner that is no objective's optimum, ValidationError for fields that contradict.
+    """
+    from simulator.towers.objectives import OBJECTIVES  # start-up time: loads torch
+
+    if label in OBJECTIVES:
+        kinds, default = OBJECTIVES[label].towers, Recipe.model_fields["towers"].default
+        return Recipe(**{"loss": label, "towers": default if default in kinds else kinds[0], **given})
+    for objective in OBJECTIVES.values():
+        for towers, learner in objective.population_learner.items():
+            if learner == label:
+                return Recipe(**{**given, "loss": objective.name, "towers": towers})
+    known = [*OBJECTIVES, *(learner for o in OBJECTIVES.values() for learner in o.population_learner.values())]
+    raise RequestError(
+        f"learner {label!r} is what no towers become; those that can be trained are {', '.join(dict.fromkeys(known))}"
+    )

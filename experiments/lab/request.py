@@ -1,7 +1,7 @@
 """A study from TOML and flags: one merge, flags over the file, validated once.
 
-A study file holds the fields of `experiments.lab.study.Study`: learners, prompts, routes, n, replicates, seed, and the
-tables [axes] (p_spu = "0.5:1:51", or a list), [world] and [recipe].
+A study file holds the fields of `experiments.lab.spec.StudySpec`: learners, prompts, routes, n, replicates, seed, and
+the tables [axes] (p_spu = "0.5:1:51", or a list), [world] and [recipe].
 """
 
 import tomllib
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.errors import RequestError
-from experiments.lab.study import Study, study
+from experiments.lab.studies import Study, study
 from experiments.lab.worlds import read as read_world
 from experiments.lab.worlds import world_of
 from simulator.naming import suggestion

@@ -1,38 +1,36 @@
 """A study on disk: one zarr 3 store, written block by block, each chunk with its checksum.
 
-Every variable is an array whose chunks are the study's blocks. zarr writes a chunk under another name and renames it,
-so a chunk is whole or absent; "seconds" is written last, so a block whose chunk of it is there is finished. What a kill
-cuts short is computed again. Two processes on one store write the same numbers, whoever comes last. Checksums (Crc32c)
-tell a damaged chunk, which is named and computed again. The sentences behind undefined cells are attributes of groups
-under "reasons", one a sentence.
+Each variable is an array whose chunks are the study's blocks. zarr writes a chunk under another name and renames it,
+so a chunk is whole or absent. "seconds" is written last: if its chunk is there, the block is finished. A block that a
+kill cuts short is computed again. Two processes that share a store write the same numbers. Checksums (Crc32c) reveal a
+damaged chunk. The sentence behind each code of a reason is an attribute of a group under "reasons".
 
-A store lies in a folder, or wherever fsspec reaches (s3://bucket/phase.zarr).
+A store is a folder, or any address that fsspec reaches (s3://bucket/phase.zarr).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from secrets import token_hex
 from shutil import disk_usage, rmtree
 from socket import gethostname
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from experiments.errors import RequestError, RunError
-from experiments.files import writable
-from experiments.lab import points
+from experiments.files import check_writable
 from experiments.lab.blocks import Layout, layout
-from experiments.lab.kinship import refuse_another, refuse_format
-from experiments.lab.result import FORMAT, LOST, Block, Variable, attributes, coordinates, sizes, variables, with_legend
-from experiments.lab.study import Study
+from experiments.lab.schema import LOST, Block, attributes, coordinates, sizes, variables, with_legend
+from experiments.lab.spec import StudySpec
+from experiments.lab.store_compat import refuse_another, refuse_format
 
 if TYPE_CHECKING:
     import xarray as xr
     import zarr
 
-LAST = "seconds"  # its chunk says that a block is finished
+LAST = "seconds"  # its chunk marks a block as finished
 REASONS = "reasons"
 META = "zarr.json"
 KEPT = ("study", "hash", "seed", "versions", "commit", "format")  # attributes of the Dataset
@@ -40,30 +38,23 @@ KEPT = ("study", "hash", "seed", "versions", "commit", "format")  # attributes o
 Where = Path | str
 
 
-class Damage(NamedTuple):
-    """A chunk that is missing from a finished block, or does not have its checksum."""
-
-    block: int
-    name: str
-
-
-def refuse(path: Where, study: Study) -> None:
-    """Raise RequestError, before any work, for a path that cannot become, or is not, the store of a study."""
+def refuse(path: Where, study: StudySpec) -> None:
+    """Raise RequestError, before any work, for a path that is not, and cannot become, the store of a study."""
     path = located(path)
     if stands(path):
         refuse_another(path, _attributes(path), study)
-    elif not _is_remote(path):
-        writable(Path(path))
+    else:
+        refuse_read_only(path)
 
 
 def refuse_read_only(path: Where) -> None:
-    """Raise RequestError for a store that cannot be written."""
+    """Raise RequestError for a folder that cannot be written."""
     if not _is_remote(path):
-        writable(Path(path))
+        check_writable(Path(path))
 
 
-def begin(path: Where, study: Study, estimated: bool) -> bool:
-    """Make the store of a study unless it is there; whether it was."""
+def begin(path: Where, study: StudySpec, estimated: bool) -> bool:
+    """Create the store of a study unless it exists; whether it existed."""
     if stands(path):
         refuse_another(path, _attributes(path), study)
         return True
@@ -87,12 +78,12 @@ def begin(path: Where, study: Study, estimated: bool) -> bool:
 
 
 def located(path: Where) -> Where:
-    """The folder that a file:// URL names, written as folders are; any other path as it is."""
+    """The folder of a file:// URL; any other path as it is."""
     return Path(str(path).removeprefix("file://")) if str(path).startswith("file://") else path
 
 
 def absolute(path: Where) -> str:
-    """The store's place by a name that does not depend on the folder a process works in."""
+    """The path of a store, independent of the working folder."""
     return str(path) if _is_remote(path) else str(Path(path).absolute())
 
 
@@ -101,7 +92,7 @@ def _is_remote(path: Where) -> bool:
 
 
 def stands(path: Where) -> bool:
-    """Whether there is a store. Raises RequestError for what neither is one nor can become one."""
+    """Whether a store exists. Raises RequestError for a path that is taken by something else."""
     if _is_remote(path):
         fs, root = _files(path)
         return bool(fs.exists(f"{root}/{META}"))
@@ -113,34 +104,34 @@ def stands(path: Where) -> bool:
             return True
         taken = target.is_dir() and any(target.iterdir())
     if taken:
-        raise RequestError(f"output {str(path)!r} holds other things; name a store of its own")
+        raise RequestError(f"output {str(path)!r} holds other files; name another folder")
     return False
 
 
 def _files(path: Where):
-    """(fsspec file system, root) of a store, on this machine or elsewhere."""
-    import fsspec
+    """(fsspec file system, root) of a store."""
+    import fsspec  # start-up time
 
     try:
         return fsspec.core.url_to_fs(absolute(path))
-    except (ImportError, ValueError) as error:  # a protocol whose package is not installed, or that nobody knows
+    except (ImportError, ValueError) as error:  # the protocol is unknown, or its package is not installed
         raise RequestError(f"output {str(path)!r} cannot be reached: {error}") from None
 
 
 def _opened(path: Where, mode: str = "r") -> "zarr.Group":
-    import zarr
+    import zarr  # start-up time
 
     return zarr.open_group(str(path), mode=mode, zarr_format=3, use_consolidated=False)
 
 
 @contextmanager
 def _readable(path: Where) -> Iterator[None]:
-    """What zarr and xarray say of a store that they cannot read, as a sentence."""
+    """Turn the errors of zarr and xarray about an unreadable store into one sentence."""
     try:
         yield
     except (OSError, KeyError, ValueError, TypeError, IndexError) as error:
         words = " ".join(str(error).split()) or type(error).__name__
-        raise RequestError(f"{str(path)!r} is no store of a study that can be read ({words})") from None
+        raise RequestError(f"{str(path)!r} is not a readable store of a study ({words})") from None
 
 
 def _attributes(path: Where) -> dict:
@@ -148,9 +139,11 @@ def _attributes(path: Where) -> dict:
         return dict(_opened(path).attrs)
 
 
-def _create(where: str, study: Study, estimated: bool) -> None:
-    import xarray as xr
+def _create(where: str, study: StudySpec, estimated: bool) -> None:
+    """Coordinates, and arrays without chunks."""
+    import xarray as xr  # start-up time
     import zarr
+    from zarr.codecs import BytesCodec
 
     root = zarr.open_group(where, mode="w", zarr_format=3)
     table = xr.Dataset(coords={name: xr.Variable(*given) for name, given in coordinates(study).items()})
@@ -158,59 +151,37 @@ def _create(where: str, study: Study, estimated: bool) -> None:
     plain = {name: {"_FillValue": None, "compressors": _codecs()} for name in table.coords}
     table.to_zarr(where, mode="a", zarr_format=3, consolidated=False, encoding=plain)
     chunk = dict(zip(study.dims, layout(study, estimated).chunk, strict=True))
-    _fill_group(root, variables(study, estimated), sizes(study), chunk, attributes(study))
-
-
-def _fill_group(
-    group: "zarr.Group", declared: dict[str, Variable], length: dict[str, int], chunk: dict[str, int], attrs: dict
-) -> None:
-    """Arrays without chunks yet, whole along dimensions that `chunk` does not name."""
-    from zarr.codecs import BytesCodec
-
+    declared, length = variables(study, estimated), sizes(study)
     for name, variable in declared.items():
-        group.create_array(
+        root.create_array(
             name,
             shape=tuple(length[d] for d in variable.dims),
             chunks=tuple(chunk.get(d, length[d]) for d in variable.dims),
             dtype=variable.dtype,
-            fill_value=0 if variable.dtype == "int32" else float("nan"),
+            fill_value=variable.empty,
             dimension_names=variable.dims,
             attributes=variable.attrs,
             serializer=BytesCodec(),
             compressors=_codecs(),
-            chunk_key_encoding={"name": "v2", "separator": "."},  # one folder a variable: listed at once
+            chunk_key_encoding={"name": "v2", "separator": "."},  # one folder per variable, listed at once
         )
-    group.create_group(REASONS)
-    # Last, so that a group with these attributes has everything else.
-    group.attrs.update({**attrs, "variables": list(declared)})
+    root.create_group(REASONS)
+    # Last, so that a store with these attributes has everything else.
+    root.attrs.update({**attributes(study), "variables": list(declared)})
 
 
 def _codecs() -> list:
-    """Of random numbers, half the time of zstd's first level and a fifth smaller: only their exponents repeat."""
-    from zarr.codecs import BloscCodec, Crc32cCodec
+    """On random numbers half the time of zstd's first level, and a fifth smaller: only their exponents repeat."""
+    from zarr.codecs import BloscCodec, Crc32cCodec  # start-up time
 
-    # zarr never lets Blosc use threads of its own, which would put its parts in the order in which they finish.
+    # zarr keeps Blosc from using threads, which would write its parts in the order in which they finish.
     return [BloscCodec(cname="lz4", clevel=1, shuffle="shuffle"), Crc32cCodec()]
-
-
-def refined(path: Where) -> str:
-    """Where a store keeps cells beyond its grid."""
-    return f"{absolute(path)}/{points.GROUP}"
-
-
-def begin_refined(path: Where, study: Study, estimated: bool) -> None:
-    """Make room for cells beyond the grid, unless there is."""
-    root = _opened(path, "r+")
-    if points.GROUP in root and "variables" in root[points.GROUP].attrs:
-        return
-    group = root.create_group(points.GROUP, overwrite=True)  # a kill may have left half of it
-    _fill_group(group, points.declared(study, estimated), {**sizes(study), "cell": points.MOST}, {"cell": 1}, {})
 
 
 def arrays(path: Where) -> "dict[str, zarr.Array]":
     """The arrays for writing, kept open from block to block while the same store lies there.
 
-    RequestError where this process does not see the store, which another one made.
+    Raises RequestError if this process cannot see the store, which another one made.
     """
     fs, root = _files(path)
     try:
@@ -223,16 +194,17 @@ def arrays(path: Where) -> "dict[str, zarr.Array]":
 
 @lru_cache(maxsize=4)
 def _kept_open(path: str, metadata: bytes) -> "dict[str, zarr.Array]":
-    import zarr
+    """`metadata` is part of the key of the cache, so that another store at the same path is opened anew."""
+    import zarr  # start-up time
 
     with zarr.config.set({"array.write_empty_chunks": True}):  # a chunk of nan alone is finished, not missing
         root = _opened(path, "r+")
         return {name: root[name] for name in root.attrs["variables"]}
 
 
-def write(path: Where, plan: Layout, block: int, numbers: Block) -> None:
-    """Write a finished block, its sentences first and "seconds" last. RunError where the file system refuses."""
-    region, opened = plan.region(block), arrays(path)
+def write(path: Where, cut: Layout, block: int, numbers: Block) -> None:
+    """Write a finished block, its sentences first and "seconds" last. Raises RunError if the file system refuses."""
+    region, opened = cut.region(block), arrays(path)
     try:
         if numbers.sentences:
             reasons = _opened(path, "r+")[REASONS]
@@ -244,134 +216,91 @@ def write(path: Where, plan: Layout, block: int, numbers: Block) -> None:
         raise RunError(f"{path} could not be written: {error.strerror or error}") from error
 
 
-def finished(path: Where, plan: Layout) -> np.ndarray:
+def finished(path: Where, cut: Layout) -> np.ndarray:
     """(count,) whether each block is finished, by listing one folder."""
     fs, root = _files(path)
     with _readable(path):
         names = [name.rsplit("/", 1)[-1] for name in fs.ls(f"{root}/{LAST}", detail=False)]
-    done = np.zeros(plan.count, bool)
+    done = np.zeros(cut.count, bool)
     for name in names:
         parts = name.split(".")
-        if all(part.isdecimal() for part in parts):  # others are metadata, and what a kill has left
-            done[plan.number(tuple(map(int, parts)))] = True
+        if all(part.isdecimal() for part in parts):  # others are metadata, or left by a kill
+            done[cut.number(tuple(map(int, parts[: len(cut.grid)])))] = True
     return done
 
 
-def forget(path: Where, plan: Layout, block: int) -> None:
-    """A block is not finished after all."""
-    fs, _ = _files(path)
+def forget(path: Where, cut: Layout, block: int) -> None:
+    """Mark a block as unfinished."""
+    fs, root = _files(path)
     with suppress(FileNotFoundError):
-        fs.rm_file(_last(path, plan, block))
+        fs.rm_file(f"{root}/{_chunk(arrays(path)[LAST].ndim, LAST, cut, block)}")
 
 
-def is_finished(path: Where, plan: Layout, block: int) -> bool:
+def is_finished(path: Where, cut: Layout, block: int) -> bool:
     """Whether a block is finished by now."""
-    fs, _ = _files(path)
-    return bool(fs.exists(_last(path, plan, block)))
+    fs, root = _files(path)
+    return bool(fs.exists(f"{root}/{_chunk(arrays(path)[LAST].ndim, LAST, cut, block)}"))
 
 
-def _last(path: Where, plan: Layout, block: int) -> str:
-    """The file whose presence says that a block is finished."""
-    _, root = _files(path)
-    return f"{root}/{LAST}/{_key(arrays(path)[LAST].ndim, plan, '.'.join(map(str, plan.place(block))))}"
+def _chunk(dimensions: int, name: str, cut: Layout, block: int) -> str:
+    """Name of a block's chunk of a variable: its place along the axes, 0 along all other dimensions."""
+    place = cut.place(block)
+    return f"{name}/{'.'.join(map(str, (*place, *[0] * (dimensions - len(place)))))}"
 
 
-def _key(dimensions: int, plan: Layout, place: str) -> str:
-    """Name of a block's chunk in a variable: its place along the axes, 0 along all other dimensions."""
-    return ".".join([*([place] if plan.grid else []), *["0"] * (dimensions - len(plan.grid))])
+def damaged(path: Where, cut: Layout, done: np.ndarray) -> Iterator[tuple[int, str]]:
+    """(block, chunk) of each chunk of a finished block that is missing or does not match its checksum."""
+    import google_crc32c  # start-up time
 
-
-def damaged(path: Where, plan: Layout, done: np.ndarray) -> list[Damage]:
-    """The chunks of finished blocks that are missing or do not have their checksum."""
     with _readable(path):
-        ends = {name: _key(array.ndim, plan, "{}") for name, array in arrays(path).items()}
-    content = _reader(path)
-    return [
-        Damage(block, chunk)
-        for block, place in ((block, plan.place(block)) for block in np.flatnonzero(done).tolist())
-        for name, end in ends.items()
-        if not _whole(content(chunk := f"{name}/{end.format('.'.join(map(str, place)))}"))
-    ]
-
-
-def _reader(path: Where) -> Callable[[str], bytes]:
-    """A function that reads a file of the store, nothing where there is none."""
-    if _is_remote(path):
-        fs, root = _files(path)
-
-        def read(name: str) -> bytes:
-            with suppress(FileNotFoundError):
-                return fs.cat_file(f"{root}/{name}")
-            return b""
-
-        return read
-    folder = f"{Path(path).absolute()}/"
-
-    def read_here(name: str) -> bytes:  # three times as fast as fsspec: there may be a million chunks
-        with suppress(FileNotFoundError), open(folder + name, "rb") as file:
-            return file.read()
-        return b""
-
-    return read_here
-
-
-def _whole(content: bytes) -> bool:
-    """Whether a chunk ends with the checksum of what stands before."""
-    import google_crc32c
-
-    return content[-4:] == google_crc32c.value(content[:-4]).to_bytes(4, "little")
+        dimensions = {name: array.ndim for name, array in arrays(path).items()}
+    fs, root = _files(path)
+    for block in np.flatnonzero(done).tolist():
+        for name, ndim in dimensions.items():
+            chunk = _chunk(ndim, name, cut, block)
+            try:
+                content = fs.cat_file(f"{root}/{chunk}")
+            except FileNotFoundError:
+                content = b""
+            if content[-4:] != google_crc32c.value(content[:-4]).to_bytes(4, "little"):
+                yield block, chunk
 
 
 def read(path: Where) -> "xr.Dataset":
-    """The Dataset of a store, its numbers read when they are asked for; nan where a chunk is not written yet.
+    """The Dataset of a store, its numbers read on first use; nan where a chunk is not written yet.
 
-    Raises RequestError for what is no store of a study, or one of another format.
+    Raises RequestError for a path that is not the store of a study, or has another format.
     """
-    import xarray as xr
+    import xarray as xr  # start-up time
 
     path = located(path)
     with _readable(path):
         root = _opened(path)
-        refuse_format(path, dict(root.attrs), f"this edition reads format {FORMAT}; sweep into a store of its own")
+        refuse_format(path, dict(root.attrs))
         table = xr.open_zarr(str(path), consolidated=False, chunks=None, zarr_format=3, mask_and_scale=False)
-        found = xr.Dataset(
+        dataset = xr.Dataset(
             {name: table[name].variable for name in root.attrs["variables"]},
             {name: _plain(table[name].variable) for name in table.dims if name in table.coords},
             {name: root.attrs[name] for name in KEPT},
         )
-        sentences = _sentences(root, path)
-        if points.GROUP in root:
-            found = _with_points(found, path)
-            sentences |= _sentences(root[points.GROUP], refined(path))
-        return with_legend(found, sentences)
+        return with_legend(dataset, _sentences(root, path))
 
 
-def _with_points(grid: "xr.Dataset", path: Where) -> "xr.Dataset":
-    """The cells beyond the grid with it, as far as they are finished without a gap."""
-    where = refined(path)
-    done = finished(where, points.LAYOUT)
-    count = int(np.argmin(done))
-    if not count:
-        return grid
-    group = _opened(where)
-    return points.joined(grid, {name: group[name][:count] for name in group.attrs["variables"]})
-
-
-def _sentences(group: "zarr.Group", path: Where) -> dict[int, str]:
-    """The sentence of each code; the folder of a sentence tells of one whose file is gone."""
-    fs, root = _files(path)
-    names = [name.rstrip("/").rsplit("/", 1)[-1] for name in fs.ls(f"{root}/{REASONS}", detail=False)]
-    told = {name: group.get(f"{REASONS}/{name}") for name in names if name.isdecimal()}
-    return {int(name): LOST if one is None else one.attrs.get("sentence", LOST) for name, one in told.items()}
+def _sentences(root: "zarr.Group", path: Where) -> dict[int, str]:
+    """The sentence of each code; `LOST` where its file is gone and its folder is left."""
+    fs, folder = _files(path)
+    names = [name.rstrip("/").rsplit("/", 1)[-1] for name in fs.ls(f"{folder}/{REASONS}", detail=False)]
+    groups = {name: root.get(f"{REASONS}/{name}") for name in names if name.isdecimal()}
+    return {int(code): LOST if one is None else one.attrs.get("sentence", LOST) for code, one in groups.items()}
 
 
 def _plain(variable: "xr.Variable") -> "xr.Variable":
-    """Words as objects, as they are in memory; zarr reads them as numpy's StringDType."""
+    """Words as objects, as in memory; zarr reads them as numpy's StringDType."""
     return variable.astype(object) if variable.dtype.kind == "T" else variable
 
 
 def free_space(path: Where) -> int | None:
-    """Bytes free where a store is to lie; None where nobody says."""
+    """Free bytes on the disk of a store; None for an address."""
     if _is_remote(path):
         return None
     folder = Path(path).absolute()

@@ -8,47 +8,37 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.errors import RequestError
-from experiments.files import writable, write_atomically
+from experiments.files import check_ours, check_writable, write_atomically
 from experiments.lab.gains import gains
-from experiments.lab.result import CODED
-from experiments.lab.study import Study
+from experiments.lab.schema import CODED
+from experiments.lab.spec import StudySpec
 
 if TYPE_CHECKING:
     import xarray as xr
 
 ROWS = 2**16  # cells that are read from a store at a time
-MARK = ",undefined,seconds\n"  # the header of every flat table ends so
+MARK = b",undefined,seconds\n"  # the header of every flat table ends so
 
 
 def columns(table: "xr.Dataset") -> list[str]:
-    """Names of the flat table's columns: dimensions, then variables; replicates by their mean.
-
-    A list of cells (`experiments.lab.points`) has the axes, which are coordinates along it, in the place of `cell`.
-    """
-    keys = [name for dim in _cell_dims(table) for name in _keys(table, dim)]
-    return [*keys, *(name for name in table.data_vars if name != "legend")]
+    """Names of the flat table's columns: dimensions, then variables; replicates by their mean."""
+    return [*_cell_dims(table), *(name for name in table.data_vars if name != "legend")]
 
 
 def _cell_dims(table: "xr.Dataset") -> list[str]:
     return [str(name) for name in table["seconds"].dims]
 
 
-def _keys(table: "xr.Dataset", dim: str) -> list[str]:
-    """The coordinates that say where along a dimension a cell lies."""
-    return [str(name) for name, coordinate in table.coords.items() if coordinate.dims == (dim,)]
-
-
 def rows(table: "xr.Dataset") -> Iterator[list[Any]]:
     """Rows in C order; undefined cells say why. A learner without prompts has one row, and no prompt in it."""
     dims, alone = _cell_dims(table), set(table["learner"].attrs["without_prompt"])
-    keys = [(name, place) for place, dim in enumerate(dims) for name in _keys(table, dim)]
-    learner, prompt = (next(i for i, key in enumerate(keys) if key[0] == name) for name in ("learner", "prompt"))
+    learner, prompt = dims.index("learner"), dims.index("prompt")
     first = dims[0]
     each = max(1, int(ROWS * table.sizes[first] / max(1, table["common"].size)))
     legend = table["legend"].values
     for start in range(0, table.sizes[first], each):
         part = table.isel({first: slice(start, start + each)})
-        names = columns(table)[len(keys) :]
+        names = columns(table)[len(dims) :]
         shape = part["seconds"].shape
         values = []
         for name in names:
@@ -60,10 +50,10 @@ def rows(table: "xr.Dataset") -> Iterator[list[Any]]:
                 array = array[..., None]
             values.append(np.broadcast_to(array, shape))
         asked = np.isfinite(part["seconds"].values) | (values[names.index("undefined")] > 0)
-        ends = [(part[name].values.tolist(), place) for name, place in keys]
+        ends = [part[name].values.tolist() for name in dims]
         for index in np.argwhere(asked):
             place = tuple(index)
-            row: list[Any] = [values_[place[dim]] for values_, dim in ends]
+            row: list[Any] = [along[i] for along, i in zip(ends, place, strict=True)]
             row[prompt] = "" if row[learner] in alone else row[prompt]
             cell = {name: array[place] for name, array in zip(names, values, strict=True)}
             yield row + [str(legend[value]) if name in CODED else float(value) for name, value in cell.items()]
@@ -79,11 +69,8 @@ def csv_target(path: Path) -> None:
     """Raise RequestError, before any work, unless a flat table can be written there; an earlier one is replaced."""
     if path.is_dir():
         raise RequestError(f"--csv {str(path)!r} is a folder; a table is a file such as {str(path / 'cells.csv')!r}")
-    writable(path.parent)
-    if path.exists():
-        with path.open(encoding="utf-8", errors="replace") as file:
-            if not file.readline().endswith(MARK):
-                raise RequestError(f"--csv {str(path)!r} is a file that no soberclip sweep wrote; name another")
+    check_writable(path.parent)
+    check_ours(path, MARK, "sweep")
 
 
 def write_csv(path: Path, table: "xr.Dataset") -> None:
@@ -100,7 +87,7 @@ def write_csv(path: Path, table: "xr.Dataset") -> None:
     write_atomically(path, write)
 
 
-def summary(study: Study, table: "xr.Dataset", path: "Path | str | None", most: int) -> dict[str, Any]:
+def summary(study: StudySpec, table: "xr.Dataset", path: "Path | str | None", most: int) -> dict[str, Any]:
     """What came out, as one document: the request, where it lies, ranges a learner, and up to `most` rows."""
     kept = study.cells <= most
     return {

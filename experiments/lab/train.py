@@ -9,15 +9,15 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from experiments.device import checked_device, device_name, free_bytes
 from experiments.errors import Interrupted, RequestError, RunError, checked_seed
 from experiments.files import write_json
 from experiments.lab import runfolder
-from experiments.lab.gap import arrived, gaps, moved, refuse_until, twins
+from experiments.lab.arrival import arrived, moved, refuse_until
 from experiments.lab.interruption import interruption, together
 from experiments.lab.mitigations import NONE, mitigated
 from experiments.lab.recipes import checked_prompt
 from experiments.lab.setting import Setting
+from experiments.runtime import checked_device, device_name, free_bytes
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 
@@ -43,24 +43,25 @@ def train(
     report: Callable[[str], None] = lambda line: None,
     keep: bool = True,
     until: float | None = None,
-    gap: bool = False,
     share_out: bool = False,
 ) -> dict[str, Any] | None:
     """Train `models` models of one world and return the result's document; None on processes other than rank 0.
 
     prompt chooses the accuracies at the top of the document; under "prompts" stand the usual ones, it, and `further`
     ones. mitigate is the name of a mitigation (`experiments.lab.mitigations`). With `until` the run ends at the first
-    checkpoint that finds it arrived (`experiments.lab.gap`), and with `gap` twins are trained to tell what keeps it
-    from its law. With `share_out` the models of a long run train in as many processes as torch has threads here.
+    checkpoint that finds it arrived (`experiments.lab.arrival`).
+    With `share_out` the models of a long run train in as many processes as torch has threads here.
     `report` receives a line a checkpoint. Raises RequestError for a request that cannot be met, RunError where no model
     stays finite, Interrupted after Ctrl-C, when the run is saved; without `keep` Ctrl-C is a KeyboardInterrupt and
     saves nothing.
     """
     from experiments.lab.measured import result
     from simulator.towers import distributed
-    from simulator.towers.refit import finished
-    from simulator.towers.side_by_side import processes_for
-    from simulator.towers.training import Ensemble, compiles, refuse, refuse_missing_groups
+    from simulator.towers.ensemble import Ensemble
+    from simulator.towers.group_batches import check_groups
+    from simulator.towers.last_layer_retraining import with_retrained_head
+    from simulator.towers.multiprocess import processes_for
+    from simulator.towers.training import check_ensemble, compiles
 
     _check(models, seed, output, resume)
     setting = mitigated(mitigate, Setting(world, recipe=recipe, prompt=checked_prompt(recipe, prompt)))
@@ -81,19 +82,17 @@ def train(
 
     with _failures_in_words(device):
         began = perf_counter()
-        refuse(ensemble)
+        check_ensemble(ensemble)
         _refuse_what_cannot_fit(ensemble, group.size)
-        refuse_missing_groups(ensemble)
+        check_groups(ensemble)
         with _stoppable(group, folder) if keep else nullcontext(lambda: False) as stop:
             state, trace = _run(ensemble, group, processes, folder, resume is not None, stop, report, refused, until)
         distributed.leave(group)  # evaluation is rank 0's alone
         if group.rank > 0:
             return None
-        weights = finished(ensemble, state.asked)
+        weights = with_retrained_head(ensemble, state.eval_parameters)
         with _training_kept(ensemble, state, trace, folder, keep):
             document = {**result(ensemble, state, weights, setting, further), "moved": moved(trace)}
-            if gap:
-                document["gap"] = _gap(ensemble, document, trace, report)
         document |= {
             **({} if until is None else {"until": until, "arrived": arrived(trace, until)}),
             **({} if mitigate == NONE else {"mitigation": mitigate}),
@@ -125,7 +124,7 @@ def _failures_in_words(device: str) -> Iterator[None]:
     """Errors of training as one sentence of the right status."""
     import torch
 
-    from simulator.towers.side_by_side import ProcessEnded
+    from simulator.towers.multiprocess import ProcessEnded
     from simulator.towers.training import EveryModelDiverged
 
     try:
@@ -146,7 +145,7 @@ def _run(ensemble, group, processes: int, folder: Path | None, resuming: bool, s
     """(final state, trace): train, measuring and saving at every checkpoint, until the end or an arrival."""
     from experiments.lab.measured import trace_line, trace_row
     from simulator.towers import distributed
-    from simulator.towers.side_by_side import run_in
+    from simulator.towers.multiprocess import run_in
 
     steps = ensemble.recipe.steps
     with together(group):
@@ -218,26 +217,6 @@ def _training_kept(ensemble, state, trace, folder: Path | None, keep: bool) -> I
         raise Interrupted(f"interrupted after the last step; --resume {folder} evaluates it") from None
 
 
-def _gap(ensemble, document: dict[str, Any], trace, report) -> dict[str, Any]:
-    """What keeps the towers from their law; trains their twins."""
-    from experiments.lab.measured import accuracies_of, trained_accuracies
-
-    def twin(name: str, recipe: Recipe):
-        def line(text: str) -> None:
-            report(f"twin for {name.replace('_', ' ')}: {text}")
-
-        return lambda: trained_accuracies(ensemble._replace(recipe=recipe), list(document["prompts"]), line)
-
-    steps = trace[-1]["step"]
-    return gaps(
-        accuracies_of(document["prompts"]),
-        {prompt: found["predicted"] for prompt, found in document["prompts"].items()},
-        document["moved"],
-        {name: twin(name, recipe) for name, recipe in twins(ensemble.recipe, steps).items()},
-        [one["model"] for one in document["diverged"]],
-    )
-
-
 def _save(folder: Path, ensemble, state, trace) -> None:
     """Save a state that `run` yielded; sums of measures that stand in the trace already start again."""
     from simulator.towers.training import restarted
@@ -259,7 +238,7 @@ def _keep(ensemble, state, trace) -> Path:
 
 def _refuse_what_cannot_fit(ensemble, processes: int) -> None:
     """RequestError before a machine runs out of memory, which takes it minutes to notice."""
-    from simulator.towers.training import least_bytes
+    from simulator.towers.ensemble import least_bytes
 
     least, free = least_bytes(ensemble, processes), free_bytes(ensemble.device)
     if free is not None and least > free:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-from experiments.court.docket import family_sentence
+from experiments.verdict import family_sentence
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 

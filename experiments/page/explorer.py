@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from experiments.page.story import ANSWER_WORLD
-from simulator.prompts import asked
+from simulator.prompts import prompt_row
 from simulator.quantities import quantity_of
 from simulator.world import World
 from theory.learners import named
@@ -54,7 +54,7 @@ def explorer() -> dict[str, Any]:
             }
             for knob in KNOBS
         ],
-        "prompts": {name: asked(name).words for name in PROMPTS},
+        "prompts": {name: prompt_row(name).words for name in PROMPTS},
         "learners": {name: named(name).words for name in LEARNERS},
         "dimension": fields["dim_image"].default,
         "errors": f"{100 * ERRORS['infonce']:g}",

@@ -5,10 +5,11 @@ import torch
 import xarray as xr
 from matplotlib.figure import Figure
 
-from experiments.page.plot.frame import SLIM
-from experiments.page.section import Drawn, Section
+from experiments.page.plot.frame import WIDTHS
+from experiments.page.section import Section
 from experiments.style import styled
 from simulator.gaussian.pairs import draw_latents
+from simulator.streams import independent
 from simulator.world import World
 from theory.learners import Learner, LinearCLIP, Logistic
 from theory.learners.base import UNDEFINED
@@ -33,7 +34,7 @@ def section(seed: int) -> Section:
         "their class (common), crosses do not (counter). Each line is where a rule changes its mind: the flatter it "
         "is, the more the background decides.",
         "",
-        {"latents": Drawn(scatter(table), scatter(table, narrow=True))},
+        {"latents": scatter(table)},
     )
 
 
@@ -44,8 +45,9 @@ def sample(seed: int, world: World = WORLD, size: int = 600) -> xr.Dataset:
     difference of their coordinates: it has mean mu, -mu or, where another class is shown, 0. Of several attributes the
     background is kept.
     """
-    y, a, z, _ = draw_latents(world, size, seed, 0, stream="figure/latents", device="cpu", dtype=torch.float64)
-    y, a, z = y.numpy(), a[:, 0].numpy(), z.numpy().reshape(size, 2 + len(world.attribute), -1)[:, :2]
+    source = independent(seed, 0, ("figure/latents",))
+    y, a, z, _ = (x[0].numpy() for x in draw_latents((world,), size, source, device="cpu", dtype=torch.float64))
+    a, z = a[:, 0], z.reshape(size, 2 + len(world.attribute), -1)[:, :2]
     z = z[..., 0] if world.classes == 2 else z[..., 0] - z[..., 1]
     two = y < 2
     lines = {name: u for name, rule in RULES.items() if (u := _direction(rule, world)).any()}
@@ -70,9 +72,9 @@ def _direction(rule: Learner, world: World) -> np.ndarray:
 
 
 @styled
-def scatter(table: xr.Dataset, narrow: bool = False) -> Figure:
-    """Latents by group, and the rules' lines; narrow for a phone."""
-    figure = Figure(figsize=(SLIM, 5.0) if narrow else (6.4, 4.6))
+def scatter(table: xr.Dataset) -> Figure:
+    """Latents by group, and the rules' lines."""
+    figure = Figure(figsize=(WIDTHS[1], 5.0))
     ax = figure.subplots()
     z, y, shared = table.z.values, table.label.values, table.common.values
     names = ("+1", "−1") if table.classes == 2 else ("0", "1")
@@ -98,5 +100,5 @@ def scatter(table: xr.Dataset, narrow: bool = False) -> Figure:
     several = "" if table.classes == 2 else ", class 0 less class 1"
     ax.set_xlabel(rf"invariant latent $z_{{\mathrm{{inv}}}}${several or ' (the animal)'} [latent units]")
     ax.set_ylabel(rf"spurious latent $z_{{\mathrm{{spu}}}}${several or ' (the background)'}")
-    figure.legend(loc="outside lower left" if narrow else "outside right upper")
+    figure.legend(loc="outside lower left")
     return figure

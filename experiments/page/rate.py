@@ -4,8 +4,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from experiments.page.plot.frame import SLIM
-from experiments.page.section import Drawn, Section
+from experiments.page.plot.frame import WIDTHS
+from experiments.page.section import Section
 from experiments.style import styled
 from simulator.gaussian.statistics import cross_covariance
 from simulator.streams import numpy_stream
@@ -24,7 +24,7 @@ def section(seed: int) -> Section:
         f"Its error in operator norm, d = {table.dim}, ν = {table.nu:.4g}: mean and central 95 % of "
         f"{table.replicates} exact draws. Lemma D.3 claims n^-1/4.",
         f"As n^-1/2: {last:.2g} is left at 1e10 pairs.",
-        {"rate": Drawn(drawn(table), drawn(table, narrow=True))},
+        {"rate": drawn(table)},
     )
 
 
@@ -51,9 +51,9 @@ def minimiser_error(seed: int, replicates: int = 50, dim: int = 16) -> xr.Datase
 
 
 @styled
-def drawn(table: xr.Dataset, narrow: bool = False) -> Figure:
-    """Error against n with the n^-1/2 law and the n^-1/4 that the lemma claims; narrow for a phone."""
-    figure = Figure(figsize=(SLIM, 3.6) if narrow else (6.4, 3.8))
+def drawn(table: xr.Dataset) -> Figure:
+    """Error against n with the n^-1/2 law and the n^-1/4 that the lemma claims."""
+    figure = Figure(figsize=(WIDTHS[1], 3.6))
     ax = figure.subplots()
     n, error = table.n.values, table.error.values
     mean = error.mean(axis=1)

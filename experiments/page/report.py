@@ -13,8 +13,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from experiments.court.proving import file_name
-from experiments.court.questions import by_question
+from experiments.court.certificates import file_name
+from experiments.court.registry import QUESTIONS, by_question
 from experiments.page import story
 from experiments.page.drawing import formula_svg, on_one_page
 from experiments.page.evidence import (
@@ -34,7 +34,7 @@ from experiments.page.evidence import (
     versions,
 )
 from experiments.page.explorer import explorer
-from theory.claims.untried import UNTRIED
+from theory.claims.catalogue import untried
 
 PARTS = (
     ("answer", "The answer"),
@@ -77,7 +77,7 @@ def render(*, verdicts: Sequence[dict[str, Any]], drawings: Mapping[str, str], *
         decided=story.DECIDED,
         proved=story.PROVED,
         glossary=story.GLOSSARY,
-        untried=UNTRIED,
+        untried=untried(),
         parts=PARTS,
         date=date.today().isoformat(),
         number=number,
@@ -113,9 +113,9 @@ def _row(verdict: dict[str, Any], formula: str, proofs: str) -> dict[str, Any]:
 def _questions(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {
-            "key": question.key,
-            "anchor": f"question-{question.key}",
-            "words": question.words,
+            "key": question,
+            "anchor": f"question-{question}",
+            "words": QUESTIONS[question],
             "verdicts": found,
             "count": counted(found),
         }

@@ -6,15 +6,16 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from experiments.court.docket import REFUSED, docket
-from experiments.court.proving import need_libraries
-from experiments.court.together import held_together
+from experiments.court.certificates import need_libraries
+from experiments.court.parallel import run_parallel
+from experiments.court.registry import all_trials
 from experiments.errors import Interrupted, RequestError
-from experiments.files import REPORT, refuse_foreign, replace_folder, staging_folder, write_json, write_text
+from experiments.files import REPORT, check_report, replace_folder, staging_folder, write_json, write_text
 from experiments.lab.design import design
 from experiments.page import story
 from experiments.page.section import section_of
 from experiments.progress import track
+from experiments.verdict import REFUSED
 
 PROOFS = "proofs"  # the folder of the certificates, in that of the report
 PROOF_SECONDS = 30.0  # a claim whose proof takes longer is judged without one; all take less than one, undisturbed
@@ -42,7 +43,7 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[dict[str, Any
     """
     began = perf_counter()
     asked, output = output, output.resolve()
-    refuse_foreign(output)
+    check_report(output)
     need_libraries("reproduce")
     staging = staging_folder(output)
     try:
@@ -60,9 +61,9 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[dict[str, Any
 
 def _verdicts(seed: int, certificates: Path, quick: bool) -> list[dict[str, Any]]:
     """Verdicts of the whole docket; certificates as files. Raises RequestError where one cannot be judged."""
-    ids = [trial.id for trial in docket()]
+    ids = [trial.id for trial in all_trials()]
     proving = {"prove": True, "proof_seconds": PROOF_SECONDS, "certificates": certificates}
-    found = held_together(ids, seed=seed, quick=quick, error_rate=None, proving=proving)
+    found = run_parallel(ids, seed=seed, quick=quick, error_rate=None, proving=proving)
     verdicts = {verdict["claim"]: verdict for verdict in track(found, len(ids), "claims tried")}
     for verdict in verdicts.values():
         if verdict["verdict"] == REFUSED:
@@ -86,9 +87,9 @@ def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began
         sections.insert(-1, section_of(found, tables[name]))
     drawings = {}
     pictures = [(section, *item) for section in sections for item in section.figures.items()]
-    for section, name, drawn in track(pictures, len(pictures), "figures drawn", lambda picture: picture[1]):
-        write_text(folder / f"{name}.svg", svg(drawn.full, section.takeaway))
-        drawings[name] = svg(drawn.narrow, section.takeaway)
+    for section, name, figure in track(pictures, len(pictures), "figures drawn", lambda picture: picture[1]):
+        drawings[name] = svg(figure, section.takeaway)
+        write_text(folder / f"{name}.svg", drawings[name])
     gap = ahead.leads(tables["supervised"])
     shares = ahead.shares(gap)
     write_json(folder / "maps.json", {"shares": shares, "map": gap.to_dict()})

@@ -10,13 +10,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-class Drawn(NamedTuple):
-    """One picture twice: as a file, and for the page, where a phone shows it as it is."""
-
-    full: Figure
-    narrow: Figure
-
-
 class Section(NamedTuple):
     """One question; `takeaway` is its answer as a title, `figures` go by the names of their files."""
 
@@ -25,14 +18,14 @@ class Section(NamedTuple):
     takeaway: str
     look: str
     answer: str
-    figures: dict[str, Drawn]
+    figures: dict[str, Figure]
 
 
 def section_of(design: Design, table: "xr.Dataset") -> Section:
     """A design that has been run, with the pictures that it asks for."""
-    from experiments.page.plot import compose, draw, narrowed
+    from experiments.page.plot import compose, draw
 
     names = [design.name if i == 1 else f"{design.name}-{i}" for i in range(1, len(design.plot) + 1)]
-    pictures = [compose(table, picture["what"], picture.get("at")) for picture in design.plot]
-    figures = {name: Drawn(draw(one), draw(narrowed(one))) for name, one in zip(names, pictures, strict=True)}
+    pictures = [draw(compose(table, picture["what"], picture.get("at"))) for picture in design.plot]
+    figures = dict(zip(names, pictures, strict=True))
     return Section(design.name, design.question, design.takeaway, design.look, design.answer, figures)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from experiments.style import styled
 from simulator.pixels.captions import sentence
-from simulator.pixels.trials import trial, weights
+from simulator.pixels.groups import trial, weights
 from simulator.streams import numpy_stream
 from simulator.world import World
 

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from experiments.lab.worlds import read_pictures
 from experiments.page import latents, sheet
-from simulator.pixels.pictures import PARTS
+from simulator.pixels.scenery import PARTS
 from simulator.world import World
 
 

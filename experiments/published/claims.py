@@ -23,6 +23,7 @@ from experiments.effective_robustness import Axis, offset
 from experiments.inference import t_bounds
 from experiments.published.tables import HIGH_QUALITY, published_classes, published_rows
 from experiments.results import Row
+from experiments.verdict import Verdict
 from simulator.streams import numpy_stream
 
 ALPHA = 0.01  # default error rate of an interval
@@ -175,25 +176,27 @@ def verdict_record(judgement: Judgement) -> dict[str, Any]:
     exception = judgement.note
     if worst.verdict != "supported":
         exception = worst.name + (f"; {exception}" if exception else "")
-    return {
-        "claim": f"counteranimal/{judgement.claim}",  # a family of the registry
-        "source": judgement.source,
-        "statement": judgement.statement,
-        "verdict": judgement.verdict,
-        "predicted": judgement.predicted,
-        "measured": worst.measured,
-        "interval": list(worst.interval),
-        "level": 1 - judgement.alpha,
-        "counterexample": exception,
-        "route": ROUTE,
-        "n": worst.n,
-        "replicates": judgement.replicates,
-        "alpha": judgement.alpha,
-        "tau": judgement.tau,
-        "seconds": judgement.seconds,
-        "quantity": judgement.statistic,
-        "relation": judgement.relation,
-    }
+    verdict = Verdict(
+        kind="published",
+        claim=f"counteranimal/{judgement.claim}",
+        source=judgement.source,
+        statement=judgement.statement,
+        verdict=judgement.verdict,
+        predicted=judgement.predicted,
+        measured=worst.measured,
+        interval=list(worst.interval),
+        level=1 - judgement.alpha,
+        counterexample=exception,
+        route=ROUTE,
+        n=worst.n,
+        replicates=judgement.replicates,
+        alpha=judgement.alpha,
+        tau=judgement.tau,
+        seconds=judgement.seconds,
+        quantity=judgement.statistic,
+        relation=judgement.relation,
+    )
+    return verdict.as_json()
 
 
 def _smallest_drop(terms: Terms) -> Iterable[tuple[str, Estimate]]:

@@ -1,8 +1,8 @@
-"""Exact group accuracy of a linear critic; the one home of that formula.
+"""Exact group accuracy of a linear critic.
 
 A critic scores class y by x_I' w_y. With x_I = D z + xi, xi ~ N(0, nu I), split w_y into its coordinates
 u_y = D' w_y and the part outside the dictionary. Given the group (y, a) the scores are jointly Gaussian, so
-zero-shot accuracy needs no test set, for any linear critic, trained or population, finite n or not.
+the zero-shot accuracy of any linear critic needs no test set.
 
 Two classes, w = w_+ - w_-:
     Acc(y, a) = Phi( y u'm_{ya} / sqrt(u' diag(sigma^2) u + nu ||w||^2) ), and 1/2 where the score is always 0.
@@ -37,7 +37,7 @@ class LinearCritic(NamedTuple):
 def standardise(gap: Numbers, deviation: Numbers) -> np.ndarray:
     """gap/deviation, broadcast, with 0/0 = 0.
 
-    A score that is always zero decides nothing and counts one half.
+    A score that is always zero decides nothing; its accuracy is one half.
     """
     gap, deviation = np.broadcast_arrays(gap, deviation)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -58,14 +58,14 @@ def two_class_scores(critic: LinearCritic, mixture: Mixture, nu: float) -> Float
 def gaussian_nets(dimension: int, power: int, seed: int) -> Iterator[Float[np.ndarray, "N dimension"]]:
     """Consecutive runs of 2^power points of one scrambled Sobol sequence, pushed to independent standard normals.
 
-    Each run is a net, and 2^k runs together are a finer one. One randomisation a seed. (scipy's MultivariateNormalQMC
-    makes the same points, moved by up to 2e-6, in 1.4 to 2.8 times the time.)
+    Each run is a net, and 2^k runs together are a finer one. Each seed gives one randomisation. (scipy's
+    MultivariateNormalQMC makes the same points, up to 2e-6, in 1.4 to 2.8 times the time.)
     """
     from scipy.stats import qmc
 
     sobol = qmc.Sobol(dimension, scramble=True, rng=np.random.default_rng(seed))
     while True:
-        # The scrambled net lives on multiples of 2^-30, so 0 can occur; its normal is as good as any of its cell.
+        # The points are multiples of 2^-30, so 0 occurs; any other number of its cell is as good.
         yield ndtri(np.maximum(sobol.random(2**power), 2.0**-65))
 
 
@@ -98,16 +98,16 @@ def many_class_accuracy(
         triangle = np.asarray(np.linalg.qr(factor[:, :, order], mode="r"))  # (R, K, K)
         groups = np.flatnonzero(mixture.labels == y)
         for r in range(R):
-            noise = triangle[r, :-1].T @ points.T  # (K, N): the last normal is still to come
+            noise = triangle[r, :-1].T @ points.T  # (K, N), without the last normal
             mean, deviation = means[r][np.ix_(groups, order)].T[..., None], np.abs(triangle[r, -1, -1])
             best = mean[0] + noise[0]  # (groups, N)
             other = np.empty_like(best)
-            for k in range(1, K - 1):  # class by class, so that numpy runs along the points
+            for k in range(1, K - 1):  # class by class: numpy is fastest along the points
                 np.maximum(best, np.add(mean[k], noise[k], out=other), out=best)
             own = mean[-1] + noise[-1]
             if deviation > 0:
                 right = ndtr((own - best) / deviation)
-            else:  # nothing is left to integrate; k classes that tie share the decision
+            else:  # nothing is left to integrate; among k classes that tie a decision is 1/k right
                 tied = 1 + sum(mean[k] + noise[k] == own for k in range(K - 1))
                 right = (own >= best) / tied
             accuracy[r, groups] = right.mean(axis=-1)
@@ -130,10 +130,10 @@ def group_accuracy(critic: LinearCritic, mixture: Mixture, nu: float, seed: int 
 
 
 def reliance(critic: LinearCritic, classes: int) -> Float[np.ndarray, " R"]:
-    """t = u_spu/u_inv, weight on the background over weight on the object, one number a critic.
+    """t = u_spu/u_inv, weight on the background over weight on the object, one number per critic.
 
-    For K classes the ratio of means over every class's own coordinates; a shift common to all classes decides nothing.
-    Infinite without weight on the object, nan without any weight.
+    For K classes the ratio of means over every class's own coordinates, after subtracting the mean over classes, which
+    decides nothing. Infinite without weight on the object, nan without any weight.
     """
     u = critic.inside
     if classes == 2:
@@ -142,5 +142,5 @@ def reliance(critic: LinearCritic, classes: int) -> Float[np.ndarray, " R"]:
         u = u - u.mean(axis=1, keepdims=True)
         inv = np.trace(u[:, :, :classes], axis1=1, axis2=2)
         spu = np.trace(u[:, :, classes : 2 * classes], axis1=1, axis2=2)
-    with np.errstate(divide="ignore", invalid="ignore"):  # two pairs of one caption teach nothing
+    with np.errstate(divide="ignore", invalid="ignore"):  # a critic may be zero
         return spu / inv

@@ -1,8 +1,7 @@
 """Linear learners fitted to drawn pairs: `simulator.fit("linear", pairs)`.
 
 Linear CLIP in closed form, M = S/rho (Wang et al., section 6), and the supervised learners of
-`simulator.gaussian.supervised`. What is fitted is a linear critic, so its accuracy under the test law is known without
-a test set.
+`simulator.gaussian.supervised`. All are linear critics, so their accuracy under the test law needs no test set.
 """
 
 from dataclasses import dataclass
@@ -15,10 +14,10 @@ from simulator.gaussian import supervised
 from simulator.gaussian.critic import LinearCritic, group_accuracy, reliance
 from simulator.gaussian.pairs import DrawnPairs
 from simulator.gaussian.statistics import covariance_critic, decision_prompts
-from simulator.naming import refuse_unknown
+from simulator.naming import check_known
 from simulator.pixels.pairs import DrawnPixels
 from simulator.prompts import PROMPTS, Prompt
-from simulator.quantities import refuse_fraction
+from simulator.quantities import check_integer
 from simulator.world import World
 
 ESTIMATORS = ("linear", *supervised.LEARNERS)
@@ -50,13 +49,13 @@ class Fitted:
     embed_dim: int | None = None
 
     def critic(self, prompt: Prompt | None = None) -> LinearCritic:
-        """Score vectors split at the image dictionary, one critic; "linear" is scaled by rho, which no decision sees.
+        """The fitted critic; "linear" is scaled by rho, which changes no decision.
 
         Parameters
         ----------
         prompt
             One of `simulator.prompts.LINEAR`.
-            How "linear" is asked ("name" unless given). The others read no captions and take none.
+            For "linear", "name" unless given. The others read no captions and take none.
 
         Raises
         ------
@@ -132,7 +131,7 @@ def fit(estimator: str, pairs: DrawnPairs | DrawnPixels, *, embed_dim: int | Non
     >>> found.accuracy("name").drop > 0.3
     True
     """
-    refuse_unknown("estimator", estimator, ESTIMATORS)
+    check_known("estimator", estimator, ESTIMATORS)
     if isinstance(pairs, DrawnPixels):
         raise ValueError(
             "pairs of pixels have no linear critic whose accuracy a formula knows; simulator.train learns them"
@@ -152,7 +151,7 @@ def fit(estimator: str, pairs: DrawnPairs | DrawnPixels, *, embed_dim: int | Non
 def sample_covariance(
     images: Float[np.ndarray, "n dI"], texts: Float[np.ndarray, "n dT"], weights: Float[np.ndarray, " n"] | None = None
 ) -> Float[np.ndarray, "dI dT"]:
-    """S, the unbiased sample cross-covariance; of pairs with weights w that of the law that they weigh to."""
+    """S, the unbiased sample cross-covariance; for weighted pairs, of the weighted law."""
     n = len(images)
     if n < 2:
         raise ValueError(f"n = {n} pair has no sample covariance; the nearest valid value is 2")
@@ -164,6 +163,6 @@ def sample_covariance(
 
 def _check_width(embed_dim: int | None) -> None:
     if embed_dim is not None:
-        refuse_fraction("embed_dim", embed_dim)
+        check_integer("embed_dim", embed_dim)
         if embed_dim < 1:
             raise ValueError(f"embed_dim = {embed_dim} is below 1; the nearest valid value is 1")

@@ -18,7 +18,7 @@ from simulator.gaussian.critic import LinearCritic
 from simulator.mixture import Mixture
 from simulator.multinomial import multinomial
 from simulator.prompts import Prompt
-from simulator.quantities import refuse_fraction
+from simulator.quantities import check_integer
 from simulator.streams import numpy_stream
 from simulator.world import World
 
@@ -30,7 +30,7 @@ def projected_critics(
 ) -> Iterator[LinearCritic]:
     """Score vectors S D_T q of linear CLIP trained on n pairs, in blocks of replicates.
 
-    Replicate r is the same whatever the number of replicates asked for. Scaled by rho, which no decision sees.
+    Replicate r does not depend on the number of replicates. Scores are scaled by rho, which changes no decision.
     """
     mixture, q = world.mixture(), decision_prompts(world, prompt)
     for rng, count in _replicate_blocks(mixture, n, replicates, seed, stream):
@@ -58,7 +58,7 @@ def labelled_moments(
 ) -> Iterator[tuple[Float[np.ndarray, "R l l"], Float[np.ndarray, "R l"]]]:
     """(mean of x x', mean of y x) of n labelled images of a two-class world, in blocks of replicates.
 
-    What least squares without intercept is a function of. Exact where the dictionary fills the view.
+    Least squares without intercept is a function of them. Exact where the dictionary fills the view.
     """
     mixture, l = world.mixture(), world.latents
     if world.classes != 2 or world.dim_image != l:
@@ -80,8 +80,8 @@ def truncated_critics(
 ) -> Iterator[LinearCritic]:
     """As `projected_critics` for an embedding narrower than the views: M is the rank-`width` part of S.
 
-    One replicate a step, O(d^3) each. The dictionaries are taken as the first l coordinates: the noise is
-    isotropic, so the law of the accuracies does not depend on them.
+    Each replicate costs O(d^3). The dictionaries are the first l coordinates: the noise is isotropic, so the law of the
+    accuracies does not depend on them.
     """
     _check_request(n, replicates)
     mixture, q = world.mixture(), decision_prompts(world, prompt)
@@ -92,7 +92,7 @@ def truncated_critics(
 
 
 def first_coordinates(world: World) -> tuple[Float[np.ndarray, "dI l"], Float[np.ndarray, "dT l"]]:
-    """The plainest dictionaries (D_I, D_T), the first l unit vectors: what no law depends on may as well be these."""
+    """The simplest dictionaries (D_I, D_T), the first l unit vectors, for laws that do not depend on them."""
     return np.eye(world.dim_image, world.latents), np.eye(world.dim_text, world.latents)
 
 
@@ -144,14 +144,14 @@ def cross_covariance(
 
 
 def decision_prompts(world: World, prompt: Prompt) -> Float[np.ndarray, "P l"]:
-    """Latent prompts a decision needs: q_+ - q_- for two classes, all q_y otherwise."""
+    """Latent prompts of a decision: q_+ - q_- for two classes, all q_y otherwise."""
     q = world.prompts(prompt)
     return q[:1] - q[1:] if world.classes == 2 else q
 
 
 def _check_request(n: int, replicates: int) -> None:
-    refuse_fraction("n", n)
-    refuse_fraction("replicates", replicates)
+    check_integer("n", n)
+    check_integer("replicates", replicates)
     if not 2 <= n <= LARGEST_N:
         raise ValueError(f"n = {n} lies outside [2, 1e12]; the nearest valid value is {min(max(n, 2), LARGEST_N)}")
     if replicates < 1:
@@ -183,7 +183,7 @@ def _subgroup_statistics(
 
     Given the counts k, a subgroup's mean is N([m; b m], Sig_b/k) and its scatter Wishart(k - 1, Sig_b),
     Sig_b = [I; b] diag(sigma^2) [I; b]' + diag(nu_I I, nu_T I). Subgroups that share the mask b share Sig_b, so
-    their scatters add up to one Wishart of the summed degrees of freedom. Means of empty subgroups are moot.
+    their scatters add up to one Wishart of the summed degrees of freedom. Means of empty subgroups are never used.
     """
     masks, probability = mixture.masks()
     G, P, l = len(mixture.labels), len(masks), len(mixture.variances)
@@ -233,7 +233,7 @@ def _wishart_rows(
 def _wishart_like(
     gram: Float[np.ndarray, "R P P"], freedom: int, rng: np.random.Generator
 ) -> Float[np.ndarray, "R P P"]:
-    """One Wishart_P(freedom, gram) a replicate: the Gram matrix of noise rows with that covariance."""
+    """One Wishart_P(freedom, gram) per replicate: the Gram matrix of noise rows with that covariance."""
     R, P, _ = gram.shape
     if P == 1:
         chi2 = np.asarray(2 * rng.standard_gamma(max(freedom, 1) / 2, size=R))
@@ -247,8 +247,8 @@ def _wishart_like(
 def _triangle(rows: Float[np.ndarray, "N c"]) -> Float[np.ndarray, "c c"]:
     """R with R'R = rows'rows, the same on every machine.
 
-    A coordinate that all captions mention stands in both latents. QR leaves it to rounding which row such a second
-    column takes, and so turns the rows after it: here it takes none.
+    A coordinate that all captions mention is in both latents. In QR rounding decides which row such a second column
+    gets, which rotates the rows after it. Here it gets none.
     """
     size = np.abs(np.diag(np.linalg.qr(rows, mode="r")))
     Q, _ = np.linalg.qr(rows[:, size > 1e-10 * size.max()])
@@ -259,7 +259,7 @@ def _triangle(rows: Float[np.ndarray, "N c"]) -> Float[np.ndarray, "c c"]:
 
 def _noise_product(m: int, dI: int, dT: int, rng: np.random.Generator) -> Float[np.ndarray, "dI dT"]:
     """Xi_I' Xi_T for m rows of standard normals each."""
-    from scipy.linalg.blas import dtrmm  # here: a tenth of `predict`'s time (up to scipy 1.17, that is)
+    from scipy.linalg.blas import dtrmm  # here for start-up time: a tenth of `predict`'s, up to scipy 1.17
 
     if m < dI:
         return rng.standard_normal((m, dI)).T @ rng.standard_normal((m, dT))

@@ -1,7 +1,7 @@
 """Supervised linear learners on drawn, labelled images: the finite-sample side of `theory.learners`.
 
-No intercept: the worlds are symmetric under relabelling and every population optimum passes through the origin.
-Two classes give one score vector w for y = +1 (class 0), K classes one vector a class.
+No intercept: the worlds are symmetric under relabelling, so every population optimum passes through the origin.
+Two classes give one score vector w for y = +1 (class 0), K classes one vector per class.
 """
 
 from contextlib import suppress
@@ -15,7 +15,7 @@ LEARNERS = ("logistic", "max-margin", "least-squares")
 
 
 class SeparabilityError(ArithmeticError):
-    """The drawn sample has no solution of the kind asked for; the message says which learner has one."""
+    """The drawn sample has no solution of this kind; the message names a learner that has one."""
 
 
 def fit(
@@ -32,8 +32,7 @@ def fit(
     if learner == "max-margin":
         if weights is not None:
             raise ValueError(
-                "max-margin takes no weights: whatever they count, the nearest pairs decide; subsampling changes which "
-                "those are"
+                "max-margin takes no weights, since only the nearest pairs decide; subsampling changes which those are"
             )
         if classes > 2:
             raise ValueError(f"max-margin is defined here for 2 classes, not {classes}; logistic takes any number")
@@ -47,14 +46,14 @@ def fit(
     return softmax_regression(images, labels, classes, w)
 
 
-COARSE = 16  # a sample this many times smaller gives the start: Newton then needs 4 steps on all rows, not 11
+COARSE = 16  # the start is fitted to every 16th row: Newton then needs 4 steps on all rows, not 11
 LEAST_COARSE = 2000  # rows of the smallest such sample
 
 
 def logistic_regression(
     signed: Float[np.ndarray, "n d"], weights: Float[np.ndarray, " n"] | float = 1.0
 ) -> Float[np.ndarray, " d"]:
-    """Minimiser of mean log(1 + exp(-w'(y x))), by damped Newton to a gradient below 1e-9 of a row."""
+    """Minimiser of mean log(1 + exp(-w'(y x))), by damped Newton to a gradient of 1e-9 times the mean entry."""
     n, d = signed.shape
     w, weights = np.zeros(d), np.broadcast_to(weights, n)
     if n >= COARSE * LEAST_COARSE:
@@ -65,13 +64,13 @@ def logistic_regression(
     for _ in range(200):
         wrong = expit(-margins)
         gradient = -((weights * wrong) @ signed) / n
-        if np.abs(gradient).max() <= 1e-9 * size or margins.min() > 40:  # all right beyond what a float can improve
+        if np.abs(gradient).max() <= 1e-9 * size or margins.min() > 40:  # no float improves this further
             break
         curvature = (signed.T * (weights * wrong * (1 - wrong))) @ signed / n
         step = -np.linalg.lstsq(curvature, gradient, rcond=None)[0]
         w, margins, moved = _downhill(w, step, margins, signed, gradient @ step, weights)
         if not moved:
-            break  # rounding is all that is left to gain
+            break  # only rounding is left
     if margins.min() > 0:
         raise SeparabilityError(
             f"the {n} drawn pairs are separable, so logistic regression has no minimiser; use max-margin"
@@ -80,7 +79,7 @@ def logistic_regression(
 
 
 def _downhill(w, step, margins, signed, slope, weights):
-    """(w, margins, whether anything was gained) after the longest of step, step/2, step/4 ... that lowers the loss."""
+    """(w, margins, whether the loss fell) after the longest of step, step/2, step/4, ... that lowers the loss."""
     loss, along = (weights * np.logaddexp(0, -margins)).mean(), signed @ step
     for halvings in range(30):
         t = 0.5**halvings
@@ -124,8 +123,8 @@ def maximum_margin(signed: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
 
     Least distance programming (Lawson and Hanson, Solving Least Squares Problems, chapter 23): with E stacking the
     transposed rows over a row of ones and f the last unit vector, the residual r = E u - f of the non-negative least
-    squares solution u is (w, -1)/(1 + ||w||^2); r = 0 proves that no w separates. Rows are first measured in the length
-    of the longest, so units decide nothing.
+    squares solution u is (w, -1)/(1 + ||w||^2); r = 0 proves that no w separates. Rows are first divided by the longest
+    length, so that units do not matter.
     """
     n, d = signed.shape
     longest = np.linalg.norm(signed, axis=1).max()
@@ -134,7 +133,7 @@ def maximum_margin(signed: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
     rows = signed / longest
     E = np.vstack([rows.T, np.ones(n)])
     u, distance = nnls(E, np.append(np.zeros(d), 1.0), maxiter=30 * n)
-    # Rows with a weight are the support. Meeting it loses no digits where margins are narrow, as -r/r_{d+1} does.
+    # Rows with a weight are the support. Solving on it keeps digits that -r/r_{d+1} loses where margins are narrow.
     w = np.linalg.lstsq(rows[u > 0], np.ones(np.count_nonzero(u)), rcond=None)[0]
     narrowest = (rows @ w).min()
     if distance < 1e-9 or narrowest <= 0:

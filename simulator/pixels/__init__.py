@@ -1,4 +1,4 @@
-"""Worlds that can be looked at: objects in colours or on backgrounds, captions in words.
+"""Worlds of pixels: objects in colours or on backgrounds, captions as vectors or sentences.
 
-A pixel world has the labels, attributes, correlations and captions of `World`; `views` says how they are seen.
+A pixel world has the labels, attributes, correlations and captions of `World`; `views` declares how they are shown.
 """

@@ -1,15 +1,15 @@
 """Captions of pixel worlds, as one-hot vectors or as tokens of a sentence.
 
-Where a caption mentions an object (or not) and an attribute (or not), all captions that a world can write are one table
-of (K + 1) x (K + 1) rows, the last row and column for what is not mentioned. Drawing captions is looking them up, and a
-prompt is some rows with their probabilities.
+A caption mentions an object or none, and an attribute or none. So all captions of a world are one table of (K + 1) x
+(K + 1) rows, the last row and column for nothing. A prompt is a set of rows with weights.
 
-    one-hot     [object | attribute], zeros for what is not mentioned: 2K numbers, as [W] writes captions
-    tokens      "a photo of a seven in red", a word a token; 0 fills up short ones
+    one-hot     [object | attribute], zeros for what is not mentioned: 2K numbers, as in [W]
+    tokens      "a photo of a seven in red", one token per word; 0 pads short sentences
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,14 +18,16 @@ from jaxtyping import Float, Int
 from simulator.naming import suggestion
 from simulator.pixels.scenery import Scenery
 from simulator.prompts import Prompt
-from simulator.world import World
+
+if TYPE_CHECKING:
+    from simulator.world import World
 
 PADDING = ""  # token 0
 PREPOSITIONS = {"object-colour": "in", "background-colour": "on", "photos": "on"}
 
 
 def sentence(scene: Scenery, an_object: int | None, attribute: int | None) -> str:
-    """What a caption says in words: "a" before every noun, as in CLIP's own templates."""
+    """A caption in words, with "a" before every noun, as in CLIP's own templates."""
     words = ["a", "photo"]
     if an_object is not None:
         words += ["of", "a", scene.objects.names[an_object]]
@@ -35,7 +37,7 @@ def sentence(scene: Scenery, an_object: int | None, attribute: int | None) -> st
 
 
 def vocabulary(scene: Scenery) -> tuple[str, ...]:
-    """Every word that a world's captions use; a word's place is its token."""
+    """Every word of a world's captions; a word's place is its token."""
     words = ("a", "photo", "of", PREPOSITIONS[scene.views.attribute], *scene.objects.names, *scene.shown)
     return (PADDING, *dict.fromkeys(words))
 
@@ -71,7 +73,7 @@ def write(
     return table(scene)[tuple(told)]
 
 
-def law_of_captions(world: World) -> Float[np.ndarray, "K M M"]:
+def law_of_captions(world: "World") -> Float[np.ndarray, "K M M"]:
     """Probability of each caption given the label under the training law; rows and columns as of `table`."""
     K, own = world.classes, np.eye(world.classes)
     shown = np.where(own, world.p_inv, (1 - world.p_inv) / (K - 1))
@@ -84,11 +86,11 @@ def law_of_captions(world: World) -> Float[np.ndarray, "K M M"]:
     return told[0][:, :, None] * told[1][:, None, :]
 
 
-def prompts(world: World, prompt: Prompt) -> Float[np.ndarray, "K M M"]:
-    """What a class is asked by: weights of the captions of `table`, which sum to 1 for every class.
+def prompts(world: "World", prompt: Prompt) -> Float[np.ndarray, "K M M"]:
+    """Weights of the captions of `table` in each class's prompt; they sum to 1 for every class.
 
-    A prompt of one caption (name, background) has the one weight. mean, captions and scores weigh the training captions
-    of the class; what is averaged, captions, embeddings or scores, is the affair of who asks.
+    name and background have one caption each. mean, captions and scores weigh the training captions of the class; the
+    caller averages captions, embeddings or scores.
     """
     K = world.classes
     if prompt in ("name", "background"):

@@ -1,7 +1,7 @@
 """Objects cut out of COCO's photos by their masks (Lin et al. 2014, arXiv 1405.0312); read here, never downloaded.
 
-A root holds instances.json, in COCO's format, and the images that it names, beside it or in a folder images. No crowds,
-no object that COCO calls small, and one object an image, the largest: no image is then in two parts of the data.
+A root holds instances.json, in COCO's format, and its images, beside it or in a folder images. Crowds and objects that
+COCO calls small are left out. Each image gives its largest object only, so that no image is in two parts of the data.
 """
 
 from contextlib import redirect_stdout
@@ -32,11 +32,11 @@ class Instance:
 
     @property
     def name(self) -> str:
-        """The object's number in the file and its photo."""
+        """Number of the object, and its photo."""
         return f"object {self.annotation['id']} of {self.file.name}"
 
     def cutout(self) -> "Image":
-        """The photo, transparent but for the object."""
+        """The photo, transparent outside the object."""
         from PIL import Image
         from pycocotools import mask
 
@@ -48,7 +48,7 @@ class Instance:
             with catch_warnings():
                 simplefilter("ignore", DeprecationWarning)  # of numpy 2, about arrays that pycocotools 2.0.11 makes
                 opaque = mask.decode(runs)
-        except Exception as error:  # masks are C with types of its own
+        except Exception as error:  # pycocotools raises errors of many types
             size = f"{image.width} x {image.height}"
             raise ValueError(f"no mask of {size} pixels: {error or type(error).__name__}") from error
         image.putalpha(Image.fromarray(255 * opaque))
@@ -58,7 +58,7 @@ class Instance:
 def instances(
     root: str, classes: int, categories: tuple[str, ...] | None = None
 ) -> tuple[tuple[str, ...], list[Instance]]:
-    """Objects of some categories, in the order of their photos' numbers."""
+    """Names of the categories, and their objects in the order of photo numbers."""
     folder = Path(root).expanduser()
     file = folder / INSTANCES
     index = _index(file)
@@ -94,16 +94,16 @@ def _index(file: Path) -> Any:
             f"{file} is missing; it is instances_val2017.json of cocodataset.org, or a file of that format"
         )
     try:
-        with redirect_stdout(StringIO()):  # it tells its progress where results go
+        with redirect_stdout(StringIO()):  # it prints progress to stdout
             return COCO(str(file))
     except OSError as error:
         raise ValueError(f"{file} cannot be read: {error.strerror}") from None
-    except Exception as error:  # asserts, missing keys, what is not JSON
+    except Exception as error:  # assertions, missing keys, JSON errors
         raise ValueError(f"{file} is not in COCO's format ({type(error).__name__}: {error})") from None
 
 
 def _kinds(index: Any, file: Path, classes: int, categories: tuple[str, ...] | None) -> list[int]:
-    """Numbers of the categories, a class each."""
+    """Number of the category of each class."""
     numbers = {kind["name"]: number for number, kind in sorted(index.cats.items())}
     if len(numbers) < classes:
         raise ValueError(f"classes = {classes} are more than the {len(numbers)} categories of {file}")
@@ -114,7 +114,7 @@ def _kinds(index: Any, file: Path, classes: int, categories: tuple[str, ...] | N
 
 
 def _largest(index: Any, kinds: list[int]) -> dict[int, dict[str, Any]]:
-    """Image -> its largest object of these categories, images in the order of their numbers."""
+    """Image number -> its largest object of these categories, in the order of image numbers."""
     found: dict[int, dict[str, Any]] = {}
     for _, annotation in sorted(index.anns.items()):
         if annotation["category_id"] not in kinds or annotation.get("iscrowd") or annotation["area"] < SMALL:

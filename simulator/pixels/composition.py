@@ -1,8 +1,8 @@
 """Cut-outs on photos: images in, images out.
 
-An object is resized with colours multiplied by their opacity, so that what is transparent lends no colour to an edge
-(Pillow does so for RGBA), and by a triangle, whose weights are positive, so that no edge overshoots. With opacity a and
-the object's colour c a composite is a c + (1 - a) photo, rounded once.
+Pillow resizes RGBA with colours multiplied by their opacity, so transparent pixels lend no colour to an edge. The
+triangle filter has positive weights, so no edge overshoots. With opacity a and the object's colour c a composite is
+a c + (1 - a) photo, rounded once.
 """
 
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,13 +12,13 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SCALES = (0.4, 0.7)  # of the frame, an object's longer side: neither a speck nor all there is
-SEEN = 8  # of 255: fainter pixels do not count as part of an object
+SCALES = (0.4, 0.7)  # an object's longer side, as a fraction of the frame
+VISIBLE = 8  # of 255: fainter pixels are not part of an object
 HALF = 128  # an object is somewhere at least half opaque
 
 
 class Place(NamedTuple):
-    """Where an object stands."""
+    """Scale and position of an object."""
 
     scale: float
     across: float
@@ -26,7 +26,7 @@ class Place(NamedTuple):
 
 
 class Cutout(NamedTuple):
-    """An object as large as it will be seen, and where."""
+    """An object at its final size, and its position."""
 
     object: "Image"
     x: int
@@ -34,14 +34,14 @@ class Cutout(NamedTuple):
 
 
 def drawn_place(rng: np.random.Generator) -> Place:
-    """A place: scale uniform in SCALES, anywhere across, in the lower half of the room that is left, as on a ground."""
+    """A random place: scale uniform in SCALES, anywhere across, in the lower half of the free height."""
     scale, across, down = rng.random(3)
     low, high = SCALES
     return Place(low + (high - low) * scale, across, (1 + down) / 2)
 
 
 def cut(image: "Image", place: Place, side: int) -> Cutout:
-    """What is to be seen of a picture, at its place in a frame."""
+    """The visible part of a picture, at its place in a frame."""
     from PIL.Image import Resampling
 
     opacity = image.getchannel("A")
@@ -50,7 +50,7 @@ def cut(image: "Image", place: Place, side: int) -> Cutout:
         raise ValueError("transparent throughout")
     if faintest == 255:
         raise ValueError("nowhere transparent, so it is a photo and no cut-out")
-    box = opacity.point(lambda a: 255 * (a >= SEEN)).getbbox()
+    box = opacity.point(lambda a: 255 * (a >= VISIBLE)).getbbox()
     width, height = box[2] - box[0], box[3] - box[1]
     per_pixel = place.scale * side / max(width, height)
     w, h = (max(1, round(per_pixel * length)) for length in (width, height))
@@ -67,7 +67,7 @@ def frame(image: "Image", side: int) -> "Image":
 
 
 def composite(cutout: Cutout, photo: "Image") -> "Image":
-    """The object on the photo, which stays as it is."""
+    """A copy of the photo with the object on it."""
     made = photo.copy()
     made.paste(cutout.object, (cutout.x, cutout.y), cutout.object)
     return made

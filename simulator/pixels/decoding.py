@@ -1,4 +1,4 @@
-"""Files of photos and cut-outs that anybody may have made: decoded by Pillow itself, and bounded before they are."""
+"""Image files from unknown sources: checked for size, then decoded by Pillow itself."""
 
 import io
 import re
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# What such a file may really be, all decoded by Pillow itself: a PostScript file would be handed to Ghostscript.
+# Formats that Pillow decodes itself; it would pass a PostScript file to Ghostscript.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MOST_PIXELS = 50_000_000  # 150 MB as RGB, in every decoding process; a camera's 48 megapixels pass
 MOST_BYTES = 256 * 2**20
@@ -20,8 +20,8 @@ def decode(path: Path, mode: str = "RGB", still: bool = False) -> "Image":
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
-            raise ValueError("no regular file")  # a FIFO would be waited for, for ever
-        _refuse_large(found.st_size)
+            raise ValueError("no regular file")  # reading a FIFO might never end
+        _check_size(found.st_size)
     except OSError as error:
         raise ValueError(_reason(error)) from error
     return _decoded(path, mode, still)
@@ -29,11 +29,11 @@ def decode(path: Path, mode: str = "RGB", still: bool = False) -> "Image":
 
 def decode_bytes(data: bytes, mode: str = "RGB") -> "Image":
     """The image in the bytes of a file, decoded as `decode` does."""
-    _refuse_large(len(data))
+    _check_size(len(data))
     return _decoded(io.BytesIO(data), mode, still=False)
 
 
-def _refuse_large(size: int) -> None:
+def _check_size(size: int) -> None:
     if size > MOST_BYTES:
         raise ValueError(f"{size / 2**20:.0f} MiB, more than {MOST_BYTES // 2**20}")
 
@@ -49,11 +49,11 @@ def _decoded(source: "Path | io.BytesIO", mode: str, still: bool) -> "Image":
             if still and getattr(image, "n_frames", 1) > 1:
                 raise ValueError(f"animated, {image.n_frames} frames")
             return image.convert(mode)
-    except Exception as error:  # Pillow's decoders raise whatever the broken bytes lead to
+    except Exception as error:  # Pillow's decoders raise errors of many types
         raise ValueError(_reason(error)) from error
 
 
 def _reason(error: Exception) -> str:
-    """In words; Pillow puts the path, or the object with its address, into the message: neither helps here."""
+    """The error's message, without the path or object address that Pillow adds."""
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return re.sub(r"(cannot identify image file).*", r"\1", said) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Pictures from folders, a subfolder a class; what cannot be used is counted, and the first is named."""
+"""Pictures from folders with one subfolder per class. Unusable files are counted, and the first is named."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -16,9 +16,9 @@ MOST_HELD = 2**31  # bytes of pictures that a world holds at once
 def read_classes(
     root: str, classes: int, suffixes: tuple[str, ...], shape: tuple[int, ...], read: Callable[[Path], np.ndarray]
 ) -> tuple[UInt8[np.ndarray, "N C S S"], Int[np.ndarray, " N"], tuple[str, ...]]:
-    """The pictures in the first subfolders of a folder, a subfolder a class, both in the order of their names.
+    """The pictures in the first subfolders of a folder, one subfolder per class, in the order of their names.
 
-    A number that a subfolder's name begins with orders it, and captions do not say it: "2 sea" is the second attribute.
+    A number at the start of a subfolder's name only sets its order: "2 sea" is called "sea" in captions.
     """
     folder = Path(root).expanduser()
     try:
@@ -43,7 +43,7 @@ def read_classes(
 def read_all(
     root: str, named: Mapping[str, Source], shape: tuple[int, ...], read: Callable[[Source], np.ndarray]
 ) -> UInt8[np.ndarray, "N C S S"]:
-    """Pictures of one shape, all of a source."""
+    """All pictures of a source, in one shape."""
     if len(named) * np.prod(shape) > MOST_HELD:
         raise ValueError(
             f"{len(named):,} pictures of {root!r} at size {shape[-1]} take more than {MOST_HELD / 2**30:.0f} GiB; a "
@@ -66,6 +66,6 @@ def word(name: str) -> str:
 
 
 def _parts_of(name: str) -> tuple[float, str]:
-    """The number that a name begins with, infinite if with none, and the rest."""
+    """The number at the start of a name (infinite if there is none), and the rest."""
     number, rest = re.fullmatch(r"(\d+(?=[\s_]))?[\s_]*(.*?)\s*", name).groups()
     return (float(number) if number else float("inf")), rest or name

@@ -38,7 +38,7 @@ def _idx(path: Path, shape: tuple[int, ...]) -> UInt8[np.ndarray, "N ..."]:
 
 
 def _bytes(path: Path, most: int) -> bytes:
-    """What the file or its gzipped copy holds, up to one byte more than it may hold."""
+    """Content of the file or its gzipped copy, cut one byte beyond `most`."""
     packed = path.with_name(path.name + ".gz")
     try:
         with path.open("rb") if path.exists() else gzip.open(packed, "rb") as file:

@@ -1,30 +1,33 @@
-"""Image-caption pairs of pixel worlds, drawn like those of Gaussian worlds: in fixed blocks, a named stream a field.
+"""Image-caption pairs of pixel worlds, drawn like those of Gaussian worlds: in fixed blocks, one named stream per
+field.
 
-Labels, objects, attributes and mentions come from the streams that Gaussian worlds read, so that the two kinds of world
-agree on them pair by pair. Which scan and which photo is shown comes from streams of its own. Pair i is therefore the
-same for any chunk and any number of processes.
+Labels, objects, attributes and caption masks come from the streams that Gaussian worlds read, so that both kinds of
+world agree on them pair by pair. Scans and photos have streams of their own.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from jaxtyping import Bool, Int, UInt8
 
-from simulator.gaussian.pairs import LARGEST_BLOCK, Pairs, draw_ensemble_codes, fill, independent
+from simulator.gaussian.pairs import LARGEST_BLOCK, Pairs, draw_codes
 from simulator.pixels.captions import write
 from simulator.pixels.render import render
 from simulator.pixels.scenery import Scenery, scenery
-from simulator.quantities import refuse_fraction
-from simulator.world import World
+from simulator.quantities import check_integer
+from simulator.streams import independent
 
-BLOCK_BYTES = 2**22  # of a block's images; the block follows from the world alone, never from what a caller asks for
+if TYPE_CHECKING:
+    from simulator.world import World
+
+BLOCK_BYTES = 2**22  # of a block's images; the block size follows from the world alone
 LARGEST_DRAW = 2**31  # bytes of images that `draw` holds at once
 
 
 class Scenes(NamedTuple):
-    """What pairs show and say, before anybody paints or writes it."""
+    """What pairs show and mention, before they are rendered."""
 
     labels: Int[torch.Tensor, "*E n"]
     objects: Int[torch.Tensor, "*E n"]
@@ -34,33 +37,33 @@ class Scenes(NamedTuple):
     photos: Int[torch.Tensor, "*E n"] | None
 
 
-def block_size(world: World) -> int:
+def block_size(world: "World") -> int:
     """Pairs in one block of a pixel world's streams."""
     return max(1, min(LARGEST_BLOCK, BLOCK_BYTES // (3 * world.views.side**2)))
 
 
 def draw_scenes(
-    worlds: Sequence[World], size: int, seed: int, index: int, *, streams: Sequence[str], device: str = "cpu"
+    worlds: Sequence["World"], size: int, seed: int, index: int, *, streams: Sequence[str], device: str = "cpu"
 ) -> Scenes:
-    """What one block of every world's training pairs shows and says."""
-    world, K = worlds[0], worlds[0].classes
+    """Scenes of one block of every world's training pairs."""
+    world, K, source = worlds[0], worlds[0].classes, independent(seed, index, streams)
     scene = scenery(world.views, K, device)
-    y, o, a, mentioned = draw_ensemble_codes(worlds, size, independent(seed, index, streams), device=device)
+    y, o, a, mentioned = draw_codes(worlds, size, source, device=device)
     a = a[..., 0]
     if world.views.tied is not None:
         tied = torch.isin(y, torch.tensor(world.views.tied, device=device))
-        a = torch.where(tied, a, fill(torch.empty_like(a), "untied", seed, index, streams, "integer", K))
-    picks = [
-        fill(torch.empty(y.shape, dtype=torch.float64, device=device), field, seed, index, streams, "uniform")
-        for field in ("scan", "photo")[: 1 + (scene.photos is not None)]
-    ]
-    scans = scene.objects.chosen("train", o, picks[0])
-    photos = None if scene.photos is None else scene.photos.chosen("train", a, picks[1])
+        a = torch.where(tied, a, source(torch.empty_like(a), "untied", "integer", K))
+
+    def uniform(field: str) -> torch.Tensor:
+        return source(torch.empty(y.shape, dtype=torch.float64, device=device), field, "uniform")
+
+    scans = scene.objects.chosen("train", o, uniform("scan"))
+    photos = None if scene.photos is None else scene.photos.chosen("train", a, uniform("photo"))
     return Scenes(y, o, a, mentioned, scans, photos)
 
 
-def first_scenes(world: World, n: int, seed: int, stream: str, device: str = "cpu") -> Scenes:
-    """What the first n pairs of a world's stream show and say; scenes are some bytes where images are many."""
+def first_scenes(world: "World", n: int, seed: int, stream: str, device: str = "cpu") -> Scenes:
+    """Scenes of the first n pairs of a stream; they take far less memory than images."""
     size = block_size(world)
     blocks = [
         draw_scenes((world,), size, seed, index, streams=(stream,), device=device) for index in range(-(-n // size))
@@ -68,7 +71,7 @@ def first_scenes(world: World, n: int, seed: int, stream: str, device: str = "cp
     return Scenes(*(None if x[0] is None else torch.cat([y[0] for y in x])[:n] for x in zip(*blocks, strict=True)))
 
 
-def seen(scene: Scenery, scenes: Scenes) -> Pairs:
+def rendered(scene: Scenery, scenes: Scenes) -> Pairs:
     """Scenes as images and captions."""
     flat = [None if x is None else x.reshape(-1) for x in (scenes.scans, scenes.attributes, scenes.photos)]
     images = render(scene, *flat)
@@ -81,19 +84,19 @@ def seen(scene: Scenery, scenes: Scenes) -> Pairs:
     )
 
 
-def draw_ensemble_block(
-    worlds: Sequence[World], seed: int, index: int, *, streams: Sequence[str], device: str = "cpu"
+def draw_block(
+    worlds: Sequence["World"], seed: int, index: int, *, streams: Sequence[str], device: str = "cpu"
 ) -> Pairs:
     """Block `index` of E pixel worlds' training pairs: images (E, n, 3, S, S) of bytes, captions (E, n, L)."""
     scenes = draw_scenes(worlds, block_size(worlds[0]), seed, index, streams=streams, device=device)
-    return seen(scenery(worlds[0].views, worlds[0].classes, device), scenes)
+    return rendered(scenery(worlds[0].views, worlds[0].classes, device), scenes)
 
 
 @dataclass(frozen=True, eq=False)
 class DrawnPixels:
     """n pairs of one pixel world with what they show; what `World.draw` returns."""
 
-    world: World
+    world: "World"
     scenery: Scenery
     scenes: Scenes
     images: UInt8[torch.Tensor, "n 3 S S"]
@@ -116,9 +119,9 @@ class DrawnPixels:
         return f"DrawnPixels({len(self)} of {self.world!r})"
 
 
-def draw(world: World, n: int, seed: int = 0, *, stream: str = "pairs", device: str = "cpu") -> DrawnPixels:
+def draw(world: "World", n: int, seed: int = 0, *, stream: str = "pairs", device: str = "cpu") -> DrawnPixels:
     """The first n pairs of a stream in one piece; `World.draw` calls it."""
-    refuse_fraction("n", n)
+    check_integer("n", n)
     most = LARGEST_DRAW // (3 * world.views.side**2)
     if not 1 <= n <= most:
         raise ValueError(
@@ -126,5 +129,5 @@ def draw(world: World, n: int, seed: int = 0, *, stream: str = "pairs", device: 
             f"valid value is {min(max(n, 1), most)}"
         )
     scene, scenes = scenery(world.views, world.classes, device), first_scenes(world, n, seed, stream, device)
-    pairs = seen(scene, scenes)
+    pairs = rendered(scene, scenes)
     return DrawnPixels(world, scene, scenes, pairs.images, pairs.texts)

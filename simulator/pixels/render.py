@@ -1,4 +1,4 @@
-"""Objects before their grounds: image = ground + coverage (object - ground), in sRGB, as image editors do it."""
+"""Objects on their backgrounds: image = ground + coverage (object - ground), in sRGB, as image editors do it."""
 
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -16,10 +16,10 @@ def render(
     photos: Int[torch.Tensor, " n"] | None,
 ) -> UInt8[torch.Tensor, "n 3 S S"]:
     """Images of scenes."""
-    objects, own = scene.objects.pixels, scene.objects.pixels.shape[1] == 4  # whether they have colours of their own
+    objects, own = scene.objects.pixels, scene.objects.pixels.shape[1] == 4  # own: objects have their own colours
     images = objects.new_empty(len(scans), 3, *objects.shape[2:])
     size = max(1, TOGETHER // images[:1].numel()) if scans.device.type == "cpu" else len(scans)
-    # Buffers for all rounds: to the CPU new memory would cost twice what the arithmetic does.
+    # Buffers for all rounds: new memory would cost a CPU twice as much as the arithmetic.
     picked, behind = (objects.new_empty(size, channels, *objects.shape[2:]) for channels in (objects.shape[1], 3))
     coverage, *layers, made = (
         objects.new_empty(size, channels, *objects.shape[2:], dtype=torch.float32) for channels in (1, 3, 3, 3)
@@ -33,12 +33,12 @@ def render(
             ground = _plain(scene, attributes[part], "background-colour")
         else:
             ground = layers[1][:m].copy_(torch.index_select(scene.photos.pixels, 0, photos[part], out=behind[:m]))
-        # Adding a half before numbers are cut to integers rounds them; no sum is below 0 or above 255.5.
+        # Adding .5 before truncation to integers rounds; no sum is below 0 or above 255.5.
         images[part] = torch.lerp(ground, front, coverage[:m], out=made[:m]).add_(0.5)
     return images
 
 
 def _plain(scene: Scenery, attributes: Int[torch.Tensor, " n"], coloured: str) -> Float[torch.Tensor, "n 3 1 1"]:
-    """A plain colour: the attribute's where it colours this layer, else the bare one."""
+    """The colour of a plain layer: the attribute's where it colours this layer, else the bare one."""
     colour = scene.colours[attributes] if scene.views.attribute == coloured else scene.bare.expand(len(attributes), 3)
     return colour.float()[..., None, None]

@@ -1,65 +1,82 @@
-"""How a pixel world is seen: which objects, what the attribute is, what captions look like; `World.views`.
+"""How a pixel world looks: its objects, its attribute and its captions; the field `World.views`.
 
 The law is World's: the object shown is the label's with probability p_inv, else another's; the attribute is the class's
 own with probability p_spu, else another's uniformly. Where `tied` names classes, the others show every attribute alike
 (MultiColoredMNIST of Wang et al., arXiv 2403.11497, appendix D.3, as we read it).
 """
 
+import re
 from typing import Annotated, Literal
 
+import numpy as np
+from jaxtyping import UInt8
 from pydantic import Field, model_validator
 
 from simulator import quantities as q
-from simulator.checked import Checked
-from simulator.pixels.palette import COLOURS, INK, PAPER, refuse_close
+from simulator.base_model import Checked, documented
+from simulator.naming import suggestion
 
 Source = Literal["digits", "mnist", "cutouts", "coco"]
 Shown = Literal["object-colour", "background-colour", "photos"]
 
-# Side of the images where nothing else is asked for: that of the scans, and one at which animals are known.
+# Default side of the images: that of the scans, or one at which animals can be recognised.
 SIDES: dict[Source, int] = {"digits": 8, "mnist": 28, "cutouts": 64, "coco": 64}
 DIGITS = 10  # classes of the two sources of digits
 
-# What a root holds and how one gets it, for the sentence that misses it.
+# What a root must hold, for error messages.
 ROOTS: dict[Source, str] = {
     "mnist": "the folder that torchvision.datasets.MNIST(root, download=True) fills",
     "cutouts": "a folder with a subfolder of PNG images with transparency for every class",
     "coco": "a folder with instances.json and the images that it names",
 }
 
+INK, PAPER = "white", "black"  # objects where backgrounds have the colours, and the ground where objects do
 
+# In the order in which classes take them. Any two differ clearly: by 36 or more in CIELAB, by 44 from white and black.
+COLOURS = {
+    "red": (230, 25, 45),
+    "green": (40, 160, 50),
+    "blue": (40, 80, 230),
+    "yellow": (255, 220, 40),
+    "purple": (150, 30, 180),
+    "cyan": (60, 210, 230),
+    "orange": (245, 130, 40),
+    "pink": (250, 140, 200),
+    "brown": (130, 80, 40),
+    "lime": (170, 240, 60),
+}
+_BARE = {INK: (255, 255, 255), PAPER: (0, 0, 0)}
+
+
+def rgb(colours: tuple[str, ...]) -> UInt8[np.ndarray, "C 3"]:
+    """Red, green and blue of colours by name, or as #rrggbb."""
+    return np.array([_one(colour) for colour in colours], dtype=np.uint8)
+
+
+def _one(colour: str) -> tuple[int, ...]:
+    named = {**COLOURS, **_BARE}
+    if colour in named:
+        return named[colour]
+    if not re.fullmatch("#[0-9a-fA-F]{6}", colour):
+        raise ValueError(
+            f"colour {colour!r} is neither #rrggbb nor one of {', '.join(named)}{suggestion(colour, named)}"
+        )
+    return tuple(bytes.fromhex(colour[1:]))
+
+
+@documented
 class Pixels(Checked):
-    """How the objects and the attribute of a world are seen; in TOML the table [views].
+    """How the objects and the attribute of a world are shown; in TOML the table [views].
 
     Parameters
     ----------
-    objects
-        Where objects come from: digits (scikit-learn's 1,797 scans), mnist, cutouts, coco.
-    attribute
-        What the attribute is: object-colour, background-colour, or photos behind the object.
-    tied
-        Classes with an attribute of their own; all unless given.
-    captions
-        One-hot vectors of object and attribute, or tokens of a sentence.
-    told
-        Which class captions name where the object shown is another's: the label's, as in [W], or the object's, as in
-        Gaussian worlds.
-    root
-        Folder of the objects.
-    photos
-        Folder with a subfolder of photos for every class, in the order of their names.
-    categories
-        Categories of COCO, a class each; the file's first, by their numbers, unless given.
-    colours
-        One for every class, of the palette or as #rrggbb; the palette's first unless given.
-    size
-        Height and width of the images, those of the scans unless set.
+    {fields}
 
     Raises
     ------
     pydantic.ValidationError
         For a value outside its domain, a root or photos missing or of no use, fewer than two tied classes or one named
-        twice, colours that can hardly be told apart, and objects with colours of their own that are to be coloured.
+        twice, unknown or equal colours, and objects with colours of their own that are to be coloured.
     """
 
     objects: Annotated[
@@ -78,13 +95,18 @@ class Pixels(Checked):
     ] = "one-hot"
     told: Annotated[
         Literal["label", "object"],
-        Field(description="which class captions name where the object shown is another's"),
+        Field(
+            description="class that captions name where the object shown is another's: the label's, as in [W], or the "
+            "object's, as in Gaussian worlds"
+        ),
     ] = "label"
     root: Annotated[str | None, Field(description="folder of the objects")] = None
-    photos: Annotated[str | None, Field(description="folder with a subfolder of photos for every class")] = None
+    photos: Annotated[
+        str | None, Field(description="folder with a subfolder of photos for every class, in the order of their names")
+    ] = None
     categories: Annotated[
         tuple[str, ...] | None,
-        Field(description="categories of COCO, a class each; the file's first, by their numbers, unless given"),
+        Field(description="categories of COCO, one per class; the file's first, by their numbers, unless given"),
     ] = None
     colours: Annotated[
         tuple[str, ...] | None,
@@ -98,7 +120,9 @@ class Pixels(Checked):
             if sentence:
                 raise ValueError(sentence)
         if self.colours is not None:
-            refuse_close((*self.colours, self.bare))
+            every = (*self.colours, self.bare)
+            if len(np.unique(rgb(every), axis=0)) < len(every):
+                raise ValueError(f"colours = {list(every)} has two equal ones (the last is the bare colour)")
         return self
 
     def _about_roots(self) -> str:
@@ -142,20 +166,20 @@ class Pixels(Checked):
 
     @property
     def bare(self) -> str:
-        """The colour of what the attribute does not colour: the ground behind coloured objects, objects before it."""
+        """The colour of what the attribute does not colour: the ground behind coloured objects, or the objects."""
         return PAPER if self.attribute == "object-colour" else INK
 
     @property
     def words(self) -> str:
-        """What is seen, for people."""
+        """A description for readers."""
         tied = "" if self.tied is None else f" of classes {', '.join(map(str, self.tied))}"
         return f"{self.objects} of {self.side} x {self.side} pixels, the attribute{tied} is {self.attribute}"
 
     def tied_of(self, classes: int) -> tuple[int, ...]:
-        """The classes with an attribute of their own, of so many."""
+        """The classes with an attribute of their own, among `classes` classes."""
         return tuple(range(classes)) if self.tied is None else self.tied
 
-    def refuse(self, classes: int) -> None:
+    def check_classes(self, classes: int) -> None:
         """Refuse a number of classes that these views cannot show.
 
         Parameters

@@ -1,4 +1,4 @@
-"""An ensemble's state in one safetensors file: tensors, and beside them what was trained, as JSON. No pickle."""
+"""An ensemble's state in one safetensors file, with the run's specification as JSON."""
 
 import json
 from pathlib import Path
@@ -8,21 +8,21 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from simulator.towers.training import Ensemble, State
+from simulator.towers.ensemble import Ensemble
+from simulator.towers.training import State
 
 PARTS = ("parameters", "moments", "averages", "measures")
-# Of checkpoints and run folders. 2: streams of the CPU come from numpy, so a run of format 1, which writes no number,
-# cannot go on with the pairs that it began with. 3: SOAP's first moments are in its coordinates, and streams of other
-# devices come from counters.
-FORMAT = 3
+# Of checkpoints and run folders. 2: streams of the CPU come from numpy. 3: SOAP's first moments are in its coordinates.
+# 4: streams of other devices come from torch's generators. A run cannot continue across these.
+FORMAT = 4
 
 
 class AnotherRun(ValueError):
-    """A checkpoint belongs to a run with another specification, or was written in another format."""
+    """A checkpoint of a run with another specification, or in another format."""
 
 
 def check_format(found: object) -> None:
-    """Raise AnotherRun unless `found` is the format that this version writes; None is the first one."""
+    """Raise AnotherRun unless `found` is the format of this version; None is format 1."""
     if found != FORMAT:
         raise AnotherRun(
             f"it is of format {1 if found is None else found}, and this version reads and writes format {FORMAT} "
@@ -31,14 +31,14 @@ def check_format(found: object) -> None:
 
 
 def specification(ensemble: Ensemble) -> dict[str, Any]:
-    """All that a resumed run must share with the one it continues, flat: {field: value}.
+    """Everything that a resumed run must share with the run that it continues, {field: value}.
 
-    The number of steps belongs to it, since the learning rate's schedule depends on it.
+    The number of steps is included, since the learning rate's schedule depends on it.
     """
     source = ensemble.draw_on or ensemble.device
     return {
         **ensemble.recipe.model_dump(mode="json"),
-        "worlds": [{**world.model_dump(mode="json"), **ensemble.seen.identity(world)} for world in ensemble.worlds],
+        "worlds": [{**world.model_dump(mode="json"), **ensemble.views.identity(world)} for world in ensemble.worlds],
         "models": list(ensemble.models),
         "seed": ensemble.seed,
         "draw_on": torch.device(source).type,
@@ -46,9 +46,9 @@ def specification(ensemble: Ensemble) -> dict[str, Any]:
 
 
 def difference(saved: dict[str, Any], wanted: dict[str, Any]) -> tuple[str, Any, Any] | None:
-    """(field, its value in either) where two specifications first differ, None if they agree.
+    """(field, saved value, wanted value) where two specifications first differ, None if they agree.
 
-    The ensemble's size comes first, and a world's field stands for the world.
+    The ensemble's size is compared first, then the recipe, then the fields of each world.
     """
     saved, wanted = (json.loads(json.dumps(x)) for x in (saved, wanted))
     sizes = [len(x.get("models") or ()) for x in (saved, wanted)]
@@ -63,7 +63,7 @@ def difference(saved: dict[str, Any], wanted: dict[str, Any]) -> tuple[str, Any,
 
 
 def save_state(path: Path, state: State, ensemble: Ensemble) -> None:
-    """Write `state` to `path`, which should be a temporary name that is renamed afterwards."""
+    """Write `state` to `path`; the caller renames it afterwards, so that no half file has the final name."""
     tensors = {f"{part}/{name}": value for part in PARTS for name, value in getattr(state, part).items()}
     tensors["diverged"] = state.diverged
     metadata = {

@@ -1,11 +1,12 @@
-"""One batch over several processes: torchrun starts them, each embeds its own rows, and the loss is that of the whole.
+"""One batch shared among processes that torchrun started: each embeds its own rows, and the loss is that of the batch.
 
 Process r of W holds rows [r B/W, (r + 1) B/W) of the batch. Its share of the loss is its rows' part of the sum; the
 shares add up to the loss, and the gradients of the shares add up to the gradient, so parameters' gradients are summed
 and never averaged or multiplied by W (averaging after a loss that was already divided by B, or gathering without a
 gradient for the other processes' rows, is the fault of open_clip issue 616).
 
-Embeddings of captions are gathered, B h numbers a process; logits are tiles of B/W rows (simulator.towers.tiles).
+Embeddings of captions are gathered, B h numbers per process; logits are tiles of B/W rows
+(simulator.towers.chunked_losses).
 """
 
 import os
@@ -14,11 +15,11 @@ from typing import NamedTuple
 import torch
 import torch.distributed as dist
 
-from simulator.towers.tiles import Sums
+from simulator.towers.chunked_losses import Sums
 
 
 class Group(NamedTuple):
-    """This process's place among those that share a batch."""
+    """Rank of this process and number of processes that share a batch."""
 
     rank: int = 0
     size: int = 1
@@ -28,7 +29,7 @@ ALONE = Group()
 
 
 def join(device: str) -> Group:
-    """Join the processes that torchrun started; alone if it started none. `leave` at the end.
+    """The group of processes that torchrun started, ALONE if it started none; call `leave` at the end.
 
     NCCL between CUDA devices, gloo otherwise.
     """
@@ -44,14 +45,14 @@ def join(device: str) -> Group:
 
 
 def leave(group: Group) -> None:
-    """Leave together: a process that is gone while another still talks to it takes that one down."""
+    """Wait for all processes, then leave: a process that ends earlier makes the others fail."""
     if group.size > 1:
         dist.barrier()
         dist.destroy_process_group()
 
 
 def meet(group: Group) -> None:
-    """Wait until every process is here."""
+    """Wait for all processes."""
     if group.size > 1:
         dist.barrier()
 
@@ -94,7 +95,7 @@ def maximum(group: Group, x: torch.Tensor) -> torch.Tensor:
 
 
 def anywhere(group: Group, flag: bool) -> bool:
-    """Whether the flag is up in any process; all of them must ask."""
+    """Whether the flag is true in any process; all processes must call this."""
     if group.size == 1:
         return flag
     device = "cuda" if dist.get_backend() == "nccl" else "cpu"
@@ -102,7 +103,7 @@ def anywhere(group: Group, flag: bool) -> bool:
 
 
 def sums(group: Group) -> Sums:
-    """The same two for simulator.towers.tiles."""
+    """`summed` and `maximum` as simulator.towers.chunked_losses takes them."""
     return Sums(lambda x: summed(group, x), lambda x: maximum(group, x))
 
 

@@ -1,11 +1,12 @@
-"""What a trained ensemble does: group accuracies by prompt, what its embeddings keep, what it relies on.
+"""Zero-shot accuracy of a trained ensemble, by group and prompt.
 
-Nearly every learner here scores a class by the inner product of the image embedding with one vector a class: an
-embedded prompt, the mean of embedded captions, a row of the supervised head, or (SupCon, which has neither) the mean
-embedding of the class. Linear towers are therefore linear critics and evaluated exactly; MLP towers by scrambled Sobol
-points, one replicate a scrambling, and so are all towers asked by the log-mean-exp of scores over captions.
+A class is scored by the inner product of the image embedding with one vector: an embedded prompt, the mean of embedded
+captions, a row of the supervised head, or (SupCon, which has neither) the mean embedding of the class. Linear towers
+are therefore linear critics, whose accuracy is exact. Other towers, and log-mean-exp prompts, are evaluated on
+scrambled Sobol points, one replicate per scrambling. Pixel worlds have a finite set of test images.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -13,66 +14,70 @@ import torch
 from jaxtyping import Float, Shaped
 
 from simulator.gaussian.critic import LinearCritic, gaussian_points, group_accuracy
-from simulator.gaussian.pairs import dictionaries, draw_image_latents
-from simulator.prompts import LINEAR, PROMPTS, USUAL, Prompt, asked
-from simulator.towers.affine import Parameters
+from simulator.gaussian.pairs import dictionaries
+from simulator.pixels import groups
+from simulator.pixels.groups import Trial as TestImages
+from simulator.prompts import DEFAULT_PROMPTS, LINEAR, PROMPTS, Prompt, prompt_row
+from simulator.towers.ensemble import Ensemble
+from simulator.towers.kinds import Parameters
 from simulator.towers.layers import embed, logit_scale, scored
 from simulator.towers.objectives import class_logits
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import Ensemble
 from simulator.world import World
 
-CAPTIONS = 512  # of a class, where all of its captions ask
-LOGITS = 2**24  # held at once
+CAPTIONS = 512  # per class, for prompts that pool over captions
+LOGITS = 2**24  # in memory at once
+PIXELS = 2**24  # numbers of images that all models of an ensemble score at a time
 
 
 def prompts_of(recipe: Recipe) -> tuple[Prompt | None, ...]:
-    """The prompts by which towers of a recipe can be asked; (None,) for learners that read no captions.
+    """The prompts that towers of a recipe accept; (None,) for learners that read no captions.
 
-    Scores that are no cosines times a scale are known up to a factor and have no log-mean-exp.
+    Inner products are known up to a factor only, so they have no log-mean-exp.
     """
     if not recipe.prompted:
         return (None,)
     return PROMPTS if recipe.objective.cosine else LINEAR
 
 
-def usual_prompts(recipe: Recipe) -> tuple[Prompt | None, ...]:
-    """Those of `prompts_of` by which towers are asked if nobody says otherwise."""
-    return USUAL if recipe.prompted else (None,)
+def default_prompts(recipe: Recipe) -> tuple[Prompt | None, ...]:
+    """The prompts that are evaluated unless others are given."""
+    return DEFAULT_PROMPTS if recipe.prompted else (None,)
 
 
 def class_vectors(
     ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None
 ) -> Float[torch.Tensor, "E K *captions h"]:
-    """What images are compared with: one vector a class, or one a caption where the log-mean-exp of scores decides."""
+    """Vectors that images are compared with: one per class, or one per caption for log-mean-exp prompts."""
     recipe = ensemble.recipe
     if "head.weight" in parameters:
         return parameters["head.weight"].mT
     if not recipe.objective.captions:
         return class_means(ensemble, parameters)
-    pool, caption = asked(prompt).pool, asked(prompt).caption
-    if caption is not None and caption.average and ensemble.views["text"].form == "words":
-        pool = "mean"  # sentences have no average, but what towers make of them has
+    pool, caption = prompt_row(prompt).pool, prompt_row(prompt).caption
+    if caption is not None and caption.average and ensemble.inputs["text"].form == "words":
+        pool = "mean"  # sentences have no average; their embeddings do
     if pool is None:
-        return scored(recipe, embed(recipe, parameters, "text", ensemble.seen.texts(ensemble, prompt)))
+        texts = ensemble.views.prompts(ensemble, captioned(ensemble), prompt)
+        return scored(recipe, embed(recipe, parameters, "text", texts))
     texts = class_captions(ensemble)
     each = scored(recipe, embed(recipe, parameters, "text", texts.flatten(1, 2))).unflatten(1, texts.shape[1:3])
     return each.mean(2) if pool == "mean" else each  # the mean of scores is the score of the mean of unit vectors
 
 
 def captioned(ensemble: Ensemble) -> tuple[World, ...]:
-    """Worlds with the law of the captions, given the label, that every model has read."""
+    """Worlds with the law of captions given the label that every model was trained on."""
     return tuple(ensemble.sampler.captioned(world) for world in ensemble.worlds)
 
 
 def class_captions(ensemble: Ensemble) -> Shaped[torch.Tensor, "E K captions dT"]:
-    """CAPTIONS captions of every class as every model has read them, of a stream of their own."""
+    """CAPTIONS captions of every class and model, from a stream that training does not read."""
     K = ensemble.worlds[0].classes
     texts, labels = [], []
     count = torch.zeros(len(ensemble.models), K, dtype=torch.int64, device=ensemble.device)
     while count.min() < CAPTIONS:
         captions = ensemble._replace(worlds=captioned(ensemble))
-        block = ensemble.seen.block(captions, "class-captions", len(texts))  # a stream that training does not read
+        block = ensemble.views.block(captions, "class-captions", len(texts))
         texts, labels = [*texts, block.texts], [*labels, block.labels]
         count += torch.nn.functional.one_hot(block.labels, K).sum(1)
     order = torch.cat(labels, 1).argsort(dim=1, stable=True)  # class by class
@@ -83,8 +88,8 @@ def class_captions(ensemble: Ensemble) -> Shaped[torch.Tensor, "E K captions dT"
 
 
 def class_means(ensemble: Ensemble, parameters: Parameters) -> Float[torch.Tensor, "E K h"]:
-    """Mean embedding of every class under the training law, over one block of pairs of a stream of its own."""
-    block = ensemble.seen.block(ensemble, "class-means", 0)
+    """Mean embedding of every class under the training law, over one block of a stream that training does not read."""
+    block = ensemble.views.block(ensemble, "class-means", 0)
     I = scored(ensemble.recipe, embed(ensemble.recipe, parameters, "image", block.images))
     member = torch.nn.functional.one_hot(block.labels, ensemble.worlds[0].classes).to(I.dtype)  # (E, n, K)
     return torch.bmm(member.mT, I) / member.sum(1).clamp(min=1)[..., None]
@@ -103,7 +108,7 @@ def scores(
     if vectors.ndim == 3:
         return torch.bmm(I, vectors.mT)
     scale = logit_scale(ensemble.recipe, parameters)[:, None, None]
-    each = max(1, LOGITS // (len(I) * vectors.shape[2]))  # images at a time
+    each = max(1, LOGITS // (len(I) * vectors.shape[2]))  # images per product
     pooled = [
         [torch.logsumexp(scale * torch.bmm(part, texts.mT), dim=-1) for texts in vectors.unbind(1)]
         for part in I.split(each, dim=1)
@@ -112,7 +117,7 @@ def scores(
 
 
 def linear_critics(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> LinearCritic:
-    """Linear towers as score vectors, one critic a model. Dividing by ||x_I W|| changes no decision."""
+    """Score vectors of linear towers, one critic per model. The norm of the image embedding changes no decision."""
     D, _ = dictionaries(ensemble.worlds[0], ensemble.seed)
     vectors = class_vectors(ensemble, parameters, prompt)
     w = torch.bmm(vectors, parameters["image.0.weight"].mT).double().cpu().numpy()  # (E, K, d_I)
@@ -123,11 +128,11 @@ def linear_critics(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | 
 
 def linear_scores(recipe: Recipe, prompt: Prompt | None) -> bool:
     """Whether scores are linear in the image, and accuracies therefore exact."""
-    return recipe.towers == "linear" and (prompt is None or asked(prompt).pool != "log-mean-exp")
+    return recipe.towers == "linear" and (prompt is None or prompt_row(prompt).pool != "log-mean-exp")
 
 
 class Points(NamedTuple):
-    """Test images of every group in standard form, shared by all models; see `standard_points`."""
+    """Standard normal points for test images, shared by all groups and models; see `standard_points`."""
 
     normals: Float[np.ndarray, "R N d"]
     frame: Float[np.ndarray, "d d"]
@@ -179,104 +184,45 @@ def ensemble_accuracy(
             x = noise + (means[g] @ frame[:, :l].T)[:, None]
             score = scores(ensemble, parameters, vectors, x)
             best = score.amax(-1)
-            # k classes that tie share the decision.
+            # Among k classes that tie a decision is 1/k right.
             right = (score[..., y] >= best) / (score == best[..., None]).sum(-1)
             result[r, :, g] = right.mean(1).cpu().numpy()
     return np.stack([m.group_average(result[:, k]) for k, m in enumerate(mixtures)], axis=1)
 
 
-class Recovery(NamedTuple):
-    """How much of the latents an image embedding keeps: R^2 on held-out images of the test law.
+def trial(
+    ensemble: Ensemble, prompts: Iterable[Prompt | None], power: int, replicates: int
+) -> Points | TestImages | None:
+    """The images on which accuracies under some prompts are measured; None where all accuracies are exact.
 
-    The kernel's R^2 can exceed the linear one by far without the zero-shot decision using any of it: recovery is what
-    could be read out, not what is.
+    For Gaussian worlds 2^power points in each of `replicates`; for pixels every test object with every attribute.
     """
-
-    linear: Float[np.ndarray, "E 2"]
-    kernel: Float[np.ndarray, "E 2"]
-
-
-KERNEL_POINTS = 512  # a kernel system is solved once a model: 512^3 operations each
-RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # relative to a Gaussian kernel's diagonal of 1
+    world = ensemble.worlds[0]
+    if world.views is not None:
+        return groups.trial(world, seed=ensemble.seed, device=ensemble.device)
+    exact = all(linear_scores(ensemble.recipe, prompt) for prompt in prompts)
+    return None if exact else standard_points(ensemble, power, replicates)
 
 
-def latent_recovery(ensemble: Ensemble, parameters: Parameters) -> Recovery:
-    """Least squares, and kernel ridge regression, from embedding to latent.
-
-    The kernel is Gaussian of median width; of RIDGES each model takes the one with the least leave-one-out error.
-    """
-    x, z, _ = images_of_the_test_law(ensemble)
-    I = embed(ensemble.recipe, parameters, "image", x).double()
-    half = x.shape[1] // 2
-    width = 1 if ensemble.worlds[0].classes == 2 else ensemble.worlds[0].classes
-    z = z[..., : 2 * width].double()
-    A = torch.cat([I, torch.ones_like(I[..., :1])], dim=-1)
-    linear = A[:, half:] @ torch.linalg.lstsq(A[:, :half], z[:, :half], driver="gelsd" if x.is_cpu else None).solution
-    fit = slice(0, min(half, KERNEL_POINTS))
-    # By products, distances far from 0 would round to what is no kernel.
-    distance = torch.cdist(I, I[:, fit], compute_mode="donot_use_mm_for_euclid_dist").square()
-    median = distance[:, fit].flatten(1).median(1).values.clamp(min=torch.finfo(torch.float64).tiny)
-    K = (-distance / median[:, None, None]).exp()
-    mean = z[:, fit].mean(1, keepdim=True)
-    kernel = mean + K[:, half:] @ ridge_weights(K[:, fit], z[:, fit] - mean)
-
-    def r_squared(predicted: torch.Tensor) -> np.ndarray:
-        target = z[:, half:]
-        residual = (target - predicted).square().sum(1)
-        total = (target - target.mean(1, keepdim=True)).square().sum(1)
-        each = 1 - residual / total
-        return torch.stack([each[:, :width].mean(1), each[:, width:].mean(1)], dim=-1).cpu().numpy()
-
-    return Recovery(r_squared(linear), r_squared(kernel))
+def accuracies(
+    ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None, trial: Points | TestImages | None
+) -> dict[str, Float[np.ndarray, "R E"]]:
+    """Accuracy of every model by group, on a `trial`: "common", "counter", and further groups of pixel worlds."""
+    if isinstance(trial, TestImages):
+        return _pixel_accuracies(ensemble, parameters, prompt, trial)
+    common, counter = np.moveaxis(ensemble_accuracy(ensemble, parameters, prompt, trial), -1, 0)
+    return {"common": common, "counter": counter}
 
 
-def ridge_weights(K: Float[torch.Tensor, "E n n"], z: Float[torch.Tensor, "E n t"]) -> Float[torch.Tensor, "E n t"]:
-    """Weights of kernel ridge regression on z, a model each with the ridge of least leave-one-out error of RIDGES.
-
-    The residual of a point left out is its weight over the diagonal entry of the inverse, so nothing is fitted anew.
-    """
-    one = torch.eye(K.shape[2], dtype=K.dtype, device=K.device)
-    # By Cholesky: torch's inverse of several large matrices is wrong where it has several threads (its issue 142815).
-    factors = [torch.linalg.cholesky_ex(K + r * one) for r in RIDGES]
-    inverses = torch.stack([torch.cholesky_inverse(found.L) for found in factors])
-    inverses[torch.stack([found.info for found in factors]) > 0] = torch.nan  # K is no kernel matrix, or not finite
-    weights = inverses @ z  # (R, E, n, t)
-    left_out = (weights / inverses.diagonal(dim1=2, dim2=3)[..., None]).square().sum((2, 3))
-    return weights[left_out.nan_to_num(torch.inf).argmin(0), torch.arange(len(K), device=K.device)]
-
-
-def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> Float[np.ndarray, " E"]:
-    """Reliance t: weight of the score on the spurious over that on the invariant latent.
-
-    Exact for linear critics; otherwise the ratio of the coefficients of the best linear approximation of the scores
-    in the latents, under the test law, where the two are independent.
-    """
-    K = ensemble.worlds[0].classes
-    if linear_scores(ensemble.recipe, prompt):
-        u = linear_critics(ensemble, parameters, prompt).inside
-    else:
-        x, z, _ = images_of_the_test_law(ensemble)
-        s = scores(ensemble, parameters, class_vectors(ensemble, parameters, prompt), x).double()
-        z = z.double()
-        z, s = z - z.mean(1, keepdim=True), s - s.mean(1, keepdim=True)
-        u = torch.linalg.solve(z.mT @ z, z.mT @ s).mT.cpu().numpy()  # (E, K, l)
-        if K == 2:
-            u = u[:, :1] - u[:, 1:]
-    if K == 2:
-        return u[:, 0, 1] / u[:, 0, 0]
-    centred = u - u.mean(axis=1, keepdims=True)  # a shift common to all classes decides nothing
-    own = np.einsum("ekk->ek", centred[:, :, :K]).mean(1), np.einsum("ekk->ek", centred[:, :, K : 2 * K]).mean(1)
-    return own[1] / own[0]
-
-
-def images_of_the_test_law(ensemble: Ensemble) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Images, latents and labels of one block of the test law of every model."""
-    return draw_image_latents(
-        [world.test_law() for world in ensemble.worlds],
-        dictionaries(ensemble.worlds[0], ensemble.seed)[0],
-        ensemble.seed,
-        streams=[f"evaluation/{k}" for k in ensemble.models],
-        device=ensemble.device,
-        draw_on=ensemble.draw_on,
-        dtype=ensemble.dtype,
-    )
+def _pixel_accuracies(
+    ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None, trial: TestImages
+) -> dict[str, Float[np.ndarray, "R E"]]:
+    vectors, E = class_vectors(ensemble, parameters, prompt), len(ensemble.models)
+    each = max(1, PIXELS // (E * trial.images(slice(1)).numel()))
+    said = []
+    for first in range(0, len(trial), each):
+        images = trial.images(slice(first, first + each))
+        said.append(scores(ensemble, parameters, vectors, images.expand(E, *images.shape)).argmax(-1))
+    predicted = torch.cat(said, dim=1).cpu().numpy()  # (E, N)
+    found = [groups.accuracies(world, trial, predicted[k : k + 1]) for k, world in enumerate(ensemble.worlds)]
+    return {group: np.concatenate([own[group] for own in found])[None] for group in found[0]}

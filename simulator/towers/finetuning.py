@@ -2,12 +2,12 @@
 
 With I an image's and T a caption's embedding, both of norm 1, and s the scale that the model was pretrained with:
 
-    infonce      cross-entropy of s I T' over a batch's captions, and over its images, halved: the loss of CLIP itself
+    infonce      mean of the cross-entropies of s I T' over a batch's captions and over its images: CLIP's own loss
     supervised   cross-entropy of s I W' + b over the classes, W and b zero at first: a linear head on the same image
-                 tower, at the same temperature, so that the two differ in who says what a class is
+                 tower, at the same temperature
 
-s stays as it is; everything else that a loss reaches is trained by AdamW, whose decay acts on matrices alone. A model
-is asked like CLIP, for the caption nearest to the image, or by its head.
+s is fixed. Everything else that a loss depends on is trained by AdamW, with decay of matrices only. A model predicts by
+the caption nearest to the image, like CLIP, or by its head.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,24 +20,24 @@ from jaxtyping import Float, Int, UInt8
 from torch.nn import functional as F
 
 from simulator.pixels.captions import sentence
+from simulator.pixels.groups import Trial
 from simulator.pixels.pairs import Scenes, first_scenes
 from simulator.pixels.render import render
 from simulator.pixels.scenery import Scenery
-from simulator.pixels.trials import Trial
 from simulator.streams import numpy_stream
 from simulator.towers import losses
 from simulator.towers.recipe import Recipe
 from simulator.towers.training import learning_rate
 from simulator.world import World
 
-TEMPERATURE = ("logit_scale", "logit_bias")  # as pretraining left them
+TEMPERATURE = ("logit_scale", "logit_bias")  # not trained
 IMAGE_TOWER = "visual."
-ASKED_AT_ONCE = 64  # images
+EVAL_BATCH = 64  # images
 
 
 @dataclass(frozen=True, eq=False)
 class Pretrained:
-    """A CLIP with open_clip's names, and how it reads images and sentences."""
+    """A CLIP with open_clip's attribute names, its tokenizer and its image statistics."""
 
     module: torch.nn.Module
     tokenizer: Callable[[list[str]], torch.Tensor]
@@ -46,7 +46,7 @@ class Pretrained:
 
     @property
     def device(self) -> torch.device:
-        """Where its weights lie."""
+        """Device of its weights."""
         return self.module.logit_scale.device
 
     @cached_property
@@ -65,7 +65,7 @@ class Pretrained:
 
 
 class Head(torch.nn.Linear):
-    """Scores of the classes, s I W' + b; all alike at first, so that no number is drawn."""
+    """Class scores s I W' + b, zero at first, so that no random number is drawn."""
 
     def reset_parameters(self) -> None:
         """All zeros."""
@@ -96,7 +96,7 @@ def caption_tokens(model: Pretrained, scene: Scenery) -> Int[torch.Tensor, "M M 
 
 @dataclass(frozen=True, eq=False)
 class PairSet:
-    """A fixed training set: what its pairs show, rendered batch by batch, and what their captions say."""
+    """A fixed training set: scenes, rendered batch by batch, and caption tokens."""
 
     scene: Scenery
     scenes: Scenes
@@ -105,7 +105,7 @@ class PairSet:
     stream: str
 
     def batches(self, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        """(images, tokens, labels) without end; an epoch leaves out what fills no batch."""
+        """(images, tokens, labels) without end; the remainder of an epoch is left out."""
         n, epoch = len(self.scenes.labels), 0
         while True:
             order = torch.from_numpy(numpy_stream(self.seed, f"order of {self.stream}", epoch).permutation(n))
@@ -128,7 +128,7 @@ def pair_set(model: Pretrained, scene: Scenery, world: World, n: int, seed: int,
 
 
 def trained_parameters(model: Pretrained, head: Head | None) -> list[torch.nn.Parameter]:
-    """What a loss trains: both towers by captions, the image tower and the head by labels."""
+    """Parameters that are trained: both towers without a head, the image tower and the head otherwise."""
     named = [(name, value) for name, value in model.module.named_parameters() if name not in TEMPERATURE]
     if head is None:
         return [value for _, value in named]
@@ -142,13 +142,13 @@ def finetune(
     pairs: PairSet,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> list[float]:
-    """Train in place; the loss of every step, which ends early with the first that is not finite.
+    """Train in place and return the loss of every step; stops at the first loss that is not finite.
 
-    Layers that draw numbers draw them from a stream of their own; global random state is left as it was.
+    Dropout draws from a stream of its own; global random state is restored.
     """
     trained = trained_parameters(model, head)
     optimizer = _adamw(trained, recipe)
-    said: list[float] = []
+    step_losses: list[float] = []
     with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(int(numpy_stream(pairs.seed, f"layers of {pairs.stream}").integers(2**32)))
         model.module.train()
@@ -160,7 +160,7 @@ def finetune(
                 loss = contrastive(I, model.texts(tokens), model.scale)
             else:
                 loss = classified(head, I, labels.to(model.device), model.scale)
-            said.append(float(loss.detach()))
+            step_losses.append(float(loss.detach()))
             if not torch.isfinite(loss):
                 break
             optimizer.zero_grad()
@@ -170,7 +170,7 @@ def finetune(
             optimizer.step()
             advance(1)
         model.module.eval()
-    return said
+    return step_losses
 
 
 def _adamw(trained: Sequence[torch.nn.Parameter], recipe: Recipe) -> torch.optim.AdamW:
@@ -183,19 +183,19 @@ def _adamw(trained: Sequence[torch.nn.Parameter], recipe: Recipe) -> torch.optim
 def predicted(
     model: Pretrained, head: Head | None, tokens: Int[torch.Tensor, "M M L"], tried: Trial
 ) -> Int[torch.Tensor, " N"]:
-    """The class that a model says each image of a trial to be: the nearest of "a photo of a NAME", or the head's."""
+    """Predicted class of each image of a trial: the nearest of "a photo of a NAME", or the head's."""
     K = len(tokens) - 1
     names = model.texts(tokens[torch.arange(K, device=tokens.device), K]) if head is None else None
     said = []
-    for first in range(0, len(tried), ASKED_AT_ONCE):
-        I = model.images(tried.images(slice(first, first + ASKED_AT_ONCE)))
+    for first in range(0, len(tried), EVAL_BATCH):
+        I = model.images(tried.images(slice(first, first + EVAL_BATCH)))
         scores = I @ names.mT if head is None else head(model.scale * I)
         said.append(scores.argmax(-1).cpu())
     return torch.cat(said)
 
 
 def state(model: Pretrained, head: Head | None) -> dict[str, torch.Tensor]:
-    """A copy of all weights on the CPU, flat, as `restore` takes them."""
+    """A copy of all weights on the CPU, as `restore` takes them."""
     parts: dict[str, Any] = {"model": model.module, **({} if head is None else {"head": head})}
     return {
         f"{part}.{name}": value.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -205,7 +205,7 @@ def state(model: Pretrained, head: Head | None) -> dict[str, torch.Tensor]:
 
 
 def restore(model: Pretrained, head: Head | None, weights: dict[str, torch.Tensor]) -> None:
-    """Put weights back."""
+    """Load weights from `state`."""
     for part, module in (("model.", model.module), ("head.", head)):
         if module is not None:
             own = {name.removeprefix(part): value for name, value in weights.items() if name.startswith(part)}

@@ -1,13 +1,11 @@
-"""Ensembles of towers: pure functions of a dictionary of parameters, every one with a leading model axis E.
+"""Parameters of an ensemble's towers, every one with a leading model axis E, and the embeddings that they make.
 
-A tower maps views (E, B, ...) to embeddings (E, B, h); the table of kinds says which layers it has and how. Initial
-weights come from one named stream a parameter and a model, drawn on the CPU in float64: model k is the same in any
-ensemble, on any device.
+Initial weights come from one named stream per parameter and model, drawn on the CPU in float64. Model k is therefore
+the same in any ensemble and on any device.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -15,30 +13,8 @@ from jaxtyping import Float
 from torch.nn import functional as F
 
 from simulator.streams import numpy_stream
-from simulator.towers.affine import Layer, Parameters, View, embed_linear, embed_mlp, linear_layers, mlp_layers
-from simulator.towers.convolution import convolutional_layers, embed_images
+from simulator.towers.kinds import KINDS, Layer, Parameters, View
 from simulator.towers.recipe import Recipe
-from simulator.towers.words import bag_layers, embed_bag, embed_transformer, transformer_layers
-
-LARGEST_SCALE = 100.0  # Radford et al. 2021: logits are never scaled by more than 100
-
-
-class Kind(NamedTuple):
-    """A kind of tower."""
-
-    reads: tuple[str, ...]
-    layers: Callable[[Recipe, str, View], list[Layer]]
-    embed: Callable[[Recipe, Parameters, str, torch.Tensor], torch.Tensor]
-    compiles: bool = True
-
-
-KINDS: Mapping[str, Kind] = {
-    "linear": Kind(("vector", "image"), linear_layers, embed_linear),
-    "mlp": Kind(("vector", "image"), mlp_layers, embed_mlp),
-    "conv": Kind(("image",), convolutional_layers, embed_images, compiles=False),
-    "tokens": Kind(("words",), bag_layers, embed_bag),
-    "transformer": Kind(("words",), transformer_layers, embed_transformer),
-}
 
 
 def layers(recipe: Recipe, tower: str, view: View) -> list[Layer]:
@@ -46,8 +22,8 @@ def layers(recipe: Recipe, tower: str, view: View) -> list[Layer]:
     return KINDS[recipe.kinds[tower]].layers(recipe, tower, view)
 
 
-def refuse_misread(recipe: Recipe, views: Mapping[str, View]) -> None:
-    """Raise ValueError for towers that do not read what there is to read, with the kinds that do."""
+def check_inputs(recipe: Recipe, views: Mapping[str, View]) -> None:
+    """Raise ValueError for towers that cannot read the views, naming the kinds that can."""
     for tower, view in views.items():
         kind, field = recipe.kinds[tower], "towers" if tower == "image" else "text_towers"
         if view.form not in KINDS[kind].reads:
@@ -72,7 +48,7 @@ def initialise(
     """Initial parameters of the models numbered `models`: weights, then log scale and bias where the loss has them.
 
     Weights are N(0, gain^2/inputs), gain^2 = 2 before a rectifier (He et al. 2015) and 1 elsewhere; vectors of words
-    are N(0, 1). views: what "image" and "text" read.
+    are N(0, 1).
     """
 
     def normal(name: str, *shape: int) -> torch.Tensor:
@@ -89,44 +65,37 @@ def initialise(
         for layer in layers(recipe, tower, views[tower]):
             gain = 2**0.5 if layer.hidden and recipe.activation != "tanh" else 1.0
             weight = normal(f"{layer.name}.weight", layer.inputs, layer.outputs)
-            added = 1 if layer.looked_up else layer.inputs  # numbers that make an output
-            parameters[f"{layer.name}.weight"] = weight * gain / added**0.5
+            summands = 1 if layer.lookup else layer.inputs
+            parameters[f"{layer.name}.weight"] = weight * gain / summands**0.5
             if layer.bias:
                 parameters[f"{layer.name}.bias"] = constant(0.0, layer.outputs)
-    for name, outputs in objective.heads(classes).items():
-        parameters[f"{name}.weight"] = normal(f"{name}.weight", recipe.embed_dim, outputs) / recipe.embed_dim**0.5
+    for name in objective.heads:
+        parameters[f"{name}.weight"] = normal(f"{name}.weight", recipe.embed_dim, classes) / recipe.embed_dim**0.5
         if recipe.towers != "linear":  # a linear rule needs none where classes are alike
-            parameters[f"{name}.bias"] = constant(0.0, outputs)
+            parameters[f"{name}.bias"] = constant(0.0, classes)
     if objective.cosine and recipe.temperature is None:
         parameters["log_scale"] = constant(objective.scale).log()
-    if objective.bias is not None:
-        parameters["bias"] = constant(objective.bias(recipe))
-    for name, first in objective.raised.items():
-        parameters[name] = torch.from_numpy(first(classes)).expand(len(models), -1).clone()
+    if objective.bias:
+        parameters["bias"] = constant(-math.log(recipe.batch_size - 1))
+    for name in objective.ascent:
+        parameters[name] = constant(1 / classes**2, classes**2)
     return {name: value.to(device=device, dtype=dtype) for name, value in parameters.items()}
 
 
 def embed(recipe: Recipe, parameters: Parameters, tower: str, x: torch.Tensor) -> Float[torch.Tensor, "E B h"]:
     """Embeddings of one tower, before any normalisation to unit length; x are views (E, B, ...)."""
-    if x.dtype == torch.uint8:  # pixels, which are held in bytes
+    if x.dtype == torch.uint8:  # pixels
         x = x.to(next(iter(parameters.values())).dtype) / 255
     return KINDS[recipe.kinds[tower]].embed(recipe, parameters, tower, x)
 
 
 def scored(recipe: Recipe, embeddings: torch.Tensor) -> torch.Tensor:
-    """What the loss and zero-shot compare: unit vectors where scores are cosines, else the embeddings."""
+    """Unit vectors where scores are cosines, else the embeddings themselves."""
     return F.normalize(embeddings, dim=-1) if recipe.objective.cosine else embeddings
 
 
-def clamp_scale(parameters: Parameters) -> Parameters:
-    """The same parameters with a learned scale in [1, LARGEST_SCALE], as CLIP keeps it after every step."""
-    if "log_scale" not in parameters:
-        return parameters
-    return {**parameters, "log_scale": parameters["log_scale"].clamp(0.0, math.log(LARGEST_SCALE))}
-
-
 def logit_scale(recipe: Recipe, parameters: Parameters) -> Float[torch.Tensor, " E"] | None:
-    """s, one a model: learned, or 1/temperature; None where scores are inner products."""
+    """s, one per model: learned, or 1/temperature; None where scores are inner products."""
     if not recipe.objective.cosine:
         return None
     if recipe.temperature is None:

@@ -1,16 +1,15 @@
-"""The objectives: embeddings in, one loss a model out. Each is the plain version, dense in the batch.
+"""The losses: embeddings in, one loss per model out. Each is the plain version, dense in the batch.
 
-I, T (E, B, h) embeddings of images and captions, s (E,) scale, b (E,) bias. Unit: nats a pair (the linearised loss:
-score units). `simulator.towers.tiles` holds InfoNCE and SigLIP again without the B x B matrix.
+I, T (E, B, h) embeddings of images and captions, s (E,) scale, b (E,) bias. Unit: nats per pair (the linearised loss:
+score units). `simulator.towers.chunked_losses` holds InfoNCE and SigLIP again without the B x B matrix.
 
-Pairs may have weights w (E, B) of mean 1 under the law, in place of w = 1: they lead to the minimiser of the law that
-weighs pairs so, for any batch size. In the contrastive losses they belong to positives alone: negatives as they come
-change the optimum by a function of the image and one of the caption, the same for the captions by which classes are
-asked, since log p_w(x, t)/(p(x) p(t)) = PMI_w(x, t) + log p_w(x)/p(x) + log p_w(t)/p(t). Weights of negatives within
-the sum over a batch would be right for large batches alone.
+Pairs may have weights w (E, B) of mean 1 under the law. They lead to the minimiser of the weighted law for any batch
+size. In the contrastive losses only positives are weighted. Unweighted negatives change the optimum by a function of
+the image plus one of the caption, since log p_w(x, t)/(p(x) p(t)) = PMI_w(x, t) + log p_w(x)/p(x) + log p_w(t)/p(t).
+Weights of negatives within the sum over a batch would be right for large batches only.
 
-Embeddings are scaled, not logits, and pairs are scored apart from them: the gradients of scale and pairs then cost
-O(B h) in place of passes over B x B entries (64 models at B = 256: 11 ms a compiled step of the loss instead of 38).
+Embeddings are scaled instead of logits, and matched pairs are scored by themselves. The gradients of scale and pairs
+then cost O(B h) instead of passes over B x B entries (64 models at B = 256: 11 ms per compiled loss instead of 38).
 """
 
 import torch

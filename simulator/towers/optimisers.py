@@ -1,11 +1,10 @@
 """SGD, AdamW and SOAP as pure functions of an ensemble, so that a whole step compiles into one function.
 
-torch.optim keeps its own step count and one state for all: it can neither freeze one diverged model of an ensemble
-nor hand its state to safetensors as plain tensors. SGD and AdamW equal torch.optim's (tests/simulator); SOAP (Vyas et
-al. 2024, arXiv 2409.11321, Algorithm 3) is Adam in slowly turning coordinates: the eigenvectors of the running means of
-G G' and G' G of every matrix G of gradients.
+torch.optim has one step count and one state for all models, so it cannot freeze a diverged model. SGD and AdamW equal
+torch.optim's (tests/simulator). SOAP (Vyas et al. 2024, arXiv 2409.11321, Algorithm 3) is Adam in slowly rotating
+coordinates: the eigenvectors of the running means of G G' and G' G, for every matrix G of gradients.
 
-Whatever the optimiser, `averaged` keeps a running mean of the weights by which a model is asked.
+`averaged` keeps a running mean of the weights, with which models are evaluated.
 """
 
 import torch
@@ -16,12 +15,12 @@ from simulator.towers.layers import Parameters
 EPSILON = 1e-8
 BETAS = {"adamw": (0.9, 0.999), "soap": (0.95, 0.95)}  # Kingma & Ba 2015; Vyas et al. 2024, section 5
 SHAMPOO_BETA = 0.95  # of the running means of G G' and G' G
-TURN_EVERY = 10  # steps between two looks at the coordinates; Vyas et al. 2024, section 6.3
-LARGEST_SIDE = 1024  # a longer side of a matrix keeps its own coordinates: its square would not fit
+REFRESH_EVERY = 10  # steps between two updates of the coordinates; Vyas et al. 2024, section 6.3
+LARGEST_SIDE = 1024  # longer sides of a matrix keep their coordinates: their square would not fit
 
 
 def moments(optimizer: str, parameters: Parameters) -> Parameters:
-    """Initial state of an optimiser: moments for AdamW and SOAP, coordinates for SOAP, nothing for the others."""
+    """Initial state: moments for AdamW and SOAP, coordinates for SOAP, nothing for the others."""
     if optimizer not in BETAS:
         return {}
     state = {
@@ -29,20 +28,20 @@ def moments(optimizer: str, parameters: Parameters) -> Parameters:
     }
     if optimizer == "soap":
         for name, p in parameters.items():
-            for side, size in turning(p).items():
+            for side, size in rotated_sides(p).items():
                 state[f"{side}.{name}"] = p.new_zeros(len(p), size, size)
                 state[f"{side}_axes.{name}"] = torch.eye(size, dtype=p.dtype, device=p.device).repeat(len(p), 1, 1)
     return state
 
 
-def turning(p: torch.Tensor) -> dict[str, int]:
-    """Sides of a parameter whose coordinates SOAP turns, with their lengths; vectors and numbers have none."""
+def rotated_sides(p: torch.Tensor) -> dict[str, int]:
+    """Sides of a matrix that SOAP rotates, with their lengths; vectors and numbers have none."""
     sides = {"left": p.shape[1], "right": p.shape[2]} if p.ndim == 3 else {}
     return {side: size for side, size in sides.items() if 1 < size <= LARGEST_SIDE}
 
 
 def decays(name: str) -> bool:
-    """Whether weight decay acts on a parameter: on matrices, never on biases or the scale."""
+    """Whether weight decay acts on a parameter: on matrices, not on biases or the scale."""
     return name.endswith("weight")
 
 
@@ -57,8 +56,7 @@ def update(
 ) -> tuple[Parameters, Parameters]:
     """(parameters, state) after step number `count` (from 1) at learning rate `rate`.
 
-    SOAP's moments are both of gradients in its coordinates, which saves the turning of the first, a third of what is
-    turned, in every step.
+    Both of SOAP's moments are of gradients in its coordinates, which saves a third of the rotations.
     """
     new, memory = {}, dict(state)
     for name, g in gradients.items():
@@ -69,52 +67,52 @@ def update(
             new[name] = p - rate * g
             continue
         beta_1, beta_2 = BETAS[optimizer]
-        sides = turning(p) if optimizer == "soap" else {}
+        sides = rotated_sides(p) if optimizer == "soap" else {}
         axes = {side: state[f"{side}_axes.{name}"] for side in sides}
-        seen = turned(g, axes)
-        m = torch.lerp(state[f"first.{name}"], seen, 1 - beta_1)
-        v = beta_2 * state[f"second.{name}"] + (1 - beta_2) * seen * seen
+        own = rotate(g, axes)
+        m = torch.lerp(state[f"first.{name}"], own, 1 - beta_1)
+        v = beta_2 * state[f"second.{name}"] + (1 - beta_2) * own * own
         memory |= {f"first.{name}": m, f"second.{name}": v}
         for side in sides:
             square = g @ g.mT if side == "left" else g.mT @ g
             memory[f"{side}.{name}"] = torch.lerp(state[f"{side}.{name}"], square, 1 - SHAMPOO_BETA)
         correction = (1 - beta_2**count).sqrt()
         step = m / (v.sqrt() / correction + EPSILON)
-        new[name] = p - rate / (1 - beta_1**count) * turned(step, {side: Q.mT for side, Q in axes.items()})
+        new[name] = p - rate / (1 - beta_1**count) * rotate(step, {side: Q.mT for side, Q in axes.items()})
     return new, memory
 
 
-def turned(g: torch.Tensor, axes: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Q_L' g Q_R: a matrix in other coordinates; a side that is not in `axes` keeps its own."""
+def rotate(g: torch.Tensor, axes: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Q_L' g Q_R; a side that is not in `axes` keeps its coordinates."""
     if "left" in axes:
         g = axes["left"].mT @ g
     return g @ axes["right"] if "right" in axes else g
 
 
-def look_again(state: Parameters) -> Parameters:
+def refresh_eigenbasis(state: Parameters) -> Parameters:
     """The state with SOAP's coordinates nearer the eigenvectors, by one step of orthogonal iteration.
 
-    Its first moment, a mean of gradients, turns with them; the second, of squares, cannot (Algorithm 3).
+    The first moment, a mean of gradients, rotates with them; the second, of squares, cannot (Algorithm 3).
 
-    Apart from `update`, since it is due every TURN_EVERY steps only, and a compiled step has no branches.
+    Separate from `update`, since it is due every REFRESH_EVERY steps only and a compiled step has no branches.
     """
     new = dict(state)
     for first in [name for name in state if name.startswith("first.")]:
-        name, turns = first.removeprefix("first."), {}
+        name, rotations = first.removeprefix("first."), {}
         for side in ("left", "right"):
             if (key := f"{side}_axes.{name}") in state:
                 Q = torch.linalg.qr(state[f"{side}.{name}"] @ state[key])[0]
-                turns[side] = state[key].mT @ Q
-                new[key] = Q.contiguous()  # as they began: another layout would compile the step anew
-        new[first] = turned(state[first], turns)
+                rotations[side] = state[key].mT @ Q
+                new[key] = Q.contiguous()  # the initial layout: another one would compile the step again
+        new[first] = rotate(state[first], rotations)
     return new
 
 
 def averaged(averages: Parameters, parameters: Parameters, count: Int[torch.Tensor, ""], share: float) -> Parameters:
     """Polynomial-decay average of the weights after step number `count` (Shamir & Zhang 2013, section 4).
 
-    Step t has weight t^eta, nearly, with eta = 1/share - 1: about the last `share` of the steps, however many there are
-    (a share of 1 is the mean of all). The average after step 1 is its weights, so no start has to be corrected for.
+    Step t has weight t^eta, nearly, with eta = 1/share - 1: about the last `share` of the steps. The average after step
+    1 is its weights, so no bias of the start has to be corrected.
     """
     eta = 1 / share - 1
     weight = (eta + 1) / (eta + count.double())
@@ -123,12 +121,12 @@ def averaged(averages: Parameters, parameters: Parameters, count: Int[torch.Tens
 
 def clip(gradients: Parameters, largest: float | None) -> tuple[Parameters, Float[torch.Tensor, " E"]]:
     """(gradients, their norm before clipping), each model's gradient scaled to a norm of at most `largest`."""
-    # In the order of names, not of the dictionary: a file gives its tensors back sorted, and sums round.
+    # In the order of names: a file returns its tensors sorted, and sums round.
     squares = [gradients[name].square().reshape(len(gradients[name]), -1).sum(1) for name in sorted(gradients)]
     norm = torch.stack(squares).sum(0).sqrt()
     if largest is None:
         return gradients, norm
-    factor = largest / norm.clamp(min=largest)  # a norm that is not finite stays so, and freezes its model
+    factor = largest / norm.clamp(min=largest)  # an infinite norm stays infinite and freezes its model
     return {name: g * per_model(factor, g) for name, g in gradients.items()}, norm
 
 

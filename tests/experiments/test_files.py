@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,13 @@ import pytest
 from experiments.errors import RequestError, RunError
 from experiments.files import (
     MARK,
+    check_folder,
+    check_ours,
+    check_report,
+    check_writable,
     output_folder,
-    refuse_foreign,
-    refuse_others,
     replace_folder,
     staging_folder,
-    writable,
     write_atomically,
     write_json,
     write_text,
@@ -92,61 +94,64 @@ def test_files_are_as_private_as_their_user_wants(tmp_path, mask, mode):
 
 
 def test_a_wish_for_a_folder_leaves_nothing_behind(tmp_path):
-    writable(tmp_path / "a" / "b")
-    writable(tmp_path)
+    check_writable(tmp_path / "a" / "b")
+    check_writable(tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 RESULT, RUN = ("result.json", "world.toml"), ("run.json", "weights.safetensors", "result.json")
+VERDICTS = ("verdicts.json",)
 
 
 @pytest.mark.parametrize(
-    ("verb", "names", "there", "words"),
+    ("verb", "names", "there", "name"),
     [
-        ("simulate", RESULT, {"result.json": {"verb": "predict"}}, "holds a result.json of predict"),
-        ("predict", RESULT, {"result.json": {"verb": "simulate"}}, "holds a result.json of simulate"),
-        ("train", RUN, {"result.json": {"verb": "simulate"}}, "holds a result.json of simulate"),
-        ("simulate", RESULT, {"result.json": {}, "run.json": {}}, "holds a result.json of train"),
-        ("simulate", RESULT, {"run.json": {}}, "holds a run.json of train"),
-        ("simulate", RESULT, {"run.json": {}, "world.toml": 1}, "holds a world.toml of train"),
-        ("predict", RESULT, {"result.json": {}}, "holds a result.json that no predict of this edition wrote"),
-        ("predict", RESULT, {"world.toml": "mine"}, "holds a world.toml that no predict of this edition wrote"),
-        ("train", RUN, {"weights.safetensors": "mine"}, "holds a weights.safetensors that no train"),
-        ("check", ("verdicts.json",), {"verdicts.json": {}}, "holds a verdicts.json that no check"),
-        (
-            "check",
-            ("verdicts.json",),
-            {"verdicts.json": [{"claim": "a"}], MARK: {"files": ["verdicts.json"]}},
-            "holds a verdicts.json of reproduce",
-        ),
+        ("simulate", RESULT, {"result.json": {"verb": "predict"}}, "result.json"),
+        ("train", RUN, {"result.json": {"verb": "simulate"}}, "result.json"),
+        ("simulate", RESULT, {"result.json": {"verb": "train"}, "run.json": {}}, "r"),
+        ("simulate", RESULT, {"run.json": {"specification": {}}}, "run.json"),
+        ("predict", RESULT, {"result.json": {}}, "result.json"),
+        ("predict", RESULT, {"world.toml": "mine"}, "world.toml"),
+        ("train", RUN, {"weights.safetensors": "mine"}, "weights.safetensors"),
+        ("check", VERDICTS, {"verdicts.json": {}}, "verdicts.json"),
+        ("check", VERDICTS, {"verdicts.json": [{"claim": "a"}], MARK: {"files": ["verdicts.json"]}}, "verdicts.json"),
     ],
 )
-def test_no_verb_writes_over_another_s_work(tmp_path, verb, names, there, words):
-    for name, document in there.items():
-        (tmp_path / name).write_text(json.dumps(document))
-    with pytest.raises(RequestError, match=words):
-        refuse_others(tmp_path, verb, names)
+def test_no_verb_overwrites_another_verb_s_files(tmp_path, verb, names, there, name):
+    for file, document in there.items():
+        write_json(tmp_path / file, document)
+    with pytest.raises(RequestError, match=f"holds a {name}.* that soberclip {verb} did not write"):
+        check_folder(tmp_path, verb, names)
 
 
 @pytest.mark.parametrize(
     ("verb", "names", "there"),
     [
         ("simulate", RESULT, {"result.json": {"verb": "simulate"}, "world.toml": "a"}),
-        ("train", RUN, {"result.json": {}, "run.json": {}, "weights.safetensors": "a"}),
-        ("check", ("verdicts.json",), {"verdicts.json": [{"claim": "a"}], "thesis.tex": "mine"}),
+        ("train", RUN, {"result.json": {}, "run.json": {"specification": {}}, "weights.safetensors": "a"}),
+        ("check", VERDICTS, {"verdicts.json": [{"claim": "a"}], "thesis.tex": "mine"}),
         ("predict", RESULT, {"thesis.tex": "mine"}),
         ("predict", RESULT, {}),
     ],
 )
 def test_a_verb_may_run_again(tmp_path, verb, names, there):
-    for name, document in there.items():
-        (tmp_path / name).write_text(json.dumps(document))
-    refuse_others(tmp_path, verb, names)
+    for file, document in there.items():
+        write_json(tmp_path / file, document)
+    check_folder(tmp_path, verb, names)
+
+
+@pytest.mark.parametrize(("text", "ours"), [("mark", True), ("a" * 200_000 + "mark", True), ("mine", False)])
+def test_a_file_is_ours_by_its_mark(tmp_path, text, ours):
+    path = tmp_path / "picture.svg"
+    check_ours(path, b"mark", "plot")
+    path.write_text(text)
+    with nullcontext() if ours else pytest.raises(RequestError, match="picture"):
+        check_ours(path, b"mark", "plot")
 
 
 def report(folder: Path, *names: str) -> None:
     """Replace `folder` by a report of these files, as reproduce does."""
-    refuse_foreign(folder)
+    check_report(folder)
     staging = staging_folder(folder)
     for name in names:
         (staging / name).write_text("made")
@@ -159,16 +164,16 @@ def test_a_report_replaces_only_what_it_made(tmp_path):
     report(folder, "report.html", "new.svg")
     assert {path.name for path in folder.iterdir()} == {"report.html", "new.svg", MARK}
     (folder / "thesis.tex").write_text("mine")
-    with pytest.raises(RequestError, match=r"holds other things, 'thesis\.tex' for one"):
+    with pytest.raises(RequestError, match=r"'thesis\.tex'"):
         report(folder, "report.html")
     assert (folder / "thesis.tex").read_text() == "mine"
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_what_comes_while_the_report_is_made_is_safe_too(tmp_path):
+def test_a_file_that_appears_while_the_report_is_made_is_kept(tmp_path):
     folder = tmp_path / "report"
     folder.mkdir()
-    refuse_foreign(folder)
+    check_report(folder)
     staging = staging_folder(folder)
     (folder / "thesis.tex").write_text("mine")
     with pytest.raises(RequestError, match=r"'thesis\.tex'"):
@@ -176,8 +181,7 @@ def test_what_comes_while_the_report_is_made_is_safe_too(tmp_path):
     assert (folder / "thesis.tex").exists()
 
 
-def test_a_report_without_a_mark_is_not_replaced(tmp_path):
-    for name in ("report.html", "thesis.tex", ".git"):
-        (tmp_path / name).write_text("mine")
-    with pytest.raises(RequestError, match=r"holds a report\.html without the mark"):
-        refuse_foreign(tmp_path)
+def test_a_report_without_a_mark_is_kept(tmp_path):
+    (tmp_path / "report.html").write_text("mine")
+    with pytest.raises(RequestError, match=r"'report\.html'"):
+        check_report(tmp_path)

@@ -4,7 +4,7 @@ import pytest
 from fresh import printed
 
 
-@pytest.mark.parametrize("before", ["", "import experiments.court.judge; ", "import experiments.court.docket; "])
+@pytest.mark.parametrize("before", ["", "import experiments.court.trial; ", "import experiments.court.registry; "])
 def test_judge_is_the_function_whatever_was_imported_before(before):
     assert printed(f"{before}from experiments import judge; print(callable(judge), judge.__name__)") == "True judge"
 
@@ -39,7 +39,7 @@ def test_only_a_process_of_ours_has_its_threads_and_memory_set(argv, call, expec
 
 def test_a_user_s_own_setting_stands():
     code = (
-        "import os; from experiments.threads import sleep_soon; sleep_soon(); print(os.environ.get('GOMP_SPINCOUNT'))"
+        "import os; from experiments.runtime import sleep_soon; sleep_soon(); print(os.environ.get('GOMP_SPINCOUNT'))"
     )
     assert printed(code, OMP_WAIT_POLICY="ACTIVE") == "None"
     assert printed(code, GOMP_SPINCOUNT="7") == "7"

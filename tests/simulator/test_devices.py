@@ -8,13 +8,14 @@ import torch
 
 from simulator.gaussian.pairs import Pairs
 from simulator.towers import training
-from simulator.towers.affine import View
+from simulator.towers.chunked_losses import tiled_infonce
 from simulator.towers.distributed import ALONE
+from simulator.towers.ensemble import Ensemble
+from simulator.towers.kinds import View
 from simulator.towers.layers import initialise
 from simulator.towers.optimisers import moments
 from simulator.towers.recipe import Recipe
-from simulator.towers.tiles import tiled_infonce
-from simulator.towers.training import Ensemble, State, one_step, run, start
+from simulator.towers.training import State, one_step, run, start
 from simulator.world import World
 
 SOURCES = sorted((Path(__file__).parents[2] / "simulator").rglob("*.py"))

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stattest import assert_mean
 
+from simulator.gaussian.resampling import resample
 from simulator.pixels.views import Pixels
 from simulator.samplers import (
     SAMPLERS,
@@ -97,33 +98,21 @@ class TestASetOfPairs:
 
     def test_drawn_pairs_are_sampled_in_place(self):
         pairs = WORLD.draw(2000, seed=3)
-        cut, weighed, swapped = (pairs.sampled(name) for name in ("subsampled", "reweighted", "contradicted"))
+        cut, weighed, swapped = (resample(pairs, name) for name in ("subsampled", "reweighted", "contradicted"))
         assert len(cut) == 4 * np.bincount(drawn_groups(WORLD, 2000, 3)).min()
         assert cut.world.p_spu == weighed.world.p_spu == 0.5
         assert weighed.weights.mean().item() == pytest.approx(1)
         assert torch.equal(swapped.images, pairs.images)
         assert not torch.equal(swapped.texts, pairs.texts)
         with pytest.raises(ValueError, match=r"sampler = 'ballanced' is not one of .*; the nearest is balanced"):
-            pairs.sampled("ballanced")
+            resample(pairs, "ballanced")
 
     def test_weights_stay_with_their_pairs(self):
-        weighed = WORLD.draw(200, seed=3).sampled("reweighted")
-        assert torch.equal(weighed.sampled("contradicted").weights, weighed.weights)
+        weighed = resample(WORLD.draw(200, seed=3), "reweighted")
+        assert torch.equal(resample(weighed, "contradicted").weights, weighed.weights)
         for name in BALANCING:
             with pytest.raises(ValueError, match=f"'{name}' balances pairs as they were drawn, and these have weights"):
-                weighed.sampled(name)
-
-    @pytest.mark.parametrize("missing", ["labels", "backgrounds"])
-    def test_pairs_without_groups_are_not_balanced(self, missing):
-        pairs = WORLD.draw(100)
-        bare = replace(pairs, backgrounds=torch.empty(100, 0, dtype=torch.int64))
-        with pytest.raises(ValueError, match="and backgrounds has no column; the nearest valid choice is 'drawn'"):
-            bare.sampled("reweighted")
-        object.__setattr__(pairs, missing, None)  # as nothing here makes them, and somebody may
-        assert bare.sampled("drawn") is bare
-        for name in BALANCING:
-            with pytest.raises(ValueError, match=f"'{name}' needs the group of every pair, .* and {missing} = None"):
-                pairs.sampled(name)
+                resample(weighed, name)
 
 
 class TestLaw:

@@ -9,7 +9,7 @@ from stattest import assert_mean
 from simulator import streams
 from simulator.gaussian.pairs import dictionaries, draw_pairs
 from simulator.gaussian.statistics import cross_covariance, projected_critics
-from simulator.streams import PASS, fill, fill_rows, normals, numpy_stream
+from simulator.streams import PASS, fill_rows, numpy_stream
 from simulator.world import World
 
 KEYS = [(0, "label", 0), (0, "label", 1), (0, "labels", 0), (1, "label", 0), (0, "", 0), (0, "pairs/label", 0)]
@@ -17,6 +17,10 @@ KEYS = [(0, "label", 0), (0, "label", 1), (0, "labels", 0), (1, "label", 0), (0,
 
 def numpy_bits(key):
     return numpy_stream(*key).integers(2**63, size=4).tolist()
+
+
+def fill(row: torch.Tensor, seed: int, name: str, index: int = 0, **law) -> torch.Tensor:
+    return fill_rows(row[None], seed, [name], index, **law)[0]
 
 
 def torch_bits(key):
@@ -88,7 +92,7 @@ def test_no_two_of_half_a_million_streams_share_their_state():
 def test_float32_normals_are_quantiles_of_their_words():
     """Every 997th of the 2^24 values and both ends, against scipy's inverse of Phi in float64."""
     upper = np.r_[-(2**23), np.arange(-(2**23), 2**23, 997), 2**23 - 1].astype(np.int32)
-    found = normals(torch.from_numpy(upper << 8), torch.empty(len(upper))).numpy()
+    found = streams._normals(torch.from_numpy(upper << 8), torch.empty(len(upper))).numpy()
     assert np.allclose(found, ndtri((upper + 2.0**23 + 0.5) / 2**24), rtol=2e-6, atol=1e-7)
     assert found[0] == -found[-1]
 
@@ -147,3 +151,15 @@ def test_rows_shared_out_over_threads_are_each_row_alone(dtype, size, threads, m
     finally:
         torch.set_num_threads(before)
     assert torch.equal(shared, alone)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64])
+def test_rows_on_a_device_are_each_row_alone(dtype):
+    law = {"law": "integer", "high": 10} if dtype == torch.int64 else {"law": "normal"}
+    names = [f"pairs/{k}" for k in range(3)]
+    together = fill_rows(torch.empty(3, 1000, dtype=dtype, device="cuda"), 3, names, 7, **law)
+    for row, name in zip(together, names, strict=True):
+        assert torch.equal(fill(torch.empty(1000, dtype=dtype, device="cuda"), 3, name, 7, **law), row)
+    assert not torch.equal(together[0], together[1])

@@ -7,9 +7,14 @@ from hypothesis import strategies as st
 from reference import worlds_with
 from scipy.special import ndtr
 
-from theory.boundary import corrected_kappas, inequality_margins, neutral_correlation, turning_points
+from theory.boundary import corrected_kappas, inequality_margins, turning_points
 from theory.learners import LinearCLIP
 from theory.published import smallest_mu_spu, theorem_62_bounds, theorem_62_kappas
+
+
+def neutral_correlation(mu_spu):
+    """p*, where printed and corrected numerators agree: (mu_spu - 1)(mu_spu m0 - 1) = 0."""
+    return (1 + 1 / mu_spu) / 2
 
 
 @st.composite

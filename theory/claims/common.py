@@ -3,10 +3,7 @@
 Conventions where a paper is silent: mu_inv = 1, no view noise, name prompt, n = 1e10 for n -> infinity.
 """
 
-import numpy as np
-
 from simulator.accuracy import Numbers
-from simulator.world import Worlds
 from theory.claims.claim import Axis
 from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
 from theory.published import smallest_mu_spu
@@ -36,11 +33,11 @@ PAPER_WORLD = {
 }
 
 
-def papers(worlds: Worlds) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+def papers(worlds) -> tuple[Numbers, Numbers, Numbers, Numbers]:
     """(p_spu, mu_spu, sigma_inv, sigma_spu), the arguments of the papers' formulas."""
     return worlds.p_spu, worlds.mu_spu, worlds.sigma_inv, worlds.sigma_spu
 
 
-def m0(worlds: Worlds) -> Numbers:
+def m0(worlds) -> Numbers:
     """2 p - 1."""
-    return 2 * np.asarray(worlds.p_spu) - 1
+    return 2 * worlds.p_spu - 1

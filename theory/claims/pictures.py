@@ -2,7 +2,7 @@
 
 [W] prints MultiColoredMNIST (Table 8) on MNIST, with towers and schedules that we do not know. Ours are scikit-learn's
 digits, small convolutional towers and the recipe below, and the groups are our reading of its test sets
-(`simulator.pixels.trials`): Rand shows the two classes in any colour, Rev in each other's. "Contrastive" is what [W]
+(`simulator.pixels.groups`): Rand shows the two classes in any colour, Rev in each other's. "Contrastive" is what [W]
 trains, perfect captions of Eq. 10: two heads on one encoder, for the label and for the colour. InfoNCE has a tower that
 reads one-hot captions of label and colour.
 

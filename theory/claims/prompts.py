@@ -7,7 +7,6 @@ is measured goes another way: scores of drawn images by quadrature over captions
 import numpy as np
 from scipy.special import ndtr
 
-from simulator.world import Worlds
 from theory import theorems as T
 from theory.claims.claim import Axis, Claim
 from theory.claims.common import BARE, BAYES, LINEAR_MEAN, m0
@@ -31,13 +30,14 @@ def claims() -> list[Claim]:
 
 
 def _equalities() -> list[Claim]:
-    def nearest(x: Worlds):
+    def nearest(x):
         t = T.reliance_nearest_mean(1.0, x.mu_spu, m0(x))
         return ndtr(T.counter_score(t, 1.0, x.mu_spu, x.sigma_inv**2 + x.nu_image, x.sigma_spu**2 + x.nu_image))
 
     return [
         Claim(
             id="prompt-ensembles/captions-are-bayes",
+            question="prompts",
             source="soberclip T9; the optimum itself: Uesaka et al., ICLR 2025 (arXiv 2510.15508)",
             statement="Asked by the log-mean-exp of scores over all captions of a class, the InfoNCE optimum is right "
             "on as much of the counter group as the Bayes rule of the training law.",
@@ -50,6 +50,7 @@ def _equalities() -> list[Claim]:
         ),
         Claim(
             id="prompt-ensembles/scores-are-nearest-mean",
+            question="prompts",
             source="soberclip T9",
             statement="Asked by the mean of scores over all captions of a class, it is the linear rule of the nearest "
             "mean caption.",
@@ -74,6 +75,7 @@ def _averaging() -> list[Claim]:
     return [
         Claim(
             id="prompt-ensembles/averaging-vs-name",
+            question="prompts",
             statement="The mean of scores over all captions of a class is right on no more of the counter group than "
             "the bare class name, which is perfectly robust.",
             formula=r"\mathrm{Acc}_{\mathrm{scores}}(a\neq y)\leq\Phi(\alpha/\sqrt{S_i}),\ \nu_T=0",
@@ -82,6 +84,7 @@ def _averaging() -> list[Claim]:
         ),
         Claim(
             id="prompt-ensembles/averaging-vs-bayes",
+            question="prompts",
             statement="The mean of scores over all captions of a class is right on no more of the counter group than "
             "their log-mean-exp, the Bayes rule of the training law.",
             formula=r"\mathrm{Acc}_{\mathrm{scores}}(a\neq y)\leq\mathrm{Acc}_{\mathrm{Bayes}}(a\neq y),\ \nu_T=0",
@@ -94,6 +97,7 @@ def _averaging() -> list[Claim]:
 def _named_background() -> Claim:
     return Claim(
         id="named-background",
+        question="prompts",
         source="soberclip T2",
         statement="A prompt that names the class's usual background relies on it at least as much as the mean caption.",
         formula=r"q=(\alpha,\beta)\Rightarrow t\geq t_{\mathrm{mean}}",

@@ -41,6 +41,7 @@ def _data_model_1() -> list[Claim]:
     return [
         Claim(
             id=f"xue-data-model-1/{group}",
+            question="theorem",
             source=f"{XUE}, data model 1 as [W] quotes it",
             statement=f"At mu_spu = 1, accuracy on the {group} group equals the printed limit.",
             formula=r"\mathrm{Acc}\to 1-\Phi((\mp2p%s-\sigma_{\mathrm{inv}}^2)/R)" % ("" if which == 0 else "-2"),
@@ -57,6 +58,7 @@ def _more_robust() -> list[Claim]:
     return [
         Claim(
             id=f"xue-contrastive-more-robust/{subject.prompt}",
+            question="supervised",
             source=f"{XUE} v2, abstract: more robust to distribution shift than supervised learning; under its "
             "conditions",
             statement="Under [X]'s conditions linear CLIP is right on at least as much of the counter group as "
@@ -76,6 +78,7 @@ def _intra_class_contrasting() -> list[Claim]:
     return [
         Claim(
             id=f"xue-intra-class-contrasting/{subject.prompt}",
+            question="background",
             source=f"{XUE} v2, abstract: intra-class contrasting lets features with high variance be learned",
             statement="A core feature that varies more within its class is relied on more: reliance on the background "
             f"falls as sigma_inv grows ({subject.prompt} prompt).",
@@ -93,6 +96,7 @@ def _intra_class_contrasting() -> list[Claim]:
 def _rich_captions() -> Claim:
     return Claim(
         id="xue-rich-captions",
+        question="prompts",
         source=f"{XUE} v2, abstract: details in captions help",
         statement="Captions that mention the core feature more often raise accuracy on the counter group (mean "
         "prompt).",

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simulator.world import SCALARS, World, Worlds
+from simulator.world import SCALARS, World
 from theory.claims.claim import SINGLE, Axis, Claim, log_slope, operator_error
 from theory.learners.base import Learner
 from theory.population import pattern_correlation, two_block_covariance
@@ -68,6 +68,15 @@ class Statement:
         return digest([*failing, constant(self.tau), *(e.f for e in every), *rest, *premises, *self.fields.values()])
 
 
+class Symbols(SimpleNamespace):
+    """A world whose fields are formulas or numbers. It has the fields of World, and no arrays."""
+
+    def __getattr__(self, name: str):
+        raise NotExpressible(
+            f"{name!r} is no single field of a world; sqrt, exp and Phi of theory take fields as they are"
+        )
+
+
 def statements(claim: Claim) -> list[Statement]:
     """The claim, one statement a case of its whole-numbered axes.
 
@@ -106,7 +115,7 @@ def _exact(value):
     return constant(value) if isinstance(value, float) else value
 
 
-def _recorded(claim: Claim, whole: dict[str, float], moved: dict[str, Expression]) -> Worlds:
+def _recorded(claim: Claim, whole: dict[str, float], moved: dict[str, Expression]) -> Symbols:
     """The claim's worlds as formulas of the coordinates; `moved` gives those that are no variables."""
     # A bound sees the fields before its own, whole-numbered or not.
     x = SimpleNamespace(**_defaults() | {name: value for name, value in whole.items() if name not in claim.domain})
@@ -119,21 +128,16 @@ def _recorded(claim: Claim, whole: dict[str, float], moved: dict[str, Expression
         else:
             value = _exact(given(x) if callable(given) else given)
         setattr(x, name, value)
-    return worlds_of(vars(x))
+    return symbols(vars(x))
 
 
-def worlds_of(fields: Mapping[str, Any]) -> Worlds:
-    """A Worlds whose fields are formulas or numbers, all else by default.
-
-    Only what is arithmetic of single fields works with it: it is not validated, and it has no blocks.
-    """
+def symbols(fields: Mapping[str, Any]) -> Symbols:
+    """A world with these fields, all others at their defaults."""
     whole = {**_defaults(), **fields}
     x = {name: _exact(value) for name, value in whole.items()} | {"attribute": (), "shape": ()}
     x["classes"] = int(whole["classes"])  # a grid has it as a float
     x["nu_image"] = constant(x["sigma_xi"]) ** 2 / x["dim_image"]
-    worlds = object.__new__(Worlds)
-    worlds.__dict__.update(x)
-    return worlds
+    return Symbols(**x)
 
 
 def _statement(claim: Claim, whole: dict[str, int]) -> Statement:
@@ -156,7 +160,7 @@ def _refuse_other_laws(claim: Claim) -> None:
         raise NotExpressible("its p_inv is not 1, for which no formula of this kind is written")
 
 
-def quantity(word: str, learner: Learner, x: Worlds) -> Expression:
+def quantity(word: str, learner: Learner, x: Symbols) -> Expression:
     """A claim's quantity of one learner, recorded."""
     if word == "operator-error":
         raise NotExpressible("an operator norm is no quantity of a learner's weights")
@@ -175,7 +179,7 @@ def quantity(word: str, learner: Learner, x: Worlds) -> Expression:
     }[word]
 
 
-def _operator_error(claim: Claim, x: Worlds) -> Expression:
+def _operator_error(claim: Claim, x: Symbols) -> Expression:
     if x.classes != 2:
         raise NotExpressible("an operator norm of more than two classes has no rule of proof")
     D = pattern_correlation(x.p_spu, 2)
@@ -190,7 +194,7 @@ def _phi(z) -> Expression:
     return ndtr(constant(z))
 
 
-def _truth(claim: Claim, x: Worlds) -> Expression:
+def _truth(claim: Claim, x: Symbols) -> Expression:
     if claim.quantity == "operator-error":
         return _operator_error(claim, x)
     value = quantity(claim.quantity, claim.subject, x)
@@ -203,7 +207,7 @@ def _slope(claim: Claim, whole: dict[str, float]) -> Expression:
     return constant(log_slope(claim.grid, np.array(values, object)))
 
 
-def _pointwise(claim: Claim, x: Worlds, value: Expression) -> tuple[list[Violation], list[Obligation]]:
+def _pointwise(claim: Claim, x: Symbols, value: Expression) -> tuple[list[Violation], list[Obligation]]:
     b, tau = constant(claim.prediction(x)), Fraction(claim.tau)
     if claim.relation == "iff":
         edge = constant(claim.threshold(x) if callable(claim.threshold) else claim.threshold)
@@ -225,7 +229,7 @@ def _pointwise(claim: Claim, x: Worlds, value: Expression) -> tuple[list[Violati
     return violations, obligations
 
 
-def _by_reliance(claim: Claim, x: Worlds, sign: int) -> Lemma | None:
+def _by_reliance(claim: Claim, x: Symbols, sign: int) -> Lemma | None:
     """T1 of two linear rules: the sign (1 or -1) of subject less `against` is at most 0 by their reliances.
 
     counter = Phi((alpha - t beta)/sqrt(S_i + t^2 S_s)) falls in t >= 0 where alpha, beta >= 0, S_i > 0.
@@ -237,7 +241,7 @@ def _by_reliance(claim: Claim, x: Worlds, sign: int) -> Lemma | None:
     return _t1(x, [u, u_other], [w, w_other], Inequality(-sign * FALLING[claim.quantity] * ahead))
 
 
-def _t1(x: Worlds, us: list, ws: list, instead: Inequality) -> Lemma:
+def _t1(x: Symbols, us: list, ws: list, instead: Inequality) -> Lemma:
     negative = (-(x.sigma_inv**2 + x.nu_image), *(-u for u in us))
     others = (-x.mu_inv, -x.mu_spu, *(-w for w in ws))
     return Lemma("T1", tuple(map(constant, negative)), tuple(map(constant, others)), instead)
@@ -268,7 +272,7 @@ def score(e: Expression) -> Expression | None:
     return constant(0) if e.op == "constant" and e.value == HALF else None
 
 
-def _monotone(claim: Claim, whole: dict[str, int], x: Worlds) -> tuple[list[Violation], list[Obligation]]:
+def _monotone(claim: Claim, whole: dict[str, int], x: Symbols) -> tuple[list[Violation], list[Obligation]]:
     """v is how much the quantity falls (rises) from one point to a later one; a derivative of one sign rules it out.
 
     The later point lies on the same axis, all other fields equal: the axis may not bound another, nor be bounded.
@@ -292,7 +296,7 @@ def _monotone(claim: Claim, whole: dict[str, int], x: Worlds) -> tuple[list[Viol
     return [Violation(sign * (here - there) + allowed)], [due]
 
 
-def _by_falling_reliance(claim: Claim, x: Worlds, sign: int) -> Lemma | None:
+def _by_falling_reliance(claim: Claim, x: Symbols, sign: int) -> Lemma | None:
     """T1 of one linear rule, where nothing but its reliance moves along the axis."""
     fixed = map(constant, (x.mu_inv, x.mu_spu, x.sigma_inv, x.sigma_spu, x.nu_image))
     if claim.quantity not in FALLING or claim.against is not None or x.classes != 2 or claim.along in variables(*fixed):

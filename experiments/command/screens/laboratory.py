@@ -97,7 +97,7 @@ def designs_table(document: list[dict[str, Any]]) -> Group:
         if "needs" in row:
             sizes.append(f"needs {row['needs']}")
         lines += [Text.assemble((row["design"], "bold"), "  ", ("; ".join(sizes), "dim")), indented(row["question"])]
-    note = "Times were taken on one core; soberclip sweep NAME --dry-run asks this one."
+    note = "Times were measured on one core."
     return Group(*lines, Text(note, style="dim"))
 
 

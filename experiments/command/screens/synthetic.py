@@ -14,12 +14,6 @@ from simulator.pixels.views import Pixels
 from simulator.world import World
 
 NOTABLE = 0.005  # share of unseen images that is worth a line
-GAPS = {
-    "total": "the theory",
-    "optimisation": "half as many steps",
-    "finite_n": "fresh pairs",
-    "capacity": "towers twice as wide",
-}
 
 
 def accuracy_table(document: dict[str, Any]) -> Group:
@@ -38,9 +32,8 @@ def accuracy_table(document: dict[str, Any]) -> Group:
             cells += [percent(document[group]), f"{percent(ends[0])} to {percent(ends[1])}" if ends else ""]
         cells.append(percent(predicted[group]) if predicted and group in predicted else "none")
         table.add_row(*cells)
-    below = [_gap_table(document)] if "gap" in document else []
     # Beside the table rather than its title and caption, which rich would fold to the table's width.
-    return Group(Text(_trained(document)), table, *map(Text, _remarks(document)), *below)
+    return Group(Text(_trained(document)), table, *map(Text, _remarks(document)))
 
 
 def _trained(document: dict[str, Any]) -> str:
@@ -103,28 +96,6 @@ def shown(document: dict[str, Any]) -> Text:
     rows = len({image["label"] for image in document["images"]})
     shown = f"{rows} of {document['classes']} classes, {len(document['images'])} images of test objects"
     return Text(f"{document['output']}: {shown}; objects: {parts}")
-
-
-def _gap_table(document: dict[str, Any]) -> Table:
-    """What keeps trained towers from the theory, in points of a percent, several models with 95% intervals."""
-    found = document["gap"][document["prompt"] or "none"]
-    told = any(end is not None for numbers in found.values() for one in numbers.values() for end in (one or [])[1:])
-    several = ", with 95% intervals" if told else ""
-    table = Table(title=f"measured less measured otherwise, in points{several}", title_justify="left")
-    table.add_column("against")
-    for group in found:
-        table.add_column(group, justify="right")
-    for name, words in GAPS.items():
-        table.add_row(words, *(_points(numbers[name]) for numbers in found.values()))
-    return table
-
-
-def _points(difference: list[float | None] | None) -> str:
-    """A difference with its interval; alone where it has none."""
-    if difference is None:
-        return "none"
-    mean, *ends = (f"{100 * value:+.1f}" for value in difference if value is not None)
-    return f"{mean} ({' to '.join(ends)})" if ends else mean
 
 
 def _seen(world: dict[str, Any]) -> str:

@@ -119,7 +119,7 @@ def asked(
 
     `flags` are those of a study: axes, recipe, world, learners, n, replicates, seed. Raises RequestError.
     """
-    from experiments.device import checked_device
+    from experiments.runtime import checked_device
 
     if model is None:
         raise RequestError(f"{NAME} needs --model open_clip:NAME[/TAG]; open_clip:RN50/openai is one that [W] used")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.errors import RequestError
-from experiments.files import output_folder, read_json, refuse_others, writable, write_atomically, write_json
+from experiments.files import check_folder, check_writable, output_folder, read_json, write_atomically, write_json
 
 FORMAT = 1
 PROGRESS, BEST = "finetuning.json", "best.safetensors"
@@ -23,9 +23,9 @@ def refuse(folder: Path) -> None:
     """Raise RequestError, before any work, for a folder that cannot be written or holds what no fine-tuning wrote."""
     if ":/" in str(folder):  # a Path has lost one of an address's two slashes
         raise RequestError(f"output {str(folder)!r} is an address; a fine-tuning needs a folder of this machine")
-    writable(folder)
+    check_writable(folder)
     if _document(folder) is None:
-        refuse_others(folder, "sweep", (PROGRESS, BEST, RESULT, TABLE, PICTURE))
+        check_folder(folder, "sweep", (PROGRESS, BEST, RESULT, TABLE, PICTURE))
 
 
 class Kept:

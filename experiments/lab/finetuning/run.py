@@ -22,10 +22,10 @@ from experiments.lab.interruption import keeping
 from experiments.lab.worlds import read_pictures, world_of
 from experiments.progress import counting
 from experiments.provenance import versions
-from simulator.pixels import trials
+from simulator.pixels import groups
 from simulator.pixels.coco import instances
 from simulator.pixels.files import MOST_HELD
-from simulator.pixels.trials import Trial
+from simulator.pixels.groups import Trial
 from simulator.towers import finetuning as tuning
 from simulator.towers.finetuning import Head, PairSet, Pretrained
 from simulator.world import World
@@ -203,14 +203,14 @@ class _Job:
 
     def _accuracies(self, head: Head | None, tried: Trial) -> dict[str, float]:
         said = tuning.predicted(self.model, head, self.tokens, tried).numpy()[None]
-        return {group: float(value[0]) for group, value in trials.accuracies(self.world, tried, said).items()}
+        return {group: float(value[0]) for group, value in groups.accuracies(self.world, tried, said).items()}
 
     def _validation(self, head: Head | None) -> float:
         """Accuracy under the training law, on objects of neither training nor test."""
-        return self._accuracies(head, trials.trial(self.world, "validation", self.asked.seed))["trained"]
+        return self._accuracies(head, groups.trial(self.world, "validation", self.asked.seed))["trained"]
 
     def _test(self, head: Head | None) -> dict[str, Any]:
-        return {"accuracies": self._accuracies(head, trials.trial(self.world, "test", self.asked.seed))}
+        return {"accuracies": self._accuracies(head, groups.trial(self.world, "test", self.asked.seed))}
 
 
 def _are_of(row: dict[str, Any], point: dict[str, Any]) -> bool:

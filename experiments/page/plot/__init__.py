@@ -43,15 +43,6 @@ def compose(dataset: "xr.Dataset", what: str, at: "Mapping[str, str | float] | N
     return plane(dataset, at) if what == GROUPS else composed(dataset, what, at)
 
 
-def narrowed(picture):
-    """The same picture, to be drawn for a phone."""
-    from experiments.page.plot.plane import Plane
-
-    if isinstance(picture, Plane):
-        return picture._replace(counter=picture.counter._replace(narrow=True))
-    return picture._replace(narrow=True)
-
-
 def draw(picture) -> "Figure":
     """The figure of a composed picture."""
     from experiments.page.plot.plane import Plane, draw_plane

@@ -1,9 +1,8 @@
 """Where two learners are equally accurate: the exact line where theory knows both, else a guess between cells.
 
 A map is cut into cells (finer than the study's where that is coarse). On every edge between two cells' corners at which
-A - B has opposite signs, the root of A - B is enclosed along the edge and proved to be the only one (`enclosed`); where
-A - B is no formula, it is found by theory's own accuracy functions (Chandrupatla's method, all edges at once). Which
-roots belong to one line is read off the signs, as marching squares does.
+A - B has opposite signs, a root of A - B is found by theory's own accuracy functions (Chandrupatla's method, all edges
+at once). Which roots belong to one line is read off the signs, as marching squares does.
 Where A - B vanishes over whole cells (both learners always right, say) there is a plateau and no line through it.
 Sampled accuracies scatter, so their roots mean nothing: they count as measurements, whose line is interpolated.
 """
@@ -20,9 +19,8 @@ from scipy.optimize.elementwise import find_root
 
 from experiments.errors import RequestError
 from experiments.lab.request import read
-from experiments.lab.study import Study
+from experiments.lab.studies import Study
 from experiments.page.plot.asked import DIFFERENCE, Series, Who
-from experiments.page.plot.enclosed import LEVEL, Enclosures, Summary, enclosures
 from experiments.page.plot.scales import PlotAxis, Scale, readable
 from simulator.accuracy import in_words
 from simulator.quantities import quantity_of
@@ -30,6 +28,7 @@ from simulator.world import SCALARS, World, Worlds
 from theory.learners.base import UNDEFINED, Learner, attempt
 
 FINE = 24  # steps along an axis, at least, on which changes of sign are looked for
+LEVEL = 2e-6  # |A - B| that two quadratures, each good to 1e-6, cannot tell from none
 PROBES = 8  # values of an axis, at most, at which a learner is asked whether it is sampled
 
 
@@ -39,7 +38,6 @@ class Boundary(NamedTuple):
     exact: tuple[np.ndarray, ...]  # by theory; empty if it is not known exactly, or if there is none
     guessed: tuple[np.ndarray, ...]  # interpolated between the values that are drawn
     known: bool  # whether theory knows both learners exactly there
-    proved: Summary | None = None  # where the exact lines' points are enclosed
 
 
 class Gap(NamedTuple):
@@ -68,14 +66,7 @@ def boundary_of(dataset: xr.Dataset, series: Series, at: dict[str, Any], axes: l
     gap = gap_of(dataset, series.who, series.against, at, axes)
     if gap is None or not axes:
         return Boundary((), _interpolated(series.data.value.values, axes) if axes else (), gap is not None)
-    proved = enclosures(gap.first, gap.second, gap.fields, gap, axes, [_finer(axis) for axis in axes])
-    exact = (crossings if len(axes) == 1 else lines)(_where_answered(proved, gap) if proved else gap, *axes, proved)
-    return Boundary(exact, (), True, proved and proved.summary(exact))
-
-
-def _where_answered(proved: Enclosures, gap: Gap) -> Callable:
-    """The formula of A - B where both have an answer: a learner may refuse worlds in which its formula has a value."""
-    return lambda *places: np.where(np.isnan(gap(*places)), np.nan, proved(*places))
+    return Boundary((crossings if len(axes) == 1 else lines)(gap, *axes), (), True)
 
 
 def gap_of(dataset: xr.Dataset, first: Who, second: Who, at: dict[str, Any], axes: list[PlotAxis]) -> Gap | None:
@@ -111,8 +102,8 @@ def _sampled(learner: Learner, worlds: Worlds) -> bool:
     return True
 
 
-def crossings(gap: Callable, axis: PlotAxis, proved: Enclosures | None = None) -> tuple[np.ndarray, ...]:
-    """Roots along one axis, each a line of one point; the enclosures' own where there are some."""
+def crossings(gap: Callable, axis: PlotAxis) -> tuple[np.ndarray, ...]:
+    """Roots along one axis, each a line of one point."""
     x = _finer(axis)
     value = gap(x)
     level = np.abs(value) <= LEVEL
@@ -121,14 +112,12 @@ def crossings(gap: Callable, axis: PlotAxis, proved: Enclosures | None = None) -
     at = np.flatnonzero(sign[:-1] * sign[1:] < 0)
     if not len(at):
         return ()
-    roots = _roots(lambda t: gap(t), axis.scale, x[at], x[at + 1], (), proved and (proved, 0, np.zeros(len(at), int)))
+    roots = _roots(lambda t: gap(t), axis.scale, x[at], x[at + 1])
     return tuple(np.array([[root]]) for root in np.unique(roots[np.isfinite(roots)]))
 
 
-def lines(
-    gap: Callable, first: PlotAxis, second: PlotAxis, proved: Enclosures | None = None
-) -> tuple[Float[np.ndarray, "P 2"], ...]:
-    """Lines on which A = B, on two axes, through the enclosures where there are some."""
+def lines(gap: Callable, first: PlotAxis, second: PlotAxis) -> tuple[Float[np.ndarray, "P 2"], ...]:
+    """Lines on which A = B, on two axes."""
     x, y = _finer(first), _finer(second)
     value = gap(x[:, None], y[None, :])
     hidden = ~np.isfinite(value) | _plateau(value)
@@ -148,7 +137,7 @@ def lines(
             continue
         low, high, other = grid[k[mine]], grid[k[mine] + 1], points[mine, 1 - side]
         ask = (lambda t, o: gap(t, o)) if side == 0 else (lambda t, o: gap(o, t))
-        points[mine, side] = _roots(ask, axis.scale, low, high, (other,), proved and (proved, side, (j, i)[side][mine]))
+        points[mine, side] = _roots(ask, axis.scale, low, high, other)
     # Along an edge on which A - B is nothing but rounding a root could lie anywhere: the line goes straight past it.
     keep = ~(ends.all(axis=0) | (ends.any(axis=0) & np.isnan(points).any(axis=1)))
     parts = np.cumsum([len(f) for f in found])[:-1]
@@ -167,26 +156,9 @@ def _pieces(line: np.ndarray) -> list[np.ndarray]:
     ]
 
 
-def _roots(
-    ask: Callable,
-    scale: Scale,
-    low: np.ndarray,
-    high: np.ndarray,
-    others: tuple,
-    proved: tuple[Enclosures, int, np.ndarray] | None,
-) -> np.ndarray:
-    """Roots between low and high, elementwise: the enclosed one, else by search; nan where that met no answer."""
-    root = np.full(len(low), np.nan)
-    if proved is not None:
-        enclosed, side, line = proved
-        root = enclosed.between(side, low, high, line)
-    rest = np.isnan(root)
-    if rest.any():
-        root[rest] = _searched(ask, scale, low[rest], high[rest], tuple(other[rest] for other in others))
-    return root
+def _roots(ask: Callable, scale: Scale, low: np.ndarray, high: np.ndarray, *others: np.ndarray) -> np.ndarray:
+    """Roots between low and high, elementwise; nan where the search met no answer."""
 
-
-def _searched(ask: Callable, scale: Scale, low: np.ndarray, high: np.ndarray, others: tuple) -> np.ndarray:
     def at(t, low, high, *others):
         return ask(np.clip(scale.backward(t), low, high), *others)
 

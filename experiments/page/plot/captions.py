@@ -5,8 +5,6 @@ from experiments.page.plot.composed import Picture
 from experiments.page.plot.scales import quantity_label
 from simulator.quantities import MEASURED
 
-MOST_NAMED = 3
-
 
 def in_percent(what: str) -> bool:
     """Whether what is drawn is a fraction, or a difference of two."""
@@ -34,7 +32,7 @@ def percent(value: float, _=None) -> str:
 
 def sentences(picture: Picture, how: list[str] | None = None) -> list[str]:
     """The caption; `how` tells where the numbers come from in a picture of another kind."""
-    said = [*(_how(picture) if how is None else how), *_enclosed(picture)]
+    said = [*(_how(picture) if how is None else how)]
     if len(picture.panels) > 1:
         there = [axis for axis in (picture.x, picture.y) if axis is not None and axis.meaning]
         said.append("; ".join(f"{axis.label()}: {axis.explained}" for axis in there) + ".")
@@ -61,29 +59,8 @@ def _how(picture: Picture) -> list[str]:
     predicted = any("predicted" in s.data and s.data.predicted.notnull().any() for s in measured)
     if picture.y is not None:
         theory = "" if not predicted or picture.difference else " Contours: theory at infinitely many pairs."
-        where = "" if picture.dots is None else f" at {len(picture.dots[0])} cells (dots), linear between them"
-        return [f"Colour: {mean}{where}.{theory}"]
+        return [f"Colour: {mean}.{theory}"]
     levels = {s.level for s in measured if s.level is not None}
     bars = f" with {min(levels):.0%} intervals" if levels else ""
     drawn = "Dashes" if picture.x is None or picture.x.words else "Lines"
     return [f"Points: {mean}{bars}." + (f" {drawn}: theory at infinitely many pairs." if predicted else "")]
-
-
-def _enclosed(picture: Picture) -> list[str]:
-    """What is proved of the points of equal accuracy, and of all others."""
-    every = [p.boundary.proved for p in picture.panels if p.boundary is not None and p.boundary.proved is not None]
-    if not every:
-        return []
-    points, found, left_out = (sum(getattr(s, name) for s in every) for name in ("points", "found", "left_out"))
-    where = "along the axis" if picture.y is None else "along the grid's lines"
-    said = f"{'Elsewhere' if points + found else 'Everywhere'} {where}, ends apart, equality is proved not to occur"
-    if points:
-        those = f"All {points} points" if not found else f"{points} of {points + found} points"
-        those = "The point of equal accuracy is" if points + found == 1 else f"{those} of equal accuracy are"
-        width = max(s.width for s in every)
-        said = f"{those} enclosed in an interval of at most {width:.0e}, proved to hold exactly one. {said}"
-    undecided = list(dict.fromkeys(words for s in every for words in s.undecided))
-    if undecided:
-        more = ", ..." if len(undecided) > MOST_NAMED else ""
-        said += f"; undecided {', '.join(undecided[:MOST_NAMED])}{more}"
-    return [f"{said}; {left_out} more are enclosed off the lines drawn." if left_out else f"{said}."]

@@ -17,7 +17,6 @@ import xarray as xr
 from experiments.errors import RequestError
 from experiments.page.plot.asked import DIFFERENCE, MINUS, Series, computed, sentence, series_of
 from experiments.page.plot.boundary import Boundary, boundary_of, world_words
-from experiments.page.plot.irregular import DOTS, regular
 from experiments.page.plot.reading import NOT_AXES, chosen, loaded
 from experiments.page.plot.scales import PlotAxis, axis_of
 
@@ -46,9 +45,7 @@ class Picture(NamedTuple):
     fixed: tuple[str, ...]  # "symbol = value" of everything that does not vary
     world: tuple[str, ...] | None  # likewise, of the base world where it is not the default; None: not known
     undefined: tuple[tuple[str, str], ...]  # (route, or "" of an only one; reason), each once
-    dots: tuple[np.ndarray, np.ndarray] | None  # (x, y) of cells that lie on no grid, between which a map is linear
     computed: tuple[int, int]  # cells there are, of how many
-    narrow: bool = False  # drawn for a phone, at most two panels in a row
 
     @property
     def difference(self) -> bool:
@@ -62,8 +59,8 @@ def composed(dataset: xr.Dataset, what: str = DIFFERENCE, at: Mapping[str, str |
     Raises RequestError for a request that the study cannot meet, and for more panels than can be read, naming the axis
     to fix.
     """
-    listed, dataset = dataset, loaded(chosen(regular(dataset, at or {}), at or {}))
-    done, whole = computed(listed if "cell" in listed.dims else dataset)
+    dataset = loaded(chosen(dataset, at or {}))
+    done, whole = computed(dataset)
     if not done:
         raise RequestError(f"none of the study's {whole} cells is computed yet, so there is nothing to draw")
     series = series_of(dataset, what)
@@ -96,7 +93,6 @@ def composed(dataset: xr.Dataset, what: str = DIFFERENCE, at: Mapping[str, str |
         tuple(axes[name].at(value) for name, value in fixed.items()),
         world_words(dataset, axes),
         _reasons(dataset, [s for p in panels for s in p.series]),
-        tuple(dataset[f"{DOTS} {name}"].values for name in along) if "cell" in dataset.dims and y is not None else None,
         (done, whole),
     )
 

@@ -23,7 +23,6 @@ def document_of(picture: Picture | Plane) -> dict[str, Any]:
         "kind": "lines" if picture.y is None else "map",
         "axes": [_axis(axis) for axis in (picture.x, picture.y) if axis is not None],
         "panels": [_panel(panel) for panel in picture.panels],
-        **({} if picture.dots is None else {"dots": [plain(ends) for ends in picture.dots]}),
         "undefined": [f"{route}: {reason}" if route else reason for route, reason in picture.undefined],
         "computed": done,
         "cells": whole,
@@ -54,7 +53,6 @@ def _panel(panel: Panel) -> dict[str, Any]:
         found["boundary"] = {
             "exact": [plain(line) for line in panel.boundary.exact],
             "interpolated": [plain(line) for line in panel.boundary.guessed],
-            "proved": panel.boundary.proved and panel.boundary.proved._asdict(),
         }
     return found
 

@@ -1,8 +1,7 @@
-"""What surrounds the panels: size, grid of panels, shared labels, legend and caption, sized for a phone.
+"""The frame of a picture: size, grid of panels, shared labels, legend and caption, readable on a phone.
 
-A README on a phone is about PHONE pixels wide. A figure of `width` inches holds 72 width points there, so letters of
-s points are s PHONE/(72 width) pixels high: 8 points on the widest figure are 7 pixels. Of a page that chooses its
-drawings a phone gets a narrow one, whose letters are as high as they say.
+A phone shows a figure about PHONE pixels wide. On a figure of `width` inches letters of s points are then
+s PHONE/(72 width) pixels high: 8 points are 11 pixels on one or two panels, and 7 pixels on three.
 """
 
 import re
@@ -19,12 +18,10 @@ from experiments.page.plot.scales import dress
 
 PHONE = 360  # pixels
 SMALLEST = 8.0  # points
-NARROW, WIDE = 4.8, 5.6  # inches, of one panel and of several
-SLIM = 3.75  # inches, 360 pixels of 96 an inch: the width of what is drawn for a phone
+WIDTHS = {1: 3.75, 2: 3.75, 3: 5.6}  # inches of a figure, by panels in a row; 3.75 inches are PHONE CSS pixels
 HEIGHTS = {1: 2.8, 2: 1.9, 3: 1.4}  # inches of a panel, by panels in a row
-TICKS_ACROSS = {1: 6, 2: 6, 3: 4}
-TICKS_SLIM = 4
-WORDS_ACROSS, WORDS_SLIM, WORDS_UPWARD = 60, 45, 40  # letters of a line of an axis label
+TICKS_ACROSS = 4
+WORDS_ACROSS, WORDS_UPWARD = 45, 40  # letters of a line of an axis label
 LETTER = 0.56  # width of a letter in font sizes, on average
 
 FORMULA = re.compile(r"\$[^$]*\$")
@@ -43,8 +40,7 @@ def framed(picture: Picture, title: str) -> Frame:
     count = len(picture.panels)
     columns = columns_of(picture)
     rows = -(-count // columns)
-    width = SLIM if picture.narrow else NARROW if columns == 1 else WIDE
-    figure = Figure(figsize=(width, rows * HEIGHTS[columns] + 1))
+    figure = Figure(figsize=(WIDTHS[columns], rows * HEIGHTS[columns] + 1))
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     axes = tuple(grid.flat[:count])
     for spare in grid.flat[count:]:
@@ -54,25 +50,19 @@ def framed(picture: Picture, title: str) -> Frame:
         ax.set_title("\n".join(panel.title), fontsize=9)
         outer = {"labelbottom": i + columns >= count, "labelleft": i % columns == 0}
         ax.tick_params(labelsize=9 if columns < 3 else SMALLEST, **outer)
-        _name(ax, picture, count == 1, TICKS_ACROSS[columns], **outer)
+        _name(ax, picture, count == 1, **outer)
     return Frame(figure, axes, columns)
 
 
 def columns_of(picture: Picture) -> int:
-    """Panels in a row: learners beside each other where a grid has a meaning, else as square as a phone allows."""
-    count = len(picture.panels)
-    if picture.narrow:
-        return min(count, 2)
-    if picture.columns in (2, 3):
-        return picture.columns
-    return {1: 1, 2: 2, 4: 2}.get(picture.columns or count, 3)
+    """Panels in a row: three learners beside each other where a grid has a meaning, else at most two."""
+    return 3 if picture.columns == 3 else min(len(picture.panels), 2)
 
 
-def _name(ax: Axes, picture: Picture, alone: bool, ticks: int, labelbottom: bool, labelleft: bool) -> None:
+def _name(ax: Axes, picture: Picture, alone: bool, labelbottom: bool, labelleft: bool) -> None:
     """Scales and labels of both sides: in words where there is one panel, else by symbols that the caption explains."""
     if picture.x is not None:
-        words = WORDS_SLIM if picture.narrow else WORDS_ACROSS
-        dress(ax.xaxis, picture.x, words if alone else None, TICKS_SLIM if picture.narrow else ticks)
+        dress(ax.xaxis, picture.x, WORDS_ACROSS if alone else None, TICKS_ACROSS)
         ax.xaxis.label.set(visible=labelbottom, fontsize=9)
     if picture.y is not None:
         dress(ax.yaxis, picture.y, WORDS_UPWARD if alone else None)

@@ -77,8 +77,6 @@ def draw_maps(picture: Picture) -> Figure:
             drawn |= _boundary(ax, panel)
         elif _contours(ax, picture, panel, levels):
             drawn.add("contours")
-        if picture.dots is not None:
-            ax.plot(*picture.dots, ".", color="0.1", markersize=2.5, zorder=3, clip_on=False)
         ax.set(xlim=picture.x.edges[[0, -1]], ylim=picture.y.edges[[0, -1]])
         ax.grid(False)
     bar = frame.figure.colorbar(

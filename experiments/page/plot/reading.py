@@ -14,7 +14,7 @@ from experiments.lab.store import read
 from simulator.naming import suggestion
 
 MOST_NUMBERS = 100_000_000  # that a plot reads of one quantity
-NOT_AXES = ("learner", "prompt", "route", "replicate", "legend", "cell")
+NOT_AXES = ("learner", "prompt", "route", "replicate", "legend")
 
 
 def opened(store: str) -> xr.Dataset:
@@ -45,7 +45,7 @@ def chosen(dataset: xr.Dataset, at: Mapping[str, str | float]) -> xr.Dataset:
     """
     for name, value in at.items():
         name = name.replace("-", "_")
-        names = [str(d) for d in dataset.dims if d not in ("replicate", "legend", "cell")]
+        names = [str(d) for d in dataset.dims if d not in ("replicate", "legend")]
         if name not in names:
             raise RequestError(f"--at {name}={value}: the study has no axis {name!r}{suggestion(name, names)}")
         dataset = dataset.isel({name: [_index(dataset[name].values, name, value)]})

@@ -9,11 +9,10 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from experiments.errors import RequestError
-from experiments.files import writable, write_atomically
+from experiments.files import check_ours, check_writable, write_atomically
 from experiments.style import styled
 from simulator.naming import suggestion
 
-METADATA_BYTES = 65536
 # Where each format keeps who made it, and its date: none, so that the same picture is the same file.
 METADATA = {".svg": ("Creator", "Date"), ".png": ("Software", None), ".pdf": ("Creator", "CreationDate")}
 
@@ -38,18 +37,9 @@ def target(path: Path, verb: str) -> Path:
             f"--output {str(path)!r} ends in {path.suffix or 'no suffix'!r}, not in {', '.join(METADATA)}"
             f"{suggestion(path.suffix, METADATA)}"
         )
-    writable(path.parent)
-    if path.exists() and not _is_ours(path, verb):
-        raise RequestError(f"--output {str(path)!r} is a file that no {mark(verb)} wrote; name another")
+    check_writable(path.parent)
+    check_ours(path, mark(verb).encode(), verb)
     return path
-
-
-def _is_ours(path: Path, verb: str) -> bool:
-    """Whether a file carries the mark, which stands in the metadata at its start (SVG, PNG) or its end (PDF)."""
-    with path.open("rb") as file:
-        start = file.read(METADATA_BYTES)
-        file.seek(max(path.stat().st_size - METADATA_BYTES, 0))
-        return mark(verb).encode() in start + b" " + file.read(METADATA_BYTES)
 
 
 @styled

@@ -14,7 +14,7 @@ def test_a_table_replaces_an_earlier_one_and_no_other_file(soberclip, tmp_path):
     run = soberclip(*SMALL, "--csv", table, "-o", tmp_path / "a.zarr")
     assert (run.status, run.err) == (
         2,
-        f"soberclip: --csv {str(table)!r} is a file that no soberclip sweep wrote; name another\n",
+        f"soberclip: {str(table)!r} was not written by soberclip sweep, so it is kept; name another file\n",
     )
     run = soberclip(*SMALL, "--csv", tmp_path, "-o", tmp_path / "a.zarr")
     assert (run.status, "is a folder; a table is a file such as" in run.err) == (2, True)
@@ -37,7 +37,7 @@ def test_wrong_requests_get_one_sentence(soberclip, words, sentence):
 def test_a_store_may_have_an_address(soberclip):
     run = soberclip(*SMALL, "-o", "memory://test_sweep.zarr", "--json")
     assert run.document["output"] == "memory://test_sweep.zarr"
-    assert "2 cells in 1 block, under a second on one core" in run.err
+    assert "2 cells in 1 block, at most" in run.err
     again = soberclip(*SMALL, "-o", "memory://test_sweep.zarr", "--json")
     assert again.document == run.document
 

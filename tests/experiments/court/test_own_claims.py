@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from experiments.court.judge import judge
-from experiments.court.proving import proof_of
-from experiments.court.recorded import unlike
+from experiments.court.certificates import mismatch, proof_of
+from experiments.court.trial import judge
 from simulator.world import Worlds
 from theory import Axis, Claim, Phi, exp, learners, sqrt
 from theory.claims.catalogue import claims
@@ -138,7 +137,7 @@ def test_a_learner_of_one_s_own(learner, outcome, why):
 
 def test_a_prediction_that_asks_what_it_is_given_proves_nothing():
     two_faced = replace(MINE, prediction=lambda w: 0.9 if isinstance(w.mu_spu, Expression) else 0.0)
-    assert "the trial" in unlike(two_faced)
+    assert "the trial" in mismatch(two_faced)
     verdict = judge(two_faced, quick=True, prove=True)
     assert (verdict.verdict, verdict.proof["outcome"]) == ("contradicted", "not provable")
 
@@ -147,7 +146,7 @@ def test_what_the_docket_records_is_what_it_tries():
     compared = []
     for claim in claims():
         try:
-            compared.append((claim.id, unlike(claim)))
+            compared.append((claim.id, mismatch(claim)))
         except NotExpressible:
             continue
     assert len(compared) > 20

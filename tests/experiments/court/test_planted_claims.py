@@ -7,7 +7,7 @@ more. What a verdict may be is written beside each; "undecided" stands only wher
 import numpy as np
 import pytest
 
-from experiments.court.judge import judge
+from experiments.court.trial import judge
 from experiments.errors import RequestError
 from simulator.world import Worlds
 from theory.claims.claim import Axis, Claim

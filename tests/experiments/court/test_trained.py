@@ -8,8 +8,8 @@ from scipy.stats import binom
 
 from experiments.court import trained
 from experiments.court.trained import judge_trained, models_for, rows_of, stored_for, stored_form, verdict_of
+from simulator.towers.api import train
 from simulator.towers.recipe import Recipe
-from simulator.towers.trained import train
 from simulator.world import World
 from theory.claims.pictures import picture_claims
 from theory.claims.trained import TrainedClaim, trained_claims
@@ -58,7 +58,7 @@ def told(*groups, diverged=()):
 
 
 def decided(claim, *groups, **lost) -> str:
-    return verdict_of(claim, told(*groups, **lost), 0, 1.0)["verdict"]
+    return verdict_of(claim, told(*groups, **lost), 0, 1.0).verdict
 
 
 class TestErrorRates:
@@ -140,7 +140,7 @@ def as_said(claim: TrainedClaim, off: float) -> str:
                 rows.append({"prompt": prompt, "group": group, "predicted": 0.5, "models": values, "bridge": bridge})
                 first = first and not spoken_of
         cases.append({"rows": rows, "diverged": [], "recipe": {"steps": 1, "batch_size": 2}})
-    return verdict_of(claim, cases, 0, 1.0)["verdict"]
+    return verdict_of(claim, cases, 0, 1.0).verdict
 
 
 @pytest.mark.parametrize("name", CLAIMS)
@@ -196,9 +196,9 @@ def test_rows_are_paired_group_by_group():
         for k, case in enumerate(cases):
             values = np.linspace(0.4, 0.6, 8) + 0.2 * (k == wrong)
             case["rows"].append({"prompt": None, "group": "rev", "predicted": None, "models": list(values)})
-        document = verdict_of(claim, cases, 0, 1.0)
-        assert (document["verdict"], document["quantity"]) == ("contradicted", "rev")
-        assert document["measured"] == pytest.approx(0.2 * (-1) ** wrong)
+        found = verdict_of(claim, cases, 0, 1.0)
+        assert (found.verdict, found.quantity) == ("contradicted", "rev")
+        assert found.measured == pytest.approx(0.2 * (-1) ** wrong)
 
 
 @pytest.mark.deep
@@ -209,8 +209,8 @@ def test_bounds_hold_for_accuracies_of_real_models():
     counter = train(world, recipe, models=1600, seed=0).each("name").counter
     truth, missed = counter.mean(), 0
     for values in counter.reshape(200, 8):
-        document = verdict_of(claim_of("reaches"), told((0.5, values)), 0, 1.0)
-        low, high = document["interval"]
+        found = verdict_of(claim_of("reaches"), told((0.5, values)), 0, 1.0)
+        low, high = found.interval
         missed += not low <= truth <= high
     assert missed <= binom.isf(1e-3, 200, 0.01)
 
@@ -265,7 +265,7 @@ class TestStored:
                 assert told == pytest.approx(predicted, abs=2e-3)
 
     def test_a_stored_form_has_a_day_and_no_single_models(self):
-        document = verdict_of(claim_of("reaches"), told((0.5, np.full(8, 0.5))), 0, 1.0)
+        document = verdict_of(claim_of("reaches"), told((0.5, np.full(8, 0.5))), 0, 1.0).as_json()
         kept = stored_form({**document, "stored": False})
         assert "models" not in kept["cases"][0]["rows"][0]
         assert kept["cases"][0]["rows"][0]["measured"] == 0.5

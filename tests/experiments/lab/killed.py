@@ -21,9 +21,9 @@ import zarr  # noqa: F401  (imported once, for all children)
 from experiments.command.main import main
 from experiments.lab import blocks
 from experiments.lab import store as stores
-from experiments.lab.plan import plan
+from experiments.lab.execution import run
+from experiments.lab.planning import plan
 from experiments.lab.request import read
-from experiments.lab.sweep import sweep
 
 FOLDER = Path(sys.argv[1])
 blocks.MOST = 2  # cells of a block, so that a small study has many
@@ -49,11 +49,11 @@ def status(pid: int) -> int:
 
 
 def whole(store: str):
-    return lambda: sweep(STUDY, FOLDER / store, planned=PLAN) and 0
+    return lambda: run(STUDY, FOLDER / store, planned=PLAN) and 0
 
 
 def first_blocks(store: str, count: int):
-    return lambda: sweep(STUDY, FOLDER / store, planned=PLAN, execute=lambda t, b: map(t, islice(b, count))) and 0
+    return lambda: run(STUDY, FOLDER / store, planned=PLAN, execute=lambda t, b: map(t, islice(b, count))) and 0
 
 
 def command(store: str) -> int:

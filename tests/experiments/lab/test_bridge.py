@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from experiments.lab.bridge import LARGEST, bridge
+from simulator.towers.ensemble import Ensemble
+from simulator.towers.probes import separation
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import Ensemble
 from simulator.world import World
 from theory.learners import Logistic
 
@@ -29,7 +30,7 @@ def reading(pixels) -> dict[str, torch.Tensor]:
 def test_distances_are_those_of_group_means_over_the_scatter_within():
     """Of one coordinate, by the means of the four groups of object and colour, weighed as often as they are shown."""
     parameters = reading({(0, 3, 3): 1.0, (1, 4, 4): -1.0, (0, 2, 5): 0.5})
-    found = ensemble().seen.separation(ensemble(), parameters)
+    found = separation(ensemble(), parameters)
     pairs = WORLD.draw(4096, seed=3, stream="train/4")
     x = pairs.images.double() / 255
     e = (x[:, 0, 3, 3] - x[:, 1, 4, 4] + 0.5 * x[:, 0, 2, 5]).numpy()

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from experiments.errors import RequestError
 from experiments.lab.answers import simulate
-from experiments.lab.study import Study, study
+from experiments.lab.studies import Study, study
 from simulator.quantities import domain_of
+from simulator.towers.api import train
 from simulator.towers.recipe import Recipe
-from simulator.towers.trained import train
 from simulator.world import World
 from theory.learners.base import UNDEFINED
 
@@ -49,7 +49,7 @@ def cells(asked: Study):
     """(index along the axes, learner's place, prompt's place, prompt) of every cell."""
     for index in np.ndindex(asked.shape):
         for k in range(len(asked.learners)):
-            for place, prompt in asked.asked(k):
+            for place, prompt in asked.slots(k):
                 yield index, k, place, prompt
 
 

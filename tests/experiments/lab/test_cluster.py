@@ -15,13 +15,11 @@ from distributed import default_client
 from experiments.command.main import main
 from experiments.errors import Interrupted, RequestError, RunError
 from experiments.lab import blocks, cluster, executors
+from experiments.lab.execution import run
 from experiments.lab.executors import executor
 from experiments.lab.store import read
-from experiments.lab.study import study
-from experiments.lab.sweep import sweep
-from simulator.world import World
+from experiments.lab.studies import study
 
-NARROW = World(dim_image=4, dim_text=4, sigma_xi=0.5, sigma_spu=2.0)
 CLOSED = study(axes={"p_spu": "0.5:1:5", "sigma_xi": [0.0, 1.0]}, learners=["infonce", "bayes"])
 # 12 blocks of some 12 ms
 EXACT = study(
@@ -66,20 +64,20 @@ def address():
 
 
 def test_two_processes_find_the_bits_of_one(on_two, undisturbed):
-    same(sweep(EXACT, execute=on_two), undisturbed)  # with a store: below, wherever one is interrupted or killed
+    same(run(EXACT, execute=on_two), undisturbed)  # with a store: below, wherever one is interrupted or killed
 
 
 @pytest.mark.deep
 @pytest.mark.parametrize("asked", [CLOSED, TRAINED], ids=["closed", "trained"])
 def test_two_processes_find_the_bits_of_one_by_other_routes(on_two, tmp_path, asked):
-    same(sweep(asked, tmp_path / "a.zarr", execute=on_two), asked.run())
+    same(run(asked, tmp_path / "a.zarr", execute=on_two), asked.run())
 
 
 def test_a_file_url_and_a_relative_path_are_the_same_store(on_two, tmp_path, monkeypatch, undisturbed):
     monkeypatch.chdir(tmp_path)  # the workers stay where they are
-    sweep(EXACT, "a.zarr", execute=on_two)
+    run(EXACT, "a.zarr", execute=on_two)
     said = []
-    same(sweep(EXACT, f"file://{tmp_path}/a.zarr", execute=on_two, report=said.append), undisturbed)
+    same(run(EXACT, f"file://{tmp_path}/a.zarr", execute=on_two, report=said.append), undisturbed)
     assert said == [f"12 of 12 blocks are in {tmp_path}/a.zarr already"]
 
 
@@ -94,7 +92,7 @@ def test_a_block_outlives_its_worker(on_two, tmp_path, undisturbed):
             yield number
 
     before = set(processes().values())
-    same(sweep(EXACT, tmp_path / "a.zarr", execute=execute), undisturbed)
+    same(run(EXACT, tmp_path / "a.zarr", execute=execute), undisturbed)
     assert not before & set(processes().values())
 
 
@@ -118,11 +116,11 @@ def test_what_is_interrupted_goes_on_with_or_without_workers(on_two, tmp_path, u
             raise KeyboardInterrupt
 
     with pytest.raises(Interrupted, match=rf"interrupted; \d+ of 12 blocks are in {where}, and the same command"):
-        sweep(EXACT, where, execute=execute)
+        run(EXACT, where, execute=execute)
     same(EXACT.run(where), undisturbed)
     with pytest.raises(Interrupted):
-        sweep(EXACT, tmp_path / "b.zarr", execute=lambda task, numbers: map(task, _stopped_at(3, numbers)))
-    same(sweep(EXACT, tmp_path / "b.zarr", execute=on_two), undisturbed)
+        run(EXACT, tmp_path / "b.zarr", execute=lambda task, numbers: map(task, _stopped_at(3, numbers)))
+    same(run(EXACT, tmp_path / "b.zarr", execute=on_two), undisturbed)
 
 
 def _stopped_at(most, numbers):
@@ -179,15 +177,6 @@ def test_what_a_worker_cannot_import_is_named(on_two):
     assert sorted(on_two(abs, range(3))) == [0, 1, 2]
 
 
-def test_cells_beyond_the_grid_are_the_same_ones(on_two, tmp_path):
-    pytest.importorskip("adaptive")
-    asked = study(NARROW, {"p_spu": "0.3:0.9:4"}, ["linear"], ["name", "mean"], ["exact"], 1000, 20)
-    same(
-        sweep(asked, tmp_path / "a.zarr", refine=10, execute=on_two),
-        sweep(asked, tmp_path / "b.zarr", refine=10),
-    )
-
-
 @pytest.mark.deep
 def test_a_block_that_kills_every_worker_ends_the_run_in_a_sentence():
     import dask
@@ -215,7 +204,7 @@ def test_a_scheduler_that_is_lost_midway_leaves_what_is_finished(tmp_path, undis
                 served.close()
 
     with pytest.raises(RunError, match=rf"the scheduler was lost; \d+ of 12 blocks are in {where}"):
-        sweep(EXACT, where, execute=execute)
+        run(EXACT, where, execute=execute)
     same(EXACT.run(where), undisturbed)
 
 
@@ -241,7 +230,7 @@ def test_a_failure_in_a_block_is_that_failure(on_two, tmp_path):
 
 def test_a_cluster_is_met_at_its_address(on_two, tmp_path, undisturbed):
     with executor(scheduler=address()) as execute:
-        same(sweep(EXACT, tmp_path / "a.zarr", execute=execute), undisturbed)
+        same(run(EXACT, tmp_path / "a.zarr", execute=execute), undisturbed)
     carried = default_client().run(lambda dask_worker: [name for name in dask_worker.plugins if "block" in name])
     assert list(carried.values()) == [[], []]  # nothing of ours stays
 
@@ -261,7 +250,7 @@ def test_workers_of_other_versions_are_refused(on_two, monkeypatch):
 
 def test_a_store_in_the_memory_of_one_process_is_refused(on_two):
     with pytest.raises(RequestError, match=r"'memory://x.zarr' cannot be found from .*where every worker can reach it"):
-        sweep(CLOSED, "memory://x.zarr", execute=on_two)
+        run(CLOSED, "memory://x.zarr", execute=on_two)
 
 
 def test_a_scheduler_that_does_not_answer(monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 
 from experiments.command.screens.laboratory import gains_table
 from experiments.lab.gains import gains
-from experiments.lab.study import study
+from experiments.lab.studies import study
 from experiments.lab.table import summary
 from simulator.world import World
 

@@ -54,12 +54,12 @@ def test_what_stops_at_once_says_from_where_it_goes_on(tmp_path, monkeypatch, ch
 
 DEAF = """
 import os, signal, time
-from simulator.processes import deaf
+from simulator.signals import block_signals
 from experiments.progress import doing
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the one who started us has
 heard = "meanwhile"
 try:
-    with doing("working"), deaf():
+    with doing("working"), block_signals():
         time.sleep(0.1)
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.1)

@@ -17,11 +17,11 @@ from experiments.lab.mitigations import (
     register,
 )
 from experiments.lab.setting import Setting
-from experiments.lab.study import study
+from experiments.lab.studies import study
 from experiments.lab.train import train as run
 from simulator.prompts import PROMPTS
+from simulator.towers.api import train
 from simulator.towers.recipe import Recipe
-from simulator.towers.trained import train
 from simulator.world import World
 from theory.learners import named
 

@@ -9,9 +9,9 @@ import pytest
 from safetensors.torch import load_file
 
 from experiments.errors import Interrupted, RequestError
-from experiments.lab.plan import plan
+from experiments.lab.planning import plan
 from experiments.lab.request import read
-from experiments.lab.study import study
+from experiments.lab.studies import study
 from experiments.lab.train import train
 from simulator.pixels.views import Pixels
 from simulator.towers.recipe import Recipe

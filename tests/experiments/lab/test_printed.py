@@ -6,7 +6,7 @@ import xarray as xr
 
 from experiments.command.screens.laboratory import printed_table
 from experiments.lab.printed import beside
-from experiments.lab.study import study
+from experiments.lab.studies import study
 from experiments.published.tables import coloured_digits
 from simulator.world import World
 

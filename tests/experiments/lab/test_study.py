@@ -6,7 +6,7 @@ import pytest
 from experiments.errors import RequestError
 from experiments.lab.answers import simulate
 from experiments.lab.request import read
-from experiments.lab.study import study
+from experiments.lab.studies import study
 from experiments.lab.table import columns, rows, summary
 from experiments.page.plot.composed import composed
 from simulator.world import World
@@ -16,48 +16,51 @@ NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
 
 
 @pytest.mark.parametrize(
-    ("request_", "sentence"),
+    ("request_", "words"),
     [
-        ({"axes": {"p_spo": "0:1:3"}}, r"axis 'p_spo' is no field .*; the nearest is 'p_spu'"),
-        ({"axes": {"p_spu": [0.5, float("nan")]}}, r"axis p_spu: nan lies outside \[0, 1\]$"),
-        ({"axes": {"p_spu": [0.5, 0.5]}}, "axis p_spu holds 0.5 more than once"),
-        ({"axes": {"p_spu": []}}, "axis p_spu is empty"),
-        ({"axes": {"p_spu": "0:1.5:3"}}, r"axis p_spu: 1.5 lies outside \[0, 1\]; the nearest valid value is 1$"),
-        ({"axes": {"p_spu": "0:1:3:logg"}}, "not LOW:HIGH:COUNT.*; the nearest is log"),
-        ({"axes": {"p_spu": ".5:1"}}, "axis p_spu = '.5:1' is not LOW:HIGH:COUNT, nor .*; .5:1:11 is$"),
-        ({"axes": {"p_spu": "0:1:3:log:x"}}, ":one-minus after it$"),
-        ({"axes": {"p_spu": "0:1:many"}}, "the count 'many' is not a whole number from 2 to 1,000,000"),
-        ({"axes": {"p_spu": [0.5, "0.7"]}}, "axis p_spu: '0.7' is not a number"),
-        ({"axes": {"p_spu": [[0.5, 0.6], [0.7]]}}, r"axis p_spu: \[0.5, 0.6\] is a list within a list"),
-        ({"axes": {"mu_spu": [float("inf")]}}, r"axis mu_spu: inf lies outside \[-1000, 1000\]$"),
-        (
-            {"axes": dict.fromkeys(["p_spu", "mu_spu", "mu_inv"], "0:1:1000000")},
-            "1e.18 cells, whose numbers take 2.4e.07 TB",
-        ),
-        ({"axes": {"dim_image": "2:5:3"}}, "passes 3.5, which is not a whole number"),
-        ({"axes": {"mu_spu": "0:4:3:log"}}, "both ends of a log axis lie above 0"),
-        ({"axes": {"dim_image": [1, 2]}}, "dim_image = 1 is smaller than the 2 latents"),
-        ({"axes": {"n": [100]}}, "n has no meaning for the theory alone"),
-        ({"axes": {"width": [8]}}, "width has no meaning for routes other than 'trained'"),
-        ({"learners": ["infonse"]}, "learner 'infonse' is not one of .*; the nearest is infonce"),
-        ({"learners": []}, "no learner is given"),
-        ({"prompts": ["nome"]}, "prompt 'nome' is not one of name, mean, .*; the nearest is name"),
-        ({"learners": ["siglip"]}, "'siglip' is not one of .*; it is an objective, for the route 'trained'"),
-        (
-            {"routes": ["trained"], "recipe": {"width": 0}},
-            "cannot be trained so: width = 0 is not at least 1; the nearest",
-        ),
-        ({"routes": ["exact"]}, "route 'exact' needs n"),
-        ({"routes": ["exact"], "n": 1}, r"n = 1 lies outside \[2, 1e.12\]; the nearest valid value is 2"),
-        ({"routes": ["exact"], "n": 1.5}, "n = 1.5 is not a whole number"),
-        ({"routes": ["exact"], "n": 100, "learners": ["bayes"]}, "no exact law given n pairs is known for bayes"),
-        ({"seed": -1}, "seed = -1 is negative"),
-        ({"recipe": {"width": 8}}, "width has no meaning"),
+        ({"axes": {"p_spo": "0:1:3"}}, ["p_spo", "nearest is 'p_spu'"]),
+        ({"axes": {"p_spu": [0.5, float("nan")]}}, ["p_spu", "nan", "[0, 1]"]),
+        ({"axes": {"p_spu": [0.5, 0.5]}}, ["p_spu", "0.5", "more than once"]),
+        ({"axes": {"p_spu": []}}, ["p_spu", "empty"]),
+        ({"axes": {"p_spu": "0:1.5:3"}}, ["p_spu", "1.5", "[0, 1]", "nearest valid value is 1"]),
+        ({"axes": {"p_spu": "0:1:3:logg"}}, ["p_spu", "logg", "nearest is log"]),
+        ({"axes": {"p_spu": ".5:1"}}, ["'.5:1'", ".5:1:11"]),
+        ({"axes": {"p_spu": "0:1:3:log:x"}}, ["0:1:3:log:x"]),
+        ({"axes": {"p_spu": "0:1:many"}}, ["'many'", "2 to 1,000,000"]),
+        ({"axes": {"p_spu": [0.5, "0.7"]}}, ["p_spu", "'0.7'", "not a number"]),
+        ({"axes": {"p_spu": [[0.5, 0.6], [0.7]]}}, ["p_spu", "[0.5, 0.6]"]),
+        ({"axes": {"mu_spu": [float("inf")]}}, ["mu_spu", "inf", "[-1000, 1000]"]),
+        ({"axes": dict.fromkeys(["p_spu", "mu_spu", "mu_inv"], "0:1:1000000")}, ["1e+18 cells", "2.4e+07 TB"]),
+        ({"axes": {"dim_image": "2:5:3"}}, ["dim_image", "3.5"]),
+        ({"axes": {"mu_spu": "0:4:3:log"}}, ["mu_spu", "above 0"]),
+        ({"axes": {"dim_image": [1, 2]}}, ["dim_image = 1", "2 latents"]),
+        ({"axes": {"n": [100]}}, ["n has no meaning"]),
+        ({"axes": {"seed": [1, 2]}}, ["seed has no meaning"]),
+        ({"replicates": 2}, ["replicates has no meaning"]),
+        ({"axes": {"width": [8]}}, ["width", "'trained'"]),
+        ({"learners": ["infonse"]}, ["'infonse'", "nearest is infonce"]),
+        ({"learners": []}, ["learner"]),
+        ({"learners": ["bayes", "bayes"]}, ["'bayes'", "more than once"]),
+        ({"prompts": ["nome"]}, ["'nome'", "nearest is name"]),
+        ({"learners": ["siglip"]}, ["'siglip'", "'trained'"]),
+        ({"routes": ["trained"], "recipe": {"width": 0}}, ["'linear'", "width = 0", "nearest valid choice is 1"]),
+        ({"routes": ["exact"]}, ["'exact'", "needs n"]),
+        ({"routes": ["exact"], "n": 1}, ["n = 1", "[2, 1e+12]", "nearest valid value is 2"]),
+        ({"routes": ["exact"], "n": 2, "axes": {"n": [3]}}, ["n = 2", "axis as well"]),
+        ({"routes": ["exact"], "n": 1.5}, ["n = 1.5"]),
+        ({"routes": ["exact"], "n": 100, "learners": ["bayes"]}, ["'exact'", "bayes"]),
+        ({"seed": -1}, ["seed = -1"]),
+        ({"recipe": {"width": 8}}, ["width has no meaning"]),
+        ({"recipe": {"loss": "siglip"}}, ["'loss'", "learners"]),
+        ({"device": "cuda"}, ["device = 'cuda'", "'trained'"]),
     ],
 )
-def test_bad_requests_get_one_sentence(request_, sentence):
-    with pytest.raises(RequestError, match=sentence):
+def test_a_refusal_is_one_line_that_names_the_value(request_, words):
+    with pytest.raises(RequestError) as refusal:
         study(**request_)
+    sentence = str(refusal.value)
+    assert "\n" not in sentence
+    assert [word for word in words if word not in sentence] == []
 
 
 def test_whole_numbers_may_be_written_as_floats():

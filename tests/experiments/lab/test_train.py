@@ -17,9 +17,9 @@ from experiments.lab.measured import predicted
 from experiments.lab.recipes import recipe_from
 from experiments.lab.setting import Setting
 from experiments.lab.train import train
-from simulator.towers import evaluation, side_by_side
+from simulator.towers import evaluation, multiprocess
+from simulator.towers.ensemble import Ensemble, least_bytes
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import Ensemble, least_bytes
 from simulator.world import World
 from theory.learners import GaussianPMI, InfoNCE
 
@@ -133,14 +133,12 @@ def test_ctrl_c_is_heard_where_every_step_is_a_checkpoint(tmp_path):
 
 
 @pytest.mark.usefixtures("interruptible")
-@pytest.mark.parametrize(("meanwhile", "gap"), [("result", False), ("trained_accuracies", True)])
-def test_ctrl_c_during_what_follows_keeps_the_training(tmp_path, monkeypatch, meanwhile, gap):
-    """While the result is evaluated, and while twins train."""
+def test_ctrl_c_during_the_evaluation_keeps_the_training(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with monkeypatch.context() as evaluation:
-        evaluation.setattr(f"experiments.lab.measured.{meanwhile}", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        evaluation.setattr("experiments.lab.measured.result", lambda *_: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(Interrupted, match="after the last step; --resume soberclip-run-"):
-            quick(gap=gap)
+            quick()
     (folder,) = tmp_path.iterdir()
     assert quick(resume=folder)["common"] == quick()["common"]
 
@@ -323,7 +321,7 @@ def test_two_processes_refuse_together():
 
 @pytest.mark.deep
 def test_processes_that_share_the_models_out_change_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(side_by_side, "processes_for", lambda ensemble: 2)
+    monkeypatch.setattr(multiprocess, "processes_for", lambda ensemble: 2)
     long = RECIPE.model_copy(update={"steps": 1500})
     alone = quick(long)
     shared = quick(long, share_out=True)

@@ -12,7 +12,7 @@ from experiments.court.trained import stored_for
 from experiments.page import latents, story
 from experiments.page.drawing import svg
 from experiments.page.report import render
-from experiments.page.section import Drawn, Section
+from experiments.page.section import Section
 from simulator.world import World
 from theory import learners
 from theory.claims.trained import trained_claims
@@ -70,7 +70,7 @@ def a_map() -> Section:
     """A figure that holds an image."""
     figure = Figure(figsize=(3.75, 2))
     figure.subplots().pcolormesh(np.eye(5), rasterized=True)
-    return Section("map", "Where?", "There", "Colours.", "", {"map": Drawn(figure, figure)})
+    return Section("map", "Where?", "There", "Colours.", "", {"map": figure})
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def file(browser, tmp_path_factory):
     page = render(
         verdicts=verdicts(),
         sections=sections,
-        drawings={name: svg(d.narrow, s.takeaway) for s in sections for name, d in s.figures.items()},
+        drawings={name: svg(figure, s.takeaway) for s in sections for name, figure in s.figures.items()},
         at_length=["at length"],
         shares=rows,
         proofs="proofs",

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from markupsafe import escape
 
-from experiments.court.docket import docket
-from experiments.court.judge import judge
-from experiments.court.questions import QUESTIONS
+from experiments.court.registry import all_trials
+from experiments.court.trial import judge
 from experiments.errors import Interrupted, RequestError
 from experiments.files import MARK, REPORT
 from experiments.lab.design import design
 from experiments.page import ahead, latents, rate, report, reproduce, story
 from experiments.page.drawing import formula_svg, on_one_page, svg
 from experiments.page.evidence import evidence
+from experiments.page.plot.frame import smallest_letters
 from experiments.page.report import PARTS, render
 from experiments.page.section import Section, section_of
 from theory import learners
@@ -56,7 +56,7 @@ def scatter():
 def page(section, scatter):
     """page(verdicts) -> HTML, with two sections."""
     sections = [scatter, section]
-    drawings = {name: svg(drawn.narrow, one.takeaway) for one in sections for name, drawn in one.figures.items()}
+    drawings = {name: svg(figure, one.takeaway) for one in sections for name, figure in one.figures.items()}
     return partial(
         render,
         sections=sections,
@@ -89,7 +89,7 @@ def test_no_formula_no_drawing():
 
 
 def test_drawings_of_one_page_share_letters_and_no_other_id(section):
-    drawing = svg(section.figures["sources"].narrow, "a takeaway")
+    drawing = svg(section.figures["sources"], "a takeaway")
     letters, placed = on_one_page({"a": drawing, "b": drawing})
     shared = set(re.findall(r'\bid="([^"]+)"', letters))
     ids = {name: set(re.findall(r'\bid="([^"]+)"', text)) for name, text in placed.items()}
@@ -106,17 +106,18 @@ def test_drawings_of_one_page_share_letters_and_no_other_id(section):
 
 
 def test_a_drawing_says_what_it_shows_and_stands_alone(section):
-    drawing = svg(section.figures["sources"].full, 'more than "one" <takeaway>')
+    drawing = svg(section.figures["sources"], 'more than "one" <takeaway>')
     root = ElementTree.fromstring(drawing)
     assert root.attrib["aria-label"] == 'more than "one" <takeaway>'
     assert root.attrib["role"] == "img"
     assert not re.search(r'd="[^"]*\d\.\d{3}', drawing), "hundredths of a point are enough"
 
 
-def test_what_is_drawn_for_a_phone_fits_it(section, scatter):
+def test_a_drawing_fits_a_phone(section, scatter):
     for one in (section, scatter):
-        for drawn in one.figures.values():
-            assert drawn.narrow.get_figwidth() <= 3.75 < drawn.full.get_figwidth()
+        for figure in one.figures.values():
+            assert figure.get_figwidth() <= 3.75
+            assert smallest_letters(figure) >= 10
 
 
 def test_page_is_self_contained_and_complete(page, verdict, section):
@@ -151,7 +152,7 @@ HOSTILE = """\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{ 7 * 7 }
 
 def test_page_escapes_what_it_is_given(page, verdict, monkeypatch):
     """Ids and statements of a claim that is somebody else's, wherever they stand."""
-    monkeypatch.setattr(report, "by_question", lambda pairs: [(QUESTIONS[0], [item for _, item in pairs])])
+    monkeypatch.setattr(report, "by_question", lambda pairs: [("theorem", [item for _, item in pairs])])
     words = dict.fromkeys(("statement", "claim", "source", "route", "reason", "quantity"), HOSTILE)
     stored = {"stored": True, "device": HOSTILE, "versions": {"commit": HOSTILE}, "date": "2026-01-31"}
     html = page(verdicts=[{**verdict, **words, **stored}], provenance={HOSTILE: HOSTILE})
@@ -377,7 +378,7 @@ def test_a_linked_output_keeps_its_link(monkeypatch, tmp_path, verdict):
 
 def test_foreign_folders_are_refused(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(RequestError, match="holds other things"):
+    with pytest.raises(RequestError, match="which reproduce did not make"):
         reproduce.reproduce(tmp_path, 0)
 
 
@@ -395,13 +396,13 @@ def test_what_somebody_put_beside_the_certificates_is_kept(monkeypatch, tmp_path
         reproduce.reproduce(folder, 0)
         assert [path.name for path in (folder / "proofs").iterdir()] == ["one.proof"]
     own.write_text("mine")
-    with pytest.raises(RequestError, match="holds other things, 'proofs/thesis"):
+    with pytest.raises(RequestError, match="holds 'proofs/thesis"):
         reproduce.reproduce(folder, 0)
     assert own.read_text() == "mine"
 
 
 def test_the_tally_says_what_contradictions_are_worth_together():
-    from experiments.court.judge import judge
+    from experiments.court.trial import judge
     from experiments.page.evidence import tally
     from theory.claims.catalogue import claims
 
@@ -420,7 +421,7 @@ def test_a_full_trial_is_the_one_of_check(monkeypatch, tmp_path, quick):
 
     monkeypatch.setattr(reproduce, "held_together", together)
     verdicts = reproduce._verdicts(3, tmp_path, quick)
-    assert [verdict["claim"] for verdict in verdicts] == [trial.id for trial in docket()]
+    assert [verdict["claim"] for verdict in verdicts] == [trial.id for trial in all_trials()]
     assert {verdict["verdict"] for verdict in verdicts} == {(3, quick, None, tmp_path)}
 
 

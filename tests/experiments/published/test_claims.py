@@ -51,10 +51,10 @@ def test_a_verdict_obeys_the_error_rate_and_the_seed(claim):
 
 
 def test_the_docket_hands_the_error_rate_and_the_seed_on():
-    from experiments.court.docket import published_trials
+    from experiments.court.registry import published_trials
 
     (trial,) = [t for t in published_trials() if t.id == "counteranimal/labels-similar"]
-    assert trial.hold(7, False, 0.2) | {"seconds": 0} == published_verdict("labels-similar", 0.2, 7) | {"seconds": 0}
+    assert trial.run(7, False, 0.2) | {"seconds": 0} == published_verdict("labels-similar", 0.2, 7) | {"seconds": 0}
 
 
 def test_verdicts_on_the_printed_tables():

@@ -13,7 +13,6 @@ from simulator.gaussian.pairs import (
     draw_block,
     draw_pairs,
     orthonormal_dictionary,
-    sample_cross_covariance,
 )
 from simulator.streams import numpy_stream
 from simulator.world import Attribute, World
@@ -78,9 +77,9 @@ def test_a_prefix_does_not_depend_on_how_many_pairs_are_asked_for(world):
 def test_blocks_can_be_drawn_in_any_order():
     world = WORLDS["masks"]
     frames, size = dictionaries(world, 4), block_size(world)
-    later, first = (draw_block(world, frames, 4, index) for index in (1, 0))
+    later, first = (draw_block((world,), frames, 4, index, streams=("pairs",)) for index in (1, 0))
     whole = gathered(world, 2 * size, seed=4)
-    assert torch.equal(torch.cat([first.texts, later.texts]), whole.texts)
+    assert torch.equal(torch.cat([first.texts[0], later.texts[0]]), whole.texts)
     assert not torch.equal(first.texts, later.texts)
 
 
@@ -165,18 +164,3 @@ def test_the_test_law_is_a_world_too():
     pairs = gathered(world, 20_000)
     agrees = (pairs.labels == pairs.backgrounds[:, 0]).numpy()
     assert_mean(agrees, 1 / 3, effect=0.06, what="agreement under the test law")
-
-
-@pytest.mark.parametrize("n", [2, 3, 5000])
-def test_sample_cross_covariance_is_numpys(n):
-    world = WORLDS["masks"]
-    pairs = gathered(world, n)
-    found = sample_cross_covariance(draw_pairs(world, dictionaries(world, 0), n, 0)).numpy()
-    both = np.cov(pairs.images.numpy(), pairs.texts.numpy(), rowvar=False)
-    assert found == pytest.approx(both[: world.dim_image, world.dim_image :], abs=1e-12)
-
-
-def test_one_pair_has_no_covariance():
-    world = WORLDS["paper"]
-    with pytest.raises(ValueError, match="the nearest valid value is 2"):
-        sample_cross_covariance(draw_pairs(world, dictionaries(world, 0), 1, 0))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from simulator import streams
-from simulator.gaussian.pairs import dictionaries, draw_block, draw_ensemble_block, draw_image_latents
+from simulator.gaussian.pairs import dictionaries, draw_block
 from simulator.world import Attribute, World
 
 SHAPES = [
@@ -30,28 +30,19 @@ def test_each_world_is_drawn_as_it_would_be_alone(world, dtype, threads, monkeyp
     monkeypatch.setattr(streams, "SHARED_NUMBERS", 2**10)
     torch.set_num_threads(threads)
     worlds, frames = variants(world), dictionaries(world, 3)
-    together = draw_ensemble_block(worlds, frames, 3, 1, streams=["a", "b", "c"], dtype=dtype)
+    together = draw_block(worlds, frames, 3, 1, streams=["a", "b", "c"], dtype=dtype)
     for k, (one, stream) in enumerate(zip(worlds, "abc", strict=True)):
-        alone = draw_block(one, frames, 3, 1, stream=stream, dtype=dtype)
+        alone = draw_block((one,), frames, 3, 1, streams=(stream,), dtype=dtype)
         for field, values in alone._asdict().items():
-            assert torch.equal(getattr(together, field)[k], values), field
+            assert torch.equal(getattr(together, field)[k], values[0]), field
 
 
 def test_a_block_written_over_another_is_the_block_drawn_alone():
     """Also over one with noise of its own, in a world without."""
     worlds, frames = variants(SHAPES[0]), dictionaries(SHAPES[0], 3)
-    draw = lambda index, over: draw_ensemble_block(worlds, frames, 3, index, streams=["a", "b", "c"], over=over)  # noqa: E731
+    draw = lambda index, over: draw_block(worlds, frames, 3, index, streams=["a", "b", "c"], over=over)  # noqa: E731
     alone, first = draw(1, None), draw(0, None)
     over = draw(1, first._replace(images=first.images.flip(0).contiguous()))
     for field, values in alone._asdict().items():
         assert torch.equal(getattr(over, field), values), field
     assert over.texts.data_ptr() == first.texts.data_ptr()
-
-
-def test_the_latents_of_an_evaluation_are_those_behind_its_images():
-    world = World(dim_image=5, dim_text=5, sigma_xi=0.0)
-    D, _ = dictionaries(world, 0)
-    images, latents, labels = draw_image_latents([world, world], D, 0, streams=["a", "b"])
-    assert torch.allclose(images, latents @ torch.as_tensor(D).T)
-    assert not torch.equal(latents[0], latents[1])
-    assert set(labels.unique().tolist()) == {0, 1}

@@ -347,7 +347,7 @@ def test_exact_routes_draw_no_pair(monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("a pair was drawn")
 
-    for name in ("draw_latents", "draw_block", "draw_pairs"):
+    for name in ("draw_codes", "draw_latents", "draw_block", "draw_pairs"):
         monkeypatch.setattr(pairs, name, refuse)
     monkeypatch.setattr(statistics, "_small_sample_covariance", refuse)
     world = World(dim_image=2, dim_text=2)

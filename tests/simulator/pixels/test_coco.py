@@ -11,8 +11,7 @@ pytest.importorskip("pycocotools")
 from pycocotools import mask
 
 from simulator.pixels.coco import instances
-from simulator.pixels.pictures import PARTS
-from simulator.pixels.scenery import scenery
+from simulator.pixels.scenery import PARTS, scenery
 from simulator.pixels.views import Pixels
 from simulator.world import World
 

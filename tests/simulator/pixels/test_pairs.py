@@ -6,13 +6,13 @@ import torch
 from scipy.stats import binomtest
 from stattest import SHARE, spend
 
-from simulator.gaussian.pairs import draw_ensemble_codes, independent
-from simulator.pixels import trials
+from simulator.gaussian.pairs import draw_codes
+from simulator.pixels import groups
 from simulator.pixels.captions import tokens, vocabulary
-from simulator.pixels.pairs import block_size, draw, draw_ensemble_block, draw_scenes
-from simulator.pixels.pictures import PARTS
-from simulator.pixels.scenery import scenery
+from simulator.pixels.pairs import block_size, draw, draw_block, draw_scenes
+from simulator.pixels.scenery import PARTS, scenery
 from simulator.pixels.views import Pixels
+from simulator.streams import independent
 from simulator.world import World
 
 WORLD = World(classes=5, p_inv=0.75, p_spu=0.9, mention_inv=0.8, mention_spu=0.4, views=Pixels(tied=(0, 1)))
@@ -48,7 +48,7 @@ def test_labels_and_captions_are_those_of_the_gaussian_world():
     """Same streams: the two kinds of world agree pair by pair."""
     world = WORLD.replace(views=Pixels())
     scenes = draw_scenes((world,), 500, 1, 2, streams=("train/3",))
-    codes = draw_ensemble_codes((world.replace(views=None),), 500, independent(1, 2, ("train/3",)), device="cpu")
+    codes = draw_codes((world.replace(views=None),), 500, independent(1, 2, ("train/3",)), device="cpu")
     assert torch.equal(scenes.labels, codes.labels)
     assert torch.equal(scenes.objects, codes.objects)
     assert torch.equal(scenes.attributes, codes.backgrounds[..., 0])
@@ -57,9 +57,9 @@ def test_labels_and_captions_are_those_of_the_gaussian_world():
 
 def test_a_model_of_an_ensemble_sees_what_it_would_see_alone():
     worlds = (WORLD, WORLD.replace(p_spu=0.2), WORLD.replace(mention_spu=1.0))
-    together = draw_ensemble_block(worlds, 7, 1, streams=("a", "b", "c"))
+    together = draw_block(worlds, 7, 1, streams=("a", "b", "c"))
     for k, (world, stream) in enumerate(zip(worlds, "abc", strict=True)):
-        alone = draw_ensemble_block((world,), 7, 1, streams=(stream,))
+        alone = draw_block((world,), 7, 1, streams=(stream,))
         for field, own in zip(together, alone, strict=True):
             assert torch.equal(field[k], own[0])
 
@@ -69,7 +69,7 @@ def test_more_pairs_leave_the_first_ones_as_they_are():
     few, many = draw(WORLD, 10, seed=1), draw(WORLD, size + 10, seed=1)
     assert torch.equal(few.images, many.images[:10])
     assert torch.equal(few.texts, many.texts[:10])
-    second = draw_ensemble_block((WORLD,), 1, 1, streams=("pairs",))
+    second = draw_block((WORLD,), 1, 1, streams=("pairs",))
     assert torch.equal(second.images[0, :10], many.images[size:])
 
 
@@ -83,9 +83,9 @@ def test_training_validation_and_test_share_no_scan():
     drawn = draw(WORLD.replace(classes=10), 20_000).scenes
     assert set(drawn.scans.tolist()) <= rows[0]
     assert torch.equal(objects.labels[drawn.scans], drawn.objects)
-    tried = trials.trial(WORLD.replace(classes=10))
+    tried = groups.trial(WORLD.replace(classes=10))
     assert set(tried.scans.tolist()) == rows[2]
-    assert set(trials.trial(WORLD.replace(classes=10), "validation").scans.tolist()) == rows[1]
+    assert set(groups.trial(WORLD.replace(classes=10), "validation").scans.tolist()) == rows[1]
 
 
 @pytest.mark.parametrize("attribute", ["object-colour", "background-colour"])
@@ -140,9 +140,9 @@ def test_recolouring_exchanges_colours_alone():
     other = draw(WORLD.replace(views=Pixels(colours=("green", "red", "blue", "yellow", "cyan"))), 200)
     exchanged = torch.tensor([1, 0, 2, 3, 4])[first.scenes.attributes]
     swapped = first.scenes._replace(attributes=exchanged)
-    from simulator.pixels.pairs import seen
+    from simulator.pixels.pairs import rendered
 
-    assert torch.equal(seen(first.scenery, swapped).images, other.images)
+    assert torch.equal(rendered(first.scenery, swapped).images, other.images)
 
 
 def test_enlarged_scans_are_the_same_scans():

@@ -8,10 +8,9 @@ import pytest
 import torch
 
 from simulator.pixels.files import word
+from simulator.pixels.groups import trial
 from simulator.pixels.pairs import draw
-from simulator.pixels.pictures import PARTS
-from simulator.pixels.scenery import Scenery, scenery
-from simulator.pixels.trials import trial
+from simulator.pixels.scenery import PARTS, Scenery, scenery
 from simulator.pixels.views import Pixels
 from simulator.world import World
 

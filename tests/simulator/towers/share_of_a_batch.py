@@ -7,8 +7,9 @@ import torch
 from safetensors.torch import save_file
 
 from simulator.towers.distributed import anywhere, join, leave
+from simulator.towers.ensemble import Ensemble
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import Ensemble, run, start
+from simulator.towers.training import run, start
 from simulator.world import World
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=8, dim_text=6)

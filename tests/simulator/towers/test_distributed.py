@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from simulator.towers.distributed import ALONE, Group, rows
-from simulator.towers.training import draw_batches
+from simulator.towers.group_batches import draw_batches
 
 SCRIPT = Path(__file__).with_name("share_of_a_batch.py")
 ROOT = Path(__file__).parents[3]

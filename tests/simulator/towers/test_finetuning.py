@@ -14,8 +14,8 @@ from PIL import Image
 from torch.nn import functional as F
 
 from simulator.pixels.captions import sentence
+from simulator.pixels.groups import trial
 from simulator.pixels.scenery import scenery
-from simulator.pixels.trials import trial
 from simulator.pixels.views import Pixels
 from simulator.towers import finetuning as tuning
 from simulator.towers.finetuning import Head, PairSet, Pretrained

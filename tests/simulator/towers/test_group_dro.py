@@ -5,12 +5,13 @@ import torch
 
 from simulator.gaussian.pairs import Pairs
 from simulator.samplers import EmptyGroup
+from simulator.towers.api import train
 from simulator.towers.distributed import ALONE, Group
-from simulator.towers.group_dro import WEIGHTS, ascended, group_dro
-from simulator.towers.objectives import OBJECTIVES
+from simulator.towers.ensemble import Ensemble
+from simulator.towers.group_batches import draw_batches
+from simulator.towers.objectives import OBJECTIVES, GroupDRO, group_dro
 from simulator.towers.recipe import Recipe
-from simulator.towers.trained import train
-from simulator.towers.training import Ensemble, draw_batches, measured, one_step, run, start
+from simulator.towers.training import measured, one_step, run, start
 from simulator.world import World
 from theory.learners import named
 
@@ -18,7 +19,8 @@ WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=3, dim_text=3)
 SMALL = {"width": 4, "depth": 1, "embed_dim": 3, "batch_size": 60, "steps": 3, "warmup": 0, "precision": "float64"}
 DECAYING = {"optimizer": "adamw", "schedule": "cosine", "averaging": 0.0, "lr": 0.02}
 RATE = torch.tensor(1e-3, dtype=torch.float64)
-ROBUST = [name for name, row in OBJECTIVES.items() if row.raised]
+ROBUST = [name for name, row in OBJECTIVES.items() if row.ascent]
+WEIGHTS = GroupDRO.WEIGHTS
 
 
 def ensemble(loss: str, **fields) -> Ensemble:
@@ -149,5 +151,6 @@ def test_it_runs_in_one_process_and_needs_weights():
 def test_ascent_is_exponentiated_gradient():
     q = torch.tensor([[0.2, 0.8]], dtype=torch.float64)
     losses = torch.tensor([[3.0, 1.0]], dtype=torch.float64)
-    odds = ascended(q, losses)[0]
+    new = OBJECTIVES["group-dro"].after({}, {WEIGHTS: q}, {WEIGHTS: losses})
+    odds = new[WEIGHTS][0]
     assert (odds[0] / odds[1]).item() == pytest.approx(0.25 * torch.tensor(0.02).exp().item())

@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from simulator.towers.affine import View
-from simulator.towers.layers import clamp_scale, embed, initialise, layers, logit_scale, scored
+from simulator.towers.kinds import View
+from simulator.towers.layers import embed, initialise, layers, logit_scale, scored
+from simulator.towers.objectives import OBJECTIVES
 from simulator.towers.recipe import Recipe
 
 VIEWS = {"image": View("vector", (30,)), "text": View("vector", (20,))}
@@ -70,5 +71,5 @@ def test_conventions_of_scale_and_bias():
     recipe, fixed = begin(temperature=0.1)
     assert "log_scale" not in fixed
     assert torch.allclose(logit_scale(recipe, fixed), torch.full((2,), 10.0, dtype=torch.float64))
-    wild = clamp_scale({"log_scale": torch.tensor([9.0, -2.0])})["log_scale"].exp()
+    wild = OBJECTIVES["infonce"].after({"log_scale": torch.tensor([9.0, -2.0])}, {}, {})["log_scale"].exp()
     assert torch.allclose(wild, torch.tensor([100.0, 1.0]))

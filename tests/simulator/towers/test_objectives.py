@@ -11,10 +11,12 @@ from pydantic import ValidationError
 from simulator.gaussian.pairs import Pairs
 from simulator.prompts import LINEAR
 from simulator.towers.distributed import ALONE, Group
+from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import class_vectors, ensemble_accuracy, prompts_of
+from simulator.towers.group_batches import draw_batches
 from simulator.towers.objectives import OBJECTIVES, Objective, register
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import Ensemble, draw_batches, measured, run, start
+from simulator.towers.training import measured, run, start
 from simulator.world import Attribute, World
 
 ROOT = Path(__file__).parents[3]
@@ -57,13 +59,14 @@ def test_the_search_finds_what_it_looks_for():
     assert any(map(asks_for_a_loss, ast.walk(ast.parse("match recipe.loss:\n    case 'x': pass"))))
 
 
-@pytest.mark.parametrize("loss", [name for name, row in OBJECTIVES.items() if row.share is not None])
+@pytest.mark.parametrize("loss", [name for name, row in OBJECTIVES.items() if row.distributed])
 def test_the_share_of_a_process_alone_is_the_whole(loss, monkeypatch):
     one = ensemble(loss)
     row, state, batch = one.recipe.objective, start(one), next(draw_batches(one, 0))
     found = []
-    for whole in (row.whole, row.share):
-        monkeypatch.setitem(OBJECTIVES, loss, replace(row, whole=whole))
+    for split in (False, True):
+        part = replace(row, loss=lambda batch, split=split: row.loss(batch._replace(split=split)))
+        monkeypatch.setitem(OBJECTIVES, loss, part)
         found.append(measured(one, ALONE, state.parameters, batch)["loss"])
     assert torch.allclose(*found, rtol=1e-12)
 

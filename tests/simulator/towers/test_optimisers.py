@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.towers.optimisers import TURN_EVERY, averaged, clip, look_again, moments, update
+from simulator.towers.optimisers import REFRESH_EVERY, averaged, clip, moments, refresh_eigenbasis, update
 
 
 def trajectories(optimizer: str, weight_decay: float):
@@ -44,7 +44,7 @@ def test_sgd_equals_torch():
 
 
 def soap_of_the_paper(W, gradients, rate):
-    """Vyas et al. 2024, Algorithm 3 with Algorithm 4 every TURN_EVERY steps, for one matrix; every iterate."""
+    """Vyas et al. 2024, Algorithm 3 with Algorithm 4 every REFRESH_EVERY steps, for one matrix; every iterate."""
     m, n = W.shape
     L, R, Q_L, Q_R = np.zeros((m, m)), np.zeros((n, n)), np.eye(m), np.eye(n)
     M, V, beta = np.zeros((m, n)), np.zeros((m, n)), 0.95
@@ -54,7 +54,7 @@ def soap_of_the_paper(W, gradients, rate):
         N = (Q_L.T @ M @ Q_R) / (1 - beta**t) / (np.sqrt(V / (1 - beta**t)) + 1e-8)
         W = W - rate * Q_L @ N @ Q_R.T
         L, R = beta * L + (1 - beta) * G @ G.T, beta * R + (1 - beta) * G.T @ G
-        if t % TURN_EVERY == 0:
+        if t % REFRESH_EVERY == 0:
             Q_L, Q_R = np.linalg.qr(L @ Q_L)[0], np.linalg.qr(R @ Q_R)[0]
         yield W
 
@@ -64,8 +64,8 @@ def soap_of_an_ensemble(parameters, gradients, rate):
     for t, g in enumerate(gradients, start=1):
         count = torch.tensor(float(t), dtype=torch.float64)
         parameters, state = update("soap", parameters, g, state, torch.tensor(rate, dtype=torch.float64), count, 0.0)
-        if t % TURN_EVERY == 0:
-            state = look_again(state)
+        if t % REFRESH_EVERY == 0:
+            state = refresh_eigenbasis(state)
         yield parameters
 
 
@@ -98,8 +98,8 @@ def test_soap_goes_straight_where_adam_zigzags():
         for t in range(1, 401):
             count, rate = torch.tensor(float(t)), torch.tensor(0.02 * (1 - t / 401)).double()
             p, state = update(optimizer, p, {"weight": H @ p["weight"]}, state, rate, count, 0.0)
-            if t % TURN_EVERY == 0:
-                state = look_again(state)
+            if t % REFRESH_EVERY == 0:
+                state = refresh_eigenbasis(state)
         left[optimizer] = float((p["weight"] * (H @ p["weight"])).sum())
     assert left["soap"] < left["adamw"] / 20
 

@@ -8,11 +8,13 @@ import torch
 from torch.nn import functional as F
 
 from simulator.gaussian.pairs import Pairs
-from simulator.towers import losses, tiles
+from simulator.towers import chunked_losses, losses
 from simulator.towers.distributed import ALONE
+from simulator.towers.ensemble import Ensemble
+from simulator.towers.group_batches import draw_batches
 from simulator.towers.objectives import OBJECTIVES
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import Ensemble, draw_batches, measured, start
+from simulator.towers.training import measured, start
 from simulator.world import World
 
 # A joint law of (x, t) on three images and three captions, whose six pairs count what `COUNTS` says.
@@ -79,7 +81,7 @@ def test_the_supervised_loss_of_balanced_weights_is_the_mean_over_groups():
 @pytest.mark.parametrize("name", ["infonce", "siglip"])
 def test_tiles_equal_the_dense_losses(name, kind, monkeypatch):
     """Loss and gradients; antipodal pairs at scale 1000 force shifted sums even in float64."""
-    monkeypatch.setattr(tiles, "CPU_TILE", (5, 7))
+    monkeypatch.setattr(chunked_losses, "CPU_TILE", (5, 7))
     rng = torch.Generator().manual_seed(2)
     I, T = (F.normalize(torch.randn(2, 23, 4, generator=rng, dtype=torch.float64), dim=-1) for _ in range(2))
     T = -I if kind == "antipodal" else T
@@ -88,7 +90,7 @@ def test_tiles_equal_the_dense_losses(name, kind, monkeypatch):
     weights = torch.rand(2, 23, generator=rng, dtype=torch.float64) * 3
     inputs = [I, T, scale] + ([bias] if name == "siglip" else [])
     found = []
-    for loss in (getattr(losses, name), getattr(tiles, f"tiled_{name}")):
+    for loss in (getattr(losses, name), getattr(chunked_losses, f"tiled_{name}")):
         leaves = [x.clone().requires_grad_() for x in inputs]
         value = loss(*leaves, weights=weights)
         found.append([value, *torch.autograd.grad(value.sum(), leaves)])
@@ -96,7 +98,7 @@ def test_tiles_equal_the_dense_losses(name, kind, monkeypatch):
         assert torch.allclose(dense, tiled, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("loss", [name for name, row in OBJECTIVES.items() if row.weighted and row.share is not None])
+@pytest.mark.parametrize("loss", [name for name, row in OBJECTIVES.items() if row.weighted and row.distributed])
 def test_the_share_of_a_process_alone_is_the_whole(loss, monkeypatch):
     world = World(p_spu=0.9, mu_spu=2.0, dim_image=5, dim_text=4)
     towers = "mlp" if "mlp" in OBJECTIVES[loss].towers else "linear"
@@ -105,8 +107,10 @@ def test_the_share_of_a_process_alone_is_the_whole(loss, monkeypatch):
     one = Ensemble(recipe, (world,) * 2, (0, 1), 3, group_weights=weights)
     state, batch = start(one), next(draw_batches(one, 0))
     found = []
-    for whole in (OBJECTIVES[loss].whole, OBJECTIVES[loss].share):
-        monkeypatch.setitem(OBJECTIVES, loss, replace(OBJECTIVES[loss], whole=whole))
+    row = OBJECTIVES[loss]
+    for split in (False, True):
+        part = replace(row, loss=lambda batch, split=split: row.loss(batch._replace(split=split)))
+        monkeypatch.setitem(OBJECTIVES, loss, part)
         found.append(measured(one, ALONE, state.parameters, batch)["loss"])
     assert torch.allclose(*found, rtol=1e-12)
     plain = measured(one._replace(group_weights=None), ALONE, state.parameters, batch)["loss"]

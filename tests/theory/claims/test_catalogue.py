@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments.court.points import dimension, finite, placed, true_violation
+from experiments.court.domain import dimension, finite, placed, true_violation
 from simulator.world import SCALARS
 from theory.claims.catalogue import claims
 from theory.claims.claim import TOLERANCES, Axis

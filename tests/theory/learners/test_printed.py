@@ -7,7 +7,6 @@ from reference import worlds_with
 from simulator.world import Attribute, World, Worlds
 from theory.boundary import turning_points
 from theory.learners import LinearCLIP, Printed
-from theory.proofs.boundaries import equally_robust
 from theory.published import theorem_62_bounds
 
 LOUD = World(p_spu=0.9, mu_spu=2.0, sigma_xi=0.0)
@@ -51,11 +50,3 @@ def test_linear_clip_passes_it_where_the_inequality_turns():
 def test_outside_the_theorem_it_says_so(fields, sentence):
     assert Printed().refuses(LOUD) is None
     assert Printed().refuses(LOUD.model_copy(update=fields)) == sentence
-
-
-def test_where_it_meets_linear_clip_is_enclosed():
-    found = equally_robust(LinearCLIP(), Printed(), vars(LOUD), "p_spu", 0.5, 1.0, mu_spu=[1.5, 2.0, 3.0])
-    assert len(found.undecided.low) == 0
-    assert found.enclosed.middle == pytest.approx(turning_points([1.5, 2.0, 3.0], 1.0, 0.5)[0], abs=1e-6)
-    with pytest.raises(ValueError, match=r"^Theorem 6.2 is about mu_inv = 1 and full captions$"):
-        equally_robust(LinearCLIP(), Printed(), {**vars(LOUD), "mention_spu": 0.5}, "p_spu", 0.5, 1.0, mu_spu=[2.0])

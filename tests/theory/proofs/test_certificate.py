@@ -11,7 +11,7 @@ from theory.claims.claim import Axis, Claim
 from theory.proofs.boxes import cover
 from theory.proofs.certificate import MAGIC, Listed, Refused, read, written
 from theory.proofs.checker import check
-from theory.proofs.prove import prove
+from theory.proofs.prover import prove
 from theory.proofs.statements import PROBIT, statements
 
 CLAIM = Claim(

@@ -10,8 +10,8 @@ from scipy.special import ndtr, ndtri
 
 from theory import theorems
 from theory.boundary import corrected_kappas
-from theory.proofs.counterexample import FLOATS
 from theory.proofs.expression import (
+    FLOATS,
     NotExpressible,
     constant,
     derivative,
@@ -33,7 +33,7 @@ FORMULAS = {
     "data model 1": lambda p, mu, si, ss: data_model_1_accuracies(p, si, ss)[0],
     "mean prompt": lambda p, mu, si, ss: theorems.reliance_mean(1.0, mu, si, ss, 2 * p - 1),
     "many classes": lambda p, mu, si, ss: theorems.many_class_reliance_name(1.0, mu, si, p, 7),
-    "T4": lambda p, mu, si, ss: theorems.full_correlation_margin(1.0, mu, si, ss, "name"),
+    "T4": lambda p, mu, si, ss: theorems.least_squares_margin(1.0, mu, si, ss, 1.0),
     "powers": lambda p, mu, si, ss: mu**1.5 + si**-2 + ss**-0.5 + mu**p + 2.0**si + p**0.3 + mu**100,
     "ufuncs": lambda p, mu, si, ss: np.exp(-p) + np.tanh(mu) ** 3 - np.log(si) / ndtr(ss) + np.square(p) - (-mu),
 }

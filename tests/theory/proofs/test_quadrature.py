@@ -25,7 +25,7 @@ from theory import Phi, exp, sqrt
 from theory.learners import InfoNCE, LinearCLIP
 from theory.proofs.expression import constant, evaluate, gradient, variable
 from theory.proofs.intervals import RULES, Interval, add, multiply, ndtr, subtract
-from theory.proofs.statements import quantity, worlds_of
+from theory.proofs.statements import quantity, symbols
 
 FIELDS = {"p_spu": 0.9, "mu_spu": 2.0, "sigma_inv": 1.0, "sigma_spu": 0.5}
 NOISE = 1000.0
@@ -79,7 +79,7 @@ def gap(half: float, pieces: int) -> Interval:
     u = Interval(edges[:-1], edges[1:])
     moving = {name: variable(name) for name in FIELDS}
     f = constant(accuracy_at(variable("u"), **moving, nu=NOISE))
-    linear = quantity("counter", LinearCLIP("name"), worlds_of({**moving, "sigma_xi": 1.0, "dim_image": 1 / NOISE}))
+    linear = quantity("counter", LinearCLIP("name"), symbols({**moving, "sigma_xi": 1.0, "dim_image": 1 / NOISE}))
     middle = {name: Interval(np.float64(x), np.float64(x)) for name, x in FIELDS.items()}
     box = {name: Interval(np.float64(x - half), np.float64(x + half)) for name, x in FIELDS.items()}
 

@@ -5,9 +5,8 @@ from functools import cache
 
 import numpy as np
 import pytest
+import tiny_lvlm
 from PIL import Image
-
-from experiments.benchmarks import tiny_lvlm
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+import tiny_lvlm
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from experiments.benchmarks import tiny_lvlm
 from experiments.counteranimal.lvlm.losses import extended, label_losses, plain_loss
 from experiments.counteranimal.lvlm.model import Inputs
 from experiments.counteranimal.lvlm.prompt import Prompt, answer_tokens, special_tokens

@@ -3,8 +3,8 @@
 from types import SimpleNamespace
 
 import pytest
+import tiny_lvlm
 
-from experiments.benchmarks import tiny_lvlm
 from experiments.counteranimal.lvlm.model import Inputs
 from experiments.counteranimal.lvlm.prompt import (
     FALLBACK,

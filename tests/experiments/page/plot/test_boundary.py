@@ -4,16 +4,13 @@ import handmade
 import numpy as np
 import pytest
 
-from experiments.lab.study import study
-from experiments.page.plot.boundary import FINE, LEVEL, Gap, crossings, lines
-from experiments.page.plot.captions import sentences
+from experiments.lab.studies import study
+from experiments.page.plot.boundary import FINE, LEVEL, crossings, lines
 from experiments.page.plot.composed import composed
-from experiments.page.plot.enclosed import Enclosures, enclosures
 from experiments.page.plot.scales import SCALES, PlotAxis
 from simulator.world import World, Worlds
 from theory import learners
 from theory.boundary import turning_points
-from theory.proofs.expression import variable
 
 P, MU = np.linspace(0.5, 1.0, 13), np.linspace(0.5, 4.0, 11)
 
@@ -147,61 +144,6 @@ def test_along_n_only_measurements_say_where_learners_are_equal():
     assert np.isclose(np.log10(root[0]), 1 + part)
 
 
-@pytest.mark.parametrize(("first", "world"), [("linear:name", {}), ("linear:mean", {"sigma_xi": 0.0})])
-def test_a_line_of_formulas_is_enclosed_whole(first, world):
-    """Also where both accuracies saturate and floats cannot tell them apart: the line leaves the map at its edge."""
-    table = handmade.theory({"p_spu": P, "mu_spu": MU}, ("linear", "least-squares"), ("name", "mean"), **world)
-    (panel,) = composed(table, f"{first} minus least-squares").panels
-    proved, points = panel.boundary.proved, np.concatenate(panel.boundary.exact)
-    assert (proved.points, proved.found, proved.left_out) == (len(points), 0, 0)
-    assert proved.width <= 1e-9
-    assert proved.undecided == (r"at $p_{\mathrm{spu}}$ = 0.5",)  # where both ignore the background, whatever mu
-    assert points[:, 1].max() == MU[-1]
-    assert points[np.argmax(points[:, 1]), 0] > 0.96
-
-
-def test_learners_without_a_formula_have_found_points():
-    table = handmade.theory({"p_spu": P[::3], "mu_spu": MU[::2]}, ("linear", "logistic"))
-    (panel,) = composed(table, "linear minus logistic").panels
-    assert panel.boundary.proved is None
-    assert panel.boundary.exact
-
-
-def test_an_edge_with_two_roots_is_left_to_the_signs():
-    """(x - .315)(x - .32)(x - .7) on 32 steps: the pair inside one step changes no sign; it is counted."""
-    x = variable("x")
-    across = axis("x", np.linspace(0, 1, 33))
-    proved = Enclosures((x - 0.315) * (x - 0.32) * (x - 0.7), [across], [across.values])
-    drawn = crossings(proved, across, proved)
-    assert np.allclose(np.concatenate(drawn), 0.7)
-    assert proved.summary(drawn)[1:] == (1, 0, 2, ())
-
-
-def test_a_learner_whose_weights_are_not_its_accuracy_is_not_enclosed():
-    class Odd(learners.LeastSquares):
-        def direction(self, worlds):
-            return super().direction(worlds) * [1.0, 0.2]
-
-    gap = Gap(learners.LinearCLIP(), Odd(), {}, ("p_spu",))
-    across = axis("p_spu", P)
-    assert enclosures(gap.first, gap.second, {}, gap, [across], [P]) is None
-    assert enclosures(
-        gap.first, learners.LeastSquares(), {}, gap._replace(second=learners.LeastSquares()), [across], [P]
-    )
-
-
-def test_the_caption_says_what_is_proved():
-    table = handmade.theory({"p_spu": P}, ("linear", "least-squares"), mu_spu=2.0)
-    said = " ".join(sentences(composed(table, "linear minus least-squares")))
-    assert (
-        "The point of equal accuracy is enclosed in an interval of at most 1e-09, proved to hold exactly one." in said
-    )
-    assert "Elsewhere along the axis, ends apart, equality is proved not to occur." in said
-    none = handmade.theory({"p_spu": P[3:]}, ("linear",), ("name", "mean"), mu_spu=2.0)
-    said = " ".join(sentences(composed(none, "linear:name minus linear:mean")))
-    assert "Everywhere along the axis, ends apart, equality is proved not to occur." in said
-
-
 def test_no_line_crosses_worlds_that_a_learner_refuses():
     """The printed law has a formula everywhere and an answer only from mu_spu = 1 + sigma_inv^2/2 on."""
     axes = {"p_spu": "0.5:1:9", "mu_spu": "1:4:7"}
@@ -210,4 +152,3 @@ def test_no_line_crosses_worlds_that_a_learner_refuses():
     (line,) = panel.boundary.exact
     assert line[:, 1].min() >= 1.5
     assert np.allclose(line[:, 0], turning_points(line[:, 1], 1.0, 0.5)[0], atol=1e-6)
-    assert (panel.boundary.proved.points, panel.boundary.proved.found) == (len(line), 0)

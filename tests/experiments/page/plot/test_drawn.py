@@ -78,8 +78,8 @@ def test_differences_have_a_line_and_say_who_is_ahead():
     legible(figure)
     ax, bar = figure.axes
     assert bar._colorbar.vmin == -bar._colorbar.vmax
-    assert bar.get_title("left") == "← least-squares ahead"
-    assert bar.get_title("right") == "linear, name prompt\nahead\N{NO-BREAK SPACE}→"
+    assert bar.get_title("left").split() == ["←", "least-squares", "ahead"]
+    assert bar.get_title("right").split() == ["linear,", "name", "prompt", "ahead", "→"]
     assert len(ax.lines) > 0
     assert "exact, by theory" in words(figure)
 
@@ -186,7 +186,7 @@ def test_a_one_minus_axis_is_logarithmic_in_one_minus():
     (ax,) = figure.axes
     across = ax.transData.transform(np.column_stack([p, np.zeros(9)]))[:, 0]
     assert np.allclose(np.diff(across), np.diff(across)[0])
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["0.1", "0.01", "0.001", "$10^{-4}$", "$10^{-5}$"]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["0.1", "0.001", "$10^{-5}$"]
 
 
 def test_formulas_are_folded_whole():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.errors import RequestError
-from experiments.lab.study import study
+from experiments.lab.studies import study
 from experiments.page.plot.captions import sentences, title
 from experiments.page.plot.composed import composed
 from simulator.world import World

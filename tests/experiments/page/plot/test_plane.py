@@ -5,7 +5,7 @@ import pytest
 from legible import legible, words
 
 from experiments.errors import RequestError
-from experiments.lab.study import study
+from experiments.lab.studies import study
 from experiments.page.plot import compose, plot
 from experiments.page.plot.document import document_of
 from simulator.world import World

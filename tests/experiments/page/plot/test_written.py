@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments.command.main import main
-from experiments.lab.study import study
+from experiments.lab.studies import study
 from experiments.page.plot.written import mark
 
 
@@ -80,7 +80,7 @@ def test_what_is_held_is_held(store, capsys):
 def test_a_file_of_somebody_else_stays(store, capsys):
     target = store.with_suffix(".svg")
     target.write_text("<svg>a thesis</svg>")
-    assert "no soberclip plot wrote" in refused(capsys, store)
+    assert "not written by soberclip plot" in refused(capsys, store)
     assert target.read_text() == "<svg>a thesis</svg>"
 
 

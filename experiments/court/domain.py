@@ -1,0 +1,189 @@
+"""Points of a claim's domain, the worlds that its relation compares there, and the violation that they give.
+
+A point is the domain's fields by name. Most relations use one world per point. The monotone relations use two, x < x'
+along one parameter, both inside the domain; x' is kept under "<parameter>_later". "slope" uses one per value of its
+grid.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.errors import RequestError
+from simulator.accuracy import Numbers
+from simulator.naming import suggestion
+from simulator.world import Worlds
+from theory.claims.claim import Claim, Relation, log_slope
+from theory.learners.base import UNDEFINED, attempt
+
+LATER = "_later"
+MONOTONE = ("increasing", "decreasing")
+INFINITE = 10**9  # a claim about at least this many pairs is about the population
+Point = Mapping[str, Numbers]
+
+
+class Leg(NamedTuple):
+    """Worlds of a grid of points, and the number of pairs per training there."""
+
+    worlds: Worlds
+    n: int
+
+
+def finite(claim: Claim) -> bool:
+    """Whether the claim is about finitely many pairs or a share of trainings, for which there is no closed form."""
+    return claim.n < INFINITE or claim.along == "n" or claim.share is not None
+
+
+def dimension(claim: Claim) -> int:
+    """Number of coordinates of a point in the unit cube."""
+    return len(claim.axes) + (claim.relation in MONOTONE)
+
+
+def placed(claim: Claim, unit: np.ndarray) -> dict[str, np.ndarray]:
+    """The points at rows of the unit cube."""
+    with blamed_on(claim):
+        if claim.relation not in MONOTONE:
+            return claim.place(unit)
+        column = list(claim.axes).index(claim.along)
+        ends = np.sort(unit[..., [column, -1]], axis=-1)
+        early, late = (np.array(unit[..., :-1]) for _ in range(2))
+        early[..., column], late[..., column] = ends[..., 0], ends[..., 1]
+        return {**claim.place(early), claim.along + LATER: claim.place(late)[claim.along]}
+
+
+def inside(claim: Claim, point: Point) -> np.ndarray:
+    """Whether points lie in the domain, to rounding; for a monotone relation the later world too."""
+    here = {name: value for name, value in point.items() if not name.endswith(LATER)}
+    good = claim.contains(here)
+    if claim.relation in MONOTONE:
+        later = point[claim.along + LATER]
+        good = good & claim.contains(claim.moved(here, claim.along, later))
+        good = good & (np.asarray(later) > np.asarray(here[claim.along]))
+    return np.asarray(good)
+
+
+def legs(claim: Claim, point: Point) -> list[Leg]:
+    """The worlds that the relation compares, the earlier one first."""
+    fields = {name: value for name, value in point.items() if not name.endswith(LATER)}
+    with blamed_on(claim):
+        if claim.relation in MONOTONE:
+            both = (fields, claim.moved(fields, claim.along, point[claim.along + LATER]))
+            return [Leg(Worlds(**each), claim.n) for each in both]
+        here = Worlds(**fields)
+        if claim.relation != "slope":
+            return [Leg(here, claim.n)]
+        if claim.along == "n":
+            return [Leg(here, int(x)) for x in claim.grid]
+        # A grid of worlds keeps its shape: the varied field takes one value everywhere.
+        varied = (claim.moved(fields, claim.along, np.full(here.shape, x)) for x in claim.grid)
+        return [Leg(Worlds(**each), claim.n) for each in varied]
+
+
+def combined(claim: Claim, values: list[np.ndarray]) -> np.ndarray:
+    """The number that the relation is about: the quantity, its fall (rise) from x to x', or its log-log slope."""
+    if claim.relation == "slope":
+        return log_slope(claim.grid, np.stack(values, axis=-1))
+    if claim.relation in MONOTONE:
+        return values[0] - values[1] if claim.relation == "increasing" else values[1] - values[0]
+    return values[0]
+
+
+def true_violation(claim: Claim, point: Point) -> np.ndarray:
+    """v of the population by the closed forms; nan where the quantity is undefined, -inf outside the domain."""
+    each = legs(claim, point)
+    values = combined(claim, [attempt(claim.truth, leg.worlds)[0] for leg in each])
+    v = violation_at(claim, values, each[0].worlds)
+    return v if claim.relation not in MONOTONE else np.where(inside(claim, point), v, -np.inf)
+
+
+def violation_at(claim: Claim, values: np.ndarray, worlds: Worlds) -> np.ndarray:
+    """v where the quantity has these values; world by world if the prediction is undefined in some.
+
+    For a claim about a share of trainings the values are shares that satisfy the relation.
+    """
+    if claim.share is not None:
+        return claim.share - np.broadcast_to(values, worlds.shape)
+    try:
+        return np.broadcast_to(np.asarray(claim.violation(values, worlds), float), worlds.shape).copy()
+    except UNDEFINED:
+        if worlds.size == 1:
+            return np.full(worlds.shape, np.nan)
+        return np.array([violation_at(claim, values[[i]], worlds[[i]])[0] for i in range(worlds.size)])
+
+
+def relation(claim: Claim) -> Relation:
+    """How the judged number compares with its target; a share of trainings is always bounded below."""
+    return claim.relation if claim.share is None else ">="
+
+
+def target(claim: Claim, worlds: Worlds) -> tuple[float, bool]:
+    """The number that the quantity is compared with in one world, and for "iff" whether the condition holds there."""
+    if claim.share is not None:
+        return claim.share, True
+    prediction = _number(claim.prediction(worlds))
+    if claim.relation != "iff":
+        return (0.0 - prediction if claim.relation in MONOTONE else prediction), True
+    edge = claim.threshold(worlds) if callable(claim.threshold) else claim.threshold
+    return _number(edge), prediction > 0
+
+
+def _number(x: Numbers) -> float:
+    return float(np.asarray(x, float).reshape(-1)[0])
+
+
+def single(points: Mapping[str, np.ndarray], index: int) -> dict[str, float]:
+    """One point of a grid, as plain floats."""
+    return {name: float(values[index]) for name, values in points.items()}
+
+
+def row(point: Point) -> dict[str, np.ndarray]:
+    """A point as a grid of one."""
+    return {name: np.array([value]) for name, value in point.items()}
+
+
+def guarded(claim: Claim) -> Claim:
+    """The claim, whose own functions raise RequestError in place of a programming error.
+
+    ValueError and ArithmeticError pass: they say that a world has no answer.
+    """
+
+    def guard(function: Callable) -> Callable:
+        def call(worlds):
+            with blamed_on(claim, but=UNDEFINED):
+                value = function(worlds)
+                np.asarray(value, float)
+                return value
+
+        return call
+
+    names = ("prediction", "threshold", "reference")
+    return replace(claim, **{name: guard(f) for name in names if callable(f := getattr(claim, name))})
+
+
+@contextmanager
+def blamed_on(claim: Claim, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turn errors of the claim's own code and numbers into RequestError."""
+    try:
+        yield
+    except (*but, RequestError):
+        raise
+    except Exception as error:
+        raise cannot_be_judged(claim, _sentence(error)) from error
+
+
+def cannot_be_judged(claim: Claim, reason: str) -> RequestError:
+    """The error of a claim that has no verdict."""
+    return RequestError(f"claim {claim.id!r} cannot be judged: {reason}")
+
+
+def _sentence(error: Exception) -> str:
+    """What went wrong, with the field that was probably meant."""
+    if isinstance(error, AttributeError) and error.name:
+        public = [n for n in dir(error.obj) if not n.startswith("_")]
+        return f"there is no {error.name!r}{suggestion(error.name, public, quoted=True)}"
+    if isinstance(error, UNDEFINED):
+        return str(error)
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,284 @@
+"""judge(claim) -> Verdict: search for the worst point, fix the design, measure afresh, decide.
+
+The order matters: the points, n, the number of values and the streams are fixed before any measurement that counts.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from experiments.abilities import ability_of
+from experiments.court.certificates import proof_of, ruled
+from experiments.court.decision import POWER, Ruling, decide, p_value
+from experiments.court.domain import (
+    dimension,
+    finite,
+    guarded,
+    inside,
+    legs,
+    placed,
+    row,
+    single,
+    true_violation,
+)
+from experiments.court.routes import drawable
+from experiments.court.sample_size import Evidence, gather, pilot_violation
+from experiments.court.worst_point import Worst, corners, roundest, search, sobol
+from experiments.errors import RequestError
+from experiments.inference import LEVEL
+from experiments.progress import tell
+from experiments.trainings import Unmeasurable
+from experiments.verdict import Verdict
+from theory.claims.claim import Claim
+
+AUDIT_POINTS = 32  # besides the worst point
+QUICK_AUDIT_POINTS = 4
+PROOF_SECONDS = 60.0
+PATIENCE = 5.0  # seconds between two lines of progress
+# A rounder counterexample may cost a tenth of the violation's excess over tau, or leave 3 tau, which is plenty.
+KEPT = 0.9
+
+
+def judge(
+    claim: Claim,
+    *,
+    seed: int = 0,
+    quick: bool = False,
+    error_rate: float | None = None,
+    effort: int | None = None,
+    prove: bool = False,
+    proof_seconds: float = PROOF_SECONDS,
+    certificates: Path | None = None,
+    report: Callable[[str], None] = tell,
+) -> Verdict:
+    """Put one claim on trial.
+
+    Parameters
+    ----------
+    claim : Claim
+    seed
+        Root of every stream.
+    quick
+        Whether to audit 4 points instead of 32 (the verdict says how many).
+    error_rate
+        Overrides the claim's alpha.
+    effort
+        Sobol points of the search.
+    prove
+        Whether to prove or refute the closed form over the whole domain too; `Verdict.proof` has the result.
+    proof_seconds
+        Wall-clock limit of the proof. A proof that is not finished by then changes nothing.
+    certificates
+        Folder to which the certificate is written.
+    report
+        Called with a line of progress now and then.
+
+    Returns
+    -------
+    Verdict
+
+    Raises
+    ------
+    ValueError
+        For an error rate outside (0, 1).
+    RequestError
+        If the quantity is defined nowhere, if a prediction, threshold or reference fails on the domain's worlds, and
+        for `prove` if the libraries for proofs are missing.
+
+    Examples
+    --------
+    A user's claim can be proved if its prediction consists of +, -, *, /, powers, sqrt, exp and Phi of fields of the
+    world. For any other prediction the verdict gives the reason, and all else is as without `prove`.
+
+    >>> from experiments import judge
+    >>> from theory import Axis, Claim, Phi
+    >>> mine = Claim(
+    ...     id="loudness-costs", source="me", quantity="counter", relation="<=",
+    ...     statement="Each unit of the background's loudness costs linear CLIP a standard deviation at least.",
+    ...     domain={"p_spu": Axis(0.9, 1), "mu_spu": Axis(2, 3), "sigma_inv": Axis(0.5, 1), "sigma_xi": 0.0},
+    ...     prediction=lambda w: Phi(1.5 - w.mu_spu),
+    ... )
+    >>> judge(mine, quick=True, prove=True).verdict
+    'proved'
+    """
+    alpha = claim.error_rate if error_rate is None else error_rate
+    if not 0 < alpha < 1:
+        raise ValueError(f"error rate {alpha} lies outside (0, 1); .01 is usual")
+    proof = proof_of(claim, proof_seconds, certificates) if prove else None
+    audit_count = QUICK_AUDIT_POINTS if quick else AUDIT_POINTS
+    return _judge(guarded(claim), seed, audit_count, alpha, effort, proof, _spaced(report))
+
+
+def _judge(
+    claim: Claim,
+    seed: int,
+    audit_count: int,
+    alpha: float,
+    effort: int | None,
+    proof: dict[str, Any] | None,
+    report: Callable[[str], None],
+) -> Verdict:
+    began = perf_counter()
+    report(f"{claim.id}: searching the worst point")
+    pilot = pilot_violation(claim, seed) if finite(claim) else None
+    worst = search(claim, seed, effort, pilot)
+    points = audit_points(claim, worst, audit_count, seed)
+
+    against, obstacles = None, []
+    if worst.violation > claim.tau:
+        report(f"{claim.id}: measuring at the worst point")
+        try:
+            against = _at_the_worst_point(claim, _within_reach(claim, worst, seed, effort), alpha / 2, seed, pilot)
+        except Unmeasurable as error:
+            obstacles.append(str(error))
+    audits: list[Evidence] = []
+    if worst.violation < claim.tau:
+        audits, obstacles = _audit(claim, points, alpha / (2 * len(points)), seed, pilot, report)
+
+    bounds = [evidence.bounds(claim, alpha / (2 * len(points))) for evidence in audits]
+    shown_below = None if against is None else against.bounds(claim, alpha / 2)
+    notes = dict.fromkeys(e.note for e in [*audits, against] if e is not None and e.note)
+    ruling = decide(shown_below, bounds, worst.violation, claim.tau, obstacles, list(notes))
+    shown = against
+    if audits:
+        shown = (
+            audits[-1] if ruling.decision == "supported" else audits[int(np.argmax([float(b.high) for b in bounds]))]
+        )
+    p = None if against is None else p_value(partial(_lower_bound, claim, against), claim.tau)
+    ruling = ruled(ruling, proof)
+    return _verdict(claim, ruling, shown, worst, bounds, alpha, p, seed, perf_counter() - began, proof)
+
+
+def _lower_bound(claim: Claim, evidence: Evidence, tail: float) -> float:
+    return float(evidence.bounds(claim, tail).low)
+
+
+def _within_reach(claim: Claim, worst: Worst, seed: int, effort: int | None) -> Worst:
+    """The worst point that can be measured: a learner that can only be fitted needs pairs that can be drawn."""
+
+    def allowed(points):
+        return np.all([drawable(leg.worlds, leg.n) for leg in legs(claim, points)], axis=0)
+
+    abilities = [ability_of(learner) for learner in claim.learners]
+    fitted = any(ability.exact is None and not ability.images for ability in abilities)
+    if finite(claim) or not fitted or allowed(row(worst.point)).all():
+        return worst
+    try:
+        reachable = search(claim, seed, effort, allowed=allowed)
+    except RequestError:  # no point is within reach
+        return worst
+    return reachable if reachable.violation > claim.tau else worst
+
+
+def _at_the_worst_point(claim: Claim, worst: Worst, tail: float, seed: int, pilot) -> Evidence:
+    """Measure at the worst point, or at a rounder point near by that fails almost as much."""
+    violation = partial(pilot, replicates=4096, number=99) if pilot else partial(_truth, claim)
+    excess = worst.violation - claim.tau
+    point = roundest(claim, worst, claim.tau + min(KEPT * excess, 2 * claim.tau), violation)
+    gap = violation(point) - claim.tau
+    return gather(claim, point, drawn=True, gap=gap, tail=tail, miss=1 - POWER, seed=seed, purpose="worst")
+
+
+def _audit(claim: Claim, points: list, tail: float, seed: int, pilot, report) -> tuple[list[Evidence], list[str]]:
+    """Evidence at every audit point, and the reasons why some could not be measured."""
+    audits, obstacles = [], []
+    for i, point in enumerate(points):
+        report(f"{claim.id}: audit point {i + 1} of {len(points)}")
+        expected = pilot(point, 512, 98) if pilot else _truth(claim, point)
+        if np.isnan(expected):
+            obstacles.append(f"{claim.quantity} is undefined at an audit point")
+            continue
+        try:
+            evidence = gather(
+                claim,
+                point,
+                drawn=False,
+                gap=claim.tau - expected,
+                tail=tail,
+                miss=(1 - POWER) / len(points),
+                seed=seed,
+                purpose=f"audit/{i}",
+            )
+        except Unmeasurable as error:
+            obstacles.append(str(error))
+            continue
+        audits.append(evidence)
+    return audits, list(dict.fromkeys(obstacles))
+
+
+def _truth(claim: Claim, point: dict[str, float]) -> float:
+    """v at one point by the closed forms."""
+    return float(true_violation(claim, row(point))[0])
+
+
+def audit_points(claim: Claim, worst: Worst, count: int, seed: int) -> list[dict[str, float]]:
+    """The worst point, then up to `count` corners and Sobol points of the domain.
+
+    Points where the population's quantity is undefined are left out, as the search leaves them out.
+    """
+    d = dimension(claim)
+    if d == 0:
+        return [worst.point]
+    vertices = corners(d)
+    vertices = vertices[np.linspace(0, len(vertices) - 1, min(len(vertices), count // 2)).round().astype(int)]
+    unit = np.concatenate([vertices, sobol(d, 2 * count, seed + 1)])
+    grid = placed(claim, unit)
+    good = np.broadcast_to(inside(claim, grid), len(unit))
+    if not finite(claim):
+        good = good & np.isfinite(true_violation(claim, grid))
+    return [worst.point, *(single(grid, int(i)) for i in np.flatnonzero(good)[:count])]
+
+
+def _verdict(
+    claim: Claim, ruling: Ruling, shown: Evidence | None, worst: Worst, bounds, alpha, p, seed, seconds, proof
+) -> Verdict:
+    interval = shown and shown.sample.interval(LEVEL)
+    contradicted = ruling.decision == "contradicted"
+    largest = max((b.high for b in bounds), default=None)
+    return Verdict(
+        claim=claim.id,
+        source=claim.source,
+        statement=claim.statement,
+        verdict=ruling.decision,
+        reason=ruling.reason,
+        predicted=shown and shown.predicted,
+        measured=shown and shown.sample.mean,
+        interval=interval and [interval.low, interval.high],
+        level=LEVEL,
+        counterexample=shown.point if shown and contradicted else None,
+        route=shown and shown.route,
+        n=shown and shown.n,
+        replicates=shown and shown.sample.size,
+        alpha=alpha,
+        p_value=p,
+        tau=claim.tau,
+        seconds=round(seconds, 3),
+        formula=claim.formula,
+        quantity=claim.quantity,
+        relation=claim.relation,
+        share=claim.share,
+        point=shown.point if shown else worst.point,
+        audits=len(bounds),
+        search_evaluations=worst.evaluations,
+        undefined=worst.undefined,
+        largest_violation_found=worst.violation,
+        largest_violation_bounded=largest if largest is not None and np.isfinite(largest) else None,
+        seed=seed,
+        proof=proof,
+    )
+
+
+def _spaced(report: Callable[[str], None]) -> Callable[[str], None]:
+    """`report` at most once per PATIENCE seconds, and not in the first PATIENCE seconds."""
+    last = [perf_counter()]
+
+    def spaced(line: str) -> None:
+        if perf_counter() - last[0] > PATIENCE:
+            last[0] = perf_counter()
+            report(line)
+
+    return spaced

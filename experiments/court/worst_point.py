@@ -1,0 +1,208 @@
+"""The worst point of a claim's domain: where it seems to fail most.
+
+Claims about the population are searched by the closed forms: corners and Sobol points, then differential evolution and
+a polish, on the violation in its own unit and, for bounds on accuracies, on the probit scale, which does not saturate
+where both sides are near 0 or 1. Claims about finite n are searched by pilot measurements with common random numbers,
+halving the candidates while the replicates grow.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.abilities import ability_of
+from experiments.court.domain import cannot_be_judged, dimension, inside, legs, placed, row, single, true_violation
+from theory.claims.claim import Claim
+from theory.learners.base import UNDEFINED
+
+# Sobol points. A region of share s is missed with probability (1 - s)^points at most, roughly: .2 % of the volume is
+# found by CLOSED in all but 3e-4 of the seeds, 1.5 % by QUADRATURE in all but 4e-4.
+CLOSED = 4096
+QUADRATURE = 512
+SAMPLED = 32  # K >= 3 classes of a learner that is integrated by sampling: seconds a world
+POLISHED = 1024  # a polish asks for one gradient component at a time, too slow for less than a formula
+ROUNDS = ((512, 64), (64, 1024), (12, 16384))  # (candidates, replicates) of pilot rounds, where a law is drawn directly
+FITTED_ROUNDS = ((48, 4), (12, 16), (4, 64))  # and where every replicate is a fit or a singular value decomposition
+SPREADS = (0.1, 0.03)  # of the children of the best candidates, in widths of the domain
+
+# (point, replicates, round) -> estimated violation, nan where it is undefined
+Pilot = Callable[[dict[str, float], int, int], float]
+Allowed = Callable[[dict[str, np.ndarray]], np.ndarray]
+
+
+class Worst(NamedTuple):
+    """What a search has found."""
+
+    point: dict[str, float]
+    violation: float
+    evaluations: int
+    undefined: int
+
+
+def corners(dimension: int) -> np.ndarray:
+    """All corners of the unit cube, (2^dimension, dimension)."""
+    return np.array(np.meshgrid(*[[0.0, 1.0]] * dimension)).reshape(dimension, -1).T
+
+
+def sobol(dimension: int, count: int, seed: int) -> np.ndarray:
+    """The first `count` scrambled Sobol points of the unit cube."""
+    from scipy.stats import qmc
+
+    power = int(np.ceil(np.log2(max(count, 1))))
+    return qmc.Sobol(dimension, scramble=True, rng=np.random.default_rng(seed)).random_base2(power)[:count]
+
+
+def search_effort(claim: Claim) -> int:
+    """Sobol points: as many as the learners' formula, quadrature or sampling allows in seconds."""
+    abilities = [ability_of(learner) for learner in claim.learners]
+    many_classes = "classes" in claim.domain and np.max(claim.place(corners(len(claim.axes)))["classes"]) > 2
+    if many_classes and any(a.exact is None for a in abilities):
+        return SAMPLED
+    if many_classes:
+        return QUADRATURE
+    return QUADRATURE if any(a.images for a in abilities) else CLOSED
+
+
+def search(
+    claim: Claim, seed: int, effort: int | None = None, pilot: Pilot | None = None, allowed: Allowed | None = None
+) -> Worst:
+    """The point of largest violation, of all or of those `allowed`.
+
+    A claim without free parameters is evaluated once.
+    """
+    if pilot is not None:
+        found = _by_pilots(claim, seed, pilot)
+    elif dimension(claim) == 0:
+        unit = np.zeros((1, 0))
+        found = _best(claim, unit, true_violation(claim, placed(claim, unit)), 1)
+    else:
+        found = _by_formula(claim, seed, effort or search_effort(claim), allowed)
+    if not np.isfinite(found.violation):
+        why = _why(claim, found)
+        tried = f"{claim.quantity} is defined at none of the {found.evaluations} points tried"
+        raise cannot_be_judged(claim, f"{tried}; {why}" if why else tried)
+    return found
+
+
+def _why(claim: Claim, found: Worst) -> str:
+    """The learners' reason why the quantity is undefined at a point; empty if they have none."""
+    worlds = legs(claim, row(found.point))[0].worlds
+    for learner in claim.learners:
+        try:
+            claim.value(learner, worlds)
+        except UNDEFINED as error:
+            return str(error)
+    return ""
+
+
+def _best(claim: Claim, unit: np.ndarray, values: np.ndarray, evaluations: int) -> Worst:
+    """The worst of the candidates; nan counts as no violation at all."""
+    worst = int(np.argmax(np.where(np.isnan(values), -np.inf, values)))
+    return Worst(single(placed(claim, unit), worst), float(values[worst]), evaluations, int(np.isnan(values).sum()))
+
+
+def _by_formula(claim: Claim, seed: int, effort: int, allowed: Allowed | None) -> Worst:
+    d, spent = dimension(claim), 0
+
+    def violation(unit: np.ndarray) -> np.ndarray:
+        nonlocal spent
+        spent += len(unit)
+        points = placed(claim, unit)
+        v = true_violation(claim, points)
+        return v if allowed is None else np.where(allowed(points), v, -np.inf)
+
+    def probit(unit: np.ndarray) -> np.ndarray:
+        nonlocal spent
+        spent += len(unit)
+        return np.asarray(claim.probit_violation(claim.worlds(unit)), float)
+
+    starts = np.concatenate([corners(d), sobol(d, effort, seed)])
+    first = violation(starts)
+    candidates = [starts]
+    if np.isfinite(first).any():
+        candidates.append(_evolve(violation, starts, first, seed, effort))
+        if allowed is None and claim.probit_violation(claim.worlds(starts)) is not None:
+            scores = probit(starts)
+            if np.isfinite(scores).any():  # not where a prediction leaves [0, 1]
+                candidates.append(_evolve(probit, starts, scores, seed, effort))
+    found = np.concatenate(candidates)
+    best = _best(claim, found, np.concatenate([first, violation(found[len(starts) :])]), spent)
+    return best._replace(undefined=int(np.isnan(first).sum()))
+
+
+def _evolve(scale, starts: np.ndarray, values: np.ndarray, seed: int, effort: int) -> np.ndarray:
+    """Differential evolution from the best starts, an undefined point being the worst choice of all."""
+    from scipy.optimize import differential_evolution
+
+    d = starts.shape[1]
+    order = np.argsort(np.where(np.isnan(values), -np.inf, values))
+    low = float(np.min(values[np.isfinite(values)])) - 1.0
+
+    def loss(x):
+        found = scale(np.atleast_2d(x.T))
+        found = -np.where(np.isfinite(found), found, low)
+        return found if x.ndim == 2 else float(found[0])
+
+    result = differential_evolution(
+        loss,
+        [(0.0, 1.0)] * d,
+        init=starts[order[-max(8, 4 * d) :]],
+        maxiter=64 if effort >= POLISHED else 12,
+        tol=1e-8,
+        rng=np.random.default_rng(seed),
+        vectorized=True,
+        updating="deferred",
+        polish=effort >= POLISHED,
+    )
+    return np.clip(result.x[None], 0.0, 1.0)
+
+
+def _by_pilots(claim: Claim, seed: int, pilot: Pilot) -> Worst:
+    """Corners, Sobol points and children of the best, measured ever more closely.
+
+    Every round has a stream of its own, so that the last estimate is not the luckiest of many; within a round all
+    points share theirs, so that they are compared on the same draws.
+    """
+    d = dimension(claim)
+    if d == 0:
+        unit = np.zeros((1, 0))
+        return _best(claim, unit, np.array([pilot(single(placed(claim, unit), 0), 512, 0)]), 1)
+    abilities = [ability_of(learner) for learner in claim.learners]
+    direct = all(a.exact for a in abilities) and getattr(claim.subject, "embed_dim", None) is None
+    rounds = ROUNDS if direct and claim.quantity != "minimiser-rate" else FITTED_ROUNDS
+    rng, spent, undefined = np.random.default_rng(seed), 0, 0
+    unit = np.concatenate([corners(d), sobol(d, rounds[0][0], seed)])
+    for number, (kept, replicates) in enumerate(rounds):
+        if number:
+            parents = unit[: kept // 2]
+            children = np.repeat(parents, max(1, kept // len(parents) - 1), axis=0)
+            children = np.clip(children + SPREADS[number - 1] * rng.standard_normal(children.shape), 0.0, 1.0)
+            unit = np.concatenate([parents, children])
+        points = placed(claim, unit)
+        good = np.broadcast_to(inside(claim, points), len(unit))
+        values = np.array(
+            [pilot(single(points, i), replicates, number) if good[i] else -np.inf for i in range(len(unit))]
+        )
+        spent += len(unit)
+        undefined += int(np.isnan(values).sum()) if number == 0 else 0
+        best = _best(claim, unit, values, spent)
+        if not np.isfinite(best.violation):
+            break
+        unit = unit[np.argsort(-np.where(np.isnan(values), -np.inf, values), kind="stable")]
+    return best._replace(undefined=undefined)
+
+
+def roundest(
+    claim: Claim, worst: Worst, needed: float, violation: Callable[[dict[str, float]], float] | None = None
+) -> dict[str, float]:
+    """A nearby point with as few digits as possible whose violation (by the closed forms) still reaches `needed`.
+
+    Coordinates are rounded to 1, 2, 3 ... significant digits together; the worst point itself if none serves.
+    """
+    violation = violation or (lambda point: float(true_violation(claim, row(point))[0]))
+    for digits in range(1, 7):
+        point = {name: float(f"{value:.{digits}g}") for name, value in worst.point.items()}
+        if bool(inside(claim, point)) and violation(point) >= needed:
+            return point
+    return worst.point

@@ -1,0 +1,182 @@
+"""What a study asks for, as data: a base world, axes, learners, prompts, routes and replicates.
+
+Routes: theory (infinitely many pairs), exact (the exact law of the rule given n pairs), drawn (n pairs drawn one by
+one), trained (towers). A learner is trained by the objective whose optimum it is; objectives may be named themselves.
+"""
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experiments.lab.axes import Axis, of_recipe, of_world
+from experiments.lab.mitigations import NONE, mitigated
+from experiments.lab.recipes import recipe_of
+from experiments.lab.setting import Setting
+from simulator.world import World, Worlds
+from theory.learners import Learner, named, names
+
+if TYPE_CHECKING:
+    from simulator.towers.recipe import Recipe
+
+ROUTES = ("theory", "exact", "drawn", "trained")
+
+
+@dataclass(frozen=True)
+class StudySpec:
+    """A study as data. Equal specs have equal numbers.
+
+    A place is a tuple of indices along the axes, a region a tuple of slices.
+    """
+
+    world: World
+    axes: tuple[Axis, ...]
+    learners: tuple[str | Learner, ...]
+    prompts: tuple[str, ...]
+    routes: tuple[str, ...]
+    n: int | None
+    replicates: int
+    seed: int
+    recipe: tuple[tuple[str, Any], ...]
+    device: str = "cpu"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+        return tuple(len(axis.values) for axis in self.axes)
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """Names of the axes."""
+        return tuple(axis.name for axis in self.axes)
+
+    @property
+    def whole(self) -> tuple[slice, ...]:
+        """The region of all places."""
+        return tuple(slice(0, length) for length in self.shape)
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The routes that measure something."""
+        return tuple(route for route in self.routes if route != "theory")
+
+    @property
+    def trained(self) -> bool:
+        """Whether towers are trained."""
+        return "trained" in self.routes
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the learners."""
+        return tuple(learner if isinstance(learner, str) else learner.name for learner in self.learners)
+
+    @property
+    def cells(self) -> int:
+        """How many accuracies are computed: axes x learners x their prompts x measured routes."""
+        series = sum(len(self.slots(k)) for k in range(len(self.learners)))
+        return int(np.prod(self.shape, dtype=object)) * series * max(1, len(self.measured))
+
+    def slots(self, k: int) -> tuple[tuple[int, str | None], ...]:
+        """(index along the dimension "prompt", prompt) of each cell of learner k.
+
+        A learner without prompts fills index 0 alone.
+        """
+        return tuple(enumerate(self.prompts)) if self._takes_prompts(k) else ((0, None),)
+
+    def _takes_prompts(self, k: int) -> bool:
+        learner = self.learners[k]
+        if isinstance(learner, str) and learner not in names():
+            from simulator.towers.objectives import OBJECTIVES  # start-up time: loads torch
+
+            return OBJECTIVES[learner].captions
+        return "prompt" in {field.name for field in fields(named(learner))}
+
+    def learner(self, k: int, prompt: str | None, embed_dim: int | None = None) -> Learner:
+        """Learner k with a prompt and a width, each as far as the learner has one."""
+        learner = named(self.learners[k])
+        options = {field.name: getattr(learner, field.name) for field in fields(learner) if field.init}
+        given = {"prompt": prompt, "embed_dim": embed_dim}
+        options |= {name: value for name, value in given.items() if value is not None and name in options}
+        return type(learner)(**options)
+
+    def worlds(self, region: tuple[slice, ...]) -> Worlds:
+        """The worlds of a region: a grid that broadcasts to it, of length 1 along axes of other things."""
+        varied = {}
+        for i, (axis, part) in enumerate(zip(self.axes, region, strict=True)):
+            if of_world(axis.name):
+                shape = [1] * len(self.axes)
+                shape[i] = -1
+                varied[axis.name] = np.array(axis.values[part]).reshape(shape)
+        return Worlds.of(self.world).replace(**varied) if varied else Worlds.of(self.world)
+
+    def values_at(self, place: tuple[int, ...]) -> dict[str, Any]:
+        """Values of the axes at one place, by name."""
+        return {axis.name: axis.values[i] for axis, i in zip(self.axes, place, strict=True)}
+
+    def n_at(self, place: tuple[int, ...]) -> int | None:
+        """Number of pairs at one place."""
+        return self.values_at(place).get("n", self.n)
+
+    def seed_at(self, place: tuple[int, ...]) -> int:
+        """Seed at one place."""
+        return self.values_at(place).get("seed", self.seed)
+
+    def world_at(self, place: tuple[int, ...]) -> World:
+        """The world at one place."""
+        varied = {name: value for name, value in self.values_at(place).items() if of_world(name)}
+        return self.world.model_copy(update=varied)
+
+    def recipe_at(self, place: tuple[int, ...], k: int) -> "Recipe":
+        """The recipe that trains learner k at one place.
+
+        Raises ValidationError where its fields contradict each other.
+        """
+        varied = {name: value for name, value in self.values_at(place).items() if of_recipe(name)}
+        n = self.n_at(place)
+        return recipe_of(self.labels[k], {**dict(self.recipe), **varied, **({} if n is None else {"n": n})})
+
+    def setting(
+        self, k: int, place: tuple[int, ...], prompt: str | None, towers: bool, worlds: Worlds | None = None
+    ) -> Setting:
+        """Learner k with a prompt at one place, after the place's mitigation.
+
+        `towers`: trained as towers, rather than known by its population optimum or fitted to pairs. `worlds` replaces
+        the world of the place by a grid. Raises RequestError where the mitigation cannot be applied.
+        """
+        if towers:
+            plain = Setting(self.world_at(place), recipe=self.recipe_at(place, k), prompt=prompt)
+        else:
+            embed_dim = self.values_at(place).get("embed_dim", dict(self.recipe).get("embed_dim"))
+            plain = Setting(self.world_at(place) if worlds is None else worlds, self.learner(k, prompt, embed_dim))
+        return mitigated(self.values_at(place).get("mitigation", NONE), plain)
+
+    def document(self) -> dict[str, Any]:
+        """The request as plain values, in the order of a TOML file."""
+        world = self.world.model_dump(exclude_none=True)
+        attributes = world.pop("attribute")
+        return {
+            "learners": list(self.labels),
+            "prompts": list(self.prompts),
+            "routes": list(self.routes),
+            **({} if self.n is None else {"n": self.n}),
+            "replicates": self.replicates,
+            "seed": self.seed,
+            **({} if self.device == "cpu" else {"device": self.device}),
+            "axes": {axis.name: axis.toml() for axis in self.axes},
+            "recipe": dict(self.recipe),
+            "world": {**world, **({"attribute": [dict(a) for a in attributes]} if attributes else {})},
+        }
+
+    def toml(self) -> str:
+        """The request as a TOML text, which `experiments.lab.request.read` reads."""
+        import tomli_w  # start-up time
+
+        return tomli_w.dumps(self.document())
+
+    @property
+    def hash(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 of the request and of the options of a user's own learners."""
+        own = [repr(learner) for learner in self.learners if not isinstance(learner, str)]
+        return sha256("\n".join([self.toml(), *own]).encode()).hexdigest()[:16]

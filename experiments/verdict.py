@@ -1,0 +1,153 @@
+"""The verdict on a claim, for every kind of claim, and what the contradictions among many verdicts are worth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+
+from experiments.inference import holm
+
+Kind = Literal["searched", "trained", "published", "refused"]
+REFUSED = "refused"
+FAMILY_ALPHA = 0.01  # family-wise error rate of the contradictions of one run
+
+_EVIDENCE = ("predicted", "measured", "interval", "counterexample", "route", "n", "replicates", "seconds")
+_DESIGN = ("level", "alpha", "tau", "quantity", "relation")
+_SEARCHED = ("p_value", "share", "point", "audits", "search_evaluations", "undefined", "proof")
+_REASONED = ("reason", "formula", "largest_violation_found", "largest_violation_bounded", "seed")
+FIELDS: dict[Kind, tuple[str, ...]] = {
+    "searched": (*_EVIDENCE, *_DESIGN, *_REASONED, *_SEARCHED),
+    "trained": (*_EVIDENCE, *_DESIGN, *_REASONED, "cases", "stored", "device", "versions"),
+    "published": (*_EVIDENCE, *_DESIGN),
+    "refused": (*_EVIDENCE, "reason", "seed"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """One decided claim with its evidence. Accuracies are fractions.
+
+    A false "contradicted" has probability alpha/2 at most. "supported" rests on a search of `search_evaluations` points
+    and on bounds at `audits` points; it has no error rate for the rest of the domain.
+    The measured numbers belong to the counterexample if the claim is contradicted, to a point of the domain if it is
+    supported, and to the worst audit point if it is undecided. They are None if nothing could be measured.
+
+    Attributes
+    ----------
+    kind
+        How the claim was decided; it determines the keys of `as_json`.
+    claim, source, statement, formula, quantity, relation, share
+        The claim's own; `claim` is its id.
+    verdict
+        "proved", "supported", "contradicted", "undecided" or "refused".
+    reason
+        Why, in a sentence.
+    predicted, measured
+        The number that the claim compares with, and the quantity as measured.
+    interval, level
+        Interval of the measured quantity, and its level.
+    counterexample
+        Where the claim fails; None unless contradicted. For published tables the clearest exception, in words.
+    route, n, replicates
+        How it was measured: route, pairs per training, number of values.
+    alpha
+        Error rate.
+    p_value
+        The least alpha/2 at which the contradiction would stand; None if no worst point was measured.
+    tau
+        The violation that is allowed.
+    seconds
+        Duration of the trial.
+    point
+        Where it was measured.
+    audits
+        Number of audited points.
+    search_evaluations
+        Number of points that the search evaluated.
+    undefined
+        Number of points of the search where the quantity has no value. They are left out.
+    largest_violation_found
+        By the search.
+    largest_violation_bounded
+        Largest upper 1 - alpha/(2 audits) bound of the violation over the audit points, None where there is none.
+    seed
+        Root of every random stream.
+    proof
+        What `experiments.court.certificates.proof_of` returned; None if no proof was requested. A claim is "proved"
+        only if the checker accepts the proof and the audits agree.
+    cases, stored, device, versions
+        Of trained towers: the ensembles, whether the verdict ships with the package, and what it was computed with.
+    """
+
+    kind: Kind = "searched"
+    claim: str
+    source: str
+    statement: str
+    verdict: str
+    reason: str | None = None
+    predicted: float | None = None
+    measured: float | None = None
+    interval: list[float] | None = None
+    level: float | None = None
+    counterexample: dict[str, float] | str | None = None
+    route: str | None = None
+    n: int | None = None
+    replicates: int | None = None
+    alpha: float | None = None
+    p_value: float | None = None
+    tau: float | None = None
+    seconds: float
+    formula: str = ""
+    quantity: str = ""
+    relation: str = ""
+    share: float | None = None
+    point: dict[str, float] | None = None
+    audits: int = 0
+    search_evaluations: int = 0
+    undefined: int = 0
+    largest_violation_found: float | None = None
+    largest_violation_bounded: float | None = None
+    seed: int | None = None
+    proof: dict[str, Any] | None = None
+    cases: list[dict[str, Any]] | None = None
+    stored: bool = False
+    device: str | None = None
+    versions: dict[str, Any] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """A plain document with the fields of this kind of claim."""
+        names = ("claim", "source", "statement", "verdict", *FIELDS[self.kind])
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name in names}
+
+
+def family(verdicts: Sequence[dict[str, Any]], alpha: float = FAMILY_ALPHA) -> dict[str, Any]:
+    """The contradictions of one run together, with Holm's correction over every tested claim.
+
+    standing names the contradictions that stand at the family-wise error rate `alpha`: with probability 1 - alpha no
+    true claim is among them. Verdicts without a p-value (stored trainings, published tables) are counted as untested
+    and not corrected. Supported claims carry no error rate.
+    """
+    tested = [v for v in verdicts if v.get("alpha") is not None and "p_value" in v]
+    p = np.array([1.0 if v["p_value"] is None else v["p_value"] for v in tested])
+    adjusted = {v["claim"]: float(q) for v, q in zip(tested, holm(p), strict=True)}
+    contradicted = [v["claim"] for v in tested if v["verdict"] == "contradicted"]
+    return {
+        "alpha": alpha,
+        "tested": len(tested),
+        "untested": len(verdicts) - len(tested),
+        "contradicted": len(contradicted),
+        "standing": [claim for claim in contradicted if adjusted[claim] <= alpha],
+        "adjusted_p": {claim: adjusted[claim] for claim in contradicted},
+    }
+
+
+def family_sentence(verdicts: Sequence[dict[str, Any]]) -> str | None:
+    """What `family` found, in a sentence; None if no claim was contradicted."""
+    found = family(verdicts)
+    if not found["contradicted"]:
+        return None
+    return (
+        f"{len(found['standing'])} of {found['contradicted']} contradictions stand at family-wise error rate "
+        f"{found['alpha']:g} (Holm over {found['tested']} claims tested); supported claims carry no error rate"
+    )

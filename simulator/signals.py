@@ -1,0 +1,23 @@
+"""Signals that started processes do not receive."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+
+
+@contextmanager
+def block_signals(*numbers: signal.Signals) -> Iterator[None]:
+    """Block signals (SIGINT unless given) in processes that are started inside the block.
+
+    This process receives them when the block ends.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # else multiprocessing starts it inside the block and unblocks the signal
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, set(numbers) or {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,223 @@
+"""Training in one call, from a notebook: `simulator.train(world, recipe)`.
+
+The verb `soberclip train` adds run folders, resuming, Ctrl-C and torchrun's processes (experiments.lab.train).
+"""
+
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.special import stdtrit
+
+from simulator.accuracy import Accuracy, Interval
+from simulator.prompts import Prompt
+from simulator.towers.ensemble import Ensemble, step_products
+from simulator.towers.evaluation import accuracies, prompts_of, trial
+from simulator.towers.group_batches import check_groups
+from simulator.towers.kinds import Parameters
+from simulator.towers.last_layer_retraining import with_retrained_head
+from simulator.towers.multiprocess import SHARED_WORK, check_processes, run_in
+from simulator.towers.recipe import Recipe
+from simulator.towers.training import check_ensemble, start
+from simulator.world import World, Worlds
+
+LEVEL = 0.95  # of the interval of a mean over models
+TRIAL = (11, 8)  # 2^11 images per group, in 8 replicates
+
+
+@dataclass(frozen=True)
+class Towers:
+    """A trained ensemble: `models` models of every world, world by world along the leading axis of its parameters.
+
+    Attributes
+    ----------
+    ensemble
+        What was trained: recipe, world and number of every model, seed, device.
+    parameters
+        Final weights by name, every tensor with a leading model axis; frozen ones of models that diverged.
+    diverged
+        Step at which a model's loss or gradient was no longer finite, -1 for the others.
+    shape
+        Shape of the worlds, () for a single one.
+    """
+
+    ensemble: Ensemble
+    parameters: Parameters
+    diverged: torch.Tensor
+    shape: tuple[int, ...]
+
+    @cached_property
+    def _trial(self):
+        ensemble = self.ensemble
+        return trial(ensemble, prompts_of(ensemble.recipe), *TRIAL)
+
+    def each(self, prompt: Prompt | None = None) -> Accuracy:
+        """Every model's own accuracies, shape (*worlds, models); nan for models that diverged.
+
+        Exact for linear towers, to about .002 (quasi-Monte Carlo) for others.
+
+        Parameters
+        ----------
+        prompt
+            One of `simulator.prompts`, "name" by default; None for towers that read no captions.
+
+        Raises
+        ------
+        ValueError
+            For a prompt that the learner does not have.
+        """
+        found = self.groups(prompt)
+        return Accuracy(found["common"], found["counter"])
+
+    def groups(self, prompt: Prompt | None = None) -> dict[str, Float[np.ndarray, "*w models"]]:
+        """Every model's own accuracies by group: "common", "counter", and further groups of pixel worlds.
+
+        Parameters
+        ----------
+        prompt
+            As of `each`.
+
+        Raises
+        ------
+        ValueError
+            As `each`.
+        """
+        ensemble, asked = self.ensemble, prompts_of(self.ensemble.recipe)
+        prompt = asked[0] if prompt is None else prompt
+        if prompt not in asked:
+            raise ValueError(
+                f"prompt = {prompt!r} has no meaning for loss = {ensemble.recipe.loss!r}; "
+                f"those that have are {', '.join(map(repr, asked))}"
+            )
+        found = {}
+        for group, values in accuracies(ensemble, self.parameters, prompt, self._trial).items():
+            mean = values.mean(0)
+            mean[self.diverged.cpu().numpy() >= 0] = np.nan
+            found[group] = mean.reshape(*self.shape, -1)
+        return found
+
+    def accuracy(self, prompt: Prompt | None = None) -> Accuracy:
+        """Means over the models of a world that did not diverge, shape of the worlds.
+
+        The interval is Student's 95% interval of the mean over models of other seeds; None for a single model.
+
+        Parameters
+        ----------
+        prompt
+            As of `each`.
+
+        Raises
+        ------
+        ValueError
+            As `each`.
+        """
+        each = self.each(prompt)
+        values = np.stack([each.common, each.counter], axis=-2)  # (*w, 2, models)
+        going = np.isfinite(values)
+        n = going.sum(-1)
+        with np.errstate(invalid="ignore", divide="ignore"):  # nan where no model is left, or one alone
+            mean = np.where(going, values, 0).sum(-1) / n
+            variance = np.where(going, values - mean[..., None], 0) ** 2
+            half = stdtrit(n - 1, (1 + LEVEL) / 2) * np.sqrt(variance.sum(-1) / (n - 1) / n)
+        common, counter = ((mean[..., g], (mean - half)[..., g], (mean + half)[..., g]) for g in (0, 1))
+        interval = None if values.shape[-1] == 1 else Interval(common[1:], counter[1:], LEVEL)
+        return Accuracy(common[0], counter[0], interval)
+
+
+def train(
+    world: World | Worlds | Sequence[World],
+    recipe: Recipe | None = None,
+    *,
+    models: int = 8,
+    seed: int = 0,
+    device: str = "cpu",
+    draw_on: str | None = None,
+    compile: bool = False,
+    processes: int = 1,
+) -> Towers:
+    """Train `models` models of every world at once, without any output.
+
+    Model k has the same streams and initial weights in every world, so differences between worlds are paired.
+
+    Parameters
+    ----------
+    world
+        One world, a grid of one axis, or several worlds that agree in dimensions and number of classes.
+    recipe
+        Objective, towers and optimisation; the defaults of `Recipe` if absent.
+    models
+        Models of every world, 1 or more.
+    seed
+        Root of every random stream, 0 or larger.
+    device, draw_on
+        Where to train, and where to draw the pairs: "cpu" draws the same ones on every device.
+    compile
+        Whether to compile the step, which takes 15 seconds to a minute and makes it two to four times as fast.
+    processes
+        Number of processes that share the models on a CPU, at most one per model. Several are spawned, so a script
+        that uses them starts under ``if __name__ == "__main__":``.
+
+    Returns
+    -------
+    Towers
+
+    Raises
+    ------
+    ValueError
+        For an ensemble that cannot be trained.
+    EveryModelDiverged
+        If no model keeps a finite loss.
+    ProcessEnded
+        If one of several processes ends before its models are trained.
+    """
+    if models < 1:
+        raise ValueError(f"models = {models} is below 1; the nearest valid value is 1")
+    worlds, shape = _listed(world)
+    ensemble = Ensemble(
+        recipe=recipe or Recipe(),
+        worlds=tuple(w for w in worlds for _ in range(models)),
+        models=tuple(range(models)) * len(worlds),
+        seed=seed,
+        device=device,
+        draw_on=draw_on,
+        compile=compile,
+    )
+    check_ensemble(ensemble)
+    check_groups(ensemble)
+    check_processes(processes, ensemble)
+    with _few_threads(ensemble):
+        *_, state = run_in(processes, ensemble, start(ensemble), [])
+    return Towers(ensemble, with_retrained_head(ensemble, state.eval_parameters), state.diverged, shape)
+
+
+@contextmanager
+def _few_threads(ensemble: Ensemble):
+    """One torch thread for small steps on a CPU; the number of threads is restored."""
+    before = torch.get_num_threads()
+    if not ensemble.device.startswith("cpu") or step_products(ensemble) >= SHARED_WORK:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _listed(world: World | Worlds | Sequence[World]) -> tuple[list[World], tuple[int, ...]]:
+    """(worlds one by one, their shape)."""
+    if isinstance(world, World):
+        return [world], ()
+    if isinstance(world, Worlds):
+        if world.ndim > 1:
+            raise ValueError(f"worlds of shape {world.shape} have more than one axis; .ravel() puts them into a row")
+        worlds, shape = [world.world(i) for i in np.ndindex(*world.shape)], world.shape
+    else:
+        worlds, shape = list(world), (len(world),)
+    if not worlds:
+        raise ValueError("there is no world to train on; give at least one")
+    return worlds, shape

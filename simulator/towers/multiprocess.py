@@ -1,0 +1,234 @@
+"""An ensemble shared among processes, each with its own models, which share nothing.
+
+A step of a small ensemble is a hundred short products. Two threads that wait for each other after every product gain a
+factor of 1.2 to 1.5, two processes nearly two. Processes are spawned, so a script that uses them starts under
+`if __name__ == "__main__":` and registers its own samplers and objectives outside of it, where the processes find them.
+
+States are those of one process bit by bit, except after compilation: steps of fewer models may round differently.
+"""
+
+import os
+import pickle
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import count
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from signal import SIGINT, SIGTERM
+from traceback import format_exc
+from typing import Any, NamedTuple
+
+import torch
+
+from simulator.signals import block_signals
+from simulator.towers.checkpoints import PARTS
+from simulator.towers.distributed import ALONE, Group
+from simulator.towers.ensemble import Ensemble, step_products
+from simulator.towers.training import State, check_not_all_diverged, run, states
+
+POLL_SECONDS = 0.2  # between two calls of `stop`
+# Multiply-adds of a run for which other processes pay: a shorter run takes about ten seconds, of which they would spend
+# three on importing torch and a few on waiting for the compiler.
+WORTH_SHARING = 2**35
+# Multiply-adds of a step for which a second thread pays. For fewer, threads that wait for each other take longer than
+# the work, and ten times longer beside a busy process (8 models, width 32, batch 128: 12 s on one thread, over 100 s on
+# two).
+SHARED_WORK = 2**27
+KILLED = -9  # exit status after the kernel's kill, as when memory is short
+FARTHEST, LAST = 0, 1  # places of the shared array: the farthest step of any process, and the step at which all stop
+
+
+class ProcessEnded(RuntimeError):
+    """A process that trained some of the models has ended."""
+
+
+def check_processes(processes: int, ensemble: Ensemble) -> None:
+    """Refuse a number of processes that cannot share the ensemble."""
+    models = len(ensemble.models)
+    if not 1 <= processes <= models:
+        near = min(max(processes, 1), models)
+        raise ValueError(
+            f"processes = {processes} lies outside [1, {models}], a model each at least; the nearest valid value is "
+            f"{near}"
+        )
+    if processes > 1 and not _on_cpu(ensemble):
+        raise ValueError(
+            f"processes = {processes} share the models of a CPU that draws its own pairs, not those of device = "
+            f"{ensemble.device!r} and draw_on = {ensemble.draw_on!r}; leave it out"
+        )
+
+
+def _on_cpu(ensemble: Ensemble) -> bool:
+    return all(device.startswith("cpu") for device in (ensemble.device, ensemble.draw_on or ensemble.device))
+
+
+def processes_for(ensemble: Ensemble) -> int:
+    """Number of processes that train the ensemble soonest: one per torch thread, at most one per model.
+
+    One on a GPU, for a short run, and where torch has one thread.
+    """
+    if not _on_cpu(ensemble) or ensemble.recipe.steps * step_products(ensemble) < WORTH_SHARING:
+        return 1
+    return min(torch.get_num_threads(), len(ensemble.models))
+
+
+def run_in(
+    processes: int,
+    ensemble: Ensemble,
+    state: State,
+    checkpoints: Sequence[int],
+    stop: Callable[[], bool] = lambda: False,
+    group: Group = ALONE,
+    refused: Callable[[str], None] | None = None,
+) -> Iterator[State]:
+    """As `simulator.towers.training.run`, in several processes, which share torch's threads."""
+    if processes == 1 or int(state.step) >= ensemble.recipe.steps:
+        yield from run(ensemble, state, checkpoints, stop, group, refused)
+        return
+    for found in _gathered(processes, ensemble, state, checkpoints, stop, refused or _must_compile):
+        check_not_all_diverged(ensemble, found)
+        yield found
+
+
+def _must_compile(reason: str) -> None:
+    raise RuntimeError(f"torch.compile failed: {reason}")
+
+
+class _Part(NamedTuple):
+    """What one process trains."""
+
+    ensemble: Ensemble
+    state: State
+    checkpoints: list[int]
+    threads: int
+
+
+def _gathered(processes: int, ensemble: Ensemble, state: State, checkpoints, stop, refused) -> Iterator[State]:
+    """States of the whole ensemble, joined as those of its parts arrive."""
+    context, parts = get_context("spawn"), _parts(processes, ensemble, state, checkpoints)
+    latest, steps = int(state.step), ensemble.recipe.steps
+    shared = context.Array("q", [latest, steps])
+    stopping = compiler_failed = False
+    with _started(context, parts, shared) as workers:
+        found, going = {pipe: deque[State]() for pipe in workers}, list(workers)
+        while latest < shared[LAST]:
+            if not stopping and stop():
+                stopping = True
+                with shared.get_lock():  # nobody is beyond the step after the farthest
+                    shared[LAST] = min(shared[FARTHEST] + 1, steps)
+            for pipe in wait(going, POLL_SECONDS):
+                word, value = _received(pipe, workers[pipe])
+                if word == "state":
+                    found[pipe].append(value)
+                elif word == "done":
+                    going.remove(pipe)
+                elif word == "failed":
+                    raise value
+                elif not compiler_failed:  # reported once for all processes
+                    compiler_failed = True
+                    refused(value)
+            while all(found.values()):
+                whole = _joined([found[pipe].popleft() for pipe in workers])
+                latest = int(whole.step)
+                yield whole
+
+
+def _parts(processes: int, ensemble: Ensemble, state: State, checkpoints: Sequence[int]) -> list[_Part]:
+    """Consecutive models for each process."""
+    E, found = len(ensemble.models), []
+    for k in range(processes):
+        rows = slice(E * k // processes, E * (k + 1) // processes)
+        weights = None if ensemble.group_weights is None else ensemble.group_weights[rows]
+        own = ensemble._replace(worlds=ensemble.worlds[rows], models=ensemble.models[rows], group_weights=weights)
+        # Cloned: pickle would send the whole tensor behind a view.
+        cut = {part: {name: value[rows].clone() for name, value in getattr(state, part).items()} for part in PARTS}
+        threads = max(1, torch.get_num_threads() // processes) if step_products(own) >= SHARED_WORK else 1
+        found.append(
+            _Part(own, state._replace(diverged=state.diverged[rows].clone(), **cut), list(checkpoints), threads)
+        )
+    return found
+
+
+def _joined(states: Sequence[State]) -> State:
+    """One state of all models."""
+    first = states[0]
+    joined = {
+        part: {name: torch.cat([getattr(s, part)[name] for s in states]) for name in getattr(first, part)}
+        for part in PARTS
+    }
+    return first._replace(diverged=torch.cat([s.diverged for s in states]), **joined)
+
+
+@contextmanager
+def _started(context, parts: Sequence[_Part], shared) -> Iterator[dict[Connection, BaseProcess]]:
+    """The processes by their pipes; all of them have ended when the block ends.
+
+    Ctrl-C and SIGTERM, which may reach all processes, are blocked in them: this process stops them.
+    """
+    workers: dict[Connection, BaseProcess] = {}
+    try:
+        for _ in parts:
+            ours, theirs = context.Pipe()
+            worker = context.Process(target=_work, args=(theirs, shared), daemon=True)
+            with block_signals(SIGINT, SIGTERM):
+                worker.start()
+            theirs.close()  # so that the end of the process ends the pipe
+            workers[ours] = worker
+        for (pipe, worker), part in zip(workers.items(), parts, strict=True):
+            try:
+                _send(pipe, part)  # not by `args`: a process that ends before it reads them would leave us waiting
+            except ConnectionError:
+                raise _ended(worker) from None
+        yield workers
+    finally:
+        for pipe, worker in workers.items():
+            pipe.close()
+            worker.kill()
+            worker.join()
+
+
+def _send(pipe: Connection, message: Any) -> None:
+    """Plain pickle: multiprocessing's own would put tensors into shared memory, which somebody must keep alive."""
+    pipe.send_bytes(pickle.dumps(message))
+
+
+def _received(pipe: Connection, worker: BaseProcess) -> tuple[str, Any]:
+    try:
+        return pickle.loads(pipe.recv_bytes())
+    except (EOFError, OSError):
+        raise _ended(worker) from None
+
+
+def _ended(worker: BaseProcess) -> ProcessEnded:
+    worker.join(5)
+    why = "a script that asks for processes does so under `if __name__ == '__main__':`"
+    if worker.exitcode == KILLED:
+        why = "too little memory is the most likely reason"
+    return ProcessEnded(f"a process that trained some of the models has ended with status {worker.exitcode}; {why}")
+
+
+def _work(pipe: Connection, shared) -> None:
+    """Train the models of one process and send their states."""
+    part: _Part = pickle.loads(pipe.recv_bytes())
+    torch.set_num_threads(part.threads)
+    steps, parent = count(int(part.state.step) + 1), os.getppid()
+
+    def stop() -> bool:
+        step = next(steps)
+        with shared.get_lock():
+            shared[FARTHEST] = max(shared[FARTHEST], step)
+            return step >= shared[LAST] or os.getppid() != parent  # nobody is left to train for
+
+    def refused(reason: str) -> None:
+        _send(pipe, ("refused", reason))
+
+    with suppress(ConnectionError):  # the process that started this one has ended
+        try:
+            for state in states(part.ensemble, part.state, part.checkpoints, stop, ALONE, refused):
+                _send(pipe, ("state", state))
+            _send(pipe, ("done", None))
+        except Exception as error:  # raised again by the process that started this one
+            error.add_note(format_exc())
+            _send(pipe, ("failed", error))

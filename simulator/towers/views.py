@@ -1,0 +1,114 @@
+"""How training looks at worlds of Gaussian vectors and of pixels. Training itself is the same for both.
+
+inputs      what the towers "image" and "text" read
+block_size  pairs in one block of a stream
+block       block `index` of every model's own stream; `over` is a block that may be written over
+prompts     one caption per class, (E, K, ...), where captions have the law of `worlds`
+identity    what else than its fields a world must share with a checkpoint
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from simulator.gaussian import pairs as gaussian
+from simulator.gaussian.pairs import Pairs
+from simulator.pixels import captions
+from simulator.pixels import pairs as pixels
+from simulator.pixels.scenery import scenery
+from simulator.prompts import Prompt
+from simulator.towers.kinds import View
+from simulator.world import World
+
+if TYPE_CHECKING:
+    from simulator.towers.ensemble import Ensemble
+
+
+class GaussianViews:
+    """Vectors of images and captions."""
+
+    def inputs(self, world: World) -> dict[str, View]:
+        """Vectors of the world's dimensions."""
+        return {"image": View("vector", (world.dim_image,)), "text": View("vector", (world.dim_text,))}
+
+    def block_size(self, world: World) -> int:
+        """As of `simulator.gaussian.pairs`."""
+        return gaussian.block_size(world)
+
+    def block(self, ensemble: "Ensemble", stream: str, index: int, over: Pairs | None = None) -> Pairs:
+        """Drawn in dictionaries that all models share."""
+        return gaussian.draw_block(
+            ensemble.worlds,
+            gaussian.dictionaries(ensemble.worlds[0], ensemble.seed),
+            ensemble.seed,
+            index,
+            streams=[f"{stream}/{k}" for k in ensemble.models],
+            device=ensemble.device,
+            draw_on=ensemble.draw_on,
+            dtype=ensemble.dtype,
+            points=ensemble.recipe.points,
+            over=over,
+        )
+
+    def prompts(self, ensemble: "Ensemble", worlds: tuple[World, ...], prompt: Prompt) -> torch.Tensor:
+        """p_y = D_T q_y, (E, K, d_T)."""
+        _, D = gaussian.dictionaries(worlds[0], ensemble.seed)
+        p = np.stack([world.prompts(prompt) @ D.T for world in worlds])
+        return torch.as_tensor(p).to(device=ensemble.device, dtype=ensemble.dtype)
+
+    def identity(self, world: World) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+
+class PixelViews:
+    """Bytes of images; captions as vectors or words."""
+
+    def inputs(self, world: World) -> dict[str, View]:
+        """Images of three channels, and captions as the world writes them."""
+        scene, side = scenery(world.views, world.classes), world.views.side
+        length = captions.table(scene).shape[2:]
+        words = world.views.captions == "tokens"
+        text = View("words", length, len(captions.vocabulary(scene))) if words else View("vector", length)
+        return {"image": View("image", (3, side, side)), "text": text}
+
+    def block_size(self, world: World) -> int:
+        """As of `simulator.pixels.pairs`."""
+        return pixels.block_size(world)
+
+    def block(self, ensemble: "Ensemble", stream: str, index: int, over: Pairs | None = None) -> Pairs:
+        """Rendered where pairs are drawn, then moved."""
+        streams, source = [f"{stream}/{k}" for k in ensemble.models], ensemble.draw_on or ensemble.device
+        block = pixels.draw_block(ensemble.worlds, ensemble.seed, index, streams=streams, device=source)
+        block = Pairs(*(field.to(ensemble.device) for field in block))
+        return block._replace(texts=_in_precision(ensemble, block.texts))
+
+    def prompts(self, ensemble: "Ensemble", worlds: tuple[World, ...], prompt: Prompt) -> torch.Tensor:
+        """Vectors are averaged with a prompt's weights; of sentences the likeliest is taken."""
+        world = worlds[0]
+        table = captions.table(scenery(world.views, world.classes, ensemble.device)).flatten(0, 1)
+        weights = np.stack([captions.prompts(own, prompt) for own in worlds])  # (E, K, K + 1, K + 1)
+        weights = torch.as_tensor(weights, device=ensemble.device).flatten(2)
+        if table.is_floating_point():
+            return _in_precision(ensemble, weights @ table.double())
+        return table[weights.argmax(2)]
+
+    def identity(self, world: World) -> dict[str, Any]:
+        """Digest of all pictures, and the vocabulary of sentences."""
+        scene = scenery(world.views, world.classes)
+        words = captions.vocabulary(scene) if world.views.captions == "tokens" else ()
+        return {"pictures": scene.digest, "vocabulary": list(words)}
+
+
+def _in_precision(ensemble: "Ensemble", texts: torch.Tensor) -> torch.Tensor:
+    """Vectors in the ensemble's precision; word numbers stay integers."""
+    return texts.to(ensemble.dtype) if texts.is_floating_point() else texts
+
+
+Views = GaussianViews | PixelViews
+
+
+def views_of(world: World) -> Views:
+    """How training looks at a world."""
+    return GaussianViews() if world.views is None else PixelViews()

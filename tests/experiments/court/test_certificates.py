@@ -1,0 +1,137 @@
+"""What a proof adds to a verdict, and certificates on disk: written, checked again, damaged."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from experiments.court.certificates import file_name, need_libraries, proof_of, ruled, verified
+from experiments.court.decision import Ruling
+from experiments.court.trial import judge
+from experiments.errors import RequestError
+from theory.claims.catalogue import claims
+from theory.claims.claim import Axis, Claim
+from theory.proofs.prover import prove
+
+DOCKET = {claim.id: claim for claim in claims()}
+PROOF = {"outcome": "proved", "reason": "shown"}
+MINE = Claim(
+    id="mine",
+    source="test",
+    statement="",
+    quantity="counter",
+    relation=">=",
+    domain={"p_spu": Axis(0.8, 0.9), "sigma_xi": 0.0},
+    prediction=lambda w: 0.1,
+)
+
+
+def quiet(line: str) -> None:
+    pass
+
+
+def test_only_a_supported_claim_is_proved():
+    assert ruled(Ruling("supported", "seen"), PROOF).decision == "proved"
+    for decision in ("undecided", "contradicted"):
+        found = ruled(Ruling(decision, "seen"), PROOF)
+        assert found == (decision, "seen; yet shown")
+    for outcome in ("refuted", "open", "not provable"):
+        assert ruled(Ruling("supported", "seen"), {**PROOF, "outcome": outcome}).decision == "supported"
+    assert ruled(Ruling("supported", "seen"), None) == ("supported", "seen")
+
+
+def test_the_verdict_carries_the_proof(tmp_path):
+    verdict = judge(MINE, quick=True, prove=True, certificates=tmp_path / "new")
+    assert verdict.verdict == "proved"
+    assert verdict.proof["boxes"] > 0
+    json.dumps(verdict.as_json(), allow_nan=False)
+    (found,) = verified(tmp_path / "new", [MINE], quiet)
+    assert (found["claim"], found["shows"], found["refused"]) == (MINE.id, "proved", None)
+
+
+def test_what_cannot_be_proved_is_judged_as_before():
+    verdict = judge(replace(MINE, prediction=lambda w: np.where(w.p_spu > 0.5, 0.1, 0.0)), quick=True, prove=True)
+    assert verdict.verdict == "supported"
+    assert verdict.proof["outcome"] == "not provable"
+    assert "not provable here: it branches on a value" in verdict.reason
+
+
+def test_a_proof_that_is_not_closed_in_time_says_how_much_is_undecided_and_where_and_changes_nothing():
+    before, verdict = judge(MINE, quick=True), judge(MINE, quick=True, prove=True, proof_seconds=0.0)
+    assert (verdict.verdict, verdict.proof["outcome"]) == (before.verdict, "open") == ("supported", "open")
+    assert before.proof is None
+    assert verdict.reason == f"{before.reason}; {verdict.proof['reason']}"
+    assert verdict.proof["reason"] == (
+        "100 % of the domain is undecided after 0 boxes, for example (as fractions of each range) p_spu 0 to 1"
+    )
+
+
+def test_a_spent_budget_leaves_the_volume_and_a_box_that_are_open():
+    proof = prove(DOCKET["supervised-beats-clip-at-full-correlation/name-vs-least-squares"], budget=1000)
+    assert (proof.outcome, proof.certificate) == ("open", None)
+    share, boxes, sample = re.match(
+        r"(\S+) % of the domain is undecided after (\d+) boxes, for example \(as fractions of each range\) (.+)$",
+        proof.reason,
+    ).groups()
+    assert 1000 <= int(boxes) == proof.bounded < 6000
+    assert 0 < float(share) < 100
+    ends = [tuple(map(float, pair)) for pair in re.findall(r"\w+ (\S+) to ([^,]+)", sample)]
+    assert len(ends) == 3
+    assert all(0 <= low < high <= 1 and high - low <= 0.5 for low, high in ends)
+
+
+def test_a_certificate_that_the_checker_refuses_is_not_written(monkeypatch, tmp_path):
+    from theory.proofs import checker
+
+    monkeypatch.setattr(checker, "exactly", lambda by, obligation: False)
+    found = proof_of(DOCKET["paper-condition-sufficient-at-one"], seconds=5, certificates=tmp_path)
+    assert found["outcome"] == "open"
+    assert "the checker refuses the certificate: it does not show that" in found["reason"]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def certificate() -> bytes:
+    return prove(DOCKET["wang-theorem-6.2-error"]).certificate
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda data: b"", "no certificate"),
+        (lambda data: data[:40], "no certificate"),
+        (lambda data: data.replace(b"sigma", b"sigmo", 1), None),  # words for people prove nothing
+        (lambda data: data.replace(b'"claim": "wang', b'"claim": "wong', 1), "unknown"),
+        (lambda data: data.replace(b"6.2-error", b"6.2-accuracy", 1), "other formulas"),
+        (lambda data: data[:-20], "damaged|bytes"),
+        (lambda data: data + b"more", None),  # of no consequence
+    ],
+)
+def test_a_damaged_certificate_is_named(tmp_path, certificate, damage, words):
+    (tmp_path / file_name("wang-theorem-6.2-error")).write_bytes(damage(certificate))
+    (found,) = verified(tmp_path, claims(), quiet)
+    if words is None:
+        assert found["refused"] is None
+    else:
+        assert re.search(words, found["refused"])
+
+
+def test_a_folder_without_certificates_is_a_wrong_request(tmp_path):
+    with pytest.raises(RequestError, match="holds no certificate"):
+        verified(tmp_path, claims(), quiet)
+    (tmp_path / "proofs").mkdir()
+    (tmp_path / "proofs" / file_name("one")).touch()
+    with pytest.raises(RequestError, match=r"holds no certificate .*; try '.*proofs'"):
+        verified(tmp_path, claims(), quiet)
+    with pytest.raises(RequestError, match="nowhere' is no folder"):
+        verified(tmp_path / "nowhere", claims(), quiet)
+
+
+def test_missing_libraries_are_named(monkeypatch):
+    from experiments.court import certificates
+
+    monkeypatch.setattr(certificates, "find_spec", lambda name: None)
+    with pytest.raises(RequestError, match=r"--prove needs python-flint, .* pip install python-flint"):
+        need_libraries("--prove")

@@ -1,0 +1,220 @@
+"""The rule of decision as pure statistics: bounds of violations, sample sizes, error rates."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.optimize import brentq
+from stattest import SHARE, spend
+
+from experiments.court.decision import (
+    FEWEST,
+    Ruling,
+    betting_size,
+    binomial_size,
+    decide,
+    deviation_bound,
+    normal_size,
+    p_value,
+    size_needed,
+    violation_bounds,
+)
+from experiments.inference import Bounds, Sample, bets, betting_bounds, binomial_bounds, t_bounds
+
+TAU = 0.005
+# relation -> (target, promised, violation of a value)
+RELATIONS = {
+    ">=": (0.5, True, lambda q: 0.5 - q),
+    "<=": (0.5, True, lambda q: q - 0.5),
+    "=": (0.5, True, lambda q: abs(q - 0.5)),
+    "slope": (0.5, True, lambda q: abs(q - 0.5)),
+    "iff": (0.5, True, lambda q: 0.5 - q),
+    "iff, the other side": (0.5, False, lambda q: q - 0.5),
+    "increasing": (0.0, True, lambda q: q),
+    "decreasing": (0.0, True, lambda q: q),
+}
+
+
+def bounds_of(relation, samples, tail, target=None):
+    default, promised, _ = RELATIONS[relation]
+    name = relation.split(",")[0]
+    return violation_bounds(name, lambda a: t_bounds(samples, a), default if target is None else target, tail, promised)
+
+
+@given(st.lists(st.floats(-5, 5), min_size=2, max_size=20), st.sampled_from(sorted(RELATIONS)))
+def test_the_violation_of_the_mean_lies_between_its_bounds(values, relation):
+    samples = np.array(values)
+    violation = RELATIONS[relation][2](samples.mean())
+    low, high = bounds_of(relation, samples, 0.05)
+    assert low <= violation + 1e-12
+    assert high >= violation - 1e-12
+
+
+@given(st.floats(-2, 2), st.floats(0, 2), st.floats(0, 2))
+def test_an_equality_is_as_far_as_its_interval(b, centre, half):
+    """Finding 10: low is 0 wherever the interval of q contains b, also where b is off its centre."""
+    ends = Bounds(centre - half, centre + half)
+    low, high = violation_bounds("=", lambda tail: ends, b, 0.05)
+    assert low == pytest.approx(max(0.0, abs(centre - b) - half), abs=1e-12)
+    assert high == pytest.approx(abs(centre - b) + half, abs=1e-12)
+
+
+def test_an_equality_off_centre_shows_nothing():
+    samples = np.array([-1.0, 1.0, -1.0, 1.0]) + 0.9
+    assert bounds_of("=", samples, 0.05, target=0.0).low == 0
+
+
+@pytest.mark.parametrize("relation", RELATIONS)
+@pytest.mark.parametrize("designs", [2000, pytest.param(100_000, marks=pytest.mark.deep)])
+def test_coverage_of_every_relation(relation, designs):
+    """1 - tail for each bound of v, with the true violation at 0, at tau and between: 8 normal replicates a design."""
+    target, _, violation = RELATIONS[relation]
+    rng, tail = np.random.default_rng(designs), 0.02
+    for mean in (target, target + TAU, target - TAU / 2):
+        truth = violation(mean)
+        low, high = bounds_of(relation, rng.normal(mean, TAU, (designs, 8)), tail)
+        spend(SHARE)
+        most = stats.binom.isf(SHARE / 2, designs, tail)
+        assert (low > truth + 1e-15).sum() <= most
+        assert (high < truth - 1e-15).sum() <= most
+
+
+@pytest.mark.parametrize("relation", ["=", "<="])
+@pytest.mark.parametrize("side", ["contradicted", "supported"])
+def test_error_rate_at_the_edge(relation, side):
+    """At v = tau exactly either verdict is false; over 400 runs each stays below alpha/2 (here .025)."""
+    rng, alpha, runs = np.random.default_rng(7), 0.05, 400
+    low, high = bounds_of(relation, rng.normal(0.5 + TAU, 0.002, (runs, 8)), alpha / 2)
+    false = int((low > TAU).sum() if side == "contradicted" else (high < TAU).sum())
+    spend(SHARE)
+    assert false <= stats.binom.isf(SHARE, runs, alpha / 2)
+    assert false > 0, "bounds so wide that they never err are not bounds at alpha/2"
+
+
+def hits_enough(hits: np.ndarray, power: float) -> None:
+    """Binomial test that a simulated design reaches its power."""
+    spend(SHARE)
+    assert hits.sum() >= stats.binom.ppf(SHARE, hits.size, power), f"power {hits.mean():.3f}, not {power}"
+
+
+def test_a_normal_design_has_the_power_it_promises_without_waste():
+    deviation, gap, tail, miss = 1.0, 0.3, 0.005, 0.05
+    R = normal_size(deviation, gap, tail, miss)
+    rng = np.random.default_rng(20240501)
+    hits_enough(t_bounds(rng.normal(gap, deviation, (2000, int(R))), tail).low > 0, 1 - miss)
+    assert 1.3 * ((stats.norm.isf(tail) + stats.norm.isf(0.05)) * deviation / gap) ** 2 > R
+
+
+@pytest.mark.parametrize("ratio", [1.0, 2.0, 10.0])
+@pytest.mark.parametrize("tail", [0.005, 0.005 / 64])
+def test_a_design_is_the_least_that_its_own_quantiles_allow(ratio, tail):
+    def wanted(R: int) -> float:
+        return ((stats.t.isf(tail, R - 1) + stats.t.isf(0.05, R - 1)) * ratio) ** 2
+
+    least = next(R for R in range(8, 10_000) if wanted(R) <= R)
+    assert normal_size(ratio, 1.0, tail, 0.05) == least
+
+
+def test_a_deviation_is_bounded_by_the_law_of_its_chi_square():
+    pilot = Sample(np.array([0.3, 0.1, 0.7, 0.4, 0.9]), normal=True)
+    bound = np.std(pilot.values, ddof=1) * np.sqrt(4 / stats.chi2.ppf(0.02, 4))
+    assert deviation_bound(pilot, 0.02) == pytest.approx(bound, rel=1e-12)
+
+
+def test_a_binomial_design_pays_for_discreteness():
+    quantiles = stats.norm.isf(0.005) + stats.norm.isf(0.05)
+    assert binomial_size(0.4, 0.1, 0.005, 0.05) == np.ceil(quantiles**2 * 0.25 / 0.01 + 20)
+
+
+@pytest.mark.parametrize(
+    ("values", "gap"),
+    [(np.linspace(0.4, 0.6, 9), 0.2), (np.linspace(0.1, 0.9, 200), 0.05), (np.linspace(0, 0.03, 80), 0.1)],
+)
+def test_a_betting_design_is_that_of_its_best_stake(values, gap):
+    """The last sample's mean lies within the gap of the support's end, whose own bound is near enough."""
+    tail, miss = 0.005, 0.05
+
+    def least(gains: np.ndarray) -> float:
+        missing = lambda R: R * gains.mean() - stats.norm.isf(miss) * gains.std() * np.sqrt(R) - goal  # noqa: E731
+        return brentq(missing, 1e-6, 1e12) if gains.mean() > 0 else np.inf
+
+    goal, needed = np.log(len(bets(1e6)) / tail), [float(FEWEST)]
+    for side in (values, 1 - values):
+        m = side.mean() - gap
+        if m > 0:
+            stakes = bets(1e6)[1:]
+            needed.append(min(least(np.log(1 - t + t * np.append(side, 0.0) / m)) for t in stakes))
+    assert np.isfinite(max(needed))
+    assert betting_size(Sample(values, support=(0.0, 1.0)), gap, tail, miss) == np.ceil(max(needed))
+
+
+def test_a_binomial_design_has_the_power_it_promises_without_waste():
+    p, gap, tail, miss = 0.9, 0.01, 0.005, 0.05
+    n = int(binomial_size(p, gap, tail, miss))
+    k = np.random.default_rng(3).binomial(n, p, 2000)
+    bounds = binomial_bounds(k, n, tail)
+    hits_enough((bounds.high < p + gap) & (bounds.low > p - gap), 1 - 2 * miss)
+    assert n < 1.4 * (stats.norm.isf(tail) + stats.norm.isf(miss)) ** 2 * p * (1 - p) / gap**2
+
+
+def test_a_betting_design_has_the_power_it_promises_without_waste():
+    rng, gap, tail, miss = np.random.default_rng(5), 0.02, 0.005, 0.05
+
+    def law(shape):
+        return np.where(rng.random(shape) < 0.1, 0.6, 0.1)  # mean .15, deviation .15
+
+    R = int(betting_size(Sample(law(512), support=(0, 1)), gap, tail, miss))
+    bounds = betting_bounds(law((200, R)), tail)
+    hits_enough((bounds.high < 0.15 + gap) & (bounds.low > 0.15 - gap), 1 - 2 * miss)
+    assert 3 * ((stats.norm.isf(tail) + stats.norm.isf(0.05)) * 0.15 / gap) ** 2 > R
+
+
+def test_a_pilot_understates_the_spread_as_rarely_as_promised():
+    rng = np.random.default_rng(11)
+    found = np.array([deviation_bound(Sample(x, normal=True), 0.05) for x in rng.normal(0, 3, (2000, 16))])
+    hits_enough(found > 3, 0.95)
+
+
+def test_designs_ask_for_what_their_bound_needs():
+    flat = np.full(64, 0.3)
+    assert size_needed(Sample(flat, normal=True), TAU, 0.01, 0.05) == 8
+    # Eight equal values may hide an atom: bounds need about log(1/tail)/tau values.
+    assert size_needed(Sample(flat, support=(0, 1)), TAU, 0.01, 0.05) > np.log(100) / TAU
+    assert size_needed(Sample(flat), TAU, 0.01, 0.05) == np.inf
+    assert size_needed(Sample(flat, normal=True), 0.0, 0.01, 0.05) == np.inf
+
+
+def test_p_value_inverts_the_bound():
+    samples = np.random.default_rng(2).normal(0.02, 0.004, 12)
+    p = p_value(lambda tail: bounds_of("<=", samples, tail, target=0.0).low, TAU)
+    assert p == pytest.approx(stats.ttest_1samp(samples, TAU, alternative="greater").pvalue, rel=1e-6)
+    assert p_value(lambda tail: 0.0, TAU) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("worst", "audits", "searched", "obstacles", "verdict"),
+    [
+        (Bounds(0.02, 0.03), [], 0.025, [], "contradicted"),
+        (Bounds(0.02, 0.03), [], 0.025, ["a point is undefined"], "contradicted"),
+        (Bounds(0.004, 0.03), [Bounds(0, 0.001)], 0.025, [], "undecided"),
+        (None, [Bounds(0, 0.001), Bounds(0, 0.004)], 0.003, [], "supported"),
+        (None, [Bounds(0, 0.001), Bounds(0, 0.006)], 0.003, [], "undecided"),
+        (None, [Bounds(0, 0.001)], 0.005, [], "undecided"),
+        (None, [Bounds(0, 0.001)], 0.003, ["the drawn pairs are separable"], "undecided"),
+        (None, [], 0.003, [], "undecided"),
+    ],
+)
+def test_rule_of_decision(worst, audits, searched, obstacles, verdict):
+    ruling = decide(worst, audits, searched, TAU, obstacles)
+    assert isinstance(ruling, Ruling)
+    assert ruling.decision == verdict
+    assert ruling.reason
+    if verdict == "undecided":
+        assert all(sentence in ruling.reason for sentence in obstacles)
+
+
+def test_a_note_explains_and_decides_nothing():
+    wide = "12,000 replicates are needed"
+    assert decide(None, [Bounds(0, 0.001)], 0.003, TAU, notes=[wide]).decision == "supported"
+    assert wide in decide(None, [Bounds(0, 0.006)], 0.003, TAU, notes=[wide]).reason

@@ -1,0 +1,149 @@
+"""A docket as a whole: one bad claim among good ones, and what its contradictions are worth together."""
+
+import json
+import re
+from multiprocessing import active_children
+from pathlib import Path
+from threading import RLock
+from time import monotonic, sleep
+
+import pytest
+
+from experiments.court import parallel
+from experiments.court.parallel import run_all, run_parallel
+from experiments.court.registry import (
+    QUESTIONS,
+    Trial,
+    all_trials,
+    by_question,
+    chosen,
+    question_of,
+    trained_trials,
+    trial_of,
+)
+from experiments.errors import RequestError
+from experiments.verdict import REFUSED, family, family_sentence
+from theory.claims.catalogue import untried
+from theory.claims.claim import Claim
+
+
+def trials(*predictions) -> list[Trial]:
+    return [
+        trial_of(
+            Claim(
+                id=f"mine-{i}",
+                source="test",
+                statement="",
+                quantity="counter",
+                relation=">=",
+                domain={"p_spu": 0.9, "sigma_xi": 0.0},
+                prediction=prediction,
+            )
+        )
+        for i, prediction in enumerate(predictions)
+    ]
+
+
+def hold(available: list[Trial], **options) -> list[dict]:
+    return run_all(available, **{"seed": 0, "quick": True, "error_rate": None, "output": None, **options})
+
+
+def test_one_bad_claim_leaves_the_others_their_verdicts(tmp_path):
+    verdicts = hold(trials(lambda w: 0.0, lambda w: w.mu_spuu, lambda w: 1.0), output=tmp_path)
+    assert [v["verdict"] for v in verdicts] == ["supported", REFUSED, "contradicted"]
+    assert verdicts[1]["reason"] == "claim 'mine-1' cannot be judged: there is no 'mu_spuu'; the nearest is 'mu_spu'"
+    assert (tmp_path / "verdicts.json").read_text().count('"reason"') == 3
+
+
+def test_what_is_not_on_trial_says_why_and_what_is_instead():
+    available = all_trials()
+    tried = {trial.id for trial in available}
+    assert not tried & {u.id for u in untried()}
+    families = {id.split("/")[0] for id in tried}
+    for one in untried():
+        for named in re.findall(r"\(([a-z/-]+)\)", one.reason):
+            assert named in tried | families, named
+        with pytest.raises(RequestError, match=f"^claim '{one.id}' is not on trial: "):
+            chosen((one.id,), available)
+
+
+def test_every_claim_answers_a_question_and_every_question_has_a_claim():
+    ids = [trial.id for trial in all_trials()]
+    grouped = by_question((id, id) for id in ids)
+    assert sorted(id for _, claims in grouped for id in claims) == sorted(ids)
+    assert [question for question, _ in grouped] == list(QUESTIONS)
+    assert question_of("data-determine/contrastive-loss") == "supervised"
+    with pytest.raises(KeyError, match="unheard-of"):
+        question_of("unheard-of/one")
+
+
+def test_bad_claims_alone_are_a_wrong_request():
+    with pytest.raises(RequestError, match="mu_spuu"):
+        hold(trials(lambda w: w.mu_spuu))
+
+
+def verdict(claim: str, word: str, p: float | None, **fields) -> dict:
+    return {"claim": claim, "verdict": word, "p_value": p, "alpha": 0.01, **fields}
+
+
+def test_a_docket_corrects_its_contradictions_by_holm():
+    verdicts = [
+        verdict("far", "contradicted", 1e-9),
+        verdict("near", "contradicted", 0.004),
+        verdict("true", "supported", None),
+        verdict("trained", "contradicted", None, alpha=None),
+    ]
+    found = family(verdicts)
+    assert (found["tested"], found["untested"], found["contradicted"]) == (3, 1, 2)
+    assert found["adjusted_p"] == pytest.approx({"far": 3e-9, "near": 0.008})
+    assert found["standing"] == ["far", "near"]
+    assert family(verdicts, alpha=0.005)["standing"] == ["far"]
+    assert family_sentence(verdicts).startswith("2 of 2 contradictions stand at family-wise error rate 0.01")
+    assert family_sentence(verdicts[2:]) is None
+
+
+def test_a_stored_verdict_is_of_its_own_seed():
+    stored = next(t for t in trained_trials() if t.id == "trained/siglip")
+    assert hold([stored])[0]["stored"]
+    with pytest.raises(RequestError, match="stored for seed 0"):
+        hold([stored], seed=7)
+
+
+def test_several_processes_find_what_one_does(tmp_path):
+    published = [trial for trial in all_trials() if trial.id.startswith("counteranimal/")][:3]
+    alone = hold(published, quick=False)
+    together = hold(published, quick=False, proving={}, output=tmp_path)
+    assert [v["claim"] for v in together] == [trial.id for trial in published]
+    for one, other in zip(alone, together, strict=True):
+        assert {**one, "seconds": 0} == {**other, "seconds": 0}
+    assert json.loads((tmp_path / "verdicts.json").read_text()) == together
+
+
+def test_claims_about_the_same_towers_are_one_job():
+    ids = [trial.id for trial in trained_trials()]
+    jobs = parallel._longest_first(["published/first", *ids])
+    assert sorted(id for job in jobs for id in job) == sorted([*ids, "published/first"])
+    assert [job for job in jobs if len(job) > 1] == [["trained/ten-classes", "trained/ten-classes-covariances"]]
+    assert jobs[0] == ["published/first"]  # how long it takes nobody knows
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="processes are looked up in /proc")
+def test_who_stops_asking_ends_the_processes():
+    ids = [trial.id for trial in all_trials() if trial.id.startswith("counteranimal/")]
+    verdicts = run_parallel(ids, seed=0, quick=True, error_rate=None, proving={})
+    assert next(verdicts)["claim"] in ids
+    started = [process.pid for process in active_children()]
+    assert started
+    verdicts.close()
+    until = monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in started) and monotonic() < until:
+        sleep(0.05)
+    assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
+
+
+def test_a_bar_of_tqdm_makes_no_semaphore_in_a_worker(monkeypatch):
+    """Of one that is killed Python would say that it leaked."""
+    bar = pytest.importorskip("tqdm").tqdm
+    monkeypatch.setattr(bar, "_lock", None, raising=False)  # put back at the end
+    parallel._leave_no_semaphore()
+    assert isinstance(bar.get_lock(), type(RLock()))

@@ -1,0 +1,239 @@
+"""The judge on trial: true claims, false twins, claims with known truth, and the evidence it reports."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from experiments.court import sample_size
+from experiments.court.domain import dimension, placed, single
+from experiments.court.routes import measure, named_route, routes_of
+from experiments.court.trial import judge
+from experiments.court.worst_point import roundest, search
+from experiments.verdict import Verdict
+from simulator.world import Worlds
+from theory.claims import related_work
+from theory.claims.catalogue import claims
+from theory.claims.claim import Axis, Claim
+from theory.learners import LeastSquares, LinearCLIP
+
+CATALOGUE = {claim.id: claim for claim in claims()}
+# What the trial must find; a change here is a discovery or a bug.
+CONTRADICTED = {
+    "wang-lemma-d3",
+    "wang-half-correlation/error",
+    "wang-half-correlation/accuracy",
+    "view-noise",
+    "paper-condition-sufficient",
+    "thousand-pairs-suffice",
+    "data-determine/contrastive-loss",
+    "data-determine/language-at-test-time",
+    "captions-worth/detrimental",
+    "wrong-line/label-noise-linear",
+    "sensitivity-grows",
+    "imagenet-models-more-robust/name",
+    "imagenet-models-more-robust/mean",
+    "prompt-ensembles/averaging-vs-bayes",
+    "reliance-grows-with-correlation-mean",
+    *(c for c in CATALOGUE if c.startswith("no-extra-robustness/") and "-vs-" in c),
+}
+
+
+# Seconds each, also where they are proved; reproduce tries every claim within the suite, the deep runs their twins too.
+COSTLY = (
+    "many-classes/name-reliance",
+    "many-classes/name-closed-form",
+    "many-classes/mean-closed-form",
+    "many-classes/mean-reliance-law",
+    "many-classes/mean-reliance-stays",
+    "rate",
+    "dimension-not-needed",
+    "captions-mentioning-background-hurt-mean",
+    "reliance-grows-with-correlation-name",
+    "counter-majority-wrong",
+    "most-harmful-correlation/place",
+    "reliance-law/mean",
+    *(claim.id for claim in related_work.claims()),
+)
+
+
+def costly(claim: Claim) -> bool:
+    """Claims whose truth is a quadrature or a share of trainings, or whose learner is fitted to drawn pairs."""
+    learners = {s.name for s in (claim.subject, claim.against) if s is not None}
+    return bool(learners & {"infonce", "bayes", "logistic"}) or claim.share is not None or claim.id in COSTLY
+
+
+def marked(names):
+    return [pytest.param(n, marks=pytest.mark.deep if costly(CATALOGUE[n]) else ()) for n in names]
+
+
+# With their twins two minutes; `reproduce` judges them too, and README's test compares the verdicts.
+LONGEST = ("many-classes/name-reliance", "rate")
+
+
+@pytest.mark.parametrize("name", marked(name for name in CATALOGUE if name not in LONGEST))
+def test_verdicts_of_the_catalogue(name):
+    """Also of its false twin, if the claim is supported."""
+    verdict = judge(CATALOGUE[name], quick=True)
+    assert verdict.verdict == ("contradicted" if name in CONTRADICTED else "supported")
+    if name not in CONTRADICTED:
+        assert judge(false_twin(CATALOGUE[name], verdict), quick=True).verdict == "contradicted"
+
+
+def false_twin(claim: Claim, verdict: Verdict) -> Claim:
+    """The claim with its prediction shifted by 3 tau beyond the truth, of which the verdict shows the worst."""
+    tau, worst = claim.tau, verdict.largest_violation_found
+    if claim.share is not None:  # if their mean fails by far, so do nearly all trainings
+        mean = replace(claim, share=None)
+        tau, worst = mean.tau, search(mean, 0, pilot=sample_size.pilot_violation(mean, 0)).violation
+    shift = 3 * tau - min(worst, 0.0)
+    if claim.relation == "iff":
+        edge = claim.threshold
+        return replace(claim, threshold=lambda x: (edge(x) if callable(edge) else edge) + shift)
+    sign = -1 if claim.relation == "<=" else 1
+    return replace(claim, prediction=lambda x: claim.prediction(x) + sign * shift)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_claims_of_known_truth(seed):
+    """Random bounds a known distance above or below the smallest true value must come out as what they are."""
+    rng = np.random.default_rng(seed)
+    group, subject = rng.choice(["common", "counter"]), [LinearCLIP("name"), LinearCLIP("mean")][int(rng.integers(2))]
+    low, high = np.sort(rng.uniform(0.6, 3.0, 2))
+    sigma_inv = float(rng.uniform(0.5, 2))
+    domain = {"mu_spu": Axis(float(low), float(high)), "p_spu": Axis(0.55, 0.95), "sigma_inv": sigma_inv}
+    mu, p = np.meshgrid(np.linspace(low, high, 200), np.linspace(0.55, 0.95, 200))
+    grid = {"mu_spu": mu, "p_spu": p, "sigma_inv": sigma_inv}
+    smallest = float(getattr(subject.accuracy(Worlds(**grid, sigma_xi=0.0)), group).min())
+    offset = float(rng.choice([-0.02, 0.02]))
+    claim = Claim(
+        id=f"random-{seed}",
+        source="test",
+        statement="accuracy is at least a number",
+        quantity=str(group),
+        relation=">=",
+        domain=domain,
+        subject=subject,
+        prediction=lambda x: smallest + offset,
+    )
+    assert judge(claim, seed=seed, quick=True).verdict == ("contradicted" if offset > 0 else "supported")
+
+
+def test_evidence_is_complete_and_repeats():
+    first, second = (judge(CATALOGUE["wang-lemma-d3"], quick=True, seed=3) for _ in range(2))
+    assert replace(first, seconds=0.0) == replace(second, seconds=0.0)
+    assert first.route == "drawn pairs"
+    assert first.counterexample == first.point
+    assert first.interval[0] < first.measured < first.interval[1]
+    assert first.interval[0] - first.predicted > first.tau
+    assert CATALOGUE["wang-lemma-d3"].contains(first.counterexample)
+    document = first.as_json()
+    assert {"claim", "source", "statement", "verdict", "predicted", "measured", "interval", "counterexample"} <= set(
+        document
+    )
+    assert {"route", "n", "replicates", "alpha", "tau", "seconds"} <= set(document)
+
+
+def test_full_trial_audits_32_points_and_the_worst():
+    verdict = judge(CATALOGUE["corrected-law/name-counter"])
+    assert (verdict.verdict, verdict.audits) == ("supported", 33)
+    assert verdict.largest_violation_bounded < verdict.tau
+
+
+def test_design_is_fixed_before_the_measurement(monkeypatch):
+    """The pilot is read before, and never mixed into, the samples that decide."""
+    calls = []
+
+    def spy(claim, point, size, seed, *routes):
+        calls.append((size, seed))
+        return measure(claim, point, size, seed, *routes)
+
+    monkeypatch.setattr(sample_size, "measure", spy)
+    judge(CATALOGUE["xue-data-model-1/counter"], quick=True)
+    pilots, samples = calls[::2], calls[1::2]
+    assert all(size == sample_size.PILOT_LAWS for size, _ in pilots)
+    assert not {seed for _, seed in pilots} & {seed for _, seed in samples}
+    assert len({seed for _, seed in calls}) == len(calls), "every measurement has a stream of its own"
+
+
+def test_contradiction_rests_on_drawn_pairs_alone(monkeypatch):
+    """If drawn data disagree with theory's counterexample, there is no contradiction."""
+    claim = CATALOGUE["paper-condition-sufficient"]
+
+    def denies(claim, point, size, seed, routes, *like):
+        sample = measure(claim, point, size, seed, routes, *like)
+        if set(routes.values()) == {"exact law"}:
+            return sample
+        return replace(sample, values=0.5 + 1e-6 * np.arange(size))
+
+    monkeypatch.setattr(sample_size, "measure", denies)
+    verdict = judge(claim, quick=True)
+    assert verdict.verdict == "undecided"
+    assert "measurements there show 0" in verdict.reason
+
+
+def test_counterexamples_are_round_and_inside():
+    claim = CATALOGUE["wang-lemma-d3"]
+    worst = search(claim, 0)
+    point = roundest(claim, worst, worst.violation / 2)
+    assert claim.contains(point)
+    assert all(float(f"{v:.1g}") == v for v in point.values())
+
+
+def test_search_finds_a_needle():
+    """A violation confined to a hundredth of the domain's edge, found from Sobol points by evolution."""
+
+    def needle(x):
+        distance = ((x.mu_spu - 1.3) / 0.05) ** 2 + ((x.p_spu - 0.9) / 0.02) ** 2
+        return 0.5 + 2 * (1 - np.exp(-distance))
+
+    claim = Claim(
+        id="needle",
+        source="test",
+        statement="",
+        quantity="reliance",
+        relation="<=",
+        domain={"p_spu": Axis(0.5, 1.0), "mu_spu": Axis(0.5, 2.0), "sigma_inv": Axis(0.5, 3.0)},
+        prediction=lambda x: 0.5 + 2 * (1 - np.exp(-(((x.mu_spu - 1.3) / 0.05) ** 2 + ((x.p_spu - 0.9) / 0.02) ** 2))),
+    )
+    best = search(claim, 1)
+    # By hand: at mu = 1.3, p = .9 and sigma_inv = .5 reliance is 1.3 * .8/1.25 = .832, minus .5.
+    assert best.violation > 0.33
+    assert best.point["mu_spu"] == pytest.approx(1.3, abs=0.05)
+
+
+def test_error_rate_must_be_a_probability():
+    with pytest.raises(ValueError, match="outside"):
+        judge(CATALOGUE["rate"], error_rate=1.0)
+
+
+@pytest.mark.parametrize("subject", [LinearCLIP("name"), LinearCLIP("mean"), LinearCLIP("mean", 1), LeastSquares()])
+def test_routes_agree(subject):
+    """Exact law and drawn pairs of the same learner at n = 400: equal means, by a z-test at rate 1e-5 each.
+
+    4 subjects x 2 groups make 8e-5 of the suite's budget.
+    """
+    point = {"p_spu": 0.8, "mu_spu": 1.5, "sigma_spu": 0.6, "sigma_xi": 0.0, "dim_image": 2, "dim_text": 2}
+    for group in ("common", "counter"):
+        claim = Claim(
+            id="routes", source="test", statement="", quantity=group, relation="=", domain={}, subject=subject, n=400
+        )
+        exact = measure(claim, point, 1500, 11, {claim.subject: "exact law"}).values
+        drawn = measure(claim, point, 300, 12, {claim.subject: "drawn pairs"}).values
+        z = (exact.mean() - drawn.mean()) / np.hypot(exact.std() / len(exact) ** 0.5, drawn.std() / len(drawn) ** 0.5)
+        assert abs(z) < 4.42
+
+
+@pytest.mark.parametrize(
+    ("name", "audit", "worst"),
+    [
+        ("infonce-interpolates/no-noise", "drawn images", "drawn images"),
+        ("no-extra-robustness/linear-name-vs-logistic", "exact law and drawn pairs", "drawn pairs"),
+        ("wang-theorem-6.2-error", "exact law", "drawn pairs"),
+    ],
+)
+def test_routes_of_rules_and_fits(name, audit, worst):
+    claim = CATALOGUE[name]
+    point = single(placed(claim, np.full((1, dimension(claim)), 0.5)), 0)
+    assert named_route(routes_of(claim, point, drawn=False)) == audit
+    assert named_route(routes_of(claim, point, drawn=True)) == worst

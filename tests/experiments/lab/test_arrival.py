@@ -1,0 +1,90 @@
+"""`--until`: training ends once no accuracy has changed since half as many steps."""
+
+import pytest
+
+from experiments.errors import RequestError
+from experiments.lab.arrival import arrived, moved, refuse_until
+from experiments.lab.train import train
+from simulator.towers.recipe import Recipe
+from simulator.world import World
+
+SMALL = {"width": 6, "depth": 1, "embed_dim": 4, "batch_size": 32, "steps": 40, "warmup": 2}
+WORLD = World(mu_spu=2.0, sigma_xi=1.0, dim_image=2, dim_text=2)
+
+
+def row(step: int, common, counter, loss=(1.0, 1.0, 1.0)):
+    return {"step": step, "loss": list(loss), "prompts": {"name": {"common": list(common), "counter": list(counter)}}}
+
+
+def test_movement_is_that_since_half_as_many_steps():
+    trace = [
+        row(10, [0.5] * 3, [0.2] * 3),
+        row(20, [0.6, 0.7, 0.8], [0.3] * 3),
+        row(30, [0.0] * 3, [0.0] * 3),
+        row(40, [0.7, 0.9, 0.8], [0.3] * 3),
+    ]
+    found = moved(trace)["name"]
+    assert found["counter"] == [0.0, 0.0, 0.0]
+    assert found["common"][0] == pytest.approx(0.1)
+    half = 4.302652729911275 * 0.1 / 3**0.5  # t quantile of 2 degrees of freedom times the standard error
+    assert found["common"][1:] == pytest.approx([0.1 - half, 0.1 + half])
+    assert moved(trace[:3]) is None, "no checkpoint at 15"
+
+
+def test_a_run_has_arrived_once_all_intervals_of_movement_are_small():
+    still = [row(10, [0.5, 0.6, 0.7], [0.2] * 3), row(20, [0.504, 0.603, 0.703], [0.201] * 3)]
+    assert arrived(still, 0.01)
+    assert not arrived(still, 0.003)
+    assert not arrived(still[1:], 0.5), "nothing to compare with"
+
+
+def test_models_that_lost_their_loss_do_not_move_the_others():
+    trace = [row(10, [0.5] * 3, [0.5] * 3), row(20, [0.5, 0.5, 0.0], [0.5] * 3, loss=(1.0, 1.0, None))]
+    assert arrived(trace, 0.002)
+
+
+@pytest.mark.parametrize(
+    ("until", "fields", "models", "processes", "words"),
+    [
+        (1e-4, {}, 3, 1, "the evaluation's own error lies; the nearest valid value is 0.002"),
+        (1.5, {}, 3, 1, r"outside \[0.002, 1\)"),
+        (0.01, {"schedule": "cosine"}, 3, 1, "the nearest valid choice is constant"),
+        (0.01, {}, 1, 1, "--ensemble = 1 has none; the nearest valid choice is --ensemble 2"),
+        (0.01, {}, 3, 2, "leave it out"),
+    ],
+)
+def test_an_end_that_cannot_be_told_is_refused(until, fields, models, processes, words):
+    with pytest.raises(RequestError, match=words):
+        refuse_until(until, Recipe(**fields), models, processes)
+
+
+def test_a_single_model_has_no_interval_and_never_arrives():
+    trace = [row(10, [0.5], [0.5], loss=(1.0,)), row(20, [0.5], [0.5], loss=(1.0,))]
+    assert moved(trace) == {"name": {"common": [0.0, None, None], "counter": [0.0, None, None]}}
+    assert not arrived(trace, 0.5)
+    lost = [row(10, [0.5] * 2, [0.5] * 2, loss=(1.0, 1.0)), row(20, [0.5] * 2, [0.5] * 2, loss=(1.0, None))]
+    assert not arrived(lost, 0.5)
+
+
+def test_a_run_ends_where_it_has_arrived_and_a_resumed_one_stays_there(tmp_path):
+    recipe = Recipe(**{**SMALL, "steps": 800})
+    how = {"models": 3, "compile": False, "until": 0.2}
+    found = train(recipe, WORLD, output=tmp_path / "run", **how)
+    assert found["arrived"]
+    assert found["trace"][-1]["step"] < 800
+    assert found["n"] == found["trace"][-1]["step"] * 32
+    again = train(recipe, WORLD, resume=tmp_path / "run", **how)
+    assert again["prompts"] == found["prompts"]
+    whole = train(recipe, WORLD, models=3, compile=False)
+    assert "arrived" not in whole
+    assert whole["trace"][-1]["step"] == 800
+
+
+def test_until_is_judged_at_the_points_of_the_result():
+    """A checkpoint's usual points err by about .005, more than the movement that is to be told."""
+    recipe = Recipe(**SMALL)
+    for until, exact in ((0.002, True), (None, False)):
+        found = train(recipe, WORLD, models=3, compile=False, until=until)
+        last, prompts = found["trace"][-1]["prompts"], found["prompts"]
+        same = all(last[p][g] == [one[g] for one in prompts[p]["replicates"]] for p in last for g in last[p])
+        assert same == exact

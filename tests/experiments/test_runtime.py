@@ -1,0 +1,77 @@
+"""Memory and threads of our processes, each test of memory in a fresh interpreter."""
+
+import ctypes
+import os
+import subprocess
+import sys
+
+import pytest
+from fresh import printed
+
+from experiments.runtime import ALLOCATOR, THREAD_COUNTS, one_thread_each
+
+GLIBC = os.name == "posix" and hasattr(ctypes.CDLL(None), "mallopt")
+FAULTS = """
+import resource
+import numpy as np
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+def work():
+    made = [np.ones(2**20) for _ in range(6)]  # of 8 MB each
+work()
+work()
+before = faults()
+for _ in range(20):
+    work()
+print(faults() - before)
+"""
+
+
+@pytest.mark.skipif(not GLIBC, reason="only glibc's malloc is told anything")
+def test_arrays_that_are_made_again_take_the_memory_that_was_freed():
+    """Else every one of 20 rounds fetches pages, of 2 MB at most, of what lay beyond twice the largest array."""
+    plain = int(printed(FAULTS))
+    kept = int(printed(f"from experiments.runtime import keep_memory; keep_memory()\n{FAULTS}"))
+    assert kept < 20 <= plain
+
+
+@pytest.mark.skipif(not GLIBC, reason="only glibc's malloc is told anything")
+def test_processes_that_are_started_later_inherit_it():
+    code = f"""
+import subprocess, sys
+from experiments.runtime import keep_memory
+keep_memory()
+print(subprocess.run([sys.executable, "-c", {FAULTS!r}], capture_output=True, text=True).stdout)
+"""
+    assert int(printed(code)) < 20
+
+
+@pytest.mark.parametrize(("name", "value"), [("MALLOC_MMAP_THRESHOLD_", "131072"), ("MALLOC_TRIM_THRESHOLD_", "0")])
+def test_a_user_s_own_settings_stand(name, value):
+    code = (
+        "import os; from experiments.runtime import keep_memory; keep_memory(); "
+        f"print([os.environ.get(n) for n in {list(ALLOCATOR)}])"
+    )
+    assert printed(code, **{name: value}) == str([value if n == name else None for n in ALLOCATOR])
+
+
+def test_so_do_those_of_glibc_itself():
+    code = (
+        "import os; from experiments.runtime import keep_memory; keep_memory(); "
+        f"print([n in os.environ for n in {list(ALLOCATOR)}])"
+    )
+    assert printed(code, GLIBC_TUNABLES="glibc.malloc.mmap_threshold=131072") == "[False, False]"
+    assert printed(code, GLIBC_TUNABLES="glibc.cpu.x86_ibt=off") == "[True, True]"
+
+
+@pytest.mark.parametrize("before", [None, "3"])
+def test_one_thread_each_lasts_while_processes_are_started(monkeypatch, before):
+    for name in THREAD_COUNTS:
+        monkeypatch.delenv(name, raising=False)
+        if before is not None:
+            monkeypatch.setenv(name, before)
+    with one_thread_each():
+        assert [os.environ[name] for name in THREAD_COUNTS] == ["1"] * len(THREAD_COUNTS)
+        code = "import torch; print(torch.get_num_threads())"
+        child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert child.stdout.split() == ["1"]
+    assert [os.environ.get(name) for name in THREAD_COUNTS] == [before] * len(THREAD_COUNTS)

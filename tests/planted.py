@@ -1,0 +1,192 @@
+"""Known kinds of fault, planted one at a time in a function of the packages: a pytest plugin.
+
+`SOBERCLIP_FAULT=NAME python -m pytest -p planted TEST` replaces one function before anything else imports it, so that
+`from module import function` finds the faulty one. The first seven faults were found in published code that is nearest
+to ours in subject. `test_planted_faults.py` runs each against the test that must fail.
+"""
+
+import functools
+import os
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Fault(NamedTuple):
+    """`function` (module:name) is replaced by `wrong(function)`; `test` must fail."""
+
+    function: str
+    wrong: Callable[[Callable], Callable]
+    test: str
+
+
+def on_result(change: Callable[[Any], Any]) -> Callable[[Callable], Callable]:
+    """A fault that changes what the function returns."""
+
+    def wrong(function: Callable) -> Callable:
+        return functools.wraps(function)(lambda *args, **kwargs: change(function(*args, **kwargs)))
+
+    return wrong
+
+
+def on_arguments(change: Callable[..., tuple]) -> Callable[[Callable], Callable]:
+    """A fault that changes the positional arguments."""
+
+    def wrong(function: Callable) -> Callable:
+        return functools.wraps(function)(lambda *args, **kwargs: function(*change(*args), **kwargs))
+
+    return wrong
+
+
+def instead(other: Callable) -> Callable[[Callable], Callable]:
+    """A fault that ignores the function."""
+    return lambda function: functools.wraps(function)(other)
+
+
+def _spread_of_single_values(t_bounds: Callable) -> Callable:
+    """n in place of root n."""
+
+    def wrong(values, tail):
+        low, high = t_bounds(values, tail)
+        middle, n = (low + high) / 2, np.shape(values)[-1]
+        return type(t_bounds(values, tail))(middle + (low - middle) / np.sqrt(n), middle + (high - middle) / np.sqrt(n))
+
+    return wrong
+
+
+def _signed_violation(violation: Callable) -> Callable:
+    """A missing absolute value."""
+
+    def wrong(self, value, worlds):
+        return value - self.prediction(worlds) if self.relation == "=" else violation(self, value, worlds)
+
+    return wrong
+
+
+def _in_place(write_atomically: Callable) -> Callable:
+    return lambda path, write: write(path)
+
+
+def _dropped_coordinate(two_class_scores: Callable) -> Callable:
+    def wrong(critic, mixture, nu):
+        inside = critic.inside.copy()
+        inside[..., -1] = 0
+        return two_class_scores(critic._replace(inside=inside), mixture, nu)
+
+    return wrong
+
+
+def _same_index(numpy_stream: Callable) -> Callable:
+    return lambda seed, name, index=0: numpy_stream(seed, name)
+
+
+def _point_estimate(violation_bounds: Callable) -> Callable:
+    def wrong(*args, **kwargs):
+        low, high = violation_bounds(*args, **kwargs)
+        return type(violation_bounds(*args, **kwargs))((low + high) / 2, (low + high) / 2)
+
+    return wrong
+
+
+def _macro(group_accuracies: Callable) -> Callable:
+    return lambda counts, mean, weights=None: group_accuracies(counts, "macro", weights)
+
+
+FAULTS = {
+    "dropped coordinate": Fault(
+        "simulator.gaussian.critic:two_class_scores",
+        _dropped_coordinate,
+        "simulator/gaussian/test_critic.py::test_two_classes_against_a_grid_of_quantiles",
+    ),
+    "missing absolute value": Fault(
+        "theory.claims.claim:Claim.violation",
+        _signed_violation,
+        "theory/claims/test_claim.py::test_violation_of_every_relation",
+    ),
+    "n for root n": Fault(
+        "experiments.inference:t_bounds",
+        _spread_of_single_values,
+        "experiments/test_inference.py::test_t_bounds_are_scipys",
+    ),
+    "mu_spu forgotten in a covariance": Fault(
+        "theory.population:two_block_covariance",
+        on_arguments(lambda alpha, beta, si2, ss2, D: (alpha, 1.0, si2, ss2, D)),
+        "theory/test_accuracy.py::test_known_answers",
+    ),
+    "prompts swapped": Fault(
+        "simulator.prompts:caption",
+        on_arguments(lambda prompt: ({"name": "mean", "mean": "name"}.get(prompt, prompt),)),
+        "simulator/test_prompts.py::test_single_captions_are_means_over_groups",
+    ),
+    "object chosen by chance in the test law": Fault(
+        "simulator.mixture:mixture_of",
+        on_result(lambda mixture: mixture._replace(test_weights=np.full(len(mixture.labels), 1 / len(mixture.labels)))),
+        "simulator/test_mixture.py::test_test_weights_are_the_training_weights_of_the_test_law",
+    ),
+    "one degree of freedom too many": Fault(
+        "simulator.gaussian.statistics:_wishart_like",
+        on_arguments(lambda gram, freedom, rng: (gram, freedom + 1, rng)),
+        "simulator/gaussian/test_statistics.py::test_projected_law_is_that_of_drawn_pairs",
+    ),
+    "streams that share numbers": Fault(
+        "simulator.streams:numpy_stream",
+        _same_index,
+        "simulator/test_streams.py::test_seed_name_and_index_each_select_a_stream",
+    ),
+    "large counts one too small": Fault(
+        "simulator.multinomial:binomial",
+        on_result(lambda counts: counts - (counts > 100)),
+        "simulator/test_multinomial.py::test_large_counts_have_the_binomial_law",
+    ),
+    "text noise forgotten in a density": Fault(
+        "theory.density:_paired_gaussian",
+        on_arguments(lambda x, t, mu, variance, nu_I, nu_T, K: (x, t, mu, variance, nu_I, nu_I, K)),
+        "theory/test_density.py::test_factorised_density_is_the_mixtures",
+    ),
+    "sign slip in a printed formula": Fault(
+        "theory.published:theorem_62_kappas",
+        on_result(lambda kappas: (kappas[0], -kappas[1])),
+        "theory/test_published.py::test_theorem_62_as_tabulated",
+    ),
+    "point estimate taken for a bound": Fault(
+        "experiments.court.decision:violation_bounds",
+        _point_estimate,
+        "experiments/court/test_decision.py::test_the_violation_of_the_mean_lies_between_its_bounds",
+    ),
+    "file written in place": Fault(
+        "experiments.files:write_atomically",
+        _in_place,
+        "experiments/test_files.py::test_interrupted_write_keeps_the_old_file",
+    ),
+    "micro mean called macro": Fault(
+        "experiments.counteranimal.metrics:group_accuracies",
+        _macro,
+        "experiments/counteranimal/test_metrics.py::test_means_are_what_their_names_say",
+    ),
+    "bounds rounded to nearest": Fault(
+        "theory.proofs.intervals:up",
+        instead(lambda x: x),
+        "theory/proofs/test_intervals.py::test_arithmetic_encloses_the_exact_result",
+    ),
+    "any boxes taken for a cover": Fault(
+        "theory.proofs.checker:fills",
+        instead(lambda level, index: True),
+        "theory/proofs/test_checker.py::test_filling_is_exact",
+    ),
+    "line fitted on plain axes": Fault(
+        "experiments.lines:stretch",
+        on_arguments(lambda accuracy, axis: (accuracy, "plain")),
+        "experiments/test_lines.py::test_a_straight_line_is_found",
+    ),
+}
+
+
+def pytest_configure() -> None:
+    """Plant the fault that the environment names."""
+    fault = FAULTS[os.environ["SOBERCLIP_FAULT"]]
+    module, _, path = fault.function.partition(":")
+    *owners, name = path.split(".")
+    owner = functools.reduce(getattr, owners, import_module(module))
+    setattr(owner, name, fault.wrong(getattr(owner, name)))

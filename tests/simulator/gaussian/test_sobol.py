@@ -1,0 +1,169 @@
+"""Sobol points as pairs: each obeys its world's law, all together fill it evenly, and point i is always point i."""
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations_with_replacement
+
+import numpy as np
+import pytest
+import torch
+from reference import latent_cross_covariance, structural_pairs
+from scipy.stats import qmc
+from stattest import assert_mean, assert_same_law, law_size
+
+from simulator.gaussian import sobol
+from simulator.gaussian.pairs import dictionaries, draw_block, draw_latents
+from simulator.gaussian.sobol import coordinates, even, points
+from simulator.streams import numpy_stream
+from simulator.world import Attribute, World
+
+WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=3, dim_text=2)
+RICH = World(
+    classes=3, p_inv=0.7, p_spu=0.6, mention_inv=0.8, attribute=(Attribute(p=0.4, mention=0.5),), dim_image=9,
+    dim_text=10,
+)  # fmt: skip
+
+
+def tensors(frames) -> tuple[torch.Tensor, torch.Tensor]:
+    return tuple(torch.from_numpy(D) for D in frames)
+
+
+def cells(u: np.ndarray) -> np.ndarray:
+    """Which of n equal parts of each axis n points lie in, (D, n), sorted."""
+    return np.sort(np.floor(u * len(u)), axis=0).T
+
+
+@pytest.mark.parametrize("world", [WORLD, RICH], ids=["binary", "rich"])
+@pytest.mark.parametrize("index", [0, 3])
+def test_any_block_is_a_net(world, index):
+    """1024 points: one in every thousandth of every axis."""
+    u = points(world, 1024, 7, "train/0", index)
+    assert u.shape == (1024, coordinates(world)["object"].stop)
+    assert (cells(u) == np.arange(1024)).all()
+
+
+def test_blocks_are_runs_of_one_sequence():
+    """Two of them are a finer net, which two sequences would not be."""
+    two = [points(WORLD, 1024, 7, "train/0", index) for index in (2, 3)]
+    assert (cells(np.concatenate(two)) == np.arange(2048)).all()
+
+
+def test_a_point_is_the_same_in_whatever_order_and_by_whomever_it_is_read():
+    read = {(s, k): points(RICH, 100, 7, s, k) for k in range(4) for s in ("a", "b")}
+    backwards = {key: points(RICH, 100, 7, *key) for key in reversed(read)}
+    with ThreadPoolExecutor(4) as pool:
+        at_once = dict(zip(read, pool.map(lambda key: points(RICH, 100, 7, *key), read), strict=True))
+    whole = points(RICH, 400, 7, "a", 0)
+    for (stream, k), values in read.items():
+        assert np.array_equal(values, backwards[stream, k])
+        assert np.array_equal(values, at_once[stream, k])
+    # Sorted, and but for what is below the sequence's resolution, four blocks are one of four times the size.
+    four = np.concatenate([read["a", k] for k in range(4)])
+    assert np.abs(np.sort(four, axis=0) - np.sort(whole, axis=0)).max() < 2.0**-sobol.BITS
+    assert not np.isclose(np.sort(read["a", 0], axis=0), np.sort(read["b", 0], axis=0)).all()
+
+
+def test_a_small_batch_is_no_net():
+    """Classes among the first 16 pairs vary as they would among independent ones, nearly: 4096 of a net, shuffled."""
+    size, batches = 4096, 64
+    first = np.concatenate([points(WORLD, size, 7, "a", k)[: 16 * batches, 0] for k in range(4)]).reshape(-1, 16)
+    counts = (first < 0.5).sum(1)  # hypergeometric: variance 4 (1 - 15/4095); in the sequence's own order it is 0
+    assert_mean((counts - 8.0) ** 2, 4 * (1 - 15 / 4095), effect=0.5, what="variance of the number of a class")
+
+
+def test_every_field_has_coordinates_of_its_own():
+    places = coordinates(RICH)
+    taken = [i for place in places.values() for i in range(place.start, place.stop)]
+    assert taken == list(range(len(taken)))
+    assert {name: place.stop - place.start for name, place in places.items()} == {
+        "label": 1, "agreement": 2, "latent": 9, "image-noise": 9, "text-noise": 9, "background": 2, "mention": 3,
+        "object-agreement": 1, "object": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("pair", [0, 5])
+def test_a_single_pair_obeys_its_world(pair):
+    """Pair 0 and pair 5 of many sequences against the structural equations, number by number."""
+    world, effect = RICH.replace(sigma_xi=0.0), 0.2
+    frames, columns = dictionaries(world, 0), 3 + 2 * world.latents
+    n = law_size(effect, false_alarm=1e-7 / columns)
+    source = even((world,) * n, tensors(frames), 8, 0, 0, [f"train/{k}" for k in range(n)])
+    drawn = draw_latents((world,) * n, 8, source, device="cpu", dtype=torch.float64)
+    y, a, image, text = (values[:, pair].numpy() for values in drawn)
+    told = structural_pairs(world, (n,), numpy_stream(0, "test/nets"), frames)
+    assert_same_law(
+        np.column_stack([y, a[:, 0], a[:, 0] == y, image, text]).round(12),  # what captions omit is 0 on both sides
+        np.column_stack(
+            [told.labels, told.backgrounds, told.backgrounds == told.labels]
+            + [(view @ D).round(12) for view, D in zip((told.images, told.texts), frames, strict=True)]
+        ),
+        effect=effect,
+        share=1e-7,
+        what="label, background, agreement and latents",
+    )
+
+
+@pytest.mark.parametrize("law", ["integer", "uniform", "normal"])
+def test_the_last_point_stays_inside(law, monkeypatch):
+    """The number nearest to 1 is no class too many, and no infinite normal."""
+    monkeypatch.setattr(sobol, "points", lambda *block: np.full((1, coordinates(WORLD)["object"].stop), 1 - 2.0**-53))
+    kind = torch.int64 if law == "integer" else torch.float64
+    source = even((WORLD,), tensors(dictionaries(WORLD, 0)), 1, 0, 0, ("train/0",))
+    value = float(source(torch.empty(1, 1, dtype=kind), "label", law, 3))
+    assert value == 2 if law == "integer" else np.isfinite(value)
+
+
+def test_together_they_fill_the_law():
+    """Frequencies are exact to a point, and second moments err by less than a fifth of what independent pairs would."""
+    n, frames = 4096, dictionaries(WORLD, 0)
+    blocks = [
+        draw_block((WORLD,), frames, 0, k, streams=("train/0",), points="sobol") for k in range(4)
+    ]  # fmt: skip
+    labels, backgrounds = (torch.cat([getattr(b, f)[0] for b in blocks]) for f in ("labels", "backgrounds"))
+    assert int((labels == 0).sum()) == 2 * n
+    assert abs(int((labels == backgrounds[:, 0]).sum()) - 0.9 * 4 * n) <= 1
+    image, text = (
+        torch.cat([view[0] for view in views]).numpy() @ D
+        for views, D in zip(([b.images for b in blocks], [b.texts for b in blocks]), frames, strict=True)
+    )
+    products = image[:, :, None] * text[:, None]
+    off = products.mean(0) - latent_cross_covariance(WORLD)
+    assert (np.abs(off) < products.std(0) / np.sqrt(4 * n) / 5).all()
+
+
+def test_a_views_noise_is_the_points_along_its_dictionary_and_independent_across():
+    """Of wide views: sums of the one hardly vary, those of the other do, and a single pair's is N(0, I)."""
+    models, n, frames = 1000, 256, dictionaries(WORLD, 0)
+    source = even((WORLD,) * models, tensors(frames), n, 0, 0, [f"train/{k}" for k in range(models)])
+    noise = source(torch.empty(models, n, 3, dtype=torch.float64), "image-noise", "normal").numpy()
+    along = frames[0]
+    across = np.linalg.svd(along.T)[2][2]
+    assert ((noise @ along).sum(1) ** 2 / n).mean(0).max() < 0.02
+    one = noise[:, 7]  # independent pairs, one a model
+    products = [one[:, i] * one[:, j] for i, j in combinations_with_replacement(range(3), 2)]
+    assert_mean(
+        np.column_stack([(noise @ across).sum(1) ** 2 / n, *products]),
+        [1.0, *np.eye(3)[np.triu_indices(3)]],
+        effect=0.25,
+        what="variance of a sum across, and covariances of a pair's noise",
+    )
+
+
+def test_worlds_drawn_together_are_drawn_as_they_would_be_alone():
+    worlds, frames = (RICH, RICH.replace(p_spu=0.9, mu_spu=3.0)), dictionaries(RICH, 3)
+    together = draw_block(worlds, frames, 3, 1, streams=("a", "b"), points="sobol")
+    for k, (world, stream) in enumerate(zip(worlds, "ab", strict=True)):
+        alone = draw_block((world,), frames, 3, 1, streams=(stream,), points="sobol")
+        for one, other in zip(together, alone, strict=True):
+            assert torch.equal(one[k], other[0])
+
+
+def test_limits_are_those_of_the_generator():
+    with pytest.raises(ValueError, match="Maximum supported dimensionality is 21201"):
+        qmc.Sobol(sobol.LARGEST_DIMENSION + 1)
+    many = World(classes=4000, dim_image=8000, dim_text=8000)
+    with pytest.raises(ValueError, match=r"has 21201 coordinates at most, .* 8000 latents takes 240\d\d; .*'random'"):
+        sobol.check_sobol(many, 1)
+    sobol.check_sobol(World(dim_image=20_000, dim_text=2000), 1)
+    sobol.check_sobol(WORLD, 2**32)
+    with pytest.raises(ValueError, match=r"2\^32 pairs at most, and 4294967297 would"):
+        sobol.check_sobol(WORLD, 2**32 + 1)

@@ -1,0 +1,120 @@
+"""Groups of a trial: exact weights, readings of the paper's test sets, and the arithmetic behind the reading."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from stattest import SHARE, assert_mean
+
+from simulator.pixels.captions import law_of_captions, prompts
+from simulator.pixels.groups import accuracies, trial, weights
+from simulator.pixels.pairs import draw
+from simulator.pixels.views import Pixels
+from simulator.world import World
+
+WORLD = World(classes=5, p_inv=0.75, p_spu=0.9, views=Pixels(tied=(0, 1)))
+TRIAL = trial(WORLD)
+
+
+def test_weights_are_laws_with_the_stated_marginals():
+    found = weights(WORLD, TRIAL)
+    o, a = TRIAL.objects.numpy(), TRIAL.attributes.numpy()
+    assert list(found) == ["common", "counter", "rand", "rev", "rest", "trained"]
+    for group, w in found.items():
+        assert w.min() >= 0
+        assert w.sum() == pytest.approx(1, abs=1e-12)
+        labels = np.arange(5)[:, None]
+        assert w[o == labels].sum() == pytest.approx(0.75, abs=1e-12), group  # the object is the label's
+    share = lambda group, of: (found[group] * of).sum()  # noqa: E731
+    own, labels = a == np.arange(5)[:, None], np.arange(5)[:, None]
+    assert share("common", own) == pytest.approx(1, abs=1e-12)
+    assert share("counter", own) == 0
+    assert share("rand", own) == pytest.approx(0.2, abs=1e-12)
+    assert share("rev", a == 1 - labels) == pytest.approx(1, abs=1e-12)
+    assert share("rest", labels < 2) == 0
+    assert share("trained", own & (labels < 2)) == pytest.approx(0.4 * 0.9, abs=1e-12)
+
+
+def test_exchanging_two_classes_exchanges_their_rows():
+    """Objects, colours and labels 0 and 1 relabelled together: the world stays what it was."""
+    exchange = np.array([1, 0, 2, 3, 4])
+    o, a = TRIAL.objects.numpy(), TRIAL.attributes.numpy()
+    for group, w in weights(WORLD, TRIAL).items():
+        cells = np.stack([np.bincount(o * 5 + a, row, minlength=25).reshape(5, 5) for row in w])
+        assert cells[exchange][:, exchange][:, :, exchange] == pytest.approx(cells, abs=1e-12), group
+
+
+def test_rules_of_known_accuracy():
+    """One that sees objects alone, and one that follows the colour."""
+    found = accuracies(WORLD, TRIAL, np.stack([TRIAL.objects.numpy(), TRIAL.attributes.numpy()]))
+    assert {group: x[0] for group, x in found.items()} == pytest.approx(dict.fromkeys(found, 0.75), abs=1e-12)
+    colour = {"common": 1, "counter": 0, "rand": 0.2, "rev": 0, "rest": 0.2, "trained": 0.4 * 0.9 + 0.6 * 0.2}
+    assert {group: x[1] for group, x in found.items()} == pytest.approx(colour, abs=1e-12)
+
+
+def test_rev_shows_the_other_tied_classes_alike():
+    """Whatever the order in which they are named; where all classes are tied that is counter, and there is no rest."""
+    found = weights(WORLD.replace(views=Pixels()), trial(WORLD.replace(views=Pixels())))
+    assert "rest" not in found
+    assert found["rev"] == pytest.approx(found["counter"], abs=1e-12)
+    three = [weights(WORLD.replace(views=Pixels(tied=tied)), TRIAL)["rev"] for tied in ((0, 2, 4), (4, 0, 2))]
+    assert (three[0] == three[1]).all()
+    for label, attribute, share in ((0, 2, 1 / 6), (2, 4, 1 / 6), (4, 4, 0), (0, 1, 0), (1, 0, 0)):
+        shown = TRIAL.attributes.numpy() == attribute
+        assert three[0][label, shown].sum() == pytest.approx(share, abs=1e-12)
+
+
+def test_the_trained_group_is_the_law_of_training_pairs():
+    """Labels, objects and attributes of drawn pairs against the weights of the trial, cell by cell of the cube."""
+    found = weights(WORLD, TRIAL)["trained"]
+    cell = TRIAL.objects.numpy() * 5 + TRIAL.attributes.numpy()
+    law = np.stack([np.bincount(cell, row, minlength=25) for row in found]).ravel()
+    scenes = draw(WORLD, 70_000, seed=5).scenes
+    code = (scenes.labels * 25 + scenes.objects * 5 + scenes.attributes).numpy()
+    assert_mean(np.eye(125)[code], law, effect=0.03, share=SHARE)
+
+
+def test_images_of_a_trial_are_every_object_in_every_colour():
+    assert len(TRIAL) == len({(s, a) for s, a in zip(TRIAL.scans.tolist(), TRIAL.attributes.tolist(), strict=True)})
+    assert len(TRIAL) == 5 * len(set(TRIAL.scans.tolist()))
+    assert torch.equal(TRIAL.images(slice(7, 12)), TRIAL.images()[7:12])
+
+
+def test_prompts_are_laws_over_captions():
+    world = WORLD.replace(mention_inv=0.5, mention_spu=0.25)
+    law = law_of_captions(world)
+    assert law.sum((1, 2)) == pytest.approx(np.ones(5), abs=1e-12)
+    assert law[0, 0, 0] == pytest.approx(0.5 * 0.25 * 0.9, abs=1e-12)
+    assert law[2, 5, 5] == pytest.approx(0.5 * 0.75, abs=1e-12)
+    assert law[2, 2, 3] == pytest.approx(0.5 * 0.25 * 0.2, abs=1e-12)
+    assert law_of_captions(world.replace(views=Pixels(told="object")))[0, 1, 0] == pytest.approx(
+        0.5 * 0.0625 * 0.25 * 0.9, abs=1e-12
+    )
+    name, background = prompts(world, "name"), prompts(world, "background")
+    assert name[3, 3, 5] == name[0, 0, 5] == 1
+    assert background[0, 0, 0] == background[3, 3, 5] == 1  # class 3 has no colour of its own
+    assert np.array_equal(prompts(world, "mean"), law)
+
+
+def test_the_reading_of_rev_fits_the_printed_table():
+    """Two classes, colour beats a contradicting object with probability q: Rev gives q, and q gives Rand.
+
+    Rev showing the other's colour always fits Rand three times as well as showing it with probability p_spu.
+    """
+    table = Path(__file__).parents[3] / "experiments" / "published" / "multicolored_mnist.csv"
+    with table.open() as handle:
+        rows = [{k: v for k, v in row.items() if k != "train_method"} for row in csv.DictReader(handle)]
+    columns = ("n_classes", "p_inv", "p_spu", "class01_rand_mean", "class01_rev_mean")
+    K, p, s, rand, rev = np.array([[float(row[c]) for c in columns] for row in rows]).T
+    rand, rev, two = rand / 100, rev / 100, K == 2
+    errors = []
+    for own in (0 * s, 1 - s):  # how often Rev shows the label's own colour
+        q = (p - rev) / ((1 - own) * p - own * (1 - p))
+        errors.append((p - q * (2 * p - 1) / 2 - rand)[two])
+    always, swapped = (np.sqrt((e**2).mean()) for e in errors)
+    assert always == pytest.approx(0.011, abs=5e-4)
+    assert swapped == pytest.approx(0.033, abs=5e-4)
+    assert np.abs(errors[0]).max() == pytest.approx(0.018, abs=5e-4)
+    assert (2 * rand - rev).max() > 1.03  # what two colours for any number of classes would make of the own colour

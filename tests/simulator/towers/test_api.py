@@ -1,0 +1,100 @@
+"""Training from a notebook: one call, one object, the same numbers as the parts."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import t
+
+from simulator import Recipe, World, Worlds, train
+from simulator.towers.ensemble import Ensemble
+from simulator.towers.evaluation import ensemble_accuracy
+from simulator.towers.training import run, start
+
+WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=2, dim_text=2)
+SMALL = Recipe(width=6, depth=1, embed_dim=4, batch_size=16, steps=20, warmup=2)
+
+
+@pytest.fixture(scope="module")
+def towers():
+    return train(WORLD, SMALL, models=3, seed=4)
+
+
+def test_weights_are_those_of_an_ensemble(towers):
+    ensemble = Ensemble(SMALL, (WORLD,) * 3, (0, 1, 2), 4)
+    *_, state = run(ensemble, start(ensemble), [])
+    assert towers.ensemble == ensemble
+    for name, value in state.eval_parameters.items():
+        assert torch.equal(towers.parameters[name], value)
+
+
+def test_accuracy_is_the_mean_over_models_with_its_t_interval(towers):
+    for prompt in ("name", "mean"):
+        each, accuracy = towers.each(prompt), towers.accuracy(prompt)
+        own = ensemble_accuracy(towers.ensemble, towers.parameters, prompt).mean(0)
+        assert np.allclose(np.stack([each.common, each.counter], -1), own)
+        assert accuracy.common == pytest.approx(own[:, 0].mean())
+        assert accuracy.drop == pytest.approx((own[:, 0] - own[:, 1]).mean())
+        for g in (0, 1):
+            expected = t.interval(0.95, 2, own[:, g].mean(), own[:, g].std(ddof=1) / 3**0.5)
+            assert accuracy.interval[g] == pytest.approx(expected)
+        assert accuracy.interval.level == 0.95
+    assert towers.accuracy().common == towers.accuracy("name").common
+
+
+def test_several_worlds_share_their_models_streams(towers):
+    grid = Worlds(p_spu=np.array([0.6, 0.9]), mu_spu=np.array([0.5, 2.0]), dim_image=2, dim_text=2)
+    both = train(grid, SMALL, models=3, seed=4)
+    assert both.ensemble == train([grid.world(0), WORLD], SMALL, models=3, seed=4).ensemble
+    accuracy = both.accuracy("name")
+    assert accuracy.common.shape == (2,)
+    assert (accuracy.interval.common[0] < accuracy.common).all()
+    assert accuracy[1].interval.counter[1] == accuracy.interval.counter[1][1]
+    assert both.each().counter.shape == (2, 3)
+    for name, value in towers.parameters.items():
+        assert torch.allclose(both.parameters[name][3:], value, rtol=1e-4, atol=1e-6)
+
+
+def test_one_model_has_no_interval_and_one_tower_no_prompt():
+    labels = train(WORLD, SMALL.model_copy(update={"loss": "supervised"}), models=1)
+    assert labels.accuracy().interval is None
+    assert 0 <= labels.accuracy().worst <= 1
+    with pytest.raises(ValueError, match="prompt = 'mean' has no meaning for loss = 'supervised'"):
+        labels.accuracy("mean")
+
+
+def test_a_diverged_model_is_left_out(poison):
+    healthy = train(WORLD, SMALL, models=3)
+    poison()
+    towers = train(WORLD, SMALL, models=3)
+    assert towers.diverged.tolist() == [-1, 4, -1]
+    assert np.isnan(towers.each().common).tolist() == [False, True, False]
+    assert towers.accuracy().counter == pytest.approx(healthy.each().counter[[0, 2]].mean())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"models": 0}, "models = 0 is below 1"),
+        ({"world": []}, "no world"),
+        ({"world": Worlds(p_spu=[[0.5], [0.6]])}, r"worlds of shape \(2, 1\) have more than one axis"),
+        ({"seed": -1}, "seed = -1 is negative"),
+        ({"world": [WORLD, World(dim_image=3, dim_text=2)]}, "dim_image = 3 in one world and 2 in another"),
+    ],
+)
+def test_a_wrong_request_is_one_sentence(changes, words):
+    with pytest.raises(ValueError, match=words):
+        train(**{"world": WORLD, "recipe": SMALL, "models": 1, **changes})
+
+
+@pytest.mark.deep
+@pytest.mark.long
+def test_eight_infonce_towers_come_near_the_optimum():
+    """The README's notebook: seconds without compilation, and within .03 of theory at the command line's defaults."""
+    from theory.learners import named
+
+    world = World(dim_image=2, dim_text=2)
+    towers = train(world, Recipe(width=32, batch_size=128, steps=1500, lr=5e-3))
+    for prompt in ("name", "mean"):
+        optimum, found = named("infonce", prompt=prompt).accuracy(world), towers.accuracy(prompt)
+        assert abs(found.common - optimum.common) < 0.03
+        assert abs(found.counter - optimum.counter) < 0.03

@@ -1,0 +1,68 @@
+"""Last-layer retraining: the head is least squares on balanced pairs, and nothing else changes."""
+
+import numpy as np
+import pytest
+import torch
+
+from simulator.gaussian.pairs import dictionaries, draw_block
+from simulator.towers.ensemble import Ensemble
+from simulator.towers.evaluation import ensemble_accuracy, prompts_of
+from simulator.towers.last_layer_retraining import BLOCKS, with_retrained_head
+from simulator.towers.layers import embed, scored
+from simulator.towers.recipe import Recipe
+from simulator.towers.training import start
+from simulator.world import World
+
+WORLD = World(p_spu=0.9, mu_spu=2.0, classes=3, dim_image=7, dim_text=7)
+SMALL = {"width": 5, "depth": 1, "embed_dim": 8, "batch_size": 16, "last_layer": "refitted"}
+
+
+def ensemble(**fields) -> Ensemble:
+    return Ensemble(Recipe(**{**SMALL, **fields}), (WORLD, WORLD), (0, 1), 3)
+
+
+@pytest.mark.parametrize("fields", [{}, {"loss": "supervised"}, {"loss": "linear", "towers": "linear"}])
+def test_the_head_is_least_squares_on_balanced_pairs(fields):
+    """Against numpy's, which finds the rank by itself, on scores rather than on heads: a low rank leaves those free."""
+    one = ensemble(**fields, precision="float64")
+    before = start(one).parameters
+    after = with_retrained_head(one, before)
+    assert all(torch.equal(after[name], value) for name, value in before.items() if not name.startswith("head"))
+    balanced = WORLD.model_copy(update={"p_spu": 1 / 3})
+    draw = lambda i: draw_block(  # noqa: E731
+        (balanced,) * 2, dictionaries(balanced, 3), 3, i, streams=("refit/0", "refit/1")
+    )
+    blocks = [draw(i) for i in range(BLOCKS)]
+    images, labels = (torch.cat([getattr(b, name) for b in blocks], dim=1) for name in ("images", "labels"))
+    I = scored(one.recipe, embed(one.recipe, before, "image", images))
+    for k in range(2):
+        A = I[k].numpy()
+        if one.recipe.towers == "mlp":
+            A = np.hstack([A, np.ones((len(A), 1))])
+        fitted = A @ np.linalg.lstsq(A, np.eye(3)[labels[k].numpy()] - 1 / 3, rcond=1e-9)[0]
+        ours = (I[k] @ after["head.weight"][k]).numpy()
+        if one.recipe.towers == "mlp":
+            ours += after["head.bias"][k].numpy()
+        assert ours == pytest.approx(fitted, abs=1e-6)
+
+
+def test_towers_with_a_head_of_their_own_are_asked_without_a_prompt():
+    one = ensemble(loss="linear", towers="linear")
+    assert prompts_of(one.recipe) == (None,)
+    accuracy = ensemble_accuracy(one, with_retrained_head(one, start(one).parameters), None)
+    assert accuracy.shape == (1, 2, 2)
+    kept = one._replace(recipe=one.recipe.model_copy(update={"last_layer": "trained"}))
+    before = start(kept).parameters
+    assert with_retrained_head(kept, before) is before
+
+
+def test_rounding_is_not_fitted():
+    """32 coordinates of rank 2 in float32: the head ignores the background as it does in float64."""
+    world = World(p_spu=0.9, mu_spu=2.0, dim_image=2, dim_text=2)
+    found = []
+    for precision in ("float32", "float64"):
+        recipe = Recipe(loss="linear", towers="linear", last_layer="refitted", precision=precision)
+        one = Ensemble(recipe, (world,), (0,), 0)
+        found.append(ensemble_accuracy(one, with_retrained_head(one, start(one).parameters), None)[0, 0])
+    assert found[0] == pytest.approx(found[1], abs=1e-2)  # other pairs, by the precision's own streams
+    assert np.ptp(found[0]) < 0.03

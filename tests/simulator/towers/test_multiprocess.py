@@ -1,0 +1,143 @@
+"""An ensemble shared out over processes is the ensemble, however it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+from multiprocessing import active_children
+from pathlib import Path
+from time import sleep
+
+import pytest
+import torch
+
+from simulator import Recipe, World, train
+from simulator.towers import multiprocess
+from simulator.towers.checkpoints import PARTS
+from simulator.towers.ensemble import Ensemble
+from simulator.towers.multiprocess import ProcessEnded, processes_for, run_in
+from simulator.towers.training import EveryModelDiverged, run, start
+
+WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=2, dim_text=2)
+SMALL = Recipe(width=6, depth=1, embed_dim=4, batch_size=16, steps=60, warmup=2)
+FIVE = Ensemble(SMALL, (WORLD,) * 5, tuple(range(5)), 4)
+ROOT = Path(__file__).parents[3]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+ENDLESS = FIVE._replace(recipe=SMALL.model_copy(update={"steps": 10**9}))
+
+
+def equal(a, b) -> bool:
+    """Whether two states are the same, bit by bit."""
+    return (
+        torch.equal(a.step, b.step)
+        and torch.equal(a.diverged, b.diverged)
+        and all(list(getattr(a, t)) == list(getattr(b, t)) for t in PARTS)
+        and all(torch.equal(value, getattr(b, t)[name]) for t in PARTS for name, value in getattr(a, t).items())
+    )
+
+
+def test_states_are_those_of_one_process():
+    begun = start(FIVE)
+    begun.diverged[:2] = 0  # all models of one process, and it goes on
+    shared, alone = (list(way(FIVE, begun, [20, 50])) for way in (lambda *a: run_in(2, *a), run))
+    assert [int(state.step) for state in shared] == [20, 50, 60]
+    assert all(equal(a, b) for a, b in zip(shared, alone, strict=True))
+    assert active_children() == []
+
+
+def test_all_stop_at_one_step_and_go_on_from_there():
+    asked = iter([False] * 3 + [True] * 10**6)
+    *_, stopped = run_in(2, ENDLESS, start(ENDLESS), [1], lambda: next(asked))
+    step = int(stopped.step)
+    assert equal(stopped, next(run(ENDLESS, start(ENDLESS), [step])))
+    assert active_children() == []
+
+
+def test_a_process_that_is_gone_is_an_error():
+    def kill() -> bool:
+        active_children()[0].kill()
+        return False
+
+    with pytest.raises(ProcessEnded, match="has ended with status -9; too little memory"):
+        list(run_in(2, ENDLESS, start(ENDLESS), [], kill))
+    assert active_children() == []
+
+
+def test_no_model_that_goes_on_is_an_error(monkeypatch):
+    begun = start(FIVE)
+    begun.diverged[:] = 7
+    monkeypatch.setattr(multiprocess, "_gathered", lambda *asked: iter([begun]))
+    with pytest.raises(EveryModelDiverged, match="every one of 5 models lost its finite loss, the last at step 7"):
+        list(run_in(2, FIVE, begun, []))
+
+
+def test_a_failure_is_raised_here():
+    missing = FIVE._replace(worlds=(*FIVE.worlds[:3], *(WORLD.model_copy(update={"dim_image": 3}),) * 2))
+    with pytest.raises(ValueError, match="dim_image = 3 in one world and 2 in another"):
+        list(run_in(2, missing, start(FIVE), []))
+
+
+@pytest.mark.parametrize(
+    ("processes", "words"),
+    [
+        (0, r"processes = 0 lies outside \[1, 3\], a model each at least; the nearest valid value is 1"),
+        (4, r"processes = 4 lies outside \[1, 3\], a model each at least; the nearest valid value is 3"),
+    ],
+)
+def test_processes_without_a_model_are_refused(processes, words):
+    with pytest.raises(ValueError, match=words):
+        train(WORLD, SMALL, models=3, processes=processes)
+
+
+def test_a_gpu_trains_all_models_at_once():
+    with pytest.raises(
+        ValueError,
+        match="share the models of a CPU that draws its own pairs, not those of device = 'cuda'",
+    ):
+        multiprocess.check_processes(2, FIVE._replace(device="cuda"))
+    assert processes_for(ENDLESS._replace(device="cuda")) == 1
+
+
+def test_as_many_as_there_are_threads_and_models_where_a_run_is_long():
+    assert processes_for(ENDLESS) == 1  # the suite has one thread
+    torch.set_num_threads(3)
+    assert processes_for(ENDLESS) == 3
+    assert processes_for(FIVE) == 1
+    assert processes_for(ENDLESS._replace(worlds=(WORLD,) * 2, models=(0, 1))) == 2
+
+
+@pytest.mark.deep
+def test_a_script_without_a_guard_is_told_so(tmp_path):
+    """Its processes end before they read what they are sent, which fills no pipe for ever (2 MB)."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from simulator import Recipe, World, train\ntrain(World(), Recipe(steps=9), models=8, processes=2)"
+    )
+    run = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=120, cwd=ROOT, env=ENVIRONMENT
+    )
+    assert run.returncode == 1
+    assert "has ended with status 1; a script that asks for processes does so under `if __name__ ==" in run.stderr
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("seconds", [0.3, 6.0])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_that_come_to_all_processes_stop_and_save(tmp_path, number, seconds):
+    """A terminal's Ctrl-C and a scheduler's SIGTERM, while processes start and while they train."""
+    command = ["-m", "experiments", "train", "--steps", "1000000", "--ensemble", "4", "--no-compile", "--output", "run"]
+    run = subprocess.Popen(
+        [sys.executable, *command],
+        cwd=tmp_path,
+        env={**ENVIRONMENT, "OMP_NUM_THREADS": "2"},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    while run.poll() is None and not (tmp_path / "run").exists():  # signals are heard by then
+        sleep(0.05)
+    sleep(seconds)
+    os.killpg(run.pid, number)
+    _, said = run.communicate(timeout=120)  # which ends when nobody holds its stderr any more
+    assert (run.returncode, "go on with --resume run" in said) == (130, True), said

@@ -1,0 +1,100 @@
+"""Worlds of pixels as the trainer looks at them: pairs, prompts, trials, towers of known weights, towers that learn."""
+
+import pytest
+import torch
+
+from simulator.pixels import captions
+from simulator.pixels.scenery import scenery
+from simulator.pixels.views import Pixels
+from simulator.towers.api import train
+from simulator.towers.ensemble import Ensemble
+from simulator.towers.evaluation import CAPTIONS, accuracies, class_captions, class_vectors, trial
+from simulator.towers.group_batches import fixed_set
+from simulator.towers.kinds import View
+from simulator.towers.layers import embed, scored
+from simulator.towers.recipe import Recipe
+from simulator.towers.training import check_ensemble, start
+from simulator.world import World
+
+WORLD = World(classes=3, p_inv=0.9, p_spu=0.75, mention_spu=0.6, views=Pixels(tied=(0, 1)))
+WORDS = WORLD.replace(views=Pixels(tied=(0, 1), captions="tokens"))
+SMALL = {"width": 8, "depth": 2, "embed_dim": 6, "batch_size": 32, "activation": "relu", "optimizer": "adamw"}
+
+
+def ensemble(world: World = WORLD, **fields) -> Ensemble:
+    reader = "tokens" if world.views.captions == "tokens" else None
+    recipe = Recipe(**{"towers": "conv", "text_towers": reader, "n": 70, **SMALL, **fields})
+    return Ensemble(recipe, (world, world), (0, 3), 5)
+
+
+def test_what_towers_read():
+    assert ensemble().inputs == {"image": View("image", (3, 8, 8)), "text": View("vector", (6,))}
+    words = captions.vocabulary(scenery(WORDS.views, 3))
+    assert ensemble(WORDS).inputs["text"] == View("words", (7,), len(words))
+
+
+def test_training_pairs_are_those_of_the_world():
+    for world in (WORLD, WORDS):
+        held = fixed_set(ensemble(world))
+        for k, model in enumerate((0, 3)):
+            pairs = world.draw(70, seed=5, stream=f"train/{model}")
+            for field in ("images", "texts", "labels", "backgrounds"):
+                assert torch.equal(getattr(held, field)[k], getattr(pairs, field))
+        assert held.images.dtype == torch.uint8
+
+
+def test_prompts_are_what_they_say():
+    one, e = ensemble(), torch.eye(3)
+    ask = {prompt: one.views.prompts(one, one.worlds, prompt) for prompt in ("name", "background", "mean")}
+    assert torch.equal(ask["name"][0], torch.cat([e, torch.zeros(3, 3)], dim=1))
+    own = torch.diag(torch.tensor([1.0, 1.0, 0.0]))  # the third class has no colour of its own
+    assert torch.equal(ask["background"][1], torch.cat([e, own], dim=1))
+    colours = torch.tensor([[0.75, 0.125, 0.125], [0.125, 0.75, 0.125], [1 / 3, 1 / 3, 1 / 3]])
+    assert torch.allclose(ask["mean"][0], torch.cat([e, 0.6 * colours], dim=1))  # mention_spu = .6
+    words, said = captions.vocabulary(scenery(WORDS.views, 3)), ensemble(WORDS)
+    texts = {prompt: said.views.prompts(said, said.worlds, prompt)[1, 0].tolist() for prompt in ("name", "background")}
+    sentences = {prompt: " ".join(words[i] for i in each if i) for prompt, each in texts.items()}
+    assert sentences == {"name": "a photo of a zero", "background": "a photo of a zero in red"}
+
+
+def test_sentences_are_averaged_as_towers_read_them():
+    one = ensemble(WORDS, loss="infonce")
+    parameters = start(one).parameters
+    texts = class_captions(one)
+    assert texts.shape == (2, 3, CAPTIONS, 7)
+    each = scored(one.recipe, embed(one.recipe, parameters, "text", texts.flatten(1, 2)))
+    mean = each.unflatten(1, (3, CAPTIONS)).mean(2)
+    assert torch.allclose(class_vectors(one, parameters, "mean"), mean)
+    assert torch.equal(class_vectors(one, parameters, "scores"), class_vectors(one, parameters, "mean"))
+
+
+def test_a_tower_that_sees_red_and_green_alone_has_the_accuracies_of_the_colour():
+    world = WORLD.replace(classes=2, views=Pixels())
+    one = Ensemble(Recipe(loss="supervised", towers="linear", embed_dim=1), (world,), (0,), 0)
+    weight = torch.zeros(3, 64)
+    weight[0], weight[1] = 1, -1
+    parameters = {"image.0.weight": weight.reshape(1, 192, 1), "head.weight": torch.tensor([[[1.0, -1.0]]])}
+    found = accuracies(one, parameters, None, trial(one, (None,), 9, 4))
+    expected = {"common": 1, "counter": 0, "rand": 0.5, "rev": 0, "trained": 0.75}
+    assert {group: values.item() for group, values in found.items()} == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("loss", ["supervised", "perfect-captions"])
+def test_digits_are_learned_where_colours_say_nothing(loss):
+    world = World(classes=2, p_spu=0.5, views=Pixels())
+    recipe = Recipe(loss=loss, towers="conv", n=512, steps=60, warmup=0, lr=0.01, averaging=0.0, **SMALL)
+    towers = train(world, recipe, models=2)
+    assert towers.each().common.shape == (2,)
+    assert min(towers.groups()["rev"]) > 0.9
+
+
+def test_captions_of_pixels_are_not_contradicted():
+    with pytest.raises(ValueError, match=r"sampler = 'contradicted' swaps .* valid choice is sampler = 'drawn'"):
+        check_ensemble(ensemble(sampler="contradicted"))
+
+
+def test_worlds_that_look_different_are_not_trained_together():
+    recipe = Recipe(loss="supervised", towers="mlp")
+    for other in (World(), WORLD.replace(classes=4), WORDS):
+        with pytest.raises(ValueError, match="one kind of views"):
+            train([WORLD, other], recipe)

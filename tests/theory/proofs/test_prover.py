@@ -1,0 +1,144 @@
+"""Claims of the docket proved and refuted over their whole domains; false twins; dense search beside the proofs."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from experiments.court.domain import placed, row, true_violation
+from experiments.court.worst_point import corners, sobol
+from theory.claims.catalogue import claims
+from theory.proofs.certificate import MAGIC
+from theory.proofs.checker import check
+from theory.proofs.prover import prove
+
+DOCKET = {claim.id: claim for claim in claims()}
+T1 = ["one-number-decides/counter", "one-number-decides/common"]
+EXACT = [
+    *T1,
+    "wang-theorem-6.2-accuracy",
+    "wang-theorem-6.2-mean-prompt/accuracy",
+    "counter-majority-wrong",
+    "paper-condition-sufficient-at-one",
+    "xue-data-model-1/common",
+    "xue-data-model-1/counter",
+    "xue-intra-class-contrasting/name",
+    "xue-intra-class-contrasting/mean",
+    "xue-rich-captions",
+    "corrected-law/name-common",
+    "corrected-law/name-counter",
+    "corrected-law/mean-common",
+    "corrected-law/mean-counter",
+    "no-correlation-no-reliance/name",
+    "no-correlation-no-reliance/mean",
+    "reliance-law/name",
+    "reliance-law/mean",
+    "reliance-grows-with-correlation-name",
+    "most-harmful-correlation/size",
+    "most-harmful-correlation/place",
+    "captions-mentioning-background-hurt-mean",
+    "prompt-matters",
+    "clip-beats-supervised-at-full-correlation/name-vs-least-squares",
+    "clip-beats-supervised-at-full-correlation/name-vs-logistic",
+    "clip-beats-supervised-at-full-correlation/mean-vs-least-squares",
+    "clip-beats-supervised-at-full-correlation/mean-vs-logistic",
+    "supervised-beats-clip-at-full-correlation/mean-vs-least-squares",
+    "supervised-beats-clip-at-full-correlation/mean-vs-logistic",
+    "no-extra-robustness/crossover-least-squares",
+    "many-classes/name-reliance-law",
+    "many-classes/mean-reliance-law",
+    "many-classes/mean-reliance-stays",
+]
+BY_BOXES = [
+    "wang-theorem-6.2-error",
+    "wang-theorem-6.2-mean-prompt/error",
+    "supervised-beats-clip-at-full-correlation/name-vs-logistic",
+    "supervised-beats-clip-at-full-correlation/name-vs-least-squares",
+    "one-number-decides/balanced",
+    "many-classes/name-reliance",
+]
+# One per relation, kind of learners and route; the others in the deep runs, and `reproduce` proves them all.
+DEFAULT = [
+    "wang-theorem-6.2-accuracy",
+    "wang-theorem-6.2-mean-prompt/error",
+    "counter-majority-wrong",
+    "xue-data-model-1/counter",
+    "xue-intra-class-contrasting/mean",
+    "reliance-grows-with-correlation-name",
+    "most-harmful-correlation/size",
+    "prompt-matters",
+    "clip-beats-supervised-at-full-correlation/name-vs-least-squares",
+    "no-extra-robustness/crossover-least-squares",
+    "many-classes/mean-reliance-law",
+    "many-classes/name-reliance",
+]
+PROVED = [*EXACT, *BY_BOXES]
+REFUTED = [
+    "wang-lemma-d3",
+    "wang-half-correlation/error",
+    "wang-half-correlation/accuracy",
+    "paper-condition-sufficient",
+    "reliance-grows-with-correlation-mean",
+    "no-extra-robustness/linear-name-vs-least-squares",
+    "no-extra-robustness/linear-mean-vs-least-squares",
+    "view-noise",
+]
+OPPOSITE = {"increasing": "decreasing", "decreasing": "increasing"}
+
+
+EACH = pytest.mark.parametrize(
+    "id", [pytest.param(id, marks=[pytest.mark.deep] * (id not in DEFAULT)) for id in PROVED]
+)
+
+
+@EACH
+def test_what_is_proved(id):
+    proof = prove(DOCKET[id])
+    assert proof.outcome == "proved", proof.reason
+    assert proof.exact == (id in EXACT)
+    assert check(proof.certificate, DOCKET[id]) == ("proved", proof.boxes)
+
+
+@pytest.mark.parametrize("id", T1)
+def test_t1_is_not_proved_by_t1(id):
+    header = json.loads(prove(DOCKET[id]).certificate[len(MAGIC) :].partition(b"\n")[0])
+    assert all(by.startswith("way") for case in header["cases"] for by in case["by"])
+
+
+def points(claim) -> dict[str, np.ndarray]:
+    """Corners and Sobol points of the domain, with a claim's later points where it has some."""
+    dimension = len(claim.axes) + (claim.relation in OPPOSITE)
+    return placed(claim, np.concatenate([corners(dimension), sobol(dimension, 1000, 0)]))
+
+
+@EACH
+def test_dense_search_finds_no_more_than_tau_and_the_false_twin_is_refuted(id):
+    """The twin's largest violation is 2 tau; that of a monotone claim is the claim that it falls instead of rises."""
+    claim = DOCKET[id]
+    worst = np.nanmax(true_violation(claim, points(claim)))
+    assert worst <= claim.tau
+    if claim.relation in OPPOSITE:
+        twin = replace(claim, relation=OPPOSITE[claim.relation])
+    elif claim.relation == "iff":
+        twin = replace(claim, threshold=claim.threshold + 2 * claim.tau)
+    else:
+        shift = 2 * claim.tau if claim.relation in ("=", "slope") else 2 * claim.tau - worst
+        sign = -1 if claim.relation == "<=" else 1
+        twin = replace(claim, prediction=lambda x: claim.prediction(x) + sign * shift)
+    proof = prove(twin)
+    assert proof.outcome == "refuted", proof.reason
+    assert check(proof.certificate, twin) == ("refuted", 0)
+
+
+@pytest.mark.parametrize("id", REFUTED)
+def test_what_is_refuted_by_a_point_at_which_the_violation_is_certain(id):
+    claim = DOCKET[id]
+    proof = prove(claim)
+    assert proof.outcome == "refuted", proof.reason
+    assert proof.counterexample.least > claim.tau
+    assert claim.contains(proof.counterexample.fields)
+    assert check(proof.certificate, claim) == ("refuted", 0)
+    if claim.relation not in OPPOSITE:
+        found = true_violation(claim, row(proof.counterexample.fields))[0]
+        assert found == pytest.approx(proof.counterexample.least, abs=1e-6)
