@@ -60,7 +60,7 @@ def loop(asked: Study, places: int, work: Callable) -> float:
         (index, k, prompt)
         for index in spread(asked, places)
         for k in range(len(asked.learners))
-        for _, prompt in asked.asked(k)
+        for _, prompt in asked.slots(k)
     ]
     work(asked, *cells[0])  # imports
     return once(lambda: [work(asked, *cell) for cell in cells]) / len(cells) * asked.cells

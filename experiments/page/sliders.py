@@ -1,27 +1,23 @@
-"""The page's explorer as data: what can be turned, what is drawn, and how far its arithmetic may lie from theory/."""
+"""The data of the page's explorer: its sliders, prompts and learners, and the error of its arithmetic."""
 
 from typing import Any, NamedTuple
 
-from experiments.page.story import ANSWER_WORLD
+from experiments.page.text import ANSWER_WORLD
 from simulator.prompts import prompt_row
 from simulator.quantities import quantity_of
 from simulator.world import World
 from theory.learners import named
 
-PROMPTS = (
-    "name",
-    "mean",
-    "background",
-)  # single captions; those of all captions of a class need integrals of integrals
+PROMPTS = ("name", "mean", "background")  # prompts of all captions would need nested integrals
 LEARNERS = ("linear", "infonce", "logistic", "least-squares", "bayes")
-# Largest difference of an accuracy from theory/ at 1000 random worlds of KNOBS, as the tests hold it. Of InfoNCE one
-# world in a hundred may lie beyond: an island of its decision that no place of search has met.
+# Largest difference from theory/ at 1000 random worlds of KNOBS, as the tests check. For InfoNCE one world in a
+# hundred may differ by LARGEST_ERROR: its grid misses an island of the decision region.
 ERRORS = {"linear": 1e-9, "least-squares": 1e-9, "logistic": 1e-9, "bayes": 1e-7, "infonce": 1e-4}
 LARGEST_ERROR = 1e-3
 
 
 class Knob(NamedTuple):
-    """A field of World that a slider turns."""
+    """A slider for a field of World."""
 
     field: str
     low: float
@@ -41,14 +37,14 @@ KNOBS = (
 )
 
 
-def explorer() -> dict[str, Any]:
-    """What the page's template is told."""
+def slider_data() -> dict[str, Any]:
+    """The variables of the page's template."""
     fields = World.model_fields
     return {
         "knobs": [
             {
                 **knob._asdict(),
-                "meaning": _meaning(knob.field),
+                "meaning": quantity_of(World.__annotations__[knob.field]).meaning,
                 "default": fields[knob.field].default,
                 "start": getattr(World(**ANSWER_WORLD), knob.field),
             }
@@ -60,7 +56,3 @@ def explorer() -> dict[str, Any]:
         "errors": f"{100 * ERRORS['infonce']:g}",
         "largest": f"{100 * LARGEST_ERROR:g}",
     }
-
-
-def _meaning(field: str) -> str:
-    return quantity_of(World.__annotations__[field]).meaning

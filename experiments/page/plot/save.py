@@ -1,7 +1,6 @@
-"""A picture as a file: SVG, PNG or PDF.
+"""Save a picture as SVG, PNG or PDF.
 
-A picture carries the mark of the verb that drew it in its own metadata, so that a file that somebody else drew is told
-from an earlier picture of ours and is never written over.
+The metadata of a picture names the verb that drew it, so that a verb overwrites only its own pictures.
 """
 
 from pathlib import Path
@@ -13,25 +12,23 @@ from experiments.files import check_ours, check_writable, write_atomically
 from experiments.style import styled
 from simulator.naming import suggestion
 
-# Where each format keeps who made it, and its date: none, so that the same picture is the same file.
+# The metadata fields of the maker and of the date. The date stays empty, so that equal pictures are equal files.
 METADATA = {".svg": ("Creator", "Date"), ".png": ("Software", None), ".pdf": ("Creator", "CreationDate")}
 
 
 def mark(verb: str) -> str:
-    """What a verb's pictures carry."""
+    """The maker in the metadata of a verb's pictures."""
     return f"soberclip {verb}"
 
 
-def target(path: Path, verb: str) -> Path:
-    """The path of a verb's picture.
+def check_target(path: Path, verb: str) -> Path:
+    """The path of a picture.
 
-    Raises RequestError, before any work, for another suffix, a folder that cannot be written, or a file there that this
-    verb did not write.
+    Raises RequestError for another suffix, a folder that cannot be written, or a file that this verb did not write.
     """
     if path.is_dir():
-        raise RequestError(
-            f"--output {str(path)!r} is a folder; a picture is a file such as {str(path / f'{verb}.svg')!r}"
-        )
+        example = str(path / f"{verb}.svg")
+        raise RequestError(f"--output {str(path)!r} is a folder; name a file such as {example!r}")
     if path.suffix.lower() not in METADATA:
         raise RequestError(
             f"--output {str(path)!r} ends in {path.suffix or 'no suffix'!r}, not in {', '.join(METADATA)}"
@@ -43,8 +40,8 @@ def target(path: Path, verb: str) -> Path:
 
 
 @styled
-def write_figure(figure: Figure, path: Path, verb: str) -> None:
-    """Save a figure in the format of its path's suffix, whole or not at all."""
+def save_figure(figure: Figure, path: Path, verb: str) -> None:
+    """Save a figure atomically, in the format of the path's suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     suffix = path.suffix.lower()
     maker, date = METADATA[suffix]

@@ -1,4 +1,4 @@
-"""How fast the minimiser of the linearised loss converges: an error of a matrix, which no accuracy shows."""
+"""How fast the minimiser of the linearised loss converges: the error of a matrix, which no accuracy shows."""
 
 import numpy as np
 import xarray as xr
@@ -14,7 +14,7 @@ from theory.population import block_covariance
 
 
 def section(seed: int) -> Section:
-    """The picture with its words."""
+    """The section of the report."""
     table = minimiser_error(seed)
     last = table.error.mean("replicate")[-1].item()
     return Section(
@@ -23,8 +23,8 @@ def section(seed: int) -> Section:
         "The minimiser converges as the square root of the number of pairs, faster than the lemma claims",
         f"Its error in operator norm, d = {table.dim}, ν = {table.nu:.4g}: mean and central 95 % of "
         f"{table.replicates} exact draws. Lemma D.3 claims n^-1/4.",
-        f"As n^-1/2: {last:.2g} is left at 1e10 pairs.",
-        {"rate": drawn(table)},
+        f"As n^-1/2: at 1e10 pairs the error is {last:.2g}.",
+        {"rate": draw_error(table)},
     )
 
 
@@ -51,8 +51,8 @@ def minimiser_error(seed: int, replicates: int = 50, dim: int = 16) -> xr.Datase
 
 
 @styled
-def drawn(table: xr.Dataset) -> Figure:
-    """Error against n with the n^-1/2 law and the n^-1/4 that the lemma claims."""
+def draw_error(table: xr.Dataset) -> Figure:
+    """The error against n, beside n^-1/2 and the n^-1/4 that the lemma claims."""
     figure = Figure(figsize=(WIDTHS[1], 3.6))
     ax = figure.subplots()
     n, error = table.n.values, table.error.values

@@ -8,7 +8,7 @@ import pytest
 
 from experiments.command.main import main
 from experiments.lab.studies import study
-from experiments.page.plot.written import mark
+from experiments.page.plot.save import mark
 
 
 @pytest.fixture(scope="module")
@@ -80,21 +80,23 @@ def test_what_is_held_is_held(store, capsys):
 def test_a_file_of_somebody_else_stays(store, capsys):
     target = store.with_suffix(".svg")
     target.write_text("<svg>a thesis</svg>")
-    assert "not written by soberclip plot" in refused(capsys, store)
+    assert "phase.svg" in refused(capsys, store)
     assert target.read_text() == "<svg>a thesis</svg>"
 
 
-def test_what_is_no_store_is_named(store, tmp_path, capsys):
+def test_a_wrong_request_names_the_value(store, tmp_path, capsys):
     file = tmp_path / "notes.txt"
     file.write_text("notes")
-    assert "is a file" in refused(capsys, file)
-    assert "nearest is 'phase.zarr'" in refused(capsys, tmp_path / "phse.zarr")
     (tmp_path / "other").mkdir()
-    assert "no store of a study" in refused(capsys, tmp_path / "other")
+    assert "notes.txt" in refused(capsys, file)
+    assert "'phase.zarr'" in refused(capsys, tmp_path / "phse.zarr")
+    assert "other" in refused(capsys, tmp_path / "other")
     assert "nearest is .svg" in refused(capsys, store, "--output", tmp_path / "a.svgg")
-    assert "is a folder" in refused(capsys, store, "--output", store)
-    assert "is not NAME=VALUE" in refused(capsys, store, "--at", "p_spu")
-    assert "takes a learner from itself" in refused(capsys, store, "--what", "least-squares minus least-squares")
+    assert "phase.zarr" in refused(capsys, store, "--output", store)
+    assert "'p_spu'" in refused(capsys, store, "--at", "p_spu")
+    assert "'least-squares minus least-squares'" in refused(
+        capsys, store, "--what", "least-squares minus least-squares"
+    )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["notes.txt", "other", "phase.zarr"]
 
 

@@ -1,4 +1,4 @@
-"""On how much of a map is a contrastive learner ahead of a supervised one? Of the design `supervised`, run."""
+"""The share of a map in which contrastive learners are more robust than supervised ones (study `supervised`)."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ import xarray as xr
 from experiments.lab.request import read
 from theory.learners import named
 
-TAU = 0.005  # half a point: nearer is equal
+TAU = 0.005  # smaller differences count as equal
 
 
 def leads(table: xr.Dataset) -> xr.DataArray:
-    """Counter accuracy, contrastive minus supervised, over the axes; learners that have a prompt are contrastive.
+    """Counter accuracy, contrastive minus supervised; learners with a prompt are contrastive.
 
-    Dimensions contrastive, supervised, then the study's axes; positive where contrastive is the more robust.
+    Dimensions: contrastive, supervised, then the study's axes.
     """
     supervised = table.learner.attrs["without_prompt"]
     theirs = table.counter.sel(learner=supervised, prompt=table.prompt[0]).drop_vars("prompt")
@@ -26,20 +26,22 @@ def leads(table: xr.Dataset) -> xr.DataArray:
 
 
 def shares(gap: xr.DataArray) -> list[dict[str, Any]]:
-    """Per pair of learners and correlation: shares of the mapped region on either side, beyond TAU."""
-    return [
-        {
-            "contrastive": str(ours),
-            "supervised": str(theirs),
-            "p_spu": float(p),
-            "contrastive_more_robust": float((cells > TAU).mean()),
-            "supervised_more_robust": float((cells < -TAU).mean()),
-        }
-        for ours in gap.contrastive.values
-        for theirs in gap.supervised.values
-        for p in gap.p_spu.values
-        for cells in [np.asarray(gap.sel(contrastive=ours, supervised=theirs, p_spu=p))]
-    ]
+    """Per pair of learners and correlation: the shares of the map where either side is ahead by more than TAU."""
+    rows = []
+    for ours in gap.contrastive.values:
+        for theirs in gap.supervised.values:
+            for p in gap.p_spu.values:
+                cells = np.asarray(gap.sel(contrastive=ours, supervised=theirs, p_spu=p))
+                rows.append(
+                    {
+                        "contrastive": str(ours),
+                        "supervised": str(theirs),
+                        "p_spu": float(p),
+                        "contrastive_more_robust": float((cells > TAU).mean()),
+                        "supervised_more_robust": float((cells < -TAU).mean()),
+                    }
+                )
+    return rows
 
 
 def region(table: xr.Dataset) -> str:

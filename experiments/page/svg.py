@@ -1,4 +1,4 @@
-"""Figures and formulas as SVG: small enough for one page, described for screen readers, letters shared by all."""
+"""Figures and formulas as SVG: rounded coordinates, descriptions for screen readers, shared letters."""
 
 import io
 import re
@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 
 from experiments.style import styled
 
-GLYPH = re.compile(r'<path id="([^"]+-[0-9a-f]+)" d="[^"]*"[^>]*/>')  # matplotlib names a letter by font and code
+GLYPH = re.compile(r'<path id="([^"]+-[0-9a-f]+)" d="[^"]*"[^>]*/>')  # matplotlib's id of a letter: font and code
 COORDINATES = re.compile(r'\b(?:d|x|y|points)="[^"]*"')
 
 
 @styled
-def svg(figure: Figure, description: str = "") -> str:
-    """A figure as one <svg> element, which can stand alone; its description is what a screen reader says."""
+def figure_svg(figure: Figure, description: str = "") -> str:
+    """A figure as one <svg> element; a screen reader reads its description."""
     buffer = io.StringIO()
     metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     figure.savefig(buffer, format="svg", metadata=metadata, bbox_inches="tight", pad_inches=0.04)
@@ -29,35 +29,35 @@ def svg(figure: Figure, description: str = "") -> str:
 
 
 def _rounded(number: re.Match) -> str:
-    """Hundredths of a point: no eye sees less."""
+    """A coordinate in hundredths of a point."""
     return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
 
 
 @styled
 def _formula(latex: str) -> Figure:
     figure = Figure(figsize=(0.1, 0.1), layout="none")
-    figure.patch.set_visible(False)  # it stands in a line of text
+    figure.patch.set_visible(False)  # it is part of a line of text
     figure.text(0, 0, f"${latex}$", fontsize=12)
     return figure
 
 
 def formula_svg(latex: str) -> str:
-    """A formula as SVG with its LaTeX as description; empty for no formula."""
-    return svg(_formula(latex), latex) if latex else ""
+    """A formula as SVG with its LaTeX as description; "" for an empty formula."""
+    return figure_svg(_formula(latex), latex) if latex else ""
 
 
 def on_one_page(drawings: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """(letters, drawings) for one document, by names that are fit for ids.
+    """(letters, drawings) for one document; the names of the drawings must be valid ids.
 
-    Every letter is drawn once, in an <svg> without a size; all other ids get their drawing's name as a prefix.
+    Every letter is drawn once, in an <svg> without a size. All other ids get their drawing's name as a prefix.
     """
     letters: dict[str, str] = {}
     placed = {}
     for name, drawing in drawings.items():
         own = set(re.findall(r'\bid="([^"]+)"', drawing))
-        for found in GLYPH.finditer(drawing):
-            letters.setdefault(found[1], found[0])
-            own.discard(found[1])
+        for glyph in GLYPH.finditer(drawing):
+            letters.setdefault(glyph[1], glyph[0])
+            own.discard(glyph[1])
 
         def prefixed(match: re.Match, own=own, name=name) -> str:
             return f"{match[1]}{name}-{match[2]}" if match[2] in own else match[0]
