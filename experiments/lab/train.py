@@ -58,10 +58,10 @@ def train(
     from experiments.lab.measured import result
     from simulator.towers import distributed
     from simulator.towers.ensemble import Ensemble
-    from simulator.towers.group_batches import refuse_missing_groups
+    from simulator.towers.group_batches import check_groups
     from simulator.towers.last_layer_retraining import with_retrained_head
     from simulator.towers.multiprocess import processes_for
-    from simulator.towers.training import compiles, refuse
+    from simulator.towers.training import check_ensemble, compiles
 
     _check(models, seed, output, resume)
     setting = mitigated(mitigate, Setting(world, recipe=recipe, prompt=checked_prompt(recipe, prompt)))
@@ -82,9 +82,9 @@ def train(
 
     with _failures_in_words(device):
         began = perf_counter()
-        refuse(ensemble)
+        check_ensemble(ensemble)
         _refuse_what_cannot_fit(ensemble, group.size)
-        refuse_missing_groups(ensemble)
+        check_groups(ensemble)
         with _stoppable(group, folder) if keep else nullcontext(lambda: False) as stop:
             state, trace = _run(ensemble, group, processes, folder, resume is not None, stop, report, refused, until)
         distributed.leave(group)  # evaluation is rank 0's alone

@@ -5,10 +5,8 @@ import pytest
 
 from theory.claims.claim import Axis, Claim
 from theory.learners import LeastSquares, LinearCLIP
-from theory.proofs.counterexample import FLOATS
-from theory.proofs.expression import constant, derivative, evaluate, gradient, variable
-from theory.proofs.obligations import Inequality, Obligation
-from theory.proofs.squaring import cleared, not_positive
+from theory.proofs.expression import FLOATS, constant, derivative, evaluate, gradient, variable
+from theory.proofs.obligations import Inequality, Obligation, cleared, not_positive
 from theory.proofs.statements import statements
 
 a, b, c, d = (variable(name) for name in "abcd")
