@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from experiments.counteranimal.loaded import Reading
-from experiments.counteranimal.models import checked, load_model
+from experiments.counteranimal.model import LoadOptions
+from experiments.counteranimal.models import check_spec, load_model
 from experiments.errors import RequestError, RunError
 from experiments.lab.finetuning.asked import FIXED, GRID, LEARNERS, NAME, Asked, Setting
 from experiments.lab.finetuning.kept import Kept, refuse
@@ -39,7 +39,7 @@ def pretrained(asked: Asked) -> tuple[Pretrained, int, dict[str, Any]]:
     Raises RequestError for a model that open_clip does not load, or that reads images of another shape than worlds
     have.
     """
-    kind, _ = checked(asked.model, Reading(asked.weights))
+    kind, _ = check_spec(asked.model, LoadOptions(asked.weights))
     if kind != LOADER:
         raise RequestError(
             f"model {asked.model!r} cannot be fine-tuned by captions here; {NAME} takes {LOADER}:NAME[/TAG]"
