@@ -14,7 +14,6 @@ from experiments.files import (
     check_ours,
     check_report,
     check_writable,
-    output_folder,
     replace_folder,
     staging_folder,
     write_atomically,
@@ -28,7 +27,6 @@ def test_text_and_json_arrive_whole(tmp_path):
     assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "ä\n"
     write_json(tmp_path / "a.json", {"x": [1, None]})
     assert json.loads((tmp_path / "a.json").read_text()) == {"x": [1, None]}
-    assert os.stat(tmp_path / "a.json").st_mode & 0o777 == 0o644
 
 
 def test_interrupted_write_keeps_the_old_file(tmp_path):
@@ -46,7 +44,6 @@ def test_interrupted_write_keeps_the_old_file(tmp_path):
 
 
 def test_a_reader_of_the_old_file_keeps_it_whole(tmp_path):
-    """The new file takes the old one's name; nothing is written over what somebody has open."""
     write_text(tmp_path / "a", "old")
     with open(tmp_path / "a") as reader:
         write_text(tmp_path / "a", "new")
@@ -58,7 +55,7 @@ def test_full_disk_is_one_sentence(tmp_path):
     def full(path: Path):
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(RunError, match="could not be written: No space left on device"):
+    with pytest.raises(RunError, match="No space left on device"):
         write_atomically(tmp_path / "a", full)
     assert not list(tmp_path.iterdir())
 
@@ -67,15 +64,6 @@ def test_nan_is_not_json(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", float("nan"))
     assert not list(tmp_path.iterdir())
-
-
-def test_output_folder(tmp_path):
-    assert output_folder(tmp_path / "a" / "b").is_dir()
-    (tmp_path / "file").write_text("")
-    with pytest.raises(RequestError, match="is a file"):
-        output_folder(tmp_path / "file")
-    with pytest.raises(RequestError, match="cannot be written"):
-        output_folder(tmp_path / "file" / "below")
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o077, 0o600), (0o002, 0o664)])
@@ -107,10 +95,8 @@ VERDICTS = ("verdicts.json",)
     ("verb", "names", "there", "name"),
     [
         ("simulate", RESULT, {"result.json": {"verb": "predict"}}, "result.json"),
-        ("train", RUN, {"result.json": {"verb": "simulate"}}, "result.json"),
         ("simulate", RESULT, {"result.json": {"verb": "train"}, "run.json": {}}, "r"),
         ("simulate", RESULT, {"run.json": {"specification": {}}}, "run.json"),
-        ("predict", RESULT, {"result.json": {}}, "result.json"),
         ("predict", RESULT, {"world.toml": "mine"}, "world.toml"),
         ("train", RUN, {"weights.safetensors": "mine"}, "weights.safetensors"),
         ("check", VERDICTS, {"verdicts.json": {}}, "verdicts.json"),

@@ -74,6 +74,8 @@ def test_a_terminal_shows_bars_inside_each_other_and_lines_above_them(terminal):
     shown = stderr.getvalue()
     for words in ("soberclip check: at work", "photos", "3/10", "left", "wang-lemma-d3", "training: step 1\n"):
         assert words in shown
+    sleep(0.1)
+    assert stderr.getvalue() == shown, "a bar ends with its work"
 
 
 @pytest.mark.usefixtures("quick")
@@ -107,14 +109,3 @@ def test_a_closed_stderr_does_not_end_the_work(monkeypatch):
 
     monkeypatch.setattr(sys, "stderr", Closed())
     say("step 1")
-
-
-@pytest.mark.usefixtures("quick")
-def test_a_bar_ends_with_its_work(terminal):
-    stderr = terminal()
-    with counting("photos", 1):
-        sleep(0.1)
-    shown = stderr.getvalue()
-    assert "photos" in shown
-    sleep(0.1)
-    assert stderr.getvalue() == shown

@@ -61,12 +61,15 @@ def coco(tmp_path):
     return write
 
 
-def test_an_object_is_what_its_mask_says(coco, capfd):
+def test_an_object_is_what_its_mask_says(coco, tmp_path, capfd):
     def other_encodings(document):
         document["annotations"][1]["segmentation"] = runs((13, 10, 40, 50))
         document["annotations"][2]["segmentation"] = {"counts": [SIDE * 16, SIDE * 40, SIDE * 40], "size": [SIDE, SIDE]}
 
     assert instances(coco(other_encodings), 2)[0] == ("car", "traffic light")  # by their numbers
+    (tmp_path / "images").mkdir()  # images may lie in a folder of their own
+    for file in tmp_path.glob("*.png"):
+        file.rename(tmp_path / "images" / file.name)
     names, found = instances(coco(), 2, ("zebra", "car"))
     assert (names, [one.label for one in found]) == (("zebra", "car"), [0, 1] * 5)  # image 61 is the last file
     for i, one in enumerate(found):
@@ -94,36 +97,18 @@ def test_one_object_an_image_the_largest_no_crowd_and_none_that_is_small(coco):
     assert found[-1].name == "object 90 of 000000000000.png"
 
 
-def test_images_may_lie_in_a_folder_of_their_own(coco, tmp_path):
-    root = coco()
-    (tmp_path / "images").mkdir()
-    for file in tmp_path.glob("*.png"):
-        file.rename(tmp_path / "images" / file.name)
-    assert np.asarray(instances(root, 2, ("car", "zebra"))[1][0].cutout()).shape == (SIDE, SIDE, 4)
-
-
 def lost(document):
     document["images"][1]["file_name"] = "gone.jpg"
     document["images"][4]["file_name"] = "away.jpg"
 
 
-def misshapen(document):
-    del document["annotations"][0]["category_id"]
-
-
 @pytest.mark.parametrize(
     ("change", "classes", "categories", "sentence"),
     [
-        (
-            lost,
-            2,
-            ("car", "zebra"),
-            r"^2 of 10 images that .* names are missing, the first is 'away\.jpg'; they lie beside",
-        ),
+        (lost, 2, ("car", "zebra"), r"^2 of 10 images .*'away\.jpg'"),
         (lambda d: None, 2, ("car", "zebras"), r"category 'zebras' is none of the 3 of .*; the nearest is zebra$"),
-        (lambda d: None, 4, None, "classes = 4 are more than the 3 categories of"),
         (lambda d: d.pop("categories"), 2, None, "is not in COCO's format|more than the 0 categories"),
-        (misshapen, 2, None, "is not in COCO's format .*category_id"),
+        (lambda d: d["annotations"][0].pop("category_id"), 2, None, "category_id"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_one_sentence(coco, change, classes, categories, sentence):
@@ -134,9 +119,7 @@ def test_what_is_wrong_with_a_file_is_one_sentence(coco, change, classes, catego
 
 
 def test_what_is_no_file_of_instances_is_refused(tmp_path):
-    with pytest.raises(
-        ValueError, match=r"instances\.json is missing; it is instances_val2017\.json of cocodataset\.org, or"
-    ):
+    with pytest.raises(ValueError, match=r"instances\.json is missing"):
         instances(str(tmp_path), 2)
     for text in ("[]", "{", '{"annotations": 3}'):
         (tmp_path / "instances.json").write_text(text)
@@ -147,7 +130,6 @@ def test_what_is_no_file_of_instances_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("segmentation", "sentence"),
     [
-        ([], "."),
         ([[1, 2]], "."),
         ({"counts": [SIDE * SIDE], "size": [SIDE, SIDE + 1]}, "it is for 97 x 96 pixels"),
         ("circle", "."),

@@ -24,7 +24,6 @@ def speckled(height, width, seed=0):
 
 
 def test_pixels_are_mixed_by_opacity():
-    """At its own size an object is not resampled: each pixel is a c + (1 - a) photo, rounded."""
     h, w = 20, 16
     pixels = speckled(h, w)
     photo = frame(rgba(np.random.default_rng(1).integers(0, 256, (SIDE, SIDE, 3))), SIDE)

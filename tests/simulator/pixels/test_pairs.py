@@ -9,7 +9,7 @@ from stattest import SHARE, spend
 from simulator.gaussian.pairs import draw_codes
 from simulator.pixels import groups
 from simulator.pixels.captions import tokens, vocabulary
-from simulator.pixels.pairs import block_size, draw, draw_block, draw_scenes
+from simulator.pixels.pairs import block_size, draw, draw_block, draw_scenes, rendered
 from simulator.pixels.scenery import PARTS, scenery
 from simulator.pixels.views import Pixels
 from simulator.streams import independent
@@ -135,13 +135,10 @@ def test_the_last_of_a_class_is_the_last_that_is_chosen():
 
 
 def test_recolouring_exchanges_colours_alone():
-    """Two colours exchanged in the palette are two colours exchanged in the pictures."""
     first = draw(WORLD.replace(views=Pixels(colours=("red", "green", "blue", "yellow", "cyan"))), 200)
     other = draw(WORLD.replace(views=Pixels(colours=("green", "red", "blue", "yellow", "cyan"))), 200)
     exchanged = torch.tensor([1, 0, 2, 3, 4])[first.scenes.attributes]
     swapped = first.scenes._replace(attributes=exchanged)
-    from simulator.pixels.pairs import rendered
-
     assert torch.equal(rendered(first.scenery, swapped).images, other.images)
 
 

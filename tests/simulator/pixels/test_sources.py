@@ -55,25 +55,18 @@ def test_mnist_keeps_its_test_set(mnist):
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
-        (
-            lambda raw: (raw / "train-labels-idx1-ubyte").unlink(),
-            "train-labels-idx1-ubyte is missing, plain",
-        ),
+        (lambda raw: (raw / "train-labels-idx1-ubyte").unlink(), "train-labels-idx1-ubyte is missing"),
         (lambda raw: (raw / "train-images-idx3-ubyte").write_bytes(b"\0" * 9), "is not an IDX file of 28 x 28"),
         (lambda raw: (raw / "t10k-images-idx3-ubyte.gz").write_bytes(b"no"), "cannot be read: Not a gzipped file"),
         (lambda raw: write_idx(raw.parent.parent, "train-labels-idx1-ubyte", np.zeros(9)), "60 scans and 9 labels"),
         (lambda raw: write_idx(raw.parent.parent, "train-labels-idx1-ubyte", np.full(60, 11)), "holds a label 11"),
+        (lambda raw: write_idx(raw.parent.parent, "train-labels-idx1-ubyte", np.zeros(60)), "has 0 of 'one'"),
     ],
 )
 def test_a_damaged_mnist_is_one_sentence(mnist, damage, sentence):
     damage(mnist / "MNIST" / "raw")
     with pytest.raises(ValueError, match=sentence):
         read(mnist)
-
-
-def test_a_digit_that_mnist_has_too_few_of(mnist):
-    with pytest.raises(ValueError, match="MNIST's train set has 0 of 'three', too few"):
-        read(mnist, 4)
 
 
 def square(side: int = 40, inner: slice = slice(10, 30), colour=(200, 30, 60), alpha: int = 255) -> np.ndarray:
