@@ -76,11 +76,9 @@ def test_band_holds_the_line_and_widens_at_the_ends():
 
 
 def test_every_replicate_has_two_accuracies():
-    drawn = resampled(np.array([0.1, 0.2, 0.3]), 5000, np.random.default_rng(0))
-    assert (drawn.sum(axis=1) == 3).all()
-    assert ((drawn > 0).sum(axis=1) >= 2).all()
     common, counter = np.array([0.5, 0.5, 0.7]), np.array([0.3, 0.35, 0.5])
     drawn = resampled(common, 2000, np.random.default_rng(0))
+    assert (drawn.sum(axis=1) == 3).all()
     assert (drawn[:, 2] > 0).all()
     assert (drawn[:, :2].sum(axis=1) > 0).all()
     for axis in AXES:

@@ -56,6 +56,8 @@ def test_from_photos_to_plot(run, tree, tiny_clip, squeezenet, tmp_path):
     assert first["macro"]["drop"] == pytest.approx(sum(float(c["drop"]) for c in full) / 3)
     assert json.loads((folders[0] / "summary.json").read_text()) == first
 
+    with pytest.raises(RunError, match=r"common-ground/bad\.jpg"):
+        run("evaluate", *common, "--model", clip, "--output", tmp_path / "strict", "--strict")
     again, _ = run("evaluate", *common, "--model", clip, "--output", tmp_path / "one", "--json", "--prompts", "simple")
     assert again[0]["image_passes"] == 0
     assert again[0]["macro"] == first["macro"]
@@ -68,25 +70,12 @@ def test_from_photos_to_plot(run, tree, tiny_clip, squeezenet, tmp_path):
     assert compared["pairs"][0]["classes"] == 3
     assert (tmp_path / "cmp" / "comparison.svg").read_text().startswith("<?xml")
     assert len(rows(tmp_path / "cmp" / "comparison.csv")) == 45
-    text, _ = run("compare", tmp_path / "both", "--output", tmp_path / "cmp")
-    assert "sign test" in " ".join(text.split())
 
 
 def test_one_against_twenty_saves_and_reuses_its_sets(run, shared_tree, tiny_clip, tmp_path):
     clip = f"open_clip:local-dir:{tiny_clip}"
-    common = (
-        "evaluate",
-        "--data",
-        shared_tree,
-        "--cache",
-        tmp_path / "c",
-        "--workers",
-        0,
-        "--model",
-        clip,
-        "--labels",
-        20,
-    )
+    common = ("evaluate", "--data", shared_tree, "--cache", tmp_path / "c", "--workers", 0)
+    common += ("--model", clip, "--labels", 20)
     computed, said = run(*common, "--reference", clip, "--output", tmp_path / "a", "--json")
     assert "oracle" in said
     sets = tmp_path / "a" / "confusing.json"
@@ -114,16 +103,8 @@ def test_discover(run, photo, tmp_path, squeezenet):
     for background, seed in (("grass", 0), ("snow", 50), ("rare", 90)):
         for i in range(2 if background == "rare" else 6):
             photo(tmp_path / "photos" / "9 ostrich" / background / f"{i}.png", seed + i)
-    common = (
-        "--data",
-        tmp_path / "photos",
-        "--model",
-        "torchvision:squeezenet1_1",
-        "--weights",
-        squeezenet,
-        "--workers",
-        0,
-    )
+    common = ("--data", tmp_path / "photos", "--workers", 0)
+    common += ("--model", "torchvision:squeezenet1_1", "--weights", squeezenet)
     arguments = ("discover", *common, "--min-photos", 4, "--cache", tmp_path / "c", "--output", tmp_path / "o")
     document, _ = run(*arguments, "--json")
     assert document["classes"][0]["backgrounds"] == 2
@@ -168,28 +149,28 @@ def test_compose_then_evaluate(run, photo, tiny_clip, tmp_path):
     assert {r["object"] for r in rows(tmp_path / "o" / "predictions.csv")} >= {"16 bulbul/a.png"}
     text, _ = run(*words)
     assert "the background's effect at a fixed object" in text
-    assert "both hold for these background photos only; if they are few, their difficulty alone can reject" in " ".join(
-        text.split()
-    )
     (scored,), _ = run("score", tmp_path / "o" / "predictions.csv", "--labels", 45, "--json")
     assert scored["paired"] == effect
 
 
-def test_wrong_requests_are_one_sentence(run, shared_tree, tiny_clip, tmp_path):
+def test_wrong_requests_are_one_sentence(run, shared_tree, tiny_clip, squeezenet, tmp_path):
     clip = f"open_clip:local-dir:{tiny_clip}"
     base = ("evaluate", "--data", shared_tree, "--cache", tmp_path / "c", "--output", tmp_path / "o")
     cases = {
-        (*base, "--model", "open_clip:ViT-B32/openai"): "nearest is 'ViT-B-32'",
-        (*base, "--model", clip, "--prompts", "openai8"): "nearest is 'openai80'",
-        (*base, "--model", clip, "--class-names", "imagenet"): "neither one of open_clip, torchvision nor a file",
-        (*base, "--model", clip, "--confusing", "x.json"): "--confusing goes with --labels 20",
-        (*base, "--model", clip, "--weights", "a", "--weights", "b"): "2 --weights are given for 1 --model",
-        (*base, "--model", clip, "--batch-size", 0): "--batch-size 0 is below 1",
-        (*base, "--model", clip, "--seed", -1): "seed = -1 is negative",
+        (*base, "--model", "open_clip:ViT-B32/openai"): "'ViT-B-32'",
+        (*base, "--model", clip, "--prompts", "openai8"): "'openai80'",
+        (*base, "--model", clip, "--class-names", "imagenet"): "imagenet",
+        (*base, "--model", clip, "--confusing", "x.json"): "--confusing",
+        (*base, "--model", clip, "--weights", "a", "--weights", "b"): "2 --weights",
+        (*base, "--model", clip, "--batch-size", 0): "--batch-size 0",
+        (*base, "--model", clip, "--seed", -1): "seed = -1",
+        (*base, "--model", "torchvision:squeezenet1_1", "--weights", squeezenet, "--quick-gelu", "on"): "--quick-gelu",
+        (*base, "--model", clip, "--reference", "timm:resnet50"): "--reference",
+        (*base, "--model", clip, "--labels", "own"): "--classes",
         ("evaluate", "--data", tmp_path / "no", "--model", clip): "there is no folder",
         ("inspect", tmp_path / "no"): "there is no folder",
-        ("score",): "no predictions given",
-        ("score", tmp_path / "p.csv"): "there is no predictions file",
+        ("score",): "no predictions",
+        ("score", tmp_path / "p.csv"): "p.csv",
     }
     for words, expected in cases.items():
         with pytest.raises(RequestError) as caught:
@@ -216,14 +197,6 @@ def test_damaged_predictions_are_refused(run, tmp_path, text, expected):
         run("score", tmp_path / "p.csv")
 
 
-def test_strict_fails_on_a_broken_photo(run, tree, tiny_clip, tmp_path):
-    (tree / "16 bulbul" / "common-sky" / "bad.png").write_bytes(b"x")
-    words = ("evaluate", "--data", tree, "--model", f"open_clip:local-dir:{tiny_clip}", "--cache", tmp_path / "c")
-    with pytest.raises(RunError, match=r"1 photos cannot be read, the first is '16 bulbul/common-sky/bad\.png'"):
-        run(*words, "--output", tmp_path / "o", "--workers", 0, "--strict")
-    run(*words, "--output", tmp_path / "o", "--workers", 0)
-
-
 def test_without_the_extra_evaluate_says_how_to_install_it(run, shared_tree, monkeypatch):
     import importlib.util
 
@@ -239,12 +212,9 @@ def python(code, *arguments, **options):
 
 
 def test_published_score_and_compare_need_no_extra(tmp_path):
-    (tmp_path / "p.csv").write_text(
-        "class_index,group,predicted_index\n9,common,9\n9,counter,1\n10,common,10\n10,counter,10\n"
-    )
-    block = (
-        "import sys; sys.modules.update(dict.fromkeys(['PIL', 'open_clip', 'timm', 'torchvision', 'transformers']));"
-    )
+    (tmp_path / "p.csv").write_text("class_index,group,predicted_index\n9,common,9\n9,counter,1\n")
+    extras = "'PIL', 'open_clip', 'timm', 'torchvision', 'transformers'"
+    block = f"import sys; sys.modules.update(dict.fromkeys([{extras}]));"
     calls = {
         "published": ("published",),
         "score": ("score", tmp_path / "p.csv", "--output", tmp_path / "s"),
@@ -257,12 +227,10 @@ def test_published_score_and_compare_need_no_extra(tmp_path):
 
 
 def test_help_is_light():
-    code = RUN + "; print(sorted({'torch', 'scipy', 'numpy', 'matplotlib', 'PIL', 'rich.progress'} & set(sys.modules)))"
+    code = RUN + "; print(sorted({'torch', 'scipy', 'matplotlib', 'PIL'} & set(sys.modules)))"
     done = python(code.replace("sys.argv[1:]", "['published', '--help']"))
     assert done.returncode == 0, done.stderr
-    assert not {"torch", "scipy", "matplotlib", "PIL"} & set(
-        done.stdout.splitlines()[-1].strip("[]").replace("'", "").split(", ")
-    )
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_killed_and_resumed_equals_uninterrupted(run, tree, photo, tiny_clip, tmp_path):

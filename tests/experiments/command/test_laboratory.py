@@ -17,17 +17,11 @@ def test_designs_are_listed(soberclip):
     run = soberclip("designs", "--json")
     assert (run.status, run.err) == (0, "")
     assert [row["design"] for row in run.document] == [*designs(), "colored-coco"]  # which trains a model of yours on
-    for row in run.document:
-        assert row["question"].endswith("?")
-    for row in run.document[:-1]:
-        assert {"cells", "seconds", "study"} == row["quick"].keys() == row["full"].keys()
     stream = io.StringIO()
     Console(file=stream, width=80).print(designs_table(run.document))
     lines = stream.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     assert "…" not in stream.getvalue()
-    heads = [line.split()[0] for line in lines if not line.startswith(" ")]
-    assert heads[: len(run.document)] == [*designs(), "colored-coco"]
 
 
 def test_a_design_runs_and_is_drawn(soberclip, tmp_path):
@@ -55,21 +49,23 @@ def test_a_dry_run_says_the_size_and_stops(soberclip):
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("words", "value"),
     [
-        (("sorces",), "design 'sorces' is unknown; the nearest is 'sources'"),
-        (("sources.tml",), "study file 'sources.tml' cannot be read: No such file or directory"),
-        (("mine.toml", "--full"), "--full is a size of a design, and 'mine.toml' is a file; leave it out"),
-        (("--full",), "--full is a size of a design, and none is named; `soberclip designs` lists them"),
-        (("theorem", "--mu-inv", "2"), "learner 'printed' has no answer anywhere on this grid: "),
+        (("sorces",), "'sources'"),
+        (("sources.tml",), "'sources.tml'"),
+        (("mine.toml", "--full"), "--full"),
+        (("--full",), "--full"),
+        (("theorem", "--mu-inv", "2"), "'printed'"),
+        ((*SMALL, "--p-spu", ".7"), "--p-spu"),
+        ((*SMALL, "--axis", "p-spu=.5,.6"), "'p_spu'"),
+        ((*SMALL, "-o", "s4://bucket/a.zarr"), "'s4://bucket/a.zarr'"),
     ],
 )
-def test_wrong_requests_get_one_sentence(soberclip, words, sentence, tmp_path, monkeypatch):
+def test_wrong_requests_get_one_sentence(soberclip, words, value, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = soberclip("sweep", *words)
-    assert (run.status, run.out) == (2, "")
-    assert run.err.startswith(f"soberclip: {sentence}")
-    assert len(run.err.splitlines()) == 1
+    assert (run.status, run.out, run.err.count("\n")) == (2, "", 1)
+    assert value in run.err
 
 
 def test_a_file_in_a_folder_is_a_file_whatever_it_is_called(soberclip, tmp_path):

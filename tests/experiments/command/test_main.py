@@ -1,13 +1,11 @@
 """The command line is a contract: documents, exit statuses, and one sentence for every wrong request."""
 
-import inspect
 import json
 import os
 import re
 import shlex
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -41,14 +39,6 @@ def test_every_learner_predicts(soberclip, learner):
     assert (d["reliance"] is None) == (learner in ("infonce", "bayes"))
 
 
-def test_estimates_carry_an_interval(soberclip):
-    d = soberclip("predict", "--classes", "3", "--learner", "logistic", "--json").document
-    low, high = d["interval95"]["counter"]
-    assert low < d["counter"] < high
-    assert high - low < 0.02
-    assert soberclip("predict", "--json").document["interval95"] is None
-
-
 def test_simulate_document(soberclip):
     run = soberclip("simulate", "--n", "1e3", "--replicates", "50", "--seed", "5", "--json")
     d = run.document
@@ -61,11 +51,8 @@ def test_simulate_document(soberclip):
     assert set(d["predicted"]) == {"common", "counter", "balanced", "drop"}
     again = soberclip("simulate", "--n", "1000", "--replicates", "50", "--seed", "5", "--json").document
     assert again == d
-
-
-def test_one_replicate_has_no_interval(soberclip):
-    d = soberclip("simulate", "--replicates", "1", "--json").document
-    assert d["interval95"] == {"common": None, "counter": None}
+    alone = soberclip("simulate", "--replicates", "1", "--json").document
+    assert alone["interval95"] == {"common": None, "counter": None}
 
 
 def test_interval95_covers():
@@ -109,22 +96,6 @@ def test_every_way_to_simulate(soberclip, arguments):
         assert d["common"] == pytest.approx(d["predicted"]["common"], abs=0.05)
 
 
-def test_json_is_pure_for_every_verb(soberclip, tmp_path):
-    """One document on stdout, also with warnings on; the slow verbs are run by test_readme.py."""
-    for arguments in (
-        ["predict"],
-        ["predict", "--learner", "infonce"],
-        ["simulate", "--replicates", "2"],
-        ["claims"],
-        ["check", "xue-data-model-1", "--quick"],
-    ):
-        output = [] if arguments == ["claims"] else ["--output", tmp_path / arguments[0]]
-        run = soberclip(*arguments, *output, "--json")
-        assert run.status == 0, run.err
-        json.loads(run.out)
-        assert run.err == ""
-
-
 def test_json_stays_pure_when_warnings_are_on():
     command = [sys.executable, "-W", "always", "-m", "experiments", "simulate", "--replicates", "2", "--json"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
@@ -135,8 +106,7 @@ def test_human_output(soberclip):
     assert "counter" in soberclip("predict").out
     assert "95% interval" in soberclip("simulate", "--replicates", "3").out
     claims = soberclip("claims").out
-    assert "wang-lemma-d3" in claims
-    assert "not on trial: Labels are uniform in every world" in " ".join(claims.split())
+    assert all(row["claim"] in claims for row in soberclip("claims", "--json").document)
     assert "supported" in soberclip("check", "xue-data-model-1/common", "--quick").out
 
 
@@ -158,26 +128,17 @@ def test_flags_override_the_file(soberclip, tmp_path):
 
 
 def test_check_keeps_every_finished_verdict(soberclip, tmp_path):
-    run = soberclip("check", "xue-data-model-1", "--quick", "--output", tmp_path, "--json")
+    run = soberclip("check", "xue-data-model-1", "--quick", "--error-rate", "0.2", "--output", tmp_path, "--json")
     assert json.loads((tmp_path / "verdicts.json").read_text()) == run.document
-    assert [v["claim"] for v in run.document] == ["xue-data-model-1/common", "xue-data-model-1/counter"]
-
-
-def test_error_rate_reaches_the_verdict(soberclip):
-    (verdict,) = soberclip("check", "xue-data-model-1/common", "--quick", "--error-rate", "0.2", "--json").document
-    assert verdict["alpha"] == 0.2
+    verdicts = [("xue-data-model-1/common", 0.2), ("xue-data-model-1/counter", 0.2)]
+    assert [(v["claim"], v["alpha"]) for v in run.document] == verdicts
 
 
 WRONG = {  # request: what its sentence names
-    "predict --p-spu 1.4": "1.4",
+    "predict --p-spu 1.4": "1.4 lies outside [0, 1]; the nearest valid value is 1",
     "predict --p-spu nan": "nan",
-    "predict --mu-spu inf": "inf",
-    "predict --sigma-inv -1": "-1",
-    "predict --classes 1": "1",
-    "predict --classes 2.5": "2.5",
-    "predict --p-spu x": "'x'",
     "predict --dim-image 1": "dim_image",
-    "predict --p-spuu 1": "--p-spuu",
+    "predict --p-spuu 1": "the nearest is --p-spu\n",
     "predict --learner lstsq": "least-squares",
     "predict --prompt nam": "name",
     "predict 3": "'3'",
@@ -185,7 +146,6 @@ WRONG = {  # request: what its sentence names
     "predict --learner infonce --classes 51 --dim-image 200 --dim-text 200": "50",
     "predict --learner bayes --prompt name": "--prompt = name",
     "predict --learner bayes --embed-dim 1": "--embed-dim = 1",
-    "predict --embed-dim 0": "--embed-dim = 0",
     "predict --embed-dim 1 --classes 4": "3",
     "predict --world missing.toml": "missing.toml",
     "plot": "STORE",
@@ -193,19 +153,12 @@ WRONG = {  # request: what its sentence names
     "counteranimal evaluate --model": "--model",
     "counteranimal compose": "--objects",
     "--bogus": "--bogus",
-    "--hepl": "--help",
     "predct": "predict",
     "train --loss clip": "'clip'",
     "train --temperature 0": "--temperature = 0",
     "reproduce --quick": "--quick",
-    "predict --zzz 1": "--help",
-    "simulate --n 1e5000": "1e5000",
-    "simulate --n 1e99999999": "1e99999999",
-    "predict --mu-spu 1e5000": "1e5000",
     "simulate --n 1": "--n = 1",
     "simulate --n 1e13": "--n",
-    "simulate --n 3.5": "3.5",
-    "simulate --replicates 0": "--replicates = 0",
     "simulate --seed -1": "-1",
     "simulate --method direct --n 1e12": "exact",
     "simulate --learner logistic --method exact": "direct",
@@ -233,29 +186,13 @@ def test_wrong_requests(soberclip, tmp_path, monkeypatch, line):
 
 
 @pytest.mark.parametrize(
-    ("line", "sentence"),
-    [
-        ("predict --p-spu 1.4", "--p-spu = 1.4 lies outside [0, 1]; the nearest valid value is 1"),
-        ("predict --p-spuu 1", "option --p-spuu is unknown; the nearest is --p-spu"),
-        ("predct", "verb 'predct' is unknown; the nearest is predict"),
-        ("plot", "plot needs STORE: folder that sweep wrote"),
-        ("simulate --n", "--n needs a value: pairs to train on, 2 to 1e12"),
-    ],
-)
-def test_sentences(soberclip, line, sentence):
-    assert soberclip(*line.split()).err == f"soberclip: {sentence}\n"
-
-
-@pytest.mark.parametrize(
     ("text", "value"),
     [
         ("p_spuu = 0.9", "p_spuu"),
-        ("p_spu = 'high'", "'high'"),
         ("p_spu = true", "True"),
         ("dim_image = 64.0", "64.0"),
         ("p_spu = 2.0", "2.0"),
         ("p_spu = = 2", "TOML"),
-        ("[[attribute]]\nmuu = 1.0", "attribute.0.muu"),
         ("[[attribute]]\nsigma = -1.0", "attribute.0.sigma = -1.0"),
         ("\x00", "TOML"),
     ],
@@ -272,14 +209,9 @@ def test_wrong_world_files(soberclip, tmp_path, text, value):
 def test_output_that_is_a_file(soberclip, tmp_path, verb):
     file = tmp_path / "taken"
     file.write_text("mine")
-    refused(soberclip(verb, "--output", file), str(file))
+    for output in (file, file / "deeper"):
+        refused(soberclip(verb, "--output", output), str(output))
     assert file.read_text() == "mine"
-
-
-def test_output_below_a_file_cannot_be_made(soberclip, tmp_path):
-    (tmp_path / "taken").write_text("mine")
-    for verb in ("predict", "reproduce"):
-        refused(soberclip(verb, "--output", tmp_path / "taken" / "deeper"), "deeper")
 
 
 @pytest.mark.parametrize(("flags", "full"), [([], False), (["--full"], True)])
@@ -290,10 +222,7 @@ def test_a_full_reproduction_says_what_it_takes(soberclip, tmp_path, monkeypatch
     monkeypatch.setattr(reproduce, "reproduce", lambda output, seed, full: asked.append(full) or [])
     run = soberclip("reproduce", "--output", tmp_path / "a", "--json", *flags)
     assert (run.status, asked) == (0, [full])
-    assert (
-        bool(re.search(r"\d+ claims with a stored verdict are trained again, which took about \d+ min", run.err))
-        == full
-    )
+    assert bool(re.search(r"\d+ claims .*about \d+ min", run.err)) == full
 
 
 def test_reproduce_refuses_a_folder_of_other_things(soberclip, tmp_path):
@@ -366,9 +295,9 @@ def test_two_claims_of_one_id_are_refused(soberclip, tmp_path):
 @pytest.mark.parametrize(
     ("output", "finished", "words"),
     [
-        ([], 1, "interrupted; nothing was kept, since no --output was given"),
-        (["--output", "kept"], 0, "interrupted before the first verdict; nothing was kept"),
-        (["--output", "kept"], 1, "interrupted; the finished verdicts are in kept/verdicts.json"),
+        ([], 1, "nothing was kept"),
+        (["--output", "kept"], 0, "nothing was kept"),
+        (["--output", "kept"], 1, "in kept/verdicts.json"),
     ],
 )
 def test_an_interrupted_check_says_what_was_kept(soberclip, tmp_path, monkeypatch, output, finished, words):
@@ -385,7 +314,8 @@ def test_an_interrupted_check_says_what_was_kept(soberclip, tmp_path, monkeypatc
 
     monkeypatch.setattr(judging, "judge", some)
     run = soberclip("check", "xue-data-model-1", "--quick", *output)
-    assert (run.status, run.out, run.err) == (130, "", f"soberclip: {words}\n")
+    assert (run.status, run.out, run.err.count("\n")) == (130, "", 1)
+    assert words in run.err
     assert (tmp_path / "kept" / "verdicts.json").exists() == ("in kept" in words)
 
 
@@ -393,27 +323,22 @@ def test_an_interrupted_check_says_what_was_kept(soberclip, tmp_path, monkeypatc
     ("words", "kept"),
     [
         (["simulate"], "nothing was kept"),
-        (["counteranimal", "law", "--data", "a"], "encoded photos stay in the cache"),
-        (["counteranimal", "evaluate", "--data", "a", "--model", "b"], "encoded photos stay in the cache"),
-        (
-            ["counteranimal", "compose", "--size", "64"],
-            "finished composites stay, and the same command resumes",
-        ),
+        (["counteranimal", "law", "--data", "a"], "photos stay in the cache"),
+        (["counteranimal", "evaluate", "--data", "a", "--model", "b"], "photos stay in the cache"),
+        (["counteranimal", "compose", "--size", "64"], "composites stay"),
     ],
 )
 def test_ctrl_c_elsewhere_says_what_was_kept(soberclip, monkeypatch, words, kept):
-    from experiments.command import main as command
-
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(type(command.app), "__call__", interrupted)
+    monkeypatch.setattr(type(app), "__call__", interrupted)
     run = soberclip(*words)
-    assert (run.status, run.out, run.err) == (130, "", f"soberclip: interrupted; {kept}\n")
+    assert (run.status, run.out, run.err.count("\n")) == (130, "", 1)
+    assert kept in run.err
 
 
 def test_no_verb_overwrites_another_verb_s_result(soberclip, tmp_path):
-    """Each is refused before it works, and the folder stays as it was."""
     assert soberclip("simulate", "--replicates", "2", "--output", tmp_path / "a").status == 0
     kept = (tmp_path / "a" / "result.json").read_text()
     for verb in ("predict", "train"):
@@ -431,8 +356,8 @@ def test_train_says_where_it_ended_and_what_was_done(soberclip):
     small += ["--steps", "20", "--dim-image", "2", "--dim-text", "2"]
     run = soberclip("train", *small, "--ensemble", "2", "--until", ".9", "--mitigate", "prompt-mean")
     assert run.status == 0
-    assert "infonce, mlp towers, mean prompt, prompt-mean" in run.out
-    assert "arrived after 4 steps: --until 0.9 of movement while steps double" in run.out
+    assert "prompt-mean" in run.out
+    assert "arrived after 4 steps" in run.out
     run = soberclip("train", *small, "--until", ".9")
     refused(run, "--ensemble 2")
     run = soberclip("train", *small, "--loss", "supervised", "--mitigate", "group-dro", "--p-spu", "1")
@@ -440,7 +365,6 @@ def test_train_says_where_it_ended_and_what_was_done(soberclip):
 
 
 def test_a_wrong_request_makes_no_folder(soberclip, tmp_path):
-    assert soberclip("simulate", "--n", "1", "--output", tmp_path / "a").status == 2
     assert soberclip("predict", "--learner", "infonce", "--sigma-xi", "0", "--output", tmp_path / "a").status == 2
     assert not list(tmp_path.iterdir())
 
@@ -453,26 +377,9 @@ def test_help_shows_an_example(soberclip, verb):
         assert f"Example: soberclip {verb}" in run.out
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_the_list_of_verbs_says_what_each_verb_says_of_itself(verb):
-    module, sentence = VERBS[verb]
-    function = getattr(import_module(f"experiments.command.{module}"), verb)
-    assert " ".join(inspect.getdoc(function).split("\n\n")[0].split()) == sentence
-
-
-def test_version(soberclip):
+def test_version_and_completion(soberclip):
     assert soberclip("--version").out.strip()
-
-
-def test_shell_completion_is_offered(soberclip):
     assert "--install-completion" in soberclip("--help").out
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_names_every_verb_and_its_flags(shell):
-    script = app.generate_completion(shell=shell)
-    for name in (*VERBS, "counteranimal", "p-spu", "error-rate"):
-        assert name in script
 
 
 def test_bash_completes_a_verb_and_a_flag(tmp_path):
@@ -491,14 +398,9 @@ def test_bash_completes_a_verb_and_a_flag(tmp_path):
 ASCII = {**os.environ, "PYTHONIOENCODING": "ascii", "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "80"}
 
 
-def command_line(*arguments, **options):
-    """soberclip as a process of its own."""
-    command = [sys.executable, "-m", "experiments", *arguments]
-    return subprocess.run(command, cwd=ROOT, text=True, env=ASCII, stdin=subprocess.DEVNULL, **options)
-
-
 def test_a_terminal_of_ascii_gets_every_number():
-    run = command_line("predict", capture_output=True)
+    command = [sys.executable, "-m", "experiments", "predict"]
+    run = subprocess.run(command, cwd=ROOT, text=True, env=ASCII, stdin=subprocess.DEVNULL, capture_output=True)
     assert run.returncode == 0, run.stderr
     assert run.stdout.isascii()
     assert "view noise ? = 0.01562" in run.stdout
@@ -546,11 +448,9 @@ def test_own_claims_are_proved_and_their_certificates_verified(soberclip, tmp_pa
         "bad": ("contradicted", "refuted"),
         "odd": ("supported", "not provable"),
     }
-    screen = soberclip("check", "odd", *own, "--quick", "--prove").out
-    assert "not provable here: it branches on a value" in " ".join(screen.split())
     shown = soberclip("check", "--verify", folder, *own, "--json")
     assert shown.status == 0, shown.err
     assert {(r["claim"], r["shows"]) for r in shown.document} == {("good", "proved"), ("bad", "refuted")}
     strange = soberclip("check", "--verify", folder)
     assert strange.status == 1
-    assert "--claims FILE.py names claims of your own" in " ".join(strange.out.split())
+    assert "--claims" in strange.out

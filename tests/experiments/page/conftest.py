@@ -1,7 +1,39 @@
-"""One browser for all tests of the page; they skip where there is none."""
+"""A verdict, its page, and one browser for all tests of the page; they skip where there is none."""
 
 import pytest
 from browsers import FLAGS, chromium
+
+from experiments.court.trial import judge
+from experiments.page.report import render
+from experiments.page.svg import figure_svg
+from theory.claims.catalogue import claims
+
+PROVEN = {
+    "outcome": "proved",
+    "reason": "the closed form is proved over the whole domain by bounds on 1234 boxes that fill it",
+    "exact": False,
+    "boxes": 1234,
+    "bounded": 2467,
+    "counterexample": None,
+    "least_violation": None,
+    "seconds": 0.25,
+    "check_seconds": 1.5,
+}
+REFUTED = PROVEN | {"outcome": "refuted", "reason": "certainly", "boxes": 0, "counterexample": {"p_spu": 0.5}}
+
+
+@pytest.fixture(scope="session")
+def verdict():
+    claim = next(c for c in claims() if c.id == "xue-data-model-1/counter")
+    return judge(claim, quick=True).as_json()
+
+
+def page_of(sections, verdicts, **given):
+    """The page of these sections and verdicts."""
+    usual = {"at_length": ["at length, run `soberclip predict` <b>"], "shares": [], "provenance": {"python": "3"}}
+    usual |= {"proofs": "proofs", "map_region": "everywhere", "seed": 0, "seconds": 1}
+    drawings = {name: figure_svg(figure, one.takeaway) for one in sections for name, figure in one.figures.items()}
+    return render(sections=sections, verdicts=verdicts, drawings=drawings, **(usual | given))
 
 
 @pytest.fixture(scope="session")

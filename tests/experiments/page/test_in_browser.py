@@ -10,60 +10,15 @@ from matplotlib.figure import Figure
 
 from experiments.court.trained import stored_for
 from experiments.page import latents, text
-from experiments.page.report import render
 from experiments.page.section import Section
-from experiments.page.svg import figure_svg
 from simulator.world import World
+from tests.experiments.page.conftest import REFUTED, page_of
 from theory import learners
 from theory.claims.trained import trained_claims
 
 PHONE, WIDE, PAPER = 400, 1280, 680  # pixels; A4 between margins
 STORED = "trained/infonce"
 COUNTEREXAMPLE = {"p_spu": 0.5, "mu_spu": 2.0}
-
-
-JUDGED = {
-    "claim": "xue-data-model-1/counter",
-    "source": "Xue et al.",
-    "statement": "At mu_spu = 1, accuracy on the counter group equals the printed limit.",
-    "verdict": "supported",
-    "reason": "no violation was found",
-    "formula": r"\mathrm{Acc}(a\neq y)=\frac{1}{2}",
-    "quantity": "counter",
-    "relation": "=",
-    "predicted": 0.5,
-    "measured": 0.5002,
-    "interval": [0.4998, 0.5006],
-    "counterexample": None,
-    "point": COUNTEREXAMPLE,
-    "route": "exact law",
-    "n": 10**10,
-    "replicates": 8,
-    "alpha": 0.01,
-    "p_value": None,
-    "tau": 0.005,
-    "audits": 5,
-    "search_evaluations": 900,
-    "largest_violation_found": 0.0,
-    "largest_violation_bounded": 0.001,
-}
-REFUTED = {
-    "outcome": "refuted",
-    "reason": "it fails",
-    "exact": False,
-    "boxes": 0,
-    "counterexample": COUNTEREXAMPLE,
-    "seconds": 1.0,
-    "check_seconds": 1.0,
-}
-
-
-def verdicts() -> list[dict]:
-    """One of every kind: judged, contradicted with a certificate, hostile, and stored."""
-    refuted = {**JUDGED, "claim": "wang-theorem-6.2-error", "verdict": "contradicted", "relation": ">=", "audits": 0}
-    refuted |= {"counterexample": COUNTEREXAMPLE, "proof": REFUTED}
-    hostile = {**JUDGED, "claim": "prompt-matters", "statement": '=cmd()"><script>document.title = "stolen"</script>'}
-    return [JUDGED, refuted, hostile, *(stored_for(c, None) for c in trained_claims() if c.id == STORED)]
 
 
 def a_map() -> Section:
@@ -74,24 +29,16 @@ def a_map() -> Section:
 
 
 @pytest.fixture(scope="module")
-def file(browser, tmp_path_factory):
-    """The page as a file, with two sections of figures."""
-    sections = [latents.section(0), a_map()]
+def file(browser, verdict, tmp_path_factory):
+    """The page as a file: two sections of figures; verdicts judged, refuted with a certificate, hostile and stored."""
+    refuted = {**verdict, "claim": "wang-theorem-6.2-error", "verdict": "contradicted", "relation": ">=", "audits": 0}
+    refuted |= {"counterexample": COUNTEREXAMPLE, "proof": REFUTED | {"counterexample": COUNTEREXAMPLE}}
+    hostile = {**verdict, "claim": "prompt-matters", "statement": '=cmd()"><script>document.title = "stolen"</script>'}
+    stored = next(stored_for(claim, None) for claim in trained_claims() if claim.id == STORED)
     rows = [{"contrastive": "linear", "supervised": "bayes", "p_spu": p} for p in (0.9, 0.99, 0.999)]
     for row, share in zip(rows, (0.25, 1.0, 0.0), strict=True):
         row |= {"contrastive_more_robust": share, "supervised_more_robust": 1 - share}
-    page = render(
-        verdicts=verdicts(),
-        sections=sections,
-        drawings={name: figure_svg(figure, s.takeaway) for s in sections for name, figure in s.figures.items()},
-        at_length=["at length"],
-        shares=rows,
-        proofs="proofs",
-        map_region="everywhere",
-        provenance={"python": "3"},
-        seed=0,
-        seconds=1,
-    )
+    page = page_of([latents.section(0), a_map()], [verdict, refuted, hostile, stored], shares=rows)
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(page, encoding="utf-8")
     return path.as_uri()
@@ -283,7 +230,7 @@ def test_wrong_values_are_named(opened):
     for wrong in ("p_spu = 7", "bogus = 1"):
         assert wrong in words
     assert accuracies(page)["infonce"] == "–/–"
-    assert "no answer: without view noise" in page.locator("[data-learner='infonce'] code").inner_text()
+    assert "no answer" in page.locator("[data-learner='infonce'] code").inner_text()
     page.get_by_role("spinbutton", name="mu_spu").fill("99")
     page.get_by_role("spinbutton", name="mu_spu").press("Tab")
     assert page.locator("#explore [role=status]").inner_text().startswith("mu_spu must be")
@@ -298,7 +245,7 @@ def test_inequalities_turn_where_theory_says(opened):
         assert row.locator("td").last.inner_text() == f"{says}; true from p_spu = 0.7500"
         assert row.get_by_role("link", name="wang-theorem-6.2-error").get_attribute("href") == "#wang-theorem-6.2-error"
     go(page, "#explore?mu_inv=2")
-    assert "outside the theorem, which requires mu_inv = 1, no view noise" in row.inner_text()
+    assert "outside the theorem" in row.inner_text()
 
 
 def test_curves_are_where_theory_s_preference_changes_sign(opened):

@@ -1,7 +1,6 @@
 """A composite's pixels are what object, opacity and photo say."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -82,13 +81,3 @@ def test_a_photo_is_cut_to_a_square_and_stands_upright():
     turned.getexif()[0x0112] = 6
     upright = np.asarray(frame(turned, SIDE))
     assert upright[0, -1, 0] > 200 > upright[0, 0, 0]
-
-
-def test_no_object_no_cutout():
-    pixels = speckled(9, 9)
-    pixels[..., 3] = 100
-    with pytest.raises(ValueError, match="transparent throughout"):
-        cut(rgba(pixels), Place(0.5, 0, 0), SIDE)
-    pixels[..., 3] = 255
-    with pytest.raises(ValueError, match="nowhere transparent"):
-        cut(rgba(pixels), Place(0.5, 0, 0), SIDE)

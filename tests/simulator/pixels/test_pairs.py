@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from scipy.stats import binomtest
-from stattest import SHARE, spend
 
 from simulator.gaussian.pairs import draw_codes
 from simulator.pixels import groups
@@ -16,32 +14,6 @@ from simulator.streams import independent
 from simulator.world import World
 
 WORLD = World(classes=5, p_inv=0.75, p_spu=0.9, mention_inv=0.8, mention_spu=0.4, views=Pixels(tied=(0, 1)))
-
-
-def assert_share(hits: torch.Tensor, probability: float, uses: int) -> None:
-    """A share of pairs within its exact binomial interval, of a false-alarm rate of SHARE over all uses."""
-    level = 1 - SHARE / uses
-    low, high = binomtest(int(hits.sum()), hits.numel()).proportion_ci(level, "exact")
-    assert low <= probability <= high, f"{hits.double().mean():.4f} of {hits.numel()} for {probability}"
-
-
-def test_realised_correlations_are_the_requested_ones():
-    """100,000 pairs see a share that is off by .01 with probability above .999."""
-    spend(SHARE)
-    scenes = draw(WORLD, 100_000, seed=3).scenes
-    y, a, tied = scenes.labels, scenes.attributes, scenes.labels < 2
-    shares = [
-        (scenes.objects == y, 0.75),
-        (scenes.mentioned[:, 0], 0.8),
-        (scenes.mentioned[:, 1], 0.4),
-        *((y == k, 0.2) for k in range(5)),
-        ((a == y)[tied], 0.9),
-        ((a == 4)[tied], 0.025),
-        *((a[~tied] == k, 0.2) for k in range(5)),
-        ((scenes.objects == 3)[y != 3], 0.0625),
-    ]
-    for hits, probability in shares:
-        assert_share(hits, probability, len(shares))
 
 
 def test_labels_and_captions_are_those_of_the_gaussian_world():

@@ -58,8 +58,6 @@ def test_what_a_pixel_world_cannot_have_is_refused(kind, fields, sentence):
 def test_a_grid_shows_its_tied_classes_everywhere():
     with pytest.raises(ValueError, match=r"tied = \[0, 5\] names class 5; the classes are 0 to 1"):
         Worlds(classes=[2, 10], views=Pixels(tied=(0, 5)))
-    with pytest.raises(ValueError, match=r"^mu_spu = 1.0 is of Gaussian views and means nothing beside \[views\]$"):
-        Worlds(mu_spu=np.linspace(1, 2, 2000), views=Pixels())
 
 
 def test_a_pixel_world_is_written_as_it_may_be_read():

@@ -91,14 +91,6 @@ def test_a_line_along_the_grid_is_found():
     assert (line[:, 1].min(), line[:, 1].max()) == (0.0, 1.0)
 
 
-def test_worlds_without_an_answer_cut_the_line():
-    x = axis("x", np.linspace(0, 1, 9))
-    found = lines(lambda x, y: np.where(y > 0.4, x - 0.3, np.nan), x, x)
-    points = np.concatenate(found)
-    assert np.allclose(points[:, 0], 0.3)
-    assert points[:, 1].min() > 0.4
-
-
 def test_sampled_accuracies_have_no_exact_line():
     table = handmade.theory({"p_spu": np.array([0.5, 0.8])}, ("linear", "bayes"), ("name",), classes=3, mu_spu=3.0)
     (panel,) = arrange(table, "linear minus bayes").panels
@@ -113,14 +105,6 @@ def test_one_axis_has_crossings():
     worlds = Worlds(p_spu=root[:, 0], mu_spu=2.0)
     assert np.abs(counter("linear:name", worlds) - counter("bayes", worlds)).max() < 1e-9
     assert 0.95 < root[0, 0] < 0.99
-
-
-def test_without_the_request_the_line_is_interpolated():
-    table = handmade.theory({"p_spu": P, "mu_spu": MU}, ("linear", "least-squares"))
-    del table.attrs["study"]
-    (panel,) = arrange(table, "linear minus least-squares").panels
-    assert not panel.boundary.known
-    assert len(panel.boundary.interpolated) > 0
 
 
 def test_no_root_is_looked_for_where_there_is_only_rounding():

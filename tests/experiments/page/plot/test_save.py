@@ -1,12 +1,10 @@
 """From a store to a file, as a user would: suffixes, marks, damaged and foreign things."""
 
-import json
 import shutil
 
 import numpy as np
 import pytest
 
-from experiments.command.main import main
 from experiments.lab.studies import study
 from experiments.page.plot.save import mark
 
@@ -26,36 +24,25 @@ def store(kept, tmp_path):
     return path
 
 
-def refused(capsys, *arguments):
-    assert main(["plot", *map(str, arguments)]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("soberclip: ")
-    assert err.count("\n") == 1
-    return err
-
-
 @pytest.mark.parametrize(("suffix", "start"), [(".svg", b"<?xml"), (".png", b"\x89PNG"), (".pdf", b"%PDF")])
-def test_the_suffix_decides_and_an_own_picture_is_drawn_again(store, suffix, start, capsys):
+def test_the_suffix_decides_and_an_own_picture_is_drawn_again(store, suffix, start, soberclip):
     target = store.parent / f"new/picture{suffix}"
     for _ in range(2):
-        assert main(["plot", str(store), "--at", "mu_spu=4", "--output", str(target)]) == 0
+        assert soberclip("plot", store, "--at", "mu_spu=4", "--output", target).status == 0
         assert target.read_bytes().startswith(start)
         assert mark("plot").encode() in target.read_bytes()
     assert list(target.parent.iterdir()) == [target]
-    assert "counter over p_spu, 1 panel" in capsys.readouterr().out
 
 
-def test_the_same_picture_is_the_same_file(store, capsys):
+def test_the_same_picture_is_the_same_file(store, soberclip):
     held = ["--at", "learner=linear", "--at", "prompt=mean"]
     for name in ("a.svg", "b.svg"):
-        assert main(["plot", str(store), *held, "--output", str(store.parent / name)]) == 0
+        assert soberclip("plot", store, *held, "--output", store.parent / name).status == 0
     assert (store.parent / "a.svg").read_bytes() == (store.parent / "b.svg").read_bytes()
 
 
-def test_json_holds_what_is_drawn(store, kept, capsys):
-    assert main(["plot", str(store), "--what", "linear:name minus least-squares", "--json"]) == 0
-    document = json.loads(capsys.readouterr().out)
+def test_json_holds_what_is_drawn(store, kept, soberclip):
+    document = soberclip("plot", store, "--what", "linear:name minus least-squares", "--json").document
     assert document["output"] == str(store.with_suffix(".svg"))
     assert store.with_suffix(".svg").exists()
     table = kept[1].counter
@@ -70,38 +57,22 @@ def test_json_holds_what_is_drawn(store, kept, capsys):
     assert panel["boundary"]["interpolated"] == []
 
 
-def test_what_is_held_is_held(store, capsys):
-    assert main(["plot", str(store), "--at", "mu-spu=4", "--at", "learner=linear", "--json"]) == 0
-    document = json.loads(capsys.readouterr().out)
-    assert document["kind"] == "lines"
-    assert [s["prompt"] for s in document["panels"][0]["series"]] == ["name", "mean"]
-
-
-def test_a_file_of_somebody_else_stays(store, capsys):
-    target = store.with_suffix(".svg")
-    target.write_text("<svg>a thesis</svg>")
-    assert "phase.svg" in refused(capsys, store)
-    assert target.read_text() == "<svg>a thesis</svg>"
-
-
-def test_a_wrong_request_names_the_value(store, tmp_path, capsys):
+def test_a_wrong_request_names_the_value(store, tmp_path, soberclip):
     file = tmp_path / "notes.txt"
     file.write_text("notes")
     (tmp_path / "other").mkdir()
-    assert "notes.txt" in refused(capsys, file)
-    assert "'phase.zarr'" in refused(capsys, tmp_path / "phse.zarr")
-    assert "other" in refused(capsys, tmp_path / "other")
-    assert "nearest is .svg" in refused(capsys, store, "--output", tmp_path / "a.svgg")
-    assert "phase.zarr" in refused(capsys, store, "--output", store)
-    assert "'p_spu'" in refused(capsys, store, "--at", "p_spu")
-    assert "'least-squares minus least-squares'" in refused(
-        capsys, store, "--what", "least-squares minus least-squares"
-    )
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["notes.txt", "other", "phase.zarr"]
-
-
-def test_a_damaged_chunk_is_a_failed_run(store, capsys):
-    chunk = next(p for p in (store / "counter").iterdir() if p.suffix != ".json")
-    chunk.write_bytes(b"\x00" + chunk.read_bytes()[1:])
-    assert main(["plot", str(store)]) == 1
-    assert "damaged" in capsys.readouterr().err
+    target = store.with_suffix(".svg")
+    target.write_text("<svg>a thesis</svg>")
+    for words, value in (
+        ([store], "phase.svg"),
+        ([file], "notes.txt"),
+        ([tmp_path / "phse.zarr"], "'phase.zarr'"),
+        ([tmp_path / "other"], "other"),
+        ([store, "--output", tmp_path / "a.svgg"], "nearest is .svg"),
+        ([store, "--output", store], "phase.zarr"),
+        ([store, "--at", "p_spu"], "'p_spu'"),
+    ):
+        run = soberclip("plot", *words)
+        assert (run.status, run.out, run.err.count("\n"), value in run.err) == (2, "", 1, True), run.err
+    assert target.read_text() == "<svg>a thesis</svg>"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["notes.txt", "other", "phase.svg", "phase.zarr"]
