@@ -6,8 +6,8 @@ Names are loaded on first use; the package itself imports nothing.
 """
 
 _HOMES = {  # name: the module that defines it
-    "design": "experiments.lab.design",
-    "designs": "experiments.lab.design",
+    "design": "experiments.lab.presets",
+    "designs": "experiments.lab.presets",
     "Mitigation": "experiments.lab.mitigations",
     "Setting": "experiments.lab.setting",
     "judge": "experiments.court.trial",

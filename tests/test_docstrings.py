@@ -20,8 +20,8 @@ RETURNED = (  # what the exported functions return, and what README.md sends a r
     "simulator.towers.api.Towers",
     "simulator.towers.objectives.Objective",
     "simulator.towers.objectives.register",
-    "experiments.abilities.Ability",
-    "experiments.abilities.measured",
+    "experiments.estimators.Estimator",
+    "experiments.estimators.register_estimator",
     "experiments.verdict.Verdict",
     "experiments.lab.mitigations.register",
 )

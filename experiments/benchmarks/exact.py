@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from experiments.benchmarks.timing import Row, once, seconds
-from experiments.trainings import learned_critics
+from experiments.finite_samples import learned_critics
 from simulator.gaussian.critic import group_accuracy
 from simulator.gaussian.statistics import cross_covariance, projected_critics
 from simulator.streams import numpy_stream

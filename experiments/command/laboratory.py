@@ -1,8 +1,9 @@
 """`soberclip sweep`, `designs` and `plot`: a grid of worlds and learners as one study, as data and as a picture."""
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
@@ -13,22 +14,23 @@ from simulator.accuracy import PIXEL_GROUPS, WORDS
 from simulator.prompts import PROMPTS, Prompt
 from theory.learners import names
 
-FINETUNED = "colored-coco"  # `experiments.lab.finetuning.asked.NAME`, which loads much
+if TYPE_CHECKING:
+    from experiments.lab.axes import Axis
+
+FINETUNED = "colored-coco"  # `experiments.lab.finetuning.spec.NAME`; that module is slow to import
 FINETUNING = Group(
     FINETUNED,
-    help="A pretrained CLIP trained on, on objects before colours. Learners: zero-shot, obj, objbkg, supervised; "
+    help="Fine-tuning of a pretrained CLIP on objects before colours. Learners: zero-shot, obj, objbkg, supervised; "
     "axes: lr, weight_decay and warmup, chosen by validation.",
     sort_key=2,
 )
-ROWS = 10_000  # that one JSON document holds; a store or --csv holds any number
+ROWS = 10_000  # of one JSON document; a store or --csv holds any number
 
 
 def sweep(
     what: Annotated[
         str | None,
-        Parameter(
-            help="design to run (`soberclip designs` lists them), or the TOML file of a study; flags override it"
-        ),
+        Parameter(help="design (`soberclip designs` lists them) or TOML file of a study; flags override it"),
     ] = None,
     /,
     *,
@@ -45,8 +47,7 @@ def sweep(
         list[str] | None,
         Parameter(
             negative="",
-            help=f"what is trained: {', '.join(names())}, or an objective where towers are; may be repeated "
-            "[default: linear]",
+            help=f"what is trained: {', '.join(names())}, or an objective of towers; may be repeated [default: linear]",
         ),
     ] = None,
     prompt: Annotated[
@@ -58,39 +59,40 @@ def sweep(
         Parameter(
             negative="",
             help="theory (n = infinity), exact (exact law given n pairs), drawn (pairs one by one) or trained "
-            "(towers); may be repeated, theory always stands beside [default: theory]",
+            "(towers); may be repeated; the theory is always included [default: theory]",
         ),
     ] = None,
     n: Annotated[Whole | None, Parameter(help="pairs to train on, 2 to 1e12")] = None,
-    replicates: Annotated[Whole | None, Parameter(help="independent trainings a cell [default: 1]")] = None,
+    replicates: Annotated[Whole | None, Parameter(help="independent trainings per cell [default: 1]")] = None,
     training: RecipeOptions | None = None,
-    seed: Annotated[Whole | None, Parameter(help="root of every random stream [default: 0]")] = None,
+    seed: Annotated[Whole | None, Parameter(help="root of the random streams [default: 0]")] = None,
     world_file: WorldFile = None,
     world: WorldOptions | None = None,
     output: Annotated[
         str | None,
         Parameter(
             name=["--output", "-o"],
-            help="zarr store of the numbers, a folder or an fsspec address; a run that was cut short goes on there",
+            help="zarr store of the numbers, a folder or an fsspec address; an interrupted run resumes from it",
         ),
     ] = None,
     workers: Annotated[
         Whole | None, Parameter(help="processes of this machine that compute, on dask [default: this one alone]")
     ] = None,
     scheduler: Annotated[
-        str | None, Parameter(help="address of a dask cluster that computes; --output lies where its workers reach it")
+        str | None, Parameter(help="address of a dask cluster that computes; its workers need access to --output")
     ] = None,
-    csv: Annotated[Path | None, Parameter(help="file for the flat table, a row a cell")] = None,
+    csv: Annotated[Path | None, Parameter(help="file for the flat table, one row per cell")] = None,
     root: Annotated[
-        str | None,
-        Parameter(group=FINETUNING, help="folder with COCO's instances.json and images, as val2017's"),
+        str | None, Parameter(group=FINETUNING, help="folder with COCO's instances.json and images, as val2017's")
     ] = None,
     model: Annotated[
         str | None, Parameter(group=FINETUNING, help="the CLIP that is fine-tuned: open_clip:NAME[/TAG]")
     ] = None,
-    weights: Annotated[Path | None, Parameter(group=FINETUNING, help="its weights file, in the tag's place")] = None,
+    weights: Annotated[
+        Path | None, Parameter(group=FINETUNING, help="file of its weights, instead of a tag's own")
+    ] = None,
     device: Annotated[str | None, Parameter(group=FINETUNING, help="where it is trained [default: cpu]")] = None,
-    dry_run: Annotated[bool, Parameter(negative="", help="say what it would take, and stop")] = False,
+    dry_run: Annotated[bool, Parameter(negative="", help="print the size, and stop")] = False,
     json: Json = False,
 ) -> None:
     """Any grid of worlds and learners as one study: as data on disk, as a table, from closed form to trained towers.
@@ -99,103 +101,29 @@ def sweep(
     Example: soberclip sweep sources -o sources.zarr
     Example: soberclip sweep colored-coco --root val2017 --model open_clip:RN50/openai -o coco
     """
-    from experiments.command.screens.laboratory import sweep_table
-    from experiments.lab.axes import parsed
-    from experiments.lab.design import asked_by
-    from experiments.lab.execution import refuse_what_cannot_fit, run
-    from experiments.lab.executors import executor
-    from experiments.lab.planning import plan
-    from experiments.lab.request import requested
-    from experiments.lab.store import refuse
-    from experiments.lab.table import csv_target, summary, write_csv
+    from experiments.lab.axes import parsed  # start-up time, as in all functions below
 
-    flags: dict[str, Any] = {
-        "axes": _axes(parsed(text) for text in axis or ()),
-        "recipe": given(training),
-        "world": given(world),
-    }
-    several = {"learners": learner, "prompts": prompt, "routes": route}
-    single = {"n": n, "replicates": replicates, "seed": seed}
-    flags |= {name: value for name, value in {**several, **single}.items() if value is not None}
-    for name in flags["axes"].keys() & {**flags, **given(training), **given(world)}.keys():
+    tables = {"recipe": given(training), "world": given(world)}
+    fields = {"learners": learner, "prompts": prompt, "routes": route, "n": n, "replicates": replicates, "seed": seed}
+    fields = {name: value for name, value in fields.items() if value is not None}
+    axes = _axes(map(parsed, axis or ()))
+    for name in axes.keys() & {**fields, **tables["recipe"], **tables["world"]}.keys():
         raise RequestError(f"--{name.replace('_', '-')} is set and an axis as well; leave one of them out")
     if what is None and full:
         raise RequestError("--full is a size of a design, and none is named; `soberclip designs` lists them")
+    flags = {"axes": axes, **tables, **fields}
     pretrained = {"root": root, "model": model, "weights": weights, "device": device}
-    elsewhere = {"prompt": prompt, "route": route, "workers": workers, "scheduler": scheduler}
+    computing = {"workers": workers, "scheduler": scheduler}
     if what == FINETUNED:
-        _refuse_given({**elsewhere, "csv": csv}, f"has no meaning for {FINETUNED}; leave it out")
-        return _finetuned(full, flags, world_file, pretrained, output, dry_run, json)
-    _refuse_given(pretrained, f"is for {FINETUNED}, which trains a pretrained model on; leave it out")
-    document, source, design = ({}, "", None) if what is None else asked_by(what, full)
-    asked = requested(document, source, flags, world_file)
-    if output is not None:
-        refuse(output, asked)
-    if csv is not None:
-        csv_target(csv)
-    computing = executor(workers, scheduler, asked.device, note)
-    planned = plan(asked)
-    refuse_what_cannot_fit(planned, output)
-    if design is not None:
-        note(design.question)
-    note(planned.sentence())
-    if dry_run:
+        others = {"prompt": prompt, "route": route, **computing, "csv": csv}
+        _refuse_given(others, f"has no meaning for {FINETUNED}; leave it out")
+        _finetune(full, flags, world_file, pretrained, output, dry_run, json)
         return
-    with computing as execute:
-        table = run(asked, output, planned=planned, execute=execute, report=note)
-    if csv is not None:
-        write_csv(csv, table)
-    if design is not None and output is not None:
-        for picture in design.plot:
-            note(f"to look at: {_command(output, picture)}")
-    further = {}
-    if design is not None and design.printed is not None:
-        from experiments.lab.printed import beside
-
-        further["printed"] = beside(table, design.printed)
-    said = None if design is None else {"name": design.name, "full": full, **design.words}
-    emit({"verb": "sweep", "design": said, **summary(asked, table, output, ROWS), **further}, json, sweep_table)
+    _refuse_given(pretrained, f"is for {FINETUNED}, which fine-tunes a pretrained model; leave it out")
+    _sweep(what, full, flags, world_file, output, csv, computing, dry_run, json)
 
 
-def _refuse_given(options: dict[str, Any], sentence: str) -> None:
-    for name, value in options.items():
-        if value is not None:
-            raise RequestError(f"--{name} {sentence}")
-
-
-def _finetuned(
-    full: bool,
-    flags: dict[str, Any],
-    world_file: Path | None,
-    pretrained: dict[str, Any],
-    output: str | None,
-    dry_run: bool,
-    json: bool,
-) -> None:
-    """The design that trains a pretrained model on."""
-    from experiments.command.screens.finetuning import finetuned
-    from experiments.lab.finetuning.asked import asked, finetuning
-
-    request = asked(full, flags, world_file, **pretrained)
-    note(finetuning().question)
-    note(request.sentence())
-    if dry_run:
-        return
-    from experiments.lab.finetuning.kept import PICTURE
-    from experiments.lab.finetuning.picture import picture
-    from experiments.lab.finetuning.result import document, write
-    from experiments.lab.finetuning.run import run
-    from experiments.page.plot.save import save_figure
-
-    folder = None if output is None else Path(output)
-    said = document(request, full, *run(request, folder, note))
-    if folder is not None:
-        write(said, folder)
-        save_figure(picture(said), folder / PICTURE, "sweep")
-    emit(said, json, finetuned)
-
-
-def _axes(given_axes) -> dict[str, Any]:
+def _axes(given_axes: "Iterable[Axis]") -> dict[str, Any]:
     axes: dict[str, Any] = {}
     for axis in given_axes:
         if axis.name in axes:
@@ -204,10 +132,97 @@ def _axes(given_axes) -> dict[str, Any]:
     return axes
 
 
-def _command(store: str, picture: dict[str, Any]) -> str:
+def _refuse_given(options: dict[str, Any], sentence: str) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise RequestError(f"--{name} {sentence}")
+
+
+def _sweep(
+    what: str | None,
+    full: bool,
+    flags: dict[str, Any],
+    world_file: Path | None,
+    output: str | None,
+    csv: Path | None,
+    computing: dict[str, Any],
+    dry_run: bool,
+    json: bool,
+) -> None:
+    """Run a study: a design's, a file's, or one of flags alone."""
+    from experiments.command.screens.laboratory import sweep_table
+    from experiments.lab.execution import refuse_what_cannot_fit, run
+    from experiments.lab.executors import executor
+    from experiments.lab.planning import plan
+    from experiments.lab.presets import design_or_file
+    from experiments.lab.request import requested
+    from experiments.lab.store import refuse
+    from experiments.lab.tables import beside, csv_target, summary, write_csv
+
+    document, source, design = ({}, "", None) if what is None else design_or_file(what, full)
+    study = requested(document, source, flags, world_file)
+    if output is not None:
+        refuse(output, study)
+    if csv is not None:
+        csv_target(csv)
+    executing = executor(device=study.device, report=note, **computing)
+    planned = plan(study)
+    refuse_what_cannot_fit(planned, output)
+    if design is not None:
+        note(design.question)
+    note(planned.sentence())
+    if dry_run:
+        return
+    with executing as execute:
+        table = run(study, output, planned=planned, execute=execute, report=note)
+    if csv is not None:
+        write_csv(csv, table)
+    result = {"verb": "sweep", "design": None, **summary(study, table, output, ROWS)}
+    if design is not None:
+        result["design"] = {"name": design.name, "full": full, **design.words}
+        if design.printed is not None:
+            result["printed"] = beside(table, design.printed)
+        for picture in design.plot if output is not None else ():
+            note(f"to look at: {_plot_command(output, picture)}")
+    emit(result, json, sweep_table)
+
+
+def _plot_command(store: str, picture: dict[str, Any]) -> str:
     """The command that draws a picture of a design."""
     at = [word for name, value in picture.get("at", {}).items() for word in ("--at", f"{name}={value}")]
     return shlex.join(["soberclip", "plot", store, "--what", picture["what"], *at])
+
+
+def _finetune(
+    full: bool,
+    flags: dict[str, Any],
+    world_file: Path | None,
+    pretrained: dict[str, Any],
+    output: str | None,
+    dry_run: bool,
+    json: bool,
+) -> None:
+    """Run the design that fine-tunes a pretrained model."""
+    from experiments.command.screens.finetuning import finetuned
+    from experiments.lab.finetuning.spec import checked, preset
+
+    request = checked(full, flags, world_file, **pretrained)
+    note(preset().question)
+    note(request.sentence())
+    if dry_run:
+        return
+    from experiments.lab.finetuning.picture import picture
+    from experiments.lab.finetuning.progress import PICTURE
+    from experiments.lab.finetuning.result import document, write
+    from experiments.lab.finetuning.run import run
+    from experiments.page.plot.save import save_figure
+
+    folder = None if output is None else Path(output)
+    result = document(request, full, *run(request, folder, note))
+    if folder is not None:
+        write(result, folder)
+        save_figure(picture(result), folder / PICTURE, "sweep")
+    emit(result, json, finetuned)
 
 
 def designs(*, json: Json = False) -> None:
@@ -216,11 +231,10 @@ def designs(*, json: Json = False) -> None:
     Example: soberclip designs
     """
     from experiments.command.screens.laboratory import designs_table
-    from experiments.lab.design import design
-    from experiments.lab.design import designs as names
-    from experiments.lab.finetuning.asked import listed
+    from experiments.lab import presets
+    from experiments.lab.finetuning.spec import listed
 
-    emit([*(design(name).as_json() for name in names()), listed()], json, designs_table)
+    emit([*(presets.design(name).as_json() for name in presets.designs()), listed()], json, designs_table)
 
 
 def plot(
@@ -229,16 +243,14 @@ def plot(
     what: Annotated[
         str,
         Parameter(
-            help=f"{', '.join(WORDS)} or reliance, of pixels {', '.join(PIXEL_GROUPS)} too; groups (counter against "
-            "common, a mark a value of one axis); or two learners, such as 'infonce:name minus bayes': the difference "
-            "of their counter accuracies, and where they are equal"
+            help=f"{', '.join(WORDS)} or reliance, for pixels also {', '.join(PIXEL_GROUPS)}; groups (counter against "
+            "common, one mark per value of an axis); or two learners, such as 'infonce:name minus bayes': the "
+            "difference of their counter accuracies, and where they are equal"
         ),
     ] = "counter",
     at: Annotated[
         list[str] | None,
-        Parameter(
-            negative="", help="NAME=VALUE of an axis, learner, prompt or route to be held fixed; may be repeated"
-        ),
+        Parameter(negative="", help="NAME=VALUE holds an axis, learner, prompt or route fixed; may be repeated"),
     ] = None,
     output: Annotated[
         Path | None,

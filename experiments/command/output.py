@@ -49,7 +49,7 @@ def checked_output(output: Path | None) -> None:
 def emit(document: Any, as_json: bool, table, output: Path | None = None, world: World | None = None) -> None:
     """Write the result into the output folder, if there is one, and print it as JSON or as a table."""
     if output is not None:
-        from experiments.lab.worlds import world_toml  # slow to import
+        from experiments.lab.config import world_toml  # slow to import
 
         folder = output_folder(output)
         if world is not None:

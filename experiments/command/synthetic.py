@@ -9,7 +9,6 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from experiments.abilities import trainable
 from experiments.command.options import (
     Json,
     Output,
@@ -24,6 +23,7 @@ from experiments.command.options import (
 )
 from experiments.command.output import emit, free_output, percent
 from experiments.errors import RequestError, checked_seed
+from experiments.estimators import trainable
 from experiments.lab import mitigations
 from experiments.progress import doing, say
 from simulator.prompts import Prompt, in_words
@@ -58,7 +58,7 @@ def predict(
     Example: soberclip predict --p-spu 0.99 --mu-spu 2 --sigma-xi 0
     """
     from experiments.lab.answers import predict as run
-    from experiments.lab.worlds import world_from
+    from experiments.lab.config import world_from
 
     settings = world_from(world_file, given(world))
     trained = _learner(learner, prompt, embed_dim)
@@ -90,7 +90,7 @@ def simulate(
     Example: soberclip simulate --n 1e6 --replicates 200 --mu-spu 2
     """
     from experiments.lab.answers import simulate as run
-    from experiments.lab.worlds import world_from
+    from experiments.lab.config import world_from
 
     settings = world_from(world_file, given(world))
     trained = _learner(learner, prompt, embed_dim)
@@ -130,9 +130,8 @@ def train(
     Example: soberclip train --loss infonce --steps 2000 --ensemble 3 --mu-spu 2 --dim-image 2 --dim-text 2
     """
     from experiments.lab import runfolder
-    from experiments.lab.recipes import recipe_from
-    from experiments.lab.train import train as run
-    from experiments.lab.worlds import world_from
+    from experiments.lab.config import recipe_from, world_from
+    from experiments.lab.training import train as run
 
     settings = world_from(world_file, given(world))
     recipe = recipe_from(given(training))
@@ -175,7 +174,7 @@ def show(
 
     Example: soberclip show --mu-spu 2 --sigma-xi 0
     """
-    from experiments.lab.worlds import world_from
+    from experiments.lab.config import world_from
     from experiments.page.plot.save import check_target, save_figure
     from experiments.page.show import picture_of
 

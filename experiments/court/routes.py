@@ -10,10 +10,10 @@ from itertools import product
 import numpy as np
 from jaxtyping import Float
 
-from experiments.abilities import ability_of, has_law
 from experiments.court.domain import INFINITE, Point, cannot_be_judged, combined, finite, legs, row
+from experiments.estimators import estimator_of, has_exact_law
+from experiments.finite_samples import Route, Unmeasurable, drawn_covariances, hits, image_accuracy, learned_critics
 from experiments.inference import Sample
-from experiments.trainings import Route, Unmeasurable, drawn_covariances, hits, image_accuracy, learned_critics
 from simulator.accuracy import WORDS, Accuracy, Numbers, in_words
 from simulator.gaussian.critic import LinearCritic, group_accuracy, reliance
 from simulator.gaussian.statistics import cross_covariance, projected_scatter
@@ -38,11 +38,11 @@ def routes_of(claim: Claim, point: Point, drawn: bool) -> dict[Learner, Route]:
 
 
 def _route(learner: Learner, worlds: list[tuple[World, int]], drawn: bool) -> Route:
-    ability = ability_of(learner)
-    if ability.images:
+    estimator = estimator_of(learner)
+    if estimator.images:
         return "drawn images"
-    law = all(has_law(learner, world) for world, _ in worlds)
-    drawn = drawn and ability.estimator is not None and all(drawable(Worlds.of(world), n) for world, n in worlds)
+    law = all(has_exact_law(learner, world) for world, _ in worlds)
+    drawn = drawn and estimator.fit is not None and all(drawable(Worlds.of(world), n) for world, n in worlds)
     return "exact law" if law and not drawn else "drawn pairs"
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from experiments.court.decision import FEWEST, TWO_SIDED, size_needed, violation_bounds
 from experiments.court.domain import Point, legs, relation, row, target, violation_at
 from experiments.court.routes import RARE, by_image, measure, named_route, pairs_for, rarest, routes_of, worlds_at
+from experiments.finite_samples import Route, Unmeasurable
 from experiments.inference import Bounds, Sample
-from experiments.trainings import Route, Unmeasurable
 from simulator.streams import numpy_stream
 from simulator.world import Worlds
 from theory.claims.claim import Claim

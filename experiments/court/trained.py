@@ -24,7 +24,7 @@ import numpy as np
 from experiments.court.decision import POWER, decide, normal_size, violation_bounds
 from experiments.inference import Bounds, Sample, interval95
 from experiments.lab.arrival import GROUPS
-from experiments.lab.train import train
+from experiments.lab.training import train
 from experiments.provenance import provenance
 from experiments.verdict import Verdict
 from simulator.towers.recipe import Recipe

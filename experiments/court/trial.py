@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from experiments.abilities import ability_of
 from experiments.court.certificates import proof_of, ruled
 from experiments.court.decision import POWER, Ruling, decide, p_value
 from experiments.court.domain import (
@@ -29,9 +28,10 @@ from experiments.court.routes import drawable
 from experiments.court.sample_size import Evidence, gather, pilot_violation
 from experiments.court.worst_point import Worst, corners, roundest, search, sobol
 from experiments.errors import RequestError
+from experiments.estimators import estimator_of
+from experiments.finite_samples import Unmeasurable
 from experiments.inference import LEVEL
 from experiments.progress import tell
-from experiments.trainings import Unmeasurable
 from experiments.verdict import Verdict
 from theory.claims.claim import Claim
 
@@ -163,8 +163,8 @@ def _within_reach(claim: Claim, worst: Worst, seed: int, effort: int | None) -> 
     def allowed(points):
         return np.all([drawable(leg.worlds, leg.n) for leg in legs(claim, points)], axis=0)
 
-    abilities = [ability_of(learner) for learner in claim.learners]
-    fitted = any(ability.exact is None and not ability.images for ability in abilities)
+    estimators = [estimator_of(learner) for learner in claim.learners]
+    fitted = any(estimator.exact is None and not estimator.images for estimator in estimators)
     if finite(claim) or not fitted or allowed(row(worst.point)).all():
         return worst
     try:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.abilities import ability_of
 from experiments.court.domain import cannot_be_judged, dimension, inside, legs, placed, row, single, true_violation
+from experiments.estimators import estimator_of
 from theory.claims.claim import Claim
 from theory.learners.base import UNDEFINED
 
@@ -55,13 +55,13 @@ def sobol(dimension: int, count: int, seed: int) -> np.ndarray:
 
 def search_effort(claim: Claim) -> int:
     """Number of Sobol points, by the cost of the learners' accuracies: formula, quadrature or sampling."""
-    abilities = [ability_of(learner) for learner in claim.learners]
+    estimators = [estimator_of(learner) for learner in claim.learners]
     many_classes = "classes" in claim.domain and np.max(claim.place(corners(len(claim.axes)))["classes"]) > 2
-    if many_classes and any(a.exact is None for a in abilities):
+    if many_classes and any(a.exact is None for a in estimators):
         return SAMPLED
     if many_classes:
         return QUADRATURE
-    return QUADRATURE if any(a.images for a in abilities) else CLOSED
+    return QUADRATURE if any(a.images for a in estimators) else CLOSED
 
 
 def search(
@@ -168,8 +168,8 @@ def _by_pilots(claim: Claim, seed: int, pilot: Pilot) -> Worst:
     if d == 0:
         unit = np.zeros((1, 0))
         return _best(claim, unit, np.array([pilot(single(placed(claim, unit), 0), 512, 0)]), 1)
-    abilities = [ability_of(learner) for learner in claim.learners]
-    direct = all(a.exact for a in abilities) and getattr(claim.subject, "embed_dim", None) is None
+    estimators = [estimator_of(learner) for learner in claim.learners]
+    direct = all(a.exact for a in estimators) and getattr(claim.subject, "embed_dim", None) is None
     rounds = ROUNDS if direct and claim.quantity != "minimiser-rate" else FITTED_ROUNDS
     rng, spent, undefined = np.random.default_rng(seed), 0, 0
     unit = np.concatenate([corners(d), sobol(d, rounds[0][0], seed)])

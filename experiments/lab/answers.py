@@ -1,4 +1,4 @@
-"""What `predict` and `simulate` do: documents as the command line prints them, accuracies as fractions."""
+"""`soberclip predict` and `simulate`: their documents, with accuracies as fractions."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from experiments.abilities import ability_of, has_law, trainable
 from experiments.errors import RequestError, RunError, checked_seed
+from experiments.estimators import estimator_of, has_exact_law, trainable
 from experiments.inference import interval95
 from experiments.lab.mitigations import NONE, known_law, mitigated
 from experiments.lab.setting import Setting
@@ -18,15 +18,14 @@ from theory.accuracy import reliance
 from theory.learners.base import UNDEFINED, Learner
 
 GROUPS = ("common", "counter", "balanced", "drop")
-# Numbers that the direct route may draw: about five minutes on one core.
-LARGEST_DRAW = 20_000_000_000
+LARGEST_DRAW = 20_000_000_000  # numbers of the direct method, about five minutes on one core
 
 
 def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, Any]:
-    """Group accuracies at n = infinity, with the reliance of linear rules and the interval of estimates.
+    """Group accuracies at n = infinity, the reliance of a linear rule, and the interval of an estimate.
 
-    Raises RequestError where the theory says that there is no answer (a tie, a separable law, no view noise), and for a
-    mitigation of which no law is known, naming those that have one for the learner.
+    Raises RequestError if the theory has no answer (a tie, a separable law, no view noise), or no law is known after
+    the mitigation.
     """
     given = Setting(world, learner)
     law = known_law(mitigate, given)
@@ -43,7 +42,7 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
 
 
 def population(world: World, learner: Learner) -> Accuracy:
-    """Group accuracies of a learner at n = infinity; RequestError where the theory has no answer."""
+    """Group accuracies of a learner at n = infinity. Raises RequestError if the theory has no answer."""
     try:
         return learner.accuracy(world)
     except UNDEFINED as error:
@@ -54,12 +53,12 @@ def _reliance(world: World, learner: Learner) -> float | None:
     try:
         t = float(reliance(learner.direction(world)))
     except UNDEFINED:
-        return None  # no linear rule
+        return None  # not a linear rule
     return t if np.isfinite(t) else None
 
 
 def _who(learner: Learner, mitigate: str, setting: Setting) -> dict[str, Any]:
-    """What was asked for by name; the world, the prompt and the width as the mitigation leaves them."""
+    """The learner and the mitigation as requested; the world, the prompt and the width after the mitigation."""
     return {
         "world": setting.world.model_dump(),
         "learner": learner.name,
@@ -74,9 +73,11 @@ def simulate(
 ) -> dict[str, Any]:
     """Train a linear learner on n pairs, `replicates` times, and average its group accuracies.
 
-    method is "exact" (the exact law of the trained rule), "direct" (pairs drawn one by one), or None: exact where there
-    is such a law. interval95 is the t interval of the mean over replicates, null for one. Raises RequestError for n
-    outside [2, 1e12] or a direct run above LARGEST_DRAW numbers, RunError where a drawn sample has no solution.
+    method: "exact" (the exact law of the trained rule), "direct" (pairs drawn one by one), or None for exact if the law
+    is known. interval95 is the t interval of the mean over replicates, None for one replicate.
+
+    Raises RequestError for n outside [2, 1e12] or a direct run above LARGEST_DRAW numbers, RunError if a drawn sample
+    has no solution.
     """
     if not 2 <= n <= 10**12:
         raise RequestError(f"--n = {n} lies outside [2, 1e12]; the nearest valid value is {min(max(n, 2), 10**12)}")
@@ -104,17 +105,17 @@ def simulate(
 
 
 def _checked_method(world: World, learner: Learner, method: str | None, sampler: str = "drawn") -> str:
-    if ability_of(learner).estimator is None:
+    if estimator_of(learner).fit is None:
         raise RequestError(
             f"--learner = {learner.name} is not fitted to pairs; those that are: {', '.join(trainable())}"
         )
     if method not in (None, "exact", "direct"):
         raise RequestError(f"--method = {method!r} is neither exact nor direct")
-    lawful = has_law(learner, world) and sampler == "drawn"
+    lawful = has_exact_law(learner, world) and sampler == "drawn"
     if method == "exact" and sampler != "drawn":
         raise RequestError(f"--method exact is not known for {sampler} pairs; the nearest choice is direct")
     if method == "exact" and not lawful:
-        where = "in worlds of this shape" if ability_of(learner).exact else "at all"
+        where = "in worlds of this shape" if estimator_of(learner).exact else "at all"
         raise RequestError(
             f"--method exact is not known for learner {learner.name!r} {where}; the nearest choice is direct"
         )
@@ -126,10 +127,10 @@ def trainings(
 ) -> Iterator[tuple[Float[np.ndarray, "r 2"], Float[np.ndarray, " r"]]]:
     """(group accuracies, reliance) of `count` trainings on n pairs, in blocks; replicate r is the same for any count.
 
-    method is "exact" or "direct", see `simulate`; sampler is what is done with drawn pairs first. Raises
-    SeparabilityError where drawn pairs have no solution, ValueError for other requests that have none.
+    method: "exact" or "direct", see `simulate`; sampler: how drawn pairs are sampled again. Raises SeparabilityError
+    if drawn pairs have no solution, ValueError for other requests without one.
     """
-    from experiments.trainings import learned_critics
+    from experiments.finite_samples import learned_critics
     from simulator.gaussian.critic import group_accuracy
     from simulator.gaussian.critic import reliance as relied
 
@@ -162,14 +163,14 @@ def _refuse_costly(world: World, n: int, replicates: int) -> None:
 
 
 def _predicted(setting: Setting) -> dict[str, float] | None:
-    """The population's accuracies beside the measured ones; null where the theory has none."""
+    """Accuracies of the population optimum; None where the theory has no answer."""
     try:
         law = setting.law()
         return None if law is None else in_groups(population(law.world, law.learner))
     except (RequestError, ValueError):
-        return None  # the sample has an answer where the population has none: ties, separable laws
+        return None  # ties and separable laws, where a sample still has an answer
 
 
 def in_groups(accuracy: Accuracy) -> dict[str, float]:
-    """A pair of accuracies in the words of GROUPS."""
+    """A pair of accuracies by the names in GROUPS."""
     return {name: float(in_words(name, accuracy)) for name in GROUPS}

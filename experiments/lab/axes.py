@@ -1,11 +1,11 @@
-"""Axes of a study: a field of World, of Recipe, `n`, `seed` or `mitigation`, and the values that it takes.
+"""Axes of a study: a field of World or Recipe, `n`, `seed` or `mitigation`, and its values.
 
     NAME=LOW:HIGH:COUNT             linear
     NAME=LOW:HIGH:COUNT:log         logarithmic
     NAME=LOW:HIGH:COUNT:one-minus   1 - x logarithmic, both ends below 1
     NAME=V1,V2,V3                   listed
 
-Hyphens and underscores are alike in a name. Fields that are whole numbers are rounded on a logarithmic axis alone.
+Hyphens equal underscores in a name. Whole-number fields are rounded on logarithmic axes only.
 """
 
 import math
@@ -44,7 +44,7 @@ class Axis:
     scale: str = "listed"
 
     def toml(self) -> str | list[Value]:
-        """The axis as a TOML file holds it: the range in its own words, or the list."""
+        """The axis in a TOML file: a range as text, or a list."""
         if self.scale == "listed":
             return list(self.values)
         ends = f"{self.values[0]!r}:{self.values[-1]!r}:{len(self.values)}"
@@ -60,7 +60,7 @@ def quantity(name: str) -> Quantity:
     if name in _OWN or name in SCALARS:
         return q.quantity_of(_OWN.get(name) or _WORLD[name])
     if name == "mitigation":
-        return Quantity(r"\mathrm{mitigation}", "what is done against the background", "")
+        return Quantity(r"\mathrm{mitigation}", "mitigation of the background", "")
     word = name.replace("_", r"\ ")
     return Quantity(rf"\mathrm{{{word}}}", Recipe.model_fields[name].description or name, "")
 
@@ -71,22 +71,22 @@ def of_world(name: str) -> bool:
 
 
 def of_recipe(name: str) -> bool:
-    """Whether an axis varies the recipe of trained towers alone."""
+    """Whether an axis varies the recipe of trained towers only."""
     return name in Recipe.model_fields and name not in SCALARS and name not in _OWN
 
 
 def axis(name: str, values: Any) -> Axis:
-    """The axis of a name: from a range or list as text, one value, several, or another axis.
+    """The axis of a name, from a range or list as text, one value, several, or another axis.
 
-    Raises RequestError, naming field and value, for an unknown field (and the nearest), an axis that is empty, repeats
-    itself or holds nan, and a value outside the field's domain.
+    Raises RequestError, naming field and value, for an unknown field, an empty axis, a repeated value, nan, or a value
+    outside the field's domain.
     """
     field = name.replace("-", "_")
     if field == "loss":
         raise RequestError("axis 'loss': objectives are learners of a study; name them as --learner infonce")
     if field not in NAMES:
         near = suggestion(field, NAMES, quoted=True)
-        raise RequestError(f"axis {name!r} is no field of a world or a recipe, nor n, seed or mitigation{near}")
+        raise RequestError(f"axis {name!r} is not a field of a world or a recipe, nor n, seed or mitigation{near}")
     if isinstance(values, Axis):
         values, scale = values.values, values.scale
     elif isinstance(values, str):
@@ -105,18 +105,18 @@ def axis(name: str, values: Any) -> Axis:
 
 
 def _listed(field: str, values: Any) -> list[Value]:
-    """One value, or a flat list of them, as Python's own numbers and words."""
+    """One value, or a flat list of values, as Python numbers and strings."""
     if isinstance(values, np.ndarray):
         values = values.tolist()
     values = list(values) if isinstance(values, Sequence) and not isinstance(values, str) else [values]
     for value in values:
         if isinstance(value, Sequence) and not isinstance(value, str):
-            raise RequestError(f"axis {field}: {value!r} is a list within a list; an axis is a flat one")
+            raise RequestError(f"axis {field}: {value!r} is a list within a list; expected a flat list")
     return [value.item() if isinstance(value, np.generic) else value for value in values]
 
 
 def parsed(text: str) -> Axis:
-    """The axis that `NAME=...` on the command line means; RequestError if it says nothing."""
+    """The axis in `NAME=...` from the command line."""
     name, equals, values = text.partition("=")
     if not equals:
         raise RequestError(f"--axis {text!r} is neither NAME=LOW:HIGH:COUNT nor NAME=V1,V2; p_spu=.5:1:11 is one")
@@ -140,7 +140,7 @@ def _read(field: str, text: str) -> tuple[list[Value], str]:
 
 
 def _count(field: str, text: str, word: str) -> int:
-    """How many values a range has."""
+    """Number of values of a range."""
     with suppress(ValueError):
         count = float(word)
         if count.is_integer() and 2 <= count <= LONGEST:
@@ -149,7 +149,7 @@ def _count(field: str, text: str, word: str) -> int:
 
 
 def _spread(field: str, text: str, low: float, high: float, count: int, scale: str) -> list[Value]:
-    """The values between two ends, which stay as they were given."""
+    """The values of a range; its ends are not rounded."""
     if scale == "linear":
         values = np.linspace(low, high, count)
     else:
@@ -171,7 +171,7 @@ def _spread(field: str, text: str, low: float, high: float, count: int, scale: s
 
 
 def _value(field: str, word: str) -> Value:
-    """A number, or a word where the field takes words."""
+    """A number, or a word if the field takes words."""
     if _choices(field):
         return word
     with suppress(ValueError):
@@ -210,7 +210,7 @@ def _choices(field: str) -> tuple[str, ...]:
 
 
 def _checked(field: str, values: Sequence[Value]) -> list[Value]:
-    """Values of the field's own type within its domain, as far as the field alone says (a recipe looks at several)."""
+    """The values, of the field's type and within its domain; a recipe checks its own fields later."""
     if choices := _choices(field):
         for value in values:
             if value not in choices:

@@ -1,11 +1,12 @@
-"""The bridge from theory to pictures: which Gaussian world a tower's embeddings are of, and what it says of the head.
+"""The bridge from theory to pixels: the Gaussian world of a tower's embeddings, and its prediction for the head.
 
-Embeddings of training pairs, less what object and attribute add to them on average, scatter about 0. In units of that
-scatter the class means of objects and of attributes have distances, and so they have in a Gaussian world with the pixel
-world's labels and correlations: its mu_inv/sigma_inv and mu_spu/sigma_spu. A head is a linear rule on embeddings, so
-what it does there is what the objective becomes with linear towers. Nothing is fitted to accuracies, and no test image
-is looked at. It is a weak test of the theory: where classes lie many deviations apart, as they do in trained towers,
-the answer follows from p_inv and p_spu and hardly from the distances.
+Embeddings of training pairs scatter about the mean that object and attribute give them. In units of that scatter, the
+class means of objects and of attributes have distances. They are mu_inv/sigma_inv and mu_spu/sigma_spu of a Gaussian
+world with the pixel world's labels and correlations. A head is a linear rule on embeddings, so the optimum of the
+objective with linear towers predicts its accuracy. Nothing is fitted to accuracies, and no test image is used.
+
+It is a weak test of the theory: where classes lie many deviations apart, as in trained towers, the prediction depends
+on p_inv and p_spu and hardly on the distances.
 """
 
 from typing import Any
@@ -18,13 +19,13 @@ from simulator.towers.probes import separation
 from simulator.world import Worlds
 from theory.learners import named
 
-LARGEST = 40.0  # deviations, beyond which no pair is on the wrong side
+LARGEST = 40.0  # deviations; beyond this no pair is on the wrong side
 
 
 def bridge(ensemble: Ensemble, parameters: Parameters) -> dict[str, Any] | None:
-    """Distances and predicted accuracies of every model of one world, a list each; None where it is not defined.
+    """Lists of distances and predicted accuracies, one value per model; None where they are not defined.
 
-    "rand" and "rev" are those of a world whose classes are all tied: any attribute alike, and another's.
+    "rand" and "rev" are defined for worlds whose classes are all tied: each attribute equally often, and another's.
     """
     world, recipe = ensemble.worlds[0], ensemble.recipe
     learner = recipe.objective.population_learner.get("linear")

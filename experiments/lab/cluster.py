@@ -1,21 +1,12 @@
 """Blocks on dask: on processes of this machine, or on any cluster whose scheduler has an address.
 
-A block is a task. dask hands it to a worker, and to another one if that is lost; the worker computes it and writes it
-into the store by itself, and its number alone comes back. The study travels once to each worker, as a plugin, also to
-those that come later. A study on "cuda" asks for workers that were started with `--resources GPU=1`.
+A block is a task. A worker computes it, writes it into the store, and returns its number. If the worker is lost, dask
+gives the block to another one. The study travels once to each worker, as a plugin; workers that join later receive it,
+too. A study on "cuda" needs workers that were started with `--resources GPU=1`.
 
-What 1e9 cells cost, on paper
------------------------------
-Closed forms (5e-5 s a cell, 2^16 cells a block): 15,259 tasks of 3.3 s, 14 hours of one core; 5 variables, so 76,000
-objects of up to 512 KiB, 36 GB before compression. Exact laws of 1024 replicates (1.5 ms a cell, 5 s a block): 3e5
-tasks, 17 days of a core, 18 objects each. Trained cells, of a second each, in blocks of MODELS: 6e7 tasks, 30 years of
-a core; that many objects want a bucket, or coarser axes.
-
-A scheduler and its client spend c on a task, whatever it computes: 1 to 1.5 ms of one core, measured over 1e5 blocks
-that do nothing (on two cores). With W workers and blocks of b seconds they are busy
-for the share c W / b, which stays under a tenth where b >= 10 c W: 30 ms for two workers, 1.5 s for a hundred, and
-blocks of 5 s, what `experiments.lab.blocks` aims at, for 300. IN_FLIGHT tasks at once are all that they remember, 14 KB
-each in the same measurement, be there 1e4 blocks or 1e8.
+Scheduler and client need 1 to 1.5 ms of one core per block. With W workers and blocks of b seconds they are busy for
+the share .0015 W / b. Blocks of 5 s, the aim of `experiments.lab.blocks`, keep it under a tenth for 300 workers. At
+most IN_FLIGHT tasks are held at once, 14 KB each, however many blocks there are.
 """
 
 import logging
@@ -35,28 +26,28 @@ from experiments.lab.store_compat import ROUNDING
 from experiments.provenance import versions
 from simulator.signals import block_signals
 
-IN_FLIGHT = 2_000  # tasks that the scheduler knows at once: several a worker, for all the workers that it can feed
-PATIENCE = 10  # seconds in which a scheduler has to answer
+IN_FLIGHT = 2_000  # tasks that the scheduler holds at once: several per worker
+PATIENCE = 10  # seconds until a silent scheduler is given up
 
 
 class Carried(WorkerPlugin):
-    """The task of a run, on every worker: sent once rather than with every block."""
+    """The task of a run, sent once to each worker rather than with each block."""
 
     def __init__(self, task: Task):
         self.task, self.versions = task, {name: versions()[name] for name in ROUNDING}
 
     def setup(self, worker: Worker) -> None:
-        """Refuse a worker whose numbers may differ in the last bit. Called by dask as a worker joins."""
+        """Refuse a worker whose versions may round differently. dask calls this when a worker joins."""
         for name, own in versions().items():
             if own != self.versions.get(name, own):
                 raise RequestError(
                     f"the worker {worker.address} has {name} {own} and this process {self.versions[name]}, which may "
-                    "round otherwise; start workers with the versions of this process"
+                    "round differently; start workers with the versions of this process"
                 )
 
 
 def _work(block: int, carried: str) -> object:
-    """What a worker does with the number of a block."""
+    """Run the task on one block, on a worker."""
     return get_worker().plugins[carried].task(block)
 
 
@@ -64,13 +55,13 @@ def _work(block: int, carried: str) -> object:
 def on_dask(
     workers: int | None, scheduler: str | None, device: str, report: Callable[[str], None]
 ) -> Iterator[Execute]:
-    """The executor of a dask cluster, started here or met at an address; see `experiments.lab.executors.executor`."""
+    """The executor of a dask cluster, started here or reached at an address."""
     resources = {"GPU": 1} if device.startswith("cuda") else {}
     with ExitStack() as stack:
-        # What is lost is told in a sentence, see _in_a_sentence; a start that is interrupted needs none.
+        # Our own sentences replace dask's log, see _failures_as_sentences.
         for logger in ("distributed", "distributed.client"):
             stack.enter_context(silence_logging_cmgr(logging.CRITICAL, logger))
-        with block_signals():  # a Ctrl-C that comes meanwhile finds a cluster that will be closed
+        with block_signals():  # Ctrl-C waits until the cluster exists and will be closed
             address = scheduler if workers is None else stack.enter_context(_local(workers, resources))
         client = stack.enter_context(_client(address))
         able = [worker["resources"].items() >= resources.items() for worker in _workers_of(client)]
@@ -85,9 +76,9 @@ def _local(workers: int, resources: dict[str, int]) -> LocalCluster:
         n_workers=workers,
         threads_per_worker=1,
         resources=resources,
-        memory_limit=None,  # blocks leave nothing in a worker that could be spilled, so dask need not watch it
-        dashboard_address=":0",  # any free port: a run beside this one has the usual one
-        silence_logs=logging.CRITICAL,  # a worker that died is no news: its block is computed again
+        memory_limit=None,  # blocks leave nothing in a worker that dask could spill
+        dashboard_address=":0",  # any free port, since another run may use the default one
+        silence_logs=logging.CRITICAL,  # the block of a dead worker is computed again, without a message
     )
 
 
@@ -95,7 +86,9 @@ def _client(address: "str | LocalCluster") -> Client:
     try:
         return Client(address, timeout=PATIENCE)
     except ValueError as error:
-        raise RequestError(f"scheduler = {address!r} is no address ({error}); tcp://127.0.0.1:8786 is one") from None
+        raise RequestError(
+            f"scheduler = {address!r} is not an address ({error}); tcp://127.0.0.1:8786 is one"
+        ) from None
     except OSError as error:
         raise RunError(f"the scheduler {address!r} does not answer ({error})") from None
 
@@ -105,31 +98,31 @@ def _workers_of(client: Client) -> list[dict]:
 
 
 def _execute(client: Client, resources: dict[str, int], task: Task, blocks: Sequence[int]) -> Iterator[object]:
-    """Results as they come, with at most IN_FLIGHT tasks known to the scheduler."""
-    name, waiting = f"block-{token_hex(6)}", iter(blocks)  # two runs on one cluster never share a task
+    """Results in order of completion, with at most IN_FLIGHT tasks at the scheduler."""
+    name, waiting = f"block-{token_hex(6)}", iter(blocks)  # so that two runs on one cluster share no task
 
     def more(count: int) -> list:
         some = list(islice(waiting, count))
         keys = [f"{name}-{block}" for block in some]
         return client.map(_work, some, carried=name, key=keys, pure=False, resources=resources) if some else []
 
-    with _carrying(client, task, name), _in_a_sentence():
+    with _plugin(client, task, name), _failures_as_sentences():
         running = as_completed(more(IN_FLIGHT))
         for finished in running.batches():
             results = client.gather(finished)
-            finished.clear()  # so that the scheduler forgets them
+            finished.clear()  # the scheduler forgets them
             running.update(more(len(results)))
             yield from results
 
 
 @contextmanager
-def _carrying(client: Client, task: Task, name: str) -> Iterator[None]:
+def _plugin(client: Client, task: Task, name: str) -> Iterator[None]:
     try:
         _hand_out(client, Carried(task), name)
         yield
     finally:
-        if client.status == "running":  # no longer so where the scheduler was lost
-            # The scheduler, or a worker, that is lost now; a worker without it; a scheduler that was started anew.
+        if client.status == "running":  # not if the scheduler was lost
+            # A scheduler or worker may be lost, or started again without the plugin.
             with suppress(OSError, KeyError, ValueError):
                 client.unregister_worker_plugin(name)
 
@@ -137,15 +130,15 @@ def _carrying(client: Client, task: Task, name: str) -> Iterator[None]:
 def _hand_out(client: Client, carried: Carried, name: str) -> None:
     try:
         client.register_plugin(carried, name=name)
-    except Exception as error:  # what a worker cannot unpickle: the scheduler passes on no more than the repr
+    except Exception as error:  # the scheduler passes on only the repr of a worker's error
         if str(error).startswith(("ModuleNotFoundError(", "ImportError(")):
             raise RequestError(f"a worker cannot import what this process can ({error}); install it there") from None
         raise
 
 
 @contextmanager
-def _in_a_sentence() -> Iterator[None]:
-    """dask's own failures; those of a block come as they are."""
+def _failures_as_sentences() -> Iterator[None]:
+    """Raise dask's own failures with one sentence; failures of a block pass unchanged."""
     try:
         yield
     except KilledWorker as error:

@@ -1,4 +1,4 @@
-"""Ctrl-C in a run that several processes may share: all stop at the same step and fail together, or one stops all."""
+"""Ctrl-C in a run that several processes may share: they stop at the same step, and fail together."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -10,37 +10,43 @@ from experiments.progress import say
 
 
 @contextmanager
+def _handling(numbers: tuple[int, ...], handler: Callable) -> Iterator[None]:
+    """Handle signals in the block. Only the main thread receives them; elsewhere nothing happens."""
+    numbers = numbers if current_thread() is main_thread() else ()
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+@contextmanager
 def interruption(group) -> Iterator[Callable[[], bool]]:
-    """A function that turns true once Ctrl-C (or torchrun's SIGTERM) came, for all processes at the same step.
+    """A function that returns true after Ctrl-C (or torchrun's SIGTERM), at the same step in all processes.
 
-    A second Ctrl-C is not held back: the step at work may be compiling, which takes a minute.
+    A second Ctrl-C raises KeyboardInterrupt at once: the current step may be compiling, which takes a minute.
     """
-    from simulator.towers import distributed
+    from simulator.towers import distributed  # start-up time: loads torch
 
-    asked = False
+    pressed = False
 
     def remember(number, frame):
-        nonlocal asked
-        if asked:
+        nonlocal pressed
+        if pressed:
             raise KeyboardInterrupt
-        asked = True
-        # In a thread, since the signal may have come in the midst of another line.
-        Thread(target=say, args=("soberclip: stopping after the step at work; Ctrl-C again stops at once",)).start()
+        pressed = True
+        # In a thread, since the signal may have come while another line was printed.
+        Thread(target=say, args=("soberclip: stopping after the current step; Ctrl-C again stops at once",)).start()
 
-    # Signals belong to the main thread; elsewhere nobody presses Ctrl-C.
-    numbers = (signal.SIGINT, signal.SIGTERM) if current_thread() is main_thread() else ()
-    handlers = {number: signal.signal(number, remember) for number in numbers}
-    try:
-        yield lambda: distributed.anywhere(group, asked)
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+    with _handling((signal.SIGINT, signal.SIGTERM), remember):
+        yield lambda: distributed.anywhere(group, pressed)
 
 
 @contextmanager
 def together(group) -> Iterator[None]:
-    """If the block fails in one process, fail in all of them, rather than let the others wait for it."""
-    from simulator.towers import distributed
+    """If the block fails in one process, fail in all of them, so that none waits for ever."""
+    from simulator.towers import distributed  # start-up time: loads torch
 
     failure = None
     try:
@@ -55,30 +61,17 @@ def together(group) -> Iterator[None]:
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
-    """SIGTERM, a scheduler's or a shutdown's, ends the block as Ctrl-C does: by KeyboardInterrupt."""
+def keeping(kept: Callable[[], str]) -> Iterator[None]:
+    """Add to the sentence of an interruption or a failure what is kept; SIGTERM interrupts as Ctrl-C does."""
 
     def interrupt(number, frame):
         raise KeyboardInterrupt
 
-    if current_thread() is not main_thread():  # signals are not ours to hear
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def keeping(kept: Callable[[], str]) -> Iterator[None]:
-    """Whatever stops the work, what is finished stays; the sentence says how much that is."""
-    try:
-        with terminable():
+        with _handling((signal.SIGTERM,), interrupt):
             yield
     except (KeyboardInterrupt, RunError) as error:
-        goes_on = f"{kept()}, and the same command goes on from them"
+        resume = f"{kept()}, and the same command resumes from them"
         if isinstance(error, RunError):
-            raise RunError(f"{error}; {goes_on}") from error
-        raise Interrupted(f"interrupted; {goes_on}") from None
+            raise RunError(f"{error}; {resume}") from error
+        raise Interrupted(f"interrupted; {resume}") from None

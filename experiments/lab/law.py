@@ -1,4 +1,4 @@
-"""What a training arrives at with unlimited pairs, where it is known: a learner's closed form, in the right world."""
+"""The population optimum of a training, where it is known: a learner's closed form in some world."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 
 class Law(NamedTuple):
-    """A learner's population optimum in a world, or in each of many."""
+    """A learner's population optimum in a world, or in each world of a grid."""
 
     learner: Learner
     world: World | Worlds
 
 
 def becomes(recipe: "Recipe", world: World, prompt: str | None) -> Law | None:
-    """The law that the towers of a recipe reach; None where none is known.
+    """The law that the towers of a recipe approach; None where none is known.
 
-    Raises ValueError where a sampler balances groups of which some have no share.
+    Raises ValueError if a sampler balances groups and one of them is empty.
     """
     objective, narrow = recipe.objective, recipe.embed_dim < world.latents
     name = objective.learner(recipe)
     if name is None or (narrow and recipe.last_layer == "refitted"):
-        return None  # a head on what a narrow embedding happens to keep
+        return None  # what a narrow embedding keeps for the new head is unknown
     learner = named(name, prompt=prompt, embed_dim=recipe.embed_dim if narrow and objective.limited_by_width else None)
     return sampled_law(SAMPLERS[recipe.sampler], learner, objective.law(recipe, world))
 
@@ -36,10 +36,11 @@ def becomes(recipe: "Recipe", world: World, prompt: str | None) -> Law | None:
 def sampled_law(sampler: Sampler, learner: Learner, worlds: World | Worlds) -> Law | None:
     """The law of a learner on pairs after a sampler; None where none is known.
 
-    Captions of random backgrounds (`simulator.gaussian.captions`) say as little of them, to a critic that is linear in
-    captions, as silent ones; to others they change no decision by name, nor by a mean caption that is the name.
+    Captions with random backgrounds carry no information on the background. A critic that is linear in captions learns
+    from them what it learns from captions without background. For other critics they leave decisions by the name
+    prompt unchanged, and by the mean caption where that is the name.
 
-    Raises ValueError where groups are balanced of which some have no share.
+    Raises ValueError if the sampler balances groups and one of them is empty.
     """
     prompt = getattr(learner, "prompt", None)
     if sampler.swaps and isinstance(learner, LinearCLIP):
@@ -50,6 +51,6 @@ def sampled_law(sampler: Sampler, learner: Learner, worlds: World | Worlds) -> L
 
 
 def _is_name(worlds: World | Worlds) -> bool:
-    """Whether the mean caption of a class is its name; with K >= 3 classes it speaks of all of them."""
+    """Whether the mean caption of a class is its name; with 3 or more classes it mentions all of them."""
     grid = Worlds.of(worlds)
     return bool(np.all(np.equal(grid.classes, 2)) and np.array_equal(grid.prompt("mean"), grid.prompt("name")))

@@ -1,4 +1,4 @@
-"""Mitigations by name: what may be done so that a learner relies less on the background. One table.
+"""Mitigations by name: one table of ways to make a learner rely less on the background.
 
 >>> from experiments import Setting, mitigated
 >>> from simulator import World
@@ -8,12 +8,12 @@
 >>> float(round(law.learner.accuracy(law.world).drop, 6))
 0.0
 
-Each is a function Setting -> Setting: it changes the world, how pairs are sampled, the objective, the last layer or the
-prompt, and nothing else knows its name. One of one's own is such a function, entered by `register`. What is known of
-the result follows from what was changed (`Setting.law`), and so does what it costs in pairs (`Setting.pairs`).
+Each is a function Setting -> Setting. It changes the world, the sampling of pairs, the objective, the last layer or the
+prompt. `register` adds a function of your own. The population optimum (`Setting.law`) and the cost in pairs
+(`Setting.pairs`) follow from the changed setting.
 
-What did not earn a row: label smoothing, whose minimiser (1 - s) p(y|x) + s/K decides as p(y|x) does; a fixed
-temperature, which costs InfoNCE 8 points of the counter group at 1 and nothing at 0.3 or below (design temperature).
+Without a row: label smoothing, whose minimiser (1 - s) p(y|x) + s/K decides as p(y|x) does; a fixed temperature, which
+costs InfoNCE 8 points of the counter group at 1 and nothing at 0.3 or below (design temperature).
 """
 
 from collections.abc import Callable
@@ -30,8 +30,8 @@ from simulator.prompts import PROMPTS
 from simulator.world import World
 from theory.learners import Bayes, LeastSquares, LinearCLIP, Logistic
 
-NONE = "none"  # the name of doing nothing
-EARLY = 4  # of the steps, an early stop takes one in so many; linear towers have learned nothing after a sixteenth
+NONE = "none"  # name of the mitigation that changes nothing
+EARLY = 4  # an early stop takes 1/EARLY of the steps; after 1/16 linear towers have learned nothing
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Mitigation:
     words
         What it does, for a table.
     apply
-        Setting -> Setting; RequestError where it makes no sense, saying where it does.
+        Setting -> Setting; raises RequestError, naming what it applies to, for other settings.
     """
 
     name: str
@@ -57,23 +57,23 @@ MITIGATIONS: dict[str, Mitigation] = {}
 
 
 def register(mitigation: Mitigation) -> Mitigation:
-    """Enter a mitigation into the table and return it.
+    """Add a mitigation to the table and return it.
 
     Raises
     ------
     ValueError
-        If another one has its name.
+        If the name is taken.
     """
     return add_row(MITIGATIONS, mitigation, "a mitigation")
 
 
 def names() -> tuple[str, ...]:
-    """The names of all mitigations, that of doing nothing first."""
+    """Names of all mitigations, `NONE` first."""
     return tuple(MITIGATIONS)
 
 
 def described() -> str:
-    """All mitigations with what they do, for people."""
+    """All mitigations with what they do, for a help text."""
     return ", ".join(f"{name} ({mitigation.words})" for name, mitigation in MITIGATIONS.items())
 
 
@@ -88,20 +88,20 @@ def mitigated(name: str, setting: Setting) -> Setting:
     Raises
     ------
     RequestError
-        For an unknown name, with the nearest, and where the mitigation makes no sense.
+        For an unknown name, with the nearest, and where the mitigation does not apply.
     """
     if name not in MITIGATIONS:
         raise RequestError(f"mitigation {name!r} is not one of {', '.join(names())}{suggestion(name, names())}")
     try:
         found = MITIGATIONS[name].apply(setting)
-    except ValidationError as failure:  # of a world or a recipe that a function of one's own makes
+    except ValidationError as failure:  # of a world or a recipe in a user's own function
         wrong = failure.errors()[0]
         where = ".".join(map(str, wrong["loc"])) or failure.title
         raise RequestError(f"mitigation {name!r}: {where} = {wrong['input']!r}: {wrong['msg']}") from None
     except (RequestError, ValueError) as error:
         raise RequestError(f"mitigation {name!r}: {error}") from None
     if not isinstance(found, Setting):
-        raise RequestError(f"mitigation {name!r} returned {found!r}; it has to return a Setting")
+        raise RequestError(f"mitigation {name!r} returned {found!r}; expected a Setting")
     return found
 
 
@@ -130,12 +130,12 @@ def _sampled(sampler: str) -> Callable[[Setting], Setting]:
     return lambda setting: setting.sampled(sampler)
 
 
-def _asked(prompt: str) -> Callable[[Setting], Setting]:
-    return lambda setting: setting.asked(prompt)
+def _prompted(prompt: str) -> Callable[[Setting], Setting]:
+    return lambda setting: setting.prompted(prompt)
 
 
 def _captioned(apply: Callable[[Setting], Setting]) -> Callable[[Setting], Setting]:
-    """A change of captions, where there is somebody to read them."""
+    """A change of captions, refused where no captions are read."""
 
     def applied(setting: Setting) -> Setting:
         if not setting.reads_captions:
@@ -153,7 +153,7 @@ _GROUP_DRO = {"supervised": "group-dro", "infonce": "group-dro-infonce"}
 
 
 def _group_dro(setting: Setting) -> Setting:
-    """Known by its population where a rule is supervised, whose fixed point has the law of reweighted pairs."""
+    """The fixed point of GroupDRO on a supervised rule has the law of reweighted pairs."""
     if setting.recipe is None:
         if not isinstance(setting.learner, Bayes | Logistic):
             raise RequestError(f"no law is known for {setting.called}; bayes and logistic have one")
@@ -165,7 +165,7 @@ def _group_dro(setting: Setting) -> Setting:
 
 
 def _refitted(setting: Setting) -> Setting:
-    """On an embedding that keeps all latents: the rule of least squares on balanced groups."""
+    """On an embedding that keeps all latents: least squares on balanced groups."""
     if setting.recipe is not None:
         return replace(setting.trained(last_layer="refitted"), prompt=None)
     width, world = getattr(setting.learner, "embed_dim", None), setting.world
@@ -176,7 +176,7 @@ def _refitted(setting: Setting) -> Setting:
 
 
 def _narrowed(setting: Setting) -> Setting:
-    """Rank K - 1 of inner products; two coordinates of unit vectors, which one leaves nothing but signs."""
+    """Width K - 1 for inner products; at least 2 for unit vectors, since one coordinate keeps only a sign."""
     least = int(setting.world.classes) - 1
     if setting.recipe is None:
         if not isinstance(setting.learner, LinearCLIP):
@@ -188,7 +188,7 @@ def _narrowed(setting: Setting) -> Setting:
 
 
 def _stopped(setting: Setting) -> Setting:
-    """No law: what is learned first depends on the towers and on the rate."""
+    """No law is known: what is learned first depends on the towers and on the learning rate."""
     if setting.recipe is None:
         raise RequestError(f"{setting.called} is fitted at once, so there is nothing to stop; towers are trained")
     steps = max(1, setting.recipe.steps // EARLY)
@@ -196,16 +196,19 @@ def _stopped(setting: Setting) -> Setting:
 
 
 for _mitigation in (
-    Mitigation(NONE, "nothing is done", lambda setting: setting),
+    Mitigation(NONE, "no mitigation", lambda setting: setting),
     Mitigation("balance", "groups drawn with replacement, equally often", _sampled("balanced")),
     Mitigation("subsample", "groups cut to the smallest", _sampled("subsampled")),
-    Mitigation("reweight", "groups weighed equally", _sampled("reweighted")),
-    Mitigation("group-dro", "GroupDRO: groups weighed by their losses", _group_dro),
+    Mitigation("reweight", "groups weighted equally", _sampled("reweighted")),
+    Mitigation("group-dro", "GroupDRO: groups weighted by their losses", _group_dro),
     Mitigation("dfr", "last layer refitted on balanced groups", _refitted),
     Mitigation("omit-background", "captions that never mention the background", _mentioned(0.0)),
     Mitigation("mention", "captions that always mention the background", _mentioned(1.0)),
-    Mitigation("contradict", "captions that name a background drawn by chance", _captioned(_sampled("contradicted"))),
-    *(Mitigation(f"prompt-{name}", f"asked by {prompts.prompt_row(name).words}", _asked(name)) for name in PROMPTS),
+    Mitigation("contradict", "captions that name a random background", _captioned(_sampled("contradicted"))),
+    *(
+        Mitigation(f"prompt-{name}", f"prompted by {prompts.prompt_row(name).words}", _prompted(name))
+        for name in PROMPTS
+    ),
     Mitigation("early-stopping", f"one in {EARLY} of the steps", _stopped),
     Mitigation("narrow", "the narrowest embedding that tells the classes apart", _narrowed),
 ):

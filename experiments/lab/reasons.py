@@ -1,8 +1,7 @@
-"""Why cells have no number: the learners' own sentences as small integers that no order of work can change.
+"""Why cells have no number: sentences as integer codes that do not depend on the order of work.
 
-A sentence's code is a checksum of it, so blocks that know nothing of each other agree. Sentences of one block that
-differ in their numbers alone become one, with the range of those numbers: of a million separable laws every one has a
-distance of its own, and nobody reads a million sentences.
+The code of a sentence is its checksum, so independent blocks agree. Sentences of one block that differ only in their
+numbers become one sentence with ranges: a million separable laws would give a million sentences.
 """
 
 import re
@@ -15,26 +14,26 @@ _NUMBER = re.compile(r"(?<![\w.^])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w^])")
 
 
 class Reasons:
-    """The reasons of a block, written into its variable of codes."""
+    """The reasons of a block, and the variable that holds their codes."""
 
     def __init__(self, undefined: np.ndarray):
         self._undefined = undefined
         self._places: dict[str, list[tuple[int, ...]]] = defaultdict(list)
 
     def add(self, place: tuple[int, ...], sentence: str) -> None:
-        """A cell's reason; the first one stands."""
+        """Add a cell's reason; the first one counts."""
         self._places[sentence].append(place)
 
     def finish(self) -> dict[int, str]:
-        """Fill in the codes; the sentences behind them."""
+        """Fill in the codes; the sentence of each code."""
         alike = defaultdict(list)
         for sentence in self._places:
             alike[_NUMBER.sub("#", sentence)].append(sentence)
         legend = {}
         for template, sentences in alike.items():
-            told = _ranges(template, sentences)
-            code = crc32(told.encode()) & 0x7FFFFFFF or 1
-            legend[code] = told
+            shared = _ranges(template, sentences)
+            code = crc32(shared.encode()) & 0x7FFFFFFF or 1
+            legend[code] = shared
             for sentence in sentences:
                 for place in self._places[sentence]:
                     if self._undefined[place] == 0:
@@ -43,15 +42,15 @@ class Reasons:
 
 
 def _ranges(template: str, sentences: list[str]) -> str:
-    """Sentences of one template as one, numbers that differ as a range.
+    """Sentences of one template as one sentence, with a range for each number that differs.
 
     >>> _ranges("a # of 3^2 #", ["a 1 of 3^2 5", "a 2 of 3^2 5"])
     'a 1 to 2 of 3^2 5'
     """
     columns = zip(*(_NUMBER.findall(sentence) for sentence in sentences), strict=True)
     words = iter(template.split("#"))
-    told = next(words)
+    shared = next(words)
     for column, following in zip(columns, words, strict=True):
         ends = sorted(set(column), key=float)
-        told += (ends[0] if len(ends) == 1 else f"{ends[0]} to {ends[-1]}") + following
-    return told
+        shared += (ends[0] if len(ends) == 1 else f"{ends[0]} to {ends[-1]}") + following
+    return shared

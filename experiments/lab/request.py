@@ -1,4 +1,4 @@
-"""A study from TOML and flags: one merge, flags over the file, validated once.
+"""A study from TOML and flags: merged first, then validated once.
 
 A study file holds the fields of `experiments.lab.spec.StudySpec`: learners, prompts, routes, n, replicates, seed, and
 the tables [axes] (p_spu = "0.5:1:51", or a list), [world] and [recipe].
@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from experiments.errors import RequestError
+from experiments.lab.config import read_toml, world_of
+from experiments.lab.spec import StudySpec
 from experiments.lab.studies import Study, study
-from experiments.lab.worlds import read as read_world
-from experiments.lab.worlds import world_of
 from simulator.naming import suggestion
 
 TABLES = ("axes", "recipe", "world")
+LISTS = ("learners", "prompts", "routes")
 
 
 def read(text: str, source: str = "study") -> Study:
-    """The study of a TOML text; `source` names it in sentences.
+    """The study of a TOML text; `source` names it in refusals.
 
-    Raises RequestError for text that is no TOML, an unknown key (with the nearest) and all that `study` refuses.
+    Raises RequestError for text that is not TOML, an unknown key, and all that `study` refuses.
     """
     try:
         document = tomllib.loads(text)
@@ -30,25 +31,12 @@ def read(text: str, source: str = "study") -> Study:
     return requested(document, source)
 
 
-def document_of(path: Path) -> dict[str, Any]:
-    """The tables and keys of a study file. Raises RequestError for a file that cannot be read or is not TOML."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RequestError(f"study file {str(path)!r} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RequestError(f"study file {str(path)!r} is not TOML: {error}") from None
-
-
 def requested(
     document: dict[str, Any], source: str, flags: dict[str, Any] | None = None, world_file: Path | None = None
 ) -> Study:
-    """The study of a document with a world file on top, and flags on top of both (`merged`).
-
-    `source` names the document in sentences.
-    """
+    """The study of a document with a world file on top, and flags on top of both; `source` names the document."""
     _check(document, source)
-    flags, own = flags or {}, {} if world_file is None else read_world(world_file)
+    flags, own = flags or {}, {} if world_file is None else read_toml(world_file, "world")
     whole = merged(merged(document, {"world": own}), flags)
     sources = {**dict.fromkeys(document.get("world", {}), source), **dict.fromkeys(own, world_file)}
     for name in flags.get("world", {}):
@@ -59,16 +47,16 @@ def requested(
 def merged(document: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """A document with another one on top.
 
-    Tables are merged key by key, everything else is replaced. A field that stands on top as an axis is no longer set
-    below, and one that is set on top is no longer an axis below.
+    Tables are merged key by key, everything else is replaced. A field that is an axis on top is no longer set below,
+    and a field that is set on top is no longer an axis below.
     """
     set_above = {"n", "seed"} & over.keys() | over.get("world", {}).keys() | over.get("recipe", {}).keys()
     varied_above = {_field(name) for name in over.get("axes", {})}
     kept = {key: value for key, value in document.items() if key not in varied_above}
     whole = {**kept, **over}
     for key in TABLES:
-        gone = (set_above if key == "axes" else set()) | varied_above
-        below = {name: value for name, value in document.get(key, {}).items() if _field(name) not in gone}
+        dropped = (set_above if key == "axes" else set()) | varied_above
+        below = {name: value for name, value in document.get(key, {}).items() if _field(name) not in dropped}
         whole[key] = {**below, **over.get(key, {})}
     return whole
 
@@ -78,14 +66,12 @@ def _field(name: str) -> str:
 
 
 def _check(document: dict[str, Any], source: str) -> None:
-    known = [field.name for field in fields(Study)]
-    for key in document:
+    known = [field.name for field in fields(StudySpec)]
+    for key, value in document.items():
         if key not in known:
             raise RequestError(f"{source}: key {key!r} is unknown{suggestion(key, known, quoted=True)}")
-    for key in TABLES:
-        if not isinstance(document.get(key, {}), dict):
-            raise RequestError(f"{source}: {key} = {document[key]!r} is no table")
-    for key in ("learners", "prompts", "routes"):
-        value = document.get(key, [])
-        if not all(isinstance(word, str) for word in (value if isinstance(value, list) else [value])):
-            raise RequestError(f"{source}: {key} = {value!r} is no list of names")
+        if key in TABLES and not isinstance(value, dict):
+            raise RequestError(f"{source}: {key} = {value!r} is not a table")
+        words = value if isinstance(value, list) else [value]
+        if key in LISTS and not all(isinstance(word, str) for word in words):
+            raise RequestError(f"{source}: {key} = {value!r} is not a list of names")

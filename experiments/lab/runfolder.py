@@ -1,9 +1,9 @@
-"""The folder of a training run: what was asked, where it stands, what came out.
+"""The folder of a training run.
 
 run.json                 format, specification, its hash, versions, device: written before the first step
-checkpoint.safetensors   the state at the last checkpoint, enough to go on bit for bit
-trace.json               the measures of every checkpoint so far
-weights.safetensors      the final parameters alone
+checkpoint.safetensors   the state at the last checkpoint, from which training resumes bit by bit
+trace.json               the measures of each checkpoint so far
+weights.safetensors      the final parameters
 result.json              the document that `soberclip train --json` prints
 """
 
@@ -11,11 +11,16 @@ import json
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments.errors import RequestError
 from experiments.files import output_folder, write_atomically, write_json
 from experiments.provenance import provenance
+from experiments.runtime import device_name
+
+if TYPE_CHECKING:
+    from simulator.towers.ensemble import Ensemble
+    from simulator.towers.training import State
 
 RUN, CHECKPOINT, TRACE = "run.json", "checkpoint.safetensors", "trace.json"
 WEIGHTS, RESULT = "weights.safetensors", "result.json"
@@ -27,39 +32,40 @@ def specification_hash(specification: dict[str, Any]) -> str:
     return sha256(json.dumps(specification, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
 
 
-def begin(folder: Path, specification: dict[str, Any], device: str) -> None:
-    """Make a run folder.
+def begin(folder: Path, ensemble: "Ensemble") -> None:
+    """Create a run folder.
 
-    Raises RequestError if it already holds an unfinished run, or one of another specification: nothing is overwritten.
+    Raises RequestError if it holds an unfinished run, or one of another specification.
     """
-    from simulator.towers.checkpoints import FORMAT, difference
+    from simulator.towers.checkpoints import FORMAT, difference, specification  # start-up time: loads torch
 
     output_folder(folder)
+    wanted = specification(ensemble)
     if (folder / CHECKPOINT).exists():
-        differs = difference(stored_specification(folder), specification)
+        differs = difference(stored_specification(folder), wanted)
         if differs is not None:
-            field, there, here = differs
+            name, there, here = differs
             raise RequestError(
-                f"output {str(folder)!r} holds another run ({field} is {there!r} there and {here!r} here); "
-                "name a folder of its own"
+                f"output {str(folder)!r} holds another run ({name} is {there!r} there and {here!r} here); "
+                "name another folder"
             )
         if not (folder / RESULT).exists():
-            raise RequestError(f"output {str(folder)!r} holds this run, unfinished; go on with --resume {folder}")
+            raise RequestError(f"output {str(folder)!r} holds this run, unfinished; resume it with --resume {folder}")
     write_json(
         folder / RUN,
         {
             "format": FORMAT,
-            "specification": specification,
-            "hash": specification_hash(specification),
-            "device": device,
+            "specification": wanted,
+            "hash": specification_hash(wanted),
+            "device": device_name(ensemble.device),
             "versions": provenance(),
         },
     )
 
 
 def stored_specification(folder: Path) -> dict[str, Any]:
-    """The specification of the run in `folder`; RequestError if there is none, or one of another format."""
-    from simulator.towers.checkpoints import AnotherRun, check_format
+    """The specification of the run in a folder. Raises RequestError if there is none, or one of another format."""
+    from simulator.towers.checkpoints import AnotherRun, check_format  # start-up time: loads torch
 
     try:
         stored = json.loads((folder / RUN).read_text(encoding="utf-8"))
@@ -73,24 +79,26 @@ def stored_specification(folder: Path) -> dict[str, Any]:
         raise RequestError(f"{folder / RUN} cannot be read: {error}") from None
 
 
-def unnamed(specification: dict[str, Any]) -> Path:
-    """A folder for a run that must be kept and was given none, numbered where its name is taken."""
-    name = f"soberclip-run-{specification_hash(specification)}"
+def unnamed(ensemble: "Ensemble") -> Path:
+    """A free folder for an interrupted run without --output; its name is numbered if it is taken."""
+    from simulator.towers.checkpoints import specification  # start-up time: loads torch
+
+    name = f"soberclip-run-{specification_hash(specification(ensemble))}"
     choices = (Path(name if k == 1 else f"{name}-{k}") for k in count(1))
     return next(folder for folder in choices if not folder.exists())
 
 
-def save_checkpoint(folder: Path, state, ensemble, trace: list[dict[str, Any]]) -> None:
+def save_checkpoint(folder: Path, state: "State", ensemble: "Ensemble", trace: list[dict[str, Any]]) -> None:
     """Replace the folder's trace and checkpoint, each atomically; the trace first, so that it is never behind."""
-    from simulator.towers.checkpoints import save_state
+    from simulator.towers.checkpoints import save_state  # start-up time: loads torch
 
     write_json(folder / TRACE, trace)
     write_atomically(folder / CHECKPOINT, lambda path: save_state(path, state, ensemble))
 
 
-def load_checkpoint(folder: Path, ensemble):
-    """(state to go on from, trace up to it); RequestError if either is missing, damaged or of another run."""
-    from safetensors import SafetensorError
+def load_checkpoint(folder: Path, ensemble: "Ensemble") -> tuple["State", list[dict[str, Any]]]:
+    """(state, trace up to it). Raises RequestError if either is missing, damaged or of another run."""
+    from safetensors import SafetensorError  # start-up time
 
     from simulator.towers.checkpoints import AnotherRun, load_state
 
@@ -108,7 +116,7 @@ def load_checkpoint(folder: Path, ensemble):
 
 def save_weights(folder: Path, parameters: dict[str, Any]) -> None:
     """Write the final parameters."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save_file  # start-up time
 
     tensors = {name: value.contiguous() for name, value in parameters.items()}
     write_atomically(folder / WEIGHTS, lambda path: save_file(tensors, path))

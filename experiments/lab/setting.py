@@ -1,6 +1,6 @@
-"""A setting: a training and how it is asked, with what is known of where it arrives and what it costs in pairs.
+"""A setting: a training and its prompt, with its population optimum and its cost in pairs.
 
-What mitigations change (`experiments.lab.mitigations`), and what a study has at every place.
+Mitigations change settings (`experiments.lab.mitigations`), and a study has one at each place.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from experiments.errors import RequestError
-from experiments.lab import recipes, worlds
+from experiments.lab.config import checked_prompt, recipe_refusal, world_refusal
 from experiments.lab.law import Law, becomes, sampled_law
-from experiments.lab.recipes import checked_prompt
 from simulator.accuracy import Numbers
 from simulator.samplers import SAMPLERS
 from simulator.world import World, Worlds
@@ -24,31 +23,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setting:
-    """A training and how it is asked.
+    """A training and its prompt.
 
     Attributes
     ----------
     world : World or Worlds
         In which pairs are drawn.
     learner : Learner or None
-        What is fitted to them, as it is asked; None where towers are trained.
+        What is fitted to them, with its prompt; None if towers are trained.
     recipe : Recipe or None
-        How towers are trained; None where a learner is fitted.
+        How towers are trained; None if a learner is fitted.
     prompt : str or None
-        How towers are asked.
+        Of the towers.
     sampler : str
-        What is done with pairs before a learner is fitted; a recipe has its own.
+        How pairs are sampled before a learner is fitted; a recipe has its own.
     head : str
-        What is done with the further pairs to which a learner's last layer is fitted, if it is; a recipe has its own.
+        How the further pairs are sampled to which a learner's last layer is refitted; a recipe has its own.
     fitted : bool
-        Whether a learner is fitted to pairs so, rather than known by its population alone.
+        Whether a learner can be fitted to pairs, rather than known only by its population optimum.
     arrives : bool
-        Whether training goes on to the optimum.
+        Whether training continues to the optimum.
 
     Raises
     ------
     RequestError
-        For both a learner and a recipe or neither, and for a recipe in a grid of worlds.
+        Unless there is exactly one of learner and recipe; for a recipe in a grid of worlds.
     """
 
     world: World | Worlds
@@ -62,13 +61,13 @@ class Setting:
 
     def __post_init__(self):
         if (self.learner is None) == (self.recipe is None):
-            raise RequestError("a setting has a learner or a recipe, one of the two")
+            raise RequestError("a setting has either a learner or a recipe")
         if self.recipe is not None and not isinstance(self.world, World):
-            raise RequestError("towers are trained in a World; a grid of them has an answer for learners alone")
+            raise RequestError("towers are trained in one World; give a learner for a grid of worlds")
 
     @property
     def called(self) -> str:
-        """What is trained, in a sentence."""
+        """Name of what is trained, for sentences."""
         if self.learner is not None:
             return f"learner {self.learner.name!r}"
         assert self.recipe is not None
@@ -76,19 +75,19 @@ class Setting:
 
     @property
     def reads_captions(self) -> bool:
-        """Whether what is trained looks at captions, rather than at labels."""
+        """Whether captions are read, rather than labels."""
         if self.learner is not None:
             return "prompt" in {field.name for field in fields(self.learner)}
         assert self.recipe is not None
         return self.recipe.objective.captions
 
     def law(self) -> Law | None:
-        """The closed form of what is arrived at; None where none is known.
+        """The population optimum; None where no closed form is known.
 
         Raises
         ------
         ValueError
-            Where groups are balanced of which some have no share.
+            If groups are balanced and one of them is empty.
         """
         if not self.arrives:
             return None
@@ -99,9 +98,9 @@ class Setting:
         return becomes(self.recipe, self.world, self.prompt)
 
     def pairs(self) -> Numbers:
-        """Pairs that must be drawn for each effective one, 1 or more; see `simulator.samplers.Sampler.effective`.
+        """Inflation of the sample size: pairs drawn per effective pair; see `simulator.samplers.Sampler.effective`.
 
-        The balanced pairs of a refitted last layer come on top, the same number whatever is trained.
+        The balanced pairs of a refitted last layer are not counted.
 
         Raises
         ------
@@ -118,7 +117,7 @@ class Setting:
         return 1 / share
 
     def within(self, **changes) -> "Setting":
-        """The same with fields of the world changed.
+        """The setting with fields of the world changed.
 
         Parameters
         ----------
@@ -133,12 +132,12 @@ class Setting:
         try:
             return replace(self, world=self.world.replace(**changes))
         except ValidationError as failure:
-            raise RequestError(worlds.in_words(failure, {})) from None
+            raise RequestError(world_refusal(failure, {})) from None
         except ValueError as error:
             raise RequestError(str(error)) from None
 
     def trained(self, **changes) -> "Setting":
-        """The same with fields of the recipe changed.
+        """The setting with fields of the recipe changed.
 
         Parameters
         ----------
@@ -148,17 +147,17 @@ class Setting:
         Raises
         ------
         RequestError
-            Where they make no sense together, and where a learner is fitted.
+            If the fields contradict each other, or a learner is fitted.
         """
         if self.recipe is None:
             raise RequestError(f"{self.called} has no recipe; towers have one")
         try:
             return replace(self, recipe=type(self.recipe)(**{**self.recipe.model_dump(), **changes}))
         except ValidationError as failure:
-            raise RequestError(recipes.in_words(failure)) from None
+            raise RequestError(recipe_refusal(failure)) from None
 
     def sampled(self, sampler: str) -> "Setting":
-        """The same with a sampler.
+        """The setting with another sampler.
 
         Parameters
         ----------
@@ -171,8 +170,8 @@ class Setting:
         """
         return replace(self, sampler=sampler) if self.recipe is None else self.trained(sampler=sampler)
 
-    def asked(self, prompt: str) -> "Setting":
-        """The same with a prompt.
+    def prompted(self, prompt: str) -> "Setting":
+        """The setting with another prompt.
 
         Parameters
         ----------
@@ -181,7 +180,7 @@ class Setting:
         Raises
         ------
         RequestError
-            Where no captions are read.
+            If no captions are read.
         """
         if not self.reads_captions:
             raise RequestError(f"{self.called} reads no captions, so no prompt changes it; linear and infonce do")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.lab.axes import Axis, of_recipe, of_world
+from experiments.lab.config import recipe_of
 from experiments.lab.mitigations import NONE, mitigated
-from experiments.lab.recipes import recipe_of
 from experiments.lab.setting import Setting
 from simulator.world import World, Worlds
 from theory.learners import Learner, named, names

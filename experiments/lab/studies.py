@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from experiments.abilities import ability_of
 from experiments.errors import RequestError, checked_seed, unknown
+from experiments.estimators import estimator_of
 from experiments.lab.axes import Axis, axis, of_recipe
+from experiments.lab.config import recipe_refusal
 from experiments.lab.execution import run
 from experiments.lab.executors import executor
-from experiments.lab.recipes import in_words
 from experiments.lab.spec import ROUTES, StudySpec
 from experiments.lab.words import amount
 from experiments.runtime import checked_device
@@ -209,13 +209,13 @@ def _check_recipe_fields(request: Study) -> None:
 
 def _check_routes(request: Study) -> None:
     """Each route has its number of pairs and a learner that it can measure; the device is used."""
-    able = [ability_of(request.learner(k, None)) for k, name in enumerate(request.labels) if name in names()]
+    able = [estimator_of(request.learner(k, None)) for k, name in enumerate(request.labels) if name in names()]
     for route in request.measured:
         if route == "trained":
             continue
         if request.n is None and "n" not in request.dims:
             raise RequestError(f"route {route!r} needs n, the number of pairs; give n or an axis of it")
-        if not any(ability.exact if route == "exact" else ability.estimator for ability in able):
+        if not any(estimator.exact if route == "exact" else estimator.fit for estimator in able):
             what = "no exact law given n pairs is known" if route == "exact" else "nothing is fitted to drawn pairs"
             raise RequestError(f"route {route!r}: {what} for {', '.join(request.labels)}")
     if request.trained:
@@ -237,7 +237,7 @@ def _check_recipes(request: Study, k: int) -> None:
         try:
             request.recipe_at(place, k)
         except ValidationError as failure:
-            raise RequestError(f"learner {request.labels[k]!r} cannot be trained: {in_words(failure)}") from None
+            raise RequestError(f"learner {request.labels[k]!r} cannot be trained: {recipe_refusal(failure)}") from None
 
 
 def _check_worlds(request: Study) -> None:

@@ -1,8 +1,8 @@
-"""Counts in words, and amounts and durations to two or three digits."""
+"""Counts, sizes and durations as text."""
 
 
 def counted(number: int, word: str) -> str:
-    """So many of something.
+    """A count with its noun.
 
     >>> counted(1, "cell"), counted(1836, "cell")
     ('1 cell', '1,836 cells')
@@ -11,7 +11,7 @@ def counted(number: int, word: str) -> str:
 
 
 def amount(size: float) -> str:
-    """Bytes for a reader.
+    """A number of bytes with a unit.
 
     >>> amount(3_200_000), amount(2.4e25)
     ('3.2 MB', '2.4e+13 TB')
@@ -24,7 +24,7 @@ def amount(size: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds for a reader who is to know that they are rough.
+    """A rough duration with a unit.
 
     >>> duration(0.02), duration(119.6), duration(9000)
     ('under a second', 'about 120 s', 'about 2.5 h')
@@ -38,5 +38,5 @@ def duration(seconds: float) -> str:
 
 
 def _digits(number: float, digits: int) -> str:
-    """A number rounded to so many digits, without an exponent below a million."""
+    """A number rounded to some digits, without an exponent below a million."""
     return f"{float(f'{number:.{digits}g}'):g}"

@@ -11,7 +11,7 @@ from experiments.court.parallel import run_parallel
 from experiments.court.registry import all_trials
 from experiments.errors import Interrupted, RequestError
 from experiments.files import REPORT, check_report, replace_folder, staging_folder, write_json, write_text
-from experiments.lab.design import design
+from experiments.lab.presets import design
 from experiments.page import text
 from experiments.page.section import section_of
 from experiments.progress import track
@@ -74,7 +74,7 @@ def _verdicts(seed: int, certificates: Path, quick: bool) -> list[dict[str, Any]
 def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began: float) -> None:
     """Run the designs, draw the figures, and write the page with its tables."""
     # These import matplotlib and xarray; the trials above may refuse first.
-    from experiments.lab.table import write_csv
+    from experiments.lab.tables import write_csv
     from experiments.page import comparison, convergence, latents
     from experiments.page.report import render
     from experiments.page.svg import figure_svg

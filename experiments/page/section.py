@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from matplotlib.figure import Figure
 
-from experiments.lab.design import Design
+from experiments.lab.presets import Design
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.lab.worlds import read_pictures
+from experiments.lab.config import read_pictures
 from experiments.page import latents
 from experiments.style import styled
 from simulator.pixels.captions import sentence

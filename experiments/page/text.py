@@ -76,7 +76,7 @@ def setting() -> str:
 
 def at_length(shares: list[dict[str, Any]]) -> list[str]:
     """The answer with linear CLIP, certain correlation and the mapped worlds; `shares` is from `comparison.shares`."""
-    from experiments.lab.design import design
+    from experiments.lab.presets import design
     from theory.learners import InfoNCE, LinearCLIP, Logistic
 
     def share(contrastive, ahead: str = "contrastive") -> str:

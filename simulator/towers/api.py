@@ -1,6 +1,6 @@
 """Training in one call, from a notebook: `simulator.train(world, recipe)`.
 
-The verb `soberclip train` adds run folders, resuming, Ctrl-C and torchrun's processes (experiments.lab.train).
+The verb `soberclip train` adds folders, resuming, Ctrl-C and torchrun's processes (experiments.lab.training).
 """
 
 from collections.abc import Sequence
@@ -86,12 +86,12 @@ class Towers:
         ValueError
             As `each`.
         """
-        ensemble, asked = self.ensemble, prompts_of(self.ensemble.recipe)
-        prompt = asked[0] if prompt is None else prompt
-        if prompt not in asked:
+        ensemble, known = self.ensemble, prompts_of(self.ensemble.recipe)
+        prompt = known[0] if prompt is None else prompt
+        if prompt not in known:
             raise ValueError(
                 f"prompt = {prompt!r} has no meaning for loss = {ensemble.recipe.loss!r}; "
-                f"those that have are {', '.join(map(repr, asked))}"
+                f"those that have are {', '.join(map(repr, known))}"
             )
         found = {}
         for group, values in accuracies(ensemble, self.parameters, prompt, self._trial).items():

@@ -5,7 +5,7 @@
 InfoNCE(prompt='mean')
 
 A learner of your own is a subclass of `Learner` (see `theory.learners.base`). Claims about it need no entry here;
-`experiments.abilities.measured` adds an estimator or an exact law to measure it at finite n.
+`experiments.estimators.register_estimator` adds an estimator or an exact law to measure it at finite n.
 """
 
 from dataclasses import fields

@@ -1,1 +1,1 @@
-"""Pretrained models fine-tuned on pixel worlds: a grid of hyperparameters, chosen by validation in distribution."""
+"""Fine-tuning a pretrained CLIP on a pixel world: a grid of hyperparameters, chosen by validation in distribution."""

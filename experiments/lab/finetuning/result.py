@@ -1,4 +1,4 @@
-"""What came out of a fine-tuning, as one document: every training, the chosen ones, means over seeds beside Table 7."""
+"""The result of a fine-tuning as one document: each training, the chosen ones, and means over seeds beside Table 7."""
 
 from pathlib import Path
 from typing import Any
@@ -7,40 +7,39 @@ import numpy as np
 
 from experiments.files import write_json, write_table
 from experiments.inference import LEVEL, t_bounds
-from experiments.lab.finetuning.asked import GRID, NAME, Asked, finetuning
-from experiments.lab.finetuning.kept import RESULT, TABLE, Kept
+from experiments.lab.finetuning.progress import RESULT, TABLE, Progress
+from experiments.lab.finetuning.spec import GRID, NAME, FineTuning, preset
 from experiments.provenance import provenance
 from experiments.published.tables import coloured_objects
 
-GROUPS = ("trained", "rand", "rev", "rest")  # common and counter say no more: counter is Rev where all classes are tied
+# Without common and counter: where all classes are tied, counter is rev.
+GROUPS = ("trained", "rand", "rev", "rest")
 COLUMNS = ("learner", "replicate", *GRID, "first_loss", "last_loss", "validation", "chosen", "seconds")
 
 
-def document(asked: Asked, full: bool, kept: Kept, facts: dict[str, Any]) -> dict[str, Any]:
-    """All of it, for JSON and for the screen; accuracies are fractions."""
-    words = finetuning().words
-    order = [(learner, replicate) for learner, replicate in asked.runs()]
-    tests = sorted(kept.tests, key=lambda row: order.index((row["learner"], row["replicate"])))
+def document(request: FineTuning, full: bool, progress: Progress, facts: dict[str, Any]) -> dict[str, Any]:
+    """The whole result; accuracies are fractions."""
+    order = list(request.runs())
+    tests = sorted(progress.tests, key=lambda row: order.index((row["learner"], row["replicate"])))
     return {
         "verb": "sweep",
-        "design": {"name": NAME, "full": full, **words},
-        "model": asked.model,
+        "design": {"name": NAME, "full": full, **preset().words},
+        "model": request.model,
         **facts,
-        "specification": kept.specification,
-        "output": None if kept.folder is None else str(kept.folder),
-        "trainings": kept.trainings,
+        "specification": progress.specification,
+        "output": None if progress.folder is None else str(progress.folder),
+        "trainings": progress.trainings,
         "tests": tests,
-        "accuracies": [row for learner in asked.learners for row in _means(learner, tests)],
-        "printed": [row for row in coloured_objects() if row["learner"] in asked.learners],
+        "accuracies": [row for learner in request.learners for row in means(learner, tests)],
+        "printed": [row for row in coloured_objects() if row["learner"] in request.learners],
         "provenance": provenance(),
     }
 
 
-def _means(learner: str, tests: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A row a group: mean over trainings and its t interval; trainings that lost their finite loss are left out.
+def means(learner: str, tests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Per group the mean over trainings and its t interval; diverged trainings are left out.
 
-    The interval is of the mean over trainings on the same test objects. Trainings that all agree have shown no spread,
-    and have none.
+    The interval is for the mean over trainings on the same test objects. It is None if all trainings are equal.
     """
     own = [row["accuracies"] for row in tests if row["learner"] == learner]
     measured = [row for row in own if row is not None]
@@ -55,12 +54,10 @@ def _means(learner: str, tests: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def write(said: dict[str, Any], folder: Path) -> None:
-    """The document and the table of all trainings."""
-    chosen = [{name: row.get(name) for name in ("learner", "replicate", *GRID)} for row in said["tests"]]
-    rows = []
-    for row in said["trainings"]:
-        point = {name: row[name] for name in ("learner", "replicate", *GRID)}
-        rows.append([{**row, "chosen": int(point in chosen)}.get(name) for name in COLUMNS])
-    write_table(folder / TABLE, COLUMNS, rows)
-    write_json(folder / RESULT, said)
+def write(document: dict[str, Any], folder: Path) -> None:
+    """Write the document and the table of all trainings."""
+    keys = ("learner", "replicate", *GRID)
+    chosen = [[row.get(name) for name in keys] for row in document["tests"]]
+    rows = [{**row, "chosen": int([row[name] for name in keys] in chosen)} for row in document["trainings"]]
+    write_table(folder / TABLE, COLUMNS, [[row.get(name) for name in COLUMNS] for row in rows])
+    write_json(folder / RESULT, document)

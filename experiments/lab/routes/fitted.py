@@ -9,8 +9,8 @@ from time import perf_counter
 import numpy as np
 from jaxtyping import Float
 
-from experiments.abilities import ability_of, has_law
 from experiments.errors import RequestError
+from experiments.estimators import estimator_of, has_exact_law
 from experiments.lab.answers import trainings
 from experiments.lab.blocks import Region, places
 from experiments.lab.routes.measurement import Measurement
@@ -58,10 +58,10 @@ def unable(study: StudySpec, k: int, route: str, place: tuple[int, ...]) -> str 
     if route == "exact" and setting.sampler != "drawn":
         return f"the exact law of {setting.sampler} pairs is not known"
     learner = setting.learner
-    ability = ability_of(learner)
-    if route == "exact" and not has_law(learner, setting.world):
-        where = "in worlds of this shape" if ability.exact else "at all"
+    estimator = estimator_of(learner)
+    if route == "exact" and not has_exact_law(learner, setting.world):
+        where = "in worlds of this shape" if estimator.exact else "at all"
         return f"the exact law of {learner.name} given n pairs is not known {where}"
-    if route == "drawn" and ability.estimator is None:
+    if route == "drawn" and estimator.fit is None:
         return f"{learner.name} is not fitted to pairs"
     return None

@@ -39,7 +39,7 @@ def theory(
         for place, sentence in refused.items():
             for offset in _broadcast(place, grid, part):
                 reasons[offset] = sentence
-    return {name: values[..., i] for i, name in enumerate(COLUMNS)}, reasons
+    return {name: values[..., q] for q, name in enumerate(COLUMNS)}, reasons
 
 
 def _laws(study: StudySpec, region: Region, k: int, prompt: str | None) -> Iterator[tuple[Region, Law | str]]:

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from experiments.command.screens.laboratory import designs_table
-from experiments.lab.design import designs
+from experiments.lab.presets import designs
 
 SMALL = ("--axis", "p_spu=0.6,0.9", "--learner", "linear")
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from experiments.abilities import Ability, ability_of, has_law, measured, trainable
 from experiments.errors import RequestError
+from experiments.estimators import Estimator, estimator_of, has_exact_law, register_estimator, trainable
 from experiments.lab.answers import predict, simulate
 from simulator.world import World
 from theory.learners import Bayes, Learner, LeastSquares, LinearCLIP, Logistic, named
@@ -30,10 +30,10 @@ def test_a_route_that_there_is_not_is_refused(learner, method, message):
 
 
 def test_the_exact_law_is_taken_where_it_is_known():
-    assert has_law(LeastSquares(), NARROW)
-    assert not has_law(LeastSquares(), World())  # views wider than the latents
-    assert not has_law(Logistic(), NARROW)
-    assert has_law(LinearCLIP(embed_dim=1), World(classes=3))
+    assert has_exact_law(LeastSquares(), NARROW)
+    assert not has_exact_law(LeastSquares(), World())  # views wider than the latents
+    assert not has_exact_law(Logistic(), NARROW)
+    assert has_exact_law(LinearCLIP(embed_dim=1), World(classes=3))
     for world, method in ((NARROW, "exact"), (World(dim_image=3, dim_text=3), "direct")):
         document = simulate(world, LeastSquares(), 200, 3, None, 0)
         assert document["method"] == method
@@ -57,10 +57,10 @@ def test_a_row_is_found_by_class_and_by_base():
     class Later(LinearCLIP):
         pass
 
-    assert ability_of(Mine()) == Ability(images=True)
-    assert ability_of(Later()) == ability_of(LinearCLIP())
-    measured(Mine, Ability(estimator="logistic"))
-    assert ability_of(Mine()).estimator == "logistic"
+    assert estimator_of(Mine()) == Estimator(images=True)
+    assert estimator_of(Later()) == estimator_of(LinearCLIP())
+    register_estimator(Mine, Estimator(fit="logistic"))
+    assert estimator_of(Mine()).fit == "logistic"
 
 
 def test_predict_says_who_was_asked_and_how_surely():

@@ -4,7 +4,7 @@ import pytest
 
 from experiments.errors import RequestError
 from experiments.lab.arrival import arrived, moved, refuse_until
-from experiments.lab.train import train
+from experiments.lab.training import train
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 

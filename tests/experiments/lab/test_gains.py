@@ -5,9 +5,8 @@ import json
 import pytest
 
 from experiments.command.screens.laboratory import gains_table
-from experiments.lab.gains import gains
 from experiments.lab.studies import study
-from experiments.lab.table import summary
+from experiments.lab.tables import gains, summary
 from simulator.world import World
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=2, dim_text=2)

@@ -9,7 +9,7 @@ from time import monotonic, sleep
 import pytest
 
 from experiments.errors import Interrupted
-from experiments.lab import runfolder, train
+from experiments.lab import runfolder, training
 from experiments.lab.interruption import interruption
 from simulator.towers import distributed
 from simulator.towers.recipe import Recipe
@@ -33,22 +33,22 @@ def test_the_first_is_answered_and_the_second_obeyed(capfd):
     while not said.endswith("\n") and monotonic() < until:  # it is said by a thread
         said += capfd.readouterr().err
         sleep(0.01)
-    assert said == "soberclip: stopping after the step at work; Ctrl-C again stops at once\n"
+    assert said == "soberclip: stopping after the current step; Ctrl-C again stops at once\n"
 
 
 @pytest.mark.parametrize(
     ("checkpoint", "words"),
-    [(False, "interrupted at once; nothing was kept"), (True, "--resume {} goes on from its last checkpoint")],
+    [(False, "nothing was kept"), (True, "--resume {}")],
 )
-def test_what_stops_at_once_says_from_where_it_goes_on(tmp_path, monkeypatch, checkpoint, words):
+def test_a_run_that_stops_at_once_says_from_where_it_resumes(tmp_path, monkeypatch, checkpoint, words):
     def run(*arguments):
         if checkpoint:
             (tmp_path / runfolder.CHECKPOINT).write_text("")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train, "_run", run)
-    with pytest.raises(Interrupted) as stopped:
-        train.train(Recipe(steps=2, warmup=0), World(), output=tmp_path, compile=False)
+    monkeypatch.setattr(training._Run, "train", run)
+    with pytest.raises(Interrupted, match="interrupted at once") as stopped:
+        training.train(Recipe(steps=2, warmup=0), World(), output=tmp_path, compile=False)
     assert words.format(tmp_path) in str(stopped.value)
 
 

@@ -18,7 +18,7 @@ from experiments.lab.mitigations import (
 )
 from experiments.lab.setting import Setting
 from experiments.lab.studies import study
-from experiments.lab.train import train as run
+from experiments.lab.training import train as run
 from simulator.prompts import PROMPTS
 from simulator.towers.api import train
 from simulator.towers.recipe import Recipe
@@ -153,45 +153,37 @@ class TestWhatIsKnown:
         assert mitigated("early-stopping", Setting(WORLD, recipe=Recipe(steps=320))).recipe.steps == 80
 
 
+def towers(**fields) -> Setting:
+    return Setting(WORLD, recipe=Recipe(**fields))
+
+
 @pytest.mark.parametrize(
-    ("name", "setting", "sentence"),
+    ("name", "setting", "word"),
     [
-        ("balanse", Setting(WORLD, LINEAR), "mitigation 'balanse' is not one of .*; the nearest is balance"),
-        ("group-dro", Setting(WORLD, LINEAR), "no law is known for learner 'linear'; bayes and logistic have one"),
-        (
-            "group-dro",
-            Setting(WORLD, recipe=Recipe(loss="supcon")),
-            "no GroupDRO on loss = 'supcon'; there is on supervised and infonce",
-        ),
-        ("reweight", Setting(WORLD, recipe=Recipe(loss="supcon")), "nearest valid choice is sampler = 'balanced'"),
-        ("balance", Setting(WORLD, recipe=Recipe(loss="group-dro")), "which loss = 'group-dro' does by itself"),
-        (
-            "contradict",
-            Setting(WORLD, recipe=Recipe(loss="supervised")),
-            "reads no captions; those that do are",
-        ),
-        ("omit-background", Setting(WORLD, recipe=Recipe(loss="supervised")), "those that do are linear, infonce"),
-        ("prompt-mean", Setting(WORLD, named("bayes")), "reads no captions, so no prompt changes it; linear and"),
-        ("early-stopping", Setting(WORLD, LINEAR), "fitted at once, so there is nothing to stop"),
-        ("narrow", Setting(WORLD, named("bayes")), "has no embedding; linear has one"),
-        (
-            "mention",
-            Setting(WORLD, named("logistic")),
-            "learner 'logistic' reads no captions",
-        ),
-        ("contradict", Setting(WORLD, named("bayes")), "learner 'bayes' reads no captions"),
-        ("prompt-mean", Setting(WORLD, recipe=Recipe(loss="supervised")), "reads no captions, so no prompt changes it"),
-        ("dfr", Setting(WORLD, named("linear", embed_dim=1)), "linear and logistic have one, at full width"),
-        (
-            "balance",
-            Setting(WORLD, recipe=Recipe(optimizer="lbfgs", n=64, batch_size=64)),
-            "minimises one fixed loss, and sampler = 'balanced' changes it",
-        ),
+        ("balanse", Setting(WORLD, LINEAR), "nearest is balance"),
+        ("group-dro", Setting(WORLD, LINEAR), "'linear'"),
+        ("group-dro", towers(loss="supcon"), "'supcon'"),
+        ("reweight", towers(loss="supcon"), "sampler = 'balanced'"),
+        ("balance", towers(loss="group-dro"), "'group-dro'"),
+        ("contradict", towers(loss="supervised"), "'supervised'"),
+        ("omit-background", towers(loss="supervised"), "'supervised'"),
+        ("mention", Setting(WORLD, named("logistic")), "'logistic'"),
+        ("contradict", Setting(WORLD, named("bayes")), "'bayes'"),
+        ("prompt-mean", Setting(WORLD, named("bayes")), "'bayes'"),
+        ("prompt-mean", towers(loss="supervised"), "'supervised'"),
+        ("early-stopping", Setting(WORLD, LINEAR), "'linear'"),
+        ("narrow", Setting(WORLD, named("bayes")), "'bayes'"),
+        ("dfr", Setting(WORLD, named("linear", embed_dim=1)), "full width"),
+        ("balance", towers(optimizer="lbfgs", n=64, batch_size=64), "sampler = 'balanced'"),
     ],
 )
-def test_what_makes_no_sense_is_said(name, setting, sentence):
-    with pytest.raises(RequestError, match=sentence):
+def test_a_mitigation_that_does_not_apply_is_refused(name, setting, word):
+    with pytest.raises(RequestError) as refusal:
         mitigated(name, setting)
+    sentence = str(refusal.value)
+    assert sentence.startswith(f"mitigation {name!r}")
+    assert word in sentence
+    assert "\n" not in sentence
 
 
 def test_numbers_stand_under_what_was_asked_in_the_end():
@@ -300,7 +292,7 @@ def test_one_of_ones_own_is_one_function():
         table = study(WORLD, {"mitigation": [NONE, "louder-objects"]}).run()
         assert table.counter[1].item() > table.counter[0].item()
         for apply, sentence in (
-            (lambda setting: None, "returned None; it has to return a Setting"),
+            (lambda setting: None, "returned None; expected a Setting"),
             (lambda setting: setting.within(p_spu=2.0), r"p-spu = 2.0 .* \[0, 1\]"),
             (lambda setting: replace(setting, world=World(p_spu=2.0)), "p_spu = 2.0: Input should be less than"),
         ):

@@ -12,7 +12,7 @@ from experiments.errors import Interrupted, RequestError
 from experiments.lab.planning import plan
 from experiments.lab.request import read
 from experiments.lab.studies import study
-from experiments.lab.train import train
+from experiments.lab.training import train
 from simulator.pixels.views import Pixels
 from simulator.towers.recipe import Recipe
 from simulator.world import World

@@ -5,8 +5,8 @@ import pytest
 import xarray as xr
 
 from experiments.command.screens.laboratory import printed_table
-from experiments.lab.printed import beside
 from experiments.lab.studies import study
+from experiments.lab.tables import beside
 from experiments.published.tables import coloured_digits
 from simulator.world import World
 

@@ -7,7 +7,7 @@ from experiments.errors import RequestError
 from experiments.lab.answers import simulate
 from experiments.lab.request import read
 from experiments.lab.studies import study
-from experiments.lab.table import columns, rows, summary
+from experiments.lab.tables import columns, rows, summary
 from experiments.page.plot.layout import arrange
 from simulator.world import World
 from theory.learners import named

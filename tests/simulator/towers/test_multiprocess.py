@@ -140,4 +140,4 @@ def test_signals_that_come_to_all_processes_stop_and_save(tmp_path, number, seco
     sleep(seconds)
     os.killpg(run.pid, number)
     _, said = run.communicate(timeout=120)  # which ends when nobody holds its stderr any more
-    assert (run.returncode, "go on with --resume run" in said) == (130, True), said
+    assert (run.returncode, "resume with --resume run" in said) == (130, True), said

@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from experiments.command.screens.finetuning import finetuned
-from experiments.lab.finetuning.asked import GRID, LEARNERS, asked, finetuning
 from experiments.lab.finetuning.picture import picture
-from experiments.lab.finetuning.result import _means
+from experiments.lab.finetuning.result import means
+from experiments.lab.finetuning.spec import GRID, LEARNERS, checked, preset
 
 
 def test_it_runs_prints_and_writes(soberclip, request_words, tmp_path):
@@ -18,7 +18,7 @@ def test_it_runs_prints_and_writes(soberclip, request_words, tmp_path):
     run = soberclip(*request_words, "-o", folder, "--json")
     assert run.status == 0, run.err
     question, size = run.err.splitlines()
-    assert question == f"soberclip: {finetuning().question}"
+    assert question == f"soberclip: {preset().question}"
     assert size == (
         "soberclip: 12 trainings of 6 steps of 16 pairs: obj, objbkg, supervised at 2 points of lr, weight_decay, "
         "warmup, 2 times each"
@@ -59,28 +59,28 @@ def test_a_dry_run_says_what_both_sizes_take(soberclip):
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("words", "named"),
     [
-        (("--model", None), "colored-coco needs --model open_clip:NAME[/TAG]; open_clip:RN50/openai is one that"),
-        (("--root", None), "colored-coco needs --root, a folder with instances.json and the images that it names: of "),
-        (("--root", "nowhere"), "nowhere/instances.json is missing; it is instances_val2017.json of cocodataset.org"),
-        (("--model", "open_clip:RN5O/openai"), "open_clip has no model 'RN5O'; the nearest is 'RN50'"),
-        (("--model", "torchvision:resnet18"), "model 'torchvision:resnet18' cannot be fine-tuned by captions here; c"),
-        (("--model", "open_clip:RN50"), "open_clip:RN50 names no weights; add a tag (for instance open_clip:RN50/"),
-        (("--weights", "none.bin"), "there is no weights file 'none.bin'; leave --weights out to use the tag's own"),
-        (("--learner", "objbg"), "learner 'objbg' is not one of zero-shot, obj, objbkg, supervised; the nearest"),
-        (("--axis", "p_spu=.5,.9"), "axis p_spu is not of colored-coco, whose grid is lr, weight_decay, warmup"),
-        (("--towers", "conv"), "--towers has no meaning for colored-coco; its model is as it was pretrained"),
-        (("--route", "trained"), "--route has no meaning for colored-coco; leave it out"),
-        (("--mention-spu", ".5"), "mention_spu is what tells obj from objbkg; leave it out and choose by --learner"),
-        (("--replicates", "0"), "replicates = 0 is below 1; the nearest valid value is 1"),
-        (("--batch-size", "65"), "batch_size = 65 is larger than n = 64; the nearest valid value is 64"),
-        (("--seed", "-1"), "seed = -1 is negative; the nearest valid value is 0"),
-        (("--device", "cuda:99"), "device 'cuda:99' is not available here; the nearest valid choice is cpu"),
-        (("--classes", "3"), "classes = 3 need as many categories and 2 are given"),
+        (("--model", None), "--model"),
+        (("--root", None), "--root"),
+        (("--root", "nowhere"), "nowhere/instances.json"),
+        (("--model", "open_clip:RN5O/openai"), "'RN5O'"),
+        (("--model", "torchvision:resnet18"), "'torchvision:resnet18'"),
+        (("--model", "open_clip:RN50"), "open_clip:RN50"),
+        (("--weights", "none.bin"), "'none.bin'"),
+        (("--learner", "objbg"), "'objbg'"),
+        (("--axis", "p_spu=.5,.9"), "axis p_spu"),
+        (("--towers", "conv"), "--towers"),
+        (("--route", "trained"), "--route"),
+        (("--mention-spu", ".5"), "mention_spu"),
+        (("--replicates", "0"), "replicates = 0"),
+        (("--batch-size", "65"), "batch_size = 65"),
+        (("--seed", "-1"), "seed = -1"),
+        (("--device", "cuda:99"), "'cuda:99'"),
+        (("--classes", "3"), "classes = 3"),
     ],
 )
-def test_wrong_requests_get_one_sentence(soberclip, request_words, words, sentence, tmp_path, monkeypatch):
+def test_a_refusal_names_the_value_and_makes_no_folder(soberclip, request_words, words, named, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     name, value = words
     given = list(request_words)
@@ -90,7 +90,8 @@ def test_wrong_requests_get_one_sentence(soberclip, request_words, words, senten
     run = soberclip(*given, *(() if value is None else words), "-o", "out")
     assert (run.status, run.out) == (2, "")
     last = run.err.splitlines()[-1]
-    assert last.startswith(f"soberclip: {sentence}"), last
+    assert last.startswith("soberclip: ")
+    assert named in last
     assert not (tmp_path / "out").exists()
 
 
@@ -110,17 +111,18 @@ def test_missing_photos_are_counted_before_a_model_is_loaded(soberclip, request_
 def test_its_flags_are_for_no_other_design(soberclip):
     run = soberclip("sweep", "sources", "--model", "open_clip:RN50/openai")
     assert (run.status, run.out) == (2, "")
-    assert run.err == ("soberclip: --model is for colored-coco, which trains a pretrained model on; leave it out\n")
+    assert "--model" in run.err
+    assert "colored-coco" in run.err
 
 
 def test_the_design_is_as_its_reasons_say():
-    for words in finetuning().words.values():
+    for words in preset().words.values():
         assert words == " ".join(words.split())
-    found = asked(True, {}, root="val2017", model="open_clip:RN50/openai")
+    found = checked(True, {}, root="val2017", model="open_clip:RN50/openai")
     world = found.world
     assert (world.p_inv, world.classes, world.views.tied) == (1.0, 9, None)
     assert world.p_spu >= (0.9789 - 0.21) / (1 - 0.21)  # Table 7's ViT-B/16, obj
-    assert [len({setting[name] for setting in found.settings()}) for name in GRID] == [4, 2, 2]
+    assert [len({setting[name] for setting in found.grid()}) for name in GRID] == [4, 2, 2]
 
 
 def test_a_mean_has_an_interval_where_trainings_differ():
@@ -129,9 +131,9 @@ def test_a_mean_has_an_interval_where_trainings_differ():
         else {"learner": "obj", "accuracies": None}
         for value in (0.2, 0.3, None, 0.4)
     ]  # fmt: skip
-    trained, rev = _means("obj", tests)
+    trained, rev = means("obj", tests)
     assert trained["interval"] is None
     assert (rev["mean"], rev["replicates"], rev["diverged"]) == (pytest.approx(0.3), 3, 1)
     # t at 97.5 % with two degrees of freedom is 4.3027, the deviation .1
     assert rev["interval"] == pytest.approx([0.3 - 4.3027 * 0.1 / 3**0.5, 0.3 + 4.3027 * 0.1 / 3**0.5], abs=1e-4)
-    assert _means("supervised", tests) == []
+    assert means("supervised", tests) == []

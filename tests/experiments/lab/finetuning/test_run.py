@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from experiments.errors import Interrupted, RequestError
 from experiments.lab.finetuning import run as running
-from experiments.lab.finetuning.asked import asked
-from experiments.lab.finetuning.kept import BEST, PROGRESS
+from experiments.lab.finetuning.progress import BEST, PROGRESS
 from experiments.lab.finetuning.run import choose, run
+from experiments.lab.finetuning.spec import checked
 from simulator.pixels import groups
 from simulator.towers import finetuning as tuning
 
@@ -31,15 +31,15 @@ def request_of(photos, small_clip):
             "axes": GRID, "recipe": {"batch_size": 16, "steps": 5, "warmup": 1, "weight_decay": 0.1},
             "world": {"classes": 2, "p_spu": 0.9, "views": views}, "learners": learners, "n": 48, "replicates": 1,
         }  # fmt: skip
-        return asked(False, {**flags, **changes}, root=str(photos), model=f"open_clip:local-dir:{small_clip}")
+        return checked(False, {**flags, **changes}, root=str(photos), model=f"open_clip:local-dir:{small_clip}")
 
     return made
 
 
-def timeless(kept):
+def timeless(progress):
     """What is kept but how long it took."""
-    rows = [{name: value for name, value in row.items() if name != "seconds"} for row in kept.trainings]
-    return rows, kept.tests
+    rows = [{name: value for name, value in row.items() if name != "seconds"} for row in progress.trainings]
+    return rows, progress.tests
 
 
 @given(st.lists(st.none() | st.sampled_from([0.0, 0.25, 0.5, 1.0]), max_size=8))
@@ -125,7 +125,7 @@ def test_a_run_that_was_cut_short_goes_on_to_the_same_numbers(request_of, tmp_pa
 
     monkeypatch.setattr(tuning, "finetune", cut_short)
     folder = tmp_path / "cut"
-    with pytest.raises(Interrupted, match=rf"^interrupted; {cut} of 6 trainings are in .*cut, and the same command"):
+    with pytest.raises(Interrupted, match=rf"^interrupted; {cut} of 6 trainings are in .*cut"):
         run(request, folder)
     assert (folder / BEST).is_file()
     if cut == 5:
@@ -146,9 +146,7 @@ def test_seeds_give_other_trainings_and_a_folder_holds_one_request(request_of, t
     first = run(request, tmp_path)[0]
     assert len({row["last_loss"] for row in first.trainings}) == 2
     assert timeless(run(request)[0]) == timeless(first)
-    with pytest.raises(
-        RequestError, match=r"holds another fine-tuning \(seed is 0 there and 1 here\); name a folder of"
-    ):
+    with pytest.raises(RequestError, match=r"seed is 0 there and 1 here"):
         run(request_of("supervised", replicates=2, axes={"lr": [1e-3]}, seed=1), tmp_path)
     (tmp_path / PROGRESS).write_text(json.dumps({"thesis": 1}))
     with pytest.raises(RequestError, match=r"holds a finetuning\.json"):
@@ -172,14 +170,10 @@ def test_a_training_that_loses_its_finite_loss_is_not_chosen(request_of, monkeyp
 
 def test_more_objects_than_are_held_are_refused(request_of, monkeypatch):
     monkeypatch.setattr(running, "MOST_HELD", 19 * 4 * 32**2)
-    with pytest.raises(
-        RequestError, match=r"^--root has 20 objects, and at the model's 32 pixels 19 are held at once; an"
-    ):
+    with pytest.raises(RequestError, match=r"20 objects, .* 32 pixels .* 19 "):
         run(request_of("supervised"))
 
 
 def test_an_address_is_no_folder(request_of):
-    with pytest.raises(
-        RequestError, match=r"^output 's3:/bucket/a' is an address; a fine-tuning needs a folder of this"
-    ):
+    with pytest.raises(RequestError, match="'s3:/bucket/a' is an address"):
         run(request_of("supervised"), Path("s3://bucket/a"))

@@ -1,4 +1,4 @@
-"""What is measured on an ensemble: a row of the trace at every checkpoint, the document at the end.
+"""Measurements of an ensemble of towers: a row of the trace per checkpoint, and the document at the end.
 
 Accuracies are fractions.
 """
@@ -26,22 +26,22 @@ from simulator.towers.kinds import Parameters
 from simulator.towers.last_layer_retraining import with_retrained_head
 from simulator.towers.layers import logit_scale
 from simulator.towers.probes import latent_recovery, score_reliance
-from simulator.towers.training import State
+from simulator.towers.step import State
 from theory.coverage import unseen
 from theory.learners import GaussianPMI, InfoNCE
 
-TRACE_POINTS = {"power": 9, "replicates": 4}  # a checkpoint's accuracies: to about .005
-FINAL_POINTS = {"power": 12, "replicates": 8}  # the result's: to about .001
+TRACE_POINTS = {"power": 9, "replicates": 4}  # of a checkpoint: accuracies to about .005
+FINAL_POINTS = {"power": 12, "replicates": 8}  # of the result: to about .001
 
 
 def trace_row(ensemble: Ensemble, state: State, since: int, fine: bool = False) -> dict[str, Any]:
-    """One line of the trace, a list a model: means over its steps since step `since`, accuracies now.
+    """One row of the trace, with one value per model: means over the steps after step `since`, accuracies now.
 
-    A mean is null for a model that was frozen all the while. fine: accuracies as exact as the result's.
+    A mean is None for a model that took none of these steps. fine: accuracies as precise as the result's.
     """
     scale = logit_scale(ensemble.recipe, state.parameters)
     step, lost = int(state.step), state.diverged
-    taken = (lost.where(lost >= 0, step + 1) - 1 - since).clamp(min=0)  # steps that each model's sums hold
+    taken = (lost.where(lost >= 0, step + 1) - 1 - since).clamp(min=0)  # steps in each model's sums
     prompts, parameters = default_prompts(ensemble.recipe), with_retrained_head(ensemble, state.eval_parameters)
     trial = evaluation.trial(ensemble, prompts, **(FINAL_POINTS if fine else TRACE_POINTS))
     accuracy = {p or "none": evaluation.accuracies(ensemble, parameters, p, trial) for p in prompts}
@@ -54,7 +54,7 @@ def trace_row(ensemble: Ensemble, state: State, since: int, fine: bool = False) 
 
 
 def trace_line(row: dict[str, Any], steps: int, rate: float) -> str:
-    """The trace's last row for a reader: means over the models that still go on."""
+    """A row of the trace as a line: means over the models that did not diverge."""
     going = np.array([loss is not None for loss in row["loss"]])
     mean = {key: np.mean(np.array(row[key])[going], dtype=float) for key in ("loss", "scale") if row[key]}
     prompt, accuracy = next(iter(row["prompts"].items()))
@@ -71,13 +71,22 @@ def trace_line(row: dict[str, Any], steps: int, rate: float) -> str:
 def result(
     ensemble: Ensemble, state: State, weights: Parameters, setting: Setting, further: Iterable[str | None] = ()
 ) -> dict[str, Any]:
-    """Everything measured on the final weights, in the words of `simulate`; under the usual and `further` prompts."""
+    """The document of the final weights, with the keys of `simulate`; under the usual and `further` prompts."""
     recipe, world, prompt = ensemble.recipe, ensemble.worlds[0], setting.prompt
-    asked = dict.fromkeys((*default_prompts(recipe), prompt, *further))
-    trial = evaluation.trial(ensemble, asked, **FINAL_POINTS)
+    names = dict.fromkeys((*default_prompts(recipe), prompt, *further))
+    trial = evaluation.trial(ensemble, names, **FINAL_POINTS)
     diverged = state.diverged.cpu().numpy()
     going = diverged < 0
-    prompts = {each: _asked(ensemble, state, weights, replace(setting, prompt=each), trial, going) for each in asked}
+    prompts = {}
+    for name in names:
+        replicates = evaluation.accuracies(ensemble, weights, name, trial)
+        own = replace(setting, prompt=name)
+        prompts[name] = {
+            **_measured(replicates, going),
+            "reliance": _reliance(ensemble, weights, name),
+            "predicted": predicted(own),
+            **_beside(own, int(state.step)),
+        }
     top = prompts[prompt]
     return {
         "world": world.model_dump(),
@@ -96,8 +105,33 @@ def result(
     }
 
 
+def _measured(replicates: dict[str, np.ndarray], going: np.ndarray) -> dict[str, Any]:
+    """Mean accuracies of the models that did not diverge, and each model's own, from (R, E) values by group.
+
+    "evaluation95" is the error of quasi-Monte Carlo, per model; None where the accuracy is exact.
+    """
+    models = range(len(going))
+    accuracy = {group: values.mean(0) for group, values in replicates.items()}
+    mean = {group: values[going].mean() for group, values in accuracy.items()}
+    exact = all(len(values) == 1 for values in replicates.values())
+    errors = {group: [interval95(values[:, k]) for k in models] for group, values in replicates.items()}
+    return {
+        **in_groups(Accuracy(mean["common"], mean["counter"])),
+        **{group: float(value) for group, value in mean.items()},
+        "replicates": [{group: float(values[k]) for group, values in accuracy.items()} for k in models],
+        "interval95": {group: interval95(values[going]) for group, values in accuracy.items()},
+        "evaluation95": None if exact else errors,
+    }
+
+
+def _reliance(ensemble: Ensemble, weights: Parameters, prompt: str | None) -> list[float | None] | None:
+    if ensemble.worlds[0].views is not None:
+        return None
+    return [_finite(t) for t in score_reliance(ensemble, weights, prompt)]
+
+
 def _recovery(ensemble: Ensemble, weights: Parameters) -> dict[str, Any] | None:
-    """What could be read out of the embeddings, by reader and block; None where views have no latents."""
+    """How well latents can be read from the embeddings, by reader and block; None where views have no latents."""
     if ensemble.worlds[0].views is not None:
         return None
     return {
@@ -106,67 +140,35 @@ def _recovery(ensemble: Ensemble, weights: Parameters) -> dict[str, Any] | None:
     }
 
 
-def _asked(
-    ensemble: Ensemble, state: State, weights: Parameters, setting: Setting, trial, going: np.ndarray
-) -> dict[str, Any]:
-    """Accuracies under one prompt: means over the models that did not diverge, and every model's own."""
-    prompt = setting.prompt
-    replicates = evaluation.accuracies(ensemble, weights, prompt, trial)  # (R, E) by group
-    accuracy = {group: values.mean(0) for group, values in replicates.items()}
-    mean = {group: values[going].mean() for group, values in accuracy.items()}
-    exact = all(len(values) == 1 for values in replicates.values())
-    relied = score_reliance(ensemble, weights, prompt) if ensemble.worlds[0].views is None else None
-    return {
-        **in_groups(Accuracy(mean["common"], mean["counter"])),
-        **{group: float(value) for group, value in mean.items()},
-        "replicates": [{g: float(values[k]) for g, values in accuracy.items()} for k in range(len(going))],
-        "interval95": {group: interval95(values[going]) for group, values in accuracy.items()},
-        # Of quasi-Monte Carlo, one model; null where the accuracy is exact.
-        "evaluation95": None
-        if exact
-        else {g: [interval95(values[:, k]) for k in range(len(going))] for g, values in replicates.items()},
-        "reliance": None if relied is None else [_finite(t) for t in relied],
-        "predicted": predicted(setting),
-        "unseen": _unseen(setting, int(state.step)),
-        "covariances": _covariances(setting),
-    }
+def _beside(setting: Setting, steps: int) -> dict[str, dict[str, float] | None]:
+    """Numbers beside the prediction, where it is the optimum of InfoNCE.
 
-
-def _unseen(setting: Setting, steps: int) -> dict[str, float] | None:
-    """Shares of images like which the run saw no pair, so that its towers cannot tell the law's score.
-
-    Null unless that law is the InfoNCE optimum of the world from which pairs are drawn, and the shares are known.
+    "unseen": shares of images that are like no pair of the run, so that towers cannot learn their score; None where
+    the law has another world than the pairs. "covariances": accuracies of the Gaussian PMI, which towers approach
+    first; None unless the prompt is a single caption.
     """
     law, recipe = setting.law(), setting.recipe
-    if law is None or not isinstance(law.learner, InfoNCE) or law.world != setting.world:
-        return None
-    found = unseen(law.world, law.learner.prompt, recipe.n or steps * recipe.batch_size)
-    return None if found is None else found._asdict()
-
-
-def _covariances(setting: Setting) -> dict[str, float] | None:
-    """What the Gaussian PMI has, where towers stay whose loss hardly feels that there are classes.
-
-    Null unless the law is the InfoNCE optimum, asked by a single caption.
-    """
-    law = setting.law()
-    if law is None or not isinstance(law.learner, InfoNCE) or setting.prompt not in LINEAR:
-        return None
-    return predicted_by(law._replace(learner=GaussianPMI(setting.prompt)))
+    if law is None or recipe is None or not isinstance(law.learner, InfoNCE):
+        return {"unseen": None, "covariances": None}
+    shares = None
+    if law.world == setting.world:
+        shares = unseen(law.world, law.learner.prompt, recipe.n or steps * recipe.batch_size)
+    gaussian = predicted_by(law._replace(learner=GaussianPMI(setting.prompt))) if setting.prompt in LINEAR else None
+    return {"unseen": None if shares is None else shares._asdict(), "covariances": gaussian}
 
 
 def predicted(setting: Setting) -> dict[str, float] | None:
-    """Group accuracies that the theory expects of unlimited pairs and towers; null where it says nothing."""
+    """Group accuracies of unlimited pairs and towers by theory; None where no closed form is known."""
     law = setting.law()
     return None if law is None else predicted_by(law)
 
 
 def predicted_by(law: Law) -> dict[str, float] | None:
-    """Group accuracies of a law; null where it has no answer."""
+    """Group accuracies of a law; None where it has no answer: ties, separable laws, no view noise."""
     try:
         return in_groups(population(law.world, law.learner))
     except RequestError:
-        return None  # ties, separable laws, no view noise
+        return None
 
 
 def _finite(x: float) -> float | None:

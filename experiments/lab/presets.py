@@ -6,13 +6,13 @@
 
 A file of `designs/` holds
 
-    question, look, answer     what is asked, what to look at, what came out of the quick size
+    question, look, answer     the question, what to look at, and the result of the quick size
     takeaway                   the answer as a title, without numbers
-    printed                    a table that a paper prints of the same settings (`experiments.lab.printed`), if any
+    printed                    name of a paper's table of the same settings (`experiments.lab.tables`), if any
     seconds                    that each size took on one core
-    [[plot]]                   pictures: what is drawn, and at which values, as `soberclip plot` takes them
+    [[plot]]                   pictures: options of `soberclip plot`
     [study]                    the quick size, a study document (`experiments.lab.request`)
-    [full]                     what the full size lays on top of it
+    [full]                     what the full size changes
 """
 
 import tomllib
@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.errors import RequestError
-from experiments.lab.request import document_of, merged, requested
+from experiments.lab.config import read_toml
+from experiments.lab.request import merged, requested
 from experiments.lab.studies import Study
 from simulator.naming import suggestion
 
@@ -55,11 +56,11 @@ class Design:
         return merged(self.quick, self.over) if full else self.quick
 
     def study(self, full: bool = False, **changes) -> Study:
-        """The study of a size."""
+        """The study of a size, with some of its fields changed."""
         return requested(self.document(full), f"design {self.name!r}", changes)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything in it, with the cells of both sizes."""
+        """The design with both sizes."""
         sizes = {"quick": self.study(), "full": self.study(full=True)}
         return {
             "design": self.name,
@@ -72,8 +73,14 @@ class Design:
         }
 
 
+def design_of(name: str, text: str) -> Design:
+    """The design in a TOML text."""
+    document = tomllib.loads(text)
+    return Design(name=name, quick=document.pop("study"), over=document.pop("full"), **document)
+
+
 def designs() -> tuple[str, ...]:
-    """Names of the designs that there are."""
+    """Names of all designs."""
     return tuple(sorted(entry.name.removesuffix(SUFFIX) for entry in _FOLDER.iterdir() if entry.name.endswith(SUFFIX)))
 
 
@@ -97,22 +104,21 @@ def design(name: str) -> Design:
     if name not in designs():
         near = suggestion(name, designs(), quoted=True) or f"; there are {', '.join(designs())}"
         raise RequestError(f"design {name!r} is unknown{near}")
-    document = tomllib.loads((_FOLDER / f"{name}{SUFFIX}").read_text(encoding="utf-8"))
-    return Design(name=name, quick=document.pop("study"), over=document.pop("full"), **document)
+    return design_of(name, (_FOLDER / f"{name}{SUFFIX}").read_text(encoding="utf-8"))
 
 
-def asked_by(word: str, full: bool) -> tuple[dict[str, Any], str, Design | None]:
-    """(study document, what sentences call it, its design) of a design's name or a file's; designs come first.
+def design_or_file(word: str, full: bool) -> tuple[dict[str, Any], str, Design | None]:
+    """(study document, its name in refusals, its design) of the name of a design or of a study file.
 
-    What has a suffix, a folder or is there is a file. Raises RequestError for a word that is neither, and for the full
-    size of a file.
+    A word that has a suffix or a folder, or is the path of a file, is a file. Raises RequestError for a word that is
+    neither, and for the full size of a file.
     """
     if word in designs():
         found = design(word)
         return found.document(full), f"design {word!r}", found
     path = Path(word)
     if not (path.suffix or len(path.parts) > 1 or path.exists()):
-        design(word)  # a sentence with the nearest
+        design(word)  # raises, with the nearest name
     if full:
         raise RequestError(f"--full is a size of a design, and {word!r} is a file; leave it out")
-    return document_of(path), word, None
+    return read_toml(path, "study"), word, None

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments.errors import RequestError
-from experiments.lab.design import Design, design, designs
+from experiments.lab.presets import Design, design, designs
 from experiments.lab.request import merged
 
 TAU = 0.005  # half a point, as claims have it

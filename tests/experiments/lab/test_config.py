@@ -3,7 +3,7 @@
 import pytest
 
 from experiments.errors import RequestError
-from experiments.lab.worlds import world_from, world_toml
+from experiments.lab.config import world_from, world_toml
 from simulator.pixels.views import Pixels
 from simulator.world import World
 

@@ -1,8 +1,8 @@
-"""What n pairs teach a learner, replicate by replicate, and what a rule gets right on drawn images.
+"""What a learner learns from n pairs, per replicate, and how accurate a rule is on drawn images.
 
-exact law     training statistics of n pairs from their exact law (simulator.gaussian.statistics); draws no pair
-drawn pairs   n pairs drawn one by one (simulator.gaussian.pairs), then the learner fitted to them
-drawn images  a population rule applied to test images drawn from the test law of each group
+exact law     the statistics of n pairs are sampled from their exact law (simulator.gaussian.statistics)
+drawn pairs   n pairs are drawn one by one (simulator.gaussian.pairs), and the learner is fitted to them
+drawn images  a population rule is applied to test images of each group
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from experiments.abilities import ability_of
+from experiments.estimators import estimator_of
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import LinearCritic
 from simulator.gaussian.statistics import covariance_critic, decision_prompts, first_coordinates
@@ -23,26 +23,26 @@ from theory.learners.base import Learner
 
 Route = Literal["exact law", "drawn pairs", "drawn images"]
 
-IMAGES = 20_000  # images on which a rule is measured beside one training run of another learner
+IMAGES = 20_000  # on which a rule is measured when it is compared with one training run
 
 
 class Unmeasurable(ArithmeticError):
-    """No measurement at this point; the sentence says why."""
+    """Raised, with the reason, where a point cannot be measured."""
 
 
 def learned_critics(
     world, learner: Learner, n, replicates, seed, stream, route: Route, sampler: str = "drawn"
 ) -> Iterator[LinearCritic]:
     """Critics of a linear learner trained on n pairs, in blocks of replicates."""
-    ability = ability_of(learner)
+    estimator = estimator_of(learner)
     if route == "exact law":
-        return ability.exact(world, learner, n, replicates, seed, stream)
-    if ability.estimator is None:
+        return estimator.exact(world, learner, n, replicates, seed, stream)
+    if estimator.fit is None:
         raise Unmeasurable(f"learner {learner.name!r} is not fitted to pairs")
     samples = _samples(world, n, replicates, seed, stream)
     if sampler != "drawn":
         samples = _sampled(SAMPLERS[sampler], world, samples, seed, stream)
-    return (_drawn_linear if ability.captions else _drawn_supervised)(world, learner, samples, sampler)
+    return (_drawn_linear if estimator.captions else _drawn_supervised)(world, learner, samples, sampler)
 
 
 class Sample(NamedTuple):
@@ -56,9 +56,9 @@ class Sample(NamedTuple):
 
 
 def _samples(world: World, n: int, replicates: int, seed: int, stream: str):
-    """Replicates of n drawn pairs, (r, n, ...) of every field, the dictionaries the first l coordinates.
+    """Replicates of n drawn pairs in blocks; the dictionaries are the first l coordinates.
 
-    All come from one stream, pair after pair; as many replicates together as a block of the stream fills.
+    All pairs come from one stream, in order. A block has as many replicates as a block of the stream fills.
     """
     from simulator.gaussian.pairs import block_size, draw_pairs
 
@@ -76,7 +76,7 @@ def _samples(world: World, n: int, replicates: int, seed: int, stream: str):
 
 
 def _sampled(sampler: Sampler, world: World, samples: Iterator[Sample], seed: int, stream: str) -> Iterator[Sample]:
-    """Every replicate by itself, after a sampler."""
+    """One replicate at a time, after a sampler."""
     number = count()
     for sample in samples:
         for fields in zip(*sample[:4], strict=True):
@@ -100,7 +100,7 @@ def _contradicted(world: World, fields, seed: int, r: int, stream: str) -> Float
 
 
 def drawn_covariances(world, n, replicates, seed, stream) -> Iterator[Float[np.ndarray, "r dI dT"]]:
-    """S of every replicate of n drawn pairs."""
+    """Covariance matrix S of images and texts of each replicate of n drawn pairs."""
     return _covariances(_samples(world, n, replicates, seed, stream))
 
 
@@ -125,18 +125,15 @@ def _drawn_supervised(world, learner: Learner, samples: Iterator[Sample], sample
     from simulator.gaussian.supervised import fit
 
     D, _ = first_coordinates(world)
-    estimator = ability_of(learner).estimator
+    name = estimator_of(learner).fit
     for images, _, labels, _, weights in samples:
         counts = [None] * len(images) if weights is None else weights
         for x, y, w in zip(images, labels, counts, strict=True):
-            yield LinearCritic.of_vectors(fit(estimator, x, y, world.classes, w), D)
+            yield LinearCritic.of_vectors(fit(name, x, y, world.classes, w), D)
 
 
 def hits(learner: Learner, world: World, group: int, images: int, seed: int, stream: str) -> Iterator[np.ndarray]:
-    """Whether a rule is right on each drawn test image of a group, block by block.
-
-    Among k classes that tie a decision is 1/k right.
-    """
+    """1 if a rule is right on a drawn test image of a group, else 0, in blocks; 1/k if k classes tie."""
     from simulator.gaussian.pairs import draw_pairs
 
     l = world.latents
@@ -149,6 +146,6 @@ def hits(learner: Learner, world: World, group: int, images: int, seed: int, str
 
 
 def image_accuracy(learner: Learner, world: World, seed: int, stream: str) -> Accuracy:
-    """Fractions right on half of IMAGES a group."""
+    """Fractions right on IMAGES / 2 images per group."""
     half = IMAGES // 2
     return Accuracy(*(sum(x.sum() for x in hits(learner, world, g, half, seed, stream)) / half for g in (0, 1)))

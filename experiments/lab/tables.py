@@ -1,0 +1,193 @@
+"""A study's Dataset as tables: one row per cell, a summary, what mitigations gain, and printed numbers beside."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experiments.errors import RequestError
+from experiments.files import check_ours, check_writable, write_atomically
+from experiments.lab.mitigations import NONE
+from experiments.lab.schema import CODED, GROUPS
+from experiments.lab.spec import StudySpec
+from experiments.published.tables import coloured_digits
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+ROWS = 2**16  # cells that are read from a store at a time
+MARK = b",undefined,seconds\n"  # the end of the header of each flat table
+AXIS = "mitigation"
+GAINS = {"counter_gained": ("counter", 1), "common_lost": ("common", -1)}
+PRINTED = {"multicolored-mnist": coloured_digits}
+
+
+def columns(table: "xr.Dataset") -> list[str]:
+    """Columns of the flat table: dimensions, then variables."""
+    return [*_dims(table), *(str(name) for name in table.data_vars if name != "legend")]
+
+
+def _dims(table: "xr.Dataset") -> list[str]:
+    return [str(name) for name in table["seconds"].dims]
+
+
+def frames(table: "xr.Dataset") -> Iterator["pd.DataFrame"]:
+    """The flat table in parts: one row per cell that is computed or has no answer, replicates by their mean.
+
+    Reasons are sentences. A learner without prompts has one row, with an empty prompt.
+    """
+    dims, names = _dims(table), columns(table)
+    first, without_prompt = dims[0], table["learner"].attrs["without_prompt"]
+    step = max(1, int(ROWS * table.sizes[first] / max(1, table["common"].size)))
+    legend = table["legend"].values.astype(object)
+    for start in range(0, table.sizes[first], step):
+        part = _mean(table.drop_vars("legend").isel({first: slice(start, start + step)}))
+        frame = part.to_dataframe(dim_order=dims).reset_index()[names]
+        frame = frame[frame["seconds"].notna() | (frame["undefined"] > 0)]
+        frame["prompt"] = frame["prompt"].where(~frame["learner"].isin(without_prompt), "")
+        for name in CODED:
+            if name in frame:
+                frame[name] = legend[frame[name]]
+        yield frame
+
+
+def _mean(values):
+    """Over replicates that have a number, if there are replicates."""
+    return values.mean("replicate") if "replicate" in values.dims else values
+
+
+def rows(table: "xr.Dataset") -> Iterator[list[Any]]:
+    """Rows of the flat table in C order, None where there is no number."""
+    for frame in frames(table):
+        yield from frame.astype(object).where(frame.notna(), None).values.tolist()
+
+
+def csv_target(path: Path) -> None:
+    """Raise RequestError, before any work, unless the path is free or holds an earlier flat table."""
+    if path.is_dir():
+        raise RequestError(f"--csv {str(path)!r} is a folder; a table is a file such as {str(path / 'cells.csv')!r}")
+    check_writable(path.parent)
+    check_ours(path, MARK, "sweep")
+
+
+def write_csv(path: Path, table: "xr.Dataset") -> None:
+    """Write the flat table as CSV, atomically; a missing number is an empty field."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            for i, frame in enumerate(frames(table)):
+                frame.to_csv(file, header=i == 0, index=False, lineterminator="\n")
+
+    write_atomically(path, write)
+
+
+def summary(study: StudySpec, table: "xr.Dataset", path: "Path | str | None", most: int) -> dict[str, Any]:
+    """The result as one document: the request, the path, ranges per learner, and the rows of at most `most` cells."""
+    return {
+        "study": study.document(),
+        **{name: table.attrs[name] for name in ("hash", "seed", "commit")},
+        "cells": study.cells,
+        "output": None if path is None else str(path),
+        "dimensions": {str(name): size for name, size in table.sizes.items() if name != "legend"},
+        "ranges": [_range(table, series) for series in _series(study)],
+        "gains": gains(study, table),
+        "columns": columns(table),
+        "rows": list(rows(table)) if study.cells <= most else None,
+    }
+
+
+def _series(study: StudySpec) -> Iterator[tuple[dict[str, int], dict[str, Any]]]:
+    """(indices, names) of each learner, prompt and route."""
+    for k, learner in enumerate(study.labels):
+        for slot, prompt in study.slots(k):
+            at, who = {"learner": k, "prompt": slot}, {"learner": learner, "prompt": prompt}
+            if len(study.measured) < 2:
+                yield at, who
+                continue
+            for r, route in enumerate(study.measured):
+                yield {**at, "route": r}, {**who, "route": route}
+
+
+def _range(table: "xr.Dataset", series: tuple[dict[str, int], dict[str, Any]]) -> dict[str, Any]:
+    """Cells of one series, how many lack a number for each reason, and the range of its accuracies."""
+    at, who = series
+    part = table.isel(at, missing_dims="ignore")
+    legend = table["legend"].values
+    done = np.isfinite(part["seconds"].values) | (part["undefined"].values > 0)
+    found: dict[str, Any] = {**who, "prompt": who["prompt"] or "", "cells": int(done.sum())}
+    for name in CODED:
+        if name in part:
+            codes, counts = np.unique(part[name].values[done], return_counts=True)
+            found[name] = {str(legend[c]): int(n) for c, n in zip(codes, counts, strict=True) if c}
+    for name in GROUPS:
+        values = _mean(part[name]).values[done]
+        values = values[np.isfinite(values)]
+        found[name] = [float(values.min()), float(values.max())] if values.size else []
+    return found
+
+
+def gains(study: StudySpec, table: "xr.Dataset") -> list[dict[str, Any]]:
+    """What each mitigation gains and costs compared with doing nothing; empty if the study has no "none".
+
+    counter_gained, common_lost   fractions, measured if anything is measured, else by theory
+    predicted_...                 the same at infinitely many pairs
+    pairs                         inflation of the sample size (`experiments.lab.setting.Setting.pairs`)
+    """
+    if AXIS not in study.dims or NONE not in study.axes[study.dims.index(AXIS)].values:
+        return []
+    change = {}
+    for prefix in ("", "predicted_") if study.measured else ("",):
+        for name, (group, sign) in GAINS.items():
+            values = _mean(table[prefix + group])
+            change[prefix + name] = sign * (values - values.sel({AXIS: NONE}))
+    found = []
+    for place in np.ndindex(*study.shape):
+        cell = study.values_at(place)
+        if cell[AXIS] == NONE:
+            continue
+        for at, who in _series(study):
+            at = {**dict(zip(study.dims, place, strict=True)), **at}
+            numbers = {name: _number(values.isel(at, missing_dims="ignore")) for name, values in change.items()}
+            if any(number is not None for number in numbers.values()):
+                who = {**who, "route": who.get("route", (*study.measured, "theory")[0])}
+                pairs = _pairs(study, at["learner"], place, who["prompt"], who["route"])
+                found.append({**cell, **who, **numbers, "pairs": pairs})
+    return found
+
+
+def _number(value: "xr.DataArray") -> float | None:
+    number = value.item()
+    return number if np.isfinite(number) else None
+
+
+def _pairs(study: StudySpec, k: int, place: tuple[int, ...], prompt: str | None, route: str) -> float | None:
+    """None where the mitigation cannot be applied to the learner of this route."""
+    try:
+        return float(study.setting(k, place, prompt, route == "trained").pairs())
+    except (RequestError, ValueError):
+        return None
+
+
+def beside(table: "xr.Dataset", name: str) -> list[dict[str, Any]]:
+    """Rows of a printed table whose setting the study has, each with the mean and deviation of our trainings.
+
+    Empty for a study with further axes, which has several settings for one of the table. A deviation needs two
+    trainings; a group that no training has measured has no row.
+    """
+    found = []
+    for row in PRINTED[name]():
+        setting = {name: row[name] for name in ("classes", "p_inv", "p_spu", "learner")}
+        try:
+            cells = table[row["group"]].isel(prompt=0).sel(setting)  # none of these learners has a prompt
+        except KeyError:  # the quick size has fewer settings
+            continue
+        if set(cells.dims) - {"replicate"}:
+            return []
+        values = cells.values[np.isfinite(cells.values)]  # without trainings that diverged
+        if values.size:
+            deviation = float(values.std(ddof=1)) if values.size > 1 else None
+            found.append({**row, "measured": float(values.mean()), "deviation": deviation})
+    return found
