@@ -1,4 +1,4 @@
-"""Questions, evidence, words: joins the worlds and learners with the theory.
+"""Studies, trials, photos and pages: experiments on worlds and learners.
 
 >>> from experiments import design, judge, plot, study
 

@@ -1,4 +1,4 @@
-"""How a request or a run fails: one sentence, exit status 2, 1 or 130, never a traceback."""
+"""Errors of requests and runs: one sentence and an exit status (2, 1 or 130), never a traceback."""
 
 from collections.abc import Iterable
 
@@ -6,25 +6,25 @@ from simulator.naming import suggestion
 
 
 class SoberclipError(Exception):
-    """Base of those below; `str(error)` is the one sentence that the user reads."""
+    """Base class; `str(error)` is the sentence that the user reads."""
 
     status = 1
 
 
 class RequestError(SoberclipError):
-    """The request was wrong: names the value, its domain and the nearest valid choice, where one is near."""
+    """The request was wrong. The sentence names the value, its domain and, where one is near, a valid choice."""
 
     status = 2
 
 
 class RunError(SoberclipError):
-    """The request was sound and the run failed; finished work is kept."""
+    """The request was valid and the run failed. Finished work is kept."""
 
     status = 1
 
 
 class Interrupted(SoberclipError):
-    """Ctrl-C: the sentence says what was kept and where, or that nothing was."""
+    """Ctrl-C. The sentence says what was kept."""
 
     status = 130
 
@@ -37,6 +37,6 @@ def checked_seed(seed: int) -> int:
 
 
 def unknown(kind: str, value: str, choices: Iterable[str]) -> RequestError:
-    """RequestError for a value outside a list of names."""
+    """RequestError for a value that is not in a list of names."""
     choices = list(choices)
     return RequestError(f"{kind} {value!r} is not one of {', '.join(choices)}{suggestion(value, choices)}")

@@ -73,6 +73,8 @@ def counting(description: str, total: int, unit: str = "") -> Iterator[Callable[
             if update is not None:
                 update(more, now)
                 return
+            if done == total:
+                return
             seconds = monotonic() - began
             left = f", about {seconds / done * (total - done):.0f} s left" if 0 < done < total else ""
             report(f"{description}: {done} of {total} after {seconds:.0f} s{left}{now and f'; now {now}'}")

@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, machine, commit."""
+"""The provenance of a result: versions, machine, commit."""
 
 import os
 import platform
@@ -7,33 +7,33 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ("simulator", "theory", "experiments", "pyproject.toml")  # results lie beside them, and change nothing
+SOURCES = ("simulator", "theory", "experiments", "pyproject.toml")  # changes of other files do not change results
 PACKAGES = ("soberclip", "torch", "numpy", "scipy", "pydantic", "xarray", "matplotlib")
 
 
 def provenance() -> dict[str, str]:
-    """Versions of Python and the packages that results depend on, the processor and the commit if known."""
+    """Versions of Python and of the packages that results depend on, the machine and the commit."""
     machine = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
     return {**machine, **versions(), "commit": commit()}
 
 
 def versions() -> dict[str, str]:
     """Versions of the packages that results depend on."""
-    found = {}
+    result = {}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            result[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            result[name] = "not installed"
+    return result
 
 
 def commit(root: Path = ROOT) -> str:
-    """The commit of a checkout, with + if what results depend on has uncommitted changes.
+    """The commit of a checkout, with + if the sources have uncommitted changes.
 
-    "unknown" for an installed copy, and for one unpacked inside another repository, whose commit says nothing of it.
+    "unknown" for an installed copy, or one unpacked inside another repository.
     """
-    # Variables such as GIT_DIR, set where a git hook runs us, would speak of the hook's repository.
+    # A git hook sets variables such as GIT_DIR, which name the hook's repository.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
 
     def git(*arguments: str) -> str:

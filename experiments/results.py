@@ -1,7 +1,7 @@
-"""One schema for every result: a synthetic learner, a real model and a published figure are all a `Row`.
+"""One schema for every result: `Row` holds a synthetic learner, a real model or a published number.
 
-Groups are common (the background is the usual one) and counter (it is not). Accuracies are fractions;
-drop = common - counter, balanced = their mean. Fields that do not apply are None.
+Common photos have the usual background, counter photos do not. Accuracies are fractions; drop = common - counter,
+balanced is their mean. Fields that do not apply are None.
 """
 
 from dataclasses import asdict, dataclass, fields
@@ -12,11 +12,11 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Row:
-    """Accuracy of one model on the two groups, with what is needed to compare it with another row."""
+    """The accuracies of one model on both groups, with its settings."""
 
-    source: str  # where the numbers come from: "evaluate", "simulate", "[W] Table 3", a file
+    source: str  # "evaluate", "simulate", "[W] Table 3", a file
     model: str
-    family: str  # models that share a line in a plot: "CLIP", "ImageNet", "LVLM", "synthetic"
+    family: str  # shares a line in plots: "CLIP", "ImageNet", "LVLM", "synthetic"
     common: float
     counter: float
     learner: str | None = None  # synthetic rows: linear, infonce, ...
@@ -32,7 +32,7 @@ class Row:
     def __post_init__(self):
         for name in ("common", "counter"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} = {getattr(self, name)} of {self.model} is no fraction in [0, 1]")
+                raise ValueError(f"{name} = {getattr(self, name)} of {self.model} is not a fraction in [0, 1]")
 
     @property
     def drop(self) -> float:
@@ -43,12 +43,12 @@ class Row:
         return (self.common + self.counter) / 2
 
     def record(self) -> dict[str, Any]:
-        """The row as one JSON object, the derived numbers included."""
+        """The row as one JSON object with the derived numbers."""
         return {**asdict(self), "balanced": self.balanced, "drop": self.drop}
 
 
 def row_of(record: dict[str, Any]) -> Row:
-    """The inverse of `Row.record`; keys that a Row does not have are left out."""
+    """The inverse of `Row.record`; other keys are ignored."""
     known = {field.name for field in fields(Row)} & record.keys()
     values = {name: record[name] for name in known}
     for name in known:

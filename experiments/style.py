@@ -1,4 +1,4 @@
-"""How every figure looks: one style file, and no other setting of the machine's."""
+"""The style of every figure, independent of the machine's own matplotlib settings."""
 
 from functools import wraps
 from pathlib import Path
@@ -9,7 +9,7 @@ STYLE = Path(__file__).with_name("style.mplstyle")
 
 
 def styled(draw):
-    """Draw, or write, with the project's style and no other setting of the machine's."""
+    """Decorate a function that draws or saves: only the project's style applies."""
 
     @wraps(draw)
     def wrapper(*args, **kwargs):

@@ -44,13 +44,13 @@ def suggestion(value: str, choices: Iterable[str], quoted: bool = False, called:
     return "" if near is None else f"; {called} is {near!r}" if quoted else f"; {called} is {near}"
 
 
-def refuse_unknown(what: str, value: str, known: Collection[str]) -> None:
+def check_known(what: str, value: str, known: Collection[str]) -> None:
     """Raise ValueError for an unknown name, naming the nearest."""
     if value not in known:
         raise ValueError(f"{what} = {value!r} is not one of {', '.join(known)}{suggestion(str(value), known)}")
 
 
-def entered(table: dict[str, Row], row: Row, kind: str) -> Row:
+def add_row(table: dict[str, Row], row: Row, kind: str) -> Row:
     """Enter a row into a table under its name, and return it."""
     if table.setdefault(row.name, row) is not row:
         raise ValueError(f"{kind} named {row.name!r} is in the table already; names are unique")

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
 
 from simulator.accuracy import Numbers
-from simulator.naming import refuse_unknown
+from simulator.naming import check_known
 
 Prompt = Literal["name", "mean", "background", "captions", "scores"]
 PROMPTS: tuple[Prompt, ...] = get_args(Prompt)
@@ -36,7 +36,7 @@ _MEAN = Caption(lambda mean, correlation, mention, is_object: mention * mean * c
 _BACKGROUND = Caption(lambda mean, correlation, mention, is_object: mean)
 
 
-class Asked(NamedTuple):
+class PromptRow(NamedTuple):
     """A row of the table."""
 
     words: str
@@ -44,25 +44,25 @@ class Asked(NamedTuple):
     pool: Literal["log-mean-exp", "mean"] | None = None
 
 
-_TABLE: dict[Prompt, Asked] = {
-    "name": Asked("its name alone", _NAME),
-    "mean": Asked("its mean caption", _MEAN),
-    "background": Asked("its name with its usual background", _BACKGROUND),
-    "captions": Asked("the log-mean-exp of scores over its captions", None, pool="log-mean-exp"),
-    "scores": Asked("the mean of scores over its captions", _MEAN, pool="mean"),
+_TABLE: dict[Prompt, PromptRow] = {
+    "name": PromptRow("its name alone", _NAME),
+    "mean": PromptRow("its mean caption", _MEAN),
+    "background": PromptRow("its name with its usual background", _BACKGROUND),
+    "captions": PromptRow("the log-mean-exp of scores over its captions", None, pool="log-mean-exp"),
+    "scores": PromptRow("the mean of scores over its captions", _MEAN, pool="mean"),
 }
 LINEAR: tuple[Prompt, ...] = tuple(name for name, row in _TABLE.items() if row.caption is not None)
 
 
-def asked(prompt: Prompt) -> Asked:
+def prompt_row(prompt: Prompt) -> PromptRow:
     """The row of a prompt."""
-    refuse_unknown("prompt", prompt, _TABLE)
+    check_known("prompt", prompt, _TABLE)
     return _TABLE[prompt]
 
 
 def caption(prompt: Prompt) -> Caption:
     """The one caption of a prompt; refused for prompts that have none."""
-    row = asked(prompt)
+    row = prompt_row(prompt)
     if row.caption is None:
         raise ValueError(
             f"prompt = {prompt!r} is {row.words}, and linear scores, known up to a factor, have none; those that they "

@@ -93,7 +93,7 @@ def domain_of(annotation) -> tuple[float, float]:
     return low, high
 
 
-def refuse_fraction(name: str, value) -> None:
+def check_integer(name: str, value) -> None:
     """Raise ValueError for a count that is not an integer."""
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise ValueError(f"{name} = {value!r} is not an integer")

@@ -24,8 +24,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from simulator.accuracy import Numbers
-from simulator.naming import entered
-from simulator.prompts import PROMPTS, asked
+from simulator.naming import add_row
+from simulator.prompts import PROMPTS, prompt_row
 from simulator.world import World, Worlds
 
 Groups = Int[np.ndarray, " n"]
@@ -64,7 +64,7 @@ class Sampler:
         """The worlds whose population a learner is trained on: p_spu = 1/K where groups are balanced."""
         if not self.balances:
             return worlds
-        refuse_certain(worlds)
+        check_shares(worlds)
         return _at_chance(worlds)
 
     def captioned(self, worlds: World | Worlds) -> World | Worlds:
@@ -85,7 +85,7 @@ class Sampler:
         """
         if not self.balances:
             return 1.0
-        refuse_certain(worlds)
+        check_shares(worlds)
         p, K = worlds.p_spu, np.asarray(worlds.classes)
         if self.rows is not None and (not self.anew or np.isinf(passes)):
             return K * np.minimum(p, (1 - p) / (K - 1))
@@ -101,7 +101,7 @@ def _at_chance(worlds: World | Worlds) -> World | Worlds:
     return worlds.replace(p_spu=chance)
 
 
-def refuse_certain(worlds: World | Worlds) -> None:
+def check_shares(worlds: World | Worlds) -> None:
     """Refuse to balance groups if one has share zero."""
     p = np.asarray(worlds.p_spu)
     for certain, which, near in ((1.0, "counter", "below 1"), (0.0, "common", "above 0")):
@@ -127,7 +127,7 @@ def group_counts(groups: Groups, world: World) -> Int[np.ndarray, " G"]:
     count = np.bincount(groups, minlength=K * K)
     if count.all():
         return count
-    refuse_certain(world)
+    check_shares(world)
     y, a = divmod(int(np.argmin(count)), K)
     shares = group_shares(world)
     share = shares.min()
@@ -172,7 +172,7 @@ SAMPLERS: dict[str, Sampler] = {}
 
 def register(sampler: Sampler) -> Sampler:
     """Enter a sampler into the table and return it."""
-    return entered(SAMPLERS, sampler, "a sampler")
+    return add_row(SAMPLERS, sampler, "a sampler")
 
 
 register(Sampler("drawn"))
@@ -184,7 +184,7 @@ register(
     Sampler(
         "reweighted",
         weights=_inverse_shares,
-        prompts=tuple(name for name in PROMPTS if asked(name).pool != "log-mean-exp"),
+        prompts=tuple(name for name in PROMPTS if prompt_row(name).pool != "log-mean-exp"),
     )
 )
 # simulator.gaussian.resampling

@@ -23,7 +23,7 @@ from pydantic import Field, model_serializer, model_validator
 
 from simulator import quantities as q
 from simulator.accuracy import Numbers
-from simulator.base_model import Checked
+from simulator.base_model import Checked, documented
 from simulator.mixture import Mixture, class_means, mixture_of
 from simulator.pixels.views import Pixels
 from simulator.prompts import Prompt, caption
@@ -33,19 +33,14 @@ if TYPE_CHECKING:
     from simulator.pixels.pairs import DrawnPixels
 
 
+@documented
 class Attribute(Checked):
     """A further spurious attribute beside the background; only in TOML, as [[attribute]].
 
     Parameters
     ----------
-    mu
-        Mean of the spurious latent, in latent units.
-    sigma
-        Standard deviation of the spurious latent, in latent units.
-    p
-        Probability that the background matches the label.
-    mention
-        Probability that a caption mentions the background.
+    {fields}
+
     """
 
     mu: q.SpuriousMean = 1.0
@@ -54,41 +49,13 @@ class Attribute(Checked):
     mention: q.SpuriousMention = 1.0
 
 
+@documented
 class World(Checked):
     """Everything that a generative world needs; frozen, each field within its declared domain.
 
     Parameters
     ----------
-    p_spu
-        Probability that the background matches the label.
-    mu_inv
-        Mean of the invariant latent, in latent units.
-    mu_spu
-        Mean of the spurious latent, in latent units.
-    sigma_inv
-        Standard deviation of the invariant latent, in latent units.
-    sigma_spu
-        Standard deviation of the spurious latent, in latent units.
-    sigma_xi
-        Norm of the view noise; each coordinate has variance sigma_xi^2/d.
-    sigma_xi_text
-        Norm of the noise of captions; that of images unless set.
-    dim_image
-        Dimension of the image view.
-    dim_text
-        Dimension of the text view.
-    classes
-        Number of classes; 2 is the paper's scalar world.
-    mention_inv
-        Probability that a caption mentions the object.
-    mention_spu
-        Probability that a caption mentions the background.
-    p_inv
-        Probability that the object shown is the label's.
-    attribute
-        Further spurious attributes, 4 at most.
-    views
-        How a world of pixels is seen; None: Gaussian views as in the paper.
+    {fields}
 
     Raises
     ------
@@ -116,8 +83,12 @@ class World(Checked):
     mention_inv: q.InvariantMention = 1.0
     mention_spu: q.SpuriousMention = 1.0
     p_inv: q.InvariantCorrelation = 1.0
-    attribute: tuple[Attribute, ...] = Field(default=(), max_length=4)
-    views: Pixels | None = None
+    attribute: tuple[Attribute, ...] = Field(
+        default=(), max_length=4, description="further spurious attributes, 4 at most"
+    )
+    views: Pixels | None = Field(
+        default=None, description="how a world of pixels is shown; None: Gaussian views as in the paper"
+    )
 
     @model_validator(mode="after")
     def _rules_over_several_fields(self):
@@ -164,7 +135,7 @@ class World(Checked):
         ValueError
             For a world of pixels.
         """
-        _refuse_pixels(self.views, "nu_image")
+        _check_gaussian(self.views, "nu_image")
         return self.sigma_xi * self.sigma_xi / self.dim_image  # a power of a scalar may round otherwise than an array's
 
     @property
@@ -176,7 +147,7 @@ class World(Checked):
         ValueError
             For a world of pixels.
         """
-        _refuse_pixels(self.views, "nu_text")
+        _check_gaussian(self.views, "nu_text")
         sigma = self.sigma_xi if self.sigma_xi_text is None else self.sigma_xi_text
         return sigma * sigma / self.dim_text
 
@@ -188,7 +159,7 @@ class World(Checked):
         ValueError
             For a world of pixels, whose blocks have neither mean nor scale.
         """
-        _refuse_pixels(self.views, "mu_inv")
+        _check_gaussian(self.views, "mu_inv")
         latent = [(self.mu_inv, self.sigma_inv), (self.mu_spu, self.sigma_spu)]
         latent += [(a.mu, a.sigma) for a in self.attribute]
         return [(*own, *chances) for own, chances in zip(latent, self.probabilities(), strict=True)]
@@ -381,7 +352,7 @@ class Worlds:
 
     def __getattr__(self, name):
         if name in _GAUSSIAN:
-            _refuse_pixels(self.views, name)
+            _check_gaussian(self.views, name)
         raise AttributeError(f"a Worlds has no {name!r}")
 
     def __setattr__(self, name, value):
@@ -619,7 +590,7 @@ def latent_count(classes, attributes: int):
     return (2 + attributes) * (width if np.ndim(classes) else int(width))
 
 
-def _refuse_pixels(views: Pixels | None, name: str) -> None:
+def _check_gaussian(views: Pixels | None, name: str) -> None:
     """Refuse a number that pixel worlds do not have, whichever closed form reads it."""
     if views is not None:
         raise ValueError(f"{name} is a number of Gaussian views; these worlds are pixels, which no formula describes")
@@ -635,7 +606,7 @@ def _check_together(given: dict[str, Any], classes, dim_image, dim_text, attribu
                 first = next(iter(np.ravel(given[name]).tolist()), None)
                 raise ValueError(f"{name} = {first!r} is of Gaussian views and means nothing beside [views]")
         for K in np.unique(classes).tolist():
-            views.refuse(K)
+            views.check_classes(K)
         return
     latents = latent_count(classes, attributes)
     for name, dimensions in (("dim_image", dim_image), ("dim_text", dim_text)):
@@ -660,7 +631,7 @@ def _checked(name: str, value: Any) -> Any:
         array = array.astype(np.int64, copy=False)
     elif name not in _WHOLE:
         array = array.astype(np.float64, copy=False)
-    _refuse_outside(name, array, low, high)
+    _check_domain(name, array, low, high)
     return array.item() if array.ndim == 0 else array
 
 
@@ -675,7 +646,7 @@ def _numbers(name: str, value: Any) -> np.ndarray:
     return array
 
 
-def _refuse_outside(name: str, array: np.ndarray, low: float, high: float) -> None:
+def _check_domain(name: str, array: np.ndarray, low: float, high: float) -> None:
     if array.size == 0 or (low <= array.min() and array.max() <= high):  # nan fails both
         return
     bad = ~((low <= array) & (array <= high))
@@ -703,7 +674,7 @@ def _checked_attribute(attribute: Any) -> _Further:
     values = []
     for name in _Further._fields:
         array = _numbers(f"attribute {name}", getattr(attribute, name)).astype(np.float64)
-        _refuse_outside(f"attribute {name}", array, *q.domain_of(own[name]))
+        _check_domain(f"attribute {name}", array, *q.domain_of(own[name]))
         values.append(array.item() if array.ndim == 0 else array)
     return _Further(*values)
 

@@ -2,9 +2,15 @@
 
 from matplotlib.text import Text
 
-from experiments.page.plot.frame import smallest_letters
+from experiments.page.plot.frame import PHONE
 
 SMALLEST_ON_A_PHONE = 7.0  # pixels
+
+
+def smallest_letters(figure):
+    """Height in pixels of the smallest letters of a figure that is PHONE pixels wide."""
+    sizes = [t.get_fontsize() for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible()]
+    return min(sizes) * PHONE / (72 * figure.get_figwidth())
 
 
 def words(figure):

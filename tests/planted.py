@@ -151,9 +151,9 @@ FAULTS = {
         "theory/test_published.py::test_theorem_62_as_tabulated",
     ),
     "point estimate taken for a bound": Fault(
-        "experiments.court.decide:violation_bounds",
+        "experiments.court.decision:violation_bounds",
         _point_estimate,
-        "experiments/court/test_decide.py::test_the_violation_of_the_mean_lies_between_its_bounds",
+        "experiments/court/test_decision.py::test_the_violation_of_the_mean_lies_between_its_bounds",
     ),
     "file written in place": Fault(
         "experiments.files:write_atomically",

@@ -11,6 +11,8 @@ from fresh import printed
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("simulator", "theory", "experiments")
+# The rooms of experiments, lowest first; the files beside them lie below all.
+LAYERS = ((), ("published",), ("counteranimal",), ("lab",), ("court",), ("page",), ("command", "benchmarks"))
 # What theory may know of the simulator: what a world is, its groups, and the exact accuracy of a linear critic.
 OPEN_TO_THEORY = {
     "simulator.quantities",
@@ -24,14 +26,23 @@ OPEN_TO_THEORY = {
 
 
 def imports(path: Path) -> set[str]:
-    """Modules that a file imports anywhere, function bodies included."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    """Modules that a file imports anywhere, function bodies included; not what only a type checker reads."""
+    tree, found = ast.parse(path.read_text(encoding="utf-8")), set()
+    typing = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing:
+            continue
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively"
-            found.add(node.module)
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= (inner & MODULES.keys()) or {node.module}
     return found
 
 
@@ -39,18 +50,71 @@ def modules(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", modules("theory"), ids=lambda p: p.name)
-def test_theory_sees_no_measurement(path):
-    for name in imports(path):
-        top = name.split(".")[0]
-        assert top not in ("torch", "experiments"), f"{path.name} imports {name}"
-        if top == "simulator":
-            assert name in OPEN_TO_THEORY, f"{path.name} imports {name}"
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-@pytest.mark.parametrize("path", modules("simulator"), ids=lambda p: p.name)
-def test_simulator_knows_neither_theory_nor_experiments(path):
-    assert not {n.split(".")[0] for n in imports(path)} & {"theory", "experiments"}
+MODULES = {module_name(path): path for package in PACKAGES for path in modules(package)}
+
+
+def reachable(start: str, graph: dict[str, set[str]]) -> set[str]:
+    """All modules that importing one of them may load."""
+    seen, todo = set(), [start]
+    while todo:
+        fresh = graph[todo.pop()] - seen
+        seen |= fresh
+        todo += fresh
+    return seen
+
+
+def test_no_imports_form_a_circle():
+    graph = {name: imports(path) & MODULES.keys() - {name} for name, path in MODULES.items()}
+    assert [name for name in graph if name in reachable(name, graph)] == []
+
+
+def test_a_circle_would_be_seen():
+    assert "a" in reachable("a", {"a": {"b"}, "b": {"c"}, "c": {"a"}})
+
+
+def test_an_import_inside_a_function_counts_and_one_for_a_type_checker_does_not(tmp_path):
+    source = tmp_path / "module.py"
+    source.write_text(
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    from theory.published import theorem_62\n"
+        "def f():\n    from theory import density\n"
+    )
+    assert imports(source) == {"typing", "theory.density"}
+
+
+def layer(name: str) -> int:
+    """Position of a module of experiments in the order of its rooms."""
+    room = name.split(".")[1]
+    return next((i for i, rooms in enumerate(LAYERS) if room in rooms), 0)
+
+
+def test_rooms_of_experiments_import_downwards():
+    inside = {name for name in MODULES if name.startswith("experiments.") and name != "experiments.__main__"}
+    upward = [
+        f"{name} imports {other}"
+        for name in sorted(inside)
+        for other in imports(MODULES[name]) & inside
+        if layer(other) > layer(name)
+    ]
+    assert upward == []
+
+
+def test_theory_sees_no_measurement():
+    for path in modules("theory"):
+        for name in imports(path):
+            top = name.split(".")[0]
+            assert top not in ("torch", "experiments"), f"{path.name} imports {name}"
+            if top == "simulator":
+                assert name in OPEN_TO_THEORY, f"{path.name} imports {name}"
+
+
+def test_simulator_knows_neither_theory_nor_experiments():
+    for path in modules("simulator"):
+        assert not {n.split(".")[0] for n in imports(path)} & {"theory", "experiments"}, path
 
 
 def test_package_inits_stay_light():

@@ -12,7 +12,6 @@ from typing import ClassVar, get_origin
 
 import pytest
 from docstring_parser import numpydoc
-from pydantic import BaseModel
 
 PACKAGES = ("simulator", "theory", "experiments")
 RETURNED = (  # what the exported functions return, and what README.md sends a reader to
@@ -132,17 +131,6 @@ def test_a_public_name_is_documented(name):
         assert told == taken or (not told and len(taken) < 2), f"takes {taken}, Parameters has {told}"
         errors = raised(module, local)
     assert errors <= {entry.type_name for entry in parsed.raises}, f"raises {errors}"
-
-
-@pytest.mark.parametrize(
-    "name", sorted(n for n, x in PUBLIC.items() if inspect.isclass(x) and issubclass(x, BaseModel))
-)
-def test_a_docstring_repeats_the_declaration(name):
-    """A field's meaning is declared once, for flags and schema; help() shows a copy, which must not drift."""
-    told = documented(numpydoc.parse(PUBLIC[name].__doc__), "param")
-    for field, info in PUBLIC[name].model_fields.items():
-        if info.description:
-            assert " ".join(told[field].lower().split()).startswith(info.description.lower()), field
 
 
 def test_public_names_are_found():

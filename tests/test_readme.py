@@ -25,7 +25,7 @@ from experiments.court.certificates import file_name
 from experiments.court.registry import all_trials
 from experiments.lab import mitigations
 from experiments.page.evidence import rigorous
-from experiments.page.story import answer, at_length, setting
+from experiments.page.text import answer, at_length, setting
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

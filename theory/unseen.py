@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from simulator.gaussian.critic import gaussian_points
 from simulator.mixture import class_means
-from simulator.prompts import Prompt, asked
+from simulator.prompts import Prompt, prompt_row
 from simulator.world import World, Worlds, latent_prompts
 from theory.density import captions_as_images, log_density
 
@@ -35,7 +35,7 @@ def unseen(world: World, prompt: Prompt, pairs: float) -> Unseen | None:
     """Shares of images like which a run of so many pairs sees none, to about .001."""
     worlds = Worlds.of(world)
     plain = np.all(worlds.mention == 1) and world.p_inv == 1 and not world.attribute
-    if not plain or asked(prompt).pool is not None or world.nu_image <= 0 or world.nu_text <= 0:
+    if not plain or prompt_row(prompt).pool is not None or world.nu_image <= 0 or world.nu_text <= 0:
         return None
     best = [_best_pmi(world, worlds, latent_prompts(worlds, prompt), group) for group in (0, 1)]
     common, counter = (float(np.mean(values < -np.log(pairs))) for values in best)

@@ -13,8 +13,8 @@ from PIL import Image
 
 from experiments.benchmarks.timing import Row, once
 from experiments.counteranimal.encoding import Runtime, encode_photos
-from experiments.counteranimal.loaded import LoadedModel, finished
-from experiments.counteranimal.photos.reading import read_tree
+from experiments.counteranimal.model import LoadedModel, finished
+from experiments.counteranimal.reading import read_photos
 from simulator.streams import numpy_stream
 
 
@@ -30,12 +30,12 @@ def encoded(device: str, photos: int = 96, batch: int = 16) -> tuple[float, floa
 
     module = torchvision.models.resnet50(weights=None).eval().to(device)
     preprocess = torchvision.models.ResNet50_Weights.IMAGENET1K_V1.transforms()
-    model = finished(LoadedModel("resnet50", "ImageNet", module, module, preprocess))
+    model = finished(LoadedModel("ImageNet", module, module, preprocess))
     runtime = Runtime(device=device, batch_size=batch, workers=0 if device == "cpu" else 8)
     with TemporaryDirectory() as folder:
         save_photos(Path(folder) / "data", photos)
-        tree = read_tree(Path(folder) / "data")
-        pixels = torch.stack([preprocess(tree.files.image(photo.path)) for photo in tree.photos])
+        tree = read_photos(Path(folder) / "data")
+        pixels = torch.stack([preprocess(tree.source.image(photo.path)) for photo in tree.photos])
 
         @torch.inference_mode()
         def bare() -> None:

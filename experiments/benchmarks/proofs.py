@@ -18,7 +18,6 @@ SLOW = 0.2  # seconds from which a proof gets a row of its own
 def rows() -> Iterator[Row]:
     """One row per slow proof, and one for all of them."""
     every = claims()
-    prove(every[0])  # sympy takes a second to import
     boxes, prover, checker, count = 0, 0.0, 0.0, 0
     for claim in every:
         proof = prove(claim, seconds=SECONDS)

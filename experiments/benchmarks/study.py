@@ -60,7 +60,7 @@ def loop(asked: Study, places: int, work: Callable) -> float:
         (index, k, prompt)
         for index in spread(asked, places)
         for k in range(len(asked.learners))
-        for _, prompt in asked.asked(k)
+        for _, prompt in asked.slots(k)
     ]
     work(asked, *cells[0])  # imports
     return once(lambda: [work(asked, *cell) for cell in cells]) / len(cells) * asked.cells
@@ -77,7 +77,7 @@ def function(asked: Study, index: tuple[int, ...], k: int, prompt: str | None) -
 def command(asked: Study, index: tuple[int, ...], k: int, prompt: str | None) -> object:
     """The command line's answer for one cell."""
     words = ["predict"] if not asked.measured else ["simulate", f"--n={asked.n}", f"--replicates={asked.replicates}"]
-    words += [f"--{name.replace('_', '-')}={value}" for name, value in asked.cell(index).items()]
+    words += [f"--{name.replace('_', '-')}={value}" for name, value in asked.values_at(index).items()]
     words += [f"--learner={asked.labels[k]}", *([f"--prompt={prompt}"] if prompt else []), "--json"]
     return subprocess.run([sys.executable, "-m", "experiments", *words], capture_output=True, check=True)
 

@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from experiments.command.words import Json, Seed, Whole, checked_output, emit, note, real
+from experiments.command.options import Json, Seed, Whole, real
+from experiments.command.output import checked_output, emit, note
 from experiments.errors import RequestError
 
 app = App(name="counteranimal", help_format="plaintext")  # described where it is registered
@@ -102,8 +103,8 @@ def inspect(
     Example: soberclip counteranimal inspect LAION-final
     """
     from experiments.command.screens.counteranimal import inspection_view
+    from experiments.counteranimal.inspection import inspect as run
     from experiments.counteranimal.labels import own_vocabulary
-    from experiments.counteranimal.photos.inspection import inspect as run
 
     checked_output(output)
     document = run(data, output, groups, None if classes is None else own_vocabulary(classes))
@@ -158,20 +159,20 @@ def evaluate(
     from experiments.command.screens.counteranimal import expected_view, summary_view
 
     _extra()
-    from experiments.counteranimal.asking import Asking
     from experiments.counteranimal.evaluation import Evaluation, run
-    from experiments.counteranimal.lists import expected, together
+    from experiments.counteranimal.model_config import ModelConfig
+    from experiments.counteranimal.model_lists import combined, expected
 
-    specs, files = together(model, weights, models)
-    asking = Asking(models=specs, weights=files, language=True, **asdict(scoring))
+    specs, files = combined(model, weights, models)
+    config = ModelConfig(models=specs, weights=files, language=True, **asdict(scoring))
     if dry_run:
-        emit(expected(asking, labels or asking.vocabulary.every_label.name), json, expected_view)
+        emit(expected(config, labels or config.vocabulary.every_label.name), json, expected_view)
         return
     if data is None:
         raise RequestError("evaluate needs photos; name them with --data, or pass --dry-run to see the models alone")
     request = Evaluation(
         data=data,
-        asking=asking,
+        models=config,
         groups=groups,
         labels=labels,
         confusing=confusing,
@@ -256,13 +257,13 @@ def compare(
     Example: soberclip counteranimal compare published my-results
     """
     from experiments.command.screens.counteranimal import comparison_view
-    from experiments.counteranimal.comparison import compare as run
-    from experiments.counteranimal.comparison import gather
+    from experiments.counteranimal.robustness import compare as run
+    from experiments.counteranimal.robustness import gather
 
     found = gather(results, mean, labels, prompts)
     checked_output(output)
     document = run(found, reference, seed)
-    from experiments.counteranimal.compared import write_comparison
+    from experiments.counteranimal.report import write_comparison
 
     figure = write_comparison(output, found, document, seed)
     emit(document, json, comparison_view)
@@ -288,11 +289,11 @@ def discover(
     from experiments.command.screens.counteranimal import discovery_view
 
     _extra()
-    from experiments.counteranimal.asking import Asking
     from experiments.counteranimal.discovery import Discovery, run
+    from experiments.counteranimal.model_config import ModelConfig
 
-    asking = Asking(models=[model], weights=None if weights is None else [weights], **asdict(scoring))
-    request = Discovery(data=data, asking=asking, min_photos=min_photos, seed=seed, output=output)
+    config = ModelConfig(models=[model], weights=None if weights is None else [weights], **asdict(scoring))
+    request = Discovery(data=data, model=config, min_photos=min_photos, seed=seed, output=output)
     emit(run(request, note), json, discovery_view)
 
 
@@ -356,12 +357,12 @@ def law(
     from experiments.command.screens.law import law_view
 
     _extra()
-    from experiments.counteranimal.asking import Asking
     from experiments.counteranimal.law import LawRequest, run
+    from experiments.counteranimal.model_config import ModelConfig
 
     request = LawRequest(
         data=data,
-        asking=Asking(models=model, weights=weights, **asdict(scoring)),
+        models=ModelConfig(models=model, weights=weights, **asdict(scoring)),
         groups=groups,
         labels=labels,
         tolerance=tolerance,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from experiments.command.flags import RecipeOptions, WorldFile, WorldOptions, given
-from experiments.command.words import Json, Whole, emit, note
+from experiments.command.options import Json, RecipeOptions, Whole, WorldFile, WorldOptions, given
+from experiments.command.output import emit, note
 from experiments.errors import RequestError
 from simulator.accuracy import PIXEL_GROUPS, WORDS
 from simulator.prompts import PROMPTS, Prompt
@@ -215,13 +215,13 @@ def _finetune(
     from experiments.lab.finetuning.progress import PICTURE
     from experiments.lab.finetuning.result import document, write
     from experiments.lab.finetuning.run import run
-    from experiments.page.plot.written import write_figure
+    from experiments.page.plot.save import save_figure
 
     folder = None if output is None else Path(output)
     result = document(request, full, *run(request, folder, note))
     if folder is not None:
         write(result, folder)
-        write_figure(picture(result), folder / PICTURE, "sweep")
+        save_figure(picture(result), folder / PICTURE, "sweep")
     emit(result, json, finetuned)
 
 
@@ -263,18 +263,18 @@ def plot(
     Example: soberclip plot phase.zarr --what "infonce:name minus bayes"
     """
     from experiments.command.screens.laboratory import plotted
-    from experiments.page.plot import compose, draw
-    from experiments.page.plot.document import document_of
-    from experiments.page.plot.reading import opened
-    from experiments.page.plot.written import target, write_figure
+    from experiments.page.plot import draw
+    from experiments.page.plot.layout import arrange
+    from experiments.page.plot.save import check_target, save_figure
+    from experiments.page.plot.series import open_store
 
     fixed = dict(_pair(text) for text in at or ())
-    dataset, name = opened(store), Path(store.rstrip("/"))
+    dataset, name = open_store(store), Path(store.rstrip("/"))
     beside = (Path(name.name) if "://" in store else name).with_suffix(".svg")
-    path = target(beside if output is None else output, "plot")
-    picture = compose(dataset, what, fixed)
-    write_figure(draw(picture), path, "plot")
-    emit({"verb": "plot", "output": str(path), **document_of(picture)}, json, plotted)
+    path = check_target(beside if output is None else output, "plot")
+    picture = arrange(dataset, what, fixed)
+    save_figure(draw(picture), path, "plot")
+    emit({"verb": "plot", "output": str(path), **picture.as_json()}, json, plotted)
 
 
 def _pair(text: str) -> tuple[str, str]:

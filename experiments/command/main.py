@@ -1,8 +1,8 @@
-"""The command line: parse, call, print. With --json one JSON document goes to stdout and all else to stderr.
+"""The command line: parse, call, print. With --json, stdout is one JSON document and all else goes to stderr.
 
-Exit status 0 done (whatever the verdicts), 1 a run failed, 2 the request was wrong, 130 interrupted.
-A verb is imported when it is asked for, and imports what it needs when it runs: --help loads no numpy, linear `predict`
-no torch or scipy.stats.
+Exit status: 0 done (whatever the verdicts), 1 a run failed, 2 the request was wrong, 130 interrupted.
+A verb is imported when it is used, and imports what it needs when it runs. So --help loads no numpy, and linear
+`predict` no torch.
 """
 
 import os
@@ -44,7 +44,7 @@ def _version() -> str:
 
 app.version = _version
 app.register_install_completion_command(help="Install completion for the shell in use (bash, zsh, fish).")
-VERBS = {  # verb: where it lives, and the first words of its docstring there
+VERBS = {  # verb: its module, and the first sentence of its docstring
     "predict": ("synthetic", "Accuracy on the common and the counter group at n = infinity, by theory."),
     "simulate": (
         "synthetic",
@@ -87,64 +87,19 @@ app.command(
     help="Real CLIP and ImageNet models on real photos, and the published tables on trial.",
 )
 
-
-ENCODED = dict.fromkeys(("evaluate", "discover", "law"), "photos encoded so far stay in the cache")
-KEPT = {  # what an interrupted verb of counteranimal leaves behind; the others say it themselves
-    **ENCODED,
-    "compose": "composites written so far stay, and the same command goes on with them",
-}
-
-
-def _sentence(error: CycloptsError) -> str:
-    """A parser's complaint in our words, with the nearest choice where a name was wrong."""
-    text = " ".join(str(error).split()).rstrip(".")
-    if isinstance(error, UnknownOptionError):
-        token = error.token.keyword or error.token.value
-        options = [name for argument in error.argument_collection or [] for name in argument.names]
-        return f"option {token} is unknown{suggestion(token, options) or _those_there_are(options)}"
-    if isinstance(error, MissingArgumentError) and error.argument is not None:
-        return _missing(error)
-    if isinstance(error, UnusedCliTokensError):
-        return f"{' '.join(error.unused_tokens)!r} belongs to no option; every setting is a flag such as --p-spu 0.9"
-    if isinstance(error, UnknownCommandError):
-        token = error.unused_tokens[0]
-        flag = token.startswith("-")
-        names = [name for name in error.app or () if name.startswith("-") == flag]
-        what = f"option {token}" if flag else f"verb {token!r}"
-        return f"{what} is unknown{suggestion(token, names) or _those_there_are(names)}"
-    if isinstance(error, CoercionError) and error.argument is not None and error.token is not None:
-        choices = list(error.argument.get_choices() or ())
-        if choices:
-            value = error.token.value
-            return f"{error.argument.name} = {value!r} is not one of {', '.join(choices)}{suggestion(value, choices)}"
-    return text
-
-
-def _missing(error: MissingArgumentError) -> str:
-    """What has to be given and is not, with its meaning; a positional one in capitals, as --help writes it."""
-    argument = error.argument
-    if any(name in error.unused_tokens or () for name in argument.names):
-        return f"{argument.name} needs a value: {argument.parameter.help}"
-    positional = argument.field_info.kind is not argument.field_info.KEYWORD_ONLY
-    wanted = argument.name.lstrip("-").upper() if positional else argument.name
-    return f"{' '.join(error.command_chain)} needs {wanted}: {argument.parameter.help}"
-
-
-def _those_there_are(names: list[str]) -> str:
-    """The choices where they are few enough for a sentence, else where to find them."""
-    long = sorted({name for name in names if not name.startswith("-") or name.startswith("--")})
-    return f"; there are {', '.join(long)}" if 0 < len(long) <= FEW else "; --help lists all"
+ENCODED = dict.fromkeys(("evaluate", "discover", "law"), "encoded photos stay in the cache")
+KEPT = {**ENCODED, "compose": "finished composites stay, and the same command resumes"}  # after Ctrl-C
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit status; errors become one sentence on stderr.
+    """Run the command line and return its exit status; an error is one sentence on stderr.
 
-    Without arguments it takes the process's own, and the process for ours.
+    Without arguments it takes those of the process, and configures the process for itself.
     """
     if arguments is None:
         sleep_soon()
         keep_memory()
-        _take_streams()
+        _configure_streams()
     words = sys.argv[1:] if arguments is None else arguments
     try:
         with doing(f"soberclip {_verb(words)}: at work"):
@@ -158,41 +113,80 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         kept = KEPT.get(_verb(words).removeprefix("counteranimal "), "nothing was kept")
         return _complain(f"interrupted; {kept}", Interrupted.status)
-    except BrokenPipeError:  # the reader of our output left; nothing is wrong
-        _let_go_of_stdout(arguments)
+    except BrokenPipeError:  # the reader of our output has left
+        _discard_stdout(arguments)
         return RunError.status
-    except OSError as error:  # a disk that is full, or that failed
-        _let_go_of_stdout(arguments)
+    except OSError as error:  # a full or broken disk
+        _discard_stdout(arguments)
         where = "" if error.filename is None else f": {str(error.filename)!r}"
         return _complain(f"{error.strerror or error}{where}", RunError.status)
 
 
-def _take_streams() -> None:
-    """Replace signs that a stream cannot encode, and open streams that were closed before we began."""
+def _configure_streams() -> None:
+    """Replace signs that a stream cannot encode, and open streams that were closed before we started."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, it is open as long as the process
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, open until the process ends
         getattr(sys, name).reconfigure(errors="replace")
 
 
-def _let_go_of_stdout(arguments: list[str] | None) -> None:
-    """What is still to be flushed when the process, if it is ours, ends goes nowhere, without a complaint."""
+def _discard_stdout(arguments: list[str] | None) -> None:
+    """Discard what Python would flush at exit, if the process is ours."""
     if arguments is None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _verb(words: list[str]) -> str:
-    """The verb, of counteranimal with the one below it."""
-    named = [word for word in words if not word.startswith("-")]
-    return " ".join(named[: 1 + (named[:1] == ["counteranimal"])])
+    """The verb, for counteranimal with the verb below it."""
+    names = [word for word in words if not word.startswith("-")]
+    return " ".join(names[: 1 + (names[:1] == ["counteranimal"])])
 
 
 def _run(words: list[str]) -> None:
     if (verb := _verb(words)) in VERBS:
-        app[verb].help = None  # its whole docstring in place of the first words
+        app[verb].help = None  # show the whole docstring instead of its first sentence
     app(words, exit_on_error=False, print_error=False, result_action="return_value")
 
 
 def _complain(sentence: str, status: int) -> int:
-    say(f"soberclip: {sentence}")  # under torchrun one process speaks for all
+    say(f"soberclip: {sentence}")
     return status
+
+
+def _sentence(error: CycloptsError) -> str:
+    """A parser's error in our words, with the nearest choice for a wrong name."""
+    if isinstance(error, UnknownOptionError):
+        token = error.token.keyword or error.token.value
+        options = [name for argument in error.argument_collection or [] for name in argument.names]
+        return f"option {token} is unknown{suggestion(token, options) or _choices(options)}"
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        return _missing(error)
+    if isinstance(error, UnusedCliTokensError):
+        return f"{' '.join(error.unused_tokens)!r} belongs to no option; every setting is a flag such as --p-spu 0.9"
+    if isinstance(error, UnknownCommandError):
+        token = error.unused_tokens[0]
+        flag = token.startswith("-")
+        names = [name for name in error.app or () if name.startswith("-") == flag]
+        what = f"option {token}" if flag else f"verb {token!r}"
+        return f"{what} is unknown{suggestion(token, names) or _choices(names)}"
+    if isinstance(error, CoercionError) and error.argument is not None and error.token is not None:
+        choices, value = list(error.argument.get_choices() or ()), error.token.value
+        if choices:
+            return f"{error.argument.name} = {value!r} is not one of {', '.join(choices)}{suggestion(value, choices)}"
+    return " ".join(str(error).split()).rstrip(".")
+
+
+def _missing(error: MissingArgumentError) -> str:
+    """The missing argument with its meaning; a positional one in capitals, as in --help."""
+    argument = error.argument
+    if any(name in error.unused_tokens or () for name in argument.names):
+        return f"{argument.name} needs a value: {argument.parameter.help}"
+    positional = argument.field_info.kind is not argument.field_info.KEYWORD_ONLY
+    name = argument.name.lstrip("-").upper() if positional else argument.name
+    return f"{' '.join(error.command_chain)} needs {name}: {argument.parameter.help}"
+
+
+def _choices(names: list[str]) -> str:
+    """The choices if they are few, else where to find them."""
+    long = sorted({name for name in names if not name.startswith("-") or name.startswith("--")})
+    return f"; there are {', '.join(long)}" if 0 < len(long) <= FEW else "; --help lists all"

@@ -1,27 +1,44 @@
 """`soberclip predict`, `simulate`, `train` and `show`: one world in, one document or picture out."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
 
-from experiments.command.flags import TrainingOptions, WorldFile, WorldOptions, given
-from experiments.command.words import Json, Output, Seed, Whole, emit, free_output, real, whole
-from experiments.errors import RequestError
+from experiments.command.options import (
+    Json,
+    Output,
+    Seed,
+    TrainingOptions,
+    Whole,
+    WorldFile,
+    WorldOptions,
+    given,
+    real,
+    whole,
+)
+from experiments.command.output import emit, free_output, percent
+from experiments.errors import RequestError, checked_seed
 from experiments.estimators import trainable
 from experiments.lab import mitigations
 from experiments.progress import doing, say
 from simulator.prompts import Prompt, in_words
+from simulator.world import World
 from theory.learners import Learner, named, names
 
-RESULT = ("result.json", "world.toml")  # what predict and simulate write
+RESULT = ("result.json", "world.toml")  # the files of predict and simulate
+NOTABLE = 0.005  # smallest share or difference that gets a line
 PromptFlag = Annotated[
     Prompt | None,
-    Parameter(help=f"how a class is asked for: {in_words()} [default: name]", show_default=False),
+    Parameter(help=f"class prompt: {in_words()} [default: name]", show_default=False),
 ]
-Mitigate = Annotated[str, Parameter(help=f"what is done against the background, one of {mitigations.described()}")]
+Mitigate = Annotated[str, Parameter(help=f"mitigation of the background, one of {mitigations.described()}")]
 EmbedDim = Annotated[
-    int | None, Parameter(converter=whole, help="embedding width of the towers; absent: wide enough for all")
+    int | None, Parameter(converter=whole, help="embedding width of the towers [default: wide enough for all latents]")
 ]
 
 
@@ -40,7 +57,6 @@ def predict(
 
     Example: soberclip predict --p-spu 0.99 --mu-spu 2 --sigma-xi 0
     """
-    from experiments.command.screens.synthetic import accuracy_table
     from experiments.lab.answers import predict as run
     from experiments.lab.config import world_from
 
@@ -73,7 +89,6 @@ def simulate(
 
     Example: soberclip simulate --n 1e6 --replicates 200 --mu-spu 2
     """
-    from experiments.command.screens.synthetic import accuracy_table
     from experiments.lab.answers import simulate as run
     from experiments.lab.config import world_from
 
@@ -94,8 +109,8 @@ def train(
         float | None,
         Parameter(
             converter=real,
-            help="stop once no accuracy moves by more than this while the steps double, over models of an --ensemble; "
-            "--steps is the most",
+            help="stop once no mean accuracy of the --ensemble moves by more than this while the steps double; "
+            "--steps is the limit",
         ),
     ] = None,
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1 ...")] = "cpu",
@@ -114,7 +129,6 @@ def train(
 
     Example: soberclip train --loss infonce --steps 2000 --ensemble 3 --mu-spu 2 --dim-image 2 --dim-text 2
     """
-    from experiments.command.screens.synthetic import accuracy_table
     from experiments.lab import runfolder
     from experiments.lab.config import recipe_from, world_from
     from experiments.lab.training import train as run
@@ -122,8 +136,7 @@ def train(
     settings = world_from(world_file, given(world))
     recipe = recipe_from(given(training))
     free_output(output, "train", runfolder.FILES)
-    going_on = "compiling the step (--no-compile starts sooner) and training" if compile else "training"
-    with doing(going_on):
+    with doing("compiling the step (--no-compile starts sooner) and training" if compile else "training"):
         document = run(
             recipe,
             settings,
@@ -161,17 +174,15 @@ def show(
 
     Example: soberclip show --mu-spu 2 --sigma-xi 0
     """
-    from experiments.command.screens.synthetic import shown
-    from experiments.errors import checked_seed
     from experiments.lab.config import world_from
-    from experiments.page.plot.written import target, write_figure
+    from experiments.page.plot.save import check_target, save_figure
     from experiments.page.show import picture_of
 
     settings = world_from(world_file, given(world))
-    beside = Path("world.png") if world_file is None else world_file.with_suffix(".png")
-    path = target(beside if output is None else output, "show")
+    default = Path("world.png") if world_file is None else world_file.with_suffix(".png")
+    path = check_target(default if output is None else output, "show")
     figure, document = picture_of(settings, checked_seed(seed))
-    write_figure(figure, path, "show")
+    save_figure(figure, path, "show")
     emit({"verb": "show", "output": str(path), **document}, json, shown)
 
 
@@ -181,3 +192,99 @@ def _learner(name: str, prompt: str | None, embed_dim: int | None) -> Learner:
     except ValueError as error:
         option, _, rest = str(error).partition(" ")
         raise RequestError(f"--{option.replace('_', '-')} {rest}") from None
+
+
+def accuracy_table(document: dict[str, Any]) -> Group:
+    """The result of predict, simulate or train: measured accuracies with intervals beside predicted ones."""
+    from experiments.lab.answers import GROUPS
+
+    table = Table("group")
+    simulated = "replicates" in document
+    for name in ("measured %", "95% interval") if simulated else ():
+        table.add_column(name, justify="right")
+    table.add_column("predicted %", justify="right")
+    predicted = document.get("predicted") if simulated else document
+    intervals = document.get("interval95") or {}
+    for group in (*intervals, *(name for name in GROUPS if name not in intervals)):
+        cells = [group]
+        if simulated:
+            ends = intervals.get(group)
+            cells += [percent(document[group]), f"{percent(ends[0])} to {percent(ends[1])}" if ends else ""]
+        cells.append(percent(predicted[group]) if predicted and group in predicted else "none")
+        table.add_row(*cells)
+    # Title and remarks are lines of their own: rich would wrap a title to the table's width.
+    return Group(Text(_title(document)), table, *map(Text, _remarks(document)))
+
+
+def _title(document: dict[str, Any]) -> str:
+    """The learner, its prompt and mitigation, and the size of the measurement."""
+    from experiments.lab.words import counted
+
+    parts = [document["learner"]]
+    if document["prompt"]:
+        parts.append(f"{document['prompt']} prompt")
+    if "mitigation" in document:
+        parts.append(document["mitigation"])
+    if "replicates" in document:
+        parts += [f"n = {document['n']:.3g}", counted(len(document["replicates"]), "replicate"), document["method"]]
+    return ", ".join(parts)
+
+
+def _remarks(document: dict[str, Any]) -> Iterator[str]:
+    """One line per further finding."""
+    yield _views(document["world"])
+    if document.get("reliance") is not None:
+        yield f"reliance (weight on background per weight on object): {document['reliance']:.4f}"
+    unseen = document.get("prompts", {}).get(document["prompt"], {}).get("unseen")
+    if unseen is not None and unseen["counter"] >= NOTABLE:
+        yield (
+            f"{percent(unseen['counter'])} % of the counter images are like no pair of this run, so towers cannot "
+            f"know them; {unseen['pairs_needed']:.2g} pairs would leave 1 %"
+        )
+    yield from _covariances(document)
+    if document.get("bridge"):
+        lost = {one["model"] for one in document["diverged"]}
+        finite = {n: [v for k, v in enumerate(values) if k not in lost] for n, values in document["bridge"].items()}
+        mean = {name: sum(values) / len(values) for name, values in finite.items()}
+        yield (
+            f"embeddings have mu/sigma {mean['mu_inv']:.1f} by object and {mean['mu_spu']:.1f} by attribute; "
+            f"a Gaussian world with these has Rand {percent(mean['rand'])} % and Rev {percent(mean['rev'])} %"
+        )
+    if "arrived" in document:
+        steps = document["trace"][-1]["step"]
+        state = f"arrived after {steps} steps" if document["arrived"] else f"still moving after {steps} steps"
+        yield f"{state}: --until {document['until']:g} of movement while steps double"
+
+
+def _covariances(document: dict[str, Any]) -> Iterator[str]:
+    """Whether both groups are away from the law and nearer to the Gaussian PMI."""
+    known, law = document.get("prompts", {}).get(document["prompt"], {}).get("covariances"), document.get("predicted")
+    if not known or not law:
+        return
+    off = [(abs(document[group] - known[group]), abs(document[group] - law[group])) for group in ("common", "counter")]
+    if all(near < far for near, far in off) and max(far for _, far in off) >= NOTABLE:
+        yield (
+            f"nearer to the Gaussian PMI ({percent(known['common'])} and {percent(known['counter'])} %), which knows "
+            "covariances but no classes: these towers have learned little more"
+        )
+
+
+def _views(world: dict[str, Any]) -> str:
+    """The view noise per coordinate, or the pixels in words."""
+    if world.get("views"):
+        from simulator.pixels.views import Pixels
+
+        return Pixels(**world["views"]).words
+    image, text = (float(nu) for nu in (World(**world).nu_image, World(**world).nu_text))
+    return f"view noise ν = {image:.4g}" + ("" if image == text else f" (images), {text:.4g} (texts)")
+
+
+def shown(document: dict[str, Any]) -> Text:
+    """The result of show: the file and its content."""
+    if document["kind"] == "latents":
+        rules = ", ".join(document["rules"]) or "none"
+        return Text(f"{document['output']}: latents of {document['pairs']} pairs; rules with an answer: {rules}")
+    parts = ", ".join(f"{count} {part}" for part, count in document["objects"].items())
+    rows = len({image["label"] for image in document["images"]})
+    content = f"{rows} of {document['classes']} classes, {len(document['images'])} images of test objects"
+    return Text(f"{document['output']}: {content}; objects: {parts}")

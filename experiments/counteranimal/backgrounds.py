@@ -1,10 +1,9 @@
-"""Backgrounds of one class: the drop between extremes, with and without its winner's curse, and a test of any effect.
+"""Backgrounds of one class: the drop between the extremes, with and without the winner's curse, and a test.
 
-[W] takes, per class, the background on which one model is most accurate as common and the one on which it is least
-accurate as counter. Measured on the same photos, the drop is then positive even where backgrounds do not matter at
-all, because the extremes of noisy accuracies were picked. The honest drop picks on one half of the photos and
-measures on the other; with the photos of a background exchangeable it is unbiased for the drop of the backgrounds that
-a half would pick.
+[W] takes, per class, the background with one model's highest accuracy as common and the one with the lowest as
+counter. Measured on the same photos, this drop is positive even if backgrounds do not matter, because it selects the
+extremes of noisy accuracies. The honest drop selects on one half of the photos and measures on the other. If the
+photos of a background are exchangeable, it is unbiased for the drop of the backgrounds that a half would select.
 
 Letters: B backgrounds of one class, n photos and k correct answers on each, S splits, R permutations.
 """
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from experiments.counteranimal.photos.tree import Photo
+from experiments.counteranimal.metrics import Predictions
 from experiments.errors import RequestError
 
 SPLITS = 200
@@ -24,7 +23,7 @@ SMALLEST_CELL = 20  # photos of a background; half of them must still give an ac
 
 @dataclass(frozen=True)
 class Cells:
-    """One class: photos and correct answers on each of its backgrounds that has enough photos."""
+    """One class: photos and correct answers on each of its backgrounds with enough photos."""
 
     class_index: int
     backgrounds: tuple[str, ...]
@@ -36,45 +35,42 @@ class Cells:
         return self.correct / self.photos
 
 
-def checked_minimum(smallest: int) -> int:
-    """The least number of photos of a background. Raises RequestError for one that cannot be halved."""
+def check_minimum(smallest: int) -> None:
+    """Raise RequestError for a least number of photos that cannot be halved."""
     if smallest < 2:
         raise RequestError(f"--min-photos {smallest} is below 2, which cannot be halved; the nearest valid value is 2")
-    return smallest
 
 
-def cells_of(photos: list[Photo], correct: np.ndarray, smallest: int = SMALLEST_CELL) -> list[Cells]:
-    """Cells of every class, in order of its index; backgrounds below `smallest` photos are left out.
-
-    Raises RequestError for a minimum that cannot be halved.
-    """
-    checked_minimum(smallest)
+def cells_of(predictions: Predictions, smallest: int = SMALLEST_CELL) -> list[Cells]:
+    """Cells of every class, in the order of its index, without backgrounds below `smallest` photos."""
+    check_minimum(smallest)
     table: dict[int, dict[str, list[int]]] = {}
-    for photo, right in zip(photos, correct, strict=True):
-        cell = table.setdefault(photo.class_index, {}).setdefault(photo.background, [0, 0])
+    answers = zip(predictions.class_index.tolist(), predictions.background, predictions.correct, strict=True)
+    for index, background, right in answers:
+        cell = table.setdefault(index, {}).setdefault(background, [0, 0])
         cell[0] += 1
         cell[1] += int(right)
-    found = []
+    cells = []
     for index in sorted(table):
         kept = {b: cell for b, cell in sorted(table[index].items()) if cell[0] >= smallest}
         n, k = (np.array([cell[i] for cell in kept.values()], dtype=np.int64) for i in range(2))
-        found.append(Cells(index, tuple(kept), n, k))
-    return found
+        cells.append(Cells(index, tuple(kept), n, k))
+    return cells
 
 
 def naive_drop(cells: Cells) -> tuple[int, int, float]:
     """(common, counter, drop): positions of the most accurate background (the first) and the least (the last)."""
     accuracy = cells.accuracy
     best = int(accuracy.argmax())
-    worst = int(len(accuracy) - 1 - accuracy[::-1].argmin())  # with all equal the two must differ
+    worst = int(len(accuracy) - 1 - accuracy[::-1].argmin())  # the two must differ even if all are equal
     return best, worst, float(accuracy[best] - accuracy[worst])
 
 
 def honest_drop(cells: Cells, rng: np.random.Generator, splits: int = SPLITS) -> float:
-    """Mean over random halvings of the drop on one half of the backgrounds picked on the other, both ways round.
+    """Mean over random halvings of the drop on one half of the backgrounds selected on the other, in both directions.
 
-    Splitting a background's n photos at random sends Hypergeometric(k, n - k, n//2) correct answers to one half,
-    so no photo needs to be moved. Ties are broken at random.
+    A random split of a background's n photos sends Hypergeometric(k, n - k, n//2) correct answers to one half, so no
+    photo needs to be moved. Ties are broken at random.
     """
     n, k = cells.photos, cells.correct
     half = n // 2
@@ -90,7 +86,7 @@ def honest_drop(cells: Cells, rng: np.random.Generator, splits: int = SPLITS) ->
 def permutation_p(cells: Cells, rng: np.random.Generator, permutations: int = PERMUTATIONS) -> float:
     """P-value of "the background has no effect" in one class: Pearson's chi-squared under permuted backgrounds.
 
-    The number of correct answers on each background is then multivariate hypergeometric, which is drawn directly.
+    The numbers of correct answers per background are then multivariate hypergeometric, which is drawn directly.
     """
     n, total = cells.photos, int(cells.correct.sum())
     if total in (0, int(n.sum())):

@@ -1,17 +1,14 @@
-"""Image features on disk, so that no photo is passed through a model twice.
+"""Image and text features on disk, so that no photo passes through a model twice.
 
-One folder a model, named by a digest of everything that determines a feature (`identity`): weights, configuration,
-preprocessing, library versions, precision, device type. In it safetensors shards, each with the features of some
-photos and, as metadata, the photos' keys: relative path with extension, size and modification time. Shards are
-written whole or not at all, so a killed run leaves only good ones, and changing prompts or labels touches none.
-A model that cannot be described gets a folder that goes with the run.
+Each model has one folder, named by a digest of everything that changes a feature: weights, configuration,
+preprocessing, library versions, precision, device type. It holds safetensors shards. A shard has the features of some
+photos and, as metadata, their keys: relative path with extension, size and modification time. Shards are written
+atomically, so a killed run leaves only good ones.
 """
 
 import json
-import shutil
-import tempfile
-import weakref
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,103 +16,79 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from experiments.counteranimal.photos.tree import Key
+from experiments.counteranimal.photos import Key
 from experiments.errors import RequestError
 from experiments.files import output_folder, write_atomically
 
 
 class FeatureCache:
-    """Features of one model by photo key; with `identity` None they are kept for this run alone."""
+    """Features of one model by photo key, all in memory; without a folder nothing is written."""
 
-    def __init__(self, folder: Path, identity: dict[str, Any] | None):
-        if identity is None:
-            self.folder = Path(tempfile.mkdtemp(prefix="unkept-", dir=output_folder(folder)))
-            weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
-        else:
-            self.folder = output_folder(folder / _digest(identity))
-        self._where: dict[Key, tuple[Path, int]] = {}
-        self._held: dict[Key, Float[np.ndarray, " d"]] = {}
-        self._open: dict[Path, Any] = {}  # shards mapped into memory, of which rows are read
-        self.damaged: list[str] = []  # shards that could not be read: ignored, their photos are computed again
-        for shard in sorted(self.folder.glob("features-*.safetensors")):
+    def __init__(self, folder: Path | None):
+        self.folder = folder
+        self.rows: dict[Key, Float[np.ndarray, " d"]] = {}
+        self.damaged: list[str] = []  # shards that could not be read; their photos are computed again
+        if folder is None:
+            return
+        for shard in sorted(output_folder(folder).glob("features-*.safetensors")):
             try:
-                self._index(shard)
-            except Exception as error:  # safetensors has one exception type, json and a missing key others
+                self._read(shard)
+            except Exception as error:  # safetensors, json and a missing key each raise their own type
                 self.damaged.append(f"{shard.name} ({str(error).splitlines()[0]})")
 
-    def _index(self, shard: Path) -> None:
-        from safetensors import safe_open
+    def _read(self, shard: Path) -> None:
+        from safetensors import safe_open  # optional extra
 
         with safe_open(shard, framework="numpy") as file:
             keys = [tuple(key) for key in json.loads(file.metadata()["photos"])]
-            if file.get_slice("features").get_shape()[0] != len(keys):
-                raise ValueError("rows and keys differ in number")
-        self._where.update({key: (shard, row) for row, key in enumerate(keys)})
-
-    def __contains__(self, key: Key) -> bool:
-        return key in self._where
+            self.rows.update(zip(keys, file.get_tensor("features"), strict=True))
 
     def add(self, keys: Sequence[Key], features: Float[np.ndarray, "m d"]) -> None:
-        """Write one shard; raises RunError (disk full, for instance) with all earlier shards intact."""
-        from safetensors.numpy import save
+        """Keep features; the finite ones are also written, as one shard.
 
-        listed = json.dumps([list(key) for key in keys])
-        content = save({"features": np.ascontiguousarray(features)}, metadata={"photos": listed})
-        shard = self.folder / f"features-{sha256(listed.encode()).hexdigest()[:24]}.safetensors"
-        write_atomically(shard, lambda temporary: temporary.write_bytes(content))
-        self._open.pop(shard, None)
-        self._where.update({key: (shard, row) for row, key in enumerate(keys)})
-
-    def hold(self, keys: Sequence[Key], features: Float[np.ndarray, "m d"]) -> None:
-        """Have these features to read in this run and never write them."""
-        self._held.update(zip(keys, features, strict=True))
-
-    def read(self, keys: Sequence[Key], batch: int = 1024) -> Iterator[Float[np.ndarray, "b d"]]:
-        """Features of `keys` in their order, `batch` at a time, in whatever shards they lie."""
-        for start in range(0, len(keys), batch):
-            yield np.stack([self._row(key) for key in keys[start : start + batch]])
-
-    def _row(self, key: Key) -> Float[np.ndarray, " d"]:
-        if key in self._held:
-            return self._held[key]
-        shard, row = self._where[key]
-        if shard not in self._open:
-            from safetensors import safe_open
-
-            self._open[shard] = safe_open(shard, framework="numpy").get_slice("features")
-        return self._open[shard][row]
+        Features that are not finite are never written: another precision or device may give numbers. Raises RunError
+        (for instance for a full disk) with all earlier shards intact.
+        """
+        finite = np.isfinite(features).all(axis=1)
+        if self.folder is not None and finite.any():
+            listed = json.dumps([list(key) for key, good in zip(keys, finite, strict=True) if good])
+            name = f"features-{sha256(listed.encode()).hexdigest()[:24]}.safetensors"
+            _save(self.folder / name, {"features": features[finite]}, {"photos": listed})
+        self.rows.update(zip(keys, features, strict=True))
 
 
-def _digest(identity: dict[str, Any]) -> str:
-    return sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+def cached_text(file: Path) -> tuple[Float[np.ndarray, "L d"], int] | None:
+    """(text features, number of truncated phrases) in a file; None if it is missing or damaged."""
+    from safetensors.numpy import load_file  # optional extra
 
-
-def cached_text(folder: Path, identity: dict[str, Any]) -> tuple[Path, tuple[Float[np.ndarray, "L d"], int] | None]:
-    """(file, (text features, phrases that were cut) in it or None): phrases of one model's labels."""
-    from safetensors.numpy import load_file
-
-    file = folder / f"text-{_digest(identity)}.safetensors"
     try:
-        if not file.is_file():
-            return file, None
         found = load_file(file)
-        return file, (found["text"], int(found["cut"][0]))
+        return found["text"], int(found["cut"][0])
     except Exception:  # a damaged file is computed and written again
-        return file, None
+        return None
 
 
-def save_text(file: Path, text: Float[np.ndarray, "L d"], cut: int) -> None:
-    """Write text features, and how many phrases were longer than the model reads; atomically."""
-    from safetensors.numpy import save
+def save_text(file: Path, text: Float[np.ndarray, "L d"], truncated: int) -> None:
+    """Write text features, and how many phrases were longer than the model reads."""
+    _save(file, {"text": text, "cut": np.array([truncated])})
 
-    content = save({"text": np.ascontiguousarray(text), "cut": np.array([cut])})
+
+def _save(file: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str] | None = None) -> None:
+    from safetensors.numpy import save  # optional extra
+
+    content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata=metadata)
     write_atomically(file, lambda temporary: temporary.write_bytes(content))
 
 
-def cache_folder(choice: Path | None) -> Path:
-    """The folder the user chose, else the platform's cache folder."""
-    import os
+def model_folder(cache: Path | None, identity: dict[str, Any] | None) -> Path | None:
+    """The folder of one model's features; None if they are not cached."""
+    if cache is None or identity is None:
+        return None
+    return cache / sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
 
+
+def cache_folder(choice: Path | None) -> Path:
+    """The folder that the user chose, otherwise the platform's cache folder."""
     if choice is not None:
         return choice
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"

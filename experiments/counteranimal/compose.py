@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from experiments.counteranimal.factorial import Composition, Plan, Source, plan
-from experiments.counteranimal.photos.folders import MANIFEST, REQUEST
+from experiments.counteranimal.layouts import MANIFEST, REQUEST
 from experiments.errors import RequestError
 from experiments.files import output_folder, read_json, write_atomically, write_json, write_table
 from experiments.progress import counting

@@ -1,7 +1,7 @@
-"""A CounterAnimal of one's own: the curation rule of [W] on any tree class/background/photos.
+"""A CounterAnimal of the user's own photos: the selection rule of [W] on a tree class/background/photos.
 
-Per class one model's best background becomes common and its worst one counter (`backgrounds`); the naive drop stands
-beside the honest one, and each class has a test of "the background has no effect", corrected for their number.
+Per class, one model's best background becomes common and its worst one counter. The naive drop is reported with the
+honest one, and each class has a test of "the background has no effect", corrected for the number of classes.
 """
 
 import os
@@ -13,38 +13,37 @@ from typing import Any
 
 import numpy as np
 
-from experiments.counteranimal.asking import Asking
 from experiments.counteranimal.backgrounds import (
     PERMUTATIONS,
     SMALLEST_CELL,
     SPLITS,
     Cells,
     cells_of,
-    checked_minimum,
+    check_minimum,
     honest_drop,
     naive_drop,
     permutation_p,
 )
-from experiments.counteranimal.metrics import REPLICATES
-from experiments.counteranimal.photos.groups import EACH
-from experiments.counteranimal.photos.names import indexed
-from experiments.counteranimal.photos.reading import read_tree
-from experiments.counteranimal.photos.tree import GROUPS, Folder, Photo, Tree
-from experiments.counteranimal.scoring import NO_ANSWER, predict
+from experiments.counteranimal.class_names import indexed
+from experiments.counteranimal.metrics import REPLICATES, Predictions
+from experiments.counteranimal.model_config import ModelConfig
+from experiments.counteranimal.photos import GROUPS, Folder, PhotoSet
+from experiments.counteranimal.reading import EACH, read_photos
+from experiments.counteranimal.scoring import NO_ANSWER, predict, scored
 from experiments.errors import RequestError, RunError, checked_seed
 from experiments.files import output_folder, write_json, write_table
 from experiments.inference import LEVEL, benjamini_hochberg, bootstrap_interval, holm, resamples
 from simulator.streams import numpy_stream
 
-ALPHA = 0.05  # at which a class's background has an effect, after Holm's correction
+ALPHA = 0.05  # level at which a class's background has an effect, after Holm's correction
 
 
 @dataclass(frozen=True, kw_only=True)
 class Discovery:
-    """A request: choose backgrounds in this tree by the one model that is asked, and build a tree below `output`."""
+    """A request: select backgrounds of these photos by one model, and build a tree below `output`."""
 
     data: Path
-    asking: Asking
+    model: ModelConfig
     min_photos: int = SMALLEST_CELL
     seed: int = 0
     output: Path
@@ -53,40 +52,38 @@ class Discovery:
 def run(request: Discovery, note: Callable[[str], None] = lambda sentence: None) -> dict[str, Any]:
     """The document of `discover`, and on disk tree/, discovered.csv and discovered.json.
 
-    Raises RequestError for a wrong request, before anything is written, and RunError where the run fails.
+    Raises RequestError for a wrong request, before anything is written, and RunError if the run fails.
     """
     checked_seed(request.seed)
-    checked_minimum(request.min_photos)
-    asking = request.asking
-    tree = read_tree(request.data, EACH, asking.vocabulary)
-    if not isinstance(tree.files, Folder) or not tree.root.is_dir():
+    check_minimum(request.min_photos)
+    config = request.model
+    photo_set = read_photos(request.data, EACH, config.vocabulary)
+    if not isinstance(photo_set.source, Folder) or not photo_set.root.is_dir():
         raise RequestError(
-            f"--data {str(request.data)!r} is no folder class/background/photos, of which links are made"
+            f"--data {str(request.data)!r} is not a folder class/background/photos, to which links can be made"
         )
     target = request.output / "tree"
-    _refuse_existing(target)
+    _check_new(target)
     output_folder(request.output)
-    asked = asking.ask(tree, asking.model())
-    model, encoded = asked.model, asked.encoded
-    predictions = predict(tree, encoded, asked.score, asking.vocabulary.every_label)
-    photos = [photo for photo in tree.photos if photo.path in encoded.keys]
-    document = discover(tree, photos, predictions.correct, request.min_photos, request.seed)
-    document["skipped"] = [{"path": path, "reason": reason} for path, reason in encoded.unreadable.items()]
+    ran = config.run(photo_set, config.load())
+    predictions = predict(photo_set, scored(ran.encoded, ran.score), config.vocabulary.every_label)
+    document = discover(predictions, photo_set.classes, request.min_photos, request.seed)
+    document["skipped"] = [{"path": path, "reason": reason} for path, reason in ran.encoded.unreadable.items()]
     document["unanswered"] = int((predictions.predicted == NO_ANSWER).sum())  # counted as wrong
-    document["model"] = {"spec": model.spec, **asking.settings(model)}
-    document["links"] = link_tree(tree, photos, document, target)
+    document["model"] = {"spec": ran.model.spec, **config.settings(ran.model)}
+    document["links"] = link_tree(photo_set, predictions, document["classes"], target)
     rows = document["classes"]
     write_table(request.output / "discovered.csv", rows[0].keys(), (row.values() for row in rows))
     write_json(request.output / "discovered.json", document)
-    for shard in encoded.cache.damaged:
+    for shard in ran.encoded.damaged:
         note(f"a damaged cache shard was ignored and its photos computed again: {shard}")
     return document
 
 
 def permutations_for(classes: int) -> int:
-    """How many permutations a class needs so that Holm's correction over `classes` can reject at ALPHA.
+    """The number of permutations per class with which Holm's correction over `classes` can reject at ALPHA.
 
-    The least p-value of R permutations is 1/(R + 1); multiplied by the number of classes it is half of ALPHA here.
+    The least p-value of R permutations is 1/(R + 1); times the number of classes it is half of ALPHA here.
 
     >>> permutations_for(45), permutations_for(501)
     (9999, 20039)
@@ -94,19 +91,19 @@ def permutations_for(classes: int) -> int:
     return max(PERMUTATIONS, round(2 * classes / ALPHA) - 1)
 
 
-def _refuse_existing(target: Path) -> None:
+def _check_new(target: Path) -> None:
     if target.exists():
         raise RequestError(f"{str(target)!r} exists already; choose another --output or remove it")
 
 
 def discover(
-    tree: Tree, photos: list[Photo], correct: np.ndarray, smallest: int = SMALLEST_CELL, seed: int = 0
+    predictions: Predictions, folders: dict[int, str], smallest: int = SMALLEST_CELL, seed: int = 0
 ) -> dict[str, Any]:
-    """Choose backgrounds for every class with two that are large enough; plain JSON.
+    """Select backgrounds for every class with two that are large enough; plain JSON.
 
-    Overall drops are means over the chosen classes; intervals resample classes (expanded percentiles).
+    Overall drops are means over these classes; intervals resample classes (expanded percentiles).
     """
-    every = cells_of(photos, correct, smallest)
+    every = cells_of(predictions, smallest)
     usable = [cells for cells in every if len(cells.backgrounds) >= 2]
     if not usable:
         raise RequestError(
@@ -116,7 +113,8 @@ def discover(
     p = np.array([permutation_p(c, numpy_stream(seed, "permutations", c.class_index), permutations) for c in usable])
     adjusted = {"p_holm": holm(p), "p_bh": benjamini_hochberg(p)}
     classes = [
-        _class_record(tree, cells, seed) | {"p_value": float(p[i]), **{n: float(v[i]) for n, v in adjusted.items()}}
+        _class_record(cells, folders[cells.class_index], seed)
+        | {"p_value": float(p[i]), **{n: float(v[i]) for n, v in adjusted.items()}}
         for i, cells in enumerate(usable)
     ]
     return {
@@ -132,11 +130,11 @@ def discover(
     }
 
 
-def _class_record(tree: Tree, cells: Cells, seed: int) -> dict[str, Any]:
+def _class_record(cells: Cells, folder: str, seed: int) -> dict[str, Any]:
     best, worst, naive = naive_drop(cells)
     return {
         "class_index": cells.class_index,
-        "folder": tree.classes[cells.class_index],
+        "folder": folder,
         "common_background": cells.backgrounds[best],
         "counter_background": cells.backgrounds[worst],
         "n_common": int(cells.photos[best]),
@@ -156,28 +154,29 @@ def _overall(drops: list[float], seed: int) -> dict[str, Any]:
     return {"drop": float(values.mean()), "interval": None if interval is None else list(interval), "level": LEVEL}
 
 
-def link_tree(tree: Tree, photos: list[Photo], found: dict[str, Any], target: Path) -> int:
-    """Write the chosen groups as links in CounterAnimal's layout; returns how many. Appears whole or not at all.
+def link_tree(photo_set: PhotoSet, predictions: Predictions, classes: list[dict[str, Any]], target: Path) -> int:
+    """Write the selected groups as links in CounterAnimal's layout, atomically; returns the number of links.
 
-    Raises RequestError if `target` exists, RunError where the file system makes no links.
+    Raises RequestError if `target` exists, RunError if the file system does not support links.
     """
-    _refuse_existing(target)
-    chosen = {
+    _check_new(target)
+    selected = {
         (c["class_index"], c[f"{group}_background"]): (c["folder"], f"{group}-{c[f'{group}_background']}")
-        for c in found["classes"]
+        for c in classes
         for group in GROUPS
     }
     links = 0
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
         build = Path(scratch) / "tree"
         try:
-            for photo in photos:
-                place = chosen.get((photo.class_index, photo.background))
-                if place is None:
+            photos = zip(predictions.path, predictions.class_index.tolist(), predictions.background, strict=True)
+            for path, index, background in photos:
+                if (index, background) not in selected:
                     continue
-                folder = build / (place[0] if tree.own else indexed(place[0], photo.class_index)) / place[1]
+                name, place = selected[index, background]
+                folder = build / (name if photo_set.own else indexed(name, index)) / place
                 folder.mkdir(parents=True, exist_ok=True)
-                os.symlink((tree.root / photo.path).resolve(), folder / Path(photo.path).name)
+                os.symlink((photo_set.root / path).resolve(), folder / Path(path).name)
                 links += 1
             os.replace(build, target)
         except OSError as error:

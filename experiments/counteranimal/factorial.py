@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from experiments.counteranimal.photos.names import ImageNetClasses, indexed
-from experiments.counteranimal.photos.tree import SUFFIXES, shown
+from experiments.counteranimal.class_names import ImageNetClasses, indexed
+from experiments.counteranimal.photos import SUFFIXES, printable
 from experiments.errors import RequestError, checked_seed, unknown
 from simulator.naming import suggestion
 
@@ -115,13 +115,13 @@ def _sources(
             )
         kind = entry.name if folder else entry.stem
         found += [Source(file, file.relative_to(root).as_posix(), kind) for file in sound]
-        strays += [shown(file.relative_to(root).as_posix()) for file in files if file not in sound]
+        strays += [printable(file.relative_to(root).as_posix()) for file in files if file not in sound]
     if not found:
         raise RequestError(f"{str(root)!r} holds no file that ends in {', '.join(suffixes)}, and no folder with one")
     for source in found:
-        if shown(source.name) != source.name:
+        if printable(source.name) != source.name:
             raise RequestError(
-                f"the name of {shown(source.name)!r} is not UTF-8, so no table could hold it; rename it first"
+                f"the name of {printable(source.name)!r} is not UTF-8, so no table could hold it; rename it first"
             )
     return tuple(found), tuple(strays)
 

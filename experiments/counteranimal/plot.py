@@ -11,8 +11,8 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from experiments.counteranimal.comparison import REPLICATES, at_edge, family_arrays, numbers
 from experiments.counteranimal.result import Result
+from experiments.counteranimal.robustness import REPLICATES, at_edge, family_arrays, numbers
 from experiments.inference import LEVEL
 from experiments.lines import AXES, SMALLEST_FAMILY, Axis, band, fit_line, stretch, unstretch
 from experiments.results import Row

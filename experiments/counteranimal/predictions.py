@@ -6,7 +6,7 @@ import numpy as np
 
 from experiments.counteranimal.labels import CLASS_COUNT
 from experiments.counteranimal.metrics import ClassCounts, Predictions
-from experiments.counteranimal.photos.tree import refuse_other_group
+from experiments.counteranimal.photos import check_group
 from experiments.errors import RequestError
 from experiments.files import read_table, write_table
 
@@ -66,7 +66,7 @@ def read_predictions(path: Path, labels: int = CLASS_COUNT) -> Predictions:
                 f"the nearest valid index is {min(max(index[-1], 0), last)}"
             )
         if grouped:
-            refuse_other_group(row["group"], f"line {line} of {str(path)!r}")
+            check_group(row["group"], f"line {line} of {str(path)!r}")
     return Predictions(
         tuple(row.get("path") or str(i) for i, row in enumerate(table)),
         np.array(index, dtype=np.int64),

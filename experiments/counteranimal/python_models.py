@@ -1,44 +1,41 @@
-"""A model of one's own: a Python file that defines `model()`, which returns an object that can be asked.
+"""A user's own model: a Python file that defines `model()`, which returns an object with these methods.
 
     preprocess(image)       PIL image -> tensor (3, H, W)
     encode_image(pixels)    (B, 3, H, W) -> (B, d)      and     encode_text(ids) -> (T, d), tokenizer(texts) -> ids
-    logits(pixels)          (B, 3, H, W) -> (B, labels) in their place: a score of every label, in order
+    logits(pixels)          (B, 3, H, W) -> (B, labels) instead of those three: a score of every label, in order
 
-Where it is a torch module, it is moved to the device and put into evaluation mode. The file is run: it is the user's.
+A torch module is moved to the device and put into evaluation mode. The file is executed. Its features are not cached:
+the code may change without notice.
 """
 
 import runpy
 from pathlib import Path
-from typing import Any
 
-from experiments.counteranimal.loaded import LoadedModel, Reading, Unmoved
+from experiments.counteranimal.model import LoadedModel, LoadOptions, PlainCallable
 from experiments.errors import RequestError
 
-MAKER = "model"
 CLIP = ("preprocess", "encode_image", "encode_text", "tokenizer")
 CLASSIFIER = ("preprocess", "logits")
 
 
-def check(name: str, how: Reading) -> None:
-    """Raises RequestError for a file that is not there, or a weights file, which is the file's own business."""
+def check(name: str, options: LoadOptions) -> None:
+    """Raises RequestError for a missing file."""
     if not Path(name).is_file():
-        raise RequestError(f"there is no Python file {name!r}; it defines {MAKER}(), which returns the model")
-    if how.weights is not None:
-        raise RequestError(f"--weights does not go with python:{name}, which loads its own; leave it out")
+        raise RequestError(f"there is no Python file {name!r}; it defines model(), which returns the model")
 
 
-def load(name: str, how: Reading) -> LoadedModel:
-    """Run the file and take what its model() returns.
+def load(name: str, options: LoadOptions) -> LoadedModel:
+    """Execute the file and take what its model() returns.
 
     Raises RequestError for a file that fails, or an object that lacks a method.
     """
     try:
-        maker = runpy.run_path(name).get(MAKER)
+        maker = runpy.run_path(name).get("model")
         made = None if maker is None else maker()
-    except Exception as error:  # the user's code raises what it likes
+    except Exception as error:  # the user's code may raise anything
         raise RequestError(f"{name!r} failed with {type(error).__name__}: {error}") from error
     if maker is None:
-        raise RequestError(f"{name!r} defines no {MAKER}(); it returns the model")
+        raise RequestError(f"{name!r} defines no model(); it returns the model")
     clip, classifier = (
         [part for part in parts if not callable(getattr(made, part, None))] for parts in (CLIP, CLASSIFIER)
     )
@@ -47,14 +44,12 @@ def load(name: str, how: Reading) -> LoadedModel:
             f"the model of {name!r} is a {type(made).__name__} without {', '.join(clip)} for a CLIP, "
             f"or {', '.join(classifier)} for a classifier"
         )
-    return _loaded(made, not clip, {"weights": f"file {Path(name).name}"})
+    import torch  # start-up time
 
-
-def _loaded(made: Any, clip: bool, settings: dict[str, Any]) -> LoadedModel:
-    import torch
-
-    module = made if isinstance(made, torch.nn.Module) else Unmoved()
+    module = made if isinstance(made, torch.nn.Module) else PlainCallable()
+    settings = {"weights": f"file {Path(name).name}"}
     if clip:
-        parts = (made.encode_image, made.preprocess, made.encode_text, made.tokenizer)
-        return LoadedModel("", "CLIP", module, *parts, settings=settings)
-    return LoadedModel("", "ImageNet", module, made.logits, made.preprocess, settings=settings)
+        return LoadedModel("ImageNet", module, made.logits, made.preprocess, settings=settings)
+    return LoadedModel(
+        "CLIP", module, made.encode_image, made.preprocess, made.encode_text, made.tokenizer, settings=settings
+    )

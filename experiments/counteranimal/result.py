@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from experiments.counteranimal.metrics import ClassCounts
-from experiments.counteranimal.paired import Objects
+from experiments.counteranimal.object_effects import Objects
 from experiments.results import Row
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from experiments.counteranimal.breakdown import CELL_COLUMNS, breakdown, cells
 from experiments.counteranimal.labels import CLASS_COUNT, Vocabulary, digest
 from experiments.counteranimal.metrics import MEANS, ClassCounts, Mean, Predictions, class_counts, summary
-from experiments.counteranimal.paired import paired_effect
-from experiments.counteranimal.photos.tree import GROUPS
+from experiments.counteranimal.object_effects import paired_effect
+from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.predictions import read_predictions, write_classes, write_predictions
 from experiments.errors import RequestError
 from experiments.files import output_folder, write_json, write_table

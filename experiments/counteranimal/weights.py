@@ -1,6 +1,6 @@
-"""Weights from a hub or from a file: whatever goes wrong is one sentence that names the cause and a way out.
+"""Weights from a hub or from a file. Every failure becomes one sentence that names the cause and a way out.
 
-Nothing stored in a file is run, unless the user says otherwise.
+Code that is stored in a file does not run, unless the user says so.
 """
 
 import errno
@@ -16,11 +16,11 @@ from typing import Any
 from experiments.errors import RequestError, RunError
 
 HUB = "huggingface.co"
-FETCHING = ("huggingface_hub", "httpx", "httpcore", "requests", "urllib", "ssl", "socket")  # whose errors mean the net
-LOCAL = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)  # our disk, not their server
-OPENAI_EXTRAS = ("input_resolution", "context_length", "vocab_size")  # numbers that OpenAI's archives keep as weights
-# Where checkpoints of a training keep weights and their exponential moving average (timm's and torchvision's scripts),
-# and what wrappers put before names (torch.compile, DistributedDataParallel).
+FETCHING = ("huggingface_hub", "httpx", "httpcore", "requests", "urllib", "ssl", "socket")  # network libraries
+LOCAL = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)  # errors of this machine's disk
+OPENAI_EXTRAS = ("input_resolution", "context_length", "vocab_size")  # numbers that OpenAI's archives store as weights
+# Keys of weights and of their exponential moving average in checkpoints of timm's and torchvision's scripts, and
+# prefixes of names that torch.compile and DistributedDataParallel add.
 WEIGHTS = ("state_dict", "model")
 AVERAGES = ("state_dict_ema", "model_ema")
 PREFIXES = ("_orig_mod.", "module.")
@@ -29,11 +29,11 @@ BY_FILE = "download the file where there is a network and pass it with --weights
 
 @contextmanager
 def hub(what: str, way_out: str = BY_FILE, host: str = HUB) -> Iterator[None]:
-    """Fetch from a hub, or from its cache without one. Raises RequestError or, for a full disk, RunError.
+    """Fetch from a hub or, without a network, from its cache. Raises RequestError or, for a full disk, RunError.
 
-    Without a network the hub's client would retry for most of a minute, so it is told to look in its cache only.
+    Without a network the hub's client would retry for most of a minute, so it is switched to its cache.
     """
-    import huggingface_hub.constants as constants
+    import huggingface_hub.constants as constants  # optional extra
 
     offline = constants.HF_HUB_OFFLINE
     constants.HF_HUB_OFFLINE = offline or not reachable(host)
@@ -41,12 +41,12 @@ def hub(what: str, way_out: str = BY_FILE, host: str = HUB) -> Iterator[None]:
         yield
     except (RequestError, ImportError):
         raise
-    except Exception as error:  # each library wraps the failure of a download in types of its own
+    except Exception as error:  # each library has its own exception types for a failed download
         disk = next((e for e in _chain(error) if isinstance(e, OSError) and e.errno in LOCAL), None)
         if disk is not None:
-            raise RunError(f"{what} could not be kept on disk ({disk.strerror}: {disk.filename})") from error
+            raise RunError(f"{what} could not be written to disk ({disk.strerror}: {disk.filename})") from error
         said = first_line(error).partition(". ")[0]
-        if any(_is_of_the_net(e) for e in _chain(error)):
+        if any(_is_network(e) for e in _chain(error)):
             raise RequestError(f"{what} could not be fetched from {host} ({said}); {way_out}") from error
         raise RequestError(f"{what} could not be loaded ({type(error).__name__}: {said})") from error
     finally:
@@ -54,23 +54,23 @@ def hub(what: str, way_out: str = BY_FILE, host: str = HUB) -> Iterator[None]:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error, what caused it, what caused that."""
+    """The error, its cause, the cause of that, and so on."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
-def _is_of_the_net(error: BaseException) -> bool:
+def _is_network(error: BaseException) -> bool:
     local = isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError) and error.filename
     return type(error).__module__.split(".")[0] in FETCHING or (isinstance(error, OSError) and not local)
 
 
 def reachable(host: str) -> bool:
-    """Does anybody answer at the host's port for https within three seconds?"""
+    """Whether the host accepts a connection on its port for https within three seconds."""
     import urllib.request
 
     if urllib.request.getproxies():
-        return True  # a proxy resolves names for us; let the client find out
+        return True  # a proxy resolves names, so only the client can find out
     try:
         with socket.create_connection((host, 443), timeout=3):
             return True
@@ -80,7 +80,7 @@ def reachable(host: str) -> bool:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Building a model before its weights are loaded makes open_clip warn that they were not."""
+    """Silences warnings: open_clip warns about a model whose weights are loaded later."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -91,7 +91,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def unreadable(what: str) -> Iterator[None]:
-    """Files of a folder that a library reads: whatever it cannot read becomes one sentence."""
+    """Turns whatever a library raises while it reads a folder into one sentence."""
     try:
         yield
     except (RequestError, ImportError):
@@ -102,14 +102,14 @@ def unreadable(what: str) -> Iterator[None]:
 
 @contextmanager
 def fitting(file: Path, trust_pickle: bool) -> Iterator[None]:
-    """Loading a weights file into a model: says which keys do not fit, and refuses code."""
+    """Load a weights file into a model: names the keys that do not fit, and refuses code."""
     try:
         if is_torchscript(file) and not trust_pickle:
             raise RequestError(_stores_code(file))
         yield
     except RequestError:
         raise
-    except Exception as error:  # torch, timm, open_clip and pickle each have types of their own here
+    except Exception as error:  # torch, timm, open_clip and pickle raise different types
         text = str(error)
         keys = [a or b for a, b in re.findall(r'"([^"\s]+)"|size mismatch for ([^:]+):', text)]
         if not trust_pickle and ("weights_only" in text.lower() or "Unsupported" in text):
@@ -124,13 +124,13 @@ def fitting(file: Path, trust_pickle: bool) -> Iterator[None]:
 
 def _stores_code(file: Path) -> str:
     return (
-        f"{str(file)!r} stores code beside its weights (TorchScript or pickle), which loading would run; "
+        f"{str(file)!r} holds code beside its weights (TorchScript or pickle), which loading would run; "
         "convert it to safetensors, or pass --trust-pickle if you trust its origin"
     )
 
 
 def is_torchscript(file: Path) -> bool:
-    """A TorchScript archive is a zip file with constants, as torch.load itself tells it."""
+    """Whether a file is a zip file with constants; torch.load uses the same test."""
     if not zipfile.is_zipfile(file):
         return False
     with zipfile.ZipFile(file) as archive:
@@ -140,14 +140,13 @@ def is_torchscript(file: Path) -> bool:
 def read_state(file: Path, trust_pickle: bool, averaged: bool | None = None) -> dict[str, Any]:
     """Names and tensors of a weights file: safetensors, torch's format or, if trusted, a TorchScript archive.
 
-    Checkpoints of a training are read as people have them: weights under one of WEIGHTS, their running mean under one
-    of AVERAGES, names with a wrapper's PREFIXES before them. Raises RequestError where a file has weights and their
-    mean and `averaged` does not say which, and where there is no mean to take.
+    Checkpoints may hold weights under one of WEIGHTS, their running mean under one of AVERAGES, and PREFIXES in names.
+    Raises RequestError if a file has weights and their mean and `averaged` is None, and if the chosen one is missing.
     """
-    import torch
+    import torch  # start-up time
 
     if file.suffix == ".safetensors":
-        from safetensors.torch import load_file
+        from safetensors.torch import load_file  # optional extra
 
         return _chosen(load_file(file), file, averaged)
     if is_torchscript(file):
@@ -156,19 +155,19 @@ def read_state(file: Path, trust_pickle: bool, averaged: bool | None = None) -> 
     return _chosen(torch.load(file, map_location="cpu", weights_only=not trust_pickle), file, averaged)
 
 
-def _chosen(found: dict[str, Any], file: Path, averaged: bool | None) -> dict[str, Any]:
-    plain, mean = ([key for key in keys if isinstance(found.get(key), Mapping)] for keys in (WEIGHTS, AVERAGES))
+def _chosen(document: dict[str, Any], file: Path, averaged: bool | None) -> dict[str, Any]:
+    plain, mean = ([key for key in keys if isinstance(document.get(key), Mapping)] for keys in (WEIGHTS, AVERAGES))
     if averaged and not mean:
-        raise RequestError(f"{str(file)!r} holds no running mean of its weights; leave --ema out")
+        raise RequestError(f"{str(file)!r} has no running mean of its weights; leave --ema out")
     if averaged is None and mean and plain:
         raise RequestError(
             f"{str(file)!r} holds weights ({plain[0]}) and their running mean ({mean[0]}); say which with --ema or "
             "--no-ema"
         )
     if averaged is False and mean and not plain:
-        raise RequestError(f"{str(file)!r} holds nothing but a running mean of weights; leave --no-ema out")
+        raise RequestError(f"{str(file)!r} has only a running mean of weights; leave --no-ema out")
     keys = plain if averaged is False or not mean else mean
-    state = found[keys[0]] if keys else found
+    state = document[keys[0]] if keys else document
     for prefix in PREFIXES:
         if all(name.startswith(prefix) for name in state):
             state = {name.removeprefix(prefix): value for name, value in state.items()}
@@ -182,5 +181,5 @@ def listed(keys: list[str]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says first, 200 characters at most."""
+    """The first line of an error's message, 200 characters at most."""
     return str(error).strip().split("\n")[0][:200].rstrip(".") or type(error).__name__

@@ -96,8 +96,7 @@ def mismatch(claim: Claim) -> str | None:
 
 def _recorded(claim: Claim, statement: "Statement") -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The statement's violation at uniform points of its domain, and these points."""
-    from theory.proofs.counterexample import FLOATS
-    from theory.proofs.expression import evaluate, variable, variables
+    from theory.proofs.expression import FLOATS, evaluate, variable, variables
     from theory.proofs.statements import LATER as LATER_COORDINATE
 
     fields = dict(statement.fields)
@@ -141,9 +140,8 @@ def file_name(claim_id: str) -> str:
 
 def need_libraries(flag: str) -> None:
     """Raise RequestError unless the libraries that proofs stand on are there."""
-    for module, package in (("flint", "python-flint"), ("sympy", "sympy")):
-        if find_spec(module) is None:
-            raise RequestError(f"{flag} needs {package}, which is not installed; pip install {package}")
+    if find_spec("flint") is None:
+        raise RequestError(f"{flag} needs python-flint, which is not installed; pip install python-flint")
 
 
 def refuse_other_files(folder: Path, claim_ids: Iterable[str]) -> None:

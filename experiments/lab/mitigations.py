@@ -25,7 +25,7 @@ from experiments.errors import RequestError
 from experiments.lab.law import Law
 from experiments.lab.setting import Setting
 from simulator import prompts
-from simulator.naming import entered, suggestion
+from simulator.naming import add_row, suggestion
 from simulator.prompts import PROMPTS
 from simulator.world import World
 from theory.learners import Bayes, LeastSquares, LinearCLIP, Logistic
@@ -64,7 +64,7 @@ def register(mitigation: Mitigation) -> Mitigation:
     ValueError
         If the name is taken.
     """
-    return entered(MITIGATIONS, mitigation, "a mitigation")
+    return add_row(MITIGATIONS, mitigation, "a mitigation")
 
 
 def names() -> tuple[str, ...]:
@@ -205,7 +205,10 @@ for _mitigation in (
     Mitigation("omit-background", "captions that never mention the background", _mentioned(0.0)),
     Mitigation("mention", "captions that always mention the background", _mentioned(1.0)),
     Mitigation("contradict", "captions that name a random background", _captioned(_sampled("contradicted"))),
-    *(Mitigation(f"prompt-{name}", f"prompted by {prompts.asked(name).words}", _prompted(name)) for name in PROMPTS),
+    *(
+        Mitigation(f"prompt-{name}", f"prompted by {prompts.prompt_row(name).words}", _prompted(name))
+        for name in PROMPTS
+    ),
     Mitigation("early-stopping", f"one in {EARLY} of the steps", _stopped),
     Mitigation("narrow", "the narrowest embedding that tells the classes apart", _narrowed),
 ):

@@ -65,10 +65,10 @@ def train(
     from experiments.lab.evaluate import result  # start-up time: loads torch
     from simulator.towers import distributed
     from simulator.towers.ensemble import Ensemble
-    from simulator.towers.group_batches import refuse_missing_groups
+    from simulator.towers.group_batches import check_groups
     from simulator.towers.last_layer_retraining import with_retrained_head
     from simulator.towers.multiprocess import processes_for
-    from simulator.towers.training import compiles, refuse
+    from simulator.towers.training import check_ensemble, compiles
 
     _check(models, seed, output, resume)
     setting = mitigated(mitigate, Setting(world, recipe=recipe, prompt=checked_prompt(recipe, prompt)))
@@ -84,9 +84,9 @@ def train(
     run = _Run(ensemble, group, processes, resume or output, resume is not None, until, report)
     with _failures_as_sentences(device):
         began = perf_counter()
-        refuse(ensemble)
+        check_ensemble(ensemble)
         _refuse_what_cannot_fit(ensemble, group.size)
-        refuse_missing_groups(ensemble)
+        check_groups(ensemble)
         with _stoppable(run) if keep else nullcontext(lambda: False) as stop:
             run.train(stop)
         distributed.leave(group)  # rank 0 alone evaluates

@@ -1,4 +1,4 @@
-"""Training pairs in latent space, with the line on which each rule changes its mind."""
+"""Training pairs in latent space, with the decision boundaries of three rules."""
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from simulator.world import World
 from theory.learners import Learner, LinearCLIP, Logistic
 from theory.learners.base import UNDEFINED
 
-# The world of the paper's theorem made visible: a background twice as loud as the object, no view noise.
+# The background is twice as strong as the object, as in the paper's theorem; there is no view noise.
 WORLD = World(p_spu=0.9, mu_spu=2.0, sigma_xi=0.0, dim_image=2, dim_text=2)
 RULES = {
     "linear CLIP, name prompt": LinearCLIP("name"),
@@ -24,26 +24,25 @@ RULES = {
 
 
 def section(seed: int) -> Section:
-    """The picture with its words."""
+    """The section of the report."""
     table = sample(seed)
     return Section(
         "latents",
         "What does each rule look at?",
-        "Asked by the average caption, linear CLIP decides by the background; asked by the bare name, by both",
+        "With the mean prompt linear CLIP decides by the background, with the name prompt by both",
         f"{table.size} training pairs at mu_spu = 2, p_spu = 0.9, without view noise: circles have the background of "
-        "their class (common), crosses do not (counter). Each line is where a rule changes its mind: the flatter it "
-        "is, the more the background decides.",
+        "their class (common), crosses do not (counter). Each line is the boundary of a rule; the flatter it is, the "
+        "more the background decides.",
         "",
         {"latents": scatter(table)},
     )
 
 
 def sample(seed: int, world: World = WORLD, size: int = 600) -> xr.Dataset:
-    """Latents of `size` training pairs, with label, background and (u_inv, u_spu) of the rules that have an answer.
+    """Latents, labels and backgrounds of `size` training pairs, and (u_inv, u_spu) of the rules with an answer.
 
-    Of more than two classes the pairs of the first two are kept, and of each block what tells these two apart, the
-    difference of their coordinates: it has mean mu, -mu or, where another class is shown, 0. Of several attributes the
-    background is kept.
+    With more than two classes, only pairs of the first two are kept, and each latent is the difference of their
+    coordinates in a block. Its mean is mu, -mu, or 0 if the block shows another class. Further attributes are dropped.
     """
     source = independent(seed, 0, ("figure/latents",))
     y, a, z, _ = (x[0].numpy() for x in draw_latents((world,), size, source, device="cpu", dtype=torch.float64))
@@ -64,7 +63,7 @@ def sample(seed: int, world: World = WORLD, size: int = 600) -> xr.Dataset:
 
 
 def _direction(rule: Learner, world: World) -> np.ndarray:
-    """(u_inv, u_spu), zeros where a rule has no answer."""
+    """(u_inv, u_spu); zeros if the rule has no answer."""
     try:
         return rule.direction(world)[:2]
     except UNDEFINED:
@@ -73,7 +72,7 @@ def _direction(rule: Learner, world: World) -> np.ndarray:
 
 @styled
 def scatter(table: xr.Dataset) -> Figure:
-    """Latents by group, and the rules' lines."""
+    """Latents by group, and the rules' boundaries."""
     figure = Figure(figsize=(WIDTHS[1], 5.0))
     ax = figure.subplots()
     z, y, shared = table.z.values, table.label.values, table.common.values
@@ -95,7 +94,7 @@ def scatter(table: xr.Dataset) -> Figure:
     reach[reach == 0] = 1.0
     for u, style, name in zip(table.rules.values, ("-", "--", ":"), table.rule.values, strict=False):
         ends = np.outer([-1, 1], [-u[1], u[0]]) * np.hypot(*reach) / np.hypot(*u)
-        ax.plot(*ends.T, style, color="black", label=f"{name}: decides here")
+        ax.plot(*ends.T, style, color="black", label=f"{name}")
     ax.set(xlim=(-reach[0], reach[0]), ylim=(-reach[1], reach[1]))
     several = "" if table.classes == 2 else ", class 0 less class 1"
     ax.set_xlabel(rf"invariant latent $z_{{\mathrm{{inv}}}}${several or ' (the animal)'} [latent units]")

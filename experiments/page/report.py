@@ -1,6 +1,6 @@
-"""One self-contained report.html: the answer, verdicts by question, figures, evidence, provenance. Opens offline.
+"""One self-contained report.html that opens offline: the answer, verdicts by question, figures, evidence, provenance.
 
-The page may load nothing and evaluate nothing: its policy names the digests of its own scripts, and nothing else runs.
+Its content policy allows only its own scripts, by their digests. It loads nothing.
 """
 
 import re
@@ -15,8 +15,7 @@ from markupsafe import Markup, escape
 
 from experiments.court.certificates import file_name
 from experiments.court.registry import QUESTIONS, by_question
-from experiments.page import story
-from experiments.page.drawing import formula_svg, on_one_page
+from experiments.page import text
 from experiments.page.evidence import (
     bound,
     by_verdict,
@@ -33,36 +32,37 @@ from experiments.page.evidence import (
     tally,
     versions,
 )
-from experiments.page.explorer import explorer
+from experiments.page.sliders import slider_data
+from experiments.page.svg import formula_svg, on_one_page
 from theory.claims.catalogue import untried
 
 PARTS = (
     ("answer", "The answer"),
     ("look", "What each rule looks at"),
-    ("explore", "Turn the world yourself"),
+    ("explore", "Change the world yourself"),
     ("decided", "How verdicts are reached"),
     ("verdicts", "Verdicts"),
     ("figures", "Figures"),
     ("ahead", "Who is ahead where"),
-    ("stored", "What is stored"),
-    ("words", "Words"),
-    ("provenance", "How this page came about"),
+    ("stored", "Stored verdicts"),
+    ("words", "Glossary"),
+    ("provenance", "Provenance"),
 )
 SCRIPTS = ("tables.js", "theory.js", "explorer.js")
 
 
 def render(*, verdicts: Sequence[dict[str, Any]], drawings: Mapping[str, str], **context: Any) -> str:
-    """The page from verdicts, sections, their drawings (SVG by name) and words; everything but SVG is escaped."""
+    """The page from verdicts, sections and their drawings (SVG by name); everything but SVG is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader("experiments.page", "html"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters["code"] = _code
+    environment.filters["code"] = _backquoted
     formulas = {f"formula-{i}": formula_svg(v.get("formula", "")) for i, v in enumerate(verdicts)}
     letters, placed = on_one_page({**drawings, **formulas})
     rows = [_row(v, placed[f"formula-{i}"], context["proofs"]) for i, v in enumerate(verdicts)]
-    scripts = [_own(name) for name in SCRIPTS]
+    scripts = [_file(name) for name in SCRIPTS]
     return environment.get_template("report.html.jinja").render(
         letters=Markup(letters),
         drawings={name: Markup(placed[name]) for name in drawings},
@@ -71,18 +71,18 @@ def render(*, verdicts: Sequence[dict[str, Any]], drawings: Mapping[str, str], *
         tally=tally(verdicts),
         stored=[row for row in rows if row.get("stored")],
         certificates=sum(map(certified, verdicts)),
-        answer=story.answer(),
-        explorer=explorer(),
-        setting=story.setting(),
-        decided=story.DECIDED,
-        proved=story.PROVED,
-        glossary=story.GLOSSARY,
+        answer=text.answer(),
+        explorer=slider_data(),
+        setting=text.setting(),
+        decided=text.DECIDED,
+        proved=text.PROVED,
+        glossary=text.GLOSSARY,
         untried=untried(),
         parts=PARTS,
         date=date.today().isoformat(),
         number=number,
         percent=lambda x: f"{100 * x:.0f} %",
-        style=_own("report.css"),
+        style=_file("report.css"),
         scripts=scripts,
         policy=_policy(scripts),
         **context,
@@ -90,7 +90,7 @@ def render(*, verdicts: Sequence[dict[str, Any]], drawings: Mapping[str, str], *
 
 
 def _row(verdict: dict[str, Any], formula: str, proofs: str) -> dict[str, Any]:
-    """A verdict with everything that its row says in words."""
+    """A verdict with the words of its row."""
     stored = verdict.get("stored")
     return {
         **verdict,
@@ -116,20 +116,20 @@ def _questions(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             "key": question,
             "anchor": f"question-{question}",
             "words": QUESTIONS[question],
-            "verdicts": found,
-            "count": counted(found),
+            "verdicts": group,
+            "count": counted(group),
         }
-        for question, found in by_question((row["claim"], row) for row in rows)
+        for question, group in by_question((row["claim"], row) for row in rows)
     ]
 
 
 def anchor(claim: str) -> str:
-    """The fragment by which the page's row of a claim is found."""
+    """The fragment of a claim's row."""
     return claim.replace("/", "-")
 
 
-def _own(name: str) -> Markup:
-    """A file of the page's own."""
+def _file(name: str) -> Markup:
+    """A file beside the template."""
     return Markup((files("experiments.page") / "html" / name).read_text(encoding="utf-8"))
 
 
@@ -139,6 +139,6 @@ def _policy(scripts: Sequence[str]) -> str:
     return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}"
 
 
-def _code(words: str) -> Markup:
-    """Words with what stands between backquotes as code."""
+def _backquoted(words: str) -> Markup:
+    """Escaped words with backquoted parts as <code>."""
     return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(words))))

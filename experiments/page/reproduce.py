@@ -1,5 +1,5 @@
-"""The main job: try every claim, prove what can be, run the quick designs, draw them, write one folder with
-report.html and the certificates of the proofs."""
+"""The main job: try every claim, prove what can be proved, run the quick designs, and write one folder with report.html
+and the certificates of the proofs."""
 
 import shutil
 from pathlib import Path
@@ -12,15 +12,15 @@ from experiments.court.registry import all_trials
 from experiments.errors import Interrupted, RequestError
 from experiments.files import REPORT, check_report, replace_folder, staging_folder, write_json, write_text
 from experiments.lab.presets import design
-from experiments.page import story
+from experiments.page import text
 from experiments.page.section import section_of
 from experiments.progress import track
 from experiments.verdict import REFUSED
 
-PROOFS = "proofs"  # the folder of the certificates, in that of the report
-PROOF_SECONDS = 30.0  # a claim whose proof takes longer is judged without one; all take less than one, undisturbed
-# The designs that need no training, in the order of the page.
-SHOWN = (
+PROOFS = "proofs"  # the folder of the certificates inside the report's folder
+PROOF_SECONDS = 30.0  # a claim whose proof takes longer is judged without one; on an idle machine all take below 1 s
+# The designs without training, in the order of the page.
+DESIGNS = (
     "correlation",
     "theorem",
     "supervised",
@@ -35,14 +35,14 @@ SHOWN = (
 
 
 def reproduce(output: Path, seed: int, full: bool = False) -> list[dict[str, Any]]:
-    """Write the report folder and return the verdicts. The folder is replaced as a whole, or not at all.
+    """Write the report's folder and return the verdicts. The folder is replaced as a whole, or not at all.
 
-    With `full` the trials are those of `check`: more points a claim, and no verdict on trained towers is a stored one;
-    the designs stay in their quick size. A link keeps pointing where it points. Raises RequestError if `output` is
-    something other than an earlier report or an empty folder, Interrupted after Ctrl-C, when nothing is kept.
+    With `full` the trials are those of `check`: more points per claim, and claims about trained towers are trained
+    again. Designs keep their quick size. Links are followed. Raises RequestError if `output` is neither an earlier
+    report nor an empty folder, and Interrupted after Ctrl-C, which keeps nothing.
     """
     began = perf_counter()
-    asked, output = output, output.resolve()
+    named, output = output, output.resolve()
     check_report(output)
     need_libraries("reproduce")
     staging = staging_folder(output)
@@ -52,19 +52,19 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[dict[str, Any
         _write_report(staging, verdicts, seed, began)
         replace_folder(staging, output)
     except KeyboardInterrupt:
-        standing = f"; {asked} is as it was" if output.exists() else ""
-        raise Interrupted(f"interrupted; of this report nothing was kept{standing}") from None
+        earlier = f"; {named} is unchanged" if output.exists() else ""
+        raise Interrupted(f"interrupted; nothing of this report was kept{earlier}") from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return verdicts
 
 
 def _verdicts(seed: int, certificates: Path, quick: bool) -> list[dict[str, Any]]:
-    """Verdicts of the whole docket; certificates as files. Raises RequestError where one cannot be judged."""
+    """The verdicts of the whole docket. Raises RequestError for a claim that cannot be judged."""
     ids = [trial.id for trial in all_trials()]
     proving = {"prove": True, "proof_seconds": PROOF_SECONDS, "certificates": certificates}
-    found = run_parallel(ids, seed=seed, quick=quick, error_rate=None, proving=proving)
-    verdicts = {verdict["claim"]: verdict for verdict in track(found, len(ids), "claims tried")}
+    trials = run_parallel(ids, seed=seed, quick=quick, error_rate=None, proving=proving)
+    verdicts = {verdict["claim"]: verdict for verdict in track(trials, len(ids), "claims tried")}
     for verdict in verdicts.values():
         if verdict["verdict"] == REFUSED:
             raise RequestError(verdict["reason"])
@@ -72,35 +72,36 @@ def _verdicts(seed: int, certificates: Path, quick: bool) -> list[dict[str, Any]
 
 
 def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began: float) -> None:
-    """Run the designs, draw everything, and write the page with what stands beside it."""
+    """Run the designs, draw the figures, and write the page with its tables."""
+    # These import matplotlib and xarray; the trials above may refuse first.
     from experiments.lab.tables import write_csv
-    from experiments.page import ahead, latents, rate
-    from experiments.page.drawing import svg
+    from experiments.page import comparison, convergence, latents
     from experiments.page.report import render
+    from experiments.page.svg import figure_svg
     from experiments.provenance import provenance
 
-    sections, tables = [latents.section(seed), rate.section(seed)], {}
-    for name in track(SHOWN, len(SHOWN), "designs run", str):
-        found = design(name)
-        tables[name] = found.study(seed=seed).run()
+    sections, tables = [latents.section(seed), convergence.section(seed)], {}
+    for name in track(DESIGNS, len(DESIGNS), "designs run", str):
+        study = design(name)
+        tables[name] = study.study(seed=seed).run()
         write_csv(folder / f"{name}.csv", tables[name])
-        sections.insert(-1, section_of(found, tables[name]))
+        sections.insert(-1, section_of(study, tables[name]))
     drawings = {}
-    pictures = [(section, *item) for section in sections for item in section.figures.items()]
-    for section, name, figure in track(pictures, len(pictures), "figures drawn", lambda picture: picture[1]):
-        drawings[name] = svg(figure, section.takeaway)
+    figures = [(section, *item) for section in sections for item in section.figures.items()]
+    for section, name, figure in track(figures, len(figures), "figures drawn", lambda item: item[1]):
+        drawings[name] = figure_svg(figure, section.takeaway)
         write_text(folder / f"{name}.svg", drawings[name])
-    gap = ahead.leads(tables["supervised"])
-    shares = ahead.shares(gap)
+    gap = comparison.leads(tables["supervised"])
+    shares = comparison.shares(gap)
     write_json(folder / "maps.json", {"shares": shares, "map": gap.to_dict()})
     page = render(
         verdicts=verdicts,
         sections=sections,
         drawings=drawings,
-        at_length=story.at_length(shares),
+        at_length=text.at_length(shares),
         shares=shares,
         proofs=PROOFS,
-        map_region=ahead.region(tables["supervised"]),
+        map_region=comparison.region(tables["supervised"]),
         provenance=provenance(),
         seed=seed,
         seconds=round(perf_counter() - began),

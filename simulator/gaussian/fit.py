@@ -14,10 +14,10 @@ from simulator.gaussian import supervised
 from simulator.gaussian.critic import LinearCritic, group_accuracy, reliance
 from simulator.gaussian.pairs import DrawnPairs
 from simulator.gaussian.statistics import covariance_critic, decision_prompts
-from simulator.naming import refuse_unknown
+from simulator.naming import check_known
 from simulator.pixels.pairs import DrawnPixels
 from simulator.prompts import PROMPTS, Prompt
-from simulator.quantities import refuse_fraction
+from simulator.quantities import check_integer
 from simulator.world import World
 
 ESTIMATORS = ("linear", *supervised.LEARNERS)
@@ -131,7 +131,7 @@ def fit(estimator: str, pairs: DrawnPairs | DrawnPixels, *, embed_dim: int | Non
     >>> found.accuracy("name").drop > 0.3
     True
     """
-    refuse_unknown("estimator", estimator, ESTIMATORS)
+    check_known("estimator", estimator, ESTIMATORS)
     if isinstance(pairs, DrawnPixels):
         raise ValueError(
             "pairs of pixels have no linear critic whose accuracy a formula knows; simulator.train learns them"
@@ -163,6 +163,6 @@ def sample_covariance(
 
 def _check_width(embed_dim: int | None) -> None:
     if embed_dim is not None:
-        refuse_fraction("embed_dim", embed_dim)
+        check_integer("embed_dim", embed_dim)
         if embed_dim < 1:
             raise ValueError(f"embed_dim = {embed_dim} is below 1; the nearest valid value is 1")

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from simulator.mixture import class_means
-from simulator.quantities import refuse_fraction
+from simulator.quantities import check_integer
 from simulator.streams import Points, Source, independent, numpy_stream
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def draw_pairs(
 
     Any test law is a world too: `world.model_copy(update={"p_spu": 0.5})` draws backgrounds that say nothing.
     """
-    refuse_fraction("n", n)
+    check_integer("n", n)
     if n < 1:
         raise ValueError(f"n = {n} is below 1; the nearest valid value is 1")
     size = block_size(world)

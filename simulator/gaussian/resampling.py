@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int
 
 from simulator.gaussian.pairs import DrawnPairs, Pairs
-from simulator.naming import refuse_unknown
+from simulator.naming import check_known
 from simulator.samplers import SAMPLERS, chosen, group_numbers
 from simulator.streams import independent, numpy_stream
 from simulator.world import World
@@ -27,7 +27,7 @@ from simulator.world import World
 
 def resample(pairs: DrawnPairs, sampler: str, seed: int = 0) -> DrawnPairs:
     """The pairs after a sampler; their world has the law that their captions follow given the label."""
-    refuse_unknown("sampler", sampler, SAMPLERS)
+    check_known("sampler", sampler, SAMPLERS)
     how, K = SAMPLERS[sampler], pairs.world.classes
     if not (how.balances or how.swaps):
         return pairs

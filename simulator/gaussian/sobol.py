@@ -67,7 +67,7 @@ def _dimension(world: "World") -> int:
     return max(place.stop for place in coordinates(world).values())
 
 
-def refuse_beyond(world: "World", n: int) -> None:
+def check_sobol(world: "World", n: int) -> None:
     """Refuse pairs with too many coordinates, or too many pairs, for a sequence."""
     if (dimension := _dimension(world)) > LARGEST_DIMENSION:
         raise ValueError(

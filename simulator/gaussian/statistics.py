@@ -18,7 +18,7 @@ from simulator.gaussian.critic import LinearCritic
 from simulator.mixture import Mixture
 from simulator.multinomial import multinomial
 from simulator.prompts import Prompt
-from simulator.quantities import refuse_fraction
+from simulator.quantities import check_integer
 from simulator.streams import numpy_stream
 from simulator.world import World
 
@@ -150,8 +150,8 @@ def decision_prompts(world: World, prompt: Prompt) -> Float[np.ndarray, "P l"]:
 
 
 def _check_request(n: int, replicates: int) -> None:
-    refuse_fraction("n", n)
-    refuse_fraction("replicates", replicates)
+    check_integer("n", n)
+    check_integer("replicates", replicates)
     if not 2 <= n <= LARGEST_N:
         raise ValueError(f"n = {n} lies outside [2, 1e12]; the nearest valid value is {min(max(n, 2), LARGEST_N)}")
     if replicates < 1:

@@ -21,7 +21,7 @@ def decode(path: Path, mode: str = "RGB", still: bool = False) -> "Image":
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
             raise ValueError("no regular file")  # reading a FIFO might never end
-        _refuse_large(found.st_size)
+        _check_size(found.st_size)
     except OSError as error:
         raise ValueError(_reason(error)) from error
     return _decoded(path, mode, still)
@@ -29,11 +29,11 @@ def decode(path: Path, mode: str = "RGB", still: bool = False) -> "Image":
 
 def decode_bytes(data: bytes, mode: str = "RGB") -> "Image":
     """The image in the bytes of a file, decoded as `decode` does."""
-    _refuse_large(len(data))
+    _check_size(len(data))
     return _decoded(io.BytesIO(data), mode, still=False)
 
 
-def _refuse_large(size: int) -> None:
+def _check_size(size: int) -> None:
     if size > MOST_BYTES:
         raise ValueError(f"{size / 2**20:.0f} MiB, more than {MOST_BYTES // 2**20}")
 

@@ -16,7 +16,7 @@ from simulator.gaussian.pairs import LARGEST_BLOCK, Pairs, draw_codes
 from simulator.pixels.captions import write
 from simulator.pixels.render import render
 from simulator.pixels.scenery import Scenery, scenery
-from simulator.quantities import refuse_fraction
+from simulator.quantities import check_integer
 from simulator.streams import independent
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class DrawnPixels:
 
 def draw(world: "World", n: int, seed: int = 0, *, stream: str = "pairs", device: str = "cpu") -> DrawnPixels:
     """The first n pairs of a stream in one piece; `World.draw` calls it."""
-    refuse_fraction("n", n)
+    check_integer("n", n)
     most = LARGEST_DRAW // (3 * world.views.side**2)
     if not 1 <= n <= most:
         raise ValueError(

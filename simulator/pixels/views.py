@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from pydantic import Field, model_validator
 
 from simulator import quantities as q
-from simulator.base_model import Checked
+from simulator.base_model import Checked, documented
 from simulator.naming import suggestion
 
 Source = Literal["digits", "mnist", "cutouts", "coco"]
@@ -64,32 +64,13 @@ def _one(colour: str) -> tuple[int, ...]:
     return tuple(bytes.fromhex(colour[1:]))
 
 
+@documented
 class Pixels(Checked):
     """How the objects and the attribute of a world are shown; in TOML the table [views].
 
     Parameters
     ----------
-    objects
-        Where objects come from: digits (scikit-learn's 1,797 scans), mnist, cutouts, coco.
-    attribute
-        What the attribute is: object-colour, background-colour, or photos behind the object.
-    tied
-        Classes with an attribute of their own; all unless given.
-    captions
-        One-hot vectors of object and attribute, or tokens of a sentence.
-    told
-        Which class captions name where the object shown is another's: the label's, as in [W], or the object's, as in
-        Gaussian worlds.
-    root
-        Folder of the objects.
-    photos
-        Folder with a subfolder of photos for every class, in the order of their names.
-    categories
-        Categories of COCO, a class each; the file's first, by their numbers, unless given.
-    colours
-        One for every class, of the palette or as #rrggbb; the palette's first unless given.
-    size
-        Height and width of the images, those of the scans unless set.
+    {fields}
 
     Raises
     ------
@@ -114,13 +95,18 @@ class Pixels(Checked):
     ] = "one-hot"
     told: Annotated[
         Literal["label", "object"],
-        Field(description="which class captions name where the object shown is another's"),
+        Field(
+            description="class that captions name where the object shown is another's: the label's, as in [W], or the "
+            "object's, as in Gaussian worlds"
+        ),
     ] = "label"
     root: Annotated[str | None, Field(description="folder of the objects")] = None
-    photos: Annotated[str | None, Field(description="folder with a subfolder of photos for every class")] = None
+    photos: Annotated[
+        str | None, Field(description="folder with a subfolder of photos for every class, in the order of their names")
+    ] = None
     categories: Annotated[
         tuple[str, ...] | None,
-        Field(description="categories of COCO, a class each; the file's first, by their numbers, unless given"),
+        Field(description="categories of COCO, one per class; the file's first, by their numbers, unless given"),
     ] = None
     colours: Annotated[
         tuple[str, ...] | None,
@@ -193,7 +179,7 @@ class Pixels(Checked):
         """The classes with an attribute of their own, among `classes` classes."""
         return tuple(range(classes)) if self.tied is None else self.tied
 
-    def refuse(self, classes: int) -> None:
+    def check_classes(self, classes: int) -> None:
         """Refuse a number of classes that these views cannot show.
 
         Parameters

@@ -17,12 +17,12 @@ from simulator.accuracy import Accuracy, Interval
 from simulator.prompts import Prompt
 from simulator.towers.ensemble import Ensemble, step_products
 from simulator.towers.evaluation import accuracies, prompts_of, trial
-from simulator.towers.group_batches import refuse_missing_groups
+from simulator.towers.group_batches import check_groups
 from simulator.towers.kinds import Parameters
 from simulator.towers.last_layer_retraining import with_retrained_head
-from simulator.towers.multiprocess import SHARED_WORK, refuse_processes, run_in
+from simulator.towers.multiprocess import SHARED_WORK, check_processes, run_in
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import refuse, start
+from simulator.towers.training import check_ensemble, start
 from simulator.world import World, Worlds
 
 LEVEL = 0.95  # of the interval of a mean over models
@@ -186,9 +186,9 @@ def train(
         draw_on=draw_on,
         compile=compile,
     )
-    refuse(ensemble)
-    refuse_missing_groups(ensemble)
-    refuse_processes(processes, ensemble)
+    check_ensemble(ensemble)
+    check_groups(ensemble)
+    check_processes(processes, ensemble)
     with _few_threads(ensemble):
         *_, state = run_in(processes, ensemble, start(ensemble), [])
     return Towers(ensemble, with_retrained_head(ensemble, state.eval_parameters), state.diverged, shape)

@@ -17,7 +17,7 @@ from simulator.gaussian.critic import LinearCritic, gaussian_points, group_accur
 from simulator.gaussian.pairs import dictionaries
 from simulator.pixels import groups
 from simulator.pixels.groups import Trial as TestImages
-from simulator.prompts import DEFAULT_PROMPTS, LINEAR, PROMPTS, Prompt, asked
+from simulator.prompts import DEFAULT_PROMPTS, LINEAR, PROMPTS, Prompt, prompt_row
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.kinds import Parameters
 from simulator.towers.layers import embed, logit_scale, scored
@@ -54,7 +54,7 @@ def class_vectors(
         return parameters["head.weight"].mT
     if not recipe.objective.captions:
         return class_means(ensemble, parameters)
-    pool, caption = asked(prompt).pool, asked(prompt).caption
+    pool, caption = prompt_row(prompt).pool, prompt_row(prompt).caption
     if caption is not None and caption.average and ensemble.inputs["text"].form == "words":
         pool = "mean"  # sentences have no average; their embeddings do
     if pool is None:
@@ -128,7 +128,7 @@ def linear_critics(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | 
 
 def linear_scores(recipe: Recipe, prompt: Prompt | None) -> bool:
     """Whether scores are linear in the image, and accuracies therefore exact."""
-    return recipe.towers == "linear" and (prompt is None or asked(prompt).pool != "log-mean-exp")
+    return recipe.towers == "linear" and (prompt is None or prompt_row(prompt).pool != "log-mean-exp")
 
 
 class Points(NamedTuple):

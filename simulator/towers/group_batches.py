@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 
 from simulator.gaussian.pairs import Pairs, dictionaries
 from simulator.gaussian.resampling import contradicted
-from simulator.samplers import EmptyGroup, Sampler, group_counts, group_numbers, group_shares, refuse_certain
+from simulator.samplers import EmptyGroup, Sampler, check_shares, group_counts, group_numbers, group_shares
 from simulator.streams import numpy_stream
 from simulator.towers.distributed import ALONE, Group, rows
 from simulator.towers.ensemble import Ensemble
@@ -78,7 +78,7 @@ def fixed_set(ensemble: Ensemble) -> Pairs:
     return Pairs(*(torch.cat(field, dim=1)[:, :n] for field in zip(*blocks, strict=True)))
 
 
-def refuse_missing_groups(ensemble: Ensemble) -> None:
+def check_groups(ensemble: Ensemble) -> None:
     """Refuse groups without a pair before training begins. This draws a fixed set."""
     recipe = ensemble.recipe
     if ensemble.sampler.balances:
@@ -102,7 +102,7 @@ def shares(worlds: Sequence[World], held: Pairs | None) -> list[Float[np.ndarray
     if held is not None:
         return [group_counts(g, world) / len(g) for g, world in zip(_groups(held, worlds), worlds, strict=True)]
     for world in worlds:
-        refuse_certain(world)
+        check_shares(world)
     return [group_shares(world) for world in worlds]
 
 

@@ -22,7 +22,7 @@ def layers(recipe: Recipe, tower: str, view: View) -> list[Layer]:
     return KINDS[recipe.kinds[tower]].layers(recipe, tower, view)
 
 
-def refuse_misread(recipe: Recipe, views: Mapping[str, View]) -> None:
+def check_inputs(recipe: Recipe, views: Mapping[str, View]) -> None:
     """Raise ValueError for towers that cannot read the views, naming the kinds that can."""
     for tower, view in views.items():
         kind, field = recipe.kinds[tower], "towers" if tower == "image" else "text_towers"

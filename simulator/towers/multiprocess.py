@@ -26,7 +26,7 @@ from simulator.signals import block_signals
 from simulator.towers.checkpoints import PARTS
 from simulator.towers.distributed import ALONE, Group
 from simulator.towers.ensemble import Ensemble, step_products
-from simulator.towers.training import State, refuse_all_diverged, run, states
+from simulator.towers.training import State, check_not_all_diverged, run, states
 
 POLL_SECONDS = 0.2  # between two calls of `stop`
 # Multiply-adds of a run for which other processes pay: a shorter run takes about ten seconds, of which they would spend
@@ -44,7 +44,7 @@ class ProcessEnded(RuntimeError):
     """A process that trained some of the models has ended."""
 
 
-def refuse_processes(processes: int, ensemble: Ensemble) -> None:
+def check_processes(processes: int, ensemble: Ensemble) -> None:
     """Refuse a number of processes that cannot share the ensemble."""
     models = len(ensemble.models)
     if not 1 <= processes <= models:
@@ -88,7 +88,7 @@ def run_in(
         yield from run(ensemble, state, checkpoints, stop, group, refused)
         return
     for found in _gathered(processes, ensemble, state, checkpoints, stop, refused or _must_compile):
-        refuse_all_diverged(ensemble, found)
+        check_not_all_diverged(ensemble, found)
         yield found
 
 

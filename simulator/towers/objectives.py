@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from jaxtyping import Float, Int
 
-from simulator.naming import entered
+from simulator.naming import add_row
 from simulator.samplers import SAMPLERS, group_numbers
 from simulator.towers import losses
 from simulator.towers.chunked_losses import tiled_infonce, tiled_siglip
@@ -210,7 +210,7 @@ def register(objective: Objective) -> Objective:
     ValueError
         If another one has its name.
     """
-    return entered(OBJECTIVES, objective, "an objective")
+    return add_row(OBJECTIVES, objective, "an objective")
 
 
 def class_logits(

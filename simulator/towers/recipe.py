@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from simulator.base_model import documented
 from simulator.naming import suggestion
 from simulator.samplers import SAMPLERS
 from simulator.streams import Points
@@ -32,6 +33,7 @@ def _one_of(name: str, table: Collection[str]) -> str:
     return name
 
 
+@documented
 class Recipe(BaseModel):
     """Objective, towers and optimisation of a run: everything that changes the weights, except world, seed and device.
 
@@ -39,59 +41,7 @@ class Recipe(BaseModel):
 
     Parameters
     ----------
-    loss
-        Objective: linear, infonce, siglip, siglip-unbiased, supervised, perfect-captions, supcon, group-dro or
-        group-dro-infonce.
-    towers
-        Kind of tower; conv reads images.
-    text_towers
-        Kind of the captions' tower; absent: that of images, or mlp beside conv.
-    width
-        Units of a hidden layer, or channels of a convolution.
-    depth
-        Hidden layers.
-    activation
-        Of hidden layers.
-    normalisation
-        Before an activation.
-    skip
-        Beside the hidden layers of mlp towers, from view to embedding.
-    embed_dim
-        Coordinates of an embedding.
-    frozen
-        Tower that stays as it was drawn.
-    batch_size
-        Pairs a step, over all processes.
-    steps
-        Optimiser steps.
-    n
-        Size of a fixed training set; absent: fresh pairs.
-    points
-        Of the law of Gaussian pairs: random, or sobol, scrambled points that fill it evenly.
-    sampler
-        What is done with pairs: drawn, balanced, subsampled, reweighted or contradicted.
-    last_layer
-        Trained with the rest, or refitted on balanced groups afterwards.
-    optimizer
-        soap, adamw or sgd; lbfgs needs one fixed batch.
-    lr
-        Peak learning rate.
-    schedule
-        Of the rate after warm-up.
-    warmup
-        Steps of linear warm-up.
-    weight_decay
-        Decoupled decay of the weights.
-    averaging
-        Share of the steps, the last ones, over which weights are averaged; 0: the last weights.
-    clip
-        Largest gradient norm of a model; absent: unclipped.
-    rho
-        Weight of the linearised loss's penalty.
-    temperature
-        Fixed softmax temperature; absent: learned from CLIP's 0.07.
-    precision
-        Of products; bfloat16 keeps float32 weights.
+    {fields}
 
     Raises
     ------
@@ -115,28 +65,31 @@ class Recipe(BaseModel):
     ] = None
     width: Annotated[Count, Field(description="units of a hidden layer, or channels of a convolution")] = 64
     depth: Annotated[Count, Field(description="hidden layers")] = 2
-    activation: Annotated[Literal["relu", "gelu", "tanh"], Field(description="of hidden layers")] = "tanh"
-    normalisation: Annotated[Literal["none", "layer"], Field(description="before an activation")] = "none"
+    activation: Annotated[Literal["relu", "gelu", "tanh"], Field(description="activation of hidden layers")] = "tanh"
+    normalisation: Annotated[Literal["none", "layer"], Field(description="normalisation before an activation")] = "none"
     skip: Annotated[
-        Literal["none", "linear"], Field(description="beside the hidden layers of mlp towers, from view to embedding")
+        Literal["none", "linear"],
+        Field(description="linear map from view to embedding beside the hidden layers of mlp towers"),
     ] = "linear"
     embed_dim: Annotated[Count, Field(description="coordinates of an embedding")] = 32
-    frozen: Annotated[Literal["none", "image", "text"], Field(description="tower that stays as it was drawn")] = "none"
+    frozen: Annotated[Literal["none", "image", "text"], Field(description="tower that keeps its initial weights")] = (
+        "none"
+    )
 
-    batch_size: Annotated[Count, Field(description="pairs a step, over all processes")] = 256
+    batch_size: Annotated[Count, Field(description="pairs per step, over all processes")] = 256
     steps: Annotated[Count, Field(description="optimiser steps")] = 4000
     n: Annotated[Count | None, Field(description="size of a fixed training set; absent: fresh pairs")] = None
     points: Annotated[
         Points,
-        Field(description="of the law of Gaussian pairs: random, or sobol, scrambled points that fill it evenly"),
+        Field(description="of Gaussian pairs: random ones, or scrambled Sobol points that fill the law evenly"),
     ] = "random"
     sampler: Annotated[
         str,
-        Field(description="what is done with pairs: drawn, balanced, subsampled, reweighted or contradicted"),
+        Field(description="how pairs are sampled: drawn, balanced, subsampled, reweighted or contradicted"),
     ] = "drawn"
     last_layer: Annotated[
         Literal["trained", "refitted"],
-        Field(description="trained with the rest, or refitted on balanced groups afterwards"),
+        Field(description="trained with the rest, or refitted afterwards on balanced groups"),
     ] = "trained"
 
     optimizer: Annotated[
@@ -144,7 +97,7 @@ class Recipe(BaseModel):
         Field(description="soap, adamw or sgd; lbfgs needs one fixed batch"),
     ] = "soap"
     lr: Annotated[Rate, Field(description="peak learning rate")] = 5e-3
-    schedule: Annotated[Literal["cosine", "constant"], Field(description="of the rate after warm-up")] = "constant"
+    schedule: Annotated[Literal["cosine", "constant"], Field(description="learning rate after warm-up")] = "constant"
     warmup: Annotated[int, Ge(0), Le(10**9), Field(description="steps of linear warm-up")] = 100
     weight_decay: Annotated[Weight, Field(description="decoupled decay of the weights")] = 0.0  # biases the optimum
     averaging: Annotated[
@@ -153,7 +106,7 @@ class Recipe(BaseModel):
         Le(1.0),
         Field(
             strict=True,
-            description="share of the steps, the last ones, over which weights are averaged; 0: the last weights",
+            description="fraction of the steps, at the end, over which weights are averaged; 0: the last weights",
         ),
     ] = 0.4
     clip: Annotated[Rate | None, Field(description="largest gradient norm of a model; absent: unclipped")] = None
@@ -163,7 +116,8 @@ class Recipe(BaseModel):
         Rate | None, Field(description="fixed softmax temperature; absent: learned from CLIP's 0.07")
     ] = None
     precision: Annotated[
-        Literal["float64", "float32", "bfloat16"], Field(description="of products; bfloat16 keeps float32 weights")
+        Literal["float64", "float32", "bfloat16"],
+        Field(description="precision of products; bfloat16 keeps float32 weights"),
     ] = "float32"
 
     @property

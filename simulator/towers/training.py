@@ -21,7 +21,7 @@ from simulator.towers.distributed import ALONE, Group, summed
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.group_batches import draw_batches, pair_weights, weighed
 from simulator.towers.kinds import KINDS, Parameters
-from simulator.towers.layers import embed, initialise, logit_scale, refuse_misread, scored
+from simulator.towers.layers import check_inputs, embed, initialise, logit_scale, scored
 from simulator.towers.lbfgs import lbfgs_step
 from simulator.towers.objectives import Embedded
 from simulator.towers.optimisers import REFRESH_EVERY, averaged, clip, moments, per_model, refresh_eigenbasis, update
@@ -58,7 +58,7 @@ def start(ensemble: Ensemble) -> State:
     Raises ValueError for towers that do not read the views.
     """
     recipe, views = ensemble.recipe, ensemble.inputs
-    refuse_misread(recipe, views)
+    check_inputs(recipe, views)
     parameters = initialise(
         recipe,
         views,
@@ -97,11 +97,11 @@ def run(
 ) -> Iterator[State]:
     """Train from `state`, yielding at every step in `checkpoints`, at the end, and once when `stop()` turns true."""
     for found in states(ensemble, state, checkpoints, stop, group, refused):
-        refuse_all_diverged(ensemble, found)
+        check_not_all_diverged(ensemble, found)
         yield found
 
 
-def refuse_all_diverged(ensemble: Ensemble, state: State) -> None:
+def check_not_all_diverged(ensemble: Ensemble, state: State) -> None:
     """Raise EveryModelDiverged if all models are frozen."""
     if bool((state.diverged >= 0).all()):
         raise EveryModelDiverged(
@@ -115,7 +115,7 @@ def states(
 ) -> Iterator[State]:
     """As `run`, and continues when all models have diverged: other processes may train more models."""
     recipe = ensemble.recipe
-    _refuse_one_process_alone(recipe, group)
+    _check_distributed(recipe, group)
     advance = one_step
     if compiles(ensemble, group):
         torch.compiler.reset()  # every ensemble is a program of its own, of which torch keeps no more than eight
@@ -138,7 +138,7 @@ def states(
             return
 
 
-def _refuse_one_process_alone(recipe: Recipe, group: Group) -> None:
+def _check_distributed(recipe: Recipe, group: Group) -> None:
     if group.size > 1 and not recipe.objective.distributed:
         raise ValueError(f"loss = {recipe.loss!r} runs in one process, not in {group.size}")
     if group.size > 1 and recipe.optimizer == "lbfgs":
@@ -298,10 +298,10 @@ def measured(
     return {"loss": loss, **norms}
 
 
-def refuse(ensemble: Ensemble) -> None:
+def check_ensemble(ensemble: Ensemble) -> None:
     """Refuse an ensemble that cannot be trained, before any work begins."""
     recipe, worlds = ensemble.recipe, ensemble.worlds
-    refuse_misread(recipe, ensemble.inputs)
+    check_inputs(recipe, ensemble.inputs)
     if len({(world.views, world.views and world.classes) for world in worlds}) > 1:
         raise ValueError("the worlds of an ensemble have one kind of views and, of pixels, one number of classes")
     if ensemble.sampler.swaps and worlds[0].views is not None:
@@ -315,6 +315,6 @@ def refuse(ensemble: Ensemble) -> None:
                 "points = 'sobol' needs views that are vectors, not pixels; "
                 "the nearest valid choice is points = 'random'"
             )
-        from simulator.gaussian.sobol import refuse_beyond  # here for start-up time: scipy.stats takes a second
+        from simulator.gaussian.sobol import check_sobol  # here for start-up time: scipy.stats takes a second
 
-        refuse_beyond(worlds[0], recipe.n or recipe.steps * recipe.batch_size)
+        check_sobol(worlds[0], recipe.n or recipe.steps * recipe.batch_size)

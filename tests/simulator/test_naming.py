@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from simulator.naming import entered, nearest, refuse_unknown, suggestion
+from simulator.naming import add_row, check_known, nearest, suggestion
 
 LOSSES = ["linear", "infonce", "siglip", "supervised", "supcon"]
 
@@ -41,15 +41,15 @@ def test_nothing_is_offered_where_nothing_is_near(written, choices):
 
 
 def test_an_unknown_name_is_refused_with_the_nearest():
-    refuse_unknown("loss", "infonce", LOSSES)
+    check_known("loss", "infonce", LOSSES)
     with pytest.raises(ValueError, match=r"^loss = 'lin' is not one of linear, .*, supcon; the nearest is linear$"):
-        refuse_unknown("loss", "lin", LOSSES)
+        check_known("loss", "lin", LOSSES)
 
 
 def test_a_table_has_one_row_a_name():
     table, row, other = {}, SimpleNamespace(name="mine"), SimpleNamespace(name="mine")
-    assert entered(table, row, "a row") is row
-    assert entered(table, row, "a row") is row, "again"
+    assert add_row(table, row, "a row") is row
+    assert add_row(table, row, "a row") is row, "again"
     with pytest.raises(ValueError, match=r"^a row named 'mine' is in the table already; names are unique$"):
-        entered(table, other, "a row")
+        add_row(table, other, "a row")
     assert table == {"mine": row}

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from simulator.accuracy import WORDS, Numbers, in_words
-from simulator.naming import refuse_unknown
+from simulator.naming import check_known
 from simulator.world import SCALARS, World, Worlds
 from theory.accuracy import binary_scores, reliance
 from theory.learners import LinearCLIP, named
@@ -200,14 +200,14 @@ class Claim:
     def __post_init__(self):
         object.__setattr__(self, "subject", named(self.subject))
         object.__setattr__(self, "against", None if self.against is None else named(self.against))
-        refuse_unknown("quantity", self.quantity, TOLERANCES)
-        refuse_unknown("relation", self.relation, get_args(Relation))
+        check_known("quantity", self.quantity, TOLERANCES)
+        check_known("relation", self.relation, get_args(Relation))
         for field in self.domain:
-            refuse_unknown("domain field", field, SCALARS)
+            check_known("domain field", field, SCALARS)
         if self.relation in ALONG and not self.along:
             raise ValueError(f"relation {self.relation!r} needs `along`, the parameter that is varied")
         if self.along is not None:
-            refuse_unknown("along", self.along, (*SCALARS, "n"))
+            check_known("along", self.along, (*SCALARS, "n"))
         varied = None if self.along is None else self.domain.get(self.along)
         if self.relation in ("increasing", "decreasing") and not isinstance(varied, Axis):
             raise ValueError(f"relation {self.relation!r} along {self.along!r} needs an Axis of it in the domain")

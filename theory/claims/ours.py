@@ -1,4 +1,6 @@
-"""Our own theorems: the corrected law, T1, T2, T3, T7, T8, rates in n, and what InfoNCE tends to."""
+"""Our own theorems: the corrected law, T1, T2, T3, T7, T8, rates in n, and the limits of InfoNCE."""
+
+from functools import partial
 
 import numpy as np
 from scipy.special import ndtr
@@ -10,6 +12,20 @@ from theory.claims.claim import Axis, Claim
 from theory.claims.common import ANY_CORRELATION, BARE, INFONCE_NAME, LINEAR_MEAN, LINEAR_NAME, PAPER_WORLD, m0, papers
 from theory.learners import LinearCLIP
 from theory.published import WANG
+
+BOTH_PROMPTS = (LINEAR_NAME, LINEAR_MEAN)
+WORLD = {
+    **BARE,
+    "p_spu": Axis(0.5, 0.95),
+    "mu_spu": Axis(0.5, 3.0),
+    "sigma_inv": Axis(0.5, 2.0),
+    "sigma_spu": Axis(0.1, 2.0),
+}
+MASKED = {**WORLD, "p_spu": Axis(0.6, 1.0), "mention_inv": Axis(0.5, 1.0), "mention_spu": Axis(0.1, 0.95)}
+
+background = partial(Claim, question="background", domain=WORLD)
+pairs = partial(Claim, question="pairs")
+many_classes = partial(Claim, question="classes", source="soberclip T8")
 
 
 def claims() -> list[Claim]:
@@ -26,95 +42,66 @@ def claims() -> list[Claim]:
 
 
 def _corrected() -> list[Claim]:
-    def name(group: str):
-        if group == "common":
-            return lambda x: ndtr(-corrected_kappas(*papers(x))[1])
-        return lambda x: ndtr(corrected_kappas(*papers(x))[0])
+    def mean(x, sign):
+        t = T.reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, m0(x))
+        return ndtr(T.counter_score(t, 1.0, sign * x.mu_spu, x.sigma_inv**2, x.sigma_spu**2))
 
-    def mean(group: str):
-        sign = -1 if group == "common" else 1
-
-        def prediction(x):
-            t = T.reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, m0(x))
-            return ndtr(T.counter_score(t, 1.0, sign * x.mu_spu, x.sigma_inv**2, x.sigma_spu**2))
-
-        return prediction
-
-    formulas = {
-        "name": r"1-\Phi(k_2^*),\ \Phi(k_1^*)",
-        "mean": r"\Phi((1\pm t\mu_{\mathrm{spu}})/\sqrt{\sigma_{\mathrm{inv}}^2+t^2\sigma_{\mathrm{spu}}^2}),\ "
-        r"t=t_{\mathrm{mean}}",
-    }
+    name_formula = r"1-\Phi(k_2^*),\ \Phi(k_1^*)"
+    mean_formula = (
+        r"\Phi((1\pm t\mu_{\mathrm{spu}})/\sqrt{\sigma_{\mathrm{inv}}^2+t^2\sigma_{\mathrm{spu}}^2}),\ "
+        r"t=t_{\mathrm{mean}}"
+    )
+    laws = (
+        ("name", "common", name_formula, lambda x: ndtr(-corrected_kappas(*papers(x))[1])),
+        ("name", "counter", name_formula, lambda x: ndtr(corrected_kappas(*papers(x))[0])),
+        ("mean", "common", mean_formula, lambda x: mean(x, -1)),
+        ("mean", "counter", mean_formula, lambda x: mean(x, 1)),
+    )
     return [
         Claim(
             id=f"corrected-law/{prompt}-{group}",
             question="theorem",
             source="soberclip, corrected law (T1, T2)",
             statement=f"Accuracy on the {group} group under the {prompt} prompt equals the corrected law.",
-            formula=formulas[prompt],
+            formula=formula,
             quantity=group,
             relation="=",
             domain=PAPER_WORLD,
             subject=LinearCLIP(prompt),
-            prediction=law(group),
+            prediction=law,
         )
-        for prompt, law in (("name", name), ("mean", mean))
-        for group in ("common", "counter")
+        for prompt, group, formula, law in laws
     ]
-
-
-_WORLD = {
-    **BARE,
-    "p_spu": Axis(0.5, 0.95),
-    "mu_spu": Axis(0.5, 3.0),
-    "sigma_inv": Axis(0.5, 2.0),
-    "sigma_spu": Axis(0.1, 2.0),
-}
-_MASKED = {**_WORLD, "p_spu": Axis(0.6, 1.0), "mention_inv": Axis(0.5, 1.0), "mention_spu": Axis(0.1, 0.95)}
 
 
 def _one_number_decides() -> list[Claim]:
     """T1, where the correlation, or the prompt, moves a rule's reliance and nothing else."""
-
-    def best_common(x):
-        return ndtr(T.best_common_score(1.0, x.mu_spu, x.sigma_inv**2, x.sigma_spu**2))
-
+    t1 = partial(background, source="soberclip T1")
     return [
-        Claim(
+        t1(
             id="one-number-decides/counter",
-            question="background",
-            source="soberclip T1",
             statement="Accuracy on the counter group falls as reliance on the background grows (name prompt, where the "
             "correlation moves nothing else).",
             formula=r"t\mapsto\mathrm{Acc}(a\neq y)=\Phi((\alpha-t\beta)/\sqrt{S_i+t^2S_s})\ \mathrm{decreasing}",
             quantity="counter",
             relation="decreasing",
             along="p_spu",
-            domain=_WORLD,
-            subject=LINEAR_NAME,
         ),
-        Claim(
+        t1(
             id="one-number-decides/common",
-            question="background",
-            source="soberclip T1",
             statement="No reliance is right on more of the common group than that of LDA at p = 1 (mean prompt).",
             formula=r"\mathrm{Acc}(a=y)\leq\Phi(\sqrt{\alpha^2/S_i+\beta^2/S_s})",
             quantity="common",
             relation="<=",
-            domain=_WORLD,
             subject=LINEAR_MEAN,
-            prediction=best_common,
+            prediction=lambda x: ndtr(T.best_common_score(1.0, x.mu_spu, x.sigma_inv**2, x.sigma_spu**2)),
         ),
-        Claim(
+        t1(
             id="one-number-decides/balanced",
-            question="background",
-            source="soberclip T1",
             statement="No reliance is right on more of both groups together than none at all (name prompt).",
             formula=r"\frac{1}{2}(\mathrm{Acc}(a=y)+\mathrm{Acc}(a\neq y))\leq\Phi(\alpha/\sqrt{S_i})",
             quantity="balanced",
             relation="<=",
-            domain=_WORLD,
-            subject=LINEAR_NAME,
             prediction=lambda x: ndtr(T.counter_score(0.0, 1.0, x.mu_spu, x.sigma_inv**2, x.sigma_spu**2)),
         ),
     ]
@@ -123,16 +110,25 @@ def _one_number_decides() -> list[Claim]:
 def _reliance_laws() -> list[Claim]:
     """T2's formulas under any caption masks, and T3: where the mean prompt relies most on the background."""
 
-    def name(x):
-        return T.reliance_name(1.0, x.mu_spu, x.sigma_inv, m0(x))
-
     def mean(x):
         kappa = (x.mention_spu / x.mention_inv) ** 2
         return T.reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, m0(x), kappa)
 
-    def largest(x):
-        return T.largest_reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu)
-
+    laws = (
+        (
+            LINEAR_NAME,
+            lambda x: T.reliance_name(1.0, x.mu_spu, x.sigma_inv, m0(x)),
+            r"\alpha\beta m_0/(\alpha^2+\sigma_{\mathrm{inv}}^2)",
+        ),
+        (LINEAR_MEAN, mean, r"\beta m_0(\alpha^2+\kappa B)/(\alpha(A+\kappa\beta^2m_0^2))"),
+    )
+    t3 = partial(
+        background,
+        source="soberclip T3",
+        quantity="reliance",
+        subject=LINEAR_MEAN,
+        prediction=lambda x: T.largest_reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu),
+    )
     # A = 1 + sigma_inv^2 <= 2.44 < mu_spu^2: the most harmful correlation is below 1.
     peak = {
         **BARE,
@@ -141,121 +137,93 @@ def _reliance_laws() -> list[Claim]:
         "sigma_spu": Axis(0.1, 2.0),
         "p_spu": lambda w: (1 + np.sqrt(1 + w.sigma_inv**2) / w.mu_spu) / 2,
     }
-    laws = (
-        (LINEAR_NAME, name, r"\alpha\beta m_0/(\alpha^2+\sigma_{\mathrm{inv}}^2)"),
-        (LINEAR_MEAN, mean, r"\beta m_0(\alpha^2+\kappa B)/(\alpha(A+\kappa\beta^2m_0^2))"),
-    )
     return [
         *(
-            Claim(
+            background(
                 id=f"reliance-law/{subject.prompt}",
-                question="background",
                 source="soberclip T2",
                 statement=f"Reliance under the {subject.prompt} prompt is T2's formula, whatever captions mention.",
                 formula=rf"t_{{\mathrm{{{subject.prompt}}}}}={formula}",
                 quantity="reliance",
                 relation="=",
-                domain=_MASKED,
+                domain=MASKED,
                 subject=subject,
                 prediction=law,
             )
             for subject, law, formula in laws
         ),
-        Claim(
+        t3(
             id="most-harmful-correlation/size",
-            question="background",
-            source="soberclip T3",
             statement="Under the mean prompt reliance exceeds T3's largest value at no correlation.",
             formula=r"t_{\mathrm{mean}}\leq(\alpha^2+B)/(2\alpha\sqrt{A})",
-            quantity="reliance",
             relation="<=",
-            domain={**_WORLD, "p_spu": ANY_CORRELATION},
-            subject=LINEAR_MEAN,
-            prediction=largest,
+            domain={**WORLD, "p_spu": ANY_CORRELATION},
         ),
-        Claim(
+        t3(
             id="most-harmful-correlation/place",
-            question="background",
-            source="soberclip T3",
             statement="Under the mean prompt reliance takes T3's largest value at m0 = sqrt(A)/beta.",
             formula=r"m_0=\sqrt{A}/\beta\Rightarrow t_{\mathrm{mean}}=(\alpha^2+B)/(2\alpha\sqrt{A})",
-            quantity="reliance",
             relation="=",
             domain=peak,
-            subject=LINEAR_MEAN,
-            prediction=largest,
         ),
     ]
 
 
 def _theorems() -> list[Claim]:
-    world, masked = _WORLD, _MASKED
-    # At h = 1 and p = 1/2 the larger of A = 1 + sigma_inv^2 and B = beta^2 + sigma_spu^2 is kept; beta >= 3 makes
-    # B - A >= 3.75, far from the tie.
-    bottleneck = {**world, "p_spu": 0.5, "mu_spu": Axis(3.0, 4.0)}
+    prompts = partial(
+        Claim, question="prompts", source="soberclip T2", quantity="reliance", domain=MASKED, subject=LINEAR_MEAN
+    )
     return [
         *(
-            Claim(
+            background(
                 id=f"no-correlation-no-reliance/{subject.prompt}",
-                question="background",
                 source="soberclip T2",
                 statement=f"Without correlation the {subject.prompt} prompt does not rely on the background at all.",
                 formula=r"p=\frac{1}{2}\Rightarrow t=0",
                 quantity="reliance",
                 relation="=",
-                domain={**world, "p_spu": 0.5},
+                domain={**WORLD, "p_spu": 0.5},
                 subject=subject,
             )
-            for subject in (LINEAR_NAME, LINEAR_MEAN)
+            for subject in BOTH_PROMPTS
         ),
         *(
-            Claim(
+            background(
                 id=f"reliance-grows-with-correlation-{subject.prompt}",
-                question="background",
                 source="soberclip T2, T3",
                 statement=f"Under the {subject.prompt} prompt a stronger correlation means more reliance.",
                 formula=r"p\mapsto t(p)\ \mathrm{increasing}",
                 quantity="reliance",
                 relation="increasing",
                 along="p_spu",
-                domain=world,
                 subject=subject,
             )
-            for subject in (LINEAR_NAME, LINEAR_MEAN)
+            for subject in BOTH_PROMPTS
         ),
-        Claim(
+        prompts(
             id="captions-mentioning-background-hurt-mean",
-            question="prompts",
             source="soberclip T2; compare Xue et al., section 5",
             statement="Under the mean prompt, captions that mention the background more often mean more reliance.",
             formula=r"\pi_{\mathrm{spu}}\mapsto t_{\mathrm{mean}}\ \mathrm{increasing}",
-            quantity="reliance",
             relation="increasing",
             along="mention_spu",
-            domain=masked,
-            subject=LINEAR_MEAN,
         ),
-        Claim(
+        prompts(
             id="prompt-matters",
-            question="prompts",
-            source="soberclip T2",
             statement="The mean prompt relies on the background at least as much as the name prompt.",
             formula=r"t_{\mathrm{mean}}\geq t_{\mathrm{name}}",
-            quantity="reliance",
             relation=">=",
-            domain=masked,
-            subject=LINEAR_MEAN,
             against=LINEAR_NAME,
         ),
-        Claim(
+        background(
             id="bottleneck",
-            question="background",
             source="soberclip T7",
             statement="Towers of width 1 keep only the latent of larger variance when p = 1/2.",
             formula=r"h=1,\ p=\frac{1}{2}:\ \cos^2(u,e_{\mathrm{larger}})\to 1",
             quantity="kept-axis",
             relation="=",
-            domain=bottleneck,
+            # beta >= 3 makes B - A = beta^2 + sigma_spu^2 - 1 - sigma_inv^2 >= 3.75, far from a tie.
+            domain={**WORLD, "p_spu": 0.5, "mu_spu": Axis(3.0, 4.0)},
             subject=LinearCLIP("mean", 1),
             prediction=lambda x: 1.0,
         ),
@@ -264,9 +232,8 @@ def _theorems() -> list[Claim]:
 
 def _finite_samples() -> list[Claim]:
     return [
-        Claim(
+        pairs(
             id="rate",
-            question="pairs",
             source=f"soberclip; {WANG}, Lemma D.3 claims n^-1/4",
             statement="The error of the minimiser falls as n^-1/2 from n = 1e4 to 1e10, by measurement alone.",
             formula=r"\|\rho M^*-D_ICD_T^T\|\propto n^{-1/2}",
@@ -284,9 +251,8 @@ def _finite_samples() -> list[Claim]:
             },
             prediction=lambda x: -0.5,
         ),
-        Claim(
+        pairs(
             id="dimension-not-needed",
-            question="pairs",
             source=f"soberclip, 1/n law; {WANG}, Theorem 6.2 asks d = Omega(n)",
             statement="At n = 1e5 the accuracy of training, by its exact law, is that of n = infinity for dimensions "
             "from 2 to 1000, far below n.",
@@ -306,90 +272,77 @@ def _finite_samples() -> list[Claim]:
 
 
 def _infonce() -> list[Claim]:
-    domain = {
+    world = {
         **BARE,
         "p_spu": Axis(0.5, 0.95),
         "mu_spu": Axis(0.5, 2.5),
         "sigma_inv": Axis(0.5, 2.0),
         "sigma_spu": Axis(0.3, 1.5),
     }
-
-    def nearest_prompt(x):
-        return ndtr(1 / np.asarray(x.sigma_inv))  # w = q = (1, 0): the background plays no part
-
-    def linear_limit(x):
-        return LINEAR_NAME.accuracy(x).counter
-
+    limit = partial(
+        background,
+        source="soberclip, optimum of InfoNCE",
+        quantity="counter",
+        relation="=",
+        subject=INFONCE_NAME,
+    )
     return [
-        Claim(
+        limit(
             id="infonce-interpolates/no-noise",
-            question="background",
-            source="soberclip, optimum of InfoNCE",
             statement="As view noise vanishes, InfoNCE with name prompts becomes the nearest prompt in latent space, "
             "which is perfectly robust.",
             formula=r"\nu\to0:\ \mathrm{Acc}(a\neq y)\to\Phi(\mu_{\mathrm{inv}}/\sigma_{\mathrm{inv}})",
-            quantity="counter",
-            relation="=",
-            domain={**domain, "sigma_xi": float(view_noise(1e-4, 2))},
-            subject=INFONCE_NAME,
-            prediction=nearest_prompt,
+            domain={**world, "sigma_xi": float(view_noise(1e-4, 2))},
+            prediction=lambda x: ndtr(1 / np.asarray(x.sigma_inv)),  # w = q = (1, 0)
         ),
-        Claim(
+        limit(
             id="infonce-interpolates/much-noise",
-            question="background",
-            source="soberclip, optimum of InfoNCE",
             statement="As view noise grows, InfoNCE becomes linear CLIP.",
             formula=r"\nu\to\infty:\ \mathrm{InfoNCE}\to x_I^T D_ICq/\nu^2",
-            quantity="counter",
-            relation="=",
-            domain={**domain, "sigma_xi": float(view_noise(1e3, 2))},
-            subject=INFONCE_NAME,
-            prediction=linear_limit,
+            domain={**world, "sigma_xi": float(view_noise(1e3, 2))},
+            prediction=lambda x: LINEAR_NAME.accuracy(x).counter,
         ),
     ]
 
 
 def _many_classes() -> list[Claim]:
-    wide = {"sigma_xi": 0.0, "dim_image": 128, "dim_text": 128}
-    domain = {**wide, "mu_spu": Axis(0.5, 2.0), "sigma_inv": Axis(1.5, 3.0), "sigma_spu": Axis(0.3, 2.0), "p_spu": 1.0}
+    latents = {"mu_spu": Axis(0.5, 2.0), "sigma_inv": Axis(1.5, 3.0), "sigma_spu": Axis(0.3, 2.0)}
     few = {
-        **{k: v for k, v in domain.items() if not k.startswith("dim")},
+        "sigma_xi": 0.0,
+        **latents,
         "p_spu": ANY_CORRELATION,
         "classes": Axis(3.0, 8.0, integer=True),
         "dim_image": lambda w: 2 * w.classes,
         "dim_text": lambda w: 2 * w.classes,
     }
-
-    def name(x):
-        return T.many_class_reliance_name(1.0, x.mu_spu, x.sigma_inv, x.p_spu, x.classes)
-
-    def mean(x):
-        return T.many_class_reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, x.p_spu, x.classes)
-
     laws = (
-        (LINEAR_NAME, name, r"t_{\mathrm{name}}=\alpha\beta D/(\alpha^2+K\sigma_{\mathrm{inv}}^2)"),
-        (LINEAR_MEAN, mean, r"t_{\mathrm{mean}}=\beta D(\alpha^2+\kappa B_K)/(\alpha(A_K+\kappa\beta^2D^2))"),
+        (
+            LINEAR_NAME,
+            lambda x: T.many_class_reliance_name(1.0, x.mu_spu, x.sigma_inv, x.p_spu, x.classes),
+            r"t_{\mathrm{name}}=\alpha\beta D/(\alpha^2+K\sigma_{\mathrm{inv}}^2)",
+        ),
+        (
+            LINEAR_MEAN,
+            lambda x: T.many_class_reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, x.p_spu, x.classes),
+            r"t_{\mathrm{mean}}=\beta D(\alpha^2+\kappa B_K)/(\alpha(A_K+\kappa\beta^2D^2))",
+        ),
     )
     return [
-        Claim(
+        many_classes(
             id="many-classes/name-reliance",
-            question="classes",
-            source="soberclip T8",
             statement="Reliance under the name prompt vanishes like 1/K.",
             formula=r"t_{\mathrm{name}}=\alpha\beta D/(\alpha^2+K\sigma_{\mathrm{inv}}^2)\propto1/K",
             quantity="reliance",
             relation="slope",
             along="classes",
             grid=(16.0, 32.0, 64.0),
-            domain=domain,
+            domain={"sigma_xi": 0.0, "dim_image": 128, "dim_text": 128, **latents, "p_spu": 1.0},
             prediction=lambda x: -1.0,
             tolerance=0.05,
         ),
         *(
-            Claim(
+            many_classes(
                 id=f"many-classes/{subject.prompt}-reliance-law",
-                question="classes",
-                source="soberclip T8",
                 statement=f"Reliance of K classes under the {subject.prompt} prompt is T8's formula.",
                 formula=formula,
                 quantity="reliance",
@@ -400,10 +353,8 @@ def _many_classes() -> list[Claim]:
             )
             for subject, law, formula in laws
         ),
-        Claim(
+        many_classes(
             id="many-classes/mean-reliance-stays",
-            question="classes",
-            source="soberclip T8",
             statement="Where the background is the quieter latent, the mean prompt relies on it at every number of "
             "classes at least as much as in the limit of many.",
             formula=r"t_{\mathrm{mean}}(K)\geq\kappa\beta\sigma_{\mathrm{spu}}^2/(\alpha\sigma_{\mathrm{inv}}^2)"
@@ -415,19 +366,17 @@ def _many_classes() -> list[Claim]:
             prediction=lambda x: T.many_class_reliance_mean_limit(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, x.p_spu),
         ),
         *(
-            Claim(
+            many_classes(
                 id=f"many-classes/{subject.prompt}-closed-form",
-                question="classes",
-                source="soberclip T8",
                 statement=f"Counter accuracy of K classes under the {subject.prompt} prompt equals the closed form.",
                 formula=r"\mathbb{E}\,\Phi(t+\frac{u\alpha-v\beta}{s})\Phi(t+\frac{u\alpha}{s})^{K-2}",
                 quantity="counter",
                 relation="=",
                 domain=few,
                 subject=subject,
-                prediction=lambda x, prompt=subject.prompt: _printed_counter(x, prompt),
+                prediction=partial(_printed_counter, prompt=subject.prompt),
             )
-            for subject in (LINEAR_NAME, LINEAR_MEAN)
+            for subject in BOTH_PROMPTS
         ),
     ]
 

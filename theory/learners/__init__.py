@@ -10,7 +10,7 @@ trial, and `experiments.estimators.register_estimator` gives it a row if it is t
 
 from dataclasses import fields
 
-from simulator.naming import refuse_unknown
+from simulator.naming import check_known
 from theory.learners.base import Learner, attempt, each_class_count
 from theory.learners.bayes import Bayes
 from theory.learners.gaussian import GaussianPMI
@@ -70,7 +70,7 @@ def named(name: "str | Learner", **options) -> Learner:
     """
     if isinstance(name, Learner):
         return name
-    refuse_unknown("learner", name, _LEARNERS)
+    check_known("learner", name, _LEARNERS)
     kind = _LEARNERS[name]
     known = {field.name for field in fields(kind)}
     given = {option: value for option, value in options.items() if value is not None}

@@ -23,7 +23,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from simulator.prompts import LINEAR, Prompt, asked
+from simulator.prompts import LINEAR, Prompt, prompt_row
 from simulator.world import Worlds
 from theory.learners.base import Learner, each_class_count
 from theory.population import block_covariance
@@ -31,10 +31,10 @@ from theory.population import block_covariance
 
 def gaussian_direction(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
     """u of the module's head; exact to rounding."""
-    if asked(prompt).caption is None:
+    if prompt_row(prompt).caption is None:
         raise ValueError(
-            f"prompt = {prompt!r} is {asked(prompt).words}, of which the Gaussian PMI has no closed form here; the "
-            f"prompts that it has are {', '.join(LINEAR)}"
+            f"prompt = {prompt!r} is {prompt_row(prompt).words}, for which the Gaussian PMI has no closed form; "
+            f"the prompts that it has are {', '.join(LINEAR)}"
         )
     nu_I, nu_T = (np.asarray(nu)[..., None] for nu in (worlds.nu_image, worlds.nu_text))
     if np.any(nu_I <= 0):

@@ -21,7 +21,7 @@ from jaxtyping import Float
 
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import gaussian_points
-from simulator.prompts import Prompt, asked
+from simulator.prompts import Prompt, prompt_row
 from simulator.world import World, Worlds, latent_prompts
 from theory.density import class_patterns, combine, prompt_log_density
 from theory.learners.base import Learner, each_class_count
@@ -47,7 +47,7 @@ def infonce_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: f
     Prompts of all captions of a class go their own ways (`theory.learners.captions`).
     """
     _refuse(worlds)
-    if asked(prompt).pool:
+    if prompt_row(prompt).pool:
         return all_captions_accuracy(worlds, prompt, seed, tolerance)
     _refuse_unheard(worlds, prompt)
     shape = worlds.shape
@@ -170,6 +170,6 @@ class InfoNCE(Learner):
         """log p(x_I, p_y) in nats, the PMI up to a term that no decision sees; for all captions, their scores."""
         worlds = Worlds.of(world)
         x = images.reshape(len(images), worlds.mean.shape[-1], -1)
-        if asked(self.prompt).pool:
+        if prompt_row(self.prompt).pool:
             return all_captions_scores(worlds, self.prompt, x)
         return prompt_log_density(x, latent_prompts(worlds, self.prompt), worlds)

@@ -53,7 +53,7 @@ def written(claim: Claim, due: list[Statement], settled: list[list], counterexam
         "claim": claim.id,
         "tau": claim.tau,
         "domain": {name: _words(given) for name, given in claim.domain.items()},
-        "versions": {name: _version(name) for name in ("numpy", "sympy", "python-flint")},
+        "versions": {name: _version(name) for name in ("numpy", "python-flint")},
         "cases": entries,
         "counterexample": counterexample,
     }

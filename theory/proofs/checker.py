@@ -1,19 +1,19 @@
-"""Checks a certificate and believes nothing in it: Arb balls and flint's polynomials, no line of the prover.
+"""Checks a certificate without trusting anything in it: Arb balls and exact polynomials, no line of the prover.
 
-What is to be shown comes from the claim (`theory.proofs.statements`), not from the certificate. Boxes are put together
-again, half by half, until the whole cube stands there; on each the bound is computed afresh by the mean-value form, in
-balls of 128 bits. A ball is wider than an interval: where it is too wide to see the stated bound, the box is halved. An
-exact condition is one on polynomials: x = 1/(1 + t), t >= 0, makes a sign on the closed cube one of coefficients.
+What is to be shown comes from the claim (`theory.proofs.statements`), not from the certificate. Boxes are joined again,
+half by half, until they make the whole cube. On each box the bound is computed afresh by the mean-value form, in balls
+of 128 bits, with derivatives of the checker's own. A ball is wider than an interval: where it is too wide to see the
+stated bound, the box is halved. Exact conditions are decided by `theory.proofs.exact`.
 """
 
 from fractions import Fraction
-from math import prod
 
 import numpy as np
-from flint import arb, ctx, fmpq, fmpq_mpoly, fmpq_mpoly_ctx
+from flint import arb, ctx, fmpq
 
 from theory.claims.claim import Claim
 from theory.proofs.certificate import Listed, Refused, read
+from theory.proofs.exact import Conditions
 from theory.proofs.expression import Expression, constant, density, evaluate, in_order, variable
 from theory.proofs.obligations import Obligation
 from theory.proofs.statements import Statement, statements
@@ -155,50 +155,9 @@ def gradient(f: Expression, names: list[str]) -> list[Expression]:
 
 
 def exactly(name: str, obligation: Obligation) -> bool:
-    """Whether the conditions of a route hold, with rational functions as reduced pairs of polynomials."""
-    ring = fmpq_mpoly_ctx.get(obligation.coordinates or ["unused"], "lex")
-    values = {name: (x, ring.constant(1)) for name, x in zip(obligation.coordinates, ring.gens(), strict=False)}
-    rules = {
-        "constant": lambda q: (ring.constant(fmpq(q.numerator, q.denominator)), ring.constant(1)),
-        "add": lambda a, b: reduced(a[0] * b[1] + b[0] * a[1], a[1] * b[1]),
-        "subtract": lambda a, b: reduced(a[0] * b[1] - b[0] * a[1], a[1] * b[1]),
-        "multiply": lambda a, b: reduced(a[0] * b[0], a[1] * b[1]),
-        "divide": lambda a, b: reduced(a[0] * b[1], a[1] * b[0]) if sign(b[0]) else None,  # None: no number any more
-        "power": lambda a, n: (a[0] ** n, a[1] ** n),
-    }
-
-    def holds(condition) -> bool:
-        top, bottom = evaluate([condition.top, condition.bottom], rules, values)
-        n, d = rules["multiply"](top, bottom[::-1])
-        if condition.kind == "negative":
-            return sign(n) * sign(d) < 0
-        return n == 0 if condition.kind == "zero" else sign(d) != 0 and (n == 0 or sign_but_squares(n) * sign(d) < 0)
-
-    try:
-        return any(all(map(holds, route.conditions)) for route in obligation.routes(gradient) if route.name == name)
-    except (KeyError, TypeError, ZeroDivisionError):
-        return False
-
-
-def reduced(n: fmpq_mpoly, d: fmpq_mpoly) -> tuple[fmpq_mpoly, fmpq_mpoly]:
-    """n/d without common factors."""
-    common = n.gcd(d)
-    return n // common, d // common
-
-
-def sign_but_squares(p: fmpq_mpoly) -> int:
-    """The sign that p has where it does not vanish; even powers of factors have none of their own."""
-    scale, factors = p.factor_squarefree()
-    return (1 if scale > 0 else -1) * prod(sign(f, strict=False) for f, n in factors if n % 2)
-
-
-def sign(p: fmpq_mpoly, strict: bool = True) -> int:
-    """1 or -1 if p has that sign on the closed cube, or may also vanish there unless strict; 0 if that is not seen."""
-    ring, degrees = p.context(), p.degrees()
-    turned = {tuple(n - k for n, k in zip(degrees, powers, strict=True)): c for powers, c in p.to_dict().items()}
-    found = ring.from_dict(turned).compose(*(x + 1 for x in ring.gens()), ctx=ring).coeffs()  # (1 + t)^n p(1/(1 + t))
-    seen = {1 if c > 0 else -1 for c in found} if not strict or len(found) == prod(n + 1 for n in degrees) else ()
-    return min(seen) if len(seen) == 1 else 0
+    """Whether the conditions of a route hold."""
+    conditions = Conditions(obligation.coordinates)
+    return any(conditions.show(route) for route in obligation.routes(gradient) if route.name == name)
 
 
 def exact(q: Fraction) -> arb:

@@ -17,6 +17,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
+from scipy.special import ndtr
 
 BINARY = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
 UNARY = ("sqrt", "exp", "log", "tanh", "ndtr")
@@ -25,6 +26,21 @@ HIGHEST = 64  # power that is multiplied out
 LARGEST = 20_000  # nodes of a formula; more is a loop that ran away
 BRANCHES = "it branches on a value; write it without the branch"
 PROVABLE = f"{', '.join(BINARY.values())}, powers, {', '.join(UNARY)}"
+
+FLOATS = {  # for `evaluate`: floats and arrays of them
+    "constant": float,
+    "add": np.add,
+    "subtract": np.subtract,
+    "multiply": np.multiply,
+    "divide": np.divide,
+    "power": lambda a, n: a**n,
+    "sqrt": np.sqrt,
+    "exp": np.exp,
+    "log": np.log,
+    "tanh": np.tanh,
+    "ndtr": ndtr,
+    "density": lambda x: np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi),
+}
 
 
 class NotExpressible(ValueError):

@@ -1,20 +1,47 @@
-"""Obligations: inequalities of which one holds at every point of the cube, and exact conditions that imply them.
+"""Obligations: one of some inequalities holds at every point of the cube; and exact conditions that imply this.
 
-Wherever roots can be cleared (`theory.proofs.squaring`), conditions on rational functions settle the matter without the
-tolerance. A route is a tuple of conditions that together imply an obligation:
+A route is a set of conditions on rational functions that together imply an obligation, without its tolerance:
 
-    sign        f <= 0, in one of the ways of `not_positive`
-    opposite    f <= 0 or g <= 0      if g = r f with r <= 0: where f > 0, g <= 0. Common factors of g and f cancel
-    lemma       what a theorem says implies the obligation's last alternative: g <= 0 in its place, if premises hold
+    way         f <= 0, in one of the ways of `not_positive`
+    opposite    f <= 0 or g <= 0, since g = r f with r <= 0: where f > 0, g <= 0. Common factors of g and f cancel
+    lemma       a theorem says that g <= 0 implies the obligation's last alternative, if its premises hold
+
+Square roots are cleared first. An expression of +, -, *, / and roots of rational functions is a sum of terms
+c r^(+-1/2) s^(+-1/2) ..., c rational. Multiplied by the roots that divide, which are positive, it is A + B sqrt(r).
+Squaring decides where signs are known:
+
+    A + B sqrt(r) <= 0    if A, B <= 0;    if A <= 0 <= B and B^2 r <= A^2;    if B <= 0 <= A and A^2 <= B^2 r
+
+A and B may contain other roots, which are cleared in the same way. A sum of two terms may also vanish where neither has
+a sign: a sqrt(r) + b sqrt(s) = 0 if a/b < 0 and a^2 r = b^2 s. Every radicand is shown to be positive, or not negative
+if its root divides nothing and e may vanish. `theory.proofs.exact` shows that no other divisor vanishes.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import NamedTuple
+from itertools import product
+from typing import Literal, NamedTuple
 
-from theory.proofs.expression import Expression, variables
-from theory.proofs.squaring import Condition, Met, cleared, not_positive
+from theory.proofs.expression import Expression, constant, digest, has_root, variables
+
+ZERO, ONE = constant(0), constant(1)
+MOST_WAYS = 60  # in which signs may add up; expressions with three roots and more have hundreds
+
+
+class Condition(NamedTuple):
+    """A rational function, top/bottom with its common factors cancelled, is so on the whole closed cube."""
+
+    kind: Literal["negative", "not positive", "zero"]
+    top: Expression
+    bottom: Expression = ONE
+
+
+Roots = frozenset[tuple[Expression, int]]  # (radicand, 1 or -1): half of that is its exponent
+Terms = dict[Roots, Expression]  # with their coefficients
+Ways = list[tuple[Condition, ...]]  # each suffices
+Met = dict[Expression, bool]  # every radicand in an expression, and whether its root divides somewhere
+NO_ROOTS: Roots = frozenset()
 
 
 class Inequality(NamedTuple):
@@ -97,3 +124,119 @@ def _opposite(f: Expression, g: Expression) -> list[tuple[Condition, ...]]:
         return []
     c, d = (coefficient for each in terms for coefficient in each.values())
     return [(*(Condition("negative", -r) for r in met), Condition("not positive", d, c))]
+
+
+def not_positive(e: Expression, strict: bool = False) -> Ways:
+    """Ways to show that e <= 0 (e < 0 if strict) everywhere; none for an expression of another kind."""
+    met: Met = {}
+    terms = cleared(e, met)
+    if terms is None:
+        return []
+    radicands = sorted(met, key=lambda r: digest([r]))
+    below = {r for S in terms for r, exponent in S if exponent < 0}
+    for r in radicands:
+        if r in below:
+            terms = _times(terms, {frozenset([(r, 1)]): ONE})
+    # A root that may vanish makes no term of one sign negative.
+    shown = tuple(Condition("negative" if strict or met[r] else "not positive", -r) for r in radicands)
+    return [(*shown, *way) for way in _below(terms, strict)][:MOST_WAYS]
+
+
+def _below(terms: Terms, strict: bool) -> Ways:
+    if not terms:
+        return [] if strict else [()]
+    if len(terms) == 1:
+        return [(Condition("negative" if strict else "not positive", *terms.values()),)]
+    A, B, r = _split(terms)
+    if not A:
+        return _below(B, strict)
+    excess = _excess(A, B, r)
+    ways = []
+    if len(A) == len(B) == 1 and not strict:
+        ((a,), (b,)), zero = (A.values(), B.values()), excess.values()
+        ways.append((Condition("negative", a, b), *(Condition("zero", c) for c in zero)))
+    return [
+        *ways,
+        *_all(_below(A, strict), _below(B, False)),
+        *_all(_below(A, False), _below(_minus(B), False), _below(_minus(excess), strict)),
+        *_all(_below(_minus(A), False), _below(B, False), _below(excess, strict)),
+    ]
+
+
+def _all(*parts: Ways) -> Ways:
+    return [sum(ways, ()) for ways in product(*parts)]
+
+
+def cleared(e: Expression, met: Met) -> Terms | None:
+    """The terms of e; None if it is no expression of this kind. Adds the radicands that it meets to `met`."""
+    if not has_root(e):
+        return {NO_ROOTS: e}
+    parts = [cleared(a, met) for a in e.args]
+    if None in parts:
+        return None
+    match e.op:
+        case "add":
+            return _sum(*parts)
+        case "subtract":
+            return _sum(parts[0], _minus(parts[1]))
+        case "multiply":
+            return _times(*parts)
+        case "divide" if parts[1]:
+            return _times(parts[0], _inverse(parts[1], met))
+        case "power":
+            return _power(parts[0], e.value)
+        case "sqrt" if set(parts[0]) == {NO_ROOTS}:
+            met.setdefault(parts[0][NO_ROOTS], False)
+            return {frozenset([(parts[0][NO_ROOTS], 1)]): ONE}
+    return None
+
+
+def _sum(a: Terms, b: Terms) -> Terms:
+    both = {S: a.get(S, ZERO) + b.get(S, ZERO) for S in {**a, **b}}
+    return {S: c for S, c in both.items() if c is not ZERO}
+
+
+def _minus(a: Terms) -> Terms:
+    return {S: -c for S, c in a.items()}
+
+
+def _times(a: Terms, b: Terms) -> Terms:
+    result: Terms = {}
+    for (S, c), (T, d) in product(a.items(), b.items()):
+        roots, factor = dict(S), c * d
+        for r, exponent in T:
+            roots[r] = roots.get(r, 0) + exponent
+            if roots[r] in (2, -2):
+                factor = factor * r if roots[r] > 0 else factor / r
+        result = _sum(result, {frozenset((r, n) for r, n in roots.items() if n in (1, -1)): factor})
+    return result
+
+
+def _power(a: Terms, n: int) -> Terms:
+    result = a
+    for _ in range(n - 1):
+        result = _times(result, a)
+    return result
+
+
+def _inverse(a: Terms, met: Met) -> Terms:
+    """1/a: by the conjugate where a has two terms or more."""
+    if len(a) == 1:
+        ((S, c),) = a.items()
+        met.update(dict.fromkeys((r for r, _ in S), True))
+        return {frozenset((r, -exponent) for r, exponent in S): 1 / c}
+    A, B, r = _split(a)
+    conjugate = _sum(A, _times(_minus(B), {frozenset([(r, 1)]): ONE}))
+    return _times(conjugate, _inverse(_excess(A, B, r), met))
+
+
+def _split(terms: Terms) -> tuple[Terms, Terms, Expression]:
+    """(A, B, r) with A + B sqrt(r), neither of which holds sqrt(r); the same r in every process."""
+    r = min((r for S in terms for r, _ in S), key=lambda radicand: digest([radicand]))
+    A, B = ({S: c for S, c in terms.items() if any(r is s for s, _ in S) is held} for held in (False, True))
+    return A, _times(B, {frozenset([(r, -1)]): ONE}), r
+
+
+def _excess(A: Terms, B: Terms, r: Expression) -> Terms:
+    """A^2 - B^2 r."""
+    return _sum(_times(A, A), _times(_times(B, B), {NO_ROOTS: -r}))

@@ -1,25 +1,40 @@
-"""prove(claim) -> Proof: record it, look for a counterexample, settle each obligation exactly or by boxes, certify.
+"""prove(claim) -> Proof: record the claim, look for a counterexample, settle each obligation, write a certificate.
 
-The order is that of cost: a thousand points in floats tell what is false, algebra what holds without a tolerance, and
-branch and bound the rest.
+The order is that of cost. Some thousand points in floats find what is false; the worst point is rounded to few binary
+digits, at which the violation is enclosed in intervals. Exact conditions then prove what holds without a tolerance, and
+branch and bound proves the rest.
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 from time import perf_counter
 from typing import Literal
 
 import numpy as np
 
 from theory.claims.claim import Claim
-from theory.proofs.algebra import settled
 from theory.proofs.boxes import Boxes, Cover, cover
 from theory.proofs.certificate import written
-from theory.proofs.counterexample import Counterexample, counterexample
-from theory.proofs.expression import NotExpressible
-from theory.proofs.statements import statements
+from theory.proofs.exact import Conditions
+from theory.proofs.expression import FLOATS, Expression, NotExpressible, evaluate, gradient, variables
+from theory.proofs.intervals import RULES, Interval
+from theory.proofs.obligations import Obligation
+from theory.proofs.statements import Statement, Violation, statements
 
 BOXES = 4_000_000  # bounded, an obligation
 SECONDS = 60.0
+MOST_PRODUCTS = (20_000, 1_000_000)  # of terms per operation: all cheap routes come before those of seconds
+POINTS, NEAR, ROUNDS, BITS = 8192, 1024, 12, 20  # of the search for a counterexample
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """A point of the domain: its fields, to rounding, and its coordinates in the cube, exactly."""
+
+    fields: dict[str, float]
+    coordinates: dict[str, Fraction]
+    violation: int  # which of the statement's
+    least: float  # the violation is at least this
 
 
 @dataclass(frozen=True)
@@ -63,7 +78,7 @@ def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Pro
     for statement in due:
         settlements: list[str | Boxes] = []
         for obligation in statement.obligations:
-            rule = settled(obligation)
+            rule = exact_route(obligation)
             if rule is None:
                 left = seconds - (perf_counter() - began)
                 found = cover(obligation, budget=budget, seconds=left)
@@ -96,3 +111,71 @@ def _left(found: Cover) -> str:
         f"{100 * found.open.volume:.3g} % of the domain is undecided after {found.bounded} boxes, for example (as "
         f"fractions of each range) {ranges}"
     )
+
+
+def exact_route(obligation: Obligation) -> str | None:
+    """The first route that settles the obligation exactly; None if none does."""
+    routes = obligation.routes(gradient)
+    for most_products in MOST_PRODUCTS:
+        conditions = Conditions(obligation.coordinates, most_products)
+        for route in routes:
+            if conditions.show(route):
+                return route.name
+    return None
+
+
+def counterexample(statement: Statement) -> Counterexample | None:
+    """A point where a violation certainly exceeds tau; None if the search sees none."""
+    for number, violation in enumerate(statement.violations):
+        names = sorted(set(variables(*(e for e in violation if e is not None))))
+        point = _worst(violation, names, float(statement.tau))
+        if point is None:
+            continue
+        coordinates = {name: Fraction(int(np.rint(u * 2**BITS)), 2**BITS) for name, u in point.items()}
+        least = _least(violation, coordinates)
+        if least > statement.tau:
+            return Counterexample(_fields(statement, coordinates), coordinates, number, least)
+    return None
+
+
+def _worst(violation: Violation, names: list[str], tau: float) -> dict[str, float] | None:
+    """Where the violation seems largest, in floats; None if it seems to exceed tau nowhere."""
+    draw, d = np.random.default_rng(0), len(names)
+    unit = np.concatenate([draw.integers(0, 2, (NEAR, d)), draw.random((POINTS, d))])
+    best, most = np.full(d, 0.5), -np.inf
+    for width in 0.5 ** np.arange(1, ROUNDS + 1):
+        values = _floats([violation.v], unit, names)[0]
+        if violation.where is not None:
+            values = np.where(_floats([violation.where], unit, names)[0] > 0, values, -np.inf)
+        values = np.nan_to_num(values, nan=-np.inf)
+        if values.max() > most:
+            best, most = unit[values.argmax()], float(values.max())
+        unit = np.clip(best + width * draw.uniform(-1, 1, (NEAR, d)), 0, 1)
+    return dict(zip(names, best.tolist(), strict=True)) if most > tau else None
+
+
+def _floats(outputs: list[Expression], unit: np.ndarray, names: list[str]) -> list[np.ndarray]:
+    with np.errstate(all="ignore"):
+        found = evaluate(outputs, FLOATS, dict(zip(names, unit.T, strict=True)))
+    return [np.broadcast_to(value, len(unit)) for value in found]
+
+
+def _least(violation: Violation, coordinates: dict[str, Fraction]) -> float:
+    """A number that the violation reaches at a point, -inf if it does not count there, by outward-rounded intervals."""
+    values = {name: RULES["constant"](u) for name, u in coordinates.items()}
+    with np.errstate(all="ignore"):
+        v, *where = evaluate([e for e in violation if e is not None], RULES, values)
+    counts = all(_low(x) > 0 for x in where)
+    return _low(v) if counts else -np.inf
+
+
+def _low(x: Interval) -> float:
+    return float(np.max(x.low))
+
+
+def _fields(statement: Statement, coordinates: dict[str, Fraction]) -> dict[str, float]:
+    outputs = list(statement.fields.values())
+    names = sorted(set(variables(*outputs)))
+    unit = np.array([[float(coordinates.get(name, Fraction(1, 2))) for name in names]])
+    found = _floats(outputs, unit, names)
+    return {name: float(value[0]) for name, value in zip(statement.fields, found, strict=True)}

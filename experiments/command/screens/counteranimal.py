@@ -6,7 +6,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from experiments.command.screens.parts import VERDICT_STYLES, folded, interval, percent
+from experiments.command.output import VERDICT_STYLES, folded, interval, percent
 
 
 def inspection_view(document: dict[str, Any]) -> Group:

@@ -6,7 +6,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from experiments.command.screens.parts import folded
+from experiments.command.output import folded
 from experiments.inference import LEVEL
 from experiments.lab.words import counted
 

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from experiments.command.screens.parts import folded, indented, percent
+from experiments.command.output import folded, indented, percent
 from experiments.lab.words import counted, duration
 
 

@@ -1,1 +1,1 @@
-"""Vision language models: labels scored by the language model's loss."""
+"""Vision language models: labels scored by the language model's loss on them."""

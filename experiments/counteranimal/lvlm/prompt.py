@@ -1,8 +1,8 @@
-"""The question as a model's own chat template puts it, and the tokens of every answer that is scored.
+"""The question in a model's own chat template, and the tokens of every answer that is scored.
 
-[W]: "What is the main object in the image?", each label by the language model's loss on "A <label>". The answer is
-the text that the template would have the assistant say, from the template's generation prompt on: after LLaVA's
-"ASSISTANT:" that is " A ostrich", after Qwen's "assistant" and a line break "A ostrich".
+[W] asks "What is the main object in the image?" and scores each label by the language model's loss on "A <label>". The
+answer is the assistant's text in the template, after the generation prompt: after LLaVA's "ASSISTANT:" it is
+" A ostrich", after Qwen's "assistant" and a line break "A ostrich".
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from experiments.errors import RequestError
 QUESTION = "What is the main object in the image?"
 ANSWER = "A {}"
 FALLBACK = "USER: {image}\n{question} ASSISTANT:"  # LLaVA-1.5's, for models without a template of their own
-MARK = "soberclip"  # an answer that stands nowhere else in a prompt
+MARK = "soberclip"  # an answer that occurs nowhere else in a prompt
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Prompt:
     """A question about a photo, as text with the photo's placeholder in it."""
 
     text: str
-    before: str  # what stands between it and the answer: a space in LLaVA's template
+    before: str  # text between it and the answer: a space in LLaVA's template
     templated: bool  # False: FALLBACK
 
     def answered(self, name: str) -> str:
@@ -34,14 +34,14 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Answers:
-    """Token ids of the answers, counted from where they begin to differ from the bare prompt."""
+    """Token ids of the answers, from the first token that differs from the bare prompt."""
 
     ids: tuple[tuple[int, ...], ...]
-    dropped: int  # tokens at the end of the bare prompt that merge with the answers' first, nearly always none
+    dropped: int  # tokens at the end of the bare prompt that merge with the answers' first; nearly always 0
 
 
 def prompt_of(spec: str, processor: Any) -> Prompt:
-    """The question through a processor's chat template, or FALLBACK. Raises RequestError where neither works."""
+    """The question in a processor's chat template, or in FALLBACK. Raises RequestError if neither works."""
     if not processor.chat_template:
         image = getattr(processor, "image_token", None)
         if not image:
@@ -55,11 +55,11 @@ def prompt_of(spec: str, processor: Any) -> Prompt:
     try:
         text = processor.apply_chat_template(asked, add_generation_prompt=True, tokenize=False)
         whole = processor.apply_chat_template([*asked, answer], tokenize=False)
-    except Exception as error:  # whatever jinja and a template's own complaints raise
+    except Exception as error:  # jinja and templates raise different types
         raise RequestError(
             f"the chat template of {spec} does not take a photo and a question ({first_line(error)})"
         ) from error
-    # A template whose generation prompt is no beginning of an answered turn is answered right after it.
+    # If the generation prompt does not begin an answered turn, the answer follows it directly.
     before = whole[len(text) :].partition(MARK)[0] if whole.startswith(text) and MARK in whole else ""
     return Prompt(text, before, True)
 
@@ -70,7 +70,7 @@ def tokens(processor: Any, text: str) -> list[int]:
 
 
 def special_tokens(processor: Any, text: str) -> bool:
-    """Whether the tokenizer should add its own: two beginnings of a sentence are a common slip."""
+    """Whether the tokenizer should add its own; two beginnings of a sentence are a common mistake."""
     first = processor.tokenizer.bos_token
     return not (first and text.startswith(first))
 
@@ -84,7 +84,7 @@ def answer_tokens(processor: Any, prompt: Prompt, names: Sequence[str]) -> Answe
 
 
 def shared_length(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many ids two sequences begin with alike.
+    """Length of the common prefix of two sequences of ids.
 
     >>> shared_length([5, 6, 7], [5, 6, 8, 9])
     2

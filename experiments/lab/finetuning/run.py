@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from experiments.counteranimal.loaded import Reading
-from experiments.counteranimal.models import checked, load_model
+from experiments.counteranimal.model import LoadOptions
+from experiments.counteranimal.models import check_spec, load_model
 from experiments.errors import RequestError, RunError
 from experiments.lab.config import read_pictures, world_of
 from experiments.lab.finetuning.progress import Progress, refuse
@@ -38,7 +38,7 @@ def pretrained(request: FineTuning) -> tuple[Pretrained, int, dict[str, Any]]:
 
     Raises RequestError for a model that open_clip does not load, or whose images are not square.
     """
-    kind, _ = checked(request.model, Reading(request.weights))
+    kind, _ = check_spec(request.model, LoadOptions(request.weights))
     if kind != LOADER:
         raise RequestError(
             f"model {request.model!r} cannot be fine-tuned by captions here; {NAME} takes {LOADER}:NAME[/TAG]"

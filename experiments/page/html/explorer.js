@@ -1,6 +1,6 @@
 "use strict";
-/* The explorer: sliders and a prompt make a world, theory.js says what every learner does in it, and all is drawn again.
- * Its state is the page's fragment, #explore?p_spu=0.9&prompt=mean, so that a world can be sent to a colleague.
+/* The explorer: sliders and a prompt choose a world, theory.js computes every learner's accuracy, and all is redrawn.
+ * The page's fragment holds the state, such as #explore?p_spu=0.9&prompt=mean, so that a world has a link.
  */
 
 const room = document.getElementById("explore");
@@ -12,10 +12,10 @@ const knobs = [...room.querySelectorAll("[data-knob]")].map((box) => ({
 const promptChoice = room.querySelector("select");
 const switches = [...room.querySelectorAll("[data-line]")];
 const DIMENSION = +room.dataset.dimension;
-const SIDE = 360, MIDDLE = SIDE / 2;  // of the picture, in its own units
-const CELLS = 48;  // of the grid on which the bent decision line of InfoNCE is followed
+const SIDE = 360, MIDDLE = SIDE / 2;  // of the picture, in SVG units
+const CELLS = 48;  // of the grid for the curved boundary of InfoNCE
 
-/* ---- places of a slider, 0 to 1, and values ---- */
+/* ---- slider places, 0 to 1, and values ---- */
 
 const SCALES = {
   linear: { value: (t, k) => k.low + t * (k.high - k.low), place: (x, k) => (x - k.low) / (k.high - k.low) },
@@ -26,13 +26,13 @@ const SCALES = {
   },
 };
 
-/* Rounded so that a world is short to write down: three digits, of 1 - x where that is what is spaced. */
+/* A short value: two or three digits, of 1 - x on a one-minus slider. */
 function rounded(x, knob) {
   if (knob.scale === "one-minus") return x >= 1 ? 1 : +(1 - Number((1 - x).toPrecision(2))).toFixed(9);
   return knob.scale === "cube" ? Number(x.toPrecision(3)) : +x.toFixed(2);
 }
 
-/* ---- the world, from the controls and into the fragment ---- */
+/* ---- the world, from the controls to the fragment ---- */
 
 let state = {};
 
@@ -53,7 +53,7 @@ function command(learner) {
   return ["soberclip predict", ...flags].join(" ");
 }
 
-/* The state of a fragment; what is no number or outside a slider is named and left as it starts. */
+/* The state of a fragment. Wrong values are reported and replaced by the start value. */
 function read(text) {
   const given = new URLSearchParams(text), refused = [];
   const found = Object.fromEntries(knobs.map((k) => [k.field, k.start]));
@@ -62,8 +62,8 @@ function read(text) {
     const knob = knobs.find((k) => k.field === name), value = Number(words);
     if (name === "prompt" && [...promptChoice.options].some((o) => o.value === words)) found.prompt = words;
     else if (knob && words.trim() !== "" && value >= knob.low && value <= knob.high) found[name] = value;
-    else if (knob) refused.push(`${name} = ${words} is no number from ${knob.low} to ${knob.high}; ${found[name]} is shown`);
-    else refused.push(`${name} = ${words} is unknown here`);
+    else if (knob) refused.push(`${name} = ${words} is not a number from ${knob.low} to ${knob.high}; showing ${found[name]}`);
+    else refused.push(`${name} = ${words} is unknown`);
   }
   say(refused.join("; "));
   return found;
@@ -90,7 +90,7 @@ function shape(kind, attributes) {
   return made;
 }
 
-/* Uniform numbers that are the same on every visit (Park and Miller's generator), and normals of them. */
+/* The same uniform (Park and Miller) and normal numbers on every visit. */
 function fixedDraws(count) {
   let seed = 20240311;
   const uniform = () => (seed = (seed * 48271) % 2147483647) / 2147483647;
@@ -102,7 +102,7 @@ function fixedDraws(count) {
 
 const DRAWS = fixedDraws(400);
 
-/* How far the axes reach: an even number that holds the groups. */
+/* Half the length of the axes: an even number beyond all groups. */
 function reachOf(w) {
   const far = Math.max(w.mu_inv + 2.5 * Math.sqrt(imageVariance(w)[0]), w.mu_spu + 2.5 * Math.sqrt(imageVariance(w)[1]));
   return 2 * Math.ceil(far / 2);
@@ -118,27 +118,27 @@ function pointsOf(w, at) {
   });
 }
 
-/* Decision lines as paths; reach is that of the axes. */
+/* Decision boundaries as paths. */
 const LINES = {
-  linear: (w, at, reach) => straight(linearDirection(w, state.prompt), at, reach),
-  logistic: (w, at, reach) => straight(logisticDirection(w), at, reach),
-  "least-squares": (w, at, reach) => straight(leastSquaresDirection(w), at, reach),
+  linear: (w, at, reach) => line(linearDirection(w, state.prompt), at, reach),
+  logistic: (w, at, reach) => line(logisticDirection(w), at, reach),
+  "least-squares": (w, at, reach) => line(leastSquaresDirection(w), at, reach),
   bayes: (w, at, reach) => {
     const places = Array.from({ length: 201 }, (_, k) => reach * (k / 100 - 1));
     return "M" + places.map((y) => `${at(Math.max(-9 * reach, Math.min(9 * reach, bayesLine(w, y)))).toFixed(1)} ${-at(y).toFixed(1)}`).join("L");
   },
-  infonce: (w, at, reach) => (w.nu > 0 ? bent(told(w, state.prompt), at, reach) : ""),
+  infonce: (w, at, reach) => (w.nu > 0 ? curve(mixture(w, state.prompt), at, reach) : ""),
 };
 
-function straight([u, v], at, reach) {
+function line([u, v], at, reach) {
   const size = Math.hypot(u, v);
   if (!size) return "";
   const x = at(3 * reach * v / size), y = at(3 * reach * u / size);
   return `M${-x} ${-y}L${x} ${y}`;
 }
 
-/* Where the preference is 0, square by square: between neighbours of different sign, by linear interpolation. */
-function bent(what, at, reach) {
+/* The curve where the preference is 0, by marching squares with linear interpolation. */
+function curve(what, at, reach) {
   const place = (k) => reach * (2 * k / CELLS - 1), rows = [];
   for (let j = 0; j <= CELLS; j++) {
     const f = along(what, 0, place(j));
@@ -158,7 +158,7 @@ function bent(what, at, reach) {
   return chained(pieces);
 }
 
-/* Pieces of a line joined at equal ends, so that its dashes run on. */
+/* Join pieces at equal ends, so that dashes continue. */
 function chained(pieces) {
   const left = new Set(pieces), meets = new Map();
   for (const piece of pieces) for (const end of piece) meets.set(end, [...(meets.get(end) ?? []), piece]);
@@ -205,34 +205,34 @@ function showAccuracies(found) {
   }
 }
 
-/* Where in p the difference a printed bound less the truth turns from false to true, by bisection; nothing if nowhere. */
+/* The p_spu from which a condition holds, by bisection; "" if there is none. */
 function turningPoint(w, holds) {
   const at = (p) => holds({ ...w, p_spu: p });
   if (at(0.5) || !at(1)) return "";
   let [low, high] = [0.5, 1];
   for (let k = 0; k < 30; k++) [low, high] = at((low + high) / 2) ? [low, (low + high) / 2] : [(low + high) / 2, high];
-  return `turns true at p_spu = ${((low + high) / 2).toFixed(4)}`;
+  return `true from p_spu = ${((low + high) / 2).toFixed(4)}`;
 }
 
-/* The inequalities of the docket in this world: [words, left, right, whether it holds or null, remark, claims]. */
+/* The inequalities of the docket: [words, left, right, whether it holds (null for a comparison), remark, claims]. */
 function inequalities(w, found) {
   const prompt = state.prompt, outside = outsideTheorem(w), bound = printed(w);
   const linear = (v) => ofDirection(v, linearDirection(v, prompt));
-  const missing = outside.length ? `outside the theorem, which asks for ${outside.join(", ")}` : "";
+  const missing = outside.length ? `outside the theorem, which requires ${outside.join(", ")}` : "";
   const errorHolds = (v) => 1 - linear(v).counter >= printed(v).error_counter;
   const commonHolds = (v) => linear(v).common >= printed(v).accuracy_common;
   const family = { name: ["wang-theorem-6.2-error", "wang-theorem-6.2-accuracy"], mean: ["wang-theorem-6.2-mean-prompt-error", "wang-theorem-6.2-mean-prompt-accuracy"] }[prompt] ?? [];
   const reliance = (p) => { const [u, v] = linearDirection(w, p); return v / u; };
   const loud = w.mu_spu ** 2 * (2 * w.p_spu - 1), enough = w.mu_inv ** 2 + w.sigma_inv ** 2, condition = 1 + w.sigma_inv ** 2 / 2;
   const versus = (one, other, claims) => [
-    `${NAMES[one]} against ${NAMES[other]}, right on the counter group, in percent`,
+    `${NAMES[one]} against ${NAMES[other]}, counter accuracy in percent`,
     found[one].refused ? NaN : 100 * found[one].counter, 100 * found[other].counter, null, "", claims];
   return [
     ["Error on the counter group, at least the printed bound (Theorem 6.2), in percent", 100 - 100 * found.linear.counter, 100 * bound.error_counter, errorHolds(w), missing || turningPoint(w, errorHolds), family.slice(0, 1)],
     ["Accuracy on the common group, at least the printed bound (Theorem 6.2), in percent", 100 * found.linear.common, 100 * bound.accuracy_common, commonHolds(w), missing || turningPoint(w, commonHolds), family.slice(1)],
-    ["Asked by name, linear CLIP is wrong on most of the counter group: mu_spu² (2 p_spu − 1) > mu_inv² + sigma_inv²", loud, enough, loud > enough, "", ["counter-majority-wrong"]],
-    ["The printed condition for that: mu_spu ≥ 1 + sigma_inv²/2", w.mu_spu, condition, w.mu_spu >= condition, w.mu_spu >= condition && !(loud > enough) ? "met, and the majority is right all the same" : "", ["paper-condition-sufficient"]],
-    ["Linear CLIP relies on the background at least as much by the average caption as by name", reliance("mean"), reliance("name"), reliance("mean") >= reliance("name"), "", ["prompt-matters"]],
+    ["With the name prompt, linear CLIP is wrong on most of the counter group: mu_spu² (2 p_spu − 1) > mu_inv² + sigma_inv²", loud, enough, loud > enough, "", ["counter-majority-wrong"]],
+    ["The printed condition for that: mu_spu ≥ 1 + sigma_inv²/2", w.mu_spu, condition, w.mu_spu >= condition, w.mu_spu >= condition && !(loud > enough) ? "met, but the majority is right" : "", ["paper-condition-sufficient"]],
+    ["Linear CLIP relies on the background at least as much with the mean prompt as with the name prompt", reliance("mean"), reliance("name"), reliance("mean") >= reliance("name"), "", ["prompt-matters"]],
     versus("linear", "logistic", [`no-extra-robustness-linear-${prompt}-vs-logistic`, `xue-contrastive-more-robust-${prompt}`]),
     versus("linear", "least-squares", [`no-extra-robustness-linear-${prompt}-vs-least-squares`]),
     versus("infonce", "logistic", [`no-extra-robustness-infonce-${prompt}-vs-logistic`]),
@@ -241,7 +241,7 @@ function inequalities(w, found) {
 }
 
 const NAMES = Object.fromEntries(switches.map((one) => [one.dataset.line, one.dataset.words]));
-const EQUAL = 1e-3;  // points: nearer is equal
+const EQUAL = 1e-3;  // points; smaller differences count as equal
 
 function cell(kind, ...content) {
   const made = document.createElement(kind);
@@ -267,12 +267,12 @@ function rowOf([words, left, right, holds, remark, claims]) {
   numbers.className = "number";
   const verdict = cell("td", mark, remark ? `; ${remark}` : "");
   row.append(head, numbers, verdict);
-  // Said again, since a phone shows rows as blocks and a table of blocks is no table to a screen reader.
+  // On a phone rows are blocks, and a screen reader needs the roles to see a table.
   for (const [part, role] of [[row, "row"], [head, "rowheader"], [numbers, "cell"], [verdict, "cell"]]) part.setAttribute("role", role);
   return row;
 }
 
-/* ---- all of it ---- */
+/* ---- updates ---- */
 
 let waiting = false, written = 0;
 
@@ -287,7 +287,7 @@ function redraw() {
   room.querySelector("a.world").href = fragment();
 }
 
-/* At most once a frame; the fragment a little later, since browsers count how often it is written. */
+/* Redraw at most once per frame. The fragment follows later, since browsers limit how often it changes. */
 function changed(part) {
   state = { ...state, ...part };
   showControls();
@@ -309,7 +309,7 @@ for (const k of knobs) {
   k.slider.addEventListener("input", () => changed({ [k.field]: rounded(SCALES[k.scale].value(+k.slider.value, k), k) }));
   k.number.addEventListener("change", () => {
     const value = k.number.valueAsNumber, fits = value >= k.low && value <= k.high;
-    say(fits ? "" : `${k.field} is a number from ${k.low} to ${k.high}; ${state[k.field]} is kept`);
+    say(fits ? "" : `${k.field} must be a number from ${k.low} to ${k.high}; keeping ${state[k.field]}`);
     changed(fits ? { [k.field]: value } : {});
   });
 }

@@ -1,10 +1,10 @@
 "use strict";
-/* Tables that can be sorted and downloaded, and evidence that is open where it is pointed at or printed. */
+/* Sort and download tables; open the evidence of the linked claim, and all of it for printing. */
 
-/* What a cell counts as: the number or the words behind it. */
-const behind = (cell) => cell.dataset.value ?? cell.textContent.trim().replace(/\s+/g, " ");
+/* The value of a cell: its data-value, else its text. */
+const valueOf = (cell) => cell.dataset.value ?? cell.textContent.trim().replace(/\s+/g, " ");
 
-/* Numbers before words, both ascending; cells without either last, whatever the direction. */
+/* Numbers before words; empty cells last in both directions. */
 function compare(a, b, direction) {
   if (a === "" || b === "") return (a === "") - (b === "");
   const [x, y] = [Number(a), Number(b)];
@@ -17,20 +17,20 @@ function sortBy(table, column, head) {
   for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
   head.setAttribute("aria-sort", direction === 1 ? "ascending" : "descending");
   const rows = [...table.tBodies[0].rows];
-  rows.sort((a, b) => compare(behind(a.cells[column]), behind(b.cells[column]), direction));
+  rows.sort((a, b) => compare(valueOf(a.cells[column]), valueOf(b.cells[column]), direction));
   table.tBodies[0].append(...rows);
 }
 
-/* One cell of a CSV file; a spreadsheet shall not take words for a formula. */
-function quoted(text) {
+/* One cell of a CSV file. A leading quote keeps spreadsheets from evaluating words as a formula. */
+function csvCell(text) {
   const safe = Number.isNaN(Number(text)) && /^[=+\-@\t\r]/.test(text) ? "'" + text : text;
   return /[",\n\r]/.test(safe) ? '"' + safe.replaceAll('"', '""') + '"' : safe;
 }
 
 function csv(table) {
   const heads = [...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim());
-  const rows = [...table.tBodies[0].rows].map((row) => [...row.cells].map(behind));
-  return [heads, ...rows].map((row) => row.map(quoted).join(",") + "\r\n").join("");
+  const rows = [...table.tBodies[0].rows].map((row) => [...row.cells].map(valueOf));
+  return [heads, ...rows].map((row) => row.map(csvCell).join(",") + "\r\n").join("");
 }
 
 function download(table) {
@@ -49,7 +49,7 @@ function button(words, act) {
   return made;
 }
 
-function serve(table) {
+function addTools(table) {
   [...table.tHead.rows[0].cells].forEach((head, column) => {
     const words = head.textContent.trim();
     head.replaceChildren(button(words, () => sortBy(table, column, head)));
@@ -65,7 +65,7 @@ function openTarget() {
   if (target?.matches("tr")) target.querySelector("details")?.setAttribute("open", "");
 }
 
-document.querySelectorAll("table[data-file]").forEach(serve);
+document.querySelectorAll("table[data-file]").forEach(addTools);
 addEventListener("hashchange", openTarget);
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => one.setAttribute("open", "")));
 openTarget();

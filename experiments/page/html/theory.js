@@ -1,10 +1,10 @@
 "use strict";
-/* Closed forms of theory/ for two classes, one background and an object that is always the label's, in plain numbers.
+/* Closed forms of theory/ for two classes, one background, and objects that always match the label.
  *
  * A world is {p_spu, mu_inv, mu_spu, sigma_inv, sigma_spu, nu, mention_inv, mention_spu}; nu is the variance of the view
- * noise of one coordinate, of images and captions alike. Letters as in theory/: S = sigma^2 + nu, D = 2 p - 1. A learner
- * answers {common, counter} as fractions, or {refused: why} where a world has no answer.
- * tests/experiments/page/test_explorer.py holds every function to theory/ at random worlds.
+ * noise per coordinate of images and captions. Letters as in theory/: S = sigma^2 + nu, D = 2 p - 1. A learner returns
+ * {common, counter} as fractions, or {refused: reason}.
+ * tests/experiments/page/test_explorer.py compares every function with theory/ at random worlds.
  */
 
 /* ---- the normal distribution and averages over it ---- */
@@ -12,7 +12,7 @@
 const ROOT_TWO_PI = Math.sqrt(2 * Math.PI);
 const density = (t) => Math.exp(-t * t / 2) / ROOT_TWO_PI;
 
-/* The standard normal distribution function, to 1e-15: a series of positive terms, in the tails a continued fraction. */
+/* The standard normal distribution function, to 1e-15: a series of positive terms; a continued fraction in the tails. */
 function Phi(x) {
   const z = Math.abs(x);
   if (z < 5) {
@@ -39,9 +39,9 @@ const NODES = [
   [0.949107912342759, 0.063092092629979, 0.129484966168870],
   [0.991455371120813, 0.022935322010529, 0],
 ].flatMap(([x, fine, rough]) => (x === 0 ? [[x, fine, rough]] : [[x, fine, rough], [-x, fine, rough]]));
-const DEEPEST = 40;  // halvings; a step of the integrand is enclosed in 1e-12 of its panel then
+const DEEPEST = 40;  // halvings; they enclose a step of the integrand in 1e-12 of its panel
 
-/* Integral of a pair of functions over [low, high]: panels are halved until two rules agree. */
+/* The integrals of two functions over [low, high]: panels are halved until both rules agree. */
 function integral(f, low, high, tolerance, depth = 0) {
   const middle = (low + high) / 2, half = (high - low) / 2, fine = [0, 0], rough = [0, 0];
   for (const [x, w, v] of NODES) {
@@ -57,7 +57,7 @@ function integral(f, low, high, tolerance, depth = 0) {
   return [a[0] + b[0], a[1] + b[1]];
 }
 
-/* Integral over [-range, range] of what is weighed by a normal density, begun on narrow panels: no step hides. */
+/* The integrals over [-range, range]. Narrow first panels make sure that no step is missed. */
 function average(f, tolerance, range) {
   const total = [0, 0], panels = Math.ceil(2 * range), wide = 2 * range / panels;
   for (let k = 0; k < panels; k++) {
@@ -71,7 +71,7 @@ function average(f, tolerance, range) {
 /* ---- worlds and linear rules ---- */
 
 const imageVariance = (w) => [w.sigma_inv ** 2 + w.nu, w.sigma_spu ** 2 + w.nu];
-const over = (gap, deviation) => (gap === 0 && deviation === 0 ? 0 : gap / deviation);  // a score of 0 counts one half
+const over = (gap, deviation) => (gap === 0 && deviation === 0 ? 0 : gap / deviation);  // a score of 0 counts as one half
 
 /* Accuracies of the rule u x_inv + v x_spu > 0, exact. */
 function ofDirection(w, [u, v]) {
@@ -79,7 +79,7 @@ function ofDirection(w, [u, v]) {
   return { common: Phi(over(u * w.mu_inv + v * w.mu_spu, s)), counter: Phi(over(u * w.mu_inv - v * w.mu_spu, s)) };
 }
 
-/* q, how a prompt asks for class +1, block by block. */
+/* q, the prompt of class +1, per block. */
 function promptOf(w, prompt) {
   if (prompt === "name") return [w.mu_inv, 0];
   if (prompt === "background") return [w.mu_inv, w.mu_spu];
@@ -94,7 +94,7 @@ function linearDirection(w, prompt) {
   return [own[0] * first + cross * second, cross * first + own[1] * second];
 }
 
-/* r/d, least squares on labels: what a block shows of the label over its variance within a class. */
+/* r/d, least squares on labels: mean of a block given the label over its variance within a class. */
 function leastSquaresDirection(w) {
   const [S, T] = imageVariance(w), D = 2 * w.p_spu - 1;
   return [w.mu_inv / S, w.mu_spu * D / (T + w.mu_spu ** 2 * (1 - D * D))];
@@ -145,7 +145,7 @@ function logisticDerivatives(r, n, p) {
   return { scale, g, H };
 }
 
-/* Minimiser of the logistic loss: damped Newton, begun as in theory/learners/logistic.py. */
+/* The minimiser of the logistic loss: damped Newton with the start of theory/learners/logistic.py. */
 function logisticDirection(w) {
   const [S, T] = imageVariance(w), D = 2 * w.p_spu - 1;
   if (w.p_spu === 1) return [w.mu_inv / S, w.mu_spu / T];
@@ -157,7 +157,7 @@ function logisticDirection(w) {
     const step = [(H[0][1] * g[1] - H[1][1] * g[0]) / det, (H[1][0] * g[0] - H[0][0] * g[1]) / det];
     const slope = g[0] * step[0] + g[1] * step[1];
     let part = 1, there, next;
-    do {  // the loss is convex: a step that leaves at most half the slope, uphill, has not overshot
+    do {  // the loss is convex: accept a step if the slope at its end is at most half the start's, uphill
       there = [r[0] + part * step[0], r[1] + part * step[1]];
       next = logisticDerivatives(there, n, w.p_spu);
       const uphill = (next.g[0] * step[0] + next.g[1] * step[1]) * Math.exp(Math.min(next.scale - at.scale, 600));
@@ -173,23 +173,23 @@ function logisticDirection(w) {
 
 /* ---- the Bayes rule on images ---- */
 
-/* Log odds of the label that a block gives when its own log odds are h: log (p e^h + q)/(q e^h + p). */
+/* Log odds of the label given a block whose own log odds are h: log (p e^h + q)/(q e^h + p). */
 function evidence(h, p) {
   const e = Math.exp(-Math.abs(h)), q = 1 - p;
   return Math.sign(h) * (Math.log(p + q * e) - Math.log(q + p * e));
 }
 
-/* By quadrature over the background's coordinate; the animal's is integrated exactly. */
+/* Quadrature over the background's coordinate; the animal's is integrated exactly. */
 function bayes(w) {
   const [S, T] = imageVariance(w), a = w.mu_inv / Math.sqrt(S), b = w.mu_spu / Math.sqrt(T);
   const right = (t, sign) => {
-    const h = 2 * b * (b * sign + t), told = w.p_spu === 1 ? h : evidence(h, w.p_spu);
-    return Phi(a + told / (2 * a)) * density(t);
+    const h = 2 * b * (b * sign + t), odds = w.p_spu === 1 ? h : evidence(h, w.p_spu);
+    return Phi(a + odds / (2 * a)) * density(t);
   };
   return average((t) => [right(t, 1), right(t, -1)], 1e-9, 8);
 }
 
-/* Where the Bayes rule is undecided: x_inv at a given x_spu. */
+/* The boundary of the Bayes rule: x_inv at a given x_spu. */
 function bayesLine(w, x) {
   const [S, T] = imageVariance(w), h = 2 * w.mu_spu * x / T;
   return -S / (2 * w.mu_inv) * (w.p_spu === 1 ? h : evidence(h, w.p_spu));
@@ -197,37 +197,37 @@ function bayesLine(w, x) {
 
 /* ---- the optimum of InfoNCE ---- */
 
-/* What the prompt of class +1 tells of one block, as Gaussians over its image coordinate; `told`: whether it speaks. */
-function blockTold(mu, sigma, mention, q, nu) {
-  const variance = sigma * sigma, heard = variance + nu, heed = variance / heard, found = [];
+/* The Gaussians over the image coordinate of one block, given the prompt of class +1; `mentioned`: in the caption. */
+function blockTerms(mu, sigma, mention, q, nu) {
+  const variance = sigma * sigma, total = variance + nu, shrinkage = variance / total, found = [];
   for (const a of [1, -1]) {
-    const surprise = q - a * mu, narrow = nu + heed * nu;
+    const surprise = q - a * mu, narrow = nu + shrinkage * nu;
     if (mention > 0)
-      found.push({ a, told: true, log: Math.log(mention) - surprise ** 2 / (2 * heard) - Math.log(heard * narrow) / 2,
-        centre: a * mu + heed * surprise, curve: 1 / (2 * narrow) });
+      found.push({ a, mentioned: true, log: Math.log(mention) - surprise ** 2 / (2 * total) - Math.log(total * narrow) / 2,
+        centre: a * mu + shrinkage * surprise, curve: 1 / (2 * narrow) });
     if (mention < 1)
-      found.push({ a, told: false, log: Math.log(1 - mention) - q * q / (2 * nu) - Math.log(nu * heard) / 2,
-        centre: a * mu, curve: 1 / (2 * heard) });
+      found.push({ a, mentioned: false, log: Math.log(1 - mention) - q * q / (2 * nu) - Math.log(nu * total) / 2,
+        centre: a * mu, curve: 1 / (2 * total) });
   }
   return found;
 }
 
-/* Which two prompts say what of the blocks: the Gaussians of both, and the pairs of them that tell prompts apart. */
-function told(w, prompt) {
+/* The Gaussians of both blocks, and the log weights of the pairs that distinguish the prompts. */
+function mixture(w, prompt) {
   const q = promptOf(w, prompt);
   const blocks = [
-    blockTold(w.mu_inv, w.sigma_inv, w.mention_inv, q[0], w.nu),
-    blockTold(w.mu_spu, w.sigma_spu, w.mention_spu, q[1], w.nu),
+    blockTerms(w.mu_inv, w.sigma_inv, w.mention_inv, q[0], w.nu),
+    blockTerms(w.mu_spu, w.sigma_spu, w.mention_spu, q[1], w.nu),
   ];
   const log = blocks[0].map((i) => blocks[1].map((s) => {
-    const tells = (i.told && q[0] !== 0) || (s.told && q[1] !== 0);  // all else is alike for both prompts
-    return tells ? Math.log(i.a === s.a ? w.p_spu : 1 - w.p_spu) + i.log + s.log : -Infinity;
+    const differs = (i.mentioned && q[0] !== 0) || (s.mentioned && q[1] !== 0);  // other pairs cancel
+    return differs ? Math.log(i.a === s.a ? w.p_spu : 1 - w.p_spu) + i.log + s.log : -Infinity;
   }));
-  return { blocks, log: [log, blocks[1].map((_, k) => log.map((row) => row[k]))] };  // by own block, then the other one
+  return { blocks, log: [log, blocks[1].map((_, k) => log.map((row) => row[k]))] };  // by own block, then by the other
 }
 
-/* log of the sum over parts of e^(level - (x - centre)^2/(2 variance)), written out: the page spends its time here. */
-function heard(x, levels, parts) {
+/* log of the sum over parts of e^(level - curve (x - centre)^2). Most of the page's time is spent here. */
+function logSum(x, levels, parts) {
   let top = -Infinity, sum = 0;
   for (let k = 0; k < parts.length; k++) {
     const away = x - parts[k].centre, value = levels[k] - away * away * parts[k].curve;
@@ -239,20 +239,20 @@ function heard(x, levels, parts) {
   return top === -Infinity ? top : top + Math.log(sum);
 }
 
-/* log p(x, caption of +1) - log p(x, caption of -1) along a block, the other coordinate held at y. */
+/* log p(x, caption of +1) - log p(x, caption of -1) along a block; the other coordinate is y. */
 function along({ blocks, log }, block, y) {
   const own = blocks[block], other = blocks[1 - block];
-  const plus = own.map((_, k) => heard(y, log[block][k], other));
-  const minus = own.map((_, k) => heard(-y, log[block][k], other));
-  return (x) => heard(x, plus, own) - heard(-x, minus, own);
+  const plus = own.map((_, k) => logSum(y, log[block][k], other));
+  const minus = own.map((_, k) => logSum(-y, log[block][k], other));
+  return (x) => logSum(x, plus, own) - logSum(-x, minus, own);
 }
 
 const REACH = 6;  // standard deviations of an image; 2e-9 of them lie beyond
 const STEPS = 48;  // between the ends of a group
 const NEAR = Array.from({ length: 33 }, (_, k) => Math.sign(k - 16) * (Math.abs(k - 16) / 4 + (Math.abs(k - 16) / 10) ** 3));
 
-/* Places between which a change of sign is looked for: along the group, and around where a caption puts an image. */
-function lookout(means, deviation, parts) {
+/* Places between which signs are compared: along the group, and around the centres of the Gaussians. */
+function searchGrid(means, deviation, parts) {
   const grid = Array.from({ length: STEPS + 1 }, (_, k) => deviation * REACH * (2 * k / STEPS - 1));
   const places = means.flatMap((mean) => grid.map((step) => mean + step));
   const low = Math.min(...places), high = Math.max(...places);
@@ -262,7 +262,7 @@ function lookout(means, deviation, parts) {
   return places.filter((x) => x >= low && x <= high).sort((x, y) => x - y);
 }
 
-/* A change of sign of f between low and high, to 1e-9 of their distance: false position, halving the end that stays. */
+/* A root of f between low and high, to 1e-9 of their distance: false position (Illinois) with bisection. */
 function root(f, low, high, atLow, atHigh) {
   let kept = 0;
   const close = 1e-9 * (high - low);
@@ -283,7 +283,7 @@ function root(f, low, high, atLow, atHigh) {
   return (low + high) / 2;
 }
 
-/* Where the preference changes its sign among these places, and whether it is positive before. */
+/* The roots of the preference between these places, and whether it is positive at the first. */
 function turns(f, places) {
   const found = [];
   let before = f(places[0]);
@@ -296,7 +296,7 @@ function turns(f, places) {
   return { begins, found };
 }
 
-/* P(preference > 0) of a normal coordinate: from the last turn, above which the sign is that of the end, downwards. */
+/* P(preference > 0) for a normal coordinate: alternating sum of Phi over the roots. */
 function positive({ begins, found }, mean, deviation) {
   let sum = begins === (found.length % 2 === 0) ? 1 : 0, sign = begins ? 1 : -1;
   for (const x of found) {
@@ -308,14 +308,14 @@ function positive({ begins, found }, mean, deviation) {
 
 const TOLERANCE = 1e-6;
 
-/* Along the block that linear CLIP heeds more exactly, over the other one by quadrature. */
+/* Exact along the block with the larger weight in linear CLIP, quadrature over the other. */
 function infonce(w, prompt) {
-  if (!(w.nu > 0)) return { refused: "without noise in the images the mutual information is infinite" };
-  const what = told(w, prompt), deviation = imageVariance(w).map(Math.sqrt), heed = linearDirection(w, prompt);
+  if (!(w.nu > 0)) return { refused: "without view noise the mutual information is infinite" };
+  const what = mixture(w, prompt), deviation = imageVariance(w).map(Math.sqrt), weight = linearDirection(w, prompt);
   if (what.log[0].flat().every((x) => x === -Infinity)) return { common: 0.5, counter: 0.5 };
-  const inside = Math.abs(heed[0]) * deviation[0] >= Math.abs(heed[1]) * deviation[1] ? 0 : 1;
+  const inside = Math.abs(weight[0]) * deviation[0] >= Math.abs(weight[1]) * deviation[1] ? 0 : 1;
   const mean = [[w.mu_inv, w.mu_spu], [w.mu_inv, -w.mu_spu]];  // by group
-  const places = lookout([...new Set(mean.map((m) => m[inside]))], deviation[inside], what.blocks[inside]);
+  const places = searchGrid([...new Set(mean.map((m) => m[inside]))], deviation[inside], what.blocks[inside]);
   const share = (groups) => average((t) => {
     const y = mean[groups[0]][1 - inside] + deviation[1 - inside] * t, found = turns(along(what, inside, y), places);
     const right = groups.map((k) => positive(found, mean[k][inside], deviation[inside]) * density(t));
@@ -325,9 +325,9 @@ function infonce(w, prompt) {
   return { common: share([0]).common, counter: share([1]).common };
 }
 
-/* ---- what is printed, and what is true ---- */
+/* ---- Theorem 6.2 as printed ---- */
 
-/* Why Theorem 6.2 does not speak of a world; nothing where it does. */
+/* The conditions of Theorem 6.2 that a world violates. */
 function outsideTheorem(w) {
   const found = [];
   if (w.mu_inv !== 1) found.push("mu_inv = 1");

@@ -1,10 +1,10 @@
-"""A study as a picture, by itself: lines over one axis, a phase diagram over two, panels for what is left.
+"""Draw a study: lines over one axis, a phase diagram over two, panels for further axes and learners.
 
     from experiments import plot
     plot(dataset, what="infonce:name minus bayes")
 
-`asked` reads what is to be drawn, `composed` lays it out as data, `lines` and `maps` draw it, `boundary` finds where
-two learners are equally accurate, and `plane` sets one group against the other.
+`series` selects the numbers, `layout` arranges them as data, `boundary` finds where two learners are equally accurate,
+`lines`, `maps` and `scatter` draw inside a `frame`, and `save` writes the file.
 """
 
 from typing import TYPE_CHECKING
@@ -32,24 +32,17 @@ def plot(dataset: "xr.Dataset", what: str = "counter", at: "Mapping[str, str | f
         For a word, learner, axis or value that the study does not have, a study without a computed cell, and more
         panels than can be read.
     """
-    return draw(compose(dataset, what, at))
+    from experiments.page.plot.layout import arrange  # matplotlib and scipy are slow to import
 
-
-def compose(dataset: "xr.Dataset", what: str, at: "Mapping[str, str | float] | None" = None):
-    """The picture of a study as data; raises as `plot`."""
-    from experiments.page.plot.composed import composed
-    from experiments.page.plot.plane import GROUPS, plane
-
-    return plane(dataset, at) if what == GROUPS else composed(dataset, what, at)
+    return draw(arrange(dataset, what, at))
 
 
 def draw(picture) -> "Figure":
-    """The figure of a composed picture."""
-    from experiments.page.plot.plane import Plane, draw_plane
-
-    if isinstance(picture, Plane):
-        return draw_plane(picture)
-    from experiments.page.plot.lines import draw_lines
-    from experiments.page.plot.maps import draw_maps
-
-    return draw_lines(picture) if picture.y is None else draw_maps(picture)
+    """The figure of a `layout.Picture`."""
+    if picture.kind == "plane":
+        from experiments.page.plot.scatter import draw_scatter as draw_kind
+    elif picture.kind == "map":
+        from experiments.page.plot.maps import draw_maps as draw_kind
+    else:
+        from experiments.page.plot.lines import draw_lines as draw_kind
+    return draw_kind(picture)

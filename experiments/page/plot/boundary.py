@@ -1,15 +1,14 @@
-"""Where two learners are equally accurate: the exact line where theory knows both, else a guess between cells.
+"""Where two learners are equally accurate: exact lines where theory knows both learners, else interpolated ones.
 
-A map is cut into cells (finer than the study's where that is coarse). On every edge between two cells' corners at which
-A - B has opposite signs, a root of A - B is found by theory's own accuracy functions (Chandrupatla's method, all edges
-at once). Which roots belong to one line is read off the signs, as marching squares does.
-Where A - B vanishes over whole cells (both learners always right, say) there is a plateau and no line through it.
-Sampled accuracies scatter, so their roots mean nothing: they count as measurements, whose line is interpolated.
+A grid at least as fine as the study's gives the signs of A - B. On every edge of the grid whose ends have opposite
+signs, Chandrupatla's method finds a root of theory's A - B (all edges at once). Marching squares joins the roots.
+Where A - B vanishes over whole cells, there is a plateau and no line. Accuracies that theory samples scatter, so they
+are treated as measurements.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -20,24 +19,23 @@ from scipy.optimize.elementwise import find_root
 from experiments.errors import RequestError
 from experiments.lab.request import read
 from experiments.lab.studies import Study
-from experiments.page.plot.asked import DIFFERENCE, Series, Who
-from experiments.page.plot.scales import PlotAxis, Scale, readable
+from experiments.page.plot.scales import PlotAxis, Scale
+from experiments.page.plot.series import DIFFERENCE, Series, Who
 from simulator.accuracy import in_words
-from simulator.quantities import quantity_of
-from simulator.world import SCALARS, World, Worlds
+from simulator.world import World, Worlds
 from theory.learners.base import UNDEFINED, Learner, attempt
 
-FINE = 24  # steps along an axis, at least, on which changes of sign are looked for
-LEVEL = 2e-6  # |A - B| that two quadratures, each good to 1e-6, cannot tell from none
-PROBES = 8  # values of an axis, at most, at which a learner is asked whether it is sampled
+FINE = 24  # at least so many steps of the grid along an axis
+LEVEL = 2e-6  # |A - B| that may be error: two quadratures, each good to 1e-6
+PROBES = 8  # values of an axis, at most, at which a learner is tested for sampling
 
 
 class Boundary(NamedTuple):
     """Lines of points (columns: the axes along the paper) on which A = B."""
 
-    exact: tuple[np.ndarray, ...]  # by theory; empty if it is not known exactly, or if there is none
-    guessed: tuple[np.ndarray, ...]  # interpolated between the values that are drawn
-    known: bool  # whether theory knows both learners exactly there
+    exact: tuple[np.ndarray, ...]  # by theory
+    interpolated: tuple[np.ndarray, ...]  # between the values that are drawn
+    known: bool  # whether theory knows both learners exactly
 
 
 class Gap(NamedTuple):
@@ -45,24 +43,23 @@ class Gap(NamedTuple):
 
     first: Learner
     second: Learner
-    fields: dict[str, Any]  # of the worlds, but for the axes
+    fields: dict[str, Any]  # of the worlds, without the axes
     names: tuple[str, ...]
 
     def __call__(self, *places: np.ndarray) -> np.ndarray:
-        """A - B at these places, nan where either has no answer."""
+        """A - B at these places; nan where either learner has no answer."""
         places = np.broadcast_arrays(*(np.asarray(x, float) for x in places))
-        return self._of(Worlds(**{**self.fields, **dict(zip(self.names, places, strict=True))}))
+        worlds = Worlds(**{**self.fields, **dict(zip(self.names, places, strict=True))})
 
-    def _of(self, worlds: Worlds) -> np.ndarray:
-        def ask(part: Worlds) -> np.ndarray:
+        def difference(part: Worlds) -> np.ndarray:
             one, two = (in_words(DIFFERENCE, learner.accuracy(part)) for learner in (self.first, self.second))
             return one - two
 
-        return attempt(ask, worlds)[0]
+        return attempt(difference, worlds)[0]
 
 
 def boundary_of(dataset: xr.Dataset, series: Series, at: dict[str, Any], axes: list[PlotAxis]) -> Boundary:
-    """Where a panel's difference vanishes: by theory where it is exact, else between the values that are drawn."""
+    """Where a panel's difference vanishes."""
     gap = gap_of(dataset, series.who, series.against, at, axes)
     if gap is None or not axes:
         return Boundary((), _interpolated(series.data.value.values, axes) if axes else (), gap is not None)
@@ -70,21 +67,21 @@ def boundary_of(dataset: xr.Dataset, series: Series, at: dict[str, Any], axes: l
 
 
 def gap_of(dataset: xr.Dataset, first: Who, second: Who, at: dict[str, Any], axes: list[PlotAxis]) -> Gap | None:
-    """A - B as a function, None where theory does not know both exactly or the Dataset does not say which world it is.
+    """A - B as a function; None if theory does not know both learners exactly, or if the world is unknown.
 
-    An axis along the paper must be a field of the world: of n and of a recipe theory says nothing. Whole numbers
-    (classes, dimensions) have nothing between them, so no root either.
+    Every axis along the paper must be a field of the world with real values. Theory does not depend on n or on a
+    recipe, and whole numbers have no root between them.
     """
-    asked = _study(dataset)
-    if asked is None or not {first.learner, second.learner} <= set(asked.labels):
+    study = study_of(dataset)
+    if study is None or not {first.learner, second.learner} <= set(study.labels):
         return None
-    own = {name: getattr(asked.world, name) for name in World.model_fields}
+    own = {name: getattr(study.world, name) for name in World.model_fields}
     fields = {**own, **{name: np.asarray(value).item() for name, value in at.items() if name in own}}
     if any(axis.name not in fields or axis.values.dtype.kind != "f" for axis in axes):
         return None
-    embed_dim = at.get("embed_dim", dict(asked.recipe).get("embed_dim"))
-    pair = [asked.learner(asked.labels.index(who.learner), who.prompt, embed_dim) for who in (first, second)]
-    if None in pair:  # an objective of which theory knows no optimum
+    embed_dim = at.get("embed_dim", dict(study.recipe).get("embed_dim"))
+    pair = [study.learner(study.labels.index(who.learner), who.prompt, embed_dim) for who in (first, second)]
+    if None in pair:  # an objective without a known optimum
         return None
     some = np.ix_(*(axis.values[:: -(-len(axis.values) // PROBES)] for axis in axes))
     worlds = Worlds(**{**fields, **{axis.name: values for axis, values in zip(axes, some, strict=True)}})
@@ -94,7 +91,8 @@ def gap_of(dataset: xr.Dataset, first: Who, second: Who, at: dict[str, Any], axe
 
 
 def _sampled(learner: Learner, worlds: Worlds) -> bool:
-    for index in np.ndindex(worlds.shape):  # the first world with an answer tells
+    """Whether theory samples this learner, by the first world with an answer."""
+    for index in np.ndindex(worlds.shape):
         try:
             return learner.accuracy(worlds[index]).interval is not None
         except UNDEFINED:
@@ -122,7 +120,7 @@ def lines(gap: Callable, first: PlotAxis, second: PlotAxis) -> tuple[Float[np.nd
     value = gap(x[:, None], y[None, :])
     hidden = ~np.isfinite(value) | _plateau(value)
     sign = _signs(value)
-    found = contour_generator(z=np.ma.array(sign.T, mask=hidden.T)).lines(0.0)  # every corner at the middle of an edge
+    found = contour_generator(z=np.ma.array(sign.T, mask=hidden.T)).lines(0.0)  # every corner is the middle of an edge
     if not found:
         return ()
     corners = np.concatenate(found)
@@ -136,9 +134,9 @@ def lines(gap: Callable, first: PlotAxis, second: PlotAxis) -> tuple[Float[np.nd
         if not mine.any():
             continue
         low, high, other = grid[k[mine]], grid[k[mine] + 1], points[mine, 1 - side]
-        ask = (lambda t, o: gap(t, o)) if side == 0 else (lambda t, o: gap(o, t))
-        points[mine, side] = _roots(ask, axis.scale, low, high, other)
-    # Along an edge on which A - B is nothing but rounding a root could lie anywhere: the line goes straight past it.
+        along = gap if side == 0 else (lambda t, other: gap(other, t))
+        points[mine, side] = _roots(along, axis.scale, low, high, other)
+    # On an edge where A - B is all rounding error, a root could lie anywhere: the line skips it.
     keep = ~(ends.all(axis=0) | (ends.any(axis=0) & np.isnan(points).any(axis=1)))
     parts = np.cumsum([len(f) for f in found])[:-1]
     split = zip(np.split(points, parts), np.split(keep, parts), strict=True)
@@ -146,7 +144,7 @@ def lines(gap: Callable, first: PlotAxis, second: PlotAxis) -> tuple[Float[np.nd
 
 
 def _pieces(line: np.ndarray) -> list[np.ndarray]:
-    """A line without the points at which no root was found, cut there."""
+    """A line, cut where no root was found."""
     if not len(line):
         return []
     good = np.isfinite(line).all(axis=1)
@@ -156,11 +154,11 @@ def _pieces(line: np.ndarray) -> list[np.ndarray]:
     ]
 
 
-def _roots(ask: Callable, scale: Scale, low: np.ndarray, high: np.ndarray, *others: np.ndarray) -> np.ndarray:
-    """Roots between low and high, elementwise; nan where the search met no answer."""
+def _roots(function: Callable, scale: Scale, low: np.ndarray, high: np.ndarray, *others: np.ndarray) -> np.ndarray:
+    """Elementwise roots between low and high; nan where the search failed."""
 
     def at(t, low, high, *others):
-        return ask(np.clip(scale.backward(t), low, high), *others)
+        return function(np.clip(scale.backward(t), low, high), *others)
 
     ends = scale.forward(low), scale.forward(high)
     result = find_root(at, ends, args=(low, high, *others))
@@ -169,9 +167,9 @@ def _roots(ask: Callable, scale: Scale, low: np.ndarray, high: np.ndarray, *othe
 
 
 def _signs(value: np.ndarray) -> np.ndarray:
-    """+-1 of every corner. One at which A - B is nothing but rounding goes with most of its four neighbours.
+    """+-1 per corner. Where A - B may be rounding error, the corner takes the sign of most of its neighbours.
 
-    So no line follows an edge of the map on which A = B without A - B changing its sign there.
+    So no line follows an edge of the map where A = B without a change of sign.
     """
     sign = np.where(value >= 0, 1.0, -1.0)
     level = ~(np.abs(value) > LEVEL)
@@ -181,7 +179,7 @@ def _signs(value: np.ndarray) -> np.ndarray:
 
 
 def _plateau(value: np.ndarray) -> np.ndarray:
-    """Corners of cells on which A - B is nothing but rounding."""
+    """Corners of cells on which A - B may be rounding error."""
     level = np.abs(value) <= LEVEL
     whole = level[:-1, :-1] & level[1:, :-1] & level[:-1, 1:] & level[1:, 1:]
     corners = np.zeros_like(level)
@@ -192,7 +190,7 @@ def _plateau(value: np.ndarray) -> np.ndarray:
 
 
 def _finer(axis: PlotAxis) -> np.ndarray:
-    """The values of an axis and, where they are few, more between them at equal steps of its scale."""
+    """The values of an axis; if they are few, with further values at equal steps of its scale."""
     values = axis.values.astype(float)
     steps = int(np.ceil(FINE / (len(values) - 1)))
     t = axis.scale.forward(values)
@@ -203,7 +201,7 @@ def _finer(axis: PlotAxis) -> np.ndarray:
 
 
 def _interpolated(value: np.ndarray, axes: list[PlotAxis]) -> tuple[np.ndarray, ...]:
-    """Where the line between neighbouring values passes zero, on the axes' scales."""
+    """Where linear interpolation between neighbouring values is zero, on the axes' scales."""
     t = [axis.scale.forward(axis.positions.astype(float)) for axis in axes]
     if len(axes) == 1:
         i = np.flatnonzero(value[:-1] * value[1:] < 0)
@@ -215,27 +213,14 @@ def _interpolated(value: np.ndarray, axes: list[PlotAxis]) -> tuple[np.ndarray, 
     )
 
 
-def _study(dataset: xr.Dataset) -> Study | None:
-    """The request behind a Dataset; None if it does not carry one, or one with learners that have no name here."""
+def study_of(dataset: xr.Dataset) -> Study | None:
+    """The request in a Dataset; None if it has none, or if it uses learners that are not registered here."""
     return _read(dataset.attrs["study"]) if "study" in dataset.attrs else None
 
 
-@lru_cache(maxsize=4)  # every panel asks
+@lru_cache(maxsize=4)  # read once, not once per panel
 def _read(text: str) -> Study | None:
     try:
         return read(text)
     except RequestError:
         return None
-
-
-def world_words(dataset: xr.Dataset, axes: Collection[str]) -> tuple[str, ...] | None:
-    """ "symbol = value" of what the base world has other than the default, axes apart; None if it is not known."""
-    asked = _study(dataset)
-    if asked is None:
-        return None
-    world = asked.world
-    hints = get_type_hints(World, include_extras=True)
-    changed = [n for n in SCALARS if n not in axes and getattr(world, n) != World.model_fields[n].default]
-    words = [f"${quantity_of(hints[n]).symbol}$ = {readable(getattr(world, n))}" for n in changed]
-    further = [f"{len(world.attribute)} further attributes"] if world.attribute else []
-    return (*words, *further, *([] if world.views is None else [world.views.words]))

@@ -1,4 +1,4 @@
-"""Lines over one axis (or a point a learner where there is no axis): theory as lines, measurements as points."""
+"""Lines over one axis, or one point per learner without an axis: theory as lines, measurements as points."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -7,23 +7,33 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNLocator
 
-from experiments.page.plot import captions
-from experiments.page.plot.asked import Series, Who
-from experiments.page.plot.composed import Picture
-from experiments.page.plot.frame import SMALLEST, explain, fitted, framed
+from experiments.page.plot.boundary import Boundary
+from experiments.page.plot.frame import (
+    SMALLEST,
+    both_labels,
+    caption,
+    explain,
+    fitted,
+    framed,
+    in_percent,
+    percent,
+    title_of,
+)
+from experiments.page.plot.layout import Picture
 from experiments.page.plot.scales import PlotAxis, readable
+from experiments.page.plot.series import Series, Who
 from experiments.style import styled
 
 STYLES = ("-", "--", ":", "-.")
-MARKERS = ("o", "s", "^", "D")  # a measured route each
-HEADROOM = 0.04  # of the range of values, above and below
+MARKERS = ("o", "s", "^", "D")  # one per route
+HEADROOM = 0.04  # share of the range of values, above and below
 
 
 @styled
 def draw_lines(picture: Picture) -> Figure:
-    """The figure of a picture without a second axis along the paper."""
-    frame = framed(picture, captions.title(picture))
-    people = list(dict.fromkeys(s.who._replace(route=None) for p in picture.panels for s in p.series))
+    """The figure of a picture with at most one axis."""
+    frame = framed(picture, title_of(picture))
+    people = list(dict.fromkeys(s.who.anywhere for p in picture.panels for s in p.series))
     routes = list(dict.fromkeys(s.who.route for p in picture.panels for s in p.series))
     colours = {who: (f"C{i % 7}", STYLES[i % len(STYLES)]) for i, who in enumerate(people)}
     marks = {route: MARKERS[i % len(MARKERS)] for i, route in enumerate(routes)}
@@ -32,7 +42,7 @@ def draw_lines(picture: Picture) -> Figure:
             _points_of_learners(ax, panel.series, colours, marks)
             continue
         for series in panel.series:
-            _line(ax, picture.x, series, *colours[series.who._replace(route=None)], marks[series.who.route])
+            _line(ax, picture.x, series, *colours[series.who.anywhere], marks[series.who.route])
         if panel.boundary is not None:
             _crossings(ax, panel.boundary)
     _limits(frame.axes, picture)
@@ -42,7 +52,7 @@ def draw_lines(picture: Picture) -> Figure:
             np.isfinite(s.data[name]).any() for s in panel.series for name in ("value", "predicted") if name in s.data
         ):
             ax.text(0.5, 0.5, "no value here", transform=ax.transAxes, ha="center", fontsize=SMALLEST)
-    explain(frame, _entries(picture, people, routes, colours, marks), captions.sentences(picture))
+    explain(frame, _entries(picture, people, routes, colours, marks), caption(picture))
     return fitted(frame)
 
 
@@ -59,7 +69,7 @@ def _line(ax: Axes, x: PlotAxis, series: Series, colour: str, style: str, mark: 
 
 
 def _joined(ax: Axes, x: PlotAxis, values: np.ndarray, colour: str, style: str) -> None:
-    """A line; its points marked where the axis has words, or where a value has no neighbour to be joined with."""
+    """A line; dashes at words, and dots at values without a neighbour."""
     values = np.where(np.isfinite(values), values, np.nan)
     there = np.concatenate([[False], np.isfinite(values), [False]])
     lonely = there[1:-1] & ~there[:-2] & ~there[2:]
@@ -84,30 +94,27 @@ def _with_intervals(ax: Axes, place: np.ndarray, series: Series, colour: str, ma
 
 
 def _points_of_learners(ax: Axes, series: tuple[Series, ...], colours: dict, marks: dict) -> None:
-    """Without an axis: one place a learner."""
-    people = list(dict.fromkeys(s.who._replace(route=None) for s in series))
+    """One place per learner."""
+    people = list(dict.fromkeys(s.who.anywhere for s in series))
     for s in series:
-        place, (colour, _) = people.index(s.who._replace(route=None)), colours[s.who._replace(route=None)]
+        place, (colour, _) = people.index(s.who.anywhere), colours[s.who.anywhere]
         if s.replicates and "predicted" in s.data:
             ax.plot([place], [float(s.data.predicted)], "_", color=colour, markersize=18)
-        _with_intervals(ax, np.array([place]), _as_row(s), colour, marks[s.who.route])
+        row = s._replace(data=s.data.expand_dims("place"))
+        _with_intervals(ax, np.array([place]), row, colour, marks[s.who.route])
     ax.xaxis.set_major_locator(FixedLocator(range(len(people))))
     ax.xaxis.set_major_formatter(FixedFormatter([who.label.replace(", ", "\n") for who in people]))
     ax.set_xlim(-0.5, len(people) - 0.5)
 
 
-def _as_row(series: Series) -> Series:
-    return series._replace(data=series.data.expand_dims("place"))
-
-
-def _crossings(ax: Axes, boundary) -> None:
-    for points, face in ((boundary.exact, "black"), (boundary.guessed, "white")):
+def _crossings(ax: Axes, boundary: Boundary) -> None:
+    for points, face in ((boundary.exact, "black"), (boundary.interpolated, "white")):
         for line in points:
             ax.plot(line[:, 0], [0.0], "o", color="black", markerfacecolor=face, markersize=6, zorder=5)
 
 
 def _limits(axes: tuple[Axes, ...], picture: Picture) -> None:
-    """The same limits in all panels: all values with headroom; zero where learners are compared."""
+    """The same limits in all panels: all values with headroom, and zero in a difference."""
     ax = axes[0]
     if picture.x is not None:
         t = picture.x.scale.forward(picture.x.positions.astype(float))
@@ -117,7 +124,7 @@ def _limits(axes: tuple[Axes, ...], picture: Picture) -> None:
     values = [s.data[name].values.ravel() for p in picture.panels for s in p.series for name in names if name in s.data]
     everything = np.concatenate(values)
     everything = everything[np.isfinite(everything)]
-    if captions.in_percent(picture.what):  # an interval of few replicates may end far outside what an accuracy can be
+    if in_percent(picture.what):  # intervals of few replicates may be wider than this
         everything = np.clip(everything, -1 if picture.difference or picture.what == "drop" else 0, 1)
     if picture.difference:
         everything = np.append(everything, 0.0)
@@ -128,30 +135,30 @@ def _limits(axes: tuple[Axes, ...], picture: Picture) -> None:
             ax.set_xlim(*ends)
         ax.set_ylim(low - room, high + room)
         ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-        if captions.in_percent(picture.what):
-            ax.yaxis.set_major_formatter(FuncFormatter(captions.percent))
+        if in_percent(picture.what):
+            ax.yaxis.set_major_formatter(FuncFormatter(percent))
         if picture.difference:
             ax.axhline(0.0, color="0.4", linewidth=0.8)
 
 
 def _undefined(ax: Axes, picture: Picture, series: tuple[Series, ...], colours: dict) -> None:
-    """A cross at the foot of the panel where a learner has no answer."""
+    """A cross at the bottom of the panel where a learner has no answer."""
     foot = ax.get_ylim()[0]
     for i, s in enumerate(series):
         place = np.atleast_1d(np.arange(len(series))[i] if picture.x is None else picture.x.positions)
         none = np.atleast_1d(s.data.undefined.values) != 0
         if none.any():
-            colour = colours[s.who._replace(route=None)][0]
+            colour = colours[s.who.anywhere][0]
             ax.plot(place[none], np.full(none.sum(), foot), "x", color=colour, markersize=5, clip_on=False, zorder=6)
 
 
 def _entries(picture: Picture, people: list[Who], routes: list, colours: dict, marks: dict) -> list:
     every = [s for p in picture.panels for s in p.series]
-    measured = {s.who._replace(route=None) for s in every if s.replicates and s.data.value.notnull().any()}
+    measured = {s.who.anywhere for s in every if s.replicates and s.data.value.notnull().any()}
     entries = []
     for who in people:
         colour, style = colours[who]
-        label = " minus ".join(captions.pair(picture)) if picture.difference else who.label
+        label = " minus ".join(both_labels(picture)) if picture.difference else who.label
         mark = marks[routes[0]] if who in measured and len(routes) == 1 else None
         entries.append((Line2D([], [], color=colour, linestyle=style, marker=mark), label))
     if len(routes) > 1:
@@ -170,7 +177,7 @@ def _boundary_entries(picture: Picture) -> list:
     entries = []
     for kind, face, words in (
         ("exact", "black", "exact, by theory"),
-        ("guessed", "white", "interpolated between the values drawn"),
+        ("interpolated", "white", "interpolated between the values drawn"),
     ):
         found = [line for p in picture.panels if p.boundary is not None for line in getattr(p.boundary, kind)]
         if not found:

@@ -1,4 +1,4 @@
-"""Maps over two axes: colour for the value, contours, hatching where there is none or where it says no more."""
+"""Maps over two axes: colours and contours for values, hatching for missing, saturated or unclear ones."""
 
 import numpy as np
 from matplotlib import colormaps, patheffects
@@ -10,17 +10,28 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from experiments.page.plot import captions
 from experiments.page.plot.boundary import LEVEL
-from experiments.page.plot.composed import Panel, Picture
-from experiments.page.plot.frame import SMALLEST, explain, fitted, fold, framed, letters
+from experiments.page.plot.frame import (
+    SMALLEST,
+    both_labels,
+    caption,
+    explain,
+    fitted,
+    fold,
+    framed,
+    in_percent,
+    letters,
+    percent,
+    title_of,
+)
+from experiments.page.plot.layout import Panel, Picture
 from experiments.style import styled
 
-BEYOND = 0.02  # share of cells at either end that colours may leave to the bar's arrow
-BAR = 0.7  # length of the bar, about, of the figure's width
+BEYOND = 0.02  # share of cells at each end that may lie beyond the colour bar
+BAR = 0.7  # length of the colour bar, as a share of the figure's width
 MOST_CONTOURS = 6
-FINEST = 100  # values along an axis that contours are drawn through
-HATCHES = {  # what, face, hatch
+FINEST = 100  # values along an axis through which contours are drawn
+HATCHES = {  # kind: face, hatch
     "undefined": ("0.88", "xxx"),
     "pending": ("white", "..."),
     "none": ("0.95", "---"),
@@ -31,7 +42,7 @@ HATCHES = {  # what, face, hatch
 
 
 class Colours(Normalize):
-    """One scale of colours for all panels, with the ends at which values go beyond it."""
+    """One colour scale for all panels; `extend` says at which ends values lie beyond it."""
 
     def __init__(self, picture: Picture):
         values = np.concatenate([p.series[0].data.value.values.ravel() for p in picture.panels])
@@ -50,20 +61,20 @@ class Colours(Normalize):
             low = -high
         else:
             low, high = np.floor(low / step + 1e-9) * step, np.ceil(high / step - 1e-9) * step
-            if captions.in_percent(picture.what):
+            if in_percent(picture.what):
                 low, high = max(low, 0.0), min(high, 1.0)
         super().__init__(low, high if high > low else low + step)
         under = values.min() < self.vmin - 1e-12 or (infinite < 0).any()
         over = values.max() > self.vmax + 1e-12 or (infinite > 0).any()
         self.extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get((under, over), "neither")
-        # Red: the second learner ahead, or the background relied on; blue: the first, or the object.
+        # Red: the second learner is ahead, or the background has more weight. Blue: the first, or the object.
         self.map = colormaps["RdBu" if picture.difference else "RdBu_r" if self.diverging else "viridis"]
 
 
 @styled
 def draw_maps(picture: Picture) -> Figure:
-    """The figure of a picture with two axes along the paper."""
-    frame, colours = framed(picture, captions.title(picture)), Colours(picture)
+    """The figure of a picture with two axes."""
+    frame, colours = framed(picture, title_of(picture)), Colours(picture)
     seen: dict[str, None] = {}
     drawn: set[str] = set()
     levels = _levels(picture)
@@ -92,16 +103,16 @@ def draw_maps(picture: Picture) -> Figure:
         for end, words in zip(("left", "right"), _ahead(picture, int(BAR * letters(frame.figure, 9))), strict=True):
             bar.ax.set_title(words, loc=end, fontsize=9)
     bar.locator = MaxNLocator(6, steps=[1, 2, 2.5, 5, 10])
-    if captions.in_percent(picture.what):
-        bar.formatter = FuncFormatter(captions.percent)
+    if in_percent(picture.what):
+        bar.formatter = FuncFormatter(percent)
     bar.update_ticks()
-    explain(frame, _entries(picture, seen, drawn), captions.sentences(picture))
+    explain(frame, _entries(picture, seen, drawn), caption(picture))
     return fitted(frame)
 
 
 def _ahead(picture: Picture, width: int) -> tuple[str, str]:
-    """Who is ahead at the ends of the bar, whose length is `width` letters: on one line if both fit there."""
-    first, second = captions.pair(picture)
+    """Labels for the ends of a colour bar of `width` letters: one line if both fit."""
+    first, second = both_labels(picture)
     low, high = f"← {second} ahead", f"{first} ahead\N{NO-BREAK SPACE}→"
     if len(low) + len(high) < width:
         return low, high
@@ -110,12 +121,12 @@ def _ahead(picture: Picture, width: int) -> tuple[str, str]:
 
 def _cells(ax: Axes, picture: Picture, panel: Panel, colours: Colours):
     value = panel.series[0].data.value.values.T
-    value = np.ma.array(np.nan_to_num(value), mask=np.isnan(value))  # infinite ones take the colour beyond the end
+    value = np.ma.array(np.nan_to_num(value), mask=np.isnan(value))  # infinite values take the end colours
     return ax.pcolormesh(picture.x.edges, picture.y.edges, value, norm=colours, cmap=colours.map, rasterized=True)
 
 
 def _masks(picture: Picture, panel: Panel) -> dict[str, np.ndarray]:
-    """Cells of every kind that is hatched, as (x, y) arrays."""
+    """Cells of every hatched kind, as (x, y) arrays."""
     data = panel.series[0].data
     value, undefined, pending = data.value.values, data.undefined.values != 0, data.pending.values
     masks = {
@@ -133,7 +144,7 @@ def _masks(picture: Picture, panel: Panel) -> dict[str, np.ndarray]:
 
 
 def _hatched(mask: np.ndarray, picture: Picture, kind: str) -> PolyCollection:
-    """One rectangle a run of cells along x."""
+    """One rectangle per run of cells along x."""
     x, y = picture.x.edges, picture.y.edges
     corners = []
     for j in np.flatnonzero(mask.any(axis=0)):
@@ -145,7 +156,7 @@ def _hatched(mask: np.ndarray, picture: Picture, kind: str) -> PolyCollection:
 
 
 def _contours(ax: Axes, picture: Picture, panel: Panel, levels: np.ndarray) -> bool:
-    """Lines of equal value: theory's where it stands beside measurements, else of what is drawn. Whether there are."""
+    """Draw contours, of theory's values where they exist. Returns whether there are any."""
     i, j = (_thinned(len(axis.values)) for axis in (picture.x, picture.y))
     value = np.ma.masked_invalid(_contoured(panel)[np.ix_(i, j)].T)
     levels = levels[(levels > value.min()) & (levels < value.max())] if value.count() > 3 else []
@@ -153,14 +164,14 @@ def _contours(ax: Axes, picture: Picture, panel: Panel, levels: np.ndarray) -> b
         return False
     lines = ax.contour(picture.x.values[i], picture.y.values[j], value, levels=levels, colors="white", linewidths=0.9)
     lines.set(path_effects=[patheffects.withStroke(linewidth=1.9, foreground="0.25")])
-    form = captions.percent if captions.in_percent(picture.what) else (lambda v: f"{v:.6g}")
+    form = percent if in_percent(picture.what) else (lambda v: f"{v:.6g}")
     for text in ax.clabel(lines, fontsize=SMALLEST, fmt=form):
         text.set(color="black", path_effects=[patheffects.withStroke(linewidth=2, foreground="white")])
     return True
 
 
 def _thinned(count: int) -> np.ndarray:
-    """Places of at most FINEST values, both ends among them: labels find no place on lines of a thousand points."""
+    """Indices of at most FINEST values with both ends; matplotlib cannot place labels on longer lines."""
     return np.unique(np.linspace(0, count - 1, min(count, FINEST)).round().astype(int))
 
 
@@ -170,7 +181,7 @@ def _contoured(panel: Panel) -> np.ndarray:
 
 
 def _levels(picture: Picture) -> np.ndarray:
-    """Round values between all that is drawn, the same in every panel."""
+    """Round values, the same in every panel."""
     values = np.concatenate([_contoured(panel).ravel() for panel in picture.panels])
     values = values[np.isfinite(values)]
     if not len(values):
@@ -181,7 +192,7 @@ def _levels(picture: Picture) -> np.ndarray:
 
 def _boundary(ax: Axes, panel: Panel) -> set[str]:
     drawn = set()
-    for kind, style in (("exact", "-"), ("guessed", "--")):
+    for kind, style in (("exact", "-"), ("interpolated", "--")):
         for line in getattr(panel.boundary, kind):
             ax.plot(*line.T, color="black", linestyle=style, linewidth=1.6, zorder=4)
             drawn.add(kind)
@@ -191,7 +202,7 @@ def _boundary(ax: Axes, panel: Panel) -> set[str]:
 def _entries(picture: Picture, seen: dict[str, None], drawn: set[str]) -> list:
     lines = {
         "exact": ("-", "equally accurate (exact, by theory)"),
-        "guessed": ("--", "equally accurate (interpolated between the cells)"),
+        "interpolated": ("--", "equally accurate (interpolated between the cells)"),
     }
     entries = [
         (Line2D([], [], color="black", linestyle=style, linewidth=1.6), label)
@@ -200,10 +211,10 @@ def _entries(picture: Picture, seen: dict[str, None], drawn: set[str]) -> list:
     ]
     words = {
         "pending": "not computed yet",
-        "none": "no value: the learner is no linear rule" if picture.what == "reliance" else "no value",
+        "none": "no value: the learner is not a linear rule" if picture.what == "reliance" else "no value",
         "saturated": f"0 or 100 % to within {100 * LEVEL:.4f} points",
         "equal": f"equal to within {100 * LEVEL:.4f} points",
-        "unclear": "not told apart: the interval holds 0",
+        "unclear": "unclear: the interval contains 0",
         "undefined": "undefined",
     }
     for kind in seen:

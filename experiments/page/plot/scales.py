@@ -1,11 +1,10 @@
-"""Axes of a study as axes of a picture: scale, readable ticks, edges of cells, label with symbol and unit.
+"""Axes of a study on paper: scale, ticks, edges of cells, and labels with symbol and unit.
 
-A scale is a pair of functions: forward makes equal steps of the study equal steps on paper, backward undoes it.
+A scale has a function from values to places on paper, and its inverse:
     linear      t = x
     log         t = log10 x
     one-minus   t = -log10(1 - x): .9, .99, .999 are equally far apart; ticks show 1 - x
-Values that were listed are drawn on the one of these scales that spaces them most evenly; words (a recipe's loss) at
-equal distances.
+Listed values take the scale that spaces them most evenly. Words, such as losses, are equally far apart.
 """
 
 import textwrap
@@ -19,12 +18,12 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from simulator.quantities import Quantity
 
-MOST_TICKS = 6  # more cannot be told apart at the width of a phone
-UNITS = {"fraction": "%"}  # how ticks show them
+MOST_TICKS = 6  # as many are legible at the width of a phone
+UNITS = {"fraction": "%"}  # as ticks show them
 
 
 class Scale(NamedTuple):
-    """How the values of an axis are laid out."""
+    """A monotone map from values to places on paper, and its inverse."""
 
     name: str
     forward: Callable[[np.ndarray], np.ndarray]
@@ -44,7 +43,7 @@ SCALES = {
 
 
 class PlotAxis(NamedTuple):
-    """One axis of a study: its name, values, their places on paper's scale, and how it is named to a reader."""
+    """One axis of a study with its scale and its names."""
 
     name: str
     values: np.ndarray  # as in the Dataset: numbers, or words
@@ -52,7 +51,7 @@ class PlotAxis(NamedTuple):
     symbol: str  # LaTeX without dollars
     meaning: str
     unit: str | None
-    listed: bool = False  # rather than a range
+    listed: bool = False  # a list of values, not a range
 
     @property
     def words(self) -> bool:
@@ -61,12 +60,12 @@ class PlotAxis(NamedTuple):
 
     @property
     def positions(self) -> np.ndarray:
-        """Where the values lie in data coordinates: the values themselves, or 0, 1, 2 ... for words."""
+        """Data coordinates: the values themselves, or 0, 1, 2 ... for words."""
         return np.arange(len(self.values), dtype=float) if self.words else self.values
 
     @property
     def edges(self) -> np.ndarray:
-        """Borders of the cells around the values, midway on the scale; one more than there are values."""
+        """Borders of the cells around the values, midway on the scale."""
         t = self.scale.forward(self.positions.astype(float))
         if len(t) == 1:
             return self.scale.backward(np.array([t[0] - 0.5, t[0] + 0.5]))
@@ -82,7 +81,7 @@ class PlotAxis(NamedTuple):
         return f"${self.symbol}$ = {readable(value)}"
 
     def label(self, width: int | None = None) -> str:
-        """Meaning (wrapped at `width` letters; left out if None), symbol and unit."""
+        """Meaning (wrapped at `width` letters; omitted if None), symbol and unit."""
         symbol = f"$1 - {self.symbol}$" if self.scale.name == "one-minus" else f"${self.symbol}$"
         symbol = symbol if not self.words else self.name
         short = symbol + (f" [{self.unit}]" if self.unit else "")
@@ -96,13 +95,13 @@ class PlotAxis(NamedTuple):
 
     @property
     def explained(self) -> str:
-        """What the symbol on the axis stands for, in words."""
-        first = self.meaning.partition("; ")[0]  # what follows is for a list of all flags
+        """The meaning of the symbol on the axis."""
+        first = self.meaning.partition("; ")[0]  # the rest is for --help
         return f"one minus the {first}" if self.scale.name == "one-minus" else first
 
 
 def axis_of(coordinate: xr.DataArray) -> PlotAxis:
-    """An axis from a Dataset's coordinate, by the attributes that it carries; a bare one is named by itself."""
+    """An axis from a Dataset's coordinate and its attributes."""
     values = coordinate.values
     if values.dtype.kind not in "fiu":
         values = np.array([str(v) for v in values], dtype=object)
@@ -125,11 +124,11 @@ def _scale(name: str | None, values: np.ndarray) -> Scale:
         return np.std(gaps) / np.abs(np.mean(gaps)) if np.all(np.isfinite(gaps)) and np.mean(gaps) else np.inf
 
     known = [s for s in SCALES.values() if np.all(np.isfinite(s.forward(values.astype(float))))]
-    return min(known, key=lambda s: round(unevenness(s), 6))  # the first, linear, where two do equally well
+    return min(known, key=lambda s: round(unevenness(s), 6))  # linear, the first, wins a tie
 
 
 def readable(value: float | np.integer) -> str:
-    """A number for a tick or a title: 0.001 to 9999 as they are, others with a power of ten.
+    """A number for a tick or a title; below 0.001 or from 10,000 with a power of ten.
 
     >>> readable(0.25), readable(1e6), readable(2e-5)
     ('0.25', '$10^{6}$', '$2\\\\cdot10^{-5}$')
@@ -144,10 +143,10 @@ def readable(value: float | np.integer) -> str:
     return f"${sign}{power}$" if abs(mantissa) == 1 else rf"${mantissa:g}\cdot{power}$"
 
 
-def dress(side: Axis, axis: PlotAxis, width: int | None = None, most: int = MOST_TICKS) -> None:
+def style_axis(side: Axis, axis: PlotAxis, width: int | None = None, most: int = MOST_TICKS) -> None:
     """Give a matplotlib axis the scale, limits, ticks (at most `most`) and label of a study's axis."""
     panel, letter = side.axes, side.axis_name
-    ends = axis.edges[[0, -1]]  # before the scale, which has no place for matplotlib's own 0 and 1
+    ends = axis.edges[[0, -1]]  # before the scale, which cannot show matplotlib's default limits 0 and 1
     getattr(panel, f"set_{letter}lim")(*ends)
     if axis.scale.name != "linear":
         getattr(panel, f"set_{letter}scale")("function", functions=(axis.scale.forward, axis.scale.backward))
@@ -165,7 +164,7 @@ def dress(side: Axis, axis: PlotAxis, width: int | None = None, most: int = MOST
 
 
 def ticks_of(axis: PlotAxis, most: int = MOST_TICKS) -> np.ndarray:
-    """At most `most` round values within the range of an axis; the values themselves where there are few."""
+    """At most `most` round values within the range of an axis; its own values if they are few."""
     values, low, high = axis.values, axis.values.min(), axis.values.max()
     if axis.scale.name == "linear":
         from matplotlib.ticker import MaxNLocator
@@ -186,7 +185,7 @@ def _apart(axis: PlotAxis) -> bool:
 
 
 def _decades(low: float, high: float, most: int) -> np.ndarray:
-    """Powers of ten between two positive numbers, thinned; with 2s and 5s, or rounder numbers, where these are few."""
+    """Round numbers between two positive ones: 1-2-5, 1-3 or powers of ten, thinned if there are too many."""
     bottom, top = np.floor(np.log10(low) + 1e-9), np.ceil(np.log10(high) - 1e-9)
     powers = np.arange(bottom, top + 1)
     within = lambda x: x[(x >= low * (1 - 1e-9)) & (x <= high * (1 + 1e-9))]  # noqa: E731

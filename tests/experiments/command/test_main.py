@@ -291,7 +291,7 @@ def test_a_full_reproduction_says_what_it_takes(soberclip, tmp_path, monkeypatch
     run = soberclip("reproduce", "--output", tmp_path / "a", "--json", *flags)
     assert (run.status, asked) == (0, [full])
     assert (
-        bool(re.search(r"\d+ claims whose verdict is stored are trained anew, which took about \d+ min", run.err))
+        bool(re.search(r"\d+ claims with a stored verdict are trained again, which took about \d+ min", run.err))
         == full
     )
 
@@ -393,11 +393,11 @@ def test_an_interrupted_check_says_what_was_kept(soberclip, tmp_path, monkeypatc
     ("words", "kept"),
     [
         (["simulate"], "nothing was kept"),
-        (["counteranimal", "law", "--data", "a"], "photos encoded so far stay in the cache"),
-        (["counteranimal", "evaluate", "--data", "a", "--model", "b"], "photos encoded so far stay in the cache"),
+        (["counteranimal", "law", "--data", "a"], "encoded photos stay in the cache"),
+        (["counteranimal", "evaluate", "--data", "a", "--model", "b"], "encoded photos stay in the cache"),
         (
             ["counteranimal", "compose", "--size", "64"],
-            "composites written so far stay, and the same command goes on with them",
+            "finished composites stay, and the same command resumes",
         ),
     ],
 )

@@ -71,7 +71,7 @@ def test_own_classes_and_groups(run, shelves, tiny_clip, tmp_path):
     assert "worst group of 4" in screen
     run("compare", tmp_path / "out", "--output", tmp_path / "compared")
 
-    with pytest.raises(RequestError, match="--labels 1000 is of ImageNet; with --classes it is own"):
+    with pytest.raises(RequestError, match="--labels 1000 is for ImageNet; with --classes use own"):
         run("evaluate", *common, "--labels", 1000, "--output", tmp_path / "no")
     with pytest.raises(RequestError, match="--labels own needs --classes"):
         run("evaluate", "--data", shelves, "--model", spec, "--labels", "own", "--output", tmp_path / "no")
@@ -150,7 +150,7 @@ def test_a_classifier_of_ones_own_answers_in_the_order_of_the_file(shelves, tmp_
     )
     assert set(found.predicted.tolist()) == {1}
     assert found.correct.sum() == 7
-    with pytest.raises(RequestError, match=r"shape \(4,\) a photo; the labels, those of --classes are 3"):
+    with pytest.raises(RequestError, match=r"shape \(4,\) per photo; .* the 3 classes of --classes"):
         evaluate(
             lambda p: torch.zeros(len(p), 4), lambda photo: torch.zeros(1), None, shelves, names=words, groups="each"
         )
@@ -184,6 +184,6 @@ def test_flags_that_nothing_would_hear_are_refused(run, shelves, tiny_clip, sque
     (tmp_path / "lvlm").mkdir()
     for name in ("config.json", "processor_config.json", "tokenizer.json"):
         (tmp_path / "lvlm" / name).write_text("{}")
-    with pytest.raises(RequestError, match="has no features of photos"):
+    with pytest.raises(RequestError, match="has no image features"):
         run("discover", "--data", shelves, "--model", f"lvlm:{tmp_path / 'lvlm'}", "--output", tmp_path / "none")
     assert not (tmp_path / "none").exists()

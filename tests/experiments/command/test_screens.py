@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from experiments.command.screens.synthetic import accuracy_table
-from experiments.command.screens.trials import claims_table, verdict_table
+from experiments.command.synthetic import accuracy_table
+from experiments.command.trials import claims_table, verdict_table
 from simulator.world import World
 
 LONG = "clip-beats-supervised-at-full-correlation/of-a-name-that-no-column-of-eighty-would-hold-in-one-piece"
@@ -90,7 +90,7 @@ def test_a_pipe_gets_ids_in_one_piece_and_three_lines_a_claim(soberclip):
 def test_it_says_what_was_not_tried_now():
     text = words(shown(verdict_table([VERDICT, STORED, TABLES, AUDITED]), 80))
     assert "2 claims were tried in this run, at 5 audit points unless a counterexample came first" in text
-    assert "1 claim was not tried in this run: these verdicts on trained towers are stored" in text
+    assert "1 claim was not tried in this run: their verdicts on trained towers are stored" in text
     assert "1 claim was judged from the published tables" in text
     assert "99% interval 0.42 to 0.44" in text
     assert "exception ViT/B/16" in text

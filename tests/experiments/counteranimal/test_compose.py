@@ -13,9 +13,9 @@ from PIL import Image
 from experiments.counteranimal.compose import run as compose
 from experiments.counteranimal.evaluation import evaluate
 from experiments.counteranimal.factorial import Composition
-from experiments.counteranimal.paired import paired_effect
-from experiments.counteranimal.photos.inspection import inspection
-from experiments.counteranimal.photos.reading import read_tree
+from experiments.counteranimal.inspection import inspection
+from experiments.counteranimal.object_effects import paired_effect
+from experiments.counteranimal.reading import read_photos
 from experiments.errors import RequestError
 from simulator.pixels.decoding import decode
 
@@ -64,7 +64,7 @@ def contents(folder):
 def test_every_object_stands_on_every_background(asked):
     document = compose(asked)
     assert (document["composites"], document["written"], document["kept"]) == (9, 9, 0)
-    tree = read_tree(asked.output)
+    tree = read_photos(asked.output)
     assert tree.counts() == {9: (4, 2), 16: (1, 2)}
     assert tree.strays == ()
     assert {(p.object, p.background) for p in tree.photos if p.class_index == 9} == {
@@ -117,7 +117,7 @@ def test_what_is_missing_is_made_and_nothing_else(asked):
     for file in (*files[2:5], asked.output / "composites.csv"):
         file.unlink()
     with pytest.raises(RequestError, match="not finished; run the compose"):
-        read_tree(asked.output)
+        read_photos(asked.output)
     document = compose(asked)
     assert (document["written"], document["kept"]) == (3, 6)
     assert contents(asked.output) == whole
@@ -286,5 +286,5 @@ def test_photographed_animals(tmp_path, photo):
         objects=tmp_path / "objects", backgrounds=tmp_path / "scenes", common=common, output=tmp_path / "out"
     )
     assert compose(request)["written"] == 6
-    for composed in read_tree(request.output).photos:
+    for composed in read_photos(request.output).photos:
         assert decode(request.output / composed.path).size == (224, 224)

@@ -11,15 +11,22 @@ import pytest
 import torch
 
 from experiments.counteranimal import encoding
-from experiments.counteranimal.cache import FeatureCache
+from experiments.counteranimal import photos as photos_module
 from experiments.counteranimal.encoding import Runtime, encode_photos
 from experiments.counteranimal.evaluation import evaluate
 from experiments.counteranimal.labels import LabelSpace, own_classes
-from experiments.counteranimal.loaded import Deferred, LoadedModel
+from experiments.counteranimal.model import LoadedModel
 from experiments.counteranimal.models import load_model
-from experiments.counteranimal.photos import tree as photo_tree
-from experiments.counteranimal.photos.reading import read_tree
-from experiments.counteranimal.scoring import NO_ANSWER, Scorer, confusing_space, predict, rank_labels, text_features
+from experiments.counteranimal.reading import read_photos
+from experiments.counteranimal.scoring import (
+    NO_ANSWER,
+    Scorer,
+    confusing_space,
+    predict,
+    rank_labels,
+    scored,
+    text_features,
+)
 from experiments.errors import RequestError, RunError
 
 
@@ -60,7 +67,7 @@ def test_photos_without_a_number_count_as_wrong(shared_tree):
 def test_features_without_a_number_are_not_kept(tiny_clip, shared_tree, tmp_path):
     """The same key the second time, so what is passed again is what was not written."""
     clip = load_model(f"open_clip:local-dir:{tiny_clip}")
-    tree = read_tree(shared_tree)
+    tree = read_photos(shared_tree)
     encode = clip.encode_image
 
     def first_is_nan(pixels):
@@ -68,12 +75,11 @@ def test_features_without_a_number_are_not_kept(tiny_clip, shared_tree, tmp_path
 
     broken = replace(clip, encode_image=first_is_nan)
     first = encode_photos(tree, broken, tmp_path, Runtime())
-    rows = np.concatenate(list(first.cache.read(list(first.keys.values()))))
-    assert np.isnan(rows[0]).all()
-    assert np.isfinite(rows[1:]).all()
+    assert np.isnan(first.features[0]).all()
+    assert np.isfinite(first.features[1:]).all()
     second = encode_photos(tree, clip, tmp_path, Runtime())
     assert second.passes == 1
-    assert np.isfinite(np.concatenate(list(second.cache.read(list(second.keys.values()))))).all()
+    assert np.isfinite(second.features).all()
 
 
 def test_a_name_without_a_finite_embedding_is_a_failure(tiny_clip, tmp_path):
@@ -88,31 +94,31 @@ def test_a_name_without_a_finite_embedding_is_a_failure(tiny_clip, tmp_path):
 @pytest.mark.parametrize("labels", [10, 1001])
 def test_scores_of_another_number_are_refused(labels, shared_tree):
     """1001 were read as if shifted by nothing, 10 were an IndexError."""
-    with pytest.raises(RequestError, match=rf"scores of shape \({labels},\) a photo.* 1000"):
+    with pytest.raises(RequestError, match=rf"scores of shape \({labels},\) per photo.* 1000"):
         evaluate(lambda pixels: torch.zeros(len(pixels), labels), small, None, shared_tree)
     with pytest.raises(RequestError, match="10 class names are given"):
         evaluate(object(), small, str, shared_tree, names=list("abcdefghij"))
 
 
 def test_a_reference_without_a_number_chooses_no_labels(shared_tree, tmp_path):
-    tree = read_tree(shared_tree)
-    model = LoadedModel("m", "ImageNet", torch.nn.Identity(), answers, small)
+    tree = read_photos(shared_tree)
+    model = LoadedModel("ImageNet", torch.nn.Identity(), answers, small)
     encoded = encode_photos(tree, model, tmp_path, Runtime())
-    space = confusing_space(tree, encoded, Scorer(1000))
+    space = confusing_space(encoded, Scorer(1000))
     assert all(9 in labels for labels in space.allowed.values())
-    predict(tree, encoded, Scorer(1000), space)
+    predict(tree, scored(encoded, Scorer(1000)), space)
 
 
 def test_strict_stops_at_the_first_batch(tree, tiny_clip, tmp_path, monkeypatch):
-    parsed = read_tree(tree)
+    parsed = read_photos(tree)
     (tree / parsed.photos[5].path).write_bytes(b"x")
-    clip, seen, decode = load_model(f"open_clip:local-dir:{tiny_clip}"), [], photo_tree.decode
-    monkeypatch.setattr(photo_tree, "decode", lambda path: seen.append(path) or decode(path))
+    clip, seen, decode = load_model(f"open_clip:local-dir:{tiny_clip}"), [], photos_module.decode
+    monkeypatch.setattr(photos_module, "decode", lambda path: seen.append(path) or decode(path))
     with pytest.raises(RunError, match="photos cannot be read"):
         encode_photos(parsed, clip, tmp_path, Runtime(batch_size=4), strict=True)
     assert len(seen) == 8 < len(parsed.photos)
     (tree / parsed.photos[5].path).unlink()
-    assert encode_photos(read_tree(tree), clip, tmp_path, Runtime(batch_size=4)).passes == 31 - 7  # seven kept
+    assert encode_photos(read_photos(tree), clip, tmp_path, Runtime(batch_size=4)).passes == 31 - 7  # seven kept
 
 
 def test_one_model_twice_costs_one_pass(tiny_clip, shared_tree, tmp_path, monkeypatch):
@@ -120,20 +126,10 @@ def test_one_model_twice_costs_one_pass(tiny_clip, shared_tree, tmp_path, monkey
     passed, forward = [], encoding.forward
     monkeypatch.setattr(encoding, "forward", lambda m, pixels, *r: passed.append(len(pixels)) or forward(m, pixels, *r))
     one, again = (load_model(f"open_clip:local-dir:{tiny_clip}") for _ in range(2))
-    tree = read_tree(shared_tree)
+    tree = read_photos(shared_tree)
     first, second = (encode_photos(tree, model, tmp_path, Runtime()) for model in (one, again))
     assert sum(passed) == len(tree.photos)
-    assert first.keys == second.keys
-
-
-def test_broken_photos_alone_load_no_model(tiny_clip, tree, tmp_path):
-    clip = load_model(f"open_clip:local-dir:{tiny_clip}")
-    parsed = read_tree(tree)
-    (tree / parsed.photos[3].path).write_bytes(b"x")
-    assert encode_photos(parsed, clip, tmp_path, Runtime()).passes == 31
-    known = Deferred("m", {"family": "CLIP", "key": clip.key, "settings": {}}, "x", lambda: pytest.fail("loaded"))
-    again = encode_photos(parsed, known, tmp_path, Runtime())
-    assert (again.passes, list(again.unreadable)) == (0, [parsed.photos[3].path])
+    assert (first.features == second.features).all()
 
 
 def die(image):
@@ -153,9 +149,9 @@ class Heavy(torch.nn.Module):
 
 
 def test_memory_that_ends_before_the_first_batch_is_one_sentence(shared_tree, tmp_path):
-    model = LoadedModel("m", "ImageNet", Heavy(), answers, small)
+    model = LoadedModel("ImageNet", Heavy(), answers, small)
     with pytest.raises(RunError, match="cpu ran out of memory at --batch-size 1; try --device cpu"):
-        encode_photos(read_tree(shared_tree), model, tmp_path, Runtime(batch_size=1))
+        encode_photos(read_photos(shared_tree), model, tmp_path, Runtime(batch_size=1))
 
 
 @pytest.mark.parametrize("device", ["cpu:abc", "cpu:", "cuda:99"])
@@ -164,27 +160,11 @@ def test_devices_that_are_none(device):
         Runtime(device=device)
 
 
-def test_shards_are_opened_once_in_whatever_order_their_rows_are_read(tmp_path, monkeypatch):
-    """Interleaved shards were loaded once a row: 132 times slower than ordered ones."""
-    import safetensors
-
-    cache = FeatureCache(tmp_path, {"model": "m"})
-    keys = [(str(i), i, i) for i in range(60)]
-    features = np.arange(240, dtype=np.float32).reshape(60, 4)
-    for shard in range(5):
-        cache.add(keys[shard::5], features[shard::5])
-    opened, safe_open = [], safetensors.safe_open
-    monkeypatch.setattr(safetensors, "safe_open", lambda file, **_: opened.append(file) or safe_open(file, **_))
-    monkeypatch.setattr("safetensors.numpy.load_file", lambda file: pytest.fail("a shard was read whole"))
-    assert (np.concatenate(list(cache.read(keys, batch=7))) == features).all()
-    assert len(opened) == 5
-
-
 def test_a_fifo_named_as_a_photo_is_not_waited_for(tree):
     """In a process of its own, since what it must not do is hang."""
     os.mkfifo(tree / "16 bulbul" / "common-sky" / "pipe.jpg")
     code = (
-        "import sys; from pathlib import Path; from experiments.counteranimal.photos.inspection import inspect; "
+        "import sys; from pathlib import Path; from experiments.counteranimal.inspection import inspect; "
         "print(inspect(Path(sys.argv[1]))['unreadable'])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tree)], capture_output=True, text=True, timeout=60)

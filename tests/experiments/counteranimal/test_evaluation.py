@@ -10,7 +10,6 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from experiments.counteranimal import encoding
-from experiments.counteranimal.asking import Asking
 from experiments.counteranimal.cache import FeatureCache
 from experiments.counteranimal.encoding import Runtime, encode_photos
 from experiments.counteranimal.evaluation import evaluate
@@ -25,12 +24,14 @@ from experiments.counteranimal.labels import (
     save_confusing,
     templates,
 )
+from experiments.counteranimal.model_config import ModelConfig
 from experiments.counteranimal.models import load_model
-from experiments.counteranimal.photos.reading import read_tree
+from experiments.counteranimal.reading import read_photos
 from experiments.counteranimal.scoring import (
     confusing_space,
     predict,
     rank_labels,
+    scored,
     scorer,
     text_features,
 )
@@ -64,7 +65,7 @@ def by_open_clip(tiny_clip, tree, prompts):
 def test_predictions_are_open_clips_own(clip, tiny_clip, shared_tree, prompts):
     import open_clip
 
-    tree = read_tree(shared_tree)
+    tree = read_photos(shared_tree)
     lists = {"simple": [lambda name: f"A photo of {name}."], "openai80": open_clip.OPENAI_IMAGENET_TEMPLATES}
     scores = by_open_clip(tiny_clip, tree, lists[prompts])
     found = evaluate(clip.module, clip.preprocess, clip.tokenizer, tree, prompts=prompts)
@@ -93,7 +94,7 @@ def test_prompt_ensemble_is_open_clips_own(clip):
 def test_torchvision_is_its_own_forward_pass(squeezenet, shared_tree):
     import torchvision
 
-    tree = read_tree(shared_tree)
+    tree = read_photos(shared_tree)
     model = load_model("torchvision:squeezenet1_1", squeezenet)
     found = evaluate(model.module, model.preprocess, None, tree)
     module = torchvision.models.squeezenet1_1(weights=None).eval()
@@ -105,7 +106,7 @@ def test_torchvision_is_its_own_forward_pass(squeezenet, shared_tree):
 def test_timm_is_its_own_forward_pass(timm_weights, shared_tree):
     import timm
 
-    tree = read_tree(shared_tree)
+    tree = read_photos(shared_tree)
     model = load_model("timm:test_resnet.r160_in1k", timm_weights)
     found = evaluate(model.module, model.preprocess, None, tree)
     module = timm.create_model("test_resnet.r160_in1k", pretrained=False).eval()
@@ -148,7 +149,7 @@ def test_transformers_folder(tmp_path, shared_tree):
     processor.save_pretrained(tmp_path)
     model = load_model(f"hf:{tmp_path}")
     assert model.settings["activation"] == "QuickGELUActivation"
-    tree = read_tree(shared_tree)
+    tree = read_photos(shared_tree)
     wrapped = type("Clip", (), {"encode_image": model.encode_image, "encode_text": model.encode_text})()
     names = class_names("open_clip")
     found = evaluate(wrapped, model.preprocess, model.tokenizer, tree, names=names)
@@ -164,11 +165,10 @@ def test_transformers_folder(tmp_path, shared_tree):
 def test_duplicated_names_tie_exactly(clip, shared_tree):
     names = class_names("open_clip")
     assert len(set(names)) == 998
-    tree = read_tree(shared_tree)
+    tree = read_photos(shared_tree)
     encoded = encode(clip, tree, shared_tree.parent / "ties")
     score = scorer(clip, Vocabulary(names, "open_clip"), SIMPLE, Runtime(), None)
-    features = next(encoded.cache.read(list(encoded.keys.values())))
-    scores = score(features)
+    scores = score(encoded.features)
     missile = [i for i, name in enumerate(names) if name == "missile"]
     assert (scores[:, missile[0]] == scores[:, missile[1]]).all()
     predicted, rank, margin = rank_labels(scores[:, :], np.full(len(scores), missile[1]), LabelSpace("1000"))
@@ -195,23 +195,25 @@ def test_ranks_agree_with_sorting():
 
 
 def test_45_way_and_1_vs_20_are_masking_by_hand(clip, shared_tree, tmp_path):
-    tree = read_tree(shared_tree)
+    tree = read_photos(shared_tree)
     encoded = encode(clip, tree, tmp_path)
     names = class_names("open_clip")
     score = scorer(clip, Vocabulary(names, "open_clip"), SIMPLE, Runtime(), None)
-    scores = score(np.stack([next(encoded.cache.read([k]))[0] for k in encoded.keys.values()]))
+    scores = score(encoded.features)
     truth = np.array([p.class_index for p in tree.photos])
     own = sorted(tree.classes)
-    assert (predict(tree, encoded, score, own_classes(own)).predicted == np.array(own)[scores[:, own].argmax(1)]).all()
+    assert (
+        predict(tree, scored(encoded, score), own_classes(own)).predicted == np.array(own)[scores[:, own].argmax(1)]
+    ).all()
 
-    space = confusing_space(tree, encoded, score)
+    space = confusing_space(encoded, score)
     for index in own:
         mean = scores[truth == index].astype(float).mean(axis=0)
         best = sorted(range(1000), key=lambda j, mean=mean: (-mean[j], j))[:20]
         expected = set(best) | {index}
         assert set(space.allowed[index]) == expected
         assert (index in space.added) == (index not in best)
-    found = predict(tree, encoded, score, space)
+    found = predict(tree, scored(encoded, score), space)
     for i, index in enumerate(truth):
         allowed = sorted(space.allowed[int(index)])
         assert found.predicted[i] == allowed[int(scores[i, allowed].argmax())]
@@ -241,13 +243,15 @@ def test_libraries_spell_362_names_differently():
 
 
 def test_a_second_run_passes_no_photo_through_the_model(clip, shared_tree, tmp_path, monkeypatch):
-    tree = read_tree(shared_tree)
+    tree = read_photos(shared_tree)
+    words = imagenet("open_clip")
+
+    def predicted(encoded, space):
+        return predict(tree, scored(encoded, scorer(clip, words, SIMPLE, Runtime(), tmp_path)), space)
+
     first = encode(clip, tree, tmp_path)
     assert first.passes == len(tree.photos)
-    names = class_names("open_clip")
-    before = predict(
-        tree, first, scorer(clip, Vocabulary(names, "open_clip"), SIMPLE, Runtime(), tmp_path), LabelSpace("1000")
-    )
+    before = predicted(first, LabelSpace("1000"))
 
     def never(*_):
         raise AssertionError("an image went through the model")
@@ -255,22 +259,14 @@ def test_a_second_run_passes_no_photo_through_the_model(clip, shared_tree, tmp_p
     monkeypatch.setattr(encoding, "forward", never)
     second = encode(clip, tree, tmp_path)
     assert second.passes == 0
-    after = predict(
-        tree,
-        second,
-        scorer(clip, Vocabulary(names, "open_clip"), SIMPLE, Runtime(), tmp_path),
-        own_classes(list(tree.classes)),
-    )
-    assert set(after.predicted.tolist()) <= set(tree.classes)
-    again = predict(
-        tree, second, scorer(clip, Vocabulary(names, "open_clip"), SIMPLE, Runtime(), tmp_path), LabelSpace("1000")
-    )
+    assert set(predicted(second, own_classes(list(tree.classes))).predicted.tolist()) <= set(tree.classes)
+    again = predicted(second, LabelSpace("1000"))
     assert (again.predicted == before.predicted).all()
     assert (again.margin == before.margin).all()
 
 
 def test_what_a_feature_depends_on_is_in_its_key(clip, tree, tmp_path, tiny_clip, monkeypatch):
-    parsed = read_tree(tree)
+    parsed = read_photos(tree)
     encode(clip, parsed, tmp_path)
     (tree / "9 ostrich, Struthio camelus/common-ground/0.jpg").touch()  # another modification time
     assert encode(clip, parsed, tmp_path).passes == 1
@@ -281,24 +277,22 @@ def test_what_a_feature_depends_on_is_in_its_key(clip, tree, tmp_path, tiny_clip
 
 
 def test_a_damaged_shard_is_computed_again(clip, shared_tree, tmp_path):
-    tree = read_tree(shared_tree)
+    tree = read_photos(shared_tree)
     first = encode(clip, tree, tmp_path)
-    features = np.concatenate(list(first.cache.read(list(first.keys.values()))))
-    shard = next(first.cache.folder.glob("*.safetensors"))
+    shard = next(tmp_path.rglob("*.safetensors"))
     shard.write_bytes(shard.read_bytes()[:100])
     second = encode(clip, tree, tmp_path)
     assert second.passes == len(tree.photos)
-    assert len(second.cache.damaged) == 1
-    assert (np.concatenate(list(second.cache.read(list(second.keys.values())))) == features).all()
+    assert len(second.damaged) == 1
+    assert (second.features == first.features).all()
 
 
 def test_interrupted_at_any_shard_gives_the_same_bits(clip, shared_tree, tmp_path, monkeypatch):
     """Stop before each shard in turn, resume, and compare with a run that was not stopped."""
     monkeypatch.setattr(encoding, "SHARD_ROWS", 6)
-    tree = read_tree(shared_tree)
+    tree = read_photos(shared_tree)
     runtime = Runtime(batch_size=4)
     whole = encode(clip, tree, tmp_path / "whole", runtime)
-    expected = np.concatenate(list(whole.cache.read(list(whole.keys.values()))))
     add = FeatureCache.add
     for stop in range(1, 4):
         calls = []
@@ -317,41 +311,37 @@ def test_interrupted_at_any_shard_gives_the_same_bits(clip, shared_tree, tmp_pat
         resumed = encode(clip, tree, folder, runtime)
         assert 0 < resumed.passes <= len(tree.photos)
         assert (resumed.passes < len(tree.photos)) == (stop > 1)
-        found = np.concatenate(list(resumed.cache.read(list(resumed.keys.values()))))
-        assert (found == expected).all()
+        assert (resumed.features == whole.features).all()
 
 
 def test_workers_batches_and_company_change_nothing(clip, squeezenet, shared_tree, tmp_path):
-    tree = read_tree(shared_tree)
+    tree = read_photos(shared_tree)
     alone = encode(clip, tree, tmp_path / "a")
-    features = np.concatenate(list(alone.cache.read(list(alone.keys.values()))))
     other = load_model("torchvision:squeezenet1_1", squeezenet)
     encode(other, tree, tmp_path / "b", Runtime(workers=2))
     both = encode(clip, tree, tmp_path / "b", Runtime(workers=2))
-    assert (np.concatenate(list(both.cache.read(list(both.keys.values())))) == features).all()
+    assert (both.features == alone.features).all()
     small = encode(clip, tree, tmp_path / "c", Runtime(batch_size=5))
-    found = np.concatenate(list(small.cache.read(list(small.keys.values()))))
-    assert np.allclose(found, features, atol=1e-5)  # other batches, other order of float32 sums
+    assert np.allclose(small.features, alone.features, atol=1e-5)  # other batches, other order of float32 sums
 
 
 def test_a_photo_that_was_touched_is_passed_alone(clip, tree, tmp_path):
-    parsed = read_tree(tree)
+    parsed = read_photos(tree)
     first = encode(clip, parsed, tmp_path)
     (tree / parsed.photos[17].path).touch()
     second = encode(clip, parsed, tmp_path)
     assert second.passes == 1
-    for path, key in second.keys.items():
-        ours, theirs = next(second.cache.read([key]))[0], next(first.cache.read([first.keys[path]]))[0]
-        assert np.allclose(ours, theirs, atol=1e-5), path  # a batch of one sums in another order
+    assert np.allclose(second.features, first.features, atol=1e-5)  # a batch of one sums in another order
 
 
 def test_unreadable_photos_are_left_out(clip, tree, tmp_path):
     broken = tree / "16 bulbul" / "counter-grass" / "0.jpg"
     broken.write_bytes(broken.read_bytes()[:200])
-    parsed = read_tree(tree)
+    parsed = read_photos(tree)
     encoded = encode(clip, parsed, tmp_path)
     assert list(encoded.unreadable) == ["16 bulbul/counter-grass/0.jpg"]
-    found = predict(parsed, encoded, scorer(clip, imagenet("open_clip"), SIMPLE, Runtime(), None), LabelSpace("1000"))
+    score = scorer(clip, imagenet("open_clip"), SIMPLE, Runtime(), None)
+    found = predict(parsed, scored(encoded, score), LabelSpace("1000"))
     assert len(found.path) == len(parsed.photos) - 1
 
 
@@ -377,22 +367,20 @@ def test_any_callable_will_do(shared_tree):
 
     found = evaluate(model, preprocess, None, shared_tree)
     assert set(found.predicted.tolist()) == {9, 16}
-    with pytest.raises(RequestError, match="leave cache out"):
-        evaluate(model, preprocess, None, shared_tree, cache=shared_tree)
 
 
 def test_global_random_state_is_untouched(clip, shared_tree, tmp_path):
     # Python's own state is not compared: beartype draws from it to pick the list items that it checks.
     state = torch.random.get_rng_state()
-    encode(clip, read_tree(shared_tree), tmp_path)
+    encode(clip, read_photos(shared_tree), tmp_path)
     assert (torch.random.get_rng_state() == state).all()
 
 
 def test_a_row_of_table_3_is_asked_by_its_checkpoint():
-    asking = Asking(models=["published:CLIP-LAION400M-ViT/B/32", "torchvision:resnet50"])
-    assert asking.specs == ("open_clip:ViT-B-32/laion400m_e31", "torchvision:resnet50")
+    config = ModelConfig(models=["published:CLIP-LAION400M-ViT/B/32", "torchvision:resnet50"])
+    assert config.specs == ("open_clip:ViT-B-32/laion400m_e31", "torchvision:resnet50")
     with pytest.raises(RequestError, match="is in no row of Table 3"):
-        Asking(models=["published:CLIP-LAION400M-ViT/B/33"])
+        ModelConfig(models=["published:CLIP-LAION400M-ViT/B/33"])
 
 
 def test_runtime_refusals():
@@ -420,7 +408,7 @@ def test_full_disk_keeps_what_was_written(clip, shared_tree, tmp_path, monkeypat
             raise OSError(errno.ENOSPC, "No space left on device")
         return write(self, data)
 
-    tree = read_tree(shared_tree)
+    tree = read_photos(shared_tree)
     with monkeypatch.context() as patch:
         patch.setattr(pathlib.Path, "write_bytes", full)
         with pytest.raises(RunError, match="No space left on device"):

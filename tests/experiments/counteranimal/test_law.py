@@ -12,15 +12,15 @@ from rich.console import Console
 
 from experiments.command.screens.law import law_view
 from experiments.counteranimal import law as module
-from experiments.counteranimal.asking import Asking
 from experiments.counteranimal.compose import run as compose
 from experiments.counteranimal.encoding import Runtime, encode_photos
 from experiments.counteranimal.factorial import Composition
 from experiments.counteranimal.labels import LabelSpace, Vocabulary, own_classes
 from experiments.counteranimal.law import LawRequest, judge, ranking, run
-from experiments.counteranimal.loaded import LoadedModel
-from experiments.counteranimal.photos.reading import read_tree
-from experiments.counteranimal.scoring import scorer
+from experiments.counteranimal.model import LoadedModel
+from experiments.counteranimal.model_config import ModelConfig
+from experiments.counteranimal.reading import read_photos
+from experiments.counteranimal.scoring import scored, scorer
 from experiments.errors import RequestError
 
 SIDE, D = 6, 12
@@ -52,7 +52,6 @@ def tower(classes):
         return torch.tensor([[next((k for k, name in enumerate(NAMES) if name in text), 0)] for text in texts])
 
     return LoadedModel(
-        "linear",
         "CLIP",
         torch.nn.Identity(),
         lambda pixels: pixels.flatten(1) @ matrix.T,
@@ -64,10 +63,10 @@ def tower(classes):
 
 def judged(root, photos, cache, tolerance=0.06, modes=0.0):
     model = tower(draw(root, photos, modes))
-    tree = read_tree(root, vocabulary=VOCABULARY)
+    tree = read_photos(root, vocabulary=VOCABULARY)
     encoded = encode_photos(tree, model, cache, Runtime())
     score = scorer(model, VOCABULARY, ("A photo of {}.",), Runtime(), None)
-    return judge(tree, encoded, score, own_classes([0, 1, 2]), tolerance, 0)
+    return judge(tree, scored(encoded, score), own_classes([0, 1, 2]), tolerance, 0)
 
 
 def test_photos_rendered_from_a_gaussian_are_predicted(tmp_path):
@@ -160,8 +159,8 @@ def test_the_verb_on_composites(run, tmp_path, tiny_clip, squeezenet):
 
 
 def test_wrong_requests(tmp_path, shared_tree, monkeypatch):
-    asking = Asking(models=["torchvision:squeezenet1_1"])
-    kwargs = {"data": shared_tree, "asking": asking, "output": tmp_path / "out"}
+    models = ModelConfig(models=["torchvision:squeezenet1_1"])
+    kwargs = {"data": shared_tree, "models": models, "output": tmp_path / "out"}
     for tolerance in (0.0, 1.0, -2.0):
         with pytest.raises(RequestError, match=rf"tolerance {tolerance:g} lies outside"):
             run(LawRequest(**kwargs, tolerance=tolerance))
@@ -173,10 +172,10 @@ def test_wrong_requests(tmp_path, shared_tree, monkeypatch):
 
 def test_labels_that_look_at_the_answer_are_refused(tmp_path):
     model = tower(draw(tmp_path / "photos", 4))
-    tree = read_tree(tmp_path / "photos", vocabulary=VOCABULARY)
+    tree = read_photos(tmp_path / "photos", vocabulary=VOCABULARY)
     encoded = encode_photos(tree, model, tmp_path / "cache", Runtime())
     score = scorer(model, VOCABULARY, ("A photo of {}.",), Runtime(), None)
     with pytest.raises(RequestError, match="depend on the true class"):
-        judge(tree, encoded, score, LabelSpace("20", {0: (0, 1), 1: (0, 1), 2: (1, 2)}), 0.03, 0)
+        judge(tree, scored(encoded, score), LabelSpace("20", {0: (0, 1), 1: (0, 1), 2: (1, 2)}), 0.03, 0)
     with pytest.raises(RequestError, match="two labels at least"):
-        judge(tree, encoded, score, LabelSpace("own", {0: (0,), 1: (0,), 2: (0,)}), 0.03, 0)
+        judge(tree, scored(encoded, score), LabelSpace("own", {0: (0,), 1: (0,), 2: (0,)}), 0.03, 0)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from browsers import node
 
-from experiments.page.explorer import ERRORS, KNOBS, LARGEST_ERROR, LEARNERS, PROMPTS, explorer
+from experiments.page.sliders import ERRORS, KNOBS, LARGEST_ERROR, LEARNERS, PROMPTS, slider_data
 from simulator.world import World, Worlds
 from theory import learners
 from theory.published import theorem_62_bounds
@@ -133,7 +133,7 @@ def test_printed_bounds_and_their_conditions_are_theory_s():
 
 
 def test_the_sliders_lie_in_their_fields_domains_and_start_in_the_answer_s_world():
-    for knob in explorer()["knobs"]:
+    for knob in slider_data()["knobs"]:
         for value in (knob["low"], knob["high"], knob["start"], knob["default"]):
             World(**{knob["field"]: value})
             assert knob["low"] <= value <= knob["high"]

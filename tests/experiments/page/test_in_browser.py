@@ -9,10 +9,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from experiments.court.trained import stored_for
-from experiments.page import latents, story
-from experiments.page.drawing import svg
+from experiments.page import latents, text
 from experiments.page.report import render
 from experiments.page.section import Section
+from experiments.page.svg import figure_svg
 from simulator.world import World
 from theory import learners
 from theory.claims.trained import trained_claims
@@ -83,7 +83,7 @@ def file(browser, tmp_path_factory):
     page = render(
         verdicts=verdicts(),
         sections=sections,
-        drawings={name: svg(figure, s.takeaway) for s in sections for name, figure in s.figures.items()},
+        drawings={name: figure_svg(figure, s.takeaway) for s in sections for name, figure in s.figures.items()},
         at_length=["at length"],
         shares=rows,
         proofs="proofs",
@@ -194,8 +194,8 @@ def test_tables_are_sorted_and_downloaded(opened, tmp_path):
     assert claim == 'prompt-matters: =cmd()"><script>document.title = "stolen"</script>'
     assert verdict == "supported"
     assert page.title() == "soberclip: published claims on trial"
-    assert page.evaluate("quoted('=1+1')") == "'=1+1"
-    assert page.evaluate("quoted('-1.5')") == "-1.5", "a number is a number"
+    assert page.evaluate("csvCell('=1+1')") == "'=1+1"
+    assert page.evaluate("csvCell('-1.5')") == "-1.5", "a number is a number"
 
 
 def test_a_link_to_a_claim_opens_its_evidence(opened):
@@ -242,14 +242,14 @@ def accuracies(page) -> dict[str, str]:
     return {row.get_attribute("data-learner"): "/".join(row.locator("td").all_inner_texts()) for row in rows.all()}
 
 
-def test_the_explorer_begins_with_the_answer(opened):
+def test_the_explorer_starts_with_the_answer(opened):
     page = opened()
     found = accuracies(page)
-    by_name, _, logistic = (re.search(r"[\d.]+/[\d.]+", sentence)[0] for sentence in story.answer())
+    by_name, _, logistic = (re.search(r"[\d.]+/[\d.]+", sentence)[0] for sentence in text.answer())
     assert (found["infonce"], found["logistic"]) == (by_name, logistic)
     go(page, "#explore?prompt=mean")
     other = accuracies(page)
-    assert other["infonce"] == re.search(r"[\d.]+/[\d.]+", story.answer()[1])[0]
+    assert other["infonce"] == re.search(r"[\d.]+/[\d.]+", text.answer()[1])[0]
     assert other["logistic"] == logistic
 
 
@@ -261,7 +261,7 @@ def test_the_explorer_s_command_prints_its_numbers(opened, soberclip):
         assert f"{100 * run['common']:.2f}/{100 * run['counter']:.2f}" == shown, command
 
 
-def test_a_world_is_turned_by_keyboard_and_sent_by_its_fragment(opened):
+def test_the_keyboard_changes_the_world_and_the_fragment_holds_it(opened):
     page = opened()
     before = accuracies(page)
     slider = page.locator("#knob-mu_spu")
@@ -273,19 +273,20 @@ def test_a_world_is_turned_by_keyboard_and_sent_by_its_fragment(opened):
     assert after["linear"] != before["linear"]
     assert slider.get_attribute("aria-valuetext") == "2.1"
     assert accuracies(opened(fragment="#explore?mu_spu=2.1")) == after
-    page.get_by_role("button", name="Begin again").press("Enter")
+    page.get_by_role("button", name="Reset").press("Enter")
     assert accuracies(page) == before
 
 
-def test_the_explorer_says_what_it_refuses(opened):
+def test_wrong_values_are_named(opened):
     page = opened(fragment="#explore?p_spu=7&bogus=1&sigma_xi=0&prompt=mean")
     words = page.locator("#explore [role=status]").inner_text()
-    assert words == "p_spu = 7 is no number from 0.5 to 1; 0.9 is shown; bogus = 1 is unknown here"
+    for wrong in ("p_spu = 7", "bogus = 1"):
+        assert wrong in words
     assert accuracies(page)["infonce"] == "–/–"
-    assert "no answer: without noise" in page.locator("[data-learner='infonce'] code").inner_text()
+    assert "no answer: without view noise" in page.locator("[data-learner='infonce'] code").inner_text()
     page.get_by_role("spinbutton", name="mu_spu").fill("99")
     page.get_by_role("spinbutton", name="mu_spu").press("Tab")
-    assert page.locator("#explore [role=status]").inner_text() == "mu_spu is a number from 0 to 4; 2 is kept"
+    assert page.locator("#explore [role=status]").inner_text().startswith("mu_spu must be")
 
 
 def test_inequalities_turn_where_theory_says(opened):
@@ -294,13 +295,13 @@ def test_inequalities_turn_where_theory_says(opened):
     row = page.locator(".inequalities tbody tr").first
     for p, says in ((0.7, "fails"), (0.8, "holds")):
         go(page, f"#explore?sigma_xi=0&p_spu={p}")
-        assert row.locator("td").last.inner_text() == f"{says}; turns true at p_spu = 0.7500"
+        assert row.locator("td").last.inner_text() == f"{says}; true from p_spu = 0.7500"
         assert row.get_by_role("link", name="wang-theorem-6.2-error").get_attribute("href") == "#wang-theorem-6.2-error"
     go(page, "#explore?mu_inv=2")
-    assert "outside the theorem, which asks for mu_inv = 1, no view noise" in row.inner_text()
+    assert "outside the theorem, which requires mu_inv = 1, no view noise" in row.inner_text()
 
 
-def test_bent_lines_are_where_theory_changes_its_mind(opened):
+def test_curves_are_where_theory_s_preference_changes_sign(opened):
     page = opened(fragment="#explore?sigma_xi=4&mention_spu=0.5")
     world, reach = World(mu_spu=2.0, sigma_xi=4.0, mention_spu=0.5), page.evaluate("reachOf(worldOf(state))")
     for rule in (learners.named("infonce"), learners.named("bayes"), learners.named("linear")):

@@ -9,6 +9,7 @@ from html import unescape
 
 import numpy as np
 import pytest
+from legible import smallest_letters
 from markupsafe import escape
 
 from experiments.court.registry import all_trials
@@ -16,12 +17,12 @@ from experiments.court.trial import judge
 from experiments.errors import Interrupted, RequestError
 from experiments.files import MARK, REPORT
 from experiments.lab.presets import design
-from experiments.page import ahead, latents, rate, report, reproduce, story
-from experiments.page.drawing import formula_svg, on_one_page, svg
+from experiments.page import comparison, convergence, latents, report, reproduce
 from experiments.page.evidence import evidence
-from experiments.page.plot.frame import smallest_letters
 from experiments.page.report import PARTS, render
 from experiments.page.section import Section, section_of
+from experiments.page.svg import figure_svg, formula_svg, on_one_page
+from experiments.page.text import PROVED, answer, at_length, setting
 from theory import learners
 from theory.claims.catalogue import claims
 
@@ -56,7 +57,7 @@ def scatter():
 def page(section, scatter):
     """page(verdicts) -> HTML, with two sections."""
     sections = [scatter, section]
-    drawings = {name: svg(figure, one.takeaway) for one in sections for name, figure in one.figures.items()}
+    drawings = {name: figure_svg(figure, one.takeaway) for one in sections for name, figure in one.figures.items()}
     return partial(
         render,
         sections=sections,
@@ -89,7 +90,7 @@ def test_no_formula_no_drawing():
 
 
 def test_drawings_of_one_page_share_letters_and_no_other_id(section):
-    drawing = svg(section.figures["sources"], "a takeaway")
+    drawing = figure_svg(section.figures["sources"], "a takeaway")
     letters, placed = on_one_page({"a": drawing, "b": drawing})
     shared = set(re.findall(r'\bid="([^"]+)"', letters))
     ids = {name: set(re.findall(r'\bid="([^"]+)"', text)) for name, text in placed.items()}
@@ -106,7 +107,7 @@ def test_drawings_of_one_page_share_letters_and_no_other_id(section):
 
 
 def test_a_drawing_says_what_it_shows_and_stands_alone(section):
-    drawing = svg(section.figures["sources"], 'more than "one" <takeaway>')
+    drawing = figure_svg(section.figures["sources"], 'more than "one" <takeaway>')
     root = ElementTree.fromstring(drawing)
     assert root.attrib["aria-label"] == 'more than "one" <takeaway>'
     assert root.attrib["role"] == "img"
@@ -128,7 +129,7 @@ def test_page_is_self_contained_and_complete(page, verdict, section):
         assert text in html
     for text in (section.question, section.takeaway, section.look, section.answer):
         assert text in unescape(html)
-    for sentence in story.answer():
+    for sentence in answer():
         assert sentence in unescape(re.sub("</?code>", "`", html))
     assert 'href="sources.svg"' in html
     anchors = set(re.findall(r'\bid="([^"]+)"', html))
@@ -178,7 +179,7 @@ def test_the_tables_say_what_was_claimed_and_how_surely(page, verdict):
     assert "at 5 audit points unless a counterexample came first" in html
     old = html[html.index('<section id="stored"') :]
     assert re.search(r'href="#trained-linear".*2026-01-31.*"days ago">\d+<.*commit abc', old)
-    assert "every verdict on this page was reached in this run" in page(verdicts=[bounded])
+    assert "this run reached every verdict on this page" in page(verdicts=[bounded])
 
 
 def test_claims_stand_under_their_questions(page, verdict):
@@ -190,7 +191,7 @@ def test_claims_stand_under_their_questions(page, verdict):
     assert "question-classes" not in html, "no claim, no question"
 
 
-PROOF = {
+PROVEN = {
     "outcome": "proved",
     "reason": "the closed form is proved over the whole domain by bounds on 1234 boxes that fill it",
     "exact": False,
@@ -201,24 +202,24 @@ PROOF = {
     "seconds": 0.25,
     "check_seconds": 1.5,
 }
-REFUTED = {**PROOF, "outcome": "refuted", "reason": "certainly", "boxes": 0, "counterexample": {"p_spu": 0.5}}
+REFUTED = {**PROVEN, "outcome": "refuted", "reason": "certainly", "boxes": 0, "counterexample": {"p_spu": 0.5}}
 
 
 def test_the_page_counts_what_is_rigorous_apart(page, verdict):
-    proved = {**verdict, "claim": "many-classes/one", "verdict": "proved", "proof": PROOF}
-    exact = {**proved, "proof": {**PROOF, "exact": True, "boxes": 0}}
+    proved = {**verdict, "claim": "many-classes/one", "verdict": "proved", "proof": PROVEN}
+    exact = {**proved, "proof": {**PROVEN, "exact": True, "boxes": 0}}
     failing = {**verdict, "claim": "rate", "verdict": "contradicted", "counterexample": {"p_spu": 0.5}, "audits": 0}
     certain = {**failing, "claim": "bottleneck", "proof": REFUTED}
     html = page(verdicts=[proved, exact, verdict, failing, certain])
     assert "<p>2 proved, 1 supported, 2 contradicted (1 rigorously, 1 by measurement alone)." in html
-    assert story.PROVED in unescape(re.sub("</?code>", "`", html))
+    assert PROVED in unescape(re.sub("</?code>", "`", html))
     for words, times in (("✗✗", 1), ("✓✓", 2), ("; proved on 1,234 boxes", 1), ("proved by algebra", 1)):
         assert html.count(words) == times, words
     assert '<a href="proofs/many-classes--one.proof">certificate</a>' in html
     assert "counterexample: p_spu = 0.5, ν = 0.01562; searched, counterexample measured" in html
     assert "certainly (p_spu = 0.5, ν = 0.01562); 0.25 s, checked in 1.5 s" in html
     assert "; refuted rigorously" in html
-    assert 'The certificates of the 3 proofs and rigorous refutations lie in <a href="proofs">' in html
+    assert 'The certificates of the 3 proofs and rigorous refutations are in <a href="proofs">' in html
     unproved = page(verdicts=[verdict, failing])
     assert "<p>1 supported, 1 contradicted." in unproved, "nothing was to be proved"
     assert "check --verify proofs" not in unproved
@@ -245,7 +246,7 @@ def test_evidence_names_design_and_point(verdict):
 
 
 def test_leads_are_differences_of_single_predictions(table):
-    gap = ahead.leads(table)
+    gap = comparison.leads(table)
     assert gap.dims == ("contrastive", "supervised", "p_spu", "mu_spu", "sigma_spu")
     assert gap.contrastive.values.tolist() == [
         f"{n}, {p} prompt" for n in ("linear", "infonce") for p in ("name", "mean")
@@ -259,23 +260,26 @@ def test_leads_are_differences_of_single_predictions(table):
 
 
 def test_shares_count_both_sides(table):
-    gap = ahead.leads(table)
+    gap = comparison.leads(table)
     gap = gap.copy(data=np.where(np.arange(gap.size).reshape(gap.shape) % 3 == 0, 0.1, -0.1))
-    rows = ahead.shares(gap)
+    rows = comparison.shares(gap)
     assert all(r["contrastive_more_robust"] + r["supervised_more_robust"] == pytest.approx(1) for r in rows)
     assert rows[0]["contrastive_more_robust"] == pytest.approx(1 / 3)
     assert len(rows) == 4 * 3 * 2
 
 
 def test_the_mapped_region_is_the_study_s(table):
-    assert ahead.region(table) == (
+    assert comparison.region(table) == (
         "p_spu from 0.9 to 0.99, mu_spu from 0.5 to 3, sigma_spu from 0.5 to 2.5, view noise ν = 0.1"
     )
 
 
 @pytest.mark.parametrize(
     ("table", "draw"),
-    [(lambda: latents.sample(0, size=50), latents.scatter), (lambda: rate.minimiser_error(0, 4, 4), rate.drawn)],
+    [
+        (lambda: latents.sample(0, size=50), latents.scatter),
+        (lambda: convergence.minimiser_error(0, 4, 4), convergence.draw_error),
+    ],
     ids=["latents", "rate"],
 )
 def test_every_figure_labels_its_axes(table, draw):
@@ -284,12 +288,12 @@ def test_every_figure_labels_its_axes(table, draw):
     (ax,) = figure.axes
     assert ax.get_xlabel()
     assert ax.get_ylabel()
-    first, second = (svg(draw(data)) for _ in range(2))
+    first, second = (figure_svg(draw(data)) for _ in range(2))
     assert first == second, "a figure is a function of its table"
 
 
 def test_the_report_shows_designs_without_training():
-    for name in reproduce.SHOWN:
+    for name in reproduce.DESIGNS:
         assert "trained" not in design(name).study().routes
         assert design(name).seconds["quick"] < 5
 
@@ -302,14 +306,14 @@ def test_a_section_has_the_pictures_of_its_design():
 
 
 def test_the_answer_has_three_sentences_and_each_command_prints_its_numbers(soberclip):
-    sentences = story.answer()
+    sentences = answer()
     assert len(sentences) == 3
     for sentence in sentences:
         assert len(sentence) < 260
         (pair,) = re.findall(r"([\d.]+/[\d.]+)\s%", sentence)
         (command,) = re.findall(r"`soberclip ([^`]+)`", sentence)
         assert printed(soberclip, *command.split()) == pair
-    noise = re.search(r"ν = ([\d.]+)", story.setting())[1]
+    noise = re.search(r"ν = (\d\.\d+)", setting())[1]
     assert f"view noise ν = {noise}" in soberclip(*command.split()).out
 
 
@@ -320,9 +324,9 @@ def printed(soberclip, *command: str) -> str:
 
 def test_the_answer_at_length_is_what_its_commands_print(soberclip, table):
     """Each pair of percentages is what the command beside it prints, view noise included."""
-    first, second, _ = story.at_length(ahead.shares(ahead.leads(table)))
+    first, second, _ = at_length(comparison.shares(comparison.leads(table)))
     command = re.search(r"`soberclip ([^`]+)`", first)[1].split()
-    assert re.search(r"ν = ([\d.]+)", first)[1] == re.search(r"ν = ([\d.]+)", story.setting())[1]
+    assert re.search(r"ν = (\d\.\d+)", first)[1] == re.search(r"ν = (\d\.\d+)", setting())[1]
     assert set(re.findall(r"`(--\S+ \S+)`", first + second)) == {
         "--prompt mean",
         "--learner infonce",
@@ -354,7 +358,7 @@ def test_report_folder_is_replaced_as_a_whole_or_not_at_all(monkeypatch, tmp_pat
     folder = tmp_path / "report"
     quick_reproduction(monkeypatch, folder, verdict, names=["leftover"])
     assert {p.name for p in folder.iterdir()} == {"report.html", "verdicts.json", "leftover", MARK}
-    with pytest.raises(Interrupted, match=f"nothing was kept; {folder} is as it was"):
+    with pytest.raises(Interrupted, match=str(folder)):
         quick_reproduction(monkeypatch, folder, verdict, interrupted=True)
     assert (folder / "report.html").read_text() == "whole", "an interrupted run leaves the old report"
     assert (folder / "leftover").exists()
@@ -419,7 +423,7 @@ def test_a_full_trial_is_the_one_of_check(monkeypatch, tmp_path, quick):
     def together(ids, seed, quick, error_rate, proving):
         return ({"claim": id, "verdict": (seed, quick, error_rate, proving["certificates"])} for id in reversed(ids))
 
-    monkeypatch.setattr(reproduce, "held_together", together)
+    monkeypatch.setattr(reproduce, "run_parallel", together)
     verdicts = reproduce._verdicts(3, tmp_path, quick)
     assert [verdict["claim"] for verdict in verdicts] == [trial.id for trial in all_trials()]
     assert {verdict["verdict"] for verdict in verdicts} == {(3, quick, None, tmp_path)}
@@ -427,6 +431,6 @@ def test_a_full_trial_is_the_one_of_check(monkeypatch, tmp_path, quick):
 
 def test_a_claim_that_cannot_be_judged_ends_the_report(monkeypatch, tmp_path):
     refused = {"claim": "mine", "verdict": "refused", "reason": "mine has no law"}
-    monkeypatch.setattr(reproduce, "held_together", lambda ids, **how: iter([refused]))
+    monkeypatch.setattr(reproduce, "run_parallel", lambda ids, **how: iter([refused]))
     with pytest.raises(RequestError, match="mine has no law"):
         reproduce._verdicts(0, tmp_path, True)

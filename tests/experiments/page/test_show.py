@@ -7,8 +7,7 @@ import pytest
 
 from experiments.command.main import main
 from experiments.page import latents
-from experiments.page.sheet import EACH, examples, sheet
-from experiments.page.show import picture_of
+from experiments.page.show import EACH, examples, picture_of, sheet
 from simulator.pixels.views import Pixels, rgb
 from simulator.world import World
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.counteranimal.comparison import compare, gather
+from experiments.counteranimal.robustness import compare, gather
 from experiments.published.dossier import dossier, write_dossier
 from experiments.published.since import since
 from experiments.published.tables import published_rows

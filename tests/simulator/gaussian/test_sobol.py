@@ -162,8 +162,8 @@ def test_limits_are_those_of_the_generator():
         qmc.Sobol(sobol.LARGEST_DIMENSION + 1)
     many = World(classes=4000, dim_image=8000, dim_text=8000)
     with pytest.raises(ValueError, match=r"has 21201 coordinates at most, .* 8000 latents takes 240\d\d; .*'random'"):
-        sobol.refuse_beyond(many, 1)
-    sobol.refuse_beyond(World(dim_image=20_000, dim_text=2000), 1)
-    sobol.refuse_beyond(WORLD, 2**32)
+        sobol.check_sobol(many, 1)
+    sobol.check_sobol(World(dim_image=20_000, dim_text=2000), 1)
+    sobol.check_sobol(WORLD, 2**32)
     with pytest.raises(ValueError, match=r"2\^32 pairs at most, and 4294967297 would"):
-        sobol.refuse_beyond(WORLD, 2**32 + 1)
+        sobol.check_sobol(WORLD, 2**32 + 1)

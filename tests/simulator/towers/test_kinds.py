@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from torch.nn import functional as F
 
 from simulator.towers.kinds import STRIDE, View, convolved
-from simulator.towers.layers import KINDS, embed, initialise, layers, refuse_misread
+from simulator.towers.layers import KINDS, check_inputs, embed, initialise, layers
 from simulator.towers.recipe import Recipe
 
 VIEWS = {"image": View("image", (3, 9, 8)), "text": View("words", (6,), vocabulary=11)}
@@ -83,9 +83,9 @@ def test_the_gradient_of_a_tower_is_that_of_finite_differences():
 
 def test_towers_that_cannot_read_are_refused():
     with pytest.raises(ValueError, match=r"towers = 'conv' do not read vectors, .* linear, mlp"):
-        refuse_misread(Recipe(towers="conv"), {"image": View("vector", (4,))})
+        check_inputs(Recipe(towers="conv"), {"image": View("vector", (4,))})
     with pytest.raises(ValueError, match=r"text_towers = 'mlp' do not read words, .* tokens"):
-        refuse_misread(Recipe(), {"text": VIEWS["text"]})
+        check_inputs(Recipe(), {"text": VIEWS["text"]})
     with pytest.raises(ValidationError, match="text_towers = 'tokens' has no meaning for loss = 'supervised'"):
         Recipe(text_towers="tokens", loss="supervised")
 

@@ -94,7 +94,7 @@ def test_a_gpu_trains_all_models_at_once():
         ValueError,
         match="share the models of a CPU that draws its own pairs, not those of device = 'cuda'",
     ):
-        multiprocess.refuse_processes(2, FIVE._replace(device="cuda"))
+        multiprocess.check_processes(2, FIVE._replace(device="cuda"))
     assert processes_for(ENDLESS._replace(device="cuda")) == 1
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from torch.nn import functional as F
 
 from simulator.gaussian.fit import sample_covariance
 from simulator.gaussian.pairs import dictionaries as draw_dictionaries
@@ -85,6 +86,45 @@ def test_models_differ_and_all_of_them_learn(recipe):
         )
         assert (moved.abs().sum(1) > 0).all(), name
         assert not torch.equal(value[0], value[2])
+
+
+def logits_of_torch(own: dict[str, torch.Tensor], side: str, x: torch.Tensor) -> torch.Tensor:
+    """Embeddings of one model's tower with two tanh layers and a skip, by plain matrix products."""
+    hidden = x
+    for i in range(2):
+        hidden = torch.tanh(hidden @ own[f"{side}.{i}.weight"] + own[f"{side}.{i}.bias"])
+    return hidden @ own[f"{side}.2.weight"] + own[f"{side}.2.bias"] + x @ own[f"{side}.skip.weight"]
+
+
+@pytest.mark.parametrize("limit", [1024, 4], ids=["dense", "tiled"])
+@pytest.mark.parametrize("loss", ["infonce", "supervised"])
+def test_a_training_is_that_of_plain_torch(loss, limit, monkeypatch):
+    """One model of an ensemble: the same batches, torch's own cross-entropy, clipping and AdamW."""
+    monkeypatch.setattr(training, "LARGEST_DENSE_BATCH", limit)
+    recipe = Recipe(**SMALL, loss=loss, optimizer="adamw", weight_decay=0.1, clip=0.5, averaging=0.0, schedule="cosine")
+    several, k = ensemble(recipe), 1
+    found = finish(several).parameters
+    own = {name: value[k].clone().requires_grad_() for name, value in start(several).parameters.items()}
+    matrices = [p for name, p in own.items() if name.endswith("weight")]
+    others = [p for name, p in own.items() if not name.endswith("weight")]
+    peer = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}])
+    for t, batch in zip(range(recipe.steps), training.draw_batches(several, 0), strict=False):
+        I = logits_of_torch(own, "image", batch.images[k])
+        if loss == "supervised":
+            value = F.cross_entropy(I @ own["head.weight"] + own["head.bias"], batch.labels[k])
+        else:
+            T = logits_of_torch(own, "text", batch.texts[k])
+            scores = own["log_scale"].exp() * F.normalize(I, dim=-1) @ F.normalize(T, dim=-1).T
+            target = torch.arange(len(I))
+            value = (F.cross_entropy(scores, target) + F.cross_entropy(scores.T, target)) / 2
+        peer.zero_grad()
+        value.backward()
+        torch.nn.utils.clip_grad_norm_([*own.values()], 0.5)
+        for group in peer.param_groups:
+            group["lr"] = learning_rate(recipe, t)
+        peer.step()
+    for name, value in own.items():
+        assert torch.allclose(found[name][k], value, rtol=1e-6, atol=1e-8), name  # clipping by torch adds 1e-6 to norms
 
 
 @pytest.mark.parametrize("averaging", [0.0, 0.4])
@@ -351,13 +391,13 @@ def test_worlds_of_different_shape_are_no_ensemble():
 def test_more_sobol_points_than_there_are_are_refused(fields, words):
     asked = ensemble(Recipe(points="sobol", **fields))
     if words is None:
-        training.refuse(asked)
+        training.check_ensemble(asked)
     else:
         with pytest.raises(ValueError, match=re.escape(words)):
-            training.refuse(asked)
+            training.check_ensemble(asked)
 
 
 def test_pixels_are_no_sobol_points():
     world = World(views=Pixels())
     with pytest.raises(ValueError, match="vectors, not pixels; the nearest valid choice is points = 'random'"):
-        training.refuse(Ensemble(Recipe(towers="conv", points="sobol"), (world,), (0,), seed=0))
+        training.check_ensemble(Ensemble(Recipe(towers="conv", points="sobol"), (world,), (0,), seed=0))

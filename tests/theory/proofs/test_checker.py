@@ -15,7 +15,7 @@ from theory.proofs.expression import variable
 
 FILE = Path(checker.__file__)
 MOST_LINES = 150  # of code: docstrings, comments and blank lines are free
-PROVER = {"algebra", "boxes", "counterexample", "intervals", "prove"}
+PROVER = {"boxes", "intervals", "prover"}
 u, v = variable("u"), variable("v")
 
 

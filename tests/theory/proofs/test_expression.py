@@ -10,8 +10,8 @@ from scipy.special import ndtr, ndtri
 
 from theory import theorems
 from theory.boundary import corrected_kappas
-from theory.proofs.counterexample import FLOATS
 from theory.proofs.expression import (
+    FLOATS,
     NotExpressible,
     constant,
     derivative,

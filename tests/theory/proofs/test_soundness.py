@@ -7,8 +7,8 @@ from theory import Axis, Claim, exp, sqrt
 from theory.proofs.certificate import Refused
 from theory.proofs.checker import check
 from theory.proofs.expression import NotExpressible, constant, variable
+from theory.proofs.obligations import not_positive
 from theory.proofs.prover import prove
-from theory.proofs.squaring import not_positive
 from theory.proofs.statements import statements
 
 LOUD = {"p_spu": Axis(0.6, 0.9), "mu_spu": Axis(1.0, 3.0)}

@@ -8,7 +8,7 @@ import pytest
 import torch
 import transformers
 
-from experiments.counteranimal.lvlm.scoring import extended, label_losses
+from experiments.counteranimal.lvlm.losses import extended, label_losses
 
 LAYERS = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4}
 TEXT = {

@@ -67,7 +67,7 @@ def test_what_is_refused(evaluate, soberclip, folder, shared_tree, tmp_path):
     spec = f"lvlm:{folder('llava')}"
     found = evaluate("--model", spec, "--labels", "20", "--reference", spec)
     assert found.status == 2
-    assert "has no features of photos, only answers to a question" in found.err
+    assert "has no image features, only answers to a question" in found.err
     assert not (tmp_path / "out").exists()
     found = soberclip(
         "counteranimal", "discover", "--data", shared_tree, "--model", spec, "--cache", tmp_path / "cache"

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import tiny_lvlm
 
-from experiments.counteranimal.lvlm.language import Inputs
+from experiments.counteranimal.lvlm.model import Inputs
 from experiments.counteranimal.lvlm.prompt import (
     FALLBACK,
     QUESTION,

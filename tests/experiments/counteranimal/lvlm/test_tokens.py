@@ -6,9 +6,9 @@ import tiny_lvlm
 from PIL import Image
 
 from experiments.counteranimal.encoding import Runtime
-from experiments.counteranimal.lvlm.language import Inputs
+from experiments.counteranimal.lvlm.losses import label_losses, plain_loss
+from experiments.counteranimal.lvlm.model import Inputs
 from experiments.counteranimal.lvlm.prompt import answer_tokens, special_tokens
-from experiments.counteranimal.lvlm.scoring import label_losses, plain_loss
 from experiments.counteranimal.models import load
 
 SIDE = 128  # pixels: 256 patches, an eighth of the tokens that LLaVA-1.5 has per photo

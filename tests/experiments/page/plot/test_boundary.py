@@ -6,7 +6,7 @@ import pytest
 
 from experiments.lab.studies import study
 from experiments.page.plot.boundary import FINE, LEVEL, crossings, lines
-from experiments.page.plot.composed import composed
+from experiments.page.plot.layout import arrange
 from experiments.page.plot.scales import SCALES, PlotAxis
 from simulator.world import World, Worlds
 from theory import learners
@@ -39,9 +39,9 @@ def test_every_point_of_the_line_is_a_root_off_the_grid(first, second, world):
         prompts=("name", "mean"),
         **world,
     )
-    (panel,) = composed(table, f"{first} minus {second}").panels
+    (panel,) = arrange(table, f"{first} minus {second}").panels
     assert panel.boundary.known
-    assert not panel.boundary.guessed
+    assert not panel.boundary.interpolated
     points = np.concatenate(panel.boundary.exact)
     assert len(points) > 20
     worlds = Worlds.of(World(**world)).replace(p_spu=points[:, 0], mu_spu=points[:, 1])
@@ -101,14 +101,14 @@ def test_worlds_without_an_answer_cut_the_line():
 
 def test_sampled_accuracies_have_no_exact_line():
     table = handmade.theory({"p_spu": np.array([0.5, 0.8])}, ("linear", "bayes"), ("name",), classes=3, mu_spu=3.0)
-    (panel,) = composed(table, "linear minus bayes").panels
+    (panel,) = arrange(table, "linear minus bayes").panels
     assert not panel.boundary.known
     assert panel.boundary.exact == ()
 
 
 def test_one_axis_has_crossings():
     table = handmade.theory({"p_spu": P}, ("linear", "bayes"), mu_spu=2.0)
-    (panel,) = composed(table, "linear minus bayes").panels
+    (panel,) = arrange(table, "linear minus bayes").panels
     (root,) = panel.boundary.exact
     worlds = Worlds(p_spu=root[:, 0], mu_spu=2.0)
     assert np.abs(counter("linear:name", worlds) - counter("bayes", worlds)).max() < 1e-9
@@ -118,9 +118,9 @@ def test_one_axis_has_crossings():
 def test_without_the_request_the_line_is_interpolated():
     table = handmade.theory({"p_spu": P, "mu_spu": MU}, ("linear", "least-squares"))
     del table.attrs["study"]
-    (panel,) = composed(table, "linear minus least-squares").panels
+    (panel,) = arrange(table, "linear minus least-squares").panels
     assert not panel.boundary.known
-    assert len(panel.boundary.guessed) > 0
+    assert len(panel.boundary.interpolated) > 0
 
 
 def test_no_root_is_looked_for_where_there_is_only_rounding():
@@ -136,9 +136,9 @@ def test_along_n_only_measurements_say_where_learners_are_equal():
     table = study(axes={"n": "10:1e4:4:log"}, prompts=["name", "mean"], routes="exact", replicates=3).run()
     counter = np.array([0.2, 0.4, 0.6, 0.8])[:, None, None, None] - np.array([0.0, 0.5])[:, None]
     table["counter"] = table.counter * 0 + np.abs(counter)
-    (panel,) = composed(table, "linear:name minus linear:mean").panels
+    (panel,) = arrange(table, "linear:name minus linear:mean").panels
     assert not panel.boundary.known
-    ((root,),) = panel.boundary.guessed
+    ((root,),) = panel.boundary.interpolated
     name, mean = np.array([0.2, 0.4, 0.6, 0.8]), np.array([0.3, 0.1, 0.1, 0.3])
     part = (name - mean)[0] / ((name - mean)[0] - (name - mean)[1])
     assert np.isclose(np.log10(root[0]), 1 + part)
@@ -148,7 +148,7 @@ def test_no_line_crosses_worlds_that_a_learner_refuses():
     """The printed law has a formula everywhere and an answer only from mu_spu = 1 + sigma_inv^2/2 on."""
     axes = {"p_spu": "0.5:1:9", "mu_spu": "1:4:7"}
     table = study(World(sigma_xi=0.0), axes, ["linear", "printed"]).run()
-    (panel,) = composed(table, "linear:name minus printed").panels
+    (panel,) = arrange(table, "linear:name minus printed").panels
     (line,) = panel.boundary.exact
     assert line[:, 1].min() >= 1.5
     assert np.allclose(line[:, 0], turning_points(line[:, 1], 1.0, 0.5)[0], atol=1e-6)

@@ -99,7 +99,7 @@ def test_interpolated_lines_say_so():
     del table.attrs["study"]
     figure = plot(handmade.measured(table), "linear minus least-squares")
     assert "interpolated between the cells" in words(figure)
-    assert "the interval holds 0" in words(figure)
+    assert "the interval contains 0" in words(figure)
 
 
 def hatched(ax):
@@ -154,7 +154,7 @@ def test_bars_have_arrows_where_colours_end(value, arrows):
 def test_reliance_of_no_linear_rule_is_named(table):
     figure = plot(table, "reliance")
     legible(figure)
-    assert "no linear rule" in words(figure)
+    assert "not a linear rule" in words(figure)
     assert "weight on the spurious over weight on the invariant latent" in words(figure)
 
 

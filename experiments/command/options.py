@@ -1,0 +1,104 @@
+"""Options that verbs share: numbers, --json, --output, --seed, and one flag per field of World and of Recipe.
+
+The flags follow the declarations: a new field is a new flag. A flag that is not given stays None, so that a world file
+or the default applies.
+"""
+
+from dataclasses import asdict, make_dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from cyclopts import Group, Parameter
+from pydantic import BaseModel
+
+from simulator.towers.recipe import Recipe
+from simulator.world import World
+
+LARGEST_EXPONENT = 400  # Decimal reads 1e99999999 at once, but needs minutes to print it
+
+
+def whole(_type: Any, tokens: Any) -> int:
+    """An integer, also written as 1e12. Raises ValueError for fractions, which cyclopts would round."""
+    text = tokens[0].value
+    number = _decimal(text, "a whole number; 1000 and 1e3 are")
+    if not number.is_finite() or number != number.to_integral_value():
+        raise ValueError(f"{text} is not a whole number; 1000 and 1e3 are")
+    return int(number)
+
+
+def real(_type: Any, tokens: Any) -> float:
+    """A float; its domain is checked later, together with the world file."""
+    return float(_decimal(tokens[0].value, "a number"))
+
+
+def _decimal(text: str, wanted: str) -> Decimal:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is not {wanted}") from None
+    if number.is_finite() and number.adjusted() > LARGEST_EXPONENT:
+        shown = text if len(text) < 40 else f"{text[:12]}... of {len(text)} characters"
+        raise ValueError(f"{shown} is beyond 1e{LARGEST_EXPONENT}, outside every domain here")
+    return number
+
+
+CONVERTERS = {int: whole, float: real}
+Whole = Annotated[int, Parameter(converter=whole)]
+Json = Annotated[bool, Parameter(negative="", help="print one JSON document on stdout")]
+Output = Annotated[Path | None, Parameter(help="folder for result.json and world.toml, created if necessary")]
+Seed = Annotated[Whole, Parameter(help="root of every random stream")]
+
+
+def given(flags: Any) -> dict[str, Any]:
+    """The flags that were given, by field."""
+    return {} if flags is None else {name: value for name, value in asdict(flags).items() if value is not None}
+
+
+def flags_of(model: type[BaseModel], group: Group, without: tuple[str, ...] = ()) -> type:
+    """A dataclass with one optional field per field of `model`, which cyclopts reads as flags."""
+    fields = []
+    for name, hint in get_type_hints(model, include_extras=True).items():
+        if name in without or name not in model.model_fields:
+            continue
+        kind, default = _kind(hint), model.model_fields[name].default
+        shown = f"{default:g}" if isinstance(default, float) else default
+        note = _meaning(hint) + ("" if default is None else f" [default: {shown}]")
+        parameter = Parameter(help=note, group=group, show_default=False, converter=CONVERTERS.get(kind))
+        fields.append((name, Annotated[kind | None, parameter], None))
+    # cyclopts ignores the fields of a class that seems to be a built-in.
+    return make_dataclass(f"{model.__name__}Flags", fields, kw_only=True, namespace={"__module__": __name__})
+
+
+def _kind(annotation: Any) -> Any:
+    """int, float, str or a Literal: the type of a field without bounds and None."""
+    if get_origin(annotation) is Annotated:
+        return _kind(get_args(annotation)[0])
+    if get_origin(annotation) is Literal or isinstance(annotation, type):
+        return annotation
+    (kind,) = (part for part in get_args(annotation) if part is not NoneType)
+    return _kind(kind)
+
+
+def _meaning(annotation: Any) -> str:
+    """The first description inside an annotation."""
+    for part in get_args(annotation):
+        meaning = getattr(part, "description", None) or _meaning(part)
+        if meaning:
+            return meaning
+    return ""
+
+
+_WORLD = Group("World", sort_key=1)
+WorldFlags = flags_of(World, _WORLD, without=("attribute", "views"))  # these are tables of a file
+WorldOptions = Annotated[WorldFlags, Parameter(name="*")]
+WorldFile = Annotated[
+    Path | None, Parameter(name="--world", group=_WORLD, help="TOML file with a world's fields; flags override it")
+]
+
+_TRAINING = Group("Training", sort_key=0)
+TrainingFlags = flags_of(Recipe, _TRAINING)
+TrainingOptions = Annotated[TrainingFlags, Parameter(name="*")]
+RecipeFlags = flags_of(Recipe, _TRAINING, without=("loss", "n"))  # a study has learners and its own n
+RecipeOptions = Annotated[RecipeFlags, Parameter(name="*")]

@@ -1,0 +1,84 @@
+"""Output that verbs share: JSON or a rich table on stdout, notes on stderr, a folder with the result.
+
+Tables show accuracies in percent. Nothing is cropped: long cells wrap.
+"""
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from experiments.files import check_folder, output_folder, write_json, write_text
+from experiments.progress import say
+from simulator.world import World
+
+VERDICT_STYLES = {
+    "proved": "bold green",
+    "supported": "green",
+    "contradicted": "red",
+    "refuted": "red",
+    "undecided": "yellow",
+    "refused": "yellow",
+}
+PIPE_WIDTH = 10_000  # columns in a pipe: one line per row, for grep and less -S
+
+
+def note(sentence: str) -> None:
+    """Print a sentence that is not part of the result on stderr."""
+    say(f"soberclip: {sentence}")
+
+
+def free_output(output: Path | None, verb: str, names: Iterable[str]) -> None:
+    """Raise RequestError if the folder cannot be written, or holds files of these names that `verb` did not write."""
+    if output is not None:
+        check_folder(output, verb, names)
+
+
+def checked_output(output: Path | None) -> None:
+    """Create the output folder. Raises RequestError if it cannot be written."""
+    if output is not None:
+        output_folder(output)
+
+
+def emit(document: Any, as_json: bool, table, output: Path | None = None, world: World | None = None) -> None:
+    """Write the result into the output folder, if there is one, and print it as JSON or as a table."""
+    if output is not None:
+        from experiments.lab.config import world_toml  # slow to import
+
+        folder = output_folder(output)
+        if world is not None:
+            write_text(folder / "world.toml", world_toml(world))
+        write_json(folder / "result.json", document)
+    if as_json:
+        print(json.dumps(document, allow_nan=False))
+    else:
+        Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table(document))
+
+
+def percent(value: float | None) -> str:
+    """A fraction in percent; "" for None."""
+    return "" if value is None else f"{100 * value:.2f}"
+
+
+def interval(ends: list | tuple | None) -> str:
+    """Both ends in percent."""
+    return "no interval" if ends is None else f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
+
+
+def indented(words: str) -> Padding:
+    """A paragraph below a heading."""
+    return Padding(Text(words), (0, 0, 0, 4), expand=False)
+
+
+def folded(*parts: Any) -> Group:
+    """Parts of a screen; cells of their tables that are too wide wrap."""
+    for part in parts:
+        for column in part.columns if isinstance(part, Table) else ():
+            column.overflow = "fold"
+    return Group(*parts)

@@ -1,0 +1,295 @@
+"""Does the law hold for one model? Fitted on half of the photos, its answers are measured on the other half.
+
+Three numbers judge it: the bias of the predicted common and of the predicted counter accuracy (means over classes),
+and the root mean square of its errors over classes and groups, beyond what so few photos leave open. All are about
+these classes and backgrounds; photos, or objects where several photos are of one, are what another sample changes.
+
+contradicted  one of the three exceeds the tolerance beyond doubt: at most with probability alpha where the law holds
+supported     all three are below it, each with an error rate of alpha/3
+undecided     neither: more photos would tell
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.linalg import helmert
+from scipy.optimize import brentq
+from scipy.special import chdtr, stdtrit
+
+from experiments.counteranimal.gaussian_law import (
+    Law,
+    Scores,
+    fit,
+    halves,
+    normals,
+    probabilities,
+    redrawn,
+    regrouped,
+)
+from experiments.counteranimal.metrics import REPLICATES
+from experiments.counteranimal.photos import GROUPS
+from experiments.inference import LEVEL, binomial_bounds, bootstrap_interval, combined, resamples
+from simulator.streams import numpy_stream
+
+ALPHA = 0.01
+REDRAWN = 60  # fits whose spread is the error of a prediction
+
+
+class Measured(NamedTuple):
+    """Cells of class and group: what was predicted and measured, and their errors."""
+
+    truth: Int[np.ndarray, " C"]  # label of each class
+    photos: Float[np.ndarray, "C 2"]
+    predicted: Float[np.ndarray, "C 2"]
+    measured: Float[np.ndarray, "C 2"]
+    fit_error: Float[np.ndarray, "B C 2"]  # predictions of laws fitted again, less their mean
+    photo_error: Float[np.ndarray, "C 2"]  # variance of what was measured
+    fourth: Float[np.ndarray, "C 2"]  # its fourth cumulant: of few answers nearly all right the squares have long tails
+    design_effect: float
+    simulation: Float[np.ndarray, "R C 2"]  # predictions of each scramble
+
+    @property
+    def variance(self) -> Float[np.ndarray, "C 2"]:
+        """Of predicted - measured, where the law holds."""
+        simulated = self.simulation.var(axis=0, ddof=1) / len(self.simulation)
+        return self.fit_error.var(axis=0, ddof=1) + self.photo_error + simulated
+
+
+def assess(photos: Scores, tolerance: float, seed: int = 0, redraws: int = REDRAWN) -> dict[str, Any]:
+    """The verdict with everything that it rests on, plain JSON; classes by the columns of their labels."""
+    first, second = halves(photos, numpy_stream(seed, "law split"))
+    points = normals(photos.scores.shape[1] - 1, numpy_stream(seed, "law points"))
+    document: dict[str, Any] = {"photos_fitted": int(first.sum())}
+    for name, own in (("law", False), ("own_effects", True)):
+        law = fit(photos[first], own)
+        measured = _measure(law, photos[first], photos[second], points, numpy_stream(seed, f"law {name}"), redraws)
+        document[name] = judged(measured, tolerance, seed)
+        if not own:
+            found, separable = measured, law.design.shape[1] - 1 < len(law.cells)
+            document |= {"shrinkage": law.shrinkage, "photos_measured": int(measured.photos.sum())}
+            document["photos_without_cell"] = int(second.sum() - measured.photos.sum())
+            document["reliance"] = reliance(law, photos[first], measured.truth.tolist(), seed)
+    document["verdict"] = document["law"]["verdict"]
+    document["reason"] = _reason(document, separable)
+    document["classes"] = _classes(found)
+    return document
+
+
+def _measure(
+    law: Law, fitted: Scores, others: Scores, points: np.ndarray, rng: np.random.Generator, redraws: int
+) -> Measured:
+    """Means over the measured photos of each class that has both groups; photos of cells not fitted are left out."""
+    where, known = regrouped(law, others)
+    others, where = others[known], where[known]
+    column = np.where(others.common, 0, 1)
+    counts = np.zeros((int(max(fitted.truth.max(), others.truth.max(initial=0))) + 1, 2))
+    np.add.at(counts, (others.truth, column), 1)
+    truth = np.flatnonzero((counts > 0).all(axis=1))
+    if not len(truth):
+        raise ValueError("no class has photos left to measure in both groups")
+    n = counts[truth]
+    inside = np.isin(others.truth, truth)
+    others, where, column = others[inside], where[inside], column[inside]
+    row = np.searchsorted(truth, others.truth)
+    share = np.zeros((*n.shape, len(law.cells)))  # of a class and group's measured photos, by cell
+    np.add.at(share, (row, column, where), 1)
+    share /= n[..., None]
+    each = probabilities(law, points)
+    chance = each.mean(axis=0)
+    single = chance * (1 - chance)
+    effect = _design_effect(others, chance[where])
+    right = np.zeros(n.shape)
+    np.add.at(right, (row, column), others.right.astype(float))
+    few = points[:2]  # enough for a spread, since all fits share them
+    again = np.array([probabilities(redrawn(law, fitted.cluster, rng), few).mean(axis=0) for _ in range(redraws)])
+    grouped = np.einsum("bj,cgj->bcg", again, share)
+    return Measured(
+        truth,
+        n,
+        share @ chance,
+        right / n,
+        grouped - grouped.mean(axis=0),
+        effect * (share @ single) / n,
+        effect**2 * (share @ (single * (1 - 6 * single))) / n**3,
+        effect,
+        np.einsum("rj,cgj->rcg", each, share),
+    )
+
+
+def _design_effect(photos: Scores, chance: Float[np.ndarray, " N"]) -> float:
+    """By how much answers about one object in one group vary more than as many independent ones; at least 1."""
+    _, where = np.unique(np.column_stack([photos.cluster, photos.common]), axis=0, return_inverse=True)
+    together = np.bincount(where, photos.right - chance)
+    alone = (chance * (1 - chance)).sum()
+    return 1.0 if len(together) == len(where) or alone == 0 else max(1.0, float((together**2).sum() / alone))
+
+
+def judged(found: Measured, tolerance: float, seed: int) -> dict[str, Any]:
+    """The three numbers with their bounds and the verdict, then calibration."""
+    off, tail = found.predicted - found.measured, ALPHA / 3
+    numbers: dict[str, Any] = {
+        name: {"bias": float(off[:, g].mean()), "bounds": list(_bias_bounds(found, g, tail / 2))}
+        for g, name in enumerate(GROUPS)
+    }
+    low, high = square_bounds(off, found.variance, tail, float(found.fourth.sum()), _floor(found))
+    beyond = float((off**2 - found.variance).mean())
+    numbers["rms"] = {"value": float(np.sqrt(max(beyond, 0))), "bounds": [low, high]}
+    ends = [numbers[name]["bounds"] for name in (*GROUPS, "rms")]
+    least = [max(0.0, low, -high) for low, high in ends]
+    most = [max(-low, high) for low, high in ends]
+    verdict = "contradicted" if max(least) > tolerance else "supported" if max(most) < tolerance else "undecided"
+    groups = {
+        name: {
+            "predicted": float(found.predicted[:, g].mean()),
+            "measured": float(found.measured[:, g].mean()),
+            "simulation_error": float(found.simulation.mean(axis=1)[:, g].std(ddof=1) / np.sqrt(len(found.simulation))),
+        }
+        for g, name in enumerate(GROUPS)
+    }
+    return {
+        "verdict": verdict,
+        "tolerance": tolerance,
+        "alpha": ALPHA,
+        **numbers,
+        "groups": groups,
+        "calibration": _calibration(found, seed),
+    }
+
+
+def _bias_bounds(found: Measured, g: int, tail: float) -> tuple[float, float]:
+    """Of the mean over classes of predicted - measured in a group: Clopper-Pearson for the photos, on the number that
+    such a mean is worth, and Student's t for the fit, whose error is known from so many repetitions."""
+    repeats, C = len(found.fit_error), len(found.predicted)
+    simulated = found.simulation[:, :, g].mean(axis=1).var(ddof=1) / len(found.simulation)
+    fit_error = np.sqrt(found.fit_error[:, :, g].mean(axis=1).var(ddof=1) + simulated)
+    worth = C**2 / (1 / found.photos[:, g]).sum() / found.design_effect
+    predicted, measured = float(found.predicted[:, g].mean()), float(found.measured[:, g].mean())
+    low, high = (float(end) for end in binomial_bounds(measured * worth, worth, tail))
+    value, reach = predicted - measured, float(-stdtrit(repeats - 1, tail) * fit_error)
+    return combined(value, (value - reach, value + reach), (predicted - high, predicted - low))
+
+
+def _floor(found: Measured) -> Float[np.ndarray, "C 2"]:
+    """Variances as if one more answer had been right and one more wrong: where all are right, little has been shown."""
+    p = (found.predicted * found.photos + 1) / (found.photos + 2)
+    return found.variance + found.design_effect * p * (1 - p) / found.photos - found.photo_error
+
+
+def square_bounds(
+    off: Float[np.ndarray, "C 2"],
+    variance: Float[np.ndarray, "C 2"],
+    tail: float,
+    fourth: float = 0.0,
+    floor: Float[np.ndarray, "C 2"] | None = None,
+) -> tuple[float, float]:
+    """Bounds of the root mean square of true errors, each side at `tail`, from errors that noise of known variance
+    makes larger.
+
+    The sum of squares follows, nearly, a multiple of a chi-square law with the mean and variance that it has
+    (Satterthwaite); the bounds are the true sums under which it would be as large, or as small, with probability
+    `tail`.
+    """
+    total, v, n = float((off**2).sum()), variance.ravel(), off.size
+    wide = v if floor is None else np.maximum(v, floor.ravel())
+
+    def below(true: float, total: float = total, w: np.ndarray = v) -> float:
+        """P(sum of squares <= total) if the true sum is this and single variances are w."""
+        shared = float((w**2).sum() / w.sum()) if w.sum() > 0 else 0.0
+        mean, spread = v.sum() + true, 2 * (w**2).sum() + max(fourth, 0) + 4 * shared * true
+        if mean == 0 or spread == 0:  # a sum that is known
+            return float(mean <= total)
+        return float(chdtr(2 * mean**2 / spread, 2 * mean * total / spread))
+
+    far = total + 100 * (wide.sum() + 1)
+    low = 0.0 if below(0.0) <= 1 - tail else brentq(lambda true: below(true) - (1 - tail), 0, far)
+    least = max(total, float(wide.sum()))
+    high = 0.0 if least == 0 else brentq(lambda true: below(true, least, wide) - tail, 0, far)
+    return float(np.sqrt(low / n)), float(np.sqrt(high / n))
+
+
+def _calibration(found: Measured, seed: int) -> dict[str, Any]:
+    """Slope of measured on predicted over classes and groups, 1 if the law is right; classes are drawn again for its
+    interval."""
+    x, y = found.predicted, found.measured
+    C = len(x)
+    weights = np.vstack([np.ones(C), resamples(C, REPLICATES // 5, numpy_stream(seed, "law calibration"))])
+    total = 2 * weights.sum(axis=1)
+    mean_x, mean_y = ((weights @ part.sum(axis=1)) / total for part in (x, y))
+    apart = [part[None] - mean[:, None, None] for part, mean in ((x, mean_x), (y, mean_y))]
+    top, bottom = (np.einsum("rc,rcg,rcg->r", weights, apart[0], other) for other in (apart[1], apart[0]))
+    if bottom.min() <= 1e-12:
+        return {"slope": None if bottom[0] <= 1e-12 else float(top[0] / bottom[0]), "interval": None}
+    slopes = top / bottom
+    interval = bootstrap_interval(slopes[1:], C)
+    return {"slope": float(slopes[0]), "interval": None if interval is None else list(interval), "level": LEVEL}
+
+
+def reliance(law: Law, photos: Scores, classes: Sequence[int], seed: int) -> dict[str, Any]:
+    """t, the effect of backgrounds over that of classes, along the direction in which each class stands apart.
+
+    A photo's margin is its class's score less the mean of the others'. Class effect: half of how much higher it is for
+    photos of the class than of others, common and counter alike. Background effect: half of how much higher it is for
+    common than for counter photos of the class. In the paper's world with two classes this is
+    (u_spu mu_spu)/(u_inv mu_inv), T1's t where both means are 1. Means over classes; the interval draws classes again.
+    """
+    K, means = photos.scores.shape[1], law.means @ helmert(photos.scores.shape[1])
+    group = np.array(
+        [
+            [
+                means[law.where[photos.common == c]][photos.truth[photos.common == c] == y].mean(axis=0)
+                for c in (True, False)
+            ]
+            for y in classes
+        ]
+    )  # (C, 2, K): fitted scores of each class and group
+    margin = (K * group - group.sum(axis=2, keepdims=True)) / (K - 1)  # a label's score less the mean of the others'
+    own = np.array([margin[c, :, y] for c, y in enumerate(classes)])
+    centre = margin.mean(axis=1)  # (C, K)
+    C = len(own)
+    others = np.array([(centre[:, y].sum() - centre[c, y]) / (C - 1) if C > 1 else 0 for c, y in enumerate(classes)])
+    effects = np.column_stack([(own[:, 0] - own[:, 1]) / 2, (own.mean(axis=1) - others) / 2])
+    if C < 2 or effects[:, 1].mean() <= 0:
+        return {"t": None, "interval": None, "level": LEVEL}
+    drawn = resamples(C, REPLICATES, numpy_stream(seed, "reliance")) @ effects
+    drawn = drawn[drawn[:, 1] > 0]
+    interval = bootstrap_interval(drawn[:, 0] / drawn[:, 1], C)
+    t = float(effects[:, 0].mean() / effects[:, 1].mean())
+    return {"t": t, "interval": None if interval is None else list(interval), "level": LEVEL}
+
+
+def _reason(document: dict[str, Any], separable: bool) -> str:
+    """Why, in a sentence: which number tells, and which part of the law it speaks against."""
+    law, tolerance = document["law"], document["law"]["tolerance"]
+    if document["verdict"] == "supported":
+        return f"all three errors are below {100 * tolerance:g} points"
+    names = {"common": "common accuracy", "counter": "counter accuracy", "rms": "accuracy of a class and group"}
+    off = [names[k] for k in names if max(law[k]["bounds"][0], -law[k]["bounds"][1]) > tolerance]
+    if document["verdict"] == "undecided":
+        wide = [names[k] for k in names if max(-law[k]["bounds"][0], law[k]["bounds"][1]) >= tolerance]
+        return f"so few photos leave open whether the {wide[0]} is off by {100 * tolerance:g} points"
+    said = f"the predicted {off[0]} is off by more than {100 * tolerance:g} points"
+    if not separable:
+        return f"{said}: scores are not Gaussian with one covariance (no background is shared by classes)"
+    if document["own_effects"]["rms"]["bounds"][1] < law["rms"]["bounds"][0]:
+        return f"{said}: backgrounds act on classes differently, and with effects of each class's own it is nearer"
+    if document["own_effects"]["verdict"] == "contradicted":
+        return f"{said}: scores are not Gaussian with one covariance, whatever backgrounds do"
+    return f"{said}: so few photos leave open whether backgrounds act on classes differently or scores are not Gaussian"
+
+
+def _classes(found: Measured) -> list[dict[str, Any]]:
+    error = np.sqrt(found.variance)
+    return [
+        {
+            "label": int(found.truth[c]),
+            "group": name,
+            "photos": int(found.photos[c, g]),
+            "predicted": float(found.predicted[c, g]),
+            "measured": float(found.measured[c, g]),
+            "standard_error": float(error[c, g]),
+        }
+        for c in range(len(found.truth))
+        for g, name in enumerate(GROUPS)
+    ]

@@ -1,0 +1,120 @@
+"""A loaded model: what it computes, what a result says about it, and the key under which its features are cached."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+FORMAT = 3  # of features and keys; raise it when this package computes them differently
+DISTRIBUTIONS = ("torch", "torchvision", "numpy", "pillow", "open_clip_torch", "timm", "transformers", "tokenizers")
+
+Activation = Literal["auto", "on", "off"]  # QuickGELU
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How weights are read."""
+
+    weights: Path | None = None  # a file; None: the tag's own
+    quick_gelu: Activation = "auto"
+    trust_pickle: bool = False  # run code that is stored in the file
+    averaged: bool | None = None  # use the running mean of the weights; None: the file has no choice
+    classes: int | None = None  # outputs of a classifier from a file; None: the 1000 of ImageNet-1k
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in evaluation mode. CLIPs embed images and texts; classifiers give one score per label."""
+
+    family: str  # CLIP or ImageNet
+    module: Any  # torch.nn.Module
+    encode_image: Callable  # (B, 3, H, W) -> (B, d): embeddings before normalisation, or scores of the labels
+    preprocess: Callable  # PIL image -> (3, H, W)
+    encode_text: Callable | None = None  # token ids -> (T, d); None for a classifier
+    tokenizer: Callable | None = None  # list of strings -> token ids
+    settings: dict[str, Any] = field(default_factory=dict)  # activation, weights, versions: part of every result
+    configuration: dict[str, Any] | None = None  # everything but weights and versions that changes a feature
+    spec: str = ""
+    key: str | None = None  # of everything that changes a feature; None: its features are not cached
+
+
+class PlainCallable:
+    """Stands in for the module of a model that is a function: it stays where it is and shows no weights."""
+
+    def to(self, device: str) -> None:
+        """A function has no device."""
+
+    def eval(self) -> None:
+        """A function has no evaluation mode."""
+
+    def modules(self) -> tuple[()]:
+        """A function has no submodules."""
+        return ()
+
+    def state_dict(self) -> dict[str, Any]:
+        """A function shows no weights."""
+        return {}
+
+
+def finished(model: LoadedModel) -> LoadedModel:
+    """The model in evaluation mode (open_clip returns training mode), with its settings and its key."""
+    model.module.eval()
+    weights = weights_hash(model.module)
+    settings = {
+        "activation": activations(model.module),
+        "weights_hash": weights,
+        "preprocessing": described(model.preprocess),
+        **model.settings,
+    }
+    key = None
+    if model.configuration is not None:
+        key = digest({"weights": weights, "preprocessing": settings["preprocessing"], **model.configuration})
+    return replace(model, settings=settings, key=key)
+
+
+def digest(parts: dict[str, Any]) -> str:
+    """SHA-256 of a JSON document, the format of this package and the versions of the libraries."""
+    known = {"format": FORMAT, "versions": versions(), **parts}
+    return sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def versions(distributions: tuple[str, ...] = DISTRIBUTIONS) -> dict[str, str]:
+    """Installed versions of those distributions that are installed."""
+    found = {}
+    for name in distributions:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def weights_hash(module: Any) -> str:
+    """SHA-256 of a model's parameters and buffers, names and bytes, in the order of their names."""
+    import torch  # start-up time
+
+    hashed = sha256()
+    for name, value in sorted(module.state_dict().items()):
+        if isinstance(value, torch.Tensor):
+            hashed.update(f"{name} {tuple(value.shape)} {value.dtype}\n".encode())
+            hashed.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return hashed.hexdigest()
+
+
+def activations(module: Any) -> str:
+    """The nonlinearities of a model, joined by +, for instance QuickGELU."""
+    names = {
+        type(part).__name__
+        for part in module.modules()
+        if type(part).__module__.endswith(("activation", "activations")) or type(part).__name__ == "QuickGELU"
+    }
+    return "+".join(sorted(names - {"MultiheadAttention"})) or "unknown"
+
+
+def described(preprocess: Callable) -> str:
+    """The preprocessing in words, without addresses, so that equal pipelines have equal descriptions."""
+    return re.sub(r"\s+", " ", re.sub(r" at 0x[0-9a-f]+", "", repr(preprocess)))

@@ -1,0 +1,242 @@
+"""A picture as data, before it is drawn: the axes along the paper, the panels, and the series in each.
+
+    no axis         one point per learner
+    one axis        lines, one colour per learner; measured points with intervals beside the theory's line
+    two axes        one map per learner, with contours
+    further axes    one panel per value
+    "groups"        the counter group against the common group, one mark per value of one axis, one panel per learner
+An axis with fewer than MAP_VALUES values makes panels of lines, not a map.
+"""
+
+from collections.abc import Mapping
+from itertools import product
+from typing import Any, NamedTuple, get_type_hints
+
+import numpy as np
+import xarray as xr
+
+from experiments.errors import RequestError
+from experiments.page.plot.boundary import Boundary, boundary_of, study_of
+from experiments.page.plot.scales import PlotAxis, axis_of, readable
+from experiments.page.plot.series import DIFFERENCE, MINUS, NOT_AXES, Series, Who, computed, load, select, series_of
+from simulator.quantities import quantity_of
+from simulator.world import SCALARS, World
+
+GROUPS = "groups"  # of --what
+PAIR = ("common", "counter")
+MAP_VALUES = 5  # fewer rows of cells would make stripes
+MOST_PANELS = 24
+MOST_LINES = 7  # as many colours can be told apart
+MOST_MARKS = 49  # seven colours times seven marks
+
+
+class Panel(NamedTuple):
+    """One pair of axes: the lines of its title, the values held fixed, and one series (a map) or several."""
+
+    title: tuple[str, ...]
+    at: dict[str, Any]
+    series: tuple[Series, ...]
+    boundary: Boundary | None = None
+
+
+class Picture(NamedTuple):
+    """Everything that is drawn."""
+
+    what: str
+    kind: str  # lines, map or plane
+    x: PlotAxis | None  # of a plane: the axis with one mark per value
+    y: PlotAxis | None  # of a map
+    panels: tuple[Panel, ...]
+    columns: int | None  # panels per row where the grid has a meaning; None: as many as fit
+    fixed: tuple[str, ...]  # "symbol = value" of the axes that do not vary
+    world: tuple[str, ...] | None  # "symbol = value" of other fields away from their defaults; None if unknown
+    undefined: tuple[tuple[str, str], ...]  # (route, or "" if there is only one; reason)
+    computed: tuple[int, int]  # computed cells, all cells
+
+    @property
+    def difference(self) -> bool:
+        """Whether two learners are compared."""
+        return MINUS in self.what
+
+    def as_json(self) -> dict[str, Any]:
+        """The picture as one document. Arrays of maps have the first axis outside, the second inside."""
+        done, whole = self.computed
+        return {
+            "what": self.what,
+            "kind": self.kind,
+            "axes": [
+                {"name": axis.name, "scale": axis.scale.name, "values": plain(axis.values)}
+                for axis in (self.x, self.y)
+                if axis is not None
+            ],
+            "panels": [_panel_as_json(panel, self.kind) for panel in self.panels],
+            "undefined": [f"{route}: {reason}" if route else reason for route, reason in self.undefined],
+            "computed": done,
+            "cells": whole,
+        }
+
+
+def _panel_as_json(panel: Panel, kind: str) -> dict[str, Any]:
+    series = [_series_as_json(one) for one in panel.series]
+    if kind == "plane":
+        series = [{"group": group, **one} for group, one in zip(PAIR, series, strict=True)]
+    document = {"at": {name: plain(np.asarray(value)) for name, value in panel.at.items()}, "series": series}
+    if panel.boundary is not None:
+        document["boundary"] = {
+            "exact": [plain(line) for line in panel.boundary.exact],
+            "interpolated": [plain(line) for line in panel.boundary.interpolated],
+        }
+    return document
+
+
+def _series_as_json(series: Series) -> dict[str, Any]:
+    against = {} if series.against is None else {"against": _who_as_json(series.against)}
+    names = [name for name in ("value", "low", "high", "predicted") if name in series.data]
+    numbers = {name: plain(series.data[name].values) for name in names}
+    return {**_who_as_json(series.who), **against, "replicates": series.replicates, "level": series.level, **numbers}
+
+
+def _who_as_json(who: Who) -> dict[str, Any]:
+    return {"learner": who.learner, "prompt": who.prompt, **({"route": who.route} if who.route else {})}
+
+
+def plain(array: np.ndarray) -> Any:
+    """Nested lists; null for nan and infinity."""
+    return np.where(np.isfinite(array), array, None).tolist() if array.dtype.kind == "f" else array.tolist()
+
+
+def arrange(dataset: xr.Dataset, what: str = DIFFERENCE, at: Mapping[str, str | float] | None = None) -> Picture:
+    """The picture of a study.
+
+    Raises RequestError for a request that the study cannot meet, and for too many panels, naming an axis to fix.
+    """
+    if what == GROUPS:
+        return _layout_groups(dataset, at)
+    dataset = load(select(dataset, at or {}))
+    done, whole = computed(dataset)
+    if not done:
+        raise RequestError(f"none of the study's {whole} cells is computed yet, so there is nothing to draw")
+    series = series_of(dataset, what)
+    if not any(s.data.value.notnull().any() or (s.data.undefined != 0).any() for s in series):
+        raise RequestError(f"--what = {what!r}: no computed cell of the study has a value")
+    axes = {str(d): axis_of(dataset[d]) for d in dataset.dims if d not in NOT_AXES}
+    varying = {name: axis for name, axis in axes.items() if len(axis.values) > 1}
+    fixed = {name: axis.values[0] for name, axis in axes.items() if name not in varying}
+    along = _along(varying)
+    facets = [name for name in varying if name not in along]
+    groups = _groups(series, len(along))
+    _check_panels(varying, facets, groups)
+    panels = []
+    for index in product(*(range(len(varying[name].values)) for name in facets)):
+        place = dict(zip(facets, index, strict=True))
+        values = {name: varying[name].values[i] for name, i in place.items()}
+        for group in groups:
+            held = {**fixed, **values}
+            own = tuple(s._replace(data=_at(s.data, {**dict.fromkeys(fixed, 0), **place}, along)) for s in group)
+            named = len(groups) > 1 or (len(along) == 2 and MINUS not in what)
+            words = [group[0].who.label if len(group) == 1 else group[0].who.learner] if named else []
+            title = (*words, *(varying[name].at(value) for name, value in values.items()))
+            boundary = boundary_of(dataset, own[0], held, [varying[name] for name in along]) if MINUS in what else None
+            panels.append(Panel(title, held, own, boundary))
+    x, y = (*(varying[name] for name in along), None, None)[:2]
+    return Picture(
+        what=what,
+        kind="lines" if y is None else "map",
+        x=x,
+        y=y,
+        panels=tuple(panels),
+        columns=len(groups) if len(groups) > 1 and facets else None,
+        fixed=tuple(axes[name].at(value) for name, value in fixed.items()),
+        world=_world_words(dataset, axes),
+        undefined=_reasons(dataset, [s for p in panels for s in p.series]),
+        computed=(done, whole),
+    )
+
+
+def _layout_groups(dataset: xr.Dataset, at: Mapping[str, str | float] | None) -> Picture:
+    """Both groups of a study over one axis, one panel per learner."""
+    common, counter = (arrange(dataset, group, at) for group in PAIR)
+    first, last = common.panels[0].at, common.panels[-1].at
+    varying = [axis.name for axis in (common.x, common.y) if axis is not None]
+    varying += [name for name in first if first[name] != last[name]]
+    if not varying:
+        raise RequestError(f"--what {GROUPS!r} marks the values of an axis, and this study has no axis")
+    if len(varying) > 1:
+        name = next((name for name in varying if dataset[name].dtype.kind in "fiu"), varying[0])
+        raise RequestError(
+            f"--what {GROUPS!r} marks the values of one axis; fix the others, such as "
+            f"--at {name}={dataset[name].values[0]}"
+        )
+    if len(common.x.values) > MOST_MARKS:
+        raise RequestError(
+            f"--what {GROUPS!r}: {common.x.name} has {len(common.x.values)} values, more than {MOST_MARKS} marks"
+        )
+    pairs = [
+        pair
+        for both in zip(common.panels, counter.panels, strict=True)
+        for pair in zip(*(panel.series for panel in both), strict=True)
+    ]
+    if len(pairs) > MOST_PANELS:
+        raise RequestError(f"{len(pairs)} learners would be as many panels, more than {MOST_PANELS}; keep one learner")
+    panels = tuple(Panel((pair[0].who.label,) if len(pairs) > 1 else (), first, pair) for pair in pairs)
+    columns = 2 if len(panels) > 1 else None
+    return counter._replace(what=GROUPS, kind="plane", panels=panels, columns=columns)
+
+
+def _along(varying: dict[str, PlotAxis]) -> list[str]:
+    """The axes along the paper, in the study's order: two for a map, else one. Ranges and long axes come first."""
+    order = {name: (axis.words, axis.listed, -len(axis.values)) for name, axis in varying.items()}
+    longest = sorted(varying, key=order.__getitem__)[:2]
+    fit = all(len(varying[name].values) >= MAP_VALUES and not varying[name].words for name in longest)
+    number = 2 if len(longest) == 2 and fit else 1
+    return [name for name in varying if name in longest[:number]]
+
+
+def _groups(series: list[Series], along: int) -> list[tuple[Series, ...]]:
+    """The series of each panel: one on a map; all lines while the colours suffice, else those of one learner."""
+    if along == 2:
+        return [(s,) for s in series]
+    if len({s.who.anywhere for s in series}) <= MOST_LINES:
+        return [tuple(series)]
+    return [tuple(s for s in series if s.who.learner == name) for name in dict.fromkeys(s.who.learner for s in series)]
+
+
+def _check_panels(varying: dict[str, PlotAxis], facets: list[str], groups: list[tuple[Series, ...]]) -> None:
+    counts = [len(varying[name].values) for name in facets]
+    panels = int(np.prod(counts, dtype=int)) * len(groups)
+    if panels <= MOST_PANELS:
+        return
+    parts = [f"{n} values of {name}" for n, name in zip(counts, facets, strict=True)]
+    parts += [f"{len(groups)} learners"] if len(groups) > 1 else []
+    example = f"learner={groups[0][0].who.learner}"
+    if facets:
+        name = max(facets, key=lambda name: len(varying[name].values))
+        middle = varying[name].values[len(varying[name].values) // 2]
+        example = f"{name}={middle if varying[name].words else f'{middle:.12g}'}"
+    sizes = " times ".join(parts)
+    raise RequestError(f"{sizes} make {panels} panels, more than {MOST_PANELS}; fix an axis, such as --at {example}")
+
+
+def _at(data: xr.Dataset, place: dict[str, int], along: list[str]) -> xr.Dataset:
+    return data.isel(place, drop=True).transpose(*along)
+
+
+def _reasons(dataset: xr.Dataset, series: list[Series]) -> tuple[tuple[str, str], ...]:
+    """Why numbers are missing, by route; the theory beside measurements counts as a route."""
+    codes = [(s.who.route or "", s.data.undefined) for s in series]
+    codes += [("theory", s.data.predicted_undefined) for s in series if "predicted" in s.data]
+    legend = [(route, code) for route, array in codes for code in np.unique(array).tolist() if code]
+    return tuple(dict.fromkeys((route, str(dataset.legend.values[code])) for route, code in legend))
+
+
+def _world_words(dataset: xr.Dataset, axes: Mapping[str, PlotAxis]) -> tuple[str, ...] | None:
+    """ "symbol = value" of the fields of the base world that differ from their defaults; None if it is unknown."""
+    study = study_of(dataset)
+    if study is None:
+        return None
+    world = study.world
+    hints = get_type_hints(World, include_extras=True)
+    changed = [n for n in SCALARS if n not in axes and getattr(world, n) != World.model_fields[n].default]
+    words = [f"${quantity_of(hints[n]).symbol}$ = {readable(getattr(world, n))}" for n in changed]
+    further = [f"{len(world.attribute)} further attributes"] if world.attribute else []
+    return (*words, *further, *([] if world.views is None else [world.views.words]))

@@ -1,0 +1,49 @@
+"""Save a picture as SVG, PNG or PDF.
+
+The metadata of a picture names the verb that drew it, so that a verb overwrites only its own pictures.
+"""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from experiments.errors import RequestError
+from experiments.files import check_ours, check_writable, write_atomically
+from experiments.style import styled
+from simulator.naming import suggestion
+
+# The metadata fields of the maker and of the date. The date stays empty, so that equal pictures are equal files.
+METADATA = {".svg": ("Creator", "Date"), ".png": ("Software", None), ".pdf": ("Creator", "CreationDate")}
+
+
+def mark(verb: str) -> str:
+    """The maker in the metadata of a verb's pictures."""
+    return f"soberclip {verb}"
+
+
+def check_target(path: Path, verb: str) -> Path:
+    """The path of a picture.
+
+    Raises RequestError for another suffix, a folder that cannot be written, or a file that this verb did not write.
+    """
+    if path.is_dir():
+        example = str(path / f"{verb}.svg")
+        raise RequestError(f"--output {str(path)!r} is a folder; name a file such as {example!r}")
+    if path.suffix.lower() not in METADATA:
+        raise RequestError(
+            f"--output {str(path)!r} ends in {path.suffix or 'no suffix'!r}, not in {', '.join(METADATA)}"
+            f"{suggestion(path.suffix, METADATA)}"
+        )
+    check_writable(path.parent)
+    check_ours(path, mark(verb).encode(), verb)
+    return path
+
+
+@styled
+def save_figure(figure: Figure, path: Path, verb: str) -> None:
+    """Save a figure atomically, in the format of the path's suffix."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    suffix = path.suffix.lower()
+    maker, date = METADATA[suffix]
+    metadata = {maker: mark(verb), **({date: None} if date else {})}
+    write_atomically(path, lambda name: figure.savefig(name, format=suffix[1:], metadata=metadata))

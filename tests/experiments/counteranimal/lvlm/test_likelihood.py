@@ -1,0 +1,187 @@
+"""Labels scored photo by photo: what is cached, resumed, refused, and read as predictions."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from experiments.counteranimal.encoding import Runtime
+from experiments.counteranimal.labels import LabelSpace, own_classes
+from experiments.counteranimal.lvlm import likelihood
+from experiments.counteranimal.lvlm.likelihood import score_labels
+from experiments.counteranimal.lvlm.losses import plain_loss
+from experiments.counteranimal.lvlm.prompt import answer_tokens
+from experiments.counteranimal.reading import read_photos
+from experiments.counteranimal.scoring import NO_ANSWER, Scorer, predict, scored
+from experiments.errors import RequestError, RunError
+from simulator.pixels.decoding import decode
+
+RUNTIME = Runtime()
+NAMES = tuple(f"thing {i}" for i in range(31))  # class 30 of the tree is the last
+SETS = LabelSpace("20", {9: (9, 3, 4), 10: (10, 9, 16, 1, 2), 16: (16, 9), 30: (30, 10, 16)})
+
+
+@pytest.fixture
+def asked(model, tree, tmp_path):
+    """Score the labels with the tiny LLaVA; (encoded, predictions, settings)."""
+
+    def run(space=SETS, names=NAMES, one=None, runtime=RUNTIME, strict=False):
+        one = one or model("llava")
+        parsed = read_photos(tree)
+        encoded, settings = score_labels(one, parsed, space, names, tmp_path / "cache", runtime, strict)
+        return encoded, predict(parsed, scored(encoded, Scorer(len(names))), space), settings
+
+    return run
+
+
+def test_predictions_are_those_of_the_plain_loop(model, tree, asked):
+    one = model("llava")
+    kept, predictions, settings = asked()
+    assert (kept.passes, settings) == (32, {"score": likelihood.SCORE, "answers_cut": 0})
+    assert len(set(predictions.predicted)) > 2
+    for k in range(0, 32, 5):
+        labels = SETS.allowed[int(predictions.class_index[k])]
+        image = decode(tree / predictions.path[k])
+        ids = answer_tokens(one.processor, one.prompt, [NAMES[label] for label in labels]).ids
+        score = -np.array([plain_loss(one, image, NAMES[i], answer) for i, answer in zip(labels, ids, strict=True)])
+        assert predictions.predicted[k] == labels[int(score.argmax())]
+        true = score[labels.index(int(predictions.class_index[k]))]
+        assert predictions.rank[k] == 1 + (score > true).sum()
+        others = max(s for s, label in zip(score, labels, strict=True) if label != predictions.class_index[k])
+        assert predictions.margin[k] == pytest.approx(true - others, abs=1e-5)
+
+
+def test_a_killed_run_goes_on_and_ends_alike(asked, monkeypatch, tmp_path):
+    scores, calls = likelihood.label_losses, []
+
+    def killed(*arguments):
+        calls.append(1)
+        if len(calls) == 11:
+            raise KeyboardInterrupt
+        return scores(*arguments)
+
+    monkeypatch.setattr(likelihood, "SHARD_ROWS", 4)
+    monkeypatch.setattr(likelihood, "label_losses", killed)
+    with pytest.raises(KeyboardInterrupt):
+        asked()
+    kept, predictions, *_ = asked()
+    assert kept.passes == 32 - 10
+    assert asked()[0].passes == 0
+    for shard in (tmp_path / "cache").rglob("*.safetensors"):
+        shard.unlink()
+    whole, again, *_ = asked()
+    assert whole.passes == 32
+    np.testing.assert_array_equal(predictions.predicted, again.predicted)
+    np.testing.assert_array_equal(predictions.margin, again.margin)
+
+
+def test_what_is_kept_depends_on_labels_photo_question_model_and_precision(model, asked, tree, monkeypatch):
+    asked()
+    assert asked(LabelSpace("20", {**SETS.allowed, 16: (16, 10)}))[0].passes == 11  # the photos of class 16 alone
+    renamed = list(NAMES)
+    renamed[4] = "another"  # competes for class 9
+    assert asked(names=tuple(renamed))[0].passes == 9
+    first = next((tree / "9 ostrich, Struthio camelus" / "common-ground").iterdir())
+    first.touch()
+    assert asked()[0].passes == 1
+    one = model("llava")
+    assert asked(one=replace(one, prompt=replace(one.prompt, before="")))[0].passes == 32
+    assert asked(one=replace(one, key="other"))[0].passes == 32
+    assert asked()[0].passes == 0
+
+
+def test_all_labels_and_own_classes(asked):
+    _, every, *_ = asked(LabelSpace("1000"))
+    _, own, *_ = asked(own_classes([9, 10, 16, 30]))
+    assert set(own.predicted) <= {9, 10, 16, 30}
+    assert not set(every.predicted) <= {9, 10, 16, 30}
+    assert own.rank.max() <= 4 < every.rank.max()
+
+
+def test_labels_of_one_name_tie_exactly(asked):
+    names = list(NAMES)
+    names[9] = names[4]
+    _, predictions, *_ = asked(names=tuple(names))
+    ostriches = predictions.class_index == 9
+    assert 9 not in predictions.predicted[ostriches]  # a tie goes to the lower index
+    assert (predictions.margin[ostriches] <= 0).all()
+    assert (predictions.margin[ostriches] == 0).any()
+
+
+def test_photos_that_cannot_be_read_or_put_in_are_left_out(asked, tree, model, photo):
+    folder = tree / "16 bulbul" / "counter-grass"
+    (folder / "broken.jpg").write_bytes(b"no photo")
+    photo(folder / "long.png", 0, (2100, 10))  # Qwen's processor takes no side 200 times the other
+    kept, predictions, *_ = asked(one=model("qwen2_vl"))
+    assert sorted(kept.unreadable) == ["16 bulbul/counter-grass/broken.jpg", "16 bulbul/counter-grass/long.png"]
+    assert "aspect ratio" in kept.unreadable["16 bulbul/counter-grass/long.png"]
+    assert len(predictions.path) == 32
+    with pytest.raises(RunError, match=r"at least 1 photos cannot be read, the first is '16 bulbul/counter-grass/bro"):
+        asked(strict=True)
+
+
+def test_decoding_in_processes_of_its_own(asked):
+    alone, predictions, *_ = asked()
+    beside, again, *_ = asked(runtime=Runtime(workers=1), names=(*NAMES[:-1], "other"))
+    assert (alone.passes, beside.passes) == (32, 3)
+    same = predictions.class_index != 30  # whose label has another name
+    np.testing.assert_array_equal(predictions.predicted[same], again.predicted[same])
+
+
+def test_losses_that_are_not_finite_are_no_answer_and_not_kept(asked, monkeypatch):
+    scores = likelihood.label_losses
+
+    def some(module, inputs, *rest):
+        found = scores(module, inputs, *rest)
+        return found if inputs["pixel_values"].mean() > 0 else np.full_like(found, np.nan)
+
+    monkeypatch.setattr(likelihood, "label_losses", some)
+    _, predictions, *_ = asked()
+    lost = predictions.predicted == NO_ANSWER
+    assert 0 < lost.sum() < 32
+    monkeypatch.undo()
+    kept, predictions, *_ = asked()
+    assert kept.passes == lost.sum()
+    assert NO_ANSWER not in predictions.predicted
+
+
+def test_answers_longer_than_the_model_reads_are_cut_and_counted(asked, model, image):
+    one = model("llava")
+    asks = len(one.processor(images=[image(50, 40)], text=[one.prompt.text])["input_ids"][0])
+    names = tuple(f"{name} of the sea" if k == 3 else name for k, name in enumerate(NAMES))
+    longest = asks + max(len(ids) for ids in answer_tokens(one.processor, one.prompt, NAMES).ids)
+    *_, settings = asked(names=names, one=replace(one, longest=longest, key="short"))
+    assert settings["answers_cut"] == 9
+    with pytest.raises(RunError, match=rf"reads {asks} tokens, and the photo .* takes {asks}: no label fits"):
+        asked(one=replace(one, longest=asks, key="shorter"))
+
+
+def test_a_model_that_does_not_go_on_from_its_prefix_is_refused(asked, monkeypatch):
+    monkeypatch.setattr(likelihood, "label_losses", lambda *arguments: np.full(len(arguments[3]), 1.0))
+    with pytest.raises(RunError, match=r"a loss of 1 on a shared prefix and of .* type 'llava' cannot be scored"):
+        asked()
+
+    def complain(*_):
+        raise KeyError("image_sizes")
+
+    monkeypatch.setattr(likelihood, "label_losses", complain)
+    with pytest.raises(RunError, match=r"type 'llava', fails on the photo '10 .*' \(KeyError: 'image_sizes'\); fin"):
+        asked()
+
+
+def test_labels_with_special_tokens_are_refused(asked):
+    with pytest.raises(RequestError, match="the label 'an <image>' holds <image>, a special token of"):
+        asked(names=("an <image>", *NAMES[1:]), space=LabelSpace("1000"))
+
+
+def test_no_photo_that_can_be_read(asked, tree, model):
+    one = model("llava")
+    spoilt = copy.copy(one.processor)
+    spoilt.patch_size = None  # as in folders whose processor_config.json is missing
+    with pytest.raises(RunError, match=r"can take none of 32 photos, .* \(TypeError: .*\); look at them and"):
+        asked(one=replace(one, processor=spoilt))
+    for file in tree.glob("*/*/*"):
+        file.write_bytes(b"no photo")
+    with pytest.raises(RunError, match=r"none of 32 photos, the first is '10 .*' \(cannot identify image file\)"):
+        asked()

@@ -1,0 +1,122 @@
+"""Losses on a shared prefix equal those of whole passes, whatever the labels' lengths, and cost far fewer tokens."""
+
+import numpy as np
+import pytest
+import tiny_lvlm
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from experiments.counteranimal.lvlm.losses import extended, label_losses, plain_loss
+from experiments.counteranimal.lvlm.model import Inputs
+from experiments.counteranimal.lvlm.prompt import Prompt, answer_tokens, special_tokens
+
+NAMES = ["cat", "ostrich", "black-and-tan coonhound", "sea lion", "bear", "x", "bear of the sea"]
+# Single precision sums other groups of products: 7 digits, some hundred terms a logit.
+NEAR = {"rtol": 1e-5, "atol": 1e-5}
+
+
+def inputs_of(model, image):
+    return Inputs(model.processor, model.prompt.text, special_tokens(model.processor, model.prompt.text))(image)
+
+
+def losses(model, image, names=NAMES, size=64):
+    answers = answer_tokens(model.processor, model.prompt, names)
+    return label_losses(model.module, inputs_of(model, image), answers.dropped, answers.ids, size)
+
+
+def library_losses(model, image, prompt, spoken):
+    """What the library returns for labelled tokens, from texts alone: nothing here knows of answers' tokens."""
+
+    def inputs(text):
+        return model.processor(images=[image], text=[text], return_tensors="pt")
+
+    asked = inputs(prompt)["input_ids"].shape[1]
+    found = []
+    for answer in spoken:
+        whole = inputs(prompt + answer)
+        labels = whole["input_ids"].clone()
+        labels[:, :asked] = -100
+        with torch.no_grad():
+            found.append(float(model.module(**whole, labels=labels).loss))
+    return found
+
+
+@pytest.mark.parametrize("family", tiny_lvlm.FAMILIES)
+def test_scores_are_the_librarys_loss(model, image, family):
+    one, photo = model(family), image(50, 40)
+    space = " " if family == "llava" else ""
+    expected = library_losses(one, photo, one.prompt.text, [f"{space}A {name}" for name in NAMES])
+    assert np.ptp(expected) > 0.5  # labels differ by much more than the tolerance
+    for size in (1, 3, 64):
+        np.testing.assert_allclose(losses(one, photo, size=size), expected, **NEAR)
+
+
+@pytest.mark.parametrize("family", tiny_lvlm.FAMILIES)
+def test_photos_before_leave_no_trace(model, image, family):
+    one = model(family)
+    photos = [image(50, 40), image(200, 40, 1), image(40, 130, 2)]  # Qwen and OneVision give them other shapes
+    alone = [losses(one, photo) for photo in photos]
+    assert len({inputs_of(one, photo)["input_ids"].shape for photo in photos}) > (family != "llava")
+    for k in (2, 0, 1, 0):
+        np.testing.assert_array_equal(losses(one, photos[k]), alone[k])
+    assert all(np.ptp([a[i] for a in alone]) > 1e-3 for i in range(len(NAMES)))  # photos matter
+
+
+@pytest.mark.parametrize("family", ["llava", "qwen2_vl"])
+def test_the_plain_loop_is_the_librarys(model, image, family):
+    one, photo = model(family), image(50, 40)
+    answers = answer_tokens(one.processor, one.prompt, NAMES)
+    plain = [plain_loss(one, photo, name, ids) for name, ids in zip(NAMES, answers.ids, strict=True)]
+    np.testing.assert_allclose(plain, losses(one, photo), **NEAR)
+
+
+def test_answers_that_replace_the_prompts_last_token(model, image):
+    one, photo = model("llava"), image(50, 40)
+    prompt = Prompt("USER: <image>\nWhat? ASSISTANT: ", "", True)
+    answers = answer_tokens(one.processor, prompt, NAMES)
+    assert answers.dropped == 1
+    inputs = Inputs(one.processor, prompt.text, True)(photo)
+    found = label_losses(one.module, inputs, 1, answers.ids, 64)
+    expected = library_losses(one, photo, "USER: <image>\nWhat? ASSISTANT:", [f" A {name}" for name in NAMES])
+    np.testing.assert_allclose(found, expected, **NEAR)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from([40, 41, 300]), min_size=1, max_size=5), min_size=1, max_size=6),
+    st.integers(1, 4),
+    st.sampled_from(["llava", "qwen2_vl"]),
+)
+@example([[40]], 1, "llava")  # nothing beyond the first token
+@example([[40, 41], [40, 41], [40, 41]], 2, "llava")  # all alike
+@example([[40], [40, 41], [40, 41, 300]], 1, "qwen2_vl")  # one the beginning of another
+@example([[40, 41, 300, 300], [40, 41, 41]], 2, "qwen2_vl")  # a common beginning
+def test_any_answers(model, image, answers, size, family):
+    one = model(family)
+    inputs = inputs_of(one, image(50, 40))
+    expected = []
+    for ids in answers:
+        whole = extended(inputs, 0, ids)
+        labels = whole["input_ids"].clone()
+        labels[:, : -len(ids)] = -100
+        with torch.no_grad():
+            expected.append(float(one.module(**whole, labels=labels).loss))
+    found = label_losses(one.module, inputs, 0, [tuple(ids) for ids in answers], size)
+    np.testing.assert_allclose(found, expected, **NEAR)
+
+
+def test_more_tokens_extend_what_has_an_entry_a_token():
+    inputs = {
+        "input_ids": torch.tensor([[1, 9, 9, 5]]),
+        "attention_mask": torch.ones(1, 4, dtype=torch.long),
+        "mm_token_type_ids": torch.tensor([[0, 1, 1, 0]], dtype=torch.int32),
+        "pixel_values": torch.zeros(1, 4, 2),
+    }
+    found = extended(inputs, 1, (7, 8))
+    assert found["input_ids"].tolist() == [[1, 9, 9, 7, 8]]
+    assert found["attention_mask"].tolist() == [[1, 1, 1, 1, 1]]
+    assert found["mm_token_type_ids"].tolist() == [[0, 1, 1, 0, 0]]
+    assert found["pixel_values"] is inputs["pixel_values"]
+    assert inputs["input_ids"].tolist() == [[1, 9, 9, 5]]
+    assert extended(inputs, 0, ())["input_ids"].tolist() == [[1, 9, 9, 5]]

@@ -1,0 +1,137 @@
+"""What a folder must hold, what is said of one that does not, and what a key depends on."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from experiments.counteranimal.encoding import Runtime
+from experiments.counteranimal.model import LoadOptions
+from experiments.counteranimal.models import load, load_model
+from experiments.errors import RequestError
+
+
+@pytest.fixture
+def copy(folder, tmp_path):
+    """Family -> a copy of its folder that may be spoilt."""
+
+    def of(family="llava"):
+        return shutil.copytree(folder(family), tmp_path / family)
+
+    return of
+
+
+def edit(path, change):
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("missing", "sentence"),
+    [
+        ("processor_config.json", r"has no processor: none of processor_config\.json, preprocessor_config\.json is"),
+        ("tokenizer.json", r"has no tokenizer: none of tokenizer\.json, .* is in its folder; put the model's own"),
+        ("model.safetensors", r"cannot be loaded \(Error no file named model\.safetensors"),
+        ("config.json", r"is not a folder with a config\.json"),
+    ],
+)
+def test_a_file_that_is_missing_is_named(copy, missing, sentence):
+    spoilt = copy()
+    (spoilt / missing).unlink()
+    with pytest.raises(RequestError, match=sentence):
+        load(f"lvlm:{spoilt}")
+
+
+def test_without_a_template_it_is_asked_with_llavas(copy):
+    spoilt = copy()
+    (spoilt / "chat_template.jinja").unlink()
+    model = load(f"lvlm:{spoilt}")
+    assert not model.prompt.templated
+    assert not model.settings["chat_template"]
+
+
+def test_weights_of_another_architecture(copy, folder, capfd):
+    spoilt = copy()
+    shutil.copy(folder("qwen2_vl") / "model.safetensors", spoilt)
+    capfd.readouterr()
+    first = r"the first is model\.vision_tower\.embeddings\.class_embedding, while \S+ is there and unknown"
+    with pytest.raises(RequestError, match=first):
+        load(f"lvlm:{spoilt}")
+    assert "MISSING" not in capfd.readouterr().err
+
+
+def test_weights_of_another_shape(copy):
+    spoilt = copy()
+    edit(spoilt / "config.json", lambda d: d["text_config"].update(intermediate_size=48))
+    sentence = r"6 are missing or of another shape, the first is model\.language_model\.layers\.0\.mlp\.gate_proj"
+    with pytest.raises(RequestError, match=sentence):
+        load(f"lvlm:{spoilt}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        ("clip", r"type 'clip', which answers no question about a photo; pass it as hf:"),
+        ("bert", r"type 'bert', which answers no question about a photo$"),
+        ("florence2", r"an encoder-decoder of type 'florence2'"),
+    ],
+)
+def test_other_kinds_of_model(copy, kind, sentence):
+    spoilt = copy()
+    (spoilt / "config.json").write_text(json.dumps({"model_type": kind, "is_encoder_decoder": kind == "florence2"}))
+    with pytest.raises(RequestError, match=sentence):
+        load(f"lvlm:{spoilt}")
+
+
+def test_flags_that_do_not_go_with_it(folder, tmp_path):
+    spec = f"lvlm:{folder('llava')}"
+    (tmp_path / "w").touch()
+    for how, sentence in (
+        ((tmp_path / "w",), "--weights does not go with lvlm:"),
+        ((None, "on"), "--quick-gelu on is for CLIP models"),
+        ((None, "auto", False, True), "--ema and --no-ema"),
+    ):
+        with pytest.raises(RequestError, match=sentence):
+            load(spec, LoadOptions(*how))
+    with pytest.raises(RequestError, match="has no image features"):
+        load_model(spec)
+    with pytest.raises(RequestError, match="timm:, hf:, python:, lvlm:; the nearest is lvlm:x"):
+        load("lvm:x")
+
+
+def test_a_name_on_the_hub_without_a_network(monkeypatch):
+    from experiments.counteranimal import weights
+
+    monkeypatch.setattr(weights, "reachable", lambda host: False)
+    with pytest.raises(RequestError, match=r"could not be fetched from .*pass lvlm:FOLDER"):
+        load("lvlm:nobody/has-this")
+
+
+def test_the_key_holds_everything_that_changes_an_answer(copy):
+    whole = copy()
+    key = load(f"lvlm:{whole}").key
+    assert load(f"lvlm:{shutil.copytree(whole, whole.parent / 'again')}").key == key
+    changes = {
+        "processor_config.json": lambda d: d["image_processor"].update(image_mean=[0.1, 0.2, 0.3]),
+        "tokenizer.json": lambda d: d["model"]["merges"].pop(),
+        "config.json": lambda d: d["text_config"].update(rms_norm_eps=1e-3),
+    }
+    keys = {key}
+    for n, (file, change) in enumerate(changes.items()):
+        other = shutil.copytree(whole, whole.parent / str(n))
+        edit(other / file, change)
+        keys.add(load(f"lvlm:{other}").key)
+    assert len(keys) == 1 + len(changes)
+
+
+def test_half_precision_holds_the_weights_and_not_the_positions(folder):
+    model = load(f"lvlm:{folder('qwen2_vl')}")
+    model.module.register_buffer("running_mean", torch.zeros(2))  # as of a batch normalisation
+    model.place(Runtime(precision="bf16"))
+    assert model.module.running_mean.dtype == torch.bfloat16
+    assert {value.dtype for value in model.module.parameters()} == {torch.bfloat16}
+    frequencies = [value for name, value in model.module.named_buffers() if "inv_freq" in name]
+    assert frequencies
+    assert {value.dtype for value in frequencies} == {torch.float32}

@@ -1,0 +1,136 @@
+"""The law's mathematics against slow oracles: probabilities against scipy's and against answers, fits against lstsq."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.linalg import helmert
+from scipy.special import ndtr
+from scipy.stats import multivariate_normal
+from sklearn.covariance import LedoitWolf
+
+from experiments.counteranimal.gaussian_law import (
+    Law,
+    Scores,
+    fit,
+    halves,
+    normals,
+    probabilities,
+    redrawn,
+    turned,
+)
+
+POINTS = {k: normals(k, np.random.default_rng(0)) for k in (1, 2, 3)}
+
+
+def drawn(rng, K=3, B=4, n=12, objects=False, interaction=0.0):
+    """n photos of each class on each background; with objects each stands on all backgrounds."""
+    m, a = rng.normal(size=(K, K)) + np.eye(K), rng.normal(size=(B, K)) / 2
+    y, b, i = (part.ravel() for part in np.meshgrid(range(K), range(B), range(n), indexing="ij"))
+    noise = rng.normal(size=(len(y), K)) + (rng.normal(size=(K, n, K))[y, i] if objects else 0)
+    scores = m[y] + a[b] + interaction * rng.normal(size=(K, B, K))[y, b] + noise
+    return Scores(scores, y, b, b == y % B, y * n + i if objects else np.arange(len(y)))
+
+
+def law_of(mean, covariance, truth, error=0.0):
+    """A law of one cell, from moments of scores."""
+    turn = helmert(len(mean))
+    return Law(
+        np.array([[truth, 0]]),
+        np.zeros(1, dtype=np.int64),
+        np.eye(1),
+        mean[None] @ turn.T,
+        np.array([error]),
+        turn @ covariance @ turn.T,
+        np.zeros((1, len(mean) - 1)),
+        1,
+        0.0,
+    )
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 4))
+@settings(max_examples=25)
+def test_the_probability_is_scipys_orthant(seed, K):
+    rng = np.random.default_rng(seed)
+    root, mean, truth = rng.normal(size=(K, K)), rng.normal(size=K), int(rng.integers(K))
+    covariance = root @ root.T + 0.1 * np.eye(K)
+    apart = np.delete(np.eye(K)[truth] - np.eye(K), truth, axis=0)  # s_y - s_k of the others
+    expected = multivariate_normal(-(apart @ mean), apart @ covariance @ apart.T).cdf(np.zeros(K - 1))
+    found = probabilities(law_of(mean, covariance, truth), POINTS[K - 1])[:, 0]
+    if K == 2:
+        gap, spread = apart @ mean, np.sqrt(apart @ covariance @ apart.T)
+        assert found == pytest.approx(np.full(len(found), float(ndtr(gap / spread).item())), abs=1e-12)
+    error = found.std(ddof=1) / np.sqrt(len(found))
+    assert abs(found.mean() - expected) <= max(0.004, 6 * error)
+    assert error < 0.004
+
+
+def test_an_uncertain_mean_leaves_the_expectation_right():
+    """Averaged over means that are off by N(0, h Sigma), probabilities at (1 - h) Sigma are the true one."""
+    rng, h = np.random.default_rng(1), 0.3
+    mean, covariance = np.array([0.8, -0.3]), np.array([[1.0, 0.2], [0.2, 1.4]])
+    true = float(probabilities(law_of(mean, covariance, 0), POINTS[1])[0, 0])
+    off = rng.multivariate_normal(mean, h * covariance, size=1500)
+    values = np.array([probabilities(law_of(one, covariance, 0, h), POINTS[1])[0, 0] for one in off])
+    assert abs(values.mean() - true) < 5 * values.std() / np.sqrt(len(values))
+    plain = np.array([probabilities(law_of(one, covariance, 0), POINTS[1])[0, 0] for one in off])
+    assert abs(plain.mean() - true) > 5 * plain.std() / np.sqrt(len(plain))  # and it would show
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=15)
+def test_the_fit_is_least_squares(seed):
+    rng = np.random.default_rng(seed)
+    photos = drawn(rng)
+    photos = photos[np.sort(rng.permutation(len(photos.truth))[:90])]
+    law, y = fit(photos), turned(photos.scores)
+    design = np.hstack([np.eye(3)[photos.truth], np.eye(4)[photos.background]])
+    fitted = design @ np.linalg.lstsq(design, y, rcond=None)[0]
+    assert law.means[law.where] == pytest.approx(fitted, abs=1e-9)
+    hat = design @ np.linalg.pinv(design)
+    assert law.error[law.where] == pytest.approx(np.diag(hat), abs=1e-9)
+    assert law.freedom == 90 - 6
+    whole = LedoitWolf(assume_centered=True).fit(y - fitted)
+    assert law.covariance == pytest.approx(whole.covariance_ * 90 / 84, rel=1e-9)
+    own = fit(photos, own_effects=True)
+    for g, (k, b) in enumerate(own.cells):
+        assert own.means[g] == pytest.approx(y[(photos.truth == k) & (photos.background == b)].mean(axis=0))
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans())
+@settings(max_examples=15)
+def test_halves_are_strata_and_keep_objects_whole(seed, objects):
+    rng = np.random.default_rng(seed)
+    photos = drawn(rng, n=5, objects=objects)
+    first, second = halves(photos, rng)
+    assert (first != second).all()
+    assert not set(photos.cluster[first]) & set(photos.cluster[second])
+    for k in range(3):
+        for b in range(4):
+            cell = (photos.truth == k) & (photos.background == b)
+            assert (first & cell).sum() == 3
+            assert (second & cell).sum() == 2
+
+
+def test_laws_fitted_again_scatter_like_the_first():
+    """Spread of means over fits to redrawn photos: error times Sigma, whether photos are alone or of objects."""
+    for objects in (False, True):
+        photos = drawn(np.random.default_rng(4), n=30, objects=objects)
+        law, rng = fit(photos), np.random.default_rng(5)
+        means = np.array([redrawn(law, photos.cluster, rng).means for _ in range(200)])
+        ratio = means.var(axis=0, ddof=1) / (law.error[:, None] * np.diag(law.covariance))
+        assert (0.4 if objects else 0.8) < ratio.mean() < 1.2, objects  # of objects the error is an upper bound
+        assert np.abs(means.mean(axis=0) - law.means).max() < 6 * np.sqrt(ratio.max() * law.error.max() / 200) * 2
+
+
+def test_too_few_photos_are_refused():
+    photos = drawn(np.random.default_rng(0), n=1)
+    with pytest.raises(ValueError, match="12 photos leave no freedom beside 12 cells"):
+        fit(photos, own_effects=True)
+
+
+@given(st.integers(2, 6), st.integers(0, 9))
+def test_turning_loses_only_what_all_labels_share(K, seed):
+    """Probabilities come back to scores by the same basis: a stretched coordinate would move them."""
+    scores = np.random.default_rng(seed).normal(size=(7, K))
+    np.testing.assert_allclose(turned(scores) @ helmert(K), scores - scores.mean(axis=1, keepdims=True), atol=1e-12)

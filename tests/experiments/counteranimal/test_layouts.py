@@ -1,0 +1,339 @@
+"""One set of photos is the same PhotoSet in every layout, and bad layouts are a sentence."""
+
+import csv
+import io
+import json
+import pickle
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from experiments.counteranimal.inspection import inspect
+from experiments.counteranimal.labels import own_vocabulary
+from experiments.counteranimal.photos import SUFFIXES, unreadable
+from experiments.counteranimal.reading import read_photos
+from experiments.errors import RequestError
+
+CELLS = [("9 ostrich", "common", "sand", 2), ("9 ostrich", "counter", "sea", 3), ("16 bulbul", "common", "sky", 1)]
+
+
+def picture(number):
+    """PNG bytes that no other number has."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((3, 4, 3), number, dtype=np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def spread(cells=CELLS):
+    """(number, class, group, background) of each photo."""
+    flat = [(kind, group, background) for kind, group, background, n in cells for _ in range(n)]
+    return list(enumerate(flat))
+
+
+def as_tree(root, photos):
+    for number, (kind, group, background) in photos:
+        folder = root / kind / f"{group}-{background}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.png").write_bytes(picture(number))
+    return root
+
+
+def as_table(root, photos):
+    root.mkdir()
+    with (root / "photos.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("path", "class", "group", "background"))
+        for number, cell in photos:
+            (root / f"{number}.png").write_bytes(picture(number))
+            writer.writerow((f"{number}.png", *cell))
+    return root / "photos.csv"
+
+
+def add(tar, name, data):
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    tar.addfile(member, io.BytesIO(data))
+
+
+def as_shards(root, photos):
+    """Two shards, samples described by JSON beside them, as the webdataset library writes them."""
+    import webdataset
+
+    root.mkdir()
+    for shard in range(2):
+        with webdataset.TarWriter(str(root / f"{shard:03}.tar")) as sink:
+            for number, (kind, group, background) in photos[shard::2]:
+                described = {"class": kind, "group": group, "background": background}
+                sink.write({"__key__": f"{number:05}", "png": picture(number), "json": described})
+    return root
+
+
+def as_paths(root, photos):
+    """One shard whose paths are those of a tree."""
+    root.mkdir()
+    with tarfile.open(root / "all.tar", "w") as tar:
+        for number, (kind, group, background) in photos:
+            add(tar, f"set/{kind}/{group}-{background}/{number}.png", picture(number))
+    return root / "all.tar"
+
+
+def as_saved(root, photos):
+    datasets = pytest.importorskip("datasets")
+    kinds = sorted({kind for _, (kind, _, _) in photos})
+    columns = {
+        "image": [{"bytes": picture(number), "path": None} for number, _ in photos],
+        "label": [kinds.index(kind) for _, (kind, _, _) in photos],
+        "group": [group for _, (_, group, _) in photos],
+        "background": [background for _, (_, _, background) in photos],
+    }
+    features = datasets.Features(
+        image=datasets.Image(),
+        label=datasets.ClassLabel(names=kinds),
+        group=datasets.Value("string"),
+        background=datasets.Value("string"),
+    )
+    datasets.Dataset.from_dict(columns, features=features).save_to_disk(str(root))
+    return root
+
+
+LAYOUTS = [as_tree, as_table, as_shards, as_paths, as_saved]
+
+
+def contents(tree):
+    """What is known of each photo, by the number painted into it."""
+    return {
+        tree.source.image(photo.path).getpixel((0, 0))[0]: (photo.class_index, photo.group, photo.background)
+        for photo in tree.photos
+    }
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_holds_the_same(layout, tmp_path):
+    tree = read_photos(layout(tmp_path / "data", spread()))
+    index = {"9 ostrich": 9, "16 bulbul": 16}
+    assert contents(tree) == {number: (index[kind], group, place) for number, (kind, group, place) in spread()}
+    assert tree.counts() == {9: (2, 3), 16: (1, 0)}
+    assert [photo.path for photo in tree.photos] == sorted(photo.path for photo in tree.photos)
+    assert not unreadable(tree)
+    assert inspect(tree.root)["n_common"] == 3
+    keys = [tree.source.key(photo.path) for photo in tree.photos]
+    assert len(set(keys)) == len(keys)
+    again = pickle.loads(pickle.dumps(tree.source))  # as a decoding process gets it
+    assert again.image(tree.photos[0].path).tobytes() == tree.source.image(tree.photos[0].path).tobytes()
+
+
+WORDS = st.text(st.characters(codec="ascii", categories=["Ll", "Lu", "Nd"]), min_size=1, max_size=6)
+GROUPED = st.sampled_from(("common", "counter"))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.dictionaries(WORDS, st.tuples(GROUPED, st.integers(1, 2)), min_size=1, max_size=4))
+def test_layouts_agree_on_any_spread(tmp_path_factory, found):
+    photos = spread([("9 ostrich", group, place.lower(), n) for place, (group, n) in found.items()])
+    roots = [layout(tmp_path_factory.mktemp("any") / "data", photos) for layout in (as_tree, as_table, as_paths)]
+    first, *others = (contents(read_photos(root)) for root in roots)
+    assert all(other == first for other in others)
+    assert len(first) == len(photos)
+
+
+def test_suffixes_of_photos(tmp_path):
+    folder = tmp_path / "9 ostrich" / "common-sand"
+    folder.mkdir(parents=True)
+    formats = {".webp": "WEBP", ".bmp": "BMP", ".tif": "TIFF", ".TIFF": "TIFF", ".jpg": "JPEG"}
+    for suffix, kind in formats.items():
+        Image.new("RGB", (5, 4)).save(folder / f"a{suffix}", kind)
+    tree = read_photos(tmp_path)
+    assert {Path(photo.path).suffix for photo in tree.photos} == set(formats)
+    assert not unreadable(tree)
+    assert set(map(str.lower, formats)) <= set(SUFFIXES)
+
+
+def test_groups_from_a_table(tmp_path):
+    for place in ("sand", "sea", "fog"):
+        for kind in ("ostrich", "bulbul"):
+            (tmp_path / kind / place).mkdir(parents=True)
+            (tmp_path / kind / place / "a.png").write_bytes(picture(0))
+    groups = tmp_path / "groups.csv"
+    groups.write_text("class,background,group\n,sand,common\n,sea,counter\nbulbul,sea,common\nbulbul,sand,counter\n")
+    tree = read_photos(tmp_path, str(groups))
+    assert {(p.class_index, p.background): p.group for p in tree.photos} == {
+        (9, "sand"): "common", (9, "sea"): "counter", (16, "sea"): "common", (16, "sand"): "counter",
+    }  # fmt: skip
+    assert tree.strays == ("bulbul/fog", "groups.csv", "ostrich/fog")
+    each = read_photos(tmp_path, "each")
+    assert not each.grouped
+    assert len(each.photos) == 6
+    assert inspect(tmp_path, groups="each")["n"] == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("background,group\nsand,comon\n", "group 'comon' in line 2 .* neither 'common' nor 'counter'"),
+        ("background,group\nsand,common\nsand,counter\n", "'sand' is common and counter .*line 3"),
+        ("place,group\nsand,common\n", "background"),
+        ("background,group\nmoon,common\n", "none of the 1 backgrounds .*'sand'"),
+    ],
+)
+def test_wrong_tables_of_groups(text, said, tmp_path):
+    (tmp_path / "ostrich" / "sand").mkdir(parents=True)
+    (tmp_path / "ostrich" / "sand" / "0.png").write_bytes(picture(0))
+    (tmp_path / "groups.csv").write_text(text)
+    with pytest.raises(RequestError, match=said):
+        read_photos(tmp_path, str(tmp_path / "groups.csv"))
+
+
+def test_folders_without_groups_say_what_fits(tmp_path):
+    (tmp_path / "a" / "ostrich" / "sand").mkdir(parents=True)
+    (tmp_path / "a" / "ostrich" / "sand" / "0.png").write_bytes(picture(0))
+    (tmp_path / "b" / "ostrich").mkdir(parents=True)
+    (tmp_path / "b" / "ostrich" / "0.png").write_bytes(picture(0))
+    with pytest.raises(
+        RequestError, match=r"neither common- nor counter- \('sand'\); --groups FILE.csv .*--groups each"
+    ):
+        read_photos(tmp_path / "a")
+    with pytest.raises(RequestError, match="1 classes of photos without a background between; --groups each"):
+        read_photos(tmp_path / "b")
+    assert [p.background for p in read_photos(tmp_path / "b", "each").photos] == [""]
+    with pytest.raises(RequestError, match=r"--groups 'eech' is neither prefix, each nor a file.*each"):
+        read_photos(tmp_path / "a", "eech")
+
+
+def test_wrong_tables_of_photos(tmp_path):
+    table = tmp_path / "photos.csv"
+
+    def refused(text, said):
+        table.write_text(text)
+        with pytest.raises(RequestError, match=said):
+            read_photos(table)
+
+    refused("path,class,group\na.png,ostrich,common\nb.png,ostrich,counter\n", "2 of 2 photos .* first is 'a.png'")
+    (tmp_path / "a.png").write_bytes(picture(0))
+    refused("path,class\na.png,ostrich\n", "neither a column 'group' nor 'background'")
+    refused("path,class,group\na.png,ostrich,odd\n", "group 'odd' in line 2")
+    refused("class,group,path\nostrich,common\n", "line 2 of .* ends before its column 'path'")
+    refused("path,class,group\n./a.png,ostrich,common\na.png,ostrich,common\n", "listed in lines 2 and 3")
+    refused("path,class,group\na.png,ostrich,common\na.png,bulbul,common\n", "listed in lines 2 and 3")
+    with pytest.raises(RequestError, match=r"neither a folder, a CSV file .* nor a tar file"):
+        read_photos(tmp_path / "a.png")
+
+
+def test_wrong_shards(tmp_path):
+    whole = as_paths(tmp_path / "whole", spread())
+    cut = tmp_path / "cut.tar"
+    cut.write_bytes(whole.read_bytes()[:2500])
+    with pytest.raises(RequestError, match=r"cut\.tar' is truncated"):
+        read_photos(cut)
+    (tmp_path / "no.tar").write_bytes(b"x" * 2000)
+    with pytest.raises(RequestError, match=r"no\.tar' cannot be read"):
+        read_photos(tmp_path / "no.tar")
+    for data, said in (
+        (b"{", "does not describe a photo"),
+        (b"[]", "does not describe"),
+        (b'{"group": "common"}', "it has no class"),
+        (json.dumps({"class": "ostrich", "group": "odd"}).encode(), "group 'odd' is neither"),
+    ):
+        with tarfile.open(tmp_path / "told.tar", "w") as tar:
+            add(tar, "a.png", picture(0))
+            add(tar, "a.json", data)
+        with pytest.raises(RequestError, match=said):
+            read_photos(tmp_path / "told.tar")
+    with tarfile.open(tmp_path / "bare.tar", "w") as tar:
+        add(tar, "a.png", picture(0))
+    with pytest.raises(RequestError, match="no description beside it and no class in its path"):
+        read_photos(tmp_path / "bare.tar")
+
+
+def test_members_of_a_shard_count_once(tmp_path):
+    """tar -r writes a name again, and the last counts; a hard link has no bytes of its own."""
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for number in (1, 2):
+            add(tar, "ostrich/common-sand/a.png", picture(number))
+        link = tarfile.TarInfo("ostrich/counter-sea/b.png")
+        link.type, link.linkname = tarfile.LNKTYPE, "ostrich/common-sand/a.png"
+        tar.addfile(link)
+    tree = read_photos(tmp_path / "a.tar")
+    assert contents(tree) == {2: (9, "common", "sand")}
+    assert len(tree.photos) == 1
+    assert tree.strays == ("a.tar/ostrich/counter-sea/b.png",)
+    (tmp_path / "ostrich").mkdir()
+    with pytest.raises(RequestError, match=r"holds folders and tar files; name .*a\.tar"):
+        read_photos(tmp_path)
+
+
+def test_a_row_without_a_group_is_told(tmp_path):
+    table = as_table(tmp_path / "t", spread())
+    table.write_text(table.read_text().replace("0.png,9 ostrich,common", "0.png,9 ostrich,"))
+    tree = read_photos(table)
+    assert tree.strays == ("0.png",)
+    assert len(tree.photos) == 5
+
+
+def test_wrong_saved_data(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    data = datasets.Dataset.from_dict({"image": [None], "label": ["ostrich"]})
+    data.save_to_disk(str(tmp_path / "bare"))
+    with pytest.raises(RequestError, match="columns image, label; it needs image, class or label, and group"):
+        read_photos(tmp_path / "bare")
+    datasets.DatasetDict(train=data, test=data).save_to_disk(str(tmp_path / "splits"))
+    with pytest.raises(RequestError, match=r"several splits; name one of them: .*splits/test, .*splits/train"):
+        read_photos(tmp_path / "splits")
+
+
+def test_an_ambiguous_name_is_asked_about(tmp_path):
+    for name, readings in (
+        ("crane", r"134 \(crane bird\), 517 \(construction crane\)"),
+        ("panda", "387 .*388"),
+        ("fox", "277"),
+    ):
+        folder = tmp_path / name / name / "common-x"
+        folder.mkdir(parents=True)
+        with pytest.raises(RequestError, match=rf"'{name}' may be any of ImageNet's {readings}.*put the index before"):
+            read_photos(tmp_path / name)
+        folder.parent.rename(tmp_path / name / f"134 {name}")
+        assert list(read_photos(tmp_path / name).classes) == [134]
+
+
+def test_wordnet_ids(tmp_path):
+    (tmp_path / "n01518878" / "common-x").mkdir(parents=True)
+    assert read_photos(tmp_path).classes == {9: "n01518878"}
+    (tmp_path / "n01518879" / "common-x").mkdir(parents=True)
+    with pytest.raises(RequestError, match=r"'n01518879' is not a WordNet id of ImageNet-1k.*n0"):
+        read_photos(tmp_path)
+
+
+def test_classes_of_ones_own(tmp_path):
+    as_tree(tmp_path / "data", spread([("Teacup", "common", "table", 1), ("mug_blue", "counter", "sink", 2)]))
+    lines = tmp_path / "classes.txt"
+    lines.write_text("teapot\nteacup\nmug blue\n")
+    tree = read_photos(tmp_path / "data", vocabulary=own_vocabulary(lines))
+    assert tree.classes == {1: "Teacup", 2: "mug_blue"}
+    assert tree.own
+    assert inspect(tmp_path / "data", vocabulary=own_vocabulary(lines))["missing_classes"] == []
+    lines.write_text("teapot\nteacups\n")
+    with pytest.raises(RequestError, match=r"'Teacup' is not in .*nearest is 'teacups'"):
+        read_photos(tmp_path / "data", vocabulary=own_vocabulary(lines))
+
+
+def test_own_prompts(tmp_path):
+    table = tmp_path / "classes.csv"
+    table.write_text("class,name,prompt\ncup,tea cup,\ncup,mug,\npot,,a pot seen from above\npot,jug,\npan,,\n")
+    found = own_vocabulary(table)
+    assert found.names == ("cup", "pot", "pan")
+    assert found.phrases(("a {}", "the {}")) == (
+        ("a tea cup", "the tea cup", "a mug", "the mug"),
+        ("a pot seen from above", "a jug", "the jug"),
+        ("a pan", "the pan"),
+    )
+    for text, said in (("class\ncup\n", "names 1 classes"), ("name\ncup\n", "class")):
+        table.write_text(text)
+        with pytest.raises(RequestError, match=said):
+            own_vocabulary(table)
+    (tmp_path / "twice.txt").write_text("cup\npot\ncup\n")
+    with pytest.raises(RequestError, match="'cup' is given twice"):
+        own_vocabulary(tmp_path / "twice.txt")

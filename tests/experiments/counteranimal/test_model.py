@@ -1,0 +1,120 @@
+"""A key changes with everything that changes a feature; a user's own code has no key."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from experiments.counteranimal import model as model_module
+from experiments.counteranimal.encoding import Runtime, encode_photos
+from experiments.counteranimal.evaluation import evaluate
+from experiments.counteranimal.model import LoadedModel, finished
+from experiments.counteranimal.models import load_model
+from experiments.counteranimal.reading import read_photos
+from experiments.counteranimal.scoring import text_features
+
+
+def copied(tiny_clip, folder, change):
+    """A copy of the tiny CLIP with a changed configuration."""
+    shutil.copytree(tiny_clip, folder)
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    change(config)
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    return load_model(f"open_clip:local-dir:{folder}")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda config: config["model_cfg"]["vision_cfg"].update(head_width=8),
+        lambda config: config["model_cfg"]["text_cfg"].update(heads=4),
+        lambda config: config["preprocess_cfg"].update(mean=[0.4, 0.5, 0.6 + 1e-12]),
+        lambda config: config["preprocess_cfg"].update(interpolation="bilinear"),
+        lambda config: config["preprocess_cfg"].update(resize_mode="squash"),
+        lambda config: config["model_cfg"].update(quick_gelu=True),
+    ],
+)
+def test_a_configuration_with_the_same_weights_is_another_model(tiny_clip, tmp_path, change):
+    one, other = load_model(f"open_clip:local-dir:{tiny_clip}"), copied(tiny_clip, tmp_path / "other", change)
+    assert one.settings["weights_hash"] == other.settings["weights_hash"]
+    assert one.key != other.key
+    assert copied(tiny_clip, tmp_path / "same", lambda config: None).key == one.key is not None
+
+
+def test_other_heads_give_other_features(tiny_clip, shared_tree, tmp_path):
+    """The configuration is not a tensor: 84 of 84 answers were the other model's."""
+    one = load_model(f"open_clip:local-dir:{tiny_clip}")
+    other = copied(tiny_clip, tmp_path / "o", lambda config: config["model_cfg"]["vision_cfg"].update(head_width=8))
+    photo_set = read_photos(shared_tree)
+    first, second = (encode_photos(photo_set, m, tmp_path / "cache", Runtime()) for m in (one, other))
+    assert second.passes == len(photo_set.photos)
+    assert not np.allclose(first.features, second.features, atol=1e-3)
+
+
+def test_a_library_of_another_version_computes_again(tiny_clip, monkeypatch):
+    spec = f"open_clip:local-dir:{tiny_clip}"
+    before = load_model(spec).key
+    assert load_model(spec).key == before is not None
+    monkeypatch.setattr(model_module, "version", lambda name: "0.0")
+    assert load_model(spec).key not in (before, None)
+
+
+def test_one_weight_makes_another_model():
+    def model(value):
+        module = torch.nn.Linear(3, 2)
+        with torch.no_grad():
+            module.weight.fill_(1)
+            module.bias.fill_(value)
+        return finished(LoadedModel("ImageNet", module, module, str, configuration={}))
+
+    assert model(0.0).key == model(0.0).key is not None
+    assert model(0.0).key != model(1e-30).key
+
+
+def test_classifiers_of_both_libraries_have_keys(squeezenet, timm_weights):
+    for spec, weights in (("torchvision:squeezenet1_1", squeezenet), ("timm:test_resnet.r160_in1k", timm_weights)):
+        assert load_model(spec, weights).key == load_model(spec, weights).key is not None
+
+
+def bright(sign):
+    def preprocess(image):
+        return sign * torch.from_numpy(
+            np.asarray(image.resize((4, 4)), dtype=np.float32).transpose(2, 0, 1) / 255 - 0.5
+        )
+
+    return preprocess
+
+
+def classifier():
+    """Dark pictures are 9, bright ones 16."""
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 1000, bias=False))
+    with torch.no_grad():
+        module[1].weight.zero_()
+        module[1].weight[9] = -1
+        module[1].weight[16] = 1
+    return module.eval()
+
+
+def test_functions_of_opposite_sign_share_nothing(shared_tree, tmp_path):
+    """Their descriptions without addresses are the same."""
+    photo_set, module = read_photos(shared_tree), classifier()
+    models = [finished(LoadedModel("ImageNet", module, module, bright(sign))) for sign in (1, -1)]
+    assert [m.key for m in models] == [None, None]
+    one, other = (encode_photos(photo_set, model, tmp_path, Runtime()).features for model in models)
+    assert (one[:, 9] == -other[:, 9]).all()
+    assert not list(tmp_path.iterdir())  # nothing was cached
+    positive, negative = (evaluate(module, bright(sign), None, photo_set) for sign in (1, -1))
+    assert (positive.predicted != negative.predicted).all()
+
+
+def test_another_tokenizer_gets_another_text(tiny_clip, tmp_path):
+    from dataclasses import replace
+
+    model = load_model(f"open_clip:local-dir:{tiny_clip}")
+    shouting = replace(model, tokenizer=lambda texts: model.tokenizer([f"{text} again" for text in texts]))
+    phrases = [["an ostrich"], ["a bulbul"]]
+    ours, theirs = (text_features(m, phrases, Runtime(), tmp_path)[0] for m in (model, shouting))
+    assert not np.allclose(ours, theirs, atol=1e-3)
+    assert (text_features(model, phrases, Runtime(), tmp_path)[0] == ours).all()

@@ -1,0 +1,119 @@
+"""One model at a time; all are checked before the first is loaded, and cached features are not computed again."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from experiments.counteranimal import model_config as config_module
+from experiments.counteranimal.model_config import ModelConfig
+from experiments.counteranimal.reading import read_photos
+from experiments.errors import RequestError
+
+
+def forbid(*_, **__):
+    pytest.fail("a model was loaded")
+
+
+def test_cached_features_give_the_same_scores(tiny_clip, shared_tree, tmp_path):
+    photo_set = read_photos(shared_tree)
+    config = ModelConfig(models=[f"open_clip:local-dir:{tiny_clip}"], cache=tmp_path, workers=0)
+    first, again = (config.run(photo_set, config.load()) for _ in range(2))
+    assert (first.encoded.passes, again.encoded.passes) == (len(photo_set.photos), 0)
+    assert config.settings(again.model) == config.settings(first.model)
+    ours, theirs = (ran.score(ran.encoded.features) for ran in (first, again))
+    assert (ours == theirs).all()
+
+
+def test_all_models_are_checked_before_the_first_is_loaded(tiny_clip, tmp_path, monkeypatch):
+    monkeypatch.setattr(config_module, "load", forbid)
+    good = f"open_clip:local-dir:{tiny_clip}"
+    for bad, said in (
+        ("open_clip:ViT-B-33/openai", "has no model 'ViT-B-33'"),
+        ("open_clip:ViT-B-32/opennai", "has no tag 'opennai'"),
+        ("torchvision:resnet51", "has no model 'resnet51'"),
+        ("timm:resnet51", "has no model 'resnet51'"),
+        ("hf:nowhere", "is not a folder with a config.json"),
+        ("python:nowhere.py", "there is no Python file 'nowhere.py'"),
+        ("keras:x", "does not start with one of"),
+    ):
+        with pytest.raises(RequestError, match=said):
+            ModelConfig(models=[good, bad], cache=tmp_path)
+    with pytest.raises(RequestError, match="no model is given"):
+        ModelConfig(models=[], cache=tmp_path)
+
+
+MODEL = """
+import numpy
+import torch
+
+class Own(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(()))
+
+    def preprocess(self, image):
+        return torch.tensor(numpy.asarray(image.resize((2, 2))), dtype=torch.float32).permute(2, 0, 1)
+
+    {method}
+
+def model():
+    return Own()
+"""
+LOGITS = "def logits(self, x): return torch.nn.functional.one_hot(x.mean((1, 2, 3)).long() % 3, 1000) * self.scale"
+TOWERS = """def encode_image(self, x): return x.mean((2, 3)) - 128
+    def encode_text(self, ids): return torch.nn.functional.one_hot(ids[:, 0] % 3, 3).float() * self.scale
+    def tokenizer(self, texts): return torch.tensor([[len(text)] for text in texts])"""
+
+
+@pytest.mark.parametrize(("method", "family"), [(LOGITS, "ImageNet"), (TOWERS, "CLIP")])
+def test_a_model_of_ones_own_is_a_file(method, family, shared_tree, tmp_path):
+    (tmp_path / "own.py").write_text(MODEL.format(method=method))
+    config = ModelConfig(models=[f"python:{tmp_path / 'own.py'}"], cache=tmp_path / "c", workers=0)
+    ran = config.run(read_photos(shared_tree), config.load())
+    assert ran.model.family == family
+    assert ran.score(ran.encoded.features).shape == (32, 1000)
+    assert config.run(read_photos(shared_tree), config.load()).encoded.passes == 32  # a user's code is not cached
+
+
+def test_a_file_that_is_no_model(tmp_path):
+    for text, said in (
+        ("x = 1", r"defines no model\(\)"),
+        ("def model(): return 3", "is a int without preprocess, encode_image, encode_text, tokenizer"),
+        ("def model(): raise ValueError('no disk')", "failed with ValueError: no disk"),
+        ("def model(: pass", "failed with SyntaxError"),
+    ):
+        (tmp_path / "own.py").write_text(text)
+        with pytest.raises(RequestError, match=said):
+            ModelConfig(models=[f"python:{tmp_path / 'own.py'}"], cache=tmp_path).load()
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "experiments", "counteranimal", "evaluate", *map(str, arguments)]
+
+
+@pytest.mark.deep
+def test_a_run_that_was_killed_goes_on(shared_tree, tiny_clip, squeezenet, tmp_path):
+    """kill -9 while the second model encodes: the first is finished, and neither is passed again."""
+    clip = f"open_clip:local-dir:{tiny_clip}"
+    arguments = [
+        "--data", shared_tree, "--model", clip, "--model", "torchvision:squeezenet1_1", "--weights", "-", "--weights",
+        squeezenet, "--workers", 0, "--batch-size", 1, "--cache", tmp_path / "c", "--output", tmp_path / "out",
+        "--json",
+    ]  # fmt: skip
+    process = subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 120
+    while time.monotonic() < end and not list((tmp_path / "out").glob("*/summary.json")):
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    again = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=240)
+    first, second = json.loads(again.stdout)
+    assert first["image_passes"] == 0
+    whole = subprocess.run(
+        command(*arguments[:-5], "--cache", tmp_path / "d", "--output", tmp_path / "whole", "--json"),
+        capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert [d["macro"] for d in (first, second)] == [d["macro"] for d in json.loads(whole.stdout)]

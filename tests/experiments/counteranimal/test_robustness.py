@@ -1,0 +1,194 @@
+"""Results of every origin meet in one schema; lines and pairs are those of the tables."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from experiments.counteranimal.metrics import ClassCounts
+from experiments.counteranimal.plot import comparison_figure
+from experiments.counteranimal.robustness import Result, compare, gather
+from experiments.counteranimal.summaries import score_files, standing
+from experiments.errors import RequestError
+from experiments.lines import fit_line
+from experiments.published.tables import published_rows
+from experiments.results import Row
+
+PROTOCOL = ("macro", "1000", "simple")
+
+
+def test_published_rows_and_their_lines():
+    document = compare(gather(["published"], *PROTOCOL))
+    assert document["reference"] == "ImageNet"
+    assert {name: line["models"] for name, line in document["lines"].items()} == {"CLIP": 28, "ImageNet": 15}
+    rows = [r for r in published_rows() if r.family == "ImageNet"]
+    x, y = (np.array([getattr(r, g) for r in rows]) for g in ("common", "counter"))
+    assert document["lines"]["ImageNet"]["logit"]["slope"] == pytest.approx(float(fit_line(x, y, "logit").slope))
+    own = [r["effective_robustness"]["plain"]["value"] for r in document["rows"] if r["family"] == "ImageNet"]
+    assert sum(own) == pytest.approx(0, abs=1e-9)  # least-squares residuals
+    json.dumps(document, allow_nan=False)
+
+
+def test_named_published_models_are_paired():
+    found = gather(["published:CLIP-LAION400M-ViT/B/32", "published:CLIP-LAION2B-ViT/B/32"], *PROTOCOL)
+    low, high = found[0].row.interval_drop
+    assert low < 0.3018 < high
+    (pair,) = compare(found)["pairs"]
+    # Table 16: mean drops 30.22 and 24.19.
+    assert pair["classes"] == 45
+    assert pair["drop"]["difference"] == pytest.approx(-0.0602, abs=0.003)
+    assert pair["drop"]["classes_up"] + pair["drop"]["classes_down"] <= 45
+
+
+def test_synthetic_learners_join(tmp_path):
+    simulated = {"learner": "linear", "prompt": "name", "common": 0.9, "counter": 0.4, "interval95": None}
+    trained = {"loss": "infonce", "prompt": "name", "common": 0.8, "counter": 0.7, "interval95": {"common": [0.7, 0.9]}}
+    (tmp_path / "s.json").write_text(json.dumps(simulated))
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "result.json").write_text(json.dumps(trained))
+    found = gather([str(tmp_path / "s.json"), str(tmp_path / "r"), "published"], *PROTOCOL)
+    assert [(r.row.family, r.row.model) for r in found[:2]] == [
+        ("synthetic", "linear (name)"),
+        ("synthetic", "infonce (name)"),
+    ]
+    assert found[1].row.interval_common == (0.7, 0.9)
+    assert len(compare(found)["rows"]) == 45
+
+
+def test_repeated_rows_are_kept_once_and_same_names_are_told_apart():
+    found = gather(["published", "published", "published:CLIP-OpenAI-ViT/B/32"], *PROTOCOL)
+    assert len(found) == 43
+    assert sum(r.classes is not None for r in found) == 1
+    twice = [Result(Row(s, "m", "CLIP", 0.5, 0.4)) for s in ("a", "b")]
+    assert compare(twice)["reference"] is None
+
+
+def test_accuracies_of_zero_and_one_join_no_line():
+    rows = [Result(Row("x", f"m{i}", "own", c, c / 2)) for i, c in enumerate((0.4, 0.6, 0.8, 1.0, 0.0))]
+    document = compare(rows)
+    assert document["lines"]["own"]["models"] == 3
+    assert [r["effective_robustness"] is None for r in document["rows"]] == [False, False, False, True, True]
+
+
+def test_wrong_requests(tmp_path):
+    with pytest.raises(RequestError, match="nearest is 'CLIP-OpenAI-RN50'"):
+        gather(["published:CLIP-OpenAI-RN5O"], *PROTOCOL)
+    with pytest.raises(RequestError, match="nothing to compare"):
+        gather([], *PROTOCOL)
+    with pytest.raises(RequestError, match="no rows were published for 45"):
+        gather(["published"], "macro", "45", "simple")
+    with pytest.raises(RequestError, match=r"holds no summary.json"):
+        gather([str(tmp_path)], *PROTOCOL)
+    (tmp_path / "x.json").write_text('{"a": 1}')
+    with pytest.raises(RequestError, match="is no result"):
+        gather([str(tmp_path / "x.json")], *PROTOCOL)
+    with pytest.raises(RequestError, match="'LVLM' has no line"):
+        compare(gather(["published"], *PROTOCOL), "LVLM")
+
+
+def test_standing_among_the_published():
+    best = max(published_rows(), key=lambda r: r.counter)
+    place = standing(replace(best, source="mine"))
+    assert place["rank_counter"] == 1
+    assert place["nearest"]["model"] == best.model
+    assert standing(min(published_rows(), key=lambda r: r.drop))["rank_drop"] == 1
+    assert standing(max(published_rows(), key=lambda r: r.drop))["rank_drop"] == 43
+    middle = standing(Row("x", "m", "CLIP", 0.7, 0.45, labels="1000", mean="macro"))
+    assert middle["of"] == 43
+    assert middle["effective_robustness"]["ImageNet"] < 0
+    assert standing(Row("x", "m", "CLIP", 0.7, 0.45, labels="45", mean="macro")) is None
+
+
+@pytest.mark.parametrize("extra", [[], [Result(Row("x", "m", "own", 1.0, 0.0))]])
+def test_the_figure_is_drawn_from_any_rows(extra, tmp_path):
+    figure = comparison_figure(gather(["published"], *PROTOCOL) + extra)
+    figure.savefig(tmp_path / "a.svg")
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["plain axes", "logit axes", "probit axes"]
+    low, high = figure.axes[0].get_ylim()
+    assert low < min(r.counter for r in published_rows()) < max(r.counter for r in published_rows()) < high
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert "CLIP, published (28)" in labels
+    comparison_figure([Result(Row("x", "m", "own", 0.5, 0.25))]).savefig(tmp_path / "b.svg")
+
+
+def test_classes_travel_with_results():
+    table = ClassCounts(np.array([9, 16]), np.array([[10, 10], [10, 10]]), np.array([[9, 5], [8, 4]]))
+    better = ClassCounts(table.index, table.photos, table.correct + np.array([[0, 1], [0, 1]]))
+    document = compare(
+        [Result(Row("x", "a", "own", 0.85, 0.45), table), Result(Row("x", "b", "own", 0.85, 0.55), better)]
+    )
+    assert document["pairs"][0]["drop"]["difference"] == pytest.approx(-0.1)
+
+
+def scored(folder, name, right=6):
+    """A result of 8 classes with 5 photos a group, `right` classes right in the counter group."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [
+        f"{index},{group},{index if (i + index) % 5 or (group == 'counter' and index < right) else 999}"
+        for index in range(8)
+        for group in ("common", "counter")
+        for i in range(5)
+    ]
+    (folder / f"{name}.csv").write_text("class_index,group,predicted_index\n" + "\n".join(rows) + "\n")
+    return folder / f"{name}.csv"
+
+
+def test_one_model_then_two_in_one_folder_are_three_results(tmp_path):
+    """Only the first, stale one was read."""
+    files = [scored(tmp_path / "in", name, right) for name, right in (("a", 2), ("b", 5), ("c", 7))]
+    score_files(files[:1], output=tmp_path / "out")
+    score_files(files[1:], output=tmp_path / "out")
+    assert [r.row.model for r in gather([str(tmp_path / "out")], *PROTOCOL)] == ["a", "b", "c"]
+
+
+def test_a_list_of_results_does_not_share_one_class_table(tmp_path):
+    """It did: difference 0 and p = 1 between any two models."""
+    files = [scored(tmp_path / "in", name, right) for name, right in (("a", 2), ("b", 7))]
+    documents = score_files(files)
+    score_files(files[:1], output=tmp_path / "out")  # leaves a per_class.csv
+    (tmp_path / "out" / "both.json").write_text(json.dumps(documents))
+    found = gather([str(tmp_path / "out" / "both.json")], *PROTOCOL)
+    assert [r.classes is None for r in found] == [False, True]  # the table is a's, and not b's
+    assert compare(found)["pairs"] == []
+    other = score_files(files[1:], output=tmp_path / "other")
+    (tmp_path / "out" / "summary.json").write_text(json.dumps(other[0]))
+    with pytest.raises(RequestError, match=r"per_class\.csv' does not give the accuracies of the summary\.json"):
+        gather([str(tmp_path / "out")], *PROTOCOL)
+
+
+def robustness(result, axis="logit"):
+    line = [Result(row) for row in published_rows() if row.family == "ImageNet"][::3]
+    document = compare([*line, result])
+    json.dumps(document, allow_nan=False)
+    return document["rows"][-1]["effective_robustness"][axis]
+
+
+def test_the_interval_is_of_line_and_model(tmp_path):
+    """40 photos a group leave the model itself open by far more than the line is."""
+    files = [scored(tmp_path / "in", "a", 4)]
+    score_files(files, output=tmp_path / "out")
+    (own,) = gather([str(tmp_path / "out")], *PROTOCOL)
+    found = robustness(own)
+    assert found["interval_of"] == "line and model"
+    line, model, both = (found[k] for k in ("interval_line", "interval_model", "interval"))
+    assert both[0] <= min(line[0], model[0]) < found["value"] < max(line[1], model[1]) <= both[1]
+    assert model[1] - model[0] > 3 * (line[1] - line[0])
+    for k in range(2):  # independent errors add in squares
+        parts = sum((ends[k] - found["value"]) ** 2 for ends in (line, model))
+        assert both[k] == pytest.approx(found["value"] + (-1, 1)[k] * np.sqrt(parts))
+    alone = robustness(Result(replace(own.row, interval_common=None, interval_counter=None)))
+    assert (alone["interval_of"], alone["interval"], alone["interval_model"]) == ("line", line, None)
+    coarse = robustness(Result(own.row))["interval_model"]  # from the two intervals, without the classes
+    assert coarse[0] <= found["value"] <= coarse[1]
+
+
+def test_extrapolation_is_flagged():
+    assert not robustness(Result(Row("x", "m", "CLIP", 0.7, 0.5)))["extrapolated"]
+    assert robustness(Result(Row("x", "m", "CLIP", 0.2, 0.1)))["extrapolated"]
+
+
+def test_models_of_equal_common_accuracy_are_no_nan():
+    rows = [Result(Row("x", f"m{i}", "own", c, d)) for i, (c, d) in enumerate([(0.5, 0.3), (0.5, 0.4), (0.7, 0.5)])]
+    json.dumps(compare(rows), allow_nan=False)
+    comparison_figure(rows)

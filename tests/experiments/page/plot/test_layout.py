@@ -1,0 +1,234 @@
+"""The picture as data: which axes, which panels, whose numbers; nothing is dropped, and nothing interpolated."""
+
+import handmade
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from experiments.errors import RequestError
+from experiments.inference import t_bounds
+from experiments.page.plot import draw
+from experiments.page.plot.layout import MAP_VALUES, MOST_PANELS, arrange
+from experiments.page.plot.series import WHAT, everyone
+
+P, MU, SIGMA = np.linspace(0.5, 1.0, 6), np.linspace(0.5, 4.0, 5), np.array([0.5, 1.0])
+
+
+@pytest.fixture(scope="module")
+def table():
+    return handmade.theory(
+        {"p_spu": P, "mu_spu": MU, "sigma_spu": SIGMA}, ("linear", "infonce", "bayes"), ("name", "mean")
+    )
+
+
+@pytest.fixture(scope="module")
+def counted(table):
+    return handmade.measured(table, replicates=5)
+
+
+def who(series):
+    return series.who.learner, series.who.prompt
+
+
+def test_a_learner_without_prompts_stands_once(table):
+    names = [(w.learner, w.prompt) for w in everyone(table)]
+    assert names == [("linear", "name"), ("linear", "mean"), ("infonce", "name"), ("infonce", "mean"), ("bayes", None)]
+
+
+def test_two_axes_make_maps_and_the_third_panels(table):
+    picture = arrange(table)
+    assert (picture.x.name, picture.y.name) == ("p_spu", "mu_spu")
+    assert len(picture.panels) == 5 * 2
+    for panel in picture.panels:
+        learner, prompt = who(panel.series[0])
+        at = table.sel(learner=learner, prompt=prompt or "name", sigma_spu=panel.at["sigma_spu"])
+        assert np.array_equal(panel.series[0].data.value, at.counter)
+
+
+def test_one_axis_makes_lines(table):
+    picture = arrange(table, "drop", {"mu_spu": 4, "sigma-spu": "1"})
+    assert picture.y is None
+    (panel,) = picture.panels
+    assert [who(s) for s in panel.series] == [(w.learner, w.prompt) for w in everyone(table)]
+    at = table.sel(mu_spu=4, sigma_spu=1, learner="infonce", prompt="mean")
+    assert np.array_equal(panel.series[3].data.value, at.common - at.counter)
+
+
+def test_short_axes_make_panels_of_lines(table):
+    picture = arrange(table.isel(mu_spu=slice(0, MAP_VALUES - 1)))
+    assert picture.y is None
+    assert len(picture.panels) == (MAP_VALUES - 1) * 2
+
+
+@pytest.mark.parametrize("word", WHAT)
+def test_measured_words_have_theory_beside_them(counted, word):
+    (panel,) = arrange(counted, word, {"mu_spu": "4", "sigma_spu": "1"}).panels
+    at = counted.sel(mu_spu=4, sigma_spu=1, learner="linear", prompt="name")
+    own = {
+        "drop": at.common - at.counter,
+        "balanced": (at.common + at.counter) / 2,
+        "worst": np.minimum(at.common, at.counter),
+        "error-counter": 1 - at.counter,
+    }.get(word)
+    own = at[word] if own is None else own
+    data = panel.series[0].data
+    ends = t_bounds(own.values, 0.025)
+    assert np.allclose(data.value, own.mean("replicate"))
+    assert np.allclose(data.low, ends.low)
+    assert np.allclose(data.high, ends.high)
+    assert panel.series[0].level == 0.95
+    theory = arrange(counted.drop_vars([n for n in counted.data_vars if n.endswith(("low", "high"))]), word)
+    assert "predicted" in theory.panels[0].series[0].data
+
+
+def test_differences_pair_replicates(counted):
+    (panel,) = arrange(counted, "linear:mean minus bayes", {"mu_spu": "4", "sigma_spu": "1"}).panels
+    at = counted.counter.sel(mu_spu=4, sigma_spu=1)
+    own = at.sel(learner="linear", prompt="mean").values - at.sel(learner="bayes", prompt="name").values
+    assert np.allclose(panel.series[0].data.value, own.mean(axis=-1))
+    assert np.allclose(panel.series[0].data.low, t_bounds(own, 0.025).low)
+
+
+def test_sampled_theory_keeps_its_interval_and_words_widen_it(table):
+    low_high = {
+        "common_low": table.common - 0.01,
+        "common_high": table.common + 0.02,
+        "counter_low": table.counter - 0.03,
+        "counter_high": table.counter + 0.04,
+    }
+    sampled = table.assign(low_high)
+    at = {"mu_spu": "4", "sigma_spu": "1"}
+    for word, below, above, level in (
+        ("counter", 0.03, 0.04, 0.95),
+        ("error-counter", 0.04, 0.03, 0.95),
+        ("drop", 0.01 + 0.04, 0.02 + 0.03, 0.9),
+        ("balanced", 0.02, 0.03, 0.9),
+        ("linear:name minus bayes", 0.07, 0.07, 0.9),
+    ):
+        series = arrange(sampled, word, at).panels[0].series[0]
+        assert np.allclose(series.data.value - series.data.low, below)
+        assert np.allclose(series.data.high - series.data.value, above)
+        assert np.isclose(series.level, level)
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("cuonter", "counter"),
+        ("frop", "drop"),
+        ("linear:name minus linear:name", "linear:name"),
+        ("linear minus bayes", "linear:name or linear:mean"),
+        ("linear:name minus bayse", "bayes"),
+        ("linear:nmae minus bayes", "linear:name"),
+    ],
+)
+def test_a_wrong_word_gets_one_sentence(table, what, words):
+    with pytest.raises(RequestError, match=words):
+        arrange(table, what)
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [
+        ({"p_spv": "1"}, "p_spu"),
+        ({"p_spu": "0.61"}, "0.6"),
+        ({"p_spu": "much"}, "much"),
+        ({"learner": "bayse"}, "bayes"),
+    ],
+)
+def test_what_is_held_must_be_there(table, at, words):
+    with pytest.raises(RequestError, match=words):
+        arrange(table, "counter", at)
+
+
+def test_too_many_panels_name_the_axis_to_fix(table):
+    copies = [table.isel(sigma_spu=[0]).assign_coords(sigma_spu=[s]) for s in (1.0, 2.0, 3.0, 4.0, 5.0)]
+    many = xr.concat(copies, "sigma_spu", data_vars="minimal")
+    with pytest.raises(RequestError, match=r"25 panels.*--at sigma_spu=3"):
+        arrange(many)
+    assert len(arrange(many, "counter", {"sigma_spu": "3"}).panels) == 5
+    assert len(arrange(many, "counter", {"learner": "linear"}).panels) == 10
+
+
+def test_a_partly_filled_study_says_how_much(table):
+    part = table.copy()
+    for name in ("common", "counter"):
+        part[name] = part[name].where(part.p_spu < 0.75)
+    picture = arrange(part)
+    assert picture.computed == (3 * 5 * 2 * 5, 6 * 5 * 2 * 5)
+    assert picture.panels[0].series[0].data.pending.values.sum() == 3 * 5
+    with pytest.raises(RequestError, match="300"):
+        arrange(part.assign(common=part.common * np.nan, counter=part.counter * np.nan))
+
+
+@st.composite
+def tables(draw):
+    """Small Datasets of any shape: holes, reasons, replicates, routes, words for values."""
+    sizes = draw(st.lists(st.integers(1, 6), max_size=4))
+    kinds = [draw(st.sampled_from(["linear", "log", "one-minus", "listed", "words"])) for _ in sizes]
+    names = draw(st.lists(st.sampled_from(["linear", "infonce", "bayes", "own"]), min_size=1, max_size=4, unique=True))
+    prompts = draw(st.sampled_from([["name"], ["mean"], ["name", "mean"]]))
+    routes = draw(st.sampled_from([None, ["exact", "drawn"]]))
+    replicates = draw(st.sampled_from([None, 1, 3]))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    coords = {}
+    for i, (size, kind) in enumerate(zip(sizes, kinds, strict=True)):
+        values = np.sort(rng.uniform(0.05, 0.95, size))
+        coords[f"x{i}"] = (f"x{i}", [f"w{k}" for k in range(size)] if kind == "words" else values, {"scale": kind})
+    coords |= {"learner": names, "prompt": prompts} | ({"route": routes} if routes else {})
+    dims = [*(f"x{i}" for i in range(len(sizes))), "learner", "prompt"]
+    shape = [*sizes, len(names), len(prompts)]
+    whole, long = [*dims, *(["route"] if routes else [])], [*shape, *([2] if routes else [])]
+    if replicates:
+        whole, long = [*whole, "replicate"], [*long, replicates]
+    found = {n: (whole, rng.uniform(0, 1, long)) for n in ("common", "counter", "reliance")}
+    cell, long_cell = (whole[:-1], long[:-1]) if replicates else (whole, long)
+    undefined = (rng.uniform(size=long_cell) < 0.1) * rng.integers(1, 3, long_cell)
+    table = xr.Dataset(
+        {**found, "undefined": (cell, undefined), "legend": ("legend", np.array(["", "a", "b"], object))}, coords=coords
+    )
+    table = table.where(rng.uniform() < 0.5) if draw(st.booleans()) else table
+    table["undefined"] = (cell, undefined)
+    if replicates:
+        table["predicted_undefined"] = (dims, rng.integers(0, 3, shape))
+    for name in ("common", "counter", "reliance"):
+        table[name] = table[name].where((table.undefined == 0) & (rng.uniform(size=long_cell) < 0.9))
+        if replicates:
+            table[f"predicted_{name}"] = (dims, rng.uniform(0, 1, shape))
+    return table
+
+
+def _whole(table, word):
+    """The picture, or None where there is none for one of two reasons."""
+    try:
+        return arrange(table, word)
+    except RequestError as error:
+        reasons = (f"more than {MOST_PANELS}", "nothing to draw", "no computed cell")
+        if any(words in str(error) for words in reasons):
+            return None
+        raise
+
+
+@settings(max_examples=40)
+@given(tables(), st.sampled_from(WHAT))
+def test_every_cell_of_every_learner_is_in_the_picture(table, word):
+    picture = _whole(table, word)
+    if picture is None:
+        return
+    drawn = sum(s.data.value.size for panel in picture.panels for s in panel.series)
+    axes = [n for n in table.sizes if n.startswith("x")]
+    assert drawn == len(everyone(table)) * int(np.prod([table.sizes[n] for n in axes], dtype=int))
+    assert {s.who for panel in picture.panels for s in panel.series} == set(everyone(table))
+
+
+@settings(max_examples=6)
+@given(tables(), st.data())
+def test_every_panel_is_drawn(table, data):
+    people = [who.spec for who in everyone(table) if who.route in (None, "exact")]
+    differences = [f"{a} minus {b}" for a in people for b in people if a != b]
+    picture = _whole(table, data.draw(st.sampled_from(["counter", "drop", "reliance", *differences])))
+    if picture is not None:
+        bars = picture.y is not None
+        assert len(draw(picture).axes) == len(picture.panels) + bars

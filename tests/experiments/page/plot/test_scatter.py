@@ -1,0 +1,81 @@
+"""Counter against common: marks stand where the Dataset says, open for theory and filled for what was measured."""
+
+import numpy as np
+import pytest
+from legible import legible, words
+
+from experiments.errors import RequestError
+from experiments.lab.studies import study
+from experiments.page.plot import plot
+from experiments.page.plot.layout import arrange
+from simulator.world import World
+
+WORLD = World(mu_spu=2.0, dim_image=2, dim_text=2)
+SOME = ["none", "balance", "contradict", "narrow"]
+
+
+@pytest.fixture(scope="module")
+def measured():
+    return study(WORLD, {"mitigation": SOME}, ["linear", "logistic"], "mean", "drawn", n=200, replicates=3).run()
+
+
+@pytest.fixture(scope="module")
+def theory():
+    return study(WORLD, {"mitigation": SOME, "p_spu": [0.7, 0.9]}, ["linear", "infonce"], ["name", "mean"]).run()
+
+
+def marks(ax) -> list[tuple[float, float, bool]]:
+    """(common, counter, whether it is filled) of every mark."""
+    found = []
+    for line in ax.lines:
+        if line.get_marker() not in ("None", "", "_", "|") and len(line.get_xdata()) == 1:
+            x, y = (float(np.ravel(part)[0]) for part in (line.get_xdata(), line.get_ydata()))
+            if np.isfinite([x, y]).all():
+                found.append((x, y, line.get_markerfacecolor() != "none"))
+    return found
+
+
+def test_marks_are_the_datasets_numbers(measured):
+    figure = plot(measured, "groups")
+    legible(figure)
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["linear, mean prompt", "logistic"]
+    for ax, learner in zip(figure.axes, ("linear", "logistic"), strict=True):
+        part = measured.sel(learner=learner, prompt="mean")
+        mean = {
+            (c, k, True)
+            for c, k in zip(*(part[g].mean("replicate").values for g in ("common", "counter")), strict=True)
+        }
+        law = {(c, k, False) for c, k in zip(part.predicted_common.values, part.predicted_counter.values, strict=True)}
+        expected = {mark for mark in mean | law if np.isfinite(mark[:2]).all()}
+        assert set(marks(ax)) == expected
+        assert len({filled for *_, filled in expected}) == 2
+    for said in ("Filled marks: mean of 3 replicates with 95% intervals", "contradict", "an open one where no law"):
+        assert said in words(figure)
+
+
+def test_theory_alone_is_open_and_a_panel_a_learner(theory):
+    figure = plot(theory, "groups", {"p_spu": "0.9"})
+    legible(figure)
+    assert len(figure.axes) == 4
+    assert all(not filled for ax in figure.axes for *_, filled in marks(ax))
+    assert "Open marks: theory" in words(figure)
+
+
+def test_the_document_has_both_groups_of_every_learner(measured):
+    document = arrange(measured, "groups").as_json()
+    assert (document["kind"], document["what"]) == ("plane", "groups")
+    assert document["axes"][0]["values"] == SOME
+    assert [[one["group"] for one in panel["series"]] for panel in document["panels"]] == [["common", "counter"]] * 2
+    common = document["panels"][0]["series"][0]
+    assert common["learner"] == "linear"
+    law = measured.predicted_common.sel(learner="linear", prompt="mean").values
+    assert common["predicted"] == [None if value != value else value for value in law]
+
+
+def test_it_takes_one_axis(theory):
+    with pytest.raises(RequestError, match=r"--at p_spu=0\.7"):
+        plot(theory, "groups")
+    with pytest.raises(RequestError, match="groups"):
+        plot(theory, "groups", {"p_spu": "0.9", "mitigation": "balance"})
+    with pytest.raises(RequestError, match="60"):
+        plot(study(WORLD, {"p_spu": "0.5:1:60"}).run(), "groups")
