@@ -129,7 +129,8 @@ def check_folder(folder: Path, verb: str, names: Iterable[str]) -> None:
     record, mark = RECORDS.get(verb, ("result.json", f'"verb": "{verb}"'.encode()))
     ours = (folder / record).is_file() and _carries(folder / record, mark)
     made = made_by_reproduce(folder) or set()
-    for name in {*names, "run.json"} if "result.json" in names else names:  # an unfinished training has no result yet
+    names = [*names, "run.json"] if "result.json" in names else names  # an unfinished training has no result yet
+    for name in names:
         if (folder / name).exists() and (name in made or not ours):
             raise RequestError(
                 f"output {str(folder)!r} holds a {name} that soberclip {verb} did not write; name another folder"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from inspect import cleandoc
 from itertools import chain
-from textwrap import fill
+from textwrap import fill, indent
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict
@@ -12,13 +12,12 @@ from pydantic.fields import FieldInfo
 from simulator.quantities import LATENT, Quantity
 
 Same = TypeVar("Same", bound="Checked")
-Model = TypeVar("Model", bound=type[BaseModel])
-INDENT = {"initial_indent": "    ", "subsequent_indent": "    "}
+Model = TypeVar("Model", bound=BaseModel)
 
 
-def documented(model: Model) -> Model:
+def documented(model: type[Model]) -> type[Model]:
     """The model with "{fields}" in its docstring replaced by the descriptions of its fields, which are written once."""
-    entries = [f"{name}\n{fill(_sentence(info), 110, **INDENT)}" for name, info in model.model_fields.items()]
+    entries = [f"{name}\n{indent(fill(_sentence(info), 106), '    ')}" for name, info in model.model_fields.items()]
     model.__doc__ = cleandoc(model.__doc__ or "").replace("{fields}", "\n".join(entries))
     return model
 
@@ -27,7 +26,8 @@ def _sentence(info: FieldInfo) -> str:
     """Description of a field, with its unit where that is one of `quantities`."""
     options = (getattr(option, "__metadata__", ()) for option in get_args(info.annotation))
     parts = [*info.metadata, *chain.from_iterable(options)]
-    text = info.description or next(part.description for part in parts if isinstance(part, FieldInfo))
+    nested = (part.description for part in parts if isinstance(part, FieldInfo) and part.description)
+    text = info.description or next(nested)
     unit = next((f", in {part.unit}" for part in parts if isinstance(part, Quantity) and part.unit == LATENT), "")
     return f"{text[0].upper()}{text[1:]}{unit}."
 

@@ -1,7 +1,7 @@
 """Suggestions for mistyped names, and tables whose rows have unique names."""
 
 from collections.abc import Collection, Iterable
-from difflib import SequenceMatcher
+from difflib import get_close_matches
 from typing import Protocol, TypeVar, runtime_checkable
 
 
@@ -22,14 +22,12 @@ LIKENESS = 0.7  # of a typing error; "clip" and "siglip" have 0.6 and mean diffe
 
 def nearest(value: str, choices: Iterable[str]) -> str | None:
     """The choice nearest to a mistyped `value`; None where none is near."""
-    likeness = {}
-    for choice in sorted(choices):
-        written, meant = value.casefold(), choice.casefold()
-        ratio = SequenceMatcher(None, written, meant).ratio()
-        swapped = sorted(written) == sorted(meant)  # "=>" for ">="
-        if ratio >= LIKENESS or swapped or _abbreviates(written, meant):
-            likeness[choice] = ratio
-    return max(likeness, key=likeness.__getitem__, default=None)
+    written, folded = value.casefold(), {choice.casefold(): choice for choice in choices}
+    others = [
+        word for word in folded if sorted(word) == sorted(written) or _abbreviates(written, word)
+    ]  # "=>" for ">="
+    found = get_close_matches(written, folded, 1, LIKENESS) or get_close_matches(written, others, 1, 0)
+    return folded[found[0]] if found else None
 
 
 def _abbreviates(short: str, word: str) -> bool:

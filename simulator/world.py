@@ -170,7 +170,7 @@ class World(Checked):
         return [(self.p_inv, self.mention_inv), (self.p_spu, self.mention_spu), *further]
 
     def test_law(self) -> "World":
-        """The world as it is tested: every attribute uniform and independent of the label, all else as in training."""
+        """The test law: every attribute uniform and independent of the label, all else as in training."""
         chance = 1 / self.classes
         further = tuple(a.model_copy(update={"p": chance}) for a in self.attribute)
         return self.model_copy(update={"p_spu": chance, "attribute": further})
@@ -210,7 +210,7 @@ class World(Checked):
         Raises
         ------
         ValueError
-            For a prompt that is no single caption, nor equal to one where scores are linear in captions.
+            For "captions", which no single caption replaces.
         """
         return latent_prompts(Worlds.of(self), prompt).reshape(self.classes, -1)
 
@@ -232,11 +232,14 @@ class World(Checked):
         ValueError
             As `simulator.gaussian.pairs.draw` and `simulator.pixels.pairs.draw`.
         """
+        # Imported here for start-up time: they load torch.
         if self.views is None:
-            from simulator.gaussian.pairs import draw  # here for start-up time: it loads torch
-        else:
-            from simulator.pixels.pairs import draw
-        return draw(self, n, seed, **options)
+            from simulator.gaussian.pairs import draw
+
+            return draw(self, n, seed, **options)
+        from simulator.pixels.pairs import draw as draw_pixels
+
+        return draw_pixels(self, n, seed, **options)
 
 
 _HINTS = get_type_hints(World, include_extras=True)
@@ -340,7 +343,7 @@ class Worlds:
                 shape = np.broadcast_shapes(*given)
             except ValueError:
                 raise ValueError(f"fields of shapes {sorted({s for s in given if s})} do not broadcast") from None
-        if views is not None:  # closed forms that ask for the others are told so: `__getattr__`
+        if views is not None:  # `__getattr__` refuses the other fields
             values = {name: value for name, value in values.items() if name not in _GAUSSIAN}
         K = values["classes"]
         uniform = np.size(K) > 0 and np.min(K) == np.max(K)
@@ -368,7 +371,7 @@ class Worlds:
 
     @classmethod
     def of(cls, worlds: "World | Worlds | Sequence[World]") -> "Worlds":
-        """A world as a grid of shape (), several as a grid of shape (E,); a Worlds is returned as it is.
+        """A world as a grid of shape (), several as a grid of shape (E,), a Worlds unchanged.
 
         Raises
         ------

@@ -176,9 +176,9 @@ FAULTS = {
         "theory/proofs/test_checker.py::test_filling_is_exact",
     ),
     "line fitted on plain axes": Fault(
-        "experiments.lines:stretch",
+        "experiments.effective_robustness:stretch",
         on_arguments(lambda accuracy, axis: (accuracy, "plain")),
-        "experiments/test_lines.py::test_a_straight_line_is_found",
+        "experiments/test_effective_robustness.py::test_a_straight_line_is_found",
     ),
 }
 

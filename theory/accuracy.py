@@ -1,6 +1,6 @@
 """Group accuracies of linear rules in closed form, for any number of classes and attributes.
 
-Where the object shown is not always the label's (p_inv < 1), its law is averaged over: a rule is told nothing of it.
+Where the object shown is not always the label's (p_inv < 1), accuracies are averages over the object's law.
 
 A rule puts weight u_b on block b. With S_b = sigma_b^2 + nu and s^2 = sum_b u_b^2 S_b, class scores are
 independent Gaussians of variance s^2 (K classes), or one Gaussian (two classes):

@@ -153,13 +153,13 @@ def log_density(
 
 
 class Parts(NamedTuple):
-    """Log densities given the class, split by whether the caption says anything that tells prompts apart.
+    """Log densities given the class: the part that differs between prompts, and the part that all prompts share.
 
-    Comparing prompts by their whole density would lose `told` to rounding wherever the image fits no prompt and silence
-    is the likelier explanation of it, for instance far out at small nu.
+    Comparing prompts by their whole density would lose `distinct` to rounding where the image fits no prompt and
+    silence is the likelier explanation, for instance far out at small nu.
     """
 
-    told: Float[np.ndarray, "... K"]
+    distinct: Float[np.ndarray, "... K"]
     shared: Float[np.ndarray, "... K"]
 
 
@@ -171,17 +171,17 @@ def prompt_parts(image, text, worlds: Worlds, b: int, differs) -> Parts:
     return Parts(*(attribute_log_density(part, worlds.agreement[..., b]) for part in parts))
 
 
-def told_together(first: Parts, second: Parts) -> Float[np.ndarray, "... K"]:
-    """`told` of two blocks together, independent given the class."""
-    told = first.told + np.logaddexp(second.told, second.shared)
-    if np.any(first.shared > -np.inf) and np.any(second.told > -np.inf):
-        told = np.logaddexp(told, first.shared + second.told)
-    return told
+def distinct_together(first: Parts, second: Parts) -> Float[np.ndarray, "... K"]:
+    """`distinct` of two blocks together, independent given the class."""
+    distinct = first.distinct + np.logaddexp(second.distinct, second.shared)
+    if np.any(first.shared > -np.inf) and np.any(second.distinct > -np.inf):
+        distinct = np.logaddexp(distinct, first.shared + second.distinct)
+    return distinct
 
 
 def combine(first: Parts, second: Parts) -> Parts:
     """Both parts of two blocks together."""
-    return Parts(told_together(first, second), first.shared + second.shared)
+    return Parts(distinct_together(first, second), first.shared + second.shared)
 
 
 def prompt_log_density(
@@ -193,4 +193,4 @@ def prompt_log_density(
     """
     differs = (texts != texts[:1]).any(axis=(0, 2))
     parts = [prompt_parts(image[..., None, b, :], texts[:, b], worlds, b, differs[b]) for b in range(texts.shape[1])]
-    return np.logaddexp.reduce(reduce(combine, parts).told, axis=-1) - np.log(worlds.classes)
+    return np.logaddexp.reduce(reduce(combine, parts).distinct, axis=-1) - np.log(worlds.classes)

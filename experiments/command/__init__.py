@@ -1,1 +1,1 @@
-"""The command line: words and flags, one file a family of verbs, screens."""
+"""The command line: options, output, and one file per family of verbs."""

@@ -1,7 +1,7 @@
 """`soberclip counteranimal VERB`: real models on real photos, and the paper's tables on trial.
 
-With --json one JSON document goes to stdout and everything else to stderr. What a verb needs is imported when it
-runs, so that --help costs nothing.
+With --json one JSON document goes to stdout and everything else to stderr. Verbs import their modules when they run,
+for start-up time.
 """
 
 from dataclasses import asdict, dataclass
@@ -19,21 +19,21 @@ app = App(name="counteranimal", help_format="plaintext")  # described where it i
 Data = Annotated[
     Path,
     Parameter(
-        help="photos: the folder that holds the class folders, a CSV file (path, class, group or background), "
+        help="photos: the folder of the class folders, a CSV file (path, class, group or background), "
         "tar shards, or a Hugging Face data set saved on disk"
     ),
 ]
 Groups = Annotated[
     str,
     Parameter(
-        help="which backgrounds are common and which counter: prefix (the folders or the column group say it), a CSV "
-        "file (background, group, perhaps class), or each (no groups, every background by itself)"
+        help="the group of each background: prefix (from the folders or the column group), a CSV file (background, "
+        "group, optionally class), or each (no groups, every background by itself)"
     ),
 ]
 Classes = Annotated[
     Path | None,
     Parameter(
-        help="classes of your own in place of ImageNet's: a class a line, or CSV columns class, name, prompt",
+        help="your own classes instead of ImageNet's: one class per line, or CSV columns class, name, prompt",
         show_default=False,
     ),
 ]
@@ -44,9 +44,9 @@ Model = Annotated[
     Parameter(
         negative="",
         help="open_clip:NAME[/TAG], torchvision:NAME[/WEIGHTS], timm:NAME[.TAG], hf:FOLDER or hf:ORG/NAME "
-        "(CLIP, SigLIP and their kin of transformers), lvlm:FOLDER or lvlm:ORG/NAME (LLaVA, Qwen-VL and their kin; "
-        "evaluate only), python:FILE.py (its model(), of your own), or published:MODEL for the checkpoint behind a "
-        "row of the paper's Table 3; may be repeated",
+        "(CLIP, SigLIP and similar models of transformers), lvlm:FOLDER or lvlm:ORG/NAME (LLaVA, Qwen-VL and similar "
+        "ones; evaluate only), python:FILE.py (your own model()), or published:MODEL for the checkpoint of a row of "
+        "the paper's Table 3; may be repeated",
     ),
 ]
 Weights = Annotated[
@@ -54,7 +54,7 @@ Weights = Annotated[
     Parameter(
         negative="",
         allow_leading_hyphen=True,
-        help="weights file of each --model in turn, - for a model that has none",
+        help="weights file of each --model in turn, - for a model without one",
     ),
 ]
 
@@ -62,25 +62,25 @@ Weights = Annotated[
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Scoring:
-    """How a model is loaded and asked; options of every verb that runs one."""
+    """How a model is loaded and run; options of every verb that runs one."""
 
-    prompts: Annotated[str, Parameter(help="simple, openai80, or a file with a template a line")] = "simple"
-    class_names: Annotated[str, Parameter(help="open_clip, torchvision, or a file with a name a line")] = "open_clip"
+    prompts: Annotated[str, Parameter(help="simple, openai80, or a file with one template per line")] = "simple"
+    class_names: Annotated[str, Parameter(help="open_clip, torchvision, or a file, one name per line")] = "open_clip"
     classes: Classes = None
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps")] = "cpu"
-    batch_size: Annotated[Whole, Parameter(help="photos a forward pass; of an lvlm: labels")] = 64
+    batch_size: Annotated[Whole, Parameter(help="photos per forward pass; for an lvlm: labels")] = 64
     workers: Annotated[
-        Whole | None, Parameter(help="decoding processes [default: cores - 1, 8 at most]", show_default=False)
+        Whole | None, Parameter(help="decoding processes [default: cores - 1, at most 8]", show_default=False)
     ] = None
     precision: Annotated[Literal["fp32", "bf16", "fp16"], Parameter(help="of the forward pass (autocast)")] = "fp32"
     quick_gelu: Annotated[
-        Literal["auto", "on", "off"], Parameter(help="activation of CLIPs; auto takes the one of the tag")
+        Literal["auto", "on", "off"], Parameter(help="activation of CLIPs; auto: that of the tag")
     ] = "auto"
     trust_pickle: Annotated[bool, Parameter(negative="", help="run code stored in a weights file")] = False
     ema: Annotated[
         bool | None,
         Parameter(
-            help="the running mean of a classifier's weights, where its --weights file holds both", show_default=False
+            help="use the running mean of a classifier's weights, if its --weights file has both", show_default=False
         ),
     ] = None
     cache: Annotated[
@@ -124,16 +124,16 @@ def evaluate(
     weights: Weights | None = None,
     models: Annotated[
         str | None,
-        Parameter(help="several at once: table-3 for the paper's 28 CLIPs, or a file whose lines are MODEL [WEIGHTS]"),
+        Parameter(help="several at once: table-3 for the paper's 28 CLIPs, or a file with lines MODEL [WEIGHTS]"),
     ] = None,
     dry_run: Annotated[
-        bool, Parameter(negative="", help="only say what would be loaded and what the paper prints for it")
+        bool, Parameter(negative="", help="only list what would be loaded and what the paper prints for it")
     ] = False,
     groups: Groups = "prefix",
     labels: Annotated[
         Labels | None,
         Parameter(
-            help="labels that compete: all 1000 of ImageNet, 20 confusing ones a class, 45 for those in the data, "
+            help="labels that compete: all 1000 of ImageNet, 20 confusing ones per class, 45 for those in the data, "
             "own (all in --classes) [default: 1000, or own]",
             show_default=False,
         ),
@@ -152,7 +152,7 @@ def evaluate(
     ),
     json: Json = False,
 ) -> None:
-    """Score models on the photos, one after another; features are kept, so that no photo is passed twice.
+    """Score models on the photos, one after another. Features are cached: no photo passes a model twice.
 
     Example: soberclip counteranimal evaluate --data LAION-final --model open_clip:ViT-B-32/openai
     """
@@ -169,7 +169,7 @@ def evaluate(
         emit(expected(config, labels or config.vocabulary.every_label.name), json, expected_view)
         return
     if data is None:
-        raise RequestError("evaluate needs photos; name them with --data, or pass --dry-run to see the models alone")
+        raise RequestError("evaluate needs photos; name them with --data, or pass --dry-run to list the models")
     request = Evaluation(
         data=data,
         models=config,
@@ -189,10 +189,10 @@ def evaluate(
 def score(
     *predictions: Annotated[Path, Parameter(help="CSV with columns class_index, group, predicted_index")],
     name: Annotated[str | None, Parameter(help="name of the model [default: the file's]", show_default=False)] = None,
-    family: Annotated[str, Parameter(help="models that share a line in a plot, as CLIP, ImageNet, LVLM")] = "LVLM",
-    labels: Annotated[Labels, Parameter(help="label space the predictions chose from")] = "1000",
+    family: Annotated[str, Parameter(help="models with one line in a plot: CLIP, ImageNet, LVLM, ...")] = "LVLM",
+    labels: Annotated[Labels, Parameter(help="label space of the predictions")] = "1000",
     classes: Classes = None,
-    prompts: Annotated[str, Parameter(help="prompts they were made with, for the standing")] = "simple",
+    prompts: Annotated[str, Parameter(help="prompts of the predictions, for the standing")] = "simple",
     seed: Seed = 0,
     output: Path | None = None,
     json: Json = False,
@@ -220,17 +220,17 @@ def score(
 
 @app.command
 def published(*, output: Path | None = None, json: Json = False) -> None:
-    """The paper's tables: claims judged from them, and what does not add up. JSON also holds every figure.
+    """The paper's tables: verdicts on claims, and inconsistencies. JSON also has every figure.
 
     Example: soberclip counteranimal published
     """
     from experiments.command.screens.counteranimal import published_view
-    from experiments.published.dossier import dossier, write_dossier
+    from experiments.published.export import published_document, write_published
 
     checked_output(output)
-    document = dossier()
+    document = published_document()
     if output is not None:
-        write_dossier(output, document)
+        write_published(output, document)
     emit(document, json, published_view)
 
 
@@ -244,7 +244,7 @@ def compare(
     prompts: Annotated[Literal["simple", "openai80"], Parameter(help="prompts of the published rows")] = "simple",
     reference: Annotated[
         str | None,
-        Parameter(help="family whose line robustness is measured from [default: ImageNet]", show_default=False),
+        Parameter(help="family of the line that robustness refers to [default: ImageNet]", show_default=False),
     ] = None,
     seed: Seed = 0,
     output: Annotated[Path, Parameter(help="folder for comparison.html, .svg, .pdf, .png, .csv and .json")] = Path(
@@ -252,7 +252,7 @@ def compare(
     ),
     json: Json = False,
 ) -> None:
-    """Any mix of own results and published rows in one plot, with effective robustness and paired classes.
+    """Your results and published rows in one plot, with effective robustness and paired classes.
 
     Example: soberclip counteranimal compare published my-results
     """
@@ -274,15 +274,15 @@ def compare(
 def discover(
     *,
     data: Annotated[Path, Parameter(help="folder class/background/photos")],
-    model: Annotated[str, Parameter(help="the model whose accuracies choose the backgrounds")],
+    model: Annotated[str, Parameter(help="the model whose accuracies select the backgrounds")],
     weights: Annotated[Path | None, Parameter(help="its weights file")] = None,
-    min_photos: Annotated[Whole, Parameter(help="photos that a background needs to be considered")] = 20,
+    min_photos: Annotated[Whole, Parameter(help="least number of photos of a background")] = 20,
     scoring: Scoring = Scoring(),
     seed: Seed = 0,
     output: Annotated[Path, Parameter(help="folder for tree, discovered.csv and .json")] = Path("soberclip-discovered"),
     json: Json = False,
 ) -> None:
-    """Build a CounterAnimal of your own, and say how much of its drop is the choice of the extremes.
+    """Build a CounterAnimal of your own photos, with the drop before and after correction for selection.
 
     Example: soberclip counteranimal discover --data photos --model torchvision:resnet50
     """
@@ -301,18 +301,18 @@ def discover(
 def compose(
     *,
     objects: Annotated[Path, Parameter(help="folder class/cut-out.png, PNGs with transparency")],
-    backgrounds: Annotated[Path, Parameter(help="folder background/photo, or of photos, each its own background")],
+    backgrounds: Annotated[Path, Parameter(help="folder background/photo, or of photos that are each a background")],
     common: Annotated[
         list[str],
         Parameter(
             negative="",
-            help="CLASS=BACKGROUND, or a file of such lines: what is common for a class, all others being counter; "
-            "may be repeated, and every class needs one",
+            help="CLASS=BACKGROUND, or a file of such lines: the common backgrounds of a class; the others are "
+            "counter; may be repeated, and every class needs one",
         ),
     ],
-    size: Annotated[Whole, Parameter(help="pixels of a side")] = 224,
+    size: Annotated[Whole, Parameter(help="pixels per side")] = 224,
     seed: Seed = 0,
-    output: Annotated[Path, Parameter(help="folder of the tree and of composites.csv, which evaluate reads")] = Path(
+    output: Annotated[Path, Parameter(help="folder for the photos and composites.csv; evaluate reads it")] = Path(
         "soberclip-composites"
     ),
     json: Json = False,
@@ -340,17 +340,17 @@ def law(
     groups: Groups = "prefix",
     labels: Annotated[
         Literal["data", "all"],
-        Parameter(help="labels that compete: those of the photos' classes, or all of ImageNet or --classes"),
+        Parameter(help="labels that compete: the photos' classes, or all of ImageNet or --classes"),
     ] = "data",
     tolerance: Annotated[
-        float, Parameter(converter=real, help="accuracy by which the law may be off and still be said to hold")
+        float, Parameter(converter=real, help="largest error of an accuracy with which the law holds")
     ] = 0.03,
     scoring: Scoring = Scoring(),
     seed: Seed = 0,
     output: Annotated[Path, Parameter(help="folder for law.json, .csv, .svg, .pdf and .png")] = Path("soberclip-law"),
     json: Json = False,
 ) -> None:
-    """Judge the theory's law on models' own embeddings: fitted on half of the photos, measured on the other half.
+    """Test the theory's law on models' embeddings: fitted to half of the photos, measured on the other half.
 
     Example: soberclip counteranimal law --data LAION-final --model open_clip:ViT-B-32/openai
     """

@@ -1,8 +1,7 @@
 """CounterAnimal (Wang et al., arXiv 2403.11497): real models on real photos.
 
-Photos: `dataset`, `folders`, `labels`. Models: `models`, `weights`, `identity` (what a feature depends on). Features
-and answers: `encoding`, `cache`, `scoring`. Numbers: `predictions`, `metrics`, `summaries`, `paired`, `comparison`,
-`plot`, `backgrounds`. Requests of a verb: `evaluation`, `discovery`, `compose` (of what `factorial` plans), and
-`summaries` for answers made elsewhere. Importing the package imports none of them; `encoding` and what rests on it
-import torch. The paper's tables are `experiments.published`.
+Photos: `photos`, `layouts`, `reading`, `class_names`, `labels`, `inspection`. Models: `models`, `model`, `weights`,
+`model_config`, `lvlm`. Predictions: `encoding`, `cache`, `scoring`, `evaluation`. Numbers from predictions:
+`predictions`, `metrics`, `breakdown`, `summaries`, `object_effects`, `robustness`, `discovery`. Other verbs: `compose`
+(with `factorial`), `law`. The paper's tables are `experiments.published`.
 """

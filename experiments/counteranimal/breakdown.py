@@ -1,7 +1,7 @@
-"""Where a model fails: class by class, group by group, background by background, and in which of them most.
+"""Accuracies by class, by group and by background, and the worst of them.
 
-Intervals are Clopper-Pearson's, which hold for any number of photos. The worst of many cells was chosen by its own
-photos, so its interval covers all cells at once (Bonferroni): the true minimum lies in it with the stated level.
+Intervals are Clopper-Pearson's, which hold for any number of photos. The worst cell is selected by the same photos, so
+its interval covers all cells at once (Bonferroni): it contains the true minimum with the stated level.
 """
 
 from collections.abc import Iterable
@@ -17,10 +17,10 @@ TOP = 5
 CELL_COLUMNS = ("class_index", "group", "background", "photos", "correct", "accuracy", "low", "high")
 
 
-def breakdown(predictions: Predictions) -> dict[str, Any]:
+def accuracy_breakdown(predictions: Predictions) -> dict[str, Any]:
     """Plain JSON: backgrounds over all classes, the worst class and the worst group, and answers among the first 5.
 
-    A group is a class's common or counter photos, or its photos of one background where there are no groups.
+    A group is a class's common or counter photos or, without groups, its photos of one background.
     """
     groups = predictions.groups
     within = groups if predictions.grouped else predictions.background
@@ -38,7 +38,7 @@ def breakdown(predictions: Predictions) -> dict[str, Any]:
 
 
 def cells(predictions: Predictions) -> list[tuple[Any, ...]]:
-    """A row for each class, group and background, as CELL_COLUMNS says."""
+    """A row for each class, group and background, with the columns CELL_COLUMNS."""
     keys = zip(predictions.class_index.tolist(), predictions.groups, predictions.background, strict=True)
     return [(*key, *_flat(counted)) for key, counted in _cells(keys, predictions)]
 
@@ -48,14 +48,14 @@ def _flat(counted: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _cells(keys: Iterable[Any], predictions: Predictions) -> list[tuple[Any, dict[str, Any]]]:
-    """Each distinct key, sorted, with the photos and right answers under it."""
+    """Each distinct key, sorted, with its number of photos and of right answers."""
     names, n, k = _counted(keys, predictions.correct)
     bounds = binomial_bounds(k, n, (1 - LEVEL) / 2)
     return [(name, _cell(n[i], k[i], (bounds.low[i], bounds.high[i]))) for i, name in enumerate(names)]
 
 
 def _worst(keys: Iterable[Any], predictions: Predictions, named) -> dict[str, Any]:
-    """The key of lowest accuracy (of equals the first) and the interval of the least true accuracy."""
+    """The first key of lowest accuracy, and the interval of the least true accuracy."""
     names, n, k = _counted(keys, predictions.correct)
     bounds = binomial_bounds(k, n, (1 - LEVEL) / 2 / len(names))
     i = int((k / n).argmin())
@@ -83,7 +83,7 @@ def _cell(n: np.int64, k: np.int64, interval: tuple[np.float64, np.float64]) -> 
 
 
 def _top(predictions: Predictions) -> dict[str, Any] | None:
-    """Shares of photos whose label is among the first 5; None where that is not known, or no label ever is beyond."""
+    """Shares of photos whose label is among the first 5; None if ranks are unknown or never above 5."""
     if predictions.rank is None or not (predictions.rank > TOP).any():
         return None
     counts = class_counts(predictions, within=TOP)

@@ -1,11 +1,11 @@
 """Counterfactual photos: every object on every background, as a tree in CounterAnimal's layout.
 
     output/9 ostrich/common-desert/runner on dune.png
-    output/composites.csv              a row a file: object, background, photo, group, scale and place; the last file
-    output/compose.json                the request, the first file; a folder that carries it can be gone on with
+    output/composites.csv              a row per file: object, background, photo, group, scale and place; written last
+    output/compose.json                the request; written first, so that a stopped run can be resumed
 
-An object has one scale and one place, whatever it stands on, so nothing but the background differs between its
-composites. `factorial` says what goes on what, `simulator.pixels.composition` how.
+An object has the same scale and place on every background, so its composites differ by the background alone.
+`factorial` plans the pairs, `simulator.pixels.composition` draws them.
 """
 
 import os
@@ -28,16 +28,16 @@ from simulator.pixels.decoding import decode
 from simulator.streams import numpy_stream
 
 T = TypeVar("T")
-# 4 ms a composite of 224 pixels on one core, a third of what the default level takes, for 9 % more bytes.
+# 4 ms per composite of 224 pixels on one core, a third of the default level's time, for 9 % more bytes.
 PNG = {"format": "PNG", "compress_level": 1}
 COLUMNS = ("file", "class_index", "class", "object", "background", "photo", "group", "scale", "x", "y")
 
 
 def run(request: Composition) -> dict[str, Any]:
-    """Write what is missing of the tree and return the document of `compose`.
+    """Write the missing files of the tree and return the document of `compose`.
 
-    Raises RequestError for a wrong request, before anything is written, and RunError where the file system refuses;
-    what was written by then is kept.
+    Raises RequestError for a wrong request, before anything is written, and RunError if the file system fails; files
+    that are written stay.
     """
     planned = plan(request)
     places = {c.name: drawn_place(numpy_stream(request.seed, f"place of {c.name}")) for c in planned.cutouts}
@@ -58,7 +58,7 @@ def run(request: Composition) -> dict[str, Any]:
 def _prepared(
     sources: Sequence[Source], what: str, prepare: Callable[[Source], T], advance: Callable[[int], None]
 ) -> list[T]:
-    """Each source, decoded and made ready. Raises RequestError with the number of those that cannot be used."""
+    """The prepared sources. Raises RequestError with the number of those that cannot be used."""
 
     def attempt(source: Source) -> T | ValueError:
         try:
@@ -79,7 +79,7 @@ def _prepared(
 
 
 def _document(request: Composition, planned: Plan) -> dict[str, Any]:
-    """What compose.json keeps: the settings, which decide every name and pixel, and what comes of them."""
+    """The content of compose.json: the settings, which determine every name and pixel, and counts."""
     from PIL import __version__ as pillow
 
     contents = sha256()
@@ -115,7 +115,7 @@ def _document(request: Composition, planned: Plan) -> dict[str, Any]:
 
 
 def _claim(output: Path, document: dict[str, Any]) -> None:
-    """Mark an empty folder as this request's, or find that it is. Raises RequestError where it is anything else."""
+    """Mark an empty folder as this request's, or check its mark. Raises RequestError for any other folder."""
     output_folder(output)
     mark = read_json(output / REQUEST)
     kept = mark.get("settings") if isinstance(mark, dict) and mark.get("verb") == "compose" else None
@@ -127,15 +127,15 @@ def _claim(output: Path, document: dict[str, Any]) -> None:
             )
         write_json(output / REQUEST, document)
         return
-    for name, asked in document["settings"].items():
-        if kept.get(name) != asked:
-            short = isinstance(asked, int | str) and name != "contents"
-            said = f"{name} = {kept.get(name)!r}, not {asked!r}" if short else f"other {name}"
-            raise RequestError(f"output {str(output)!r} holds composites with {said}; name another folder")
+    for name, setting in document["settings"].items():
+        if kept.get(name) != setting:
+            short = isinstance(setting, int | str) and name != "contents"
+            difference = f"{name} = {kept.get(name)!r}, not {setting!r}" if short else f"other {name}"
+            raise RequestError(f"output {str(output)!r} holds composites with {difference}; name another folder")
 
 
 def _write(output: Path, planned: Plan, cutouts: Sequence[Cutout], photos: Sequence[Any]) -> int:
-    """Every composite that is not there yet; how many they were."""
+    """Write every missing composite; returns their number."""
     jobs = (
         (output / planned.file(cutout, photo), ready, behind)
         for cutout, ready in zip(planned.cutouts, cutouts, strict=True)
@@ -156,7 +156,7 @@ def _write(output: Path, planned: Plan, cutouts: Sequence[Cutout], photos: Seque
         counting("composing", len(cutouts) * len(photos), "images/s") as advance,
         ThreadPoolExecutor(threads) as pool,  # Pillow encodes outside the interpreter lock
     ):
-        while chunk := list(islice(jobs, 16 * threads)):  # chunks, so that Ctrl-C has few to wait for
+        while chunk := list(islice(jobs, 16 * threads)):  # chunks, so that Ctrl-C waits for few
             written += sum(pool.map(save, chunk))
             advance(len(chunk))
     return written

@@ -25,7 +25,7 @@ from experiments.counteranimal.labels import (
 from experiments.counteranimal.lvlm.likelihood import score_labels
 from experiments.counteranimal.lvlm.model import LanguageModel
 from experiments.counteranimal.metrics import Predictions
-from experiments.counteranimal.model import LoadedModel, PlainCallable
+from experiments.counteranimal.model import LoadedModel
 from experiments.counteranimal.model_config import ModelConfig
 from experiments.counteranimal.photos import PhotoSet
 from experiments.counteranimal.reading import PREFIX, read_photos
@@ -217,10 +217,7 @@ def evaluate(
     vocabulary = _vocabulary(names)
     photo_set = data if isinstance(data, PhotoSet) else read_photos(Path(data), groups, vocabulary)
     runtime = runtime or Runtime()
-    is_module = isinstance(model, torch.nn.Module)
-    if is_module:
-        model.eval()
-    module = model if is_module else PlainCallable()
+    module = model.eval() if isinstance(model, torch.nn.Module) else torch.nn.Module()
     if tokenizer is None:
         loaded = LoadedModel("ImageNet", module, model, preprocess)
     else:

@@ -1,9 +1,9 @@
-"""Which object goes on which photo, and in which group: names, before anything is decoded.
+"""The plan of a composition: every object on every photo, with classes and groups, before anything is decoded.
 
     objects/9 ostrich/runner.png       class folder, PNG with transparency
-    backgrounds/desert/dune.jpg        background, photo; a photo beside the folders is a background of its own
+    backgrounds/desert/dune.jpg        background, photo; a photo beside the folders is its own background
 
-Every object goes on every photo. Which backgrounds are common for a class is said by the user; the others are counter.
+The user names the common backgrounds of each class; the others are counter.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from experiments.errors import RequestError, checked_seed, unknown
 from simulator.naming import suggestion
 
 SIDES = (32, 1024)  # pixels
-MOST_BYTES = 2**31  # of images that are held at once; at 224 pixels 10,000 photos
+MOST_BYTES = 2**31  # of images in memory together; at 224 pixels 10,000 photos
 CUTOUTS = (".png",)
 
 
@@ -35,7 +35,7 @@ class Composition:
 
 @dataclass(frozen=True)
 class Source:
-    """A cut-out or a photo: where it is, its name from the root on, its class folder or background."""
+    """A cut-out or a photo: its path, its name below the root, its class folder or background."""
 
     path: Path
     name: str
@@ -56,18 +56,17 @@ class Plan:
         return "common" if photo.kind in self.common[cutout.kind] else "counter"
 
     def file(self, cutout: Source, photo: Source) -> str:
-        """Where the composite of the two goes, below the output folder."""
+        """The path of the composite below the output folder."""
         folder = indexed(cutout.kind, self.classes[cutout.kind])
         background = f"{self.group(cutout, photo)}-{photo.kind}"
         return f"{folder}/{background}/{Path(cutout.name).stem} on {Path(photo.name).stem}.png"
 
 
 def plan(request: Composition) -> Plan:
-    """What to put on what.
+    """The plan of a request.
 
-    Raises RequestError for a seed or a size outside its domain, folders without the layout above, more images than
-    memory should hold, fewer than two backgrounds, a class without a common or without a counter background, or
-    composites that would share a name.
+    Raises RequestError for a seed or a size outside its domain, folders of another layout, too many images for memory,
+    fewer than two backgrounds, a class without a common or a counter background, and composites with the same name.
     """
     checked_seed(request.seed)
     low, high = SIDES
@@ -78,7 +77,7 @@ def plan(request: Composition) -> Plan:
         )
     cutouts, other_files = _sources(request.objects, "--objects", CUTOUTS, request.output)
     photos, more_files = _sources(request.backgrounds, "--backgrounds", SUFFIXES, request.output)
-    _refuse_too_many(len(cutouts), len(photos), request.size)
+    _check_memory(len(cutouts), len(photos), request.size)
     folders = ImageNetClasses(request.objects)
     classes = _classes(cutouts, folders)
     backgrounds = list(dict.fromkeys(photo.kind for photo in photos))
@@ -89,14 +88,14 @@ def plan(request: Composition) -> Plan:
         )
     common = _common(request.common, folders, classes, backgrounds)
     planned = Plan(cutouts, photos, classes, common, (*other_files, *more_files))
-    _refuse_shared_names(planned)
+    _check_distinct_names(planned)
     return planned
 
 
 def _sources(
     root: Path, flag: str, suffixes: Sequence[str], output: Path
 ) -> tuple[tuple[Source, ...], tuple[str, ...]]:
-    """(images of a folder and of the folders in it, names of what else there is), sorted."""
+    """(images of a folder and of the folders in it, names of other files), sorted."""
     if not root.is_dir():
         known = [path.name for path in root.parent.iterdir() if path.is_dir()] if root.parent.is_dir() else []
         raise RequestError(f"there is no folder {str(root)!r} for {flag}{suggestion(root.name, known, quoted=True)}")
@@ -126,8 +125,8 @@ def _sources(
     return tuple(found), tuple(strays)
 
 
-def _refuse_too_many(cutouts: int, photos: int, size: int) -> None:
-    need = 2 * size**2 * (2 * photos + cutouts)  # Pillow holds 4 bytes a pixel, and a box fills half a frame at most
+def _check_memory(cutouts: int, photos: int, size: int) -> None:
+    need = 2 * size**2 * (2 * photos + cutouts)  # Pillow has 4 bytes per pixel, and a box fills half a frame at most
     if need > MOST_BYTES:
         raise RequestError(
             f"{cutouts} cut-outs and {photos} photos at --size {size} take {need / 2**30:.1f} GiB, more than "
@@ -191,8 +190,8 @@ def _lines(file: str) -> list[str]:
     return [line for line in text.splitlines() if line.strip()]
 
 
-def _refuse_shared_names(planned: Plan) -> None:
-    """Names that differ by their ending, by case alone or by where " on " stands would make one file somewhere."""
+def _check_distinct_names(planned: Plan) -> None:
+    """Refuse names that differ only by their ending, by case or by the place of " on ": they would be one file."""
     taken: dict[str, tuple[Source, Source]] = {}
     for pair in product(planned.cutouts, planned.photos):
         file = planned.file(*pair)

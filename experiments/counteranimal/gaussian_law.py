@@ -1,16 +1,15 @@
-"""The theory's law for scores of real photos: class plus background, and one Gaussian around both.
+"""The theory's law for scores of real photos: a class mean plus a background effect plus Gaussian noise.
 
-In the paper's world a view is D (z_inv, z_spu) plus noise: an object's mean, a background's mean, and noise that knows
-neither. A rule that is linear in features keeps that form, and sees nothing else of them, so the law is fitted where
-the rule looks, on its scores:
+In the paper's world a view is D (z_inv, z_spu) plus noise: an object's mean, a background's mean, and noise that is
+independent of both. A rule that is linear in features keeps this form, so the law is fitted to its scores:
 
     s = m_y + a_b + N(0, Sigma),        P(right | y, b) = P(s_y > s_k for all k != y)
 
-m_y is the mean of class y, a_b what background b adds whatever the class is, Sigma shared. For two labels the
-probability is Phi of a gap, for more an orthant probability, by scrambled Sobol points with a stated error. With
-`own_effects` each class has backgrounds of its own: what is left of the law is then the Gaussian.
+m_y is the mean of class y, a_b the effect of background b in every class, Sigma is shared. For two labels the
+probability is Phi of a gap. For more it is an orthant probability, computed with scrambled Sobol points and an error.
+With `own_effects` each class has its own background effects, which leaves only the Gaussian to test.
 
-Letters: N photos, K labels, G cells (class, background) with photos, p parameters a score, R scrambles of M points.
+Letters: N photos, K labels, G cells (class, background) with photos, p parameters per score, R scrambles of M points.
 """
 
 from dataclasses import dataclass
@@ -22,12 +21,12 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import qmc
 
 SCRAMBLES, POINTS = 8, 512
-NEVER = 5.5  # standard deviations by which a label lags behind and is never first: 2e-8
+NEVER = 5.5  # standard deviations; a label so far behind is first with probability 2e-8
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Photos as a linear rule sees them. Photos of one `cluster`, an object, are not independent of each other."""
+    """Scores of photos. Photos of one `cluster`, an object, are not independent."""
 
     scores: Float[np.ndarray, "N K"]
     truth: Int[np.ndarray, " N"]
@@ -52,7 +51,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Law:
-    """What was fitted. Means and covariance are of scores turned to the K - 1 coordinates in which labels differ."""
+    """A fitted law. Means and covariance are of scores rotated to the K - 1 coordinates in which labels differ."""
 
     cells: Int[np.ndarray, "G 2"]  # (truth, background)
     where: Int[np.ndarray, " N"]  # cell of each photo that was fitted
@@ -61,25 +60,25 @@ class Law:
     error: Float[np.ndarray, " G"]  # variance of a cell's mean in units of Sigma
     covariance: Float[np.ndarray, "k k"]
     residuals: Float[np.ndarray, "N k"]
-    freedom: int  # of the residuals
+    freedom: int  # degrees of freedom of the residuals
     shrinkage: float
 
 
-def turned(scores: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N k"]:
-    """Scores less their mean over labels, in an orthonormal basis: what all labels share decides nothing."""
+def rotated(scores: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N k"]:
+    """Scores less their mean over labels, in an orthonormal basis: a shared offset changes no answer."""
     return scores @ helmert(scores.shape[1]).T
 
 
 def fit(photos: Scores, own_effects: bool = False) -> Law:
-    """Least squares of class and background, and the Ledoit-Wolf covariance of what is left."""
+    """Least squares of class and background effects, and the Ledoit-Wolf covariance of the residuals."""
     cells, where = np.unique(np.column_stack([photos.truth, photos.background]), axis=0, return_inverse=True)
     design = np.eye(len(cells)) if own_effects else np.hstack([_dummies(column) for column in cells.T])
-    return _fitted(cells, where, design, _least_error(where, photos.cluster), turned(photos.scores))
+    return _fitted(cells, where, design, _least_error(where, photos.cluster), rotated(photos.scores))
 
 
 def _least_error(where: Int[np.ndarray, " N"], cluster: Int[np.ndarray, " N"]) -> Float[np.ndarray, " G"]:
-    """Variance below which no cell's mean comes, in units of Sigma: photos of one object err together, so a mean is no
-    better than its number of objects."""
+    """Lower bound of the variance of a cell's mean, in units of Sigma: photos of one object share their error, so only
+    the number of objects counts."""
     if len(np.unique(cluster)) == len(cluster):
         return np.zeros(where.max() + 1)
     pairs = np.unique(np.column_stack([where, cluster]), axis=0)
@@ -122,10 +121,10 @@ def normals(dimensions: int, rng: np.random.Generator) -> Float[np.ndarray, "R M
 
 
 def probabilities(law: Law, points: Float[np.ndarray, "R M k"]) -> Float[np.ndarray, "R G"]:
-    """P(right) in each cell, from each scramble; the same for all of them where two labels make it exact.
+    """P(right) in each cell, from each scramble; exact, so equal for all scrambles, with two labels.
 
-    The mean of a cell is itself off by N(0, error Sigma), so the covariance left for a photo is (1 - error) Sigma:
-    the expectation of the answer is then the probability at the true mean.
+    A cell's mean has an error of N(0, error Sigma), so a photo gets the covariance (1 - error) Sigma: the expectation
+    of the answer is then the probability at the true mean.
     """
     k = law.means.shape[1]
     back = helmert(k + 1)  # (k, K)
@@ -153,14 +152,15 @@ def probabilities(law: Law, points: Float[np.ndarray, "R M k"]) -> Float[np.ndar
 
 
 def _axes(covariance: Float[np.ndarray, "r r"]) -> Float[np.ndarray, "q r"]:
-    """Rows A with A' A = covariance, none without width, the widest first: Sobol's first coordinates are best."""
+    """Rows A with A' A = covariance, the widest first, since Sobol's first coordinates are best; zero rows are left
+    out."""
     values, vectors = np.linalg.eigh(covariance)
     kept = np.flatnonzero(values > 1e-12 * values.max(initial=0))[::-1]
     return np.sqrt(values[kept, None]) * vectors[:, kept].T
 
 
 def redrawn(law: Law, cluster: Int[np.ndarray, " N"], rng: np.random.Generator) -> Law:
-    """The law fitted again to photos drawn from it: what is left of whole clusters comes from other clusters."""
+    """The law fitted to photos drawn from it: the residuals of each cluster are replaced by those of another."""
     left = law.residuals * np.sqrt(len(law.residuals) / law.freedom)
     names, members, sizes = np.unique(cluster, return_inverse=True, return_counts=True)
     if len(names) == len(cluster):
@@ -177,9 +177,9 @@ def redrawn(law: Law, cluster: Int[np.ndarray, " N"], rng: np.random.Generator) 
 
 
 def halves(photos: Scores, rng: np.random.Generator) -> tuple[Bool[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
-    """(to fit, to measure): each cell of class and background is halved, and an object is on one side only.
+    """(to fit, to measure): each cell of class and background is halved, and an object is in one half only.
 
-    The odd one of a cell is fitted, since a cell that was not fitted cannot be measured.
+    The odd photo of a cell goes to the fit, since a cell without a fit cannot be compared.
     """
     fitted = np.zeros(len(photos.truth), dtype=bool)
     objects = len(np.unique(photos.cluster)) < len(photos.cluster)
@@ -196,7 +196,7 @@ def halves(photos: Scores, rng: np.random.Generator) -> tuple[Bool[np.ndarray, "
 
 
 def regrouped(law: Law, photos: Scores) -> tuple[Int[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
-    """(cell of each photo, whether it was fitted at all)."""
+    """(cell of each photo, whether the cell was fitted)."""
     index = {tuple(cell): g for g, cell in enumerate(law.cells.tolist())}
     keys = zip(photos.truth.tolist(), photos.background.tolist(), strict=True)
     where = np.array([index.get(key, -1) for key in keys], dtype=np.int64)

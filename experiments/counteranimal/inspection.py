@@ -19,13 +19,13 @@ def inspect(
     """Decode every photo at `root` and return what it holds; also written to output/inspection.json."""
     photo_set = read_photos(root, groups, vocabulary)
     with counting("decoding", len(photo_set.photos), "photos/s") as advance:
-        document = inspection(photo_set, unreadable(photo_set, lambda: advance(1)))
+        document = inspection_document(photo_set, unreadable(photo_set, lambda: advance(1)))
     if output is not None:
         write_json(output_folder(output) / "inspection.json", document)
     return document
 
 
-def inspection(photo_set: PhotoSet, bad: dict[str, str]) -> dict[str, Any]:
+def inspection_document(photo_set: PhotoSet, bad: dict[str, str]) -> dict[str, Any]:
     """Counts of the readable photos, beside those that the paper prints."""
     good = replace(photo_set, photos=tuple(p for p in photo_set.photos if p.path not in bad))
     paper = published_classes() if is_counteranimal(photo_set) else []

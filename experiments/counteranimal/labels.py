@@ -1,7 +1,7 @@
-"""What a photo may be called: class names, prompt templates, label spaces.
+"""Class names, prompt templates, and label spaces: the labels that compete for a photo.
 
-open_clip's names differ from torchvision's in 362 of 1000 and two of them occur twice, so classes are matched
-by index and every result records which list was used. Classes of one's own come from a file.
+open_clip's names differ from torchvision's in 362 of 1000, and two of them occur twice. So classes are matched by
+index, and every result records which list was used. The user's own classes come from a file.
 """
 
 import json
@@ -48,16 +48,16 @@ def _installed(module: str):
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The labels that compete, in the order of their indices, and how each is put into words."""
+    """Labels in the order of their indices, and their wording in prompts."""
 
     names: tuple[str, ...]
     source: str  # open_clip, torchvision, a file
     imagenet: bool = True  # whether indices are ImageNet-1k's
-    wordings: tuple[tuple[str, ...], ...] | None = None  # what a label is called in templates; None: by its name
-    sentences: tuple[tuple[str, ...], ...] | None = None  # for each wording a whole prompt in place of templates, or ""
+    wordings: tuple[tuple[str, ...], ...] | None = None  # words for each label in templates; None: its name
+    sentences: tuple[tuple[str, ...], ...] | None = None  # for each wording a prompt that replaces the templates, or ""
 
     def phrases(self, templates: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-        """For each label all prompts whose embeddings are averaged: every wording in every template.
+        """For each label the prompts whose embeddings are averaged: every wording in every template.
 
         >>> Vocabulary(("owl",), "mine").phrases(("A photo of {}.", "a {} at night"))
         (('A photo of owl.', 'a owl at night'),)
@@ -74,7 +74,7 @@ class Vocabulary:
 
     @property
     def called(self) -> tuple[tuple[str, ...], ...]:
-        """For each label its wordings, its name where there are none."""
+        """The wordings of each label, by default its name."""
         return self.wordings or tuple((name,) for name in self.names)
 
     @property
@@ -84,21 +84,21 @@ class Vocabulary:
 
 
 def imagenet(choice: str) -> Vocabulary:
-    """ImageNet-1k's labels under the names that `class_names` reads."""
+    """ImageNet-1k's labels with the names of `class_names`."""
     return Vocabulary(class_names(choice), choice)
 
 
 def own_vocabulary(path: Path) -> Vocabulary:
-    """Classes of one's own: a text file with a class a line, or a CSV file.
+    """The user's own classes: a text file with one class per line, or a CSV file.
 
-    Columns are class, as the data spells it, and perhaps name, what prompts call it, and prompt, a whole sentence in
-    place of the templates. A class may have several rows; the embeddings of all its prompts are averaged.
+    Columns are class, as in the data, and optionally name, the word in prompts, and prompt, a sentence that replaces
+    the templates. A class may have several rows; the embeddings of all its prompts are averaged.
 
-    Raises RequestError for a file that cannot be read, fewer than two classes, or in a text file one given twice.
+    Raises RequestError for an unreadable file, fewer than two classes, and a repeated class in a text file.
     """
     if not path.is_file():
         raise RequestError(
-            f"there is no classes file {str(path)!r}; it needs a class a line, or CSV columns class, name"
+            f"there is no classes file {str(path)!r}; it needs one class per line, or CSV columns class, name"
         )
     if path.suffix.lower() != ".csv":
         names = _lines(str(path), "classes", ())
@@ -113,25 +113,25 @@ def own_vocabulary(path: Path) -> Vocabulary:
         sentences = tuple(tuple(r.get("prompt") or "" for r in rows if r["class"] == name) for name in names)
         found = Vocabulary(names, str(path), False, wordings, sentences)
     if len(found.names) < 2 or not all(found.names):
-        raise RequestError(f"{str(path)!r} names {len(found.names)} classes; labels that compete are 2 or more, named")
+        raise RequestError(f"{str(path)!r} names {len(found.names)} classes; at least two are needed, each with a name")
     return found
 
 
 def class_names(choice: str) -> tuple[str, ...]:
-    """1000 names: open_clip, torchvision, or a file with one name a line (or a JSON list) in index order."""
+    """1000 names: open_clip, torchvision, or a file with one name per line (or a JSON list) in index order."""
     if choice in NAME_LISTS:
         return library_names(choice)
     names = _lines(choice, "class names", NAME_LISTS)
     if len(names) != CLASS_COUNT:
         raise RequestError(
             f"the class names file {choice!r} has {len(names)} names; ImageNet-1k needs {CLASS_COUNT}, "
-            f"one a line in index order, or choose one of {', '.join(NAME_LISTS)}"
+            f"one per line in index order, or choose one of {', '.join(NAME_LISTS)}"
         )
     return names
 
 
 def templates(choice: str) -> tuple[str, ...]:
-    """Prompt templates with {} for the class name: simple, openai80, or a file with one template a line."""
+    """Prompt templates with {} for the class name: simple, openai80, or a file with one template per line."""
     if choice == "simple":
         return SIMPLE
     if choice == "openai80":
@@ -143,7 +143,7 @@ def templates(choice: str) -> tuple[str, ...]:
                 f"the template {template!r} in {choice!r} must hold {{}} once, for the class name, as in {SIMPLE[0]!r}"
             )
     if not found:
-        raise RequestError(f"the prompts file {choice!r} is empty; it needs a template a line, as {SIMPLE[0]!r}")
+        raise RequestError(f"the prompts file {choice!r} is empty; it needs one template per line, as {SIMPLE[0]!r}")
     return found
 
 
@@ -172,10 +172,10 @@ def digest(words: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class LabelSpace:
-    """Which labels compete: all of them, one fixed set, or a set for each true class.
+    """The labels that compete: all of them, one fixed set, or a set for each true class.
 
-    A set for each true class (1 vs 20) is an oracle: it looks at the answer. `added` lists the classes whose
-    reference model did not rank the true label among its 20, so that it had to be added.
+    A set for each true class (1 vs 20) is an oracle: it depends on the answer. `added` lists the classes whose true
+    label the reference model did not rank among its 20, so that it had to be added.
     """
 
     name: str  # 1000, 20, 45, own
@@ -184,7 +184,7 @@ class LabelSpace:
     settings: dict[str, Any] = field(default_factory=dict)
 
     def mask(self, truth: Int[np.ndarray, " N"], labels: int = CLASS_COUNT) -> Bool[np.ndarray, "N L"] | None:
-        """True where one of so many labels competes for that photo; None if all do."""
+        """True if the label competes for the photo; None if all labels do."""
         if self.allowed is None:
             return None
         mask = np.zeros((len(truth), labels), dtype=bool)
@@ -200,9 +200,9 @@ def own_classes(classes: Sequence[int]) -> LabelSpace:
 
 
 def confusing_labels(similarity: Float[np.ndarray, "C L"], classes: Sequence[int], count: int = CONFUSING):
-    """1 vs 20: for each true class the labels of highest mean cosine, ties to the lower index, the truth added.
+    """1 vs 20: for each true class the labels of highest mean cosine, ties to the lower index, and the true label.
 
-    `similarity` holds for each class of `classes` the mean cosine of its photos with every label.
+    `similarity` holds the mean cosine of the photos of each of `classes` with every label.
     """
     order = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
     allowed, added = {}, []
@@ -216,7 +216,7 @@ def confusing_labels(similarity: Float[np.ndarray, "C L"], classes: Sequence[int
 
 
 def save_confusing(path: Path, space: LabelSpace, names_list: str, names: Sequence[str], reference: dict) -> None:
-    """Write the sets with the class list that their indices mean and the model that chose them."""
+    """Write the sets with the class list that their indices refer to and the reference model."""
     document = {
         "class_names": names_list,
         "class_names_digest": digest(names),
@@ -230,7 +230,7 @@ def save_confusing(path: Path, space: LabelSpace, names_list: str, names: Sequen
 def load_confusing(path: Path, names_list: str, names: Sequence[str], classes: Sequence[int]) -> LabelSpace:
     """Read the sets of `save_confusing`.
 
-    Raises RequestError for a file of another class list, labels outside it, or a class without a set.
+    Raises RequestError for another class list, labels outside it, and a class without a set.
     """
     if not path.is_file():
         raise RequestError(f"there is no confusing-set file {str(path)!r}; leave --confusing out to compute one")
@@ -240,7 +240,7 @@ def load_confusing(path: Path, names_list: str, names: Sequence[str], classes: S
         fingerprint, listed = document["class_names_digest"], document["class_names"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise RequestError(
-            f"{str(path)!r} is no confusing-set file ({error}); leave --confusing out to compute one"
+            f"{str(path)!r} is not a confusing-set file ({error}); leave --confusing out to compute one"
         ) from error
     if fingerprint != digest(names):
         raise RequestError(

@@ -1,4 +1,4 @@
-"""What the law predicts beside what was measured, a panel a model, a point a class and group."""
+"""Predicted against measured accuracies: a panel per model, a point per class and group."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ from experiments.style import styled
 COLUMNS = 4
 SIDE = 3.3  # inches of a panel
 MARKS = {"common": ("C0", "o"), "counter": ("C1", "s")}
-LONGEST = 38  # letters of a title's line
+LONGEST = 38  # letters per line of a title
 
 
 @styled
 def law_figure(document: dict[str, Any]) -> Figure:
-    """Predicted against measured accuracies; the title of a panel is the model's name and its verdict."""
+    """The figure; the title of a panel is the model's name and its verdict."""
     models = document["models"]
     columns = min(COLUMNS, len(models))
     rows = -(-len(models) // columns)
@@ -32,8 +32,8 @@ def law_figure(document: dict[str, Any]) -> Figure:
     figure.supxlabel("predicted by the law [%]", fontsize="medium")
     figure.supylabel("measured on the other half [%]", fontsize="medium")
     figure.suptitle(
-        f"A point a class and group. Bars: {LEVEL:.0%}, from photos and fit. Tolerance {100 * document['tolerance']:g} "
-        "points.",
+        f"One point per class and group. Bars: {LEVEL:.0%}, from photos and fit. "
+        f"Tolerance {100 * document['tolerance']:g} points.",
         fontsize=8,
         x=0.01,
         ha="left",

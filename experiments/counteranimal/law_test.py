@@ -1,12 +1,12 @@
-"""Does the law hold for one model? Fitted on half of the photos, its answers are measured on the other half.
+"""A test of the law for one model: fitted on half of the photos, compared with the answers on the other half.
 
-Three numbers judge it: the bias of the predicted common and of the predicted counter accuracy (means over classes),
-and the root mean square of its errors over classes and groups, beyond what so few photos leave open. All are about
-these classes and backgrounds; photos, or objects where several photos are of one, are what another sample changes.
+Three numbers are tested: the bias of the predicted common and of the predicted counter accuracy (means over classes),
+and the root mean square of the errors over classes and groups beyond sampling error. Classes and backgrounds are
+fixed; photos are sampled, or objects if several photos show the same object.
 
-contradicted  one of the three exceeds the tolerance beyond doubt: at most with probability alpha where the law holds
+contradicted  one of the three exceeds the tolerance; where the law holds this has probability alpha at most
 supported     all three are below it, each with an error rate of alpha/3
-undecided     neither: more photos would tell
+undecided     neither: more photos are needed
 """
 
 from collections.abc import Sequence
@@ -34,31 +34,31 @@ from experiments.inference import LEVEL, binomial_bounds, bootstrap_interval, co
 from simulator.streams import numpy_stream
 
 ALPHA = 0.01
-REDRAWN = 60  # fits whose spread is the error of a prediction
+REDRAWN = 60  # bootstrap fits; their spread is the error of a prediction
 
 
 class Measured(NamedTuple):
-    """Cells of class and group: what was predicted and measured, and their errors."""
+    """Predicted and measured accuracies of each class and group, and their errors."""
 
     truth: Int[np.ndarray, " C"]  # label of each class
     photos: Float[np.ndarray, "C 2"]
     predicted: Float[np.ndarray, "C 2"]
     measured: Float[np.ndarray, "C 2"]
-    fit_error: Float[np.ndarray, "B C 2"]  # predictions of laws fitted again, less their mean
-    photo_error: Float[np.ndarray, "C 2"]  # variance of what was measured
-    fourth: Float[np.ndarray, "C 2"]  # its fourth cumulant: of few answers nearly all right the squares have long tails
+    fit_error: Float[np.ndarray, "B C 2"]  # predictions of bootstrap fits, less their mean
+    photo_error: Float[np.ndarray, "C 2"]  # variance of the measured accuracy
+    fourth: Float[np.ndarray, "C 2"]  # its fourth cumulant: with few answers, nearly all right, squares have long tails
     design_effect: float
     simulation: Float[np.ndarray, "R C 2"]  # predictions of each scramble
 
     @property
     def variance(self) -> Float[np.ndarray, "C 2"]:
-        """Of predicted - measured, where the law holds."""
+        """The variance of predicted - measured under the law."""
         simulated = self.simulation.var(axis=0, ddof=1) / len(self.simulation)
         return self.fit_error.var(axis=0, ddof=1) + self.photo_error + simulated
 
 
 def assess(photos: Scores, tolerance: float, seed: int = 0, redraws: int = REDRAWN) -> dict[str, Any]:
-    """The verdict with everything that it rests on, plain JSON; classes by the columns of their labels."""
+    """The verdict and all numbers behind it, plain JSON; classes by the columns of their labels."""
     first, second = halves(photos, numpy_stream(seed, "law split"))
     points = normals(photos.scores.shape[1] - 1, numpy_stream(seed, "law points"))
     document: dict[str, Any] = {"photos_fitted": int(first.sum())}
@@ -80,7 +80,7 @@ def assess(photos: Scores, tolerance: float, seed: int = 0, redraws: int = REDRA
 def _measure(
     law: Law, fitted: Scores, others: Scores, points: np.ndarray, rng: np.random.Generator, redraws: int
 ) -> Measured:
-    """Means over the measured photos of each class that has both groups; photos of cells not fitted are left out."""
+    """Means over the measured photos of each class with both groups; photos of cells without a fit are left out."""
     where, known = regrouped(law, others)
     others, where = others[known], where[known]
     column = np.where(others.common, 0, 1)
@@ -119,7 +119,7 @@ def _measure(
 
 
 def _design_effect(photos: Scores, chance: Float[np.ndarray, " N"]) -> float:
-    """By how much answers about one object in one group vary more than as many independent ones; at least 1."""
+    """Variance of the answers about one object in one group over that of independent answers; at least 1."""
     _, where = np.unique(np.column_stack([photos.cluster, photos.common]), axis=0, return_inverse=True)
     together = np.bincount(where, photos.right - chance)
     alone = (chance * (1 - chance)).sum()
@@ -127,7 +127,7 @@ def _design_effect(photos: Scores, chance: Float[np.ndarray, " N"]) -> float:
 
 
 def judged(found: Measured, tolerance: float, seed: int) -> dict[str, Any]:
-    """The three numbers with their bounds and the verdict, then calibration."""
+    """The three numbers with their bounds, the verdict, and calibration."""
     off, tail = found.predicted - found.measured, ALPHA / 3
     numbers: dict[str, Any] = {
         name: {"bias": float(off[:, g].mean()), "bounds": list(_bias_bounds(found, g, tail / 2))}
@@ -159,8 +159,8 @@ def judged(found: Measured, tolerance: float, seed: int) -> dict[str, Any]:
 
 
 def _bias_bounds(found: Measured, g: int, tail: float) -> tuple[float, float]:
-    """Of the mean over classes of predicted - measured in a group: Clopper-Pearson for the photos, on the number that
-    such a mean is worth, and Student's t for the fit, whose error is known from so many repetitions."""
+    """Bounds of the mean over classes of predicted - measured in a group: Clopper-Pearson on the effective number of
+    photos, and Student's t for the fit, whose error is estimated from the bootstrap fits."""
     repeats, C = len(found.fit_error), len(found.predicted)
     simulated = found.simulation[:, :, g].mean(axis=1).var(ddof=1) / len(found.simulation)
     fit_error = np.sqrt(found.fit_error[:, :, g].mean(axis=1).var(ddof=1) + simulated)
@@ -172,7 +172,7 @@ def _bias_bounds(found: Measured, g: int, tail: float) -> tuple[float, float]:
 
 
 def _floor(found: Measured) -> Float[np.ndarray, "C 2"]:
-    """Variances as if one more answer had been right and one more wrong: where all are right, little has been shown."""
+    """Variances as if one more answer had been right and one more wrong: all right is weak evidence."""
     p = (found.predicted * found.photos + 1) / (found.photos + 2)
     return found.variance + found.design_effect * p * (1 - p) / found.photos - found.photo_error
 
@@ -184,12 +184,10 @@ def square_bounds(
     fourth: float = 0.0,
     floor: Float[np.ndarray, "C 2"] | None = None,
 ) -> tuple[float, float]:
-    """Bounds of the root mean square of true errors, each side at `tail`, from errors that noise of known variance
-    makes larger.
+    """Bounds of the root mean square of true errors, each side at `tail`, from errors with noise of known variance.
 
-    The sum of squares follows, nearly, a multiple of a chi-square law with the mean and variance that it has
-    (Satterthwaite); the bounds are the true sums under which it would be as large, or as small, with probability
-    `tail`.
+    The sum of squares follows approximately a multiple of a chi-square distribution with its mean and variance
+    (Satterthwaite). The bounds are the true sums under which a sum so large, or so small, has probability `tail`.
     """
     total, v, n = float((off**2).sum()), variance.ravel(), off.size
     wide = v if floor is None else np.maximum(v, floor.ravel())
@@ -198,7 +196,7 @@ def square_bounds(
         """P(sum of squares <= total) if the true sum is this and single variances are w."""
         shared = float((w**2).sum() / w.sum()) if w.sum() > 0 else 0.0
         mean, spread = v.sum() + true, 2 * (w**2).sum() + max(fourth, 0) + 4 * shared * true
-        if mean == 0 or spread == 0:  # a sum that is known
+        if mean == 0 or spread == 0:  # the sum is not random
             return float(mean <= total)
         return float(chdtr(2 * mean**2 / spread, 2 * mean * total / spread))
 
@@ -210,8 +208,7 @@ def square_bounds(
 
 
 def _calibration(found: Measured, seed: int) -> dict[str, Any]:
-    """Slope of measured on predicted over classes and groups, 1 if the law is right; classes are drawn again for its
-    interval."""
+    """Slope of measured on predicted over classes and groups, 1 under the law; its interval resamples classes."""
     x, y = found.predicted, found.measured
     C = len(x)
     weights = np.vstack([np.ones(C), resamples(C, REPLICATES // 5, numpy_stream(seed, "law calibration"))])
@@ -227,12 +224,12 @@ def _calibration(found: Measured, seed: int) -> dict[str, Any]:
 
 
 def reliance(law: Law, photos: Scores, classes: Sequence[int], seed: int) -> dict[str, Any]:
-    """t, the effect of backgrounds over that of classes, along the direction in which each class stands apart.
+    """t, the effect of backgrounds over that of classes, on each class's margin.
 
-    A photo's margin is its class's score less the mean of the others'. Class effect: half of how much higher it is for
-    photos of the class than of others, common and counter alike. Background effect: half of how much higher it is for
-    common than for counter photos of the class. In the paper's world with two classes this is
-    (u_spu mu_spu)/(u_inv mu_inv), T1's t where both means are 1. Means over classes; the interval draws classes again.
+    A photo's margin is its class's score less the mean of the others. Class effect: half the difference of the margin
+    between photos of the class and of the others, over both groups. Background effect: half the difference between
+    common and counter photos of the class. In the paper's world with two classes this is
+    (u_spu mu_spu)/(u_inv mu_inv), T1's t if both means are 1. Means over classes; the interval resamples classes.
     """
     K, means = photos.scores.shape[1], law.means @ helmert(photos.scores.shape[1])
     group = np.array(
@@ -260,7 +257,7 @@ def reliance(law: Law, photos: Scores, classes: Sequence[int], seed: int) -> dic
 
 
 def _reason(document: dict[str, Any], separable: bool) -> str:
-    """Why, in a sentence: which number tells, and which part of the law it speaks against."""
+    """The reason in a sentence: the number that decides, and the part of the law that fails."""
     law, tolerance = document["law"], document["law"]["tolerance"]
     if document["verdict"] == "supported":
         return f"all three errors are below {100 * tolerance:g} points"

@@ -1,10 +1,10 @@
 """From predictions to group accuracies: two means, intervals, paired comparison. Arrays in, numbers out.
 
-macro: the plain mean of class accuracies. Every class counts alike, however few photos it has.
-micro: the fraction of all photos. Classes with many photos dominate, and they differ between the groups, so
-micro mixes the background effect with a change of classes.
-Classes that lack photos in one group are left out of both groups' means, so that the drop compares like with
-like. Letters: N photos, C classes, R bootstrap replicates; columns of the last axis are (common, counter).
+macro: the mean of class accuracies. Every class has the same weight, however few photos it has.
+micro: the fraction of all photos. Classes with many photos dominate, and they differ between the groups, so micro
+mixes the background effect with a change of classes.
+Classes without photos in one group are left out of both means, so that the drop compares the same classes.
+Letters: N photos, C classes, R bootstrap replicates; columns of the last axis are (common, counter).
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ REPLICATES = 10_000
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model answered, photo by photo."""
+    """A model's answer for each photo."""
 
     path: tuple[str, ...]
     class_index: Int[np.ndarray, " N"]
@@ -41,14 +41,12 @@ class Predictions:
     predicted: Int[np.ndarray, " N"]
     rank: Int[np.ndarray, " N"] | None = None  # of the true label, 1 = best; a tie goes to the lower index
     margin: Float[np.ndarray, " N"] | None = None  # true score minus best other score
-    object: tuple[str, ...] | None = (
-        None  # of composites: what stands before the background; "" where that is not known
-    )
-    grouped: bool = True  # whether photos are common or counter; else `common` says nothing
+    object: tuple[str, ...] | None = None  # of composites; "" if it is unknown
+    grouped: bool = True  # whether photos have groups; otherwise `common` means nothing
 
     @property
     def groups(self) -> list[str]:
-        """common, counter, or "" where there are no groups."""
+        """common or counter; "" for photos without groups."""
         return np.where(self.common, "common", "counter").tolist() if self.grouped else [""] * len(self.path)
 
     @property
@@ -66,13 +64,13 @@ class ClassCounts:
 
     @property
     def complete(self) -> "ClassCounts":
-        """The classes with photos in both groups, which all means are over."""
+        """The classes with photos in both groups; all means are over these."""
         both = (self.photos > 0).all(axis=1)
         return ClassCounts(self.index[both], self.photos[both], self.correct[both])
 
     @property
     def accuracy(self) -> Float[np.ndarray, "C 2"]:
-        """Class accuracies; nan where a group is empty."""
+        """Class accuracies; nan for an empty group."""
         with np.errstate(invalid="ignore"):
             return self.correct / self.photos
 
@@ -80,7 +78,7 @@ class ClassCounts:
 def class_counts(predictions: Predictions, within: int = 1) -> ClassCounts:
     """Count photos, and those whose label is among the first `within` answers.
 
-    Without groups each photo counts in both columns, so that what is said of either is said of the class as a whole.
+    Without groups each photo counts in both columns, so either column describes the whole class.
     """
     index, where = np.unique(predictions.class_index, return_inverse=True)
     photos = np.zeros((len(index), 2), dtype=np.int64)
@@ -96,7 +94,7 @@ def class_counts(predictions: Predictions, within: int = 1) -> ClassCounts:
 def group_accuracies(
     counts: ClassCounts, mean: Mean, weights: Float[np.ndarray, "*r C"] | None = None
 ) -> Float[np.ndarray, "*r 2"]:
-    """(common, counter) of the complete classes; `weights` says how often each of them is drawn.
+    """(common, counter) of the complete classes; `weights` is how often each of them is drawn.
 
     Raises ValueError if no class has photos in both groups.
     """
@@ -119,9 +117,9 @@ def drawn_accuracies(
 def photo_bounds(counts: ClassCounts, mean: Mean, level: float = LEVEL) -> tuple[tuple[float, float], ...]:
     """Intervals of common and counter from the number of photos: Clopper-Pearson on an effective sample.
 
-    Korn and Graubard (Survey Methodology 24, 1998): a mean of C classes with weights w_c and n_c photos is worth
-    1/sum(w_c^2/n_c) photos, times (t_{n-1}/t_{C-1})^2 for the classes being few. Unlike a bootstrap, it does not
-    shrink to a point where every photo is right. Needs two complete classes.
+    Korn and Graubard (Survey Methodology 24, 1998): the effective sample of a mean of C classes with weights w_c and
+    n_c photos is 1/sum(w_c^2/n_c) photos, times (t_{n-1}/t_{C-1})^2 for the small number of classes. Unlike a bootstrap
+    interval it does not shrink to a point if every photo is right. Needs two complete classes.
     """
     counts = counts.complete
     C, n = len(counts.index), counts.photos.sum(axis=0)
@@ -129,7 +127,7 @@ def photo_bounds(counts: ClassCounts, mean: Mean, level: float = LEVEL) -> tuple
     few = stdtrit(n - 1, (1 + level) / 2) / stdtrit(C - 1, (1 + level) / 2)
     effective = few**2 / (weights**2 / counts.photos).sum(axis=0)
     right = group_accuracies(counts, mean) * effective
-    # Less than one answer, right or wrong, has shown nothing; rounding is far below a billionth of one.
+    # Less than one right or wrong answer counts as none; rounding is far below a billionth of one.
     tail, one = (1 - level) / 2, 1 - 1e-9
     low = binomial_bounds(np.where(right < one, 0, right), effective, tail).low
     high = binomial_bounds(np.where(effective - right < one, effective, right), effective, tail).high
@@ -141,8 +139,8 @@ def intervals(
 ) -> dict[str, tuple[float, float] | None]:
     """Intervals of common, counter and drop: classes are drawn, their photos stay together.
 
-    The target is the mean over the population of classes that these stand for: a cluster bootstrap, and nowhere
-    narrower than what so many photos can say (`photo_bounds`). None for fewer than two classes.
+    The target is the mean over the population of classes that these are a sample of. The interval is a cluster
+    bootstrap's, and nowhere narrower than the number of photos allows (`photo_bounds`). None for one class.
     """
     classes = len(counts.complete.index)
     if classes < 2:
@@ -159,7 +157,7 @@ def intervals(
 
 
 def summary(counts: ClassCounts, seed: int = 0) -> dict:
-    """Both means with their intervals, counts, and the classes that were left out; plain JSON."""
+    """Both means with their intervals, counts, and the classes left out; plain JSON."""
     document: dict = {}
     complete = counts.complete
     for mean in MEANS:
@@ -186,11 +184,11 @@ def summary(counts: ClassCounts, seed: int = 0) -> dict:
 def paired(
     first: ClassCounts, second: ClassCounts, seed: int = 0, replicates: int = REPLICATES, mean: Mean = "macro"
 ) -> dict:
-    """Second model minus first, class by class, on the classes that both have complete.
+    """Second model minus first, class by class, on the classes that are complete for both.
 
-    For common, counter and drop: difference of the means over those classes, its cluster-bootstrap interval (classes
-    are drawn, the same for both models), and the exact two-sided sign test over classes (those without a difference
-    drop out). There is no interval where the differences have no spread. Raises ValueError for no common class.
+    For common, counter and drop: the difference of the means, its cluster-bootstrap interval (the same drawn classes
+    for both models; None if all differences are equal), and the exact two-sided sign test over the classes that differ.
+    Raises ValueError for no common class.
     """
     a, b = first.complete, second.complete
     shared, *chosen = np.intersect1d(a.index, b.index, return_indices=True)
@@ -214,16 +212,16 @@ def _with_drop(groups: Float[np.ndarray, "*s 2"]) -> Float[np.ndarray, "*s 3"]:
 
 
 def settled(differences: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s"]:
-    """Differences of accuracies, which are ratios of counts: those that are zero come out within rounding of it."""
+    """Differences of accuracies with rounding removed: accuracies are ratios of counts, so equal ones give 0."""
     return np.where(np.abs(differences) < 1e-12, 0.0, differences)
 
 
 def certainty(
     differences: Float[np.ndarray, " C"], drawn: Float[np.ndarray, " R"], of: str = "classes", fewest: int = 0
 ) -> dict:
-    """What is known of a mean of differences, of classes or of objects: an interval and a sign test.
+    """An interval and a sign test for a mean of differences of classes or of objects.
 
-    The interval is over `drawn` bootstrap means; None where there are fewer than `fewest`, or no spread.
+    The interval is of the `drawn` bootstrap means; None for fewer than `fewest` differences or equal ones.
     """
     up, down = int((differences > 0).sum()), int((differences < 0).sum())
     interval = bootstrap_interval(drawn, len(differences)) if len(differences) >= fewest else None

@@ -31,7 +31,7 @@ class LoadedModel:
     """A model in evaluation mode. CLIPs embed images and texts; classifiers give one score per label."""
 
     family: str  # CLIP or ImageNet
-    module: Any  # torch.nn.Module
+    module: Any  # torch.nn.Module, an empty one for a function
     encode_image: Callable  # (B, 3, H, W) -> (B, d): embeddings before normalisation, or scores of the labels
     preprocess: Callable  # PIL image -> (3, H, W)
     encode_text: Callable | None = None  # token ids -> (T, d); None for a classifier
@@ -40,24 +40,6 @@ class LoadedModel:
     configuration: dict[str, Any] | None = None  # everything but weights and versions that changes a feature
     spec: str = ""
     key: str | None = None  # of everything that changes a feature; None: its features are not cached
-
-
-class PlainCallable:
-    """Stands in for the module of a model that is a function: it stays where it is and shows no weights."""
-
-    def to(self, device: str) -> None:
-        """A function has no device."""
-
-    def eval(self) -> None:
-        """A function has no evaluation mode."""
-
-    def modules(self) -> tuple[()]:
-        """A function has no submodules."""
-        return ()
-
-    def state_dict(self) -> dict[str, Any]:
-        """A function shows no weights."""
-        return {}
 
 
 def finished(model: LoadedModel) -> LoadedModel:

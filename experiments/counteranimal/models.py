@@ -12,6 +12,8 @@ Weights come from a tag (downloaded, or found in the library's cache) or from a 
 runs only if the user says so.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -90,19 +92,14 @@ def load(spec: str, options: LoadOptions = DEFAULTS) -> LoadedModel | LanguageMo
     return finished(replace(model, spec=spec, settings=settings, configuration=configuration))
 
 
-class _installed:
+@contextmanager
+def _installed(spec: str) -> Iterator[None]:
     """Turns a missing library into a sentence that says how to install it."""
-
-    def __init__(self, spec: str):
-        self.spec = spec
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, ImportError):
-            missing = error.name or self.spec.partition(":")[0]
-            raise RequestError(f"{self.spec!r} needs {missing}, which is not installed; {INSTALL}") from error
+    try:
+        yield
+    except ImportError as error:
+        missing = error.name or spec.partition(":")[0]
+        raise RequestError(f"{spec!r} needs {missing}, which is not installed; {INSTALL}") from error
 
 
 def _check_tag(library: str, name: str, tag: str, specs: list[str], tags: list[str], options: LoadOptions) -> None:

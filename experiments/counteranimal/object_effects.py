@@ -1,10 +1,10 @@
-"""What the background does at a fixed object: for composites, whose objects stand on common and counter backgrounds.
+"""The effect of the background at a fixed object, from composites of each object on common and counter backgrounds.
 
 Photos of two groups differ by more than their backgrounds: other animals, poses, cameras. Composites of one object do
-not. Letters: O objects; each is asked on some photos of either group, columns (common, counter), and
+not. Letters: O objects, each with some photos in either group, columns (common, counter). The drop of an object is
     d = share right on common - share right on counter
-is its own drop. Every object counts alike, and another sample would be of other objects: photos are what they are.
-Interval and p are of these very photos, which all objects share; of few a group, their difficulty alone can reject.
+Every object has the same weight. The sample is of objects; the background photos are fixed and shared by all objects.
+With few background photos per group, their difficulty alone can reject the hypothesis of no effect.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from experiments.counteranimal.metrics import REPLICATES, Predictions, settled
 from experiments.inference import LEVEL, bootstrap_interval, holm, mcnemar, resampled_means
 from simulator.streams import numpy_stream
 
-FEWEST = 10  # objects that carry an interval: with fewer, draws of draws seldom reach beyond the few that there are
+FEWEST = 10  # with fewer objects the bootstrap interval is too narrow
 METHODS = {
     "interval_method": f"cluster bootstrap over {FEWEST} objects or more, {REPLICATES} replicates, level {LEVEL}",
     "test": "McNemar, exact, of no effect of the background on any object; several photos a group as strata",
@@ -26,25 +26,25 @@ METHODS = {
 
 @dataclass(frozen=True)
 class Objects:
-    """Composites of each object, and how many were recognised."""
+    """Number of composites of each object, and of right answers."""
 
     name: np.ndarray  # O strings; within a class they differ
     class_index: Int[np.ndarray, " O"]
-    asked: Int[np.ndarray, "O 2"]
+    photos: Int[np.ndarray, "O 2"]
     right: Int[np.ndarray, "O 2"]
 
     def __getitem__(self, chosen: np.ndarray) -> "Objects":
-        return Objects(self.name[chosen], self.class_index[chosen], self.asked[chosen], self.right[chosen])
+        return Objects(self.name[chosen], self.class_index[chosen], self.photos[chosen], self.right[chosen])
 
     @property
     def complete(self) -> "Objects":
-        """The objects that are asked about in both groups."""
-        return self[(self.asked > 0).all(axis=1)]
+        """The objects with photos in both groups."""
+        return self[(self.photos > 0).all(axis=1)]
 
     @property
     def accuracy(self) -> Float[np.ndarray, "O 2"]:
-        """Shares of right answers, of objects in both groups."""
-        return self.right / self.asked
+        """Shares of right answers, for objects in both groups."""
+        return self.right / self.photos
 
 
 def objects_of(predictions: Predictions) -> Objects:
@@ -54,16 +54,16 @@ def objects_of(predictions: Predictions) -> Objects:
     photos = np.array([i for i, _ in known], dtype=np.int64)
     where = [names.setdefault((int(predictions.class_index[i]), name), len(names)) for i, name in known]
     place = (np.array(where, dtype=np.int64), np.where(predictions.common[photos], 0, 1))
-    asked = np.zeros((len(names), 2), dtype=np.int64)
-    right = np.zeros_like(asked)
-    np.add.at(asked, place, 1)
+    composites = np.zeros((len(names), 2), dtype=np.int64)
+    right = np.zeros_like(composites)
+    np.add.at(composites, place, 1)
     np.add.at(right, place, predictions.correct[photos].astype(np.int64))
     labels = np.array([name for _, name in names], dtype=object)
-    return Objects(labels, np.array([index for index, _ in names], dtype=np.int64), asked, right)
+    return Objects(labels, np.array([index for index, _ in names], dtype=np.int64), composites, right)
 
 
 def paired_effect(predictions: Predictions, seed: int = 0) -> dict[str, Any] | None:
-    """The effect over all objects and within each class, plain JSON; None where no object is in both groups.
+    """The effect over all objects and within each class, plain JSON; None if no object is in both groups.
 
     p_holm corrects the classes' tests for their number.
     """
@@ -97,12 +97,12 @@ def _effect(objects: Objects, seed: int, index: int = -1) -> dict[str, Any]:
         "interval": _interval(drops, numpy_stream(seed, "object bootstrap", index + 1)),
         "better_on_common": int((drops > 0).sum()),
         "better_on_counter": int((drops < 0).sum()),
-        "mcnemar_p": mcnemar(objects.right, objects.asked),
+        "mcnemar_p": mcnemar(objects.right, objects.photos),
     }
 
 
 def _interval(drops: Float[np.ndarray, " O"], rng: np.random.Generator) -> list[float] | None:
-    """Of the mean; None where objects are too few or all alike."""
+    """The interval of the mean; None for too few or all equal objects."""
     if len(drops) < FEWEST:
         return None
     interval = bootstrap_interval(resampled_means(drops, REPLICATES, rng), len(drops))

@@ -1,7 +1,6 @@
-"""Models beside each other on what both were asked: class by class and, of composites, object by object.
+"""Two models on the same photos: differences class by class and, for composites, object by object.
 
-Models that saw the same classes or objects share what is hard about these, so their differences are known better than
-either accuracy.
+The same classes and objects are hard for both models, so a difference is known better than either accuracy.
 """
 
 from collections.abc import Sequence
@@ -16,20 +15,20 @@ from experiments.counteranimal.result import Result
 from experiments.inference import resamples
 from simulator.streams import numpy_stream
 
-MOST_PAIRED = 8  # models with class figures; more would print more pairs than anybody reads
+MOST_PAIRED = 8  # models; more would give too many pairs to read
 QUANTITIES = ("common", "counter", "drop")
 
 
 def paired_models(results: Sequence[Result], seed: int = 0) -> dict[str, Any]:
-    """`pairs` of the first models with class figures, by class and by object, and the models `unpaired` beyond them.
+    """`pairs` of the first MOST_PAIRED models with class figures, and the other models as `unpaired`.
 
-    The mean over classes or photos is that of the rows.
+    The mean, over classes or photos, is that of the rows.
     """
     counted = [r for r in results if r.classes is not None and len(r.classes.complete.index)]
     pairs = []
     for a, b in combinations(counted[:MOST_PAIRED], 2):
         shared = np.intersect1d(a.classes.complete.index, b.classes.complete.index)
-        if a.vocabulary != b.vocabulary or not shared.size:  # class 3 of one file is not class 3 of another
+        if a.vocabulary != b.vocabulary or not shared.size:  # indices of different class files mean different classes
             continue
         mean: Mean = "micro" if a.row.mean == "micro" else "macro"
         pair = {"first": a.row.model, "second": b.row.model, **paired(a.classes, b.classes, seed, mean=mean)}
@@ -42,10 +41,10 @@ def paired_models(results: Sequence[Result], seed: int = 0) -> dict[str, Any]:
 def paired_objects(
     first: Objects, second: Objects, seed: int = 0, replicates: int = REPLICATES
 ) -> dict[str, Any] | None:
-    """Second model minus first, object by object, on the objects that both saw in both groups; None for no such object.
+    """Second model minus first on the objects that both have in both groups; None if there are none.
 
-    For common, counter and drop: mean difference over objects, which count alike, its bootstrap interval over objects
-    (None for fewer than FEWEST), and the exact two-sided sign test.
+    For common, counter and drop: the mean difference over objects, its bootstrap interval over objects (None for fewer
+    than FEWEST), and the exact two-sided sign test.
     """
     places = [
         {key: i for i, key in enumerate(zip(o.class_index.tolist(), o.name, strict=True))} for o in (first, second)

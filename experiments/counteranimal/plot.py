@@ -1,6 +1,6 @@
-"""The common-versus-counter plot: points with intervals, each by its number, lines with bands, y = x, and a key.
+"""The common-versus-counter plot: numbered points with intervals, lines with bands, y = x, and a key.
 
-A model with an accuracy of 0 or 1 lies at infinity on the stretched axes: it is drawn hollow on their edge.
+A model with an accuracy of 0 or 1 is at infinity on the stretched axes. It is drawn hollow on their edge.
 """
 
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from experiments.counteranimal.result import Result
 from experiments.counteranimal.robustness import REPLICATES, at_edge, family_arrays, numbers
+from experiments.effective_robustness import AXES, SMALLEST_FAMILY, Axis, band, fit_line, stretch, unstretch
 from experiments.inference import LEVEL
-from experiments.lines import AXES, SMALLEST_FAMILY, Axis, band, fit_line, stretch, unstretch
 from experiments.results import Row
 from experiments.style import styled
 from simulator.streams import numpy_stream
 
 STRETCHED = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 0.99, 0.997, 0.999)
 TICKS = {"plain": np.linspace(0, 1, 11), "logit": STRETCHED, "probit": STRETCHED}
-LETTERS = 7.0  # points, of numbers and key
+LETTERS = 7.0  # points, for numbers and key
 WIDTH = 13.0  # inches
-OWN, PRINTED = 6.0, 4.5  # points, of marks
-LINE = 1.5 * LETTERS / 72  # inches a row of the key
+OWN, PRINTED = 6.0, 4.5  # points, for markers
+LINE = 1.5 * LETTERS / 72  # inches per row of the key
 
 
 @styled
@@ -61,7 +61,7 @@ def _caption(results: Sequence[Result]) -> str:
 
 
 def _panel(panel: Axes, results: Sequence[Result], axis: Axis, seed: int) -> None:
-    """One plot on one pair of axes, all but the names."""
+    """One plot on one pair of axes, without the numbers."""
     for name in ("x", "y"):
         getattr(panel, f"set_{name}scale")("function", functions=_scale(axis))
     limits = [_limits(np.array([getattr(r.row, group) for r in results]), axis) for group in ("common", "counter")]
@@ -91,7 +91,7 @@ def _origin(result: Result) -> str:
 
 
 def _limits(accuracies: np.ndarray, axis: Axis) -> tuple[float, float]:
-    """Ends of an axis that holds these accuracies and some room; 0 and 1 have none on a stretched one."""
+    """Ends of an axis with these accuracies and a margin; a stretched axis ignores 0 and 1."""
     inside = accuracies if axis == "plain" else accuracies[(accuracies > 0) & (accuracies < 1)]
     positions = stretch(inside if len(inside) else np.array([0.1, 0.9]), axis)
     room = 0.09 * max(float(np.ptp(positions)), 0.3 if axis == "plain" else 1.0)
@@ -107,7 +107,7 @@ def _colours(results: Sequence[Result]) -> dict[str, str]:
 def _line(
     panel: Axes, rows: Sequence[Row], family: str, axis: Axis, limits: list[tuple[float, float]], colour: str, seed: int
 ) -> None:
-    """A family's line with its band where it has models, dashed beyond them."""
+    """A family's line, with its band over the range of its models and dashed outside."""
     x, y = family_arrays(rows, family)
     if len(x) < SMALLEST_FAMILY or np.ptp(x) == 0:
         return
@@ -129,7 +129,7 @@ def _points(
     mark: tuple[str, str, float],
     label: str,
 ) -> None:
-    """Models of one family and origin, with their intervals; those at infinity hollow, on the edge."""
+    """Models of one family and origin with their intervals; those at infinity are hollow, on the edge."""
     label = f"{label} ({len(rows)})"
     colour, marker, size = mark
     for inside in (True, False):
@@ -151,18 +151,18 @@ def _points(
             clip_on=inside,
             zorder=3,
         )
-        label = "_"  # once in the legend
+        label = "_"  # only once in the legend
 
 
 def _position(row: Row, axis: Axis, limits: list[tuple[float, float]]) -> tuple[float, float]:
-    """Where a row is drawn: at its accuracies, or at the edge where they lie at infinity."""
+    """The position of a row: its accuracies, or the edge if they are at infinity."""
     if axis == "plain":
         return row.common, row.counter
     return tuple(float(np.clip(value, *ends)) for value, ends in zip((row.common, row.counter), limits, strict=True))
 
 
 def _bars(rows: Sequence[Row], group: str, axis: Axis, limits: tuple[float, float]) -> np.ndarray:
-    """Distances from the drawn point down to and up to its interval, zero where there is none."""
+    """Distances from the drawn point to the ends of its interval; zero without an interval."""
     ends = np.array([getattr(r, f"interval_{group}") or (getattr(r, group),) * 2 for r in rows])
     at = np.array([getattr(r, group) for r in rows])
     at = at if axis == "plain" else np.clip(at, *limits)
@@ -194,7 +194,7 @@ def _number(panel: Axes, axis: Axis, results: Sequence[Result], called: Sequence
 def _key(
     paper: SubFigure, results: Sequence[Result], called: Sequence[int], entries: Sequence[str], columns: int
 ) -> None:
-    """Numbers and names in columns, each in its family's colour."""
+    """Numbers and names in columns, in their families' colours."""
     colours = _colours(results)
     rows = -(-len(entries) // columns)
     height = LINE * rows + 0.1

@@ -1,4 +1,4 @@
-"""predictions.csv and per_class.csv: what evaluate writes, score reads and compare pairs."""
+"""predictions.csv and per_class.csv: evaluate writes them, score and compare read them."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ CLASS_COLUMNS = (
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
-    """One row a photo; rank and margin are empty where they are not known, and of composites the object is told too."""
+    """One row per photo. Unknown ranks and margins are empty; composites have a column with the object."""
     n = len(predictions.path)
     rank = [""] * n if predictions.rank is None else predictions.rank.tolist()
     margin = (
@@ -49,9 +49,9 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 def read_predictions(path: Path, labels: int = CLASS_COUNT) -> Predictions:
     """Predictions made here or elsewhere; class_index, group and predicted_index are required columns.
 
-    Classes are the first `labels` whole numbers, ImageNet-1k's unless given. predicted_index may be any integer of 64
-    bits, -1 for an answer that is no label; group is empty in every line where photos have none. rank and margin are
-    read where every row has a rank, and objects where there is such a column. Raises RequestError naming the line.
+    class_index is below `labels`. predicted_index is any integer of 64 bits; -1 means that the answer is not a label.
+    group is empty in every line of photos without groups. rank and margin are read if every row has a rank. Raises
+    RequestError naming the line.
     """
     table = read_table(path, REQUIRED, "predictions")
     index, predicted = [], []
@@ -80,14 +80,14 @@ def read_predictions(path: Path, labels: int = CLASS_COUNT) -> Predictions:
 
 
 def _ranks(path: Path, table: list[dict[str, str]]) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """The columns rank and margin, None where they are absent or a rank is; an empty margin is nan."""
+    """The columns rank and margin, None if a rank is missing; an empty margin is nan."""
     if not all(row.get("rank") for row in table):
         return None, None
     rank = [_integer(path, line, row, "rank") for line, row in enumerate(table, start=2)]
     try:
         margin = [float(row.get("margin") or "nan") for row in table]
     except ValueError as error:
-        raise RequestError(f"a margin in {str(path)!r} is no number ({error})") from error
+        raise RequestError(f"a margin in {str(path)!r} is not a number ({error})") from error
     return np.array(rank, dtype=np.int64), np.array(margin)
 
 
@@ -95,7 +95,7 @@ UNGROUPED_COLUMNS = ("class_index", "n", "correct", "accuracy")
 
 
 def write_classes(path: Path, counts: ClassCounts, grouped: bool = True) -> None:
-    """One row a class; accuracies are empty where a group has no photos. Without groups both columns are one."""
+    """One row per class; accuracies of a group without photos are empty. Without groups both columns are equal."""
     if not grouped:
         columns = (counts.index, counts.photos[:, 0], counts.correct[:, 0], counts.accuracy[:, 0])
         write_table(path, UNGROUPED_COLUMNS, zip(*(column.tolist() for column in columns), strict=True))
@@ -122,7 +122,7 @@ def _integer(path: Path, line: int, row: dict[str, str], column: str) -> int:
     try:
         value = int(row[column])
     except (TypeError, ValueError) as error:
-        raise RequestError(f"{where} is no whole number") from error
+        raise RequestError(f"{where} is not a whole number") from error
     if abs(value) > LARGEST:
-        raise RequestError(f"{where} has more than 64 bits; labels are whole numbers from 0, and -1 is no label")
+        raise RequestError(f"{where} has more than 64 bits; labels are whole numbers from 0, and -1 means no label")
     return value

@@ -11,7 +11,7 @@ the code may change without notice.
 import runpy
 from pathlib import Path
 
-from experiments.counteranimal.model import LoadedModel, LoadOptions, PlainCallable
+from experiments.counteranimal.model import LoadedModel, LoadOptions
 from experiments.errors import RequestError
 
 CLIP = ("preprocess", "encode_image", "encode_text", "tokenizer")
@@ -46,7 +46,7 @@ def load(name: str, options: LoadOptions) -> LoadedModel:
         )
     import torch  # start-up time
 
-    module = made if isinstance(made, torch.nn.Module) else PlainCallable()
+    module = made if isinstance(made, torch.nn.Module) else torch.nn.Module()
     settings = {"weights": f"file {Path(name).name}"}
     if clip:
         return LoadedModel("ImageNet", module, made.logits, made.preprocess, settings=settings)

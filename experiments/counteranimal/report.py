@@ -1,4 +1,4 @@
-"""The comparison on disk: a figure in three formats, a page with a sortable table, a CSV, and the whole document."""
+"""The files of a comparison: a figure in three formats, a page with a sortable table, a CSV, and the document."""
 
 from base64 import b64encode
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 
 from experiments.counteranimal.plot import comparison_figure
 from experiments.counteranimal.result import Result
+from experiments.effective_robustness import AXES
 from experiments.files import output_folder, write_atomically, write_json, write_table, write_text
-from experiments.lines import AXES
 from experiments.style import styled
 
-UNDATED: dict[str, dict[str, Any]] = {  # the same figure is the same file
+UNDATED: dict[str, dict[str, Any]] = {  # equal figures are equal files
     "svg": {"Date": None},
     "pdf": {"CreationDate": None},
     "png": {"Software": None},
@@ -22,7 +22,7 @@ COLUMNS = ("number", "source", "model", "family", "mean", "labels", "common", "c
 
 
 def write_comparison(folder: Path, results: Sequence[Result], document: dict[str, Any], seed: int = 0) -> Path:
-    """comparison.svg (its path is returned), .pdf, .png, .html, .csv with a row a model, .json with the document."""
+    """Write comparison.svg (its path is returned), .pdf, .png, .html, .csv with a row per model, and .json."""
     output_folder(folder)
     write_figure(folder / "comparison", comparison_figure(results, seed))
     path = folder / "comparison.svg"
@@ -37,7 +37,7 @@ def write_comparison(folder: Path, results: Sequence[Result], document: dict[str
 
 @styled
 def write_figure(stem: Path, figure: Figure) -> None:
-    """A figure as stem.svg, stem.pdf and stem.png, without dates."""
+    """Write a figure as stem.svg, stem.pdf and stem.png, without dates."""
     for suffix, metadata in UNDATED.items():
         write_atomically(
             stem.with_name(f"{stem.name}.{suffix}"),
@@ -54,8 +54,8 @@ def _cells(row: dict[str, Any]) -> list[Any]:
 
 
 def page(document: dict[str, Any], drawing: bytes) -> str:
-    """comparison.html: needs no network and no other file; every word from outside is escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    """comparison.html, which needs no network and no other file; every foreign text is escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # start-up time
 
     environment = Environment(
         loader=PackageLoader("experiments.counteranimal", "."),

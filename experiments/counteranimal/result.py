@@ -1,4 +1,4 @@
-"""What is compared: a row, and what is known behind it."""
+"""A result that can be compared with others."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ from experiments.results import Row
 
 @dataclass(frozen=True)
 class Result:
-    """A row and, where they are known, its answers per class and, of composites, per object.
+    """A row and, if known, its answers per class and, for composites, per object.
 
-    A row of another protocol is not `comparable`: it is shown, and enters no line and no ranking.
+    A row of another protocol is not `comparable`: it is shown, and belongs to no line.
     """
 
     row: Row
     classes: ClassCounts | None = None
     objects: Objects | None = None
     comparable: bool = True
-    protocol: str = ""  # in words, of a row that is not comparable
-    vocabulary: str = "imagenet"  # what class indices mean; of classes of one's own the digest of their file
+    protocol: str = ""  # in words, for a row that is not comparable
+    vocabulary: str = "imagenet"  # meaning of class indices; for the user's own classes a digest of their names

@@ -1,7 +1,7 @@
-"""Results beside each other: one common-versus-counter plot, effective robustness, paired classes.
+"""Results side by side: lines of families, effective robustness, paired classes.
 
-A result may be our own evaluation, a published row or a synthetic learner; all are rows of one schema. A family
-of three models or more gets its line; every model is then measured against the line of one reference family.
+A result is our own evaluation, a published row or a synthetic learner; all are rows of one schema. A family of three
+models or more has a line, and every model is measured against the line of one reference family.
 """
 
 import json
@@ -25,48 +25,50 @@ from experiments.counteranimal.pairwise import paired_models
 from experiments.counteranimal.predictions import read_classes, read_predictions
 from experiments.counteranimal.result import Result
 from experiments.counteranimal.summaries import CLASSES, PREDICTIONS, SUMMARY, summary_row
+from experiments.effective_robustness import AXES, SMALLEST_FAMILY, Axis, Line, fit_line, resampled, usable
 from experiments.errors import RequestError, unknown
 from experiments.inference import LEVEL, bootstrap_interval, combined, hull
-from experiments.lines import AXES, SMALLEST_FAMILY, Axis, Line, fit_line, resampled, usable
-from experiments.published.since import since
+from experiments.published.later_work import later_work_rows
 from experiments.published.tables import classwise, published_classes, published_rows
 from experiments.results import Row, row_of
 from simulator.naming import suggestion
 from simulator.streams import numpy_stream
 
 REPLICATES = 2000
-SINCE = "published-since"
+LATER_WORK = "published-since"
 
 
 def gather(specs: Sequence[str], mean: Mean, labels: str, prompt: str) -> list[Result]:
     """The results that `specs` name, in their order, each once.
 
-    A spec is a folder written by evaluate or score, a JSON file of it or of simulate/train/predict, "published"
-    (all rows of the protocol), "published:NAME" (one of them) or "published-since" (what others printed under other
-    protocols, which is not comparable).
+    A spec is a folder written by evaluate or score, a JSON file of it or of simulate/train/predict, "published" (all
+    rows of the protocol), "published:NAME" (one of them) or "published-since" (later work under other protocols, which
+    is not comparable).
     """
-    found: list[Result] = []
+    results: list[Result] = []
     for spec in specs:
-        if spec == SINCE:
-            new = [Result(row, comparable=False, protocol=protocol) for row, protocol in since()]
-        elif spec.split(":")[0] == "published":
-            new = _published(spec, mean, labels, prompt)
-        else:
-            new = _from_disk(spec, mean)
-        for result in new:  # a row that comes again, with its classes this time, replaces the first
-            same = [i for i, old in enumerate(found) if _identity(old.row) == _identity(result.row)]
+        for result in _results(spec, mean, labels, prompt):
+            same = [i for i, old in enumerate(results) if _identity(old.row) == _identity(result.row)]
             if not same:
-                found.append(result)
-            elif result.classes is not None:
-                found[same[0]] = result
-    if not found:
+                results.append(result)
+            elif result.classes is not None:  # the same row again, now with its classes
+                results[same[0]] = result
+    if not results:
         raise RequestError("nothing to compare; name a result folder or 'published'")
-    return _distinct(_of_one_vocabulary(found))
+    return _distinct(_of_one_vocabulary(results))
+
+
+def _results(spec: str, mean: Mean, labels: str, prompt: str) -> list[Result]:
+    if spec == LATER_WORK:
+        return [Result(row, comparable=False, protocol=protocol) for row, protocol in later_work_rows()]
+    if spec.split(":")[0] == "published":
+        return _published(spec, mean, labels, prompt)
+    return _from_disk(spec, mean)
 
 
 def _of_one_vocabulary(results: list[Result]) -> list[Result]:
-    """Beside results on ImageNet's classes those on classes of one's own are shown, and enter no line: other classes
-    are differently hard."""
+    """Results on the user's own classes are not comparable with results on ImageNet's: the classes differ in
+    difficulty."""
     if len({r.vocabulary for r in results}) == 1:
         return results
     return [
@@ -80,7 +82,7 @@ def _identity(row: Row) -> tuple:
 
 
 def _distinct(results: list[Result]) -> list[Result]:
-    """Rows of one model from several sources get the source into their name, so that a table stays readable."""
+    """The names of models that occur several times get their source appended."""
     names = [result.row.model for result in results]
     return [
         replace(r, row=replace(r.row, model=f"{r.row.model} [{r.row.source}]")) if names.count(r.row.model) > 1 else r
@@ -95,19 +97,18 @@ def _published(spec: str, mean: Mean, labels: str, prompt: str) -> list[Result]:
             f"no rows were published for {labels} labels, {prompt} prompts and the {mean} mean; "
             "the nearest protocol is --labels 1000 --prompts simple --mean macro"
         )
+    names = [row.model for row in rows]
     _, _, name = spec.partition(":")
-    if name and name not in [row.model for row in rows]:
-        raise RequestError(
-            f"published model {name!r} is unknown{suggestion(name, [r.model for r in rows], quoted=True)}"
-        )
-    chosen = [row for row in rows if name in ("", row.model)]
-    # Class by class only what is named: all rows at once would print every pair of them.
-    by_class = name != "" and (labels, prompt) == ("1000", "simple")
-    return [_with_classes(row) if by_class else Result(row) for row in chosen]
+    if not name:
+        return [Result(row) for row in rows]  # without classes: all pairs of them would fill the screen
+    if name not in names:
+        raise RequestError(f"published model {name!r} is unknown{suggestion(name, names, quoted=True)}")
+    by_class = (labels, prompt) == ("1000", "simple")
+    return [_with_classes(row) if by_class else Result(row) for row in rows if row.model == name]
 
 
 def _with_classes(row: Row) -> Result:
-    """A published row with its class figures and the intervals that they give, where they were printed."""
+    """A published row with its class figures and their intervals, if they were printed."""
     counts = _published_counts(row.model)
     if counts is None:
         return Result(row)
@@ -116,7 +117,7 @@ def _with_classes(row: Row) -> Result:
 
 
 def _published_counts(model: str) -> ClassCounts | None:
-    """Counts behind Tables 15-16, as near as printed percentages and counts give them (class 23 has its slip)."""
+    """Counts behind Tables 15 and 16, as near as the printed percentages give them (class 23 has an error)."""
     figures = classwise(model)
     if figures is None:
         return None
@@ -129,7 +130,7 @@ def _published_counts(model: str) -> ClassCounts | None:
 def _from_disk(spec: str, mean: Mean) -> list[Result]:
     path = Path(spec)
     if path.is_dir():
-        # A folder may hold one model's result and, from another run, several models' in folders of their own.
+        # A folder may hold one model's result and, from another run, a folder for each of several models.
         files = [file for file in (path / SUMMARY, *sorted(path.glob(f"*/{SUMMARY}"))) if file.is_file()]
         if not files and (path / "result.json").is_file():
             files = [path / "result.json"]
@@ -138,7 +139,8 @@ def _from_disk(spec: str, mean: Mean) -> list[Result]:
     elif path.is_file():
         files = [path]
     else:
-        raise unknown("result", spec, ["published", SINCE, *sorted(str(p.parent) for p in Path().glob(f"*/{SUMMARY}"))])
+        written = sorted(str(p.parent) for p in Path().glob(f"*/{SUMMARY}"))
+        raise unknown("result", spec, ["published", LATER_WORK, *written])
     return [result for file in files for result in _from_file(file, mean)]
 
 
@@ -149,22 +151,13 @@ def _from_file(file: Path, mean: Mean) -> list[Result]:
         return [_from_document(entry, file, mean) for entry in documents]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RequestError(
-            f"{str(file)!r} is no result of evaluate, score, simulate, train or predict ({error})"
+            f"{str(file)!r} is not a result of evaluate, score, simulate, train or predict ({error})"
         ) from error
 
 
 def _from_document(entry: dict[str, Any], file: Path, mean: Mean) -> Result:
     if mean in entry:
-        if "common" not in entry[mean]:
-            raise RequestError(
-                f"{str(file)!r} has no common and counter photos to compare; evaluate with --groups that names them"
-            )
-        row = replace(summary_row(entry, mean), source=str(file.parent))
-        classes = _classes_beside(file, row, mean)
-        composites = classes is not None and entry.get("paired") is not None
-        own = entry.get("class_names_digest") if entry.get("labels") == "own" or entry.get("classes") else None
-        objects = _objects_beside(file) if composites else None
-        return Result(row, classes, objects, vocabulary=own or Result.vocabulary)
+        return _own_result(entry, file, mean)
     if "learner" in entry or "loss" in entry:
         learner = entry.get("learner") or entry["loss"]
         name = f"{learner} ({entry.get('prompt') or 'no prompt'})"
@@ -175,11 +168,24 @@ def _from_document(entry: dict[str, Any], file: Path, mean: Mean) -> Result:
     return Result(row_of(entry))
 
 
-def _classes_beside(file: Path, row: Row, mean: Mean) -> ClassCounts | None:
-    """The class figures beside a summary, if they are its own: they must give its accuracies.
+def _own_result(entry: dict[str, Any], file: Path, mean: Mean) -> Result:
+    """A result of evaluate or score, with the classes and objects in the files beside it."""
+    if "common" not in entry[mean]:
+        raise RequestError(
+            f"{str(file)!r} has no common and counter photos to compare; evaluate with --groups that names them"
+        )
+    row = replace(summary_row(entry, mean), source=str(file.parent))
+    classes = _classes_beside(file, row, mean)
+    composites = classes is not None and entry.get("paired") is not None
+    own = entry.get("class_names_digest") if entry.get("labels") == "own" or entry.get("classes") else None
+    return Result(row, classes, _objects_beside(file) if composites else None, vocabulary=own or Result.vocabulary)
 
-    A JSON list of several models, or a copy under another name, has them only if they do. Raises RequestError for a
-    summary.json whose neighbour says otherwise: one of the two is of another run.
+
+def _classes_beside(file: Path, row: Row, mean: Mean) -> ClassCounts | None:
+    """The class figures beside a summary if they give its accuracies.
+
+    Those beside a JSON list of several models, or a copy under another name, may belong to another model. Raises
+    RequestError if a summary.json and its neighbour disagree: they come from different runs.
     """
     path = file.parent / CLASSES
     if not path.is_file():
@@ -202,9 +208,9 @@ def _objects_beside(file: Path) -> Objects | None:
 def compare(results: Sequence[Result], reference: str | None = None, seed: int = 0) -> dict[str, Any]:
     """Lines of the families, effective robustness over the reference family, paired classes; plain JSON.
 
-    The reference defaults to ImageNet models, else to the first family with a line. A model with an accuracy of
-    0 or 1 lies at infinity on the stretched axes (`at_edge`) and belongs to no line; one that is not `comparable`
-    neither, and it is measured against none.
+    The reference defaults to ImageNet models, otherwise to the first family with a line. A model with an accuracy of
+    0 or 1 is at infinity on the stretched axes (`at_edge`) and belongs to no line. A model that is not `comparable`
+    belongs to no line either, and has no effective robustness.
     """
     rows = [result.row for result in results if result.comparable]
     families = {name: family_arrays(rows, name) for name in dict.fromkeys(row.family for row in rows)}
@@ -229,24 +235,25 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
 
 
 def numbers(results: Sequence[Result]) -> list[int]:
-    """From 1, by which tables and figures call the results: the highest counter accuracy first, ties in order."""
+    """The number of each result in tables and figures, from 1 for the highest counter accuracy; ties in order."""
     order = sorted(range(len(results)), key=lambda i: -results[i].row.counter)
-    found = dict(zip(order, range(1, len(order) + 1), strict=True))
-    return [found[i] for i in range(len(results))]
+    number = dict(zip(order, range(1, len(order) + 1), strict=True))
+    return [number[i] for i in range(len(results))]
 
 
 def at_edge(row: Row) -> bool:
-    """Whether an accuracy is 0 or 1: at infinity on stretched axes."""
+    """Whether an accuracy is 0 or 1, which is at infinity on stretched axes."""
     return not (0 < row.common < 1 and 0 < row.counter < 1)
 
 
 def family_arrays(rows: Sequence[Row], family: str) -> tuple[np.ndarray, np.ndarray]:
+    """(common, counter) of a family's models that lie on every axis."""
     x, y = (np.array([getattr(r, g) for r in rows if r.family == family]) for g in ("common", "counter"))
     inside = usable(x, y)
     return x[inside], y[inside]
 
 
-def _line_record(x: np.ndarray, y: np.ndarray, axis) -> dict[str, float]:
+def _line_record(x: np.ndarray, y: np.ndarray, axis: Axis) -> dict[str, float]:
     line = fit_line(x, y, axis)
     return {"slope": float(line.slope), "intercept": float(line.intercept)}
 
@@ -254,8 +261,8 @@ def _line_record(x: np.ndarray, y: np.ndarray, axis) -> dict[str, float]:
 def _robustness(result: Result, x: np.ndarray, y: np.ndarray, axis: Axis, seed: int) -> dict[str, Any]:
     """Counter accuracy above the reference line, with the intervals of the line, of the model, and of both.
 
-    The line's is a bootstrap over its models, the model's its own at a line held fixed; `interval` is of both where
-    the model's is known. Beyond the common accuracies of the line's models the line is an extrapolation.
+    The line's interval is a bootstrap over its models; the model's holds the line fixed. `interval` is of both if the
+    model's is known. Outside the common accuracies of the line's models the line is an extrapolation.
     """
     row, common = result.row, np.array([result.row.common])
     line = fit_line(x, y, axis)
@@ -278,10 +285,10 @@ def _robustness(result: Result, x: np.ndarray, y: np.ndarray, axis: Axis, seed: 
 
 
 def _own_interval(result: Result, line: Line, value: float, seed: int) -> tuple[float, float] | None:
-    """A model's interval above a line held fixed; None where nothing is known of its own accuracies.
+    """A model's interval above a fixed line; None if nothing is known about its own accuracies.
 
-    Class figures are resampled, common and counter together; without them the intervals of the two accuracies are
-    combined as if they were independent, which is wider, since classes that are hard are hard in both groups.
+    Class figures are resampled, common and counter together. Without them the intervals of the two accuracies are
+    combined as if independent, which is wider: classes that are hard are hard in both groups.
     """
     row, classes = result.row, result.classes
     if classes is not None and len(classes.complete.index) > 1:
@@ -303,5 +310,5 @@ def _independent(
 
 
 def _inside(accuracies: np.ndarray) -> np.ndarray:
-    """Away from 0 and 1, which lie at infinity on the stretched axes."""
+    """Clipped away from 0 and 1, which are at infinity on the stretched axes."""
     return np.clip(accuracies, 1e-9, 1 - 1e-9)

@@ -1,6 +1,6 @@
-"""What one model's predictions amount to: a summary, its place among the published models, four files.
+"""The result of one model's predictions: a summary, its place among the published models, four files.
 
-A folder of a result holds predictions.csv, per_class.csv, per_background.csv and, written last, summary.json.
+A result folder holds predictions.csv, per_class.csv, per_background.csv and, written last, summary.json.
 """
 
 from collections.abc import Sequence
@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from experiments.counteranimal.breakdown import CELL_COLUMNS, breakdown, cells
+from experiments.counteranimal.breakdown import CELL_COLUMNS, accuracy_breakdown, cells
 from experiments.counteranimal.labels import CLASS_COUNT, Vocabulary, digest
 from experiments.counteranimal.metrics import MEANS, ClassCounts, Mean, Predictions, class_counts, summary
 from experiments.counteranimal.object_effects import paired_effect
 from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.predictions import read_predictions, write_classes, write_predictions
+from experiments.effective_robustness import SMALLEST_FAMILY, fit_line, usable
 from experiments.errors import RequestError
 from experiments.files import output_folder, write_json, write_table
-from experiments.lines import SMALLEST_FAMILY, fit_line, usable
 from experiments.provenance import provenance
 from experiments.published.tables import published_classes, published_name, published_rows
 from experiments.results import Row
@@ -34,24 +34,23 @@ PREDICTIONS, CLASSES, BACKGROUNDS, SUMMARY = (
 def summarise(
     source: str, model: str, family: str, predictions: Predictions, settings: dict[str, Any], seed: int
 ) -> tuple[dict[str, Any], ClassCounts]:
-    """(summary document, counts a class) of one model; `settings` holds labels, prompts, data and whatever else.
+    """(summary document, counts per class) of one model; `settings` holds labels, prompts, data and more.
 
-    Of photos without groups the means are of one accuracy. Ranks among the published models are given where the classes
-    are the paper's: other photos have other means.
+    Photos without groups have one accuracy. The standing among the published models needs the paper's classes.
 
-    Raises RequestError where no class has photos in both groups.
+    Raises RequestError if no class has photos in both groups.
     """
     counts = class_counts(predictions)
     complete = counts.complete
     if not len(complete.index):
-        raise RequestError(f"no class of {settings['data']!r} has photos in both groups; a drop needs one at least")
+        raise RequestError(f"no class of {settings['data']!r} has photos in both groups; a drop needs at least one")
     found = summary(counts, seed)
     document = {"source": source, "model": model, "family": family}
     if predictions.grouped:
         document |= {**found, **settings, "seed": seed, "worst_classes": _worst_classes(complete)}
     else:
         document |= {**_ungrouped(found), **settings, "seed": seed}
-    document |= breakdown(predictions)
+    document |= accuracy_breakdown(predictions)
     if predictions.object is not None and predictions.grouped:
         document["paired"] = paired_effect(predictions, seed)
     document["standing"] = None
@@ -62,7 +61,7 @@ def summarise(
 
 
 def _ungrouped(found: dict[str, Any]) -> dict[str, Any]:
-    """A summary whose two columns are the same photos, as one of accuracies."""
+    """The summary of photos without groups, whose two columns are equal."""
     return {
         **{mean: {"accuracy": found[mean]["common"]} for mean in MEANS},
         "intervals": {mean: {"accuracy": found["intervals"][mean]["common"]} for mean in MEANS},
@@ -87,7 +86,7 @@ def _worst_classes(complete: ClassCounts) -> list[dict[str, Any]]:
 
 
 def write_result(folder: Path, document: dict[str, Any], predictions: Predictions, counts: ClassCounts) -> None:
-    """The files of a result; the summary comes last, so that where it is the others are."""
+    """Write the files of a result; if the summary exists, so do the others."""
     output_folder(folder)
     write_predictions(folder / PREDICTIONS, predictions)
     write_classes(folder / CLASSES, counts, predictions.grouped)
@@ -96,14 +95,14 @@ def write_result(folder: Path, document: dict[str, Any], predictions: Prediction
 
 
 def result_folders(output: Path, names: Sequence[str]) -> list[Path]:
-    """The output folder for one model, a subfolder each for several: never the same twice, never outside `output`.
+    """The output folder for one model, distinct subfolders of it for several.
 
     >>> [folder.name for folder in result_folders(Path("o"), ["m", "M", "m-2", ".."])]
     ['m', 'M-2', 'm-2-2', 'model']
     """
     if len(names) == 1:
         return [output]
-    taken: set[str] = set()  # as a file system that ignores case sees them
+    taken: set[str] = set()  # without case, which some file systems ignore
     folders = []
     for name in names:
         slug = "".join(c if c.isalnum() or c in "-._" else "_" for c in name).strip(".") or "model"
@@ -129,13 +128,13 @@ def score_files(
 ) -> list[dict[str, Any]]:
     """Summaries of predictions made elsewhere, written below `output` if it is given.
 
-    Raises RequestError for no file, an empty name or one name for several files, a file that is no table of
-    predictions, or an output folder whose files would replace the predictions that are read.
+    Raises RequestError for no file, an empty name, one name for several files, a file without predictions, and an
+    output folder whose files would replace those that are read.
     """
     if not files:
         raise RequestError("no predictions given; name a CSV file with columns class_index, group, predicted_index")
     if (labels == "own") != (classes is not None):
-        raise RequestError("--labels own goes with --classes FILE, into which class_index and predicted_index point")
+        raise RequestError("--labels own goes with --classes FILE, which class_index and predicted_index refer to")
     if name is not None and (len(files) > 1 or not name.strip()):
         wrong = "is empty; leave it out" if not name.strip() else f"names one model but {len(files)} files are given"
         raise RequestError(f"--name {name!r} {wrong}")
@@ -160,18 +159,18 @@ def score_files(
 
 
 def _model_of(path: Path) -> str:
-    """The file's name without its suffix; of predictions.csv the folder's, which evaluate named by the model."""
+    """The file's name without its suffix; for predictions.csv the folder's name, which is the model's."""
     return path.resolve().parent.name if path.name == PREDICTIONS else path.stem
 
 
 def standing(row: Row, prompt: str = "simple") -> dict[str, Any] | None:
-    """Where a result would stand among the published rows of its protocol; None where none were printed.
+    """The place of a result among the published rows of its protocol; None if none were printed.
 
-    Ranks count from 1 = highest accuracy, smallest drop. The drop has no rank where the common accuracy lies below
-    every published one: a drop is at most the common accuracy, so a model that knows nothing would come first.
+    Ranks count from 1 = highest accuracy, smallest drop. The drop has no rank if the common accuracy is below every
+    published one: a drop is at most the common accuracy, so a model that knows nothing would be first.
     effective_robustness is the counter accuracy above the line of each published family on logit axes, at the row's
-    common accuracy; `extrapolated` names the families whose models do not reach that accuracy. `printed` is what
-    the paper prints for the very checkpoint, if it is one of Table 3's, `off_printed` how far the row is from it.
+    common accuracy; `extrapolated` names the families whose models do not include that accuracy. `printed` is the
+    paper's row of the same checkpoint, `off_printed` the difference from it.
     """
     rows = published_rows(row.labels or "1000", prompt, row.mean or "macro")
     if not rows:

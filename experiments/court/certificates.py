@@ -34,10 +34,10 @@ ROUNDING = 1e-6  # logistic directions are found to 1e-9, and 0/0 is near at som
 
 
 def proof_of(claim: Claim, seconds: float, certificates: Path | None = None) -> dict[str, Any]:
-    """The proof of a claim as a plain document, checked; a certificate that passes is written to `certificates`.
+    """The proof of a claim as a plain document. The checker verifies it; then its certificate is written to a folder.
 
     outcome is "proved", "refuted", "open" or "not provable"; seconds are the prover's, check_seconds the checker's.
-    Raises RequestError where the libraries that proofs stand on are missing.
+    Raises RequestError if the library for proofs is missing.
     """
     need_libraries("prove=True")
     from theory.proofs.prover import prove
@@ -121,7 +121,7 @@ def _recorded(claim: Claim, statement: "Statement") -> tuple[np.ndarray, dict[st
 
 
 def ruled(ruling: Ruling, proof: dict[str, Any] | None) -> Ruling:
-    """The ruling of the trial and what the proof makes of it."""
+    """The ruling of the trial, changed by the proof."""
     if proof is None:
         return ruling
     if proof["outcome"] == "proved" and ruling.decision == "supported":
@@ -134,18 +134,18 @@ def ruled(ruling: Ruling, proof: dict[str, Any] | None) -> Ruling:
 
 
 def file_name(claim_id: str) -> str:
-    """Of a claim's certificate."""
+    """File name of a claim's certificate."""
     return claim_id.replace("/", "--") + SUFFIX
 
 
 def need_libraries(flag: str) -> None:
-    """Raise RequestError unless the libraries that proofs stand on are there."""
+    """Raise RequestError if the library for proofs is not installed."""
     if find_spec("flint") is None:
         raise RequestError(f"{flag} needs python-flint, which is not installed; pip install python-flint")
 
 
 def refuse_other_files(folder: Path, claim_ids: Iterable[str]) -> None:
-    """Raise RequestError if the folder cannot be written, or one of the names is taken by what is no certificate."""
+    """Raise RequestError if the folder cannot be written, or a file with one of the names is not a certificate."""
     from theory.proofs.certificate import MAGIC
 
     check_writable(folder)
@@ -156,7 +156,7 @@ def refuse_other_files(folder: Path, claim_ids: Iterable[str]) -> None:
 def verified(folder: Path, claims: Iterable[Claim], report: Callable[[str], None]) -> list[dict[str, Any]]:
     """Check every certificate of a folder: what each shows, or why it is refused.
 
-    Raises RequestError for what is no folder, or one without certificates.
+    Raises RequestError if there is no such folder, or no certificate in it.
     """
     if not folder.is_dir():
         raise RequestError(f"{str(folder)!r} is no folder; name one that check --prove --output FOLDER wrote")

@@ -1,6 +1,6 @@
-"""How a claim's quantity is measured at one point of its domain: the route of each learner, and the values.
+"""Measurement of a claim's quantity at one point of its domain: the route of each learner, and the values.
 
-Learners, and points, that are compared read the same streams: what they have in common cancels.
+Learners and points that are compared use the same random streams, so that their common noise cancels.
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ Values = Float[np.ndarray, " R"]
 
 DRAWN = 100_000  # pairs that stand for n = infinity where they are drawn one by one
 MOST_DRAWN = 2_000_000
-RARE = 500  # pairs of the rarest kind in a sample for means over it to be normal enough
+RARE = 500  # pairs of the rarest kind that make a mean over the sample normal enough
 MATRICES = ("operator-error", "minimiser-rate")
 
 
@@ -47,7 +47,7 @@ def _route(learner: Learner, worlds: list[tuple[World, int]], drawn: bool) -> Ro
 
 
 def worlds_at(claim: Claim, point: Point) -> list[tuple[World, int]]:
-    """The worlds to be measured at a point, with their numbers of pairs; as narrow as may be for the population."""
+    """The worlds to be measured at a point, with their numbers of pairs; for the population the narrowest ones."""
     each = [(leg.worlds.world(0), leg.n) for leg in legs(claim, row(point))]
     return each if finite(claim) else [(narrowest(world), n) for world, n in each]
 
@@ -74,19 +74,19 @@ def narrowest(world: World) -> World:
 
 
 def rarest(worlds: Worlds) -> Numbers:
-    """Smallest probability of anything that a pair may or may not show: an agreement, a mention."""
+    """Smallest positive probability of an agreement, a mention, or their opposites."""
     p = np.concatenate([worlds.agreement, worlds.mention], axis=-1)
     chances = np.stack([p, 1 - p])
     return np.where(chances > 0, chances, 1.0).min(axis=(0, -1))
 
 
 def _wanted(worlds: Worlds, n: int) -> Numbers:
-    """Drawn pairs that stand for n: themselves, or for n = infinity enough that nothing is seen too rarely."""
+    """Number of drawn pairs that represent n: n, or enough to see the rarest kind RARE times if n is infinite."""
     return np.full(worlds.shape, n) if n < INFINITE else np.maximum(DRAWN, np.ceil(RARE / rarest(worlds)))
 
 
 def drawable(worlds: Worlds, n: int) -> np.ndarray | np.bool_:
-    """Where so many pairs can be drawn one by one; where n is finite wide views count for more."""
+    """Where so many pairs can be drawn; for finite n wide views cost more."""
     width = np.maximum(1.0, (np.asarray(worlds.dim_image) + worlds.dim_text) / 8) if n < INFINITE else 1.0
     return _wanted(worlds, n) * width <= MOST_DRAWN
 
@@ -112,12 +112,12 @@ def measure(
     routes: dict[Learner, Route],
     like: dict[Learner, Route] | None = None,
 ) -> Sample:
-    """Independent values of what the claim's relation speaks of at a point, with what is known of their law.
+    """Independent values of the number that the claim's relation is about, at one point.
 
     For "increasing" and "decreasing" a value is the fall from x to x' (the rise), for "slope" the log-log slope over
-    the claim's grid; `against` is subtracted. Where every learner is a rule on images a value is one image, and there
-    are `size` of each group; otherwise a value is one training run, and a rule is measured on IMAGES images beside it.
-    For a claim about a share of trainings a value says whether the relation holds in one: 1 or 0.
+    the claim's grid; `against` is subtracted. If every learner is a rule on images, a value is one image, and there are
+    `size` of each group. Otherwise a value is one training, and a rule is measured on IMAGES images beside it. For a
+    claim about a share of trainings a value is 1 if the relation holds in one training, else 0.
     """
     worlds = worlds_at(claim, point)
     if claim.share is not None and "drawn images" in routes.values():
@@ -147,13 +147,13 @@ def measure(
 
 
 def by_image(claim: Claim, routes: dict[Learner, Route]) -> bool:
-    """Whether every image is a value of its own: rules on images, and a quantity that is a mean over them."""
+    """Whether a value is one image: all learners are rules on images, and the quantity is a mean over images."""
     means = claim.quantity in WORDS and claim.quantity != "worst" and claim.relation != "slope"
     return means and set(routes.values()) == {"drawn images"}
 
 
 def support_of(claim: Claim) -> tuple[float, float] | None:
-    """The least and the largest value of what the relation speaks of, None if there is none."""
+    """The smallest and the largest possible value, None if there is none."""
     if claim.relation == "slope" or claim.quantity not in (*WORDS, "kept-axis"):
         return None
     low, high = (-1.0, 1.0) if claim.quantity == "drop" else (0.0, 1.0)
@@ -163,7 +163,7 @@ def support_of(claim: Claim) -> tuple[float, float] | None:
 
 
 def _quantity(claim, learner: Learner, world: World, n, size, seed, route: Route) -> Values:
-    """(size,) values of the claim's quantity of one learner, one a training run (one a set of images for a rule)."""
+    """(size,) values of the quantity of one learner, one per training (for a rule, one per set of images)."""
     if claim.quantity in MATRICES:
         return _matrix_errors(claim, world, n, size, seed, route)
     if route == "drawn images":
@@ -181,7 +181,7 @@ def _quantity(claim, learner: Learner, world: World, n, size, seed, route: Route
 
 
 def _fitted(world, learner, n, size, seed, stream, route) -> Iterator[LinearCritic]:
-    """`learned_critics`, with what a sample cannot be fitted to as a sentence."""
+    """`learned_critics`; a sample that cannot be fitted raises Unmeasurable."""
     from simulator.gaussian.supervised import SeparabilityError
 
     try:
@@ -205,7 +205,7 @@ def _matrix_errors(claim, world: World, n, size, seed, route: Route) -> Values:
 
 
 def _image_sample(claim: Claim, worlds: list[World], size: int, seed: int) -> Sample:
-    """One value an image (a pair of images, one a group, where the quantity looks at both), all on the same draws."""
+    """One value per image, or per pair of images where the quantity needs both groups; all on the same draws."""
     groups = (int(claim.quantity != "common"),) if claim.quantity in SINGLE else (0, 1)
     learners, counts = claim.learners, Counter[float]()
     streams = [hits(rule, w, g, size, seed, claim.id) for w, rule, g in product(worlds, learners, groups)]

@@ -21,14 +21,14 @@ from theory.learners.base import Learner
 
 PILOT_IMAGES = 20_000
 MOST_IMAGES = 4_000_000
-# Values of a training run: a law is drawn in a thousandth of the time of a fit, and atoms take thousands to rule out.
+# Trainings in a pilot: an exact law takes a thousandth of the time of a fit; to rule out atoms takes many values.
 PILOT_FITS, PILOT_LAWS, PILOT_ATOMS = 8, 64, 512
-SLOPES = 32  # fewest log-log slopes: logarithms of small numbers have heavy tails
+SLOPES = 32  # fewest values of a log-log slope: logarithms of small numbers have heavy tails
 MOST_LAWS = 200_000
-MOST_NUMBERS = 4e7  # drawn pairs at one point, each counted as often as the slowest fit reads it
+MOST_NUMBERS = 4e7  # drawn pairs at one point, over all fits
 
 
-@final  # so that it is never false
+@final  # a subclass could define __bool__; `shown and shown.route` relies on truth
 @dataclass(frozen=True)
 class Evidence:
     """What was measured at one point."""
@@ -42,7 +42,7 @@ class Evidence:
     note: str | None
 
     def bounds(self, claim: Claim, tail: float) -> Bounds:
-        """Bounds of the violation; a law without bounds leaves everything possible."""
+        """Bounds of the violation; infinite if the law of the sample has no bounds."""
         if self.sample.bounds(tail) is None:
             return Bounds(-np.inf, np.inf)
         return violation_bounds(relation(claim), self.sample.bounds, self.predicted, tail, self.promised)
@@ -87,7 +87,7 @@ def _note(sample: Sample, needed: float, size: int) -> str | None:
 
 
 def most_values(claim: Claim, worlds: list, routes: dict[Learner, Route]) -> int:
-    """The most values that are measured at a point, by their cost."""
+    """The largest sample at a point, by the cost of a value."""
     if by_image(claim, routes):
         return MOST_IMAGES
     if set(routes.values()) == {"exact law"}:
@@ -112,7 +112,7 @@ def _pilot_size(claim: Claim, worlds: list, routes: dict[Learner, Route]) -> int
 
 
 def pilot_violation(claim: Claim, seed: int):
-    """Estimates of v at points of a claim about finite n, for `search`; every point of a round on the same draws."""
+    """An estimator of v for `search`, for claims about finite n. All points of a round share their random draws."""
 
     def estimate(point: dict[str, float], replicates: int, number: int) -> float:
         each = legs(claim, row(point))
@@ -128,5 +128,5 @@ def pilot_violation(claim: Claim, seed: int):
 
 
 def _derived(seed: int, purpose: str) -> int:
-    """A root seed of its own for a purpose, so that no measurement shares numbers with another."""
+    """A separate root seed per purpose, so that measurements share no random numbers."""
     return int(numpy_stream(seed, f"judge/{purpose}").integers(2**62))

@@ -1,13 +1,13 @@
-"""Claims about trained towers on trial: ensembles whose models are replicates, decided by the rule of all claims.
+"""Trials of claims about trained towers: ensembles whose models are replicates, with the decision rule of all claims.
 
-The number of models is fixed before anything is trained: from the claim's `spread`, so that a bound comes within its
-tolerance with power .95. Every row of every case gets bounds at alpha/(2 rows), those of means of independent models:
-Student's, since an accuracy over models of one recipe is normal enough (tests hold the rates over hundreds of seeds),
-unless a claim says that its models cluster: then by betting, which holds for any law on a bounded range. A model that
-lost its finite loss counts as if it were wrong about everything, by bounds that hold for any law.
+The number of models is fixed before training. It follows from the claim's `spread`, so that a bound comes within the
+tolerance with power .95. Every row of every case gets bounds of a mean of independent models at alpha/(2 rows). They
+are Student's, since accuracies over models of one recipe are nearly normal (tests check the error rates). If a claim
+says that its models cluster, they are betting bounds, which hold for any law on a bounded range. A model without a
+finite loss counts as wrong about everything, with bounds that hold for any law.
 
-Full trials take minutes. `check --quick` and `reproduce` show the verdicts stored with the package, with the day on
-which they were reached, and try the claims that have none: linear towers, which train in seconds.
+Full trials take minutes. `check --quick` and `reproduce` show the verdicts stored with the package, with their date.
+They try only claims without a stored verdict: linear towers, which train in seconds.
 """
 
 import json
@@ -44,7 +44,7 @@ def models_for(claim: TrainedClaim) -> int:
 
 
 def rows_of(claim: TrainedClaim) -> int:
-    """How many accuracies, or differences of two, the claim speaks of."""
+    """Number of accuracies, or differences of two, in the claim."""
     asked = sum(len(case.asked) for case in claim.cases)
     speaks = len(claim.groups) * asked
     return {"reaches": 2 * asked, "misses": 1, "bridged": speaks}.get(claim.says, speaks // 2)
@@ -62,10 +62,10 @@ def judge_trained(
     error_rate: float | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """The verdict: every case trained. Fields as of `experiments.verdict.Verdict`, and every case under "cases".
+    """Train every case and return the verdict as a document.
 
-    predicted, measured and interval are those of the row that speaks most against the claim. `report` receives a line a
-    checkpoint.
+    predicted, measured and interval are those of the row with the largest violation. `report` is called with one line
+    per checkpoint.
     """
     claim = claim if error_rate is None else replace(claim, error_rate=error_rate)
     began, models = perf_counter(), models_for(claim)
@@ -79,7 +79,7 @@ def judge_trained(
 
 
 def stored_for(claim: TrainedClaim, error_rate: float | None = None) -> dict[str, Any] | None:
-    """The stored verdict, marked as stored; None where none is, and at another error rate."""
+    """The stored verdict, marked as stored; None if there is none, or if another error rate is requested."""
     kept = stored_verdict(claim.id)
     if kept is None or error_rate is not None:
         return None
@@ -89,7 +89,7 @@ def stored_for(claim: TrainedClaim, error_rate: float | None = None) -> dict[str
 def run_case(
     case: Case, models: int, seed: int, device: str, report: Callable[[str], None] = lambda line: None
 ) -> dict[str, Any]:
-    """Train one ensemble; rows of measured beside predicted, one a prompt and a group."""
+    """Train one ensemble; its document has one row per prompt and group, with measured and predicted accuracy."""
     from simulator.towers.evaluation import default_prompts
 
     recipe = Recipe(**case.recipe)
@@ -123,7 +123,7 @@ def run_case(
 
 @dataclass(frozen=True)
 class _Training:
-    """One ensemble; two are the same whoever is told of their checkpoints."""
+    """One ensemble, as the key of a cache; the callback is no part of the key."""
 
     world: World
     recipe: Recipe
@@ -182,7 +182,7 @@ def verdict_of(claim: TrainedClaim, cases: list[dict[str, Any]], seed: int, seco
 
 
 def _spoken_of(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows that the claim is about, each with its sample."""
+    """The rows in the claim, each with its sample."""
     rows = [{**row, "case": case} for case in cases for row in case["rows"]]
     if claim.says == "reaches":
         return [{**row, "sample": _sample(row, row["case"])} for row in rows]
@@ -198,14 +198,14 @@ def _spoken_of(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[dict[st
 
 
 def _ahead(claim: TrainedClaim, first: dict[str, Any], second: dict[str, Any]) -> Sample:
-    """By how much every model is ahead of its twin; one that lost its finite loss, or its twin did, is all behind."""
+    """Lead of every model over its twin; -1 if either has no finite loss."""
     lost = {one["model"] for row in (first, second) for one in row["case"]["diverged"]}
     values = [-1.0 if k in lost else value for k, value in enumerate(np.subtract(first["models"], second["models"]))]
     return Sample(np.array(values), normal=not (lost or claim.clustered), support=(-1.0, 1.0))
 
 
 def _sample(row: dict[str, Any], case: dict[str, Any]) -> Sample:
-    """Accuracies of all models; a model without a finite loss has the one farthest from the prediction."""
+    """Accuracies of all models; a model without a finite loss gets the value farthest from the prediction."""
     lost = {one["model"] for one in case["diverged"]}
     far = 0.0 if row["predicted"] > 0.5 else 1.0
     values = [far if k in lost else value for k, value in enumerate(row["models"])]

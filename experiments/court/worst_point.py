@@ -1,9 +1,9 @@
-"""The worst point of a claim's domain: where it seems to fail most.
+"""The search for the worst point of a claim's domain: where its violation seems largest.
 
-Claims about the population are searched by the closed forms: corners and Sobol points, then differential evolution and
-a polish, on the violation in its own unit and, for bounds on accuracies, on the probit scale, which does not saturate
-where both sides are near 0 or 1. Claims about finite n are searched by pilot measurements with common random numbers,
-halving the candidates while the replicates grow.
+Claims about the population are searched by closed forms: corners and Sobol points, then differential evolution and a
+polish. Bounds on accuracies are searched on the probit scale too, which does not saturate near 0 and 1. Claims about
+finite n are searched by pilot measurements with common random numbers, with fewer candidates and more replicates per
+round.
 """
 
 from collections.abc import Callable
@@ -20,10 +20,10 @@ from theory.learners.base import UNDEFINED
 # found by CLOSED in all but 3e-4 of the seeds, 1.5 % by QUADRATURE in all but 4e-4.
 CLOSED = 4096
 QUADRATURE = 512
-SAMPLED = 32  # K >= 3 classes of a learner that is integrated by sampling: seconds a world
-POLISHED = 1024  # a polish asks for one gradient component at a time, too slow for less than a formula
-ROUNDS = ((512, 64), (64, 1024), (12, 16384))  # (candidates, replicates) of pilot rounds, where a law is drawn directly
-FITTED_ROUNDS = ((48, 4), (12, 16), (4, 64))  # and where every replicate is a fit or a singular value decomposition
+SAMPLED = 32  # K >= 3 classes of a learner whose accuracy is sampled: seconds per world
+POLISHED = 1024  # Sobol points from which on a polish follows; it is slow without a formula
+ROUNDS = ((512, 64), (64, 1024), (12, 16384))  # (candidates, replicates) of pilot rounds with an exact law
+FITTED_ROUNDS = ((48, 4), (12, 16), (4, 64))  # the same where every replicate is a fit or an SVD
 SPREADS = (0.1, 0.03)  # of the children of the best candidates, in widths of the domain
 
 # (point, replicates, round) -> estimated violation, nan where it is undefined
@@ -32,7 +32,7 @@ Allowed = Callable[[dict[str, np.ndarray]], np.ndarray]
 
 
 class Worst(NamedTuple):
-    """What a search has found."""
+    """The result of a search."""
 
     point: dict[str, float]
     violation: float
@@ -54,7 +54,7 @@ def sobol(dimension: int, count: int, seed: int) -> np.ndarray:
 
 
 def search_effort(claim: Claim) -> int:
-    """Sobol points: as many as the learners' formula, quadrature or sampling allows in seconds."""
+    """Number of Sobol points, by the cost of the learners' accuracies: formula, quadrature or sampling."""
     estimators = [estimator_of(learner) for learner in claim.learners]
     many_classes = "classes" in claim.domain and np.max(claim.place(corners(len(claim.axes)))["classes"]) > 2
     if many_classes and any(a.exact is None for a in estimators):
@@ -132,7 +132,7 @@ def _by_formula(claim: Claim, seed: int, effort: int, allowed: Allowed | None) -
 
 
 def _evolve(scale, starts: np.ndarray, values: np.ndarray, seed: int, effort: int) -> np.ndarray:
-    """Differential evolution from the best starts, an undefined point being the worst choice of all."""
+    """Differential evolution from the best starts; an undefined point has the lowest value."""
     from scipy.optimize import differential_evolution
 
     d = starts.shape[1]
@@ -161,8 +161,8 @@ def _evolve(scale, starts: np.ndarray, values: np.ndarray, seed: int, effort: in
 def _by_pilots(claim: Claim, seed: int, pilot: Pilot) -> Worst:
     """Corners, Sobol points and children of the best, measured ever more closely.
 
-    Every round has a stream of its own, so that the last estimate is not the luckiest of many; within a round all
-    points share theirs, so that they are compared on the same draws.
+    Every round has its own random stream, so the last estimate is not the luckiest of many. Within a round all points
+    share the stream, so they are compared on the same draws.
     """
     d = dimension(claim)
     if d == 0:
@@ -196,9 +196,9 @@ def _by_pilots(claim: Claim, seed: int, pilot: Pilot) -> Worst:
 def roundest(
     claim: Claim, worst: Worst, needed: float, violation: Callable[[dict[str, float]], float] | None = None
 ) -> dict[str, float]:
-    """A nearby point with as few digits as possible whose violation (by the closed forms) still reaches `needed`.
+    """A nearby point with as few digits as possible whose violation still reaches `needed`.
 
-    Coordinates are rounded to 1, 2, 3 ... significant digits together; the worst point itself if none serves.
+    All coordinates are rounded to 1, 2, 3 ... significant digits. If none suffices, the worst point itself.
     """
     violation = violation or (lambda point: float(true_violation(claim, row(point))[0]))
     for digits in range(1, 7):

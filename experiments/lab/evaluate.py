@@ -26,9 +26,9 @@ from simulator.towers.kinds import Parameters
 from simulator.towers.last_layer_retraining import with_retrained_head
 from simulator.towers.layers import logit_scale
 from simulator.towers.probes import latent_recovery, score_reliance
-from simulator.towers.training import State
+from simulator.towers.step import State
+from theory.coverage import unseen
 from theory.learners import GaussianPMI, InfoNCE
-from theory.unseen import unseen
 
 TRACE_POINTS = {"power": 9, "replicates": 4}  # of a checkpoint: accuracies to about .005
 FINAL_POINTS = {"power": 12, "replicates": 8}  # of the result: to about .001

@@ -1,1 +1,1 @@
-"""Figures, report and the job that makes them."""
+"""Figures, the report, and the job that makes them."""

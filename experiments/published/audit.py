@@ -1,10 +1,9 @@
-"""Does what [W] prints add up? Every figure that can be recomputed from other figures is.
+"""Are the printed figures of [W] consistent? Every figure that follows from other figures is recomputed.
 
-Each check is a function of the raw cells, so it speaks of whatever tables it is given: it flags a cell that a
-test perturbs and falls silent on one that is mended. It knows roundings, not the paper's known slips.
+Each check is a function of the raw cells. It knows how figures are rounded and nothing about the paper's known errors.
 
-What it cannot see: a change of Table 8 that stays within its domain (means of repeated trainings, nothing else
-is printed about them), and cells that are changed together so that they still agree.
+It cannot see a change of Table 8 within its domain (means of repeated trainings, about which nothing else is printed),
+nor cells that are changed together and still agree.
 """
 
 import math
@@ -35,14 +34,14 @@ from experiments.published.tables import (
 # A mean of rounded cells is off by at most .005 + .005; the same limit serves it.
 ROUNDING = 0.015
 HALF_UNIT = 0.005  # a printed accuracy and the fraction k/n behind it
-# Two protocols applied to the same models shift all logits alike; a robust z-score above this is no such shift.
+# Two protocols shift the logits of all models similarly; a model with a larger robust z-score is an outlier.
 OUTLIER = 6.0
 SLACK = 1e-9  # float64 rounding of two-decimal numbers
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One inconsistency: where, what is printed, what it should be by other figures, and why (percent, points)."""
+    """One inconsistency: the cell, its printed and its recomputed value, and the reason (percent, points)."""
 
     check: str
     table: int
@@ -53,10 +52,10 @@ class Finding:
     reason: str
 
 
-def audit(raw: Raw | None = None) -> list[Finding]:
-    """All findings, in the order of the checks; empty if everything adds up.
+def findings(raw: Raw | None = None) -> list[Finding]:
+    """All findings, in the order of the checks.
 
-    Cells that are no numbers are reported first and alone: nothing can be recomputed from them.
+    Cells that should be numbers and are not are reported alone: nothing can be recomputed from them.
     """
     raw = raw or read_published()
     domain = list(_domain(raw))
@@ -76,42 +75,54 @@ def feasible(printed: float, n: int) -> bool:
 
 
 def _domain(raw: Raw) -> Iterator[Finding]:
-    """Cells are numbers in range, flags follow from names, classes are listed once, Table 8's grid is full."""
-    numeric = {t.file: ("common", "counter", "drop") for t in GROUP_TABLES + CLASS_TABLES}
-    numeric |= {COCO: ("in_distribution", "out_of_distribution", "drop")}
-    numeric |= {CLASSES: ("class_id", "imagenet_index", "n_common", "n_counter"), STATED: ("value",)}
-    numeric |= {MNIST: tuple(raw[MNIST][0].keys() - {"train_method"})}
+    """Numbers are in range, flags follow from names, classes are listed once, Table 8's grid is complete."""
+    yield from _ranges(raw)
+    yield from _flags(raw)
+    yield from _same_models(raw)
+    yield from _classes(raw)
+    yield from _grid(raw)
+
+
+def _ranges(raw: Raw) -> Iterator[Finding]:
+    columns = {t.file: ("common", "counter", "drop") for t in GROUP_TABLES + CLASS_TABLES}
+    columns |= {COCO: ("in_distribution", "out_of_distribution", "drop")}
+    columns |= {CLASSES: ("class_id", "imagenet_index", "n_common", "n_counter"), STATED: ("value",)}
+    columns |= {MNIST: tuple(raw[MNIST][0].keys() - {"train_method"})}
     numbers = {t.file: t.number for t in GROUP_TABLES + CLASS_TABLES} | {COCO: 7, MNIST: 8, CLASSES: 2, STATED: 0}
-    for file, columns in numeric.items():
-        percent = file not in (CLASSES, STATED)
-        for i, cells in enumerate(raw[file], start=1):
-            for column in columns:
-                text = cells[column]
-                if text == "" and column.startswith("rest"):
-                    continue  # two classes: there is no rest
-                try:
-                    value = float(text)
-                except ValueError:
-                    yield Finding("domain", numbers[file], i, column, text, "a number", "not a number")
-                    continue
-                low = -100 if column == "drop" else 0
-                if percent and column not in ("n_samples", "n_classes") and not low <= value <= 100:
-                    yield Finding("domain", numbers[file], i, column, text, f"{low} to 100", "no percentage")
+    for file, names in columns.items():
+        for (i, cells), column in product(enumerate(raw[file], start=1), names):
+            text = cells[column]
+            if text == "" and column.startswith("rest"):
+                continue  # two classes have no rest
+            try:
+                value = float(text)
+            except ValueError:
+                yield Finding("domain", numbers[file], i, column, text, "a number", "not a number")
+                continue
+            percent = file not in (CLASSES, STATED) and column not in ("n_samples", "n_classes")
+            low = -100 if column == "drop" else 0
+            if percent and not low <= value <= 100:
+                yield Finding("domain", numbers[file], i, column, text, f"{low} to 100", "no percentage")
+
+
+def _flags(raw: Raw) -> Iterator[Finding]:
+    name = "high_quality_data"
     for table in GROUP_TABLES:
         for i, cells in enumerate(raw[table.file], start=1):
-            if "high_quality_data" in cells:
-                flag = str(int(cells["pretrain_dataset"].startswith(HIGH_QUALITY)))
-                if cells["high_quality_data"] != flag:
-                    reason = f"{cells['pretrain_dataset']} is marked otherwise elsewhere"
-                    yield Finding(
-                        "domain", table.number, i, "high_quality_data", cells["high_quality_data"], flag, reason
-                    )
-    yield from _same_models(raw)
+            if name not in cells:
+                continue
+            flag = str(int(cells["pretrain_dataset"].startswith(HIGH_QUALITY)))
+            if cells[name] != flag:
+                reason = f"{cells['pretrain_dataset']} is marked otherwise elsewhere"
+                yield Finding("domain", table.number, i, name, cells[name], flag, reason)
+
+
+def _classes(raw: Raw) -> Iterator[Finding]:
     ids = [cells["class_id"] for cells in raw[CLASSES]]
     indices = [cells["imagenet_index"] for cells in raw[CLASSES]]
-    for i, (expected, found) in enumerate(zip(range(1, 46), ids, strict=False), start=1):
-        if found != str(expected):
-            yield Finding("domain", 2, i, "class_id", found, str(expected), "classes are numbered from 1")
+    for i, (expected, printed) in enumerate(zip(range(1, 46), ids, strict=False), start=1):
+        if printed != str(expected):
+            yield Finding("domain", 2, i, "class_id", printed, str(expected), "classes are numbered from 1")
     for i, (before, after) in enumerate(pairwise(indices), start=2):
         if after.isdigit() and before.isdigit() and int(after) <= int(before):
             yield Finding("domain", 2, i, "imagenet_index", after, f"above {before}", "classes are listed by index")
@@ -122,11 +133,10 @@ def _domain(raw: Raw) -> Iterator[Finding]:
             if seen[model, class_id] != 1:
                 reason = f"class {class_id} of {model} is listed {seen[model, class_id]} times"
                 yield Finding("domain", table.number, 0, "class_id", class_id, "once", reason)
-    yield from _grid(raw)
 
 
 def _same_models(raw: Raw) -> Iterator[Finding]:
-    """Tables of one family list the same models (Tables 5 and 9 are selections and are left out)."""
+    """Tables of one family list the same models, except Tables 5 and 9, which are selections."""
     for family in ("CLIP", "ImageNet"):
         tables = [t for t in GROUP_TABLES if t.family == family and t.number != 9]
         listed = {t.number: Counter(model_name(t, cells) for cells in raw[t.file]) for t in tables}
@@ -243,7 +253,7 @@ def _class_means(raw: Raw) -> Iterator[Finding]:
 
 
 def _protocol_rows(raw: Raw):
-    """(table, row number, model, cells); of Table 9 only the checkpoints that Table 3 used, by Table 6."""
+    """(table, row number, model, cells); of Table 9 only the checkpoints that Table 3 uses (see Table 6)."""
     used = {(c["backbone"], c["pretrain_dataset"], c["checkpoint"]) for c in raw[CHECKPOINTS]}
     for table in GROUP_TABLES:
         for i, cells in enumerate(raw[table.file], start=1):
@@ -264,7 +274,7 @@ def _pairs(raw: Raw, same_protocol: bool):
 
 
 def _agreement(raw: Raw) -> Iterator[Finding]:
-    """A figure that is printed in two tables is the same in both."""
+    """Figures that are printed in two tables agree."""
     for (table, _, model, cells), (other, i, _, copy) in _pairs(raw, same_protocol=True):
         for group in ("common", "counter"):
             if float(cells[group]) != float(copy[group]):
@@ -286,7 +296,7 @@ def _agreement(raw: Raw) -> Iterator[Finding]:
 
 
 def _copies(raw: Raw) -> Iterator[Finding]:
-    """Two protocols do not give one model both accuracies equal to a hundredth of a point."""
+    """No model has both accuracies equal under two protocols, to a hundredth of a point."""
     for (table, _, model, cells), (other, i, _, copy) in _pairs(raw, same_protocol=False):
         if all(cells[group] == copy[group] for group in ("common", "counter")):
             reason = f"{model}: both accuracies repeat Table {table.number}, another protocol"
@@ -295,7 +305,7 @@ def _copies(raw: Raw) -> Iterator[Finding]:
 
 
 def _outliers(raw: Raw) -> Iterator[Finding]:
-    """Between two protocols each model's logit moves like the other models' do (median and MAD)."""
+    """Between two protocols each model's logit moves like the other models' logits (median and MAD)."""
     baseline = {"CLIP": TABLE_OF[3], "ImageNet": TABLE_OF[4]}
     for table in GROUP_TABLES:
         base = baseline.get(table.family)
@@ -328,7 +338,7 @@ def _logit(percent):
 
 
 def _chance(raw: Raw) -> Iterator[Finding]:
-    """No model does worse than guessing over all classes."""
+    """No model is worse than guessing."""
     for table in GROUP_TABLES:
         chance = 100 / int(table.labels)
         for i, cells in enumerate(raw[table.file], start=1):

@@ -1,7 +1,7 @@
-"""The figures that [W] (Wang et al., arXiv 2403.11497 v1) prints, as data: raw cells, one tidy table, rows.
+"""The printed figures of [W] (Wang et al., arXiv 2403.11497 v1) as data: raw cells, one tidy table, rows.
 
-Raw cells stay strings, digits as printed, because the audit needs to know how they were rounded. Everything
-else converts percent to fractions. `published/README.md` says which table each file is.
+Raw cells stay strings with the printed digits, because the audit needs to know how they were rounded. Everything else
+converts percent to fractions. `published/README.md` says which table each file holds.
 """
 
 import csv
@@ -20,7 +20,7 @@ Raw = dict[str, list[dict[str, str]]]  # file name -> rows of cells as printed
 
 @dataclass(frozen=True)
 class Table:
-    """What a table of group accuracies measures."""
+    """A table of group accuracies and its protocol."""
 
     file: str
     number: int
@@ -30,7 +30,7 @@ class Table:
     mean: str | None = "macro"
 
 
-# Tables of two accuracies and a drop a row; the protocol is the one that the caption states.
+# Tables with two accuracies and a drop per row; the caption states the protocol.
 GROUP_TABLES = (
     Table("clip_1v1000.csv", 3, "CLIP"),
     Table("imagenet_1v1000.csv", 4, "ImageNet", prompt=None),
@@ -52,13 +52,9 @@ CLASSES, STATED, CHECKPOINTS = "classes.csv", "stated.csv", "clip_checkpoints.cs
 MAP = "open_clip_map.csv"
 PRINTED = {"printed": "mean", "printed_deviation": "std"}
 HIGH_QUALITY = ("DataComp", "DFN")  # pretraining sets that the paper marks with an asterisk
-
-
-METHODS = {"Contrastive": "perfect-captions", "Supervised": "supervised"}  # Table 8's words, and the objectives here
+METHODS = {"Contrastive": "perfect-captions", "Supervised": "supervised"}  # Table 8's words, and the names here
 DIGIT_GROUPS = {"rand": "class01_rand", "rev": "class01_rev", "rest": "rest"}
-
-
-APPROACHES = {"zero shot": "zero-shot"}  # Table 7's words where ours are others
+APPROACHES = {"zero shot": "zero-shot"}  # Table 7's word, and the name here
 
 
 def coloured_objects() -> list[dict[str, Any]]:
@@ -88,17 +84,14 @@ def coloured_digits() -> list[dict[str, Any]]:
 
 
 def read_published() -> Raw:
-    """Every published file as lists of cells; a fresh copy, so that a caller may edit it."""
+    """Every published file as lists of cells; a new copy, so that a caller may edit it."""
     folder = files("experiments.published")
     texts = {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir() if file.name.endswith(".csv")}
     return {name: list(csv.DictReader(io.StringIO(texts[name]))) for name in sorted(texts)}
 
 
 def model_name(table: Table, row: dict[str, str]) -> str:
-    """One name for a model wherever it is printed, as Tables 5, 15 and 16 write it: CLIP-LAION2B-ViT/B/32.
-
-    A checkpoint that is not the one of Table 3 is appended in parentheses by `checkpoint_name`.
-    """
+    """One name for a model in all tables, as Tables 5, 15 and 16 write it: CLIP-LAION2B-ViT/B/32."""
     if "model" in row:
         return row["model"]
     if table.family == "ImageNet":
@@ -136,11 +129,11 @@ def group_rows(raw: Raw, table: Table) -> list[Row]:
 
 @cache
 def published_rows(labels: str = "1000", prompt: str = "simple", mean: str = "macro") -> tuple[Row, ...]:
-    """The rows of a protocol, as many as the paper prints; empty where it prints none for CLIPs.
+    """The rows of a protocol; empty if the paper prints none for CLIPs.
 
-    ImageNet classifiers and LVLMs have no prompt of ours and join every prompt's CLIPs. Left out: Table 9, which
-    repeats rows of Table 3 beside other checkpoints, and the CLIPs of Table 5, which repeat Table 3 under a
-    caption that says 20 labels.
+    ImageNet classifiers and LVLMs have no prompt and join the CLIPs of every prompt. Left out: Table 9, which repeats
+    rows of Table 3 beside other checkpoints, and the CLIPs of Table 5, which repeat Table 3 under a caption that says
+    20 labels.
     """
     raw = read_published()
     wanted = [
@@ -197,7 +190,7 @@ def classwise(model: str) -> dict[int, tuple[float, float]] | None:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The open_clip weights behind a row of Table 3."""
+    """The open_clip weights of a row of Table 3."""
 
     model: str  # as `model_name` writes it
     spec: str  # for evaluate's --model

@@ -188,7 +188,7 @@ def draw_pairs(
 ) -> Iterator[Pairs]:
     """The first n pairs of a stream, block by block.
 
-    Any test law is a world too: `world.model_copy(update={"p_spu": 0.5})` draws backgrounds that say nothing.
+    A test law is a world, too: `world.test_law()` draws backgrounds that are independent of the label.
     """
     check_integer("n", n)
     if n < 1:

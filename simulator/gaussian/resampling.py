@@ -42,11 +42,11 @@ def resample(pairs: DrawnPairs, sampler: str, seed: int = 0) -> DrawnPairs:
     if how.swaps:
         block = contradicted(Pairs(*(x[None] for x in fields)), K, pairs.frames[1], seed, 0, streams=("pairs",))
         fields = Pairs(*(x[0] for x in block))
-    kept = (field[torch.as_tensor(rows, device=field.device)] for field in fields)
+    kept = Pairs(*(field[torch.as_tensor(rows, device=field.device)] for field in fields))
     counts = pairs.weights if weights is None else torch.as_tensor(weights).to(pairs.images)
     world = how.captioned(pairs.world)
     assert isinstance(world, World)  # the sampler's law of one world is one world
-    return DrawnPairs(world, pairs.frames, *kept, counts)
+    return DrawnPairs(world, pairs.frames, *kept, weights=counts)
 
 
 def contradicted(

@@ -58,8 +58,8 @@ def table(scene: Scenery) -> Float[torch.Tensor, "M M L"] | Int[torch.Tensor, "M
     if scene.views.captions == "one-hot":
         own = torch.eye(K + 1, device=device)[:, :K]
         return torch.cat([own[:, None].expand(-1, K + 1, -1), own[None].expand(K + 1, -1, -1)], dim=-1)
-    words, told = vocabulary(scene), [*range(K), None]
-    rows = [[tokens(sentence(scene, o, a), words) for a in told] for o in told]
+    words, classes = vocabulary(scene), [*range(K), None]
+    rows = [[tokens(sentence(scene, o, a), words) for a in classes] for o in classes]
     longest = max(len(row) for line in rows for row in line)
     return torch.tensor([[row + [0] * (longest - len(row)) for row in line] for line in rows], device=device)
 
@@ -69,8 +69,8 @@ def write(
 ) -> torch.Tensor:
     """Captions of pairs, (*n, L)."""
     K = len(scene.objects.names)
-    told = (torch.where(mentioned[..., b], code, K) for b, code in enumerate((objects, attributes)))
-    return table(scene)[tuple(told)]
+    rows = (torch.where(mentioned[..., b], code, K) for b, code in enumerate((objects, attributes)))
+    return table(scene)[tuple(rows)]
 
 
 def law_of_captions(world: "World") -> Float[np.ndarray, "K M M"]:
@@ -79,11 +79,11 @@ def law_of_captions(world: "World") -> Float[np.ndarray, "K M M"]:
     shown = np.where(own, world.p_inv, (1 - world.p_inv) / (K - 1))
     objects = own if world.views.told == "label" else shown
     backgrounds = world.background_law()
-    told = [
+    parts = [
         np.concatenate([mention * law, np.full((K, 1), 1 - mention)], axis=1)
         for law, mention in ((objects, world.mention_inv), (backgrounds, world.mention_spu))
     ]
-    return told[0][:, :, None] * told[1][:, None, :]
+    return parts[0][:, :, None] * parts[1][:, None, :]
 
 
 def prompts(world: "World", prompt: Prompt) -> Float[np.ndarray, "K M M"]:

@@ -54,8 +54,8 @@ def cut(image: "Image", place: Place, side: int) -> Cutout:
     width, height = box[2] - box[0], box[3] - box[1]
     per_pixel = place.scale * side / max(width, height)
     w, h = (max(1, round(per_pixel * length)) for length in (width, height))
-    seen = image.resize((w, h), Resampling.BILINEAR, box)
-    return Cutout(seen, round(place.across * (side - w)), round(place.down * (side - h)))
+    visible = image.resize((w, h), Resampling.BILINEAR, box)
+    return Cutout(visible, round(place.across * (side - w)), round(place.down * (side - h)))
 
 
 def frame(image: "Image", side: int) -> "Image":

@@ -55,5 +55,5 @@ def _decoded(source: "Path | io.BytesIO", mode: str, still: bool) -> "Image":
 
 def _reason(error: Exception) -> str:
     """The error's message, without the path or object address that Pillow adds."""
-    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return re.sub(r"(cannot identify image file).*", r"\1", said) or type(error).__name__
+    message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return re.sub(r"(cannot identify image file).*", r"\1", message) or type(error).__name__

@@ -75,10 +75,10 @@ def rendered(scene: Scenery, scenes: Scenes) -> Pairs:
     """Scenes as images and captions."""
     flat = [None if x is None else x.reshape(-1) for x in (scenes.scans, scenes.attributes, scenes.photos)]
     images = render(scene, *flat)
-    told = scenes.labels if scene.views.told == "label" else scenes.objects
+    named = scenes.labels if scene.views.told == "label" else scenes.objects
     return Pairs(
         images=images.reshape(*scenes.labels.shape, *images.shape[1:]),
-        texts=write(scene, told, scenes.attributes, scenes.mentioned),
+        texts=write(scene, named, scenes.attributes, scenes.mentioned),
         labels=scenes.labels,
         backgrounds=scenes.attributes[..., None],
     )

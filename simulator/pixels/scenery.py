@@ -4,7 +4,7 @@ Training, validation and test never share a picture. Within each class, in the s
 pictures is for validation and the fifth for the test. A source with a test set of its own keeps that, and every sixth
 of the others is for validation.
 
-`digits` are scikit-learn's 1,797 scans of 8 x 8 pixels (UCI, Alpaydin and Kaynak 1998), shown as they are unless a size
+`digits` are scikit-learn's 1,797 scans of 8 x 8 pixels (UCI, Alpaydin and Kaynak 1998), shown unscaled unless a size
 is given: larger ones hold no more and take a convolution twelve times as long at 28.
 """
 
@@ -91,8 +91,8 @@ class Scenery:
     @property
     def digest(self) -> str:
         """SHA-256 of all pictures and colours."""
-        seen = [self.objects.digest, self.colours.tolist() if self.photos is None else self.photos.digest]
-        return "+".join(map(str, seen))
+        parts = [self.objects.digest, self.colours.tolist() if self.photos is None else self.photos.digest]
+        return "+".join(map(str, parts))
 
     def to(self, device: str) -> "Scenery":
         """The same on a device."""

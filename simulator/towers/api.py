@@ -86,12 +86,12 @@ class Towers:
         ValueError
             As `each`.
         """
-        ensemble, asked = self.ensemble, prompts_of(self.ensemble.recipe)
-        prompt = asked[0] if prompt is None else prompt
-        if prompt not in asked:
+        ensemble, known = self.ensemble, prompts_of(self.ensemble.recipe)
+        prompt = known[0] if prompt is None else prompt
+        if prompt not in known:
             raise ValueError(
                 f"prompt = {prompt!r} has no meaning for loss = {ensemble.recipe.loss!r}; "
-                f"those that have are {', '.join(map(repr, asked))}"
+                f"those that have are {', '.join(map(repr, known))}"
             )
         found = {}
         for group, values in accuracies(ensemble, self.parameters, prompt, self._trial).items():

@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from simulator.towers.ensemble import Ensemble
-from simulator.towers.training import State
+from simulator.towers.step import State
 
 PARTS = ("parameters", "moments", "averages", "measures")
 # Of checkpoints and run folders. 2: streams of the CPU come from numpy. 3: SOAP's first moments are in its coordinates.

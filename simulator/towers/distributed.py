@@ -51,12 +51,6 @@ def leave(group: Group) -> None:
         dist.destroy_process_group()
 
 
-def meet(group: Group) -> None:
-    """Wait for all processes."""
-    if group.size > 1:
-        dist.barrier()
-
-
 def local_device(device: str) -> str:
     """The device of this process: of several CUDA devices the one with torchrun's local number."""
     return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and "LOCAL_RANK" in os.environ else device

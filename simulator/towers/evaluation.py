@@ -154,35 +154,38 @@ def ensemble_accuracy(
 
     The spread over replicates estimates the error of quasi-Monte Carlo.
     """
-    if linear_scores(ensemble.recipe, prompt):
-        critics = linear_critics(ensemble, parameters, prompt)
-        rows = [
-            group_accuracy(LinearCritic(critics.inside[k : k + 1], critics.outside[k : k + 1]), w.mixture(), w.nu_image)
-            for k, w in enumerate(ensemble.worlds)
-        ]
-        return np.stack(rows, axis=1)
-    points = standard_points(ensemble) if points is None else points
+    if not linear_scores(ensemble.recipe, prompt):
+        points = standard_points(ensemble) if points is None else points
+        return _accuracy_on_points(ensemble, parameters, prompt, points)
+    critics = linear_critics(ensemble, parameters, prompt)
+    rows = [
+        group_accuracy(LinearCritic(critics.inside[k : k + 1], critics.outside[k : k + 1]), w.mixture(), w.nu_image)
+        for k, w in enumerate(ensemble.worlds)
+    ]
+    return np.stack(rows, axis=1)
+
+
+def _accuracy_on_points(
+    ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None, points: Points
+) -> Float[np.ndarray, "R E 2"]:
     objects = any(world.p_inv < 1 for world in ensemble.worlds)  # one list of groups for all
     mixtures = [world.mixture(objects) for world in ensemble.worlds]
-    nu = np.array([world.nu_image for world in ensemble.worlds])
     vectors = class_vectors(ensemble, parameters, prompt)
-    l, E = ensemble.worlds[0].latents, len(mixtures)
-    deviation = np.repeat(np.sqrt(nu)[:, None], points.frame.shape[0], axis=1)  # (E, d)
-    deviation[:, :l] = np.sqrt(np.stack([m.variances for m in mixtures]) + nu[:, None])
 
     def tensor(values: np.ndarray) -> torch.Tensor:
         return torch.as_tensor(values).to(vectors)
 
+    # Coordinates of the frame: l latents, then noise alone.
+    l, nu = ensemble.worlds[0].latents, np.array([[world.nu_image] for world in ensemble.worlds])
+    deviation = np.repeat(np.sqrt(nu), len(points.frame), axis=1)  # (E, d)
+    deviation[:, :l] = np.sqrt(np.stack([m.variances for m in mixtures]) + nu)
     frame, deviation = tensor(points.frame), tensor(deviation)
-    labels = mixtures[0].labels
-    means = [tensor(np.stack([m.means[g] for m in mixtures])) for g in range(len(labels))]
-    result = np.empty((len(points.normals), E, len(labels)))
+    means = tensor(np.stack([m.means for m in mixtures], axis=1))  # (G, E, l)
+    result = np.empty((len(points.normals), len(mixtures), len(means)))
     for r, normals in enumerate(points.normals):
-        noise = tensor(normals) * deviation[:, None]  # (E, N, d), in the frame's coordinates
-        noise = noise @ frame.T
-        for g, y in enumerate(labels):
-            x = noise + (means[g] @ frame[:, :l].T)[:, None]
-            score = scores(ensemble, parameters, vectors, x)
+        noise = (tensor(normals) * deviation[:, None]) @ frame.T  # (E, N, d)
+        for g, y in enumerate(mixtures[0].labels):
+            score = scores(ensemble, parameters, vectors, noise + (means[g] @ frame[:, :l].T)[:, None])
             best = score.amax(-1)
             # Among k classes that tie a decision is 1/k right.
             right = (score[..., y] >= best) / (score == best[..., None]).sum(-1)
@@ -219,10 +222,10 @@ def _pixel_accuracies(
 ) -> dict[str, Float[np.ndarray, "R E"]]:
     vectors, E = class_vectors(ensemble, parameters, prompt), len(ensemble.models)
     each = max(1, PIXELS // (E * trial.images(slice(1)).numel()))
-    said = []
+    found = []
     for first in range(0, len(trial), each):
         images = trial.images(slice(first, first + each))
-        said.append(scores(ensemble, parameters, vectors, images.expand(E, *images.shape)).argmax(-1))
-    predicted = torch.cat(said, dim=1).cpu().numpy()  # (E, N)
+        found.append(scores(ensemble, parameters, vectors, images.expand(E, *images.shape)).argmax(-1))
+    predicted = torch.cat(found, dim=1).cpu().numpy()  # (E, N)
     found = [groups.accuracies(world, trial, predicted[k : k + 1]) for k, world in enumerate(ensemble.worlds)]
     return {group: np.concatenate([own[group] for own in found])[None] for group in found[0]}

@@ -89,9 +89,9 @@ def classified(
 
 def caption_tokens(model: Pretrained, scene: Scenery) -> Int[torch.Tensor, "M M L"]:
     """Every caption of a world in the model's tokens, [object][attribute], the last for what is not mentioned."""
-    told = [*range(len(scene.objects.names)), None]
-    sentences = [sentence(scene, an_object, attribute) for an_object in told for attribute in told]
-    return model.tokenizer(sentences).unflatten(0, (len(told), len(told)))
+    classes = [*range(len(scene.objects.names)), None]
+    sentences = [sentence(scene, an_object, attribute) for an_object in classes for attribute in classes]
+    return model.tokenizer(sentences).unflatten(0, (len(classes), len(classes)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,10 +116,10 @@ class PairSet:
     def pick(self, rows: Int[torch.Tensor, " B"]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(images, tokens, labels) of some pairs."""
         picked = Scenes(*(None if field is None else field[rows] for field in self.scenes))
-        told, K = picked.labels if self.scene.views.told == "label" else picked.objects, len(self.tokens) - 1
-        spoken = [torch.where(picked.mentioned[:, b], code, K) for b, code in enumerate((told, picked.attributes))]
+        named, K = picked.labels if self.scene.views.told == "label" else picked.objects, len(self.tokens) - 1
+        caption = [torch.where(picked.mentioned[:, b], code, K) for b, code in enumerate((named, picked.attributes))]
         images = render(self.scene, picked.scans, picked.attributes, picked.photos)
-        return images, self.tokens[tuple(spoken)], picked.labels
+        return images, self.tokens[tuple(caption)], picked.labels
 
 
 def pair_set(model: Pretrained, scene: Scenery, world: World, n: int, seed: int, stream: str) -> PairSet:
@@ -186,12 +186,12 @@ def predicted(
     """Predicted class of each image of a trial: the nearest of "a photo of a NAME", or the head's."""
     K = len(tokens) - 1
     names = model.texts(tokens[torch.arange(K, device=tokens.device), K]) if head is None else None
-    said = []
+    found = []
     for first in range(0, len(tried), EVAL_BATCH):
         I = model.images(tried.images(slice(first, first + EVAL_BATCH)))
         scores = I @ names.mT if head is None else head(model.scale * I)
-        said.append(scores.argmax(-1).cpu())
-    return torch.cat(said)
+        found.append(scores.argmax(-1).cpu())
+    return torch.cat(found)
 
 
 def state(model: Pretrained, head: Head | None) -> dict[str, torch.Tensor]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-Parameters = dict[str, torch.Tensor]
+from simulator.towers.kinds import Parameters
 
 ITERATIONS = 100  # a restart forgets the curvature, so few and long steps
 

@@ -26,7 +26,8 @@ from simulator.signals import block_signals
 from simulator.towers.checkpoints import PARTS
 from simulator.towers.distributed import ALONE, Group
 from simulator.towers.ensemble import Ensemble, step_products
-from simulator.towers.training import State, check_not_all_diverged, run, states
+from simulator.towers.step import State
+from simulator.towers.training import check_not_all_diverged, run, states
 
 POLL_SECONDS = 0.2  # between two calls of `stop`
 # Multiply-adds of a run for which other processes pay: a shorter run takes about ten seconds, of which they would spend
@@ -116,7 +117,7 @@ def _gathered(processes: int, ensemble: Ensemble, state: State, checkpoints, sto
         while latest < shared[LAST]:
             if not stopping and stop():
                 stopping = True
-                with shared.get_lock():  # nobody is beyond the step after the farthest
+                with shared.get_lock():  # no process is beyond the step after the farthest
                     shared[LAST] = min(shared[FARTHEST] + 1, steps)
             for pipe in wait(going, POLL_SECONDS):
                 word, value = _received(pipe, workers[pipe])
@@ -190,7 +191,7 @@ def _started(context, parts: Sequence[_Part], shared) -> Iterator[dict[Connectio
 
 
 def _send(pipe: Connection, message: Any) -> None:
-    """Plain pickle: multiprocessing's own would put tensors into shared memory, which somebody must keep alive."""
+    """Plain pickle: multiprocessing's own would put tensors into shared memory, which must be kept alive."""
     pipe.send_bytes(pickle.dumps(message))
 
 
@@ -219,7 +220,7 @@ def _work(pipe: Connection, shared) -> None:
         step = next(steps)
         with shared.get_lock():
             shared[FARTHEST] = max(shared[FARTHEST], step)
-            return step >= shared[LAST] or os.getppid() != parent  # nobody is left to train for
+            return step >= shared[LAST] or os.getppid() != parent  # the parent has ended
 
     def refused(reason: str) -> None:
         _send(pipe, ("refused", reason))

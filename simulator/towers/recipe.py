@@ -10,7 +10,7 @@ of 8 InfoNCE models, both groups and prompts). What it showed:
 - With three classes gelu is better than tanh, with two classes tanh is better.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
@@ -155,75 +155,55 @@ class Recipe(BaseModel):
         return _one_of(name, SAMPLERS)
 
     @model_validator(mode="after")
-    def _suits_its_objective(self):
-        objective = self.objective
+    def _combination_makes_sense(self):
+        for fault in (*self._objective_faults(), *self._sampler_faults(), *self._batch_faults()):
+            raise ValueError(fault)
+        return self
+
+    def _objective_faults(self) -> Iterator[str]:
+        objective, loss = self.objective, f"loss = {self.loss!r}"
         for kind in objective.kinds(self):
             if kind not in objective.towers:
-                raise ValueError(
-                    f"loss = {self.loss!r} is not defined for {kind} towers; "
-                    f"the nearest valid choice is towers = {objective.towers[0]!r}"
-                )
+                near = objective.towers[0]
+                yield f"{loss} is not defined for {kind} towers; the nearest valid choice is towers = {near!r}"
         if self.text_towers is not None and not objective.captions:
-            raise ValueError(
-                f"text_towers = {self.text_towers!r} has no meaning for loss = {self.loss!r}, which reads no captions; "
-                "leave it out"
-            )
+            yield f"text_towers = {self.text_towers!r} has no meaning for {loss}, which reads no captions; leave it out"
         if self.frozen not in ("none", *objective.sides):
-            raise ValueError(
-                f"frozen = {self.frozen!r} has no meaning for loss = {self.loss!r}, which has no such tower; "
-                "leave it out"
-            )
+            yield f"frozen = {self.frozen!r} has no meaning for {loss}, which has no such tower; leave it out"
         if self.batch_size < objective.least_batch:
-            raise ValueError(
-                f"batch_size = {self.batch_size} leaves loss = {self.loss!r} nothing to compare; "
+            yield (
+                f"batch_size = {self.batch_size} leaves {loss} nothing to compare; "
                 f"the nearest valid value is {objective.least_batch}"
             )
         if self.temperature is not None and not objective.cosine:
-            raise ValueError(
-                f"temperature = {self.temperature} has no meaning for loss = {self.loss!r}, "
-                "whose scores are not cosines; leave it out"
-            )
-        return self
+            yield f"temperature = {self.temperature} has no meaning for {loss}, which has no cosines; leave it out"
 
-    @model_validator(mode="after")
-    def _has_a_use_for_its_sampler(self):
-        sampler, objective = SAMPLERS[self.sampler], self.objective
+    def _sampler_faults(self) -> Iterator[str]:
+        objective, loss = self.objective, f"loss = {self.loss!r}"
+        sampler, named = SAMPLERS[self.sampler], f"sampler = {self.sampler!r}"
         if sampler.weights is not None and not objective.weighted:
-            raise ValueError(
-                f"sampler = {self.sampler!r} weighs pairs, which loss = {self.loss!r} does not; "
-                "the nearest valid choice is sampler = 'balanced'"
-            )
+            yield f"{named} weighs pairs, which {loss} does not; the nearest valid choice is sampler = 'balanced'"
         if objective.ascent and sampler.balances:
-            raise ValueError(
-                f"sampler = {self.sampler!r} balances groups, which loss = {self.loss!r} does by itself; "
-                "leave one of them out"
-            )
+            yield f"{named} balances groups, which {loss} does by itself; leave one of them out"
         if sampler.swaps and not objective.captions:
-            raise ValueError(
-                f"sampler = {self.sampler!r} changes captions, which loss = {self.loss!r} does not read; leave it out"
-            )
+            yield f"{named} changes captions, which {loss} does not read; leave it out"
         if self.optimizer == "lbfgs" and (objective.ascent or sampler.anew):
-            which = f"loss = {self.loss!r}" if objective.ascent else f"sampler = {self.sampler!r}"
-            raise ValueError(
-                f"optimizer = 'lbfgs' minimises one fixed loss, and {which} changes it from step to step; "
+            changing = loss if objective.ascent else named
+            yield (
+                f"optimizer = 'lbfgs' minimises one fixed loss, and {changing} changes it from step to step; "
                 "the nearest valid choice is adamw"
             )
-        return self
 
-    @model_validator(mode="after")
-    def _makes_sense(self):
+    def _batch_faults(self) -> Iterator[str]:
         if self.n is not None and self.batch_size > self.n:
-            raise ValueError(
-                f"batch_size = {self.batch_size} is larger than n = {self.n}; the nearest valid value is {self.n}"
-            )
+            yield f"batch_size = {self.batch_size} is larger than n = {self.n}; the nearest valid value is {self.n}"
         if self.optimizer == "lbfgs" and self.n != self.batch_size:
-            raise ValueError(
-                "optimizer = 'lbfgs' needs one fixed batch, n equal to batch_size; the nearest valid choice is "
-                + (f"batch_size = {self.n}" if self.n else f"n = {self.batch_size}")
+            near = f"batch_size = {self.n}" if self.n else f"n = {self.batch_size}"
+            yield (
+                f"optimizer = 'lbfgs' needs one fixed batch, n equal to batch_size; the nearest valid choice is {near}"
             )
         if self.optimizer == "lbfgs" and (self.weight_decay or self.clip is not None or self.frozen != "none"):
-            raise ValueError(
+            yield (
                 "optimizer = 'lbfgs' minimises the loss itself over all weights, without weight_decay, clip and frozen "
                 "towers; the nearest valid choice is weight_decay = 0, no clip and frozen = 'none'"
             )
-        return self

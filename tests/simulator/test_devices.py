@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from simulator.gaussian.pairs import Pairs
-from simulator.towers import training
+from simulator.towers import step
 from simulator.towers.chunked_losses import tiled_infonce
 from simulator.towers.distributed import ALONE
 from simulator.towers.ensemble import Ensemble
@@ -15,7 +15,8 @@ from simulator.towers.kinds import View
 from simulator.towers.layers import initialise
 from simulator.towers.optimisers import moments
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import State, one_step, run, start
+from simulator.towers.step import State, one_step
+from simulator.towers.training import run, start
 from simulator.world import World
 
 SOURCES = sorted((Path(__file__).parents[2] / "simulator").rglob("*.py"))
@@ -74,7 +75,7 @@ cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"
 @pytest.mark.parametrize("limit", [1024, 4])  # dense, tiled
 def test_cuda_reaches_the_weights_of_the_cpu(loss, limit, monkeypatch):
     """Pairs drawn on the CPU, float64: equal to rounding."""
-    monkeypatch.setattr(training, "LARGEST_DENSE_BATCH", limit)
+    monkeypatch.setattr(step, "LARGEST_DENSE_BATCH", limit)
     ends = {}
     for device in ("cpu", "cuda"):
         ensemble = Ensemble(recipe(loss), (WORLD, WORLD), (0, 1), 1, device, draw_on="cpu")

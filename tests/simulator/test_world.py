@@ -65,19 +65,6 @@ def test_a_copy_is_validated_like_the_original(change):
 
 
 @given(worlds(most_attributes=2))
-def test_mixture_weights_are_the_training_law(world):
-    mixture = world.mixture()
-    assert mixture.weights.min() >= 0
-    assert mixture.weights.sum() == pytest.approx(1, abs=1e-12)
-    for y in range(world.classes):
-        assert mixture.weights[mixture.labels == y].sum() == pytest.approx(1 / world.classes, abs=1e-12)
-    for j, p in enumerate(Worlds.of(world).agreement[1:]):
-        agree = mixture.backgrounds[:, j] == mixture.labels
-        assert mixture.weights[agree].sum() == pytest.approx(p, abs=1e-12)
-    assert mixture.weights[mixture.common].sum() == pytest.approx(world.p_spu, abs=1e-12)
-
-
-@given(worlds(most_attributes=2))
 def test_masks_are_a_law_with_the_stated_marginals(world):
     mixture = world.mixture()
     masks, probability = mixture.masks()

@@ -2,8 +2,8 @@
 
     quantity(subject) [- quantity(against)]   relation   prediction      for every world of the domain
 
-Nothing here simulates; `experiments.court` decides. Truth comes from the closed forms (`Claim.truth`), so that a search
-for the worst point costs microseconds; the verdict rests on measurements taken there.
+Nothing here simulates; `experiments.court` decides. `Claim.truth` evaluates the closed forms, so that a search for the
+worst point costs microseconds per point. The verdict rests on measurements at that point.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ from theory.population import block_covariance, leading_direction
 Relation = Literal[">=", "<=", "=", "iff", "increasing", "decreasing", "slope"]
 ALONG = ("increasing", "decreasing", "slope")  # relations between points along one parameter
 
-# Violations below these are of no interest to anyone: the paper prints accuracies with two digits of a percent.
+# Smaller violations do not matter: the paper prints accuracies with two digits of a percent.
 TOLERANCES = {
     **dict.fromkeys(WORDS, 0.005),
     "reliance": 0.01,
@@ -300,12 +300,12 @@ class Claim:
         return {**new, field: to}
 
     def _earlier(self, values: Mapping[str, Numbers]) -> SimpleNamespace:
-        """What the bounds of an axis may read: fields named before, all others at their defaults."""
+        """The fields that bounds of an axis may use: those named before, all others at their defaults."""
         return SimpleNamespace(**{**_DEFAULTS, **values})
 
     @property
     def learners(self) -> tuple[Learner, ...]:
-        """Whose quantity it is about: the subject, then what is subtracted, if anything is."""
+        """The subject, then the learner that is subtracted, if there is one."""
         return tuple(named(learner) for learner in (self.subject, self.against) if learner is not None)
 
     def truth(self, worlds: Worlds) -> Numbers:
@@ -332,13 +332,13 @@ class Claim:
         return in_words(self.quantity, learner.accuracy(worlds))
 
     def violation(self, value: Numbers, worlds: Worlds) -> Numbers:
-        """v: by how much the claim fails where the quantity is `value`; negative is slack.
+        """v, the size of the violation where the quantity is `value`; negative values are slack.
 
         Parameters
         ----------
         value
-            What the relation speaks of, world by world: the quantity; for "increasing" q(x) - q(x'), for "decreasing"
-            q(x') - q(x), x < x'; for "slope" the slope itself.
+            The number that the relation is about, world by world: the quantity; for "increasing" q(x) - q(x'), for
+            "decreasing" q(x') - q(x), x < x'; for "slope" the slope.
         worlds : Worlds
         """
         b = self.prediction(worlds)

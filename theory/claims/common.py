@@ -1,6 +1,6 @@
-"""What claims of several sources share: the papers' worlds and regimes, made finite, and their arguments.
+"""Worlds, regimes and arguments that claims of several sources share.
 
-Conventions where a paper is silent: mu_inv = 1, no view noise, name prompt, n = 1e10 for n -> infinity.
+Where a paper does not say otherwise: mu_inv = 1, no view noise, name prompt, and n = 1e10 for n -> infinity.
 """
 
 from simulator.accuracy import Numbers

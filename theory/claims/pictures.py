@@ -1,13 +1,13 @@
 """Claims of [W] section 6 on worlds of pixels: coloured digits, two of whose classes have a colour of their own.
 
-[W] prints MultiColoredMNIST (Table 8) on MNIST, with towers and schedules that we do not know. Ours are scikit-learn's
-digits, small convolutional towers and the recipe below, and the groups are our reading of its test sets
+[W] prints MultiColoredMNIST (Table 8) on MNIST, with unknown towers and schedules. Ours are scikit-learn's digits,
+small convolutional towers and the recipe below. The groups are our reading of its test sets
 (`simulator.pixels.groups`): Rand shows the two classes in any colour, Rev in each other's. "Contrastive" is what [W]
 trains, perfect captions of Eq. 10: two heads on one encoder, for the label and for the colour. InfoNCE has a tower that
 reads one-hot captions of label and colour.
 
-Models differ in seeds and are asked about the same test scans, 71 of the two classes. Bounds speak of other seeds, not
-of other scans, which move a Rev where object and colour tell the same by about .035 (standard error over scans).
+Models differ in seeds and have the same test scans, 71 of the two classes. Bounds are about other seeds, not about
+other scans. Other scans change a Rev by about .035 (standard error) where object and colour are equally informative.
 """
 
 from typing import Any
@@ -37,7 +37,7 @@ CLUSTERS = 0.4  # of models that fall into two clusters
 
 
 def picture_claims() -> list[TrainedClaim]:
-    """All of them: what [W] prints, whether contrastive learning with a text tower does the same, the bridge."""
+    """All of them: the statements of [W], contrastive learning with a text tower, and the bridge."""
     return [*_printed(), *_with_a_text_tower(), *_bridges()]
 
 

@@ -1,9 +1,10 @@
-"""What the papers around [W] and [X] say of robustness, where these worlds can decide it.
+"""What related papers say about robustness, where worlds of one object and one background can decide it.
 
-Of every paper but [W] its abstract was read, no more, in the version that the source names. The domains are ours
-throughout: the papers speak of photos and of data sets, and where a statement fits worlds of one object and one
-background we say which ones. `untried.toml` lists the statements that no world here decides.
+Of every paper but [W] only the abstract was read, in the version that the source names. The domains are ours: the
+papers are about photos and data sets. `untried.toml` lists the statements that no world here decides.
 """
+
+from functools import partial
 
 import numpy as np
 
@@ -43,27 +44,19 @@ def claims() -> list[Claim]:
     ]
 
 
-def _asked(learner: Learner) -> str:
-    return getattr(learner, "prompt", learner.name)
-
-
 def _data_determine() -> list[Claim]:
+    little = partial(Claim, quantity="counter", relation="=", tolerance=LITTLE, domain=MAP_DOMAIN, subject=LINEAR_NAME)
     return [
-        Claim(
+        little(
             id="data-determine/contrastive-loss",
             question="supervised",
             source=f"{FANG}: the contrastive loss contributes little to no robustness; {OURS}, and so are two points",
             statement="On the same pairs linear CLIP (name prompt) and least squares on labels are right on equally "
             "much of the counter group, to two points.",
             formula=rf"|{COUNTER}_{{\mathrm{{CLIP}}}}-{COUNTER}_{{\mathrm{{LS}}}}|\leq .02",
-            quantity="counter",
-            relation="=",
-            tolerance=LITTLE,
-            domain=MAP_DOMAIN,
-            subject=LINEAR_NAME,
             against=LEAST_SQUARES,
         ),
-        Claim(
+        little(
             id="data-determine/language-at-test-time",
             question="prompts",
             source=f"{FANG}: language supervision at test time contributes little to no robustness; {OURS}, and so are "
@@ -71,11 +64,6 @@ def _data_determine() -> list[Claim]:
             statement="Asked by its name or by its mean caption, a class makes linear CLIP right on equally much of "
             "the counter group, to two points.",
             formula=rf"|{COUNTER}_{{\mathrm{{name}}}}-{COUNTER}_{{\mathrm{{mean}}}}|\leq .02",
-            quantity="counter",
-            relation="=",
-            tolerance=LITTLE,
-            domain=MAP_DOMAIN,
-            subject=LINEAR_NAME,
             against=LINEAR_MEAN,
         ),
         Claim(
@@ -95,22 +83,19 @@ def _data_determine() -> list[Claim]:
 
 
 def _mixed_sources() -> list[Claim]:
-    """A half and half mixture of worlds that differ in their correlation alone is the world of the mean correlation.
+    """A half and half mixture of worlds that differ only in their correlation is the world of the mean correlation.
 
     Reliance has one peak in p (T3), so that it is nowhere below both of two neighbours.
     """
 
-    def best_source(learner: Learner):
-        def prediction(x) -> Numbers:
-            reach = np.minimum(np.asarray(x.p_spu) - 0.5, 1 - np.asarray(x.p_spu))
-            sources = (x.replace(p_spu=np.clip(x.p_spu + sign * reach, 0.5, 1.0)) for sign in (-1, 1))
-            return np.maximum(*(learner.accuracy(source).counter for source in sources))
-
-        return prediction
+    def best_source(x, learner: Learner) -> Numbers:
+        reach = np.minimum(np.asarray(x.p_spu) - 0.5, 1 - np.asarray(x.p_spu))
+        sources = (x.replace(p_spu=np.clip(x.p_spu + sign * reach, 0.5, 1.0)) for sign in (-1, 1))
+        return np.maximum(*(learner.accuracy(source).counter for source in sources))
 
     return [
         Claim(
-            id=f"mixing-dilutes/{_asked(learner)}",
+            id=f"mixing-dilutes/{learner.prompt}",
             question="mitigations",
             source=f"{NGUYEN}: combining sources dilutes the robustness of the best one; {OURS}: sources that differ "
             "in correlation alone, as far apart as their mean allows",
@@ -121,7 +106,7 @@ def _mixed_sources() -> list[Claim]:
             relation="<=",
             domain={**_WORLD, "p_spu": Axis(0.55, 0.95)},
             subject=learner,
-            prediction=best_source(learner),
+            prediction=partial(best_source, learner=learner),
         )
         for learner in (LINEAR_NAME, LINEAR_MEAN)
     ]
@@ -129,10 +114,19 @@ def _mixed_sources() -> list[Claim]:
 
 def _captions_worth() -> list[Claim]:
     captions = {**_WORLD, "p_spu": Axis(0.6, 0.95), "mention_spu": Axis(0.3, 1.0)}
+    noisy_captions = {
+        **BARE,
+        "p_spu": Axis(0.6, 0.95),
+        "mu_spu": Axis(0.5, 2.5),
+        "sigma_inv": 1.0,
+        "sigma_spu": 0.5,
+        "sigma_xi": 1.0,
+        "sigma_xi_text": Axis(0.0, 2.0),
+    }
+    prompts = partial(Claim, question="prompts")
     return [
-        Claim(
+        prompts(
             id="captions-worth/descriptive",
-            question="prompts",
             source=f"{SANTURKAR}: descriptive captions; {OURS}: captions that mention the object",
             statement="The more often captions mention the object, the less linear CLIP relies on the background (mean "
             "prompt); the less it does, the more of both groups together it is right on (T1).",
@@ -143,9 +137,8 @@ def _captions_worth() -> list[Claim]:
             domain={**captions, "mention_inv": Axis(0.2, 1.0)},
             subject=LINEAR_MEAN,
         ),
-        Claim(
+        prompts(
             id="captions-worth/low-variability",
-            question="prompts",
             source=f"{SANTURKAR}: captions with low variability; {OURS}: with little noise of their own",
             statement="The noisier captions are, the less of the counter group the InfoNCE optimum is right on (name "
             "prompt).",
@@ -153,20 +146,11 @@ def _captions_worth() -> list[Claim]:
             quantity="counter",
             relation="decreasing",
             along="sigma_xi_text",
-            domain={
-                **BARE,
-                "p_spu": Axis(0.6, 0.95),
-                "mu_spu": Axis(0.5, 2.5),
-                "sigma_inv": 1.0,
-                "sigma_spu": 0.5,
-                "sigma_xi": 1.0,
-                "sigma_xi_text": Axis(0.0, 2.0),
-            },
+            domain=noisy_captions,
             subject=INFONCE_NAME,
         ),
-        Claim(
+        prompts(
             id="captions-worth/detrimental",
-            question="prompts",
             source=f"{SANTURKAR}: where captions are not descriptive, supervision by them is detrimental; {OURS}: "
             "they mention the object in a fifth of the pairs at most, and always the background",
             statement="With captions that hardly mention the object, linear CLIP is right on no more of both groups "
@@ -183,8 +167,7 @@ def _captions_worth() -> list[Claim]:
 
 def _wrong_line() -> list[Claim]:
     """Label noise: the object shown is another class's with probability 1 - p_inv."""
-    noisy = {**_WORLD, "p_spu": Axis(0.6, 0.95), "p_inv": Axis(0.6, 1.0)}
-    # There least squares is wrong on most of the counter group at n = infinity.
+    # Here least squares is wrong on most of the counter group at n = infinity.
     fooled = {
         **BARE,
         "p_spu": Axis(0.9, 0.97),
@@ -204,7 +187,7 @@ def _wrong_line() -> list[Claim]:
                 quantity="reliance",
                 relation="decreasing",
                 along="p_inv",
-                domain=noisy,
+                domain={**_WORLD, "p_spu": Axis(0.6, 0.95), "p_inv": Axis(0.6, 1.0)},
                 subject=learner,
             )
             for learner in (LEAST_SQUARES, LINEAR_NAME)
@@ -246,7 +229,7 @@ def _sensitivity() -> list[Claim]:
 def _supervised_more_robust() -> list[Claim]:
     return [
         Claim(
-            id=f"imagenet-models-more-robust/{_asked(learner)}",
+            id=f"imagenet-models-more-robust/{learner.prompt}",
             question="supervised",
             source=f"{WANG}, abstract: single-modal models trained on ImageNet are more robust than CLIPs; here on "
             "the same training law, in Theorem 6.2's regime",

@@ -1,14 +1,16 @@
 """Claims that only training can test: towers after gradient descent against the closed forms. Data and predictions.
 
-A case is one ensemble: a world, a recipe (fields of `simulator.towers.recipe.Recipe`; what it leaves out are the
-defaults) and the learners that the towers should become, one a prompt; or the prompts alone, where no law is known. A
-row is one group accuracy of one case, a mean over models that differ in seeds alone. What a claim says of its rows:
+A case is one ensemble: a world, a recipe (fields of `simulator.towers.recipe.Recipe`, all others at their defaults) and
+the learners that the towers should reach, one per prompt; or only prompts, where there is no closed form. A row is one
+group accuracy of one case, a mean over models that differ only in their seeds. The statement about the rows, `says`:
 
     reaches    every row lies within `tolerance` of its prediction
     misses     the counter accuracy of the only case lies further than `tolerance` from it
-    ahead      the first row keeps more of a group than the second by `margin`, their models paired by seed
-    alike      so paired, the two differ by `tolerance` at most; both say so of the third and the fourth row, and so on
-    bridged    every row lies within `tolerance` of what the Gaussian world of its model's own embeddings predicts
+    ahead      the first row exceeds the second by at least `margin`, with models paired by seed
+    alike      with the same pairing, the two differ by at most `tolerance`
+    bridged    every row lies within `tolerance` of the prediction from the Gaussian world of its model's own embeddings
+
+"ahead" and "alike" also hold for the third and fourth row, and so on.
 """
 
 from collections.abc import Mapping
@@ -19,14 +21,14 @@ from simulator.world import World
 from theory.learners import Bayes, GaussianPMI, InfoNCE, Learner, LinearCLIP, Logistic
 
 TOLERANCE = 0.01
-# Deviation of a group accuracy over models of the default recipe, in the worlds below; the number of models follows
-# from it. A claim whose models scatter more is less likely to be decided, and not more likely to be decided wrongly.
+# Standard deviation of a group accuracy over models of the default recipe, in the worlds below. It determines the
+# number of models. If models scatter more, a claim is less likely to be decided; a wrong decision is not more likely.
 SPREAD = 0.004
 
 
 @dataclass(frozen=True)
 class Case:
-    """One ensemble: a world, how it is trained, which learner of the theory it should become."""
+    """One ensemble: a world, its recipe, and the learners that it should reach."""
 
     world: World
     recipe: Mapping[str, Any]
@@ -35,7 +37,7 @@ class Case:
 
     @property
     def asked(self) -> tuple[str | None, ...]:
-        """How towers are asked, a row each."""
+        """The prompts, one per row."""
         return tuple(getattr(subject, "prompt", None) for subject in self.subjects) or self.prompts
 
     def predictions(self) -> dict[str | None, tuple[float, float]]:
@@ -63,7 +65,7 @@ class TrainedClaim:
 
     @property
     def towers(self) -> str:
-        """What is trained: claims that agree in it speak of the same models."""
+        """A key of the trainings: claims with the same key are about the same models."""
         return repr([(case.world, dict(case.recipe)) for case in self.cases])
 
 
@@ -88,8 +90,7 @@ LINEAR_RECIPE = {"loss": "linear", "towers": "linear", "embed_dim": 4, "steps": 
 
 
 def trained_claims() -> list[TrainedClaim]:
-    """All of them: linear towers, then what InfoNCE and its relatives reach, whatever batch and towers, then what keeps
-    them from it."""
+    """All of them: linear towers, the optima of InfoNCE and its relatives, and what keeps towers from these optima."""
     return [*_linear(), *_optima(), *_prompts(), *_whatever(), *_short_of_it()]
 
 
@@ -135,7 +136,7 @@ def _against_supervised(world: World) -> tuple[Case, Case]:
 
 
 def _optima() -> list[TrainedClaim]:
-    """What objectives reach, in hard and in easy worlds."""
+    """The optima of objectives, in hard and in easy worlds."""
     hard = _world(0.9, 2.0)
     masked = _world(mention_inv=0.7, mention_spu=0.5)
     ten, many = _world(0.8, classes=10), {"lr": 1e-2, "steps": 2000}
@@ -213,7 +214,7 @@ def _optima() -> list[TrainedClaim]:
 
 
 def _prompts() -> list[TrainedClaim]:
-    """What is asked of the optimum."""
+    """Prompts other than one caption."""
     return [
         TrainedClaim(
             id="trained/prompt-ensembles",
@@ -230,7 +231,7 @@ def _prompts() -> list[TrainedClaim]:
 
 
 def _whatever() -> list[TrainedClaim]:
-    """What the optimum does not depend on."""
+    """Batch size, width and depth, which do not change the optimum."""
     short = {"steps": 400, "lr": 1.5e-2, "warmup": 20}
     return [
         TrainedClaim(
@@ -270,7 +271,7 @@ def _whatever() -> list[TrainedClaim]:
 
 
 def _short_of_it() -> list[TrainedClaim]:
-    """What keeps towers from the optimum; of how far off they then are there is no law, only the measurement."""
+    """Settings that keep towers from the optimum; how far is measured, without a closed form."""
     name = INFONCE[:1]
     return [
         TrainedClaim(

@@ -1,11 +1,11 @@
-"""Learners, one file each, with everything that theory knows of them.
+"""Learners, one file each, with their closed forms.
 
 >>> from theory import learners
 >>> learners.named("infonce", prompt="mean")
 InfoNCE(prompt='mean')
 
-A learner of one's own is a subclass of `Learner` (see `theory.learners.base`); it needs no entry here to be put on
-trial, and `experiments.estimators.register_estimator` gives it a row if it is to be measured.
+A learner of your own is a subclass of `Learner` (see `theory.learners.base`). Claims about it need no entry here;
+`experiments.estimators.register_estimator` adds an estimator or an exact law to measure it at finite n.
 """
 
 from dataclasses import fields
@@ -56,7 +56,7 @@ def named(name: "str | Learner", **options) -> Learner:
     name
         One of `names()`; a learner is returned as it is.
     **options
-        Such as prompt="mean" or embed_dim=4; None leaves an option at its default.
+        For example prompt="mean" or embed_dim=4; None keeps an option's default.
 
     Raises
     ------

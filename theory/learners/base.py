@@ -1,7 +1,7 @@
-"""What a learner is: trained on a world's law, asked about its test law.
+"""The base class of learners, and functions that evaluate a learner over grids of worlds.
 
-A learner of one's own is one frozen dataclass with a `name`. A linear rule needs `direction` alone; any other rule
-gives `accuracy`, and `scores` if drawn images are to put it to the test.
+A learner of your own is one frozen dataclass with a `name`. A linear rule needs only `direction`. Any other rule needs
+`accuracy`, and `scores` if it is to be measured on drawn images.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,35 +16,33 @@ from simulator.accuracy import Accuracy, Interval
 from simulator.world import World, Worlds
 from theory.accuracy import linear_accuracy, two_block_scores
 
-UNDEFINED = (ValueError, ArithmeticError)  # how a closed form says that a world has no answer
+UNDEFINED = (ValueError, ArithmeticError)  # raised by a closed form that has no answer in a world
 
-
-Asker = TypeVar("Asker", bound="Learner")
+Rule = TypeVar("Rule", bound="Learner")
 Answer = TypeVar("Answer", Accuracy, np.ndarray)
 
 
-def each_class_count(method: Callable[[Asker, Worlds], Answer]) -> Callable[[Asker, World | Worlds], Answer]:
-    """Ask once for every number of classes in a grid, since formulas hold for one K at a time; put answers back."""
+def each_class_count(method: Callable[[Rule, Worlds], Answer]) -> Callable[[Rule, World | Worlds], Answer]:
+    """Call the method once per number of classes in a grid, since formulas hold for one K; join the results."""
 
     @wraps(method)
-    def ask(self: Asker, worlds: World | Worlds) -> Answer:
+    def call(self: Rule, worlds: World | Worlds) -> Answer:
         grid = Worlds.of(worlds)
         if np.ndim(grid.classes) == 0:
             return method(self, grid)
         K = np.broadcast_to(grid.classes, grid.shape)
         parts = [(k == K, method(self, grid[k == K])) for k in np.unique(K)]
-        return _put_back(parts, grid.shape)
+        return _over_grid(parts, grid.shape)
 
-    return ask
+    return call
 
 
-def _put_back(parts, shape: tuple[int, ...]):
-    """Answers over a grid from those of its parts, of their kind."""
+def _over_grid(parts, shape: tuple[int, ...]):
     return joined(parts, shape) if isinstance(parts[0][1], Accuracy) else _together(parts, shape)
 
 
 def joined(parts: list[tuple[np.ndarray, Accuracy]], shape: tuple[int, ...]) -> Accuracy:
-    """Accuracies over a grid from those of its parts."""
+    """Accuracies over a grid from those of its parts, each with the rows that it fills."""
     common = _together([(rows, np.asarray(accuracy.common)) for rows, accuracy in parts], shape)
     counter = _together([(rows, np.asarray(accuracy.counter)) for rows, accuracy in parts], shape)
     return Accuracy(common, counter, _intervals(parts, [common, counter], shape))
@@ -60,7 +58,7 @@ def _together(parts: Sequence[tuple[np.ndarray, np.ndarray]], shape: tuple[int, 
 def _intervals(
     parts: list[tuple[np.ndarray, Accuracy]], exact: list[np.ndarray], shape: tuple[int, ...]
 ) -> Interval | None:
-    """Intervals of a grid of which some worlds are exact: theirs have no width."""
+    """Intervals of a grid; exact worlds get intervals without width."""
     level = next((a.interval.level for _, a in parts if a.interval is not None), None)
     if level is None:
         return None
@@ -76,18 +74,18 @@ def _intervals(
 
 @dataclass(frozen=True)
 class Learner:
-    """Base of all learners; see `theory.learners` for those that come with the project.
+    """Base of all learners; `theory.learners` lists those of the project.
 
     Attributes
     ----------
     name
-        As on the command line.
+        The name on the command line.
     words
-        In a sentence.
+        The name in a sentence.
     """
 
-    name: ClassVar[str]  # as on the command line
-    words: ClassVar[str]  # in a sentence
+    name: ClassVar[str]
+    words: ClassVar[str]
 
     @each_class_count
     def accuracy(self, worlds: Worlds) -> Accuracy:
@@ -125,7 +123,7 @@ class Learner:
 
         Parameters
         ----------
-        x : something with World's fields, `nu_image` too: numbers, arrays, or formulas that are to be proved
+        x : an object with World's fields and `nu_image`, as numbers, arrays or recorded formulas
 
         Returns
         -------
@@ -134,12 +132,12 @@ class Learner:
         Raises
         ------
         ValueError
-            where the direction is no such formula; claims on it are judged and not proved.
+            If the direction is no such formula. Claims about it are judged and not proved.
         """
         raise ValueError(f"the direction of learner {self.name!r} is no formula in +, -, *, / and roots of the fields")
 
     def deviations(self, x):
-        """Both accuracies through Phi's inverse in a world as of `weights`, as arithmetic of its fields.
+        """Phi's inverse of both accuracies in a world as of `weights`, as arithmetic of its fields.
 
         Parameters
         ----------
@@ -152,7 +150,7 @@ class Learner:
         Raises
         ------
         ValueError
-            where the accuracies are no such formulas.
+            If the accuracies are no such formulas.
         """
         u, w = self.weights(x)
         S = x.sigma_inv**2 + x.nu_image, x.sigma_spu**2 + x.nu_image
@@ -160,7 +158,7 @@ class Learner:
         return common / s, counter / s
 
     def scores(self, world: World | Worlds, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
-        """Score of every class; the largest decides, equal ones share the decision.
+        """Score of every class. The largest decides; equal ones share the decision.
 
         Parameters
         ----------
@@ -189,20 +187,20 @@ class Learner:
 
     @property
     def label(self) -> str:
-        """The learner and how it is asked, for people: "linear, name prompt"."""
+        """The learner and its prompt, for people: "linear, name prompt"."""
         prompt = getattr(self, "prompt", None)
         return self.name + (f", {prompt} prompt" if prompt else "")
 
 
 def attempt(
-    ask: Callable[[Worlds], np.ndarray], worlds: Worlds
+    function: Callable[[Worlds], np.ndarray], worlds: Worlds
 ) -> tuple[Float[np.ndarray, "..."], dict[tuple[int, ...], str]]:
-    """Answers of a grid where there are some, and the reasons where there are none."""
+    """Values of a function over a grid, nan where it is undefined, and the reasons there."""
     row, reasons = worlds.ravel(), {}
 
     def answers(start: int, stop: int) -> list:
         try:
-            return list(np.asarray(ask(row[start:stop]), float))
+            return list(np.asarray(function(row[start:stop]), float))
         except UNDEFINED as error:
             if stop - start == 1:
                 reasons[tuple(int(i) for i in np.unravel_index(start, worlds.shape))] = str(error)

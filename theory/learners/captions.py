@@ -163,18 +163,18 @@ def _law(world: Worlds) -> _Law:
 def _label_guessed(law: _Law) -> Preference:
     """E[tanh(Lambda(t)/2) | x], summed over the classes (o, a) shown: given those, blocks of t are independent."""
     shown = np.array([1.0, -1.0])[:, None]
-    heed, text_variance = law.variance / law.S, law.variance + law.nu_T
-    deviation = np.sqrt(heed * law.nu_I + law.nu_T)  # of t_b given x_b and its class
+    shrinkage, text_variance = law.variance / law.S, law.variance + law.nu_T
+    deviation = np.sqrt(shrinkage * law.nu_I + law.nu_T)  # of t_b given x_b and its class
     with np.errstate(divide="ignore", invalid="ignore"):
         pole = np.pi * text_variance / (2 * law.mu * deviation)  # of tanh, in deviations
     rules = [_trapezoid(c) for c in pole]
 
     def half_evidence(b: int, x: np.ndarray) -> np.ndarray:
         """Lambda_b/2 (*x, 2, nodes), the last node silence."""
-        mean = shown * law.mu[b] + heed[b] * (x[..., None, None] - shown * law.mu[b])
+        mean = shown * law.mu[b] + shrinkage[b] * (x[..., None, None] - shown * law.mu[b])
         h = 2 * law.mu[b] * (mean + deviation[b] * rules[b][0]) / text_variance[b]
-        told = evidence(h, law.p[b]) / 2
-        return np.concatenate([told, np.zeros((*told.shape[:-1], 1))], axis=-1) if law.pi[b] < 1 else told
+        half = evidence(h, law.p[b]) / 2
+        return np.concatenate([half, np.zeros((*half.shape[:-1], 1))], axis=-1) if law.pi[b] < 1 else half
 
     weights = [
         np.append(law.pi[b] * rules[b][1], 1 - law.pi[b]) if law.pi[b] < 1 else rules[b][1] for b in (0, 1)
@@ -195,7 +195,7 @@ def _label_guessed(law: _Law) -> Preference:
 def _mean_score(law: _Law) -> Preference:
     """(E_{t|+} - E_{t|-}) log p(x, t), pattern by pattern of what captions mention."""
     determinant = law.variance * (law.nu_I + law.nu_T) + law.nu_I * law.nu_T
-    told = [_told(law, b, determinant[b]) for b in (0, 1)]
+    captions = [_caption_nodes(law, b, determinant[b]) for b in (0, 1)]
     patterns = [
         (mentioned, np.where(mentioned, law.pi, 1 - law.pi).prod())
         for mentioned in product((False, True), repeat=2)
@@ -216,12 +216,12 @@ def _mean_score(law: _Law) -> Preference:
             for b, z in enumerate((x, y)):
                 if mentioned[b]:
                     total = total + weight * 2 * law.variance[b] * law.mu[b] * law.D[b] / determinant[b] * z
-                    (nodes, chances), slope = told[b], law.mu[b] * law.nu_T / determinant[b]
+                    (nodes, chances), slope = captions[b], law.mu[b] * law.nu_T / determinant[b]
                 else:
                     nodes, chances, slope = np.zeros(1), np.ones(1), law.mu[b] / law.S[b]
                 parts.append((nodes, chances, (slope * z)[..., None]))
             (u, w_u, v), (s, w_s, t) = parts
-            if not (np.any(v) or np.any(t)):  # x tells nothing of what captions decide
+            if not (np.any(v) or np.any(t)):  # the image has no influence on this term
                 continue
             gap = F((u + v)[..., :, None], (s + t)[..., None, :]) - F((u - v)[..., :, None], (s - t)[..., None, :])
             total = total + weight * np.einsum("...ij,i,j->...", gap, w_u, w_s, optimize=True)
@@ -230,7 +230,7 @@ def _mean_score(law: _Law) -> Preference:
     return prefer
 
 
-def _told(law: _Law, b: int, determinant: float):
+def _caption_nodes(law: _Law, b: int, determinant: float):
     """Nodes and weights of u_b of a caption of class + that mentions block b."""
     factor, deviation = law.mu[b] * law.nu_I / determinant, np.sqrt(law.variance[b] + law.nu_T)
     with np.errstate(divide="ignore"):

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.polynomial import legendre
 from scipy.special import ndtr
 
-from theory.learners.pmi import NOTHING, Preference, Told
+from theory.learners.pmi import NOTHING, Preference, PromptMixture
 
 CHUNK = 64  # worlds at a time
 SAFETY = 32  # pieces of one boundary add up
@@ -30,16 +30,16 @@ NOISE = 1e-13  # of the largest preference on the grid
 GRADES = 4  # lines on each side of a narrow centre, from its own deviation up to the spacing in geometric steps
 
 
-def contour_accuracy(told: Told, tolerance: float, spacing: float) -> tuple[np.ndarray, np.ndarray]:
+def contour_accuracy(mixture: PromptMixture, tolerance: float, spacing: float) -> tuple[np.ndarray, np.ndarray]:
     """Accuracies of every world, and whether its boundary could be followed."""
-    W = told.mean.shape[-1]
+    W = mixture.mean.shape[-1]
     result, sound = np.empty((W, 2)), np.empty(W, bool)
     # Near the origin the boundary must cross x = 0, the edge of what is followed, rather than run along it.
     origin = np.zeros(W)
-    _, slope_x, slope_y = Preference(told)(origin, origin)
+    _, slope_x, slope_y = Preference(mixture)(origin, origin)
     for swap in (False, True):
         chosen = np.flatnonzero((np.abs(slope_x) > np.abs(slope_y)) == swap)
-        part = _swapped(told.of(chosen)) if swap else told.of(chosen)
+        part = _swapped(mixture.of(chosen)) if swap else mixture.of(chosen)
         for start in range(0, len(chosen), CHUNK):
             rows = chosen[start : start + CHUNK]
             result[rows], sound[rows] = _accuracy(part.of(slice(start, start + CHUNK)), tolerance, spacing)
@@ -48,19 +48,21 @@ def contour_accuracy(told: Told, tolerance: float, spacing: float) -> tuple[np.n
     return result, sound
 
 
-def _swapped(told: Told) -> Told:
-    return Told(told.log_weight.swapaxes(0, 1), told.centre[::-1], told.variance[::-1], told.mean[::-1])
+def _swapped(mixture: PromptMixture) -> PromptMixture:
+    return PromptMixture(
+        mixture.log_weight.swapaxes(0, 1), mixture.centre[::-1], mixture.variance[::-1], mixture.mean[::-1]
+    )
 
 
-def _accuracy(told: Told, tolerance: float, spacing: float):
+def _accuracy(mixture: PromptMixture, tolerance: float, spacing: float):
     reach = np.sqrt(2 * np.log(4 / tolerance))  # what is left out has less than a quarter of the tolerance
-    x, y = _lines(told, 0, reach, spacing), _lines(told, 1, reach, spacing)
-    preference = Preference(told)
+    x, y = _lines(mixture, 0, reach, spacing), _lines(mixture, 1, reach, spacing)
+    preference = Preference(mixture)
     y = np.concatenate([-y[:, ::-1], y], axis=-1)
-    g = grid_preference(told, x, y)
+    g = grid_preference(mixture, x, y)
     positive = g > 0
     roots, horizontal, vertical = _crossings(preference, x, y, positive)
-    means = np.stack([told.mean, told.mean * np.array([[1.0], [-1.0]])], axis=-1)  # (2, W, group)
+    means = np.stack([mixture.mean, mixture.mean * np.array([[1.0], [-1.0]])], axis=-1)  # (2, W, group)
     start, end = _pieces(preference, roots, positive, horizontal, vertical)
     amount, sound = _along(preference, roots, start, end, means, tolerance)
     return amount + _far_side(roots, positive, vertical, means[1]), sound & ~_runs_along_the_edge(g, x, y)
@@ -78,30 +80,32 @@ def _runs_along_the_edge(g: Float[np.ndarray, "W n m"], x: np.ndarray, y: np.nda
     return (x[:, 0] == 0) & (noise & sides).any(axis=-1) & (noise & ~sides).any(axis=-1)
 
 
-def _lines(told: Told, b: int, reach: float, spacing: float) -> Float[np.ndarray, "W n"]:
+def _lines(mixture: PromptMixture, b: int, reach: float, spacing: float) -> Float[np.ndarray, "W n"]:
     """Sorted grid lines across block b, from 0 or the edge of the group's mass to its other edge."""
-    mean, deviation = told.mean[b], np.sqrt(told.variance[b, 0])
+    mean, deviation = mixture.mean[b], np.sqrt(mixture.variance[b, 0])
     low, high = np.maximum(mean - reach, 0), mean + reach
     even = np.minimum(low[:, None] + spacing * np.arange(int(2 * reach / spacing) + 2), high[:, None])
     narrow = deviation < spacing
     step = deviation[:, None] * np.where(narrow, spacing / deviation, 1.0)[:, None] ** (np.arange(GRADES + 1) / GRADES)
     offsets = np.concatenate([-step[:, ::-1], np.zeros((len(mean), 1)), step], axis=-1)
-    first, second = np.abs(told.centre[b, :2])
+    first, second = np.abs(mixture.centre[b, :2])
     second = np.where(np.abs(first - second) < deviation / 2, np.inf, second)  # the same lines again
     near = np.where(narrow, np.stack([first, second]), np.inf)[..., None] + offsets
     lines = np.concatenate([even, *np.clip(near, low[:, None], high[:, None])], axis=-1)
     return np.sort(lines, axis=-1)
 
 
-def grid_preference(told: Told, x: Float[np.ndarray, "W n"], y: Float[np.ndarray, "W m"]) -> Float[np.ndarray, "W n m"]:
+def grid_preference(
+    mixture: PromptMixture, x: Float[np.ndarray, "W n"], y: Float[np.ndarray, "W m"]
+) -> Float[np.ndarray, "W n m"]:
     """g at every crossing of the lines x and y, block by block: 8 exponentials a point instead of 32."""
     value = np.zeros(())
     for sign in (1, -1):
         along_x, along_y = (
-            -((sign * t - told.centre[b][..., None]) ** 2) / (2 * told.variance[b][..., None])
+            -((sign * t - mixture.centre[b][..., None]) ** 2) / (2 * mixture.variance[b][..., None])
             for b, t in enumerate((x, y))
         )  # (4, W, n), (4, W, m)
-        rest = _log_sum(told.log_weight[..., None] + along_y)
+        rest = _log_sum(mixture.log_weight[..., None] + along_y)
         value = value + sign * _log_sum((along_x[:, :, :, None] + rest[:, :, None])[None])[0]
     return value
 

@@ -1,4 +1,4 @@
-"""Accuracy at a decision boundary that is one monotone curve: full captions, or captions whose pattern is known.
+"""Accuracy at a decision boundary that is one monotone curve: full captions, or captions with one possible mask.
 
 If one mask pattern explains the prompts, the preference g(x) = L(x) - L(-x) rises (or falls) in each coordinate: with
 h = u +- v linear in x,
@@ -23,7 +23,7 @@ from scipy.special import ndtr
 
 from simulator.prompts import Prompt
 from simulator.world import Worlds
-from theory.learners.pmi import Preference, Told
+from theory.learners.pmi import Preference, PromptMixture
 from theory.quadrature import gaussian_average
 
 FIRST = 16  # intervals of the first trapezoid, doubled until two rules agree
@@ -35,9 +35,9 @@ CHUNK = 256  # worlds at a time: their arrays stay in cache
 Boundary = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
-def one_pattern(told: Told) -> Bool[np.ndarray, " W"]:
+def one_pattern(mixture: PromptMixture) -> Bool[np.ndarray, " W"]:
     """Worlds in which a single mask pattern explains the prompts."""
-    present = np.isfinite(told.log_weight).reshape(2, 2, 2, 2, -1).any(axis=(1, 3))
+    present = np.isfinite(mixture.log_weight).reshape(2, 2, 2, 2, -1).any(axis=(1, 3))
     return present.sum(axis=(0, 1)) == 1
 
 
@@ -46,23 +46,23 @@ def agree(worlds: Worlds, prompt: Prompt) -> Bool[np.ndarray, " W"]:
     return (worlds.prompt(prompt) * worlds.mean * worlds.correlation).prod(axis=-1) >= 0
 
 
-def curve_accuracy(told: Told, tolerance: float) -> Float[np.ndarray, "W 2"]:
+def curve_accuracy(mixture: PromptMixture, tolerance: float) -> Float[np.ndarray, "W 2"]:
     """(common, counter) of worlds with one pattern (`one_pattern`)."""
-    result = np.empty((told.mean.shape[-1], 2))
+    result = np.empty((mixture.mean.shape[-1], 2))
     for start in range(0, len(result), CHUNK):
         part = slice(start, start + CHUNK)
-        result[part] = _accuracy(told.of(part), tolerance)
+        result[part] = _accuracy(mixture.of(part), tolerance)
     return result
 
 
-def _accuracy(told: Told, tolerance: float) -> Float[np.ndarray, "W 2"]:
-    told = _turned(told)
-    preference = Preference(told.of(np.s_[:, None]))
+def _accuracy(mixture: PromptMixture, tolerance: float) -> Float[np.ndarray, "W 2"]:
+    mixture = _turned(mixture)
+    preference = Preference(mixture.of(np.s_[:, None]))
 
     def eta(rows, w, low, high):
         return boundary(preference.of((rows, slice(None))), w, low, high)
 
-    return accuracy_along(eta, told.mean, tolerance)
+    return accuracy_along(eta, mixture.mean, tolerance)
 
 
 def accuracy_along(eta: Boundary, mean: Float[np.ndarray, "2 W"], tolerance: float) -> Float[np.ndarray, "W 2"]:
@@ -97,12 +97,12 @@ def objects_averaged(accuracy: Float[np.ndarray, "... 2"], p_inv) -> Float[np.nd
     return p_inv * accuracy + (1 - p_inv) * (1 - accuracy[..., ::-1])
 
 
-def _turned(told: Told) -> Told:
+def _turned(mixture: PromptMixture) -> PromptMixture:
     """x turned so that the preference rises in both coordinates; its means then bear signs."""
-    origin = np.zeros(told.mean.shape[-1])
-    _, *slope = Preference(told)(origin, origin)
+    origin = np.zeros(mixture.mean.shape[-1])
+    _, *slope = Preference(mixture)(origin, origin)
     turn = np.where(np.stack(slope) < 0, -1.0, 1.0)
-    return told._replace(centre=told.centre * turn[:, None], mean=told.mean * turn)
+    return mixture._replace(centre=mixture.centre * turn[:, None], mean=mixture.mean * turn)
 
 
 def boundary(preference: Preference, w: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:

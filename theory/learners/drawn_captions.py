@@ -1,5 +1,4 @@
-"""The InfoNCE optimum asked by drawn captions of a class: many classes, several attributes, or captions that leave open
-what they mention.
+"""The InfoNCE optimum with drawn captions as prompts: many classes, several attributes, or masked noisy captions.
 
 captions   log E[p(y | t) | x] over captions t drawn given the image (see `theory.learners.captions` for why): such
            captions lie near the image, where few that are drawn for a class do.
@@ -77,8 +76,8 @@ def _label_guessed(world: Worlds, seed: int):
     """E[p(y | t) | x] over CAPTIONS captions of every image."""
     means, rng = latent_prompts(world, "background"), np.random.default_rng(seed)
     K, B, _ = means.shape
-    heed = world.scale**2 / (world.scale**2 + world.nu_image)
-    deviation = np.sqrt(heed * world.nu_image)
+    shrinkage = world.scale**2 / (world.scale**2 + world.nu_image)
+    deviation = np.sqrt(shrinkage * world.nu_image)
 
     def score(image: Float[np.ndarray, "N B width"]) -> Float[np.ndarray, "N K"]:
         y = _drawn(class_log_density(image, None, world)[:, None], rng.random((len(image), CAPTIONS)))
@@ -86,10 +85,10 @@ def _label_guessed(world: Worlds, seed: int):
         for b in range(B):
             shown = _log_agreement(world.agreement[b], K)[y] + block_log_density(image[:, b], None, world, b)[:, None]
             own = means[_drawn(shown, rng.random(y.shape)), b]
-            latent = own + heed[b] * (image[:, None, b] - own) + deviation[b] * rng.standard_normal(own.shape)
+            latent = own + shrinkage[b] * (image[:, None, b] - own) + deviation[b] * rng.standard_normal(own.shape)
             mentioned = rng.random(y.shape) < world.mention[b]
             text[:, :, b] = latent * mentioned[..., None] + np.sqrt(world.nu_text) * rng.standard_normal(own.shape)
-        given = np.sum([attribute_log_density(*each) for each in _told(world, text)], axis=0)
+        given = np.sum([attribute_log_density(*each) for each in _caption_log_densities(world, text)], axis=0)
         return np.exp(given - np.logaddexp.reduce(given, axis=-1, keepdims=True)).mean(axis=1)
 
     return score
@@ -114,7 +113,7 @@ def _mean_score(world: Worlds, seed: int):
     return score
 
 
-def _told(world: Worlds, text: Float[np.ndarray, "... B width"]):
+def _caption_log_densities(world: Worlds, text: Float[np.ndarray, "... B width"]):
     """(log p(t_b | a), agreement) of every block: captions that speak are as images with the noise of captions."""
     spoken = captions_as_images(world)
     for b in range(text.shape[-2]):

@@ -1,6 +1,6 @@
-"""The Gaussian PMI: InfoNCE's answer if views were Gaussian with the covariances that they have.
+"""The Gaussian PMI: InfoNCE's optimum if views were Gaussian with their true covariances.
 
-Of classes it knows what they do to covariances, and not that they exist. The critic is the pointwise mutual information
+Classes enter only through the covariances. The critic is the pointwise mutual information
 of that Gaussian law, whose part that sees both views is bilinear, x_I' A x_T with
     A = S_I^-1 X (S_T - X' S_I^-1 X)^-1,
 S_I, S_T the covariances of the views and X between them (canonical correlations, Hotelling 1936, rescaled). In the
@@ -8,13 +8,13 @@ space of class differences, with C, diag(pi) and q of `theory.population`,
     S_I = C + nu_I,   X = C diag(pi),   S_T = diag(pi) C diag(pi) + N,   N = nu_T + diag(pi (1 - pi)) diag(C),
     u = A q = G diag(pi) (N + nu_I diag(pi) G diag(pi))^-1 q,   G = C (C + nu_I)^-1;
 for captions that mention everything u = C ((nu_I + nu_T) C + nu_I nu_T)^-1 q. So it goes from the nearest prompt at
-nu = 0 to linear CLIP at nu = infinity, as InfoNCE does, and linearly.
+nu = 0 to linear CLIP at nu = infinity, as InfoNCE does, and stays linear.
 
-What InfoNCE gains over it is what classes are beyond their covariances. Where that is worth next to nothing of the loss
-towers stay here. With ten classes (mu = 1, p = .8, nu = .49) it is worth .014 nats of 1.84 a pair in batches of 256:
+InfoNCE gains over it what classes contribute beyond covariances. Where this gain is small, towers end at this learner.
+With ten classes (mu = 1, p = .8, nu = .49) it is worth .014 nats of 1.84 a pair in batches of 256:
 towers have lost more than that after 8000 steps, and end within .003 of this learner, up to .023 off the PMI's. At
-mu_spu = 1.6, p = .85 it is worth .054, of which towers keep half after 4000 steps: asked by the average caption they
-have gone most of the way (.011 of .056 are missing on the common group), asked by name none of it (.032 of .034).
+mu_spu = 1.6, p = .85 it is worth .054, and towers gain half of it in 4000 steps: most of it under the mean prompt (.011
+of .056 are missing on the common group), and none of it under the name prompt (.032 of .034).
 """
 
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ def gaussian_direction(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w 
 
 @dataclass(frozen=True)
 class GaussianPMI(Learner):
-    """InfoNCE's optimum for Gaussian views of the same covariances, asked by a prompt.
+    """InfoNCE's optimum for Gaussian views of the same covariances, with a prompt.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ For every batch size B >= 2 the symmetric InfoNCE loss is minimised exactly by t
 SigLIP's minimiser is PMI - log(B - 1), the same decision. (The softmax over texts alone leaves a function of x_I free
 and the softmax over images alone a function of x_T; only the former cannot be seen by zero-shot classification.)
 Zero-shot picks argmax_y PMI(x_I, p_y), which is argmax_y log p(x_I, p_y): by symmetry log p(p_y) is the same for all y.
-Asked by all captions of a class it picks by their pooled scores, see `theory.learners.captions`.
+With all captions of a class as prompts it picks by their pooled scores, see `theory.learners.captions`.
 
 As the view noise nu -> 0 the rule becomes the nearest prompt in latent space, as nu -> infinity linear CLIP: InfoNCE
 interpolates between the two. At nu = 0 itself the joint law of the views is singular and the PMI infinite.
@@ -29,13 +29,13 @@ from theory.learners.captions import all_captions_accuracy, all_captions_scores
 from theory.learners.contour import contour_accuracy
 from theory.learners.curve import agree, curve_accuracy, objects_averaged, one_pattern
 from theory.learners.line import line_accuracy, parts_at, prompt_terms, searched_accuracy
-from theory.learners.pmi import told
+from theory.learners.pmi import prompt_mixture
 from theory.learners.sampled import over_worlds
 from theory.quadrature import REPLICATES
 
 LARGEST_CLASSES = 50  # a sampled point costs K^2 density terms
-# Grid lines of the contour, in standard deviations; one boundary in a thousand that has lost its way on one grid
-# finds it on another.
+# Distance of the contour's grid lines, in standard deviations. One boundary in a thousand cannot be followed on one
+# grid; a finer one is tried then.
 SPACINGS = (0.6, 0.45, 0.33)
 
 
@@ -44,12 +44,12 @@ def infonce_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: f
 
     Two classes and one attribute: quadrature over any grid of worlds, absolute error below `tolerance`. Several
     attributes or K >= 3 classes: REPLICATES randomised Sobol nets from `seed`, world by world, with a 95% interval.
-    Prompts of all captions of a class go their own ways (`theory.learners.captions`).
+    For prompts that are all captions of a class see `theory.learners.captions`.
     """
     _refuse(worlds)
     if prompt_row(prompt).pool:
         return all_captions_accuracy(worlds, prompt, seed, tolerance)
-    _refuse_unheard(worlds, prompt)
+    _refuse_never_mentioned(worlds, prompt)
     shape = worlds.shape
     if worlds.classes == 2 and worlds.mean.shape[-1] == 2:
         accuracy = _one_attribute(worlds.ravel(), prompt, tolerance)
@@ -87,9 +87,9 @@ def _refuse(worlds: Worlds) -> None:
         )
 
 
-def _refuse_unheard(worlds: Worlds, prompt: Prompt) -> None:
-    unheard = (worlds.nu_text == 0)[..., None] & (worlds.mention == 0) & (worlds.prompt(prompt) != 0)
-    if np.any(unheard):
+def _refuse_never_mentioned(worlds: Worlds, prompt: Prompt) -> None:
+    unmentioned = (worlds.nu_text == 0)[..., None] & (worlds.mention == 0) & (worlds.prompt(prompt) != 0)
+    if np.any(unmentioned):
         raise ValueError(
             f"prompt = {prompt!r} speaks of what captions never mention, and without noise (sigma_xi_text = 0) no "
             "caption is like it; a mention above 0 is valid, and so is a prompt that keeps silent about it"
@@ -98,7 +98,7 @@ def _refuse_unheard(worlds: Worlds, prompt: Prompt) -> None:
 
 def _one_attribute(worlds: Worlds, prompt: Prompt, tolerance: float) -> Float[np.ndarray, "W 2"]:
     """(common, counter) of a row of worlds, along the boundary: a curve, a contour, or by search if both fail."""
-    what = told(worlds, prompt)
+    what = prompt_mixture(worlds, prompt)
     tie = ~np.isfinite(what.log_weight).any(axis=(0, 1))
     curve = one_pattern(what) & agree(worlds, prompt)
     left = np.flatnonzero(~tie & ~curve)
@@ -149,7 +149,7 @@ def _many_classes(worlds: Worlds, prompt: Prompt, seed: int) -> list[float]:
 
 @dataclass(frozen=True)
 class InfoNCE(Learner):
-    """The optimum of InfoNCE (and SigLIP) over unrestricted towers: the PMI critic, asked by a prompt.
+    """The optimum of InfoNCE (and SigLIP) over unrestricted towers: the PMI critic, with a prompt.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""The preference between two prompts along one block: its sign changes, and the accuracy that they give.
+"""The preference between two prompts along one block: its sign changes, and the accuracy that follows.
 
-What the sampled worlds of several attributes stand on, and the last resort for a boundary that cannot be followed.
+Used for sampled worlds of several attributes, and as a last resort for a boundary that `contour` cannot follow.
 """
 
 from functools import partial
@@ -11,7 +11,7 @@ from scipy.special import ndtr
 
 from simulator.prompts import Prompt
 from simulator.world import Worlds
-from theory.density import Parts, prompt_parts, told_together
+from theory.density import Parts, distinct_together, prompt_parts
 from theory.population import linear_weights
 from theory.quadrature import RANGE, gaussian_average
 
@@ -26,15 +26,13 @@ STEP = 1e-6  # standard deviations, of differences that stand for slopes
 def searched_accuracy(worlds: Worlds, prompt: Prompt, tolerance: float) -> Float[np.ndarray, "W 2"]:
     """(common, counter) of images that show the label's object: panels over one block, the other one exact.
 
-    The exact block is the one that linear CLIP heeds more.
-
-    Integrating the more influential block through Phi keeps the integrand of the outer one from being a step.
+    The exact block is the one with more weight in linear CLIP, so that the outer integrand is no step.
     """
     q = worlds.prompt(prompt)
     S = worlds.scale**2 + worlds.nu_image[:, None]
-    heed = np.abs(linear_weights(worlds, prompt)) * np.sqrt(S)
+    influence = np.abs(linear_weights(worlds, prompt)) * np.sqrt(S)
     accuracy = np.empty((len(q), 2))
-    for inner, outer, part in ((0, 1, heed[:, 0] >= heed[:, 1]), (1, 0, heed[:, 0] < heed[:, 1])):
+    for inner, outer, part in ((0, 1, influence[:, 0] >= influence[:, 1]), (1, 0, influence[:, 0] < influence[:, 1])):
         chosen = np.flatnonzero(part)
 
         def values(index, t, inner=inner, outer=outer, chosen=chosen):
@@ -64,13 +62,13 @@ def prompt_terms(x: Float[np.ndarray, "*s"], worlds: Worlds, q: Float[np.ndarray
 
 def parts_at(parts: Parts, index) -> Parts:
     """Both parts at an index."""
-    return Parts(parts.told[index], parts.shared[index])
+    return Parts(parts.distinct[index], parts.shared[index])
 
 
 def _preference(first: Parts, second: Parts) -> Float[np.ndarray, "..."]:
-    """Positive where log p(x_I, p_+) > log p(x_I, p_-): the difference of what the two captions alone tell."""
-    told = told_together(first, second)
-    joint = np.logaddexp(told[..., 0], told[..., 1])
+    """Positive where log p(x_I, p_+) > log p(x_I, p_-): the difference of the two prompts' distinct parts."""
+    distinct = distinct_together(first, second)
+    joint = np.logaddexp(distinct[..., 0], distinct[..., 1])
     # Prompts that say the same, or captions that say nothing, leave no part that differs, -inf - (-inf): a tie.
     with np.errstate(invalid="ignore"):
         gap = np.asarray(joint[..., 0] - joint[..., 1])
@@ -91,11 +89,11 @@ def line_accuracy(
     """P(preference > 0) + P(preference = 0)/2 over x_b ~ N(centre, S_b), exactly, given the other blocks.
 
     The set where the preference is positive is found by its sign changes, each refined to 1e-9 standard deviations.
-    Normally there is one; with caption masks there can be several, around where captions put an image: there the nodes
-    are between which they are sought, also two between neighbours.
+    Normally there is one. With caption masks there can be several, near the images that captions predict; the search
+    has more nodes there, and also looks for two sign changes between neighbouring nodes.
     """
     scale = np.sqrt(worlds.scale[:, b] ** 2 + worlds.nu_image)
-    nodes = _nodes(worlds, q, b, centre, scale, islands=bool(np.isfinite(rest.told).any()))
+    nodes = _nodes(worlds, q, b, centre, scale, islands=bool(np.isfinite(rest.distinct).any()))
     preference = partial(_preference_at, worlds, q, b, centre, scale, rest)
 
     def on(nodes):
@@ -168,9 +166,9 @@ def _nodes(worlds: Worlds, q, b: int, centre, scale, islands: bool) -> Float[np.
     if not islands or np.all(worlds.mention == 1):
         return grid
     mu, variance, nu_T = worlds.mean[:, b], worlds.scale[:, b] ** 2, worlds.nu_text
-    heed = np.divide(variance, variance + nu_T, out=np.zeros_like(variance), where=variance > 0)
-    deviation = np.sqrt(worlds.nu_image + heed * nu_T)
-    mean = np.stack([a * mu + heed * (t - a * mu) for a in (1, -1) for t in (q, -q)], axis=-1)
+    shrinkage = np.divide(variance, variance + nu_T, out=np.zeros_like(variance), where=variance > 0)
+    deviation = np.sqrt(worlds.nu_image + shrinkage * nu_T)
+    mean = np.stack([a * mu + shrinkage * (t - a * mu) for a in (1, -1) for t in (q, -q)], axis=-1)
     near = mean[:, :, None] + deviation[:, None, None] * NEAR
     near = np.clip((near.reshape(len(q), -1) - centre[:, None]) / scale[:, None], -RANGE, RANGE)
     return np.sort(np.concatenate([grid, near], axis=-1), axis=-1)

@@ -24,7 +24,7 @@ CACHED = 8192  # worlds whose numbers stay in the second-level cache together
 
 @dataclass(frozen=True)
 class LinearCLIP(Learner):
-    """Linear CLIP asked by a prompt.
+    """Linear CLIP with a prompt.
 
     Parameters
     ----------

@@ -1,10 +1,10 @@
 """What the PMI prefers between the two prompts of a binary world with one attribute, as Gaussian mixtures.
 
-log p(x_I, p_+) > log p(x_I, p_-) iff L(x) > L(-x), where L is the log of what the caption p_+ tells: the joint density
-summed over the classes (a_0, a_1) that the blocks show and over the mask patterns under which at least one block that
-differs between the prompts is mentioned (the other patterns are equal for both prompts and cancel). The label itself
-is summed out: object and background agree with probability P = p_inv p_spu + (1 - p_inv)(1 - p_spu), and nothing
-else of it is left. In one block, given the class a of what it shows and a caption t,
+log p(x_I, p_+) > log p(x_I, p_-) iff L(x) > L(-x). L is the log of the part of the joint density of image and p_+ that
+differs between the prompts: a sum over the classes (a_0, a_1) that the blocks show and over the mask patterns that
+mention at least one block in which the prompts differ. The other patterns are equal for both prompts and cancel. The
+label is summed out: object and background agree with probability P = p_inv p_spu + (1 - p_inv)(1 - p_spu).
+In one block, given the class a of what it shows and a caption t,
     mentioned   pi N(t; a mu, sigma^2 + nu_T) N(x; a mu + h (t - a mu), nu_I + h nu_T),   h = sigma^2/(sigma^2 + nu_T),
     silent      (1 - pi) N(t; 0, nu_T) N(x; a mu, S),                                     S = sigma^2 + nu_I,
 so L is the log of a mixture of at most 16 Gaussians with axes along the blocks.
@@ -25,7 +25,7 @@ from simulator.world import Worlds
 NOTHING = -100.0
 
 
-class Told(NamedTuple):
+class PromptMixture(NamedTuple):
     """L(x) = log sum_c exp(log_weight_c - sum_b (x_b - centre_cb)^2/(2 variance_cb)) + const, W worlds.
 
     x is in standard deviations of an image within its group, turned so that the means `mean` are not negative.
@@ -37,18 +37,18 @@ class Told(NamedTuple):
     variance: Float[np.ndarray, "2 4 W"]
     mean: Float[np.ndarray, "2 W"]
 
-    def of(self, worlds) -> "Told":
+    def of(self, worlds) -> "PromptMixture":
         """The worlds `worlds` (an index) alone; an index with None adds an axis of points."""
-        return Told(*(_at(field, worlds) for field in self))
+        return PromptMixture(*(_at(field, worlds) for field in self))
 
 
-def told(worlds: Worlds, prompt: Prompt) -> Told:
-    """What p_+ tells, for a row of worlds."""
+def prompt_mixture(worlds: Worlds, prompt: Prompt) -> PromptMixture:
+    """The mixture L of a row of worlds."""
     q, nu_T, pi = worlds.prompt(prompt).T, worlds.nu_text, worlds.mention.T
     mean, variance = np.abs(worlds.mean.T), worlds.scale.T**2
     q = np.where(worlds.mean.T < 0, -q, q)
     S, text_variance = variance + worlds.nu_image, variance + nu_T
-    heed = np.divide(variance, text_variance, out=np.zeros_like(variance), where=text_variance > 0)
+    shrinkage = np.divide(variance, text_variance, out=np.zeros_like(variance), where=text_variance > 0)
     sign = np.array([1.0, -1.0])[:, None, None]
 
     mentioned = np.where((nu_T > 0) | (q != 0) | (pi == 1), pi, 0.0)
@@ -57,10 +57,10 @@ def told(worlds: Worlds, prompt: Prompt) -> Told:
     with np.errstate(divide="ignore", invalid="ignore"):
         says = np.log(mentioned) - (q - sign * mean) ** 2 / (2 * text_variance) - np.log(text_variance) / 2
         hides = np.log(silent) - q**2 / (2 * scale) - np.log(scale) / 2 + 0 * sign
-    narrow = worlds.nu_image + heed * nu_T
+    narrow = worlds.nu_image + shrinkage * nu_T
     log_weight = np.concatenate([says - np.log(narrow) / 2, hides - np.log(S) / 2])  # (4, block, W)
     log_weight[np.concatenate([mentioned + 0 * sign, silent + 0 * sign]) == 0] = -np.inf
-    centre = np.concatenate([sign * mean + heed * (q - sign * mean), sign * mean]) / np.sqrt(S)
+    centre = np.concatenate([sign * mean + shrinkage * (q - sign * mean), sign * mean]) / np.sqrt(S)
     variance = np.concatenate([np.stack([narrow, narrow]), np.stack([S, S])]) / S
 
     both = log_weight[:, None, 0] + log_weight[None, :, 1] + _agreement(worlds)
@@ -68,7 +68,7 @@ def told(worlds: Worlds, prompt: Prompt) -> Told:
     both[~((says_it & differs[0])[:, None] | (says_it & differs[1])[None])] = -np.inf
     top = both.max(axis=(0, 1))
     both -= np.where(np.isfinite(top), top, 0.0)
-    return Told(both, centre.swapaxes(0, 1), variance.swapaxes(0, 1), mean / np.sqrt(S))
+    return PromptMixture(both, centre.swapaxes(0, 1), variance.swapaxes(0, 1), mean / np.sqrt(S))
 
 
 def _agreement(worlds: Worlds) -> Float[np.ndarray, "4 4 W"]:
@@ -92,12 +92,12 @@ class Preference:
     exponent, about mean^2/nu, where the slope of g is mean/nu: a root is as exact as its coordinates.
     """
 
-    def __init__(self, told: Told):
-        i, j = np.nonzero(np.isfinite(told.log_weight).any(axis=tuple(range(2, told.log_weight.ndim))))
-        centre = np.stack([told.centre[0, i], told.centre[1, j]])  # (2, C, *s)
-        self._curve = 0.5 / np.stack([told.variance[0, i], told.variance[1, j]])
+    def __init__(self, mixture: PromptMixture):
+        i, j = np.nonzero(np.isfinite(mixture.log_weight).any(axis=tuple(range(2, mixture.log_weight.ndim))))
+        centre = np.stack([mixture.centre[0, i], mixture.centre[1, j]])  # (2, C, *s)
+        self._curve = 0.5 / np.stack([mixture.variance[0, i], mixture.variance[1, j]])
         self._slope = 2 * centre * self._curve
-        self._constant = told.log_weight[i, j] - (centre**2 * self._curve).sum(axis=0)
+        self._constant = mixture.log_weight[i, j] - (centre**2 * self._curve).sum(axis=0)
 
     def of(self, worlds) -> "Preference":
         """At the worlds `worlds` (an index) alone."""

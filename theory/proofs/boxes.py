@@ -4,9 +4,9 @@ A box is bounded by the least of two upper bounds, both of outward-rounded inter
     plain         f(box)
     mean value    f(c) + sum_i grad_i f(box) (box_i - c_i), with c where the sum is least (Baumann): the worst end
                   along an axis on which f rises, or falls, throughout the box
-A box whose bound is too large is halved where |grad_i f| times the width is largest. Boxes are whole numbers: along
-axis i from k_i 2^-l_i to (k_i + 1) 2^-l_i, so that halves meet exactly and ends are exact in float64 for l_i <= 50.
-Open boxes are kept as a stack of blocks, so that memory stays small while thousands are bounded at once.
+A box whose bound is too large is halved along the axis on which |grad_i f| times the width is largest. Boxes are given
+by whole numbers: along axis i from k_i 2^-l_i to (k_i + 1) 2^-l_i. So halves meet exactly, and ends are exact in
+float64 for l_i <= 50. Open boxes are a stack of blocks: memory stays small while thousands are bounded at once.
 """
 
 from dataclasses import dataclass, field
@@ -20,14 +20,14 @@ from theory.proofs.obligations import Inequality, Obligation
 
 DEEPEST = 50  # halvings of one axis
 MOST_HALVINGS = 128  # of a box, so that its path fits into two words
-BLOCK = 4096  # boxes at a time: their intervals stay in the second-level cache
-# The bound that is stated for a box leaves this share of its slack to the checker, whose balls are a little wider.
+BLOCK = 4096  # boxes at a time: their intervals fit into the second-level cache
+# Share of the slack that the stated bound of a box uses; the rest is for the checker, whose balls are a little wider.
 STATED = 0.9
 
 
 @dataclass
 class Boxes:
-    """Boxes with the alternative that holds on each and a bound of its f, or those still open."""
+    """Boxes, each with the alternative that holds on it and a bound of its f; or open boxes without."""
 
     level: np.ndarray  # (N, d) uint8
     index: np.ndarray  # (N, d) uint64
@@ -78,7 +78,7 @@ class Boxes:
 
 @dataclass
 class Cover:
-    """What branch and bound found: boxes that are done, in the order of the tree, boxes that are not, what it took."""
+    """The result of branch and bound: closed boxes in the order of the tree, open boxes, and the cost."""
 
     coordinates: list[str]
     done: Boxes
@@ -123,7 +123,7 @@ def cover(obligation: Obligation, *, budget: int = 2_000_000, seconds: float = 6
 
 
 def _in_order(boxes: Boxes) -> Boxes:
-    """In the order of the tree: halves of one box stand beside each other, so that they can be put together again."""
+    """Boxes in the order of the tree, so that halves of one box are neighbours and can be joined again."""
     return boxes[np.lexsort((boxes.path[:, 1], boxes.path[:, 0]))]
 
 

@@ -1,9 +1,9 @@
-"""Certificates: what was found, written so that anyone can check it, and read without believing it.
+"""Certificates: the format of proofs, written so that anyone can check them, and read without trusting them.
 
 soberclip proof 1                                   a line
-{"claim", "tau", "domain", "versions", "cases"}     a line of JSON; a case has its "formula" (SHA-256 of all that is
-                                                    to be shown, `Statement.digest`), and "by" what each obligation is
-                                                    settled: the name of a route, or a number of boxes; or instead
+{"claim", "tau", "domain", "versions", "cases"}     a line of JSON; a case has its "formula" (`Statement.digest`), and
+                                                    "by", what settles each obligation: the name of a route, or a
+                                                    number of boxes; or instead of all this
                                                     "counterexample": its case, violation and coordinates in 2^-64
 boxes, packed by zlib                               for each obligation that has some, little-endian: levels (N, d) of
                                                     one byte, indices (N, d) of eight, alternatives (N) of one, bounds
@@ -26,7 +26,7 @@ KINDS = (("level", "u1", True), ("index", "<u8", True), ("alternative", "u1", Fa
 
 
 class Refused(ValueError):
-    """What is wrong with a certificate, in a sentence."""
+    """A certificate is refused; the message is the reason in a sentence."""
 
 
 class Listed(NamedTuple):
@@ -63,14 +63,14 @@ def written(claim: Claim, due: list[Statement], settled: list[list], counterexam
 
 
 def claim_of(data: bytes) -> str:
-    """The id of the claim that a certificate speaks of. Raises Refused for anything else."""
+    """The id of the claim in a certificate. Raises Refused for other data."""
     return _header(data)["claim"]
 
 
 def read(data: bytes, claim: Claim, due: list[Statement]) -> tuple[list[str | Listed], dict | None]:
     """(route or boxes of every obligation of all cases, counterexample) of a certificate of this claim.
 
-    Raises Refused for what is damaged, or about other formulas.
+    Raises Refused if the data are damaged or belong to other formulas.
     """
     header = _header(data)
     if header["claim"] != claim.id or [case["formula"] for case in header["cases"]] != [s.digest for s in due]:
@@ -115,7 +115,7 @@ def _header(data: bytes) -> dict:
 
 
 def _words(given: Any) -> Any:
-    """A field of the domain for people: formulas of other fields are only named."""
+    """A field of the domain, for people."""
     if isinstance(given, Axis):
         return [_words(end) for end in given[:2]]
     return "a formula of fields before it" if callable(given) else given

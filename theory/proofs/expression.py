@@ -1,8 +1,8 @@
 """Formulas recorded from the functions that evaluate them.
 
-An `Expression` stands in the place of a number: theory's functions, numpy's ufuncs and scipy's ndtr do to it what they
-do to arrays, and what comes back is the formula, as a graph with every common part once. So what is proved is what is
-evaluated; there is no second copy. Constants are exact rationals, a float being the rational that it is.
+An `Expression` takes the place of a number in theory's functions, numpy's ufuncs and scipy's ndtr. The result is the
+formula, as a graph that has every common part once. So the proved formula is the evaluated one.
+Constants are exact rationals; a float is the rational number that it represents.
 
     >>> from theory.boundary import corrected_kappas
     >>> p = variable("p")
@@ -44,7 +44,7 @@ FLOATS = {  # for `evaluate`: floats and arrays of them
 
 
 class NotExpressible(ValueError):
-    """A function asks more of a number than arithmetic: a branch, an array, an operation without a proof rule."""
+    """A function needs more than arithmetic: a branch, an array, or an operation without a proof rule."""
 
 
 class Expression(np.lib.mixins.NDArrayOperatorsMixin):
@@ -134,9 +134,9 @@ def _is(e: Expression, number: int) -> bool:
 
 
 def _apply(name: str, *args: Expression) -> Expression | bool:
-    """The node of a ufunc on expressions, with exact constants folded and neutral elements dropped.
+    """The node of a ufunc on expressions. Constants are folded exactly and neutral elements dropped.
 
-    What compares two constants is a truth value.
+    A comparison of two constants is a truth value.
     """
     if name == "negative":
         return _apply("multiply", constant(-1), *args)
@@ -216,7 +216,7 @@ def in_order(outputs: Iterable[Expression]) -> list[Expression]:
 
 
 def evaluate(outputs: list[Expression], rules: Mapping[str, Callable], values: Mapping[str, Any]) -> list[Any]:
-    """The outputs in another arithmetic: `rules` has one function an operation, and "constant" for a Fraction."""
+    """The outputs in another arithmetic: `rules` has one function per operation, and "constant" for a Fraction."""
     found: dict[Expression, Any] = {}
     for node in in_order(outputs):
         if node.op == "variable":
@@ -231,7 +231,7 @@ def evaluate(outputs: list[Expression], rules: Mapping[str, Callable], values: M
 
 
 def variables(*outputs: Expression) -> list[str]:
-    """Names of the variables that occur."""
+    """Names of the variables in the outputs."""
     return [node.value for node in in_order(outputs) if node.op == "variable"]
 
 

@@ -1,10 +1,10 @@
 """Interval arithmetic on float64 arrays, rounded outwards: the prover's numbers.
 
-IEEE addition, multiplication, division and square root are correctly rounded, so that one step outwards encloses the
-true result; nothing else is used of the machine. exp, log, tanh, Phi and its density have no such promise: their ends
-come from Arb balls (python-flint), one number at a time, a thousand times slower.
+IEEE addition, multiplication, division and square root are correctly rounded, so one step outwards encloses the true
+result. exp, log, tanh, Phi and its density have no such guarantee: their ends come from Arb balls (python-flint), one
+number at a time, a thousand times slower.
 
-An operation that is undefined somewhere in an interval (a division by one that holds 0, a root below 0) answers with
+An operation that is undefined somewhere in an interval (a divisor that contains 0, a root of negative numbers) returns
 [-inf, inf]: nothing is known there, and the box is halved. So does inf - inf.
 """
 

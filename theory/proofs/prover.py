@@ -39,11 +39,11 @@ class Counterexample:
 
 @dataclass(frozen=True)
 class Proof:
-    """What could be shown of a claim's closed form, over its whole domain.
+    """The result for a claim's closed form over its whole domain.
 
     outcome is "proved" (nowhere above tau), "refuted" (`counterexample` is rigorous), "open" (`reason` says what is
-    left) or "not provable" (and why). exact: without using the tolerance. boxes counts those that the proof is made of,
-    bounded those that were looked at.
+    left) or "not provable" (and why). exact: the proof does not use the tolerance. boxes counts the boxes of the proof,
+    bounded all that were bounded.
     """
 
     claim: str

@@ -1,7 +1,7 @@
-"""What a claim says, written as inequalities over the unit cube: what prover and checker both set out from.
+"""A claim written as inequalities over the unit cube: the common starting point of prover and checker.
 
 A claim's axes are coordinates u in [0, 1]: a field is low + (high - low) u, exactly, where the bounds may be formulas
-of fields before it; so the cube is the whole domain. Whole-numbered axes give one case a value. The violation v of
+of fields before it; so the cube is the whole domain. Whole-numbered axes give one case per value. The violation v of
 `Claim.violation` is recorded from theory's own functions, and obligations follow that imply v <= tau everywhere:
 
     >=, <=        v <= tau. For a difference of two accuracies, v = Phi(a) - Phi(b), a - b <= 5/2 tau: Phi' is at most
@@ -48,7 +48,7 @@ class Violation(NamedTuple):
 
 @dataclass(frozen=True)
 class Statement:
-    """A claim in one of its cases: no violation may exceed tau anywhere, which the obligations imply."""
+    """One case of a claim: the obligations imply that no violation exceeds tau anywhere."""
 
     claim: str
     case: str
@@ -59,7 +59,7 @@ class Statement:
 
     @property
     def digest(self) -> str:
-        """Of all formulas and limits."""
+        """Hash of all formulas and limits."""
         every = [each for o in self.obligations for each in o.alternatives]
         every += [o.lemma.instead for o in self.obligations if o.lemma]
         rest = [part for e in every for part in (constant(e.limit), constant(int(e.strict)), variable(str(e.along)))]
@@ -78,9 +78,9 @@ class Symbols(SimpleNamespace):
 
 
 def statements(claim: Claim) -> list[Statement]:
-    """The claim, one statement a case of its whole-numbered axes.
+    """The claim's statements, one per case of its whole-numbered axes.
 
-    Raises NotExpressible, in a sentence, for a claim that no such formula says.
+    Raises NotExpressible, with the reason in a sentence, if the claim is not made of such formulas.
     """
     try:
         found = [_statement(claim, whole) for whole in _cases(claim)]
@@ -116,8 +116,8 @@ def _exact(value):
 
 
 def _recorded(claim: Claim, whole: dict[str, float], moved: dict[str, Expression]) -> Symbols:
-    """The claim's worlds as formulas of the coordinates; `moved` gives those that are no variables."""
-    # A bound sees the fields before its own, whole-numbered or not.
+    """The claim's world as formulas of the coordinates; `moved` replaces variables by other formulas."""
+    # A bound may use the fields before its own, whole-numbered or not.
     x = SimpleNamespace(**_defaults() | {name: value for name, value in whole.items() if name not in claim.domain})
     for name, given in claim.domain.items():
         if name in whole:
@@ -202,7 +202,7 @@ def _truth(claim: Claim, x: Symbols) -> Expression:
 
 
 def _slope(claim: Claim, whole: dict[str, float]) -> Expression:
-    """Over the claim's grid, as `log_slope` has it."""
+    """The log-log slope over the claim's grid."""
     values = [_truth(claim, _recorded(claim, {**whole, claim.along: value}, {})) for value in claim.grid]
     return constant(log_slope(claim.grid, np.array(values, object)))
 
@@ -248,7 +248,7 @@ def _t1(x: Symbols, us: list, ws: list, instead: Inequality) -> Lemma:
 
 
 def _at_most(a: Expression, b: Expression, tau: Fraction) -> Inequality:
-    """One that implies a - b <= tau."""
+    """An inequality that implies a - b <= tau."""
     a, b = _joined(a, b)
     scores = score(a), score(b)
     if scores[0] is None or scores[1] is None:
@@ -273,7 +273,7 @@ def score(e: Expression) -> Expression | None:
 
 
 def _monotone(claim: Claim, whole: dict[str, int], x: Symbols) -> tuple[list[Violation], list[Obligation]]:
-    """v is how much the quantity falls (rises) from one point to a later one; a derivative of one sign rules it out.
+    """v is the fall (rise) of the quantity from one point to a later one; a derivative of one sign rules it out.
 
     The later point lies on the same axis, all other fields equal: the axis may not bound another, nor be bounded.
     """
@@ -297,7 +297,7 @@ def _monotone(claim: Claim, whole: dict[str, int], x: Symbols) -> tuple[list[Vio
 
 
 def _by_falling_reliance(claim: Claim, x: Symbols, sign: int) -> Lemma | None:
-    """T1 of one linear rule, where nothing but its reliance moves along the axis."""
+    """T1 of one linear rule, if only its reliance changes along the axis."""
     fixed = map(constant, (x.mu_inv, x.mu_spu, x.sigma_inv, x.sigma_spu, x.nu_image))
     if claim.quantity not in FALLING or claim.against is not None or x.classes != 2 or claim.along in variables(*fixed):
         return None

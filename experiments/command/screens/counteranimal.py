@@ -1,4 +1,4 @@
-"""What the verbs of counteranimal print."""
+"""The screens of the verbs of counteranimal."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from experiments.command.output import VERDICT_STYLES, folded, interval, percent
 
 
 def inspection_view(document: dict[str, Any]) -> Group:
-    """Counts, of CounterAnimal's classes beside the published ones, then what is wrong with the tree."""
+    """Counts, for CounterAnimal's classes beside the published ones, then unreadable photos and strays."""
     table = Table("class", title=Text(document["root"]), title_justify="left")
     known = any(c["published_common"] is not None for c in document["classes"])
     groups = ("common", "counter") if document["grouped"] else ("",)
@@ -29,7 +29,7 @@ def inspection_view(document: dict[str, Any]) -> Group:
     if document["grouped"]:
         totals += f"{document['n_common']} common and {document['n_counter']} counter photos"
     else:
-        totals += f"{document['n']} photos, in no groups"
+        totals += f"{document['n']} photos without groups"
     if known:
         totals += f" (published: 45, {document['published_n_common']}, {document['published_n_counter']})"
     notes = [Text(totals)]
@@ -50,7 +50,7 @@ def _indexed(folder: str, index: int) -> str:
 
 
 def summary_view(documents: list[dict[str, Any]]) -> Group:
-    """Both means of each model, its worst classes and groups, and where it would stand among the published models."""
+    """Both means of each model, its worst classes and groups, and its place among the published models."""
     parts: list[Any] = []
     for document in documents:
         names = ("common", "counter", "drop") if "common" in document["macro"] else ("accuracy",)
@@ -59,17 +59,17 @@ def summary_view(documents: list[dict[str, Any]]) -> Group:
         if "drop" in names:
             photos = f"{counts['common']} common and {counts['counter']} counter photos"
         else:
-            photos = f"{counts['photos']} photos in no groups"
+            photos = f"{counts['photos']} photos without groups"
         parts.append(Text(f"{counts['classes']} classes, {photos}"))
         if "question" in document:
-            parts.append(Text(f"asked {document['question']!r}: labels scored by {document['score']}"))
+            parts.append(Text(f"question {document['question']!r}: labels scored by {document['score']}"))
         for index in counts.get("left_out_classes", ()):
             named = _named(document, index)
             parts.append(Text(f"class {named} has an empty group and is left out of all means", style="yellow"))
         if document.get("skipped"):
             parts.append(Text(f"{len(document['skipped'])} unreadable photos were left out", style="yellow"))
         if document.get("unanswered"):
-            said = f"{document['unanswered']} photos got no finite score and count as wrong"
+            said = f"{document['unanswered']} photos have no finite score and count as wrong"
             parts.append(Text(said, style="yellow"))
         parts += _paired(document.get("paired"))
         if "worst_classes" in document:
@@ -85,8 +85,8 @@ def summary_view(documents: list[dict[str, Any]]) -> Group:
 
 
 def expected_view(models: list[dict[str, Any]]) -> Group:
-    """What would be loaded, and what it should give."""
-    table = Table("model", "published as", title="What would be asked, and what the paper prints", title_justify="left")
+    """What would be loaded, and the paper's accuracies for it."""
+    table = Table("model", "published as", title="Models, and what the paper prints for them", title_justify="left")
     for name in ("common %", "counter %"):
         table.add_column(name, justify="right", no_wrap=True)
     for m in models:
@@ -97,25 +97,25 @@ def expected_view(models: list[dict[str, Any]]) -> Group:
         )
     notes = [Text(f"{len(models)} models; nothing was loaded")]
     if any(m["stated"] is False for m in models):
-        notes.append(Text("* the paper does not name the checkpoint; this is the one that its words fit"))
+        notes.append(Text("* the paper does not name the checkpoint; this one fits its description"))
     return folded(table, *notes)
 
 
 def _overview(documents: list[dict[str, Any]]) -> Table:
-    """All models in one table, beside what the paper prints for their checkpoints."""
+    """All models in one table, with the difference from the paper's figures for their checkpoints."""
     table = Table("model", title="macro, in order of counter accuracy", title_justify="left")
     for name in ("common %", "counter %", "drop %", "off the printed"):
         table.add_column(name, justify="right", no_wrap=True)
     for document in sorted(documents, key=lambda d: -d["macro"].get("counter", 0)):
         off = (document.get("standing") or {}).get("off_printed")
-        told = "" if off is None else f"{100 * off['common']:+.1f} {100 * off['counter']:+.1f}"
+        difference = "" if off is None else f"{100 * off['common']:+.1f} {100 * off['counter']:+.1f}"
         values = (percent(document["macro"][name]) for name in ("common", "counter", "drop"))
-        table.add_row(Text(document["model"]), *values, told)
+        table.add_row(Text(document["model"]), *values, difference)
     return table
 
 
 def _means(document: dict[str, Any], names: tuple[str, ...]) -> Table:
-    """Macro and micro, with intervals, and what is among the first five answers."""
+    """Macro and micro means with intervals, and shares among the first five answers."""
     table = Table("mean over", title=Text(document["model"]), title_justify="left")
     for name in names:
         table.add_column(f"{name} % ({document['level']:.0%})", justify="right")
@@ -129,13 +129,13 @@ def _means(document: dict[str, Any], names: tuple[str, ...]) -> Table:
 
 
 def _named(document: dict[str, Any], index: int) -> str:
-    """A class by its folder, where the result knows it, else by its index."""
+    """A class by its folder if the result has it, otherwise by its index."""
     folder = document.get("folders", {}).get(str(index))
     return str(index) if folder is None else _indexed(folder, index)
 
 
 def _worst(document: dict[str, Any], kind: str) -> Text:
-    """The worst of all classes or groups; its interval is of the least true accuracy."""
+    """The worst of all classes or groups; the interval is of the least true accuracy."""
     cell = document[f"worst_{kind}"]
     part = [str(cell[key]) for key in ("group", "background") if key in cell]
     where = ", ".join([f"class {_named(document, cell['class_index'])}", *part])
@@ -146,7 +146,7 @@ def _worst(document: dict[str, Any], kind: str) -> Text:
 
 
 def _paired(effect: dict[str, Any] | None) -> list[Any]:
-    """The effect of the background at a fixed object, by class and over all; nothing for photos as they were taken."""
+    """The effect of the background at a fixed object, by class and over all; empty for ordinary photos."""
     if effect is None:
         return []
     title = "the background's effect at a fixed object, means over objects"
@@ -169,23 +169,23 @@ def _paired(effect: dict[str, Any] | None) -> list[Any]:
     notes = [
         Text("better on: objects right more often on common : on counter backgrounds"),
         Text("interval: over objects; p: McNemar's exact test of no effect on any object"),
-        Text("both are of these very photos: of few a group, their difficulty alone can reject"),
+        Text("both hold for these background photos only; if they are few, their difficulty alone can reject"),
     ]
     if effect["left_out_objects"]:
-        said = f"{effect['left_out_objects']} objects are readable in one group only and are left out"
+        said = f"{effect['left_out_objects']} objects have readable photos in one group only and are left out"
         notes.append(Text(said, style="yellow"))
     return [table, *notes]
 
 
 def _standing(place: dict[str, Any] | None) -> list[Text]:
-    """Where a model stands among the published ones, in words; nothing where none were published."""
+    """The place of a model among the published ones; empty if none were published."""
     if place is None:
         return []
     over = [
         f"{100 * value:+.1f} over the {family} line" + (" (extrapolated)" if family in place["extrapolated"] else "")
         for family, value in place["effective_robustness"].items()
     ]
-    drop = "not ranked, since no published model knows so little"
+    drop = "not ranked, since every published model has a higher common accuracy"
     if place["rank_drop"] is not None:
         drop = f"{place['rank_drop']} (1 = smallest)"
     lines = [
@@ -223,7 +223,7 @@ def published_view(document: dict[str, Any]) -> Group:
         "printed",
         "recomputed",
         "why",
-        title="What does not add up",
+        title="Inconsistencies",
         title_justify="left",
     )
     for f in document["audit"]:
@@ -244,8 +244,8 @@ def published_view(document: dict[str, Any]) -> Group:
 
 
 def _since(rows: list[dict[str, Any]]) -> list[Any]:
-    """What others printed afterwards, and how far the protocols are apart."""
-    table = Table("model", title="Numbers since, not comparable with the paper's", title_justify="left")
+    """Figures of later work, and their distance from the paper's."""
+    table = Table("model", title="Later work, not comparable with the paper's figures", title_justify="left")
     for name in ("common %", "counter %", "drop %", "off the paper's (macro)", "off the paper's (micro)"):
         table.add_column(name, justify="right")
     for r in rows:
@@ -261,7 +261,7 @@ def _since(rows: list[dict[str, Any]]) -> list[Any]:
 
 MARKS = {
     "*": "of the line alone: the model's own error is not known",
-    "†": "extrapolated: no model of the line has such a common accuracy",
+    "†": "extrapolated: outside the common accuracies of the line's models",
     "‡": "an accuracy of 0 or 100 %: on the edge of stretched axes, in no line",
     "≁": "not comparable: another protocol, in no line",
 }
@@ -293,7 +293,7 @@ def comparison_view(document: dict[str, Any]) -> Group:
 
 
 def _pairs(document: dict[str, Any]) -> list[Any]:
-    """Models beside each other, by class and, of composites, by object."""
+    """Pairs of models by class and, for composites, by object."""
     parts: list[Any] = []
     for unit in ("classes", "objects"):
         found = [(p, p if unit == "classes" else p.get("objects")) for p in document["pairs"]]
@@ -320,7 +320,7 @@ def _pairs(document: dict[str, Any]) -> list[Any]:
 
 
 def composition_view(document: dict[str, Any]) -> Group:
-    """What was put on what."""
+    """Counts of the composites of each class."""
     table = Table("class", "cut-outs", "common (photos)", "counter (photos)", title=Text(document["output"]))
     table.title_justify = "left"
     for c in document["classes"]:
@@ -335,7 +335,7 @@ def composition_view(document: dict[str, Any]) -> Group:
 
 
 def discovery_view(document: dict[str, Any]) -> Group:
-    """Chosen backgrounds with naive and honest drops."""
+    """Selected backgrounds with naive and honest drops."""
     table = Table("class", "folder", "common", "counter", "naive drop %", "honest drop %", "p", "p (Holm)", "p (BH)")
     for c in document["classes"]:
         table.add_row(
@@ -352,8 +352,8 @@ def discovery_view(document: dict[str, Any]) -> Group:
         for word in ("naive", "honest")
     ]
     effects, least = document["background_effects"], document["least_p_holm"]
-    said = f"{effects} of {len(document['classes'])} classes show an effect of the background (p by Holm below .05)"
-    lines.append(Text(f"{said}; {document['permutations']} permutations could show p = {least:.2g}"))
+    said = f"{effects} of {len(document['classes'])} classes show an effect of the background (Holm's p below .05)"
+    lines.append(Text(f"{said}; {document['permutations']} permutations allow p = {least:.2g} at best"))
     left = (
         f"{len(document['left_out'])} classes without two backgrounds of {document['min_photos']} photos were left out"
     )

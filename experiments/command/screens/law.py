@@ -1,4 +1,4 @@
-"""What counteranimal law prints."""
+"""The screen of counteranimal law."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from experiments.command.output import VERDICT_STYLES, folded, interval, percent
 
 
 def law_view(document: dict[str, Any]) -> Group:
-    """Verdicts, prediction beside measurement, then each model's reliance beside its drop."""
+    """Verdicts with predictions and measurements, then each model's reliance and drop."""
     return folded(
         Text(f"claim: {document['statement']}"),
         _predictions(document["models"]),
-        *_words(document),
+        *_notes(document),
         _reliances(document["models"]),
         Text("t: effect of backgrounds over that of classes, on a class's score (95%), from the fitted half"),
         Text("drop: common - counter, on the other half; slope: of measured on predicted, 1 if the law holds"),
@@ -40,16 +40,18 @@ def _predictions(models: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _words(document: dict[str, Any]) -> list[Text]:
+def _notes(document: dict[str, Any]) -> list[Text]:
     parts = [Text(f"{m['model']}: {m['reason']}") for m in document["models"]]
     alpha, tolerance = document["alpha"], 100 * document["tolerance"]
-    parts.append(Text("off a class: root mean square over classes and groups, beyond what the photos leave open"))
-    held = f"a law that holds is contradicted with probability {alpha:g} at most"
+    parts.append(Text("off a class: root mean square over classes and groups, beyond sampling error"))
+    held = f"if the law holds, it is contradicted with probability {alpha:g} at most"
     parts.append(Text(f"tolerance {tolerance:g} points; {held}"))
     for m in document["models"]:
         if m["photos_without_cell"]:
-            said = f"{m['model']}: {m['photos_without_cell']} photos of classes without both groups, or of backgrounds"
-            parts.append(Text(f"{said} with one photo, are not measured", style="yellow"))
+            said = (
+                f"{m['model']}: {m['photos_without_cell']} photos are not measured: their class lacks a group, or their"
+            )
+            parts.append(Text(f"{said} background has one photo", style="yellow"))
     return parts
 
 

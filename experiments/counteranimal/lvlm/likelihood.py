@@ -150,15 +150,15 @@ class _Labels:
             scores[label] = row[place[self.names[label]]]
         return scores
 
-    def _room(self, photo: Photo, asked: int) -> int:
+    def _room(self, photo: Photo, prompt: int) -> int:
         """Tokens that are left for an answer."""
         if self.model.longest is None:
             return max(map(len, self.answers.ids))
-        room = self.model.longest - asked + self.answers.dropped
+        room = self.model.longest - prompt + self.answers.dropped
         if room < 1:
             raise RunError(
                 f"{self.model.spec} reads {self.model.longest} tokens, and the photo {photo.path!r} with the question "
-                f"takes {asked}: no label fits (finished photos are kept)"
+                f"takes {prompt}: no label fits (finished photos are kept)"
             )
         return room
 

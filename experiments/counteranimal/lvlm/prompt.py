@@ -50,11 +50,11 @@ def prompt_of(spec: str, processor: Any) -> Prompt:
                 "or chat_template.json into the folder"
             )
         return Prompt(FALLBACK.format(image=image, question=QUESTION), " ", False)
-    asked = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": QUESTION}]}]
+    question = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": QUESTION}]}]
     answer = {"role": "assistant", "content": [{"type": "text", "text": MARK}]}
     try:
-        text = processor.apply_chat_template(asked, add_generation_prompt=True, tokenize=False)
-        whole = processor.apply_chat_template([*asked, answer], tokenize=False)
+        text = processor.apply_chat_template(question, add_generation_prompt=True, tokenize=False)
+        whole = processor.apply_chat_template([*question, answer], tokenize=False)
     except Exception as error:  # jinja and templates raise different types
         raise RequestError(
             f"the chat template of {spec} does not take a photo and a question ({first_line(error)})"

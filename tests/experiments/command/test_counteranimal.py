@@ -168,7 +168,9 @@ def test_compose_then_evaluate(run, photo, tiny_clip, tmp_path):
     assert {r["object"] for r in rows(tmp_path / "o" / "predictions.csv")} >= {"16 bulbul/a.png"}
     text, _ = run(*words)
     assert "the background's effect at a fixed object" in text
-    assert "both are of these very photos: of few a group, their difficulty alone can reject" in " ".join(text.split())
+    assert "both hold for these background photos only; if they are few, their difficulty alone can reject" in " ".join(
+        text.split()
+    )
     (scored,), _ = run("score", tmp_path / "o" / "predictions.csv", "--labels", 45, "--json")
     assert scored["paired"] == effect
 
@@ -202,7 +204,7 @@ def test_wrong_requests_are_one_sentence(run, shared_tree, tiny_clip, tmp_path):
     [
         ("a,b\n1,2\n", "no column 'class_index'"),
         ("class_index,group,predicted_index\n", "has no rows"),
-        ("class_index,group,predicted_index\nx,common,1\n", "in line 2 .* is no whole number"),
+        ("class_index,group,predicted_index\nx,common,1\n", "in line 2 .* is not a whole number"),
         ("class_index,group,predicted_index\n5,common,1\n1000,common,1\n", "class_index 1000 in line 3 .*0..999"),
         ("class_index,group,predicted_index\n9,easy,1\n", "neither 'common' nor 'counter'"),
         ("class_index,group,predicted_index\n9,common,1\n", "photos in both groups"),

@@ -133,7 +133,7 @@ def test_backgrounds_by_themselves(run, shelves, tiny_clip, tmp_path):
     again = scored_again(run, tmp_path)
     assert again[0]["macro"] == found["macro"]
     screen, _ = run("evaluate", *common, "--cache", tmp_path / "cache", "--output", tmp_path / "out")
-    assert "14 photos in no groups" in screen
+    assert "14 photos without groups" in screen
     with pytest.raises(RequestError, match=r"has no common and counter photos.*--groups"):
         run("compare", tmp_path / "out", "--output", tmp_path / "compared")
 

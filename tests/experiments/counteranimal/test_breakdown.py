@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from experiments.counteranimal.breakdown import TOP, breakdown, cells
+from experiments.counteranimal.breakdown import TOP, accuracy_breakdown, cells
 from experiments.counteranimal.metrics import Predictions
 from tests.stattest import SHARE
 
@@ -43,7 +43,7 @@ def test_cells_are_those_counted_by_hand(rows):
 
 @given(ROWS)
 def test_the_worst_is_the_least_share(rows):
-    found = breakdown(answers(rows))
+    found = accuracy_breakdown(answers(rows))
     for name, key in (("worst_class", lambda r: r[0]), ("worst_group", lambda r: r[:2])):
         counted = by_hand(rows, key)
         assert found[name]["accuracy"] == min(k / n for n, k in counted.values())
@@ -54,7 +54,7 @@ def test_the_worst_is_the_least_share(rows):
 
 @given(ROWS)
 def test_without_groups_cells_are_of_backgrounds(rows):
-    found = breakdown(answers(rows, grouped=False))
+    found = accuracy_breakdown(answers(rows, grouped=False))
     counted = by_hand(rows, lambda r: (r[0], r[2]))
     assert found["worst_group"]["accuracy"] == min(k / n for n, k in counted.values())
     assert {b["background"]: (b["photos"], b["correct"]) for b in found["backgrounds"]} == by_hand(rows, lambda r: r[2])
@@ -73,7 +73,7 @@ def test_the_interval_of_the_worst_covers_the_least_accuracy():
     for _ in range(draws):
         right = rng.random((12, 20)) < truth
         rows = [(c, True, "sand", 1 if r else 2) for c in range(12) for r in right[c]]
-        worst = breakdown(answers(rows))["worst_class"]
+        worst = accuracy_breakdown(answers(rows))["worst_class"]
         covered += worst["interval"][0] <= truth <= worst["interval"][1]
         low, high = binomtest(worst["correct"], worst["photos"]).proportion_ci(0.95, "exact")
         plain += low <= truth <= high

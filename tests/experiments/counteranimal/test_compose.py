@@ -13,7 +13,7 @@ from PIL import Image
 from experiments.counteranimal.compose import run as compose
 from experiments.counteranimal.evaluation import evaluate
 from experiments.counteranimal.factorial import Composition
-from experiments.counteranimal.inspection import inspection
+from experiments.counteranimal.inspection import inspection_document
 from experiments.counteranimal.object_effects import paired_effect
 from experiments.counteranimal.reading import read_photos
 from experiments.errors import RequestError
@@ -73,7 +73,7 @@ def test_every_object_stands_on_every_background(asked):
     rows = manifest(asked.output)
     assert {row["file"] for row in rows} == {photo.path for photo in tree.photos}
     assert all(row["file"].split("/")[1] == f"{row['group']}-{row['background']}" for row in rows)
-    assert [c["n_common"] for c in inspection(tree, {})["classes"]] == [4, 1]
+    assert [c["n_common"] for c in inspection_document(tree, {})["classes"]] == [4, 1]
     assert json.loads((asked.output / "compose.json").read_text())["settings"] == document["settings"]
 
 

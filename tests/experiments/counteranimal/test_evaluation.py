@@ -1,7 +1,7 @@
 """Predictions are those of the libraries themselves, label spaces masking by hand, and the cache changes nothing."""
 
-import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -124,42 +124,11 @@ def check_classifier(found, module, transform, tree):
     assert (found.rank == 1 + np.argmax(order == found.class_index[:, None], axis=1)).all()
 
 
-def test_transformers_folder(tmp_path, shared_tree):
-    """A tiny CLIP saved by transformers, its features computed by transformers' own calls."""
-    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
-
-    vocabulary = [
-        "<|startoftext|>",
-        "<|endoftext|>",
-        *(c + e for c in "abcdefghijklmnopqrstuvwxyz.,()-'" for e in ("", "</w>")),
-    ]
-    (tmp_path / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(vocabulary)}))
-    (tmp_path / "merges.txt").write_text("#version: 0.2\n")
-    tokenizer = CLIPTokenizer(str(tmp_path / "vocab.json"), str(tmp_path / "merges.txt"))
-    size = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    ends = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
-    text = {**size, "vocab_size": len(vocabulary), "max_position_embeddings": 77, **ends}
-    config = CLIPConfig(text_config=text, vision_config={**size, "image_size": 32, "patch_size": 8}, projection_dim=8)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        module = CLIPModel(config).eval()
-    module.save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    processor = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
-    processor.save_pretrained(tmp_path)
-    model = load_model(f"hf:{tmp_path}")
-    assert model.settings["activation"] == "QuickGELUActivation"
-    tree = read_photos(shared_tree)
-    wrapped = type("Clip", (), {"encode_image": model.encode_image, "encode_text": model.encode_text})()
-    names = class_names("open_clip")
-    found = evaluate(wrapped, model.preprocess, model.tokenizer, tree, names=names)
-    with torch.no_grad():
-        images = [Image.open(tree.root / p.path).convert("RGB") for p in tree.photos]
-        pixels = processor(images=images, return_tensors="pt")["pixel_values"]
-        ids = tokenizer([f"A photo of {n}." for n in names], padding=True, truncation=True, return_tensors="pt")
-        logits = module(pixel_values=pixels, **ids).logits_per_image.numpy()
-    assert (found.predicted == logits.argmax(axis=1)).all()
-    assert load_model(f"hf:{tmp_path}", quick_gelu="off").settings["activation"] == "GELUActivation"
+def test_an_object_with_two_towers_answers_like_its_module(clip, shared_tree):
+    towers = SimpleNamespace(encode_image=clip.encode_image, encode_text=clip.encode_text)
+    found, expected = (evaluate(model, clip.preprocess, clip.tokenizer, shared_tree) for model in (towers, clip.module))
+    assert (found.predicted == expected.predicted).all()
+    assert (found.margin == expected.margin).all()
 
 
 def test_duplicated_names_tie_exactly(clip, shared_tree):

@@ -17,7 +17,7 @@ from experiments.counteranimal.gaussian_law import (
     normals,
     probabilities,
     redrawn,
-    turned,
+    rotated,
 )
 
 POINTS = {k: normals(k, np.random.default_rng(0)) for k in (1, 2, 3)}
@@ -83,7 +83,7 @@ def test_the_fit_is_least_squares(seed):
     rng = np.random.default_rng(seed)
     photos = drawn(rng)
     photos = photos[np.sort(rng.permutation(len(photos.truth))[:90])]
-    law, y = fit(photos), turned(photos.scores)
+    law, y = fit(photos), rotated(photos.scores)
     design = np.hstack([np.eye(3)[photos.truth], np.eye(4)[photos.background]])
     fitted = design @ np.linalg.lstsq(design, y, rcond=None)[0]
     assert law.means[law.where] == pytest.approx(fitted, abs=1e-9)
@@ -133,4 +133,4 @@ def test_too_few_photos_are_refused():
 def test_turning_loses_only_what_all_labels_share(K, seed):
     """Probabilities come back to scores by the same basis: a stretched coordinate would move them."""
     scores = np.random.default_rng(seed).normal(size=(7, K))
-    np.testing.assert_allclose(turned(scores) @ helmert(K), scores - scores.mean(axis=1, keepdims=True), atol=1e-12)
+    np.testing.assert_allclose(rotated(scores) @ helmert(K), scores - scores.mean(axis=1, keepdims=True), atol=1e-12)

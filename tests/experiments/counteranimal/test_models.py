@@ -11,6 +11,7 @@ from experiments.counteranimal import weights
 from experiments.counteranimal.model import activations, weights_hash
 from experiments.counteranimal.models import load_model
 from experiments.errors import RequestError, RunError
+from tests.experiments.counteranimal.test_transformers_models import saved
 
 
 @pytest.fixture(scope="module")
@@ -163,27 +164,10 @@ def test_torchscript_needs_the_flag_and_loads_with_it(tiny_clip, squeezenet, tim
         assert trusted.settings["weights_hash"] == load_model(spec, file).settings["weights_hash"]
 
 
-def tiny_transformers_clip(folder):
-    """A small CLIP folder as transformers writes it."""
-    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
-
-    words = ["<|startoftext|>", "<|endoftext|>", *(c + e for c in "abcdefghij" for e in ("", "</w>"))]
-    folder.mkdir()
-    (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    size = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    text = {**size, "vocab_size": len(words), "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
-    config = CLIPConfig(text_config=text, vision_config={**size, "image_size": 32, "patch_size": 8}, projection_dim=8)
-    with torch.random.fork_rng():
-        CLIPModel(config).save_pretrained(folder)
-    CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt")).save_pretrained(folder)
-    CLIPImageProcessor(size={"shortest_edge": 32}).save_pretrained(folder)
-    return folder
-
-
 def test_a_folder_without_some_weights_is_refused(tmp_path):
     """transformers fills what is missing with random numbers; two loads then disagree."""
-    folder = tiny_transformers_clip(tmp_path / "clip")
+    folder = tmp_path / "clip"
+    saved(folder, "clip")
     assert load_model(f"hf:{folder}").key == load_model(f"hf:{folder}").key is not None
     state = load_file(folder / "model.safetensors")
     lost = {name: value for name, value in state.items() if name != "visual_projection.weight"}

@@ -184,7 +184,7 @@ def test_nothing_is_shown_by_objects_that_all_do_alike():
 
 def test_objects_of_two_classes_may_share_a_name_and_lonely_ones_are_left_out():
     both = joined(answers(np.ones((1, 2, 1), dtype=bool), 9), answers(np.zeros((1, 2, 1), dtype=bool), 16))
-    assert objects_of(both).asked.tolist() == [[1, 1], [1, 1]]
+    assert objects_of(both).photos.tolist() == [[1, 1], [1, 1]]
     lonely = replace(both, common=np.array([True, True, True, False]))
     found = paired_effect(lonely)
     assert (found["objects"], found["left_out_objects"]) == (1, 1)

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from experiments.counteranimal.inspection import inspection
+from experiments.counteranimal.inspection import inspection_document
 from experiments.counteranimal.labels import class_names, templates
 from experiments.counteranimal.photos import unreadable
 from experiments.counteranimal.reading import read_photos
@@ -73,7 +73,7 @@ def test_broken_photos_are_listed(tree):
     assert sorted(bad) == [f"16 bulbul/common-sky/{n}" for n in ("0.jpg", "0.png", "gone.jpg", "void.jpeg")]
     assert all("0x" not in reason and str(tree) not in reason for reason in bad.values())
     assert len(calls) == 34
-    document = inspection(read_photos(tree), bad)
+    document = inspection_document(read_photos(tree), bad)
     assert (document["n_common"], document["n_counter"]) == (15, 15)
     assert document["empty_groups"] == [{"class_index": 30, "group": "counter"}]
     assert (document["published_n_common"], document["published_n_counter"]) == (7174, 5926)

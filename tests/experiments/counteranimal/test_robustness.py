@@ -10,8 +10,8 @@ from experiments.counteranimal.metrics import ClassCounts
 from experiments.counteranimal.plot import comparison_figure
 from experiments.counteranimal.robustness import Result, compare, gather
 from experiments.counteranimal.summaries import score_files, standing
+from experiments.effective_robustness import fit_line
 from experiments.errors import RequestError
-from experiments.lines import fit_line
 from experiments.published.tables import published_rows
 from experiments.results import Row
 
@@ -81,7 +81,7 @@ def test_wrong_requests(tmp_path):
     with pytest.raises(RequestError, match=r"holds no summary.json"):
         gather([str(tmp_path)], *PROTOCOL)
     (tmp_path / "x.json").write_text('{"a": 1}')
-    with pytest.raises(RequestError, match="is no result"):
+    with pytest.raises(RequestError, match="is not a result"):
         gather([str(tmp_path / "x.json")], *PROTOCOL)
     with pytest.raises(RequestError, match="'LVLM' has no line"):
         compare(gather(["published"], *PROTOCOL), "LVLM")

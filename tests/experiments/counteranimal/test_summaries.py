@@ -80,7 +80,7 @@ def test_score_does_not_write_over_what_it_reads(tmp_path):
     ("row", "expected"),
     [
         ("9,common,100000000000000000000\n", "predicted_index '1{20}' in line 2 .* 64 bits"),
-        ("9,common,1e20\n", "no whole number"),
+        ("9,common,1e20\n", "not a whole number"),
     ],
 )
 def test_numbers_beyond_64_bits_are_one_sentence(tmp_path, row, expected):

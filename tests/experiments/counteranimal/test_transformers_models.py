@@ -103,6 +103,12 @@ def test_scores_are_the_pipelines(tmp_path, family):
     assert float(torch.cdist(T, T).max()) > 0.1
 
 
+def test_the_activation_can_be_chosen(tmp_path):
+    saved(tmp_path, "clip")
+    assert load_model(f"hf:{tmp_path}").settings["activation"] == "QuickGELUActivation"
+    assert load_model(f"hf:{tmp_path}", quick_gelu="off").settings["activation"] == "GELUActivation"
+
+
 def test_what_cannot_be_scored_is_said(tmp_path):
     saved(tmp_path, "siglip")
     with pytest.raises(RequestError, match="has gelu_pytorch_tanh"):

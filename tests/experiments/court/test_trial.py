@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from experiments.court import sample_size
-from experiments.court.domain import dimension, placed, single
+from experiments.court.domain import dimension, finite, placed, single
 from experiments.court.routes import measure, named_route, routes_of
 from experiments.court.trial import judge
 from experiments.court.worst_point import roundest, search
 from experiments.verdict import Verdict
 from simulator.world import Worlds
-from theory.claims import related_work
 from theory.claims.catalogue import claims
 from theory.claims.claim import Axis, Claim
 from theory.learners import LeastSquares, LinearCLIP
@@ -39,39 +38,24 @@ CONTRADICTED = {
 }
 
 
-# Seconds each, also where they are proved; reproduce tries every claim within the suite, the deep runs their twins too.
-COSTLY = (
-    "many-classes/name-reliance",
-    "many-classes/name-closed-form",
-    "many-classes/mean-closed-form",
-    "many-classes/mean-reliance-law",
-    "many-classes/mean-reliance-stays",
-    "rate",
-    "dimension-not-needed",
-    "captions-mentioning-background-hurt-mean",
-    "reliance-grows-with-correlation-name",
-    "counter-majority-wrong",
-    "most-harmful-correlation/place",
-    "reliance-law/mean",
-    *(claim.id for claim in related_work.claims()),
-)
+# Slow: a quadrature, a fit to drawn pairs, a share of trainings, many classes or whole numbers.
+SLOW = {"infonce", "bayes", "logistic"}
 
 
-def costly(claim: Claim) -> bool:
-    """Claims whose truth is a quadrature or a share of trainings, or whose learner is fitted to drawn pairs."""
-    learners = {s.name for s in (claim.subject, claim.against) if s is not None}
-    return bool(learners & {"infonce", "bayes", "logistic"}) or claim.share is not None or claim.id in COSTLY
+def tried_in_the_suite() -> set[str]:
+    """The first claim of every relation and pair of learners, without slow ones; the deep runs try all."""
+    found: dict[tuple, str] = {}
+    for claim in claims():
+        names = tuple(rule.name for rule in claim.learners)
+        if not (SLOW & set(names) or finite(claim) or "classes" in (*claim.domain, claim.along)):
+            found.setdefault((claim.relation, names), claim.id)
+    return set(found.values())
 
 
-def marked(names):
-    return [pytest.param(n, marks=pytest.mark.deep if costly(CATALOGUE[n]) else ()) for n in names]
+QUICK = tried_in_the_suite()
 
 
-# With their twins two minutes; `reproduce` judges them too, and README's test compares the verdicts.
-LONGEST = ("many-classes/name-reliance", "rate")
-
-
-@pytest.mark.parametrize("name", marked(name for name in CATALOGUE if name not in LONGEST))
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.deep) for n in CATALOGUE])
 def test_verdicts_of_the_catalogue(name):
     """Also of its false twin, if the claim is supported."""
     verdict = judge(CATALOGUE[name], quick=True)

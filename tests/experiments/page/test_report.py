@@ -206,7 +206,7 @@ REFUTED = {**PROVEN, "outcome": "refuted", "reason": "certainly", "boxes": 0, "c
 
 
 def test_the_page_counts_what_is_rigorous_apart(page, verdict):
-    proved = {**verdict, "claim": "many-classes/one", "verdict": "proved", "proof": PROVEN}
+    proved = {**verdict, "claim": "many-classes/name-reliance", "verdict": "proved", "proof": PROVEN}
     exact = {**proved, "proof": {**PROVEN, "exact": True, "boxes": 0}}
     failing = {**verdict, "claim": "rate", "verdict": "contradicted", "counterexample": {"p_spu": 0.5}, "audits": 0}
     certain = {**failing, "claim": "bottleneck", "proof": REFUTED}
@@ -215,7 +215,7 @@ def test_the_page_counts_what_is_rigorous_apart(page, verdict):
     assert PROVED in unescape(re.sub("</?code>", "`", html))
     for words, times in (("✗✗", 1), ("✓✓", 2), ("; proved on 1,234 boxes", 1), ("proved by algebra", 1)):
         assert html.count(words) == times, words
-    assert '<a href="proofs/many-classes--one.proof">certificate</a>' in html
+    assert '<a href="proofs/many-classes--name-reliance.proof">certificate</a>' in html
     assert "counterexample: p_spu = 0.5, ν = 0.01562; searched, counterexample measured" in html
     assert "certainly (p_spu = 0.5, ν = 0.01562); 0.25 s, checked in 1.5 s" in html
     assert "; refuted rigorously" in html

@@ -2,18 +2,18 @@
 
 import pytest
 
-from experiments.published.audit import audit, feasible
+from experiments.published.audit import feasible, findings
 from experiments.published.tables import CLASS_TABLES, COCO, GROUP_TABLES, MNIST, read_published
 
 
-def keys(findings):
-    return {(f.check, f.table, f.row, f.cell, f.printed, f.recomputed) for f in findings}
+def keys(found):
+    return {(f.check, f.table, f.row, f.cell, f.printed, f.recomputed) for f in found}
 
 
-BEFORE = keys(audit())
+BEFORE = keys(findings())
 
 
-def found(check, table, row, cell=None):
+def is_found(check, table, row, cell=None):
     return any((c, t, r) == (check, table, row) and cell in (None, k) for c, t, r, k, *_ in BEFORE)
 
 
@@ -40,7 +40,7 @@ def found(check, table, row, cell=None):
     ],
 )
 def test_known_inconsistencies_are_found(check, table, row, cell):
-    assert found(check, table, row, cell)
+    assert is_found(check, table, row, cell)
 
 
 def test_only_six_drops_do_not_add_up():
@@ -48,7 +48,7 @@ def test_only_six_drops_do_not_add_up():
 
 
 def test_class_23_points_to_259():
-    reasons = [f.reason for f in audit() if f.check == "GRIM" and f.table == 15]
+    reasons = [f.reason for f in findings() if f.check == "GRIM" and f.table == 15]
     assert reasons
     assert all("259" in reason for reason in reasons)
 
@@ -77,7 +77,7 @@ def test_a_damaged_cell_is_flagged(file, column, share):
     for row in range(0, len(read_published()[file]), share):
         raw = read_published()
         raw[file][row][column] = shifted(raw[file][row][column])
-        after = keys(audit(raw))
+        after = keys(findings(raw))
         # A damage may mend a slip or change a flagged value; silence alone would be the fault.
         assert after != BEFORE, f"{file} row {row + 1} {column} was damaged and nothing changed"
         if not any(k[2] == row + 1 for k in BEFORE):
@@ -99,7 +99,7 @@ def test_a_damaged_cell_is_flagged(file, column, share):
 def test_a_damaged_word_is_flagged(file, row, column, text):
     raw = read_published()
     raw[file][row][column] = text
-    assert keys(audit(raw)) - BEFORE
+    assert keys(findings(raw)) - BEFORE
 
 
 def mend(*changes):
@@ -107,7 +107,7 @@ def mend(*changes):
     for file, row, column, text in changes:
         assert raw[file][row - 1][column] != text
         raw[file][row - 1][column] = text
-    return keys(audit(raw))
+    return keys(findings(raw))
 
 
 def test_mended_cells_go_quiet():

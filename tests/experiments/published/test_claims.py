@@ -37,7 +37,7 @@ def test_records_are_plain_json_and_repeat():
     assert sum(record["seconds"] for record in first) < 5
 
 
-@pytest.mark.parametrize("claim", claims.JUDGES)
+@pytest.mark.parametrize("claim", claims.CLAIMS)
 def test_a_verdict_obeys_the_error_rate_and_the_seed(claim):
     usual, loose = (published_verdict(claim, rate, 7) for rate in (None, 0.2))
     assert (usual["alpha"], usual["level"]) == (0.01, 0.99)

@@ -11,7 +11,8 @@ from simulator.towers.ensemble import Ensemble
 from simulator.towers.group_batches import draw_batches
 from simulator.towers.objectives import OBJECTIVES, GroupDRO, group_dro
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import measured, one_step, run, start
+from simulator.towers.step import measured, one_step
+from simulator.towers.training import run, start
 from simulator.world import World
 from theory.learners import named
 

@@ -7,8 +7,9 @@ import torch
 from pydantic import ValidationError
 from torch.nn import functional as F
 
-from simulator.towers.kinds import STRIDE, View, convolved
-from simulator.towers.layers import KINDS, check_inputs, embed, initialise, layers
+from simulator.towers import objectives
+from simulator.towers.kinds import KINDS, STRIDE, View, convolved
+from simulator.towers.layers import check_inputs, embed, initialise, layers
 from simulator.towers.recipe import Recipe
 
 VIEWS = {"image": View("image", (3, 9, 8)), "text": View("words", (6,), vocabulary=11)}
@@ -92,7 +93,7 @@ def test_towers_that_cannot_read_are_refused():
 
 def test_the_recipe_names_the_kinds_of_the_table():
     named = {word for field in ("towers", "text_towers") for word in words(Recipe.model_fields[field].annotation)}
-    assert named == set(KINDS)
+    assert named == set(KINDS) == set(objectives.KINDS)
 
 
 def words(annotation) -> set[str]:

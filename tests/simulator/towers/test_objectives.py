@@ -16,7 +16,8 @@ from simulator.towers.evaluation import class_vectors, ensemble_accuracy, prompt
 from simulator.towers.group_batches import draw_batches
 from simulator.towers.objectives import OBJECTIVES, Objective, register
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import measured, run, start
+from simulator.towers.step import measured
+from simulator.towers.training import run, start
 from simulator.world import Attribute, World
 
 ROOT = Path(__file__).parents[3]

@@ -14,7 +14,8 @@ from simulator.towers.ensemble import Ensemble
 from simulator.towers.group_batches import draw_batches
 from simulator.towers.objectives import OBJECTIVES
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import measured, start
+from simulator.towers.step import measured
+from simulator.towers.training import start
 from simulator.world import World
 
 # A joint law of (x, t) on three images and three captions, whose six pairs count what `COUNTS` says.

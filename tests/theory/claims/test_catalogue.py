@@ -1,14 +1,11 @@
 """The claims on trial: complete, distinct, and sound where mathematics decides them."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
 from experiments.court.domain import dimension, finite, placed, true_violation
-from simulator.world import SCALARS
 from theory.claims.catalogue import claims
-from theory.claims.claim import TOLERANCES, Axis
+from theory.claims.claim import Axis
 from theory.claims.common import REGIME
 
 ALL = claims()
@@ -37,28 +34,9 @@ def test_ids_are_unique():
     assert all(id == id.strip().lower() and " " not in id for id in NAMES)
 
 
-@pytest.mark.parametrize("claim", ALL, ids=NAMES)
-def test_every_claim_says_what_where_and_according_to_whom(claim):
-    assert claim.source
-    assert claim.statement.endswith(".")
-    assert claim.formula
-    assert claim.formula.count("{") == claim.formula.count("}")
-    assert claim.tau > 0
-    assert claim.quantity in TOLERANCES
-    assert set(claim.domain) <= set(SCALARS)
-    assert claim.along is None or claim.along in (*SCALARS, "n")
-
-
-@pytest.mark.parametrize("claim", ALL, ids=NAMES)
-def test_the_domain_map_stays_inside(claim):
-    points = claim.place(cube(claim))
-    for i in range(len(next(iter(points.values())))):
-        assert claim.contains({name: float(values[i]) for name, values in points.items()})
-    for name, axis in claim.domain.items():
-        if isinstance(axis, Axis):
-            low, high = axis.bounds(SimpleNamespace(**points))
-            assert np.all(low <= high), name
-            assert np.all((points[name] >= low) & (points[name] <= high)), name
+def test_every_point_that_a_claim_places_lies_in_its_domain():
+    for claim in ALL:
+        assert np.all(claim.contains(claim.place(cube(claim)))), claim.id
 
 
 def violations(claim, unit) -> np.ndarray:
@@ -96,26 +74,6 @@ PROVED = [
 @pytest.mark.parametrize("claim", PROVED, ids=[c.id for c in PROVED])
 def test_proved_claims_hold_on_a_dense_sample(claim):
     assert violations(claim, cube(claim, 2000)).max() <= claim.tau
-
-
-@pytest.mark.parametrize("group", ["common", "counter"])
-def test_xue_needs_no_correction(group):
-    claim = named(f"xue-data-model-1/{group}")
-    assert violations(claim, cube(claim, 2000)).max() < 1e-12
-
-
-@pytest.mark.parametrize(
-    ("id", "at_least"),
-    [
-        ("wang-lemma-d3", 0.3),
-        ("wang-half-correlation/error", 0.1),
-        ("wang-half-correlation/accuracy", 0.05),
-        ("paper-condition-sufficient", 0.1),
-    ],
-)
-def test_claims_that_theory_refutes_fail_somewhere(id, at_least):
-    claim = named(id)
-    assert violations(claim, cube(claim, 500)).max() > at_least
 
 
 @pytest.mark.parametrize("id", ["wang-theorem-6.2-error", "wang-theorem-6.2-accuracy"])

@@ -11,7 +11,6 @@ from scipy.special import ndtr, ndtri
 from stattest import SHARE, assert_mean, mean_size, spend
 
 from simulator.world import Attribute, World, Worlds
-from theory.density import class_log_density
 from theory.learners.bayes import bayes_accuracy
 from theory.population import image_variance
 from theory.quadrature import REPLICATES
@@ -62,32 +61,6 @@ def test_bayes_matches_a_quantile_grid(world):
         decision = inv[:, None] + spu
         grid = (decision > 1e-12).mean() + 0.5 * (np.abs(decision) <= 1e-12).mean()
         assert float(accuracy) == pytest.approx(grid, abs=1e-3)  # the grid's own error, about one cell in 1200
-
-
-@pytest.mark.parametrize("world", [World(classes=3, p_spu=0.8), World(attribute=(Attribute(p=0.8, mu=1.5),))])
-def test_sampled_bayes_matches_drawn_images(world):
-    """2e5 images a group; two errors of at most .0012 each and the interval: false alarm below 1e-6 (5 sigma)."""
-    blocks, n = Worlds.of(world), 200_000
-    K, B = blocks.classes, len(blocks.mean)
-    got = bayes_accuracy(blocks, seed=5)
-    rng = np.random.default_rng(2)
-    for group, accuracy, (low, high) in ((0, got.common, got.interval[0]), (1, got.counter, got.interval[1])):
-        codes = np.column_stack([np.zeros(n, int), np.full(n, group), rng.integers(K, size=(n, B - 2))])
-        pattern = np.array([[1.0], [-1.0]]) if K == 2 else np.eye(K)
-        x = blocks.mean[:, None] * pattern[codes]
-        x = x + np.sqrt(image_variance(blocks))[:, None] * rng.standard_normal(x.shape)
-        right = class_log_density(x, None, blocks).argmax(-1) == 0
-        spread = np.hypot(np.sqrt(accuracy * (1 - accuracy) / n), (high - low) / 4.26)
-        assert abs(right.mean() - accuracy) < 5 * spread
-
-
-def test_sampled_bayes_agrees_with_quadrature():
-    """A further attribute at p = 1/2 carries nothing, so the sampled route must return the exact number."""
-    exact = bayes_accuracy(Worlds.of(World(p_spu=0.8, mu_spu=1.4)))
-    got = bayes_accuracy(Worlds.of(World(p_spu=0.8, mu_spu=1.4, attribute=(Attribute(p=0.5),))))
-    # Smooth integrand on 2^16 points in all; sixteen randomisations pass a |t| of 7.3 once in 4e5.
-    for a, b, (low, high) in zip(exact, got, got.interval[:2], strict=True):
-        assert abs(float(a) - float(b)) < 7.3 / 2.13 * (high - low) / 2 + 1e-6
 
 
 @pytest.mark.parametrize("world", [World(classes=3, p_spu=0.8), World(attribute=(Attribute(p=0.8, mu=1.5),))])
@@ -239,7 +212,7 @@ def drawn_decisions(blocks: Worlds, group: int, n: int, rng) -> np.ndarray:
     return (score.argmax(-1) == 0).astype(float)
 
 
-@pytest.mark.parametrize("p_inv", [0.0, 0.2, 1 / 3, 0.6, 0.9])
+@pytest.mark.parametrize("p_inv", [0.0, 0.2, 1 / 3, 0.9, 1.0])
 @pytest.mark.parametrize(
     "world", [World(classes=3, p_spu=0.8, mu_spu=1.5), World(p_spu=0.8, attribute=(Attribute(p=0.7, mu=1.5),))]
 )

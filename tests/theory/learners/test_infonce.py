@@ -15,7 +15,7 @@ from theory.density import log_density
 from theory.learners.contour import contour_accuracy
 from theory.learners.infonce import SPACINGS, infonce_accuracy, nearest_prompt_weights
 from theory.learners.line import line_accuracy, prompt_terms, searched_accuracy
-from theory.learners.pmi import told
+from theory.learners.pmi import prompt_mixture
 from theory.population import linear_weights
 
 PROMPTS = ("name", "mean")
@@ -193,7 +193,7 @@ def test_nearly_every_boundary_is_followed_on_the_first_grid(nu):
     grid = random_worlds(300, seed=3)
     if nu is not None:
         grid = grid.replace(sigma_xi=8 * np.sqrt(nu))  # in 64 dimensions
-    _, sound = contour_accuracy(told(grid, "mean"), 1e-6, SPACINGS[0])
+    _, sound = contour_accuracy(prompt_mixture(grid, "mean"), 1e-6, SPACINGS[0])
     assert sound.sum() >= 297
 
 
@@ -369,16 +369,6 @@ def test_ties_count_one_half():
         assert pair(infonce_accuracy(worlds_with(**world), "name")) == pytest.approx((0.5, 0.5), abs=1e-12)
 
 
-def test_a_grid_is_its_worlds():
-    p, mu = np.meshgrid([0.5, 0.8, 1.0], [0.3, 2.0])
-    grid = worlds_with(p_spu=p, mu_spu=mu, nu=0.3, mention_spu=0.7)
-    whole = infonce_accuracy(grid, "mean")
-    assert whole.common.shape == (2, 3)
-    for w in np.ndindex(2, 3):
-        one = pair(infonce_accuracy(grid[w], "mean"))
-        assert (whole.common[w], whole.counter[w]) == pytest.approx(one, abs=1e-12)
-
-
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_sampled_attributes_agree_with_quadrature(prompt):
     """A further attribute at p = 1/2 that no caption mentions drops out, so the sampled route must return the exact
@@ -441,13 +431,6 @@ def test_out_of_domain_is_refused():
         infonce_accuracy(Worlds.of(World(classes=51, dim_image=200, dim_text=200)), "name")
     with pytest.raises(ValueError, match="not linear"):
         nearest_prompt_weights(worlds_with(mention_spu=0.5), "mean")
-
-
-def test_sampled_worlds_make_a_grid_of_their_own_answers():
-    grid = worlds_with(p_spu=np.array([0.6, 0.7]), nu=0.5, classes=3)
-    whole, each = infonce_accuracy(grid, "name"), [infonce_accuracy(grid[i], "name") for i in range(2)]
-    assert list(whole.counter) == [a.counter for a in each]
-    assert list(whole.interval.counter[0]) == [a.interval.counter[0] for a in each]
 
 
 def test_a_boundary_that_runs_along_the_grid_s_edge_is_not_lost():

@@ -83,37 +83,6 @@ def test_clip_and_supervised_cross_where_t6_says(world, logistic, least_squares)
             assert root == pytest.approx(p_c, abs=0.5001 * 10**-digits)
 
 
-def logistic_gradient(u, blocks):
-    """d/du E log(1 + exp(-y u'x)) by nested adaptive quadrature over (t_inv, t_spu); no Stein, no shared code."""
-    from scipy.integrate import dblquad
-
-    deviation, p = np.sqrt(image_variance(blocks)), blocks.agreement[1]
-    result = []
-    for b in range(2):
-
-        def integrand(t, r, b=b):
-            total = 0.0
-            for sign, weight in ((1, p), (-1, 1 - p)):
-                x = np.array([1, sign]) * blocks.mean + deviation * np.array([r, t])
-                total -= weight * x[b] / (1 + np.exp(min(u @ x, 700.0)))
-            return total * np.exp(-(r * r + t * t) / 2) / (2 * np.pi)
-
-        result.append(dblquad(integrand, -8, 8, -8, 8, epsabs=1e-10, epsrel=1e-8)[0])
-    return np.array(result)
-
-
-@pytest.mark.parametrize(
-    "world",
-    [{"p_spu": 0.9, "mu_spu": 2.0}, {"p_spu": 0.3, "mu_inv": -0.5, "sigma_spu": 1.0, "nu": 0.3}, {"p_spu": 0.99}],
-)
-def test_logistic_direction_is_stationary(world):
-    blocks = worlds_with(**world)
-    u = logistic_direction(blocks)
-    # dblquad's tolerance is 1e-8 of integrands of order one.
-    np.testing.assert_allclose(logistic_gradient(u, blocks), 0, atol=1e-7)
-    assert np.abs(logistic_gradient(u * [1.0, 1.001], blocks)).max() > 1e-5  # the check can see a wrong answer
-
-
 def test_logistic_direction_is_the_limit_of_samples():
     """Sample size 4e6, error rate 1e-6: |z| of each coordinate by the sandwich variance stays below 4.9."""
     world = World(p_spu=0.85, mu_spu=1.5, attribute=(Attribute(p=0.7, mu=0.8),))
@@ -167,17 +136,9 @@ def test_an_uninformative_background_is_ignored(blocks):
         assert abs(u[1] * blocks.mean[1]) <= 1e-12 * abs(u[0] * blocks.mean[0])
 
 
-@given(binary_worlds())
-def test_nothing_beats_bayes_under_the_training_law(blocks):
-    p, bayes = float(blocks.agreement[1]), bayes_accuracy(blocks)
-    best = p * bayes.common + (1 - p) * bayes.counter
-    for direction in (logistic_direction, least_squares_direction):
-        rival = accuracy_of(direction(blocks), blocks)
-        assert p * rival[0] + (1 - p) * rival[1] <= best + 1e-6
-
-
 @given(binary_worlds(), probabilities)
-def test_nothing_beats_bayes_where_objects_may_disagree(blocks, p_inv):
+@example(worlds_with(p_spu=0.9, mu_spu=2.0), 1.0)
+def test_nothing_beats_bayes_under_the_training_law(blocks, p_inv):
     blocks = blocks.replace(p_inv=p_inv)
     p, bayes = float(blocks.p_spu), bayes_accuracy(blocks)
     best = p * bayes.common + (1 - p) * bayes.counter
@@ -190,20 +151,6 @@ def test_nothing_beats_bayes_where_objects_may_disagree(blocks, p_inv):
 def test_bayes_is_lda_at_full_correlation(blocks):
     got, lda = bayes_accuracy(blocks), accuracy_of(lda_direction(blocks), blocks)
     assert (got.common, got.counter) == pytest.approx(lda, abs=1e-6)
-
-
-@given(binary_worlds(), st.integers(2, 4))
-def test_least_squares_solves_the_normal_equations(blocks, K):
-    blocks = blocks.replace(classes=K)
-    p = blocks.agreement[1]
-    # Moments of z written out from the one-hot (or +-1) codes, in the space of class differences.
-    S, D = image_variance(blocks), p - (1 - p) / (K - 1)
-    k = 1 if K == 2 else K
-    C = np.outer(blocks.mean, blocks.mean) / k * np.array([[1, D], [D, 1]]) + np.diag(S)
-    expected = np.linalg.solve(C, blocks.mean * np.array([1, D]) / k)
-    np.testing.assert_allclose(
-        least_squares_direction(blocks), expected, rtol=1e-9, atol=1e-11 * np.abs(expected).max()
-    )
 
 
 @pytest.mark.parametrize("world", [World(p_spu=0.8, attribute=(Attribute(p=0.6),)), World(classes=4, p_spu=0.7)])
@@ -231,29 +178,6 @@ def test_least_squares_without_noise():
     np.testing.assert_array_equal(least_squares_direction(nothing), [0.0, 0.0])
 
 
-def test_a_grid_is_its_worlds():
-    p, sigma = np.meshgrid([0.2, 0.5, 0.9, 0.999, 1.0], [0.1, 1.0, 3.0])
-    grid = worlds_with(p_spu=p, sigma_spu=sigma, mu_spu=1.5)
-    for f in (logistic_direction, least_squares_direction):
-        u = f(grid)
-        assert u.shape == (3, 5, 2)
-        for w in np.ndindex(3, 5):
-            np.testing.assert_allclose(u[w], f(grid[w]), rtol=1e-11, atol=1e-13)
-    whole = bayes_accuracy(grid)
-    for w in np.ndindex(3, 5):
-        one = bayes_accuracy(grid[w])
-        pair = float(one.common), float(one.counter)
-        assert (whole.common[w], whole.counter[w]) == pytest.approx(pair, abs=1e-12)
-
-
-@pytest.mark.parametrize("sigma_inv", [0.02, 0.1, 0.5, 20.0])
-@pytest.mark.parametrize("sigma_spu", [0.005, 0.3, 20.0])
-@pytest.mark.parametrize("gap", [0.4, 1e-2, 1e-5, 1e-9])
-def test_newton_settles_far_from_the_ordinary(sigma_inv, sigma_spu, gap):
-    u = logistic_direction(worlds_with(p_spu=1 - gap, sigma_inv=sigma_inv, sigma_spu=sigma_spu))
-    assert np.all(u > 0)
-
-
 def test_softmax_minimiser_at_full_correlation_is_lda():
     """At p = 1 the model is well specified. With 16 randomisations a |t| of 7.3 is exceeded once in 4e5."""
     blocks = Worlds.of(World(classes=4, p_spu=1.0))
@@ -261,28 +185,6 @@ def test_softmax_minimiser_at_full_correlation_is_lda():
     error = (rows.mean(0) - lda_direction(blocks)) / (rows.std(0, ddof=1) / 4)
     # The sample minimiser is biased by O(1/N) = 1e-3 of a unit, well inside its standard error of .003.
     assert np.abs(error).max() < 7.3, error
-
-
-def test_softmax_minimiser_is_stationary_on_drawn_images():
-    """3e5 images; z of the mean score, with the minimiser's own error added, below 5 (false alarm 1e-6)."""
-    blocks, n = Worlds.of(World(classes=3, p_spu=0.8, mu_spu=1.5)), 300_000
-    rows = logistic_replicates(blocks)
-    u = rows.mean(0)
-    rng = np.random.default_rng(4)
-    codes = np.column_stack([np.zeros(n, int), np.where(rng.random(n) < 0.8, 0, 1 + rng.integers(2, size=n))])
-    x = blocks.mean[:, None] * np.eye(3)[codes] + np.sqrt(image_variance(blocks))[:, None] * rng.standard_normal(
-        (n, 2, 3)
-    )
-
-    def score(u):
-        logits = np.einsum("b,nbk->nk", u, x)
-        soft = np.exp(logits - np.logaddexp.reduce(logits, axis=-1)[:, None])
-        return np.einsum("nk,nbk->nb", soft, x) - x[:, :, 0]
-
-    g = score(u)
-    own = np.std([score(row).mean(0) for row in rows], axis=0, ddof=1) / 4
-    z = g.mean(0) / np.hypot(g.std(0) / np.sqrt(n), own)
-    assert np.abs(z).max() < 5, z
 
 
 def test_separable_populations_are_refused():

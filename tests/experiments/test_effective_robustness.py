@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.lines import AXES, band, fit_line, offset, resampled, stretch, unstretch, usable
+from experiments.effective_robustness import AXES, band, fit_line, offset, resampled, stretch, unstretch, usable
 
 fractions = st.lists(st.floats(0.05, 0.95), min_size=4, max_size=9, unique=True).map(lambda v: np.array(sorted(v)))
 

@@ -1,11 +1,13 @@
-"""How many pairs a contrastive run must see before its towers can tell the optimum's scores.
+"""The share of test images that a contrastive run of n pairs cannot learn, since it has no pair like them.
 
-Near an image x and a caption p the n pairs of a run hold n exp(PMI(x, p)) times as many as n pairs of strangers would.
-Where that is below 1 no pair like them is expected at all, and nothing in the loss says how low the score should be: it
-pulls by e^score - e^PMI, both next to nothing. Towers then stop at about -log n, and an image for which every class's
-PMI lies below that is decided by chance. Measured at p = .9, mu_spu = 2, nu = .25 after a million pairs, mean prompt:
-of the counter images whose better class has a PMI below -14 towers decide 63 % otherwise than the optimum, from -14 to
--11 46 %, from -9 to -7 20 %, above -3 none; 6 points of the counter group in all, in 64 dimensions as in 2.
+Near an image x and a caption p a run of n pairs has n exp(PMI(x, p)) times as many pairs as n independent images and
+captions would have. Where this is below 1 no such pair is expected, and the loss does not determine how low the score
+should be: its gradient is e^score - e^PMI, with both terms almost 0. Towers then stop at about -log n. If all classes'
+PMI is below -log n, chance decides the image.
+
+Measured at p = .9, mu_spu = 2, nu = .25 after a million pairs, mean prompt: towers and optimum decide differently on
+63 % of the counter images whose better class has a PMI below -14, on 46 % from -14 to -11, on 20 % from -9 to -7, and
+on none above -3. This makes 6 points of the counter group, in 64 dimensions as in 2.
 """
 
 from typing import NamedTuple
@@ -19,12 +21,12 @@ from simulator.prompts import Prompt, prompt_row
 from simulator.world import World, Worlds, latent_prompts
 from theory.density import captions_as_images, log_density
 
-POWER = 12  # 2^12 Sobol points a group
-RARE = 0.01  # share of images that may be unseen where pairs are said to suffice
+POWER = 12  # 2^12 Sobol points per group
+RARE = 0.01  # share of unseen images at which the number of pairs counts as enough
 
 
 class Unseen(NamedTuple):
-    """What a number of pairs leaves unseen."""
+    """Shares of each group without a similar pair, and the number of pairs that would leave RARE of them."""
 
     common: float
     counter: float
@@ -32,7 +34,7 @@ class Unseen(NamedTuple):
 
 
 def unseen(world: World, prompt: Prompt, pairs: float) -> Unseen | None:
-    """Shares of images like which a run of so many pairs sees none, to about .001."""
+    """Shares of images without a similar pair in a run of so many pairs, to about .001; None without a closed form."""
     worlds = Worlds.of(world)
     plain = np.all(worlds.mention == 1) and world.p_inv == 1 and not world.attribute
     if not plain or prompt_row(prompt).pool is not None or world.nu_image <= 0 or world.nu_text <= 0:

@@ -8,8 +8,8 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 from simulator.world import Attribute, World, Worlds, latent_prompts
-from theory import unseen as module
-from theory.unseen import unseen
+from theory import coverage as module
+from theory.coverage import unseen
 
 HARD = World(p_spu=0.9, mu_spu=2.0, sigma_xi=0.5**0.5, dim_image=2, dim_text=2)  # nu = .25
 

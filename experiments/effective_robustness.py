@@ -1,8 +1,8 @@
-"""Counter accuracy against common accuracy across models: lines, effective robustness, bootstrap bands.
+"""Lines of counter accuracy on common accuracy across models, effective robustness, bootstrap bands.
 
-Taori et al. 2020 (arXiv 2007.00644) and Miller et al. 2021 (arXiv 2107.04649): over models of one family, the
-accuracy under shift is close to a straight line in the accuracy without it, on probit or logit axes. A model's
-effective robustness is its counter accuracy minus the line at its common accuracy, back on the plain scale.
+Taori et al. 2020 (arXiv 2007.00644) and Miller et al. 2021 (arXiv 2107.04649): for models of one family, the accuracy
+under shift is close to a straight line in the accuracy without shift, on probit or logit axes. A model's effective
+robustness is its counter accuracy minus the line at its common accuracy, on the plain scale.
 
 Letters: x, y transformed common and counter accuracies; R replicates of a bootstrap over models.
 """
@@ -21,7 +21,7 @@ SMALLEST_FAMILY = 3  # a line through two models has no residual
 
 
 def stretch(accuracy: Float[np.ndarray, "*s"], axis: Axis) -> Float[np.ndarray, "*s"]:
-    """Fraction -> position on the axis; 0 and 1 lie at infinity on the logit and probit axes."""
+    """Fraction -> position on the axis; 0 and 1 are at infinity on the logit and probit axes."""
     forward = {"plain": np.asarray, "logit": logit, "probit": ndtri}
     return np.asarray(forward[axis](np.asarray(accuracy, dtype=float)))
 
@@ -46,7 +46,7 @@ class Line(NamedTuple):
 
 
 def usable(common: Float[np.ndarray, " m"], counter: Float[np.ndarray, " m"]) -> np.ndarray:
-    """Models that stand on every axis: both accuracies strictly between 0 and 1."""
+    """Models with a finite position on every axis: both accuracies strictly between 0 and 1."""
     return (common > 0) & (common < 1) & (counter > 0) & (counter < 1)
 
 
@@ -71,15 +71,15 @@ def fit_line(
     w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=float)
     w = w / w.sum(axis=-1, keepdims=True)
     mean_x, mean_y = w @ x, w @ y
-    apart = x - mean_x[..., None]  # centred first: a difference of squares loses what is left of nearby models
+    apart = x - mean_x[..., None]  # centred first: a difference of squares would cancel for similar models
     slope = (w * apart * (y - mean_y[..., None])).sum(axis=-1) / (w * apart**2).sum(axis=-1)
     return Line(axis, np.asarray(slope), np.asarray(mean_y - slope * mean_x))
 
 
 def resampled(common: Float[np.ndarray, " m"], replicates: int, rng: np.random.Generator) -> Float[np.ndarray, "R m"]:
-    """How often each model is drawn in each bootstrap replicate; at least two common accuracies in each.
+    """How often each model is drawn in each bootstrap replicate.
 
-    A replicate of one accuracy only has no line; such draws are made again. Raises ValueError where all are equal.
+    A replicate with one common accuracy has no line, so it is drawn again. Raises ValueError if all are equal.
     """
     if np.ptp(common) == 0:
         raise ValueError("all models have the same common accuracy; no line is determined")
@@ -116,10 +116,10 @@ def offset(
 ) -> tuple[float, tuple[float, float], int]:
     """(mean effective robustness of `others` over the line of `family`, interval, number of others).
 
-    Arguments are (common, counter) accuracies. Others outside the family's range of common accuracy are left
-    out: there the line is an extrapolation. The percentile interval resamples models of both groups; it treats
-    models as draws from their families, which share architectures and data, so it is narrower than the truth
-    would be for quite new models. Raises ValueError where no other lies in range.
+    Arguments are (common, counter) accuracies. Others outside the family's range of common accuracy are left out,
+    since the line is an extrapolation there. The percentile interval resamples models of both groups as if they were
+    independent draws. Models share architectures and data, so it is too narrow for very different models. Raises
+    ValueError if no other model is in range.
     """
     inside = (others[0] >= family[0].min()) & (others[0] <= family[0].max())
     if not inside.any():

@@ -1,7 +1,7 @@
-"""CounterAnimal figures that others printed after [W], each under a protocol of its own.
+"""CounterAnimal figures that others printed after [W], each under its own protocol.
 
-They are shown beside [W]'s and never mixed with them: where one checkpoint is in both, the protocols differ by more
-than the gains that are reported (the ResNet-50s before any treatment, against [W]'s).
+They are listed beside [W]'s and enter no line: for a checkpoint in both (the untreated ResNet-50s) the protocols
+differ by more than the reported gains.
 """
 
 from functools import cache
@@ -11,21 +11,21 @@ from experiments.published.tables import published_rows, read_published
 from experiments.results import Row
 
 SINCE = "since.csv"
-ROW = "ImageNet-RN50"  # [W]'s row of the architecture that all of them have
+ROW = "ImageNet-RN50"  # [W]'s row of the architecture that they all use
 
 
-class Since(NamedTuple):
-    """A printed row and, in words, how it was measured."""
+class LaterRow(NamedTuple):
+    """A printed row and its protocol in words."""
 
     row: Row
     protocol: str
 
 
 @cache
-def since() -> tuple[Since, ...]:
-    """All of them, in printed order."""
+def later_work_rows() -> tuple[LaterRow, ...]:
+    """All rows, in printed order."""
     return tuple(
-        Since(
+        LaterRow(
             Row(
                 source=cells["source"],
                 model=cells["model"],
@@ -41,8 +41,8 @@ def since() -> tuple[Since, ...]:
     )
 
 
-def since_document() -> list[dict[str, Any]]:
-    """Plain JSON, a record a row, with how far it lies from [W]'s untreated ResNet-50 under either mean."""
+def later_work_document() -> list[dict[str, Any]]:
+    """Plain JSON, one record per row, with its distance from [W]'s untreated ResNet-50 under either mean."""
     own = {mean: next(row for row in published_rows(mean=mean) if row.model == ROW) for mean in ("macro", "micro")}
     return [
         {
@@ -55,5 +55,5 @@ def since_document() -> list[dict[str, Any]]:
                 for group in ("common", "counter")
             },
         }
-        for row, protocol in since()
+        for row, protocol in later_work_rows()
     ]
