@@ -90,7 +90,7 @@ def run_case(
     case: Case, models: int, seed: int, device: str, report: Callable[[str], None] = lambda line: None
 ) -> dict[str, Any]:
     """Train one ensemble; its document has one row per prompt and group, with measured and predicted accuracy."""
-    from simulator.towers.evaluation import default_prompts
+    from simulator.towers.evaluation import default_prompts  # start-up time
 
     recipe = Recipe(**case.recipe)
     # The usual ones are asked anyway, and claims that differ in them alone share one training.
