@@ -3,6 +3,8 @@
 exact law     the statistics of n pairs are sampled from their exact law (simulator.gaussian.statistics)
 drawn pairs   n pairs are drawn one by one (simulator.gaussian.pairs), and the learner is fitted to them
 drawn images  a population rule is applied to test images of each group
+
+Functions import what they need when they run, for start-up time.
 """
 
 from collections.abc import Iterator

@@ -182,7 +182,7 @@ def benjamini_hochberg(p: Float[np.ndarray, " C"]) -> Float[np.ndarray, " C"]:
 
 def sign_test(up: int, down: int) -> float:
     """Exact two-sided p-value of `up` against `down` under equal chances; 1 without any difference."""
-    from scipy.stats import binomtest
+    from scipy.stats import binomtest  # start-up time
 
     return float(binomtest(up, up + down).pvalue) if up + down else 1.0
 

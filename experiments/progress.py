@@ -127,6 +127,6 @@ def _bar(description: str, total: int | None, unit: str) -> Iterator[Callable[..
 @cache
 def _console():
     """One console for all bars, so that bars inside each other share the display."""
-    from rich.console import Console
+    from rich.console import Console  # start-up time
 
     return Console(stderr=True)

@@ -20,7 +20,7 @@ THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  
 
 def checked_device(name: str) -> str:
     """The device, if it is available; every name of the CPU becomes "cpu". Raises RequestError."""
-    import torch
+    import torch  # start-up time
 
     try:
         kind = torch.device(name)
@@ -33,7 +33,7 @@ def checked_device(name: str) -> str:
 
 def device_name(device: str) -> str:
     """The name of the hardware of a CUDA device; any other device as it is."""
-    import torch
+    import torch  # start-up time
 
     return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
 
@@ -41,7 +41,7 @@ def device_name(device: str) -> str:
 def free_bytes(device: str) -> int | None:
     """Bytes that a new allocation may take; None if the system does not report them."""
     if device.startswith("cuda"):
-        import torch
+        import torch  # start-up time
 
         return torch.cuda.mem_get_info(device)[0]
     try:

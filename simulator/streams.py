@@ -83,7 +83,7 @@ def fill_rows(
 
 
 def _fill_on_device(row: "torch.Tensor", sequence: np.random.SeedSequence, law: Law, high: int) -> None:
-    import torch
+    import torch  # start-up time
 
     generator = torch.Generator(row.device).manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
     if law == "integer":
@@ -95,7 +95,7 @@ def _fill_on_device(row: "torch.Tensor", sequence: np.random.SeedSequence, law: 
 
 
 def _fill_on_cpu(row: "torch.Tensor", rng: np.random.Generator, law: Law, high: int) -> None:
-    import torch
+    import torch  # start-up time
 
     values = row.numpy()
     if law == "integer":
@@ -111,7 +111,7 @@ def _fill_on_cpu(row: "torch.Tensor", rng: np.random.Generator, law: Law, high: 
 
 def _words(count: int, rng: np.random.Generator) -> "torch.Tensor":
     """Random int32 words."""
-    import torch
+    import torch  # start-up time
 
     return torch.from_numpy(rng.bit_generator.random_raw((count + 1) // 2).view(np.int32))[:count]
 

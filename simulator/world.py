@@ -237,7 +237,7 @@ class World(Checked):
             from simulator.gaussian.pairs import draw
 
             return draw(self, n, seed, **options)
-        from simulator.pixels.pairs import draw as draw_pixels
+        from simulator.pixels.pairs import draw as draw_pixels  # start-up time
 
         return draw_pixels(self, n, seed, **options)
 

@@ -97,15 +97,15 @@ def test_verdicts_are_those_on_record(report):
             f"{verdict['proved']} proved, {verdict['supported']} supported, {verdict['contradicted']} contradicted, "
             f"{verdict['undecided']} undecided",
         ),
-        (README, f"by exact algebra ({exactly} claims) or outward-rounded bounds on boxes ({boxes})"),
-        (README, f"rigorous likewise ({certain} of {verdict['contradicted']})"),
+        (README, f"exact algebra ({exactly} claims) or outward-rounded bounds on boxes ({boxes})"),
+        (README, f"rigorous in the same way ({certain} of {verdict['contradicted']})"),
         (
             CLAIMS,
             f"Of {len(recorded)} claims {verdict['proved']} are proved, {verdict['supported']} supported, "
             f"{verdict['contradicted']} contradicted ({certain} of them rigorously: at one point the formula certainly "
             f"fails by more than τ) and {verdict['undecided']} undecided.",
         ),
-        (CLAIMS, f"by exact algebra ({exactly} claims)"),
+        (CLAIMS, f"exact algebra ({exactly} claims)"),
         (CLAIMS, f"bounds on boxes that fill the domain ({boxes})"),
     ):
         assert sentence in page, sentence

@@ -23,7 +23,7 @@ LEVEL = 0.95  # of the intervals of sampled accuracies
 
 def estimate(replicates: Float[np.ndarray, "R 2 *w"]) -> Accuracy:
     """Mean of independent (common, counter) replicates, with its Student t interval of level LEVEL."""
-    from scipy.special import stdtrit
+    from scipy.special import stdtrit  # start-up time
 
     R = len(replicates)
     mean = replicates.mean(axis=0)

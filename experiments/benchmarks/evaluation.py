@@ -26,7 +26,7 @@ def rows(device: str) -> Iterator[Row]:
 
 def encoded(device: str, photos: int = 96, batch: int = 16) -> tuple[float, float]:
     """Seconds per photo of `evaluate`, and of the model alone; the better of three runs each."""
-    import torchvision
+    import torchvision  # an optional extra
 
     module = torchvision.models.resnet50(weights=None).eval().to(device)
     preprocess = torchvision.models.ResNet50_Weights.IMAGENET1K_V1.transforms()

@@ -2,6 +2,8 @@
 
 With --json one JSON document goes to stdout and everything else to stderr. Verbs import their modules when they run,
 for start-up time.
+
+Functions import what they need when they run, for start-up time.
 """
 
 from dataclasses import asdict, dataclass

@@ -34,7 +34,7 @@ app = App(
 
 
 def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
+    from importlib.metadata import PackageNotFoundError, version  # start-up time
 
     try:
         return version("soberclip")

@@ -1,4 +1,7 @@
-"""`soberclip predict`, `simulate`, `train` and `show`: one world in, one document or picture out."""
+"""`soberclip predict`, `simulate`, `train` and `show`: one world in, one document or picture out.
+
+Functions import what they need when they run, for start-up time.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path

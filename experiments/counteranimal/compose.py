@@ -80,7 +80,7 @@ def _prepared(
 
 def _document(request: Composition, planned: Plan) -> dict[str, Any]:
     """The content of compose.json: the settings, which determine every name and pixel, and counts."""
-    from PIL import __version__ as pillow
+    from PIL import __version__ as pillow  # an optional extra
 
     contents = sha256()
     for source in (*planned.cutouts, *planned.photos):

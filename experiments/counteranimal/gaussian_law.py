@@ -108,7 +108,7 @@ def _fitted(
 
 
 def _shrunk(residuals: Float[np.ndarray, "N k"], freedom: int) -> tuple[Float[np.ndarray, "k k"], float]:
-    from sklearn.covariance import ledoit_wolf
+    from sklearn.covariance import ledoit_wolf  # an optional extra
 
     covariance, shrinkage = ledoit_wolf(residuals, assume_centered=True)
     return covariance * len(residuals) / freedom, float(shrinkage)

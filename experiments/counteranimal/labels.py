@@ -36,7 +36,7 @@ def library_names(library: str) -> tuple[str, ...]:
 
 
 def _installed(module: str):
-    from importlib import import_module
+    from importlib import import_module  # start-up time
 
     try:
         return import_module(module)

@@ -67,7 +67,7 @@ def _is_network(error: BaseException) -> bool:
 
 def reachable(host: str) -> bool:
     """Whether the host accepts a connection on its port for https within three seconds."""
-    import urllib.request
+    import urllib.request  # start-up time
 
     if urllib.request.getproxies():
         return True  # a proxy resolves names, so only the client can find out

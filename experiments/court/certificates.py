@@ -7,6 +7,8 @@ A proof records the claim's prediction and its learners' `weights`. The trial ev
 learners' `direction` or `accuracy`. Tests compare the two for the project's own claims. A user's prediction may depend
 on the type of its argument, and a user's learner may inherit `weights` and change `direction`. So `mismatch` compares
 both in floats at points of the domain before a proof counts.
+
+Functions import what they need when they run, for start-up time.
 """
 
 from collections.abc import Callable, Iterable

@@ -115,7 +115,7 @@ def run_parallel(
 def _leave_no_semaphore() -> None:
     """Give tqdm a lock of this process. Its default is a semaphore, which a killed process would leak."""
     try:
-        from tqdm import tqdm
+        from tqdm import tqdm  # start-up time
     except ImportError:  # only extras bring it
         return
     tqdm.set_lock(RLock())

@@ -90,7 +90,7 @@ def run_case(
     case: Case, models: int, seed: int, device: str, report: Callable[[str], None] = lambda line: None
 ) -> dict[str, Any]:
     """Train one ensemble; its document has one row per prompt and group, with measured and predicted accuracy."""
-    from simulator.towers.evaluation import default_prompts
+    from simulator.towers.evaluation import default_prompts  # start-up time
 
     recipe = Recipe(**case.recipe)
     # The usual ones are asked anyway, and claims that differ in them alone share one training.
@@ -228,9 +228,13 @@ def _summary(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def stored_form(document: dict[str, Any]) -> dict[str, Any]:
-    """A verdict as it is stored: without the single models, and with its day."""
+    """A verdict as it is stored: without the single models and the world's defaults, and with its day."""
     cases = [
-        {**case, "rows": [{k: v for k, v in row.items() if k not in ("models", "bridge")} for row in case["rows"]]}
+        {
+            **case,
+            "world": World(**case["world"]).model_dump(exclude_defaults=True),
+            "rows": [{k: v for k, v in row.items() if k not in ("models", "bridge")} for row in case["rows"]],
+        }
         for case in document["cases"]
     ]
     return {**document, "cases": cases, "date": datetime.now(UTC).date().isoformat()}
@@ -239,7 +243,10 @@ def stored_form(document: dict[str, Any]) -> dict[str, Any]:
 def stored_verdicts() -> list[dict[str, Any]]:
     """The verdicts that ship with the package; `check trained --output DIR` and `stored_form` make them."""
     source = files("experiments.court") / STORED
-    return json.loads(source.read_text(encoding="utf-8")) if source.is_file() else []
+    verdicts = json.loads(source.read_text(encoding="utf-8")) if source.is_file() else []
+    for case in (case for verdict in verdicts for case in verdict["cases"]):
+        case["world"] = World(**case["world"]).model_dump()
+    return verdicts
 
 
 def stored_verdict(claim: str) -> dict[str, Any] | None:

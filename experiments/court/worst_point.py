@@ -47,7 +47,7 @@ def corners(dimension: int) -> np.ndarray:
 
 def sobol(dimension: int, count: int, seed: int) -> np.ndarray:
     """The first `count` scrambled Sobol points of the unit cube."""
-    from scipy.stats import qmc
+    from scipy.stats import qmc  # start-up time
 
     power = int(np.ceil(np.log2(max(count, 1))))
     return qmc.Sobol(dimension, scramble=True, rng=np.random.default_rng(seed)).random_base2(power)[:count]
@@ -133,7 +133,7 @@ def _by_formula(claim: Claim, seed: int, effort: int, allowed: Allowed | None) -
 
 def _evolve(scale, starts: np.ndarray, values: np.ndarray, seed: int, effort: int) -> np.ndarray:
     """Differential evolution from the best starts; an undefined point has the lowest value."""
-    from scipy.optimize import differential_evolution
+    from scipy.optimize import differential_evolution  # start-up time
 
     d = starts.shape[1]
     order = np.argsort(np.where(np.isnan(values), -np.inf, values))

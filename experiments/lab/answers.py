@@ -130,7 +130,7 @@ def trainings(
     method: "exact" or "direct", see `simulate`; sampler: how drawn pairs are sampled again. Raises SeparabilityError
     if drawn pairs have no solution, ValueError for other requests without one.
     """
-    from experiments.finite_samples import learned_critics
+    from experiments.finite_samples import learned_critics  # start-up time
     from simulator.gaussian.critic import group_accuracy
     from simulator.gaussian.critic import reliance as relied
 
@@ -141,7 +141,7 @@ def trainings(
 
 
 def _accuracies(setting: Setting, n, count, method, seed):
-    from simulator.gaussian.supervised import SeparabilityError
+    from simulator.gaussian.supervised import SeparabilityError  # start-up time
 
     try:
         for accuracy, _ in trainings(setting.world, setting.learner, n, count, method, seed, setting.sampler):

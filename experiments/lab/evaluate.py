@@ -141,14 +141,15 @@ def _recovery(ensemble: Ensemble, weights: Parameters) -> dict[str, Any] | None:
 
 
 def _beside(setting: Setting, steps: int) -> dict[str, dict[str, float] | None]:
-    """Numbers beside the prediction, where it is the optimum of InfoNCE.
+    """Numbers beside the prediction, where it is the optimum of InfoNCE on Gaussian views.
 
     "unseen": shares of images that are like no pair of the run, so that towers cannot learn their score; None where
     the law has another world than the pairs. "covariances": accuracies of the Gaussian PMI, which towers approach
     first; None unless the prompt is a single caption.
     """
     law, recipe = setting.law(), setting.recipe
-    if law is None or recipe is None or not isinstance(law.learner, InfoNCE):
+    gaussian_optimum = law is not None and setting.world.views is None and isinstance(law.learner, InfoNCE)
+    if not gaussian_optimum or recipe is None:
         return {"unseen": None, "covariances": None}
     shares = None
     if law.world == setting.world:

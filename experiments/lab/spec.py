@@ -153,9 +153,12 @@ class StudySpec:
         return mitigated(self.values_at(place).get("mitigation", NONE), plain)
 
     def document(self) -> dict[str, Any]:
-        """The request as plain values, in the order of a TOML file."""
-        world = self.world.model_dump(exclude_none=True)
-        attributes = world.pop("attribute")
+        """The request as plain values, in the order of a TOML file.
+
+        Fields of the world at their defaults are left out, so that a field added later changes no hash.
+        """
+        world = self.world.model_dump(exclude_defaults=True)
+        attributes = world.pop("attribute", ())
         return {
             "learners": list(self.labels),
             "prompts": list(self.prompts),

@@ -8,6 +8,7 @@ from experiments.errors import RequestError
 from experiments.lab.schema import FORMAT
 from experiments.lab.spec import StudySpec
 from experiments.provenance import versions
+from simulator.world import World
 
 ROUNDING = ("soberclip", "numpy", "scipy", "torch")  # packages whose versions may round differently
 
@@ -19,7 +20,7 @@ def refuse_another(path: Any, attributes: dict[str, Any], study: StudySpec) -> N
         stored, then = tomllib.loads(attributes["study"]), json.loads(attributes["versions"])
     except (KeyError, TypeError, ValueError) as error:
         raise RequestError(f"{str(path)!r} is not the store of a study ({error}); name another folder") from None
-    found = difference(stored, tomllib.loads(study.toml()))
+    found = difference(*map(_with_world, (stored, tomllib.loads(study.toml()))))
     if found is None and attributes.get("hash") != study.hash:
         found = "the options of a learner", attributes.get("hash"), study.hash
     if found is not None:
@@ -34,6 +35,11 @@ def refuse_another(path: Any, attributes: dict[str, Any], study: StudySpec) -> N
                 f"{str(path)!r} was begun with {name} {then.get(name)} and this is {now[name]}, which may round "
                 "differently; continue with that version, or name another folder"
             )
+
+
+def _with_world(request: dict[str, Any]) -> dict[str, Any]:
+    """The request with the fields of its world that were left out at their defaults."""
+    return {**request, "world": {**World().model_dump(exclude_none=True), **request.get("world", {})}}
 
 
 def refuse_format(path: Any, attributes: dict[str, Any]) -> None:

@@ -53,7 +53,7 @@ SCRIPTS = ("tables.js", "theory.js", "explorer.js")
 
 def render(*, verdicts: Sequence[dict[str, Any]], drawings: Mapping[str, str], **context: Any) -> str:
     """The page from verdicts, sections and their drawings (SVG by name); everything but SVG is escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # start-up time
 
     environment = Environment(
         loader=PackageLoader("experiments.page", "html"), autoescape=True, undefined=StrictUndefined, trim_blocks=True

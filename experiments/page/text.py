@@ -1,4 +1,7 @@
-"""The report's text: the answer to its title, how verdicts are reached, and the glossary."""
+"""The report's text: the answer to its title, how verdicts are reached, and the glossary.
+
+Functions import what they need when they run, for start-up time.
+"""
 
 from typing import Any
 

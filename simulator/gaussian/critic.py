@@ -61,7 +61,7 @@ def gaussian_nets(dimension: int, power: int, seed: int) -> Iterator[Float[np.nd
     Each run is a net, and 2^k runs together are a finer one. Each seed gives one randomisation. (scipy's
     MultivariateNormalQMC makes the same points, up to 2e-6, in 1.4 to 2.8 times the time.)
     """
-    from scipy.stats import qmc
+    from scipy.stats import qmc  # start-up time
 
     sobol = qmc.Sobol(dimension, scramble=True, rng=np.random.default_rng(seed))
     while True:

@@ -37,7 +37,7 @@ class Instance:
 
     def cutout(self) -> "Image":
         """The photo, transparent outside the object."""
-        from PIL import Image
+        from PIL import Image  # an optional extra
         from pycocotools import mask
 
         image = decode(self.file, still=True)
@@ -83,7 +83,7 @@ def instances(
 
 def _index(file: Path) -> Any:
     try:
-        from pycocotools.coco import COCO
+        from pycocotools.coco import COCO  # an optional extra
     except ImportError:
         raise ValueError(
             "objects = 'coco' need pycocotools, which is not installed; in the checkout "

@@ -39,7 +39,7 @@ def _check_size(size: int) -> None:
 
 
 def _decoded(source: "Path | io.BytesIO", mode: str, still: bool) -> "Image":
-    from PIL import Image
+    from PIL import Image  # an optional extra
 
     try:
         with Image.open(source, formats=FORMATS) as image:

@@ -124,7 +124,7 @@ def objects(views: Pixels, classes: int) -> Pictures:
 
 def _digits(views: Pixels, classes: int) -> Pictures:
     try:
-        from sklearn.datasets import load_digits
+        from sklearn.datasets import load_digits  # an optional extra
     except ImportError:
         raise ValueError(
             "objects = 'digits' come with scikit-learn, which is not installed; in the checkout "
@@ -163,7 +163,7 @@ def _coco(views: Pixels, classes: int) -> Pictures:
 
 def placed(image: "Image", name: str, side: int) -> UInt8[np.ndarray, "4 S S"]:
     """A cut-out in its frame. Its scale and place are drawn once, by its name."""
-    from PIL import Image
+    from PIL import Image  # an optional extra
 
     cutout = cut(image, drawn_place(numpy_stream(0, f"place of {name}")), side)
     whole = Image.new("RGBA", (side, side))

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.step import State
+from simulator.world import World
 
 PARTS = ("parameters", "moments", "averages", "measures")
 # Of checkpoints and run folders. 2: streams of the CPU come from numpy. 3: SOAP's first moments are in its coordinates.
@@ -38,11 +39,16 @@ def specification(ensemble: Ensemble) -> dict[str, Any]:
     source = ensemble.draw_on or ensemble.device
     return {
         **ensemble.recipe.model_dump(mode="json"),
-        "worlds": [{**world.model_dump(mode="json"), **ensemble.views.identity(world)} for world in ensemble.worlds],
+        "worlds": [_identity(ensemble, world) for world in ensemble.worlds],
         "models": list(ensemble.models),
         "seed": ensemble.seed,
         "draw_on": torch.device(source).type,
     }
+
+
+def _identity(ensemble: Ensemble, world: World) -> dict[str, Any]:
+    """Fields of a world that are not at their defaults, so that a field added later changes nothing."""
+    return {**world.model_dump(mode="json", exclude_defaults=True), **ensemble.views.identity(world)}
 
 
 def difference(saved: dict[str, Any], wanted: dict[str, Any]) -> tuple[str, Any, Any] | None:
@@ -54,7 +60,8 @@ def difference(saved: dict[str, Any], wanted: dict[str, Any]) -> tuple[str, Any,
     sizes = [len(x.get("models") or ()) for x in (saved, wanted)]
     if sizes[0] != sizes[1]:
         return "ensemble", *sizes
-    worlds = [(x.pop("worlds", None) or []) for x in (saved, wanted)]
+    default = World().model_dump(mode="json")
+    worlds = [[default | world for world in x.pop("worlds", None) or []] for x in (saved, wanted)]
     for there, here in [(saved, wanted), *zip(*worlds, strict=False)]:
         for field in [*here, *there]:
             if there.get(field) != here.get(field):

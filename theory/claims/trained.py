@@ -22,7 +22,7 @@ from theory.learners import Bayes, GaussianPMI, InfoNCE, Learner, LinearCLIP, Lo
 
 TOLERANCE = 0.01
 # Standard deviation of a group accuracy over models of the default recipe, in the worlds below. It determines the
-# number of models. If models scatter more, a claim is less likely to be decided; a wrong decision is not more likely.
+# number of models. If models scatter more, a claim is less likely to be decided, and no more likely to be wrong.
 SPREAD = 0.004
 
 

@@ -95,7 +95,7 @@ def all_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, 
     """Scores (N, K) that decide as all captions of a class do: how far an image lies from the curve, or sampled."""
     if not _by_curve(world):
         return drawn_captions_scores(world, prompt, image)
-    from scipy.interpolate import CubicSpline
+    from scipy.interpolate import CubicSpline  # start-up time
 
     curve, sign = _curve(_law(world), prompt), np.where(world.mean < 0, -1.0, 1.0)
     x, y = (sign * image[..., 0] / curve.deviation).T
@@ -140,7 +140,7 @@ class _Curve(NamedTuple):
 
 
 def _curve(law: _Law, prompt: Prompt) -> _Curve:
-    from scipy.optimize.elementwise import find_root
+    from scipy.optimize.elementwise import find_root  # start-up time
 
     prefer, deviation = PREFERENCES[prompt](law), np.where(law.D < 0, -1.0, 1.0) * np.sqrt(law.S)
 

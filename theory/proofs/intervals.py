@@ -155,7 +155,7 @@ def _rising(name: str, a: Interval) -> Interval:
 
 def _ends(name: str, x: Numbers) -> Interval:
     """Enclosures of a function at points, by Arb."""
-    import flint
+    import flint  # start-up time
 
     functions = {
         "exp": lambda v: v.exp(),

@@ -189,7 +189,7 @@ def _operator_error(claim: Claim, x: Symbols) -> Expression:
 
 
 def _phi(z) -> Expression:
-    from scipy.special import ndtr
+    from scipy.special import ndtr  # start-up time
 
     return ndtr(constant(z))
 

@@ -1,4 +1,4 @@
-"""What sweep prints of a model that was trained on."""
+"""Output of `sweep` for a fine-tuned model."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ HEADS = {"trained": "in distribution %", "rand": "Rand %", "rev": "Rev %", "rest
 
 
 def finetuned(document: dict[str, Any]) -> Group:
-    """Mean accuracies by learner with intervals over trainings; Table 7; what was chosen; where the rest is."""
+    """Mean accuracies by learner, Table 7, the chosen hyperparameters, and the path of the result."""
     test = sum(document["objects"]["test"])
     title = (
         f"{document['model']} on {counted(test, 'test object')} of {len(document['names'])} classes: "
@@ -57,7 +57,7 @@ def _printed(rows: list[dict[str, Any]]) -> Table:
 
 
 def _chosen(tests: list[dict[str, Any]]) -> Table:
-    table = Table(title="chosen by validation in distribution, a row a training", title_justify="left")
+    table = Table(title="chosen by validation in distribution, one row per training", title_justify="left")
     table.add_column("learner")
     for name in ("learning rate", "decay", "warm-up", "validation %"):
         table.add_column(name, justify="right")

@@ -1,4 +1,4 @@
-"""What designs, sweep and plot print."""
+"""Output of `designs`, `sweep` and `plot`."""
 
 from collections import Counter
 from typing import Any
@@ -12,7 +12,7 @@ from experiments.lab.words import counted, duration
 
 
 def sweep_table(document: dict[str, Any]) -> Group:
-    """Where the accuracies of a study lie, a row a learner as it is asked; where the numbers are."""
+    """Ranges of the accuracies of a study, one row per learner, prompt and route; then the path of the numbers."""
     sizes = " x ".join(f"{name} {size}" for name, size in document["dimensions"].items())
     table = Table(title=f"{counted(document['cells'], 'cell')}: {sizes}", title_justify="left")
     several = "route" in document["dimensions"]
@@ -27,7 +27,7 @@ def sweep_table(document: dict[str, Any]) -> Group:
             cells.append(f"{percent(one[name][0])} to {percent(one[name][1])}" if one[name] else "none")
         table.add_row(*cells, str(sum(one["undefined"].values()) or ""))
         why.update({(one.get("route", ""), sentence): count for sentence, count in one["undefined"].items()})
-        if one.get("route") == document["ranges"][0].get("route"):  # the theory is the same beside every route
+        if one.get("route") == document["ranges"][0].get("route"):  # the theory is the same for all routes
             unpredicted = one.get("predicted_undefined", {})
             why.update({("theory", sentence): count for sentence, count in unpredicted.items()})
     lines = [
@@ -47,7 +47,7 @@ def sweep_table(document: dict[str, Any]) -> Group:
 
 
 def printed_table(rows: list[dict[str, Any]]) -> Table:
-    """Measured beside printed, a row a setting and a learner, means and deviations over trainings in percent."""
+    """Measured beside printed numbers, one row per setting and learner: means and deviations in percent."""
     table = Table(title="measured % (printed %)", title_justify="left")
     keys = ("classes", "p_inv", "p_spu", "learner")
     groups = list(dict.fromkeys(row["group"] for row in rows))
@@ -67,8 +67,8 @@ def _with(row: dict[str, Any], mean: str, deviation: str) -> str:
 
 
 def gains_table(rows: list[dict[str, Any]]) -> Table:
-    """What mitigations gain and cost beside doing nothing, and the pairs that each effective one needs."""
-    title = "beside doing nothing, in points (theory in brackets); pairs drawn for one that counts"
+    """What mitigations gain and cost compared with none, and their inflation of the sample size."""
+    title = "compared with no mitigation, in points (theory in brackets); pairs: inflation of the sample size"
     table = Table(title=title, title_justify="left")
     numbers = ("counter_gained", "common_lost", "pairs", "predicted_counter_gained", "predicted_common_lost")
     heads = [name for name in rows[0] if name not in numbers and len({row[name] for row in rows} - {None}) > 1]
@@ -90,7 +90,7 @@ def _points(fraction: float | None) -> str:
 
 
 def designs_table(document: list[dict[str, Any]]) -> Group:
-    """The designs, a block each: sizes, then the question."""
+    """Sizes and question of each design."""
     lines: list[RenderableType] = []
     for row in document:
         sizes = [f"{name} {_size(row[name])}" for name in ("quick", "full")]
@@ -108,7 +108,7 @@ def _size(size: dict[str, Any]) -> str:
 
 
 def plotted(document: dict[str, Any]) -> Text:
-    """Result of plot: the file, and what it shows."""
+    """The file, and what it shows."""
     panels = len(document["panels"])
     over = " and ".join(axis["name"] for axis in document["axes"])
     shown = f"{document['what']}{f' over {over}' if over else ''}, {panels} panel{'s' if panels > 1 else ''}"

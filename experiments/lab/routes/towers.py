@@ -80,7 +80,7 @@ def _train(study: StudySpec, recipe: Recipe, seed: int, cells: list[_Cell], k: i
             yield from _train(study, recipe, seed, [cell], k)
         return
     known = prompts_of(recipe)
-    unknown = f"towers of loss {recipe.loss!r} can be asked by {', '.join(map(str, known))}"
+    unknown = f"towers of loss {recipe.loss!r} have the prompts {', '.join(map(str, known))}"
     wanted = dict.fromkeys(prompt for cell in cells for prompt in cell.prompts.values())
     values = {prompt: _measured(towers, prompt) for prompt in wanted if prompt in known}
     seconds = (perf_counter() - began) / len(cells) / len(study.slots(k))

@@ -40,7 +40,7 @@ def plot(dataset: "xr.Dataset", what: str = "counter", at: "Mapping[str, str | f
 def draw(picture) -> "Figure":
     """The figure of a `layout.Picture`."""
     if picture.kind == "plane":
-        from experiments.page.plot.scatter import draw_scatter as draw_kind
+        from experiments.page.plot.scatter import draw_scatter as draw_kind  # start-up time
     elif picture.kind == "map":
         from experiments.page.plot.maps import draw_maps as draw_kind
     else:

@@ -167,7 +167,7 @@ def ticks_of(axis: PlotAxis, most: int = MOST_TICKS) -> np.ndarray:
     """At most `most` round values within the range of an axis; its own values if they are few."""
     values, low, high = axis.values, axis.values.min(), axis.values.max()
     if axis.scale.name == "linear":
-        from matplotlib.ticker import MaxNLocator
+        from matplotlib.ticker import MaxNLocator  # start-up time
 
         if 1 < len(values) <= most and _apart(axis):
             return values

@@ -89,3 +89,11 @@ def test_classes_without_a_background_of_their_own_are_balanced_in_a_study_as_in
     names = ["balance", "subsample", "reweight", "group-dro", "dfr"]
     asked = study(world, {"mitigation": names}, ["supervised"], routes=["trained"], n=1000, recipe=recipe)
     assert np.isfinite(asked.run().counter).all()
+
+
+def test_pixels_have_no_prediction_and_no_numbers_beside_it():
+    """The law of InfoNCE is that of Gaussian views. Asking it about pixels used to lose the finished run."""
+    recipe = Recipe(width=4, embed_dim=4, batch_size=16, steps=2)
+    document = train(recipe, World(p_spu=0.9, views=Pixels()), models=2, compile=False)
+    for entry in document["prompts"].values():
+        assert (entry["predicted"], entry["unseen"], entry["covariances"]) == (None, None, None)

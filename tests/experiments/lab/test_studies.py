@@ -168,3 +168,10 @@ def test_every_measured_cell_is_what_simulate_finds():
         assert [float(cell.counter_low), float(cell.counter_high)] == pytest.approx(alone["interval95"]["counter"])
         assert float(cell.predicted_counter) == pytest.approx(alone["predicted"]["counter"], abs=1e-12)
     assert np.isnan(table.counter.sel(learner="logistic", route="exact")).all()
+
+
+def test_fields_at_their_defaults_are_in_no_hash():
+    """A field added to World later orphans no store."""
+    assert study(World(), axes={"p_spu": [0.5, 0.9]}).document()["world"] == {}
+    assert study(World(mu_spu=2.0)).document()["world"] == {"mu_spu": 2.0}
+    assert study(World(mu_spu=2.0)).hash != study(World()).hash
