@@ -21,17 +21,8 @@ noise = st.floats(0, 10)
 def world(alpha, beta, si, ss, p, nu=0.0, kappa=1.0, K=2):
     """Worlds with (pi_spu/pi_inv)^2 = kappa."""
     pi_i, pi_s = (1.0, np.sqrt(kappa)) if kappa <= 1 else (1 / np.sqrt(kappa), 1.0)
-    return worlds_with(
-        p_spu=p,
-        mu_inv=alpha,
-        mu_spu=beta,
-        sigma_inv=si,
-        sigma_spu=ss,
-        nu=nu,
-        mention_inv=pi_i,
-        mention_spu=pi_s,
-        classes=K,
-    )
+    fields = {"p_spu": p, "mu_inv": alpha, "mu_spu": beta, "sigma_inv": si, "sigma_spu": ss, "nu": nu, "classes": K}
+    return worlds_with(**fields, mention_inv=pi_i, mention_spu=pi_s)
 
 
 @given(positive, positive, positive, positive, ratio, ratio)

@@ -18,15 +18,8 @@ unit = st.floats(0, 1)
 
 
 def claim(**fields) -> Claim:
-    given_ = {
-        "id": "test",
-        "source": "test",
-        "statement": "A statement.",
-        "quantity": "counter",
-        "relation": ">=",
-        "domain": {"p_spu": Axis(0.5, 1.0), "mu_spu": 2.0},
-    }
-    return Claim(**{**given_, **fields})
+    words = {"id": "test", "source": "test", "statement": "A statement.", "quantity": "counter", "relation": ">="}
+    return Claim(**{**words, "domain": {"p_spu": Axis(0.5, 1.0), "mu_spu": 2.0}, **fields})
 
 
 @given(unit, st.floats(0.1, 10), st.floats(0, 10))

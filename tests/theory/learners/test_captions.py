@@ -1,4 +1,4 @@
-"""All captions of a class as a prompt: against drawn captions, Bayes' rule, and known answers."""
+"""All captions of a class as a prompt, against drawn captions, Bayes' rule and the nearest mean caption."""
 
 from functools import reduce
 

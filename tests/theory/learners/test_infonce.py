@@ -1,4 +1,4 @@
-"""The PMI optimum against a quantile grid, drawn images, its own two limits, and known answers."""
+"""The PMI optimum against cells of the plane, roots along lines, drawn images and identities."""
 
 from itertools import product
 
@@ -118,13 +118,11 @@ def check_by_cells(grid: Worlds, prompt):
         assert np.all(np.abs(got[w] - exact) < 1e-6 + last / 2), grid.world(w)
 
 
-def random_worlds(number, seed, masked=True):
+def random_worlds(number, seed):
     u = np.random.default_rng(seed).uniform
     fields = {"p_spu": u(0.5, 1, number), "mu_spu": u(0.2, 4, number)}
     fields |= {"sigma_inv": u(0.1, 3, number), "sigma_spu": u(0.1, 3, number), "nu": 10 ** u(-4, 1, number)}
-    if masked:
-        fields |= {"mention_inv": u(0.02, 1, number), "mention_spu": u(0.02, 1, number)}
-    return worlds_with(**fields)
+    return worlds_with(**fields, mention_inv=u(0.02, 1, number), mention_spu=u(0.02, 1, number))
 
 
 @pytest.mark.parametrize(("prompt", "number"), [("name", 3), ("mean", 5)])

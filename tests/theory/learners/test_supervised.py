@@ -1,4 +1,4 @@
-"""Linear supervised optima against slow oracles (defining integrals, drawn samples), known answers and Bayes."""
+"""Linear supervised optima against drawn samples, Fisher's discriminant, the Bayes rule and identities."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The checker is short, stands on its own, and believes no bound of what is undefined."""
+"""The checker imports nothing of the prover, and believes no bound of what is undefined somewhere."""
 
 import ast
 from pathlib import Path
