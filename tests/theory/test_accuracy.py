@@ -2,18 +2,18 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from reference import many_class_integrals, population_critic, worlds_with
 from scipy.special import ndtr
 
 from simulator.gaussian.critic import group_accuracy
-from simulator.prompts import LINEAR, caption
+from simulator.prompts import LINEAR
 from simulator.strategies import worlds
 from simulator.world import Attribute, World, Worlds
 from theory.accuracy import binary_scores, linear_accuracy, reliance, score_deviation
 from theory.learners import LinearCLIP
-from theory.population import block_covariance, linear_weights
+from theory.population import linear_weights
 
 PROMPTS = ("name", "mean")
 
@@ -22,20 +22,7 @@ PROMPTS = ("name", "mean")
 KNOWN = [
     # section 4 prints (Err, Acc) = (1 - counter, common)
     ((0.99, 1.5, 1, 0.5, 0), (0.976, 1 - 0.538), (0.992, 1 - 0.766), 1e-3),
-    ((0.99, 2, 1, 0.5, 0), (0.996, 1 - 0.806), (1.000, 1 - 0.971), 1e-3),
-    ((0.75, 2, 1, 0.5, 0), (0.974, 1 - 0.500), (1.000, 1 - 0.970), 1e-3),
-    ((0.60, 2, 1, 0.5, 0), (0.918, 1 - 0.275), (0.996, 1 - 0.802), 1e-3),
-    ((0.50, 2, 1, 0.5, 0), (0.841, 1 - 0.159), (0.841, 1 - 0.159), 1e-3),
-    # section 6, linear columns
-    ((0.50, 1, 1, 0.5, 0.49), (0.7937, 0.7937), (0.7937, 0.7937), 1e-4),
-    ((0.75, 1, 1, 0.5, 0.49), (0.8434, 0.7274), (0.8768, 0.6504), 1e-4),
-    ((0.75, 2, 1, 0.5, 0.49), (0.9389, 0.5000), (0.9899, 0.0985), 1e-4),
     ((0.90, 2, 1, 0.5, 0.49), (0.9682, 0.3343), (0.9904, 0.0898), 1e-4),
-    ((0.99, 2, 1, 0.5, 0.49), (0.9770, 0.2588), (0.9900, 0.0974), 1e-4),
-    # section 7
-    ((0.9, 1, 1, 0.2, 0), (0.919, 0.725), (0.946, 0.648), 1e-3),
-    ((0.9, 2, 1, 0.5, 0), (0.992, 0.289), (1.00, 0.024), 1e-3),
-    ((0.9, 2, 0.5, 2, 0), (0.914, 0.275), (0.871, 0.193), 1e-3),
     ((0.9, 1, 0.5, 1, 0), (0.978, 0.671), (0.952, 0.422), 1e-3),
 ]
 
@@ -49,50 +36,21 @@ def test_known_answers(world, name, mean, unit):
         assert (float(got.common), float(got.counter)) == pytest.approx(expected, abs=0.5001 * unit)
 
 
-def test_infinite_view_noise_limit_of_section_6():
-    """p = .9, mu_spu = 2: (.728, .455) at nu = 10 is InfoNCE's, linear CLIP's limit at nu = 100 is (.580, .482)."""
-    got = LinearCLIP("name").accuracy(worlds_with(p_spu=0.9, mu_spu=2.0, nu=100.0))
-    assert (float(got.common), float(got.counter)) == pytest.approx((0.580, 0.482), abs=1e-3)
-
-
-# Squares and products of numbers below 1e-60 underflow; zero itself is in the domain.
-magnitude = st.one_of(st.just(0.0), st.floats(1e-3, 1e3))
-signed = st.builds(lambda x, s: x * s, magnitude, st.sampled_from([1.0, -1.0]))
-view_noise = st.one_of(st.just(0.0), st.floats(1e-6, 15_000))  # sigma_xi below 1e3 in 64 dimensions
-
-
-@given(st.floats(0, 1), signed, signed, magnitude, magnitude, view_noise, st.sampled_from(LINEAR))
-@example(0.9, 1.0, 2.0, 0.0, 0.0, 0.0, "name")  # no noise: certain
-@example(0.9, 0.0, 2.0, 1.0, 1.0, 0.0, "name")  # no object: a rule that is zero
-@example(0.5, 1.0, 0.0, 0.0, 0.5, 0.0, "mean")
-@example(1.0, 1.0, 1.0, 0.0, 0.0, 0.0, "name")
-def test_three_routes_to_one_accuracy(p, alpha, beta, si, ss, nu, prompt):
-    blocks = worlds_with(p_spu=p, mu_inv=alpha, mu_spu=beta, sigma_inv=si, sigma_spu=ss, nu=nu)
-    world = World(
-        p_spu=p, mu_inv=alpha, mu_spu=beta, sigma_inv=si, sigma_spu=ss, sigma_xi=np.sqrt(2 * nu) if nu < 4e5 else 800.0
-    )
-    world = world.model_copy(update={"dim_image": 2, "dim_text": 2})
+@pytest.mark.parametrize(
+    ("prompt", "fields", "expected"),
+    [
+        ("name", {"p_spu": 0.9, "mu_spu": 2.0, "sigma_inv": 0.0, "sigma_spu": 0.0}, (1, 0)),  # no noise: certain
+        ("name", {"p_spu": 0.9, "mu_spu": 2.0, "mu_inv": 0.0}, (0.5, 0.5)),  # no object: a rule that is zero
+        ("mean", {"p_spu": 0.5, "mu_spu": 0.0, "sigma_inv": 0.0}, (1, 1)),
+        ("name", {"p_spu": 1.0, "mu_spu": 1.0, "sigma_inv": 0.0, "sigma_spu": 0.0}, (1, 0.5)),  # a tie
+    ],
+)
+def test_rules_without_noise_or_without_weights(prompt, fields, expected):
+    blocks = worlds_with(**fields)
     u = linear_weights(blocks, prompt)
-    pull, s = np.abs(u * blocks.mean), float(score_deviation(u, blocks))
-    # A rule that is zero but for rounding has no direction to agree on (p = 0, alpha = beta, no noise).
-    coefficient = caption(prompt).coefficient
-    q = [coefficient(alpha, 1.0, 1.0, True), coefficient(beta, 2 * p - 1, 1.0, False)]
-    terms = float(np.abs(blocks.mean) @ np.abs(block_covariance(blocks)) @ np.abs(q))
-    assume(terms == 0 or pull.sum() > 1e-10 * terms)
-    gaps = np.array([u @ blocks.mean, u @ (blocks.mean * [1, -1])])
-    # Terms that cancel to rounding and are then divided by next to nothing have no accuracy to agree on.
-    if pull.sum() > 0:
-        assume(np.all((np.abs(gaps) > 1e-10 * pull.sum()) | (s > 1e-6 * pull.sum()) | (gaps == 0)))
-        assume(not (s == 0 and np.any(np.abs(gaps) < 1e-10 * pull.sum())))
-    tolerance = 1e-12 + (50 * 2**-52 * pull.sum() / s if s > 0 else 0.0)
-    got = linear_accuracy(u, blocks)
-    fast = LinearCLIP(prompt).accuracy(blocks)
-    assert [float(fast.common), float(fast.counter)] == pytest.approx([float(x) for x in got], abs=tolerance)
-    scores = binary_scores(u, blocks)
-    assert [float(ndtr(z)) for z in scores] == pytest.approx([float(x) for x in got], abs=tolerance)
-    if nu < 4e5:
-        explicit = group_accuracy(population_critic(world, prompt), world.mixture(), world.nu_image)[0]
-        assert explicit == pytest.approx([float(x) for x in got], abs=max(tolerance, 1e-10))
+    by_scores = [ndtr(z) for z in binary_scores(u, blocks)]
+    for got in (LinearCLIP(prompt).accuracy(blocks), linear_accuracy(u, blocks), by_scores):
+        assert [float(x) for x in got] == pytest.approx(expected, abs=1e-15)
 
 
 def test_sweeps_are_their_worlds():
@@ -120,6 +78,7 @@ def test_attributes_and_masks_against_the_explicit_critic(world, prompt):
     got = LinearCLIP(prompt).accuracy(blocks)
     slack = 1e-12 + 1e-13 * (float((blocks.mean**2 + blocks.scale**2).max()) ** 1.5) * np.abs(blocks.mean).max() / s
     assert [float(x) for x in got] == pytest.approx(list(explicit), abs=slack)
+    assert [float(x) for x in linear_accuracy(u, blocks)] == pytest.approx(list(explicit), abs=slack)
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
@@ -145,7 +104,6 @@ def test_many_classes_against_the_explicit_critic(world, prompt):
         (3, 1.0, 2.0, 1.0, 0.5, 0.0, (1.0, 0.4)),
         (3, 1.0, 3.0, 0.4, 0.2, 0.1, (1.0, 2.0)),
         (10, 2.0, 1.0, 0.7, 1.5, 0.2, (1.0, -0.5)),
-        (100, 3.0, 1.0, 1.0, 0.5, 0.0, (1.0, 0.8)),
         (1000, 4.0, 2.0, 1.0, 0.5, 0.5, (1.0, 0.3)),
     ],
 )
@@ -156,30 +114,6 @@ def test_many_class_integrals_against_mpmath(K, alpha, beta, si, ss, nu, u):
     assert (float(got.common), float(got.counter)) == pytest.approx(expected, abs=1e-13)
 
 
-@pytest.mark.parametrize("prompt", PROMPTS)
-@pytest.mark.parametrize("K", [3, 7, 1000])
-def test_many_class_weights_of_section_3(K, prompt):
-    """u and v as theory.md prints them, up to the common factor pi_inv or the like that no decision sees."""
-    alpha, beta, si, ss, p, pi_i, pi_s = 1.3, 0.8, 0.7, 1.1, 0.9, 0.6, 0.4
-    D = p - (1 - p) / (K - 1)
-    if prompt == "name":
-        u, v = alpha * pi_i * (alpha**2 / K + si**2), alpha * pi_i * alpha * beta * D / K
-    else:
-        u = alpha * (pi_i**2 * (alpha**2 / K + si**2) + pi_s**2 * beta**2 * D**2 / K)
-        v = beta * D * (pi_i**2 * alpha**2 / K + pi_s**2 * (beta**2 / K + ss**2))
-    blocks = worlds_with(
-        p_spu=p,
-        mu_inv=alpha,
-        mu_spu=beta,
-        sigma_inv=si,
-        sigma_spu=ss,
-        mention_inv=pi_i,
-        mention_spu=pi_s,
-        classes=K,
-    )
-    assert linear_weights(blocks, prompt) == pytest.approx([u, v], rel=1e-12)
-
-
 @pytest.mark.parametrize("classes", [2, 3, 50])
 def test_a_rule_that_is_zero_guesses(classes):
     got = linear_accuracy(np.zeros(2), worlds_with(classes=classes))
@@ -188,13 +122,10 @@ def test_a_rule_that_is_zero_guesses(classes):
 
 
 blocks_of_any_kind = st.builds(
-    lambda K, **kw: worlds_with(classes=K, **kw),
-    st.sampled_from([2, 3, 20]),
+    worlds_with,
+    classes=st.sampled_from([2, 3, 20]),
     p_spu=st.floats(0, 1),
-    mu_inv=st.floats(0.1, 5),
-    mu_spu=st.floats(0.1, 5),
-    sigma_inv=st.floats(0.1, 5),
-    sigma_spu=st.floats(0.1, 5),
+    **dict.fromkeys(("mu_inv", "mu_spu", "sigma_inv", "sigma_spu"), st.floats(0.1, 5)),
     nu=st.floats(0, 5),
 )
 
@@ -207,6 +138,7 @@ def test_symmetries_of_linear_rules(blocks, t, c):
     scaled = linear_accuracy(c * u, blocks)
     assert [float(x) for x in scaled] == pytest.approx([float(x) for x in got], abs=1e-12)
     if blocks.classes == 2:
+        assert [float(ndtr(z)) for z in binary_scores(u, blocks)] == pytest.approx([float(x) for x in got], abs=1e-13)
         other = linear_accuracy(np.array([1.0, -t]), blocks)
         assert [float(other.counter), float(other.common)] == pytest.approx([float(x) for x in got], abs=1e-13)
     assert float(got.common) >= float(got.counter) - 1e-13  # t >= 0 and mu_spu > 0 lean on the background

@@ -55,10 +55,7 @@ def test_factorised_density_is_the_mixtures(world, paired):
             assert given_class[i, y] == pytest.approx(mixture_log_density(world, image[i], t, label=y), rel=1e-10)
 
 
-@given(
-    st.lists(st.floats(-800, 800), min_size=2, max_size=7),
-    st.floats(0, 1),
-)
+@given(st.lists(st.floats(-800, 800), min_size=2, max_size=7), st.floats(0, 1))
 @example([-800.0, 0.0, 800.0], 1.0)
 @example([0.0, 0.0], 0.0)
 def test_attribute_is_summed_out_without_cancellation(values, p):

@@ -9,7 +9,7 @@ from reference import latent_cross_covariance, population_critic, worlds_with
 from simulator.prompts import LINEAR
 from simulator.strategies import worlds
 from simulator.world import Attribute, World, Worlds
-from theory.population import block_covariance, kappa, leading_direction, linear_weights, truncated_weights
+from theory.population import block_covariance, leading_direction, linear_weights, truncated_weights
 
 PROMPTS = st.sampled_from(LINEAR)
 
@@ -29,25 +29,9 @@ def size_of(world: World) -> float:
 @given(worlds(most_attributes=2))
 def test_block_covariance_is_the_mixtures_on_class_differences(world):
     E = class_difference(world)
-    full = world.model_copy(
-        update={
-            "mention_inv": 1.0,
-            "mention_spu": 1.0,
-            "attribute": tuple(a.model_copy(update={"mention": 1.0}) for a in world.attribute),
-        }
-    )
-    found, expected = block_covariance(Worlds.of(world)), E.T @ latent_cross_covariance(full) @ E
-    assert found == pytest.approx(expected, abs=1e-13 * size_of(world))
     masked = E.T @ latent_cross_covariance(world) @ E
+    found = block_covariance(Worlds.of(world))
     assert found * Worlds.of(world).mention == pytest.approx(masked, abs=1e-13 * size_of(world))
-
-
-@given(worlds(most_attributes=2))
-def test_class_differences_are_an_invariant_subspace(world):
-    """What makes the reduction exact: C maps differences to differences."""
-    E, C = class_difference(world), latent_cross_covariance(world)
-    image = C @ E
-    assert image == pytest.approx(E @ (E.T @ image), abs=1e-12 * size_of(world))
 
 
 def differences(u: np.ndarray, world: World) -> np.ndarray:
@@ -104,38 +88,8 @@ def test_truncation_keeps_both_prompts_on_one_direction():
     blocks = worlds_with(p_spu=0.8, mu_spu=1.7, sigma_inv=0.9, sigma_spu=0.6)
     A, B, c = 1 + 0.81, 1.7**2 + 0.36, 1.7 * 0.6
     expected = (B - A + np.sqrt((A - B) ** 2 + 4 * c**2)) / (2 * c)
-    for u in (
-        truncated_weights(blocks, "name", 1),
-        truncated_weights(blocks, "mean", 1),
-        leading_direction(blocks),
-    ):
+    for u in (truncated_weights(blocks, "name", 1), truncated_weights(blocks, "mean", 1), leading_direction(blocks)):
         assert u[1] / u[0] == pytest.approx(expected, rel=1e-12)
-
-
-@given(worlds(classes=st.just(2), most_attributes=0))
-def test_a_world_in_a_grid_is_the_world(world):
-    world = world.model_copy(update={"dim_text": world.dim_image})
-    grid = worlds_with(
-        p_spu=[world.p_spu, 0.5],
-        mu_inv=world.mu_inv,
-        mu_spu=world.mu_spu,
-        sigma_inv=world.sigma_inv,
-        sigma_spu=world.sigma_spu,
-        nu=world.nu_image,
-        mention_inv=world.mention_inv,
-        mention_spu=world.mention_spu,
-        p_inv=world.p_inv,
-    )
-    for field in ("mean", "scale", "agreement", "mention", "correlation"):
-        assert np.array_equal(getattr(grid, field)[0], getattr(Worlds.of(world), field)), field
-    assert grid.nu_image[0] == pytest.approx(world.nu_image, rel=1e-15)
-
-
-def test_the_binary_covariance_by_hand():
-    """theory.md section 2: [[alpha^2 + sigma_inv^2, c], [c, beta^2 + sigma_spu^2]], c = alpha beta (2p - 1)."""
-    C = block_covariance(worlds_with(p_spu=0.75, mu_inv=2.0, mu_spu=3.0, sigma_inv=1.0, sigma_spu=0.5))
-    assert C.tolist() == [[5.0, 3.0], [3.0, 9.25]]
-    assert (kappa(2), kappa(3), kappa(1000)) == (1, 3, 1000)
 
 
 def test_grids_are_their_worlds():
@@ -149,8 +103,3 @@ def test_grids_are_their_worlds():
             assert whole[i, j] == pytest.approx(linear_weights(one, prompt), abs=1e-14)
             one = worlds_with(p_spu=p[i, 0], mu_spu=beta[j] + 0.7)
             assert narrow[i, j] == pytest.approx(truncated_weights(one, prompt, 1), abs=1e-12)
-
-
-def test_attributes_add_blocks():
-    world = World(attribute=(Attribute(mu=2.0, sigma=0.0, p=0.75),), dim_image=3, dim_text=3)
-    assert block_covariance(Worlds.of(world))[2].tolist() == pytest.approx([1.0, 0.8, 4.0])

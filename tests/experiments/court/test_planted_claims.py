@@ -17,6 +17,8 @@ TAU = 0.005
 QUIET = {"sigma_xi": 0.0, "dim_image": 2, "dim_text": 2}
 LOUD = {"sigma_xi": 0.5, "dim_image": 2, "dim_text": 2}
 BOX = {"p_spu": Axis(0.55, 0.95), "mu_spu": Axis(0.5, 2.0), "sigma_spu": 0.6}
+MASKED = {"p_spu": Axis(0.6, 1.0), "mention_inv": Axis(0.5, 1.0), "mention_spu": Axis(0.2, 1.0), **QUIET}
+NAME = LinearCLIP("name")
 
 LEARNERS = {
     "linear-name": (LinearCLIP("name"), QUIET),
@@ -44,7 +46,7 @@ ORDINARY = {
     "7 pairs, a rare atom",
     "masked minimiser",
     "undefined at a corner",
-    "whole numbers from 2",
+    "whole numbers from 2 to 4",
     "whole numbers from 2.4 to 4.4",
     "errors too rare to fit",
     "separable pairs",
@@ -62,37 +64,79 @@ def shifted(learner, tau: float, quantity: str = "counter"):
     return lambda w: getattr(learner.accuracy(w), quantity) + tau * TAU
 
 
-def many(classes):
-    """Worlds of so many classes without view noise."""
-    return {**BOX, "sigma_xi": 0.0, "classes": classes}
+def bent(rise: float):
+    """A domain over which counter accuracy rises with p by so many tau in all, and by less than tau in any .05.
 
-
-def five(worlds):
-    return 5.0
+    With mu_spu = 0 the accuracy is Phi(mu_inv), and mu_inv grows slowly with p.
+    """
+    slow = lambda w: 1.0 + 0.2066 * (w.p_spu - 0.5) * rise / 5  # noqa: E731
+    return {"p_spu": Axis(0.5, 1.0), "mu_spu": 0.0, "sigma_inv": 1.0, **QUIET, "mu_inv": slow}
 
 
 def by_learner():
     """Four claims a learner: a bound and an equality, true and false."""
     for name, (learner, views) in LEARNERS.items():
-        domain = {**BOX, **views}
         for relation, shift, verdict in (
             (">=", -2.0, "supported"),
             (">=", 1.5, "contradicted"),
             ("=", 0.0, "supported"),
             ("=", -1.5, "contradicted"),
         ):
-            made = claim(
-                f"{name} {relation} {shift}",
-                relation=relation,
-                domain=domain,
-                subject=learner,
-                prediction=shifted(learner, shift),
-            )
-            yield made, verdict
+            fields = {"relation": relation, "domain": {**BOX, **views}, "subject": learner}
+            yield verdict, claim(f"{name} {relation} {shift}", prediction=shifted(learner, shift), **fields)
 
 
-def loss(worst: float):
-    """Training on 50 pairs loses at most `worst` points of counter accuracy; the worst loss is 7.6 points."""
+def of_words():
+    """Claims about the other words of the vocabulary."""
+    for learner, word, relation, shift, verdict in (
+        (NAME, "drop", "=", 0.0, "supported"),
+        (NAME, "drop", "<=", -1.5, "contradicted"),
+        (NAME, "balanced", "=", 0.0, "supported"),
+        (NAME, "worst", ">=", -2.0, "supported"),
+        (NAME, "worst", ">=", 1.5, "contradicted"),
+        (Bayes(), "drop", "=", 0.0, "supported"),
+        (Bayes(), "balanced", "<=", -1.5, "contradicted"),
+    ):
+        fields = {"quantity": word, "relation": relation, "domain": {**BOX, **LOUD}, "subject": learner}
+        prediction = shifted(learner, shift, word)
+        yield verdict, claim(f"{learner.name} {word} {relation} {shift}", prediction=prediction, **fields)
+
+
+def between_points():
+    """Monotone relations on domains that end where no step could leave them, and sides of a threshold."""
+    to_one = {"p_spu": Axis(0.5, 1.0), "mu_spu": Axis(0.5, 2.0), **QUIET}
+    falls = {"relation": "decreasing", "along": "p_spu"}
+    rises = {"relation": "increasing", "along": "p_spu"}
+    yield "supported", claim("falls to p = 1", domain=to_one, **falls)
+    yield "contradicted", claim("rises to p = 1", domain=to_one, **rises)
+    yield "supported", claim("common rises", quantity="common", domain=to_one, **rises)
+    yield "supported", claim("reliance to p = 1", quantity="reliance", domain=to_one, **rises)
+    by_mention = {"quantity": "reliance", "along": "mention_spu", "domain": MASKED, "subject": LinearCLIP("mean")}
+    yield "supported", claim("reliance to mention 1", relation="increasing", **by_mention)
+    yield "contradicted", claim("reliance falls with mention", relation="decreasing", **by_mention)
+    yield "contradicted", claim("slow rise of 10 tau", domain=bent(10), **falls)
+    yield "supported", claim("slow rise of half a tau", domain=bent(0.5), **falls)
+    iff = {"relation": "iff", "threshold": 0.5, "domain": {**to_one, "mu_spu": 2.0}}
+    # The majority of the counter group is right where mu^2 m0 < A; the second condition is off by .05 in p.
+    turning = lambda w: 1 + w.sigma_inv**2 - w.mu_spu**2 * (2 * w.p_spu - 1)  # noqa: E731
+    yield "supported", claim("iff, the turning point", prediction=turning, **iff)
+    off = lambda w: turning(w) + 0.1 * w.mu_spu**2  # noqa: E731
+    yield "contradicted", claim("iff, off by .05 in p", prediction=off, **iff)
+
+
+def of_two_learners():
+    """Both learners are measured on the same draws."""
+    least, rule = LeastSquares(), Bayes()
+    for word, shift, verdict in (("true", 0.0, "supported"), ("false", 1.5 * TAU, "contradicted")):
+        prediction = lambda w, shift=shift: NAME.accuracy(w).counter - least.accuracy(w).counter + shift  # noqa: E731
+        fields = {"relation": "=", "domain": {**BOX, **QUIET}, "against": least}
+        yield verdict, claim(f"against, {word}", prediction=prediction, **fields)
+    fields = {"relation": ">=", "domain": {**BOX, **LOUD}, "subject": rule, "against": NAME}
+    prediction = lambda w: rule.accuracy(w).counter - NAME.accuracy(w).counter - 2 * TAU  # noqa: E731
+    yield "supported", claim("rule against fit", prediction=prediction, **fields)
+
+
+def after_n_pairs():
     domain = {
         "p_spu": Axis(0.5, 0.95),
         "mu_spu": Axis(0.5, 2.0),
@@ -100,248 +144,48 @@ def loss(worst: float):
         "sigma_spu": 0.5,
         **QUIET,
     }
-    return claim(
-        f"50 pairs lose at most {worst:g} points",
-        relation=">=",
-        n=50,
-        domain=domain,
-        prediction=lambda w: LinearCLIP().accuracy(w).counter - worst / 100,
+    # The worst loss is 7.6 points of counter accuracy.
+    for worst, verdict in ((5, "contradicted"), (9, "supported")):
+        prediction = lambda w, worst=worst: NAME.accuracy(w).counter - worst / 100  # noqa: E731
+        fields = {"relation": ">=", "n": 50, "domain": domain}
+        yield verdict, claim(f"50 pairs lose at most {worst} points", prediction=prediction, **fields)
+    # The accuracy is 0, except in a rare sample that holds the other background: .0135 on average.
+    yield "contradicted", claim("7 pairs, a rare atom", relation="<=", n=7, domain=ATOM)
+    wide = {"p_spu": 0.8, "dim_image": 16}
+    yield (
+        "supported",
+        claim("least squares in 16 dimensions", relation=">=", n=1000, subject="least-squares", domain=wide),
     )
+    logistic = {"relation": ">=", "subject": "logistic"}
+    # 5e7 pairs would be needed to see the other background 500 times.
+    yield "undecided", claim("errors too rare to fit", domain={**QUIET, "p_spu": 1 - 1e-5}, **logistic)
+    # Hardly any sample of 20 pairs has a minimiser.
+    yield "refused", claim("separable pairs", n=20, domain={**QUIET, "sigma_inv": 0.1}, **logistic)
+    # Reliance is a ratio whose mean need not exist.
+    ratio = {"quantity": "reliance", "relation": "<=", "n": 50, "domain": QUIET}
+    yield "undecided", claim("a mean that need not exist", prediction=lambda w: 5.0, **ratio)
 
 
-# Counter accuracy falls in p; this bends it so that it rises by 10 tau in all, and by less than tau in any .05.
-def bent(tau_in_all: float):
-    edge = {"p_spu": Axis(0.5, 1.0), "mu_spu": 0.0, "sigma_inv": 1.0, **QUIET}
-    # With mu_spu = 0 the accuracy is Phi(1) everywhere: against itself under another field nothing moves but what is
-    # planted through mu_inv, which grows slowly with p.
-    edge["mu_inv"] = lambda w: 1.0 + 0.2066 * (w.p_spu - 0.5) * tau_in_all / 5
-    return edge
+def of_masks_and_holes():
+    minimiser = {"quantity": "operator-error", "relation": "<=", "domain": MASKED}
+    masked = lambda w: _covariance(w) * w.mention[..., None, :]  # noqa: E731
+    yield "supported", claim("masked minimiser", reference=masked, **minimiser)
+    yield "contradicted", claim("unmasked minimiser", reference=_covariance, **minimiser)
+    corner = lambda w: np.where((w.p_spu < 0.56) & (w.mu_spu < 0.6), np.nan, 0.0)  # noqa: E731
+    yield "supported", claim("undefined at a corner", relation=">=", domain={**BOX, **QUIET}, prediction=corner)
+    yield "supported", claim("defaults", relation=">=", domain={"p_spu": Axis(0.5, 1.0)})  # in 64 dimensions
 
 
-def single_claims():
-    name, mean, least = LinearCLIP("name"), LinearCLIP("mean"), LeastSquares()
-    to_one = {"p_spu": Axis(0.5, 1.0), "mu_spu": Axis(0.5, 2.0), **QUIET}
-    masked = {"p_spu": Axis(0.6, 1.0), "mention_inv": Axis(0.5, 1.0), "mention_spu": Axis(0.2, 1.0), **QUIET}
-    table = [
-        # relations between points, on domains that end where no step could leave them
-        (claim("falls to p = 1", relation="decreasing", along="p_spu", domain=to_one), "supported"),
-        (claim("rises to p = 1", relation="increasing", along="p_spu", domain=to_one), "contradicted"),
-        (
-            claim("reliance to p = 1", quantity="reliance", relation="increasing", along="p_spu", domain=to_one),
-            "supported",
-        ),
-        (
-            claim(
-                "reliance to mention 1",
-                quantity="reliance",
-                relation="increasing",
-                along="mention_spu",
-                domain=masked,
-                subject=mean,
-            ),
-            "supported",
-        ),
-        (
-            claim(
-                "reliance falls with mention",
-                quantity="reliance",
-                relation="decreasing",
-                along="mention_spu",
-                domain=masked,
-                subject=mean,
-            ),
-            "contradicted",
-        ),
-        (claim("slow rise of 10 tau", relation="decreasing", along="p_spu", domain=bent(10)), "contradicted"),
-        (claim("slow rise of half a tau", relation="decreasing", along="p_spu", domain=bent(0.5)), "supported"),
-        (claim("common rises", quantity="common", relation="increasing", along="p_spu", domain=to_one), "supported"),
-        # sides of a threshold
-        (
-            claim(
-                "iff, the turning point",
-                relation="iff",
-                threshold=0.5,
-                domain={**to_one, "mu_spu": 2.0},
-                # mu^2 m0 < A: the majority of the counter group is right
-                prediction=lambda w: 1 + w.sigma_inv**2 - w.mu_spu**2 * (2 * w.p_spu - 1),
-            ),
-            "supported",
-        ),
-        (
-            claim(
-                "iff, off by .05 in p",
-                relation="iff",
-                threshold=0.5,
-                domain={**to_one, "mu_spu": 2.0},
-                prediction=lambda w: 1 + w.sigma_inv**2 - w.mu_spu**2 * (2 * w.p_spu - 1.1),
-            ),
-            "contradicted",
-        ),
-        # words of the vocabulary
-        *(
-            (
-                claim(
-                    f"{learner.name} {word} {relation} {shift}",
-                    quantity=word,
-                    relation=relation,
-                    domain={**BOX, **LOUD},
-                    subject=learner,
-                    prediction=shifted(learner, shift, word),
-                ),
-                verdict,
-            )
-            for learner, word, relation, shift, verdict in (
-                (name, "drop", "=", 0.0, "supported"),
-                (name, "drop", "<=", -1.5, "contradicted"),
-                (name, "balanced", "=", 0.0, "supported"),
-                (name, "worst", ">=", -2.0, "supported"),
-                (name, "worst", ">=", 1.5, "contradicted"),
-                (Bayes(), "drop", "=", 0.0, "supported"),
-                (Bayes(), "balanced", "<=", -1.5, "contradicted"),
-            )
-        ),
-        # two learners on the same draws
-        (
-            claim(
-                "against, true",
-                relation="=",
-                domain={**BOX, **QUIET},
-                against=least,
-                prediction=lambda w: name.accuracy(w).counter - least.accuracy(w).counter,
-            ),
-            "supported",
-        ),
-        (
-            claim(
-                "against, false",
-                relation="=",
-                domain={**BOX, **QUIET},
-                against=least,
-                prediction=lambda w: name.accuracy(w).counter - least.accuracy(w).counter + 1.5 * TAU,
-            ),
-            "contradicted",
-        ),
-        (
-            claim(
-                "rule against fit",
-                relation=">=",
-                domain={**BOX, **LOUD},
-                subject="bayes",
-                against=name,
-                prediction=lambda w: Bayes().accuracy(w).counter - name.accuracy(w).counter - 2 * TAU,
-            ),
-            "supported",
-        ),
-        # finite n
-        (loss(1), "contradicted"),
-        (loss(9), "supported"),
-        # 7 pairs, counter accuracy 0 save for a rare sample that holds the other background: .0135 on average
-        (
-            claim(
-                "7 pairs, a rare atom",
-                relation="<=",
-                n=7,
-                domain={"p_spu": 0.999, "mu_spu": 4.0, "sigma_inv": 0.3, "sigma_spu": 0.1, **QUIET},
-            ),
-            "contradicted",
-        ),
-        # masks
-        (
-            claim(
-                "masked minimiser",
-                quantity="operator-error",
-                relation="<=",
-                domain=masked,
-                reference=lambda w: _covariance(w) * w.mention[..., None, :],
-            ),
-            "supported",
-        ),
-        (
-            claim(
-                "unmasked minimiser",
-                quantity="operator-error",
-                relation="<=",
-                domain=masked,
-                reference=lambda w: _covariance(w),
-            ),
-            "contradicted",
-        ),
-        # holes of the domain
-        (
-            claim(
-                "undefined at a corner",
-                relation=">=",
-                domain={**BOX, **QUIET},
-                prediction=lambda w: np.where((w.p_spu < 0.56) & (w.mu_spu < 0.6), np.nan, 0.0),
-            ),
-            "supported",
-        ),
-        (
-            claim(
-                "whole numbers from 2",
-                relation=">=",
-                domain={**BOX, "sigma_xi": 0.0, "classes": Axis(2, 4, integer=True)},
-            ),
-            "supported",
-        ),
-        (
-            claim(
-                "whole numbers from 2.4 to 4.4",
-                relation=">=",
-                domain={**BOX, "sigma_xi": 0.0, "classes": Axis(2.4, 4.4, integer=True)},
-            ),
-            "supported",
-        ),
-        (
-            claim(
-                "three classes, false",
-                relation=">=",
-                domain={**BOX, "sigma_xi": 0.0, "classes": 3},
-                prediction=lambda w: 1.0,
-            ),
-            "contradicted",
-        ),
-        # all at the command line's defaults, d = 64
-        (claim("defaults", relation=">=", domain={"p_spu": Axis(0.5, 1.0)}), "supported"),
-    ]
+def of_many_classes():
+    for low, high in ((2, 4), (2.4, 4.4)):
+        domain = {**BOX, "sigma_xi": 0.0, "classes": Axis(low, high, integer=True)}
+        yield "supported", claim(f"whole numbers from {low} to {high}", relation=">=", domain=domain)
+    quiet = {**BOX, "sigma_xi": 0.0, "classes": 3}
+    yield "contradicted", claim("three classes, false", relation=">=", domain=quiet, prediction=lambda w: 1.0)
     three = {"p_spu": Axis(0.5, 0.9), "classes": 3}
     costly = {**three, "p_spu": 0.8}  # a minute over an axis
-    table += [
-        (
-            claim(
-                "least squares in 16 dimensions",
-                relation=">=",
-                n=1000,
-                subject=least,
-                domain={"p_spu": 0.8, "dim_image": 16},
-            ),
-            "supported",
-        ),
-        *(
-            (claim(f"{s.name} of three classes", relation=">=", subject=s, domain=domain), "supported")
-            for s, domain in ((Bayes(), three), (InfoNCE("name"), costly), (least, three), (Logistic(), costly))
-        ),
-        (loss(3), "contradicted"),
-        (loss(5), "contradicted"),
-        # 5e7 pairs would be needed to see the other background 500 times
-        (
-            claim("errors too rare to fit", relation=">=", subject="logistic", domain={**QUIET, "p_spu": 1 - 1e-5}),
-            "undecided",
-        ),
-        # hardly any sample of 20 pairs has a minimiser
-        (
-            claim("separable pairs", relation=">=", subject="logistic", n=20, domain={**QUIET, "sigma_inv": 0.1}),
-            "refused",
-        ),
-        # reliance after 50 pairs is a ratio whose mean need not exist
-        (
-            claim(
-                "a mean that need not exist", quantity="reliance", relation="<=", n=50, domain=QUIET, prediction=five
-            ),
-            "undecided",
-        ),
-    ]
-    yield from table
+    for rule, domain in ((Bayes(), three), (InfoNCE("name"), costly), (LeastSquares(), three), (Logistic(), costly)):
+        yield "supported", claim(f"{rule.name} of three classes", relation=">=", subject=rule, domain=domain)
 
 
 def _covariance(w: Worlds) -> np.ndarray:
@@ -351,11 +195,11 @@ def _covariance(w: Worlds) -> np.ndarray:
     return np.stack([np.stack(np.broadcast_arrays(first, off), -1), np.stack(np.broadcast_arrays(off, second), -1)], -2)
 
 
-PLANTED = {planted.id: (planted, verdict) for planted, verdict in (*by_learner(), *single_claims())}
+FAMILIES = (by_learner, of_words, between_points, of_two_learners, after_n_pairs, of_masks_and_holes, of_many_classes)
+PLANTED = {planted.id: (planted, verdict) for family in FAMILIES for verdict, planted in family()}
 
 
-def test_the_table_is_as_long_as_it_says():
-    assert len(PLANTED) >= 60
+def test_every_ordinary_claim_is_planted():
     assert set(PLANTED) >= ORDINARY
 
 

@@ -28,20 +28,10 @@ from theory.claims.claim import Claim
 
 
 def trials(*predictions) -> list[Trial]:
-    return [
-        trial_of(
-            Claim(
-                id=f"mine-{i}",
-                source="test",
-                statement="",
-                quantity="counter",
-                relation=">=",
-                domain={"p_spu": 0.9, "sigma_xi": 0.0},
-                prediction=prediction,
-            )
-        )
-        for i, prediction in enumerate(predictions)
-    ]
+    fields = {"source": "test", "statement": "", "quantity": "counter", "relation": ">="}
+    domain = {"p_spu": 0.9, "sigma_xi": 0.0}
+    made = (Claim(id=f"mine-{i}", domain=domain, prediction=p, **fields) for i, p in enumerate(predictions))
+    return [trial_of(claim) for claim in made]
 
 
 def hold(available: list[Trial], **options) -> list[dict]:

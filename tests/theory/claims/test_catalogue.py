@@ -76,14 +76,6 @@ def test_proved_claims_hold_on_a_dense_sample(claim):
     assert violations(claim, cube(claim, 2000)).max() <= claim.tau
 
 
-@pytest.mark.parametrize("id", ["wang-theorem-6.2-error", "wang-theorem-6.2-accuracy"])
-def test_theorem_62_in_its_regime_and_at_full_correlation(id):
-    claim = named(id)
-    unit = cube(claim, 2000)
-    at_one = {**claim.place(unit), "p_spu": np.ones(len(unit))}
-    assert true_violation(claim, at_one).max() < 1e-12  # fact (i)
-
-
 def test_the_regime_is_the_papers():
     point = named("wang-theorem-6.2-error").place(cube(named("wang-theorem-6.2-error"), 500))
     assert {n for n, a in REGIME.items() if isinstance(a, Axis)} == {"sigma_inv", "sigma_spu", "mu_spu", "p_spu"}

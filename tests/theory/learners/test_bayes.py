@@ -1,5 +1,4 @@
-"""The Bayes rule against slow oracles (a quantile grid, drawn images) and known answers; beside other rules in
-test_supervised."""
+"""The Bayes rule against slow oracles and closed forms; test_supervised has it beside other rules."""
 
 import numpy as np
 import pytest
@@ -7,60 +6,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from reference import worlds_with
 from scipy import stats
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 from stattest import SHARE, assert_mean, mean_size, spend
 
 from simulator.world import Attribute, World, Worlds
 from theory.learners.bayes import bayes_accuracy
 from theory.population import image_variance
 from theory.quadrature import REPLICATES
-
-
-# theory.md section 6, nu = .49, sigma_inv = 1, sigma_spu = .5; four printed digits.
-@pytest.mark.parametrize(
-    ("p", "mu", "expected"),
-    [
-        (0.5, 1, (0.7937, 0.7937)),
-        (0.75, 1, (0.8821, 0.6440)),
-        (0.75, 2, (0.9275, 0.5665)),
-        (0.9, 2, (0.9784, 0.3177)),
-        (0.99, 2, (0.9930, 0.0518)),
-    ],
-)
-def test_bayes_known_answers(p, mu, expected):
-    got = bayes_accuracy(worlds_with(p_spu=p, mu_spu=mu, nu=0.49))
-    assert (got.common, got.counter) == pytest.approx(expected, abs=5.001e-5)
-    assert got.interval is None
-
-
-# The steep cases: an almost useless object (x_inv becomes the outer variable), a noiseless background, mu_inv = 0.
-@pytest.mark.parametrize(
-    "world",
-    [
-        {"p_spu": 0.9, "mu_inv": 0.02, "mu_spu": 1.0},
-        {"p_spu": 0.7, "mu_inv": 0.02, "mu_spu": 1.0},
-        {"p_spu": 0.9, "mu_inv": 0.0, "mu_spu": 1.0},
-        {"p_spu": 0.2, "mu_inv": 1.0, "mu_spu": -3.0, "sigma_spu": 2.0},
-        {"p_spu": 0.95, "mu_inv": 0.8, "mu_spu": 1.0, "sigma_spu": 0.0},
-        {"p_spu": 0.75, "mu_inv": 0.3, "mu_spu": 0.0},
-    ],
-)
-def test_bayes_matches_a_quantile_grid(world):
-    blocks = worlds_with(**world)
-    got = bayes_accuracy(blocks)
-    t = ndtri((np.arange(1200) + 0.5) / 1200)
-    deviation, p = np.sqrt(image_variance(blocks)), blocks.agreement[1]
-    for sign, accuracy in ((1, got.common), (-1, got.counter)):
-        x, b = blocks.mean[0] + deviation[0] * t, sign * blocks.mean[1] + deviation[1] * t
-        inv = 2 * blocks.mean[0] * x / deviation[0] ** 2
-        if deviation[1] > 0:
-            like = [np.exp(-((b - m) ** 2) / (2 * deviation[1] ** 2)) for m in (blocks.mean[1], -blocks.mean[1])]
-        else:
-            like = [1.0 * (b == m) for m in (blocks.mean[1], -blocks.mean[1])]
-        spu = np.log((p * like[0] + (1 - p) * like[1]) / ((1 - p) * like[0] + p * like[1]))
-        decision = inv[:, None] + spu
-        grid = (decision > 1e-12).mean() + 0.5 * (np.abs(decision) <= 1e-12).mean()
-        assert float(accuracy) == pytest.approx(grid, abs=1e-3)  # the grid's own error, about one cell in 1200
 
 
 @pytest.mark.parametrize("world", [World(classes=3, p_spu=0.8), World(attribute=(Attribute(p=0.8, mu=1.5),))])
@@ -76,11 +28,6 @@ def test_the_interval_measures_the_scatter_over_seeds(world):
         ratio = estimates.var(ddof=1) / (error**2).mean()
         law = stats.f(seeds - 1, seeds * (REPLICATES - 1))
         assert law.ppf(SHARE / 2) < ratio < law.isf(SHARE / 2), (group, ratio)
-
-
-def with_p_inv(worlds: Worlds, p_inv) -> Worlds:
-    """The same worlds where the object shown is the label's with probability p_inv."""
-    return worlds.replace(p_inv=np.asarray(p_inv, float))
 
 
 def accuracy_by_thresholds(blocks: Worlds) -> tuple[float, float]:
@@ -99,7 +46,8 @@ def accuracy_by_thresholds(blocks: Worlds) -> tuple[float, float]:
 
     def mixture(x, mean, deviation, agreement, y):
         like = [-((x - a * mean) ** 2) / (2 * deviation**2) for a in (1, -1)]
-        return np.logaddexp(np.log(agreement) + like[(1 - y) // 2], np.log1p(-agreement) + like[(1 + y) // 2])
+        with np.errstate(divide="ignore"):
+            return np.logaddexp(np.log(agreement) + like[(1 - y) // 2], np.log1p(-agreement) + like[(1 + y) // 2])
 
     def prefers_plus(x, b):
         plus, minus = (mixture(x, alpha, d, p, y) + mixture(b, beta, e, q, y) for y in (1, -1))
@@ -124,6 +72,9 @@ def accuracy_by_thresholds(blocks: Worlds) -> tuple[float, float]:
 @pytest.mark.parametrize(
     ("p_inv", "world"),
     [
+        (1.0, {"p_spu": 0.9, "mu_spu": 2.0, "nu": 0.49}),
+        (1.0, {"p_spu": 0.9, "mu_inv": 0.02}),  # an object that is almost useless
+        (1.0, {"p_spu": 0.2, "mu_spu": -3.0, "sigma_spu": 2.0}),
         (0.95, {"p_spu": 0.8, "mu_spu": 1.5}),
         (0.8, {"p_spu": 0.95, "mu_spu": 1.5}),  # the background is the more reliable
         (0.9, {"p_spu": 0.9, "mu_spu": 2.0, "nu": 0.3}),  # equally reliable: a linear rule
@@ -133,10 +84,24 @@ def accuracy_by_thresholds(blocks: Worlds) -> tuple[float, float]:
         (0.999, {"p_spu": 0.6, "mu_inv": 2.5, "sigma_inv": 0.5}),
     ],
 )
-def test_bayes_where_objects_may_disagree_with_labels(p_inv, world):
-    blocks = with_p_inv(worlds_with(**world), p_inv)
+def test_bayes_is_the_rule_of_the_two_densities(p_inv, world):
+    blocks = worlds_with(**world, p_inv=p_inv)
     got = bayes_accuracy(blocks)
     assert (got.common, got.counter) == pytest.approx(accuracy_by_thresholds(blocks), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("world", "scores"),
+    [
+        ({"mu_inv": 0.0, "mu_spu": 1.0}, (2.0, -2.0)),  # the background alone decides: mu_spu/sigma_spu
+        ({"mu_inv": 0.3, "mu_spu": 0.0}, (0.3, 0.3)),
+        # An exact background adds its log odds to those of the object, 2 mu_inv x.
+        ({"mu_inv": 0.8, "sigma_spu": 0.0}, (0.8 + np.log(9) / 1.6, 0.8 - np.log(9) / 1.6)),
+    ],
+)
+def test_bayes_where_one_block_is_empty_or_exact(world, scores):
+    got = bayes_accuracy(worlds_with(p_spu=0.9, **world))
+    assert (got.common, got.counter) == pytest.approx(ndtr(scores), abs=1e-6)
 
 
 def test_two_exact_blocks_are_decided_by_the_more_reliable():
@@ -148,10 +113,10 @@ def test_two_exact_blocks_are_decided_by_the_more_reliable():
         (0.9, 0.9, (0.9 + 0.1 / 2, 0.9 / 2)),  # right when both agree, a tie when they do not, wrong when both err
         (0.5, 0.5, (0.5, 0.5)),
     ):
-        got = bayes_accuracy(with_p_inv(worlds_with(p_spu=p_spu, **exact), p_inv))
+        got = bayes_accuracy(worlds_with(p_spu=p_spu, **exact, p_inv=p_inv))
         assert (got.common, got.counter) == pytest.approx(expected, abs=1e-12)
         extra = Worlds.of(World(p_spu=p_spu, sigma_xi=0.0, **exact, attribute=(Attribute(p=0.5),)))
-        got = bayes_accuracy(with_p_inv(extra, p_inv))
+        got = bayes_accuracy(extra.replace(p_inv=p_inv))
         assert (got.common, got.counter) == pytest.approx(expected, abs=1e-12)
 
 
@@ -169,7 +134,7 @@ def test_object_and_background_may_change_places(p_inv, p_spu, mu, sigma):
 
     def chances(p_first, p_second, mu, sigma):
         blocks = worlds_with(p_spu=p_second, mu_inv=mu[0], mu_spu=mu[1], sigma_inv=sigma[0], sigma_spu=sigma[1])
-        got = bayes_accuracy(with_p_inv(blocks, p_first))
+        got = bayes_accuracy(blocks.replace(p_inv=p_first))
         return float(got.common - got.counter), float(got.common + got.counter - 1)
 
     drop, gain = chances(p_inv, p_spu, mu, sigma)
@@ -182,8 +147,7 @@ def test_object_and_background_may_change_places(p_inv, p_spu, mu, sigma):
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(-3, 3), st.floats(0.1, 3))
 def test_a_grid_and_a_relabelled_object_change_nothing(p_inv, p_spu, mu_inv, sigma):
-    blocks = worlds_with(p_spu=p_spu, mu_inv=np.array([mu_inv, -mu_inv]), sigma_inv=sigma)
-    got = bayes_accuracy(with_p_inv(blocks, np.array([p_inv, 1 - p_inv])))
+    got = bayes_accuracy(worlds_with(p_spu=p_spu, mu_inv=[mu_inv, -mu_inv], sigma_inv=sigma, p_inv=[p_inv, 1 - p_inv]))
     # 1 - (1 - p) is p to rounding, which moves odds near 0 and 1 by 1e-16/(1 - p) and a probability by less than 1e-6.
     assert got.common[0] == pytest.approx(got.common[1], abs=2e-6)
     assert got.counter[0] == pytest.approx(got.counter[1], abs=2e-6)
@@ -218,7 +182,7 @@ def drawn_decisions(blocks: Worlds, group: int, n: int, rng) -> np.ndarray:
 )
 def test_sampled_bayes_where_objects_may_disagree(p_inv, world):
     """The estimates' standard errors, interval/4.26, are below .0004, less than a fifth of those of the drawn means."""
-    blocks, n = with_p_inv(Worlds.of(world), p_inv), mean_size(0.03)
+    blocks, n = Worlds.of(world).replace(p_inv=p_inv), mean_size(0.03)
     got, rng = bayes_accuracy(blocks, seed=3), np.random.default_rng(8)
     for group in (0, 1):
         assert np.diff(got.interval[group])[0] < 4.26 * 0.0004
@@ -233,10 +197,10 @@ def test_sampled_bayes_where_objects_may_disagree(p_inv, world):
 
 def test_sampled_and_exact_agree_where_objects_may_disagree():
     """As above at p_inv = .85: a further attribute at p = 1/2 carries nothing."""
-    world = World(p_spu=0.8, mu_spu=1.4)
-    exact = bayes_accuracy(with_p_inv(Worlds.of(world), 0.85))
-    extra = World(p_spu=0.8, mu_spu=1.4, attribute=(Attribute(p=0.5),))
-    got = bayes_accuracy(with_p_inv(Worlds.of(extra), 0.85))
+    exact, got = (
+        bayes_accuracy(Worlds.of(World(p_inv=0.85, p_spu=0.8, mu_spu=1.4, attribute=extra)))
+        for extra in ((), (Attribute(p=0.5),))
+    )
     gaps = exact.common - got.common, exact.counter - got.counter
     for gap, (low, high) in zip(gaps, got.interval[:2], strict=True):
         assert abs(gap) < 7.3 / 2.13 * (high - low) / 2 + 1e-6
@@ -245,7 +209,7 @@ def test_sampled_and_exact_agree_where_objects_may_disagree():
 @pytest.mark.parametrize(("classes", "extra"), [(2, 1), (3, 0)])
 def test_a_sampled_grid_is_its_worlds(classes, extra):
     p = np.array([0.6, 0.9, 1.0])
-    blocks = with_p_inv(worlds_with(p_spu=p, sigma_spu=[[0.5], [1.0]], nu=0.1, classes=classes), [[1.0], [0.9]])
+    blocks = worlds_with(p_spu=p, sigma_spu=[[0.5], [1.0]], nu=0.1, classes=classes, p_inv=[[1.0], [0.9]])
     if extra:
         blocks = blocks.replace(attribute=(Attribute(p=0.8, mu=1.5),))
     whole = bayes_accuracy(blocks, seed=1)

