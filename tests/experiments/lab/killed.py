@@ -104,5 +104,4 @@ def end(store: str, by: str) -> list[int]:
 
 
 if __name__ == "__main__":
-    found = {store: globals()[what](store, **how) for store, what, how in json.loads(sys.argv[2])}
-    print(json.dumps(found))
+    print(json.dumps({store: globals()[what](store, **how) for store, what, how in json.loads(sys.argv[2])}))

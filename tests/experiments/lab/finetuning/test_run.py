@@ -71,9 +71,8 @@ def test_no_test_label_is_read_for_the_choice(request_of, monkeypatch):
     for row, twin in zip(plain.tests, other.tests, strict=True):
         assert row["accuracies"] != twin["accuracies"]
         assert {**row, "accuracies": 0} == {**twin, "accuracies": 0}
-    validated = [row["validation"] for row in plain.trainings]
     for k, row in enumerate(plain.tests):
-        own = validated[3 * k : 3 * k + 3]
+        own = [one["validation"] for one in plain.trainings[3 * k : 3 * k + 3]]
         assert (row["validation"], row["lr"]) == (max(own), GRID["lr"][own.index(max(own))])
 
 
@@ -151,6 +150,8 @@ def test_seeds_give_other_trainings_and_a_folder_holds_one_request(request_of, t
     (tmp_path / PROGRESS).write_text(json.dumps({"thesis": 1}))
     with pytest.raises(RequestError, match=r"holds a finetuning\.json"):
         run(request, tmp_path)
+    with pytest.raises(RequestError, match="'s3:/bucket/a' is an address"):
+        run(request, Path("s3://bucket/a"))
 
 
 def test_a_training_that_loses_its_finite_loss_is_not_chosen(request_of, monkeypatch):
@@ -172,8 +173,3 @@ def test_more_objects_than_are_held_are_refused(request_of, monkeypatch):
     monkeypatch.setattr(running, "MOST_HELD", 19 * 4 * 32**2)
     with pytest.raises(RequestError, match=r"20 objects, .* 32 pixels .* 19 "):
         run(request_of("supervised"))
-
-
-def test_an_address_is_no_folder(request_of):
-    with pytest.raises(RequestError, match="'s3:/bucket/a' is an address"):
-        run(request_of("supervised"), Path("s3://bucket/a"))
