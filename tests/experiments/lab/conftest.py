@@ -42,9 +42,10 @@ def same():
     return compare
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def ctrl_c():
     """Function: words -> a `report` that interrupts this process at the first line that begins with them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 
     def reporter(words=""):
         sent = []
@@ -55,4 +56,5 @@ def ctrl_c():
 
         return report
 
-    return reporter
+    yield reporter
+    signal.signal(signal.SIGINT, before)

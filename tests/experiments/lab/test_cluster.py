@@ -57,7 +57,7 @@ def test_a_file_url_and_a_relative_path_are_the_same_store(on_two, tmp_path, mon
 
 
 def test_a_block_outlives_its_worker(on_two, tmp_path, exact, undisturbed, same):
-    """Both processes are killed, each at a result; some blocks are in their hands then."""
+    """Both processes are killed, each while it holds some blocks."""
     victims = iter(processes().values())
 
     def execute(task, numbers):
@@ -93,7 +93,7 @@ def test_what_is_interrupted_goes_on_with_or_without_workers(on_two, tmp_path, e
 
 
 def test_few_tasks_wait_at_once(on_two, monkeypatch):
-    """However many blocks there are, they are not even numbered before their turn."""
+    """Blocks are not even numbered before their turn."""
     monkeypatch.setattr(cluster, "IN_FLIGHT", 4)
 
     def tasks():

@@ -37,7 +37,7 @@ def studies(draw, routes=("theory",), learners=LEARNERS, world=None) -> Study:
 
 
 def table_of(asked: Study) -> xr.Dataset:
-    """Its Dataset; studies that a learner refuses everywhere are none."""
+    """Its Dataset; Hypothesis passes over studies that a learner refuses everywhere."""
     try:
         return asked.run()
     except RequestError as error:
@@ -108,7 +108,7 @@ def test_every_cell_of_trained_towers_is_the_one_world_call():
 
 
 def same_numbers(first: xr.Dataset, second: xr.Dataset) -> None:
-    """Closed forms round by how many worlds they are given at once; everything else is equal to the bit."""
+    """The rounding of closed forms depends on the number of worlds in a call; all else is equal to the bit."""
     for name in first.data_vars:
         if name not in ("seconds", "undefined", "legend"):
             tolerance = 1e-12 if "replicate" not in first.dims or name.startswith("predicted") else 0

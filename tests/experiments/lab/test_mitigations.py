@@ -1,4 +1,4 @@
-"""The table of mitigations: each one's law is what drawn pairs and towers arrive at; what makes no sense is said."""
+"""Mitigations: the law of each one is the limit of drawn pairs and towers; settings without meaning are refused."""
 
 from dataclasses import replace
 
@@ -69,7 +69,7 @@ def test_the_law_is_what_linear_towers_arrive_at(mitigation, fields):
 
 class TestWhatIsKnown:
     def test_contradicting_captions(self):
-        """By name InfoNCE decides as before, so by a mean caption that is the name; linear CLIP hears of nothing."""
+        """For InfoNCE the mean caption decides as the name does; for linear CLIP no caption mentions the background."""
         world = World(p_spu=0.9, mu_spu=2.0, sigma_xi=2.0)
         for prompt in ("name", "mean"):
             law = known_law("contradict", Setting(world, named("infonce", prompt=prompt)))
@@ -147,8 +147,7 @@ def test_a_mitigation_that_does_not_apply_is_refused(name, setting, word):
         mitigated(name, setting)
 
 
-def test_numbers_stand_under_what_was_asked_in_the_end():
-    """The prompt, the width and the captions are those after the mitigation, whatever they were before it."""
+def test_a_prediction_reports_the_prompt_the_width_and_the_captions_after_the_mitigation():
     asked = predict(WORLD, named("infonce"), "prompt-scores")
     assert (asked["learner"], asked["prompt"], asked["mitigation"]) == ("infonce", "scores", "prompt-scores")
     assert predict(WORLD, LINEAR, "narrow")["embed_dim"] == 1

@@ -35,7 +35,7 @@ def stopped_after(count):
 
 
 def befallen(asked, folder, what):
-    """What tests/experiments/lab/killed.py makes of a study: exit statuses by store."""
+    """The exit statuses that tests/experiments/lab/killed.py finds, by store."""
     (folder / "study.toml").write_text(asked.toml())
     command = [sys.executable, "tests/experiments/lab/killed.py", str(folder), json.dumps(what)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
@@ -45,7 +45,7 @@ def befallen(asked, folder, what):
 
 @pytest.fixture(scope="module")
 def aftermath(tmp_path_factory, exact):
-    """(folder of stores, exit statuses of what was done to them), all in one process and its children."""
+    """(folder of stores, their exit statuses), from one process and its children."""
     folder = tmp_path_factory.mktemp("stores")
     what = [
         ("killed", "kill", {"count": 4, "seed": 0, "longest": 0.12}),
@@ -104,7 +104,7 @@ def test_a_kill_at_any_moment_leaves_a_store_that_goes_on(aftermath, exact, undi
 @pytest.mark.deep
 @pytest.mark.long
 def test_twenty_kills_leave_a_store_that_goes_on(tmp_path, same):
-    """Each kill comes within the first .3 s, and the whole takes several seconds."""
+    """Each kill comes within the first .3 s of a run of several seconds."""
     axes = {"p_spu": "0.5:1:50", "mu_spu": "1:4:4"}
     many = study(None, axes, ["linear"], ["name", "mean"], ["exact"], 10**9, 1000)
     statuses = befallen(many, tmp_path, [("killed", "kill", {"count": 20, "seed": 0, "longest": 0.3})])
@@ -193,16 +193,12 @@ def test_another_version_is_refused(tmp_path, monkeypatch):
 
 def test_paths_that_are_no_store_are_refused_before_any_work(tmp_path):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(RequestError, match=r"is a file, a store is a folder; try '.*file.zarr'"):
-        ASKED.run(tmp_path / "file")
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "thesis.tex").write_text("mine")
-    with pytest.raises(RequestError, match="holds other files; name another folder"):
-        ASKED.run(tmp_path / "folder")
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "zarr.json").write_text("{")
-    with pytest.raises(RequestError, match=r"is not .*store of a study"):
-        ASKED.run(tmp_path / "broken")
+    for folder, file in (("folder", "thesis.tex"), ("broken", "zarr.json")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / file).write_text("{")
+    for name, words in (("file", "file.zarr"), ("folder", "other files"), ("broken", "is not .*store of a study")):
+        with pytest.raises(RequestError, match=words):
+            ASKED.run(tmp_path / name)
     with pytest.raises(RequestError, match=r"is not .*store of a study"):
         store.read(tmp_path / "nowhere")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "file", "folder"]

@@ -145,7 +145,7 @@ def test_every_measured_cell_is_what_simulate_finds():
 
 
 def test_fields_at_their_defaults_are_in_no_hash():
-    """A field added to World later orphans no store."""
+    """Old stores keep their hash when World gets a new field."""
     assert study(World(), axes={"p_spu": [0.5, 0.9]}).document()["world"] == {}
     assert study(World(mu_spu=2.0)).document()["world"] == {"mu_spu": 2.0}
     assert study(World(mu_spu=2.0)).hash != study(World()).hash
