@@ -29,7 +29,7 @@ class Run:
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch):
-    """However long a test takes, nothing is said of progress: those of what is said compare all of it."""
+    """No test prints progress, however long it takes: some tests compare all that is printed."""
     monkeypatch.setattr(progress, "PATIENCE", 3600.0)
 
 
@@ -103,25 +103,33 @@ def tiny_config():
 
 
 @pytest.fixture(scope="session")
-def tiny_clip(tmp_path_factory, tiny_config):
-    """Folder of an open_clip model: configuration and safetensors weights."""
-    import open_clip
-    import torch
-    from safetensors.torch import save_file
+def random_clip(tmp_path_factory):
+    """Function: configuration, seed and scale of the weights -> folder of an open_clip model."""
 
-    folder = tmp_path_factory.mktemp("tiny-clip")
-    config = {"model_cfg": tiny_config, "preprocess_cfg": {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4]}}
-    (folder / "open_clip_config.json").write_text(json.dumps(config))
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        model = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
-        # Untrained towers answer the same label to every photo; larger weights spread the answers.
-        with torch.no_grad():
+    def make(tower_config, seed, scale):
+        import open_clip
+        import torch
+        from safetensors.torch import save_file
+
+        folder = tmp_path_factory.mktemp("clip")
+        config = {"model_cfg": tower_config, "preprocess_cfg": {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4]}}
+        (folder / "open_clip_config.json").write_text(json.dumps(config))
+        with torch.random.fork_rng(), torch.no_grad():
+            torch.manual_seed(seed)
+            model = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
+            # Untrained towers answer the same label to every photo; larger weights spread the answers.
             for name, value in model.named_parameters():
                 if "weight" in name or "proj" in name or "embedding" in name:
-                    value.mul_(4)
-    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
-    return folder
+                    value.mul_(scale)
+        save_file(model.state_dict(), folder / "open_clip_model.safetensors")
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(random_clip, tiny_config):
+    return random_clip(tiny_config, seed=1, scale=4)
 
 
 def random_weights(module, file, seed=0):

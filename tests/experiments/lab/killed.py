@@ -1,9 +1,9 @@
-"""What befalls runs of a study: kills, signals, company, a disk that is full. For test_store.py.
+"""Runs of a study that are killed, signalled, doubled or short of disk; for test_store.py.
 
     python killed.py FOLDER '[["store.zarr", "kill", {"count": 3, "seed": 0, "longest": 0.2}], ...]'
 
 The study is FOLDER/study.toml. Its runs are children, forked before zarr starts its thread, so that only one process
-has to import everything. Prints {store: exit statuses}; what children say is in FOLDER/STORE.said.
+has to import everything. Prints {store: exit statuses}; children write to FOLDER/STORE.said.
 """
 
 import json
@@ -29,6 +29,7 @@ FOLDER = Path(sys.argv[1])
 blocks.MOST = 2  # cells of a block, so that a small study has many
 STUDY = read((FOLDER / "study.toml").read_text())
 PLAN = plan(STUDY)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 
 
 def child(store: str, work) -> int:
@@ -48,11 +49,8 @@ def status(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def whole(store: str):
-    return lambda: run(STUDY, FOLDER / store, planned=PLAN) and 0
-
-
-def first_blocks(store: str, count: int):
+def first_blocks(store: str, count: int | None = None):
+    """Work for a child; all blocks where no count is given."""
     return lambda: run(STUDY, FOLDER / store, planned=PLAN, execute=lambda t, b: map(t, islice(b, count))) and 0
 
 
@@ -64,7 +62,7 @@ def kill(store: str, count: int, seed: int, longest: float) -> list[int]:
     """SIGKILL after up to so many seconds, again and again."""
     rng, found = random.Random(seed), []
     for _ in range(count):
-        pid = child(store, whole(store))
+        pid = child(store, first_blocks(store))
         time.sleep(rng.uniform(0, longest))
         os.kill(pid, signal.SIGKILL)
         found.append(status(pid))
@@ -73,7 +71,7 @@ def kill(store: str, count: int, seed: int, longest: float) -> list[int]:
 
 def together(store: str) -> list[int]:
     """Two at once, to the end."""
-    return [status(pid) for pid in [child(store, whole(store)), child(store, whole(store))]]
+    return [status(pid) for pid in [child(store, first_blocks(store)), child(store, first_blocks(store))]]
 
 
 def full(store: str, blocks: int, size: int) -> list[int]:
@@ -104,5 +102,4 @@ def end(store: str, by: str) -> list[int]:
 
 
 if __name__ == "__main__":
-    found = {store: globals()[what](store, **how) for store, what, how in json.loads(sys.argv[2])}
-    print(json.dumps(found))
+    print(json.dumps({store: globals()[what](store, **how) for store, what, how in json.loads(sys.argv[2])}))

@@ -4,8 +4,8 @@ import os
 import signal
 import socket
 from importlib import import_module
+from itertools import islice
 
-import numpy as np
 import pytest
 
 pytest.importorskip("distributed")
@@ -14,25 +14,17 @@ from distributed import default_client
 
 from experiments.command.main import main
 from experiments.errors import Interrupted, RequestError, RunError
-from experiments.lab import blocks, cluster, executors
+from experiments.lab import cluster, executors
 from experiments.lab.execution import run
 from experiments.lab.executors import executor
 from experiments.lab.store import read
 from experiments.lab.studies import study
 
 CLOSED = study(axes={"p_spu": "0.5:1:5", "sigma_xi": [0.0, 1.0]}, learners=["infonce", "bayes"])
-# 12 blocks of some 12 ms
-EXACT = study(
-    axes={"p_spu": "0.5:1:6", "mu_spu": "1:4:4"}, learners=["linear"], routes=["exact"], n=10**9, replicates=2000
-)
 TRAINED = study(
     axes={"p_spu": [0.6, 0.9]}, learners=["infonce"], routes=["trained"], recipe={"steps": 20}, replicates=9
 )
-
-
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
-    monkeypatch.setattr(blocks, "MOST", 2)
+pytestmark = pytest.mark.usefixtures("small_blocks")
 
 
 @pytest.fixture(scope="module")
@@ -42,47 +34,30 @@ def on_two():
         yield execute
 
 
-@pytest.fixture(scope="module")
-def undisturbed():
-    return EXACT.run()
-
-
-def same(first, second):
-    """Equal in everything but the time it took."""
-    assert list(first.variables) == list(second.variables)
-    for name in first.variables:
-        if name != "seconds":
-            np.testing.assert_array_equal(first[name].values, second[name].values)
-
-
 def processes():
     return default_client().run(os.getpid)
 
 
-def address():
-    return default_client().scheduler.address
-
-
-def test_two_processes_find_the_bits_of_one(on_two, undisturbed):
-    same(run(EXACT, execute=on_two), undisturbed)  # with a store: below, wherever one is interrupted or killed
+def test_two_processes_find_the_bits_of_one(on_two, exact, undisturbed, same):
+    same(run(exact, execute=on_two), undisturbed)  # with a store: below, wherever one is interrupted or killed
 
 
 @pytest.mark.deep
 @pytest.mark.parametrize("asked", [CLOSED, TRAINED], ids=["closed", "trained"])
-def test_two_processes_find_the_bits_of_one_by_other_routes(on_two, tmp_path, asked):
+def test_two_processes_find_the_bits_of_one_by_other_routes(on_two, tmp_path, asked, same):
     same(run(asked, tmp_path / "a.zarr", execute=on_two), asked.run())
 
 
-def test_a_file_url_and_a_relative_path_are_the_same_store(on_two, tmp_path, monkeypatch, undisturbed):
+def test_a_file_url_and_a_relative_path_are_the_same_store(on_two, tmp_path, monkeypatch, exact, undisturbed, same):
     monkeypatch.chdir(tmp_path)  # the workers stay where they are
-    run(EXACT, "a.zarr", execute=on_two)
+    run(exact, "a.zarr", execute=on_two)
     said = []
-    same(run(EXACT, f"file://{tmp_path}/a.zarr", execute=on_two, report=said.append), undisturbed)
+    same(run(exact, f"file://{tmp_path}/a.zarr", execute=on_two, report=said.append), undisturbed)
     assert said == [f"12 of 12 blocks are in {tmp_path}/a.zarr already"]
 
 
-def test_a_block_outlives_its_worker(on_two, tmp_path, undisturbed):
-    """Both processes are killed, each at a result; some blocks are in their hands then."""
+def test_a_block_outlives_its_worker(on_two, tmp_path, exact, undisturbed, same):
+    """Both processes are killed, each while it holds some blocks."""
     victims = iter(processes().values())
 
     def execute(task, numbers):
@@ -92,22 +67,11 @@ def test_a_block_outlives_its_worker(on_two, tmp_path, undisturbed):
             yield number
 
     before = set(processes().values())
-    same(run(EXACT, tmp_path / "a.zarr", execute=execute), undisturbed)
+    same(run(exact, tmp_path / "a.zarr", execute=execute), undisturbed)
     assert not before & set(processes().values())
 
 
-def test_a_task_that_kills_its_worker_once_is_done_by_another(on_two, tmp_path):
-    def task(number):
-        if number == 2 and not (tmp_path / "killed").exists():
-            (tmp_path / "killed").touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return number
-
-    assert sorted(on_two(task, range(5))) == list(range(5))
-    assert (tmp_path / "killed").exists()
-
-
-def test_what_is_interrupted_goes_on_with_or_without_workers(on_two, tmp_path, undisturbed):
+def test_what_is_interrupted_goes_on_with_or_without_workers(on_two, tmp_path, exact, undisturbed, same):
     where = tmp_path / "a.zarr"
 
     def execute(task, numbers):
@@ -116,22 +80,20 @@ def test_what_is_interrupted_goes_on_with_or_without_workers(on_two, tmp_path, u
             raise KeyboardInterrupt
 
     with pytest.raises(Interrupted, match=rf"interrupted; \d+ of 12 blocks are in {where}, and the same command"):
-        run(EXACT, where, execute=execute)
-    same(EXACT.run(where), undisturbed)
+        run(exact, where, execute=execute)
+    same(exact.run(where), undisturbed)
+
+    def alone(task, numbers):
+        yield from map(task, islice(numbers, 3))
+        raise KeyboardInterrupt
+
     with pytest.raises(Interrupted):
-        run(EXACT, tmp_path / "b.zarr", execute=lambda task, numbers: map(task, _stopped_at(3, numbers)))
-    same(run(EXACT, tmp_path / "b.zarr", execute=on_two), undisturbed)
-
-
-def _stopped_at(most, numbers):
-    for done, number in enumerate(numbers):
-        if done == most:
-            raise KeyboardInterrupt
-        yield number
+        run(exact, tmp_path / "b.zarr", execute=alone)
+    same(run(exact, tmp_path / "b.zarr", execute=on_two), undisturbed)
 
 
 def test_few_tasks_wait_at_once(on_two, monkeypatch):
-    """However many blocks there are, they are not even numbered before their turn."""
+    """Blocks are not even numbered before their turn."""
     monkeypatch.setattr(cluster, "IN_FLIGHT", 4)
 
     def tasks():
@@ -193,7 +155,7 @@ def test_a_block_that_kills_every_worker_ends_the_run_in_a_sentence():
 
 
 @pytest.mark.deep
-def test_a_scheduler_that_is_lost_midway_leaves_what_is_finished(tmp_path, undisturbed):
+def test_a_scheduler_that_is_lost_midway_leaves_what_is_finished(tmp_path, exact, undisturbed, same):
     where = tmp_path / "a.zarr"
     served = cluster._local(1, {})
 
@@ -204,8 +166,8 @@ def test_a_scheduler_that_is_lost_midway_leaves_what_is_finished(tmp_path, undis
                 served.close()
 
     with pytest.raises(RunError, match=rf"the scheduler was lost; \d+ of 12 blocks are in {where}"):
-        run(EXACT, where, execute=execute)
-    same(EXACT.run(where), undisturbed)
+        run(exact, where, execute=execute)
+    same(exact.run(where), undisturbed)
 
 
 @pytest.mark.deep
@@ -220,7 +182,7 @@ def test_a_study_on_cuda_goes_to_workers_with_a_gpu():
     assert said == []
 
 
-def test_a_failure_in_a_block_is_that_failure(on_two, tmp_path):
+def test_a_failure_in_a_block_is_that_failure(on_two):
     def full(number):
         raise RunError("the disk is full")
 
@@ -228,18 +190,18 @@ def test_a_failure_in_a_block_is_that_failure(on_two, tmp_path):
         list(on_two(full, range(3)))
 
 
-def test_a_cluster_is_met_at_its_address(on_two, tmp_path, undisturbed):
-    with executor(scheduler=address()) as execute:
-        same(run(EXACT, tmp_path / "a.zarr", execute=execute), undisturbed)
+def test_a_cluster_is_met_at_its_address(on_two, tmp_path, exact, undisturbed, same):
+    with executor(scheduler=default_client().scheduler.address) as execute:
+        same(run(exact, tmp_path / "a.zarr", execute=execute), undisturbed)
     carried = default_client().run(lambda dask_worker: [name for name in dask_worker.plugins if "block" in name])
     assert list(carried.values()) == [[], []]  # nothing of ours stays
 
 
 def test_a_cluster_without_what_a_study_needs_is_told(on_two):
-    said = []
-    with executor(scheduler=address(), device="cuda:0", report=said.append):
+    said, address = [], default_client().scheduler.address
+    with executor(scheduler=address, device="cuda:0", report=said.append):
         pass
-    assert said == [f"the blocks wait for a worker, such as: dask worker {address()} --resources GPU=1"]
+    assert f"dask worker {address} --resources GPU=1" in said[0]
 
 
 def test_workers_of_other_versions_are_refused(on_two, monkeypatch):
@@ -267,28 +229,21 @@ def test_a_scheduler_that_does_not_answer(monkeypatch):
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"workers": 0}, r"workers = 0 lies outside \[1, \d+\] on this machine; the nearest valid value is 1$"),
-        ({"workers": -1}, "workers = -1 lies outside"),
-        ({"workers": 10**9}, "workers = 1000000000 lies outside"),
-        ({"workers": True}, "workers = True is not a whole number"),
-        ({"workers": 2, "scheduler": "tcp://a:1"}, "workers = 2 and scheduler = 'tcp://a:1' are both given"),
+        ({"workers": 0}, "workers = 0 .* nearest valid value is 1$"),
+        ({"workers": 10**9}, "workers = 1000000000 "),
+        ({"workers": True}, "workers = True "),
+        ({"workers": 2, "scheduler": "tcp://a:1"}, "workers = 2 and scheduler = 'tcp://a:1'"),
     ],
 )
 def test_bad_requests_get_one_sentence_before_anything_starts(given, sentence):
     with pytest.raises(RequestError, match=sentence):
-        executor(**given)
-    with pytest.raises(RequestError, match=sentence):
         CLOSED.run(**given)
 
 
-@pytest.mark.parametrize("words", [["--workers", "2"], ["--scheduler", "tcp://nobody:1"]])
-def test_without_dask_this_process_computes(tmp_path, capsys, monkeypatch, words):
+def test_without_dask_this_process_computes(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(executors, "find_spec", lambda name: None)
     where = tmp_path / "a.zarr"
-    assert main(["sweep", "--axis", "p_spu=.5:1:3", "-o", str(where), *words]) == 0
-    said = capsys.readouterr().err.splitlines()
-    assert [line for line in said if "dask" in line] == [
-        "soberclip: dask is not installed, so this process computes alone; in the checkout run: "
-        "python -m pip install -e '.[cluster]'"
-    ]
-    assert np.isfinite(read(where).counter.values).all()
+    assert main(["sweep", "--axis", "p_spu=.5:1:3", "-o", str(where), "--workers", "2"]) == 0
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if "dask" in line]
+    assert "'.[cluster]'" in said
+    assert read(where).counter.notnull().all()

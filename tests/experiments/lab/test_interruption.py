@@ -36,10 +36,7 @@ def test_the_first_is_answered_and_the_second_obeyed(capfd):
     assert said == "soberclip: stopping after the current step; Ctrl-C again stops at once\n"
 
 
-@pytest.mark.parametrize(
-    ("checkpoint", "words"),
-    [(False, "nothing was kept"), (True, "--resume {}")],
-)
+@pytest.mark.parametrize(("checkpoint", "words"), [(False, "nothing was kept"), (True, "--resume {}")])
 def test_a_run_that_stops_at_once_says_from_where_it_resumes(tmp_path, monkeypatch, checkpoint, words):
     def run(*arguments):
         if checkpoint:

@@ -1,4 +1,4 @@
-"""The table of mitigations: each one's law is what drawn pairs and towers arrive at; what makes no sense is said."""
+"""Mitigations: the law of each one is the limit of drawn pairs and towers; settings without meaning are refused."""
 
 from dataclasses import replace
 
@@ -7,15 +7,7 @@ import pytest
 
 from experiments.errors import RequestError
 from experiments.lab.answers import predict, simulate
-from experiments.lab.mitigations import (
-    MITIGATIONS,
-    NONE,
-    Mitigation,
-    known_law,
-    mitigated,
-    names,
-    register,
-)
+from experiments.lab.mitigations import MITIGATIONS, NONE, Mitigation, known_law, mitigated, names, register
 from experiments.lab.setting import Setting
 from experiments.lab.studies import study
 from experiments.lab.training import train as run
@@ -52,24 +44,6 @@ def test_the_law_is_what_drawn_pairs_arrive_at(mitigation, learner):
     assert found["mitigation"] == law["mitigation"] == mitigation
 
 
-def test_reweighting_equals_resampling_in_expectation():
-    """Of one set: the covariance of balanced rows has the weighted one for its mean, up to a factor near 1."""
-    from simulator.gaussian.fit import sample_covariance
-    from simulator.samplers import SAMPLERS, chosen, group_numbers
-
-    pairs = WORLD.draw(400, seed=1)
-    images, texts = (x.numpy() for x in (pairs.images, pairs.texts))
-    groups = group_numbers(pairs.labels, pairs.backgrounds, 2).numpy()
-    _, weights = chosen(SAMPLERS["reweighted"], groups, WORLD, np.random.default_rng(0))
-    rng, draws = np.random.default_rng(0), []
-    for _ in range(1000):
-        rows, _ = chosen(SAMPLERS["balanced"], groups, WORLD, rng)
-        draws.append(sample_covariance(images[rows], texts[rows]))
-    law = np.einsum("n,ni,nj->ij", weights / 400, images, texts) - np.outer(weights @ images, weights @ texts) / 400**2
-    mean, error = np.mean(draws, axis=0), np.std(draws, axis=0, ddof=1) / np.sqrt(1000)
-    assert (np.abs(mean - law) < 6 * error).all(), "each of 16 entries is missed once in 5e8"
-
-
 @pytest.mark.deep
 @pytest.mark.parametrize(
     ("mitigation", "fields"),
@@ -95,7 +69,7 @@ def test_the_law_is_what_linear_towers_arrive_at(mitigation, fields):
 
 class TestWhatIsKnown:
     def test_contradicting_captions(self):
-        """By name InfoNCE decides as before, so by a mean caption that is the name; linear CLIP hears of nothing."""
+        """For InfoNCE the mean caption decides as the name does; for linear CLIP no caption mentions the background."""
         world = World(p_spu=0.9, mu_spu=2.0, sigma_xi=2.0)
         for prompt in ("name", "mean"):
             law = known_law("contradict", Setting(world, named("infonce", prompt=prompt)))
@@ -108,16 +82,17 @@ class TestWhatIsKnown:
         for other in ({"classes": 3}, {"p_inv": 0.9}, {"mention_inv": 0.5}):
             setting = Setting(world.model_copy(update=other), named("infonce", prompt="mean"))
             assert mitigated("contradict", setting).law() is None
+        for name in ("early-stopping", "narrow"):
+            assert mitigated(name, Setting(WORLD, recipe=Recipe(), prompt="name")).law() is None
+        assert mitigated("early-stopping", Setting(WORLD, recipe=Recipe(steps=320))).recipe.steps == 80
 
     def test_weights_answer_for_all_but_the_log_mean_exp(self):
-        """Off the PMI by a function of the caption, which a log-mean-exp weighs beside the scores."""
         answered = [mitigated("reweight", Setting(WORLD, named("infonce", prompt=p))).law() for p in PROMPTS]
         assert [p for p, law in zip(PROMPTS, answered, strict=True) if law is None] == ["captions"]
         assert mitigated("balance", Setting(WORLD, named("infonce", prompt="captions"))).law() is not None
         assert mitigated("prompt-mean", Setting(WORLD, LINEAR)).learner == named("linear", prompt="mean")
 
     def test_trained_and_known_settings_agree(self):
-        """What is said of towers is what is said of the learner that they become."""
         for name in MITIGATIONS:
             for loss in ("linear", "supervised"):
                 recipe = Recipe(**{**QUICK, "embed_dim": 32}, loss=loss)
@@ -146,12 +121,6 @@ class TestWhatIsKnown:
         robust = mitigated("group-dro", Setting(WORLD, recipe=Recipe(loss="supervised")))
         assert robust.pairs() == pytest.approx(weighted)
 
-    def test_what_stops_early_or_is_too_narrow_has_no_law(self):
-        for name in ("early-stopping", "narrow"):
-            setting = mitigated(name, Setting(WORLD, recipe=Recipe(), prompt="name"))
-            assert setting.law() is None
-        assert mitigated("early-stopping", Setting(WORLD, recipe=Recipe(steps=320))).recipe.steps == 80
-
 
 def towers(**fields) -> Setting:
     return Setting(WORLD, recipe=Recipe(**fields))
@@ -164,11 +133,7 @@ def towers(**fields) -> Setting:
         ("group-dro", Setting(WORLD, LINEAR), "'linear'"),
         ("group-dro", towers(loss="supcon"), "'supcon'"),
         ("reweight", towers(loss="supcon"), "sampler = 'balanced'"),
-        ("balance", towers(loss="group-dro"), "'group-dro'"),
-        ("contradict", towers(loss="supervised"), "'supervised'"),
-        ("omit-background", towers(loss="supervised"), "'supervised'"),
         ("mention", Setting(WORLD, named("logistic")), "'logistic'"),
-        ("contradict", Setting(WORLD, named("bayes")), "'bayes'"),
         ("prompt-mean", Setting(WORLD, named("bayes")), "'bayes'"),
         ("prompt-mean", towers(loss="supervised"), "'supervised'"),
         ("early-stopping", Setting(WORLD, LINEAR), "'linear'"),
@@ -178,16 +143,11 @@ def towers(**fields) -> Setting:
     ],
 )
 def test_a_mitigation_that_does_not_apply_is_refused(name, setting, word):
-    with pytest.raises(RequestError) as refusal:
+    with pytest.raises(RequestError, match=f"^mitigation '{name}'.*{word}.*$"):
         mitigated(name, setting)
-    sentence = str(refusal.value)
-    assert sentence.startswith(f"mitigation {name!r}")
-    assert word in sentence
-    assert "\n" not in sentence
 
 
-def test_numbers_stand_under_what_was_asked_in_the_end():
-    """The prompt, the width and the captions are those after the mitigation, whatever they were before it."""
+def test_a_prediction_reports_the_prompt_the_width_and_the_captions_after_the_mitigation():
     asked = predict(WORLD, named("infonce"), "prompt-scores")
     assert (asked["learner"], asked["prompt"], asked["mitigation"]) == ("infonce", "scores", "prompt-scores")
     assert predict(WORLD, LINEAR, "narrow")["embed_dim"] == 1
@@ -205,12 +165,8 @@ def test_numbers_stand_under_what_was_asked_in_the_end():
 
 def test_narrow_is_the_narrowest_that_tells_classes_apart():
     three = WORLD.replace(classes=3, dim_image=8, dim_text=8)
-    for world, loss, dim in (
-        (WORLD, "linear", 1),
-        (three, "linear", 2),
-        (WORLD, "infonce", 2),  # of unit vectors one coordinate leaves nothing but signs
-        (three, "infonce", 2),
-    ):
+    # One coordinate of unit vectors is only a sign, so InfoNCE needs two.
+    for world, loss, dim in ((WORLD, "linear", 1), (three, "linear", 2), (WORLD, "infonce", 2)):
         towers = {"loss": loss, "towers": "linear"}
         setting = Setting(world, recipe=Recipe(**towers), prompt="name")
         assert mitigated("narrow", setting).recipe == Recipe(**towers, embed_dim=dim)
@@ -219,14 +175,15 @@ def test_narrow_is_the_narrowest_that_tells_classes_apart():
 
 def test_certain_backgrounds_are_refused():
     for name in ("balance", "subsample", "reweight"):
-        with pytest.raises(RequestError, match=f"mitigation '{name}': p_spu = 1: there are no counter pairs"):
+        with pytest.raises(RequestError, match=f"mitigation '{name}': p_spu = 1: "):
             predict(World(p_spu=1.0), LINEAR, name)
-    with pytest.raises(RequestError, match="p_spu = 1: there are no counter pairs"):
-        simulate(World(p_spu=1.0), LINEAR, 100, 1, None, 0, "balance")
-    with pytest.raises(RequestError, match="not fitted to drawn pairs; train and predict take it"):
-        simulate(WORLD, LINEAR, 100, 1, None, 0, "dfr")
-    with pytest.raises(RequestError, match="exact is not known for balanced pairs; the nearest choice is direct"):
-        simulate(WORLD, LINEAR, 100, 1, "exact", 0, "balance")
+    for world, method, mitigation, sentence in (
+        (World(p_spu=1.0), None, "balance", "p_spu = 1: "),
+        (WORLD, None, "dfr", "not fitted to drawn pairs"),
+        (WORLD, "exact", "balance", "exact .* nearest choice is direct"),
+    ):
+        with pytest.raises(RequestError, match=sentence):
+            simulate(world, LINEAR, 100, 1, method, 0, mitigation)
 
 
 def reason(table, **at) -> str:
@@ -254,10 +211,8 @@ class TestStudy:
         assert value(mitigation=NONE, p_spu=0.8, learner="linear") == LINEAR.accuracy(plain).counter
         balanced = LINEAR.accuracy(plain.model_copy(update={"p_spu": 0.5})).counter
         assert value(mitigation="balance", p_spu=0.8, learner="linear") == balanced
-        lost = reason(table, mitigation="balance", p_spu=1.0, learner="linear")
-        assert "p_spu = 1: there are no counter pairs" in lost
-        lost = reason(table, mitigation="group-dro", p_spu=0.8, learner="linear")
-        assert "no law is known for learner 'linear'" in lost
+        assert "p_spu = 1" in reason(table, mitigation="balance", p_spu=1.0, learner="linear")
+        assert "'linear'" in reason(table, mitigation="group-dro", p_spu=0.8, learner="linear")
         robust = value(mitigation="group-dro", p_spu=0.8, learner="logistic")
         assert robust == pytest.approx(named("logistic").accuracy(plain.model_copy(update={"p_spu": 0.5})).counter)
 
@@ -265,8 +220,7 @@ class TestStudy:
         table = study(WORLD, {"mitigation": ["subsample", "dfr"]}, n=400, routes="drawn", replicates=3).run()
         alone = [one["counter"] for one in drawn("linear", "subsample", 400, 3)["replicates"]]
         assert table.counter.sel(mitigation="subsample", learner="linear", prompt="name").values.tolist() == alone
-        lost = reason(table, mitigation="dfr")
-        assert lost == "no learner is fitted to drawn pairs so"
+        assert "drawn pairs" in reason(table, mitigation="dfr")
 
     @pytest.mark.deep
     def test_trained_cells_are_what_towers_do(self):
@@ -279,8 +233,7 @@ class TestStudy:
             towers = train(WORLD, setting.recipe, models=2)
             cell = table.counter.sel(mitigation=name, learner="linear", prompt="name")
             assert cell.values == pytest.approx(towers.each(prompt).counter)
-        lost = reason(table, mitigation="group-dro")
-        assert "there is no GroupDRO on loss = 'linear'" in lost
+        assert "loss = 'linear'" in reason(table, mitigation="group-dro")
 
 
 def test_one_of_ones_own_is_one_function():
@@ -291,18 +244,16 @@ def test_one_of_ones_own_is_one_function():
         assert "louder-objects" in names()
         table = study(WORLD, {"mitigation": [NONE, "louder-objects"]}).run()
         assert table.counter[1].item() > table.counter[0].item()
-        for apply, sentence in (
-            (lambda setting: None, "returned None; expected a Setting"),
-            (lambda setting: setting.within(p_spu=2.0), r"p-spu = 2.0 .* \[0, 1\]"),
-            (lambda setting: replace(setting, world=World(p_spu=2.0)), "p_spu = 2.0: Input should be less than"),
+        for apply, value in (
+            (lambda setting: None, "None"),
+            (lambda setting: setting.within(p_spu=2.0), "p-spu = 2.0"),
+            (lambda setting: replace(setting, world=World(p_spu=2.0)), "p_spu = 2.0"),
         ):
             MITIGATIONS["louder-objects"] = replace(mine, apply=apply)
-            with pytest.raises(RequestError, match=sentence) as caught:
+            with pytest.raises(RequestError, match=f"^.*{value}.*$"):
                 mitigated("louder-objects", Setting(WORLD, LINEAR))
-            assert "\n" not in str(caught.value)
-        with pytest.raises(ValueError, match="'balance' is in the table already"):
-            register(replace(mine, name="balance"))
-        with pytest.raises(ValueError, match="'none' is in the table already"):
-            register(replace(mine, name=NONE))
+        for taken in ("balance", NONE):
+            with pytest.raises(ValueError, match=f"'{taken}'"):
+                register(replace(mine, name=taken))
     finally:
         del MITIGATIONS["louder-objects"]

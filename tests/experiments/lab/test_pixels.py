@@ -1,8 +1,6 @@
 """Worlds of pixels in the laboratory: a run's document and its resuming, the further groups of a study."""
 
 import json
-import os
-import signal
 
 import numpy as np
 import pytest
@@ -23,15 +21,10 @@ RECIPE = Recipe(text_towers="tokens", n=64, **SMALL)
 GROUPS = ["common", "counter", "rand", "rev", "rest", "trained"]
 
 
-def test_an_interrupted_run_resumes_to_what_it_would_have_been(tmp_path):
+def test_an_interrupted_run_resumes_to_what_it_would_have_been(tmp_path, ctrl_c):
     whole = train(RECIPE, WORLD, models=2, output=tmp_path / "whole")
-
-    def interrupt(line: str) -> None:
-        if line.startswith("step 10 "):
-            os.kill(os.getpid(), signal.SIGINT)
-
     with pytest.raises(Interrupted, match="step 10 of 20"):
-        train(RECIPE, WORLD, models=2, output=tmp_path / "halves", report=interrupt)
+        train(RECIPE, WORLD, models=2, output=tmp_path / "halves", report=ctrl_c("step 10 "))
     halves = train(RECIPE, WORLD, models=2, resume=tmp_path / "halves")
     weights = [load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "halves")]
     assert all((value == weights[1][name]).all() for name, value in weights[0].items())
@@ -49,15 +42,11 @@ def test_an_interrupted_run_resumes_to_what_it_would_have_been(tmp_path):
 
 
 def test_a_study_has_the_further_groups():
-    asked = study(
-        world=World(p_spu=0.9, views=Pixels(tied=(0, 1))),
-        axes={"classes": [2, 3]},
-        learners=["perfect-captions"],
-        routes=["trained"],
-        n=64,
-        replicates=2,
-        recipe={**SMALL, "steps": 3},
+    world, how = (
+        World(p_spu=0.9, views=Pixels(tied=(0, 1))),
+        {"n": 64, "replicates": 2, "recipe": {**SMALL, "steps": 3}},
     )
+    asked = study(world, {"classes": [2, 3]}, ["perfect-captions"], routes=["trained"], **how)
     table = asked.run()
     assert {"rand", "rev_low", "rest_se"} <= set(table.data_vars)
     assert "predicted_rand" not in table

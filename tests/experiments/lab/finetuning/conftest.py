@@ -38,28 +38,10 @@ def photos(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def small_clip(tmp_path_factory, tiny_config):
-    """Folder of an open_clip model whose answers differ from photo to photo, and which a few steps change."""
-    open_clip = pytest.importorskip("open_clip")
-    import torch
-    from safetensors.torch import save_file
-
-    folder = tmp_path_factory.mktemp("small-clip")
-    shape = {
-        **tiny_config,
-        "text_cfg": {**tiny_config["text_cfg"], "width": 8},
-    }  # a narrow one: its vocabulary is CLIP's
-    config = {"model_cfg": shape, "preprocess_cfg": {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4]}}
-    (folder / "open_clip_config.json").write_text(json.dumps(config))
-    with torch.random.fork_rng():
-        torch.manual_seed(2)
-        module = open_clip.model.CLIP(**shape)
-    with torch.no_grad():
-        for name, value in module.named_parameters():
-            if "weight" in name or "proj" in name or "embedding" in name:
-                value.mul_(2)
-    save_file(module.state_dict(), folder / "open_clip_model.safetensors")
-    return folder
+def small_clip(random_clip, tiny_config):
+    """Its answers differ from photo to photo, and a few steps change them."""
+    pytest.importorskip("open_clip")
+    return random_clip({**tiny_config, "text_cfg": {**tiny_config["text_cfg"], "width": 8}}, seed=2, scale=2)
 
 
 @pytest.fixture

@@ -1,0 +1,60 @@
+"""A study of many blocks, the comparison of two tables of one study, and Ctrl-C at a line of a report."""
+
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from experiments.lab import blocks
+from experiments.lab.studies import study
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(blocks, "MOST", 2)
+
+
+@pytest.fixture(scope="session")
+def exact():
+    """24 cells; with `small_blocks` in 12 blocks of some 12 ms."""
+    axes = {"p_spu": "0.5:1:6", "mu_spu": "1:4:4"}
+    return study(axes=axes, learners=["linear"], routes=["exact"], n=10**9, replicates=2000)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(exact):
+    return exact.run()
+
+
+@pytest.fixture(scope="session")
+def same():
+    """Function: asserts that two tables are equal in everything but the commit and the time."""
+
+    def compare(first, second):
+        assert list(first.variables) == list(second.variables)
+        assert {**first.attrs, "commit": None} == {**second.attrs, "commit": None}
+        for name in first.variables:
+            assert (first[name].dims, first[name].attrs) == (second[name].dims, second[name].attrs)
+            if name != "seconds":
+                np.testing.assert_array_equal(first[name].values, second[name].values)
+
+    return compare
+
+
+@pytest.fixture
+def ctrl_c():
+    """Function: words -> a `report` that interrupts this process at the first line that begins with them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+
+    def reporter(words=""):
+        sent = []
+
+        def report(line):
+            if line.startswith(words) and not sent:  # a second one would stop at once
+                sent.append(os.kill(os.getpid(), signal.SIGINT))
+
+        return report
+
+    yield reporter
+    signal.signal(signal.SIGINT, before)
