@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import pickle
 import tarfile
 from pathlib import Path
@@ -84,19 +83,15 @@ def as_paths(root, photos):
 
 def as_saved(root, photos):
     datasets = pytest.importorskip("datasets")
-    kinds = sorted({kind for _, (kind, _, _) in photos})
+    kinds, text = sorted({kind for _, (kind, _, _) in photos}), datasets.Value("string")
     columns = {
         "image": [{"bytes": picture(number), "path": None} for number, _ in photos],
         "label": [kinds.index(kind) for _, (kind, _, _) in photos],
         "group": [group for _, (_, group, _) in photos],
         "background": [background for _, (_, _, background) in photos],
     }
-    features = datasets.Features(
-        image=datasets.Image(),
-        label=datasets.ClassLabel(names=kinds),
-        group=datasets.Value("string"),
-        background=datasets.Value("string"),
-    )
+    labels = datasets.ClassLabel(names=kinds)
+    features = datasets.Features(image=datasets.Image(), label=labels, group=text, background=text)
     datasets.Dataset.from_dict(columns, features=features).save_to_disk(str(root))
     return root
 
@@ -172,19 +167,19 @@ def test_groups_from_a_table(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "named"),
     [
-        ("background,group\nsand,comon\n", "group 'comon' in line 2 .* neither 'common' nor 'counter'"),
-        ("background,group\nsand,common\nsand,counter\n", "'sand' is common and counter .*line 3"),
+        ("background,group\nsand,comon\n", "'comon' in line 2"),
+        ("background,group\nsand,common\nsand,counter\n", "'sand' .*line 3"),
         ("place,group\nsand,common\n", "background"),
-        ("background,group\nmoon,common\n", "none of the 1 backgrounds .*'sand'"),
+        ("background,group\nmoon,common\n", "none of the 1 backgrounds"),
     ],
 )
-def test_wrong_tables_of_groups(text, said, tmp_path):
+def test_wrong_tables_of_groups(text, named, tmp_path):
     (tmp_path / "ostrich" / "sand").mkdir(parents=True)
     (tmp_path / "ostrich" / "sand" / "0.png").write_bytes(picture(0))
     (tmp_path / "groups.csv").write_text(text)
-    with pytest.raises(RequestError, match=said):
+    with pytest.raises(RequestError, match=named):
         read_photos(tmp_path, str(tmp_path / "groups.csv"))
 
 
@@ -193,60 +188,58 @@ def test_folders_without_groups_say_what_fits(tmp_path):
     (tmp_path / "a" / "ostrich" / "sand" / "0.png").write_bytes(picture(0))
     (tmp_path / "b" / "ostrich").mkdir(parents=True)
     (tmp_path / "b" / "ostrich" / "0.png").write_bytes(picture(0))
-    with pytest.raises(
-        RequestError, match=r"neither common- nor counter- \('sand'\); --groups FILE.csv .*--groups each"
+    for folder, groups, said in (
+        ("a", "prefix", r"'sand'.*--groups FILE.csv .*--groups each"),
+        ("b", "prefix", "--groups each"),
+        ("a", "eech", "'eech'"),
     ):
-        read_photos(tmp_path / "a")
-    with pytest.raises(RequestError, match="1 classes of photos without a background between; --groups each"):
-        read_photos(tmp_path / "b")
-    assert [p.background for p in read_photos(tmp_path / "b", "each").photos] == [""]
-    with pytest.raises(RequestError, match=r"--groups 'eech' is neither prefix, each nor a file.*each"):
-        read_photos(tmp_path / "a", "eech")
-
-
-def test_wrong_tables_of_photos(tmp_path):
-    table = tmp_path / "photos.csv"
-
-    def refused(text, said):
-        table.write_text(text)
         with pytest.raises(RequestError, match=said):
-            read_photos(table)
+            read_photos(tmp_path / folder, groups)
+    assert [p.background for p in read_photos(tmp_path / "b", "each").photos] == [""]
 
-    refused("path,class,group\na.png,ostrich,common\nb.png,ostrich,counter\n", "2 of 2 photos .* first is 'a.png'")
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("path,class,group\nb.png,ostrich,common\nc.png,ostrich,counter\n", "2 of 2 photos .*'b.png'"),
+        ("path,class\na.png,ostrich\n", "'group'"),
+        ("path,class,group\na.png,ostrich,odd\n", "'odd' in line 2"),
+        ("class,group,path\nostrich,common\n", "line 2 .*'path'"),
+        ("path,class,group\n./a.png,ostrich,common\na.png,bulbul,common\n", "lines 2 and 3"),
+    ],
+)
+def test_wrong_tables_of_photos(text, named, tmp_path):
     (tmp_path / "a.png").write_bytes(picture(0))
-    refused("path,class\na.png,ostrich\n", "neither a column 'group' nor 'background'")
-    refused("path,class,group\na.png,ostrich,odd\n", "group 'odd' in line 2")
-    refused("class,group,path\nostrich,common\n", "line 2 of .* ends before its column 'path'")
-    refused("path,class,group\n./a.png,ostrich,common\na.png,ostrich,common\n", "listed in lines 2 and 3")
-    refused("path,class,group\na.png,ostrich,common\na.png,bulbul,common\n", "listed in lines 2 and 3")
-    with pytest.raises(RequestError, match=r"neither a folder, a CSV file .* nor a tar file"):
+    (tmp_path / "photos.csv").write_text(text)
+    with pytest.raises(RequestError, match=named):
+        read_photos(tmp_path / "photos.csv")
+
+
+def test_a_photo_is_no_set_of_photos(tmp_path):
+    (tmp_path / "a.png").write_bytes(picture(0))
+    with pytest.raises(RequestError, match=r"a\.png"):
         read_photos(tmp_path / "a.png")
 
 
 def test_wrong_shards(tmp_path):
-    whole = as_paths(tmp_path / "whole", spread())
-    cut = tmp_path / "cut.tar"
-    cut.write_bytes(whole.read_bytes()[:2500])
-    with pytest.raises(RequestError, match=r"cut\.tar' is truncated"):
-        read_photos(cut)
+    (tmp_path / "cut.tar").write_bytes(as_paths(tmp_path / "whole", spread()).read_bytes()[:2500])
     (tmp_path / "no.tar").write_bytes(b"x" * 2000)
-    with pytest.raises(RequestError, match=r"no\.tar' cannot be read"):
-        read_photos(tmp_path / "no.tar")
+    for name, said in (("cut", "truncated"), ("no", "cannot be read")):
+        with pytest.raises(RequestError, match=rf"{name}\.tar' .*{said}"):
+            read_photos(tmp_path / f"{name}.tar")
     for data, said in (
+        (None, "no description"),
         (b"{", "does not describe a photo"),
-        (b"[]", "does not describe"),
-        (b'{"group": "common"}', "it has no class"),
-        (json.dumps({"class": "ostrich", "group": "odd"}).encode(), "group 'odd' is neither"),
+        (b"[]", "does not describe a photo"),
+        (b'{"group": "common"}', "no class"),
+        (b'{"class": "ostrich", "group": "odd"}', "'odd'"),
     ):
-        with tarfile.open(tmp_path / "told.tar", "w") as tar:
+        with tarfile.open(tmp_path / "one.tar", "w") as tar:
             add(tar, "a.png", picture(0))
-            add(tar, "a.json", data)
+            if data is not None:
+                add(tar, "a.json", data)
         with pytest.raises(RequestError, match=said):
-            read_photos(tmp_path / "told.tar")
-    with tarfile.open(tmp_path / "bare.tar", "w") as tar:
-        add(tar, "a.png", picture(0))
-    with pytest.raises(RequestError, match="no description beside it and no class in its path"):
-        read_photos(tmp_path / "bare.tar")
+            read_photos(tmp_path / "one.tar")
 
 
 def test_members_of_a_shard_count_once(tmp_path):
@@ -278,22 +271,17 @@ def test_wrong_saved_data(tmp_path):
     datasets = pytest.importorskip("datasets")
     data = datasets.Dataset.from_dict({"image": [None], "label": ["ostrich"]})
     data.save_to_disk(str(tmp_path / "bare"))
-    with pytest.raises(RequestError, match="columns image, label; it needs image, class or label, and group"):
-        read_photos(tmp_path / "bare")
     datasets.DatasetDict(train=data, test=data).save_to_disk(str(tmp_path / "splits"))
-    with pytest.raises(RequestError, match=r"several splits; name one of them: .*splits/test, .*splits/train"):
-        read_photos(tmp_path / "splits")
+    for name, named in (("bare", "columns image, label"), ("splits", "splits/test, .*splits/train")):
+        with pytest.raises(RequestError, match=named):
+            read_photos(tmp_path / name)
 
 
 def test_an_ambiguous_name_is_asked_about(tmp_path):
-    for name, readings in (
-        ("crane", r"134 \(crane bird\), 517 \(construction crane\)"),
-        ("panda", "387 .*388"),
-        ("fox", "277"),
-    ):
+    for name, readings in (("crane", "134 .*517"), ("panda", "387 .*388"), ("fox", "277")):
         folder = tmp_path / name / name / "common-x"
         folder.mkdir(parents=True)
-        with pytest.raises(RequestError, match=rf"'{name}' may be any of ImageNet's {readings}.*put the index before"):
+        with pytest.raises(RequestError, match=rf"'{name}' .*{readings}"):
             read_photos(tmp_path / name)
         folder.parent.rename(tmp_path / name / f"134 {name}")
         assert list(read_photos(tmp_path / name).classes) == [134]
@@ -303,7 +291,7 @@ def test_wordnet_ids(tmp_path):
     (tmp_path / "n01518878" / "common-x").mkdir(parents=True)
     assert read_photos(tmp_path).classes == {9: "n01518878"}
     (tmp_path / "n01518879" / "common-x").mkdir(parents=True)
-    with pytest.raises(RequestError, match=r"'n01518879' is not a WordNet id of ImageNet-1k.*n0"):
+    with pytest.raises(RequestError, match="'n01518879'"):
         read_photos(tmp_path)
 
 
@@ -316,7 +304,7 @@ def test_classes_of_ones_own(tmp_path):
     assert tree.own
     assert inspect(tmp_path / "data", vocabulary=own_vocabulary(lines))["missing_classes"] == []
     lines.write_text("teapot\nteacups\n")
-    with pytest.raises(RequestError, match=r"'Teacup' is not in .*nearest is 'teacups'"):
+    with pytest.raises(RequestError, match=r"'Teacup' .*'teacups'"):
         read_photos(tmp_path / "data", vocabulary=own_vocabulary(lines))
 
 
@@ -330,10 +318,12 @@ def test_own_prompts(tmp_path):
         ("a pot seen from above", "a jug", "the jug"),
         ("a pan", "the pan"),
     )
-    for text, said in (("class\ncup\n", "names 1 classes"), ("name\ncup\n", "class")):
-        table.write_text(text)
-        with pytest.raises(RequestError, match=said):
-            own_vocabulary(table)
-    (tmp_path / "twice.txt").write_text("cup\npot\ncup\n")
-    with pytest.raises(RequestError, match="'cup' is given twice"):
-        own_vocabulary(tmp_path / "twice.txt")
+    lines = tmp_path / "classes.txt"
+    for file, text, named in (
+        (table, "class\ncup\n", "1 classes"),
+        (table, "name\ncup\n", "class"),
+        (lines, "a\nb\na\n", "'a'"),
+    ):
+        file.write_text(text)
+        with pytest.raises(RequestError, match=named):
+            own_vocabulary(file)
