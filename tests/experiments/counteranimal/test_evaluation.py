@@ -95,28 +95,23 @@ def test_prompt_ensemble_is_open_clips_own(clip):
 def test_torchvision_is_its_own_forward_pass(squeezenet, shared_tree):
     import torchvision
 
-    tree = read_photos(shared_tree)
-    model = load_model("torchvision:squeezenet1_1", squeezenet)
-    found = evaluate(model.module, model.preprocess, None, tree)
-    module = torchvision.models.squeezenet1_1(weights=None).eval()
-    module.load_state_dict(load_file(squeezenet))
+    module = torchvision.models.squeezenet1_1(weights=None)
     transform = torchvision.models.SqueezeNet1_1_Weights.IMAGENET1K_V1.transforms()
-    check_classifier(found, module, transform, tree)
+    check_classifier("torchvision:squeezenet1_1", squeezenet, module, transform, shared_tree)
 
 
 def test_timm_is_its_own_forward_pass(timm_weights, shared_tree):
     import timm
 
-    tree = read_photos(shared_tree)
-    model = load_model("timm:test_resnet.r160_in1k", timm_weights)
-    found = evaluate(model.module, model.preprocess, None, tree)
-    module = timm.create_model("test_resnet.r160_in1k", pretrained=False).eval()
-    module.load_state_dict(load_file(timm_weights))
+    module = timm.create_model("test_resnet.r160_in1k", pretrained=False)
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(module), is_training=False)
-    check_classifier(found, module, transform, tree)
+    check_classifier("timm:test_resnet.r160_in1k", timm_weights, module, transform, shared_tree)
 
 
-def check_classifier(found, module, transform, tree):
+def check_classifier(spec, weights, module, transform, root):
+    model, tree = load_model(spec, weights), read_photos(root)
+    found = evaluate(model.module, model.preprocess, None, tree)
+    module.eval().load_state_dict(load_file(weights))
     with torch.no_grad():
         pixels = torch.stack([transform(Image.open(tree.root / p.path).convert("RGB")) for p in tree.photos])
         logits = module(pixels).numpy()

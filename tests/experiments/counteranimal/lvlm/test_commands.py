@@ -41,22 +41,6 @@ def test_labels_scored_beside_a_clip(evaluate, folder, tiny_clip, tmp_path):
     assert summary["macro"] == language["macro"]
 
 
-def test_classes_of_ones_own(evaluate, folder, photo, tmp_path):
-    for k, kind in enumerate(("b1", "b2") * 3):
-        photo(tmp_path / "own" / kind / f"{k}.png", k)
-    classes = tmp_path / "classes.csv"
-    classes.write_text('class,name\nb1,"bird, fowl"\nb2,bear\nb2,bruin\n')
-    asked = ("--model", f"lvlm:{folder('llava')}", "--classes", classes, "--groups", "each", "--json")
-    found = evaluate(*asked, data=tmp_path / "own")
-    assert found.status == 0, found.err
-    (document,) = found.document
-    assert (document["labels"], document["class_names"]) == ("own", str(classes))
-    assert 0 <= document["macro"]["accuracy"] <= 1
-    rows = read_table(tmp_path / "out" / "predictions.csv", ("class_index", "predicted_index"), "predictions")
-    assert {row["predicted_index"] for row in rows} <= {"0", "1"}
-    assert len(rows) == 6
-
-
 def test_what_is_refused(evaluate, soberclip, folder, shared_tree, tmp_path):
     spec = f"lvlm:{folder('llava')}"
     found = evaluate("--model", spec, "--labels", "20", "--reference", spec)
