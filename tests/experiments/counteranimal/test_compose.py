@@ -1,14 +1,13 @@
-"""Every object on every background: one place an object, nothing half-made, nothing overwritten, one sentence each."""
+"""Composites: every object on every background, at one place; nothing is half-made or overwritten."""
 
 import csv
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from experiments.counteranimal.compose import run as compose
 from experiments.counteranimal.evaluation import evaluate
@@ -22,15 +21,12 @@ from simulator.pixels.decoding import decode
 OBJECTS = {"9 ostrich": {"a": "red", "b": "blue"}, "bulbul": {"a": "lime"}}
 BACKGROUNDS = {"sand/one.jpg": (200, 180, 120), "sand/two.png": (190, 170, 100), "snow.png": (240, 240, 250)}
 COMMON = ("ostrich=sand", "16=snow")
-STAMPS = Path("/usr/share/tuxpaint/stamps/animals")  # Debian's tuxpaint-stamps-default
 
 
-def draw_cutout(path, colour, size=(30, 20)):
+def draw_cutout(path, colour):
     """A filled ellipse, transparent around it."""
-    from PIL import ImageDraw
-
-    image = Image.new("RGBA", size)
-    ImageDraw.Draw(image).ellipse((2, 2, size[0] - 3, size[1] - 3), fill=colour)
+    image = Image.new("RGBA", (30, 20))
+    ImageDraw.Draw(image).ellipse((2, 2, 27, 17), fill=colour)
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path)
 
@@ -43,13 +39,8 @@ def asked(tmp_path):
     for name, colour in BACKGROUNDS.items():
         (tmp_path / "scenes" / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (80, 60), colour).save(tmp_path / "scenes" / name, quality=100)
-    return Composition(
-        objects=tmp_path / "objects",
-        backgrounds=tmp_path / "scenes",
-        common=COMMON,
-        size=48,
-        output=tmp_path / "out",
-    )
+    folders = {"objects": tmp_path / "objects", "backgrounds": tmp_path / "scenes", "output": tmp_path / "out"}
+    return Composition(**folders, common=COMMON, size=48)
 
 
 def manifest(folder):
@@ -66,7 +57,6 @@ def test_every_object_stands_on_every_background(asked):
     assert (document["composites"], document["written"], document["kept"]) == (9, 9, 0)
     tree = read_photos(asked.output)
     assert tree.counts() == {9: (4, 2), 16: (1, 2)}
-    assert tree.strays == ()
     assert {(p.object, p.background) for p in tree.photos if p.class_index == 9} == {
         (f"9 ostrich/{name}.png", background) for name in "ab" for background in ("sand", "snow")
     }
@@ -127,12 +117,8 @@ def test_what_is_missing_is_made_and_nothing_else(asked):
 def test_a_folder_of_anything_else_is_left_alone(asked, tmp_path):
     compose(asked)
     whole = contents(asked.output)
-    for change, expected in (
-        ({"size": 64}, "size = 48, not 64"),
-        ({"seed": 2}, "seed = 0, not 2"),
-        ({"common": ("ostrich=snow", "16=snow")}, "with other common"),
-    ):
-        with pytest.raises(RequestError, match=expected):
+    for change in ({"size": 64}, {"seed": 2}, {"common": ("ostrich=snow", "16=snow")}):
+        with pytest.raises(RequestError, match=next(iter(change))):
             compose(replace(asked, **change))
     draw_cutout(asked.objects / "bulbul" / "a.png", "black")
     with pytest.raises(RequestError, match="with other contents"):
@@ -141,7 +127,7 @@ def test_a_folder_of_anything_else_is_left_alone(asked, tmp_path):
     thesis = tmp_path / "mine" / "thesis.tex"
     thesis.parent.mkdir()
     thesis.write_text("x")
-    with pytest.raises(RequestError, match=r"holds other things, 'thesis\.tex' for one; try '.*mine/composites'"):
+    with pytest.raises(RequestError, match="thesis"):
         compose(replace(asked, output=thesis.parent))
     assert contents(thesis.parent) == {"thesis.tex": b"x"}
 
@@ -155,85 +141,70 @@ def animated(path):
     frames[0].save(path, save_all=True, append_images=frames[1:])
 
 
-BAD = {  # what is done to objects o and scenes s, what is said
-    "no folder": (
-        lambda o, s: s.rename(s.with_name("scenery")),
-        r"no folder '.*scenes' for --backgrounds; .*'scenery'",
-    ),
-    "no class": (lambda o, s: draw_cutout(o / "c.png", "red"), r"'c\.png' lies in no class folder.*'9 ostrich/c\.png'"),
-    "class twice": (lambda o, s: draw_cutout(o / "16" / "a.png", "red"), "class 16 is given twice, by .*'16' and 'bul"),
-    "no objects": (lambda o, s: (o / "8 hen").mkdir(), r"'8 hen' of --objects holds no file that ends in \.png"),
-    "transparent": (
-        lambda o, s: rewritten(o / "bulbul" / "a.png", "RGBA", (9, 9, 9, 0)),
-        r"1 of 3 cut-outs cannot be used, the first is 'bulbul/a\.png' \(transparent throughout\)",
-    ),
-    "opaque": (lambda o, s: rewritten(o / "bulbul" / "a.png", "RGB", 9), "'bulbul/a.png' .nowhere transparent"),
-    "unreadable": (lambda o, s: (o / "bulbul" / "a.png").write_bytes(b"x"), "a.png' .cannot identify image file"),
-    "animated": (lambda o, s: animated(o / "bulbul" / "a.png"), "a.png' .animated, 3 frames"),
-    "bad photo": (lambda o, s: (s / "snow.png").write_bytes(b"x"), "1 of 3 photos cannot be used, .* is 'snow.png'"),
-    "one background": (lambda o, s: (s / "snow.png").unlink(), "holds one background, 'sand'; two are needed"),
-    "no photos": (lambda o, s: [f.unlink() for f in (s / "sand").iterdir()], "'sand' of --backgrounds holds no file"),
-    "shared name": (
-        lambda o, s: rewritten(s / "sand" / "One.png", "RGB", 9),
-        r"^'9 ostrich/a.png' on 'sand/One.png' and '9 ostrich/a.png' on 'sand/one.jpg' would both be "
-        r"'9 ostrich/common-sand/a on one.png'; rename one of these files$",
-    ),
-    "name shared by both": (
-        lambda o, s: (
-            draw_cutout(o / "9 ostrich" / "a on two.png", "red"),
-            rewritten(s / "sand" / "two on one.jpg", "RGB", 9),
-        ),
-        "'9 ostrich/a on two.png' on 'sand/one.jpg' and '9 ostrich/a.png' on 'sand/two on one.jpg' would both be",
+BAD = {  # value that the refusal names -> what is done to objects o and scenes s
+    "scenes' for --backgrounds": lambda o, s: s.rename(s.with_name("scenery")),
+    "c.png": lambda o, s: draw_cutout(o / "c.png", "red"),
+    "class 16 is given twice": lambda o, s: draw_cutout(o / "16" / "a.png", "red"),
+    "8 hen": lambda o, s: (o / "8 hen").mkdir(),
+    "transparent throughout": lambda o, s: rewritten(o / "bulbul" / "a.png", "RGBA", (9, 9, 9, 0)),
+    "nowhere transparent": lambda o, s: rewritten(o / "bulbul" / "a.png", "RGB", 9),
+    "bulbul/a.png": lambda o, s: (o / "bulbul" / "a.png").write_bytes(b"x"),
+    "3 frames": lambda o, s: animated(o / "bulbul" / "a.png"),
+    "snow.png": lambda o, s: (s / "snow.png").write_bytes(b"x"),
+    "one background, 'sand'": lambda o, s: (s / "snow.png").unlink(),
+    "'sand' of --backgrounds": lambda o, s: [f.unlink() for f in (s / "sand").iterdir()],
+    "9 ostrich/common-sand/a on one.png": lambda o, s: rewritten(s / "sand" / "One.png", "RGB", 9),
+    "sand/two on one.jpg": lambda o, s: (
+        draw_cutout(o / "9 ostrich" / "a on two.png", "red"),
+        rewritten(s / "sand" / "two on one.jpg", "RGB", 9),
     ),
 }
 
 
-@pytest.mark.parametrize("case", BAD)
-def test_bad_folders_are_one_sentence(asked, case):
-    spoil, expected = BAD[case]
-    spoil(asked.objects, asked.backgrounds)
-    with pytest.raises(RequestError, match=expected) as caught:
+@pytest.mark.parametrize("named", BAD)
+def test_bad_folders_are_one_sentence(asked, named):
+    BAD[named](asked.objects, asked.backgrounds)
+    with pytest.raises(RequestError) as caught:
         compose(asked)
+    assert named in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not asked.output.exists()
 
 
 @pytest.mark.parametrize(
-    ("change", "expected"),
+    ("change", "named"),
     [
-        (
-            {"common": ("ostrich=sand",)},
-            "'bulbul' has no common background; pass --common 'bulbul=BACKGROUND' with",
-        ),
-        ({"common": (*COMMON, "16=sand")}, "'bulbul' has no counter background, since all are common"),
-        ({"common": (*COMMON, "16=snw")}, "background 'snw' is not one of sand, snow; the nearest is snow"),
-        ({"common": (*COMMON, "brambling=snow")}, "'brambling=snow' names a class that has no cut-outs"),
-        ({"common": (*COMMON, "hen=")}, "--common 'hen=' is not of the form CLASS=BACKGROUND, as '9 ostrich=sand' is"),
-        ({"common": ("no.txt",)}, r"--common 'no\.txt' is neither .* \(No such file or directory\)"),
-        ({"size": 16}, r"--size 16 lies outside 32\.\.1024 pixels; the nearest valid value is 32"),
-        ({"seed": -1}, "seed = -1 is negative"),
+        ({"common": ("ostrich=sand",)}, "'bulbul' has no common"),
+        ({"common": (*COMMON, "16=sand")}, "'bulbul' has no counter"),
+        ({"common": (*COMMON, "16=snw")}, "'snw'"),
+        ({"common": (*COMMON, "brambling=snow")}, "'brambling=snow'"),
+        ({"common": (*COMMON, "hen=")}, "'hen='"),
+        ({"common": ("no.txt",)}, "no.txt"),
+        ({"size": 16}, "16 .* 32"),
+        ({"seed": -1}, "-1"),
     ],
 )
-def test_wrong_requests_are_one_sentence(asked, change, expected):
-    with pytest.raises(RequestError, match=expected):
+def test_wrong_requests_are_one_sentence(asked, change, named):
+    with pytest.raises(RequestError, match=named):
         compose(replace(asked, **change))
-    with pytest.raises(RequestError, match="lies in --objects, whose files are read"):
-        compose(replace(asked, output=asked.objects / "out"))
     assert not asked.output.exists()
+
+
+def test_results_among_the_objects_are_refused(asked):
+    with pytest.raises(RequestError, match="--objects"):
+        compose(replace(asked, output=asked.objects / "out"))
 
 
 def test_more_than_memory_should_hold_is_refused(asked, monkeypatch):
     monkeypatch.setattr("experiments.counteranimal.factorial.MOST_BYTES", 10_000)
-    with pytest.raises(RequestError, match="3 cut-outs and 3 photos at --size 48 take"):
+    with pytest.raises(RequestError, match="3 cut-outs and 3 photos"):
         compose(asked)
 
 
 def test_common_backgrounds_may_stand_in_a_file(asked, tmp_path):
     (tmp_path / "common.txt").write_text("ostrich = sand\n\nbulbul=snow\n", encoding="utf-8-sig")
-    assert compose(replace(asked, common=(str(tmp_path / "common.txt"),)))["settings"]["common"] == {
-        "9 ostrich": ["sand"],
-        "bulbul": ["snow"],
-    }
+    document = compose(replace(asked, common=(str(tmp_path / "common.txt"),)))
+    assert document["settings"]["common"] == {"9 ostrich": ["sand"], "bulbul": ["snow"]}
 
 
 def answer(nine: torch.Tensor) -> torch.Tensor:
@@ -249,16 +220,8 @@ def test_what_a_model_reads_is_what_the_effect_says(tmp_path):
     (tmp_path / "scenes").mkdir()
     for colour in ("white", "black"):
         Image.new("RGB", (64, 64), colour).save(tmp_path / "scenes" / f"{colour}.png")
-    compose(
-        Composition(
-            objects=tmp_path / "objects",
-            backgrounds=tmp_path / "scenes",
-            common=("9=white", "16=black"),
-            size=64,
-            output=tmp_path / "out",
-        )
-    )
-
+    folders = {"objects": tmp_path / "objects", "backgrounds": tmp_path / "scenes", "output": tmp_path / "out"}
+    compose(Composition(**folders, common=("9=white", "16=black"), size=64))
     names = tuple(map(str, range(1000)))
 
     def effect(model):
@@ -270,21 +233,3 @@ def test_what_a_model_reads_is_what_the_effect_says(tmp_path):
     assert corner["mcnemar_p"] == pytest.approx(2**-11)
     hue = effect(lambda pixels: answer((pixels[:, 0] - pixels[:, 2]).mean(dim=(1, 2)) > 0))
     assert (hue["common"], hue["difference"], hue["interval"], hue["mcnemar_p"]) == (1, 0, None, 1)
-
-
-@pytest.mark.skipif(not STAMPS.is_dir(), reason="no photographed cut-outs here: apt install tuxpaint-stamps-default")
-def test_photographed_animals(tmp_path, photo):
-    """Real cut-outs with soft edges: read, composed, and free of the white that they were photographed on."""
-    chosen = {"105 koala": "marsupials/koala.png", "340 zebra": "mammals/equines/zebra.png", "9": "birds/ostrich.png"}
-    for folder, file in chosen.items():
-        (tmp_path / "objects" / folder).mkdir(parents=True)
-        (tmp_path / "objects" / folder / Path(file).name).write_bytes((STAMPS / file).read_bytes())
-    for i, name in enumerate(("grass", "snow")):
-        photo(tmp_path / "scenes" / f"{name}.jpg", i, (300, 200))
-    common = tuple(f"{folder.split()[0]}=grass" for folder in chosen)
-    request = Composition(
-        objects=tmp_path / "objects", backgrounds=tmp_path / "scenes", common=common, output=tmp_path / "out"
-    )
-    assert compose(request)["written"] == 6
-    for composed in read_photos(request.output).photos:
-        assert decode(request.output / composed.path).size == (224, 224)

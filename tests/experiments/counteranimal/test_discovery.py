@@ -32,8 +32,7 @@ def test_naive_drop_is_the_range():
 def test_honest_drop_is_unbiased_without_an_effect():
     """400 classes of 4 backgrounds with 30 photos and one rate: the honest mean is 0, the naive one far above.
 
-    One class's honest drop has standard deviation below .15 (measured on these draws and asserted), so the mean's is
-    below .0075; four of them are a false alarm of 6e-5.
+    One honest drop has standard deviation below .15 (asserted), so the mean's is below .0075; the limit is four.
     """
     rng = np.random.default_rng(7)
     honest, naive = [], []
@@ -44,16 +43,6 @@ def test_honest_drop_is_unbiased_without_an_effect():
     assert np.std(honest) < 0.15
     assert abs(np.mean(honest)) < 0.03
     assert np.mean(naive) > 0.12
-
-
-def test_honest_drop_finds_a_planted_effect():
-    """Rates .9 and .3 on 60 photos each are told apart in every half, so the honest drop estimates .6.
-
-    Standard deviation of one class is sqrt(.09/60 + .21/60) = .071; of the mean of 200, .005.
-    """
-    rng = np.random.default_rng(8)
-    found = [honest_drop(cells([60, 60], rng.binomial(60, [0.9, 0.3])), rng, splits=20) for _ in range(200)]
-    assert abs(np.mean(found) - 0.6) < 0.02
 
 
 def test_honest_drop_halves_photos_as_shuffling_does():
@@ -179,12 +168,6 @@ def test_an_effect_among_501_classes_can_be_found():
     assert found["classes"][7]["p_holm"] == pytest.approx(501 / (found["permutations"] + 1))
     assert found["least_p_holm"] < 0.05
     assert permutations_for(45) == 9999
-
-
-def test_drops_without_spread_have_no_interval(tmp_path):
-    tree = build(tmp_path, [("9 ostrich", 9, {"a": 4, "b": 4}), ("bulbul", 16, {"a": 4, "b": 4})])
-    found = discover(answers(tree.photos, lambda p: p.background == "a"), tree.classes, smallest=4)
-    assert found["naive"] == {"drop": 1.0, "interval": None, "level": 0.95}
 
 
 def test_small_cells_are_left_out(tmp_path):

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.counteranimal import encoding
 from experiments.counteranimal import photos as photos_module
 from experiments.counteranimal.encoding import Runtime, encode_photos
 from experiments.counteranimal.evaluation import evaluate
@@ -121,17 +120,6 @@ def test_strict_stops_at_the_first_batch(tree, tiny_clip, tmp_path, monkeypatch)
     assert encode_photos(read_photos(tree), clip, tmp_path, Runtime(batch_size=4)).passes == 31 - 7  # seven kept
 
 
-def test_one_model_twice_costs_one_pass(tiny_clip, shared_tree, tmp_path, monkeypatch):
-    """A reference model that is evaluated itself, for instance."""
-    passed, forward = [], encoding.forward
-    monkeypatch.setattr(encoding, "forward", lambda m, pixels, *r: passed.append(len(pixels)) or forward(m, pixels, *r))
-    one, again = (load_model(f"open_clip:local-dir:{tiny_clip}") for _ in range(2))
-    tree = read_photos(shared_tree)
-    first, second = (encode_photos(tree, model, tmp_path, Runtime()) for model in (one, again))
-    assert sum(passed) == len(tree.photos)
-    assert (first.features == second.features).all()
-
-
 def die(image):
     if torch.utils.data.get_worker_info() is not None:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -152,12 +140,6 @@ def test_memory_that_ends_before_the_first_batch_is_one_sentence(shared_tree, tm
     model = LoadedModel("ImageNet", Heavy(), answers, small)
     with pytest.raises(RunError, match="cpu ran out of memory at --batch-size 1; try --device cpu"):
         encode_photos(read_photos(shared_tree), model, tmp_path, Runtime(batch_size=1))
-
-
-@pytest.mark.parametrize("device", ["cpu:abc", "cpu:", "cuda:99"])
-def test_devices_that_are_none(device):
-    with pytest.raises(RequestError, match=device):
-        Runtime(device=device)
 
 
 def test_a_fifo_named_as_a_photo_is_not_waited_for(tree):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,6 @@ import torch
 
 from experiments.counteranimal import model as model_module
 from experiments.counteranimal.encoding import Runtime, encode_photos
-from experiments.counteranimal.evaluation import evaluate
 from experiments.counteranimal.model import LoadedModel, finished
 from experiments.counteranimal.models import load_model
 from experiments.counteranimal.reading import read_photos
@@ -43,16 +43,6 @@ def test_a_configuration_with_the_same_weights_is_another_model(tiny_clip, tmp_p
     assert copied(tiny_clip, tmp_path / "same", lambda config: None).key == one.key is not None
 
 
-def test_other_heads_give_other_features(tiny_clip, shared_tree, tmp_path):
-    """The configuration is not a tensor: 84 of 84 answers were the other model's."""
-    one = load_model(f"open_clip:local-dir:{tiny_clip}")
-    other = copied(tiny_clip, tmp_path / "o", lambda config: config["model_cfg"]["vision_cfg"].update(head_width=8))
-    photo_set = read_photos(shared_tree)
-    first, second = (encode_photos(photo_set, m, tmp_path / "cache", Runtime()) for m in (one, other))
-    assert second.passes == len(photo_set.photos)
-    assert not np.allclose(first.features, second.features, atol=1e-3)
-
-
 def test_a_library_of_another_version_computes_again(tiny_clip, monkeypatch):
     spec = f"open_clip:local-dir:{tiny_clip}"
     before = load_model(spec).key
@@ -78,40 +68,22 @@ def test_classifiers_of_both_libraries_have_keys(squeezenet, timm_weights):
         assert load_model(spec, weights).key == load_model(spec, weights).key is not None
 
 
-def bright(sign):
-    def preprocess(image):
-        return sign * torch.from_numpy(
-            np.asarray(image.resize((4, 4)), dtype=np.float32).transpose(2, 0, 1) / 255 - 0.5
-        )
-
-    return preprocess
-
-
-def classifier():
-    """Dark pictures are 9, bright ones 16."""
-    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 1000, bias=False))
-    with torch.no_grad():
-        module[1].weight.zero_()
-        module[1].weight[9] = -1
-        module[1].weight[16] = 1
-    return module.eval()
-
-
 def test_functions_of_opposite_sign_share_nothing(shared_tree, tmp_path):
     """Their descriptions without addresses are the same."""
-    photo_set, module = read_photos(shared_tree), classifier()
-    models = [finished(LoadedModel("ImageNet", module, module, bright(sign))) for sign in (1, -1)]
+
+    def model(sign):
+        small = lambda image: sign * torch.from_numpy(np.asarray(image.resize((4, 4)), dtype=np.float32) - 128)  # noqa: E731
+        return finished(LoadedModel("CLIP", torch.nn.Identity(), torch.nn.Flatten(), small))
+
+    models = [model(sign) for sign in (1, -1)]
     assert [m.key for m in models] == [None, None]
-    one, other = (encode_photos(photo_set, model, tmp_path, Runtime()).features for model in models)
-    assert (one[:, 9] == -other[:, 9]).all()
+    one, other = (encode_photos(read_photos(shared_tree), m, tmp_path, Runtime()).features for m in models)
+    assert (one == -other).all()
+    assert np.abs(one).max() > 0
     assert not list(tmp_path.iterdir())  # nothing was cached
-    positive, negative = (evaluate(module, bright(sign), None, photo_set) for sign in (1, -1))
-    assert (positive.predicted != negative.predicted).all()
 
 
 def test_another_tokenizer_gets_another_text(tiny_clip, tmp_path):
-    from dataclasses import replace
-
     model = load_model(f"open_clip:local-dir:{tiny_clip}")
     shouting = replace(model, tokenizer=lambda texts: model.tokenizer([f"{text} again" for text in texts]))
     phrases = [["an ostrich"], ["a bulbul"]]

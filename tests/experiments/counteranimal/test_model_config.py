@@ -9,8 +9,10 @@ import pytest
 
 from experiments.counteranimal import model_config as config_module
 from experiments.counteranimal.model_config import ModelConfig
+from experiments.counteranimal.model_lists import NONE, combined, listed
 from experiments.counteranimal.reading import read_photos
 from experiments.errors import RequestError
+from experiments.published.tables import checkpoints, published_rows
 
 
 def forbid(*_, **__):
@@ -30,19 +32,49 @@ def test_cached_features_give_the_same_scores(tiny_clip, shared_tree, tmp_path):
 def test_all_models_are_checked_before_the_first_is_loaded(tiny_clip, tmp_path, monkeypatch):
     monkeypatch.setattr(config_module, "load", forbid)
     good = f"open_clip:local-dir:{tiny_clip}"
-    for bad, said in (
-        ("open_clip:ViT-B-33/openai", "has no model 'ViT-B-33'"),
-        ("open_clip:ViT-B-32/opennai", "has no tag 'opennai'"),
-        ("torchvision:resnet51", "has no model 'resnet51'"),
-        ("timm:resnet51", "has no model 'resnet51'"),
-        ("hf:nowhere", "is not a folder with a config.json"),
-        ("python:nowhere.py", "there is no Python file 'nowhere.py'"),
-        ("keras:x", "does not start with one of"),
+    for bad in (
+        "open_clip:ViT-B-33/openai",
+        "torchvision:resnet51",
+        "timm:resnet51",
+        "hf:nowhere",
+        "python:nowhere.py",
     ):
-        with pytest.raises(RequestError, match=said):
+        with pytest.raises(RequestError, match=bad.partition(":")[2].partition("/")[0]):
             ModelConfig(models=[good, bad], cache=tmp_path)
     with pytest.raises(RequestError, match="no model is given"):
         ModelConfig(models=[], cache=tmp_path)
+
+
+def test_a_file_of_models(tmp_path):
+    (tmp_path / "w.pt").write_bytes(b"")
+    file = tmp_path / "models.txt"
+    file.write_text("open_clip:ViT-B-32/openai  # the first\n\n# none\ntimm:resnet50 w.pt\ntimm:resnet18 -\n")
+    specs, weights = listed(str(file))
+    assert specs == ["open_clip:ViT-B-32/openai", "timm:resnet50", "timm:resnet18"]
+    assert weights == [NONE, tmp_path / "w.pt", NONE]
+    assert combined(["a:b"], None, str(file)) == (["a:b", *specs], [NONE, *weights])
+    assert combined(["a:b"], None, None) == (["a:b"], None)
+    for text in ("a b c\n", "# x\n", "\xff"):
+        file.write_bytes(text.encode("latin-1"))
+        with pytest.raises(RequestError, match=r"models\.txt"):
+            listed(str(file))
+    with pytest.raises(RequestError, match=r"table-4.*table-3"):
+        listed("table-4")
+    with pytest.raises(RequestError, match="no model"):
+        combined(None, None, None)
+
+
+def test_table_3_dry(run):
+    """28 rows in the order of the table, each with its checkpoint and its printed figures."""
+    found, _ = run("evaluate", "--models", "table-3", "--dry-run", "--json")
+    printed = {row.model: (row.common, row.counter) for row in published_rows("1000", "simple", "macro")}
+    assert [m["model"] for m in found] == [c.spec for c in checkpoints()]
+    figures = [(m["printed"]["common"], m["printed"]["counter"]) for m in found]
+    assert figures == [printed[c.model] for c in checkpoints()]
+    screen, _ = run("evaluate", "--models", "table-3", "--dry-run")
+    assert "28 models" in screen
+    with pytest.raises(RequestError, match="needs photos"):
+        run("evaluate", "--models", "table-3")
 
 
 MODEL = """
@@ -80,10 +112,10 @@ def test_a_model_of_ones_own_is_a_file(method, family, shared_tree, tmp_path):
 
 def test_a_file_that_is_no_model(tmp_path):
     for text, said in (
-        ("x = 1", r"defines no model\(\)"),
-        ("def model(): return 3", "is a int without preprocess, encode_image, encode_text, tokenizer"),
-        ("def model(): raise ValueError('no disk')", "failed with ValueError: no disk"),
-        ("def model(: pass", "failed with SyntaxError"),
+        ("x = 1", r"no model\(\)"),
+        ("def model(): return 3", "without preprocess, encode_image, encode_text, tokenizer"),
+        ("def model(): raise ValueError('no disk')", "ValueError: no disk"),
+        ("def model(: pass", "SyntaxError"),
     ):
         (tmp_path / "own.py").write_text(text)
         with pytest.raises(RequestError, match=said):
@@ -98,11 +130,9 @@ def command(*arguments):
 def test_a_run_that_was_killed_goes_on(shared_tree, tiny_clip, squeezenet, tmp_path):
     """kill -9 while the second model encodes: the first is finished, and neither is passed again."""
     clip = f"open_clip:local-dir:{tiny_clip}"
-    arguments = [
-        "--data", shared_tree, "--model", clip, "--model", "torchvision:squeezenet1_1", "--weights", "-", "--weights",
-        squeezenet, "--workers", 0, "--batch-size", 1, "--cache", tmp_path / "c", "--output", tmp_path / "out",
-        "--json",
-    ]  # fmt: skip
+    asked = ("--data", shared_tree, "--model", clip, "--weights", "-", "--model", "torchvision:squeezenet1_1")
+    asked += ("--weights", squeezenet, "--workers", 0, "--batch-size", 1, "--json")
+    arguments = (*asked, "--cache", tmp_path / "c", "--output", tmp_path / "out")
     process = subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     end = time.monotonic() + 120
     while time.monotonic() < end and not list((tmp_path / "out").glob("*/summary.json")):
@@ -112,8 +142,6 @@ def test_a_run_that_was_killed_goes_on(shared_tree, tiny_clip, squeezenet, tmp_p
     again = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=240)
     first, second = json.loads(again.stdout)
     assert first["image_passes"] == 0
-    whole = subprocess.run(
-        command(*arguments[:-5], "--cache", tmp_path / "d", "--output", tmp_path / "whole", "--json"),
-        capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
+    uninterrupted = command(*asked, "--cache", tmp_path / "d", "--output", tmp_path / "whole")
+    whole = subprocess.run(uninterrupted, capture_output=True, text=True, timeout=240)
     assert [d["macro"] for d in (first, second)] == [d["macro"] for d in json.loads(whole.stdout)]

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from experiments.counteranimal import weights
-from experiments.counteranimal.model import activations, weights_hash
+from experiments.counteranimal.model import activations
 from experiments.counteranimal.models import load_model
 from experiments.errors import RequestError, RunError
 from tests.experiments.counteranimal.test_transformers_models import saved
@@ -30,31 +30,32 @@ def spec_error(spec, **arguments):
         load_model(spec, **arguments)
     text = str(caught.value)
     assert "\n" not in text
-    assert "Traceback" not in text
     return text
 
 
-def test_unknown_names_get_the_nearest():
-    assert "nearest is open_clip:ViT" in spec_error("openclip:ViT")
-    assert "'ViT-B-32'" in spec_error("open_clip:ViT-B32/openai")
-    assert "nearest is 'laion400m_e3" in spec_error("open_clip:ViT-B-32/laion400m")
-    assert "'resnet50'" in spec_error("torchvision:resnet5O")
-    assert "nearest is IMAGENET1K_V1" in spec_error("torchvision:resnet50/IMAGENET_V1")
-    assert "'resnet50'" in spec_error("timm:resnet5O.a1_in1k")
-    assert "a1_in1k" in spec_error("timm:resnet50.a1_in2k")
-    assert "config.json" in spec_error("hf:nowhere")
+@pytest.mark.parametrize(
+    ("spec", "nearest"),
+    [
+        ("openclip:ViT", "open_clip:ViT"),
+        ("open_clip:ViT-B32/openai", "'ViT-B-32'"),
+        ("open_clip:ViT-B-32/laion400m", "'laion400m_e3"),
+        ("torchvision:resnet5O", "'resnet50'"),
+        ("torchvision:resnet50/IMAGENET_V1", "IMAGENET1K_V1"),
+        ("timm:resnet5O.a1_in1k", "'resnet50'"),
+        ("timm:resnet50.a1_in2k", "a1_in1k"),
+        ("hf:nowhere", "config.json"),
+    ],
+)
+def test_unknown_names_get_the_nearest(spec, nearest):
+    assert nearest in spec_error(spec)
 
 
 def test_missing_weights_say_what_to_do(tmp_path, tiny_config):
     assert "add a tag (for instance open_clip:ViT-B-32/" in spec_error("open_clip:ViT-B-32")
     assert "pass --weights FILE" in spec_error("timm:resnet18")
-    assert "there is no weights file" in spec_error("open_clip:ViT-B-32/openai", weights=tmp_path / "x.pt")
-    assert "0 weights files" in spec_error(f"open_clip:local-dir:{folder_without_weights(tmp_path, tiny_config)}")
-
-
-def folder_without_weights(folder, config):
-    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": {}}))
-    return folder
+    assert "x.pt" in spec_error("open_clip:ViT-B-32/openai", weights=tmp_path / "x.pt")
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": tiny_config, "preprocess_cfg": {}}))
+    assert "0 weights files" in spec_error(f"open_clip:local-dir:{tmp_path}")
 
 
 @pytest.mark.parametrize(
@@ -90,13 +91,6 @@ def test_activation_is_the_tags_business(named_clip, tiny_clip, monkeypatch):
     assert not torch.equal(tagged.encode_image(pixels), plain.encode_image(pixels))
 
 
-def test_real_tags_carry_their_activation():
-    from open_clip.pretrained import get_pretrained_cfg
-
-    assert get_pretrained_cfg("ViT-B-32", "laion400m_e31")["quick_gelu"]
-    assert not get_pretrained_cfg("ViT-B-32", "laion2b_s34b_b79k").get("quick_gelu", False)
-
-
 def test_models_come_in_evaluation_mode(tiny_clip, squeezenet):
     assert not load_model(f"open_clip:local-dir:{tiny_clip}").module.training
     assert not load_model("torchvision:squeezenet1_1", squeezenet).module.training
@@ -111,9 +105,7 @@ def test_weights_that_do_not_fit_name_the_keys(tiny_clip, squeezenet, timm_weigh
     text = spec_error(f"open_clip:local-dir:{tiny_clip}", weights=tmp_path / "bad.safetensors")
     assert "visual.proj" in text
     (tmp_path / "noise.safetensors").write_bytes(b"noise")
-    assert "cannot be read as weights" in spec_error(
-        "torchvision:squeezenet1_1", weights=tmp_path / "noise.safetensors"
-    )
+    assert "noise.safetensors" in spec_error("torchvision:squeezenet1_1", weights=tmp_path / "noise.safetensors")
 
 
 class Evil:
@@ -151,7 +143,6 @@ def scripted(state, file):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.jit warns about itself
 @pytest.mark.filterwarnings("ignore:'torch.load' received a zip file")
 def test_torchscript_needs_the_flag_and_loads_with_it(tiny_clip, squeezenet, timm_weights, tmp_path):
-    """For torchvision and timm the advice to pass the flag led to another error."""
     folder = f"open_clip:local-dir:{tiny_clip}"
     for spec, file in (
         (folder, tiny_clip / "open_clip_model.safetensors"),
@@ -177,35 +168,28 @@ def test_a_folder_without_some_weights_is_refused(tmp_path):
     assert "cannot be loaded" in spec_error(f"hf:{folder}")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "resnet"}))
-    assert "type 'resnet'; types that can be scored" in spec_error(f"hf:{folder}")
+    assert "'resnet'" in spec_error(f"hf:{folder}")
     (folder / "config.json").write_text("{")
     assert "cannot be loaded" in spec_error(f"hf:{folder}")
 
 
 @pytest.mark.parametrize(
-    ("error", "kind", "sentence"),
+    ("error", "cause", "kind", "said"),
     [
-        (OSError(28, "No space left on device", "/cache/x"), RunError, "could not be written to disk (No space left"),
-        (ValueError("unexpected keyword"), RequestError, "could not be loaded (ValueError: unexpected keyword)"),
-        (FileNotFoundError(2, "No such file", "/cache/x"), RequestError, "could not be loaded (FileNotFoundError"),
-        (ConnectionResetError("peer"), RequestError, "could not be fetched from huggingface.co (peer)"),
+        (OSError(28, "No space left on device", "/cache/x"), None, RunError, "written to disk .No space left"),
+        (ValueError("unexpected keyword"), None, RequestError, "loaded .ValueError: unexpected keyword"),
+        (FileNotFoundError(2, "No such file", "/cache/x"), None, RequestError, "loaded .FileNotFoundError"),
+        (ConnectionResetError("peer"), None, RequestError, "fetched from huggingface.co .peer"),
+        (RuntimeError("no weights"), ConnectionResetError(), RequestError, "fetched"),
     ],
 )
-def test_only_the_network_could_not_be_fetched(error, kind, sentence, monkeypatch):
+def test_only_the_network_could_not_be_fetched(error, cause, kind, said, monkeypatch):
     monkeypatch.setattr(weights, "reachable", lambda host: False)
-    with pytest.raises(kind) as caught, weights.hub("a thing"):
-        raise error
-    assert sentence in str(caught.value)
-
-
-def test_a_wrapped_error_of_the_network_is_one(monkeypatch):
-    monkeypatch.setattr(weights, "reachable", lambda host: False)
-    with pytest.raises(RequestError, match="could not be fetched"), weights.hub("a thing"):
-        raise RuntimeError("no weights") from ConnectionResetError()
+    with pytest.raises(kind, match=said), weights.hub("a thing"):
+        raise error from cause
 
 
 def test_a_siglip_needs_its_tokenizer_beside_its_weights(tmp_path, tiny_config, monkeypatch):
-    """It was looked for on the hub, --weights or not, and its absence was blamed on the weights."""
     import open_clip
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
@@ -216,9 +200,8 @@ def test_a_siglip_needs_its_tokenizer_beside_its_weights(tmp_path, tiny_config, 
     monkeypatch.setattr(weights, "reachable", lambda host: False)
     model = open_clip.create_model("tiny-siglip", load_weights=False, pretrained_text=False)
     save_file(model.state_dict(), tmp_path / "weights.safetensors")
-    text = spec_error("open_clip:tiny-siglip", weights=tmp_path / "weights.safetensors")
-    assert "tokenizer of open_clip:tiny-siglip" in text
-    assert "tokenizer files of nobody/has-this and put them into the folder of the --weights FILE" in text
+    said = "tokenizer files of nobody/has-this and put them into the folder of the --weights FILE"
+    assert said in spec_error("open_clip:tiny-siglip", weights=tmp_path / "weights.safetensors")
     words = Tokenizer(models.WordLevel({"a": 1, "?": 0}, unk_token="?"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     PreTrainedTokenizerFast(tokenizer_object=words, pad_token="?", unk_token="?").save_pretrained(tmp_path)
@@ -227,17 +210,11 @@ def test_a_siglip_needs_its_tokenizer_beside_its_weights(tmp_path, tiny_config, 
 
 
 def test_quick_gelu_is_for_clips(squeezenet):
-    assert "--quick-gelu on is for CLIP models" in spec_error(
-        "torchvision:squeezenet1_1", weights=squeezenet, quick_gelu="on"
-    )
+    assert "--quick-gelu" in spec_error("torchvision:squeezenet1_1", weights=squeezenet, quick_gelu="on")
 
 
-def test_hash_is_of_names_and_bytes():
-    a, b = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
-    assert weights_hash(a) != weights_hash(b)
-    b.load_state_dict(a.state_dict())
-    assert weights_hash(a) == weights_hash(b)
-    assert activations(torch.nn.Sequential(a, torch.nn.GELU(), torch.nn.ReLU())) == "GELU+ReLU"
+def test_all_activations_are_named():
+    assert activations(torch.nn.Sequential(torch.nn.GELU(), torch.nn.ReLU())) == "GELU+ReLU"
 
 
 class TestCheckpointsAsPeopleHaveThem:
@@ -267,9 +244,7 @@ class TestCheckpointsAsPeopleHaveThem:
     @pytest.mark.parametrize("mean", ["state_dict_ema", "model_ema"])
     def test_the_running_mean_is_a_choice(self, save, timm_weights, mean):
         file = save(model="state", **{mean: "averaged"})
-        assert f"holds weights (model) and their running mean ({mean})" in spec_error(
-            "timm:test_resnet.r160_in1k", weights=file
-        )
+        assert mean in spec_error("timm:test_resnet.r160_in1k", weights=file)
         assert self.hash(file, averaged=False) == self.hash(timm_weights)
         found = load_model("timm:test_resnet.r160_in1k", file, averaged=True)
         assert found.settings["ema"] is True
@@ -284,7 +259,6 @@ class TestCheckpointsAsPeopleHaveThem:
 
     def test_a_torchvision_checkpoint(self, squeezenet, tmp_path):
         torch.save({"model": load_file(squeezenet), "optimizer": {}}, tmp_path / "squeezenet.pth")
-        plain, nested = (
-            load_model("torchvision:squeezenet1_1", file) for file in (squeezenet, tmp_path / "squeezenet.pth")
-        )
+        files = (squeezenet, tmp_path / "squeezenet.pth")
+        plain, nested = (load_model("torchvision:squeezenet1_1", file) for file in files)
         assert plain.settings["weights_hash"] == nested.settings["weights_hash"]

@@ -39,13 +39,6 @@ def test_one_answer_a_column_is_the_binomial_test(b, c, ties):
     assert mcnemar(right, np.ones_like(right)) == pytest.approx(expected, rel=1e-12)
 
 
-@given(st.integers(1, 12), st.integers(1, 12), st.data())
-def test_one_stratum_is_fishers_test(n, m, data):
-    k, l = data.draw(st.integers(0, n)), data.draw(st.integers(0, m))
-    expected = stats.fisher_exact([[k, n - k], [l, m - l]]).pvalue
-    assert mcnemar(np.array([[k, l]]), np.array([[n, m]])) == pytest.approx(expected, rel=1e-9)
-
-
 @given(strata)
 def test_the_sum_over_strata_is_enumerated(rows):
     """Every table with the strata's numbers of right answers, each with its hypergeometric probability."""
@@ -59,14 +52,6 @@ def test_the_sum_over_strata_is_enumerated(rows):
     seen = chance[int(right[:, 0].sum())]
     expected = sum(p for p in chance.values() if p <= seen * (1 + 1e-7))
     assert mcnemar(right, asked) == pytest.approx(min(1, expected), rel=1e-9)
-
-
-@given(strata)
-def test_columns_are_alike(rows):
-    right, asked = columns(rows)
-    p = mcnemar(right, asked)
-    assert mcnemar(right[:, ::-1], asked[:, ::-1]) == pytest.approx(p, rel=1e-9)
-    assert mcnemar(asked - right, asked) == pytest.approx(p, rel=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -91,16 +76,6 @@ def test_false_alarms_are_as_rare_as_the_p_value_says(asked, chances):
         assert weight[p <= level * (1 + 1e-9)].sum() <= level * (1 + 1e-6)
 
 
-def test_the_effect_of_a_fixed_background_needs_no_alike_objects():
-    """One photo a group: where objects that do better on either side cancel, the test still keeps its level."""
-    alarms = sum(
-        stats.binom.pmf(b, 12, 0.5)
-        for b in range(13)
-        if mcnemar(np.array([[1, 0]] * b + [[0, 1]] * (12 - b)), np.ones((12, 2), dtype=int)) <= 0.05
-    )
-    assert 0 < alarms <= 0.05
-
-
 def test_equal_values_are_drawn_together():
     values = np.repeat([0.0, 1.0, -0.5], [9, 4, 2])
     slow = resamples(15, 8000, np.random.default_rng(0)) @ values / 15
@@ -123,14 +98,11 @@ def answers(right: np.ndarray, index=9):
 
 
 def joined(*parts: Predictions) -> Predictions:
-    return Predictions(
-        sum((p.path for p in parts), ()),
-        np.concatenate([p.class_index for p in parts]),
-        np.concatenate([p.common for p in parts]),
-        sum((p.background for p in parts), ()),
-        np.concatenate([p.predicted for p in parts]),
-        object=sum((p.object for p in parts), ()),
-    )
+    columns = {}
+    for name in ("path", "class_index", "common", "background", "predicted", "object"):
+        values = [getattr(part, name) for part in parts]
+        columns[name] = sum(values, ()) if isinstance(values[0], tuple) else np.concatenate(values)
+    return Predictions(**columns)
 
 
 def test_what_is_counted():
@@ -159,9 +131,8 @@ def test_in_a_full_factorial_it_is_the_class_accuracies_drop(seed):
         assert found["difference"] == pytest.approx(means[mean]["drop"])
         assert found["common"] == pytest.approx(means[mean]["common"])
     assert [c["class_index"] for c in found["classes"]] == [9, 16]
-    assert [c["p_holm"] for c in found["classes"]] == holm(
-        np.array([c["mcnemar_p"] for c in found["classes"]])
-    ).tolist()
+    expected = holm(np.array([c["mcnemar_p"] for c in found["classes"]])).tolist()
+    assert [c["p_holm"] for c in found["classes"]] == expected
 
 
 def test_swapped_groups_turn_the_sign():
@@ -169,10 +140,8 @@ def test_swapped_groups_turn_the_sign():
     forth, back = paired_effect(one), paired_effect(replace(one, common=~one.common))
     assert forth["difference"] == pytest.approx(-back["difference"])
     assert forth["mcnemar_p"] == pytest.approx(back["mcnemar_p"])
-    assert (forth["better_on_common"], forth["better_on_counter"]) == (
-        back["better_on_counter"],
-        back["better_on_common"],
-    )
+    assert forth["better_on_common"] == back["better_on_counter"]
+    assert forth["better_on_counter"] == back["better_on_common"]
     assert forth["mcnemar_p"] < 0.01
     assert forth["interval"][0] < forth["difference"] < forth["interval"][1]
 

@@ -1,15 +1,318 @@
-"""Both layouts, strays, broken files, and one sentence for each wrong request."""
+"""One set of photos is the same PhotoSet in every layout; strays are listed, bad layouts are refused."""
 
+import csv
+import io
 import os
+import pickle
+import shutil
+import tarfile
+from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from experiments.counteranimal.inspection import inspection_document
-from experiments.counteranimal.labels import class_names, templates
-from experiments.counteranimal.photos import unreadable
+from experiments.counteranimal.inspection import inspect, inspection_document
+from experiments.counteranimal.labels import class_names, own_vocabulary, templates
+from experiments.counteranimal.photos import SUFFIXES, unreadable
 from experiments.counteranimal.reading import read_photos
 from experiments.errors import RequestError
 from experiments.published.tables import published_classes
+
+CELLS = [("9 ostrich", "common", "sand", 2), ("9 ostrich", "counter", "sea", 3), ("16 bulbul", "common", "2x", 1)]
+
+
+def picture(number):
+    """PNG bytes that no other number has."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((3, 4, 3), number, dtype=np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def spread(cells=CELLS):
+    """Number of each photo, with its class, group and background."""
+    return list(enumerate(cell for *cell, n in cells for _ in range(n)))
+
+
+def as_tree(root, photos):
+    for number, (kind, group, background) in photos:
+        folder = root / kind / f"{group}-{background}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.png").write_bytes(picture(number))
+    return root
+
+
+def as_table(root, photos):
+    root.mkdir()
+    with (root / "photos.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("path", "class", "group", "background"))
+        for number, cell in photos:
+            (root / f"{number}.png").write_bytes(picture(number))
+            writer.writerow((f"{number}.png", *cell))
+    return root / "photos.csv"
+
+
+def add(tar, name, data):
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    tar.addfile(member, io.BytesIO(data))
+
+
+def as_shards(root, photos):
+    """Two shards, samples described by JSON beside them, as the webdataset library writes them."""
+    import webdataset
+
+    root.mkdir()
+    for shard in range(2):
+        with webdataset.TarWriter(str(root / f"{shard:03}.tar")) as sink:
+            for number, (kind, group, background) in photos[shard::2]:
+                described = {"class": kind, "group": group, "background": background}
+                sink.write({"__key__": f"{number:05}", "png": picture(number), "json": described})
+    return root
+
+
+def as_paths(root, photos):
+    """One shard whose paths are those of a tree."""
+    root.mkdir()
+    with tarfile.open(root / "all.tar", "w") as tar:
+        for number, (kind, group, background) in photos:
+            add(tar, f"set/{kind}/{group}-{background}/{number}.png", picture(number))
+    return root / "all.tar"
+
+
+def as_saved(root, photos):
+    datasets = pytest.importorskip("datasets")
+    kinds, text = sorted({kind for _, (kind, _, _) in photos}), datasets.Value("string")
+    columns = {
+        "image": [{"bytes": picture(number), "path": None} for number, _ in photos],
+        "label": [kinds.index(kind) for _, (kind, _, _) in photos],
+        "group": [group for _, (_, group, _) in photos],
+        "background": [background for _, (_, _, background) in photos],
+    }
+    labels = datasets.ClassLabel(names=kinds)
+    features = datasets.Features(image=datasets.Image(), label=labels, group=text, background=text)
+    datasets.Dataset.from_dict(columns, features=features).save_to_disk(str(root))
+    return root
+
+
+LAYOUTS = [as_tree, as_table, as_shards, as_paths, as_saved]
+
+
+def contents(tree):
+    """What is known of each photo, by the number painted into it."""
+    return {
+        tree.source.image(photo.path).getpixel((0, 0))[0]: (photo.class_index, photo.group, photo.background)
+        for photo in tree.photos
+    }
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_holds_the_same(layout, tmp_path):
+    tree = read_photos(layout(tmp_path / "data", spread()))
+    index = {"9 ostrich": 9, "16 bulbul": 16}
+    assert contents(tree) == {number: (index[kind], group, place) for number, (kind, group, place) in spread()}
+    assert tree.counts() == {9: (2, 3), 16: (1, 0)}
+    assert [photo.path for photo in tree.photos] == sorted(photo.path for photo in tree.photos)
+    assert not unreadable(tree)
+    assert inspect(tree.root)["n_common"] == 3
+    keys = [tree.source.key(photo.path) for photo in tree.photos]
+    assert len(set(keys)) == len(keys)
+    again = pickle.loads(pickle.dumps(tree.source))  # as a decoding process gets it
+    assert again.image(tree.photos[0].path).tobytes() == tree.source.image(tree.photos[0].path).tobytes()
+
+
+def test_suffixes_of_photos(tmp_path):
+    folder = tmp_path / "9 ostrich" / "common-sand"
+    folder.mkdir(parents=True)
+    formats = {".webp": "WEBP", ".bmp": "BMP", ".tif": "TIFF", ".TIFF": "TIFF", ".jpg": "JPEG"}
+    for suffix, kind in formats.items():
+        Image.new("RGB", (5, 4)).save(folder / f"a{suffix}", kind)
+    tree = read_photos(tmp_path)
+    assert {Path(photo.path).suffix for photo in tree.photos} == set(formats)
+    assert not unreadable(tree)
+    assert set(map(str.lower, formats)) <= set(SUFFIXES)
+
+
+def test_groups_from_a_table(tmp_path):
+    for place in ("sand", "sea", "fog"):
+        for kind in ("ostrich", "bulbul"):
+            (tmp_path / kind / place).mkdir(parents=True)
+            (tmp_path / kind / place / "a.png").write_bytes(picture(0))
+    groups = tmp_path / "groups.csv"
+    groups.write_text("class,background,group\n,sand,common\n,sea,counter\nbulbul,sea,common\nbulbul,sand,counter\n")
+    tree = read_photos(tmp_path, str(groups))
+    assert {(p.class_index, p.background): p.group for p in tree.photos} == {
+        (9, "sand"): "common", (9, "sea"): "counter", (16, "sea"): "common", (16, "sand"): "counter",
+    }  # fmt: skip
+    assert tree.strays == ("bulbul/fog", "groups.csv", "ostrich/fog")
+    each = read_photos(tmp_path, "each")
+    assert not each.grouped
+    assert len(each.photos) == 6
+    assert inspect(tmp_path, groups="each")["n"] == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("background,group\nsand,comon\n", "'comon' in line 2"),
+        ("background,group\nsand,common\nsand,counter\n", "'sand' .*line 3"),
+        ("place,group\nsand,common\n", "background"),
+        ("background,group\nmoon,common\n", "none of the 1 backgrounds"),
+    ],
+)
+def test_wrong_tables_of_groups(text, named, tmp_path):
+    (tmp_path / "ostrich" / "sand").mkdir(parents=True)
+    (tmp_path / "ostrich" / "sand" / "0.png").write_bytes(picture(0))
+    (tmp_path / "groups.csv").write_text(text)
+    with pytest.raises(RequestError, match=named):
+        read_photos(tmp_path, str(tmp_path / "groups.csv"))
+
+
+def test_folders_without_groups_say_what_fits(tmp_path):
+    (tmp_path / "a" / "ostrich" / "sand").mkdir(parents=True)
+    (tmp_path / "a" / "ostrich" / "sand" / "0.png").write_bytes(picture(0))
+    (tmp_path / "b" / "ostrich").mkdir(parents=True)
+    (tmp_path / "b" / "ostrich" / "0.png").write_bytes(picture(0))
+    for folder, groups, said in (
+        ("a", "prefix", r"'sand'.*--groups FILE.csv .*--groups each"),
+        ("b", "prefix", "--groups each"),
+        ("a", "eech", "'eech'"),
+    ):
+        with pytest.raises(RequestError, match=said):
+            read_photos(tmp_path / folder, groups)
+    assert [p.background for p in read_photos(tmp_path / "b", "each").photos] == [""]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("path,class,group\nb.png,ostrich,common\nc.png,ostrich,counter\n", "2 of 2 photos .*'b.png'"),
+        ("path,class\na.png,ostrich\n", "'group'"),
+        ("path,class,group\na.png,ostrich,odd\n", "'odd' in line 2"),
+        ("class,group,path\nostrich,common\n", "line 2 .*'path'"),
+        ("path,class,group\n./a.png,ostrich,common\na.png,bulbul,common\n", "lines 2 and 3"),
+    ],
+)
+def test_wrong_tables_of_photos(text, named, tmp_path):
+    (tmp_path / "a.png").write_bytes(picture(0))
+    (tmp_path / "photos.csv").write_text(text)
+    with pytest.raises(RequestError, match=named):
+        read_photos(tmp_path / "photos.csv")
+
+
+def test_a_photo_is_no_set_of_photos(tmp_path):
+    (tmp_path / "a.png").write_bytes(picture(0))
+    with pytest.raises(RequestError, match=r"a\.png"):
+        read_photos(tmp_path / "a.png")
+
+
+def test_wrong_shards(tmp_path):
+    (tmp_path / "cut.tar").write_bytes(as_paths(tmp_path / "whole", spread()).read_bytes()[:2500])
+    (tmp_path / "no.tar").write_bytes(b"x" * 2000)
+    for name, said in (("cut", "truncated"), ("no", "cannot be read")):
+        with pytest.raises(RequestError, match=rf"{name}\.tar' .*{said}"):
+            read_photos(tmp_path / f"{name}.tar")
+    for data, said in (
+        (None, "no description"),
+        (b"{", "does not describe a photo"),
+        (b"[]", "does not describe a photo"),
+        (b'{"group": "common"}', "no class"),
+        (b'{"class": "ostrich", "group": "odd"}', "'odd'"),
+    ):
+        with tarfile.open(tmp_path / "one.tar", "w") as tar:
+            add(tar, "a.png", picture(0))
+            if data is not None:
+                add(tar, "a.json", data)
+        with pytest.raises(RequestError, match=said):
+            read_photos(tmp_path / "one.tar")
+
+
+def test_members_of_a_shard_count_once(tmp_path):
+    """tar -r writes a name again, and the last counts; a hard link has no bytes of its own."""
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for number in (1, 2):
+            add(tar, "ostrich/common-sand/a.png", picture(number))
+        link = tarfile.TarInfo("ostrich/counter-sea/b.png")
+        link.type, link.linkname = tarfile.LNKTYPE, "ostrich/common-sand/a.png"
+        tar.addfile(link)
+    tree = read_photos(tmp_path / "a.tar")
+    assert contents(tree) == {2: (9, "common", "sand")}
+    assert len(tree.photos) == 1
+    assert tree.strays == ("a.tar/ostrich/counter-sea/b.png",)
+    (tmp_path / "ostrich").mkdir()
+    with pytest.raises(RequestError, match=r"holds folders and tar files; name .*a\.tar"):
+        read_photos(tmp_path)
+
+
+def test_a_row_without_a_group_is_told(tmp_path):
+    table = as_table(tmp_path / "t", spread())
+    table.write_text(table.read_text().replace("0.png,9 ostrich,common", "0.png,9 ostrich,"))
+    tree = read_photos(table)
+    assert tree.strays == ("0.png",)
+    assert len(tree.photos) == 5
+
+
+def test_wrong_saved_data(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    data = datasets.Dataset.from_dict({"image": [None], "label": ["ostrich"]})
+    data.save_to_disk(str(tmp_path / "bare"))
+    datasets.DatasetDict(train=data, test=data).save_to_disk(str(tmp_path / "splits"))
+    for name, named in (("bare", "columns image, label"), ("splits", "splits/test, .*splits/train")):
+        with pytest.raises(RequestError, match=named):
+            read_photos(tmp_path / name)
+
+
+def test_an_ambiguous_name_is_asked_about(tmp_path):
+    for name, readings in (("crane", "134 .*517"), ("panda", "387 .*388"), ("fox", "277")):
+        folder = tmp_path / name / name / "common-x"
+        folder.mkdir(parents=True)
+        with pytest.raises(RequestError, match=rf"'{name}' .*{readings}"):
+            read_photos(tmp_path / name)
+        folder.parent.rename(tmp_path / name / f"134 {name}")
+        assert list(read_photos(tmp_path / name).classes) == [134]
+
+
+def test_wordnet_ids(tmp_path):
+    (tmp_path / "n01518878" / "common-x").mkdir(parents=True)
+    assert read_photos(tmp_path).classes == {9: "n01518878"}
+    (tmp_path / "n01518879" / "common-x").mkdir(parents=True)
+    with pytest.raises(RequestError, match="'n01518879'"):
+        read_photos(tmp_path)
+
+
+def test_classes_of_ones_own(tmp_path):
+    as_tree(tmp_path / "data", spread([("Teacup", "common", "table", 1), ("mug_blue", "counter", "sink", 2)]))
+    lines = tmp_path / "classes.txt"
+    lines.write_text("teapot\nteacup\nmug blue\n")
+    tree = read_photos(tmp_path / "data", vocabulary=own_vocabulary(lines))
+    assert tree.classes == {1: "Teacup", 2: "mug_blue"}
+    assert tree.own
+    assert inspect(tmp_path / "data", vocabulary=own_vocabulary(lines))["missing_classes"] == []
+    lines.write_text("teapot\nteacups\n")
+    with pytest.raises(RequestError, match=r"'Teacup' .*'teacups'"):
+        read_photos(tmp_path / "data", vocabulary=own_vocabulary(lines))
+
+
+def test_own_prompts(tmp_path):
+    table = tmp_path / "classes.csv"
+    table.write_text("class,name,prompt\ncup,tea cup,\ncup,mug,\npot,,a pot seen from above\npot,jug,\npan,,\n")
+    found = own_vocabulary(table)
+    assert found.names == ("cup", "pot", "pan")
+    assert found.phrases(("a {}", "the {}")) == (
+        ("a tea cup", "the tea cup", "a mug", "the mug"),
+        ("a pot seen from above", "a jug", "the jug"),
+        ("a pan", "the pan"),
+    )
+    lines = tmp_path / "classes.txt"
+    for file, text, named in (
+        (table, "class\ncup\n", "1 classes"),
+        (table, "name\ncup\n", "class"),
+        (lines, "a\nb\na\n", "'a'"),
+    ):
+        file.write_text(text)
+        with pytest.raises(RequestError, match=named):
+            own_vocabulary(file)
 
 
 def test_counts_groups_and_backgrounds(tree):
@@ -20,28 +323,10 @@ def test_counts_groups_and_backgrounds(tree):
     assert len({p.path for p in parsed.photos}) == len(parsed.photos) == 32  # files that share a stem stay apart
 
 
-def test_bare_names_resolve_to_the_same_classes(tree):
-    indexed = read_photos(tree)
-    for folder, bare in (
-        ("9 ostrich, Struthio camelus", "ostrich"),
-        ("10 brambling, Fringilla montifringilla", "Brambling"),
-        ("30 bullfrog, Rana catesbeiana", "bullfrog"),
-        ("16 bulbul", "bulbul"),
-    ):
-        (tree / folder).rename(tree / bare)
-    assert read_photos(tree).counts() == indexed.counts()
-
-
 def test_every_published_class_resolves_by_its_first_name(tmp_path):
     for c in published_classes():
         (tmp_path / c.name.split(",")[0] / "common-x").mkdir(parents=True)
     assert sorted(read_photos(tmp_path).classes) == sorted(c.index for c in published_classes())
-
-
-def test_the_trees_own_list_is_asked_first(tmp_path):
-    (tmp_path / "quux" / "common-x").mkdir(parents=True)
-    (tmp_path / "imagenet_names.txt").write_text("0\ttench\n77\tquux, nothing\n")
-    assert read_photos(tmp_path).classes == {77: "quux"}
 
 
 def test_strays_are_listed_and_not_counted(tree):
@@ -81,7 +366,6 @@ def test_broken_photos_are_listed(tree):
 
 
 def test_names_that_are_not_utf8_are_refused_before_any_work(tree):
-    """They were noticed when the predictions were written, after all photos had been encoded."""
     place = os.fsencode(tree / "16 bulbul" / "common-sky")
     with open(place + b"/caf\xe9.txt", "wb"):
         pass
@@ -105,22 +389,11 @@ def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
 
 
 def test_wrong_requests_are_one_sentence(tree):
-    with pytest.raises(RequestError, match=r"there is no folder .*LAION-fnal.*'LAION-final'"):
-        read_photos(tree.parent / "LAION-fnal")
-    with pytest.raises(RequestError, match=r"no photos two levels below.*try .*LAION-final"):
-        read_photos(tree.parent)
-    (tree / "9 copy" / "common-x").mkdir(parents=True)
-    with pytest.raises(RequestError, match="class 9 is given twice"):
-        read_photos(tree)
-    (tree / "9 copy").rename(tree / "1000 copy")
-    with pytest.raises(RequestError, match=r"1000 .*outside 0..999; the nearest valid index is 999"):
-        read_photos(tree)
-    (tree / "1000 copy").rename(tree / "ostritch")
-    with pytest.raises(RequestError, match=r"'ostritch'.*nearest is 'ostrich'"):
-        read_photos(tree)
-
-
-def test_backgrounds_need_no_group(tmp_path):
-    (tmp_path / "9 ostrich" / "ground").mkdir(parents=True)
-    (tmp_path / "9 ostrich" / "ground" / "a.jpg").write_bytes(b"")
-    assert [(p.group, p.background) for p in read_photos(tmp_path, "each").photos] == [("", "ground")]
+    for folder in (tree.parent / "LAION-fnal", tree.parent):
+        with pytest.raises(RequestError, match="LAION-final"):
+            read_photos(folder)
+    for name, named in (("9 copy", "class 9"), ("1000 copy", "1000 .* 999"), ("ostritch", "'ostritch'.*'ostrich'")):
+        (tree / name / "common-x").mkdir(parents=True)
+        with pytest.raises(RequestError, match=named):
+            read_photos(tree)
+        shutil.rmtree(tree / name)

@@ -1,11 +1,10 @@
 """Where results go and what is read back: nothing is overwritten that is read, no two models share a folder."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from experiments.counteranimal.metrics import Predictions
@@ -21,15 +20,12 @@ ROWS = HEADER + "9,common,9\n9,counter,1\n10,common,10\n10,counter,10\n"
 
 @settings(max_examples=30)
 @given(st.lists(st.text(max_size=6), min_size=2, max_size=4))
+@example(["m", "m", "m-1", "m-2"])
 def test_folders_are_distinct_and_inside(names):
     output = Path("out")
     folders = result_folders(output, names)
     assert len({str(folder).casefold() for folder in folders}) == len(names)
     assert all(folder.parent == output and folder.name not in ("", ".", "..") for folder in folders)
-
-
-def test_numbered_names_do_not_meet_given_ones():
-    assert len(set(result_folders(Path("o"), ["m", "m", "m-1", "m-2"]))) == 4
 
 
 def write(path, text=ROWS):
@@ -47,15 +43,12 @@ def test_score_names_models_after_files(tmp_path, monkeypatch):
     assert [d["model"] for d in documents] == ["..", "b"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["b", "model"]
     assert not (tmp_path / "summary.json").exists()
-    for name in ("", " "):
-        with pytest.raises(RequestError, match="is empty"):
-            score_files([dots], name=name)
-    with pytest.raises(RequestError, match="names one model but 2 files"):
-        score_files([dots, dots], name="x")
+    for files, name in (([dots], ""), ([dots], " "), ([dots, dots], "x")):
+        with pytest.raises(RequestError, match="name"):
+            score_files(files, name=name)
 
 
 def test_score_does_not_write_over_what_it_reads(tmp_path):
-    """It did, and rank and margin were gone."""
     source = tmp_path / "run" / "predictions.csv"
     source.parent.mkdir()
     original = Predictions(
@@ -64,28 +57,21 @@ def test_score_does_not_write_over_what_it_reads(tmp_path):
     )  # fmt: skip
     write_predictions(source, original)
     before = source.read_bytes()
-    with pytest.raises(RequestError, match="would replace"):
-        score_files([source], output=source.parent)
     link = tmp_path / "link"
     link.symlink_to(source.parent)
-    with pytest.raises(RequestError, match="would replace"):
-        score_files([source], output=link)
+    for output in (source.parent, link):
+        with pytest.raises(RequestError, match="would replace"):
+            score_files([source], output=output)
     assert source.read_bytes() == before
     assert [p.name for p in source.parent.iterdir()] == ["predictions.csv"]
     score_files([source], output=tmp_path / "other")
     assert (tmp_path / "other" / "predictions.csv").read_bytes() == before  # rank and margin with it
 
 
-@pytest.mark.parametrize(
-    ("row", "expected"),
-    [
-        ("9,common,100000000000000000000\n", "predicted_index '1{20}' in line 2 .* 64 bits"),
-        ("9,common,1e20\n", "not a whole number"),
-    ],
-)
-def test_numbers_beyond_64_bits_are_one_sentence(tmp_path, row, expected):
-    with pytest.raises(RequestError, match=expected.replace("1{20}", "10{20}")):
-        read_predictions(write(tmp_path / "p.csv", HEADER + row))
+@pytest.mark.parametrize("number", [str(10**20), "1e20"])
+def test_numbers_beyond_64_bits_are_one_sentence(tmp_path, number):
+    with pytest.raises(RequestError, match=f"'{number}' in line 2"):
+        read_predictions(write(tmp_path / "p.csv", f"{HEADER}9,common,{number}\n"))
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").is_file(), reason="needs Linux")
@@ -104,7 +90,6 @@ def own(common, counter, model="m"):
 
 
 def test_a_model_that_knows_nothing_has_no_rank_of_its_drop():
-    """It had rank 1 of 43."""
     place = own(0.0, 0.0)
     assert place["rank_drop"] is None
     assert place["rank_common"] == place["of"] + 1
@@ -121,15 +106,6 @@ def test_lines_beyond_their_models_are_called_extrapolated():
 
 def test_a_checkpoint_of_table_3_stands_beside_what_is_printed():
     printed = own(0.7, 0.4, "open_clip:ViT-B-32/laion400m_e31")["printed"]
-    assert printed == {
-        "model": "CLIP-LAION400M-ViT/B/32",
-        "common": pytest.approx(0.6713),
-        "counter": pytest.approx(0.3695),
-    }
+    assert printed["model"] == "CLIP-LAION400M-ViT/B/32"
+    assert (printed["common"], printed["counter"]) == pytest.approx((0.6713, 0.3695))
     assert own(0.7, 0.4)["printed"] is None
-
-
-def test_result_files_are_tables(tmp_path):
-    score_files([write(tmp_path / "p.csv")], output=tmp_path / "out")
-    with (tmp_path / "out" / "per_class.csv").open(newline="") as handle:
-        assert [row["class_index"] for row in csv.DictReader(handle)] == ["9", "10"]

@@ -1,14 +1,12 @@
-"""Other families than those with a processor here: sliding windows, three-axis positions, linear attention.
-
-Only their networks, built at random with inputs made by hand; what their kept state is made of differs most.
-"""
+"""Networks of other families, built at random: sliding windows, three-axis positions, linear attention."""
 
 import numpy as np
 import pytest
 import torch
 import transformers
 
-from experiments.counteranimal.lvlm.losses import extended, label_losses
+from experiments.counteranimal.lvlm.losses import label_losses
+from tests.experiments.counteranimal.lvlm.test_losses import whole_loss
 
 LAYERS = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4}
 TEXT = {
@@ -42,58 +40,34 @@ LINEAR = {
 }
 ANSWERS = [(30, 31), (30, 31, 32, 33), (30, 40, 41, 42, 43, 44, 45, 46), (30, 31, 50)]
 
-FAMILIES = {  # name of the configuration -> (its arguments, tokens of the photo)
+LLAMA = {**TEXT, "model_type": "llama"}
+QWEN = {"vision_config": QWEN_VISION, **QWEN_TOKENS}
+SMALL = {**VISION, "image_size": [32, 32], "patch_size": [8, 8]}
+FAMILIES = {  # name of the configuration -> its text model, its other arguments
     "Gemma3Config": (
-        {
-            "text_config": {**TEXT, "head_dim": 8, "sliding_window": 6},
-            "vision_config": VISION,
-            "mm_tokens_per_image": 4,
-            "image_token_index": 9,
-        },
-        4,
+        {**TEXT, "head_dim": 8, "sliding_window": 6},
+        {"vision_config": VISION, "mm_tokens_per_image": 4, "image_token_index": 9},
     ),
     "Qwen3VLConfig": (
-        {
-            "text_config": {**TEXT, "head_dim": 8, "rope_parameters": THREE_AXES},
-            "vision_config": {**QWEN_VISION, "deepstack_visual_indexes": [0, 1]},
-            **QWEN_TOKENS,
-        },
-        4,
+        {**TEXT, "head_dim": 8, "rope_parameters": THREE_AXES},
+        {**QWEN, "vision_config": {**QWEN_VISION, "deepstack_visual_indexes": [0, 1]}},
     ),
-    "Qwen3_5Config": (
-        {"text_config": {**TEXT, "head_dim": 8, **LINEAR}, "vision_config": QWEN_VISION, **QWEN_TOKENS},
-        4,
-    ),
-    "InternVLConfig": (
-        {
-            "text_config": {**TEXT, "model_type": "qwen2"},
-            "vision_config": {**VISION, "image_size": [32, 32], "patch_size": [8, 8]},
-            "image_token_id": 9,
-        },
-        4,
-    ),
-    "SmolVLMConfig": (
-        {
-            "text_config": {**TEXT, "model_type": "llama"},
-            "vision_config": VISION,
-            "image_token_id": 9,
-            "scale_factor": 2,
-        },
-        4,
-    ),
+    "Qwen3_5Config": ({**TEXT, "head_dim": 8, **LINEAR}, QWEN),
+    "InternVLConfig": ({**TEXT, "model_type": "qwen2"}, {"vision_config": SMALL, "image_token_id": 9}),
+    "SmolVLMConfig": (LLAMA, {"vision_config": VISION, "image_token_id": 9, "scale_factor": 2}),
     "LlavaNextConfig": (
+        LLAMA,
         {
-            "text_config": {**TEXT, "model_type": "llama"},
             "vision_config": {**VISION, "model_type": "clip_vision_model"},
             "image_token_id": 9,
             "image_grid_pinpoints": [[32, 32]],
         },
-        36,
     ),
 }
 
 
-def inputs_of(name, photo_tokens):
+def inputs_of(name):
+    photo_tokens = 36 if name == "LlavaNextConfig" else 4
     ids = torch.tensor([[1, 5, 6, *[9] * photo_tokens, 7, 8, 10, 11, 12]])
     generator = torch.Generator().manual_seed(1)
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
@@ -112,22 +86,17 @@ def inputs_of(name, photo_tokens):
 @pytest.mark.filterwarnings("ignore")  # of kernels that are not installed, and of defaults to come
 @pytest.mark.parametrize("name", FAMILIES)
 def test_losses_on_a_shared_prefix(name):
-    arguments, photo_tokens = FAMILIES[name]
+    text, arguments = FAMILIES[name]
     if not hasattr(transformers, name):
         pytest.skip(f"this version of transformers has no {name}")
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        module = transformers.AutoModelForImageTextToText.from_config(getattr(transformers, name)(**arguments)).eval()
+        config = getattr(transformers, name)(text_config=text, **arguments)
+        module = transformers.AutoModelForImageTextToText.from_config(config).eval()
         for value in module.parameters():
             if value.ndim > 1:
                 torch.nn.init.normal_(value, std=0.3)
-    inputs = inputs_of(name, photo_tokens)
-    expected = []
-    for ids in ANSWERS:
-        whole = extended(inputs, 0, ids)
-        labels = whole["input_ids"].clone()
-        labels[:, : -len(ids)] = -100
-        with torch.no_grad():
-            expected.append(float(module(**whole, labels=labels).loss))
+    inputs = inputs_of(name)
+    expected = [whole_loss(module, inputs, ids) for ids in ANSWERS]
     assert np.ptp(expected) > 0.3
     np.testing.assert_allclose(label_losses(module, inputs, 0, ANSWERS, 3), expected, rtol=1e-5, atol=1e-5)

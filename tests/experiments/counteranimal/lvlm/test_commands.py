@@ -1,4 +1,4 @@
-"""`evaluate --model lvlm:FOLDER` from the command line: what is written, printed and refused."""
+"""`evaluate --model lvlm:FOLDER` from the command line."""
 
 import json
 
@@ -26,10 +26,6 @@ def test_labels_scored_beside_a_clip(evaluate, folder, tiny_clip, tmp_path):
     assert first.status == 0, first.err
     language, clip = first.document
     assert (language["family"], clip["family"]) == ("LVLM", "CLIP")
-    assert language["question"] == "What is the main object in the image?"
-    assert (language["answer"], language["answers_cut"]) == ("A {}", 0)
-    assert language["prompts"] is None
-    assert language["class_names"] == "open_clip"
     assert language["label_sets"] == clip["label_sets"]
     assert language["image_passes"] == 32
     sets = json.loads((tmp_path / "out" / "confusing.json").read_text())["labels"]
@@ -39,28 +35,10 @@ def test_labels_scored_beside_a_clip(evaluate, folder, tiny_clip, tmp_path):
 
     again = evaluate(*models[:2], "--labels", "20", "--confusing", tmp_path / "out" / "confusing.json", output="again")
     assert again.status == 0, again.err
-    assert "image?': labels scored by minus the mean loss of the tokens of 'A <label>'" in " ".join(again.out.split())
     assert "1 vs 20 is an oracle label space" in again.err
     summary = json.loads((tmp_path / "again" / "summary.json").read_text())
     assert summary["image_passes"] == 0  # the same labels: what was scored is kept
     assert summary["macro"] == language["macro"]
-
-
-def test_classes_of_ones_own(evaluate, folder, photo, tmp_path):
-    """What a class is called is scored."""
-    for k, kind in enumerate(("b1", "b2") * 3):
-        photo(tmp_path / "own" / kind / f"{k}.png", k)
-    classes = tmp_path / "classes.csv"
-    classes.write_text('class,name\nb1,"bird, fowl"\nb2,bear\nb2,bruin\n')
-    asked = ("--model", f"lvlm:{folder('llava')}", "--classes", classes, "--groups", "each", "--json")
-    found = evaluate(*asked, data=tmp_path / "own")
-    assert found.status == 0, found.err
-    (document,) = found.document
-    assert (document["labels"], document["class_names"]) == ("own", str(classes))
-    assert 0 <= document["macro"]["accuracy"] <= 1
-    rows = read_table(tmp_path / "out" / "predictions.csv", ("class_index", "predicted_index"), "predictions")
-    assert {row["predicted_index"] for row in rows} <= {"0", "1"}
-    assert len(rows) == 6
 
 
 def test_what_is_refused(evaluate, soberclip, folder, shared_tree, tmp_path):
@@ -69,8 +47,6 @@ def test_what_is_refused(evaluate, soberclip, folder, shared_tree, tmp_path):
     assert found.status == 2
     assert "has no image features, only answers to a question" in found.err
     assert not (tmp_path / "out").exists()
-    found = soberclip(
-        "counteranimal", "discover", "--data", shared_tree, "--model", spec, "--cache", tmp_path / "cache"
-    )
-    assert found.status == 2
-    assert found.err.count("\n") == 1
+    words = ("counteranimal", "discover", "--data", shared_tree, "--model", spec, "--cache", tmp_path / "cache")
+    found = soberclip(*words)
+    assert (found.status, found.err.count("\n")) == (2, 1)

@@ -1,4 +1,4 @@
-"""What a folder must hold, what is said of one that does not, and what a key depends on."""
+"""What a folder must hold, and what a key depends on."""
 
 import json
 import shutil
@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 
+from experiments.counteranimal import weights
 from experiments.counteranimal.encoding import Runtime
 from experiments.counteranimal.model import LoadOptions
 from experiments.counteranimal.models import load, load_model
@@ -28,19 +29,11 @@ def edit(path, change):
     path.write_text(json.dumps(document))
 
 
-@pytest.mark.parametrize(
-    ("missing", "sentence"),
-    [
-        ("processor_config.json", r"has no processor: none of processor_config\.json, preprocessor_config\.json is"),
-        ("tokenizer.json", r"has no tokenizer: none of tokenizer\.json, .* is in its folder; put the model's own"),
-        ("model.safetensors", r"cannot be loaded \(Error no file named model\.safetensors"),
-        ("config.json", r"is not a folder with a config\.json"),
-    ],
-)
-def test_a_file_that_is_missing_is_named(copy, missing, sentence):
+@pytest.mark.parametrize("missing", ["processor_config.json", "tokenizer.json", "model.safetensors", "config.json"])
+def test_a_file_that_is_missing_is_named(copy, missing):
     spoilt = copy()
     (spoilt / missing).unlink()
-    with pytest.raises(RequestError, match=sentence):
+    with pytest.raises(RequestError, match=missing):
         load(f"lvlm:{spoilt}")
 
 
@@ -56,8 +49,7 @@ def test_weights_of_another_architecture(copy, folder, capfd):
     spoilt = copy()
     shutil.copy(folder("qwen2_vl") / "model.safetensors", spoilt)
     capfd.readouterr()
-    first = r"the first is model\.vision_tower\.embeddings\.class_embedding, while \S+ is there and unknown"
-    with pytest.raises(RequestError, match=first):
+    with pytest.raises(RequestError, match=r"the first is model\.vision_tower\.embeddings\.class_embedding"):
         load(f"lvlm:{spoilt}")
     assert "MISSING" not in capfd.readouterr().err
 
@@ -65,18 +57,13 @@ def test_weights_of_another_architecture(copy, folder, capfd):
 def test_weights_of_another_shape(copy):
     spoilt = copy()
     edit(spoilt / "config.json", lambda d: d["text_config"].update(intermediate_size=48))
-    sentence = r"6 are missing or of another shape, the first is model\.language_model\.layers\.0\.mlp\.gate_proj"
-    with pytest.raises(RequestError, match=sentence):
+    with pytest.raises(RequestError, match=r"6 are missing .*model\.language_model\.layers\.0\.mlp\.gate_proj"):
         load(f"lvlm:{spoilt}")
 
 
 @pytest.mark.parametrize(
     ("kind", "sentence"),
-    [
-        ("clip", r"type 'clip', which answers no question about a photo; pass it as hf:"),
-        ("bert", r"type 'bert', which answers no question about a photo$"),
-        ("florence2", r"an encoder-decoder of type 'florence2'"),
-    ],
+    [("clip", "'clip'.* hf:"), ("bert", "'bert', [^;]*photo$"), ("florence2", "encoder-decoder .*'florence2'")],
 )
 def test_other_kinds_of_model(copy, kind, sentence):
     spoilt = copy()
@@ -88,24 +75,22 @@ def test_other_kinds_of_model(copy, kind, sentence):
 def test_flags_that_do_not_go_with_it(folder, tmp_path):
     spec = f"lvlm:{folder('llava')}"
     (tmp_path / "w").touch()
-    for how, sentence in (
-        ((tmp_path / "w",), "--weights does not go with lvlm:"),
-        ((None, "on"), "--quick-gelu on is for CLIP models"),
-        ((None, "auto", False, True), "--ema and --no-ema"),
+    for how, flag in (
+        ((tmp_path / "w",), "--weights"),
+        ((None, "on"), "--quick-gelu"),
+        ((None, "auto", False, True), "--ema"),
     ):
-        with pytest.raises(RequestError, match=sentence):
+        with pytest.raises(RequestError, match=flag):
             load(spec, LoadOptions(*how))
     with pytest.raises(RequestError, match="has no image features"):
         load_model(spec)
-    with pytest.raises(RequestError, match="timm:, hf:, python:, lvlm:; the nearest is lvlm:x"):
+    with pytest.raises(RequestError, match="lvlm:x"):
         load("lvm:x")
 
 
 def test_a_name_on_the_hub_without_a_network(monkeypatch):
-    from experiments.counteranimal import weights
-
     monkeypatch.setattr(weights, "reachable", lambda host: False)
-    with pytest.raises(RequestError, match=r"could not be fetched from .*pass lvlm:FOLDER"):
+    with pytest.raises(RequestError, match=r"fetched from .*lvlm:FOLDER"):
         load("lvlm:nobody/has-this")
 
 

@@ -17,27 +17,6 @@ from experiments.counteranimal.lvlm.prompt import (
 )
 from experiments.errors import RequestError
 
-ASKED = {
-    "llava": ("USER: <image>\nWhat is the main object in the image? ASSISTANT:", " A cat"),
-    "llava_onevision": (
-        "<|im_start|>user\n<image>\nWhat is the main object in the image?<|im_end|>\n<|im_start|>assistant\n",
-        "A cat",
-    ),
-    "qwen2_vl": (
-        "<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>What is the main object in the image?"
-        "<|im_end|>\n<|im_start|>assistant\n",
-        "A cat",
-    ),
-}
-
-
-@pytest.mark.parametrize("family", ASKED)
-def test_prompt_and_answer_are_the_templates(model, family):
-    text, answer = ASKED[family]
-    prompt = model(family).prompt
-    assert (prompt.text, prompt.templated) == (text, True)
-    assert prompt.answered("cat") == text + answer
-
 
 @pytest.mark.parametrize("family", tiny_lvlm.FAMILIES)
 def test_inputs_are_those_of_the_librarys_own_conversation(model, image, family):
@@ -71,15 +50,15 @@ def test_without_a_template_the_fallback():
     processor = SimpleNamespace(chat_template=None, image_token="<image>")
     prompt = prompt_of("lvlm:m", processor)
     assert prompt == Prompt(FALLBACK.format(image="<image>", question=QUESTION), " ", False)
-    assert prompt.answered("cat") == ASKED["llava"][0] + ASKED["llava"][1]
+    assert prompt.answered("cat") == "USER: <image>\nWhat is the main object in the image? ASSISTANT: A cat"
 
 
 def test_what_no_prompt_can_be_made_of_is_said(model):
-    with pytest.raises(RequestError, match=r"no chat template and no image token .* chat_template\.jinja"):
+    with pytest.raises(RequestError, match="no chat template"):
         prompt_of("lvlm:m", SimpleNamespace(chat_template=None))
 
     def complain(*_, **__):
         raise TypeError("text only\nand more")
 
-    with pytest.raises(RequestError, match=r"chat template of lvlm:m does not take .* \(text only\)$"):
+    with pytest.raises(RequestError, match=r"chat template .*text only\)$"):
         prompt_of("lvlm:m", SimpleNamespace(chat_template="{{ x }}", apply_chat_template=complain))
