@@ -4,12 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import latent_cross_covariance
 
-from simulator.mixture import LARGEST_MIXTURE
 from simulator.strategies import worlds
-from simulator.world import Attribute, World, Worlds
-from theory.population import block_covariance
+from simulator.world import Worlds
 
 ANY = worlds(most_attributes=2)
 SURE = ANY.map(lambda world: world.model_copy(update={"p_inv": 1.0}))
@@ -67,24 +64,3 @@ def test_group_averages_are_means_under_the_test_law(world, seed):
             if (mixture.backgrounds[g, 0] == mixture.labels[g]) == wanted:
                 total, mass = total + mixture.test_weights[g] * values[:, g], mass + mixture.test_weights[g]
         assert mixture.group_average(values)[:, column] == pytest.approx(total / mass, abs=1e-13)
-
-
-def test_the_covariance_of_an_uncertain_object_by_hand():
-    """Object right in 3 of 4, background in 9 of 10: the two agree with .75 .9 + .25 .1 = .7."""
-    world = World(p_inv=0.75, p_spu=0.9, mu_inv=2.0, mu_spu=3.0, sigma_inv=1.0, sigma_spu=0.5)
-    expected = [[2**2 + 1, 2 * 3 * (2 * 0.7 - 1)], [2 * 3 * (2 * 0.7 - 1), 3**2 + 0.25]]
-    assert latent_cross_covariance(world) == pytest.approx(np.array(expected), abs=1e-12)
-    assert block_covariance(Worlds.of(world)) == pytest.approx(np.array(expected), abs=1e-12)
-
-
-def test_objects_count_towards_the_largest_mixture():
-    with pytest.raises(ValueError, match=r"classes = 60 .* 216,000 groups .* that fits is 47$"):
-        World(classes=60, p_inv=0.9, dim_image=120, dim_text=120).mixture()
-    assert 47**3 * 94 <= LARGEST_MIXTURE < 48**3 * 96
-    assert len(World(classes=47, p_inv=0.9, dim_image=94, dim_text=94).mixture().weights) == 47**3
-
-
-def test_further_attributes_do_not_make_a_group_common():
-    mixture = World(attribute=(Attribute(p=0.9),)).mixture()
-    assert (mixture.common == (mixture.backgrounds[:, 0] == mixture.labels)).all()
-    assert mixture.common.sum() == len(mixture.labels) / 2

@@ -49,7 +49,4 @@ def test_numbers_are_the_same_whatever_numpy_draws_them():
 def test_certain_and_impossible_counts():
     n = np.array([[0, 0], [5, 5], [10**6, 10**6]])
     assert binomial(n, np.array([0.0, 1.0]), numpy_stream(0, "sure")).tolist() == [[0, 0], [0, 5], [0, 10**6]]
-
-
-def test_a_single_group_takes_all():
     assert multinomial(7, np.array([0.2]), 2, numpy_stream(0, "one")).tolist() == [[7], [7]]

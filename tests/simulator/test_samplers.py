@@ -1,7 +1,5 @@
 """Groups, what samplers make of a set of pairs, and what pairs it costs."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -11,19 +9,11 @@ from stattest import assert_mean
 
 from simulator.gaussian.resampling import resample
 from simulator.pixels.views import Pixels
-from simulator.samplers import (
-    SAMPLERS,
-    EmptyGroup,
-    Sampler,
-    chosen,
-    group_counts,
-    group_numbers,
-    group_shares,
-    register,
-)
+from simulator.samplers import SAMPLERS, EmptyGroup, chosen, group_counts, group_numbers, group_shares
 from simulator.world import Attribute, World, Worlds
 
 THREE = World(p_spu=0.8, classes=3, dim_image=9, dim_text=9, attribute=(Attribute(p=0.9),))
+TIED = World(classes=3, views=Pixels(tied=(0, 1)))  # the third class has no background of its own
 BALANCING = [name for name, sampler in SAMPLERS.items() if sampler.balances]
 
 
@@ -39,12 +29,11 @@ def test_a_group_is_a_label_with_the_class_of_the_first_background():
 
 @pytest.mark.parametrize("world", [World(p_spu=0.9), THREE], ids=["K = 2", "K = 3"])
 def test_shares_are_those_of_drawn_pairs(world):
-    """n = 100,000: a share's deviation is at most .0016; six of them are exceeded once in 5e8."""
+    """Six deviations are exceeded once in 5e8."""
     shares = group_shares(world)
     n = 100_000
     found = np.bincount(drawn_groups(world, n), minlength=len(shares)) / n
     assert shares.sum() == pytest.approx(1, abs=1e-15)
-    assert np.abs(found - shares).max() < 6 * np.sqrt(0.25 / n)
     assert np.abs((found - shares) / np.sqrt(shares * (1 - shares) / n)).max() < 6
 
 
@@ -87,14 +76,19 @@ class TestASetOfPairs:
             assert weights is None
             assert (rows == np.arange(N)).all()
 
-    def test_a_group_without_a_pair_is_named_with_the_size_that_has_one(self):
-        rare = World(p_spu=0.999, dim_image=2, dim_text=2)
-        groups = np.array([0, 0, 3, 3, 1])
-        with pytest.raises(EmptyGroup, match=r"n = 5: no pair has label 1 and background 0; of (\d+) pairs") as error:
-            group_counts(groups, rare)
+    @pytest.mark.parametrize(
+        ("world", "groups", "missing", "rare", "share"),
+        [
+            (World(p_spu=0.999), [0, 0, 3, 3, 1], "label 1 and background 0", 2, 0.0005),
+            (TIED.replace(p_spu=0.9), [0, 2, 3, 4, 5, 6, 7, 8], "label 0 and background 1", 4, 0.1 / 6),
+        ],
+    )
+    def test_a_group_without_a_pair_is_named_with_the_size_that_has_one(self, world, groups, missing, rare, share):
+        """By a union bound over the rare groups: one of them is absent once in a hundred times."""
+        with pytest.raises(EmptyGroup, match=f"n = {len(groups)}: no pair has {missing}; of [0-9]+ pairs") as error:
+            group_counts(np.array(groups), world)
         n = int(str(error.value).split(" of ")[1].split()[0])
-        # Either of two groups of share .0005 absent, by the union bound that the sentence stands on.
-        assert 2 * (1 - 0.0005) ** n <= 0.01 < 2 * (1 - 0.0005) ** (n - 1)
+        assert rare * (1 - share) ** n <= 0.01 < rare * (1 - share) ** (n - 1)
 
     def test_drawn_pairs_are_sampled_in_place(self):
         pairs = WORLD.draw(2000, seed=3)
@@ -104,14 +98,14 @@ class TestASetOfPairs:
         assert weighed.weights.mean().item() == pytest.approx(1)
         assert torch.equal(swapped.images, pairs.images)
         assert not torch.equal(swapped.texts, pairs.texts)
-        with pytest.raises(ValueError, match=r"sampler = 'ballanced' is not one of .*; the nearest is balanced"):
+        with pytest.raises(ValueError, match=r"sampler = 'ballanced' .* balanced$"):
             resample(pairs, "ballanced")
 
     def test_weights_stay_with_their_pairs(self):
         weighed = resample(WORLD.draw(200, seed=3), "reweighted")
         assert torch.equal(resample(weighed, "contradicted").weights, weighed.weights)
         for name in BALANCING:
-            with pytest.raises(ValueError, match=f"'{name}' balances pairs as they were drawn, and these have weights"):
+            with pytest.raises(ValueError, match=f"'{name}'.* weights"):
                 resample(weighed, name)
 
 
@@ -127,7 +121,7 @@ class TestLaw:
         for name in BALANCING:
             for p, which in ((1.0, "counter"), (0.0, "common")):
                 for ask in (SAMPLERS[name].law, SAMPLERS[name].effective):
-                    with pytest.raises(EmptyGroup, match=f"p_spu = {p:g}: there are no {which} pairs"):
+                    with pytest.raises(EmptyGroup, match=f"p_spu = {p:g}: .* {which} "):
                         ask(World(p_spu=p))
         assert SAMPLERS["drawn"].law(World(p_spu=1.0)) == World(p_spu=1.0)
 
@@ -153,12 +147,6 @@ class TestLaw:
             assert cut * (K - 1) / K == pytest.approx(1 - p)
         assert SAMPLERS["drawn"].effective(world) == 1
 
-    def test_at_chance_nothing_is_lost(self):
-        for K in (2, 5):
-            for name in SAMPLERS:
-                again = 1 / 2 if name == "balanced" else 1  # rows drawn with replacement scatter about all of them
-                assert SAMPLERS[name].effective(World(p_spu=1 / K, classes=K)) == pytest.approx(again)
-
     @pytest.mark.parametrize(
         ("name", "passes"), [("reweighted", 1), ("subsampled", 1), ("balanced", 1), ("balanced", 2)]
     )
@@ -178,36 +166,16 @@ class TestLaw:
         assert_mean(squares, 1 / sampler.effective(world, passes), effect=0.24, what=f"{name}, {passes}")
 
 
-def test_names_are_unique():
-    own = replace(SAMPLERS["drawn"], name="my own")
-    try:
-        assert register(own) is own
-        with pytest.raises(ValueError, match="'drawn' is in the table already"):
-            register(Sampler("drawn", swaps=True))
-    finally:
-        del SAMPLERS["my own"]
-
-
 @pytest.mark.parametrize("name", BALANCING)
 def test_classes_without_a_background_of_their_own_are_balanced_too(name):
     """Kish's number and the smallest group of the shares themselves; the law has equal ones."""
     grid = Worlds(p_spu=[0.2, 0.9], classes=[[2], [3], [6]], views=Pixels(tied=(0, 1)))
-    found, law = SAMPLERS[name].effective(grid), SAMPLERS[name].law(grid)
+    found, law = np.broadcast_to(SAMPLERS[name].effective(grid), grid.shape), SAMPLERS[name].law(grid)
     for place in np.ndindex(grid.shape):
         shares = group_shares(grid.world(place))
-        G = len(shares)
-        squares = (1 / shares).sum() / G**2
+        G, squares = len(shares), (1 / shares).mean() / len(shares)
         known = {"subsampled": G * shares.min(), "reweighted": 1 / squares, "balanced": 1 / (squares + 1)}[name]
-        assert np.broadcast_to(found, grid.shape)[place] == pytest.approx(known)
-        assert SAMPLERS[name].effective(grid.world(place)) == pytest.approx(known)
+        assert [found[place], SAMPLERS[name].effective(grid.world(place))] == pytest.approx([known] * 2)
         assert group_shares(law.world(place)) == pytest.approx(np.full(G, 1 / G))
-    with pytest.raises(EmptyGroup, match="p_spu = 1: there are no counter pairs"):
-        SAMPLERS[name].law(World(p_spu=1.0, classes=3, views=Pixels(tied=(0, 1))))
-
-
-def test_the_size_that_has_a_pair_of_every_group_counts_the_rare_ones():
-    world = World(p_spu=0.9, classes=3, views=Pixels(tied=(0, 1)))
-    with pytest.raises(EmptyGroup, match=r"no pair has label 0 and background 1; of (\d+) pairs") as error:
-        group_counts(np.array([0, 2, 3, 4, 5, 6, 7, 8]), world)
-    n = int(str(error.value).split(" of ")[1].split()[0])
-    assert 4 * (1 - 0.1 / 6) ** n <= 0.01 < 4 * (1 - 0.1 / 6) ** (n - 1)  # two labels with two counter groups each
+    with pytest.raises(EmptyGroup, match=r"p_spu = 1: .* counter "):
+        SAMPLERS[name].law(TIED.replace(p_spu=1.0))

@@ -6,31 +6,22 @@ from hypothesis import find, given, settings
 from simulator.strategies import quantity, worlds
 
 BRANCHES = {
-    "two classes": lambda w: w.classes == 2,
-    "more classes": lambda w: w.classes > 2,
-    "full captions": lambda w: w.mention_inv == w.mention_spu == 1,
+    "two classes, full captions": lambda w: w.classes == 2 and w.mention_inv == w.mention_spu == 1,
     "masked object": lambda w: 0 < w.mention_inv < 1,
     "masked background": lambda w: 0 < w.mention_spu < 1,
     "never mentioned": lambda w: w.mention_spu == 0,
-    "no view noise": lambda w: w.sigma_xi == 0,
-    "view noise": lambda w: w.sigma_xi > 0.1,
-    "no latent noise": lambda w: w.sigma_inv == 0 and w.sigma_spu == 0,
     "no randomness at all": lambda w: w.sigma_inv == w.sigma_spu == w.sigma_xi == 0,
-    "no mean": lambda w: w.mu_inv == 0,
-    "opposite background": lambda w: w.mu_spu < 0,
-    "attribute": lambda w: len(w.attribute) == 1,
+    "no mean, opposite background": lambda w: w.mu_inv == 0 > w.mu_spu,
     "attribute and classes": lambda w: w.attribute and w.classes > 2,
     "dictionaries fill the views": lambda w: w.dim_image == w.dim_text == w.latents,
     "views of two widths": lambda w: w.dim_image != w.dim_text,
     "no correlation": lambda w: w.p_spu == 0.5,
-    "full correlation": lambda w: w.p_spu == 1,
-    "object always the label's": lambda w: w.p_inv == 1,
+    "full correlation, a certain object": lambda w: w.p_spu == w.p_inv == 1,
     "object of another class": lambda w: 0.5 < w.p_inv < 1,
-    "object against the label": lambda w: w.p_inv < 0.5,
+    "object and background against the label": lambda w: w.p_inv < 0.5 and w.p_spu < 0.5,
     "captions as noisy as images": lambda w: w.sigma_xi_text is None and w.sigma_xi > 0,
     "captions without noise": lambda w: w.sigma_xi_text == 0 and w.sigma_xi > 0,
     "captions with noise of their own": lambda w: w.sigma_xi_text and w.sigma_xi_text != w.sigma_xi,
-    "anticorrelation": lambda w: w.p_spu < 0.5,
 }
 
 

@@ -38,18 +38,6 @@ def test_seed_name_and_index_each_select_a_stream(bits):
     assert drawn == [bits(key) for key in KEYS]
 
 
-def test_a_stream_is_the_same_whatever_else_is_drawn():
-    alone = numpy_stream(3, "latent", 5).random(8)
-    others = [numpy_stream(3, name, 5) for name in ("added", "latent/2")]
-    stream = numpy_stream(3, "latent", 5)
-    interleaved = []
-    for _ in range(8):
-        for other in others:
-            other.random(3)
-        interleaved.append(stream.random())
-    assert alone.tolist() == interleaved
-
-
 def test_streams_are_uncorrelated():
     # Products of independent standard normals have mean 0 and standard deviation 1.
     n = 20_000
@@ -60,20 +48,12 @@ def test_streams_are_uncorrelated():
     assert_mean((draws[i] * draws[j]).T, 0.0, effect=0.06, what="torch streams")
 
 
-# Two streams of the training of 64 models in each line, (model, field, block), that agreed in the low 32 bits of their
-# seeds, which is all that torch's CPU generator keeps: they were drawn number by number the same.
-ALIKE = [
-    ((13, "latent", 43), (47, "latent", 335)),
-    ((16, "label", 28), (36, "image-noise", 338)),
-    ((48, "mention", 566), (57, "image-noise", 719)),
-    ((4, "agreement", 250), (40, "agreement", 856)),
-]
 FIELDS = ("label", "agreement", "background", "latent", "mention", "image-noise", "text-noise")
 
 
-@pytest.mark.parametrize(("one", "other"), ALIKE)
-def test_streams_are_wider_than_32_bits(one, other):
-    first, second = (torch_normals((0, f"train/{k}/{field}", block), 8) for k, field, block in (one, other))
+def test_streams_are_wider_than_32_bits():
+    """The seeds of these two streams agree in their low 32 bits, which is all that torch's CPU generator keeps."""
+    first, second = torch_normals((0, "train/13/latent", 43), 8), torch_normals((0, "train/47/latent", 335), 8)
     assert not np.array_equal(first, second)
 
 
@@ -129,14 +109,12 @@ def test_global_random_state_is_untouched():
 
 
 def test_a_negative_seed_is_refused():
-    with pytest.raises(ValueError, match="seed = -1 is negative; the nearest valid value is 0"):
+    with pytest.raises(ValueError, match=r"seed = -1 .* 0"):
         numpy_stream(-1, "label")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64])
-@pytest.mark.parametrize(
-    "size", [1, 7, PASS + 1, 3 * 2**17]
-)  # odd sizes, several passes, more than threads of torch share
+@pytest.mark.parametrize("size", [1, 7, PASS + 1, 3 * 2**17])  # odd, several passes, more than torch's threads share
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_rows_shared_out_over_threads_are_each_row_alone(dtype, size, threads, monkeypatch):
     monkeypatch.setattr(streams, "SHARED_NUMBERS", 1)

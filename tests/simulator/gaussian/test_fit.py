@@ -5,17 +5,17 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from reference import contrastive_loss, population_critic
 from stattest import assert_mean, assert_same_law, law_size
 
-import simulator
 from simulator.gaussian import pairs as pairs_module
 from simulator.gaussian.fit import fit, sample_covariance
-from simulator.gaussian.pairs import DrawnPairs, block_size, dictionaries, draw, draw_pairs
+from simulator.gaussian.pairs import DrawnPairs, Pairs, block_size, dictionaries, draw, draw_pairs
 from simulator.gaussian.statistics import projected_critics
 from simulator.gaussian.supervised import SeparabilityError
 from simulator.streams import numpy_stream
-from simulator.world import World
+from simulator.world import World, Worlds
 from theory import learners
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=8, dim_text=6, sigma_xi=2.0)
@@ -29,13 +29,8 @@ def test_drawn_pairs_are_the_stream_in_one_piece():
     assert drawn.world is WORLD
     assert len(drawn) == n
     assert all((a == b).all() for a, b in zip(drawn.frames, dictionaries(WORLD, 3), strict=True))
-    start = 0
-    for block in draw_pairs(WORLD, drawn.frames, n, 3):
-        rows = slice(start, start + len(block.labels))
-        for name, field in block._asdict().items():
-            assert (getattr(drawn, name)[rows] == field).all()
-        start = rows.stop
-    assert start == n
+    for name, *blocks in zip(Pairs._fields, *draw_pairs(WORLD, drawn.frames, n, 3), strict=True):
+        assert torch.equal(getattr(drawn, name), torch.cat(blocks)), name
 
 
 def test_pairs_are_drawn_in_the_frames_that_are_given():
@@ -49,17 +44,14 @@ def test_pairs_are_drawn_in_the_frames_that_are_given():
 def test_more_pairs_than_memory_allows_are_refused_before_any_is_drawn(monkeypatch):
     monkeypatch.setattr(pairs_module, "LARGEST_DRAW", 14 * 100)
     assert len(WORLD.draw(100)) == 100
-    with pytest.raises(ValueError, match=r"n = 101 pairs of 8 \+ 6 coordinates .* the largest n that fits is 100$"):
+    with pytest.raises(ValueError, match=r"n = 101 .* 100$"):
         WORLD.draw(101)
 
 
 @pytest.mark.parametrize("prompt", ["name", "mean"])
 @pytest.mark.parametrize("world", [WORLD, CLASSES], ids=["binary", "classes"])
 def test_closed_form_clip_on_many_pairs_is_the_populations(world, prompt):
-    """In the pairs' own frames; the first coordinates in their place would give accuracies near chance.
-
-    At 200,000 pairs an accuracy deviates by about .0015, a seventh of the tolerance.
-    """
+    """In the pairs' own frames; at 200,000 pairs an accuracy deviates by about .0015, a seventh of the tolerance."""
     found = fit("linear", world.draw(200_000, seed=1)).accuracy(prompt)
     expected = learners.named("linear", prompt=prompt).accuracy(world)
     assert tuple(found) == pytest.approx(tuple(map(float, expected)), abs=0.01)
@@ -110,7 +102,7 @@ def test_the_covariance_of_weighted_pairs_by_its_sums():
 @pytest.mark.parametrize("estimator", ["logistic", "least-squares"])
 def test_supervised_learners_on_many_images_are_the_populations(world, estimator):
     learner = learners.named(estimator)
-    if learner.refuses(simulator.Worlds.of(world)):
+    if learner.refuses(Worlds.of(world)):
         pytest.skip("theory has no law to compare with")
     found = fit(estimator, world.draw(100_000, seed=1)).accuracy()
     assert tuple(found) == pytest.approx(tuple(map(float, learner.accuracy(world))), abs=0.01)
@@ -147,73 +139,51 @@ def test_the_closed_form_minimises_the_printed_loss():
 
 
 def test_reliance_on_many_pairs_is_the_populations():
-    found = fit("linear", WORLD.draw(200_000, seed=1)).reliance("mean")
+    found = fit("linear", WORLD.draw(200_000, seed=1))
     u_inv, u_spu = population_critic(WORLD, "mean").inside[0, 0]
-    assert found == pytest.approx(u_spu / u_inv, abs=0.02)
-
-
-def test_the_default_prompt_is_the_name():
-    found = fit("linear", WORLD.draw(50))
+    assert found.reliance("mean") == pytest.approx(u_spu / u_inv, abs=0.02)
     assert found.accuracy() == found.accuracy("name")
-    assert found.accuracy() != found.accuracy("mean")
 
 
 @pytest.mark.parametrize(
-    ("request_", "sentence"),
+    ("request_", "words"),
     [
-        (lambda p: fit("liner", p), "estimator = 'liner' is not one of .*; the nearest is linear$"),
-        (lambda p: fit("xyz", p), "estimator = 'xyz' is not one of linear, logistic, max-margin, least-squares$"),
-        (lambda p: fit("logistic", p, embed_dim=2), "embed_dim = 2 has no meaning for estimator 'logistic'"),
-        (lambda p: fit("linear", p, embed_dim=0), "embed_dim = 0 is below 1; the nearest valid value is 1"),
-        (lambda p: fit("least-squares", p).accuracy("mean"), "prompt = 'mean' has no meaning for estimator"),
-        (lambda p: fit("linear", WORLD.draw(1)), "n = 1 pair has no sample covariance; the nearest valid value is 2"),
+        (lambda p: fit("liner", p), "^estimator = 'liner' .* linear$"),
+        (lambda p: fit("logistic", p, embed_dim=2), "^embed_dim = 2 .*'logistic'"),
+        (lambda p: fit("linear", p, embed_dim=0), "^embed_dim = 0 .* 1$"),
+        (lambda p: fit("least-squares", p).accuracy("mean"), "^prompt = 'mean' "),
+        (lambda p: fit("linear", WORLD.draw(1)), "^n = 1 .* 2$"),
     ],
 )
-def test_wrong_requests_are_one_sentence(request_, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_wrong_requests_are_refused(request_, words):
+    with pytest.raises(ValueError, match=words):
         request_(WORLD.draw(10))
 
 
 def test_a_notebook_without_the_shape_checker():
-    """As a stranger imports it: `World` loads no torch, counts that are no integers are refused by name."""
+    """As a stranger imports it: `World` loads no torch, and numbers that are no integers are refused by name."""
     script = """
 import sys
-import simulator
 from simulator import Attribute, Accuracy, World, Worlds
 assert not {"torch", "scipy.stats"} & set(sys.modules)
-assert {"World", "Worlds", "Recipe", "fit", "train", "Attribute", "Accuracy", "Pixels"} <= set(dir(simulator))
 from simulator import fit
 from simulator.gaussian.statistics import projected_critics
-world = World()
-pairs = world.draw(20, seed=0)
-assert fit("linear", pairs).accuracy("mean").common > 0.5
-requests = (
-    lambda: world.draw(2.5),
-    lambda: world.draw(True),
-    lambda: next(projected_critics(world, "name", 2.5, 1, 0)),
-    lambda: next(projected_critics(world, "name", 20, 1.5, 0)),
+pairs = World().draw(20, seed=0)
+for request in (
+    lambda: World().draw(2.5),
+    lambda: World().draw(True),
+    lambda: next(projected_critics(World(), "name", 2.5, 1, 0)),
+    lambda: next(projected_critics(World(), "name", 20, 1.5, 0)),
     lambda: fit("linear", pairs, embed_dim=1.5),
-    lambda: World().model_copy(update={"p_spu": 1.5}),
-    lambda: simulator.nothing,
     lambda: fit("linear", pairs).accuracy("nmae"),
-)
-for request in requests:
+):
     try:
         request()
         print("accepted")
-    except (ValueError, AttributeError) as error:
-        print(str(error).replace("\\n", " "))
+    except ValueError as error:
+        print(*str(error).split()[:3])
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
-    lines = run.stdout.splitlines()
-    assert lines[:5] == [
-        "n = 2.5 is not an integer",
-        "n = True is not an integer",
-        "n = 2.5 is not an integer",
-        "replicates = 1.5 is not an integer",
-        "embed_dim = 1.5 is not an integer",
-    ]
-    assert "p_spu" in lines[5]
-    assert lines[6] == "module 'simulator' has no attribute 'nothing'"
-    assert lines[7] == "prompt = 'nmae' is not one of name, mean, background, captions, scores; the nearest is name"
+    refused = ["n = 2.5", "n = True", "n = 2.5", "replicates = 1.5", "embed_dim = 1.5", "prompt = 'nmae'"]
+    assert run.stdout.splitlines() == refused

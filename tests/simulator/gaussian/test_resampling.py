@@ -1,14 +1,13 @@
-"""Contradicting captions: another background, the same law of captions given what they name, no change by name."""
+"""Contradicting captions name a background by chance and keep their object."""
 
 import numpy as np
 import pytest
 import torch
 
-from simulator.gaussian.fit import fit, sample_covariance
+from simulator.gaussian.fit import fit
 from simulator.gaussian.pairs import Pairs
 from simulator.gaussian.resampling import contradicted, resample
-from simulator.world import World, Worlds, latent_prompts
-from theory.density import prompt_log_density
+from simulator.world import World
 from theory.learners import named
 
 
@@ -39,39 +38,14 @@ def test_the_background_alone_is_exchanged_for_one_by_chance(K):
 
 
 def test_silent_captions_stay_silent():
-    world = World(mention_spu=0.0, sigma_xi_text=0.0, dim_image=4, dim_text=4)
-    _, before, after = swapped(world, 100)
-    assert after[:, 1].abs().max() < 1e-12
+    _, before, after = swapped(World(mention_spu=0.0, sigma_xi_text=0.0, dim_image=4, dim_text=4), 100)
     assert torch.allclose(before, after, atol=1e-12)
 
 
-@pytest.mark.parametrize("classes", [2, 3])
-def test_no_decision_by_name_changes(classes):
-    """InfoNCE: p(x, R t) = p(x, t) where the background block of t is zero, so any mixture of the two is the same.
-
-    Exchanging coordinates of the block in t exchanges the classes of the background; name prompts have zeros there.
-    """
-    world = World(classes=classes, p_spu=0.9, mu_spu=2.0, mention_spu=0.7, sigma_xi=2.0)
-    worlds = Worlds.of(world)
-    width = 1 if classes == 2 else classes
-    images = np.random.default_rng(0).standard_normal((200, 2, width)) * 2
-    texts = latent_prompts(worlds, "name")
-    other = texts.copy()
-    other[:, 1] = -other[:, 1] if classes == 2 else other[:, 1, np.roll(np.arange(classes), 1)]
-    assert np.array_equal(prompt_log_density(images, texts, worlds), prompt_log_density(images, other, worlds))
-
-
-def test_linear_clip_hears_of_no_background():
-    """Random backgrounds: S has no background block, by any prompt, as with captions that are silent about it.
-
-    n = 1e5: the entry is a mean of products of deviation below 5, so six deviations are .1; drawn pairs have 3.
-    """
+def test_linear_clip_learns_of_no_background():
+    """Random backgrounds say as little as captions that are silent about them: S has no background block."""
     world = World(p_spu=0.95, mu_spu=2.0, dim_image=2, dim_text=2)
-    drawn, _, latents = swapped(world, 100_000)
-    images = (drawn.images @ torch.as_tensor(drawn.frames[0])).numpy()
-    S = sample_covariance(images, latents.numpy())
-    assert abs(S[1, 1]) < 0.1
-    assert S[0, 0] == pytest.approx(world.mu_inv**2 + world.sigma_inv**2, abs=0.1)
+    drawn = world.draw(100_000)
     silent = named("linear", prompt="mean").accuracy(world.model_copy(update={"mention_spu": 0.0}))
     found = fit("linear", resample(drawn, "contradicted")).accuracy("mean")
     assert found.counter == pytest.approx(silent.counter, abs=0.02)

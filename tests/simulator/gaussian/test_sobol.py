@@ -17,10 +17,8 @@ from simulator.streams import numpy_stream
 from simulator.world import Attribute, World
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=3, dim_text=2)
-RICH = World(
-    classes=3, p_inv=0.7, p_spu=0.6, mention_inv=0.8, attribute=(Attribute(p=0.4, mention=0.5),), dim_image=9,
-    dim_text=10,
-)  # fmt: skip
+FURTHER = (Attribute(p=0.4, mention=0.5),)
+RICH = World(classes=3, p_inv=0.7, p_spu=0.6, mention_inv=0.8, attribute=FURTHER, dim_image=9, dim_text=10)
 
 
 def tensors(frames) -> tuple[torch.Tensor, torch.Tensor]:
@@ -41,21 +39,12 @@ def test_any_block_is_a_net(world, index):
     assert (cells(u) == np.arange(1024)).all()
 
 
-def test_blocks_are_runs_of_one_sequence():
-    """Two of them are a finer net, which two sequences would not be."""
-    two = [points(WORLD, 1024, 7, "train/0", index) for index in (2, 3)]
-    assert (cells(np.concatenate(two)) == np.arange(2048)).all()
-
-
-def test_a_point_is_the_same_in_whatever_order_and_by_whomever_it_is_read():
+def test_a_point_is_the_same_in_whatever_order_it_is_read():
     read = {(s, k): points(RICH, 100, 7, s, k) for k in range(4) for s in ("a", "b")}
-    backwards = {key: points(RICH, 100, 7, *key) for key in reversed(read)}
-    with ThreadPoolExecutor(4) as pool:
-        at_once = dict(zip(read, pool.map(lambda key: points(RICH, 100, 7, *key), read), strict=True))
+    with ThreadPoolExecutor(4) as pool:  # the threads share the generators that are cached
+        again = dict(zip(reversed(read), pool.map(lambda key: points(RICH, 100, 7, *key), reversed(read)), strict=True))
     whole = points(RICH, 400, 7, "a", 0)
-    for (stream, k), values in read.items():
-        assert np.array_equal(values, backwards[stream, k])
-        assert np.array_equal(values, at_once[stream, k])
+    assert all(np.array_equal(values, again[key]) for key, values in read.items())
     # Sorted, and but for what is below the sequence's resolution, four blocks are one of four times the size.
     four = np.concatenate([read["a", k] for k in range(4)])
     assert np.abs(np.sort(four, axis=0) - np.sort(whole, axis=0)).max() < 2.0**-sobol.BITS
@@ -73,11 +62,7 @@ def test_a_small_batch_is_no_net():
 def test_every_field_has_coordinates_of_its_own():
     places = coordinates(RICH)
     taken = [i for place in places.values() for i in range(place.start, place.stop)]
-    assert taken == list(range(len(taken)))
-    assert {name: place.stop - place.start for name, place in places.items()} == {
-        "label": 1, "agreement": 2, "latent": 9, "image-noise": 9, "text-noise": 9, "background": 2, "mention": 3,
-        "object-agreement": 1, "object": 1,
-    }  # fmt: skip
+    assert taken == list(range(1 + 2 + 9 + 9 + 9 + 2 + 3 + 1 + 1))  # RICH has 9 latents, 2 backgrounds and 3 masks
 
 
 @pytest.mark.parametrize("pair", [0, 5])
@@ -89,17 +74,12 @@ def test_a_single_pair_obeys_its_world(pair):
     source = even((world,) * n, tensors(frames), 8, 0, 0, [f"train/{k}" for k in range(n)])
     drawn = draw_latents((world,) * n, 8, source, device="cpu", dtype=torch.float64)
     y, a, image, text = (values[:, pair].numpy() for values in drawn)
-    told = structural_pairs(world, (n,), numpy_stream(0, "test/nets"), frames)
-    assert_same_law(
-        np.column_stack([y, a[:, 0], a[:, 0] == y, image, text]).round(12),  # what captions omit is 0 on both sides
-        np.column_stack(
-            [told.labels, told.backgrounds, told.backgrounds == told.labels]
-            + [(view @ D).round(12) for view, D in zip((told.images, told.texts), frames, strict=True)]
-        ),
-        effect=effect,
-        share=1e-7,
-        what="label, background, agreement and latents",
-    )
+    known = structural_pairs(world, (n,), numpy_stream(0, "test/nets"), frames)
+    latents = (known.images @ frames[0], known.texts @ frames[1])
+    expected = np.column_stack([known.labels, known.backgrounds, known.backgrounds == known.labels, *latents])
+    found = np.column_stack([y, a[:, 0], a[:, 0] == y, image, text])
+    # Rounded: what captions omit is 0 on both sides.
+    assert_same_law(found.round(12), expected.round(12), effect=effect, share=1e-7, what="groups and latents")
 
 
 @pytest.mark.parametrize("law", ["integer", "uniform", "normal"])
@@ -115,15 +95,13 @@ def test_the_last_point_stays_inside(law, monkeypatch):
 def test_together_they_fill_the_law():
     """Frequencies are exact to a point, and second moments err by less than a fifth of what independent pairs would."""
     n, frames = 4096, dictionaries(WORLD, 0)
-    blocks = [
-        draw_block((WORLD,), frames, 0, k, streams=("train/0",), points="sobol") for k in range(4)
-    ]  # fmt: skip
+    blocks = [draw_block((WORLD,), frames, 0, k, streams=("train/0",), points="sobol") for k in range(4)]
     labels, backgrounds = (torch.cat([getattr(b, f)[0] for b in blocks]) for f in ("labels", "backgrounds"))
     assert int((labels == 0).sum()) == 2 * n
     assert abs(int((labels == backgrounds[:, 0]).sum()) - 0.9 * 4 * n) <= 1
     image, text = (
-        torch.cat([view[0] for view in views]).numpy() @ D
-        for views, D in zip(([b.images for b in blocks], [b.texts for b in blocks]), frames, strict=True)
+        torch.cat([getattr(b, view)[0] for b in blocks]).numpy() @ D
+        for view, D in zip(("images", "texts"), frames, strict=True)
     )
     products = image[:, :, None] * text[:, None]
     off = products.mean(0) - latent_cross_covariance(WORLD)
@@ -140,30 +118,16 @@ def test_a_views_noise_is_the_points_along_its_dictionary_and_independent_across
     assert ((noise @ along).sum(1) ** 2 / n).mean(0).max() < 0.02
     one = noise[:, 7]  # independent pairs, one a model
     products = [one[:, i] * one[:, j] for i, j in combinations_with_replacement(range(3), 2)]
-    assert_mean(
-        np.column_stack([(noise @ across).sum(1) ** 2 / n, *products]),
-        [1.0, *np.eye(3)[np.triu_indices(3)]],
-        effect=0.25,
-        what="variance of a sum across, and covariances of a pair's noise",
-    )
-
-
-def test_worlds_drawn_together_are_drawn_as_they_would_be_alone():
-    worlds, frames = (RICH, RICH.replace(p_spu=0.9, mu_spu=3.0)), dictionaries(RICH, 3)
-    together = draw_block(worlds, frames, 3, 1, streams=("a", "b"), points="sobol")
-    for k, (world, stream) in enumerate(zip(worlds, "ab", strict=True)):
-        alone = draw_block((world,), frames, 3, 1, streams=(stream,), points="sobol")
-        for one, other in zip(together, alone, strict=True):
-            assert torch.equal(one[k], other[0])
+    found = np.column_stack([(noise @ across).sum(1) ** 2 / n, *products])
+    assert_mean(found, [1.0, *np.eye(3)[np.triu_indices(3)]], effect=0.25, what="a sum across, a pair's covariances")
 
 
 def test_limits_are_those_of_the_generator():
-    with pytest.raises(ValueError, match="Maximum supported dimensionality is 21201"):
+    with pytest.raises(ValueError, match="21201"):
         qmc.Sobol(sobol.LARGEST_DIMENSION + 1)
-    many = World(classes=4000, dim_image=8000, dim_text=8000)
-    with pytest.raises(ValueError, match=r"has 21201 coordinates at most, .* 8000 latents takes 240\d\d; .*'random'"):
-        sobol.check_sobol(many, 1)
+    with pytest.raises(ValueError, match=r"8000 latents .*'random'"):
+        sobol.check_sobol(World(classes=4000, dim_image=8000, dim_text=8000), 1)
     sobol.check_sobol(World(dim_image=20_000, dim_text=2000), 1)
     sobol.check_sobol(WORLD, 2**32)
-    with pytest.raises(ValueError, match=r"2\^32 pairs at most, and 4294967297 would"):
+    with pytest.raises(ValueError, match="4294967297"):
         sobol.check_sobol(WORLD, 2**32 + 1)

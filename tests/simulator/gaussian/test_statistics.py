@@ -14,9 +14,9 @@ from reference import (
     sample_covariance,
     structural_pairs,
 )
-from stattest import assert_mean, assert_same_law, law_size, mean_size
+from stattest import assert_same_law, law_size
 
-from simulator.gaussian import pairs, statistics
+from simulator.gaussian import statistics
 from simulator.gaussian.critic import LinearCritic, group_accuracy
 from simulator.gaussian.pairs import orthonormal_dictionary
 from simulator.gaussian.statistics import (
@@ -43,6 +43,7 @@ WORLDS = {
         p_inv=0.8, p_spu=0.7, mu_spu=1.5, mention_inv=0.8, sigma_xi=2.0, sigma_xi_text=0.4, dim_image=4, dim_text=3
     ),
     "objects": World(classes=3, p_inv=0.7, p_spu=0.8, mention_spu=0.6, sigma_xi_text=0.0, dim_image=7, dim_text=7),
+    "noise": World(sigma_xi=4.0, sigma_inv=0.1, sigma_spu=0.1, mu_inv=0.1, mu_spu=0.1, dim_image=6, dim_text=6),
 }
 EFFECT = 0.13  # Kolmogorov distance
 SIZE = law_size(EFFECT, false_alarm=5e-8)  # up to eighty columns share one use of the budget
@@ -78,26 +79,19 @@ def features(critic: LinearCritic, world: World) -> np.ndarray:
     return np.concatenate(columns, axis=1)
 
 
-@pytest.mark.parametrize(
-    ("name", "n"),
-    [
-        ("paper", 2),
-        ("paper", 5),
-        ("paper", 20),
-        ("paper", 400),
-        ("masks", 2),
-        ("masks", 3),
-        ("masks", 100),
-        ("fitting", 3),
-        ("no view noise", 5),
-        ("classes", 3),
-        ("classes", 20),
-        ("attribute", 20),
-        ("object", 3),
-        ("object", 60),
-        ("objects", 12),
-    ],
-)
+PROJECTED = {
+    "paper": (2, 5, 20, 400),
+    "masks": (2, 3, 100),
+    "fitting": (3,),
+    "no view noise": (5,),
+    "classes": (3, 20),
+    "attribute": (20,),
+    "object": (3, 60),
+    "objects": (12,),
+}
+
+
+@pytest.mark.parametrize(("name", "n"), [(name, n) for name, sizes in PROJECTED.items() for n in sizes])
 def test_projected_law_is_that_of_drawn_pairs(name, n):
     world = WORLDS[name]
     frames = first_coordinates(world)
@@ -119,51 +113,17 @@ def matrix_features(S: np.ndarray, world: World) -> np.ndarray:
 
 
 # r = 2l rows hold the latents; m = n - 1 - 2l more hold noise: m < 0, m = 0, m < dI, m >= dI in turn.
-FULL = [
-    ("paper", 3),
-    ("paper", 5),
-    ("paper", 8),
-    ("paper", 100),
-    ("masks", 20),
-    ("no view noise", 20),
-    ("classes", 30),
-    ("object", 20),
-]
+FULL = {"masks": 20, "no view noise": 20, "classes": 30, "object": 20, "noise": 14}
 
 
-def full_draws(world: World, n: int, size: int, name: str) -> np.ndarray:
-    return np.stack([cross_covariance(world, n, numpy_stream(0, name, r)) for r in range(size)])
-
-
-@pytest.mark.parametrize(("name", "n"), FULL)
+@pytest.mark.parametrize(("name", "n"), [*(("paper", n) for n in (3, 5, 8, 100)), *FULL.items()])
 def test_full_law_is_that_of_drawn_pairs(name, n):
     world = WORLDS[name]
     drawn = drawn_covariances(world, n, FULL_SIZE, first_coordinates(world), f"full/{name}/{n}")
-    exact = full_draws(world, n, FULL_SIZE, "test/exact")
+    exact = np.stack([cross_covariance(world, n, numpy_stream(0, "test/exact", r)) for r in range(FULL_SIZE)])
     assert_same_law(
         matrix_features(exact, world), matrix_features(drawn, world), effect=FULL_EFFECT, what=f"S, {name}, {n}"
     )
-
-
-NOISE = World(sigma_xi=4.0, sigma_inv=0.1, sigma_spu=0.1, mu_inv=0.1, mu_spu=0.1, dim_image=6, dim_text=6)
-
-
-def test_the_row_test_sees_a_transposed_bartlett_factor(monkeypatch):
-    """A' G has the singular values of the right law and the wrong rows; the comparison above must reject it."""
-
-    def transposed(m, dI, dT, rng):
-        A = np.tril(rng.standard_normal((dI, dI)), k=-1)
-        A[np.diag_indices(dI)] = np.sqrt(rng.chisquare(m - np.arange(dI)))
-        return A.T @ rng.standard_normal((dI, dT))
-
-    n = 14
-    drawn = matrix_features(drawn_covariances(NOISE, n, FULL_SIZE, first_coordinates(NOISE), "planted"), NOISE)
-    right = matrix_features(full_draws(NOISE, n, FULL_SIZE, "test/exact"), NOISE)
-    assert_same_law(right, drawn, effect=FULL_EFFECT, what="A G")
-    monkeypatch.setattr(statistics, "_noise_product", transposed)
-    wrong = matrix_features(full_draws(NOISE, n, FULL_SIZE, "test/exact"), NOISE)
-    with pytest.raises(AssertionError, match="Kolmogorov distance"):
-        assert_same_law(wrong, drawn, effect=FULL_EFFECT, what="A' G")
 
 
 def test_full_law_in_any_dictionaries():
@@ -247,7 +207,7 @@ def test_labelled_moments_are_those_of_drawn_images(name, n):
 
 @pytest.mark.parametrize("world", [World(classes=3, dim_image=6, dim_text=6), World(dim_image=3)])
 def test_labelled_moments_refuse_worlds_they_are_not_exact_for(world):
-    with pytest.raises(ValueError, match="labelled moments need 2 classes and dim_image"):
+    with pytest.raises(ValueError, match="2 classes and dim_image"):
         next(labelled_moments(world, 10, 1, 0))
 
 
@@ -283,7 +243,9 @@ def test_a_trillion_pairs_equal_the_population(name, prompt):
         assert exact == pytest.approx(np.broadcast_to(expected, exact.shape), abs=2e-3)
 
 
-def test_full_covariance_of_a_trillion_pairs():
+def test_statistics_of_a_trillion_pairs_draw_none():
+    for route in (projected_scatter, labelled_moments):
+        next(route(WORLDS["fitting"], 10**12, 2, 0))
     world = WORLDS["masks"]
     found = cross_covariance(world, 10**12, numpy_stream(0, "full"))
     expected = np.zeros((5, 3))
@@ -298,60 +260,7 @@ def test_numbers_of_pairs_outside_the_domain(n, nearest):
         projected_scatter(World(), n, 1, 0),
         truncated_critics(World(), "name", n, 1, 0, 1),
     ):
-        with pytest.raises(ValueError, match=rf"n = {n} lies outside .* nearest valid value is {nearest}$"):
+        with pytest.raises(ValueError, match=rf"n = {n} .* {nearest}$"):
             next(route)
-    with pytest.raises(ValueError, match="replicates = 0 is below 1"):
+    with pytest.raises(ValueError, match="replicates = 0 "):
         next(projected_critics(World(), "name", 5, 0, 0))
-
-
-@pytest.mark.parametrize("freedom", [0, 1, 2, 3, 7])
-def test_wishart_rows_have_the_moments_of_a_wishart(freedom):
-    """E T'T = f I, Var of a diagonal entry 2f, of another one f; rank min(f, dimension)."""
-    size, dimension = mean_size(0.12, false_alarm=1e-7), 3
-    T = statistics._wishart_rows(np.full(size, freedom), dimension, numpy_stream(0, "test/wishart"))
-    W = T.transpose(0, 2, 1) @ T
-    assert np.linalg.matrix_rank(W[:20]).tolist() == [min(freedom, dimension)] * 20
-    assert_mean(W, freedom * np.eye(dimension), effect=0.12, what="mean")
-    if freedom:
-        variance = freedom * (1 + np.eye(dimension))
-        assert_mean((W - freedom * np.eye(dimension)) ** 2, variance, effect=0.12, what="variance")
-    direct = numpy_stream(1, "test/wishart").standard_normal((size, freedom, dimension))
-    direct = direct.transpose(0, 2, 1) @ direct
-    assert_same_law(W, direct, effect=0.2, what="law")
-
-
-def test_wishart_rows_take_one_freedom_a_replicate():
-    freedom = np.tile([0, 1, 2, 5, 10**12], 10)
-    T = statistics._wishart_rows(freedom, 3, numpy_stream(0, "test/wishart"))
-    assert np.linalg.matrix_rank(T).tolist() == np.minimum(freedom, 3).tolist()
-    trace = (T[freedom == 10**12] ** 2).sum(axis=(1, 2)) / 3e12
-    assert trace == pytest.approx(1, abs=1e-5)
-
-
-@pytest.mark.parametrize("freedom", [0, 1, 2, 6])
-@pytest.mark.parametrize("P", [1, 3])
-def test_wishart_like_a_gram_matrix(freedom, P):
-    size, rng = mean_size(0.12, false_alarm=1e-7), numpy_stream(0, "test/gram")
-    half = rng.standard_normal((P, P))
-    gram = half @ half.T
-    W = statistics._wishart_like(np.broadcast_to(gram, (size, P, P)), freedom, rng)
-    if freedom == 0:
-        assert not W.any()
-        return
-    assert_mean(W, freedom * gram, effect=0.12, what="mean")
-    variance = freedom * (gram**2 + np.outer(np.diag(gram), np.diag(gram)))
-    assert_mean((W - freedom * gram) ** 2, variance, effect=0.12, what="variance")
-
-
-def test_exact_routes_draw_no_pair(monkeypatch):
-    def refuse(*args, **kwargs):
-        raise AssertionError("a pair was drawn")
-
-    for name in ("draw_codes", "draw_latents", "draw_block", "draw_pairs"):
-        monkeypatch.setattr(pairs, name, refuse)
-    monkeypatch.setattr(statistics, "_small_sample_covariance", refuse)
-    world = World(dim_image=2, dim_text=2)
-    next(projected_critics(world, "mean", 10**12, 2, 0))
-    next(projected_scatter(world, 10**12, 2, 0))
-    next(labelled_moments(world, 10**12, 2, 0))
-    next(truncated_critics(world, "mean", 10**12, 2, 0, 1))

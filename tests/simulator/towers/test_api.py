@@ -74,14 +74,14 @@ def test_a_diverged_model_is_left_out(poison):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"models": 0}, "models = 0 is below 1"),
+        ({"models": 0}, "models = 0"),
         ({"world": []}, "no world"),
-        ({"world": Worlds(p_spu=[[0.5], [0.6]])}, r"worlds of shape \(2, 1\) have more than one axis"),
-        ({"seed": -1}, "seed = -1 is negative"),
-        ({"world": [WORLD, World(dim_image=3, dim_text=2)]}, "dim_image = 3 in one world and 2 in another"),
+        ({"world": Worlds(p_spu=[[0.5], [0.6]])}, r"\(2, 1\)"),
+        ({"seed": -1}, "seed = -1"),
+        ({"world": [WORLD, World(dim_image=3, dim_text=2)]}, r"dim_image = 3 .* 2"),
     ],
 )
-def test_a_wrong_request_is_one_sentence(changes, words):
+def test_a_wrong_request_is_refused(changes, words):
     with pytest.raises(ValueError, match=words):
         train(**{"world": WORLD, "recipe": SMALL, "models": 1, **changes})
 

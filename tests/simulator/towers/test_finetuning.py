@@ -26,13 +26,6 @@ SIDE, MEAN, STD = 16, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)
 WORLD = World(classes=3, p_spu=0.8, mention_spu=0.5, views=Pixels(size=SIDE))
 
 
-class Once(PairSet):
-    """A set that has one batch only."""
-
-    def batches(self, size):
-        yield self.pick(torch.arange(size))
-
-
 @pytest.fixture
 def model():
     vision = {"image_size": SIDE, "layers": 1, "width": 16, "head_width": 8, "patch_size": 8}
@@ -114,11 +107,11 @@ def test_an_epoch_shows_every_pair_once_in_an_order_of_its_own(pairs):
 def test_training_lowers_the_loss_of_what_it_trains_and_leaves_the_rest(model, pairs, loss):
     before, before_random = tuning.state(model, None), torch.random.get_rng_state()
     head = Head(16, 3) if loss == "supervised" else None
-    heard = []
-    said = tuning.finetune(model, head, recipe(loss), pairs, heard.append)
+    steps = []
+    found = tuning.finetune(model, head, recipe(loss), pairs, steps.append)
     assert torch.equal(torch.random.get_rng_state(), before_random)
-    assert len(said) == sum(heard) == 30
-    assert np.mean(said[-3:]) < 0.9 * np.mean(said[:3])
+    assert len(found) == sum(steps) == 30
+    assert np.mean(found[-3:]) < 0.9 * np.mean(found[:3])
     moved = {name for name, value in tuning.state(model, None).items() if not torch.equal(value, before[name])}
     assert "model.logit_scale" not in moved
     assert ("model.text_projection" in moved) == (loss == "infonce")
@@ -127,18 +120,18 @@ def test_training_lowers_the_loss_of_what_it_trains_and_leaves_the_rest(model, p
 
 
 def test_decay_acts_on_matrices_alone(model, pairs):
-    matrices, others = tuning._adamw(
-        tuning.trained_parameters(model, None), recipe("infonce", weight_decay=0.3)
-    ).param_groups
+    parameters = tuning.trained_parameters(model, None)
+    matrices, others = tuning._adamw(parameters, recipe("infonce", weight_decay=0.3)).param_groups
     assert (matrices["weight_decay"], others["weight_decay"]) == (0.3, 0.0)
     assert {p.ndim > 1 for p in matrices["params"]} == {True}
     assert {p.ndim > 1 for p in others["params"]} == {False}
 
 
-def test_the_rate_warms_up(model, pairs):
+def test_the_rate_warms_up(model, pairs, monkeypatch):
     """AdamW's first step moves a number by the rate itself, and that of two steps' warm-up is a third of the peak."""
     before = model.module.visual.proj.detach().clone()
-    tuning.finetune(model, None, recipe("infonce", steps=3, warmup=2), Once(**vars(pairs)))
+    monkeypatch.setattr(PairSet, "batches", lambda self, size: iter([self.pick(torch.arange(size))]))
+    tuning.finetune(model, None, recipe("infonce", steps=3, warmup=2), pairs)
     torch.testing.assert_close((model.module.visual.proj - before).abs().max().item(), 1e-3 / 3, rtol=1e-3, atol=0)
 
 
@@ -163,9 +156,8 @@ def test_training_again_from_restored_weights_gives_the_same_bits(model, pairs):
 
 def test_a_model_says_the_nearest_caption_and_a_head_its_highest_score(model, pairs):
     tried = trial(WORLD, "validation")
-    names = F.normalize(
-        model.module.encode_text(model.tokenizer([f"a photo of a {n}" for n in ("zero", "one", "two")])), dim=-1
-    )
+    said = model.tokenizer([f"a photo of a {n}" for n in ("zero", "one", "two")])
+    names = F.normalize(model.module.encode_text(said), dim=-1)
     I = model.images(tried.images())
     assert torch.equal(tuning.predicted(model, None, pairs.tokens, tried), (I @ names.T).argmax(1))
     head = Head(16, 3)

@@ -1,4 +1,4 @@
-"""GroupDRO: gradients with groups, the fixed point that has a law, and where contrastive losses go instead."""
+"""GroupDRO: the weights of its groups, the law of balanced groups, and where contrastive losses go instead."""
 
 import pytest
 import torch
@@ -6,13 +6,13 @@ import torch
 from simulator.gaussian.pairs import Pairs
 from simulator.samplers import EmptyGroup
 from simulator.towers.api import train
-from simulator.towers.distributed import ALONE, Group
+from simulator.towers.distributed import ALONE
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.group_batches import draw_batches
 from simulator.towers.objectives import OBJECTIVES, GroupDRO, group_dro
 from simulator.towers.recipe import Recipe
 from simulator.towers.step import measured, one_step
-from simulator.towers.training import run, start
+from simulator.towers.training import start
 from simulator.world import World
 from theory.learners import named
 
@@ -29,42 +29,14 @@ def ensemble(loss: str, **fields) -> Ensemble:
 
 
 @pytest.mark.parametrize("loss", ROBUST)
-def test_gradients_with_groups_are_finite_differences(loss):
-    """By a weight of the towers and by the weight of a group, which is the group's mean loss."""
-    one = ensemble(loss)
-    parameters, batch = start(one).parameters, next(draw_batches(one, 0))
-    q = torch.tensor([[0.4, 0.1, 0.2, 0.3], [0.25, 0.25, 0.4, 0.1]], dtype=torch.float64)
-    parameters = {**parameters, WEIGHTS: q}
-    leaves = {name: value.clone().requires_grad_() for name, value in parameters.items()}
-    loss_of = lambda p: measured(one, ALONE, p, batch)["loss"]  # noqa: E731
-    found = dict(zip(leaves, torch.autograd.grad(loss_of(leaves).sum(), list(leaves.values())), strict=True))
-    step = 1e-6
-    for name in (WEIGHTS, "image.0.weight", "image.1.bias"):
-        at = (1, *(0,) * (parameters[name].ndim - 2), 2)
-        ends = []
-        for sign in (1, -1):
-            moved = parameters[name].clone()
-            moved[at] += sign * step
-            ends.append(loss_of({**parameters, name: moved})[1].item())
-        assert (ends[0] - ends[1]) / (2 * step) == pytest.approx(found[name][at].item(), rel=1e-6, abs=1e-9)
-
-
-@pytest.mark.parametrize("loss", ROBUST)
 def test_groups_without_a_pair_are_refused_before_any_work(loss):
     recipe = Recipe(**{**SMALL, "loss": loss})
-    with pytest.raises(EmptyGroup, match="p_spu = 1: there are no counter pairs"):
+    with pytest.raises(EmptyGroup, match=r"p_spu = 1: .* counter "):
         train(WORLD.replace(p_spu=1.0), recipe, models=1)
     rare, few = WORLD.replace(p_spu=0.999), Recipe(**{**SMALL, "loss": loss, "n": 60})
     with pytest.raises(EmptyGroup, match=r"n = 60: no pair has label \d and background \d"):
         train(rare, few, models=1)
     assert train(rare, recipe, models=1).diverged.tolist() == [-1]
-
-
-@pytest.mark.parametrize("classes", [2, 3])
-def test_groups_start_with_equal_shares(classes):
-    world = WORLD.replace(classes=classes, dim_image=2 * classes, dim_text=2 * classes)
-    q = start(Ensemble(Recipe(**{**SMALL, "loss": "group-dro"}), (world,), (0,), 1)).parameters[WEIGHTS]
-    assert torch.equal(q, torch.full((1, classes**2), 1 / classes**2, dtype=q.dtype))
 
 
 def test_the_gradient_by_a_groups_weight_is_its_mean_loss():
@@ -79,42 +51,19 @@ def test_the_gradient_by_a_groups_weight_is_its_mean_loss():
         assert slopes[0, 2 * y + a].item() == pytest.approx(alone.item(), rel=1e-9)
 
 
-def test_weights_are_raised_by_their_losses_and_stay_shares():
+@pytest.mark.parametrize("loss", ROBUST)
+def test_weights_are_raised_by_their_losses_and_stay_shares(loss):
     """q_g exp(.01 L_g), normalised; the optimiser leaves them alone, and clipping does not see their gradient."""
-    one = ensemble("group-dro", clip=0.5)
+    one = ensemble(loss, clip=0.5)
     state, batch = start(one), next(draw_batches(one, 0))
     q = state.parameters[WEIGHTS].clone().requires_grad_()
+    assert (q == 0.25).all()
     loss = measured(one, ALONE, {**state.parameters, WEIGHTS: q}, batch)["loss"]
     (losses,) = torch.autograd.grad(loss.sum(), q)
     expected = q.detach() * (0.01 * losses).exp()
     after = one_step(one, ALONE, state, batch, RATE)
     assert torch.allclose(after.parameters[WEIGHTS], expected / expected.sum(1, keepdim=True), rtol=1e-12)
     assert not any(name.endswith(WEIGHTS) for name in after.moments)
-
-
-def test_uniform_weights_are_fixed_where_a_rule_ignores_the_background():
-    """Pairs that come with their mirror image in object, background, and both; a rule that sees the object alone."""
-    one = Ensemble(Recipe(**{**SMALL, "loss": "group-dro", "towers": "linear"}), (WORLD,), (0,), 0)
-    state, images = start(one), torch.randn(15, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    views, labels, backgrounds = [], [], []
-    for y, a in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        views.append(images * torch.tensor([1 - 2 * y, 1 - 2 * a, 1], dtype=torch.float64))
-        labels.append(torch.full((15,), y))
-        backgrounds.append(torch.full((15, 1), a))
-    x = torch.cat(views)[None]
-    batch = Pairs(x, x, torch.cat(labels)[None], torch.cat(backgrounds)[None])
-
-    def raised(weights: list[float]) -> torch.Tensor:
-        """q after a step at rate zero of the rule x'w, by the label."""
-        w = torch.zeros(1, 3, 3, dtype=torch.float64)
-        w[0, :, 0] = torch.tensor(weights, dtype=torch.float64)
-        head = torch.tensor([[[1.0, -1.0], [0, 0], [0, 0]]], dtype=torch.float64)
-        rule = state._replace(parameters={**state.parameters, "image.0.weight": w, "head.weight": head})
-        return one_step(one, ALONE, rule, batch, RATE * 0).parameters[WEIGHTS]
-
-    assert torch.allclose(raised([1.0, 0.0, 0.0]), torch.full((1, 4), 0.25, dtype=torch.float64), atol=1e-15)
-    common, counter = raised([1.0, 0.5, 0.0])[0, [0, 3]], raised([1.0, 0.5, 0.0])[0, [1, 2]]
-    assert (common - counter).abs().min() > 1e-5, "a rule that sees the background moves them"
 
 
 @pytest.mark.deep
@@ -141,17 +90,6 @@ def test_contrastive_towers_move_towards_the_common_groups():
     assert recipe.objective.learner(recipe) is None
 
 
-def test_it_runs_in_one_process_and_needs_weights():
-    one = ensemble("group-dro")
-    with pytest.raises(ValueError, match="loss = 'group-dro' runs in one process, not in 2"):
-        next(run(one, start(one), [], group=Group(0, 2)))
-    with pytest.raises(ValueError, match="'supcon' takes no weights of pairs"):
+def test_an_objective_without_weights_is_refused():
+    with pytest.raises(ValueError, match="'supcon'"):
         group_dro(OBJECTIVES["supcon"], "x", None)
-
-
-def test_ascent_is_exponentiated_gradient():
-    q = torch.tensor([[0.2, 0.8]], dtype=torch.float64)
-    losses = torch.tensor([[3.0, 1.0]], dtype=torch.float64)
-    new = OBJECTIVES["group-dro"].after({}, {WEIGHTS: q}, {WEIGHTS: losses})
-    odds = new[WEIGHTS][0]
-    assert (odds[0] / odds[1]).item() == pytest.approx(0.25 * torch.tensor(0.02).exp().item())

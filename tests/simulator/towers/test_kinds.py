@@ -1,14 +1,11 @@
 """Kinds of tower that read images and words: shapes, models apart from each other, what words can change."""
 
-from typing import get_args
-
 import pytest
 import torch
 from pydantic import ValidationError
 from torch.nn import functional as F
 
-from simulator.towers import objectives
-from simulator.towers.kinds import KINDS, STRIDE, View, convolved
+from simulator.towers.kinds import STRIDE, View, convolved
 from simulator.towers.layers import check_inputs, embed, initialise, layers
 from simulator.towers.recipe import Recipe
 
@@ -69,33 +66,10 @@ def test_padding_and_order_of_words_change_nothing():
     assert torch.isfinite(embed(recipe, parameters, "text", torch.zeros_like(x))).all()
 
 
-def test_the_gradient_of_a_tower_is_that_of_finite_differences():
-    recipe, parameters = begin("conv", "tokens")
-    smooth = recipe.model_copy(update={"activation": "tanh"})
-    for tower, x in views(2).items():
-        names = [name for name in parameters if name.startswith(tower)]
-
-        def total(*values, names=names, tower=tower, x=x):
-            return embed(smooth, dict(zip(names, values, strict=True)), tower, x).square().sum()
-
-        values = [parameters[name].clone().requires_grad_() for name in names]
-        assert torch.autograd.gradcheck(total, values, fast_mode=True)
-
-
 def test_towers_that_cannot_read_are_refused():
-    with pytest.raises(ValueError, match=r"towers = 'conv' do not read vectors, .* linear, mlp"):
+    with pytest.raises(ValueError, match=r"^towers = 'conv' .* linear, mlp"):
         check_inputs(Recipe(towers="conv"), {"image": View("vector", (4,))})
-    with pytest.raises(ValueError, match=r"text_towers = 'mlp' do not read words, .* tokens"):
+    with pytest.raises(ValueError, match=r"^text_towers = 'mlp' .* tokens"):
         check_inputs(Recipe(), {"text": VIEWS["text"]})
-    with pytest.raises(ValidationError, match="text_towers = 'tokens' has no meaning for loss = 'supervised'"):
+    with pytest.raises(ValidationError, match=r"text_towers = 'tokens' .* loss = 'supervised'"):
         Recipe(text_towers="tokens", loss="supervised")
-
-
-def test_the_recipe_names_the_kinds_of_the_table():
-    named = {word for field in ("towers", "text_towers") for word in words(Recipe.model_fields[field].annotation)}
-    assert named == set(KINDS) == set(objectives.KINDS)
-
-
-def words(annotation) -> set[str]:
-    """The strings of a Literal, None beside it or not."""
-    return {annotation} if isinstance(annotation, str) else set().union(*map(words, get_args(annotation)))

@@ -29,10 +29,8 @@ def test_the_head_is_least_squares_on_balanced_pairs(fields):
     after = with_retrained_head(one, before)
     assert all(torch.equal(after[name], value) for name, value in before.items() if not name.startswith("head"))
     balanced = WORLD.model_copy(update={"p_spu": 1 / 3})
-    draw = lambda i: draw_block(  # noqa: E731
-        (balanced,) * 2, dictionaries(balanced, 3), 3, i, streams=("refit/0", "refit/1")
-    )
-    blocks = [draw(i) for i in range(BLOCKS)]
+    frames, streams = dictionaries(balanced, 3), ("refit/0", "refit/1")
+    blocks = [draw_block((balanced,) * 2, frames, 3, i, streams=streams) for i in range(BLOCKS)]
     images, labels = (torch.cat([getattr(b, name) for b in blocks], dim=1) for name in ("images", "labels"))
     I = scored(one.recipe, embed(one.recipe, before, "image", images))
     for k in range(2):

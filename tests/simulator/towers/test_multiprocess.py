@@ -58,7 +58,7 @@ def test_a_process_that_is_gone_is_an_error():
         active_children()[0].kill()
         return False
 
-    with pytest.raises(ProcessEnded, match="has ended with status -9; too little memory"):
+    with pytest.raises(ProcessEnded, match="status -9"):
         list(run_in(2, ENDLESS, start(ENDLESS), [], kill))
     assert active_children() == []
 
@@ -67,33 +67,24 @@ def test_no_model_that_goes_on_is_an_error(monkeypatch):
     begun = start(FIVE)
     begun.diverged[:] = 7
     monkeypatch.setattr(multiprocess, "_gathered", lambda *asked: iter([begun]))
-    with pytest.raises(EveryModelDiverged, match="every one of 5 models lost its finite loss, the last at step 7"):
+    with pytest.raises(EveryModelDiverged, match=r"5 models .* step 7"):
         list(run_in(2, FIVE, begun, []))
 
 
 def test_a_failure_is_raised_here():
     missing = FIVE._replace(worlds=(*FIVE.worlds[:3], *(WORLD.model_copy(update={"dim_image": 3}),) * 2))
-    with pytest.raises(ValueError, match="dim_image = 3 in one world and 2 in another"):
+    with pytest.raises(ValueError, match=r"dim_image = 3 .* 2"):
         list(run_in(2, missing, start(FIVE), []))
 
 
-@pytest.mark.parametrize(
-    ("processes", "words"),
-    [
-        (0, r"processes = 0 lies outside \[1, 3\], a model each at least; the nearest valid value is 1"),
-        (4, r"processes = 4 lies outside \[1, 3\], a model each at least; the nearest valid value is 3"),
-    ],
-)
-def test_processes_without_a_model_are_refused(processes, words):
-    with pytest.raises(ValueError, match=words):
+@pytest.mark.parametrize(("processes", "nearest"), [(0, 1), (4, 3)])
+def test_processes_without_a_model_are_refused(processes, nearest):
+    with pytest.raises(ValueError, match=f"processes = {processes} .* {nearest}$"):
         train(WORLD, SMALL, models=3, processes=processes)
 
 
 def test_a_gpu_trains_all_models_at_once():
-    with pytest.raises(
-        ValueError,
-        match="share the models of a CPU that draws its own pairs, not those of device = 'cuda'",
-    ):
+    with pytest.raises(ValueError, match="device = 'cuda'"):
         multiprocess.check_processes(2, FIVE._replace(device="cuda"))
     assert processes_for(ENDLESS._replace(device="cuda")) == 1
 
@@ -110,14 +101,12 @@ def test_as_many_as_there_are_threads_and_models_where_a_run_is_long():
 def test_a_script_without_a_guard_is_told_so(tmp_path):
     """Its processes end before they read what they are sent, which fills no pipe for ever (2 MB)."""
     script = tmp_path / "script.py"
-    script.write_text(
-        "from simulator import Recipe, World, train\ntrain(World(), Recipe(steps=9), models=8, processes=2)"
-    )
-    run = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, timeout=120, cwd=ROOT, env=ENVIRONMENT
-    )
+    text = "from simulator import Recipe, World, train\ntrain(World(), Recipe(steps=9), models=8, processes=2)"
+    script.write_text(text)
+    options = {"capture_output": True, "text": True, "timeout": 120, "cwd": ROOT, "env": ENVIRONMENT}
+    run = subprocess.run([sys.executable, script], check=False, **options)
     assert run.returncode == 1
-    assert "has ended with status 1; a script that asks for processes does so under `if __name__ ==" in run.stderr
+    assert "if __name__ ==" in run.stderr
 
 
 @pytest.mark.deep

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.towers.optimisers import REFRESH_EVERY, averaged, clip, moments, refresh_eigenbasis, update
+from simulator.towers.optimisers import REFRESH_EVERY, averaged, moments, refresh_eigenbasis, update
 
 
 def trajectories(optimizer: str, weight_decay: float):
@@ -30,17 +30,11 @@ def trajectories(optimizer: str, weight_decay: float):
         yield ours, theirs
 
 
-@pytest.mark.parametrize("weight_decay", [0.0, 0.3])
-def test_adamw_equals_torch(weight_decay):
-    for ours, theirs in trajectories("adamw", weight_decay):
+@pytest.mark.parametrize(("optimizer", "weight_decay"), [("adamw", 0.0), ("adamw", 0.3), ("sgd", 0.0)])
+def test_adamw_and_sgd_equal_torch(optimizer, weight_decay):
+    for ours, theirs in trajectories(optimizer, weight_decay):
         for mine, peer in zip(ours.values(), theirs, strict=True):
             assert torch.allclose(mine, peer, rtol=1e-12, atol=1e-14)
-
-
-def test_sgd_equals_torch():
-    for ours, theirs in trajectories("sgd", 0.0):
-        for mine, peer in zip(ours.values(), theirs, strict=True):
-            assert torch.allclose(mine, peer, rtol=1e-14)
 
 
 def soap_of_the_paper(W, gradients, rate):
@@ -85,25 +79,6 @@ def test_soap_equals_the_algorithm_of_its_paper():
         np.testing.assert_allclose(parameters["layer.weight"].numpy(), matrices, rtol=1e-10)
 
 
-def test_soap_goes_straight_where_adam_zigzags():
-    """A quadratic whose axes are turned by 45 degrees: after equal steps SOAP is far nearer the minimum."""
-    draw = torch.Generator().manual_seed(1)
-    rotation = torch.linalg.qr(torch.randn(6, 6, generator=draw, dtype=torch.float64))[0]
-    begin = torch.randn(1, 6, 4, generator=draw, dtype=torch.float64)
-    H = rotation @ torch.diag(torch.logspace(-3, 0, 6, dtype=torch.float64)) @ rotation.T
-    left = {}
-    for optimizer in ("adamw", "soap"):
-        p = {"weight": begin}
-        state = moments(optimizer, p)
-        for t in range(1, 401):
-            count, rate = torch.tensor(float(t)), torch.tensor(0.02 * (1 - t / 401)).double()
-            p, state = update(optimizer, p, {"weight": H @ p["weight"]}, state, rate, count, 0.0)
-            if t % REFRESH_EVERY == 0:
-                state = refresh_eigenbasis(state)
-        left[optimizer] = float((p["weight"] * (H @ p["weight"])).sum())
-    assert left["soap"] < left["adamw"] / 20
-
-
 @given(st.lists(st.floats(-10, 10), min_size=1, max_size=30), st.floats(0.05, 1.0))
 def test_an_average_is_the_weighted_mean_of_all_iterates(iterates, share):
     """Against the weights written out, which sum to 1: the start leaves nothing to correct for."""
@@ -115,22 +90,3 @@ def test_an_average_is_the_weighted_mean_of_all_iterates(iterates, share):
         average = averaged(average, {"p": torch.tensor([value], dtype=torch.float64)}, torch.tensor(t), share)
     assert weights.sum() == pytest.approx(1)
     assert average["p"].item() == pytest.approx(weights @ np.array(iterates), abs=1e-9)
-
-
-def test_an_average_over_the_whole_run_is_the_plain_mean():
-    average = {"p": torch.zeros(1)}
-    for t in range(1, 101):
-        average = averaged(average, {"p": torch.tensor([float(t)])}, torch.tensor(t), 1.0)
-    assert average["p"].item() == pytest.approx(50.5, rel=1e-5)
-
-
-def test_each_model_is_clipped_by_its_own_norm():
-    gradients = {
-        "weight": torch.tensor([[[3.0]], [[0.3]], [[float("inf")]]]),
-        "bias": torch.tensor([4.0, 0.4, 0.0]),
-    }
-    clipped, norm = clip(gradients, 1.0)
-    assert torch.allclose(norm[:2], torch.tensor([5.0, 0.5]))
-    assert torch.allclose(clipped["weight"][:2, 0, 0], torch.tensor([0.6, 0.3]))
-    assert torch.allclose(clipped["bias"][:2], torch.tensor([0.8, 0.4]))
-    assert not torch.isfinite(clipped["weight"][2]).any()  # left for the trainer to see, and to freeze

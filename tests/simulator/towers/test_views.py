@@ -10,7 +10,6 @@ from simulator.towers.api import train
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import CAPTIONS, accuracies, class_captions, class_vectors, trial
 from simulator.towers.group_batches import fixed_set
-from simulator.towers.kinds import View
 from simulator.towers.layers import embed, scored
 from simulator.towers.recipe import Recipe
 from simulator.towers.training import check_ensemble, start
@@ -25,12 +24,6 @@ def ensemble(world: World = WORLD, **fields) -> Ensemble:
     reader = "tokens" if world.views.captions == "tokens" else None
     recipe = Recipe(**{"towers": "conv", "text_towers": reader, "n": 70, **SMALL, **fields})
     return Ensemble(recipe, (world, world), (0, 3), 5)
-
-
-def test_what_towers_read():
-    assert ensemble().inputs == {"image": View("image", (3, 8, 8)), "text": View("vector", (6,))}
-    words = captions.vocabulary(scenery(WORDS.views, 3))
-    assert ensemble(WORDS).inputs["text"] == View("words", (7,), len(words))
 
 
 def test_training_pairs_are_those_of_the_world():

@@ -1,18 +1,16 @@
-"""Weights of pairs: each loss has the minimiser of the weighted law, dense or tiled, whole or in shares."""
+"""Weights of pairs: each loss has the minimiser of the weighted law (tiles and shares: the losses' own tests)."""
 
 import itertools
-from dataclasses import replace
 
 import pytest
 import torch
 from torch.nn import functional as F
 
 from simulator.gaussian.pairs import Pairs
-from simulator.towers import chunked_losses, losses
+from simulator.towers import losses
 from simulator.towers.distributed import ALONE
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.group_batches import draw_batches
-from simulator.towers.objectives import OBJECTIVES
 from simulator.towers.recipe import Recipe
 from simulator.towers.step import measured
 from simulator.towers.training import start
@@ -78,60 +76,17 @@ def test_the_supervised_loss_of_balanced_weights_is_the_mean_over_groups():
     assert losses.supervised(logits, labels, weights)[0].item() == pytest.approx(means.mean().item(), abs=1e-12)
 
 
-@pytest.mark.parametrize("kind", ["random", "antipodal"])
-@pytest.mark.parametrize("name", ["infonce", "siglip"])
-def test_tiles_equal_the_dense_losses(name, kind, monkeypatch):
-    """Loss and gradients; antipodal pairs at scale 1000 force shifted sums even in float64."""
-    monkeypatch.setattr(chunked_losses, "CPU_TILE", (5, 7))
-    rng = torch.Generator().manual_seed(2)
-    I, T = (F.normalize(torch.randn(2, 23, 4, generator=rng, dtype=torch.float64), dim=-1) for _ in range(2))
-    T = -I if kind == "antipodal" else T
-    scale = torch.tensor([2.0, 1000.0 if kind == "antipodal" else 30.0], dtype=torch.float64)
-    bias = torch.tensor([-1.0, -3.0], dtype=torch.float64)
-    weights = torch.rand(2, 23, generator=rng, dtype=torch.float64) * 3
-    inputs = [I, T, scale] + ([bias] if name == "siglip" else [])
-    found = []
-    for loss in (getattr(losses, name), getattr(chunked_losses, f"tiled_{name}")):
-        leaves = [x.clone().requires_grad_() for x in inputs]
-        value = loss(*leaves, weights=weights)
-        found.append([value, *torch.autograd.grad(value.sum(), leaves)])
-    for dense, tiled in zip(*found, strict=True):
-        assert torch.allclose(dense, tiled, rtol=1e-9, atol=1e-12)
-
-
-@pytest.mark.parametrize("loss", [name for name, row in OBJECTIVES.items() if row.weighted and row.distributed])
-def test_the_share_of_a_process_alone_is_the_whole(loss, monkeypatch):
-    world = World(p_spu=0.9, mu_spu=2.0, dim_image=5, dim_text=4)
-    towers = "mlp" if "mlp" in OBJECTIVES[loss].towers else "linear"
-    recipe = Recipe(loss=loss, towers=towers, width=6, depth=1, embed_dim=4, batch_size=12, precision="float64")
-    weights = torch.tensor([[0.5, 3.0, 2.0, 0.7]] * 2, dtype=torch.float64)
-    one = Ensemble(recipe, (world,) * 2, (0, 1), 3, group_weights=weights)
-    state, batch = start(one), next(draw_batches(one, 0))
-    found = []
-    row = OBJECTIVES[loss]
-    for split in (False, True):
-        part = replace(row, loss=lambda batch, split=split: row.loss(batch._replace(split=split)))
-        monkeypatch.setitem(OBJECTIVES, loss, part)
-        found.append(measured(one, ALONE, state.parameters, batch)["loss"])
-    assert torch.allclose(*found, rtol=1e-12)
-    plain = measured(one._replace(group_weights=None), ALONE, state.parameters, batch)["loss"]
-    assert not torch.allclose(found[0], plain), "weights reach the loss"
-
-
 def test_weights_belong_to_groups():
     """Twice the weight of one group of labels and backgrounds: its pairs' losses, and no others', count twice."""
     world = World(p_spu=0.6, dim_image=4, dim_text=4)
-    recipe = Recipe(loss="supervised", width=6, depth=1, batch_size=8, precision="float64")
+    recipe = Recipe(loss="supervised", width=6, depth=1, batch_size=40, precision="float64")
     one = Ensemble(recipe, (world,), (0,), 0)
-    state, images = start(one), torch.randn(1, 8, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    labels = torch.tensor([[0, 0, 0, 0, 1, 1, 1, 1]])
-    backgrounds = torch.tensor([0, 1, 0, 1, 0, 1, 0, 1])[None, :, None]
-    batch = Pairs(images, images, labels, backgrounds)
+    parameters, batch = start(one).parameters, next(draw_batches(one, 0))
 
     def loss(*weights: float) -> float:
-        told = one._replace(group_weights=torch.tensor([weights], dtype=torch.float64))
-        return measured(told, ALONE, state.parameters, batch)["loss"].item()
+        weighted = one._replace(group_weights=torch.tensor([weights], dtype=torch.float64))
+        return measured(weighted, ALONE, parameters, batch)["loss"].item()
 
-    rest = Pairs(*(field[:, [1, 3]] for field in batch))  # label 0, background 1: group 1
-    alone = measured(one, ALONE, state.parameters, rest)["loss"].item()
-    assert loss(1, 2, 1, 1) - loss(1, 1, 1, 1) == pytest.approx(alone / 4, rel=1e-9)
+    own = (batch.labels[0] == 0) & (batch.backgrounds[0, :, 0] == 1)  # group 1
+    alone = measured(one, ALONE, parameters, Pairs(*(field[:, own] for field in batch)))["loss"].item()
+    assert loss(1, 2, 1, 1) - loss(1, 1, 1, 1) == pytest.approx(alone * own.sum().item() / 40, rel=1e-9)
