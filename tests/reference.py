@@ -173,17 +173,6 @@ def grid_accuracy(u: np.ndarray, mean: np.ndarray, deviation: np.ndarray, outsid
     return float(np.mean([(first[:, None] + second + x > 0).mean() for x in third]))
 
 
-def sampled_accuracy(critic: LinearCritic, means: np.ndarray, label: int, deviation, nu, n, rng) -> np.ndarray:
-    """(n,) decisions of one K-class critic on one group, 1 where right, by drawing images."""
-    u = critic.inside[0]
-    x = means + deviation * rng.standard_normal((n, len(means)))
-    noise = np.sqrt(nu) * rng.standard_normal((n, len(means)))
-    values, vectors = np.linalg.eigh(critic.outside[0])
-    beyond = rng.standard_normal((n, len(u))) @ (vectors * np.sqrt(np.maximum(values, 0))).T
-    scores = (x + noise) @ u.T + np.sqrt(nu) * beyond
-    return (scores.argmax(axis=1) == label).astype(float)
-
-
 def many_class_integrals(u: float, v: float, alpha: float, beta: float, S_i: float, S_s: float, K: int):
     """(common, counter) of K classes and one attribute by adaptive quadrature in 25 digits."""
     with mpmath.workdps(25):

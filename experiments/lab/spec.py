@@ -152,12 +152,9 @@ class StudySpec:
             plain = Setting(self.world_at(place) if worlds is None else worlds, self.learner(k, prompt, embed_dim))
         return mitigated(self.values_at(place).get("mitigation", NONE), plain)
 
-    def document(self) -> dict[str, Any]:
-        """The request as plain values, in the order of a TOML file.
-
-        Fields of the world at their defaults are left out, so that a field added later changes no hash.
-        """
-        world = self.world.model_dump(exclude_defaults=True)
+    def document(self, *, defaults: bool = True) -> dict[str, Any]:
+        """The request as plain values, in the order of a TOML file; the world with or without its defaults."""
+        world = self.world.model_dump(exclude_none=True, exclude_defaults=not defaults)
         attributes = world.pop("attribute", ())
         return {
             "learners": list(self.labels),
@@ -173,10 +170,13 @@ class StudySpec:
         }
 
     def toml(self) -> str:
-        """The request as a TOML text, which `experiments.lab.request.read` reads."""
+        """The request as a TOML text, which `experiments.lab.request.read` reads.
+
+        Fields of the world at their defaults are left out, so that a field added later changes no hash.
+        """
         import tomli_w  # start-up time
 
-        return tomli_w.dumps(self.document())
+        return tomli_w.dumps(self.document(defaults=False))
 
     @property
     def hash(self) -> str:
