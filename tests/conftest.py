@@ -25,11 +25,6 @@ settings.register_profile("search", deadline=None, max_examples=500, print_blob=
 settings.load_profile("suite")
 
 
-def pytest_collection_modifyitems(items):
-    """Long tests first: at the end of a run no core waits for one, and those that share a long fixture share a core."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
-
-
 @pytest.fixture
 def poison(monkeypatch):
     """A function after whose call model 1 meets a batch that is not a number in step 4."""

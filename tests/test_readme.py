@@ -79,7 +79,6 @@ def test_set_up_is_two_commands_and_ci_runs_the_second():
 
 
 @pytest.mark.deep  # `report` keeps both cores for a minute and a half
-@pytest.mark.long
 def test_verdicts_are_those_on_record(report):
     """tests/verdicts.csv is the record: a verdict that turns is a discovery or a fault, and somebody must say which."""
     lines = (ROOT / "tests" / "verdicts.csv").read_text().splitlines()[1:]
@@ -112,7 +111,6 @@ def test_verdicts_are_those_on_record(report):
 
 
 @pytest.mark.deep
-@pytest.mark.long
 def test_the_report_s_certificates_are_those_of_its_verdicts_and_pass_the_checker(report, tmp_path):
     folder, verdicts = report
     proofs = [(v["claim"], v["proof"]) for v in verdicts if v.get("proof")]
@@ -127,7 +125,6 @@ def test_the_report_s_certificates_are_those_of_its_verdicts_and_pass_the_checke
 
 
 @pytest.mark.deep
-@pytest.mark.long
 def test_answer_is_the_report_s(report):
     page = html.unescape(re.sub("</?code>", "`", (report[0] / "report.html").read_text()))
     shares = json.loads((report[0] / "maps.json").read_text())["shares"]
@@ -144,12 +141,6 @@ def test_the_answer_s_numbers_are_what_its_commands_print(tmp_path):
         printed = soberclip(shlex.split(command)[1:], tmp_path).stdout
         assert re.search(rf"common +│ +{common} ", printed), command
         assert re.search(rf"counter +│ +{counter} ", printed), command
-
-
-@pytest.mark.deep
-@pytest.mark.long
-def test_the_report_is_below_three_megabytes(report):
-    assert (report[0] / "report.html").stat().st_size < 3_000_000
 
 
 def test_pictures_and_pages_exist():

@@ -4,15 +4,6 @@ import pytest
 from fresh import printed
 
 
-def test_names_are_completed_without_loading_them():
-    code = (
-        "import sys, os; was = dict(os.environ); import experiments; print('judge' in dir(experiments), "
-        "[m for m in ('torch', 'numpy', 'scipy') if m in sys.modules], dict(os.environ) == was); "
-        "print(callable(experiments.judge), experiments.judge.__name__)"
-    )
-    assert printed(code).splitlines() == ["True [] True", "True judge"]
-
-
 @pytest.mark.parametrize(
     ("argv", "call", "expected"),
     [

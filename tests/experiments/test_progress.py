@@ -8,7 +8,7 @@ from time import sleep
 import pytest
 
 from experiments import progress
-from experiments.progress import Throttle, counting, doing, say, track
+from experiments.progress import counting, doing, say, track
 
 
 class Terminal(io.StringIO):
@@ -84,18 +84,6 @@ def test_no_bar_on_a_plain_terminal_or_in_a_second_process(terminal, monkeypatch
         advance(1)
     assert "\x1b" not in stderr.getvalue()
     assert ("photos: 1 of 10" in stderr.getvalue()) == (name == "TERM")
-
-
-def test_a_terminal_gets_every_line_of_a_report(capsys, monkeypatch):
-    monkeypatch.setattr(progress, "PATIENCE", 0.0)
-    report = Throttle()
-    for step in range(3):
-        report(f"step {step}")
-    assert capsys.readouterr().err == "step 0\n"
-    monkeypatch.setattr(sys, "stderr", Terminal())
-    for step in range(3):
-        report(f"step {step}")
-    assert sys.stderr.getvalue() == "step 0\nstep 1\nstep 2\n"
 
 
 def test_a_closed_stderr_does_not_end_the_work(monkeypatch):

@@ -34,17 +34,6 @@ def test_arrays_that_are_made_again_take_the_memory_that_was_freed():
     assert kept < 20 <= plain
 
 
-@pytest.mark.skipif(not GLIBC, reason="only glibc's malloc is told anything")
-def test_processes_that_are_started_later_inherit_it():
-    code = f"""
-import subprocess, sys
-from experiments.runtime import keep_memory
-keep_memory()
-print(subprocess.run([sys.executable, "-c", {FAULTS!r}], capture_output=True, text=True).stdout)
-"""
-    assert int(printed(code)) < 20
-
-
 @pytest.mark.parametrize(
     ("name", "value", "ours"),
     [

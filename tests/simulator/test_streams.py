@@ -57,18 +57,6 @@ def test_streams_are_wider_than_32_bits():
     assert not np.array_equal(first, second)
 
 
-@pytest.mark.deep
-def test_no_two_of_half_a_million_streams_share_their_state():
-    """64 models x 1000 blocks x 7 fields: 2^37 pairs, so a collision of 128 bits has probability 2^-91."""
-    states = {
-        numpy_stream(0, f"train/{k}/{field}", block).bit_generator.state["state"]["state"]
-        for k in range(64)
-        for block in range(1000)
-        for field in FIELDS
-    }
-    assert len(states) == 64 * 1000 * len(FIELDS)
-
-
 def test_float32_normals_are_quantiles_of_their_words():
     """Every 997th of the 2^24 values and both ends, against scipy's inverse of Phi in float64."""
     upper = np.r_[-(2**23), np.arange(-(2**23), 2**23, 997), 2**23 - 1].astype(np.int32)

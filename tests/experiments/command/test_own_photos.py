@@ -1,7 +1,6 @@
 """Photos, groups and classes of one's own, from folders to the screen and the files."""
 
 import csv
-import json
 
 import numpy as np
 import pytest
@@ -115,24 +114,6 @@ def test_backgrounds_by_themselves(run, shelves, tiny_clip, tmp_path):
     assert "14 photos without groups" in screen
     with pytest.raises(RequestError, match=r"has no common and counter photos.*--groups"):
         run("compare", tmp_path / "out", "--output", tmp_path / "compared")
-
-
-def test_shards_and_workers(run, shelves, tiny_clip, tmp_path):
-    """Photos are read where they lie in a tar file, in decoding processes too."""
-    import tarfile
-
-    with tarfile.open(tmp_path / "photos.tar", "w") as tar:
-        tar.add(shelves, "shelves")
-    own = ("--classes", tmp_path / "classes.csv", "--groups", tmp_path / "groups.csv", "--json")
-    model = ("--model", f"open_clip:local-dir:{tiny_clip}", "--cache", tmp_path / "cache")
-    tar = ("evaluate", "--data", tmp_path / "photos.tar", *model, *own, "--output", tmp_path / "a")
-    (shards,), _ = run(*tar, "--workers", 1)
-    (folders,), _ = run("evaluate", "--data", shelves, *model, *own, "--workers", 0, "--output", tmp_path / "b")
-    assert shards["macro"] == folders["macro"]
-    assert shards["image_passes"] == folders["image_passes"] == sum(CELLS.values())
-    assert json.loads((tmp_path / "a" / "summary.json").read_text()) == shards
-    (again,), _ = run(*tar, "--workers", 0)
-    assert again["image_passes"] == 0
 
 
 def test_a_model_without_image_features_cannot_discover(run, shelves, tmp_path):

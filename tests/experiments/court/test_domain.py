@@ -155,7 +155,6 @@ LEARNERS = [
 
 
 @pytest.mark.deep
-@pytest.mark.long
 @pytest.mark.parametrize(("learner", "views", "share"), LEARNERS, ids=lambda x: getattr(x, "name", ""))
 def test_an_interior_box_is_found_in_99_of_100_seeds(learner, views, share):
     seeds = 40 if learner.name == "logistic" else 100  # a second each
@@ -199,7 +198,6 @@ def test_a_claim_that_cannot_be_judged_is_one_sentence(fields, sentence):
 
 
 @pytest.mark.deep
-@pytest.mark.long
 def test_error_rate_of_the_judge_at_the_edge():
     """A true claim, violated by exactly tau (which is allowed), searched wrongly on purpose: the prediction is moved so
     that the search sees 3 tau. Over 100 seeds it is contradicted with probability alpha/2 at most."""
@@ -223,7 +221,6 @@ def test_error_rate_of_the_judge_at_the_edge():
 
 
 @pytest.mark.deep
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("shift", "expected"), [(0.0075, "contradicted"), (-0.0075, "contradicted"), (0.0, "supported")]
 )

@@ -108,24 +108,6 @@ def test_few_tasks_wait_at_once(on_two, monkeypatch):
     assert 0 < most <= 2 * cluster.IN_FLIGHT  # those that are done and not yet forgotten
 
 
-def test_the_task_travels_once_a_worker(on_two):
-    pickled = []
-
-    class Task:
-        def __call__(self, number):
-            return number
-
-        def __reduce__(self):
-            pickled.append(1)
-            return (_identity, ())
-
-    def _identity():
-        return lambda number: number
-
-    assert sorted(on_two(Task(), range(50))) == list(range(50))
-    assert len(pickled) < 10  # pickle and, where that fails, cloudpickle
-
-
 def test_what_a_worker_cannot_import_is_named(on_two):
     class Foreign:
         def __call__(self, number):

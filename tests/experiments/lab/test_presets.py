@@ -26,12 +26,6 @@ def test_a_design_is_whole(name):
     assert json.loads(json.dumps(found.as_json()))["quick"]["cells"] == quick.cells
 
 
-def test_an_unknown_design_gets_one_sentence():
-    for name, named in (("teorem", "theorem"), ("zzz", "batch-size")):
-        with pytest.raises(RequestError, match=f"^design '{name}' .*{named}.*$"):
-            design(name)
-
-
 def test_a_design_takes_changes():
     found = design("pairs").study(replicates=7, axes={"sigma_xi": [2.0]}, world={"mu_spu": 3.0})
     assert (found.replicates, found.world.mu_spu) == (7, 3.0)

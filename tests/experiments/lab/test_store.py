@@ -102,7 +102,6 @@ def test_a_kill_at_any_moment_leaves_a_store_that_goes_on(aftermath, exact, undi
 
 
 @pytest.mark.deep
-@pytest.mark.long
 def test_twenty_kills_leave_a_store_that_goes_on(tmp_path, same):
     """Each kill comes within the first .3 s of a run of several seconds."""
     axes = {"p_spu": "0.5:1:50", "mu_spu": "1:4:4"}

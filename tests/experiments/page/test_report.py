@@ -22,7 +22,7 @@ from experiments.page.evidence import tally
 from experiments.page.report import PARTS
 from experiments.page.section import Section, section_of
 from experiments.page.svg import figure_svg, formula_svg, on_one_page
-from experiments.page.text import PROVED, answer, at_length, setting
+from experiments.page.text import PROVED, answer
 from tests.experiments.page.conftest import PROVEN, REFUTED, page_of
 from theory import learners
 from theory.claims.catalogue import claims
@@ -221,39 +221,9 @@ def test_a_section_has_the_pictures_of_its_design():
     assert list(shown.figures) == ["ensembles", "ensembles-2"]
 
 
-def test_the_answer_has_three_sentences_and_each_command_prints_its_numbers(soberclip):
-    sentences = answer()
-    assert len(sentences) == 3
-    for sentence in sentences:
-        assert len(sentence) < 260
-        (pair,) = re.findall(r"([\d.]+/[\d.]+)\s%", sentence)
-        (command,) = re.findall(r"`soberclip ([^`]+)`", sentence)
-        assert printed(soberclip, *command.split()) == pair
-    noise = re.search(r"ν = (\d\.\d+)", setting())[1]
-    assert f"view noise ν = {noise}" in soberclip(*command.split()).out
-
-
 def printed(soberclip, *command: str) -> str:
     cells = dict(re.findall(r"(common|counter)\D+([\d.]+)", soberclip(*command).out))
     return f"{cells['common']}/{cells['counter']}"
-
-
-def test_the_answer_at_length_is_what_its_commands_print(soberclip, table):
-    """Each pair of percentages is what the command beside it prints, view noise included."""
-    first, second, _ = at_length(comparison.shares(comparison.leads(table)))
-    command = re.search(r"`soberclip ([^`]+)`", first)[1].split()
-    assert re.search(r"ν = (\d\.\d+)", first)[1] == re.search(r"ν = (\d\.\d+)", setting())[1]
-    assert set(re.findall(r"`(--\S+ \S+)`", first + second)) == {
-        "--prompt mean",
-        "--learner infonce",
-        "--learner logistic",
-        "--p-spu 0.99999",
-    }
-    pairs = re.findall(r"([\d.]+/[\d.]+)\s%", first + second)
-    wanted = [(), ("--prompt mean",), ("--learner infonce",), ("--learner infonce", "--prompt mean")]
-    wanted += [("--learner logistic",), ("--learner logistic", "--p-spu 0.99999"), ("--p-spu 0.99999",)]
-    flags = [[word for name in names for word in name.split()] for names in wanted]
-    assert pairs == [printed(soberclip, *command, *words) for words in flags]
 
 
 def quick_reproduction(monkeypatch, folder, verdict, interrupted=False, names=()):

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from experiments.page import latents
 from experiments.page.show import EACH, examples, picture_of, sheet
 from simulator.pixels.views import Pixels, rgb
 from simulator.world import World
@@ -56,14 +55,6 @@ def test_latents_of_any_gaussian_world(world, rules):
     assert len(document["rules"]) == rules == len(figure.axes[0].lines)
     for line, u in zip(figure.axes[0].lines, document["rules"].values(), strict=True):
         assert np.abs(np.array(u) @ np.array(line.get_data())).max() < 1e-9  # where the rule is undecided
-
-
-def test_latents_of_many_classes_have_the_stated_means():
-    table = latents.sample(0, World(classes=4, mu_inv=3.0, mu_spu=2.0, sigma_inv=0.0, sigma_spu=0.0), 400)
-    z, sign = table.z.values, table.label.values
-    assert np.array_equal(z[:, 0], 3.0 * sign)
-    assert np.array_equal(z[table.common.values, 1], 2.0 * sign[table.common.values])
-    assert set(z[:, 1]) <= {-2.0, 0.0, 2.0}
 
 
 def test_what_show_refuses(tmp_path, soberclip):

@@ -87,7 +87,6 @@ def test_a_wrong_request_is_refused(changes, words):
 
 
 @pytest.mark.deep
-@pytest.mark.long
 def test_eight_infonce_towers_come_near_the_optimum():
     """The README's notebook: seconds without compilation, and within .03 of theory at the command line's defaults."""
     from theory.learners import named

@@ -131,7 +131,6 @@ def test_masked_worlds_match_cells(prompt, number):
 
 
 @pytest.mark.deep
-@pytest.mark.long
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_many_masked_worlds_match_roots_along_lines(prompt):
     """Two routes that share only densities; both keep the promise in every world."""

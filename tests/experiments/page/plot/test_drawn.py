@@ -7,10 +7,8 @@ import numpy as np
 import pytest
 from legible import legible, words
 from matplotlib.collections import PolyCollection, QuadMesh
-from matplotlib.text import Text
 
 from experiments.page.plot import plot
-from experiments.page.plot.boundary import LEVEL
 
 P, MU = np.linspace(0.5, 1.0, 8), np.linspace(0.5, 4.0, 6)
 WHO = list(product(("linear", "infonce"), ("name", "mean")))
@@ -78,24 +76,6 @@ def test_differences_have_a_line_and_say_who_is_ahead():
     assert "exact, by theory" in words(figure)
 
 
-def test_the_ends_of_the_bar_do_not_meet():
-    name = "a logistic regression of many words"
-    table = handmade.theory({"p_spu": P, "mu_spu": MU}, ("linear", "least-squares"), ("mean",))
-    bar = plot(table.assign_coords(learner=["linear", name]), f"linear minus {name}").axes[-1]
-    bar.figure.draw_without_rendering()
-    left, right = (t.get_window_extent() for t in bar.findobj(Text) if t.get_text().endswith(("ahead", "→")))
-    assert left.x1 < right.x0
-    assert bar.get_window_extent().x0 - 1 <= left.x0 < right.x1 <= bar.get_window_extent().x1 + 1
-
-
-def test_interpolated_lines_say_so():
-    table = handmade.theory({"p_spu": P, "mu_spu": MU}, ("linear", "least-squares"))
-    del table.attrs["study"]
-    figure = plot(handmade.measured(table), "linear minus least-squares")
-    assert "interpolated between the cells" in words(figure)
-    assert "the interval contains 0" in words(figure)
-
-
 def hatched(ax):
     return {c.get_hatch(): c for c in ax.collections if isinstance(c, PolyCollection) and c.get_hatch()}
 
@@ -127,33 +107,6 @@ def test_lines_mark_where_there_is_no_answer():
     assert "Undefined: sigma_xi = 0" in words(figure)
 
 
-def test_saturation_is_shown():
-    table = handmade.theory({"p_spu": P, "mu_spu": np.linspace(1, 40, 6)}, ("linear",), ("mean",), sigma_xi=0.0)
-    figure = plot(table)
-    value = table.counter.values.squeeze()
-    saturated = (value <= LEVEL) | (value >= 1 - LEVEL)
-    assert saturated.any()
-    assert np.isclose(area(hatched(figure.axes[0])["////"]), saturated.sum() * (0.5 / 7) * (39 / 5))
-    assert "0 or 100 % to within" in words(figure)
-
-
-@pytest.mark.parametrize(("value", "arrows"), [(0.0, "neither"), (0.9, "max"), (-0.9, "min")])
-def test_bars_have_arrows_where_colours_end(value, arrows):
-    table = handmade.theory({"p_spu": np.linspace(0.5, 0.9, 12), "mu_spu": np.linspace(0.5, 1, 12)}, ("linear",))
-    table["common"] = table.counter + 0.01
-    table["common"][0, 0] = table.counter[0, 0] + value
-    assert plot(table, "drop").axes[-1]._colorbar.extend == arrows
-
-
-def test_many_panels_stay_legible():
-    sigma = np.linspace(0.1, 2.0, 7)
-    table = handmade.theory({"p_spu": P, "mu_spu": MU, "sigma_spu": sigma}, ("linear",), scales={"sigma_spu": "listed"})
-    figure = plot(table, "drop")
-    legible(figure)
-    assert len(figure.axes) == 7 + 1
-    assert [ax.get_title("left").split("= ")[-1] for ax in figure.axes[:7]] == [f"{s:.4g}" for s in sigma]
-
-
 def test_no_axis_is_a_point_a_learner():
     table = handmade.measured(handmade.theory({"p_spu": [0.9]}, ("linear", "bayes"), ("name", "mean")))
     figure = plot(table)
@@ -170,11 +123,3 @@ def test_a_one_minus_axis_is_logarithmic_in_one_minus():
     across = ax.transData.transform(np.column_stack([p, np.zeros(9)]))[:, 0]
     assert np.allclose(np.diff(across), np.diff(across)[0])
     assert [t.get_text() for t in ax.get_xticklabels()] == ["0.1", "0.001", "$10^{-5}$"]
-
-
-def test_wild_intervals_leave_the_panel_rather_than_squeeze_it():
-    table = handmade.measured(handmade.theory({"p_spu": P}), replicates=2, spread=0.3)
-    assert (table.counter_high > 1.5).any()
-    low, high = plot(table).axes[0].get_ylim()
-    assert low > -0.1
-    assert high < 1.1
