@@ -13,6 +13,7 @@ import resource
 import signal
 import sys
 import time
+import traceback
 from itertools import islice
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from experiments.lab.execution import run
 from experiments.lab.planning import plan
 from experiments.lab.request import read
 
+sys.dont_write_bytecode = True  # a file that may be no larger than so many bytes would be a damaged module ever after
 FOLDER = Path(sys.argv[1])
 blocks.MOST = 2  # cells of a block, so that a small study has many
 STUDY = read((FOLDER / "study.toml").read_text())
@@ -40,6 +42,8 @@ def child(store: str, work) -> int:
         try:
             os.dup2(os.open(FOLDER / f"{store}.said", os.O_CREAT | os.O_WRONLY | os.O_APPEND), 2)
             status = work() or 0
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(status)
     return pid
