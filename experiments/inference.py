@@ -97,11 +97,11 @@ def _betting_low(x: np.ndarray, counts: np.ndarray, tail: float) -> np.ndarray:
     high = (x * counts).sum(axis=-1) / counts.sum(axis=-1)  # at the sample mean no bet has won: log K <= 0
     for _ in range(25):
         middle = (low + high) / 2
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):  # a mean below 1e-323 rounds to 0, and so does its bound
             ratio = np.where(x > 0, x / middle[..., None], 0.0)[..., None, :]
             gains = np.log1p(theta * (ratio - 1))
-        capital = np.where(counts[..., None, :] > 0, counts[..., None, :] * gains, 0.0).sum(axis=-1)
-        rich = np.logaddexp.reduce(capital, axis=-1) >= goal
+            capital = np.where(counts[..., None, :] > 0, counts[..., None, :] * gains, 0.0).sum(axis=-1)
+            rich = np.logaddexp.reduce(capital, axis=-1) >= goal
         low, high = np.where(rich, middle, low), np.where(rich, high, middle)
     return low
 

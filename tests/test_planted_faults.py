@@ -14,7 +14,6 @@ TESTS = Path(__file__).parent
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_has_its_function_and_its_test(name):
-    """In the suite, so that whoever renames one of the two hears of it at once."""
     fault = FAULTS[name]
     module, _, path = fault.function.partition(":")
     owner = import_module(module)

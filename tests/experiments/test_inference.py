@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 from stattest import SHARE, spend
@@ -100,6 +100,7 @@ def test_betting_coverage(law, designs):
     st.floats(1e-4, 0.4),
     st.sampled_from([(0.0, 1.0), (-1.0, 1.0), (-2.0, 3.0)]),
 )
+@example([0.0, 5e-324], 0.25, (0.0, 1.0))
 def test_betting_bounds_are_where_the_capital_reaches_its_goal(unit, tail, support):
     floor, ceiling = support
     values = floor + (ceiling - floor) * np.array(unit)
