@@ -59,13 +59,22 @@ def soberclip(arguments: list[str], folder: Path) -> Ran:
     return Ran(stdout.getvalue(), stderr.getvalue())
 
 
+def fresh_soberclip(arguments: list[str], folder: Path) -> subprocess.CompletedProcess:
+    """Run the command line in a fresh interpreter, as a stranger does."""
+    command = [sys.executable, "-m", "experiments", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
+    assert run.returncode == 0, run.stderr
+    return run
+
+
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     """The main job as the README starts it, default folder and all."""
     folder = tmp_path_factory.mktemp("reproduce")
     first = blocks("bash")[0].strip()
     assert first == "python -m pip install -e . && soberclip reproduce"
-    run = soberclip(["reproduce", "--json"], folder)
+    run = fresh_soberclip(["reproduce", "--json"], folder)
     verdicts = json.loads(run.stdout)
     written = folder / "soberclip-report"
     assert json.loads((written / "verdicts.json").read_text()) == verdicts
@@ -153,17 +162,9 @@ def test_pictures_and_pages_exist():
 
 @pytest.mark.parametrize("block", blocks("console"), ids=lambda b: b.splitlines()[0][2:])
 def test_console_blocks_print_what_they_say(block, tmp_path):
-    """In a fresh interpreter, as a stranger runs it."""
     command, _, expected = block.partition("\n")
     assert command.startswith("$ soberclip ")
-    run = subprocess.run(
-        [sys.executable, "-m", "experiments", *shlex.split(command)[2:]],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"},
-    )
-    assert run.returncode == 0, run.stderr
+    run = fresh_soberclip(shlex.split(command)[2:], tmp_path)
     assert [line.rstrip() for line in run.stdout.splitlines()] == [line.rstrip() for line in expected.splitlines()]
 
 
