@@ -175,7 +175,7 @@ def ticks_of(axis: PlotAxis, most: int = MOST_TICKS) -> np.ndarray:
         slack = 1e-9 * (high - low)
         return found[(found >= low - slack) & (found <= high + slack)]
     shown = 1 - values if axis.scale.name == "one-minus" else values
-    found = _decades(shown.min(), shown.max(), most)
+    found = _decades(float(shown.min()), float(shown.max()), most)
     return 1 - found[::-1] if axis.scale.name == "one-minus" else found
 
 

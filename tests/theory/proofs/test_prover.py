@@ -20,6 +20,7 @@ PROVED = [id for id in DOCKET if RECORD[id] == "proved"]
 BY_BOXES = [
     "wang-theorem-6.2-error",
     "wang-theorem-6.2-mean-prompt/error",
+    "wang-theorem-6.2-mean-prompt/accuracy",
     "supervised-beats-clip-at-full-correlation/name-vs-logistic",
     "supervised-beats-clip-at-full-correlation/name-vs-least-squares",
     "one-number-decides/balanced",
@@ -29,6 +30,7 @@ BY_BOXES = [
 DEFAULT = [
     "wang-theorem-6.2-accuracy",
     "wang-theorem-6.2-mean-prompt/error",
+    "wang-theorem-6.2-mean-prompt/accuracy",
     "counter-majority-wrong",
     "xue-data-model-1/counter",
     "xue-intra-class-contrasting/mean",
