@@ -18,9 +18,10 @@ from experiments.runtime import keep_memory
 matplotlib.use("agg")
 keep_memory()  # as the command line does
 
-# No deadline: machines are noisy. The suite draws a few examples from each test's own name, so that a run repeats. The
-# deep runs search with many random ones (`-m hypothesis --hypothesis-profile=search`).
+# No deadline: machines are noisy. The suite and CI draw examples from each test's own name, so that a run repeats.
+# A search by hand draws many random ones: `-m "hypothesis and not deep" --hypothesis-profile=search`.
 settings.register_profile("suite", deadline=None, derandomize=True, max_examples=25)
+settings.register_profile("thorough", deadline=None, derandomize=True, max_examples=100)
 settings.register_profile("search", deadline=None, max_examples=500, print_blob=True)
 settings.load_profile("suite")
 
