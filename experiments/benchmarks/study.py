@@ -19,8 +19,8 @@ from experiments.benchmarks.exact import random_numbers
 from experiments.benchmarks.timing import Row, once, seconds
 from experiments.lab import store
 from experiments.lab.answers import simulate
-from experiments.lab.blocks import Layout, spread
 from experiments.lab.compute import compute
+from experiments.lab.planning import Plan, spread
 from experiments.lab.studies import Study, study
 
 CLOSED = study(
@@ -84,16 +84,16 @@ def command(asked: Study, index: tuple[int, ...], k: int, prompt: str | None) ->
 
 def finished(asked: Study) -> Row:
     """Time to find finished and damaged chunks in a store with one block per cell; limit: reading every chunk."""
-    layout = Layout(asked.shape, (1,) * len(asked.shape))
+    plan = Plan(asked, False, (1,) * len(asked.shape))
     with TemporaryDirectory() as folder:
         where = Path(folder) / "study.zarr"
-        store.begin(where, asked, False)
-        store.write(where, layout, 0, compute(asked, layout.region(0), False))
+        store.begin(where, plan)
+        store.write(where, plan, 0, compute(plan, 0))
         names = [path.parent.name for path in where.glob("*/0.0.0.0")]
         for name in names:
             first = where / name / "0.0.0.0"
-            for block in range(1, layout.count):
-                link(first, where / name / f"{'.'.join(map(str, layout.place(block)))}.0.0")
-        ours = once(lambda: store.damaged(where, layout, store.finished(where, layout)))
+            for block in range(1, plan.blocks):
+                link(first, where / name / f"{'.'.join(map(str, plan.place(block)))}.0.0")
+        ours = once(lambda: list(store.damaged(where, plan, store.finished(where, plan))))
         limit = once(lambda: [path.read_bytes() for path in where.glob("*/*.0.0")])
-    return Row(f"the check of {layout.count * len(names):,} chunks", "store", ours, None, limit, "limit: reading them")
+    return Row(f"the check of {plan.blocks * len(names):,} chunks", "store", ours, None, limit, "limit: reading them")

@@ -137,7 +137,7 @@ class _Training:
 @lru_cache(maxsize=4)  # claims that speak of the same towers are tried one after another
 def _trained(asked: _Training) -> dict[str, Any]:
     worth = asked.recipe.towers != "linear"  # linear towers train in less time than their step compiles
-    how = {"seed": asked.seed, "device": asked.device, "compile": worth, "report": asked.report, "keep": False}
+    how = {"seed": asked.seed, "device": asked.device, "compile": worth, "report": asked.report}
     return train(asked.recipe, asked.world, models=asked.models, further=asked.further, **how)
 
 

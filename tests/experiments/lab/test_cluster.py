@@ -14,9 +14,8 @@ from distributed import default_client
 
 from experiments.command.main import main
 from experiments.errors import Interrupted, RequestError, RunError
-from experiments.lab import cluster, executors
-from experiments.lab.execution import run
-from experiments.lab.executors import executor
+from experiments.lab import cluster, execution
+from experiments.lab.execution import executor, run
 from experiments.lab.store import read
 from experiments.lab.studies import study
 
@@ -223,7 +222,7 @@ def test_bad_requests_get_one_sentence_before_anything_starts(given, sentence):
 
 
 def test_without_dask_this_process_computes(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(executors, "find_spec", lambda name: None)
+    monkeypatch.setattr(execution, "find_spec", lambda name: None)
     where = tmp_path / "a.zarr"
     assert main(["sweep", "--axis", "p_spu=.5:1:3", "-o", str(where), "--workers", "2"]) == 0
     (said,) = [line for line in capsys.readouterr().err.splitlines() if "dask" in line]

@@ -246,7 +246,7 @@ def test_one_of_ones_own_is_one_function():
         assert table.counter[1].item() > table.counter[0].item()
         for apply, value in (
             (lambda setting: None, "None"),
-            (lambda setting: setting.within(p_spu=2.0), "p-spu = 2.0"),
+            (lambda setting: setting.within(p_spu=2.0), "p_spu = 2.0"),
             (lambda setting: replace(setting, world=World(p_spu=2.0)), "p_spu = 2.0"),
         ):
             MITIGATIONS["louder-objects"] = replace(mine, apply=apply)

@@ -8,7 +8,7 @@ import pytest
 
 from experiments.errors import RequestError
 from experiments.lab.presets import Design, design, designs
-from experiments.lab.request import merged
+from experiments.lab.studies import merged
 
 TAU = 0.005  # half a point, as claims have it
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from experiments.errors import Interrupted, RequestError
-from experiments.lab import store, store_compat
+from experiments.lab import store
 from experiments.lab.compute import compute
 from experiments.lab.execution import run
 from experiments.lab.planning import plan
@@ -121,10 +121,10 @@ def test_chunks_are_the_same_bytes_whoever_writes_them(tmp_path):
     """Large enough for Blosc to cut them into parts, which threads of its own would put in any order."""
     many = study(axes={"p_spu": [0.5, 0.9]}, learners=["linear"], routes=["exact"], n=10**9, replicates=50_000)
     planned = plan(many)
-    numbers = compute(many, planned.layout.region(0), planned.estimated)
+    numbers = compute(planned, 0)
     for name, runner in (("here", None), ("there", ThreadPoolExecutor(1))):
-        store.begin(tmp_path / name, many, planned.estimated)
-        task = partial(store.write, tmp_path / name, planned.layout, 0, numbers)
+        store.begin(tmp_path / name, planned)
+        task = partial(store.write, tmp_path / name, planned, 0, numbers)
         task() if runner is None else runner.submit(task).result()
     chunks = [path.relative_to(tmp_path / "here") for path in (tmp_path / "here").glob("*/*.0.*")]
     assert len(chunks) == len(numbers.arrays)
@@ -164,7 +164,7 @@ def test_what_a_kill_leaves_beside_chunks_is_passed_over(tmp_path):
     where = tmp_path / "a.zarr"
     ASKED.run(where)
     (where / "seconds" / "1.0.0.0123456789.partial").write_bytes(b"half")
-    assert store.finished(where, plan(ASKED).layout).all()
+    assert store.finished(where, plan(ASKED)).all()
 
 
 def test_another_study_is_refused_by_its_first_difference(tmp_path):
@@ -180,11 +180,11 @@ def test_another_study_is_refused_by_its_first_difference(tmp_path):
 def test_another_version_is_refused(tmp_path, monkeypatch):
     where = tmp_path / "a.zarr"
     ASKED.run(where)
-    now = store_compat.versions()
-    monkeypatch.setattr(store_compat, "versions", lambda: {**now, "numpy": "9.9"})
+    now = store.versions()
+    monkeypatch.setattr(store, "versions", lambda: {**now, "numpy": "9.9"})
     with pytest.raises(RequestError, match=rf"numpy {now['numpy']} .* 9.9"):
         ASKED.run(where)
-    monkeypatch.setattr(store_compat, "FORMAT", 7)
+    monkeypatch.setattr(store, "FORMAT", 7)
     for refused in (lambda: ASKED.run(where), lambda: store.read(where)):
         with pytest.raises(RequestError, match=r"has format 3, .* format 7"):
             refused()
