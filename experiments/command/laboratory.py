@@ -16,7 +16,7 @@ from rich.text import Text
 from experiments.command.options import Json, RecipeOptions, Whole, WorldFile, WorldOptions, given
 from experiments.command.output import dim, emit, indented, note, percent, screen, table, warning
 from experiments.errors import RequestError
-from experiments.lab.words import counted, duration
+from experiments.lab.words import counted
 from simulator.accuracy import PIXEL_GROUPS, WORDS
 from simulator.prompts import PROMPTS, Prompt
 from theory.learners import names
@@ -96,12 +96,6 @@ def sweep(
     dry_run: Annotated[bool, Parameter(negative="", help="print the size, and stop")] = False,
     json: Json = False,
 ) -> None:
-    """Any grid of worlds and learners as one study: as data on disk, as a table, from closed form to trained towers.
-
-    Example: soberclip sweep --axis p_spu=.5:1:11 --axis mu_spu=.5:4:8 --learner infonce -o phase.zarr
-    Example: soberclip sweep sources -o sources.zarr
-    Example: soberclip sweep colored-coco --root val2017 --model open_clip:RN50/openai -o coco
-    """
     from experiments.lab.axes import parsed  # start-up time, as in all functions below
 
     axes: dict[str, Any] = {}
@@ -200,10 +194,6 @@ def _finetune(
 
 
 def designs(*, json: Json = False) -> None:
-    """The designs that ship: studies that each answer one question, in a quick size and a full one.
-
-    Example: soberclip designs
-    """
     from experiments.lab import presets
     from experiments.lab.finetuning.spec import listed
 
@@ -231,14 +221,10 @@ def plot(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Draw a study: lines over one axis, a phase diagram over two, panels for further axes and learners.
-
-    Example: soberclip plot phase.zarr --what "infonce:name minus bayes"
-    """
+    from experiments.lab.store import read
     from experiments.page.plot import draw
     from experiments.page.plot.layout import arrange
     from experiments.page.plot.save import check_target, save_figure
-    from experiments.page.plot.series import open_store
 
     fixed = {}
     for text in at or ():
@@ -246,7 +232,7 @@ def plot(
         if not axis or not value:
             raise RequestError(f"--at {text!r} is not NAME=VALUE; p_spu=0.9 is")
         fixed[axis.strip()] = value.strip()
-    dataset, name = open_store(store), Path(store.rstrip("/"))
+    dataset, name = read(store), Path(store.rstrip("/"))
     beside = (Path(name.name) if "://" in store else name).with_suffix(".svg")
     path = check_target(beside if output is None else output, "plot")
     picture = arrange(dataset, what, fixed)
@@ -329,7 +315,7 @@ def designs_view(document: list[dict[str, Any]]) -> Screen:
 def _size(size: dict[str, Any]) -> str:
     if "trainings" in size:
         return counted(size["trainings"], "training")
-    return f"{size['cells']:,} cells, {duration(size['seconds'])}"
+    return f"{size['cells']:,} cells, {size['seconds']:g} s"
 
 
 def plot_view(document: dict[str, Any]) -> Screen:

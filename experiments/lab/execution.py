@@ -7,12 +7,12 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from secrets import randbelow
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from experiments.errors import RequestError
+from experiments.files import check_writable
 from experiments.lab import store
 from experiments.lab.compute import compute
 from experiments.lab.interruption import keeping
@@ -81,15 +81,16 @@ def run(
     if existed:
         for block, chunk in list(store.damaged(path, planned, done)):
             report(f"{chunk} is damaged, so its block is computed again")
-            store.forget(path, planned, block)
             done[block] = False
         report(f"{done.sum():,} of {len(done):,} blocks are in {path} already")
-    missing = np.flatnonzero(~done)
-    if len(missing):
-        store.check_folder_writable(path)
-        # Two processes that share a store start at different blocks, and skip those that the other one has finished.
-        first = randbelow(len(missing)) if existed else 0
-        _fill(planned, path, np.roll(missing, -first).tolist(), execute)
+    missing = np.flatnonzero(~done).tolist()
+    if missing:
+        if isinstance(path, Path):
+            check_writable(path)
+        task = partial(_finish, planned, path)
+        with keeping(partial(_kept, planned, path)), counting("blocks", len(missing)) as advance:
+            for _ in execute(task, missing):
+                advance(1)
     return store.read(path)
 
 
@@ -106,19 +107,12 @@ def check_size(planned: Plan, path: "Path | str | None") -> None:
         raise RequestError(f"the numbers {which} take {amount(missing)} and {where} has {amount(free)} free{hint}")
 
 
-def _fill(planned: Plan, path: "Path | str", missing: list[int], execute: Execute) -> None:
-    def kept() -> str:
-        return f"{int(store.finished(path, planned).sum()):,} of {planned.blocks:,} blocks are in {path}"
-
-    with keeping(kept), counting("blocks", len(missing)) as advance:
-        for _ in execute(partial(_finish, planned, path), missing):
-            advance(1)
+def _kept(planned: Plan, path: "Path | str") -> str:
+    return f"{int(store.finished(path, planned).sum()):,} of {planned.blocks:,} blocks are in {path}"
 
 
 def _finish(planned: Plan, path: "Path | str", number: int) -> int:
-    """Compute one block and write it, unless another process has done so; its number."""
-    if not store.is_finished(path, planned, number):
-        store.write(path, planned, number, compute(planned, number))
+    store.write(path, planned, number, compute(planned, number))
     return number
 
 

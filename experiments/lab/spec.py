@@ -10,11 +10,12 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from experiments.errors import RequestError
 from experiments.estimators import estimator_of, has_exact_law
 from experiments.lab.axes import Axis, of_recipe, of_world
-from experiments.lab.config import recipe_of, world_fields
+from experiments.lab.config import recipe_of, refusal, world_fields
 from experiments.lab.mitigations import NONE, mitigated
 from experiments.lab.setting import Setting
 from simulator.world import World, Worlds
@@ -123,13 +124,13 @@ class StudySpec:
         return self.world.model_copy(update=varied)
 
     def recipe_at(self, place: tuple[int, ...], k: int) -> "Recipe":
-        """The recipe that trains learner k at one place.
-
-        Raises ValidationError where its fields contradict each other.
-        """
+        """The recipe that trains learner k at one place. Raises RequestError where its fields contradict each other."""
         varied = {name: value for name, value in self.values_at(place).items() if of_recipe(name)}
         n = self.n_at(place)
-        return recipe_of(self.labels[k], {**dict(self.recipe), **varied, **({} if n is None else {"n": n})})
+        try:
+            return recipe_of(self.labels[k], {**dict(self.recipe), **varied, **({} if n is None else {"n": n})})
+        except ValidationError as failure:
+            raise RequestError(f"learner {self.labels[k]!r} cannot be trained: {refusal(failure)}") from None
 
     def setting(
         self, k: int, place: tuple[int, ...], prompt: str | None, towers: bool, worlds: Worlds | None = None

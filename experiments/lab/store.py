@@ -12,7 +12,6 @@ import json
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from pathlib import Path
 from secrets import token_hex
 from shutil import disk_usage, rmtree
@@ -50,16 +49,11 @@ def located(path: Where) -> Where:
 
 def check(path: Where, study: StudySpec) -> None:
     """Raise RequestError, before any work, for a path that is not, and cannot become, the store of a study."""
+    target = located(path)
     if stands(path):
         _check_same(path, study)
-    else:
-        check_folder_writable(path)
-
-
-def check_folder_writable(path: Where) -> None:
-    """Raise RequestError for a folder that cannot be written."""
-    if isinstance(located(path), Path):
-        check_writable(Path(located(path)))
+    elif isinstance(target, Path):
+        check_writable(target)
 
 
 def begin(path: Where, planned: Plan) -> bool:
@@ -88,17 +82,12 @@ def begin(path: Where, planned: Plan) -> bool:
 
 def stands(path: Where) -> bool:
     """Whether a store exists. Raises RequestError for a path that is taken by something else."""
-    target = located(path)
-    if isinstance(target, str):
-        system, meta = _files(target, META)
-        return bool(system.exists(meta))
-    if target.exists() and not target.is_dir():
+    system, root = _files(path)
+    if system.isfile(root.rstrip("/")):
         raise RequestError(f"output {str(path)!r} is a file, a store is a folder; try {str(path) + '.zarr'!r}")
-    with _readable(path):
-        if (target / META).is_file():
-            return True
-        taken = target.is_dir() and any(target.iterdir())
-    if taken:
+    if system.isfile(f"{root}{META}"):
+        return True
+    if system.isdir(root) and system.ls(root):
         raise RequestError(f"output {str(path)!r} holds other files; name another folder")
     return False
 
@@ -211,40 +200,25 @@ def _create(where: str, planned: Plan) -> None:
     root.attrs.update({**table.attrs, "variables": list(declared)})
 
 
-def _arrays(path: Where) -> "dict[str, zarr.Array]":
-    """The arrays for writing, kept open from block to block while the same store lies there.
+def write(path: Where, planned: Plan, number: int, block: Block) -> None:
+    """Write a finished block, its sentences first and "seconds" last.
 
-    Raises RequestError if this process cannot see the store, which another one made.
+    Raises RequestError if this process cannot see the store, which another one made, and RunError if the file system
+    refuses.
     """
-    system, meta = _files(path, META)
-    try:
-        return _kept_open(str(located(path)), system.cat_file(meta))
-    except FileNotFoundError:
-        raise RequestError(
-            f"{str(path)!r} cannot be found from {gethostname()}; a store lies where every worker can reach it"
-        ) from None
-
-
-@lru_cache(maxsize=4)
-def _kept_open(path: str, metadata: bytes) -> "dict[str, zarr.Array]":
-    """`metadata` is part of the key of the cache, so that another store at the same path is opened anew."""
     import zarr  # start-up time
 
-    with zarr.config.set({"array.write_empty_chunks": True}):  # a chunk of nan alone is finished, not missing
-        root = _opened(path, "r+")
-        return {name: root[name] for name in root.attrs["variables"]}
-
-
-def write(path: Where, planned: Plan, number: int, block: Block) -> None:
-    """Write a finished block, its sentences first and "seconds" last. Raises RunError if the file system refuses."""
-    arrays = _arrays(path)
+    if not stands(path):
+        raise RequestError(
+            f"{str(path)!r} cannot be found from {gethostname()}; a store lies where every worker can reach it"
+        )
     try:
-        if block.sentences:
-            reasons = _opened(path, "r+")[REASONS]
+        with zarr.config.set({"array.write_empty_chunks": True}):  # a chunk of nan alone is finished, not missing
+            root = _opened(path, "r+")
             for code, sentence in block.sentences.items():
-                reasons.require_group(str(code)).attrs["sentence"] = sentence
-        for name in sorted(block.arrays, key=lambda name: name == LAST):
-            arrays[name][planned.region(number)] = block.arrays[name]
+                root[REASONS].require_group(str(code)).attrs["sentence"] = sentence
+            for name in sorted(block.arrays, key=lambda name: name == LAST):
+                root[name][planned.region(number)] = block.arrays[name]
     except OSError as error:
         raise RunError(f"{path} could not be written: {error.strerror or error}") from error
 
@@ -261,39 +235,19 @@ def finished(path: Where, planned: Plan) -> np.ndarray:
     return done.ravel()
 
 
-def is_finished(path: Where, planned: Plan, number: int) -> bool:
-    """Whether a block is finished by now."""
-    system, chunk = _last_chunk(path, planned, number)
-    return bool(system.exists(chunk))
-
-
-def forget(path: Where, planned: Plan, number: int) -> None:
-    """Mark a block as unfinished."""
-    system, chunk = _last_chunk(path, planned, number)
-    with suppress(FileNotFoundError):
-        system.rm_file(chunk)
-
-
-def _last_chunk(path: Where, planned: Plan, number: int):
-    dimensions = len(variables(planned.study, planned.estimated)[LAST].dims)
-    return _files(path, _chunk(planned, number, LAST, dimensions))
-
-
-def _chunk(planned: Plan, number: int, name: str, dimensions: int) -> str:
-    """Name of a block's chunk of a variable: its place along the axes, 0 along all other dimensions."""
-    place = planned.place(number)
-    return f"{name}/{'.'.join(map(str, (*place, *[0] * (dimensions - len(place)))))}"
-
-
 def damaged(path: Where, planned: Plan, done: np.ndarray) -> Iterator[tuple[int, str]]:
-    """(block, chunk) of each chunk of a finished block that is missing or does not match its checksum."""
+    """(block, chunk) of each chunk of a finished block that is missing or does not match its checksum.
+
+    A chunk's name is the block's place along the axes, and 0 along all other dimensions.
+    """
     import google_crc32c  # start-up time
 
     system, root = _files(path)
-    dimensions = {name: len(v.dims) for name, v in variables(planned.study, planned.estimated).items()}
+    axes = len(planned.study.axes)
+    ends = {name: [0] * (len(v.dims) - axes) for name, v in variables(planned.study, planned.estimated).items()}
     for number in np.flatnonzero(done).tolist():
-        for name, ndim in dimensions.items():
-            chunk, content = _chunk(planned, number, name, ndim), b""
+        for name, end in ends.items():
+            chunk, content = f"{name}/{'.'.join(map(str, (*planned.place(number), *end)))}", b""
             with suppress(FileNotFoundError):
                 content = system.cat_file(f"{root}{chunk}")
             if content[-4:] != google_crc32c.value(content[:-4]).to_bytes(4, "little"):

@@ -15,12 +15,10 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from experiments.errors import RequestError, checked_seed, unknown
 from experiments.estimators import estimator_of
 from experiments.lab.axes import Axis, axis, of_recipe
-from experiments.lab.config import read_toml, refusal, world_of
+from experiments.lab.config import read_toml, world_of
 from experiments.lab.execution import executor, run
 from experiments.lab.spec import ROUTES, StudySpec
 from experiments.lab.words import amount
@@ -211,23 +209,9 @@ def _check_routes(request: Study) -> None:
     if request.trained:
         checked_device(request.device)
         for k in range(len(request.learners)):
-            _check_recipes(request, k)
+            request.recipe_at((0,) * len(request.axes), k)
     elif request.device != "cpu":
         raise RequestError(f"device = {request.device!r} has no meaning for routes other than 'trained'; leave it out")
-
-
-def _check_recipes(request: Study, k: int) -> None:
-    """Learner k's recipe is valid at each value of each of its axes, the other axes at their first value."""
-    first = (0,) * len(request.axes)
-    places = [first]
-    for i, varied in enumerate(request.axes):
-        if of_recipe(varied.name) or varied.name == "n":
-            places += [(*first[:i], j, *first[i + 1 :]) for j in range(1, len(varied.values))]
-    for place in places:
-        try:
-            request.recipe_at(place, k)
-        except ValidationError as failure:
-            raise RequestError(f"learner {request.labels[k]!r} cannot be trained: {refusal(failure)}") from None
 
 
 def read(text: str, source: str = "study") -> Study:

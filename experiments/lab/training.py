@@ -23,7 +23,6 @@ from simulator.towers.recipe import Recipe
 from simulator.world import World
 
 if TYPE_CHECKING:
-    from simulator.towers.distributed import Group
     from simulator.towers.ensemble import Ensemble
     from simulator.towers.training import State
 
@@ -84,13 +83,13 @@ def train(
     if until is not None:
         check_until(until, recipe, models, group.size)
     worlds, numbers = (world,) * models, tuple(range(models))
-    ensemble = Ensemble(recipe, worlds, numbers, checked_seed(seed), device, draw_on, compile)
-    processes = processes_for(ensemble) if share_out and group.size == 1 else 1
-    run = _Run(ensemble, group, processes, resume or output, until, report)
+    ensemble = Ensemble(recipe, worlds, numbers, checked_seed(seed), device, draw_on, compile, group)
+    processes = processes_for(ensemble) if share_out else 1
+    run = _Run(ensemble, processes, resume or output, until, report)
     with _failures_as_sentences(device), _interrupted_at_once(run.folder):
         began = perf_counter()
         check_ensemble(ensemble)
-        _check_memory(ensemble, group.size)
+        _check_memory(ensemble)
         check_groups(ensemble)
         with together(group):
             run.begin(resume is not None)
@@ -108,7 +107,7 @@ def train(
             "seconds": round(perf_counter() - began, 3),
             "device": device_name(device),
             "processes": max(group.size, processes),
-            "compiled": compiles(ensemble, group) and run.compiled,
+            "compiled": compiles(ensemble) and run.compiled,
         }
         if run.folder is not None:
             runfolder.save_weights(run.folder, weights)
@@ -121,7 +120,6 @@ class _Run:
     """A training run: where it writes, and how far it is."""
 
     ensemble: "Ensemble"
-    group: "Group"
     processes: int
     folder: Path | None
     until: float | None
@@ -137,7 +135,7 @@ class _Run:
         if resuming:
             self.state, self.trace = runfolder.load_checkpoint(self.folder, self.ensemble)
             return
-        if self.folder is not None and self.group.rank == 0:
+        if self.folder is not None and self.ensemble.group.rank == 0:
             runfolder.begin(self.folder, self.ensemble)
         self.state = start(self.ensemble)
 
@@ -150,6 +148,7 @@ class _Run:
         from simulator.towers import distributed
         from simulator.towers.multiprocess import run_in
 
+        group = self.ensemble.group
         steps, models = self.ensemble.recipe.steps, len(self.ensemble.models)
         due = sorted({round(steps * k / CHECKPOINTS) for k in range(1, CHECKPOINTS + 1)} - {0})
         step = begun = int(self.state.step)
@@ -157,15 +156,15 @@ class _Run:
         if self._arrived():
             return
         clock = perf_counter()  # of this stretch of steps, without evaluation
-        states = run_in(self.processes, self.ensemble, self.state, due, stop, self.group, self._uncompiled)
+        states = run_in(self.processes, self.ensemble, self.state, due, stop, self._uncompiled)
         with closing(states):
             for state in states:
                 self.state, step, now = state, int(state.step), perf_counter()
                 rate = models * (step - begun) / max(now - clock, 1e-9)
-                if step in due and self.group.rank == 0:
+                if step in due and group.rank == 0:
                     self.trace.append(trace_row(self.ensemble, state, since, fine=self.until is not None))
                     self.report(trace_line(self.trace[-1], steps, rate))
-                if self.folder is not None and self.group.rank == 0:
+                if self.folder is not None and group.rank == 0:
                     self._save()
                 if step in due:
                     since = step
@@ -174,7 +173,7 @@ class _Run:
                 # Several processes train on while this one evaluates.
                 begun, clock = step, perf_counter() if self.processes == 1 else now
         if step < steps:
-            distributed.leave(self.group)
+            distributed.leave(group)
             raise Interrupted(f"interrupted after step {step} of {steps}; resume with --resume {self.folder}")
 
     def _arrived(self) -> bool:
@@ -199,8 +198,7 @@ def _failures_as_sentences(device: str) -> Iterator[None]:
     """Raise errors of training with one sentence and the right exit status."""
     import torch  # start-up time
 
-    from simulator.towers.multiprocess import ProcessEnded
-    from simulator.towers.training import EveryModelDiverged
+    from simulator.towers.multiprocess import EveryModelDiverged, ProcessEnded
 
     try:
         yield
@@ -227,11 +225,11 @@ def _interrupted_at_once(folder: Path | None) -> Iterator[None]:
         raise Interrupted(f"interrupted at once; --resume {folder} resumes from its last checkpoint") from None
 
 
-def _check_memory(ensemble: "Ensemble", processes: int) -> None:
+def _check_memory(ensemble: "Ensemble") -> None:
     """Raise RequestError before the machine runs out of memory, which would take it minutes to notice."""
     from simulator.towers.ensemble import least_bytes  # start-up time: loads torch
 
-    least, free = least_bytes(ensemble, processes), free_bytes(ensemble.device)
+    least, free = least_bytes(ensemble), free_bytes(ensemble.device)
     if free is not None and least > free:
         raise RequestError(
             f"this run needs at least {least / 2**30:.1f} GiB and {ensemble.device} has {free / 2**30:.1f} free; "

@@ -21,7 +21,7 @@ import torch
 from experiments.counteranimal.model import LoadOptions
 from experiments.counteranimal.models import check_spec, load_model
 from experiments.errors import RequestError, RunError
-from experiments.files import check_folder, check_ours, output_folder, read_json, write_json
+from experiments.files import check_writable, output_folder, read_json, write_json
 from experiments.inference import LEVEL, t_bounds
 from experiments.lab.config import read_pictures, world_of
 from experiments.lab.finetuning.spec import FIXED, GRID, LEARNERS, NAME, FineTuning, Point, preset
@@ -56,8 +56,8 @@ def run(
     if folder is not None and ":/" in str(folder):  # a Path keeps one of an address's two slashes
         raise RequestError(f"output {str(folder)!r} is an address; a fine-tuning needs a folder of this machine")
     if folder is not None and _kept_progress(folder) is None:
-        check_folder(folder, "sweep", [RESULT])
-        check_ours(folder / PROGRESS, f'"format": {FORMAT},'.encode(), "sweep")
+        check_writable(folder, "sweep", [RESULT])
+        check_writable(folder, "sweep", [PROGRESS], f'"format": {FORMAT},'.encode())
     count = _objects_found(request.world)
     model, side, settings = _pretrained(request)
     most = MOST_HELD // (4 * side**2)

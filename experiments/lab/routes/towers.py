@@ -58,7 +58,7 @@ def train_cells(study: StudySpec, region: Region, k: int, block: Block, tail: tu
 def _train(study: StudySpec, recipe: Recipe, seed: int, cells: list[_Cell], block: Block) -> None:
     from simulator.towers.api import train  # start-up time: loads torch
     from simulator.towers.evaluation import prompts_of
-    from simulator.towers.training import EveryModelDiverged
+    from simulator.towers.multiprocess import EveryModelDiverged
 
     began = perf_counter()
     worlds = list(dict.fromkeys(cell.world for cell in cells))  # cells that differ in their prompt share models
