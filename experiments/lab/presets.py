@@ -79,17 +79,11 @@ def designs() -> tuple[str, ...]:
 def design(name: str) -> Design:
     """The design of a name.
 
-    Parameters
-    ----------
-    name : one of `designs()`
-
     Raises
     ------
     RequestError
-        for an unknown name, with the nearest.
+        For an unknown name, with the nearest.
 
-    Examples
-    --------
     >>> design("sources").question
     'How many pairs from an unbiased source make a certain correlation harmless?'
     """

@@ -127,12 +127,7 @@ class Setting:
         return 1 / share
 
     def within(self, **changes) -> "Setting":
-        """The setting with fields of the world changed.
-
-        Parameters
-        ----------
-        **changes
-            Fields of World.
+        """The setting with some fields of World changed.
 
         Raises
         ------
@@ -147,12 +142,7 @@ class Setting:
             raise RequestError(str(error)) from None
 
     def trained(self, **changes) -> "Setting":
-        """The setting with fields of the recipe changed.
-
-        Parameters
-        ----------
-        **changes
-            Fields of Recipe.
+        """The setting with some fields of Recipe changed.
 
         Raises
         ------
@@ -169,10 +159,6 @@ class Setting:
     def sampled(self, sampler: str) -> "Setting":
         """The setting with another sampler.
 
-        Parameters
-        ----------
-        sampler : its name
-
         Raises
         ------
         RequestError
@@ -182,10 +168,6 @@ class Setting:
 
     def prompted(self, prompt: str) -> "Setting":
         """The setting with another prompt.
-
-        Parameters
-        ----------
-        prompt : its name
 
         Raises
         ------
