@@ -73,11 +73,6 @@ def kill(store: str, count: int, seed: int, longest: float) -> list[int]:
     return found
 
 
-def together(store: str) -> list[int]:
-    """Two at once, to the end."""
-    return [status(pid) for pid in [child(store, first_blocks(store)), child(store, first_blocks(store))]]
-
-
 def full(store: str, blocks: int, size: int) -> list[int]:
     """Some blocks, then the command line where no file can be larger than so many bytes."""
 

@@ -44,9 +44,7 @@ def test_a_run_has_arrived_once_all_intervals_of_movement_are_small():
     ("until", "fields", "models", "processes", "words"),
     [
         (1e-4, {}, 3, 1, "0.0001 lies outside"),
-        (1.5, {}, 3, 1, "1.5"),
         (0.01, {"schedule": "cosine"}, 3, 1, "needs --schedule constant"),
-        (0.01, {}, 1, 1, "--ensemble = 1 "),
         (0.01, {}, 3, 2, "leave it out"),
     ],
 )

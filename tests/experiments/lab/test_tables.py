@@ -55,12 +55,6 @@ def test_theory_over_further_axes_has_a_row_a_place():
     assert all("predicted_counter_gained" not in row for row in rows)
 
 
-def test_nothing_to_compare_with_is_no_table():
-    for axes in ({"p_spu": [0.7, 0.9]}, {"mitigation": ["balance", "dfr"]}):
-        asked = study(WORLD, axes)
-        assert gains(asked, asked.run()) == []
-
-
 def test_the_table_is_the_printed_one():
     rows = coloured_digits()
     assert len(rows) == 48 * 2 + 40  # two classes have no Rest

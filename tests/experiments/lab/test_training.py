@@ -13,7 +13,6 @@ from safetensors.torch import load_file, save_file
 
 from experiments.command.main import main
 from experiments.errors import Interrupted, RequestError, RunError
-from experiments.lab.config import recipe_from
 from experiments.lab.evaluate import predicted
 from experiments.lab.setting import Setting
 from experiments.lab.training import train
@@ -100,11 +99,6 @@ def test_an_interrupted_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_p
     assert signal.getsignal(signal.SIGINT) is before, "the handler is put back"
 
 
-def test_ctrl_c_stops_a_run_whose_every_step_is_a_checkpoint(tmp_path, ctrl_c):
-    with pytest.raises(Interrupted, match="step 1 of 5"):
-        quick(RECIPE.model_copy(update={"steps": 5}), output=tmp_path, report=ctrl_c())
-
-
 def test_ctrl_c_during_the_evaluation_keeps_the_training(tmp_path, monkeypatch, ctrl_c):
     press = ctrl_c()
     with monkeypatch.context() as evaluation:
@@ -176,18 +170,6 @@ def test_no_finite_model_is_a_failed_run_and_keeps_the_last_checkpoint(tmp_path)
         quick(wild, output=tmp_path)
     assert (tmp_path / "run.json").exists()
     assert not (tmp_path / "result.json").exists()
-
-
-@pytest.mark.parametrize(
-    ("flags", "words"),
-    [
-        ({"lr": -1.0}, "^--lr = -1.0 is not above 0$"),
-        ({"batch_size": 64, "n": 32}, "nearest valid value is 32"),
-    ],
-)
-def test_a_wrong_recipe_is_one_sentence(flags, words):
-    with pytest.raises(RequestError, match=words):
-        recipe_from(flags)
 
 
 @pytest.mark.parametrize("device", ["cuda:7", "tpu", "meta"])

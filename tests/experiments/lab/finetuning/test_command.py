@@ -47,14 +47,9 @@ def test_a_dry_run_says_what_both_sizes_take(soberclip):
         (("--model", None), "--model"),
         (("--root", "nowhere"), "nowhere/instances.json"),
         (("--model", "torchvision:resnet18"), "'torchvision:resnet18'"),
-        (("--weights", "none.bin"), "'none.bin'"),
         (("--learner", "objbg"), "'objbg'"),
         (("--axis", "p_spu=.5,.9"), "axis 'p_spu'"),
-        (("--towers", "conv"), "--towers"),
         (("--mention-spu", ".5"), "mention_spu"),
-        (("--replicates", "0"), "replicates = 0"),
-        (("--batch-size", "65"), "batch_size = 65"),
-        (("--classes", "3"), "classes = 3"),
     ],
 )
 def test_a_refusal_names_the_value_and_makes_no_folder(soberclip, request_words, words, named, tmp_path, monkeypatch):
@@ -70,26 +65,6 @@ def test_a_refusal_names_the_value_and_makes_no_folder(soberclip, request_words,
     assert last.startswith("soberclip: ")
     assert named in last
     assert not (tmp_path / "out").exists()
-
-
-def test_missing_photos_are_counted_before_a_model_is_loaded(soberclip, request_words, photos, tmp_path):
-    (tmp_path / "half").mkdir()
-    document = json.loads((photos / "instances.json").read_text())
-    (tmp_path / "half" / "instances.json").write_text(json.dumps(document))
-    given = list(request_words)
-    given[given.index("--root") + 1] = tmp_path / "half"
-    given[given.index("--model") + 1] = "open_clip:RN50/openai"
-    run = soberclip(*given)
-    assert run.status == 2
-    assert "20 of 20 images that" in run.err
-    assert "the first is '000000000000.png'" in run.err
-
-
-def test_its_flags_are_for_no_other_design(soberclip):
-    run = soberclip("sweep", "sources", "--model", "open_clip:RN50/openai")
-    assert (run.status, run.out) == (2, "")
-    assert "--model" in run.err
-    assert "colored-coco" in run.err
 
 
 def test_the_design_is_as_its_reasons_say():
