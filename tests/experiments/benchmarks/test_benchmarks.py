@@ -6,7 +6,6 @@ from torch.nn import functional as F
 
 from experiments.benchmarks import evaluation, pixels, study, timing, training
 from experiments.lab.studies import study as study_of
-from simulator.pixels.render import render
 from simulator.towers.chunked_losses import tiled_infonce
 from simulator.world import World
 
@@ -75,7 +74,7 @@ def test_noise_in_front_of_noise():
     objects, photos = scene.objects.pixels[:7].double(), scene.photos.pixels[rows.flip(0)].double()
     coverage = objects[:, 3:] / 255
     blended = coverage * objects[:, :3] + (1 - coverage) * photos
-    assert (render(scene, rows, rows, rows.flip(0)) - blended).abs().max() <= 0.5 + 1e-4
+    assert (scene.render(rows, rows, rows.flip(0)) - blended).abs().max() <= 0.5 + 1e-4
 
 
 @pytest.mark.deep
