@@ -18,7 +18,7 @@ from experiments.progress import track
 from experiments.runtime import one_thread_each
 from experiments.verdict import REFUSED, Verdict
 from simulator.signals import block_signals
-from theory.claims.trained import trained_claims
+from theory.claims import trained
 
 MOST = 4  # processes: more would not fit in memory beside each other's trainings
 
@@ -124,7 +124,7 @@ def _leave_no_semaphore() -> None:
 def _longest_first(ids: Sequence[str]) -> list[list[str]]:
     """Jobs, the longest first by their stored verdicts. Claims about the same towers are one job: one training."""
     seconds = {verdict["claim"]: verdict["seconds"] for verdict in stored_verdicts()}
-    towers = {claim.id: claim.towers for claim in trained_claims()}
+    towers = {claim.id: claim.towers for claim in trained.CLAIMS}
     jobs: dict[str, list[str]] = {}
     for id in ids:
         jobs.setdefault(towers.get(id, id), []).append(id)

@@ -16,11 +16,9 @@ from typing import Any, NamedTuple, TypeVar
 from experiments.errors import RequestError
 from experiments.progress import tell
 from simulator.naming import suggestion
-from theory.claims.catalogue import claims as catalogue
-from theory.claims.catalogue import untried
+from theory.claims.catalogue import CLAIMS, TRAINED, untried
 from theory.claims.claim import Claim
-from theory.claims.pictures import picture_claims
-from theory.claims.trained import TrainedClaim, trained_claims
+from theory.claims.trained import TrainedClaim
 
 QUESTIONS = {  # in the order of the report
     "theorem": "Does the published theorem hold, and where does it turn?",
@@ -50,7 +48,7 @@ class Trial(NamedTuple):
 
 def all_trials(**proving) -> list[Trial]:
     """Every claim of the project: the papers' formulas first, then trained towers, then published tables."""
-    return [*(trial_of(claim, **proving) for claim in catalogue()), *trained_trials(), *published_trials()]
+    return [*(trial_of(claim, **proving) for claim in CLAIMS), *trained_trials(), *published_trials()]
 
 
 def trial_of(claim: Claim, **proving) -> Trial:
@@ -76,7 +74,7 @@ def trained_trials() -> list[Trial]:
 
         return Trial(claim.id, claim.source, claim.statement, run)
 
-    return [trial(claim) for claim in (*trained_claims(), *picture_claims())]
+    return [trial(claim) for claim in TRAINED]
 
 
 def published_trials() -> list[Trial]:
@@ -120,7 +118,7 @@ def question_of(claim_id: str) -> str:
 
 @cache
 def _questions() -> dict[str, str]:
-    return {claim.id: claim.question for claim in catalogue()}
+    return {claim.id: claim.question for claim in CLAIMS}
 
 
 def by_question(claims: Iterable[tuple[str, Item]]) -> list[tuple[str, list[Item]]]:

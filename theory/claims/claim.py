@@ -78,13 +78,15 @@ class Axis(NamedTuple):
         low, high = self.bounds(earlier)
         if self.integer:  # the whole numbers between the bounds, each as often as any other
             low, high = np.ceil(low), np.floor(high)
-        _refuse_no_range(low, high, self.scale)
+        _check_range(low, high, self.scale)
         if self.scale == "log":
             value = low * (high / low) ** unit
         elif self.scale == "one-minus":
             value = 1 - (1 - low) * ((1 - high) / (1 - low)) ** unit
-        else:
+        elif self.scale == "linear":
             value = low + (high - low) * unit
+        else:
+            raise ValueError(f"an axis has scale = {self.scale!r}, which is not one of linear, log, one-minus")
         value = np.clip(value, low, high)
         return np.rint(value) if self.integer else value
 
@@ -100,17 +102,16 @@ class Axis(NamedTuple):
         return low, high
 
 
-def _refuse_no_range(low: Numbers, high: Numbers, scale: str) -> None:
+def _check_range(low: Numbers, high: Numbers, scale: str) -> None:
+    least, most = np.min(low), np.max(high)
     if not np.all(low <= high):  # nan too
         raise ValueError(f"an axis runs from {np.max(low):g} down to {np.min(high):g}; its bounds must not cross")
     if not (np.all(np.isfinite(low)) and np.all(np.isfinite(high))):
-        raise ValueError(f"an axis runs from {np.min(low):g} to {np.max(high):g}; its bounds must be finite")
-    if scale == "log" and not np.all(low > 0):
-        raise ValueError(f"an axis with scale 'log' starts at {np.min(low):g}; its bounds must be above 0")
-    if scale == "one-minus" and not np.all(high < 1):
-        raise ValueError(f"an axis with scale 'one-minus' ends at {np.max(high):g}; its bounds must be below 1")
-    if scale not in ("linear", "log", "one-minus"):
-        raise ValueError(f"an axis has scale = {scale!r}, which is not one of linear, log, one-minus")
+        raise ValueError(f"an axis runs from {least:g} to {most:g}; its bounds must be finite")
+    if scale == "log" and least <= 0:
+        raise ValueError(f"an axis with scale 'log' starts at {least:g}; its bounds must be above 0")
+    if scale == "one-minus" and most >= 1:
+        raise ValueError(f"an axis with scale 'one-minus' ends at {most:g}; its bounds must be below 1")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,10 +11,10 @@ from experiments.court.trained import judge_trained, models_for, rows_of, stored
 from simulator.towers.api import train
 from simulator.towers.recipe import Recipe
 from simulator.world import World
-from theory.claims.pictures import picture_claims
-from theory.claims.trained import TrainedClaim, trained_claims
+from theory.claims.catalogue import TRAINED
+from theory.claims.trained import TrainedClaim
 
-CLAIMS = {claim.id: claim for claim in (*trained_claims(), *picture_claims())}
+CLAIMS = {claim.id: claim for claim in TRAINED}
 ONE = next(iter(CLAIMS["trained/siglip-without-bias"].cases))
 
 
@@ -42,7 +42,7 @@ def test_recipes_and_predictions_stand(name):
 
 def claim_of(says: str, tolerance: float = 0.01, error_rate: float = 0.01) -> TrainedClaim:
     cases = (ONE, ONE) if says in ("ahead", "alike") else (ONE,)
-    return TrainedClaim("mine", "me", "", cases, says=says, tolerance=tolerance, error_rate=error_rate)
+    return TrainedClaim("mine", "", cases, says=says, tolerance=tolerance, error_rate=error_rate)
 
 
 def told(*groups, diverged=()):

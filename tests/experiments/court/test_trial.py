@@ -12,12 +12,12 @@ from experiments.court.routes import measure
 from experiments.court.trial import judge
 from experiments.court.worst_point import roundest, search
 from experiments.verdict import Verdict
-from theory.claims.catalogue import claims
+from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis, Claim
 from theory.learners import LeastSquares, LinearCLIP
 
 NAMELESS = {"id": "test", "source": "test", "statement": ""}
-CATALOGUE = {claim.id: claim for claim in claims()}
+CATALOGUE = {claim.id: claim for claim in CLAIMS}
 RECORD = dict(line.split(",") for line in (Path(__file__).parents[2] / "verdicts.csv").read_text().splitlines())
 CONTRADICTED = {id for id in CATALOGUE if RECORD[id] == "contradicted"}
 
@@ -29,7 +29,7 @@ SLOW = {"infonce", "bayes", "logistic"}
 def tried_in_the_suite() -> set[str]:
     """The first claim of every relation and pair of learners, without slow ones; the deep runs try all."""
     found: dict[tuple, str] = {}
-    for claim in claims():
+    for claim in CLAIMS:
         names = tuple(rule.name for rule in claim.learners)
         if not (SLOW & set(names) or finite(claim) or "classes" in (*claim.domain, claim.along)):
             found.setdefault((claim.relation, names), claim.id)

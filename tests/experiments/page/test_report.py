@@ -25,9 +25,9 @@ from experiments.page.svg import figure_svg, formula_svg, on_one_page
 from experiments.page.text import PROVED, answer
 from tests.experiments.page.conftest import PROVEN, REFUTED, page_of
 from theory import learners
-from theory.claims.catalogue import claims
+from theory.claims.catalogue import CLAIMS
 
-CATALOGUE = claims()
+CATALOGUE = CLAIMS
 
 
 @pytest.fixture(scope="module")

@@ -244,11 +244,8 @@ def test_sobol_points_that_there_are_not_are_refused():
         training.check_ensemble(ensemble(Recipe(points="sobol", batch_size=32, **fields)))
     with pytest.raises(ValueError, match="4294967328"):
         training.check_ensemble(ensemble(Recipe(points="sobol", batch_size=32, steps=2**27 + 1)))
-    for fields, near in (
-        ({"points": "sobol"}, "points = 'random'"),
-        ({"sampler": "contradicted"}, "sampler = 'drawn'"),
-    ):
-        with pytest.raises(ValueError, match=f"= {near!r}"):
+    for fields in ({"points": "sobol"}, {"sampler": "contradicted"}):
+        with pytest.raises(ValueError, match="needs views that are vectors, not pixels"):
             training.check_ensemble(Ensemble(Recipe(towers="conv", **fields), (World(views=Pixels()),), (0,), seed=0))
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from experiments.court.domain import dimension, finite, placed, true_violation
-from theory.claims.catalogue import claims
+from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis
 from theory.claims.common import REGIME
 
-ALL = claims()
+ALL = CLAIMS
 NAMES = [c.id for c in ALL]
 # Learners without a formula are searched elsewhere; a handful of points shows that they evaluate at all.
 SLOW = {"infonce", "bayes", "logistic"}

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from theory.claims.catalogue import claims
+from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis, Claim
 from theory.proofs.boxes import cover
 from theory.proofs.certificate import MAGIC, Listed, Refused, read, written
@@ -23,7 +23,7 @@ CLAIM = Claim(
     domain={"sigma_xi": 0.0, "p_spu": Axis(0.6, 0.9), "mu_spu": Axis(0.5, 2.0), "sigma_spu": Axis(0.1, 1.0)},
     prediction=lambda w: 0.5785 - 0.2 * (w.mu_spu - 0.5),
 )
-DOCKET = {claim.id: claim for claim in claims()}
+DOCKET = {claim.id: claim for claim in CLAIMS}
 
 
 def test_boxes_of_the_prover_are_each_a_share_of_the_cube():

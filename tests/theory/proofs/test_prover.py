@@ -9,12 +9,12 @@ import pytest
 
 from experiments.court.domain import placed, row, true_violation
 from experiments.court.worst_point import corners, sobol
-from theory.claims.catalogue import claims
+from theory.claims.catalogue import CLAIMS
 from theory.proofs.certificate import MAGIC
 from theory.proofs.checker import check
 from theory.proofs.prover import prove
 
-DOCKET = {claim.id: claim for claim in claims()}
+DOCKET = {claim.id: claim for claim in CLAIMS}
 RECORD = dict(line.split(",") for line in (Path(__file__).parents[2] / "verdicts.csv").read_text().splitlines())
 PROVED = [id for id in DOCKET if RECORD[id] == "proved"]
 BY_BOXES = [
