@@ -26,12 +26,12 @@ def claims(*, json: Json = False) -> None:
 
     Example: soberclip claims
     """
-    from experiments.court.registry import all_trials
+    from experiments.court.registry import all_claims
     from theory.claims.catalogue import untried
 
-    tried = [{"claim": t.id, "source": t.source, "statement": t.statement, "untried": None} for t in all_trials()]
-    others = [{"claim": u.id, "source": u.source, "statement": u.statement, "untried": u.reason} for u in untried()]
-    emit([*tried, *others], json, claims_table)
+    listed = [*((claim, None) for claim in all_claims()), *((one, one.reason) for one in untried())]
+    rows = [{"claim": c.id, "source": c.source, "statement": c.statement, "untried": why} for c, why in listed]
+    emit(rows, json, claims_table)
 
 
 def check(
@@ -61,7 +61,7 @@ def check(
     Example: soberclip check wang-lemma-d3 corrected-law --quick
     """
     from experiments.court.parallel import run_all
-    from experiments.court.registry import all_trials, chosen, claims_of_file, trial_of
+    from experiments.court.registry import all_claims, chosen, claims_of_file
     from experiments.verdict import REFUSED
 
     if verify is not None:
@@ -72,17 +72,16 @@ def check(
         raise RequestError(f"--error-rate = {error_rate} lies outside (0, 1); .01 is usual")
     checked_seed(seed)
     proving = {"prove": prove, "certificates": output} if prove else {}
-    available = all_trials(**proving) if claims is None else [trial_of(c, **proving) for c in claims_of_file(claims)]
-    selected = chosen(ids, available)
+    selected = chosen(ids, all_claims() if claims is None else claims_of_file(claims))
     free_output(output, "check", [VERDICTS])
     if prove:
-        _check_proving(output, [trial.id for trial in selected])
+        _check_proving(output, [claim.id for claim in selected])
     kept = None if output is None else output / VERDICTS
     before = _modified(kept)
     try:
         with redirect_stdout(sys.stderr):  # a user's prediction may print
-            how = {"seed": seed, "quick": quick, "error_rate": error_rate, "output": output}
-            document = run_all(selected, **how, proving=proving if claims is None else None)
+            how = {"seed": seed, "quick": quick, "error_rate": error_rate, **proving}
+            document = run_all(selected, output, own=claims is not None, **how)
     except KeyboardInterrupt:
         if kept is None:
             raise Interrupted("interrupted; nothing was kept, since no --output was given") from None
