@@ -12,7 +12,6 @@ Functions import what they need when they run, for start-up time.
 """
 
 from collections.abc import Callable, Iterable
-from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -22,7 +21,7 @@ import numpy as np
 from experiments.court.decision import Ruling
 from experiments.court.domain import LATER, true_violation
 from experiments.errors import RequestError
-from experiments.files import check_ours, check_writable, write_atomically
+from experiments.files import check_writable, write_atomically
 from theory.claims.claim import Claim
 
 SUFFIX = ".proof"
@@ -35,9 +34,7 @@ def proof_of(claim: Claim, seconds: float, certificates: Path | None = None) -> 
     """The proof of a claim as a plain document. The checker verifies it; then its certificate is written to a folder.
 
     outcome is "proved", "refuted", "open" or "not provable"; seconds are the prover's, check_seconds the checker's.
-    Raises RequestError if the library for proofs is missing.
     """
-    need_libraries("prove=True")
     from theory.proofs.certificate import Refused
     from theory.proofs.checker import check
     from theory.proofs.prover import prove
@@ -122,19 +119,11 @@ def file_name(claim_id: str) -> str:
     return claim_id.replace("/", "--") + SUFFIX
 
 
-def need_libraries(flag: str) -> None:
-    """Raise RequestError if the library for proofs is not installed."""
-    if find_spec("flint") is None:
-        raise RequestError(f"{flag} needs python-flint, which is not installed; pip install python-flint")
-
-
 def refuse_other_files(folder: Path, claim_ids: Iterable[str]) -> None:
     """Raise RequestError if the folder cannot be written, or a file with one of the names is not a certificate."""
     from theory.proofs.certificate import MARK
 
-    check_writable(folder)
-    for claim in claim_ids:
-        check_ours(folder / file_name(claim), MARK, "check")
+    check_writable(folder, "check", map(file_name, claim_ids), MARK)
 
 
 def verified(folder: Path, claims: Iterable[Claim], report: Callable[[str], None]) -> list[dict[str, Any]]:

@@ -22,9 +22,8 @@ from simulator.towers import evaluation
 from simulator.towers.checkpoints import specification
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import default_prompts
-from simulator.towers.kinds import Parameters
 from simulator.towers.last_layer_retraining import with_retrained_head
-from simulator.towers.layers import logit_scale
+from simulator.towers.layers import Parameters, logit_scale
 from simulator.towers.probes import latent_recovery, score_reliance
 from simulator.towers.step import State
 from theory.coverage import unseen
@@ -90,7 +89,7 @@ def result(
     top = prompts[prompt]
     return {
         "world": world.model_dump(),
-        "learner": f"{recipe.loss}, {' and '.join(dict.fromkeys(recipe.objective.kinds(recipe)))} towers",
+        "learner": f"{recipe.loss}, {' and '.join(dict.fromkeys(recipe.kinds.values()))} towers",
         "prompt": prompt,
         "recipe": recipe.model_dump(),
         "hash": runfolder.specification_hash(specification(ensemble)),

@@ -6,7 +6,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from experiments.court.certificates import need_libraries
 from experiments.court.parallel import run_parallel
 from experiments.court.registry import all_claims
 from experiments.errors import Interrupted, RequestError
@@ -44,7 +43,6 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[dict[str, Any
     began = perf_counter()
     named, output = output, output.resolve()
     check_report(output)
-    need_libraries("reproduce")
     staging = staging_folder(output)
     try:
         verdicts = _verdicts(seed, staging / PROOFS, quick=not full)

@@ -36,19 +36,17 @@ def specification(ensemble: Ensemble) -> dict[str, Any]:
 
     The number of steps is included, since the learning rate's schedule depends on it.
     """
-    source = ensemble.draw_on or ensemble.device
     return {
         **ensemble.recipe.model_dump(mode="json"),
-        "worlds": [_identity(ensemble, world) for world in ensemble.worlds],
+        "worlds": [
+            # Only fields that are not at their defaults, so that a field added later changes nothing.
+            {**world.model_dump(mode="json", exclude_defaults=True), **ensemble.views.identity(world)}
+            for world in ensemble.worlds
+        ],
         "models": list(ensemble.models),
         "seed": ensemble.seed,
-        "draw_on": torch.device(source).type,
+        "draw_on": torch.device(ensemble.source).type,
     }
-
-
-def _identity(ensemble: Ensemble, world: World) -> dict[str, Any]:
-    """Fields of a world that are not at their defaults, so that a field added later changes nothing."""
-    return {**world.model_dump(mode="json", exclude_defaults=True), **ensemble.views.identity(world)}
 
 
 def difference(saved: dict[str, Any], wanted: dict[str, Any]) -> tuple[str, Any, Any] | None:

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from experiments.court.certificates import file_name, need_libraries, proof_of, ruled, verified
+from experiments.court.certificates import file_name, proof_of, ruled, verified
 from experiments.court.decision import Ruling
 from experiments.court.trial import judge
 from experiments.errors import RequestError
@@ -113,11 +113,3 @@ def test_a_folder_without_certificates_is_a_wrong_request(tmp_path):
         verified(tmp_path, CLAIMS, quiet)
     with pytest.raises(RequestError, match="nowhere' is no folder"):
         verified(tmp_path / "nowhere", CLAIMS, quiet)
-
-
-def test_missing_libraries_are_named(monkeypatch):
-    from experiments.court import certificates
-
-    monkeypatch.setattr(certificates, "find_spec", lambda name: None)
-    with pytest.raises(RequestError, match="--prove needs python-flint"):
-        need_libraries("--prove")

@@ -5,8 +5,7 @@ import torch
 from pydantic import ValidationError
 from torch.nn import functional as F
 
-from simulator.towers.kinds import STRIDE, View, convolved
-from simulator.towers.layers import check_inputs, embed, initialise, layers
+from simulator.towers.layers import STRIDE, View, check_inputs, convolved, embed, initialise, layers
 from simulator.towers.recipe import Recipe
 
 VIEWS = {"image": View("image", (3, 9, 8)), "text": View("words", (6,), vocabulary=11)}

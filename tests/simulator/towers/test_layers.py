@@ -4,8 +4,7 @@ import math
 
 import torch
 
-from simulator.towers.kinds import View
-from simulator.towers.layers import embed, initialise, logit_scale
+from simulator.towers.layers import View, embed, initialise, logit_scale
 from simulator.towers.recipe import Recipe
 
 VIEWS = {"image": View("vector", (30,)), "text": View("vector", (20,))}

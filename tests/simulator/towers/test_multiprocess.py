@@ -15,8 +15,8 @@ from simulator import Recipe, World, train
 from simulator.towers import multiprocess
 from simulator.towers.checkpoints import PARTS
 from simulator.towers.ensemble import Ensemble
-from simulator.towers.multiprocess import ProcessEnded, processes_for, run_in
-from simulator.towers.training import EveryModelDiverged, run, start
+from simulator.towers.multiprocess import EveryModelDiverged, ProcessEnded, processes_for, run_in
+from simulator.towers.training import run, start
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=2, dim_text=2)
 SMALL = Recipe(width=6, depth=1, embed_dim=4, batch_size=16, steps=60, warmup=2)

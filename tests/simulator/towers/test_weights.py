@@ -8,7 +8,6 @@ from torch.nn import functional as F
 
 from simulator.gaussian.pairs import Pairs
 from simulator.towers import losses
-from simulator.towers.distributed import ALONE
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.group_batches import draw_batches
 from simulator.towers.recipe import Recipe
@@ -85,8 +84,8 @@ def test_weights_belong_to_groups():
 
     def loss(*weights: float) -> float:
         weighted = one._replace(group_weights=torch.tensor([weights], dtype=torch.float64))
-        return measured(weighted, ALONE, parameters, batch)["loss"].item()
+        return measured(weighted, parameters, batch)["loss"].item()
 
     own = (batch.labels[0] == 0) & (batch.backgrounds[0, :, 0] == 1)  # group 1
-    alone = measured(one, ALONE, parameters, Pairs(*(field[:, own] for field in batch)))["loss"].item()
+    alone = measured(one, parameters, Pairs(*(field[:, own] for field in batch)))["loss"].item()
     assert loss(1, 2, 1, 1) - loss(1, 1, 1, 1) == pytest.approx(alone * own.sum().item() / 40, rel=1e-9)
