@@ -135,7 +135,6 @@ def towers(**fields) -> Setting:
         ("prompt-mean", Setting(WORLD, named("bayes")), "'bayes'"),
         ("early-stopping", Setting(WORLD, LINEAR), "'linear'"),
         ("dfr", Setting(WORLD, named("linear", embed_dim=1)), "full width"),
-        ("balance", towers(optimizer="lbfgs", n=64, batch_size=64), "sampler = 'balanced'"),
     ],
 )
 def test_a_mitigation_that_does_not_apply_is_refused(name, setting, word):
