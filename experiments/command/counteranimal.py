@@ -1,8 +1,5 @@
 """`soberclip counteranimal VERB`: real models on real photos, and the paper's tables on trial.
 
-With --json one JSON document goes to stdout and everything else to stderr. Verbs import their modules when they run,
-for start-up time.
-
 Functions import what they need when they run, for start-up time.
 """
 
@@ -104,13 +101,13 @@ def inspect(
 
     Example: soberclip counteranimal inspect LAION-final
     """
-    from experiments.command.screens.counteranimal import inspection_view
+    from experiments.command.counteranimal_tables import inspection_table
     from experiments.counteranimal.inspection import inspect as run
     from experiments.counteranimal.labels import own_vocabulary
 
     checked_output(output)
     document = run(data, output, groups, None if classes is None else own_vocabulary(classes))
-    emit(document, json, inspection_view)
+    emit(document, json, inspection_table)
     if document["counteranimal"] and (document["n_common"], document["n_counter"]) != (
         document["published_n_common"],
         document["published_n_counter"],
@@ -158,7 +155,7 @@ def evaluate(
 
     Example: soberclip counteranimal evaluate --data LAION-final --model open_clip:ViT-B-32/openai
     """
-    from experiments.command.screens.counteranimal import expected_view, summary_view
+    from experiments.command.counteranimal_tables import expected_table, summary_table
 
     _extra()
     from experiments.counteranimal.evaluation import Evaluation, run
@@ -168,7 +165,7 @@ def evaluate(
     specs, files = combined(model, weights, models)
     config = ModelConfig(models=specs, weights=files, language=True, **asdict(scoring))
     if dry_run:
-        emit(expected(config, labels or config.vocabulary.every_label.name), json, expected_view)
+        emit(expected(config, labels or config.vocabulary.every_label.name), json, expected_table)
         return
     if data is None:
         raise RequestError("evaluate needs photos; name them with --data, or pass --dry-run to list the models")
@@ -184,7 +181,7 @@ def evaluate(
         seed=seed,
         output=output,
     )
-    emit(run(request, note), json, summary_view)
+    emit(run(request, note), json, summary_table)
 
 
 @app.command
@@ -203,7 +200,7 @@ def score(
 
     Example: soberclip counteranimal score answers.csv --name LLaVA --labels 20
     """
-    from experiments.command.screens.counteranimal import summary_view
+    from experiments.command.counteranimal_tables import summary_table
     from experiments.counteranimal.labels import own_vocabulary
     from experiments.counteranimal.summaries import score_files
 
@@ -217,7 +214,7 @@ def score(
         seed=seed,
         output=output,
     )
-    emit(documents, json, summary_view)
+    emit(documents, json, summary_table)
 
 
 @app.command
@@ -226,14 +223,14 @@ def published(*, output: Path | None = None, json: Json = False) -> None:
 
     Example: soberclip counteranimal published
     """
-    from experiments.command.screens.counteranimal import published_view
+    from experiments.command.counteranimal_tables import published_table
     from experiments.published.export import published_document, write_published
 
     checked_output(output)
     document = published_document()
     if output is not None:
         write_published(output, document)
-    emit(document, json, published_view)
+    emit(document, json, published_table)
 
 
 @app.command
@@ -258,17 +255,16 @@ def compare(
 
     Example: soberclip counteranimal compare published my-results
     """
-    from experiments.command.screens.counteranimal import comparison_view
+    from experiments.command.counteranimal_tables import comparison_table
+    from experiments.counteranimal.report import write_comparison
     from experiments.counteranimal.robustness import compare as run
     from experiments.counteranimal.robustness import gather
 
-    found = gather(results, mean, labels, prompts)
+    compared = gather(results, mean, labels, prompts)
     checked_output(output)
-    document = run(found, reference, seed)
-    from experiments.counteranimal.report import write_comparison
-
-    figure = write_comparison(output, found, document, seed)
-    emit(document, json, comparison_view)
+    document = run(compared, reference, seed)
+    figure = write_comparison(output, compared, document, seed)
+    emit(document, json, comparison_table)
     note(f"figure: {figure}")
 
 
@@ -288,15 +284,15 @@ def discover(
 
     Example: soberclip counteranimal discover --data photos --model torchvision:resnet50
     """
-    from experiments.command.screens.counteranimal import discovery_view
+    from experiments.command.counteranimal_tables import discovery_table
 
     _extra()
-    from experiments.counteranimal.discovery import Discovery, run
+    from experiments.counteranimal.discovery import run
     from experiments.counteranimal.model_config import ModelConfig
 
     config = ModelConfig(models=[model], weights=None if weights is None else [weights], **asdict(scoring))
-    request = Discovery(data=data, model=config, min_photos=min_photos, seed=seed, output=output)
-    emit(run(request, note), json, discovery_view)
+    document = run(data=data, model=config, min_photos=min_photos, seed=seed, output=output, note=note)
+    emit(document, json, discovery_table)
 
 
 @app.command
@@ -323,13 +319,13 @@ def compose(
 
     Example: soberclip counteranimal compose --objects animals --backgrounds scenes --common ostrich=desert
     """
-    from experiments.command.screens.counteranimal import composition_view
+    from experiments.command.counteranimal_tables import composition_table
 
     _extra("PIL")
-    from experiments.counteranimal.compose import Composition, run
+    from experiments.counteranimal.compose import run
 
-    request = Composition(objects=objects, backgrounds=backgrounds, common=common, size=size, seed=seed, output=output)
-    emit(run(request), json, composition_view)
+    document = run(objects=objects, backgrounds=backgrounds, common=common, size=size, seed=seed, output=output)
+    emit(document, json, composition_table)
 
 
 @app.command
@@ -355,22 +351,15 @@ def law(
 
     Example: soberclip counteranimal law --data LAION-final --model open_clip:ViT-B-32/openai
     """
-    from experiments.command.screens.law import law_view
+    from experiments.command.counteranimal_tables import law_table
 
     _extra()
-    from experiments.counteranimal.law import LawRequest, run
+    from experiments.counteranimal.law import run
     from experiments.counteranimal.model_config import ModelConfig
 
-    request = LawRequest(
-        data=data,
-        models=ModelConfig(models=model, weights=weights, **asdict(scoring)),
-        groups=groups,
-        labels=labels,
-        tolerance=tolerance,
-        seed=seed,
-        output=output,
-    )
-    emit(run(request, note), json, law_view)
+    models = ModelConfig(models=model, weights=weights, **asdict(scoring))
+    settings = {"groups": groups, "labels": labels, "tolerance": tolerance, "seed": seed}
+    emit(run(data=data, models=models, **settings, output=output, note=note), json, law_table)
 
 
 def _extra(*modules: str) -> None:

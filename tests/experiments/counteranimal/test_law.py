@@ -10,13 +10,13 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from experiments.command.screens.law import law_view
+from experiments.command.counteranimal_tables import law_table
 from experiments.counteranimal import law as module
-from experiments.counteranimal.compose import Composition
 from experiments.counteranimal.compose import run as compose
 from experiments.counteranimal.encoding import Runtime, encode_photos
 from experiments.counteranimal.labels import LabelSpace, Vocabulary, own_classes
-from experiments.counteranimal.law import LawRequest, judge, ranking, run
+from experiments.counteranimal.law import judge, ranking
+from experiments.counteranimal.law import run as tried
 from experiments.counteranimal.model import LoadedModel
 from experiments.counteranimal.model_config import ModelConfig
 from experiments.counteranimal.reading import read_photos
@@ -105,7 +105,7 @@ def test_the_verb_on_composites(run, photo, tmp_path, tiny_clip, squeezenet):
     for name, i in product(("grass", "sky"), range(2)):
         photo(tmp_path / "scenes" / name / f"{i}.png", len(name) + i)
     folders = {"objects": tmp_path / "objects", "backgrounds": tmp_path / "scenes", "output": tmp_path / "tree"}
-    compose(Composition(**folders, common=["ostrich=grass", "brambling=sky"], size=48))
+    compose(**folders, common=["ostrich=grass", "brambling=sky"], size=48)
     words = ("law", "--data", tmp_path / "tree", "--cache", tmp_path / "cache", "--output", tmp_path / "out")
     words += ("--workers", 0, "--model", f"open_clip:local-dir:{tiny_clip}", "--weights", "-")
     words += ("--model", "torchvision:squeezenet1_1", "--weights", squeezenet)
@@ -122,7 +122,7 @@ def test_the_verb_on_composites(run, photo, tmp_path, tiny_clip, squeezenet):
     for suffix in ("svg", "pdf", "png"):
         assert (tmp_path / "out" / f"law.{suffix}").stat().st_size > 1000
     console = Console(width=80, file=io.StringIO(), record=True)
-    console.print(law_view(document))
+    console.print(law_table(document))
     text = console.export_text()
     assert max(map(len, text.splitlines())) <= 80
     assert all(m["reason"] in " ".join(text.split()) for m in document["models"])
@@ -133,10 +133,10 @@ def test_wrong_requests(tmp_path, shared_tree, monkeypatch):
     kwargs = {"data": shared_tree, "models": models, "output": tmp_path / "out"}
     for tolerance in (0.0, 1.0, -2.0):
         with pytest.raises(RequestError, match=f"tolerance {tolerance:g}"):
-            run(LawRequest(**kwargs, tolerance=tolerance))
+            tried(**kwargs, tolerance=tolerance)
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(RequestError, match="pixels"):
-        run(LawRequest(**kwargs))
+        tried(**kwargs)
     assert not (tmp_path / "out").exists()
 
 
