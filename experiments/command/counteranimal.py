@@ -13,7 +13,8 @@ from experiments.command.options import Json, Seed, Whole, real
 from experiments.command.output import checked_output, emit, note
 from experiments.errors import RequestError
 
-app = App(name="counteranimal", help_format="plaintext")  # described where it is registered
+# Described where it is registered.
+app = App(name="counteranimal", help_format="plaintext", default_parameter=Parameter(negative=""))
 
 Data = Annotated[
     Path,
@@ -31,30 +32,22 @@ Groups = Annotated[
 ]
 Classes = Annotated[
     Path | None,
-    Parameter(
-        help="your own classes instead of ImageNet's: one class per line, or CSV columns class, name, prompt",
-        show_default=False,
-    ),
+    Parameter(help="your own classes instead of ImageNet's: one class per line, or CSV columns class, name, prompt"),
 ]
 Labels = Literal["1000", "20", "45", "own"]
 MeanFlag = Annotated[Literal["macro", "micro"], Parameter(help="mean over classes (the paper's tables) or over photos")]
 Model = Annotated[
     list[str],
     Parameter(
-        negative="",
         help="open_clip:NAME[/TAG], torchvision:NAME[/WEIGHTS], timm:NAME[.TAG], hf:FOLDER or hf:ORG/NAME "
         "(CLIP, SigLIP and similar models of transformers), lvlm:FOLDER or lvlm:ORG/NAME (LLaVA, Qwen-VL and similar "
         "ones; evaluate only), python:FILE.py (your own model()), or published:MODEL for the checkpoint of a row of "
-        "the paper's Table 3; may be repeated",
+        "the paper's Table 3; may be repeated"
     ),
 ]
 Weights = Annotated[
     list[Path],
-    Parameter(
-        negative="",
-        allow_leading_hyphen=True,
-        help="weights file of each --model in turn, - for a model without one",
-    ),
+    Parameter(allow_leading_hyphen=True, help="weights file of each --model in turn, - for a model without one"),
 ]
 
 
@@ -68,34 +61,22 @@ class Scoring:
     classes: Classes = None
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps")] = "cpu"
     batch_size: Annotated[Whole, Parameter(help="photos per forward pass; for an lvlm: labels")] = 64
-    workers: Annotated[
-        Whole | None, Parameter(help="decoding processes [default: cores - 1, at most 8]", show_default=False)
-    ] = None
+    workers: Annotated[Whole | None, Parameter(help="decoding processes [default: cores - 1, at most 8]")] = None
     precision: Annotated[Literal["fp32", "bf16", "fp16"], Parameter(help="of the forward pass (autocast)")] = "fp32"
     quick_gelu: Annotated[
         Literal["auto", "on", "off"], Parameter(help="activation of CLIPs; auto: that of the tag")
     ] = "auto"
-    trust_pickle: Annotated[bool, Parameter(negative="", help="run code stored in a weights file")] = False
+    trust_pickle: Annotated[bool, Parameter(help="run code stored in a weights file")] = False
     ema: Annotated[
         bool | None,
-        Parameter(
-            help="use the running mean of a classifier's weights, if its --weights file has both", show_default=False
-        ),
+        Parameter(help="use the running mean of a classifier's weights, if the file has both", negative="--no-ema"),
     ] = None
-    cache: Annotated[
-        Path | None, Parameter(help="folder of image features [default: the user's cache folder]", show_default=False)
-    ] = None
+    cache: Annotated[Path | None, Parameter(help="folder of image features [default: the user's cache folder]")] = None
 
 
 @app.command
 def inspect(
-    data: Data,
-    /,
-    *,
-    groups: Groups = "prefix",
-    classes: Classes = None,
-    output: Path | None = None,
-    json: Json = False,
+    data: Data, /, *, groups: Groups = "prefix", classes: Classes = None, output: Path | None = None, json: Json = False
 ) -> None:
     """Parse a data set: classes, groups and backgrounds with their counts, unreadable photos, strays.
 
@@ -125,25 +106,21 @@ def evaluate(
         str | None,
         Parameter(help="several at once: table-3 for the paper's 28 CLIPs, or a file with lines MODEL [WEIGHTS]"),
     ] = None,
-    dry_run: Annotated[
-        bool, Parameter(negative="", help="only list what would be loaded and what the paper prints for it")
-    ] = False,
+    dry_run: Annotated[bool, Parameter(help="only list what would be loaded and what the paper prints for it")] = False,
     groups: Groups = "prefix",
     labels: Annotated[
         Labels | None,
         Parameter(
             help="labels that compete: all 1000 of ImageNet, 20 confusing ones per class, 45 for those in the data, "
-            "own (all in --classes) [default: 1000, or own]",
-            show_default=False,
+            "own (all in --classes) [default: 1000, or own]"
         ),
     ] = None,
     confusing: Annotated[Path | None, Parameter(help="1 vs 20: sets saved by an earlier run")] = None,
     reference: Annotated[
-        str | None,
-        Parameter(help="1 vs 20: model whose confusions make the sets [default: the paper's]", show_default=False),
+        str | None, Parameter(help="1 vs 20: model whose confusions make the sets [default: the paper's]")
     ] = None,
     reference_weights: Annotated[Path | None, Parameter(help="weights file of the reference model")] = None,
-    strict: Annotated[bool, Parameter(negative="", help="fail at the first photo that cannot be read")] = False,
+    strict: Annotated[bool, Parameter(help="fail at the first photo that cannot be read")] = False,
     scoring: Scoring = Scoring(),
     seed: Seed = 0,
     output: Annotated[Path, Parameter(help="folder for predictions, class accuracies and summary")] = Path(
@@ -187,7 +164,7 @@ def evaluate(
 @app.command
 def score(
     *predictions: Annotated[Path, Parameter(help="CSV with columns class_index, group, predicted_index")],
-    name: Annotated[str | None, Parameter(help="name of the model [default: the file's]", show_default=False)] = None,
+    name: Annotated[str | None, Parameter(help="name of the model [default: the file's]")] = None,
     family: Annotated[str, Parameter(help="models with one line in a plot: CLIP, ImageNet, LVLM, ...")] = "LVLM",
     labels: Annotated[Labels, Parameter(help="label space of the predictions")] = "1000",
     classes: Classes = None,
@@ -242,8 +219,7 @@ def compare(
     labels: Annotated[Labels, Parameter(help="label space of the published rows")] = "1000",
     prompts: Annotated[Literal["simple", "openai80"], Parameter(help="prompts of the published rows")] = "simple",
     reference: Annotated[
-        str | None,
-        Parameter(help="family of the line that robustness refers to [default: ImageNet]", show_default=False),
+        str | None, Parameter(help="family of the line that robustness refers to [default: ImageNet]")
     ] = None,
     seed: Seed = 0,
     output: Annotated[Path, Parameter(help="folder for comparison.html, .svg, .pdf, .png, .csv and .json")] = Path(
@@ -303,9 +279,8 @@ def compose(
     common: Annotated[
         list[str],
         Parameter(
-            negative="",
             help="CLASS=BACKGROUND, or a file of such lines: the common backgrounds of a class; the others are "
-            "counter; may be repeated, and every class needs one",
+            "counter; may be repeated, and every class needs one"
         ),
     ],
     size: Annotated[Whole, Parameter(help="pixels per side")] = 224,

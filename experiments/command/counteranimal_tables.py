@@ -26,9 +26,9 @@ def inspection_table(document: Document) -> Group:
         return (str if number == printed else warning)(f"{number} ({printed})"), backgrounds
 
     rows = [(_folder(c), *(cell for group in groups for cell in cells(c, group))) for c in document["classes"]]
-    n_common, n_counter = document["n_common"], document["n_counter"]
-    photos = f"{n_common} common and {n_counter} counter photos"
-    if not document["grouped"]:
+    if document["grouped"]:
+        photos = f"{document['n_common']} common and {document['n_counter']} counter photos"
+    else:
         photos = f"{document['n']} photos without groups"
     total = f"{document['n_classes']} classes, {photos}"
     if known:
@@ -75,8 +75,9 @@ def _summary(document: Document) -> list[Any]:
         rows.append((words, *(f"{percent(values[name])} ({interval(ends[name])})" for name in names)))
     if document["top5"]:
         rows.append(("classes, of the first 5", *(percent(document["top5"]["macro"][name]) for name in names)))
-    photos = f"{counts['common']} common and {counts['counter']} counter photos"
-    if not grouped:
+    if grouped:
+        photos = f"{counts['common']} common and {counts['counter']} counter photos"
+    else:
         photos = f"{counts['photos']} photos without groups"
     skipped, unanswered = len(document.get("skipped", ())), document.get("unanswered")
     left_out = [_named(document, index) for index in counts.get("left_out_classes", ())]

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Int
+from scipy.stats import false_discovery_control
 
 from experiments.counteranimal.class_names import indexed
 from experiments.counteranimal.metrics import REPLICATES, cells
@@ -28,7 +29,7 @@ from experiments.counteranimal.reading import EACH, read_photos
 from experiments.counteranimal.scoring import NO_ANSWER, predict, scored
 from experiments.errors import RequestError, RunError, checked_seed
 from experiments.files import output_folder, write_json, write_table
-from experiments.inference import LEVEL, benjamini_hochberg, bootstrap_interval, holm, resamples
+from experiments.inference import LEVEL, bootstrap_interval, holm, resamples
 from simulator.streams import numpy_stream
 
 ALPHA = 0.05  # level at which a class's background has an effect, after Holm's correction
@@ -95,7 +96,7 @@ def discover(
     permutations = permutations_for(len(usable))
     classes = [_class_record(index, part, folders[index], seed, permutations) for index, part in usable]
     p = np.array([c["p_value"] for c in classes])
-    for record, p_holm, p_bh in zip(classes, holm(p).tolist(), benjamini_hochberg(p).tolist(), strict=True):
+    for record, p_holm, p_bh in zip(classes, holm(p).tolist(), false_discovery_control(p).tolist(), strict=True):
         record |= {"p_holm": p_holm, "p_bh": p_bh}
     selected = {c["class_index"] for c in classes}
     return {

@@ -20,7 +20,7 @@ from experiments.effective_robustness import fit_line
 from experiments.errors import RequestError
 from experiments.published.tables import published_rows
 from experiments.results import Row
-from tests.experiments.counteranimal.test_metrics import composites
+from tests.experiments.counteranimal.test_metrics import answers, composites
 
 PROTOCOL = ("macro", "1000", "simple")
 
@@ -189,7 +189,7 @@ def test_models_beyond_the_most_are_named():
 def test_results_of_composites_bring_their_objects(tmp_path):
     rng = np.random.default_rng(1)
     for name in ("a", "b"):
-        write_predictions(tmp_path / f"{name}.csv", composites((rng.random((24, 2, 2)) < 0.7).astype(int).tolist()))
+        write_predictions(tmp_path / f"{name}.csv", answers(composites(rng.random((24, 2, 2)) < 0.7)))
     score_files([tmp_path / "a.csv", tmp_path / "b.csv"], output=tmp_path / "out")
     found = gather([str(tmp_path / "out")], *PROTOCOL)
     document = compare(found)
