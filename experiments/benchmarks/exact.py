@@ -11,7 +11,7 @@ from simulator.gaussian.critic import group_accuracy
 from simulator.gaussian.statistics import cross_covariance, projected_critics
 from simulator.streams import numpy_stream
 from simulator.world import World, Worlds
-from theory.claims.catalogue import claims
+from theory.claims.catalogue import CLAIMS
 from theory.learners import InfoNCE, LinearCLIP
 from theory.learners.line import searched_accuracy
 from theory.proofs.checker import check
@@ -113,7 +113,7 @@ def masked_optimum(nu: float, count: int = 500) -> Row:
 
 def proofs() -> Iterator[Row]:
     """All proofs and refutations. The prover bounds boxes in outward-rounded float64, the checker in Arb balls."""
-    found = [(claim, prove(claim, seconds=PROOF_SECONDS)) for claim in claims()]
+    found = [(claim, prove(claim, seconds=PROOF_SECONDS)) for claim in CLAIMS]
     found = [(claim, proof) for claim, proof in found if proof.certificate is not None]
     checker = once(lambda: [check(proof.certificate, claim) for claim, proof in found])
     prover, boxes = sum(proof.seconds for _, proof in found), sum(proof.boxes for _, proof in found)

@@ -252,13 +252,13 @@ def plot(
     json: Json = False,
 ) -> None:
     from experiments.command.screens.laboratory import plotted
+    from experiments.lab.store import read
     from experiments.page.plot import draw
     from experiments.page.plot.layout import arrange
     from experiments.page.plot.save import check_target, save_figure
-    from experiments.page.plot.series import open_store
 
     fixed = dict(_pair(text) for text in at or ())
-    dataset, name = open_store(store), Path(store.rstrip("/"))
+    dataset, name = read(store), Path(store.rstrip("/"))
     beside = (Path(name.name) if "://" in store else name).with_suffix(".svg")
     path = check_target(beside if output is None else output, "plot")
     picture = arrange(dataset, what, fixed)
