@@ -64,7 +64,7 @@ def test_drawings_of_one_page_define_each_letter_once(section):
     assert root.attrib["aria-label"] == 'more than "one" <takeaway>'
     assert root.attrib["role"] == "img"
     assert not re.search(r'd="[^"]*\d\.\d{3}', drawing), "hundredths of a point are enough"
-    others = [formula_svg(claim.formula) for claim in CATALOGUE[:20]]
+    others = [formula_svg(claim.formula) for claim in CLAIMS[:20]]
     both = "".join([drawing, *others])
     defined = {}
     for match in DEFINED.finditer(both):
