@@ -98,15 +98,6 @@ def test_sampled_accuracies_have_no_exact_line():
     assert panel.boundary.exact == ()
 
 
-def test_one_axis_has_crossings():
-    table = handmade.theory({"p_spu": P}, ("linear", "bayes"), mu_spu=2.0)
-    (panel,) = arrange(table, "linear minus bayes").panels
-    (root,) = panel.boundary.exact
-    worlds = Worlds(p_spu=root[:, 0], mu_spu=2.0)
-    assert np.abs(counter("linear:name", worlds) - counter("bayes", worlds)).max() < 1e-9
-    assert 0.95 < root[0, 0] < 0.99
-
-
 def test_no_root_is_looked_for_where_there_is_only_rounding():
     """A = B along the edge x = 0 to within rounding, and along y = .3: the line ends straight at the edge."""
     x = axis("x", np.linspace(0, 1, 9))
