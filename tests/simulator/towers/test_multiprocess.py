@@ -60,7 +60,7 @@ def test_a_process_that_is_gone_is_an_error():
         active_children()[0].kill()
         return False
 
-    with pytest.raises(ProcessEnded, match="status -9"):
+    with pytest.raises(ProcessEnded, match="has ended"):
         list(run_in(2, ENDLESS, start(ENDLESS), [], kill))
     assert active_children() == []
 
@@ -68,7 +68,7 @@ def test_a_process_that_is_gone_is_an_error():
 def test_no_model_that_goes_on_is_an_error(monkeypatch):
     begun = start(FIVE)
     begun.diverged[:] = 7
-    monkeypatch.setattr(multiprocess, "_gathered", lambda *asked: iter([begun]))
+    monkeypatch.setattr(multiprocess, "_gathered", lambda *parts: iter([begun]))
     with pytest.raises(EveryModelDiverged, match=r"5 models .* step 7"):
         list(run_in(2, FIVE, begun, []))
 
