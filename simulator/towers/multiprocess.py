@@ -24,8 +24,7 @@ import torch
 
 from simulator.signals import block_signals
 from simulator.towers.ensemble import Ensemble, step_products
-from simulator.towers.step import State
-from simulator.towers.training import Refused, Stop, run
+from simulator.towers.training import Refused, State, Stop, run
 
 POLL_SECONDS = 0.2  # between two calls of `stop`
 # Multiply-adds of a run for which other processes pay: a shorter run takes about ten seconds, of which they would spend

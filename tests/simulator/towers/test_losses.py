@@ -13,8 +13,7 @@ from simulator.towers import losses
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.group_batches import draw_batches
 from simulator.towers.recipe import Recipe
-from simulator.towers.step import batch_losses
-from simulator.towers.training import start
+from simulator.towers.training import batch_losses, start
 from simulator.world import World
 
 shapes = st.tuples(st.integers(1, 3), st.integers(2, 7), st.integers(1, 5), st.integers(0, 10**6))

@@ -12,7 +12,7 @@ from simulator.gaussian.fit import sample_covariance
 from simulator.gaussian.pairs import dictionaries as draw_dictionaries
 from simulator.gaussian.pairs import draw_pairs
 from simulator.pixels.views import Pixels
-from simulator.towers import step, training
+from simulator.towers import training
 from simulator.towers.checkpoints import AnotherRun, load_state, save_state
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.recipe import Recipe
@@ -77,7 +77,7 @@ def logits_of_torch(own: dict[str, torch.Tensor], side: str, x: torch.Tensor) ->
 @pytest.mark.parametrize("loss", ["infonce", "supervised"])
 def test_a_training_is_that_of_plain_torch(loss, limit, monkeypatch):
     """One model of an ensemble: the same batches, torch's own cross-entropy, clipping and AdamW."""
-    monkeypatch.setattr(step, "LARGEST_DENSE_BATCH", limit)
+    monkeypatch.setattr(training, "LARGEST_DENSE_BATCH", limit)
     recipe = Recipe(**SMALL, loss=loss, optimizer="adamw", weight_decay=0.1, clip=0.5, averaging=0.0, schedule="cosine")
     several, k = ensemble(recipe), 1
     found = finish(several).parameters
@@ -170,7 +170,7 @@ def test_a_learned_scale_stays_where_clip_keeps_it(bound):
     begin = begin._replace(parameters={**begin.parameters, "log_scale": log_scale})
     batch = next(training.draw_batches(one, 0))
     for captions in (batch.texts, batch.texts.flip(1)):
-        end = step.one_step(one, begin, batch._replace(texts=captions), torch.tensor(50.0).double())
+        end = training.one_step(one, begin, batch._replace(texts=captions), torch.tensor(50.0).double())
         scale = end.parameters["log_scale"].exp()
         assert ((scale >= 1 - 1e-9) & (scale <= 100 * (1 + 1e-9))).all()
 
