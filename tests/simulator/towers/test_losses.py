@@ -148,16 +148,6 @@ def test_the_linearised_loss_is_unbiased_for_the_weighted_covariance(B):
     assert -expected(loss, B).item() == pytest.approx(covariance.item(), abs=1e-12)
 
 
-def test_the_supervised_loss_of_balanced_weights_is_the_mean_over_groups():
-    rng = torch.Generator().manual_seed(0)
-    logits = torch.randn(1, 30, 2, generator=rng, dtype=torch.float64)
-    labels, groups = torch.arange(30)[None] % 2, torch.arange(30)[None].clamp(max=20) % 4
-    weights = 30 / (4 * torch.bincount(groups[0]))[groups]
-    each = F.cross_entropy(logits[0], labels[0], reduction="none")
-    means = torch.stack([each[groups[0] == g].mean() for g in range(4)])
-    assert losses.supervised(logits, labels, weights)[0].item() == pytest.approx(means.mean().item(), abs=1e-12)
-
-
 def test_weights_belong_to_groups():
     """Twice the weight of one group of labels and backgrounds: its pairs' losses, and no others', count twice."""
     world = World(p_spu=0.6, dim_image=4, dim_text=4)

@@ -113,17 +113,6 @@ def test_a_frozen_tower_stays_as_it_was_drawn(averaging):
         assert torch.equal(value, first.parameters[name]) == name.startswith("text."), name
 
 
-def test_models_are_asked_by_the_mean_of_their_last_weights():
-    """An average over all steps is the plain mean of the iterates, and no average is the last one."""
-    recipe = Recipe(**SMALL, averaging=1.0)
-    iterates = [state.parameters for state in run(ensemble(recipe), start(ensemble(recipe)), range(1, 8))]
-    last = finish(ensemble(recipe))
-    for name, value in last.eval_parameters.items():
-        assert torch.allclose(value, torch.stack([p[name] for p in iterates]).mean(0), rtol=1e-12), name
-    plain = finish(ensemble(recipe.model_copy(update={"averaging": 0.0})))
-    assert all(torch.equal(plain.eval_parameters[name], iterates[-1][name]) for name in iterates[-1])
-
-
 @named
 def test_resume_equals_uninterrupted(recipe, tmp_path):
     resumes_identically(ensemble(recipe), tmp_path)
@@ -288,8 +277,3 @@ def test_what_makes_no_sense_is_refused_with_the_nearest_choice(fields, words):
         Recipe(**fields)
     error = refusal.value.errors()[0]
     assert words in error["msg"] or words in error["loc"]
-
-
-def test_worlds_of_different_shape_are_no_ensemble():
-    with pytest.raises(ValueError, match=r"dim_text = 9 .* 6"):
-        finish(ensemble(RECIPES[0], worlds=(WORLD, WORLD, WORLD.replace(dim_text=9))))
