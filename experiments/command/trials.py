@@ -22,12 +22,12 @@ VERDICTS = "verdicts.json"
 
 
 def claims(*, json: Json = False) -> None:
-    from experiments.court.registry import all_trials
+    from experiments.court.registry import all_claims
     from theory.claims.catalogue import untried
 
-    tried = [{"claim": t.id, "source": t.source, "statement": t.statement, "untried": None} for t in all_trials()]
-    others = [{"claim": u.id, "source": u.source, "statement": u.statement, "untried": u.reason} for u in untried()]
-    emit([*tried, *others], json, claims_table)
+    listed = [*((claim, None) for claim in all_claims()), *((one, one.reason) for one in untried())]
+    rows = [{"claim": c.id, "source": c.source, "statement": c.statement, "untried": why} for c, why in listed]
+    emit(rows, json, claims_table)
 
 
 def check(
@@ -54,7 +54,7 @@ def check(
 ) -> None:
     from experiments.court.certificates import refuse_other_files
     from experiments.court.parallel import run_all
-    from experiments.court.registry import all_trials, chosen, claims_of_file, trial_of
+    from experiments.court.registry import all_claims, chosen, claims_of_file
     from experiments.verdict import REFUSED
 
     if verify is not None:
@@ -65,15 +65,14 @@ def check(
         raise RequestError(f"--error-rate = {error_rate} lies outside (0, 1); .01 is usual")
     checked_seed(seed)
     proving = {"prove": prove, "certificates": output} if prove else {}
-    available = all_trials(**proving) if claims is None else [trial_of(c, **proving) for c in claims_of_file(claims)]
-    selected = chosen(ids, available)
+    selected = chosen(ids, all_claims() if claims is None else claims_of_file(claims))
     free_output(output, "check", [VERDICTS])
     if prove and output is not None:
-        refuse_other_files(output, [trial.id for trial in selected])
+        refuse_other_files(output, [claim.id for claim in selected])
     try:
         with redirect_stdout(sys.stderr):  # a user's prediction may print
-            how = {"seed": seed, "quick": quick, "error_rate": error_rate, "output": output}
-            document = run_all(selected, **how, proving=proving if claims is None else None)
+            how = {"seed": seed, "quick": quick, "error_rate": error_rate, **proving}
+            document = run_all(selected, output, own=claims is not None, **how)
     except KeyboardInterrupt:
         kept = "nothing was kept" if output is None else f"the verdicts finished by then are in {output / VERDICTS}"
         raise Interrupted(f"interrupted; {kept}") from None
