@@ -23,7 +23,7 @@ from simulator.towers.evaluation import default_prompts
 from simulator.towers.last_layer_retraining import with_retrained_head
 from simulator.towers.layers import Parameters, logit_scale
 from simulator.towers.probes import score_reliance
-from simulator.towers.step import State
+from simulator.towers.training import State
 from theory.coverage import unseen
 from theory.learners import GaussianPMI, InfoNCE
 
