@@ -19,6 +19,7 @@ from experiments.court.registry import (
     question_of,
     try_claim,
 )
+from experiments.court.trained import stored_for
 from experiments.errors import RequestError
 from experiments.published.claims import CLAIMS as PUBLISHED
 from experiments.verdict import REFUSED, family, family_sentence
@@ -95,6 +96,7 @@ def test_a_stored_verdict_is_of_its_own_seed():
     assert try_claim(stored, 0, True, None)["stored"]
     with pytest.raises(RequestError, match="stored for seed 0"):
         try_claim(stored, 7, True, None)
+    assert stored_for(stored, error_rate=0.2) is None
 
 
 def test_several_processes_find_what_one_does(tmp_path):

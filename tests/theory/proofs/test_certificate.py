@@ -8,7 +8,6 @@ import pytest
 
 from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis, Claim
-from theory.proofs.boxes import cover
 from theory.proofs.certificate import MARK, Listed, Refused, read, written
 from theory.proofs.checker import check
 from theory.proofs.prover import prove
@@ -24,13 +23,6 @@ CLAIM = Claim(
     prediction=lambda w: 0.5785 - 0.2 * (w.mu_spu - 0.5),
 )
 DOCKET = {claim.id: claim for claim in CLAIMS}
-
-
-def test_boxes_of_the_prover_are_each_a_share_of_the_cube():
-    (statement,) = statements(CLAIM)
-    found = cover(statement.obligations[0], seconds=5)
-    assert len(found.open) == 0
-    assert found.done.volume == 1.0
 
 
 def test_the_scale_of_scores_allows_no_more_than_tau():
