@@ -196,7 +196,7 @@ class _Run:
         self.report(f"torch.compile failed, so steps run uncompiled and slower: {reason}")
 
     def _save(self) -> None:
-        """Save the state; sums of measures that stand in the trace already start again."""
+        """Save the state; a sum of losses that stands in the trace already starts again."""
         from simulator.towers.training import restarted  # start-up time: loads torch
 
         measured = bool(self.trace) and self.trace[-1]["step"] == int(self.state.step)

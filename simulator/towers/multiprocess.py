@@ -10,7 +10,7 @@ States are those of one process bit by bit, except after compilation: steps of f
 import os
 import pickle
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from multiprocessing import get_context
@@ -23,7 +23,6 @@ from typing import NamedTuple
 import torch
 
 from simulator.signals import block_signals
-from simulator.towers.checkpoints import PARTS
 from simulator.towers.ensemble import Ensemble, step_products
 from simulator.towers.step import State
 from simulator.towers.training import Refused, Stop, run
@@ -125,20 +124,20 @@ def _parts(processes: int, ensemble: Ensemble, state: State, checkpoints: Sequen
         own = ensemble._replace(worlds=ensemble.worlds[rows], models=ensemble.models[rows])
         threads = max(1, torch.get_num_threads() // processes) if step_products(own) >= SHARED_WORK else 1
         # Cloned: pickle would send the whole tensor behind a view.
-        cut = {part: {name: value[rows].clone() for name, value in getattr(state, part).items()} for part in PARTS}
-        begun = state._replace(diverged=state.diverged[rows].clone(), **cut)
-        found.append(_Part(own, begun, list(checkpoints), threads))
+        found.append(_Part(own, _tensorwise(lambda x: x[rows].clone(), state), list(checkpoints), threads))  # noqa: B023
     return found
 
 
-def _joined(states: Sequence[State]) -> State:
-    """One state of all models."""
-    first = states[0]
-    joined = {
-        part: {name: torch.cat([getattr(s, part)[name] for s in states]) for name in getattr(first, part)}
-        for part in PARTS
-    }
-    return first._replace(diverged=torch.cat([s.diverged for s in states]), **joined)
+def _tensorwise(function: Callable[..., torch.Tensor], *states: State) -> State:
+    """A function of the tensors of states, except for their common step."""
+    found = {}
+    for field in State._fields[1:]:
+        first, *_ = values = [getattr(state, field) for state in states]
+        if isinstance(first, dict):
+            found[field] = {name: function(*(value[name] for value in values)) for name in first}
+        else:
+            found[field] = function(*values)
+    return State(step=states[0].step, **found)
 
 
 def _gathered(parts: Sequence[_Part], state: State, stop: Stop, refused: Refused) -> Iterator[State]:
@@ -163,7 +162,7 @@ def _gathered(parts: Sequence[_Part], state: State, stop: Stop, refused: Refused
                     compiler_failed = True
                     refused(message)
             while all(found.values()):
-                whole = _joined([found[pipe].popleft() for pipe in workers])
+                whole = _tensorwise(lambda *x: torch.cat(x), *(found[pipe].popleft() for pipe in workers))
                 latest = int(whole.step)
                 yield whole
 

@@ -1,6 +1,4 @@
-"""What a trained ensemble's embeddings keep of the latents, and what its scores rely on."""
-
-from typing import NamedTuple
+"""What the scores of a trained ensemble rely on, and how far its embeddings separate classes."""
 
 import numpy as np
 import torch
@@ -20,64 +18,6 @@ from simulator.towers.layers import Parameters, embed
 
 ROUNDING = 1e-6  # of the largest eigenvalue of a scatter, below which embeddings have no width
 PAIRS = 4096  # whose embeddings tell how far apart classes lie
-KERNEL_POINTS = 512  # one kernel system per model: 512^3 operations each
-RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # relative to a Gaussian kernel's diagonal of 1
-
-
-class Recovery(NamedTuple):
-    """R^2 of the invariant and spurious latents, predicted from embeddings of held-out images of the test law.
-
-    This is what could be read out of an embedding, not what the zero-shot decision uses.
-    """
-
-    linear: Float[np.ndarray, "E 2"]
-    kernel: Float[np.ndarray, "E 2"]
-
-
-def latent_recovery(ensemble: Ensemble, parameters: Parameters) -> Recovery:
-    """Least squares, and kernel ridge regression, from embedding to latent.
-
-    The kernel is Gaussian with the median distance as width. Each model takes the ridge of RIDGES with the least
-    leave-one-out error.
-    """
-    x, z = images_of_the_test_law(ensemble)
-    I = embed(ensemble.recipe, parameters, "image", x).double()
-    half = x.shape[1] // 2
-    width = 1 if ensemble.worlds[0].classes == 2 else ensemble.worlds[0].classes
-    z = z[..., : 2 * width].double()
-    A = torch.cat([I, torch.ones_like(I[..., :1])], dim=-1)
-    linear = A[:, half:] @ torch.linalg.lstsq(A[:, :half], z[:, :half], driver="gelsd" if x.is_cpu else None).solution
-    fit = slice(0, min(half, KERNEL_POINTS))
-    # Distances by products round too much for a kernel matrix.
-    distance = torch.cdist(I, I[:, fit], compute_mode="donot_use_mm_for_euclid_dist").square()
-    median = distance[:, fit].flatten(1).median(1).values.clamp(min=torch.finfo(torch.float64).tiny)
-    K = (-distance / median[:, None, None]).exp()
-    mean = z[:, fit].mean(1, keepdim=True)
-    kernel = mean + K[:, half:] @ ridge_weights(K[:, fit], z[:, fit] - mean)
-
-    def r_squared(predicted: torch.Tensor) -> np.ndarray:
-        target = z[:, half:]
-        residual = (target - predicted).square().sum(1)
-        total = (target - target.mean(1, keepdim=True)).square().sum(1)
-        each = 1 - residual / total
-        return torch.stack([each[:, :width].mean(1), each[:, width:].mean(1)], dim=-1).cpu().numpy()
-
-    return Recovery(r_squared(linear), r_squared(kernel))
-
-
-def ridge_weights(K: Float[torch.Tensor, "E n n"], z: Float[torch.Tensor, "E n t"]) -> Float[torch.Tensor, "E n t"]:
-    """Weights of kernel ridge regression on z, each model with the ridge of least leave-one-out error.
-
-    The residual of a point that is left out is its weight over the diagonal entry of the inverse.
-    """
-    one = torch.eye(K.shape[2], dtype=K.dtype, device=K.device)
-    # By Cholesky: torch's inverse of several large matrices is wrong where it has several threads (its issue 142815).
-    factors = [torch.linalg.cholesky_ex(K + r * one) for r in RIDGES]
-    inverses = torch.stack([torch.cholesky_inverse(found.L) for found in factors])
-    inverses[torch.stack([found.info for found in factors]) > 0] = torch.nan  # not positive definite, or not finite
-    weights = inverses @ z  # (R, E, n, t)
-    left_out = (weights / inverses.diagonal(dim1=2, dim2=3)[..., None]).square().sum((2, 3))
-    return weights[left_out.nan_to_num(torch.inf).argmin(0), torch.arange(len(K), device=K.device)]
 
 
 def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> Float[np.ndarray, " E"]:

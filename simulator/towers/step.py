@@ -31,7 +31,7 @@ class State(NamedTuple):
     moments: Parameters
     averages: Parameters
     diverged: Int[torch.Tensor, " E"]
-    measures: dict[str, Float[torch.Tensor, " E"]]  # sums over the steps since the last checkpoint
+    loss: Float[torch.Tensor, " E"]  # sum over the steps since the last checkpoint
 
     @property
     def eval_parameters(self) -> Parameters:
@@ -45,15 +45,15 @@ def one_step(ensemble: Ensemble, state: State, batch: Pairs, rate: Float[torch.T
     A model that has diverged, or diverges here, keeps its parameters and moments.
     """
     recipe, group, step, old = ensemble.recipe, ensemble.group, state.step + 1, state.parameters
-    gradients, measures = _gradients(old, ensemble, batch)
+    gradients, losses = _gradients(old, ensemble, batch)
     if group.size > 1:
         gradients = {name: combined(group, g) for name, g in gradients.items()}
-        measures = {name: combined(group, value) for name, value in measures.items()}
+        losses = combined(group, losses)
     down, norm = clip(descending(recipe, gradients), recipe.clip)
     new, moments = update(recipe.optimizer, old, down, state.moments, rate, step.to(rate.dtype), recipe.weight_decay)
     parameters = recipe.objective.after({**old, **new}, old, gradients)
     averages = averaged(state.averages, parameters, step, recipe.averaging) if state.averages else {}
-    finite = torch.isfinite(measures["loss"]) & torch.isfinite(norm)
+    finite = torch.isfinite(losses) & torch.isfinite(norm)
     diverged = torch.where((state.diverged < 0) & ~finite, step, state.diverged)
     going = diverged < 0
     return State(
@@ -62,7 +62,7 @@ def one_step(ensemble: Ensemble, state: State, batch: Pairs, rate: Float[torch.T
         _frozen(going, moments, state.moments),
         _frozen(going, averages, state.averages),
         diverged,
-        {name: state.measures[name] + torch.where(going, v, torch.zeros_like(v)) for name, v in measures.items()},
+        state.loss + torch.where(going, losses, torch.zeros_like(losses)),
     )
 
 
@@ -80,28 +80,27 @@ def _frozen(going: torch.Tensor, new: Parameters, old: Parameters) -> Parameters
     }
 
 
-def _gradients(parameters: Parameters, ensemble: Ensemble, batch: Pairs):
-    """(gradient of every model's loss, what `measured` returns).
+def _gradients(parameters: Parameters, ensemble: Ensemble, batch: Pairs) -> tuple[Parameters, torch.Tensor]:
+    """(gradient of every model's loss, the losses).
 
     Models share no parameter, so the gradient of the summed loss holds every model's gradient. torch.compile traces
     torch.func only; compiled tiles run under plain autograd only. Both give the same gradient.
     """
 
-    def summed_loss(parameters: Parameters):
-        measures = measured(ensemble, parameters, batch)
-        return measures["loss"].sum(), measures
+    def summed(parameters: Parameters):
+        losses = batch_losses(ensemble, parameters, batch)
+        return losses.sum(), losses
 
     if torch.compiler.is_compiling():
-        gradients, (_, measures) = torch.func.grad_and_value(summed_loss, has_aux=True)(parameters)
-        return gradients, measures
+        gradients, (_, losses) = torch.func.grad_and_value(summed, has_aux=True)(parameters)
+        return gradients, losses
     leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
-    loss, measures = summed_loss(leaves)
-    found = torch.autograd.grad(loss, list(leaves.values()))
-    return dict(zip(leaves, found, strict=True)), {name: value.detach() for name, value in measures.items()}
+    total, losses = summed(leaves)
+    return dict(zip(leaves, torch.autograd.grad(total, list(leaves.values())), strict=True)), losses.detach()
 
 
-def measured(ensemble: Ensemble, parameters: Parameters, batch: Pairs) -> dict[str, Float[torch.Tensor, " E"]]:
-    """Loss and mean embedding norms of every model on one batch, or this process's share of them."""
+def batch_losses(ensemble: Ensemble, parameters: Parameters, batch: Pairs) -> Float[torch.Tensor, " E"]:
+    """Loss of every model on one batch, or this process's share of it."""
     recipe, group, objective = ensemble.recipe, ensemble.group, ensemble.recipe.objective
     dtype = next(iter(parameters.values())).dtype
     rounded = recipe.precision == "bfloat16"
@@ -121,8 +120,4 @@ def measured(ensemble: Ensemble, parameters: Parameters, batch: Pairs) -> dict[s
         weights=None if weights is None else pair_weights(weights, batch, ensemble.worlds[0].classes),
         split=objective.splits and (group.size > 1 or I.shape[1] > LARGEST_DENSE_BATCH),
     )
-    return {
-        "loss": objective.loss(embedded),
-        "image_norm": I.detach().norm(dim=-1).mean(1) / group.size,
-        "text_norm": T.detach().norm(dim=-1).mean(1) / group.size,
-    }
+    return objective.loss(embedded)

@@ -31,20 +31,20 @@ def start(ensemble: Ensemble) -> State:
     check_inputs(recipe, views)
     classes, models = ensemble.worlds[0].classes, ensemble.models
     parameters = initialise(recipe, views, classes, ensemble.seed, models, device=device, dtype=dtype)
-    moving, numbers = descending(recipe, parameters), torch.zeros(len(models), dtype=dtype, device=device)
+    moving = descending(recipe, parameters)
     return State(
         step=torch.zeros((), dtype=torch.int64, device=device),
         parameters=parameters,
         moments=moments(recipe.optimizer, moving),
         averages={name: p.clone() for name, p in moving.items()} if recipe.averaging else {},
         diverged=torch.full((len(models),), -1, dtype=torch.int64, device=device),
-        measures={name: numbers.clone() for name in ("loss", "image_norm", "text_norm")},
+        loss=torch.zeros(len(models), dtype=dtype, device=device),
     )
 
 
 def restarted(state: State) -> State:
-    """The state from which training continues after a checkpoint: sums of measures start again."""
-    return state._replace(measures={name: torch.zeros_like(value) for name, value in state.measures.items()})
+    """The state from which training continues after a checkpoint: the sum of losses starts again."""
+    return state._replace(loss=torch.zeros_like(state.loss))
 
 
 def run(

@@ -29,7 +29,7 @@ def trained(recipe: Recipe, group) -> dict[str, torch.Tensor]:
     ensemble = Ensemble(recipe.model_copy(update={"optimizer": "sgd"}), (WORLD, WORLD), (0, 1), 3, group=group)
     tensors = {}
     for state in run(ensemble, start(ensemble), range(1, recipe.steps)):
-        tensors |= {f"{state.step}/{name}": v for name, v in {**state.parameters, **state.measures}.items()}
+        tensors |= {f"{state.step}/{name}": v for name, v in {**state.parameters, "loss": state.loss}.items()}
     return tensors
 
 

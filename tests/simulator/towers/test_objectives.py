@@ -14,7 +14,7 @@ from simulator.towers.evaluation import class_vectors, ensemble_accuracy, prompt
 from simulator.towers.group_batches import draw_batches
 from simulator.towers.objectives import GROUP_WEIGHTS, OBJECTIVES, Objective, register
 from simulator.towers.recipe import Recipe
-from simulator.towers.step import measured, one_step
+from simulator.towers.step import batch_losses, one_step
 from simulator.towers.training import run, start
 from simulator.world import Attribute, World
 from theory.learners import named
@@ -38,10 +38,10 @@ def test_the_share_of_a_process_alone_is_the_whole(loss, monkeypatch):
     weights = torch.tensor([[0.5, 3.0, 2.0, 0.7]] * 2, dtype=torch.float64)
     one = ensemble(loss)._replace(group_weights=weights)
     state, batch = start(one), next(draw_batches(one, 0))
-    dense = measured(one, state.parameters, batch)["loss"]
+    dense = batch_losses(one, state.parameters, batch)
     monkeypatch.setattr(step, "LARGEST_DENSE_BATCH", 4)
-    assert torch.allclose(measured(one, state.parameters, batch)["loss"], dense, rtol=1e-12)
-    plain = measured(one._replace(group_weights=None), state.parameters, batch)["loss"]
+    assert torch.allclose(batch_losses(one, state.parameters, batch), dense, rtol=1e-12)
+    plain = batch_losses(one._replace(group_weights=None), state.parameters, batch)
     assert not torch.allclose(plain, dense), "weights reach the loss"
 
 
@@ -69,7 +69,7 @@ def test_perfect_captions_are_two_plain_cross_entropies():
     """[W] Eq. 10, by torch's own cross-entropy, a model at a time; and classes are asked for by the first head."""
     one = ensemble("perfect-captions")
     state, batch = start(one), next(draw_batches(one, 0))
-    found = measured(one, state.parameters, batch)["loss"]
+    found = batch_losses(one, state.parameters, batch)
     for k in range(2):
         own = {name: value[k] for name, value in state.parameters.items()}
         hidden = torch.tanh(batch.images[k] @ own["image.0.weight"] + own["image.0.bias"])
@@ -86,9 +86,9 @@ def test_siglip_without_bias_is_siglip_at_bias_zero():
     state, batch = start(one), next(draw_batches(one, 0))
     zero = {**state.parameters, "bias": torch.zeros_like(state.parameters["bias"])}
     without = {name: value for name, value in zero.items() if name != "bias"}
-    expected = measured(one, zero, batch)["loss"]
+    expected = batch_losses(one, zero, batch)
     bare = one._replace(recipe=one.recipe.model_copy(update={"loss": "siglip-unbiased"}))
-    assert torch.equal(measured(bare, without, batch)["loss"], expected)
+    assert torch.equal(batch_losses(bare, without, batch), expected)
 
 
 class Agreeing(Objective):
@@ -111,7 +111,7 @@ def own_objective():
 class TestOneOfOnesOwn:
     def test_it_trains_and_is_evaluated(self):
         one = ensemble("agreeing", steps=30)
-        first, last = (s.measures["loss"] for s in run(one, start(one), [1, 29]) if int(s.step) in (1, 30))
+        first, last = (s.loss for s in run(one, start(one), [1, 29]) if int(s.step) in (1, 30))
         assert (last < first).all()
         end = [*run(one, start(one), [])][-1]
         assert prompts_of(one.recipe) == LINEAR
@@ -121,8 +121,8 @@ class TestOneOfOnesOwn:
         one = ensemble("agreeing")
         state, batch = start(one), next(draw_batches(one, 0))
         never = Pairs(batch.images, batch.texts, batch.labels, 1 - batch.labels[..., None])
-        assert measured(one, state.parameters, never)["loss"].tolist() == [0.0, 0.0]
-        assert (measured(one, state.parameters, batch)["loss"] > 0).all()
+        assert batch_losses(one, state.parameters, never).tolist() == [0.0, 0.0]
+        assert (batch_losses(one, state.parameters, batch) > 0).all()
 
     def test_it_runs_in_one_process_under_a_name_of_its_own(self):
         one = ensemble("agreeing")._replace(group=Group(0, 2))
@@ -150,11 +150,11 @@ def test_the_gradient_by_a_groups_weight_is_its_mean_loss():
     one, plain = ensemble("group-dro", batch_size=60), ensemble("supervised", batch_size=60)
     parameters, batch = start(one).parameters, next(draw_batches(one, 0))
     q = parameters[GROUP_WEIGHTS].clone().requires_grad_()
-    (slopes,) = torch.autograd.grad(measured(one, {**parameters, GROUP_WEIGHTS: q}, batch)["loss"].sum(), q)
+    (slopes,) = torch.autograd.grad(batch_losses(one, {**parameters, GROUP_WEIGHTS: q}, batch).sum(), q)
     for y, a in ((0, 0), (0, 1), (1, 0), (1, 1)):
         rows = (batch.labels[0] == y) & (batch.backgrounds[0, :, 0] == a)
         group = Pairs(*(field[:, rows] for field in batch))
-        alone = measured(plain, parameters, group)["loss"][0]
+        alone = batch_losses(plain, parameters, group)[0]
         assert slopes[0, 2 * y + a].item() == pytest.approx(alone.item(), rel=1e-9)
 
 
@@ -165,7 +165,7 @@ def test_weights_are_raised_by_their_losses_and_stay_shares(loss):
     state, batch = start(one), next(draw_batches(one, 0))
     q = state.parameters[GROUP_WEIGHTS].clone().requires_grad_()
     assert (q == 0.25).all()
-    loss = measured(one, {**state.parameters, GROUP_WEIGHTS: q}, batch)["loss"]
+    loss = batch_losses(one, {**state.parameters, GROUP_WEIGHTS: q}, batch)
     (losses,) = torch.autograd.grad(loss.sum(), q)
     expected = q.detach() * (0.01 * losses).exp()
     after = one_step(one, state, batch, torch.tensor(1e-3, dtype=torch.float64))
