@@ -16,7 +16,7 @@ from experiments.court.worst_point import Worst, corners, roundest, search, sobo
 from experiments.errors import RequestError
 from experiments.estimators import estimator_of
 from experiments.finite_samples import Unmeasurable
-from experiments.inference import LEVEL
+from experiments.inference import LEVEL, Bounds
 from experiments.progress import tell
 from experiments.verdict import Verdict
 from theory.claims.claim import Claim
@@ -91,7 +91,10 @@ def judge(
     began, claim = perf_counter(), guarded(claim)
     tell(f"{claim.id}: searching the worst point")
     worst = search(claim, seed)
-    against, audits, bounds, obstacles = None, [], [], []
+    against: Evidence | None = None
+    audits: list[Evidence] = []
+    bounds: list[Bounds] = []
+    obstacles: list[str] = []
     if worst.violation > claim.tau:
         tell(f"{claim.id}: measuring at the worst point")
         try:
@@ -109,10 +112,10 @@ def judge(
     shown = against
     if audits:
         last = ruling.decision == "supported"
-        shown = audits[-1 if last else int(np.argmax([bound.high for bound in bounds]))]
+        shown = audits[-1 if last else int(np.argmax([float(bound.high) for bound in bounds]))]
     ruling = ruled(ruling, proof)
     interval = shown and shown.sample.interval(LEVEL)
-    largest = max((bound.high for bound in bounds), default=np.inf)
+    largest = max((float(bound.high) for bound in bounds), default=np.inf)
     return Verdict(
         claim=claim.id,
         source=claim.source,
