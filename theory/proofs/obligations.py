@@ -113,7 +113,7 @@ class Obligation:
 def _opposite(f: Expression, g: Expression) -> list[tuple[Condition, ...]]:
     """Of terms c sqrt(r) with positive radicands only the coefficients matter."""
     met: Met = {}
-    terms = [cleared(e, met) for e in (f, g)]
+    terms = [root_terms(e, met) for e in (f, g)]
     if any(each is None or len(each) != 1 for each in terms):
         return []
     c, d = (coefficient for each in terms for coefficient in each.values())
@@ -123,7 +123,7 @@ def _opposite(f: Expression, g: Expression) -> list[tuple[Condition, ...]]:
 def not_positive(e: Expression, strict: bool = False) -> Ways:
     """Ways to show that e <= 0 (e < 0 if strict) everywhere; none for an expression of another kind."""
     met: Met = {}
-    terms = cleared(e, met)
+    terms = root_terms(e, met)
     if terms is None:
         return []
     radicands = sorted(met, key=lambda r: digest([r]))
@@ -161,11 +161,11 @@ def _all(*parts: Ways) -> Ways:
     return [sum(ways, ()) for ways in product(*parts)]
 
 
-def cleared(e: Expression, met: Met) -> Terms | None:
+def root_terms(e: Expression, met: Met) -> Terms | None:
     """The terms of e; None if it is no expression of this kind. Adds the radicands that it meets to `met`."""
     if not has_root(e):
         return {NO_ROOTS: e}
-    parts = [cleared(a, met) for a in e.args]
+    parts = [root_terms(a, met) for a in e.args]
     if None in parts:
         return None
     match e.op:

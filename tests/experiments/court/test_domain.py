@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from stattest import SHARE, assert_same_law, spend
 
-from experiments.court.domain import finite, inside, legs, placed, row, single, true_violation
+from experiments.court.domain import finite, inside, legs, points_at, row, single, true_violation
 from experiments.court.measurement import measure, narrowest, plan_at, rarest
 from experiments.court.trial import judge
 from experiments.court.worst_point import CLOSED, probit_violation, search
@@ -26,7 +26,7 @@ def test_a_monotone_relation_compares_two_points_inside_the_domain():
         along="p_spu",
         domain={"p_spu": Axis(0.5, 1.0), "mu_spu": Axis(0.5, 2.0), "sigma_spu": lambda w: w.p_spu},
     )
-    points = placed(rises, np.random.default_rng(0).random((200, 3)))
+    points = points_at(rises, np.random.default_rng(0).random((200, 3)))
     assert (points["p_spu_later"] >= points["p_spu"]).all()
     assert points["p_spu_later"].max() <= 1.0
     here, later = legs(rises, single(points, 0) | {})

@@ -15,8 +15,8 @@ from experiments.court.registry import (
     QUESTIONS,
     all_claims,
     by_question,
-    chosen,
     question_of,
+    select,
     try_claim,
 )
 from experiments.court.trained import stored_for
@@ -53,7 +53,7 @@ def test_what_is_not_on_trial_says_why_and_what_is_instead():
         for named in re.findall(r"\(([a-z/-]+)\)", one.reason):
             assert named in ids | families, named
         with pytest.raises(RequestError, match=f"^claim '{one.id}' is not on trial: "):
-            chosen((one.id,), available)
+            select((one.id,), available)
 
 
 def test_every_claim_answers_a_question_and_every_question_has_a_claim():

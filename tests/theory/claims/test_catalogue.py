@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.court.domain import dimension, finite, placed, true_violation
+from experiments.court.domain import dimension, finite, points_at, true_violation
 from experiments.court.worst_point import corners, probit_violation
 from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis
@@ -43,7 +43,7 @@ def violations(claim, unit) -> np.ndarray:
     if dimension(claim) > unit.shape[1]:
         along = list(claim.axes).index(claim.along)
         unit = np.column_stack([0.9 * unit, 0.95 + 0.05 * unit[:, along]])
-    return true_violation(claim, placed(claim, unit))
+    return true_violation(claim, points_at(claim, unit))
 
 
 @pytest.mark.parametrize("claim", [c for c in CLAIMS if not finite(c)], ids=[n.id for n in CLAIMS if not finite(n)])

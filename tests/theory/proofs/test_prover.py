@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.court.domain import placed, row, true_violation
+from experiments.court.domain import points_at, row, true_violation
 from experiments.court.worst_point import corners, sobol
 from theory.claims.catalogue import CLAIMS
 from theory.proofs.checker import check
@@ -25,7 +25,7 @@ BY_BOXES = [
     "one-number-decides/balanced",
     "many-classes/name-reliance",
 ]
-# The first of each relation, number of learners and kind of proof; the others in the deep runs, and `reproduce` proves them all.
+# The first of each relation, number of learners and kind of proof; the deep runs try all.
 FIRST = {(DOCKET[id].relation, len(DOCKET[id].learners), id in BY_BOXES): id for id in reversed(PROVED)}
 
 
@@ -64,7 +64,7 @@ def test_t1_is_not_proved_by_t1(id):
 def points(claim) -> dict[str, np.ndarray]:
     """Corners and Sobol points of the domain, with a claim's later points where it has some."""
     dimension = len(claim.axes) + (claim.relation in OPPOSITE)
-    return placed(claim, np.concatenate([corners(dimension), sobol(dimension, 1000, 0)]))
+    return points_at(claim, np.concatenate([corners(dimension), sobol(dimension, 1000, 0)]))
 
 
 @EACH
