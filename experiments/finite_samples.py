@@ -63,14 +63,17 @@ def _samples(world: World, n: int, replicates: int, seed: int, stream: str) -> I
     """
     from simulator.gaussian.pairs import block_size, draw_pairs
 
-    most, kept = max(1, block_size(world) // n), None
+    most, blocks = max(1, block_size(world) // n), []
     for block in draw_pairs(world, first_coordinates(world), n * replicates, seed, stream=stream):
-        fresh = [x.numpy() for x in block]
-        kept = fresh if kept is None else [np.concatenate(both) for both in zip(kept, fresh, strict=True)]
+        blocks.append([x.numpy() for x in block])
+        if sum(len(images) for images, *_ in blocks) < n * min(most, replicates):
+            continue
+        kept = [np.concatenate(fields) for fields in zip(*blocks, strict=True)]
         while replicates and len(kept[0]) >= n * min(most, replicates):
             whole = min(most, replicates)
             yield Sample(*(x[: n * whole].reshape(whole, n, *x.shape[1:]) for x in kept))
             kept, replicates = [x[n * whole :] for x in kept], replicates - whole
+        blocks = [kept]
 
 
 def _sampled(sampler: Sampler, world: World, samples: Iterator[Sample], seed: int, stream: str) -> Iterator[Sample]:
