@@ -55,7 +55,6 @@ def test_a_dry_run_says_the_size_and_stops(soberclip):
         (("sources.tml",), "'sources.tml'"),
         (("mine.toml", "--full"), "--full"),
         (("--full",), "--full"),
-        (("theorem", "--mu-inv", "2"), "'printed'"),
         ((*SMALL, "--p-spu", ".7"), "--p-spu"),
         ((*SMALL, "--axis", "p-spu=.5,.6"), "'p_spu'"),
         ((*SMALL, "-o", "s4://bucket/a.zarr"), "'s4://bucket/a.zarr'"),
