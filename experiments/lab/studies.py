@@ -238,12 +238,9 @@ def requested(
             raise RequestError(f"{source}: {key} = {value!r} is not a table")
         if key in LISTS and not all(isinstance(word, str) for word in value):
             raise RequestError(f"{source}: {key} = {value!r} is not a list of names")
-    flags, own = flags or {}, {} if world_file is None else read_toml(world_file, "world")
-    whole = merged(merged(document, {"world": own}), flags)
-    sources: dict[str, Any] = {**dict.fromkeys(document.get("world", {}), source), **dict.fromkeys(own, world_file)}
-    for name in flags.get("world", {}):
-        sources.pop(name, None)
-    return study(**{**whole, "world": world_of(whole["world"], sources)})
+    own = {} if world_file is None else read_toml(world_file, "world")
+    whole = merged(merged(document, {"world": own}), flags or {})
+    return study(**{**whole, "world": world_of(whole["world"])})
 
 
 def merged(document: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
