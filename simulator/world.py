@@ -245,6 +245,7 @@ class World(Checked):
 _HINTS = get_type_hints(World, include_extras=True)
 _DEFAULTS = {name: field.default for name, field in World.model_fields.items()}
 SCALARS = tuple(name for name in World.model_fields if name not in ("attribute", "views"))  # fields that are numbers
+_DOMAINS = {name: q.domain_of(q.declared(_HINTS[name])) for name in SCALARS}
 # What only Gaussian views have; pixels have the labels, correlations, mentions and the one attribute.
 _GAUSSIAN = (
     "mu_inv", "mu_spu", "sigma_inv", "sigma_spu", "sigma_xi", "sigma_xi_text", "dim_image", "dim_text"
@@ -626,7 +627,7 @@ def _checked(name: str, value: Any) -> Any:
     """A field's values as a number or an array, within the declared domain."""
     if name == "sigma_xi_text" and value is None:
         return None
-    low, high = q.domain_of(q.declared(_HINTS[name]))
+    low, high = _DOMAINS[name]
     array = _numbers(name, value)
     if name in _WHOLE and array.dtype.kind == "f":
         if not np.all(array == np.rint(array)):
