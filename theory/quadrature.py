@@ -38,13 +38,15 @@ def _clenshaw_curtis(n: int) -> tuple[np.ndarray, np.ndarray]:
     halved = np.where((k == 0) | (k == n), 0.5, 1.0)
     weights = (4 / n) * (np.cos(np.pi * np.outer(j, k) / n) * halved / (1.0 - k**2)).sum(axis=1)
     weights[[0, -1]] /= 2
-    return np.cos(np.pi * j / n), weights
+    return -np.cos(np.pi * j / n), weights
 
 
 # 17 nodes with the 9-node rule nested in every other one: the difference estimates the error of the latter.
 _NODES, _FINE = _clenshaw_curtis(16)
 _ROUGH = np.zeros(17)
 _ROUGH[::2] = _clenshaw_curtis(8)[1]
+_SINES, _DENSITY = np.sin(np.pi / 2 * _NODES), np.pi / 2 * np.cos(np.pi / 2 * _NODES)
+EDGE = 1e-6  # to which the ends of pieces are found
 _SMALLEST_PANEL = 1e-10  # at a jump the bisection stops here; the mass left in doubt is below 1e-10
 
 
@@ -60,20 +62,56 @@ def gaussian_average(
     A panel is bisected until its 17- and 9-node rules agree to tolerance/32, so kinks, steps and square-root ends cost
     depth, not accuracy. The error of the finer rule lies well below `tolerance` where f is smooth.
     """
-    edges = np.linspace(-RANGE, RANGE, panels + 1)
-    low, high = np.tile(edges[:-1], worlds), np.tile(edges[1:], worlds)
-    index = np.repeat(np.arange(worlds), panels)
-    result = np.zeros((worlds, components))
+
+    def weighted(index, t):
+        return values(index, t) * (np.exp(-(t**2) / 2) / np.sqrt(2 * np.pi))[..., None], np.zeros(t.shape)
+
+    edges = np.tile(np.linspace(-RANGE, RANGE, panels + 1), (worlds, 1))
+    return average_over_panels(weighted, edges, components, tolerance / 32)
+
+
+def average_over_panels(values, edges: Float[np.ndarray, "W E"], components: int, tolerance: float):
+    """Integrals (W, c) between the first and the last of sorted edges; `values(index, t)` gives integrands and pieces.
+
+    An integrand is smooth on every piece, and may begin and end on it like a square root: panels are cut where the
+    number of the piece changes, and nodes are closer near a panel's ends, t = sin(pi s/2).
+    """
+    W, E = edges.shape
+    low, high, index = edges[:, :-1].ravel(), edges[:, 1:].ravel(), np.repeat(np.arange(W), E - 1)
+    result = np.zeros((W, components))
     while len(index):
-        half = (high - low)[:, None] / 2
-        t = (low + high)[:, None] / 2 + half * _NODES
-        weighted = values(index, t) * (half * np.exp(-(t**2) / 2) / np.sqrt(2 * np.pi))[..., None]
-        fine, rough = np.einsum("pnc,n->pc", weighted, _FINE), np.einsum("pnc,n->pc", weighted, _ROUGH)
-        split = (np.abs(fine - rough).max(axis=-1) > tolerance / 32) & (half[:, 0] > _SMALLEST_PANEL)
+        some = high - low > 0
+        low, high, index = low[some], high[some], index[some]
+        half, middle = (high - low)[:, None] / 2, (low + high) / 2
+        t = middle[:, None] + half * _SINES
+        integrand, piece = values(index, t)
+        integrand = integrand * (half * _DENSITY)[..., None]
+        fine, rough = np.einsum("pnc,n->pc", integrand, _FINE), np.einsum("pnc,n->pc", integrand, _ROUGH)
+        split = (np.abs(fine - rough).max(axis=-1) > tolerance) & (half[:, 0] > _SMALLEST_PANEL)
         np.add.at(result, index[~split], fine[~split])
-        low, high, middle = low[split], high[split], (low + high)[split] / 2
-        low, high, index = np.append(low, middle), np.append(middle, high), np.tile(index[split], 2)
+        low, high, index = low[split], high[split], index[split]
+        cut = _cut(values, index, t[split], piece[split], middle[split])
+        low, high, index = np.append(low, cut), np.append(cut, high), np.tile(index, 2)
     return result
+
+
+def _cut(values, index, t: Float[np.ndarray, "P n"], piece: np.ndarray, middle: Float[np.ndarray, " P"]):
+    """Where to cut panels: where the piece first changes, else in the middle."""
+    changes = piece[:, 1:] != piece[:, :-1]
+    rows, first = np.flatnonzero(changes.any(axis=1)), changes.argmax(axis=1)
+    first = first[rows]
+    low, high, own = t[rows, first], t[rows, first + 1], piece[rows, first]
+    for _ in range(40):
+        if not len(rows) or (high - low).max() < EDGE:
+            break
+        at = (low + high) / 2
+        same = values(index[rows], at[:, None])[1][:, 0] == own
+        low, high = np.where(same, at, low), np.where(same, high, at)
+    cut = middle.copy()
+    at = (low + high) / 2
+    inside = (at - t[rows, 0] > EDGE) & (t[rows, -1] - at > EDGE)
+    cut[rows[inside]] = at[inside]
+    return cut
 
 
 class LogisticMoments(NamedTuple):
