@@ -55,13 +55,6 @@ def binary_scores(u: Float[np.ndarray, "*w 2"], worlds: Worlds) -> Accuracy:
     return Accuracy(standardise(inv + spu, s), standardise(inv - spu, s))
 
 
-def two_block_scores(u, w, alpha, beta, S_i, S_s) -> tuple[Numbers, Numbers, Numbers]:
-    """Gaps and deviation of the two-class rule (u, w) on one attribute, number by number: Acc = Phi(gap/s)."""
-    s = np.sqrt(u * u * S_i + w * w * S_s)
-    gain, pull = u * alpha, w * beta
-    return gain + pull, gain - pull, s
-
-
 def _two_classes(u: np.ndarray, worlds: Worlds) -> Accuracy:
     s = score_deviation(u, worlds)
     pull = u * worlds.mean

@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from reference import worlds_with
 from scipy.special import ndtr
 
-from theory.boundary import corrected_kappas, inequality_margins, turning_points
 from theory.learners import LinearCLIP
-from theory.published import smallest_mu_spu, theorem_62_kappas
+from theory.published import corrected_kappas, inequality_margins, smallest_mu_spu, theorem_62_kappas, turning_points
 
 
 def neutral_correlation(mu_spu):

@@ -7,11 +7,10 @@ from scipy.special import ndtr
 
 from simulator.world import view_noise
 from theory import theorems as T
-from theory.boundary import corrected_kappas
 from theory.claims.claim import Axis, Claim
 from theory.claims.common import ANY_CORRELATION, BARE, INFONCE_NAME, LINEAR_MEAN, LINEAR_NAME, PAPER_WORLD, m0, papers
 from theory.learners import LinearCLIP
-from theory.published import WANG
+from theory.published import WANG, corrected_kappas
 
 BOTH_PROMPTS = (LINEAR_NAME, LINEAR_MEAN)
 WORLD = {

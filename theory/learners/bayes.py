@@ -29,8 +29,7 @@ from theory.density import (
     class_patterns,
     log_sum_of_others,
 )
-from theory.learners.base import Learner, each_class_count
-from theory.learners.sampled import LARGEST_CLASSES, over_worlds
+from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, over_worlds
 from theory.population import image_variance
 from theory.quadrature import RANGE, REPLICATES, gaussian_average
 

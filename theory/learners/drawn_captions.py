@@ -22,7 +22,7 @@ from theory.density import (
     class_patterns,
     log_density,
 )
-from theory.learners.sampled import over_worlds
+from theory.learners.base import over_worlds
 from theory.quadrature import REPLICATES
 
 IMAGES = 2**9  # a replicate and a pattern of classes

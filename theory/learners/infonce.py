@@ -24,14 +24,11 @@ from simulator.gaussian.critic import gaussian_points
 from simulator.prompts import Prompt, prompt_row
 from simulator.world import World, Worlds, latent_prompts
 from theory.density import class_patterns, combine, prompt_log_density, prompt_parts
-from theory.learners.base import Learner, each_class_count
+from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, over_worlds
 from theory.learners.captions import all_captions_accuracy, all_captions_scores
 from theory.learners.pmi import Lines, block_mixture, log_sum
 from theory.learners.pmi_accuracy import crossings, line_nodes, objects_averaged, two_prompt_accuracy
-from theory.learners.sampled import over_worlds
 from theory.quadrature import RANGE, REPLICATES
-
-LARGEST_CLASSES = 50  # a sampled point costs K^2 density terms
 
 
 def infonce_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: float = 1e-6) -> Accuracy:

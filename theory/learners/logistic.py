@@ -18,9 +18,8 @@ from simulator.gaussian.critic import gaussian_points, standardise
 from simulator.world import Worlds
 from theory.accuracy import linear_accuracy
 from theory.density import class_patterns
-from theory.learners.base import Learner, each_class_count
+from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, over_worlds
 from theory.learners.least_squares import LeastSquares
-from theory.learners.sampled import LARGEST_CLASSES, over_worlds
 from theory.population import image_variance
 from theory.quadrature import REPLICATES, logistic_moments
 
