@@ -94,8 +94,7 @@ def _sampled(sampler: Sampler, world: World, samples: Iterator[Sample], seed: in
 def _contradicted(world: World, fields, seed: int, r: int, stream: str) -> Float[np.ndarray, "1 n dT"]:
     import torch
 
-    from simulator.gaussian.pairs import Pairs
-    from simulator.gaussian.resampling import contradicted
+    from simulator.gaussian.pairs import Pairs, contradicted
 
     pairs = Pairs(*(torch.from_numpy(field[None]) for field in fields))
     return contradicted(pairs, world.classes, first_coordinates(world)[1], seed, r, streams=(stream,)).texts.numpy()

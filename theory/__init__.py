@@ -9,7 +9,7 @@ _HOMES = {
     "Axis": "theory.claims.claim:Axis",
     "Claim": "theory.claims.claim:Claim",
     # What predictions may be written with, besides +, -, *, / and powers: these take formulas, too.
-    "Phi": "scipy.special:ndtr",
+    "Phi": "theory.accuracy:Phi",
     "exp": "numpy:exp",
     "sqrt": "numpy:sqrt",
     "learners": "theory.learners",

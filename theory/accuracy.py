@@ -20,6 +20,8 @@ from simulator.gaussian.critic import standardise
 from simulator.world import Worlds
 from theory.density import class_patterns
 
+Phi = ndtr  # what predictions of claims call the normal distribution function
+
 # Trapezoid over t ~ N(0, 1). The integrands are entire and bounded near the real line, so the error falls like
 # exp(-2 pi a/h) with a the half-width of that strip: below 1e-14 at h = 1/16 even for K = 10^4.
 _T = np.arange(-160, 161) / 16
