@@ -66,15 +66,18 @@ def _samples(world: World, n: int, replicates: int, seed: int, stream: str):
 
     frames = first_coordinates(world)
     together = max(1, block_size(world) // n)
-    kept, wanted, done = None, min(together, replicates) * n, 0
+    blocks, wanted, done = [], min(together, replicates) * n, 0
     for block in draw_pairs(world, frames, n * replicates, seed, stream=stream):
-        fresh = [x.numpy() for x in block]
-        kept = fresh if kept is None else [np.concatenate(both) for both in zip(kept, fresh, strict=True)]
+        blocks.append([x.numpy() for x in block])
+        if sum(len(images) for images, *_ in blocks) < wanted:
+            continue
+        kept = [np.concatenate(fields) for fields in zip(*blocks, strict=True)]
         while len(kept[0]) >= wanted > 0:
             whole = wanted // n
             yield Sample(*(x[:wanted].reshape(whole, n, *x.shape[1:]) for x in kept), None)
             kept, done = [x[wanted:] for x in kept], done + whole
             wanted = min(together, replicates - done) * n
+        blocks = [kept]
 
 
 def _sampled(sampler: Sampler, world: World, samples: Iterator[Sample], seed: int, stream: str) -> Iterator[Sample]:

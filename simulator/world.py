@@ -247,9 +247,11 @@ class World(Checked):
 
 
 _HINTS = get_type_hints(World, include_extras=True)
-_ATTRIBUTE_HINTS = get_type_hints(Attribute, include_extras=True)
 _DEFAULTS = {name: field.default for name, field in World.model_fields.items()}
 SCALARS = tuple(name for name in World.model_fields if name not in ("attribute", "views"))  # fields that are numbers
+_DOMAINS = {name: q.domain_of(_HINTS[name]) for name in SCALARS} | {
+    f"attribute {name}": q.domain_of(hint) for name, hint in get_type_hints(Attribute, include_extras=True).items()
+}
 # What only Gaussian views have; pixels have the labels, correlations, mentions and the one attribute.
 _GAUSSIAN = (
     "mu_inv", "mu_spu", "sigma_inv", "sigma_spu", "sigma_xi", "sigma_xi_text", "dim_image", "dim_text"
@@ -325,7 +327,7 @@ class Worlds:
     def __init__(self, **fields):
         for name in fields.keys() - World.model_fields.keys():
             raise ValueError(f"{name!r} is not a field of a world; the fields are {', '.join(World.model_fields)}")
-        values = {name: _checked(name, _HINTS[name], fields.get(name, _DEFAULTS[name])) for name in SCALARS}
+        values = {name: _checked(name, fields.get(name, _DEFAULTS[name])) for name in SCALARS}
         further, views = _checked_attributes(fields.get("attribute", ())), fields.get("views")
         if not isinstance(views, Pixels | None):
             raise ValueError(f"views = {views!r} are not Pixels")
@@ -609,7 +611,7 @@ def _check_together(given: dict[str, Any], classes, dim_image, dim_text, attribu
             )
 
 
-def _checked(name: str, annotation: Any, value: Any) -> Any:
+def _checked(name: str, value: Any) -> Any:
     """A field's values as a number or an array, within the declared domain; None where the field may be None."""
     if value is None and _DEFAULTS.get(name, 0) is None:
         return None
@@ -619,7 +621,7 @@ def _checked(name: str, annotation: Any, value: Any) -> Any:
         array = np.array(None)
     if array.dtype.kind not in "fiu":
         raise ValueError(f"{name} = {value!r} holds something other than numbers")
-    low, high = q.domain_of(annotation)
+    low, high = _DOMAINS[name]
     whole = isinstance(low, int)
     if whole and (broken := array != np.rint(array)).any():
         raise ValueError(f"{name} = {array[broken].flat[0]} is not a whole number")
@@ -639,6 +641,5 @@ def _checked_attributes(attributes: Any) -> tuple[_Further, ...]:
         if not isinstance(attribute, Attribute | _Further):
             raise ValueError(f"attribute = {attribute!r} is not an Attribute")
     return tuple(
-        _Further(*(_checked(f"attribute {name}", hint, getattr(a, name)) for name, hint in _ATTRIBUTE_HINTS.items()))
-        for a in attributes
+        _Further(*(_checked(f"attribute {name}", getattr(a, name)) for name in _Further._fields)) for a in attributes
     )

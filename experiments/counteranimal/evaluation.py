@@ -24,10 +24,10 @@ from experiments.counteranimal.labels import (
 )
 from experiments.counteranimal.lvlm.likelihood import score_labels
 from experiments.counteranimal.lvlm.model import LanguageModel
-from experiments.counteranimal.metrics import Predictions
 from experiments.counteranimal.model import LoadedModel
 from experiments.counteranimal.model_config import ModelConfig
 from experiments.counteranimal.photos import PhotoSet
+from experiments.counteranimal.predictions import Predictions
 from experiments.counteranimal.reading import PREFIX, read_photos
 from experiments.counteranimal.scoring import NO_ANSWER, Scorer, confusing_space, predict, scored, scorer
 from experiments.counteranimal.summaries import result_folders, summarise, write_result
@@ -83,8 +83,8 @@ def run(request: Evaluation, note: Note = lambda sentence: None) -> list[dict[st
         answers = _answers(request, photo_set, model, space, note)
         circumstances = _circumstances(request, photo_set, space, answers, perf_counter() - began)
         settings = models.settings(model) | circumstances | answers.settings
-        document, counts = summarise("evaluate", model.spec, model.family, answers.predictions, settings, request.seed)
-        write_result(folder, document, answers.predictions, counts)
+        document = summarise("evaluate", model.spec, model.family, answers.predictions, settings, request.seed)
+        write_result(folder, document, answers.predictions)
         _warn(note, model, answers)
         documents.append(document)
     if space.name == "20":

@@ -5,21 +5,19 @@ prompts. A classifier's is that of its scores.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from experiments.counteranimal.figures import law_figure, write_figure
 from experiments.counteranimal.gaussian_law import Scores
 from experiments.counteranimal.labels import LabelSpace, own_classes
-from experiments.counteranimal.law_plot import law_figure
 from experiments.counteranimal.law_test import ALPHA, REDRAWN, assess
 from experiments.counteranimal.model_config import ModelConfig
 from experiments.counteranimal.photos import Photo, PhotoSet
 from experiments.counteranimal.reading import PREFIX, read_photos
-from experiments.counteranimal.report import write_figure
 from experiments.counteranimal.scoring import Scored, scored
 from experiments.errors import RequestError, checked_seed
 from experiments.files import output_folder, write_json, write_table
@@ -30,67 +28,60 @@ MANY, FEWER = 200, 20  # with more labels a fit takes seconds, and is repeated l
 COLUMNS = ("model", "class_index", "class", "group", "photos", "predicted", "measured", "standard_error")
 
 
-@dataclass(frozen=True, kw_only=True)
-class LawRequest:
-    """Test the law for each of these models on these photos, among the labels in the data or among all labels."""
+def run(
+    *,
+    data: Path,
+    models: ModelConfig,
+    groups: str = PREFIX,
+    labels: Literal["data", "all"] = "data",
+    tolerance: float = 0.03,
+    seed: int = 0,
+    output: Path,
+    note: Callable[[str], None] = lambda sentence: None,
+) -> dict[str, Any]:
+    """The verdict of each model on these photos, and the ranking of the models by t.
 
-    data: Path
-    models: ModelConfig
-    groups: str = PREFIX
-    labels: Literal["data", "all"] = "data"
-    tolerance: float = 0.03
-    seed: int = 0
-    output: Path
-
-
-def run(request: LawRequest, note: Callable[[str], None] = lambda sentence: None) -> dict[str, Any]:
-    """The verdict of each model and the ranking, also in output/law.json, law.csv and law.svg, .pdf and .png.
-
+    Among the labels in the data, or all labels. Writes law.json, law.csv and law.svg, .pdf and .png below `output`.
     Raises RequestError for a wrong request or photos that cannot test the law, RunError if the run fails.
     """
-    _check(request)
-    config = request.models
-    photo_set = read_photos(request.data, request.groups, config.vocabulary)
-    if not photo_set.grouped:
-        raise RequestError(f"the law needs common and counter photos, and {str(request.data)!r} has no groups")
-    space = own_classes(list(photo_set.classes)) if request.labels == "data" else config.vocabulary.every_label
-    output_folder(request.output)
-    models = []
-    for k, spec in enumerate(config.specs):
-        ran = config.run(photo_set, config.load(k))
-        found = judge(photo_set, scored(ran.encoded, ran.score), space, request.tolerance, request.seed)
-        kind = "cosines of unit vectors with prompts" if ran.model.family == "CLIP" else "logits"
-        known = {"model": spec, "family": ran.model.family, "scores": kind}
-        models.append(known | found | {"settings": config.settings(ran.model)})
-        if found["unanswered"]:
-            note(f"{spec} has no finite score for {found['unanswered']} photos; they are left out")
-    document = {
-        "statement": STATEMENT,
-        "data": str(request.data),
-        "labels": request.labels,
-        "tolerance": request.tolerance,
-        "alpha": ALPHA,
-        "seed": request.seed,
-        "models": models,
-        "ranking": ranking(models),
-        "provenance": provenance(),
-    }
-    _write(request.output, document)
-    return document
-
-
-def _check(request: LawRequest) -> None:
-    checked_seed(request.seed)
-    if not 0 < request.tolerance < 1:
-        nearest = "0.001" if request.tolerance <= 0 else "0.5"
-        raise RequestError(
-            f"tolerance {request.tolerance:g} lies outside 0 < tolerance < 1, of accuracies; a valid one is {nearest}"
-        )
+    checked_seed(seed)
+    if not 0 < tolerance < 1:
+        raise RequestError(f"tolerance {tolerance:g} of an accuracy lies outside 0 < tolerance < 1")
     if find_spec("sklearn") is None:
         raise RequestError(
             "the law's covariance needs scikit-learn, which is not installed; in the checkout run: python -m pip "
             "install -e '.[pixels]'"
         )
+    photo_set = read_photos(data, groups, models.vocabulary)
+    if not photo_set.grouped:
+        raise RequestError(f"the law needs common and counter photos, and {str(data)!r} has no groups")
+    space = own_classes(list(photo_set.classes)) if labels == "data" else models.vocabulary.every_label
+    output_folder(output)
+    tested = []
+    for k, spec in enumerate(models.specs):
+        ran = models.run(photo_set, models.load(k))
+        verdict = judge(photo_set, scored(ran.encoded, ran.score), space, tolerance, seed)
+        kind = "cosines of unit vectors with prompts" if ran.model.family == "CLIP" else "logits"
+        known = {"model": spec, "family": ran.model.family, "scores": kind}
+        tested.append(known | verdict | {"settings": models.settings(ran.model)})
+        if verdict["unanswered"]:
+            note(f"{spec} has no finite score for {verdict['unanswered']} photos; they are left out")
+    document = {
+        "statement": STATEMENT,
+        "data": str(data),
+        "labels": labels,
+        "tolerance": tolerance,
+        "alpha": ALPHA,
+        "seed": seed,
+        "models": tested,
+        "ranking": ranking(tested),
+        "provenance": provenance(),
+    }
+    write_figure(output / "law", law_figure(document))
+    rows = ({"model": model["model"], **entry} for model in tested for entry in model["classes"])
+    write_table(output / "law.csv", COLUMNS, ([row[c] for c in COLUMNS] for row in rows))
+    write_json(output / "law.json", document)
+    return document
 
 
 def judge(photo_set: PhotoSet, batches: Scored, space: LabelSpace, tolerance: float, seed: int) -> dict[str, Any]:
@@ -107,8 +98,8 @@ def judge(photo_set: PhotoSet, batches: Scored, space: LabelSpace, tolerance: fl
     for entry in document["classes"]:
         index = labels[entry.pop("label")]
         entry |= {"class_index": index, "class": photo_set.classes[index]}
-    means = {name: group["measured"] for name, group in document["law"]["groups"].items()}
-    return {**document, "labels": len(labels), "unanswered": unanswered, "drop": means["common"] - means["counter"]}
+    common, counter = (group["measured"] for group in document["law"]["groups"].values())
+    return {**document, "labels": len(labels), "unanswered": unanswered, "drop": common - counter}
 
 
 def _scores(photo_set: PhotoSet, batches: Scored, space: LabelSpace) -> tuple[Scores, list[int], int]:
@@ -127,22 +118,21 @@ def _scores(photo_set: PhotoSet, batches: Scored, space: LabelSpace) -> tuple[Sc
         raise RequestError(f"the law needs two labels at least; {str(photo_set.root)!r} has {len(columns)} class")
     values = np.concatenate(parts)
     finite = np.isfinite(values).all(axis=1)
-    place = {label: k for k, label in enumerate(columns.tolist())}
     kept = [photo for photo, good in zip(photos, finite, strict=True) if good]
     # A background without a name belongs to its class and group alone; a photo without an object is its own object.
-    found = Scores(
+    table = Scores(
         values[finite],
-        np.array([place[photo.class_index] for photo in kept], dtype=np.int64),
+        np.searchsorted(columns, [photo.class_index for photo in kept]),
         _codes([photo.background or f"\0{photo.class_index} {photo.group}" for photo in kept]),
         np.array([photo.group == "common" for photo in kept]),
         _codes([f"{photo.class_index} {photo.object}" if photo.object else f"\0{photo.path}" for photo in kept]),
     )
-    return found, columns.tolist(), int((~finite).sum())
+    return table, columns.tolist(), int((~finite).sum())
 
 
 def _codes(words: Sequence[str]) -> np.ndarray:
     """A number for each distinct word."""
-    return np.unique(np.array(words, dtype=object), return_inverse=True)[1].astype(np.int64)
+    return np.unique(np.array(words, dtype=object), return_inverse=True)[1]
 
 
 def ranking(models: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -153,19 +143,8 @@ def ranking(models: Sequence[dict[str, Any]]) -> dict[str, Any]:
     from scipy.stats import kendalltau  # start-up time
 
     known = [(m["reliance"]["t"], m["drop"]) for m in models if m["reliance"]["t"] is not None]
-    found: dict[str, Any] = {"models": len(known), "tau": None, "p": None, "verdict": "undecided", "alpha": ALPHA}
-    if len(known) < 2:
-        return found
-    tau, p = kendalltau(*zip(*known, strict=True))
-    if np.isfinite(tau):
-        verdict = "undecided" if p >= ALPHA else "supported" if tau > 0 else "contradicted"
-        found |= {"tau": float(tau), "p": float(p), "verdict": verdict}
-    return found
-
-
-def _write(folder: Path, document: dict[str, Any]) -> None:
-    """law.svg, .pdf and .png, law.csv with a row per model, class and group, and finally law.json."""
-    write_figure(folder / "law", law_figure(document))
-    rows = [{"model": model["model"], **entry} for model in document["models"] for entry in model["classes"]]
-    write_table(folder / "law.csv", COLUMNS, ([row[c] for c in COLUMNS] for row in rows))
-    write_json(folder / "law.json", document)
+    tau, p = kendalltau(*zip(*known, strict=True)) if len(known) > 1 else (np.nan, np.nan)
+    if not np.isfinite(tau):
+        return {"models": len(known), "tau": None, "p": None, "verdict": "undecided", "alpha": ALPHA}
+    verdict = "undecided" if p >= ALPHA else "supported" if tau > 0 else "contradicted"
+    return {"models": len(known), "tau": float(tau), "p": float(p), "verdict": verdict, "alpha": ALPHA}

@@ -11,9 +11,9 @@ from jaxtyping import Float, Int
 from experiments.counteranimal.cache import cached_text, model_folder, save_text
 from experiments.counteranimal.encoding import Encoded, Runtime, check_score_count, failures
 from experiments.counteranimal.labels import LabelSpace, Vocabulary, confusing_labels
-from experiments.counteranimal.metrics import Predictions
 from experiments.counteranimal.model import LoadedModel
 from experiments.counteranimal.photos import Photo, PhotoSet
+from experiments.counteranimal.predictions import Predictions
 from experiments.errors import RunError
 
 TEXT_BATCH = 256  # texts per forward pass

@@ -166,7 +166,8 @@ def _scatter_rows(
     """Rows whose Gram matrix is one draw of the centred scatter V of n projected pairs."""
     within, counts, means = _subgroup_statistics(mixture, n, R, nu_image, nu_text, rng)
     means -= np.einsum("rs,rsc->rc", counts / n, means)[:, None]
-    return np.concatenate([within, np.sqrt(counts)[..., None] * means], axis=1)
+    means *= np.sqrt(counts)[..., None]
+    return np.concatenate([within, means], axis=1)
 
 
 def _subgroup_statistics(
@@ -191,16 +192,20 @@ def _subgroup_statistics(
         a22 = np.sqrt(nu_text + b * np.divide(mixture.variances * nu_image, a11**2, out=np.zeros(l), where=a11 > 0))
         freedom = np.maximum(counts[:, :, j] - 1, 0).sum(axis=1)
         within.append(_correlate(_wishart_rows(freedom, 2 * l, rng), a11, a21, a22))
-        k = np.maximum(counts[:, :, j], 1)[..., None]
-        deviation = _correlate(rng.standard_normal((R, G, 2 * l)), a11, a21, a22) / np.sqrt(k)
-        means[:, :, j] = np.concatenate([mixture.means, b * mixture.means], axis=1) + deviation
+        mean = _correlate(rng.standard_normal((R, G, 2 * l)), a11, a21, a22)
+        mean /= np.sqrt(np.maximum(counts[:, :, j], 1))[..., None]
+        mean += np.concatenate([mixture.means, b * mixture.means], axis=1)
+        means[:, :, j] = mean
     return np.concatenate(within, axis=1), counts.reshape(R, G * P), means.reshape(R, G * P, 2 * l)
 
 
 def _correlate(x: Float[np.ndarray, "*s two_l"], a11, a21, a22) -> Float[np.ndarray, "*s two_l"]:
-    """Standard normal rows (first half, second half) given the covariance Sig_b, coordinate by coordinate."""
-    l = len(a11)
-    return np.concatenate([a11 * x[..., :l], a21 * x[..., :l] + a22 * x[..., l:]], axis=-1)
+    """Give standard normal rows (first half, second half) the covariance Sig_b, coordinate by coordinate, in place."""
+    first, second = np.split(x, 2, axis=-1)
+    second *= a22
+    second += a21 * first
+    first *= a11
+    return x
 
 
 def _wishart_rows(
