@@ -160,7 +160,7 @@ def _law(world: Worlds) -> _Law:
     )
 
 
-def _label_guessed(law: _Law) -> Preference:
+def _posterior_preference(law: _Law) -> Preference:
     """E[tanh(Lambda(t)/2) | x], summed over the classes (o, a) shown: given those, blocks of t are independent."""
     shown = np.array([1.0, -1.0])[:, None]
     shrinkage, text_variance = law.variance / law.S, law.variance + law.nu_T
@@ -192,7 +192,7 @@ def _label_guessed(law: _Law) -> Preference:
     return prefer
 
 
-def _mean_score(law: _Law) -> Preference:
+def _mean_preference(law: _Law) -> Preference:
     """(E_{t|+} - E_{t|-}) log p(x, t), pattern by pattern of what captions mention."""
     determinant = law.variance * (law.nu_I + law.nu_T) + law.nu_I * law.nu_T
     captions = [_caption_nodes(law, b, determinant[b]) for b in (0, 1)]
@@ -253,4 +253,7 @@ def _trapezoid(pole: float) -> tuple[np.ndarray, np.ndarray]:
     return nodes, weights / weights.sum()
 
 
-PREFERENCES: dict[Prompt, Callable[[_Law], Preference]] = {"captions": _label_guessed, "scores": _mean_score}
+PREFERENCES: dict[Prompt, Callable[[_Law], Preference]] = {
+    "captions": _posterior_preference,
+    "scores": _mean_preference,
+}
