@@ -80,8 +80,7 @@ def _sampled(sampler: Sampler, world: World, samples: Iterator[Sample], seed: in
     """One replicate at a time, after a sampler."""
     import torch
 
-    from simulator.gaussian.pairs import Pairs
-    from simulator.gaussian.resampling import contradicted
+    from simulator.gaussian.pairs import Pairs, contradicted
 
     frame = first_coordinates(world)[1]
     every = (fields for sample in samples for fields in zip(*sample[:4], strict=True))
