@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Mapping
+from functools import cache
 
 from markupsafe import escape
 from matplotlib.figure import Figure
@@ -41,6 +42,7 @@ def _formula(latex: str) -> Figure:
     return figure
 
 
+@cache  # claims share formulas
 def formula_svg(latex: str) -> str:
     """A formula as SVG with its LaTeX as description; "" for an empty formula."""
     return figure_svg(_formula(latex), latex) if latex else ""
