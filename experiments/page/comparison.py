@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from experiments.lab.request import read
+from experiments.lab.studies import read
 from theory.learners import named
 
 TAU = 0.005  # smaller differences count as equal

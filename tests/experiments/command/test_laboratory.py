@@ -7,7 +7,7 @@ import shlex
 import pytest
 from rich.console import Console
 
-from experiments.command.screens.laboratory import designs_table
+from experiments.command.laboratory import designs_view
 from experiments.lab.presets import designs
 
 SMALL = ("--axis", "p_spu=0.6,0.9", "--learner", "linear")
@@ -18,7 +18,7 @@ def test_designs_are_listed(soberclip):
     assert (run.status, run.err) == (0, "")
     assert [row["design"] for row in run.document] == [*designs(), "colored-coco"]  # which trains a model of yours on
     stream = io.StringIO()
-    Console(file=stream, width=80).print(designs_table(run.document))
+    Console(file=stream, width=80).print(designs_view(run.document))
     lines = stream.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     assert "…" not in stream.getvalue()
@@ -51,7 +51,7 @@ def test_a_dry_run_says_the_size_and_stops(soberclip):
 @pytest.mark.parametrize(
     ("words", "value"),
     [
-        (("sorces",), "'sources'"),
+        (("sorces",), "the nearest is sources"),
         (("sources.tml",), "'sources.tml'"),
         (("mine.toml", "--full"), "--full"),
         (("--full",), "--full"),

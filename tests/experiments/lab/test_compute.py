@@ -105,25 +105,3 @@ def test_every_cell_of_trained_towers_is_the_one_world_call():
         alone = train(world, Recipe(**recipe), models=2, seed=3).each(prompt)
         np.testing.assert_allclose(cell.counter, np.ravel(alone.counter), atol=1e-5)
         np.testing.assert_allclose(cell.common, np.ravel(alone.common), atol=1e-5)
-
-
-def same_numbers(first: xr.Dataset, second: xr.Dataset) -> None:
-    """The rounding of closed forms depends on the number of worlds in a call; all else is equal to the bit."""
-    for name in first.data_vars:
-        if name not in ("seconds", "undefined", "legend"):
-            tolerance = 1e-12 if "replicate" not in first.dims or name.startswith("predicted") else 0
-            np.testing.assert_allclose(first[name].values, second[name].values, rtol=0, atol=tolerance, err_msg=name)
-
-
-@settings(max_examples=5)
-@given(st.one_of(studies(learners=CHEAP), studies(("exact",), ("linear",), NARROW)), st.data())
-def test_a_study_in_another_order_has_the_same_numbers(asked, data):
-    axes = {a.name: data.draw(st.permutations(a.values)) for a in data.draw(st.permutations(asked.axes))}
-    learners = data.draw(st.permutations(asked.learners))
-    other = study(asked.world, axes, learners, asked.prompts[::-1], asked.routes, asked.n, asked.replicates, asked.seed)
-    table = table_of(asked)
-    back = table_of(other).sel({name: table[name].values for name in (*asked.dims, "learner", "prompt")})
-    # A learner without prompts fills the first one, whichever that is.
-    alone = table.learner.attrs["without_prompt"]
-    kept = [name for name in table.learner.values if name not in alone]
-    same_numbers(table.sel(learner=kept), back.sel(learner=kept).transpose(*table.dims))
