@@ -283,7 +283,7 @@ def test_train_says_where_it_ended_and_what_was_done(soberclip):
     assert "prompt-mean" in run.out
     assert "arrived after 4 steps" in run.out
     run = soberclip("train", *small, "--until", ".9")
-    refused(run, "--ensemble 2")
+    refused(run, "--ensemble")
     run = soberclip("train", *small, "--loss", "supervised", "--mitigate", "group-dro", "--p-spu", "1")
     refused(run, "counter pairs")
 
