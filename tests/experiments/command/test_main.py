@@ -102,7 +102,7 @@ WRONG = {  # request: what its sentence names
     "--bogus": "--bogus",
     "predct": "predict",
     "train --loss clip": "'clip'",
-    "train --temperature 0": "--temperature = 0",
+    "train --temperature 0": "temperature = 0",
     "simulate --n 1e13": "--n",
     "simulate --seed -1": "-1",
     "simulate --method direct --n 1e12": "exact",
