@@ -121,7 +121,7 @@ WRONG = {  # request: what its sentence names
     "--bogus": "--bogus",
     "predct": "predict",
     "train --loss clip": "'clip'",
-    "train --temperature 0": "--temperature = 0",
+    "train --temperature 0": "temperature = 0",
     "reproduce --quick": "--quick",
     "simulate --n 1": "--n = 1",
     "simulate --n 1e13": "--n",
