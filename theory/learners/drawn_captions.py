@@ -114,7 +114,7 @@ def _density_score(world: Worlds, seed: int):
 
 
 def _caption_log_densities(world: Worlds, text: Float[np.ndarray, "... B width"]):
-    """(log p(t_b | a), agreement) of every block; a mentioned block has the law of an image with the captions' noise."""
+    """(log p(t_b | a), agreement) of every block; a mentioned block is like an image with the captions' noise."""
     mentioned = captions_as_images(world)
     for b in range(text.shape[-2]):
         pi, nu, t = world.mention[b], world.nu_text, text[..., b, :]
