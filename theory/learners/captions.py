@@ -15,9 +15,9 @@ scores     The score is E_{t|y} PMI(x, t). + wins iff
 
 Choose signs such that mu_b and D_b are not negative. Then both preferences rise in every coordinate of the image.
 Proof: (y, z, t, x) is multivariate totally positive of order 2 (Karlin and Rinott 1980), as products of such kernels
-are. So p(t | +) is stochastically above p(t | -), t given x rises with x, and d/dx_b log p(x, t) = (E[z_b | x, t] - x_b)/nu_I
-rises with t. The boundary is therefore monotone, as in `theory.learners.pmi_accuracy`. The proof needs captions that
-show what they mention: full mention, or no noise in captions.
+are. So p(t | +) is stochastically above p(t | -), t given x rises with x, and the slope d/dx_b log p(x, t) =
+(E[z_b | x, t] - x_b)/nu_I rises with t. The boundary is therefore monotone, as in `theory.learners.pmi_accuracy`. The
+proof needs captions that show what they mention: full mention, or no noise in captions.
 """
 
 from collections.abc import Callable
