@@ -288,7 +288,7 @@ def _quantity(claim, learner: Learner, world: World, n, size, seed, route: Route
 
 def _fitted(world, learner, n, size, seed, stream, route) -> Iterator[LinearCritic]:
     """`learned_critics`; a sample that cannot be fitted raises Unmeasurable."""
-    from simulator.gaussian.supervised import SeparabilityError  # start-up time
+    from simulator.gaussian.fitting import SeparabilityError  # start-up time
 
     try:
         yield from learned_critics(world, learner, n, size, seed, stream, route)
