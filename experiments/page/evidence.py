@@ -209,7 +209,7 @@ def _cases(cases: Sequence[dict[str, Any]]) -> Iterator[str]:
     """One line per trained case: the world, the settings away from their defaults, and every row."""
     defaults = {name: field.default for name, field in Recipe.model_fields.items()}
     for case in cases:
-        settings = ", ".join(f"{k} {v}" for k, v in case["recipe"].items() if v != defaults[k])
+        settings = ", ".join(f"{k} {v}" for k, v in case["recipe"].items() if v != defaults.get(k, v))
         rows = "; ".join(
             f"{row['group']}{' by ' + row['prompt'] if row['prompt'] else ''} {number(row['measured'])}"
             + ("" if row["predicted"] is None else f" (theory {number(row['predicted'])})")
