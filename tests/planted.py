@@ -137,9 +137,9 @@ FAULTS = {
         "simulator/test_streams.py::test_seed_name_and_index_each_select_a_stream",
     ),
     "large counts one too small": Fault(
-        "simulator.multinomial:binomial",
+        "simulator.exact_counts:binomial",
         on_result(lambda counts: counts - (counts > 100)),
-        "simulator/test_multinomial.py::test_large_counts_have_the_binomial_law",
+        "simulator/test_exact_counts.py::test_large_counts_have_the_binomial_law",
     ),
     "text noise forgotten in a density": Fault(
         "theory.density:_paired_gaussian",

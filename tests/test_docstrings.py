@@ -14,7 +14,7 @@ from docstring_parser import numpydoc
 PACKAGES = ("simulator", "theory", "experiments")
 RETURNED = (  # what the exported functions return, and what README.md sends a reader to
     "simulator.accuracy.Interval",
-    "simulator.gaussian.fit.Fitted",
+    "simulator.gaussian.fitting.Fitted",
     "simulator.towers.api.Towers",
     "simulator.towers.objectives.Objective",
     "simulator.towers.objectives.register",
