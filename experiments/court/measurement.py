@@ -3,7 +3,7 @@
 A plan says which worlds are measured there, how each learner is measured, and on how many pairs. Learners and points
 that are compared use the same random streams, so that their common noise cancels.
 
-A pilot on a stream of its own shows the spread of the values. The number of values follows from the bound that they
+A pilot on a separate stream shows the spread of the values. The number of values follows from the bound that they
 must reach. The pilot never enters the verdict.
 """
 
