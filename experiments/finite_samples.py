@@ -8,7 +8,6 @@ Functions import what they need when they run, for start-up time.
 """
 
 from collections.abc import Iterator
-from itertools import count
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -54,54 +53,45 @@ class Sample(NamedTuple):
     texts: Float[np.ndarray, "r n dT"]
     labels: Int[np.ndarray, "r n"]
     backgrounds: Int[np.ndarray, "r n J"]
-    weights: Float[np.ndarray, "r n"] | None
+    weights: Float[np.ndarray, "r n"] | None = None
 
 
-def _samples(world: World, n: int, replicates: int, seed: int, stream: str):
+def _samples(world: World, n: int, replicates: int, seed: int, stream: str) -> Iterator[Sample]:
     """Replicates of n drawn pairs in blocks; the dictionaries are the first l coordinates.
 
     All pairs come from one stream, in order. A block has as many replicates as a block of the stream fills.
     """
     from simulator.gaussian.pairs import block_size, draw_pairs
 
-    frames = first_coordinates(world)
-    together = max(1, block_size(world) // n)
-    blocks, wanted, done = [], min(together, replicates) * n, 0
-    for block in draw_pairs(world, frames, n * replicates, seed, stream=stream):
+    most, blocks = max(1, block_size(world) // n), []
+    for block in draw_pairs(world, first_coordinates(world), n * replicates, seed, stream=stream):
         blocks.append([x.numpy() for x in block])
-        if sum(len(images) for images, *_ in blocks) < wanted:
+        if sum(len(images) for images, *_ in blocks) < n * min(most, replicates):
             continue
         kept = [np.concatenate(fields) for fields in zip(*blocks, strict=True)]
-        while len(kept[0]) >= wanted > 0:
-            whole = wanted // n
-            yield Sample(*(x[:wanted].reshape(whole, n, *x.shape[1:]) for x in kept), None)
-            kept, done = [x[wanted:] for x in kept], done + whole
-            wanted = min(together, replicates - done) * n
+        while replicates and len(kept[0]) >= n * min(most, replicates):
+            whole = min(most, replicates)
+            yield Sample(*(x[: n * whole].reshape(whole, n, *x.shape[1:]) for x in kept))
+            kept, replicates = [x[n * whole :] for x in kept], replicates - whole
         blocks = [kept]
 
 
 def _sampled(sampler: Sampler, world: World, samples: Iterator[Sample], seed: int, stream: str) -> Iterator[Sample]:
     """One replicate at a time, after a sampler."""
-    number = count()
-    for sample in samples:
-        for fields in zip(*sample[:4], strict=True):
-            r = next(number)
-            groups = group_numbers(fields[2], fields[3], world.classes)
-            rows, weights = chosen(sampler, groups, world, numpy_stream(seed, f"{stream}/{sampler.name}", r))
-            kept = [field[rows][None] for field in fields]
-            if sampler.swaps:
-                kept[1] = _contradicted(world, fields, seed, r, stream)
-            yield Sample(*kept, None if weights is None else weights[None])
-
-
-def _contradicted(world: World, fields, seed: int, r: int, stream: str) -> Float[np.ndarray, "1 n dT"]:
     import torch
 
-    from simulator.gaussian.pairs import Pairs
-    from simulator.gaussian.resampling import contradicted
+    from simulator.gaussian.pairs import Pairs, contradicted
 
-    pairs = Pairs(*(torch.from_numpy(field[None]) for field in fields))
-    return contradicted(pairs, world.classes, first_coordinates(world)[1], seed, r, streams=(stream,)).texts.numpy()
+    frame = first_coordinates(world)[1]
+    every = (fields for sample in samples for fields in zip(*sample[:4], strict=True))
+    for r, fields in enumerate(every):
+        groups = group_numbers(fields[2], fields[3], world.classes)
+        rows, weights = chosen(sampler, groups, world, numpy_stream(seed, f"{stream}/{sampler.name}", r))
+        kept = [field[rows][None] for field in fields]
+        if sampler.swaps:
+            pairs = Pairs(*(torch.from_numpy(field[None]) for field in fields))
+            kept[1] = contradicted(pairs, world.classes, frame, seed, r, streams=(stream,)).texts.numpy()
+        yield Sample(*kept, None if weights is None else weights[None])
 
 
 def drawn_covariances(world, n, replicates, seed, stream) -> Iterator[Float[np.ndarray, "r dI dT"]]:
@@ -110,7 +100,7 @@ def drawn_covariances(world, n, replicates, seed, stream) -> Iterator[Float[np.n
 
 
 def _covariances(samples: Iterator[Sample]) -> Iterator[Float[np.ndarray, "r dI dT"]]:
-    from simulator.gaussian.fit import sample_covariance
+    from simulator.gaussian.fitting import sample_covariance
 
     for images, texts, _, _, weights in samples:
         if weights is not None:
@@ -127,14 +117,14 @@ def _drawn_linear(world, learner: Learner, samples: Iterator[Sample], sampler: s
 
 
 def _drawn_supervised(world, learner: Learner, samples: Iterator[Sample], sampler: str):
-    from simulator.gaussian.supervised import fit
+    from simulator.gaussian.fitting import score_vectors
 
     D, _ = first_coordinates(world)
     name = estimator_of(learner).fit
     for images, _, labels, _, weights in samples:
         counts = [None] * len(images) if weights is None else weights
         for x, y, w in zip(images, labels, counts, strict=True):
-            yield LinearCritic.of_vectors(fit(name, x, y, world.classes, w), D)
+            yield LinearCritic.of_vectors(score_vectors(name, x, y, world.classes, w), D)
 
 
 def hits(learner: Learner, world: World, group: int, images: int, seed: int, stream: str) -> Iterator[np.ndarray]:

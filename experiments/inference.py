@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import betainccinv, betaincinv, ndtr, stdtrit
 
-from simulator.multinomial import multinomial
+from simulator.exact_counts import multinomial
 
 Numbers = np.ndarray | float
 LEVEL = 0.95  # of every interval that is shown without a decision resting on it

@@ -330,7 +330,7 @@ def plot_view(document: dict[str, Any]) -> Screen:
 
 
 def finetuning_view(document: dict[str, Any]) -> Screen:
-    """Mean accuracies by learner, Table 7, the chosen hyperparameters, and the path of the result."""
+    """Mean accuracies by learner, Table 7, and the path of the result."""
     learners = document["specification"]["learners"]
     groups = [group for group in HEADS if any(row["group"] == group for row in document["accuracies"])]
     means = {(row["learner"], row["group"]): _mean(row) for row in document["accuracies"]}
@@ -339,10 +339,6 @@ def finetuning_view(document: dict[str, Any]) -> Screen:
     for row in document["printed"]:
         printed.setdefault((row["learner"], row["backbone"]), []).append(f"{100 * row['printed']:.2f}")
     trained_on = dict.fromkeys(row["learner"] for row in document["printed"])
-    chosen = []
-    for row in document["tests"]:
-        numbers = [f"{row[name]:g}" if name in row else "" for name in ("lr", "weight_decay", "warmup")]
-        chosen.append([row["learner"], *numbers, percent(row["validation"]) or "none"])
     lost = sum(row["validation"] is None for row in document["trainings"])
     objects, output = counted(sum(document["objects"]["test"]), "test object"), document["output"]
     return screen(
@@ -355,11 +351,6 @@ def finetuning_view(document: dict[str, Any]) -> Screen:
             "Table 7 of [W], OpenAI's weights: in and out of distribution %",
             ["learner", *(f">{backbone}" for backbone in backbones)],
             [[name, *(", ".join(printed[name, backbone]) for backbone in backbones)] for name in trained_on],
-        ),
-        table(
-            "chosen by validation in distribution, one row per training",
-            ["learner", ">learning rate", ">decay", ">warm-up", ">validation %"],
-            chosen,
         ),
         warning(f"{counted(lost, 'training')} lost a finite loss and were not chosen") if lost else None,
         document["design"]["look"],

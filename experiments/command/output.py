@@ -111,11 +111,3 @@ def interval(ends: list | tuple | None) -> str:
 def indented(words: str) -> Padding:
     """A paragraph below a heading."""
     return Padding(Text(words), (0, 0, 0, 4), expand=False)
-
-
-def folded(*parts: Any) -> Group:
-    """Parts of a screen; cells of their tables that are too wide wrap."""
-    for part in parts:
-        for column in part.columns if isinstance(part, Table) else ():
-            column.overflow = "fold"
-    return Group(*parts)

@@ -3,7 +3,7 @@
 A plan says which worlds are measured there, how each learner is measured, and on how many pairs. Learners and points
 that are compared use the same random streams, so that their common noise cancels.
 
-A pilot on a stream of its own shows the spread of the values. The number of values follows from the bound that they
+A pilot on a separate stream shows the spread of the values. The number of values follows from the bound that they
 must reach. The pilot never enters the verdict.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.court.decision import FEWEST, TWO_SIDED, size_needed, violation_bounds
-from experiments.court.domain import INFINITE, Point, cannot_be_judged, combined, finite, legs, row, violation_at
+from experiments.court.domain import INFINITE, Point, cannot_be_judged, combine, finite, legs, row, violation_at
 from experiments.estimators import estimator_of, has_exact_law
 from experiments.finite_samples import Route, Unmeasurable, drawn_covariances, hits, image_accuracy, learned_critics
 from experiments.inference import Bounds, Sample
@@ -246,7 +246,7 @@ def measure(plan: Plan, size: int, seed: int) -> Sample:
         each = (_quantity(claim, s, world, plan.pairs[s][i], size, seed, plan.routes[s]) for s in claim.learners)
         first, *subtracted = each
         values.append(first - subtracted[0] if subtracted else first)
-    sample, support = np.asarray(combined(claim, values)), support_of(claim)
+    sample, support = np.asarray(combine(claim, values)), support_of(claim)
     if not np.isfinite(sample).all():
         raise Unmeasurable(f"{claim.quantity} of a drawn sample is not a number at this point")
     if claim.share is not None:
@@ -288,7 +288,7 @@ def _quantity(claim, learner: Learner, world: World, n, size, seed, route: Route
 
 def _fitted(world, learner, n, size, seed, stream, route) -> Iterator[LinearCritic]:
     """`learned_critics`; a sample that cannot be fitted raises Unmeasurable."""
-    from simulator.gaussian.supervised import SeparabilityError  # start-up time
+    from simulator.gaussian.fitting import SeparabilityError  # start-up time
 
     try:
         yield from learned_critics(world, learner, n, size, seed, stream, route)
@@ -323,6 +323,6 @@ def _image_sample(plan: Plan, size: int, seed: int) -> Sample:
         right = np.reshape(blocks, (len(worlds), len(claim.learners), len(groups), -1))  # (leg, learner, group, image)
         each = in_words(claim.quantity, Accuracy(right[:, :, 0], right[:, :, -1]))  # (leg, learner, image)
         values = each[:, 0] - each[:, 1] if len(claim.learners) == 2 else each[:, 0]
-        for value, count in zip(*np.unique(combined(claim, list(values)), return_counts=True), strict=True):
+        for value, count in zip(*np.unique(combine(claim, list(values)), return_counts=True), strict=True):
             counts[float(value)] += int(count)
     return Sample(np.array(list(counts)), support=support_of(claim), counts=np.array(list(counts.values())))

@@ -3,20 +3,31 @@
 The order matters: the points, n, the number of values and the streams are fixed before any measurement that counts.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
-from experiments.court.certificates import proof_of, ruled
+from experiments.court.certificates import apply_proof, proof_of
 from experiments.court.decision import POWER, decide, p_value
-from experiments.court.domain import dimension, finite, guarded, inside, legs, placed, row, single, true_violation
+from experiments.court.domain import (
+    dimension,
+    finite,
+    guard_errors,
+    inside,
+    legs,
+    points_at,
+    row,
+    single,
+    true_violation,
+)
 from experiments.court.measurement import Evidence, drawable, gather, pilot_violation, plan_at
 from experiments.court.worst_point import Worst, corners, roundest, search, sobol
 from experiments.errors import RequestError
 from experiments.estimators import estimator_of
 from experiments.finite_samples import Unmeasurable
-from experiments.inference import LEVEL
+from experiments.inference import LEVEL, Bounds
 from experiments.progress import tell
 from experiments.verdict import Verdict
 from theory.claims.claim import Claim
@@ -24,6 +35,7 @@ from theory.claims.claim import Claim
 AUDIT_POINTS = 32  # besides the worst point
 QUICK_AUDIT_POINTS = 4
 PROOF_SECONDS = 60.0
+PATIENCE = 5.0  # seconds between two lines of progress
 # A rounder counterexample may cost a tenth of the violation's excess over tau, or leave 3 tau, which is plenty.
 KEPT = 0.9
 
@@ -88,12 +100,15 @@ def judge(
     if not 0 < alpha < 1:
         raise ValueError(f"error rate {alpha} lies outside (0, 1); .01 is usual")
     proof = proof_of(claim, proof_seconds, certificates) if prove else None
-    began, claim = perf_counter(), guarded(claim)
-    tell(f"{claim.id}: searching the worst point")
+    began, claim, report = perf_counter(), guard_errors(claim), _spaced_lines()
+    report(f"{claim.id}: searching the worst point")
     worst = search(claim, seed)
-    against, audits, bounds, obstacles = None, [], [], []
+    against: Evidence | None = None
+    audits: list[Evidence] = []
+    bounds: list[Bounds] = []
+    obstacles: list[str] = []
     if worst.violation > claim.tau:
-        tell(f"{claim.id}: measuring at the worst point")
+        report(f"{claim.id}: measuring at the worst point")
         try:
             against = _at_the_worst_point(claim, _within_reach(claim, worst, seed), alpha / 2, seed)
         except Unmeasurable as error:
@@ -101,7 +116,7 @@ def judge(
     if worst.violation < claim.tau:
         points = audit_points(claim, worst, QUICK_AUDIT_POINTS if quick else AUDIT_POINTS, seed)
         tail = alpha / (2 * len(points))
-        audits, obstacles = _audit(claim, points, tail, seed)
+        audits, obstacles = _audit(claim, points, tail, seed, report)
         bounds = [evidence.bounds(tail) for evidence in audits]
     notes = dict.fromkeys(evidence.note for evidence in (against, *audits) if evidence and evidence.note)
     shown_below = against and against.bounds(alpha / 2)
@@ -109,10 +124,10 @@ def judge(
     shown = against
     if audits:
         last = ruling.decision == "supported"
-        shown = audits[-1 if last else int(np.argmax([bound.high for bound in bounds]))]
-    ruling = ruled(ruling, proof)
+        shown = audits[-1 if last else int(np.argmax([float(bound.high) for bound in bounds]))]
+    ruling = apply_proof(ruling, proof)
     interval = shown and shown.sample.interval(LEVEL)
-    largest = max((bound.high for bound in bounds), default=np.inf)
+    largest = max((float(bound.high) for bound in bounds), default=np.inf)
     return Verdict(
         claim=claim.id,
         source=claim.source,
@@ -182,11 +197,11 @@ def _at_the_worst_point(claim: Claim, worst: Worst, tail: float, seed: int) -> E
     return gather(plan_at(claim, point, drawn=True), gap=gap, tail=tail, miss=1 - POWER, seed=seed, purpose="worst")
 
 
-def _audit(claim: Claim, points: list, tail: float, seed: int) -> tuple[list[Evidence], list[str]]:
+def _audit(claim: Claim, points: list, tail: float, seed: int, report) -> tuple[list[Evidence], list[str]]:
     """Evidence at every audit point, and the reasons why some could not be measured."""
     audits, obstacles = [], []
     for i, point in enumerate(points):
-        tell(f"{claim.id}: audit point {i + 1} of {len(points)}")
+        report(f"{claim.id}: audit point {i + 1} of {len(points)}")
         expected = _violation(claim, point, seed, 512, 98)
         if np.isnan(expected):
             obstacles.append(f"{claim.quantity} is undefined at an audit point")
@@ -210,8 +225,21 @@ def audit_points(claim: Claim, worst: Worst, count: int, seed: int) -> list[dict
     vertices = corners(d)
     vertices = vertices[np.linspace(0, len(vertices) - 1, min(len(vertices), count // 2)).round().astype(int)]
     unit = np.concatenate([vertices, sobol(d, 2 * count, seed + 1)])
-    grid = placed(claim, unit)
+    grid = points_at(claim, unit)
     good = np.broadcast_to(inside(claim, grid), len(unit))
     if not finite(claim):
         good = good & np.isfinite(true_violation(claim, grid))
     return [worst.point, *(single(grid, int(i)) for i in np.flatnonzero(good)[:count])]
+
+
+def _spaced_lines() -> Callable[[str], None]:
+    """`tell` at most once per PATIENCE seconds: a terminal shows every line that it is told."""
+    last = perf_counter()
+
+    def report(line: str) -> None:
+        nonlocal last
+        if perf_counter() - last > PATIENCE:
+            last = perf_counter()
+            tell(line)
+
+    return report

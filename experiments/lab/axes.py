@@ -169,4 +169,4 @@ def _checked(field: str, values: Sequence[Value]) -> list[Value]:
     try:
         return TypeAdapter(list[_FIELDS[field]]).validate_python(values)
     except ValidationError as failure:
-        raise RequestError(refusal(failure, lambda location: f"axis {field}")) from None
+        raise RequestError(refusal(failure, f"axis {field}")) from None

@@ -5,7 +5,6 @@ Validators that look at several fields run once, after the merge.
 """
 
 import tomllib
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +18,6 @@ from simulator.world import Attribute, World
 
 if TYPE_CHECKING:
     from simulator.pixels.scenery import Scenery
-
-Location = tuple[int | str, ...]  # of a value in a document: ("attribute", 0, "mu")
 
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most"}
 _TABLES = {"attribute": Attribute, "views": Pixels}  # of a world file
@@ -36,14 +33,14 @@ def read_toml(file: Path, kind: str) -> dict[str, Any]:
         raise RequestError(f"{kind} file {str(file)!r} is not TOML: {error}") from None
 
 
-def refusal(failure: ValidationError, called: Callable[[Location], str] = lambda location: str(location[-1])) -> str:
-    """What is wrong with a world or a recipe, in one sentence; `called` gives the user's name for a location."""
+def refusal(failure: ValidationError, called: str = "") -> str:
+    """What is wrong with a world or a recipe, in one sentence; `called` replaces the name of the field."""
     error = failure.errors()[0]
     location, value, limits = error["loc"], error["input"], error.get("ctx", {})
     message = error["msg"].removeprefix("Value error, ")
     if not location or (location[0] in _TABLES and error["type"] == "value_error"):
         return message  # a validator over several fields names them itself
-    name = called(location)
+    name = called or ".".join(map(str, location))
     if error["type"] == "value_error":  # a validator of one field begins with the value
         return f"{name} = {message}"
     if error["type"] == "extra_forbidden":
@@ -56,28 +53,17 @@ def refusal(failure: ValidationError, called: Callable[[Location], str] = lambda
     return f"{name} = {value!r}: {message[0].lower()}{message[1:]}"
 
 
-def as_flag(location: Location) -> str:
-    """The flag of a field: --p-spu."""
-    return f"--{str(location[-1]).replace('_', '-')}"
-
-
 def world_from(file: Path | None, flags: dict[str, Any]) -> World:
-    """The world of a file (or the default world) with flags on top. Raises RequestError naming the flag or the key."""
-    own = {} if file is None else read_toml(file, "world")
-    return world_of({**own, **flags}, dict.fromkeys(own.keys() - flags.keys(), file))
+    """The world of a file (or the default world) with flags on top. Raises RequestError naming the field."""
+    return world_of({**({} if file is None else read_toml(file, "world")), **flags})
 
 
-def world_of(fields: dict[str, Any], sources: Mapping[str, Path | str]) -> World:
-    """The world of some fields. `sources` names the file of each field that does not come from a flag."""
-
-    def called(location: Location) -> str:
-        source = sources.get(str(location[0]))
-        return as_flag(location) if source is None else f"{source}: key {'.'.join(map(str, location))}"
-
+def world_of(fields: dict[str, Any]) -> World:
+    """The world of some fields. Raises RequestError naming the field, its value and the nearest valid value."""
     try:
         return World(**fields)
     except ValidationError as failure:
-        raise RequestError(refusal(failure, called)) from None
+        raise RequestError(refusal(failure)) from None
 
 
 def world_fields(world: World, *, defaults: bool = True) -> dict[str, Any]:
@@ -105,11 +91,11 @@ def read_pictures(world: World) -> "Scenery":
 
 
 def recipe_from(flags: dict[str, Any]) -> Recipe:
-    """The recipe of some flags. Raises RequestError naming the flag, its value and the nearest valid value."""
+    """The recipe of some flags. Raises RequestError naming the field, its value and the nearest valid value."""
     try:
         return Recipe(**flags)
     except ValidationError as failure:
-        raise RequestError(refusal(failure, as_flag)) from None
+        raise RequestError(refusal(failure)) from None
 
 
 def recipe_of(label: str, given: dict[str, Any]) -> Recipe:

@@ -102,21 +102,14 @@ def result(
 
 
 def _measured(replicates: dict[str, np.ndarray], going: np.ndarray) -> dict[str, Any]:
-    """Mean accuracies of the models that did not diverge, and each model's own, from (R, E) values by group.
-
-    "evaluation95" is the error of quasi-Monte Carlo, per model; None where the accuracy is exact.
-    """
-    models = range(len(going))
+    """Mean accuracies of the models that did not diverge, and each model's own, from (R, E) values by group."""
     accuracy = {group: values.mean(0) for group, values in replicates.items()}
-    mean = {group: values[going].mean() for group, values in accuracy.items()}
-    exact = all(len(values) == 1 for values in replicates.values())
-    errors = {group: [interval95(values[:, k]) for k in models] for group, values in replicates.items()}
+    mean = {group: float(values[going].mean()) for group, values in accuracy.items()}
     return {
         **in_groups(Accuracy(mean["common"], mean["counter"])),
-        **{group: float(value) for group, value in mean.items()},
-        "replicates": [{group: float(values[k]) for group, values in accuracy.items()} for k in models],
+        **mean,
+        "replicates": [{group: float(values[k]) for group, values in accuracy.items()} for k in range(len(going))],
         "interval95": {group: interval95(values[going]) for group, values in accuracy.items()},
-        "evaluation95": None if exact else errors,
     }
 
 

@@ -177,7 +177,7 @@ def _stopped(setting: Setting) -> Setting:
     return replace(setting.trained(steps=steps, schedule="constant"), arrives=False)
 
 
-for _name, _words, _apply in (
+_TABLE: tuple[tuple[str, str, Callable[[Setting], Setting]], ...] = (
     (NONE, "no mitigation", lambda setting: setting),
     ("balance", "groups drawn with replacement, equally often", lambda setting: setting.sampled("balanced")),
     ("subsample", "groups cut to the smallest", lambda setting: setting.sampled("subsampled")),
@@ -205,5 +205,6 @@ for _name, _words, _apply in (
     ),
     ("early-stopping", f"one in {EARLY} of the steps", _stopped),
     ("narrow", "the narrowest embedding that tells the classes apart", _narrowed),
-):
-    register(Mitigation(_name, _words, _apply))
+)
+for _row in _TABLE:
+    register(Mitigation(*_row))

@@ -59,7 +59,7 @@ class Design:
 
     def as_json(self) -> dict[str, Any]:
         """The design with both sizes."""
-        document = {"design": self.name, **self.words, "plot": self.plot}
+        document: dict[str, Any] = {"design": self.name, **self.words, "plot": self.plot}
         for size, study in {"quick": self.study(), "full": self.study(full=True)}.items():
             document[size] = {"cells": study.cells, "seconds": self.seconds[size], "study": study.document()}
         return document

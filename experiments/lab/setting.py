@@ -5,7 +5,7 @@ Mitigations change settings (`experiments.lab.mitigations`), and a study has one
 
 from dataclasses import dataclass, replace
 from math import inf
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from pydantic import ValidationError
@@ -177,7 +177,8 @@ class Setting:
         if not self.reads_captions:
             raise RequestError(f"{self.called} reads no captions, so no prompt changes it; linear and infonce do")
         if self.learner is not None:
-            return replace(self, learner=replace(self.learner, **{"prompt": prompt}))
+            changed: dict[str, Any] = {"prompt": prompt}
+            return replace(self, learner=replace(self.learner, **changed))
         assert self.recipe is not None
         return replace(self, prompt=checked_prompt(self.recipe, prompt))
 

@@ -286,4 +286,6 @@ def _plain(variable: "xr.Variable") -> "xr.Variable":
 def free_space(path: Where) -> int | None:
     """Free bytes on the disk of a store; None for an address."""
     target = located(path)
-    return None if isinstance(target, str) else disk_usage(next(p for p in target.parents if p.exists())).free
+    if isinstance(target, str):
+        return None
+    return disk_usage(next(p for p in (target, *target.parents) if p.exists())).free

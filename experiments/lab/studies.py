@@ -120,7 +120,8 @@ def study(
 
 def _whole(name: str, value: Any) -> int:
     """A count as an int; 1e9 is one as well."""
-    if not isinstance(value, Real) or isinstance(value, bool) or value != value // 1:
+    whole = isinstance(value, Real) and not isinstance(value, bool) and value == value // 1
+    if not whole:
         raise RequestError(f"{name} = {value!r} is not a whole number")
     return int(value)
 
@@ -235,14 +236,11 @@ def requested(
             raise RequestError(f"{source}: key {key!r} is unknown{suggestion(key, KEYS, quoted=True)}")
         if key in TABLES and not isinstance(value, dict):
             raise RequestError(f"{source}: {key} = {value!r} is not a table")
-        if key in LISTS and not all(isinstance(word, str) for word in value):
+        if key in LISTS and not all(isinstance(word, str) for word in (value if isinstance(value, list) else [value])):
             raise RequestError(f"{source}: {key} = {value!r} is not a list of names")
-    flags, own = flags or {}, {} if world_file is None else read_toml(world_file, "world")
-    whole = merged(merged(document, {"world": own}), flags)
-    sources = {**dict.fromkeys(document.get("world", {}), source), **dict.fromkeys(own, world_file)}
-    for name in flags.get("world", {}):
-        sources.pop(name, None)
-    return study(**{**whole, "world": world_of(whole["world"], sources)})
+    own = {} if world_file is None else read_toml(world_file, "world")
+    whole = merged(merged(document, {"world": own}), flags or {})
+    return study(**{**whole, "world": world_of(whole["world"])})
 
 
 def merged(document: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int
 
+from simulator.exact_counts import multinomial
 from simulator.gaussian.critic import LinearCritic
 from simulator.mixture import Mixture
-from simulator.multinomial import multinomial
 from simulator.prompts import Prompt
 from simulator.quantities import check_integer
 from simulator.streams import numpy_stream
@@ -112,34 +112,27 @@ def covariance_critic(
 
 
 def cross_covariance(
-    world: World,
-    n: int,
-    rng: np.random.Generator,
-    *,
-    mixture: Mixture | None = None,
-    dictionaries: tuple[Float[np.ndarray, "dI l"], Float[np.ndarray, "dT l"]] | None = None,
+    world: World, n: int, rng: np.random.Generator, *, mixture: Mixture | None = None
 ) -> Float[np.ndarray, "dI dT"]:
-    """One draw of S, the unbiased sample cross-covariance of n pairs.
+    """One draw of S, the unbiased sample cross-covariance of n pairs, in the dictionaries of `first_coordinates`.
 
-    The latents' scatter occupies r = 2l of the n - 1 centred rows; there the rotated views are R D' + noise. The other
-    m = n - 1 - r rows are pure noise and enter through Xi_I' Xi_T, which is A G with A lower triangular, A A' ~
-    Wishart_{d_I}(m) (Bartlett) and G a normal matrix. (A' G has the same singular values and the wrong rows.)
+    The latents' scatter occupies r of the n - 1 centred rows, r = 2l where there are so many; there the rotated views
+    are R D' + noise. The other m rows are pure noise and enter through Xi_I' Xi_T, which is A G with A lower
+    triangular, A A' ~ Wishart_{d_I}(m) (Bartlett) and G a normal matrix. (A' G has the same singular values and the
+    wrong rows.)
     """
     mixture = mixture or world.mixture()
     l, dI, dT = len(mixture.variances), world.dim_image, world.dim_text
     noise = np.sqrt(world.nu_image), np.sqrt(world.nu_text)
-    r, m = 2 * l, n - 1 - 2 * l
-    if m < 0:  # fewer centred rows than 2l: draw the n pairs themselves
-        return _small_sample_covariance(mixture, n, world, rng, dictionaries)
-    rows = _scatter_rows(mixture, n, 1, 0.0, 0.0, rng)[0]
-    latent = _triangle(rows)  # (2l, 2l), its Gram matrix the scatter of (z_I, z_T)
-    image = noise[0] * rng.standard_normal((r, dI))
-    text = noise[1] * rng.standard_normal((r, dT))
-    image += _lift(latent[:, :l], dI, dictionaries and dictionaries[0])
-    text += _lift(latent[:, l:], dT, dictionaries and dictionaries[1])
+    r = min(2 * l, n - 1)
+    # (r, 2l), its Gram matrix the scatter of (z_I, z_T)
+    latent = _triangle(_scatter_rows(mixture, n, 1, 0.0, 0.0, rng)[0])[:r]
+    image, text = noise[0] * rng.standard_normal((r, dI)), noise[1] * rng.standard_normal((r, dT))
+    image[:, :l] += latent[:, :l]
+    text[:, :l] += latent[:, l:]
     S = image.T @ text
-    if noise[0] * noise[1] > 0 and m > 0:
-        S += noise[0] * noise[1] * _noise_product(m, dI, dT, rng)
+    if noise[0] * noise[1] > 0 and n - 1 > r:
+        S += noise[0] * noise[1] * _noise_product(n - 1 - r, dI, dT, rng)
     return S / (n - 1)
 
 
@@ -273,25 +266,3 @@ def _noise_product(m: int, dI: int, dT: int, rng: np.random.Generator) -> Float[
     G = rng.standard_normal((dI, dT))
     # G' A' computed in Fortran order is (A G)' without a copy: A.T is upper triangular to BLAS.
     return dtrmm(1.0, A.T, G.T, side=1, lower=0).T
-
-
-def _lift(rows: Float[np.ndarray, "r l"], d: int, dictionary) -> Float[np.ndarray, "r d"]:
-    if dictionary is not None:
-        return rows @ dictionary.T
-    lifted = np.zeros((len(rows), d))
-    lifted[:, : rows.shape[1]] = rows
-    return lifted
-
-
-def _small_sample_covariance(mixture: Mixture, n: int, world: World, rng, dictionaries):
-    masks, probability = mixture.masks()
-    group = rng.choice(len(mixture.weights), size=n, p=mixture.weights / mixture.weights.sum())
-    mask = masks[rng.choice(len(masks), size=n, p=probability)]
-    z = mixture.means[group] + np.sqrt(mixture.variances) * rng.standard_normal((n, len(mixture.variances)))
-    views = []
-    for M, (latent, d, nu) in enumerate(
-        [(z, world.dim_image, world.nu_image), (mask * z, world.dim_text, world.nu_text)]
-    ):
-        x = _lift(latent, d, dictionaries and dictionaries[M]) + np.sqrt(nu) * rng.standard_normal((n, d))
-        views.append(x - x.mean(axis=0))
-    return views[0].T @ views[1] / (n - 1)

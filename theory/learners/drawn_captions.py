@@ -1,9 +1,9 @@
 """The InfoNCE optimum with drawn captions as prompts: many classes, several attributes, or masked noisy captions.
 
-captions   log E[p(y | t) | x] over captions t drawn given the image (see `theory.learners.captions` for why): such
-           captions lie near the image, where few that are drawn for a class do.
-scores     E_{t|y} log p(x, t) over captions drawn for class 0; those of the others are the same ones, relabelled, so
-           that what is common to all classes does not scatter.
+captions   log E[p(y | t) | x] over captions t drawn given the image (`theory.learners.captions` says why). They lie
+           near the image; few captions drawn for a class would.
+scores     E_{t|y} log p(x, t) over captions drawn for class 0. The other classes have the same captions, relabelled, so
+           that what all classes share has no sampling error.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ from theory.density import (
     class_patterns,
     log_density,
 )
-from theory.learners.sampled import over_worlds
+from theory.learners.base import over_worlds
 from theory.quadrature import REPLICATES
 
 IMAGES = 2**9  # a replicate and a pattern of classes
@@ -35,8 +35,8 @@ CELLS = 2**20  # numbers held in one array at a time
 def drawn_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0) -> Accuracy:
     """Group accuracies, estimated world by world, with a 95% interval.
 
-    Each of REPLICATES replicates has its own captions. A finite number of them is no unbiased ensemble: at CAPTIONS the
-    bias is about .001 and not in the interval.
+    Each of REPLICATES replicates has its own captions. Finitely many captions give a biased estimate: with CAPTIONS of
+    them the bias is about .001, which the interval does not include.
     """
     if worlds.classes > LARGEST_CLASSES:
         raise ValueError(
@@ -50,7 +50,7 @@ def drawn_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0) -> Ac
 
 def drawn_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, "N B width"], seed: int = 0):
     """Scores (N, K) by drawn captions."""
-    score = {"captions": _label_guessed, "scores": _mean_score}[prompt](world, seed)
+    score = {"captions": _posterior_score, "scores": _density_score}[prompt](world, seed)
     K = world.classes
     each = max(1, CELLS // (CAPTIONS * K * K))
     return np.concatenate([score(image[start : start + each]) for start in range(0, len(image), each)])
@@ -72,7 +72,7 @@ def _replicate(world: Worlds, prompt: Prompt, seed: int) -> list[float]:
     return list((group * weights) @ right / [1 / K, 1 - 1 / K])
 
 
-def _label_guessed(world: Worlds, seed: int):
+def _posterior_score(world: Worlds, seed: int):
     """E[p(y | t) | x] over CAPTIONS captions of every image."""
     means, rng = latent_prompts(world, "background"), np.random.default_rng(seed)
     K, B, _ = means.shape
@@ -94,7 +94,7 @@ def _label_guessed(world: Worlds, seed: int):
     return score
 
 
-def _mean_score(world: Worlds, seed: int):
+def _density_score(world: Worlds, seed: int):
     """Mean of log p(x, t) over captions of every class: Sobol points for what they show, mention and add."""
     means = latent_prompts(world, "background")
     K, B, width = means.shape
@@ -114,11 +114,11 @@ def _mean_score(world: Worlds, seed: int):
 
 
 def _caption_log_densities(world: Worlds, text: Float[np.ndarray, "... B width"]):
-    """(log p(t_b | a), agreement) of every block: captions that speak are as images with the noise of captions."""
-    spoken = captions_as_images(world)
+    """(log p(t_b | a), agreement) of every block; a mentioned block is like an image with the captions' noise."""
+    mentioned = captions_as_images(world)
     for b in range(text.shape[-2]):
         pi, nu, t = world.mention[b], world.nu_text, text[..., b, :]
-        said = block_log_density(t, None, spoken, b)
+        said = block_log_density(t, None, mentioned, b)
         if pi < 1:
             square = (t**2).sum(axis=-1, keepdims=True)
             with np.errstate(divide="ignore", invalid="ignore"):

@@ -67,7 +67,7 @@ def run(
             "instances.json that names fewer images, such as val2017's"
         )
     views = {**request.world.views.model_dump(exclude_unset=True), "size": side}
-    world = world_of({**request.world.model_dump(exclude_unset=True), "views": views}, {})
+    world = world_of({**request.world.model_dump(exclude_unset=True), "views": views})
     job = _Job(request, world, model, settings, folder)
     trainings, tests = job.progress["trainings"], job.progress["tests"]
 

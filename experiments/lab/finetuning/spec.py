@@ -134,7 +134,7 @@ def checked(
     recipes = [recipe_from({**fixed, **dict(zip(axes, point, strict=True))}) for point in product(*axes.values())]
     return FineTuning(
         full=full,
-        world=_world(whole["world"], root, own, world_file),
+        world=_world(whole["world"], root),
         model=model,
         weights=weights,
         learners=learners,
@@ -146,8 +146,8 @@ def checked(
     )
 
 
-def _world(fields: dict[str, Any], root: str | None, own: dict[str, Any], file: Path | None) -> World:
-    """The world with the folder of its photos; refusals of the fields in `own` name their file."""
+def _world(fields: dict[str, Any], root: str | None) -> World:
+    """The world with the folder of its photos."""
     views = fields.get("views")
     if "mention_spu" in fields:
         raise RequestError("mention_spu distinguishes obj from objbkg; leave it out and choose by --learner")
@@ -159,4 +159,4 @@ def _world(fields: dict[str, Any], root: str | None, own: dict[str, Any], file: 
         raise RequestError(
             f"{NAME} needs --root, {ROOTS['coco']}: of cocodataset.org instances_val2017.json, so renamed, and val2017"
         )
-    return world_of({**fields, "views": views}, dict.fromkeys(own, file))
+    return world_of({**fields, "views": views})

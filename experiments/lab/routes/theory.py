@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.errors import RequestError
-from experiments.lab.planning import NO_LAW, Region
+from experiments.lab.planning import Region
 from experiments.lab.schema import Block
 from experiments.lab.setting import Law
 from experiments.lab.spec import StudySpec
@@ -16,6 +16,7 @@ from simulator.world import Worlds
 from theory.accuracy import reliance
 from theory.learners.base import UNDEFINED, Learner, attempt
 
+NO_LAW = "no closed form is known of what is learned so"
 COLUMNS = ("common", "counter", "reliance", "common_low", "common_high", "counter_low", "counter_high")
 
 

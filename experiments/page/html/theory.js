@@ -262,38 +262,22 @@ function searchGrid(means, deviation, parts) {
   return places.filter((x) => x >= low && x <= high).sort((x, y) => x - y);
 }
 
-/* A root of f between low and high, to 1e-9 of their distance: false position (Illinois) with bisection. */
-function root(f, low, high, atLow, atHigh) {
-  let kept = 0;
-  const close = 1e-9 * (high - low);
-  for (let round = 0; round < 100 && high - low > close; round++) {
-    const middle = round % 3 === 2 ? (low + high) / 2 : (low * atHigh - high * atLow) / (atHigh - atLow);
-    const value = f(middle);
-    if (value === 0) return middle;
-    if (value < 0 === atLow < 0) {
-      [low, atLow] = [middle, value];
-      if (kept < 0) atHigh /= 2;
-      kept = -1;
-    } else {
-      [high, atHigh] = [middle, value];
-      if (kept > 0) atLow /= 2;
-      kept = 1;
-    }
+/* A root of f between low and high, by halving to 1e-10 of their distance; `before`: whether f is positive at low. */
+function root(f, low, high, before) {
+  for (let round = 0; round < 34; round++) {
+    const middle = (low + high) / 2;
+    if (f(middle) > 0 === before) low = middle;
+    else high = middle;
   }
   return (low + high) / 2;
 }
 
 /* The roots of the preference between these places, and whether it is positive at the first. */
 function turns(f, places) {
-  const found = [];
-  let before = f(places[0]);
-  const begins = before > 0;
-  for (let k = 1; k < places.length; k++) {
-    const now = f(places[k]);
-    if (now > 0 !== before > 0) found.push(root(f, places[k - 1], places[k], before, now));
-    before = now;
-  }
-  return { begins, found };
+  const signs = places.map((x) => f(x) > 0), found = [];
+  for (let k = 1; k < places.length; k++)
+    if (signs[k] !== signs[k - 1]) found.push(root(f, places[k - 1], places[k], signs[k - 1]));
+  return { begins: signs[0], found };
 }
 
 /* P(preference > 0) for a normal coordinate: alternating sum of Phi over the roots. */
@@ -323,26 +307,6 @@ function infonce(w, prompt) {
   }, TOLERANCE, REACH);
   if (inside === 1) return share([0, 1]);
   return { common: share([0]).common, counter: share([1]).common };
-}
-
-/* ---- Theorem 6.2 as printed ---- */
-
-/* The conditions of Theorem 6.2 that a world violates. */
-function outsideTheorem(w) {
-  const found = [];
-  if (w.mu_inv !== 1) found.push("mu_inv = 1");
-  if (w.mention_inv !== 1 || w.mention_spu !== 1) found.push("captions that mention everything");
-  if (w.nu !== 0) found.push("no view noise");
-  if (!(w.sigma_inv > w.sigma_spu)) found.push("sigma_inv > sigma_spu");
-  if (!(w.mu_spu >= (w.sigma_inv ** 2 + 2) / 2)) found.push(`mu_spu >= 1 + sigma_inv^2/2 = ${+((w.sigma_inv ** 2 + 2) / 2).toPrecision(4)}`);
-  return found;
-}
-
-/* The printed bounds: at least this error on the counter group, at least this accuracy on the common group. */
-function printed(w) {
-  const { p_spu: p, mu_spu: mu, sigma_inv: si, sigma_spu: ss } = w;
-  const R = Math.sqrt((1 + si * si) ** 2 * si * si + (2 * mu * p - 1) ** 2 * ss * ss);
-  return { error_counter: Phi(-(si * si + 2 - 2 * mu * p) / R), accuracy_common: Phi((2 * mu * p + si * si) / R) };
 }
 
 const LEARNERS = {
