@@ -34,16 +34,10 @@ def note(sentence: str) -> None:
     say(f"soberclip: {sentence}")
 
 
-def free_output(output: Path | None, verb: str, names: Iterable[str]) -> None:
+def check_output(output: Path | None, verb: str = "", names: Iterable[str] = ()) -> None:
     """Raise RequestError if the folder cannot be written, or holds files of these names that `verb` did not write."""
     if output is not None:
         check_writable(output, verb, names)
-
-
-def checked_output(output: Path | None) -> None:
-    """Create the output folder. Raises RequestError if it cannot be written."""
-    if output is not None:
-        output_folder(output)
 
 
 def emit(
