@@ -97,16 +97,17 @@ def _gradients(parameters: Parameters, ensemble: Ensemble, batch: Pairs) -> tupl
     torch.func only; compiled tiles run under plain autograd only. Both give the same gradient.
     """
 
-    def summed(parameters: Parameters):
-        losses = batch_losses(ensemble, parameters, batch)
-        return losses.sum(), losses
-
     if torch.compiler.is_compiling():
-        gradients, (_, losses) = torch.func.grad_and_value(summed, has_aux=True)(parameters)
+        gradients, (_, losses) = torch.func.grad_and_value(_summed, has_aux=True)(parameters, ensemble, batch)
         return gradients, losses
     leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
-    total, losses = summed(leaves)
+    total, losses = _summed(leaves, ensemble, batch)
     return dict(zip(leaves, torch.autograd.grad(total, list(leaves.values())), strict=True)), losses.detach()
+
+
+def _summed(parameters: Parameters, ensemble: Ensemble, batch: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
+    losses = batch_losses(ensemble, parameters, batch)
+    return losses.sum(), losses
 
 
 def batch_losses(ensemble: Ensemble, parameters: Parameters, batch: Pairs) -> Float[torch.Tensor, " E"]:
