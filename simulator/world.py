@@ -356,8 +356,7 @@ class Worlds:
         raise AttributeError(f"a Worlds is frozen; .replace({name}=...) makes another")
 
     def __repr__(self) -> str:
-        given = {name: value for name, value in self._scalars().items() if not np.array_equal(value, _DEFAULTS[name])}
-        given |= {} if self.views is None else {"views": self.views}
+        given = self._not_default() | ({} if self.views is None else {"views": self.views})
         return f"Worlds(shape={self.shape}, {', '.join(f'{n}={v!r}' for n, v in given.items())})"
 
     @classmethod
@@ -398,6 +397,9 @@ class Worlds:
     def _scalars(self) -> dict[str, Any]:
         """The fields that are numbers; those of Gaussian views only where there are any."""
         return {name: self.__dict__[name] for name in SCALARS if name in self.__dict__}
+
+    def _not_default(self) -> dict[str, Any]:
+        return {name: value for name, value in self._scalars().items() if not np.array_equal(value, _DEFAULTS[name])}
 
     @property
     def size(self) -> int:
@@ -469,7 +471,7 @@ class Worlds:
         >>> Worlds(p_spu=0.9).replace(mu_spu=[1.0, 2.0]).shape
         (2,)
         """
-        return Worlds(**{**self._scalars(), "attribute": self.attribute, "views": self.views, **fields})
+        return Worlds(**{**self._not_default(), "attribute": self.attribute, "views": self.views, **fields})
 
     def world(self, index=()) -> World:
         """One world of the grid.
