@@ -31,7 +31,8 @@ TAU = 0.005  # accuracies closer than this are equal in practice
 SIMILAR = 0.01  # "similar" drops: one point, on average
 REPLICATES = 10_000
 ROUTE = "published tables"
-MEANS, AXES, SUBSETS = ("macro", "micro"), ("plain", "logit"), ("all", "unselected")
+MEANS, SUBSETS = ("macro", "micro"), ("all", "unselected")
+AXES: tuple[Axis, ...] = ("plain", "logit")
 
 Estimate = tuple[float, tuple[float, float], int]  # value, interval, number of models
 Word = Literal["supported", "contradicted", "undecided"]
@@ -200,9 +201,9 @@ def _imagenet_above_clip(terms: Terms) -> Iterable[tuple[str, Estimate]]:
 def _curated(terms: Terms) -> Iterable[tuple[str, Estimate]]:
     for mean, axis, subset in product(MEANS, AXES, SUBSETS):
         name = f"{axis} axes, {mean} mean, {subset} models"
-        curated, others = [], []
-        for row in _models("CLIP", mean, subset):
-            (curated if _data(row).startswith(HIGH_QUALITY) else others).append(row)
+        rows = _models("CLIP", mean, subset)
+        curated = [row for row in rows if _data(row).startswith(HIGH_QUALITY)]
+        others = [row for row in rows if row not in curated]
         yield name, _offset(terms, others, curated, axis, f"curated-data-helps {name}")
 
 
@@ -273,8 +274,10 @@ def _backbone(row: Row) -> str:
 
 def _offset(terms: Terms, family: list[Row], others: list[Row], axis: Axis, stream: str) -> Estimate:
     """Mean counter accuracy of the others above the line of the family."""
-    pairs = [(np.array([r.common for r in rows]), np.array([r.counter for r in rows])) for rows in (family, others)]
-    return offset(*pairs, axis, numpy_stream(terms.seed, stream), REPLICATES, 1 - terms.alpha)
+    line, above = (
+        (np.array([r.common for r in rows]), np.array([r.counter for r in rows])) for rows in (family, others)
+    )
+    return offset(line, above, axis, numpy_stream(terms.seed, stream), REPLICATES, 1 - terms.alpha)
 
 
 def _mean_interval(values: list[float], alpha: float) -> Estimate:
