@@ -49,11 +49,9 @@ def test_simulate_document(soberclip):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--learner", "logistic", "--n", "4000"),
         ("--learner", "max-margin", "--n", "40"),
         ("--method", "direct", "--n", "500"),
         ("--embed-dim", "1", "--n", "500"),
-        ("--classes", "3", "--n", "500"),
         ("--classes", "3", "--n", "3000", "--learner", "logistic"),
         ("--mention-spu", "0.5", "--prompt", "mean"),
     ],
