@@ -14,7 +14,7 @@ from PIL import Image
 from experiments.benchmarks.timing import Row, once
 from experiments.counteranimal.encoding import Runtime, encode_photos
 from experiments.counteranimal.model import LoadedModel, finished
-from experiments.counteranimal.reading import read_photos
+from experiments.counteranimal.photos import read_photos
 from simulator.streams import numpy_stream
 
 

@@ -162,8 +162,7 @@ def evaluate(
 
     _extra()
     from experiments.counteranimal.evaluation import Evaluation, run
-    from experiments.counteranimal.model_config import ModelConfig
-    from experiments.counteranimal.model_lists import combined, expected
+    from experiments.counteranimal.model_config import ModelConfig, combined, expected
 
     specs, files = combined(model, weights, models)
     config = ModelConfig(models=specs, weights=files, language=True, **asdict(scoring))

@@ -11,12 +11,12 @@ import os
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from experiments.counteranimal.photos import Key
+from experiments.counteranimal.layouts import Key
+from experiments.counteranimal.weights import one_line
 from experiments.errors import RequestError
 from experiments.files import output_folder, write_atomically
 
@@ -28,13 +28,11 @@ class FeatureCache:
         self.folder = folder
         self.rows: dict[Key, Float[np.ndarray, " d"]] = {}
         self.damaged: list[str] = []  # shards that could not be read; their photos are computed again
-        if folder is None:
-            return
-        for shard in sorted(output_folder(folder).glob("features-*.safetensors")):
+        for shard in sorted(output_folder(folder).glob("features-*.safetensors")) if folder else ():
             try:
                 self._read(shard)
             except Exception as error:  # safetensors, json and a missing key each raise their own type
-                self.damaged.append(f"{shard.name} ({str(error).splitlines()[0]})")
+                self.damaged.append(f"{shard.name} ({one_line(error)})")
 
     def _read(self, shard: Path) -> None:
         from safetensors import safe_open  # optional extra
@@ -70,7 +68,7 @@ def cached_text(file: Path) -> tuple[Float[np.ndarray, "L d"], int] | None:
 
 def save_text(file: Path, text: Float[np.ndarray, "L d"], truncated: int) -> None:
     """Write text features, and how many phrases were longer than the model reads."""
-    _save(file, {"text": text, "cut": np.array([truncated])})
+    _save(output_folder(file.parent) / file.name, {"text": text, "cut": np.array([truncated])})
 
 
 def _save(file: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str] | None = None) -> None:
@@ -80,19 +78,9 @@ def _save(file: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str] | 
     write_atomically(file, lambda temporary: temporary.write_bytes(content))
 
 
-def model_folder(cache: Path | None, identity: dict[str, Any] | None) -> Path | None:
-    """The folder of one model's features; None if they are not cached."""
-    if cache is None or identity is None:
-        return None
-    return cache / sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
-
-
 def cache_folder(choice: Path | None) -> Path:
     """The folder that the user chose, otherwise the platform's cache folder."""
-    if choice is not None:
-        return choice
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    folder = Path(home).expanduser() / "soberclip" / "counteranimal"
+    folder = choice or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "soberclip" / "counteranimal"
     if folder.exists() and not folder.is_dir():
         raise RequestError(f"cache {str(folder)!r} is a file; pass --cache FOLDER")
     return folder

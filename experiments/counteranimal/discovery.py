@@ -25,11 +25,11 @@ from experiments.counteranimal.backgrounds import (
     permutation_p,
 )
 from experiments.counteranimal.class_names import indexed
+from experiments.counteranimal.layouts import Folder
 from experiments.counteranimal.metrics import REPLICATES, Predictions
 from experiments.counteranimal.model_config import ModelConfig
-from experiments.counteranimal.photos import GROUPS, Folder, PhotoSet
-from experiments.counteranimal.reading import EACH, read_photos
-from experiments.counteranimal.scoring import NO_ANSWER, predict, scored
+from experiments.counteranimal.photos import EACH, GROUPS, PhotoSet, read_photos
+from experiments.counteranimal.scoring import NO_ANSWER, predict
 from experiments.errors import RequestError, RunError, checked_seed
 from experiments.files import output_folder, write_json, write_table
 from experiments.inference import LEVEL, benjamini_hochberg, bootstrap_interval, holm, resamples
@@ -65,17 +65,18 @@ def run(request: Discovery, note: Callable[[str], None] = lambda sentence: None)
     target = request.output / "tree"
     _check_new(target)
     output_folder(request.output)
-    ran = config.run(photo_set, config.load())
-    predictions = predict(photo_set, scored(ran.encoded, ran.score), config.vocabulary.every_label)
+    model = config.load()
+    scored = config.run(photo_set, model)
+    predictions = predict(photo_set, scored, config.vocabulary.every_label)
     document = discover(predictions, photo_set.classes, request.min_photos, request.seed)
-    document["skipped"] = [{"path": path, "reason": reason} for path, reason in ran.encoded.unreadable.items()]
+    document["skipped"] = [{"path": path, "reason": reason} for path, reason in scored.encoded.unreadable.items()]
     document["unanswered"] = int((predictions.predicted == NO_ANSWER).sum())  # counted as wrong
-    document["model"] = {"spec": ran.model.spec, **config.settings(ran.model)}
+    document["model"] = {"spec": model.spec, **config.settings(model)}
     document["links"] = link_tree(photo_set, predictions, document["classes"], target)
     rows = document["classes"]
     write_table(request.output / "discovered.csv", rows[0].keys(), (row.values() for row in rows))
     write_json(request.output / "discovered.json", document)
-    for shard in ran.encoded.damaged:
+    for shard in scored.encoded.damaged:
         note(f"a damaged cache shard was ignored and its photos computed again: {shard}")
     return document
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 
-from experiments.counteranimal.encoding import Encoded, Runtime, encode_photos
+from experiments.counteranimal.encoding import Runtime
 from experiments.counteranimal.labels import (
     CLASS_COUNT,
     LabelSpace,
@@ -22,20 +22,17 @@ from experiments.counteranimal.labels import (
     save_confusing,
     templates,
 )
-from experiments.counteranimal.lvlm.likelihood import score_labels
 from experiments.counteranimal.lvlm.model import LanguageModel
 from experiments.counteranimal.metrics import Predictions
 from experiments.counteranimal.model import LoadedModel
 from experiments.counteranimal.model_config import ModelConfig
-from experiments.counteranimal.photos import PhotoSet
-from experiments.counteranimal.reading import PREFIX, read_photos
-from experiments.counteranimal.scoring import NO_ANSWER, Scorer, confusing_space, predict, scored, scorer
+from experiments.counteranimal.photos import PREFIX, PhotoSet, read_photos
+from experiments.counteranimal.scoring import NO_ANSWER, Scored, confusing_space, predict, score_photos
 from experiments.counteranimal.summaries import result_folders, summarise, write_result
 from experiments.errors import RequestError, checked_seed
 from experiments.files import output_folder
 
 REFERENCE = "published:CLIP-LAION400M-ViT/B/32"  # [W] takes this model's confusions for 1 vs 20
-Note = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,16 +51,7 @@ class Evaluation:
     output: Path
 
 
-@dataclass(frozen=True)
-class Answers:
-    """One model's predictions, and what its summary says about how they were made."""
-
-    encoded: Encoded
-    predictions: Predictions
-    settings: dict[str, Any]
-
-
-def run(request: Evaluation, note: Note = lambda sentence: None) -> list[dict[str, Any]]:
+def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None) -> list[dict[str, Any]]:
     """The summary of each model, written to its folder as soon as it is complete; `note` is called with warnings.
 
     Raises RequestError for a wrong request, before anything is written, and RunError if the run fails.
@@ -72,20 +60,36 @@ def run(request: Evaluation, note: Note = lambda sentence: None) -> list[dict[st
     _check_labels(request)
     models = request.models
     photo_set = read_photos(request.data, request.groups, models.vocabulary)
-    space = _fixed_space(request, photo_set)
-    reference = _reference(request) if space is None else None
+    if request.labels == "20" and request.confusing is None:
+        space = _confusing(request, photo_set)
+    elif request.labels == "20":
+        space = load_confusing(request.confusing, models.vocabulary, sorted(photo_set.classes))
+    else:
+        space = own_classes(list(photo_set.classes)) if request.labels == "45" else models.vocabulary.every_label
     output_folder(request.output)
-    if reference is not None:
-        space = _confusing(request, photo_set, reference)
     documents = []
     for k, folder in enumerate(result_folders(request.output, models.specs)):
         began, model = perf_counter(), models.load(k)
-        answers = _answers(request, photo_set, model, space, note)
-        circumstances = _circumstances(request, photo_set, space, answers, perf_counter() - began)
-        settings = models.settings(model) | circumstances | answers.settings
-        document, counts = summarise("evaluate", model.spec, model.family, answers.predictions, settings, request.seed)
-        write_result(folder, document, answers.predictions, counts)
-        _warn(note, model, answers)
+        scored = models.run(photo_set, model, space, request.strict)
+        predictions = predict(photo_set, scored, space)
+        settings = {
+            **models.settings(model),
+            "labels": space.name,
+            "label_sets": {"truth_added": list(space.added), **space.settings},
+            "data": str(request.data),
+            "groups": request.groups,
+            "folders": {str(index): folder for index, folder in photo_set.classes.items()},
+            "strict": request.strict,
+            "skipped": [{"path": path, "reason": reason} for path, reason in scored.encoded.unreadable.items()],
+            "unanswered": int((predictions.predicted == NO_ANSWER).sum()),
+            "image_passes": scored.encoded.passes,
+            "seconds": round(perf_counter() - began, 3),
+            **scored.settings,
+        }
+        document, counts = summarise("evaluate", model.spec, model.family, predictions, settings, request.seed)
+        write_result(folder, document, predictions, counts)
+        for sentence in _warnings(model, scored, settings):
+            note(sentence)
         documents.append(document)
     if space.name == "20":
         note(
@@ -95,30 +99,22 @@ def run(request: Evaluation, note: Note = lambda sentence: None) -> list[dict[st
     return documents
 
 
-def _answers(
-    request: Evaluation, photo_set: PhotoSet, model: LoadedModel | LanguageModel, space: LabelSpace, note: Note
-) -> Answers:
-    models = request.models
-    if isinstance(model, LanguageModel):
-        names = [words[0] for words in models.vocabulary.called]
-        if not model.prompt.templated:
-            note(f"{model.spec} has no chat template; its prompt is {model.prompt.text!r}")
-        encoded, settings = score_labels(model, photo_set, space, names, models.store, models.runtime, request.strict)
-        if settings["answers_cut"]:
-            note(
-                f"{settings['answers_cut']} answers exceed the {model.longest} tokens that {model.spec} reads, photo "
-                "and question included, and were truncated"
+def _check_labels(request: Evaluation) -> None:
+    for flag in ("confusing", "reference", "reference_weights"):
+        if getattr(request, flag) is not None and request.labels != "20":
+            raise RequestError(
+                f"--{flag.replace('_', '-')} goes with --labels 20, not {request.labels or 'all labels'}"
             )
-        return Answers(encoded, predict(photo_set, scored(encoded, Scorer(len(names))), space), settings)
-    ran = models.run(photo_set, model, request.strict)
-    predictions = predict(photo_set, scored(ran.encoded, ran.score), space)
-    return Answers(ran.encoded, predictions, {"phrases_cut": ran.score.truncated})
+    if request.labels in (("own",) if request.models.vocabulary.imagenet else ("1000", "45")):
+        raise RequestError(
+            f"--labels own goes with --classes FILE, 1000 and 45 go without; not --labels {request.labels}"
+        )
 
 
-def _reference(request: Evaluation) -> ModelConfig:
-    """The one model whose confusions make the sets; it runs like the others."""
+def _confusing(request: Evaluation, photo_set: PhotoSet) -> LabelSpace:
+    """The 1 vs 20 sets of the reference model, written to confusing.json. It runs like the others."""
     weights = request.reference_weights
-    return replace(
+    config = replace(
         request.models,
         models=[request.reference or REFERENCE],
         weights=None if weights is None else [weights],
@@ -126,76 +122,28 @@ def _reference(request: Evaluation) -> ModelConfig:
         ema=None,
         language=False,
     )
-
-
-def _confusing(request: Evaluation, photo_set: PhotoSet, reference: ModelConfig) -> LabelSpace:
-    """The 1 vs 20 sets of the reference model, written to confusing.json."""
-    ran = reference.run(photo_set, reference.load(), request.strict)
-    space = confusing_space(ran.encoded, ran.score)
-    origin = {
-        "model": ran.model.spec,
-        "weights_hash": ran.model.settings["weights_hash"],
-        "prompts": reference.prompts,
-    }
-    vocabulary = reference.vocabulary
-    save_confusing(request.output / "confusing.json", space, vocabulary.source, vocabulary.names, origin)
+    output_folder(request.output)
+    model = config.load()
+    space = confusing_space(config.run(photo_set, model, strict=request.strict))
+    origin = {"model": model.spec, "weights_hash": model.settings["weights_hash"], "prompts": config.prompts}
+    save_confusing(request.output / "confusing.json", space, config.vocabulary, origin)
     return space
 
 
-def _check_labels(request: Evaluation) -> None:
-    own = not request.models.vocabulary.imagenet
-    given = "all labels" if request.labels is None else request.labels
-    for flag in ("confusing", "reference", "reference_weights"):
-        if getattr(request, flag) is not None and request.labels != "20":
-            name = flag.replace("_", "-")
-            raise RequestError(f"--{name} goes with --labels 20, not {given}; leave it out or pass --labels 20")
-    if own and request.labels in ("1000", "45"):
-        raise RequestError(f"--labels {request.labels} is for ImageNet; with --classes use own (all of them) or 20")
-    if not own and request.labels == "own":
-        raise RequestError("--labels own needs --classes FILE, which lists them")
-
-
-def _fixed_space(request: Evaluation, photo_set: PhotoSet) -> LabelSpace | None:
-    """The competing labels; None if a reference model has yet to choose them."""
-    if request.labels == "45":
-        return own_classes(list(photo_set.classes))
-    vocabulary = request.models.vocabulary
-    if request.labels != "20":
-        return vocabulary.every_label
-    if request.confusing is None:
-        return None
-    return load_confusing(request.confusing, vocabulary.source, vocabulary.names, sorted(photo_set.classes))
-
-
-def _circumstances(
-    request: Evaluation, photo_set: PhotoSet, space: LabelSpace, answers: Answers, seconds: float
-) -> dict[str, Any]:
-    """What a summary says about the run besides the model."""
-    return {
-        "labels": space.name,
-        "label_sets": {"truth_added": list(space.added), **space.settings},
-        "data": str(request.data),
-        "groups": request.groups,
-        "folders": {str(index): folder for index, folder in photo_set.classes.items()},
-        "strict": request.strict,
-        "skipped": [{"path": path, "reason": reason} for path, reason in answers.encoded.unreadable.items()],
-        "unanswered": int((answers.predictions.predicted == NO_ANSWER).sum()),
-        "image_passes": answers.encoded.passes,
-        "seconds": round(seconds, 3),
-    }
-
-
-def _warn(note: Note, model: LoadedModel | LanguageModel, answers: Answers) -> None:
-    for shard in answers.encoded.damaged:
-        note(f"a damaged cache shard was ignored and its photos computed again: {shard}")
-    unanswered = int((answers.predictions.predicted == NO_ANSWER).sum())
-    if unanswered:
-        note(f"{model.spec} has no finite score for {unanswered} photos; they count as wrong and are not cached")
-    truncated = answers.settings.get("phrases_cut")
-    if truncated:
-        note(f"{truncated} prompts exceed {model.spec}'s context length and were truncated")
+def _warnings(model: LoadedModel | LanguageModel, scored: Scored, settings: dict[str, Any]) -> list[str]:
+    found = [
+        f"a damaged cache shard was ignored and its photos computed again: {shard}" for shard in scored.encoded.damaged
+    ]
+    if settings["unanswered"]:
+        found.append(f"{model.spec} has no finite score for {settings['unanswered']} photos, which count as wrong")
+    for key, what in (("phrases_cut", "prompts"), ("answers_cut", "answers")):
+        if settings.get(key):
+            found.append(f"{settings[key]} {what} exceed {model.spec}'s context length and were truncated")
+    if not settings.get("chat_template", True):
+        found.append(f"{model.spec} has no chat template; its prompt is {settings['prompt']!r}")
     if model.key is None:
-        note(f"{model.spec} contains code of unknown version; its features are not cached")
+        found.append(f"{model.spec} contains code of unknown version; its features are not cached")
+    return found
 
 
 def evaluate(
@@ -207,29 +155,24 @@ def evaluate(
     prompts: str = "simple",
     names: str | Sequence[str] | Vocabulary = "open_clip",
     groups: str = PREFIX,
-    space: LabelSpace | None = None,
     runtime: Runtime | None = None,
 ) -> Predictions:
     """Predictions of any model on photos of any layout that `photos.read_photos` takes; nothing is cached.
 
     `metrics.summary(metrics.class_counts(...))` turns the answer into accuracies.
     """
-    vocabulary = _vocabulary(names)
+    vocabulary = names if isinstance(names, Vocabulary) else _imagenet_vocabulary(names)
     photo_set = data if isinstance(data, PhotoSet) else read_photos(Path(data), groups, vocabulary)
-    runtime = runtime or Runtime()
     module = model.eval() if isinstance(model, torch.nn.Module) else torch.nn.Module()
     if tokenizer is None:
         loaded = LoadedModel("ImageNet", module, model, preprocess)
     else:
         loaded = LoadedModel("CLIP", module, model.encode_image, preprocess, model.encode_text, tokenizer)
-    encoded = encode_photos(photo_set, loaded, None, runtime, labels=len(vocabulary.names))
-    score = scorer(loaded, vocabulary, templates(prompts) if tokenizer else (), runtime, None)
-    return predict(photo_set, scored(encoded, score), space or vocabulary.every_label)
+    scored = score_photos(photo_set, loaded, vocabulary, templates(prompts), runtime or Runtime())
+    return predict(photo_set, scored, vocabulary.every_label)
 
 
-def _vocabulary(names: str | Sequence[str] | Vocabulary) -> Vocabulary:
-    if isinstance(names, Vocabulary):
-        return names
+def _imagenet_vocabulary(names: str | Sequence[str]) -> Vocabulary:
     if isinstance(names, str):
         return imagenet(names)
     if len(names) != CLASS_COUNT:

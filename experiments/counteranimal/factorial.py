@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from experiments.counteranimal.class_names import ImageNetClasses, indexed
-from experiments.counteranimal.photos import SUFFIXES, printable
+from experiments.counteranimal.class_names import class_indices, imagenet_index, indexed
+from experiments.counteranimal.layouts import SUFFIXES
+from experiments.counteranimal.photos import printable
 from experiments.errors import RequestError, checked_seed, unknown
 from simulator.naming import suggestion
 
@@ -78,15 +79,14 @@ def plan(request: Composition) -> Plan:
     cutouts, other_files = _sources(request.objects, "--objects", CUTOUTS, request.output)
     photos, more_files = _sources(request.backgrounds, "--backgrounds", SUFFIXES, request.output)
     _check_memory(len(cutouts), len(photos), request.size)
-    folders = ImageNetClasses(request.objects)
-    classes = _classes(cutouts, folders)
+    classes = _classes(cutouts, request.objects)
     backgrounds = list(dict.fromkeys(photo.kind for photo in photos))
     if len(backgrounds) < 2:
         raise RequestError(
             f"{str(request.backgrounds)!r} holds one background, {backgrounds[0]!r}; two are needed, a common and a "
             "counter one"
         )
-    common = _common(request.common, folders, classes, backgrounds)
+    common = _common(request.common, request.objects, classes, backgrounds)
     planned = Plan(cutouts, photos, classes, common, (*other_files, *more_files))
     _check_distinct_names(planned)
     return planned
@@ -134,25 +134,16 @@ def _check_memory(cutouts: int, photos: int, size: int) -> None:
         )
 
 
-def _classes(cutouts: Sequence[Source], folders: ImageNetClasses) -> dict[str, int]:
+def _classes(cutouts: Sequence[Source], root: Path) -> dict[str, int]:
     """Class folder -> index of its class."""
     loose = next((cutout.name for cutout in cutouts if "/" not in cutout.name), None)
     if loose is not None:
         raise RequestError(f"the cut-out {loose!r} lies in no class folder; move it to one, as '9 ostrich/{loose}'")
-    classes: dict[str, int] = {}
-    for folder in dict.fromkeys(cutout.kind for cutout in cutouts):
-        index = folders.index(folder)
-        twin = next((other for other, i in classes.items() if i == index), None)
-        if twin is not None:
-            raise RequestError(
-                f"class {index} is given twice, by the folders {twin!r} and {folder!r}; keep one of them"
-            )
-        classes[folder] = index
-    return classes
+    return class_indices(dict.fromkeys(cutout.kind for cutout in cutouts), root)
 
 
 def _common(
-    words: Sequence[str], folders: ImageNetClasses, classes: dict[str, int], backgrounds: Sequence[str]
+    words: Sequence[str], root: Path, classes: dict[str, int], backgrounds: Sequence[str]
 ) -> dict[str, frozenset[str]]:
     """Common backgrounds of every class folder, from CLASS=BACKGROUND words and files of them."""
     found: dict[str, set[str]] = {folder: set() for folder in classes}
@@ -162,7 +153,7 @@ def _common(
         if not (name and background):
             example = f"{next(iter(classes))}={backgrounds[0]}"
             raise RequestError(f"--common {line!r} is not of the form CLASS=BACKGROUND, as {example!r} is")
-        folder = name if name in classes else by_index.get(folders.index(name))
+        folder = name if name in classes else by_index.get(imagenet_index(name, root))
         if folder is None:
             raise RequestError(f"--common {line!r} names a class that has no cut-outs")
         if background not in backgrounds:

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-FORMAT = 3  # of features and keys; raise it when this package computes them differently
+FORMAT = 4  # of features and keys; raise it when this package computes them differently
 DISTRIBUTIONS = ("torch", "torchvision", "numpy", "pillow", "open_clip_torch", "timm", "transformers", "tokenizers")
 
 Activation = Literal["auto", "on", "off"]  # QuickGELU
@@ -45,17 +45,9 @@ class LoadedModel:
 def finished(model: LoadedModel) -> LoadedModel:
     """The model in evaluation mode (open_clip returns training mode), with its settings and its key."""
     model.module.eval()
-    weights = weights_hash(model.module)
-    settings = {
-        "activation": activations(model.module),
-        "weights_hash": weights,
-        "preprocessing": described(model.preprocess),
-        **model.settings,
-    }
-    key = None
-    if model.configuration is not None:
-        key = digest({"weights": weights, "preprocessing": settings["preprocessing"], **model.configuration})
-    return replace(model, settings=settings, key=key)
+    known = {"weights_hash": weights_hash(model.module), "preprocessing": described(model.preprocess)}
+    key = None if model.configuration is None else digest({**known, **model.configuration})
+    return replace(model, settings={"activation": activations(model.module), **known, **model.settings}, key=key)
 
 
 def digest(parts: dict[str, Any]) -> str:

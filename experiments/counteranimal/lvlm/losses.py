@@ -21,7 +21,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
 from experiments.counteranimal.lvlm.model import Inputs, LanguageModel, on_device
-from experiments.counteranimal.lvlm.prompt import shared_length, special_tokens
+from experiments.counteranimal.lvlm.prompt import shared_length
 
 IGNORED = -100  # a target that cross_entropy leaves out
 
@@ -53,7 +53,7 @@ def label_losses(
 def plain_loss(model: LanguageModel, image: Any, name: str, answer: tuple[int, ...]) -> float:
     """The loss on one label as the library computes it, from one pass over photo, question and answer: slow."""
     text = model.prompt.answered(name)
-    inputs = Inputs(model.processor, text, special_tokens(model.processor, text))(image)
+    inputs = Inputs(model.processor, text)(image)
     labels = inputs["input_ids"].clone()
     labels[:, : -len(answer)] = IGNORED
     with torch.inference_mode():

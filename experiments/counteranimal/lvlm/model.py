@@ -4,19 +4,15 @@ Such a model has no image features, only answers to a question about a photo.
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from experiments.counteranimal.encoding import Precision, Runtime
-from experiments.counteranimal.lvlm.prompt import ANSWER, QUESTION, Prompt, prompt_of
+from experiments.counteranimal.encoding import DTYPES, Runtime
+from experiments.counteranimal.labels import installed
+from experiments.counteranimal.lvlm.prompt import ANSWER, QUESTION, Prompt, prompt_of, special_tokens
 from experiments.counteranimal.model import LoadOptions, digest, versions, weights_hash
-from experiments.counteranimal.transformers_models import located
-from experiments.counteranimal.weights import first_line, hub, quiet, unreadable
+from experiments.counteranimal.transformers_models import check_complete, located
+from experiments.counteranimal.weights import loading, one_line
 from experiments.errors import RequestError
-
-# A folder holds at least one file of each.
-PROCESSORS = ("processor_config.json", "preprocessor_config.json")
-TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
 
 
 @dataclass(frozen=True)
@@ -33,14 +29,13 @@ class LanguageModel:
     family: str = "LVLM"
 
     def place(self, runtime: Runtime) -> None:
-        """Move the module to the device, its weights in the given precision.
+        """Move the module to the device, its weights in the given precision: autocast would keep them in fp32.
 
         Computed buffers keep theirs: rotary frequencies in half precision would shift the positions of long prompts.
         """
-        dtype = weights_dtype(runtime.precision)
         for value in self.module.state_dict(keep_vars=True).values():
             if value.is_floating_point():
-                value.data = value.data.to(dtype)
+                value.data = value.data.to(DTYPES[runtime.precision])
         self.module.to(runtime.device)
 
 
@@ -50,24 +45,16 @@ class Inputs:
 
     processor: Any
     text: str
-    special: bool
 
-    def __call__(self, image: Any) -> dict[str, Any] | str:
-        """The inputs, or the reason why the processor refuses the photo: Qwen's refuses very long ones."""
+    def __call__(self, image: Any) -> dict[str, Any]:
+        """Raises ValueError with the reason if the processor refuses the photo: Qwen's refuses very long ones."""
+        special = special_tokens(self.processor, self.text)
         try:
-            inputs = self.processor(
-                images=[image], text=[self.text], add_special_tokens=self.special, return_tensors="pt"
+            return dict(
+                self.processor(images=[image], text=[self.text], add_special_tokens=special, return_tensors="pt")
             )
-        except Exception as error:  # processors raise different types, perhaps in a decoding process
-            return f"{type(error).__name__}: {first_line(error)}"
-        return dict(inputs)
-
-
-def weights_dtype(precision: Precision) -> Any:
-    """Weights are in half precision too: autocast would keep 28 GB in memory for seven billion of them."""
-    import torch  # start-up time
-
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+        except Exception as error:  # processors raise different types
+            raise ValueError(f"{type(error).__name__}: {one_line(error)}") from error
 
 
 def on_device(inputs: dict[str, Any], like: Any) -> dict[str, Any]:
@@ -80,14 +67,8 @@ def on_device(inputs: dict[str, Any], like: Any) -> dict[str, Any]:
 
 
 def check(name: str, options: LoadOptions) -> None:
-    """Raises RequestError unless `name` is a complete folder or a name on the hub."""
-    local, where = located(name, "lvlm")
-    for what, names in (("processor", PROCESSORS), ("tokenizer", TOKENIZERS)) if local else ():
-        if not any((Path(where) / file).is_file() for file in names):
-            raise RequestError(
-                f"lvlm:{name} has no {what}: none of {', '.join(names)} is in its folder; put the model's own beside "
-                "its weights"
-            )
+    """Raises RequestError unless `name` is a folder with a model or a name on the hub."""
+    located(name, "lvlm")
 
 
 def load(name: str, options: LoadOptions) -> LanguageModel:
@@ -96,25 +77,30 @@ def load(name: str, options: LoadOptions) -> LanguageModel:
     Raises RequestError for a model that does not answer questions about photos, a folder without processor or
     tokenizer, and weights that do not fit.
     """
-    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor  # optional extra
-
+    transformers = installed("transformers")
     spec = f"lvlm:{name}"
-    local, where = located(name, "lvlm")
-    way_out = "download its files where there is a network and pass lvlm:FOLDER"
-    with unreadable(spec) if local else hub(spec, way_out):
-        config = AutoConfig.from_pretrained(where, local_files_only=local)
-        _check_type(spec, config)
-        processor = AutoProcessor.from_pretrained(where, local_files_only=local)
-        _check_processor(spec, processor)
-        prompt = prompt_of(spec, processor)
-        with quiet():  # the library prints a table of weights that do not fit
-            module, report = AutoModelForImageTextToText.from_pretrained(
-                where, config=config, output_loading_info=True, ignore_mismatched_sizes=True, local_files_only=local
+    where, origin, way_out = located(name, "lvlm")
+    with loading(spec, way_out):
+        config = transformers.AutoConfig.from_pretrained(**where)
+        if type(config) not in transformers.AutoModelForImageTextToText._model_mapping or config.is_encoder_decoder:
+            raise RequestError(
+                f"{spec} holds a model of type {config.model_type!r}; only models with one causal language model that "
+                "answers a question about a photo can be scored (pass a CLIP as hf:)"
             )
-    _check_fit(spec, module, report)
+        processor = transformers.AutoProcessor.from_pretrained(**where)
+        for part in ("tokenizer", "image_processor"):  # the library loads a processor that lacks a part as the other
+            if getattr(processor, part, None) is None:
+                raise RequestError(
+                    f"{spec} has no {part.replace('_', ' ')}; put the model's own files beside its weights"
+                )
+        prompt = prompt_of(spec, processor)
+        module, report = transformers.AutoModelForImageTextToText.from_pretrained(
+            **where, output_loading_info=True, ignore_mismatched_sizes=True
+        )
+    check_complete(spec, report)
     weights = weights_hash(module)
     settings = {
-        "weights": f"folder {Path(name).name}" if local else f"hub {name}",
+        "weights": origin,
         "weights_hash": weights,
         "question": QUESTION,
         "answer": ANSWER,
@@ -122,58 +108,16 @@ def load(name: str, options: LoadOptions) -> LanguageModel:
         "chat_template": prompt.templated,
         "versions": versions(("transformers", "tokenizers", "torch", "pillow")),
     }
+    backend = getattr(processor.tokenizer, "backend_tokenizer", None)  # None for one that is written in Python
     key = digest(
         {
             "weights": weights,
             "config": module.config.to_dict() | {"_name_or_path": None},
             "processor": processor.to_dict(),
-            "tokenizer": _vocabulary(processor.tokenizer),
+            "tokenizer": type(processor.tokenizer).__name__,
+            "vocabulary": processor.tokenizer.get_vocab() if backend is None else backend.to_str(),
             "sentencepiece": versions(("sentencepiece",)),
         }
     )
     longest = getattr(config.get_text_config(), "max_position_embeddings", None)
     return LanguageModel(spec, module.eval(), processor, prompt, key, longest, settings)
-
-
-def _check_type(spec: str, config: Any) -> None:
-    from transformers import AutoModelForImageTextToText  # optional extra
-
-    if type(config) not in AutoModelForImageTextToText._model_mapping:
-        hint = "; pass it as hf:" if config.model_type in ("clip", "siglip") else ""
-        raise RequestError(
-            f"{spec} holds a model of type {config.model_type!r}, which answers no question about a photo{hint}"
-        )
-    if config.is_encoder_decoder:
-        raise RequestError(
-            f"{spec} holds an encoder-decoder of type {config.model_type!r}, whose answers do not continue the prompt; "
-            "only models with one causal language model can be scored"
-        )
-
-
-def _check_processor(spec: str, processor: Any) -> None:
-    """The library loads a processor that lacks a part as the other part alone."""
-    for part in ("tokenizer", "image_processor"):
-        if getattr(processor, part, None) is None:
-            raise RequestError(
-                f"{spec} has no {part.replace('_', ' ')} in its processor; {PROCESSORS[0]} or {PROCESSORS[1]} should "
-                "name one"
-            )
-
-
-def _check_fit(spec: str, module: Any, report: dict[str, Any]) -> None:
-    """The library fills missing and misshapen weights with random numbers without an error."""
-    lacking = set(report["missing_keys"]) | {key for key, *_ in report["mismatched_keys"]}
-    if lacking:
-        first = next((key for key in module.state_dict() if key in lacking), min(lacking))
-        extra = sorted(report["unexpected_keys"])
-        instead = f", while {extra[0]} is there and unknown" if extra else ""
-        raise RequestError(
-            f"the weights of {spec} do not fit its configuration: {len(lacking)} are missing or of another shape, the "
-            f"first is {first}{instead}"
-        )
-
-
-def _vocabulary(tokenizer: Any) -> Any:
-    """A tokenizer's own description, or its class and vocabulary if it is written in Python."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    return [type(tokenizer).__name__, backend.to_str() if backend is not None else tokenizer.get_vocab()]

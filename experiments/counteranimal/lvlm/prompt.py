@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
-from experiments.counteranimal.weights import first_line
+from experiments.counteranimal.weights import one_line
 from experiments.errors import RequestError
 
 QUESTION = "What is the main object in the image?"
@@ -57,7 +57,7 @@ def prompt_of(spec: str, processor: Any) -> Prompt:
         whole = processor.apply_chat_template([*question, answer], tokenize=False)
     except Exception as error:  # jinja and templates raise different types
         raise RequestError(
-            f"the chat template of {spec} does not take a photo and a question ({first_line(error)})"
+            f"the chat template of {spec} does not take a photo and a question ({one_line(error)})"
         ) from error
     # If the generation prompt does not begin an answered turn, the answer follows it directly.
     before = whole[len(text) :].partition(MARK)[0] if whole.startswith(text) and MARK in whole else ""

@@ -14,7 +14,7 @@ from experiments.counteranimal.evaluation import evaluate
 from experiments.counteranimal.factorial import Composition
 from experiments.counteranimal.inspection import inspection_document
 from experiments.counteranimal.object_effects import paired_effect
-from experiments.counteranimal.reading import read_photos
+from experiments.counteranimal.photos import read_photos
 from experiments.errors import RequestError
 from simulator.pixels.decoding import decode
 

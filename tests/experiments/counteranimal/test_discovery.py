@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from experiments.counteranimal.backgrounds import Cells, cells_of, honest_drop, naive_drop, permutation_p
 from experiments.counteranimal.discovery import discover, link_tree, permutations_for
+from experiments.counteranimal.layouts import Folder
 from experiments.counteranimal.metrics import Predictions
-from experiments.counteranimal.photos import Folder, Photo, PhotoSet
-from experiments.counteranimal.reading import read_photos
+from experiments.counteranimal.photos import Photo, PhotoSet, read_photos
 from experiments.errors import RequestError
 from experiments.inference import benjamini_hochberg, holm
 

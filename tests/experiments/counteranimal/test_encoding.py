@@ -10,20 +10,19 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.counteranimal import photos as photos_module
+from experiments.counteranimal import layouts
 from experiments.counteranimal.encoding import Runtime, encode_photos
 from experiments.counteranimal.evaluation import evaluate
-from experiments.counteranimal.labels import LabelSpace, own_classes
+from experiments.counteranimal.labels import LabelSpace, imagenet, own_classes
 from experiments.counteranimal.model import LoadedModel
 from experiments.counteranimal.models import load_model
-from experiments.counteranimal.reading import read_photos
+from experiments.counteranimal.photos import read_photos
 from experiments.counteranimal.scoring import (
     NO_ANSWER,
-    Scorer,
     confusing_space,
     predict,
     rank_labels,
-    scored,
+    score_photos,
     text_features,
 )
 from experiments.errors import RequestError, RunError
@@ -99,21 +98,21 @@ def test_scores_of_another_number_are_refused(labels, shared_tree):
         evaluate(object(), small, str, shared_tree, names=list("abcdefghij"))
 
 
-def test_a_reference_without_a_number_chooses_no_labels(shared_tree, tmp_path):
+def test_a_reference_without_a_number_chooses_no_labels(shared_tree):
     tree = read_photos(shared_tree)
     model = LoadedModel("ImageNet", torch.nn.Identity(), answers, small)
-    encoded = encode_photos(tree, model, tmp_path, Runtime())
-    space = confusing_space(encoded, Scorer(1000))
+    scored = score_photos(tree, model, imagenet("open_clip"), (), Runtime())
+    space = confusing_space(scored)
     assert all(9 in labels for labels in space.allowed.values())
-    predict(tree, scored(encoded, Scorer(1000)), space)
+    predict(tree, scored, space)
 
 
 def test_strict_stops_at_the_first_batch(tree, tiny_clip, tmp_path, monkeypatch):
     parsed = read_photos(tree)
     (tree / parsed.photos[5].path).write_bytes(b"x")
-    clip, seen, decode = load_model(f"open_clip:local-dir:{tiny_clip}"), [], photos_module.decode
-    monkeypatch.setattr(photos_module, "decode", lambda path: seen.append(path) or decode(path))
-    with pytest.raises(RunError, match="photos cannot be read"):
+    clip, seen, decode = load_model(f"open_clip:local-dir:{tiny_clip}"), [], layouts.decode
+    monkeypatch.setattr(layouts, "decode", lambda path: seen.append(path) or decode(path))
+    with pytest.raises(RunError, match="a photo cannot be read"):
         encode_photos(parsed, clip, tmp_path, Runtime(batch_size=4), strict=True)
     assert len(seen) == 8 < len(parsed.photos)
     (tree / parsed.photos[5].path).unlink()

@@ -2,6 +2,7 @@
 
 import errno
 import pathlib
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from experiments.counteranimal import encoding, scoring
+from experiments.counteranimal import encoding
 from experiments.counteranimal.cache import FeatureCache
 from experiments.counteranimal.encoding import Runtime, encode_photos
 from experiments.counteranimal.evaluation import evaluate
@@ -27,15 +28,8 @@ from experiments.counteranimal.labels import (
 )
 from experiments.counteranimal.model_config import ModelConfig
 from experiments.counteranimal.models import load_model
-from experiments.counteranimal.reading import read_photos
-from experiments.counteranimal.scoring import (
-    confusing_space,
-    predict,
-    rank_labels,
-    scored,
-    scorer,
-    text_features,
-)
+from experiments.counteranimal.photos import read_photos
+from experiments.counteranimal.scoring import confusing_space, predict, rank_labels, score_photos, text_features
 from experiments.errors import RequestError, RunError
 
 SIMPLE = templates("simple")
@@ -130,16 +124,17 @@ def test_an_object_with_two_towers_answers_like_its_module(clip, shared_tree):
 def test_duplicated_names_tie_exactly(clip, shared_tree):
     names = class_names("open_clip")
     assert len(set(names)) == 998
-    tree = read_photos(shared_tree)
-    encoded = encode(clip, tree, shared_tree.parent / "ties")
-    score = scorer(clip, Vocabulary(names, "open_clip"), SIMPLE, Runtime(), None)
-    scores = score(encoded.features)
+    scores = score(clip, read_photos(shared_tree)).scores
     missile = [i for i, name in enumerate(names) if name == "missile"]
     assert (scores[:, missile[0]] == scores[:, missile[1]]).all()
     predicted, rank, margin = rank_labels(scores[:, :], np.full(len(scores), missile[1]), LabelSpace("1000"))
     assert (rank > 1).all()  # a tie goes to the lower index
     assert (margin <= 0).all()
     assert (predicted != missile[1]).all()
+
+
+def score(model, tree, cache=None):
+    return score_photos(tree, model, imagenet("open_clip"), SIMPLE, Runtime(), cache)
 
 
 def encode(model, tree, cache, runtime=None):
@@ -161,37 +156,38 @@ def test_ranks_agree_with_sorting():
 
 def test_45_way_and_1_vs_20_are_masking_by_hand(clip, shared_tree, tmp_path):
     tree = read_photos(shared_tree)
-    encoded = encode(clip, tree, tmp_path)
-    names = class_names("open_clip")
-    score = scorer(clip, Vocabulary(names, "open_clip"), SIMPLE, Runtime(), None)
-    scores = score(encoded.features)
+    scored = score(clip, tree)
+    scores = scored.scores
     truth = np.array([p.class_index for p in tree.photos])
     own = sorted(tree.classes)
-    assert (
-        predict(tree, scored(encoded, score), own_classes(own)).predicted == np.array(own)[scores[:, own].argmax(1)]
-    ).all()
+    assert (predict(tree, scored, own_classes(own)).predicted == np.array(own)[scores[:, own].argmax(1)]).all()
 
-    space = confusing_space(encoded, score)
+    space = confusing_space(scored)
     for index in own:
         mean = scores[truth == index].astype(float).mean(axis=0)
         best = sorted(range(1000), key=lambda j, mean=mean: (-mean[j], j))[:20]
         expected = set(best) | {index}
         assert set(space.allowed[index]) == expected
         assert (index in space.added) == (index not in best)
-    found = predict(tree, scored(encoded, score), space)
+    found = predict(tree, scored, space)
     for i, index in enumerate(truth):
         allowed = sorted(space.allowed[int(index)])
         assert found.predicted[i] == allowed[int(scores[i, allowed].argmax())]
         assert 1 <= found.rank[i] <= len(allowed)
 
-    save_confusing(tmp_path / "c.json", space, "open_clip", names, {"model": "tiny"})
-    again = load_confusing(tmp_path / "c.json", "open_clip", names, own)
+    words, other = imagenet("open_clip"), imagenet("torchvision")
+    save_confusing(tmp_path / "c.json", space, words, {"model": "tiny"})
+    again = load_confusing(tmp_path / "c.json", words, own)
     assert again.allowed == space.allowed
     assert set(again.added) == set(space.added)
     with pytest.raises(RequestError, match="made for the class names 'open_clip', not 'torchvision'"):
-        load_confusing(tmp_path / "c.json", "torchvision", class_names("torchvision"), own)
+        load_confusing(tmp_path / "c.json", other, own)
     with pytest.raises(RequestError, match="no labels for class 99"):
-        load_confusing(tmp_path / "c.json", "open_clip", names, [99])
+        load_confusing(tmp_path / "c.json", words, [99])
+    for change in (("1", "1.5x"), ("10", "5000"), ('"labels"', '"others"')):
+        (tmp_path / "d.json").write_text((tmp_path / "c.json").read_text().replace(*change))
+        with pytest.raises(RequestError, match="not a confusing-set file"):
+            load_confusing(tmp_path / "d.json", words, own)
 
 
 def test_confusing_labels_add_the_truth_and_break_ties_low():
@@ -205,25 +201,16 @@ def test_confusing_labels_add_the_truth_and_break_ties_low():
 
 def test_a_second_run_passes_no_photo_through_the_model(clip, shared_tree, tmp_path, monkeypatch):
     tree = read_photos(shared_tree)
-    words = imagenet("open_clip")
-
-    def predicted(encoded, space):
-        return predict(tree, scored(encoded, scorer(clip, words, SIMPLE, Runtime(), tmp_path)), space)
-
-    first = encode(clip, tree, tmp_path)
-    assert first.passes == len(tree.photos)
-    before = predicted(first, LabelSpace("1000"))
+    first = score(clip, tree, tmp_path)
+    assert first.encoded.passes == len(tree.photos)
 
     def never(*_):
-        raise AssertionError("an image went through the model")
+        raise AssertionError("a photo or a prompt went through the model")
 
     monkeypatch.setattr(encoding, "forward", never)
-    second = encode(clip, tree, tmp_path)
-    assert second.passes == 0
-    assert set(predicted(second, own_classes(list(tree.classes))).predicted.tolist()) <= set(tree.classes)
-    again = predicted(second, LabelSpace("1000"))
-    assert (again.predicted == before.predicted).all()
-    assert (again.margin == before.margin).all()
+    second = score(replace(clip, encode_text=never), tree, tmp_path)
+    assert second.encoded.passes == 0
+    assert (second.scores == first.scores).all()
 
 
 def test_what_a_feature_depends_on_is_in_its_key(clip, tree, tmp_path, tiny_clip, monkeypatch):
@@ -286,14 +273,13 @@ def test_workers_batches_and_company_change_nothing(clip, squeezenet, shared_tre
     assert np.allclose(small.features, alone.features, atol=1e-5)  # other batches, other order of float32 sums
 
 
-def test_unreadable_photos_are_left_out(clip, tree, tmp_path):
+def test_unreadable_photos_are_left_out(clip, tree):
     broken = tree / "16 bulbul" / "counter-grass" / "0.jpg"
     broken.write_bytes(broken.read_bytes()[:200])
     parsed = read_photos(tree)
-    encoded = encode(clip, parsed, tmp_path)
-    assert list(encoded.unreadable) == ["16 bulbul/counter-grass/0.jpg"]
-    score = scorer(clip, imagenet("open_clip"), SIMPLE, Runtime(), None)
-    found = predict(parsed, scored(encoded, score), LabelSpace("1000"))
+    scored = score(clip, parsed)
+    assert list(scored.encoded.unreadable) == ["16 bulbul/counter-grass/0.jpg"]
+    found = predict(parsed, scored, LabelSpace("1000"))
     assert len(found.path) == len(parsed.photos) - 1
 
 
@@ -351,18 +337,3 @@ def test_prompts_longer_than_the_model_reads_are_counted(clip, tmp_path):
     text, cut = text_features(clip, phrases, Runtime(), tmp_path)
     assert (text.shape, cut) == ((3, 16), 3)  # the second fills it exactly and is counted
     assert text_features(clip, phrases, Runtime(), tmp_path)[1] == 3  # from the cache
-
-
-def test_batches_of_features_change_no_answer(clip, tmp_path, shared_tree, monkeypatch):
-    tree = read_photos(shared_tree)
-    encoded = encode(clip, tree, tmp_path)
-    score = scorer(clip, imagenet("open_clip"), SIMPLE, Runtime(), None)
-    whole, sets = predict(tree, scored(encoded, score), LabelSpace("1000")), confusing_space(encoded, score)
-    monkeypatch.setattr(scoring, "PHOTO_BATCH", 3)
-    parts = predict(tree, scored(encoded, score), LabelSpace("1000"))
-    assert len(whole.path) > 2 * 3
-    assert (parts.path, parts.class_index.tolist()) == (whole.path, whole.class_index.tolist())
-    # Products of other sizes round differently, and a few of 1000 labels may lie that near to each other.
-    assert np.abs(parts.rank - whole.rank).max() <= 5
-    np.testing.assert_allclose(parts.margin, whole.margin, atol=1e-6)
-    assert confusing_space(encoded, score).allowed == sets.allowed

@@ -13,14 +13,14 @@ from rich.console import Console
 from experiments.command.screens.law import law_view
 from experiments.counteranimal import law as module
 from experiments.counteranimal.compose import run as compose
-from experiments.counteranimal.encoding import Runtime, encode_photos
+from experiments.counteranimal.encoding import Runtime
 from experiments.counteranimal.factorial import Composition
 from experiments.counteranimal.labels import LabelSpace, Vocabulary, own_classes
 from experiments.counteranimal.law import LawRequest, judge, ranking, run
 from experiments.counteranimal.model import LoadedModel
 from experiments.counteranimal.model_config import ModelConfig
-from experiments.counteranimal.reading import read_photos
-from experiments.counteranimal.scoring import scored, scorer
+from experiments.counteranimal.photos import read_photos
+from experiments.counteranimal.scoring import score_photos
 from experiments.errors import RequestError
 from tests.experiments.counteranimal.test_compose import draw_cutout
 
@@ -64,8 +64,7 @@ def tower(classes):
 def drawn_scores(folder, photos):
     model = tower(draw(folder / "photos", photos))
     tree = read_photos(folder / "photos", vocabulary=VOCABULARY)
-    encoded = encode_photos(tree, model, folder / "cache", Runtime())
-    return tree, scored(encoded, scorer(model, VOCABULARY, ("A photo of {}.",), Runtime(), None))
+    return tree, score_photos(tree, model, VOCABULARY, ("A photo of {}.",), Runtime(), folder / "cache")
 
 
 def test_photos_rendered_from_a_gaussian_are_predicted(tmp_path):

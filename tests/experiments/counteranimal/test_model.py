@@ -12,7 +12,7 @@ from experiments.counteranimal import model as model_module
 from experiments.counteranimal.encoding import Runtime, encode_photos
 from experiments.counteranimal.model import LoadedModel, finished
 from experiments.counteranimal.models import load_model
-from experiments.counteranimal.reading import read_photos
+from experiments.counteranimal.photos import read_photos
 from experiments.counteranimal.scoring import text_features
 
 

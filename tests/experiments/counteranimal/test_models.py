@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from experiments.counteranimal import weights
 from experiments.counteranimal.model import activations
 from experiments.counteranimal.models import load_model
-from experiments.errors import RequestError, RunError
+from experiments.errors import RequestError
 from tests.experiments.counteranimal.test_transformers_models import saved
 
 
@@ -38,7 +38,7 @@ def spec_error(spec, **arguments):
     [
         ("openclip:ViT", "open_clip:ViT"),
         ("open_clip:ViT-B32/openai", "'ViT-B-32'"),
-        ("open_clip:ViT-B-32/laion400m", "'laion400m_e3"),
+        ("open_clip:ViT-B-32/laion400m", "laion400m_e3"),
         ("torchvision:resnet5O", "'resnet50'"),
         ("torchvision:resnet50/IMAGENET_V1", "IMAGENET1K_V1"),
         ("timm:resnet5O.a1_in1k", "'resnet50'"),
@@ -55,23 +55,28 @@ def test_missing_weights_say_what_to_do(tmp_path, tiny_config):
     assert "pass --weights FILE" in spec_error("timm:resnet18")
     assert "x.pt" in spec_error("open_clip:ViT-B-32/openai", weights=tmp_path / "x.pt")
     (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": tiny_config, "preprocess_cfg": {}}))
-    assert "0 weights files" in spec_error(f"open_clip:local-dir:{tmp_path}")
+    assert "cannot be loaded" in spec_error(f"open_clip:local-dir:{tmp_path}")
 
 
 @pytest.mark.parametrize(
-    "spec", ["open_clip:ViT-B-32/laion400m_e31", "timm:test_resnet.r160_in1k", "torchvision:squeezenet1_1"]
+    ("spec", "way_out"),
+    [
+        ("open_clip:ViT-B-32/laion400m_e31", "--weights FILE"),
+        ("timm:test_resnet.r160_in1k", "--weights FILE"),
+        ("torchvision:squeezenet1_1", "--weights FILE"),
+        ("hf:nobody/has-this", "hf:FOLDER"),
+    ],
 )
-def test_an_unreachable_hub_is_one_quick_sentence(spec, tmp_path, monkeypatch):
+def test_an_unreachable_hub_is_one_quick_sentence(spec, way_out, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("no network in this test")
+
     monkeypatch.setattr(weights, "reachable", lambda host: False)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("urllib.request.urlopen", refuse)
     start = time.monotonic()
-    assert "pass it with --weights FILE" in spec_error(spec)
+    assert way_out in spec_error(spec)
     assert time.monotonic() - start < 20
-
-
-def refuse(*_, **__):
-    raise OSError("no network in this test")
 
 
 def test_activation_is_the_tags_business(named_clip, tiny_clip, monkeypatch):
@@ -142,17 +147,12 @@ def scripted(state, file):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.jit warns about itself
 @pytest.mark.filterwarnings("ignore:'torch.load' received a zip file")
-def test_torchscript_needs_the_flag_and_loads_with_it(tiny_clip, squeezenet, timm_weights, tmp_path):
-    folder = f"open_clip:local-dir:{tiny_clip}"
-    for spec, file in (
-        (folder, tiny_clip / "open_clip_model.safetensors"),
-        ("torchvision:squeezenet1_1", squeezenet),
-        ("timm:test_resnet.r160_in1k", timm_weights),
-    ):
-        script = scripted(load_file(file), tmp_path / "script.pt")
-        assert "--trust-pickle" in spec_error(spec, weights=script)
-        trusted = load_model(spec, script, trust_pickle=True)
-        assert trusted.settings["weights_hash"] == load_model(spec, file).settings["weights_hash"]
+def test_torchscript_needs_the_flag_and_loads_with_it(tiny_clip, tmp_path):
+    spec, file = f"open_clip:local-dir:{tiny_clip}", tiny_clip / "open_clip_model.safetensors"
+    script = scripted(load_file(file), tmp_path / "script.pt")
+    assert "--trust-pickle" in spec_error(spec, weights=script)
+    trusted = load_model(spec, script, trust_pickle=True)
+    assert trusted.settings["weights_hash"] == load_model(spec, file).settings["weights_hash"]
 
 
 def test_a_folder_without_some_weights_is_refused(tmp_path):
@@ -163,7 +163,7 @@ def test_a_folder_without_some_weights_is_refused(tmp_path):
     state = load_file(folder / "model.safetensors")
     lost = {name: value for name, value in state.items() if name != "visual_projection.weight"}
     save_file(lost, folder / "model.safetensors", metadata={"format": "pt"})
-    assert "missing are visual_projection.weight" in spec_error(f"hf:{folder}")
+    assert "as visual_projection.weight" in spec_error(f"hf:{folder}")
     save_file({**lost, "visual_projection.weight": torch.zeros(3, 3)}, folder / "model.safetensors", {"format": "pt"})
     assert "cannot be loaded" in spec_error(f"hf:{folder}")
     config = json.loads((folder / "config.json").read_text())
@@ -171,42 +171,6 @@ def test_a_folder_without_some_weights_is_refused(tmp_path):
     assert "'resnet'" in spec_error(f"hf:{folder}")
     (folder / "config.json").write_text("{")
     assert "cannot be loaded" in spec_error(f"hf:{folder}")
-
-
-@pytest.mark.parametrize(
-    ("error", "cause", "kind", "said"),
-    [
-        (OSError(28, "No space left on device", "/cache/x"), None, RunError, "written to disk .No space left"),
-        (ValueError("unexpected keyword"), None, RequestError, "loaded .ValueError: unexpected keyword"),
-        (FileNotFoundError(2, "No such file", "/cache/x"), None, RequestError, "loaded .FileNotFoundError"),
-        (ConnectionResetError("peer"), None, RequestError, "fetched from huggingface.co .peer"),
-        (RuntimeError("no weights"), ConnectionResetError(), RequestError, "fetched"),
-    ],
-)
-def test_only_the_network_could_not_be_fetched(error, cause, kind, said, monkeypatch):
-    monkeypatch.setattr(weights, "reachable", lambda host: False)
-    with pytest.raises(kind, match=said), weights.hub("a thing"):
-        raise error from cause
-
-
-def test_a_siglip_needs_its_tokenizer_beside_its_weights(tmp_path, tiny_config, monkeypatch):
-    import open_clip
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    config = {**tiny_config, "text_cfg": {**tiny_config["text_cfg"], "hf_tokenizer_name": "nobody/has-this"}}
-    (tmp_path / "tiny-siglip.json").write_text(json.dumps(config))
-    open_clip.add_model_config(tmp_path / "tiny-siglip.json")
-    monkeypatch.setattr(weights, "reachable", lambda host: False)
-    model = open_clip.create_model("tiny-siglip", load_weights=False, pretrained_text=False)
-    save_file(model.state_dict(), tmp_path / "weights.safetensors")
-    said = "tokenizer files of nobody/has-this and put them into the folder of the --weights FILE"
-    assert said in spec_error("open_clip:tiny-siglip", weights=tmp_path / "weights.safetensors")
-    words = Tokenizer(models.WordLevel({"a": 1, "?": 0}, unk_token="?"))
-    words.pre_tokenizer = pre_tokenizers.Whitespace()
-    PreTrainedTokenizerFast(tokenizer_object=words, pad_token="?", unk_token="?").save_pretrained(tmp_path)
-    loaded = load_model("open_clip:tiny-siglip", tmp_path / "weights.safetensors")
-    assert loaded.tokenizer(["a a"])[0, :3].tolist() == [1, 1, 0]
 
 
 def test_quick_gelu_is_for_clips(squeezenet):
@@ -253,8 +217,8 @@ class TestCheckpointsAsPeopleHaveThem:
 
     def test_a_choice_without_two_is_refused(self, save, timm_weights):
         model = "timm:test_resnet.r160_in1k"
-        assert "has no running mean" in spec_error(model, weights=timm_weights, averaged=True)
-        assert "has only a running mean" in spec_error(model, weights=save(model_ema="averaged"), averaged=False)
+        assert "weights alone" in spec_error(model, weights=timm_weights, averaged=True)
+        assert "holds model_ema" in spec_error(model, weights=save(model_ema="averaged"), averaged=False)
         assert "--ema and --no-ema are for" in spec_error("open_clip:RN50/openai", averaged=True)
 
     def test_a_torchvision_checkpoint(self, squeezenet, tmp_path):

@@ -12,8 +12,8 @@ from experiments.counteranimal.lvlm import likelihood
 from experiments.counteranimal.lvlm.likelihood import score_labels
 from experiments.counteranimal.lvlm.losses import plain_loss
 from experiments.counteranimal.lvlm.prompt import answer_tokens
-from experiments.counteranimal.reading import read_photos
-from experiments.counteranimal.scoring import NO_ANSWER, Scorer, predict, scored
+from experiments.counteranimal.photos import read_photos
+from experiments.counteranimal.scoring import NO_ANSWER, predict
 from experiments.errors import RequestError, RunError
 from simulator.pixels.decoding import decode
 
@@ -29,8 +29,8 @@ def asked(model, tree, tmp_path):
     def run(space=SETS, names=NAMES, one=None, runtime=RUNTIME, strict=False):
         one = one or model("llava")
         parsed = read_photos(tree)
-        encoded, settings = score_labels(one, parsed, space, names, tmp_path / "cache", runtime, strict)
-        return encoded, predict(parsed, scored(encoded, Scorer(len(names))), space), settings
+        scored = score_labels(one, parsed, space, names, tmp_path / "cache", runtime, strict)
+        return scored.encoded, predict(parsed, scored, space), scored.settings
 
     return run
 
@@ -116,7 +116,7 @@ def test_photos_that_cannot_be_read_or_put_in_are_left_out(asked, tree, model, p
     kept, predictions, *_ = asked(one=model("qwen2_vl"))
     assert sorted(kept.unreadable) == ["16 bulbul/counter-grass/broken.jpg", "16 bulbul/counter-grass/long.png"]
     assert len(predictions.path) == 32
-    with pytest.raises(RunError, match=r"the first is '16 bulbul/counter-grass/broken\.jpg"):
+    with pytest.raises(RunError, match=r"cannot be read: '16 bulbul/counter-grass/broken\.jpg"):
         asked(strict=True)
 
 
@@ -178,9 +178,9 @@ def test_no_photo_that_can_be_read(asked, tree, model):
     one = model("llava")
     spoilt = copy.copy(one.processor)
     spoilt.patch_size = None  # as in folders whose processor_config.json is missing
-    with pytest.raises(RunError, match=r"none of 32 photos, .* \(TypeError"):
+    with pytest.raises(RunError, match=r"none of the 32 photos .* \(TypeError"):
         asked(one=replace(one, processor=spoilt))
     for file in tree.glob("*/*/*"):
         file.write_bytes(b"no photo")
-    with pytest.raises(RunError, match=r"none of 32 photos, the first is '10 "):
+    with pytest.raises(RunError, match=r"none of the 32 photos .* the first is '10 "):
         asked()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from experiments.counteranimal.lvlm.losses import extended, label_losses, plain_loss
 from experiments.counteranimal.lvlm.model import Inputs
-from experiments.counteranimal.lvlm.prompt import Prompt, answer_tokens, special_tokens
+from experiments.counteranimal.lvlm.prompt import Prompt, answer_tokens
 
 NAMES = ["cat", "ostrich", "black-and-tan coonhound", "sea lion", "bear", "x", "bear of the sea"]
 # Single precision sums other groups of products: 7 digits, some hundred terms a logit.
@@ -19,7 +19,7 @@ NEAR = {"rtol": 1e-5, "atol": 1e-5}
 
 
 def inputs_of(model, image):
-    return Inputs(model.processor, model.prompt.text, special_tokens(model.processor, model.prompt.text))(image)
+    return Inputs(model.processor, model.prompt.text)(image)
 
 
 def losses(model, image, names=NAMES, size=64):
@@ -79,7 +79,7 @@ def test_answers_that_replace_the_prompts_last_token(model, image):
     prompt = Prompt("USER: <image>\nWhat? ASSISTANT: ", "", True)
     answers = answer_tokens(one.processor, prompt, NAMES)
     assert answers.dropped == 1
-    inputs = Inputs(one.processor, prompt.text, True)(photo)
+    inputs = Inputs(one.processor, prompt.text)(photo)
     found = label_losses(one.module, inputs, 1, answers.ids, 64)
     expected = library_losses(one, photo, "USER: <image>\nWhat? ASSISTANT:", [f" A {name}" for name in NAMES])
     np.testing.assert_allclose(found, expected, **NEAR)

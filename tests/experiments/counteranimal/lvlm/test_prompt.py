@@ -12,7 +12,6 @@ from experiments.counteranimal.lvlm.prompt import (
     Prompt,
     answer_tokens,
     prompt_of,
-    special_tokens,
     tokens,
 )
 from experiments.errors import RequestError
@@ -25,7 +24,7 @@ def test_inputs_are_those_of_the_librarys_own_conversation(model, image, family)
     library = one.processor.apply_chat_template(
         asked, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
     )
-    ours = Inputs(one.processor, one.prompt.text, special_tokens(one.processor, one.prompt.text))(photo)
+    ours = Inputs(one.processor, one.prompt.text)(photo)
     assert set(ours) == set(library)
     assert all((ours[name] == library[name]).all() for name in ours)
 
@@ -60,5 +59,5 @@ def test_what_no_prompt_can_be_made_of_is_said(model):
     def complain(*_, **__):
         raise TypeError("text only\nand more")
 
-    with pytest.raises(RequestError, match=r"chat template .*text only\)$"):
+    with pytest.raises(RequestError, match=r"chat template .*text only and more\)$"):
         prompt_of("lvlm:m", SimpleNamespace(chat_template="{{ x }}", apply_chat_template=complain))

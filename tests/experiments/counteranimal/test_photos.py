@@ -14,8 +14,7 @@ from PIL import Image
 
 from experiments.counteranimal.inspection import inspect, inspection_document
 from experiments.counteranimal.labels import class_names, own_vocabulary, templates
-from experiments.counteranimal.photos import SUFFIXES, unreadable
-from experiments.counteranimal.reading import read_photos
+from experiments.counteranimal.photos import read_photos, unreadable
 from experiments.errors import RequestError
 from experiments.published.tables import published_classes
 
@@ -131,7 +130,6 @@ def test_suffixes_of_photos(tmp_path):
     tree = read_photos(tmp_path)
     assert {Path(photo.path).suffix for photo in tree.photos} == set(formats)
     assert not unreadable(tree)
-    assert set(map(str.lower, formats)) <= set(SUFFIXES)
 
 
 def test_groups_from_a_table(tmp_path):
@@ -157,25 +155,23 @@ def test_groups_from_a_table(tmp_path):
     [
         ("background,group\nsand,comon\n", "'comon' in line 2"),
         ("background,group\nsand,common\nsand,counter\n", "'sand' .*line 3"),
-        ("place,group\nsand,common\n", "background"),
-        ("background,group\nmoon,common\n", "none of the 1 backgrounds"),
+        ("background,group\nmoon,common\n", "'sand'"),
     ],
 )
 def test_wrong_tables_of_groups(text, named, tmp_path):
-    (tmp_path / "ostrich" / "sand").mkdir(parents=True)
-    (tmp_path / "ostrich" / "sand" / "0.png").write_bytes(picture(0))
+    as_tree(tmp_path, [(0, ("ostrich", "x", "sand"))])
+    (tmp_path / "ostrich" / "x-sand").rename(tmp_path / "ostrich" / "sand")
     (tmp_path / "groups.csv").write_text(text)
     with pytest.raises(RequestError, match=named):
         read_photos(tmp_path, str(tmp_path / "groups.csv"))
 
 
 def test_folders_without_groups_say_what_fits(tmp_path):
-    (tmp_path / "a" / "ostrich" / "sand").mkdir(parents=True)
-    (tmp_path / "a" / "ostrich" / "sand" / "0.png").write_bytes(picture(0))
+    as_tree(tmp_path / "a", [(0, ("ostrich", "sand", "dune"))])
     (tmp_path / "b" / "ostrich").mkdir(parents=True)
     (tmp_path / "b" / "ostrich" / "0.png").write_bytes(picture(0))
     for folder, groups, said in (
-        ("a", "prefix", r"'sand'.*--groups FILE.csv .*--groups each"),
+        ("a", "prefix", r"'sand-dune'.*--groups FILE.csv .*--groups each"),
         ("b", "prefix", "--groups each"),
         ("a", "eech", "'eech'"),
     ):
@@ -189,9 +185,8 @@ def test_folders_without_groups_say_what_fits(tmp_path):
     [
         ("path,class,group\nb.png,ostrich,common\nc.png,ostrich,counter\n", "2 of 2 photos .*'b.png'"),
         ("path,class\na.png,ostrich\n", "'group'"),
-        ("path,class,group\na.png,ostrich,odd\n", "'odd' in line 2"),
-        ("class,group,path\nostrich,common\n", "line 2 .*'path'"),
-        ("path,class,group\n./a.png,ostrich,common\na.png,bulbul,common\n", "lines 2 and 3"),
+        ("path,class,group\na.png,ostrich,odd\n", "'odd' in 'a.png'"),
+        ("path,class,group\n./a.png,ostrich,common\na.png,bulbul,common\n", "line 3"),
     ],
 )
 def test_wrong_tables_of_photos(text, named, tmp_path):
@@ -199,10 +194,6 @@ def test_wrong_tables_of_photos(text, named, tmp_path):
     (tmp_path / "photos.csv").write_text(text)
     with pytest.raises(RequestError, match=named):
         read_photos(tmp_path / "photos.csv")
-
-
-def test_a_photo_is_no_set_of_photos(tmp_path):
-    (tmp_path / "a.png").write_bytes(picture(0))
     with pytest.raises(RequestError, match=r"a\.png"):
         read_photos(tmp_path / "a.png")
 
@@ -214,10 +205,10 @@ def test_wrong_shards(tmp_path):
         with pytest.raises(RequestError, match=rf"{name}\.tar' .*{said}"):
             read_photos(tmp_path / f"{name}.tar")
     for data, said in (
-        (None, "no description"),
+        (None, "no class in its path"),
         (b"{", "does not describe a photo"),
         (b"[]", "does not describe a photo"),
-        (b'{"group": "common"}', "no class"),
+        (b'{"group": "common"}', "'class'"),
         (b'{"class": "ostrich", "group": "odd"}', "'odd'"),
     ):
         with tarfile.open(tmp_path / "one.tar", "w") as tar:
@@ -263,22 +254,22 @@ def test_wrong_saved_data(tmp_path):
             read_photos(tmp_path / name)
 
 
+def names(root, *kinds):
+    """A tree with one photo per class."""
+    return as_tree(root, [(0, (kind, "common", "x")) for kind in kinds])
+
+
 def test_an_ambiguous_name_is_asked_about(tmp_path):
     for name, readings in (("crane", "134 .*517"), ("panda", "387 .*388"), ("fox", "277")):
-        folder = tmp_path / name / name / "common-x"
-        folder.mkdir(parents=True)
         with pytest.raises(RequestError, match=rf"'{name}' .*{readings}"):
-            read_photos(tmp_path / name)
-        folder.parent.rename(tmp_path / name / f"134 {name}")
-        assert list(read_photos(tmp_path / name).classes) == [134]
+            read_photos(names(tmp_path / name, name))
+        assert list(read_photos(names(tmp_path / f"134 {name}", f"134 {name}")).classes) == [134]
 
 
 def test_wordnet_ids(tmp_path):
-    (tmp_path / "n01518878" / "common-x").mkdir(parents=True)
-    assert read_photos(tmp_path).classes == {9: "n01518878"}
-    (tmp_path / "n01518879" / "common-x").mkdir(parents=True)
+    assert read_photos(names(tmp_path / "a", "n01518878")).classes == {9: "n01518878"}
     with pytest.raises(RequestError, match="'n01518879'"):
-        read_photos(tmp_path)
+        read_photos(names(tmp_path / "b", "n01518879"))
 
 
 def test_classes_of_ones_own(tmp_path):
@@ -301,14 +292,14 @@ def test_own_prompts(tmp_path):
     assert found.names == ("cup", "pot", "pan")
     assert found.phrases(("a {}", "the {}")) == (
         ("a tea cup", "the tea cup", "a mug", "the mug"),
-        ("a pot seen from above", "a jug", "the jug"),
+        ("a jug", "the jug", "a pot seen from above"),
         ("a pan", "the pan"),
     )
     lines = tmp_path / "classes.txt"
     for file, text, named in (
         (table, "class\ncup\n", "1 classes"),
         (table, "name\ncup\n", "class"),
-        (lines, "a\nb\na\n", "'a'"),
+        (lines, "a\nb\na\n", "twice"),
     ):
         file.write_text(text)
         with pytest.raises(RequestError, match=named):
@@ -324,24 +315,22 @@ def test_counts_groups_and_backgrounds(tree):
 
 
 def test_every_published_class_resolves_by_its_first_name(tmp_path):
-    for c in published_classes():
-        (tmp_path / c.name.split(",")[0] / "common-x").mkdir(parents=True)
-    assert sorted(read_photos(tmp_path).classes) == sorted(c.index for c in published_classes())
+    tree = read_photos(names(tmp_path, *(c.name.split(",")[0] for c in published_classes())))
+    assert sorted(tree.classes) == sorted(c.index for c in published_classes())
 
 
 def test_strays_are_listed_and_not_counted(tree):
     (tree / "notes.txt").write_text("x")
-    (tree / "script.py").write_text("x")
     (tree / "9 ostrich, Struthio camelus" / "common-ground" / "Thumbs.db").write_bytes(b"x")
     (tree / "9 ostrich, Struthio camelus" / "other").mkdir()
     (tree / "empty").mkdir()
     parsed = read_photos(tree)
     assert parsed.strays == (
+        "30 bullfrog, Rana catesbeiana/counter-",
         "9 ostrich, Struthio camelus/common-ground/Thumbs.db",
         "9 ostrich, Struthio camelus/other",
         "empty",
         "notes.txt",
-        "script.py",
     )
     assert parsed.counts()[9] == (5, 4)
 
@@ -354,7 +343,7 @@ def test_broken_photos_are_listed(tree):
     (folder / "void.jpeg").write_bytes(b"")
     (folder / "gone.jpg").symlink_to(folder / "nowhere.jpg")
     calls = []
-    bad = unreadable(read_photos(tree), lambda: calls.append(1))
+    bad = unreadable(read_photos(tree), calls.append)
     assert sorted(bad) == [f"16 bulbul/common-sky/{n}" for n in ("0.jpg", "0.png", "gone.jpg", "void.jpeg")]
     assert all("0x" not in reason and str(tree) not in reason for reason in bad.values())
     assert len(calls) == 34
@@ -369,7 +358,7 @@ def test_names_that_are_not_utf8_are_refused_before_any_work(tree):
     place = os.fsencode(tree / "16 bulbul" / "common-sky")
     with open(place + b"/caf\xe9.txt", "wb"):
         pass
-    assert read_photos(tree).strays == ("16 bulbul/common-sky/caf\\xe9.txt",)
+    assert "16 bulbul/common-sky/caf\\xe9.txt" in read_photos(tree).strays
     with open(place + b"/caf\xe9.jpg", "wb"):
         pass
     with pytest.raises(RequestError, match=r"caf\\\\xe9\.jpg' is not UTF-8.*rename it"):
@@ -377,12 +366,12 @@ def test_names_that_are_not_utf8_are_refused_before_any_work(tree):
 
 
 def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
-    (tmp_path / "quux" / "common-x").mkdir(parents=True)
+    names(tmp_path, "quux")
     (tmp_path / "imagenet_names.txt").write_text("77\tquux\n", encoding="utf-8-sig")
     assert read_photos(tmp_path).classes == {77: "quux"}
-    names = tmp_path / "names.txt"
-    names.write_text("\n".join(f"name {i}" for i in range(1000)), encoding="utf-8-sig")
-    assert class_names(str(names))[0] == "name 0"
+    listed = tmp_path / "names.txt"
+    listed.write_text("\n".join(f"name {i}" for i in range(1000)), encoding="utf-8-sig")
+    assert class_names(str(listed))[0] == "name 0"
     for file, text in (("t.txt", "a {}\n"), ("t.json", '["a {}"]')):
         (tmp_path / file).write_text(text, encoding="utf-8-sig")
         assert templates(str(tmp_path / file)) == ("a {}",)
@@ -392,8 +381,8 @@ def test_wrong_requests_are_one_sentence(tree):
     for folder in (tree.parent / "LAION-fnal", tree.parent):
         with pytest.raises(RequestError, match="LAION-final"):
             read_photos(folder)
-    for name, named in (("9 copy", "class 9"), ("1000 copy", "1000 .* 999"), ("ostritch", "'ostritch'.*'ostrich'")):
-        (tree / name / "common-x").mkdir(parents=True)
+    for name, named in (("9 copy", "class 9"), ("1000 copy", "1000 .*999"), ("ostritch", "'ostritch'.*'ostrich'")):
+        names(tree, name)
         with pytest.raises(RequestError, match=named):
             read_photos(tree)
         shutil.rmtree(tree / name)
