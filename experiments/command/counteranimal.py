@@ -325,8 +325,7 @@ def compose(
     from experiments.command.screens.counteranimal import composition_view
 
     _extra("PIL")
-    from experiments.counteranimal.compose import run
-    from experiments.counteranimal.factorial import Composition
+    from experiments.counteranimal.compose import Composition, run
 
     request = Composition(objects=objects, backgrounds=backgrounds, common=common, size=size, seed=seed, output=output)
     emit(run(request), json, composition_view)

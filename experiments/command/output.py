@@ -1,15 +1,15 @@
-"""Output that verbs share: JSON or a rich table on stdout, notes on stderr, a folder with the result.
+"""Output that verbs share: JSON or a screen on stdout, notes on stderr, a folder with the result.
 
-Tables show accuracies in percent. Nothing is cropped: long cells wrap.
+A screen is a list of lines and tables. Tables show accuracies in percent. Nothing is cropped: long cells wrap.
 """
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -46,8 +46,14 @@ def checked_output(output: Path | None) -> None:
         output_folder(output)
 
 
-def emit(document: Any, as_json: bool, table, output: Path | None = None, world: World | None = None) -> None:
-    """Write the result into the output folder, if there is one, and print it as JSON or as a table."""
+def emit(
+    document: Any,
+    as_json: bool,
+    view: Callable[[Any], RenderableType],
+    output: Path | None = None,
+    world: World | None = None,
+) -> None:
+    """Write the result into the output folder, if there is one, and print it as JSON or as a screen."""
     if output is not None:
         from experiments.lab.config import world_toml  # slow to import
 
@@ -58,7 +64,38 @@ def emit(document: Any, as_json: bool, table, output: Path | None = None, world:
     if as_json:
         print(json.dumps(document, allow_nan=False))
     else:
-        Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table(document))
+        Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(view(document))
+
+
+def screen(*parts: RenderableType | None) -> Group:
+    """Lines and tables below each other. A string is printed as it is; None is left out."""
+    return Group(*(Text(part) if isinstance(part, str) else part for part in parts if part is not None))
+
+
+def table(title: str | None, heads: Iterable[str], rows: Iterable[Sequence[Any] | None]) -> Group:
+    """A table below its title. A head ">NAME" aligns its column to the right; the row None draws a line.
+
+    A cell is a string, a number, a Text with a style, or None for an empty cell.
+    """
+    grid = Table()
+    for head in heads:
+        grid.add_column(head.removeprefix(">"), justify="right" if head.startswith(">") else "left", overflow="fold")
+    for row in rows:
+        if row is None:
+            grid.add_section()
+        else:
+            grid.add_row(*(cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row))
+    return screen(title, grid)  # rich would wrap a title of its own to the table's width
+
+
+def warning(sentence: str) -> Text:
+    """A line in yellow."""
+    return Text(sentence, style="yellow")
+
+
+def dim(sentence: str) -> Text:
+    """A line of minor interest."""
+    return Text(sentence, style="dim")
 
 
 def percent(value: float | None) -> str:

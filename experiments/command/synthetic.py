@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
 from experiments.command.options import (
@@ -24,7 +23,7 @@ from experiments.command.options import (
     real,
     whole,
 )
-from experiments.command.output import emit, free_output, percent
+from experiments.command.output import emit, free_output, percent, screen, table
 from experiments.errors import RequestError, checked_seed
 from experiments.estimators import trainable
 from experiments.lab import mitigations
@@ -201,22 +200,19 @@ def accuracy_table(document: dict[str, Any]) -> Group:
     """The result of predict, simulate or train: measured accuracies with intervals beside predicted ones."""
     from experiments.lab.answers import GROUPS
 
-    table = Table("group")
     simulated = "replicates" in document
-    for name in ("measured %", "95% interval") if simulated else ():
-        table.add_column(name, justify="right")
-    table.add_column("predicted %", justify="right")
-    predicted = document.get("predicted") if simulated else document
+    predicted = (document.get("predicted") if simulated else document) or {}
     intervals = document.get("interval95") or {}
+    rows = []
     for group in (*intervals, *(name for name in GROUPS if name not in intervals)):
-        cells = [group]
-        if simulated:
-            ends = intervals.get(group)
-            cells += [percent(document[group]), f"{percent(ends[0])} to {percent(ends[1])}" if ends else ""]
-        cells.append(percent(predicted[group]) if predicted and group in predicted else "none")
-        table.add_row(*cells)
-    # Title and remarks are lines of their own: rich would wrap a title to the table's width.
-    return Group(Text(_title(document)), table, *map(Text, _remarks(document)))
+        measured = [percent(document[group]), _range(intervals.get(group))] if simulated else []
+        rows.append([group, *measured, percent(predicted[group]) if group in predicted else "none"])
+    heads = ["group", *((">measured %", ">95% interval") if simulated else ()), ">predicted %"]
+    return screen(table(_title(document), heads, rows), *_remarks(document))
+
+
+def _range(ends: list[float] | None) -> str:
+    return "" if ends is None else f"{percent(ends[0])} to {percent(ends[1])}"
 
 
 def _title(document: dict[str, Any]) -> str:

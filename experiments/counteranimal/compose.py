@@ -1,36 +1,80 @@
 """Counterfactual photos: every object on every background, as a tree in CounterAnimal's layout.
 
+    objects/9 ostrich/runner.png       class folder, PNG with transparency
+    backgrounds/desert/dune.jpg        background, photo; a photo beside the folders is its own background
     output/9 ostrich/common-desert/runner on dune.png
     output/composites.csv              a row per file: object, background, photo, group, scale and place; written last
     output/compose.json                the request; written first, so that a stopped run can be resumed
 
-An object has the same scale and place on every background, so its composites differ by the background alone.
-`factorial` plans the pairs, `simulator.pixels.composition` draws them.
+The user names the common backgrounds of each class; the others are counter. An object has the same scale and place on
+every background, so its composites differ by the background alone.
 """
 
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
-from experiments.counteranimal.factorial import Composition, Plan, Source, plan
-from experiments.counteranimal.layouts import MANIFEST, REQUEST
-from experiments.errors import RequestError
+from experiments.counteranimal.class_names import class_indices, imagenet_index, indexed
+from experiments.counteranimal.layouts import MANIFEST, REQUEST, SUFFIXES, printable
+from experiments.errors import RequestError, checked_seed, unknown
 from experiments.files import output_folder, read_json, write_atomically, write_json, write_table
 from experiments.progress import counting
 from experiments.provenance import provenance
-from simulator.pixels.composition import Cutout, Place, composite, cut, drawn_place, frame
+from simulator.naming import suggestion
+from simulator.pixels.composition import Cutout, composite, cut, drawn_place, frame
 from simulator.pixels.decoding import decode
 from simulator.streams import numpy_stream
 
-T = TypeVar("T")
+SIDES = (32, 1024)  # pixels
+MOST_BYTES = 2**31  # of images in memory together; at 224 pixels 10,000 photos
 # 4 ms per composite of 224 pixels on one core, a third of the default level's time, for 9 % more bytes.
 PNG = {"format": "PNG", "compress_level": 1}
 COLUMNS = ("file", "class_index", "class", "object", "background", "photo", "group", "scale", "x", "y")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composition:
+    """A request: these objects on these backgrounds, `common` as CLASS=BACKGROUND or files of such lines."""
+
+    objects: Path
+    backgrounds: Path
+    common: Sequence[str]
+    size: int = 224
+    seed: int = 0
+    output: Path
+
+
+class Source(NamedTuple):
+    """A cut-out or a photo: its path, its name below the root, its class folder or background."""
+
+    path: Path
+    name: str
+    kind: str
+
+
+class Composite(NamedTuple):
+    """A cut-out on a photo, and its file below the output folder."""
+
+    file: str
+    cutout: Source
+    photo: Source
+    group: str
+
+
+class Plan(NamedTuple):
+    """The composites of all cut-outs and photos."""
+
+    cutouts: list[Source]
+    photos: list[Source]
+    classes: dict[str, int]  # class folder -> ImageNet-1k index
+    common: dict[str, set[str]]  # class folder -> backgrounds
+    composites: list[Composite]
+    strays: list[str]
 
 
 def run(request: Composition) -> dict[str, Any]:
@@ -40,41 +84,148 @@ def run(request: Composition) -> dict[str, Any]:
     that are written stay.
     """
     planned = plan(request)
-    places = {c.name: drawn_place(numpy_stream(request.seed, f"place of {c.name}")) for c in planned.cutouts}
+    size = request.size
+    places = {c: drawn_place(numpy_stream(request.seed, f"place of {c.name}")) for c in planned.cutouts}
     with counting("decoding", len(planned.cutouts) + len(planned.photos), "images/s") as advance:
-
-        def object_of(source: Source) -> Cutout:
-            return cut(decode(source.path, "RGBA", still=True), places[source.name], request.size)
-
-        cutouts = _prepared(planned.cutouts, "cut-outs", object_of, advance)
-        photos = _prepared(planned.photos, "photos", lambda s: frame(decode(s.path, still=True), request.size), advance)
+        cutouts = _prepared(
+            planned.cutouts, lambda s: cut(decode(s.path, "RGBA", still=True), places[s], size), advance
+        )
+        photos = _prepared(planned.photos, lambda s: frame(decode(s.path, still=True), size), advance)
     document = _document(request, planned)
     _claim(request.output, document)
-    written = _write(request.output, planned, cutouts, photos)
-    _write_manifest(request.output / MANIFEST, planned, places, cutouts)
+    written = _write(request.output, planned.composites, cutouts, photos)
+    rows = []
+    for file, cutout, photo, group in planned.composites:
+        names = planned.classes[cutout.kind], cutout.kind, cutout.name, photo.kind, photo.name
+        rows.append((file, *names, group, f"{places[cutout].scale:.6g}", cutouts[cutout].x, cutouts[cutout].y))
+    write_table(request.output / MANIFEST, COLUMNS, rows)
     return {**document, "output": str(request.output), "written": written, "kept": document["composites"] - written}
 
 
-def _prepared(
-    sources: Sequence[Source], what: str, prepare: Callable[[Source], T], advance: Callable[[int], None]
-) -> list[T]:
-    """The prepared sources. Raises RequestError with the number of those that cannot be used."""
+def plan(request: Composition) -> Plan:
+    """Every object on every photo, with classes and groups, before anything is decoded.
 
-    def attempt(source: Source) -> T | ValueError:
+    Raises RequestError for a seed or a size outside its domain, folders of another layout, too many images for memory,
+    fewer than two backgrounds, a class without a common or a counter background, and composites with the same name.
+    """
+    checked_seed(request.seed)
+    size, (low, high) = request.size, SIDES
+    if not low <= size <= high:
+        raise RequestError(f"--size {size} lies outside {low}..{high} pixels")
+    cutouts, other_files = _sources(request.objects, "--objects", (".png",), request.output)
+    photos, more_files = _sources(request.backgrounds, "--backgrounds", SUFFIXES, request.output)
+    # Pillow has 4 bytes per pixel, and a box fills half a frame at most.
+    need = 2 * size**2 * (2 * len(photos) + len(cutouts))
+    if need > MOST_BYTES:
+        raise RequestError(
+            f"{len(cutouts)} cut-outs and {len(photos)} photos at --size {size} take {need / 2**30:.1f} GiB, more than "
+            f"{MOST_BYTES / 2**30:.0f}; take fewer of them or a smaller --size"
+        )
+    loose = next((cutout.name for cutout in cutouts if "/" not in cutout.name), None)
+    if loose is not None:
+        raise RequestError(f"the cut-out {loose!r} lies in no class folder; move it to one, as '9 ostrich/{loose}'")
+    classes = class_indices(dict.fromkeys(cutout.kind for cutout in cutouts), request.objects)
+    backgrounds = list(dict.fromkeys(photo.kind for photo in photos))
+    if len(backgrounds) < 2:
+        raise RequestError(
+            f"{str(request.backgrounds)!r} holds one background, {backgrounds[0]!r}; two are needed, a common and a "
+            "counter one"
+        )
+    common = _common(request.common, request.objects, classes, backgrounds)
+    composites: dict[str, Composite] = {}
+    for cutout, photo in ((cutout, photo) for cutout in cutouts for photo in photos):
+        group = "common" if photo.kind in common[cutout.kind] else "counter"
+        folder = f"{indexed(cutout.kind, classes[cutout.kind])}/{group}-{photo.kind}"
+        file = f"{folder}/{Path(cutout.name).stem} on {Path(photo.name).stem}.png"
+        # Names may differ only by their ending, by case or by the place of " on ".
+        twin = composites.setdefault(file.casefold(), Composite(file, cutout, photo, group))
+        if (twin.cutout, twin.photo) != (cutout, photo):
+            raise RequestError(
+                f"{twin.cutout.name!r} on {twin.photo.name!r} and {cutout.name!r} on {photo.name!r} would both be "
+                f"{file!r}; rename one of these files"
+            )
+    return Plan(cutouts, photos, classes, common, list(composites.values()), other_files + more_files)
+
+
+def _sources(root: Path, flag: str, suffixes: Sequence[str], output: Path) -> tuple[list[Source], list[str]]:
+    """(images of a folder and of the folders in it, names of other files), sorted."""
+    if not root.is_dir():
+        known = [path.name for path in root.parent.iterdir() if path.is_dir()] if root.parent.is_dir() else []
+        raise RequestError(f"there is no folder {str(root)!r} for {flag}{suggestion(root.name, known, quoted=True)}")
+    if output.resolve().is_relative_to(root.resolve()):
+        raise RequestError(f"--output {str(output)!r} lies in {flag}, whose files are read; name a folder outside it")
+    sources: list[Source] = []
+    strays: list[str] = []
+    for entry in sorted(root.iterdir()):
+        folder = entry.is_dir() and not entry.name.startswith(".")
+        before = len(sources)
+        for file in sorted(entry.iterdir()) if folder else [entry]:
+            name = file.relative_to(root).as_posix()
+            if file.suffix.lower() not in suffixes or file.name.startswith(".") or file.is_dir():
+                strays.append(printable(name))
+                continue
+            if printable(name) != name:
+                raise RequestError(
+                    f"the name of {printable(name)!r} is not UTF-8, so no table could hold it; rename it first"
+                )
+            sources.append(Source(file, name, entry.name if folder else entry.stem))
+        if folder and len(sources) == before:
+            raise RequestError(f"the folder {entry.name!r} of {flag} holds no file that ends in {', '.join(suffixes)}")
+    if not sources:
+        raise RequestError(f"{str(root)!r} holds no file that ends in {', '.join(suffixes)}, and no folder with one")
+    return sources, strays
+
+
+def _common(
+    words: Sequence[str], root: Path, classes: dict[str, int], backgrounds: Sequence[str]
+) -> dict[str, set[str]]:
+    """Common backgrounds of every class folder, from CLASS=BACKGROUND words and files of them."""
+    common: dict[str, set[str]] = {folder: set() for folder in classes}
+    by_index = {index: folder for folder, index in classes.items()}
+    for line in [line for word in words for line in ([word] if "=" in word else _lines(word))]:
+        name, _, background = (part.strip() for part in line.partition("="))
+        if not (name and background):
+            example = f"{next(iter(classes))}={backgrounds[0]}"
+            raise RequestError(f"--common {line!r} is not of the form CLASS=BACKGROUND, as {example!r} is")
+        folder = name if name in classes else by_index.get(imagenet_index(name, root))
+        if folder is None:
+            raise RequestError(f"--common {line!r} names a class that has no cut-outs")
+        if background not in backgrounds:
+            raise unknown("background", background, backgrounds)
+        common[folder].add(background)
+    for folder, own in common.items():
+        if not own or len(own) == len(backgrounds):
+            raise RequestError(
+                f"class {folder!r} has no {'counter' if own else 'common'} background; give --common "
+                f"'{folder}=BACKGROUND' for some but not all of {', '.join(backgrounds)}"
+            )
+    return common
+
+
+def _lines(file: str) -> list[str]:
+    try:
+        text = Path(file).read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise RequestError(f"--common {file!r} is neither CLASS=BACKGROUND nor a file of such lines") from error
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def _prepared(
+    sources: Sequence[Source], prepare: Callable[[Source], Any], advance: Callable[[int], None]
+) -> dict[Source, Any]:
+    """The prepared images. Raises RequestError for the first that cannot be used."""
+
+    def attempt(source: Source) -> Any:
         try:
             return prepare(source)
         except ValueError as error:
-            return error
+            raise RequestError(f"{source.name!r} cannot be used ({error})") from error
 
-    ready = []
+    ready = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes outside the interpreter lock
-        for made in pool.map(attempt, sources):
+        for source, image in zip(sources, pool.map(attempt, sources), strict=True):
             advance(1)
-            ready.append(made)
-    bad = [(source.name, made) for source, made in zip(sources, ready, strict=True) if isinstance(made, ValueError)]
-    if bad:
-        name, reason = bad[0]
-        raise RequestError(f"{len(bad)} of {len(sources)} {what} cannot be used, the first is {name!r} ({reason})")
+            ready[source] = image
     return ready
 
 
@@ -108,8 +259,8 @@ def _document(request: Composition, planned: Plan) -> dict[str, Any]:
             }
             for folder, index in planned.classes.items()
         ],
-        "composites": len(planned.cutouts) * len(planned.photos),
-        "strays": list(planned.strays),
+        "composites": len(planned.composites),
+        "strays": planned.strays,
         "provenance": provenance(),
     }
 
@@ -127,56 +278,34 @@ def _claim(output: Path, document: dict[str, Any]) -> None:
             )
         write_json(output / REQUEST, document)
         return
-    for name, setting in document["settings"].items():
-        if kept.get(name) != setting:
-            short = isinstance(setting, int | str) and name != "contents"
-            difference = f"{name} = {kept.get(name)!r}, not {setting!r}" if short else f"other {name}"
-            raise RequestError(f"output {str(output)!r} holds composites with {difference}; name another folder")
+    other = [name for name, setting in document["settings"].items() if kept.get(name) != setting]
+    if other:
+        raise RequestError(f"output {str(output)!r} holds composites with other {other[0]}; name another folder")
 
 
-def _write(output: Path, planned: Plan, cutouts: Sequence[Cutout], photos: Sequence[Any]) -> int:
+def _write(
+    output: Path, composites: Sequence[Composite], cutouts: dict[Source, Cutout], photos: dict[Source, Any]
+) -> int:
     """Write every missing composite; returns their number."""
-    jobs = (
-        (output / planned.file(cutout, photo), ready, behind)
-        for cutout, ready in zip(planned.cutouts, cutouts, strict=True)
-        for photo, behind in zip(planned.photos, photos, strict=True)
-    )
 
-    def save(job: tuple[Path, Cutout, Any]) -> int:
-        file, ready, behind = job
+    def save(job: Composite) -> int:
+        file = output / job.file
         if file.exists():
             return 0
-        write_atomically(file, lambda temporary: composite(ready, behind).save(temporary, **PNG))
+        made = composite(cutouts[job.cutout], photos[job.photo])
+        write_atomically(file, lambda temporary: made.save(temporary, **PNG))
         return 1
 
-    for folder in dict.fromkeys(Path(planned.file(c, p)).parent for c in planned.cutouts for p in planned.photos):
-        output_folder(output / folder)
+    for folder in dict.fromkeys((output / job.file).parent for job in composites):
+        output_folder(folder)
     written, threads = 0, os.cpu_count() or 1
+    step = 16 * threads  # chunks, so that Ctrl-C waits for few
     with (
-        counting("composing", len(cutouts) * len(photos), "images/s") as advance,
+        counting("composing", len(composites), "images/s") as advance,
         ThreadPoolExecutor(threads) as pool,  # Pillow encodes outside the interpreter lock
     ):
-        while chunk := list(islice(jobs, 16 * threads)):  # chunks, so that Ctrl-C waits for few
+        for start in range(0, len(composites), step):
+            chunk = composites[start : start + step]
             written += sum(pool.map(save, chunk))
             advance(len(chunk))
     return written
-
-
-def _write_manifest(file: Path, planned: Plan, places: dict[str, Place], cutouts: Sequence[Cutout]) -> None:
-    rows = (
-        (
-            planned.file(cutout, photo),
-            planned.classes[cutout.kind],
-            cutout.kind,
-            cutout.name,
-            photo.kind,
-            photo.name,
-            planned.group(cutout, photo),
-            f"{places[cutout.name].scale:.6g}",
-            ready.x,
-            ready.y,
-        )
-        for cutout, ready in zip(planned.cutouts, cutouts, strict=True)
-        for photo in planned.photos
-    )
-    write_table(file, COLUMNS, rows)

@@ -1,7 +1,12 @@
 """A CounterAnimal of the user's own photos: the selection rule of [W] on a tree class/background/photos.
 
-Per class, one model's best background becomes common and its worst one counter. The naive drop is reported with the
-honest one, and each class has a test of "the background has no effect", corrected for the number of classes.
+[W] takes, per class, the background with one model's highest accuracy as common and the one with the lowest as
+counter. Measured on the same photos, this drop is positive even if backgrounds do not matter, because it selects the
+extremes of noisy accuracies. The honest drop selects on one half of the photos and measures on the other. If the
+photos of a background are exchangeable, it is unbiased for the drop of the backgrounds that a half would select.
+Each class has a test of "the background has no effect", corrected for the number of classes.
+
+Letters: B backgrounds of one class, n photos and k correct answers on each, S splits, R permutations.
 """
 
 import os
@@ -12,23 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from jaxtyping import Int
 
-from experiments.counteranimal.backgrounds import (
-    PERMUTATIONS,
-    SMALLEST_CELL,
-    SPLITS,
-    Cells,
-    cells_of,
-    check_minimum,
-    honest_drop,
-    naive_drop,
-    permutation_p,
-)
 from experiments.counteranimal.class_names import indexed
 from experiments.counteranimal.layouts import Folder
-from experiments.counteranimal.metrics import REPLICATES, Predictions
+from experiments.counteranimal.metrics import REPLICATES, cells
 from experiments.counteranimal.model_config import ModelConfig
 from experiments.counteranimal.photos import EACH, GROUPS, PhotoSet, read_photos
+from experiments.counteranimal.predictions import Predictions
 from experiments.counteranimal.scoring import NO_ANSWER, predict
 from experiments.errors import RequestError, RunError, checked_seed
 from experiments.files import output_folder, write_json, write_table
@@ -36,6 +33,10 @@ from experiments.inference import LEVEL, benjamini_hochberg, bootstrap_interval,
 from simulator.streams import numpy_stream
 
 ALPHA = 0.05  # level at which a class's background has an effect, after Holm's correction
+SPLITS = 200
+PERMUTATIONS = 9999
+SMALLEST_CELL = 20  # photos of a background; half of them must still give an accuracy
+Numbers = Int[np.ndarray, " B"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,10 @@ def run(request: Discovery, note: Callable[[str], None] = lambda sentence: None)
     Raises RequestError for a wrong request, before anything is written, and RunError if the run fails.
     """
     checked_seed(request.seed)
-    check_minimum(request.min_photos)
+    if request.min_photos < 2:
+        raise RequestError(
+            f"--min-photos {request.min_photos} is below 2, which cannot be halved; the nearest valid value is 2"
+        )
     config = request.model
     photo_set = read_photos(request.data, EACH, config.vocabulary)
     if not isinstance(photo_set.source, Folder) or not photo_set.root.is_dir():
@@ -63,7 +67,8 @@ def run(request: Discovery, note: Callable[[str], None] = lambda sentence: None)
             f"--data {str(request.data)!r} is not a folder class/background/photos, to which links can be made"
         )
     target = request.output / "tree"
-    _check_new(target)
+    if target.exists():
+        raise RequestError(f"{str(target)!r} exists already; choose another --output or remove it")
     output_folder(request.output)
     model = config.load()
     scored = config.run(photo_set, model)
@@ -81,6 +86,39 @@ def run(request: Discovery, note: Callable[[str], None] = lambda sentence: None)
     return document
 
 
+def discover(
+    predictions: Predictions, folders: dict[int, str], smallest: int = SMALLEST_CELL, seed: int = 0
+) -> dict[str, Any]:
+    """Select backgrounds for every class with two that are large enough; plain JSON.
+
+    Overall drops are means over these classes; intervals resample classes (expanded percentiles).
+    """
+    table = cells(predictions, ("class_index", "background"))
+    large = table[table.photos >= smallest]
+    usable = [(int(index), part) for index, part in large.groupby("class_index") if len(part) >= 2]
+    if not usable:
+        raise RequestError(
+            f"no class has two backgrounds of {smallest} photos or more; lower --min-photos (2 is the least)"
+        )
+    permutations = permutations_for(len(usable))
+    classes = [_class_record(index, part, folders[index], seed, permutations) for index, part in usable]
+    p = np.array([c["p_value"] for c in classes])
+    for record, p_holm, p_bh in zip(classes, holm(p).tolist(), benjamini_hochberg(p).tolist(), strict=True):
+        record |= {"p_holm": p_holm, "p_bh": p_bh}
+    selected = {c["class_index"] for c in classes}
+    return {
+        "classes": classes,
+        "naive": _overall([c["naive_drop"] for c in classes], seed),
+        "honest": _overall([c["honest_drop"] for c in classes], seed),
+        "left_out": [index for index in table.class_index.unique().tolist() if index not in selected],
+        "min_photos": smallest,
+        "splits": SPLITS,
+        "permutations": permutations,
+        "least_p_holm": len(usable) / (permutations + 1),
+        "background_effects": sum(c["p_holm"] < ALPHA for c in classes),
+    }
+
+
 def permutations_for(classes: int) -> int:
     """The number of permutations per class with which Holm's correction over `classes` can reject at ALPHA.
 
@@ -92,93 +130,90 @@ def permutations_for(classes: int) -> int:
     return max(PERMUTATIONS, round(2 * classes / ALPHA) - 1)
 
 
-def _check_new(target: Path) -> None:
-    if target.exists():
-        raise RequestError(f"{str(target)!r} exists already; choose another --output or remove it")
-
-
-def discover(
-    predictions: Predictions, folders: dict[int, str], smallest: int = SMALLEST_CELL, seed: int = 0
-) -> dict[str, Any]:
-    """Select backgrounds for every class with two that are large enough; plain JSON.
-
-    Overall drops are means over these classes; intervals resample classes (expanded percentiles).
-    """
-    every = cells_of(predictions, smallest)
-    usable = [cells for cells in every if len(cells.backgrounds) >= 2]
-    if not usable:
-        raise RequestError(
-            f"no class has two backgrounds of {smallest} photos or more; lower --min-photos (2 is the least)"
-        )
-    permutations = permutations_for(len(usable))
-    p = np.array([permutation_p(c, numpy_stream(seed, "permutations", c.class_index), permutations) for c in usable])
-    adjusted = {"p_holm": holm(p), "p_bh": benjamini_hochberg(p)}
-    classes = [
-        _class_record(cells, folders[cells.class_index], seed)
-        | {"p_value": float(p[i]), **{n: float(v[i]) for n, v in adjusted.items()}}
-        for i, cells in enumerate(usable)
-    ]
+def _class_record(index: int, table: pd.DataFrame, folder: str, seed: int, permutations: int) -> dict[str, Any]:
+    """The extremes of one class: the first of the most accurate backgrounds, and the last of the least accurate."""
+    n, k = table.photos.to_numpy(), table.correct.to_numpy()
+    common = table.loc[table.accuracy.idxmax()]
+    counter = table.loc[table.accuracy[::-1].idxmin()]  # the last, since the two must differ even if all are equal
     return {
-        "classes": classes,
-        "naive": _overall([c["naive_drop"] for c in classes], seed),
-        "honest": _overall([c["honest_drop"] for c in classes], seed),
-        "left_out": [c.class_index for c in every if len(c.backgrounds) < 2],
-        "min_photos": smallest,
-        "splits": SPLITS,
-        "permutations": permutations,
-        "least_p_holm": len(usable) / (permutations + 1),
-        "background_effects": int((adjusted["p_holm"] < ALPHA).sum()),
-    }
-
-
-def _class_record(cells: Cells, folder: str, seed: int) -> dict[str, Any]:
-    best, worst, naive = naive_drop(cells)
-    return {
-        "class_index": cells.class_index,
+        "class_index": index,
         "folder": folder,
-        "common_background": cells.backgrounds[best],
-        "counter_background": cells.backgrounds[worst],
-        "n_common": int(cells.photos[best]),
-        "n_counter": int(cells.photos[worst]),
-        "common": float(cells.accuracy[best]),
-        "counter": float(cells.accuracy[worst]),
-        "naive_drop": naive,
-        "honest_drop": honest_drop(cells, numpy_stream(seed, "splits", cells.class_index)),
-        "backgrounds": len(cells.backgrounds),
+        "common_background": common.background,
+        "counter_background": counter.background,
+        "n_common": int(common.photos),
+        "n_counter": int(counter.photos),
+        "common": float(common.accuracy),
+        "counter": float(counter.accuracy),
+        "naive_drop": float(common.accuracy - counter.accuracy),
+        "honest_drop": honest_drop(n, k, numpy_stream(seed, "splits", index)),
+        "backgrounds": len(table),
+        "p_value": permutation_p(n, k, numpy_stream(seed, "permutations", index), permutations),
     }
+
+
+def honest_drop(n: Numbers, k: Numbers, rng: np.random.Generator, splits: int = SPLITS) -> float:
+    """Mean over random halvings of the drop on one half of the backgrounds selected on the other, in both directions.
+
+    A random split of a background's n photos sends Hypergeometric(k, n - k, n//2) correct answers to one half, so no
+    photo needs to be moved. Ties are broken at random.
+    """
+    half = n // 2
+    first = rng.hypergeometric(k, n - k, half, size=(splits, len(n)))  # (S, B)
+    accuracy = np.stack([first / half, (k - first) / (n - half)])  # (2, S, B)
+    jitter = 1e-9 * rng.random(accuracy.shape)  # accuracies with different counts differ by far more
+    best = (accuracy + jitter).argmax(axis=2)[..., None]
+    worst = (accuracy - jitter[..., ::-1]).argmin(axis=2)[..., None]
+    other = accuracy[::-1]
+    return float((np.take_along_axis(other, best, 2) - np.take_along_axis(other, worst, 2)).mean())
+
+
+def permutation_p(n: Numbers, k: Numbers, rng: np.random.Generator, permutations: int = PERMUTATIONS) -> float:
+    """P-value of "the background has no effect" in one class: Pearson's chi-squared under permuted backgrounds.
+
+    The numbers of correct answers per background are then multivariate hypergeometric, which is drawn directly.
+    """
+    total = int(k.sum())
+    if total in (0, int(n.sum())):
+        return 1.0
+    rate = total / n.sum()
+
+    def statistic(k):
+        return ((k - n * rate) ** 2 / (n * rate * (1 - rate))).sum(axis=-1)
+
+    drawn = rng.multivariate_hypergeometric(n, total, size=permutations, method="marginals")
+    # Tables with the same statistic must tie: they differ by rounding of order 1e-13 at most.
+    extreme = (statistic(drawn) >= statistic(k) - 1e-9).sum()
+    return float((1 + extreme) / (1 + permutations))
 
 
 def _overall(drops: list[float], seed: int) -> dict[str, Any]:
     values = np.array(drops)
     drawn = resamples(len(values), REPLICATES, numpy_stream(seed, "class bootstrap")) @ values / len(values)
     interval = bootstrap_interval(drawn, len(values))
-    return {"drop": float(values.mean()), "interval": None if interval is None else list(interval), "level": LEVEL}
+    return {"drop": float(values.mean()), "interval": interval and list(interval), "level": LEVEL}
 
 
 def link_tree(photo_set: PhotoSet, predictions: Predictions, classes: list[dict[str, Any]], target: Path) -> int:
     """Write the selected groups as links in CounterAnimal's layout, atomically; returns the number of links.
 
-    Raises RequestError if `target` exists, RunError if the file system does not support links.
+    Raises RunError if `target` exists or if the file system does not support links.
     """
-    _check_new(target)
-    selected = {
-        (c["class_index"], c[f"{group}_background"]): (c["folder"], f"{group}-{c[f'{group}_background']}")
-        for c in classes
-        for group in GROUPS
-    }
+    places = {}
+    for c, group in ((c, group) for c in classes for group in GROUPS):
+        name = c["folder"] if photo_set.own else indexed(c["folder"], c["class_index"])
+        background = c[f"{group}_background"]
+        places[c["class_index"], background] = Path(name) / f"{group}-{background}"
     links = 0
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
         build = Path(scratch) / "tree"
         try:
             photos = zip(predictions.path, predictions.class_index.tolist(), predictions.background, strict=True)
             for path, index, background in photos:
-                if (index, background) not in selected:
-                    continue
-                name, place = selected[index, background]
-                folder = build / (name if photo_set.own else indexed(name, index)) / place
-                folder.mkdir(parents=True, exist_ok=True)
-                os.symlink((photo_set.root / path).resolve(), folder / Path(path).name)
-                links += 1
+                if (index, background) in places:
+                    link = build / places[index, background] / Path(path).name
+                    link.parent.mkdir(parents=True, exist_ok=True)
+                    link.symlink_to((photo_set.root / path).resolve())
+                    links += 1
             os.replace(build, target)
         except OSError as error:
             raise RunError(f"{str(target)!r} could not be written: {error.strerror or error}") from error

@@ -23,10 +23,10 @@ from experiments.counteranimal.labels import (
     templates,
 )
 from experiments.counteranimal.lvlm.model import LanguageModel
-from experiments.counteranimal.metrics import Predictions
 from experiments.counteranimal.model import LoadedModel
 from experiments.counteranimal.model_config import ModelConfig
 from experiments.counteranimal.photos import PREFIX, PhotoSet, read_photos
+from experiments.counteranimal.predictions import Predictions
 from experiments.counteranimal.scoring import NO_ANSWER, Scored, confusing_space, predict, score_photos
 from experiments.counteranimal.summaries import result_folders, summarise, write_result
 from experiments.errors import RequestError, checked_seed
@@ -86,8 +86,8 @@ def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None
             "seconds": round(perf_counter() - began, 3),
             **scored.settings,
         }
-        document, counts = summarise("evaluate", model.spec, model.family, predictions, settings, request.seed)
-        write_result(folder, document, predictions, counts)
+        document = summarise("evaluate", model.spec, model.family, predictions, settings, request.seed)
+        write_result(folder, document, predictions)
         for sentence in _warnings(model, scored, settings):
             note(sentence)
         documents.append(document)

@@ -12,7 +12,7 @@ With `own_effects` each class has its own background effects, which leaves only 
 Letters: N photos, K labels, G cells (class, background) with photos, p parameters per score, R scrambles of M points.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -35,13 +35,16 @@ class Scores:
     cluster: Int[np.ndarray, " N"]
 
     def __getitem__(self, chosen: np.ndarray) -> "Scores":
-        return Scores(
-            self.scores[chosen],
-            self.truth[chosen],
-            self.background[chosen],
-            self.common[chosen],
-            self.cluster[chosen],
-        )
+        return Scores(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+    @property
+    def cell(self) -> Int[np.ndarray, "N 2"]:
+        return np.column_stack([self.truth, self.background])
+
+    @property
+    def objects(self) -> bool:
+        """Whether several photos show the same object."""
+        return len(np.unique(self.cluster)) < len(self.cluster)
 
     @property
     def right(self) -> Bool[np.ndarray, " N"]:
@@ -71,27 +74,28 @@ def rotated(scores: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N k"]:
 
 def fit(photos: Scores, own_effects: bool = False) -> Law:
     """Least squares of class and background effects, and the Ledoit-Wolf covariance of the residuals."""
-    cells, where = np.unique(np.column_stack([photos.truth, photos.background]), axis=0, return_inverse=True)
-    design = np.eye(len(cells)) if own_effects else np.hstack([_dummies(column) for column in cells.T])
+    cells, where = np.unique(photos.cell, axis=0, return_inverse=True)
+    dummies = [(column[:, None] == np.unique(column)).astype(float) for column in cells.T]
+    design = np.eye(len(cells)) if own_effects else np.hstack(dummies)
     return _fitted(cells, where, design, _least_error(where, photos.cluster), rotated(photos.scores))
 
 
 def _least_error(where: Int[np.ndarray, " N"], cluster: Int[np.ndarray, " N"]) -> Float[np.ndarray, " G"]:
-    """Lower bound of the variance of a cell's mean, in units of Sigma: photos of one object share their error, so only
-    the number of objects counts."""
+    """Lower bound of the variance of a cell's mean, in units of Sigma.
+
+    Photos of one object share their error, so only the number of objects counts.
+    """
     if len(np.unique(cluster)) == len(cluster):
         return np.zeros(where.max() + 1)
     pairs = np.unique(np.column_stack([where, cluster]), axis=0)
     return 1 / np.bincount(pairs[:, 0])
 
 
-def _dummies(column: Int[np.ndarray, " G"]) -> Float[np.ndarray, "G q"]:
-    return (column[:, None] == np.unique(column)).astype(float)
-
-
 def _fitted(
     cells: np.ndarray, where: np.ndarray, design: np.ndarray, least: Float[np.ndarray, " G"], y: np.ndarray
 ) -> Law:
+    from sklearn.covariance import ledoit_wolf  # an optional extra
+
     counts = np.bincount(where).astype(float)
     totals = np.zeros((len(cells), y.shape[1]))
     np.add.at(totals, where, y)
@@ -102,16 +106,9 @@ def _fitted(
     if freedom < 1:
         raise ValueError(f"{len(y)} photos leave no freedom beside {len(cells)} cells of class and background")
     residuals = y - means[where]
-    covariance, shrinkage = _shrunk(residuals, freedom)
-    error = np.clip(leverage, least, 1)
-    return Law(cells, where, design, means, error, covariance, residuals, freedom, shrinkage)
-
-
-def _shrunk(residuals: Float[np.ndarray, "N k"], freedom: int) -> tuple[Float[np.ndarray, "k k"], float]:
-    from sklearn.covariance import ledoit_wolf  # an optional extra
-
     covariance, shrinkage = ledoit_wolf(residuals, assume_centered=True)
-    return covariance * len(residuals) / freedom, float(shrinkage)
+    covariance = covariance * len(residuals) / freedom
+    return Law(cells, where, design, means, np.clip(leverage, least, 1), covariance, residuals, freedom, shrinkage)
 
 
 def normals(dimensions: int, rng: np.random.Generator) -> Float[np.ndarray, "R M k"]:
@@ -152,8 +149,7 @@ def probabilities(law: Law, points: Float[np.ndarray, "R M k"]) -> Float[np.ndar
 
 
 def _axes(covariance: Float[np.ndarray, "r r"]) -> Float[np.ndarray, "q r"]:
-    """Rows A with A' A = covariance, the widest first, since Sobol's first coordinates are best; zero rows are left
-    out."""
+    """Rows A with A' A = covariance, without zero rows; the widest first, since Sobol's first coordinates are best."""
     values, vectors = np.linalg.eigh(covariance)
     kept = np.flatnonzero(values > 1e-12 * values.max(initial=0))[::-1]
     return np.sqrt(values[kept, None]) * vectors[:, kept].T
@@ -182,22 +178,9 @@ def halves(photos: Scores, rng: np.random.Generator) -> tuple[Bool[np.ndarray, "
     The odd photo of a cell goes to the fit, since a cell without a fit cannot be compared.
     """
     fitted = np.zeros(len(photos.truth), dtype=bool)
-    objects = len(np.unique(photos.cluster)) < len(photos.cluster)
-    strata = (
-        photos.truth
-        if objects
-        else np.unique(np.column_stack([photos.truth, photos.background]), axis=0, return_inverse=True)[1]
-    )
+    strata = photos.truth if photos.objects else np.unique(photos.cell, axis=0, return_inverse=True)[1]
     for stratum in np.unique(strata):
         names = np.unique(photos.cluster[strata == stratum])
         first = rng.permutation(names)[: -(-len(names) // 2)]
         fitted |= (strata == stratum) & np.isin(photos.cluster, first)
     return fitted, ~fitted
-
-
-def regrouped(law: Law, photos: Scores) -> tuple[Int[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
-    """(cell of each photo, whether the cell was fitted)."""
-    index = {tuple(cell): g for g, cell in enumerate(law.cells.tolist())}
-    keys = zip(photos.truth.tolist(), photos.background.tolist(), strict=True)
-    where = np.array([index.get(key, -1) for key in keys], dtype=np.int64)
-    return where, where >= 0

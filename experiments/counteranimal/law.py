@@ -12,13 +12,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from experiments.counteranimal.figures import law_figure, write_figure
 from experiments.counteranimal.gaussian_law import Scores
 from experiments.counteranimal.labels import LabelSpace, own_classes
-from experiments.counteranimal.law_plot import law_figure
 from experiments.counteranimal.law_test import ALPHA, REDRAWN, assess
 from experiments.counteranimal.model_config import ModelConfig
 from experiments.counteranimal.photos import PREFIX, PhotoSet, read_photos
-from experiments.counteranimal.report import write_figure
 from experiments.counteranimal.scoring import Scored
 from experiments.errors import RequestError, checked_seed
 from experiments.files import output_folder, write_json, write_table
@@ -47,7 +46,14 @@ def run(request: LawRequest, note: Callable[[str], None] = lambda sentence: None
 
     Raises RequestError for a wrong request or photos that cannot test the law, RunError if the run fails.
     """
-    _check(request)
+    checked_seed(request.seed)
+    if not 0 < request.tolerance < 1:
+        raise RequestError(f"tolerance {request.tolerance:g} of an accuracy lies outside 0 < tolerance < 1")
+    if find_spec("sklearn") is None:
+        raise RequestError(
+            "the law's covariance needs scikit-learn, which is not installed; in the checkout run: python -m pip "
+            "install -e '.[pixels]'"
+        )
     config = request.models
     photo_set = read_photos(request.data, request.groups, config.vocabulary)
     if not photo_set.grouped:
@@ -57,12 +63,12 @@ def run(request: LawRequest, note: Callable[[str], None] = lambda sentence: None
     models = []
     for k, spec in enumerate(config.specs):
         model = config.load(k)
-        found = judge(photo_set, config.run(photo_set, model), space, request.tolerance, request.seed)
+        tested = judge(photo_set, config.run(photo_set, model), space, request.tolerance, request.seed)
         kind = "cosines of unit vectors with prompts" if model.family == "CLIP" else "logits"
         known = {"model": spec, "family": model.family, "scores": kind}
-        models.append(known | found | {"settings": config.settings(model)})
-        if found["unanswered"]:
-            note(f"{spec} has no finite score for {found['unanswered']} photos; they are left out")
+        models.append(known | tested | {"settings": config.settings(model)})
+        if tested["unanswered"]:
+            note(f"{spec} has no finite score for {tested['unanswered']} photos; they are left out")
     document = {
         "statement": STATEMENT,
         "data": str(request.data),
@@ -74,22 +80,11 @@ def run(request: LawRequest, note: Callable[[str], None] = lambda sentence: None
         "ranking": ranking(models),
         "provenance": provenance(),
     }
-    _write(request.output, document)
+    write_figure(request.output / "law", law_figure(document))
+    rows = ({"model": model["model"], **entry} for model in models for entry in model["classes"])
+    write_table(request.output / "law.csv", COLUMNS, ([row[c] for c in COLUMNS] for row in rows))
+    write_json(request.output / "law.json", document)
     return document
-
-
-def _check(request: LawRequest) -> None:
-    checked_seed(request.seed)
-    if not 0 < request.tolerance < 1:
-        nearest = "0.001" if request.tolerance <= 0 else "0.5"
-        raise RequestError(
-            f"tolerance {request.tolerance:g} lies outside 0 < tolerance < 1, of accuracies; a valid one is {nearest}"
-        )
-    if find_spec("sklearn") is None:
-        raise RequestError(
-            "the law's covariance needs scikit-learn, which is not installed; in the checkout run: python -m pip "
-            "install -e '.[pixels]'"
-        )
 
 
 def judge(photo_set: PhotoSet, scored: Scored, space: LabelSpace, tolerance: float, seed: int) -> dict[str, Any]:
@@ -106,8 +101,8 @@ def judge(photo_set: PhotoSet, scored: Scored, space: LabelSpace, tolerance: flo
     for entry in document["classes"]:
         index = labels[entry.pop("label")]
         entry |= {"class_index": index, "class": photo_set.classes[index]}
-    means = {name: group["measured"] for name, group in document["law"]["groups"].items()}
-    return {**document, "labels": len(labels), "unanswered": unanswered, "drop": means["common"] - means["counter"]}
+    common, counter = (group["measured"] for group in document["law"]["groups"].values())
+    return {**document, "labels": len(labels), "unanswered": unanswered, "drop": common - counter}
 
 
 def _scores(photo_set: PhotoSet, scored: Scored, space: LabelSpace) -> tuple[Scores, list[int], int]:
@@ -120,22 +115,21 @@ def _scores(photo_set: PhotoSet, scored: Scored, space: LabelSpace) -> tuple[Sco
         raise RequestError(f"the law needs two labels at least; {str(photo_set.root)!r} has {len(columns)} class")
     values = scored.scores[:, columns].astype(np.float64)
     finite = np.isfinite(values).all(axis=1)
-    place = {label: k for k, label in enumerate(columns.tolist())}
     kept = [photo for photo, good in zip(scored.photos, finite, strict=True) if good]
     # A background without a name belongs to its class and group alone; a photo without an object is its own object.
-    found = Scores(
+    table = Scores(
         values[finite],
-        np.array([place[photo.class_index] for photo in kept], dtype=np.int64),
+        np.searchsorted(columns, [photo.class_index for photo in kept]),
         _codes([photo.background or f"\0{photo.class_index} {photo.group}" for photo in kept]),
         np.array([photo.group == "common" for photo in kept]),
         _codes([f"{photo.class_index} {photo.object}" if photo.object else f"\0{photo.path}" for photo in kept]),
     )
-    return found, columns.tolist(), int((~finite).sum())
+    return table, columns.tolist(), int((~finite).sum())
 
 
 def _codes(words: Sequence[str]) -> np.ndarray:
     """A number for each distinct word."""
-    return np.unique(np.array(words, dtype=object), return_inverse=True)[1].astype(np.int64)
+    return np.unique(np.array(words, dtype=object), return_inverse=True)[1]
 
 
 def ranking(models: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -146,19 +140,8 @@ def ranking(models: Sequence[dict[str, Any]]) -> dict[str, Any]:
     from scipy.stats import kendalltau  # start-up time
 
     known = [(m["reliance"]["t"], m["drop"]) for m in models if m["reliance"]["t"] is not None]
-    found: dict[str, Any] = {"models": len(known), "tau": None, "p": None, "verdict": "undecided", "alpha": ALPHA}
-    if len(known) < 2:
-        return found
-    tau, p = kendalltau(*zip(*known, strict=True))
-    if np.isfinite(tau):
-        verdict = "undecided" if p >= ALPHA else "supported" if tau > 0 else "contradicted"
-        found |= {"tau": float(tau), "p": float(p), "verdict": verdict}
-    return found
-
-
-def _write(folder: Path, document: dict[str, Any]) -> None:
-    """law.svg, .pdf and .png, law.csv with a row per model, class and group, and finally law.json."""
-    write_figure(folder / "law", law_figure(document))
-    rows = [{"model": model["model"], **entry} for model in document["models"] for entry in model["classes"]]
-    write_table(folder / "law.csv", COLUMNS, ([row[c] for c in COLUMNS] for row in rows))
-    write_json(folder / "law.json", document)
+    tau, p = kendalltau(*zip(*known, strict=True)) if len(known) > 1 else (np.nan, np.nan)
+    if not np.isfinite(tau):
+        return {"models": len(known), "tau": None, "p": None, "verdict": "undecided", "alpha": ALPHA}
+    verdict = "undecided" if p >= ALPHA else "supported" if tau > 0 else "contradicted"
+    return {"models": len(known), "tau": float(tau), "p": float(p), "verdict": verdict, "alpha": ALPHA}

@@ -9,7 +9,6 @@ supported     all three are below it, each with an error rate of alpha/3
 undecided     neither: more photos are needed
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,16 +17,7 @@ from scipy.linalg import helmert
 from scipy.optimize import brentq
 from scipy.special import chdtr, stdtrit
 
-from experiments.counteranimal.gaussian_law import (
-    Law,
-    Scores,
-    fit,
-    halves,
-    normals,
-    probabilities,
-    redrawn,
-    regrouped,
-)
+from experiments.counteranimal.gaussian_law import Law, Scores, fit, halves, normals, probabilities, redrawn
 from experiments.counteranimal.metrics import REPLICATES
 from experiments.counteranimal.photos import GROUPS
 from experiments.inference import LEVEL, binomial_bounds, bootstrap_interval, combined, resamples
@@ -65,12 +55,12 @@ def assess(photos: Scores, tolerance: float, seed: int = 0, redraws: int = REDRA
     for name, own in (("law", False), ("own_effects", True)):
         law = fit(photos[first], own)
         measured = _measure(law, photos[first], photos[second], points, numpy_stream(seed, f"law {name}"), redraws)
-        document[name] = judged(measured, tolerance, seed)
+        document[name] = judged(measured, tolerance)
         if not own:
             found, separable = measured, law.design.shape[1] - 1 < len(law.cells)
             document |= {"shrinkage": law.shrinkage, "photos_measured": int(measured.photos.sum())}
             document["photos_without_cell"] = int(second.sum() - measured.photos.sum())
-            document["reliance"] = reliance(law, photos[first], measured.truth.tolist(), seed)
+            document["reliance"] = reliance(law, photos[first], measured.truth, seed)
     document["verdict"] = document["law"]["verdict"]
     document["reason"] = _reason(document, separable)
     document["classes"] = _classes(found)
@@ -81,18 +71,17 @@ def _measure(
     law: Law, fitted: Scores, others: Scores, points: np.ndarray, rng: np.random.Generator, redraws: int
 ) -> Measured:
     """Means over the measured photos of each class with both groups; photos of cells without a fit are left out."""
-    where, known = regrouped(law, others)
-    others, where = others[known], where[known]
-    column = np.where(others.common, 0, 1)
-    counts = np.zeros((int(max(fitted.truth.max(), others.truth.max(initial=0))) + 1, 2))
-    np.add.at(counts, (others.truth, column), 1)
-    truth = np.flatnonzero((counts > 0).all(axis=1))
+    index = {tuple(cell): g for g, cell in enumerate(law.cells.tolist())}
+    where = np.array([index.get(tuple(cell), -1) for cell in others.cell.tolist()], dtype=np.int64)
+    known = where >= 0
+    truth = np.intersect1d(others.truth[known & others.common], others.truth[known & ~others.common])
     if not len(truth):
         raise ValueError("no class has photos left to measure in both groups")
-    n = counts[truth]
-    inside = np.isin(others.truth, truth)
-    others, where, column = others[inside], where[inside], column[inside]
-    row = np.searchsorted(truth, others.truth)
+    known &= np.isin(others.truth, truth)
+    others, where = others[known], where[known]
+    row, column = np.searchsorted(truth, others.truth), np.where(others.common, 0, 1)
+    n = np.zeros((len(truth), 2))
+    np.add.at(n, (row, column), 1)
     share = np.zeros((*n.shape, len(law.cells)))  # of a class and group's measured photos, by cell
     np.add.at(share, (row, column, where), 1)
     share /= n[..., None]
@@ -126,8 +115,8 @@ def _design_effect(photos: Scores, chance: Float[np.ndarray, " N"]) -> float:
     return 1.0 if len(together) == len(where) or alone == 0 else max(1.0, float((together**2).sum() / alone))
 
 
-def judged(found: Measured, tolerance: float, seed: int) -> dict[str, Any]:
-    """The three numbers with their bounds, the verdict, and calibration."""
+def judged(found: Measured, tolerance: float) -> dict[str, Any]:
+    """The three numbers with their bounds, and the verdict."""
     off, tail = found.predicted - found.measured, ALPHA / 3
     numbers: dict[str, Any] = {
         name: {"bias": float(off[:, g].mean()), "bounds": list(_bias_bounds(found, g, tail / 2))}
@@ -148,14 +137,7 @@ def judged(found: Measured, tolerance: float, seed: int) -> dict[str, Any]:
         }
         for g, name in enumerate(GROUPS)
     }
-    return {
-        "verdict": verdict,
-        "tolerance": tolerance,
-        "alpha": ALPHA,
-        **numbers,
-        "groups": groups,
-        "calibration": _calibration(found, seed),
-    }
+    return {"verdict": verdict, "tolerance": tolerance, "alpha": ALPHA, **numbers, "groups": groups}
 
 
 def _bias_bounds(found: Measured, g: int, tail: float) -> tuple[float, float]:
@@ -207,23 +189,7 @@ def square_bounds(
     return float(np.sqrt(low / n)), float(np.sqrt(high / n))
 
 
-def _calibration(found: Measured, seed: int) -> dict[str, Any]:
-    """Slope of measured on predicted over classes and groups, 1 under the law; its interval resamples classes."""
-    x, y = found.predicted, found.measured
-    C = len(x)
-    weights = np.vstack([np.ones(C), resamples(C, REPLICATES // 5, numpy_stream(seed, "law calibration"))])
-    total = 2 * weights.sum(axis=1)
-    mean_x, mean_y = ((weights @ part.sum(axis=1)) / total for part in (x, y))
-    apart = [part[None] - mean[:, None, None] for part, mean in ((x, mean_x), (y, mean_y))]
-    top, bottom = (np.einsum("rc,rcg,rcg->r", weights, apart[0], other) for other in (apart[1], apart[0]))
-    if bottom.min() <= 1e-12:
-        return {"slope": None if bottom[0] <= 1e-12 else float(top[0] / bottom[0]), "interval": None}
-    slopes = top / bottom
-    interval = bootstrap_interval(slopes[1:], C)
-    return {"slope": float(slopes[0]), "interval": None if interval is None else list(interval), "level": LEVEL}
-
-
-def reliance(law: Law, photos: Scores, classes: Sequence[int], seed: int) -> dict[str, Any]:
+def reliance(law: Law, photos: Scores, classes: Int[np.ndarray, " C"], seed: int) -> dict[str, Any]:
     """t, the effect of backgrounds over that of classes, on each class's margin.
 
     A photo's margin is its class's score less the mean of the others. Class effect: half the difference of the margin
@@ -231,49 +197,47 @@ def reliance(law: Law, photos: Scores, classes: Sequence[int], seed: int) -> dic
     common and counter photos of the class. In the paper's world with two classes this is
     (u_spu mu_spu)/(u_inv mu_inv), T1's t if both means are 1. Means over classes; the interval resamples classes.
     """
-    K, means = photos.scores.shape[1], law.means @ helmert(photos.scores.shape[1])
+    K, fitted = photos.scores.shape[1], (law.means @ helmert(photos.scores.shape[1]))[law.where]
     group = np.array(
-        [
-            [
-                means[law.where[photos.common == c]][photos.truth[photos.common == c] == y].mean(axis=0)
-                for c in (True, False)
-            ]
-            for y in classes
-        ]
+        [[fitted[(photos.common == c) & (photos.truth == y)].mean(axis=0) for c in (True, False)] for y in classes]
     )  # (C, 2, K): fitted scores of each class and group
     margin = (K * group - group.sum(axis=2, keepdims=True)) / (K - 1)  # a label's score less the mean of the others'
-    own = np.array([margin[c, :, y] for c, y in enumerate(classes)])
-    centre = margin.mean(axis=1)  # (C, K)
-    C = len(own)
-    others = np.array([(centre[:, y].sum() - centre[c, y]) / (C - 1) if C > 1 else 0 for c, y in enumerate(classes)])
-    effects = np.column_stack([(own[:, 0] - own[:, 1]) / 2, (own.mean(axis=1) - others) / 2])
+    C = len(classes)
+    own, centre = margin[np.arange(C), :, classes], margin.mean(axis=1)[:, classes]  # (C, 2), (C, C)
+    if C > 1:
+        others = (centre.sum(axis=0) - centre.diagonal()) / (C - 1)
+        effects = np.column_stack([(own[:, 0] - own[:, 1]) / 2, (own.mean(axis=1) - others) / 2])
     if C < 2 or effects[:, 1].mean() <= 0:
         return {"t": None, "interval": None, "level": LEVEL}
     drawn = resamples(C, REPLICATES, numpy_stream(seed, "reliance")) @ effects
     drawn = drawn[drawn[:, 1] > 0]
     interval = bootstrap_interval(drawn[:, 0] / drawn[:, 1], C)
     t = float(effects[:, 0].mean() / effects[:, 1].mean())
-    return {"t": t, "interval": None if interval is None else list(interval), "level": LEVEL}
+    return {"t": t, "interval": interval and list(interval), "level": LEVEL}
 
 
 def _reason(document: dict[str, Any], separable: bool) -> str:
     """The reason in a sentence: the number that decides, and the part of the law that fails."""
-    law, tolerance = document["law"], document["law"]["tolerance"]
-    if document["verdict"] == "supported":
-        return f"all three errors are below {100 * tolerance:g} points"
+    law, own, points = document["law"], document["own_effects"], f"{100 * document['law']['tolerance']:g} points"
     names = {"common": "common accuracy", "counter": "counter accuracy", "rms": "accuracy of a class and group"}
-    off = [names[k] for k in names if max(law[k]["bounds"][0], -law[k]["bounds"][1]) > tolerance]
+    low, high = (np.array([law[name]["bounds"][k] for name in names]) for k in (0, 1))
+    tolerance = law["tolerance"]
+    if document["verdict"] == "supported":
+        return f"all three errors are below {points}"
     if document["verdict"] == "undecided":
-        wide = [names[k] for k in names if max(-law[k]["bounds"][0], law[k]["bounds"][1]) >= tolerance]
-        return f"so few photos leave open whether the {wide[0]} is off by {100 * tolerance:g} points"
-    said = f"the predicted {off[0]} is off by more than {100 * tolerance:g} points"
+        open_ = np.array(list(names.values()))[np.maximum(-low, high) >= tolerance]
+        return f"so few photos leave open whether the {open_[0]} is off by {points}"
+    off = np.array(list(names.values()))[np.maximum(low, -high) > tolerance]
+    gaussian = "scores are not Gaussian with one covariance"
     if not separable:
-        return f"{said}: scores are not Gaussian with one covariance (no background is shared by classes)"
-    if document["own_effects"]["rms"]["bounds"][1] < law["rms"]["bounds"][0]:
-        return f"{said}: backgrounds act on classes differently, and with effects of each class's own it is nearer"
-    if document["own_effects"]["verdict"] == "contradicted":
-        return f"{said}: scores are not Gaussian with one covariance, whatever backgrounds do"
-    return f"{said}: so few photos leave open whether backgrounds act on classes differently or scores are not Gaussian"
+        why = f"{gaussian} (no background is shared by classes)"
+    elif own["rms"]["bounds"][1] < law["rms"]["bounds"][0]:
+        why = "backgrounds act on classes differently, and with effects of each class's own it is nearer"
+    elif own["verdict"] == "contradicted":
+        why = f"{gaussian}, whatever backgrounds do"
+    else:
+        why = "so few photos leave open whether backgrounds act on classes differently or scores are not Gaussian"
+    return f"the predicted {off[0]} is off by more than {points}: {why}"
 
 
 def _classes(found: Measured) -> list[dict[str, Any]]:

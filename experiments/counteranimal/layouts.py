@@ -10,6 +10,7 @@ Saved data set: a folder that `datasets` wrote with save_to_disk: columns image,
 """
 
 import json
+import os
 import tarfile
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -63,6 +64,11 @@ class Listing:
     entries: list[Entry]
     source: Source
     strays: list[str]
+
+
+def printable(path: str) -> str:
+    """A path in which bytes that are not UTF-8 are written as \\xe9."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def list_photos(root: Path) -> Listing:

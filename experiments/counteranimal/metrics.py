@@ -1,25 +1,31 @@
-"""From predictions to group accuracies: two means, intervals, paired comparison. Arrays in, numbers out.
+"""From predictions to accuracies: two means, intervals, comparisons of pairs, and the worst class and group.
 
 macro: the mean of class accuracies. Every class has the same weight, however few photos it has.
 micro: the fraction of all photos. Classes with many photos dominate, and they differ between the groups, so micro
 mixes the background effect with a change of classes.
 Classes without photos in one group are left out of both means, so that the drop compares the same classes.
-Letters: N photos, C classes, R bootstrap replicates; columns of the last axis are (common, counter).
+Letters: N photos, C units (classes or objects), R bootstrap replicates; the last axis holds (common, counter).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float, Int
 from scipy.special import stdtrit
 
+from experiments.counteranimal.predictions import Predictions
 from experiments.inference import (
     LEVEL,
     binomial_bounds,
     bootstrap_interval,
     combined,
+    holm,
     hull,
+    mcnemar,
+    resampled_means,
     resamples,
     sign_test,
 )
@@ -27,76 +33,70 @@ from simulator.streams import numpy_stream
 
 Mean = Literal["macro", "micro"]
 MEANS: tuple[Mean, ...] = ("macro", "micro")
+QUANTITIES = ("common", "counter", "drop")
 REPLICATES = 10_000
+TOP = 5  # answers
+FEWEST = 10  # with fewer objects the bootstrap interval is too narrow
+STREAMS = {"classes": "paired bootstrap", "objects": "paired object bootstrap"}
 
 
 @dataclass(frozen=True)
-class Predictions:
-    """A model's answer for each photo."""
+class Counts:
+    """Photos and correct answers of each class or object in both groups."""
 
-    path: tuple[str, ...]
-    class_index: Int[np.ndarray, " N"]
-    common: Bool[np.ndarray, " N"]
-    background: tuple[str, ...]
-    predicted: Int[np.ndarray, " N"]
-    rank: Int[np.ndarray, " N"] | None = None  # of the true label, 1 = best; a tie goes to the lower index
-    margin: Float[np.ndarray, " N"] | None = None  # true score minus best other score
-    object: tuple[str, ...] | None = None  # of composites; "" if it is unknown
-    grouped: bool = True  # whether photos have groups; otherwise `common` means nothing
-
-    @property
-    def groups(self) -> list[str]:
-        """common or counter; "" for photos without groups."""
-        return np.where(self.common, "common", "counter").tolist() if self.grouped else [""] * len(self.path)
-
-    @property
-    def correct(self) -> Bool[np.ndarray, " N"]:
-        return self.predicted == self.class_index
-
-
-@dataclass(frozen=True)
-class ClassCounts:
-    """Photos and correct answers per class and group; classes in ascending order of their index."""
-
-    index: Int[np.ndarray, " C"]
+    index: np.ndarray  # classes in ascending order, or objects as (class, name)
     photos: Int[np.ndarray, "C 2"]
     correct: Int[np.ndarray, "C 2"]
 
+    def __getitem__(self, chosen: Any) -> "Counts":
+        return Counts(self.index[chosen], self.photos[chosen], self.correct[chosen])
+
     @property
-    def complete(self) -> "ClassCounts":
-        """The classes with photos in both groups; all means are over these."""
-        both = (self.photos > 0).all(axis=1)
-        return ClassCounts(self.index[both], self.photos[both], self.correct[both])
+    def complete(self) -> "Counts":
+        """The units with photos in both groups; all means are over these."""
+        return self[(self.photos > 0).all(axis=1)]
 
     @property
     def accuracy(self) -> Float[np.ndarray, "C 2"]:
-        """Class accuracies; nan for an empty group."""
+        """Shares of correct answers; nan for an empty group."""
         with np.errstate(invalid="ignore"):
             return self.correct / self.photos
 
 
-def class_counts(predictions: Predictions, within: int = 1) -> ClassCounts:
+def class_counts(predictions: Predictions, within: int = 1) -> Counts:
     """Count photos, and those whose label is among the first `within` answers.
 
     Without groups each photo counts in both columns, so either column describes the whole class.
     """
-    index, where = np.unique(predictions.class_index, return_inverse=True)
-    photos = np.zeros((len(index), 2), dtype=np.int64)
-    correct = np.zeros_like(photos)
-    right = (predictions.correct if within == 1 else predictions.rank <= within).astype(np.int64)
-    columns = [np.where(predictions.common, 0, 1)] if predictions.grouped else [0, 1]
-    for column in columns:
-        np.add.at(photos, (where, column), 1)
-        np.add.at(correct, (where, column), right)
-    return ClassCounts(index, photos, correct)
+    right = predictions.correct if within == 1 else predictions.rank <= within
+    counts = _counts(pd.Index(predictions.class_index), predictions.common, right, sort=True)
+    if predictions.grouped:
+        return counts
+    photos, correct = (part.sum(axis=1, keepdims=True).repeat(2, axis=1) for part in (counts.photos, counts.correct))
+    return Counts(counts.index, photos, correct)
+
+
+def object_counts(predictions: Predictions) -> Counts:
+    """Count composites and correct answers by object; photos without an object are left out."""
+    names = np.array(predictions.object, dtype=object)
+    known = names != ""
+    keys = pd.MultiIndex.from_arrays([predictions.class_index[known], names[known]])
+    return _counts(keys, predictions.common[known], predictions.correct[known], sort=False)
+
+
+def _counts(keys: pd.Index, common: Bool[np.ndarray, " N"], right: Bool[np.ndarray, " N"], sort: bool) -> Counts:
+    where, index = keys.factorize(sort=sort)
+    cell = 2 * where + ~common
+    photos, correct = (np.bincount(part, minlength=2 * len(index)).reshape(-1, 2) for part in (cell, cell[right]))
+    return Counts(index.to_numpy(), photos, correct)
 
 
 def group_accuracies(
-    counts: ClassCounts, mean: Mean, weights: Float[np.ndarray, "*r C"] | None = None
+    counts: Counts, mean: Mean, weights: Float[np.ndarray, "*r C"] | None = None
 ) -> Float[np.ndarray, "*r 2"]:
-    """(common, counter) of the complete classes; `weights` is how often each of them is drawn.
+    """(common, counter) of the complete units; `weights` is how often each of them is drawn.
 
-    Raises ValueError if no class has photos in both groups.
+    Raises ValueError if no unit has photos in both groups.
     """
     counts = counts.complete
     if len(counts.index) == 0:
@@ -108,13 +108,19 @@ def group_accuracies(
 
 
 def drawn_accuracies(
-    counts: ClassCounts, mean: Mean, rng: np.random.Generator, replicates: int = REPLICATES
+    counts: Counts, mean: Mean, seed: int = 0, replicates: int = REPLICATES
 ) -> Float[np.ndarray, "R 2"]:
     """(common, counter) in each replicate of a bootstrap over the complete classes; their photos stay together."""
-    return group_accuracies(counts, mean, resamples(len(counts.complete.index), replicates, rng))
+    weights = resamples(len(counts.complete.index), replicates, numpy_stream(seed, "cluster bootstrap"))
+    return group_accuracies(counts, mean, weights)
 
 
-def photo_bounds(counts: ClassCounts, mean: Mean, level: float = LEVEL) -> tuple[tuple[float, float], ...]:
+def with_drop(groups: Float[np.ndarray, "*s 2"]) -> Float[np.ndarray, "*s 3"]:
+    """(common, counter, common - counter)."""
+    return np.concatenate([groups, groups[..., :1] - groups[..., 1:]], axis=-1)
+
+
+def photo_bounds(counts: Counts, mean: Mean, level: float = LEVEL) -> tuple[tuple[float, float], ...]:
     """Intervals of common and counter from the number of photos: Clopper-Pearson on an effective sample.
 
     Korn and Graubard (Survey Methodology 24, 1998): the effective sample of a mean of C classes with weights w_c and
@@ -135,7 +141,7 @@ def photo_bounds(counts: ClassCounts, mean: Mean, level: float = LEVEL) -> tuple
 
 
 def intervals(
-    counts: ClassCounts, mean: Mean, seed: int = 0, replicates: int = REPLICATES, level: float = LEVEL
+    counts: Counts, mean: Mean, seed: int = 0, replicates: int = REPLICATES, level: float = LEVEL
 ) -> dict[str, tuple[float, float] | None]:
     """Intervals of common, counter and drop: classes are drawn, their photos stay together.
 
@@ -144,71 +150,82 @@ def intervals(
     """
     classes = len(counts.complete.index)
     if classes < 2:
-        return {"common": None, "counter": None, "drop": None}
-    drawn = drawn_accuracies(counts, mean, numpy_stream(seed, "cluster bootstrap"), replicates)
-    common, counter = (float(a) for a in group_accuracies(counts, mean))
+        return dict.fromkeys(QUANTITIES)
+    common, counter = group_accuracies(counts, mean).tolist()
     first, second = photo_bounds(counts, mean, level)
     difference = combined(
         common - counter, (first[0] - counter, first[1] - counter), (common - second[1], common - second[0])
     )
-    samples = {"common": drawn[:, 0], "counter": drawn[:, 1], "drop": drawn[:, 0] - drawn[:, 1]}
-    floors = {"common": first, "counter": second, "drop": difference}
-    return {name: hull(bootstrap_interval(samples[name], classes, level), floors[name]) for name in samples}
+    drawn = with_drop(drawn_accuracies(counts, mean, seed, replicates)).T
+    return {
+        name: hull(bootstrap_interval(sample, classes, level), floor)
+        for name, sample, floor in zip(QUANTITIES, drawn, (first, second, difference), strict=True)
+    }
 
 
-def summary(counts: ClassCounts, seed: int = 0) -> dict:
-    """Both means with their intervals, counts, and the classes left out; plain JSON."""
-    document: dict = {}
+def summary(counts: Counts, seed: int = 0, grouped: bool = True) -> dict[str, Any]:
+    """Both means with their intervals, counts, and the classes left out; plain JSON.
+
+    Photos without groups have one `accuracy` in place of common, counter and drop.
+    """
     complete = counts.complete
+    n_common, n_counter = complete.photos.sum(axis=0).tolist()
+    number = {"common": n_common, "counter": n_counter} if grouped else {"photos": n_common}
+    document: dict[str, Any] = {"intervals": {}}
     for mean in MEANS:
-        common, counter = (float(a) for a in group_accuracies(counts, mean))
-        document[mean] = {"common": common, "counter": counter, "drop": common - counter}
-    document["intervals"] = {
-        mean: {name: None if i is None else list(i) for name, i in intervals(counts, mean, seed).items()}
-        for mean in MEANS
+        ends = intervals(counts, mean, seed)
+        document[mean] = _named(group_accuracies(counts, mean), grouped)
+        names = QUANTITIES if grouped else QUANTITIES[:1]
+        listed = [ends[name] and list(ends[name]) for name in names]
+        document["intervals"][mean] = dict(zip(document[mean], listed, strict=True))
+    left_out = np.setdiff1d(counts.index, complete.index).tolist()
+    return {
+        **document,
+        "interval_method": f"cluster bootstrap over classes, {REPLICATES} replicates, level {LEVEL}, nowhere narrower "
+        "than Clopper-Pearson on the effective number of photos",
+        "level": LEVEL,
+        "counts": {"classes": len(complete.index), **number} | ({"left_out_classes": left_out} if grouped else {}),
     }
-    document["interval_method"] = (
-        f"cluster bootstrap over classes, {REPLICATES} replicates, level {LEVEL}, nowhere narrower than "
-        "Clopper-Pearson on the effective number of photos"
-    )
-    document["level"] = LEVEL
-    document["counts"] = {
-        "classes": len(complete.index),
-        "common": int(complete.photos[:, 0].sum()),
-        "counter": int(complete.photos[:, 1].sum()),
-        "left_out_classes": [int(i) for i in np.setdiff1d(counts.index, complete.index)],
-    }
-    return document
+
+
+def _named(groups: Float[np.ndarray, " 2"], grouped: bool) -> dict[str, float]:
+    """The accuracies by name; photos without groups have one accuracy, which both columns hold."""
+    return dict(zip(QUANTITIES, with_drop(groups).tolist(), strict=True)) if grouped else {"accuracy": float(groups[0])}
 
 
 def paired(
-    first: ClassCounts, second: ClassCounts, seed: int = 0, replicates: int = REPLICATES, mean: Mean = "macro"
-) -> dict:
-    """Second model minus first, class by class, on the classes that are complete for both.
+    first: Counts,
+    second: Counts,
+    seed: int = 0,
+    mean: Mean = "macro",
+    unit: Literal["classes", "objects"] = "classes",
+    replicates: int = REPLICATES,
+) -> dict[str, Any] | None:
+    """Second model minus first, unit by unit, on the units that are complete for both; None if there are none.
 
-    For common, counter and drop: the difference of the means, its cluster-bootstrap interval (the same drawn classes
-    for both models; None if all differences are equal), and the exact two-sided sign test over the classes that differ.
-    Raises ValueError for no common class.
+    The same units are hard for both models, so a difference is known better than either accuracy. For common, counter
+    and drop: the difference of the means, its bootstrap interval with the same drawn units for both models, and the
+    exact two-sided sign test over the units that differ. There is no interval if all differences are equal, or for
+    fewer than FEWEST objects.
     """
     a, b = first.complete, second.complete
-    shared, *chosen = np.intersect1d(a.index, b.index, return_indices=True)
-    C = len(shared)
-    if C == 0:
-        raise ValueError("the two models have no class in common")
-    a, b = (ClassCounts(shared, x.photos[i], x.correct[i]) for x, i in zip((a, b), chosen, strict=True))
-    weights = resamples(C, replicates, numpy_stream(seed, "paired bootstrap"))
-    classes = _with_drop(b.accuracy - a.accuracy)
-    value = _with_drop(group_accuracies(b, mean) - group_accuracies(a, mean))
-    drawn = _with_drop(group_accuracies(b, mean, weights) - group_accuracies(a, mean, weights))
-    result: dict = {"classes": C, "mean": mean}
-    for k, name in enumerate(("common", "counter", "drop")):
-        d = settled(classes[:, k])
-        result[name] = {"difference": float(value[k]), **certainty(d, drawn[:, k])}
+    place = {key: i for i, key in enumerate(b.index.tolist())}
+    shared = [(i, place[key]) for i, key in enumerate(a.index.tolist()) if key in place]
+    if not shared:
+        return None
+    a, b = (counts[list(chosen)] for counts, chosen in zip((a, b), zip(*shared, strict=True), strict=True))
+    weights = resamples(len(shared), replicates, numpy_stream(seed, STREAMS[unit]))
+    differences = settled(with_drop(b.accuracy - a.accuracy)).T
+    value = with_drop(group_accuracies(b, mean) - group_accuracies(a, mean))
+    drawn = with_drop(group_accuracies(b, mean, weights) - group_accuracies(a, mean, weights)).T
+    result: dict[str, Any] = {unit: len(shared), "mean": mean}
+    for name, each, total, sample in zip(QUANTITIES, differences, value.tolist(), drawn, strict=True):
+        up, down = int((each > 0).sum()), int((each < 0).sum())
+        enough = unit == "classes" or len(shared) >= FEWEST
+        interval = bootstrap_interval(sample, len(shared)) if enough else None
+        sign = {f"{unit}_up": up, f"{unit}_down": down, "sign_test_p": sign_test(up, down)}
+        result[name] = {"difference": total, "interval": interval and list(interval), **sign}
     return result
-
-
-def _with_drop(groups: Float[np.ndarray, "*s 2"]) -> Float[np.ndarray, "*s 3"]:
-    return np.concatenate([groups, groups[..., :1] - groups[..., 1:]], axis=-1)
 
 
 def settled(differences: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s"]:
@@ -216,18 +233,97 @@ def settled(differences: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s"]:
     return np.where(np.abs(differences) < 1e-12, 0.0, differences)
 
 
-def certainty(
-    differences: Float[np.ndarray, " C"], drawn: Float[np.ndarray, " R"], of: str = "classes", fewest: int = 0
-) -> dict:
-    """An interval and a sign test for a mean of differences of classes or of objects.
+def object_effect(predictions: Predictions, seed: int = 0) -> dict[str, Any] | None:
+    """The effect of the background at a fixed object, over all objects and in each class; None without objects.
 
-    The interval is of the `drawn` bootstrap means; None for fewer than `fewest` differences or equal ones.
+    Photos of two groups differ by more than their backgrounds: other animals, poses, cameras. Composites of one object
+    do not. The drop of an object is its share of right answers on common less that on counter backgrounds, and every
+    object has the same weight. The sample is of objects; the background photos are fixed and shared by all objects.
+    With few background photos per group, their difficulty alone can reject the hypothesis of no effect. p_holm
+    corrects the classes' tests for their number.
     """
-    up, down = int((differences > 0).sum()), int((differences < 0).sum())
-    interval = bootstrap_interval(drawn, len(differences)) if len(differences) >= fewest else None
+    every = object_counts(predictions)
+    objects = every.complete
+    if not len(objects.index):
+        return None
+    of_class = np.array([index for index, _ in objects.index])
+    classes = [{"class_index": c, **_effect(objects[of_class == c], seed, c)} for c in np.unique(of_class).tolist()]
+    adjusted = holm(np.array([c["mcnemar_p"] for c in classes])).tolist()
     return {
-        "interval": None if interval is None else list(interval),
-        f"{of}_up": up,
-        f"{of}_down": down,
-        "sign_test_p": sign_test(up, down),
+        **_effect(objects, seed),
+        "classes": [c | {"p_holm": p} for c, p in zip(classes, adjusted, strict=True)],
+        "left_out_objects": len(every.index) - len(objects.index),
+        "left_out_photos": sum(not name for name in predictions.object),
+        "level": LEVEL,
+        "interval_method": f"cluster bootstrap over {FEWEST} objects or more, {REPLICATES} replicates, level {LEVEL}",
+        "test": "McNemar, exact, of no effect of the background on any object; several photos a group as strata",
     }
+
+
+def _effect(objects: Counts, seed: int, index: int = -1) -> dict[str, Any]:
+    common, counter = objects.accuracy.mean(axis=0).tolist()
+    drops = settled(objects.accuracy[:, 0] - objects.accuracy[:, 1])
+    interval = None
+    if len(drops) >= FEWEST:
+        stream = numpy_stream(seed, "object bootstrap", index + 1)
+        interval = bootstrap_interval(resampled_means(drops, REPLICATES, stream), len(drops))
+    return {
+        "objects": len(drops),
+        "common": common,
+        "counter": counter,
+        "difference": float(drops.mean()),
+        "interval": interval and list(interval),
+        "better_on_common": int((drops > 0).sum()),
+        "better_on_counter": int((drops < 0).sum()),
+        "mcnemar_p": mcnemar(objects.correct, objects.photos),
+    }
+
+
+def cells(predictions: Predictions, by: Sequence[str], tests: int = 1) -> pd.DataFrame:
+    """Photos, correct answers and accuracy in each cell of the columns `by`, with Clopper-Pearson's bounds.
+
+    The bounds hold for `tests` cells at once (Bonferroni).
+    """
+    table = predictions.table.groupby(list(by)).correct.agg(photos="size", correct="sum").reset_index()
+    low, high = binomial_bounds(table.correct.to_numpy(), table.photos.to_numpy(), (1 - LEVEL) / 2 / tests)
+    return table.assign(accuracy=table.correct / table.photos, low=low, high=high)
+
+
+def accuracy_breakdown(predictions: Predictions) -> dict[str, Any]:
+    """Plain JSON: backgrounds over all classes, the worst class and the worst group, and answers among the first 5.
+
+    A group is a class's common or counter photos or, without groups, its photos of one background.
+    """
+    backgrounds = cells(predictions, ("group", "background")).to_dict("records")
+    return {
+        "backgrounds": [_with_interval(cell) for cell in backgrounds],
+        "worst_class": _worst(predictions, "class_index"),
+        "worst_group": _worst(predictions, "class_index", "group" if predictions.grouped else "background"),
+        "top5": _top(predictions),
+    }
+
+
+def _with_interval(cell: dict[str, Any]) -> dict[str, Any]:
+    ends = [cell.pop("low"), cell.pop("high")]
+    return {**cell, "interval": ends}
+
+
+def _worst(predictions: Predictions, *by: str) -> dict[str, Any]:
+    """The first cell of lowest accuracy, and the interval of the least true accuracy.
+
+    The cell is selected by the photos that measure it, so the bounds hold for all cells at once.
+    """
+    number = len(predictions.table[list(by)].drop_duplicates())
+    table = cells(predictions, by, tests=number)
+    worst = table.loc[[table.accuracy.idxmin()]].assign(low=table.low.min(), high=table.high.min())
+    return {**_with_interval(worst.to_dict("records")[0]), "of": number}
+
+
+def _top(predictions: Predictions) -> dict[str, Any] | None:
+    """Shares of photos whose label is among the first 5; None if ranks are unknown or never above 5."""
+    if predictions.rank is None or not (predictions.rank > TOP).any():
+        return None
+    counts = class_counts(predictions, within=TOP)
+    if not len(counts.complete.index):
+        return None
+    return {mean: _named(group_accuracies(counts, mean), predictions.grouped) for mean in MEANS}

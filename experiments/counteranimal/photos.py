@@ -3,7 +3,6 @@
 Groups come from folder names or a column (`prefix`) or from a CSV file; with `each` there are none.
 """
 
-import os
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from experiments.counteranimal.class_names import class_indices
 from experiments.counteranimal.labels import Vocabulary
-from experiments.counteranimal.layouts import Entry, Listing, Source, list_photos
+from experiments.counteranimal.layouts import Entry, Listing, Source, list_photos, printable
 from experiments.errors import RequestError
 from experiments.files import read_table
 from simulator.naming import suggestion
@@ -137,11 +136,6 @@ def _without_groups(root: Path, listing: Listing, groups: str) -> str:
         f"{str(root)!r} has backgrounds that begin with neither common- nor counter-, the first ones are {found}; "
         f"--groups FILE.csv (columns background, group) assigns them, --groups {EACH} takes each by itself"
     )
-
-
-def printable(path: str) -> str:
-    """A path in which bytes that are not UTF-8 are written as \\xe9."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def unreadable(photo_set: PhotoSet, advance: Callable[[int], None] = lambda photos: None) -> dict[str, str]:

@@ -1,11 +1,13 @@
-"""predictions.csv and per_class.csv: evaluate writes them, score and compare read them."""
+"""One model's answers to photos, and their file predictions.csv. Every statistic of photos is a function of them."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
 
 from experiments.counteranimal.labels import CLASS_COUNT
-from experiments.counteranimal.metrics import ClassCounts, Predictions
 from experiments.counteranimal.photos import check_group
 from experiments.errors import RequestError
 from experiments.files import read_table, write_table
@@ -13,37 +15,49 @@ from experiments.files import read_table, write_table
 COLUMNS = ("path", "class_index", "group", "background", "predicted_index", "rank", "margin")
 REQUIRED = ("class_index", "group", "predicted_index")
 LARGEST = 2**63 - 1
-CLASS_COLUMNS = (
-    "class_index",
-    "n_common",
-    "n_counter",
-    "correct_common",
-    "correct_counter",
-    "common",
-    "counter",
-    "drop",
-)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A model's answer for each photo."""
+
+    path: tuple[str, ...]
+    class_index: Int[np.ndarray, " N"]
+    common: Bool[np.ndarray, " N"]
+    background: tuple[str, ...]
+    predicted: Int[np.ndarray, " N"]
+    rank: Int[np.ndarray, " N"] | None = None  # of the true label, 1 = best; a tie goes to the lower index
+    margin: Float[np.ndarray, " N"] | None = None  # true score minus best other score
+    object: tuple[str, ...] | None = None  # of composites; "" if it is unknown
+    grouped: bool = True  # whether photos have groups; otherwise `common` means nothing
+
+    @property
+    def groups(self) -> list[str]:
+        """common or counter; "" for photos without groups."""
+        return np.where(self.common, "common", "counter").tolist() if self.grouped else [""] * len(self.path)
+
+    @property
+    def correct(self) -> Bool[np.ndarray, " N"]:
+        return self.predicted == self.class_index
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row per photo: class, group, background, and whether the answer is right."""
+        labels = {"class_index": self.class_index, "group": self.groups, "background": list(self.background)}
+        return pd.DataFrame({**labels, "correct": self.correct})
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
     """One row per photo. Unknown ranks and margins are empty; composites have a column with the object."""
-    n = len(predictions.path)
-    rank = [""] * n if predictions.rank is None else predictions.rank.tolist()
-    margin = (
-        [""] * n if predictions.margin is None else [f"{m:.7g}" if np.isfinite(m) else "" for m in predictions.margin]
-    )
-    rows = zip(
-        predictions.path,
-        predictions.class_index.tolist(),
-        predictions.groups,
-        predictions.background,
-        predictions.predicted.tolist(),
-        rank,
-        margin,
-        *([] if predictions.object is None else [predictions.object]),
-        strict=True,
-    )
-    write_table(path, COLUMNS if predictions.object is None else (*COLUMNS, "object"), rows)
+    p, unknown = predictions, [""] * len(predictions.path)
+    rank = unknown if p.rank is None else p.rank.tolist()
+    margin = unknown if p.margin is None else [f"{m:.7g}" if np.isfinite(m) else "" for m in p.margin]
+    columns = [p.path, p.class_index.tolist(), p.groups, p.background, p.predicted.tolist(), rank, margin]
+    names = COLUMNS
+    if p.object is not None:
+        columns.append(p.object)
+        names = (*COLUMNS, "object")
+    write_table(path, names, zip(*columns, strict=True))
 
 
 def read_predictions(path: Path, labels: int = CLASS_COUNT) -> Predictions:
@@ -54,75 +68,42 @@ def read_predictions(path: Path, labels: int = CLASS_COUNT) -> Predictions:
     RequestError naming the line.
     """
     table = read_table(path, REQUIRED, "predictions")
-    index, predicted = [], []
     grouped = any(row["group"] for row in table)
-    for line, row in enumerate(table, start=2):
-        index.append(_integer(path, line, row, "class_index"))
-        predicted.append(_integer(path, line, row, "predicted_index"))
-        last = labels - 1
-        if not 0 <= index[-1] <= last:
-            raise RequestError(
-                f"class_index {index[-1]} in line {line} of {str(path)!r} lies outside 0..{last}; "
-                f"the nearest valid index is {min(max(index[-1], 0), last)}"
-            )
-        if grouped:
+    if grouped:
+        for line, row in enumerate(table, start=2):
             check_group(row["group"], f"line {line} of {str(path)!r}")
+    rank = margin = None
+    if all(row.get("rank") for row in table):
+        rank = _integers(path, table, "rank")
+        try:
+            margin = np.array([float(row.get("margin") or "nan") for row in table])
+        except ValueError as error:
+            raise RequestError(f"a margin in {str(path)!r} is not a number ({error})") from error
     return Predictions(
         tuple(row.get("path") or str(i) for i, row in enumerate(table)),
-        np.array(index, dtype=np.int64),
+        _integers(path, table, "class_index", 0, labels - 1),
         np.array([row["group"] == "common" for row in table]),
         tuple(row.get("background") or "" for row in table),
-        np.array(predicted, dtype=np.int64),
-        *_ranks(path, table),
+        _integers(path, table, "predicted_index"),
+        rank,
+        margin,
         tuple(row["object"] or "" for row in table) if "object" in table[0] else None,
         grouped,
     )
 
 
-def _ranks(path: Path, table: list[dict[str, str]]) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """The columns rank and margin, None if a rank is missing; an empty margin is nan."""
-    if not all(row.get("rank") for row in table):
-        return None, None
-    rank = [_integer(path, line, row, "rank") for line, row in enumerate(table, start=2)]
-    try:
-        margin = [float(row.get("margin") or "nan") for row in table]
-    except ValueError as error:
-        raise RequestError(f"a margin in {str(path)!r} is not a number ({error})") from error
-    return np.array(rank, dtype=np.int64), np.array(margin)
-
-
-UNGROUPED_COLUMNS = ("class_index", "n", "correct", "accuracy")
-
-
-def write_classes(path: Path, counts: ClassCounts, grouped: bool = True) -> None:
-    """One row per class; accuracies of a group without photos are empty. Without groups both columns are equal."""
-    if not grouped:
-        columns = (counts.index, counts.photos[:, 0], counts.correct[:, 0], counts.accuracy[:, 0])
-        write_table(path, UNGROUPED_COLUMNS, zip(*(column.tolist() for column in columns), strict=True))
-        return
-    rows = []
-    for index, n, k in zip(counts.index.tolist(), counts.photos.tolist(), counts.correct.tolist(), strict=True):
-        accuracy = [c / m if m else None for c, m in zip(k, n, strict=True)]
-        drop = None if None in accuracy else accuracy[0] - accuracy[1]
-        rows.append((index, *n, *k, *("" if a is None else repr(a) for a in (*accuracy, drop))))
-    write_table(path, CLASS_COLUMNS, rows)
-
-
-def read_classes(path: Path) -> ClassCounts:
-    """The inverse of `write_classes`."""
-    table = read_table(path, CLASS_COLUMNS[:5], "per-class")
-    cells = np.array(
-        [[_integer(path, line, row, c) for c in CLASS_COLUMNS[:5]] for line, row in enumerate(table, start=2)]
-    )
-    return ClassCounts(cells[:, 0], cells[:, 1:3], cells[:, 3:5])
-
-
-def _integer(path: Path, line: int, row: dict[str, str], column: str) -> int:
-    where = f"{column} {row[column]!r} in line {line} of {str(path)!r}"
-    try:
-        value = int(row[column])
-    except (TypeError, ValueError) as error:
-        raise RequestError(f"{where} is not a whole number") from error
-    if abs(value) > LARGEST:
-        raise RequestError(f"{where} has more than 64 bits; labels are whole numbers from 0, and -1 means no label")
-    return value
+def _integers(
+    path: Path, table: list[dict[str, str]], column: str, low: int = -LARGEST, high: int = LARGEST
+) -> Int[np.ndarray, " N"]:
+    values = []
+    for line, row in enumerate(table, start=2):
+        try:
+            value = int(row[column])
+        except (TypeError, ValueError):
+            value = None
+        if value is None or not low <= value <= high:
+            raise RequestError(
+                f"{column} {row[column]!r} in line {line} of {str(path)!r} is not a whole number in {low}..{high}"
+            )
+        values.append(value)
+    return np.array(values, dtype=np.int64)

@@ -5,19 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
-from experiments.counteranimal.plot import comparison_figure
-from experiments.counteranimal.result import Result
+from experiments.counteranimal.figures import comparison_figure, write_figure
+from experiments.counteranimal.robustness import Result
 from experiments.effective_robustness import AXES
-from experiments.files import output_folder, write_atomically, write_json, write_table, write_text
-from experiments.style import styled
+from experiments.files import output_folder, write_json, write_table, write_text
 
-UNDATED: dict[str, dict[str, Any]] = {  # equal figures are equal files
-    "svg": {"Date": None},
-    "pdf": {"CreationDate": None},
-    "png": {"Software": None},
-}
 COLUMNS = ("number", "source", "model", "family", "mean", "labels", "common", "counter", "drop")
 
 
@@ -27,22 +19,11 @@ def write_comparison(folder: Path, results: Sequence[Result], document: dict[str
     write_figure(folder / "comparison", comparison_figure(results, seed))
     path = folder / "comparison.svg"
     write_text(folder / "comparison.html", page(document, path.read_bytes()))
-    header = [*COLUMNS, "comparable", "at_edge"]
-    for axis in AXES:
-        header += [f"{word}_{axis}" for word in ("effective_robustness", "low", "high", "extrapolated")]
+    names = ("effective_robustness", "low", "high", "extrapolated")
+    header = [*COLUMNS, "comparable", "at_edge", *(f"{name}_{axis}" for axis in AXES for name in names)]
     write_table(folder / "comparison.csv", header, (_cells(row) for row in document["rows"]))
     write_json(folder / "comparison.json", document)
     return path
-
-
-@styled
-def write_figure(stem: Path, figure: Figure) -> None:
-    """Write a figure as stem.svg, stem.pdf and stem.png, without dates."""
-    for suffix, metadata in UNDATED.items():
-        write_atomically(
-            stem.with_name(f"{stem.name}.{suffix}"),
-            lambda name, kind=suffix, words=metadata: figure.savefig(name, format=kind, metadata=words),
-        )
 
 
 def _cells(row: dict[str, Any]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Results side by side: lines of families, effective robustness, paired classes.
+"""Results side by side: lines of families, effective robustness, pairs of models.
 
 A result is our own evaluation, a published row or a synthetic learner; all are rows of one schema. A family of three
 models or more has a line, and every model is measured against the line of one reference family.
@@ -6,25 +6,25 @@ models or more has a line, and every model is measured against the line of one r
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from experiments.counteranimal.metrics import (
-    ClassCounts,
+    Counts,
     Mean,
     drawn_accuracies,
     group_accuracies,
     intervals,
+    object_counts,
+    paired,
     photo_bounds,
 )
-from experiments.counteranimal.object_effects import Objects, objects_of
-from experiments.counteranimal.pairwise import paired_models
-from experiments.counteranimal.predictions import read_classes, read_predictions
-from experiments.counteranimal.result import Result
-from experiments.counteranimal.summaries import CLASSES, PREDICTIONS, SUMMARY, summary_row
+from experiments.counteranimal.predictions import read_predictions
+from experiments.counteranimal.summaries import CLASSES, PREDICTIONS, SUMMARY, read_classes, summary_row
 from experiments.effective_robustness import AXES, SMALLEST_FAMILY, Axis, Line, fit_line, resampled, usable
 from experiments.errors import RequestError, unknown
 from experiments.inference import LEVEL, bootstrap_interval, combined, hull
@@ -36,6 +36,28 @@ from simulator.streams import numpy_stream
 
 REPLICATES = 2000
 LATER_WORK = "published-since"
+MOST_PAIRED = 8  # models; more would give too many pairs to read
+Span = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A row and, if known, its answers per class and, for composites, per object.
+
+    A row of another protocol is not `comparable`: it is shown, and belongs to no line.
+    """
+
+    row: Row
+    classes: Counts | None = None
+    objects: Counts | None = None
+    comparable: bool = True
+    protocol: str = ""  # in words, for a row that is not comparable
+    vocabulary: str = "imagenet"  # meaning of class indices; for the user's own classes a digest of their names
+
+    @property
+    def at_edge(self) -> bool:
+        """Whether an accuracy is 0 or 1, which is at infinity on stretched axes."""
+        return not (0 < self.row.common < 1 and 0 < self.row.counter < 1)
 
 
 def gather(specs: Sequence[str], mean: Mean, labels: str, prompt: str) -> list[Result]:
@@ -43,46 +65,20 @@ def gather(specs: Sequence[str], mean: Mean, labels: str, prompt: str) -> list[R
 
     A spec is a folder written by evaluate or score, a JSON file of it or of simulate/train/predict, "published" (all
     rows of the protocol), "published:NAME" (one of them) or "published-since" (later work under other protocols, which
-    is not comparable).
+    is not comparable). A model's name that occurs several times gets its source appended.
     """
-    results: list[Result] = []
-    for spec in specs:
-        for result in _results(spec, mean, labels, prompt):
-            same = [i for i, old in enumerate(results) if _identity(old.row) == _identity(result.row)]
-            if not same:
-                results.append(result)
-            elif result.classes is not None:  # the same row again, now with its classes
-                results[same[0]] = result
-    if not results:
+    distinct: dict[tuple, Result] = {}
+    for result in (result for spec in specs for result in _results(spec, mean, labels, prompt)):
+        row = result.row
+        key = row.source, row.model, row.prompt, row.labels, row.mean, row.common, row.counter
+        if key not in distinct or result.classes is not None:  # the same row again, now with its classes
+            distinct[key] = result
+    if not distinct:
         raise RequestError("nothing to compare; name a result folder or 'published'")
-    return _distinct(_of_one_vocabulary(results))
-
-
-def _results(spec: str, mean: Mean, labels: str, prompt: str) -> list[Result]:
-    if spec == LATER_WORK:
-        return [Result(row, comparable=False, protocol=protocol) for row, protocol in later_work_rows()]
-    if spec.split(":")[0] == "published":
-        return _published(spec, mean, labels, prompt)
-    return _from_disk(spec, mean)
-
-
-def _of_one_vocabulary(results: list[Result]) -> list[Result]:
-    """Results on the user's own classes are not comparable with results on ImageNet's: the classes differ in
-    difficulty."""
-    if len({r.vocabulary for r in results}) == 1:
-        return results
-    return [
-        r if r.vocabulary == Result.vocabulary else replace(r, comparable=False, protocol="classes of its own")
-        for r in results
-    ]
-
-
-def _identity(row: Row) -> tuple:
-    return row.source, row.model, row.prompt, row.labels, row.mean, row.common, row.counter
-
-
-def _distinct(results: list[Result]) -> list[Result]:
-    """The names of models that occur several times get their source appended."""
+    results = list(distinct.values())
+    if len({result.vocabulary for result in results}) > 1:  # classes of different difficulty
+        other = {"comparable": False, "protocol": "classes of its own"}
+        results = [r if r.vocabulary == Result.vocabulary else replace(r, **other) for r in results]
     names = [result.row.model for result in results]
     return [
         replace(r, row=replace(r.row, model=f"{r.row.model} [{r.row.source}]")) if names.count(r.row.model) > 1 else r
@@ -90,82 +86,73 @@ def _distinct(results: list[Result]) -> list[Result]:
     ]
 
 
+def _results(spec: str, mean: Mean, labels: str, prompt: str) -> list[Result]:
+    if spec == LATER_WORK:
+        return [Result(row, comparable=False, protocol=protocol) for row, protocol in later_work_rows()]
+    if spec.split(":")[0] == "published":
+        return _published(spec, mean, labels, prompt)
+    return [result for file in _files(Path(spec)) for result in _from_file(file, mean)]
+
+
 def _published(spec: str, mean: Mean, labels: str, prompt: str) -> list[Result]:
+    """Published rows; a single one comes with its class figures, since all pairs of them would fill the screen."""
     rows = published_rows(labels, prompt, mean)
     if not rows:
         raise RequestError(
             f"no rows were published for {labels} labels, {prompt} prompts and the {mean} mean; "
             "the nearest protocol is --labels 1000 --prompts simple --mean macro"
         )
-    names = [row.model for row in rows]
     _, _, name = spec.partition(":")
     if not name:
-        return [Result(row) for row in rows]  # without classes: all pairs of them would fill the screen
+        return [Result(row) for row in rows]
+    names = [row.model for row in rows]
     if name not in names:
         raise RequestError(f"published model {name!r} is unknown{suggestion(name, names, quoted=True)}")
-    by_class = (labels, prompt) == ("1000", "simple")
-    return [_with_classes(row) if by_class else Result(row) for row in rows if row.model == name]
+    row, figures = rows[names.index(name)], classwise(name)
+    if figures is None or (labels, prompt) != ("1000", "simple"):
+        return [Result(row)]
+    # Counts behind Tables 15 and 16, as near as the printed percentages give them (class 23 has an error).
+    index = np.array([c.index for c in published_classes()])
+    photos = np.array([c.photos for c in published_classes()])
+    accuracy = np.array([figures[i] for i in index])
+    counts = Counts(index, photos, np.rint(accuracy * photos).astype(np.int64))
+    return [Result(replace(row, **{f"interval_{k}": ends for k, ends in intervals(counts, mean).items()}), counts)]
 
 
-def _with_classes(row: Row) -> Result:
-    """A published row with its class figures and their intervals, if they were printed."""
-    counts = _published_counts(row.model)
-    if counts is None:
-        return Result(row)
-    ends = {f"interval_{name}": interval for name, interval in intervals(counts, row.mean or "macro").items()}
-    return Result(replace(row, **ends), counts)
-
-
-def _published_counts(model: str) -> ClassCounts | None:
-    """Counts behind Tables 15 and 16, as near as the printed percentages give them (class 23 has an error)."""
-    figures = classwise(model)
-    if figures is None:
-        return None
-    classes = published_classes()
-    photos = np.array([c.photos for c in classes])
-    accuracy = np.array([figures[c.index] for c in classes])
-    return ClassCounts(np.array([c.index for c in classes]), photos, np.rint(accuracy * photos).astype(np.int64))
-
-
-def _from_disk(spec: str, mean: Mean) -> list[Result]:
-    path = Path(spec)
-    if path.is_dir():
-        # A folder may hold one model's result and, from another run, a folder for each of several models.
-        files = [file for file in (path / SUMMARY, *sorted(path.glob(f"*/{SUMMARY}"))) if file.is_file()]
-        if not files and (path / "result.json").is_file():
-            files = [path / "result.json"]
-        if not files:
-            raise RequestError(f"{spec!r} holds no {SUMMARY} or result.json; name a folder that evaluate wrote")
-    elif path.is_file():
-        files = [path]
-    else:
-        written = sorted(str(p.parent) for p in Path().glob(f"*/{SUMMARY}"))
-        raise unknown("result", spec, ["published", LATER_WORK, *written])
-    return [result for file in files for result in _from_file(file, mean)]
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        written = sorted(str(file.parent) for file in Path().glob(f"*/{SUMMARY}"))
+        raise unknown("result", str(path), ["published", LATER_WORK, *written])
+    # A folder may hold one model's result and, from another run, a folder for each of several models.
+    files = [file for file in (path / SUMMARY, *sorted(path.glob(f"*/{SUMMARY}"))) if file.is_file()]
+    files = files or [file for file in [path / "result.json"] if file.is_file()]
+    if not files:
+        raise RequestError(f"{str(path)!r} holds no {SUMMARY} or result.json; name a folder that evaluate wrote")
+    return files
 
 
 def _from_file(file: Path, mean: Mean) -> list[Result]:
     try:
         document = json.loads(file.read_text(encoding="utf-8-sig"))
-        documents = document if isinstance(document, list) else [document]
-        return [_from_document(entry, file, mean) for entry in documents]
+        return [_result(entry, file, mean) for entry in (document if isinstance(document, list) else [document])]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RequestError(
             f"{str(file)!r} is not a result of evaluate, score, simulate, train or predict ({error})"
         ) from error
 
 
-def _from_document(entry: dict[str, Any], file: Path, mean: Mean) -> Result:
+def _result(entry: dict[str, Any], file: Path, mean: Mean) -> Result:
     if mean in entry:
         return _own_result(entry, file, mean)
-    if "learner" in entry or "loss" in entry:
-        learner = entry.get("learner") or entry["loss"]
-        name = f"{learner} ({entry.get('prompt') or 'no prompt'})"
-        known = {**entry, "model": name, "family": "synthetic", "learner": learner, "source": str(file)}
-        ends = entry.get("interval95") or {}
-        known |= {f"interval_{group}": ends.get(group) for group in ("common", "counter", "drop")}
-        return Result(row_of(known))
-    return Result(row_of(entry))
+    if "learner" not in entry and "loss" not in entry:
+        return Result(row_of(entry))
+    learner = entry.get("learner") or entry["loss"]
+    name = f"{learner} ({entry.get('prompt') or 'no prompt'})"
+    ends = {f"interval_{key}": interval for key, interval in (entry.get("interval95") or {}).items()}
+    own = {"model": name, "family": "synthetic", "learner": learner, "source": str(file)}
+    return Result(row_of({**entry, **own, **ends}))
 
 
 def _own_result(entry: dict[str, Any], file: Path, mean: Mean) -> Result:
@@ -175,13 +162,14 @@ def _own_result(entry: dict[str, Any], file: Path, mean: Mean) -> Result:
             f"{str(file)!r} has no common and counter photos to compare; evaluate with --groups that names them"
         )
     row = replace(summary_row(entry, mean), source=str(file.parent))
-    classes = _classes_beside(file, row, mean)
-    composites = classes is not None and entry.get("paired") is not None
+    classes, objects, predictions = _classes_beside(file, row, mean), None, file.parent / PREDICTIONS
+    if classes is not None and entry.get("paired") is not None and predictions.is_file():
+        objects = object_counts(read_predictions(predictions)).complete
     own = entry.get("class_names_digest") if entry.get("labels") == "own" or entry.get("classes") else None
-    return Result(row, classes, _objects_beside(file) if composites else None, vocabulary=own or Result.vocabulary)
+    return Result(row, classes, objects, vocabulary=own or Result.vocabulary)
 
 
-def _classes_beside(file: Path, row: Row, mean: Mean) -> ClassCounts | None:
+def _classes_beside(file: Path, row: Row, mean: Mean) -> Counts | None:
     """The class figures beside a summary if they give its accuracies.
 
     Those beside a JSON list of several models, or a copy under another name, may belong to another model. Raises
@@ -191,71 +179,58 @@ def _classes_beside(file: Path, row: Row, mean: Mean) -> ClassCounts | None:
     if not path.is_file():
         return None
     counts = read_classes(path)
-    if len(counts.complete.index) and np.allclose(
-        group_accuracies(counts, mean), (row.common, row.counter), rtol=0, atol=1e-9
-    ):
+    accuracies = group_accuracies(counts, mean) if len(counts.complete.index) else np.full(2, np.nan)
+    if np.allclose(accuracies, (row.common, row.counter), rtol=0, atol=1e-9):
         return counts
     if file.name == SUMMARY:
         raise RequestError(f"{str(path)!r} does not give the accuracies of the {SUMMARY} beside it; run that again")
     return None
 
 
-def _objects_beside(file: Path) -> Objects | None:
-    path = file.parent / PREDICTIONS
-    return objects_of(read_predictions(path)).complete if path.is_file() else None
-
-
 def compare(results: Sequence[Result], reference: str | None = None, seed: int = 0) -> dict[str, Any]:
-    """Lines of the families, effective robustness over the reference family, paired classes; plain JSON.
+    """Lines of the families, effective robustness over the reference family, pairs of models; plain JSON.
 
     The reference defaults to ImageNet models, otherwise to the first family with a line. A model with an accuracy of
     0 or 1 is at infinity on the stretched axes (`at_edge`) and belongs to no line. A model that is not `comparable`
     belongs to no line either, and has no effective robustness.
     """
-    rows = [result.row for result in results if result.comparable]
-    families = {name: family_arrays(rows, name) for name in dict.fromkeys(row.family for row in rows)}
-    fitted = {name: xy for name, xy in families.items() if len(xy[0]) >= SMALLEST_FAMILY and np.ptp(xy[0]) > 0}
+    fitted = lines_of(results)
     if reference is not None and reference not in fitted:
         raise RequestError(
             f"reference family {reference!r} has no line here (three models with different accuracies are needed); "
             f"families with one: {', '.join(fitted) or 'none'}"
         )
     chosen = reference or ("ImageNet" if "ImageNet" in fitted else next(iter(fitted), None))
-    lines = {
-        name: {axis: _line_record(*xy, axis) for axis in AXES} | {"models": len(xy[0])} for name, xy in fitted.items()
-    }
-    records = []
+    lines: dict[str, dict[str, Any]] = {name: {"models": len(x)} for name, (x, _) in fitted.items()}
+    for name, axis in ((name, axis) for name in fitted for axis in AXES):
+        line = fit_line(*fitted[name], axis)
+        lines[name][axis] = {"slope": float(line.slope), "intercept": float(line.intercept)}
+    rows = []
     for result, number in zip(results, numbers(results), strict=True):
-        row, robustness = result.row, None
-        if result.comparable and chosen is not None and 0 < row.common < 1:
+        robustness = None
+        if result.comparable and chosen is not None and 0 < result.row.common < 1:
             robustness = {axis: _robustness(result, *fitted[chosen], axis, seed) for axis in AXES}
-        known = {"comparable": result.comparable, "protocol": result.protocol or None, "at_edge": at_edge(row)}
-        records.append({"number": number, **row.record(), **known, "effective_robustness": robustness})
-    return {"reference": chosen, "rows": records, "lines": lines, **paired_models(results, seed)}
+        known = {"comparable": result.comparable, "protocol": result.protocol or None, "at_edge": result.at_edge}
+        rows.append({"number": number, **result.row.record(), **known, "effective_robustness": robustness})
+    return {"reference": chosen, "rows": rows, "lines": lines, **_pairs(results, seed)}
 
 
 def numbers(results: Sequence[Result]) -> list[int]:
     """The number of each result in tables and figures, from 1 for the highest counter accuracy; ties in order."""
-    order = sorted(range(len(results)), key=lambda i: -results[i].row.counter)
-    number = dict(zip(order, range(1, len(order) + 1), strict=True))
-    return [number[i] for i in range(len(results))]
+    order = np.argsort([-result.row.counter for result in results], kind="stable")
+    return (1 + np.argsort(order)).tolist()
 
 
-def at_edge(row: Row) -> bool:
-    """Whether an accuracy is 0 or 1, which is at infinity on stretched axes."""
-    return not (0 < row.common < 1 and 0 < row.counter < 1)
-
-
-def family_arrays(rows: Sequence[Row], family: str) -> tuple[np.ndarray, np.ndarray]:
-    """(common, counter) of a family's models that lie on every axis."""
-    x, y = (np.array([getattr(r, g) for r in rows if r.family == family]) for g in ("common", "counter"))
-    inside = usable(x, y)
-    return x[inside], y[inside]
-
-
-def _line_record(x: np.ndarray, y: np.ndarray, axis: Axis) -> dict[str, float]:
-    line = fit_line(x, y, axis)
-    return {"slope": float(line.slope), "intercept": float(line.intercept)}
+def lines_of(results: Sequence[Result]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """(common, counter) of the models of each family that has a line, on every axis."""
+    families = {}
+    for family in dict.fromkeys(result.row.family for result in results if result.comparable):
+        rows = [result.row for result in results if result.comparable and result.row.family == family]
+        x, y = (np.array([getattr(row, group) for row in rows]) for group in ("common", "counter"))
+        inside = usable(x, y)
+        if inside.sum() >= SMALLEST_FAMILY and np.ptp(x[inside]) > 0:
+            families[family] = x[inside], y[inside]
+    return families
 
 
 def _robustness(result: Result, x: np.ndarray, y: np.ndarray, axis: Axis, seed: int) -> dict[str, Any]:
@@ -269,46 +244,58 @@ def _robustness(result: Result, x: np.ndarray, y: np.ndarray, axis: Axis, seed: 
     value = row.counter - float(line.at(common)[0])
     draws = fit_line(x, y, axis, resampled(x, REPLICATES, numpy_stream(seed, f"robustness {axis}")))
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(row.counter - draws.at(common)[:, 0], [tail, 1 - tail])
-    of_line = float(low), float(high)
-    of_model = _own_interval(result, line, value, seed)
+    of_line = tuple(np.quantile(row.counter - draws.at(common)[:, 0], [tail, 1 - tail]).tolist())
+    of_model = _model_interval(result, line, value, seed)
     both = of_line if of_model is None else combined(value, of_line, of_model)
     return {
         "value": value,
         "interval": list(both),
         "interval_of": "line" if of_model is None else "line and model",
         "interval_line": list(of_line),
-        "interval_model": None if of_model is None else list(of_model),
+        "interval_model": of_model and list(of_model),
         "level": LEVEL,
         "extrapolated": not float(x.min()) <= row.common <= float(x.max()),
     }
 
 
-def _own_interval(result: Result, line: Line, value: float, seed: int) -> tuple[float, float] | None:
+def _model_interval(result: Result, line: Line, value: float, seed: int) -> Span | None:
     """A model's interval above a fixed line; None if nothing is known about its own accuracies.
 
     Class figures are resampled, common and counter together. Without them the intervals of the two accuracies are
     combined as if independent, which is wider: classes that are hard are hard in both groups.
     """
     row, classes = result.row, result.classes
+
+    def expected(common: np.ndarray) -> np.ndarray:
+        return line.at(np.clip(common, 1e-9, 1 - 1e-9))  # 0 and 1 are at infinity on the stretched axes
+
+    def independent(common: Span, counter: Span) -> Span:
+        above = row.counter - expected(np.array(common))
+        at_line = row.counter - value
+        return combined(value, (float(above.min()), float(above.max())), (counter[0] - at_line, counter[1] - at_line))
+
     if classes is not None and len(classes.complete.index) > 1:
-        mean: Mean = "micro" if row.mean == "micro" else "macro"
-        drawn = drawn_accuracies(classes, mean, numpy_stream(seed, "cluster bootstrap"), REPLICATES)
-        above = bootstrap_interval(drawn[:, 1] - line.at(_inside(drawn[:, 0])), len(classes.complete.index))
-        return hull(above, _independent(row, line, value, *photo_bounds(classes, mean)))
+        drawn = drawn_accuracies(classes, row.mean or "macro", seed, REPLICATES)
+        above = bootstrap_interval(drawn[:, 1] - expected(drawn[:, 0]), len(classes.complete.index))
+        return hull(above, independent(*photo_bounds(classes, row.mean or "macro")))
     if row.interval_common is None or row.interval_counter is None:
         return None
-    return _independent(row, line, value, row.interval_common, row.interval_counter)
+    return independent(row.interval_common, row.interval_counter)
 
 
-def _independent(
-    row: Row, line: Line, value: float, common: tuple[float, float], counter: tuple[float, float]
-) -> tuple[float, float]:
-    above = row.counter - line.at(_inside(np.array(common)))
-    expected = row.counter - value
-    return combined(value, (float(above.min()), float(above.max())), (counter[0] - expected, counter[1] - expected))
+def _pairs(results: Sequence[Result], seed: int) -> dict[str, Any]:
+    """`pairs` of the first MOST_PAIRED models with class figures, and the other models as `unpaired`.
 
-
-def _inside(accuracies: np.ndarray) -> np.ndarray:
-    """Clipped away from 0 and 1, which are at infinity on the stretched axes."""
-    return np.clip(accuracies, 1e-9, 1 - 1e-9)
+    The mean, over classes or photos, is that of the rows. Class indices of different class files are not paired.
+    """
+    counted = [r for r in results if r.classes is not None and len(r.classes.complete.index)]
+    pairs = []
+    for a, b in combinations(counted[:MOST_PAIRED], 2):
+        classes = paired(a.classes, b.classes, seed, a.row.mean or "macro") if a.vocabulary == b.vocabulary else None
+        if classes is None:
+            continue
+        pair = {"first": a.row.model, "second": b.row.model, **classes}
+        if a.objects is not None and b.objects is not None:
+            pair["objects"] = paired(a.objects, b.objects, seed, unit="objects")
+        pairs.append(pair)
+    return {"pairs": pairs, "unpaired": [r.row.model for r in counted[MOST_PAIRED:]]}

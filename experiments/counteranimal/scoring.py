@@ -13,9 +13,9 @@ from jaxtyping import Float, Int
 from experiments.counteranimal.cache import cached_text, save_text
 from experiments.counteranimal.encoding import Encoded, Runtime, encode_photos, failures
 from experiments.counteranimal.labels import LabelSpace, Vocabulary, confusing_labels
-from experiments.counteranimal.metrics import Predictions
 from experiments.counteranimal.model import LoadedModel
 from experiments.counteranimal.photos import Photo, PhotoSet
+from experiments.counteranimal.predictions import Predictions
 from experiments.errors import RunError
 from experiments.progress import counting
 

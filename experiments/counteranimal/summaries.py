@@ -8,16 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from experiments.counteranimal.breakdown import CELL_COLUMNS, accuracy_breakdown, cells
 from experiments.counteranimal.labels import CLASS_COUNT, Vocabulary, digest
-from experiments.counteranimal.metrics import MEANS, ClassCounts, Mean, Predictions, class_counts, summary
-from experiments.counteranimal.object_effects import paired_effect
+from experiments.counteranimal.metrics import (
+    Counts,
+    Mean,
+    accuracy_breakdown,
+    cells,
+    class_counts,
+    object_effect,
+    summary,
+    with_drop,
+)
 from experiments.counteranimal.photos import GROUPS
-from experiments.counteranimal.predictions import read_predictions, write_classes, write_predictions
+from experiments.counteranimal.predictions import Predictions, read_predictions, write_predictions
 from experiments.effective_robustness import SMALLEST_FAMILY, fit_line, usable
 from experiments.errors import RequestError
-from experiments.files import output_folder, write_json, write_table
+from experiments.files import output_folder, write_json, write_text
 from experiments.provenance import provenance
 from experiments.published.tables import published_classes, published_name, published_rows
 from experiments.results import Row
@@ -29,12 +37,13 @@ PREDICTIONS, CLASSES, BACKGROUNDS, SUMMARY = (
     "per_background.csv",
     "summary.json",
 )
+CLASS_COUNTS = ["class_index", "n_common", "n_counter", "correct_common", "correct_counter"]
 
 
 def summarise(
     source: str, model: str, family: str, predictions: Predictions, settings: dict[str, Any], seed: int
-) -> tuple[dict[str, Any], ClassCounts]:
-    """(summary document, counts per class) of one model; `settings` holds labels, prompts, data and more.
+) -> dict[str, Any]:
+    """The summary document of one model; `settings` holds labels, prompts, data and more.
 
     Photos without groups have one accuracy. The standing among the published models needs the paper's classes.
 
@@ -44,54 +53,46 @@ def summarise(
     complete = counts.complete
     if not len(complete.index):
         raise RequestError(f"no class of {settings['data']!r} has photos in both groups; a drop needs at least one")
-    found = summary(counts, seed)
-    document = {"source": source, "model": model, "family": family}
+    document = {"source": source, "model": model, "family": family, "seed": seed, "standing": None, **settings}
+    document |= summary(counts, seed, predictions.grouped) | accuracy_breakdown(predictions)
     if predictions.grouped:
-        document |= {**found, **settings, "seed": seed, "worst_classes": _worst_classes(complete)}
-    else:
-        document |= {**_ungrouped(found), **settings, "seed": seed}
-    document |= accuracy_breakdown(predictions)
-    if predictions.object is not None and predictions.grouped:
-        document["paired"] = paired_effect(predictions, seed)
-    document["standing"] = None
-    if predictions.grouped and set(complete.index.tolist()) == {c.index for c in published_classes()}:
-        document["standing"] = standing(summary_row(document, "macro"), settings["prompts"] or "simple")
-    document["provenance"] = provenance()
-    return document, counts
+        drops = pd.DataFrame(with_drop(complete.accuracy), columns=["common", "counter", "drop"])
+        drops.insert(0, "class_index", complete.index)
+        largest = drops.sort_values("drop", ascending=False, kind="stable")
+        document["worst_classes"] = largest.head(WORST).to_dict("records")
+        if predictions.object is not None:
+            document["paired"] = object_effect(predictions, seed)
+        if set(complete.index.tolist()) == {c.index for c in published_classes()}:
+            document["standing"] = standing(summary_row(document, "macro"), settings["prompts"] or "simple")
+    return {**document, "provenance": provenance()}
 
 
-def _ungrouped(found: dict[str, Any]) -> dict[str, Any]:
-    """The summary of photos without groups, whose two columns are equal."""
-    return {
-        **{mean: {"accuracy": found[mean]["common"]} for mean in MEANS},
-        "intervals": {mean: {"accuracy": found["intervals"][mean]["common"]} for mean in MEANS},
-        "interval_method": found["interval_method"],
-        "level": found["level"],
-        "counts": {"classes": found["counts"]["classes"], "photos": found["counts"]["common"]},
-    }
-
-
-def _worst_classes(complete: ClassCounts) -> list[dict[str, Any]]:
-    common, counter = complete.accuracy.T
-    drops = common - counter
-    return [
-        {
-            "class_index": int(complete.index[i]),
-            "common": float(common[i]),
-            "counter": float(counter[i]),
-            "drop": float(drops[i]),
-        }
-        for i in (-drops).argsort(kind="stable")[:WORST]
-    ]
-
-
-def write_result(folder: Path, document: dict[str, Any], predictions: Predictions, counts: ClassCounts) -> None:
+def write_result(folder: Path, document: dict[str, Any], predictions: Predictions) -> None:
     """Write the files of a result; if the summary exists, so do the others."""
     output_folder(folder)
     write_predictions(folder / PREDICTIONS, predictions)
-    write_classes(folder / CLASSES, counts, predictions.grouped)
-    write_table(folder / BACKGROUNDS, CELL_COLUMNS, cells(predictions))
+    _write_frame(folder / CLASSES, _class_table(class_counts(predictions), predictions.grouped))
+    _write_frame(folder / BACKGROUNDS, cells(predictions, ("class_index", "group", "background")))
     write_json(folder / SUMMARY, document)
+
+
+def _write_frame(path: Path, table: pd.DataFrame) -> None:
+    write_text(path, table.to_csv(index=False, lineterminator="\n"))
+
+
+def _class_table(counts: Counts, grouped: bool) -> pd.DataFrame:
+    """One row per class; accuracies of a group without photos are empty."""
+    n, k, accuracy = counts.photos.T, counts.correct.T, with_drop(counts.accuracy).T
+    if grouped:
+        names = [*CLASS_COUNTS, "common", "counter", "drop"]
+        return pd.DataFrame(dict(zip(names, (counts.index, *n, *k, *accuracy), strict=True)))
+    return pd.DataFrame({"class_index": counts.index, "n": n[0], "correct": k[0], "accuracy": accuracy[0]})
+
+
+def read_classes(path: Path) -> Counts:
+    """The counts in a per_class.csv of photos with groups. Raises ValueError or KeyError for any other file."""
+    table = pd.read_csv(path)[CLASS_COUNTS].to_numpy(dtype=np.int64)
+    return Counts(table[:, 0], table[:, 1:3], table[:, 3:5])
 
 
 def result_folders(output: Path, names: Sequence[str]) -> list[Path]:
@@ -145,16 +146,16 @@ def score_files(
         for folder in folders:
             if folder is not None and (folder / PREDICTIONS).exists() and (folder / PREDICTIONS).samefile(path):
                 raise RequestError(f"--output would replace {str(path)!r}, which is read; choose another folder")
+    own = {}
+    if classes is not None:
+        folders_of = {str(index): label for index, label in enumerate(classes.names)}
+        own = {"class_names_digest": digest(classes.names), "folders": folders_of}
     documents = []
     for path, model, folder, predictions in zip(files, names, folders, read, strict=True):
-        settings = {"prompts": prompts, "labels": labels, "data": str(path)}
-        if classes is not None:
-            folders = {str(index): label for index, label in enumerate(classes.names)}
-            settings |= {"class_names_digest": digest(classes.names), "folders": folders}
-        document, counts = summarise(str(path), model, family, predictions, settings, seed)
+        settings = {"prompts": prompts, "labels": labels, "data": str(path), **own}
+        documents.append(summarise(str(path), model, family, predictions, settings, seed))
         if folder is not None:
-            write_result(folder, document, predictions, counts)
-        documents.append(document)
+            write_result(folder, documents[-1], predictions)
     return documents
 
 
@@ -205,7 +206,7 @@ def _figures(row: Row) -> dict[str, Any]:
 
 def summary_row(document: dict[str, Any], mean: Mean) -> Row:
     """One mean of a summary as a row."""
-    ends = {name: None if i is None else (i[0], i[1]) for name, i in document["intervals"][mean].items()}
+    ends = {f"interval_{name}": i and tuple(i) for name, i in document["intervals"][mean].items()}
     return Row(
         source=document["source"],
         model=document["model"],
@@ -217,7 +218,5 @@ def summary_row(document: dict[str, Any], mean: Mean) -> Row:
         mean=mean,
         n_common=document["counts"]["common"],
         n_counter=document["counts"]["counter"],
-        interval_common=ends["common"],
-        interval_counter=ends["counter"],
-        interval_drop=ends["drop"],
+        **ends,
     )

@@ -17,7 +17,7 @@ def law_view(document: dict[str, Any]) -> Group:
         *_notes(document),
         _reliances(document["models"]),
         Text("t: effect of backgrounds over that of classes, on a class's score (95%), from the fitted half"),
-        Text("drop: common - counter, on the other half; slope: of measured on predicted, 1 if the law holds"),
+        Text("drop: common - counter, on the other half"),
         Text(_ranked(document["ranking"])),
     )
 
@@ -56,16 +56,14 @@ def _notes(document: dict[str, Any]) -> list[Text]:
 
 
 def _reliances(models: list[dict[str, Any]]) -> Table:
-    table = Table("model", title="Reliance on the background, and calibration", title_justify="left")
-    for name in ("t (95%)", "drop %", "slope (95%)"):
+    table = Table("model", title="Reliance on the background", title_justify="left")
+    for name in ("t (95%)", "drop %"):
         table.add_column(name, justify="right")
     for m in models:
-        slope = m["law"]["calibration"]
         table.add_row(
             Text(m["model"]),
             _estimate(m["reliance"]["t"], m["reliance"]["interval"]),
             percent(m["drop"]),
-            _estimate(slope["slope"], slope["interval"]),
         )
     return table
 

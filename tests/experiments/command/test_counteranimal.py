@@ -186,7 +186,7 @@ def test_wrong_requests_are_one_sentence(run, shared_tree, tiny_clip, squeezenet
         ("a,b\n1,2\n", "no column 'class_index'"),
         ("class_index,group,predicted_index\n", "has no rows"),
         ("class_index,group,predicted_index\nx,common,1\n", "in line 2 .* is not a whole number"),
-        ("class_index,group,predicted_index\n5,common,1\n1000,common,1\n", "class_index 1000 in line 3 .*0..999"),
+        ("class_index,group,predicted_index\n5,common,1\n1000,common,1\n", "class_index '1000' in line 3 .*0..999"),
         ("class_index,group,predicted_index\n9,easy,1\n", "neither 'common' nor 'counter'"),
         ("class_index,group,predicted_index\n9,common,1\n", "photos in both groups"),
     ],

@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
+from experiments.counteranimal.compose import Composition
 from experiments.counteranimal.compose import run as compose
 from experiments.counteranimal.evaluation import evaluate
-from experiments.counteranimal.factorial import Composition
 from experiments.counteranimal.inspection import inspection_document
-from experiments.counteranimal.object_effects import paired_effect
+from experiments.counteranimal.metrics import object_effect
 from experiments.counteranimal.photos import read_photos
 from experiments.errors import RequestError
 from simulator.pixels.decoding import decode
@@ -118,7 +118,7 @@ def test_a_folder_of_anything_else_is_left_alone(asked, tmp_path):
     compose(asked)
     whole = contents(asked.output)
     for change in ({"size": 64}, {"seed": 2}, {"common": ("ostrich=snow", "16=snow")}):
-        with pytest.raises(RequestError, match=next(iter(change))):
+        with pytest.raises(RequestError, match=f"other {next(iter(change))}"):
             compose(replace(asked, **change))
     draw_cutout(asked.objects / "bulbul" / "a.png", "black")
     with pytest.raises(RequestError, match="with other contents"):
@@ -196,7 +196,7 @@ def test_results_among_the_objects_are_refused(asked):
 
 
 def test_more_than_memory_should_hold_is_refused(asked, monkeypatch):
-    monkeypatch.setattr("experiments.counteranimal.factorial.MOST_BYTES", 10_000)
+    monkeypatch.setattr("experiments.counteranimal.compose.MOST_BYTES", 10_000)
     with pytest.raises(RequestError, match="3 cut-outs and 3 photos"):
         compose(asked)
 
@@ -226,7 +226,7 @@ def test_what_a_model_reads_is_what_the_effect_says(tmp_path):
 
     def effect(model):
         preprocess = lambda image: torch.from_numpy(np.array(image, dtype=np.float32).transpose(2, 0, 1))  # noqa: E731
-        return paired_effect(evaluate(model, preprocess, None, tmp_path / "out", names=names))
+        return object_effect(evaluate(model, preprocess, None, tmp_path / "out", names=names))
 
     corner = effect(lambda pixels: answer(pixels[:, 0, 0, 0] > 127))
     assert (corner["difference"], corner["better_on_common"], corner["objects"]) == (1, 12, 12)

@@ -8,25 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.counteranimal.backgrounds import Cells, cells_of, honest_drop, naive_drop, permutation_p
-from experiments.counteranimal.discovery import discover, link_tree, permutations_for
+from experiments.counteranimal.discovery import discover, honest_drop, link_tree, permutation_p, permutations_for
 from experiments.counteranimal.layouts import Folder
-from experiments.counteranimal.metrics import Predictions
 from experiments.counteranimal.photos import Photo, PhotoSet, read_photos
-from experiments.errors import RequestError
+from experiments.counteranimal.predictions import Predictions
+from experiments.errors import RequestError, RunError
 from experiments.inference import benjamini_hochberg, holm
-
-NAMES = tuple("abcdefgh")
-
-
-def cells(photos, correct):
-    return Cells(0, NAMES[: len(photos)], np.array(photos), np.array(correct))
-
-
-def test_naive_drop_is_the_range():
-    assert naive_drop(cells([10, 20, 40], [5, 20, 4])) == (1, 2, pytest.approx(0.9))
-    best, worst, drop = naive_drop(cells([10, 10], [5, 5]))
-    assert (best != worst, drop) == (True, 0)
 
 
 def test_honest_drop_is_unbiased_without_an_effect():
@@ -37,9 +24,9 @@ def test_honest_drop_is_unbiased_without_an_effect():
     rng = np.random.default_rng(7)
     honest, naive = [], []
     for _ in range(400):
-        table = cells([30] * 4, rng.binomial(30, 0.6, size=4))
-        honest.append(honest_drop(table, rng, splits=40))
-        naive.append(naive_drop(table)[2])
+        right = rng.binomial(30, 0.6, size=4)
+        honest.append(honest_drop(np.full(4, 30), right, rng, splits=40))
+        naive.append(np.ptp(right / 30))
     assert np.std(honest) < 0.15
     assert abs(np.mean(honest)) < 0.03
     assert np.mean(naive) > 0.12
@@ -63,7 +50,7 @@ def test_honest_drop_halves_photos_as_shuffling_does():
                 accuracy[other, (accuracy[one] + jitter).argmax()] - accuracy[other, (accuracy[one] + jitter).argmin()]
             )
     assert np.std(slow) < 0.35
-    assert honest_drop(cells(n, k), rng, splits=4000) == pytest.approx(np.mean(slow), abs=0.025)
+    assert honest_drop(np.array(n), np.array(k), rng, splits=4000) == pytest.approx(np.mean(slow), abs=0.025)
 
 
 def test_permutation_p_is_the_exact_one():
@@ -79,16 +66,16 @@ def test_permutation_p_is_the_exact_one():
         for x in range(max(0, total - n[1]), min(n[0], total) + 1)
     }
     exact = sum(p for x, p in law.items() if statistic(x) >= statistic(k[0]) - 1e-9)
-    found = permutation_p(cells(n, k), np.random.default_rng(0))
+    found = permutation_p(np.array(n), np.array(k), np.random.default_rng(0))
     assert abs(found - exact) < 4 * math.sqrt(exact * (1 - exact) / 9999) + 1e-4
 
 
 def test_permutation_p_holds_its_level():
     """Under no effect P(p <= .05) <= .05: 500 classes, limit .05 + 4 standard errors = .089."""
     rng = np.random.default_rng(11)
-    p = [permutation_p(cells([25] * 3, rng.binomial(25, 0.5, size=3)), rng, 199) for _ in range(500)]
+    p = [permutation_p(np.full(3, 25), rng.binomial(25, 0.5, size=3), rng, 199) for _ in range(500)]
     assert np.mean(np.array(p) <= 0.05) < 0.089
-    assert permutation_p(cells([5, 5], [5, 5]), rng) == 1
+    assert permutation_p(np.full(2, 5), np.full(2, 5), rng) == 1
 
 
 p_values = st.lists(st.floats(0, 1), min_size=1, max_size=12).map(np.array)
@@ -153,7 +140,7 @@ def test_discover_writes_a_tree_that_reads_back(tmp_path):
         assert link.is_symlink()
         original = tmp_path / "photos" / tree.classes[photo.class_index] / photo.background / link.name
         assert os.path.samefile(link, original)
-    with pytest.raises(RequestError, match="exists already"):
+    with pytest.raises(RunError, match="could not be written"):
         link_tree(tree, given, found["classes"], tmp_path / "out")
     assert discover(given, tree.classes, smallest=4) == found
 
@@ -171,10 +158,11 @@ def test_an_effect_among_501_classes_can_be_found():
 
 
 def test_small_cells_are_left_out(tmp_path):
-    tree = build(tmp_path, [("9 ostrich", 9, {"sand": 6, "sea": 3})])
+    tree = build(tmp_path, [("9 ostrich", 9, {"sand": 6, "sea": 3}), ("10 brambling", 10, {"sand": 4, "sea": 4})])
     given = answers(tree.photos, lambda p: True)
-    assert [c.backgrounds for c in cells_of(given, 4)] == [("sand",)]
-    with pytest.raises(RequestError, match="no class has two backgrounds of 4 photos"):
-        discover(given, tree.classes, 4)
-    with pytest.raises(RequestError, match="nearest valid value is 2"):
-        cells_of(given, 1)
+    found = discover(given, tree.classes, 4)
+    assert found["left_out"] == [9]
+    (record,) = found["classes"]
+    assert (record["common_background"], record["counter_background"], record["naive_drop"]) == ("sand", "sea", 0)
+    with pytest.raises(RequestError, match="no class has two backgrounds of 5 photos"):
+        discover(given, tree.classes, 5)

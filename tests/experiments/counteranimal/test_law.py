@@ -12,9 +12,9 @@ from rich.console import Console
 
 from experiments.command.screens.law import law_view
 from experiments.counteranimal import law as module
+from experiments.counteranimal.compose import Composition
 from experiments.counteranimal.compose import run as compose
 from experiments.counteranimal.encoding import Runtime
-from experiments.counteranimal.factorial import Composition
 from experiments.counteranimal.labels import LabelSpace, Vocabulary, own_classes
 from experiments.counteranimal.law import LawRequest, judge, ranking, run
 from experiments.counteranimal.model import LoadedModel

@@ -1,19 +1,26 @@
-"""Results of every origin meet in one schema; lines and pairs are those of the tables."""
+"""Results of every origin meet in one schema; lines and pairs are those of the tables; figure and page show all."""
 
 import json
+import re
 from dataclasses import replace
+from html.parser import HTMLParser
 from itertools import product
 
 import numpy as np
 import pytest
+from matplotlib.text import Annotation
 
-from experiments.counteranimal.plot import comparison_figure
-from experiments.counteranimal.robustness import Result, compare, gather
+from experiments.counteranimal.figures import comparison_figure
+from experiments.counteranimal.metrics import Counts, paired
+from experiments.counteranimal.predictions import write_predictions
+from experiments.counteranimal.report import page, write_comparison
+from experiments.counteranimal.robustness import MOST_PAIRED, Result, compare, gather, numbers
 from experiments.counteranimal.summaries import score_files, standing
 from experiments.effective_robustness import fit_line
 from experiments.errors import RequestError
 from experiments.published.tables import published_rows
 from experiments.results import Row
+from tests.experiments.counteranimal.test_metrics import composites
 
 PROTOCOL = ("macro", "1000", "simple")
 
@@ -134,8 +141,7 @@ def robustness(result, axis="logit"):
 
 def test_the_interval_is_of_line_and_model(tmp_path):
     """40 photos a group leave the model itself open by far more than the line is."""
-    files = [scored(tmp_path / "in", "a", 4)]
-    score_files(files, output=tmp_path / "out")
+    score_files([scored(tmp_path / "in", "a", 4)], output=tmp_path / "out")
     (own,) = gather([str(tmp_path / "out")], *PROTOCOL)
     found = robustness(own)
     assert found["interval_of"] == "line and model"
@@ -161,3 +167,131 @@ def test_models_of_equal_common_accuracy_are_no_nan():
     json.dumps(compare(rows), allow_nan=False)
     comparison_figure(rows)
     comparison_figure(rows[:1])
+
+
+FIRST = Counts(np.array([1, 2, 5]), np.array([[90, 10], [10, 10], [10, 80]]), np.array([[81, 2], [5, 5], [2, 40]]))
+SECOND = Counts(np.array([1, 2, 9]), np.array([[90, 10], [10, 10], [10, 10]]), np.array([[90, 1], [5, 7], [1, 1]]))
+
+
+def test_pairs_follow_the_mean_of_the_rows():
+    for mean in ("macro", "micro"):
+        rows = [Result(Row("x", name, "own", 0.5, 0.4, mean=mean), c) for name, c in (("a", FIRST), ("b", SECOND))]
+        (pair,) = compare(rows)["pairs"]
+        assert pair == {"first": "a", "second": "b"} | paired(FIRST, SECOND, mean=mean)
+
+
+def test_models_beyond_the_most_are_named():
+    found = compare([Result(Row("x", f"m{i}", "own", 0.5, 0.4), FIRST) for i in range(MOST_PAIRED + 2)])
+    assert len(found["pairs"]) == MOST_PAIRED * (MOST_PAIRED - 1) // 2
+    assert found["unpaired"] == [f"m{MOST_PAIRED}", f"m{MOST_PAIRED + 1}"]
+
+
+def test_results_of_composites_bring_their_objects(tmp_path):
+    rng = np.random.default_rng(1)
+    for name in ("a", "b"):
+        write_predictions(tmp_path / f"{name}.csv", composites((rng.random((24, 2, 2)) < 0.7).astype(int).tolist()))
+    score_files([tmp_path / "a.csv", tmp_path / "b.csv"], output=tmp_path / "out")
+    found = gather([str(tmp_path / "out")], *PROTOCOL)
+    document = compare(found)
+    (pair,) = document["pairs"]
+    assert pair["objects"] == paired(found[0].objects, found[1].objects, unit="objects")
+    assert pair["objects"]["objects"] == 24
+    assert "Object by object" in page(document, b"<svg/>")
+
+
+PUBLISHED = gather(["published"], *PROTOCOL)
+EVIL = "<script>alert(1)</script>$x_{1}$ & \"'"
+EXTREMES = [
+    Result(Row("mine", EVIL, "own", 1.0, 1.0)),
+    Result(Row("mine", "none right", "own", 0.0, 0.0)),
+    Result(Row("mine", "lost", "own", 0.7, 0.0, interval_common=(0.5, 0.9), interval_counter=(0.0, 0.1))),
+    Result(Row("mine", "far below", "own", 0.1, 0.05)),
+]
+
+
+def names(panel):
+    return [part for part in panel.get_children() if isinstance(part, Annotation)]
+
+
+def test_every_model_has_its_number_in_every_panel():
+    figure = comparison_figure(PUBLISHED)
+    for panel in figure.axes:
+        places = {int(name.get_text()): name.xy for name in names(panel)}
+        expected = zip(numbers(PUBLISHED), PUBLISHED, strict=True)
+        assert places == {number: (r.row.common, r.row.counter) for number, r in expected}
+    ordered = [r.row.counter for _, r in sorted(zip(numbers(PUBLISHED), PUBLISHED, strict=True), key=lambda p: p[0])]
+    assert ordered == sorted(ordered, reverse=True)
+
+
+def test_accuracies_of_0_and_1_are_drawn_on_the_edge():
+    results = PUBLISHED[:5] + EXTREMES
+    figure = comparison_figure(results)
+    for panel in figure.axes:
+        assert len(names(panel)) == len(results)
+        drawn = np.concatenate([line.get_xydata() for line in panel.get_lines() if line.get_marker() in ("o", "s")])
+        assert len(drawn) == len(results)
+        (left, right), (bottom, top) = panel.get_xlim(), panel.get_ylim()
+        assert ((drawn >= (left, bottom)) & (drawn <= (right, top))).all()
+        edge = {tuple(at) for at in drawn.round(9)}
+        if panel.get_title(loc="left") == "plain axes":
+            assert {(1, 1), (0, 0), (0.7, 0)} <= edge
+        else:
+            corners = np.round([(right, top), (left, bottom), (0.7, bottom)], 9)
+            assert {tuple(at) for at in corners} <= edge
+    assert "Hollow" in figure.get_suptitle()
+
+
+class Reader(HTMLParser):
+    """Tags with attributes, and all text outside style and script."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.text, self.inside = [], "", None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.inside = tag
+
+    def handle_endtag(self, tag):
+        self.inside = None
+
+    def handle_data(self, data):
+        self.text += "" if self.inside in ("style", "script") else data
+
+
+def test_the_page_escapes_and_needs_no_network():
+    twice = [Result(Row("mine", f"{EVIL} {k}", "own", 0.8, 0.4), FIRST) for k in range(2)]
+    document = compare(PUBLISHED + EXTREMES + twice)
+    html = page(document, b"<svg/>")
+    reader = Reader(html)
+    assert [tag for tag, _ in reader.tags].count("script") == 1
+    assert EVIL in reader.text
+    assert not re.search(r"(?:src|href)=\"(?!data:)", html)
+    assert "http" not in html.replace("http-equiv", "")
+    rows = [tag for tag, attributes in reader.tags if tag == "tr"]
+    assert len(rows) == 1 + len(document["rows"]) + 1 + len(document["pairs"])
+    sorting = [a["data-value"] for tag, a in reader.tags if a.get("data-value")]
+    assert float(sorting[0]) == 1
+
+
+def test_files_of_a_comparison(tmp_path):
+    results = PUBLISHED[::4] + EXTREMES
+    write_comparison(tmp_path, results, compare(results))
+    first = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert sorted(first) == [f"comparison.{suffix}" for suffix in ("csv", "html", "json", "pdf", "png", "svg")]
+    starts = {"svg": b"<?xml", "pdf": b"%PDF", "png": b"\x89PNG", "html": b"<!doctype html>"}
+    for suffix, start in starts.items():
+        assert first[f"comparison.{suffix}"].lstrip().lower().startswith(start.lower()), suffix
+    table = first["comparison.csv"].decode().splitlines()
+    assert len(table) == 1 + len(results)
+    assert {line.count(",") for line in table if '"' not in line} == {len(table[0].split(",")) - 1}
+
+
+@pytest.mark.deep
+def test_the_same_comparison_is_the_same_files(tmp_path):
+    results = PUBLISHED[::4] + EXTREMES
+    for name in ("a", "b"):
+        write_comparison(tmp_path / name, results, compare(results))
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name

@@ -1,5 +1,6 @@
 """Where results go and what is read back: nothing is overwritten that is read, no two models share a folder."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +8,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from experiments.counteranimal.metrics import Predictions
-from experiments.counteranimal.predictions import read_predictions, write_predictions
-from experiments.counteranimal.summaries import result_folders, score_files, standing
+from experiments.counteranimal.predictions import Predictions, read_predictions, write_predictions
+from experiments.counteranimal.summaries import result_folders, score_files, standing, summarise
 from experiments.errors import RequestError
 from experiments.published.tables import published_rows
 from experiments.results import Row
+from tests.experiments.counteranimal.test_metrics import answers
 
 HEADER = "class_index,group,predicted_index\n"
 ROWS = HEADER + "9,common,9\n9,counter,1\n10,common,10\n10,counter,10\n"
@@ -109,3 +110,16 @@ def test_a_checkpoint_of_table_3_stands_beside_what_is_printed():
     assert printed["model"] == "CLIP-LAION400M-ViT/B/32"
     assert (printed["common"], printed["counter"]) == pytest.approx((0.6713, 0.3695))
     assert own(0.7, 0.4)["printed"] is None
+
+
+def test_objects_travel_with_predictions(tmp_path):
+    both = answers(np.random.default_rng(5).random((6, 2, 2)) < 0.5)
+    write_predictions(tmp_path / "p.csv", both)
+    again = read_predictions(tmp_path / "p.csv")
+    assert again.object == both.object
+    settings = {"prompts": None, "labels": "1000", "data": "x"}
+    documents = [summarise("score", "m", "CLIP", p, settings, 0) for p in (both, again)]
+    assert documents[0]["paired"] == documents[1]["paired"]
+    write_predictions(tmp_path / "q.csv", replace(both, object=None))
+    assert "object" not in (tmp_path / "q.csv").read_text().splitlines()[0]
+    assert "paired" not in summarise("score", "m", "CLIP", read_predictions(tmp_path / "q.csv"), settings, 0)
