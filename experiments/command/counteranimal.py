@@ -67,7 +67,9 @@ class Scoring:
     """How a model is loaded and run; options of every verb that runs one."""
 
     prompts: Annotated[str, Parameter(help="simple, openai80, or a file with one template per line")] = "simple"
-    class_names: Annotated[str, Parameter(help="open_clip, torchvision, or a file, one name per line")] = "open_clip"
+    class_names: Annotated[
+        Literal["open_clip", "torchvision"], Parameter(help="which library's names of ImageNet's classes prompts use")
+    ] = "open_clip"
     classes: Classes = None
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps")] = "cpu"
     batch_size: Annotated[Whole, Parameter(help="photos per forward pass; for an lvlm: labels")] = 64
@@ -76,7 +78,7 @@ class Scoring:
     ] = None
     precision: Annotated[Literal["fp32", "bf16", "fp16"], Parameter(help="of the forward pass (autocast)")] = "fp32"
     quick_gelu: Annotated[
-        Literal["auto", "on", "off"], Parameter(help="activation of CLIPs; auto: that of the tag")
+        Literal["auto", "on", "off"], Parameter(help="activation of open_clip's models; auto: that of the tag")
     ] = "auto"
     trust_pickle: Annotated[bool, Parameter(negative="", help="run code stored in a weights file")] = False
     ema: Annotated[
@@ -146,7 +148,6 @@ def evaluate(
         Parameter(help="1 vs 20: model whose confusions make the sets [default: the paper's]", show_default=False),
     ] = None,
     reference_weights: Annotated[Path | None, Parameter(help="weights file of the reference model")] = None,
-    strict: Annotated[bool, Parameter(negative="", help="fail at the first photo that cannot be read")] = False,
     scoring: Scoring = Scoring(),
     seed: Seed = 0,
     output: Annotated[Path, Parameter(help="folder for predictions, class accuracies and summary")] = Path(
@@ -179,7 +180,6 @@ def evaluate(
         confusing=confusing,
         reference=reference,
         reference_weights=reference_weights,
-        strict=strict,
         seed=seed,
         output=output,
     )
@@ -295,7 +295,7 @@ def discover(
 
     config = ModelConfig(models=[model], weights=None if weights is None else [weights], **asdict(scoring))
     request = Discovery(data=data, model=config, min_photos=min_photos, seed=seed, output=output)
-    emit(run(request, note), json, discovery_view)
+    emit(run(request), json, discovery_view)
 
 
 @app.command

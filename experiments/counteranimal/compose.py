@@ -124,14 +124,14 @@ def plan(request: Composition) -> Plan:
     loose = next((cutout.name for cutout in cutouts if "/" not in cutout.name), None)
     if loose is not None:
         raise RequestError(f"the cut-out {loose!r} lies in no class folder; move it to one, as '9 ostrich/{loose}'")
-    classes = class_indices(dict.fromkeys(cutout.kind for cutout in cutouts), request.objects)
+    classes = class_indices(dict.fromkeys(cutout.kind for cutout in cutouts))
     backgrounds = list(dict.fromkeys(photo.kind for photo in photos))
     if len(backgrounds) < 2:
         raise RequestError(
             f"{str(request.backgrounds)!r} holds one background, {backgrounds[0]!r}; two are needed, a common and a "
             "counter one"
         )
-    common = _common(request.common, request.objects, classes, backgrounds)
+    common = _common(request.common, classes, backgrounds)
     composites: dict[str, Composite] = {}
     for cutout, photo in ((cutout, photo) for cutout in cutouts for photo in photos):
         group = "common" if photo.kind in common[cutout.kind] else "counter"
@@ -176,9 +176,7 @@ def _sources(root: Path, flag: str, suffixes: Sequence[str], output: Path) -> tu
     return sources, strays
 
 
-def _common(
-    words: Sequence[str], root: Path, classes: dict[str, int], backgrounds: Sequence[str]
-) -> dict[str, set[str]]:
+def _common(words: Sequence[str], classes: dict[str, int], backgrounds: Sequence[str]) -> dict[str, set[str]]:
     """Common backgrounds of every class folder, from CLASS=BACKGROUND words and files of them."""
     common: dict[str, set[str]] = {folder: set() for folder in classes}
     by_index = {index: folder for folder, index in classes.items()}
@@ -187,7 +185,7 @@ def _common(
         if not (name and background):
             example = f"{next(iter(classes))}={backgrounds[0]}"
             raise RequestError(f"--common {line!r} is not of the form CLASS=BACKGROUND, as {example!r} is")
-        folder = name if name in classes else by_index.get(imagenet_index(name, root))
+        folder = name if name in classes else by_index.get(imagenet_index(name))
         if folder is None:
             raise RequestError(f"--common {line!r} names a class that has no cut-outs")
         if background not in backgrounds:

@@ -11,7 +11,6 @@ Letters: B backgrounds of one class, n photos and k correct answers on each, S s
 
 import os
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import pandas as pd
 from jaxtyping import Int
 
 from experiments.counteranimal.class_names import indexed
-from experiments.counteranimal.layouts import Folder
+from experiments.counteranimal.layouts import Files
 from experiments.counteranimal.metrics import REPLICATES, cells
 from experiments.counteranimal.model_config import ModelConfig
 from experiments.counteranimal.photos import EACH, GROUPS, PhotoSet, read_photos
@@ -50,7 +49,7 @@ class Discovery:
     output: Path
 
 
-def run(request: Discovery, note: Callable[[str], None] = lambda sentence: None) -> dict[str, Any]:
+def run(request: Discovery) -> dict[str, Any]:
     """The document of `discover`, and on disk tree/, discovered.csv and discovered.json.
 
     Raises RequestError for a wrong request, before anything is written, and RunError if the run fails.
@@ -62,7 +61,8 @@ def run(request: Discovery, note: Callable[[str], None] = lambda sentence: None)
         )
     config = request.model
     photo_set = read_photos(request.data, EACH, config.vocabulary)
-    if not isinstance(photo_set.source, Folder) or not photo_set.root.is_dir():
+    source = photo_set.source
+    if not isinstance(source, Files) or source.parts or not photo_set.root.is_dir():
         raise RequestError(
             f"--data {str(request.data)!r} is not a folder class/background/photos, to which links can be made"
         )
@@ -81,8 +81,6 @@ def run(request: Discovery, note: Callable[[str], None] = lambda sentence: None)
     rows = document["classes"]
     write_table(request.output / "discovered.csv", rows[0].keys(), (row.values() for row in rows))
     write_json(request.output / "discovered.json", document)
-    for shard in scored.encoded.damaged:
-        note(f"a damaged cache shard was ignored and its photos computed again: {shard}")
     return document
 
 

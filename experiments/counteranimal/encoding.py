@@ -1,10 +1,15 @@
-"""Photos through a model: decode, preprocess, encode, cache the features.
+"""Photos through a model: decode, preprocess, encode, and cache the features, so that no photo passes a model twice.
+
+Each model has one folder, named by a digest of everything that changes a feature: weights, configuration,
+preprocessing, library versions, precision, device type. It holds safetensors shards. A shard has the features of some
+photos or prompts and, as metadata, their keys. Shards are written atomically, so a killed run leaves only good ones.
 
 Batches are cut from the full list of photos and then thinned to those that are not cached. So a run that was killed
 and resumed forms the same batches as one that was not, and computes the same bits.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -15,15 +20,16 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from jaxtyping import Float
+from safetensors import safe_open
+from safetensors.numpy import save
 from torch.utils.data import DataLoader, Dataset
 
-from experiments.counteranimal.cache import FeatureCache
 from experiments.counteranimal.labels import CLASS_COUNT
 from experiments.counteranimal.layouts import Key
-from experiments.counteranimal.model import LoadedModel
+from experiments.counteranimal.model import LoadedModel, one_line
 from experiments.counteranimal.photos import Photo, PhotoSet
-from experiments.counteranimal.weights import one_line
 from experiments.errors import RequestError, RunError
+from experiments.files import output_folder, write_atomically
 from experiments.progress import counting
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -41,10 +47,8 @@ class Runtime:
     workers: int = 0
 
     def __post_init__(self):
-        for name, low in (("batch_size", 1), ("workers", 0)):
-            if getattr(self, name) < low:
-                flag = "--" + name.replace("_", "-")
-                raise RequestError(f"{flag} {getattr(self, name)} is below {low}; the nearest valid value is {low}")
+        if self.batch_size < 1 or self.workers < 0:
+            raise RequestError(f"--batch-size {self.batch_size} is below 1, or --workers {self.workers} below 0")
         try:
             device = torch.device(self.device)
         except RuntimeError as error:
@@ -76,6 +80,43 @@ class Runtime:
         return cache / sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
 
 
+class FeatureCache:
+    """Features of one model by photo key, all in memory; without a folder nothing is written."""
+
+    def __init__(self, folder: Path | None):
+        self.folder = folder
+        self.rows: dict[Key, Float[np.ndarray, " d"]] = {}
+        for shard in sorted(output_folder(folder).glob("features-*.safetensors")) if folder else ():
+            try:
+                with safe_open(shard, framework="numpy") as file:
+                    keys = [tuple(key) for key in json.loads(file.metadata()["keys"])]
+                    self.rows |= zip(keys, file.get_tensor("features"), strict=True)
+            except Exception:  # a damaged shard, whose features are computed again
+                continue
+
+    def add(self, keys: Sequence[Key], features: Float[np.ndarray, "m d"]) -> None:
+        """Keep features; the finite ones are also written, as one shard.
+
+        Features that are not finite are never written: another precision or device may give numbers. Raises RunError
+        (for instance for a full disk) with all earlier shards intact.
+        """
+        finite = np.isfinite(features).all(axis=1)
+        if self.folder is not None and finite.any():
+            listed = json.dumps([key for key, good in zip(keys, finite, strict=True) if good])
+            content = save({"features": features[finite]}, metadata={"keys": listed})
+            name = f"features-{sha256(listed.encode()).hexdigest()[:24]}.safetensors"
+            write_atomically(self.folder / name, lambda temporary: temporary.write_bytes(content))
+        self.rows |= zip(keys, features, strict=True)
+
+
+def cache_folder(choice: Path | None) -> Path:
+    """The folder that the user chose, otherwise the platform's cache folder."""
+    folder = choice or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "soberclip" / "counteranimal"
+    if folder.exists() and not folder.is_dir():
+        raise RequestError(f"cache {str(folder)!r} is a file; pass --cache FOLDER")
+    return folder
+
+
 @dataclass
 class Encoded:
     """Rows of one model's readable photos, in the order of the photo set, and the photos that were left out."""
@@ -84,7 +125,6 @@ class Encoded:
     rows: list[np.ndarray]
     unreadable: dict[str, str]  # path -> reason
     passes: int  # photos that went through the model in this run
-    damaged: list[str]  # cache shards that were ignored
 
     @property
     def features(self) -> Float[np.ndarray, "N d"]:
@@ -96,23 +136,17 @@ def encode_photos(
     model: LoadedModel,
     cache: Path | None,
     runtime: Runtime,
-    strict: bool = False,
     labels: int = CLASS_COUNT,
 ) -> Encoded:
     """Features of every readable photo; a classifier's are its scores of the `labels`. Raises RunError as `encode`."""
-    store = FeatureCache(runtime.folder(cache, model.key))
-    keys = photo_keys(photo_set)
-    if any(key not in store.rows for key in keys):
-        with failures(runtime):
-            model.module.to(runtime.device)
     return encode(
         photo_set,
-        keys,
-        store,
+        photo_keys(photo_set),
+        FeatureCache(runtime.folder(cache, model.key)),
         runtime,
         model.preprocess,
+        lambda: model.module.to(runtime.device),
         lambda photos, pixels: forward(model, pixels, runtime, labels),
-        strict=strict,
     )
 
 
@@ -149,16 +183,16 @@ def encode(
     store: FeatureCache,
     runtime: Runtime,
     preprocess: Callable[[Any], Any],
+    prepare: Callable[[], Any],
     forward: Callable[[list[Photo], Any], torch.Tensor],
-    *,
-    strict: bool = False,
     batch_size: int | None = None,
     shard_rows: int | None = None,
 ) -> Encoded:
     """One row per readable photo, from the cache or from forward(photos of a batch, their preprocessed inputs).
 
-    Raises RunError if a decoding process dies, if the device runs out of memory, if no photo can be read or, with
-    `strict`, at the first batch with an unreadable photo. Finished photos stay cached.
+    `prepare` is called before the first batch.
+    Raises RunError if a decoding process dies, if the device runs out of memory, and if no photo can be read. Finished
+    photos stay cached.
     """
     size = batch_size or runtime.batch_size
     blocks: dict[int, list[int]] = {}
@@ -178,15 +212,14 @@ def encode(
 
     with counting("encoding", len(keys), "photos/s") as advance, failures(runtime):
         advance(len(keys) - sum(map(len, blocks.values())))
+        if blocks:
+            prepare()
         try:
             for read, inputs, failed in _loader(photo_set, preprocess, runtime, blocks) if blocks else ():
                 unreadable |= {photo_set.photos[i].path: reason for i, reason in failed}
                 if read:
                     waiting.append((read, forward([photo_set.photos[i] for i in read], inputs)))
                     passes += len(read)
-                if strict and unreadable:
-                    path, reason = next(iter(unreadable.items()))
-                    raise RunError(f"a photo cannot be read: {path!r} ({reason})")
                 if sum(len(rows) for rows, _ in waiting) >= (shard_rows or SHARD_ROWS):
                     write()
                 advance(len(read) + len(failed))
@@ -197,7 +230,7 @@ def encode(
         path, reason = next(iter(unreadable.items()))
         raise RunError(f"none of the {len(keys)} photos could be read, the first is {path!r} ({reason})")
     rows = [store.rows[key] for _, key in found]
-    return Encoded([photo for photo, _ in found], rows, dict(sorted(unreadable.items())), passes, store.damaged)
+    return Encoded([photo for photo, _ in found], rows, dict(sorted(unreadable.items())), passes)
 
 
 @contextmanager

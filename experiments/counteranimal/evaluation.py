@@ -3,7 +3,7 @@
 An evaluation writes predictions.csv; everything else in a result is computed from the predictions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -13,7 +13,6 @@ import torch
 
 from experiments.counteranimal.encoding import Runtime
 from experiments.counteranimal.labels import (
-    CLASS_COUNT,
     LabelSpace,
     Vocabulary,
     imagenet,
@@ -27,7 +26,7 @@ from experiments.counteranimal.model import LoadedModel
 from experiments.counteranimal.model_config import ModelConfig
 from experiments.counteranimal.photos import PREFIX, PhotoSet, read_photos
 from experiments.counteranimal.predictions import Predictions
-from experiments.counteranimal.scoring import NO_ANSWER, Scored, confusing_space, predict, score_photos
+from experiments.counteranimal.scoring import NO_ANSWER, confusing_space, predict, score_photos
 from experiments.counteranimal.summaries import result_folders, summarise, write_result
 from experiments.errors import RequestError, checked_seed
 from experiments.files import output_folder
@@ -46,7 +45,6 @@ class Evaluation:
     confusing: Path | None = None
     reference: str | None = None  # None: REFERENCE
     reference_weights: Path | None = None
-    strict: bool = False
     seed: int = 0
     output: Path
 
@@ -70,7 +68,7 @@ def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None
     documents = []
     for k, folder in enumerate(result_folders(request.output, models.specs)):
         began, model = perf_counter(), models.load(k)
-        scored = models.run(photo_set, model, space, request.strict)
+        scored = models.run(photo_set, model, space)
         predictions = predict(photo_set, scored, space)
         settings = {
             **models.settings(model),
@@ -79,7 +77,6 @@ def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None
             "data": str(request.data),
             "groups": request.groups,
             "folders": {str(index): folder for index, folder in photo_set.classes.items()},
-            "strict": request.strict,
             "skipped": [{"path": path, "reason": reason} for path, reason in scored.encoded.unreadable.items()],
             "unanswered": int((predictions.predicted == NO_ANSWER).sum()),
             "image_passes": scored.encoded.passes,
@@ -88,7 +85,7 @@ def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None
         }
         document = summarise("evaluate", model.spec, model.family, predictions, settings, request.seed)
         write_result(folder, document, predictions)
-        for sentence in _warnings(model, scored, settings):
+        for sentence in _warnings(model, settings):
             note(sentence)
         documents.append(document)
     if space.name == "20":
@@ -124,23 +121,18 @@ def _confusing(request: Evaluation, photo_set: PhotoSet) -> LabelSpace:
     )
     output_folder(request.output)
     model = config.load()
-    space = confusing_space(config.run(photo_set, model, strict=request.strict))
+    space = confusing_space(config.run(photo_set, model))
     origin = {"model": model.spec, "weights_hash": model.settings["weights_hash"], "prompts": config.prompts}
     save_confusing(request.output / "confusing.json", space, config.vocabulary, origin)
     return space
 
 
-def _warnings(model: LoadedModel | LanguageModel, scored: Scored, settings: dict[str, Any]) -> list[str]:
-    found = [
-        f"a damaged cache shard was ignored and its photos computed again: {shard}" for shard in scored.encoded.damaged
-    ]
+def _warnings(model: LoadedModel | LanguageModel, settings: dict[str, Any]) -> list[str]:
+    found = []
     if settings["unanswered"]:
         found.append(f"{model.spec} has no finite score for {settings['unanswered']} photos, which count as wrong")
-    for key, what in (("phrases_cut", "prompts"), ("answers_cut", "answers")):
-        if settings.get(key):
-            found.append(f"{settings[key]} {what} exceed {model.spec}'s context length and were truncated")
-    if not settings.get("chat_template", True):
-        found.append(f"{model.spec} has no chat template; its prompt is {settings['prompt']!r}")
+    if settings.get("phrases_cut"):
+        found.append(f"{settings['phrases_cut']} prompts exceed {model.spec}'s context length and were truncated")
     if model.key is None:
         found.append(f"{model.spec} contains code of unknown version; its features are not cached")
     return found
@@ -153,7 +145,7 @@ def evaluate(
     data: Path | str | PhotoSet,
     *,
     prompts: str = "simple",
-    names: str | Sequence[str] | Vocabulary = "open_clip",
+    names: str | Vocabulary = "open_clip",
     groups: str = PREFIX,
     runtime: Runtime | None = None,
 ) -> Predictions:
@@ -161,7 +153,7 @@ def evaluate(
 
     `metrics.summary(metrics.class_counts(...))` turns the answer into accuracies.
     """
-    vocabulary = names if isinstance(names, Vocabulary) else _imagenet_vocabulary(names)
+    vocabulary = names if isinstance(names, Vocabulary) else imagenet(names)
     photo_set = data if isinstance(data, PhotoSet) else read_photos(Path(data), groups, vocabulary)
     module = model.eval() if isinstance(model, torch.nn.Module) else torch.nn.Module()
     if tokenizer is None:
@@ -170,14 +162,3 @@ def evaluate(
         loaded = LoadedModel("CLIP", module, model.encode_image, preprocess, model.encode_text, tokenizer)
     scored = score_photos(photo_set, loaded, vocabulary, templates(prompts), runtime or Runtime())
     return predict(photo_set, scored, vocabulary.every_label)
-
-
-def _imagenet_vocabulary(names: str | Sequence[str]) -> Vocabulary:
-    if isinstance(names, str):
-        return imagenet(names)
-    if len(names) != CLASS_COUNT:
-        raise RequestError(
-            f"{len(names)} class names are given; ImageNet-1k has {CLASS_COUNT}, in index order; "
-            "pass classes of your own as a Vocabulary"
-        )
-    return Vocabulary(tuple(names), "names")

@@ -17,7 +17,6 @@ from jaxtyping import Bool, Float, Int
 
 from experiments.errors import RequestError, unknown
 from experiments.files import read_table, write_json
-from simulator.naming import suggestion
 
 CLASS_COUNT = 1000
 SIMPLE = "A photo of {}."
@@ -81,8 +80,8 @@ class Vocabulary:
 
 
 def imagenet(choice: str) -> Vocabulary:
-    """ImageNet-1k's labels with the names of `class_names`."""
-    return Vocabulary(class_names(choice), choice)
+    """ImageNet-1k's labels as a library spells them."""
+    return Vocabulary(library_names(choice), choice)
 
 
 def own_vocabulary(path: Path) -> Vocabulary:
@@ -96,7 +95,7 @@ def own_vocabulary(path: Path) -> Vocabulary:
     if path.suffix.lower() == ".csv":
         rows = read_table(path, ("class",), "classes")
     else:
-        rows = [{"class": name} for name in _lines(str(path), "classes", ())]
+        rows = [{"class": name} for name in _lines(str(path), "the list of classes")]
         if len({row["class"] for row in rows}) < len(rows):
             raise RequestError(f"{str(path)!r} names a class twice; keep one of the lines")
     by_class: dict[str, list[dict[str, str]]] = {}
@@ -111,42 +110,25 @@ def own_vocabulary(path: Path) -> Vocabulary:
     return Vocabulary(tuple(by_class), str(path), False, words, sentences)
 
 
-def class_names(choice: str) -> tuple[str, ...]:
-    """1000 names: open_clip, torchvision, or a file with one name per line (or a JSON list) in index order."""
-    if choice in NAME_LISTS:
-        return library_names(choice)
-    names = _lines(choice, "class names", NAME_LISTS)
-    if len(names) != CLASS_COUNT:
-        raise RequestError(f"the class names file {choice!r} has {len(names)} names; ImageNet-1k needs {CLASS_COUNT}")
-    return names
-
-
 def templates(choice: str) -> tuple[str, ...]:
     """Prompt templates with {} for the class name: simple, openai80, or a file with one template per line."""
     if choice == "simple":
         return (SIMPLE,)
     if choice == "openai80":
         return tuple(template("{}") for template in installed("open_clip").OPENAI_IMAGENET_TEMPLATES)
-    found = _lines(choice, "prompts", ("simple", "openai80"))
+    found = _lines(choice, "the list of prompts (simple, openai80 or a file)")
     wrong = next((t for t in found or ("",) if t.count("{}") != 1 or set("{}") & set(t.replace("{}", ""))), None)
     if wrong is not None:
         raise RequestError(f"the template {wrong!r} in {choice!r} must hold {{}} once, as {SIMPLE!r} does")
     return found
 
 
-def _lines(choice: str, what: str, words: Sequence[str]) -> tuple[str, ...]:
-    path = Path(choice)
-    if not path.is_file():
-        known = f"neither one of {', '.join(words)} nor a file" if words else "not a file"
-        raise RequestError(f"{what} {choice!r} is {known}{suggestion(choice, words, quoted=True)}")
+def _lines(choice: str, what: str) -> tuple[str, ...]:
     try:
-        text = path.read_text(encoding="utf-8-sig")  # a byte order mark would become part of the first entry
-        lines = json.loads(text) if path.suffix == ".json" else [line.strip() for line in text.splitlines()]
-        if not (isinstance(lines, list) and all(isinstance(line, str) for line in lines)):
-            raise ValueError("not a list of strings")
+        text = Path(choice).read_text(encoding="utf-8-sig")  # a byte order mark would become part of the first entry
     except (OSError, ValueError) as error:
-        raise RequestError(f"{what} file {choice!r} cannot be read ({error}); write one entry a line") from error
-    return tuple(line for line in lines if line)
+        raise RequestError(f"{what} {choice!r} is not a text file ({error})") from error
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
 def digest(words: Sequence[str]) -> str:

@@ -12,12 +12,12 @@ Saved data set: a folder that `datasets` wrote with save_to_disk: columns image,
 import json
 import os
 import tarfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from experiments.counteranimal.weights import one_line
+from experiments.counteranimal.model import one_line
 from experiments.errors import RequestError
 from experiments.files import read_table
 from simulator.naming import suggestion
@@ -91,19 +91,30 @@ def list_photos(root: Path) -> Listing:
 
 
 @dataclass(frozen=True)
-class Folder:
-    """Photos that are files below a root."""
+class Files:
+    """Photos that are files below a root or, in tar files, parts of files."""
 
     root: Path
+    parts: dict[str, tuple[str, int, int]] = field(default_factory=dict)  # path -> file, offset and bytes
 
     def key(self, path: str) -> Key:
-        """Path, size and modification time."""
-        stat = (self.root / path).stat()
-        return path, stat.st_size, stat.st_mtime_ns
+        """Path, size, and the file's modification time."""
+        file, _, size = self.parts.get(path, (path, 0, None))
+        stat = (self.root / file).stat()
+        return path, stat.st_size if size is None else size, stat.st_mtime_ns
 
     def image(self, path: str) -> "Image":
-        """The decoded file."""
-        return decode(self.root / path)
+        """The decoded photo."""
+        if path not in self.parts:
+            return decode(self.root / path)
+        name, offset, size = self.parts[path]
+        try:
+            with open(self.root / name, "rb") as file:
+                file.seek(offset)
+                data = file.read(min(size, MOST_BYTES + 1))  # decode_bytes refuses more
+        except OSError as error:
+            raise ValueError(error.strerror or "cannot be read") from error
+        return decode_bytes(data)
 
 
 def _folders(root: Path) -> Listing:
@@ -122,7 +133,7 @@ def _folders(root: Path) -> Listing:
         strays = [stray for stray in strays if stray not in (MANIFEST, REQUEST)]
     used = {str(parent) for entry in entries for parent in PurePosixPath(entry.path).parents}
     empty = [folder for folder in folders if folder not in used and str(PurePosixPath(folder).parent) in used]
-    return Listing(entries, Folder(root), strays + empty)
+    return Listing(entries, Files(root), strays + empty)
 
 
 def _with_objects(root: Path, entries: list[Entry]) -> list[Entry]:
@@ -151,35 +162,12 @@ def _table(table: Path) -> Listing:
             f"{len(missing)} of {len(rows)} photos in {str(table)!r} do not exist, the first is {missing[0]!r}; "
             f"paths are relative to {str(table.parent)!r}"
         )
-    return Listing(list(entries.values()), Folder(table.parent), [])
-
-
-@dataclass(frozen=True)
-class Shards:
-    """Photos in tar files, by shard, offset and size; a photo's path is shard/path in the shard."""
-
-    root: Path
-    members: dict[str, tuple[str, int, int]]
-
-    def key(self, path: str) -> Key:
-        """Path, size, and the modification time of the shard."""
-        shard, _, size = self.members[path]
-        return path, size, (self.root / shard).stat().st_mtime_ns
-
-    def image(self, path: str) -> "Image":
-        """The photo decoded from its bytes in the shard."""
-        shard, offset, size = self.members[path]
-        try:
-            with open(self.root / shard, "rb") as file:
-                file.seek(offset)
-                data = file.read(min(size, MOST_BYTES + 1))  # decode_bytes refuses more
-        except OSError as error:
-            raise ValueError(error.strerror or "cannot be read") from error
-        return decode_bytes(data)
+    return Listing(list(entries.values()), Files(table.parent), [])
 
 
 def _shards(root: Path, shards: list[Path]) -> Listing:
-    source, described, strays = Shards(root, {}), {}, []
+    """The photos of tar files; a photo's path is shard/path in the shard."""
+    source, described, strays = Files(root), {}, []
     for shard in shards:
         try:
             with tarfile.open(shard, "r:") as tar:
@@ -187,7 +175,7 @@ def _shards(root: Path, shards: list[Path]) -> Listing:
                     path = str(PurePosixPath(shard.name, member.name))
                     suffix = PurePosixPath(path).suffix.lower()
                     if member.isfile() and suffix in SUFFIXES:
-                        source.members[path] = (shard.name, member.offset_data, member.size)
+                        source.parts[path] = (shard.name, member.offset_data, member.size)
                     elif member.isfile() and suffix == ".json":
                         described[_sample(path)] = tar.extractfile(member).read()
                     elif not member.isdir():  # other files, and links, whose bytes are elsewhere
@@ -201,7 +189,7 @@ def _shards(root: Path, shards: list[Path]) -> Listing:
             file.seek(end)
             if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
                 raise RequestError(f"the shard {str(shard)!r} is truncated; copy it again")
-    entries = [_shard_entry(path, described.get(_sample(path))) for path in sorted(source.members)]
+    entries = [_shard_entry(path, described.get(_sample(path))) for path in sorted(source.parts)]
     return Listing(entries, source, strays)
 
 
@@ -243,14 +231,9 @@ class Saved:
 
         return _opened(self.root).select_columns("image").cast_column("image", Image(decode=False))
 
-    @cached_property
-    def _written(self) -> tuple[int, int]:
-        stats = [file.stat() for file in self.root.glob("*.arrow")]
-        return sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)
-
     def key(self, path: str) -> Key:
-        """Row, and size and modification time of the files."""
-        return path, *self._written
+        """Row, and the time of writing."""
+        return path, 0, (self.root / STATE).stat().st_mtime_ns
 
     def image(self, path: str) -> "Image":
         """The photo decoded from its stored bytes, or from the file that its row names."""
@@ -260,9 +243,6 @@ class Saved:
         if stored["path"] is None:
             raise ValueError("no image in this row")
         return decode(Path(stored["path"]))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"root": self.root}  # a decoding process opens the files itself
 
 
 def _saved(root: Path) -> Listing:

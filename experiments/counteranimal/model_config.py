@@ -7,8 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from experiments.counteranimal.cache import cache_folder
-from experiments.counteranimal.encoding import Precision, Runtime
+from experiments.counteranimal.encoding import Precision, Runtime, cache_folder
 from experiments.counteranimal.labels import LabelSpace, Vocabulary, digest, imagenet, own_vocabulary, templates
 from experiments.counteranimal.lvlm.likelihood import score_labels
 from experiments.counteranimal.lvlm.model import LanguageModel
@@ -102,13 +101,7 @@ class ModelConfig:
         """The k-th model."""
         return load(self.specs[k], self.options[k])
 
-    def run(
-        self,
-        photo_set: PhotoSet,
-        model: LoadedModel | LanguageModel,
-        space: LabelSpace | None = None,
-        strict: bool = False,
-    ) -> Scored:
+    def run(self, photo_set: PhotoSet, model: LoadedModel | LanguageModel, space: LabelSpace | None = None) -> Scored:
         """A model's scores of the labels, with progress; afterwards it is off the device.
 
         A language model scores only the labels of `space`, by default all.
@@ -116,10 +109,10 @@ class ModelConfig:
         vocabulary = self.vocabulary
         if isinstance(model, LanguageModel):
             found = score_labels(
-                model, photo_set, space or vocabulary.every_label, vocabulary.called, self.store, self.runtime, strict
+                model, photo_set, space or vocabulary.every_label, vocabulary.called, self.store, self.runtime
             )
         else:
-            found = score_photos(photo_set, model, vocabulary, self.templates, self.runtime, self.store, strict)
+            found = score_photos(photo_set, model, vocabulary, self.templates, self.runtime, self.store)
         model.module.to("cpu")  # the next model needs the memory
         return found
 

@@ -13,7 +13,8 @@ runs only if the user says so.
 """
 
 import runpy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,15 @@ from experiments.counteranimal import transformers_models
 from experiments.counteranimal.labels import CLASS_COUNT, installed
 from experiments.counteranimal.lvlm import model as language_models
 from experiments.counteranimal.lvlm.model import LanguageModel
-from experiments.counteranimal.model import Activation, LoadedModel, LoadOptions, finished, versions
-from experiments.counteranimal.weights import fitting, loading, read_state
+from experiments.counteranimal.model import LoadedModel, LoadOptions, finished, loading, one_line
 from experiments.errors import RequestError, unknown
 from simulator.naming import suggestion
 
 DEFAULTS = LoadOptions()
 PLACES = ("local-dir:", "hf-hub:")  # open_clip loads these without a tag
 FIRST_WEIGHTS = "IMAGENET1K_V1"
-BY_FILE = "download the file and pass it with --weights FILE"
+BY_FILE = "; without a network set HF_HUB_OFFLINE=1, or pass a file with --weights FILE"
+BY_FOLDER = "; without a network set HF_HUB_OFFLINE=1, or pass the folder of its files as open_clip:local-dir:FOLDER"
 PARTS = {"CLIP": ("preprocess", "encode_image", "encode_text", "tokenizer"), "ImageNet": ("preprocess", "logits")}
 
 
@@ -61,19 +62,13 @@ def check_has_features(spec: str) -> None:
         raise RequestError(f"{spec} has no image features, only answers to a question; evaluate can score it")
 
 
-def load_model(
-    spec: str,
-    weights: Path | None = None,
-    quick_gelu: Activation = "auto",
-    trust_pickle: bool = False,
-    averaged: bool | None = None,
-) -> LoadedModel:
-    """Load `spec` on the CPU in float32; `averaged` takes the running mean of the weights in a classifier's file.
+def load_model(spec: str, weights: Path | None = None, **how: Any) -> LoadedModel:
+    """Load `spec` on the CPU in float32; `how` are the other fields of LoadOptions.
 
     Raises RequestError for what `check_spec` refuses, a language model, and weights that are missing or do not fit.
     """
     check_has_features(spec)
-    return load(spec, LoadOptions(weights, quick_gelu, trust_pickle, averaged))
+    return load(spec, LoadOptions(weights, **how))
 
 
 def load(spec: str, options: LoadOptions = DEFAULTS) -> LoadedModel | LanguageModel:
@@ -90,13 +85,17 @@ def load(spec: str, options: LoadOptions = DEFAULTS) -> LoadedModel | LanguageMo
     return finished(replace(model, spec=spec, settings=settings, configuration=configuration))
 
 
-def _check_tag(library: str, name: str, tag: str, tags: list[str], example: str, options: LoadOptions) -> None:
+def _check_name(library: str, name: str, names: Sequence[str]) -> None:
+    if name not in names:
+        raise RequestError(f"{library} has no model {name!r}{suggestion(name, names, quoted=True)}")
+
+
+def _check_tag(spec: str, tag: str, tags: list[str], options: LoadOptions) -> None:
     """Refuse an unknown tag, and a name with neither a tag nor a file."""
     if tag and tag not in tags:
-        raise unknown(f"tag of {library}:{name}", tag, tags)
+        raise unknown(f"tag of {spec}", tag, tags)
     if not tag and options.weights is None:
-        hint = f"for instance {example.format(tags[0])}" if tags else "this name has no tags"
-        raise RequestError(f"{library}:{name} names no weights; add a tag ({hint}) or pass --weights FILE")
+        raise RequestError(f"{spec} names no weights; add a tag ({', '.join(tags)}) or pass --weights FILE")
 
 
 def _check_open_clip(spec: str, options: LoadOptions) -> None:
@@ -104,18 +103,15 @@ def _check_open_clip(spec: str, options: LoadOptions) -> None:
     if spec.startswith(PLACES):
         return
     name, _, tag = spec.partition("/")
-    if name not in open_clip.list_models():
-        raise RequestError(f"open_clip has no model {name!r}{suggestion(name, open_clip.list_models(), quoted=True)}")
-    tags = open_clip.list_pretrained_tags_by_model(name)
-    _check_tag("open_clip", name, tag, tags, f"open_clip:{name}/{{}}", options)
+    _check_name("open_clip", name, open_clip.list_models())
+    _check_tag(f"open_clip:{spec}", tag, open_clip.list_pretrained_tags_by_model(name), options)
 
 
 def _open_clip(spec: str, options: LoadOptions) -> LoadedModel:
     open_clip = installed("open_clip")
     name, _, tag = (spec, "", "") if spec.startswith(PLACES) else spec.partition("/")
     file = options.weights
-    way_out = BY_FILE if tag else "download its files and pass open_clip:local-dir:FOLDER"
-    with loading(f"open_clip:{spec}", "" if spec.startswith("local-dir:") else way_out):
+    with loading(f"open_clip:{spec}", BY_FILE if tag else BY_FOLDER):
         published = open_clip.get_pretrained_cfg(name, tag) if tag else {}
         config = open_clip.get_model_config(name)
         # The weights decide the activation, so the tag's configuration counts and not the model name's.
@@ -137,7 +133,7 @@ def _open_clip(spec: str, options: LoadOptions) -> LoadedModel:
             },
         )
     if file is not None:
-        with fitting(file, options.trust_pickle):
+        with _fitting(file, options.trust_pickle):
             open_clip.load_checkpoint(module, str(file), weights_only=not options.trust_pickle)
     preprocess = open_clip.transform.PreprocessCfg(**module.visual.preprocess_cfg)
     return LoadedModel(
@@ -147,10 +143,7 @@ def _open_clip(spec: str, options: LoadOptions) -> LoadedModel:
         open_clip.transform.image_transform_v2(preprocess, is_train=False),
         module.encode_text,
         tokenizer,
-        {
-            "weights": f"tag {tag}" if tag else name,
-            "versions": versions(("open_clip_torch", "torch", "torchvision", "pillow")),
-        },
+        {"weights": f"tag {tag}" if tag else name},
         {"config": config, "quick_gelu": quick, "preprocess": module.visual.preprocess_cfg},
     )
 
@@ -159,9 +152,7 @@ def _torchvision_weights(spec: str, options: LoadOptions) -> Any:
     """The weights of a classifier of torchvision, which know its preprocessing."""
     models = installed("torchvision.models")
     name, _, tag = spec.partition("/")
-    known = models.list_models(module=models)
-    if name not in known:
-        raise RequestError(f"torchvision has no model {name!r}{suggestion(name, known, quoted=True)}")
+    _check_name("torchvision", name, models.list_models(module=models))
     choices = {w.name: w for w in models.get_model_weights(name) if len(w.meta["categories"]) == CLASS_COUNT}
     if (tag or FIRST_WEIGHTS) not in choices:
         raise unknown(f"torchvision:{name} weights", tag or FIRST_WEIGHTS, choices)
@@ -179,16 +170,18 @@ def _torchvision(spec: str, options: LoadOptions) -> LoadedModel:
         extra = {"transform_input": True, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
         module = models.get_model(name, weights=None, num_classes=options.classes or CLASS_COUNT, **extra)
         _load_state(module, options)
-    return _classifier(module, weights.transforms(), "torchvision", weights.name, {"name": name})
+    settings = {"weights": f"tag {weights.name}"}
+    return LoadedModel(
+        "ImageNet", module, module, weights.transforms(), settings=settings, configuration={"name": name}
+    )
 
 
 def _check_timm(spec: str, options: LoadOptions) -> None:
     timm = installed("timm")
     name, _, tag = spec.partition(".")
-    if name not in timm.list_models():
-        raise RequestError(f"timm has no model {name!r}{suggestion(name, timm.list_models(), quoted=True)}")
+    _check_name("timm", name, timm.list_models())
     tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{name}.*")]
-    _check_tag("timm", name, tag, tags, f"timm:{name}.{{}}", options)
+    _check_tag(f"timm:{spec}", tag, tags, options)
 
 
 def _timm(spec: str, options: LoadOptions) -> LoadedModel:
@@ -205,19 +198,53 @@ def _timm(spec: str, options: LoadOptions) -> LoadedModel:
         _load_state(module, options)
     data = timm.data.resolve_model_data_config(module)
     preprocess = timm.data.create_transform(**data, is_training=False)
-    return _classifier(module, preprocess, "timm", spec.partition(".")[2], {"name": spec, "data": data})
+    settings = {"weights": f"tag {spec.partition('.')[2]}"}
+    configuration = {"name": spec, "data": data}
+    return LoadedModel("ImageNet", module, module, preprocess, settings=settings, configuration=configuration)
 
 
 def _load_state(module: Any, options: LoadOptions) -> None:
-    with fitting(options.weights, options.trust_pickle):
-        module.load_state_dict(read_state(options.weights, options.trust_pickle, options.averaged))
+    with _fitting(options.weights, options.trust_pickle):
+        module.load_state_dict(_read_state(options.weights, options.trust_pickle, options.averaged))
 
 
-def _classifier(module: Any, preprocess: Callable, library: str, tag: str, known: dict[str, Any]) -> LoadedModel:
-    """A classifier whose scores are its module's output."""
-    distributions = tuple(dict.fromkeys((library, "torch", "torchvision", "pillow")))
-    settings = {"weights": f"tag {tag}", "versions": versions(distributions)}
-    return LoadedModel("ImageNet", module, module, preprocess, settings=settings, configuration=known)
+@contextmanager
+def _fitting(file: Path, trust_pickle: bool) -> Iterator[None]:
+    """Load a weights file into a model: weights that do not fit, and code, become one sentence."""
+    try:
+        yield
+    except RequestError:
+        raise
+    except Exception as error:  # torch, safetensors, open_clip and pickle raise different types
+        if not trust_pickle and "weights_only" in str(error):
+            raise RequestError(
+                f"{str(file)!r} holds code beside its weights (TorchScript or pickle), which loading would run; "
+                "convert it to safetensors, or pass --trust-pickle if you trust its origin"
+            ) from error
+        raise RequestError(f"the weights in {str(file)!r} do not fit the model ({one_line(error)})") from error
+
+
+def _read_state(file: Path, trust_pickle: bool, averaged: bool | None = None) -> dict[str, Any]:
+    """Names and tensors of a checkpoint of timm's or torchvision's training scripts, or of a plain weights file.
+
+    Raises RequestError if the file has weights and their running mean and `averaged` is None, and if the chosen one is
+    missing.
+    """
+    import torch  # start-up time
+    from timm.models import clean_state_dict  # optional extra
+
+    if file.suffix == ".safetensors":
+        from safetensors.torch import load_file  # optional extra
+
+        checkpoint = load_file(file)
+    else:
+        checkpoint = torch.load(file, map_location="cpu", weights_only=not trust_pickle)
+    keys = ("state_dict", "model", "state_dict_ema", "model_ema")
+    held = [key for key in keys if isinstance(checkpoint.get(key), Mapping)]
+    chosen = [key for key in held if averaged in (None, key.endswith("_ema"))]
+    if len(chosen) > 1 or (not chosen and (held or averaged)):
+        raise RequestError(f"{str(file)!r} holds {', '.join(held) or 'weights alone'}: see --ema and --no-ema")
+    return clean_state_dict(checkpoint[chosen[0]] if chosen else checkpoint)
 
 
 def _check_python(name: str, options: LoadOptions) -> None:

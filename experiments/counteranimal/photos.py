@@ -63,7 +63,7 @@ def read_photos(root: Path, groups: str = PREFIX, vocabulary: Vocabulary | None 
     if not kept:
         raise RequestError(_without_groups(root, listing, groups))
     own = vocabulary is not None and not vocabulary.imagenet
-    index = class_indices(sorted({entry.class_name for entry in kept}), root, vocabulary if own else None)
+    index = class_indices(sorted({entry.class_name for entry in kept}), vocabulary if own else None)
     foreign = next((entry.path for entry in kept if printable(entry.path) != entry.path), None)
     if foreign is not None:
         raise RequestError(

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from experiments.counteranimal.cache import cached_text, save_text
-from experiments.counteranimal.encoding import Encoded, Runtime, encode_photos, failures
+from experiments.counteranimal.encoding import Encoded, FeatureCache, Runtime, encode_photos, failures
 from experiments.counteranimal.labels import LabelSpace, Vocabulary, confusing_labels
 from experiments.counteranimal.model import LoadedModel
 from experiments.counteranimal.photos import Photo, PhotoSet
@@ -48,14 +47,13 @@ def score_photos(
     prompts: Sequence[str],
     runtime: Runtime,
     cache: Path | None = None,
-    strict: bool = False,
 ) -> Scored:
     """Scores of every label of a vocabulary; a classifier ignores the prompt templates.
 
     Labels with the same phrases share one text embedding and one column of the product, so they tie exactly. Computed
     separately they would differ by rounding, and the winner would depend on the processor.
     """
-    encoded = encode_photos(photo_set, model, cache, runtime, strict, len(vocabulary.names))
+    encoded = encode_photos(photo_set, model, cache, runtime, len(vocabulary.names))
     if model.family != "CLIP":
         return Scored(encoded, encoded.features, {"phrases_cut": 0})
     phrases = vocabulary.phrases(prompts)
@@ -73,62 +71,45 @@ def text_features(
     Each label's embedding is the normalised mean of its phrases' normalised embeddings. The cache key holds the
     tokens, so a changed tokenizer computes them again. Raises RunError if an embedding is not finite.
     """
-    batches = list(_batches(phrases))
-    tokens = [model.tokenizer([phrase for label in batch for phrase in label]) for batch in batches]
-    folder = runtime.folder(cache, model.key)
-    file = None if folder is None else folder / f"text-{_digest(tokens, phrases)}.safetensors"
-    kept = None if file is None else cached_text(file)
-    if kept is not None:
-        return kept
-    rows = []
-    truncated = 0
+    tokens = [model.tokenizer(list(label)) for label in phrases]
+    truncated = sum(_truncated(model.tokenizer, label, ids) for label, ids in zip(phrases, tokens, strict=True))
+    keys = [(f"text {sha256(ids.numpy().tobytes()).hexdigest()}", len(ids), 0) for ids in tokens]
+    store = FeatureCache(runtime.folder(cache, model.key))
     with counting("prompts", len(phrases), "labels/s") as advance, failures(runtime):
         model.module.to(runtime.device)
-        for batch, ids in zip(batches, tokens, strict=True):
+        for batch in _batches([k for k, key in enumerate(keys) if key not in store.rows], tokens):
+            ids = model.tokenizer([phrase for k in batch for phrase in phrases[k]]).to(runtime.device)
             with torch.inference_mode(), runtime.autocast():
-                embedding = torch.nn.functional.normalize(model.encode_text(ids.to(runtime.device)), dim=-1)
-            parts = embedding.float().split([len(label) for label in batch])
-            mean = torch.stack([part.mean(dim=0) for part in parts])
-            rows.append((mean / mean.norm(dim=-1, keepdim=True)).cpu().numpy())
-            truncated += _truncated(model.tokenizer, batch, ids)
+                embedding = torch.nn.functional.normalize(model.encode_text(ids), dim=-1).float()
+            mean = torch.stack([part.mean(dim=0) for part in embedding.split([len(tokens[k]) for k in batch])])
+            store.add([keys[k] for k in batch], (mean / mean.norm(dim=-1, keepdim=True)).cpu().numpy())
             advance(len(batch))
-    text = np.concatenate(rows)
+    text = np.stack([store.rows[key] for key in keys])
     finite = np.isfinite(text).all(axis=1)
     if not finite.all():
         raise RunError(
             f"{model.spec or 'the model'} has no finite embedding for {(~finite).sum()} of {len(phrases)} labels, the "
             f"first is {phrases[int(finite.argmin())][0]!r}; look at its weights, or at --precision {runtime.precision}"
         )
-    if file is not None:
-        save_text(file, text, truncated)
     return text, truncated
 
 
-def _batches(phrases: Sequence[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
-    """Labels whose phrases fill one forward pass; the phrases of a label stay together."""
-    batch: list[Sequence[str]] = []
-    for label in phrases:
-        if batch and sum(map(len, batch)) + len(label) > TEXT_BATCH:
-            yield batch
-            batch = []
-        batch.append(label)
-    if batch:
-        yield batch
-
-
-def _truncated(tokenizer: Callable, batch: Sequence[Sequence[str]], ids: torch.Tensor) -> int:
+def _truncated(tokenizer: Callable, label: Sequence[str], ids: torch.Tensor) -> int:
     """How many phrases fill the model's context: further words change no token."""
-    longer = tokenizer([f"{phrase} and more" for label in batch for phrase in label])
+    longer = tokenizer([f"{phrase} and more" for phrase in label])
     return int((longer == ids).flatten(1).all(dim=1).sum()) if longer.shape == ids.shape else 0
 
 
-def _digest(tokens: Sequence[torch.Tensor], phrases: Sequence[Sequence[str]]) -> str:
-    """A digest of the tokens and of how many phrases each label has."""
-    hashed = sha256(repr([len(label) for label in phrases]).encode())
-    for ids in tokens:
-        hashed.update(f"{ids.dtype} {tuple(ids.shape)}\n".encode())
-        hashed.update(np.ascontiguousarray(ids.numpy()))
-    return hashed.hexdigest()[:32]
+def _batches(labels: Sequence[int], tokens: Sequence[torch.Tensor]) -> Iterator[list[int]]:
+    """Labels whose phrases fill one forward pass; the phrases of a label stay together."""
+    batch: list[int] = []
+    for k in labels:
+        if batch and sum(len(tokens[i]) for i in batch) + len(tokens[k]) > TEXT_BATCH:
+            yield batch
+            batch = []
+        batch.append(k)
+    if batch:
+        yield batch
 
 
 def rank_labels(

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.counteranimal.labels import installed
-from experiments.counteranimal.model import LoadedModel, LoadOptions, versions
-from experiments.counteranimal.weights import loading
+from experiments.counteranimal.model import LoadedModel, LoadOptions, loading
 from experiments.errors import RequestError
 
 # Configurations with two towers that embed a plain image and a text separately. SigLIP 2 of fixed resolution is a
@@ -35,7 +34,11 @@ def located(name: str, kind: str) -> tuple[dict[str, Any], str, str]:
             f"{kind}:{name} is not a folder with a config.json; pass the folder of a downloaded model, or ORG/NAME on "
             "the hub"
         )
-    return {"pretrained_model_name_or_path": name}, f"hub {name}", f"download its files and pass {kind}:FOLDER"
+    return (
+        {"pretrained_model_name_or_path": name},
+        f"hub {name}",
+        f"; without a network set HF_HUB_OFFLINE=1, or pass the folder of its files as {kind}:FOLDER",
+    )
 
 
 def load(name: str, options: LoadOptions) -> LoadedModel:
@@ -69,7 +72,7 @@ def load(name: str, options: LoadOptions) -> LoadedModel:
         ProcessorTransform(processor),
         encode_text,
         _Tokens(tokenizer, longest, siglip),
-        {"weights": origin, "versions": versions(("transformers", "torch", "pillow"))},
+        {"weights": origin},
         {"config": config.to_dict() | {"_name_or_path": None}, "processor": processor.to_dict()},
     )
 

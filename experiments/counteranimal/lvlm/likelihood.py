@@ -12,15 +12,14 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from experiments.counteranimal.cache import FeatureCache
-from experiments.counteranimal.encoding import Runtime, encode, photo_keys
+from experiments.counteranimal.encoding import FeatureCache, Runtime, encode, photo_keys
 from experiments.counteranimal.labels import LabelSpace, digest
 from experiments.counteranimal.lvlm.losses import label_losses, plain_loss
 from experiments.counteranimal.lvlm.model import Inputs, LanguageModel
 from experiments.counteranimal.lvlm.prompt import answer_tokens
+from experiments.counteranimal.model import one_line
 from experiments.counteranimal.photos import Photo, PhotoSet
 from experiments.counteranimal.scoring import Scored
-from experiments.counteranimal.weights import one_line
 from experiments.errors import RequestError, RunError, SoberclipError
 
 SHARD_ROWS = 32  # photos between two writes: each costs a pass of a large model
@@ -36,7 +35,6 @@ def score_labels(
     names: Sequence[str],
     cache: Path | None,
     runtime: Runtime,
-    strict: bool = False,
 ) -> Scored:
     """Scores of all labels, 0 for those that do not compete. Raises RunError as `encode` does."""
     every = tuple(range(len(names)))
@@ -44,30 +42,27 @@ def score_labels(
     distinct = {index: tuple(dict.fromkeys(names[k] for k in row)) for index, row in labels.items()}
     digests = {index: digest(row) for index, row in distinct.items()}
     losses = _Losses(model, photo_set, distinct, runtime)
-    store = FeatureCache(runtime.folder(cache, f"{model.key} {model.prompt.answered('{}')}"))
     keys = [
         (f"{digests[photo.class_index]} {path}", size, time)
         for photo, (path, size, time) in zip(photo_set.photos, photo_keys(photo_set), strict=True)
     ]
-    if any(key not in store.rows for key in keys):
-        model.place(runtime)
     encoded = encode(
         photo_set,
         keys,
-        store,
+        FeatureCache(runtime.folder(cache, f"{model.key} {model.prompt.answered('{}')}")),
         runtime,
-        Inputs(model.processor, model.prompt.text),
+        Inputs(model.processor, model.prompt.text, losses.answers.dropped),
+        lambda: model.place(runtime),
         lambda photos, inputs: losses(photos[0], inputs[0]),
-        strict=strict,
         batch_size=1,
         shard_rows=SHARD_ROWS,
     )
     scores = np.zeros((len(encoded.photos), len(names)), dtype=np.float32)
     for i, (photo, row) in enumerate(zip(encoded.photos, encoded.rows, strict=True)):
-        place = {name: k for k, name in enumerate(distinct[photo.class_index], start=1)}
+        loss = dict(zip(distinct[photo.class_index], row, strict=False))
         for label in labels[photo.class_index]:
-            scores[i, label] = -row[place[names[label]]]
-    return Scored(encoded, scores, {"score": SCORE, "answers_cut": int(sum(row[0] for row in encoded.rows))})
+            scores[i, label] = -loss[names[label]]
+    return Scored(encoded, scores, {"score": SCORE})
 
 
 class _Losses:
@@ -87,23 +82,19 @@ class _Losses:
         self.checked = False
 
     def __call__(self, photo: Photo, inputs: dict[str, Any]) -> Float[torch.Tensor, "1 T"]:
-        """The number of answers that were truncated, then the loss of each name, then zeros."""
+        """The loss of each name, then zeros up to the largest number of names."""
         spec, module = self.model.spec, self.model.module
         names = self.distinct[photo.class_index]
         ids = [self.ids[name] for name in names]
-        prompt = inputs["input_ids"].shape[1]
-        room = (self.model.longest or prompt + max(map(len, ids))) - prompt + self.answers.dropped
-        if room < 1:
+        length = inputs["input_ids"].shape[1] + max(map(len, ids))
+        if self.model.longest is not None and length > self.model.longest:
             raise RunError(
-                f"{spec} reads {self.model.longest} tokens, and the photo {photo.path!r} with the question takes "
-                f"{prompt}: no label fits (finished photos are kept)"
+                f"{spec} reads {self.model.longest} tokens, and the photo {photo.path!r} with the question and the "
+                f"longest label takes {length} (finished photos are kept)"
             )
-        truncated = sum(len(one) > room for one in ids)
         try:
-            loss = label_losses(
-                module, inputs, self.answers.dropped, [one[:room] for one in ids], self.runtime.batch_size
-            )
-            if not self.checked and not truncated and np.isfinite(loss).all():
+            loss = label_losses(module, inputs, ids, self.runtime.batch_size)
+            if not self.checked and np.isfinite(loss).all():
                 self.checked = True
                 self._check_prefix(photo, names, loss)
         except (SoberclipError, torch.OutOfMemoryError, MemoryError):
@@ -113,10 +104,8 @@ class _Losses:
                 f"{spec}, a model of type {module.config.model_type!r}, fails on the photo {photo.path!r} "
                 f"({type(error).__name__}: {one_line(error)}); finished photos are kept"
             ) from error
-        row = torch.zeros(1, 1 + max(map(len, self.distinct.values())))
-        row[0, 0] = truncated
-        row[0, 1 : 1 + len(names)] = torch.from_numpy(loss)
-        return row
+        width = max(map(len, self.distinct.values()))
+        return torch.from_numpy(np.pad(loss, (0, width - len(loss))).astype(np.float32))[None]
 
     def _check_prefix(self, photo: Photo, names: Sequence[str], loss: Float[np.ndarray, " T"]) -> None:
         """Once per run, the longest label in one plain pass: an architecture may not continue from cached keys."""

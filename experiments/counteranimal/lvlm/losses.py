@@ -4,9 +4,9 @@ The loss is the one that the library returns for labelled tokens: the mean over 
 photo, question, tokens before), in nats. [W] calls it the language model's loss. A mean favours long names whose later
 tokens follow from the earlier ones; a sum would favour short names.
 
-Photo, question and the tokens that all answers share pass through the model once, and their keys and values are
-cached. Each batch of answers continues from a copy of the cache, padded on the right. In a causal model no token sees
-later ones, so padding needs no mask. The model counts positions from the cache (for Qwen-VL's three axes too).
+Photo and question pass through the model once, and their keys and values are cached. Each batch of answers continues
+from a copy of the cache, padded on the right. In a causal model no token sees later ones, so padding needs no mask. The
+model counts positions from the cache (for Qwen-VL's three axes too).
 """
 
 import copy
@@ -21,31 +21,29 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
 from experiments.counteranimal.lvlm.model import Inputs, LanguageModel, on_device
-from experiments.counteranimal.lvlm.prompt import shared_length
 
 IGNORED = -100  # a target that cross_entropy leaves out
 
 
 @torch.inference_mode()
 def label_losses(
-    module: Any, inputs: dict[str, Any], dropped: int, answers: Sequence[tuple[int, ...]], size: int
+    module: Any, inputs: dict[str, Any], answers: Sequence[tuple[int, ...]], size: int
 ) -> Float[np.ndarray, " L"]:
     """The mean loss of each answer after one photo and question."""
-    inputs = on_device(inputs, next(module.parameters()))
-    common = min(shared_length(answers[0], ids) for ids in answers)
-    common = min(common, min(map(len, answers)) - 1)  # one token of each answer at least is left to predict
-    prefix = extended(inputs, dropped, answers[0][:common])
-    logits, cached = continued(module, prefix, common + 1)
-    targets = torch.tensor([(*answers[0][:common], ids[common]) for ids in answers], device=logits.device)
-    total = _losses(logits.expand(len(answers), -1, -1), targets)
+    logits, cached = _continued(module, on_device(inputs, next(module.parameters())), 1)
+    first = torch.tensor([ids[:1] for ids in answers], device=logits.device)
+    total = _losses(logits.expand(len(answers), -1, -1), first)
     order = sorted(range(len(answers)), key=lambda i: len(answers[i]))  # similar lengths need little padding
-    longer = [i for i in order if len(answers[i]) > common + 1]
+    longer = [i for i in order if len(answers[i]) > 1]
     for start in range(0, len(longer), size):
         batch = longer[start : start + size]
-        rest = [torch.tensor(answers[i][common:], device=logits.device) for i in batch]
-        fed = pad_sequence([ids[:-1] for ids in rest], batch_first=True)
-        targets = pad_sequence([ids[1:] for ids in rest], batch_first=True, padding_value=IGNORED)
-        logits, _ = continued(module, {"input_ids": fed}, fed.shape[1], _repeated(cached, len(batch)))
+        ids = [torch.tensor(answers[i], device=logits.device) for i in batch]
+        fed = pad_sequence([one[:-1] for one in ids], batch_first=True)
+        targets = pad_sequence([one[1:] for one in ids], batch_first=True, padding_value=IGNORED)
+        # The reordering of a beam search whose beams all continue from the first: every kind of cache supports it.
+        copied = copy.deepcopy(cached)
+        copied.reorder_cache(torch.zeros(len(batch), dtype=torch.long))
+        logits, _ = _continued(module, {"input_ids": fed}, fed.shape[1], copied)
         total[batch] += _losses(logits, targets)
     return total.cpu().numpy() / np.array([len(ids) for ids in answers])
 
@@ -60,20 +58,7 @@ def plain_loss(model: LanguageModel, image: Any, name: str, answer: tuple[int, .
         return float(model.module(**on_device({**inputs, "labels": labels}, next(model.module.parameters()))).loss)
 
 
-def extended(inputs: dict[str, Any], dropped: int, more: Sequence[int]) -> dict[str, Any]:
-    """Inputs without their last `dropped` tokens and with `more` text tokens at the end."""
-    ids = inputs["input_ids"]
-    shape, end = ids.shape, ids.shape[1] - dropped
-    new = torch.tensor([more], dtype=ids.dtype, device=ids.device).reshape(1, -1)
-    longer = dict(inputs)
-    for name, value in inputs.items():  # what has one entry per token; for text the mask is 1 and the type 0
-        if getattr(value, "shape", None) == shape:
-            tail = {"input_ids": new, "attention_mask": torch.ones_like(new)}.get(name, torch.zeros_like(new))
-            longer[name] = torch.cat([value[:, :end], tail.to(value.dtype)], dim=1)
-    return longer
-
-
-def continued(module: Any, inputs: dict[str, Any], last: int, cached: Any = None) -> tuple[torch.Tensor, Any]:
+def _continued(module: Any, inputs: dict[str, Any], last: int, cached: Any = None) -> tuple[torch.Tensor, Any]:
     """(logits after the last tokens, cached keys and values of everything so far), continued from a cache."""
     known = inspect.signature(module.forward).parameters
     cache = "cache" if "cache" in known else "past_key_values"  # its name before transformers 5.2x
@@ -86,14 +71,3 @@ def _losses(logits: Float[torch.Tensor, "B T V"], targets: torch.Tensor) -> Floa
     """Sum of -log p over each row's targets, in double precision."""
     each = cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none")
     return each.double().reshape(targets.shape).sum(dim=1)
-
-
-def _repeated(cached: Any, times: int) -> Any:
-    """A copy of the cache for each answer; continuing would change the original.
-
-    This is the reordering of a beam search whose beams all continue from the first. Every kind of cache supports it,
-    linear attention's too.
-    """
-    copied = copy.deepcopy(cached)
-    copied.reorder_cache(torch.zeros(times, dtype=torch.long))
-    return copied

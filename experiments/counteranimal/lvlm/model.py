@@ -9,9 +9,8 @@ from typing import Any
 from experiments.counteranimal.encoding import DTYPES, Runtime
 from experiments.counteranimal.labels import installed
 from experiments.counteranimal.lvlm.prompt import ANSWER, QUESTION, Prompt, prompt_of, special_tokens
-from experiments.counteranimal.model import LoadOptions, digest, versions, weights_hash
+from experiments.counteranimal.model import LoadOptions, digest, loading, one_line, versions, weights_hash
 from experiments.counteranimal.transformers_models import check_complete, located
-from experiments.counteranimal.weights import loading, one_line
 from experiments.errors import RequestError
 
 
@@ -45,16 +44,20 @@ class Inputs:
 
     processor: Any
     text: str
+    dropped: int = 0  # tokens at the end that are left out
 
     def __call__(self, image: Any) -> dict[str, Any]:
         """Raises ValueError with the reason if the processor refuses the photo: Qwen's refuses very long ones."""
         special = special_tokens(self.processor, self.text)
         try:
-            return dict(
-                self.processor(images=[image], text=[self.text], add_special_tokens=special, return_tensors="pt")
-            )
+            found = self.processor(images=[image], text=[self.text], add_special_tokens=special, return_tensors="pt")
         except Exception as error:  # processors raise different types
             raise ValueError(f"{type(error).__name__}: {one_line(error)}") from error
+        shape = found["input_ids"].shape  # of everything that has one entry per token
+        return {
+            name: value[:, : shape[1] - self.dropped] if getattr(value, "shape", None) == shape else value
+            for name, value in found.items()
+        }
 
 
 def on_device(inputs: dict[str, Any], like: Any) -> dict[str, Any]:
@@ -105,8 +108,7 @@ def load(name: str, options: LoadOptions) -> LanguageModel:
         "question": QUESTION,
         "answer": ANSWER,
         "prompt": prompt.text,
-        "chat_template": prompt.templated,
-        "versions": versions(("transformers", "tokenizers", "torch", "pillow")),
+        "versions": versions(),
     }
     backend = getattr(processor.tokenizer, "backend_tokenizer", None)  # None for one that is written in Python
     key = digest(
@@ -116,7 +118,6 @@ def load(name: str, options: LoadOptions) -> LanguageModel:
             "processor": processor.to_dict(),
             "tokenizer": type(processor.tokenizer).__name__,
             "vocabulary": processor.tokenizer.get_vocab() if backend is None else backend.to_str(),
-            "sentencepiece": versions(("sentencepiece",)),
         }
     )
     longest = getattr(config.get_text_config(), "max_position_embeddings", None)

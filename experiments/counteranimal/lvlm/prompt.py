@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
-from experiments.counteranimal.weights import one_line
+from experiments.counteranimal.model import one_line
 from experiments.errors import RequestError
 
 QUESTION = "What is the main object in the image?"
 ANSWER = "A {}"
-FALLBACK = "USER: {image}\n{question} ASSISTANT:"  # LLaVA-1.5's, for models without a template of their own
 MARK = "soberclip"  # an answer that occurs nowhere else in a prompt
 
 
@@ -25,7 +24,6 @@ class Prompt:
 
     text: str
     before: str  # text between it and the answer: a space in LLaVA's template
-    templated: bool  # False: FALLBACK
 
     def answered(self, name: str) -> str:
         """Question and answer."""
@@ -41,15 +39,7 @@ class Answers:
 
 
 def prompt_of(spec: str, processor: Any) -> Prompt:
-    """The question in a processor's chat template, or in FALLBACK. Raises RequestError if neither works."""
-    if not processor.chat_template:
-        image = getattr(processor, "image_token", None)
-        if not image:
-            raise RequestError(
-                f"{spec} has no chat template and no image token that a prompt could hold; put its chat_template.jinja "
-                "or chat_template.json into the folder"
-            )
-        return Prompt(FALLBACK.format(image=image, question=QUESTION), " ", False)
+    """The question in a processor's chat template. Raises RequestError if there is none, or none that takes a photo."""
     question = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": QUESTION}]}]
     answer = {"role": "assistant", "content": [{"type": "text", "text": MARK}]}
     try:
@@ -57,11 +47,11 @@ def prompt_of(spec: str, processor: Any) -> Prompt:
         whole = processor.apply_chat_template([*question, answer], tokenize=False)
     except Exception as error:  # jinja and templates raise different types
         raise RequestError(
-            f"the chat template of {spec} does not take a photo and a question ({one_line(error)})"
+            f"{spec} has no chat template that takes a photo and a question ({one_line(error)})"
         ) from error
     # If the generation prompt does not begin an answered turn, the answer follows it directly.
     before = whole[len(text) :].partition(MARK)[0] if whole.startswith(text) and MARK in whole else ""
-    return Prompt(text, before, True)
+    return Prompt(text, before)
 
 
 def tokens(processor: Any, text: str) -> list[int]:
@@ -79,14 +69,5 @@ def answer_tokens(processor: Any, prompt: Prompt, names: Sequence[str]) -> Answe
     """The tokens of "A <label>" for each name, cut from prompt and answer tokenised as one text."""
     bare = tokens(processor, prompt.text)
     whole = [tokens(processor, prompt.answered(name)) for name in names]
-    same = min(shared_length(bare, ids) for ids in whole)
+    same = sum(1 for _ in takewhile(lambda ids: len(set(ids)) == 1, zip(bare, *whole, strict=False)))
     return Answers(tuple(tuple(ids[same:]) for ids in whole), len(bare) - same)
-
-
-def shared_length(first: Sequence[int], second: Sequence[int]) -> int:
-    """Length of the common prefix of two sequences of ids.
-
-    >>> shared_length([5, 6, 7], [5, 6, 8, 9])
-    2
-    """
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from experiments.errors import RequestError, RunError
+from experiments.errors import RequestError
 
 RUN = (
     "import sys; from experiments.command.counteranimal import app; "
@@ -56,8 +56,6 @@ def test_from_photos_to_plot(run, tree, tiny_clip, squeezenet, tmp_path):
     assert first["macro"]["drop"] == pytest.approx(sum(float(c["drop"]) for c in full) / 3)
     assert json.loads((folders[0] / "summary.json").read_text()) == first
 
-    with pytest.raises(RunError, match=r"common-ground/bad\.jpg"):
-        run("evaluate", *common, "--model", clip, "--output", tmp_path / "strict", "--strict")
     again, _ = run("evaluate", *common, "--model", clip, "--output", tmp_path / "one", "--json", "--prompts", "simple")
     assert again[0]["image_passes"] == 0
     assert again[0]["macro"] == first["macro"]

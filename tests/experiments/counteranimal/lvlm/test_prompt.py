@@ -7,7 +7,6 @@ import tiny_lvlm
 
 from experiments.counteranimal.lvlm.model import Inputs
 from experiments.counteranimal.lvlm.prompt import (
-    FALLBACK,
     QUESTION,
     Prompt,
     answer_tokens,
@@ -37,7 +36,7 @@ def test_a_text_begins_once():
 
 def test_answers_that_merge_with_the_prompts_end():
     processor = SimpleNamespace(tokenizer=tiny_lvlm.tokenizer())
-    prompt = Prompt("a bear? ", "", True)  # the space becomes part of " A"
+    prompt = Prompt("a bear? ", "")  # the space becomes part of " A"
     answers = answer_tokens(processor, prompt, ["cat", "bear"])
     assert answers.dropped == 1
     bare = tokens(processor, prompt.text)
@@ -45,19 +44,9 @@ def test_answers_that_merge_with_the_prompts_end():
         assert [*bare[:-1], *ids] == tokens(processor, f"a bear? A {name}")
 
 
-def test_without_a_template_the_fallback():
-    processor = SimpleNamespace(chat_template=None, image_token="<image>")
-    prompt = prompt_of("lvlm:m", processor)
-    assert prompt == Prompt(FALLBACK.format(image="<image>", question=QUESTION), " ", False)
-    assert prompt.answered("cat") == "USER: <image>\nWhat is the main object in the image? ASSISTANT: A cat"
-
-
-def test_what_no_prompt_can_be_made_of_is_said(model):
-    with pytest.raises(RequestError, match="no chat template"):
-        prompt_of("lvlm:m", SimpleNamespace(chat_template=None))
-
+def test_what_no_prompt_can_be_made_of_is_said():
     def complain(*_, **__):
         raise TypeError("text only\nand more")
 
     with pytest.raises(RequestError, match=r"chat template .*text only and more\)$"):
-        prompt_of("lvlm:m", SimpleNamespace(chat_template="{{ x }}", apply_chat_template=complain))
+        prompt_of("lvlm:m", SimpleNamespace(apply_chat_template=complain))
