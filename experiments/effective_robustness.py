@@ -61,13 +61,11 @@ def fit_line(
     Raises ValueError for fewer than three models, equal common accuracies, or an accuracy of 0 or 1 on a
     stretched axis.
     """
-    if len(common) < SMALLEST_FAMILY:
-        raise ValueError(f"{len(common)} models are too few for a line; {SMALLEST_FAMILY} are needed")
     x, y = stretch(common, axis), stretch(counter, axis)
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise ValueError(f"an accuracy of 0 or 1 lies at infinity on the {axis} axis; leave that model out")
-    if np.ptp(x) == 0:
-        raise ValueError("all models have the same common accuracy; no line is determined")
+    if len(x) < SMALLEST_FAMILY or np.ptp(x) == 0 or not np.isfinite([x, y]).all():
+        raise ValueError(
+            f"a line needs {SMALLEST_FAMILY} models, different and finite on the {axis} axis, got {common}"
+        )
     w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=float)
     w = w / w.sum(axis=-1, keepdims=True)
     mean_x, mean_y = w @ x, w @ y

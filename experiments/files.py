@@ -98,43 +98,36 @@ def output_folder(path: Path) -> Path:
     return path
 
 
-def check_writable(path: Path) -> None:
-    """Raise RequestError unless `path` is, or could become, a folder that we may write. Nothing is left behind."""
-    if path.exists() and not path.is_dir():
-        raise RequestError(f"output {str(path)!r} is a file, but a folder is needed")
+def check_writable(folder: Path, verb: str = "", names: Iterable[str] = (), mark: bytes | None = None) -> None:
+    """Raise RequestError unless `verb` may write files of these names into a folder. Nothing is left behind.
+
+    The folder must be writable, or it must be possible to create it. Existing files must be the verb's own: each
+    carries `mark`, or, without a mark, the folder's record is the verb's.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise RequestError(f"output {str(folder)!r} is a file, but a folder is needed")
     try:
-        existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         probe = existing / f".soberclip.{token_hex(6)}"
         probe.mkdir()
         probe.rmdir()
     except OSError as error:
-        raise _not_writable(path, error) from error
+        raise _not_writable(folder, error) from error
+    record, verb_mark = RECORDS.get(verb, ("result.json", f'"verb": "{verb}"'.encode()))
+    made = made_by_reproduce(folder) or set()
+    names = list(names)
+    for name in [*names, "run.json"] if "result.json" in names else names:  # an unfinished training has no result yet
+        ours = _carries(folder / record, verb_mark) if mark is None else _carries(folder / name, mark)
+        if (folder / name).exists() and (name in made or not ours):
+            raise RequestError(
+                f"{str(folder / name)!r} was not written by soberclip {verb}, so it is kept; name another"
+            )
 
 
 def _not_writable(path: Path, error: OSError) -> RequestError:
     return RequestError(
         f"output folder {str(path)!r} cannot be written ({error.strerror or error}); try a folder of your own"
     )
-
-
-def check_ours(path: Path, mark: bytes, verb: str) -> None:
-    """Raise RequestError if `path` exists without the mark that `verb` leaves near the start or end of its files."""
-    if path.exists() and not _carries(path, mark):
-        raise RequestError(f"{str(path)!r} was not written by soberclip {verb}, so it is kept; name another file")
-
-
-def check_folder(folder: Path, verb: str, names: Iterable[str]) -> None:
-    """Raise RequestError unless `verb` may write files of these names: the folder is writable and they are its own."""
-    check_writable(folder)
-    record, mark = RECORDS.get(verb, ("result.json", f'"verb": "{verb}"'.encode()))
-    ours = (folder / record).is_file() and _carries(folder / record, mark)
-    made = made_by_reproduce(folder) or set()
-    names = [*names, "run.json"] if "result.json" in names else names  # an unfinished training has no result yet
-    for name in names:
-        if (folder / name).exists() and (name in made or not ours):
-            raise RequestError(
-                f"output {str(folder)!r} holds a {name} that soberclip {verb} did not write; name another folder"
-            )
 
 
 def _carries(path: Path, mark: bytes) -> bool:
@@ -162,10 +155,8 @@ def made_by_reproduce(folder: Path) -> set[str] | None:
 
 def check_report(output: Path) -> None:
     """Raise RequestError if `output` holds anything that reproduce did not make: a report is replaced as a whole."""
-    if output.exists() and not output.is_dir():
-        raise RequestError(f"output {str(output)!r} is a file, but a folder is needed")
-    foreign = sorted(_paths(output) - (made_by_reproduce(output) or set())) if output.is_dir() else []
-    if foreign:
+    check_writable(output)
+    if foreign := sorted(_paths(output) - (made_by_reproduce(output) or set())):
         raise RequestError(
             f"output {str(output)!r} holds {foreign[0]!r}, which reproduce did not make, so the folder is kept; "
             f"try {str(output / 'report')!r}"

@@ -173,13 +173,6 @@ def holm(p: Float[np.ndarray, " C"]) -> Float[np.ndarray, " C"]:
     return adjusted
 
 
-def benjamini_hochberg(p: Float[np.ndarray, " C"]) -> Float[np.ndarray, " C"]:
-    """Benjamini and Hochberg's adjusted p-values: bounds the expected share of false discoveries."""
-    from scipy.stats import false_discovery_control  # here, because scipy.stats takes most of a second
-
-    return false_discovery_control(np.asarray(p, float), method="bh")
-
-
 def sign_test(up: int, down: int) -> float:
     """Exact two-sided p-value of `up` against `down` under equal chances; 1 without any difference."""
     from scipy.stats import binomtest  # start-up time

@@ -42,11 +42,9 @@ class Throttle:
 tell = Throttle()  # for everything that reports by lines
 
 
-@contextmanager
-def doing(description: str) -> Iterator[None]:
-    """Show a clock on a terminal while the block runs."""
-    with _bar(description, None, ""):
-        yield
+def doing(description: str):
+    """A context that shows a clock on a terminal."""
+    return counting(description)
 
 
 def track(items: Iterable[T], total: int, description: str, label: Callable[[T], str] | None = None) -> Iterator[T]:
@@ -59,37 +57,15 @@ def track(items: Iterable[T], total: int, description: str, label: Callable[[T],
 
 
 @contextmanager
-def counting(description: str, total: int, unit: str = "") -> Iterator[Callable[..., None]]:
+def counting(description: str, total: int | None = None, unit: str = "") -> Iterator[Callable[..., None]]:
     """A function advance(more, now="") that counts finished work and names the current item.
 
     A terminal shows a bar with the rate in `unit` and the time left. A pipe gets lines from `advance`.
     """
-    began, done, report = monotonic(), 0, Throttle()
-    with _bar(description, total, unit) as update:
-
-        def advance(more: int, now: str = "") -> None:
-            nonlocal done
-            done += more
-            if update is not None:
-                update(more, now)
-                return
-            if done == total:
-                return
-            seconds = monotonic() - began
-            left = f", about {seconds / done * (total - done):.0f} s left" if 0 < done < total else ""
-            report(f"{description}: {done} of {total} after {seconds:.0f} s{left}{now and f'; now {now}'}")
-
-        yield advance
-
-
-@contextmanager
-def _bar(description: str, total: int | None, unit: str) -> Iterator[Callable[..., None] | None]:
-    """A function update(more, now) for a bar on the terminal; None where stderr cannot show one."""
     if not sys.stderr.isatty() or os.environ.get("TERM") in ("dumb", "unknown") or os.environ.get("RANK", "0") != "0":
-        yield None
+        yield _lines(description, total)
         return
-    # rich takes a while to import; --help does without it.
-    from rich.progress import (
+    from rich.progress import (  # slow to import
         BarColumn,
         MofNCompleteColumn,
         Progress,
@@ -98,13 +74,14 @@ def _bar(description: str, total: int | None, unit: str) -> Iterator[Callable[..
         TimeRemainingColumn,
     )
 
-    counts = [] if total is None else [MofNCompleteColumn(), TextColumn("{task.fields[rate]}")]
-    left = [] if total is None else [TimeRemainingColumn(), TextColumn("left {task.fields[now]}", markup=False)]
-    columns = [TextColumn("{task.description}"), BarColumn(), *counts, TimeElapsedColumn(), *left]
+    columns = [TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()]
+    if total is not None:
+        left = TextColumn("left {task.fields[now]}", markup=False)
+        columns += [MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), left]
     progress = Progress(*columns, console=_console(), transient=True)
     task = progress.add_task(description, total=total, rate="", now="")
 
-    def update(more: int, now: str) -> None:
+    def advance(more: int, now: str = "") -> None:
         speed = progress.tasks[0].speed
         progress.update(task, advance=more, now=now, rate=f"{speed:.0f} {unit}" if unit and speed else "")
 
@@ -117,11 +94,27 @@ def _bar(description: str, total: int | None, unit: str) -> Iterator[Callable[..
     timer.daemon = True
     timer.start()
     try:
-        yield update
+        yield advance
     finally:
         timer.cancel()
         timer.join()
         progress.stop()
+
+
+def _lines(description: str, total: int | None) -> Callable[..., None]:
+    """The function `advance` of a pipe."""
+    began, done, report = monotonic(), 0, Throttle()
+
+    def advance(more: int, now: str = "") -> None:
+        nonlocal done
+        done += more
+        if total is None or done == total:
+            return
+        seconds = monotonic() - began
+        left = f", about {seconds / done * (total - done):.0f} s left" if done else ""
+        report(f"{description}: {done} of {total} after {seconds:.0f} s{left}{now and f'; now {now}'}")
+
+    return advance
 
 
 @cache

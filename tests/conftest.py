@@ -33,8 +33,8 @@ def poison(monkeypatch):
 
     draw = training.draw_batches
 
-    def batches(ensemble, first, group):
-        for step, batch in enumerate(draw(ensemble, first, group), start=first):
+    def batches(ensemble, first):
+        for step, batch in enumerate(draw(ensemble, first), start=first):
             images = batch.images.clone()
             if step == 3:
                 images[1] = float("nan")

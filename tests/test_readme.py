@@ -22,7 +22,7 @@ import pytest
 
 from experiments.command.main import main
 from experiments.court.certificates import file_name
-from experiments.court.registry import all_trials
+from experiments.court.registry import all_claims
 from experiments.lab import mitigations
 from experiments.page.evidence import rigorous
 from experiments.page.text import answer, at_length, setting
@@ -93,7 +93,7 @@ def test_verdicts_are_those_on_record(report):
     lines = (ROOT / "tests" / "verdicts.csv").read_text().splitlines()[1:]
     recorded = [tuple(line.rsplit(",", 1)) for line in lines]
     assert [(v["claim"], v["verdict"]) for v in report[1]] == recorded
-    assert [trial.id for trial in all_trials()] == [claim for claim, _ in recorded]
+    assert [claim.id for claim in all_claims()] == [claim for claim, _ in recorded]
     verdict = Counter(found for _, found in recorded)
     certain = sum(map(rigorous, report[1]))
     exactly = sum(v["verdict"] == "proved" and v["proof"]["exact"] for v in report[1])

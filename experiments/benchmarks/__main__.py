@@ -6,21 +6,19 @@ sleep_soon()  # before torch is imported
 
 import torch
 
-from experiments.benchmarks import evaluation, exact, pixels, proofs, study, training
+from experiments.benchmarks import exact, study, training
 from experiments.benchmarks.timing import print_table
 
 
 def main() -> None:
-    """Everything but training and the encoding of photos runs on one thread."""
+    """Everything but training runs on one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     print_table("exact parts", exact.rows())
     print_table("studies", study.rows())
-    print_table("pixels", pixels.rows())
-    print_table("proofs", proofs.rows())
+    print_table("proofs", exact.proofs())
     torch.set_num_threads(threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    print_table(f"photos, {device}", evaluation.rows(device))
     print_table(f"losses, {device}", training.loss_rows(device))
     keep_memory()  # after the rows that measure memory
     print_table(f"training, {device}", training.step_rows(device))

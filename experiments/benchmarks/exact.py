@@ -1,7 +1,5 @@
-"""The exact law of linear CLIP, closed forms, the InfoNCE optimum, and the start of the command line."""
+"""The exact law of linear CLIP, closed forms, the InfoNCE optimum, and the proofs of the docket."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,13 +11,17 @@ from simulator.gaussian.critic import group_accuracy
 from simulator.gaussian.statistics import cross_covariance, projected_critics
 from simulator.streams import numpy_stream
 from simulator.world import World, Worlds
+from theory.claims.catalogue import CLAIMS
 from theory.learners import InfoNCE, LinearCLIP
 from theory.learners.line import searched_accuracy
+from theory.proofs.checker import check
+from theory.proofs.prover import prove
 
 DIM = 512
 REPLICATES = 50_000
 RANGES = {"p_spu": (0.5, 1), "mu_spu": (0.5, 4), "sigma_inv": (0.5, 3), "sigma_spu": (0.1, 2)}
 CAPTIONS = {"mention_inv": (0.02, 1), "mention_spu": (0.02, 1)}
+PROOF_SECONDS = 60.0  # at most per proof
 
 
 def rows() -> Iterator[Row]:
@@ -36,7 +38,6 @@ def rows() -> Iterator[Row]:
     )
     yield from closed_forms(2_000_000)
     yield from (masked_optimum(nu) for nu in (0.1, 1e-6))
-    yield from (command(words) for words in (["--help"], ["predict"]))
 
 
 def projected_law(n: int, replicates: int = REPLICATES) -> Row:
@@ -110,11 +111,10 @@ def masked_optimum(nu: float, count: int = 500) -> Row:
     )
 
 
-def command(words: list[str]) -> Row:
-    """A process of the command line beside a process that imports numpy."""
-
-    def run(*arguments: str) -> float:
-        return seconds(lambda: subprocess.run([sys.executable, *arguments], capture_output=True, check=True))
-
-    ours = run("-m", "experiments", *words)
-    return Row(f"soberclip {words[0]}", "process", ours, None, run("-c", "import numpy"), "limit: import of numpy")
+def proofs() -> Iterator[Row]:
+    """All proofs and refutations. The prover bounds boxes in outward-rounded float64, the checker in Arb balls."""
+    found = [(claim, prove(claim, seconds=PROOF_SECONDS)) for claim in CLAIMS]
+    found = [(claim, proof) for claim, proof in found if proof.certificate is not None]
+    checker = once(lambda: [check(proof.certificate, claim) for claim, proof in found])
+    prover, boxes = sum(proof.seconds for _, proof in found), sum(proof.boxes for _, proof in found)
+    yield Row(f"all {len(found)}, {boxes:,} boxes", "docket", prover, checker, note="peer: the checker")

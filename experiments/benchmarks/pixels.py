@@ -9,7 +9,6 @@ from PIL import Image
 from experiments.benchmarks.timing import Row, seconds
 from simulator.pixels.composition import composite, cut, drawn_place, frame
 from simulator.pixels.pairs import block_size, draw_scenes, rendered
-from simulator.pixels.render import render
 from simulator.pixels.scenery import TURN, Pictures, Scenery, scenery
 from simulator.pixels.views import Pixels
 from simulator.streams import numpy_stream
@@ -43,8 +42,8 @@ def digits(world: World) -> Row:
 def cutouts(scene: Scenery, count: int) -> Row:
     """Objects in front of photos."""
     index = torch.arange(count)
-    images = render(scene, index, index, index.flip(0))
-    ours = seconds(lambda: render(scene, index, index, index.flip(0)))
+    images = scene.render(index, index, index.flip(0))
+    ours = seconds(lambda: scene.render(index, index, index.flip(0)))
     name = f"cut-outs on photos of {scene.views.size} pixels"
     return Row(name, "image", ours / count, None, seconds(images.clone) / count, LIMIT)
 

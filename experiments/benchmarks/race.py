@@ -8,6 +8,7 @@ shows the seconds with compilation, the worst gap with its half width, and every
 import sys
 from time import perf_counter
 
+import numpy as np
 import torch
 
 from experiments.inference import t_interval
@@ -61,21 +62,20 @@ WORLDS = {
 }
 
 
-def row(name: str, recipe: Recipe) -> tuple[float, list[tuple[float, float]]]:
-    """(seconds, gap and half width of its 99 % interval per prompt and group)."""
+def gaps(name: str, recipe: Recipe) -> tuple[float, list[tuple[float, float]]]:
+    """Seconds of a run, and gap and half width of its interval per prompt and group."""
     torch._dynamo.reset()  # its limit of recompilations counts all races
     began = perf_counter()
     processes = min(torch.get_num_threads(), MODELS)
     towers = train(WORLDS[name], recipe, models=MODELS, compile=True, processes=processes)
-    seconds, gaps = perf_counter() - began, []
+    seconds, result = perf_counter() - began, []
     points = standard_points(towers.ensemble, **POINTS)
     for prompt in ("name", "mean") if recipe.prompted else (None,):
         optimum = (Bayes() if prompt is None else InfoNCE(prompt)).accuracy(WORLDS[name])
-        accuracy = ensemble_accuracy(towers.ensemble, towers.parameters, prompt, points).mean(0)
-        for measured, predicted in zip(accuracy.T, (optimum.common, optimum.counter), strict=True):
-            ends = t_interval(measured - predicted, LEVEL)
-            gaps.append(((ends.low + ends.high) / 2, (ends.high - ends.low) / 2))
-    return seconds, gaps
+        accuracy = ensemble_accuracy(towers.ensemble, towers.parameters, prompt, points)
+        gap = accuracy.mean(0).T - np.array([[optimum.common], [optimum.counter]])
+        result += [(one.mean(), one.mean() - t_interval(one, LEVEL).low) for one in gap]
+    return seconds, result
 
 
 def main(names: list[str]) -> None:
@@ -84,9 +84,9 @@ def main(names: list[str]) -> None:
     print("|---|---|---|---|---|")
     for name in names or WORLDS:
         for words, fields in RECIPES.items():
-            seconds, gaps = row(name, Recipe(**fields))
-            worst = max(abs(gap) + half for gap, half in gaps)
-            cells = ", ".join(f"{gap:+.4f} ± {half:.4f}" for gap, half in gaps)
+            seconds, pairs = gaps(name, Recipe(**fields))
+            worst = max(abs(gap) + half for gap, half in pairs)
+            cells = ", ".join(f"{gap:+.4f} ± {half:.4f}" for gap, half in pairs)
             print(f"| {name} | {words} | {seconds:.0f} | {worst:.4f} | {cells} |", flush=True)
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch.utils.benchmark import Timer
+from torch.utils.benchmark.utils.common import select_unit
 
 
 class Row(NamedTuple):
@@ -44,10 +45,8 @@ def print_table(title: str, rows: Iterable[Row]) -> None:
 
 
 def _time(value: float) -> str:
-    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if value >= scale:
-            return f"{value / scale:.3g} {unit}"
-    return f"{value / 1e-9:.3g} ns"
+    unit, scale = select_unit(value)
+    return f"{value / scale:.3g} {unit}"
 
 
 def extra_bytes(work: Callable[[], object], device: str) -> int | None:

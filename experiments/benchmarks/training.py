@@ -2,11 +2,12 @@
 
 InfoNCE    forward and backward of one large batch. Peers: open_clip's ClipLoss, which stores the B x B logits, and
            torch's chunked linear_cross_entropy, which does not store them but multiplies six times instead of four.
-           Limit: four B x B products (one forward, three backward). A second row compares peak memory.
-Step       one step of the default recipe per model. Limit: the products, hyperbolic tangents and exponentials of towers
-           and loss, and the six products per matrix of SOAP; the rotation of its basis is not counted.
-Ensemble   one step of E small models. Peer: a loop over single models (torch.nn, fused AdamW). Limit: the same random
-           numbers and products.
+           Limit: four B x B products (one forward, three backward). The note compares peak memory.
+Step       one step of the default recipe per model.
+Ensemble   one step of E small models. Peer: a loop over single models (torch.nn, fused AdamW).
+
+The limit of a step is the random numbers, products, hyperbolic tangents and exponentials of towers and loss, and the
+six products per matrix of SOAP. The rotation of SOAP's basis is not counted.
 """
 
 from collections.abc import Callable, Iterator
@@ -104,27 +105,52 @@ def step_row(B: int, d: int, width: int, optimizer: str = "adamw", averaging: fl
     E, steps = 8, 64
     world = World(mu_spu=2.0, dim_image=d, dim_text=d)
     recipe = Recipe(width=width, batch_size=B, steps=3 * steps, warmup=0, optimizer=optimizer, averaging=averaging)
-    before = torch.get_num_threads()
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     ours = ensemble_seconds(recipe, world, E, steps, "cpu")
-    torch.set_num_threads(before)
+    torch.set_num_threads(threads)
     name = f"a step of {E} models, B = {B}, width {width}, {optimizer}{', averaged' if averaging else ''}"
-    return Row(name, "model step", ours, None, step_limit(recipe, d, E), "limit: products, tanh, exp")
+    return Row(
+        name, "model step", ours, limit=step_limit(recipe, d, E), note="limit: see experiments.benchmarks.training"
+    )
 
 
-def step_limit(recipe: Recipe, d: int, E: int) -> float:
-    """Seconds of the products of two towers, of the logits and of SOAP; one tanh per unit, one exp per logit."""
+def ensemble_row(E: int, B: int, d: int, width: int, device: str = "cpu", steps: int = 192) -> Row:
+    """One step of E small models, per model, with all threads."""
+    world = World(mu_spu=2.0, dim_image=d, dim_text=d)
+    same = {"optimizer": "adamw", "activation": "gelu", "averaging": 0.0, "skip": "none"}  # as the loop below
+    recipe = Recipe(width=width, depth=1, embed_dim=8, batch_size=B, steps=3 * steps, warmup=0, **same)
+    threads = torch.get_num_threads()
+    return Row(
+        f"{E} models, B = {B}, d = {d}, width {width}",
+        "model step",
+        ensemble_seconds(recipe, world, E, steps, device),
+        seconds(single_step(recipe, world, device), 2, threads),
+        step_limit(recipe, d, E, device, threads),
+        "peer: a loop over models; limit: as for a step",
+    )
+
+
+def step_limit(recipe: Recipe, d: int, E: int, device: str = "cpu", threads: int = 1) -> float:
+    """Seconds per model of the work that no step avoids, one batched call each for all models."""
     B, w, h = recipe.batch_size, recipe.width, recipe.embed_dim
-    sizes = [(d, w), (d, h), *[(w, w)] * (recipe.depth - 1), (w, h)]  # the second is the skip connection
-    layers = [(torch.randn(E, B, a), torch.randn(E, a, b), torch.randn(E, B, b)) for a, b in sizes]
-    I, logits, hidden = torch.randn(E, B, h), torch.randn(E, B, B), torch.randn(E, B, w)
+    rng = torch.Generator(device=device).manual_seed(0)
+
+    def normals(*shape: int) -> torch.Tensor:
+        return torch.randn(E, *shape, device=device, generator=rng)
+
+    skip = [] if recipe.skip == "none" else [(d, h)]
+    first, later = [(d, w), *skip], [*[(w, w)] * (recipe.depth - 1), (w, h)]
+    layers = [(normals(B, a), normals(a, b), normals(B, b)) for a, b in (*first, *later)]
+    I, logits, hidden = normals(B, h), normals(B, B), normals(B, w)
 
     def step() -> None:
-        for _ in range(2):
+        for _ in range(2):  # towers
+            layers[0][0].normal_(generator=rng)
             for k, (x, W, gradient) in enumerate(layers):
                 torch.bmm(x, W)
                 torch.bmm(x.mT, gradient)
-                if k > 1:  # views need no gradient
+                if k >= len(first):  # views need no gradient
                     torch.bmm(gradient, W.mT)
                 if recipe.optimizer == "soap":
                     for _ in range(3):  # statistics; gradients into the basis; steps out of it
@@ -136,22 +162,7 @@ def step_limit(recipe: Recipe, d: int, E: int) -> float:
             torch.exp(logits)
         torch.bmm(I, I.mT)
 
-    return seconds(step, 1) / E
-
-
-def ensemble_row(E: int, B: int, d: int, width: int, device: str = "cpu", steps: int = 192) -> Row:
-    """One step of E small models, per model, with all threads."""
-    world = World(mu_spu=2.0, dim_image=d, dim_text=d)
-    same = {"optimizer": "adamw", "activation": "gelu", "averaging": 0.0, "skip": "none"}  # as the loop below
-    recipe = Recipe(width=width, depth=1, embed_dim=8, batch_size=B, steps=3 * steps, warmup=0, **same)
-    return Row(
-        f"{E} models, B = {B}, d = {d}, width {width}",
-        "model step",
-        ensemble_seconds(recipe, world, E, steps, device),
-        seconds(single_step(recipe, world, device), 2, torch.get_num_threads()),
-        ensemble_limit(recipe, world, E, device),
-        "peer: a loop over models; limit: random numbers and products",
-    )
+    return seconds(step, 1, threads) / E
 
 
 def ensemble_seconds(recipe: Recipe, world: World, E: int, steps: int, device: str) -> float:
@@ -193,24 +204,3 @@ def single_step(recipe: Recipe, world: World, device: str) -> Callable[[], None]
         log_scale.data.clamp_(0, 4.6052)
 
     return step
-
-
-def ensemble_limit(recipe: Recipe, world: World, E: int, device: str) -> float:
-    """Seconds of the normals and products of a step, one batched call each for all models."""
-    B, d, w, h = recipe.batch_size, world.dim_image, recipe.width, recipe.embed_dim
-    rng = torch.Generator(device=device).manual_seed(0)
-    shapes = [(B, d), (B, w), (d, w), (w, h), (B, h), (B, B)]
-    x, z, W, V, I, logits = (torch.randn(E, *shape, device=device, generator=rng) for shape in shapes)
-
-    def step() -> None:
-        for _ in range(2):  # towers
-            x.normal_(generator=rng)
-            torch.bmm(x, W)  # forward
-            torch.bmm(z, V)
-            torch.bmm(I, V.mT)  # backward
-            torch.bmm(z.mT, I)
-            torch.bmm(x.mT, z)
-            torch.bmm(logits, I)
-        torch.bmm(I, I.mT)
-
-    return seconds(step, 1, torch.get_num_threads()) / E

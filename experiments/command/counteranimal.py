@@ -1,8 +1,5 @@
 """`soberclip counteranimal VERB`: real models on real photos, and the paper's tables on trial.
 
-With --json one JSON document goes to stdout and everything else to stderr. Verbs import their modules when they run,
-for start-up time.
-
 Functions import what they need when they run, for start-up time.
 """
 
@@ -16,7 +13,8 @@ from experiments.command.options import Json, Seed, Whole, real
 from experiments.command.output import checked_output, emit, note
 from experiments.errors import RequestError
 
-app = App(name="counteranimal", help_format="plaintext")  # described where it is registered
+# Described where it is registered.
+app = App(name="counteranimal", help_format="plaintext", default_parameter=Parameter(negative=""))
 
 Data = Annotated[
     Path,
@@ -34,30 +32,22 @@ Groups = Annotated[
 ]
 Classes = Annotated[
     Path | None,
-    Parameter(
-        help="your own classes instead of ImageNet's: one class per line, or CSV columns class, name, prompt",
-        show_default=False,
-    ),
+    Parameter(help="your own classes instead of ImageNet's: one class per line, or CSV columns class, name, prompt"),
 ]
 Labels = Literal["1000", "20", "45", "own"]
 MeanFlag = Annotated[Literal["macro", "micro"], Parameter(help="mean over classes (the paper's tables) or over photos")]
 Model = Annotated[
     list[str],
     Parameter(
-        negative="",
         help="open_clip:NAME[/TAG], torchvision:NAME[/WEIGHTS], timm:NAME[.TAG], hf:FOLDER or hf:ORG/NAME "
         "(CLIP, SigLIP and similar models of transformers), lvlm:FOLDER or lvlm:ORG/NAME (LLaVA, Qwen-VL and similar "
         "ones; evaluate only), python:FILE.py (your own model()), or published:MODEL for the checkpoint of a row of "
-        "the paper's Table 3; may be repeated",
+        "the paper's Table 3; may be repeated"
     ),
 ]
 Weights = Annotated[
     list[Path],
-    Parameter(
-        negative="",
-        allow_leading_hyphen=True,
-        help="weights file of each --model in turn, - for a model without one",
-    ),
+    Parameter(allow_leading_hyphen=True, help="weights file of each --model in turn, - for a model without one"),
 ]
 
 
@@ -73,46 +63,34 @@ class Scoring:
     classes: Classes = None
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps")] = "cpu"
     batch_size: Annotated[Whole, Parameter(help="photos per forward pass; for an lvlm: labels")] = 64
-    workers: Annotated[
-        Whole | None, Parameter(help="decoding processes [default: cores - 1, at most 8]", show_default=False)
-    ] = None
+    workers: Annotated[Whole | None, Parameter(help="decoding processes [default: cores - 1, at most 8]")] = None
     precision: Annotated[Literal["fp32", "bf16", "fp16"], Parameter(help="of the forward pass (autocast)")] = "fp32"
     quick_gelu: Annotated[
         Literal["auto", "on", "off"], Parameter(help="activation of open_clip's models; auto: that of the tag")
     ] = "auto"
-    trust_pickle: Annotated[bool, Parameter(negative="", help="run code stored in a weights file")] = False
+    trust_pickle: Annotated[bool, Parameter(help="run code stored in a weights file")] = False
     ema: Annotated[
         bool | None,
-        Parameter(
-            help="use the running mean of a classifier's weights, if its --weights file has both", show_default=False
-        ),
+        Parameter(help="use the running mean of a classifier's weights, if the file has both", negative="--no-ema"),
     ] = None
-    cache: Annotated[
-        Path | None, Parameter(help="folder of image features [default: the user's cache folder]", show_default=False)
-    ] = None
+    cache: Annotated[Path | None, Parameter(help="folder of image features [default: the user's cache folder]")] = None
 
 
 @app.command
 def inspect(
-    data: Data,
-    /,
-    *,
-    groups: Groups = "prefix",
-    classes: Classes = None,
-    output: Path | None = None,
-    json: Json = False,
+    data: Data, /, *, groups: Groups = "prefix", classes: Classes = None, output: Path | None = None, json: Json = False
 ) -> None:
     """Parse a data set: classes, groups and backgrounds with their counts, unreadable photos, strays.
 
     Example: soberclip counteranimal inspect LAION-final
     """
-    from experiments.command.screens.counteranimal import inspection_view
+    from experiments.command.counteranimal_tables import inspection_table
     from experiments.counteranimal.inspection import inspect as run
     from experiments.counteranimal.labels import own_vocabulary
 
     checked_output(output)
     document = run(data, output, groups, None if classes is None else own_vocabulary(classes))
-    emit(document, json, inspection_view)
+    emit(document, json, inspection_table)
     if document["counteranimal"] and (document["n_common"], document["n_counter"]) != (
         document["published_n_common"],
         document["published_n_counter"],
@@ -130,22 +108,18 @@ def evaluate(
         str | None,
         Parameter(help="several at once: table-3 for the paper's 28 CLIPs, or a file with lines MODEL [WEIGHTS]"),
     ] = None,
-    dry_run: Annotated[
-        bool, Parameter(negative="", help="only list what would be loaded and what the paper prints for it")
-    ] = False,
+    dry_run: Annotated[bool, Parameter(help="only list what would be loaded and what the paper prints for it")] = False,
     groups: Groups = "prefix",
     labels: Annotated[
         Labels | None,
         Parameter(
             help="labels that compete: all 1000 of ImageNet, 20 confusing ones per class, 45 for those in the data, "
-            "own (all in --classes) [default: 1000, or own]",
-            show_default=False,
+            "own (all in --classes) [default: 1000, or own]"
         ),
     ] = None,
     confusing: Annotated[Path | None, Parameter(help="1 vs 20: sets saved by an earlier run")] = None,
     reference: Annotated[
-        str | None,
-        Parameter(help="1 vs 20: model whose confusions make the sets [default: the paper's]", show_default=False),
+        str | None, Parameter(help="1 vs 20: model whose confusions make the sets [default: the paper's]")
     ] = None,
     reference_weights: Annotated[Path | None, Parameter(help="weights file of the reference model")] = None,
     scoring: Scoring = Scoring(),
@@ -159,20 +133,20 @@ def evaluate(
 
     Example: soberclip counteranimal evaluate --data LAION-final --model open_clip:ViT-B-32/openai
     """
-    from experiments.command.screens.counteranimal import expected_view, summary_view
+    from experiments.command.counteranimal_tables import expected_table, summary_table
 
     _extra()
-    from experiments.counteranimal.evaluation import Evaluation, run
+    from experiments.counteranimal.evaluation import run
     from experiments.counteranimal.model_config import ModelConfig, combined, expected
 
     specs, files = combined(model, weights, models)
     config = ModelConfig(models=specs, weights=files, language=True, **asdict(scoring))
     if dry_run:
-        emit(expected(config, labels or config.vocabulary.every_label.name), json, expected_view)
+        emit(expected(config, labels or config.vocabulary.every_label.name), json, expected_table)
         return
     if data is None:
         raise RequestError("evaluate needs photos; name them with --data, or pass --dry-run to list the models")
-    request = Evaluation(
+    documents = run(
         data=data,
         models=config,
         groups=groups,
@@ -182,14 +156,15 @@ def evaluate(
         reference_weights=reference_weights,
         seed=seed,
         output=output,
+        note=note,
     )
-    emit(run(request, note), json, summary_view)
+    emit(documents, json, summary_table)
 
 
 @app.command
 def score(
     *predictions: Annotated[Path, Parameter(help="CSV with columns class_index, group, predicted_index")],
-    name: Annotated[str | None, Parameter(help="name of the model [default: the file's]", show_default=False)] = None,
+    name: Annotated[str | None, Parameter(help="name of the model [default: the file's]")] = None,
     family: Annotated[str, Parameter(help="models with one line in a plot: CLIP, ImageNet, LVLM, ...")] = "LVLM",
     labels: Annotated[Labels, Parameter(help="label space of the predictions")] = "1000",
     classes: Classes = None,
@@ -202,7 +177,7 @@ def score(
 
     Example: soberclip counteranimal score answers.csv --name LLaVA --labels 20
     """
-    from experiments.command.screens.counteranimal import summary_view
+    from experiments.command.counteranimal_tables import summary_table
     from experiments.counteranimal.labels import own_vocabulary
     from experiments.counteranimal.summaries import score_files
 
@@ -216,7 +191,7 @@ def score(
         seed=seed,
         output=output,
     )
-    emit(documents, json, summary_view)
+    emit(documents, json, summary_table)
 
 
 @app.command
@@ -225,14 +200,14 @@ def published(*, output: Path | None = None, json: Json = False) -> None:
 
     Example: soberclip counteranimal published
     """
-    from experiments.command.screens.counteranimal import published_view
+    from experiments.command.counteranimal_tables import published_table
     from experiments.published.export import published_document, write_published
 
     checked_output(output)
     document = published_document()
     if output is not None:
         write_published(output, document)
-    emit(document, json, published_view)
+    emit(document, json, published_table)
 
 
 @app.command
@@ -244,8 +219,7 @@ def compare(
     labels: Annotated[Labels, Parameter(help="label space of the published rows")] = "1000",
     prompts: Annotated[Literal["simple", "openai80"], Parameter(help="prompts of the published rows")] = "simple",
     reference: Annotated[
-        str | None,
-        Parameter(help="family of the line that robustness refers to [default: ImageNet]", show_default=False),
+        str | None, Parameter(help="family of the line that robustness refers to [default: ImageNet]")
     ] = None,
     seed: Seed = 0,
     output: Annotated[Path, Parameter(help="folder for comparison.html, .svg, .pdf, .png, .csv and .json")] = Path(
@@ -257,17 +231,16 @@ def compare(
 
     Example: soberclip counteranimal compare published my-results
     """
-    from experiments.command.screens.counteranimal import comparison_view
+    from experiments.command.counteranimal_tables import comparison_table
+    from experiments.counteranimal.report import write_comparison
     from experiments.counteranimal.robustness import compare as run
     from experiments.counteranimal.robustness import gather
 
-    found = gather(results, mean, labels, prompts)
+    compared = gather(results, mean, labels, prompts)
     checked_output(output)
-    document = run(found, reference, seed)
-    from experiments.counteranimal.report import write_comparison
-
-    figure = write_comparison(output, found, document, seed)
-    emit(document, json, comparison_view)
+    document = run(compared, reference, seed)
+    figure = write_comparison(output, compared, document, seed)
+    emit(document, json, comparison_table)
     note(f"figure: {figure}")
 
 
@@ -287,15 +260,15 @@ def discover(
 
     Example: soberclip counteranimal discover --data photos --model torchvision:resnet50
     """
-    from experiments.command.screens.counteranimal import discovery_view
+    from experiments.command.counteranimal_tables import discovery_table
 
     _extra()
-    from experiments.counteranimal.discovery import Discovery, run
+    from experiments.counteranimal.discovery import run
     from experiments.counteranimal.model_config import ModelConfig
 
     config = ModelConfig(models=[model], weights=None if weights is None else [weights], **asdict(scoring))
-    request = Discovery(data=data, model=config, min_photos=min_photos, seed=seed, output=output)
-    emit(run(request), json, discovery_view)
+    document = run(data=data, model=config, min_photos=min_photos, seed=seed, output=output)
+    emit(document, json, discovery_table)
 
 
 @app.command
@@ -306,9 +279,8 @@ def compose(
     common: Annotated[
         list[str],
         Parameter(
-            negative="",
             help="CLASS=BACKGROUND, or a file of such lines: the common backgrounds of a class; the others are "
-            "counter; may be repeated, and every class needs one",
+            "counter; may be repeated, and every class needs one"
         ),
     ],
     size: Annotated[Whole, Parameter(help="pixels per side")] = 224,
@@ -322,13 +294,13 @@ def compose(
 
     Example: soberclip counteranimal compose --objects animals --backgrounds scenes --common ostrich=desert
     """
-    from experiments.command.screens.counteranimal import composition_view
+    from experiments.command.counteranimal_tables import composition_table
 
     _extra("PIL")
-    from experiments.counteranimal.compose import Composition, run
+    from experiments.counteranimal.compose import run
 
-    request = Composition(objects=objects, backgrounds=backgrounds, common=common, size=size, seed=seed, output=output)
-    emit(run(request), json, composition_view)
+    document = run(objects=objects, backgrounds=backgrounds, common=common, size=size, seed=seed, output=output)
+    emit(document, json, composition_table)
 
 
 @app.command
@@ -354,22 +326,15 @@ def law(
 
     Example: soberclip counteranimal law --data LAION-final --model open_clip:ViT-B-32/openai
     """
-    from experiments.command.screens.law import law_view
+    from experiments.command.counteranimal_tables import law_table
 
     _extra()
-    from experiments.counteranimal.law import LawRequest, run
+    from experiments.counteranimal.law import run
     from experiments.counteranimal.model_config import ModelConfig
 
-    request = LawRequest(
-        data=data,
-        models=ModelConfig(models=model, weights=weights, **asdict(scoring)),
-        groups=groups,
-        labels=labels,
-        tolerance=tolerance,
-        seed=seed,
-        output=output,
-    )
-    emit(run(request, note), json, law_view)
+    models = ModelConfig(models=model, weights=weights, **asdict(scoring))
+    settings = {"groups": groups, "labels": labels, "tolerance": tolerance, "seed": seed}
+    emit(run(data=data, models=models, **settings, output=output, note=note), json, law_table)
 
 
 def _extra(*modules: str) -> None:

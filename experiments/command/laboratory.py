@@ -98,12 +98,6 @@ def sweep(
     dry_run: Annotated[bool, Parameter(negative="", help="print the size, and stop")] = False,
     json: Json = False,
 ) -> None:
-    """Any grid of worlds and learners as one study: as data on disk, as a table, from closed form to trained towers.
-
-    Example: soberclip sweep --axis p_spu=.5:1:11 --axis mu_spu=.5:4:8 --learner infonce -o phase.zarr
-    Example: soberclip sweep sources -o sources.zarr
-    Example: soberclip sweep colored-coco --root val2017 --model open_clip:RN50/openai -o coco
-    """
     from experiments.lab.axes import parsed  # start-up time, as in all functions below
 
     tables = {"recipe": given(training), "world": given(world)}
@@ -229,10 +223,6 @@ def _finetune(
 
 
 def designs(*, json: Json = False) -> None:
-    """The designs that ship: studies that each answer one question, in a quick size and a full one.
-
-    Example: soberclip designs
-    """
     from experiments.command.screens.laboratory import designs_table
     from experiments.lab import presets
     from experiments.lab.finetuning.spec import listed
@@ -261,18 +251,14 @@ def plot(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Draw a study: lines over one axis, a phase diagram over two, panels for further axes and learners.
-
-    Example: soberclip plot phase.zarr --what "infonce:name minus bayes"
-    """
     from experiments.command.screens.laboratory import plotted
+    from experiments.lab.store import read
     from experiments.page.plot import draw
     from experiments.page.plot.layout import arrange
     from experiments.page.plot.save import check_target, save_figure
-    from experiments.page.plot.series import open_store
 
     fixed = dict(_pair(text) for text in at or ())
-    dataset, name = open_store(store), Path(store.rstrip("/"))
+    dataset, name = read(store), Path(store.rstrip("/"))
     beside = (Path(name.name) if "://" in store else name).with_suffix(".svg")
     path = check_target(beside if output is None else output, "plot")
     picture = arrange(dataset, what, fixed)

@@ -8,22 +8,11 @@ A verb is imported when it is used, and imports what it needs when it runs. So -
 import os
 import sys
 
-from cyclopts import (
-    App,
-    CoercionError,
-    CycloptsError,
-    MissingArgumentError,
-    UnknownCommandError,
-    UnknownOptionError,
-    UnusedCliTokensError,
-)
+from cyclopts import App, CycloptsError
 
 from experiments.errors import Interrupted, RequestError, RunError, SoberclipError
 from experiments.progress import doing, say
 from experiments.runtime import keep_memory, sleep_soon
-from simulator.naming import suggestion
-
-FEW = 6  # choices that a sentence can list
 
 app = App(
     name="soberclip",
@@ -44,51 +33,67 @@ def _version() -> str:
 
 app.version = _version
 app.register_install_completion_command(help="Install completion for the shell in use (bash, zsh, fish).")
-VERBS = {  # verb: its module, and the first sentence of its docstring
-    "predict": ("synthetic", "Accuracy on the common and the counter group at n = infinity, by theory."),
+VERBS = {  # verb: its module, what it does, and examples
+    "predict": (
+        "synthetic",
+        "Accuracy on the common and the counter group at n = infinity, by theory.",
+        "--p-spu 0.99 --mu-spu 2 --sigma-xi 0",
+    ),
     "simulate": (
         "synthetic",
         "Train linear CLIP (or a supervised rule) on n pairs, many times, and measure both groups.",
+        "--n 1e6 --replicates 200 --mu-spu 2",
     ),
     "train": (
         "synthetic",
         "Train two towers by gradient descent, an ensemble at a time, on this machine or under torchrun.",
+        "--loss infonce --steps 2000 --ensemble 3 --mu-spu 2 --dim-image 2 --dim-text 2",
     ),
     "show": (
         "synthetic",
         "Draw a world: a contact sheet of pixels with their captions, or the latents of Gaussian views.",
+        "--world digits.toml -o digits.png",
     ),
     "designs": (
         "laboratory",
         "The designs that ship: studies that each answer one question, in a quick size and a full one.",
+        "",
     ),
     "sweep": (
         "laboratory",
-        "Any grid of worlds and learners as one study: as data on disk, as a table, from closed form to trained "
-        "towers.",
+        "Any grid of worlds and learners as one study: data on disk and a table, from closed form to trained towers.",
+        "--axis p_spu=.5:1:11 --axis mu_spu=.5:4:8 --learner infonce -o phase.zarr",
+        "sources -o sources.zarr",
+        "colored-coco --root val2017 --model open_clip:RN50/openai -o coco",
     ),
     "plot": (
         "laboratory",
         "Draw a study: lines over one axis, a phase diagram over two, panels for further axes and learners.",
+        'phase.zarr --what "infonce:name minus bayes"',
     ),
-    "claims": ("trials", "The claims on trial, with source and statement; what is not on trial, with the reason."),
-    "check": ("trials", "Put claims on trial: proved, supported, contradicted or undecided, with the evidence."),
+    "claims": ("trials", "The claims on trial, with source and statement; what is not on trial, with the reason.", ""),
+    "check": (
+        "trials",
+        "Put claims on trial: proved, supported, contradicted or undecided, with the evidence.",
+        "wang-lemma-d3 corrected-law --quick",
+    ),
     "reproduce": (
         "trials",
-        "The main job: every claim on a quick trial (`check` audits eight times as many points), the figures, and one "
-        "report.html that opens offline.",
+        "The main job: a quick trial of every claim, the figures, and one report.html that opens offline.",
+        "--output soberclip-report",
     ),
 }
-for verb, (module, sentence) in VERBS.items():
-    app.command(f"experiments.command.{module}:{verb}", name=verb, help=sentence)
+for verb, (module, sentence, *examples) in VERBS.items():
+    lines = "\n\n".join(f"Example: soberclip {verb} {example}".rstrip() for example in examples)
+    app.command(f"experiments.command.{module}:{verb}", name=verb, help=f"{sentence}\n\n{lines}")
 app.command(
     "experiments.command.counteranimal:app",
     name="counteranimal",
     help="Real CLIP and ImageNet models on real photos, and the published tables on trial.",
 )
 
-ENCODED = dict.fromkeys(("evaluate", "discover", "law"), "encoded photos stay in the cache")
-KEPT = {**ENCODED, "compose": "finished composites stay, and the same command resumes"}  # after Ctrl-C
+PHOTOS = dict.fromkeys(("evaluate", "discover", "law"), "encoded photos stay in the cache")
+KEPT = {**PHOTOS, "compose": "finished composites stay, and the same command resumes"}  # after Ctrl-C
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -101,17 +106,18 @@ def main(arguments: list[str] | None = None) -> int:
         keep_memory()
         _configure_streams()
     words = sys.argv[1:] if arguments is None else arguments
+    verb, *names = [word for word in words if not word.startswith("-")] or [""]
     try:
-        with doing(f"soberclip {_verb(words)}: at work"):
-            _run(words)
+        with doing(f"soberclip {verb}: at work"):
+            app(words, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
         return 0
     except CycloptsError as error:
-        return _complain(_sentence(error), RequestError.status)
+        return _complain(" ".join(str(error).split()).rstrip("., "), RequestError.status)
     except SoberclipError as error:
         return _complain(str(error), error.status)
     except KeyboardInterrupt:
-        kept = KEPT.get(_verb(words).removeprefix("counteranimal "), "nothing was kept")
+        kept = KEPT.get(names[0] if verb == "counteranimal" and names else "", "nothing was kept")
         return _complain(f"interrupted; {kept}", Interrupted.status)
     except BrokenPipeError:  # the reader of our output has left
         _discard_stdout(arguments)
@@ -136,57 +142,6 @@ def _discard_stdout(arguments: list[str] | None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _verb(words: list[str]) -> str:
-    """The verb, for counteranimal with the verb below it."""
-    names = [word for word in words if not word.startswith("-")]
-    return " ".join(names[: 1 + (names[:1] == ["counteranimal"])])
-
-
-def _run(words: list[str]) -> None:
-    if (verb := _verb(words)) in VERBS:
-        app[verb].help = None  # show the whole docstring instead of its first sentence
-    app(words, exit_on_error=False, print_error=False, result_action="return_value")
-
-
 def _complain(sentence: str, status: int) -> int:
     say(f"soberclip: {sentence}")
     return status
-
-
-def _sentence(error: CycloptsError) -> str:
-    """A parser's error in our words, with the nearest choice for a wrong name."""
-    if isinstance(error, UnknownOptionError):
-        token = error.token.keyword or error.token.value
-        options = [name for argument in error.argument_collection or [] for name in argument.names]
-        return f"option {token} is unknown{suggestion(token, options) or _choices(options)}"
-    if isinstance(error, MissingArgumentError) and error.argument is not None:
-        return _missing(error)
-    if isinstance(error, UnusedCliTokensError):
-        return f"{' '.join(error.unused_tokens)!r} belongs to no option; every setting is a flag such as --p-spu 0.9"
-    if isinstance(error, UnknownCommandError):
-        token = error.unused_tokens[0]
-        flag = token.startswith("-")
-        names = [name for name in error.app or () if name.startswith("-") == flag]
-        what = f"option {token}" if flag else f"verb {token!r}"
-        return f"{what} is unknown{suggestion(token, names) or _choices(names)}"
-    if isinstance(error, CoercionError) and error.argument is not None and error.token is not None:
-        choices, value = list(error.argument.get_choices() or ()), error.token.value
-        if choices:
-            return f"{error.argument.name} = {value!r} is not one of {', '.join(choices)}{suggestion(value, choices)}"
-    return " ".join(str(error).split()).rstrip(".")
-
-
-def _missing(error: MissingArgumentError) -> str:
-    """The missing argument with its meaning; a positional one in capitals, as in --help."""
-    argument = error.argument
-    if any(name in error.unused_tokens or () for name in argument.names):
-        return f"{argument.name} needs a value: {argument.parameter.help}"
-    positional = argument.field_info.kind is not argument.field_info.KEYWORD_ONLY
-    name = argument.name.lstrip("-").upper() if positional else argument.name
-    return f"{' '.join(error.command_chain)} needs {name}: {argument.parameter.help}"
-
-
-def _choices(names: list[str]) -> str:
-    """The choices if they are few, else where to find them."""
-    long = sorted({name for name in names if not name.startswith("-") or name.startswith("--")})
-    return f"; there are {', '.join(long)}" if 0 < len(long) <= FEW else "; --help lists all"

@@ -62,32 +62,23 @@ def flags_of(model: type[BaseModel], group: Group, without: tuple[str, ...] = ()
     for name, hint in get_type_hints(model, include_extras=True).items():
         if name in without or name not in model.model_fields:
             continue
-        kind, default = _kind(hint), model.model_fields[name].default
+        (kind, meaning), default = _declaration(hint), model.model_fields[name].default
         shown = f"{default:g}" if isinstance(default, float) else default
-        note = _meaning(hint) + ("" if default is None else f" [default: {shown}]")
+        note = meaning + ("" if default is None else f" [default: {shown}]")
         parameter = Parameter(help=note, group=group, show_default=False, converter=CONVERTERS.get(kind))
         fields.append((name, Annotated[kind | None, parameter], None))
     # cyclopts ignores the fields of a class that seems to be a built-in.
     return make_dataclass(f"{model.__name__}Flags", fields, kw_only=True, namespace={"__module__": __name__})
 
 
-def _kind(annotation: Any) -> Any:
-    """int, float, str or a Literal: the type of a field without bounds and None."""
-    if get_origin(annotation) is Annotated:
-        return _kind(get_args(annotation)[0])
-    if get_origin(annotation) is Literal or isinstance(annotation, type):
-        return annotation
-    (kind,) = (part for part in get_args(annotation) if part is not NoneType)
-    return _kind(kind)
-
-
-def _meaning(annotation: Any) -> str:
-    """The first description inside an annotation."""
-    for part in get_args(annotation):
-        meaning = getattr(part, "description", None) or _meaning(part)
-        if meaning:
-            return meaning
-    return ""
+def _declaration(hint: Any) -> tuple[Any, str]:
+    """The type of a field (int, float, str or a Literal) without bounds and None, and its description."""
+    meaning = ""
+    while get_origin(hint) not in (None, Literal):  # Annotated, or a union with None
+        parts = get_args(hint)
+        meaning = meaning or next(filter(None, (getattr(part, "description", None) for part in parts)), "")
+        hint = next(part for part in parts if part is not NoneType)
+    return hint, meaning
 
 
 _WORLD = Group("World", sort_key=1)

@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from experiments.files import check_folder, output_folder, write_json, write_text
+from experiments.files import check_writable, output_folder, write_json, write_text
 from experiments.progress import say
 from simulator.world import World
 
@@ -37,7 +37,7 @@ def note(sentence: str) -> None:
 def free_output(output: Path | None, verb: str, names: Iterable[str]) -> None:
     """Raise RequestError if the folder cannot be written, or holds files of these names that `verb` did not write."""
     if output is not None:
-        check_folder(output, verb, names)
+        check_writable(output, verb, names)
 
 
 def checked_output(output: Path | None) -> None:

@@ -27,13 +27,15 @@ from experiments.command.output import emit, free_output, percent, screen, table
 from experiments.errors import RequestError, checked_seed
 from experiments.estimators import trainable
 from experiments.lab import mitigations
+from experiments.lab.words import counted
 from experiments.progress import doing, say
 from simulator.prompts import Prompt, in_words
 from simulator.world import World
 from theory.learners import Learner, named, names
 
 RESULT = ("result.json", "world.toml")  # the files of predict and simulate
-NOTABLE = 0.005  # smallest share or difference that gets a line
+GROUPS = ("common", "counter", "balanced", "drop")
+NOTABLE = 0.005  # smallest share that gets a line
 PromptFlag = Annotated[
     Prompt | None,
     Parameter(help=f"class prompt: {in_words()} [default: name]", show_default=False),
@@ -55,10 +57,6 @@ def predict(
     output: Output = None,
     json: Json = False,
 ) -> None:
-    """Accuracy on the common and the counter group at n = infinity, by theory.
-
-    Example: soberclip predict --p-spu 0.99 --mu-spu 2 --sigma-xi 0
-    """
     from experiments.lab.answers import predict as run
     from experiments.lab.config import world_from
 
@@ -87,10 +85,6 @@ def simulate(
     output: Output = None,
     json: Json = False,
 ) -> None:
-    """Train linear CLIP (or a supervised rule) on n pairs, many times, and measure both groups.
-
-    Example: soberclip simulate --n 1e6 --replicates 200 --mu-spu 2
-    """
     from experiments.lab.answers import simulate as run
     from experiments.lab.config import world_from
 
@@ -127,10 +121,6 @@ def train(
     output: Annotated[Path | None, Parameter(help="folder for checkpoint, weights, trace and result")] = None,
     json: Json = False,
 ) -> None:
-    """Train two towers by gradient descent, an ensemble at a time, on this machine or under torchrun.
-
-    Example: soberclip train --loss infonce --steps 2000 --ensemble 3 --mu-spu 2 --dim-image 2 --dim-text 2
-    """
     from experiments.lab import runfolder
     from experiments.lab.config import recipe_from, world_from
     from experiments.lab.training import train as run
@@ -172,10 +162,6 @@ def show(
     world: WorldOptions | None = None,
     json: Json = False,
 ) -> None:
-    """Draw a world: a contact sheet of pixels with their captions, or the latents of Gaussian views.
-
-    Example: soberclip show --mu-spu 2 --sigma-xi 0
-    """
     from experiments.lab.config import world_from
     from experiments.page.plot.save import check_target, save_figure
     from experiments.page.show import picture_of
@@ -198,8 +184,6 @@ def _learner(name: str, prompt: str | None, embed_dim: int | None) -> Learner:
 
 def accuracy_table(document: dict[str, Any]) -> Group:
     """The result of predict, simulate or train: measured accuracies with intervals beside predicted ones."""
-    from experiments.lab.answers import GROUPS
-
     simulated = "replicates" in document
     predicted = (document.get("predicted") if simulated else document) or {}
     intervals = document.get("interval95") or {}
@@ -217,8 +201,6 @@ def _range(ends: list[float] | None) -> str:
 
 def _title(document: dict[str, Any]) -> str:
     """The learner, its prompt and mitigation, and the size of the measurement."""
-    from experiments.lab.words import counted
-
     parts = [document["learner"]]
     if document["prompt"]:
         parts.append(f"{document['prompt']} prompt")
@@ -240,32 +222,10 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
             f"{percent(unseen['counter'])} % of the counter images are like no pair of this run, so towers cannot "
             f"know them; {unseen['pairs_needed']:.2g} pairs would leave 1 %"
         )
-    yield from _covariances(document)
-    if document.get("bridge"):
-        lost = {one["model"] for one in document["diverged"]}
-        finite = {n: [v for k, v in enumerate(values) if k not in lost] for n, values in document["bridge"].items()}
-        mean = {name: sum(values) / len(values) for name, values in finite.items()}
-        yield (
-            f"embeddings have mu/sigma {mean['mu_inv']:.1f} by object and {mean['mu_spu']:.1f} by attribute; "
-            f"a Gaussian world with these has Rand {percent(mean['rand'])} % and Rev {percent(mean['rev'])} %"
-        )
     if "arrived" in document:
         steps = document["trace"][-1]["step"]
         state = f"arrived after {steps} steps" if document["arrived"] else f"still moving after {steps} steps"
         yield f"{state}: --until {document['until']:g} of movement while steps double"
-
-
-def _covariances(document: dict[str, Any]) -> Iterator[str]:
-    """Whether both groups are away from the law and nearer to the Gaussian PMI."""
-    known, law = document.get("prompts", {}).get(document["prompt"], {}).get("covariances"), document.get("predicted")
-    if not known or not law:
-        return
-    off = [(abs(document[group] - known[group]), abs(document[group] - law[group])) for group in ("common", "counter")]
-    if all(near < far for near, far in off) and max(far for _, far in off) >= NOTABLE:
-        yield (
-            f"nearer to the Gaussian PMI ({percent(known['common'])} and {percent(known['counter'])} %), which knows "
-            "covariances but no classes: these towers have learned little more"
-        )
 
 
 def _views(world: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from experiments.command.options import Json, Seed
-from experiments.command.output import VERDICT_STYLES, emit, free_output, indented, note
+from experiments.command.output import VERDICT_STYLES, emit, free_output, indented, note, screen
 from experiments.errors import Interrupted, RequestError, RunError, checked_seed
 from experiments.progress import tell
 
@@ -22,16 +22,12 @@ VERDICTS = "verdicts.json"
 
 
 def claims(*, json: Json = False) -> None:
-    """The claims on trial, with source and statement; what is not on trial, with the reason.
-
-    Example: soberclip claims
-    """
-    from experiments.court.registry import all_trials
+    from experiments.court.registry import all_claims
     from theory.claims.catalogue import untried
 
-    tried = [{"claim": t.id, "source": t.source, "statement": t.statement, "untried": None} for t in all_trials()]
-    others = [{"claim": u.id, "source": u.source, "statement": u.statement, "untried": u.reason} for u in untried()]
-    emit([*tried, *others], json, claims_table)
+    listed = [*((claim, None) for claim in all_claims()), *((one, one.reason) for one in untried())]
+    rows = [{"claim": c.id, "source": c.source, "statement": c.statement, "untried": why} for c, why in listed]
+    emit(rows, json, claims_table)
 
 
 def check(
@@ -56,12 +52,9 @@ def check(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Put claims on trial: proved, supported, contradicted or undecided, with the evidence.
-
-    Example: soberclip check wang-lemma-d3 corrected-law --quick
-    """
+    from experiments.court.certificates import refuse_other_files
     from experiments.court.parallel import run_all
-    from experiments.court.registry import all_trials, chosen, claims_of_file, trial_of
+    from experiments.court.registry import all_claims, chosen, claims_of_file
     from experiments.verdict import REFUSED
 
     if verify is not None:
@@ -72,50 +65,30 @@ def check(
         raise RequestError(f"--error-rate = {error_rate} lies outside (0, 1); .01 is usual")
     checked_seed(seed)
     proving = {"prove": prove, "certificates": output} if prove else {}
-    available = all_trials(**proving) if claims is None else [trial_of(c, **proving) for c in claims_of_file(claims)]
-    selected = chosen(ids, available)
+    selected = chosen(ids, all_claims() if claims is None else claims_of_file(claims))
     free_output(output, "check", [VERDICTS])
-    if prove:
-        _check_proving(output, [trial.id for trial in selected])
-    kept = None if output is None else output / VERDICTS
-    before = _modified(kept)
+    if prove and output is not None:
+        refuse_other_files(output, [claim.id for claim in selected])
     try:
         with redirect_stdout(sys.stderr):  # a user's prediction may print
-            how = {"seed": seed, "quick": quick, "error_rate": error_rate, "output": output}
-            document = run_all(selected, **how, proving=proving if claims is None else None)
+            how = {"seed": seed, "quick": quick, "error_rate": error_rate, **proving}
+            document = run_all(selected, output, own=claims is not None, **how)
     except KeyboardInterrupt:
-        if kept is None:
-            raise Interrupted("interrupted; nothing was kept, since no --output was given") from None
-        if _modified(kept) == before:
-            raise Interrupted("interrupted before the first verdict; nothing was kept") from None
-        raise Interrupted(f"interrupted; the finished verdicts are in {kept}") from None
+        kept = "nothing was kept" if output is None else f"the verdicts finished by then are in {output / VERDICTS}"
+        raise Interrupted(f"interrupted; {kept}") from None
     emit(document, json, verdict_table)
     refused = [verdict["claim"] for verdict in document if verdict["verdict"] == REFUSED]
     if refused:
         raise RequestError(f"not judged: {', '.join(refused)}; each verdict has the reason")
 
 
-def _check_proving(output: Path | None, ids: list[str]) -> None:
-    from experiments.court.certificates import need_libraries, refuse_other_files
-
-    need_libraries("--prove")
-    if output is not None:
-        refuse_other_files(output, ids)
-
-
-def _modified(file: Path | None) -> int | None:
-    """When a file was last written; None if it does not exist."""
-    return file.stat().st_mtime_ns if file is not None and file.exists() else None
-
-
 def _verify(folder: Path, claims: Path | None, json: bool) -> None:
     """Check the certificates of a folder. Raises RunError with the names of those that fail."""
-    from experiments.court.certificates import need_libraries, verified
+    from experiments.court.certificates import verified
     from experiments.court.registry import claims_of_file
-    from theory.claims.catalogue import claims as catalogue
+    from theory.claims.catalogue import CLAIMS
 
-    need_libraries("--verify")
-    known = [*catalogue(), *([] if claims is None else claims_of_file(claims))]
+    known = [*CLAIMS, *([] if claims is None else claims_of_file(claims))]
     document = verified(folder, known, tell)
     emit(document, json, certificate_table)
     refused = [result["file"] for result in document if result["refused"]]
@@ -136,31 +109,12 @@ def reproduce(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """The main job: every claim on a quick trial (`check` audits eight times as many points), the figures, and one
-    report.html that opens offline.
-
-    Example: soberclip reproduce --output soberclip-report
-    """
     from experiments.page.reproduce import reproduce as run
 
     checked_seed(seed)
-    if full:
-        note(_full_work())
     document = run(output, seed, full)
     emit(document, json, verdict_table)
     note(f"report: {output / 'report.html'}")
-
-
-def _full_work() -> str:
-    """The work that a full reproduction adds, with the training time of the stored verdicts."""
-    from experiments.court.trained import stored_verdicts
-    from experiments.lab.words import counted, duration
-
-    seconds = [verdict["seconds"] for verdict in stored_verdicts()]
-    return (
-        f"{counted(len(seconds), 'claim')} with a stored verdict are trained again, which took "
-        f"{duration(sum(seconds))} then; the others are audited at 32 points instead of 4"
-    )
 
 
 def claims_table(document: list[dict[str, Any]]) -> Group:
@@ -170,7 +124,7 @@ def claims_table(document: list[dict[str, Any]]) -> Group:
         lines += [Text.assemble((row["claim"], "bold"), "  ", (row["source"], "dim")), indented(row["statement"])]
         if row["untried"]:
             lines.append(indented(f"not on trial: {row['untried']}"))
-    return Group(*lines)
+    return screen(*lines)
 
 
 def verdict_table(document: list[dict[str, Any]]) -> Group:
@@ -185,19 +139,21 @@ def verdict_table(document: list[dict[str, Any]]) -> Group:
         if row["verdict"] not in ("supported", "contradicted") or row.get("proof"):
             why = row.get("reason", "")  # verdicts from the published tables have none
             parts = [why] if row["route"] is None else [why, *parts]
-        lines.append(Text.assemble((f"{row['verdict']:<13}", VERDICT_STYLES[row["verdict"]]), (row["claim"], "bold")))
-        lines += [indented(row["statement"]), indented("; ".join(part for part in parts if part))]
-    return Group(*lines, Text(f"{by_verdict(document)}. {' '.join(tally(document))}"))
+        lines += [_heading(row["verdict"], row["claim"]), indented(row["statement"])]
+        lines.append(indented("; ".join(filter(None, parts))))
+    return screen(*lines, f"{by_verdict(document)}. {' '.join(tally(document))}")
 
 
 def certificate_table(document: list[dict[str, Any]]) -> Group:
     """One block per certificate."""
     lines: list[RenderableType] = []
-    for row in document:
-        outcome = "refused" if row["refused"] else row["shows"]
+    outcomes = [row["shows"] if row["refused"] is None else "refused" for row in document]
+    for row, outcome in zip(document, outcomes, strict=True):
         checked = f"{row['boxes']} boxes checked" if row["boxes"] else "checked exactly"
         result = row["refused"] or f"{checked}, in {row['seconds']:.2g} s"
-        lines.append(Text.assemble((f"{outcome:<13}", VERDICT_STYLES[outcome]), (row["claim"] or row["file"], "bold")))
-        lines.append(indented(f"{row['file']}: {result}"))
-    counts = Counter("refused" if row["refused"] else row["shows"] for row in document)
-    return Group(*lines, Text(", ".join(f"{n} {outcome}" for outcome, n in counts.items()) + "."))
+        lines += [_heading(outcome, row["claim"] or row["file"]), indented(f"{row['file']}: {result}")]
+    return screen(*lines, ", ".join(f"{n} {outcome}" for outcome, n in Counter(outcomes).items()) + ".")
+
+
+def _heading(outcome: str, name: str) -> Text:
+    return Text.assemble((f"{outcome:<13}", VERDICT_STYLES[outcome]), (name, "bold"))

@@ -14,8 +14,8 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,18 +35,6 @@ MOST_BYTES = 2**31  # of images in memory together; at 224 pixels 10,000 photos
 # 4 ms per composite of 224 pixels on one core, a third of the default level's time, for 9 % more bytes.
 PNG = {"format": "PNG", "compress_level": 1}
 COLUMNS = ("file", "class_index", "class", "object", "background", "photo", "group", "scale", "x", "y")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Composition:
-    """A request: these objects on these backgrounds, `common` as CLASS=BACKGROUND or files of such lines."""
-
-    objects: Path
-    backgrounds: Path
-    common: Sequence[str]
-    size: int = 224
-    seed: int = 0
-    output: Path
 
 
 class Source(NamedTuple):
@@ -77,63 +65,64 @@ class Plan(NamedTuple):
     strays: list[str]
 
 
-def run(request: Composition) -> dict[str, Any]:
+def run(
+    *, objects: Path, backgrounds: Path, common: Sequence[str], size: int = 224, seed: int = 0, output: Path
+) -> dict[str, Any]:
     """Write the missing files of the tree and return the document of `compose`.
 
-    Raises RequestError for a wrong request, before anything is written, and RunError if the file system fails; files
-    that are written stay.
+    `common` holds CLASS=BACKGROUND or files of such lines. Raises RequestError for a wrong request, before anything is
+    written, and RunError if the file system fails; files that are written stay.
     """
-    planned = plan(request)
-    size = request.size
-    places = {c: drawn_place(numpy_stream(request.seed, f"place of {c.name}")) for c in planned.cutouts}
-    with counting("decoding", len(planned.cutouts) + len(planned.photos), "images/s") as advance:
-        cutouts = _prepared(
-            planned.cutouts, lambda s: cut(decode(s.path, "RGBA", still=True), places[s], size), advance
-        )
-        photos = _prepared(planned.photos, lambda s: frame(decode(s.path, still=True), size), advance)
-    document = _document(request, planned)
-    _claim(request.output, document)
-    written = _write(request.output, planned.composites, cutouts, photos)
-    rows = []
-    for file, cutout, photo, group in planned.composites:
-        names = planned.classes[cutout.kind], cutout.kind, cutout.name, photo.kind, photo.name
-        rows.append((file, *names, group, f"{places[cutout].scale:.6g}", cutouts[cutout].x, cutouts[cutout].y))
-    write_table(request.output / MANIFEST, COLUMNS, rows)
-    return {**document, "output": str(request.output), "written": written, "kept": document["composites"] - written}
-
-
-def plan(request: Composition) -> Plan:
-    """Every object on every photo, with classes and groups, before anything is decoded.
-
-    Raises RequestError for a seed or a size outside its domain, folders of another layout, too many images for memory,
-    fewer than two backgrounds, a class without a common or a counter background, and composites with the same name.
-    """
-    checked_seed(request.seed)
-    size, (low, high) = request.size, SIDES
+    checked_seed(seed)
+    low, high = SIDES
     if not low <= size <= high:
         raise RequestError(f"--size {size} lies outside {low}..{high} pixels")
-    cutouts, other_files = _sources(request.objects, "--objects", (".png",), request.output)
-    photos, more_files = _sources(request.backgrounds, "--backgrounds", SUFFIXES, request.output)
+    plan = _plan(objects, backgrounds, common, output)
     # Pillow has 4 bytes per pixel, and a box fills half a frame at most.
-    need = 2 * size**2 * (2 * len(photos) + len(cutouts))
+    need = 2 * size**2 * (2 * len(plan.photos) + len(plan.cutouts))
     if need > MOST_BYTES:
         raise RequestError(
-            f"{len(cutouts)} cut-outs and {len(photos)} photos at --size {size} take {need / 2**30:.1f} GiB, more than "
-            f"{MOST_BYTES / 2**30:.0f}; take fewer of them or a smaller --size"
+            f"{len(plan.cutouts)} cut-outs and {len(plan.photos)} photos at --size {size} take {need / 2**30:.1f} GiB, "
+            f"more than {MOST_BYTES / 2**30:.0f}; take fewer of them or a smaller --size"
         )
+    places = {c: drawn_place(numpy_stream(seed, f"place of {c.name}")) for c in plan.cutouts}
+    with counting("decoding", len(plan.cutouts) + len(plan.photos), "images/s") as advance:
+        cutouts = _prepared(plan.cutouts, lambda s: cut(decode(s.path, "RGBA", still=True), places[s], size), advance)
+        photos = _prepared(plan.photos, lambda s: frame(decode(s.path, still=True), size), advance)
+    document = {
+        "verb": "compose",
+        "settings": _settings(plan, size, seed),
+        "objects": str(objects),
+        "backgrounds": str(backgrounds),
+        "classes": _class_records(plan),
+        "composites": len(plan.composites),
+        "strays": plan.strays,
+        "provenance": provenance(),
+    }
+    _claim(output, document)
+    written = _write(output, plan.composites, cutouts, photos)
+    rows = []
+    for file, cutout, photo, group in plan.composites:
+        names = plan.classes[cutout.kind], cutout.kind, cutout.name, photo.kind, photo.name
+        rows.append((file, *names, group, f"{places[cutout].scale:.6g}", cutouts[cutout].x, cutouts[cutout].y))
+    write_table(output / MANIFEST, COLUMNS, rows)
+    return {**document, "output": str(output), "written": written, "kept": len(plan.composites) - written}
+
+
+def _plan(objects: Path, scenes: Path, words: Sequence[str], output: Path) -> Plan:
+    """Every object on every photo, with classes and groups, before anything is decoded."""
+    cutouts, other_files = _sources(objects, "--objects", (".png",), output)
+    photos, more_files = _sources(scenes, "--backgrounds", SUFFIXES, output)
     loose = next((cutout.name for cutout in cutouts if "/" not in cutout.name), None)
     if loose is not None:
         raise RequestError(f"the cut-out {loose!r} lies in no class folder; move it to one, as '9 ostrich/{loose}'")
     classes = class_indices(dict.fromkeys(cutout.kind for cutout in cutouts))
     backgrounds = list(dict.fromkeys(photo.kind for photo in photos))
     if len(backgrounds) < 2:
-        raise RequestError(
-            f"{str(request.backgrounds)!r} holds one background, {backgrounds[0]!r}; two are needed, a common and a "
-            "counter one"
-        )
-    common = _common(request.common, classes, backgrounds)
+        raise RequestError(f"{str(scenes)!r} holds one background, {backgrounds[0]!r}; two are needed")
+    common = _common(words, classes, backgrounds)
     composites: dict[str, Composite] = {}
-    for cutout, photo in ((cutout, photo) for cutout in cutouts for photo in photos):
+    for cutout, photo in product(cutouts, photos):
         group = "common" if photo.kind in common[cutout.kind] else "counter"
         folder = f"{indexed(cutout.kind, classes[cutout.kind])}/{group}-{photo.kind}"
         file = f"{folder}/{Path(cutout.name).stem} on {Path(photo.name).stem}.png"
@@ -227,40 +216,30 @@ def _prepared(
     return ready
 
 
-def _document(request: Composition, planned: Plan) -> dict[str, Any]:
-    """The content of compose.json: the settings, which determine every name and pixel, and counts."""
+def _settings(plan: Plan, size: int, seed: int) -> dict[str, Any]:
+    """What determines every name and pixel."""
     from PIL import __version__ as pillow  # an optional extra
 
     contents = sha256()
-    for source in (*planned.cutouts, *planned.photos):
+    for source in (*plan.cutouts, *plan.photos):
         contents.update(f"{source.name}\n{sha256(source.path.read_bytes()).hexdigest()}\n".encode())
-    objects = Counter(cutout.kind for cutout in planned.cutouts)
-    photos = Counter(photo.kind for photo in planned.photos)
-    return {
-        "verb": "compose",
-        "settings": {
-            "size": request.size,
-            "seed": request.seed,
-            "pillow": pillow,
-            "common": {folder: sorted(own) for folder, own in planned.common.items()},
-            "contents": contents.hexdigest(),
-        },
-        "objects": str(request.objects),
-        "backgrounds": str(request.backgrounds),
-        "classes": [
-            {
-                "class_index": index,
-                "folder": folder,
-                "objects": objects[folder],
-                "common": {b: n for b, n in photos.items() if b in planned.common[folder]},
-                "counter": {b: n for b, n in photos.items() if b not in planned.common[folder]},
-            }
-            for folder, index in planned.classes.items()
-        ],
-        "composites": len(planned.composites),
-        "strays": planned.strays,
-        "provenance": provenance(),
-    }
+    common = {folder: sorted(own) for folder, own in plan.common.items()}
+    return {"size": size, "seed": seed, "pillow": pillow, "common": common, "contents": contents.hexdigest()}
+
+
+def _class_records(plan: Plan) -> list[dict[str, Any]]:
+    objects = Counter(cutout.kind for cutout in plan.cutouts)
+    photos = Counter(photo.kind for photo in plan.photos)
+    return [
+        {
+            "class_index": index,
+            "folder": folder,
+            "objects": objects[folder],
+            "common": {b: n for b, n in photos.items() if b in plan.common[folder]},
+            "counter": {b: n for b, n in photos.items() if b not in plan.common[folder]},
+        }
+        for folder, index in plan.classes.items()
+    ]
 
 
 def _claim(output: Path, document: dict[str, Any]) -> None:

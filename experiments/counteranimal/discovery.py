@@ -11,13 +11,13 @@ Letters: B backgrounds of one class, n photos and k correct answers on each, S s
 
 import os
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Int
+from scipy.stats import false_discovery_control
 
 from experiments.counteranimal.class_names import indexed
 from experiments.counteranimal.layouts import Files
@@ -28,7 +28,7 @@ from experiments.counteranimal.predictions import Predictions
 from experiments.counteranimal.scoring import NO_ANSWER, predict
 from experiments.errors import RequestError, RunError, checked_seed
 from experiments.files import output_folder, write_json, write_table
-from experiments.inference import LEVEL, benjamini_hochberg, bootstrap_interval, holm, resamples
+from experiments.inference import LEVEL, bootstrap_interval, holm, resamples
 from simulator.streams import numpy_stream
 
 ALPHA = 0.05  # level at which a class's background has an effect, after Holm's correction
@@ -38,49 +38,37 @@ SMALLEST_CELL = 20  # photos of a background; half of them must still give an ac
 Numbers = Int[np.ndarray, " B"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Discovery:
-    """A request: select backgrounds of these photos by one model, and build a tree below `output`."""
-
-    data: Path
-    model: ModelConfig
-    min_photos: int = SMALLEST_CELL
-    seed: int = 0
-    output: Path
-
-
-def run(request: Discovery) -> dict[str, Any]:
-    """The document of `discover`, and on disk tree/, discovered.csv and discovered.json.
+def run(
+    *, data: Path, model: ModelConfig, min_photos: int = SMALLEST_CELL, seed: int = 0, output: Path
+) -> dict[str, Any]:
+    """The document of `discover`, and on disk tree/, discovered.csv and discovered.json below `output`.
 
     Raises RequestError for a wrong request, before anything is written, and RunError if the run fails.
     """
-    checked_seed(request.seed)
-    if request.min_photos < 2:
+    checked_seed(seed)
+    if min_photos < 2:
         raise RequestError(
-            f"--min-photos {request.min_photos} is below 2, which cannot be halved; the nearest valid value is 2"
+            f"--min-photos {min_photos} is below 2, which cannot be halved; the nearest valid value is 2"
         )
-    config = request.model
-    photo_set = read_photos(request.data, EACH, config.vocabulary)
+    photo_set = read_photos(data, EACH, model.vocabulary)
     source = photo_set.source
     if not isinstance(source, Files) or source.parts or not photo_set.root.is_dir():
-        raise RequestError(
-            f"--data {str(request.data)!r} is not a folder class/background/photos, to which links can be made"
-        )
-    target = request.output / "tree"
+        raise RequestError(f"--data {str(data)!r} is not a folder class/background/photos, to which links can be made")
+    target = output / "tree"
     if target.exists():
         raise RequestError(f"{str(target)!r} exists already; choose another --output or remove it")
-    output_folder(request.output)
-    model = config.load()
-    scored = config.run(photo_set, model)
-    predictions = predict(photo_set, scored, config.vocabulary.every_label)
-    document = discover(predictions, photo_set.classes, request.min_photos, request.seed)
+    output_folder(output)
+    loaded = model.load()
+    scored = model.run(photo_set, loaded)
+    predictions = predict(photo_set, scored, model.vocabulary.every_label)
+    document = discover(predictions, photo_set.classes, min_photos, seed)
     document["skipped"] = [{"path": path, "reason": reason} for path, reason in scored.encoded.unreadable.items()]
     document["unanswered"] = int((predictions.predicted == NO_ANSWER).sum())  # counted as wrong
-    document["model"] = {"spec": model.spec, **config.settings(model)}
+    document["model"] = {"spec": loaded.spec, **model.settings(loaded)}
     document["links"] = link_tree(photo_set, predictions, document["classes"], target)
     rows = document["classes"]
-    write_table(request.output / "discovered.csv", rows[0].keys(), (row.values() for row in rows))
-    write_json(request.output / "discovered.json", document)
+    write_table(output / "discovered.csv", rows[0].keys(), (row.values() for row in rows))
+    write_json(output / "discovered.json", document)
     return document
 
 
@@ -101,7 +89,7 @@ def discover(
     permutations = permutations_for(len(usable))
     classes = [_class_record(index, part, folders[index], seed, permutations) for index, part in usable]
     p = np.array([c["p_value"] for c in classes])
-    for record, p_holm, p_bh in zip(classes, holm(p).tolist(), benjamini_hochberg(p).tolist(), strict=True):
+    for record, p_holm, p_bh in zip(classes, holm(p).tolist(), false_discovery_control(p).tolist(), strict=True):
         record |= {"p_holm": p_holm, "p_bh": p_bh}
     selected = {c["class_index"] for c in classes}
     return {

@@ -4,7 +4,7 @@ An evaluation writes predictions.csv; everything else in a result is computed fr
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -34,39 +34,43 @@ from experiments.files import output_folder
 REFERENCE = "published:CLIP-LAION400M-ViT/B/32"  # [W] takes this model's confusions for 1 vs 20
 
 
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """A request: these models on these photos against these labels, with results below `output`."""
+def run(
+    *,
+    data: Path,
+    models: ModelConfig,
+    groups: str = PREFIX,
+    labels: Literal["1000", "20", "45", "own"] | None = None,
+    confusing: Path | None = None,
+    reference: str | None = None,
+    reference_weights: Path | None = None,
+    seed: int = 0,
+    output: Path,
+    note: Callable[[str], None] = lambda sentence: None,
+) -> list[dict[str, Any]]:
+    """The summary of each model, written below `output` as soon as it is complete; `note` is called with warnings.
 
-    data: Path
-    models: ModelConfig
-    groups: str = PREFIX
-    labels: Literal["1000", "20", "45", "own"] | None = None  # None: all labels
-    confusing: Path | None = None
-    reference: str | None = None  # None: REFERENCE
-    reference_weights: Path | None = None
-    seed: int = 0
-    output: Path
-
-
-def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None) -> list[dict[str, Any]]:
-    """The summary of each model, written to its folder as soon as it is complete; `note` is called with warnings.
-
-    Raises RequestError for a wrong request, before anything is written, and RunError if the run fails.
+    All labels compete by default. Raises RequestError for a wrong request, before anything is written, and RunError if
+    the run fails.
     """
-    checked_seed(request.seed)
-    _check_labels(request)
-    models = request.models
-    photo_set = read_photos(request.data, request.groups, models.vocabulary)
-    if request.labels == "20" and request.confusing is None:
-        space = _confusing(request, photo_set)
-    elif request.labels == "20":
-        space = load_confusing(request.confusing, models.vocabulary, sorted(photo_set.classes))
+    checked_seed(seed)
+    vocabulary = models.vocabulary
+    if labels != "20" and (confusing, reference, reference_weights) != (None, None, None):
+        raise RequestError("--confusing, --reference and --reference-weights go with --labels 20")
+    if labels in (("own",) if vocabulary.imagenet else ("1000", "45")):
+        raise RequestError(f"--labels own goes with --classes FILE, 1000 and 45 go without; not --labels {labels}")
+    photo_set = read_photos(data, groups, vocabulary)
+    if labels == "20" and confusing is not None:
+        space = load_confusing(confusing, vocabulary, sorted(photo_set.classes))
+    elif labels == "20":
+        weights = None if reference_weights is None else [reference_weights]
+        config = replace(
+            models, models=[reference or REFERENCE], weights=weights, quick_gelu="auto", ema=None, language=False
+        )
+        space = _confusing(config, photo_set, output_folder(output) / "confusing.json")
     else:
-        space = own_classes(list(photo_set.classes)) if request.labels == "45" else models.vocabulary.every_label
-    output_folder(request.output)
+        space = own_classes(list(photo_set.classes)) if labels == "45" else vocabulary.every_label
     documents = []
-    for k, folder in enumerate(result_folders(request.output, models.specs)):
+    for k, folder in enumerate(result_folders(output_folder(output), models.specs)):
         began, model = perf_counter(), models.load(k)
         scored = models.run(photo_set, model, space)
         predictions = predict(photo_set, scored, space)
@@ -74,8 +78,8 @@ def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None
             **models.settings(model),
             "labels": space.name,
             "label_sets": {"truth_added": list(space.added), **space.settings},
-            "data": str(request.data),
-            "groups": request.groups,
+            "data": str(data),
+            "groups": groups,
             "folders": {str(index): folder for index, folder in photo_set.classes.items()},
             "skipped": [{"path": path, "reason": reason} for path, reason in scored.encoded.unreadable.items()],
             "unanswered": int((predictions.predicted == NO_ANSWER).sum()),
@@ -83,7 +87,7 @@ def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None
             "seconds": round(perf_counter() - began, 3),
             **scored.settings,
         }
-        document = summarise("evaluate", model.spec, model.family, predictions, settings, request.seed)
+        document = summarise("evaluate", model.spec, model.family, predictions, settings, seed)
         write_result(folder, document, predictions)
         for sentence in _warnings(model, settings):
             note(sentence)
@@ -96,34 +100,12 @@ def run(request: Evaluation, note: Callable[[str], None] = lambda sentence: None
     return documents
 
 
-def _check_labels(request: Evaluation) -> None:
-    for flag in ("confusing", "reference", "reference_weights"):
-        if getattr(request, flag) is not None and request.labels != "20":
-            raise RequestError(
-                f"--{flag.replace('_', '-')} goes with --labels 20, not {request.labels or 'all labels'}"
-            )
-    if request.labels in (("own",) if request.models.vocabulary.imagenet else ("1000", "45")):
-        raise RequestError(
-            f"--labels own goes with --classes FILE, 1000 and 45 go without; not --labels {request.labels}"
-        )
-
-
-def _confusing(request: Evaluation, photo_set: PhotoSet) -> LabelSpace:
-    """The 1 vs 20 sets of the reference model, written to confusing.json. It runs like the others."""
-    weights = request.reference_weights
-    config = replace(
-        request.models,
-        models=[request.reference or REFERENCE],
-        weights=None if weights is None else [weights],
-        quick_gelu="auto",
-        ema=None,
-        language=False,
-    )
-    output_folder(request.output)
+def _confusing(config: ModelConfig, photo_set: PhotoSet, file: Path) -> LabelSpace:
+    """The 1 vs 20 sets of the reference model, which runs like the others; also written to a file."""
     model = config.load()
     space = confusing_space(config.run(photo_set, model))
     origin = {"model": model.spec, "weights_hash": model.settings["weights_hash"], "prompts": config.prompts}
-    save_confusing(request.output / "confusing.json", space, config.vocabulary, origin)
+    save_confusing(file, space, config.vocabulary, origin)
     return space
 
 

@@ -5,7 +5,6 @@ prompts. A classifier's is that of its scores.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -28,62 +27,59 @@ MANY, FEWER = 200, 20  # with more labels a fit takes seconds, and is repeated l
 COLUMNS = ("model", "class_index", "class", "group", "photos", "predicted", "measured", "standard_error")
 
 
-@dataclass(frozen=True, kw_only=True)
-class LawRequest:
-    """Test the law for each of these models on these photos, among the labels in the data or among all labels."""
+def run(
+    *,
+    data: Path,
+    models: ModelConfig,
+    groups: str = PREFIX,
+    labels: Literal["data", "all"] = "data",
+    tolerance: float = 0.03,
+    seed: int = 0,
+    output: Path,
+    note: Callable[[str], None] = lambda sentence: None,
+) -> dict[str, Any]:
+    """The verdict of each model on these photos, and the ranking of the models by t.
 
-    data: Path
-    models: ModelConfig
-    groups: str = PREFIX
-    labels: Literal["data", "all"] = "data"
-    tolerance: float = 0.03
-    seed: int = 0
-    output: Path
-
-
-def run(request: LawRequest, note: Callable[[str], None] = lambda sentence: None) -> dict[str, Any]:
-    """The verdict of each model and the ranking, also in output/law.json, law.csv and law.svg, .pdf and .png.
-
+    Among the labels in the data, or all labels. Writes law.json, law.csv and law.svg, .pdf and .png below `output`.
     Raises RequestError for a wrong request or photos that cannot test the law, RunError if the run fails.
     """
-    checked_seed(request.seed)
-    if not 0 < request.tolerance < 1:
-        raise RequestError(f"tolerance {request.tolerance:g} of an accuracy lies outside 0 < tolerance < 1")
+    checked_seed(seed)
+    if not 0 < tolerance < 1:
+        raise RequestError(f"tolerance {tolerance:g} of an accuracy lies outside 0 < tolerance < 1")
     if find_spec("sklearn") is None:
         raise RequestError(
             "the law's covariance needs scikit-learn, which is not installed; in the checkout run: python -m pip "
             "install -e '.[pixels]'"
         )
-    config = request.models
-    photo_set = read_photos(request.data, request.groups, config.vocabulary)
+    photo_set = read_photos(data, groups, models.vocabulary)
     if not photo_set.grouped:
-        raise RequestError(f"the law needs common and counter photos, and {str(request.data)!r} has no groups")
-    space = own_classes(list(photo_set.classes)) if request.labels == "data" else config.vocabulary.every_label
-    output_folder(request.output)
-    models = []
-    for k, spec in enumerate(config.specs):
-        model = config.load(k)
-        tested = judge(photo_set, config.run(photo_set, model), space, request.tolerance, request.seed)
+        raise RequestError(f"the law needs common and counter photos, and {str(data)!r} has no groups")
+    space = own_classes(list(photo_set.classes)) if labels == "data" else models.vocabulary.every_label
+    output_folder(output)
+    tested = []
+    for k, spec in enumerate(models.specs):
+        model = models.load(k)
+        verdict = judge(photo_set, models.run(photo_set, model), space, tolerance, seed)
         kind = "cosines of unit vectors with prompts" if model.family == "CLIP" else "logits"
         known = {"model": spec, "family": model.family, "scores": kind}
-        models.append(known | tested | {"settings": config.settings(model)})
-        if tested["unanswered"]:
-            note(f"{spec} has no finite score for {tested['unanswered']} photos; they are left out")
+        tested.append(known | verdict | {"settings": models.settings(model)})
+        if verdict["unanswered"]:
+            note(f"{spec} has no finite score for {verdict['unanswered']} photos; they are left out")
     document = {
         "statement": STATEMENT,
-        "data": str(request.data),
-        "labels": request.labels,
-        "tolerance": request.tolerance,
+        "data": str(data),
+        "labels": labels,
+        "tolerance": tolerance,
         "alpha": ALPHA,
-        "seed": request.seed,
-        "models": models,
-        "ranking": ranking(models),
+        "seed": seed,
+        "models": tested,
+        "ranking": ranking(tested),
         "provenance": provenance(),
     }
-    write_figure(request.output / "law", law_figure(document))
-    rows = ({"model": model["model"], **entry} for model in models for entry in model["classes"])
-    write_table(request.output / "law.csv", COLUMNS, ([row[c] for c in COLUMNS] for row in rows))
-    write_json(request.output / "law.json", document)
+    write_figure(output / "law", law_figure(document))
+    rows = ({"model": model["model"], **entry} for model in tested for entry in model["classes"])
+    write_table(output / "law.csv", COLUMNS, ([row[c] for c in COLUMNS] for row in rows))
+    write_json(output / "law.json", document)
     return document
 
 

@@ -129,14 +129,8 @@ def judged(found: Measured, tolerance: float) -> dict[str, Any]:
     least = [max(0.0, low, -high) for low, high in ends]
     most = [max(-low, high) for low, high in ends]
     verdict = "contradicted" if max(least) > tolerance else "supported" if max(most) < tolerance else "undecided"
-    groups = {
-        name: {
-            "predicted": float(found.predicted[:, g].mean()),
-            "measured": float(found.measured[:, g].mean()),
-            "simulation_error": float(found.simulation.mean(axis=1)[:, g].std(ddof=1) / np.sqrt(len(found.simulation))),
-        }
-        for g, name in enumerate(GROUPS)
-    }
+    means = {"predicted": found.predicted.mean(axis=0).tolist(), "measured": found.measured.mean(axis=0).tolist()}
+    groups = {name: {key: mean[g] for key, mean in means.items()} for g, name in enumerate(GROUPS)}
     return {"verdict": verdict, "tolerance": tolerance, "alpha": ALPHA, **numbers, "groups": groups}
 
 
@@ -241,16 +235,14 @@ def _reason(document: dict[str, Any], separable: bool) -> str:
 
 
 def _classes(found: Measured) -> list[dict[str, Any]]:
-    error = np.sqrt(found.variance)
+    columns = {
+        "photos": found.photos.astype(int),
+        "predicted": found.predicted,
+        "measured": found.measured,
+        "standard_error": np.sqrt(found.variance),
+    }
     return [
-        {
-            "label": int(found.truth[c]),
-            "group": name,
-            "photos": int(found.photos[c, g]),
-            "predicted": float(found.predicted[c, g]),
-            "measured": float(found.measured[c, g]),
-            "standard_error": float(error[c, g]),
-        }
-        for c in range(len(found.truth))
+        {"label": label, "group": name, **{key: column[c, g].item() for key, column in columns.items()}}
+        for c, label in enumerate(found.truth.tolist())
         for g, name in enumerate(GROUPS)
     ]

@@ -120,7 +120,7 @@ def with_drop(groups: Float[np.ndarray, "*s 2"]) -> Float[np.ndarray, "*s 3"]:
     return np.concatenate([groups, groups[..., :1] - groups[..., 1:]], axis=-1)
 
 
-def photo_bounds(counts: Counts, mean: Mean, level: float = LEVEL) -> tuple[tuple[float, float], ...]:
+def photo_bounds(counts: Counts, mean: Mean) -> tuple[tuple[float, float], ...]:
     """Intervals of common and counter from the number of photos: Clopper-Pearson on an effective sample.
 
     Korn and Graubard (Survey Methodology 24, 1998): the effective sample of a mean of C classes with weights w_c and
@@ -130,18 +130,18 @@ def photo_bounds(counts: Counts, mean: Mean, level: float = LEVEL) -> tuple[tupl
     counts = counts.complete
     C, n = len(counts.index), counts.photos.sum(axis=0)
     weights = np.full(counts.photos.shape, 1 / C) if mean == "macro" else counts.photos / n
-    few = stdtrit(n - 1, (1 + level) / 2) / stdtrit(C - 1, (1 + level) / 2)
+    few = stdtrit(n - 1, (1 + LEVEL) / 2) / stdtrit(C - 1, (1 + LEVEL) / 2)
     effective = few**2 / (weights**2 / counts.photos).sum(axis=0)
     right = group_accuracies(counts, mean) * effective
     # Less than one right or wrong answer counts as none; rounding is far below a billionth of one.
-    tail, one = (1 - level) / 2, 1 - 1e-9
+    tail, one = (1 - LEVEL) / 2, 1 - 1e-9
     low = binomial_bounds(np.where(right < one, 0, right), effective, tail).low
     high = binomial_bounds(np.where(effective - right < one, effective, right), effective, tail).high
     return tuple((float(a), float(b)) for a, b in zip(low, high, strict=True))
 
 
 def intervals(
-    counts: Counts, mean: Mean, seed: int = 0, replicates: int = REPLICATES, level: float = LEVEL
+    counts: Counts, mean: Mean, seed: int = 0, replicates: int = REPLICATES
 ) -> dict[str, tuple[float, float] | None]:
     """Intervals of common, counter and drop: classes are drawn, their photos stay together.
 
@@ -152,13 +152,13 @@ def intervals(
     if classes < 2:
         return dict.fromkeys(QUANTITIES)
     common, counter = group_accuracies(counts, mean).tolist()
-    first, second = photo_bounds(counts, mean, level)
+    first, second = photo_bounds(counts, mean)
     difference = combined(
         common - counter, (first[0] - counter, first[1] - counter), (common - second[1], common - second[0])
     )
     drawn = with_drop(drawn_accuracies(counts, mean, seed, replicates)).T
     return {
-        name: hull(bootstrap_interval(sample, classes, level), floor)
+        name: hull(bootstrap_interval(sample, classes), floor)
         for name, sample, floor in zip(QUANTITIES, drawn, (first, second, difference), strict=True)
     }
 

@@ -16,6 +16,7 @@ import numpy as np
 from experiments.counteranimal.metrics import (
     Counts,
     Mean,
+    class_counts,
     drawn_accuracies,
     group_accuracies,
     intervals,
@@ -23,8 +24,8 @@ from experiments.counteranimal.metrics import (
     paired,
     photo_bounds,
 )
-from experiments.counteranimal.predictions import read_predictions
-from experiments.counteranimal.summaries import CLASSES, PREDICTIONS, SUMMARY, read_classes, summary_row
+from experiments.counteranimal.predictions import LARGEST, read_predictions
+from experiments.counteranimal.summaries import PREDICTIONS, SUMMARY, summary_row
 from experiments.effective_robustness import AXES, SMALLEST_FAMILY, Axis, Line, fit_line, resampled, usable
 from experiments.errors import RequestError, unknown
 from experiments.inference import LEVEL, bootstrap_interval, combined, hull
@@ -156,35 +157,30 @@ def _result(entry: dict[str, Any], file: Path, mean: Mean) -> Result:
 
 
 def _own_result(entry: dict[str, Any], file: Path, mean: Mean) -> Result:
-    """A result of evaluate or score, with the classes and objects in the files beside it."""
+    """A result of evaluate or score, with classes and objects from the predictions beside it.
+
+    Predictions beside a JSON list of several models, or beside a copy under another name, may belong to another model:
+    they must give the summary's accuracies. Raises RequestError if those beside a summary.json do not.
+    """
     if "common" not in entry[mean]:
         raise RequestError(
             f"{str(file)!r} has no common and counter photos to compare; evaluate with --groups that names them"
         )
-    row = replace(summary_row(entry, mean), source=str(file.parent))
-    classes, objects, predictions = _classes_beside(file, row, mean), None, file.parent / PREDICTIONS
-    if classes is not None and entry.get("paired") is not None and predictions.is_file():
-        objects = object_counts(read_predictions(predictions)).complete
     own = entry.get("class_names_digest") if entry.get("labels") == "own" or entry.get("classes") else None
-    return Result(row, classes, objects, vocabulary=own or Result.vocabulary)
-
-
-def _classes_beside(file: Path, row: Row, mean: Mean) -> Counts | None:
-    """The class figures beside a summary if they give its accuracies.
-
-    Those beside a JSON list of several models, or a copy under another name, may belong to another model. Raises
-    RequestError if a summary.json and its neighbour disagree: they come from different runs.
-    """
-    path = file.parent / CLASSES
+    row = replace(summary_row(entry, mean), source=str(file.parent))
+    result = Result(row, vocabulary=own or Result.vocabulary)
+    path = file.parent / PREDICTIONS
     if not path.is_file():
-        return None
-    counts = read_classes(path)
+        return result
+    predictions = read_predictions(path, LARGEST)
+    counts = class_counts(predictions)
     accuracies = group_accuracies(counts, mean) if len(counts.complete.index) else np.full(2, np.nan)
     if np.allclose(accuracies, (row.common, row.counter), rtol=0, atol=1e-9):
-        return counts
+        objects = None if predictions.object is None else object_counts(predictions)
+        return replace(result, classes=counts, objects=objects)
     if file.name == SUMMARY:
         raise RequestError(f"{str(path)!r} does not give the accuracies of the {SUMMARY} beside it; run that again")
-    return None
+    return result
 
 
 def compare(results: Sequence[Result], reference: str | None = None, seed: int = 0) -> dict[str, Any]:

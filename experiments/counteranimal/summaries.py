@@ -31,13 +31,9 @@ from experiments.published.tables import published_classes, published_name, publ
 from experiments.results import Row
 
 WORST = 5  # classes that a summary lists
-PREDICTIONS, CLASSES, BACKGROUNDS, SUMMARY = (
-    "predictions.csv",
-    "per_class.csv",
-    "per_background.csv",
-    "summary.json",
-)
-CLASS_COUNTS = ["class_index", "n_common", "n_counter", "correct_common", "correct_counter"]
+PREDICTIONS, CLASSES, BACKGROUNDS = "predictions.csv", "per_class.csv", "per_background.csv"
+SUMMARY = "summary.json"
+CLASS_COLUMNS = ("class_index", "n_common", "n_counter", "correct_common", "correct_counter", *GROUPS, "drop")
 
 
 def summarise(
@@ -84,15 +80,18 @@ def _class_table(counts: Counts, grouped: bool) -> pd.DataFrame:
     """One row per class; accuracies of a group without photos are empty."""
     n, k, accuracy = counts.photos.T, counts.correct.T, with_drop(counts.accuracy).T
     if grouped:
-        names = [*CLASS_COUNTS, "common", "counter", "drop"]
+        names = [
+            "class_index",
+            "n_common",
+            "n_counter",
+            "correct_common",
+            "correct_counter",
+            "common",
+            "counter",
+            "drop",
+        ]
         return pd.DataFrame(dict(zip(names, (counts.index, *n, *k, *accuracy), strict=True)))
     return pd.DataFrame({"class_index": counts.index, "n": n[0], "correct": k[0], "accuracy": accuracy[0]})
-
-
-def read_classes(path: Path) -> Counts:
-    """The counts in a per_class.csv of photos with groups. Raises ValueError or KeyError for any other file."""
-    table = pd.read_csv(path)[CLASS_COUNTS].to_numpy(dtype=np.int64)
-    return Counts(table[:, 0], table[:, 1:3], table[:, 3:5])
 
 
 def result_folders(output: Path, names: Sequence[str]) -> list[Path]:

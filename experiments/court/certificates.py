@@ -12,22 +12,17 @@ Functions import what they need when they run, for start-up time.
 """
 
 from collections.abc import Callable, Iterable
-from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from experiments.court.decision import Ruling
-from experiments.court.domain import LATER, MONOTONE, true_violation
+from experiments.court.domain import LATER, true_violation
 from experiments.errors import RequestError
-from experiments.files import check_ours, check_writable, write_atomically
+from experiments.files import check_writable, write_atomically
 from theory.claims.claim import Claim
-
-if TYPE_CHECKING:
-    from theory.proofs.prover import Proof
-    from theory.proofs.statements import Statement
 
 SUFFIX = ".proof"
 LARGEST_FILE = 2**28  # bytes of a certificate that are read
@@ -39,87 +34,71 @@ def proof_of(claim: Claim, seconds: float, certificates: Path | None = None) -> 
     """The proof of a claim as a plain document. The checker verifies it; then its certificate is written to a folder.
 
     outcome is "proved", "refuted", "open" or "not provable"; seconds are the prover's, check_seconds the checker's.
-    Raises RequestError if the library for proofs is missing.
     """
-    need_libraries("prove=True")
+    from theory.proofs.certificate import Refused
+    from theory.proofs.checker import check
     from theory.proofs.prover import prove
 
     proof = prove(claim, seconds=seconds)
-    began = perf_counter()
-    document = {
-        "outcome": proof.outcome,
-        "reason": proof.reason,
+    began, outcome, reason = perf_counter(), proof.outcome, proof.reason
+    if proof.certificate is not None:
+        try:
+            shown, _ = check(proof.certificate, claim)
+            if shown != outcome:
+                raise Refused(f"it shows the claim {shown}")
+        except Refused as error:
+            outcome, reason = "open", f"the checker refuses the certificate: {error}"
+        if (difference := mismatch(claim)) is not None:
+            outcome, reason = "not provable", f"not provable here: {difference}"
+        if certificates is not None and outcome == proof.outcome:
+            certificates.mkdir(parents=True, exist_ok=True)
+            write_atomically(certificates / file_name(claim.id), lambda path: path.write_bytes(proof.certificate))
+    return {
+        "outcome": outcome,
+        "reason": reason,
         "exact": proof.exact,
         "boxes": proof.boxes,
         "bounded": proof.bounded,
         "counterexample": proof.counterexample and proof.counterexample.fields,
         "least_violation": proof.counterexample and proof.counterexample.least,
         "seconds": proof.seconds,
+        "check_seconds": round(perf_counter() - began, 3),
     }
-    if proof.certificate is not None:
-        _check(proof, claim, document)
-        if certificates is not None and document["outcome"] == proof.outcome:
-            certificates.mkdir(parents=True, exist_ok=True)
-            write_atomically(certificates / file_name(claim.id), lambda path: path.write_bytes(proof.certificate))
-    return {**document, "check_seconds": round(perf_counter() - began, 3)}
-
-
-def _check(proof: "Proof", claim: Claim, document: dict[str, Any]) -> None:
-    from theory.proofs.certificate import Refused
-    from theory.proofs.checker import check
-
-    try:
-        shown, _ = check(proof.certificate, claim)
-        if shown != proof.outcome:
-            raise Refused(f"it shows the claim {shown}")
-    except Refused as error:
-        document.update(outcome="open", reason=f"the checker refuses the certificate: {error}")
-    if (difference := mismatch(claim)) is not None:
-        document.update(outcome="not provable", reason=f"not provable here: {difference}")
 
 
 def mismatch(claim: Claim) -> str | None:
-    """Where the recorded violation differs from the closed form's, in a sentence; None if they agree everywhere."""
+    """Where the recorded violation differs from the closed form's, in a sentence; None if they agree everywhere.
+
+    Both are compared at uniform points of every case.
+    """
+    from theory.proofs.expression import FLOATS, evaluate, variables
     from theory.proofs.statements import statements
 
     for statement in statements(claim):
-        recorded, point = _recorded(claim, statement)
+        fields = dict(statement.fields)
+        if statement.later is not None:
+            fields[claim.along + LATER] = statement.later
+        outputs = [part for violation in statement.violations for part in violation]
+        draw = np.random.default_rng(0)
+        unit = {name: draw.random(POINTS) for name in sorted(set(variables(*outputs, *fields.values())))}
+
+        def numbers(formulas, unit=unit):
+            return [np.array(np.broadcast_to(value, POINTS)) for value in evaluate(list(formulas), FLOATS, unit)]
+
+        with np.errstate(all="ignore"):
+            parts = numbers(outputs)
+            point = dict(zip(fields, numbers(fields.values()), strict=True))
+        recorded = np.max(np.where(np.array(parts[1::2]) > 0, parts[::2], -np.inf), axis=0)
         trial = true_violation(claim, point)
         wrong = np.isfinite(trial) & ~(np.abs(recorded - trial) <= ROUNDING * np.maximum(1, np.abs(trial)))
         if wrong.any():
-            first = int(np.flatnonzero(wrong)[0])
+            first = int(np.argmax(wrong))
             where = ", ".join(f"{name} = {value[first]:.4g}" for name, value in point.items())
             return (
                 f"the formula that its fields record gives a violation of {recorded[first]:.4g} at {where}, and the "
                 f"trial {trial[first]:.4g}"
             )
     return None
-
-
-def _recorded(claim: Claim, statement: "Statement") -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The statement's violation at uniform points of its domain, and these points."""
-    from theory.proofs.expression import FLOATS, evaluate, variable, variables
-    from theory.proofs.statements import LATER as LATER_COORDINATE
-
-    fields = dict(statement.fields)
-    if claim.relation in MONOTONE:
-        ahead = variable(claim.along) + (1 - variable(claim.along)) * variable(LATER_COORDINATE)
-        low, high = claim.axes[claim.along].bounds()
-        fields[claim.along + LATER] = low + (high - low) * ahead
-    wanted = [part for violation in statement.violations for part in violation if part is not None]
-    names = sorted(set(variables(*wanted, *fields.values())))
-    draw = np.random.default_rng(0)
-    unit = {name: draw.random(POINTS) for name in names}
-
-    def numbers(e):
-        return np.broadcast_to(evaluate([e], FLOATS, unit)[0], POINTS)
-
-    with np.errstate(all="ignore"):
-        violations = [
-            np.where(True if each.where is None else numbers(each.where) > 0, numbers(each.v), -np.inf)
-            for each in statement.violations
-        ]
-        return np.max(violations, axis=0), {name: np.array(numbers(value)) for name, value in fields.items()}
 
 
 def ruled(ruling: Ruling, proof: dict[str, Any] | None) -> Ruling:
@@ -140,19 +119,11 @@ def file_name(claim_id: str) -> str:
     return claim_id.replace("/", "--") + SUFFIX
 
 
-def need_libraries(flag: str) -> None:
-    """Raise RequestError if the library for proofs is not installed."""
-    if find_spec("flint") is None:
-        raise RequestError(f"{flag} needs python-flint, which is not installed; pip install python-flint")
-
-
 def refuse_other_files(folder: Path, claim_ids: Iterable[str]) -> None:
     """Raise RequestError if the folder cannot be written, or a file with one of the names is not a certificate."""
-    from theory.proofs.certificate import MAGIC
+    from theory.proofs.certificate import MARK
 
-    check_writable(folder)
-    for claim in claim_ids:
-        check_ours(folder / file_name(claim), MAGIC, "check")
+    check_writable(folder, "check", map(file_name, claim_ids), MARK)
 
 
 def verified(folder: Path, claims: Iterable[Claim], report: Callable[[str], None]) -> list[dict[str, Any]]:
@@ -181,20 +152,20 @@ def _verified(file: Path, known: dict[str, Claim]) -> dict[str, Any]:
     from theory.proofs.expression import NotExpressible
 
     began = perf_counter()
-    result = {"file": file.name, "claim": None, "shows": None, "boxes": 0, "refused": None}
+    name, shows, boxes, refused = None, None, 0, None
     try:
         if file.stat().st_size > LARGEST_FILE:
             raise Refused(f"it is larger than {LARGEST_FILE // 2**20} MB")
         data = file.read_bytes()
-        result["claim"] = claim_of(data)
-        if result["claim"] not in known:
-            raise Refused(f"its claim {result['claim']!r} is unknown; --claims FILE.py names claims of your own")
-        claim = known[result["claim"]]
-        result["shows"], result["boxes"] = check(data, claim)
-        if (difference := mismatch(claim)) is not None:
+        name = claim_of(data)
+        if name not in known:
+            raise Refused(f"its claim {name!r} is unknown; --claims FILE.py names claims of your own")
+        shows, boxes = check(data, known[name])
+        if (difference := mismatch(known[name])) is not None:
             raise Refused(difference)
     except (Refused, NotExpressible) as error:
-        result["refused"] = str(error)
+        refused = str(error)
     except OSError as error:
-        result["refused"] = f"it cannot be read ({error.strerror or error})"
-    return {**result, "seconds": round(perf_counter() - began, 3)}
+        refused = f"it cannot be read ({error.strerror or error})"
+    seconds = round(perf_counter() - began, 3)
+    return {"file": file.name, "claim": name, "shows": shows, "boxes": boxes, "refused": refused, "seconds": seconds}

@@ -16,7 +16,7 @@ from experiments.errors import RequestError
 from simulator.accuracy import Numbers
 from simulator.naming import suggestion
 from simulator.world import Worlds
-from theory.claims.claim import Claim, Relation, log_slope
+from theory.claims.claim import Claim, fields_before, log_slope
 from theory.learners.base import UNDEFINED, attempt
 
 LATER = "_later"
@@ -60,25 +60,34 @@ def inside(claim: Claim, point: Point) -> np.ndarray:
     good = claim.contains(here)
     if claim.relation in MONOTONE:
         later = point[claim.along + LATER]
-        good = good & claim.contains(claim.moved(here, claim.along, later))
-        good = good & (np.asarray(later) > np.asarray(here[claim.along]))
+        good = good & claim.contains(moved(claim, here, later)) & (np.asarray(later) > np.asarray(here[claim.along]))
     return np.asarray(good)
+
+
+def moved(claim: Claim, fields: Mapping[str, Numbers], to: Numbers) -> dict[str, Numbers]:
+    """The same points with the field `along` changed, and those that the domain gives as functions of it."""
+    new: dict[str, Numbers] = {}
+    for name, given in claim.domain.items():
+        if name == claim.along:
+            new[name] = to
+        else:
+            new[name] = given(fields_before(new)) if callable(given) else fields[name]
+    return {**new, claim.along: to}
 
 
 def legs(claim: Claim, point: Point) -> list[Leg]:
     """The worlds that the relation compares, the earlier one first."""
     fields = {name: value for name, value in point.items() if not name.endswith(LATER)}
     with blamed_on(claim):
-        if claim.relation in MONOTONE:
-            both = (fields, claim.moved(fields, claim.along, point[claim.along + LATER]))
-            return [Leg(Worlds(**each), claim.n) for each in both]
         here = Worlds(**fields)
+        if claim.relation in MONOTONE:
+            return [Leg(here, claim.n), Leg(Worlds(**moved(claim, fields, point[claim.along + LATER])), claim.n)]
         if claim.relation != "slope":
             return [Leg(here, claim.n)]
         if claim.along == "n":
             return [Leg(here, int(x)) for x in claim.grid]
         # A grid of worlds keeps its shape: the varied field takes one value everywhere.
-        varied = (claim.moved(fields, claim.along, np.full(here.shape, x)) for x in claim.grid)
+        varied = (moved(claim, fields, np.full(here.shape, x)) for x in claim.grid)
         return [Leg(Worlds(**each), claim.n) for each in varied]
 
 
@@ -114,26 +123,6 @@ def violation_at(claim: Claim, values: np.ndarray, worlds: Worlds) -> np.ndarray
         return np.array([violation_at(claim, values[[i]], worlds[[i]])[0] for i in range(worlds.size)])
 
 
-def relation(claim: Claim) -> Relation:
-    """How the judged number compares with its target; a share of trainings is always bounded below."""
-    return claim.relation if claim.share is None else ">="
-
-
-def target(claim: Claim, worlds: Worlds) -> tuple[float, bool]:
-    """The number that the quantity is compared with in one world, and for "iff" whether the condition holds there."""
-    if claim.share is not None:
-        return claim.share, True
-    prediction = _number(claim.prediction(worlds))
-    if claim.relation != "iff":
-        return (0.0 - prediction if claim.relation in MONOTONE else prediction), True
-    edge = claim.threshold(worlds) if callable(claim.threshold) else claim.threshold
-    return _number(edge), prediction > 0
-
-
-def _number(x: Numbers) -> float:
-    return float(np.asarray(x, float).reshape(-1)[0])
-
-
 def single(points: Mapping[str, np.ndarray], index: int) -> dict[str, float]:
     """One point of a grid, as plain floats."""
     return {name: float(values[index]) for name, values in points.items()}
@@ -165,25 +154,21 @@ def guarded(claim: Claim) -> Claim:
 
 @contextmanager
 def blamed_on(claim: Claim, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Turn errors of the claim's own code and numbers into RequestError."""
+    """Turn errors of the claim's own code and numbers into RequestError, with the field that was probably meant."""
     try:
         yield
     except (*but, RequestError):
         raise
+    except UNDEFINED as error:
+        raise cannot_be_judged(claim, str(error)) from error
     except Exception as error:
-        raise cannot_be_judged(claim, _sentence(error)) from error
+        words = f"{type(error).__name__}: {error}"
+        if isinstance(error, AttributeError) and error.name:
+            public = [n for n in dir(error.obj) if not n.startswith("_")]
+            words = f"there is no {error.name!r}{suggestion(error.name, public, quoted=True)}"
+        raise cannot_be_judged(claim, words) from error
 
 
 def cannot_be_judged(claim: Claim, reason: str) -> RequestError:
     """The error of a claim that has no verdict."""
     return RequestError(f"claim {claim.id!r} cannot be judged: {reason}")
-
-
-def _sentence(error: Exception) -> str:
-    """What went wrong, with the field that was probably meant."""
-    if isinstance(error, AttributeError) and error.name:
-        public = [n for n in dir(error.obj) if not n.startswith("_")]
-        return f"there is no {error.name!r}{suggestion(error.name, public, quoted=True)}"
-    if isinstance(error, UNDEFINED):
-        return str(error)
-    return f"{type(error).__name__}: {error}"

@@ -3,14 +3,14 @@
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import cache
+from contextlib import suppress
 from math import inf
 from multiprocessing import active_children, get_context
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from experiments.court.registry import Trial, all_trials, chosen
+from experiments.court.registry import AnyClaim, all_claims, chosen, try_claim
 from experiments.court.trained import stored_verdicts
 from experiments.errors import RequestError
 from experiments.files import output_folder, write_json
@@ -18,7 +18,7 @@ from experiments.progress import track
 from experiments.runtime import one_thread_each
 from experiments.verdict import REFUSED, Verdict
 from simulator.signals import block_signals
-from theory.claims.trained import trained_claims
+from theory.claims import trained
 
 MOST = 4  # processes: more would not fit in memory beside each other's trainings
 
@@ -28,28 +28,20 @@ def workers() -> int:
     return min(MOST, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
-def run_all(
-    trials: list[Trial],
-    *,
-    seed: int,
-    quick: bool,
-    error_rate: float | None,
-    output: Path | None,
-    proving: dict[str, Any] | None = None,
-) -> list[dict[str, Any]]:
-    """Run the trials; `output`/verdicts.json is rewritten after each, in the order of `trials`.
+def run_all(claims: Sequence[AnyClaim], output: Path | None, *, own: bool = False, **options) -> list[dict[str, Any]]:
+    """Try the claims; `output`/verdicts.json is rewritten after each, in the order of `claims`.
 
-    With `proving` the trials must be those of `all_trials(**proving)`, and full trials run in parallel processes.
-    Without it they run in this process. A claim that cannot be judged is recorded as REFUSED with the reason; the
+    `options` are those of `registry.try_claim`. Full trials run in parallel processes, but for a user's `own` claims,
+    which these processes cannot look up. A claim that cannot be judged is recorded as REFUSED with the reason; the
     others keep their verdicts. Raises RequestError if none can be judged.
     """
     folder = None if output is None else output_folder(output)
-    how = {"seed": seed, "quick": quick, "error_rate": error_rate}
-    places = {trial.id: place for place, trial in enumerate(trials)}
-    if proving is None or quick or min(len(trials), workers()) < 2:  # quick ones last no longer than processes start
-        found = (run_one(trial, **how) for trial in track(trials, len(trials), "claims tried", lambda trial: trial.id))
+    places = {claim.id: place for place, claim in enumerate(claims)}
+    # Quick trials last no longer than processes take to start.
+    if own or options["quick"] or min(len(claims), workers()) < 2:
+        found = (run_one(each, **options) for each in track(claims, len(claims), "claims tried", lambda each: each.id))
     else:
-        found = track(run_parallel(list(places), **how, proving=proving), len(trials), "claims tried")
+        found = track(run_parallel(list(places), **options), len(claims), "claims tried")
     verdicts: list[dict[str, Any]] = []
     for verdict in found:
         verdicts = sorted([*verdicts, verdict], key=lambda one: places[one["claim"]])
@@ -60,40 +52,19 @@ def run_all(
     return verdicts
 
 
-def run_one(trial: Trial, seed: int, quick: bool, error_rate: float | None) -> dict[str, Any]:
+def run_one(claim: AnyClaim, seed: int, **options) -> dict[str, Any]:
     """The verdict, or a REFUSED one with the reason."""
     try:
-        return _of_this_seed(trial.run(seed, quick, error_rate), seed)
+        return try_claim(claim, seed, **options)
     except RequestError as error:
-        refused = Verdict(
-            kind="refused",
-            claim=trial.id,
-            source=trial.source,
-            statement=trial.statement,
-            verdict=REFUSED,
-            reason=str(error),
-            seconds=0.0,
-            seed=seed,
-        )
-        return refused.as_json()
+        words = {"source": claim.source, "statement": claim.statement, "verdict": REFUSED, "reason": str(error)}
+        return Verdict(kind="refused", claim=claim.id, **words, seconds=0.0, seed=seed).as_json()
 
 
-def _of_this_seed(verdict: dict[str, Any], seed: int) -> dict[str, Any]:
-    """The verdict. Raises RequestError for a stored one of another seed: it would not be the requested one."""
-    if verdict.get("stored") and verdict["seed"] != seed:
-        raise RequestError(
-            f"--seed = {seed}: --quick shows the verdict of claim {verdict['claim']!r} that is stored for seed "
-            f"{verdict['seed']}; leave --seed out, or leave --quick out to train"
-        )
-    return verdict
+def run_parallel(ids: Sequence[str], **options) -> Iterator[dict[str, Any]]:
+    """Verdicts on the project's claims with these ids, as they finish, each process with one thread.
 
-
-def run_parallel(
-    ids: Sequence[str], *, seed: int, quick: bool, error_rate: float | None, proving: dict[str, Any]
-) -> Iterator[dict[str, Any]]:
-    """Verdicts of `all_trials(**proving)` with these ids, as they finish, each process with one thread.
-
-    An error in this process, or closing the iterator, ends the other processes.
+    `options` are those of `registry.try_claim`. An error in this process, or closing the iterator, ends the others.
     """
     others = active_children()
     # Spawned rather than forked: torch's threads do not survive a fork.
@@ -101,7 +72,7 @@ def run_parallel(
     with one_thread_each(), ProcessPoolExecutor(workers(), **how) as pool:
         try:
             with block_signals():  # this process receives Ctrl-C, and ends the others
-                trials = [pool.submit(_run_job, job, seed, quick, error_rate, proving) for job in _longest_first(ids)]
+                trials = [pool.submit(_run_job, job, options) for job in _longest_first(ids)]
             for trial in as_completed(trials):
                 yield from trial.result()
         except BaseException:
@@ -114,29 +85,21 @@ def run_parallel(
 
 def _leave_no_semaphore() -> None:
     """Give tqdm a lock of this process. Its default is a semaphore, which a killed process would leak."""
-    try:
+    with suppress(ImportError):  # only extras bring it
         from tqdm import tqdm  # start-up time
-    except ImportError:  # only extras bring it
-        return
-    tqdm.set_lock(RLock())
+
+        tqdm.set_lock(RLock())
 
 
 def _longest_first(ids: Sequence[str]) -> list[list[str]]:
     """Jobs, the longest first by their stored verdicts. Claims about the same towers are one job: one training."""
     seconds = {verdict["claim"]: verdict["seconds"] for verdict in stored_verdicts()}
-    towers = {claim.id: claim.towers for claim in trained_claims()}
+    towers = {claim.id: claim.towers for claim in trained.CLAIMS}
     jobs: dict[str, list[str]] = {}
     for id in ids:
         jobs.setdefault(towers.get(id, id), []).append(id)
     return sorted(jobs.values(), key=lambda job: -max(seconds.get(id, inf) for id in job))
 
 
-def _run_job(
-    ids: Sequence[str], seed: int, quick: bool, error_rate: float | None, proving: dict[str, Any]
-) -> list[dict[str, Any]]:
-    return [run_one(trial, seed, quick, error_rate) for trial in chosen(tuple(ids), _all_trials(**proving))]
-
-
-@cache
-def _all_trials(**proving) -> list[Trial]:
-    return all_trials(**proving)
+def _run_job(ids: Sequence[str], options: dict[str, Any]) -> list[dict[str, Any]]:
+    return [run_one(claim, **options) for claim in chosen(ids, all_claims())]

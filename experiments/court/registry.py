@@ -1,26 +1,20 @@
-"""All claims of the project, of three kinds, and claims from a user's file.
-
-Claims of the theory's catalogue are decided by `court.trial`, claims about trained towers by `court.trained`, claims
-about published tables by `experiments.published.claims`.
-"""
+"""All claims of the project, of three kinds, how each is decided, and claims from a user's file."""
 
 import runpy
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
-from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from experiments.errors import RequestError
-from experiments.progress import tell
+from experiments.published.claims import CLAIMS as PUBLISHED
+from experiments.published.claims import TableClaim, published_verdict
 from simulator.naming import suggestion
-from theory.claims.catalogue import claims as catalogue
-from theory.claims.catalogue import untried
+from theory.claims.catalogue import CLAIMS, TRAINED, untried
 from theory.claims.claim import Claim
-from theory.claims.pictures import picture_claims
-from theory.claims.trained import TrainedClaim, trained_claims
+from theory.claims.trained import TrainedClaim
 
 QUESTIONS = {  # in the order of the report
     "theorem": "Does the published theorem hold, and where does it turn?",
@@ -34,93 +28,60 @@ QUESTIONS = {  # in the order of the report
     "pictures": "Does it show in pictures rather than in latents?",
     "tables": "What do the published tables of real models say?",
 }
+_OF_CLAIM = {claim.id: claim.question for claim in CLAIMS}
 _OF_FAMILY = {"trained": "trained", "pictures": "pictures", "counteranimal": "tables"}
 
 Item = TypeVar("Item")
 
 
-class Trial(NamedTuple):
-    """A claim and how it is decided: run(seed, quick, error_rate) returns the verdict as a document."""
-
-    id: str
-    source: str
-    statement: str
-    run: Callable[[int, bool, float | None], dict[str, Any]]
+AnyClaim = Claim | TrainedClaim | TableClaim
 
 
-def all_trials(**proving) -> list[Trial]:
+def all_claims() -> list[AnyClaim]:
     """Every claim of the project: the papers' formulas first, then trained towers, then published tables."""
-    return [*(trial_of(claim, **proving) for claim in catalogue()), *trained_trials(), *published_trials()]
+    return [*CLAIMS, *TRAINED, *PUBLISHED.values()]
 
 
-def trial_of(claim: Claim, **proving) -> Trial:
-    """The trial of a claim of the catalogue's kind; `proving` are the options of `judge` about proofs."""
+def try_claim(claim: AnyClaim, seed: int, quick: bool, error_rate: float | None, **proving) -> dict[str, Any]:
+    """The verdict on a claim as a document; `proving` are the options of `judge` about proofs.
 
-    def run(seed: int, quick: bool, error_rate: float | None) -> dict[str, Any]:
+    A quick trial of trained towers shows the verdict stored with the package, where there is one. Raises RequestError
+    for a claim that cannot be judged, and for a stored verdict of another seed: it would not be the requested one.
+    """
+    if isinstance(claim, Claim):
         from experiments.court import trial  # scipy's optimisers take half a second
 
         return trial.judge(claim, seed=seed, quick=quick, error_rate=error_rate, **proving).as_json()
+    if isinstance(claim, TableClaim):
+        return published_verdict(claim.name, error_rate, seed)
+    from experiments.court.trained import judge_trained, stored_for  # torch takes two seconds
 
-    return Trial(claim.id, claim.source, claim.statement, run)
-
-
-def trained_trials() -> list[Trial]:
-    """Claims about trained towers; a quick trial shows the verdict stored with the package, where there is one."""
-
-    def trial(claim: TrainedClaim) -> Trial:
-        def run(seed: int, quick: bool, error_rate: float | None) -> dict[str, Any]:
-            from experiments.court.trained import judge_trained, stored_for  # torch takes two seconds
-
-            kept = stored_for(claim, error_rate) if quick else None
-            return kept or judge_trained(claim, seed=seed, error_rate=error_rate, report=tell)
-
-        return Trial(claim.id, claim.source, claim.statement, run)
-
-    return [trial(claim) for claim in (*trained_claims(), *picture_claims())]
-
-
-def published_trials() -> list[Trial]:
-    """Claims that the tables of [W] decide; about a second in all."""
-    from experiments.published.claims import published_verdict, published_verdicts  # only this list needs the tables
-
-    def trial(record: dict[str, Any]) -> Trial:
-        name = record["claim"].partition("/")[2]
-        return Trial(
-            record["claim"],
-            record["source"],
-            record["statement"],
-            lambda seed, quick, error_rate: published_verdict(name, error_rate, seed),
+    stored = stored_for(claim, error_rate) if quick else None
+    if stored is not None and stored["seed"] != seed:
+        raise RequestError(
+            f"--seed = {seed}: --quick shows the verdict of claim {claim.id!r} that is stored for seed "
+            f"{stored['seed']}; leave --seed out, or leave --quick out to train"
         )
+    return stored or judge_trained(claim, seed=seed, error_rate=error_rate)
 
-    return [trial(record) for record in published_verdicts()]
 
-
-def chosen(ids: tuple[str, ...], available: list[Trial]) -> list[Trial]:
-    """The trials with these ids, or in these families ("family/member"); all if `ids` is empty.
+def chosen(ids: Sequence[str], available: Sequence[AnyClaim]) -> list[AnyClaim]:
+    """The claims with these ids, or in these families ("family/member"); all if `ids` is empty.
 
     Raises RequestError for an unknown id, with the nearest known one, or with the reason why it cannot be tried.
     """
     for wanted in ids:
         if reason := next((u.reason for u in untried() if u.id == wanted), None):
             raise RequestError(f"claim {wanted!r} is not on trial: {reason}")
-        if not any(_selects(wanted, trial) for trial in available):
-            names = {t.id for t in available} | {t.id.split("/")[0] for t in available}
+        names = {name for claim in available for name in (claim.id, claim.id.split("/")[0])}
+        if wanted not in names:
             raise RequestError(f"claim {wanted!r} is unknown{suggestion(wanted, names, quoted=True)}")
-    return [trial for trial in available if not ids or any(_selects(wanted, trial) for wanted in ids)]
-
-
-def _selects(wanted: str, trial: Trial) -> bool:
-    return wanted in (trial.id, trial.id.split("/")[0])
+    return [claim for claim in available if not ids or {claim.id, claim.id.split("/")[0]} & set(ids)]
 
 
 def question_of(claim_id: str) -> str:
     """The key in QUESTIONS of the question that a claim answers. Raises KeyError for a claim without one."""
-    return _questions().get(claim_id) or _OF_FAMILY[claim_id.partition("/")[0]]
-
-
-@cache
-def _questions() -> dict[str, str]:
-    return {claim.id: claim.question for claim in catalogue()}
+    return _OF_CLAIM.get(claim_id) or _OF_FAMILY[claim_id.partition("/")[0]]
 
 
 def by_question(claims: Iterable[tuple[str, Item]]) -> list[tuple[str, list[Item]]]:
@@ -150,13 +111,11 @@ def claims_of_file(path: Path) -> list[Claim]:
         raise RequestError(f"claims file {path}, line {line}: {type(error).__name__}: {words}") from None
     finally:
         sys.path.remove(str(path.resolve().parent))
-    found: list[Claim] = []
-    for value in names.values():
-        found += [c for c in (value if isinstance(value, list | tuple) else [value]) if isinstance(c, Claim)]
     unique: dict[str, Claim] = {}
-    for claim in found:
-        if unique.setdefault(claim.id, claim) is not claim:
-            raise RequestError(f"claims file {str(path)!r} defines two claims with the id {claim.id!r}; rename one")
+    for value in names.values():
+        for claim in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(claim, Claim) and unique.setdefault(claim.id, claim) is not claim:
+                raise RequestError(f"claims file {str(path)!r} defines two claims with the id {claim.id!r}; rename one")
     if not unique:
         raise RequestError(f"claims file {str(path)!r} defines no Claim at its top level; the README has an example")
     return list(unique.values())

@@ -11,13 +11,11 @@ They try only claims without a stored verdict: linear towers, which train in sec
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache
 from importlib.resources import files
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +23,7 @@ from experiments.court.decision import POWER, decide, normal_size, violation_bou
 from experiments.inference import Bounds, Sample, interval95
 from experiments.lab.arrival import GROUPS
 from experiments.lab.training import train
+from experiments.progress import tell
 from experiments.provenance import provenance
 from experiments.verdict import Verdict
 from simulator.towers.recipe import Recipe
@@ -33,127 +32,107 @@ from theory.claims.trained import Case, TrainedClaim
 
 STORED = "stored/trained.json"
 ROUTE = "trained towers"
+DEVICE = "cpu"
 MOST_MODELS = 64
 RELATIONS = {"reaches": "=", "misses": "differs from", "ahead": ">=", "alike": "=", "bridged": "="}
+_TRAININGS: dict[tuple, dict[str, Any]] = {}  # documents of this process: claims about the same towers train them once
 
 
 def models_for(claim: TrainedClaim) -> int:
     """Models of every case: bounds at the claim's tails come within its tolerance, except with probability .05."""
-    tail = _tail(claim, rows_of(claim))
+    tail = claim.error_rate / (2 * rows_of(claim))
     return int(min(MOST_MODELS, normal_size(claim.spread, claim.tolerance, tail, 1 - POWER)))
 
 
 def rows_of(claim: TrainedClaim) -> int:
     """Number of accuracies, or differences of two, in the claim."""
-    asked = sum(len(case.asked) for case in claim.cases)
-    speaks = len(claim.groups) * asked
-    return {"reaches": 2 * asked, "misses": 1, "bridged": speaks}.get(claim.says, speaks // 2)
+    prompts = sum(len(case.asked) for case in claim.cases)
+    rows = len(claim.groups) * prompts
+    return {"reaches": 2 * prompts, "misses": 1, "bridged": rows}.get(claim.says, rows // 2)
 
 
-def _tail(claim: TrainedClaim, rows: int) -> float:
-    return claim.error_rate / (2 * rows)
-
-
-def judge_trained(
-    claim: TrainedClaim,
-    *,
-    seed: int = 0,
-    device: str = "cpu",
-    error_rate: float | None = None,
-    report: Callable[[str], None] = lambda line: None,
-) -> dict[str, Any]:
+def judge_trained(claim: TrainedClaim, *, seed: int = 0, error_rate: float | None = None) -> dict[str, Any]:
     """Train every case and return the verdict as a document.
 
-    predicted, measured and interval are those of the row with the largest violation. `report` is called with one line
-    per checkpoint.
+    predicted, measured and interval are those of the row with the largest violation.
     """
     claim = claim if error_rate is None else replace(claim, error_rate=error_rate)
-    began, models = perf_counter(), models_for(claim)
-    cases = []
+    began, models, cases = perf_counter(), models_for(claim), []
     for number, case in enumerate(claim.cases, start=1):
-        where = f"{claim.id}, case {number} of {len(claim.cases)}, {models} models"
-        cases.append(run_case(case, models, seed, device, lambda line, where=where: report(f"{where}: {line}")))
+        cases.append(run_case(case, models, seed, f"{claim.id}, case {number} of {len(claim.cases)}, {models} models"))
     # Towers that a claim tried before has trained took their time all the same.
     seconds = max(perf_counter() - began, sum(case["seconds"] for case in cases))
-    return replace(verdict_of(claim, cases, seed, seconds), device=device, versions=provenance()).as_json()
+    return replace(verdict_of(claim, cases, seed, seconds), device=DEVICE, versions=provenance()).as_json()
 
 
 def stored_for(claim: TrainedClaim, error_rate: float | None = None) -> dict[str, Any] | None:
     """The stored verdict, marked as stored; None if there is none, or if another error rate is requested."""
-    kept = stored_verdict(claim.id)
-    if kept is None or error_rate is not None:
+    stored = next((verdict for verdict in stored_verdicts() if verdict["claim"] == claim.id), None)
+    if stored is None or error_rate is not None:
         return None
-    return {**kept, "stored": True, "route": f"{ROUTE} (stored)"}
+    return {**stored, "stored": True, "route": f"{ROUTE} (stored)"}
 
 
-def run_case(
-    case: Case, models: int, seed: int, device: str, report: Callable[[str], None] = lambda line: None
-) -> dict[str, Any]:
+def run_case(case: Case, models: int, seed: int, name: str) -> dict[str, Any]:
     """Train one ensemble; its document has one row per prompt and group, with measured and predicted accuracy."""
     from simulator.towers.evaluation import default_prompts  # start-up time
 
     recipe = Recipe(**case.recipe)
-    # The usual ones are asked anyway, and claims that differ in them alone share one training.
+    # The default ones are asked anyway, and claims that differ in them alone share one training.
     further = tuple(p for p in case.asked if p is not None and p not in default_prompts(recipe))
-    document = _trained(_Training(case.world, recipe, models, seed, device, further, report))
+    key = (case.world, recipe, models, seed, further)
+    if key not in _TRAININGS:
+        _TRAININGS[key] = train(
+            recipe,
+            case.world,
+            models=models,
+            seed=seed,
+            further=further,
+            device=DEVICE,
+            compile=recipe.towers != "linear",  # linear towers train in less time than their step compiles
+            report=lambda line: tell(f"{name}: {line}"),
+            keep=False,
+        )
+    document = _TRAININGS[key]
     rows, predictions, bridge = [], case.predictions(), document["bridge"] or {}
     for prompt in case.asked:
         predicted = dict(zip(GROUPS, predictions.get(prompt, ()), strict=False))
-        found = document["prompts"][str(prompt or "none")]
-        for group in predicted or found["interval95"]:
+        measured = document["prompts"][str(prompt or "none")]
+        for group in predicted or measured["interval95"]:
             rows.append(
                 {
                     "prompt": prompt,
                     "group": group,
                     "predicted": predicted.get(group),
-                    "models": [replicate[group] for replicate in found["replicates"]],
+                    "models": [replicate[group] for replicate in measured["replicates"]],
                     "bridge": bridge.get(group),
                 }
             )
-    return {
-        "world": case.world.model_dump(),
-        "recipe": recipe.model_dump(),
-        "hash": document["hash"],
-        "rows": rows,
-        "diverged": document["diverged"],
-        "seconds": document["seconds"],
-        "compiled": document["compiled"],
-    }
+    kept = {name: document[name] for name in ("hash", "diverged", "seconds", "compiled")}
+    return {"world": case.world.model_dump(), "recipe": recipe.model_dump(), "rows": rows, **kept}
 
 
-@dataclass(frozen=True)
-class _Training:
-    """One ensemble, as the key of a cache; the callback is no part of the key."""
+class Row(NamedTuple):
+    """One number of which the claim speaks: an accuracy, or a difference of two, over models."""
 
-    world: World
-    recipe: Recipe
-    models: int
-    seed: int
-    device: str
-    further: tuple[str, ...]
-    report: Callable[[str], None] = field(compare=False)
-
-
-@lru_cache(maxsize=4)  # claims that speak of the same towers are tried one after another
-def _trained(asked: _Training) -> dict[str, Any]:
-    worth = asked.recipe.towers != "linear"  # linear towers train in less time than their step compiles
-    how = {"seed": asked.seed, "device": asked.device, "compile": worth, "report": asked.report, "keep": False}
-    return train(asked.recipe, asked.world, models=asked.models, further=asked.further, **how)
+    group: str
+    predicted: float
+    sample: Sample
 
 
 def verdict_of(claim: TrainedClaim, cases: list[dict[str, Any]], seed: int, seconds: float) -> Verdict:
     """The decision on what was trained."""
-    rows = _spoken_of(claim, cases)
-    tail = _tail(claim, len(rows))
-    tau = 0.0 if claim.says == "misses" else claim.tolerance
+    rows = _rows(claim, cases)
+    tail = claim.error_rate / (2 * len(rows))
     violations = [_violation(claim, row, tail) for row in rows]
-    worst = int(np.argmax([bound.high for bound in violations]))
     lost = sum(len(case["diverged"]) for case in cases)
-    note = [f"{lost} models lost their finite loss and count against the claim"] if lost else []
-    against = max(violations, key=lambda bound: bound.low)
-    ruling = decide(against, violations, -np.inf, tau, notes=note, called=("row", "rows"))
-    shown = rows[worst] if ruling.decision != "contradicted" else rows[violations.index(against)]
-    bounds = shown["sample"].bounds(claim.error_rate / 2)
+    notes = [f"{lost} models lost their finite loss and count against the claim"] if lost else []
+    lows, highs = zip(*violations, strict=True)
+    against = int(np.argmax(lows))
+    allowed = 0.0 if claim.says == "misses" else claim.tolerance
+    ruling = decide(violations[against], violations, -np.inf, allowed, notes=notes, called=("row", "rows"))
+    shown = rows[against if ruling.decision == "contradicted" else int(np.argmax(highs))]
+    bounds = shown.sample.bounds(claim.error_rate / 2)
     return Verdict(
         kind="trained",
         claim=claim.id,
@@ -161,64 +140,62 @@ def verdict_of(claim: TrainedClaim, cases: list[dict[str, Any]], seed: int, seco
         statement=claim.statement,
         verdict=ruling.decision,
         reason=ruling.reason,
-        predicted=shown["predicted"],
-        measured=shown["sample"].mean,
+        predicted=shown.predicted,
+        measured=shown.sample.mean,
         interval=[bounds.low, bounds.high],
         level=1 - claim.error_rate,
         route=ROUTE,
         n=max(r.get("n") or r["steps"] * r["batch_size"] for r in (case["recipe"] for case in cases)),
-        replicates=len(shown["sample"].values),
+        replicates=len(shown.sample.values),
         alpha=claim.error_rate,
         tau=claim.tolerance,
         seconds=round(seconds, 1),
         formula=claim.formula,
-        quantity=shown["group"],
+        quantity=shown.group,
         relation=RELATIONS[claim.says],
-        largest_violation_found=max(bound.low for bound in violations),
-        largest_violation_bounded=max(bound.high for bound in violations),
+        largest_violation_found=max(lows),
+        largest_violation_bounded=max(highs),
         seed=seed,
         cases=[{**case, "rows": [_summary(row) for row in case["rows"]]} for case in cases],
     )
 
 
-def _spoken_of(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows in the claim, each with its sample."""
-    rows = [{**row, "case": case} for case in cases for row in case["rows"]]
-    if claim.says == "reaches":
-        return [{**row, "sample": _sample(row, row["case"])} for row in rows]
-    of = {group: [row for row in rows if row["group"] == group] for group in claim.groups}
-    if claim.says == "misses":
-        return [{**row, "sample": _sample(row, row["case"])} for row in of["counter"]]
-    if claim.says == "bridged":
-        pairs = [(row, {**row, "models": row["bridge"]}) for each in of.values() for row in each]
-    else:
-        pairs = [pair for each in of.values() for pair in zip(each[::2], each[1::2], strict=True)]
-    margin = claim.margin
-    return [{"group": one["group"], "predicted": margin, "sample": _ahead(claim, one, twin)} for one, twin in pairs]
+def _rows(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Row]:
+    """The numbers of which the claim speaks. A model without a finite loss gets the value worst for the claim."""
+    every = [(row, {one["model"] for one in case["diverged"]}) for case in cases for row in case["rows"]]
+    if claim.says in ("reaches", "misses"):
+        spoken_of = [(row, lost) for row, lost in every if claim.says == "reaches" or row["group"] == "counter"]
+        return [Row(row["group"], row["predicted"], _accuracies(row, lost)) for row, lost in spoken_of]
+    rows = []
+    for group in claim.groups:
+        of = [(row, lost) for row, lost in every if row["group"] == group]
+        if claim.says == "bridged":
+            pairs = [(row["models"], row["bridge"], lost) for row, lost in of]
+        else:
+            twins = zip(of[::2], of[1::2], strict=True)
+            pairs = [(one["models"], twin["models"], lost | also) for (one, lost), (twin, also) in twins]
+        for first, second, lost in pairs:
+            leads = _with_lost(np.subtract(first, second), lost, -1.0)
+            sample = Sample(leads, normal=not (lost or claim.clustered), support=(-1.0, 1.0))
+            rows.append(Row(group, claim.margin, sample))
+    return rows
 
 
-def _ahead(claim: TrainedClaim, first: dict[str, Any], second: dict[str, Any]) -> Sample:
-    """Lead of every model over its twin; -1 if either has no finite loss."""
-    lost = {one["model"] for row in (first, second) for one in row["case"]["diverged"]}
-    values = [-1.0 if k in lost else value for k, value in enumerate(np.subtract(first["models"], second["models"]))]
-    return Sample(np.array(values), normal=not (lost or claim.clustered), support=(-1.0, 1.0))
-
-
-def _sample(row: dict[str, Any], case: dict[str, Any]) -> Sample:
-    """Accuracies of all models; a model without a finite loss gets the value farthest from the prediction."""
-    lost = {one["model"] for one in case["diverged"]}
+def _accuracies(row: dict[str, Any], lost: set[int]) -> Sample:
     far = 0.0 if row["predicted"] > 0.5 else 1.0
-    values = [far if k in lost else value for k, value in enumerate(row["models"])]
-    return Sample(np.array(values), normal=not lost, support=(0.0, 1.0))
+    return Sample(_with_lost(row["models"], lost, far), normal=not lost, support=(0.0, 1.0))
 
 
-def _violation(claim: TrainedClaim, row: dict[str, Any], tail: float) -> Bounds:
-    if claim.says == "ahead":
-        return violation_bounds(">=", row["sample"].bounds, row["predicted"], tail)
-    distance = violation_bounds("=", row["sample"].bounds, row["predicted"], tail)
+def _with_lost(values, lost: set[int], instead: float) -> np.ndarray:
+    return np.array([instead if k in lost else value for k, value in enumerate(values)])
+
+
+def _violation(claim: TrainedClaim, row: Row, tail: float) -> Bounds:
+    relation = ">=" if claim.says == "ahead" else "="
+    bounds = violation_bounds(relation, row.sample.bounds, row.predicted, tail)
     if claim.says == "misses":
-        return Bounds(claim.tolerance - distance.high, claim.tolerance - distance.low)
-    return distance
+        return Bounds(claim.tolerance - bounds.high, claim.tolerance - bounds.low)
+    return bounds
 
 
 def _summary(row: dict[str, Any]) -> dict[str, Any]:
@@ -247,8 +224,3 @@ def stored_verdicts() -> list[dict[str, Any]]:
     for case in (case for verdict in verdicts for case in verdict["cases"]):
         case["world"] = World(**case["world"]).model_dump()
     return verdicts
-
-
-def stored_verdict(claim: str) -> dict[str, Any] | None:
-    """The stored verdict of a claim, None if it never ran."""
-    return next((verdict for verdict in stored_verdicts() if verdict["claim"] == claim), None)

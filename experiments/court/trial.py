@@ -3,29 +3,15 @@
 The order matters: the points, n, the number of values and the streams are fixed before any measurement that counts.
 """
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
 from experiments.court.certificates import proof_of, ruled
-from experiments.court.decision import POWER, Ruling, decide, p_value
-from experiments.court.domain import (
-    dimension,
-    finite,
-    guarded,
-    inside,
-    legs,
-    placed,
-    row,
-    single,
-    true_violation,
-)
-from experiments.court.routes import drawable
-from experiments.court.sample_size import Evidence, gather, pilot_violation
+from experiments.court.decision import POWER, decide, p_value
+from experiments.court.domain import dimension, finite, guarded, inside, legs, placed, row, single, true_violation
+from experiments.court.measurement import Evidence, drawable, gather, pilot_violation, plan_at
 from experiments.court.worst_point import Worst, corners, roundest, search, sobol
 from experiments.errors import RequestError
 from experiments.estimators import estimator_of
@@ -38,7 +24,6 @@ from theory.claims.claim import Claim
 AUDIT_POINTS = 32  # besides the worst point
 QUICK_AUDIT_POINTS = 4
 PROOF_SECONDS = 60.0
-PATIENCE = 5.0  # seconds between two lines of progress
 # A rounder counterexample may cost a tenth of the violation's excess over tau, or leave 3 tau, which is plenty.
 KEPT = 0.9
 
@@ -49,11 +34,9 @@ def judge(
     seed: int = 0,
     quick: bool = False,
     error_rate: float | None = None,
-    effort: int | None = None,
     prove: bool = False,
     proof_seconds: float = PROOF_SECONDS,
     certificates: Path | None = None,
-    report: Callable[[str], None] = tell,
 ) -> Verdict:
     """Put one claim on trial.
 
@@ -66,16 +49,12 @@ def judge(
         Whether to audit 4 points instead of 32 (the verdict says how many).
     error_rate
         Overrides the claim's alpha.
-    effort
-        Sobol points of the search.
     prove
         Whether to prove or refute the closed form over the whole domain too; `Verdict.proof` has the result.
     proof_seconds
         Wall-clock limit of the proof. A proof that is not finished by then changes nothing.
     certificates
         Folder to which the certificate is written.
-    report
-        Called with a line of progress now and then.
 
     Returns
     -------
@@ -109,55 +88,72 @@ def judge(
     if not 0 < alpha < 1:
         raise ValueError(f"error rate {alpha} lies outside (0, 1); .01 is usual")
     proof = proof_of(claim, proof_seconds, certificates) if prove else None
-    audit_count = QUICK_AUDIT_POINTS if quick else AUDIT_POINTS
-    return _judge(guarded(claim), seed, audit_count, alpha, effort, proof, _spaced(report))
-
-
-def _judge(
-    claim: Claim,
-    seed: int,
-    audit_count: int,
-    alpha: float,
-    effort: int | None,
-    proof: dict[str, Any] | None,
-    report: Callable[[str], None],
-) -> Verdict:
-    began = perf_counter()
-    report(f"{claim.id}: searching the worst point")
-    pilot = pilot_violation(claim, seed) if finite(claim) else None
-    worst = search(claim, seed, effort, pilot)
-    points = audit_points(claim, worst, audit_count, seed)
-
-    against, obstacles = None, []
+    began, claim = perf_counter(), guarded(claim)
+    tell(f"{claim.id}: searching the worst point")
+    worst = search(claim, seed)
+    against, audits, bounds, obstacles = None, [], [], []
     if worst.violation > claim.tau:
-        report(f"{claim.id}: measuring at the worst point")
+        tell(f"{claim.id}: measuring at the worst point")
         try:
-            against = _at_the_worst_point(claim, _within_reach(claim, worst, seed, effort), alpha / 2, seed, pilot)
+            against = _at_the_worst_point(claim, _within_reach(claim, worst, seed), alpha / 2, seed)
         except Unmeasurable as error:
             obstacles.append(str(error))
-    audits: list[Evidence] = []
     if worst.violation < claim.tau:
-        audits, obstacles = _audit(claim, points, alpha / (2 * len(points)), seed, pilot, report)
-
-    bounds = [evidence.bounds(claim, alpha / (2 * len(points))) for evidence in audits]
-    shown_below = None if against is None else against.bounds(claim, alpha / 2)
-    notes = dict.fromkeys(e.note for e in [*audits, against] if e is not None and e.note)
+        points = audit_points(claim, worst, QUICK_AUDIT_POINTS if quick else AUDIT_POINTS, seed)
+        tail = alpha / (2 * len(points))
+        audits, obstacles = _audit(claim, points, tail, seed)
+        bounds = [evidence.bounds(tail) for evidence in audits]
+    notes = dict.fromkeys(evidence.note for evidence in (against, *audits) if evidence and evidence.note)
+    shown_below = against and against.bounds(alpha / 2)
     ruling = decide(shown_below, bounds, worst.violation, claim.tau, obstacles, list(notes))
     shown = against
     if audits:
-        shown = (
-            audits[-1] if ruling.decision == "supported" else audits[int(np.argmax([float(b.high) for b in bounds]))]
-        )
-    p = None if against is None else p_value(partial(_lower_bound, claim, against), claim.tau)
+        last = ruling.decision == "supported"
+        shown = audits[-1 if last else int(np.argmax([bound.high for bound in bounds]))]
     ruling = ruled(ruling, proof)
-    return _verdict(claim, ruling, shown, worst, bounds, alpha, p, seed, perf_counter() - began, proof)
+    interval = shown and shown.sample.interval(LEVEL)
+    largest = max((bound.high for bound in bounds), default=np.inf)
+    return Verdict(
+        claim=claim.id,
+        source=claim.source,
+        statement=claim.statement,
+        verdict=ruling.decision,
+        reason=ruling.reason,
+        predicted=shown and shown.predicted,
+        measured=shown and shown.sample.mean,
+        interval=interval and [interval.low, interval.high],
+        level=LEVEL,
+        counterexample=shown.point if shown and ruling.decision == "contradicted" else None,
+        route=shown and shown.route,
+        n=shown and shown.n,
+        replicates=shown and shown.sample.size,
+        alpha=alpha,
+        p_value=against and p_value(lambda tail: float(against.bounds(tail).low), claim.tau),
+        tau=claim.tau,
+        seconds=round(perf_counter() - began, 3),
+        formula=claim.formula,
+        quantity=claim.quantity,
+        relation=claim.relation,
+        share=claim.share,
+        point=shown.point if shown else worst.point,
+        audits=len(bounds),
+        search_evaluations=worst.evaluations,
+        undefined=worst.undefined,
+        largest_violation_found=worst.violation,
+        largest_violation_bounded=largest if np.isfinite(largest) else None,
+        seed=seed,
+        proof=proof,
+    )
 
 
-def _lower_bound(claim: Claim, evidence: Evidence, tail: float) -> float:
-    return float(evidence.bounds(claim, tail).low)
+def _violation(claim: Claim, point: dict[str, float], seed: int, replicates: int, number: int) -> float:
+    """v at one point: by the closed forms, or by a pilot with this number of replicates and this stream."""
+    if finite(claim):
+        return pilot_violation(claim, point, replicates, seed, number)
+    return float(true_violation(claim, row(point))[0])
 
 
-def _within_reach(claim: Claim, worst: Worst, seed: int, effort: int | None) -> Worst:
+def _within_reach(claim: Claim, worst: Worst, seed: int) -> Worst:
     """The worst point that can be measured: a learner that can only be fitted needs pairs that can be drawn."""
 
     def allowed(points):
@@ -168,51 +164,39 @@ def _within_reach(claim: Claim, worst: Worst, seed: int, effort: int | None) -> 
     if finite(claim) or not fitted or allowed(row(worst.point)).all():
         return worst
     try:
-        reachable = search(claim, seed, effort, allowed=allowed)
+        reachable = search(claim, seed, allowed)
     except RequestError:  # no point is within reach
         return worst
     return reachable if reachable.violation > claim.tau else worst
 
 
-def _at_the_worst_point(claim: Claim, worst: Worst, tail: float, seed: int, pilot) -> Evidence:
+def _at_the_worst_point(claim: Claim, worst: Worst, tail: float, seed: int) -> Evidence:
     """Measure at the worst point, or at a rounder point near by that fails almost as much."""
-    violation = partial(pilot, replicates=4096, number=99) if pilot else partial(_truth, claim)
+
+    def violation(point):
+        return _violation(claim, point, seed, 4096, 99)
+
     excess = worst.violation - claim.tau
     point = roundest(claim, worst, claim.tau + min(KEPT * excess, 2 * claim.tau), violation)
     gap = violation(point) - claim.tau
-    return gather(claim, point, drawn=True, gap=gap, tail=tail, miss=1 - POWER, seed=seed, purpose="worst")
+    return gather(plan_at(claim, point, drawn=True), gap=gap, tail=tail, miss=1 - POWER, seed=seed, purpose="worst")
 
 
-def _audit(claim: Claim, points: list, tail: float, seed: int, pilot, report) -> tuple[list[Evidence], list[str]]:
+def _audit(claim: Claim, points: list, tail: float, seed: int) -> tuple[list[Evidence], list[str]]:
     """Evidence at every audit point, and the reasons why some could not be measured."""
     audits, obstacles = [], []
     for i, point in enumerate(points):
-        report(f"{claim.id}: audit point {i + 1} of {len(points)}")
-        expected = pilot(point, 512, 98) if pilot else _truth(claim, point)
+        tell(f"{claim.id}: audit point {i + 1} of {len(points)}")
+        expected = _violation(claim, point, seed, 512, 98)
         if np.isnan(expected):
             obstacles.append(f"{claim.quantity} is undefined at an audit point")
             continue
+        design = {"gap": claim.tau - expected, "tail": tail, "miss": (1 - POWER) / len(points)}
         try:
-            evidence = gather(
-                claim,
-                point,
-                drawn=False,
-                gap=claim.tau - expected,
-                tail=tail,
-                miss=(1 - POWER) / len(points),
-                seed=seed,
-                purpose=f"audit/{i}",
-            )
+            audits.append(gather(plan_at(claim, point), **design, seed=seed, purpose=f"audit/{i}"))
         except Unmeasurable as error:
             obstacles.append(str(error))
-            continue
-        audits.append(evidence)
     return audits, list(dict.fromkeys(obstacles))
-
-
-def _truth(claim: Claim, point: dict[str, float]) -> float:
-    """v at one point by the closed forms."""
-    return float(true_violation(claim, row(point))[0])
 
 
 def audit_points(claim: Claim, worst: Worst, count: int, seed: int) -> list[dict[str, float]]:
@@ -231,54 +215,3 @@ def audit_points(claim: Claim, worst: Worst, count: int, seed: int) -> list[dict
     if not finite(claim):
         good = good & np.isfinite(true_violation(claim, grid))
     return [worst.point, *(single(grid, int(i)) for i in np.flatnonzero(good)[:count])]
-
-
-def _verdict(
-    claim: Claim, ruling: Ruling, shown: Evidence | None, worst: Worst, bounds, alpha, p, seed, seconds, proof
-) -> Verdict:
-    interval = shown and shown.sample.interval(LEVEL)
-    contradicted = ruling.decision == "contradicted"
-    largest = max((b.high for b in bounds), default=None)
-    return Verdict(
-        claim=claim.id,
-        source=claim.source,
-        statement=claim.statement,
-        verdict=ruling.decision,
-        reason=ruling.reason,
-        predicted=shown and shown.predicted,
-        measured=shown and shown.sample.mean,
-        interval=interval and [interval.low, interval.high],
-        level=LEVEL,
-        counterexample=shown.point if shown and contradicted else None,
-        route=shown and shown.route,
-        n=shown and shown.n,
-        replicates=shown and shown.sample.size,
-        alpha=alpha,
-        p_value=p,
-        tau=claim.tau,
-        seconds=round(seconds, 3),
-        formula=claim.formula,
-        quantity=claim.quantity,
-        relation=claim.relation,
-        share=claim.share,
-        point=shown.point if shown else worst.point,
-        audits=len(bounds),
-        search_evaluations=worst.evaluations,
-        undefined=worst.undefined,
-        largest_violation_found=worst.violation,
-        largest_violation_bounded=largest if largest is not None and np.isfinite(largest) else None,
-        seed=seed,
-        proof=proof,
-    )
-
-
-def _spaced(report: Callable[[str], None]) -> Callable[[str], None]:
-    """`report` at most once per PATIENCE seconds, and not in the first PATIENCE seconds."""
-    last = [perf_counter()]
-
-    def spaced(line: str) -> None:
-        if perf_counter() - last[0] > PATIENCE:
-            last[0] = perf_counter()
-            report(line)
-
-    return spaced

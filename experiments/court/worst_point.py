@@ -10,10 +10,26 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import ndtri
 
-from experiments.court.domain import cannot_be_judged, dimension, inside, legs, placed, row, single, true_violation
+from experiments.court.domain import (
+    Point,
+    cannot_be_judged,
+    dimension,
+    finite,
+    inside,
+    legs,
+    placed,
+    row,
+    single,
+    true_violation,
+)
+from experiments.court.measurement import pilot_violation
 from experiments.estimators import estimator_of
-from theory.claims.claim import Claim
+from simulator.world import Worlds
+from theory.accuracy import binary_scores
+from theory.claims.claim import SINGLE, Claim
+from theory.learners import LinearCLIP
 from theory.learners.base import UNDEFINED
 
 # Sobol points. A region of share s is missed with probability (1 - s)^points at most, roughly: .2 % of the volume is
@@ -26,9 +42,8 @@ ROUNDS = ((512, 64), (64, 1024), (12, 16384))  # (candidates, replicates) of pil
 FITTED_ROUNDS = ((48, 4), (12, 16), (4, 64))  # the same where every replicate is a fit or an SVD
 SPREADS = (0.1, 0.03)  # of the children of the best candidates, in widths of the domain
 
-# (point, replicates, round) -> estimated violation, nan where it is undefined
-Pilot = Callable[[dict[str, float], int, int], float]
 Allowed = Callable[[dict[str, np.ndarray]], np.ndarray]
+Scale = Callable[[np.ndarray], np.ndarray]  # values at rows of the unit cube; nan where they are undefined
 
 
 class Worst(NamedTuple):
@@ -53,57 +68,48 @@ def sobol(dimension: int, count: int, seed: int) -> np.ndarray:
     return qmc.Sobol(dimension, scramble=True, rng=np.random.default_rng(seed)).random_base2(power)[:count]
 
 
-def search_effort(claim: Claim) -> int:
-    """Number of Sobol points, by the cost of the learners' accuracies: formula, quadrature or sampling."""
-    estimators = [estimator_of(learner) for learner in claim.learners]
-    many_classes = "classes" in claim.domain and np.max(claim.place(corners(len(claim.axes)))["classes"]) > 2
-    if many_classes and any(a.exact is None for a in estimators):
-        return SAMPLED
-    if many_classes:
-        return QUADRATURE
-    return QUADRATURE if any(a.images for a in estimators) else CLOSED
-
-
-def search(
-    claim: Claim, seed: int, effort: int | None = None, pilot: Pilot | None = None, allowed: Allowed | None = None
-) -> Worst:
+def search(claim: Claim, seed: int, allowed: Allowed | None = None) -> Worst:
     """The point of largest violation, of all or of those `allowed`.
 
-    A claim without free parameters is evaluated once.
+    Raises RequestError if the quantity is defined nowhere.
     """
-    if pilot is not None:
-        found = _by_pilots(claim, seed, pilot)
+    if finite(claim):
+        found = _by_pilots(claim, seed)
     elif dimension(claim) == 0:
         unit = np.zeros((1, 0))
         found = _best(claim, unit, true_violation(claim, placed(claim, unit)), 1)
     else:
-        found = _by_formula(claim, seed, effort or search_effort(claim), allowed)
+        found = _by_formula(claim, seed, allowed)
     if not np.isfinite(found.violation):
-        why = _why(claim, found)
-        tried = f"{claim.quantity} is defined at none of the {found.evaluations} points tried"
-        raise cannot_be_judged(claim, f"{tried}; {why}" if why else tried)
+        why = f"{claim.quantity} is defined at none of the {found.evaluations} points tried"
+        try:
+            claim.truth(legs(claim, row(found.point))[0].worlds)
+        except UNDEFINED as error:  # the learner's reason
+            why = f"{why}; {error}"
+        raise cannot_be_judged(claim, why)
     return found
 
 
-def _why(claim: Claim, found: Worst) -> str:
-    """The learners' reason why the quantity is undefined at a point; empty if they have none."""
-    worlds = legs(claim, row(found.point))[0].worlds
-    for learner in claim.learners:
-        try:
-            claim.value(learner, worlds)
-        except UNDEFINED as error:
-            return str(error)
-    return ""
+def _lowest_if_nan(values: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(values), -np.inf, values)
 
 
 def _best(claim: Claim, unit: np.ndarray, values: np.ndarray, evaluations: int) -> Worst:
     """The worst of the candidates; nan counts as no violation at all."""
-    worst = int(np.argmax(np.where(np.isnan(values), -np.inf, values)))
+    worst = int(np.argmax(_lowest_if_nan(values)))
     return Worst(single(placed(claim, unit), worst), float(values[worst]), evaluations, int(np.isnan(values).sum()))
 
 
-def _by_formula(claim: Claim, seed: int, effort: int, allowed: Allowed | None) -> Worst:
-    d, spent = dimension(claim), 0
+def _effort(claim: Claim) -> int:
+    """Number of Sobol points, by the cost of the learners' accuracies: formula, quadrature or sampling."""
+    estimators = [estimator_of(learner) for learner in claim.learners]
+    if "classes" in claim.domain and np.max(claim.place(corners(len(claim.axes)))["classes"]) > 2:
+        return SAMPLED if any(a.exact is None for a in estimators) else QUADRATURE
+    return QUADRATURE if any(a.images for a in estimators) else CLOSED
+
+
+def _by_formula(claim: Claim, seed: int, allowed: Allowed | None) -> Worst:
+    d, spent, effort = dimension(claim), 0, _effort(claim)
 
     def violation(unit: np.ndarray) -> np.ndarray:
         nonlocal spent
@@ -115,14 +121,14 @@ def _by_formula(claim: Claim, seed: int, effort: int, allowed: Allowed | None) -
     def probit(unit: np.ndarray) -> np.ndarray:
         nonlocal spent
         spent += len(unit)
-        return np.asarray(claim.probit_violation(claim.worlds(unit)), float)
+        return np.asarray(probit_violation(claim, claim.worlds(unit)), float)
 
     starts = np.concatenate([corners(d), sobol(d, effort, seed)])
     first = violation(starts)
     candidates = [starts]
     if np.isfinite(first).any():
         candidates.append(_evolve(violation, starts, first, seed, effort))
-        if allowed is None and claim.probit_violation(claim.worlds(starts)) is not None:
+        if allowed is None and probit_violation(claim, claim.worlds(starts)) is not None:
             scores = probit(starts)
             if np.isfinite(scores).any():  # not where a prediction leaves [0, 1]
                 candidates.append(_evolve(probit, starts, scores, seed, effort))
@@ -131,12 +137,24 @@ def _by_formula(claim: Claim, seed: int, effort: int, allowed: Allowed | None) -
     return best._replace(undefined=int(np.isnan(first).sum()))
 
 
-def _evolve(scale, starts: np.ndarray, values: np.ndarray, seed: int, effort: int) -> np.ndarray:
+def probit_violation(claim: Claim, worlds: Worlds) -> np.ndarray | None:
+    """v on a scale that does not saturate, for bounds on a group accuracy; None where there is none."""
+    bound_of_one = claim.against is None and claim.quantity in SINGLE and claim.relation in (">=", "<=")
+    binary = np.all(np.equal(worlds.classes, 2)) and np.all(np.equal(worlds.p_inv, 1)) and not worlds.attribute
+    if not bound_of_one or not isinstance(claim.subject, LinearCLIP) or not binary:
+        return None
+    z = binary_scores(claim.subject.direction(worlds), worlds)
+    value = {"common": z.common, "counter": z.counter, "error-counter": -z.counter}[claim.quantity]
+    bound = np.clip(ndtri(claim.prediction(worlds)), -38, 38)
+    return bound - value if claim.relation == ">=" else value - bound
+
+
+def _evolve(scale: Scale, starts: np.ndarray, values: np.ndarray, seed: int, effort: int) -> np.ndarray:
     """Differential evolution from the best starts; an undefined point has the lowest value."""
     from scipy.optimize import differential_evolution  # start-up time
 
     d = starts.shape[1]
-    order = np.argsort(np.where(np.isnan(values), -np.inf, values))
+    order = np.argsort(_lowest_if_nan(values))
     low = float(np.min(values[np.isfinite(values)])) - 1.0
 
     def loss(x):
@@ -158,7 +176,7 @@ def _evolve(scale, starts: np.ndarray, values: np.ndarray, seed: int, effort: in
     return np.clip(result.x[None], 0.0, 1.0)
 
 
-def _by_pilots(claim: Claim, seed: int, pilot: Pilot) -> Worst:
+def _by_pilots(claim: Claim, seed: int) -> Worst:
     """Corners, Sobol points and children of the best, measured ever more closely.
 
     Every round has its own random stream, so the last estimate is not the luckiest of many. Within a round all points
@@ -167,11 +185,11 @@ def _by_pilots(claim: Claim, seed: int, pilot: Pilot) -> Worst:
     d = dimension(claim)
     if d == 0:
         unit = np.zeros((1, 0))
-        return _best(claim, unit, np.array([pilot(single(placed(claim, unit), 0), 512, 0)]), 1)
-    estimators = [estimator_of(learner) for learner in claim.learners]
-    direct = all(a.exact for a in estimators) and getattr(claim.subject, "embed_dim", None) is None
-    rounds = ROUNDS if direct and claim.quantity != "minimiser-rate" else FITTED_ROUNDS
-    rng, spent, undefined = np.random.default_rng(seed), 0, 0
+        return _best(claim, unit, np.array([pilot_violation(claim, single(placed(claim, unit), 0), 512, seed, 0)]), 1)
+    direct = all(estimator_of(learner).exact for learner in claim.learners)
+    direct = direct and getattr(claim.subject, "embed_dim", None) is None and claim.quantity != "minimiser-rate"
+    rounds = ROUNDS if direct else FITTED_ROUNDS
+    rng, spent, undefined = np.random.default_rng(seed), 0, None
     unit = np.concatenate([corners(d), sobol(d, rounds[0][0], seed)])
     for number, (kept, replicates) in enumerate(rounds):
         if number:
@@ -181,26 +199,25 @@ def _by_pilots(claim: Claim, seed: int, pilot: Pilot) -> Worst:
             unit = np.concatenate([parents, children])
         points = placed(claim, unit)
         good = np.broadcast_to(inside(claim, points), len(unit))
-        values = np.array(
-            [pilot(single(points, i), replicates, number) if good[i] else -np.inf for i in range(len(unit))]
+        each = (
+            pilot_violation(claim, single(points, i), replicates, seed, number) if good[i] else -np.inf
+            for i in range(len(unit))
         )
+        values = np.fromiter(each, float)
         spent += len(unit)
-        undefined += int(np.isnan(values).sum()) if number == 0 else 0
         best = _best(claim, unit, values, spent)
+        undefined = best.undefined if undefined is None else undefined
         if not np.isfinite(best.violation):
             break
-        unit = unit[np.argsort(-np.where(np.isnan(values), -np.inf, values), kind="stable")]
+        unit = unit[np.argsort(-_lowest_if_nan(values), kind="stable")]
     return best._replace(undefined=undefined)
 
 
-def roundest(
-    claim: Claim, worst: Worst, needed: float, violation: Callable[[dict[str, float]], float] | None = None
-) -> dict[str, float]:
+def roundest(claim: Claim, worst: Worst, needed: float, violation: Callable[[Point], float]) -> dict[str, float]:
     """A nearby point with as few digits as possible whose violation still reaches `needed`.
 
     All coordinates are rounded to 1, 2, 3 ... significant digits. If none suffices, the worst point itself.
     """
-    violation = violation or (lambda point: float(true_violation(claim, row(point))[0]))
     for digits in range(1, 7):
         point = {name: float(f"{value:.{digits}g}") for name, value in worst.point.items()}
         if bool(inside(claim, point)) and violation(point) >= needed:

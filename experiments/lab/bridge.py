@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from simulator.towers.ensemble import Ensemble
-from simulator.towers.kinds import Parameters
+from simulator.towers.layers import Parameters
 from simulator.towers.probes import separation
 from simulator.world import Worlds
 from theory.learners import named

@@ -22,10 +22,9 @@ from simulator.towers import evaluation
 from simulator.towers.checkpoints import specification
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import default_prompts
-from simulator.towers.kinds import Parameters
 from simulator.towers.last_layer_retraining import with_retrained_head
-from simulator.towers.layers import logit_scale
-from simulator.towers.probes import latent_recovery, score_reliance
+from simulator.towers.layers import Parameters, logit_scale
+from simulator.towers.probes import score_reliance
 from simulator.towers.step import State
 from theory.coverage import unseen
 from theory.learners import GaussianPMI, InfoNCE
@@ -47,7 +46,7 @@ def trace_row(ensemble: Ensemble, state: State, since: int, fine: bool = False) 
     accuracy = {p or "none": evaluation.accuracies(ensemble, parameters, p, trial) for p in prompts}
     return {
         "step": step,
-        **{name: [_finite(x) for x in (value / taken).tolist()] for name, value in state.measures.items()},
+        "loss": [_finite(x) for x in (state.loss / taken).tolist()],
         "scale": None if scale is None else scale.tolist(),
         "prompts": {p: {g: a.mean(0).tolist() for g, a in groups.items()} for p, groups in accuracy.items()},
     }
@@ -90,7 +89,7 @@ def result(
     top = prompts[prompt]
     return {
         "world": world.model_dump(),
-        "learner": f"{recipe.loss}, {' and '.join(dict.fromkeys(recipe.objective.kinds(recipe)))} towers",
+        "learner": f"{recipe.loss}, {' and '.join(dict.fromkeys(recipe.kinds.values()))} towers",
         "prompt": prompt,
         "recipe": recipe.model_dump(),
         "hash": runfolder.specification_hash(specification(ensemble)),
@@ -99,7 +98,6 @@ def result(
         "seed": ensemble.seed,
         **{name: top[name] for name in (*GROUPS, *top["interval95"], "replicates", "interval95", "predicted")},
         "prompts": {str(name or "none"): value for name, value in prompts.items()},
-        "recovery": _recovery(ensemble, weights),
         "bridge": bridge(ensemble, weights),
         "diverged": [{"model": int(k), "step": int(diverged[k])} for k in np.flatnonzero(~going)],
     }
@@ -128,16 +126,6 @@ def _reliance(ensemble: Ensemble, weights: Parameters, prompt: str | None) -> li
     if ensemble.worlds[0].views is not None:
         return None
     return [_finite(t) for t in score_reliance(ensemble, weights, prompt)]
-
-
-def _recovery(ensemble: Ensemble, weights: Parameters) -> dict[str, Any] | None:
-    """How well latents can be read from the embeddings, by reader and block; None where views have no latents."""
-    if ensemble.worlds[0].views is not None:
-        return None
-    return {
-        reader: {block: values[:, i].tolist() for i, block in enumerate(("invariant", "spurious"))}
-        for reader, values in latent_recovery(ensemble, weights)._asdict().items()
-    }
 
 
 def _beside(setting: Setting, steps: int) -> dict[str, dict[str, float] | None]:

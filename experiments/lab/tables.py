@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.errors import RequestError
-from experiments.files import check_ours, check_writable, write_atomically
+from experiments.files import check_writable, write_atomically
 from experiments.lab.mitigations import NONE
 from experiments.lab.schema import CODED, GROUPS
 from experiments.lab.spec import StudySpec
@@ -68,8 +68,7 @@ def csv_target(path: Path) -> None:
     """Raise RequestError, before any work, unless the path is free or holds an earlier flat table."""
     if path.is_dir():
         raise RequestError(f"--csv {str(path)!r} is a folder; a table is a file such as {str(path / 'cells.csv')!r}")
-    check_writable(path.parent)
-    check_ours(path, MARK, "sweep")
+    check_writable(path.parent, "sweep", [path.name], MARK)
 
 
 def write_csv(path: Path, table: "xr.Dataset") -> None:

@@ -23,7 +23,6 @@ from simulator.towers.recipe import Recipe
 from simulator.world import World
 
 if TYPE_CHECKING:
-    from simulator.towers.distributed import Group
     from simulator.towers.ensemble import Ensemble
     from simulator.towers.training import State
 
@@ -79,13 +78,13 @@ def train(
     group = distributed.join(device)
     if until is not None:
         refuse_until(until, recipe, models, group.size)
-    ensemble = Ensemble(recipe, (world,) * models, tuple(range(models)), seed, device, draw_on, compile)
-    processes = processes_for(ensemble) if share_out and group.size == 1 else 1
-    run = _Run(ensemble, group, processes, resume or output, resume is not None, until, report)
+    ensemble = Ensemble(recipe, (world,) * models, tuple(range(models)), seed, device, draw_on, compile, group)
+    processes = processes_for(ensemble) if share_out else 1
+    run = _Run(ensemble, processes, resume or output, resume is not None, until, report)
     with _failures_as_sentences(device):
         began = perf_counter()
         check_ensemble(ensemble)
-        _refuse_what_cannot_fit(ensemble, group.size)
+        _refuse_what_cannot_fit(ensemble)
         check_groups(ensemble)
         with _stoppable(run) if keep else nullcontext(lambda: False) as stop:
             run.train(stop)
@@ -102,7 +101,7 @@ def train(
             "seconds": round(perf_counter() - began, 3),
             "device": device_name(device),
             "processes": max(group.size, processes),
-            "compiled": compiles(ensemble, group) and run.compiled,
+            "compiled": compiles(ensemble) and run.compiled,
         }
     if run.folder is not None:
         runfolder.save_weights(run.folder, weights)
@@ -126,7 +125,6 @@ class _Run:
     """A training run: where it writes, and how far it is."""
 
     ensemble: "Ensemble"
-    group: "Group"
     processes: int
     folder: Path | None
     resuming: bool
@@ -145,7 +143,8 @@ class _Run:
         from simulator.towers import distributed
         from simulator.towers.multiprocess import run_in
 
-        with together(self.group):
+        group = self.ensemble.group
+        with together(group):
             self._begin()
         steps, models = self.ensemble.recipe.steps, len(self.ensemble.models)
         due = sorted({round(steps * k / CHECKPOINTS) for k in range(1, CHECKPOINTS + 1)} - {0})
@@ -154,16 +153,16 @@ class _Run:
         if self._arrived():
             return
         clock = perf_counter()  # of this stretch of steps, without evaluation
-        states = run_in(self.processes, self.ensemble, self.state, due, stop, self.group, self._uncompiled)
+        states = run_in(self.processes, self.ensemble, self.state, due, stop, self._uncompiled)
         with closing(states):
             for state in states:
                 self.state, step, now = state, int(state.step), perf_counter()
                 rate = models * (step - begun) / max(now - clock, 1e-9)
                 checkpoint = step in due
-                if checkpoint and self.group.rank == 0:
+                if checkpoint and group.rank == 0:
                     self.trace.append(trace_row(self.ensemble, state, since, fine=self.until is not None))
                     self.report(trace_line(self.trace[-1], steps, rate))
-                if self.folder is not None and self.group.rank == 0:
+                if self.folder is not None and group.rank == 0:
                     self._save()
                 if checkpoint:
                     since = step
@@ -172,9 +171,9 @@ class _Run:
                 # Several processes train on while this one evaluates.
                 begun, clock = step, perf_counter() if self.processes == 1 else now
         if step < steps:
-            if self.group.rank == 0:
+            if group.rank == 0:
                 self.keep()
-            distributed.leave(self.group)
+            distributed.leave(group)
             raise Interrupted(f"interrupted after step {step} of {steps}; resume with --resume {self.folder}")
 
     def _begin(self) -> None:
@@ -184,7 +183,7 @@ class _Run:
         if self.resuming:
             self.state, self.trace = runfolder.load_checkpoint(self.folder, self.ensemble)
             return
-        if self.folder is not None and self.group.rank == 0:
+        if self.folder is not None and self.ensemble.group.rank == 0:
             runfolder.begin(self.folder, self.ensemble)
         self.state = start(self.ensemble)
 
@@ -197,7 +196,7 @@ class _Run:
         self.report(f"torch.compile failed, so steps run uncompiled and slower: {reason}")
 
     def _save(self) -> None:
-        """Save the state; sums of measures that stand in the trace already start again."""
+        """Save the state; a sum of losses that stands in the trace already starts again."""
         from simulator.towers.training import restarted  # start-up time: loads torch
 
         measured = bool(self.trace) and self.trace[-1]["step"] == int(self.state.step)
@@ -217,8 +216,7 @@ def _failures_as_sentences(device: str) -> Iterator[None]:
     """Raise errors of training with one sentence and the right exit status."""
     import torch  # start-up time
 
-    from simulator.towers.multiprocess import ProcessEnded
-    from simulator.towers.training import EveryModelDiverged
+    from simulator.towers.multiprocess import EveryModelDiverged, ProcessEnded
 
     try:
         yield
@@ -238,7 +236,7 @@ def _failures_as_sentences(device: str) -> Iterator[None]:
 def _stoppable(run: _Run) -> Iterator[Callable[[], bool]]:
     """`interruption`; the sentence of a second Ctrl-C names the last checkpoint, if there is one."""
     try:
-        with interruption(run.group) as stop:
+        with interruption(run.ensemble.group) as stop:
             yield stop
     except KeyboardInterrupt:
         saved = run.folder is not None and (run.folder / runfolder.CHECKPOINT).exists()
@@ -256,11 +254,11 @@ def _training_kept(run: _Run) -> Iterator[None]:
         raise Interrupted(f"interrupted after the last step; --resume {run.folder} evaluates it") from None
 
 
-def _refuse_what_cannot_fit(ensemble: "Ensemble", processes: int) -> None:
+def _refuse_what_cannot_fit(ensemble: "Ensemble") -> None:
     """Raise RequestError before the machine runs out of memory, which would take it minutes to notice."""
     from simulator.towers.ensemble import least_bytes  # start-up time: loads torch
 
-    least, free = least_bytes(ensemble, processes), free_bytes(ensemble.device)
+    least, free = least_bytes(ensemble), free_bytes(ensemble.device)
     if free is not None and least > free:
         raise RequestError(
             f"this run needs at least {least / 2**30:.1f} GiB and {ensemble.device} has {free / 2**30:.1f} free; "

@@ -6,9 +6,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from experiments.court.certificates import need_libraries
 from experiments.court.parallel import run_parallel
-from experiments.court.registry import all_trials
+from experiments.court.registry import all_claims
 from experiments.errors import Interrupted, RequestError
 from experiments.files import REPORT, check_report, replace_folder, staging_folder, write_json, write_text
 from experiments.lab.presets import design
@@ -44,7 +43,6 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[dict[str, Any
     began = perf_counter()
     named, output = output, output.resolve()
     check_report(output)
-    need_libraries("reproduce")
     staging = staging_folder(output)
     try:
         verdicts = _verdicts(seed, staging / PROOFS, quick=not full)
@@ -61,9 +59,9 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[dict[str, Any
 
 def _verdicts(seed: int, certificates: Path, quick: bool) -> list[dict[str, Any]]:
     """The verdicts of the whole docket. Raises RequestError for a claim that cannot be judged."""
-    ids = [trial.id for trial in all_trials()]
+    ids = [claim.id for claim in all_claims()]
     proving = {"prove": True, "proof_seconds": PROOF_SECONDS, "certificates": certificates}
-    trials = run_parallel(ids, seed=seed, quick=quick, error_rate=None, proving=proving)
+    trials = run_parallel(ids, seed=seed, quick=quick, error_rate=None, **proving)
     verdicts = {verdict["claim"]: verdict for verdict in track(trials, len(ids), "claims tried")}
     for verdict in verdicts.values():
         if verdict["verdict"] == REFUSED:

@@ -131,6 +131,11 @@ class TableClaim:
     replicates: int | None = None
     exception: Callable[[], str | None] = lambda: None
 
+    @property
+    def id(self) -> str:
+        """The claim's id among all claims on trial."""
+        return f"counteranimal/{self.name}"
+
     def judge(self, terms: Terms = Terms()) -> Judgement:
         """The judgement of all variants."""
         start = perf_counter()

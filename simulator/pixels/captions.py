@@ -7,7 +7,6 @@ A caption mentions an object or none, and an attribute or none. So all captions 
     tokens      "a photo of a seven in red", one token per word; 0 pads short sentences
 """
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from simulator.naming import suggestion
 from simulator.pixels.scenery import Scenery
 from simulator.prompts import Prompt
 
@@ -42,26 +40,19 @@ def vocabulary(scene: Scenery) -> tuple[str, ...]:
     return (PADDING, *dict.fromkeys(words))
 
 
-def tokens(text: str, words: Sequence[str]) -> list[int]:
-    """A sentence as places in a vocabulary."""
-    for word in text.split():
-        if word not in words:
-            raise ValueError(f"{word!r} of {text!r} is not in the vocabulary{suggestion(word, words)}")
-    return [words.index(word) for word in text.split()]
-
-
 @lru_cache(maxsize=8)
 def table(scene: Scenery) -> Float[torch.Tensor, "M M L"] | Int[torch.Tensor, "M M L"]:
     """All captions of a world, [object][attribute], the last for what is not mentioned."""
-    K = len(scene.objects.names)
-    device = scene.bare.device
+    K, device = len(scene.objects.names), scene.bare.device
     if scene.views.captions == "one-hot":
         own = torch.eye(K + 1, device=device)[:, :K]
         return torch.cat([own[:, None].expand(-1, K + 1, -1), own[None].expand(K + 1, -1, -1)], dim=-1)
-    words, classes = vocabulary(scene), [*range(K), None]
-    rows = [[tokens(sentence(scene, o, a), words) for a in classes] for o in classes]
-    longest = max(len(row) for line in rows for row in line)
-    return torch.tensor([[row + [0] * (longest - len(row)) for row in line] for line in rows], device=device)
+    place = {word: i for i, word in enumerate(vocabulary(scene))}
+    classes = [*range(K), None]
+    captions = [[place[word] for word in sentence(scene, o, a).split()] for o in classes for a in classes]
+    longest = max(map(len, captions))
+    padded = [caption + [0] * (longest - len(caption)) for caption in captions]
+    return torch.tensor(padded, device=device).unflatten(0, (K + 1, K + 1))
 
 
 def write(
@@ -78,12 +69,11 @@ def law_of_captions(world: "World") -> Float[np.ndarray, "K M M"]:
     K, own = world.classes, np.eye(world.classes)
     shown = np.where(own, world.p_inv, (1 - world.p_inv) / (K - 1))
     objects = own if world.views.told == "label" else shown
-    backgrounds = world.background_law()
-    parts = [
+    named, shown = (
         np.concatenate([mention * law, np.full((K, 1), 1 - mention)], axis=1)
-        for law, mention in ((objects, world.mention_inv), (backgrounds, world.mention_spu))
-    ]
-    return parts[0][:, :, None] * parts[1][:, None, :]
+        for law, mention in ((objects, world.mention_inv), (world.background_law(), world.mention_spu))
+    )
+    return named[:, :, None] * shown[:, None, :]
 
 
 def prompts(world: "World", prompt: Prompt) -> Float[np.ndarray, "K M M"]:

@@ -64,8 +64,16 @@ def instances(
     index = _index(file)
     beside = folder / "images" if (folder / "images").is_dir() else folder
     try:
-        kinds = _kinds(index, file, classes, categories)
-        names = tuple(index.cats[kind]["name"] for kind in kinds)
+        numbers = {kind["name"]: number for number, kind in sorted(index.cats.items())}
+        if len(numbers) < classes:
+            raise ValueError(f"classes = {classes} are more than the {len(numbers)} categories of {file}")
+        for name in categories or ():
+            if name not in numbers:
+                raise ValueError(
+                    f"category {name!r} is none of the {len(numbers)} of {file}{suggestion(name, numbers)}"
+                )
+        names = tuple(categories or numbers)[:classes]
+        kinds = [numbers[name] for name in names]
         found = [
             Instance(index, annotation, beside / index.imgs[image]["file_name"], kinds.index(annotation["category_id"]))
             for image, annotation in _largest(index, kinds).items()
@@ -96,30 +104,15 @@ def _index(file: Path) -> Any:
     try:
         with redirect_stdout(StringIO()):  # it prints progress to stdout
             return COCO(str(file))
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read: {error.strerror}") from None
     except Exception as error:  # assertions, missing keys, JSON errors
         raise ValueError(f"{file} is not in COCO's format ({type(error).__name__}: {error})") from None
-
-
-def _kinds(index: Any, file: Path, classes: int, categories: tuple[str, ...] | None) -> list[int]:
-    """Number of the category of each class."""
-    numbers = {kind["name"]: number for number, kind in sorted(index.cats.items())}
-    if len(numbers) < classes:
-        raise ValueError(f"classes = {classes} are more than the {len(numbers)} categories of {file}")
-    for name in categories or ():
-        if name not in numbers:
-            raise ValueError(f"category {name!r} is none of the {len(numbers)} of {file}{suggestion(name, numbers)}")
-    return [numbers[name] for name in list(categories or numbers)[:classes]]
 
 
 def _largest(index: Any, kinds: list[int]) -> dict[int, dict[str, Any]]:
     """Image number -> its largest object of these categories, in the order of image numbers."""
     found: dict[int, dict[str, Any]] = {}
     for _, annotation in sorted(index.anns.items()):
-        if annotation["category_id"] not in kinds or annotation.get("iscrowd") or annotation["area"] < SMALL:
-            continue
-        best = found.setdefault(annotation["image_id"], annotation)
-        if annotation["area"] > best["area"]:
+        wanted = annotation["category_id"] in kinds and not annotation.get("iscrowd") and annotation["area"] >= SMALL
+        if wanted and annotation["area"] > found.get(annotation["image_id"], {"area": 0})["area"]:
             found[annotation["image_id"]] = annotation
     return dict(sorted(found.items()))

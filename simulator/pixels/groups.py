@@ -30,7 +30,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 
-from simulator.pixels.render import render
 from simulator.pixels.scenery import Scenery, scenery
 from simulator.streams import numpy_stream
 from simulator.world import World
@@ -57,7 +56,7 @@ class Trial:
     def images(self, rows: slice = slice(None)) -> UInt8[torch.Tensor, "n 3 S S"]:
         """Images of some rows."""
         photos = None if self.photos is None else self.photos[rows]
-        return render(self.scenery, self.scans[rows], self.attributes[rows], photos)
+        return self.scenery.render(self.scans[rows], self.attributes[rows], photos)
 
 
 def trial(world: World, part: str = "test", seed: int = 0, device: str = "cpu") -> Trial:

@@ -14,7 +14,6 @@ from jaxtyping import Bool, Int, UInt8
 
 from simulator.gaussian.pairs import LARGEST_BLOCK, Pairs, draw_codes
 from simulator.pixels.captions import write
-from simulator.pixels.render import render
 from simulator.pixels.scenery import Scenery, scenery
 from simulator.quantities import check_integer
 from simulator.streams import independent
@@ -74,7 +73,7 @@ def first_scenes(world: "World", n: int, seed: int, stream: str, device: str = "
 def rendered(scene: Scenery, scenes: Scenes) -> Pairs:
     """Scenes as images and captions."""
     flat = [None if x is None else x.reshape(-1) for x in (scenes.scans, scenes.attributes, scenes.photos)]
-    images = render(scene, *flat)
+    images = scene.render(*flat)
     named = scenes.labels if scene.views.told == "label" else scenes.objects
     return Pairs(
         images=images.reshape(*scenes.labels.shape, *images.shape[1:]),

@@ -4,26 +4,30 @@ Training, validation and test never share a picture. Within each class, in the s
 pictures is for validation and the fifth for the test. A source with a test set of its own keeps that, and every sixth
 of the others is for validation.
 
-`digits` are scikit-learn's 1,797 scans of 8 x 8 pixels (UCI, Alpaydin and Kaynak 1998), shown unscaled unless a size
-is given: larger ones hold no more and take a convolution twelve times as long at 28.
+digits   scikit-learn's 1,797 scans of 8 x 8 pixels (UCI, Alpaydin and Kaynak 1998), shown unscaled unless a size is
+         given: larger ones hold no more and take a convolution twelve times as long at 28
+mnist    as torchvision keeps it: root/MNIST/raw/*-ubyte, plain or gzipped; read here, never downloaded
+cutouts  a folder with one subfolder of PNG images with transparency per class
+coco     `simulator.pixels.coco`
 """
 
-from collections.abc import Callable
+import gzip
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from simulator.pixels.coco import instances
 from simulator.pixels.composition import cut, drawn_place, frame
 from simulator.pixels.decoding import decode
-from simulator.pixels.files import PHOTOS, read_all, read_classes, word
-from simulator.pixels.mnist import read_mnist
-from simulator.pixels.views import DIGITS, Pixels, rgb
+from simulator.pixels.views import COLOURS, DIGITS, Pixels, rgb
 from simulator.streams import numpy_stream
 
 if TYPE_CHECKING:
@@ -33,6 +37,10 @@ PARTS = ("train", "validation", "test")
 TURN = (0, 0, 0, 1, 2)  # part of every first, second, ... picture of a class
 TURN_BESIDE_A_TEST = (0, 0, 0, 0, 0, 1)
 DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")[:DIGITS]
+PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+MOST_HELD = 2**31  # bytes of pictures that a world holds at once
+MOST_MNIST = 2**27  # bytes of one file; MNIST's largest has 47 million
+TOGETHER = 2**18  # numbers that a CPU renders at a time: 1 MB in float32 stays in the second-level cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +54,6 @@ class Pictures:
 
     def __len__(self) -> int:
         return len(self.labels)
-
-    def to(self, device: str) -> "Pictures":
-        """The same on a device."""
-        moved = {name: getattr(self, name).to(device) for name in ("pixels", "labels", "parts")}
-        return replace(self, **moved)
 
     def rows(self, part: str) -> Int[torch.Tensor, " M"]:
         """Rows of a part, class by class."""
@@ -94,32 +97,66 @@ class Scenery:
         parts = [self.objects.digest, self.colours.tolist() if self.photos is None else self.photos.digest]
         return "+".join(map(str, parts))
 
-    def to(self, device: str) -> "Scenery":
-        """The same on a device."""
-        moved = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: value.to(device) for name, value in moved.items() if hasattr(value, "to")})
+    def render(
+        self,
+        scans: Int[torch.Tensor, " n"],
+        attributes: Int[torch.Tensor, " n"],
+        photos: Int[torch.Tensor, " n"] | None,
+    ) -> UInt8[torch.Tensor, "n 3 S S"]:
+        """Images of scenes: ground + coverage (object - ground), in sRGB, as image editors do it."""
+        objects, own = self.objects.pixels, self.objects.pixels.shape[1] == 4  # own: objects have their own colours
+        images = objects.new_empty(len(scans), 3, *objects.shape[2:])
+        size = max(1, TOGETHER // images[:1].numel()) if scans.device.type == "cpu" else len(scans)
+        # Buffers for all rounds: new memory would cost a CPU twice as much as the arithmetic.
+        picked, behind = (objects.new_empty(size, channels, *objects.shape[2:]) for channels in (objects.shape[1], 3))
+        coverage, *layers, made = (
+            objects.new_empty(size, channels, *objects.shape[2:], dtype=torch.float32) for channels in (1, 3, 3, 3)
+        )
+        for k in range(0, len(scans), size):
+            part, m = slice(k, k + size), min(size, len(scans) - k)
+            shown = torch.index_select(objects, 0, scans[part], out=picked[:m])
+            torch.mul(shown[:, -1:], 1 / 255, out=coverage[:m])
+            front = layers[0][:m].copy_(shown[:, :3]) if own else self._plain(attributes[part], "object-colour")
+            if photos is None:
+                ground = self._plain(attributes[part], "background-colour")
+            else:
+                ground = layers[1][:m].copy_(torch.index_select(self.photos.pixels, 0, photos[part], out=behind[:m]))
+            # Adding .5 before truncation to integers rounds; no sum is below 0 or above 255.5.
+            images[part] = torch.lerp(ground, front, coverage[:m], out=made[:m]).add_(0.5)
+        return images
+
+    def _plain(self, attributes: Int[torch.Tensor, " n"], coloured: str) -> Float[torch.Tensor, "n 3 1 1"]:
+        """The colour of a plain layer: the attribute's where it colours this layer, else the bare one."""
+        own = self.views.attribute == coloured
+        return (self.colours[attributes] if own else self.bare.expand(len(attributes), 3)).float()[..., None, None]
 
 
 @lru_cache(maxsize=8)  # all digits of MNIST take 50 MB
 def scenery(views: Pixels, classes: int, device: str = "cpu") -> Scenery:
     """The assets of a world, cached per process."""
     if device != "cpu":
-        return scenery(views, classes).to(device)
-    behind = photos(views, classes) if views.attribute == "photos" else None
-    colours = () if behind is not None else views.palette(classes)
+        return _moved(scenery(views, classes), device)
+    photos = _photos(views, classes) if views.attribute == "photos" else None
+    colours = tuple(COLOURS)[:classes]
     return Scenery(
         views=views,
-        objects=objects(views, classes),
-        photos=behind,
-        colours=None if behind is not None else torch.from_numpy(rgb(colours)),
-        bare=torch.from_numpy(rgb((views.bare,))[0]),
-        shown=colours if behind is None else behind.names,
+        objects=_SOURCES[views.objects](views, classes),
+        photos=photos,
+        colours=torch.from_numpy(rgb(*colours)) if photos is None else None,
+        bare=torch.from_numpy(rgb(views.bare)[0]),
+        shown=colours if photos is None else photos.names,
     )
 
 
-def objects(views: Pixels, classes: int) -> Pictures:
-    """The objects of a world."""
-    return _SOURCES[views.objects](views, classes)
+def _moved(assets: Any, device: str) -> Any:
+    """A Scenery or Pictures with its tensors on a device."""
+    found = {field.name: getattr(assets, field.name) for field in fields(assets)}
+    for name, value in found.items():
+        if isinstance(value, torch.Tensor):
+            found[name] = value.to(device)
+        elif isinstance(value, Pictures):
+            found[name] = _moved(value, device)
+    return replace(assets, **found)
 
 
 def _digits(views: Pixels, classes: int) -> Pictures:
@@ -131,34 +168,61 @@ def _digits(views: Pixels, classes: int) -> Pictures:
             "run: python -m pip install -e '.[pixels]'"
         ) from None
     scans = load_digits()
-    coverage = np.rint(scans.images * (255 / 16)).astype(np.uint8)[:, None]
-    pixels = resized(torch.from_numpy(coverage), views.side).numpy()
-    return pictures(pixels, scans.target.astype(np.int64), DIGIT_NAMES[:classes], "the digits")
+    coverage = np.rint(scans.images * (255 / 16)).astype(np.uint8)
+    return _divided(_resized(coverage, views.side), scans.target.astype(np.int64), DIGIT_NAMES[:classes], "the digits")
 
 
 def _mnist(views: Pixels, classes: int) -> Pictures:
-    sets = []
-    for part, turn in (("train", TURN_BESIDE_A_TEST), ("test", (PARTS.index("test"),))):
-        scans, labels = read_mnist(views.root, part)
-        pixels = resized(torch.from_numpy(scans[:, None].copy()), views.side).numpy()
-        sets.append(pictures(pixels, labels, DIGIT_NAMES[:classes], f"MNIST's {part} set", turn))
-    return joined(*sets)
+    sets, raw = [], Path(views.root).expanduser() / "MNIST" / "raw"
+    for part, file, turn in (("train", "train", TURN_BESIDE_A_TEST), ("test", "t10k", (PARTS.index("test"),))):
+        scans, labels = _idx(raw / f"{file}-images-idx3-ubyte", 3), _idx(raw / f"{file}-labels-idx1-ubyte", 1)
+        if len(scans) != len(labels) or labels.max(initial=0) >= DIGITS:
+            raise ValueError(
+                f"{raw} holds {len(scans)} scans and {len(labels)} labels up to {labels.max(initial=0)} in its {part} "
+                f"set; expected as many labels as scans, below {DIGITS}"
+            )
+        names, what = DIGIT_NAMES[:classes], f"MNIST's {part} set"
+        sets.append(_divided(_resized(scans, views.side), labels.astype(np.int64), names, what, turn))
+    pixels, labels, parts = (torch.cat([getattr(x, name) for x in sets]) for name in ("pixels", "labels", "parts"))
+    order = labels.argsort(stable=True)
+    return Pictures(pixels[order], labels[order], parts[order], DIGIT_NAMES[:classes])
+
+
+def _idx(path: Path, dimensions: int) -> UInt8[np.ndarray, "N ..."]:
+    """Numbers of one of MNIST's files: a header of big-endian numbers (magic number, lengths), then bytes."""
+    try:
+        with path.open("rb") if path.exists() else gzip.open(path.with_name(path.name + ".gz"), "rb") as file:
+            data = file.read(MOST_MNIST)
+    except FileNotFoundError:
+        raise ValueError(
+            f"{path} is missing, plain or gzipped; torchvision.datasets.MNIST(root, download=True) puts it there"
+        ) from None
+    except (OSError, EOFError) as error:
+        raise ValueError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    header = 4 * (1 + dimensions)
+    try:
+        magic, *shape = np.frombuffer(data[:header], ">u4").tolist()
+        numbers = np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+    except ValueError:
+        magic = 0
+    if magic != 0x800 + dimensions:
+        raise ValueError(f"{path} is not an IDX file of {dimensions} dimensions")
+    return numbers
 
 
 def _cutouts(views: Pixels, classes: int) -> Pictures:
-    shape = (4, views.side, views.side)
-    read = lambda path: placed(decode(path, "RGBA", still=True), f"{path.parent.name}/{path.name}", views.side)  # noqa: E731
-    found = read_classes(views.root, classes, (".png",), shape, read)
-    return pictures(*found, f"the folder {views.root!r}")
+    def read(path: Path) -> np.ndarray:
+        return placed(decode(path, "RGBA", still=True), f"{path.parent.name}/{path.name}", views.side)
+
+    return _divided(*_read_classes(views.root, classes, (".png",), 4, views.side, read), f"the folder {views.root!r}")
 
 
 def _coco(views: Pixels, classes: int) -> Pictures:
     names, found = instances(views.root, classes, views.categories)
     named = {one.name: one for one in found}
-    shape = (4, views.side, views.side)
-    pixels = read_all(views.root, named, shape, lambda one: placed(one.cutout(), one.name, views.side))
+    pixels = _read_all(views.root, named, 4, views.side, lambda one: placed(one.cutout(), one.name, views.side))
     labels = np.array([one.label for one in found], dtype=np.int64)
-    return pictures(pixels, labels, tuple(map(word, names)), f"the folder {views.root!r}")
+    return _divided(pixels, labels, tuple(map(word, names)), f"the folder {views.root!r}")
 
 
 def placed(image: "Image", name: str, side: int) -> UInt8[np.ndarray, "4 S S"]:
@@ -171,12 +235,11 @@ def placed(image: "Image", name: str, side: int) -> UInt8[np.ndarray, "4 S S"]:
     return np.moveaxis(np.asarray(whole), -1, 0)
 
 
-def photos(views: Pixels, classes: int) -> Pictures:
-    """The backgrounds of a world whose attribute is photos, a subfolder an attribute."""
-    side = views.side
-    read = lambda path: np.moveaxis(np.asarray(frame(decode(path, still=True), side)), -1, 0)  # noqa: E731
-    found = read_classes(views.photos, classes, PHOTOS, (3, side, side), read)
-    return pictures(*found, f"the folder {views.photos!r}")
+def _photos(views: Pixels, classes: int) -> Pictures:
+    def read(path: Path) -> np.ndarray:
+        return np.moveaxis(np.asarray(frame(decode(path, still=True), views.side)), -1, 0)
+
+    return _divided(*_read_classes(views.photos, classes, PHOTOS, 3, views.side, read), f"the folder {views.photos!r}")
 
 
 _SOURCES: dict[str, Callable[[Pixels, int], Pictures]] = {
@@ -187,7 +250,65 @@ _SOURCES: dict[str, Callable[[Pixels, int], Pictures]] = {
 }
 
 
-def pictures(
+def _read_classes(
+    root: str, classes: int, suffixes: tuple[str, ...], channels: int, side: int, read: Callable[[Path], np.ndarray]
+) -> tuple[UInt8[np.ndarray, "N C S S"], Int[np.ndarray, " N"], tuple[str, ...]]:
+    """The pictures in the first subfolders of a folder, one subfolder per class, in the order of their names.
+
+    A number at the start of a subfolder's name only sets its order: "2 sea" is called "sea" in captions.
+    """
+    folder = Path(root).expanduser()
+    try:
+        found = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        kinds = sorted(found, key=lambda path: _parts_of(path.name))[:classes]
+        if len(kinds) < classes:
+            named = f": {', '.join(kind.name for kind in kinds)}" if kinds else ""
+            raise ValueError(f"classes = {classes} are more than the {len(kinds)} subfolders of {root!r}{named}")
+        files = [
+            (k, path)
+            for k, kind in enumerate(kinds)
+            for path in sorted(kind.iterdir())
+            if path.suffix.lower() in suffixes
+        ]
+    except OSError as error:
+        raise ValueError(f"folder {root!r} cannot be read: {error.strerror}") from None
+    pixels = _read_all(root, {f"{path.parent.name}/{path.name}": path for _, path in files}, channels, side, read)
+    return pixels, np.array([k for k, _ in files], dtype=np.int64), tuple(word(kind.name) for kind in kinds)
+
+
+def _read_all(
+    root: str, named: Mapping[str, Any], channels: int, side: int, read: Callable[[Any], np.ndarray]
+) -> UInt8[np.ndarray, "N C S S"]:
+    """All pictures of a source, in one shape. Unusable ones are counted, and the first is named."""
+    shape = (len(named), channels, side, side)
+    if np.prod(shape) > MOST_HELD:
+        raise ValueError(
+            f"{len(named):,} pictures of {root!r} at size {side} take more than {MOST_HELD / 2**30:.0f} GiB; a smaller "
+            "size takes less"
+        )
+    pixels, refused = np.empty(shape, dtype=np.uint8), []
+    for i, (name, source) in enumerate(named.items()):
+        try:
+            pixels[i] = read(source)
+        except ValueError as error:
+            refused.append(f"{name!r} ({error})")
+    if refused:
+        raise ValueError(f"{len(refused)} of {len(named)} pictures of {root!r} cannot be used, the first {refused[0]}")
+    return pixels
+
+
+def word(name: str) -> str:
+    """A folder's name as one word of a caption."""
+    return re.sub(r"[\s_]+", "-", _parts_of(name)[1].lower())
+
+
+def _parts_of(name: str) -> tuple[float, str]:
+    """The number at the start of a name (infinite if there is none), and the rest."""
+    number, rest = re.fullmatch(r"(\d+(?=[\s_]))?[\s_]*(.*?)\s*", name).groups()
+    return (float(number) if number else float("inf")), rest or name
+
+
+def _divided(
     pixels: UInt8[np.ndarray, "N C S S"],
     labels: Int[np.ndarray, " N"],
     names: tuple[str, ...],
@@ -210,17 +331,10 @@ def pictures(
     return Pictures(*(torch.from_numpy(np.ascontiguousarray(x)) for x in (pixels[kept], labels[kept], parts)), names)
 
 
-def joined(first: Pictures, test: Pictures) -> Pictures:
-    """Pictures for training and validation joined with a test set."""
-    pairs = [(getattr(first, name), getattr(test, name)) for name in ("pixels", "labels", "parts")]
-    pixels, labels, parts = (torch.cat(pair) for pair in pairs)
-    order = labels.argsort(stable=True)
-    return Pictures(pixels[order], labels[order], parts[order], first.names)
-
-
-def resized(pixels: UInt8[torch.Tensor, "N C H W"], side: int) -> UInt8[torch.Tensor, "N C S S"]:
-    """Pictures of another size, by bilinear interpolation that averages where it shrinks."""
-    if pixels.shape[2:] == (side, side):
-        return pixels
-    scaled = torch.nn.functional.interpolate(pixels.float(), (side, side), mode="bilinear", antialias=True)
-    return scaled.round().clamp(0, 255).to(torch.uint8)
+def _resized(scans: UInt8[np.ndarray, "N H W"], side: int) -> UInt8[np.ndarray, "N 1 S S"]:
+    """Scans of another size, by bilinear interpolation that averages where it shrinks."""
+    pixels = torch.from_numpy(scans[:, None].copy())
+    if pixels.shape[2:] != (side, side):
+        scaled = torch.nn.functional.interpolate(pixels.float(), (side, side), mode="bilinear", antialias=True)
+        pixels = scaled.round().clamp(0, 255).to(torch.uint8)
+    return pixels.numpy()

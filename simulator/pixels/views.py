@@ -5,7 +5,7 @@ own with probability p_spu, else another's uniformly. Where `tied` names classes
 (MultiColoredMNIST of Wang et al., arXiv 2403.11497, appendix D.3, as we read it).
 """
 
-import re
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import numpy as np
@@ -14,7 +14,6 @@ from pydantic import Field, model_validator
 
 from simulator import quantities as q
 from simulator.base_model import Checked, documented
-from simulator.naming import suggestion
 
 Source = Literal["digits", "mnist", "cutouts", "coco"]
 Shown = Literal["object-colour", "background-colour", "photos"]
@@ -30,8 +29,6 @@ ROOTS: dict[Source, str] = {
     "coco": "a folder with instances.json and the images that it names",
 }
 
-INK, PAPER = "white", "black"  # objects where backgrounds have the colours, and the ground where objects do
-
 # In the order in which classes take them. Any two differ clearly: by 36 or more in CIELAB, by 44 from white and black.
 COLOURS = {
     "red": (230, 25, 45),
@@ -45,23 +42,13 @@ COLOURS = {
     "brown": (130, 80, 40),
     "lime": (170, 240, 60),
 }
-_BARE = {INK: (255, 255, 255), PAPER: (0, 0, 0)}
+# Objects where backgrounds have the colours, and the ground where objects do.
+BARE = {"white": (255, 255, 255), "black": (0, 0, 0)}
 
 
-def rgb(colours: tuple[str, ...]) -> UInt8[np.ndarray, "C 3"]:
-    """Red, green and blue of colours by name, or as #rrggbb."""
-    return np.array([_one(colour) for colour in colours], dtype=np.uint8)
-
-
-def _one(colour: str) -> tuple[int, ...]:
-    named = {**COLOURS, **_BARE}
-    if colour in named:
-        return named[colour]
-    if not re.fullmatch("#[0-9a-fA-F]{6}", colour):
-        raise ValueError(
-            f"colour {colour!r} is neither #rrggbb nor one of {', '.join(named)}{suggestion(colour, named)}"
-        )
-    return tuple(bytes.fromhex(colour[1:]))
+def rgb(*colours: str) -> UInt8[np.ndarray, "C 3"]:
+    """Red, green and blue of colours by name."""
+    return np.array([(COLOURS | BARE)[colour] for colour in colours], dtype=np.uint8).reshape(-1, 3)
 
 
 @documented
@@ -76,7 +63,7 @@ class Pixels(Checked):
     ------
     pydantic.ValidationError
         For a value outside its domain, a root or photos missing or of no use, fewer than two tied classes or one named
-        twice, unknown or equal colours, and objects with colours of their own that are to be coloured.
+        twice, and objects with colours of their own that are to be coloured.
     """
 
     objects: Annotated[
@@ -108,56 +95,35 @@ class Pixels(Checked):
         tuple[str, ...] | None,
         Field(description="categories of COCO, one per class; the file's first, by their numbers, unless given"),
     ] = None
-    colours: Annotated[
-        tuple[str, ...] | None,
-        Field(description="one for every class, of the palette or as #rrggbb; the palette's first unless given"),
-    ] = None
     size: q.ImageSide | None = None
 
     @model_validator(mode="after")
     def _means_something(self):
-        for sentence in (self._about_roots(), self._about_tied(), self._about_colours()):
-            if sentence:
-                raise ValueError(sentence)
-        if self.colours is not None:
-            every = (*self.colours, self.bare)
-            if len(np.unique(rgb(every), axis=0)) < len(every):
-                raise ValueError(f"colours = {list(every)} has two equal ones (the last is the bare colour)")
+        for fault in self._faults():
+            raise ValueError(fault)
         return self
 
-    def _about_roots(self) -> str:
+    def _faults(self) -> Iterator[str]:
+        objects, tied = f"objects = {self.objects!r}", f"tied = {list(self.tied or ())}"
         for name, folder in (("root", self.root), ("photos", self.photos)):
             if folder is not None and (not folder or "\0" in folder):
-                return f"{name} = {folder!r} names no folder"
+                yield f"{name} = {folder!r} names no folder"
         if self.objects in ROOTS and self.root is None:
-            return f"objects = {self.objects!r} needs root, {ROOTS[self.objects]}"
+            yield f"{objects} needs root, {ROOTS[self.objects]}"
         if self.objects not in ROOTS and self.root is not None:
-            return f"root = {self.root!r} is of no use to objects = {self.objects!r}, which come with scikit-learn"
+            yield f"root = {self.root!r} is of no use to {objects}, which come with scikit-learn"
         if self.categories is not None and self.objects != "coco":
-            return f"categories = {list(self.categories)} are of no use to objects = {self.objects!r}, only to 'coco'"
+            yield f"categories = {list(self.categories)} are of no use to {objects}, only to 'coco'"
         if (self.attribute == "photos") != (self.photos is not None):
-            return "attribute = 'photos' and photos, a folder with a subfolder of photos for every class, go together"
-        return ""
-
-    def _about_tied(self) -> str:
-        if self.tied is None:
-            return ""
-        if len(set(self.tied)) < len(self.tied):
-            return f"tied = {list(self.tied)} names a class twice"
-        if min(self.tied, default=0) < 0:
-            return f"tied = {list(self.tied)} names class {min(self.tied)}; classes are counted from 0"
-        if len(self.tied) < 2:
-            return f"tied = {list(self.tied)} leaves no other class to swap attributes with; two or more are needed"
-        return ""
-
-    def _about_colours(self) -> str:
+            yield "attribute = 'photos' and photos, a folder with a subfolder of photos for every class, go together"
         if self.attribute == "object-colour" and self.objects in ("cutouts", "coco"):
-            return f"objects = {self.objects!r} have colours of their own; attribute is background-colour or photos"
-        if self.colours is not None and self.attribute == "photos":
-            return "colours are of no use where the attribute is photos"
-        if self.colours == ():
-            return "colours = [] names none; a world needs one for every class, two at least"
-        return ""
+            yield f"{objects} have colours of their own; attribute is background-colour or photos"
+        if self.tied is not None and len(set(self.tied)) < len(self.tied):
+            yield f"{tied} names a class twice"
+        if self.tied is not None and min(self.tied, default=0) < 0:
+            yield f"{tied} names class {min(self.tied)}; classes are counted from 0"
+        if self.tied is not None and len(self.tied) < 2:
+            yield f"{tied} leaves no other class to swap attributes with; two or more are needed"
 
     @property
     def side(self) -> int:
@@ -167,7 +133,7 @@ class Pixels(Checked):
     @property
     def bare(self) -> str:
         """The colour of what the attribute does not colour: the ground behind coloured objects, or the objects."""
-        return PAPER if self.attribute == "object-colour" else INK
+        return "black" if self.attribute == "object-colour" else "white"
 
     @property
     def words(self) -> str:
@@ -192,28 +158,20 @@ class Pixels(Checked):
         ValueError
             For more classes than objects or colours, and for tied classes that are not among them.
         """
-        if self.objects in ("digits", "mnist") and classes > DIGITS:
-            raise ValueError(
-                f"classes = {classes} are more than the {DIGITS} digits; the nearest valid value is {DIGITS}"
-            )
-        if self.categories is not None and classes > len(self.categories):
-            raise ValueError(f"classes = {classes} need as many categories and {len(self.categories)} are given")
+        limits = []
+        if self.objects in ("digits", "mnist"):
+            limits.append((DIGITS, "digits"))
+        if self.categories is not None:
+            limits.append((len(self.categories), "categories that are given"))
         if self.attribute != "photos":
-            have, what = (len(COLOURS), "the palette has") if self.colours is None else (len(self.colours), "are given")
-            if classes > have:
-                raise ValueError(f"classes = {classes} need as many colours and {what} {have}")
-        if max(self.tied_of(classes)) >= classes:
+            limits.append((len(COLOURS), "colours of the palette"))
+        for most, what in limits:
+            if classes > most:
+                raise ValueError(
+                    f"classes = {classes} are more than the {most} {what}; the nearest valid value is {most}"
+                )
+        last = max(self.tied_of(classes))
+        if last >= classes:
             raise ValueError(
-                f"tied = {list(self.tied_of(classes))} names class {max(self.tied_of(classes))}; the classes are 0 to "
-                f"{classes - 1}"
+                f"tied = {list(self.tied_of(classes))} names class {last}; the classes are 0 to {classes - 1}"
             )
-
-    def palette(self, classes: int) -> tuple[str, ...]:
-        """The colours of the attribute, one for every class.
-
-        Parameters
-        ----------
-        classes
-            K.
-        """
-        return (tuple(COLOURS) if self.colours is None else self.colours)[:classes]

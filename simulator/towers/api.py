@@ -4,7 +4,6 @@ The verb `soberclip train` adds folders, resuming, Ctrl-C and torchrun's process
 """
 
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,8 +17,8 @@ from simulator.prompts import Prompt
 from simulator.towers.ensemble import Ensemble, step_products
 from simulator.towers.evaluation import accuracies, prompts_of, trial
 from simulator.towers.group_batches import check_groups
-from simulator.towers.kinds import Parameters
 from simulator.towers.last_layer_retraining import with_retrained_head
+from simulator.towers.layers import Parameters
 from simulator.towers.multiprocess import SHARED_WORK, check_processes, run_in
 from simulator.towers.recipe import Recipe
 from simulator.towers.training import check_ensemble, start
@@ -52,8 +51,7 @@ class Towers:
 
     @cached_property
     def _trial(self):
-        ensemble = self.ensemble
-        return trial(ensemble, prompts_of(ensemble.recipe), *TRIAL)
+        return trial(self.ensemble, prompts_of(self.ensemble.recipe), *TRIAL)
 
     def each(self, prompt: Prompt | None = None) -> Accuracy:
         """Every model's own accuracies, shape (*worlds, models); nan for models that diverged.
@@ -86,18 +84,16 @@ class Towers:
         ValueError
             As `each`.
         """
-        ensemble, known = self.ensemble, prompts_of(self.ensemble.recipe)
+        recipe, known = self.ensemble.recipe, prompts_of(self.ensemble.recipe)
         prompt = known[0] if prompt is None else prompt
         if prompt not in known:
             raise ValueError(
-                f"prompt = {prompt!r} has no meaning for loss = {ensemble.recipe.loss!r}; "
-                f"those that have are {', '.join(map(repr, known))}"
+                f"prompt = {prompt!r} has no meaning for loss = {recipe.loss!r}; those that have are "
+                + ", ".join(map(repr, known))
             )
-        found = {}
-        for group, values in accuracies(ensemble, self.parameters, prompt, self._trial).items():
-            mean = values.mean(0)
-            mean[self.diverged.cpu().numpy() >= 0] = np.nan
-            found[group] = mean.reshape(*self.shape, -1)
+        diverged, found = self.diverged.cpu().numpy() >= 0, {}
+        for group, values in accuracies(self.ensemble, self.parameters, prompt, self._trial).items():
+            found[group] = np.where(diverged, np.nan, values.mean(0)).reshape(*self.shape, -1)
         return found
 
     def accuracy(self, prompt: Prompt | None = None) -> Accuracy:
@@ -115,17 +111,17 @@ class Towers:
         ValueError
             As `each`.
         """
-        each = self.each(prompt)
-        values = np.stack([each.common, each.counter], axis=-2)  # (*w, 2, models)
-        going = np.isfinite(values)
-        n = going.sum(-1)
-        with np.errstate(invalid="ignore", divide="ignore"):  # nan where no model is left, or one alone
-            mean = np.where(going, values, 0).sum(-1) / n
-            variance = np.where(going, values - mean[..., None], 0) ** 2
-            half = stdtrit(n - 1, (1 + LEVEL) / 2) * np.sqrt(variance.sum(-1) / (n - 1) / n)
-        common, counter = ((mean[..., g], (mean - half)[..., g], (mean + half)[..., g]) for g in (0, 1))
-        interval = None if values.shape[-1] == 1 else Interval(common[1:], counter[1:], LEVEL)
-        return Accuracy(common[0], counter[0], interval)
+        ends, means = [], []
+        for values in self.each(prompt):
+            going = np.isfinite(values)
+            n = going.sum(-1)
+            with np.errstate(invalid="ignore", divide="ignore"):  # nan where no model is left, or one alone
+                mean = np.where(going, values, 0).sum(-1) / n
+                variance = np.where(going, values - mean[..., None], 0) ** 2
+                half = stdtrit(n - 1, (1 + LEVEL) / 2) * np.sqrt(variance.sum(-1) / (n - 1) / n)
+            means.append(mean)
+            ends.append((mean - half, mean + half))
+        return Accuracy(*means, None if values.shape[-1] == 1 else Interval(*ends, LEVEL))
 
 
 def train(
@@ -189,35 +185,23 @@ def train(
     check_ensemble(ensemble)
     check_groups(ensemble)
     check_processes(processes, ensemble)
-    with _few_threads(ensemble):
-        *_, state = run_in(processes, ensemble, start(ensemble), [])
-    return Towers(ensemble, with_retrained_head(ensemble, state.eval_parameters), state.diverged, shape)
-
-
-@contextmanager
-def _few_threads(ensemble: Ensemble):
-    """One torch thread for small steps on a CPU; the number of threads is restored."""
-    before = torch.get_num_threads()
-    if not ensemble.device.startswith("cpu") or step_products(ensemble) >= SHARED_WORK:
-        yield
-        return
-    torch.set_num_threads(1)
+    threads = torch.get_num_threads()
+    if ensemble.device.startswith("cpu") and step_products(ensemble) < SHARED_WORK:
+        torch.set_num_threads(1)
     try:
-        yield
+        *_, state = run_in(processes, ensemble, start(ensemble), [])
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
+    return Towers(ensemble, with_retrained_head(ensemble, state.eval_parameters), state.diverged, shape)
 
 
 def _listed(world: World | Worlds | Sequence[World]) -> tuple[list[World], tuple[int, ...]]:
     """(worlds one by one, their shape)."""
-    if isinstance(world, World):
-        return [world], ()
     if isinstance(world, Worlds):
         if world.ndim > 1:
             raise ValueError(f"worlds of shape {world.shape} have more than one axis; .ravel() puts them into a row")
-        worlds, shape = [world.world(i) for i in np.ndindex(*world.shape)], world.shape
-    else:
-        worlds, shape = list(world), (len(world),)
+        return [world.world(i) for i in np.ndindex(*world.shape)], world.shape
+    worlds, shape = ([world], ()) if isinstance(world, World) else (list(world), (len(world),))
     if not worlds:
         raise ValueError("there is no world to train on; give at least one")
     return worlds, shape

@@ -12,10 +12,11 @@ from simulator.towers.ensemble import Ensemble
 from simulator.towers.step import State
 from simulator.world import World
 
-PARTS = ("parameters", "moments", "averages", "measures")
+PARTS = ("parameters", "moments", "averages")
 # Of checkpoints and run folders. 2: streams of the CPU come from numpy. 3: SOAP's first moments are in its coordinates.
-# 4: streams of other devices come from torch's generators. A run cannot continue across these.
-FORMAT = 4
+# 4: streams of other devices come from torch's generators. 5: no norms of embeddings are kept. A run cannot continue
+# across these.
+FORMAT = 5
 
 
 class AnotherRun(ValueError):
@@ -36,19 +37,17 @@ def specification(ensemble: Ensemble) -> dict[str, Any]:
 
     The number of steps is included, since the learning rate's schedule depends on it.
     """
-    source = ensemble.draw_on or ensemble.device
     return {
         **ensemble.recipe.model_dump(mode="json"),
-        "worlds": [_identity(ensemble, world) for world in ensemble.worlds],
+        "worlds": [
+            # Only fields that are not at their defaults, so that a field added later changes nothing.
+            {**world.model_dump(mode="json", exclude_defaults=True), **ensemble.views.identity(world)}
+            for world in ensemble.worlds
+        ],
         "models": list(ensemble.models),
         "seed": ensemble.seed,
-        "draw_on": torch.device(source).type,
+        "draw_on": torch.device(ensemble.source).type,
     }
-
-
-def _identity(ensemble: Ensemble, world: World) -> dict[str, Any]:
-    """Fields of a world that are not at their defaults, so that a field added later changes nothing."""
-    return {**world.model_dump(mode="json", exclude_defaults=True), **ensemble.views.identity(world)}
 
 
 def difference(saved: dict[str, Any], wanted: dict[str, Any]) -> tuple[str, Any, Any] | None:
@@ -72,7 +71,7 @@ def difference(saved: dict[str, Any], wanted: dict[str, Any]) -> tuple[str, Any,
 def save_state(path: Path, state: State, ensemble: Ensemble) -> None:
     """Write `state` to `path`; the caller renames it afterwards, so that no half file has the final name."""
     tensors = {f"{part}/{name}": value for part in PARTS for name, value in getattr(state, part).items()}
-    tensors["diverged"] = state.diverged
+    tensors |= {"diverged": state.diverged, "loss": state.loss}
     metadata = {
         "format": str(FORMAT),
         "step": str(int(state.step)),
@@ -97,11 +96,11 @@ def load_state(path: Path, ensemble: Ensemble) -> State:
     if differs is not None:
         field, there, here = differs
         raise AnotherRun(f"{field} is {there!r} in the checkpoint and {here!r} in this request")
-    parts: dict[str, dict[str, torch.Tensor]] = {part: {} for part in PARTS}
+    parts: dict[str, Any] = {part: {} for part in PARTS}
     for name, value in tensors.items():
         part, _, key = name.partition("/")
         if key:
             parts[part][key] = value
-    return State(
-        step=torch.tensor(int(metadata["step"]), device=ensemble.device), diverged=tensors["diverged"], **parts
-    )
+        else:
+            parts[part] = value
+    return State(step=torch.tensor(int(metadata["step"]), device=ensemble.device), **parts)

@@ -12,8 +12,8 @@ decides: beyond the limit the loss uses shifted sums, row by row and column by c
 
 SigLIP needs no normaliser: its gradient is accumulated in the forward pass, three products in all.
 
-Rows may be a share of the batch (torch.distributed): `first` is the number of the first, `sums` adds over
-processes. Each process then returns its own share of the loss, and gradients that add up to the whole one's.
+Rows may be a process's share of the batch (`simulator.towers.distributed`). Each process then returns its own share of
+the loss, and gradients that add up to the whole one's.
 
 Precision: float32 products give the loss to about 1e-6. bfloat16 products round cosines to 2^-9 of their size, all
 but the matched ones, which are always computed in full.
@@ -30,6 +30,7 @@ from jaxtyping import Float
 from torch.nn import functional as F
 
 from simulator.compiling import compiled
+from simulator.towers.distributed import ALONE, Group, combined
 
 # Rows and columns of a tile on a CPU: 256 x 256 float32 are 256 KB, so a tile and what becomes of it stay in a core's
 # second-level cache, and their memory in the process; that of 1 MB goes back to the system and is cleared for the next.
@@ -44,23 +45,13 @@ DEVICE_TILE = (8192, 8192)
 LARGEST_SHIFT = {torch.float32: 80.0, torch.float64: 700.0}
 
 
-class Sums(NamedTuple):
-    """How processes that hold shares of one batch combine their sums."""
-
-    total: Callable[[torch.Tensor], torch.Tensor] = lambda x: x  # elementwise sum over processes
-    largest: Callable[[torch.Tensor], torch.Tensor] = lambda x: x  # elementwise maximum over processes
-
-
-ALONE = Sums()
-
-
 class Problem(NamedTuple):
     """Arguments of a tiled loss that are not differentiated."""
 
     product: torch.dtype  # precision of the products
-    first: int = 0  # number of the first row of I among the columns
-    sums: Sums = ALONE
-    fused: bool = False  # what is done to a tile's entries compiled into one kernel
+    first: int  # number of the first row of I among the columns
+    group: Group  # processes that hold shares of the batch
+    fused: bool  # whether the work on a tile's entries is compiled into one kernel
 
 
 def tiled_infonce(
@@ -70,17 +61,14 @@ def tiled_infonce(
     *,
     weights: Float[torch.Tensor, "E B"] | None = None,
     product: torch.dtype | None = None,
-    first: int = 0,
-    sums: Sums = ALONE,
+    group: Group = ALONE,
     fused: bool | None = None,
 ) -> Float[torch.Tensor, " E"]:
-    """`losses.infonce` for unit embeddings without the B x B matrix. I may be b rows of a batch of B = len(T).
+    """`losses.infonce` for unit embeddings without the B x B matrix. I may be this process's share of the rows.
 
     fused: whether the work on a tile's entries is compiled; by default on CUDA, where it is bound by memory.
     """
-    problem = Problem(product or I.dtype, first, sums, I.is_cuda if fused is None else fused)
-    rows = zip(I, T, scale, _counts(T, weights), strict=True)
-    return torch.stack([_InfoNCE.apply(i, t, s, w, problem)[0] for i, t, s, w in rows])
+    return _per_model(_InfoNCE, I, T, (scale,), weights, product, group, fused)
 
 
 def tiled_siglip(
@@ -91,18 +79,18 @@ def tiled_siglip(
     *,
     weights: Float[torch.Tensor, "E B"] | None = None,
     product: torch.dtype | None = None,
-    first: int = 0,
+    group: Group = ALONE,
     fused: bool | None = None,
 ) -> Float[torch.Tensor, " E"]:
-    """`losses.siglip` without the B x B matrix; its sum needs nothing from other processes. fused: as above."""
-    problem = Problem(product or I.dtype, first, fused=I.is_cuda if fused is None else fused)
-    rows = zip(I, T, scale, bias, _counts(T, weights), strict=True)
-    return torch.stack([_SigLIP.apply(i, t, s, b, w, problem)[0] for i, t, s, b, w in rows])
+    """`losses.siglip` without the B x B matrix; arguments as of `tiled_infonce`."""
+    return _per_model(_SigLIP, I, T, (scale, bias), weights, product, group, fused)
 
 
-def _counts(T: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
-    """Weights of pairs, (E, B); multiplication by 1 changes no bit."""
-    return T.new_ones(T.shape[:2]) if weights is None else weights
+def _per_model(loss, I, T, numbers, weights, product, group, fused) -> Float[torch.Tensor, " E"]:
+    fused = I.is_cuda if fused is None else fused
+    problem = Problem(product or I.dtype, group.rank * I.shape[1], group, fused)
+    weights = T.new_ones(T.shape[:2]) if weights is None else weights  # multiplication by 1 changes no bit
+    return torch.stack([loss.apply(*own, problem)[0] for own in zip(I, T, *numbers, weights, strict=True)])
 
 
 def _tiles(rows: int, columns: int, device: torch.device):
@@ -201,11 +189,15 @@ def _uncompiled(reason: str) -> None:
 
 
 class _Once(torch.autograd.Function):
-    """Gradients unchanged, with a backward pass that raises."""
+    """A gradient of a tiled loss: `inputs` reach it, and a second derivative by them raises NotImplementedError.
+
+    torch's once_differentiable only looks at the upstream gradient. Where the loss is the end of the graph, second
+    derivatives were silently wrong.
+    """
 
     @staticmethod
-    def forward(loss, count, *gradients_and_inputs):
-        return tuple(gradient.view_as(gradient) for gradient in gradients_and_inputs[:count])
+    def forward(loss, gradient, *inputs):
+        return gradient.view_as(gradient)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -218,15 +210,6 @@ class _Once(torch.autograd.Function):
         )
 
 
-def once(loss: str, gradients: tuple[torch.Tensor, ...], inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    """The gradients of a tiled loss; a second derivative raises NotImplementedError.
-
-    torch's once_differentiable only looks at the upstream gradient. Where the loss is the end of the graph, second
-    derivatives were silently wrong.
-    """
-    return _Once.apply(loss, len(gradients), *gradients, *inputs)
-
-
 class _InfoNCE(torch.autograd.Function):
     """Loss of b rows, and the log normalisers of rows and columns for the backward pass."""
 
@@ -235,7 +218,7 @@ class _InfoNCE(torch.autograd.Function):
         I, T, scale = I.detach(), T.detach(), scale.detach()  # torch.compile looks into the history of what it is given
         cosine = _matched(I, T, problem.first)
         pairs = scale * cosine
-        shift = scale * (1 - problem.sums.largest(-cosine.min()).neg())
+        shift = scale * (1 - combined(problem.group, -cosine.min(), "MAX").neg())
         safe = bool(shift < LARGEST_SHIFT[I.dtype])
         row, column = (_plain_normalisers if safe else _shifted_normalisers)(I, T, pairs, scale, problem)
         matched = slice(problem.first, problem.first + len(I))
@@ -274,8 +257,8 @@ class _InfoNCE(torch.autograd.Function):
         _add_diagonal(dI, dT, own - weight / B, scaled, T, problem.first)
         # dI is that of s I; sum_ij (d loss/d l_ij) cos_ij is its inner product with I: no further product.
         dscale = (dI * I).sum()
-        gradients = upstream * scale * dI, upstream * dT, upstream * dscale
-        return *once("tiled_infonce", gradients, (upstream, *ctx.saved_tensors[:3])), None, None
+        gradients, inputs = (upstream * scale * dI, upstream * dT, upstream * dscale), ctx.saved_tensors[:3]
+        return *(_Once.apply("tiled_infonce", gradient, upstream, *inputs) for gradient in gradients), None, None
 
 
 def _plain_normalisers(I, T, pairs, scale, problem):
@@ -286,7 +269,7 @@ def _plain_normalisers(I, T, pairs, scale, problem):
         r, c = kernel(_logits(i, t, a, b, pairs, problem.first), scale)
         row[a] += r
         column[b] += c
-    return row.log() + scale, problem.sums.total(column).log() + scale
+    return row.log() + scale, combined(problem.group, column).log() + scale
 
 
 def _shifted_normalisers(I, T, pairs, scale, problem):
@@ -298,8 +281,8 @@ def _shifted_normalisers(I, T, pairs, scale, problem):
         r, c = kernel(_logits(i, t, a, b, pairs, problem.first), scale)
         row[a] = torch.logaddexp(row[a], r)
         column[b] = torch.logaddexp(column[b], c)
-    largest = problem.sums.largest(column)
-    return row, problem.sums.total((column - largest).exp()).log() + largest
+    largest = combined(problem.group, column, "MAX")
+    return row, combined(problem.group, (column - largest).exp()).log() + largest
 
 
 class _SigLIP(torch.autograd.Function):
@@ -335,5 +318,5 @@ class _SigLIP(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, upstream, *_):
-        gradients = tuple(upstream * gradient for gradient in ctx.saved_tensors[:4])
-        return *once("tiled_siglip", gradients, (upstream, *ctx.saved_tensors[4:])), None, None
+        gradients, inputs = ctx.saved_tensors[:4], ctx.saved_tensors[4:]
+        return *(_Once.apply("tiled_siglip", upstream * each, upstream, *inputs) for each in gradients), None, None

@@ -4,9 +4,6 @@ Process r of W holds rows [r B/W, (r + 1) B/W) of the batch. Its share of the lo
 shares add up to the loss, and the gradients of the shares add up to the gradient, so parameters' gradients are summed
 and never averaged or multiplied by W (averaging after a loss that was already divided by B, or gathering without a
 gradient for the other processes' rows, is the fault of open_clip issue 616).
-
-Embeddings of captions are gathered, B h numbers per process; logits are tiles of B/W rows
-(simulator.towers.chunked_losses).
 """
 
 import os
@@ -14,8 +11,6 @@ from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
-
-from simulator.towers.chunked_losses import Sums
 
 
 class Group(NamedTuple):
@@ -56,35 +51,23 @@ def local_device(device: str) -> str:
     return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and "LOCAL_RANK" in os.environ else device
 
 
-def rows(group: Group, batch_size: int) -> tuple[int, int]:
-    """(first, last) row of this process.
-
-    Raises ValueError unless the batch divides evenly.
-    """
+def rows(group: Group, batch_size: int) -> slice:
+    """Rows of this process. Raises ValueError unless the batch divides evenly."""
     if batch_size % group.size:
         nearest = max(1, round(batch_size / group.size)) * group.size
         raise ValueError(
             f"batch_size = {batch_size} does not divide over {group.size} processes; the nearest that does is {nearest}"
         )
     share = batch_size // group.size
-    return group.rank * share, (group.rank + 1) * share
+    return slice(group.rank * share, (group.rank + 1) * share)
 
 
-def summed(group: Group, x: torch.Tensor) -> torch.Tensor:
-    """Sum over processes, without a gradient."""
+def combined(group: Group, x: torch.Tensor, operation: str = "SUM") -> torch.Tensor:
+    """Elementwise sum, or another of torch's reductions, over processes; without a gradient."""
     if group.size == 1:
         return x
     x = x.contiguous().clone()
-    dist.all_reduce(x)
-    return x
-
-
-def maximum(group: Group, x: torch.Tensor) -> torch.Tensor:
-    """Elementwise maximum over processes, without a gradient."""
-    if group.size == 1:
-        return x
-    x = x.contiguous().clone()
-    dist.all_reduce(x, op=dist.ReduceOp.MAX)
+    dist.all_reduce(x, op=getattr(dist.ReduceOp, operation))
     return x
 
 
@@ -93,12 +76,7 @@ def anywhere(group: Group, flag: bool) -> bool:
     if group.size == 1:
         return flag
     device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-    return bool(maximum(group, torch.tensor([int(flag)], device=device)))
-
-
-def sums(group: Group) -> Sums:
-    """`summed` and `maximum` as simulator.towers.chunked_losses takes them."""
-    return Sums(lambda x: summed(group, x), lambda x: maximum(group, x))
+    return bool(combined(group, torch.tensor([int(flag)], device=device), "MAX"))
 
 
 def gather(group: Group, x: torch.Tensor) -> torch.Tensor:
@@ -106,13 +84,8 @@ def gather(group: Group, x: torch.Tensor) -> torch.Tensor:
     return x if group.size == 1 else _Gather.apply(x, group)
 
 
-def total(group: Group, x: torch.Tensor) -> torch.Tensor:
-    """Sum over processes, with the gradient of every process's use of it."""
-    return x if group.size == 1 else _Total.apply(x, group)
-
-
-# torch.distributed.nn.functional has both, deprecated in torch 2.13; over gloo its all_gather returns a transposed
-# gradient, without a word, where the gradient it is given is laid out by columns, as SupCon's is.
+# torch.distributed.nn.functional.all_gather is deprecated in torch 2.13. Over gloo it returns a transposed gradient,
+# without a word, where the gradient it is given is laid out by columns.
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(x, group):
@@ -122,24 +95,8 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        x, ctx.group = inputs
-        ctx.rows = x.shape[1]
-
-    @staticmethod
-    def backward(ctx, upstream):
-        first = ctx.group.rank * ctx.rows
-        return summed(ctx.group, upstream)[:, first : first + ctx.rows], None
-
-
-class _Total(torch.autograd.Function):
-    @staticmethod
-    def forward(x, group):
-        return summed(group, x)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
         _, ctx.group = inputs
 
     @staticmethod
     def backward(ctx, upstream):
-        return summed(ctx.group, upstream), None
+        return combined(ctx.group, upstream)[:, rows(ctx.group, upstream.shape[1])], None

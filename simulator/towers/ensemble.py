@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 
 from simulator.samplers import SAMPLERS, Sampler
-from simulator.towers.kinds import View
-from simulator.towers.layers import layers
+from simulator.towers.distributed import ALONE, Group
+from simulator.towers.layers import Layer, View, layers
 from simulator.towers.recipe import Recipe
 from simulator.towers.views import Views, views_of
 from simulator.world import World
@@ -21,9 +21,10 @@ class Ensemble(NamedTuple):
     models: tuple[int, ...]
     seed: int
     device: str = "cpu"
-    draw_on: str | None = None
+    draw_on: str | None = None  # `device` unless given
     compile: bool = False
-    group_weights: Float[torch.Tensor, "E G"] | None = None
+    group: Group = ALONE  # processes that share every batch
+    group_weights: Float[torch.Tensor, "E G"] | None = None  # of a sampler that weighs groups of pairs
 
     @property
     def sampler(self) -> Sampler:
@@ -42,29 +43,36 @@ class Ensemble(NamedTuple):
         return {side: found[side] for side in self.recipe.objective.sides}
 
     @property
+    def layers(self) -> list[Layer]:
+        """The affine maps of all towers."""
+        return [layer for side, view in self.inputs.items() for layer in layers(self.recipe, side, view)]
+
+    @property
+    def source(self) -> str:
+        """Where pairs are drawn."""
+        return self.draw_on or self.device
+
+    @property
     def dtype(self) -> torch.dtype:
         """Of parameters and pairs; bfloat16 is the precision of products under autocast."""
         return torch.float64 if self.recipe.precision == "float64" else torch.float32
 
 
-def least_bytes(ensemble: Ensemble, processes: int = 1) -> int:
+def least_bytes(ensemble: Ensemble) -> int:
     """Least bytes that a process needs: old and new parameters, a fixed set, a batch and its embeddings.
 
     A run takes a few times more.
     """
-    recipe, E = ensemble.recipe, len(ensemble.models)
+    recipe, size = ensemble.recipe, ensemble.dtype.itemsize
     drawn = ensemble.views.inputs(ensemble.worlds[0]).values()  # whether or not they are read
-    each = [layer for side, view in ensemble.inputs.items() for layer in layers(recipe, side, view)]
-    numbers = sum(view.size for view in drawn) + sum(layer.outputs * layer.uses for layer in each)
-    weights = 2 * sum(layer.inputs * layer.outputs for layer in each)
-    size = torch.finfo(ensemble.dtype).bits // 8
+    numbers = sum(view.size for view in drawn) + sum(layer.outputs * layer.uses for layer in ensemble.layers)
+    weights = 2 * sum(layer.inputs * layer.outputs for layer in ensemble.layers)
     held = sum(view.size * (1 if view.form == "image" else size) for view in drawn)  # pixels are held in bytes
-    return E * (size * (recipe.batch_size // processes * numbers + weights) + (recipe.n or 0) * held)
+    own = recipe.batch_size // ensemble.group.size * numbers
+    return len(ensemble.models) * (size * (own + weights) + (recipe.n or 0) * held)
 
 
 def step_products(ensemble: Ensemble) -> int:
     """Multiply-adds of a step's affine maps, forwards."""
-    recipe = ensemble.recipe
-    each = [layer for side, view in ensemble.inputs.items() for layer in layers(recipe, side, view)]
-    products = sum(layer.inputs * layer.outputs * layer.uses for layer in each)
-    return len(ensemble.models) * recipe.batch_size * products
+    products = sum(layer.inputs * layer.outputs * layer.uses for layer in ensemble.layers)
+    return len(ensemble.models) * ensemble.recipe.batch_size * products

@@ -19,8 +19,7 @@ from simulator.pixels import groups
 from simulator.pixels.groups import Trial as TestImages
 from simulator.prompts import DEFAULT_PROMPTS, LINEAR, PROMPTS, Prompt, prompt_row
 from simulator.towers.ensemble import Ensemble
-from simulator.towers.kinds import Parameters
-from simulator.towers.layers import embed, logit_scale, scored
+from simulator.towers.layers import Parameters, embed, logit_scale, scored
 from simulator.towers.objectives import class_logits
 from simulator.towers.recipe import Recipe
 from simulator.world import World

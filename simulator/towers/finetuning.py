@@ -22,7 +22,6 @@ from torch.nn import functional as F
 from simulator.pixels.captions import sentence
 from simulator.pixels.groups import Trial
 from simulator.pixels.pairs import Scenes, first_scenes
-from simulator.pixels.render import render
 from simulator.pixels.scenery import Scenery
 from simulator.streams import numpy_stream
 from simulator.towers import losses
@@ -118,7 +117,7 @@ class PairSet:
         picked = Scenes(*(None if field is None else field[rows] for field in self.scenes))
         named, K = picked.labels if self.scene.views.told == "label" else picked.objects, len(self.tokens) - 1
         caption = [torch.where(picked.mentioned[:, b], code, K) for b, code in enumerate((named, picked.attributes))]
-        images = render(self.scene, picked.scans, picked.attributes, picked.photos)
+        images = self.scene.render(picked.scans, picked.attributes, picked.photos)
         return images, self.tokens[tuple(caption)], picked.labels
 
 

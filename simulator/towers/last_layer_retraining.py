@@ -10,8 +10,7 @@ from torch.nn import functional as F
 
 from simulator.samplers import SAMPLERS
 from simulator.towers.ensemble import Ensemble
-from simulator.towers.kinds import Parameters
-from simulator.towers.layers import embed, scored
+from simulator.towers.layers import Parameters, embed, scored
 
 ROUNDING = 1e-10  # of the largest eigenvalue: float32 leaves about 1e-14
 BLOCKS = 4  # of pairs that the head is fitted to, 4096 each in narrow views

@@ -43,16 +43,9 @@ def linearised(
         i, t = weights[..., None] * I, weights[..., None] * T
         apart = (i.sum(1) * t.sum(1)).sum(1) - (i * t).sum((1, 2))
         agreement = (i * T).sum((1, 2)) / n - apart / (n * (n - 1))
-    return rho / 2 * product_norm(W_I, W_T) - agreement
-
-
-def product_norm(W_I: Float[torch.Tensor, "E dI h"], W_T: Float[torch.Tensor, "E dT h"]) -> PerModel:
-    """||W_I W_T'||_F^2 = <W_I' W_I, W_T' W_T>: h x h products in place of d x d."""
-    return (torch.bmm(W_I.mT, W_I) * torch.bmm(W_T.mT, W_T)).sum((1, 2))
-
-
-def _mean(each: Float[torch.Tensor, "E B"], weights: Weights) -> PerModel:
-    return (each if weights is None else weights * each).mean(1)
+    # ||W_I W_T'||_F^2 = <W_I' W_I, W_T' W_T>: h x h products in place of d x d.
+    squared_norm = (torch.bmm(W_I.mT, W_I) * torch.bmm(W_T.mT, W_T)).sum((1, 2))
+    return rho / 2 * squared_norm - agreement
 
 
 def infonce(I: Embeddings, T: Embeddings, scale: PerModel, weights: Weights = None) -> PerModel:
@@ -72,12 +65,6 @@ def siglip(I: Embeddings, T: Embeddings, scale: PerModel, bias: PerModel, weight
     return every + (F.logsigmoid(-own) - weights * F.logsigmoid(own)).mean(1)
 
 
-def _scores(I: Embeddings, T: Embeddings, scale: PerModel) -> tuple[torch.Tensor, torch.Tensor]:
-    """s I T' (E, B, B), and its diagonal (E, B) by itself."""
-    scaled = scale[:, None, None] * I
-    return torch.bmm(scaled, T.mT), (scaled * T).sum(2)
-
-
 def supervised(
     logits: Float[torch.Tensor, "E B K"], labels: Int[torch.Tensor, "E B"], weights: Weights = None
 ) -> PerModel:
@@ -85,25 +72,25 @@ def supervised(
     return _mean(logits.logsumexp(2) - logits.gather(2, labels[..., None])[..., 0], weights)
 
 
-def supcon(
-    I: Float[torch.Tensor, "E b h"],
-    labels: Int[torch.Tensor, "E B"],
-    scale: PerModel,
-    everyone: Embeddings | None = None,
-    first: int = 0,
-) -> PerModel:
+def supcon(I: Embeddings, labels: Int[torch.Tensor, "E B"], scale: PerModel) -> PerModel:
     """Supervised contrastive loss, the sum outside the logarithm (Khosla et al. 2020, Eq. 2).
 
-    Mean over the anchors that have a positive in the batch; an anchor is never its own positive or negative. I may be
-    rows `first`, `first` + 1, ... of a batch `everyone`: then the result is their share of the mean.
+    Mean over the anchors that have a positive in the batch; an anchor is never its own positive or negative.
     """
-    everyone = I if everyone is None else everyone
-    logits = torch.bmm(scale[:, None, None] * I, everyone.mT)  # (E, b, B)
-    anchors = torch.arange(first, first + I.shape[1], device=I.device)
-    itself = anchors[:, None] == torch.arange(everyone.shape[1], device=I.device)
+    logits = torch.bmm(scale[:, None, None] * I, I.mT)
+    itself = torch.eye(I.shape[1], dtype=torch.bool, device=I.device)
     normaliser = logits.masked_fill(itself, -torch.inf).logsumexp(2)
-    same = labels[:, :, None] == labels[:, None]  # (E, B, B)
-    positive = (same[:, anchors] & ~itself).to(logits.dtype)
+    positive = ((labels[:, :, None] == labels[:, None]) & ~itself).to(logits.dtype)
     count = positive.sum(2)
     each = (normaliser - (positive * logits).sum(2) / count.clamp(min=1)) * (count > 0)
-    return each.sum(1) / (same.sum(2) > 1).sum(1).clamp(min=1)
+    return each.sum(1) / (count > 0).sum(1).clamp(min=1)
+
+
+def _scores(I: Embeddings, T: Embeddings, scale: PerModel) -> tuple[torch.Tensor, torch.Tensor]:
+    """s I T' (E, B, B), and its diagonal (E, B) by itself."""
+    scaled = scale[:, None, None] * I
+    return torch.bmm(scaled, T.mT), (scaled * T).sum(2)
+
+
+def _mean(each: Float[torch.Tensor, "E B"], weights: Weights) -> PerModel:
+    return (each if weights is None else weights * each).mean(1)

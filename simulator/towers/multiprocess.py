@@ -1,4 +1,4 @@
-"""An ensemble shared among processes, each with its own models, which share nothing.
+"""Training of an ensemble here, or shared among processes, each with its own models, which share nothing.
 
 A step of a small ensemble is a hundred short products. Two threads that wait for each other after every product gain a
 factor of 1.2 to 1.5, two processes nearly two. Processes are spawned, so a script that uses them starts under
@@ -18,16 +18,14 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from signal import SIGINT, SIGTERM
 from traceback import format_exc
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
 from simulator.signals import block_signals
-from simulator.towers.checkpoints import PARTS
-from simulator.towers.distributed import ALONE, Group
 from simulator.towers.ensemble import Ensemble, step_products
 from simulator.towers.step import State
-from simulator.towers.training import check_not_all_diverged, run, states
+from simulator.towers.training import Refused, Stop, run
 
 POLL_SECONDS = 0.2  # between two calls of `stop`
 # Multiply-adds of a run for which other processes pay: a shorter run takes about ten seconds, of which they would spend
@@ -39,6 +37,10 @@ WORTH_SHARING = 2**35
 SHARED_WORK = 2**27
 KILLED = -9  # exit status after the kernel's kill, as when memory is short
 FARTHEST, LAST = 0, 1  # places of the shared array: the farthest step of any process, and the step at which all stop
+
+
+class EveryModelDiverged(RuntimeError):
+    """No model of the ensemble has a finite loss."""
 
 
 class ProcessEnded(RuntimeError):
@@ -62,15 +64,16 @@ def check_processes(processes: int, ensemble: Ensemble) -> None:
 
 
 def _on_cpu(ensemble: Ensemble) -> bool:
-    return all(device.startswith("cpu") for device in (ensemble.device, ensemble.draw_on or ensemble.device))
+    return ensemble.device.startswith("cpu") and ensemble.source.startswith("cpu")
 
 
 def processes_for(ensemble: Ensemble) -> int:
     """Number of processes that train the ensemble soonest: one per torch thread, at most one per model.
 
-    One on a GPU, for a short run, and where torch has one thread.
+    One on a GPU, for a short run, where torch has one thread, and where processes share the batch.
     """
-    if not _on_cpu(ensemble) or ensemble.recipe.steps * step_products(ensemble) < WORTH_SHARING:
+    short = ensemble.recipe.steps * step_products(ensemble) < WORTH_SHARING
+    if short or not _on_cpu(ensemble) or ensemble.group.size > 1:
         return 1
     return min(torch.get_num_threads(), len(ensemble.models))
 
@@ -80,17 +83,24 @@ def run_in(
     ensemble: Ensemble,
     state: State,
     checkpoints: Sequence[int],
-    stop: Callable[[], bool] = lambda: False,
-    group: Group = ALONE,
-    refused: Callable[[str], None] | None = None,
+    stop: Stop = lambda: False,
+    refused: Refused | None = None,
 ) -> Iterator[State]:
-    """As `simulator.towers.training.run`, in several processes, which share torch's threads."""
+    """As `simulator.towers.training.run`, in one process or in several, which share torch's threads.
+
+    Raises EveryModelDiverged where all models are frozen.
+    """
     if processes == 1 or int(state.step) >= ensemble.recipe.steps:
-        yield from run(ensemble, state, checkpoints, stop, group, refused)
-        return
-    for found in _gathered(processes, ensemble, state, checkpoints, stop, refused or _must_compile):
-        check_not_all_diverged(ensemble, found)
-        yield found
+        found = run(ensemble, state, checkpoints, stop, refused)
+    else:
+        found = _gathered(_parts(processes, ensemble, state, checkpoints), state, stop, refused or _must_compile)
+    for state in found:
+        if bool((state.diverged >= 0).all()):
+            raise EveryModelDiverged(
+                f"every one of {len(ensemble.models)} models lost its finite loss, the last at step "
+                f"{int(state.diverged.max())}; a smaller lr than {ensemble.recipe.lr} is the first thing to try"
+            )
+        yield state
 
 
 def _must_compile(reason: str) -> None:
@@ -106,60 +116,55 @@ class _Part(NamedTuple):
     threads: int
 
 
-def _gathered(processes: int, ensemble: Ensemble, state: State, checkpoints, stop, refused) -> Iterator[State]:
-    """States of the whole ensemble, joined as those of its parts arrive."""
-    context, parts = get_context("spawn"), _parts(processes, ensemble, state, checkpoints)
-    latest, steps = int(state.step), ensemble.recipe.steps
-    shared = context.Array("q", [latest, steps])
-    stopping = compiler_failed = False
-    with _started(context, parts, shared) as workers:
-        found, going = {pipe: deque[State]() for pipe in workers}, list(workers)
-        while latest < shared[LAST]:
-            if not stopping and stop():
-                stopping = True
-                with shared.get_lock():  # no process is beyond the step after the farthest
-                    shared[LAST] = min(shared[FARTHEST] + 1, steps)
-            for pipe in wait(going, POLL_SECONDS):
-                word, value = _received(pipe, workers[pipe])
-                if word == "state":
-                    found[pipe].append(value)
-                elif word == "done":
-                    going.remove(pipe)
-                elif word == "failed":
-                    raise value
-                elif not compiler_failed:  # reported once for all processes
-                    compiler_failed = True
-                    refused(value)
-            while all(found.values()):
-                whole = _joined([found[pipe].popleft() for pipe in workers])
-                latest = int(whole.step)
-                yield whole
-
-
 def _parts(processes: int, ensemble: Ensemble, state: State, checkpoints: Sequence[int]) -> list[_Part]:
     """Consecutive models for each process."""
     E, found = len(ensemble.models), []
     for k in range(processes):
         rows = slice(E * k // processes, E * (k + 1) // processes)
-        weights = None if ensemble.group_weights is None else ensemble.group_weights[rows]
-        own = ensemble._replace(worlds=ensemble.worlds[rows], models=ensemble.models[rows], group_weights=weights)
-        # Cloned: pickle would send the whole tensor behind a view.
-        cut = {part: {name: value[rows].clone() for name, value in getattr(state, part).items()} for part in PARTS}
+        own = ensemble._replace(worlds=ensemble.worlds[rows], models=ensemble.models[rows])
         threads = max(1, torch.get_num_threads() // processes) if step_products(own) >= SHARED_WORK else 1
-        found.append(
-            _Part(own, state._replace(diverged=state.diverged[rows].clone(), **cut), list(checkpoints), threads)
-        )
+        # Cloned: pickle would send the whole tensor behind a view.
+        found.append(_Part(own, _tensorwise(lambda x: x[rows].clone(), state), list(checkpoints), threads))  # noqa: B023
     return found
 
 
-def _joined(states: Sequence[State]) -> State:
-    """One state of all models."""
-    first = states[0]
-    joined = {
-        part: {name: torch.cat([getattr(s, part)[name] for s in states]) for name in getattr(first, part)}
-        for part in PARTS
-    }
-    return first._replace(diverged=torch.cat([s.diverged for s in states]), **joined)
+def _tensorwise(function: Callable[..., torch.Tensor], *states: State) -> State:
+    """A function of the tensors of states, except for their common step."""
+    found = {}
+    for field in State._fields[1:]:
+        first, *_ = values = [getattr(state, field) for state in states]
+        if isinstance(first, dict):
+            found[field] = {name: function(*(value[name] for value in values)) for name in first}
+        else:
+            found[field] = function(*values)
+    return State(step=states[0].step, **found)
+
+
+def _gathered(parts: Sequence[_Part], state: State, stop: Stop, refused: Refused) -> Iterator[State]:
+    """States of the whole ensemble, joined as those of its parts arrive."""
+    context, latest, steps = get_context("spawn"), int(state.step), parts[0].ensemble.recipe.steps
+    shared = context.Array("q", [latest, steps])
+    stopping = compiler_failed = False
+    with _started(context, parts, shared) as workers:
+        found = {pipe: deque[State]() for pipe in workers}
+        while latest < shared[LAST]:
+            if not stopping and stop():
+                stopping = True
+                with shared.get_lock():  # no process is beyond the step after the farthest
+                    shared[LAST] = min(shared[FARTHEST] + 1, steps)
+            for pipe in wait(workers, POLL_SECONDS):
+                message = _received(pipe, workers[pipe])
+                if isinstance(message, State):
+                    found[pipe].append(message)
+                elif isinstance(message, Exception):
+                    raise message
+                elif not compiler_failed:  # reported once for all processes
+                    compiler_failed = True
+                    refused(message)
+            while all(found.values()):
+                whole = _tensorwise(lambda *x: torch.cat(x), *(found[pipe].popleft() for pipe in workers))
+                latest = int(whole.step)
+                yield whole
 
 
 @contextmanager
@@ -190,12 +195,13 @@ def _started(context, parts: Sequence[_Part], shared) -> Iterator[dict[Connectio
             worker.join()
 
 
-def _send(pipe: Connection, message: Any) -> None:
+def _send(pipe: Connection, message: _Part | State | str | Exception) -> None:
     """Plain pickle: multiprocessing's own would put tensors into shared memory, which must be kept alive."""
     pipe.send_bytes(pickle.dumps(message))
 
 
-def _received(pipe: Connection, worker: BaseProcess) -> tuple[str, Any]:
+def _received(pipe: Connection, worker: BaseProcess) -> State | str | Exception:
+    """A state, the reason why compilation failed, or the error that ended the training."""
     try:
         return pickle.loads(pipe.recv_bytes())
     except (EOFError, OSError):
@@ -211,7 +217,7 @@ def _ended(worker: BaseProcess) -> ProcessEnded:
 
 
 def _work(pipe: Connection, shared) -> None:
-    """Train the models of one process and send their states."""
+    """Train the models of one process and send their states, until the process that started this one ends it."""
     part: _Part = pickle.loads(pipe.recv_bytes())
     torch.set_num_threads(part.threads)
     steps, parent = count(int(part.state.step) + 1), os.getppid()
@@ -222,14 +228,11 @@ def _work(pipe: Connection, shared) -> None:
             shared[FARTHEST] = max(shared[FARTHEST], step)
             return step >= shared[LAST] or os.getppid() != parent  # the parent has ended
 
-    def refused(reason: str) -> None:
-        _send(pipe, ("refused", reason))
-
-    with suppress(ConnectionError):  # the process that started this one has ended
+    with suppress(ConnectionError, EOFError):  # the parent has ended
         try:
-            for state in states(part.ensemble, part.state, part.checkpoints, stop, ALONE, refused):
-                _send(pipe, ("state", state))
-            _send(pipe, ("done", None))
-        except Exception as error:  # raised again by the process that started this one
+            for state in run(part.ensemble, part.state, part.checkpoints, stop, lambda reason: _send(pipe, reason)):
+                _send(pipe, state)
+        except Exception as error:  # raised again by the parent
             error.add_note(format_exc())
-            _send(pipe, ("failed", error))
+            _send(pipe, error)
+        pipe.recv_bytes()

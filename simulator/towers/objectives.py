@@ -1,19 +1,20 @@
-"""The table of objectives: everything that training and theory need to know of a loss. Nothing else tests its name.
+"""The objectives: everything that training and theory need to know of a loss. No other module tests its name.
 
-An objective of your own is one object, and `register` makes its name a `Recipe.loss`:
+An objective of your own is a class, and `register` makes its name a `Recipe.loss`:
 
-    def to_the_centre(batch):  # (E,), one loss per model
-        return (batch.images - batch.texts).square().sum(2).mean(1)
+    @register
+    class ToTheCentre(Objective):
+        name = "to-the-centre"
 
-    register(Objective("to-the-centre", to_the_centre))
+        def loss(self, batch):  # (E,), one loss per model
+            return (batch.images - batch.texts).square().sum(2).mean(1)
 
 The sums themselves are in `simulator.towers.losses`, and without the B x B matrix in `simulator.towers.chunked_losses`.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -22,7 +23,7 @@ from simulator.naming import add_row
 from simulator.samplers import SAMPLERS, group_numbers
 from simulator.towers import losses
 from simulator.towers.chunked_losses import tiled_infonce, tiled_siglip
-from simulator.towers.distributed import ALONE, Group, gather, sums, total
+from simulator.towers.distributed import ALONE, Group, gather
 from simulator.world import World, Worlds
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 CLIP_SCALE = 1 / 0.07  # Radford et al. 2021, section 2.5: temperature 0.07 at the start
 SIGLIP_SCALE = 10.0  # Zhai et al. 2023, section 3.2: t' = log 10
 LARGEST_SCALE = 100.0  # Radford et al. 2021: logits are never scaled by more than 100
-KINDS = ("linear", "mlp", "conv", "tokens")  # of towers
+GROUP_WEIGHTS = "group_weights"  # parameter of GroupDRO, one weight per group
 
 Loss = Float[torch.Tensor, " E"]
 Parameters = dict[str, torch.Tensor]
@@ -54,86 +55,42 @@ class Embedded(NamedTuple):
     weights: Float[torch.Tensor, "E b"] | None = None
     split: bool = False
 
-    @property
-    def first(self) -> int:
-        """Number of this process's first row in the batch."""
-        return self.group.rank * self.images.shape[1]
 
-    @property
-    def product(self) -> torch.dtype:
-        """Precision of products of embeddings."""
-        return torch.bfloat16 if self.recipe.precision == "bfloat16" else self.images.dtype
-
-    @property
-    def all_weights(self) -> Float[torch.Tensor, "E B"] | None:
-        """Weights of the pairs of all processes."""
-        return None if self.weights is None else gather(self.group, self.weights)
-
-
-@dataclass(frozen=True)
 class Objective:
-    """What is minimised, and what it needs.
+    """What is minimised, and what it needs. A subclass has a name and a loss, and sets whatever else differs."""
 
-    Parameters
-    ----------
-    name
-        The value of `Recipe.loss`.
-    loss
-        Losses (E,) of an `Embedded` batch. Where it is split, this process's share: shares add up to the loss, and
-        their gradients to its gradient.
-    distributed
-        Whether `loss` knows split batches, and so runs in several processes.
-    chunked
-        Whether `loss` of a split batch stores no B x B logits, and so serves one process too once a batch is large.
-    captions
-        Whether there is a text tower. Without one the rows of a head or the classes' mean embeddings are compared.
-    heads
-        Names of linear heads on the embedding, one score per class each; "head" makes class scores.
-    scale
-        Initial s of cosine scores, learned unless the recipe fixes a temperature; None where scores are inner products.
-    bias
-        Whether scores have a learned bias. It starts at -log(B - 1), where negatives weigh as much as the positive.
-    towers
-        Kinds of tower for which it is defined, all unless given.
-    least_batch
-        Smallest batch that has something to compare.
-    population_learner
-        Kind of tower -> name of the learner whose population optimum it reaches with unlimited pairs and towers.
-    limited_by_width
-        Whether that optimum depends on `embed_dim` below the number of latents.
-    weighted
-        Whether pairs may have weights.
-    ascent
-        Names of parameters (E, K^2) that start uniform over groups and that `after` moves in place of the optimiser.
-    sampler
-        Name of the sampler that leads to the same population; None where no law is known.
-    """
+    name: ClassVar[str]  # the value of `Recipe.loss`
+    # Whether `loss` handles split batches, and so runs in several processes and without B x B logits.
+    splits: ClassVar[bool] = False
+    # Whether there is a text tower. Without one the rows of a head or the classes' mean embeddings are compared.
+    captions: ClassVar[bool] = True
+    # Names of linear heads on the embedding, one score per class each; "head" makes class scores.
+    heads: ClassVar[tuple[str, ...]] = ()
+    # Initial s of cosine scores, learned unless the recipe fixes a temperature; None where scores are inner products.
+    scale: ClassVar[float | None] = None
+    # Whether scores have a learned bias. It starts at -log(B - 1), where negatives weigh as much as the positive.
+    bias: ClassVar[bool] = False
+    towers: ClassVar[tuple[str, ...]] = ("linear", "mlp", "conv", "tokens")  # kinds for which it is defined
+    least_batch: ClassVar[int] = 2  # smallest batch that has something to compare
+    # Kind of tower -> name of the learner whose population optimum it reaches with unlimited pairs and towers.
+    population_learner: ClassVar[Mapping[str, str]] = {}
+    limited_by_width: ClassVar[bool] = False  # whether that optimum depends on `embed_dim` below the number of latents
+    weighted: ClassVar[bool] = False  # whether pairs may have weights
+    # Names of parameters (E, K^2) that start uniform over groups and that `after` moves in place of the optimiser.
+    ascent: ClassVar[tuple[str, ...]] = ()
+    sampler: ClassVar[str | None] = "drawn"  # that leads to the same population; None where no law is known
 
-    name: str
-    loss: Callable[[Embedded], Loss]
-    distributed: bool = False
-    chunked: bool = False
-    captions: bool = True
-    heads: tuple[str, ...] = ()
-    scale: float | None = None
-    bias: bool = False
-    towers: tuple[str, ...] = KINDS
-    least_batch: int = 2
-    population_learner: Mapping[str, str] = field(default_factory=dict)
-    limited_by_width: bool = False
-    weighted: bool = False
-    ascent: tuple[str, ...] = ()
-    sampler: str | None = "drawn"
+    def loss(self, batch: Embedded) -> Loss:
+        """One loss per model.
 
-    @property
-    def cosine(self) -> bool:
-        """Whether scores are cosines times a scale."""
-        return self.scale is not None
+        Of a split batch this process's share: shares add up to the loss, and their gradients to its gradient.
 
-    @property
-    def sides(self) -> tuple[str, ...]:
-        """The towers by name."""
-        return ("image", "text") if self.captions else ("image",)
+        Parameters
+        ----------
+        batch
+            Embeddings, labels and all else that a loss may depend on.
+        """
+        raise NotImplementedError
 
     def after(self, new: Parameters, before: Parameters, gradients: Parameters) -> Parameters:
         """Parameters that training continues with: a learned scale stays in [1, LARGEST_SCALE], as CLIP keeps it.
@@ -151,15 +108,15 @@ class Objective:
             return new
         return {**new, "log_scale": new["log_scale"].clamp(0.0, math.log(LARGEST_SCALE))}
 
-    def kinds(self, recipe: "Recipe") -> tuple[str, ...]:
-        """Kinds of its towers.
+    @property
+    def cosine(self) -> bool:
+        """Whether scores are cosines times a scale."""
+        return self.scale is not None
 
-        Parameters
-        ----------
-        recipe
-            Its `loss` is this objective.
-        """
-        return tuple(recipe.kinds[side] for side in self.sides)
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The towers by name."""
+        return ("image", "text") if self.captions else ("image",)
 
     def learner(self, recipe: "Recipe") -> str | None:
         """Name of the learner that a recipe's towers become, in the world of `law`; None where no law is known.
@@ -176,7 +133,7 @@ class Objective:
             return None
         if recipe.last_layer == "refitted":
             return "least-squares" if recipe.towers == "linear" else None
-        unknown = self.sampler is None or recipe.temperature is not None or len(set(self.kinds(recipe))) > 1
+        unknown = self.sampler is None or recipe.temperature is not None or len(set(recipe.kinds.values())) > 1
         return None if unknown else self.population_learner.get(recipe.towers)
 
     def law(self, recipe: "Recipe", worlds: World | Worlds) -> World | Worlds:
@@ -194,23 +151,23 @@ class Objective:
         simulator.samplers.EmptyGroup
             Where groups that are to be balanced have no share.
         """
-        if recipe.last_layer == "refitted":
-            return SAMPLERS["balanced"].law(worlds)
-        return SAMPLERS[self.sampler or "drawn"].law(worlds)
+        sampler = "balanced" if recipe.last_layer == "refitted" else self.sampler or "drawn"
+        return SAMPLERS[sampler].law(worlds)
 
 
 OBJECTIVES: dict[str, Objective] = {}
 
 
-def register(objective: Objective) -> Objective:
-    """Enter an objective into the table and return it.
+def register(objective: type[Objective]) -> type[Objective]:
+    """Enter an objective into the table; a class decorator.
 
     Raises
     ------
     ValueError
         If another one has its name.
     """
-    return add_row(OBJECTIVES, objective, "an objective")
+    add_row(OBJECTIVES, objective(), "an objective")
+    return objective
 
 
 def class_logits(
@@ -221,72 +178,125 @@ def class_logits(
     return logits + parameters[f"{head}.bias"][:, None] if f"{head}.bias" in parameters else logits
 
 
-def _linear(batch: Embedded) -> Loss:
-    I, T, w, rho = batch.images, batch.texts, batch.weights, batch.recipe.rho
-    matrices = batch.parameters["image.0.weight"], batch.parameters["text.0.weight"]
-    if not batch.split:
-        return losses.linearised(I, T, *matrices, rho, w)
-    group, B = batch.group, I.shape[1] * batch.group.size
-    penalty = rho / 2 * losses.product_norm(*matrices) / group.size
-    if w is None:
-        means = (I.sum(1) * total(group, T.sum(1))).sum(1) / B
-        return penalty - ((I * T).sum((1, 2)) - means) / (B - 1)
-    i, t = w[..., None] * I, w[..., None] * T
-    apart = (i.sum(1) * total(group, t.sum(1))).sum(1) - (i * t).sum((1, 2))
-    return penalty - (i * T).sum((1, 2)) / B + apart / (B * (B - 1))
+def _of_all(batch: Embedded) -> dict[str, Any]:
+    """What a tiled loss needs of all processes' rows, and the precision of its products."""
+    return {
+        "T": gather(batch.group, batch.texts),
+        "weights": None if batch.weights is None else gather(batch.group, batch.weights),
+        "product": torch.bfloat16 if batch.recipe.precision == "bfloat16" else batch.images.dtype,
+        "group": batch.group,
+    }
 
 
-def _infonce(batch: Embedded) -> Loss:
-    if not batch.split:
-        return losses.infonce(batch.images, batch.texts, batch.scale, batch.weights)
-    return tiled_infonce(
-        batch.images,
-        gather(batch.group, batch.texts),
-        batch.scale,
-        weights=batch.all_weights,
-        product=batch.product,
-        first=batch.first,
-        sums=sums(batch.group),
-    )
+@register
+class Linear(Objective):
+    """The linearised contrastive loss, [W] Eq. 2."""
+
+    name = "linear"
+    towers = ("linear",)
+    population_learner: ClassVar = {"linear": "linear"}
+    limited_by_width = True
+    weighted = True
+
+    def loss(self, batch: Embedded) -> Loss:
+        matrices = batch.parameters["image.0.weight"], batch.parameters["text.0.weight"]
+        return losses.linearised(batch.images, batch.texts, *matrices, batch.recipe.rho, batch.weights)
 
 
-def _siglip(batch: Embedded) -> Loss:
-    bias = batch.parameters["bias"] if "bias" in batch.parameters else torch.zeros_like(batch.scale)
-    if not batch.split:
-        return losses.siglip(batch.images, batch.texts, batch.scale, bias, batch.weights)
-    return tiled_siglip(
-        batch.images,
-        gather(batch.group, batch.texts),
-        batch.scale,
-        bias,
-        weights=batch.all_weights,
-        product=batch.product,
-        first=batch.first,
-    )
+@register
+class InfoNCE(Objective):
+    """CLIP's loss."""
+
+    name = "infonce"
+    splits = True
+    scale = CLIP_SCALE
+    population_learner: ClassVar = {"mlp": "infonce"}
+    weighted = True
+
+    def loss(self, batch: Embedded) -> Loss:
+        if not batch.split:
+            return losses.infonce(batch.images, batch.texts, batch.scale, batch.weights)
+        return tiled_infonce(batch.images, scale=batch.scale, **_of_all(batch))
 
 
-def _supervised(batch: Embedded) -> Loss:
-    loss = losses.supervised(class_logits(batch.parameters, batch.images), batch.labels, batch.weights)
-    return loss / batch.group.size
+@register
+class SigLIP(Objective):
+    """SigLIP. Its optimum is PMI - log(B - 1): the same decision as InfoNCE's."""
+
+    name = "siglip"
+    splits = True
+    scale = SIGLIP_SCALE
+    bias = True
+    population_learner: ClassVar = {"mlp": "infonce"}
+    weighted = True
+
+    def loss(self, batch: Embedded) -> Loss:
+        bias = batch.parameters["bias"] if self.bias else torch.zeros_like(batch.scale)
+        if not batch.split:
+            return losses.siglip(batch.images, batch.texts, batch.scale, bias, batch.weights)
+        return tiled_siglip(batch.images, scale=batch.scale, bias=bias, **_of_all(batch))
 
 
-def _perfect_captions(batch: Embedded) -> Loss:
-    """[W] Eq. 10: the caption names the class and the attribute, and each has a head on the one encoder."""
-    attribute = class_logits(batch.parameters, batch.images, "attribute")
-    named = losses.supervised(attribute, batch.backgrounds[..., 0], batch.weights)
-    return _supervised(batch) + named / batch.group.size
+@register
+class SigLIPUnbiased(SigLIP):
+    """SigLIP at bias 0."""
+
+    name = "siglip-unbiased"
+    bias = False
+    population_learner: ClassVar = {}
 
 
-def _supcon(batch: Embedded) -> Loss:
-    labels, everyone = gather(batch.group, batch.labels), gather(batch.group, batch.images)
-    return losses.supcon(batch.images, labels, batch.scale, everyone=everyone, first=batch.first)
+@register
+class Supervised(Objective):
+    """Cross-entropy of the label by a head on the image tower."""
+
+    name = "supervised"
+    splits = True
+    captions = False
+    heads = ("head",)
+    least_batch = 1
+    population_learner: ClassVar = {"mlp": "bayes", "linear": "logistic"}
+    weighted = True
+
+    def loss(self, batch: Embedded) -> Loss:
+        logits = class_logits(batch.parameters, batch.images)
+        return losses.supervised(logits, batch.labels, batch.weights) / batch.group.size
+
+
+@register
+class PerfectCaptions(Supervised):
+    """[W] Eq. 10: the caption names the class and the attribute, and each has a head on the one encoder.
+
+    The two heads share the encoder alone, and one that is wide enough serves each as if it were its own.
+    """
+
+    name = "perfect-captions"
+    heads = ("head", "attribute")
+
+    def loss(self, batch: Embedded) -> Loss:
+        attribute = class_logits(batch.parameters, batch.images, "attribute")
+        named = losses.supervised(attribute, batch.backgrounds[..., 0], batch.weights)
+        return super().loss(batch) + named / batch.group.size
+
+
+@register
+class SupCon(Objective):
+    """The supervised contrastive loss: pairs with one label attract each other."""
+
+    name = "supcon"
+    captions = False
+    scale = CLIP_SCALE
+
+    def loss(self, batch: Embedded) -> Loss:
+        return losses.supcon(batch.images, batch.labels, batch.scale)
 
 
 class GroupDRO(Objective):
-    """GroupDRO (Sagawa et al. 2020, arXiv 1911.08731, Algorithm 1) on an objective whose pairs may have weights.
+    """GroupDRO (Sagawa et al. 2020, arXiv 1911.08731, Algorithm 1), a first base before a weighted objective.
 
-    Towers descend sum_g q_g L_g, L_g the mean loss of a batch's pairs of group g. The weights q of the groups ascend
-    it: q_g <- q_g exp(STEP L_g), normalised. L_g is the gradient by q_g, so nothing further is computed.
+    Towers descend sum_g q_g L_g, L_g the mean loss of a batch's pairs of group g: a pair counts q_g B/B_g, B_g of the B
+    pairs being of its group. The weights q of the groups ascend it: q_g <- q_g exp(STEP L_g), normalised. L_g is the
+    gradient by q_g, so nothing further is computed.
 
     Supervised objectives: q uniform with the optimum at p = 1/K is a saddle point. There the rule ignores the
     background, so all groups lose the same. Where q moves, the rule relies on the background, the groups with less
@@ -297,61 +307,32 @@ class GroupDRO(Objective):
     """
 
     STEP = 0.01  # eta_q of the paper's experiments
-    WEIGHTS = "group_weights"
+    splits = False
+    ascent = (GROUP_WEIGHTS,)
 
-    def after(self, new: Parameters, before: Parameters, gradients: Parameters) -> Parameters:
-        """Group weights ascend, all else is as in the objective itself."""
-        ascended = torch.softmax(before[self.WEIGHTS].log() + self.STEP * gradients[self.WEIGHTS], dim=1)
-        return {**super().after(new, before, gradients), self.WEIGHTS: ascended}
-
-
-def group_dro(objective: Objective, name: str, sampler: str | None) -> GroupDRO:
-    """GroupDRO on an objective's loss, in which a pair counts q_g B/B_g, B_g of the batch's B pairs being of its group.
-
-    It runs in one process.
-    """
-    if not objective.weighted:
-        raise ValueError(f"loss = {objective.name!r} takes no weights of pairs, so there is no GroupDRO on it")
-
-    def loss(batch: Embedded) -> Loss:
-        q = batch.parameters[GroupDRO.WEIGHTS]
+    def loss(self, batch: Embedded) -> Loss:
+        q = batch.parameters[GROUP_WEIGHTS]
         groups = group_numbers(batch.labels, batch.backgrounds, round(q.shape[1] ** 0.5))
         count = torch.zeros_like(q).scatter_add(1, groups, torch.ones_like(groups, dtype=q.dtype))
         each = q / count.clamp(min=1)  # a group without a pair in the batch loses nothing
-        return objective.loss(batch._replace(weights=each.gather(1, groups) * groups.shape[1]))
+        return super().loss(batch._replace(weights=each.gather(1, groups) * groups.shape[1]))
 
-    own = {"name": name, "loss": loss, "distributed": False, "chunked": False, "sampler": sampler}
-    return GroupDRO(**{**vars(objective), **own, "ascent": (GroupDRO.WEIGHTS,)})
+    def after(self, new: Parameters, before: Parameters, gradients: Parameters) -> Parameters:
+        ascended = torch.softmax(before[GROUP_WEIGHTS].log() + self.STEP * gradients[GROUP_WEIGHTS], dim=1)
+        return {**super().after(new, before, gradients), GROUP_WEIGHTS: ascended}
 
 
-CONTRASTIVE = {"distributed": True, "chunked": True, "weighted": True}
-CLASSIFIER = {
-    "distributed": True,
-    "captions": False,
-    "least_batch": 1,
-    "population_learner": {"mlp": "bayes", "linear": "logistic"},
-    "weighted": True,
-}
-register(
-    Objective(
-        "linear",
-        _linear,
-        distributed=True,
-        towers=("linear",),
-        population_learner={"linear": "linear"},
-        limited_by_width=True,
-        weighted=True,
-    )
-)
-register(Objective("infonce", _infonce, scale=CLIP_SCALE, population_learner={"mlp": "infonce"}, **CONTRASTIVE))
-# SigLIP's optimum is PMI - log(B - 1): the same decision.
-register(
-    Objective("siglip", _siglip, scale=SIGLIP_SCALE, bias=True, population_learner={"mlp": "infonce"}, **CONTRASTIVE)
-)
-register(Objective("siglip-unbiased", _siglip, scale=SIGLIP_SCALE, **CONTRASTIVE))
-register(Objective("supervised", _supervised, heads=("head",), **CLASSIFIER))
-# The two heads share the encoder alone, and one that is wide enough serves each as if it were its own.
-register(Objective("perfect-captions", _perfect_captions, heads=("head", "attribute"), **CLASSIFIER))
-register(Objective("supcon", _supcon, distributed=True, captions=False, scale=CLIP_SCALE))
-register(group_dro(OBJECTIVES["supervised"], "group-dro", sampler="reweighted"))
-register(group_dro(OBJECTIVES["infonce"], "group-dro-infonce", sampler=None))
+@register
+class SupervisedGroupDRO(GroupDRO, Supervised):
+    """GroupDRO on labels; its population is that of balanced groups."""
+
+    name = "group-dro"
+    sampler = "reweighted"
+
+
+@register
+class InfoNCEGroupDRO(GroupDRO, InfoNCE):
+    """GroupDRO on captions."""
+
+    name = "group-dro-infonce"
+    sampler = None

@@ -40,11 +40,6 @@ def rotated_sides(p: torch.Tensor) -> dict[str, int]:
     return {side: size for side, size in sides.items() if 1 < size <= LARGEST_SIDE}
 
 
-def decays(name: str) -> bool:
-    """Whether weight decay acts on a parameter: on matrices, not on biases or the scale."""
-    return name.endswith("weight")
-
-
 def update(
     optimizer: str,
     parameters: Parameters,
@@ -61,7 +56,7 @@ def update(
     new, memory = {}, dict(state)
     for name, g in gradients.items():
         p = parameters[name]
-        if decays(name) and weight_decay:
+        if weight_decay and name.endswith("weight"):  # not biases or the scale
             p = p * (1 - rate * weight_decay)
         if optimizer == "sgd":
             new[name] = p - rate * g

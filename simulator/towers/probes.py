@@ -1,6 +1,4 @@
-"""What a trained ensemble's embeddings keep of the latents, and what its scores rely on."""
-
-from typing import NamedTuple
+"""What the scores of a trained ensemble rely on, and how far its embeddings separate classes."""
 
 import numpy as np
 import torch
@@ -8,7 +6,7 @@ from jaxtyping import Float
 from torch.nn.functional import one_hot
 
 from simulator.gaussian.critic import LinearCritic, reliance
-from simulator.gaussian.pairs import block_size, dictionaries, draw_block, draw_latents
+from simulator.gaussian.pairs import draw_latents
 from simulator.mixture import class_means
 from simulator.pixels import pairs as pixels
 from simulator.pixels.scenery import scenery
@@ -16,71 +14,10 @@ from simulator.prompts import Prompt
 from simulator.streams import independent
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import class_vectors, linear_critics, linear_scores, scores
-from simulator.towers.kinds import Parameters
-from simulator.towers.layers import embed
+from simulator.towers.layers import Parameters, embed
 
 ROUNDING = 1e-6  # of the largest eigenvalue of a scatter, below which embeddings have no width
 PAIRS = 4096  # whose embeddings tell how far apart classes lie
-
-
-class Recovery(NamedTuple):
-    """R^2 of the invariant and spurious latents, predicted from embeddings of held-out images of the test law.
-
-    This is what could be read out of an embedding, not what the zero-shot decision uses.
-    """
-
-    linear: Float[np.ndarray, "E 2"]
-    kernel: Float[np.ndarray, "E 2"]
-
-
-KERNEL_POINTS = 512  # one kernel system per model: 512^3 operations each
-RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # relative to a Gaussian kernel's diagonal of 1
-
-
-def latent_recovery(ensemble: Ensemble, parameters: Parameters) -> Recovery:
-    """Least squares, and kernel ridge regression, from embedding to latent.
-
-    The kernel is Gaussian with the median distance as width. Each model takes the ridge of RIDGES with the least
-    leave-one-out error.
-    """
-    x, z = images_of_the_test_law(ensemble)
-    I = embed(ensemble.recipe, parameters, "image", x).double()
-    half = x.shape[1] // 2
-    width = 1 if ensemble.worlds[0].classes == 2 else ensemble.worlds[0].classes
-    z = z[..., : 2 * width].double()
-    A = torch.cat([I, torch.ones_like(I[..., :1])], dim=-1)
-    linear = A[:, half:] @ torch.linalg.lstsq(A[:, :half], z[:, :half], driver="gelsd" if x.is_cpu else None).solution
-    fit = slice(0, min(half, KERNEL_POINTS))
-    # Distances by products round too much for a kernel matrix.
-    distance = torch.cdist(I, I[:, fit], compute_mode="donot_use_mm_for_euclid_dist").square()
-    median = distance[:, fit].flatten(1).median(1).values.clamp(min=torch.finfo(torch.float64).tiny)
-    K = (-distance / median[:, None, None]).exp()
-    mean = z[:, fit].mean(1, keepdim=True)
-    kernel = mean + K[:, half:] @ ridge_weights(K[:, fit], z[:, fit] - mean)
-
-    def r_squared(predicted: torch.Tensor) -> np.ndarray:
-        target = z[:, half:]
-        residual = (target - predicted).square().sum(1)
-        total = (target - target.mean(1, keepdim=True)).square().sum(1)
-        each = 1 - residual / total
-        return torch.stack([each[:, :width].mean(1), each[:, width:].mean(1)], dim=-1).cpu().numpy()
-
-    return Recovery(r_squared(linear), r_squared(kernel))
-
-
-def ridge_weights(K: Float[torch.Tensor, "E n n"], z: Float[torch.Tensor, "E n t"]) -> Float[torch.Tensor, "E n t"]:
-    """Weights of kernel ridge regression on z, each model with the ridge of least leave-one-out error.
-
-    The residual of a point that is left out is its weight over the diagonal entry of the inverse.
-    """
-    one = torch.eye(K.shape[2], dtype=K.dtype, device=K.device)
-    # By Cholesky: torch's inverse of several large matrices is wrong where it has several threads (its issue 142815).
-    factors = [torch.linalg.cholesky_ex(K + r * one) for r in RIDGES]
-    inverses = torch.stack([torch.cholesky_inverse(found.L) for found in factors])
-    inverses[torch.stack([found.info for found in factors]) > 0] = torch.nan  # not positive definite, or not finite
-    weights = inverses @ z  # (R, E, n, t)
-    left_out = (weights / inverses.diagonal(dim1=2, dim2=3)[..., None]).square().sum((2, 3))
-    return weights[left_out.nan_to_num(torch.inf).argmin(0), torch.arange(len(K), device=K.device)]
 
 
 def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> Float[np.ndarray, " E"]:
@@ -105,21 +42,12 @@ def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | 
 
 def images_of_the_test_law(ensemble: Ensemble) -> tuple[Float[torch.Tensor, "E n dI"], Float[torch.Tensor, "E n l"]]:
     """Images of one block of every model's test law, and the latents behind them."""
-    worlds, place = [world.test_law() for world in ensemble.worlds], ensemble.draw_on or ensemble.device
-    frames, streams = dictionaries(worlds[0], ensemble.seed), [f"evaluation/{k}" for k in ensemble.models]
-    block = draw_block(
-        worlds,
-        frames,
-        ensemble.seed,
-        0,
-        streams=streams,
-        device=ensemble.device,
-        draw_on=ensemble.draw_on,
-        dtype=ensemble.dtype,
-    )
-    source = independent(ensemble.seed, 0, streams)
-    latents = draw_latents(worlds, block_size(worlds[0]), source, device=place, dtype=ensemble.dtype)
-    return block.images, latents.image.to(ensemble.device)
+    worlds, random = tuple(world.test_law() for world in ensemble.worlds), {"points": "random"}
+    tested = ensemble._replace(worlds=worlds, recipe=ensemble.recipe.model_copy(update=random))
+    images = tested.views.block(tested, "evaluation", 0).images
+    source = independent(ensemble.seed, 0, [f"evaluation/{k}" for k in ensemble.models])
+    latents = draw_latents(worlds, images.shape[1], source, device=ensemble.source, dtype=ensemble.dtype)
+    return images, latents.image.to(ensemble.device)
 
 
 def separation(ensemble: Ensemble, parameters: Parameters) -> Float[np.ndarray, "E 2"]:
@@ -129,11 +57,13 @@ def separation(ensemble: Ensemble, parameters: Parameters) -> Float[np.ndarray, 
     Mahalanobis, in the scatter that they leave; the two are not orthogonal in general, and each is taken by itself.
     """
     world, streams = ensemble.worlds[0], [f"train/{k}" for k in ensemble.models]
-    K, size, source = world.classes, pixels.block_size(world), ensemble.draw_on or ensemble.device
-    scene = scenery(world.views, K, source)
+    K, size = world.classes, pixels.block_size(world)
+    scene = scenery(world.views, K, ensemble.source)
     codes, embeddings = [], []
     for index in range(-(-PAIRS // size)):
-        scenes = pixels.draw_scenes(ensemble.worlds, size, ensemble.seed, index, streams=streams, device=source)
+        scenes = pixels.draw_scenes(
+            ensemble.worlds, size, ensemble.seed, index, streams=streams, device=ensemble.source
+        )
         images = pixels.rendered(scene, scenes).images.to(ensemble.device)
         embeddings.append(embed(ensemble.recipe, parameters, "image", images).double().cpu())
         codes.append(torch.cat([one_hot(code.cpu(), K).double() for code in (scenes.objects, scenes.attributes)], -1))
@@ -142,9 +72,8 @@ def separation(ensemble: Ensemble, parameters: Parameters) -> Float[np.ndarray, 
     rest = I - X @ means
     scatter = rest.mT @ rest / (I.shape[1] - (2 * K - 1))
     precision = torch.linalg.pinv(scatter, rtol=ROUNDING, hermitian=True)
+    centred = means.unflatten(1, (2, K))
+    centred = centred - centred.mean(2, keepdim=True)
+    distance = (centred @ precision[:, None] @ centred.mT).diagonal(dim1=2, dim2=3).sum(2)
     pattern = torch.as_tensor(class_means(K) - class_means(K).mean(0))
-    found = []
-    for part in means.split(K, dim=1):
-        part = part - part.mean(1, keepdim=True)
-        found.append((part @ precision @ part.mT).diagonal(dim1=1, dim2=2).sum(1) / pattern.square().sum())
-    return torch.stack(found, dim=1).sqrt().numpy()
+    return (distance / pattern.square().sum()).sqrt().numpy()

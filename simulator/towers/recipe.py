@@ -10,8 +10,8 @@ of 8 InfoNCE models, both groups and prompts). What it showed:
 - With three classes gelu is better than tanh, with two classes tanh is better.
 """
 
-from collections.abc import Collection, Iterator
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -24,13 +24,6 @@ from simulator.streams import Points
 Count = Annotated[int, Ge(1), Le(10**9), Field(strict=True)]
 Rate = Annotated[float, Gt(0.0), Le(1e6), Field(strict=True, allow_inf_nan=False)]
 Weight = Annotated[float, Ge(0.0), Le(1e6), Field(strict=True, allow_inf_nan=False)]
-
-
-def _one_of(name: str, table: Collection[str]) -> str:
-    """The name, if the table has it; else ValueError, which begins with it."""
-    if name not in table:
-        raise ValueError(f"{name!r} is not one of {', '.join(table)}{suggestion(name, table, quoted=True)}")
-    return name
 
 
 @documented
@@ -93,8 +86,7 @@ class Recipe(BaseModel):
     ] = "trained"
 
     optimizer: Annotated[
-        Literal["soap", "adamw", "sgd", "lbfgs"],
-        Field(description="soap, adamw or sgd; lbfgs needs one fixed batch"),
+        Literal["soap", "adamw", "sgd"], Field(description="optimiser; soap is Adam in slowly rotating coordinates")
     ] = "soap"
     lr: Annotated[Rate, Field(description="peak learning rate")] = 5e-3
     schedule: Annotated[Literal["cosine", "constant"], Field(description="learning rate after warm-up")] = "constant"
@@ -129,40 +121,34 @@ class Recipe(BaseModel):
 
     @property
     def kinds(self) -> dict[str, str]:
-        """Kinds of the two towers, whether or not the objective has both."""
-        return {"image": self.towers, "text": self.text_towers or ("mlp" if self.towers == "conv" else self.towers)}
-
-    @property
-    def averages(self) -> bool:
-        """Whether running means of the weights are kept; not for lbfgs, whose steps are few and always descend."""
-        return self.averaging > 0 and self.optimizer != "lbfgs"
+        """Kinds of the towers that the objective has."""
+        both = {"image": self.towers, "text": self.text_towers or ("mlp" if self.towers == "conv" else self.towers)}
+        return {side: both[side] for side in self.objective.sides}
 
     @property
     def prompted(self) -> bool:
         """Whether classes are scored by captions, not by a head or the classes' mean embeddings."""
         return self.objective.captions and self.last_layer == "trained"
 
-    @field_validator("loss")
+    @field_validator("loss", "sampler")
     @classmethod
-    def _is_in_the_table(cls, name: str) -> str:
+    def _is_in_its_table(cls, name: str, info: Any) -> str:
         from simulator.towers.objectives import OBJECTIVES  # here for start-up time
 
-        return _one_of(name, OBJECTIVES)
-
-    @field_validator("sampler")
-    @classmethod
-    def _is_a_sampler(cls, name: str) -> str:
-        return _one_of(name, SAMPLERS)
+        table = OBJECTIVES if info.field_name == "loss" else SAMPLERS
+        if name not in table:
+            raise ValueError(f"{name!r} is not one of {', '.join(table)}{suggestion(name, table, quoted=True)}")
+        return name
 
     @model_validator(mode="after")
     def _combination_makes_sense(self):
-        for fault in (*self._objective_faults(), *self._sampler_faults(), *self._batch_faults()):
+        for fault in self._faults():
             raise ValueError(fault)
         return self
 
-    def _objective_faults(self) -> Iterator[str]:
+    def _faults(self) -> Iterator[str]:
         objective, loss = self.objective, f"loss = {self.loss!r}"
-        for kind in objective.kinds(self):
+        for kind in self.kinds.values():
             if kind not in objective.towers:
                 near = objective.towers[0]
                 yield f"{loss} is not defined for {kind} towers; the nearest valid choice is towers = {near!r}"
@@ -177,9 +163,6 @@ class Recipe(BaseModel):
             )
         if self.temperature is not None and not objective.cosine:
             yield f"temperature = {self.temperature} has no meaning for {loss}, which has no cosines; leave it out"
-
-    def _sampler_faults(self) -> Iterator[str]:
-        objective, loss = self.objective, f"loss = {self.loss!r}"
         sampler, named = SAMPLERS[self.sampler], f"sampler = {self.sampler!r}"
         if sampler.weights is not None and not objective.weighted:
             yield f"{named} weighs pairs, which {loss} does not; the nearest valid choice is sampler = 'balanced'"
@@ -187,23 +170,5 @@ class Recipe(BaseModel):
             yield f"{named} balances groups, which {loss} does by itself; leave one of them out"
         if sampler.swaps and not objective.captions:
             yield f"{named} changes captions, which {loss} does not read; leave it out"
-        if self.optimizer == "lbfgs" and (objective.ascent or sampler.anew):
-            changing = loss if objective.ascent else named
-            yield (
-                f"optimizer = 'lbfgs' minimises one fixed loss, and {changing} changes it from step to step; "
-                "the nearest valid choice is adamw"
-            )
-
-    def _batch_faults(self) -> Iterator[str]:
         if self.n is not None and self.batch_size > self.n:
             yield f"batch_size = {self.batch_size} is larger than n = {self.n}; the nearest valid value is {self.n}"
-        if self.optimizer == "lbfgs" and self.n != self.batch_size:
-            near = f"batch_size = {self.n}" if self.n else f"n = {self.batch_size}"
-            yield (
-                f"optimizer = 'lbfgs' needs one fixed batch, n equal to batch_size; the nearest valid choice is {near}"
-            )
-        if self.optimizer == "lbfgs" and (self.weight_decay or self.clip is not None or self.frozen != "none"):
-            yield (
-                "optimizer = 'lbfgs' minimises the loss itself over all weights, without weight_decay, clip and frozen "
-                "towers; the nearest valid choice is weight_decay = 0, no clip and frozen = 'none'"
-            )

@@ -10,12 +10,10 @@ import torch
 from jaxtyping import Float, Int
 
 from simulator.gaussian.pairs import Pairs
-from simulator.towers.distributed import ALONE, Group, summed
+from simulator.towers.distributed import combined
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.group_batches import pair_weights
-from simulator.towers.kinds import Parameters
-from simulator.towers.layers import embed, logit_scale, scored
-from simulator.towers.lbfgs import lbfgs_step
+from simulator.towers.layers import Parameters, embed, logit_scale, scored
 from simulator.towers.objectives import Embedded
 from simulator.towers.optimisers import averaged, clip, per_model, update
 from simulator.towers.recipe import Recipe
@@ -33,7 +31,7 @@ class State(NamedTuple):
     moments: Parameters
     averages: Parameters
     diverged: Int[torch.Tensor, " E"]
-    measures: dict[str, Float[torch.Tensor, " E"]]
+    loss: Float[torch.Tensor, " E"]  # sum over the steps since the last checkpoint
 
     @property
     def eval_parameters(self) -> Parameters:
@@ -41,70 +39,37 @@ class State(NamedTuple):
         return {**self.parameters, **self.averages}
 
 
-def one_step(ensemble: Ensemble, group: Group, state: State, batch: Pairs, rate: Float[torch.Tensor, ""]) -> State:
+def one_step(ensemble: Ensemble, state: State, batch: Pairs, rate: Float[torch.Tensor, ""]) -> State:
     """The state after one step of every model on its batch; a pure function that compiles as a whole.
 
     A model that has diverged, or diverges here, keeps its parameters and moments.
     """
-    recipe = ensemble.recipe
-    if recipe.optimizer == "lbfgs":
-        return _lbfgs(ensemble, state, batch)
-    gradients, measures = _gradients(state.parameters, ensemble, group, batch)
+    recipe, group, step, old = ensemble.recipe, ensemble.group, state.step + 1, state.parameters
+    gradients, losses = _gradients(old, ensemble, batch)
     if group.size > 1:
-        gradients = {name: summed(group, g) for name, g in gradients.items()}
-        measures = {name: summed(group, value) for name, value in measures.items()}
+        gradients = {name: combined(group, g) for name, g in gradients.items()}
+        losses = combined(group, losses)
     down, norm = clip(descending(recipe, gradients), recipe.clip)
-    number = (state.step + 1).to(rate.dtype)
-    new, memory = update(recipe.optimizer, state.parameters, down, state.moments, rate, number, recipe.weight_decay)
-    finite = torch.isfinite(measures["loss"]) & torch.isfinite(norm)
-    new = recipe.objective.after({**state.parameters, **new}, state.parameters, gradients)
-    return _stepped(recipe, state, new, memory, finite, measures)
+    new, moments = update(recipe.optimizer, old, down, state.moments, rate, step.to(rate.dtype), recipe.weight_decay)
+    parameters = recipe.objective.after({**old, **new}, old, gradients)
+    averages = averaged(state.averages, parameters, step, recipe.averaging) if state.averages else {}
+    finite = torch.isfinite(losses) & torch.isfinite(norm)
+    diverged = torch.where((state.diverged < 0) & ~finite, step, state.diverged)
+    going = diverged < 0
+    return State(
+        step,
+        _frozen(going, parameters, old),
+        _frozen(going, moments, state.moments),
+        _frozen(going, averages, state.averages),
+        diverged,
+        state.loss + torch.where(going, losses, torch.zeros_like(losses)),
+    )
 
 
 def descending(recipe: Recipe, parameters: Parameters) -> Parameters:
     """The parameters that the optimiser moves."""
     still = f"{recipe.frozen}."
     return {n: p for n, p in parameters.items() if n not in recipe.objective.ascent and not n.startswith(still)}
-
-
-def _lbfgs(ensemble: Ensemble, state: State, batch: Pairs) -> State:
-    """A step of L-BFGS, one model at a time."""
-
-    def measure(parameters: Parameters, models: slice) -> dict[str, torch.Tensor]:
-        return measured(ensemble, ALONE, parameters, Pairs(*(field[models] for field in batch)))
-
-    going = torch.nonzero(state.diverged < 0).flatten().tolist()
-    with torch.no_grad():
-        measures = measure(state.parameters, slice(None))
-    new = lbfgs_step(lambda own, k: measure(own, slice(k, k + 1))["loss"].sum(), state.parameters, going)
-    finite = torch.isfinite(measures["loss"])
-    for value in new.values():
-        finite = finite & torch.isfinite(value.reshape(len(value), -1)).all(1)
-    recipe = ensemble.recipe
-    return _stepped(recipe, state, recipe.objective.after(new, state.parameters, {}), state.moments, finite, measures)
-
-
-def _stepped(
-    recipe: Recipe,
-    state: State,
-    parameters: Parameters,
-    moments: Parameters,
-    finite: torch.Tensor,
-    measures: dict[str, torch.Tensor],
-) -> State:
-    """The next state: models whose step is not finite are marked, and marked models keep their values."""
-    step = state.step + 1
-    diverged = torch.where((state.diverged < 0) & ~finite, step, state.diverged)
-    going = diverged < 0
-    averages = averaged(state.averages, parameters, step, recipe.averaging) if state.averages else {}
-    return State(
-        step,
-        _frozen(going, parameters, state.parameters),
-        _frozen(going, moments, state.moments),
-        _frozen(going, averages, state.averages),
-        diverged,
-        {name: state.measures[name] + torch.where(going, v, torch.zeros_like(v)) for name, v in measures.items()},
-    )
 
 
 def _frozen(going: torch.Tensor, new: Parameters, old: Parameters) -> Parameters:
@@ -115,54 +80,44 @@ def _frozen(going: torch.Tensor, new: Parameters, old: Parameters) -> Parameters
     }
 
 
-def _gradients(parameters: Parameters, *problem):
-    """(gradient of every model's loss, what `measured` returns).
+def _gradients(parameters: Parameters, ensemble: Ensemble, batch: Pairs) -> tuple[Parameters, torch.Tensor]:
+    """(gradient of every model's loss, the losses).
 
-    torch.compile traces torch.func only; compiled tiles run under plain autograd only. Both give the same gradient.
+    Models share no parameter, so the gradient of the summed loss holds every model's gradient. torch.compile traces
+    torch.func only; compiled tiles run under plain autograd only. Both give the same gradient.
     """
+
+    def summed(parameters: Parameters):
+        losses = batch_losses(ensemble, parameters, batch)
+        return losses.sum(), losses
+
     if torch.compiler.is_compiling():
-        gradients, (_, measures) = torch.func.grad_and_value(_summed_loss, has_aux=True)(parameters, *problem)
-        return gradients, measures
+        gradients, (_, losses) = torch.func.grad_and_value(summed, has_aux=True)(parameters)
+        return gradients, losses
     leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
-    loss, measures = _summed_loss(leaves, *problem)
-    found = torch.autograd.grad(loss, list(leaves.values()))
-    return dict(zip(leaves, found, strict=True)), {name: value.detach() for name, value in measures.items()}
+    total, losses = summed(leaves)
+    return dict(zip(leaves, torch.autograd.grad(total, list(leaves.values())), strict=True)), losses.detach()
 
 
-def _summed_loss(parameters: Parameters, ensemble: Ensemble, group: Group, batch: Pairs):
-    """The summed loss; models share no parameter, so its gradient holds every model's gradient."""
-    measures = measured(ensemble, group, parameters, batch)
-    return measures["loss"].sum(), measures
-
-
-def measured(
-    ensemble: Ensemble, group: Group, parameters: Parameters, batch: Pairs
-) -> dict[str, Float[torch.Tensor, " E"]]:
-    """Loss and mean embedding norms of every model on one batch, or this process's share of them."""
-    recipe, images, objective = ensemble.recipe, batch.images, ensemble.recipe.objective
+def batch_losses(ensemble: Ensemble, parameters: Parameters, batch: Pairs) -> Float[torch.Tensor, " E"]:
+    """Loss of every model on one batch, or this process's share of it."""
+    recipe, group, objective = ensemble.recipe, ensemble.group, ensemble.recipe.objective
     dtype = next(iter(parameters.values())).dtype
     rounded = recipe.precision == "bfloat16"
-    with torch.autocast(images.device.type, torch.bfloat16) if rounded else nullcontext():
-        I = embed(recipe, parameters, "image", images).to(dtype)
+    with torch.autocast(batch.images.device.type, torch.bfloat16) if rounded else nullcontext():
+        I = embed(recipe, parameters, "image", batch.images).to(dtype)
         T = embed(recipe, parameters, "text", batch.texts).to(dtype) if objective.captions else I
-    norms = {
-        "image_norm": I.detach().norm(dim=-1).mean(1) / group.size,
-        "text_norm": T.detach().norm(dim=-1).mean(1) / group.size,
-    }
-    loss = objective.loss(
-        Embedded(
-            images=scored(recipe, I),
-            texts=scored(recipe, T),
-            labels=batch.labels,
-            backgrounds=batch.backgrounds,
-            scale=logit_scale(recipe, parameters),
-            parameters=parameters,
-            recipe=recipe,
-            group=group,
-            weights=None
-            if ensemble.group_weights is None
-            else pair_weights(ensemble.group_weights, batch, ensemble.worlds[0].classes),
-            split=group.size > 1 or (objective.chunked and images.shape[1] > LARGEST_DENSE_BATCH),
-        )
+    weights = ensemble.group_weights
+    embedded = Embedded(
+        images=scored(recipe, I),
+        texts=scored(recipe, T),
+        labels=batch.labels,
+        backgrounds=batch.backgrounds,
+        scale=logit_scale(recipe, parameters),
+        parameters=parameters,
+        recipe=recipe,
+        group=group,
+        weights=None if weights is None else pair_weights(weights, batch, ensemble.worlds[0].classes),
+        split=objective.splits and (group.size > 1 or I.shape[1] > LARGEST_DENSE_BATCH),
     )
-    return {"loss": loss, **norms}
+    return objective.loss(embedded)

@@ -18,7 +18,7 @@ from simulator.pixels import captions
 from simulator.pixels import pairs as pixels
 from simulator.pixels.scenery import scenery
 from simulator.prompts import Prompt
-from simulator.towers.kinds import View
+from simulator.towers.layers import View
 from simulator.world import World
 
 if TYPE_CHECKING:
@@ -29,15 +29,12 @@ class GaussianViews:
     """Vectors of images and captions."""
 
     def inputs(self, world: World) -> dict[str, View]:
-        """Vectors of the world's dimensions."""
         return {"image": View("vector", (world.dim_image,)), "text": View("vector", (world.dim_text,))}
 
     def block_size(self, world: World) -> int:
-        """As of `simulator.gaussian.pairs`."""
         return gaussian.block_size(world)
 
     def block(self, ensemble: "Ensemble", stream: str, index: int, over: Pairs | None = None) -> Pairs:
-        """Drawn in dictionaries that all models share."""
         return gaussian.draw_block(
             ensemble.worlds,
             gaussian.dictionaries(ensemble.worlds[0], ensemble.seed),
@@ -58,7 +55,6 @@ class GaussianViews:
         return torch.as_tensor(p).to(device=ensemble.device, dtype=ensemble.dtype)
 
     def identity(self, world: World) -> dict[str, Any]:
-        """Nothing."""
         return {}
 
 
@@ -66,7 +62,6 @@ class PixelViews:
     """Bytes of images; captions as vectors or words."""
 
     def inputs(self, world: World) -> dict[str, View]:
-        """Images of three channels, and captions as the world writes them."""
         scene, side = scenery(world.views, world.classes), world.views.side
         length = captions.table(scene).shape[2:]
         words = world.views.captions == "tokens"
@@ -74,15 +69,13 @@ class PixelViews:
         return {"image": View("image", (3, side, side)), "text": text}
 
     def block_size(self, world: World) -> int:
-        """As of `simulator.pixels.pairs`."""
         return pixels.block_size(world)
 
     def block(self, ensemble: "Ensemble", stream: str, index: int, over: Pairs | None = None) -> Pairs:
-        """Rendered where pairs are drawn, then moved."""
-        streams, source = [f"{stream}/{k}" for k in ensemble.models], ensemble.draw_on or ensemble.device
-        block = pixels.draw_block(ensemble.worlds, ensemble.seed, index, streams=streams, device=source)
+        streams = [f"{stream}/{k}" for k in ensemble.models]
+        block = pixels.draw_block(ensemble.worlds, ensemble.seed, index, streams=streams, device=ensemble.source)
         block = Pairs(*(field.to(ensemble.device) for field in block))
-        return block._replace(texts=_in_precision(ensemble, block.texts))
+        return block if block.texts.dtype == torch.int64 else block._replace(texts=block.texts.to(ensemble.dtype))
 
     def prompts(self, ensemble: "Ensemble", worlds: tuple[World, ...], prompt: Prompt) -> torch.Tensor:
         """Vectors are averaged with a prompt's weights; of sentences the likeliest is taken."""
@@ -91,7 +84,7 @@ class PixelViews:
         weights = np.stack([captions.prompts(own, prompt) for own in worlds])  # (E, K, K + 1, K + 1)
         weights = torch.as_tensor(weights, device=ensemble.device).flatten(2)
         if table.is_floating_point():
-            return _in_precision(ensemble, weights @ table.double())
+            return (weights @ table.double()).to(ensemble.dtype)
         return table[weights.argmax(2)]
 
     def identity(self, world: World) -> dict[str, Any]:
@@ -99,11 +92,6 @@ class PixelViews:
         scene = scenery(world.views, world.classes)
         words = captions.vocabulary(scene) if world.views.captions == "tokens" else ()
         return {"pictures": scene.digest, "vocabulary": list(words)}
-
-
-def _in_precision(ensemble: "Ensemble", texts: torch.Tensor) -> torch.Tensor:
-    """Vectors in the ensemble's precision; word numbers stay integers."""
-    return texts.to(ensemble.dtype) if texts.is_floating_point() else texts
 
 
 Views = GaussianViews | PixelViews

@@ -10,8 +10,6 @@ import pytest
 from experiments.errors import RequestError, RunError
 from experiments.files import (
     MARK,
-    check_folder,
-    check_ours,
     check_report,
     check_writable,
     replace_folder,
@@ -110,17 +108,16 @@ VERDICTS = ("verdicts.json",)
 def test_a_verb_runs_again_and_overwrites_no_other_s_files(tmp_path, verb, names, there, name):
     for file, document in there.items():
         write_json(tmp_path / file, document)
-    with nullcontext() if name is None else pytest.raises(RequestError, match=f"{name}.* soberclip {verb} did not"):
-        check_folder(tmp_path, verb, names)
+    with nullcontext() if name is None else pytest.raises(RequestError, match=f"{name}.* not written by .* {verb}"):
+        check_writable(tmp_path, verb, names)
 
 
 @pytest.mark.parametrize(("text", "ours"), [("mark", True), ("a" * 200_000 + "mark", True), ("mine", False)])
 def test_a_file_is_ours_by_its_mark(tmp_path, text, ours):
-    path = tmp_path / "picture.svg"
-    check_ours(path, b"mark", "plot")
-    path.write_text(text)
+    check_writable(tmp_path, "plot", ["picture.svg"], b"mark")
+    (tmp_path / "picture.svg").write_text(text)
     with nullcontext() if ours else pytest.raises(RequestError, match="picture"):
-        check_ours(path, b"mark", "plot")
+        check_writable(tmp_path, "plot", ["picture.svg"], b"mark")
 
 
 def test_a_file_that_appears_while_the_report_is_made_is_kept(tmp_path):

@@ -6,7 +6,6 @@ import torch
 from simulator.gaussian.pairs import Pairs
 from simulator.towers import step
 from simulator.towers.chunked_losses import tiled_infonce
-from simulator.towers.distributed import ALONE
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.recipe import Recipe
 from simulator.towers.step import one_step
@@ -31,7 +30,7 @@ def test_a_step_runs_on_the_meta_device(loss):
         return torch.empty(shape, dtype=dtype, device="meta")
 
     batch = Pairs(meta(2, 16, 8), meta(2, 16, 6), meta(2, 16, dtype=torch.int64), meta(2, 16, 1, dtype=torch.int64))
-    new = one_step(ensemble, ALONE, start(ensemble), batch, meta()).parameters
+    new = one_step(ensemble, start(ensemble), batch, meta()).parameters
     assert all(value.is_meta for value in new.values())
 
 

@@ -1,18 +1,14 @@
-"""Every claim that closed forms and drawn data can decide, and what no world here can decide, with the reason."""
+"""Every claim on trial, of formulas and of trained towers, and what no world here can decide, with the reason."""
 
 import tomllib
-from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
-from theory.claims import clip_vs_supervised, ours, prompts, related_work, wang, xue
-from theory.claims.claim import Claim
+from theory.claims import clip_vs_supervised, ours, pictures, prompts, related_work, trained, wang, xue
 
-
-def claims() -> list[Claim]:
-    """All claims: those of the two papers, their contradiction, related work, and our own."""
-    parts = (wang, xue, clip_vs_supervised, related_work, ours, prompts)
-    return [claim for part in parts for claim in part.claims()]
+# Those of the two papers, their contradiction, related work, and our own.
+CLAIMS = [claim for part in (wang, xue, clip_vs_supervised, related_work, ours, prompts) for claim in part.CLAIMS]
+TRAINED = [*trained.CLAIMS, *pictures.CLAIMS]
 
 
 class Untried(NamedTuple):
@@ -24,8 +20,7 @@ class Untried(NamedTuple):
     reason: str
 
 
-@cache
-def untried() -> tuple[Untried, ...]:
+def untried() -> list[Untried]:
     """The statements of untried.toml."""
     text = (files("theory.claims") / "untried.toml").read_text(encoding="utf-8")
-    return tuple(Untried(**entry) for entry in tomllib.loads(text)["untried"])
+    return [Untried(**entry) for entry in tomllib.loads(text)["untried"]]

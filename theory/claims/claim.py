@@ -12,13 +12,12 @@ from types import SimpleNamespace
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-from scipy.special import ndtri
 
 from simulator.accuracy import WORDS, Numbers, in_words
 from simulator.naming import check_known
 from simulator.world import SCALARS, World, Worlds
-from theory.accuracy import binary_scores, reliance
-from theory.learners import LinearCLIP, named
+from theory.accuracy import reliance
+from theory.learners import named
 from theory.learners.base import Learner
 from theory.population import block_covariance, leading_direction
 
@@ -78,13 +77,15 @@ class Axis(NamedTuple):
         low, high = self.bounds(earlier)
         if self.integer:  # the whole numbers between the bounds, each as often as any other
             low, high = np.ceil(low), np.floor(high)
-        _refuse_no_range(low, high, self.scale)
+        _check_range(low, high, self.scale)
         if self.scale == "log":
             value = low * (high / low) ** unit
         elif self.scale == "one-minus":
             value = 1 - (1 - low) * ((1 - high) / (1 - low)) ** unit
-        else:
+        elif self.scale == "linear":
             value = low + (high - low) * unit
+        else:
+            raise ValueError(f"an axis has scale = {self.scale!r}, which is not one of linear, log, one-minus")
         value = np.clip(value, low, high)
         return np.rint(value) if self.integer else value
 
@@ -100,17 +101,16 @@ class Axis(NamedTuple):
         return low, high
 
 
-def _refuse_no_range(low: Numbers, high: Numbers, scale: str) -> None:
+def _check_range(low: Numbers, high: Numbers, scale: str) -> None:
+    least, most = np.min(low), np.max(high)
     if not np.all(low <= high):  # nan too
         raise ValueError(f"an axis runs from {np.max(low):g} down to {np.min(high):g}; its bounds must not cross")
     if not (np.all(np.isfinite(low)) and np.all(np.isfinite(high))):
-        raise ValueError(f"an axis runs from {np.min(low):g} to {np.max(high):g}; its bounds must be finite")
-    if scale == "log" and not np.all(low > 0):
-        raise ValueError(f"an axis with scale 'log' starts at {np.min(low):g}; its bounds must be above 0")
-    if scale == "one-minus" and not np.all(high < 1):
-        raise ValueError(f"an axis with scale 'one-minus' ends at {np.max(high):g}; its bounds must be below 1")
-    if scale not in ("linear", "log", "one-minus"):
-        raise ValueError(f"an axis has scale = {scale!r}, which is not one of linear, log, one-minus")
+        raise ValueError(f"an axis runs from {least:g} to {most:g}; its bounds must be finite")
+    if scale == "log" and least <= 0:
+        raise ValueError(f"an axis with scale 'log' starts at {least:g}; its bounds must be above 0")
+    if scale == "one-minus" and most >= 1:
+        raise ValueError(f"an axis with scale 'one-minus' ends at {most:g}; its bounds must be below 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,7 +246,7 @@ class Claim:
         column = iter(np.moveaxis(np.asarray(unit, float), -1, 0))
         shape = np.asarray(unit).shape[:-1]
         for name, given in self.domain.items():
-            earlier = self._earlier(values)
+            earlier = fields_before(values)
             if isinstance(given, Axis):
                 value = given.place(next(column), earlier)
             else:
@@ -268,7 +268,7 @@ class Claim:
         """
         good = np.True_
         for name, given in self.domain.items():
-            earlier, value = self._earlier(values), np.asarray(values[name])
+            earlier, value = fields_before(values), np.asarray(values[name])
             if isinstance(given, Axis):
                 low, high = given.bounds(earlier)
                 if given.integer:
@@ -279,30 +279,6 @@ class Claim:
             good = good & (low - slack <= value) & (value <= high + slack)
         return good
 
-    def moved(self, values: Mapping[str, Numbers], field: str, to: Numbers) -> dict[str, Numbers]:
-        """The same points with one field changed, and with it those that the domain gives as functions of it.
-
-        Parameters
-        ----------
-        values
-            The points, field by field.
-        field : a field of World
-        to : number or array
-        """
-        new: dict[str, Numbers] = {}
-        for name, given in self.domain.items():
-            if name == field:
-                new[name] = to
-            elif callable(given) and not isinstance(given, Axis):
-                new[name] = given(self._earlier(new))
-            else:
-                new[name] = values[name]
-        return {**new, field: to}
-
-    def _earlier(self, values: Mapping[str, Numbers]) -> SimpleNamespace:
-        """The fields that bounds of an axis may use: those named before, all others at their defaults."""
-        return SimpleNamespace(**{**_DEFAULTS, **values})
-
     @property
     def learners(self) -> tuple[Learner, ...]:
         """The subject, then the learner that is subtracted, if there is one."""
@@ -310,17 +286,10 @@ class Claim:
 
     def truth(self, worlds: Worlds) -> Numbers:
         """The quantity at n = infinity from the closed forms, `against` subtracted."""
-        value, *subtracted = (self.value(learner, worlds) for learner in self.learners)
+        value, *subtracted = (self._value(learner, worlds) for learner in self.learners)
         return value - subtracted[0] if subtracted else value
 
-    def value(self, learner: Learner, worlds: Worlds) -> Numbers:
-        """The quantity of one learner at n = infinity, in every world of a grid.
-
-        Parameters
-        ----------
-        learner : Learner
-        worlds : Worlds
-        """
+    def _value(self, learner: Learner, worlds: Worlds) -> Numbers:
         if self.quantity == "operator-error":
             assert self.reference is not None  # checked when the claim was made
             C = block_covariance(worlds) * worlds.mention[..., None, :]
@@ -349,23 +318,22 @@ class Claim:
         if self.relation in ("=", "slope"):
             return np.abs(value - b)
         if self.relation == "iff":
-            edge = self.threshold(worlds) if callable(self.threshold) else self.threshold
+            edge = threshold_at(self, worlds)
             return np.where(np.asarray(b) > 0, edge - value, value - edge)
         return value + b
 
-    def probit_violation(self, worlds: Worlds) -> Numbers | None:
-        """The same on a scale that does not saturate, for bounds on a group accuracy; None where there is none."""
-        single = self.against is None and self.quantity in SINGLE and self.relation in (">=", "<=")
-        binary = np.all(np.equal(worlds.classes, 2)) and np.all(np.equal(worlds.p_inv, 1)) and not worlds.attribute
-        if not single or not isinstance(self.subject, LinearCLIP) or not binary:
-            return None
-        z = binary_scores(self.subject.direction(worlds), worlds)
-        value = {"common": z.common, "counter": z.counter, "error-counter": -z.counter}[self.quantity]
-        bound = np.clip(ndtri(self.prediction(worlds)), -38, 38)
-        return bound - value if self.relation == ">=" else value - bound
-
 
 _DEFAULTS = {name: World.model_fields[name].default for name in SCALARS}
+
+
+def fields_before(values: Mapping[str, Numbers]) -> SimpleNamespace:
+    """The fields that a domain may use in functions: those named before, all others at their defaults."""
+    return SimpleNamespace(**{**_DEFAULTS, **values})
+
+
+def threshold_at(claim: Claim, worlds) -> Numbers:
+    """What an "iff" compares the quantity with, in worlds or in formulas of one."""
+    return claim.threshold(worlds) if callable(claim.threshold) else claim.threshold
 
 
 def operator_error(matrix: np.ndarray, reference: np.ndarray) -> Numbers:

@@ -1,21 +1,14 @@
 """Where the papers quarrel: is the contrastive or the supervised learner right on more of the counter group?"""
 
+from functools import partial
+
 import numpy as np
 
 from simulator.world import view_noise
 from theory import theorems as T
 from theory.claims.claim import Axis, Claim
-from theory.claims.common import (
-    BARE,
-    BAYES,
-    INFONCE_MEAN,
-    INFONCE_NAME,
-    LEAST_SQUARES,
-    LINEAR_MEAN,
-    LINEAR_NAME,
-    LOGISTIC,
-)
-from theory.learners import InfoNCE, Learner
+from theory.claims.common import BARE, BAYES, INFONCE_BOTH, LEAST_SQUARES, LINEAR_BOTH, LINEAR_NAME, LOGISTIC
+from theory.learners import InfoNCE
 from theory.published import WANG, WANG_V2
 
 NEAR_ONE = Axis(0.5, 1 - 1e-5, "one-minus")
@@ -31,24 +24,7 @@ MAP_REGIME = {
 }
 # Where logistic regression is fitted to pairs: 1e5 of them hold 500 counterexamples to a correlation of .995.
 FITTED_REGIME = {**MAP_REGIME, "p_spu": Axis(0.99, 0.995)}
-
-
-def claims() -> list[Claim]:
-    """At full correlation (T4), then [W]'s ranking in its regime, then the crossover (T5)."""
-    return [*_at_full_correlation(), *_no_extra_robustness(), _crossover()]
-
-
-def _at_full_correlation() -> list[Claim]:
-    """T4. At p = 1 least squares, LDA and logistic regression have one direction; the first and last are measured."""
-    return [
-        claim
-        for subject in (LINEAR_NAME, LINEAR_MEAN)
-        for against, at_one in ((LEAST_SQUARES, _AT_ONE), (LOGISTIC, _OVERLAPPING))
-        for claim in (_clip_ahead(subject, against, at_one), _supervised_ahead(subject, against, at_one))
-    ]
-
-
-_AT_ONE = {
+AT_ONE = {
     **BARE,
     "sigma_inv": Axis(0.3, 3.0),
     "mu_spu": Axis(0.5, 4.0),
@@ -57,65 +33,72 @@ _AT_ONE = {
 }
 # 1e5 drawn pairs must overlap, or logistic regression has no minimiser on them: at most 3.4 deviations apart. And away
 # from sigma_spu = sigma_inv, where both sides are equal and a thousand fits would be needed to say so.
-_OVERLAPPING = {
+OVERLAPPING = {
     **BARE,
     "sigma_inv": Axis(0.7, 3.0),
     "mu_spu": Axis(0.5, 1.5),
     "p_spu": 1.0,
     "sigma_spu": Axis(0.5, lambda x: 0.9 * x.sigma_inv),
 }
+# T4: the margin is negative for the name prompt where sigma_spu^2 > sigma_inv^2 (1 + sigma_inv^2).
+NOISY = {
+    "name": lambda x, margin: margin * x.sigma_inv * np.sqrt(1 + x.sigma_inv**2),
+    "mean": lambda x, margin: margin * x.sigma_inv,
+}
+
+supervised = partial(Claim, question="supervised", quantity="counter")
 
 
-def _clip_ahead(subject: Learner, against: Learner, domain: dict) -> Claim:
-    return Claim(
-        id=f"clip-beats-supervised-at-full-correlation/{subject.prompt}-vs-{against.name}",
-        question="supervised",
-        source=f"soberclip T4, under the condition of {WANG}, Theorem 6.2",
-        statement=f"At p = 1 and sigma_inv > sigma_spu, {_words(subject)} is right on at least as much of the counter "
-        f"group as {against.words}.",
-        formula=r"p=1,\ \sigma_{\mathrm{inv}}>\sigma_{\mathrm{spu}}\Rightarrow t_{\mathrm{CLIP}}\leq t_{\mathrm{LDA}}",
-        quantity="counter",
-        relation=">=",
-        domain=domain,
-        subject=subject,
-        against=against,
-    )
-
-
-def _supervised_ahead(subject: Learner, against: Learner, domain: dict) -> Claim:
-    # T4: the margin is negative for the name prompt where sigma_spu^2 > sigma_inv^2 (1 + sigma_inv^2).
-    margin = 1.1 if against == LOGISTIC else 1.0  # away from equality, as above
-    least = {
-        "name": lambda x: margin * x.sigma_inv * np.sqrt(1 + x.sigma_inv**2),
-        "mean": lambda x: margin * x.sigma_inv,
-    }
-    return Claim(
-        id=f"supervised-beats-clip-at-full-correlation/{subject.prompt}-vs-{against.name}",
-        question="supervised",
-        source="soberclip T4",
-        statement=f"At p = 1 and a noisy background, {_words(subject)} is right on at most as much of the counter "
-        f"group as {against.words}.",
-        formula=r"p=1,\ \sigma_{\mathrm{spu}}\ \mathrm{large}\Rightarrow t_{\mathrm{CLIP}}\geq t_{\mathrm{LDA}}",
-        quantity="counter",
-        relation="<=",
-        domain={**domain, "sigma_spu": Axis(least[subject.prompt], lambda x: 4 * x.sigma_inv + 9)},
-        subject=subject,
-        against=against,
-    )
-
-
-def _no_extra_robustness() -> list[Claim]:
-    contrastive = (LINEAR_NAME, LINEAR_MEAN, INFONCE_NAME, INFONCE_MEAN)
+def at_full_correlation(subject, against, domain, margin) -> list[Claim]:
+    """T4: CLIP is ahead where the background is the quieter latent, and behind where it is noisy by the margin."""
+    words, pair = f"{with_prompt(subject)} is right on", f"{subject.prompt}-vs-{against.name}"
+    noisy = Axis(lambda x: NOISY[subject.prompt](x, margin), lambda x: 4 * x.sigma_inv + 9)
+    t4 = partial(supervised, subject=subject, against=against)
     return [
-        Claim(
+        t4(
+            id=f"clip-beats-supervised-at-full-correlation/{pair}",
+            source=f"soberclip T4, under the condition of {WANG}, Theorem 6.2",
+            statement=f"At p = 1 and sigma_inv > sigma_spu, {words} at least as much of the counter group as "
+            f"{against.words}.",
+            formula=r"p=1,\ \sigma_{\mathrm{inv}}>\sigma_{\mathrm{spu}}\Rightarrow "
+            r"t_{\mathrm{CLIP}}\leq t_{\mathrm{LDA}}",
+            relation=">=",
+            domain=domain,
+        ),
+        t4(
+            id=f"supervised-beats-clip-at-full-correlation/{pair}",
+            source="soberclip T4",
+            statement=f"At p = 1 and a noisy background, {words} at most as much of the counter group as "
+            f"{against.words}.",
+            formula=r"p=1,\ \sigma_{\mathrm{spu}}\ \mathrm{large}\Rightarrow t_{\mathrm{CLIP}}\geq t_{\mathrm{LDA}}",
+            relation="<=",
+            domain={**domain, "sigma_spu": noisy},
+        ),
+    ]
+
+
+def with_prompt(learner) -> str:
+    """The learner and its prompt in words."""
+    prompt = getattr(learner, "prompt", None)
+    return learner.words + (f" ({prompt} prompt)" if prompt else "")
+
+
+CLAIMS = [
+    # At p = 1 least squares, LDA and logistic regression have one direction; the first and last are measured.
+    *(
+        claim
+        for subject in LINEAR_BOTH
+        for against, domain, margin in ((LEAST_SQUARES, AT_ONE, 1.0), (LOGISTIC, OVERLAPPING, 1.1))
+        for claim in at_full_correlation(subject, against, domain, margin)
+    ),
+    *(
+        supervised(
             id=f"no-extra-robustness/{ours.name}-{ours.prompt}-vs-{theirs.name}",
-            question="supervised",
             source=f"{WANG_V2}, abstract: the CLIP objective cannot offer additional robustness; in Theorem 6.2's "
             "regime",
-            statement=f"In the theorem's regime {_words(ours)} is never right on more of the counter group than "
-            f"{_words(theirs)}.",
+            statement=f"In the theorem's regime {with_prompt(ours)} is never right on more of the counter group than "
+            f"{with_prompt(theirs)}.",
             formula=r"\mathrm{Acc}_{\mathrm{contrastive}}(a\neq y)\leq \mathrm{Acc}_{\mathrm{supervised}}(a\neq y)",
-            quantity="counter",
             relation="<=",
             domain={
                 **(FITTED_REGIME if theirs == LOGISTIC else MAP_REGIME),
@@ -124,27 +107,18 @@ def _no_extra_robustness() -> list[Claim]:
             subject=ours,
             against=theirs,
         )
-        for ours in contrastive
+        for ours in (*LINEAR_BOTH, *INFONCE_BOTH)
         for theirs in (LOGISTIC, LEAST_SQUARES, BAYES)
-    ]
-
-
-def _crossover() -> Claim:
-    return Claim(
+    ),
+    supervised(
         id="no-extra-robustness/crossover-least-squares",
-        question="supervised",
         source="soberclip T5",
         statement="Linear CLIP (name prompt) is more robust than least squares iff p exceeds p_c.",
         formula=r"p>p_c=\frac{1}{2}(1+\sqrt{1-[S_iA-\alpha^2S_s]/(\alpha\beta)^2})",
-        quantity="counter",
         relation="iff",
         domain=MAP_DOMAIN,
         subject=LINEAR_NAME,
         against=LEAST_SQUARES,
         prediction=lambda x: T.least_squares_margin(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, x.p_spu),
-    )
-
-
-def _words(learner: Learner) -> str:
-    prompt = getattr(learner, "prompt", None)
-    return learner.words + (f" ({prompt} prompt)" if prompt else "")
+    ),
+]

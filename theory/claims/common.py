@@ -9,7 +9,9 @@ from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
 from theory.published import smallest_mu_spu
 
 LINEAR_NAME, LINEAR_MEAN = LinearCLIP("name"), LinearCLIP("mean")
-INFONCE_NAME, INFONCE_MEAN = InfoNCE("name"), InfoNCE("mean")
+LINEAR_BOTH = (LINEAR_NAME, LINEAR_MEAN)
+INFONCE_NAME = InfoNCE("name")
+INFONCE_BOTH = (INFONCE_NAME, InfoNCE("mean"))
 LOGISTIC, LEAST_SQUARES, BAYES = Logistic(), LeastSquares(), Bayes()
 
 # Views no wider than the two latents and without noise, where a claim does not speak of views.
@@ -30,6 +32,14 @@ PAPER_WORLD = {
     "sigma_inv": Axis(0.3, 3.0),
     "sigma_spu": Axis(0.0, 2.0),
     "mu_spu": Axis(0.5, 4.0),
+}
+# From no correlation to a strong one, with backgrounds of half to three times the object's size.
+MODERATE = {
+    **BARE,
+    "p_spu": Axis(0.5, 0.95),
+    "mu_spu": Axis(0.5, 3.0),
+    "sigma_inv": Axis(0.5, 2.0),
+    "sigma_spu": Axis(0.1, 2.0),
 }
 
 

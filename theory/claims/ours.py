@@ -9,379 +9,64 @@ from simulator.world import view_noise
 from theory import theorems as T
 from theory.boundary import corrected_kappas
 from theory.claims.claim import Axis, Claim
-from theory.claims.common import ANY_CORRELATION, BARE, INFONCE_NAME, LINEAR_MEAN, LINEAR_NAME, PAPER_WORLD, m0, papers
+from theory.claims.common import (
+    ANY_CORRELATION,
+    BARE,
+    INFONCE_NAME,
+    LINEAR_BOTH,
+    LINEAR_MEAN,
+    LINEAR_NAME,
+    MODERATE,
+    PAPER_WORLD,
+    m0,
+    papers,
+)
 from theory.learners import LinearCLIP
 from theory.published import WANG
 
-BOTH_PROMPTS = (LINEAR_NAME, LINEAR_MEAN)
-WORLD = {
+MASKED = {**MODERATE, "p_spu": Axis(0.6, 1.0), "mention_inv": Axis(0.5, 1.0), "mention_spu": Axis(0.1, 0.95)}
+# A = 1 + sigma_inv^2 <= 2.44 < mu_spu^2: the most harmful correlation is below 1.
+PEAK = {
+    **BARE,
+    "mu_spu": Axis(1.8, 3.0),
+    "sigma_inv": Axis(0.5, 1.2),
+    "sigma_spu": Axis(0.1, 2.0),
+    "p_spu": lambda w: (1 + np.sqrt(1 + w.sigma_inv**2) / w.mu_spu) / 2,
+}
+INFONCE_WORLD = {
     **BARE,
     "p_spu": Axis(0.5, 0.95),
-    "mu_spu": Axis(0.5, 3.0),
+    "mu_spu": Axis(0.5, 2.5),
     "sigma_inv": Axis(0.5, 2.0),
-    "sigma_spu": Axis(0.1, 2.0),
+    "sigma_spu": Axis(0.3, 1.5),
 }
-MASKED = {**WORLD, "p_spu": Axis(0.6, 1.0), "mention_inv": Axis(0.5, 1.0), "mention_spu": Axis(0.1, 0.95)}
+LATENTS = {"mu_spu": Axis(0.5, 2.0), "sigma_inv": Axis(1.5, 3.0), "sigma_spu": Axis(0.3, 2.0)}
+FEW_CLASSES = {
+    "sigma_xi": 0.0,
+    **LATENTS,
+    "p_spu": ANY_CORRELATION,
+    "classes": Axis(3.0, 8.0, integer=True),
+    "dim_image": lambda w: 2 * w.classes,
+    "dim_text": lambda w: 2 * w.classes,
+}
 
-background = partial(Claim, question="background", domain=WORLD)
-pairs = partial(Claim, question="pairs")
-many_classes = partial(Claim, question="classes", source="soberclip T8")
-
-
-def claims() -> list[Claim]:
-    """The corrected law first."""
-    return [
-        *_corrected(),
-        *_one_number_decides(),
-        *_reliance_laws(),
-        *_theorems(),
-        *_finite_samples(),
-        *_infonce(),
-        *_many_classes(),
-    ]
+NAME_LAW = r"1-\Phi(k_2^*),\ \Phi(k_1^*)"
+MEAN_LAW = (
+    r"\Phi((1\pm t\mu_{\mathrm{spu}})/\sqrt{\sigma_{\mathrm{inv}}^2+t^2\sigma_{\mathrm{spu}}^2}),\ t=t_{\mathrm{mean}}"
+)
 
 
-def _corrected() -> list[Claim]:
-    def mean(x, sign):
-        t = T.reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, m0(x))
-        return ndtr(T.counter_score(t, 1.0, sign * x.mu_spu, x.sigma_inv**2, x.sigma_spu**2))
-
-    name_formula = r"1-\Phi(k_2^*),\ \Phi(k_1^*)"
-    mean_formula = (
-        r"\Phi((1\pm t\mu_{\mathrm{spu}})/\sqrt{\sigma_{\mathrm{inv}}^2+t^2\sigma_{\mathrm{spu}}^2}),\ "
-        r"t=t_{\mathrm{mean}}"
-    )
-    laws = (
-        ("name", "common", name_formula, lambda x: ndtr(-corrected_kappas(*papers(x))[1])),
-        ("name", "counter", name_formula, lambda x: ndtr(corrected_kappas(*papers(x))[0])),
-        ("mean", "common", mean_formula, lambda x: mean(x, -1)),
-        ("mean", "counter", mean_formula, lambda x: mean(x, 1)),
-    )
-    return [
-        Claim(
-            id=f"corrected-law/{prompt}-{group}",
-            question="theorem",
-            source="soberclip, corrected law (T1, T2)",
-            statement=f"Accuracy on the {group} group under the {prompt} prompt equals the corrected law.",
-            formula=formula,
-            quantity=group,
-            relation="=",
-            domain=PAPER_WORLD,
-            subject=LinearCLIP(prompt),
-            prediction=law,
-        )
-        for prompt, group, formula, law in laws
-    ]
+def reliance_mean(x, kappa=1.0):
+    """T2's reliance under the mean prompt."""
+    return T.reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, m0(x), kappa)
 
 
-def _one_number_decides() -> list[Claim]:
-    """T1, where the correlation, or the prompt, moves a rule's reliance and nothing else."""
-    t1 = partial(background, source="soberclip T1")
-    return [
-        t1(
-            id="one-number-decides/counter",
-            statement="Accuracy on the counter group falls as reliance on the background grows (name prompt, where the "
-            "correlation moves nothing else).",
-            formula=r"t\mapsto\mathrm{Acc}(a\neq y)=\Phi((\alpha-t\beta)/\sqrt{S_i+t^2S_s})\ \mathrm{decreasing}",
-            quantity="counter",
-            relation="decreasing",
-            along="p_spu",
-        ),
-        t1(
-            id="one-number-decides/common",
-            statement="No reliance is right on more of the common group than that of LDA at p = 1 (mean prompt).",
-            formula=r"\mathrm{Acc}(a=y)\leq\Phi(\sqrt{\alpha^2/S_i+\beta^2/S_s})",
-            quantity="common",
-            relation="<=",
-            subject=LINEAR_MEAN,
-            prediction=lambda x: ndtr(T.best_common_score(1.0, x.mu_spu, x.sigma_inv**2, x.sigma_spu**2)),
-        ),
-        t1(
-            id="one-number-decides/balanced",
-            statement="No reliance is right on more of both groups together than none at all (name prompt).",
-            formula=r"\frac{1}{2}(\mathrm{Acc}(a=y)+\mathrm{Acc}(a\neq y))\leq\Phi(\alpha/\sqrt{S_i})",
-            quantity="balanced",
-            relation="<=",
-            prediction=lambda x: ndtr(T.counter_score(0.0, 1.0, x.mu_spu, x.sigma_inv**2, x.sigma_spu**2)),
-        ),
-    ]
+def mean_law(x, sign: int):
+    """Accuracy under the mean prompt: sign 1 on the counter group, -1 on the common group."""
+    return ndtr(T.counter_score(reliance_mean(x), 1.0, sign * x.mu_spu, x.sigma_inv**2, x.sigma_spu**2))
 
 
-def _reliance_laws() -> list[Claim]:
-    """T2's formulas under any caption masks, and T3: where the mean prompt relies most on the background."""
-
-    def mean(x):
-        kappa = (x.mention_spu / x.mention_inv) ** 2
-        return T.reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, m0(x), kappa)
-
-    laws = (
-        (
-            LINEAR_NAME,
-            lambda x: T.reliance_name(1.0, x.mu_spu, x.sigma_inv, m0(x)),
-            r"\alpha\beta m_0/(\alpha^2+\sigma_{\mathrm{inv}}^2)",
-        ),
-        (LINEAR_MEAN, mean, r"\beta m_0(\alpha^2+\kappa B)/(\alpha(A+\kappa\beta^2m_0^2))"),
-    )
-    t3 = partial(
-        background,
-        source="soberclip T3",
-        quantity="reliance",
-        subject=LINEAR_MEAN,
-        prediction=lambda x: T.largest_reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu),
-    )
-    # A = 1 + sigma_inv^2 <= 2.44 < mu_spu^2: the most harmful correlation is below 1.
-    peak = {
-        **BARE,
-        "mu_spu": Axis(1.8, 3.0),
-        "sigma_inv": Axis(0.5, 1.2),
-        "sigma_spu": Axis(0.1, 2.0),
-        "p_spu": lambda w: (1 + np.sqrt(1 + w.sigma_inv**2) / w.mu_spu) / 2,
-    }
-    return [
-        *(
-            background(
-                id=f"reliance-law/{subject.prompt}",
-                source="soberclip T2",
-                statement=f"Reliance under the {subject.prompt} prompt is T2's formula, whatever captions mention.",
-                formula=rf"t_{{\mathrm{{{subject.prompt}}}}}={formula}",
-                quantity="reliance",
-                relation="=",
-                domain=MASKED,
-                subject=subject,
-                prediction=law,
-            )
-            for subject, law, formula in laws
-        ),
-        t3(
-            id="most-harmful-correlation/size",
-            statement="Under the mean prompt reliance exceeds T3's largest value at no correlation.",
-            formula=r"t_{\mathrm{mean}}\leq(\alpha^2+B)/(2\alpha\sqrt{A})",
-            relation="<=",
-            domain={**WORLD, "p_spu": ANY_CORRELATION},
-        ),
-        t3(
-            id="most-harmful-correlation/place",
-            statement="Under the mean prompt reliance takes T3's largest value at m0 = sqrt(A)/beta.",
-            formula=r"m_0=\sqrt{A}/\beta\Rightarrow t_{\mathrm{mean}}=(\alpha^2+B)/(2\alpha\sqrt{A})",
-            relation="=",
-            domain=peak,
-        ),
-    ]
-
-
-def _theorems() -> list[Claim]:
-    prompts = partial(
-        Claim, question="prompts", source="soberclip T2", quantity="reliance", domain=MASKED, subject=LINEAR_MEAN
-    )
-    return [
-        *(
-            background(
-                id=f"no-correlation-no-reliance/{subject.prompt}",
-                source="soberclip T2",
-                statement=f"Without correlation the {subject.prompt} prompt does not rely on the background at all.",
-                formula=r"p=\frac{1}{2}\Rightarrow t=0",
-                quantity="reliance",
-                relation="=",
-                domain={**WORLD, "p_spu": 0.5},
-                subject=subject,
-            )
-            for subject in BOTH_PROMPTS
-        ),
-        *(
-            background(
-                id=f"reliance-grows-with-correlation-{subject.prompt}",
-                source="soberclip T2, T3",
-                statement=f"Under the {subject.prompt} prompt a stronger correlation means more reliance.",
-                formula=r"p\mapsto t(p)\ \mathrm{increasing}",
-                quantity="reliance",
-                relation="increasing",
-                along="p_spu",
-                subject=subject,
-            )
-            for subject in BOTH_PROMPTS
-        ),
-        prompts(
-            id="captions-mentioning-background-hurt-mean",
-            source="soberclip T2; compare Xue et al., section 5",
-            statement="Under the mean prompt, captions that mention the background more often mean more reliance.",
-            formula=r"\pi_{\mathrm{spu}}\mapsto t_{\mathrm{mean}}\ \mathrm{increasing}",
-            relation="increasing",
-            along="mention_spu",
-        ),
-        prompts(
-            id="prompt-matters",
-            statement="The mean prompt relies on the background at least as much as the name prompt.",
-            formula=r"t_{\mathrm{mean}}\geq t_{\mathrm{name}}",
-            relation=">=",
-            against=LINEAR_NAME,
-        ),
-        background(
-            id="bottleneck",
-            source="soberclip T7",
-            statement="Towers of width 1 keep only the latent of larger variance when p = 1/2.",
-            formula=r"h=1,\ p=\frac{1}{2}:\ \cos^2(u,e_{\mathrm{larger}})\to 1",
-            quantity="kept-axis",
-            relation="=",
-            # beta >= 3 makes B - A = beta^2 + sigma_spu^2 - 1 - sigma_inv^2 >= 3.75, far from a tie.
-            domain={**WORLD, "p_spu": 0.5, "mu_spu": Axis(3.0, 4.0)},
-            subject=LinearCLIP("mean", 1),
-            prediction=lambda x: 1.0,
-        ),
-    ]
-
-
-def _finite_samples() -> list[Claim]:
-    return [
-        pairs(
-            id="rate",
-            source=f"soberclip; {WANG}, Lemma D.3 claims n^-1/4",
-            statement="The error of the minimiser falls as n^-1/2 from n = 1e4 to 1e10, by measurement alone.",
-            formula=r"\|\rho M^*-D_ICD_T^T\|\propto n^{-1/2}",
-            quantity="minimiser-rate",
-            relation="slope",
-            along="n",
-            grid=tuple(10.0**k for k in range(4, 11)),
-            # 1e4 pairs hold 500 of the rarer background at p = .95: fewer would leave the mean error without a bound.
-            domain={
-                **PAPER_WORLD,
-                "p_spu": Axis(0.5, 0.95),
-                "sigma_xi": Axis(0.0, 2.0),
-                "dim_image": 16,
-                "dim_text": 16,
-            },
-            prediction=lambda x: -0.5,
-        ),
-        pairs(
-            id="dimension-not-needed",
-            source=f"soberclip, 1/n law; {WANG}, Theorem 6.2 asks d = Omega(n)",
-            statement="At n = 1e5 the accuracy of training, by its exact law, is that of n = infinity for dimensions "
-            "from 2 to 1000, far below n.",
-            formula=r"|\mathbb{E}\,\mathrm{Acc}-\mathrm{Acc}_\infty|\leq \tau,\ 2\leq d\leq 10^3,\ n=10^5",
-            quantity="counter",
-            relation="=",
-            domain={
-                **PAPER_WORLD,
-                "sigma_xi": Axis(0.0, 2.0),
-                "dim_image": Axis(2.0, 1e3, "log", integer=True),
-                "dim_text": lambda w: w.dim_image,
-            },
-            prediction=lambda x: LINEAR_NAME.accuracy(x).counter,
-            n=10**5,
-        ),
-    ]
-
-
-def _infonce() -> list[Claim]:
-    world = {
-        **BARE,
-        "p_spu": Axis(0.5, 0.95),
-        "mu_spu": Axis(0.5, 2.5),
-        "sigma_inv": Axis(0.5, 2.0),
-        "sigma_spu": Axis(0.3, 1.5),
-    }
-    limit = partial(
-        background,
-        source="soberclip, optimum of InfoNCE",
-        quantity="counter",
-        relation="=",
-        subject=INFONCE_NAME,
-    )
-    return [
-        limit(
-            id="infonce-interpolates/no-noise",
-            statement="As view noise vanishes, InfoNCE with name prompts becomes the nearest prompt in latent space, "
-            "which is perfectly robust.",
-            formula=r"\nu\to0:\ \mathrm{Acc}(a\neq y)\to\Phi(\mu_{\mathrm{inv}}/\sigma_{\mathrm{inv}})",
-            domain={**world, "sigma_xi": float(view_noise(1e-4, 2))},
-            prediction=lambda x: ndtr(1 / np.asarray(x.sigma_inv)),  # w = q = (1, 0)
-        ),
-        limit(
-            id="infonce-interpolates/much-noise",
-            statement="As view noise grows, InfoNCE becomes linear CLIP.",
-            formula=r"\nu\to\infty:\ \mathrm{InfoNCE}\to x_I^T D_ICq/\nu^2",
-            domain={**world, "sigma_xi": float(view_noise(1e3, 2))},
-            prediction=lambda x: LINEAR_NAME.accuracy(x).counter,
-        ),
-    ]
-
-
-def _many_classes() -> list[Claim]:
-    latents = {"mu_spu": Axis(0.5, 2.0), "sigma_inv": Axis(1.5, 3.0), "sigma_spu": Axis(0.3, 2.0)}
-    few = {
-        "sigma_xi": 0.0,
-        **latents,
-        "p_spu": ANY_CORRELATION,
-        "classes": Axis(3.0, 8.0, integer=True),
-        "dim_image": lambda w: 2 * w.classes,
-        "dim_text": lambda w: 2 * w.classes,
-    }
-    laws = (
-        (
-            LINEAR_NAME,
-            lambda x: T.many_class_reliance_name(1.0, x.mu_spu, x.sigma_inv, x.p_spu, x.classes),
-            r"t_{\mathrm{name}}=\alpha\beta D/(\alpha^2+K\sigma_{\mathrm{inv}}^2)",
-        ),
-        (
-            LINEAR_MEAN,
-            lambda x: T.many_class_reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, x.p_spu, x.classes),
-            r"t_{\mathrm{mean}}=\beta D(\alpha^2+\kappa B_K)/(\alpha(A_K+\kappa\beta^2D^2))",
-        ),
-    )
-    return [
-        many_classes(
-            id="many-classes/name-reliance",
-            statement="Reliance under the name prompt vanishes like 1/K.",
-            formula=r"t_{\mathrm{name}}=\alpha\beta D/(\alpha^2+K\sigma_{\mathrm{inv}}^2)\propto1/K",
-            quantity="reliance",
-            relation="slope",
-            along="classes",
-            grid=(16.0, 32.0, 64.0),
-            domain={"sigma_xi": 0.0, "dim_image": 128, "dim_text": 128, **latents, "p_spu": 1.0},
-            prediction=lambda x: -1.0,
-            tolerance=0.05,
-        ),
-        *(
-            many_classes(
-                id=f"many-classes/{subject.prompt}-reliance-law",
-                statement=f"Reliance of K classes under the {subject.prompt} prompt is T8's formula.",
-                formula=formula,
-                quantity="reliance",
-                relation="=",
-                domain=few,
-                subject=subject,
-                prediction=law,
-            )
-            for subject, law, formula in laws
-        ),
-        many_classes(
-            id="many-classes/mean-reliance-stays",
-            statement="Where the background is the quieter latent, the mean prompt relies on it at every number of "
-            "classes at least as much as in the limit of many.",
-            formula=r"t_{\mathrm{mean}}(K)\geq\kappa\beta\sigma_{\mathrm{spu}}^2/(\alpha\sigma_{\mathrm{inv}}^2)"
-            r"=\lim_{K\to\infty}t_{\mathrm{mean}}(K),\ p=1",
-            quantity="reliance",
-            relation=">=",
-            domain={**few, "p_spu": 1.0, "sigma_spu": Axis(0.3, 1.5)},
-            subject=LINEAR_MEAN,
-            prediction=lambda x: T.many_class_reliance_mean_limit(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, x.p_spu),
-        ),
-        *(
-            many_classes(
-                id=f"many-classes/{subject.prompt}-closed-form",
-                statement=f"Counter accuracy of K classes under the {subject.prompt} prompt equals the closed form.",
-                formula=r"\mathbb{E}\,\Phi(t+\frac{u\alpha-v\beta}{s})\Phi(t+\frac{u\alpha}{s})^{K-2}",
-                quantity="counter",
-                relation="=",
-                domain=few,
-                subject=subject,
-                prediction=partial(_printed_counter, prompt=subject.prompt),
-            )
-            for subject in BOTH_PROMPTS
-        ),
-    ]
-
-
-def _printed_counter(x, prompt: str):
+def printed_counter(x, prompt: str):
     """Counter accuracy of K classes as T8's formula is printed, by Gauss-Hermite: a second route to `accuracy`.
 
     u = alpha (alpha^2/K + sigma_inv^2), v = alpha alpha beta D/K under the name prompt; under the mean prompt
@@ -399,3 +84,268 @@ def _printed_counter(x, prompt: str):
     at = [(u * alpha + shift * v * beta) / s for shift in (-1, 0)]
     both = [ndtr(nodes + np.asarray(z)[..., None]) for z in at]
     return both[0] * both[1] ** (K[..., None] - 2) @ weights / np.sqrt(2 * np.pi)
+
+
+background = partial(Claim, question="background", domain=MODERATE)
+t1 = partial(background, source="soberclip T1")
+t2 = partial(background, source="soberclip T2", quantity="reliance", domain=MASKED)
+t3 = partial(
+    background,
+    source="soberclip T3",
+    quantity="reliance",
+    subject=LINEAR_MEAN,
+    prediction=lambda x: T.largest_reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu),
+)
+limit = partial(
+    background, source="soberclip, optimum of InfoNCE", quantity="counter", relation="=", subject=INFONCE_NAME
+)
+many_classes = partial(Claim, question="classes", source="soberclip T8", quantity="reliance", domain=FEW_CLASSES)
+
+CLAIMS = [
+    *(
+        Claim(
+            id=f"corrected-law/{prompt}-{group}",
+            question="theorem",
+            source="soberclip, corrected law (T1, T2)",
+            statement=f"Accuracy on the {group} group under the {prompt} prompt equals the corrected law.",
+            formula=formula,
+            quantity=group,
+            relation="=",
+            domain=PAPER_WORLD,
+            subject=LinearCLIP(prompt),
+            prediction=law,
+        )
+        for prompt, group, formula, law in (
+            ("name", "common", NAME_LAW, lambda x: ndtr(-corrected_kappas(*papers(x))[1])),
+            ("name", "counter", NAME_LAW, lambda x: ndtr(corrected_kappas(*papers(x))[0])),
+            ("mean", "common", MEAN_LAW, lambda x: mean_law(x, -1)),
+            ("mean", "counter", MEAN_LAW, lambda x: mean_law(x, 1)),
+        )
+    ),
+    t1(
+        id="one-number-decides/counter",
+        statement="Accuracy on the counter group falls as reliance on the background grows (name prompt, where the "
+        "correlation moves nothing else).",
+        formula=r"t\mapsto\mathrm{Acc}(a\neq y)=\Phi((\alpha-t\beta)/\sqrt{S_i+t^2S_s})\ \mathrm{decreasing}",
+        quantity="counter",
+        relation="decreasing",
+        along="p_spu",
+    ),
+    t1(
+        id="one-number-decides/common",
+        statement="No reliance is right on more of the common group than that of LDA at p = 1 (mean prompt).",
+        formula=r"\mathrm{Acc}(a=y)\leq\Phi(\sqrt{\alpha^2/S_i+\beta^2/S_s})",
+        quantity="common",
+        relation="<=",
+        subject=LINEAR_MEAN,
+        prediction=lambda x: ndtr(T.best_common_score(1.0, x.mu_spu, x.sigma_inv**2, x.sigma_spu**2)),
+    ),
+    t1(
+        id="one-number-decides/balanced",
+        statement="No reliance is right on more of both groups together than none at all (name prompt).",
+        formula=r"\frac{1}{2}(\mathrm{Acc}(a=y)+\mathrm{Acc}(a\neq y))\leq\Phi(\alpha/\sqrt{S_i})",
+        quantity="balanced",
+        relation="<=",
+        prediction=lambda x: ndtr(T.counter_score(0.0, 1.0, x.mu_spu, x.sigma_inv**2, x.sigma_spu**2)),
+    ),
+    *(
+        t2(
+            id=f"reliance-law/{subject.prompt}",
+            statement=f"Reliance under the {subject.prompt} prompt is T2's formula, whatever captions mention.",
+            formula=rf"t_{{\mathrm{{{subject.prompt}}}}}={formula}",
+            relation="=",
+            subject=subject,
+            prediction=law,
+        )
+        for subject, law, formula in (
+            (
+                LINEAR_NAME,
+                lambda x: T.reliance_name(1.0, x.mu_spu, x.sigma_inv, m0(x)),
+                r"\alpha\beta m_0/(\alpha^2+\sigma_{\mathrm{inv}}^2)",
+            ),
+            (
+                LINEAR_MEAN,
+                lambda x: reliance_mean(x, (x.mention_spu / x.mention_inv) ** 2),
+                r"\beta m_0(\alpha^2+\kappa B)/(\alpha(A+\kappa\beta^2m_0^2))",
+            ),
+        )
+    ),
+    t3(
+        id="most-harmful-correlation/size",
+        statement="Under the mean prompt reliance exceeds T3's largest value at no correlation.",
+        formula=r"t_{\mathrm{mean}}\leq(\alpha^2+B)/(2\alpha\sqrt{A})",
+        relation="<=",
+        domain={**MODERATE, "p_spu": ANY_CORRELATION},
+    ),
+    t3(
+        id="most-harmful-correlation/place",
+        statement="Under the mean prompt reliance takes T3's largest value at m0 = sqrt(A)/beta.",
+        formula=r"m_0=\sqrt{A}/\beta\Rightarrow t_{\mathrm{mean}}=(\alpha^2+B)/(2\alpha\sqrt{A})",
+        relation="=",
+        domain=PEAK,
+    ),
+    *(
+        t2(
+            id=f"no-correlation-no-reliance/{subject.prompt}",
+            statement=f"Without correlation the {subject.prompt} prompt does not rely on the background at all.",
+            formula=r"p=\frac{1}{2}\Rightarrow t=0",
+            relation="=",
+            domain={**MODERATE, "p_spu": 0.5},
+            subject=subject,
+        )
+        for subject in LINEAR_BOTH
+    ),
+    *(
+        background(
+            id=f"reliance-grows-with-correlation-{subject.prompt}",
+            source="soberclip T2, T3",
+            statement=f"Under the {subject.prompt} prompt a stronger correlation means more reliance.",
+            formula=r"p\mapsto t(p)\ \mathrm{increasing}",
+            quantity="reliance",
+            relation="increasing",
+            along="p_spu",
+            subject=subject,
+        )
+        for subject in LINEAR_BOTH
+    ),
+    t2(
+        id="captions-mentioning-background-hurt-mean",
+        question="prompts",
+        source="soberclip T2; compare Xue et al., section 5",
+        statement="Under the mean prompt, captions that mention the background more often mean more reliance.",
+        formula=r"\pi_{\mathrm{spu}}\mapsto t_{\mathrm{mean}}\ \mathrm{increasing}",
+        relation="increasing",
+        along="mention_spu",
+        subject=LINEAR_MEAN,
+    ),
+    t2(
+        id="prompt-matters",
+        question="prompts",
+        statement="The mean prompt relies on the background at least as much as the name prompt.",
+        formula=r"t_{\mathrm{mean}}\geq t_{\mathrm{name}}",
+        relation=">=",
+        subject=LINEAR_MEAN,
+        against=LINEAR_NAME,
+    ),
+    background(
+        id="bottleneck",
+        source="soberclip T7",
+        statement="Towers of width 1 keep only the latent of larger variance when p = 1/2.",
+        formula=r"h=1,\ p=\frac{1}{2}:\ \cos^2(u,e_{\mathrm{larger}})\to 1",
+        quantity="kept-axis",
+        relation="=",
+        # beta >= 3 makes B - A = beta^2 + sigma_spu^2 - 1 - sigma_inv^2 >= 3.75, far from a tie.
+        domain={**MODERATE, "p_spu": 0.5, "mu_spu": Axis(3.0, 4.0)},
+        subject=LinearCLIP("mean", 1),
+        prediction=lambda x: 1.0,
+    ),
+    Claim(
+        id="rate",
+        question="pairs",
+        source=f"soberclip; {WANG}, Lemma D.3 claims n^-1/4",
+        statement="The error of the minimiser falls as n^-1/2 from n = 1e4 to 1e10, by measurement alone.",
+        formula=r"\|\rho M^*-D_ICD_T^T\|\propto n^{-1/2}",
+        quantity="minimiser-rate",
+        relation="slope",
+        along="n",
+        grid=tuple(10.0**k for k in range(4, 11)),
+        # 1e4 pairs hold 500 of the rarer background at p = .95: fewer would leave the mean error without a bound.
+        domain={
+            **PAPER_WORLD,
+            "p_spu": Axis(0.5, 0.95),
+            "sigma_xi": Axis(0.0, 2.0),
+            "dim_image": 16,
+            "dim_text": 16,
+        },
+        prediction=lambda x: -0.5,
+    ),
+    Claim(
+        id="dimension-not-needed",
+        question="pairs",
+        source=f"soberclip, 1/n law; {WANG}, Theorem 6.2 asks d = Omega(n)",
+        statement="At n = 1e5 the accuracy of training, by its exact law, is that of n = infinity for dimensions "
+        "from 2 to 1000, far below n.",
+        formula=r"|\mathbb{E}\,\mathrm{Acc}-\mathrm{Acc}_\infty|\leq \tau,\ 2\leq d\leq 10^3,\ n=10^5",
+        quantity="counter",
+        relation="=",
+        domain={
+            **PAPER_WORLD,
+            "sigma_xi": Axis(0.0, 2.0),
+            "dim_image": Axis(2.0, 1e3, "log", integer=True),
+            "dim_text": lambda w: w.dim_image,
+        },
+        prediction=lambda x: LINEAR_NAME.accuracy(x).counter,
+        n=10**5,
+    ),
+    limit(
+        id="infonce-interpolates/no-noise",
+        statement="As view noise vanishes, InfoNCE with name prompts becomes the nearest prompt in latent space, "
+        "which is perfectly robust.",
+        formula=r"\nu\to0:\ \mathrm{Acc}(a\neq y)\to\Phi(\mu_{\mathrm{inv}}/\sigma_{\mathrm{inv}})",
+        domain={**INFONCE_WORLD, "sigma_xi": float(view_noise(1e-4, 2))},
+        prediction=lambda x: ndtr(1 / np.asarray(x.sigma_inv)),  # w = q = (1, 0)
+    ),
+    limit(
+        id="infonce-interpolates/much-noise",
+        statement="As view noise grows, InfoNCE becomes linear CLIP.",
+        formula=r"\nu\to\infty:\ \mathrm{InfoNCE}\to x_I^T D_ICq/\nu^2",
+        domain={**INFONCE_WORLD, "sigma_xi": float(view_noise(1e3, 2))},
+        prediction=lambda x: LINEAR_NAME.accuracy(x).counter,
+    ),
+    many_classes(
+        id="many-classes/name-reliance",
+        statement="Reliance under the name prompt vanishes like 1/K.",
+        formula=r"t_{\mathrm{name}}=\alpha\beta D/(\alpha^2+K\sigma_{\mathrm{inv}}^2)\propto1/K",
+        relation="slope",
+        along="classes",
+        grid=(16.0, 32.0, 64.0),
+        domain={"sigma_xi": 0.0, "dim_image": 128, "dim_text": 128, **LATENTS, "p_spu": 1.0},
+        prediction=lambda x: -1.0,
+        tolerance=0.05,
+    ),
+    *(
+        many_classes(
+            id=f"many-classes/{subject.prompt}-reliance-law",
+            statement=f"Reliance of K classes under the {subject.prompt} prompt is T8's formula.",
+            formula=formula,
+            relation="=",
+            subject=subject,
+            prediction=law,
+        )
+        for subject, law, formula in (
+            (
+                LINEAR_NAME,
+                lambda x: T.many_class_reliance_name(1.0, x.mu_spu, x.sigma_inv, x.p_spu, x.classes),
+                r"t_{\mathrm{name}}=\alpha\beta D/(\alpha^2+K\sigma_{\mathrm{inv}}^2)",
+            ),
+            (
+                LINEAR_MEAN,
+                lambda x: T.many_class_reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, x.p_spu, x.classes),
+                r"t_{\mathrm{mean}}=\beta D(\alpha^2+\kappa B_K)/(\alpha(A_K+\kappa\beta^2D^2))",
+            ),
+        )
+    ),
+    many_classes(
+        id="many-classes/mean-reliance-stays",
+        statement="Where the background is the quieter latent, the mean prompt relies on it at every number of "
+        "classes at least as much as in the limit of many.",
+        formula=r"t_{\mathrm{mean}}(K)\geq\kappa\beta\sigma_{\mathrm{spu}}^2/(\alpha\sigma_{\mathrm{inv}}^2)"
+        r"=\lim_{K\to\infty}t_{\mathrm{mean}}(K),\ p=1",
+        relation=">=",
+        domain={**FEW_CLASSES, "p_spu": 1.0, "sigma_spu": Axis(0.3, 1.5)},
+        subject=LINEAR_MEAN,
+        prediction=lambda x: T.many_class_reliance_mean_limit(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, x.p_spu),
+    ),
+    *(
+        many_classes(
+            id=f"many-classes/{subject.prompt}-closed-form",
+            statement=f"Counter accuracy of K classes under the {subject.prompt} prompt equals the closed form.",
+            formula=r"\mathbb{E}\,\Phi(t+\frac{u\alpha-v\beta}{s})\Phi(t+\frac{u\alpha}{s})^{K-2}",
+            quantity="counter",
+            relation="=",
+            subject=subject,
+            prediction=partial(printed_counter, prompt=subject.prompt),
+        )
+        for subject in LINEAR_BOTH
+    ),
+]

@@ -36,12 +36,7 @@ SPREAD = 0.03
 CLUSTERS = 0.4  # of models that fall into two clusters
 
 
-def picture_claims() -> list[TrainedClaim]:
-    """All of them: the statements of [W], contrastive learning with a text tower, and the bridge."""
-    return [*_printed(), *_with_a_text_tower(), *_bridges()]
-
-
-def _case(
+def case(
     loss: str,
     setting: tuple[float, float],
     *,
@@ -57,108 +52,101 @@ def _case(
     return Case(world, {**RECIPE, "loss": loss, "steps": steps}, prompts=prompts)
 
 
-def _printed() -> list[TrainedClaim]:
-    pairs = [_case(loss, setting) for setting in SETTINGS for loss in ("perfect-captions", "supervised")]
-    return [
-        TrainedClaim(
-            id="pictures/contrastive-as-supervised",
-            source="[W] section 6, Table 8",
-            statement="With perfect captions contrastive learning is within noise of supervised learning on Rand and "
-            "Rev of two classes, at every p_inv and p_spu of Table 8.",
-            says="alike",
-            groups=("rand", "rev"),
-            cases=tuple(pairs),
-            tolerance=NOISE,
-            spread=0.05,  # of Rev where object and colour tell the same
-        ),
-        *(
-            TrainedClaim(
-                id=f"pictures/order-decides/{name}",
-                source="[W] section 6, Table 8",
-                statement=f"With {name.replace('-', ' ')}, Rev of contrastive learning is at least half of all higher "
-                "where the object tells more about the label than the colour (.9, .75) than where it tells less "
-                "(.75, .9).",
-                says="ahead",
-                groups=("rev",),
-                margin=0.5,
-                tolerance=NOISE,
-                spread=0.05,
-                cases=tuple(_case("perfect-captions", setting, classes=K) for setting in (OBJECT, COLOUR)),
-            )
-            for name, K in (("two-classes", 2), ("ten-classes", 10))
-        ),
-    ]
+PERFECT = case("perfect-captions", OBJECT)
+TABLE_8, TEXT_TOWER = "[W] section 6, Table 8", "soberclip, on [W] section 6"
 
-
-def _with_a_text_tower() -> list[TrainedClaim]:
-    source, perfect = "soberclip, on [W] section 6", _case("perfect-captions", OBJECT)
-    # No caption leaves the colour out, so what towers make of one that does differs from model to model: Rev of one in
-    # three is below .4, of the others above .8.
-    asked = {"name": ("asked by the label alone", CLUSTERS), "mean": ("asked by the average caption", SPREAD)}
-    return [
-        *(
-            TrainedClaim(
-                id=f"pictures/infonce-as-perfect-captions/{prompt}",
-                source=source,
-                statement=f"InfoNCE with a text tower, {words}, is within noise of perfect captions on Rev where the "
-                "object tells more (.9, .75).",
-                says="alike",
-                groups=("rev",),
-                cases=(_case("infonce", OBJECT, prompts=(prompt,)), perfect),
-                tolerance=NOISE,
-                spread=spread,
-                clustered=spread == CLUSTERS,
-            )
-            for prompt, (words, spread) in asked.items()
-        ),
+CLAIMS = [
+    TrainedClaim(
+        id="pictures/contrastive-as-supervised",
+        source=TABLE_8,
+        statement="With perfect captions contrastive learning is within noise of supervised learning on Rand and "
+        "Rev of two classes, at every p_inv and p_spu of Table 8.",
+        says="alike",
+        groups=("rand", "rev"),
+        cases=tuple(case(loss, setting) for setting in SETTINGS for loss in ("perfect-captions", "supervised")),
+        tolerance=NOISE,
+        spread=0.05,  # of Rev where object and colour tell the same
+    ),
+    *(
         TrainedClaim(
-            id="pictures/prompt-without-colour",
-            source=source,
-            statement="InfoNCE keeps at least as much of Rev asked by the label alone as asked by the average caption, "
-            "which speaks of the colour, where the object tells more (.9, .75).",
-            says="ahead",
-            groups=("rev",),
-            cases=(_case("infonce", OBJECT, prompts=("name", "mean")),),
-            spread=CLUSTERS,
-            clustered=True,
-        ),
-        TrainedClaim(
-            id="pictures/silent-captions",
-            source=source,
-            statement="With captions that never speak of the colour InfoNCE, asked by the label alone, is within noise "
-            "of supervised learning on Rev.",
-            says="alike",
-            groups=("rev",),
-            cases=(
-                _case("infonce", OBJECT, prompts=("name",), mention_spu=0.0),
-                _case("supervised", OBJECT, mention_spu=0.0),
-            ),
-            tolerance=NOISE,
-            spread=SPREAD,
-        ),
-        TrainedClaim(
-            id="pictures/captions-of-the-picture",
-            source=source,
-            statement="With captions that name the object that the picture shows, not the label, InfoNCE asked by the "
-            "object alone has a Rev at least half of all higher than supervised learning, where the colour tells more "
-            "about the label (.75, .9).",
+            id=f"pictures/order-decides/{name}",
+            source=TABLE_8,
+            statement=f"With {name.replace('-', ' ')}, Rev of contrastive learning is at least half of all higher "
+            "where the object tells more about the label than the colour (.9, .75) than where it tells less "
+            "(.75, .9).",
             says="ahead",
             groups=("rev",),
             margin=0.5,
             tolerance=NOISE,
-            spread=SPREAD,
-            cases=(
-                _case("infonce", COLOUR, told="object", prompts=("name",)),
-                _case("supervised", COLOUR, told="object"),
-            ),
+            spread=0.05,
+            cases=tuple(case("perfect-captions", setting, classes=K) for setting in (OBJECT, COLOUR)),
+        )
+        for name, K in (("two-classes", 2), ("ten-classes", 10))
+    ),
+    # No caption leaves the colour out, so what towers make of one that does differs from model to model: Rev of one
+    # in three is below .4, of the others above .8.
+    *(
+        TrainedClaim(
+            id=f"pictures/infonce-as-perfect-captions/{prompt}",
+            source=TEXT_TOWER,
+            statement=f"InfoNCE with a text tower, {words}, is within noise of perfect captions on Rev where the "
+            "object tells more (.9, .75).",
+            says="alike",
+            groups=("rev",),
+            cases=(case("infonce", OBJECT, prompts=(prompt,)), PERFECT),
+            tolerance=NOISE,
+            spread=spread,
+            clustered=spread == CLUSTERS,
+        )
+        for prompt, words, spread in (
+            ("name", "asked by the label alone", CLUSTERS),
+            ("mean", "asked by the average caption", SPREAD),
+        )
+    ),
+    TrainedClaim(
+        id="pictures/prompt-without-colour",
+        source=TEXT_TOWER,
+        statement="InfoNCE keeps at least as much of Rev asked by the label alone as asked by the average caption, "
+        "which speaks of the colour, where the object tells more (.9, .75).",
+        says="ahead",
+        groups=("rev",),
+        cases=(case("infonce", OBJECT, prompts=("name", "mean")),),
+        spread=CLUSTERS,
+        clustered=True,
+    ),
+    TrainedClaim(
+        id="pictures/silent-captions",
+        source=TEXT_TOWER,
+        statement="With captions that never speak of the colour InfoNCE, asked by the label alone, is within noise "
+        "of supervised learning on Rev.",
+        says="alike",
+        groups=("rev",),
+        cases=(
+            case("infonce", OBJECT, prompts=("name",), mention_spu=0.0),
+            case("supervised", OBJECT, mention_spu=0.0),
         ),
-    ]
-
-
-def _bridges() -> list[TrainedClaim]:
+        tolerance=NOISE,
+        spread=SPREAD,
+    ),
+    TrainedClaim(
+        id="pictures/captions-of-the-picture",
+        source=TEXT_TOWER,
+        statement="With captions that name the object that the picture shows, not the label, InfoNCE asked by the "
+        "object alone has a Rev at least half of all higher than supervised learning, where the colour tells more "
+        "about the label (.75, .9).",
+        says="ahead",
+        groups=("rev",),
+        margin=0.5,
+        tolerance=NOISE,
+        spread=SPREAD,
+        cases=(
+            case("infonce", COLOUR, told="object", prompts=("name",)),
+            case("supervised", COLOUR, told="object"),
+        ),
+    ),
     # A weak test: with classes as far apart as in trained towers any distances predict nearly the same, and single
     # models are up to .18 off.
-    return [
+    *(
         TrainedClaim(
             id=f"pictures/bridge/{name}",
             source="soberclip, on [W] Definition 6.1 and section 6",
@@ -167,9 +155,10 @@ def _bridges() -> list[TrainedClaim]:
             "over models, at every p_inv and p_spu of Table 8.",
             says="bridged",
             groups=("rand", "rev"),
-            cases=tuple(_case("supervised", setting, classes=K, tied=None) for setting in SETTINGS),
+            cases=tuple(case("supervised", setting, classes=K, tied=None) for setting in SETTINGS),
             tolerance=0.1,
             spread=0.1,  # .07 of Rev where object and colour tell the same, which need not be predicted on the dot
         )
         for name, K in (("two-classes", 2), ("three-classes", 3))
-    ]
+    ),
+]

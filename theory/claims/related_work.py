@@ -11,7 +11,16 @@ import numpy as np
 from simulator.accuracy import Numbers
 from theory.claims.claim import Axis, Claim
 from theory.claims.clip_vs_supervised import MAP_DOMAIN, MAP_REGIME
-from theory.claims.common import ANY_CORRELATION, BARE, INFONCE_NAME, LEAST_SQUARES, LINEAR_MEAN, LINEAR_NAME
+from theory.claims.common import (
+    ANY_CORRELATION,
+    BARE,
+    INFONCE_NAME,
+    LEAST_SQUARES,
+    LINEAR_BOTH,
+    LINEAR_MEAN,
+    LINEAR_NAME,
+    MODERATE,
+)
 from theory.learners import Learner
 from theory.published import WANG
 
@@ -23,77 +32,73 @@ OURS = "the domain is ours"
 LITTLE = 0.02  # of an accuracy: our reading of "little"
 
 COUNTER = r"\mathrm{Acc}(a\neq y)"
-_WORLD = {
+CAPTIONS = {**MODERATE, "p_spu": Axis(0.6, 0.95), "mention_spu": Axis(0.3, 1.0)}
+NOISY_CAPTIONS = {
     **BARE,
-    "p_spu": Axis(0.5, 0.95),
-    "mu_spu": Axis(0.5, 3.0),
-    "sigma_inv": Axis(0.5, 2.0),
-    "sigma_spu": Axis(0.1, 2.0),
+    "p_spu": Axis(0.6, 0.95),
+    "mu_spu": Axis(0.5, 2.5),
+    "sigma_inv": 1.0,
+    "sigma_spu": 0.5,
+    "sigma_xi": 1.0,
+    "sigma_xi_text": Axis(0.0, 2.0),
+}
+# Here least squares is wrong on most of the counter group at n = infinity.
+FOOLED = {
+    **BARE,
+    "p_spu": Axis(0.9, 0.97),
+    "mu_spu": Axis(2.0, 3.0),
+    "sigma_inv": Axis(1.0, 1.5),
+    "sigma_spu": Axis(0.1, 0.5),
 }
 
 
-def claims() -> list[Claim]:
-    """By paper, in the order of their years; [W]'s first version last."""
-    return [
-        *_data_determine(),
-        *_mixed_sources(),
-        *_captions_worth(),
-        *_wrong_line(),
-        *_sensitivity(),
-        *_supervised_more_robust(),
-    ]
+def best_source(x, learner: Learner) -> Numbers:
+    """Counter accuracy of the better of two sources whose half and half mixture is the world x.
 
-
-def _data_determine() -> list[Claim]:
-    little = partial(Claim, quantity="counter", relation="=", tolerance=LITTLE, domain=MAP_DOMAIN, subject=LINEAR_NAME)
-    return [
-        little(
-            id="data-determine/contrastive-loss",
-            question="supervised",
-            source=f"{FANG}: the contrastive loss contributes little to no robustness; {OURS}, and so are two points",
-            statement="On the same pairs linear CLIP (name prompt) and least squares on labels are right on equally "
-            "much of the counter group, to two points.",
-            formula=rf"|{COUNTER}_{{\mathrm{{CLIP}}}}-{COUNTER}_{{\mathrm{{LS}}}}|\leq .02",
-            against=LEAST_SQUARES,
-        ),
-        little(
-            id="data-determine/language-at-test-time",
-            question="prompts",
-            source=f"{FANG}: language supervision at test time contributes little to no robustness; {OURS}, and so are "
-            "two points",
-            statement="Asked by its name or by its mean caption, a class makes linear CLIP right on equally much of "
-            "the counter group, to two points.",
-            formula=rf"|{COUNTER}_{{\mathrm{{name}}}}-{COUNTER}_{{\mathrm{{mean}}}}|\leq .02",
-            against=LINEAR_MEAN,
-        ),
-        Claim(
-            id="data-determine/training-distribution",
-            question="mitigations",
-            source=f"{FANG}: the more diverse training distribution is the main cause; {OURS}",
-            statement="The more diverse the backgrounds of a class, the more of the counter group least squares on "
-            "labels is right on.",
-            formula=rf"p\mapsto{COUNTER}\ \mathrm{{decreasing}}",
-            quantity="counter",
-            relation="decreasing",
-            along="p_spu",
-            domain=_WORLD,
-            subject=LEAST_SQUARES,
-        ),
-    ]
-
-
-def _mixed_sources() -> list[Claim]:
-    """A half and half mixture of worlds that differ only in their correlation is the world of the mean correlation.
-
-    Reliance has one peak in p (T3), so that it is nowhere below both of two neighbours.
+    The sources differ only in their correlation, as far apart as their mean allows. Reliance has one peak in p (T3),
+    so that it is nowhere below both of two neighbours.
     """
+    reach = np.minimum(np.asarray(x.p_spu) - 0.5, 1 - np.asarray(x.p_spu))
+    sources = (x.replace(p_spu=np.clip(x.p_spu + sign * reach, 0.5, 1.0)) for sign in (-1, 1))
+    return np.maximum(*(learner.accuracy(source).counter for source in sources))
 
-    def best_source(x, learner: Learner) -> Numbers:
-        reach = np.minimum(np.asarray(x.p_spu) - 0.5, 1 - np.asarray(x.p_spu))
-        sources = (x.replace(p_spu=np.clip(x.p_spu + sign * reach, 0.5, 1.0)) for sign in (-1, 1))
-        return np.maximum(*(learner.accuracy(source).counter for source in sources))
 
-    return [
+little = partial(Claim, quantity="counter", relation="=", tolerance=LITTLE, domain=MAP_DOMAIN, subject=LINEAR_NAME)
+
+CLAIMS = [
+    little(
+        id="data-determine/contrastive-loss",
+        question="supervised",
+        source=f"{FANG}: the contrastive loss contributes little to no robustness; {OURS}, and so are two points",
+        statement="On the same pairs linear CLIP (name prompt) and least squares on labels are right on equally "
+        "much of the counter group, to two points.",
+        formula=rf"|{COUNTER}_{{\mathrm{{CLIP}}}}-{COUNTER}_{{\mathrm{{LS}}}}|\leq .02",
+        against=LEAST_SQUARES,
+    ),
+    little(
+        id="data-determine/language-at-test-time",
+        question="prompts",
+        source=f"{FANG}: language supervision at test time contributes little to no robustness; {OURS}, and so are "
+        "two points",
+        statement="Asked by its name or by its mean caption, a class makes linear CLIP right on equally much of "
+        "the counter group, to two points.",
+        formula=rf"|{COUNTER}_{{\mathrm{{name}}}}-{COUNTER}_{{\mathrm{{mean}}}}|\leq .02",
+        against=LINEAR_MEAN,
+    ),
+    Claim(
+        id="data-determine/training-distribution",
+        question="mitigations",
+        source=f"{FANG}: the more diverse training distribution is the main cause; {OURS}",
+        statement="The more diverse the backgrounds of a class, the more of the counter group least squares on "
+        "labels is right on.",
+        formula=rf"p\mapsto{COUNTER}\ \mathrm{{decreasing}}",
+        quantity="counter",
+        relation="decreasing",
+        along="p_spu",
+        domain=MODERATE,
+        subject=LEAST_SQUARES,
+    ),
+    *(
         Claim(
             id=f"mixing-dilutes/{learner.prompt}",
             question="mitigations",
@@ -104,130 +109,96 @@ def _mixed_sources() -> list[Claim]:
             formula=rf"{COUNTER}(p)\leq\max_\pm{COUNTER}(p\pm\delta)",
             quantity="counter",
             relation="<=",
-            domain={**_WORLD, "p_spu": Axis(0.55, 0.95)},
+            domain={**MODERATE, "p_spu": Axis(0.55, 0.95)},
             subject=learner,
             prediction=partial(best_source, learner=learner),
         )
-        for learner in (LINEAR_NAME, LINEAR_MEAN)
-    ]
-
-
-def _captions_worth() -> list[Claim]:
-    captions = {**_WORLD, "p_spu": Axis(0.6, 0.95), "mention_spu": Axis(0.3, 1.0)}
-    noisy_captions = {
-        **BARE,
-        "p_spu": Axis(0.6, 0.95),
-        "mu_spu": Axis(0.5, 2.5),
-        "sigma_inv": 1.0,
-        "sigma_spu": 0.5,
-        "sigma_xi": 1.0,
-        "sigma_xi_text": Axis(0.0, 2.0),
-    }
-    prompts = partial(Claim, question="prompts")
-    return [
-        prompts(
-            id="captions-worth/descriptive",
-            source=f"{SANTURKAR}: descriptive captions; {OURS}: captions that mention the object",
-            statement="The more often captions mention the object, the less linear CLIP relies on the background (mean "
-            "prompt); the less it does, the more of both groups together it is right on (T1).",
-            formula=r"\pi_{\mathrm{inv}}\mapsto t_{\mathrm{mean}}\ \mathrm{decreasing}",
+        for learner in LINEAR_BOTH
+    ),
+    Claim(
+        id="captions-worth/descriptive",
+        question="prompts",
+        source=f"{SANTURKAR}: descriptive captions; {OURS}: captions that mention the object",
+        statement="The more often captions mention the object, the less linear CLIP relies on the background (mean "
+        "prompt); the less it does, the more of both groups together it is right on (T1).",
+        formula=r"\pi_{\mathrm{inv}}\mapsto t_{\mathrm{mean}}\ \mathrm{decreasing}",
+        quantity="reliance",
+        relation="decreasing",
+        along="mention_inv",
+        domain={**CAPTIONS, "mention_inv": Axis(0.2, 1.0)},
+        subject=LINEAR_MEAN,
+    ),
+    Claim(
+        id="captions-worth/low-variability",
+        question="prompts",
+        source=f"{SANTURKAR}: captions with low variability; {OURS}: with little noise of their own",
+        statement="The noisier captions are, the less of the counter group the InfoNCE optimum is right on (name "
+        "prompt).",
+        formula=rf"\sigma_{{\xi,T}}\mapsto{COUNTER}\ \mathrm{{decreasing}}",
+        quantity="counter",
+        relation="decreasing",
+        along="sigma_xi_text",
+        domain=NOISY_CAPTIONS,
+        subject=INFONCE_NAME,
+    ),
+    Claim(
+        id="captions-worth/detrimental",
+        question="prompts",
+        source=f"{SANTURKAR}: where captions are not descriptive, supervision by them is detrimental; {OURS}: "
+        "they mention the object in a fifth of the pairs at most, and always the background",
+        statement="With captions that hardly mention the object, linear CLIP is right on no more of both groups "
+        "together than least squares on labels (mean prompt).",
+        formula=r"\pi_{\mathrm{inv}}\leq .2:\ \mathrm{Acc}_{\mathrm{CLIP}}\leq\mathrm{Acc}_{\mathrm{LS}}",
+        quantity="balanced",
+        relation="<=",
+        domain={**CAPTIONS, "mention_inv": Axis(0.05, 0.2), "mention_spu": 1.0},
+        subject=LINEAR_MEAN,
+        against=LEAST_SQUARES,
+    ),
+    # Label noise: the object shown is another class's with probability 1 - p_inv.
+    *(
+        Claim(
+            id=f"wrong-line/label-noise-{learner.name}",
+            question="mitigations",
+            source=f"{SANYAL}: noisy data and nuisance features can make accuracies in and out of distribution "
+            f"negatively correlated; that learners come to rely on the background is our reading, and {OURS}",
+            statement=f"The more often labels are right, the less {learner.words} relies on the background.",
+            formula=r"p_{\mathrm{inv}}\mapsto t\ \mathrm{decreasing}",
             quantity="reliance",
             relation="decreasing",
-            along="mention_inv",
-            domain={**captions, "mention_inv": Axis(0.2, 1.0)},
-            subject=LINEAR_MEAN,
-        ),
-        prompts(
-            id="captions-worth/low-variability",
-            source=f"{SANTURKAR}: captions with low variability; {OURS}: with little noise of their own",
-            statement="The noisier captions are, the less of the counter group the InfoNCE optimum is right on (name "
-            "prompt).",
-            formula=rf"\sigma_{{\xi,T}}\mapsto{COUNTER}\ \mathrm{{decreasing}}",
-            quantity="counter",
-            relation="decreasing",
-            along="sigma_xi_text",
-            domain=noisy_captions,
-            subject=INFONCE_NAME,
-        ),
-        prompts(
-            id="captions-worth/detrimental",
-            source=f"{SANTURKAR}: where captions are not descriptive, supervision by them is detrimental; {OURS}: "
-            "they mention the object in a fifth of the pairs at most, and always the background",
-            statement="With captions that hardly mention the object, linear CLIP is right on no more of both groups "
-            "together than least squares on labels (mean prompt).",
-            formula=r"\pi_{\mathrm{inv}}\leq .2:\ \mathrm{Acc}_{\mathrm{CLIP}}\leq\mathrm{Acc}_{\mathrm{LS}}",
-            quantity="balanced",
-            relation="<=",
-            domain={**captions, "mention_inv": Axis(0.05, 0.2), "mention_spu": 1.0},
-            subject=LINEAR_MEAN,
-            against=LEAST_SQUARES,
-        ),
-    ]
-
-
-def _wrong_line() -> list[Claim]:
-    """Label noise: the object shown is another class's with probability 1 - p_inv."""
-    # Here least squares is wrong on most of the counter group at n = infinity.
-    fooled = {
-        **BARE,
-        "p_spu": Axis(0.9, 0.97),
-        "mu_spu": Axis(2.0, 3.0),
-        "sigma_inv": Axis(1.0, 1.5),
-        "sigma_spu": Axis(0.1, 0.5),
-    }
-    return [
-        *(
-            Claim(
-                id=f"wrong-line/label-noise-{learner.name}",
-                question="mitigations",
-                source=f"{SANYAL}: noisy data and nuisance features can make accuracies in and out of distribution "
-                f"negatively correlated; that learners come to rely on the background is our reading, and {OURS}",
-                statement=f"The more often labels are right, the less {learner.words} relies on the background.",
-                formula=r"p_{\mathrm{inv}}\mapsto t\ \mathrm{decreasing}",
-                quantity="reliance",
-                relation="decreasing",
-                along="p_inv",
-                domain={**_WORLD, "p_spu": Axis(0.6, 0.95), "p_inv": Axis(0.6, 1.0)},
-                subject=learner,
-            )
-            for learner in (LEAST_SQUARES, LINEAR_NAME)
-        ),
-        Claim(
-            id="wrong-line/more-data",
-            question="pairs",
-            source=f"{SANYAL}: larger data sets do not mitigate this and may exacerbate it; {OURS}",
-            statement="Where least squares is wrong on most of the counter group, trainings on a hundred pairs are "
-            "right on at least as much of it, in the mean, as on unlimited pairs.",
-            formula=rf"\mathbb{{E}}\,{COUNTER}(n=100)\geq{COUNTER}(n=\infty)",
-            quantity="counter",
-            relation=">=",
-            domain=fooled,
-            subject=LEAST_SQUARES,
-            prediction=lambda x: LEAST_SQUARES.accuracy(x).counter,
-            n=100,
-        ),
-    ]
-
-
-def _sensitivity() -> list[Claim]:
-    return [
-        Claim(
-            id="sensitivity-grows",
-            question="background",
-            source="a common reading of drops from common to counter group: they measure the correlation learned from",
-            statement="The stronger the correlation in training, the larger the drop of linear CLIP (mean prompt).",
-            formula=r"p\mapsto\mathrm{Acc}(a=y)-\mathrm{Acc}(a\neq y)\ \mathrm{increasing}",
-            quantity="drop",
-            relation="increasing",
-            along="p_spu",
-            domain={**_WORLD, "p_spu": ANY_CORRELATION},
-            subject=LINEAR_MEAN,
+            along="p_inv",
+            domain={**MODERATE, "p_spu": Axis(0.6, 0.95), "p_inv": Axis(0.6, 1.0)},
+            subject=learner,
         )
-    ]
-
-
-def _supervised_more_robust() -> list[Claim]:
-    return [
+        for learner in (LEAST_SQUARES, LINEAR_NAME)
+    ),
+    Claim(
+        id="wrong-line/more-data",
+        question="pairs",
+        source=f"{SANYAL}: larger data sets do not mitigate this and may exacerbate it; {OURS}",
+        statement="Where least squares is wrong on most of the counter group, trainings on a hundred pairs are "
+        "right on at least as much of it, in the mean, as on unlimited pairs.",
+        formula=rf"\mathbb{{E}}\,{COUNTER}(n=100)\geq{COUNTER}(n=\infty)",
+        quantity="counter",
+        relation=">=",
+        domain=FOOLED,
+        subject=LEAST_SQUARES,
+        prediction=lambda x: LEAST_SQUARES.accuracy(x).counter,
+        n=100,
+    ),
+    Claim(
+        id="sensitivity-grows",
+        question="background",
+        source="a common reading of drops from common to counter group: they measure the correlation learned from",
+        statement="The stronger the correlation in training, the larger the drop of linear CLIP (mean prompt).",
+        formula=r"p\mapsto\mathrm{Acc}(a=y)-\mathrm{Acc}(a\neq y)\ \mathrm{increasing}",
+        quantity="drop",
+        relation="increasing",
+        along="p_spu",
+        domain={**MODERATE, "p_spu": ANY_CORRELATION},
+        subject=LINEAR_MEAN,
+    ),
+    *(
         Claim(
             id=f"imagenet-models-more-robust/{learner.prompt}",
             question="supervised",
@@ -242,5 +213,6 @@ def _supervised_more_robust() -> list[Claim]:
             subject=learner,
             against=LEAST_SQUARES,
         )
-        for learner in (LINEAR_NAME, LINEAR_MEAN)
-    ]
+        for learner in LINEAR_BOTH
+    ),
+]

@@ -51,9 +51,9 @@ class TrainedClaim:
     """A statement about trained towers, with the runs that decide it."""
 
     id: str
-    source: str
     statement: str
     cases: tuple[Case, ...]
+    source: str = "soberclip"
     formula: str = ""
     says: Literal["reaches", "misses", "ahead", "alike", "bridged"] = "reaches"
     tolerance: float = TOLERANCE
@@ -69,8 +69,8 @@ class TrainedClaim:
         return repr([(case.world, dict(case.recipe)) for case in self.cases])
 
 
-def _world(p_spu: float = 0.9, mu_spu: float = 1.0, nu: float = 0.49, **fields) -> World:
-    """Worlds on the latents themselves: noise variance nu a coordinate, no other dimension."""
+def gaussian_world(p_spu: float = 0.9, mu_spu: float = 1.0, nu: float = 0.49, **fields) -> World:
+    """Worlds on the latents themselves: noise variance nu per coordinate, no other dimension."""
     K = fields.get("classes", 2)
     d = 2 if K == 2 else 2 * K
     return World(p_spu=p_spu, mu_spu=mu_spu, sigma_xi=(d * nu) ** 0.5, dim_image=d, dim_text=d, **fields)
@@ -89,214 +89,175 @@ NARROW = {"width": 32, "embed_dim": 16}  # as near the optimum as towers of the 
 LINEAR_RECIPE = {"loss": "linear", "towers": "linear", "embed_dim": 4, "steps": 2000}
 
 
-def trained_claims() -> list[TrainedClaim]:
-    """All of them: linear towers, the optima of InfoNCE and its relatives, and what keeps towers from these optima."""
-    return [*_linear(), *_optima(), *_prompts(), *_whatever(), *_short_of_it()]
+HARD = gaussian_world(0.9, 2.0)
+EASY = gaussian_world()
+TEN, TEN_RECIPE = gaussian_world(0.8, classes=10), {"lr": 1e-2, "steps": 2000}
+BRIEF = {**NARROW, "steps": 400, "lr": 1.5e-2, "warmup": 20}
 
 
-def _linear() -> list[TrainedClaim]:
-    return [
-        TrainedClaim(
-            id="trained/linear",
-            source="soberclip, on [W] Lemma D.3",
-            statement="Linear towers trained on the linearised loss reach the group accuracies of S/rho.",
-            formula=r"M\to S/\rho",
-            cases=tuple(Case(_world(p, mu), LINEAR_RECIPE, LINEAR) for p, mu in ((0.75, 1.0), (0.9, 2.0))),
-        ),
-        TrainedClaim(
-            id="trained/linear-one-dimension",
-            source="soberclip T7",
-            statement="With one embedding coordinate they reach its best rank-1 approximation.",
-            formula=r"M\to\sigma_1u_1v_1^T/\rho",
-            cases=(Case(_world(0.9, 2.0), {**LINEAR_RECIPE, "embed_dim": 1}, (LinearCLIP("name", 1),)),),
-        ),
-        TrainedClaim(
-            id="trained/clip-more-robust",
-            source="soberclip T4 and T5",
-            statement="Where T5 says so, trained linear CLIP keeps more of the counter group than trained logistic "
-            "regression.",
-            says="ahead",
-            cases=_against_supervised(_world(0.99, 1.0, 0.0)),
-        ),
-        TrainedClaim(
-            id="trained/supervised-more-robust",
-            source="soberclip T4 and T5",
-            statement="Where T5 says so, trained logistic regression keeps more of it than trained linear CLIP.",
-            says="ahead",
-            cases=_against_supervised(_world(0.9, 2.0, 0.0))[::-1],
-        ),
-    ]
-
-
-def _against_supervised(world: World) -> tuple[Case, Case]:
+def against_supervised(world: World) -> tuple[Case, Case]:
+    """Linear CLIP, and logistic regression beside it."""
     return (
         Case(world, LINEAR_RECIPE, LINEAR[:1]),
         Case(world, {**LINEAR_RECIPE, "loss": "supervised"}, (Logistic(),)),
     )
 
 
-def _optima() -> list[TrainedClaim]:
-    """The optima of objectives, in hard and in easy worlds."""
-    hard = _world(0.9, 2.0)
-    masked = _world(mention_inv=0.7, mention_spu=0.5)
-    ten, many = _world(0.8, classes=10), {"lr": 1e-2, "steps": 2000}
-    return [
-        TrainedClaim(
-            id="trained/supervised",
-            source="soberclip",
-            statement="MLP towers trained on labels reach the Bayes rule of the training law.",
-            # At the rate of the others scores grow without end where classes are certain, and models scatter.
-            cases=(Case(hard, {"loss": "supervised", "lr": 2e-3}, (Bayes(),)),),
+CLAIMS = [
+    TrainedClaim(
+        id="trained/linear",
+        source="soberclip, on [W] Lemma D.3",
+        statement="Linear towers trained on the linearised loss reach the group accuracies of S/rho.",
+        formula=r"M\to S/\rho",
+        cases=tuple(Case(gaussian_world(p, mu), LINEAR_RECIPE, LINEAR) for p, mu in ((0.75, 1.0), (0.9, 2.0))),
+    ),
+    TrainedClaim(
+        id="trained/linear-one-dimension",
+        source="soberclip T7",
+        statement="With one embedding coordinate they reach its best rank-1 approximation.",
+        formula=r"M\to\sigma_1u_1v_1^T/\rho",
+        cases=(Case(HARD, {**LINEAR_RECIPE, "embed_dim": 1}, (LinearCLIP("name", 1),)),),
+    ),
+    TrainedClaim(
+        id="trained/clip-more-robust",
+        source="soberclip T4 and T5",
+        statement="Where T5 says so, trained linear CLIP keeps more of the counter group than trained logistic "
+        "regression.",
+        says="ahead",
+        cases=against_supervised(gaussian_world(0.99, 1.0, 0.0)),
+    ),
+    TrainedClaim(
+        id="trained/supervised-more-robust",
+        source="soberclip T4 and T5",
+        statement="Where T5 says so, trained logistic regression keeps more of it than trained linear CLIP.",
+        says="ahead",
+        cases=against_supervised(gaussian_world(0.9, 2.0, 0.0))[::-1],
+    ),
+    # The optima of objectives, in hard and in easy worlds.
+    TrainedClaim(
+        id="trained/supervised",
+        statement="MLP towers trained on labels reach the Bayes rule of the training law.",
+        # At the rate of the others scores grow without end where classes are certain, and models scatter.
+        cases=(Case(HARD, {"loss": "supervised", "lr": 2e-3}, (Bayes(),)),),
+    ),
+    TrainedClaim(
+        id="trained/infonce",
+        statement="MLP towers trained with InfoNCE reach the accuracies of the PMI critic, under both prompts.",
+        formula=r"s(x_I,x_T)\to\log\frac{p(x_I,x_T)}{p(x_I)p(x_T)}+\mathrm{const}",
+        # A rate that stays high keeps .0044 too much of the counter group, and eight models are meant for towers
+        # that err by nothing: with both the bound came to .0093 once and to .0107 once.
+        cases=tuple(Case(gaussian_world(p, 1.0), FALLING, INFONCE) for p in (0.9, 0.75)),
+        spread=0.006,
+    ),
+    TrainedClaim(
+        id="trained/siglip",
+        statement="So do MLP towers trained with SigLIP.",
+        formula=r"s(x_I,x_T)\to\mathrm{PMI}-\log(B-1)",
+        cases=(Case(EASY, {**EVEN, **NARROW, "loss": "siglip", "steps": 4000}, INFONCE),),
+    ),
+    TrainedClaim(
+        id="trained/three-classes",
+        statement="So they do with three classes.",
+        cases=(Case(gaussian_world(0.8, classes=3), {"steps": 2000}, INFONCE),),
+    ),
+    TrainedClaim(
+        id="trained/ten-classes",
+        statement="So they do with ten classes.",
+        # By the average caption .023 of the common group are missing; see the claim below.
+        cases=(Case(TEN, TEN_RECIPE, INFONCE),),
+    ),
+    TrainedClaim(
+        id="trained/ten-classes-covariances",
+        statement="With ten classes they come, in 2000 steps, to the critic that knows covariances alone, the "
+        "Gaussian PMI.",
+        formula=r"s(x_I,x_T)\to x_I'\Sigma_I^{-1}X(\Sigma_T-X'\Sigma_I^{-1}X)^{-1}x_T",
+        # What classes are beyond their covariances is worth .014 nats of a batch's 1.84, and from 2000 steps on
+        # towers have lost .035 to .021 (1024 pairs a step: .017 to .012, and then .017 of the group are missing).
+        # Wider towers and embeddings lose more; prompts among the captions, one pair in four, change nothing.
+        cases=(Case(TEN, TEN_RECIPE, (GaussianPMI("name"), GaussianPMI("mean"))),),
+    ),
+    TrainedClaim(
+        id="trained/masked-captions",
+        source="soberclip, on [X] section 5",
+        statement="So they do where captions mention the object seven times in ten and the background five.",
+        cases=(Case(gaussian_world(mention_inv=0.7, mention_spu=0.5), EVEN, INFONCE),),
+    ),
+    TrainedClaim(
+        id="trained/infonce-interpolates",
+        statement="Asked by name, trained InfoNCE is near the nearest prompt at small view noise and near linear "
+        "CLIP at large.",
+        formula=r"\nu\to0:\ w=q;\quad \nu\to\infty:\ w=Cq",
+        # At mu_spu = 2 the name prompt lies four deviations off the captions at small noise, and at nu = .05 a run
+        # of a million pairs sees none like 12 % of the images.
+        cases=tuple(
+            Case(gaussian_world(nu=nu), {**EVEN, **NARROW, "steps": steps, "lr": lr}, INFONCE[:1])
+            for nu, steps, lr in ((0.1, 3000, 5e-3), (10.0, 6000, 2e-3))
         ),
-        TrainedClaim(
-            id="trained/infonce",
-            source="soberclip",
-            statement="MLP towers trained with InfoNCE reach the accuracies of the PMI critic, under both prompts.",
-            formula=r"s(x_I,x_T)\to\log\frac{p(x_I,x_T)}{p(x_I)p(x_T)}+\mathrm{const}",
-            # A rate that stays high keeps .0044 too much of the counter group, and eight models are meant for towers
-            # that err by nothing: with both the bound came to .0093 once and to .0107 once.
-            cases=tuple(Case(_world(p, mu), FALLING, INFONCE) for p, mu in ((0.9, 1.0), (0.75, 1.0))),
-            spread=0.006,
+        tolerance=0.03,  # "near"
+        spread=0.02,  # at nu = 10 little of a caption is seen in an image
+    ),
+    TrainedClaim(
+        id="trained/prompt-ensembles",
+        source="soberclip T9",
+        statement="Asked by all captions of a class, by the log-mean-exp of their scores or by its mean, InfoNCE "
+        "towers are within .05 of the law.",
+        formula=r"\log\mathbb{E}_{t|y}\,e^{s(x,t)},\quad\mathbb{E}_{t|y}\,s(x,t)",
+        # Both weigh captions of which towers see few: models scatter by .017 and .007, of the others by .001.
+        cases=(Case(EASY, {**EVEN, **NARROW, "lr": 5e-3}, (InfoNCE("captions"), InfoNCE("scores"))),),
+        tolerance=0.05,
+        spread=0.02,
+    ),
+    # Batch size, width and depth do not change the optimum.
+    TrainedClaim(
+        id="trained/batch-size-free",
+        statement="The optimum of InfoNCE does not depend on the batch size: towers reach it by 16 pairs a step as "
+        "by 1024.",
+        # A step of AdamW takes a fifth of SOAP's time where batches are small; 96,000 see 1.5 million pairs.
+        cases=tuple(
+            Case(EASY, fields, INFONCE)
+            for fields in (
+                {**FALLING, "batch_size": 16, "steps": 96_000, "optimizer": "adamw", "lr": 2e-3},
+                {**EVEN, **NARROW, "batch_size": 1024, "steps": 1000},
+            )
         ),
-        TrainedClaim(
-            id="trained/siglip",
-            source="soberclip",
-            statement="So do MLP towers trained with SigLIP.",
-            formula=r"s(x_I,x_T)\to\mathrm{PMI}-\log(B-1)",
-            cases=(Case(_world(), {**EVEN, **NARROW, "loss": "siglip", "steps": 4000}, INFONCE),),
+        spread=0.005,  # of 16 pairs a step
+    ),
+    TrainedClaim(
+        id="trained/large-batch",
+        statement="By 4096 pairs a step 400 steps bring them to within .02 of it.",
+        # Asked by name models still scatter: with 400 steps nobody can tell .01 from .02 (a pilot: .0065 +- .0084).
+        cases=(Case(EASY, {**BRIEF, "batch_size": 4096, "points": "sobol"}, INFONCE),),
+        tolerance=0.02,
+        spread=0.008,
+    ),
+    TrainedClaim(
+        id="trained/tower-free",
+        statement="Nor does it depend on width and depth, from 32 units to 128 and from one hidden layer to three.",
+        cases=tuple(
+            Case(EASY, {**EVEN, **fields}, INFONCE)
+            for fields in ({"width": 32}, {"width": 128, "depth": 1, "steps": 3000}, {"depth": 3})
         ),
-        TrainedClaim(
-            id="trained/three-classes",
-            source="soberclip",
-            statement="So they do with three classes.",
-            cases=(Case(_world(0.8, classes=3), {"steps": 2000}, INFONCE),),
-        ),
-        TrainedClaim(
-            id="trained/ten-classes",
-            source="soberclip",
-            statement="So they do with ten classes.",
-            # By the average caption .023 of the common group are missing; see the claim below.
-            cases=(Case(ten, many, INFONCE),),
-        ),
-        TrainedClaim(
-            id="trained/ten-classes-covariances",
-            source="soberclip",
-            statement="With ten classes they come, in 2000 steps, to the critic that knows covariances alone, the "
-            "Gaussian PMI.",
-            formula=r"s(x_I,x_T)\to x_I'\Sigma_I^{-1}X(\Sigma_T-X'\Sigma_I^{-1}X)^{-1}x_T",
-            # What classes are beyond their covariances is worth .014 nats of a batch's 1.84, and from 2000 steps on
-            # towers have lost .035 to .021 (1024 pairs a step: .017 to .012, and then .017 of the group are missing).
-            # Wider towers and embeddings lose more; prompts among the captions, one pair in four, change nothing.
-            cases=(Case(ten, many, (GaussianPMI("name"), GaussianPMI("mean"))),),
-        ),
-        TrainedClaim(
-            id="trained/masked-captions",
-            source="soberclip, on [X] section 5",
-            statement="So they do where captions mention the object seven times in ten and the background five.",
-            cases=(Case(masked, EVEN, INFONCE),),
-        ),
-        TrainedClaim(
-            id="trained/infonce-interpolates",
-            source="soberclip",
-            statement="Asked by name, trained InfoNCE is near the nearest prompt at small view noise and near linear "
-            "CLIP at large.",
-            formula=r"\nu\to0:\ w=q;\quad \nu\to\infty:\ w=Cq",
-            # At mu_spu = 2 the name prompt lies four deviations off the captions at small noise, and at nu = .05 a run
-            # of a million pairs sees none like 12 % of the images.
-            cases=tuple(
-                Case(_world(nu=nu), {**EVEN, **NARROW, "steps": steps, "lr": lr}, INFONCE[:1])
-                for nu, steps, lr in ((0.1, 3000, 5e-3), (10.0, 6000, 2e-3))
-            ),
-            tolerance=0.03,  # "near"
-            spread=0.02,  # at nu = 10 little of a caption is seen in an image
-        ),
-    ]
-
-
-def _prompts() -> list[TrainedClaim]:
-    """Prompts other than one caption."""
-    return [
-        TrainedClaim(
-            id="trained/prompt-ensembles",
-            source="soberclip T9",
-            statement="Asked by all captions of a class, by the log-mean-exp of their scores or by its mean, InfoNCE "
-            "towers are within .05 of the law.",
-            formula=r"\log\mathbb{E}_{t|y}\,e^{s(x,t)},\quad\mathbb{E}_{t|y}\,s(x,t)",
-            # Both weigh captions of which towers see few: models scatter by .017 and .007, of the others by .001.
-            cases=(Case(_world(), {**EVEN, **NARROW, "lr": 5e-3}, (InfoNCE("captions"), InfoNCE("scores"))),),
-            tolerance=0.05,
-            spread=0.02,
-        ),
-    ]
-
-
-def _whatever() -> list[TrainedClaim]:
-    """Batch size, width and depth, which do not change the optimum."""
-    short = {"steps": 400, "lr": 1.5e-2, "warmup": 20}
-    return [
-        TrainedClaim(
-            id="trained/batch-size-free",
-            source="soberclip",
-            statement="The optimum of InfoNCE does not depend on the batch size: towers reach it by 16 pairs a step as "
-            "by 1024.",
-            # A step of AdamW takes a fifth of SOAP's time where batches are small; 96,000 see 1.5 million pairs.
-            cases=tuple(
-                Case(_world(), fields, INFONCE)
-                for fields in (
-                    {**FALLING, "batch_size": 16, "steps": 96_000, "optimizer": "adamw", "lr": 2e-3},
-                    {**EVEN, **NARROW, "batch_size": 1024, "steps": 1000},
-                )
-            ),
-            spread=0.005,  # of 16 pairs a step
-        ),
-        TrainedClaim(
-            id="trained/large-batch",
-            source="soberclip",
-            statement="By 4096 pairs a step 400 steps bring them to within .02 of it.",
-            # Asked by name models still scatter: with 400 steps nobody can tell .01 from .02 (a pilot: .0065 +- .0084).
-            cases=(Case(_world(), {**NARROW, **short, "batch_size": 4096, "points": "sobol"}, INFONCE),),
-            tolerance=0.02,
-            spread=0.008,
-        ),
-        TrainedClaim(
-            id="trained/tower-free",
-            source="soberclip",
-            statement="Nor does it depend on width and depth, from 32 units to 128 and from one hidden layer to three.",
-            cases=tuple(
-                Case(_world(), {**EVEN, **fields}, INFONCE)
-                for fields in ({"width": 32}, {"width": 128, "depth": 1, "steps": 3000}, {"depth": 3})
-            ),
-        ),
-    ]
-
-
-def _short_of_it() -> list[TrainedClaim]:
-    """Settings that keep towers from the optimum; how far is measured, without a closed form."""
-    name = INFONCE[:1]
-    return [
-        TrainedClaim(
-            id="trained/hot-softmax",
-            source="soberclip",
-            statement="With the temperature fixed at 1 no score exceeds 1, and InfoNCE asked by name ends more than "
-            ".05 off the optimum on the counter group.",
-            says="misses",
-            tolerance=0.05,
-            cases=(Case(_world(), {"temperature": 1.0, "steps": 2000}, name),),
-        ),
-        TrainedClaim(
-            id="trained/siglip-without-bias",
-            source="soberclip",
-            statement="Without its bias SigLIP, asked by name, ends more than .01 off the optimum on the counter "
-            "group.",
-            says="misses",
-            cases=(Case(_world(), {"loss": "siglip-unbiased"}, name),),
-        ),
-        TrainedClaim(
-            id="trained/frozen-text",
-            source="soberclip",
-            statement="With a text tower frozen as it was drawn, InfoNCE asked by name ends more than .01 off the "
-            "optimum on the counter group.",
-            says="misses",
-            cases=(Case(_world(), {"frozen": "text"}, name),),
-        ),
-    ]
+    ),
+    # Settings that keep towers from the optimum; how far is measured, without a closed form.
+    TrainedClaim(
+        id="trained/hot-softmax",
+        statement="With the temperature fixed at 1 no score exceeds 1, and InfoNCE asked by name ends more than "
+        ".05 off the optimum on the counter group.",
+        says="misses",
+        tolerance=0.05,
+        cases=(Case(EASY, {"temperature": 1.0, "steps": 2000}, INFONCE[:1]),),
+    ),
+    TrainedClaim(
+        id="trained/siglip-without-bias",
+        statement="Without its bias SigLIP, asked by name, ends more than .01 off the optimum on the counter group.",
+        says="misses",
+        cases=(Case(EASY, {"loss": "siglip-unbiased"}, INFONCE[:1]),),
+    ),
+    TrainedClaim(
+        id="trained/frozen-text",
+        statement="With a text tower frozen as it was drawn, InfoNCE asked by name ends more than .01 off the "
+        "optimum on the counter group.",
+        says="misses",
+        cases=(Case(EASY, {"frozen": "text"}, INFONCE[:1]),),
+    ),
+]

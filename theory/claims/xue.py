@@ -5,7 +5,7 @@ spurious one that hardly does (sigma_spu small); the correlation strong.
 """
 
 from theory.claims.claim import Axis, Claim
-from theory.claims.common import BARE, LINEAR_MEAN, LINEAR_NAME, LOGISTIC, PAPER_WORLD
+from theory.claims.common import BARE, LINEAR_BOTH, LINEAR_MEAN, LOGISTIC, PAPER_WORLD
 from theory.published import XUE, data_model_1_accuracies
 
 # p_spu to .995, so that the 1e5 pairs to which logistic regression is fitted hold 500 counterexamples to it.
@@ -26,19 +26,8 @@ CAPTIONS = {
     "mention_spu": Axis(0.3, 1.0),
 }
 
-
-def claims() -> list[Claim]:
-    """Data model 1, the comparison, and the two mechanisms that [X] names."""
-    return [*_data_model_1(), *_more_robust(), *_intra_class_contrasting(), _rich_captions()]
-
-
-def _data_model_1() -> list[Claim]:
-    domain = {**PAPER_WORLD, "mu_spu": 1.0}
-
-    def printed(which: int):
-        return lambda x: data_model_1_accuracies(x.p_spu, x.sigma_inv, x.sigma_spu)[which]
-
-    return [
+CLAIMS = [
+    *(
         Claim(
             id=f"xue-data-model-1/{group}",
             question="theorem",
@@ -47,15 +36,12 @@ def _data_model_1() -> list[Claim]:
             formula=r"\mathrm{Acc}\to 1-\Phi((\mp2p%s-\sigma_{\mathrm{inv}}^2)/R)" % ("" if which == 0 else "-2"),
             quantity=group,
             relation="=",
-            domain=domain,
-            prediction=printed(which),
+            domain={**PAPER_WORLD, "mu_spu": 1.0},
+            prediction=lambda x, which=which: data_model_1_accuracies(x.p_spu, x.sigma_inv, x.sigma_spu)[which],
         )
         for which, group in enumerate(("common", "counter"))
-    ]
-
-
-def _more_robust() -> list[Claim]:
-    return [
+    ),
+    *(
         Claim(
             id=f"xue-contrastive-more-robust/{subject.prompt}",
             question="supervised",
@@ -70,12 +56,9 @@ def _more_robust() -> list[Claim]:
             subject=subject,
             against=LOGISTIC,
         )
-        for subject in (LINEAR_NAME, LINEAR_MEAN)
-    ]
-
-
-def _intra_class_contrasting() -> list[Claim]:
-    return [
+        for subject in LINEAR_BOTH
+    ),
+    *(
         Claim(
             id=f"xue-intra-class-contrasting/{subject.prompt}",
             question="background",
@@ -89,12 +72,9 @@ def _intra_class_contrasting() -> list[Claim]:
             domain={**PAPER_WORLD, "p_spu": Axis(0.5, 0.95), "sigma_inv": Axis(0.5, 3.0)},
             subject=subject,
         )
-        for subject in (LINEAR_NAME, LINEAR_MEAN)
-    ]
-
-
-def _rich_captions() -> Claim:
-    return Claim(
+        for subject in LINEAR_BOTH
+    ),
+    Claim(
         id="xue-rich-captions",
         question="prompts",
         source=f"{XUE} v2, abstract: details in captions help",
@@ -106,4 +86,5 @@ def _rich_captions() -> Claim:
         along="mention_inv",
         domain=CAPTIONS,
         subject=LINEAR_MEAN,
-    )
+    ),
+]

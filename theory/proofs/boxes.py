@@ -9,8 +9,9 @@ by whole numbers: along axis i from k_i 2^-l_i to (k_i + 1) 2^-l_i. So halves me
 float64 for l_i <= 50. Open boxes are a stack of blocks: memory stays small while thousands are bounded at once.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,8 +22,7 @@ from theory.proofs.obligations import Inequality, Obligation
 DEEPEST = 50  # halvings of one axis
 MOST_HALVINGS = 128  # of a box, so that its path fits into two words
 BLOCK = 4096  # boxes at a time: their intervals fit into the second-level cache
-# Share of the slack that the stated bound of a box uses; the rest is for the checker, whose balls are a little wider.
-STATED = 0.9
+STATED = 0.9  # share of the slack that the stated bound of a box uses
 
 
 @dataclass
@@ -76,69 +76,50 @@ class Boxes:
         return Boxes(level, index, self.alternative[rows], self.bound[rows], path)
 
 
-@dataclass
-class Cover:
-    """The result of branch and bound: closed boxes in the order of the tree, open boxes, and the cost."""
+class Cover(NamedTuple):
+    """The result of branch and bound: closed boxes in the order of the tree, open boxes, how many were bounded."""
 
-    coordinates: list[str]
     done: Boxes
     open: Boxes
-    bounded: int = 0
-    seconds: float = field(default=0.0)
+    bounded: int
 
 
 def cover(obligation: Obligation, *, budget: int = 2_000_000, seconds: float = 60.0) -> Cover:
     """Boxes that cover the cube, on each of which one alternative is bounded by its limit."""
-    began = perf_counter()
-    names = obligation.coordinates
+    deadline, names = perf_counter() + seconds, obligation.coordinates
     bounds = [_Bound(each, names) for each in obligation.alternatives]
     stack, done, given_up = [Boxes.cube(len(names))], [], []
     bounded = 0
-    while stack and bounded < budget and perf_counter() - began < seconds:
+    while stack and bounded < budget and perf_counter() < deadline:
         block = stack.pop()
         if len(block) > BLOCK:
             stack.append(block[BLOCK:])
             block = block[:BLOCK]
         bounded += len(block)
-        closed = np.zeros(len(block), bool)
-        axis = np.zeros(len(block), int)
+        closed, axis = np.zeros(len(block), bool), np.zeros(len(block), int)
         for number, bound in enumerate(bounds):
             high, weight = bound(block)
             new = ~closed & (high <= bound.limit)
-            block.bound[new] = _stated(high[new], bound.limit)
+            # A share of the slack is left for the checker, whose balls are a little wider.
+            stated = np.maximum(high[new], high[new] + STATED * (bound.limit - high[new]))
+            block.bound[new] = np.minimum(bound.limit, stated)
             block.alternative[new] = number
-            axis = np.where(closed | (number > 0), axis, weight)
+            if number == 0:
+                axis = weight
             closed |= new
         done.append(block[closed])
         left, axis = block[~closed], axis[~closed]
-        depth = left.level.sum(axis=1, dtype=int)
-        stuck = (depth >= MOST_HALVINGS) | (left.level[np.arange(len(left)), axis] >= DEEPEST if names else True)
+        stuck = np.ones(len(left), bool)
+        if names:
+            deepest = left.level[np.arange(len(left)), axis] >= DEEPEST
+            stuck = deepest | (left.level.sum(axis=1, dtype=int) >= MOST_HALVINGS)
         given_up.append(left[stuck])
-        halves = left[~stuck].halves(axis[~stuck]) if names else left[:0]
-        if len(halves):
-            stack.append(halves)
-    empty = Boxes.cube(len(names))[:0]
-    open_ = Boxes.joined([empty, *given_up, *stack])
-    return Cover(names, _in_order(Boxes.joined([empty, *done])), open_, bounded, perf_counter() - began)
-
-
-def _in_order(boxes: Boxes) -> Boxes:
-    """Boxes in the order of the tree, so that halves of one box are neighbours and can be joined again."""
-    return boxes[np.lexsort((boxes.path[:, 1], boxes.path[:, 0]))]
-
-
-def _stated(high: np.ndarray, limit: float) -> np.ndarray:
-    return np.minimum(limit, np.maximum(high, high + STATED * (limit - high)))
-
-
-def _centre(slope: Interval, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """From where f can gain least on the way to either end (Baumann): the worst end itself where f is monotone.
-
-    Any point of [low, high] would do; this one need not be exact.
-    """
-    rise, fall = np.maximum(slope.high, 0.0), np.maximum(-slope.low, 0.0)
-    share = rise / (rise + fall)
-    return np.clip(low + np.where(np.isfinite(share), share, 0.5) * (high - low), low, high)
+        if not stuck.all():
+            stack.append(left[~stuck].halves(axis[~stuck]))
+    boxes = Boxes.joined([Boxes.cube(len(names))[:0], *done])
+    # In the order of the tree halves of one box are neighbours and can be joined again.
+    boxes = boxes[np.lexsort((boxes.path[:, 1], boxes.path[:, 0]))]
+    return Cover(boxes, Boxes.joined([Boxes.cube(len(names))[:0], *given_up, *stack]), bounded)
 
 
 class _Bound:
@@ -146,9 +127,8 @@ class _Bound:
 
     def __init__(self, inequality: Inequality, names: list[str]):
         self.f, self.names = inequality.bounded(gradient), names
-        self.limit = float(
-            down(constant(inequality.limit).low) if inequality.strict else constant(inequality.limit).low
-        )
+        limit = constant(inequality.limit).low
+        self.limit = float(down(limit) if inequality.strict else limit)
         self.slopes = gradient(self.f, names)
 
     def __call__(self, block: Boxes) -> tuple[np.ndarray, np.ndarray]:
@@ -165,11 +145,21 @@ class _Bound:
                 reach = up(reach + np.maximum(up(gain), 0.0))
                 weight[i] = np.maximum(-slope.low, slope.high) * (high[i] - low[i])
             weight = np.where(np.isfinite(weight), weight, 1e300)
-        axis = weight.argmax(axis=0) if len(self.names) else np.zeros(len(block), int)
+        axis = weight.argmax(axis=0) if self.names else np.zeros(len(block), int)
         return np.fmin(whole.high, reach), axis
 
     def _over(self, outputs: list[Expression], low: np.ndarray, high: np.ndarray) -> list[Interval]:
-        values = {name: Interval(low[i], high[i]) for i, name in enumerate(self.names)}
-        found = evaluate(outputs, RULES, values)
+        ends = map(Interval, low, high)
+        found = evaluate(outputs, RULES, dict(zip(self.names, ends, strict=True)))
         shape = low.shape[1:]
         return [Interval(np.broadcast_to(r.low, shape), np.broadcast_to(r.high, shape)) for r in found]
+
+
+def _centre(slope: Interval, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """From where f can gain least on the way to either end (Baumann): the worst end itself where f is monotone.
+
+    Any point of [low, high] would do; this one need not be exact.
+    """
+    rise, fall = np.maximum(slope.high, 0.0), np.maximum(-slope.low, 0.0)
+    share = rise / (rise + fall)
+    return np.clip(low + np.where(np.isfinite(share), share, 0.5) * (high - low), low, high)

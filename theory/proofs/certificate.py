@@ -1,6 +1,6 @@
 """Certificates: the format of proofs, written so that anyone can check them, and read without trusting them.
 
-soberclip proof 1                                   a line
+soberclip proof 2                                   a line
 {"claim", "tau", "domain", "versions", "cases"}     a line of JSON; a case has its "formula" (`Statement.digest`), and
                                                     "by", what settles each obligation: the name of a route, or a
                                                     number of boxes; or instead of all this
@@ -20,7 +20,7 @@ import numpy as np
 from theory.claims.claim import Axis, Claim
 from theory.proofs.statements import Statement
 
-MAGIC = b"soberclip proof 1\n"
+MARK, VERSION = b"soberclip proof ", b"2"
 LARGEST = 10_000_000  # boxes of an obligation that are read
 KINDS = (("level", "u1", True), ("index", "<u8", True), ("alternative", "u1", False), ("bound", "<f8", False))
 
@@ -59,12 +59,12 @@ def written(claim: Claim, due: list[Statement], settled: list[list], counterexam
     }
     boxes = [by for found in settled for by in found if not isinstance(by, str)]
     body = b"".join(getattr(by, name).astype(kind).tobytes() for by in boxes for name, kind, _ in KINDS)
-    return MAGIC + json.dumps(header, ensure_ascii=False).encode() + b"\n" + zlib.compress(body, 6)
+    return b"\n".join([MARK + VERSION, json.dumps(header, ensure_ascii=False).encode(), zlib.compress(body, 6)])
 
 
 def claim_of(data: bytes) -> str:
     """The id of the claim in a certificate. Raises Refused for other data."""
-    return _header(data)["claim"]
+    return _opened(data)[0]["claim"]
 
 
 def read(data: bytes, claim: Claim, due: list[Statement]) -> tuple[list[str | Listed], dict | None]:
@@ -72,7 +72,7 @@ def read(data: bytes, claim: Claim, due: list[Statement]) -> tuple[list[str | Li
 
     Raises Refused if the data are damaged or belong to other formulas.
     """
-    header = _header(data)
+    header, packed = _opened(data)
     if header["claim"] != claim.id or [case["formula"] for case in header["cases"]] != [s.digest for s in due]:
         raise Refused(f"it is about other formulas than those of claim {claim.id!r} as it stands")
     if header["counterexample"] is not None:
@@ -81,35 +81,42 @@ def read(data: bytes, claim: Claim, due: list[Statement]) -> tuple[list[str | Li
     obligations = [obligation for statement in due for obligation in statement.obligations]
     if len(found) != len(obligations):
         raise Refused(f"it settles {len(found)} inequalities, and the claim needs {len(obligations)}")
-    kinds = [KINDS if isinstance(by, int) else () for by in found]
-    sizes = []
-    for by, obligation, each in zip(found, obligations, kinds, strict=True):
-        if (each and not 0 < by <= LARGEST) or not isinstance(by, int | str):
-            raise Refused(f"{by!r} boxes settle nothing")
-        d = len(obligation.coordinates)
-        sizes.append([by * (d if wide else 1) * np.dtype(kind).itemsize for _, kind, wide in each])
-    due_bytes = sum(map(sum, sizes))
+    layouts = [_layout(by, len(obligation.coordinates)) for by, obligation in zip(found, obligations, strict=True)]
+    size = sum(layout.itemsize for layout in layouts)
     try:
-        body = zlib.decompressobj().decompress(data[len(MAGIC) :].partition(b"\n")[2], due_bytes + 1)
+        body = zlib.decompressobj().decompress(packed, size + 1)
     except zlib.error:
         raise Refused("its boxes are damaged") from None
-    if len(body) != due_bytes:
-        raise Refused(f"its boxes do not fill the {due_bytes} bytes that its header speaks of")
+    if len(body) != size:
+        raise Refused(f"its boxes do not fill the {size} bytes that its header speaks of")
     result: list[str | Listed] = []
-    for by, each, size in zip(found, kinds, sizes, strict=True):
-        arrays = []
-        for (_, kind, wide), length in zip(each, size, strict=True):
-            part, body = np.frombuffer(body[:length], kind), body[length:]
-            arrays.append(part.reshape(by, -1) if wide else part)
-        result.append(Listed(*arrays) if arrays else by)
+    for by, layout in zip(found, layouts, strict=True):
+        (arrays,) = np.frombuffer(body[: layout.itemsize], layout) if layout.names else [()]
+        body = body[layout.itemsize :]
+        result.append(Listed(*arrays) if layout.names else by)
     return result, None
 
 
-def _header(data: bytes) -> dict:
+def _layout(by: Any, d: int) -> np.dtype:
+    """The arrays that a number of boxes stands for; none for the name of a route."""
+    if isinstance(by, str):
+        return np.dtype([])
+    if not isinstance(by, int) or not 0 < by <= LARGEST:
+        raise Refused(f"{by!r} boxes settle nothing")
+    return np.dtype([(name, kind, (by, d) if wide else (by,)) for name, kind, wide in KINDS])
+
+
+def _opened(data: bytes) -> tuple[dict, bytes]:
+    """The header, with the types that it should have, and the packed boxes."""
+    mark, _, rest = data.partition(b"\n")
+    if mark.startswith(MARK) and mark != MARK + VERSION:
+        found, due = (version.decode(errors="replace") for version in (mark[len(MARK) :][:20], VERSION))
+        raise Refused(f"it has version {found}, and this program reads version {due}; prove the claim again")
+    head, _, packed = rest.partition(b"\n")
     try:
-        header = json.loads(data[len(MAGIC) :].partition(b"\n")[0]) if data.startswith(MAGIC) else None
+        header = json.loads(head) if mark.startswith(MARK) else None
         cases = [{"formula": case["formula"], "by": list(case["by"])} for case in header["cases"]]
-        return {"claim": str(header["claim"]), "cases": cases, "counterexample": header["counterexample"]}
+        return {"claim": str(header["claim"]), "cases": cases, "counterexample": header["counterexample"]}, packed
     except (ValueError, TypeError, KeyError, RecursionError):
         raise Refused("it is no certificate of this program, or its header is damaged") from None
 

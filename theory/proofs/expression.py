@@ -11,16 +11,18 @@ Constants are exact rationals; a float is the rational number that it represents
 """
 
 import hashlib
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
+from functools import cache
 from typing import Any
-from weakref import WeakValueDictionary
 
 import numpy as np
 from scipy.special import ndtr
 
 BINARY = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
-UNARY = ("sqrt", "exp", "log", "tanh", "ndtr")
+UNARY = ("sqrt", "exp", "log", "ndtr")
+FOLDED = {"add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv}
 COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
 HIGHEST = 64  # power that is multiplied out
 LARGEST = 20_000  # nodes of a formula; more is a loop that ran away
@@ -37,7 +39,6 @@ FLOATS = {  # for `evaluate`: floats and arrays of them
     "sqrt": np.sqrt,
     "exp": np.exp,
     "log": np.log,
-    "tanh": np.tanh,
     "ndtr": ndtr,
     "density": lambda x: np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi),
 }
@@ -48,17 +49,16 @@ class NotExpressible(ValueError):
 
 
 class Expression(np.lib.mixins.NDArrayOperatorsMixin):
-    """A node: `op` on `args`. Equal formulas are one object, so that `is` compares them."""
+    """A node: `op` on `args`. Equal formulas are one object, so that `is` compares them; `_node` makes them.
 
-    __slots__ = ("__weakref__", "args", "op", "value")
-    op: str  # "variable", "constant", "power", a key of BINARY or one of UNARY
-    args: tuple["Expression", ...]
-    value: Any  # a variable's name, a constant's Fraction, a power's whole exponent; else None
+    op is "variable", "constant", "power", "density", a key of BINARY or one of UNARY. value is a variable's name, a
+    constant's Fraction or a power's whole exponent, else None.
+    """
+
+    def __init__(self, op: str, args: tuple["Expression", ...], value: Any):
+        self.op, self.args, self.value = op, args, value
 
     def __repr__(self) -> str:
-        return f"Expression({self})"
-
-    def __str__(self) -> str:
         if self.op in ("variable", "constant"):
             return str(self.value)
         if self.op == "power":
@@ -90,37 +90,27 @@ class Expression(np.lib.mixins.NDArrayOperatorsMixin):
         )
 
 
-_known: WeakValueDictionary = WeakValueDictionary()
-
-
+@cache
 def _node(op: str, args: tuple[Expression, ...] = (), value: Any = None) -> Expression:
-    key = (op, *map(id, args), value)
-    found = _known.get(key)
-    if found is None:
-        found = object.__new__(Expression)
-        found.op, found.args, found.value = op, args, value
-        _known[key] = found
-    return found
+    return Expression(op, args, value)
 
 
 def variable(name: str) -> Expression:
     """A variable of this name."""
-    return _node("variable", value=name)
+    return _node("variable", (), name)
 
 
 def constant(value: Any) -> Expression:
     """An exact constant; an expression is returned as it is. Raises NotExpressible for arrays and what is no number."""
-    if isinstance(value, np.ndarray) and value.ndim == 0:
+    if isinstance(value, np.ndarray | np.generic) and np.ndim(value) == 0:
         value = value.item()
     if isinstance(value, Expression):
         return value
     if isinstance(value, np.ndarray | list | tuple):
         raise NotExpressible("it needs arrays; only arithmetic of single numbers is proved")
-    if isinstance(value, str):
-        raise NotExpressible(f"{value!r} is no finite number")
     try:
-        return _node("constant", value=Fraction(value.item() if isinstance(value, np.generic) else value))
-    except (TypeError, ValueError, OverflowError):
+        return _node("constant", (), Fraction(*value.as_integer_ratio()))
+    except (AttributeError, ValueError, OverflowError):  # text, nan and infinity
         raise NotExpressible(f"{value!r} is no finite number") from None
 
 
@@ -138,20 +128,21 @@ def _apply(name: str, *args: Expression) -> Expression | bool:
 
     A comparison of two constants is a truth value.
     """
-    if name == "negative":
-        return _apply("multiply", constant(-1), *args)
-    if name == "positive":
-        return args[0]
-    if name == "square":
-        return _power(args[0], 2)
-    if name in ("power", "float_power"):
-        return _raised(*args)
+    match name:
+        case "negative":
+            return _binary("multiply", constant(-1), *args)
+        case "positive":
+            return args[0]
+        case "square":
+            return _power(args[0], 2)
+        case "power" | "float_power":
+            return _raised(*args)
+        case "ndtri" if args[0].op == "ndtr":
+            return args[0].args[0]
     if name in COMPARISONS:
         if any(a.op != "constant" for a in args):
             raise NotExpressible(BRANCHES)
         return bool(getattr(np, name)(*(a.value for a in args)))  # Fractions compare exactly
-    if name == "ndtri" and args[0].op == "ndtr":
-        return args[0].args[0]
     if name in BINARY:
         return _binary(name, *args)
     if name in UNARY:
@@ -161,22 +152,20 @@ def _apply(name: str, *args: Expression) -> Expression | bool:
 
 def _binary(name: str, a: Expression, b: Expression) -> Expression:
     if a.op == b.op == "constant" and not (name == "divide" and b.value == 0):
-        x, y = a.value, b.value
-        return constant({"add": x + y, "subtract": x - y, "multiply": x * y}[name] if name != "divide" else x / y)
-    if (_is(b, 0) and name in ("add", "subtract")) or (_is(b, 1) and name in ("multiply", "divide")):
+        return constant(FOLDED[name](a.value, b.value))
+    neutral = 0 if name in ("add", "subtract") else 1
+    if _is(b, neutral):
         return a
-    if (_is(a, 0) and name == "add") or (_is(a, 1) and name == "multiply"):
+    if _is(a, neutral) and name in ("add", "multiply"):
         return b
     if name == "multiply" and ((_is(a, 0) and total(b)) or (_is(b, 0) and total(a))):
         return constant(0)
-    if name == "divide" and _is(a, 0) and b.op == "constant" and b.value != 0:
-        return constant(0)
-    if a is b and name == "multiply":
+    if name == "multiply" and a is b:
         return _power(a, 2)
-    if _is(a, 1) and name == "subtract" and b.op == "ndtr":  # 1 - Phi(x) = Phi(-x)
-        return _apply("ndtr", -b.args[0])
     if name == "multiply" and a.op == "constant" and b.op == "multiply" and b.args[0].op == "constant":
         return _binary("multiply", constant(a.value * b.args[0].value), b.args[1])
+    if name == "subtract" and _is(a, 1) and b.op == "ndtr":  # 1 - Phi(x) = Phi(-x)
+        return _apply("ndtr", -b.args[0])
     return _node(name, (a, b))
 
 
@@ -184,8 +173,8 @@ def _raised(base: Expression, exponent: Expression) -> Expression:
     """base^exponent by whole powers and roots, where those do, else as exp(exponent log(base)), of a base above 0."""
     q = exponent.value if exponent.op == "constant" else None
     if q is None or q.denominator > 2 or abs(q.numerator) > HIGHEST:
-        return _apply("exp", exponent * _apply("log", base))
-    power = _power(base if q.denominator == 1 else _apply("sqrt", base), abs(q.numerator))
+        return np.exp(exponent * np.log(base))
+    power = _power(base if q.denominator == 1 else np.sqrt(base), abs(q.numerator))
     return power if q >= 0 else 1 / power
 
 
@@ -221,12 +210,9 @@ def evaluate(outputs: list[Expression], rules: Mapping[str, Callable], values: M
     for node in in_order(outputs):
         if node.op == "variable":
             found[node] = values[node.value]
-        elif node.op == "constant":
-            found[node] = rules["constant"](node.value)
-        elif node.op == "power":
-            found[node] = rules["power"](found[node.args[0]], node.value)
-        else:
-            found[node] = rules[node.op](*(found[a] for a in node.args))
+            continue
+        given = () if node.value is None else (node.value,)
+        found[node] = rules[node.op](*(found[a] for a in node.args), *given)
     return [found[e] for e in outputs]
 
 
@@ -237,21 +223,15 @@ def variables(*outputs: Expression) -> list[str]:
 
 def gradient(output: Expression, names: Iterable[str]) -> list[Expression]:
     """Derivatives along each variable, as expressions (reverse mode, so that they share their parts)."""
-    order = in_order([output])
     adjoint = {output: constant(1)}
-    for node in reversed(order):
-        passed = adjoint.get(node)
-        if passed is None or _is(passed, 0):
+    for node in reversed(in_order([output])):
+        passed = adjoint.get(node, constant(0))
+        if not node.args or _is(passed, 0):
             continue
-        for argument, slope in zip(node.args, _slopes(node), strict=True):
+        for argument, slope in zip(node.args, SLOPES[node.op](node, *node.args), strict=True):
             part = passed * slope
             adjoint[argument] = adjoint[argument] + part if argument in adjoint else part
     return [adjoint.get(variable(name), constant(0)) for name in names]
-
-
-def derivative(output: Expression, name: str) -> Expression:
-    """Along one variable."""
-    return gradient(output, [name])[0]
 
 
 def total(e: Expression) -> bool:
@@ -264,33 +244,18 @@ def has_root(e: Expression) -> bool:
     return any(node.op in (*UNARY, "density") for node in in_order([e]))
 
 
-def _slopes(node: Expression) -> tuple[Expression, ...]:
-    """The derivative of a node along each argument."""
-    one, x = constant(1), node.args[0] if node.args else None
-    match node.op:
-        case "add":
-            return one, one
-        case "subtract":
-            return one, constant(-1)
-        case "multiply":
-            return node.args[1], x
-        case "divide":
-            return one / node.args[1], -node / node.args[1]
-        case "power":
-            return (node.value * x ** (node.value - 1),)
-        case "sqrt":
-            return (1 / (2 * node),)
-        case "exp":
-            return (node,)
-        case "log":
-            return (1 / x,)
-        case "tanh":
-            return (1 - node**2,)
-        case "ndtr":
-            return (density(x),)
-        case "density":
-            return (-x * node,)
-    return ()
+SLOPES = {  # the derivative of a node y along each argument
+    "add": lambda y, a, b: (constant(1), constant(1)),
+    "subtract": lambda y, a, b: (constant(1), constant(-1)),
+    "multiply": lambda y, a, b: (b, a),
+    "divide": lambda y, a, b: (1 / b, -y / b),
+    "power": lambda y, a: (y.value * a ** (y.value - 1),),
+    "sqrt": lambda y, a: (1 / (2 * y),),
+    "exp": lambda y, a: (y,),
+    "log": lambda y, a: (1 / a,),
+    "ndtr": lambda y, a: (density(a),),
+    "density": lambda y, a: (-a * y,),
+}
 
 
 def digest(outputs: Iterable[Expression]) -> str:

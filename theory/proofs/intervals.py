@@ -1,7 +1,7 @@
 """Interval arithmetic on float64 arrays, rounded outwards: the prover's numbers.
 
 IEEE addition, multiplication, division and square root are correctly rounded, so one step outwards encloses the true
-result. exp, log, tanh, Phi and its density have no such guarantee: their ends come from Arb balls (python-flint), one
+result. exp, log, Phi and its density have no such guarantee: their ends come from Arb balls (python-flint), one
 number at a time, a thousand times slower.
 
 An operation that is undefined somewhere in an interval (a divisor that contains 0, a root of negative numbers) returns
@@ -10,13 +10,15 @@ An operation that is undefined somewhere in an interval (a divisor that contains
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
+from flint import arb, ctx
 
 from simulator.accuracy import Numbers
 
-PRECISION = 80  # bits of the balls behind exp, log, tanh and Phi; their ends are then rounded outwards to 53
+PRECISION = 80  # bits of the balls behind exp, log and Phi; their ends are then rounded outwards to 53
 # Rump, Zimmermann, Boldo, Melquiond (BIT 49, 2009), algorithm 1: x -+ fl(HALF_STEP |x| + TINIEST) lies at or beyond
 # the neighbour of any finite x, denormal or not, in three passes where nextafter takes the time of eight.
 HALF_STEP = 2.0**-53 * (1 + 2.0**-52)
@@ -60,119 +62,89 @@ def subtract(a: Interval, b: Interval) -> Interval:
 
 
 def multiply(a: Interval, b: Interval) -> Interval:
-    """a b. Where all of a factor is positive, as most are, two products do."""
-    if np.all(b.low >= 0):
-        a, b = b, a
-    if not np.all(a.low >= 0):
-        ends = a.low * b.low, a.low * b.high, a.high * b.low, a.high * b.high
-        low, high = np.minimum(ends[0], ends[1]), np.maximum(ends[0], ends[1])
-        for end in ends[2:]:
-            low, high = np.minimum(low, end), np.maximum(high, end)
-        return Interval(down(low), up(high))
-    if np.all(b.low >= 0):  # what is not negative stays so, also where it underflows
-        return Interval(np.maximum(down(a.low * b.low), 0.0), up(a.high * b.high))
-    low = np.where(b.low < 0, a.high, a.low) * b.low
-    return Interval(down(low), up(np.where(b.high < 0, a.low, a.high) * b.high))
+    """a b."""
+    ends = a.low * b.low, a.low * b.high, a.high * b.low, a.high * b.high
+    low, high = down(reduce(np.minimum, ends)), up(reduce(np.maximum, ends))
+    # What is not negative stays so, also where it underflows.
+    return Interval(np.where((a.low >= 0) & (b.low >= 0), np.maximum(low, 0.0), low), high)
 
 
 def divide(a: Interval, b: Interval) -> Interval:
     """a/b; nothing is known where b holds 0."""
-    if np.all(b.low > 0):
-        inverse = Interval(np.maximum(down(1 / b.high), 0.0), up(1 / b.low))
-    else:
-        unknown = (b.low <= 0) & (b.high >= 0)
-        ends = (np.where(unknown, 1.0, end) for end in b)
-        low, high = (1 / end for end in ends)
-        inverse = Interval(np.where(unknown, -np.inf, down(high)), np.where(unknown, np.inf, up(low)))
-    return multiply(a, inverse)
+    unknown = (b.low <= 0) & (b.high >= 0)
+    low, high = (1 / np.where(unknown, 1.0, end) for end in (b.high, b.low))
+    low = np.where(b.low > 0, np.maximum(down(low), 0.0), down(low))
+    return multiply(a, Interval(np.where(unknown, -np.inf, low), np.where(unknown, np.inf, up(high))))
 
 
 def power(a: Interval, n: int) -> Interval:
     """a^n, n >= 2: even powers fall below 0 and rise above it, odd ones rise."""
+    least = np.maximum(np.maximum(a.low, -a.high), 0.0)  # of |a|
+    most = np.maximum(-a.low, a.high)
     if n % 2 == 0:
-        least = np.maximum(np.maximum(a.low, -a.high), 0.0)  # of |a|
-        most = np.maximum(-a.low, a.high)
         return Interval(_raised(least, n, down), _raised(most, n, up))
-    if np.all(a.low >= 0):
-        return Interval(_raised(a.low, n, down), _raised(a.high, n, up))
-    ends = []
-    for x, outwards, inwards in ((a.low, down, up), (a.high, up, down)):
-        ends.append(np.where(x >= 0, _raised(np.maximum(x, 0), n, outwards), -_raised(np.maximum(-x, 0), n, inwards)))
-    return Interval(*ends)
+    low = np.where(a.low >= 0, _raised(least, n, down), -_raised(np.maximum(-a.low, 0.0), n, up))
+    high = np.where(a.high >= 0, _raised(np.maximum(a.high, 0.0), n, up), -_raised(least, n, down))
+    return Interval(low, high)
 
 
 def _raised(x: Numbers, n: int, rounded: Callable) -> Numbers:
     """x^n of x >= 0, every product rounded one way."""
-    result = x
-    for _ in range(n - 1):
-        result = np.maximum(rounded(result * x), 0.0)
-    return result
+    return reduce(lambda result, _: np.maximum(rounded(result * x), 0.0), range(n - 1), x)
 
 
 def sqrt(a: Interval) -> Interval:
     """The root; nothing is known where a holds negative numbers."""
     known = a.low >= 0
-    if np.all(known):
-        return Interval(np.maximum(down(np.sqrt(a.low)), 0.0), up(np.sqrt(a.high)))
-    low, high = sqrt(Interval(np.where(known, a.low, 0.0), np.where(known, a.high, 0.0)))
-    return Interval(np.where(known, low, -np.inf), np.where(known, high, np.inf))
+    low, high = (np.sqrt(np.where(known, end, 0.0)) for end in a)
+    return _where(known, Interval(np.maximum(down(low), 0.0), up(high)))
 
 
 def log(a: Interval) -> Interval:
     """The natural logarithm; nothing is known where a holds numbers that are not positive."""
     known = a.low > 0
-    low, high = _rising("log", Interval(np.where(known, a.low, 1.0), np.where(known, a.high, 1.0)))
-    return Interval(np.where(known, low, -np.inf), np.where(known, high, np.inf))
+    return _where(known, _rising("log", *(np.where(known, end, 1.0) for end in a)))
+
+
+def _where(known: np.ndarray | np.bool_, a: Interval) -> Interval:
+    return Interval(np.where(known, a.low, -np.inf), np.where(known, a.high, np.inf))
 
 
 def exp(a: Interval) -> Interval:
     """e^a."""
-    low, high = _rising("exp", a)
+    low, high = _rising("exp", *a)
     return Interval(np.maximum(low, 0.0), high)
-
-
-def tanh(a: Interval) -> Interval:
-    """The hyperbolic tangent."""
-    low, high = _rising("tanh", a)
-    return Interval(np.maximum(low, -1.0), np.minimum(high, 1.0))
 
 
 def ndtr(a: Interval) -> Interval:
     """Phi, the normal distribution function."""
-    low, high = _rising("ndtr", a)
+    low, high = _rising("ndtr", *a)
     return Interval(np.maximum(low, 0.0), np.minimum(high, 1.0))
 
 
 def density(a: Interval) -> Interval:
     """Phi': it falls in |a|."""
     least, most = np.maximum(np.maximum(a.low, -a.high), 0.0), np.maximum(-a.low, a.high)
-    return Interval(np.maximum(_ends("density", most)[0], 0.0), _ends("density", least)[1])
+    low, high = _rising("density", most, least)
+    return Interval(np.maximum(low, 0.0), high)
 
 
-def _rising(name: str, a: Interval) -> Interval:
-    return Interval(_ends(name, a.low)[0], _ends(name, a.high)[1])
+FUNCTIONS = {
+    "exp": arb.exp,
+    "log": arb.log,
+    "ndtr": lambda v: (-v / arb(2).sqrt()).erfc() / 2,
+    "density": lambda v: (-v * v / 2).exp() / (2 * arb.pi()).sqrt(),
+}
 
 
-def _ends(name: str, x: Numbers) -> Interval:
-    """Enclosures of a function at points, by Arb."""
-    import flint  # start-up time
-
-    functions = {
-        "exp": lambda v: v.exp(),
-        "log": lambda v: v.log(),
-        "tanh": lambda v: v.tanh(),
-        "ndtr": lambda v: (-v / flint.arb(2).sqrt()).erfc() / 2,
-        "density": lambda v: (-v * v / 2).exp() / (2 * flint.arb.pi()).sqrt(),
-    }
-    function, kept = functions[name], flint.ctx.prec
-    flint.ctx.prec = PRECISION
-    try:
-        balls = [function(flint.arb(v)) if np.isfinite(v) else flint.arb("nan") for v in np.ravel(x).tolist()]
-        ends = [(float(ball.lower()), float(ball.upper())) for ball in balls]
-    finally:
-        flint.ctx.prec = kept
-    low, high = np.array(ends, float).reshape(-1, 2).T
-    return Interval(down(low).reshape(np.shape(x)), up(high).reshape(np.shape(x)))
+def _rising(name: str, low: Numbers, high: Numbers) -> Interval:
+    """From the lower bound of a function at `low` to the upper bound at `high`, by Arb."""
+    with ctx.workprec(PRECISION):
+        bounds = [
+            [float(end(FUNCTIONS[name](arb(v)) if np.isfinite(v) else arb("nan"))) for v in np.ravel(x).tolist()]
+            for x, end in ((low, arb.lower), (high, arb.upper))
+        ]
+    return Interval(down(np.reshape(bounds[0], np.shape(low))), up(np.reshape(bounds[1], np.shape(high))))
 
 
-RULES = {f.__name__: f for f in (constant, add, subtract, multiply, divide, power, sqrt, exp, log, tanh, ndtr, density)}
+RULES = {f.__name__: f for f in (constant, add, subtract, multiply, divide, power, sqrt, exp, log, ndtr, density)}

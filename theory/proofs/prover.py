@@ -13,11 +13,11 @@ from typing import Literal
 import numpy as np
 
 from theory.claims.claim import Claim
-from theory.proofs.boxes import Boxes, Cover, cover
+from theory.proofs.boxes import Boxes, cover
 from theory.proofs.certificate import written
 from theory.proofs.exact import Conditions
 from theory.proofs.expression import FLOATS, Expression, NotExpressible, evaluate, gradient, variables
-from theory.proofs.intervals import RULES, Interval
+from theory.proofs.intervals import RULES
 from theory.proofs.obligations import Obligation
 from theory.proofs.statements import Statement, Violation, statements
 
@@ -49,22 +49,21 @@ class Proof:
     claim: str
     outcome: Literal["proved", "refuted", "open", "not provable"]
     reason: str
-    exact: bool
-    boxes: int
     bounded: int
     seconds: float
+    exact: bool = False
+    boxes: int = 0
     counterexample: Counterexample | None = None
     certificate: bytes | None = None
 
 
 def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Proof:
     """Prove or refute the closed form of a claim."""
-    began = perf_counter()
+    began, bounded = perf_counter(), 0
 
-    def proof(outcome, reason, exact=False, boxes=0, **more) -> Proof:
-        return Proof(claim.id, outcome, reason, exact, boxes, bounded, round(perf_counter() - began, 3), **more)
+    def proof(outcome, reason, **more) -> Proof:
+        return Proof(claim.id, outcome, reason, bounded, round(perf_counter() - began, 3), **more)
 
-    bounded, every = 0, []
     try:
         due = statements(claim)
     except NotExpressible as error:
@@ -72,44 +71,37 @@ def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Pro
     for number, statement in enumerate(due):
         found = counterexample(statement)
         if found is not None:
+            coordinates = {name: str(int(u * 2**64)) for name, u in found.coordinates.items()}
+            point = {"case": number, "violation": found.violation, "coordinates": coordinates}
             reason = f"at one point its violation is {found.least:.4g} at least, and {claim.tau:g} is allowed"
-            data = written(claim, due, [[] for _ in due], _point(number, found))
+            data = written(claim, due, [[] for _ in due], point)
             return proof("refuted", reason, counterexample=found, certificate=data)
+    settled: list[list[str | Boxes]] = []
     for statement in due:
-        settlements: list[str | Boxes] = []
+        settled.append([])
         for obligation in statement.obligations:
-            rule = exact_route(obligation)
-            if rule is None:
+            by = exact_route(obligation)
+            if by is None:
                 left = seconds - (perf_counter() - began)
-                found = cover(obligation, budget=budget, seconds=left)
-                bounded += found.bounded
-                if len(found.open):
-                    return proof("open", _left(found))
-                rule = found.done
-            settlements.append(rule)
-        every.append(settlements)
-    boxes = sum(len(by) for found in every for by in found if not isinstance(by, str))
-    exact = boxes == 0
-    how = "exactly, by algebra" if exact else f"by bounds on {boxes} boxes that fill it"
+                by, unknown, spent = cover(obligation, budget=budget, seconds=left)
+                bounded += spent
+                if len(unknown):
+                    return proof("open", _left(obligation.coordinates, unknown, spent))
+            settled[-1].append(by)
+    boxes = sum(len(by) for found in settled for by in found if not isinstance(by, str))
+    how = f"by bounds on {boxes} boxes that fill it" if boxes else "exactly, by algebra"
     reason = f"the closed form is proved over the whole domain {how}"
-    return proof("proved", reason, exact, boxes, certificate=written(claim, due, every))
+    return proof("proved", reason, exact=not boxes, boxes=boxes, certificate=written(claim, due, settled))
 
 
-def _point(case: int, found: Counterexample) -> dict:
-    coordinates = {name: str(int(u * 2**64)) for name, u in found.coordinates.items()}
-    return {"case": case, "violation": found.violation, "coordinates": coordinates}
-
-
-def _left(found: Cover) -> str:
+def _left(names: list[str], unknown: Boxes, bounded: int) -> str:
     """One sentence: how much is undecided, and where."""
-    sample = found.open[[int(np.argmin(found.open.level.sum(axis=1, dtype=int)))]]
-    low, high = sample.ends()
-    ranges = ", ".join(
-        f"{name} {a:.4g} to {b:.4g}" for name, a, b in zip(found.coordinates, low[:, 0], high[:, 0], strict=True)
-    )
+    low, high = unknown[[int(np.argmin(unknown.level.sum(axis=1, dtype=int)))]].ends()
+    ends = zip(names, low[:, 0], high[:, 0], strict=True)
+    ranges = ", ".join(f"{name} {a:.4g} to {b:.4g}" for name, a, b in ends)
     return (
-        f"{100 * found.open.volume:.3g} % of the domain is undecided after {found.bounded} boxes, for example (as "
-        f"fractions of each range) {ranges}"
+        f"{100 * unknown.volume:.3g} % of the domain is undecided after {bounded} boxes, for example (as fractions of "
+        f"each range) {ranges}"
     )
 
 
@@ -127,13 +119,15 @@ def exact_route(obligation: Obligation) -> str | None:
 def counterexample(statement: Statement) -> Counterexample | None:
     """A point where a violation certainly exceeds tau; None if the search sees none."""
     for number, violation in enumerate(statement.violations):
-        names = sorted(set(variables(*(e for e in violation if e is not None))))
+        names = sorted(set(variables(*violation)))
         point = _worst(violation, names, float(statement.tau))
         if point is None:
             continue
         coordinates = {name: Fraction(int(np.rint(u * 2**BITS)), 2**BITS) for name, u in point.items()}
-        least = _least(violation, coordinates)
-        if least > statement.tau:
+        values = {name: RULES["constant"](u) for name, u in coordinates.items()}
+        with np.errstate(all="ignore"):
+            least, where = (float(np.max(end.low)) for end in evaluate(list(violation), RULES, values))
+        if where > 0 and least > statement.tau:
             return Counterexample(_fields(statement, coordinates), coordinates, number, least)
     return None
 
@@ -144,10 +138,8 @@ def _worst(violation: Violation, names: list[str], tau: float) -> dict[str, floa
     unit = np.concatenate([draw.integers(0, 2, (NEAR, d)), draw.random((POINTS, d))])
     best, most = np.full(d, 0.5), -np.inf
     for width in 0.5 ** np.arange(1, ROUNDS + 1):
-        values = _floats([violation.v], unit, names)[0]
-        if violation.where is not None:
-            values = np.where(_floats([violation.where], unit, names)[0] > 0, values, -np.inf)
-        values = np.nan_to_num(values, nan=-np.inf)
+        v, where = _floats(list(violation), unit, names)
+        values = np.nan_to_num(np.where(where > 0, v, -np.inf), nan=-np.inf)
         if values.max() > most:
             best, most = unit[values.argmax()], float(values.max())
         unit = np.clip(best + width * draw.uniform(-1, 1, (NEAR, d)), 0, 1)
@@ -160,22 +152,8 @@ def _floats(outputs: list[Expression], unit: np.ndarray, names: list[str]) -> li
     return [np.broadcast_to(value, len(unit)) for value in found]
 
 
-def _least(violation: Violation, coordinates: dict[str, Fraction]) -> float:
-    """A number that the violation reaches at a point, -inf if it does not count there, by outward-rounded intervals."""
-    values = {name: RULES["constant"](u) for name, u in coordinates.items()}
-    with np.errstate(all="ignore"):
-        v, *where = evaluate([e for e in violation if e is not None], RULES, values)
-    counts = all(_low(x) > 0 for x in where)
-    return _low(v) if counts else -np.inf
-
-
-def _low(x: Interval) -> float:
-    return float(np.max(x.low))
-
-
 def _fields(statement: Statement, coordinates: dict[str, Fraction]) -> dict[str, float]:
     outputs = list(statement.fields.values())
     names = sorted(set(variables(*outputs)))
     unit = np.array([[float(coordinates.get(name, Fraction(1, 2))) for name in names]])
-    found = _floats(outputs, unit, names)
-    return {name: float(value[0]) for name, value in zip(statement.fields, found, strict=True)}
+    return {name: float(x[0]) for name, x in zip(statement.fields, _floats(outputs, unit, names), strict=True)}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.errors import RequestError
-from experiments.files import check_folder, check_writable, output_folder, read_json, write_atomically, write_json
+from experiments.files import check_writable, output_folder, read_json, write_atomically, write_json
 
 FORMAT = 1
 PROGRESS, BEST = "finetuning.json", "best.safetensors"
@@ -23,9 +23,8 @@ def refuse(folder: Path) -> None:
     """Raise RequestError, before any work, for a folder that cannot be written or holds other files."""
     if ":/" in str(folder):  # a Path keeps one of an address's two slashes
         raise RequestError(f"output {str(folder)!r} is an address; a fine-tuning needs a folder of this machine")
-    check_writable(folder)
-    if _document(folder) is None:
-        check_folder(folder, "sweep", (PROGRESS, BEST, RESULT, TABLE, PICTURE))
+    names = (PROGRESS, BEST, RESULT, TABLE, PICTURE) if _document(folder) is None else ()
+    check_writable(folder, "sweep", names)
 
 
 class Progress:

@@ -24,8 +24,8 @@ from experiments.progress import counting
 from experiments.provenance import versions
 from simulator.pixels import groups
 from simulator.pixels.coco import instances
-from simulator.pixels.files import MOST_HELD
 from simulator.pixels.groups import Trial
+from simulator.pixels.scenery import MOST_HELD
 from simulator.towers import finetuning as tuning
 from simulator.towers.finetuning import Head, PairSet, Pretrained
 from simulator.world import World

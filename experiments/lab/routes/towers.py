@@ -62,7 +62,7 @@ def _refused(study: StudySpec, k: int, offset: tuple[int, ...], why: str) -> Mea
 def _train(study: StudySpec, recipe: Recipe, seed: int, cells: list[_Cell], k: int) -> Iterator[Measurement]:
     from simulator.towers.api import train
     from simulator.towers.evaluation import prompts_of  # start-up time: loads torch
-    from simulator.towers.training import EveryModelDiverged
+    from simulator.towers.multiprocess import EveryModelDiverged
 
     began = perf_counter()
     worlds = list(dict.fromkeys(cell.world for cell in cells))  # cells that differ in their prompt share models

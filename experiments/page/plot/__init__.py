@@ -4,7 +4,7 @@
     plot(dataset, what="infonce:name minus bayes")
 
 `series` selects the numbers, `layout` arranges them as data, `boundary` finds where two learners are equally accurate,
-`lines`, `maps` and `scatter` draw inside a `frame`, and `save` writes the file.
+`lines` and `maps` draw inside a `frame`, and `save` writes the file.
 """
 
 from typing import TYPE_CHECKING
@@ -39,10 +39,7 @@ def plot(dataset: "xr.Dataset", what: str = "counter", at: "Mapping[str, str | f
 
 def draw(picture) -> "Figure":
     """The figure of a `layout.Picture`."""
-    if picture.kind == "plane":
-        from experiments.page.plot.scatter import draw_scatter as draw_kind  # start-up time
-    elif picture.kind == "map":
-        from experiments.page.plot.maps import draw_maps as draw_kind
-    else:
-        from experiments.page.plot.lines import draw_lines as draw_kind
-    return draw_kind(picture)
+    from experiments.page.plot.lines import draw_lines, draw_plane  # start-up time
+    from experiments.page.plot.maps import draw_maps
+
+    return {"plane": draw_plane, "map": draw_maps, "lines": draw_lines}[picture.kind](picture)

@@ -3,7 +3,7 @@
 A grid at least as fine as the study's gives the signs of A - B. On every edge of the grid whose ends have opposite
 signs, Chandrupatla's method finds a root of theory's A - B (all edges at once). Marching squares joins the roots.
 Where A - B vanishes over whole cells, there is a plateau and no line. Accuracies that theory samples scatter, so they
-are treated as measurements.
+are treated as measurements. A single axis gets a second one on which nothing depends; a point is a line's first end.
 """
 
 from collections.abc import Callable
@@ -19,75 +19,67 @@ from scipy.optimize.elementwise import find_root
 from experiments.errors import RequestError
 from experiments.lab.request import read
 from experiments.lab.studies import Study
-from experiments.page.plot.scales import PlotAxis, Scale
-from experiments.page.plot.series import DIFFERENCE, Series, Who
-from simulator.accuracy import in_words
+from experiments.page.plot.axes import SCALES, PlotAxis
+from experiments.page.plot.series import Series, Who
 from simulator.world import World, Worlds
 from theory.learners.base import UNDEFINED, Learner, attempt
 
 FINE = 24  # at least so many steps of the grid along an axis
 LEVEL = 2e-6  # |A - B| that may be error: two quadratures, each good to 1e-6
 PROBES = 8  # values of an axis, at most, at which a learner is tested for sampling
+SPARE = PlotAxis("", np.array([0.0, 1.0]), SCALES["linear"], "", "", None)  # the second axis of a single one
+
+Line = Float[np.ndarray, "_ _"]  # points by axes
 
 
 class Boundary(NamedTuple):
-    """Lines of points (columns: the axes along the paper) on which A = B."""
+    """Lines on which A = B, in values of the axes; with one axis a line is one point."""
 
-    exact: tuple[np.ndarray, ...]  # by theory
-    interpolated: tuple[np.ndarray, ...]  # between the values that are drawn
+    exact: tuple[Line, ...]  # by theory
+    interpolated: tuple[Line, ...]  # between the values that are drawn
     known: bool  # whether theory knows both learners exactly
-
-
-class Gap(NamedTuple):
-    """A - B at n = infinity as a function of the axes, fields of World."""
-
-    first: Learner
-    second: Learner
-    fields: dict[str, Any]  # of the worlds, without the axes
-    names: tuple[str, ...]
-
-    def __call__(self, *places: np.ndarray) -> np.ndarray:
-        """A - B at these places; nan where either learner has no answer."""
-        places = np.broadcast_arrays(*(np.asarray(x, float) for x in places))
-        worlds = Worlds(**{**self.fields, **dict(zip(self.names, places, strict=True))})
-
-        def difference(part: Worlds) -> np.ndarray:
-            one, two = (in_words(DIFFERENCE, learner.accuracy(part)) for learner in (self.first, self.second))
-            return one - two
-
-        return attempt(difference, worlds)[0]
 
 
 def boundary_of(dataset: xr.Dataset, series: Series, at: dict[str, Any], axes: list[PlotAxis]) -> Boundary:
     """Where a panel's difference vanishes."""
     gap = gap_of(dataset, series.who, series.against, at, axes)
-    if gap is None or not axes:
-        return Boundary((), _interpolated(series.data.value.values, axes) if axes else (), gap is not None)
-    return Boundary((crossings if len(axes) == 1 else lines)(gap, *axes), (), True)
+    if not axes:
+        return Boundary((), (), gap is not None)
+    if gap is None:
+        return Boundary((), _interpolated(series.data.value.values, axes), False)
+    return Boundary(crossings(gap, *axes) if len(axes) == 1 else lines(gap, *axes), (), True)
 
 
-def gap_of(dataset: xr.Dataset, first: Who, second: Who, at: dict[str, Any], axes: list[PlotAxis]) -> Gap | None:
-    """A - B as a function; None if theory does not know both learners exactly, or if the world is unknown.
+def gap_of(dataset: xr.Dataset, first: Who, second: Who, at: dict[str, Any], axes: list[PlotAxis]) -> Callable | None:
+    """A - B at n = infinity as a function of the axes, nan where either learner has no answer.
 
-    Every axis along the paper must be a field of the world with real values. Theory does not depend on n or on a
-    recipe, and whole numbers have no root between them.
+    None if theory does not know both learners exactly, or if the world is unknown. Every axis must be a field of the
+    world with real values: theory does not depend on n or on a recipe, and whole numbers have no root between them.
     """
     study = study_of(dataset)
     if study is None or not {first.learner, second.learner} <= set(study.labels):
         return None
     own = {name: getattr(study.world, name) for name in World.model_fields}
-    fields = {**own, **{name: np.asarray(value).item() for name, value in at.items() if name in own}}
-    if any(axis.name not in fields or axis.values.dtype.kind != "f" for axis in axes):
+    own |= {name: np.asarray(value).item() for name, value in at.items() if name in own}
+    if any(axis.name not in own or axis.values.dtype.kind != "f" for axis in axes):
         return None
     embed_dim = at.get("embed_dim", dict(study.recipe).get("embed_dim"))
     pair = [study.learner(study.labels.index(who.learner), who.prompt, embed_dim) for who in (first, second)]
     if None in pair:  # an objective without a known optimum
         return None
-    some = np.ix_(*(axis.values[:: -(-len(axis.values) // PROBES)] for axis in axes))
-    worlds = Worlds(**{**fields, **{axis.name: values for axis, values in zip(axes, some, strict=True)}})
-    if any(_sampled(learner, worlds) for learner in pair):
+
+    def worlds(places: tuple[np.ndarray, ...]) -> Worlds:
+        return Worlds(**{**own, **{axis.name: x for axis, x in zip(axes, places, strict=True)}})
+
+    some = worlds(np.ix_(*(axis.values[:: -(-len(axis.values) // PROBES)] for axis in axes)))
+    if any(_sampled(learner, some) for learner in pair):
         return None
-    return Gap(*pair, fields, tuple(axis.name for axis in axes))
+
+    def difference(part: Worlds) -> np.ndarray:
+        one, two = (learner.accuracy(part).counter for learner in pair)
+        return one - two
+
+    return lambda *places: attempt(difference, worlds(np.broadcast_arrays(*places)))[0]
 
 
 def _sampled(learner: Learner, worlds: Worlds) -> bool:
@@ -100,70 +92,60 @@ def _sampled(learner: Learner, worlds: Worlds) -> bool:
     return True
 
 
-def crossings(gap: Callable, axis: PlotAxis) -> tuple[np.ndarray, ...]:
-    """Roots along one axis, each a line of one point."""
-    x = _finer(axis)
-    value = gap(x)
+def crossings(gap: Callable, axis: PlotAxis) -> tuple[Line, ...]:
+    """Roots along one axis."""
+    return _ends(lines(lambda x, _: gap(x), axis, SPARE, steps=1))
+
+
+def _ends(found: tuple[Line, ...]) -> tuple[Line, ...]:
+    """One point for each line along SPARE."""
+    return tuple(np.array([[x]]) for x in sorted({line[0, 0] for line in found}))
+
+
+def lines(gap: Callable, first: PlotAxis, second: PlotAxis, steps: int = FINE) -> tuple[Line, ...]:
+    """Lines on which A = B; `steps` is the least number of grid steps along the second axis."""
+    grids = _finer(first, FINE), _finer(second, steps)
+    value = np.broadcast_to(gap(grids[0][:, None], grids[1][None, :]), (len(grids[0]), len(grids[1])))
     level = np.abs(value) <= LEVEL
-    plateau = np.convolve(level, [1, 1, 1], "same") == 3
-    sign = np.where(np.isfinite(value) & ~plateau, _signs(value[:, None])[:, 0], 0)
-    at = np.flatnonzero(sign[:-1] * sign[1:] < 0)
-    if not len(at):
-        return ()
-    roots = _roots(lambda t: gap(t), axis.scale, x[at], x[at + 1])
-    return tuple(np.array([[root]]) for root in np.unique(roots[np.isfinite(roots)]))
+    hidden = ~np.isfinite(value) | _plateau(level)
+    generator = contour_generator(z=np.ma.array(_signs(value).T, mask=hidden.T))
+    found = [_rooted(gap, corners, grids, (first, second), level) for corners in generator.lines(0.0)]
+    return tuple(piece for line in found for piece in _pieces(line))
 
 
-def lines(gap: Callable, first: PlotAxis, second: PlotAxis) -> tuple[Float[np.ndarray, "P 2"], ...]:
-    """Lines on which A = B, on two axes."""
-    x, y = _finer(first), _finer(second)
-    value = gap(x[:, None], y[None, :])
-    hidden = ~np.isfinite(value) | _plateau(value)
-    sign = _signs(value)
-    found = contour_generator(z=np.ma.array(sign.T, mask=hidden.T)).lines(0.0)  # every corner is the middle of an edge
-    if not found:
-        return ()
-    corners = np.concatenate(found)
-    along_x = corners[:, 0] % 1 != 0
-    i, j = np.floor(corners).astype(int).T
-    points = np.column_stack([x[i], y[j]])
-    level = np.abs(value) <= LEVEL
-    ends = np.stack([level[i, j], level[i + along_x, j + ~along_x]])
-    for side, (axis, grid, k) in enumerate(((first, x, i), (second, y, j))):
-        mine = along_x if side == 0 else ~along_x
-        if not mine.any():
-            continue
-        low, high, other = grid[k[mine]], grid[k[mine] + 1], points[mine, 1 - side]
-        along = gap if side == 0 else (lambda t, other: gap(other, t))
-        points[mine, side] = _roots(along, axis.scale, low, high, other)
-    # On an edge where A - B is all rounding error, a root could lie anywhere: the line skips it.
-    keep = ~(ends.all(axis=0) | (ends.any(axis=0) & np.isnan(points).any(axis=1)))
-    parts = np.cumsum([len(f) for f in found])[:-1]
-    split = zip(np.split(points, parts), np.split(keep, parts), strict=True)
-    return tuple(piece for line, own in split for piece in _pieces(line[own]))
+def _rooted(gap: Callable, corners: Line, grids: tuple, axes: tuple[PlotAxis, PlotAxis], level: np.ndarray) -> Line:
+    """The roots on the edges whose middles are `corners` (grid indices); nan where the search failed.
+
+    On an edge where A - B is all rounding error, a root could lie anywhere: the line skips it.
+    """
+    index = np.floor(corners).astype(int)
+    points = np.column_stack([grid[k] for grid, k in zip(grids, index.T, strict=True)])
+    upper = index + (corners % 1 != 0)
+    ends = np.stack([level[tuple(index.T)], level[tuple(upper.T)]])
+    for side, (axis, grid) in enumerate(zip(axes, grids, strict=True)):
+        mine = corners[:, side] % 1 != 0
+        if mine.any():
+            along = gap if side == 0 else (lambda t, other: gap(other, t))
+            low, high, other = grid[index[mine, side]], grid[upper[mine, side]], points[mine, 1 - side]
+            points[mine, side] = _roots(along, axis, low, high, other)
+    return points[~(ends.all(axis=0) | (ends.any(axis=0) & np.isnan(points).any(axis=1)))]
 
 
-def _pieces(line: np.ndarray) -> list[np.ndarray]:
+def _pieces(line: Line) -> list[Line]:
     """A line, cut where no root was found."""
-    if not len(line):
-        return []
     good = np.isfinite(line).all(axis=1)
-    cuts = np.flatnonzero(np.diff(good.astype(int))) + 1
-    return [
-        part for part, ok in zip(np.split(line, cuts), np.split(good, cuts), strict=True) if ok[0] and len(part) > 1
-    ]
+    cuts = np.flatnonzero(np.diff(good)) + 1
+    return [part for part in np.split(line, cuts) if len(part) > 1 and np.isfinite(part[0]).all()]
 
 
-def _roots(function: Callable, scale: Scale, low: np.ndarray, high: np.ndarray, *others: np.ndarray) -> np.ndarray:
+def _roots(function: Callable, axis: PlotAxis, low: np.ndarray, high: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Elementwise roots between low and high; nan where the search failed."""
 
-    def at(t, low, high, *others):
-        return function(np.clip(scale.backward(t), low, high), *others)
+    def at(t, low, high, other):
+        return function(np.clip(axis.scale.value(t), low, high), other)
 
-    ends = scale.forward(low), scale.forward(high)
-    result = find_root(at, ends, args=(low, high, *others))
-    root = np.clip(scale.backward(result.x), low, high)
-    return np.where(result.success, root, np.nan)
+    result = find_root(at, (axis.scale.place(low), axis.scale.place(high)), args=(low, high, other))
+    return np.where(result.success, np.clip(axis.scale.value(result.x), low, high), np.nan)
 
 
 def _signs(value: np.ndarray) -> np.ndarray:
@@ -178,39 +160,28 @@ def _signs(value: np.ndarray) -> np.ndarray:
     return np.where(level & (around != 0), np.sign(around), sign)
 
 
-def _plateau(value: np.ndarray) -> np.ndarray:
+def _plateau(level: np.ndarray) -> np.ndarray:
     """Corners of cells on which A - B may be rounding error."""
-    level = np.abs(value) <= LEVEL
-    whole = level[:-1, :-1] & level[1:, :-1] & level[:-1, 1:] & level[1:, 1:]
-    corners = np.zeros_like(level)
-    for shift_x in (slice(None, -1), slice(1, None)):
-        for shift_y in (slice(None, -1), slice(1, None)):
-            corners[shift_x, shift_y] |= whole
-    return corners
+    whole = np.pad(level[:-1, :-1] & level[1:, :-1] & level[:-1, 1:] & level[1:, 1:], 1)
+    return whole[:-1, :-1] | whole[1:, :-1] | whole[:-1, 1:] | whole[1:, 1:]
 
 
-def _finer(axis: PlotAxis) -> np.ndarray:
+def _finer(axis: PlotAxis, least: int) -> np.ndarray:
     """The values of an axis; if they are few, with further values at equal steps of its scale."""
     values = axis.values.astype(float)
-    steps = int(np.ceil(FINE / (len(values) - 1)))
-    t = axis.scale.forward(values)
-    fine = np.interp(np.arange((len(values) - 1) * steps + 1) / steps, np.arange(len(values)), t)
-    x = np.clip(axis.scale.backward(fine), values[0], values[-1])
+    steps = int(np.ceil(least / (len(values) - 1)))
+    t = np.interp(np.arange((len(values) - 1) * steps + 1) / steps, np.arange(len(values)), axis.places)
+    x = np.clip(axis.scale.value(t), values[0], values[-1])
     x[::steps] = values
     return x
 
 
-def _interpolated(value: np.ndarray, axes: list[PlotAxis]) -> tuple[np.ndarray, ...]:
+def _interpolated(value: np.ndarray, axes: list[PlotAxis]) -> tuple[Line, ...]:
     """Where linear interpolation between neighbouring values is zero, on the axes' scales."""
-    t = [axis.scale.forward(axis.positions.astype(float)) for axis in axes]
     if len(axes) == 1:
-        i = np.flatnonzero(value[:-1] * value[1:] < 0)
-        part = value[i] / (value[i] - value[i + 1])
-        return tuple(np.array([[axes[0].scale.backward(u)]]) for u in t[0][i] + part * (t[0][i + 1] - t[0][i]))
-    found = contour_generator(*t, np.ma.masked_invalid(value.T)).lines(0.0)
-    return tuple(
-        np.column_stack([axis.scale.backward(u) for axis, u in zip(axes, line.T, strict=True)]) for line in found
-    )
+        return _ends(_interpolated(np.column_stack([value, value]), [*axes, SPARE]))
+    found = contour_generator(*(axis.places for axis in axes), np.ma.masked_invalid(value.T)).lines(0.0)
+    return tuple(np.column_stack([axis.scale.value(t) for axis, t in zip(axes, line.T, strict=True)]) for line in found)
 
 
 def study_of(dataset: xr.Dataset) -> Study | None:

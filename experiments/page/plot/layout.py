@@ -16,8 +16,8 @@ import numpy as np
 import xarray as xr
 
 from experiments.errors import RequestError
+from experiments.page.plot.axes import PlotAxis, axis_of, readable
 from experiments.page.plot.boundary import Boundary, boundary_of, study_of
-from experiments.page.plot.scales import PlotAxis, axis_of, readable
 from experiments.page.plot.series import DIFFERENCE, MINUS, NOT_AXES, Series, Who, computed, load, select, series_of
 from simulator.quantities import quantity_of
 from simulator.world import SCALARS, World
@@ -47,10 +47,10 @@ class Picture(NamedTuple):
     x: PlotAxis | None  # of a plane: the axis with one mark per value
     y: PlotAxis | None  # of a map
     panels: tuple[Panel, ...]
-    columns: int | None  # panels per row where the grid has a meaning; None: as many as fit
+    columns: int  # panels per row
     fixed: tuple[str, ...]  # "symbol = value" of the axes that do not vary
     world: tuple[str, ...] | None  # "symbol = value" of other fields away from their defaults; None if unknown
-    undefined: tuple[tuple[str, str], ...]  # (route, or "" if there is only one; reason)
+    undefined: tuple[str, ...]  # reasons, each after its route if there are several
     computed: tuple[int, int]  # computed cells, all cells
 
     @property
@@ -58,22 +58,23 @@ class Picture(NamedTuple):
         """Whether two learners are compared."""
         return MINUS in self.what
 
+    @property
+    def axes(self) -> list[PlotAxis]:
+        """The axes along the paper."""
+        return [axis for axis in (self.x, self.y) if axis is not None]
+
+    @property
+    def series(self) -> list[Series]:
+        """The series of all panels."""
+        return [series for panel in self.panels for series in panel.series]
+
     def as_json(self) -> dict[str, Any]:
         """The picture as one document. Arrays of maps have the first axis outside, the second inside."""
         done, whole = self.computed
-        return {
-            "what": self.what,
-            "kind": self.kind,
-            "axes": [
-                {"name": axis.name, "scale": axis.scale.name, "values": plain(axis.values)}
-                for axis in (self.x, self.y)
-                if axis is not None
-            ],
-            "panels": [_panel_as_json(panel, self.kind) for panel in self.panels],
-            "undefined": [f"{route}: {reason}" if route else reason for route, reason in self.undefined],
-            "computed": done,
-            "cells": whole,
-        }
+        axes = [{"name": axis.name, "scale": axis.scale.name, "values": plain(axis.values)} for axis in self.axes]
+        panels = [_panel_as_json(panel, self.kind) for panel in self.panels]
+        document = {"what": self.what, "kind": self.kind, "axes": axes, "panels": panels}
+        return {**document, "undefined": list(self.undefined), "computed": done, "cells": whole}
 
 
 def _panel_as_json(panel: Panel, kind: str) -> dict[str, Any]:
@@ -82,10 +83,8 @@ def _panel_as_json(panel: Panel, kind: str) -> dict[str, Any]:
         series = [{"group": group, **one} for group, one in zip(PAIR, series, strict=True)]
     document = {"at": {name: plain(np.asarray(value)) for name, value in panel.at.items()}, "series": series}
     if panel.boundary is not None:
-        document["boundary"] = {
-            "exact": [plain(line) for line in panel.boundary.exact],
-            "interpolated": [plain(line) for line in panel.boundary.interpolated],
-        }
+        lines = {kind: getattr(panel.boundary, kind) for kind in ("exact", "interpolated")}
+        document["boundary"] = {kind: [plain(line) for line in found] for kind, found in lines.items()}
     return document
 
 
@@ -123,21 +122,19 @@ def arrange(dataset: xr.Dataset, what: str = DIFFERENCE, at: Mapping[str, str | 
     varying = {name: axis for name, axis in axes.items() if len(axis.values) > 1}
     fixed = {name: axis.values[0] for name, axis in axes.items() if name not in varying}
     along = _along(varying)
-    facets = [name for name in varying if name not in along]
+    facets = [axis for name, axis in varying.items() if name not in along]
     groups = _groups(series, len(along))
-    _check_panels(varying, facets, groups)
+    _check_panels(facets, groups)
+    named = len(groups) > 1 or (len(along) == 2 and MINUS not in what)
     panels = []
-    for index in product(*(range(len(varying[name].values)) for name in facets)):
-        place = dict(zip(facets, index, strict=True))
-        values = {name: varying[name].values[i] for name, i in place.items()}
-        for group in groups:
-            held = {**fixed, **values}
-            own = tuple(s._replace(data=_at(s.data, {**dict.fromkeys(fixed, 0), **place}, along)) for s in group)
-            named = len(groups) > 1 or (len(along) == 2 and MINUS not in what)
-            words = [group[0].who.label if len(group) == 1 else group[0].who.learner] if named else []
-            title = (*words, *(varying[name].at(value) for name, value in values.items()))
-            boundary = boundary_of(dataset, own[0], held, [varying[name] for name in along]) if MINUS in what else None
-            panels.append(Panel(title, held, own, boundary))
+    for index, group in product(product(*(range(len(axis.values)) for axis in facets)), groups):
+        place = dict.fromkeys(fixed, 0) | {axis.name: i for axis, i in zip(facets, index, strict=True)}
+        held = {name: axes[name].values[i] for name, i in place.items()}
+        own = tuple(s._replace(data=s.data.isel(place, drop=True).transpose(*along)) for s in group)
+        words = [group[0].who.label if len(group) == 1 else group[0].who.learner] if named else []
+        title = (*words, *(axis.at(held[axis.name]) for axis in facets))
+        boundary = boundary_of(dataset, own[0], held, [varying[name] for name in along]) if MINUS in what else None
+        panels.append(Panel(title, held, own, boundary))
     x, y = (*(varying[name] for name in along), None, None)[:2]
     return Picture(
         what=what,
@@ -145,7 +142,7 @@ def arrange(dataset: xr.Dataset, what: str = DIFFERENCE, at: Mapping[str, str | 
         x=x,
         y=y,
         panels=tuple(panels),
-        columns=len(groups) if len(groups) > 1 and facets else None,
+        columns=3 if len(groups) == 3 and facets else min(len(panels), 2),
         fixed=tuple(axes[name].at(value) for name, value in fixed.items()),
         world=_world_words(dataset, axes),
         undefined=_reasons(dataset, [s for p in panels for s in p.series]),
@@ -156,40 +153,32 @@ def arrange(dataset: xr.Dataset, what: str = DIFFERENCE, at: Mapping[str, str | 
 def _layout_groups(dataset: xr.Dataset, at: Mapping[str, str | float] | None) -> Picture:
     """Both groups of a study over one axis, one panel per learner."""
     common, counter = (arrange(dataset, group, at) for group in PAIR)
-    first, last = common.panels[0].at, common.panels[-1].at
-    varying = [axis.name for axis in (common.x, common.y) if axis is not None]
-    varying += [name for name in first if first[name] != last[name]]
-    if not varying:
-        raise RequestError(f"--what {GROUPS!r} marks the values of an axis, and this study has no axis")
-    if len(varying) > 1:
-        name = next((name for name in varying if dataset[name].dtype.kind in "fiu"), varying[0])
+    held = [panel.at for panel in common.panels]
+    varying = [axis.name for axis in common.axes]
+    varying += [name for name in held[0] if held[0][name] != held[-1][name]]
+    if len(varying) != 1:
+        numbers = [name for name in varying if dataset[name].dtype.kind in "fiu"]
+        examples = [f"; fix the others, such as --at {name}={dataset[name].values[0]}" for name in numbers + varying]
         raise RequestError(
-            f"--what {GROUPS!r} marks the values of one axis; fix the others, such as "
-            f"--at {name}={dataset[name].values[0]}"
+            f"--what {GROUPS!r} marks the values of one axis, and this study has {len(varying)}{''.join(examples[:1])}"
         )
     if len(common.x.values) > MOST_MARKS:
         raise RequestError(
             f"--what {GROUPS!r}: {common.x.name} has {len(common.x.values)} values, more than {MOST_MARKS} marks"
         )
-    pairs = [
-        pair
-        for both in zip(common.panels, counter.panels, strict=True)
-        for pair in zip(*(panel.series for panel in both), strict=True)
-    ]
+    pairs = list(zip(common.series, counter.series, strict=True))
     if len(pairs) > MOST_PANELS:
         raise RequestError(f"{len(pairs)} learners would be as many panels, more than {MOST_PANELS}; keep one learner")
-    panels = tuple(Panel((pair[0].who.label,) if len(pairs) > 1 else (), first, pair) for pair in pairs)
-    columns = 2 if len(panels) > 1 else None
-    return counter._replace(what=GROUPS, kind="plane", panels=panels, columns=columns)
+    panels = tuple(Panel((pair[0].who.label,) if len(pairs) > 1 else (), held[0], pair) for pair in pairs)
+    return counter._replace(what=GROUPS, kind="plane", panels=panels, columns=min(len(panels), 2))
 
 
 def _along(varying: dict[str, PlotAxis]) -> list[str]:
     """The axes along the paper, in the study's order: two for a map, else one. Ranges and long axes come first."""
-    order = {name: (axis.words, axis.listed, -len(axis.values)) for name, axis in varying.items()}
-    longest = sorted(varying, key=order.__getitem__)[:2]
-    fit = all(len(varying[name].values) >= MAP_VALUES and not varying[name].words for name in longest)
-    number = 2 if len(longest) == 2 and fit else 1
-    return [name for name in varying if name in longest[:number]]
+    longest = sorted(varying.values(), key=lambda axis: (axis.words, axis.listed, -len(axis.values)))[:2]
+    is_map = len(longest) == 2 and all(len(axis.values) >= MAP_VALUES and not axis.words for axis in longest)
+    names = [axis.name for axis in longest[: 2 if is_map else 1]]
+    return [name for name in varying if name in names]
 
 
 def _groups(series: list[Series], along: int) -> list[tuple[Series, ...]]:
@@ -201,32 +190,28 @@ def _groups(series: list[Series], along: int) -> list[tuple[Series, ...]]:
     return [tuple(s for s in series if s.who.learner == name) for name in dict.fromkeys(s.who.learner for s in series)]
 
 
-def _check_panels(varying: dict[str, PlotAxis], facets: list[str], groups: list[tuple[Series, ...]]) -> None:
-    counts = [len(varying[name].values) for name in facets]
-    panels = int(np.prod(counts, dtype=int)) * len(groups)
+def _check_panels(facets: list[PlotAxis], groups: list[tuple[Series, ...]]) -> None:
+    panels = int(np.prod([len(axis.values) for axis in facets], dtype=int)) * len(groups)
     if panels <= MOST_PANELS:
         return
-    parts = [f"{n} values of {name}" for n, name in zip(counts, facets, strict=True)]
+    parts = [f"{len(axis.values)} values of {axis.name}" for axis in facets]
     parts += [f"{len(groups)} learners"] if len(groups) > 1 else []
     example = f"learner={groups[0][0].who.learner}"
     if facets:
-        name = max(facets, key=lambda name: len(varying[name].values))
-        middle = varying[name].values[len(varying[name].values) // 2]
-        example = f"{name}={middle if varying[name].words else f'{middle:.12g}'}"
-    sizes = " times ".join(parts)
-    raise RequestError(f"{sizes} make {panels} panels, more than {MOST_PANELS}; fix an axis, such as --at {example}")
+        longest = max(facets, key=lambda axis: len(axis.values))
+        middle = longest.values[len(longest.values) // 2]
+        example = f"{longest.name}={middle if longest.words else f'{middle:.12g}'}"
+    raise RequestError(
+        f"{' times '.join(parts)} make {panels} panels, more than {MOST_PANELS}; fix an axis, such as --at {example}"
+    )
 
 
-def _at(data: xr.Dataset, place: dict[str, int], along: list[str]) -> xr.Dataset:
-    return data.isel(place, drop=True).transpose(*along)
-
-
-def _reasons(dataset: xr.Dataset, series: list[Series]) -> tuple[tuple[str, str], ...]:
+def _reasons(dataset: xr.Dataset, series: list[Series]) -> tuple[str, ...]:
     """Why numbers are missing, by route; the theory beside measurements counts as a route."""
-    codes = [(s.who.route or "", s.data.undefined) for s in series]
+    codes = [(s.who.route, s.data.undefined) for s in series]
     codes += [("theory", s.data.predicted_undefined) for s in series if "predicted" in s.data]
-    legend = [(route, code) for route, array in codes for code in np.unique(array).tolist() if code]
-    return tuple(dict.fromkeys((route, str(dataset.legend.values[code])) for route, code in legend))
+    reasons = [(route, dataset.legend.values[code]) for route, array in codes for code in np.unique(array) if code]
+    return tuple(dict.fromkeys(f"{route}: {reason}" if route else str(reason) for route, reason in reasons))
 
 
 def _world_words(dataset: xr.Dataset, axes: Mapping[str, PlotAxis]) -> tuple[str, ...] | None:

@@ -1,175 +1,122 @@
-"""Lines over one axis, or one point per learner without an axis: theory as lines, measurements as points."""
+"""Pictures of lines and points: over one axis, one point per learner, or one group of images against the other.
+
+Theory is a line (in the plane of both groups an open mark), a measurement is a point with its interval.
+"""
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from experiments.page.plot.axes import PlotAxis, readable
 from experiments.page.plot.boundary import Boundary
-from experiments.page.plot.frame import (
-    SMALLEST,
-    both_labels,
-    caption,
-    explain,
-    fitted,
-    framed,
-    in_percent,
-    percent,
-    title_of,
-)
+from experiments.page.plot.frame import SMALLEST, both_labels, finished, framed, in_percent, percent
 from experiments.page.plot.layout import Picture
-from experiments.page.plot.scales import PlotAxis, readable
-from experiments.page.plot.series import Series, Who
+from experiments.page.plot.series import MINUS, Series, Who
 from experiments.style import styled
 
 STYLES = ("-", "--", ":", "-.")
-MARKERS = ("o", "s", "^", "D")  # one per route
-HEADROOM = 0.04  # share of the range of values, above and below
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # seven colours repeat with other marks
+HEADROOM = 0.06  # share of the range of values, above and below
 
 
 @styled
 def draw_lines(picture: Picture) -> Figure:
     """The figure of a picture with at most one axis."""
-    frame = framed(picture, title_of(picture))
-    people = list(dict.fromkeys(s.who.anywhere for p in picture.panels for s in p.series))
-    routes = list(dict.fromkeys(s.who.route for p in picture.panels for s in p.series))
-    colours = {who: (f"C{i % 7}", STYLES[i % len(STYLES)]) for i, who in enumerate(people)}
-    marks = {route: MARKERS[i % len(MARKERS)] for i, route in enumerate(routes)}
-    for ax, panel in zip(frame.axes, picture.panels, strict=True):
-        if picture.x is None:
-            _points_of_learners(ax, panel.series, colours, marks)
-            continue
+    figure = framed(picture)
+    axes = tuple(figure.axes)
+    people = list(dict.fromkeys(s.who.anywhere for s in picture.series))
+    routes = list(dict.fromkeys(s.who.route for s in picture.series))
+    for ax, panel in zip(axes, picture.panels, strict=True):
         for series in panel.series:
-            _line(ax, picture.x, series, *colours[series.who.anywhere], marks[series.who.route])
-        if panel.boundary is not None:
-            _crossings(ax, panel.boundary)
-    _limits(frame.axes, picture)
-    for ax, panel in zip(frame.axes, picture.panels, strict=True):
-        _undefined(ax, picture, panel.series, colours)
-        if not any(
-            np.isfinite(s.data[name]).any() for s in panel.series for name in ("value", "predicted") if name in s.data
-        ):
-            ax.text(0.5, 0.5, "no value here", transform=ax.transAxes, ha="center", fontsize=SMALLEST)
-    explain(frame, _entries(picture, people, routes, colours, marks), caption(picture))
-    return fitted(frame)
-
-
-def _line(ax: Axes, x: PlotAxis, series: Series, colour: str, style: str, mark: str) -> None:
-    data, place = series.data, x.positions
-    if series.replicates:
-        if "predicted" in data:
-            _joined(ax, x, data.predicted.values, colour, style)
-        _with_intervals(ax, place, series, colour, mark)
-        return
-    if "low" in data:
-        ax.fill_between(place, data.low, data.high, color=colour, alpha=0.2, linewidth=0)
-    _joined(ax, x, data.value.values, colour, style)
-
-
-def _joined(ax: Axes, x: PlotAxis, values: np.ndarray, colour: str, style: str) -> None:
-    """A line; dashes at words, and dots at values without a neighbour."""
-    values = np.where(np.isfinite(values), values, np.nan)
-    there = np.concatenate([[False], np.isfinite(values), [False]])
-    lonely = there[1:-1] & ~there[:-2] & ~there[2:]
-    ax.plot(
-        x.positions,
-        values,
-        linestyle="none" if x.words else style,
-        color=colour,
-        marker="_" if x.words else ".",
-        markersize=14 if x.words else 5,
-        markevery=np.ones(len(values), bool) if x.words else lonely,
-    )
-
-
-def _with_intervals(ax: Axes, place: np.ndarray, series: Series, colour: str, mark: str) -> None:
-    value = series.data.value.values
-    spread = None
-    if "low" in series.data:
-        ends = np.stack([value - series.data.low.values, series.data.high.values - value])
-        spread = np.maximum(np.where(np.isfinite(ends), ends, 0.0), 0.0)
-    ax.errorbar(place, value, spread, fmt=mark, color=colour, capsize=2, elinewidth=1.2, markersize=4.5)
-
-
-def _points_of_learners(ax: Axes, series: tuple[Series, ...], colours: dict, marks: dict) -> None:
-    """One place per learner."""
-    people = list(dict.fromkeys(s.who.anywhere for s in series))
-    for s in series:
-        place, (colour, _) = people.index(s.who.anywhere), colours[s.who.anywhere]
-        if s.replicates and "predicted" in s.data:
-            ax.plot([place], [float(s.data.predicted)], "_", color=colour, markersize=18)
-        row = s._replace(data=s.data.expand_dims("place"))
-        _with_intervals(ax, np.array([place]), row, colour, marks[s.who.route])
-    ax.xaxis.set_major_locator(FixedLocator(range(len(people))))
-    ax.xaxis.set_major_formatter(FixedFormatter([who.label.replace(", ", "\n") for who in people]))
-    ax.set_xlim(-0.5, len(people) - 0.5)
-
-
-def _crossings(ax: Axes, boundary: Boundary) -> None:
-    for points, face in ((boundary.exact, "black"), (boundary.interpolated, "white")):
-        for line in points:
-            ax.plot(line[:, 0], [0.0], "o", color="black", markerfacecolor=face, markersize=6, zorder=5)
-
-
-def _limits(axes: tuple[Axes, ...], picture: Picture) -> None:
-    """The same limits in all panels: all values with headroom, and zero in a difference."""
-    ax = axes[0]
-    if picture.x is not None:
-        t = picture.x.scale.forward(picture.x.positions.astype(float))
-        margin = 0.02 * (t[-1] - t[0]) if not picture.x.words else 0.5
-        ends = picture.x.scale.backward(np.array([t[0] - margin, t[-1] + margin]))
-    names = ("value", "low", "high", "predicted")
-    values = [s.data[name].values.ravel() for p in picture.panels for s in p.series for name in names if name in s.data]
-    everything = np.concatenate(values)
-    everything = everything[np.isfinite(everything)]
-    if in_percent(picture.what):  # intervals of few replicates may be wider than this
-        everything = np.clip(everything, -1 if picture.difference or picture.what == "drop" else 0, 1)
-    if picture.difference:
-        everything = np.append(everything, 0.0)
-    low, high = (everything.min(), everything.max()) if len(everything) else (0.0, 1.0)
-    room = max(HEADROOM * (high - low), 0.005)
-    for ax in axes:
-        if picture.x is not None:
-            ax.set_xlim(*ends)
-        ax.set_ylim(low - room, high + room)
-        ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-        if in_percent(picture.what):
-            ax.yaxis.set_major_formatter(FuncFormatter(percent))
+            i, mark = people.index(series.who.anywhere), MARKERS[routes.index(series.who.route)]
+            _draw(ax, picture.x, series, i, mark)
+        if panel.boundary is not None and picture.x is not None:
+            _crossings(ax, picture.x, panel.boundary)
         if picture.difference:
             ax.axhline(0.0, color="0.4", linewidth=0.8)
+        if not any(np.isfinite(s.numbers(name)).any() for s in panel.series for name in ("value", "predicted")):
+            ax.text(0.5, 0.5, "no value here", transform=ax.transAxes, ha="center", fontsize=SMALLEST)
+    _limit(axes, "y", picture, picture.series)
+    if picture.x is None:
+        axes[0].set_xticks(range(len(people)), labels=[who.label.replace(", ", "\n") for who in people])
+        axes[0].set_xlim(-0.5, len(people) - 0.5)
+    else:
+        margin = 0.5 if picture.x.words else 0.02 * np.ptp(picture.x.places)
+        axes[0].set_xlim(picture.x.places[0] - margin, picture.x.places[-1] + margin)
+    return finished(figure, picture, _entries(picture, people, routes))
 
 
-def _undefined(ax: Axes, picture: Picture, series: tuple[Series, ...], colours: dict) -> None:
-    """A cross at the bottom of the panel where a learner has no answer."""
-    foot = ax.get_ylim()[0]
-    for i, s in enumerate(series):
-        place = np.atleast_1d(np.arange(len(series))[i] if picture.x is None else picture.x.positions)
-        none = np.atleast_1d(s.data.undefined.values) != 0
-        if none.any():
-            colour = colours[s.who.anywhere][0]
-            ax.plot(place[none], np.full(none.sum(), foot), "x", color=colour, markersize=5, clip_on=False, zorder=6)
+def _draw(ax: Axes, x: PlotAxis | None, series: Series, i: int, mark: str) -> None:
+    """Theory as a line (a dash at words and learners), measurements as points, and crosses where nothing is defined."""
+    places = np.array([float(i)]) if x is None else x.places
+    value, predicted, low, high = (np.atleast_1d(series.numbers(n)) for n in ("value", "predicted", "low", "high"))
+    colour = f"C{i % 7}"
+    theory = predicted if series.replicates else value
+    if x is None or x.words:
+        ax.plot(places, theory, "_", color=colour, markersize=16)
+    else:
+        there = np.pad(np.isfinite(theory), 1)
+        lonely = there[1:-1] & ~there[:-2] & ~there[2:]
+        line = np.where(there[1:-1], theory, np.nan)
+        ax.plot(places, line, STYLES[i % len(STYLES)], color=colour, marker=".", markevery=lonely)
+    if series.replicates:
+        ax.errorbar(places, value, _arms(value, low, high), fmt=mark, color=colour, capsize=2, elinewidth=1.2)
+    elif x is not None:
+        ax.fill_between(places, low, high, color=colour, alpha=0.2, linewidth=0)
+    else:
+        ax.errorbar(places, value, _arms(value, low, high), fmt="none", color=colour, capsize=2)
+    none = np.atleast_1d(series.data.undefined.values) != 0
+    if none.any():
+        foot = {"transform": ax.get_xaxis_transform(), "clip_on": False, "zorder": 6}
+        ax.plot(places[none], np.zeros(none.sum()), "x", color=colour, **foot)
 
 
-def _entries(picture: Picture, people: list[Who], routes: list, colours: dict, marks: dict) -> list:
-    every = [s for p in picture.panels for s in p.series]
-    measured = {s.who.anywhere for s in every if s.replicates and s.data.value.notnull().any()}
+def _arms(value: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Both arms of intervals; 0 where there is none."""
+    return np.maximum(np.nan_to_num([value - low, high - value], posinf=0.0), 0.0)
+
+
+def _crossings(ax: Axes, x: PlotAxis, boundary: Boundary) -> None:
+    for points, face in ((boundary.exact, "black"), (boundary.interpolated, "white")):
+        for line in points:
+            ax.plot(x.scale.place(line[0, 0]), 0.0, "o", color="black", markerfacecolor=face, markersize=6, zorder=5)
+
+
+def _limit(axes: tuple[Axes, ...], side: str, picture: Picture, series: list[Series]) -> None:
+    """All values with headroom; intervals of few replicates are cut at what the quantity can be."""
+    every = np.concatenate([s.numbers(n).ravel() for s in series for n in ("value", "predicted", "low", "high")])
+    every = every[np.isfinite(every)]
+    if picture.difference:
+        every = np.append(every, 0.0)
+    if in_percent(picture.what):
+        every = np.clip(every, -1 if picture.difference or picture.what == "drop" else 0, 1)
+    low, high = (every.min(), every.max()) if len(every) else (0.0, 1.0)
+    room = max(HEADROOM * (high - low), 0.005)
+    axis = getattr(axes[0], f"{side}axis")  # all panels share it
+    getattr(axes[0], f"set_{side}lim")(low - room, high + room)
+    axis.set_major_locator(MaxNLocator(6 if side == "y" else 4, steps=[1, 2, 5, 10]))
+    if in_percent(picture.what):
+        axis.set_major_formatter(FuncFormatter(percent))
+
+
+def _entries(picture: Picture, people: list[Who], routes: list) -> list:
+    measured = {s.who.anywhere for s in picture.series if s.replicates and s.data.value.notnull().any()}
     entries = []
-    for who in people:
-        colour, style = colours[who]
-        label = " minus ".join(both_labels(picture)) if picture.difference else who.label
-        mark = marks[routes[0]] if who in measured and len(routes) == 1 else None
-        entries.append((Line2D([], [], color=colour, linestyle=style, marker=mark), label))
+    for i, who in enumerate(people):
+        label = MINUS.join(both_labels(picture)) if picture.difference else who.label
+        mark = MARKERS[0] if who in measured and len(routes) == 1 else None
+        entries.append((Line2D([], [], color=f"C{i % 7}", linestyle=STYLES[i % len(STYLES)], marker=mark), label))
     if len(routes) > 1:
-        entries += [(Line2D([], [], color="0.3", linestyle="none", marker=marks[r]), str(r)) for r in routes]
-    if not measured and any("low" in s.data for s in every):
-        level = next(s.level for s in every if s.level is not None)
-        entries.append((Patch(color="0.5", alpha=0.3, linewidth=0), f"{level:.0%} interval of a sampled value"))
+        entries += [(_mark(mark, "0.3"), str(route)) for route, mark in zip(routes, MARKERS, strict=False)]
+    sampled = [s.level for s in picture.series if s.level is not None and not s.replicates]
+    if sampled:
+        entries.append((Patch(color="0.5", alpha=0.3, linewidth=0), f"{sampled[0]:.0%} interval of a sampled value"))
     entries += _boundary_entries(picture)
-    if any((s.data.undefined != 0).any() for s in every):
-        cross = Line2D([], [], color="0.3", linestyle="none", marker="x")
-        entries.append((cross, "undefined"))
+    if any((s.data.undefined != 0).any() for s in picture.series):
+        entries.append((_mark("x", "0.3"), "undefined"))
     return entries
 
 
@@ -179,12 +126,39 @@ def _boundary_entries(picture: Picture) -> list:
         ("exact", "black", "exact, by theory"),
         ("interpolated", "white", "interpolated between the values drawn"),
     ):
-        found = [line for p in picture.panels if p.boundary is not None for line in getattr(p.boundary, kind)]
+        found = [line[0, 0] for p in picture.panels if p.boundary is not None for line in getattr(p.boundary, kind)]
         if not found:
             continue
         where = ""
         if len(picture.panels) == 1 and len(found) <= 3:
-            where = f" at ${picture.x.symbol}$ = " + ", ".join(readable(line[0, 0]) for line in found)
-        dot = Line2D([], [], color="black", linestyle="none", marker="o", markerfacecolor=face)
-        entries.append((dot, f"equally accurate{where} ({words})"))
+            where = f" at ${picture.x.symbol}$ = " + ", ".join(map(readable, found))
+        entries.append((_mark("o", "black", face), f"equally accurate{where} ({words})"))
     return entries
+
+
+def _mark(mark: str, colour: str, face: str | None = None) -> Line2D:
+    return Line2D([], [], color=colour, linestyle="none", marker=mark, markerfacecolor=face or colour)
+
+
+@styled
+def draw_plane(picture: Picture) -> Figure:
+    """The counter group against the common group: one mark per value of an axis."""
+    figure = framed(picture)
+    axes = tuple(figure.axes)
+    looks = [(f"C{i % 7}", MARKERS[(i + i // 7) % 7]) for i in range(len(picture.x.values))]
+    for ax, panel in zip(axes, picture.panels, strict=True):
+        ax.plot([0, 1], [0, 1], linestyle="--", color="0.7", linewidth=1, zorder=1)
+        common, counter = panel.series
+        for i, (colour, mark) in enumerate(looks):
+            x, y = (s.numbers("predicted" if s.replicates else "value")[i] for s in panel.series)
+            ax.plot(x, y, mark, color=colour, markerfacecolor="none", markersize=8)
+            if common.replicates:
+                (x, across), (y, upward) = (
+                    (s.numbers("value")[i], _arms(*(s.numbers(n)[[i]] for n in ("value", "low", "high"))))
+                    for s in (common, counter)
+                )
+                ax.errorbar(x, y, upward, across, fmt=mark, color=colour, markersize=5, elinewidth=1.0, zorder=3)
+    for side, k in (("x", 0), ("y", 1)):
+        _limit(axes, side, picture, [panel.series[k] for panel in picture.panels])
+    words = [str(v) if picture.x.words else picture.x.at(v) for v in picture.x.values]
+    return finished(figure, picture, [(_mark(m, c), word) for word, (c, m) in zip(words, looks, strict=True)])

@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from experiments.errors import RequestError
-from experiments.files import check_ours, check_writable, write_atomically
+from experiments.files import check_writable, write_atomically
 from experiments.style import styled
 from simulator.naming import suggestion
 
@@ -34,8 +34,7 @@ def check_target(path: Path, verb: str) -> Path:
             f"--output {str(path)!r} ends in {path.suffix or 'no suffix'!r}, not in {', '.join(METADATA)}"
             f"{suggestion(path.suffix, METADATA)}"
         )
-    check_writable(path.parent)
-    check_ours(path, mark(verb).encode(), verb)
+    check_writable(path.parent, verb, [path.name], mark(verb).encode())
     return path
 
 

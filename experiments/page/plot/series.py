@@ -6,7 +6,6 @@ when both do, so its level is 1 - 2 alpha.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +13,6 @@ import xarray as xr
 
 from experiments.errors import RequestError, RunError
 from experiments.inference import LEVEL, t_bounds
-from experiments.lab.store import read
 from simulator.accuracy import PIXEL_GROUPS, WORDS, Accuracy, in_words
 from simulator.naming import suggestion
 from theory import learners
@@ -62,19 +60,9 @@ class Series(NamedTuple):
     level: float | None  # of the interval
     replicates: int  # 0 if nothing was measured
 
-
-def open_store(store: str) -> xr.Dataset:
-    """The study in a store, without reading its numbers. Raises RequestError for anything else."""
-    path = Path(store)
-    if "://" not in store and not path.exists():
-        others = [p.name for p in path.parent.iterdir() if p.suffix == ".zarr"] if path.parent.is_dir() else []
-        raise RequestError(f"store {store!r} does not exist{suggestion(path.name, others, quoted=True)}")
-    if "://" not in store and path.is_file():
-        raise RequestError(f"store {store!r} is a file; a store is a folder that `soberclip sweep` writes")
-    try:
-        return read(store)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise _damaged(error) from error
+    def numbers(self, name: str) -> np.ndarray:
+        """One of the arrays; nan where it does not exist."""
+        return (self.data[name] if name in self.data else self.data.value * np.nan).values
 
 
 def select(dataset: xr.Dataset, at: Mapping[str, str | float]) -> xr.Dataset:
@@ -121,15 +109,9 @@ def load(dataset: xr.Dataset) -> xr.Dataset:
     try:
         dataset = dataset.load()
     except (OSError, ValueError, RuntimeError) as error:
-        raise _damaged(error) from error
-    for name in dataset.dims:
-        if name not in NOT_AXES and dataset[name].dtype.kind in "fiu":
-            dataset = dataset.sortby(str(name))
-    return dataset
-
-
-def _damaged(error: Exception) -> RunError:
-    return RunError(f"a chunk of the study is damaged ({error}); the same `soberclip sweep` repairs it")
+        words = f"a chunk of the study is damaged ({error}); the same `soberclip sweep` repairs it"
+        raise RunError(words) from error
+    return dataset.sortby([str(d) for d in dataset.dims if d not in NOT_AXES and dataset[d].dtype.kind in "fiu"])
 
 
 def series_of(dataset: xr.Dataset, what: str) -> list[Series]:
@@ -145,7 +127,7 @@ def series_of(dataset: xr.Dataset, what: str) -> list[Series]:
             f"--what = {what!r} is not one of {', '.join(quantities)}, nor A{MINUS}B with two learners of the study"
             f"{suggestion(what, quantities)}"
         )
-    first, second = (_named(dataset, name.strip(), everybody, what) for name in what.split(MINUS, 1))
+    first, second = (_named(name.strip(), everybody, what) for name in what.split(MINUS, 1))
     if first[0] == second[0]:
         raise RequestError(f"--what = {what!r} compares a learner with itself; name two that differ")
     return [_difference(dataset, a, b) for a, b in zip(first, second, strict=True)]
@@ -170,6 +152,20 @@ def _has_prompts(dataset: xr.Dataset, learner: str) -> bool:
     return bool(others.common.notnull().any() | (others.undefined != 0).any())
 
 
+def _named(name: str, everybody: list[Who], what: str) -> list[Who]:
+    """The learner that one half of a difference names, once per route; the prompt may be omitted if there is one."""
+    mine = [who for who in everybody if name in (who.spec, who.learner)]
+    specs = dict.fromkeys(who.spec for who in mine or everybody)
+    if not mine:
+        raise RequestError(
+            f"--what = {what!r} names {name!r}, which is not in the study; choose from {', '.join(specs)}"
+            f"{suggestion(name, [*specs, *(who.learner for who in everybody)])}"
+        )
+    if len(specs) > 1:
+        raise RequestError(f"--what = {what!r} does not say which prompt of {name}; write {' or '.join(specs)}")
+    return mine
+
+
 def part_of(dataset: xr.Dataset, who: Who) -> xr.Dataset:
     """The numbers of one learner, without the dimensions of learner, prompt and route."""
     at = {"learner": who.learner}
@@ -178,25 +174,6 @@ def part_of(dataset: xr.Dataset, who: Who) -> xr.Dataset:
     if who.route is not None:
         at["route"] = who.route
     return dataset.sel(at, drop=True)
-
-
-def _named(dataset: xr.Dataset, name: str, everybody: list[Who], what: str) -> list[Who]:
-    """The learner that one half of a difference names, once per route."""
-    specs = list(dict.fromkeys(who.spec for who in everybody))
-    learner, _, prompt = name.partition(":")
-    mine = [who for who in everybody if who.spec == name]
-    if not mine and not prompt:
-        mine = [who for who in everybody if who.learner == learner]
-        if len({who.prompt for who in mine}) > 1:
-            choices = " or ".join(dict.fromkeys(who.spec for who in mine))
-            raise RequestError(f"--what = {what!r} does not say which prompt of {learner}; write {choices}")
-    if not mine:
-        names = dict.fromkeys([*specs, *(who.learner for who in everybody)])
-        raise RequestError(
-            f"--what = {what!r} names {name!r}, which is not in the study; choose from {', '.join(specs)}"
-            f"{suggestion(name, names)}"
-        )
-    return mine
 
 
 def _quantity(dataset: xr.Dataset, who: Who, name: str) -> Series:
@@ -209,10 +186,8 @@ def _quantity(dataset: xr.Dataset, who: Who, name: str) -> Series:
         data["predicted_undefined"] = _codes(part.get("predicted_undefined"), data.predicted)
         if not data.value.notnull().any():  # no route measures this learner: it has its theory alone
             data["undefined"] = data.undefined.where(data.predicted.isnull(), 0)
-    low, high, level = _interval(part, name, value)
-    if level is not None:
-        data["low"], data["high"] = low, high
-    return Series(who, None, data, level, value.sizes.get("replicate", 0))
+    ends, level = _interval(part, name, value)
+    return Series(who, None, data.assign(ends), level, value.sizes.get("replicate", 0))
 
 
 def _codes(codes: xr.DataArray | None, like: xr.DataArray) -> xr.DataArray:
@@ -220,13 +195,10 @@ def _codes(codes: xr.DataArray | None, like: xr.DataArray) -> xr.DataArray:
     return xr.zeros_like(like, dtype=int) if codes is None else codes.fillna(0).astype(int)
 
 
-def _values(part: xr.Dataset, name: str, prefix: str = "") -> xr.DataArray:
+def _values(part: xr.Dataset, name: str, prefix: str = "", ends: tuple[str, str] = ("", "")) -> xr.DataArray:
     if name in ("reliance", *PIXEL_GROUPS):
-        return part[prefix + name]
-    return _in_words(name, part[f"{prefix}common"], part[f"{prefix}counter"])
-
-
-def _in_words(name: str, common: xr.DataArray, counter: xr.DataArray) -> xr.DataArray:
+        return part[prefix + name + ends[0]]
+    common, counter = (part[f"{prefix}{group}{end}"] for group, end in zip(("common", "counter"), ends, strict=True))
     return xr.apply_ufunc(lambda a, b: in_words(name, Accuracy(a, b)), common, counter)
 
 
@@ -234,55 +206,44 @@ def _mean(value: xr.DataArray) -> xr.DataArray:
     return value.mean("replicate") if "replicate" in value.dims else value
 
 
-def _interval(part: xr.Dataset, name: str, value: xr.DataArray):
-    """(low, high, level); level is None if nothing was estimated."""
-    ends = {g: _ends(part, g) for g in ("common", "counter", "reliance", *PIXEL_GROUPS) if f"{g}_low" in part}
-    if name in ends:
-        return ends[name]
-    if name == "error-counter" and "counter" in ends:
-        low, high, level = ends["counter"]
-        return 1 - high, 1 - low, level
-    if value.sizes.get("replicate", 0) > 1:
+def _interval(part: xr.Dataset, name: str, value: xr.DataArray) -> tuple[dict[str, xr.DataArray], float | None]:
+    """(low and high, level); ({}, None) if nothing was estimated."""
+    group = "counter" if name == "error-counter" else name
+    own = f"{group}_low" in part
+    if not own and value.sizes.get("replicate", 0) > 1:
         return _of_replicates(value)
-    if name not in WORDS or not {"common", "counter"} <= ends.keys():
-        return None, None, None
-    (a, b, level), (c, d, _) = ends["common"], ends["counter"]
-    low, high = ((a, d), (b, c)) if name in FALLING else ((a, c), (b, d))
-    return _in_words(name, *low), _in_words(name, *high), 2 * level - 1
+    if not own and (name not in WORDS or f"{DIFFERENCE}_low" not in part):
+        return {}, None
+    level = part[f"{group if own else DIFFERENCE}_low"].attrs.get("level", part.attrs.get("level", LEVEL))
+    low, high = ("_low", "_high"), ("_high", "_low")
+    lower, upper = ((low[0], high[0]), (high[0], low[0])) if name in FALLING else ((low[0],) * 2, (high[0],) * 2)
+    ends = {"low": _values(part, name, ends=lower), "high": _values(part, name, ends=upper)}
+    return ends, float(level) if own else 2 * float(level) - 1
 
 
-def _ends(part: xr.Dataset, name: str):
-    low, high = part[f"{name}_low"], part[f"{name}_high"]
-    return low, high, float(low.attrs.get("level", part.attrs.get("level", LEVEL)))
-
-
-def _of_replicates(value: xr.DataArray):
+def _of_replicates(value: xr.DataArray) -> tuple[dict[str, xr.DataArray], float]:
     bounds = t_bounds(value.transpose(..., "replicate").values, (1 - LEVEL) / 2)
     like = value.isel(replicate=0, drop=True)
-    return like.copy(data=bounds.low), like.copy(data=bounds.high), LEVEL
+    return {"low": like.copy(data=bounds.low), "high": like.copy(data=bounds.high)}, LEVEL
 
 
 def _difference(dataset: xr.Dataset, first: Who, second: Who) -> Series:
     one, two = (_quantity(dataset, who, DIFFERENCE) for who in (first, second))
-    data = xr.Dataset({"undefined": _first_reason(one, two, "undefined")})
-    data["value"] = one.data.value - two.data.value
-    data["pending"] = one.data.pending | two.data.pending
-    if "predicted" in one.data and "predicted" in two.data:
-        data["predicted"] = one.data.predicted - two.data.predicted
-        data["predicted_undefined"] = _first_reason(one, two, "predicted_undefined")
-    level = None
+    a, b, level = one.data, two.data, None
+    data = xr.Dataset({"undefined": a.undefined.where(a.undefined != 0, b.undefined), "value": a.value - b.value})
+    data["pending"] = a.pending | b.pending
+    if "predicted" in a and "predicted" in b:
+        data["predicted"] = a.predicted - b.predicted
+        data["predicted_undefined"] = a.predicted_undefined.where(a.predicted_undefined != 0, b.predicted_undefined)
     if one.replicates > 1:
-        parts = [_values(part_of(dataset, who), DIFFERENCE) for who in (first, second)]
-        data["low"], data["high"], level = _of_replicates(parts[0] - parts[1])
+        ours, theirs = (_values(part_of(dataset, who), DIFFERENCE) for who in (first, second))
+        ends, level = _of_replicates(ours - theirs)
+        data = data.assign(ends)
     elif one.level is not None or two.level is not None:
-        ends = [(s.data.get("low", s.data.value), s.data.get("high", s.data.value)) for s in (one, two)]
-        data["low"], data["high"] = ends[0][0] - ends[1][1], ends[0][1] - ends[1][0]
+        data["low"] = a.get("low", a.value) - b.get("high", b.value)
+        data["high"] = a.get("high", a.value) - b.get("low", b.value)
         level = 1 - sum(1 - s.level for s in (one, two) if s.level is not None)
     return Series(first, second, data, level, one.replicates)
-
-
-def _first_reason(one: Series, two: Series, name: str) -> xr.DataArray:
-    return one.data[name].where(one.data[name] != 0, two.data[name])
 
 
 def computed(dataset: xr.Dataset) -> tuple[int, int]:

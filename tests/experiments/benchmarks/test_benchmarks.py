@@ -4,11 +4,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from experiments.benchmarks import evaluation, pixels, study, timing, training
+from experiments.benchmarks import study, timing, training
 from experiments.lab.studies import study as study_of
-from simulator.pixels.render import render
 from simulator.towers.chunked_losses import tiled_infonce
-from simulator.world import World
 
 AXES = {"p_spu": [0.6, 0.9], "mu_spu": [1.0, 2.0]}
 
@@ -56,43 +54,8 @@ def test_steps_are_measured(monkeypatch):
 
 def test_a_loop_over_functions_finds_what_the_study_finds():
     exact = study_of(axes=AXES, routes="exact", n=1000, replicates=3)
-    replicates = study.function(exact, (1, 0), 0, "name")["replicates"]
+    replicates = study.cell(exact, (1, 0), 0, "name")["replicates"]
     assert [one["counter"] for one in replicates] == exact.run().counter.values[1, 0, 0, 0].tolist()
     bayes = study_of(axes=AXES, learners=["bayes"])
-    accuracy = study.function(bayes, (1, 0), 0, None)
+    accuracy = study.cell(bayes, (1, 0), 0, None)
     assert bayes.run().counter.values[1, 0, 0, 0] == pytest.approx(float(accuracy.counter))
-    assert b'"counter"' in study.command(exact, (0, 0), 0, "name").stdout
-
-
-def test_every_chunk_of_a_store_is_checked():
-    row = study.finished(study_of(axes=AXES))
-    assert row.name == "the check of 20 chunks"
-    assert min(row.ours, row.limit) > 0
-
-
-def test_noise_in_front_of_noise():
-    scene, rows = pixels.photos_and_cutouts(16), torch.arange(7)
-    objects, photos = scene.objects.pixels[:7].double(), scene.photos.pixels[rows.flip(0)].double()
-    coverage = objects[:, 3:] / 255
-    blended = coverage * objects[:, :3] + (1 - coverage) * photos
-    assert (render(scene, rows, rows, rows.flip(0)) - blended).abs().max() <= 0.5 + 1e-4
-
-
-@pytest.mark.deep
-def test_pixels_take_time():
-    for row in (pixels.cutouts(pixels.photos_and_cutouts(16), 3), pixels.composites(32, 2)):
-        assert min(row.ours, row.limit) > 0
-    assert pixels.digits(World(views=pixels.Pixels())).ours > 0
-
-
-def test_every_photo_is_encoded_anew(monkeypatch):
-    passes, encode = [], evaluation.encode_photos
-
-    def counted(*arguments):
-        found = encode(*arguments)
-        passes.append(found.passes)
-        return found
-
-    monkeypatch.setattr(evaluation, "encode_photos", counted)
-    assert min(evaluation.encoded("cpu", photos=2, batch=2)) > 0
-    assert passes == [2] * 3

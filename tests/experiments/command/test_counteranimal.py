@@ -156,8 +156,7 @@ def test_wrong_requests_are_one_sentence(run, shared_tree, tiny_clip, squeezenet
     base = ("evaluate", "--data", shared_tree, "--cache", tmp_path / "c", "--output", tmp_path / "o")
     cases = {
         (*base, "--model", "open_clip:ViT-B32/openai"): "'ViT-B-32'",
-        (*base, "--model", clip, "--prompts", "openai8"): "'openai80'",
-        (*base, "--model", clip, "--class-names", "imagenet"): "imagenet",
+        (*base, "--model", clip, "--prompts", "openai8"): "openai80",
         (*base, "--model", clip, "--confusing", "x.json"): "--confusing",
         (*base, "--model", clip, "--weights", "a", "--weights", "b"): "2 --weights",
         (*base, "--model", clip, "--batch-size", 0): "--batch-size 0",

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -105,7 +104,7 @@ WRONG = {  # request: what its sentence names
     "predict --p-spu 1.4": "1.4 lies outside [0, 1]; the nearest valid value is 1",
     "predict --p-spu nan": "nan",
     "predict --dim-image 1": "dim_image",
-    "predict --p-spuu 1": "the nearest is --p-spu\n",
+    "predict --p-spuu 1": "mean --p-spu?",
     "predict --learner lstsq": "least-squares",
     "predict --prompt nam": "name",
     "predict 3": "'3'",
@@ -115,7 +114,7 @@ WRONG = {  # request: what its sentence names
     "predict --learner bayes --embed-dim 1": "--embed-dim = 1",
     "predict --embed-dim 1 --classes 4": "3",
     "predict --world missing.toml": "missing.toml",
-    "plot": "STORE",
+    "plot": "--store",
     "simulate --n": "--n",
     "counteranimal evaluate --model": "--model",
     "counteranimal compose": "--objects",
@@ -179,17 +178,6 @@ def test_output_that_is_a_file(soberclip, tmp_path, verb):
     for output in (file, file / "deeper"):
         refused(soberclip(verb, "--output", output), str(output))
     assert file.read_text() == "mine"
-
-
-@pytest.mark.parametrize(("flags", "full"), [([], False), (["--full"], True)])
-def test_a_full_reproduction_says_what_it_takes(soberclip, tmp_path, monkeypatch, flags, full):
-    from experiments.page import reproduce
-
-    asked = []
-    monkeypatch.setattr(reproduce, "reproduce", lambda output, seed, full: asked.append(full) or [])
-    run = soberclip("reproduce", "--output", tmp_path / "a", "--json", *flags)
-    assert (run.status, asked) == (0, [full])
-    assert bool(re.search(r"\d+ claims .*about \d+ min", run.err)) == full
 
 
 def test_reproduce_refuses_a_folder_of_other_things(soberclip, tmp_path):
@@ -260,21 +248,16 @@ def test_two_claims_of_one_id_are_refused(soberclip, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("output", "finished", "words"),
-    [
-        ([], 1, "nothing was kept"),
-        (["--output", "kept"], 0, "nothing was kept"),
-        (["--output", "kept"], 1, "in kept/verdicts.json"),
-    ],
+    ("output", "words"), [([], "nothing was kept"), (["--output", "kept"], "in kept/verdicts.json")]
 )
-def test_an_interrupted_check_says_what_was_kept(soberclip, tmp_path, monkeypatch, output, finished, words):
+def test_an_interrupted_check_says_what_was_kept(soberclip, tmp_path, monkeypatch, output, words):
     import experiments.court.trial as judging
 
     monkeypatch.chdir(tmp_path)
     real, calls = judging.judge, []
 
     def some(claim, **options):
-        if len(calls) == finished:
+        if calls:
             raise KeyboardInterrupt
         calls.append(claim.id)
         return real(claim, **options)
@@ -283,7 +266,7 @@ def test_an_interrupted_check_says_what_was_kept(soberclip, tmp_path, monkeypatc
     run = soberclip("check", "xue-data-model-1", "--quick", *output)
     assert (run.status, run.out, run.err.count("\n")) == (130, "", 1)
     assert words in run.err
-    assert (tmp_path / "kept" / "verdicts.json").exists() == ("in kept" in words)
+    assert (tmp_path / "kept" / "verdicts.json").exists() == bool(output)
 
 
 @pytest.mark.parametrize(

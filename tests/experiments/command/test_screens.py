@@ -75,21 +75,3 @@ def test_accuracies_come_with_the_noise_that_they_hold_for():
     text = words(shown(accuracy_table(document), 80))
     for part in ("ν = 0.25 (images), 0.01562 (texts)", "1.5000"):
         assert part in text
-
-
-@pytest.mark.parametrize(
-    ("common", "counter", "said"),
-    [(0.41, 0.25, True), (0.42, 0.24, False), (0.405, 0.2401, False)],
-    ids=["by the Gaussian PMI", "by the law", "one group each"],
-)
-def test_towers_that_know_covariances_alone_are_told(common, counter, said):
-    """Named only where both groups lie nearer to the Gaussian PMI than to the law."""
-    law, known = {"common": 0.427, "counter": 0.238}, {"common": 0.405, "counter": 0.25}
-    groups = {"common": common, "counter": counter, "balanced": (common + counter) / 2, "drop": common - counter}
-    document = {
-        **{"learner": "infonce, mlp towers", "prompt": "mean", "world": World(classes=10).model_dump()},
-        **{"n": 1000, "method": "fresh pairs", "replicates": [groups], **groups},
-        **{"predicted": law, "prompts": {"mean": {"covariances": known}}, "diverged": []},
-    }
-    printed = words(shown(accuracy_table(document), 80))
-    assert ("nearer to the Gaussian PMI (40.50 and 25.00 %)" in printed) == said

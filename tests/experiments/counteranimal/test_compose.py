@@ -1,18 +1,15 @@
 """Composites: every object on every background, at one place; nothing is half-made or overwritten."""
 
 import csv
-import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from experiments.counteranimal.compose import Composition
 from experiments.counteranimal.compose import run as compose
 from experiments.counteranimal.evaluation import evaluate
-from experiments.counteranimal.inspection import inspection_document
+from experiments.counteranimal.labels import Vocabulary
 from experiments.counteranimal.metrics import object_effect
 from experiments.counteranimal.photos import read_photos
 from experiments.errors import RequestError
@@ -40,7 +37,7 @@ def asked(tmp_path):
         (tmp_path / "scenes" / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (80, 60), colour).save(tmp_path / "scenes" / name, quality=100)
     folders = {"objects": tmp_path / "objects", "backgrounds": tmp_path / "scenes", "output": tmp_path / "out"}
-    return Composition(**folders, common=COMMON, size=48)
+    return {**folders, "common": COMMON, "size": 48}
 
 
 def manifest(folder):
@@ -53,29 +50,27 @@ def contents(folder):
 
 
 def test_every_object_stands_on_every_background(asked):
-    document = compose(asked)
+    document = compose(**asked)
     assert (document["composites"], document["written"], document["kept"]) == (9, 9, 0)
-    tree = read_photos(asked.output)
+    tree = read_photos(asked["output"])
     assert tree.counts() == {9: (4, 2), 16: (1, 2)}
     assert {(p.object, p.background) for p in tree.photos if p.class_index == 9} == {
         (f"9 ostrich/{name}.png", background) for name in "ab" for background in ("sand", "snow")
     }
-    rows = manifest(asked.output)
+    rows = manifest(asked["output"])
     assert {row["file"] for row in rows} == {photo.path for photo in tree.photos}
     assert all(row["file"].split("/")[1] == f"{row['group']}-{row['background']}" for row in rows)
-    assert [c["n_common"] for c in inspection_document(tree, {})["classes"]] == [4, 1]
-    assert json.loads((asked.output / "compose.json").read_text())["settings"] == document["settings"]
 
 
 def test_nothing_differs_but_the_background(asked):
     """Where the object is opaque all its composites agree; outside its box they are the photo's plain colour."""
-    compose(asked)
-    rows = manifest(asked.output)
+    compose(**asked)
+    rows = manifest(asked["output"])
     for name in {row["object"] for row in rows}:
         mine = [row for row in rows if row["object"] == name]
         assert len({(row["scale"], row["x"], row["y"]) for row in mine}) == 1
         x, y, longer = int(mine[0]["x"]), int(mine[0]["y"]), round(float(mine[0]["scale"]) * 48)
-        pixels = np.stack([np.asarray(decode(asked.output / row["file"])) for row in mine]).astype(int)
+        pixels = np.stack([np.asarray(decode(asked["output"] / row["file"])) for row in mine]).astype(int)
         middle = pixels[:, y + longer // 3, x + longer // 2]
         assert (middle == middle[0]).all()
         outside = np.ones((48, 48), dtype=bool)
@@ -87,48 +82,48 @@ def test_nothing_differs_but_the_background(asked):
 
 
 def test_another_object_moves_no_other(asked, tmp_path):
-    compose(asked)
-    draw_cutout(asked.objects / "bulbul" / "A first one.png", "white")
-    more = replace(asked, output=tmp_path / "more")
-    compose(more)
-    before, after = contents(asked.output), contents(more.output)
+    compose(**asked)
+    draw_cutout(asked["objects"] / "bulbul" / "A first one.png", "white")
+    more = asked | {"output": tmp_path / "more"}
+    compose(**more)
+    before, after = contents(asked["output"]), contents(more["output"])
     assert len(after) == len(before) + 3
     assert all(after[name] == data for name, data in before.items() if name.endswith(".png"))
-    other = replace(asked, seed=1, output=tmp_path / "seed")
-    compose(other)
-    assert {r["x"] for r in manifest(other.output)} != {r["x"] for r in manifest(asked.output)}
+    other = asked | {"seed": 1, "output": tmp_path / "seed"}
+    compose(**other)
+    assert {r["x"] for r in manifest(other["output"])} != {r["x"] for r in manifest(asked["output"])}
 
 
 def test_what_is_missing_is_made_and_nothing_else(asked):
-    compose(asked)
-    whole = contents(asked.output)
-    files = sorted(asked.output.rglob("*.png"))
+    compose(**asked)
+    whole = contents(asked["output"])
+    files = sorted(asked["output"].rglob("*.png"))
     stamps = {file: file.stat().st_mtime_ns for file in files}
-    for file in (*files[2:5], asked.output / "composites.csv"):
+    for file in (*files[2:5], asked["output"] / "composites.csv"):
         file.unlink()
     with pytest.raises(RequestError, match="not finished; run the compose"):
-        read_photos(asked.output)
-    document = compose(asked)
+        read_photos(asked["output"])
+    document = compose(**asked)
     assert (document["written"], document["kept"]) == (3, 6)
-    assert contents(asked.output) == whole
+    assert contents(asked["output"]) == whole
     assert all(file.stat().st_mtime_ns == stamps[file] for file in (*files[:2], *files[5:]))
 
 
 def test_a_folder_of_anything_else_is_left_alone(asked, tmp_path):
-    compose(asked)
-    whole = contents(asked.output)
+    compose(**asked)
+    whole = contents(asked["output"])
     for change in ({"size": 64}, {"seed": 2}, {"common": ("ostrich=snow", "16=snow")}):
         with pytest.raises(RequestError, match=f"other {next(iter(change))}"):
-            compose(replace(asked, **change))
-    draw_cutout(asked.objects / "bulbul" / "a.png", "black")
+            compose(**asked | change)
+    draw_cutout(asked["objects"] / "bulbul" / "a.png", "black")
     with pytest.raises(RequestError, match="with other contents"):
-        compose(asked)
-    assert contents(asked.output) == whole
+        compose(**asked)
+    assert contents(asked["output"]) == whole
     thesis = tmp_path / "mine" / "thesis.tex"
     thesis.parent.mkdir()
     thesis.write_text("x")
     with pytest.raises(RequestError, match="thesis"):
-        compose(replace(asked, output=thesis.parent))
+        compose(**asked | {"output": thesis.parent})
     assert contents(thesis.parent) == {"thesis.tex": b"x"}
 
 
@@ -146,29 +141,23 @@ BAD = {  # value that the refusal names -> what is done to objects o and scenes 
     "c.png": lambda o, s: draw_cutout(o / "c.png", "red"),
     "class 16 is given twice": lambda o, s: draw_cutout(o / "16" / "a.png", "red"),
     "8 hen": lambda o, s: (o / "8 hen").mkdir(),
-    "transparent throughout": lambda o, s: rewritten(o / "bulbul" / "a.png", "RGBA", (9, 9, 9, 0)),
     "nowhere transparent": lambda o, s: rewritten(o / "bulbul" / "a.png", "RGB", 9),
     "bulbul/a.png": lambda o, s: (o / "bulbul" / "a.png").write_bytes(b"x"),
     "3 frames": lambda o, s: animated(o / "bulbul" / "a.png"),
     "snow.png": lambda o, s: (s / "snow.png").write_bytes(b"x"),
     "one background, 'sand'": lambda o, s: (s / "snow.png").unlink(),
-    "'sand' of --backgrounds": lambda o, s: [f.unlink() for f in (s / "sand").iterdir()],
     "9 ostrich/common-sand/a on one.png": lambda o, s: rewritten(s / "sand" / "One.png", "RGB", 9),
-    "sand/two on one.jpg": lambda o, s: (
-        draw_cutout(o / "9 ostrich" / "a on two.png", "red"),
-        rewritten(s / "sand" / "two on one.jpg", "RGB", 9),
-    ),
 }
 
 
 @pytest.mark.parametrize("named", BAD)
 def test_bad_folders_are_one_sentence(asked, named):
-    BAD[named](asked.objects, asked.backgrounds)
+    BAD[named](asked["objects"], asked["backgrounds"])
     with pytest.raises(RequestError) as caught:
-        compose(asked)
+        compose(**asked)
     assert named in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert not asked.output.exists()
+    assert not asked["output"].exists()
 
 
 @pytest.mark.parametrize(
@@ -180,30 +169,25 @@ def test_bad_folders_are_one_sentence(asked, named):
         ({"common": (*COMMON, "brambling=snow")}, "'brambling=snow'"),
         ({"common": (*COMMON, "hen=")}, "'hen='"),
         ({"common": ("no.txt",)}, "no.txt"),
-        ({"size": 16}, "16 .* 32"),
+        ({"size": 16}, "16"),
         ({"seed": -1}, "-1"),
     ],
 )
 def test_wrong_requests_are_one_sentence(asked, change, named):
     with pytest.raises(RequestError, match=named):
-        compose(replace(asked, **change))
-    assert not asked.output.exists()
-
-
-def test_results_among_the_objects_are_refused(asked):
-    with pytest.raises(RequestError, match="--objects"):
-        compose(replace(asked, output=asked.objects / "out"))
+        compose(**asked | change)
+    assert not asked["output"].exists()
 
 
 def test_more_than_memory_should_hold_is_refused(asked, monkeypatch):
     monkeypatch.setattr("experiments.counteranimal.compose.MOST_BYTES", 10_000)
     with pytest.raises(RequestError, match="3 cut-outs and 3 photos"):
-        compose(asked)
+        compose(**asked)
 
 
 def test_common_backgrounds_may_stand_in_a_file(asked, tmp_path):
     (tmp_path / "common.txt").write_text("ostrich = sand\n\nbulbul=snow\n", encoding="utf-8-sig")
-    document = compose(replace(asked, common=(str(tmp_path / "common.txt"),)))
+    document = compose(**asked | {"common": (str(tmp_path / "common.txt"),)})
     assert document["settings"]["common"] == {"9 ostrich": ["sand"], "bulbul": ["snow"]}
 
 
@@ -221,12 +205,12 @@ def test_what_a_model_reads_is_what_the_effect_says(tmp_path):
     for colour in ("white", "black"):
         Image.new("RGB", (64, 64), colour).save(tmp_path / "scenes" / f"{colour}.png")
     folders = {"objects": tmp_path / "objects", "backgrounds": tmp_path / "scenes", "output": tmp_path / "out"}
-    compose(Composition(**folders, common=("9=white", "16=black"), size=64))
+    compose(**folders, common=("9=white", "16=black"), size=64)
     names = tuple(map(str, range(1000)))
 
     def effect(model):
         preprocess = lambda image: torch.from_numpy(np.array(image, dtype=np.float32).transpose(2, 0, 1))  # noqa: E731
-        return object_effect(evaluate(model, preprocess, None, tmp_path / "out", names=names))
+        return object_effect(evaluate(model, preprocess, None, tmp_path / "out", names=Vocabulary(names, "numbers")))
 
     corner = effect(lambda pixels: answer(pixels[:, 0, 0, 0] > 127))
     assert (corner["difference"], corner["better_on_common"], corner["objects"]) == (1, 12, 12)

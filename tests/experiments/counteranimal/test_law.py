@@ -1,6 +1,5 @@
 """From photos on disk to verdicts: a linear tower reads what was drawn, real verbs write what they print."""
 
-import io
 import json
 from itertools import product
 
@@ -8,15 +7,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rich.console import Console
 
-from experiments.command.screens.law import law_view
 from experiments.counteranimal import law as module
-from experiments.counteranimal.compose import Composition
 from experiments.counteranimal.compose import run as compose
 from experiments.counteranimal.encoding import Runtime
 from experiments.counteranimal.labels import LabelSpace, Vocabulary, own_classes
-from experiments.counteranimal.law import LawRequest, judge, ranking, run
+from experiments.counteranimal.law import judge, ranking
+from experiments.counteranimal.law import run as tried
 from experiments.counteranimal.model import LoadedModel
 from experiments.counteranimal.model_config import ModelConfig
 from experiments.counteranimal.photos import read_photos
@@ -104,7 +101,7 @@ def test_the_verb_on_composites(run, photo, tmp_path, tiny_clip, squeezenet):
     for name, i in product(("grass", "sky"), range(2)):
         photo(tmp_path / "scenes" / name / f"{i}.png", len(name) + i)
     folders = {"objects": tmp_path / "objects", "backgrounds": tmp_path / "scenes", "output": tmp_path / "tree"}
-    compose(Composition(**folders, common=["ostrich=grass", "brambling=sky"], size=48))
+    compose(**folders, common=["ostrich=grass", "brambling=sky"], size=48)
     words = ("law", "--data", tmp_path / "tree", "--cache", tmp_path / "cache", "--output", tmp_path / "out")
     words += ("--workers", 0, "--model", f"open_clip:local-dir:{tiny_clip}", "--weights", "-")
     words += ("--model", "torchvision:squeezenet1_1", "--weights", squeezenet)
@@ -118,24 +115,19 @@ def test_the_verb_on_composites(run, photo, tmp_path, tiny_clip, squeezenet):
     assert document["ranking"]["verdict"] == "undecided"
     table = (tmp_path / "out" / "law.csv").read_text().splitlines()
     assert len(table) == 1 + 2 * 2 * 2
-    for suffix in ("svg", "pdf", "png"):
-        assert (tmp_path / "out" / f"law.{suffix}").stat().st_size > 1000
-    console = Console(width=80, file=io.StringIO(), record=True)
-    console.print(law_view(document))
-    text = console.export_text()
-    assert max(map(len, text.splitlines())) <= 80
-    assert all(m["reason"] in " ".join(text.split()) for m in document["models"])
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".json", ".csv", ".svg", ".pdf", ".png"}
+    text, _ = run(*words)
+    assert all(m["reason"] in text for m in document["models"])
 
 
 def test_wrong_requests(tmp_path, shared_tree, monkeypatch):
     models = ModelConfig(models=["torchvision:squeezenet1_1"])
     kwargs = {"data": shared_tree, "models": models, "output": tmp_path / "out"}
-    for tolerance in (0.0, 1.0, -2.0):
-        with pytest.raises(RequestError, match=f"tolerance {tolerance:g}"):
-            run(LawRequest(**kwargs, tolerance=tolerance))
+    with pytest.raises(RequestError, match="tolerance 1 "):
+        tried(**kwargs, tolerance=1.0)
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(RequestError, match="pixels"):
-        run(LawRequest(**kwargs))
+        tried(**kwargs)
     assert not (tmp_path / "out").exists()
 
 

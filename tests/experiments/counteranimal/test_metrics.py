@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from scipy.stats import binom, binomtest, t
+from scipy.stats import binomtest, t
 from stattest import SHARE, assert_same_law, spend
 
 from experiments.counteranimal.metrics import (
@@ -29,8 +29,6 @@ from experiments.counteranimal.metrics import (
 )
 from experiments.counteranimal.predictions import Predictions
 from experiments.inference import LEVEL, bootstrap_interval, holm, mcnemar, resampled_means, resamples, sign_test
-from experiments.published.audit import feasible
-from experiments.published.tables import CLASS_TABLES, published_rows, read_published
 
 
 @st.composite
@@ -41,25 +39,21 @@ def counts(draw, low=0, size=None):
     return Counts(np.arange(C) * 7, photos, np.floor(share * photos).astype(np.int64))
 
 
-def photos_of(table):
-    """One prediction a photo with the table's counts; wrong answers say 999."""
-    rows = []
-    for index, n, k in zip(table.index, table.photos, table.correct, strict=True):
-        for g in range(2):
-            rows += [(index, g == 0, index if i < k[g] else 999) for i in range(n[g])]
-    index, common, predicted = (np.array(column) for column in zip(*rows, strict=True)) if rows else ([], [], [])
-    return Predictions(
-        tuple(map(str, range(len(rows)))),
-        np.array(index, dtype=np.int64),
-        np.array(common, dtype=bool),
-        ("",) * len(rows),
-        np.array(predicted, dtype=np.int64),
-    )
+def answers(rows, grouped=True):
+    """Predictions of rows (class, common, background, rank, object); rank 1 is a right answer."""
+    index, common, background, rank, name = zip(*rows, strict=True) if rows else [()] * 5
+    index, rank = (np.array(column, dtype=np.int64) for column in (index, rank))
+    known = (tuple(map(str, range(len(rows)))), index, np.array(common, dtype=bool), background)
+    objects = name if any(name) else None
+    return Predictions(*known, np.where(rank == 1, index, 999), rank, object=objects, grouped=grouped)
 
 
 @given(counts())
 def test_counting_inverts_listing(table):
-    again = class_counts(photos_of(table))
+    rows = []
+    for index, n, k in zip(table.index, table.photos, table.correct, strict=True):
+        rows += [(index, g == 0, "", 1 if i < k[g] else 2, "") for g in range(2) for i in range(n[g])]
+    again = class_counts(answers(rows))
     seen = table.photos.sum(axis=1) > 0
     assert (again.index == table.index[seen]).all()
     assert (again.photos == table.photos[seen]).all()
@@ -160,50 +154,6 @@ def test_paired_differences_are_differences_of_macro_means(a, b):
     assert back["drop"]["classes_up"] == result["drop"]["classes_down"]
 
 
-def photos_behind(model):
-    """Photo-level predictions that give Tables 15-16's class accuracies; class 37 OpenAI counter is kept apart."""
-    raw = read_published()
-    sizes = {(c["class_id"], g): int(c[f"n_{g}"]) for c in raw["classes.csv"] for g in ("common", "counter")}
-    sizes["23", "common"] = 259  # the count that its printed accuracies belong to
-    index = {c["class_id"]: int(c["imagenet_index"]) for c in raw["classes.csv"]}
-    table = next(t for t in CLASS_TABLES if any(c["model"] == model for c in raw[t.file]))
-    rows, printed = [], {}
-    for row, g in product([row for row in raw[table.file] if row["model"] == model], ("common", "counter")):
-        n, percent = sizes[row["class_id"], g], float(row[g])
-        if not feasible(percent, n):
-            assert (model, row["class_id"], g) == ("CLIP-OpenAI-ViT/B/32", "37", "counter")
-        k = round(percent * n / 100)
-        rows += [(index[row["class_id"]], g == "common", i < k) for i in range(n)]
-        printed[index[row["class_id"]], g] = percent
-    truth, common, right = (np.array(column) for column in zip(*rows, strict=True))
-    order = np.random.default_rng(0).permutation(len(rows))
-    wrong = (truth + 1) % 1000
-    predicted = np.where(right, truth, wrong)
-    names = tuple(f"{i}.jpg" for i in range(len(rows)))
-    return Predictions(names, truth[order], common[order], ("",) * len(rows), predicted[order]), printed
-
-
-MODELS = sorted({c["model"] for t in CLASS_TABLES for c in read_published()[t.file]})
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_published_class_figures_come_out_of_photos(model):
-    predictions, printed = photos_behind(model)
-    table = class_counts(predictions)
-    for i, index in enumerate(table.index):
-        for g, group in enumerate(("common", "counter")):
-            apart = model == "CLIP-OpenAI-ViT/B/32" and index == 291 and group == "counter"
-            # Printed with two decimals; the cell apart is no k/222, the nearest is .06 off.
-            limit = 0.06 if apart else 0.005 + 1e-9
-            assert abs(100 * table.accuracy[i, g] - printed[index, group]) <= limit
-    row = next(r for r in published_rows() if r.model == model)
-    common, counter = group_accuracies(table, "macro")
-    # Two printed class figures of this model are wrong (README items 2b, 2c): its counter mean is .15 off.
-    damaged = model == "CLIP-OpenAI-ViT/B/32"
-    assert abs(common - row.common) < 0.001
-    assert abs(counter - row.counter) < (0.0016 if damaged else 0.001)
-
-
 def test_differences_that_rounding_makes_are_none():
     """In floating point .3 - .1 and .2 - 0 differ by 3e-17; the sign test counts no such class."""
     photos = np.full((4, 2), 10)
@@ -228,49 +178,36 @@ def test_either_mean_by_hand():
         assert macro[name]["sign_test_p"] == micro[name]["sign_test_p"]
 
 
-def composites(right, skip=()):
-    """Predictions for objects x groups x two photos; right[k] of object k is ((common answers), (counter answers))."""
-    rows = [
-        (f"c{k % 3}", k % 3, group == 0, right[k][group][i])
-        for k, group, i in product(range(len(right)), range(2), range(2))
-        if k not in skip
+def composites(right, index=None):
+    """Rows of answers right[object][group][photo]; objects of three classes share a name, unless all are of `index`."""
+    return [
+        (
+            k % 3 if index is None else index,
+            g == 0,
+            "ab"[g],
+            1 if answer else 2,
+            f"object {k // 3 if index is None else k}",
+        )
+        for k, g in product(range(len(right)), range(2))
+        for answer in right[k][g]
     ]
-    names = [f"object {k // 3}" for k in range(len(right)) if k not in skip for _ in range(4)]  # the same in each class
-    return Predictions(
-        tuple(str(i) for i in range(len(rows))),
-        np.array([index for _, index, *_ in rows]),
-        np.array([common for *_, common, _ in rows]),
-        ("",) * len(rows),
-        np.array([index if answer else 999 for _, index, _, answer in rows]),
-        object=tuple(names),
-    )
+
+
+def objects(rows):
+    return object_counts(answers(rows))
 
 
 def test_objects_are_paired_by_class_and_name():
     before = [((1, 1), (1, 0)), ((1, 0), (0, 0)), ((0, 0), (0, 0)), ((1, 1), (1, 1))]
     after = [((1, 1), (0, 0)), ((1, 1), (0, 0)), ((0, 0), (1, 1)), ((0, 0), (0, 0))]
-    found = paired(object_counts(composites(before)), object_counts(composites(after, skip=(3,))), unit="objects")
+    found = paired(objects(composites(before)), objects(composites(after)[:12]), unit="objects")
     assert found["objects"] == 3  # the fourth is unknown to the second model
     assert found["common"]["difference"] == pytest.approx((0 + 0.5 + 0) / 3)
     assert found["counter"]["difference"] == pytest.approx((-0.5 + 0 + 1) / 3)
     assert found["drop"]["difference"] == pytest.approx(0.5 / 3 - 0.5 / 3)
     assert (found["drop"]["objects_up"], found["drop"]["objects_down"]) == (2, 1)
     assert found["drop"]["interval"] is None
-    others = object_counts(composites(after, skip=(0,)))
-    assert paired(object_counts(composites(before[:1])), others, unit="objects") is None
-
-
-def test_models_that_differ_by_chance_seldom_do_so_by_the_interval():
-    """Answers of both models are alike in law: the 95% interval of the drop's difference must hold 0."""
-    rng, trials, missed, O = np.random.default_rng(3), 300, 0, 4 * FEWEST
-    names, photos = np.arange(O), np.full((O, 2), 2)
-    for _ in range(trials):
-        hard = rng.beta(2, 2, (O, 1))  # what both models share
-        first, second = (Counts(names, photos, rng.binomial(2, np.tile(hard, 2))) for _ in range(2))
-        low, high = paired(first, second, unit="objects", replicates=400)["drop"]["interval"]
-        missed += not low <= 0 <= high
-    spend(SHARE)  # an honest bootstrap of 40 objects misses 5 to 7 times in a hundred
-    assert missed <= binom.ppf(1 - SHARE, trials, 0.07), missed
+    assert paired(objects(composites(before)[:4]), objects(composites(after)[4:]), unit="objects") is None
 
 
 strata = st.lists(
@@ -341,33 +278,12 @@ def test_equal_values_are_drawn_together():
     assert_same_law(slow + jitter[0], fast + jitter[1], effect=0.1)
 
 
-def answers(right: np.ndarray, index=9):
-    """(O, 2, n) answers: object, group, photo."""
-    rows = list(np.ndindex(right.shape))
-    return Predictions(
-        tuple(f"{o}-{g}-{i}" for o, g, i in rows),
-        np.full(len(rows), index),
-        np.array([g == 0 for _, g, _ in rows]),
-        tuple("ab"[g] for _, g, _ in rows),
-        np.where(right.ravel(), index, 999),
-        object=tuple(f"object {o}" for o, _, _ in rows),
-    )
-
-
-def joined(*parts: Predictions) -> Predictions:
-    columns = {}
-    for name in ("path", "class_index", "common", "background", "predicted", "object"):
-        values = [getattr(part, name) for part in parts]
-        columns[name] = sum(values, ()) if isinstance(values[0], tuple) else np.concatenate(values)
-    return Predictions(**columns)
-
-
 def test_what_is_counted():
     right = np.zeros((3, 2, 2), dtype=bool)
     right[0, 0] = True  # right on both common photos only
     right[1] = True
     right[2, 0, 0] = right[2, 1, 1] = True
-    found = object_effect(answers(right))
+    found = object_effect(answers(composites(right, 9)))
     assert (found["common"], found["counter"], found["difference"]) == pytest.approx((2.5 / 3, 1.5 / 3, 1 / 3))
     assert (found["better_on_common"], found["better_on_counter"], found["objects"]) == (1, 0, 3)
     assert found["interval"] is None  # three objects carry none
@@ -381,7 +297,7 @@ def test_what_is_counted():
 def test_in_a_full_factorial_it_is_the_class_accuracies_drop(seed):
     """Every object on the same photos: the mean over objects is the mean over photos."""
     rng = np.random.default_rng(seed)
-    both = joined(*(answers(rng.random((4, 2, 3)) < 0.6, index) for index in (9, 16)))
+    both = answers([row for index in (9, 16) for row in composites(rng.random((4, 2, 3)) < 0.6, index)])
     found = object_effect(both)
     means = summary(class_counts(both))
     for mean in ("macro", "micro"):
@@ -392,24 +308,13 @@ def test_in_a_full_factorial_it_is_the_class_accuracies_drop(seed):
     assert [c["p_holm"] for c in found["classes"]] == expected
 
 
-def test_swapped_groups_turn_the_sign():
-    one = answers(np.random.default_rng(3).random((12, 2, 2)) < [[0.8], [0.3]])
-    forth, back = object_effect(one), object_effect(replace(one, common=~one.common))
-    assert forth["difference"] == pytest.approx(-back["difference"])
-    assert forth["mcnemar_p"] == pytest.approx(back["mcnemar_p"])
-    assert forth["better_on_common"] == back["better_on_counter"]
-    assert forth["better_on_counter"] == back["better_on_common"]
-    assert forth["mcnemar_p"] < 0.01
-    assert forth["interval"][0] < forth["difference"] < forth["interval"][1]
-
-
 def test_nothing_is_shown_by_objects_that_all_do_alike():
-    found = object_effect(answers(np.ones((FEWEST, 2, 2), dtype=bool)))
+    found = object_effect(answers(composites(np.ones((FEWEST, 2, 2)), 9)))
     assert (found["difference"], found["interval"], found["mcnemar_p"]) == (0, None, 1)
 
 
 def test_object_counts_two_classes_may_share_a_name_and_lonely_ones_are_left_out():
-    both = joined(answers(np.ones((1, 2, 1), dtype=bool), 9), answers(np.zeros((1, 2, 1), dtype=bool), 16))
+    both = answers(composites(np.ones((1, 2, 1)), 9) + composites(np.zeros((1, 2, 1)), 16))
     assert object_counts(both).photos.tolist() == [[1, 1], [1, 1]]
     lonely = replace(both, common=np.array([True, True, True, False]))
     found = object_effect(lonely)
@@ -439,18 +344,10 @@ def test_the_interval_covers_as_often_as_it_says():
 
 
 ROWS = st.lists(
-    st.tuples(st.sampled_from((3, 7, 11)), st.booleans(), st.sampled_from(("sand", "sea")), st.integers(1, 9)),
+    st.tuples(*map(st.sampled_from, ((3, 7, 11), (True, False), ("sand", "sea"), range(1, 10), ("",)))),
     min_size=1,
     max_size=40,
 )
-
-
-def cell_answers(rows, grouped=True):
-    """Photos of (class, common, background, rank); rank 1 is a right answer."""
-    index, common, background, rank = (list(column) for column in zip(*rows, strict=True))
-    predicted = [i if r == 1 else i + 1 for i, r in zip(index, rank, strict=True)]
-    columns = (np.array(index), np.array(common), tuple(background), np.array(predicted), np.array(rank))
-    return Predictions(tuple(str(i) for i in range(len(rows))), *columns, grouped=grouped)
 
 
 def by_hand(rows, key):
@@ -462,7 +359,7 @@ def by_hand(rows, key):
 
 @given(ROWS)
 def test_cells_are_those_counted_by_hand(rows):
-    table = cells(cell_answers(rows), ("class_index", "group", "background"))
+    table = cells(answers(rows), ("class_index", "group", "background"))
     word = {True: "common", False: "counter"}
     listed = {tuple(row[:3]): tuple(row[3:5]) for row in table.itertuples(index=False)}
     assert listed == {(i, word[c], b): n for (i, c, b), n in by_hand(rows, lambda r: r[:3]).items()}
@@ -473,7 +370,7 @@ def test_cells_are_those_counted_by_hand(rows):
 
 @given(ROWS)
 def test_the_worst_is_the_least_share(rows):
-    found = accuracy_breakdown(cell_answers(rows))
+    found = accuracy_breakdown(answers(rows))
     for name, key in (("worst_class", lambda r: r[0]), ("worst_group", lambda r: r[:2])):
         counted = by_hand(rows, key)
         assert found[name]["accuracy"] == min(k / n for n, k in counted.values())
@@ -484,7 +381,7 @@ def test_the_worst_is_the_least_share(rows):
 
 @given(ROWS)
 def test_without_groups_cells_are_of_backgrounds(rows):
-    found = accuracy_breakdown(cell_answers(rows, grouped=False))
+    found = accuracy_breakdown(answers(rows, grouped=False))
     counted = by_hand(rows, lambda r: (r[0], r[2]))
     assert found["worst_group"]["accuracy"] == min(k / n for n, k in counted.values())
     assert {b["background"]: (b["photos"], b["correct"]) for b in found["backgrounds"]} == by_hand(rows, lambda r: r[2])
@@ -502,8 +399,8 @@ def test_the_interval_of_the_worst_covers_the_least_accuracy():
     truth, draws, covered, plain = 0.7, 400, 0, 0
     for _ in range(draws):
         right = rng.random((12, 20)) < truth
-        rows = [(c, True, "sand", 1 if r else 2) for c in range(12) for r in right[c]]
-        worst = accuracy_breakdown(cell_answers(rows))["worst_class"]
+        rows = [(c, True, "sand", 1 if r else 2, "") for c in range(12) for r in right[c]]
+        worst = accuracy_breakdown(answers(rows))["worst_class"]
         covered += worst["interval"][0] <= truth <= worst["interval"][1]
         low, high = binomtest(worst["correct"], worst["photos"]).proportion_ci(0.95, "exact")
         plain += low <= truth <= high

@@ -20,7 +20,7 @@ from experiments.effective_robustness import fit_line
 from experiments.errors import RequestError
 from experiments.published.tables import published_rows
 from experiments.results import Row
-from tests.experiments.counteranimal.test_metrics import composites
+from tests.experiments.counteranimal.test_metrics import answers, composites
 
 PROTOCOL = ("macro", "1000", "simple")
 
@@ -121,14 +121,14 @@ def test_one_model_then_two_in_one_folder_are_three_results(tmp_path):
 def test_a_list_of_results_does_not_share_one_class_table(tmp_path):
     files = [scored(tmp_path / "in", name, right) for name, right in (("a", 2), ("b", 7))]
     documents = score_files(files)
-    score_files(files[:1], output=tmp_path / "out")  # leaves a per_class.csv
+    score_files(files[:1], output=tmp_path / "out")  # leaves a predictions.csv
     (tmp_path / "out" / "both.json").write_text(json.dumps(documents))
     found = gather([str(tmp_path / "out" / "both.json")], *PROTOCOL)
     assert [r.classes is None for r in found] == [False, True]  # the table is a's, and not b's
     assert compare(found)["pairs"] == []
     other = score_files(files[1:], output=tmp_path / "other")
     (tmp_path / "out" / "summary.json").write_text(json.dumps(other[0]))
-    with pytest.raises(RequestError, match=r"per_class\.csv' does not give the accuracies of the summary\.json"):
+    with pytest.raises(RequestError, match=r"predictions\.csv' does not give the accuracies of the summary\.json"):
         gather([str(tmp_path / "out")], *PROTOCOL)
 
 
@@ -189,7 +189,7 @@ def test_models_beyond_the_most_are_named():
 def test_results_of_composites_bring_their_objects(tmp_path):
     rng = np.random.default_rng(1)
     for name in ("a", "b"):
-        write_predictions(tmp_path / f"{name}.csv", composites((rng.random((24, 2, 2)) < 0.7).astype(int).tolist()))
+        write_predictions(tmp_path / f"{name}.csv", answers(composites(rng.random((24, 2, 2)) < 0.7)))
     score_files([tmp_path / "a.csv", tmp_path / "b.csv"], output=tmp_path / "out")
     found = gather([str(tmp_path / "out")], *PROTOCOL)
     document = compare(found)

@@ -13,7 +13,7 @@ from experiments.counteranimal.summaries import result_folders, score_files, sta
 from experiments.errors import RequestError
 from experiments.published.tables import published_rows
 from experiments.results import Row
-from tests.experiments.counteranimal.test_metrics import answers
+from tests.experiments.counteranimal.test_metrics import answers, composites
 
 HEADER = "class_index,group,predicted_index\n"
 ROWS = HEADER + "9,common,9\n9,counter,1\n10,common,10\n10,counter,10\n"
@@ -113,7 +113,7 @@ def test_a_checkpoint_of_table_3_stands_beside_what_is_printed():
 
 
 def test_objects_travel_with_predictions(tmp_path):
-    both = answers(np.random.default_rng(5).random((6, 2, 2)) < 0.5)
+    both = answers(composites(np.random.default_rng(5).random((6, 2, 2)) < 0.5))
     write_predictions(tmp_path / "p.csv", both)
     again = read_predictions(tmp_path / "p.csv")
     assert again.object == both.object

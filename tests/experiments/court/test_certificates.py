@@ -5,15 +5,15 @@ import re
 
 import pytest
 
-from experiments.court.certificates import file_name, need_libraries, proof_of, ruled, verified
+from experiments.court.certificates import file_name, proof_of, ruled, verified
 from experiments.court.decision import Ruling
 from experiments.court.trial import judge
 from experiments.errors import RequestError
-from theory.claims.catalogue import claims
+from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis, Claim
 from theory.proofs.prover import prove
 
-DOCKET = {claim.id: claim for claim in claims()}
+DOCKET = {claim.id: claim for claim in CLAIMS}
 PROOF = {"outcome": "proved", "reason": "shown"}
 MINE = Claim(
     id="mine",
@@ -99,7 +99,7 @@ def certificate() -> bytes:
 )
 def test_a_damaged_certificate_is_named(tmp_path, certificate, damage, words):
     (tmp_path / file_name("wang-theorem-6.2-error")).write_bytes(damage(certificate))
-    (found,) = verified(tmp_path, claims(), quiet)
+    (found,) = verified(tmp_path, CLAIMS, quiet)
     if words is None:
         assert found["refused"] is None
     else:
@@ -110,14 +110,6 @@ def test_a_folder_without_certificates_is_a_wrong_request(tmp_path):
     (tmp_path / "proofs").mkdir()
     (tmp_path / "proofs" / file_name("one")).touch()
     with pytest.raises(RequestError, match=r"holds no certificate .*; try '.*proofs'"):
-        verified(tmp_path, claims(), quiet)
+        verified(tmp_path, CLAIMS, quiet)
     with pytest.raises(RequestError, match="nowhere' is no folder"):
-        verified(tmp_path / "nowhere", claims(), quiet)
-
-
-def test_missing_libraries_are_named(monkeypatch):
-    from experiments.court import certificates
-
-    monkeypatch.setattr(certificates, "find_spec", lambda name: None)
-    with pytest.raises(RequestError, match="--prove needs python-flint"):
-        need_libraries("--prove")
+        verified(tmp_path / "nowhere", CLAIMS, quiet)

@@ -6,9 +6,9 @@ from scipy import stats
 from stattest import SHARE, assert_same_law, spend
 
 from experiments.court.domain import finite, inside, legs, placed, row, single, true_violation
-from experiments.court.routes import measure, narrowest, rarest, worlds_at
+from experiments.court.measurement import measure, narrowest, plan_at, rarest
 from experiments.court.trial import judge
-from experiments.court.worst_point import CLOSED, QUADRATURE, search
+from experiments.court.worst_point import CLOSED, probit_violation, search
 from experiments.errors import RequestError
 from simulator.world import World, Worlds, view_noise
 from theory.claims.claim import SHARE_TOLERANCE, Axis, Claim
@@ -16,7 +16,8 @@ from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
 
 
 def claim(**fields) -> Claim:
-    return Claim(**{"id": "c", "source": "test", "statement": "", "quantity": "counter", "relation": ">=", **fields})
+    words = {"id": "c", "source": "test", "statement": "", "quantity": "counter", "relation": ">=", "domain": {}}
+    return Claim(**{**words, **fields})
 
 
 def test_a_monotone_relation_compares_two_points_inside_the_domain():
@@ -53,11 +54,13 @@ def test_the_population_is_as_narrow_as_its_latents():
 
 def test_finite_n_keeps_the_width_of_its_views():
     wide = {"dim_image": 16, "dim_text": 16}
-    assert worlds_at(claim(domain=wide), wide)[0][0].dim_image == 2
-    assert worlds_at(claim(domain=wide, n=50), wide)[0][0].dim_image == 16
+    assert plan_at(claim(domain=wide), wide).worlds[0].dim_image == 2
+    assert plan_at(claim(domain=wide, n=50), wide).worlds[0].dim_image == 16
     rate = claim(quantity="minimiser-rate", relation="slope", along="n", grid=(1e4, 1e10), domain=wide)
+    plan = plan_at(rate, wide)
     assert finite(rate)
-    assert [(w.dim_image, n) for w, n in worlds_at(rate, wide)] == [(16, 10**4), (16, 10**10)]
+    assert [world.dim_image for world in plan.worlds] == [16, 16]
+    assert list(plan.pairs.values()) == [[10**4, 10**10]]
 
 
 def test_rarest_kind():
@@ -67,14 +70,15 @@ def test_rarest_kind():
 
 def test_what_is_compared_is_measured_on_the_same_draws():
     domain = {"p_spu": 0.9, "mu_spu": Axis(1.0, 2.0), "sigma_xi": 0.5, "dim_image": 2, "dim_text": 2}
-    rises, routes = claim(relation="increasing", along="mu_spu", domain=domain, n=1000), {LinearCLIP(): "exact law"}
-    point = {**domain, "mu_spu": 1.5, "mu_spu_later": 1.6}
-    once = measure(claim(domain=domain, n=1000), {**domain, "mu_spu": 1.5}, 500, 0, routes)
-    assert measure(rises, point, 500, 0, routes).values.std() < once.values.std() / 2
-    # One learner against itself differs nowhere, image by image.
-    rule = Bayes()
-    same = claim(subject=rule, against=rule, domain={**domain, "mu_spu": 1.5})
-    assert set(measure(same, same.domain, 1000, 0, {rule: "drawn images"}).values) == {0.0}
+    rises = claim(relation="increasing", along="mu_spu", domain=domain, n=1000)
+    point = {**domain, "mu_spu": 1.5}
+    once = measure(plan_at(claim(domain=domain, n=1000), point), 500, 0)
+    both = measure(plan_at(rises, {**point, "mu_spu_later": 1.6}), 500, 0)
+    assert both.values.std() < once.values.std() / 2
+    # One learner against itself differs nowhere, image by image or training by training.
+    for rule in (Bayes(), LinearCLIP()):
+        same = claim(subject=rule, against=rule, domain=point, n=10**10 if rule == Bayes() else 1000)
+        assert set(measure(plan_at(same, point), 1000, 0).values) == {0.0}
 
 
 def test_drawn_images_find_the_optimum_of_infonce_at_any_view_noise():
@@ -84,7 +88,7 @@ def test_drawn_images_find_the_optimum_of_infonce_at_any_view_noise():
         domain = {"p_spu": 0.9, "mu_spu": 2.0, "sigma_xi": float(noise), "dim_image": 2, "dim_text": 2}
         for group, law in zip(("common", "counter"), rule.accuracy(World(**domain)), strict=True):
             probe = claim(subject=rule, quantity=group, domain=domain)
-            drawn = measure(probe, domain, images, 0, {rule: "drawn images"}).mean
+            drawn = measure(plan_at(probe, domain), images, 0).mean
             assert abs(drawn - law) < 4.9 * np.sqrt(law * (1 - law) / images) + 1e-3
 
 
@@ -97,22 +101,22 @@ def shared(share: float, bound: float, **fields) -> Claim:
 
 
 def test_a_share_counts_trainings():
-    routes = {LinearCLIP(): "exact law"}
-    each = measure(claim(domain=FEW, n=100), FEW, 4000, 3, routes).values
+    def values(one: Claim, seed: int, drawn: bool = False):
+        return measure(plan_at(one, FEW, drawn), 4000, seed)
+
+    each = values(claim(domain=FEW, n=100), 3).values
     bound = float(np.median(each))
-    counted = measure(shared(0.9, bound), FEW, 4000, 3, routes)
+    counted = values(shared(0.9, bound), 3)
     assert np.array_equal(counted.values, each >= bound - 0.005)
     assert not counted.normal
     assert 0.5 < counted.mean < 0.7
-    drawn = measure(shared(0.9, bound), FEW, 4000, 4, {LinearCLIP(): "drawn pairs"})
-    assert_same_law(counted.values, drawn.values, effect=0.15)
-    most = measure(shared(0.9, bound, relation="<="), FEW, 4000, 3, routes)
-    assert np.array_equal(most.values, each <= bound + 0.005)
+    assert_same_law(counted.values, values(shared(0.9, bound), 4, drawn=True).values, effect=0.15)
+    assert np.array_equal(values(shared(0.9, bound, relation="<="), 3).values, each <= bound + 0.005)
 
 
 def test_a_share_is_judged_by_its_trainings():
-    routes = {LinearCLIP(): "exact law"}
-    low, middle = np.quantile(measure(claim(domain=FEW, n=100), FEW, 4000, 3, routes).values, [0.02, 0.5])
+    each = measure(plan_at(claim(domain=FEW, n=100), FEW), 4000, 3).values
+    low, middle = np.quantile(each, [0.02, 0.5])
     assert claim(domain=FEW, n=100).truth(Worlds(**FEW)) > middle - 0.05, "the mean is no guide to single trainings"
     held, failed = judge(shared(0.95, low), quick=True), judge(shared(0.95, middle), quick=True)
     assert (held.verdict, failed.verdict) == ("supported", "contradicted")
@@ -166,9 +170,19 @@ def test_an_interior_box_is_found():
     assert all(search(boxed(LinearCLIP(), 0.002, seed, QUIET), seed).violation > 0.009 for seed in range(4))
 
 
-def test_sobol_points_miss_a_box_as_rarely_as_they_say():
-    assert (1 - 0.002) ** CLOSED < 1e-3
-    assert (1 - 0.015) ** QUADRATURE < 1e-3
+def test_probit_scale_agrees_in_sign_and_does_not_saturate():
+    point = Worlds(p_spu=np.linspace(0.5, 1, 50), mu_spu=2.0, sigma_inv=0.05)
+    for relation, quantity in ((">=", "counter"), ("<=", "common"), (">=", "error-counter")):
+        c = claim(relation=relation, quantity=quantity, domain={}, prediction=lambda x: np.full(50, 0.7))
+        probit, plain = probit_violation(c, point), c.violation(c.truth(point), point)
+        sure = np.abs(plain) > 1e-12
+        assert (np.sign(probit[sure]) == np.sign(plain[sure])).all()
+        assert len(np.unique(probit)) > 40
+    assert probit_violation(claim(relation="="), point) is None
+    assert probit_violation(claim(against=LinearCLIP("mean")), point) is None
+    assert probit_violation(claim(subject=Logistic()), point) is None
+    assert probit_violation(claim(quantity="drop"), point) is None
+    assert probit_violation(claim(), point.replace(classes=3)) is None
 
 
 def test_undefined_points_are_left_out_and_counted():

@@ -13,52 +13,50 @@ from experiments.court import parallel
 from experiments.court.parallel import run_all, run_parallel
 from experiments.court.registry import (
     QUESTIONS,
-    Trial,
-    all_trials,
+    all_claims,
     by_question,
     chosen,
     question_of,
-    trained_trials,
-    trial_of,
+    try_claim,
 )
 from experiments.errors import RequestError
+from experiments.published.claims import CLAIMS as PUBLISHED
 from experiments.verdict import REFUSED, family, family_sentence
-from theory.claims.catalogue import untried
+from theory.claims.catalogue import TRAINED, untried
 from theory.claims.claim import Claim
 
 
-def trials(*predictions) -> list[Trial]:
+def mine(*predictions) -> list[Claim]:
     fields = {"source": "test", "statement": "", "quantity": "counter", "relation": ">="}
     domain = {"p_spu": 0.9, "sigma_xi": 0.0}
-    made = (Claim(id=f"mine-{i}", domain=domain, prediction=p, **fields) for i, p in enumerate(predictions))
-    return [trial_of(claim) for claim in made]
+    return [Claim(id=f"mine-{i}", domain=domain, prediction=p, **fields) for i, p in enumerate(predictions)]
 
 
-def hold(available: list[Trial], **options) -> list[dict]:
-    return run_all(available, **{"seed": 0, "quick": True, "error_rate": None, "output": None, **options})
+def tried(claims: list[Claim], output: Path | None = None) -> list[dict]:
+    return run_all(claims, output, own=True, seed=0, quick=True, error_rate=None)
 
 
 def test_one_bad_claim_leaves_the_others_their_verdicts(tmp_path):
-    verdicts = hold(trials(lambda w: 0.0, lambda w: w.mu_spuu, lambda w: 1.0), output=tmp_path)
+    verdicts = tried(mine(lambda w: 0.0, lambda w: w.mu_spuu, lambda w: 1.0), output=tmp_path)
     assert [v["verdict"] for v in verdicts] == ["supported", REFUSED, "contradicted"]
     assert verdicts[1]["reason"] == "claim 'mine-1' cannot be judged: there is no 'mu_spuu'; the nearest is 'mu_spu'"
     assert (tmp_path / "verdicts.json").read_text().count('"reason"') == 3
 
 
 def test_what_is_not_on_trial_says_why_and_what_is_instead():
-    available = all_trials()
-    tried = {trial.id for trial in available}
-    assert not tried & {u.id for u in untried()}
-    families = {id.split("/")[0] for id in tried}
+    available = all_claims()
+    ids = {claim.id for claim in available}
+    assert not ids & {u.id for u in untried()}
+    families = {id.split("/")[0] for id in ids}
     for one in untried():
         for named in re.findall(r"\(([a-z/-]+)\)", one.reason):
-            assert named in tried | families, named
+            assert named in ids | families, named
         with pytest.raises(RequestError, match=f"^claim '{one.id}' is not on trial: "):
             chosen((one.id,), available)
 
 
 def test_every_claim_answers_a_question_and_every_question_has_a_claim():
-    ids = [trial.id for trial in all_trials()]
+    ids = [claim.id for claim in all_claims()]
     grouped = by_question((id, id) for id in ids)
     assert sorted(id for _, claims in grouped for id in claims) == sorted(ids)
     assert [question for question, _ in grouped] == list(QUESTIONS)
@@ -69,7 +67,7 @@ def test_every_claim_answers_a_question_and_every_question_has_a_claim():
 
 def test_bad_claims_alone_are_a_wrong_request():
     with pytest.raises(RequestError, match="mu_spuu"):
-        hold(trials(lambda w: w.mu_spuu))
+        tried(mine(lambda w: w.mu_spuu))
 
 
 def verdict(claim: str, word: str, p: float | None, **fields) -> dict:
@@ -93,24 +91,24 @@ def test_a_docket_corrects_its_contradictions_by_holm():
 
 
 def test_a_stored_verdict_is_of_its_own_seed():
-    stored = next(t for t in trained_trials() if t.id == "trained/siglip")
-    assert hold([stored])[0]["stored"]
+    (stored,) = (claim for claim in TRAINED if claim.id == "trained/siglip")
+    assert try_claim(stored, 0, True, None)["stored"]
     with pytest.raises(RequestError, match="stored for seed 0"):
-        hold([stored], seed=7)
+        try_claim(stored, 7, True, None)
 
 
 def test_several_processes_find_what_one_does(tmp_path):
-    published = [trial for trial in all_trials() if trial.id.startswith("counteranimal/")][:3]
-    alone = hold(published, quick=False)
-    together = hold(published, quick=False, proving={}, output=tmp_path)
-    assert [v["claim"] for v in together] == [trial.id for trial in published]
+    published, how = list(PUBLISHED.values())[:3], {"seed": 0, "quick": False, "error_rate": None}
+    alone = run_all(published, None, own=True, **how)
+    together = run_all(published, tmp_path, **how)
+    assert [v["claim"] for v in together] == [claim.id for claim in published]
     for one, other in zip(alone, together, strict=True):
         assert {**one, "seconds": 0} == {**other, "seconds": 0}
     assert json.loads((tmp_path / "verdicts.json").read_text()) == together
 
 
 def test_claims_about_the_same_towers_are_one_job():
-    ids = [trial.id for trial in trained_trials()]
+    ids = [claim.id for claim in TRAINED]
     jobs = parallel._longest_first(["published/first", *ids])
     assert sorted(id for job in jobs for id in job) == sorted([*ids, "published/first"])
     assert [job for job in jobs if len(job) > 1] == [["trained/ten-classes", "trained/ten-classes-covariances"]]
@@ -119,8 +117,8 @@ def test_claims_about_the_same_towers_are_one_job():
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="processes are looked up in /proc")
 def test_who_stops_asking_ends_the_processes():
-    ids = [trial.id for trial in all_trials() if trial.id.startswith("counteranimal/")]
-    verdicts = run_parallel(ids, seed=0, quick=True, error_rate=None, proving={})
+    ids = [claim.id for claim in PUBLISHED.values()]
+    verdicts = run_parallel(ids, seed=0, quick=True, error_rate=None)
     assert next(verdicts)["claim"] in ids
     started = [process.pid for process in active_children()]
     assert started

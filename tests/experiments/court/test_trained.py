@@ -11,10 +11,10 @@ from experiments.court.trained import judge_trained, models_for, rows_of, stored
 from simulator.towers.api import train
 from simulator.towers.recipe import Recipe
 from simulator.world import World
-from theory.claims.pictures import picture_claims
-from theory.claims.trained import TrainedClaim, trained_claims
+from theory.claims.catalogue import TRAINED
+from theory.claims.trained import TrainedClaim
 
-CLAIMS = {claim.id: claim for claim in (*trained_claims(), *picture_claims())}
+CLAIMS = {claim.id: claim for claim in TRAINED}
 ONE = next(iter(CLAIMS["trained/siglip-without-bias"].cases))
 
 
@@ -42,7 +42,7 @@ def test_recipes_and_predictions_stand(name):
 
 def claim_of(says: str, tolerance: float = 0.01, error_rate: float = 0.01) -> TrainedClaim:
     cases = (ONE, ONE) if says in ("ahead", "alike") else (ONE,)
-    return TrainedClaim("mine", "me", "", cases, says=says, tolerance=tolerance, error_rate=error_rate)
+    return TrainedClaim("mine", "", cases, says=says, tolerance=tolerance, error_rate=error_rate)
 
 
 def told(*groups, diverged=()):
@@ -140,24 +140,21 @@ def test_every_claim_has_a_false_twin(name):
 def test_towers_of_two_claims_are_trained_once(monkeypatch):
     calls = []
 
-    def told_of(recipe, world, *, report, **how):
+    def trained_once(recipe, world, *, report, **how):
         calls.append((recipe, world, how))
-        report("a checkpoint")
         found = {"interval95": {"common": None, "counter": None}, "replicates": [{"common": 0.8, "counter": 0.7}]}
         document = {"prompts": dict.fromkeys(("name", "mean"), found), "bridge": None, "hash": "", "diverged": []}
         return {**document, "seconds": 1.0, "compiled": False}
 
-    monkeypatch.setattr(trained, "train", told_of)
-    trained._trained.cache_clear()
+    monkeypatch.setattr(trained, "train", trained_once)
+    monkeypatch.setattr(trained, "_TRAININGS", {})
     case = CLAIMS["trained/siglip"].cases[0]
-    lines = []
-    first, again = (trained.run_case(case, 8, 0, "cpu", lines.append) for _ in range(2))
+    first, again = (trained.run_case(case, 8, 0, name) for name in ("one claim", "another"))
     assert first == again
-    assert len(calls) == len(lines) == 1
+    assert len(calls) == 1
     for other in ((case, 9, 0), (case, 8, 1), (dataclasses.replace(case, recipe={}), 8, 0)):
-        trained.run_case(*other, "cpu")
+        trained.run_case(*other, "a claim")
     assert len(calls) == 4
-    trained._trained.cache_clear()
 
 
 def test_a_margin_must_be_kept():
@@ -213,13 +210,14 @@ def test_more_rows_and_smaller_error_rates_need_more_models():
 
 
 @pytest.mark.deep
-def test_a_trial_can_go_either_way():
+def test_a_trial_can_go_either_way(monkeypatch):
     """Linear towers reach S/rho in seconds; they do not reach the optimum of InfoNCE, and the verdict says so."""
     claim = dataclasses.replace(CLAIMS["trained/linear"], cases=CLAIMS["trained/linear"].cases[1:])
     case = claim.cases[0]
     bad = dataclasses.replace(case, subjects=CLAIMS["trained/infonce"].cases[0].subjects)
     lines = []
-    assert judge_trained(claim, report=lines.append)["verdict"] == "supported"
+    monkeypatch.setattr(trained, "tell", lines.append)
+    assert judge_trained(claim)["verdict"] == "supported"
     assert lines[-1].startswith("trained/linear, case 1 of 1, 8 models: step 2000 of 2000: loss ")
     assert judge_trained(dataclasses.replace(claim, cases=(bad,)))["verdict"] == "contradicted"
 

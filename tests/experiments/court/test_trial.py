@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.court import sample_size
-from experiments.court.domain import finite
-from experiments.court.routes import measure
+from experiments.court import measurement
+from experiments.court.domain import finite, row, true_violation
+from experiments.court.measurement import measure, plan_at
 from experiments.court.trial import judge
 from experiments.court.worst_point import roundest, search
 from experiments.verdict import Verdict
-from theory.claims.catalogue import claims
+from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis, Claim
 from theory.learners import LeastSquares, LinearCLIP
 
 NAMELESS = {"id": "test", "source": "test", "statement": ""}
-CATALOGUE = {claim.id: claim for claim in claims()}
+CATALOGUE = {claim.id: claim for claim in CLAIMS}
 RECORD = dict(line.split(",") for line in (Path(__file__).parents[2] / "verdicts.csv").read_text().splitlines())
 CONTRADICTED = {id for id in CATALOGUE if RECORD[id] == "contradicted"}
 
@@ -29,7 +29,7 @@ SLOW = {"infonce", "bayes", "logistic"}
 def tried_in_the_suite() -> set[str]:
     """The first claim of every relation and pair of learners, without slow ones; the deep runs try all."""
     found: dict[tuple, str] = {}
-    for claim in claims():
+    for claim in CLAIMS:
         names = tuple(rule.name for rule in claim.learners)
         if not (SLOW & set(names) or finite(claim) or "classes" in (*claim.domain, claim.along)):
             found.setdefault((claim.relation, names), claim.id)
@@ -53,7 +53,7 @@ def false_twin(claim: Claim, verdict: Verdict) -> Claim:
     tau, worst = claim.tau, verdict.largest_violation_found
     if claim.share is not None:  # if their mean fails by far, so do nearly all trainings
         mean = replace(claim, share=None)
-        tau, worst = mean.tau, search(mean, 0, pilot=sample_size.pilot_violation(mean, 0)).violation
+        tau, worst = mean.tau, search(mean, 0).violation
     shift = 3 * tau - min(worst, 0.0)
     if claim.relation == "iff":
         edge = claim.threshold
@@ -83,30 +83,27 @@ def test_design_is_fixed_before_the_measurement(monkeypatch):
     """The pilot is read before, and never mixed into, the samples that decide."""
     calls = []
 
-    def spy(claim, point, size, seed, *routes):
+    def spy(plan, size, seed):
         calls.append((size, seed))
-        return measure(claim, point, size, seed, *routes)
+        return measure(plan, size, seed)
 
-    monkeypatch.setattr(sample_size, "measure", spy)
+    monkeypatch.setattr(measurement, "measure", spy)
     judge(CATALOGUE["xue-data-model-1/counter"], quick=True)
     pilots, samples = calls[::2], calls[1::2]
-    assert all(size == sample_size.PILOT_LAWS for size, _ in pilots)
+    assert all(size == measurement.PILOT_LAWS for size, _ in pilots)
     assert not {seed for _, seed in pilots} & {seed for _, seed in samples}
     assert len({seed for _, seed in calls}) == len(calls), "every measurement has a stream of its own"
 
 
 def test_contradiction_rests_on_drawn_pairs_alone(monkeypatch):
     """If drawn data disagree with theory's counterexample, there is no contradiction."""
-    claim = CATALOGUE["paper-condition-sufficient"]
 
-    def denies(claim, point, size, seed, routes, *like):
-        sample = measure(claim, point, size, seed, routes, *like)
-        if set(routes.values()) == {"exact law"}:
-            return sample
-        return replace(sample, values=0.5 + 1e-6 * np.arange(size))
+    def denies(plan, size, seed):
+        sample = measure(plan, size, seed)
+        return sample if plan.lawful else replace(sample, values=0.5 + 1e-6 * np.arange(size))
 
-    monkeypatch.setattr(sample_size, "measure", denies)
-    verdict = judge(claim, quick=True)
+    monkeypatch.setattr(measurement, "measure", denies)
+    verdict = judge(CATALOGUE["paper-condition-sufficient"], quick=True)
     assert verdict.verdict == "undecided"
     assert "measurements there show 0" in verdict.reason
 
@@ -114,7 +111,7 @@ def test_contradiction_rests_on_drawn_pairs_alone(monkeypatch):
 def test_counterexamples_are_round_and_inside():
     claim = CATALOGUE["wang-lemma-d3"]
     worst = search(claim, 0)
-    point = roundest(claim, worst, worst.violation / 2)
+    point = roundest(claim, worst, worst.violation / 2, lambda point: float(true_violation(claim, row(point))[0]))
     assert claim.contains(point)
     assert all(float(f"{v:.1g}") == v for v in point.values())
 
@@ -153,7 +150,7 @@ def test_routes_agree(subject):
     point = {"p_spu": 0.8, "mu_spu": 1.5, "sigma_spu": 0.6, "sigma_xi": 0.0, "dim_image": 2, "dim_text": 2}
     for group in ("common", "counter"):
         claim = Claim(**NAMELESS, quantity=group, relation="=", domain={}, subject=subject, n=400)
-        exact = measure(claim, point, 1500, 11, {claim.subject: "exact law"}).values
-        drawn = measure(claim, point, 300, 12, {claim.subject: "drawn pairs"}).values
+        exact = measure(plan_at(claim, point), 1500, 11).values
+        drawn = measure(plan_at(claim, point, drawn=True), 300, 12).values
         z = (exact.mean() - drawn.mean()) / np.hypot(exact.std() / len(exact) ** 0.5, drawn.std() / len(drawn) ** 0.5)
         assert abs(z) < 4.42

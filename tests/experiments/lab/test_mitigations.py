@@ -139,7 +139,6 @@ def towers(**fields) -> Setting:
         ("early-stopping", Setting(WORLD, LINEAR), "'linear'"),
         ("narrow", Setting(WORLD, named("bayes")), "'bayes'"),
         ("dfr", Setting(WORLD, named("linear", embed_dim=1)), "full width"),
-        ("balance", towers(optimizer="lbfgs", n=64, batch_size=64), "sampler = 'balanced'"),
     ],
 )
 def test_a_mitigation_that_does_not_apply_is_refused(name, setting, word):

@@ -114,7 +114,7 @@ def test_what_is_undefined_says_by_which_route():
     assert told == {(n, "logistic", route): why for (n, route), why in expected.items()}
     counted = [(one["route"], one["undefined"]) for one in summary(asked, table, None, 0)["ranges"][2:]]
     assert counted == [("exact", {unknown: 2}), ("drawn", {separable: 1})]
-    assert arrange(table).undefined == (("drawn", separable),)  # what a route never measures stands by its theory
+    assert arrange(table).undefined == (f"drawn: {separable}",)  # what a route never measures stands by its theory
 
 
 @pytest.mark.parametrize(("temperature", "lost"), [(None, [True, False]), (0.5, [True, True])])
@@ -129,7 +129,7 @@ def test_what_theory_has_no_number_for_says_why(temperature, lost):
     assert [bool(reason) for reason in reasons] == lost
     expected = "without noise in the images" if temperature is None else "no closed form is known of what is learned so"
     assert expected in reasons[0]
-    assert arrange(table).undefined == (("theory", reasons[0]),)
+    assert arrange(table).undefined == (f"theory: {reasons[0]}",)
 
 
 def test_every_measured_cell_is_what_simulate_finds():

@@ -6,7 +6,7 @@ from browsers import FLAGS, chromium
 from experiments.court.trial import judge
 from experiments.page.report import render
 from experiments.page.svg import figure_svg
-from theory.claims.catalogue import claims
+from theory.claims.catalogue import CLAIMS
 
 PROVEN = {
     "outcome": "proved",
@@ -24,7 +24,7 @@ REFUTED = PROVEN | {"outcome": "refuted", "reason": "certainly", "boxes": 0, "co
 
 @pytest.fixture(scope="session")
 def verdict():
-    claim = next(c for c in claims() if c.id == "xue-data-model-1/counter")
+    claim = next(c for c in CLAIMS if c.id == "xue-data-model-1/counter")
     return judge(claim, quick=True).as_json()
 
 

@@ -14,7 +14,7 @@ from experiments.page.section import Section
 from simulator.world import World
 from tests.experiments.page.conftest import REFUTED, page_of
 from theory import learners
-from theory.claims.trained import trained_claims
+from theory.claims.catalogue import TRAINED
 
 PHONE, WIDE, PAPER = 400, 1280, 680  # pixels; A4 between margins
 STORED = "trained/infonce"
@@ -34,7 +34,7 @@ def file(browser, verdict, tmp_path_factory):
     refuted = {**verdict, "claim": "wang-theorem-6.2-error", "verdict": "contradicted", "relation": ">=", "audits": 0}
     refuted |= {"counterexample": COUNTEREXAMPLE, "proof": REFUTED | {"counterexample": COUNTEREXAMPLE}}
     hostile = {**verdict, "claim": "prompt-matters", "statement": '=cmd()"><script>document.title = "stolen"</script>'}
-    stored = next(stored_for(claim, None) for claim in trained_claims() if claim.id == STORED)
+    stored = next(stored_for(claim, None) for claim in TRAINED if claim.id == STORED)
     rows = [{"contrastive": "linear", "supervised": "bayes", "p_spu": p} for p in (0.9, 0.99, 0.999)]
     for row, share in zip(rows, (0.25, 1.0, 0.0), strict=True):
         row |= {"contrastive_more_robust": share, "supervised_more_robust": 1 - share}

@@ -12,7 +12,7 @@ import pytest
 from legible import smallest_letters
 from markupsafe import escape
 
-from experiments.court.registry import all_trials
+from experiments.court.registry import all_claims
 from experiments.court.trial import judge
 from experiments.errors import Interrupted, RequestError
 from experiments.files import MARK, REPORT
@@ -25,9 +25,7 @@ from experiments.page.svg import figure_svg, formula_svg, on_one_page
 from experiments.page.text import PROVED, answer
 from tests.experiments.page.conftest import PROVEN, REFUTED, page_of
 from theory import learners
-from theory.claims.catalogue import claims
-
-CATALOGUE = claims()
+from theory.claims.catalogue import CLAIMS
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +57,7 @@ def rows_of(html: str) -> dict[str, str]:
     return dict(re.findall(r'<tr role="row" id="([^"]+)">(.*?)</tr>', html, flags=re.DOTALL))
 
 
-@pytest.mark.parametrize("claim", CATALOGUE, ids=lambda c: c.id)
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda c: c.id)
 def test_every_formula_can_be_drawn(claim):
     assert claim.formula
     width, height = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', formula_svg(claim.formula)).groups()
@@ -286,7 +284,7 @@ def test_what_somebody_put_beside_the_certificates_is_kept(monkeypatch, tmp_path
 
 
 def test_the_tally_says_what_contradictions_are_worth_together():
-    tried = {c.id: c for c in CATALOGUE}
+    tried = {c.id: c for c in CLAIMS}
     verdicts = [judge(tried[id], quick=True).as_json() for id in ("view-noise", "xue-data-model-1/common")]
     assert [v["verdict"] for v in verdicts] == ["contradicted", "supported"]
     first, second = tally(verdicts)
@@ -296,12 +294,12 @@ def test_the_tally_says_what_contradictions_are_worth_together():
 
 @pytest.mark.parametrize("quick", [True, False])
 def test_a_full_trial_is_the_one_of_check(monkeypatch, tmp_path, quick):
-    def together(ids, seed, quick, error_rate, proving):
-        return ({"claim": id, "verdict": (seed, quick, error_rate, proving["certificates"])} for id in reversed(ids))
+    def together(ids, seed, quick, error_rate, certificates, **proving):
+        return ({"claim": id, "verdict": (seed, quick, error_rate, certificates)} for id in reversed(ids))
 
     monkeypatch.setattr(reproduce, "run_parallel", together)
     verdicts = reproduce._verdicts(3, tmp_path, quick)
-    assert [verdict["claim"] for verdict in verdicts] == [trial.id for trial in all_trials()]
+    assert [verdict["claim"] for verdict in verdicts] == [claim.id for claim in all_claims()]
     assert {verdict["verdict"] for verdict in verdicts} == {(3, quick, None, tmp_path)}
 
 

@@ -33,7 +33,7 @@ def test_images_of_the_sheet_are_in_the_colours_that_it_names():
     world = World(classes=3, views=Pixels(attribute="background-colour"))
     shown = examples(world, seed=1)
     for example in shown:
-        assert np.array_equal(example.image[-1, 0], rgb((example.attribute,))[0])  # a corner that no digit reaches
+        assert np.array_equal(example.image[-1, 0], rgb(example.attribute)[0])  # a corner that no digit reaches
     axes = sheet(shown).axes[0]
     assert len(axes.images) == len(shown) == 3 * 4 * EACH
     written = [text.get_text().replace("\n", " ") for text in axes.texts]

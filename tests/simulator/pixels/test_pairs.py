@@ -6,8 +6,8 @@ import torch
 
 from simulator.gaussian.pairs import draw_codes
 from simulator.pixels import groups
-from simulator.pixels.captions import tokens, vocabulary
-from simulator.pixels.pairs import block_size, draw, draw_block, draw_scenes, rendered
+from simulator.pixels.captions import vocabulary
+from simulator.pixels.pairs import block_size, draw, draw_block, draw_scenes
 from simulator.pixels.scenery import PARTS, scenery
 from simulator.pixels.views import Pixels
 from simulator.streams import independent
@@ -91,27 +91,12 @@ def test_captions_say_what_is_shown(told):
         assert vector.nonzero()[:, 0].tolist() == [o] * bool(says_o) + [5 + a] * bool(says_a)
 
 
-def test_a_prompt_of_other_words_is_refused():
-    words = vocabulary(scenery(Pixels(captions="tokens"), 5))
-    assert tokens("a photo of a two in red", words) == [1, 2, 3, 1, 7, 4, 10]
-    with pytest.raises(ValueError, match=r"'phot' of .* is not in the vocabulary; the nearest is photo$"):
-        tokens("a phot of a two", words)
-
-
 def test_the_last_of_a_class_is_the_last_that_is_chosen():
     """3 (1 - 2^-53) rounds to 3."""
     objects = scenery(Pixels(), 3).objects
     rows = objects.rows("test")
     last = objects.chosen("test", torch.tensor([0, 2]), torch.full((2,), 1 - 2.0**-53, dtype=torch.float64))
     assert last.tolist() == [rows[objects.counts("test")[0] - 1], rows[-1]]
-
-
-def test_recolouring_exchanges_colours_alone():
-    first = draw(WORLD.replace(views=Pixels(colours=("red", "green", "blue", "yellow", "cyan"))), 200)
-    other = draw(WORLD.replace(views=Pixels(colours=("green", "red", "blue", "yellow", "cyan"))), 200)
-    exchanged = torch.tensor([1, 0, 2, 3, 4])[first.scenes.attributes]
-    swapped = first.scenes._replace(attributes=exchanged)
-    assert torch.equal(rendered(first.scenery, swapped).images, other.images)
 
 
 def test_enlarged_scans_are_the_same_scans():

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from simulator.pixels.files import word
 from simulator.pixels.groups import trial
 from simulator.pixels.pairs import draw
-from simulator.pixels.scenery import PARTS, Scenery, scenery
+from simulator.pixels.scenery import PARTS, Scenery, scenery, word
 from simulator.pixels.views import Pixels
 from simulator.world import World
 
@@ -56,10 +55,10 @@ def test_mnist_keeps_its_test_set(mnist):
     ("damage", "sentence"),
     [
         (lambda raw: (raw / "train-labels-idx1-ubyte").unlink(), "train-labels-idx1-ubyte is missing"),
-        (lambda raw: (raw / "train-images-idx3-ubyte").write_bytes(b"\0" * 9), "is not an IDX file of 28 x 28"),
+        (lambda raw: (raw / "train-images-idx3-ubyte").write_bytes(b"\0" * 9), "is not an IDX file of 3 dimensions"),
         (lambda raw: (raw / "t10k-images-idx3-ubyte.gz").write_bytes(b"no"), "cannot be read: Not a gzipped file"),
         (lambda raw: write_idx(raw.parent.parent, "train-labels-idx1-ubyte", np.zeros(9)), "60 scans and 9 labels"),
-        (lambda raw: write_idx(raw.parent.parent, "train-labels-idx1-ubyte", np.full(60, 11)), "holds a label 11"),
+        (lambda raw: write_idx(raw.parent.parent, "train-labels-idx1-ubyte", np.full(60, 11)), "labels up to 11"),
         (lambda raw: write_idx(raw.parent.parent, "train-labels-idx1-ubyte", np.zeros(60)), "has 0 of 'one'"),
     ],
 )
@@ -148,7 +147,7 @@ def test_animated_and_too_many_photos_are_refused(folders, monkeypatch):
     frames[0].save(file, save_all=True, append_images=frames[1:])
     with pytest.raises(ValueError, match=r"'snow/1.png' .animated, 2 frames"):
         cut_outs(folders)
-    monkeypatch.setattr("simulator.pixels.files.MOST_HELD", 1000)
+    monkeypatch.setattr("simulator.pixels.scenery.MOST_HELD", 1000)
     with pytest.raises(ValueError, match=r"pictures of .* at size 32 take more than 0 GiB"):
         cut_outs(folders)
 

@@ -22,9 +22,6 @@ from theory.learners import LinearCLIP, named, names
         ({"tied": (0, 1, 0)}, "names a class twice"),
         ({"tied": (-1, 0)}, "names class -1; classes are counted from 0"),
         ({"objects": "cutouts", "root": "here"}, "have colours of their own"),
-        ({"colours": ("red", "#e6192d")}, "two equal ones"),
-        ({"colours": ("rde", "blue")}, "colour 'rde' is neither #rrggbb nor one of .*; the nearest is red"),
-        ({"colours": ()}, r"colours = \[\] names none; a world needs one for every class, two at least"),
         ({"objects": "mnist", "root": "a\0b"}, r"root = 'a\\x00b' names no folder"),
     ],
 )
@@ -40,9 +37,8 @@ COCO = {"objects": "coco", "root": "r", "attribute": "background-colour"}
     ("fields", "sentence"),
     [
         ({"classes": 11}, "classes = 11 are more than the 10 digits; the nearest valid value is 10"),
-        ({"views": Pixels(**COCO, categories=("car",))}, "need as many categories and 1 are given"),
+        ({"views": Pixels(**COCO, categories=("car",))}, "classes = 2 are more than the 1 categories"),
         ({"views": Pixels(tied=(0, 2))}, r"tied = \[0, 2\] names class 2; the classes are 0 to 1"),
-        ({"classes": 3, "views": Pixels(colours=("red", "blue"))}, "classes = 3 need as many colours and are given 2"),
         ({"mu_spu": 1.0}, "mu_spu = 1.0 is of Gaussian views"),  # its default, and yet said
         ({"attribute": ({},)}, "pixels show one attribute"),
     ],

@@ -20,17 +20,16 @@ RECIPES = {
     "infonce-hot": Recipe(**SMALL, temperature=0.01, lr=0.05),
     "siglip": Recipe(**SMALL, loss="siglip"),
     "supervised": Recipe(**SMALL, loss="supervised"),
-    "supcon": Recipe(**SMALL, loss="supcon", n=100),
-    "linear": Recipe(**SMALL, loss="linear", towers="linear", optimizer="sgd", lr=0.01, clip=1.0),
+    "perfect-captions": Recipe(**SMALL, loss="perfect-captions", n=100, clip=1.0),
 }
 
 
 def trained(recipe: Recipe, group) -> dict[str, torch.Tensor]:
     """Weights and summed measures after every step of a run; plain gradient steps, so that a factor W would show."""
-    ensemble = Ensemble(recipe.model_copy(update={"optimizer": "sgd"}), (WORLD, WORLD), (0, 1), 3)
+    ensemble = Ensemble(recipe.model_copy(update={"optimizer": "sgd"}), (WORLD, WORLD), (0, 1), 3, group=group)
     tensors = {}
-    for state in run(ensemble, start(ensemble), range(1, recipe.steps), group=group):
-        tensors |= {f"{state.step}/{name}": v for name, v in {**state.parameters, **state.measures}.items()}
+    for state in run(ensemble, start(ensemble), range(1, recipe.steps)):
+        tensors |= {f"{state.step}/{name}": v for name, v in {**state.parameters, "loss": state.loss}.items()}
     return tensors
 
 

@@ -18,7 +18,9 @@ from simulator.towers.evaluation import (
     scores,
     standard_points,
 )
+from simulator.towers.group_batches import pair_block
 from simulator.towers.layers import embed, logit_scale, scored
+from simulator.towers.probes import images_of_the_test_law, score_reliance
 from simulator.towers.recipe import Recipe
 from simulator.towers.training import run, start
 from simulator.world import Attribute, World
@@ -32,10 +34,9 @@ def trained(world: World = WORLD, **fields):
     return ensemble, list(run(ensemble, start(ensemble), []))[-1].parameters
 
 
-def linear_as_sobol(ensemble: Ensemble, parameters, prompt):
-    """The accuracy of linear towers by points: the same vectors, evaluated as if the towers were not linear."""
-    towers = ensemble._replace(recipe=ensemble.recipe.model_copy(update={"towers": "mlp", "depth": 0, "skip": "none"}))
-    return ensemble_accuracy(towers, parameters, prompt, standard_points(ensemble, power=12))
+def not_known_as_linear(ensemble: Ensemble) -> Ensemble:
+    """Linear towers, evaluated as if they were not linear."""
+    return ensemble._replace(recipe=ensemble.recipe.model_copy(update={"towers": "mlp", "depth": 0, "skip": "none"}))
 
 
 @pytest.mark.parametrize("loss", ["linear", "infonce", "siglip", "supervised", "supcon"])
@@ -45,7 +46,9 @@ def test_points_agree_with_the_exact_accuracy_of_linear_towers(loss, classes):
     ensemble, parameters = trained(world, loss=loss, towers="linear")
     for prompt in default_prompts(ensemble.recipe):
         exact = ensemble_accuracy(ensemble, parameters, prompt)
-        points = linear_as_sobol(ensemble, parameters, prompt)
+        points = ensemble_accuracy(
+            not_known_as_linear(ensemble), parameters, prompt, standard_points(ensemble, power=12)
+        )
         # 8 scramblings of 4096 points in 8 dimensions, seen spread 5e-4 each; the exact value for 3 classes uses 1e-4.
         assert np.abs(points.mean(0) - exact[0]).max() < 2e-3
 
@@ -137,3 +140,26 @@ def test_linear_towers_asked_so(monkeypatch):
     cosine, parameters = trained(CAPTIONED, loss="infonce", towers="linear")
     assert ensemble_accuracy(cosine, parameters, "scores").shape[0] == 1  # exact
     assert ensemble_accuracy(cosine, parameters, "captions").shape[0] == 8
+
+
+def test_evaluation_images_are_no_training_images():
+    """The noise of a view comes from a stream of the evaluation, whatever the law of the latents."""
+    ensemble, _ = trained(steps=2)
+    images, latents = images_of_the_test_law(ensemble)
+    training = pair_block(ensemble, 0)
+    frame = torch.as_tensor(dictionaries(WORLD, 2)[0])
+    noise = images - latents @ frame.T
+    training_noise = training.images - training.images @ frame @ frame.T  # what lies outside of the latents' span
+    noise = noise - noise @ frame @ frame.T
+    assert noise.abs().max() > 0.1
+    assert not torch.isclose(noise[0], training_noise[0]).all(-1).any()
+    signs = (latents[0, :, 0] > 0, training.images[0] @ frame[:, 0] > 0)
+    assert not torch.equal(*signs)
+
+
+def test_reliance_of_a_tower_without_hidden_layers_is_its_weight_ratio():
+    """The best linear approximation of a linear score is the score itself."""
+    ensemble, parameters = trained(loss="linear", towers="linear")
+    exact = score_reliance(ensemble, parameters, "name")
+    # View noise adds an independent error to 4096 scores: a standard deviation of about 1e-2 of the coefficients.
+    assert np.allclose(score_reliance(not_known_as_linear(ensemble), parameters, "name"), exact, rtol=0.05, atol=0.02)

@@ -1,24 +1,31 @@
 """One table of objectives: each row is sound, and a new objective is one more row."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
 from simulator.gaussian.pairs import Pairs
 from simulator.prompts import LINEAR
-from simulator.towers.distributed import ALONE, Group
+from simulator.samplers import EmptyGroup
+from simulator.towers import step
+from simulator.towers.api import train
+from simulator.towers.distributed import Group
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import class_vectors, ensemble_accuracy, prompts_of
 from simulator.towers.group_batches import draw_batches
-from simulator.towers.objectives import OBJECTIVES, Objective, register
+from simulator.towers.objectives import GROUP_WEIGHTS, OBJECTIVES, Objective, register
 from simulator.towers.recipe import Recipe
-from simulator.towers.step import measured
+from simulator.towers.step import batch_losses, one_step
 from simulator.towers.training import run, start
 from simulator.world import Attribute, World
+from theory.learners import named
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=5, dim_text=4, attribute=(Attribute(p=0.7),))
+PLAIN = World(p_spu=0.9, mu_spu=2.0, dim_image=2, dim_text=2)
 SMALL = {"width": 6, "depth": 1, "embed_dim": 4, "batch_size": 12, "steps": 5, "warmup": 0, "precision": "float64"}
+
+
+DECAYING = {"optimizer": "adamw", "schedule": "cosine", "averaging": 0.0, "lr": 0.02}
+ROBUST = [name for name, row in OBJECTIVES.items() if row.ascent]
 
 
 def ensemble(loss: str, **fields) -> Ensemble:
@@ -26,19 +33,16 @@ def ensemble(loss: str, **fields) -> Ensemble:
     return Ensemble(Recipe(**{**SMALL, "loss": loss, "towers": towers, **fields}), (WORLD, WORLD), (0, 1), 3)
 
 
-@pytest.mark.parametrize("loss", [name for name, row in OBJECTIVES.items() if row.distributed])
+@pytest.mark.parametrize("loss", [name for name, row in OBJECTIVES.items() if row.splits])
 def test_the_share_of_a_process_alone_is_the_whole(loss, monkeypatch):
-    weighted = torch.tensor([[0.5, 3.0, 2.0, 0.7]] * 2, dtype=torch.float64) if OBJECTIVES[loss].weighted else None
-    one = ensemble(loss)._replace(group_weights=weighted)
-    row, state, batch = one.recipe.objective, start(one), next(draw_batches(one, 0))
-    found = []
-    for split in (False, True):
-        part = replace(row, loss=lambda batch, split=split: row.loss(batch._replace(split=split)))
-        monkeypatch.setitem(OBJECTIVES, loss, part)
-        found.append(measured(one, ALONE, state.parameters, batch)["loss"])
-    assert torch.allclose(*found, rtol=1e-12)
-    plain = measured(one._replace(group_weights=None), ALONE, state.parameters, batch)["loss"]
-    assert torch.allclose(found[0], plain) == (weighted is None), "weights reach the loss"
+    weights = torch.tensor([[0.5, 3.0, 2.0, 0.7]] * 2, dtype=torch.float64)
+    one = ensemble(loss)._replace(group_weights=weights)
+    state, batch = start(one), next(draw_batches(one, 0))
+    dense = batch_losses(one, state.parameters, batch)
+    monkeypatch.setattr(step, "LARGEST_DENSE_BATCH", 4)
+    assert torch.allclose(batch_losses(one, state.parameters, batch), dense, rtol=1e-12)
+    plain = batch_losses(one._replace(group_weights=None), state.parameters, batch)
+    assert not torch.allclose(plain, dense), "weights reach the loss"
 
 
 def test_what_towers_become():
@@ -65,7 +69,7 @@ def test_perfect_captions_are_two_plain_cross_entropies():
     """[W] Eq. 10, by torch's own cross-entropy, a model at a time; and classes are asked for by the first head."""
     one = ensemble("perfect-captions")
     state, batch = start(one), next(draw_batches(one, 0))
-    found = measured(one, ALONE, state.parameters, batch)["loss"]
+    found = batch_losses(one, state.parameters, batch)
     for k in range(2):
         own = {name: value[k] for name, value in state.parameters.items()}
         hidden = torch.tanh(batch.images[k] @ own["image.0.weight"] + own["image.0.bias"])
@@ -82,45 +86,111 @@ def test_siglip_without_bias_is_siglip_at_bias_zero():
     state, batch = start(one), next(draw_batches(one, 0))
     zero = {**state.parameters, "bias": torch.zeros_like(state.parameters["bias"])}
     without = {name: value for name, value in zero.items() if name != "bias"}
-    expected = measured(one, ALONE, zero, batch)["loss"]
+    expected = batch_losses(one, zero, batch)
     bare = one._replace(recipe=one.recipe.model_copy(update={"loss": "siglip-unbiased"}))
-    assert torch.equal(measured(bare, ALONE, without, batch)["loss"], expected)
+    assert torch.equal(batch_losses(bare, without, batch), expected)
 
 
-class TestOneOfOnesOwn:
+class Agreeing(Objective):
     """Pull pairs together where the first background agrees with the label."""
 
-    @staticmethod
-    def agreeing(batch) -> torch.Tensor:
+    name = "agreeing"
+
+    def loss(self, batch) -> torch.Tensor:
         weight = (batch.backgrounds[..., 0] == batch.labels).to(batch.images.dtype)
         return (weight * (batch.images - batch.texts).square().sum(2)).mean(1)
 
-    @pytest.fixture
-    def mine(self):
-        yield register(Objective("agreeing", self.agreeing))
-        del OBJECTIVES["agreeing"]
 
-    def test_it_trains_and_is_evaluated(self, mine):
+@pytest.fixture
+def own_objective():
+    yield register(Agreeing)
+    del OBJECTIVES["agreeing"]
+
+
+@pytest.mark.usefixtures("own_objective")
+class TestOneOfOnesOwn:
+    def test_it_trains_and_is_evaluated(self):
         one = ensemble("agreeing", steps=30)
-        first, last = (s.measures["loss"] for s in run(one, start(one), [1, 29]) if int(s.step) in (1, 30))
+        first, last = (s.loss for s in run(one, start(one), [1, 29]) if int(s.step) in (1, 30))
         assert (last < first).all()
         end = [*run(one, start(one), [])][-1]
         assert prompts_of(one.recipe) == LINEAR
         assert ensemble_accuracy(one, end.parameters, "name").shape == (8, 2, 2)
 
-    def test_backgrounds_reach_it(self, mine):
+    def test_backgrounds_reach_it(self):
         one = ensemble("agreeing")
         state, batch = start(one), next(draw_batches(one, 0))
         never = Pairs(batch.images, batch.texts, batch.labels, 1 - batch.labels[..., None])
-        assert measured(one, ALONE, state.parameters, never)["loss"].tolist() == [0.0, 0.0]
-        assert (measured(one, ALONE, state.parameters, batch)["loss"] > 0).all()
+        assert batch_losses(one, state.parameters, never).tolist() == [0.0, 0.0]
+        assert (batch_losses(one, state.parameters, batch) > 0).all()
 
-    def test_it_runs_in_one_process_and_says_so(self, mine):
-        one = ensemble("agreeing")
+    def test_it_runs_in_one_process_under_a_name_of_its_own(self):
+        one = ensemble("agreeing")._replace(group=Group(0, 2))
         with pytest.raises(ValueError, match=r"loss = 'agreeing' .* 2"):
-            next(run(one, start(one), [], group=Group(0, 2)))
+            next(run(one, start(one), []))
+        with pytest.raises(ValueError, match="'agreeing'"):
+            register(Agreeing)
 
-    def test_names_are_unique(self, mine):
-        assert register(mine) is mine
-        with pytest.raises(ValueError, match="'infonce'"):
-            register(Objective("infonce", self.agreeing))
+
+# GroupDRO: the weights of its groups, the law of balanced groups, and where contrastive losses go instead.
+
+
+@pytest.mark.parametrize("loss", ROBUST)
+def test_groups_without_a_pair_are_refused_before_any_work(loss):
+    recipe = Recipe(**{**SMALL, "loss": loss})
+    with pytest.raises(EmptyGroup, match=r"p_spu = 1: .* counter "):
+        train(WORLD.replace(p_spu=1.0), recipe, models=1)
+    rare, few = WORLD.replace(p_spu=0.999), Recipe(**{**SMALL, "loss": loss, "n": 60})
+    with pytest.raises(EmptyGroup, match=r"n = 60: no pair has label \d and background \d"):
+        train(rare, few, models=1)
+    assert train(rare, recipe, models=1).diverged.tolist() == [-1]
+
+
+def test_the_gradient_by_a_groups_weight_is_its_mean_loss():
+    one, plain = ensemble("group-dro", batch_size=60), ensemble("supervised", batch_size=60)
+    parameters, batch = start(one).parameters, next(draw_batches(one, 0))
+    q = parameters[GROUP_WEIGHTS].clone().requires_grad_()
+    (slopes,) = torch.autograd.grad(batch_losses(one, {**parameters, GROUP_WEIGHTS: q}, batch).sum(), q)
+    for y, a in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        rows = (batch.labels[0] == y) & (batch.backgrounds[0, :, 0] == a)
+        group = Pairs(*(field[:, rows] for field in batch))
+        alone = batch_losses(plain, parameters, group)[0]
+        assert slopes[0, 2 * y + a].item() == pytest.approx(alone.item(), rel=1e-9)
+
+
+@pytest.mark.parametrize("loss", ROBUST)
+def test_weights_are_raised_by_their_losses_and_stay_shares(loss):
+    """q_g exp(.01 L_g), normalised; the optimiser leaves them alone, and clipping does not see their gradient."""
+    one = ensemble(loss, clip=0.5)
+    state, batch = start(one), next(draw_batches(one, 0))
+    q = state.parameters[GROUP_WEIGHTS].clone().requires_grad_()
+    assert (q == 0.25).all()
+    loss = batch_losses(one, {**state.parameters, GROUP_WEIGHTS: q}, batch)
+    (losses,) = torch.autograd.grad(loss.sum(), q)
+    expected = q.detach() * (0.01 * losses).exp()
+    after = one_step(one, state, batch, torch.tensor(1e-3, dtype=torch.float64))
+    assert torch.allclose(after.parameters[GROUP_WEIGHTS], expected / expected.sum(1, keepdim=True), rtol=1e-12)
+    assert not any(name.endswith(GROUP_WEIGHTS) for name in after.moments)
+
+
+@pytest.mark.deep
+def test_supervised_towers_reach_the_balanced_law():
+    """8 models, each of deviation .0024: .005 are six standard errors of their mean."""
+    recipe = Recipe(loss="group-dro", towers="linear", steps=1500, embed_dim=4, batch_size=256, **DECAYING)
+    towers = train(PLAIN, recipe, models=8)
+    law = named(recipe.objective.learner(recipe)).accuracy(recipe.objective.law(recipe, PLAIN))
+    assert law.drop == pytest.approx(0, abs=1e-12)
+    for measured_group, expected in zip(towers.accuracy(), law, strict=True):
+        assert measured_group == pytest.approx(expected, abs=0.005)
+    q = towers.parameters[GROUP_WEIGHTS]
+    common, counter = q[:, [0, 3]].sum(1), q[:, [1, 2]].sum(1)
+    assert (common - counter).abs().max() < 0.1, "as much as any other, not nine times as much"
+
+
+@pytest.mark.deep
+def test_contrastive_towers_move_towards_the_common_groups():
+    """A common pair has more negatives like it, so it loses more; no law is offered."""
+    recipe = Recipe(loss="group-dro-infonce", steps=800, width=32, batch_size=128)
+    towers = train(PLAIN, recipe, models=2)
+    assert (towers.parameters[GROUP_WEIGHTS][:, [0, 3]].sum(1) > 0.9).all()
+    assert recipe.objective.learner(recipe) is None

@@ -12,12 +12,11 @@ from simulator.gaussian.fit import sample_covariance
 from simulator.gaussian.pairs import dictionaries as draw_dictionaries
 from simulator.gaussian.pairs import draw_pairs
 from simulator.pixels.views import Pixels
-from simulator.towers import lbfgs, step, training
+from simulator.towers import step, training
 from simulator.towers.checkpoints import AnotherRun, load_state, save_state
-from simulator.towers.distributed import ALONE
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import EveryModelDiverged, learning_rate, run, start
+from simulator.towers.training import learning_rate, run, start
 from simulator.world import World
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=8, dim_text=6)
@@ -31,7 +30,6 @@ RECIPES = [
     Recipe(**SMALL, loss="supcon", temperature=0.1, activation="relu", n=40),
     Recipe(**SMALL, loss="linear", towers="linear", optimizer="sgd", n=16),
     Recipe(**SMALL, towers="linear", schedule="constant"),
-    Recipe(**{**SMALL, "steps": 5}, loss="siglip", towers="linear", optimizer="lbfgs", n=16),
     Recipe(**SMALL, loss="group-dro", clip=0.5),
     Recipe(**SMALL, sampler="subsampled", n=500),  # every model's set is cut to a length of its own
     Recipe(**SMALL, loss="linear", towers="linear", sampler="balanced", n=500),
@@ -44,18 +42,6 @@ named = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture
-def short_searches(monkeypatch):
-    """Line searches of three iterations: what these tests compare does not need convergence."""
-    monkeypatch.setattr(lbfgs, "ITERATIONS", 3)
-
-
-def covariance(n: int) -> torch.Tensor:
-    """S of model 0's first n training pairs."""
-    drawn = WORLD.draw(n, seed=0, stream="train/0")
-    return torch.from_numpy(sample_covariance(drawn.images.numpy(), drawn.texts.numpy()))
-
-
 def ensemble(recipe: Recipe, **changes) -> Ensemble:
     return Ensemble(recipe, (WORLD, OTHER, WORLD), (0, 1, 2), seed=5)._replace(**changes)
 
@@ -65,7 +51,6 @@ def finish(ensemble: Ensemble):
 
 
 @named
-@pytest.mark.usefixtures("short_searches")
 def test_model_k_of_an_ensemble_is_the_model_trained_alone(recipe):
     """Bit for bit, in float64 on one thread; each model learns, and no global random state is touched."""
     before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
@@ -140,7 +125,6 @@ def test_models_are_asked_by_the_mean_of_their_last_weights():
 
 
 @named
-@pytest.mark.usefixtures("short_searches")
 def test_resume_equals_uninterrupted(recipe, tmp_path):
     resumes_identically(ensemble(recipe), tmp_path)
 
@@ -158,7 +142,7 @@ def resumes_identically(halves: Ensemble, tmp_path):
     save_state(tmp_path / "state.safetensors", half, halves)
     resumed = list(run(halves, load_state(tmp_path / "state.safetensors", halves), []))[-1]
     assert resumed.step == whole.step
-    for part in ("parameters", "moments", "averages", "measures"):
+    for part in ("parameters", "moments", "averages"):
         for name, value in getattr(whole, part).items():
             assert torch.equal(value, getattr(resumed, part)[name]), name
 
@@ -177,25 +161,16 @@ def test_a_diverged_model_is_frozen_and_marked_and_the_others_go_on(poison, comp
         assert torch.isfinite(value).all()
 
 
-def test_an_ensemble_that_diverges_as_a_whole_is_an_error():
-    wild = RECIPES[4].model_copy(update={"lr": 1e6, "steps": 60})
-    with pytest.raises(EveryModelDiverged, match="lr"):
-        finish(ensemble(wild))
-
-
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "lbfgs"])
 @pytest.mark.parametrize("bound", [1.0, 100.0])
-@pytest.mark.usefixtures("short_searches")
-def test_a_learned_scale_stays_where_clip_keeps_it(optimizer, bound):
+def test_a_learned_scale_stays_where_clip_keeps_it(bound):
     """In [1, 100] after a long step from either end, with captions that ask for more and captions that ask for less."""
-    recipe = Recipe(**SMALL, optimizer=optimizer, n=16 if optimizer == "lbfgs" else None)
-    one = ensemble(recipe)
+    one = ensemble(Recipe(**SMALL, optimizer="sgd"))
     begin = start(one)
     log_scale = torch.full((3,), bound, dtype=torch.float64).log()
     begin = begin._replace(parameters={**begin.parameters, "log_scale": log_scale})
     batch = next(training.draw_batches(one, 0))
     for captions in (batch.texts, batch.texts.flip(1)):
-        end = step.one_step(one, ALONE, begin, batch._replace(texts=captions), torch.tensor(50.0).double())
+        end = step.one_step(one, begin, batch._replace(texts=captions), torch.tensor(50.0).double())
         scale = end.parameters["log_scale"].exp()
         assert ((scale >= 1 - 1e-9) & (scale <= 100 * (1 + 1e-9))).all()
 
@@ -233,24 +208,19 @@ def test_warm_up_then_half_a_cosine():
     assert rates == sorted(rates[:11]) + sorted(rates[11:], reverse=True)
 
 
-@pytest.mark.parametrize(
-    ("n", "embed_dim", "steps", "lr", "rho", "optimizer"),
-    [(64, 6, 1200, 0.15, 0.5, "sgd"), (256, 1, 500, 0.1, 1.0, "sgd"), (64, 6, 5, 0.15, 2.0, "lbfgs")],
-)
-def test_towers_of_the_linearised_loss_reach_the_scaled_covariance(n, embed_dim, steps, lr, rho, optimizer):
+@pytest.mark.parametrize(("n", "embed_dim", "steps", "lr", "rho"), [(64, 6, 1200, 0.15, 0.5), (256, 1, 500, 0.1, 1.0)])
+def test_towers_of_the_linearised_loss_reach_the_scaled_covariance(n, embed_dim, steps, lr, rho):
     """M = S/rho on a full batch; a single dimension keeps the top singular direction."""
-    fields = {"embed_dim": embed_dim, "steps": steps, "lr": lr, "rho": rho, "optimizer": optimizer}
+    fields = {"embed_dim": embed_dim, "steps": steps, "lr": lr, "rho": rho, "optimizer": "sgd"}
     shared = {"loss": "linear", "towers": "linear", "schedule": "constant", "warmup": 0, "precision": "float64"}
     end = finish(Ensemble(Recipe(n=n, batch_size=n, **fields, **shared), (WORLD,), (0,), 0))
     M = end.parameters["image.0.weight"][0] @ end.parameters["text.0.weight"][0].T
-    u, s, vh = torch.linalg.svd(covariance(n))
+    drawn = WORLD.draw(n, seed=0, stream="train/0")
+    u, s, vh = torch.linalg.svd(torch.from_numpy(sample_covariance(drawn.images.numpy(), drawn.texts.numpy())))
     target = (u[:, :embed_dim] * s[:embed_dim]) @ vh[:embed_dim] / rho
-    # The slowest direction shrinks like exp(-lr gap t): its own singular value, or its distance from the top one. The
-    # line search of lbfgs compares losses of size 6, so errors of M below about sqrt(6 2^-52)/(smallest curvature) =
-    # 4e-8/.0137 are invisible to it; a few of them remain (2.6e-5 seen).
+    # The slowest direction shrinks like exp(-lr gap t): its own singular value, or its distance from the top one.
     slowest = s[5] if embed_dim == 6 else s[0] - s[1]
-    allowed = 3 * torch.exp(-lr * slowest * steps) + 1e-10 if optimizer == "sgd" else 1e-4
-    assert torch.linalg.matrix_norm(M - target, ord=2) < allowed
+    assert torch.linalg.matrix_norm(M - target, ord=2) < 3 * torch.exp(-lr * slowest * steps) + 1e-10
 
 
 @pytest.mark.parametrize(
@@ -274,9 +244,9 @@ def test_sobol_points_that_there_are_not_are_refused():
         training.check_ensemble(ensemble(Recipe(points="sobol", batch_size=32, **fields)))
     with pytest.raises(ValueError, match="4294967328"):
         training.check_ensemble(ensemble(Recipe(points="sobol", batch_size=32, steps=2**27 + 1)))
-    pixels = Ensemble(Recipe(towers="conv", points="sobol"), (World(views=Pixels()),), (0,), seed=0)
-    with pytest.raises(ValueError, match="points = 'random'"):
-        training.check_ensemble(pixels)
+    for fields in ({"points": "sobol"}, {"sampler": "contradicted"}):
+        with pytest.raises(ValueError, match="needs views that are vectors, not pixels"):
+            training.check_ensemble(Ensemble(Recipe(towers="conv", **fields), (World(views=Pixels()),), (0,), seed=0))
 
 
 @pytest.mark.deep
@@ -308,11 +278,8 @@ def test_any_number_of_ensembles_can_be_compiled_in_one_process():
         ({"loss": "infonse"}, "'infonce'"),
         ({"n": 100, "batch_size": 101}, "value is 100"),
         ({"batch_size": 1}, "value is 2"),
-        ({"lr": float("nan")}, "lr"),
-        ({"optimizer": "lbfgs", "n": 64, "batch_size": 32}, "batch_size = 64"),
         ({"loss": "supervised", "temperature": 0.1}, "temperature"),
         ({"loss": "supervised", "frozen": "text"}, "frozen = 'text'"),
-        ({"optimizer": "lbfgs", "n": 64, "batch_size": 64, "frozen": "text"}, "frozen"),
         ({"learning_rate": 0.1}, "learning_rate"),
     ],
 )

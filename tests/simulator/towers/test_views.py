@@ -12,7 +12,7 @@ from simulator.towers.evaluation import CAPTIONS, accuracies, class_captions, cl
 from simulator.towers.group_batches import fixed_set
 from simulator.towers.layers import embed, scored
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import check_ensemble, start
+from simulator.towers.training import start
 from simulator.world import World
 
 WORLD = World(classes=3, p_inv=0.9, p_spu=0.75, mention_spu=0.6, views=Pixels(tied=(0, 1)))
@@ -79,11 +79,6 @@ def test_digits_are_learned_where_colours_say_nothing(loss):
     towers = train(world, recipe, models=2)
     assert towers.each().common.shape == (2,)
     assert min(towers.groups()["rev"]) > 0.9
-
-
-def test_captions_of_pixels_are_not_contradicted():
-    with pytest.raises(ValueError, match=r"sampler = 'contradicted' swaps .* valid choice is sampler = 'drawn'"):
-        check_ensemble(ensemble(sampler="contradicted"))
 
 
 def test_worlds_that_look_different_are_not_trained_together():

@@ -9,7 +9,7 @@ from reference import worlds_with
 from simulator.accuracy import in_words
 from simulator.world import Worlds
 from theory.claims.claim import TOLERANCES, Axis, Claim, kept_axis, log_slope, operator_error
-from theory.learners import LinearCLIP, Logistic
+from theory.learners import LinearCLIP
 from theory.population import block_covariance
 from theory.published import lemma_d3_limit
 from theory.theorems import reliance_mean, reliance_name
@@ -128,21 +128,6 @@ def test_truth_of_matrices_and_directions():
     # C diag(pi) at m0 = 1/2: [[2, 1/2], [1/2, 5/4]] diag(1, 1/2) is off by [[0, 0], [0, -3/8]].
     size = np.linalg.norm([[2.0, 0.25], [0.5, 1.0]], 2)
     assert float(masked.truth(worlds_with(p_spu=0.75, mention_spu=0.5))) == pytest.approx(0.375 / size, rel=1e-12)
-
-
-def test_probit_scale_agrees_in_sign_and_does_not_saturate():
-    point = worlds_with(p_spu=np.linspace(0.5, 1, 50), mu_spu=2.0, sigma_inv=0.05)
-    for relation, quantity in ((">=", "counter"), ("<=", "common"), (">=", "error-counter")):
-        c = claim(relation=relation, quantity=quantity, prediction=lambda x: np.full(50, 0.7))
-        probit, plain = c.probit_violation(point), c.violation(c.truth(point), point)
-        sure = np.abs(plain) > 1e-12
-        assert (np.sign(probit[sure]) == np.sign(plain[sure])).all()
-        assert len(np.unique(probit)) > 40
-    assert claim(relation="=").probit_violation(point) is None
-    assert claim(against=LinearCLIP("mean")).probit_violation(point) is None
-    assert claim(subject=Logistic()).probit_violation(point) is None
-    assert claim(quantity="drop").probit_violation(point) is None
-    assert claim().probit_violation(point.replace(classes=3)) is None
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from theory.claims.catalogue import claims
+from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis, Claim
 from theory.proofs.boxes import cover
-from theory.proofs.certificate import MAGIC, Listed, Refused, read, written
+from theory.proofs.certificate import MARK, Listed, Refused, read, written
 from theory.proofs.checker import check
 from theory.proofs.prover import prove
 from theory.proofs.statements import PROBIT, statements
@@ -23,7 +23,7 @@ CLAIM = Claim(
     domain={"sigma_xi": 0.0, "p_spu": Axis(0.6, 0.9), "mu_spu": Axis(0.5, 2.0), "sigma_spu": Axis(0.1, 1.0)},
     prediction=lambda w: 0.5785 - 0.2 * (w.mu_spu - 0.5),
 )
-DOCKET = {claim.id: claim for claim in claims()}
+DOCKET = {claim.id: claim for claim in CLAIMS}
 
 
 def test_boxes_of_the_prover_are_each_a_share_of_the_cube():
@@ -127,6 +127,11 @@ def test_a_certificate_is_of_one_claim_with_one_tolerance(boxes):
             check(forged(boxes), other)
 
 
+def test_another_version_is_named(boxes):
+    with pytest.raises(Refused, match="has version 1, and this program reads version 2"):
+        check(MARK + b"1" + forged(boxes)[len(MARK) + 1 :], CLAIM)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -140,9 +145,10 @@ def test_a_certificate_is_of_one_claim_with_one_tolerance(boxes):
 def test_counterexamples_that_are_none_are_caught(change):
     claim = DOCKET["paper-condition-sufficient"]
     data = prove(claim).certificate
-    header = json.loads(data[len(MAGIC) :].partition(b"\n")[0])
+    first, line, _ = data.split(b"\n", 2)
+    header = json.loads(line)
     header["counterexample"].update(change)
     if change.get("coordinates") and "0" in change["coordinates"].get("mu_spu", ""):
         header["counterexample"]["coordinates"]["p_spu"] = str(2**64)  # p = 1, where the claim holds
     with pytest.raises(Refused, match="its counterexample is none"):
-        check(MAGIC + json.dumps(header).encode() + b"\n", claim)
+        check(first + b"\n" + json.dumps(header).encode() + b"\n", claim)

@@ -14,7 +14,6 @@ from theory.proofs.expression import (
     FLOATS,
     NotExpressible,
     constant,
-    derivative,
     digest,
     evaluate,
     gradient,
@@ -35,7 +34,7 @@ FORMULAS = {
     "many classes": lambda p, mu, si, ss: theorems.many_class_reliance_name(1.0, mu, si, p, 7),
     "T4": lambda p, mu, si, ss: theorems.least_squares_margin(1.0, mu, si, ss, 1.0),
     "powers": lambda p, mu, si, ss: mu**1.5 + si**-2 + ss**-0.5 + mu**p + 2.0**si + p**0.3 + mu**100,
-    "ufuncs": lambda p, mu, si, ss: np.exp(-p) + np.tanh(mu) ** 3 - np.log(si) / ndtr(ss) + np.square(p) - (-mu),
+    "ufuncs": lambda p, mu, si, ss: np.exp(-p) + np.exp(mu) ** 3 - np.log(si) / ndtr(ss) + np.square(p) - (-mu),
 }
 
 
@@ -57,7 +56,7 @@ def test_derivatives_are_those_of_a_computer_algebra_system(name):
         "subtract": lambda a, b: a - b,
         "multiply": lambda a, b: a * b,
         "divide": lambda a, b: a / b,
-        **{op: getattr(sympy, op) for op in ("sqrt", "exp", "log", "tanh")},
+        **{op: getattr(sympy, op) for op in ("sqrt", "exp", "log")},
         "ndtr": Phi,
     }
     symbols = {name: sympy.Symbol(name) for name in AT}
@@ -68,12 +67,12 @@ def test_derivatives_are_those_of_a_computer_algebra_system(name):
         assert float(value) == pytest.approx(
             float(sympy.diff(written, symbols[name]).evalf(subs=at)), rel=1e-12, abs=1e-14
         )
-        assert derivative(recorded, name) is gradient(recorded, AT)[list(AT).index(name)]
 
 
 def test_second_derivatives_of_phi():
     x = variable("x")
-    twice = derivative(derivative(ndtr(x), "x"), "x")
+    (once,) = gradient(ndtr(x), ["x"])
+    (twice,) = gradient(once, ["x"])
     (value,) = evaluate([twice], FLOATS, {"x": 0.7})
     assert value == pytest.approx(-0.7 * np.exp(-0.245) / np.sqrt(2 * np.pi), rel=1e-14)
 

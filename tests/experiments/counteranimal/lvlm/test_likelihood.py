@@ -9,9 +9,8 @@ import pytest
 from experiments.counteranimal.encoding import Runtime
 from experiments.counteranimal.labels import LabelSpace, own_classes
 from experiments.counteranimal.lvlm import likelihood
-from experiments.counteranimal.lvlm.likelihood import score_labels
-from experiments.counteranimal.lvlm.losses import plain_loss
-from experiments.counteranimal.lvlm.prompt import answer_tokens
+from experiments.counteranimal.lvlm.likelihood import plain_loss, score_labels
+from experiments.counteranimal.lvlm.model import answer_tokens
 from experiments.counteranimal.photos import read_photos
 from experiments.counteranimal.scoring import NO_ANSWER, predict
 from experiments.errors import RequestError, RunError

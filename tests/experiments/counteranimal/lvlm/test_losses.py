@@ -9,9 +9,8 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from experiments.counteranimal.lvlm.losses import label_losses, plain_loss
-from experiments.counteranimal.lvlm.model import Inputs
-from experiments.counteranimal.lvlm.prompt import Prompt, answer_tokens
+from experiments.counteranimal.lvlm.likelihood import label_losses, plain_loss
+from experiments.counteranimal.lvlm.model import Inputs, Prompt, answer_tokens
 
 NAMES = ["cat", "ostrich", "black-and-tan coonhound", "sea lion", "bear", "x", "bear of the sea"]
 # Single precision sums other groups of products: 7 digits, some hundred terms a logit.
@@ -27,21 +26,14 @@ def losses(model, image, names=NAMES, size=64):
     return label_losses(model.module, inputs_of(model, image), answers.ids, size)
 
 
-def extended(inputs, ids):
-    """Inputs with more text tokens at the end of what has one entry per token; for text the mask is 1, the type 0."""
-    shape, new = inputs["input_ids"].shape, torch.tensor([ids])
-    tails = {"input_ids": new, "attention_mask": torch.ones_like(new)}
-    return {
-        name: torch.cat([value, tails.get(name, torch.zeros_like(new)).to(value.dtype)], 1)
-        if value.shape == shape
-        else value
+def whole_loss(module, inputs, ids):
+    """What the library returns for the prompt with an answer's tokens; of text the mask is 1 and the type 0."""
+    tails = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}
+    shape, zeros = inputs["input_ids"].shape, torch.zeros(1, len(ids))
+    whole = {
+        name: torch.cat([value, tails.get(name, zeros).to(value.dtype)], 1) if value.shape == shape else value
         for name, value in inputs.items()
     }
-
-
-def whole_loss(module, inputs, ids):
-    """What the library returns for the prompt with an answer's tokens."""
-    whole = extended(inputs, ids)
     labels = whole["input_ids"].clone()
     labels[:, : -len(ids)] = -100
     with torch.no_grad():

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from experiments.lab.studies import study
+from experiments.page.plot.axes import SCALES, PlotAxis
 from experiments.page.plot.boundary import FINE, LEVEL, crossings, lines
 from experiments.page.plot.layout import arrange
-from experiments.page.plot.scales import SCALES, PlotAxis
 from simulator.world import World, Worlds
 from theory import learners
 from theory.boundary import turning_points

@@ -6,7 +6,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.page.plot.scales import MOST_TICKS, SCALES, axis_of, ticks_of
+from experiments.page.plot.axes import MOST_TICKS, SCALES, axis_of, ticks_of
 
 
 def axis(values, scale="linear"):
@@ -34,10 +34,9 @@ def test_listed_values_take_the_scale_that_spaces_them_most_evenly(values, scale
 def test_cells_hold_their_values_and_ticks_lie_within(scale, values):
     values = np.sort(values)
     a = axis(values, scale)
-    assert np.all(a.edges[:-1] < values)
-    assert np.all(values < a.edges[1:])
-    t = a.scale.forward(a.edges)
-    assert np.allclose((t[1:-1] - a.scale.forward(values)[:-1]), (a.scale.forward(values)[1:] - t[1:-1]), atol=1e-8)
+    assert np.all(a.edges[:-1] < a.places)
+    assert np.all(a.places < a.edges[1:])
+    assert np.allclose(a.edges[1:-1] - a.places[:-1], a.places[1:] - a.edges[1:-1], atol=1e-8)
     ticks = ticks_of(a)
     assert 1 <= len(ticks) <= MOST_TICKS
     assert np.all((ticks >= values[0] - 1e-9) & (ticks <= values[-1] + 1e-9))
@@ -46,11 +45,11 @@ def test_cells_hold_their_values_and_ticks_lie_within(scale, values):
 @given(st.floats(1e-6, 1 - 1e-6))
 def test_scales_are_undone(x):
     for scale in SCALES.values():
-        assert np.isclose(scale.backward(scale.forward(x)), x, rtol=1e-9)
+        assert np.isclose(scale.value(scale.place(x)), x, rtol=1e-9)
 
 
 def test_words_are_their_own_places():
     a = axis(np.array(["relu", "gelu"], dtype=object), "listed")
     assert a.words
-    assert a.positions.tolist() == [0, 1]
+    assert a.places.tolist() == [0, 1]
     assert a.at("relu") == "x: relu"

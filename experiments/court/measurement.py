@@ -1,0 +1,328 @@
+"""Measurement of a claim's quantity at one point of its domain, with a sample size that is fixed beforehand.
+
+A plan says which worlds are measured there, how each learner is measured, and on how many pairs. Learners and points
+that are compared use the same random streams, so that their common noise cancels.
+
+A pilot on a stream of its own shows the spread of the values. The number of values follows from the bound that they
+must reach. The pilot never enters the verdict.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import final
+
+import numpy as np
+from jaxtyping import Float
+
+from experiments.court.decision import FEWEST, TWO_SIDED, size_needed, violation_bounds
+from experiments.court.domain import INFINITE, Point, cannot_be_judged, combined, finite, legs, row, violation_at
+from experiments.estimators import estimator_of, has_exact_law
+from experiments.finite_samples import Route, Unmeasurable, drawn_covariances, hits, image_accuracy, learned_critics
+from experiments.inference import Bounds, Sample
+from simulator.accuracy import WORDS, Accuracy, Numbers, in_words
+from simulator.gaussian.critic import LinearCritic, group_accuracy, reliance
+from simulator.gaussian.statistics import cross_covariance, projected_scatter
+from simulator.streams import numpy_stream
+from simulator.world import World, Worlds
+from theory.claims.claim import SINGLE, Claim, kept_axis, operator_error, threshold_at
+from theory.learners.base import Learner
+from theory.population import block_covariance
+
+Values = Float[np.ndarray, " R"]
+
+DRAWN = 100_000  # pairs that stand for n = infinity where they are drawn one by one
+MOST_DRAWN = 2_000_000
+RARE = 500  # pairs of the rarest kind that make a mean over the sample normal enough
+PILOT_IMAGES = 20_000
+MOST_IMAGES = 4_000_000
+# Trainings in a pilot: an exact law takes a thousandth of the time of a fit; to rule out atoms takes many values.
+PILOT_FITS, PILOT_LAWS, PILOT_ATOMS = 8, 64, 512
+SLOPES = 32  # fewest values of a log-log slope: logarithms of small numbers have heavy tails
+MOST_LAWS, MOST_SLOW_LAWS = 200_000, 4000
+MOST_NUMBERS = 4e7  # drawn pairs at one point, over all fits
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a claim is measured at one point: the worlds that its relation compares, and the route of each learner."""
+
+    claim: Claim
+    point: dict[str, float]
+    worlds: list[World]
+    routes: dict[Learner, Route]
+    pilot_routes: dict[Learner, Route]  # with exact laws in place of drawn pairs, where they are known
+    pairs: dict[Learner, list[int]]  # of one training, world by world
+    here: Worlds  # a grid of one: the world about which the claim predicts
+
+    @property
+    def by_image(self) -> bool:
+        """Whether a value is one image: all learners are rules on images, and the quantity is a mean over images."""
+        means = self.claim.quantity in WORDS and self.claim.quantity != "worst" and self.claim.relation != "slope"
+        return means and set(self.routes.values()) == {"drawn images"}
+
+    @property
+    def lawful(self) -> bool:
+        """Whether every value comes from an exact law."""
+        return set(self.routes.values()) == {"exact law"}
+
+    @property
+    def rare(self) -> bool:
+        """Whether a training may see too few pairs of the rarest kind."""
+        return any(
+            n * float(rarest(Worlds.of(world))) < RARE
+            for learner, pairs in self.pairs.items()
+            if self.routes[learner] != "drawn images"
+            for world, n in zip(self.worlds, pairs, strict=True)
+        )
+
+    @property
+    def most(self) -> int:
+        """The largest sample, by the cost of a value."""
+        if self.by_image:
+            return MOST_IMAGES
+        if self.lawful:
+            slow = self.claim.quantity == "minimiser-rate" or getattr(self.claim.subject, "embed_dim", None) is not None
+            return MOST_SLOW_LAWS if slow or max(world.classes for world in self.worlds) > 2 else MOST_LAWS
+        return int(max(FEWEST, MOST_NUMBERS / max(sum(map(sum, self.pairs.values())), 1000)))
+
+    @property
+    def pilot_size(self) -> int:
+        """Number of values of a pilot."""
+        if self.by_image:
+            return PILOT_IMAGES
+        if self.rare or self.claim.share is not None:
+            return min(PILOT_ATOMS, self.most)
+        return min(PILOT_LAWS if self.lawful else PILOT_FITS, self.most)
+
+
+def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
+    """How a claim is measured at a point; `drawn` prefers drawn pairs to an exact law, where so many can be drawn.
+
+    Raises Unmeasurable if a learner has no route, RequestError for a share of trainings of a rule that is not trained.
+    """
+    each = legs(claim, row(point))
+    worlds = [leg.worlds.world(0) for leg in each]
+    if not finite(claim):
+        worlds = [narrowest(world) for world in worlds]
+    grids = [Worlds.of(world) for world in worlds]
+    drawn = drawn and all(drawable(grid, leg.n) for grid, leg in zip(grids, each, strict=True))
+    routes, pilot_routes, pairs = {}, {}, {}
+    for learner in claim.learners:
+        estimator, lawful = estimator_of(learner), all(has_exact_law(learner, world) for world in worlds)
+        pilot_routes[learner] = "drawn images" if estimator.images else "exact law" if lawful else "drawn pairs"
+        trainable = estimator.fit is not None and not estimator.images
+        routes[learner] = "drawn pairs" if drawn and trainable else pilot_routes[learner]
+        pairs[learner] = [leg.n for leg in each]
+        if routes[learner] == "drawn pairs":
+            pairs[learner] = [drawn_pairs(grid, leg.n) for grid, leg in zip(grids, each, strict=True)]
+    rules = " and ".join(s.name for s, route in routes.items() if route == "drawn images")
+    if claim.share is not None and rules:
+        why = f"a share of trainings needs learners that are fitted to pairs; {rules} is a rule of the law"
+        raise cannot_be_judged(claim, why)
+    return Plan(claim, dict(point), worlds, routes, pilot_routes, pairs, each[0].worlds)
+
+
+def narrowest(world: World) -> World:
+    """A world whose views are as narrow as its latents, with the same noise on every coordinate.
+
+    The population's rules and their accuracies see no other coordinate, so it stands for `world` at n = infinity.
+    """
+    l = world.latents
+    noise = {"sigma_xi": float(np.sqrt(world.nu_image * l)), "sigma_xi_text": float(np.sqrt(world.nu_text * l))}
+    return world.model_copy(update={"dim_image": l, "dim_text": l, **noise})
+
+
+def rarest(worlds: Worlds) -> Numbers:
+    """Smallest positive probability of an agreement, a mention, or their opposites."""
+    p = np.concatenate([worlds.agreement, worlds.mention], axis=-1)
+    chances = np.stack([p, 1 - p])
+    return np.where(chances > 0, chances, 1.0).min(axis=(0, -1))
+
+
+def _wanted(worlds: Worlds, n: int) -> Numbers:
+    """Number of drawn pairs that represent n: n, or enough to see the rarest kind RARE times if n is infinite."""
+    return np.full(worlds.shape, n) if n < INFINITE else np.maximum(DRAWN, np.ceil(RARE / rarest(worlds)))
+
+
+def drawable(worlds: Worlds, n: int) -> np.ndarray | np.bool_:
+    """Where so many pairs can be drawn; for finite n wide views cost more."""
+    width = np.maximum(1.0, (np.asarray(worlds.dim_image) + worlds.dim_text) / 8) if n < INFINITE else 1.0
+    return _wanted(worlds, n) * width <= MOST_DRAWN
+
+
+def drawn_pairs(worlds: Worlds, n: int) -> int:
+    """Drawn pairs of one training in one world. Raises Unmeasurable if they are too many."""
+    if not drawable(worlds, n):
+        raise Unmeasurable(
+            f"{float(_wanted(worlds, n)):.1e} pairs would have to be drawn there (the rarest kind has probability "
+            f"{float(rarest(worlds)):.1g}); at most {MOST_DRAWN:.0e} are"
+        )
+    return int(_wanted(worlds, n))
+
+
+@final  # a subclass could define __bool__; `shown and shown.route` relies on truth
+@dataclass(frozen=True)
+class Evidence:
+    """What was measured at one point. `promised` says for "iff" whether the condition holds there."""
+
+    point: dict[str, float]
+    sample: Sample
+    n: int
+    route: str
+    predicted: float
+    promised: bool
+    note: str | None
+    relation: str
+
+    def bounds(self, tail: float) -> Bounds:
+        """Bounds of the violation; infinite if the law of the sample has no bounds."""
+        if self.sample.bounds(tail) is None:
+            return Bounds(-np.inf, np.inf)
+        return violation_bounds(self.relation, self.sample.bounds, self.predicted, tail, self.promised)
+
+
+def gather(plan: Plan, *, gap: float, tail: float, miss: float, seed: int, purpose: str) -> Evidence:
+    """Measure at one point, often enough that a bound at `tail` lies within `gap` with probability 1 - `miss`."""
+    claim, first = plan.claim, replace(plan, routes=plan.pilot_routes)
+    relation = claim.relation if claim.share is None else ">="  # a share of trainings is bounded below
+    pilot = measure(first, first.pilot_size, _derived(seed, f"pilot/{purpose}"))
+    # Both sides can miss, and bounds of |q - b| split their tail.
+    needed = size_needed(pilot, gap, tail / 2 if relation in TWO_SIDED else tail, miss / 2)
+    fewest = PILOT_IMAGES if plan.by_image else SLOPES if claim.relation == "slope" else FEWEST
+    size = int(min(max(needed, fewest), plan.most))
+    sample = measure(plan, size, _derived(seed, purpose))
+    note = None
+    if sample.bounds(0.05) is None:
+        note = "the mean of an unbounded quantity over so few pairs has no bound"
+    elif needed > size:
+        wanted = "no number of values" if np.isinf(needed) else f"{needed:.3g} values"
+        note = f"{wanted} would be enough for power .95 there, and at most {size} are measured"
+    trained = [n for learner, pairs in plan.pairs.items() if plan.routes[learner] != "drawn images" for n in pairs]
+    routes = " and ".join(dict.fromkeys(plan.routes.values()))
+    n = max(trained, default=sample.size)
+    return Evidence(plan.point, sample, n, routes, *_target(claim, plan.here), note, relation)
+
+
+def _target(claim: Claim, here: Worlds) -> tuple[float, bool]:
+    """The number that the quantity is compared with, and for "iff" whether the condition holds there."""
+    if claim.share is not None:
+        return claim.share, True
+    prediction = float(np.ravel(claim.prediction(here))[0])
+    if claim.relation == "iff":
+        return float(np.ravel(threshold_at(claim, here))[0]), prediction > 0
+    return -prediction if claim.relation in ("increasing", "decreasing") else prediction, True
+
+
+def pilot_violation(claim: Claim, point: Point, replicates: int, seed: int, number: int) -> float:
+    """An estimate of v for claims about finite n. All points of round `number` share their random draws."""
+    try:
+        plan = plan_at(claim, point)
+        sample = measure(plan, min(replicates, plan.most), _derived(seed, f"search/{number}"))
+    except Unmeasurable:
+        return np.nan
+    return float(violation_at(claim, np.array([sample.mean]), plan.here)[0])
+
+
+def _derived(seed: int, purpose: str) -> int:
+    """A separate root seed per purpose, so that measurements share no random numbers."""
+    return int(numpy_stream(seed, f"judge/{purpose}").integers(2**62))
+
+
+def measure(plan: Plan, size: int, seed: int) -> Sample:
+    """Independent values of the number that the claim's relation is about, at one point.
+
+    For "increasing" and "decreasing" a value is the fall from x to x' (the rise), for "slope" the log-log slope over
+    the claim's grid; `against` is subtracted. If every learner is a rule on images, a value is one image, and there are
+    `size` of each group. Otherwise a value is one training, and a rule is measured on IMAGES images beside it. For a
+    claim about a share of trainings a value is 1 if the relation holds in one training, else 0.
+    """
+    claim = plan.claim
+    if plan.by_image:
+        return _image_sample(plan, size, seed)
+    values = []
+    for i, world in enumerate(plan.worlds):
+        each = (_quantity(claim, s, world, plan.pairs[s][i], size, seed, plan.routes[s]) for s in claim.learners)
+        first, *subtracted = each
+        values.append(first - subtracted[0] if subtracted else first)
+    sample, support = np.asarray(combined(claim, values)), support_of(claim)
+    if not np.isfinite(sample).all():
+        raise Unmeasurable(f"{claim.quantity} of a drawn sample is not a number at this point")
+    if claim.share is not None:
+        holds = claim.violation(sample, plan.here) <= claim.allowed
+        return Sample(holds.astype(float), support=(0.0, 1.0))
+    if support is not None:
+        sample = np.clip(sample, *support)  # an accuracy of many classes can round to 1 + 1e-16
+    return Sample(sample, normal=not plan.rare, support=support)
+
+
+def support_of(claim: Claim) -> tuple[float, float] | None:
+    """The smallest and the largest possible value, None if there is none."""
+    if claim.relation == "slope" or claim.quantity not in (*WORDS, "kept-axis"):
+        return None
+    low, high = (-1.0, 1.0) if claim.quantity == "drop" else (0.0, 1.0)
+    for pair in (claim.against is not None, claim.relation in ("increasing", "decreasing")):
+        low, high = (low - high, high - low) if pair else (low, high)
+    return low, high
+
+
+def _quantity(claim, learner: Learner, world: World, n, size, seed, route: Route) -> Values:
+    """(size,) values of the quantity of one learner, one per training (for a rule, one per set of images)."""
+    if claim.quantity == "operator-error":
+        return _operator_errors(claim, world, n, size, seed, route)
+    if claim.quantity == "minimiser-rate":
+        return _minimiser_errors(world, n, size, seed, claim.id)
+    if route == "drawn images":
+        each = [image_accuracy(learner, world, seed, f"{claim.id}/{r}") for r in range(size)]
+        return np.array([in_words(claim.quantity, accuracy) for accuracy in each])
+    critics = list(_fitted(world, learner, n, size, seed, claim.id, route))
+    if claim.quantity == "kept-axis":
+        return kept_axis(np.concatenate([c.inside[:, 0] for c in critics]), block_covariance(Worlds.of(world)))
+    if claim.quantity == "reliance":
+        return np.concatenate([reliance(c, world.classes) for c in critics])
+    mixture = world.mixture()
+    accuracy = np.concatenate([group_accuracy(c, mixture, world.nu_image, seed + 1 + i) for i, c in enumerate(critics)])
+    return in_words(claim.quantity, Accuracy(*accuracy.T))
+
+
+def _fitted(world, learner, n, size, seed, stream, route) -> Iterator[LinearCritic]:
+    """`learned_critics`; a sample that cannot be fitted raises Unmeasurable."""
+    from simulator.gaussian.supervised import SeparabilityError  # start-up time
+
+    try:
+        yield from learned_critics(world, learner, n, size, seed, stream, route)
+    except (SeparabilityError, np.linalg.LinAlgError) as error:
+        raise Unmeasurable(str(error)) from error
+
+
+def _operator_errors(claim, world: World, n, size, seed, route: Route) -> Values:
+    l, reference = world.latents, np.asarray(claim.reference(Worlds.of(world)))
+    if route == "exact law":
+        covariances = (V[:, :l, l:] for V in projected_scatter(world, n, size, seed, claim.id))
+    else:
+        covariances = drawn_covariances(world, n, size, seed, claim.id)
+    return operator_error(np.concatenate(list(covariances)), reference)
+
+
+def _minimiser_errors(world: World, n, size, seed, stream) -> Values:
+    l, grid = world.latents, Worlds.of(world)
+    population = np.zeros((world.dim_image, world.dim_text))
+    population[:l, :l] = block_covariance(grid) * grid.mention
+    rngs = (numpy_stream(seed, stream, r) for r in range(size))
+    return np.array([np.linalg.norm(cross_covariance(world, n, rng) - population, ord=2) for rng in rngs])
+
+
+def _image_sample(plan: Plan, size: int, seed: int) -> Sample:
+    """One value per image, or per pair of images where the quantity needs both groups; all on the same draws."""
+    claim, worlds = plan.claim, [narrowest(world) for world in plan.worlds]
+    groups = (int(claim.quantity != "common"),) if claim.quantity in SINGLE else (0, 1)
+    counts = Counter[float]()
+    streams = [hits(rule, w, g, size, seed, claim.id) for w, rule, g in product(worlds, claim.learners, groups)]
+    for blocks in zip(*streams, strict=True):
+        right = np.reshape(blocks, (len(worlds), len(claim.learners), len(groups), -1))  # (leg, learner, group, image)
+        each = in_words(claim.quantity, Accuracy(right[:, :, 0], right[:, :, -1]))  # (leg, learner, image)
+        values = each[:, 0] - each[:, 1] if len(claim.learners) == 2 else each[:, 0]
+        for value, count in zip(*np.unique(combined(claim, list(values)), return_counts=True), strict=True):
+            counts[float(value)] += int(count)
+    return Sample(np.array(list(counts)), support=support_of(claim), counts=np.array(list(counts.values())))
