@@ -85,8 +85,8 @@ def inspect(
     Example: soberclip counteranimal inspect LAION-final
     """
     from experiments.command.counteranimal_tables import inspection_table
-    from experiments.counteranimal.inspection import inspect as run
     from experiments.counteranimal.labels import own_vocabulary
+    from experiments.counteranimal.photos import inspect as run
 
     checked_output(output)
     document = run(data, output, groups, None if classes is None else own_vocabulary(classes))

@@ -50,14 +50,12 @@ class Runtime:
         if self.batch_size < 1 or self.workers < 0:
             raise RequestError(f"--batch-size {self.batch_size} is below 1, or --workers {self.workers} below 0")
         try:
-            device = torch.device(self.device)
-        except RuntimeError as error:
-            raise RequestError(f"device {self.device!r} is unknown; cpu, cuda, cuda:1 and mps are valid") from error
-        cuda = torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()
-        available = {"cpu": True, "cuda": cuda, "mps": torch.backends.mps.is_available()}
-        if not available.get(device.type):
-            raise RequestError(f"device {self.device!r} is not available here; use --device cpu")
-        if self.precision == "fp16" and device.type == "cpu":
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            raise RequestError(
+                f"device {self.device!r} is not available ({one_line(error)}); try cpu or cuda"
+            ) from error
+        if self.precision == "fp16" and self.kind == "cpu":
             raise RequestError("precision 'fp16' needs a CUDA device; on the CPU use fp32 or bf16")
 
     @property

@@ -192,25 +192,17 @@ def save_confusing(path: Path, space: LabelSpace, vocabulary: Vocabulary, refere
 
 def load_confusing(path: Path, vocabulary: Vocabulary, classes: Sequence[int]) -> LabelSpace:
     """Read the sets of `save_confusing`. Raises RequestError for another class list and a class without a set."""
-    way_out = "leave --confusing out to compute the sets"
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
-        labels = {int(index): tuple(map(int, row)) for index, row in document["labels"].items()}
-        listed, fingerprint, added = (document[key] for key in ("class_names", "class_names_digest", "added"))
-        for index, row in labels.items():
+        if document["class_names_digest"] != digest(vocabulary.names):
+            raise ValueError(f"they are for the class names {document['class_names']!r}, not {vocabulary.source!r}")
+        allowed = {index: tuple(map(int, document["labels"][str(index)])) for index in classes}
+        for index, row in allowed.items():
             if index not in row or not 0 <= min(row) <= max(row) < len(vocabulary.names):
                 raise ValueError(f"the labels of class {index} lack it or lie outside the class list")
+        added = tuple(index for index in classes if index in document["added"])
     except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
-        raise RequestError(f"{str(path)!r} is not a confusing-set file ({error}); {way_out}") from error
-    if fingerprint != digest(vocabulary.names):
         raise RequestError(
-            f"the confusing sets in {str(path)!r} were made for the class names {listed!r}, not "
-            f"{vocabulary.source!r}; {way_out}"
-        )
-    missing = [index for index in classes if index not in labels]
-    if missing:
-        raise RequestError(f"{str(path)!r} has no labels for class {missing[0]}; {way_out}")
-    used = tuple(index for index in classes if index in added)
-    return LabelSpace(
-        str(CONFUSING), {index: labels[index] for index in classes}, used, {"reference": document.get("reference")}
-    )
+            f"{str(path)!r} has no confusing sets for these classes ({error}); leave --confusing out to compute them"
+        ) from error
+    return LabelSpace(str(CONFUSING), allowed, added, {"reference": document.get("reference")})

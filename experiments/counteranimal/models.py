@@ -289,5 +289,5 @@ KINDS: dict[str, tuple[Callable[[str, LoadOptions], Any], Callable[[str, LoadOpt
     "timm": (_check_timm, _timm),
     "hf": (transformers_models.check, transformers_models.load),
     "python": (_check_python, _python),
-    "lvlm": (language_models.check, language_models.load),
+    "lvlm": (transformers_models.check, language_models.load),
 }

@@ -1,6 +1,6 @@
 """Scores of labels from features of photos; predictions, and sets of confusing labels, from scores."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -77,7 +77,10 @@ def text_features(
     store = FeatureCache(runtime.folder(cache, model.key))
     with counting("prompts", len(phrases), "labels/s") as advance, failures(runtime):
         model.module.to(runtime.device)
-        for batch in _batches([k for k, key in enumerate(keys) if key not in store.rows], tokens):
+        missing = [k for k, key in enumerate(keys) if key not in store.rows]
+        size = max(1, TEXT_BATCH // max(map(len, tokens)))
+        for start in range(0, len(missing), size):
+            batch = missing[start : start + size]
             ids = model.tokenizer([phrase for k in batch for phrase in phrases[k]]).to(runtime.device)
             with torch.inference_mode(), runtime.autocast():
                 embedding = torch.nn.functional.normalize(model.encode_text(ids), dim=-1).float()
@@ -98,18 +101,6 @@ def _truncated(tokenizer: Callable, label: Sequence[str], ids: torch.Tensor) -> 
     """How many phrases fill the model's context: further words change no token."""
     longer = tokenizer([f"{phrase} and more" for phrase in label])
     return int((longer == ids).flatten(1).all(dim=1).sum()) if longer.shape == ids.shape else 0
-
-
-def _batches(labels: Sequence[int], tokens: Sequence[torch.Tensor]) -> Iterator[list[int]]:
-    """Labels whose phrases fill one forward pass; the phrases of a label stay together."""
-    batch: list[int] = []
-    for k in labels:
-        if batch and sum(len(tokens[i]) for i in batch) + len(tokens[k]) > TEXT_BATCH:
-            yield batch
-            batch = []
-        batch.append(k)
-    if batch:
-        yield batch
 
 
 def rank_labels(

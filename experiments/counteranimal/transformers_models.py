@@ -19,43 +19,33 @@ SIGLIP_TEXT = 64  # tokens that SigLIP was trained on, padding included and not 
 LONGEST = 77  # tokens that the others read of a label, as CLIP does; some of their towers would take 512
 
 
+WAY_OUT = "; without a network set HF_HUB_OFFLINE=1, or pass the folder of its files"
+
+
 def check(name: str, options: LoadOptions) -> None:
-    """Raises RequestError unless `name` is a folder with a model or a name on the hub."""
-    located(name, "hf")
-
-
-def located(name: str, kind: str) -> tuple[dict[str, Any], str, str]:
-    """(where it is, as arguments of from_pretrained; its origin in words; what to do without a network)."""
+    """Raises RequestError unless `name` is a folder with a model or may be a name on the hub."""
     folder = Path(name)
-    if (folder / "config.json").is_file():
-        return {"pretrained_model_name_or_path": folder, "local_files_only": True}, f"folder {folder.name}", ""
-    if folder.exists() or name.count("/") != 1 or name.startswith((".", "/", "~")):
+    on_hub = name.count("/") == 1 and not folder.exists() and not name.startswith((".", "/", "~"))
+    if not on_hub and not (folder / "config.json").is_file():
         raise RequestError(
-            f"{kind}:{name} is not a folder with a config.json; pass the folder of a downloaded model, or ORG/NAME on "
-            "the hub"
+            f"{name!r} is neither a folder with a config.json, as of a downloaded model, nor ORG/NAME on the hub"
         )
-    return (
-        {"pretrained_model_name_or_path": name},
-        f"hub {name}",
-        f"; without a network set HF_HUB_OFFLINE=1, or pass the folder of its files as {kind}:FOLDER",
-    )
 
 
 def load(name: str, options: LoadOptions) -> LoadedModel:
     """A model of a folder, or of ORG/NAME on the hub or in its cache; code that is stored in it does not run."""
     transformers = installed("transformers")
-    where, origin, way_out = located(name, "hf")
-    with loading(f"hf:{name}", way_out):
-        config = transformers.AutoConfig.from_pretrained(**where)
+    with loading(f"hf:{name}", WAY_OUT):
+        config = transformers.AutoConfig.from_pretrained(name)
         if config.model_type not in KNOWN:
             raise RequestError(
                 f"hf:{name} holds a model of type {config.model_type!r}; known types are {', '.join(KNOWN)}"
             )
         module, report = transformers.AutoModelForZeroShotImageClassification.from_pretrained(
-            **where, output_loading_info=True
+            name, output_loading_info=True
         )
-        processor = transformers.AutoImageProcessor.from_pretrained(**where)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(**where)
+        processor = transformers.AutoImageProcessor.from_pretrained(name)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(name)
     check_complete(f"hf:{name}", report)
     module.float()  # transformers 5 keeps the precision of the file
     siglip = config.model_type == "siglip"
@@ -72,7 +62,7 @@ def load(name: str, options: LoadOptions) -> LoadedModel:
         ProcessorTransform(processor),
         encode_text,
         _Tokens(tokenizer, longest, siglip),
-        {"weights": origin},
+        {"weights": name},
         {"config": config.to_dict() | {"_name_or_path": None}, "processor": processor.to_dict()},
     )
 

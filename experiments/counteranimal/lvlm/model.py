@@ -14,7 +14,7 @@ from typing import Any
 from experiments.counteranimal.encoding import DTYPES, Runtime
 from experiments.counteranimal.labels import installed
 from experiments.counteranimal.model import LoadOptions, digest, loading, one_line, versions, weights_hash
-from experiments.counteranimal.transformers_models import check_complete, located
+from experiments.counteranimal.transformers_models import WAY_OUT, check_complete
 from experiments.errors import RequestError
 
 QUESTION = "What is the main object in the image?"
@@ -132,11 +132,6 @@ def on_device(inputs: dict[str, Any], like: Any) -> dict[str, Any]:
     return moved
 
 
-def check(name: str, options: LoadOptions) -> None:
-    """Raises RequestError unless `name` is a folder with a model or a name on the hub."""
-    located(name, "lvlm")
-
-
 def load(name: str, options: LoadOptions) -> LanguageModel:
     """A model of a folder, or of ORG/NAME on the hub or in its cache.
 
@@ -145,15 +140,14 @@ def load(name: str, options: LoadOptions) -> LanguageModel:
     """
     transformers = installed("transformers")
     spec = f"lvlm:{name}"
-    where, origin, way_out = located(name, "lvlm")
-    with loading(spec, way_out):
-        config = transformers.AutoConfig.from_pretrained(**where)
+    with loading(spec, WAY_OUT):
+        config = transformers.AutoConfig.from_pretrained(name)
         if type(config) not in transformers.AutoModelForImageTextToText._model_mapping or config.is_encoder_decoder:
             raise RequestError(
                 f"{spec} holds a model of type {config.model_type!r}; only models with one causal language model that "
                 "answers a question about a photo can be scored (pass a CLIP as hf:)"
             )
-        processor = transformers.AutoProcessor.from_pretrained(**where)
+        processor = transformers.AutoProcessor.from_pretrained(name)
         for part in ("tokenizer", "image_processor"):  # the library loads a processor that lacks a part as the other
             if getattr(processor, part, None) is None:
                 raise RequestError(
@@ -161,12 +155,12 @@ def load(name: str, options: LoadOptions) -> LanguageModel:
                 )
         prompt = prompt_of(spec, processor)
         module, report = transformers.AutoModelForImageTextToText.from_pretrained(
-            **where, output_loading_info=True, ignore_mismatched_sizes=True
+            name, output_loading_info=True, ignore_mismatched_sizes=True
         )
     check_complete(spec, report)
     weights = weights_hash(module)
     settings = {
-        "weights": origin,
+        "weights": name,
         "weights_hash": weights,
         "question": QUESTION,
         "answer": ANSWER,

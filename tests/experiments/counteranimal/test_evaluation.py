@@ -173,13 +173,11 @@ def test_45_way_and_1_vs_20_are_masking_by_hand(clip, shared_tree, tmp_path):
     save_confusing(tmp_path / "c.json", space, words, {"model": "tiny"})
     again = load_confusing(tmp_path / "c.json", words, own)
     assert (again.allowed, set(again.added)) == (space.allowed, set(space.added))
-    with pytest.raises(RequestError, match="made for the class names 'open_clip', not 'torchvision'"):
+    with pytest.raises(RequestError, match="for the class names 'open_clip', not 'torchvision'"):
         load_confusing(tmp_path / "c.json", other, own)
-    with pytest.raises(RequestError, match="no labels for class 99"):
-        load_confusing(tmp_path / "c.json", words, [99])
-    for change in (("1", "1.5x"), ("10", "5000"), ('"labels"', '"others"')):
+    for change in (("1", "1.5x"), ("10", "5000"), ('"labels"', '"others"'), ('"30":', '"31":')):
         (tmp_path / "d.json").write_text((tmp_path / "c.json").read_text().replace(*change))
-        with pytest.raises(RequestError, match="not a confusing-set file"):
+        with pytest.raises(RequestError, match="no confusing sets for these classes"):
             load_confusing(tmp_path / "d.json", words, own)
 
 

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.counteranimal.inspection import inspect, inspection_document
 from experiments.counteranimal.labels import own_vocabulary, templates
-from experiments.counteranimal.photos import read_photos, unreadable
+from experiments.counteranimal.photos import inspect, inspection_document, read_photos, unreadable
 from experiments.errors import RequestError
 from experiments.published.tables import published_classes
 

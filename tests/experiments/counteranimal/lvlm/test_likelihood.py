@@ -12,11 +12,10 @@ from experiments.counteranimal.lvlm import likelihood
 from experiments.counteranimal.lvlm.likelihood import plain_loss, score_labels
 from experiments.counteranimal.lvlm.model import answer_tokens
 from experiments.counteranimal.photos import read_photos
-from experiments.counteranimal.scoring import NO_ANSWER, predict
+from experiments.counteranimal.scoring import predict
 from experiments.errors import RequestError, RunError
 from simulator.pixels.decoding import decode
 
-RUNTIME = Runtime()
 NAMES = tuple(f"thing {i}" for i in range(31))  # class 30 of the tree is the last
 SETS = LabelSpace("20", {9: (9, 3, 4), 10: (10, 9, 16, 1, 2), 16: (16, 9), 30: (30, 10, 16)})
 
@@ -25,10 +24,10 @@ SETS = LabelSpace("20", {9: (9, 3, 4), 10: (10, 9, 16, 1, 2), 16: (16, 9), 30: (
 def asked(model, tree, tmp_path):
     """Score the labels with the tiny LLaVA; (encoded, predictions, settings)."""
 
-    def run(space=SETS, names=NAMES, one=None, runtime=RUNTIME):
+    def run(space=SETS, names=NAMES, one=None):
         one = one or model("llava")
         parsed = read_photos(tree)
-        scored = score_labels(one, parsed, space, names, tmp_path / "cache", runtime)
+        scored = score_labels(one, parsed, space, names, tmp_path / "cache", Runtime())
         return scored.encoded, predict(parsed, scored, space), scored.settings
 
     return run
@@ -115,31 +114,6 @@ def test_photos_that_cannot_be_read_or_put_in_are_left_out(asked, tree, model, p
     kept, predictions, *_ = asked(one=model("qwen2_vl"))
     assert sorted(kept.unreadable) == ["16 bulbul/counter-grass/broken.jpg", "16 bulbul/counter-grass/long.png"]
     assert len(predictions.path) == 32
-
-
-def test_decoding_in_processes_of_its_own(asked):
-    alone, predictions, *_ = asked()
-    beside, again, *_ = asked(runtime=Runtime(workers=1), names=(*NAMES[:-1], "other"))
-    assert (alone.passes, beside.passes) == (32, 3)
-    same = predictions.class_index != 30  # whose label has another name
-    np.testing.assert_array_equal(predictions.predicted[same], again.predicted[same])
-
-
-def test_losses_that_are_not_finite_are_no_answer_and_not_kept(asked, monkeypatch):
-    scores = likelihood.label_losses
-
-    def some(module, inputs, *rest):
-        found = scores(module, inputs, *rest)
-        return found if inputs["pixel_values"].mean() > 0 else np.full_like(found, np.nan)
-
-    monkeypatch.setattr(likelihood, "label_losses", some)
-    _, predictions, *_ = asked()
-    lost = predictions.predicted == NO_ANSWER
-    assert 0 < lost.sum() < 32
-    monkeypatch.undo()
-    kept, predictions, *_ = asked()
-    assert kept.passes == lost.sum()
-    assert NO_ANSWER not in predictions.predicted
 
 
 def test_answers_longer_than_the_model_reads_are_refused(asked, model, image):

@@ -9,7 +9,7 @@ import tiny_lvlm
 import torch
 
 from experiments.counteranimal.encoding import Runtime
-from experiments.counteranimal.lvlm.model import QUESTION, Inputs, Prompt, answer_tokens, prompt_of, tokens
+from experiments.counteranimal.lvlm.model import QUESTION, Inputs, prompt_of, tokens
 from experiments.counteranimal.model import LoadOptions
 from experiments.counteranimal.models import load, load_model
 from experiments.errors import RequestError
@@ -116,16 +116,6 @@ def test_a_text_begins_once():
     processor = SimpleNamespace(tokenizer=tiny_lvlm.tokenizer())
     for text in ("a bear", "<s>a bear"):
         assert tokens(processor, text).count(1) == 1
-
-
-def test_answers_that_merge_with_the_prompts_end():
-    processor = SimpleNamespace(tokenizer=tiny_lvlm.tokenizer())
-    prompt = Prompt("a bear? ", "")  # the space becomes part of " A"
-    answers = answer_tokens(processor, prompt, ["cat", "bear"])
-    assert answers.dropped == 1
-    bare = tokens(processor, prompt.text)
-    for name, ids in zip(("cat", "bear"), answers.ids, strict=True):
-        assert [*bare[:-1], *ids] == tokens(processor, f"a bear? A {name}")
 
 
 def test_what_no_prompt_can_be_made_of_is_said():
