@@ -8,7 +8,6 @@ Functions import what they need when they run, for start-up time.
 """
 
 from collections.abc import Iterator
-from itertools import count
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -54,51 +53,45 @@ class Sample(NamedTuple):
     texts: Float[np.ndarray, "r n dT"]
     labels: Int[np.ndarray, "r n"]
     backgrounds: Int[np.ndarray, "r n J"]
-    weights: Float[np.ndarray, "r n"] | None
+    weights: Float[np.ndarray, "r n"] | None = None
 
 
-def _samples(world: World, n: int, replicates: int, seed: int, stream: str):
+def _samples(world: World, n: int, replicates: int, seed: int, stream: str) -> Iterator[Sample]:
     """Replicates of n drawn pairs in blocks; the dictionaries are the first l coordinates.
 
     All pairs come from one stream, in order. A block has as many replicates as a block of the stream fills.
     """
     from simulator.gaussian.pairs import block_size, draw_pairs
 
-    frames = first_coordinates(world)
-    together = max(1, block_size(world) // n)
-    kept, wanted, done = None, min(together, replicates) * n, 0
-    for block in draw_pairs(world, frames, n * replicates, seed, stream=stream):
-        fresh = [x.numpy() for x in block]
-        kept = fresh if kept is None else [np.concatenate(both) for both in zip(kept, fresh, strict=True)]
-        while len(kept[0]) >= wanted > 0:
-            whole = wanted // n
-            yield Sample(*(x[:wanted].reshape(whole, n, *x.shape[1:]) for x in kept), None)
-            kept, done = [x[wanted:] for x in kept], done + whole
-            wanted = min(together, replicates - done) * n
+    most, blocks = max(1, block_size(world) // n), []
+    for block in draw_pairs(world, first_coordinates(world), n * replicates, seed, stream=stream):
+        blocks.append([x.numpy() for x in block])
+        if sum(len(images) for images, *_ in blocks) < n * min(most, replicates):
+            continue
+        kept = [np.concatenate(fields) for fields in zip(*blocks, strict=True)]
+        while replicates and len(kept[0]) >= n * min(most, replicates):
+            whole = min(most, replicates)
+            yield Sample(*(x[: n * whole].reshape(whole, n, *x.shape[1:]) for x in kept))
+            kept, replicates = [x[n * whole :] for x in kept], replicates - whole
+        blocks = [kept]
 
 
 def _sampled(sampler: Sampler, world: World, samples: Iterator[Sample], seed: int, stream: str) -> Iterator[Sample]:
     """One replicate at a time, after a sampler."""
-    number = count()
-    for sample in samples:
-        for fields in zip(*sample[:4], strict=True):
-            r = next(number)
-            groups = group_numbers(fields[2], fields[3], world.classes)
-            rows, weights = chosen(sampler, groups, world, numpy_stream(seed, f"{stream}/{sampler.name}", r))
-            kept = [field[rows][None] for field in fields]
-            if sampler.swaps:
-                kept[1] = _contradicted(world, fields, seed, r, stream)
-            yield Sample(*kept, None if weights is None else weights[None])
-
-
-def _contradicted(world: World, fields, seed: int, r: int, stream: str) -> Float[np.ndarray, "1 n dT"]:
     import torch
 
-    from simulator.gaussian.pairs import Pairs
-    from simulator.gaussian.resampling import contradicted
+    from simulator.gaussian.pairs import Pairs, contradicted
 
-    pairs = Pairs(*(torch.from_numpy(field[None]) for field in fields))
-    return contradicted(pairs, world.classes, first_coordinates(world)[1], seed, r, streams=(stream,)).texts.numpy()
+    frame = first_coordinates(world)[1]
+    every = (fields for sample in samples for fields in zip(*sample[:4], strict=True))
+    for r, fields in enumerate(every):
+        groups = group_numbers(fields[2], fields[3], world.classes)
+        rows, weights = chosen(sampler, groups, world, numpy_stream(seed, f"{stream}/{sampler.name}", r))
+        kept = [field[rows][None] for field in fields]
+        if sampler.swaps:
+            pairs = Pairs(*(torch.from_numpy(field[None]) for field in fields))
+            kept[1] = contradicted(pairs, world.classes, frame, seed, r, streams=(stream,)).texts.numpy()
+        yield Sample(*kept, None if weights is None else weights[None])
 
 
 def drawn_covariances(world, n, replicates, seed, stream) -> Iterator[Float[np.ndarray, "r dI dT"]]:

@@ -4,6 +4,7 @@ Exact laws and slow oracles need it; the closed forms use the world's symmetry a
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -58,6 +59,7 @@ def class_means(classes: int) -> Float[np.ndarray, "K width"]:
     return np.array([[1.0], [-1.0]]) if classes == 2 else np.eye(classes)
 
 
+@lru_cache(maxsize=2)  # replicates of one world follow each other
 def mixture_of(world, objects: bool | None = None) -> Mixture:
     """The groups of a `simulator.world.World` written out."""
     K, J = world.classes, 1 + len(world.attribute)

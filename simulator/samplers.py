@@ -187,5 +187,5 @@ register(
         prompts=tuple(name for name in PROMPTS if prompt_row(name).pool != "log-mean-exp"),
     )
 )
-# simulator.gaussian.resampling
+# simulator.gaussian.pairs.contradicted says why its law holds for the name prompt alone.
 register(Sampler("contradicted", swaps=True, prompts=("name",)))

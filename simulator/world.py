@@ -15,6 +15,7 @@ Domains are declared in `simulator.quantities`. Rules over several fields are `_
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 import numpy as np
@@ -31,6 +32,9 @@ from simulator.prompts import Prompt, caption
 if TYPE_CHECKING:
     from simulator.gaussian.pairs import DrawnPairs
     from simulator.pixels.pairs import DrawnPixels
+
+
+MOST_ATTRIBUTES = 4  # beside the background
 
 
 @documented
@@ -84,7 +88,7 @@ class World(Checked):
     mention_spu: q.SpuriousMention = 1.0
     p_inv: q.InvariantCorrelation = 1.0
     attribute: tuple[Attribute, ...] = Field(
-        default=(), max_length=4, description="further spurious attributes, 4 at most"
+        default=(), max_length=MOST_ATTRIBUTES, description="further spurious attributes, 4 at most"
     )
     views: Pixels | None = Field(
         default=None, description="how a world of pixels is shown; None: Gaussian views as in the paper"
@@ -245,11 +249,13 @@ class World(Checked):
 _HINTS = get_type_hints(World, include_extras=True)
 _DEFAULTS = {name: field.default for name, field in World.model_fields.items()}
 SCALARS = tuple(name for name in World.model_fields if name not in ("attribute", "views"))  # fields that are numbers
+_DOMAINS = {name: q.domain_of(_HINTS[name]) for name in SCALARS} | {
+    f"attribute {name}": q.domain_of(hint) for name, hint in get_type_hints(Attribute, include_extras=True).items()
+}
 # What only Gaussian views have; pixels have the labels, correlations, mentions and the one attribute.
 _GAUSSIAN = (
     "mu_inv", "mu_spu", "sigma_inv", "sigma_spu", "sigma_xi", "sigma_xi_text", "dim_image", "dim_text"
 )  # fmt: skip
-_WHOLE = ("dim_image", "dim_text", "classes")
 
 
 class _Further(NamedTuple):
@@ -325,33 +331,29 @@ class Worlds:
         further, views = _checked_attributes(fields.get("attribute", ())), fields.get("views")
         if not isinstance(views, Pixels | None):
             raise ValueError(f"views = {views!r} are not Pixels")
-        self._set(values, further, views)
+        shapes = {np.shape(v) for v in (*values.values(), *chain.from_iterable(further)) if v is not None}
+        try:
+            shape = np.broadcast_shapes(*shapes)
+        except ValueError:
+            raise ValueError(f"fields of shapes {sorted(shapes - {()})} do not broadcast") from None
+        self._set(values, further, views, shape)
         given = {**fields, "attribute": further}
         _check_together(given, self.classes, values["dim_image"], values["dim_text"], len(further), views)
 
     def _set(
-        self,
-        values: dict[str, Any],
-        further: tuple[_Further, ...],
-        views: Pixels | None,
-        shape: tuple[int, ...] | None = None,
-    ) -> None:
-        if shape is None:
-            given = [np.shape(v) for v in values.values() if v is not None]
-            given += [np.shape(v) for a in further for v in a]
-            try:
-                shape = np.broadcast_shapes(*given)
-            except ValueError:
-                raise ValueError(f"fields of shapes {sorted({s for s in given if s})} do not broadcast") from None
+        self, values: dict[str, Any], further: tuple[_Further, ...], views: Pixels | None, shape: tuple[int, ...]
+    ) -> "Worlds":
+        """Fill in valid numbers."""
         if views is not None:  # `__getattr__` refuses the other fields
             values = {name: value for name, value in values.items() if name not in _GAUSSIAN}
-        K = values["classes"]
-        uniform = np.size(K) > 0 and np.min(K) == np.max(K)
-        for array in (*values.values(), *(x for a in further for x in a)):
+        for array in (*values.values(), *chain.from_iterable(further)):
             if isinstance(array, np.ndarray):
                 array.flags.writeable = False
-        values = {**values, "classes": int(np.min(K)) if uniform else K}
+        K = values["classes"]
+        if np.size(K) and np.min(K) == np.max(K):
+            values = {**values, "classes": int(np.min(K))}
         self.__dict__.update(values, attribute=further, views=views, shape=shape)
+        return self
 
     def __getattr__(self, name):
         if name in _GAUSSIAN:
@@ -365,9 +367,9 @@ class Worlds:
         raise AttributeError(f"a Worlds is frozen; {name} stays")
 
     def __repr__(self) -> str:
-        set_fields = self._not_default()
-        set_fields |= {} if self.views is None else {"views": self.views}
-        return f"Worlds(shape={self.shape}, {', '.join(f'{n}={v!r}' for n, v in set_fields.items())})"
+        given = {name: value for name, value in self._scalars().items() if not np.array_equal(value, _DEFAULTS[name])}
+        given |= {} if self.views is None else {"views": self.views}
+        return f"Worlds(shape={self.shape}, {', '.join(f'{n}={v!r}' for n, v in given.items())})"
 
     @classmethod
     def of(cls, worlds: "World | Worlds | Sequence[World]") -> "Worlds":
@@ -380,47 +382,33 @@ class Worlds:
         """
         if isinstance(worlds, Worlds):
             return worlds
-        if isinstance(worlds, World):
-            fields = {name: getattr(worlds, name) for name in SCALARS}
-            further = tuple(_Further(a.mu, a.sigma, a.p, a.mention) for a in worlds.attribute)
-            return cls._trusted(fields, further, worlds.views, ())
-        many = list(worlds)
+        many = [worlds] if isinstance(worlds, World) else list(worlds)
         if not many:
             raise ValueError("there is no world to make a grid of; give at least one")
-        counts = {len(w.attribute) for w in many}
-        if len(counts) != 1:
+        if len(counts := {len(w.attribute) for w in many}) > 1:
             raise ValueError(f"worlds with {' and '.join(map(str, sorted(counts)))} further attributes make no grid")
-        if len({w.views for w in many}) != 1:
+        if len({w.views for w in many}) > 1:
             raise ValueError("worlds with different views make no grid")
-        fields = {name: np.array([getattr(w, name) for w in many]) for name in SCALARS if name != "sigma_xi_text"}
+
+        def row(values):
+            values = list(values)
+            return values[0] if isinstance(worlds, World) else np.array(values)
+
+        values = {name: row(getattr(w, name) for w in many) for name in SCALARS if name != "sigma_xi_text"}
         own = [w.sigma_xi_text for w in many]
-        fields["sigma_xi_text"] = (
-            None
-            if all(s is None for s in own)
-            else np.array([w.sigma_xi if s is None else s for w, s in zip(many, own, strict=True)])
-        )
+        shared = all(sigma is None for sigma in own)
+        noise = [w.sigma_xi if sigma is None else sigma for w, sigma in zip(many, own, strict=True)]
+        values["sigma_xi_text"] = None if shared else row(noise)
         further = tuple(
-            _Further(*(np.array([getattr(w.attribute[j], n) for w in many]) for n in _Further._fields))
+            _Further(*(row(getattr(w.attribute[j], name) for w in many) for name in _Further._fields))
             for j in range(*counts)
         )
-        return cls._trusted(fields, further, many[0].views, (len(many),))
-
-    @classmethod
-    def _trusted(
-        cls, values: dict[str, Any], further: tuple[_Further, ...], views: Pixels | None, shape: tuple[int, ...]
-    ) -> "Worlds":
-        """From numbers of validated worlds."""
-        self = object.__new__(cls)
-        self._set(values, further, views, shape)
-        return self
+        shape = () if isinstance(worlds, World) else (len(many),)
+        return object.__new__(cls)._set(values, further, many[0].views, shape)
 
     def _scalars(self) -> dict[str, Any]:
         """The fields that are numbers; those of Gaussian views only where there are any."""
         return {name: self.__dict__[name] for name in SCALARS if name in self.__dict__}
-
-    def _not_default(self) -> dict[str, Any]:
-        """The numbers that are not World's defaults."""
-        return {name: value for name, value in self._scalars().items() if not _same(value, _DEFAULTS[name])}
 
     @property
     def size(self) -> int:
@@ -467,7 +455,8 @@ class Worlds:
 
         values = {name: apply(value) for name, value in self._scalars().items()}
         shape = rearrange(np.broadcast_to(0.0, self.shape)).shape
-        return self._trusted(values, tuple(_Further(*map(apply, a)) for a in self.attribute), self.views, shape)
+        further = tuple(_Further(*map(apply, a)) for a in self.attribute)
+        return object.__new__(Worlds)._set(values, further, self.views, shape)
 
     def ravel(self) -> "Worlds":
         """All worlds in one row, in C order."""
@@ -491,7 +480,7 @@ class Worlds:
         >>> Worlds(p_spu=0.9).replace(mu_spu=[1.0, 2.0]).shape
         (2,)
         """
-        return Worlds(**{**self._not_default(), "attribute": self.attribute, "views": self.views, **fields})
+        return Worlds(**{**self._scalars(), "attribute": self.attribute, "views": self.views, **fields})
 
     def world(self, index=()) -> World:
         """One world of the grid.
@@ -623,64 +612,34 @@ def _check_together(given: dict[str, Any], classes, dim_image, dim_text, attribu
 
 
 def _checked(name: str, value: Any) -> Any:
-    """A field's values as a number or an array, within the declared domain."""
-    if name == "sigma_xi_text" and value is None:
+    """A field's values as a number or an array, within the declared domain; None where the field may be None."""
+    if value is None and _DEFAULTS.get(name, 0) is None:
         return None
-    low, high = q.domain_of(q.declared(_HINTS[name]))
-    array = _numbers(name, value)
-    if name in _WHOLE and array.dtype.kind == "f":
-        if not np.all(array == np.rint(array)):
-            raise ValueError(f"{name} = {_first(array, array != np.rint(array))} is not a whole number")
-        array = array.astype(np.int64, copy=False)
-    elif name not in _WHOLE:
-        array = array.astype(np.float64, copy=False)
-    _check_domain(name, array, low, high)
-    return array.item() if array.ndim == 0 else array
-
-
-def _numbers(name: str, value: Any) -> np.ndarray:
-    """An array of the caller's numbers, a copy where it is one already."""
     try:
         array = np.array(value)
     except ValueError:  # rows of different lengths
         array = np.array(None)
     if array.dtype.kind not in "fiu":
         raise ValueError(f"{name} = {value!r} holds something other than numbers")
-    return array
-
-
-def _check_domain(name: str, array: np.ndarray, low: float, high: float) -> None:
-    if array.size == 0 or (low <= array.min() and array.max() <= high):  # nan fails both
-        return
-    bad = ~((low <= array) & (array <= high))
-    value = _first(array, bad)
-    near = "" if value != value else f"; the nearest valid value is {min(max(value, low), high):.12g}"
-    raise ValueError(f"{name} = {value:.12g} lies outside [{low:.12g}, {high:.12g}]{near}")
-
-
-def _first(array: np.ndarray, bad: np.ndarray | np.bool_) -> float:
-    return array[bad].flat[0].item() if array.ndim else array.item()
+    low, high = _DOMAINS[name]
+    whole = isinstance(low, int)
+    if whole and (broken := array != np.rint(array)).any():
+        raise ValueError(f"{name} = {array[broken].flat[0]} is not a whole number")
+    if array.size and not (low <= array.min() and array.max() <= high):  # nan fails both
+        first = array[~((low <= array) & (array <= high))].flat[0].item()
+        near = "" if first != first else f"; the nearest valid value is {min(max(first, low), high):.12g}"
+        raise ValueError(f"{name} = {first:.12g} lies outside [{low:.12g}, {high:.12g}]{near}")
+    array = array.astype(np.int64 if whole else np.float64, copy=False)
+    return array.item() if array.ndim == 0 else array
 
 
 def _checked_attributes(attributes: Any) -> tuple[_Further, ...]:
     attributes = [attributes] if isinstance(attributes, Attribute) else list(attributes)
-    most = next(m.max_length for m in World.model_fields["attribute"].metadata if hasattr(m, "max_length"))
-    if len(attributes) > most:
-        raise ValueError(f"{len(attributes)} further attributes given; the nearest valid number is {most}")
-    return tuple(map(_checked_attribute, attributes))
-
-
-def _checked_attribute(attribute: Any) -> _Further:
-    own = get_type_hints(Attribute, include_extras=True)
-    if not all(hasattr(attribute, name) for name in _Further._fields):
-        raise ValueError(f"attribute = {attribute!r} is not an Attribute")
-    values = []
-    for name in _Further._fields:
-        array = _numbers(f"attribute {name}", getattr(attribute, name)).astype(np.float64)
-        _check_domain(f"attribute {name}", array, *q.domain_of(own[name]))
-        values.append(array.item() if array.ndim == 0 else array)
-    return _Further(*values)
-
-
-def _same(value: Any, default: Any) -> bool:
-    return value is default if value is None or default is None else np.ndim(value) == 0 and bool(value == default)
+    if len(attributes) > MOST_ATTRIBUTES:
+        raise ValueError(f"{len(attributes)} attributes given; the nearest valid number is {MOST_ATTRIBUTES}")
+    for attribute in attributes:
+        if not isinstance(attribute, Attribute | _Further):
+            raise ValueError(f"attribute = {attribute!r} is not an Attribute")
+    return tuple(
+        _Further(*(_checked(f"attribute {name}", getattr(a, name)) for name in _Further._fields)) for a in attributes
+    )

@@ -6,18 +6,21 @@ The names are loaded on first use; the package itself imports nothing.
 """
 
 _HOMES = {
-    **dict.fromkeys(("Axis", "Claim"), "theory.claims.claim"),
-    **dict.fromkeys(("Phi", "exp", "sqrt"), "theory.arithmetic"),
+    "Axis": "theory.claims.claim:Axis",
+    "Claim": "theory.claims.claim:Claim",
+    # What predictions may be written with, besides +, -, *, / and powers: these take formulas, too.
+    "Phi": "theory.accuracy:Phi",
+    "exp": "numpy:exp",
+    "sqrt": "numpy:sqrt",
     "learners": "theory.learners",
 }
 
 
 def __getattr__(name: str):
     if name in _HOMES:
-        from importlib import import_module
+        from pkgutil import resolve_name
 
-        home = import_module(_HOMES[name])
-        return home if home.__name__ == f"theory.{name}" else getattr(home, name)
+        return resolve_name(_HOMES[name])
     raise AttributeError(f"module 'theory' has no attribute {name!r}")
 
 

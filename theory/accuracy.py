@@ -20,6 +20,8 @@ from simulator.gaussian.critic import standardise
 from simulator.world import Worlds
 from theory.density import class_patterns
 
+Phi = ndtr  # what predictions of claims call the normal distribution function
+
 # Trapezoid over t ~ N(0, 1). The integrands are entire and bounded near the real line, so the error falls like
 # exp(-2 pi a/h) with a the half-width of that strip: below 1e-14 at h = 1/16 even for K = 10^4.
 _T = np.arange(-160, 161) / 16
@@ -53,13 +55,6 @@ def binary_scores(u: Float[np.ndarray, "*w 2"], worlds: Worlds) -> Accuracy:
     s = score_deviation(u, worlds)
     inv, spu = u[..., 0] * worlds.mean[..., 0], u[..., 1] * worlds.mean[..., 1]
     return Accuracy(standardise(inv + spu, s), standardise(inv - spu, s))
-
-
-def two_block_scores(u, w, alpha, beta, S_i, S_s) -> tuple[Numbers, Numbers, Numbers]:
-    """Gaps and deviation of the two-class rule (u, w) on one attribute, number by number: Acc = Phi(gap/s)."""
-    s = np.sqrt(u * u * S_i + w * w * S_s)
-    gain, pull = u * alpha, w * beta
-    return gain + pull, gain - pull, s
 
 
 def _two_classes(u: np.ndarray, worlds: Worlds) -> Accuracy:

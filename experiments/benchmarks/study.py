@@ -13,7 +13,7 @@ from scipy.special import ndtr
 from experiments.benchmarks.exact import random_numbers
 from experiments.benchmarks.timing import Row, once, seconds
 from experiments.lab.answers import simulate
-from experiments.lab.blocks import spread
+from experiments.lab.planning import spread
 from experiments.lab.studies import Study, study
 
 PLACES = 8  # of the grid, at which the loop is timed

@@ -4,21 +4,22 @@ Functions import what they need when they run, for start-up time.
 """
 
 import shlex
-from collections.abc import Iterable
+from collections import Counter
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
+from rich.console import Group as Screen
+from rich.text import Text
 
 from experiments.command.options import Json, RecipeOptions, Whole, WorldFile, WorldOptions, given
-from experiments.command.output import emit, note
+from experiments.command.output import dim, emit, indented, note, percent, screen, table, warning
 from experiments.errors import RequestError
+from experiments.lab.words import counted
 from simulator.accuracy import PIXEL_GROUPS, WORDS
 from simulator.prompts import PROMPTS, Prompt
 from theory.learners import names
-
-if TYPE_CHECKING:
-    from experiments.lab.axes import Axis
 
 FINETUNED = "colored-coco"  # `experiments.lab.finetuning.spec.NAME`; that module is slow to import
 FINETUNING = Group(
@@ -28,6 +29,9 @@ FINETUNING = Group(
     sort_key=2,
 )
 ROWS = 10_000  # of one JSON document; a store or --csv holds any number
+repeated = partial(Parameter, negative="")  # a list, without a flag that empties it
+GAINS = ("counter_gained", "common_lost", "pairs", "predicted_counter_gained", "predicted_common_lost")
+HEADS = {"trained": ">in distribution %", "rand": ">Rand %", "rev": ">Rev %", "rest": ">Rest %"}
 
 
 def sweep(
@@ -40,29 +44,23 @@ def sweep(
     full: Annotated[bool, Parameter(negative="", help="a design in its full size rather than the quick one")] = False,
     axis: Annotated[
         list[str] | None,
-        Parameter(
-            negative="",
+        repeated(
             help="NAME=LOW:HIGH:COUNT, with :log or :one-minus after it, or NAME=V1,V2,V3; a field of the world, of "
-            "training, n or seed; may be repeated",
+            "training, n or seed; may be repeated"
         ),
     ] = None,
     learner: Annotated[
         list[str] | None,
-        Parameter(
-            negative="",
-            help=f"what is trained: {', '.join(names())}, or an objective of towers; may be repeated [default: linear]",
-        ),
+        repeated(help=f"what is trained: {', '.join(names())}, or an objective; may be repeated [default: linear]"),
     ] = None,
     prompt: Annotated[
-        list[Prompt] | None,
-        Parameter(negative="", help=f"class prompt: {', '.join(PROMPTS)}; may be repeated [default: name]"),
+        list[Prompt] | None, repeated(help=f"class prompt: {', '.join(PROMPTS)}; may be repeated [default: name]")
     ] = None,
     route: Annotated[
         list[Literal["theory", "exact", "drawn", "trained"]] | None,
-        Parameter(
-            negative="",
+        repeated(
             help="theory (n = infinity), exact (exact law given n pairs), drawn (pairs one by one) or trained "
-            "(towers); may be repeated; the theory is always included [default: theory]",
+            "(towers); may be repeated; the theory is always included [default: theory]"
         ),
     ] = None,
     n: Annotated[Whole | None, Parameter(help="pairs to train on, 2 to 1e12")] = None,
@@ -100,42 +98,33 @@ def sweep(
 ) -> None:
     from experiments.lab.axes import parsed  # start-up time, as in all functions below
 
-    tables = {"recipe": given(training), "world": given(world)}
+    axes: dict[str, Any] = {}
+    for one in map(parsed, axis or ()):
+        if one.name in axes:
+            raise RequestError(f"axis {one.name!r} is given more than once")
+        axes[one.name] = one
     fields = {"learners": learner, "prompts": prompt, "routes": route, "n": n, "replicates": replicates, "seed": seed}
     fields = {name: value for name, value in fields.items() if value is not None}
-    axes = _axes(map(parsed, axis or ()))
-    for name in axes.keys() & {**fields, **tables["recipe"], **tables["world"]}.keys():
+    flags = {"recipe": given(training), "world": given(world), **fields}
+    for name in axes.keys() & {*fields, *flags["recipe"], *flags["world"]}:
         raise RequestError(f"--{name.replace('_', '-')} is set and an axis as well; leave one of them out")
     if what is None and full:
         raise RequestError("--full is a size of a design, and none is named; `soberclip designs` lists them")
-    flags = {"axes": axes, **tables, **fields}
     pretrained = {"root": root, "model": model, "weights": weights, "device": device}
     computing = {"workers": workers, "scheduler": scheduler}
-    if what == FINETUNED:
-        others = {"prompt": prompt, "route": route, **computing, "csv": csv}
-        _refuse_given(others, f"has no meaning for {FINETUNED}; leave it out")
-        _finetune(full, flags, world_file, pretrained, output, dry_run, json)
-        return
-    _refuse_given(pretrained, f"is for {FINETUNED}, which fine-tunes a pretrained model; leave it out")
-    _sweep(what, full, flags, world_file, output, csv, computing, dry_run, json)
-
-
-def _axes(given_axes: "Iterable[Axis]") -> dict[str, Any]:
-    axes: dict[str, Any] = {}
-    for axis in given_axes:
-        if axis.name in axes:
-            raise RequestError(f"axis {axis.name!r} is given more than once")
-        axes[axis.name] = axis
-    return axes
-
-
-def _refuse_given(options: dict[str, Any], sentence: str) -> None:
-    for name, value in options.items():
+    elsewhere = {"prompt": prompt, "route": route, **computing, "csv": csv} if what == FINETUNED else pretrained
+    for name, value in elsewhere.items():
         if value is not None:
-            raise RequestError(f"--{name} {sentence}")
+            whom = "no meaning for" if what == FINETUNED else "a meaning only for"
+            raise RequestError(f"--{name} has {whom} {FINETUNED}; leave it out")
+    flags["axes"] = axes
+    if what == FINETUNED:
+        _finetune(full, flags, world_file, pretrained, output, dry_run, json)
+    else:
+        _run_study(what, full, flags, world_file, output, csv, computing, dry_run, json)
 
 
-def _sweep(
+def _run_study(
     what: str | None,
     full: bool,
     flags: dict[str, Any],
@@ -147,47 +136,40 @@ def _sweep(
     json: bool,
 ) -> None:
     """Run a study: a design's, a file's, or one of flags alone."""
-    from experiments.command.screens.laboratory import sweep_table
-    from experiments.lab.execution import refuse_what_cannot_fit, run
-    from experiments.lab.executors import executor
+    from experiments.lab.execution import check_size, executor, run
     from experiments.lab.planning import plan
     from experiments.lab.presets import design_or_file
-    from experiments.lab.request import requested
-    from experiments.lab.store import refuse
-    from experiments.lab.tables import beside, csv_target, summary, write_csv
+    from experiments.lab.store import check
+    from experiments.lab.studies import requested
+    from experiments.lab.tables import beside, check_csv, summary, write_csv
 
     document, source, design = ({}, "", None) if what is None else design_or_file(what, full)
     study = requested(document, source, flags, world_file)
     if output is not None:
-        refuse(output, study)
+        check(output, study)
     if csv is not None:
-        csv_target(csv)
+        check_csv(csv)
     executing = executor(device=study.device, report=note, **computing)
     planned = plan(study)
-    refuse_what_cannot_fit(planned, output)
+    check_size(planned, output)
     if design is not None:
         note(design.question)
     note(planned.sentence())
     if dry_run:
         return
     with executing as execute:
-        table = run(study, output, planned=planned, execute=execute, report=note)
+        dataset = run(study, output, planned=planned, execute=execute, report=note)
     if csv is not None:
-        write_csv(csv, table)
-    result = {"verb": "sweep", "design": None, **summary(study, table, output, ROWS)}
+        write_csv(csv, dataset)
+    result = {"verb": "sweep", "design": None, **summary(study, dataset, output, ROWS)}
     if design is not None:
         result["design"] = {"name": design.name, "full": full, **design.words}
         if design.printed is not None:
-            result["printed"] = beside(table, design.printed)
+            result["printed"] = beside(dataset, design.printed)
         for picture in design.plot if output is not None else ():
-            note(f"to look at: {_plot_command(output, picture)}")
-    emit(result, json, sweep_table)
-
-
-def _plot_command(store: str, picture: dict[str, Any]) -> str:
-    """The command that draws a picture of a design."""
-    at = [word for name, value in picture.get("at", {}).items() for word in ("--at", f"{name}={value}")]
-    return shlex.join(["soberclip", "plot", store, "--what", picture["what"], *at])
+            at = [word for name, value in picture.get("at", {}).items() for word in ("--at", f"{name}={value}")]
+            note(f"to look at: {shlex.join(['soberclip', 'plot', output, '--what', picture['what'], *at])}")
+    emit(result, json, study_view)
 
 
 def _finetune(
@@ -200,34 +182,22 @@ def _finetune(
     json: bool,
 ) -> None:
     """Run the design that fine-tunes a pretrained model."""
-    from experiments.command.screens.finetuning import finetuned
     from experiments.lab.finetuning.spec import checked, preset
 
     request = checked(full, flags, world_file, **pretrained)
     note(preset().question)
     note(request.sentence())
-    if dry_run:
-        return
-    from experiments.lab.finetuning.picture import picture
-    from experiments.lab.finetuning.progress import PICTURE
-    from experiments.lab.finetuning.result import document, write
-    from experiments.lab.finetuning.run import run
-    from experiments.page.plot.save import save_figure
+    if not dry_run:
+        from experiments.lab.finetuning.run import run
 
-    folder = None if output is None else Path(output)
-    result = document(request, full, *run(request, folder, note))
-    if folder is not None:
-        write(result, folder)
-        save_figure(picture(result), folder / PICTURE, "sweep")
-    emit(result, json, finetuned)
+        emit(run(request, None if output is None else Path(output), note), json, finetuning_view)
 
 
 def designs(*, json: Json = False) -> None:
-    from experiments.command.screens.laboratory import designs_table
     from experiments.lab import presets
     from experiments.lab.finetuning.spec import listed
 
-    emit([*(presets.design(name).as_json() for name in presets.designs()), listed()], json, designs_table)
+    emit([*(presets.design(name).as_json() for name in presets.designs()), listed()], json, designs_view)
 
 
 def plot(
@@ -243,7 +213,7 @@ def plot(
     ] = "counter",
     at: Annotated[
         list[str] | None,
-        Parameter(negative="", help="NAME=VALUE holds an axis, learner, prompt or route fixed; may be repeated"),
+        repeated(help="NAME=VALUE holds an axis, learner, prompt or route fixed; may be repeated"),
     ] = None,
     output: Annotated[
         Path | None,
@@ -251,23 +221,144 @@ def plot(
     ] = None,
     json: Json = False,
 ) -> None:
-    from experiments.command.screens.laboratory import plotted
     from experiments.lab.store import read
     from experiments.page.plot import draw
     from experiments.page.plot.layout import arrange
     from experiments.page.plot.save import check_target, save_figure
 
-    fixed = dict(_pair(text) for text in at or ())
+    fixed = {}
+    for text in at or ():
+        axis, _, value = text.partition("=")
+        if not axis or not value:
+            raise RequestError(f"--at {text!r} is not NAME=VALUE; p_spu=0.9 is")
+        fixed[axis.strip()] = value.strip()
     dataset, name = read(store), Path(store.rstrip("/"))
     beside = (Path(name.name) if "://" in store else name).with_suffix(".svg")
     path = check_target(beside if output is None else output, "plot")
     picture = arrange(dataset, what, fixed)
     save_figure(draw(picture), path, "plot")
-    emit({"verb": "plot", "output": str(path), **picture.as_json()}, json, plotted)
+    emit({"verb": "plot", "output": str(path), **picture.as_json()}, json, plot_view)
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name or not value:
-        raise RequestError(f"--at {text!r} is not NAME=VALUE; p_spu=0.9 is")
-    return name.strip(), value.strip()
+def study_view(document: dict[str, Any]) -> Screen:
+    """Ranges of the accuracies of a study, one row per learner, prompt and route; then the path of the numbers."""
+    keys = [key for key in ("learner", "prompt", "route") if key in document["ranges"][0]]
+    why: Counter[tuple[str, str]] = Counter()
+    rows = []
+    for one in document["ranges"]:
+        ends = [f"{percent(x[0])} to {percent(x[1])}" if x else "none" for x in (one["common"], one["counter"])]
+        rows.append([*(one[key] for key in keys), *ends, sum(one["undefined"].values()) or ""])
+        reasons = [(one.get("route", ""), one["undefined"])]
+        if one.get("route") == document["ranges"][0].get("route"):  # the theory is the same for all routes
+            reasons.append(("theory", one.get("predicted_undefined", {})))
+        for route, counts in reasons:
+            why.update({(route, sentence): count for sentence, count in counts.items()})
+    sizes = " x ".join(f"{name} {size}" for name, size in document["dimensions"].items())
+    heads = [*keys, ">common %", ">counter %", ">undefined"]
+    output, design = document["output"], document["design"]
+    return screen(
+        table(f"{counted(document['cells'], 'cell')}: {sizes}", heads, rows),
+        *(
+            warning(f"{count} undefined{route and f' ({route})'}: {sentence}")
+            for (route, sentence), count in why.items()
+        ),
+        gains_view(document["gains"]) if document["gains"] else None,
+        printed_view(document["printed"]) if document.get("printed") else None,
+        *([] if design is None else [design["look"], f"The quick size says: {design['answer']}"]),
+        dim(f"numbers: {output}" if output else "nothing was kept: -o PATH.zarr keeps the numbers"),
+    )
+
+
+def gains_view(rows: list[dict[str, Any]]) -> Screen:
+    """What mitigations gain and cost compared with none, and their inflation of the sample size."""
+    keys = [name for name in rows[0] if name not in GAINS and len({row[name] for row in rows} - {None}) > 1]
+    cells = []
+    for row in rows:
+        numbers = []
+        for name in GAINS[:2]:
+            theory = row.get(f"predicted_{name}")
+            numbers.append(_points(row[name]) + ("" if theory is None else f" ({_points(theory)})"))
+        cells.append([*(row[key] for key in keys), *numbers, row["pairs"] and f"{row['pairs']:.2f} x"])
+    title = "compared with no mitigation, in points (theory in brackets); pairs: inflation of the sample size"
+    return table(title, [*keys, ">counter gained", ">common lost", ">pairs"], cells)
+
+
+def _points(fraction: float | None) -> str:
+    return "none" if fraction is None else f"{100 * fraction:+.1f}".replace("-0.0", "+0.0")
+
+
+def printed_view(rows: list[dict[str, Any]]) -> Screen:
+    """Measured beside printed numbers, one row per setting and learner: means and deviations in percent."""
+    keys, groups = ("classes", "p_inv", "p_spu", "learner"), dict.fromkeys(row["group"] for row in rows)
+    settings: dict[tuple[Any, ...], dict[str, str]] = {}
+    for row in rows:
+        numbers = f"{_with(row, 'measured', 'deviation')} ({_with(row, 'printed', 'printed_deviation')})"
+        settings.setdefault(tuple(row[key] for key in keys), {})[row["group"]] = numbers
+    cells = [[*setting, *(own.get(group) for group in groups)] for setting, own in settings.items()]
+    return table("measured % (printed %)", [*keys, *(f">{group}" for group in groups)], cells)
+
+
+def _with(row: dict[str, Any], mean: str, deviation: str) -> str:
+    return f"{100 * row[mean]:.1f}" + ("" if row[deviation] is None else f" ± {100 * row[deviation]:.1f}")
+
+
+def designs_view(document: list[dict[str, Any]]) -> Screen:
+    """Sizes and question of each design."""
+    lines: list[Any] = []
+    for row in document:
+        sizes = "; ".join(f"{name} {_size(row[name])}" for name in ("quick", "full"))
+        needs = f"; needs {row['needs']}" if "needs" in row else ""
+        lines += [Text.assemble((row["design"], "bold"), "  ", (sizes + needs, "dim")), indented(row["question"])]
+    return screen(*lines, dim("Times were measured on one core."))
+
+
+def _size(size: dict[str, Any]) -> str:
+    if "trainings" in size:
+        return counted(size["trainings"], "training")
+    return f"{size['cells']:,} cells, {size['seconds']:g} s"
+
+
+def plot_view(document: dict[str, Any]) -> Screen:
+    """The file, and what it shows."""
+    over = " and ".join(axis["name"] for axis in document["axes"])
+    missing = document["cells"] - document["computed"]
+    return screen(
+        f"{document['output']}: {document['what']}{over and f' over {over}'}, "
+        f"{counted(len(document['panels']), 'panel')}"
+        + (f"; {missing} of {document['cells']} cells missing" if missing else "")
+    )
+
+
+def finetuning_view(document: dict[str, Any]) -> Screen:
+    """Mean accuracies by learner, Table 7, and the path of the result."""
+    learners = document["specification"]["learners"]
+    groups = [group for group in HEADS if any(row["group"] == group for row in document["accuracies"])]
+    means = {(row["learner"], row["group"]): _mean(row) for row in document["accuracies"]}
+    backbones = list(dict.fromkeys(row["backbone"] for row in document["printed"]))
+    printed: dict[tuple[str, str], list[str]] = {}
+    for row in document["printed"]:
+        printed.setdefault((row["learner"], row["backbone"]), []).append(f"{100 * row['printed']:.2f}")
+    trained_on = dict.fromkeys(row["learner"] for row in document["printed"])
+    lost = sum(row["validation"] is None for row in document["trainings"])
+    objects, output = counted(sum(document["objects"]["test"]), "test object"), document["output"]
+    return screen(
+        table(
+            f"{document['model']} on {objects} of {len(document['names'])} classes: mean over trainings (95% interval)",
+            ["learner", *(HEADS[group] for group in groups)],
+            [[learner, *(means.get((learner, group), "none") for group in groups)] for learner in learners],
+        ),
+        table(
+            "Table 7 of [W], OpenAI's weights: in and out of distribution %",
+            ["learner", *(f">{backbone}" for backbone in backbones)],
+            [[name, *(", ".join(printed[name, backbone]) for backbone in backbones)] for name in trained_on],
+        ),
+        warning(f"{counted(lost, 'training')} lost a finite loss and were not chosen") if lost else None,
+        document["design"]["look"],
+        f"What is known: {document['design']['answer']}",
+        dim(f"all of it: {output}" if output else "nothing was kept: -o FOLDER keeps it"),
+    )
+
+
+def _mean(row: dict[str, Any]) -> str:
+    ends = "" if row["interval"] is None else f" ({' to '.join(f'{100 * end:.1f}' for end in row['interval'])})"
+    return f"{100 * row['mean']:.1f}{ends}"

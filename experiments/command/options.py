@@ -62,7 +62,8 @@ def flags_of(model: type[BaseModel], group: Group, without: tuple[str, ...] = ()
     for name, hint in get_type_hints(model, include_extras=True).items():
         if name in without or name not in model.model_fields:
             continue
-        (kind, meaning), default = _declaration(hint), model.model_fields[name].default
+        (kind, meaning), field = _declaration(hint), model.model_fields[name]
+        meaning, default = field.description or meaning, field.default
         shown = f"{default:g}" if isinstance(default, float) else default
         note = meaning + ("" if default is None else f" [default: {shown}]")
         parameter = Parameter(help=note, group=group, show_default=False, converter=CONVERTERS.get(kind))

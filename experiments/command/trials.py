@@ -54,7 +54,7 @@ def check(
 ) -> None:
     from experiments.court.certificates import refuse_other_files
     from experiments.court.parallel import run_all
-    from experiments.court.registry import all_claims, chosen, claims_of_file
+    from experiments.court.registry import all_claims, claims_of_file, select
     from experiments.verdict import REFUSED
 
     if verify is not None:
@@ -65,7 +65,7 @@ def check(
         raise RequestError(f"--error-rate = {error_rate} lies outside (0, 1); .01 is usual")
     checked_seed(seed)
     proving = {"prove": prove, "certificates": output} if prove else {}
-    selected = chosen(ids, all_claims() if claims is None else claims_of_file(claims))
+    selected = select(ids, all_claims() if claims is None else claims_of_file(claims))
     free_output(output, "check", [VERDICTS])
     if prove and output is not None:
         refuse_other_files(output, [claim.id for claim in selected])
@@ -84,12 +84,12 @@ def check(
 
 def _verify(folder: Path, claims: Path | None, json: bool) -> None:
     """Check the certificates of a folder. Raises RunError with the names of those that fail."""
-    from experiments.court.certificates import verified
+    from experiments.court.certificates import verify_folder
     from experiments.court.registry import claims_of_file
     from theory.claims.catalogue import CLAIMS
 
     known = [*CLAIMS, *([] if claims is None else claims_of_file(claims))]
-    document = verified(folder, known, tell)
+    document = verify_folder(folder, known, tell)
     emit(document, json, certificate_table)
     refused = [result["file"] for result in document if result["refused"]]
     if refused:

@@ -77,7 +77,7 @@ def fit(photos: Scores, own_effects: bool = False) -> Law:
     cells, where = np.unique(photos.cell, axis=0, return_inverse=True)
     dummies = [(column[:, None] == np.unique(column)).astype(float) for column in cells.T]
     design = np.eye(len(cells)) if own_effects else np.hstack(dummies)
-    return _fitted(cells, where, design, _least_error(where, photos.cluster), rotated(photos.scores))
+    return _least_squares(cells, where, design, _least_error(where, photos.cluster), rotated(photos.scores))
 
 
 def _least_error(where: Int[np.ndarray, " N"], cluster: Int[np.ndarray, " N"]) -> Float[np.ndarray, " G"]:
@@ -91,7 +91,7 @@ def _least_error(where: Int[np.ndarray, " N"], cluster: Int[np.ndarray, " N"]) -
     return 1 / np.bincount(pairs[:, 0])
 
 
-def _fitted(
+def _least_squares(
     cells: np.ndarray, where: np.ndarray, design: np.ndarray, least: Float[np.ndarray, " G"], y: np.ndarray
 ) -> Law:
     from sklearn.covariance import ledoit_wolf  # an optional extra
@@ -134,7 +134,7 @@ def probabilities(law: Law, points: Float[np.ndarray, "R M k"]) -> Float[np.ndar
         return np.tile(ndtr(np.where(np.isnan(ratio), 0.0, ratio)), (len(points), 1))
     values, vectors = np.linalg.eigh(law.covariance)
     root = np.sqrt(np.maximum(values[:, None], 0)) * vectors.T @ back  # of the covariance of scores: root' root
-    found = np.empty((len(points), len(truth)))
+    chances = np.empty((len(points), len(truth)))
     for label in np.unique(truth):
         mine = np.flatnonzero(truth == label)
         apart = root - root[:, [label]]
@@ -144,8 +144,8 @@ def probabilities(law: Law, points: Float[np.ndarray, "R M k"]) -> Float[np.ndar
         axes = _axes(apart[:, rivals].T @ apart[:, rivals])
         noise = points[:, :, : len(axes)] @ axes  # (R, M, rivals)
         for g, gap in zip(mine, gaps[:, rivals], strict=True):
-            found[:, g] = (spread[g] * noise < gap).all(axis=2).mean(axis=1)
-    return found
+            chances[:, g] = (spread[g] * noise < gap).all(axis=2).mean(axis=1)
+    return chances
 
 
 def _axes(covariance: Float[np.ndarray, "r r"]) -> Float[np.ndarray, "q r"]:
@@ -169,7 +169,7 @@ def redrawn(law: Law, cluster: Int[np.ndarray, " N"], rng: np.random.Generator) 
             own = order[starts[c] : starts[c] + sizes[c]]
             chosen[own] = np.resize(order[starts[donor] : starts[donor] + sizes[donor]], sizes[c])
     least = _least_error(law.where, cluster)
-    return _fitted(law.cells, law.where, law.design, least, law.means[law.where] + left[chosen])
+    return _least_squares(law.cells, law.where, law.design, least, law.means[law.where] + left[chosen])
 
 
 def halves(photos: Scores, rng: np.random.Generator) -> tuple[Bool[np.ndarray, " N"], Bool[np.ndarray, " N"]]:

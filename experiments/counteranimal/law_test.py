@@ -27,7 +27,7 @@ ALPHA = 0.01
 REDRAWN = 60  # bootstrap fits; their spread is the error of a prediction
 
 
-class Measured(NamedTuple):
+class Errors(NamedTuple):
     """Predicted and measured accuracies of each class and group, and their errors."""
 
     truth: Int[np.ndarray, " C"]  # label of each class
@@ -51,25 +51,30 @@ def assess(photos: Scores, tolerance: float, seed: int = 0, redraws: int = REDRA
     """The verdict and all numbers behind it, plain JSON; classes by the columns of their labels."""
     first, second = halves(photos, numpy_stream(seed, "law split"))
     points = normals(photos.scores.shape[1] - 1, numpy_stream(seed, "law points"))
-    document: dict[str, Any] = {"photos_fitted": int(first.sum())}
-    for name, own in (("law", False), ("own_effects", True)):
-        law = fit(photos[first], own)
-        measured = _measure(law, photos[first], photos[second], points, numpy_stream(seed, f"law {name}"), redraws)
-        document[name] = judged(measured, tolerance)
-        if not own:
-            found, separable = measured, law.design.shape[1] - 1 < len(law.cells)
-            document |= {"shrinkage": law.shrinkage, "photos_measured": int(measured.photos.sum())}
-            document["photos_without_cell"] = int(second.sum() - measured.photos.sum())
-            document["reliance"] = reliance(law, photos[first], measured.truth, seed)
-    document["verdict"] = document["law"]["verdict"]
-    document["reason"] = _reason(document, separable)
-    document["classes"] = _classes(found)
-    return document
+    laws = {name: fit(photos[first], own) for name, own in (("law", False), ("own_effects", True))}
+    errors = {
+        name: _measure(law, photos[first], photos[second], points, numpy_stream(seed, f"law {name}"), redraws)
+        for name, law in laws.items()
+    }
+    verdicts = {name: _verdict(error, tolerance) for name, error in errors.items()}
+    law, measured = laws["law"], int(errors["law"].photos.sum())
+    separable = law.design.shape[1] - 1 < len(law.cells)
+    return {
+        "photos_fitted": int(first.sum()),
+        "photos_measured": measured,
+        "photos_without_cell": int(second.sum()) - measured,
+        "shrinkage": law.shrinkage,
+        **verdicts,
+        "reliance": reliance(law, photos[first], errors["law"].truth, seed),
+        "verdict": verdicts["law"]["verdict"],
+        "reason": _reason(**verdicts, separable=separable),
+        "classes": _classes(errors["law"]),
+    }
 
 
 def _measure(
     law: Law, fitted: Scores, others: Scores, points: np.ndarray, rng: np.random.Generator, redraws: int
-) -> Measured:
+) -> Errors:
     """Means over the measured photos of each class with both groups; photos of cells without a fit are left out."""
     index = {tuple(cell): g for g, cell in enumerate(law.cells.tolist())}
     where = np.array([index.get(tuple(cell), -1) for cell in others.cell.tolist()], dtype=np.int64)
@@ -94,7 +99,7 @@ def _measure(
     few = points[:2]  # enough for a spread, since all fits share them
     again = np.array([probabilities(redrawn(law, fitted.cluster, rng), few).mean(axis=0) for _ in range(redraws)])
     grouped = np.einsum("bj,cgj->bcg", again, share)
-    return Measured(
+    return Errors(
         truth,
         n,
         share @ chance,
@@ -115,42 +120,45 @@ def _design_effect(photos: Scores, chance: Float[np.ndarray, " N"]) -> float:
     return 1.0 if len(together) == len(where) or alone == 0 else max(1.0, float((together**2).sum() / alone))
 
 
-def judged(found: Measured, tolerance: float) -> dict[str, Any]:
+def _verdict(errors: Errors, tolerance: float) -> dict[str, Any]:
     """The three numbers with their bounds, and the verdict."""
-    off, tail = found.predicted - found.measured, ALPHA / 3
+    off, tail = errors.predicted - errors.measured, ALPHA / 3
     numbers: dict[str, Any] = {
-        name: {"bias": float(off[:, g].mean()), "bounds": list(_bias_bounds(found, g, tail / 2))}
+        name: {"bias": float(off[:, g].mean()), "bounds": list(_bias_bounds(errors, g, tail / 2))}
         for g, name in enumerate(GROUPS)
     }
-    low, high = square_bounds(off, found.variance, tail, float(found.fourth.sum()), _floor(found))
-    beyond = float((off**2 - found.variance).mean())
+    low, high = square_bounds(off, errors.variance, tail, float(errors.fourth.sum()), _floor(errors))
+    beyond = float((off**2 - errors.variance).mean())
     numbers["rms"] = {"value": float(np.sqrt(max(beyond, 0))), "bounds": [low, high]}
     ends = [numbers[name]["bounds"] for name in (*GROUPS, "rms")]
     least = [max(0.0, low, -high) for low, high in ends]
     most = [max(-low, high) for low, high in ends]
     verdict = "contradicted" if max(least) > tolerance else "supported" if max(most) < tolerance else "undecided"
-    means = {"predicted": found.predicted.mean(axis=0).tolist(), "measured": found.measured.mean(axis=0).tolist()}
+    means = {"predicted": errors.predicted.mean(axis=0).tolist(), "measured": errors.measured.mean(axis=0).tolist()}
     groups = {name: {key: mean[g] for key, mean in means.items()} for g, name in enumerate(GROUPS)}
     return {"verdict": verdict, "tolerance": tolerance, "alpha": ALPHA, **numbers, "groups": groups}
 
 
-def _bias_bounds(found: Measured, g: int, tail: float) -> tuple[float, float]:
-    """Bounds of the mean over classes of predicted - measured in a group: Clopper-Pearson on the effective number of
-    photos, and Student's t for the fit, whose error is estimated from the bootstrap fits."""
-    repeats, C = len(found.fit_error), len(found.predicted)
-    simulated = found.simulation[:, :, g].mean(axis=1).var(ddof=1) / len(found.simulation)
-    fit_error = np.sqrt(found.fit_error[:, :, g].mean(axis=1).var(ddof=1) + simulated)
-    worth = C**2 / (1 / found.photos[:, g]).sum() / found.design_effect
-    predicted, measured = float(found.predicted[:, g].mean()), float(found.measured[:, g].mean())
+def _bias_bounds(errors: Errors, g: int, tail: float) -> tuple[float, float]:
+    """Bounds of the mean over classes of predicted - measured in a group.
+
+    Clopper-Pearson on the effective number of photos, and Student's t for the fit, whose error is estimated from the
+    bootstrap fits.
+    """
+    repeats, C = len(errors.fit_error), len(errors.predicted)
+    simulated = errors.simulation[:, :, g].mean(axis=1).var(ddof=1) / len(errors.simulation)
+    fit_error = np.sqrt(errors.fit_error[:, :, g].mean(axis=1).var(ddof=1) + simulated)
+    worth = C**2 / (1 / errors.photos[:, g]).sum() / errors.design_effect
+    predicted, measured = float(errors.predicted[:, g].mean()), float(errors.measured[:, g].mean())
     low, high = (float(end) for end in binomial_bounds(measured * worth, worth, tail))
     value, reach = predicted - measured, float(-stdtrit(repeats - 1, tail) * fit_error)
     return combined(value, (value - reach, value + reach), (predicted - high, predicted - low))
 
 
-def _floor(found: Measured) -> Float[np.ndarray, "C 2"]:
+def _floor(errors: Errors) -> Float[np.ndarray, "C 2"]:
     """Variances as if one more answer had been right and one more wrong: all right is weak evidence."""
-    p = (found.predicted * found.photos + 1) / (found.photos + 2)
-    return found.variance + found.design_effect * p * (1 - p) / found.photos - found.photo_error
+    p = (errors.predicted * errors.photos + 1) / (errors.photos + 2)
+    return errors.variance + errors.design_effect * p * (1 - p) / errors.photos - errors.photo_error
 
 
 def square_bounds(
@@ -210,39 +218,38 @@ def reliance(law: Law, photos: Scores, classes: Int[np.ndarray, " C"], seed: int
     return {"t": t, "interval": interval and list(interval), "level": LEVEL}
 
 
-def _reason(document: dict[str, Any], separable: bool) -> str:
+def _reason(law: dict[str, Any], own_effects: dict[str, Any], separable: bool) -> str:
     """The reason in a sentence: the number that decides, and the part of the law that fails."""
-    law, own, points = document["law"], document["own_effects"], f"{100 * document['law']['tolerance']:g} points"
-    names = {"common": "common accuracy", "counter": "counter accuracy", "rms": "accuracy of a class and group"}
-    low, high = (np.array([law[name]["bounds"][k] for name in names]) for k in (0, 1))
     tolerance = law["tolerance"]
-    if document["verdict"] == "supported":
+    names = {"common": "common accuracy", "counter": "counter accuracy", "rms": "accuracy of a class and group"}
+    ends = {words: law[name]["bounds"] for name, words in names.items()}
+    points = f"{100 * tolerance:g} points"
+    if law["verdict"] == "supported":
         return f"all three errors are below {points}"
-    if document["verdict"] == "undecided":
-        open_ = np.array(list(names.values()))[np.maximum(-low, high) >= tolerance]
-        return f"so few photos leave open whether the {open_[0]} is off by {points}"
-    off = np.array(list(names.values()))[np.maximum(low, -high) > tolerance]
-    gaussian = "scores are not Gaussian with one covariance"
+    if law["verdict"] == "undecided":
+        wide = next(words for words, (low, high) in ends.items() if max(-low, high) >= tolerance)
+        return f"so few photos leave open whether the {wide} is off by {points}"
+    off = next(words for words, (low, high) in ends.items() if max(low, -high) > tolerance)
     if not separable:
-        why = f"{gaussian} (no background is shared by classes)"
-    elif own["rms"]["bounds"][1] < law["rms"]["bounds"][0]:
+        why = "scores are not Gaussian with one covariance (no background is shared by classes)"
+    elif own_effects["rms"]["bounds"][1] < law["rms"]["bounds"][0]:
         why = "backgrounds act on classes differently, and with effects of each class's own it is nearer"
-    elif own["verdict"] == "contradicted":
-        why = f"{gaussian}, whatever backgrounds do"
+    elif own_effects["verdict"] == "contradicted":
+        why = "scores are not Gaussian with one covariance, whatever backgrounds do"
     else:
         why = "so few photos leave open whether backgrounds act on classes differently or scores are not Gaussian"
-    return f"the predicted {off[0]} is off by more than {points}: {why}"
+    return f"the predicted {off} is off by more than {points}: {why}"
 
 
-def _classes(found: Measured) -> list[dict[str, Any]]:
+def _classes(errors: Errors) -> list[dict[str, Any]]:
     columns = {
-        "photos": found.photos.astype(int),
-        "predicted": found.predicted,
-        "measured": found.measured,
-        "standard_error": np.sqrt(found.variance),
+        "photos": errors.photos.astype(int),
+        "predicted": errors.predicted,
+        "measured": errors.measured,
+        "standard_error": np.sqrt(errors.variance),
     }
     return [
         {"label": label, "group": name, **{key: column[c, g].item() for key, column in columns.items()}}
-        for c, label in enumerate(found.truth.tolist())
+        for c, label in enumerate(errors.truth.tolist())
         for g, name in enumerate(GROUPS)
     ]

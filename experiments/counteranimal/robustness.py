@@ -29,8 +29,7 @@ from experiments.counteranimal.summaries import PREDICTIONS, SUMMARY, summary_ro
 from experiments.effective_robustness import AXES, SMALLEST_FAMILY, Axis, Line, fit_line, resampled, usable
 from experiments.errors import RequestError, unknown
 from experiments.inference import LEVEL, bootstrap_interval, combined, hull
-from experiments.published.later_work import later_work_rows
-from experiments.published.tables import classwise, published_classes, published_rows
+from experiments.published.tables import classwise, later_work_rows, published_classes, published_rows
 from experiments.results import Row, row_of
 from simulator.naming import suggestion
 from simulator.streams import numpy_stream

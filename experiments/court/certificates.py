@@ -101,7 +101,7 @@ def mismatch(claim: Claim) -> str | None:
     return None
 
 
-def ruled(ruling: Ruling, proof: dict[str, Any] | None) -> Ruling:
+def apply_proof(ruling: Ruling, proof: dict[str, Any] | None) -> Ruling:
     """The ruling of the trial, changed by the proof."""
     if proof is None:
         return ruling
@@ -126,7 +126,7 @@ def refuse_other_files(folder: Path, claim_ids: Iterable[str]) -> None:
     check_writable(folder, "check", map(file_name, claim_ids), MARK)
 
 
-def verified(folder: Path, claims: Iterable[Claim], report: Callable[[str], None]) -> list[dict[str, Any]]:
+def verify_folder(folder: Path, claims: Iterable[Claim], report: Callable[[str], None]) -> list[dict[str, Any]]:
     """Check every certificate of a folder: what each shows, or why it is refused.
 
     Raises RequestError if there is no such folder, or no certificate in it.

@@ -42,7 +42,7 @@ def dimension(claim: Claim) -> int:
     return len(claim.axes) + (claim.relation in MONOTONE)
 
 
-def placed(claim: Claim, unit: np.ndarray) -> dict[str, np.ndarray]:
+def points_at(claim: Claim, unit: np.ndarray) -> dict[str, np.ndarray]:
     """The points at rows of the unit cube."""
     with blamed_on(claim):
         if claim.relation not in MONOTONE:
@@ -60,11 +60,13 @@ def inside(claim: Claim, point: Point) -> np.ndarray:
     good = claim.contains(here)
     if claim.relation in MONOTONE:
         later = point[claim.along + LATER]
-        good = good & claim.contains(moved(claim, here, later)) & (np.asarray(later) > np.asarray(here[claim.along]))
+        good = (
+            good & claim.contains(move_along(claim, here, later)) & (np.asarray(later) > np.asarray(here[claim.along]))
+        )
     return np.asarray(good)
 
 
-def moved(claim: Claim, fields: Mapping[str, Numbers], to: Numbers) -> dict[str, Numbers]:
+def move_along(claim: Claim, fields: Mapping[str, Numbers], to: Numbers) -> dict[str, Numbers]:
     """The same points with the field `along` changed, and those that the domain gives as functions of it."""
     new: dict[str, Numbers] = {}
     for name, given in claim.domain.items():
@@ -81,17 +83,17 @@ def legs(claim: Claim, point: Point) -> list[Leg]:
     with blamed_on(claim):
         here = Worlds(**fields)
         if claim.relation in MONOTONE:
-            return [Leg(here, claim.n), Leg(Worlds(**moved(claim, fields, point[claim.along + LATER])), claim.n)]
+            return [Leg(here, claim.n), Leg(Worlds(**move_along(claim, fields, point[claim.along + LATER])), claim.n)]
         if claim.relation != "slope":
             return [Leg(here, claim.n)]
         if claim.along == "n":
             return [Leg(here, int(x)) for x in claim.grid]
         # A grid of worlds keeps its shape: the varied field takes one value everywhere.
-        varied = (moved(claim, fields, np.full(here.shape, x)) for x in claim.grid)
+        varied = (move_along(claim, fields, np.full(here.shape, x)) for x in claim.grid)
         return [Leg(Worlds(**each), claim.n) for each in varied]
 
 
-def combined(claim: Claim, values: list[np.ndarray]) -> np.ndarray:
+def combine(claim: Claim, values: list[np.ndarray]) -> np.ndarray:
     """The number that the relation is about: the quantity, its fall (rise) from x to x', or its log-log slope."""
     if claim.relation == "slope":
         return log_slope(claim.grid, np.stack(values, axis=-1))
@@ -103,7 +105,7 @@ def combined(claim: Claim, values: list[np.ndarray]) -> np.ndarray:
 def true_violation(claim: Claim, point: Point) -> np.ndarray:
     """v of the population by the closed forms; nan where the quantity is undefined, -inf outside the domain."""
     each = legs(claim, point)
-    values = combined(claim, [attempt(claim.truth, leg.worlds)[0] for leg in each])
+    values = combine(claim, [attempt(claim.truth, leg.worlds)[0] for leg in each])
     v = violation_at(claim, values, each[0].worlds)
     return v if claim.relation not in MONOTONE else np.where(inside(claim, point), v, -np.inf)
 
@@ -133,7 +135,7 @@ def row(point: Point) -> dict[str, np.ndarray]:
     return {name: np.array([value]) for name, value in point.items()}
 
 
-def guarded(claim: Claim) -> Claim:
+def guard_errors(claim: Claim) -> Claim:
     """The claim, whose own functions raise RequestError in place of a programming error.
 
     ValueError and ArithmeticError pass: they say that a world has no answer.

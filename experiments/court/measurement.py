@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.court.decision import FEWEST, TWO_SIDED, size_needed, violation_bounds
-from experiments.court.domain import INFINITE, Point, cannot_be_judged, combined, finite, legs, row, violation_at
+from experiments.court.domain import INFINITE, Point, cannot_be_judged, combine, finite, legs, row, violation_at
 from experiments.estimators import estimator_of, has_exact_law
 from experiments.finite_samples import Route, Unmeasurable, drawn_covariances, hits, image_accuracy, learned_critics
 from experiments.inference import Bounds, Sample
@@ -246,7 +246,7 @@ def measure(plan: Plan, size: int, seed: int) -> Sample:
         each = (_quantity(claim, s, world, plan.pairs[s][i], size, seed, plan.routes[s]) for s in claim.learners)
         first, *subtracted = each
         values.append(first - subtracted[0] if subtracted else first)
-    sample, support = np.asarray(combined(claim, values)), support_of(claim)
+    sample, support = np.asarray(combine(claim, values)), support_of(claim)
     if not np.isfinite(sample).all():
         raise Unmeasurable(f"{claim.quantity} of a drawn sample is not a number at this point")
     if claim.share is not None:
@@ -323,6 +323,6 @@ def _image_sample(plan: Plan, size: int, seed: int) -> Sample:
         right = np.reshape(blocks, (len(worlds), len(claim.learners), len(groups), -1))  # (leg, learner, group, image)
         each = in_words(claim.quantity, Accuracy(right[:, :, 0], right[:, :, -1]))  # (leg, learner, image)
         values = each[:, 0] - each[:, 1] if len(claim.learners) == 2 else each[:, 0]
-        for value, count in zip(*np.unique(combined(claim, list(values)), return_counts=True), strict=True):
+        for value, count in zip(*np.unique(combine(claim, list(values)), return_counts=True), strict=True):
             counts[float(value)] += int(count)
     return Sample(np.array(list(counts)), support=support_of(claim), counts=np.array(list(counts.values())))

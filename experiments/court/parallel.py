@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from experiments.court.registry import AnyClaim, all_claims, chosen, try_claim
+from experiments.court.registry import AnyClaim, all_claims, select, try_claim
 from experiments.court.trained import stored_verdicts
 from experiments.errors import RequestError
 from experiments.files import output_folder, write_json
@@ -102,4 +102,4 @@ def _longest_first(ids: Sequence[str]) -> list[list[str]]:
 
 
 def _run_job(ids: Sequence[str], options: dict[str, Any]) -> list[dict[str, Any]]:
-    return [run_one(claim, **options) for claim in chosen(ids, all_claims())]
+    return [run_one(claim, **options) for claim in select(ids, all_claims())]

@@ -65,7 +65,7 @@ def try_claim(claim: AnyClaim, seed: int, quick: bool, error_rate: float | None,
     return stored or judge_trained(claim, seed=seed, error_rate=error_rate)
 
 
-def chosen(ids: Sequence[str], available: Sequence[AnyClaim]) -> list[AnyClaim]:
+def select(ids: Sequence[str], available: Sequence[AnyClaim]) -> list[AnyClaim]:
     """The claims with these ids, or in these families ("family/member"); all if `ids` is empty.
 
     Raises RequestError for an unknown id, with the nearest known one, or with the reason why it cannot be tried.

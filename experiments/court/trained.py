@@ -91,7 +91,6 @@ def run_case(case: Case, models: int, seed: int, name: str) -> dict[str, Any]:
             device=DEVICE,
             compile=recipe.towers != "linear",  # linear towers train in less time than their step compiles
             report=lambda line: tell(f"{name}: {line}"),
-            keep=False,
         )
     document = _TRAININGS[key]
     rows, predictions, bridge = [], case.predictions(), document["bridge"] or {}

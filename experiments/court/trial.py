@@ -8,15 +8,25 @@ from time import perf_counter
 
 import numpy as np
 
-from experiments.court.certificates import proof_of, ruled
+from experiments.court.certificates import apply_proof, proof_of
 from experiments.court.decision import POWER, decide, p_value
-from experiments.court.domain import dimension, finite, guarded, inside, legs, placed, row, single, true_violation
+from experiments.court.domain import (
+    dimension,
+    finite,
+    guard_errors,
+    inside,
+    legs,
+    points_at,
+    row,
+    single,
+    true_violation,
+)
 from experiments.court.measurement import Evidence, drawable, gather, pilot_violation, plan_at
 from experiments.court.worst_point import Worst, corners, roundest, search, sobol
 from experiments.errors import RequestError
 from experiments.estimators import estimator_of
 from experiments.finite_samples import Unmeasurable
-from experiments.inference import LEVEL
+from experiments.inference import LEVEL, Bounds
 from experiments.progress import tell
 from experiments.verdict import Verdict
 from theory.claims.claim import Claim
@@ -88,10 +98,13 @@ def judge(
     if not 0 < alpha < 1:
         raise ValueError(f"error rate {alpha} lies outside (0, 1); .01 is usual")
     proof = proof_of(claim, proof_seconds, certificates) if prove else None
-    began, claim = perf_counter(), guarded(claim)
+    began, claim = perf_counter(), guard_errors(claim)
     tell(f"{claim.id}: searching the worst point")
     worst = search(claim, seed)
-    against, audits, bounds, obstacles = None, [], [], []
+    against: Evidence | None = None
+    audits: list[Evidence] = []
+    bounds: list[Bounds] = []
+    obstacles: list[str] = []
     if worst.violation > claim.tau:
         tell(f"{claim.id}: measuring at the worst point")
         try:
@@ -109,10 +122,10 @@ def judge(
     shown = against
     if audits:
         last = ruling.decision == "supported"
-        shown = audits[-1 if last else int(np.argmax([bound.high for bound in bounds]))]
-    ruling = ruled(ruling, proof)
+        shown = audits[-1 if last else int(np.argmax([float(bound.high) for bound in bounds]))]
+    ruling = apply_proof(ruling, proof)
     interval = shown and shown.sample.interval(LEVEL)
-    largest = max((bound.high for bound in bounds), default=np.inf)
+    largest = max((float(bound.high) for bound in bounds), default=np.inf)
     return Verdict(
         claim=claim.id,
         source=claim.source,
@@ -210,7 +223,7 @@ def audit_points(claim: Claim, worst: Worst, count: int, seed: int) -> list[dict
     vertices = corners(d)
     vertices = vertices[np.linspace(0, len(vertices) - 1, min(len(vertices), count // 2)).round().astype(int)]
     unit = np.concatenate([vertices, sobol(d, 2 * count, seed + 1)])
-    grid = placed(claim, unit)
+    grid = points_at(claim, unit)
     good = np.broadcast_to(inside(claim, grid), len(unit))
     if not finite(claim):
         good = good & np.isfinite(true_violation(claim, grid))

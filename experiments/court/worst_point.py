@@ -19,7 +19,7 @@ from experiments.court.domain import (
     finite,
     inside,
     legs,
-    placed,
+    points_at,
     row,
     single,
     true_violation,
@@ -77,7 +77,7 @@ def search(claim: Claim, seed: int, allowed: Allowed | None = None) -> Worst:
         found = _by_pilots(claim, seed)
     elif dimension(claim) == 0:
         unit = np.zeros((1, 0))
-        found = _best(claim, unit, true_violation(claim, placed(claim, unit)), 1)
+        found = _best(claim, unit, true_violation(claim, points_at(claim, unit)), 1)
     else:
         found = _by_formula(claim, seed, allowed)
     if not np.isfinite(found.violation):
@@ -97,7 +97,7 @@ def _lowest_if_nan(values: np.ndarray) -> np.ndarray:
 def _best(claim: Claim, unit: np.ndarray, values: np.ndarray, evaluations: int) -> Worst:
     """The worst of the candidates; nan counts as no violation at all."""
     worst = int(np.argmax(_lowest_if_nan(values)))
-    return Worst(single(placed(claim, unit), worst), float(values[worst]), evaluations, int(np.isnan(values).sum()))
+    return Worst(single(points_at(claim, unit), worst), float(values[worst]), evaluations, int(np.isnan(values).sum()))
 
 
 def _effort(claim: Claim) -> int:
@@ -114,7 +114,7 @@ def _by_formula(claim: Claim, seed: int, allowed: Allowed | None) -> Worst:
     def violation(unit: np.ndarray) -> np.ndarray:
         nonlocal spent
         spent += len(unit)
-        points = placed(claim, unit)
+        points = points_at(claim, unit)
         v = true_violation(claim, points)
         return v if allowed is None else np.where(allowed(points), v, -np.inf)
 
@@ -185,7 +185,9 @@ def _by_pilots(claim: Claim, seed: int) -> Worst:
     d = dimension(claim)
     if d == 0:
         unit = np.zeros((1, 0))
-        return _best(claim, unit, np.array([pilot_violation(claim, single(placed(claim, unit), 0), 512, seed, 0)]), 1)
+        return _best(
+            claim, unit, np.array([pilot_violation(claim, single(points_at(claim, unit), 0), 512, seed, 0)]), 1
+        )
     direct = all(estimator_of(learner).exact for learner in claim.learners)
     direct = direct and getattr(claim.subject, "embed_dim", None) is None and claim.quantity != "minimiser-rate"
     rounds = ROUNDS if direct else FITTED_ROUNDS
@@ -197,7 +199,7 @@ def _by_pilots(claim: Claim, seed: int) -> Worst:
             children = np.repeat(parents, max(1, kept // len(parents) - 1), axis=0)
             children = np.clip(children + SPREADS[number - 1] * rng.standard_normal(children.shape), 0.0, 1.0)
             unit = np.concatenate([parents, children])
-        points = placed(claim, unit)
+        points = points_at(claim, unit)
         good = np.broadcast_to(inside(claim, points), len(unit))
         each = (
             pilot_violation(claim, single(points, i), replicates, seed, number) if good[i] else -np.inf

@@ -10,7 +10,7 @@ from experiments.errors import RequestError, RunError, checked_seed
 from experiments.estimators import estimator_of, has_exact_law, trainable
 from experiments.inference import interval95
 from experiments.lab.mitigations import NONE, known_law, mitigated
-from experiments.lab.setting import Setting
+from experiments.lab.setting import Law, Setting
 from experiments.progress import track
 from simulator.accuracy import Accuracy, in_words
 from simulator.world import World
@@ -29,29 +29,44 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
     """
     given = Setting(world, learner)
     law = known_law(mitigate, given)
-    accuracy = population(law.world, law.learner)
-    interval = accuracy.interval
+    accuracy = population(law)
+    ends = accuracy.interval and [list(map(float, pair)) for pair in accuracy.interval[:2]]
     return {
         **_who(learner, mitigate, mitigated(mitigate, given)),
         **in_groups(accuracy),
-        "reliance": _reliance(law.world, law.learner),
-        "interval95": None
-        if interval is None
-        else {g: list(map(float, interval[i])) for i, g in enumerate(GROUPS[:2])},
+        "reliance": _reliance(law),
+        "interval95": ends and dict(zip(GROUPS[:2], ends, strict=True)),
     }
 
 
-def population(world: World, learner: Learner) -> Accuracy:
-    """Group accuracies of a learner at n = infinity. Raises RequestError if the theory has no answer."""
+def population(law: Law) -> Accuracy:
+    """Group accuracies of a law. Raises RequestError if the theory has no answer."""
     try:
-        return learner.accuracy(world)
+        return law.learner.accuracy(law.world)
     except UNDEFINED as error:
-        raise RequestError(f"{learner.name}: {error}") from None
+        raise RequestError(f"{law.learner.name}: {error}") from None
 
 
-def _reliance(world: World, learner: Learner) -> float | None:
+def predicted(setting: Setting) -> dict[str, float] | None:
+    """Group accuracies of a setting at n = infinity; None where no closed form is known, or it has no answer."""
     try:
-        t = float(reliance(learner.direction(world)))
+        law = setting.law()
+    except ValueError:  # groups are balanced, and one is empty
+        return None
+    return None if law is None else predicted_by(law)
+
+
+def predicted_by(law: Law) -> dict[str, float] | None:
+    """Group accuracies of a law; None where it has no answer: ties, separable laws, no view noise."""
+    try:
+        return in_groups(population(law))
+    except RequestError:
+        return None
+
+
+def _reliance(law: Law) -> float | None:
+    try:
+        t = float(reliance(law.learner.direction(law.world)))
     except UNDEFINED:
         return None  # not a linear rule
     return t if np.isfinite(t) else None
@@ -87,9 +102,12 @@ def simulate(
     setting = mitigated(mitigate, Setting(world, learner))
     if not setting.fitted:
         raise RequestError(f"mitigation {mitigate!r} is not fitted to drawn pairs; train and predict take it")
-    method = _checked_method(setting.world, setting.learner, method, setting.sampler)
-    if method == "direct":
-        _refuse_costly(world, n, replicates)
+    method, numbers = _checked_method(setting, method), n * replicates * (world.dim_image + world.dim_text)
+    if method == "direct" and numbers > LARGEST_DRAW:
+        raise RequestError(
+            f"--n = {n} with {replicates} replicates would draw {numbers:.1e} numbers, more than {LARGEST_DRAW:.0e}; "
+            f"use --method exact, which costs the same for any n, or --n {n * LARGEST_DRAW // numbers}"
+        )
     accuracy = np.concatenate(list(track(_accuracies(setting, n, replicates, method, seed), replicates, "replicates")))
     common, counter = accuracy.mean(axis=0)
     return {
@@ -100,25 +118,21 @@ def simulate(
         **in_groups(Accuracy(common, counter)),
         "replicates": [{"common": float(a), "counter": float(b)} for a, b in accuracy],
         "interval95": {g: interval95(accuracy[:, i]) for i, g in enumerate(GROUPS[:2])},
-        "predicted": _predicted(setting),
+        "predicted": predicted(setting),
     }
 
 
-def _checked_method(world: World, learner: Learner, method: str | None, sampler: str = "drawn") -> str:
+def _checked_method(setting: Setting, method: str | None) -> str:
+    world, learner, sampler = setting.world, setting.learner, setting.sampler
     if estimator_of(learner).fit is None:
         raise RequestError(
             f"--learner = {learner.name} is not fitted to pairs; those that are: {', '.join(trainable())}"
         )
-    if method not in (None, "exact", "direct"):
-        raise RequestError(f"--method = {method!r} is neither exact nor direct")
     lawful = has_exact_law(learner, world) and sampler == "drawn"
-    if method == "exact" and sampler != "drawn":
-        raise RequestError(f"--method exact is not known for {sampler} pairs; the nearest choice is direct")
     if method == "exact" and not lawful:
         where = "in worlds of this shape" if estimator_of(learner).exact else "at all"
-        raise RequestError(
-            f"--method exact is not known for learner {learner.name!r} {where}; the nearest choice is direct"
-        )
+        of = f"learner {learner.name!r} {where}" if sampler == "drawn" else f"{sampler} pairs"
+        raise RequestError(f"--method exact is not known for {of}; the nearest choice is direct")
     return method or ("exact" if lawful else "direct")
 
 
@@ -150,25 +164,6 @@ def _accuracies(setting: Setting, n, count, method, seed):
         raise RunError(str(error)) from None
     except ValueError as error:
         raise RequestError(str(error)) from None
-
-
-def _refuse_costly(world: World, n: int, replicates: int) -> None:
-    each = world.dim_image + world.dim_text
-    if n * replicates * each > LARGEST_DRAW:
-        largest = LARGEST_DRAW // (replicates * each)
-        raise RequestError(
-            f"--n = {n} with {replicates} replicates would draw {n * replicates * each:.1e} numbers, more than "
-            f"{LARGEST_DRAW:.0e}; use --method exact, which costs the same for any n, or --n {largest}"
-        )
-
-
-def _predicted(setting: Setting) -> dict[str, float] | None:
-    """Accuracies of the population optimum; None where the theory has no answer."""
-    try:
-        law = setting.law()
-        return None if law is None else in_groups(population(law.world, law.learner))
-    except (RequestError, ValueError):
-        return None  # ties and separable laws, where a sample still has an answer
 
 
 def in_groups(accuracy: Accuracy) -> dict[str, float]:

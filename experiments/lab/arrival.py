@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments.errors import RequestError
-from experiments.inference import t_interval
+from experiments.inference import interval95
 from simulator.towers.recipe import Recipe
 
 GROUPS = ("common", "counter")
@@ -18,26 +18,16 @@ LEAST_UNTIL = 0.002  # twice the evaluation error of a difference at the points 
 Change = list[float | None]  # mean, low, high; the ends are None for one model
 
 
-def refuse_until(until: float, recipe: Recipe, models: int, processes: int) -> None:
+def check_until(until: float, recipe: Recipe, models: int, processes: int) -> None:
     """Raise RequestError where `--until` cannot be decided."""
-    if not LEAST_UNTIL <= until < 1:
-        near = LEAST_UNTIL if until < 1 else 0.01
-        raise RequestError(
-            f"--until = {until:g} lies outside [{LEAST_UNTIL}, 1), below which the evaluation's own error lies; "
-            f"the nearest valid value is {near}"
-        )
-    if recipe.schedule != "constant":
-        raise RequestError(
-            f"--until needs a constant learning rate, and schedule = {recipe.schedule!r} ends at 0 wherever training "
-            "is; the nearest valid choice is constant"
-        )
-    if models < 2:
-        raise RequestError(
-            f"--until needs the interval of a mean over models, and --ensemble = {models} has none; "
-            "the nearest valid choice is --ensemble 2"
-        )
-    if processes > 1:
-        raise RequestError(f"--until compares the models of one process, and {processes} share this run; leave it out")
+    for wrong, sentence in (
+        (not LEAST_UNTIL <= until < 1, f"lies outside [{LEAST_UNTIL}, 1), above the evaluation's own error"),
+        (recipe.schedule != "constant", f"needs --schedule constant; {recipe.schedule!r} ends at the rate 0 anyway"),
+        (models < 2, f"needs the interval of a mean over models; --ensemble = {models} has none, --ensemble 2 has"),
+        (processes > 1, f"compares the models of one process, and {processes} share this run; leave it out"),
+    ):
+        if wrong:
+            raise RequestError(f"--until = {until:g} {sentence}")
 
 
 def moved(trace: Sequence[dict[str, Any]]) -> dict[str, dict[str, Change]] | None:
@@ -51,16 +41,13 @@ def moved(trace: Sequence[dict[str, Any]]) -> dict[str, dict[str, Change]] | Non
     last = trace[-1]
     finite = [loss is not None for loss in last["loss"]]
     return {
-        prompt: {group: _change(now[group], half["prompts"][prompt][group], finite) for group in GROUPS}
+        prompt: {group: _change(np.subtract(now[group], half["prompts"][prompt][group])[finite]) for group in GROUPS}
         for prompt, now in last["prompts"].items()
     }
 
 
-def _change(now: list[float], then: list[float], finite: list[bool]) -> Change:
-    values = np.subtract(now, then)[finite]
-    interval = t_interval(values)
-    ends = [None, None] if interval is None else [float(interval.low), float(interval.high)]
-    return [float(values.mean()), *ends]
+def _change(values: np.ndarray) -> Change:
+    return [float(values.mean()), *(interval95(values) or (None, None))]
 
 
 def arrived(trace: Sequence[dict[str, Any]], until: float) -> bool:

@@ -8,29 +8,29 @@
 Hyphens equal underscores in a name. Whole-number fields are rounded on logarithmic axes only.
 """
 
-import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
-from experiments.errors import RequestError
+from experiments.errors import RequestError, unknown
 from experiments.lab import mitigations
+from experiments.lab.config import refusal
 from simulator import quantities as q
 from simulator.naming import suggestion
 from simulator.quantities import Quantity
-from simulator.samplers import SAMPLERS
 from simulator.towers.recipe import Recipe
 from simulator.world import SCALARS, World
 
-SCALES = ("linear", "log", "one-minus")
 LONGEST = 1_000_000  # values of one axis
-_WORLD = get_type_hints(World, include_extras=True)
-_RECIPE = get_type_hints(Recipe, include_extras=True)
-_OWN = {"n": q.PairCount, "seed": q.Seed}
-NAMES = (*SCALARS, *(name for name in Recipe.model_fields if name not in ("loss", "n")), *_OWN, "mitigation")
+SCALES = ("linear", "log", "one-minus")
+_WORLD = {name: q.declared(get_type_hints(World, include_extras=True)[name]) for name in SCALARS}
+_WORLD |= {"n": q.PairCount, "seed": q.Seed}
+_RECIPE = {n: hint for n, hint in get_type_hints(Recipe, include_extras=True).items() if n in Recipe.model_fields}
+_FIELDS = {**{name: hint for name, hint in _RECIPE.items() if name != "loss"}, **_WORLD, "mitigation": str}
 
 Value = float | int | str
 
@@ -52,17 +52,12 @@ class Axis:
 
     def quantity(self) -> Quantity:
         """Symbol, meaning and unit."""
-        return quantity(self.name)
-
-
-def quantity(name: str) -> Quantity:
-    """Symbol, meaning and unit of a field that can be an axis."""
-    if name in _OWN or name in SCALARS:
-        return q.quantity_of(_OWN.get(name) or _WORLD[name])
-    if name == "mitigation":
-        return Quantity(r"\mathrm{mitigation}", "mitigation of the background", "")
-    word = name.replace("_", r"\ ")
-    return Quantity(rf"\mathrm{{{word}}}", Recipe.model_fields[name].description or name, "")
+        if self.name in _WORLD:
+            return q.quantity_of(_WORLD[self.name])
+        if self.name == "mitigation":
+            return Quantity(r"\mathrm{mitigation}", "mitigation of the background", "")
+        word = self.name.replace("_", r"\ ")
+        return Quantity(rf"\mathrm{{{word}}}", Recipe.model_fields[self.name].description or self.name, "")
 
 
 def of_world(name: str) -> bool:
@@ -72,47 +67,37 @@ def of_world(name: str) -> bool:
 
 def of_recipe(name: str) -> bool:
     """Whether an axis varies the recipe of trained towers only."""
-    return name in Recipe.model_fields and name not in SCALARS and name not in _OWN
+    return name in _RECIPE and name not in _WORLD
 
 
 def axis(name: str, values: Any) -> Axis:
     """The axis of a name, from a range or list as text, one value, several, or another axis.
 
-    Raises RequestError, naming field and value, for an unknown field, an empty axis, a repeated value, nan, or a value
+    Raises RequestError, naming field and value, for an unknown field, an empty axis, a repeated value, or a value
     outside the field's domain.
     """
     field = name.replace("-", "_")
     if field == "loss":
         raise RequestError("axis 'loss': objectives are learners of a study; name them as --learner infonce")
-    if field not in NAMES:
-        near = suggestion(field, NAMES, quoted=True)
+    if field not in _FIELDS:
+        near = suggestion(field, _FIELDS, quoted=True)
         raise RequestError(f"axis {name!r} is not a field of a world or a recipe, nor n, seed or mitigation{near}")
+    scale = "listed"
     if isinstance(values, Axis):
         values, scale = values.values, values.scale
+    elif isinstance(values, str) and ":" in values:
+        values, scale = _spread(field, values)
     elif isinstance(values, str):
-        values, scale = _read(field, values)
-    else:
-        values, scale = _listed(field, values), "listed"
-    if not len(values):
-        raise RequestError(f"axis {field} is empty; give at least one value")
-    if len(values) > LONGEST:
-        raise RequestError(f"axis {field} has {len(values):,} values, more than {LONGEST:,}")
+        values = [_value(field, word.strip()) for word in values.split(",")] if values else []
+    values = np.asarray(values).tolist() if isinstance(values, np.ndarray | np.generic) else values
+    values = list(values) if isinstance(values, Sequence) else [values]
+    if not 1 <= len(values) <= LONGEST:
+        raise RequestError(f"axis {field} has {len(values):,} values; give 1 to {LONGEST:,}")
     checked = _checked(field, values)
     if len(set(checked)) < len(checked):
         twice = next(value for i, value in enumerate(checked) if value in checked[:i])
         raise RequestError(f"axis {field} holds {twice} more than once; its values must differ")
     return Axis(field, tuple(checked), scale)
-
-
-def _listed(field: str, values: Any) -> list[Value]:
-    """One value, or a flat list of values, as Python numbers and strings."""
-    if isinstance(values, np.ndarray):
-        values = values.tolist()
-    values = list(values) if isinstance(values, Sequence) and not isinstance(values, str) else [values]
-    for value in values:
-        if isinstance(value, Sequence) and not isinstance(value, str):
-            raise RequestError(f"axis {field}: {value!r} is a list within a list; expected a flat list")
-    return [value.item() if isinstance(value, np.generic) else value for value in values]
 
 
 def parsed(text: str) -> Axis:
@@ -123,113 +108,65 @@ def parsed(text: str) -> Axis:
     return axis(name.strip(), values.strip())
 
 
-def _read(field: str, text: str) -> tuple[list[Value], str]:
-    if ":" not in text:
-        words = [word.strip() for word in text.split(",")] if text else []
-        return [_value(field, word) for word in words], "listed"
-    parts = text.split(":")
-    scale = parts[3] if len(parts) == 4 else "linear"
-    if len(parts) not in (3, 4) or scale not in SCALES:
-        near = suggestion(scale, SCALES) if len(parts) == 4 else f"; {text}:11 is" if len(parts) == 2 else ""
-        raise RequestError(f"axis {field} = {text!r} is not LOW:HIGH:COUNT, nor with :log or :one-minus after it{near}")
-    low, high = (_value(field, part) for part in parts[:2])
-    if isinstance(low, str) or isinstance(high, str):
-        raise RequestError(f"axis {field} = {text!r} is a range of words; list them as {field}={low},{high}")
-    _checked(field, [low, high])
-    return _spread(field, text, low, high, _count(field, text, parts[2]), scale), scale
-
-
-def _count(field: str, text: str, word: str) -> int:
-    """Number of values of a range."""
-    with suppress(ValueError):
-        count = float(word)
-        if count.is_integer() and 2 <= count <= LONGEST:
-            return int(count)
-    raise RequestError(f"axis {field} = {text!r}: the count {word!r} is not a whole number from 2 to {LONGEST:,}")
-
-
-def _spread(field: str, text: str, low: float, high: float, count: int, scale: str) -> list[Value]:
-    """The values of a range; its ends are not rounded."""
-    if scale == "linear":
-        values = np.linspace(low, high, count)
-    else:
-        ends = (low, high) if scale == "log" else (1 - low, 1 - high)
-        if min(ends) <= 0:
-            within = "above 0" if scale == "log" else "below 1"
-            raise RequestError(f"axis {field} = {text!r}: both ends of a {scale} axis lie {within}")
-        values = np.geomspace(*ends, count)
-        values = values if scale == "log" else 1 - values
-    values[0], values[-1] = low, high
-    if _kind(field) is not int:
-        return values.tolist()
-    whole = np.rint(values)
-    if scale == "linear" and np.any(whole != values):
+def _spread(field: str, text: str) -> tuple[list[Value], str]:
+    """The values and the scale of a range; its ends are not rounded."""
+    low_word, high_word, *rest = text.split(":")
+    scale, count = rest[1] if len(rest) == 2 else "linear", 0.0
+    with suppress(ValueError, IndexError):
+        count = float(rest[0])
+    if len(rest) > 2 or scale not in SCALES or not 2 <= count <= LONGEST or count % 1:
         raise RequestError(
-            f"axis {field} = {text!r} passes {values[whole != values][0]:g}, which is not a whole number"
+            f"axis {field} = {text!r} is not LOW:HIGH:COUNT, nor with :log or :one-minus after it, with a COUNT "
+            f"from 2 to {LONGEST:,}"
         )
-    return [int(value) for value in whole]
+    if _kind(field) not in (int, float):
+        raise RequestError(f"axis {field} = {text!r} is a range of words; list them as {field}={low_word},{high_word}")
+    low, high = _checked(field, [_value(field, low_word), _value(field, high_word)])
+    ends = (1 - low, 1 - high) if scale == "one-minus" else (low, high)
+    if scale != "linear" and min(ends) <= 0:
+        within = "above 0" if scale == "log" else "below 1"
+        raise RequestError(f"axis {field} = {text!r}: both ends of a {scale} axis lie {within}")
+    values = (np.linspace if scale == "linear" else np.geomspace)(*ends, int(count))
+    values = 1 - values if scale == "one-minus" else values
+    values[0], values[-1] = low, high
+    if _kind(field) is int and scale != "linear":
+        values = np.rint(values)
+    return values.tolist(), scale
 
 
 def _value(field: str, word: str) -> Value:
     """A number, or a word if the field takes words."""
-    if _choices(field):
+    kind = _kind(field)
+    if kind not in (int, float):
         return word
     with suppress(ValueError):
-        return int(word) if _kind(field) is int else float(word)  # a seed may have more digits than a float keeps
+        return kind(word)  # a seed may have more digits than a float keeps
     try:
-        number = float(word)
+        return float(word)
     except ValueError:
         raise RequestError(f"axis {field}: {word!r} is not a number") from None
-    return int(number) if number.is_integer() else number
-
-
-def _annotation(field: str) -> Any:
-    return _OWN.get(field) or _WORLD.get(field) or _RECIPE.get(field)
-
-
-def _plain(annotation: Any) -> Any:
-    """An annotation without its bounds and its None."""
-    if get_origin(annotation) is Annotated:
-        return _plain(get_args(annotation)[0])
-    parts = [part for part in get_args(annotation) if part is not type(None)]
-    if get_origin(annotation) is not Literal and parts:
-        return _plain(parts[0])
-    return annotation
 
 
 def _kind(field: str) -> Any:
-    return _plain(_annotation(field))
-
-
-def _choices(field: str) -> tuple[str, ...]:
-    if field == "mitigation":
-        return mitigations.names()
-    if field == "sampler":
-        return tuple(SAMPLERS)
-    return get_args(_kind(field)) if get_origin(_kind(field)) is Literal else ()
+    """int, float, str or a Literal: the type of a field without its bounds and without None."""
+    annotation = _FIELDS[field]
+    while get_origin(annotation) not in (None, Literal):
+        parts = get_args(annotation)
+        annotation = parts[0] if get_origin(annotation) is Annotated else next(x for x in parts if x is not type(None))
+    return annotation
 
 
 def _checked(field: str, values: Sequence[Value]) -> list[Value]:
-    """The values, of the field's type and within its domain; a recipe checks its own fields later."""
-    if choices := _choices(field):
-        for value in values:
-            if value not in choices:
-                hint = suggestion(str(value), choices)
-                raise RequestError(f"axis {field}: {value!r} is not one of {', '.join(choices)}{hint}")
-        return list(values)
+    """The values, of the field's type and within its domain."""
+    kind = _kind(field)
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if kind in (int, float) and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise RequestError(f"axis {field}: {value!r} is not a number")
-    numbers = np.array(values, float)
-    low, high = (-math.inf, math.inf) if of_recipe(field) else q.domain_of(_annotation(field))
-    if (bad := ~((low <= numbers) & (numbers <= high) & np.isfinite(numbers))).any():
-        value = numbers[bad][0]
-        if of_recipe(field):
-            raise RequestError(f"axis {field}: {value} is not a finite number")
-        near = f"; the nearest valid value is {min(max(value, low), high):g}" if math.isfinite(value) else ""
-        raise RequestError(f"axis {field}: {value:g} lies outside [{low:g}, {high:g}]{near}")
-    if _kind(field) is not int:
-        return numbers.tolist()
-    if (broken := numbers != np.rint(numbers)).any():
-        raise RequestError(f"axis {field}: {numbers[broken][0]} is not a whole number")
-    return [int(value) for value in values]
+        if field == "mitigation" and value not in mitigations.names():
+            raise unknown("mitigation", str(value), mitigations.names())
+    if kind is int:
+        values = [int(value) if value == value // 1 else value for value in values]
+    try:
+        return TypeAdapter(list[_FIELDS[field]]).validate_python(values)
+    except ValidationError as failure:
+        raise RequestError(refusal(failure, f"axis {field}")) from None

@@ -5,7 +5,7 @@ gives the block to another one. The study travels once to each worker, as a plug
 too. A study on "cuda" needs workers that were started with `--resources GPU=1`.
 
 Scheduler and client need 1 to 1.5 ms of one core per block. With W workers and blocks of b seconds they are busy for
-the share .0015 W / b. Blocks of 5 s, the aim of `experiments.lab.blocks`, keep it under a tenth for 300 workers. At
+the share .0015 W / b. Blocks of 5 s, the aim of `experiments.lab.planning`, keep it under a tenth for 300 workers. At
 most IN_FLIGHT tasks are held at once, 14 KB each, however many blocks there are.
 """
 
@@ -21,8 +21,8 @@ from distributed import Client, KilledWorker, LocalCluster, Worker, WorkerPlugin
 from distributed.utils import silence_logging_cmgr
 
 from experiments.errors import RequestError, RunError
-from experiments.lab.blocks import Execute, Task
-from experiments.lab.store_compat import ROUNDING
+from experiments.lab.planning import Execute, Task
+from experiments.lab.store import ROUNDING
 from experiments.provenance import versions
 from simulator.signals import block_signals
 
@@ -58,14 +58,14 @@ def on_dask(
     """The executor of a dask cluster, started here or reached at an address."""
     resources = {"GPU": 1} if device.startswith("cuda") else {}
     with ExitStack() as stack:
-        # Our own sentences replace dask's log, see _failures_as_sentences.
+        # Our own sentences replace dask's log, see _execute.
         for logger in ("distributed", "distributed.client"):
             stack.enter_context(silence_logging_cmgr(logging.CRITICAL, logger))
         with block_signals():  # Ctrl-C waits until the cluster exists and will be closed
             address = scheduler if workers is None else stack.enter_context(_local(workers, resources))
         client = stack.enter_context(_client(address))
-        able = [worker["resources"].items() >= resources.items() for worker in _workers_of(client)]
-        if not any(able):
+        known = client.scheduler_info(n_workers=-1)["workers"].values()
+        if not any(worker["resources"].items() >= resources.items() for worker in known):
             with_gpu = " --resources GPU=1" if resources else ""
             report(f"the blocks wait for a worker, such as: dask worker {address}{with_gpu}")
         yield partial(_execute, client, resources)
@@ -93,12 +93,11 @@ def _client(address: "str | LocalCluster") -> Client:
         raise RunError(f"the scheduler {address!r} does not answer ({error})") from None
 
 
-def _workers_of(client: Client) -> list[dict]:
-    return list(client.scheduler_info(n_workers=-1)["workers"].values())
-
-
 def _execute(client: Client, resources: dict[str, int], task: Task, blocks: Sequence[int]) -> Iterator[object]:
-    """Results in order of completion, with at most IN_FLIGHT tasks at the scheduler."""
+    """Results in order of completion, with at most IN_FLIGHT tasks at the scheduler.
+
+    dask's own failures become one sentence; failures of a block pass unchanged.
+    """
     name, waiting = f"block-{token_hex(6)}", iter(blocks)  # so that two runs on one cluster share no task
 
     def more(count: int) -> list:
@@ -106,20 +105,20 @@ def _execute(client: Client, resources: dict[str, int], task: Task, blocks: Sequ
         keys = [f"{name}-{block}" for block in some]
         return client.map(_work, some, carried=name, key=keys, pure=False, resources=resources) if some else []
 
-    with _plugin(client, task, name), _failures_as_sentences():
+    try:
+        _hand_out(client, task, name)
         running = as_completed(more(IN_FLIGHT))
         for finished in running.batches():
             results = client.gather(finished)
             finished.clear()  # the scheduler forgets them
             running.update(more(len(results)))
             yield from results
-
-
-@contextmanager
-def _plugin(client: Client, task: Task, name: str) -> Iterator[None]:
-    try:
-        _hand_out(client, Carried(task), name)
-        yield
+    except KilledWorker as error:
+        raise RunError(
+            f"every worker that began one block died, {error.last_worker.address} the last; it may need more memory"
+        ) from None
+    except CancelledError:
+        raise RunError("the scheduler was lost") from None
     finally:
         if client.status == "running":  # not if the scheduler was lost
             # A scheduler or worker may be lost, or started again without the plugin.
@@ -127,23 +126,10 @@ def _plugin(client: Client, task: Task, name: str) -> Iterator[None]:
                 client.unregister_worker_plugin(name)
 
 
-def _hand_out(client: Client, carried: Carried, name: str) -> None:
+def _hand_out(client: Client, task: Task, name: str) -> None:
     try:
-        client.register_plugin(carried, name=name)
+        client.register_plugin(Carried(task), name=name)
     except Exception as error:  # the scheduler passes on only the repr of a worker's error
         if str(error).startswith(("ModuleNotFoundError(", "ImportError(")):
             raise RequestError(f"a worker cannot import what this process can ({error}); install it there") from None
         raise
-
-
-@contextmanager
-def _failures_as_sentences() -> Iterator[None]:
-    """Raise dask's own failures with one sentence; failures of a block pass unchanged."""
-    try:
-        yield
-    except KilledWorker as error:
-        raise RunError(
-            f"every worker that began one block died, {error.last_worker.address} the last; it may need more memory"
-        ) from None
-    except CancelledError:
-        raise RunError("the scheduler was lost") from None

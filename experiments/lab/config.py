@@ -5,90 +5,79 @@ Validators that look at several fields run once, after the merge.
 """
 
 import tomllib
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from experiments.errors import RequestError
 from simulator.naming import suggestion
 from simulator.pixels.views import Pixels
-from simulator.quantities import domain_of
 from simulator.towers.recipe import Recipe
 from simulator.world import Attribute, World
 
 if TYPE_CHECKING:
     from simulator.pixels.scenery import Scenery
 
-_KINDS = {"model_type": "a table", "tuple_type": "a list", "string_type": "a text"}  # TOML's terms
-_TABLES = {"attribute": Attribute, "views": Pixels}  # of a world file
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most"}
+_TABLES = {"attribute": Attribute, "views": Pixels}  # of a world file
 
 
 def read_toml(file: Path, kind: str) -> dict[str, Any]:
     """The content of a TOML file. Raises RequestError if it cannot be read or is not TOML."""
     try:
-        with file.open("rb") as handle:
-            return tomllib.load(handle)
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise RequestError(f"{kind} file {str(file)!r} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RequestError(f"{kind} file {str(file)!r} is not TOML: {error}") from None
 
 
+def refusal(failure: ValidationError, called: str = "") -> str:
+    """What is wrong with a world or a recipe, in one sentence; `called` replaces the name of the field."""
+    error = failure.errors()[0]
+    location, value, limits = error["loc"], error["input"], error.get("ctx", {})
+    message = error["msg"].removeprefix("Value error, ")
+    if not location or (location[0] in _TABLES and error["type"] == "value_error"):
+        return message  # a validator over several fields names them itself
+    name = called or ".".join(map(str, location))
+    if error["type"] == "value_error":  # a validator of one field begins with the value
+        return f"{name} = {message}"
+    if error["type"] == "extra_forbidden":
+        fields = _TABLES[location[0]].model_fields if len(location) > 1 else World.model_fields
+        return f"{name} is not a field of a world{suggestion(str(location[-1]), fields, quoted=True)}"
+    for bound, words in _BOUNDS.items():
+        if bound in limits:
+            near = "" if bound == "gt" else f"; the nearest valid value is {limits[bound]:g}"
+            return f"{name} = {value} is not {words} {limits[bound]:g}{near}"
+    return f"{name} = {value!r}: {message[0].lower()}{message[1:]}"
+
+
 def world_from(file: Path | None, flags: dict[str, Any]) -> World:
-    """The world of a file (or the default world) with flags on top.
-
-    Raises RequestError naming the flag, or the file and key, with the value, its domain and the nearest valid choice.
-    """
-    own = {} if file is None else read_toml(file, "world")
-    return world_of({**own, **flags}, dict.fromkeys(own.keys() - flags.keys(), file))
+    """The world of a file (or the default world) with flags on top. Raises RequestError naming the field."""
+    return world_of({**({} if file is None else read_toml(file, "world")), **flags})
 
 
-def world_of(fields: dict[str, Any], sources: Mapping[str, Path | str]) -> World:
-    """The world of some fields. `sources` names the file of each field that does not come from a flag."""
+def world_of(fields: dict[str, Any]) -> World:
+    """The world of some fields. Raises RequestError naming the field, its value and the nearest valid value."""
     try:
         return World(**fields)
     except ValidationError as failure:
-        raise RequestError(world_refusal(failure, sources)) from None
+        raise RequestError(refusal(failure)) from None
 
 
-def world_refusal(failure: ValidationError, sources: Mapping[str, Path | str]) -> str:
-    """What is wrong with a world, in one sentence; `sources` as in `world_of`."""
-    error = failure.errors()[0]
-    location, value = error["loc"], error["input"]
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "value_error":  # a validator over several fields names them itself
-        return message
-    name = str(location[-1])
-    model = _TABLES.get(location[0], World) if len(location) > 1 else World
-    source = sources.get(location[0])
-    where = f"--{name.replace('_', '-')}" if source is None else f"{source}: key {'.'.join(map(str, location))}"
-    if error["type"] == "extra_forbidden":
-        return f"{where} is not a field of a world{suggestion(name, model.model_fields, quoted=True)}"
-    if error["type"] in _KINDS:
-        return f"{where} = {value!r} is not {_KINDS[error['type']]}"
-    if error["type"] in ("greater_than_equal", "less_than_equal", "finite_number"):
-        low, high = _domain(model, name)
-        near = f"; the nearest valid value is {min(max(value, low), high):g}" if value == value else ""
-        return f"{where} = {value} lies outside [{low:g}, {high:g}]{near}"
-    return f"{where} = {value!r}: {message[0].lower()}{message[1:]}"
-
-
-def _domain(model: type, name: str) -> tuple[float, float]:
-    hint = get_type_hints(model, include_extras=True)[name]
-    return domain_of(hint if get_origin(hint) is Annotated else get_args(hint)[0])  # the first of "a number or None"
+def world_fields(world: World, *, defaults: bool = True) -> dict[str, Any]:
+    """A world as plain values, with or without the fields at their defaults; without None, which TOML lacks."""
+    fields = world.model_dump(exclude_none=True, exclude_defaults=not defaults)
+    attributes = list(fields.pop("attribute", ()))
+    return {**fields, "attribute": attributes} if attributes else fields
 
 
 def world_toml(world: World) -> str:
     """A world as a TOML text, which --world reads."""
     import tomli_w  # start-up time
 
-    fields = world.model_dump(exclude_none=True)  # TOML has no null
-    attributes, views = fields.pop("attribute"), fields.pop("views", None)
-    tables = {"attribute": [dict(a) for a in attributes], "views": views}
-    return tomli_w.dumps({**fields, **{name: table for name, table in tables.items() if table}})
+    return tomli_w.dumps(world_fields(world))
 
 
 def read_pictures(world: World) -> "Scenery":
@@ -102,28 +91,11 @@ def read_pictures(world: World) -> "Scenery":
 
 
 def recipe_from(flags: dict[str, Any]) -> Recipe:
-    """The recipe of some flags. Raises RequestError naming flag, value, domain and the nearest valid choice."""
+    """The recipe of some flags. Raises RequestError naming the field, its value and the nearest valid value."""
     try:
         return Recipe(**flags)
     except ValidationError as failure:
-        raise RequestError(recipe_refusal(failure, lambda field: f"--{field.replace('_', '-')}")) from None
-
-
-def recipe_refusal(failure: ValidationError, called: Callable[[str], str] = str) -> str:
-    """What is wrong with a recipe, in one sentence; `called` turns a field into the user's name for it."""
-    error = failure.errors()[0]
-    message = error["msg"].removeprefix("Value error, ")
-    if not error["loc"]:  # a validator over several fields names them itself
-        return message
-    field, value, limits = str(error["loc"][0]), error["input"], error.get("ctx", {})
-    for name, words in _BOUNDS.items():
-        if name in limits:
-            near = Recipe.model_fields[field].default if name == "gt" else limits[name]
-            hint = "" if near is None else f"; the nearest valid choice is {near}"
-            return f"{called(field)} = {value} is not {words} {limits[name]:g}{hint}"
-    if error["type"] == "value_error":  # our own sentence, which begins with the value
-        return f"{called(field)} = {message}"
-    return f"{called(field)} = {value!r}: {message[0].lower()}{message[1:]}"
+        raise RequestError(refusal(failure)) from None
 
 
 def recipe_of(label: str, given: dict[str, Any]) -> Recipe:
@@ -157,11 +129,8 @@ def checked_prompt(recipe: Recipe, prompt: str | None) -> str | None:
     known = prompts_of(recipe)
     if prompt is None or prompt in known:
         return prompt or known[0]
-    if known == (None,):
-        captions = recipe.objective.captions
-        why = "a last layer that is refitted" if captions else f"loss {recipe.loss!r}, which sees no text"
-        raise RequestError(f"--prompt = {prompt} has no meaning for {why}; leave it out")
+    names = ", ".join(map(str, filter(None, known)))
     raise RequestError(
-        f"--prompt = {prompt} needs scores that are cosines times a scale, which loss {recipe.loss!r} does not have; "
-        f"its prompts are {', '.join(known)}"
+        f"prompt = {prompt} has no meaning for loss {recipe.loss!r}"
+        + (f"; its prompts are {names}" if names else ", whose scores see no text; leave it out")
     )

@@ -9,12 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from experiments.errors import RequestError
 from experiments.inference import interval95
 from experiments.lab import runfolder
-from experiments.lab.answers import GROUPS, in_groups, population
+from experiments.lab.answers import GROUPS, in_groups, predicted, predicted_by
 from experiments.lab.bridge import bridge
-from experiments.lab.law import Law
 from experiments.lab.setting import Setting
 from simulator.accuracy import Accuracy
 from simulator.prompts import LINEAR
@@ -25,7 +23,7 @@ from simulator.towers.evaluation import default_prompts
 from simulator.towers.last_layer_retraining import with_retrained_head
 from simulator.towers.layers import Parameters, logit_scale
 from simulator.towers.probes import score_reliance
-from simulator.towers.step import State
+from simulator.towers.training import State
 from theory.coverage import unseen
 from theory.learners import GaussianPMI, InfoNCE
 
@@ -46,7 +44,7 @@ def trace_row(ensemble: Ensemble, state: State, since: int, fine: bool = False) 
     accuracy = {p or "none": evaluation.accuracies(ensemble, parameters, p, trial) for p in prompts}
     return {
         "step": step,
-        "loss": [_finite(x) for x in (state.loss / taken).tolist()],
+        "loss": _finite((state.loss / taken).tolist()),
         "scale": None if scale is None else scale.tolist(),
         "prompts": {p: {g: a.mean(0).tolist() for g, a in groups.items()} for p, groups in accuracy.items()},
     }
@@ -82,7 +80,7 @@ def result(
         own = replace(setting, prompt=name)
         prompts[name] = {
             **_measured(replicates, going),
-            "reliance": _reliance(ensemble, weights, name),
+            "reliance": _finite(score_reliance(ensemble, weights, name)) if world.views is None else None,
             "predicted": predicted(own),
             **_beside(own, int(state.step)),
         }
@@ -104,28 +102,15 @@ def result(
 
 
 def _measured(replicates: dict[str, np.ndarray], going: np.ndarray) -> dict[str, Any]:
-    """Mean accuracies of the models that did not diverge, and each model's own, from (R, E) values by group.
-
-    "evaluation95" is the error of quasi-Monte Carlo, per model; None where the accuracy is exact.
-    """
-    models = range(len(going))
+    """Mean accuracies of the models that did not diverge, and each model's own, from (R, E) values by group."""
     accuracy = {group: values.mean(0) for group, values in replicates.items()}
-    mean = {group: values[going].mean() for group, values in accuracy.items()}
-    exact = all(len(values) == 1 for values in replicates.values())
-    errors = {group: [interval95(values[:, k]) for k in models] for group, values in replicates.items()}
+    mean = {group: float(values[going].mean()) for group, values in accuracy.items()}
     return {
         **in_groups(Accuracy(mean["common"], mean["counter"])),
-        **{group: float(value) for group, value in mean.items()},
-        "replicates": [{group: float(values[k]) for group, values in accuracy.items()} for k in models],
+        **mean,
+        "replicates": [{group: float(values[k]) for group, values in accuracy.items()} for k in range(len(going))],
         "interval95": {group: interval95(values[going]) for group, values in accuracy.items()},
-        "evaluation95": None if exact else errors,
     }
-
-
-def _reliance(ensemble: Ensemble, weights: Parameters, prompt: str | None) -> list[float | None] | None:
-    if ensemble.worlds[0].views is not None:
-        return None
-    return [_finite(t) for t in score_reliance(ensemble, weights, prompt)]
 
 
 def _beside(setting: Setting, steps: int) -> dict[str, dict[str, float] | None]:
@@ -135,30 +120,14 @@ def _beside(setting: Setting, steps: int) -> dict[str, dict[str, float] | None]:
     the law has another world than the pairs. "covariances": accuracies of the Gaussian PMI, which towers approach
     first; None unless the prompt is a single caption.
     """
-    law, recipe = setting.law(), setting.recipe
-    gaussian_optimum = law is not None and setting.world.views is None and isinstance(law.learner, InfoNCE)
-    if not gaussian_optimum or recipe is None:
-        return {"unseen": None, "covariances": None}
-    shares = None
-    if law.world == setting.world:
-        shares = unseen(law.world, law.learner.prompt, recipe.n or steps * recipe.batch_size)
-    gaussian = predicted_by(law._replace(learner=GaussianPMI(setting.prompt))) if setting.prompt in LINEAR else None
-    return {"unseen": None if shares is None else shares._asdict(), "covariances": gaussian}
+    law, recipe, shares, gaussian = setting.law(), setting.recipe, None, None
+    if law is not None and setting.world.views is None and isinstance(law.learner, InfoNCE):
+        if law.world == setting.world:
+            shares = unseen(law.world, law.learner.prompt, recipe.n or steps * recipe.batch_size)
+        if setting.prompt in LINEAR:
+            gaussian = predicted_by(law._replace(learner=GaussianPMI(setting.prompt)))
+    return {"unseen": shares and shares._asdict(), "covariances": gaussian}
 
 
-def predicted(setting: Setting) -> dict[str, float] | None:
-    """Group accuracies of unlimited pairs and towers by theory; None where no closed form is known."""
-    law = setting.law()
-    return None if law is None else predicted_by(law)
-
-
-def predicted_by(law: Law) -> dict[str, float] | None:
-    """Group accuracies of a law; None where it has no answer: ties, separable laws, no view noise."""
-    try:
-        return in_groups(population(law.world, law.learner))
-    except RequestError:
-        return None
-
-
-def _finite(x: float) -> float | None:
-    return float(x) if np.isfinite(x) else None
+def _finite(values: Iterable[float]) -> list[float | None]:
+    return [float(x) if np.isfinite(x) else None for x in values]

@@ -1,21 +1,23 @@
-"""`run(study, path)`: compute the blocks that are missing, and read the whole back."""
+"""`run(study, path)`: compute the blocks that are missing, here or on dask's workers, and read the whole back."""
 
-from collections.abc import Callable, Iterator
+import os
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from secrets import randbelow
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from experiments.errors import RequestError
+from experiments.files import check_writable
 from experiments.lab import store
-from experiments.lab.blocks import Layout, Region
 from experiments.lab.compute import compute
-from experiments.lab.executors import Execute, here
 from experiments.lab.interruption import keeping
-from experiments.lab.planning import Plan, plan
-from experiments.lab.schema import Block, assembled
+from experiments.lab.planning import Execute, Plan, plan
+from experiments.lab.schema import Block, empty_table, sizes, variables, with_legend
 from experiments.lab.spec import StudySpec
 from experiments.lab.words import amount
 from experiments.progress import counting
@@ -24,13 +26,43 @@ from experiments.runtime import free_bytes
 if TYPE_CHECKING:
     import xarray as xr
 
+WORKERS_PER_CORE = 4  # more workers only wait for each other, and each takes .3 GB
+
+
+def executor(
+    workers: int | None = None,
+    scheduler: str | None = None,
+    device: str = "cpu",
+    report: Callable[[str], None] = warnings.warn,
+) -> AbstractContextManager[Execute]:
+    """The executor of this process, of local processes, or of a dask cluster; checked now, started when entered."""
+    if workers is None and scheduler is None:
+        return nullcontext(map)
+    if workers is not None and scheduler is not None:
+        raise RequestError(f"workers = {workers} and scheduler = {scheduler!r} are both given; leave one of them out")
+    most = WORKERS_PER_CORE * (os.cpu_count() or 1)
+    if workers is not None and (isinstance(workers, bool) or not 1 <= workers <= most):
+        near = min(max(workers, 1), most)
+        raise RequestError(
+            f"workers = {workers} lies outside [1, {most}] on this machine; the nearest valid value is {near}"
+        )
+    if find_spec("distributed") is None:
+        report(
+            "dask is not installed, so this process computes alone; in the checkout run: "
+            "python -m pip install -e '.[cluster]'"
+        )
+        return nullcontext(map)
+    from experiments.lab.cluster import on_dask  # optional extra
+
+    return on_dask(workers, scheduler, device, report)
+
 
 def run(
     study: StudySpec,
     path: "Path | str | None" = None,
     *,
     planned: Plan | None = None,
-    execute: Execute = here,
+    execute: Execute = map,
     report: Callable[[str], None] = lambda line: None,
 ) -> "xr.Dataset":
     """The Dataset of a study, kept in a store at `path` or computed in memory.
@@ -38,31 +70,36 @@ def run(
     `report` is called with a line on blocks that are finished already, and on damaged ones.
     """
     if path is not None:
-        path = store.located(path)
-        store.refuse(path, study)
+        store.check(path, study)
     planned = planned or plan(study)
-    refuse_what_cannot_fit(planned, path)
+    check_size(planned, path)
     if path is None:
         return _in_memory(planned, execute)
-    existed = store.begin(path, study, planned.estimated)
-    done = _intact(path, planned.layout, report) if existed else store.finished(path, planned.layout)
+    path = store.located(path)
+    existed = store.begin(path, planned)
+    done = store.finished(path, planned)
     if existed:
+        for block, chunk in list(store.damaged(path, planned, done)):
+            report(f"{chunk} is damaged, so its block is computed again")
+            done[block] = False
         report(f"{done.sum():,} of {len(done):,} blocks are in {path} already")
-    missing = np.flatnonzero(~done)
-    if len(missing):
-        store.refuse_read_only(path)
-        # Two processes that share a store start at different blocks, and skip those that the other one has finished.
-        first = randbelow(len(missing)) if existed else 0
-        _fill(planned, path, np.roll(missing, -first).tolist(), execute)
+    missing = np.flatnonzero(~done).tolist()
+    if missing:
+        if isinstance(path, Path):
+            check_writable(path)
+        task = partial(_finish, planned, path)
+        with keeping(partial(_kept, planned, path)), counting("blocks", len(missing)) as advance:
+            for _ in execute(task, missing):
+                advance(1)
     return store.read(path)
 
 
-def refuse_what_cannot_fit(planned: Plan, path: "Path | str | None") -> None:
+def check_size(planned: Plan, path: "Path | str | None") -> None:
     """Raise RequestError if the missing numbers exceed the memory, or the disk."""
     if path is None:
         free, missing, where = free_bytes("cpu"), planned.bytes, "memory"
     else:
-        done = store.finished(path, planned.layout).mean() if store.stands(path) else 0.0
+        done = store.finished(path, planned).mean() if store.stands(path) else 0.0
         free, missing, where = store.free_space(path), round(planned.bytes * (1 - done)), "the disk"
     if free is not None and missing > free:
         which = "of this study" if missing == planned.bytes else "that are missing of this study"
@@ -70,45 +107,30 @@ def refuse_what_cannot_fit(planned: Plan, path: "Path | str | None") -> None:
         raise RequestError(f"the numbers {which} take {amount(missing)} and {where} has {amount(free)} free{hint}")
 
 
-def _intact(path: "Path | str", layout: Layout, report: Callable[[str], None]) -> np.ndarray:
-    """(count,) whether each block is finished and undamaged; damaged ones are marked as unfinished in the store."""
-    done = store.finished(path, layout)
-    for block, chunk in list(store.damaged(path, layout, done)):
-        report(f"{chunk} is damaged, so its block is computed again")
-        store.forget(path, layout, block)
-        done[block] = False
-    return done
+def _kept(planned: Plan, path: "Path | str") -> str:
+    return f"{int(store.finished(path, planned).sum()):,} of {planned.blocks:,} blocks are in {path}"
 
 
-def _fill(planned: Plan, path: "Path | str", missing: list[int], execute: Execute) -> None:
-    def kept() -> str:
-        done = int(store.finished(path, planned.layout).sum())
-        return f"{done:,} of {planned.layout.count:,} blocks are in {path}"
-
-    with keeping(kept), counting("blocks", len(missing)) as advance:
-        for _ in execute(partial(_finish, planned, store.absolute(path)), missing):
-            advance(1)
-
-
-def _finish(planned: Plan, path: "Path | str", block: int) -> int:
-    """Compute one block and write it, unless another process has done so; its number."""
-    if not store.is_finished(path, planned.layout, block):
-        store.write(path, planned.layout, block, _compute(planned, block)[1])
-    return block
-
-
-def _compute(planned: Plan, block: int) -> tuple[Region, Block]:
-    region = planned.layout.region(block)
-    return region, compute(planned.study, region, planned.estimated)
+def _finish(planned: Plan, path: "Path | str", number: int) -> int:
+    store.write(path, planned, number, compute(planned, number))
+    return number
 
 
 def _in_memory(planned: Plan, execute: Execute) -> "xr.Dataset":
-    blocks = range(planned.layout.count)
-    with counting("blocks", len(blocks)) as advance:
+    import xarray as xr  # start-up time
 
-        def counted() -> Iterator[tuple[Region, Block]]:
-            for block in execute(partial(_compute, planned), blocks):
-                yield block
-                advance(1)
+    study, length = planned.study, sizes(planned.study)
+    declared, sentences = variables(study, planned.estimated), {}
+    whole = {name: np.empty(tuple(length[d] for d in v.dims), v.dtype) for name, v in declared.items()}
+    with counting("blocks", planned.blocks) as advance:
+        for number, block in execute(partial(_numbered, planned), range(planned.blocks)):
+            for name, array in block.arrays.items():
+                whole[name][planned.region(number)] = array
+            sentences |= block.sentences
+            advance(1)
+    table, data = empty_table(study), {name: (v.dims, whole[name], v.attrs) for name, v in declared.items()}
+    return with_legend(xr.Dataset(data, table.coords, table.attrs), sentences)
 
-        return assembled(planned.study, planned.estimated, counted())
+
+def _numbered(planned: Plan, number: int) -> tuple[int, Block]:
+    return number, compute(planned, number)

@@ -18,15 +18,15 @@ costs InfoNCE 8 points of the counter group at 1 and nothing at 0.3 or below (de
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from operator import methodcaller
 
 from pydantic import ValidationError
 
-from experiments.errors import RequestError
-from experiments.lab.law import Law
-from experiments.lab.setting import Setting
-from simulator import prompts
-from simulator.naming import add_row, suggestion
-from simulator.prompts import PROMPTS
+from experiments.errors import RequestError, unknown
+from experiments.lab.config import refusal
+from experiments.lab.setting import Law, Setting
+from simulator.naming import add_row
+from simulator.prompts import PROMPTS, prompt_row
 from simulator.world import World
 from theory.learners import Bayes, LeastSquares, LinearCLIP, Logistic
 
@@ -91,13 +91,11 @@ def mitigated(name: str, setting: Setting) -> Setting:
         For an unknown name, with the nearest, and where the mitigation does not apply.
     """
     if name not in MITIGATIONS:
-        raise RequestError(f"mitigation {name!r} is not one of {', '.join(names())}{suggestion(name, names())}")
+        raise unknown("mitigation", name, names())
     try:
         found = MITIGATIONS[name].apply(setting)
     except ValidationError as failure:  # of a world or a recipe in a user's own function
-        wrong = failure.errors()[0]
-        where = ".".join(map(str, wrong["loc"])) or failure.title
-        raise RequestError(f"mitigation {name!r}: {where} = {wrong['input']!r}: {wrong['msg']}") from None
+        raise RequestError(f"mitigation {name!r}: {refusal(failure)}") from None
     except (RequestError, ValueError) as error:
         raise RequestError(f"mitigation {name!r}: {error}") from None
     if not isinstance(found, Setting):
@@ -106,7 +104,7 @@ def mitigated(name: str, setting: Setting) -> Setting:
 
 
 def known_law(name: str, setting: Setting) -> Law:
-    """The law of a setting after a mitigation."""
+    """The law of a setting after a mitigation. Raises RequestError where none is known."""
     try:
         law = mitigated(name, setting).law()
     except ValueError as error:
@@ -126,27 +124,11 @@ def _has_law(name: str, setting: Setting) -> bool:
         return False
 
 
-def _sampled(sampler: str) -> Callable[[Setting], Setting]:
-    return lambda setting: setting.sampled(sampler)
-
-
-def _prompted(prompt: str) -> Callable[[Setting], Setting]:
-    return lambda setting: setting.prompted(prompt)
-
-
-def _captioned(apply: Callable[[Setting], Setting]) -> Callable[[Setting], Setting]:
-    """A change of captions, refused where no captions are read."""
-
-    def applied(setting: Setting) -> Setting:
-        if not setting.reads_captions:
-            raise RequestError(f"{setting.called} reads no captions; those that do are linear, infonce and siglip")
-        return apply(setting)
-
-    return applied
-
-
-def _mentioned(rate: float) -> Callable[[Setting], Setting]:
-    return _captioned(lambda setting: setting.within(mention_spu=rate))
+def _captioned(setting: Setting) -> Setting:
+    """The setting. Raises RequestError if no captions are read."""
+    if not setting.reads_captions:
+        raise RequestError(f"{setting.called} reads no captions; those that do are linear, infonce and siglip")
+    return setting
 
 
 _GROUP_DRO = {"supervised": "group-dro", "infonce": "group-dro-infonce"}
@@ -195,21 +177,34 @@ def _stopped(setting: Setting) -> Setting:
     return replace(setting.trained(steps=steps, schedule="constant"), arrives=False)
 
 
-for _mitigation in (
-    Mitigation(NONE, "no mitigation", lambda setting: setting),
-    Mitigation("balance", "groups drawn with replacement, equally often", _sampled("balanced")),
-    Mitigation("subsample", "groups cut to the smallest", _sampled("subsampled")),
-    Mitigation("reweight", "groups weighted equally", _sampled("reweighted")),
-    Mitigation("group-dro", "GroupDRO: groups weighted by their losses", _group_dro),
-    Mitigation("dfr", "last layer refitted on balanced groups", _refitted),
-    Mitigation("omit-background", "captions that never mention the background", _mentioned(0.0)),
-    Mitigation("mention", "captions that always mention the background", _mentioned(1.0)),
-    Mitigation("contradict", "captions that name a random background", _captioned(_sampled("contradicted"))),
-    *(
-        Mitigation(f"prompt-{name}", f"prompted by {prompts.prompt_row(name).words}", _prompted(name))
-        for name in PROMPTS
+_TABLE: tuple[tuple[str, str, Callable[[Setting], Setting]], ...] = (
+    (NONE, "no mitigation", lambda setting: setting),
+    ("balance", "groups drawn with replacement, equally often", lambda setting: setting.sampled("balanced")),
+    ("subsample", "groups cut to the smallest", lambda setting: setting.sampled("subsampled")),
+    ("reweight", "groups weighted equally", lambda setting: setting.sampled("reweighted")),
+    ("group-dro", "GroupDRO: groups weighted by their losses", _group_dro),
+    ("dfr", "last layer refitted on balanced groups", _refitted),
+    (
+        "omit-background",
+        "captions that never mention the background",
+        lambda setting: _captioned(setting).within(mention_spu=0.0),
     ),
-    Mitigation("early-stopping", f"one in {EARLY} of the steps", _stopped),
-    Mitigation("narrow", "the narrowest embedding that tells the classes apart", _narrowed),
-):
-    register(_mitigation)
+    (
+        "mention",
+        "captions that always mention the background",
+        lambda setting: _captioned(setting).within(mention_spu=1.0),
+    ),
+    (
+        "contradict",
+        "captions that name a random background",
+        lambda setting: _captioned(setting).sampled("contradicted"),
+    ),
+    *(
+        (f"prompt-{prompt}", f"prompted by {prompt_row(prompt).words}", methodcaller("prompted", prompt))
+        for prompt in PROMPTS
+    ),
+    ("early-stopping", f"one in {EARLY} of the steps", _stopped),
+    ("narrow", "the narrowest embedding that tells the classes apart", _narrowed),
+)
+for _row in _TABLE:
+    register(Mitigation(*_row))

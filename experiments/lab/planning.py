@@ -1,61 +1,148 @@
-"""What a study will take: how many cells and bytes, and whether its theory is estimated, found from a few cells."""
+"""What a study takes: its blocks, its size, and whether its theory is sampled, found from a few cells.
 
+A block is a box of cells that are computed, written and lost together. The division depends on the study alone, so an
+interrupted run ends with the same numbers: closed forms round by how many worlds are computed at once.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
 from experiments.errors import RequestError
-from experiments.lab.blocks import Layout, layout, spread
-from experiments.lab.routes.fitted import unable
 from experiments.lab.schema import sizes, variables
 from experiments.lab.spec import StudySpec
 from experiments.lab.words import amount, counted
 from theory.learners.base import UNDEFINED
 
+BYTES = 2**25  # of one variable in a block, 32 MiB; a dozen of them and their copies stay under 1 GB
+SECONDS = 5.0  # of a block, by the rough costs below: what a kill may lose, and many times what its chunks take
+MOST = 2**16  # cells of a block: enough for numpy to run at its full speed
+MODELS = 16  # trained together at least: one model alone leaves most of a processor idle
+
+# Seconds per cell, right within a factor of a few. They decide nothing but the size of blocks.
+CLOSED_FORM, SAMPLED_FORM = 5e-5, 1.0
+EXACT_REPLICATE, LEAST_REPLICATES = 1.5e-6, 1024  # the exact law draws them by the thousand
+DRAWN_NUMBER = 1e-8
+MULTIPLY_ADD = 2e-10
+
 SAMPLED_AT = 9  # places at which a learner's theory may turn out to be sampled
-REFUSED_AT = 4096  # places at which a learner has to refuse before the study is refused
+
+Region = tuple[slice, ...]  # a box of cells, over the axes
+Task = Callable[[int], object]  # of the number of a block; picklable
+Execute = Callable[[Task, Sequence[int]], Iterable[object]]  # maps a task over blocks; results come in any order
 
 
 class Plan(NamedTuple):
     """A study before it runs.
 
     estimated   whether the theory of a learner is sampled, and so has an interval
-    bytes       of all numbers, uncompressed
+    chunk       places of a block along each axis
     """
 
     study: StudySpec
     estimated: bool
-    layout: Layout
-    bytes: int
+    chunk: tuple[int, ...]
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Number of blocks along each axis."""
+        return tuple(-(-length // part) for length, part in zip(self.study.shape, self.chunk, strict=True))
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks."""
+        return int(np.prod(self.grid, dtype=object))
+
+    @property
+    def bytes(self) -> int:
+        """Size of all numbers, uncompressed."""
+        length = sizes(self.study)
+        declared = variables(self.study, self.estimated).values()
+        return sum(
+            np.dtype(v.dtype).itemsize * int(np.prod([length[d] for d in v.dims], dtype=object)) for v in declared
+        )
+
+    def place(self, block: int) -> tuple[int, ...]:
+        """Where block number `block` lies in the grid of blocks, in C order."""
+        return _unravel(block, self.grid)
+
+    def region(self, block: int) -> Region:
+        """The cells of block number `block`."""
+        return tuple(
+            slice(i * part, min((i + 1) * part, length))
+            for i, part, length in zip(self.place(block), self.chunk, self.study.shape, strict=True)
+        )
 
     def sentence(self) -> str:
         """Cells and size in words."""
-        cells, blocks = counted(self.study.cells, "cell"), counted(self.layout.count, "block")
+        cells, blocks = counted(self.study.cells, "cell"), counted(self.blocks, "block")
         return f"{cells} in {blocks}, at most {amount(self.bytes)}"
 
 
 def plan(study: StudySpec) -> Plan:
-    """Compute a few cells.
-
-    Raises RequestError for a learner that has no answer anywhere, and for pictures that cannot be read.
-    """
+    """Compute a few cells. Raises RequestError for pictures that cannot be read."""
     if study.trained:
         _read_pictures(study)
-    sampled = [_sampled(study, k) for k in range(len(study.learners))]  # raises for each learner without an answer
-    estimated = any(sampled)
-    length = sizes(study)
-    numbers = sum(
-        np.dtype(v.dtype).itemsize * int(np.prod([length[d] for d in v.dims], dtype=object))
-        for v in variables(study, estimated).values()
-    )
-    return Plan(study, estimated, layout(study, estimated), int(numbers))
+    estimated = not study.measured and any(_sampled(study, k) for k in range(len(study.learners)))
+    return Plan(study, estimated, _chunk(study, estimated))
+
+
+def _chunk(study: StudySpec, estimated: bool) -> tuple[int, ...]:
+    """A box whole along the last axes, so that blocks follow each other in C order."""
+    series = len(study.learners) * len(study.prompts) * max(1, len(study.measured))
+    values = series * (study.replicates if study.measured else 1)
+    most = min(MOST, BYTES // (8 * values), SECONDS / (series * _cell_seconds(study, estimated)))
+    least = MODELS // study.replicates if study.trained else 1
+    most, chunk = max(1, least, int(most)), []
+    for length in reversed(study.shape):
+        chunk.append(min(length, most))
+        most = max(1, most // length)
+    return tuple(reversed(chunk))
+
+
+def _cell_seconds(study: StudySpec, estimated: bool) -> float:
+    """Roughly how long one learner takes for one place by the slowest route."""
+    world = study.world
+    n = study.n or max((v for axis in study.axes if axis.name == "n" for v in axis.values), default=0)
+    costs = [SAMPLED_FORM if estimated else CLOSED_FORM]
+    if "exact" in study.measured:
+        costs.append(EXACT_REPLICATE * max(LEAST_REPLICATES, study.replicates) * world.latents**2 / 4)
+    if "drawn" in study.measured:
+        costs.append(DRAWN_NUMBER * n * study.replicates * (world.dim_image + world.dim_text))
+    if study.trained:
+        from simulator.towers.ensemble import Ensemble, step_products  # start-up time: loads torch
+
+        recipe, models = study.recipe_at((0,) * len(study.axes), 0), (0,) * study.replicates
+        products = step_products(Ensemble(recipe, (world,) * len(models), models, study.seed))
+        costs.append(3 * MULTIPLY_ADD * recipe.steps * products)
+    return max(costs)
+
+
+def places(region: Region) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """(place in the study, offset in the region) of each cell of a region, in C order."""
+    for place in product(*(range(part.start, part.stop) for part in region)):
+        yield place, tuple(i - part.start for i, part in zip(place, region, strict=True))
+
+
+def spread(study: StudySpec, most: int) -> list[tuple[int, ...]]:
+    """At most `most` places, evenly spread over the grid in C order, the first and the last among them."""
+    total = int(np.prod(study.shape, dtype=object))
+    numbers = dict.fromkeys(int(p) for p in np.linspace(0, total - 1, min(most, total)))
+    return [_unravel(p, study.shape) for p in numbers]
+
+
+def _unravel(number: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.unravel_index(number, shape)) if shape else ()
 
 
 def _read_pictures(study: StudySpec) -> None:
     """Read the pictures of the most classes, which include all others."""
     from simulator.towers.views import views_of  # start-up time: loads torch
 
-    worlds = study.worlds(study.whole).ravel()
+    worlds = study.worlds().ravel()
     most = worlds.world(int(np.argmax(np.broadcast_to(worlds.classes, worlds.shape))))
     try:
         views_of(most).inputs(most)
@@ -64,42 +151,17 @@ def _read_pictures(study: StudySpec) -> None:
 
 
 def _sampled(study: StudySpec, k: int) -> bool:
-    """Whether the theory of learner k is sampled, for the smallest or the largest number of classes.
-
-    Raises RequestError if neither the theory nor a route has an answer anywhere.
-    """
-    counts = [c for axis in study.axes if axis.name == "classes" for c in axis.values] or [study.world.classes]
-    answers = [_answer(study, k, classes) for classes in sorted({min(counts), max(counts)})]
-    if not any(answer.exists for answer in answers):
-        raise RequestError(f"learner {study.labels[k]!r} has no answer anywhere on this grid: {answers[0].why}")
-    return any(answer.sampled for answer in answers) and not study.measured
-
-
-class _Answer(NamedTuple):
-    exists: bool
-    sampled: bool = False
-    why: str | None = None
-
-
-def _answer(study: StudySpec, k: int, classes: int) -> _Answer:
-    """Whether the theory or a route of learner k has an answer: at a few places, or at more until one has."""
-    why, exists, few = None, False, spread(study, SAMPLED_AT)
-    for i, place in enumerate([*few, *spread(study, REFUSED_AT)]):
-        if exists and i >= len(few):
-            break
-        if study.world_at(place).classes != classes:
-            continue
-        reasons = [unable(study, k, route, place) for route in study.measured]
-        if None in reasons:
-            return _Answer(True)
+    """Whether the theory of learner k is sampled at one of a few places, with the fewest and the most classes."""
+    few = spread(study, SAMPLED_AT)
+    if "classes" in study.dims:
+        i = study.dims.index("classes")
+        counts = study.axes[i].values
+        ends = (counts.index(min(counts)), counts.index(max(counts)))
+        few = [(*place[:i], end, *place[i + 1 :]) for end in ends for place in few]
+    for place in few:
         for _, prompt in study.slots(k):
-            try:
-                law = study.setting(k, place, prompt, study.trained).law()
-                if law is not None:
-                    if law.learner.accuracy(law.world).interval is not None:
-                        return _Answer(True, sampled=True)
-                    exists = True
-            except (RequestError, *UNDEFINED) as error:
-                reasons.append(str(error))
-        why = why or next(iter(reasons), None)
-    return _Answer(exists, why=why)
+            with suppress(RequestError, *UNDEFINED):  # no answer there
+                law = study.setting(k, place, prompt, towers=False).law()
+                if law is not None and law.learner.accuracy(law.world).interval is not None:
+                    return True
+    return False

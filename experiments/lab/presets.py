@@ -11,7 +11,7 @@ A file of `designs/` holds
     printed                    name of a paper's table of the same settings (`experiments.lab.tables`), if any
     seconds                    that each size took on one core
     [[plot]]                   pictures: options of `soberclip plot`
-    [study]                    the quick size, a study document (`experiments.lab.request`)
+    [study]                    the quick size, a study document (`experiments.lab.studies`)
     [full]                     what the full size changes
 """
 
@@ -21,11 +21,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from experiments.errors import RequestError
+from experiments.errors import RequestError, unknown
 from experiments.lab.config import read_toml
-from experiments.lab.request import merged, requested
-from experiments.lab.studies import Study
-from simulator.naming import suggestion
+from experiments.lab.studies import Study, merged, requested
 
 _FOLDER = files("experiments.lab") / "designs"
 SUFFIX = ".toml"
@@ -61,16 +59,10 @@ class Design:
 
     def as_json(self) -> dict[str, Any]:
         """The design with both sizes."""
-        sizes = {"quick": self.study(), "full": self.study(full=True)}
-        return {
-            "design": self.name,
-            **self.words,
-            "plot": self.plot,
-            **{
-                size: {"cells": study.cells, "seconds": self.seconds[size], "study": study.document()}
-                for size, study in sizes.items()
-            },
-        }
+        document: dict[str, Any] = {"design": self.name, **self.words, "plot": self.plot}
+        for size, study in {"quick": self.study(), "full": self.study(full=True)}.items():
+            document[size] = {"cells": study.cells, "seconds": self.seconds[size], "study": study.document()}
+        return document
 
 
 def design_of(name: str, text: str) -> Design:
@@ -87,23 +79,16 @@ def designs() -> tuple[str, ...]:
 def design(name: str) -> Design:
     """The design of a name.
 
-    Parameters
-    ----------
-    name : one of `designs()`
-
     Raises
     ------
     RequestError
-        for an unknown name, with the nearest.
+        For an unknown name, with the nearest.
 
-    Examples
-    --------
     >>> design("sources").question
     'How many pairs from an unbiased source make a certain correlation harmless?'
     """
     if name not in designs():
-        near = suggestion(name, designs(), quoted=True) or f"; there are {', '.join(designs())}"
-        raise RequestError(f"design {name!r} is unknown{near}")
+        raise unknown("design", name, designs())
     return design_of(name, (_FOLDER / f"{name}{SUFFIX}").read_text(encoding="utf-8"))
 
 
@@ -113,12 +98,10 @@ def design_or_file(word: str, full: bool) -> tuple[dict[str, Any], str, Design |
     A word that has a suffix or a folder, or is the path of a file, is a file. Raises RequestError for a word that is
     neither, and for the full size of a file.
     """
-    if word in designs():
+    path = Path(word)
+    if word in designs() or not (path.suffix or len(path.parts) > 1 or path.exists()):
         found = design(word)
         return found.document(full), f"design {word!r}", found
-    path = Path(word)
-    if not (path.suffix or len(path.parts) > 1 or path.exists()):
-        design(word)  # raises, with the nearest name
     if full:
         raise RequestError(f"--full is a size of a design, and {word!r} is a file; leave it out")
     return read_toml(path, "study"), word, None

@@ -8,8 +8,9 @@ result.json              the document that `soberclip train --json` prints
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,12 +38,20 @@ def begin(folder: Path, ensemble: "Ensemble") -> None:
 
     Raises RequestError if it holds an unfinished run, or one of another specification.
     """
-    from simulator.towers.checkpoints import FORMAT, difference, specification  # start-up time: loads torch
+    from simulator.towers.checkpoints import (  # start-up time: loads torch
+        FORMAT,
+        check_format,
+        difference,
+        specification,
+    )
 
     output_folder(folder)
     wanted = specification(ensemble)
     if (folder / CHECKPOINT).exists():
-        differs = difference(stored_specification(folder), wanted)
+        with _sentences(folder / RUN):
+            stored = json.loads((folder / RUN).read_text(encoding="utf-8"))
+            check_format(stored.get("format"))
+            differs = difference(stored["specification"], wanted)
         if differs is not None:
             name, there, here = differs
             raise RequestError(
@@ -51,41 +60,25 @@ def begin(folder: Path, ensemble: "Ensemble") -> None:
             )
         if not (folder / RESULT).exists():
             raise RequestError(f"output {str(folder)!r} holds this run, unfinished; resume it with --resume {folder}")
-    write_json(
-        folder / RUN,
-        {
-            "format": FORMAT,
-            "specification": wanted,
-            "hash": specification_hash(wanted),
-            "device": device_name(ensemble.device),
-            "versions": provenance(),
-        },
-    )
+    document = {"format": FORMAT, "specification": wanted, "hash": specification_hash(wanted)}
+    write_json(folder / RUN, {**document, "device": device_name(ensemble.device), "versions": provenance()})
 
 
-def stored_specification(folder: Path) -> dict[str, Any]:
-    """The specification of the run in a folder. Raises RequestError if there is none, or one of another format."""
-    from simulator.towers.checkpoints import AnotherRun, check_format  # start-up time: loads torch
+@contextmanager
+def _sentences(file: Path) -> Iterator[None]:
+    """Raise RequestError, naming the file, for one that is missing, damaged or of another run."""
+    from safetensors import SafetensorError  # start-up time
+
+    from simulator.towers.checkpoints import AnotherRun
 
     try:
-        stored = json.loads((folder / RUN).read_text(encoding="utf-8"))
-        check_format(stored.get("format"))
-        return stored["specification"]
+        yield
     except AnotherRun as error:
-        raise RequestError(f"{folder / RUN} cannot be used: {error}") from None
+        raise RequestError(f"{file} cannot be used: {error}") from None
     except FileNotFoundError:
-        raise RequestError(f"{str(folder)!r} holds no run; give the folder that an earlier run wrote") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RequestError(f"{folder / RUN} cannot be read: {error}") from None
-
-
-def unnamed(ensemble: "Ensemble") -> Path:
-    """A free folder for an interrupted run without --output; its name is numbered if it is taken."""
-    from simulator.towers.checkpoints import specification  # start-up time: loads torch
-
-    name = f"soberclip-run-{specification_hash(specification(ensemble))}"
-    choices = (Path(name if k == 1 else f"{name}-{k}") for k in count(1))
-    return next(folder for folder in choices if not folder.exists())
+        raise RequestError(f"{str(file.parent)!r} holds no {file.name}; start the run without --resume") from None
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RequestError(f"{file} is damaged: {error}") from None
 
 
 def save_checkpoint(folder: Path, state: "State", ensemble: "Ensemble", trace: list[dict[str, Any]]) -> None:
@@ -98,20 +91,12 @@ def save_checkpoint(folder: Path, state: "State", ensemble: "Ensemble", trace: l
 
 def load_checkpoint(folder: Path, ensemble: "Ensemble") -> tuple["State", list[dict[str, Any]]]:
     """(state, trace up to it). Raises RequestError if either is missing, damaged or of another run."""
-    from safetensors import SafetensorError  # start-up time
+    from simulator.towers.checkpoints import load_state  # start-up time: loads torch
 
-    from simulator.towers.checkpoints import AnotherRun, load_state
-
-    try:
+    with _sentences(folder / CHECKPOINT):
         state = load_state(folder / CHECKPOINT, ensemble)
         trace = json.loads((folder / TRACE).read_text(encoding="utf-8"))
         return state, [row for row in trace if row["step"] <= state.step]
-    except AnotherRun as error:
-        raise RequestError(f"{folder / CHECKPOINT} cannot be resumed: {error}") from None
-    except FileNotFoundError:
-        raise RequestError(f"{str(folder)!r} holds no checkpoint yet; start the run without --resume") from None
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise RequestError(f"{folder / CHECKPOINT} is damaged: {error}") from None
 
 
 def save_weights(folder: Path, parameters: dict[str, Any]) -> None:

@@ -16,13 +16,14 @@ everything but `seconds`.
 """
 
 import json
-from collections.abc import Iterable
+import re
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
+from zlib import crc32
 
 import numpy as np
 
 from experiments.inference import LEVEL
-from experiments.lab.blocks import Region
 from experiments.lab.spec import StudySpec
 from experiments.provenance import provenance
 from simulator.accuracy import PIXEL_GROUPS
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
 FORMAT = 3
 GROUPS = ("common", "counter")
 QUANTITIES = (*GROUPS, "reliance")
-CODED = ("undefined", "predicted_undefined")  # variables whose values are indices of the legend
+CODED = ("undefined", "predicted_undefined")  # variables whose values are codes of sentences
 LOST = "the sentence was lost with a file of the store"
+_NUMBER = re.compile(r"(?<![\w.^])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w^])")
 
 
 class Variable(NamedTuple):
@@ -49,13 +51,6 @@ class Variable(NamedTuple):
     def empty(self) -> Any:
         """The value where nothing is computed yet."""
         return 0 if self.dtype == "int32" else np.nan
-
-
-class Block(NamedTuple):
-    """The numbers of a region by variable, and the sentence of each code in the variables of `CODED`."""
-
-    arrays: dict[str, np.ndarray]
-    sentences: dict[int, str]
 
 
 def sizes(study: StudySpec) -> dict[str, int]:
@@ -83,10 +78,8 @@ def variables(study: StudySpec, estimated: bool) -> dict[str, Variable]:
         for name in QUANTITIES:
             declared[f"predicted_{name}"] = Variable(theory, "float64", _attrs(name, "by theory, at n = infinity"))
         declared["predicted_undefined"] = _code(theory, "number by theory")
-        for name in names:
-            declared[f"{name}_se"] = Variable(
-                cell, "float64", _attrs(name, "standard error of the mean over replicates")
-            )
+        words = "standard error of the mean over replicates"
+        declared |= {f"{name}_se": Variable(cell, "float64", _attrs(name, words)) for name in names}
     for name in names if study.measured else GROUPS if estimated else ():
         for end in ("low", "high"):
             words = f"{end} end of the interval{' of the mean' if study.measured else ''}"
@@ -106,36 +99,83 @@ def _code(dims: tuple[str, ...], what: str) -> Variable:
     return Variable(dims, "int32", {"meaning": f"0, or why there is no {what}: an index of the legend"})
 
 
-def coordinates(study: StudySpec) -> dict[str, tuple[str, np.ndarray, dict[str, Any]]]:
-    """(dimension, values, attributes) of each coordinate."""
-    found: dict[str, Any] = {}
+class Block:
+    """Numbers of a region by variable; routes fill it, and give each cell that stays empty a reason.
+
+    Reasons are stored as codes. The code of a sentence is its checksum, so independent blocks agree. Sentences that
+    differ only in their numbers become one with ranges: a million separable laws would give a million sentences.
+    """
+
+    def __init__(self, study: StudySpec, region: tuple[slice, ...], estimated: bool):
+        lengths = {**sizes(study), **{d: part.stop - part.start for d, part in zip(study.dims, region, strict=True)}}
+        self.arrays = {
+            name: np.full(tuple(lengths[d] for d in variable.dims), variable.empty, variable.dtype)
+            for name, variable in variables(study, estimated).items()
+        }
+        self.sentences: dict[int, str] = {}
+        self._places: dict[str, dict[tuple[int, ...], str]] = {name: {} for name in CODED if name in self.arrays}
+
+    def measure(self, at: tuple[int, ...], values: dict[str, np.ndarray], seconds: float) -> None:
+        """Enter what was measured in a cell."""
+        for name in values.keys() & self.arrays.keys():
+            self.arrays[name][at] = values[name]
+        self.arrays["seconds"][at] = seconds
+
+    def refuse(self, at: tuple[int, ...], sentence: str, variable: str = "undefined") -> None:
+        """Enter why a cell has no number; the first reason counts."""
+        self._places[variable].setdefault(at, sentence)
+
+    def encode(self) -> "Block":
+        """The block with the codes of its reasons filled in."""
+        for variable, places in self._places.items():
+            alike: dict[str, set[str]] = defaultdict(set)
+            for sentence in places.values():
+                alike[_NUMBER.sub("#", sentence)].add(sentence)
+            shared = {one: _with_ranges(template, some) for template, some in alike.items() for one in some}
+            for at, sentence in places.items():
+                code = crc32(shared[sentence].encode()) & 0x7FFFFFFF or 1
+                self.arrays[variable][at] = code
+                self.sentences[code] = shared[sentence]
+            places.clear()
+        return self
+
+
+def _with_ranges(template: str, sentences: set[str]) -> str:
+    """Sentences of one template as one sentence, with a range for each number that differs.
+
+    >>> _with_ranges("a # of 3^2 #", {"a 1 of 3^2 5", "a 2 of 3^2 5"})
+    'a 1 to 2 of 3^2 5'
+    """
+    first, *between = template.split("#")
+    shared = first
+    for column, following in zip(zip(*map(_NUMBER.findall, sentences), strict=True), between, strict=True):
+        ends = sorted(set(column), key=float)
+        shared += (ends[0] if len(ends) == 1 else f"{ends[0]} to {ends[-1]}") + following
+    return shared
+
+
+def empty_table(study: StudySpec) -> "xr.Dataset":
+    """The Dataset of a study without its numbers: coordinates and attributes."""
+    import xarray as xr  # start-up time
+
+    coordinates: dict[str, Any] = {}
     for axis in study.axes:
         quantity = axis.quantity()
         attrs = {"symbol": quantity.symbol, "unit": quantity.unit, "meaning": quantity.meaning, "scale": axis.scale}
         words = isinstance(axis.values[0], str)
-        found[axis.name] = (axis.name, np.array(axis.values, dtype=object if words else None), attrs)
+        coordinates[axis.name] = (axis.name, np.array(axis.values, dtype=object if words else None), attrs)
     without_prompt = [label for k, label in enumerate(study.labels) if study.slots(k)[0][1] is None]
-    words = {
+    named = {
         "learner": (study.labels, {"meaning": "what is trained", "without_prompt": without_prompt}),
         "prompt": (study.prompts, {"meaning": "how captions name a class"}),
     }
     if len(study.measured) > 1:
-        words["route"] = (study.measured, {"meaning": "how it was measured"})
-    return found | {name: (name, np.array(values, dtype=object), attrs) for name, (values, attrs) in words.items()}
-
-
-def attributes(study: StudySpec) -> dict[str, Any]:
-    """Attributes of the Dataset: the request, its hash and seed, versions, commit and format."""
+        named["route"] = (study.measured, {"meaning": "how it was measured"})
+    coordinates |= {name: (name, np.array(values, dtype=object), attrs) for name, (values, attrs) in named.items()}
     versions = provenance()
-    commit = versions.pop("commit")
-    return {
-        "study": study.toml(),
-        "hash": study.hash,
-        "seed": study.seed,
-        "versions": json.dumps(versions),
-        "commit": commit,
-        "format": FORMAT,
-    }
+    attributes = {"study": study.toml(), "hash": study.hash, "seed": study.seed, "commit": versions.pop("commit")}
+    attributes |= {"versions": json.dumps(versions), "format": FORMAT}
+    return xr.Dataset(coords={name: xr.Variable(*given) for name, given in coordinates.items()}, attrs=attributes)
 
 
 def with_legend(table: "xr.Dataset", sentences: dict[int, str]) -> "xr.Dataset":
@@ -143,34 +183,14 @@ def with_legend(table: "xr.Dataset", sentences: dict[int, str]) -> "xr.Dataset":
 
     Without sentences no number is read.
     """
-    if not sentences:
-        table["legend"] = ("legend", np.array([""], dtype=object))
-        return table
-    coded = {name: table[name] for name in CODED if name in table}
-    codes = np.unique(np.concatenate([np.unique(variable.values) for variable in coded.values()]))
-    meanings = ["" if code == 0 else sentences.get(int(code), LOST) for code in codes]
-    legend = ["", *sorted(set(meanings) - {""})]
-    index = np.array([legend.index(sentence) for sentence in meanings], np.int32)
-    for name, variable in coded.items():
-        table[name] = (variable.dims, index[np.searchsorted(codes, variable.values)], variable.attrs)
+    legend = [""]
+    if sentences:
+        coded = [name for name in CODED if name in table]
+        codes = np.unique(np.concatenate([np.unique(table[name].values) for name in coded]))
+        meanings = ["" if code == 0 else sentences.get(int(code), LOST) for code in codes]
+        legend = ["", *sorted(set(meanings) - {""})]
+        index = np.array([legend.index(sentence) for sentence in meanings], np.int32)
+        for name in coded:
+            table[name] = table[name].copy(data=index[np.searchsorted(codes, table[name].values)])
     table["legend"] = ("legend", np.array(legend, dtype=object))
     return table
-
-
-def assembled(study: StudySpec, estimated: bool, blocks: Iterable[tuple[Region, Block]]) -> "xr.Dataset":
-    """The Dataset of a study from its blocks, in memory."""
-    import xarray as xr  # start-up time
-
-    declared, length = variables(study, estimated), sizes(study)
-    whole = {name: np.empty(tuple(length[d] for d in v.dims), v.dtype) for name, v in declared.items()}
-    sentences: dict[int, str] = {}
-    for region, block in blocks:
-        for name, array in block.arrays.items():
-            whole[name][region] = array
-        sentences |= block.sentences
-    table = xr.Dataset(
-        {name: (variable.dims, whole[name], variable.attrs) for name, variable in declared.items()},
-        coords={name: xr.Variable(*given) for name, given in coordinates(study).items()},
-        attrs=attributes(study),
-    )
-    return with_legend(table, sentences)

@@ -3,22 +3,29 @@
 Mitigations change settings (`experiments.lab.mitigations`), and a study has one at each place.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 from pydantic import ValidationError
 
 from experiments.errors import RequestError
-from experiments.lab.config import checked_prompt, recipe_refusal, world_refusal
-from experiments.lab.law import Law, becomes, sampled_law
+from experiments.lab.config import checked_prompt, refusal
 from simulator.accuracy import Numbers
-from simulator.samplers import SAMPLERS
+from simulator.samplers import SAMPLERS, Sampler
 from simulator.world import World, Worlds
-from theory.learners import Learner
+from theory.learners import Learner, LinearCLIP, named
 
 if TYPE_CHECKING:
     from simulator.towers.recipe import Recipe
+
+
+class Law(NamedTuple):
+    """The population optimum of a training: a learner's closed form in a world, or in each world of a grid."""
+
+    learner: Learner
+    world: World | Worlds
 
 
 @dataclass(frozen=True)
@@ -68,18 +75,15 @@ class Setting:
     @property
     def called(self) -> str:
         """Name of what is trained, for sentences."""
-        if self.learner is not None:
-            return f"learner {self.learner.name!r}"
-        assert self.recipe is not None
-        return f"loss = {self.recipe.loss!r}"
+        if self.recipe is not None:
+            return f"loss = {self.recipe.loss!r}"
+        assert self.learner is not None
+        return f"learner {self.learner.name!r}"
 
     @property
     def reads_captions(self) -> bool:
         """Whether captions are read, rather than labels."""
-        if self.learner is not None:
-            return "prompt" in {field.name for field in fields(self.learner)}
-        assert self.recipe is not None
-        return self.recipe.objective.captions
+        return self.recipe.objective.captions if self.recipe else hasattr(self.learner, "prompt")
 
     def law(self) -> Law | None:
         """The population optimum; None where no closed form is known.
@@ -92,10 +96,16 @@ class Setting:
         if not self.arrives:
             return None
         if self.learner is not None:
-            return sampled_law(SAMPLERS[self.sampler], self.learner, SAMPLERS[self.head].law(self.world))
+            return _sampled_law(SAMPLERS[self.sampler], self.learner, SAMPLERS[self.head].law(self.world))
         assert self.recipe is not None
         assert isinstance(self.world, World)
-        return becomes(self.recipe, self.world, self.prompt)
+        recipe, objective = self.recipe, self.recipe.objective
+        name, narrow = objective.learner(recipe), recipe.embed_dim < self.world.latents
+        if name is None or (narrow and recipe.last_layer == "refitted"):
+            return None  # what a narrow embedding keeps for the new head is unknown
+        embed_dim = recipe.embed_dim if narrow and objective.limited_by_width else None
+        learner = named(name, prompt=self.prompt, embed_dim=embed_dim)
+        return _sampled_law(SAMPLERS[recipe.sampler], learner, objective.law(recipe, self.world))
 
     def pairs(self) -> Numbers:
         """Inflation of the sample size: pairs drawn per effective pair; see `simulator.samplers.Sampler.effective`.
@@ -117,12 +127,7 @@ class Setting:
         return 1 / share
 
     def within(self, **changes) -> "Setting":
-        """The setting with fields of the world changed.
-
-        Parameters
-        ----------
-        **changes
-            Fields of World.
+        """The setting with some fields of World changed.
 
         Raises
         ------
@@ -132,17 +137,12 @@ class Setting:
         try:
             return replace(self, world=self.world.replace(**changes))
         except ValidationError as failure:
-            raise RequestError(world_refusal(failure, {})) from None
+            raise RequestError(refusal(failure)) from None
         except ValueError as error:
             raise RequestError(str(error)) from None
 
     def trained(self, **changes) -> "Setting":
-        """The setting with fields of the recipe changed.
-
-        Parameters
-        ----------
-        **changes
-            Fields of Recipe.
+        """The setting with some fields of Recipe changed.
 
         Raises
         ------
@@ -154,14 +154,10 @@ class Setting:
         try:
             return replace(self, recipe=type(self.recipe)(**{**self.recipe.model_dump(), **changes}))
         except ValidationError as failure:
-            raise RequestError(recipe_refusal(failure)) from None
+            raise RequestError(refusal(failure)) from None
 
     def sampled(self, sampler: str) -> "Setting":
         """The setting with another sampler.
-
-        Parameters
-        ----------
-        sampler : its name
 
         Raises
         ------
@@ -173,14 +169,10 @@ class Setting:
     def prompted(self, prompt: str) -> "Setting":
         """The setting with another prompt.
 
-        Parameters
-        ----------
-        prompt : its name
-
         Raises
         ------
         RequestError
-            If no captions are read.
+            If no captions are read, or the towers do not have the prompt.
         """
         if not self.reads_captions:
             raise RequestError(f"{self.called} reads no captions, so no prompt changes it; linear and infonce do")
@@ -188,7 +180,26 @@ class Setting:
             changed: dict[str, Any] = {"prompt": prompt}
             return replace(self, learner=replace(self.learner, **changed))
         assert self.recipe is not None
-        try:
-            return replace(self, prompt=checked_prompt(self.recipe, prompt))
-        except RequestError as error:
-            raise RequestError(str(error).removeprefix("--")) from None
+        return replace(self, prompt=checked_prompt(self.recipe, prompt))
+
+
+def _sampled_law(sampler: Sampler, learner: Learner, worlds: World | Worlds) -> Law | None:
+    """The law of a learner on pairs after a sampler; None where none is known.
+
+    Captions with random backgrounds carry no information on the background. A critic that is linear in captions learns
+    from them what it learns from captions without background. For other critics they leave decisions by the name
+    prompt unchanged, and by the mean caption where that is the name.
+
+    Raises ValueError if the sampler balances groups and one of them is empty.
+    """
+    prompt = getattr(learner, "prompt", None)
+    if sampler.swaps and isinstance(learner, LinearCLIP):
+        return Law(learner, worlds.replace(mention_spu=0.0))
+    if sampler.swaps and prompt == "mean" and _is_name(Worlds.of(sampler.captioned(worlds))):
+        return Law(replace(learner, prompt="name"), worlds)
+    return Law(learner, sampler.law(worlds)) if sampler.answers(prompt) else None
+
+
+def _is_name(grid: Worlds) -> bool:
+    """Whether the mean caption of a class is its name; with 3 or more classes it mentions all of them."""
+    return bool(np.all(np.equal(grid.classes, 2)) and np.array_equal(grid.prompt("mean"), grid.prompt("name")))

@@ -4,15 +4,18 @@ Routes: theory (infinitely many pairs), exact (the exact law of the rule given n
 one), trained (towers). A learner is trained by the objective whose optimum it is; objectives may be named themselves.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import ValidationError
 
+from experiments.errors import RequestError
+from experiments.estimators import estimator_of, has_exact_law
 from experiments.lab.axes import Axis, of_recipe, of_world
-from experiments.lab.config import recipe_of
+from experiments.lab.config import recipe_of, refusal, world_fields
 from experiments.lab.mitigations import NONE, mitigated
 from experiments.lab.setting import Setting
 from simulator.world import World, Worlds
@@ -53,11 +56,6 @@ class StudySpec:
         return tuple(axis.name for axis in self.axes)
 
     @property
-    def whole(self) -> tuple[slice, ...]:
-        """The region of all places."""
-        return tuple(slice(0, length) for length in self.shape)
-
-    @property
     def measured(self) -> tuple[str, ...]:
         """The routes that measure something."""
         return tuple(route for route in self.routes if route != "theory")
@@ -83,32 +81,29 @@ class StudySpec:
 
         A learner without prompts fills index 0 alone.
         """
-        return tuple(enumerate(self.prompts)) if self._takes_prompts(k) else ((0, None),)
-
-    def _takes_prompts(self, k: int) -> bool:
         learner = self.learners[k]
         if isinstance(learner, str) and learner not in names():
             from simulator.towers.objectives import OBJECTIVES  # start-up time: loads torch
 
-            return OBJECTIVES[learner].captions
-        return "prompt" in {field.name for field in fields(named(learner))}
+            prompted = OBJECTIVES[learner].captions
+        else:
+            prompted = hasattr(named(learner), "prompt")
+        return tuple(enumerate(self.prompts)) if prompted else ((0, None),)
 
     def learner(self, k: int, prompt: str | None, embed_dim: int | None = None) -> Learner:
         """Learner k with a prompt and a width, each as far as the learner has one."""
         learner = named(self.learners[k])
-        options = {field.name: getattr(learner, field.name) for field in fields(learner) if field.init}
-        given = {"prompt": prompt, "embed_dim": embed_dim}
-        options |= {name: value for name, value in given.items() if value is not None and name in options}
-        return type(learner)(**options)
+        options = {"prompt": prompt, "embed_dim": embed_dim}
+        given = {name: value for name, value in options.items() if value is not None and hasattr(learner, name)}
+        return replace(learner, **given)
 
-    def worlds(self, region: tuple[slice, ...]) -> Worlds:
-        """The worlds of a region: a grid that broadcasts to it, of length 1 along axes of other things."""
+    def worlds(self, region: tuple[slice, ...] | None = None) -> Worlds:
+        """The worlds of a region, or of all places: a grid that has length 1 along axes of other things."""
         varied = {}
-        for i, (axis, part) in enumerate(zip(self.axes, region, strict=True)):
+        for i, axis in enumerate(self.axes):
             if of_world(axis.name):
-                shape = [1] * len(self.axes)
-                shape[i] = -1
-                varied[axis.name] = np.array(axis.values[part]).reshape(shape)
+                values = axis.values if region is None else axis.values[region[i]]
+                varied[axis.name] = np.array(values).reshape([-1 if j == i else 1 for j in range(len(self.axes))])
         return Worlds.of(self.world).replace(**varied) if varied else Worlds.of(self.world)
 
     def values_at(self, place: tuple[int, ...]) -> dict[str, Any]:
@@ -129,13 +124,13 @@ class StudySpec:
         return self.world.model_copy(update=varied)
 
     def recipe_at(self, place: tuple[int, ...], k: int) -> "Recipe":
-        """The recipe that trains learner k at one place.
-
-        Raises ValidationError where its fields contradict each other.
-        """
+        """The recipe that trains learner k at one place. Raises RequestError where its fields contradict each other."""
         varied = {name: value for name, value in self.values_at(place).items() if of_recipe(name)}
         n = self.n_at(place)
-        return recipe_of(self.labels[k], {**dict(self.recipe), **varied, **({} if n is None else {"n": n})})
+        try:
+            return recipe_of(self.labels[k], {**dict(self.recipe), **varied, **({} if n is None else {"n": n})})
+        except ValidationError as failure:
+            raise RequestError(f"learner {self.labels[k]!r} cannot be trained: {refusal(failure)}") from None
 
     def setting(
         self, k: int, place: tuple[int, ...], prompt: str | None, towers: bool, worlds: Worlds | None = None
@@ -152,10 +147,29 @@ class StudySpec:
             plain = Setting(self.world_at(place) if worlds is None else worlds, self.learner(k, prompt, embed_dim))
         return mitigated(self.values_at(place).get("mitigation", NONE), plain)
 
+    def unable(self, k: int, route: str, place: tuple[int, ...]) -> str | None:
+        """Why a route cannot measure learner k at one place, in a sentence; None if it can."""
+        try:
+            setting = self.setting(k, place, None, route == "trained")
+        except RequestError as error:
+            return str(error)
+        if setting.learner is None:
+            return None
+        learner = setting.learner
+        estimator = estimator_of(learner)
+        if not setting.fitted:
+            return "no learner is fitted to drawn pairs so"
+        if route == "drawn":
+            return None if estimator.fit else f"{learner.name} is not fitted to pairs"
+        if setting.sampler != "drawn":
+            return f"the exact law of {setting.sampler} pairs is not known"
+        if not has_exact_law(learner, self.world_at(place)):
+            where = "in worlds of this shape" if estimator.exact else "at all"
+            return f"the exact law of {learner.name} given n pairs is not known {where}"
+        return None
+
     def document(self, *, defaults: bool = True) -> dict[str, Any]:
         """The request as plain values, in the order of a TOML file; the world with or without its defaults."""
-        world = self.world.model_dump(exclude_none=True, exclude_defaults=not defaults)
-        attributes = world.pop("attribute", ())
         return {
             "learners": list(self.labels),
             "prompts": list(self.prompts),
@@ -166,11 +180,11 @@ class StudySpec:
             **({} if self.device == "cpu" else {"device": self.device}),
             "axes": {axis.name: axis.toml() for axis in self.axes},
             "recipe": dict(self.recipe),
-            "world": {**world, **({"attribute": [dict(a) for a in attributes]} if attributes else {})},
+            "world": world_fields(self.world, defaults=defaults),
         }
 
     def toml(self) -> str:
-        """The request as a TOML text, which `experiments.lab.request.read` reads.
+        """The request as a TOML text, which `experiments.lab.studies.read` reads.
 
         Fields of the world at their defaults are left out, so that a field added later changes no hash.
         """

@@ -8,23 +8,25 @@ damaged chunk. The sentence behind each code of a reason is an attribute of a gr
 A store is a folder, or any address that fsspec reaches (s3://bucket/phase.zarr).
 """
 
+import json
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from pathlib import Path
 from secrets import token_hex
 from shutil import disk_usage, rmtree
 from socket import gethostname
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from experiments.errors import RequestError, RunError
 from experiments.files import check_writable
-from experiments.lab.blocks import Layout, layout
-from experiments.lab.schema import LOST, Block, attributes, coordinates, sizes, variables, with_legend
+from experiments.lab.planning import Plan
+from experiments.lab.schema import FORMAT, LOST, Block, empty_table, sizes, variables, with_legend
 from experiments.lab.spec import StudySpec
-from experiments.lab.store_compat import refuse_another, refuse_format
+from experiments.provenance import versions
+from simulator.world import World
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -34,94 +36,77 @@ LAST = "seconds"  # its chunk marks a block as finished
 REASONS = "reasons"
 META = "zarr.json"
 KEPT = ("study", "hash", "seed", "versions", "commit", "format")  # attributes of the Dataset
+ROUNDING = ("soberclip", "numpy", "scipy", "torch")  # packages whose versions may round differently
 
 Where = Path | str
 
 
-def refuse(path: Where, study: StudySpec) -> None:
+def located(path: Where) -> Where:
+    """The absolute folder of a path or file:// URL; any other address as it is."""
+    plain = str(path).removeprefix("file://")
+    return plain if "://" in plain else Path(plain).absolute()
+
+
+def check(path: Where, study: StudySpec) -> None:
     """Raise RequestError, before any work, for a path that is not, and cannot become, the store of a study."""
-    path = located(path)
+    target = located(path)
     if stands(path):
-        refuse_another(path, _attributes(path), study)
-    else:
-        refuse_read_only(path)
+        _check_same(path, study)
+    elif isinstance(target, Path):
+        check_writable(target)
 
 
-def refuse_read_only(path: Where) -> None:
-    """Raise RequestError for a folder that cannot be written."""
-    if not _is_remote(path):
-        check_writable(Path(path))
-
-
-def begin(path: Where, study: StudySpec, estimated: bool) -> bool:
+def begin(path: Where, planned: Plan) -> bool:
     """Create the store of a study unless it exists; whether it existed."""
-    if stands(path):
-        refuse_another(path, _attributes(path), study)
+    target = located(path)
+    if stands(target):
+        _check_same(target, planned.study)
         return True
-    if _is_remote(path):
-        _create(str(path), study, estimated)
+    if isinstance(target, str):
+        _create(target, planned)
         return False
-    target = Path(path)
-    staging = target.absolute().with_name(f".{target.name}.{token_hex(6)}")
+    staging = target.with_name(f".{target.name}.{token_hex(6)}")
     try:
         staging.parent.mkdir(parents=True, exist_ok=True)
-        _create(str(staging), study, estimated)
+        _create(str(staging), planned)
         staging.rename(target)
     except OSError as error:
-        if not stands(path):
+        if not stands(target):
             raise RequestError(f"output {str(path)!r} cannot be written ({error.strerror or error})") from None
-        refuse_another(path, _attributes(path), study)  # another process was faster
+        _check_same(target, planned.study)  # another process was faster
         return True
     finally:
         rmtree(staging, ignore_errors=True)
     return False
 
 
-def located(path: Where) -> Where:
-    """The folder of a file:// URL; any other path as it is."""
-    return Path(str(path).removeprefix("file://")) if str(path).startswith("file://") else path
-
-
-def absolute(path: Where) -> str:
-    """The path of a store, independent of the working folder."""
-    return str(path) if _is_remote(path) else str(Path(path).absolute())
-
-
-def _is_remote(path: Where) -> bool:
-    return "://" in str(path)
-
-
 def stands(path: Where) -> bool:
     """Whether a store exists. Raises RequestError for a path that is taken by something else."""
-    if _is_remote(path):
-        fs, root = _files(path)
-        return bool(fs.exists(f"{root}/{META}"))
-    target = Path(path)
-    if target.exists() and not target.is_dir():
+    system, root = _files(path)
+    if system.isfile(root.rstrip("/")):
         raise RequestError(f"output {str(path)!r} is a file, a store is a folder; try {str(path) + '.zarr'!r}")
-    with _readable(path):
-        if (target / META).is_file():
-            return True
-        taken = target.is_dir() and any(target.iterdir())
-    if taken:
+    if system.isfile(f"{root}{META}"):
+        return True
+    if system.isdir(root) and system.ls(root):
         raise RequestError(f"output {str(path)!r} holds other files; name another folder")
     return False
 
 
-def _files(path: Where):
-    """(fsspec file system, root) of a store."""
+def _files(path: Where, name: str = ""):
+    """(fsspec file system, path in it) of a file of a store."""
     import fsspec  # start-up time
 
     try:
-        return fsspec.core.url_to_fs(absolute(path))
+        system, root = fsspec.core.url_to_fs(str(located(path)))
     except (ImportError, ValueError) as error:  # the protocol is unknown, or its package is not installed
         raise RequestError(f"output {str(path)!r} cannot be reached: {error}") from None
+    return system, f"{root}/{name}"
 
 
 def _opened(path: Where, mode: str = "r") -> "zarr.Group":
     import zarr  # start-up time
 
-    return zarr.open_group(str(path), mode=mode, zarr_format=3, use_consolidated=False)
+    return zarr.open_group(str(located(path)), mode=mode, zarr_format=3, use_consolidated=False)
 
 
 @contextmanager
@@ -134,24 +119,69 @@ def _readable(path: Where) -> Iterator[None]:
         raise RequestError(f"{str(path)!r} is not a readable store of a study ({words})") from None
 
 
-def _attributes(path: Where) -> dict:
+def _check_same(path: Where, study: StudySpec) -> None:
+    """Raise RequestError, naming the first difference, unless a store is of this study and of these versions."""
     with _readable(path):
-        return dict(_opened(path).attrs)
+        there = dict(_opened(path).attrs)
+        check_format(path, there)
+        requests, then = (tomllib.loads(there["study"]), tomllib.loads(study.toml())), json.loads(there["versions"])
+    default = World().model_dump(exclude_none=True)  # fields at their defaults are left out of a store
+    differs = difference(*({**one, "world": {**default, **one.get("world", {})}} for one in requests))
+    if differs is None and there["hash"] != study.hash:
+        differs = "the options of a learner", there["hash"], study.hash
+    if differs is not None:
+        where, stored, here = differs
+        raise RequestError(
+            f"{str(path)!r} holds another study ({where} is {stored!r} there and {here!r} here); name another folder"
+        )
+    now = versions()
+    for name in ROUNDING:
+        if then.get(name) != now[name]:
+            raise RequestError(
+                f"{str(path)!r} was begun with {name} {then.get(name)} and this is {now[name]}, which may round "
+                "differently; continue with that version, or name another folder"
+            )
 
 
-def _create(where: str, study: StudySpec, estimated: bool) -> None:
+def check_format(path: Where, attributes: dict[str, Any]) -> None:
+    """Raise RequestError unless a store's attributes say that it has this version's format."""
+    if attributes.get("format") != FORMAT:
+        there = f"has format {attributes['format']!r}" if "format" in attributes else "is not the store of a study"
+        raise RequestError(
+            f"{str(path)!r} {there}, and this version reads and writes format {FORMAT}; name another folder"
+        )
+
+
+def difference(there: Any, here: Any, where: str = "") -> tuple[str, Any, Any] | None:
+    """(key, value there, value here) of the first difference of two requests; None if they are equal.
+
+    >>> difference({"axes": {"n": [1, 2]}}, {"axes": {"n": [1, 3]}})
+    ('axes.n', [1, 2], [1, 3])
+    """
+    if not (isinstance(there, dict) and isinstance(here, dict)):
+        return None if there == here else (where, there, here)
+    if where == "axes" and list(there) != list(here):  # their order is the order of the dimensions
+        return where, list(there), list(here)
+    keys = dict.fromkeys([*here, *there])
+    found = (difference(there.get(key), here.get(key), f"{where}.{key}" if where else key) for key in keys)
+    return next((one for one in found if one is not None), None)
+
+
+def _create(where: str, planned: Plan) -> None:
     """Coordinates, and arrays without chunks."""
-    import xarray as xr  # start-up time
-    import zarr
-    from zarr.codecs import BytesCodec
+    import zarr  # start-up time
+    from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 
+    # On random numbers half the time of zstd's first level, and a fifth smaller: only their exponents repeat. zarr
+    # keeps Blosc from using threads, which would write its parts in the order in which they finish.
+    codecs = [BloscCodec(cname="lz4", clevel=1, shuffle="shuffle"), Crc32cCodec()]
+    study, table = planned.study, empty_table(planned.study)
     root = zarr.open_group(where, mode="w", zarr_format=3)
-    table = xr.Dataset(coords={name: xr.Variable(*given) for name, given in coordinates(study).items()})
     # Without a fill value, so that xarray adds no attribute of its own.
-    plain = {name: {"_FillValue": None, "compressors": _codecs()} for name in table.coords}
-    table.to_zarr(where, mode="a", zarr_format=3, consolidated=False, encoding=plain)
-    chunk = dict(zip(study.dims, layout(study, estimated).chunk, strict=True))
-    declared, length = variables(study, estimated), sizes(study)
+    plain = {name: {"_FillValue": None, "compressors": codecs} for name in table.coords}
+    table.drop_attrs(deep=False).to_zarr(where, mode="a", zarr_format=3, consolidated=False, encoding=plain)
+    chunk, length = dict(zip(study.dims, planned.chunk, strict=True)), sizes(study)
+    declared = variables(study, planned.estimated)
     for name, variable in declared.items():
         root.create_array(
             name,
@@ -162,108 +192,66 @@ def _create(where: str, study: StudySpec, estimated: bool) -> None:
             dimension_names=variable.dims,
             attributes=variable.attrs,
             serializer=BytesCodec(),
-            compressors=_codecs(),
+            compressors=codecs,
             chunk_key_encoding={"name": "v2", "separator": "."},  # one folder per variable, listed at once
         )
     root.create_group(REASONS)
     # Last, so that a store with these attributes has everything else.
-    root.attrs.update({**attributes(study), "variables": list(declared)})
+    root.attrs.update({**table.attrs, "variables": list(declared)})
 
 
-def _codecs() -> list:
-    """On random numbers half the time of zstd's first level, and a fifth smaller: only their exponents repeat."""
-    from zarr.codecs import BloscCodec, Crc32cCodec  # start-up time
+def write(path: Where, planned: Plan, number: int, block: Block) -> None:
+    """Write a finished block, its sentences first and "seconds" last.
 
-    # zarr keeps Blosc from using threads, which would write its parts in the order in which they finish.
-    return [BloscCodec(cname="lz4", clevel=1, shuffle="shuffle"), Crc32cCodec()]
-
-
-def arrays(path: Where) -> "dict[str, zarr.Array]":
-    """The arrays for writing, kept open from block to block while the same store lies there.
-
-    Raises RequestError if this process cannot see the store, which another one made.
+    Raises RequestError if this process cannot see the store, which another one made, and RunError if the file system
+    refuses.
     """
-    fs, root = _files(path)
-    try:
-        return _kept_open(str(path), fs.cat_file(f"{root}/{META}"))
-    except FileNotFoundError:
-        raise RequestError(
-            f"{str(path)!r} cannot be found from {gethostname()}; a store lies where every worker can reach it"
-        ) from None
-
-
-@lru_cache(maxsize=4)
-def _kept_open(path: str, metadata: bytes) -> "dict[str, zarr.Array]":
-    """`metadata` is part of the key of the cache, so that another store at the same path is opened anew."""
     import zarr  # start-up time
 
-    with zarr.config.set({"array.write_empty_chunks": True}):  # a chunk of nan alone is finished, not missing
-        root = _opened(path, "r+")
-        return {name: root[name] for name in root.attrs["variables"]}
-
-
-def write(path: Where, cut: Layout, block: int, numbers: Block) -> None:
-    """Write a finished block, its sentences first and "seconds" last. Raises RunError if the file system refuses."""
-    region, opened = cut.region(block), arrays(path)
+    if not stands(path):
+        raise RequestError(
+            f"{str(path)!r} cannot be found from {gethostname()}; a store lies where every worker can reach it"
+        )
     try:
-        if numbers.sentences:
-            reasons = _opened(path, "r+")[REASONS]
-            for code, sentence in numbers.sentences.items():
-                reasons.require_group(str(code)).attrs["sentence"] = sentence
-        for name in sorted(numbers.arrays, key=lambda name: name == LAST):
-            opened[name][region] = numbers.arrays[name]
+        with zarr.config.set({"array.write_empty_chunks": True}):  # a chunk of nan alone is finished, not missing
+            root = _opened(path, "r+")
+            for code, sentence in block.sentences.items():
+                root[REASONS].require_group(str(code)).attrs["sentence"] = sentence
+            for name in sorted(block.arrays, key=lambda name: name == LAST):
+                root[name][planned.region(number)] = block.arrays[name]
     except OSError as error:
         raise RunError(f"{path} could not be written: {error.strerror or error}") from error
 
 
-def finished(path: Where, cut: Layout) -> np.ndarray:
-    """(count,) whether each block is finished, by listing one folder."""
-    fs, root = _files(path)
+def finished(path: Where, planned: Plan) -> np.ndarray:
+    """(blocks,) whether each block is finished, by listing one folder."""
+    system, folder = _files(path, LAST)
+    done, grid = np.zeros(planned.grid, bool), len(planned.grid)
     with _readable(path):
-        names = [name.rsplit("/", 1)[-1] for name in fs.ls(f"{root}/{LAST}", detail=False)]
-    done = np.zeros(cut.count, bool)
-    for name in names:
-        parts = name.split(".")
-        if all(part.isdecimal() for part in parts):  # others are metadata, or left by a kill
-            done[cut.number(tuple(map(int, parts[: len(cut.grid)])))] = True
-    return done
+        for name in system.ls(folder, detail=False):
+            parts = name.rsplit("/", 1)[-1].split(".")
+            if all(part.isdecimal() for part in parts):  # others are metadata, or left by a kill
+                done[tuple(map(int, parts[:grid]))] = True
+    return done.ravel()
 
 
-def forget(path: Where, cut: Layout, block: int) -> None:
-    """Mark a block as unfinished."""
-    fs, root = _files(path)
-    with suppress(FileNotFoundError):
-        fs.rm_file(f"{root}/{_chunk(arrays(path)[LAST].ndim, LAST, cut, block)}")
+def damaged(path: Where, planned: Plan, done: np.ndarray) -> Iterator[tuple[int, str]]:
+    """(block, chunk) of each chunk of a finished block that is missing or does not match its checksum.
 
-
-def is_finished(path: Where, cut: Layout, block: int) -> bool:
-    """Whether a block is finished by now."""
-    fs, root = _files(path)
-    return bool(fs.exists(f"{root}/{_chunk(arrays(path)[LAST].ndim, LAST, cut, block)}"))
-
-
-def _chunk(dimensions: int, name: str, cut: Layout, block: int) -> str:
-    """Name of a block's chunk of a variable: its place along the axes, 0 along all other dimensions."""
-    place = cut.place(block)
-    return f"{name}/{'.'.join(map(str, (*place, *[0] * (dimensions - len(place)))))}"
-
-
-def damaged(path: Where, cut: Layout, done: np.ndarray) -> Iterator[tuple[int, str]]:
-    """(block, chunk) of each chunk of a finished block that is missing or does not match its checksum."""
+    A chunk's name is the block's place along the axes, and 0 along all other dimensions.
+    """
     import google_crc32c  # start-up time
 
-    with _readable(path):
-        dimensions = {name: array.ndim for name, array in arrays(path).items()}
-    fs, root = _files(path)
-    for block in np.flatnonzero(done).tolist():
-        for name, ndim in dimensions.items():
-            chunk = _chunk(ndim, name, cut, block)
-            try:
-                content = fs.cat_file(f"{root}/{chunk}")
-            except FileNotFoundError:
-                content = b""
+    system, root = _files(path)
+    axes = len(planned.study.axes)
+    ends = {name: [0] * (len(v.dims) - axes) for name, v in variables(planned.study, planned.estimated).items()}
+    for number in np.flatnonzero(done).tolist():
+        for name, end in ends.items():
+            chunk, content = f"{name}/{'.'.join(map(str, (*planned.place(number), *end)))}", b""
+            with suppress(FileNotFoundError):
+                content = system.cat_file(f"{root}{chunk}")
             if content[-4:] != google_crc32c.value(content[:-4]).to_bytes(4, "little"):
-                yield block, chunk
+                yield number, chunk
 
 
 def read(path: Where) -> "xr.Dataset":
@@ -273,25 +261,21 @@ def read(path: Where) -> "xr.Dataset":
     """
     import xarray as xr  # start-up time
 
-    path = located(path)
     with _readable(path):
         root = _opened(path)
-        refuse_format(path, dict(root.attrs))
-        table = xr.open_zarr(str(path), consolidated=False, chunks=None, zarr_format=3, mask_and_scale=False)
+        check_format(path, dict(root.attrs))
+        table = xr.open_zarr(str(located(path)), consolidated=False, chunks=None, zarr_format=3, mask_and_scale=False)
         dataset = xr.Dataset(
             {name: table[name].variable for name in root.attrs["variables"]},
             {name: _plain(table[name].variable) for name in table.dims if name in table.coords},
             {name: root.attrs[name] for name in KEPT},
         )
-        return with_legend(dataset, _sentences(root, path))
-
-
-def _sentences(root: "zarr.Group", path: Where) -> dict[int, str]:
-    """The sentence of each code; `LOST` where its file is gone and its folder is left."""
-    fs, folder = _files(path)
-    names = [name.rstrip("/").rsplit("/", 1)[-1] for name in fs.ls(f"{folder}/{REASONS}", detail=False)]
-    groups = {name: root.get(f"{REASONS}/{name}") for name in names if name.isdecimal()}
-    return {int(code): LOST if one is None else one.attrs.get("sentence", LOST) for code, one in groups.items()}
+        system, folder = _files(path, REASONS)
+        names = [name.rstrip("/").rsplit("/", 1)[-1] for name in system.ls(folder, detail=False)]
+        groups = {int(name): root.get(f"{REASONS}/{name}") for name in names if name.isdecimal()}
+        # The file of a sentence may be gone while its folder is left.
+        sentences = {code: LOST if one is None else one.attrs.get("sentence", LOST) for code, one in groups.items()}
+        return with_legend(dataset, sentences)
 
 
 def _plain(variable: "xr.Variable") -> "xr.Variable":
@@ -301,7 +285,7 @@ def _plain(variable: "xr.Variable") -> "xr.Variable":
 
 def free_space(path: Where) -> int | None:
     """Free bytes on the disk of a store; None for an address."""
-    if _is_remote(path):
+    target = located(path)
+    if isinstance(target, str):
         return None
-    folder = Path(path).absolute()
-    return disk_usage(next(p for p in (folder, *folder.parents) if p.exists())).free
+    return disk_usage(next(p for p in (target, *target.parents) if p.exists())).free

@@ -4,22 +4,22 @@
 >>> table = study(axes={"p_spu": "0.5:1:3"}, learners=["linear"]).run()
 >>> table.counter.dims
 ('p_spu', 'learner', 'prompt')
+
+A study file holds the arguments of `study`: learners, prompts, routes, n, replicates, seed, and the tables [axes]
+(p_spu = "0.5:1:51", or a list), [world] and [recipe]. Files and flags are merged first, then validated once.
 """
 
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from experiments.errors import RequestError, checked_seed, unknown
 from experiments.estimators import estimator_of
 from experiments.lab.axes import Axis, axis, of_recipe
-from experiments.lab.config import recipe_refusal
-from experiments.lab.execution import run
-from experiments.lab.executors import executor
+from experiments.lab.config import read_toml, world_of
+from experiments.lab.execution import executor, run
 from experiments.lab.spec import ROUTES, StudySpec
 from experiments.lab.words import amount
 from experiments.runtime import checked_device
@@ -33,6 +33,8 @@ from theory.learners import Learner, names
 if TYPE_CHECKING:
     import xarray as xr
 
+LISTS, TABLES = ("learners", "prompts", "routes"), ("axes", "recipe", "world")
+KEYS = (*LISTS, "n", "replicates", "seed", "device", *TABLES)  # of a study file
 MOST_REPLICATES = 10**7
 MOST_CELLS = 10**17  # numpy counts up to 9e18 bytes, more than any disk holds
 CELL_BYTES = 24  # at least: two accuracies and a reliance
@@ -93,9 +95,9 @@ def study(
     request = Study(
         world=World() if world is None else world,
         axes=tuple(axis(name, values) for name, values in pairs),
-        learners=_tuple(learners, (str, Learner)),
-        prompts=_tuple(prompts, str),
-        routes=_tuple(routes, str),
+        learners=_tuple(learners),
+        prompts=_tuple(prompts),
+        routes=_tuple(routes),
         n=None if n is None else _whole("n", n),
         replicates=_whole("replicates", replicates),
         seed=checked_seed(_whole("seed", seed)),
@@ -104,9 +106,15 @@ def study(
     )
     _check_names(request)
     _check_counts(request)
-    _check_recipe_fields(request)
+    _check_recipe(request)
     _check_routes(request)
-    _check_worlds(request)
+    if request.cells > MOST_CELLS:
+        least = amount(CELL_BYTES * request.cells)
+        raise RequestError(f"this study has {request.cells:.2g} cells, whose numbers take {least} at least")
+    try:
+        request.worlds()
+    except ValueError as error:
+        raise RequestError(str(error)) from None
     return request
 
 
@@ -118,133 +126,138 @@ def _whole(name: str, value: Any) -> int:
     return int(value)
 
 
-def _tuple(values: Any, kinds: Any) -> tuple:
-    return (values,) if isinstance(values, kinds) else tuple(values)
+def _tuple(values: Any) -> tuple:
+    return (values,) if isinstance(values, str | Learner) else tuple(values)
 
 
 def _recipe_fields(recipe: "Mapping[str, Any] | Recipe | None") -> tuple[tuple[str, Any], ...]:
     """The fields that differ from the default, sorted; the loss is a learner, and n a field of the study."""
-    if recipe is None:
-        return ()
     elsewhere = {"loss": "; name it among the learners", "n": "; n is given beside the recipe"}
     if isinstance(recipe, Recipe):
-        default = {name: field.default for name, field in Recipe.model_fields.items()}
-        recipe = {k: v for k, v in recipe.model_dump().items() if v != default[k] and k not in elsewhere}
-    for name in recipe:
+        recipe = recipe.model_dump(exclude_defaults=True, exclude={*elsewhere})
+    for name in recipe or ():
         if name not in Recipe.model_fields or name in elsewhere:
             hint = elsewhere.get(name, suggestion(str(name), Recipe.model_fields, quoted=True))
             raise RequestError(f"{name!r} is not a field of a study's recipe{hint}")
-    return tuple(sorted(recipe.items()))
+    return tuple(sorted((recipe or {}).items()))
 
 
 def _check_names(request: Study) -> None:
-    _check_distinct("axis", request.dims)
-    for kind, values, choices in (("prompt", request.prompts, PROMPTS), ("route", request.routes, ROUTES)):
-        for value in values:
-            if value not in choices:
-                raise unknown(kind, value, choices)
-    objectives = _objectives() if request.trained else ()
-    known = list(dict.fromkeys([*names(), *objectives]))
-    for learner in request.learners:
-        if isinstance(learner, str) and learner not in known:
-            if learner in _objectives():
-                raise RequestError(f"learner {learner!r} is an objective, which needs the route 'trained'")
-            raise unknown("learner", learner, known)
-    for kind, values in (("learner", request.labels), ("prompt", request.prompts), ("route", request.routes)):
-        if not values:
+    learners = [*names(), *(learner.name for learner in request.learners if not isinstance(learner, str))]
+    if request.trained or not set(request.labels) <= set(learners):
+        from simulator.towers.objectives import OBJECTIVES  # start-up time: loads torch
+
+        for name in set(request.labels) & OBJECTIVES.keys() - set(learners):
+            if not request.trained:
+                raise RequestError(f"learner {name!r} is an objective, which needs the route 'trained'")
+        learners = list(dict.fromkeys([*learners, *OBJECTIVES]))
+    for kind, given, known in (
+        ("axis", request.dims, request.dims),
+        ("learner", request.labels, learners),
+        ("prompt", request.prompts, PROMPTS),
+        ("route", request.routes, ROUTES),
+    ):
+        if not given and kind != "axis":
             raise RequestError(f"no {kind} is given; name at least one")
-        _check_distinct(kind, values)
-
-
-def _check_distinct(kind: str, values: Sequence[str]) -> None:
-    for i, value in enumerate(values):
-        if value in values[:i]:
-            raise RequestError(f"{kind} {value!r} is given more than once")
-
-
-def _objectives() -> tuple[str, ...]:
-    from simulator.towers.objectives import OBJECTIVES  # start-up time: loads torch
-
-    return tuple(OBJECTIVES)
+        for i, value in enumerate(given):
+            if value not in known:
+                raise unknown(kind, value, known)
+            if value in given[:i]:
+                raise RequestError(f"{kind} {value!r} is given more than once")
 
 
 def _check_counts(request: Study) -> None:
-    """Replicates and n lie in their domains, and n is given once, where it has a meaning."""
-    if not 1 <= request.replicates <= MOST_REPLICATES:
-        raise _outside("replicates", request.replicates, 1, MOST_REPLICATES)
-    if request.n is not None:
-        low, high = domain_of(PairCount)
-        if not low <= request.n <= high:
-            raise _outside("n", request.n, low, high)
-        if "n" in request.dims:
-            raise RequestError(f"n = {request.n} is set and an axis as well; leave one of them out")
-    if not request.measured:
-        given = {
-            "n": request.n is not None or "n" in request.dims,
-            "replicates": request.replicates > 1,
-            "seed": "seed" in request.dims,
-        }
-        for name, used in given.items():
-            if used:
-                raise RequestError(f"{name} has no meaning for the theory alone; leave it out or name a route")
+    """Replicates and n lie in their domains, and have a meaning."""
+    for name, value, (low, high) in (
+        ("replicates", request.replicates, (1, MOST_REPLICATES)),
+        ("n", request.n, domain_of(PairCount)),
+    ):
+        if value is not None and not low <= value <= high:
+            near = min(max(value, low), high)
+            raise RequestError(f"{name} = {value} lies outside [{low:g}, {high:g}]; the nearest valid value is {near}")
+    if request.n is not None and "n" in request.dims:
+        raise RequestError(f"n = {request.n} is set and an axis as well; leave one of them out")
+    used = {"n": request.n or "n" in request.dims, "replicates": request.replicates > 1, "seed": "seed" in request.dims}
+    for name in used:
+        if used[name] and not request.measured:
+            raise RequestError(f"{name} has no meaning for the theory alone; leave it out or name a route")
 
 
-def _outside(name: str, value: int, low: float, high: float) -> RequestError:
-    near = int(min(max(value, low), high))
-    return RequestError(f"{name} = {value} lies outside [{low:g}, {high:g}]; the nearest valid value is {near}")
-
-
-def _check_recipe_fields(request: Study) -> None:
+def _check_recipe(request: Study) -> None:
     """Each field of the recipe has a meaning for a route or a learner, and is not an axis as well."""
-    learners = [request.learner(k, None) for k, name in enumerate(request.labels) if name in names()]
-    has_width = any("embed_dim" in {field.name for field in fields(learner)} for learner in learners)
+    has_width = any(hasattr(request.learner(k, None), "embed_dim") for k in _known(request))
     given = dict(request.recipe)
     for name in [*(name for name in request.dims if of_recipe(name)), *given]:
         if not request.trained and not (name == "embed_dim" and has_width):
-            whom = "any of these learners" if name == "embed_dim" else "routes other than 'trained'"
-            raise RequestError(f"{name} has no meaning for {whom}; leave it out")
+            raise RequestError(f"{name} has no meaning without the route 'trained' for these learners; leave it out")
         if name in request.dims and name in given:
             raise RequestError(f"{name} = {given[name]} is set and an axis as well; leave one of them out")
 
 
+def _known(request: Study) -> list[int]:
+    """Indices of the learners of which the theory knows something; the others are objectives."""
+    return [k for k, learner in enumerate(request.learners) if not isinstance(learner, str) or learner in names()]
+
+
 def _check_routes(request: Study) -> None:
     """Each route has its number of pairs and a learner that it can measure; the device is used."""
-    able = [estimator_of(request.learner(k, None)) for k, name in enumerate(request.labels) if name in names()]
-    for route in request.measured:
-        if route == "trained":
-            continue
+    able = [estimator_of(request.learner(k, None)) for k in _known(request)]
+    for route in set(request.measured) - {"trained"}:
         if request.n is None and "n" not in request.dims:
             raise RequestError(f"route {route!r} needs n, the number of pairs; give n or an axis of it")
         if not any(estimator.exact if route == "exact" else estimator.fit for estimator in able):
-            what = "no exact law given n pairs is known" if route == "exact" else "nothing is fitted to drawn pairs"
-            raise RequestError(f"route {route!r}: {what} for {', '.join(request.labels)}")
+            raise RequestError(f"route {route!r} cannot measure {', '.join(request.labels)}")
     if request.trained:
         checked_device(request.device)
         for k in range(len(request.learners)):
-            _check_recipes(request, k)
+            request.recipe_at((0,) * len(request.axes), k)
     elif request.device != "cpu":
         raise RequestError(f"device = {request.device!r} has no meaning for routes other than 'trained'; leave it out")
 
 
-def _check_recipes(request: Study, k: int) -> None:
-    """Learner k's recipe is valid at each value of each of its axes, the other axes at their first value."""
-    first = (0,) * len(request.axes)
-    places = {first: None}
-    for i, varied in enumerate(request.axes):
-        if of_recipe(varied.name) or varied.name == "n":
-            places |= {(*first[:i], j, *first[i + 1 :]): None for j in range(len(varied.values))}
-    for place in places:
-        try:
-            request.recipe_at(place, k)
-        except ValidationError as failure:
-            raise RequestError(f"learner {request.labels[k]!r} cannot be trained: {recipe_refusal(failure)}") from None
+def read(text: str, source: str = "study") -> Study:
+    """The study of a TOML text; `source` names it in refusals.
 
-
-def _check_worlds(request: Study) -> None:
-    if request.cells > MOST_CELLS:
-        least = amount(CELL_BYTES * request.cells)
-        raise RequestError(f"this study has {request.cells:.2g} cells, whose numbers take {least} at least")
+    Raises RequestError for text that is not TOML, an unknown key, and all that `study` refuses.
+    """
     try:
-        request.worlds(request.whole)
-    except ValueError as error:
-        raise RequestError(str(error)) from None
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RequestError(f"{source} is not TOML: {error}") from None
+    return requested(document, source)
+
+
+def requested(
+    document: dict[str, Any], source: str, flags: dict[str, Any] | None = None, world_file: Path | None = None
+) -> Study:
+    """The study of a document with a world file on top, and flags on top of both; `source` names the document."""
+    for key, value in document.items():
+        if key not in KEYS:
+            raise RequestError(f"{source}: key {key!r} is unknown{suggestion(key, KEYS, quoted=True)}")
+        if key in TABLES and not isinstance(value, dict):
+            raise RequestError(f"{source}: {key} = {value!r} is not a table")
+        if key in LISTS and not all(isinstance(word, str) for word in value):
+            raise RequestError(f"{source}: {key} = {value!r} is not a list of names")
+    own = {} if world_file is None else read_toml(world_file, "world")
+    whole = merged(merged(document, {"world": own}), flags or {})
+    return study(**{**whole, "world": world_of(whole["world"])})
+
+
+def merged(document: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """A document with another one on top.
+
+    Tables are merged key by key, everything else is replaced. A field that is an axis on top is no longer set below,
+    and a field that is set on top is no longer an axis below.
+    """
+    set_above = {"n", "seed"} & over.keys() | over.get("world", {}).keys() | over.get("recipe", {}).keys()
+    varied_above = {_field(name) for name in over.get("axes", {})}
+    whole = {**{key: value for key, value in document.items() if key not in varied_above}, **over}
+    for key in TABLES:
+        dropped = (set_above if key == "axes" else set()) | varied_above
+        below = {name: value for name, value in document.get(key, {}).items() if _field(name) not in dropped}
+        whole[key] = {**below, **over.get(key, {})}
+    return whole
+
+
+def _field(name: str) -> str:
+    return name.replace("-", "_")

@@ -26,11 +26,7 @@ PRINTED = {"multicolored-mnist": coloured_digits}
 
 def columns(table: "xr.Dataset") -> list[str]:
     """Columns of the flat table: dimensions, then variables."""
-    return [*_dims(table), *(str(name) for name in table.data_vars if name != "legend")]
-
-
-def _dims(table: "xr.Dataset") -> list[str]:
-    return [str(name) for name in table["seconds"].dims]
+    return [str(name) for name in (*table["seconds"].dims, *table.data_vars) if name != "legend"]
 
 
 def frames(table: "xr.Dataset") -> Iterator["pd.DataFrame"]:
@@ -38,13 +34,12 @@ def frames(table: "xr.Dataset") -> Iterator["pd.DataFrame"]:
 
     Reasons are sentences. A learner without prompts has one row, with an empty prompt.
     """
-    dims, names = _dims(table), columns(table)
-    first, without_prompt = dims[0], table["learner"].attrs["without_prompt"]
-    step = max(1, int(ROWS * table.sizes[first] / max(1, table["common"].size)))
+    dims, without_prompt = list(table["seconds"].dims), table["learner"].attrs["without_prompt"]
+    step = max(1, int(ROWS * table.sizes[dims[0]] / max(1, table["common"].size)))
     legend = table["legend"].values.astype(object)
-    for start in range(0, table.sizes[first], step):
-        part = _mean(table.drop_vars("legend").isel({first: slice(start, start + step)}))
-        frame = part.to_dataframe(dim_order=dims).reset_index()[names]
+    for start in range(0, table.sizes[dims[0]], step):
+        part = _mean(table.drop_vars("legend").isel({dims[0]: slice(start, start + step)}))
+        frame = part.to_dataframe(dim_order=dims).reset_index()[columns(table)]
         frame = frame[frame["seconds"].notna() | (frame["undefined"] > 0)]
         frame["prompt"] = frame["prompt"].where(~frame["learner"].isin(without_prompt), "")
         for name in CODED:
@@ -64,7 +59,7 @@ def rows(table: "xr.Dataset") -> Iterator[list[Any]]:
         yield from frame.astype(object).where(frame.notna(), None).values.tolist()
 
 
-def csv_target(path: Path) -> None:
+def check_csv(path: Path) -> None:
     """Raise RequestError, before any work, unless the path is free or holds an earlier flat table."""
     if path.is_dir():
         raise RequestError(f"--csv {str(path)!r} is a folder; a table is a file such as {str(path / 'cells.csv')!r}")
@@ -91,7 +86,7 @@ def summary(study: StudySpec, table: "xr.Dataset", path: "Path | str | None", mo
         "cells": study.cells,
         "output": None if path is None else str(path),
         "dimensions": {str(name): size for name, size in table.sizes.items() if name != "legend"},
-        "ranges": [_range(table, series) for series in _series(study)],
+        "ranges": [_range(table, at, who) for at, who in _series(study)],
         "gains": gains(study, table),
         "columns": columns(table),
         "rows": list(rows(table)) if study.cells <= most else None,
@@ -100,22 +95,18 @@ def summary(study: StudySpec, table: "xr.Dataset", path: "Path | str | None", mo
 
 def _series(study: StudySpec) -> Iterator[tuple[dict[str, int], dict[str, Any]]]:
     """(indices, names) of each learner, prompt and route."""
+    several = len(study.measured) > 1
     for k, learner in enumerate(study.labels):
         for slot, prompt in study.slots(k):
-            at, who = {"learner": k, "prompt": slot}, {"learner": learner, "prompt": prompt}
-            if len(study.measured) < 2:
-                yield at, who
-                continue
-            for r, route in enumerate(study.measured):
-                yield {**at, "route": r}, {**who, "route": route}
+            for r, route in enumerate(study.measured if several else [None]):
+                at, who = {"learner": k, "prompt": slot}, {"learner": learner, "prompt": prompt}
+                yield ({**at, "route": r}, {**who, "route": route}) if several else (at, who)
 
 
-def _range(table: "xr.Dataset", series: tuple[dict[str, int], dict[str, Any]]) -> dict[str, Any]:
+def _range(table: "xr.Dataset", at: dict[str, int], who: dict[str, Any]) -> dict[str, Any]:
     """Cells of one series, how many lack a number for each reason, and the range of its accuracies."""
-    at, who = series
     part = table.isel(at, missing_dims="ignore")
-    legend = table["legend"].values
-    done = np.isfinite(part["seconds"].values) | (part["undefined"].values > 0)
+    legend, done = table["legend"].values, part["seconds"].notnull().values | (part["undefined"].values > 0)
     found: dict[str, Any] = {**who, "prompt": who["prompt"] or "", "cells": int(done.sum())}
     for name in CODED:
         if name in part:
@@ -135,7 +126,7 @@ def gains(study: StudySpec, table: "xr.Dataset") -> list[dict[str, Any]]:
     predicted_...                 the same at infinitely many pairs
     pairs                         inflation of the sample size (`experiments.lab.setting.Setting.pairs`)
     """
-    if AXIS not in study.dims or NONE not in study.axes[study.dims.index(AXIS)].values:
+    if AXIS not in study.dims or NONE not in table[AXIS].values:
         return []
     change = {}
     for prefix in ("", "predicted_") if study.measured else ("",):
@@ -144,22 +135,15 @@ def gains(study: StudySpec, table: "xr.Dataset") -> list[dict[str, Any]]:
             change[prefix + name] = sign * (values - values.sel({AXIS: NONE}))
     found = []
     for place in np.ndindex(*study.shape):
-        cell = study.values_at(place)
-        if cell[AXIS] == NONE:
-            continue
-        for at, who in _series(study):
-            at = {**dict(zip(study.dims, place, strict=True)), **at}
-            numbers = {name: _number(values.isel(at, missing_dims="ignore")) for name, values in change.items()}
+        cell, where = study.values_at(place), dict(zip(study.dims, place, strict=True))
+        for at, who in _series(study) if cell[AXIS] != NONE else ():
+            values = {name: each.isel({**where, **at}, missing_dims="ignore").item() for name, each in change.items()}
+            numbers = {name: value if np.isfinite(value) else None for name, value in values.items()}
             if any(number is not None for number in numbers.values()):
-                who = {**who, "route": who.get("route", (*study.measured, "theory")[0])}
-                pairs = _pairs(study, at["learner"], place, who["prompt"], who["route"])
-                found.append({**cell, **who, **numbers, "pairs": pairs})
+                route = who.get("route", (*study.measured, "theory")[0])
+                pairs = _pairs(study, at["learner"], place, who["prompt"], route)
+                found.append({**cell, **who, "route": route, **numbers, "pairs": pairs})
     return found
-
-
-def _number(value: "xr.DataArray") -> float | None:
-    number = value.item()
-    return number if np.isfinite(number) else None
 
 
 def _pairs(study: StudySpec, k: int, place: tuple[int, ...], prompt: str | None, route: str) -> float | None:

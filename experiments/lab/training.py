@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.errors import Interrupted, RequestError, RunError, checked_seed
 from experiments.files import write_json
 from experiments.lab import runfolder
-from experiments.lab.arrival import arrived, moved, refuse_until
+from experiments.lab.arrival import arrived, check_until, moved
 from experiments.lab.config import checked_prompt
 from experiments.lab.interruption import interruption, together
 from experiments.lab.mitigations import NONE, mitigated
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 CHECKPOINTS = 10
 LARGEST_ENSEMBLE = 10**6
-TOO_LITTLE = "too little memory for this run; a smaller --ensemble, --batch-size or --width needs less"
 
 
 def train(
@@ -46,7 +45,6 @@ def train(
     output: Path | None = None,
     resume: Path | None = None,
     report: Callable[[str], None] = lambda line: None,
-    keep: bool = True,
     until: float | None = None,
     share_out: bool = False,
 ) -> dict[str, Any] | None:
@@ -54,8 +52,8 @@ def train(
 
     prompt    of the accuracies at the top of the document; "prompts" holds the usual ones, it, and `further`
     mitigate  name of a mitigation (`experiments.lab.mitigations`)
+    output    folder of the run; Ctrl-C saves it there after the current step, and raises Interrupted
     report    called with one line per checkpoint
-    keep      whether Ctrl-C saves the run and raises Interrupted, rather than KeyboardInterrupt
     until     end at the first checkpoint that has arrived (`experiments.lab.arrival`)
     share_out train the models of a long run in as many processes as torch has threads
 
@@ -69,7 +67,13 @@ def train(
     from simulator.towers.multiprocess import processes_for
     from simulator.towers.training import check_ensemble, compiles
 
-    _check(models, seed, output, resume)
+    if not 1 <= models <= LARGEST_ENSEMBLE:
+        near = min(max(models, 1), LARGEST_ENSEMBLE)
+        raise RequestError(
+            f"--ensemble = {models} lies outside [1, {LARGEST_ENSEMBLE}]; the nearest valid value is {near}"
+        )
+    if resume is not None and output not in (None, resume):
+        raise RequestError(f"--resume {resume} writes to its own folder; leave --output {output} out")
     setting = mitigated(mitigate, Setting(world, recipe=recipe, prompt=checked_prompt(recipe, prompt)))
     recipe, world = setting.recipe, setting.world
     further = [checked_prompt(recipe, each) for each in further]
@@ -77,23 +81,25 @@ def train(
     draw_on = None if draw_on is None else checked_device(draw_on)
     group = distributed.join(device)
     if until is not None:
-        refuse_until(until, recipe, models, group.size)
-    ensemble = Ensemble(recipe, (world,) * models, tuple(range(models)), seed, device, draw_on, compile, group)
+        check_until(until, recipe, models, group.size)
+    worlds, numbers = (world,) * models, tuple(range(models))
+    ensemble = Ensemble(recipe, worlds, numbers, checked_seed(seed), device, draw_on, compile, group)
     processes = processes_for(ensemble) if share_out else 1
-    run = _Run(ensemble, processes, resume or output, resume is not None, until, report)
-    with _failures_as_sentences(device):
+    run = _Run(ensemble, processes, resume or output, until, report)
+    with _failures_as_sentences(device), _interrupted_at_once(run.folder):
         began = perf_counter()
         check_ensemble(ensemble)
-        _refuse_what_cannot_fit(ensemble)
+        _check_memory(ensemble)
         check_groups(ensemble)
-        with _stoppable(run) if keep else nullcontext(lambda: False) as stop:
+        with together(group):
+            run.begin(resume is not None)
+        with nullcontext(lambda: False) if run.folder is None else interruption(group) as stop:
             run.train(stop)
         distributed.leave(group)  # rank 0 alone evaluates
         if group.rank > 0:
             return None
         weights = with_retrained_head(ensemble, run.state.eval_parameters)
-        with _training_kept(run) if keep else nullcontext():
-            document = {**result(ensemble, run.state, weights, setting, further), "moved": moved(run.trace)}
+        document = {**result(ensemble, run.state, weights, setting, further), "moved": moved(run.trace)}
         document |= {
             **({} if until is None else {"until": until, "arrived": arrived(run.trace, until)}),
             **({} if mitigate == NONE else {"mitigation": mitigate}),
@@ -103,21 +109,10 @@ def train(
             "processes": max(group.size, processes),
             "compiled": compiles(ensemble) and run.compiled,
         }
-    if run.folder is not None:
-        runfolder.save_weights(run.folder, weights)
-        write_json(run.folder / runfolder.RESULT, document)
+        if run.folder is not None:
+            runfolder.save_weights(run.folder, weights)
+            write_json(run.folder / runfolder.RESULT, document)
     return document
-
-
-def _check(models: int, seed: int, output: Path | None, resume: Path | None) -> None:
-    if not 1 <= models <= LARGEST_ENSEMBLE:
-        near = min(max(models, 1), LARGEST_ENSEMBLE)
-        raise RequestError(
-            f"--ensemble = {models} lies outside [1, {LARGEST_ENSEMBLE}]; the nearest valid value is {near}"
-        )
-    checked_seed(seed)
-    if resume is not None and output is not None and resume != output:
-        raise RequestError(f"--resume {resume} writes to its own folder; leave --output {output} out")
 
 
 @dataclass
@@ -127,12 +122,22 @@ class _Run:
     ensemble: "Ensemble"
     processes: int
     folder: Path | None
-    resuming: bool
     until: float | None
     report: Callable[[str], None]
     state: "State | None" = None
     trace: list[dict[str, Any]] = field(default_factory=list)
     compiled: bool = True
+
+    def begin(self, resuming: bool) -> None:
+        """Load the folder's last checkpoint, or start anew."""
+        from simulator.towers.training import start  # start-up time: loads torch
+
+        if resuming:
+            self.state, self.trace = runfolder.load_checkpoint(self.folder, self.ensemble)
+            return
+        if self.folder is not None and self.ensemble.group.rank == 0:
+            runfolder.begin(self.folder, self.ensemble)
+        self.state = start(self.ensemble)
 
     def train(self, stop: Callable[[], bool]) -> None:
         """Train, measure and save at each checkpoint, until the last step or an arrival.
@@ -144,8 +149,6 @@ class _Run:
         from simulator.towers.multiprocess import run_in
 
         group = self.ensemble.group
-        with together(group):
-            self._begin()
         steps, models = self.ensemble.recipe.steps, len(self.ensemble.models)
         due = sorted({round(steps * k / CHECKPOINTS) for k in range(1, CHECKPOINTS + 1)} - {0})
         step = begun = int(self.state.step)
@@ -158,34 +161,20 @@ class _Run:
             for state in states:
                 self.state, step, now = state, int(state.step), perf_counter()
                 rate = models * (step - begun) / max(now - clock, 1e-9)
-                checkpoint = step in due
-                if checkpoint and group.rank == 0:
+                if step in due and group.rank == 0:
                     self.trace.append(trace_row(self.ensemble, state, since, fine=self.until is not None))
                     self.report(trace_line(self.trace[-1], steps, rate))
                 if self.folder is not None and group.rank == 0:
                     self._save()
-                if checkpoint:
+                if step in due:
                     since = step
                     if self._arrived():
                         return
                 # Several processes train on while this one evaluates.
                 begun, clock = step, perf_counter() if self.processes == 1 else now
         if step < steps:
-            if group.rank == 0:
-                self.keep()
             distributed.leave(group)
             raise Interrupted(f"interrupted after step {step} of {steps}; resume with --resume {self.folder}")
-
-    def _begin(self) -> None:
-        """Load the folder's last checkpoint, or start anew."""
-        from simulator.towers.training import start  # start-up time: loads torch
-
-        if self.resuming:
-            self.state, self.trace = runfolder.load_checkpoint(self.folder, self.ensemble)
-            return
-        if self.folder is not None and self.ensemble.group.rank == 0:
-            runfolder.begin(self.folder, self.ensemble)
-        self.state = start(self.ensemble)
 
     def _arrived(self) -> bool:
         return self.until is not None and arrived(self.trace, self.until)
@@ -203,13 +192,6 @@ class _Run:
         state = restarted(self.state) if measured else self.state
         runfolder.save_checkpoint(self.folder, state, self.ensemble, self.trace)
 
-    def keep(self) -> None:
-        """Save an interrupted run that has no folder to one of its own."""
-        if self.folder is None:
-            self.folder = runfolder.unnamed(self.ensemble)
-            runfolder.begin(self.folder, self.ensemble)
-            self._save()
-
 
 @contextmanager
 def _failures_as_sentences(device: str) -> Iterator[None]:
@@ -222,39 +204,28 @@ def _failures_as_sentences(device: str) -> Iterator[None]:
         yield
     except (EveryModelDiverged, ProcessEnded) as error:
         raise RunError(str(error)) from None
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise RunError(f"{device} has {TOO_LITTLE}") from error
-    except RuntimeError as error:
-        if "can't allocate memory" not in str(error):  # the words of torch's CPU allocator
-            raise
-        raise RunError(f"{device} has {TOO_LITTLE}") from error
     except ValueError as error:
         raise RequestError(str(error)) from error
+    except (RuntimeError, MemoryError) as error:
+        full = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not full and "can't allocate memory" not in str(error):  # the words of torch's CPU allocator
+            raise
+        words = "too little memory for this run; a smaller --ensemble, --batch-size or --width needs less"
+        raise RunError(f"{device} has {words}") from error
 
 
 @contextmanager
-def _stoppable(run: _Run) -> Iterator[Callable[[], bool]]:
-    """`interruption`; the sentence of a second Ctrl-C names the last checkpoint, if there is one."""
-    try:
-        with interruption(run.ensemble.group) as stop:
-            yield stop
-    except KeyboardInterrupt:
-        saved = run.folder is not None and (run.folder / runfolder.CHECKPOINT).exists()
-        kept = f"--resume {run.folder} resumes from its last checkpoint" if saved else "nothing was kept"
-        raise Interrupted(f"interrupted at once; {kept}") from None
-
-
-@contextmanager
-def _training_kept(run: _Run) -> Iterator[None]:
-    """Ctrl-C in the block, after the last step, keeps the training."""
+def _interrupted_at_once(folder: Path | None) -> Iterator[None]:
+    """Name the last checkpoint in the sentence of a second Ctrl-C, or of one during the evaluation."""
     try:
         yield
     except KeyboardInterrupt:
-        run.keep()
-        raise Interrupted(f"interrupted after the last step; --resume {run.folder} evaluates it") from None
+        if folder is None or not (folder / runfolder.CHECKPOINT).exists():
+            raise
+        raise Interrupted(f"interrupted at once; --resume {folder} resumes from its last checkpoint") from None
 
 
-def _refuse_what_cannot_fit(ensemble: "Ensemble") -> None:
+def _check_memory(ensemble: "Ensemble") -> None:
     """Raise RequestError before the machine runs out of memory, which would take it minutes to notice."""
     from simulator.towers.ensemble import least_bytes  # start-up time: loads torch
 

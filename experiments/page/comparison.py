@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
-from experiments.lab.request import read
+from experiments.lab.studies import read
 from theory.learners import named
 
 TAU = 0.005  # smaller differences count as equal
@@ -27,21 +26,9 @@ def leads(table: xr.Dataset) -> xr.DataArray:
 
 def shares(gap: xr.DataArray) -> list[dict[str, Any]]:
     """Per pair of learners and correlation: the shares of the map where either side is ahead by more than TAU."""
-    rows = []
-    for ours in gap.contrastive.values:
-        for theirs in gap.supervised.values:
-            for p in gap.p_spu.values:
-                cells = np.asarray(gap.sel(contrastive=ours, supervised=theirs, p_spu=p))
-                rows.append(
-                    {
-                        "contrastive": str(ours),
-                        "supervised": str(theirs),
-                        "p_spu": float(p),
-                        "contrastive_more_robust": float((cells > TAU).mean()),
-                        "supervised_more_robust": float((cells < -TAU).mean()),
-                    }
-                )
-    return rows
+    cells = [name for name in gap.dims if name not in ("contrastive", "supervised", "p_spu")]
+    ahead = {"contrastive_more_robust": (gap > TAU).mean(cells), "supervised_more_robust": (gap < -TAU).mean(cells)}
+    return xr.Dataset(ahead).to_dataframe().reset_index().to_dict("records")
 
 
 def region(table: xr.Dataset) -> str:

@@ -6,7 +6,6 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.page.plot.frame import WIDTHS
-from experiments.page.section import Section
 from experiments.style import styled
 from simulator.gaussian.pairs import draw_latents
 from simulator.streams import independent
@@ -21,21 +20,6 @@ RULES = {
     "linear CLIP, mean prompt": LinearCLIP("mean"),
     "logistic regression": Logistic(),
 }
-
-
-def section(seed: int) -> Section:
-    """The section of the report."""
-    table = sample(seed)
-    return Section(
-        "latents",
-        "What does each rule look at?",
-        "With the mean prompt linear CLIP decides by the background, with the name prompt by both",
-        f"{table.size} training pairs at mu_spu = 2, p_spu = 0.9, without view noise: circles have the background of "
-        "their class (common), crosses do not (counter). Each line is the boundary of a rule; the flatter it is, the "
-        "more the background decides.",
-        "",
-        {"latents": scatter(table)},
-    )
 
 
 def sample(seed: int, world: World = WORLD, size: int = 600) -> xr.Dataset:

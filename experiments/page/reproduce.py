@@ -12,7 +12,6 @@ from experiments.errors import Interrupted, RequestError
 from experiments.files import REPORT, check_report, replace_folder, staging_folder, write_json, write_text
 from experiments.lab.presets import design
 from experiments.page import text
-from experiments.page.section import section_of
 from experiments.progress import track
 from experiments.verdict import REFUSED
 
@@ -73,17 +72,19 @@ def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began
     """Run the designs, draw the figures, and write the page with its tables."""
     # These import matplotlib and xarray; the trials above may refuse first.
     from experiments.lab.tables import write_csv
-    from experiments.page import comparison, convergence, latents
+    from experiments.page import comparison
     from experiments.page.report import render
+    from experiments.page.sections import design_section, latents_section, rate_section
     from experiments.page.svg import figure_svg
     from experiments.provenance import provenance
 
-    sections, tables = [latents.section(seed), convergence.section(seed)], {}
+    sections, tables = [latents_section(seed)], {}
     for name in track(DESIGNS, len(DESIGNS), "designs run", str):
         study = design(name)
         tables[name] = study.study(seed=seed).run()
         write_csv(folder / f"{name}.csv", tables[name])
-        sections.insert(-1, section_of(study, tables[name]))
+        sections.append(design_section(study, tables[name]))
+    sections.append(rate_section(seed))
     drawings = {}
     figures = [(section, *item) for section in sections for item in section.figures.items()]
     for section, name, figure in track(figures, len(figures), "figures drawn", lambda item: item[1]):

@@ -2,15 +2,14 @@
 
 import io
 import re
-from collections.abc import Mapping
 
 from markupsafe import escape
 from matplotlib.figure import Figure
 
 from experiments.style import styled
 
-GLYPH = re.compile(r'<path id="([^"]+-[0-9a-f]+)" d="[^"]*"[^>]*/>')  # matplotlib's id of a letter: font and code
 COORDINATES = re.compile(r'\b(?:d|x|y|points)="[^"]*"')
+DEFINED = re.compile(r'<(path|clipPath|pattern) id="([^"]+)"(?:[^>]*/>|.*?</\1>)', re.DOTALL)
 
 
 @styled
@@ -24,6 +23,8 @@ def figure_svg(figure: Figure, description: str = "") -> str:
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
     text = COORDINATES.sub(lambda part: re.sub(r"-?\d+\.\d{3,}", _rounded, part[0]), text)
     text = re.sub(r">\s+<", ">\n<", text)
+    used = set(re.findall(r'(?:href="|url\()#([^")]+)', text))
+    text = re.sub(r' id="([^"]+)"', lambda part: part[0] if part[1] in used else "", text)
     label = f'role="img" aria-label="{escape(description)}"' if description else 'aria-hidden="true"'
     return text.replace("<svg ", f"<svg {label} ", 1)
 
@@ -34,36 +35,24 @@ def _rounded(number: re.Match) -> str:
 
 
 @styled
-def _formula(latex: str) -> Figure:
+def formula_svg(latex: str) -> str:
+    """A formula as SVG with its LaTeX as description; "" for an empty formula."""
     figure = Figure(figsize=(0.1, 0.1), layout="none")
     figure.patch.set_visible(False)  # it is part of a line of text
     figure.text(0, 0, f"${latex}$", fontsize=12)
-    return figure
+    return figure_svg(figure, latex) if latex else ""
 
 
-def formula_svg(latex: str) -> str:
-    """A formula as SVG with its LaTeX as description; "" for an empty formula."""
-    return figure_svg(_formula(latex), latex) if latex else ""
+def defined_once(page: str) -> str:
+    """A page in which every letter, clip and hatch is defined once, by the first drawing that uses it.
 
-
-def on_one_page(drawings: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """(letters, drawings) for one document; the names of the drawings must be valid ids.
-
-    Every letter is drawn once, in an <svg> without a size. All other ids get their drawing's name as a prefix.
+    Matplotlib's ids are digests of what they define, so equal ids mean equal definitions.
     """
-    letters: dict[str, str] = {}
-    placed = {}
-    for name, drawing in drawings.items():
-        own = set(re.findall(r'\bid="([^"]+)"', drawing))
-        for glyph in GLYPH.finditer(drawing):
-            letters.setdefault(glyph[1], glyph[0])
-            own.discard(glyph[1])
+    seen: set[str] = set()
 
-        def prefixed(match: re.Match, own=own, name=name) -> str:
-            return f"{match[1]}{name}-{match[2]}" if match[2] in own else match[0]
+    def first(match: re.Match) -> str:
+        new = match[2] not in seen
+        seen.add(match[2])
+        return match[0] if new else ""
 
-        text = GLYPH.sub("", drawing)
-        text = re.sub(r'(\bid="|xlink:href="#|url\(#)([^")]+)', prefixed, text)
-        placed[name] = re.sub(r"<defs>\s*</defs>\s*", "", text)
-    head = '<svg aria-hidden="true" width="0" height="0" style="position: absolute"><defs>'
-    return f"{head}{''.join(letters.values())}</defs></svg>", placed
+    return DEFINED.sub(first, page)

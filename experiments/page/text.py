@@ -1,4 +1,4 @@
-"""The report's text: the answer to its title, how verdicts are reached, and the glossary.
+"""The numbers in the report's prose: the answer to its title, in short and at length.
 
 Functions import what they need when they run, for start-up time.
 """
@@ -11,46 +11,6 @@ from simulator.world import World
 COMMAND = "soberclip predict --mu-spu 2 --sigma-xi 0.8"
 ANSWER_WORLD = {"mu_spu": 2.0, "sigma_xi": 0.8}
 CERTAIN = 0.99999
-
-DECIDED = (
-    "A claim is contradicted if drawn data show, at one point of its domain, a violation above its tolerance τ. A "
-    "confidence bound decides this.",
-    "A claim is supported if neither the search nor any audited point shows a violation. This has no error rate for "
-    "the points in between. It is proved if its closed form also holds at all of them. Otherwise it is undecided.",
-    "Claims about trained towers are decided on models with different seeds, as many as the claim needs, by bounds "
-    "with the same error rate.",
-)
-
-PROVED = (
-    "Proved is more than supported: the closed form keeps the claim to within τ at every point of the domain. Exact "
-    "algebra shows this, or outward-rounded interval arithmetic on boxes that fill the domain. A certificate lists "
-    "the boxes, and a checker with its own arithmetic has verified it. Prover and checker share the recorded formula "
-    "and the rules by which conditions imply it (`soberclip check --prove --output FOLDER` writes certificates, "
-    "`--verify FOLDER` checks them). A contradiction is rigorous if the closed form fails by more than τ at one point, "
-    "in the same arithmetic. These statements have no error rate, and they are about formulas. The audits measure, "
-    "with an error rate, whether the formula describes the world. Proofs do not cover finitely many pairs, training, "
-    "accuracies and matrices of three classes or more, or learners without a formula (InfoNCE, Bayes, and logistic "
-    "regression below full correlation). Nor do they cover faults of the machine or of the checker's libraries."
-)
-
-GLOSSARY = {
-    "common, counter": "the two groups of test images: with the usual background of their class, or with another one",
-    "balanced, drop": "the mean of the accuracies on both groups, and common minus counter",
-    "error-counter": "one minus the accuracy on the counter group",
-    "name, mean, background prompt": "the class prompt is the bare name, the average training caption, or the name "
-    "with the usual background",
-    "captions, scores prompt": "all training captions of the class: the log-mean-exp of their scores, or their mean",
-    "linear, infonce": "linear CLIP and the InfoNCE optimum: what the papers' loss and CLIP's own loss learn",
-    "printed": "linear CLIP as Theorem 6.2 of Wang et al. prints it, right or wrong",
-    "reliance": "weight on the background divided by weight on the animal; smaller is more robust",
-    "p_spu": "probability that the background matches the label in training",
-    "mu, sigma": "mean and standard deviation of a latent: the animal's (inv) and the background's (spu)",
-    "ν (nu)": "view noise: the variance σ_ξ²/d of each coordinate of an image or a caption",
-    "exact law": "statistics of n training pairs, drawn from their exact distribution without drawing pairs",
-    "drawn pairs, drawn images": "training pairs, or test images, drawn one by one",
-    "n": "training pairs (test images, models or photos where the route says so)",
-    "τ, α": "violations up to τ do not contradict a claim; α is the error rate of its trial",
-}
 
 
 def answer() -> list[str]:

@@ -9,14 +9,14 @@ own drop is inflated, and the drop of related models may be. "unselected" leaves
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from itertools import product
 from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from scipy.special import stdtrit
 
 from experiments.effective_robustness import Axis, offset
@@ -31,8 +31,8 @@ TAU = 0.005  # accuracies closer than this are equal in practice
 SIMILAR = 0.01  # "similar" drops: one point, on average
 REPLICATES = 10_000
 ROUTE = "published tables"
+MEANS, AXES, SUBSETS = ("macro", "micro"), ("plain", "logit"), ("all", "unselected")
 
-Group = Callable[[str], tuple[Sequence[Row], Sequence[Row]]]  # mean -> (models of the line, models above it)
 Estimate = tuple[float, tuple[float, float], int]  # value, interval, number of models
 Word = Literal["supported", "contradicted", "undecided"]
 Relation = Literal["above", "not above", "within"]
@@ -54,6 +54,43 @@ TOWER_MILLIONS = {
 
 
 @dataclass(frozen=True)
+class Terms:
+    """Error rate of the intervals and seed of the bootstraps."""
+
+    alpha: float = ALPHA
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class TableClaim:
+    """A claim that the tables can decide; `variants` yields the name and the estimate of each variant."""
+
+    name: str
+    source: str
+    statement: str
+    statistic: str  # the meaning of the measured number
+    relation: Relation  # to 0
+    variants: Callable[[Terms], Iterable[tuple[str, Estimate]]]
+    tau: float = TAU
+    replicates: int | None = None
+    exception: Callable[[], str | None] = lambda: None  # the clearest one
+
+    @property
+    def id(self) -> str:
+        """The claim's id among all claims on trial."""
+        return f"counteranimal/{self.name}"
+
+    def judge(self, terms: Terms = Terms()) -> "Judgement":
+        """The judgement of all variants."""
+        start = perf_counter()
+        variants = tuple(
+            Variant(name, value, interval, n, decide(interval, self.relation, self.tau))
+            for name, (value, interval, n) in self.variants(terms)
+        )
+        return Judgement(self, terms.alpha, variants, self.exception(), round(perf_counter() - start, 3))
+
+
+@dataclass(frozen=True)
 class Variant:
     """A claim's statistic computed in one way."""
 
@@ -68,15 +105,8 @@ class Variant:
 class Judgement:
     """The verdict of the tables on a claim."""
 
-    claim: str
-    source: str
-    statement: str
-    statistic: str  # the meaning of `measured`
-    predicted: float  # the value that the relation compares with
-    relation: Relation
-    tau: float
+    claim: TableClaim
     alpha: float  # error rate of each variant's interval, whose level is 1 - alpha
-    replicates: int | None
     variants: tuple[Variant, ...]
     note: str | None  # the clearest exception to the claim
     seconds: float
@@ -90,8 +120,40 @@ class Judgement:
     def worst(self) -> Variant:
         """The variant least favourable to the claim."""
         rank = {"contradicted": 0, "undecided": 1, "supported": 2}
-        favour = {"above": lambda x: x, "not above": lambda x: -x, "within": lambda x: -abs(x)}[self.relation]
+        favour = {"above": lambda x: x, "not above": lambda x: -x, "within": lambda x: -abs(x)}[self.claim.relation]
         return min(self.variants, key=lambda v: (rank[v.verdict], favour(v.measured)))
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON, with all variants."""
+        names = ("source", "statement", "statistic", "relation", "tau", "replicates")
+        own = {name: getattr(self.claim, name) for name in names}
+        return asdict(self) | {"claim": self.claim.name, "predicted": 0.0, **own, "verdict": self.verdict}
+
+    def record(self) -> dict[str, Any]:
+        """The worst variant in the format of `soberclip check`."""
+        claim, worst, exception = self.claim, self.worst, self.note
+        if worst.verdict != "supported":
+            exception = worst.name + (f"; {exception}" if exception else "")
+        return Verdict(
+            kind="published",
+            claim=claim.id,
+            source=claim.source,
+            statement=claim.statement,
+            verdict=self.verdict,
+            predicted=0.0,
+            measured=worst.measured,
+            interval=list(worst.interval),
+            level=1 - self.alpha,
+            counterexample=exception,
+            route=ROUTE,
+            n=worst.n,
+            replicates=claim.replicates,
+            alpha=self.alpha,
+            tau=claim.tau,
+            seconds=self.seconds,
+            quantity=claim.statistic,
+            relation=claim.relation,
+        ).as_json()
 
 
 def decide(interval: tuple[float, float], relation: Relation, tau: float) -> Word:
@@ -109,99 +171,9 @@ def decide(interval: tuple[float, float], relation: Relation, tau: float) -> Wor
     return "supported" if yes else "contradicted" if no else "undecided"
 
 
-@dataclass(frozen=True)
-class Terms:
-    """Error rate of the intervals and seed of the bootstraps."""
-
-    alpha: float = ALPHA
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class TableClaim:
-    """A claim that the tables can decide; `variants` yields the name and the estimate of each variant."""
-
-    name: str
-    source: str
-    statement: str
-    statistic: str
-    relation: Relation
-    variants: Callable[[Terms], Iterable[tuple[str, Estimate]]]
-    tau: float = TAU
-    replicates: int | None = None
-    exception: Callable[[], str | None] = lambda: None
-
-    @property
-    def id(self) -> str:
-        """The claim's id among all claims on trial."""
-        return f"counteranimal/{self.name}"
-
-    def judge(self, terms: Terms = Terms()) -> Judgement:
-        """The judgement of all variants."""
-        start = perf_counter()
-        variants = tuple(
-            Variant(name, value, interval, n, decide(interval, self.relation, self.tau))
-            for name, (value, interval, n) in self.variants(terms)
-        )
-        exception = self.exception()
-        return Judgement(
-            claim=self.name,
-            source=self.source,
-            statement=self.statement,
-            statistic=self.statistic,
-            predicted=0.0,
-            relation=self.relation,
-            tau=self.tau,
-            alpha=terms.alpha,
-            replicates=self.replicates,
-            variants=variants,
-            note=exception,
-            seconds=round(perf_counter() - start, 3),
-        )
-
-
-def judgements(terms: Terms = Terms()) -> list[Judgement]:
-    """All claims judged; about a second."""
-    return [claim.judge(terms) for claim in CLAIMS.values()]
-
-
-def published_verdicts(error_rate: float | None = None, seed: int = 0) -> list[dict[str, Any]]:
-    """The judgements as `soberclip check` and the report list them: one record per claim, its worst variant."""
-    return [published_verdict(claim, error_rate, seed) for claim in CLAIMS]
-
-
 def published_verdict(claim: str, error_rate: float | None = None, seed: int = 0) -> dict[str, Any]:
     """The record of one claim, by its name in `CLAIMS`, at this error rate (ALPHA if None) and seed."""
-    return verdict_record(CLAIMS[claim].judge(Terms(ALPHA if error_rate is None else error_rate, seed)))
-
-
-def verdict_record(judgement: Judgement) -> dict[str, Any]:
-    """One judgement as a JSON object in the format of `soberclip check`."""
-    worst = judgement.worst
-    exception = judgement.note
-    if worst.verdict != "supported":
-        exception = worst.name + (f"; {exception}" if exception else "")
-    verdict = Verdict(
-        kind="published",
-        claim=f"counteranimal/{judgement.claim}",
-        source=judgement.source,
-        statement=judgement.statement,
-        verdict=judgement.verdict,
-        predicted=judgement.predicted,
-        measured=worst.measured,
-        interval=list(worst.interval),
-        level=1 - judgement.alpha,
-        counterexample=exception,
-        route=ROUTE,
-        n=worst.n,
-        replicates=judgement.replicates,
-        alpha=judgement.alpha,
-        tau=judgement.tau,
-        seconds=judgement.seconds,
-        quantity=judgement.statistic,
-        relation=judgement.relation,
-    )
-    return verdict.as_json()
+    return CLAIMS[claim].judge(Terms(ALPHA if error_rate is None else error_rate, seed)).record()
 
 
 def _smallest_drop(terms: Terms) -> Iterable[tuple[str, Estimate]]:
@@ -211,33 +183,41 @@ def _smallest_drop(terms: Terms) -> Iterable[tuple[str, Estimate]]:
         "macro": float((1 / photos).sum() / len(photos) ** 2),
         "micro": float((1 / photos.sum(axis=0)).sum()),
     }
-    for mean in ("macro", "micro"):
-        rows = _clip(mean)
+    for mean in MEANS:
+        rows = _models("CLIP", mean)
         radius = math.sqrt(math.log(2 * len(rows) / terms.alpha) / 2 * spread[mean])
         least = min(row.drop for row in rows)
         yield f"{mean} mean", (least, (least - radius, least + radius), len(rows))
 
 
-def _offsets(claim: str, groups: Group, terms: Terms) -> Iterable[tuple[str, Estimate]]:
-    """Mean counter accuracy of the second group above the line of the first."""
-    for mean, axis, subset in product(("macro", "micro"), ("plain", "logit"), ("all", "unselected")):
-        family, others = (_subset(rows, subset) for rows in groups(mean))
+def _imagenet_above_clip(terms: Terms) -> Iterable[tuple[str, Estimate]]:
+    for mean, axis, subset in product(MEANS, AXES, SUBSETS):
         name = f"{axis} axes, {mean} mean, {subset} models"
-        yield name, _offset(terms, family, others, axis, f"{claim} {name}")
+        clips = _models("CLIP", mean, subset)
+        yield name, _offset(terms, clips, _models("ImageNet", mean), axis, f"imagenet-above-clip {name}")
+
+
+def _curated(terms: Terms) -> Iterable[tuple[str, Estimate]]:
+    for mean, axis, subset in product(MEANS, AXES, SUBSETS):
+        name = f"{axis} axes, {mean} mean, {subset} models"
+        curated, others = [], []
+        for row in _models("CLIP", mean, subset):
+            (curated if _data(row).startswith(HIGH_QUALITY) else others).append(row)
+        yield name, _offset(terms, others, curated, axis, f"curated-data-helps {name}")
 
 
 def _ensembled(terms: Terms) -> Iterable[tuple[str, Estimate]]:
-    every = [r for r in published_rows("1000", "openai80") if r.family == "CLIP"]
+    every = _models("CLIP", prompt="openai80")
     damaged = ("CLIP-OpenAI-RN50x16", "CLIP-LAION2B-ViT/bigG/14")  # the audit finds an outlier and a copy of Table 3
     sound = [r for r in every if r.model not in damaged]
-    for (name, rows), axis in product((("all rows", every), ("sound rows", sound)), ("plain", "logit")):
-        estimate = _offset(terms, rows, _imagenet("macro"), axis, f"prompt-ensembling {name} {axis}")
+    for (name, rows), axis in product((("all rows", every), ("sound rows", sound)), AXES):
+        estimate = _offset(terms, rows, _models("ImageNet"), axis, f"prompt-ensembling {name} {axis}")
         yield f"{axis} axes, {name}", estimate
 
 
 def _sizes(terms: Terms) -> Iterable[tuple[str, Estimate]]:
-    for mean, subset in product(("macro", "micro"), ("all", "unselected")):
-        rows = [r for r in _subset(_clip(mean), subset) if _backbone(r) in TOWER_MILLIONS]
+    for mean, subset in product(MEANS, SUBSETS):
+        rows = [r for r in _models("CLIP", mean, subset) if _backbone(r) in TOWER_MILLIONS]
         # One stratum for each training set and kind of tower; a stratum with one size says nothing about size.
         strata = [f"{_data(r)} {'ViT' if 'ViT' in _backbone(r) else 'RN'}" for r in rows]
         size = np.log2([TOWER_MILLIONS[_backbone(r)] for r in rows])
@@ -245,45 +225,42 @@ def _sizes(terms: Terms) -> Iterable[tuple[str, Estimate]]:
 
 
 def _larger_that_drops_more() -> str | None:
-    rows = {r.model: r for r in _clip("macro")}
-    small, large = rows["CLIP-OpenAI-RN101"], rows["CLIP-OpenAI-RN50x4"]
-    if large.drop <= small.drop:
-        return None
-    return f"OpenAI RN50x4 drops {large.drop:.4f}, the smaller RN101 {small.drop:.4f}"
+    drops = {r.model: r.drop for r in _models("CLIP")}
+    small, large = drops["CLIP-OpenAI-RN101"], drops["CLIP-OpenAI-RN50x4"]
+    return f"OpenAI RN50x4 drops {large:.4f}, the smaller RN101 {small:.4f}" if large > small else None
 
 
 def _more_data(terms: Terms) -> Iterable[tuple[str, Estimate]]:
     sets = (("ViT/B/16", "ViT/L/14"), ("ViT/B/16", "ViT/B/32", "ViT/L/14"))
-    for mean, backbones in product(("macro", "micro"), sets):
-        rows = {r.model: r for r in _clip(mean)}
-        gain = [rows[f"CLIP-LAION400M-{b}"].drop - rows[f"CLIP-LAION2B-{b}"].drop for b in backbones]
+    for mean, backbones in product(MEANS, sets):
+        drops = {r.model: r.drop for r in _models("CLIP", mean)}
+        gain = [drops[f"CLIP-LAION400M-{b}"] - drops[f"CLIP-LAION2B-{b}"] for b in backbones]
         yield f"{mean} mean, {', '.join(backbones)}", _mean_interval(gain, terms.alpha)
+
+
+def _label_gaps() -> dict[Row, float]:
+    """The drop against 20 labels minus the drop against 1000, by the row of the latter."""
+    twenty = {r.model: r.drop for r in published_rows("20")}
+    return {r: twenty[r.model] - r.drop for r in published_rows()}
 
 
 def _label_sets(terms: Terms) -> Iterable[tuple[str, Estimate]]:
     for family in ("CLIP", "ImageNet"):
-        twenty = {r.model: r for r in published_rows("20") if r.family == family}
-        gap = [twenty[r.model].drop - r.drop for r in published_rows() if r.family == family]
-        yield f"{family} models", _mean_interval(gap, terms.alpha)
+        gaps = [gap for row, gap in _label_gaps().items() if row.family == family]
+        yield f"{family} models", _mean_interval(gaps, terms.alpha)
 
 
 def _largest_label_gap() -> str:
-    twenty = {r.model: r for r in published_rows("20")}
-    worst = max(published_rows(), key=lambda r: abs(twenty[r.model].drop - r.drop))
-    return f"largest difference: {worst.model}, {worst.drop:.4f} against {twenty[worst.model].drop:.4f}"
+    row, gap = max(_label_gaps().items(), key=lambda item: abs(item[1]))
+    return f"largest difference: {row.model}, {row.drop:.4f} against {row.drop + gap:.4f}"
 
 
-def _by_quality(mean: str) -> tuple[list[Row], list[Row]]:
-    rows = _clip(mean)
-    return [r for r in rows if not _high_quality(r)], [r for r in rows if _high_quality(r)]
-
-
-def _clip(mean: str) -> list[Row]:
-    return [r for r in published_rows(mean=mean) if r.family == "CLIP"]
-
-
-def _imagenet(mean: str) -> list[Row]:
-    return [r for r in published_rows(mean=mean) if r.family == "ImageNet"]
+def _models(family: str, mean: str = "macro", subset: str = "all", prompt: str = "simple") -> list[Row]:
+    """The rows of a family; "unselected" leaves out those that helped to select the photos."""
+    rows = [r for r in published_rows("1000", prompt, mean) if r.family == family]
+    if subset == "all":
+        return rows
+    return [r for r in rows if not (_data(r) == "LAION400M" or _backbone(r).startswith("ViT/B/32"))]
 
 
 def _data(row: Row) -> str:
@@ -294,25 +271,10 @@ def _backbone(row: Row) -> str:
     return row.model.split("-", 2)[2]
 
 
-def _high_quality(row: Row) -> bool:
-    return _data(row).startswith(HIGH_QUALITY)
-
-
-def _subset(rows: list[Row], name: str) -> list[Row]:
-    if name == "all":
-        return rows
-    return [
-        r for r in rows if r.family != "CLIP" or not (_data(r) == "LAION400M" or _backbone(r).startswith("ViT/B/32"))
-    ]
-
-
 def _offset(terms: Terms, family: list[Row], others: list[Row], axis: Axis, stream: str) -> Estimate:
-    rng = numpy_stream(terms.seed, stream)
-    return offset(_arrays(family), _arrays(others), axis, rng, REPLICATES, 1 - terms.alpha)
-
-
-def _arrays(rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
-    return np.array([r.common for r in rows]), np.array([r.counter for r in rows])
+    """Mean counter accuracy of the others above the line of the family."""
+    pairs = [(np.array([r.common for r in rows]), np.array([r.counter for r in rows])) for rows in (family, others)]
+    return offset(*pairs, axis, numpy_stream(terms.seed, stream), REPLICATES, 1 - terms.alpha)
 
 
 def _mean_interval(values: list[float], alpha: float) -> Estimate:
@@ -326,23 +288,15 @@ def _slope(x: np.ndarray, y: list[float], strata: list[str], alpha: float = ALPH
 
     y_i = a_{stratum(i)} + b x_i + noise; a stratum of one observation, or of one size, drops out.
     """
-    kept, groups = np.zeros(len(x), dtype=bool), 0
-    centred = np.zeros((2, len(x)))
-    for stratum in dict.fromkeys(strata):
-        inside = np.array([s == stratum for s in strata])
-        if np.ptp(x[inside]) == 0:
-            continue
-        kept |= inside
-        groups += 1
-        for k, values in enumerate((x, np.asarray(y))):
-            centred[k, inside] = values[inside] - values[inside].mean()
-    u, v = centred[:, kept]
-    n = int(kept.sum())
+    data = pd.DataFrame({"x": x, "y": y})
+    kept = data.groupby(strata).x.transform(np.ptp) > 0
+    groups = pd.Series(strata)[kept]
+    u, v = (data[kept] - data[kept].groupby(groups).transform("mean")).to_numpy().T
     slope = float(u @ v / (u @ u))
-    freedom = n - groups - 1
+    freedom = len(u) - groups.nunique() - 1
     error = math.sqrt(float(((v - slope * u) ** 2).sum()) / freedom / float(u @ u))
     radius = float(stdtrit(freedom, 1 - alpha / 2)) * error
-    return slope, (slope - radius, slope + radius), n
+    return slope, (slope - radius, slope + radius), len(u)
 
 
 CLAIMS = {
@@ -362,7 +316,7 @@ CLAIMS = {
             "At equal common accuracy ImageNet models are more accurate on the counter group than CLIPs.",
             "mean counter accuracy of ImageNet models above the line of the CLIPs",
             "above",
-            partial(_offsets, "imagenet-above-clip", lambda mean: (_clip(mean), _imagenet(mean))),
+            _imagenet_above_clip,
             replicates=REPLICATES,
         ),
         TableClaim(
@@ -388,7 +342,7 @@ CLAIMS = {
             "At equal common accuracy CLIPs trained on DataComp or DFN drop less than the other CLIPs.",
             "mean counter accuracy of DataComp and DFN models above the line of the others",
             "above",
-            partial(_offsets, "curated-data-helps", _by_quality),
+            _curated,
             replicates=REPLICATES,
         ),
         TableClaim(

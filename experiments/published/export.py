@@ -6,11 +6,11 @@ from typing import Any
 
 from experiments.files import output_folder, write_json, write_table
 from experiments.published.audit import findings
-from experiments.published.claims import judgements
-from experiments.published.later_work import later_work_document
-from experiments.published.tables import checkpoints, read_published, tidy
+from experiments.published.claims import CLAIMS
+from experiments.published.tables import checkpoints, later_work_rows, published_rows, read_published, tidy
 
 TABLES = ("table", "checkpoints", "audit", "since")  # these parts are also written as CSV
+ROW = "ImageNet-RN50"  # [W]'s row of the architecture that all later work uses
 
 
 def published_document() -> dict[str, Any]:
@@ -20,9 +20,25 @@ def published_document() -> dict[str, Any]:
         "table": tidy(raw),
         "checkpoints": [asdict(checkpoint) for checkpoint in checkpoints()],
         "audit": [asdict(finding) for finding in findings(raw)],
-        "claims": [asdict(judged) | {"verdict": judged.verdict} for judged in judgements()],
-        "since": later_work_document(),
+        "claims": [claim.judge().as_json() for claim in CLAIMS.values()],
+        "since": _later_work(),
     }
+
+
+def _later_work() -> list[dict[str, Any]]:
+    """One record per later row, with its distance from [W]'s untreated ResNet-50 under either mean."""
+    own = {mean: next(row for row in published_rows(mean=mean) if row.model == ROW) for mean in ("macro", "micro")}
+    names = ("source", "model", "labels", "mean", "common", "counter", "drop")
+    return [
+        {name: getattr(row, name) for name in names}
+        | {"comparable": False, "protocol": protocol}
+        | {
+            f"{group}_off_{mean}": getattr(row, group) - getattr(printed, group)
+            for mean, printed in own.items()
+            for group in ("common", "counter")
+        }
+        for row, protocol in later_work_rows()
+    ]
 
 
 def write_published(folder: Path, document: dict[str, Any]) -> None:

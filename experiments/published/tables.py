@@ -49,7 +49,7 @@ CLASS_TABLES = (
 TABLE_OF = {table.number: table for table in GROUP_TABLES + CLASS_TABLES}
 COCO, MNIST = "colored_coco.csv", "multicolored_mnist.csv"  # Tables 7 and 8: other data sets
 CLASSES, STATED, CHECKPOINTS = "classes.csv", "stated.csv", "clip_checkpoints.csv"
-MAP = "open_clip_map.csv"
+MAP, SINCE = "open_clip_map.csv", "since.csv"
 PRINTED = {"printed": "mean", "printed_deviation": "std"}
 HIGH_QUALITY = ("DataComp", "DFN")  # pretraining sets that the paper marks with an asterisk
 METHODS = {"Contrastive": "perfect-captions", "Supervised": "supervised"}  # Table 8's words, and the names here
@@ -110,21 +110,22 @@ def group_rows(raw: Raw, table: Table) -> list[Row]:
     rows = []
     for cells in raw[table.file]:
         name = model_name(table, cells)
-        family = family_of(name)
-        checkpoint = f" ({cells['checkpoint']})" if "checkpoint" in cells else ""
         rows.append(
-            Row(
+            _row(
+                cells,
                 source=f"[W] Table {table.number}",
-                model=name + checkpoint,
-                family=family,
-                common=float(cells["common"]) / 100,
-                counter=float(cells["counter"]) / 100,
-                prompt=table.prompt if family == "CLIP" else None,
+                model=name + (f" ({cells['checkpoint']})" if "checkpoint" in cells else ""),
+                family=family_of(name),
+                prompt=table.prompt if family_of(name) == "CLIP" else None,
                 labels=table.labels,
                 mean=table.mean,
             )
         )
     return rows
+
+
+def _row(cells: dict[str, str], **given) -> Row:
+    return Row(common=float(cells["common"]) / 100, counter=float(cells["counter"]) / 100, **given)
 
 
 @cache
@@ -144,6 +145,18 @@ def published_rows(labels: str = "1000", prompt: str = "simple", mean: str = "ma
         if row.prompt in (None, prompt) and not (table.number == 5 and row.family == "CLIP")
     ]
     return tuple(wanted) if any(row.family == "CLIP" for row in wanted) else ()
+
+
+@cache
+def later_work_rows() -> tuple[tuple[Row, str], ...]:
+    """Rows that others printed after [W], each with its own protocol in words, in printed order.
+
+    They are listed beside [W]'s and enter no line: for a checkpoint in both (the untreated ResNet-50s) the protocols
+    differ by more than the reported gains.
+    """
+    names = ("source", "model", "family", "labels", "mean")
+    rows = read_published()[SINCE]
+    return tuple((_row(cells, **{name: cells[name] for name in names}), cells["protocol"]) for cells in rows)
 
 
 @dataclass(frozen=True)
@@ -176,16 +189,10 @@ def published_classes() -> tuple[PublishedClass, ...]:
 def classwise(model: str) -> dict[int, tuple[float, float]] | None:
     """ImageNet index -> (common, counter) of a model in Tables 15-16, None for a model without class figures."""
     raw = read_published()
-    index = {int(r["class_id"]): int(r["imagenet_index"]) for r in raw[CLASSES]}
-    for table in CLASS_TABLES:
-        found = {
-            index[int(r["class_id"])]: (float(r["common"]) / 100, float(r["counter"]) / 100)
-            for r in raw[table.file]
-            if r["model"] == model
-        }
-        if found:
-            return found
-    return None
+    index = {row["class_id"]: int(row["imagenet_index"]) for row in raw[CLASSES]}
+    tables = [[row for row in raw[table.file] if row["model"] == model] for table in CLASS_TABLES]
+    rows = next(filter(None, tables), [])
+    return {index[r["class_id"]]: (float(r["common"]) / 100, float(r["counter"]) / 100) for r in rows} or None
 
 
 @dataclass(frozen=True)
@@ -236,44 +243,47 @@ def checkpoint_spec(spec: str) -> str:
 
 
 def tidy(raw: Raw) -> list[dict[str, Any]]:
-    """Every printed number in long form, one record a cell.
+    """Every printed number in long form, one record per cell.
 
     Keys: table (number), file, row (from 1), model, family, labels, prompt, mean, class_id, setting (what else
     distinguishes the row), quantity, printed (the digits), value (fraction where the cell is a percentage).
     """
     records: list[dict[str, Any]] = []
+    unknown = dict.fromkeys(("model", "family", "labels", "prompt", "mean", "class_id", "setting"))
+
+    def add(number: int, file: str, row: int, printed: dict[str, str], unit: int, **given) -> None:
+        base = {"table": number, "file": file, "row": row, **unknown, **given}
+        records.extend(
+            {**base, "quantity": name, "printed": text, "value": float(text) / unit}
+            for name, text in printed.items()
+            if text != ""
+        )
+
     for table in GROUP_TABLES + CLASS_TABLES:
-        for number, cells in enumerate(raw[table.file], start=1):
+        for row, cells in enumerate(raw[table.file], start=1):
             name = model_name(table, cells)
-            base = {
-                "table": table.number,
-                "file": table.file,
-                "row": number,
-                "model": name,
-                "family": family_of(name),
-                "labels": table.labels,
-                "prompt": table.prompt if family_of(name) != "ImageNet" else None,
-                "mean": table.mean,
-                "class_id": int(cells["class_id"]) if "class_id" in cells else None,
-                "setting": cells.get("checkpoint"),
-            }
-            records += [_cell(base, q, cells[q], 100) for q in ("common", "counter", "drop")]
+            add(
+                table.number,
+                table.file,
+                row,
+                {quantity: cells[quantity] for quantity in ("common", "counter", "drop")},
+                unit=100,
+                model=name,
+                family=family_of(name),
+                labels=table.labels,
+                prompt=table.prompt if family_of(name) != "ImageNet" else None,
+                mean=table.mean,
+                class_id=int(cells["class_id"]) if "class_id" in cells else None,
+                setting=cells.get("checkpoint"),
+            )
     for file, number, keys in (
         (COCO, 7, ("backbone", "pretrain_dataset", "approach")),
         (MNIST, 8, ("n_classes", "n_samples", "p_inv", "p_spu", "train_method")),
     ):
         for row, cells in enumerate(raw[file], start=1):
-            base = dict.fromkeys(("model", "family", "labels", "prompt", "mean", "class_id"))
-            setting = ", ".join(f"{key} {cells[key]}" for key in keys)
-            base = {"table": number, "file": file, "row": row, **base, "setting": setting}
-            records += [_cell(base, q, text, 100) for q, text in cells.items() if q not in keys and text != ""]
+            printed = {quantity: text for quantity, text in cells.items() if quantity not in keys}
+            add(number, file, row, printed, unit=100, setting=", ".join(f"{key} {cells[key]}" for key in keys))
     for row, cells in enumerate(raw[CLASSES], start=1):
-        base = dict.fromkeys(("model", "family", "labels", "prompt", "mean"))
-        base = {"table": 2, "file": CLASSES, "row": row, **base, "class_id": int(cells["class_id"])}
-        base["setting"] = cells["name"]
-        records += [_cell(base, q, cells[q], 1) for q in ("n_common", "n_counter")]
+        printed = {quantity: cells[quantity] for quantity in ("n_common", "n_counter")}
+        add(2, CLASSES, row, printed, unit=1, class_id=int(cells["class_id"]), setting=cells["name"])
     return records
-
-
-def _cell(base: dict[str, Any], quantity: str, printed: str, unit: int) -> dict[str, Any]:
-    return {**base, "quantity": quantity, "printed": printed, "value": float(printed) / unit}

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from simulator.accuracy import Accuracy, Numbers
+from simulator.accuracy import Accuracy
 from simulator.gaussian import supervised
-from simulator.gaussian.critic import LinearCritic, group_accuracy, reliance
+from simulator.gaussian.critic import LinearCritic, group_accuracy
 from simulator.gaussian.pairs import DrawnPairs
 from simulator.gaussian.statistics import covariance_critic, decision_prompts
 from simulator.naming import check_known
@@ -85,21 +85,6 @@ class Fitted:
         (both,) = group_accuracy(self.critic(prompt), self.world.mixture(), self.world.nu_image)
         return Accuracy(*both.tolist())
 
-    def reliance(self, prompt: Prompt | None = None) -> Numbers:
-        """Weight on the background over weight on the object; see `critic.reliance`.
-
-        Parameters
-        ----------
-        prompt
-            As of `critic`.
-
-        Raises
-        ------
-        ValueError
-            As `critic`.
-        """
-        return reliance(self.critic(prompt), self.world.classes)[0].item()
-
 
 def fit(estimator: str, pairs: DrawnPairs | DrawnPixels, *, embed_dim: int | None = None) -> Fitted:
     """Fit a linear learner to drawn pairs.
@@ -121,8 +106,8 @@ def fit(estimator: str, pairs: DrawnPairs | DrawnPixels, *, embed_dim: int | Non
     Raises
     ------
     ValueError
-        For an unknown estimator, pairs of pixels, embed_dim where it has no meaning or below 1, "linear" on a single
-        pair, and "max-margin" on pairs with weights.
+        For an unknown estimator, pairs of pixels, embed_dim where it has no meaning or below 1, and "linear" on a
+        single pair.
     SeparabilityError
         For logistic regression on separable pairs, and max-margin on pairs that are not.
 
@@ -137,14 +122,15 @@ def fit(estimator: str, pairs: DrawnPairs | DrawnPixels, *, embed_dim: int | Non
             "pairs of pixels have no linear critic whose accuracy a formula knows; simulator.train learns them"
         )
     images, texts = (x.double().cpu().numpy() for x in (pairs.images, pairs.texts))
-    weights = None if pairs.weights is None else pairs.weights.double().cpu().numpy()
     if estimator == "linear":
-        _check_width(embed_dim)
-        S = sample_covariance(images, texts, weights)
-        return Fitted(estimator, pairs.world, pairs.frames, S, embed_dim)
+        if embed_dim is not None:
+            check_integer("embed_dim", embed_dim)
+            if embed_dim < 1:
+                raise ValueError(f"embed_dim = {embed_dim} is below 1; the nearest valid value is 1")
+        return Fitted(estimator, pairs.world, pairs.frames, sample_covariance(images, texts), embed_dim)
     if embed_dim is not None:
         raise ValueError(f"embed_dim = {embed_dim} has no meaning for estimator {estimator!r}; leave it out")
-    rule = supervised.fit(estimator, images, pairs.labels.cpu().numpy(), pairs.world.classes, weights)
+    rule = supervised.fit(estimator, images, pairs.labels.cpu().numpy(), pairs.world.classes)
     return Fitted(estimator, pairs.world, pairs.frames, rule)
 
 
@@ -159,10 +145,3 @@ def sample_covariance(
         return (images - images.mean(axis=0)).T @ (texts - texts.mean(axis=0)) / (n - 1)
     x, t = weights[:, None] * images, weights[:, None] * texts
     return x.T @ texts / n - (np.outer(x.sum(axis=0), t.sum(axis=0)) - x.T @ t) / (n * (n - 1))
-
-
-def _check_width(embed_dim: int | None) -> None:
-    if embed_dim is not None:
-        check_integer("embed_dim", embed_dim)
-        if embed_dim < 1:
-            raise ValueError(f"embed_dim = {embed_dim} is below 1; the nearest valid value is 1")

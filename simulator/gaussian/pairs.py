@@ -61,10 +61,6 @@ class Latents(NamedTuple):
 
 def orthonormal_dictionary(dimension: int, latents: int, rng: np.random.Generator) -> np.ndarray:
     """D (dimension, latents), columns orthonormal and uniform over all such frames (Haar measure)."""
-    if dimension < latents:
-        raise ValueError(
-            f"dimension = {dimension} holds no {latents} orthonormal columns; the nearest valid value is {latents}"
-        )
     Q, R = np.linalg.qr(rng.standard_normal((dimension, latents)))
     return Q * np.sign(np.diag(R))  # without the signs QR's convention would bias the frame
 
@@ -199,6 +195,43 @@ def draw_pairs(
         yield Pairs(*(field[0, : n - index * size] for field in block))
 
 
+# Captions that contradict their image
+
+
+def contradicted(
+    pairs: Pairs, classes: int, frame: Float[np.ndarray, "dT l"], seed: int, index: int, *, streams: Sequence[str]
+) -> Pairs:
+    """The pairs of a block, each caption with a background drawn uniformly from all classes in place of its image's.
+
+    The caption's background block is reflected (two classes) or has two coordinates exchanged (K classes), noise
+    included. So captions keep their law given the background that they name, and silent captions stay silent. At the
+    optimum, with c the probability that another background is named and R the exchange:
+        InfoNCE     p(x, t) becomes (1 - c) p(x, t) + c p(x, R t), and R t = t for the name prompt, whose background
+                    block is zero: the decision by name is the same at any rate c.
+        linear      the cross-covariance of the backgrounds shrinks by 1 - c K/(K - 1), that of the objects stays, and
+                    with it the direction C q by name. At c = (K - 1)/K, a background by chance, it is the world with
+                    mention_spu = 0 under any prompt.
+    """
+    shown = pairs.backgrounds[..., 0].cpu()
+    drawn = independent(seed, index, streams)(torch.empty_like(shown), "caption-background", "integer", classes)
+    width = 1 if classes == 2 else classes
+    D = torch.as_tensor(frame[:, width : 2 * width]).to(pairs.texts)  # (d_T, width)
+    named = pairs.texts @ D
+    other = _exchanged(named, shown.to(named.device), drawn.to(named.device))
+    return pairs._replace(texts=pairs.texts + (other - named) @ D.T)
+
+
+def _exchanged(
+    block: Float[torch.Tensor, "E n width"], shown: Int[torch.Tensor, "E n"], drawn: Int[torch.Tensor, "E n"]
+) -> Float[torch.Tensor, "E n width"]:
+    """Coordinates `shown` and `drawn` exchanged; a single coordinate changes its sign where they differ."""
+    if block.shape[-1] == 1:
+        return torch.where((shown == drawn)[..., None], block, -block)
+    place = torch.arange(block.shape[-1], device=block.device).expand(block.shape).clone()
+    place.scatter_(2, shown[..., None], drawn[..., None]).scatter_(2, drawn[..., None], shown[..., None])
+    return block.gather(2, place)
+
+
 @dataclass(frozen=True)
 class DrawnPairs:
     """n pairs of one world, with the world and the frames behind their views; what `World.draw` returns."""
@@ -209,7 +242,6 @@ class DrawnPairs:
     texts: Float[torch.Tensor, "n dT"]
     labels: Int[torch.Tensor, " n"]
     backgrounds: Int[torch.Tensor, "n J"]
-    weights: Float[torch.Tensor, " n"] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -112,34 +112,27 @@ def covariance_critic(
 
 
 def cross_covariance(
-    world: World,
-    n: int,
-    rng: np.random.Generator,
-    *,
-    mixture: Mixture | None = None,
-    dictionaries: tuple[Float[np.ndarray, "dI l"], Float[np.ndarray, "dT l"]] | None = None,
+    world: World, n: int, rng: np.random.Generator, *, mixture: Mixture | None = None
 ) -> Float[np.ndarray, "dI dT"]:
-    """One draw of S, the unbiased sample cross-covariance of n pairs.
+    """One draw of S, the unbiased sample cross-covariance of n pairs, in the dictionaries of `first_coordinates`.
 
-    The latents' scatter occupies r = 2l of the n - 1 centred rows; there the rotated views are R D' + noise. The other
-    m = n - 1 - r rows are pure noise and enter through Xi_I' Xi_T, which is A G with A lower triangular, A A' ~
-    Wishart_{d_I}(m) (Bartlett) and G a normal matrix. (A' G has the same singular values and the wrong rows.)
+    The latents' scatter occupies r of the n - 1 centred rows, r = 2l where there are so many; there the rotated views
+    are R D' + noise. The other m rows are pure noise and enter through Xi_I' Xi_T, which is A G with A lower
+    triangular, A A' ~ Wishart_{d_I}(m) (Bartlett) and G a normal matrix. (A' G has the same singular values and the
+    wrong rows.)
     """
     mixture = mixture or world.mixture()
     l, dI, dT = len(mixture.variances), world.dim_image, world.dim_text
     noise = np.sqrt(world.nu_image), np.sqrt(world.nu_text)
-    r, m = 2 * l, n - 1 - 2 * l
-    if m < 0:  # fewer centred rows than 2l: draw the n pairs themselves
-        return _small_sample_covariance(mixture, n, world, rng, dictionaries)
-    rows = _scatter_rows(mixture, n, 1, 0.0, 0.0, rng)[0]
-    latent = _triangle(rows)  # (2l, 2l), its Gram matrix the scatter of (z_I, z_T)
-    image = noise[0] * rng.standard_normal((r, dI))
-    text = noise[1] * rng.standard_normal((r, dT))
-    image += _lift(latent[:, :l], dI, dictionaries and dictionaries[0])
-    text += _lift(latent[:, l:], dT, dictionaries and dictionaries[1])
+    r = min(2 * l, n - 1)
+    # (r, 2l), its Gram matrix the scatter of (z_I, z_T)
+    latent = _triangle(_scatter_rows(mixture, n, 1, 0.0, 0.0, rng)[0])[:r]
+    image, text = noise[0] * rng.standard_normal((r, dI)), noise[1] * rng.standard_normal((r, dT))
+    image[:, :l] += latent[:, :l]
+    text[:, :l] += latent[:, l:]
     S = image.T @ text
-    if noise[0] * noise[1] > 0 and m > 0:
-        S += noise[0] * noise[1] * _noise_product(m, dI, dT, rng)
+    if noise[0] * noise[1] > 0 and n - 1 > r:
+        S += noise[0] * noise[1] * _noise_product(n - 1 - r, dI, dT, rng)
     return S / (n - 1)
 
 
@@ -173,7 +166,8 @@ def _scatter_rows(
     """Rows whose Gram matrix is one draw of the centred scatter V of n projected pairs."""
     within, counts, means = _subgroup_statistics(mixture, n, R, nu_image, nu_text, rng)
     means -= np.einsum("rs,rsc->rc", counts / n, means)[:, None]
-    return np.concatenate([within, np.sqrt(counts)[..., None] * means], axis=1)
+    means *= np.sqrt(counts)[..., None]
+    return np.concatenate([within, means], axis=1)
 
 
 def _subgroup_statistics(
@@ -198,16 +192,20 @@ def _subgroup_statistics(
         a22 = np.sqrt(nu_text + b * np.divide(mixture.variances * nu_image, a11**2, out=np.zeros(l), where=a11 > 0))
         freedom = np.maximum(counts[:, :, j] - 1, 0).sum(axis=1)
         within.append(_correlate(_wishart_rows(freedom, 2 * l, rng), a11, a21, a22))
-        k = np.maximum(counts[:, :, j], 1)[..., None]
-        deviation = _correlate(rng.standard_normal((R, G, 2 * l)), a11, a21, a22) / np.sqrt(k)
-        means[:, :, j] = np.concatenate([mixture.means, b * mixture.means], axis=1) + deviation
+        mean = _correlate(rng.standard_normal((R, G, 2 * l)), a11, a21, a22)
+        mean /= np.sqrt(np.maximum(counts[:, :, j], 1))[..., None]
+        mean += np.concatenate([mixture.means, b * mixture.means], axis=1)
+        means[:, :, j] = mean
     return np.concatenate(within, axis=1), counts.reshape(R, G * P), means.reshape(R, G * P, 2 * l)
 
 
 def _correlate(x: Float[np.ndarray, "*s two_l"], a11, a21, a22) -> Float[np.ndarray, "*s two_l"]:
-    """Standard normal rows (first half, second half) given the covariance Sig_b, coordinate by coordinate."""
-    l = len(a11)
-    return np.concatenate([a11 * x[..., :l], a21 * x[..., :l] + a22 * x[..., l:]], axis=-1)
+    """Give standard normal rows (first half, second half) the covariance Sig_b, coordinate by coordinate, in place."""
+    first, second = np.split(x, 2, axis=-1)
+    second *= a22
+    second += a21 * first
+    first *= a11
+    return x
 
 
 def _wishart_rows(
@@ -268,25 +266,3 @@ def _noise_product(m: int, dI: int, dT: int, rng: np.random.Generator) -> Float[
     G = rng.standard_normal((dI, dT))
     # G' A' computed in Fortran order is (A G)' without a copy: A.T is upper triangular to BLAS.
     return dtrmm(1.0, A.T, G.T, side=1, lower=0).T
-
-
-def _lift(rows: Float[np.ndarray, "r l"], d: int, dictionary) -> Float[np.ndarray, "r d"]:
-    if dictionary is not None:
-        return rows @ dictionary.T
-    lifted = np.zeros((len(rows), d))
-    lifted[:, : rows.shape[1]] = rows
-    return lifted
-
-
-def _small_sample_covariance(mixture: Mixture, n: int, world: World, rng, dictionaries):
-    masks, probability = mixture.masks()
-    group = rng.choice(len(mixture.weights), size=n, p=mixture.weights / mixture.weights.sum())
-    mask = masks[rng.choice(len(masks), size=n, p=probability)]
-    z = mixture.means[group] + np.sqrt(mixture.variances) * rng.standard_normal((n, len(mixture.variances)))
-    views = []
-    for M, (latent, d, nu) in enumerate(
-        [(z, world.dim_image, world.nu_image), (mask * z, world.dim_text, world.nu_text)]
-    ):
-        x = _lift(latent, d, dictionaries and dictionaries[M]) + np.sqrt(nu) * rng.standard_normal((n, d))
-        views.append(x - x.mean(axis=0))
-    return views[0].T @ views[1] / (n - 1)

@@ -6,11 +6,11 @@ own with probability p_spu, else another's uniformly. Where `tied` names classes
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
-from pydantic import Field, model_validator
+from pydantic import Field, StrictInt, model_validator
 
 from simulator import quantities as q
 from simulator.base_model import Checked, documented
@@ -66,35 +66,31 @@ class Pixels(Checked):
         twice, and objects with colours of their own that are to be coloured.
     """
 
-    objects: Annotated[
-        Source, Field(description="where objects come from: digits (scikit-learn's 1,797 scans), mnist, cutouts, coco")
-    ] = "digits"
-    attribute: Annotated[
-        Shown, Field(description="what the attribute is: object-colour, background-colour, or photos behind the object")
-    ] = "object-colour"
-    tied: Annotated[
-        tuple[Annotated[int, Field(strict=True)], ...] | None,
-        Field(description="classes with an attribute of their own; all unless given"),
-    ] = None
-    captions: Annotated[
-        Literal["one-hot", "tokens"],
-        Field(description="one-hot vectors of object and attribute, or tokens of a sentence"),
-    ] = "one-hot"
-    told: Annotated[
-        Literal["label", "object"],
-        Field(
-            description="class that captions name where the object shown is another's: the label's, as in [W], or the "
-            "object's, as in Gaussian worlds"
-        ),
-    ] = "label"
-    root: Annotated[str | None, Field(description="folder of the objects")] = None
-    photos: Annotated[
-        str | None, Field(description="folder with a subfolder of photos for every class, in the order of their names")
-    ] = None
-    categories: Annotated[
-        tuple[str, ...] | None,
-        Field(description="categories of COCO, one per class; the file's first, by their numbers, unless given"),
-    ] = None
+    objects: Source = Field(
+        "digits", description="where objects come from: digits (scikit-learn's 1,797 scans), mnist, cutouts, coco"
+    )
+    attribute: Shown = Field(
+        "object-colour",
+        description="what the attribute is: object-colour, background-colour, or photos behind the object",
+    )
+    tied: tuple[StrictInt, ...] | None = Field(
+        None, description="classes with an attribute of their own; all unless given"
+    )
+    captions: Literal["one-hot", "tokens"] = Field(
+        "one-hot", description="one-hot vectors of object and attribute, or tokens of a sentence"
+    )
+    told: Literal["label", "object"] = Field(
+        "label",
+        description="class that captions name where the object shown is another's: the label's, as in [W], or the "
+        "object's, as in Gaussian worlds",
+    )
+    root: str | None = Field(None, description="folder of the objects")
+    photos: str | None = Field(
+        None, description="folder with a subfolder of photos for every class, in the order of their names"
+    )
+    categories: tuple[str, ...] | None = Field(
+        None, description="categories of COCO, one per class; the file's first, by their numbers, unless given"
+    )
     size: q.ImageSide | None = None
 
     @model_validator(mode="after")

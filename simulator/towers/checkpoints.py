@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from simulator.towers.ensemble import Ensemble
-from simulator.towers.step import State
+from simulator.towers.training import State
 from simulator.world import World
 
 PARTS = ("parameters", "moments", "averages")

@@ -7,8 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from simulator.gaussian.pairs import Pairs, dictionaries
-from simulator.gaussian.resampling import contradicted
+from simulator.gaussian.pairs import Pairs, contradicted, dictionaries
 from simulator.samplers import EmptyGroup, Sampler, check_shares, group_counts, group_numbers, group_shares
 from simulator.streams import numpy_stream
 from simulator.towers.distributed import rows

@@ -9,23 +9,22 @@ States are those of one process bit by bit, except after compilation: steps of f
 
 import os
 import pickle
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from itertools import count
 from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import Connection
 from signal import SIGINT, SIGTERM
-from traceback import format_exc
-from typing import NamedTuple
+from threading import Thread
+from typing import Any, NamedTuple
 
 import torch
 
 from simulator.signals import block_signals
 from simulator.towers.ensemble import Ensemble, step_products
-from simulator.towers.step import State
-from simulator.towers.training import Refused, Stop, run
+from simulator.towers.training import Refused, State, Stop, run
 
 POLL_SECONDS = 0.2  # between two calls of `stop`
 # Multiply-adds of a run for which other processes pay: a shorter run takes about ten seconds, of which they would spend
@@ -35,7 +34,6 @@ WORTH_SHARING = 2**35
 # the work, and ten times longer beside a busy process (8 models, width 32, batch 128: 12 s on one thread, over 100 s on
 # two).
 SHARED_WORK = 2**27
-KILLED = -9  # exit status after the kernel's kill, as when memory is short
 FARTHEST, LAST = 0, 1  # places of the shared array: the farthest step of any process, and the step at which all stop
 
 
@@ -93,7 +91,7 @@ def run_in(
     if processes == 1 or int(state.step) >= ensemble.recipe.steps:
         found = run(ensemble, state, checkpoints, stop, refused)
     else:
-        found = _gathered(_parts(processes, ensemble, state, checkpoints), state, stop, refused or _must_compile)
+        found = _gathered(_parts(processes, ensemble, state, checkpoints, refused is not None), state, stop, refused)
     for state in found:
         if bool((state.diverged >= 0).all()):
             raise EveryModelDiverged(
@@ -103,20 +101,20 @@ def run_in(
         yield state
 
 
-def _must_compile(reason: str) -> None:
-    raise RuntimeError(f"torch.compile failed: {reason}")
-
-
 class _Part(NamedTuple):
     """What one process trains."""
 
     ensemble: Ensemble
     state: State
-    checkpoints: list[int]
+    checkpoints: Sequence[int]
+    may_fail_to_compile: bool
     threads: int
 
 
-def _parts(processes: int, ensemble: Ensemble, state: State, checkpoints: Sequence[int]) -> list[_Part]:
+_worker: dict[str, Any] = {}  # what one process trains, and how far it is
+
+
+def _parts(processes: int, ensemble: Ensemble, state: State, *options) -> list[_Part]:
     """Consecutive models for each process."""
     E, found = len(ensemble.models), []
     for k in range(processes):
@@ -124,7 +122,7 @@ def _parts(processes: int, ensemble: Ensemble, state: State, checkpoints: Sequen
         own = ensemble._replace(worlds=ensemble.worlds[rows], models=ensemble.models[rows])
         threads = max(1, torch.get_num_threads() // processes) if step_products(own) >= SHARED_WORK else 1
         # Cloned: pickle would send the whole tensor behind a view.
-        found.append(_Part(own, _tensorwise(lambda x: x[rows].clone(), state), list(checkpoints), threads))  # noqa: B023
+        found.append(_Part(own, _tensorwise(lambda x: x[rows].clone(), state), *options, threads))  # noqa: B023
     return found
 
 
@@ -140,99 +138,83 @@ def _tensorwise(function: Callable[..., torch.Tensor], *states: State) -> State:
     return State(step=states[0].step, **found)
 
 
-def _gathered(parts: Sequence[_Part], state: State, stop: Stop, refused: Refused) -> Iterator[State]:
-    """States of the whole ensemble, joined as those of its parts arrive."""
-    context, latest, steps = get_context("spawn"), int(state.step), parts[0].ensemble.recipe.steps
-    shared = context.Array("q", [latest, steps])
-    stopping = compiler_failed = False
-    with _started(context, parts, shared) as workers:
-        found = {pipe: deque[State]() for pipe in workers}
-        while latest < shared[LAST]:
-            if not stopping and stop():
-                stopping = True
-                with shared.get_lock():  # no process is beyond the step after the farthest
-                    shared[LAST] = min(shared[FARTHEST] + 1, steps)
-            for pipe in wait(workers, POLL_SECONDS):
-                message = _received(pipe, workers[pipe])
-                if isinstance(message, State):
-                    found[pipe].append(message)
-                elif isinstance(message, Exception):
-                    raise message
-                elif not compiler_failed:  # reported once for all processes
-                    compiler_failed = True
-                    refused(message)
-            while all(found.values()):
-                whole = _tensorwise(lambda *x: torch.cat(x), *(found[pipe].popleft() for pipe in workers))
-                latest = int(whole.step)
-                yield whole
-
-
-@contextmanager
-def _started(context, parts: Sequence[_Part], shared) -> Iterator[dict[Connection, BaseProcess]]:
-    """The processes by their pipes; all of them have ended when the block ends.
+def _gathered(parts: Sequence[_Part], state: State, stop: Stop, refused: Refused | None) -> Iterator[State]:
+    """States of the whole ensemble, joined as those of its parts arrive. All processes have ended when this ends.
 
     Ctrl-C and SIGTERM, which may reach all processes, are blocked in them: this process stops them.
     """
-    workers: dict[Connection, BaseProcess] = {}
+    context, steps = get_context("spawn"), parts[0].ensemble.recipe.steps
+    shared = context.Array("q", [int(state.step), steps])
+    theirs, ours = context.Pipe(duplex=False)
+    pools = [ProcessPoolExecutor(1, context, _prepare, (theirs, shared)) for _ in parts]
+    stopping = False
     try:
-        for _ in parts:
-            ours, theirs = context.Pipe()
-            worker = context.Process(target=_work, args=(theirs, shared), daemon=True)
-            with block_signals(SIGINT, SIGTERM):
-                worker.start()
-            theirs.close()  # so that the end of the process ends the pipe
-            workers[ours] = worker
-        for (pipe, worker), part in zip(workers.items(), parts, strict=True):
-            try:
-                _send(pipe, part)  # not by `args`: a process that ends before it reads them would leave us waiting
-            except ConnectionError:
-                raise _ended(worker) from None
-        yield workers
+        with block_signals(SIGINT, SIGTERM):
+            for pool, part in zip(pools, parts, strict=True):
+                pool.submit(_begin, pickle.dumps(part))
+        theirs.close()
+        coming = [pool.submit(_next_state) for pool in pools]
+        while True:
+            pending = coming
+            while pending:
+                if not stopping and stop():
+                    stopping = True
+                    with shared.get_lock():  # no process is beyond the step after the farthest
+                        shared[LAST] = min(shared[FARTHEST] + 1, steps)
+                done, pending = wait(pending, POLL_SECONDS, FIRST_EXCEPTION)
+                for reply in done:
+                    reply.result()
+            states, reasons = zip(*(pickle.loads(reply.result()) for reply in coming), strict=True)
+            for reason in {*reasons} - {None}:
+                refused(reason)
+            if states[0] is None:
+                return
+            coming = [pool.submit(_next_state) for pool in pools]  # processes train on while this one evaluates
+            yield _tensorwise(lambda *x: torch.cat(x), *states)
+    except BrokenProcessPool:
+        raise ProcessEnded(
+            "a process that trained some of the models has ended: memory is too short, or a script asks for processes "
+            "outside of `if __name__ == '__main__':`"
+        ) from None
     finally:
-        for pipe, worker in workers.items():
-            pipe.close()
-            worker.kill()
-            worker.join()
+        ours.close()
+        for pool in pools:
+            pool.shutdown(cancel_futures=True)
 
 
-def _send(pipe: Connection, message: _Part | State | str | Exception) -> None:
-    """Plain pickle: multiprocessing's own would put tensors into shared memory, which must be kept alive."""
-    pipe.send_bytes(pickle.dumps(message))
+# In the processes.
 
 
-def _received(pipe: Connection, worker: BaseProcess) -> State | str | Exception:
-    """A state, the reason why compilation failed, or the error that ended the training."""
-    try:
-        return pickle.loads(pipe.recv_bytes())
-    except (EOFError, OSError):
-        raise _ended(worker) from None
+def _prepare(pipe: Connection, shared) -> None:
+    """End with the process that started this one, or when it closes its end of the pipe."""
+    _worker["shared"] = shared
+
+    def end() -> None:
+        with suppress(EOFError):
+            pipe.recv()
+        os._exit(0)
+
+    Thread(target=end, daemon=True).start()
 
 
-def _ended(worker: BaseProcess) -> ProcessEnded:
-    worker.join(5)
-    why = "a script that asks for processes does so under `if __name__ == '__main__':`"
-    if worker.exitcode == KILLED:
-        why = "too little memory is the most likely reason"
-    return ProcessEnded(f"a process that trained some of the models has ended with status {worker.exitcode}; {why}")
-
-
-def _work(pipe: Connection, shared) -> None:
-    """Train the models of one process and send their states, until the process that started this one ends it."""
-    part: _Part = pickle.loads(pipe.recv_bytes())
+def _begin(message: bytes) -> None:
+    """Start the training of a part. (Plain pickle: multiprocessing's own would put tensors into shared memory.)"""
+    part: _Part = pickle.loads(message)
     torch.set_num_threads(part.threads)
-    steps, parent = count(int(part.state.step) + 1), os.getppid()
+    shared, steps = _worker["shared"], count(int(part.state.step) + 1)
 
     def stop() -> bool:
         step = next(steps)
         with shared.get_lock():
             shared[FARTHEST] = max(shared[FARTHEST], step)
-            return step >= shared[LAST] or os.getppid() != parent  # the parent has ended
+            return step >= shared[LAST]
 
-    with suppress(ConnectionError, EOFError):  # the parent has ended
-        try:
-            for state in run(part.ensemble, part.state, part.checkpoints, stop, lambda reason: _send(pipe, reason)):
-                _send(pipe, state)
-        except Exception as error:  # raised again by the parent
-            error.add_note(format_exc())
-            _send(pipe, error)
-        pipe.recv_bytes()
+    _worker["reasons"] = reasons = []
+    refused = reasons.append if part.may_fail_to_compile else None
+    _worker["states"] = run(part.ensemble, part.state, part.checkpoints, stop, refused)
+
+
+def _next_state() -> bytes:
+    """(the next state, None after the last; the reason if compilation has failed), pickled."""
+    state, reasons = next(_worker["states"], None), _worker["reasons"]
+    return pickle.dumps((state, reasons.pop() if reasons else None))

@@ -44,73 +44,59 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    loss: Annotated[
-        str,
-        Field(
-            description="objective: linear, infonce, siglip, siglip-unbiased, supervised, perfect-captions, supcon, "
-            "group-dro or group-dro-infonce"
-        ),
-    ] = "infonce"
-    towers: Annotated[Literal["linear", "mlp", "conv"], Field(description="kind of tower; conv reads images")] = "mlp"
-    text_towers: Annotated[
-        Literal["linear", "mlp", "tokens"] | None,
-        Field(description="kind of the captions' tower; absent: that of images, or mlp beside conv"),
-    ] = None
-    width: Annotated[Count, Field(description="units of a hidden layer, or channels of a convolution")] = 64
-    depth: Annotated[Count, Field(description="hidden layers")] = 2
-    activation: Annotated[Literal["relu", "gelu", "tanh"], Field(description="activation of hidden layers")] = "tanh"
-    normalisation: Annotated[Literal["none", "layer"], Field(description="normalisation before an activation")] = "none"
-    skip: Annotated[
-        Literal["none", "linear"],
-        Field(description="linear map from view to embedding beside the hidden layers of mlp towers"),
-    ] = "linear"
-    embed_dim: Annotated[Count, Field(description="coordinates of an embedding")] = 32
-    frozen: Annotated[Literal["none", "image", "text"], Field(description="tower that keeps its initial weights")] = (
-        "none"
+    loss: str = Field(
+        "infonce",
+        description="objective: linear, infonce, siglip, siglip-unbiased, supervised, perfect-captions, supcon, "
+        "group-dro or group-dro-infonce",
+    )
+    towers: Literal["linear", "mlp", "conv"] = Field("mlp", description="kind of tower; conv reads images")
+    text_towers: Literal["linear", "mlp", "tokens"] | None = Field(
+        None, description="kind of the captions' tower; absent: that of images, or mlp beside conv"
+    )
+    width: Count = Field(64, description="units of a hidden layer, or channels of a convolution")
+    depth: Count = Field(2, description="hidden layers")
+    activation: Literal["relu", "gelu", "tanh"] = Field("tanh", description="activation of hidden layers")
+    normalisation: Literal["none", "layer"] = Field("none", description="normalisation before an activation")
+    skip: Literal["none", "linear"] = Field(
+        "linear", description="linear map from view to embedding beside the hidden layers of mlp towers"
+    )
+    embed_dim: Count = Field(32, description="coordinates of an embedding")
+    frozen: Literal["none", "image", "text"] = Field("none", description="tower that keeps its initial weights")
+
+    batch_size: Count = Field(256, description="pairs per step, over all processes")
+    steps: Count = Field(4000, description="optimiser steps")
+    n: Count | None = Field(None, description="size of a fixed training set; absent: fresh pairs")
+    points: Points = Field(
+        "random", description="of Gaussian pairs: random ones, or scrambled Sobol points that fill the law evenly"
+    )
+    sampler: str = Field(
+        "drawn", description="how pairs are sampled: drawn, balanced, subsampled, reweighted or contradicted"
+    )
+    last_layer: Literal["trained", "refitted"] = Field(
+        "trained", description="trained with the rest, or refitted afterwards on balanced groups"
     )
 
-    batch_size: Annotated[Count, Field(description="pairs per step, over all processes")] = 256
-    steps: Annotated[Count, Field(description="optimiser steps")] = 4000
-    n: Annotated[Count | None, Field(description="size of a fixed training set; absent: fresh pairs")] = None
-    points: Annotated[
-        Points,
-        Field(description="of Gaussian pairs: random ones, or scrambled Sobol points that fill the law evenly"),
-    ] = "random"
-    sampler: Annotated[
-        str,
-        Field(description="how pairs are sampled: drawn, balanced, subsampled, reweighted or contradicted"),
-    ] = "drawn"
-    last_layer: Annotated[
-        Literal["trained", "refitted"],
-        Field(description="trained with the rest, or refitted afterwards on balanced groups"),
-    ] = "trained"
+    optimizer: Literal["soap", "adamw", "sgd"] = Field(
+        "soap", description="optimiser; soap is Adam in slowly rotating coordinates"
+    )
+    lr: Rate = Field(5e-3, description="peak learning rate")
+    schedule: Literal["cosine", "constant"] = Field("constant", description="learning rate after warm-up")
+    warmup: int = Field(100, ge=0, le=10**9, description="steps of linear warm-up")
+    weight_decay: Weight = Field(0.0, description="decoupled decay of the weights")  # it biases the optimum
+    averaging: float = Field(
+        0.4,
+        ge=0.0,
+        le=1.0,
+        strict=True,
+        description="fraction of the steps, at the end, over which weights are averaged; 0: the last weights",
+    )
+    clip: Rate | None = Field(None, description="largest gradient norm of a model; absent: unclipped")
 
-    optimizer: Annotated[
-        Literal["soap", "adamw", "sgd"], Field(description="optimiser; soap is Adam in slowly rotating coordinates")
-    ] = "soap"
-    lr: Annotated[Rate, Field(description="peak learning rate")] = 5e-3
-    schedule: Annotated[Literal["cosine", "constant"], Field(description="learning rate after warm-up")] = "constant"
-    warmup: Annotated[int, Ge(0), Le(10**9), Field(description="steps of linear warm-up")] = 100
-    weight_decay: Annotated[Weight, Field(description="decoupled decay of the weights")] = 0.0  # biases the optimum
-    averaging: Annotated[
-        float,
-        Ge(0.0),
-        Le(1.0),
-        Field(
-            strict=True,
-            description="fraction of the steps, at the end, over which weights are averaged; 0: the last weights",
-        ),
-    ] = 0.4
-    clip: Annotated[Rate | None, Field(description="largest gradient norm of a model; absent: unclipped")] = None
-
-    rho: Annotated[Rate, Field(description="weight of the linearised loss's penalty")] = 1.0
-    temperature: Annotated[
-        Rate | None, Field(description="fixed softmax temperature; absent: learned from CLIP's 0.07")
-    ] = None
-    precision: Annotated[
-        Literal["float64", "float32", "bfloat16"],
-        Field(description="precision of products; bfloat16 keeps float32 weights"),
-    ] = "float32"
+    rho: Rate = Field(1.0, description="weight of the linearised loss's penalty")
+    temperature: Rate | None = Field(None, description="fixed softmax temperature; absent: learned from CLIP's 0.07")
+    precision: Literal["float64", "float32", "bfloat16"] = Field(
+        "float32", description="precision of products; bfloat16 keeps float32 weights"
+    )
 
     @property
     def objective(self):

@@ -4,12 +4,11 @@ import pytest
 import torch
 
 from simulator.gaussian.pairs import Pairs
-from simulator.towers import step
+from simulator.towers import training
 from simulator.towers.chunked_losses import tiled_infonce
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.recipe import Recipe
-from simulator.towers.step import one_step
-from simulator.towers.training import run, start
+from simulator.towers.training import one_step, run, start
 from simulator.world import World
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=8, dim_text=6)
@@ -43,7 +42,7 @@ cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"
 @pytest.mark.parametrize("limit", [1024, 4])  # dense, tiled
 def test_cuda_reaches_the_weights_of_the_cpu(loss, limit, monkeypatch):
     """Pairs drawn on the CPU, float64: equal to rounding."""
-    monkeypatch.setattr(step, "LARGEST_DENSE_BATCH", limit)
+    monkeypatch.setattr(training, "LARGEST_DENSE_BATCH", limit)
     ends = {}
     for device in ("cpu", "cuda"):
         ensemble = Ensemble(recipe(loss), (WORLD, WORLD), (0, 1), 1, device, draw_on="cpu")

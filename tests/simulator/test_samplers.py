@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stattest import assert_mean
 
-from simulator.gaussian.resampling import resample
 from simulator.pixels.views import Pixels
 from simulator.samplers import SAMPLERS, EmptyGroup, chosen, group_counts, group_numbers, group_shares
 from simulator.world import Attribute, World, Worlds
@@ -89,24 +88,6 @@ class TestASetOfPairs:
             group_counts(np.array(groups), world)
         n = int(str(error.value).split(" of ")[1].split()[0])
         assert rare * (1 - share) ** n <= 0.01 < rare * (1 - share) ** (n - 1)
-
-    def test_drawn_pairs_are_sampled_in_place(self):
-        pairs = WORLD.draw(2000, seed=3)
-        cut, weighed, swapped = (resample(pairs, name) for name in ("subsampled", "reweighted", "contradicted"))
-        assert len(cut) == 4 * np.bincount(drawn_groups(WORLD, 2000, 3)).min()
-        assert cut.world.p_spu == weighed.world.p_spu == 0.5
-        assert weighed.weights.mean().item() == pytest.approx(1)
-        assert torch.equal(swapped.images, pairs.images)
-        assert not torch.equal(swapped.texts, pairs.texts)
-        with pytest.raises(ValueError, match=r"sampler = 'ballanced' .* balanced$"):
-            resample(pairs, "ballanced")
-
-    def test_weights_stay_with_their_pairs(self):
-        weighed = resample(WORLD.draw(200, seed=3), "reweighted")
-        assert torch.equal(resample(weighed, "contradicted").weights, weighed.weights)
-        for name in BALANCING:
-            with pytest.raises(ValueError, match=f"'{name}'.* weights"):
-                resample(weighed, name)
 
 
 class TestLaw:

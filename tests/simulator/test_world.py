@@ -228,14 +228,6 @@ def test_wrong_grids_are_refused(fields, words):
         Worlds(**fields)
 
 
-def test_worlds_that_make_no_grid_and_grids_that_are_no_world_are_refused():
-    for many in ([], [World(), World(attribute=(Attribute(),))]):
-        with pytest.raises(ValueError, match="grid"):
-            Worlds.of(many)
-    with pytest.raises(ValueError, match=r"\(2,\)"):
-        Worlds(p_spu=[0.5, 0.6]).world()
-
-
 # Domains of the fields.
 
 FIELDS = [
@@ -260,8 +252,3 @@ def test_both_ends_are_valid_and_the_next_number_is_not(model, name, hint):
     for value in (below, above):
         with pytest.raises(ValidationError, match=name):
             model(**{**wide, name: value if integer else float(value)})
-
-
-def test_only_the_noise_of_captions_may_be_left_to_another_field():
-    assert [name for model, name, _ in FIELDS if model.model_fields[name].default is None] == ["sigma_xi_text"]
-    assert World(sigma_xi=2.0).nu_text == World(sigma_xi=9.0, sigma_xi_text=2.0).nu_text == 4 / 64

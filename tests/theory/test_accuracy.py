@@ -53,20 +53,6 @@ def test_rules_without_noise_or_without_weights(prompt, fields, expected):
         assert [float(x) for x in got] == pytest.approx(expected, abs=1e-15)
 
 
-def test_sweeps_are_their_worlds():
-    """Cache-sized blocks, scalars and full arrays mixed, zero-noise cells among them."""
-    rng = np.random.default_rng(0)
-    p = rng.uniform(0.5, 1, 20_000)
-    si = np.where(rng.random(20_000) < 0.01, 0.0, rng.uniform(0, 2, 20_000))
-    for prompt in PROMPTS:
-        pi = rng.uniform(0, 1, 20_000)
-        mixed = worlds_with(p_spu=p, mu_spu=2.0, sigma_inv=si, sigma_spu=0.0, mention_inv=pi, mention_spu=0.7)
-        got, expected = LinearCLIP(prompt).accuracy(mixed), linear_accuracy(linear_weights(mixed, prompt), mixed)
-        assert got.common == pytest.approx(expected.common, abs=1e-12)
-        assert got.counter == pytest.approx(expected.counter, abs=1e-12)
-        assert LinearCLIP(prompt).accuracy(mixed[:6].reshape(2, 3)).common.shape == (2, 3)
-
-
 @given(worlds(classes=st.just(2), most_attributes=2), st.sampled_from(LINEAR))
 def test_attributes_and_masks_against_the_explicit_critic(world, prompt):
     blocks, mixture = Worlds.of(world), world.mixture()

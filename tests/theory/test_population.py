@@ -8,7 +8,7 @@ from reference import latent_cross_covariance, population_critic, worlds_with
 
 from simulator.prompts import LINEAR
 from simulator.strategies import worlds
-from simulator.world import Attribute, World, Worlds
+from simulator.world import World, Worlds
 from theory.population import block_covariance, leading_direction, linear_weights, truncated_weights
 
 PROMPTS = st.sampled_from(LINEAR)
@@ -77,12 +77,6 @@ def test_a_cut_through_a_tie_is_refused():
         truncated_weights(five, "name", 0)
 
 
-def test_what_rounding_leaves_of_a_silent_block_is_a_tie_with_nothing():
-    hardly = World(mention_spu=1e-14, attribute=(Attribute(mention=0.0),), dim_image=3, dim_text=3)
-    with pytest.raises(ValueError, match="embed_dim = 2 cuts between equal singular values"):
-        truncated_weights(Worlds.of(hardly), "name", 2)
-
-
 def test_truncation_keeps_both_prompts_on_one_direction():
     """h = 1 in the binary world: top singular vector, u_spu/u_inv = [B - A + sqrt((A - B)^2 + 4c^2)]/(2c)."""
     blocks = worlds_with(p_spu=0.8, mu_spu=1.7, sigma_inv=0.9, sigma_spu=0.6)
@@ -90,16 +84,3 @@ def test_truncation_keeps_both_prompts_on_one_direction():
     expected = (B - A + np.sqrt((A - B) ** 2 + 4 * c**2)) / (2 * c)
     for u in (truncated_weights(blocks, "name", 1), truncated_weights(blocks, "mean", 1), leading_direction(blocks)):
         assert u[1] / u[0] == pytest.approx(expected, rel=1e-12)
-
-
-def test_grids_are_their_worlds():
-    p, beta = np.array([[0.5], [0.8], [1.0]]), np.array([0.5, 1.0, 2.0, 3.0])
-    for prompt in ("name", "mean"):
-        whole = linear_weights(worlds_with(p_spu=p, mu_spu=beta), prompt)
-        narrow = truncated_weights(worlds_with(p_spu=p, mu_spu=beta + 0.7), prompt, 1)
-        assert whole.shape == narrow.shape == (3, 4, 2)
-        for i, j in np.ndindex(3, 4):
-            one = worlds_with(p_spu=p[i, 0], mu_spu=beta[j])
-            assert whole[i, j] == pytest.approx(linear_weights(one, prompt), abs=1e-14)
-            one = worlds_with(p_spu=p[i, 0], mu_spu=beta[j] + 0.7)
-            assert narrow[i, j] == pytest.approx(truncated_weights(one, prompt, 1), abs=1e-12)

@@ -9,7 +9,7 @@ from scipy.special import ndtr
 
 from theory import theorems as T
 from theory.accuracy import linear_accuracy, reliance
-from theory.learners.least_squares import lda_direction, least_squares_direction
+from theory.learners.least_squares import least_squares_direction
 from theory.population import linear_weights
 
 positive = st.floats(0.05, 20)
@@ -84,7 +84,7 @@ def test_t3_the_mean_prompt_relies_most_at_one_correlation(alpha, beta, si, ss, 
 @example(1.0, 1.0, 0.5, 2.0, 0.0, "mean")
 def test_t4_clip_against_lda_at_full_correlation(alpha, beta, si, ss, nu, prompt):
     blocks = world(alpha, beta, si, ss, 1.0, nu)
-    clip, lda = float(reliance(linear_weights(blocks, prompt))), float(reliance(lda_direction(blocks)))
+    clip, lda = float(reliance(linear_weights(blocks, prompt))), float(reliance(least_squares_direction(blocks)))
     margin = T.least_squares_margin(alpha, beta, si, ss, 1.0, nu) if prompt == "name" else si - ss
     if abs(clip - lda) > 1e-9 * lda:
         assert (clip < lda) == (margin > 0)

@@ -7,7 +7,6 @@ from scipy.special import ndtr
 
 from simulator.world import view_noise
 from theory import theorems as T
-from theory.boundary import corrected_kappas
 from theory.claims.claim import Axis, Claim
 from theory.claims.common import (
     ANY_CORRELATION,
@@ -22,7 +21,7 @@ from theory.claims.common import (
     papers,
 )
 from theory.learners import LinearCLIP
-from theory.published import WANG
+from theory.published import WANG, corrected_kappas
 
 MASKED = {**MODERATE, "p_spu": Axis(0.6, 1.0), "mention_inv": Axis(0.5, 1.0), "mention_spu": Axis(0.1, 0.95)}
 # A = 1 + sigma_inv^2 <= 2.44 < mu_spu^2: the most harmful correlation is below 1.

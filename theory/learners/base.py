@@ -4,7 +4,7 @@ A learner of your own is one frozen dataclass with a `name`. A linear rule needs
 `accuracy`, and `scores` if it is to be measured on drawn images.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from typing import ClassVar, TypeVar
@@ -14,8 +14,10 @@ from jaxtyping import Float
 
 from simulator.accuracy import Accuracy, Interval
 from simulator.world import World, Worlds
-from theory.accuracy import linear_accuracy, two_block_scores
+from theory.accuracy import linear_accuracy
+from theory.quadrature import estimate
 
+LARGEST_CLASSES = 50  # beyond it, sampled accuracies over B K normals are slow and rough
 UNDEFINED = (ValueError, ArithmeticError)  # raised by a closed form that has no answer in a world
 
 Rule = TypeVar("Rule", bound="Learner")
@@ -32,44 +34,41 @@ def each_class_count(method: Callable[[Rule, Worlds], Answer]) -> Callable[[Rule
             return method(self, grid)
         K = np.broadcast_to(grid.classes, grid.shape)
         parts = [(k == K, method(self, grid[k == K])) for k in np.unique(K)]
-        return _over_grid(parts, grid.shape)
+        return joined(parts, grid.shape) if isinstance(parts[0][1], Accuracy) else _together(parts, grid.shape)
 
     return call
 
 
-def _over_grid(parts, shape: tuple[int, ...]):
-    return joined(parts, shape) if isinstance(parts[0][1], Accuracy) else _together(parts, shape)
-
-
-def joined(parts: list[tuple[np.ndarray, Accuracy]], shape: tuple[int, ...]) -> Accuracy:
-    """Accuracies over a grid from those of its parts, each with the rows that it fills."""
-    common = _together([(rows, np.asarray(accuracy.common)) for rows, accuracy in parts], shape)
-    counter = _together([(rows, np.asarray(accuracy.counter)) for rows, accuracy in parts], shape)
-    return Accuracy(common, counter, _intervals(parts, [common, counter], shape))
-
-
-def _together(parts: Sequence[tuple[np.ndarray, np.ndarray]], shape: tuple[int, ...]) -> np.ndarray:
+def _together(parts, shape: tuple[int, ...]) -> np.ndarray:
     whole = np.empty((*shape, *parts[0][1].shape[1:]))
     for rows, values in parts:
         whole[rows] = values
     return whole
 
 
-def _intervals(
-    parts: list[tuple[np.ndarray, Accuracy]], exact: list[np.ndarray], shape: tuple[int, ...]
-) -> Interval | None:
-    """Intervals of a grid; exact worlds get intervals without width."""
+def joined(parts: list[tuple[np.ndarray, Accuracy]], shape: tuple[int, ...]) -> Accuracy:
+    """Accuracies over a grid from those of its parts, each with the rows that it fills.
+
+    If any part has intervals, exact worlds get intervals without width.
+    """
     level = next((a.interval.level for _, a in parts if a.interval is not None), None)
-    if level is None:
-        return None
-    ends = []
-    for g in (0, 1):
-        pair = exact[g].copy(), exact[g].copy()
-        for rows, accuracy in parts:
-            if accuracy.interval is not None:
-                pair[0][rows], pair[1][rows] = (accuracy.interval.common, accuracy.interval.counter)[g]
-        ends.append(pair)
-    return Interval(ends[0], ends[1], level)
+    rows = []
+    for _, a in parts:
+        interval = a.interval or Interval((a.common, a.common), (a.counter, a.counter), 0.0)
+        rows.append(np.stack(np.broadcast_arrays(*a, *interval.common, *interval.counter), axis=-1))
+    common, counter, *ends = np.moveaxis(
+        _together([(w, r) for (w, _), r in zip(parts, rows, strict=True)], shape), -1, 0
+    )
+    return Accuracy(common, counter, None if level is None else Interval(tuple(ends[:2]), tuple(ends[2:]), level))
+
+
+def over_worlds(replicates: Callable[[Worlds], Float[np.ndarray, "R 2"]], worlds: Worlds) -> Accuracy:
+    """Estimates over a grid of worlds, with an interval, from independent replicates of each."""
+    shape = worlds.shape
+    rows = [np.asarray(replicates(worlds[w])) for w in np.ndindex(shape)]
+    if not rows:
+        return Accuracy(np.empty(shape), np.empty(shape), None)
+    return estimate(np.stack(rows, axis=-1).reshape(*rows[0].shape, *shape))
 
 
 @dataclass(frozen=True)
@@ -153,9 +152,9 @@ class Learner:
             If the accuracies are no such formulas.
         """
         u, w = self.weights(x)
-        S = x.sigma_inv**2 + x.nu_image, x.sigma_spu**2 + x.nu_image
-        common, counter, s = two_block_scores(u, w, x.mu_inv, x.mu_spu, *S)
-        return common / s, counter / s
+        s = np.sqrt(u * u * (x.sigma_inv**2 + x.nu_image) + w * w * (x.sigma_spu**2 + x.nu_image))
+        gain, pull = u * x.mu_inv, w * x.mu_spu
+        return (gain + pull) / s, (gain - pull) / s
 
     def scores(self, world: World | Worlds, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
         """Score of every class. The largest decides; equal ones share the decision.

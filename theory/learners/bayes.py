@@ -1,12 +1,14 @@
 """The Bayes rule of the training law on images: where supervised learning without a bound on its towers ends.
 
-Letters, per block b: mu_b mean, S_b variance of an image coordinate, p_b agreement with the label (the object's own is
-p_inv, 1 in the papers), a_b = |mu_b|/sqrt S_b its signal in standard deviations. In the binary world a coordinate
-gives log odds h_b = 2 mu_b x_b/S_b of the block's own class and, with q = 1 - p, log odds
-G(h_b; p_b) = log (p e^h + q)/(q e^h + p) of the label, bounded by those of p; y = +1 is decided where their sum is
-positive. With D = 2p - 1
-    tanh(G(h; p)/2) = D tanh(h/2),   so two blocks decide by the sign of D_inv tanh(h_inv/2) + D_spu tanh(h_spu/2):
-only the ratio of the two correlations matters, and the rule is that of a world whose more reliable block never errs.
+Letters, per block b: mu_b mean, S_b variance of an image coordinate, p_b probability that the block agrees with the
+label (p_inv for the object, 1 in the papers), a_b = |mu_b|/sqrt S_b signal in standard deviations.
+
+Two classes. A coordinate x_b gives log odds h_b = 2 mu_b x_b/S_b of the class that its block shows. With q = 1 - p, it
+gives the label log odds G(h_b; p_b) = log (p e^h + q)/(q e^h + p), whose size is at most log(p/q). The rule decides
+y = +1 where the sum of G over the blocks is positive. With D = 2p - 1,
+    tanh(G(h; p)/2) = D tanh(h/2),
+so that two blocks decide by the sign of D_inv tanh(h_inv/2) + D_spu tanh(h_spu/2). Only the ratio of the two
+correlations matters. The rule is therefore that of a world in which the more reliable block never disagrees.
 """
 
 from collections.abc import Callable
@@ -29,18 +31,17 @@ from theory.density import (
     class_patterns,
     log_sum_of_others,
 )
-from theory.learners.base import Learner, each_class_count
-from theory.learners.sampled import LARGEST_CLASSES, over_worlds
+from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, over_worlds
 from theory.population import image_variance
 from theory.quadrature import RANGE, REPLICATES, gaussian_average
 
 
 def bayes_accuracy(worlds: Worlds, seed: int = 0) -> Accuracy:
-    """Accuracy of the Bayes rule of the training law on images, argmax_y p(x_I | y), under the test law.
+    """Accuracy under the test law of argmax_y p(x_I | y), with p the training law.
 
-    Any grid of worlds. Two classes, one attribute: by quadrature, absolute error below 1e-6 (in practice 1e-9).
-    Otherwise the noise of the attributes (and of the other classes) is sampled, REPLICATES randomised Sobol nets from
-    `seed`, world by world, with a 95% interval. A tie counts 1/(number of classes that tie).
+    Two classes and one attribute: by quadrature, absolute error below 1e-6 (in practice 1e-9). Otherwise the noise of
+    the attributes, and for K >= 3 that of the other classes, is sampled world by world: REPLICATES randomised Sobol
+    nets from `seed` give a 95% interval. Among k classes that tie a decision counts 1/k.
     """
     S = image_variance(worlds)
     certain = (worlds.agreement == 1) | (worlds.agreement == 0)
@@ -65,9 +66,9 @@ def bayes_accuracy(worlds: Worlds, seed: int = 0) -> Accuracy:
 
 
 def evidence(h: np.ndarray, p: Numbers) -> np.ndarray:
-    """G(h; p): log odds of y = 1 that a block gives when its own log odds are h, bounded by |log(p/q)|.
+    """G(h; p), the log odds of y = +1 from a block whose own log odds are h.
 
-    Written for |h| so that h = inf is no special case.
+    It is written for |h|, so that h = inf needs no special case.
     """
     with np.errstate(divide="ignore"):
         log_p, log_q = np.log(p), np.log1p(-p)
@@ -76,7 +77,7 @@ def evidence(h: np.ndarray, p: Numbers) -> np.ndarray:
 
 
 def _needed(g: np.ndarray, odds: Numbers) -> np.ndarray:
-    """The inverse of G for p >= 1/2 with log odds `odds`: the block's own log odds that give g; infinite beyond reach.
+    """The inverse of G for p >= 1/2 with log odds `odds`; infinite where |g| is larger than `odds`.
 
     e^h = (p e^g - q)/(p - q e^g) = e^g (1 - e^(-g - odds))/(1 - e^(g - odds)).
     """
@@ -93,10 +94,10 @@ def _log_odds(p: Numbers) -> Numbers:
 
 
 def _one_attribute(signal: Float[np.ndarray, "*w 2"], agreement: Float[np.ndarray, "*w 2"]) -> Accuracy:
-    """Both groups from the accuracy of the rule where object (+) and background (+-) show so and so.
+    """(common, counter) from the probability of the decision + given which classes both blocks show.
 
-    Relabelling a block turns p < 1/2 into p > 1/2 and changes no decision. By symmetry the rule is right on (o, a) as
-    often as it is wrong on (-o, -a).
+    Where p < 1/2 the classes of a block are renamed, so that p > 1/2; no decision changes. By symmetry the rule is
+    right on (o, a) as often as it is wrong on (-o, -a).
     """
     shape = np.broadcast_shapes(signal.shape, agreement.shape)
     a, p = (np.broadcast_to(x, shape).reshape(-1, 2) for x in (signal, agreement))
@@ -108,7 +109,7 @@ def _one_attribute(signal: Float[np.ndarray, "*w 2"], agreement: Float[np.ndarra
     # q' of p' with 2p' - 1 = D_rest/D_best; no block tells anything where both D are zero.
     q = np.divide(p[best] - p[rest], margin, out=np.full(len(a), 0.5), where=margin > 0)
     right = _leader_and_follower(np.where(margin > 0, a[best], 0.0), a[rest], 1 - q)
-    clash = np.isinf(a).all(axis=-1) & (q == 0)  # equally reliable, both seen without noise, and at odds: a tie
+    clash = np.isinf(a).all(axis=-1) & (q == 0)  # both blocks without noise and equally reliable: a tie if they differ
     right[clash, 1] = 0.5
     same, differ = right[:, 0], np.where(second == 1, 1 - right[:, 1], right[:, 1])
     shown = p[:, 0]
@@ -118,12 +119,13 @@ def _one_attribute(signal: Float[np.ndarray, "*w 2"], agreement: Float[np.ndarra
 
 
 def _leader_and_follower(a, b, p) -> Float[np.ndarray, "W 2"]:
-    """P(decision +) where a block of signal a that never errs shows +, and one of signal b and p >= 1/2 shows + or -.
+    """P(decision +) where the leader shows + and the follower shows + (first column) or - (second column).
 
-    Given the follower's coordinate the rule thresholds the leader's: z = a + G/(2a). The outer variable is the
-    follower's coordinate b s + t in standard deviations (s = +-1). Where a < b that integrand can be a steep step;
-    then, unless the evidence saturates within reach, the leader's is the outer variable instead, and the
-    follower's is integrated through Phi.
+    The leader has signal a and always agrees with the label. The follower has signal b and agrees with probability
+    p >= 1/2. Given the follower's coordinate b s + t (s = +-1, in standard deviations), the rule compares the leader's
+    with a threshold, so that P(+) = Phi(a + G/(2a)), which is averaged over t. If a < b this function of t can be a
+    steep step. Then the two change places, unless the follower's evidence reaches its bound where the leader has mass:
+    the average runs over the leader's coordinate, and the follower's is integrated by Phi.
     """
     s = np.array([1.0, -1.0])
     odds = np.asarray(_log_odds(p))
@@ -150,12 +152,12 @@ def _leader_and_follower(a, b, p) -> Float[np.ndarray, "W 2"]:
 
 
 def _of_chosen(rule: Callable, chosen: np.ndarray, index: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """The rule at some of the chosen worlds, which it knows by their place among all."""
+    """A rule at the chosen worlds; `index` counts among these."""
     return rule(chosen[index], t)
 
 
 def _several_attributes(world: Worlds, seed: int) -> Float[np.ndarray, "R 2"]:
-    """Two classes: attributes on Sobol points, the object's coordinate through Phi at its threshold."""
+    """Two classes: attributes on Sobol points; the object's coordinate is integrated by Phi at its threshold."""
     signal = standardise(world.mean, np.sqrt(image_variance(world)))
     a, b = np.abs(signal[0]), signal[1:]
     p_inv, p = np.maximum(world.agreement[0], 1 - world.agreement[0]), world.agreement[1:]
@@ -178,9 +180,9 @@ def _several_attributes(world: Worlds, seed: int) -> Float[np.ndarray, "R 2"]:
 
 
 def _many_classes(world: Worlds, seed: int) -> Float[np.ndarray, "R 2"]:
-    """K >= 3: given all else, the rule bounds the true class's own object coordinate, which goes through Phi.
+    """K >= 3 classes, class 0 the label: all coordinates on Sobol points except the object's coordinate of class 0.
 
-    Under the test law attributes are uniform and the object agrees with the label as in training; class 0 is the label.
+    Given the others, class 0 is decided where that coordinate lies in an interval, whose probability Phi gives.
     """
     K, B = world.class_count, len(world.mean)
     S = image_variance(world)
@@ -222,10 +224,11 @@ def _winning_range(
 ) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, " N"]]:
     """(low, high) between which class 0's own log density f_0 must lie for class 0 to be decided.
 
-    With E = e^f, r = (1 - p)/(K - 1), class 0 beats k, which leads by `lead` = l elsewhere, iff
-        p E_0 + r (E_k + R) > e^l (p E_k + r (E_0 + R)),   R = sum of E over the other classes,
-    that is E_0 (p - r e^l) > E_k (p e^l - r) + R r (e^l - 1), here in logarithms with signs. For p > 1/K it is a lower
-    bound on E_0 or never true, for p < 1/K an upper bound or always true.
+    Let E = e^f, r = (1 - p)/(K - 1), and l = `lead` the log odds of class k against class 0 from the attributes. With R
+    the sum of E over the classes other than 0 and k, class 0 beats k iff
+        p E_0 + r (E_k + R) > e^l (p E_k + r (E_0 + R)),
+    that is E_0 (p - r e^l) > E_k (p e^l - r) + R r (e^l - 1), computed in logarithms with signs. For p > 1/K this is a
+    lower bound on E_0 or never true, for p < 1/K an upper bound or always true.
     """
     if p == 1:
         return (others + lead).max(axis=-1), np.full(len(others), np.inf)
@@ -238,7 +241,7 @@ def _winning_range(
         # log of r times the two sides' coefficients; |p - r e^l| = r e^max(L, l) (1 - e^-|L - l|).
         left = np.maximum(L, lead) + np.log(-np.expm1(-np.abs(L - lead)))
         bound = top + np.log(np.abs(right)) - left
-    # Same sign on both sides: the bound is met at a finite E_0. Opposite signs: always true, or never.
+    # If both sides have one sign, E_0 has a finite bound; otherwise the inequality is always true, or never.
     rising, possible = lead < L, right > 0
     low = np.where(rising, np.where(possible, bound, -np.inf), -np.inf)
     high = np.where(rising, np.inf, np.where(possible, -np.inf, bound))

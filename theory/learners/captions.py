@@ -16,8 +16,8 @@ scores     score E_{t|y} PMI(x, t). + wins iff
 Both preferences rise in every coordinate of the image, turned so that mu_b and D_b are not negative: (y, z, t, x) is
 then multivariate totally positive of order 2 (Karlin and Rinott 1980), as products of such kernels are, so p(t | +) is
 stochastically above p(t | -), t given x rises with x, and so does d/dx_b log p(x, t) = (E[z_b | x, t] - x_b)/nu_I with
-t. The boundary is therefore a curve as of `theory.learners.curve`. It asks that a caption shows what it mentions: full
-mention, or no noise in captions.
+t. So the boundary is monotone, as in `theory.learners.pmi_accuracy`. It asks that a caption shows what it mentions:
+full mention, or no noise in captions.
 """
 
 from collections.abc import Callable
@@ -33,8 +33,8 @@ from simulator.world import Worlds
 from theory.accuracy import linear_accuracy
 from theory.learners.base import joined
 from theory.learners.bayes import bayes_accuracy, evidence
-from theory.learners.curve import Boundary, accuracy_along, objects_averaged
 from theory.learners.drawn_captions import drawn_captions_accuracy, drawn_captions_scores
+from theory.learners.pmi_accuracy import Boundary, accuracy_along, objects_averaged
 
 WITHIN = 6.0  # standard deviations of captions: 2e-9 of them lie beyond
 WIDEST, FINEST = 1.0, 0.06  # steps of the trapezoid rule, in standard deviations
@@ -160,7 +160,7 @@ def _law(world: Worlds) -> _Law:
     )
 
 
-def _label_guessed(law: _Law) -> Preference:
+def _posterior_preference(law: _Law) -> Preference:
     """E[tanh(Lambda(t)/2) | x], summed over the classes (o, a) shown: given those, blocks of t are independent."""
     shown = np.array([1.0, -1.0])[:, None]
     shrinkage, text_variance = law.variance / law.S, law.variance + law.nu_T
@@ -192,7 +192,7 @@ def _label_guessed(law: _Law) -> Preference:
     return prefer
 
 
-def _mean_score(law: _Law) -> Preference:
+def _mean_preference(law: _Law) -> Preference:
     """(E_{t|+} - E_{t|-}) log p(x, t), pattern by pattern of what captions mention."""
     determinant = law.variance * (law.nu_I + law.nu_T) + law.nu_I * law.nu_T
     captions = [_caption_nodes(law, b, determinant[b]) for b in (0, 1)]
@@ -253,4 +253,7 @@ def _trapezoid(pole: float) -> tuple[np.ndarray, np.ndarray]:
     return nodes, weights / weights.sum()
 
 
-PREFERENCES: dict[Prompt, Callable[[_Law], Preference]] = {"captions": _label_guessed, "scores": _mean_score}
+PREFERENCES: dict[Prompt, Callable[[_Law], Preference]] = {
+    "captions": _posterior_preference,
+    "scores": _mean_preference,
+}

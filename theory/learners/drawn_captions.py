@@ -22,7 +22,7 @@ from theory.density import (
     class_patterns,
     log_density,
 )
-from theory.learners.sampled import over_worlds
+from theory.learners.base import over_worlds
 from theory.quadrature import REPLICATES
 
 IMAGES = 2**9  # a replicate and a pattern of classes
@@ -50,7 +50,7 @@ def drawn_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0) -> Ac
 
 def drawn_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, "N B width"], seed: int = 0):
     """Scores (N, K) by drawn captions."""
-    score = {"captions": _label_guessed, "scores": _mean_score}[prompt](world, seed)
+    score = {"captions": _posterior_score, "scores": _density_score}[prompt](world, seed)
     K = world.classes
     each = max(1, CELLS // (CAPTIONS * K * K))
     return np.concatenate([score(image[start : start + each]) for start in range(0, len(image), each)])
@@ -72,7 +72,7 @@ def _replicate(world: Worlds, prompt: Prompt, seed: int) -> list[float]:
     return list((group * weights) @ right / [1 / K, 1 - 1 / K])
 
 
-def _label_guessed(world: Worlds, seed: int):
+def _posterior_score(world: Worlds, seed: int):
     """E[p(y | t) | x] over CAPTIONS captions of every image."""
     means, rng = latent_prompts(world, "background"), np.random.default_rng(seed)
     K, B, _ = means.shape
@@ -94,7 +94,7 @@ def _label_guessed(world: Worlds, seed: int):
     return score
 
 
-def _mean_score(world: Worlds, seed: int):
+def _density_score(world: Worlds, seed: int):
     """Mean of log p(x, t) over captions of every class: Sobol points for what they show, mention and add."""
     means = latent_prompts(world, "background")
     K, B, width = means.shape

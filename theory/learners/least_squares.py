@@ -20,13 +20,8 @@ from theory.learners.base import Learner, each_class_count
 from theory.population import image_variance, kappa, pattern_correlation
 
 
-def within_class(worlds: Worlds) -> tuple[Float[np.ndarray, "*w B"], Float[np.ndarray, "*w B"]]:
-    """(r, d) of the module's head."""
-    return _shown(worlds.mean, worlds.correlation, image_variance(worlds), kappa(worlds.class_count))
-
-
-def _shown(mean, correlation, S, K):
-    """(r, d), of numbers, arrays or formulas."""
+def within_class(mean, correlation, S, K):
+    """(r, d) of the module's head, from numbers, arrays or formulas."""
     return mean * correlation, S + mean**2 * (1 - correlation**2) / K
 
 
@@ -39,27 +34,12 @@ def least_squares_direction(worlds: Worlds) -> Float[np.ndarray, "*w B"]:
     Worlds with d = 0 decide alone; among several the solution of least norm is returned. Exact to rounding.
     """
     K = kappa(worlds.class_count)
-    r, d = within_class(worlds)
+    r, d = within_class(worlds.mean, worlds.correlation, image_variance(worlds), K)
     d = np.where(r == 0, np.inf, d)  # a block that tells nothing about the label gets no weight
     least = d.min(axis=-1, keepdims=True)
     # r/d in units of the smallest d, so that d = 0 is no special case.
     g = r * np.divide(least, d, out=np.ones_like(d), where=d != least)
     return g / (K * least + (r * g).sum(axis=-1, keepdims=True))
-
-
-def lda_direction(worlds: Worlds) -> Float[np.ndarray, "*w B"]:
-    """u = r/d, Fisher's discriminant: pooled covariance within classes, inverted, times the difference of their means.
-
-    A positive multiple of least squares in every world. Where every block always agrees with the label it is mu/S, the
-    Bayes rule, and half the logistic minimiser of two classes.
-    """
-    r, d = within_class(worlds)
-    if np.any((d == 0) & (r != 0)):
-        raise ValueError(
-            "a block has a mean, always agrees with the label and has no noise (sigma = 0, nu = 0), so LDA has no "
-            "finite direction"
-        )
-    return np.divide(r, d, out=np.zeros_like(d), where=d > 0)
 
 
 @dataclass(frozen=True)
@@ -77,6 +57,6 @@ class LeastSquares(Learner):
     def weights(self, x):
         """r/d of both blocks, times both d; see `Learner.weights`."""
         K, nu = kappa(x.classes), x.nu_image
-        r, d = _shown(x.mu_inv, 1, x.sigma_inv**2 + nu, K)
-        r_spu, d_spu = _shown(x.mu_spu, pattern_correlation(x.p_spu, x.classes), x.sigma_spu**2 + nu, K)
+        r, d = within_class(x.mu_inv, 1, x.sigma_inv**2 + nu, K)
+        r_spu, d_spu = within_class(x.mu_spu, pattern_correlation(x.p_spu, x.classes), x.sigma_spu**2 + nu, K)
         return r * d_spu, r_spu * d

@@ -9,17 +9,11 @@ from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import ndtr
 
-from simulator.accuracy import Accuracy
-from simulator.gaussian.critic import standardise
 from simulator.prompts import Prompt
 from simulator.world import Worlds
-from theory.accuracy import linear_accuracy, two_block_scores
 from theory.learners.base import Learner, each_class_count
 from theory.population import kappa, linear_weights, pattern_correlation, truncated_weights, two_block_weights
-
-CACHED = 8192  # worlds whose numbers stay in the second-level cache together
 
 
 @dataclass(frozen=True)
@@ -68,44 +62,3 @@ class LinearCLIP(Learner):
         si2, ss2 = (kappa(x.classes) * sigma**2 for sigma in (x.sigma_inv, x.sigma_spu))
         D = pattern_correlation(x.p_spu, x.classes)
         return two_block_weights(x.mu_inv, x.mu_spu, si2, ss2, D, x.mention_inv, x.mention_spu, self.prompt)
-
-    @each_class_count
-    def accuracy(self, worlds: Worlds) -> Accuracy:
-        """Group accuracies at n = infinity, exact to 1e-13; see `Learner.accuracy`."""
-        papers = worlds.classes == 2 and not worlds.attribute and self.embed_dim is None and np.all(worlds.p_inv == 1)
-        return _papers_world(worlds, self.prompt) if papers else linear_accuracy(self.direction(worlds), worlds)
-
-
-def _papers_world(worlds: Worlds, prompt: Prompt) -> Accuracy:
-    """`linear_accuracy(linear_weights(...))` of two scalar latents written out and evaluated in cache-sized parts.
-
-    For sweeps over millions of worlds; tests hold it to the general route.
-    """
-    alpha, beta, si, ss = (worlds.mu_inv, worlds.mu_spu, worlds.sigma_inv, worlds.sigma_spu)
-    fields = (
-        worlds.p_spu,
-        alpha,
-        beta,
-        si,
-        ss,
-        worlds.sigma_xi**2 / worlds.dim_image,
-        worlds.mention_inv,
-        worlds.mention_spu,
-    )
-    flat = [x if np.ndim(x) == 0 else np.broadcast_to(x, worlds.shape).ravel() for x in fields]
-    common, counter = np.empty(worlds.size), np.empty(worlds.size)
-    for start in range(0, worlds.size, CACHED):
-        part = slice(start, start + CACHED)
-        z = _scores(prompt, *(x if np.ndim(x) == 0 else np.asarray(x)[part] for x in flat))
-        common[part], counter[part] = ndtr(z[0]), ndtr(z[1])
-    return Accuracy(common.reshape(worlds.shape), counter.reshape(worlds.shape))
-
-
-def _scores(prompt: Prompt, p, alpha, beta, si, ss, nu, pi_inv, pi_spu):
-    """z-scores (common, counter), (u alpha +- w beta)/s."""
-    si2, ss2 = si * si, ss * ss
-    u, w = two_block_weights(alpha, beta, si2, ss2, 2 * p - 1, pi_inv, pi_spu, prompt)
-    common, counter, s = two_block_scores(u, w, alpha, beta, si2 + nu, ss2 + nu)
-    if np.all(s):
-        return common / s, counter / s
-    return standardise(common, s), standardise(counter, s)  # rare, and costs a second pass

@@ -1,9 +1,9 @@
 """Logistic regression on labelled images, at n = infinity: Newton's method on exact moments, softmax for K classes.
 
-Letters, per block b: mu_b mean, S_b = sigma_b^2 + nu variance of an image coordinate, p_b agreement with the label
-(the object's own, p_inv, is 1 in the papers), D_b correlation. A rule puts weight u_b on block b and scores class k by
-sum_b u_b x_{b,k} (K classes) or by sum_b u_b x_b (two classes); `theory.accuracy.linear_accuracy` turns u into group
-accuracies. Captions play no part: nothing here depends on masks or on text noise.
+Letters, per block b: mu_b mean, S_b = sigma_b^2 + nu variance of an image coordinate, p_b probability that the block
+agrees with the label (p_inv for the object, 1 in the papers), D_b correlation. A rule puts weight u_b on block b. It
+scores class k by sum_b u_b x_{b,k} (K classes), or y = +1 by sum_b u_b x_b (two classes).
+`theory.accuracy.linear_accuracy` turns u into group accuracies. Captions, masks and text noise have no influence.
 """
 
 from dataclasses import dataclass
@@ -18,22 +18,21 @@ from simulator.gaussian.critic import gaussian_points, standardise
 from simulator.world import Worlds
 from theory.accuracy import linear_accuracy
 from theory.density import class_patterns
-from theory.learners.base import Learner, each_class_count
+from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, over_worlds
 from theory.learners.least_squares import LeastSquares
-from theory.learners.sampled import LARGEST_CLASSES, over_worlds
 from theory.population import image_variance
 from theory.quadrature import REPLICATES, logistic_moments
 
-# mu^2/S of a block that always tells the label: at 316 standard deviations between mean and threshold the exponents
-# of the loss, about mu^2/(2 S), still leave eleven digits in float64.
+# The largest mu^2/S of a block that always agrees with the label. There the mean lies 316 standard deviations from the
+# threshold, and the exponents of the loss, about mu^2/(2 S), still leave eleven digits in float64.
 LARGEST_SEPARATION = 1e5
 
 
 def logistic_direction(worlds: Worlds, seed: int = 0) -> Float[np.ndarray, "*w B"]:
-    """Minimiser of the population's logistic (K >= 3: softmax) loss without intercept.
+    """Minimiser of the population's logistic loss (softmax loss for K >= 3), without intercept.
 
-    Two classes: Newton on exact moments, relative precision 1e-9 or better, any grid of worlds. K >= 3: mean over the
-    randomisations of `logistic_replicates`, world by world.
+    Two classes: Newton's method on exact moments, relative precision 1e-9 or better. K >= 3: mean over the replicates
+    of `logistic_replicates`, world by world.
     """
     if worlds.classes == 2:
         return _binary_logistic(worlds)
@@ -45,15 +44,15 @@ def logistic_direction(worlds: Worlds, seed: int = 0) -> Float[np.ndarray, "*w B
 
 
 def _refuse_separable(worlds: Worlds, S: np.ndarray) -> None:
-    """A block separates the classes if it always tells the label (or always denies it) and has no noise."""
+    """Refuse worlds in which a block without noise always agrees, or never agrees, with the label."""
     certain = (worlds.agreement == 1) | (worlds.agreement == 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         separation = np.where(certain & (worlds.mean != 0), worlds.mean**2 / S, 0.0)
     if separation.max(initial=0.0) > LARGEST_SEPARATION:
         raise ValueError(
-            f"a block that always tells the label lies {np.sqrt(separation.max()):.4g} standard deviations from the "
-            f"threshold: the population is separable and the logistic loss has no (resolved) minimiser; "
-            f"the largest distance is {np.sqrt(LARGEST_SEPARATION):.4g}"
+            f"a block that always agrees with the label lies {np.sqrt(separation.max()):.4g} standard deviations from "
+            f"the threshold: the population is separable, and float64 cannot resolve a minimiser of the logistic loss; "
+            f"the largest valid distance is {np.sqrt(LARGEST_SEPARATION):.4g}"
         )
 
 
@@ -72,8 +71,8 @@ def _binary_logistic(worlds: Worlds) -> Float[np.ndarray, "*w B"]:
     weights = np.where(signs[:, None] == 1, p, 1 - p).prod(axis=-1).T  # (W, G)
     e = signs * live[:, None, :]  # (W, G, B)
 
-    # Start from the Gaussian approximation 2 mu^2 D/d, exact at p = 1, but no block is worth more than the log odds
-    # log(p/(1 - p)) that it carries when seen without noise.
+    # Start from the Gaussian approximation 2 mu^2 D/d, which is exact at p = 1. Even without noise a block carries no
+    # more than the log odds log(p/(1 - p)).
     with np.errstate(divide="ignore"):
         odds = np.abs(np.log(p) - np.log1p(-p))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -83,10 +82,11 @@ def _binary_logistic(worlds: Worlds) -> Float[np.ndarray, "*w B"]:
 
 
 def _margin_derivatives(r, n, e, weights, live):
-    """(log scale, gradient, Hessian) of the loss in every world, the latter two relative to that scale.
+    """(log scale, gradient, Hessian) of the loss in every world; gradient and Hessian are divided by e^(log scale).
 
-    Given which blocks agree with the label (signs e_b), s is N(m, V), m = sum e_b r_b, V = sum n_b r_b^2 with n_b =
-    S_b/mu_b^2, and y x_b/mu_b = e_b + c_b t + independent noise, c = n r/sqrt V. By Stein's identity
+    The signs e_b say which blocks agree with the label. Given them, s is N(m, V), m = sum e_b r_b, V = sum n_b r_b^2,
+    n_b = S_b/mu_b^2. With c = n r/sqrt V and t = (s - m)/sqrt V, y x_b/mu_b = e_b + c_b t + independent noise. By
+    Stein's identity
         gradient_b = E[-e_b sigma(-s) + n_b r_b sigma'(s)],
         Hessian = E[sigma'(s) ((e + c t)(e + c t)' + diag(n) - c c')].
     """
@@ -108,10 +108,10 @@ def _margin_derivatives(r, n, e, weights, live):
 
 
 def _newton(r: Float[np.ndarray, "W B"], derivatives) -> Float[np.ndarray, "W B"]:
-    """Damped Newton from r in W worlds; `derivatives(r, index)` as `_margin_derivatives`, of the worlds index."""
+    """Minimisers in W worlds by damped Newton from r; `derivatives(r, index)` are those of the worlds `index`."""
     active = np.arange(len(r))
     top, gradient, H = derivatives(r, active)
-    # A rare disagreement leaves an exponential valley, down which Newton goes about one log odds a step.
+    # If blocks rarely disagree, the loss falls exponentially, and one Newton step gains about 1 in the log odds.
     for _ in range(2000):
         step = -np.linalg.solve(H, gradient[..., None])[..., 0]
         slope = (gradient * step).sum(-1)
@@ -121,14 +121,14 @@ def _newton(r: Float[np.ndarray, "W B"], derivatives) -> Float[np.ndarray, "W B"
             trial = derivatives(r[active[trying]] + t[trying, None] * step[trying], active[trying])
             for old, fresh in zip(new, trial, strict=True):
                 old[trying] = fresh
-            # The loss is convex: a step that leaves at most half the slope, uphill, has not overshot. The two
-            # slopes live on their own scales; clipping the exponent only avoids overflow on a far overshoot.
+            # The loss is convex. If the slope uphill is now at most half the old slope, the step has not gone too far.
+            # Each slope has its own scale; the exponent is clipped so that a far too long step cannot overflow.
             uphill = (trial[1] * step[trying]).sum(-1) * np.exp(np.minimum(trial[0] - top[trying], 600))
             trying = trying[uphill > -slope[trying] / 2]
             t[trying] /= 2
             trying = trying[t[trying] > 1e-12]
         r[active] += t[:, None] * step
-        # Newton converges quadratically: after a full step of relative size 1e-7 rounding is all that is left.
+        # Newton's method converges quadratically: after a step of relative size 1e-7 only rounding is left.
         going = np.abs(step).max(-1) > 1e-7 * np.abs(r[active]).max(-1)
         active = active[going]
         top, gradient, H = (x[going] for x in new)
@@ -138,10 +138,10 @@ def _newton(r: Float[np.ndarray, "W B"], derivatives) -> Float[np.ndarray, "W B"
 
 
 def logistic_replicates(worlds: Worlds, seed: int = 0, power: int = 11) -> Float[np.ndarray, "R B"]:
-    """Softmax regression of one world of K >= 3 classes, on REPLICATES randomised Sobol nets of 2^power points.
+    """Minimisers of the softmax loss of one world of K >= 3 classes, one row per randomised Sobol net.
 
-    By symmetry the score of class k is sum_b u_b x_{b,k} and the loss convex in u; the groups are summed exactly and
-    only the noise, B K normals, is sampled. The spread of the rows measures the error of their mean.
+    By symmetry the score of class k is sum_b u_b x_{b,k}, and the loss is convex in u. Groups are summed exactly; only
+    the noise, B K normals, is sampled at 2^power points. The spread of the rows measures the error of their mean.
     """
     K, B = worlds.class_count, len(worlds.mean)
     if K > LARGEST_CLASSES:
@@ -163,7 +163,7 @@ def logistic_replicates(worlds: Worlds, seed: int = 0, power: int = 11) -> Float
 
 
 def _softmax_newton(u, noise, codes, weights, mean, live) -> Float[np.ndarray, " B"]:
-    """Minimiser of the mean over noise rows and groups of LSE_k(u'x_k) - u'x_0: Newton, halving uphill steps."""
+    """Minimiser of the mean of LSE_k(u'x_k) - u'x_0 over noise and groups, by Newton's method with halved steps."""
     B = len(mean)
     each_block = np.arange(B)
 
@@ -212,7 +212,7 @@ class Logistic(Learner):
         return logistic_direction(worlds)
 
     def weights(self, x):
-        """Where the background always agrees with the label, LDA's, half the minimiser (T4); else no formula."""
+        """LDA's where the background always agrees with the label: half the minimiser (T4). Otherwise no formula."""
         try:
             certain = bool(np.all(np.equal(x.p_spu, 1)))
         except ValueError:  # it is a formula

@@ -10,13 +10,10 @@
     certificate     the result, as bytes
     checker         reads certificates and trusts nothing in them: derivatives of its own, and Arb balls
 
-Prover and checker share the first four files.
-
-A claim can be proved without any addition here if its quantity and its prediction are arithmetic of the fields. Else
-`soberclip check --prove ID` says "not provable here" with the reason. Then
+Prover and checker share the first four files. A claim can be proved without any addition here if its quantity and its
+prediction are arithmetic of the fields. "Not provable here" comes with the reason:
     a learner without a formula     gets one in `Learner.weights` (see `theory.learners.linear`)
     a prediction that branches      is written without the branch; "iff" needs only its sign
     an operation without a rule     gets one in `expression` (derivative), `intervals` and `checker`
     a proof that does not close     gets a route of exact conditions in `obligations`, with the reason why it suffices
-and the claim's id goes into the lists at the head of tests/theory/proofs/test_prover.py.
 """

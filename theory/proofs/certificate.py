@@ -38,7 +38,7 @@ class Listed(NamedTuple):
     bound: np.ndarray  # (N,)
 
 
-def written(claim: Claim, due: list[Statement], settled: list[list], counterexample: dict | None = None) -> bytes:
+def encode(claim: Claim, due: list[Statement], settled: list[list], counterexample: dict | None = None) -> bytes:
     """The bytes of a certificate: by case and obligation a route's name, or boxes (anything with Listed's arrays)."""
     entries = [
         {

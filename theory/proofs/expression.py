@@ -4,7 +4,7 @@ An `Expression` takes the place of a number in theory's functions, numpy's ufunc
 formula, as a graph that has every common part once. So the proved formula is the evaluated one.
 Constants are exact rationals; a float is the rational number that it represents.
 
-    >>> from theory.boundary import corrected_kappas
+    >>> from theory.published import corrected_kappas
     >>> p = variable("p")
     >>> str(corrected_kappas(p, 2.0, 1.0, 0.0)[0])
     '((2 - (4 * ((2 * p) - 1))) / sqrt(4))'

@@ -20,6 +20,7 @@ if its root divides nothing and e may vanish. `theory.proofs.exact` shows that n
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import reduce
 from itertools import product
 from typing import Literal, NamedTuple
 
@@ -30,7 +31,7 @@ MOST_WAYS = 60  # in which signs may add up; expressions with three roots and mo
 
 
 class Condition(NamedTuple):
-    """A rational function, top/bottom with its common factors cancelled, is so on the whole closed cube."""
+    """The sign of top/bottom, a rational function whose common factors are cancelled, on the whole closed cube."""
 
     kind: Literal["negative", "not positive", "zero"]
     top: Expression
@@ -90,24 +91,17 @@ class Obligation:
 
     def routes(self, gradient: Callable[[Expression, list[str]], list[Expression]]) -> list[Route]:
         """Exact routes; the gradient is the caller's own."""
-        fs = [each.bounded(gradient) for each in self.alternatives]
-        ways = [
-            way
-            for f, each in zip(fs, self.alternatives, strict=True)
-            if each.limit >= 0
-            for way in not_positive(f, each.strict)
-        ]
-        if len(fs) == 2 and not self.alternatives[1].strict and min(each.limit for each in self.alternatives) >= 0:
+        fs = [each.bounded(gradient) for each in self.alternatives if each.limit >= 0]
+        strict = [each.strict for each in self.alternatives if each.limit >= 0]
+        ways = [way for f, below in zip(fs, strict, strict=True) for way in not_positive(f, below)]
+        if len(fs) == len(self.alternatives) == 2 and not strict[1]:
             ways += _opposite(*fs)
         found = [Route(f"way {number}", way) for number, way in enumerate(ways)]
         return found + (self._by_lemma(gradient) if self.lemma else [])
 
     def _by_lemma(self, gradient) -> list[Route]:
         name, negative, others, instead = self.lemma
-        due = [not_positive(e, strict=True) for e in negative] + [not_positive(e) for e in others]
-        premises = [()]
-        for ways in due:
-            premises = [(*before, *way) for before in premises for way in ways]
+        premises = _all(*(not_positive(e, strict=True) for e in negative), *(not_positive(e) for e in others))
         rest = replace(self, alternatives=(*self.alternatives[:-1], instead), lemma=None).routes(gradient)
         return [
             Route(f"{name}, premises {number}, {route.name}", (*route.conditions, *premise))
@@ -119,7 +113,7 @@ class Obligation:
 def _opposite(f: Expression, g: Expression) -> list[tuple[Condition, ...]]:
     """Of terms c sqrt(r) with positive radicands only the coefficients matter."""
     met: Met = {}
-    terms = [cleared(e, met) for e in (f, g)]
+    terms = [root_terms(e, met) for e in (f, g)]
     if any(each is None or len(each) != 1 for each in terms):
         return []
     c, d = (coefficient for each in terms for coefficient in each.values())
@@ -129,7 +123,7 @@ def _opposite(f: Expression, g: Expression) -> list[tuple[Condition, ...]]:
 def not_positive(e: Expression, strict: bool = False) -> Ways:
     """Ways to show that e <= 0 (e < 0 if strict) everywhere; none for an expression of another kind."""
     met: Met = {}
-    terms = cleared(e, met)
+    terms = root_terms(e, met)
     if terms is None:
         return []
     radicands = sorted(met, key=lambda r: digest([r]))
@@ -167,11 +161,11 @@ def _all(*parts: Ways) -> Ways:
     return [sum(ways, ()) for ways in product(*parts)]
 
 
-def cleared(e: Expression, met: Met) -> Terms | None:
+def root_terms(e: Expression, met: Met) -> Terms | None:
     """The terms of e; None if it is no expression of this kind. Adds the radicands that it meets to `met`."""
     if not has_root(e):
         return {NO_ROOTS: e}
-    parts = [cleared(a, met) for a in e.args]
+    parts = [root_terms(a, met) for a in e.args]
     if None in parts:
         return None
     match e.op:
@@ -184,7 +178,7 @@ def cleared(e: Expression, met: Met) -> Terms | None:
         case "divide" if parts[1]:
             return _times(parts[0], _inverse(parts[1], met))
         case "power":
-            return _power(parts[0], e.value)
+            return reduce(_times, [parts[0]] * e.value)
         case "sqrt" if set(parts[0]) == {NO_ROOTS}:
             met.setdefault(parts[0][NO_ROOTS], False)
             return {frozenset([(parts[0][NO_ROOTS], 1)]): ONE}
@@ -209,13 +203,6 @@ def _times(a: Terms, b: Terms) -> Terms:
             if roots[r] in (2, -2):
                 factor = factor * r if roots[r] > 0 else factor / r
         result = _sum(result, {frozenset((r, n) for r, n in roots.items() if n in (1, -1)): factor})
-    return result
-
-
-def _power(a: Terms, n: int) -> Terms:
-    result = a
-    for _ in range(n - 1):
-        result = _times(result, a)
     return result
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from theory.claims.claim import Claim
 from theory.proofs.boxes import Boxes, cover
-from theory.proofs.certificate import written
+from theory.proofs.certificate import encode
 from theory.proofs.exact import Conditions
 from theory.proofs.expression import FLOATS, Expression, NotExpressible, evaluate, gradient, variables
 from theory.proofs.intervals import RULES
@@ -74,7 +74,7 @@ def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Pro
             coordinates = {name: str(int(u * 2**64)) for name, u in found.coordinates.items()}
             point = {"case": number, "violation": found.violation, "coordinates": coordinates}
             reason = f"at one point its violation is {found.least:.4g} at least, and {claim.tau:g} is allowed"
-            data = written(claim, due, [[] for _ in due], point)
+            data = encode(claim, due, [[] for _ in due], point)
             return proof("refuted", reason, counterexample=found, certificate=data)
     settled: list[list[str | Boxes]] = []
     for statement in due:
@@ -91,7 +91,7 @@ def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Pro
     boxes = sum(len(by) for found in settled for by in found if not isinstance(by, str))
     how = f"by bounds on {boxes} boxes that fill it" if boxes else "exactly, by algebra"
     reason = f"the closed form is proved over the whole domain {how}"
-    return proof("proved", reason, exact=not boxes, boxes=boxes, certificate=written(claim, due, settled))
+    return proof("proved", reason, exact=not boxes, boxes=boxes, certificate=encode(claim, due, settled))
 
 
 def _left(names: list[str], unknown: Boxes, bounded: int) -> str:

@@ -1,9 +1,13 @@
 """A fine-tuning run: train and validate each point of the grid, choose the best, and test that one alone.
 
 All points of a learner and replicate are trained on the same pairs, and validated on objects of their own under the
-training law. Test images are drawn after the choice.
+training law. Test images are drawn after the choice. A folder holds
+
+finetuning.json      specification, each finished training with its validation, each finished test
+result.json          the document that `soberclip sweep --json` prints
 """
 
+import json
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from math import isfinite
@@ -11,17 +15,21 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import torch
 
 from experiments.counteranimal.model import LoadOptions
 from experiments.counteranimal.models import check_spec, load_model
 from experiments.errors import RequestError, RunError
+from experiments.files import check_writable, output_folder, read_json, write_json
+from experiments.inference import LEVEL, t_bounds
 from experiments.lab.config import read_pictures, world_of
-from experiments.lab.finetuning.progress import Progress, refuse
-from experiments.lab.finetuning.spec import FIXED, GRID, LEARNERS, NAME, FineTuning, Point
+from experiments.lab.finetuning.spec import FIXED, GRID, LEARNERS, NAME, FineTuning, Point, preset
 from experiments.lab.interruption import keeping
+from experiments.lab.store import difference
 from experiments.progress import counting
-from experiments.provenance import versions
+from experiments.provenance import provenance, versions
+from experiments.published.tables import coloured_objects
 from simulator.pixels import groups
 from simulator.pixels.coco import instances
 from simulator.pixels.groups import Trial
@@ -31,27 +39,69 @@ from simulator.towers.finetuning import Head, PairSet, Pretrained
 from simulator.world import World
 
 LOADER = "open_clip"
+FORMAT = 1
+PROGRESS, RESULT = "finetuning.json", "result.json"
+GROUPS = ("trained", "rand", "rev", "rest")  # where all classes are tied, counter is rev
+
+Row = dict[str, Any]
 
 
-def pretrained(request: FineTuning) -> tuple[Pretrained, int, dict[str, Any]]:
-    """(the model on its device, side of its images in pixels, its settings in results).
+def run(
+    request: FineTuning, folder: Path | None = None, report: Callable[[str], None] = lambda line: None
+) -> dict[str, Any]:
+    """Train, choose and test what is not in the folder yet; the result as a document, accuracies as fractions.
 
-    Raises RequestError for a model that open_clip does not load, or whose images are not square.
+    Raises RequestError for a request that cannot be met, RunError or Interrupted if the run ends early.
     """
-    check_spec(request.model, LoadOptions(request.weights))
-    if not request.model.startswith(f"{LOADER}:"):
+    if folder is not None and ":/" in str(folder):  # a Path keeps one of an address's two slashes
+        raise RequestError(f"output {str(folder)!r} is an address; a fine-tuning needs a folder of this machine")
+    if folder is not None and _kept_progress(folder) is None:
+        check_writable(folder, "sweep", [RESULT])
+        check_writable(folder, "sweep", [PROGRESS], f'"format": {FORMAT},'.encode())
+    count = _objects_found(request.world)
+    model, side, settings = _pretrained(request)
+    most = MOST_HELD // (4 * side**2)
+    if count > most:
         raise RequestError(
-            f"model {request.model!r} cannot be fine-tuned by captions here; {NAME} takes {LOADER}:NAME[/TAG]"
+            f"--root has {count:,} objects, and at the model's {side} pixels at most {most:,} fit into memory; use an "
+            "instances.json that names fewer images, such as val2017's"
         )
-    loaded = load_model(request.model, request.weights)
-    visual = loaded.module.visual
-    size = visual.image_size
-    height, width = (size, size) if isinstance(size, int) else size
-    if height != width:
-        raise RequestError(f"model {request.model!r} reads images of {height} x {width}, expected square images")
-    mean, std = (tuple(map(float, visual.preprocess_cfg[name])) for name in ("mean", "std"))
-    loaded.module.to(request.device)
-    return Pretrained(loaded.module, loaded.tokenizer, mean, std), height, loaded.settings
+    views = {**request.world.views.model_dump(exclude_unset=True), "size": side}
+    world = world_of({**request.world.model_dump(exclude_unset=True), "views": views})
+    job = _Job(request, world, model, settings, folder)
+    trainings, tests = job.progress["trainings"], job.progress["tests"]
+
+    def kept() -> str:
+        return f"{len(trainings)} of {request.trainings} trainings are in {folder}"
+
+    if trainings or tests:
+        report(f"{kept()} already")
+    steps = (request.trainings - len(trainings)) * request.recipe.steps
+    with nullcontext() if folder is None else keeping(kept), counting("steps", steps, "steps/s") as advance:
+        try:
+            for learner, replicate in request.runs():
+                job.finish(learner, replicate, advance)
+        except torch.OutOfMemoryError:
+            raise RunError(f"{request.device} ran out of memory; a smaller --batch-size takes less") from None
+    objects = job.scene.objects
+    document = {
+        "verb": "sweep",
+        "design": {"name": NAME, "full": request.full, **preset().words},
+        "model": request.model,
+        "settings": settings,
+        "names": list(objects.names),
+        "objects": {part: objects.counts(part).tolist() for part in ("train", "validation", "test")},
+        "specification": job.progress["specification"],
+        "output": None if folder is None else str(folder),
+        "trainings": trainings,
+        "tests": tests,
+        "accuracies": [row for learner in request.learners for row in means(learner, tests)],
+        "printed": [row for row in coloured_objects() if row["learner"] in request.learners],
+        "provenance": provenance(),
+    }
+    if folder is not None:
+        write_json(folder / RESULT, document)
+    return document
 
 
 def choose(validations: Sequence[float | None]) -> int | None:
@@ -60,42 +110,31 @@ def choose(validations: Sequence[float | None]) -> int | None:
     return max(finite, key=lambda i: validations[i], default=None)
 
 
-def run(
-    request: FineTuning, folder: Path | None = None, report: Callable[[str], None] = lambda line: None
-) -> tuple[Progress, dict[str, Any]]:
-    """Train, choose and test what is not in the folder yet; (the progress, facts about model and pictures).
+def means(learner: str, tests: list[Row]) -> list[Row]:
+    """Per group the mean over trainings and its t interval; diverged trainings are left out.
 
-    Raises RequestError for a request that cannot be met, RunError or Interrupted if the run ends early.
+    The interval is for the mean over trainings on the same test objects. It is None if all trainings are equal.
     """
-    if folder is not None:
-        refuse(folder)
-    count = _look_for_photos(request.world)
-    model, side, settings = pretrained(request)
-    _refuse_too_many(count, side)
-    views = {**request.world.views.model_dump(exclude_unset=True), "size": side}
-    world = world_of({**request.world.model_dump(exclude_unset=True), "views": views}, {})
-    scene = read_pictures(world)
-    counts = {part: scene.objects.counts(part).tolist() for part in ("train", "validation", "test")}
-    facts = {"settings": settings, "names": list(scene.objects.names), "objects": counts}
-    progress = Progress(folder, _specification(request, world, settings, scene.digest))
-
-    def kept() -> str:
-        return f"{len(progress.trainings)} of {request.trainings} trainings are in {folder}"
-
-    if progress.resumed:
-        report(f"{kept()} already")
-    job = _Job(request, world, model, progress)
-    steps = (request.trainings - len(progress.trainings)) * request.recipe.steps
-    with nullcontext() if folder is None else keeping(kept), counting("steps", steps, "steps/s") as advance:
-        try:
-            for learner, replicate in request.runs():
-                job.finish(learner, replicate, advance)
-        except torch.OutOfMemoryError:
-            raise RunError(f"{request.device} ran out of memory; a smaller --batch-size takes less") from None
-    return progress, facts
+    own = [row["accuracies"] for row in tests if row["learner"] == learner]
+    measured = [row for row in own if row is not None]
+    found = []
+    for group in GROUPS:
+        values = np.array([row[group] for row in measured if group in row])
+        if values.size:
+            bounds = t_bounds(values, (1 - LEVEL) / 2) if np.ptp(values) > 0 else None
+            ends = None if bounds is None else [float(np.clip(end, 0, 1)) for end in bounds]
+            count = {"replicates": values.size, "diverged": len(own) - len(measured)}
+            found.append({"learner": learner, "group": group, "mean": float(values.mean()), "interval": ends, **count})
+    return found
 
 
-def _look_for_photos(world: World) -> int:
+def _kept_progress(folder: Path) -> dict[str, Any] | None:
+    """The progress in a folder; None if there is none of this format."""
+    document = read_json(folder / PROGRESS)
+    return document if isinstance(document, dict) and document.get("format") == FORMAT else None
+
+
+def _objects_found(world: World) -> int:
     """Number of objects in a folder of COCO, counted before the model is downloaded; 0 for other sources.
 
     Raises RequestError for an incomplete folder.
@@ -108,95 +147,124 @@ def _look_for_photos(world: World) -> int:
         raise RequestError(str(error)) from None
 
 
-def _refuse_too_many(count: int, side: int) -> None:
-    """Raise RequestError if the pictures, at the model's size, do not fit into memory at once."""
-    most = MOST_HELD // (4 * side**2)
-    if count > most:
+def _pretrained(request: FineTuning) -> tuple[Pretrained, int, dict[str, Any]]:
+    """(the model on its device, side of its images in pixels, its settings in results).
+
+    Raises RequestError for a model that open_clip does not load, or whose images are not square.
+    """
+    check_spec(request.model, LoadOptions(request.weights))
+    if not request.model.startswith(f"{LOADER}:"):
         raise RequestError(
-            f"--root has {count:,} objects, and at the model's {side} pixels at most {most:,} fit into memory; use an "
-            "instances.json that names fewer images, such as val2017's"
+            f"model {request.model!r} cannot be fine-tuned by captions here; {NAME} takes {LOADER}:NAME[/TAG]"
         )
-
-
-def _specification(request: FineTuning, world: World, settings: dict[str, Any], pictures: str) -> dict[str, Any]:
-    """All that the numbers depend on: the content of the pictures, but not their folder."""
-    fields = world.model_dump(mode="json")
-    fields["views"] = {name: value for name, value in fields["views"].items() if name not in ("root", "photos")}
-    recipe = {name: getattr(request.recipe, name) for name in ("n", *FIXED)}
-    return {
-        "model": settings["weights_hash"],
-        "activation": settings["activation"],
-        "world": fields,
-        "pictures": pictures,
-        "learners": list(request.learners),
-        "grid": request.grid(),
-        "recipe": recipe,
-        "replicates": request.replicates,
-        "seed": request.seed,
-        "device": torch.device(request.device).type,
-        "torch": versions()["torch"],
-    }
+    loaded = load_model(request.model, request.weights)
+    visual = loaded.module.visual
+    height, width = np.broadcast_to(visual.image_size, 2).tolist()
+    if height != width:
+        raise RequestError(f"model {request.model!r} reads images of {height} x {width}, expected square images")
+    mean, std = (tuple(map(float, visual.preprocess_cfg[name])) for name in ("mean", "std"))
+    loaded.module.to(request.device)
+    return Pretrained(loaded.module, loaded.tokenizer, mean, std), height, loaded.settings
 
 
 class _Job:
     """A pretrained model, its fine-tuning and the progress."""
 
-    def __init__(self, request: FineTuning, world: World, model: Pretrained, progress: Progress):
-        self.request, self.world, self.model, self.progress = request, world, model, progress
+    def __init__(
+        self, request: FineTuning, world: World, model: Pretrained, settings: dict[str, Any], folder: Path | None
+    ):
+        self.request, self.world, self.model, self.folder = request, world, model, folder
         self.scene = read_pictures(world)
         self.tokens = tuning.caption_tokens(model, self.scene)
         self.untouched = tuning.state(model, None)
+        specification = json.loads(json.dumps(self._specification(settings)))
+        self.progress = {"format": FORMAT, "specification": specification, "trainings": [], "tests": []}
+        if folder is not None:
+            self.progress = _kept_progress(output_folder(folder)) or self.progress
+            differs = difference(self.progress["specification"], specification)
+            if differs is not None:
+                where, there, here = differs
+                raise RequestError(
+                    f"output {str(folder)!r} holds another fine-tuning ({where} is {there!r} there and {here!r} here); "
+                    "name another folder"
+                )
+
+    def _specification(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """All that the numbers depend on: the content of the pictures, but not their folder."""
+        request, fields = self.request, self.world.model_dump(mode="json")
+        fields["views"] = {name: value for name, value in fields["views"].items() if name not in ("root", "photos")}
+        return {
+            "model": settings["weights_hash"],
+            "activation": settings["activation"],
+            "world": fields,
+            "pictures": self.scene.digest,
+            "learners": list(request.learners),
+            "grid": request.grid(),
+            "recipe": {name: getattr(request.recipe, name) for name in ("n", *FIXED)},
+            "replicates": request.replicates,
+            "seed": request.seed,
+            "device": torch.device(request.device).type,
+            "torch": versions()["torch"],
+        }
 
     def finish(self, learner: str, replicate: int, advance: Callable[[int], None]) -> None:
         """Train all points of the grid, choose one and test it, as far as that is not done yet."""
         whose = {"learner": learner, "replicate": replicate}
-        if any(_matches(row, whose) for row in self.progress.tests):
+        if any(_matches(row, whose) for row in self.progress["tests"]):
             return
         if LEARNERS[learner].loss is None:
             tuning.restore(self.model, None, self.untouched)
-            self.progress.add_test({**whose, "validation": self._validation(None), **self._test(None)})
+            self._add("tests", {**whose, "validation": self._validation(None), "accuracies": self._test(None)})
             return
         world, stream = self.world.replace(mention_spu=LEARNERS[learner].mention_spu), f"train/{replicate}"
         pairs = tuning.pair_set(self.model, self.scene, world, self.request.recipe.n, self.request.seed, stream)
-        rows = self._grid(whose, pairs, advance)
+        rows, weights = self._grid(whose, pairs, advance)
         best = choose([row["validation"] for row in rows])
         if best is None:
-            self.progress.add_test({**whose, "validation": None, "accuracies": None})
+            self._add("tests", {**whose, "validation": None, "accuracies": None})
             return
-        point = {name: rows[best][name] for name in GRID}
-        head = self._head(learner)
-        weights = self.progress.weights_of({**whose, **point})
-        if weights is None:  # the file is lost or damaged: train again, from the same streams
-            self._train(head, whose, point, pairs, lambda steps: None)
-        else:
-            tuning.restore(self.model, head, weights)
-        self.progress.add_test({**whose, **point, "validation": rows[best]["validation"], **self._test(head)})
+        point, head = {name: rows[best][name] for name in GRID}, self._head(learner)
+        if best in weights:
+            tuning.restore(self.model, head, weights[best])
+        else:  # an earlier run trained it: train again, from the same streams
+            self._train(head, learner, point, pairs, lambda steps: None)
+        found = {"validation": rows[best]["validation"], "accuracies": self._test(head)}
+        self._add("tests", {**whose, **point, **found})
 
-    def _grid(self, whose: dict[str, Any], pairs: PairSet, advance: Callable[[int], None]) -> list[dict[str, Any]]:
-        """A row per point of the grid, in its order; the weights of the best are saved."""
-        rows: list[dict[str, Any]] = []
-        for point in self.request.grid():
+    def _grid(
+        self, whose: Row, pairs: PairSet, advance: Callable[[int], None]
+    ) -> tuple[list[Row], dict[int, dict[str, torch.Tensor]]]:
+        """(a row per point of the grid, in its order; the weights of the best, if this run trained it, by index)."""
+        rows: list[Row] = []
+        weights: dict[int, dict[str, torch.Tensor]] = {}
+        for i, point in enumerate(self.request.grid()):
             training = {**whose, **point}
-            row = next((row for row in self.progress.trainings if _matches(row, training)), None)
+            row = next((row for row in self.progress["trainings"] if _matches(row, training)), None)
             if row is None:
                 began, head = perf_counter(), self._head(whose["learner"])
-                losses = self._train(head, whose, point, pairs, advance)
+                losses = self._train(head, whose["learner"], point, pairs, advance)
                 finite = isfinite(losses[-1])
                 ends = {"first_loss": losses[0], "last_loss": losses[-1]} if finite else {}
                 row = {**training, **ends, "validation": self._validation(head) if finite else None}
-                if choose([*(r["validation"] for r in rows), row["validation"]]) == len(rows):
-                    self.progress.save_weights(training, tuning.state(self.model, head))
-                self.progress.add_training({**row, "seconds": perf_counter() - began})
+                if choose([*(r["validation"] for r in rows), row["validation"]]) == i:
+                    weights = {i: tuning.state(self.model, head)}
+                self._add("trainings", {**row, "seconds": perf_counter() - began})
             rows.append(row)
-        return rows
+        return rows, weights
 
-    def _train(self, head: Head | None, whose, point: Point, pairs: PairSet, advance) -> list[float]:
+    def _add(self, part: str, row: Row) -> None:
+        """Add a finished training or test to the progress, and save it."""
+        self.progress[part].append(row)
+        if self.folder is not None:
+            write_json(self.folder / PROGRESS, self.progress)
+
+    def _train(self, head: Head | None, learner: str, point: Point, pairs: PairSet, advance) -> list[float]:
         tuning.restore(self.model, None, self.untouched)  # each training has a new head
-        recipe = self.request.recipe_of(whose["learner"], point)
+        recipe = self.request.recipe.model_copy(update={"loss": LEARNERS[learner].loss, **point})
         return tuning.finetune(self.model, head, recipe, pairs, advance)
 
     def _head(self, learner: str) -> Head | None:
-        if not LEARNERS[learner].head:
+        if LEARNERS[learner].loss != "supervised":
             return None
         pixels = torch.zeros(1, 3, *self.scene.objects.pixels.shape[2:], dtype=torch.uint8)
         with torch.no_grad():
@@ -211,9 +279,9 @@ class _Job:
         """Accuracy under the training law, on objects of the validation part."""
         return self._accuracies(head, groups.trial(self.world, "validation", self.request.seed))["trained"]
 
-    def _test(self, head: Head | None) -> dict[str, Any]:
-        return {"accuracies": self._accuracies(head, groups.trial(self.world, "test", self.request.seed))}
+    def _test(self, head: Head | None) -> dict[str, float]:
+        return self._accuracies(head, groups.trial(self.world, "test", self.request.seed))
 
 
-def _matches(row: dict[str, Any], point: dict[str, Any]) -> bool:
+def _matches(row: Row, point: Row) -> bool:
     return all(row.get(name) == value for name, value in point.items())

@@ -15,10 +15,9 @@ from experiments.errors import RequestError, checked_seed, unknown
 from experiments.lab.axes import axis
 from experiments.lab.config import read_toml, recipe_from, world_of
 from experiments.lab.presets import Design, design_of
-from experiments.lab.request import merged
+from experiments.lab.studies import merged
 from experiments.lab.words import counted
 from experiments.runtime import checked_device
-from simulator.naming import suggestion
 from simulator.pixels.views import ROOTS
 from simulator.towers.recipe import Recipe
 from simulator.world import World
@@ -35,19 +34,17 @@ class Learner(NamedTuple):
 
     loss          None: not at all
     mention_spu   how often captions mention the background
-    head          whether a linear head reads labels, in place of captions
     """
 
     loss: str | None
     mention_spu: float = 0.0
-    head: bool = False
 
 
 LEARNERS = {  # under the names of Table 7
     "zero-shot": Learner(None),
     "obj": Learner("infonce"),
     "objbkg": Learner("infonce", 1.0),
-    "supervised": Learner("supervised", head=True),
+    "supervised": Learner("supervised"),  # by a linear head that reads labels, in place of captions
 }
 
 
@@ -55,6 +52,7 @@ LEARNERS = {  # under the names of Table 7
 class FineTuning:
     """A fine-tuning as data; `checked` makes one."""
 
+    full: bool
     world: World
     model: str
     weights: Path | None
@@ -76,10 +74,6 @@ class FineTuning:
             for replicate in range(self.replicates if LEARNERS[learner].loss else 1):
                 yield learner, replicate
 
-    def recipe_of(self, learner: str, point: Point) -> Recipe:
-        """A learner's recipe at a point of the grid."""
-        return self.recipe.model_copy(update={"loss": LEARNERS[learner].loss, **point})
-
     @property
     def trainings(self) -> int:
         """Number of trainings."""
@@ -96,7 +90,7 @@ class FineTuning:
 
 
 def preset() -> Design:
-    """The design in the package's file. Its study is not a grid of worlds, so `Design.study` does not apply."""
+    """The design that ships; its study is not a grid of worlds, so `Design.study` does not apply."""
     text = (files("experiments.lab.finetuning") / f"{NAME}.toml").read_text(encoding="utf-8")
     return design_of(NAME, text)
 
@@ -126,24 +120,21 @@ def checked(
         raise RequestError(f"{NAME} needs --model open_clip:NAME[/TAG]; open_clip:RN50/openai is one that [W] used")
     own = {} if world_file is None else read_toml(world_file, "world")
     whole = merged(merged(preset().document(full), {"world": own}), flags)
-    learners = tuple(dict.fromkeys(whole["learners"]))
-    for name in learners:
-        if name not in LEARNERS:
-            raise unknown("learner", name, LEARNERS)
-    for name in whole["axes"]:
-        if name not in GRID:
-            near = suggestion(name, GRID)
-            raise RequestError(f"axis {name} is not an axis of {NAME}; its axes are {', '.join(GRID)}{near}")
+    learners, replicates = tuple(dict.fromkeys(whole["learners"])), whole["replicates"]
+    for kind, given, known in (("learner", learners, LEARNERS), ("axis", whole["axes"], GRID)):
+        for name in given:
+            if name not in known:
+                raise unknown(kind, name, known)
     for name in whole["recipe"].keys() - {*GRID, *FIXED}:
         raise RequestError(f"--{name.replace('_', '-')} has no meaning for {NAME}; its model is as it was pretrained")
-    replicates = whole["replicates"]
     if replicates < 1:
         raise RequestError(f"replicates = {replicates} is below 1; the nearest valid value is 1")
     fixed = {"optimizer": "adamw", "averaging": 0.0, "n": whole["n"], **whole["recipe"]}
     axes = {name: axis(name, values).values for name, values in whole["axes"].items()}
     recipes = [recipe_from({**fixed, **dict(zip(axes, point, strict=True))}) for point in product(*axes.values())]
     return FineTuning(
-        world=_world(whole["world"], root, own, world_file),
+        full=full,
+        world=_world(whole["world"], root),
         model=model,
         weights=weights,
         learners=learners,
@@ -155,19 +146,17 @@ def checked(
     )
 
 
-def _world(fields: dict[str, Any], root: str | None, own: dict[str, Any], file: Path | None) -> World:
-    """The world with the folder of its photos; refusals of the fields in `own` name their file."""
+def _world(fields: dict[str, Any], root: str | None) -> World:
+    """The world with the folder of its photos."""
+    views = fields.get("views")
     if "mention_spu" in fields:
         raise RequestError("mention_spu distinguishes obj from objbkg; leave it out and choose by --learner")
-    views = fields.get("views")
-    if not isinstance(views, dict):
-        raise RequestError(f"{NAME} needs a world of pixels, whose file has a table [views]")
+    if not isinstance(views, dict) or "size" in views:
+        raise RequestError(f"{NAME} needs a world of pixels, whose file has a table [views] without size")
     if root is not None:
         views = {**views, "root": root}
     if views.get("objects") == "coco" and views.get("root") is None:
         raise RequestError(
             f"{NAME} needs --root, {ROOTS['coco']}: of cocodataset.org instances_val2017.json, so renamed, and val2017"
         )
-    if "size" in views:
-        raise RequestError(f"size = {views['size']} is determined by the model; leave it out")
-    return world_of({**fields, "views": views}, dict.fromkeys(own, file))
+    return world_of({**fields, "views": views})

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from itertools import product
+from time import perf_counter
 
 import numpy as np
 from jaxtyping import Float
 
 from experiments.errors import RequestError
-from experiments.lab.blocks import Region
-from experiments.lab.law import Law
+from experiments.lab.planning import Region
+from experiments.lab.schema import Block
+from experiments.lab.setting import Law
 from experiments.lab.spec import StudySpec
 from simulator.world import Worlds
 from theory.accuracy import reliance
@@ -17,29 +19,40 @@ from theory.learners.base import UNDEFINED, Learner, attempt
 NO_LAW = "no closed form is known of what is learned so"
 COLUMNS = ("common", "counter", "reliance", "common_low", "common_high", "counter_low", "counter_high")
 
-Reasons = dict[tuple[int, ...], str]  # why there is no number, by place
+
+def predict_cells(study: StudySpec, region: Region, block: Block) -> None:
+    """Fill in the theory of all learners."""
+    prefix = "predicted_" if study.measured else ""
+    for k in range(len(study.learners)):
+        began, slots = perf_counter(), study.slots(k)
+        for slot, prompt in slots:
+            for part, law in _laws(study, region, k, prompt):
+                _fill(block, prefix, part, (k, slot), law)
+        if not study.measured:
+            seconds = block.arrays["seconds"][..., k, : len(slots)]
+            seconds[...] = (perf_counter() - began) / seconds.size
 
 
-def theory(
-    study: StudySpec, region: Region, k: int, prompt: str | None
-) -> tuple[dict[str, Float[np.ndarray, "..."]], Reasons]:
-    """(values by the names of COLUMNS, nan where there are none; why, by place within the region)."""
-    shape = tuple(part.stop - part.start for part in region)
-    values = np.full((*shape, len(COLUMNS)), np.nan)
-    reasons: Reasons = {}
-    for part, law in _laws(study, region, k, prompt):
-        if isinstance(law, str):
-            reasons |= dict.fromkeys(product(*(range(each.start, each.stop) for each in part)), law)
-            continue
-        worlds = Worlds.of(law.world)
-        # The grid has length 1 along axes that do not change the world, and broadcasts along them.
-        grid = worlds.shape if worlds.ndim else (1,) * len(shape)
-        found, refused = _accuracies(law.learner, worlds)
-        values[part] = found.reshape((*grid, len(COLUMNS)))
-        for place, sentence in refused.items():
-            for offset in _broadcast(place, grid, part):
-                reasons[offset] = sentence
-    return {name: values[..., q] for q, name in enumerate(COLUMNS)}, reasons
+def _fill(block: Block, prefix: str, part: Region, series: tuple[int, int], law: Law | str) -> None:
+    """Enter the values of one law, or why there is none, in a part of a block."""
+    if isinstance(law, str):
+        for place in product(*(range(each.start, each.stop) for each in part)):
+            block.refuse((*place, *series), law, f"{prefix}undefined")
+        return
+    worlds = Worlds.of(law.world)
+    # The grid has length 1 along axes that do not change the world, and broadcasts along them.
+    grid = worlds.shape if worlds.ndim else (1,) * len(part)
+    values, refusals = _accuracies(law.learner, worlds)
+    for column, numbers in zip(COLUMNS, np.moveaxis(values, -1, 0), strict=True):
+        if prefix + column in block.arrays:  # only estimates have intervals
+            block.arrays[prefix + column][(*part, *series)] = numbers.reshape(grid)
+    for world, sentence in refusals.items():
+        along = [
+            range(each.start, each.stop) if length == 1 else [each.start + i]
+            for i, length, each in zip(world or (0,) * len(grid), grid, part, strict=True)
+        ]
+        for place in product(*along):
+            block.refuse((*place, *series), sentence, f"{prefix}undefined")
 
 
 def _laws(study: StudySpec, region: Region, k: int, prompt: str | None) -> Iterator[tuple[Region, Law | str]]:
@@ -48,45 +61,35 @@ def _laws(study: StudySpec, region: Region, k: int, prompt: str | None) -> Itera
     What towers reach depends on their whole recipe, so every place of a study of towers is a part.
     """
     cuts = [
-        [slice(i, i + 1) for i in range(part.stop - part.start)]
+        _each(slice(0, part.stop - part.start))
         if study.trained or axis.name in ("embed_dim", "mitigation")
         else [slice(0, part.stop - part.start)]
         for axis, part in zip(study.axes, region, strict=True)
     ]
     for part in product(*cuts):
-        yield from _law(study, region, part, k, prompt)
+        try:
+            yield part, _law(study, region, part, k, prompt)
+        except (RequestError, *UNDEFINED):
+            for place in product(*map(_each, part)):  # some places may have one
+                try:
+                    yield place, _law(study, region, place, k, prompt)
+                except (RequestError, *UNDEFINED) as error:
+                    yield place, str(error)
 
 
-def _law(
-    study: StudySpec, region: Region, part: Region, k: int, prompt: str | None
-) -> Iterator[tuple[Region, Law | str]]:
-    """The law of one part; of each of its places if the part as a whole has none."""
+def _each(part: slice) -> list[slice]:
+    return [slice(i, i + 1) for i in range(part.start, part.stop)]
+
+
+def _law(study: StudySpec, region: Region, part: Region, k: int, prompt: str | None) -> Law | str:
+    """The law of one part; a sentence where none is known."""
     whole = tuple(slice(r.start + p.start, r.start + p.stop) for r, p in zip(region, part, strict=True))
     first = tuple(each.start for each in whole)
-    try:
-        law = study.setting(k, first, prompt, study.trained, None if study.trained else study.worlds(whole)).law()
-    except (RequestError, *UNDEFINED) as error:
-        places = [[slice(i, i + 1) for i in range(p.start, p.stop)] for p in part]
-        if all(len(along) == 1 for along in places):
-            yield part, str(error)
-            return
-        for place in product(*places):
-            yield from _law(study, region, place, k, prompt)
-        return
-    yield part, NO_LAW if law is None else law
+    worlds = None if study.trained else study.worlds(whole)
+    return study.setting(k, first, prompt, study.trained, worlds).law() or NO_LAW
 
 
-def _broadcast(place: tuple[int, ...], grid: tuple[int, ...], part: Region) -> Iterator[tuple[int, ...]]:
-    """The places of a part that share one world of a grid."""
-    place = place or (0,) * len(grid)
-    along = [
-        range(each.start, each.stop) if length == 1 else [each.start + i]
-        for i, length, each in zip(place, grid, part, strict=True)
-    ]
-    return product(*along)
-
-
-def _accuracies(learner: Learner, worlds: Worlds) -> tuple[Float[np.ndarray, "... Q"], Reasons]:
+def _accuracies(learner: Learner, worlds: Worlds) -> tuple[Float[np.ndarray, "... Q"], dict[tuple[int, ...], str]]:
     """(values in the order of COLUMNS, reasons by world) of a learner over a grid."""
 
     def numbers(some: Worlds) -> Float[np.ndarray, "... Q"]:
@@ -99,10 +102,10 @@ def _accuracies(learner: Learner, worlds: Worlds) -> tuple[Float[np.ndarray, "..
     try:
         return numbers(worlds), {}
     except UNDEFINED:
-        found, reasons = attempt(numbers, worlds)
+        values, reasons = attempt(numbers, worlds)
         if len(reasons) == worlds.size:
-            found = np.full((*worlds.shape, len(COLUMNS)), np.nan)
-        return found, reasons
+            values = np.full((*worlds.shape, len(COLUMNS)), np.nan)
+        return values, reasons
 
 
 def _reliance(learner: Learner, worlds: Worlds) -> Float[np.ndarray, "..."] | float:

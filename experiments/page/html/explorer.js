@@ -1,6 +1,6 @@
 "use strict";
 /* The explorer: sliders and a prompt choose a world, theory.js computes every learner's accuracy, and all is redrawn.
- * The page's fragment holds the state, such as #explore?p_spu=0.9&prompt=mean, so that a world has a link.
+ * The page's fragment holds the world, such as #explore?p_spu=0.9&prompt=mean, so that a world has a link.
  */
 
 const room = document.getElementById("explore");
@@ -32,60 +32,46 @@ function rounded(x, knob) {
   return knob.scale === "cube" ? Number(x.toPrecision(3)) : +x.toFixed(2);
 }
 
-/* ---- the world, from the controls to the fragment ---- */
+/* ---- the world: controls, fragment, command ---- */
 
-let state = {};
+let chosen = {};
 
-function worldOf(chosen) {
-  return { ...chosen, nu: chosen.sigma_xi ** 2 / DIMENSION };
+const world = () => ({ ...chosen, nu: chosen.sigma_xi ** 2 / DIMENSION });
+
+/* The choices in a fragment; the start value where there is none or a wrong one. */
+function read(text) {
+  const given = new URLSearchParams(text), prompts = [...promptChoice.options].map((option) => option.value);
+  const inside = (k) => given.get(k.field) && +given.get(k.field) >= k.low && +given.get(k.field) <= k.high;
+  const found = Object.fromEntries(knobs.map((k) => [k.field, inside(k) ? +given.get(k.field) : k.start]));
+  return { ...found, prompt: prompts.includes(given.get("prompt")) ? given.get("prompt") : prompts[0] };
 }
 
 function fragment() {
-  const parts = knobs.filter((k) => state[k.field] !== k.start).map((k) => `${k.field}=${state[k.field]}`);
-  if (state.prompt !== promptChoice.options[0].value) parts.push(`prompt=${state.prompt}`);
+  const parts = knobs.filter((k) => chosen[k.field] !== k.start).map((k) => `${k.field}=${chosen[k.field]}`);
+  if (promptChoice.selectedIndex > 0) parts.push(`prompt=${chosen.prompt}`);
   return `#explore?${parts.join("&")}`;
 }
 
 function command(learner) {
-  const flags = knobs.filter((k) => state[k.field] !== k.usual).map((k) => `--${k.field.replaceAll("_", "-")} ${state[k.field]}`);
+  const flags = knobs.filter((k) => chosen[k.field] !== k.usual).map((k) => `--${k.field.replaceAll("_", "-")} ${chosen[k.field]}`);
   if (learner !== "linear") flags.push(`--learner ${learner}`);
-  if (["linear", "infonce"].includes(learner) && state.prompt !== "name") flags.push(`--prompt ${state.prompt}`);
+  if (["linear", "infonce"].includes(learner) && chosen.prompt !== "name") flags.push(`--prompt ${chosen.prompt}`);
   return ["soberclip predict", ...flags].join(" ");
 }
 
-/* The state of a fragment. Wrong values are reported and replaced by the start value. */
-function read(text) {
-  const given = new URLSearchParams(text), refused = [];
-  const found = Object.fromEntries(knobs.map((k) => [k.field, k.start]));
-  found.prompt = promptChoice.options[0].value;
-  for (const [name, words] of given) {
-    const knob = knobs.find((k) => k.field === name), value = Number(words);
-    if (name === "prompt" && [...promptChoice.options].some((o) => o.value === words)) found.prompt = words;
-    else if (knob && words.trim() !== "" && value >= knob.low && value <= knob.high) found[name] = value;
-    else if (knob) refused.push(`${name} = ${words} is not a number from ${knob.low} to ${knob.high}; showing ${found[name]}`);
-    else refused.push(`${name} = ${words} is unknown`);
-  }
-  say(refused.join("; "));
-  return found;
-}
-
-const say = (words) => { room.querySelector("[role=status]").textContent = words; };
-
 function showControls() {
   for (const k of knobs) {
-    k.slider.value = SCALES[k.scale].place(state[k.field], k);
-    k.slider.setAttribute("aria-valuetext", String(state[k.field]));
-    k.number.value = state[k.field];
+    k.slider.value = SCALES[k.scale].place(chosen[k.field], k);
+    k.slider.setAttribute("aria-valuetext", String(chosen[k.field]));
+    k.number.value = chosen[k.field];
   }
-  promptChoice.value = state.prompt;
+  promptChoice.value = chosen.prompt;
 }
 
 /* ---- the picture ---- */
 
-const SVG = "http://www.w3.org/2000/svg";
-
 function shape(kind, attributes) {
-  const made = document.createElementNS(SVG, kind);
+  const made = document.createElementNS("http://www.w3.org/2000/svg", kind);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
   return made;
 }
@@ -104,8 +90,8 @@ const DRAWS = fixedDraws(400);
 
 /* Half the length of the axes: an even number beyond all groups. */
 function reachOf(w) {
-  const far = Math.max(w.mu_inv + 2.5 * Math.sqrt(imageVariance(w)[0]), w.mu_spu + 2.5 * Math.sqrt(imageVariance(w)[1]));
-  return 2 * Math.ceil(far / 2);
+  const [s, t] = imageVariance(w).map(Math.sqrt);
+  return 2 * Math.ceil(Math.max(w.mu_inv + 2.5 * s, w.mu_spu + 2.5 * t) / 2);
 }
 
 function pointsOf(w, at) {
@@ -120,14 +106,14 @@ function pointsOf(w, at) {
 
 /* Decision boundaries as paths. */
 const LINES = {
-  linear: (w, at, reach) => line(linearDirection(w, state.prompt), at, reach),
+  linear: (w, at, reach) => line(linearDirection(w, w.prompt), at, reach),
   logistic: (w, at, reach) => line(logisticDirection(w), at, reach),
   "least-squares": (w, at, reach) => line(leastSquaresDirection(w), at, reach),
   bayes: (w, at, reach) => {
     const places = Array.from({ length: 201 }, (_, k) => reach * (k / 100 - 1));
     return "M" + places.map((y) => `${at(Math.max(-9 * reach, Math.min(9 * reach, bayesLine(w, y)))).toFixed(1)} ${-at(y).toFixed(1)}`).join("L");
   },
-  infonce: (w, at, reach) => (w.nu > 0 ? curve(mixture(w, state.prompt), at, reach) : ""),
+  infonce: (w, at, reach) => (w.nu > 0 ? curve(mixture(w, w.prompt), at, reach) : ""),
 };
 
 function line([u, v], at, reach) {
@@ -137,49 +123,29 @@ function line([u, v], at, reach) {
   return `M${-x} ${-y}L${x} ${y}`;
 }
 
-/* The curve where the preference is 0, by marching squares with linear interpolation. */
+/* The curve where the preference is 0, by marching squares with linear interpolation: one piece per cell. */
 function curve(what, at, reach) {
   const place = (k) => reach * (2 * k / CELLS - 1), rows = [];
   for (let j = 0; j <= CELLS; j++) {
     const f = along(what, 0, place(j));
     rows.push(Array.from({ length: CELLS + 1 }, (_, i) => f(place(i))));
   }
-  const between = (i, j, k, l) => {
+  const between = ([i, j, k, l]) => {
     const a = rows[j][i], b = rows[l][k], share = a / (a - b);
-    return `${at(place(i) + share * (place(k) - place(i))).toFixed(1)} ${(-at(place(j) + share * (place(l) - place(j)))).toFixed(1)}`;
+    return `${at(place(i + share * (k - i))).toFixed(1)} ${(-at(place(j + share * (l - j)))).toFixed(1)}`;
   };
-  const pieces = [];
+  let path = "";
   for (let j = 0; j < CELLS; j++)
     for (let i = 0; i < CELLS; i++) {
       const ends = [[i, j, i + 1, j], [i + 1, j, i + 1, j + 1], [i, j + 1, i + 1, j + 1], [i, j, i, j + 1]]
-        .filter(([a, b, c, d]) => rows[b][a] > 0 !== rows[d][c] > 0).map((edge) => between(...edge));
-      for (let k = 0; k + 1 < ends.length; k += 2) pieces.push([ends[k], ends[k + 1]]);
+        .filter(([a, b, c, d]) => rows[b][a] > 0 !== rows[d][c] > 0).map(between);
+      for (let k = 0; k + 1 < ends.length; k += 2) path += `M${ends[k]}L${ends[k + 1]}`;
     }
-  return chained(pieces);
-}
-
-/* Join pieces at equal ends, so that dashes continue. */
-function chained(pieces) {
-  const left = new Set(pieces), meets = new Map();
-  for (const piece of pieces) for (const end of piece) meets.set(end, [...(meets.get(end) ?? []), piece]);
-  let path = "";
-  const alone = pieces.filter((piece) => piece.some((end) => meets.get(end).length === 1));
-  for (const first of [...alone, ...pieces]) {
-    if (!left.has(first)) continue;
-    let piece = first, [from, to] = meets.get(first[0]).length === 1 ? first : [first[1], first[0]];
-    path += `M${from}`;
-    while (piece) {
-      left.delete(piece);
-      path += `L${to}`;
-      piece = meets.get(to).find((one) => left.has(one));
-      if (piece) to = piece[0] === to ? piece[1] : piece[0];
-    }
-  }
   return path;
 }
 
 function drawPicture(w) {
-  const picture = room.querySelector("svg.sight"), reach = reachOf(w), at = (x) => MIDDLE * x / reach;
+  const reach = reachOf(w), at = (x) => MIDDLE * x / reach;
   const parts = [shape("path", { class: "axis", d: `M${-MIDDLE} 0H${MIDDLE}M0 ${-MIDDLE}V${MIDDLE}` })];
   for (const tick of [-reach / 2, reach / 2]) {
     const across = shape("text", { x: at(tick), y: 14, "text-anchor": "middle" }), up = shape("text", { x: 4, y: -at(tick) + 4 });
@@ -187,137 +153,55 @@ function drawPicture(w) {
     parts.push(across, up);
   }
   parts.push(...pointsOf(w, at));
-  for (const one of switches)
-    if (one.checked) parts.push(shape("path", { class: `rule ${one.dataset.line}`, d: LINES[one.dataset.line](w, at, reach) }));
-  picture.querySelector("g").replaceChildren(...parts);
-}
-
-/* ---- numbers and inequalities ---- */
-
-const points = (x) => (100 * x).toFixed(2);
-
-function showAccuracies(found) {
-  for (const [name, accuracy] of Object.entries(found)) {
-    const row = room.querySelector(`[data-learner="${name}"]`);
-    row.querySelector(".common").textContent = accuracy.refused ? "–" : points(accuracy.common);
-    row.querySelector(".counter").textContent = accuracy.refused ? "–" : points(accuracy.counter);
-    row.querySelector("code").textContent = accuracy.refused ? `no answer: ${accuracy.refused}` : command(name);
-  }
-}
-
-/* The p_spu from which a condition holds, by bisection; "" if there is none. */
-function turningPoint(w, holds) {
-  const at = (p) => holds({ ...w, p_spu: p });
-  if (at(0.5) || !at(1)) return "";
-  let [low, high] = [0.5, 1];
-  for (let k = 0; k < 30; k++) [low, high] = at((low + high) / 2) ? [low, (low + high) / 2] : [(low + high) / 2, high];
-  return `true from p_spu = ${((low + high) / 2).toFixed(4)}`;
-}
-
-/* The inequalities of the docket: [words, left, right, whether it holds (null for a comparison), remark, claims]. */
-function inequalities(w, found) {
-  const prompt = state.prompt, outside = outsideTheorem(w), bound = printed(w);
-  const linear = (v) => ofDirection(v, linearDirection(v, prompt));
-  const missing = outside.length ? `outside the theorem, which requires ${outside.join(", ")}` : "";
-  const errorHolds = (v) => 1 - linear(v).counter >= printed(v).error_counter;
-  const commonHolds = (v) => linear(v).common >= printed(v).accuracy_common;
-  const family = { name: ["wang-theorem-6.2-error", "wang-theorem-6.2-accuracy"], mean: ["wang-theorem-6.2-mean-prompt-error", "wang-theorem-6.2-mean-prompt-accuracy"] }[prompt] ?? [];
-  const reliance = (p) => { const [u, v] = linearDirection(w, p); return v / u; };
-  const loud = w.mu_spu ** 2 * (2 * w.p_spu - 1), enough = w.mu_inv ** 2 + w.sigma_inv ** 2, condition = 1 + w.sigma_inv ** 2 / 2;
-  const versus = (one, other, claims) => [
-    `${NAMES[one]} against ${NAMES[other]}, counter accuracy in percent`,
-    found[one].refused ? NaN : 100 * found[one].counter, 100 * found[other].counter, null, "", claims];
-  return [
-    ["Error on the counter group, at least the printed bound (Theorem 6.2), in percent", 100 - 100 * found.linear.counter, 100 * bound.error_counter, errorHolds(w), missing || turningPoint(w, errorHolds), family.slice(0, 1)],
-    ["Accuracy on the common group, at least the printed bound (Theorem 6.2), in percent", 100 * found.linear.common, 100 * bound.accuracy_common, commonHolds(w), missing || turningPoint(w, commonHolds), family.slice(1)],
-    ["With the name prompt, linear CLIP is wrong on most of the counter group: mu_spu² (2 p_spu − 1) > mu_inv² + sigma_inv²", loud, enough, loud > enough, "", ["counter-majority-wrong"]],
-    ["The printed condition for that: mu_spu ≥ 1 + sigma_inv²/2", w.mu_spu, condition, w.mu_spu >= condition, w.mu_spu >= condition && !(loud > enough) ? "met, but the majority is right" : "", ["paper-condition-sufficient"]],
-    ["Linear CLIP relies on the background at least as much with the mean prompt as with the name prompt", reliance("mean"), reliance("name"), reliance("mean") >= reliance("name"), "", ["prompt-matters"]],
-    versus("linear", "logistic", [`no-extra-robustness-linear-${prompt}-vs-logistic`, `xue-contrastive-more-robust-${prompt}`]),
-    versus("linear", "least-squares", [`no-extra-robustness-linear-${prompt}-vs-least-squares`]),
-    versus("infonce", "logistic", [`no-extra-robustness-infonce-${prompt}-vs-logistic`]),
-    versus("infonce", "bayes", [`no-extra-robustness-infonce-${prompt}-vs-bayes`]),
-  ];
-}
-
-const NAMES = Object.fromEntries(switches.map((one) => [one.dataset.line, one.dataset.words]));
-const EQUAL = 1e-3;  // points; smaller differences count as equal
-
-function cell(kind, ...content) {
-  const made = document.createElement(kind);
-  made.append(...content);
-  return made;
-}
-
-function rowOf([words, left, right, holds, remark, claims]) {
-  const row = document.createElement("tr"), head = cell("th", words);
-  head.scope = "row";
-  for (const claim of claims)
-    if (document.getElementById(claim)) {
-      const link = cell("a", claim);
-      link.href = `#${claim}`;
-      head.append(" ", link);
-    }
-  const ahead = Math.abs(left - right) < EQUAL ? "equal" : left > right ? "ahead" : "behind";
-  const says = Number.isNaN(left) ? "no answer" : holds === null ? ahead : holds ? "holds" : "fails";
-  const mark = cell("span", says);
-  mark.className = says;
-  const relation = says === "equal" ? "≈" : left > right ? ">" : left < right ? "<" : "=";
-  const numbers = cell("td", Number.isNaN(left) ? "" : `${+left.toPrecision(4)} ${relation} ${+right.toPrecision(4)}`);
-  numbers.className = "number";
-  const verdict = cell("td", mark, remark ? `; ${remark}` : "");
-  row.append(head, numbers, verdict);
-  // On a phone rows are blocks, and a screen reader needs the roles to see a table.
-  for (const [part, role] of [[row, "row"], [head, "rowheader"], [numbers, "cell"], [verdict, "cell"]]) part.setAttribute("role", role);
-  return row;
+  for (const { checked, dataset } of switches)
+    if (checked) parts.push(shape("path", { class: `rule ${dataset.line}`, d: LINES[dataset.line](w, at, reach) }));
+  room.querySelector("svg.sight g").replaceChildren(...parts);
 }
 
 /* ---- updates ---- */
 
-let waiting = false, written = 0;
+const points = (x) => (100 * x).toFixed(2);
 
 function redraw() {
-  waiting = false;
-  const w = worldOf(state);
-  const found = Object.fromEntries(switches.map((one) => [one.dataset.line, LEARNERS[one.dataset.line](w, state.prompt)]));
+  const w = world();
   drawPicture(w);
-  showAccuracies(found);
-  room.querySelector(".inequalities tbody").replaceChildren(...inequalities(w, found).map(rowOf));
+  for (const { dataset: { line: name } } of switches) {
+    const row = room.querySelector(`[data-learner="${name}"]`), { common, counter, refused } = LEARNERS[name](w, w.prompt);
+    row.querySelector(".common").textContent = refused ? "–" : points(common);
+    row.querySelector(".counter").textContent = refused ? "–" : points(counter);
+    row.querySelector("code").textContent = refused ? `no answer: ${refused}` : command(name);
+  }
   room.querySelector(".nu").textContent = `ν = σ_ξ²/${DIMENSION} = ${+w.nu.toPrecision(4)}`;
   room.querySelector("a.world").href = fragment();
 }
 
-/* Redraw at most once per frame. The fragment follows later, since browsers limit how often it changes. */
-function changed(part) {
-  state = { ...state, ...part };
+let waiting = 0;
+
+/* Redraw at most once per frame. */
+function choose(part) {
+  chosen = { ...chosen, ...part };
   showControls();
-  if (!waiting) {
-    waiting = true;
-    requestAnimationFrame(redraw);
-  }
-  clearTimeout(written);
-  written = setTimeout(() => history.replaceState(null, "", fragment()), 300);
+  cancelAnimationFrame(waiting);
+  waiting = requestAnimationFrame(redraw);
 }
 
 function show(text) {
-  state = read(text);
+  chosen = read(text);
   showControls();
   redraw();
 }
 
 for (const k of knobs) {
-  k.slider.addEventListener("input", () => changed({ [k.field]: rounded(SCALES[k.scale].value(+k.slider.value, k), k) }));
-  k.number.addEventListener("change", () => {
-    const value = k.number.valueAsNumber, fits = value >= k.low && value <= k.high;
-    say(fits ? "" : `${k.field} must be a number from ${k.low} to ${k.high}; keeping ${state[k.field]}`);
-    changed(fits ? { [k.field]: value } : {});
-  });
+  k.slider.addEventListener("input", () => choose({ [k.field]: rounded(SCALES[k.scale].value(+k.slider.value, k), k) }));
+  k.number.addEventListener("change", () => choose(k.number.reportValidity() ? { [k.field]: k.number.valueAsNumber } : {}));
 }
-promptChoice.addEventListener("change", () => changed({ prompt: promptChoice.value }));
+promptChoice.addEventListener("change", () => choose({ prompt: promptChoice.value }));
 switches.forEach((one) => one.addEventListener("change", redraw));
+const form = room.querySelector("form");
+form.addEventListener("change", () => history.replaceState(null, "", fragment()));
 room.querySelector("button.reset").addEventListener("click", () => {
   show("");
-  changed({});
+  history.replaceState(null, "", fragment());
 });
 
 const PLACE = "#explore?";

@@ -325,26 +325,6 @@ function infonce(w, prompt) {
   return { common: share([0]).common, counter: share([1]).common };
 }
 
-/* ---- Theorem 6.2 as printed ---- */
-
-/* The conditions of Theorem 6.2 that a world violates. */
-function outsideTheorem(w) {
-  const found = [];
-  if (w.mu_inv !== 1) found.push("mu_inv = 1");
-  if (w.mention_inv !== 1 || w.mention_spu !== 1) found.push("captions that mention everything");
-  if (w.nu !== 0) found.push("no view noise");
-  if (!(w.sigma_inv > w.sigma_spu)) found.push("sigma_inv > sigma_spu");
-  if (!(w.mu_spu >= (w.sigma_inv ** 2 + 2) / 2)) found.push(`mu_spu >= 1 + sigma_inv^2/2 = ${+((w.sigma_inv ** 2 + 2) / 2).toPrecision(4)}`);
-  return found;
-}
-
-/* The printed bounds: at least this error on the counter group, at least this accuracy on the common group. */
-function printed(w) {
-  const { p_spu: p, mu_spu: mu, sigma_inv: si, sigma_spu: ss } = w;
-  const R = Math.sqrt((1 + si * si) ** 2 * si * si + (2 * mu * p - 1) ** 2 * ss * ss);
-  return { error_counter: Phi(-(si * si + 2 - 2 * mu * p) / R), accuracy_common: Phi((2 * mu * p + si * si) / R) };
-}
-
 const LEARNERS = {
   linear: (w, prompt) => ofDirection(w, linearDirection(w, prompt)),
   infonce,

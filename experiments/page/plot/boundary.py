@@ -17,8 +17,7 @@ from jaxtyping import Float
 from scipy.optimize.elementwise import find_root
 
 from experiments.errors import RequestError
-from experiments.lab.request import read
-from experiments.lab.studies import Study
+from experiments.lab.studies import Study, read
 from experiments.page.plot.axes import SCALES, PlotAxis
 from experiments.page.plot.series import Series, Who
 from simulator.world import World, Worlds

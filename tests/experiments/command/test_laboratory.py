@@ -7,9 +7,10 @@ import shlex
 import pytest
 from rich.console import Console
 
-from experiments.command.screens.laboratory import designs_table
+from experiments.command.laboratory import designs_view
 from experiments.lab.presets import designs
 
+SWEEP = ("sweep", "--axis", "p_spu=0.6,0.9")
 SMALL = ("--axis", "p_spu=0.6,0.9", "--learner", "linear")
 
 
@@ -18,7 +19,7 @@ def test_designs_are_listed(soberclip):
     assert (run.status, run.err) == (0, "")
     assert [row["design"] for row in run.document] == [*designs(), "colored-coco"]  # which trains a model of yours on
     stream = io.StringIO()
-    Console(file=stream, width=80).print(designs_table(run.document))
+    Console(file=stream, width=80).print(designs_view(run.document))
     lines = stream.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     assert "…" not in stream.getvalue()
@@ -51,11 +52,10 @@ def test_a_dry_run_says_the_size_and_stops(soberclip):
 @pytest.mark.parametrize(
     ("words", "value"),
     [
-        (("sorces",), "'sources'"),
+        (("sorces",), "the nearest is sources"),
         (("sources.tml",), "'sources.tml'"),
         (("mine.toml", "--full"), "--full"),
         (("--full",), "--full"),
-        (("theorem", "--mu-inv", "2"), "'printed'"),
         ((*SMALL, "--p-spu", ".7"), "--p-spu"),
         ((*SMALL, "--axis", "p-spu=.5,.6"), "'p_spu'"),
         ((*SMALL, "-o", "s4://bucket/a.zarr"), "'s4://bucket/a.zarr'"),
@@ -73,3 +73,26 @@ def test_a_file_in_a_folder_is_a_file_whatever_it_is_called(soberclip, tmp_path)
     run = soberclip("sweep", tmp_path / "sources", "--json")
     assert (run.status, run.document["cells"], run.document["design"]) == (0, 1, None)
     assert json.loads(run.out)["study"]["world"]["mu_spu"] == 1.0
+
+
+def test_a_table_replaces_an_earlier_one_and_no_other_file(soberclip, tmp_path):
+    table = tmp_path / "new" / "cells.csv"
+    assert soberclip(*SWEEP, "--csv", table).status == 0
+    assert soberclip(*SWEEP, "--csv", table, "--learner", "linear", "--learner", "bayes").status == 0
+    assert len(table.read_text().splitlines()) == 5
+    table.write_text("a,thesis\n")
+    run = soberclip(*SWEEP, "--csv", table, "-o", tmp_path / "a.zarr")
+    assert (run.status, repr(str(table)) in run.err) == (2, True)
+    run = soberclip(*SWEEP, "--csv", tmp_path, "-o", tmp_path / "a.zarr")
+    assert (run.status, "is a folder" in run.err) == (2, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]  # nothing was begun
+
+
+def test_flags_lie_over_a_world_file_and_that_over_a_study(soberclip, tmp_path):
+    world, asked = tmp_path / "world.toml", tmp_path / "study.toml"
+    world.write_text("mu_spu = 2.0\nsigma_inv = -1.0")
+    asked.write_text("[world]\nmu_spu = -7000.0")
+    assert "sigma_inv = -1.0" in soberclip(*SWEEP, "--world", world).err
+    assert "mu_spu = -7000.0" in soberclip("sweep", asked).err
+    run = soberclip("sweep", asked, "--world", world, "--sigma-inv", "1", "--axis", "p_spu=.6,.9", "--json")
+    assert run.document["study"]["world"]["mu_spu"] == 2.0

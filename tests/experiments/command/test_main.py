@@ -101,7 +101,7 @@ def test_check_keeps_every_finished_verdict(soberclip, tmp_path):
 
 
 WRONG = {  # request: what its sentence names
-    "predict --p-spu 1.4": "1.4 lies outside [0, 1]; the nearest valid value is 1",
+    "predict --p-spu 1.4": "1.4 is not at most 1; the nearest valid value is 1",
     "predict --p-spu nan": "nan",
     "predict --dim-image 1": "dim_image",
     "predict --p-spuu 1": "mean --p-spu?",
@@ -121,7 +121,7 @@ WRONG = {  # request: what its sentence names
     "--bogus": "--bogus",
     "predct": "predict",
     "train --loss clip": "'clip'",
-    "train --temperature 0": "--temperature = 0",
+    "train --temperature 0": "temperature = 0",
     "reproduce --quick": "--quick",
     "simulate --n 1": "--n = 1",
     "simulate --n 1e13": "--n",

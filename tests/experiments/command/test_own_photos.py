@@ -48,9 +48,7 @@ def test_own_classes_and_groups(run, shelves, tiny_clip, tmp_path):
     same = evaluate(model.module, model.preprocess, model.tokenizer, shelves, names=words, groups=groups)
     table = rows(tmp_path / "out" / "predictions.csv")
     assert [int(row["predicted_index"]) for row in table] == same.predicted.tolist()
-    assert {(row["class_index"], row["group"], row["background"]) for row in table} == {
-        ("1", "common", "table"), ("1", "counter", "sink"), ("0", "common", "table"), ("0", "counter", "shed"),
-    }  # fmt: skip
+    assert {row["background"] for row in table if row["group"] == "counter"} == {"sink", "shed"}
     cells = rows(tmp_path / "out" / "per_background.csv")
     assert {(c["class_index"], c["background"]): int(c["photos"]) for c in cells} == {
         (str(("saw", "teacup").index(kind)), place): n for (kind, place), n in CELLS.items()

@@ -4,13 +4,9 @@ import csv
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image, ImageDraw
 
 from experiments.counteranimal.compose import run as compose
-from experiments.counteranimal.evaluation import evaluate
-from experiments.counteranimal.labels import Vocabulary
-from experiments.counteranimal.metrics import object_effect
 from experiments.counteranimal.photos import read_photos
 from experiments.errors import RequestError
 from simulator.pixels.decoding import decode
@@ -189,31 +185,3 @@ def test_common_backgrounds_may_stand_in_a_file(asked, tmp_path):
     (tmp_path / "common.txt").write_text("ostrich = sand\n\nbulbul=snow\n", encoding="utf-8-sig")
     document = compose(**asked | {"common": (str(tmp_path / "common.txt"),)})
     assert document["settings"]["common"] == {"9 ostrich": ["sand"], "bulbul": ["snow"]}
-
-
-def answer(nine: torch.Tensor) -> torch.Tensor:
-    """Logits of a model that says 9 or else 16."""
-    return torch.nn.functional.one_hot(torch.where(nine, 9, 16), 1000).float()
-
-
-def test_what_a_model_reads_is_what_the_effect_says(tmp_path):
-    """Red ostriches, blue bulbuls, on white and black: who reads the corner drops by all, who reads hues by nothing."""
-    for folder, colour in (("9 ostrich", "red"), ("16 bulbul", "blue")):
-        for i in range(6):
-            draw_cutout(tmp_path / "objects" / folder / f"{i}.png", colour)
-    (tmp_path / "scenes").mkdir()
-    for colour in ("white", "black"):
-        Image.new("RGB", (64, 64), colour).save(tmp_path / "scenes" / f"{colour}.png")
-    folders = {"objects": tmp_path / "objects", "backgrounds": tmp_path / "scenes", "output": tmp_path / "out"}
-    compose(**folders, common=("9=white", "16=black"), size=64)
-    names = tuple(map(str, range(1000)))
-
-    def effect(model):
-        preprocess = lambda image: torch.from_numpy(np.array(image, dtype=np.float32).transpose(2, 0, 1))  # noqa: E731
-        return object_effect(evaluate(model, preprocess, None, tmp_path / "out", names=Vocabulary(names, "numbers")))
-
-    corner = effect(lambda pixels: answer(pixels[:, 0, 0, 0] > 127))
-    assert (corner["difference"], corner["better_on_common"], corner["objects"]) == (1, 12, 12)
-    assert corner["mcnemar_p"] == pytest.approx(2**-11)
-    hue = effect(lambda pixels: answer((pixels[:, 0] - pixels[:, 2]).mean(dim=(1, 2)) > 0))
-    assert (hue["common"], hue["difference"], hue["interval"], hue["mcnemar_p"]) == (1, 0, None, 1)

@@ -68,14 +68,7 @@ def test_permutation_p_is_the_exact_one():
     exact = sum(p for x, p in law.items() if statistic(x) >= statistic(k[0]) - 1e-9)
     found = permutation_p(np.array(n), np.array(k), np.random.default_rng(0))
     assert abs(found - exact) < 4 * math.sqrt(exact * (1 - exact) / 9999) + 1e-4
-
-
-def test_permutation_p_holds_its_level():
-    """Under no effect P(p <= .05) <= .05: 500 classes, limit .05 + 4 standard errors = .089."""
-    rng = np.random.default_rng(11)
-    p = [permutation_p(np.full(3, 25), rng.binomial(25, 0.5, size=3), rng, 199) for _ in range(500)]
-    assert np.mean(np.array(p) <= 0.05) < 0.089
-    assert permutation_p(np.full(2, 5), np.full(2, 5), rng) == 1
+    assert permutation_p(np.full(2, 5), np.full(2, 5), np.random.default_rng(0)) == 1
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12).map(np.array))

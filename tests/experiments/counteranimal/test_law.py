@@ -1,80 +1,53 @@
-"""From photos on disk to verdicts: a linear tower reads what was drawn, real verbs write what they print."""
+"""From scores of photos to verdicts, and the verb on real photos."""
 
 import json
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from PIL import Image
 
 from experiments.counteranimal import law as module
 from experiments.counteranimal.compose import run as compose
-from experiments.counteranimal.encoding import Runtime
-from experiments.counteranimal.labels import LabelSpace, Vocabulary, own_classes
+from experiments.counteranimal.encoding import Encoded
+from experiments.counteranimal.labels import LabelSpace, own_classes
 from experiments.counteranimal.law import judge, ranking
 from experiments.counteranimal.law import run as tried
-from experiments.counteranimal.model import LoadedModel
+from experiments.counteranimal.law_test import assess
+from experiments.counteranimal.layouts import Files
 from experiments.counteranimal.model_config import ModelConfig
-from experiments.counteranimal.photos import read_photos
-from experiments.counteranimal.scoring import score_photos
+from experiments.counteranimal.photos import Photo, PhotoSet
+from experiments.counteranimal.scoring import Scored
 from experiments.errors import RequestError
 from tests.experiments.counteranimal.test_compose import draw_cutout
+from tests.experiments.counteranimal.test_law_test import world
 
-SIDE, D = 6, 12
-NAMES = ("owl", "fox", "eel")
-VOCABULARY = Vocabulary(NAMES, "mine", imagenet=False)
-
-
-def draw(root, photos):
-    """Write PNGs of noise about class plus background; return the classes' means."""
-    rng = np.random.default_rng(8)
-    classes, grounds = (rng.normal(0, 16, (3, SIDE, SIDE, 3)) for _ in range(2))
-    grounds = (grounds + classes) / 2  # a class's common background looks like it
-    for k, name in enumerate(NAMES):
-        for i in range(2 * photos):
-            group, b = ("common", k) if i % 2 else ("counter", (k + 1 + rng.integers(2)) % 3)
-            image = 128 + classes[k] + grounds[b] + rng.normal(0, 20, (SIDE, SIDE, 3))
-            folder = root / name / f"{group}-{'abc'[b]}"
-            folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(np.clip(image, 0, 255).astype(np.uint8)).save(folder / f"{i}.png")
-    return torch.from_numpy(classes).float().reshape(3, -1)
+CLASSES = {2: "eel", 3: "owl", 5: "fox", 8: "ox", 9: "hen", 11: "bee"}
 
 
-def tower(classes):
-    """A CLIP without secrets: a random linear map of pixels, and prompts that are the maps of class means."""
-    matrix = torch.from_numpy(np.random.default_rng(9).normal(size=(D, SIDE * SIDE * 3))).float()
-
-    def tokens(texts):
-        return torch.tensor([[next((k for k, name in enumerate(NAMES) if name in text), 0)] for text in texts])
-
-    return LoadedModel(
-        "CLIP",
-        torch.nn.Identity(),
-        lambda pixels: pixels.flatten(1) @ matrix.T,
-        lambda image: torch.from_numpy(np.asarray(image, dtype=np.float32) - 128),
-        lambda ids: classes[ids[:, 0]] @ matrix.T,
-        tokens,
-    )
+def drawn(n):
+    """(Scores of a world, one of them missing; the same photos as a data set, and scored for twelve labels)."""
+    photos = world(1, n=n)
+    photos.scores[7, 0] = np.nan
+    columns = np.array(list(CLASSES))
+    listed = [
+        Photo(f"{i:03}.jpg", int(columns[y]), "common" if common else "counter", f"ground {b}")
+        for i, (y, common, b) in enumerate(zip(photos.truth, photos.common, photos.background, strict=True))
+    ]
+    scores = np.full((len(listed), 12), 1e3)
+    scores[:, columns] = photos.scores
+    tree = PhotoSet(Path("photos"), tuple(listed), CLASSES, (), Files(Path("photos")))
+    return photos, tree, Scored(Encoded(listed, list(scores), {}, 0), scores)
 
 
-def drawn_scores(folder, photos):
-    model = tower(draw(folder / "photos", photos))
-    tree = read_photos(folder / "photos", vocabulary=VOCABULARY)
-    return tree, score_photos(tree, model, VOCABULARY, ("A photo of {}.",), Runtime(), folder / "cache")
-
-
-def test_photos_rendered_from_a_gaussian_are_predicted(tmp_path):
-    found = judge(*drawn_scores(tmp_path, 150), own_classes([0, 1, 2]), 0.06, 0)
-    law = found["law"]
-    assert found["verdict"] in ("supported", "undecided")
-    for group in ("common", "counter"):
-        low, high = law[group]["bounds"]
-        assert low <= 0 <= high
-        assert law["groups"][group]["predicted"] == pytest.approx(law["groups"][group]["measured"], abs=0.06)
-    assert {c["class"] for c in found["classes"]} == set(NAMES)
-    assert (found["labels"], found["unanswered"]) == (3, 0)
-    assert found["reliance"]["t"] > 0
+def test_photos_are_judged_by_their_classes_columns():
+    photos, tree, scored = drawn(40)
+    document = judge(tree, scored, own_classes(list(CLASSES)), 0.06, 3)
+    kept = np.arange(len(photos.truth)) != 7
+    expected = assess(photos[kept], 0.06, 3)
+    assert {name: document[name] for name in ("law", "own_effects", "reliance", "verdict")}.items() <= expected.items()
+    assert [(c["class_index"], c["class"]) for c in document["classes"][::2]] == list(CLASSES.items())
+    assert (document["labels"], document["unanswered"]) == (6, 1)
 
 
 def model_document(name, t, drop):
@@ -131,9 +104,9 @@ def test_wrong_requests(tmp_path, shared_tree, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
-def test_labels_that_look_at_the_answer_are_refused(tmp_path):
-    drawn = drawn_scores(tmp_path, 4)
+def test_labels_that_look_at_the_answer_are_refused():
+    sets = {index: (index, 2 if index > 2 else 3) for index in CLASSES}
     with pytest.raises(RequestError, match="depend on the true class"):
-        judge(*drawn, LabelSpace("20", {0: (0, 1), 1: (0, 1), 2: (1, 2)}), 0.03, 0)
+        judge(*drawn(4)[1:], LabelSpace("20", sets), 0.03, 0)
     with pytest.raises(RequestError, match="two labels at least"):
-        judge(*drawn, LabelSpace("own", {0: (0,), 1: (0,), 2: (0,)}), 0.03, 0)
+        judge(*drawn(4)[1:], LabelSpace("own", dict.fromkeys(CLASSES, (0,))), 0.03, 0)

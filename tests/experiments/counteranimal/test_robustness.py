@@ -1,5 +1,6 @@
 """Results of every origin meet in one schema; lines and pairs are those of the tables; figure and page show all."""
 
+import io
 import json
 import re
 from dataclasses import replace
@@ -9,13 +10,15 @@ from itertools import product
 import numpy as np
 import pytest
 from matplotlib.text import Annotation
+from rich.console import Console
 
+from experiments.command.counteranimal_tables import comparison_table
 from experiments.counteranimal.figures import comparison_figure
 from experiments.counteranimal.metrics import Counts, paired
 from experiments.counteranimal.predictions import write_predictions
 from experiments.counteranimal.report import page, write_comparison
 from experiments.counteranimal.robustness import MOST_PAIRED, Result, compare, gather, numbers
-from experiments.counteranimal.summaries import score_files, standing
+from experiments.counteranimal.summaries import score_files
 from experiments.effective_robustness import fit_line
 from experiments.errors import RequestError
 from experiments.published.tables import published_rows
@@ -87,19 +90,6 @@ def test_wrong_requests(tmp_path):
         compare(gather(["published"], *PROTOCOL), "LVLM")
 
 
-def test_standing_among_the_published():
-    best = max(published_rows(), key=lambda r: r.counter)
-    place = standing(replace(best, source="mine"))
-    assert place["rank_counter"] == 1
-    assert place["nearest"]["model"] == best.model
-    assert standing(min(published_rows(), key=lambda r: r.drop))["rank_drop"] == 1
-    assert standing(max(published_rows(), key=lambda r: r.drop))["rank_drop"] == 43
-    middle = standing(Row("x", "m", "CLIP", 0.7, 0.45, labels="1000", mean="macro"))
-    assert middle["of"] == 43
-    assert middle["effective_robustness"]["ImageNet"] < 0
-    assert standing(Row("x", "m", "CLIP", 0.7, 0.45, labels="45", mean="macro")) is None
-
-
 def scored(folder, name, right=6):
     """A result of 8 classes with 5 photos a group, `right` classes right in the counter group."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -155,11 +145,8 @@ def test_the_interval_is_of_line_and_model(tmp_path):
     assert (alone["interval_of"], alone["interval"], alone["interval_model"]) == ("line", line, None)
     coarse = robustness(Result(own.row))["interval_model"]  # from the two intervals, without the classes
     assert coarse[0] <= found["value"] <= coarse[1]
-
-
-def test_extrapolation_is_flagged():
-    assert not robustness(Result(Row("x", "m", "CLIP", 0.7, 0.5)))["extrapolated"]
-    assert robustness(Result(Row("x", "m", "CLIP", 0.2, 0.1)))["extrapolated"]
+    flagged = [robustness(Result(Row("x", "m", "CLIP", *at)))["extrapolated"] for at in ((0.7, 0.5), (0.2, 0.1))]
+    assert flagged == [False, True]
 
 
 def test_models_of_equal_common_accuracy_are_no_nan():
@@ -275,23 +262,30 @@ def test_the_page_escapes_and_needs_no_network():
     assert float(sorting[0]) == 1
 
 
+def test_marks_on_the_screen_are_explained():
+    console = Console(width=80, file=io.StringIO(), record=True)
+    console.print(comparison_table(compare(PUBLISHED + EXTREMES)))
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any("lost ‡" in line for line in lines)
+    assert {"‡", "†", "*"} <= {line[:1] for line in lines}
+
+
 def test_files_of_a_comparison(tmp_path):
-    results = PUBLISHED[::4] + EXTREMES
-    write_comparison(tmp_path, results, compare(results))
-    first = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert sorted(first) == [f"comparison.{suffix}" for suffix in ("csv", "html", "json", "pdf", "png", "svg")]
-    starts = {"svg": b"<?xml", "pdf": b"%PDF", "png": b"\x89PNG", "html": b"<!doctype html>"}
-    for suffix, start in starts.items():
-        assert first[f"comparison.{suffix}"].lstrip().lower().startswith(start.lower()), suffix
-    table = first["comparison.csv"].decode().splitlines()
-    assert len(table) == 1 + len(results)
-    assert {line.count(",") for line in table if '"' not in line} == {len(table[0].split(",")) - 1}
-
-
-@pytest.mark.deep
-def test_the_same_comparison_is_the_same_files(tmp_path):
     results = PUBLISHED[::4] + EXTREMES
     for name in ("a", "b"):
         write_comparison(tmp_path / name, results, compare(results))
-    for path in (tmp_path / "a").iterdir():
-        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+    first, second = ({f.name: f.read_bytes() for f in (tmp_path / name).iterdir()} for name in "ab")
+    assert first == second
+    starts = {
+        "svg": b"<?xml",
+        "pdf": b"%PDF",
+        "png": b"\x89PNG",
+        "html": b"<!doctype html>",
+        "json": b"{",
+        "csv": b"number",
+    }
+    assert first.keys() == {f"comparison.{suffix}" for suffix in starts}
+    for suffix, start in starts.items():
+        assert first[f"comparison.{suffix}"].lstrip().startswith(start), suffix
+    assert len(first["comparison.csv"].decode().splitlines()) == 1 + len(results)

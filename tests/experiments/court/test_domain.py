@@ -5,12 +5,12 @@ import pytest
 from scipy import stats
 from stattest import SHARE, assert_same_law, spend
 
-from experiments.court.domain import finite, inside, legs, placed, row, single, true_violation
+from experiments.court.domain import finite, inside, legs, points_at, row, single, true_violation
 from experiments.court.measurement import measure, narrowest, plan_at, rarest
 from experiments.court.trial import judge
 from experiments.court.worst_point import CLOSED, probit_violation, search
 from experiments.errors import RequestError
-from simulator.world import World, Worlds, view_noise
+from simulator.world import World, Worlds
 from theory.claims.claim import SHARE_TOLERANCE, Axis, Claim
 from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
 
@@ -26,7 +26,7 @@ def test_a_monotone_relation_compares_two_points_inside_the_domain():
         along="p_spu",
         domain={"p_spu": Axis(0.5, 1.0), "mu_spu": Axis(0.5, 2.0), "sigma_spu": lambda w: w.p_spu},
     )
-    points = placed(rises, np.random.default_rng(0).random((200, 3)))
+    points = points_at(rises, np.random.default_rng(0).random((200, 3)))
     assert (points["p_spu_later"] >= points["p_spu"]).all()
     assert points["p_spu_later"].max() <= 1.0
     here, later = legs(rises, single(points, 0) | {})
@@ -79,17 +79,6 @@ def test_what_is_compared_is_measured_on_the_same_draws():
     for rule in (Bayes(), LinearCLIP()):
         same = claim(subject=rule, against=rule, domain=point, n=10**10 if rule == Bayes() else 1000)
         assert set(measure(plan_at(same, point), 1000, 0).values) == {0.0}
-
-
-def test_drawn_images_find_the_optimum_of_infonce_at_any_view_noise():
-    """Within 4.9 standard deviations between both of its linear limits: 14 numbers, 1.4e-5 in all."""
-    images, rule = 20_000, InfoNCE("name")
-    for noise in view_noise(np.geomspace(1e-4, 1e2, 7)):
-        domain = {"p_spu": 0.9, "mu_spu": 2.0, "sigma_xi": float(noise), "dim_image": 2, "dim_text": 2}
-        for group, law in zip(("common", "counter"), rule.accuracy(World(**domain)), strict=True):
-            probe = claim(subject=rule, quantity=group, domain=domain)
-            drawn = measure(plan_at(probe, domain), images, 0).mean
-            assert abs(drawn - law) < 4.9 * np.sqrt(law * (1 - law) / images) + 1e-3
 
 
 FEW = {"p_spu": 0.9, "mu_spu": 1.5, "sigma_xi": 0.5, "dim_image": 2, "dim_text": 2}

@@ -1,5 +1,6 @@
 """Claims of a user's own: proved where their prediction is arithmetic, else judged as before, with the reason."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -25,12 +26,6 @@ MINE = Claim(
 )
 
 
-def tried(**changes):
-    """The verdicts without and with a proof."""
-    claim = replace(MINE, **changes)
-    return judge(claim, quick=True), judge(claim, quick=True, prove=True)
-
-
 @pytest.mark.parametrize(
     "prediction",
     [
@@ -47,24 +42,10 @@ def test_arithmetic_of_fields_is_proved(prediction):
     assert found["outcome"] == "proved", found["reason"]
 
 
-def test_the_false_twin_is_refuted():
-    """At p = .9, mu_spu = 2, sigma_inv = 1 the counter group is right in .29; this allows .24."""
-    _, verdict = tried(prediction=lambda w: Phi(1.3 - w.mu_spu))
-    assert verdict.verdict == "contradicted"
-    assert verdict.proof["outcome"] == "refuted"
-    assert verdict.proof["least_violation"] > MINE.tau
-
-
-def branching(w):
-    if np.all(w.mu_spu > 1):
-        return 0.4
-    return 0.5
-
-
 @pytest.mark.parametrize(
     ("prediction", "why"),
     [
-        (branching, "branches on a value"),
+        (lambda w: 0.4 if np.all(w.mu_spu > 1) else 0.5, "branches on a value"),
         (lambda w: norm.cdf(1.5 - w.mu_spu), "no finite number"),
         (lambda w: 0.4 + 0 * w.mean[..., 1], "sqrt, exp and Phi of theory take fields as they are"),
         (lambda w: w.mu_spu.clip(0.4, 0.5), "no attribute 'clip'"),
@@ -76,13 +57,6 @@ def test_anything_else_is_not_provable_here_and_the_reason_is_one_sentence(predi
     assert found["reason"].startswith("not provable here: ")
     assert why in found["reason"]
     assert "\n" not in found["reason"]
-
-
-def test_what_is_not_provable_is_judged_as_before():
-    before, verdict = tried(prediction=branching)
-    assert verdict.verdict == before.verdict == "supported"
-    assert verdict.measured == before.measured
-    assert verdict.reason == f"{before.reason}; {verdict.proof['reason']}"
 
 
 @dataclass(frozen=True)
@@ -136,11 +110,9 @@ def test_a_prediction_that_asks_what_it_is_given_proves_nothing():
 
 
 def test_what_the_docket_records_is_what_it_tries():
-    compared = []
+    compared = {}
     for claim in CLAIMS:
-        try:
-            compared.append((claim.id, mismatch(claim)))
-        except NotExpressible:
-            continue
+        with suppress(NotExpressible):
+            compared[claim.id] = mismatch(claim)
     assert len(compared) > 20
-    assert all(difference is None for _, difference in compared), compared
+    assert not any(compared.values()), compared

@@ -15,10 +15,11 @@ from experiments.court.registry import (
     QUESTIONS,
     all_claims,
     by_question,
-    chosen,
     question_of,
+    select,
     try_claim,
 )
+from experiments.court.trained import stored_for
 from experiments.errors import RequestError
 from experiments.published.claims import CLAIMS as PUBLISHED
 from experiments.verdict import REFUSED, family, family_sentence
@@ -52,7 +53,7 @@ def test_what_is_not_on_trial_says_why_and_what_is_instead():
         for named in re.findall(r"\(([a-z/-]+)\)", one.reason):
             assert named in ids | families, named
         with pytest.raises(RequestError, match=f"^claim '{one.id}' is not on trial: "):
-            chosen((one.id,), available)
+            select((one.id,), available)
 
 
 def test_every_claim_answers_a_question_and_every_question_has_a_claim():
@@ -95,6 +96,7 @@ def test_a_stored_verdict_is_of_its_own_seed():
     assert try_claim(stored, 0, True, None)["stored"]
     with pytest.raises(RequestError, match="stored for seed 0"):
         try_claim(stored, 7, True, None)
+    assert stored_for(stored, error_rate=0.2) is None
 
 
 def test_several_processes_find_what_one_does(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binom
 
 from experiments.court import trained
-from experiments.court.trained import judge_trained, models_for, rows_of, stored_for, stored_form, verdict_of
+from experiments.court.trained import judge_trained, models_for, rows_of, stored_form, verdict_of
 from simulator.towers.api import train
 from simulator.towers.recipe import Recipe
 from simulator.world import World
@@ -157,13 +157,6 @@ def test_towers_of_two_claims_are_trained_once(monkeypatch):
     assert len(calls) == 4
 
 
-def test_a_margin_must_be_kept():
-    claim = dataclasses.replace(claim_of("ahead"), margin=0.3)
-    scatter = np.linspace(-1e-3, 1e-3, 8)
-    assert decided(claim, (0.5, 0.85 + scatter), (0.5, 0.5 - scatter)) == "supported"
-    assert decided(claim, (0.5, 0.75 + scatter), (0.5, 0.5 - scatter)) == "contradicted"
-
-
 def test_rows_are_paired_group_by_group():
     """Four cases of two groups: the claim looks at the first less the second and the third less the fourth of each."""
     claim = dataclasses.replace(claim_of("alike"), groups=("counter", "rev"), cases=(ONE,) * 4)
@@ -249,10 +242,3 @@ class TestStored:
         assert "models" not in kept["cases"][0]["rows"][0]
         assert kept["cases"][0]["rows"][0]["measured"] == 0.5
         assert len(kept["date"]) == 10
-
-    def test_quick_trials_show_it_but_at_another_error_rate(self, monkeypatch):
-        kept = {"claim": "trained/siglip", "verdict": "supported", "seed": 0}
-        monkeypatch.setattr(trained, "stored_verdicts", lambda: [kept])
-        assert stored_for(CLAIMS["trained/siglip"])["stored"]
-        assert stored_for(CLAIMS["trained/siglip"], error_rate=0.2) is None
-        assert stored_for(CLAIMS["trained/linear"]) is None, "seconds to try"

@@ -20,15 +20,15 @@ from pathlib import Path
 import zarr  # noqa: F401  (imported once, for all children)
 
 from experiments.command.main import main
-from experiments.lab import blocks
+from experiments.lab import planning
 from experiments.lab import store as stores
 from experiments.lab.execution import run
 from experiments.lab.planning import plan
-from experiments.lab.request import read
+from experiments.lab.studies import read
 
 sys.dont_write_bytecode = True  # a file that may be no larger than so many bytes would be a damaged module ever after
 FOLDER = Path(sys.argv[1])
-blocks.MOST = 2  # cells of a block, so that a small study has many
+planning.MOST = 2  # cells of a block, so that a small study has many
 STUDY = read((FOLDER / "study.toml").read_text())
 PLAN = plan(STUDY)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
@@ -71,11 +71,6 @@ def kill(store: str, count: int, seed: int, longest: float) -> list[int]:
         os.kill(pid, signal.SIGKILL)
         found.append(status(pid))
     return found
-
-
-def together(store: str) -> list[int]:
-    """Two at once, to the end."""
-    return [status(pid) for pid in [child(store, first_blocks(store)), child(store, first_blocks(store))]]
 
 
 def full(store: str, blocks: int, size: int) -> list[int]:

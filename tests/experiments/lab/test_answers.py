@@ -15,7 +15,6 @@ NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
     ("learner", "method", "message"),
     [
         (Logistic(), "exact", "'logistic' .* nearest choice is direct"),
-        (LinearCLIP(), "bogus", "'bogus'"),
         (Bayes(), None, "bayes .* linear, least-squares"),
     ],
 )

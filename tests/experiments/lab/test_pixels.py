@@ -8,8 +8,7 @@ from safetensors.torch import load_file
 
 from experiments.errors import Interrupted, RequestError
 from experiments.lab.planning import plan
-from experiments.lab.request import read
-from experiments.lab.studies import study
+from experiments.lab.studies import read, study
 from experiments.lab.training import train
 from simulator.pixels.views import Pixels
 from simulator.towers.recipe import Recipe

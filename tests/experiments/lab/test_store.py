@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from experiments.errors import Interrupted, RequestError
-from experiments.lab import store, store_compat
+from experiments.lab import store
 from experiments.lab.compute import compute
 from experiments.lab.execution import run
 from experiments.lab.planning import plan
@@ -49,7 +49,6 @@ def aftermath(tmp_path_factory, exact):
     folder = tmp_path_factory.mktemp("stores")
     what = [
         ("killed", "kill", {"count": 4, "seed": 0, "longest": 0.12}),
-        ("shared", "together", {}),
         ("full", "full", {"blocks": 2, "size": 5000}),
         ("SIGINT", "end", {"by": "SIGINT"}),
         ("SIGTERM", "end", {"by": "SIGTERM"}),
@@ -63,7 +62,7 @@ def test_a_store_holds_what_memory_holds_and_is_not_computed_again(tmp_path, sam
     run(ASKED, tmp_path / "a.zarr", execute=lambda task, numbers: pytest.fail("there is nothing to do"))
 
 
-@pytest.mark.parametrize("count", [0, 1, 3])
+@pytest.mark.parametrize("count", [0, 3])
 def test_an_interrupted_run_says_what_it_kept_and_goes_on(tmp_path, count, same):
     where = tmp_path / "a.zarr"
     with pytest.raises(Interrupted, match=rf"interrupted; {count} of 5 blocks are in {where}, and the same command"):
@@ -101,30 +100,14 @@ def test_a_kill_at_any_moment_leaves_a_store_that_goes_on(aftermath, exact, undi
     same(exact.run(folder / "killed"), undisturbed)
 
 
-@pytest.mark.deep
-def test_twenty_kills_leave_a_store_that_goes_on(tmp_path, same):
-    """Each kill comes within the first .3 s of a run of several seconds."""
-    axes = {"p_spu": "0.5:1:50", "mu_spu": "1:4:4"}
-    many = study(None, axes, ["linear"], ["name", "mean"], ["exact"], 10**9, 1000)
-    statuses = befallen(many, tmp_path, [("killed", "kill", {"count": 20, "seed": 0, "longest": 0.3})])
-    assert statuses["killed"].count(-9) == 20
-    same(many.run(tmp_path / "killed"), many.run())
-
-
-def test_two_processes_share_a_store(aftermath, undisturbed, same):
-    folder, statuses = aftermath
-    assert statuses["shared"] == [0, 0]
-    same(store.read(folder / "shared"), undisturbed)
-
-
 def test_chunks_are_the_same_bytes_whoever_writes_them(tmp_path):
     """Large enough for Blosc to cut them into parts, which threads of its own would put in any order."""
     many = study(axes={"p_spu": [0.5, 0.9]}, learners=["linear"], routes=["exact"], n=10**9, replicates=50_000)
     planned = plan(many)
-    numbers = compute(many, planned.layout.region(0), planned.estimated)
+    numbers = compute(planned, 0)
     for name, runner in (("here", None), ("there", ThreadPoolExecutor(1))):
-        store.begin(tmp_path / name, many, planned.estimated)
-        task = partial(store.write, tmp_path / name, planned.layout, 0, numbers)
+        store.begin(tmp_path / name, planned)
+        task = partial(store.write, tmp_path / name, planned, 0, numbers)
         task() if runner is None else runner.submit(task).result()
     chunks = [path.relative_to(tmp_path / "here") for path in (tmp_path / "here").glob("*/*.0.*")]
     assert len(chunks) == len(numbers.arrays)
@@ -160,13 +143,6 @@ def test_a_lost_sentence_is_said_to_be_lost(tmp_path):
     assert store.read(where).legend.values.tolist() == ["", LOST]
 
 
-def test_what_a_kill_leaves_beside_chunks_is_passed_over(tmp_path):
-    where = tmp_path / "a.zarr"
-    ASKED.run(where)
-    (where / "seconds" / "1.0.0.0123456789.partial").write_bytes(b"half")
-    assert store.finished(where, plan(ASKED).layout).all()
-
-
 def test_another_study_is_refused_by_its_first_difference(tmp_path):
     where = tmp_path / "a.zarr"
     ASKED.run(where)
@@ -180,11 +156,11 @@ def test_another_study_is_refused_by_its_first_difference(tmp_path):
 def test_another_version_is_refused(tmp_path, monkeypatch):
     where = tmp_path / "a.zarr"
     ASKED.run(where)
-    now = store_compat.versions()
-    monkeypatch.setattr(store_compat, "versions", lambda: {**now, "numpy": "9.9"})
+    now = store.versions()
+    monkeypatch.setattr(store, "versions", lambda: {**now, "numpy": "9.9"})
     with pytest.raises(RequestError, match=rf"numpy {now['numpy']} .* 9.9"):
         ASKED.run(where)
-    monkeypatch.setattr(store_compat, "FORMAT", 7)
+    monkeypatch.setattr(store, "FORMAT", 7)
     for refused in (lambda: ASKED.run(where), lambda: store.read(where)):
         with pytest.raises(RequestError, match=r"has format 3, .* format 7"):
             refused()
@@ -223,17 +199,6 @@ def test_a_study_beyond_memory_or_disk_is_refused_with_its_size(tmp_path):
     with pytest.raises(RequestError, match=r"take 3.6 TB and the disk has .* free$"):
         huge.run(tmp_path / "a.zarr")
     assert not (tmp_path / "a.zarr").exists()
-
-
-def test_what_a_store_holds_needs_no_more_space(tmp_path, monkeypatch, same):
-    where, all_of_it = tmp_path / "a.zarr", plan(ASKED).bytes
-    with pytest.raises(Interrupted):
-        run(ASKED, where, execute=stopped_after(4))
-    monkeypatch.setattr(store, "free_space", lambda path: all_of_it // 5 - 1)
-    with pytest.raises(RequestError, match=r"take \d+ bytes and the disk has"):
-        ASKED.run(where)
-    monkeypatch.setattr(store, "free_space", lambda path: all_of_it // 5 + 1)
-    same(ASKED.run(where), ASKED.run())
 
 
 def test_stores_lie_wherever_fsspec_reaches(same):

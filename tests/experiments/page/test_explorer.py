@@ -12,7 +12,6 @@ from browsers import node
 from experiments.page.sliders import ERRORS, KNOBS, LARGEST_ERROR, LEARNERS, PROMPTS
 from simulator.world import World, Worlds
 from theory import learners
-from theory.published import theorem_62_bounds
 
 SCRIPT = (files("experiments.page") / "html" / "theory.js").read_text(encoding="utf-8")
 CALL = "({worlds, jobs}) => jobs.map(({learner, prompt}) => worlds.map((w) => LEARNERS[learner](w, prompt)))"
@@ -96,18 +95,3 @@ def test_infonce_is_theory_s_at_hundreds_of_worlds():
     for off in differences([("infonce", prompt) for prompt in PROMPTS], worlds(400, 3)):
         assert off.max() < LARGEST_ERROR
         assert (off < ERRORS["infonce"]).mean() >= 0.99
-
-
-def test_printed_bounds_and_their_conditions_are_theory_s():
-    fields = worlds(200, 4)
-    found = by_node("(worlds) => worlds.map(printed)", plain(fields))
-    bound = theorem_62_bounds(*(fields[k] for k in ("p_spu", "mu_spu", "sigma_inv", "sigma_spu")))
-    assert np.allclose([one["error_counter"] for one in found], bound.error_counter, rtol=0, atol=1e-14)
-    assert np.allclose([one["accuracy_common"] for one in found], bound.accuracy_common, rtol=0, atol=1e-14)
-    inside = {"mu_inv": 1.0, "sigma_xi": 0.0, "mention_inv": 1.0, "mention_spu": 1.0}
-    outside = by_node(
-        "(worlds) => worlds.map(outsideTheorem)", plain({**fields, **{k: np.full(200, v) for k, v in inside.items()}})
-    )
-    speaks = (fields["sigma_inv"] > fields["sigma_spu"]) & (fields["mu_spu"] >= 1 + fields["sigma_inv"] ** 2 / 2)
-    assert [not reasons for reasons in outside] == speaks.tolist()
-    assert 10 < speaks.sum() < 100

@@ -1,7 +1,5 @@
 """The report in a browser: on a phone, wide, dark, printed and by keyboard, with its explorer, and all offline."""
 
-import csv
-import io
 import re
 
 import numpy as np
@@ -9,8 +7,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from experiments.court.trained import stored_for
-from experiments.page import latents, text
-from experiments.page.section import Section
+from experiments.page import text
+from experiments.page.sections import Section, latents_section
 from simulator.world import World
 from tests.experiments.page.conftest import REFUTED, page_of
 from theory import learners
@@ -38,7 +36,7 @@ def file(browser, verdict, tmp_path_factory):
     rows = [{"contrastive": "linear", "supervised": "bayes", "p_spu": p} for p in (0.9, 0.99, 0.999)]
     for row, share in zip(rows, (0.25, 1.0, 0.0), strict=True):
         row |= {"contrastive_more_robust": share, "supervised_more_robust": 1 - share}
-    page = page_of([latents.section(0), a_map()], [verdict, refuted, hostile, stored], shares=rows)
+    page = page_of([latents_section(0), a_map()], [verdict, refuted, hostile, stored], shares=rows)
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(page, encoding="utf-8")
     return path.as_uri()
@@ -117,32 +115,22 @@ def test_print_shows_everything_and_cuts_nothing(opened):
         "(all) => all.every((one) => one.getBoundingClientRect().height > 5)"
     )
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
-    for gone in ("nav", ".knobs", ".tools"):
+    for gone in ("nav", ".knobs"):
         assert not page.locator(gone).first.is_visible()
     for head in ("h2", "h3"):
         assert page.locator(head).first.evaluate("(one) => getComputedStyle(one).breakAfter") == "avoid"
     assert page.pdf().startswith(b"%PDF")
 
 
-def test_tables_are_sorted_and_downloaded(opened, tmp_path):
+def test_tables_are_sorted(opened):
     page = opened()
-    table = page.locator("table[data-file='ahead.csv']")
+    table = page.locator("#ahead table")
     head = table.locator("th", has_text="Contrastive ahead")
     for direction, order in (("ascending", ["0 %", "25 %", "100 %"]), ("descending", ["100 %", "25 %", "0 %"])):
         head.locator("button").press("Enter")
         assert head.get_attribute("aria-sort") == direction
         assert table.locator("tbody tr td:nth-child(4)").all_inner_texts() == order
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download prompts.csv").click()
-    assert download.value.suggested_filename == "prompts.csv"
-    download.value.save_as(tmp_path / "prompts.csv")
-    heads, (claim, verdict, *_) = csv.reader(io.StringIO((tmp_path / "prompts.csv").read_text(encoding="utf-8-sig")))
-    assert heads[:3] == ["Claim", "Verdict", "Predicted, or bound"]
-    assert claim == 'prompt-matters: =cmd()"><script>document.title = "stolen"</script>'
-    assert verdict == "supported"
     assert page.title() == "soberclip: published claims on trial"
-    assert page.evaluate("csvCell('=1+1')") == "'=1+1"
-    assert page.evaluate("csvCell('-1.5')") == "-1.5", "a number is a number"
 
 
 def test_a_link_to_a_claim_opens_its_evidence(opened):
@@ -224,33 +212,21 @@ def test_the_keyboard_changes_the_world_and_the_fragment_holds_it(opened):
     assert accuracies(page) == before
 
 
-def test_wrong_values_are_named(opened):
+def test_wrong_values_change_nothing(opened):
     page = opened(fragment="#explore?p_spu=7&bogus=1&sigma_xi=0&prompt=mean")
-    words = page.locator("#explore [role=status]").inner_text()
-    for wrong in ("p_spu = 7", "bogus = 1"):
-        assert wrong in words
+    assert page.get_by_role("spinbutton", name="p_spu").input_value() == "0.9"
     assert accuracies(page)["infonce"] == "–/–"
     assert "no answer" in page.locator("[data-learner='infonce'] code").inner_text()
-    page.get_by_role("spinbutton", name="mu_spu").fill("99")
-    page.get_by_role("spinbutton", name="mu_spu").press("Tab")
-    assert page.locator("#explore [role=status]").inner_text().startswith("mu_spu must be")
-
-
-def test_inequalities_turn_where_theory_says(opened):
-    """Theorem 6.2's error inequality at mu_spu = 2, sigma_inv = 1 turns at p_spu = 3/4."""
-    page = opened()
-    row = page.locator(".inequalities tbody tr").first
-    for p, says in ((0.7, "fails"), (0.8, "holds")):
-        go(page, f"#explore?sigma_xi=0&p_spu={p}")
-        assert row.locator("td").last.inner_text() == f"{says}; true from p_spu = 0.7500"
-        assert row.get_by_role("link", name="wang-theorem-6.2-error").get_attribute("href") == "#wang-theorem-6.2-error"
-    go(page, "#explore?mu_inv=2")
-    assert "outside the theorem" in row.inner_text()
+    box = page.get_by_role("spinbutton", name="mu_spu")
+    for wrong in ("99", ""):
+        box.fill(wrong)
+        box.press("Tab")
+        assert box.input_value() == "2"
 
 
 def test_curves_are_where_theory_s_preference_changes_sign(opened):
     page = opened(fragment="#explore?sigma_xi=4&mention_spu=0.5")
-    world, reach = World(mu_spu=2.0, sigma_xi=4.0, mention_spu=0.5), page.evaluate("reachOf(worldOf(state))")
+    world, reach = World(mu_spu=2.0, sigma_xi=4.0, mention_spu=0.5), page.evaluate("reachOf(world())")
     for rule in (learners.named("infonce"), learners.named("bayes"), learners.named("linear")):
         drawn = page.locator(f".sight .rule.{rule.name}").get_attribute("d")
         ends = np.array([list(map(float, pair.split())) for pair in re.split("[ML]", drawn)[1:]])

@@ -17,12 +17,11 @@ from experiments.court.trial import judge
 from experiments.errors import Interrupted, RequestError
 from experiments.files import MARK, REPORT
 from experiments.lab.presets import design
-from experiments.page import comparison, convergence, latents, report, reproduce
+from experiments.page import comparison, latents, report, reproduce
 from experiments.page.evidence import tally
-from experiments.page.report import PARTS
-from experiments.page.section import Section, section_of
-from experiments.page.svg import figure_svg, formula_svg, on_one_page
-from experiments.page.text import PROVED, answer
+from experiments.page.sections import design_section, draw_error, latents_section, minimiser_error
+from experiments.page.svg import DEFINED, defined_once, figure_svg, formula_svg
+from experiments.page.text import answer
 from tests.experiments.page.conftest import PROVEN, REFUTED, page_of
 from theory import learners
 from theory.claims.catalogue import CLAIMS
@@ -38,18 +37,13 @@ def table():
 @pytest.fixture(scope="module")
 def section():
     found = design("sources")
-    return section_of(found, found.study(axes={"p_spu": [0.6, 0.9]}).run())
+    return design_section(found, found.study(axes={"p_spu": [0.6, 0.9]}).run())
 
 
 @pytest.fixture(scope="module")
-def scatter():
-    return latents.section(0)
-
-
-@pytest.fixture(scope="module")
-def page(section, scatter):
+def page(section):
     """page(verdicts=...) -> HTML, with two sections."""
-    return partial(page_of, [scatter, section])
+    return partial(page_of, [latents_section(0), section])
 
 
 def rows_of(html: str) -> dict[str, str]:
@@ -59,60 +53,43 @@ def rows_of(html: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda c: c.id)
 def test_every_formula_can_be_drawn(claim):
-    assert claim.formula
     width, height = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', formula_svg(claim.formula)).groups()
     assert float(width) > 20
     assert float(height) > 8
-    assert formula_svg("") == ""
 
 
-def test_drawings_of_one_page_share_letters_and_no_other_id(section):
-    drawing = figure_svg(section.figures["sources"], "a takeaway")
-    letters, placed = on_one_page({"a": drawing, "b": drawing})
-    shared = set(re.findall(r'\bid="([^"]+)"', letters))
-    ids = {name: set(re.findall(r'\bid="([^"]+)"', text)) for name, text in placed.items()}
-    assert len(shared) > 20
-    assert ids["a"]
-    assert not ids["a"] & ids["b"]
-    for name, text in placed.items():
-        references = set(re.findall(r'(?:xlink:href="|url\()#([^")]+)', text))
-        assert references & shared
-        assert references <= ids[name] | shared
-        ElementTree.fromstring(text)
-    ElementTree.fromstring(letters.replace("<svg ", '<svg xmlns:xlink="http://www.w3.org/1999/xlink" ', 1))
-    assert len(letters) + len(placed["b"]) < 0.8 * len(drawing) + len(placed["b"]), "letters are drawn once"
-
-
-def test_a_drawing_says_what_it_shows_and_stands_alone(section):
+def test_drawings_of_one_page_define_each_letter_once(section):
     drawing = figure_svg(section.figures["sources"], 'more than "one" <takeaway>')
     root = ElementTree.fromstring(drawing)
     assert root.attrib["aria-label"] == 'more than "one" <takeaway>'
     assert root.attrib["role"] == "img"
     assert not re.search(r'd="[^"]*\d\.\d{3}', drawing), "hundredths of a point are enough"
-
-
-def test_a_drawing_fits_a_phone(section, scatter):
-    for one in (section, scatter):
-        for figure in one.figures.values():
-            assert figure.get_figwidth() <= 3.75
-            assert smallest_letters(figure) >= 10
+    others = [formula_svg(claim.formula) for claim in CLAIMS[:20]]
+    both = "".join([drawing, *others])
+    defined = {}
+    for match in DEFINED.finditer(both):
+        assert defined.setdefault(match[2], match[0]) == match[0], "equal ids define equal things"
+    page = defined_once(both)
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids)) > 20
+    assert set(re.findall(r'(?:xlink:href="|url\()#([^")]+)', page)) <= set(ids)
+    ElementTree.fromstring(f'<svg xmlns:xlink="http://www.w3.org/1999/xlink">{page}</svg>')
 
 
 def test_page_is_self_contained_and_complete(page, verdict, section):
     html = page(verdicts=[verdict])
     assert not re.search(r'(?:src|href)="(?:https?:)?//', html)
     assert "<link" not in html
-    for text in (verdict["claim"], verdict["statement"], verdict["route"], "supported"):
-        assert text in html
-    for text in (section.question, section.takeaway, section.look, section.answer):
-        assert text in unescape(html)
-    for sentence in answer():
-        assert sentence in unescape(re.sub("</?code>", "`", html))
+    text = unescape(re.sub("</?code>", "`", html))
+    for words in (verdict["claim"], verdict["statement"], verdict["route"], "supported", *section[1:5], *answer()):
+        assert words in text
     assert 'href="sources.svg"' in html
     assert "<p>at length, run <code>soberclip predict</code> &lt;b&gt;</p>" in html
     anchors = set(re.findall(r'\bid="([^"]+)"', html))
-    assert {anchor for anchor, _ in PARTS} <= anchors
     assert set(re.findall(r'href="#([^"]+)"', html)) <= anchors
+    for figure in section.figures.values():
+        assert figure.get_figwidth() <= 3.75
+        assert smallest_letters(figure) >= 10
 
 
 def test_only_the_page_s_own_scripts_may_run(page, verdict):
@@ -142,28 +119,20 @@ def test_page_escapes_what_it_is_given(page, verdict, monkeypatch):
     assert html.count(str(escape(HOSTILE))) > 10
 
 
-def test_the_tables_say_what_was_claimed_and_how_surely(page, verdict):
+def test_the_tables_say_what_was_claimed_and_how_surely_by_question(page, verdict):
     bounded = {**verdict, "claim": "rate", "relation": ">=", "predicted": 0.25, "level": 0.99}
     stored = {**verdict, "claim": "trained/linear", "stored": True, "device": "cpu", "date": "2026-01-31"}
-    stored |= {"versions": {"commit": "abc"}}
-    html = page(verdicts=[bounded, stored])
-    rows = rows_of(html)
-    assert list(rows) == ["rate", "trained-linear"]
-    for words in (verdict["statement"], "≥ 0.25", "99%"):
-        assert words in rows["rate"]
-    for words in ("95%", "2026-01-31"):
-        assert words in rows["trained-linear"]
-    old = html[html.index('<section id="stored"') :]
-    assert re.search(r'href="#trained-linear".*2026-01-31.*"days ago">\d+<.*commit abc', old)
-
-
-def test_claims_stand_under_their_questions(page, verdict):
-    names = ("trained/linear", "rate", "view-noise")
-    html = page(verdicts=[{**verdict, "claim": name} for name in names])
+    stored |= {"versions": {"commit": "abc"}, "cases": []}
+    html = page(verdicts=[stored, bounded, {**verdict, "claim": "view-noise"}])
     places = [html.index(f'<section id="question-{key}"') for key in ("theorem", "pairs", "trained")]
     assert places == sorted(places)
-    assert list(rows_of(html)) == ["view-noise", "rate", "trained-linear"]
     assert "question-classes" not in html, "no claim, no question"
+    rows = rows_of(html)
+    assert list(rows) == ["view-noise", "rate", "trained-linear"]
+    for words in (verdict["statement"], "≥ 0.25", "99%"):
+        assert words in rows["rate"]
+    for words in ("95%", "run on cpu in", "2026-01-31", "commit abc"):
+        assert words in rows["trained-linear"]
 
 
 def test_the_page_counts_what_is_rigorous_apart(page, verdict):
@@ -173,7 +142,6 @@ def test_the_page_counts_what_is_rigorous_apart(page, verdict):
     certain = {**failing, "claim": "bottleneck", "proof": REFUTED}
     html = page(verdicts=[proved, exact, verdict, failing, certain])
     assert "<p>2 proved, 1 supported, 2 contradicted (1 rigorously, 1 by measurement alone)." in html
-    assert PROVED in unescape(re.sub("</?code>", "`", html))
     for words, times in (("✗✗", 1), ("✓✓", 2), ("1,234 boxes", 1), ("proved by algebra", 1)):
         assert html.count(words) == times, words
     assert '<a href="proofs/many-classes--name-reliance.proof">' in html
@@ -184,9 +152,6 @@ def test_the_page_counts_what_is_rigorous_apart(page, verdict):
 def test_leads_are_differences_of_single_predictions(table):
     gap = comparison.leads(table)
     assert gap.dims == ("contrastive", "supervised", "p_spu", "mu_spu", "sigma_spu")
-    assert gap.contrastive.values.tolist() == [
-        f"{n}, {p} prompt" for n in ("linear", "infonce") for p in ("name", "mean")
-    ]
     world = design("supervised").study().world
     for ours, theirs in (("linear", "least-squares"), ("infonce", "bayes")):
         one, two = learners.named(ours, prompt="mean"), learners.named(theirs)
@@ -207,21 +172,9 @@ def test_shares_count_both_sides(table):
 def test_a_figure_is_a_function_of_its_table():
     for table, draw in (
         (latents.sample(0, size=50), latents.scatter),
-        (convergence.minimiser_error(0, 4, 4), convergence.draw_error),
+        (minimiser_error(0, 4, 4), draw_error),
     ):
         assert figure_svg(draw(table)) == figure_svg(draw(table))
-
-
-def test_a_section_has_the_pictures_of_its_design():
-    found = design("ensembles")
-    shown = section_of(found, found.study(axes={"p_spu": [0.6, 0.9]}).run())
-    assert isinstance(shown, Section)
-    assert list(shown.figures) == ["ensembles", "ensembles-2"]
-
-
-def printed(soberclip, *command: str) -> str:
-    cells = dict(re.findall(r"(common|counter)\D+([\d.]+)", soberclip(*command).out))
-    return f"{cells['common']}/{cells['counter']}"
 
 
 def quick_reproduction(monkeypatch, folder, verdict, interrupted=False, names=()):
@@ -246,10 +199,14 @@ def test_report_folder_is_replaced_as_a_whole_or_not_at_all(monkeypatch, tmp_pat
         quick_reproduction(monkeypatch, folder, verdict, interrupted=True)
     assert (folder / "report.html").read_text() == "whole", "an interrupted run leaves the old report"
     assert (folder / "leftover").exists()
-    assert list(tmp_path.iterdir()) == [folder]
     quick_reproduction(monkeypatch, folder, verdict)
     assert {p.name for p in folder.iterdir()} == {"report.html", "verdicts.json", MARK}
     assert list(tmp_path.iterdir()) == [folder]
+    (folder / "proofs").mkdir()
+    (folder / "proofs" / "thesis.proof").write_text("mine")
+    with pytest.raises(RequestError, match="holds 'proofs"):
+        quick_reproduction(monkeypatch, folder, verdict)
+    assert (folder / "proofs" / "thesis.proof").read_text() == "mine"
 
 
 def test_a_linked_output_keeps_its_link(monkeypatch, tmp_path, verdict):
@@ -262,25 +219,6 @@ def test_a_linked_output_keeps_its_link(monkeypatch, tmp_path, verdict):
         assert link.is_symlink()
         assert (tmp_path / "disk" / "there" / "report.html").read_text() == "whole"
     assert [p.name for p in (tmp_path / "disk").iterdir()] == ["there"]
-
-
-def test_what_somebody_put_beside_the_certificates_is_kept(monkeypatch, tmp_path, verdict):
-    folder, own = tmp_path / "report", tmp_path / "report" / "proofs" / "thesis.proof"
-
-    def verdicts(seed, certificates, quick):
-        certificates.mkdir()
-        (certificates / "one.proof").write_text("shown")
-        return [verdict]
-
-    monkeypatch.setattr(reproduce, "_verdicts", verdicts)
-    monkeypatch.setattr(reproduce, "_write_report", lambda folder, *_: (folder / REPORT).write_text("whole"))
-    for _ in range(2):
-        reproduce.reproduce(folder, 0)
-        assert [path.name for path in (folder / "proofs").iterdir()] == ["one.proof"]
-    own.write_text("mine")
-    with pytest.raises(RequestError, match="holds 'proofs/thesis"):
-        reproduce.reproduce(folder, 0)
-    assert own.read_text() == "mine"
 
 
 def test_the_tally_says_what_contradictions_are_worth_together():

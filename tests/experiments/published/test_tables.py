@@ -1,9 +1,24 @@
-"""The checkpoints behind Table 3: one for each of its rows, and open_clip knows them all."""
+"""The printed tables: their numbers, the checkpoints behind Table 3, the rows of a protocol, and later work."""
 
+from collections import Counter
+
+import numpy as np
 import pytest
 
+from experiments.counteranimal.robustness import compare, gather
 from experiments.errors import RequestError
-from experiments.published.tables import checkpoint_spec, checkpoints, coloured_objects, published_name, published_rows
+from experiments.published.export import published_document, write_published
+from experiments.published.tables import (
+    checkpoint_spec,
+    checkpoints,
+    classwise,
+    coloured_objects,
+    later_work_rows,
+    published_name,
+    published_rows,
+)
+
+PROTOCOL = ("macro", "1000", "simple")
 
 
 def test_every_row_of_table_3_has_its_checkpoint():
@@ -13,9 +28,6 @@ def test_every_row_of_table_3_has_its_checkpoint():
     for c in checkpoints():
         assert checkpoint_spec(f"published:{c.model}") == c.spec
         assert published_name(c.spec) == c.model
-
-
-def test_other_specifications_stay_as_they_are():
     assert checkpoint_spec("timm:resnet50.a1_in1k") == "timm:resnet50.a1_in1k"
     assert published_name("timm:resnet50.a1_in1k") is None
     with pytest.raises(RequestError, match="nearest is 'CLIP-OpenAI-RN50'"):
@@ -41,3 +53,44 @@ def test_table_7_is_whole_counts_of_900_images_under_our_names():
         r["printed"] for r in rows if (r["backbone"], r["learner"], r["group"]) == ("RN50", "zero-shot", "trained")
     )
     assert one == pytest.approx(0.6967)
+
+
+@pytest.mark.parametrize(("labels", "mean", "lvlm"), [("1000", "macro", 0), ("20", "macro", 2), ("1000", "micro", 0)])
+def test_published_rows_are_28_and_15(labels, mean, lvlm):
+    rows = published_rows(labels, "simple", mean)
+    assert Counter(r.family for r in rows) == Counter(CLIP=28, ImageNet=15, LVLM=lvlm)
+    assert len({r.model for r in rows}) == len(rows)
+
+
+def test_the_document_holds_every_printed_number_as_a_fraction_and_later_work_beside_it(tmp_path):
+    document = published_document()
+    records = document["table"]
+    (one,) = [r for r in records if (r["table"], r["row"], r["quantity"]) == (3, 11, "counter")]
+    assert (one["printed"], one["model"]) == ("36.95", "CLIP-LAION400M-ViT/B/32")
+    assert one["value"] == pytest.approx(0.3695)
+    assert {r["table"] for r in records} == {2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
+    assert sum(r["table"] == 16 for r in records) == 135 * 3
+    assert classwise("CLIP-OpenAI-ViT/B/32")[296] == (1.0, 0.9364)
+    assert classwise("CLIP-OpenAI-RN50") is None
+    first = document["since"][0]
+    macro = first["common_off_macro"], first["counter_off_macro"]
+    assert macro == pytest.approx((0.783 - 0.8144, 0.584 - 0.6607))
+    assert first["counter_off_micro"] == pytest.approx(0.584 - 0.6297)
+    gains = [row["counter"] - first["counter"] for row in document["since"]]
+    assert np.max(gains) < abs(macro[1])  # the protocols differ by more than the gain
+    write_published(tmp_path, document)
+    assert len((tmp_path / "since.csv").read_text().splitlines()) == 9
+
+
+def test_later_work_moves_no_line_and_is_measured_against_none():
+    printed = {row.model: (row.common, row.counter) for row, _ in later_work_rows()}
+    assert printed["ResNet-50 (H-SPLID)"] == pytest.approx((0.803, 0.606))
+    alone = compare(gather(["published"], *PROTOCOL))
+    beside = compare(gather(["published", "published-since"], *PROTOCOL))
+    assert beside["lines"] == alone["lines"]
+    strangers = [row for row in beside["rows"] if not row["comparable"]]
+    assert len(strangers) == 8
+    assert all(row["effective_robustness"] is None and row["protocol"] for row in strangers)
+    known = {row["model"]: row["effective_robustness"] for row in alone["rows"]}
+    assert all(known[row["model"]] == row["effective_robustness"] for row in beside["rows"] if row["comparable"])
+    assert compare(gather(["published-since"], *PROTOCOL))["lines"] == {}

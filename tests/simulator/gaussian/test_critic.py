@@ -68,13 +68,6 @@ def test_a_decision_without_noise_is_certain():
         assert tuple(group_accuracy(critic, world.mixture(), 0.0)[0]) == expected
 
 
-def test_two_class_scores_need_one_vector():
-    world = World()
-    critic = LinearCritic(np.zeros((1, 2, 2)), np.zeros((1, 2, 2)))
-    with pytest.raises(ValueError, match="2 score vectors"):
-        two_class_scores(critic, world.mixture(), 0.0)
-
-
 @given(st.data(), worlds(classes=TWO), st.floats(1e-3, 1e3))
 def test_scale_does_not_matter_and_sign_reverses(data, world, scale):
     D = np.eye(world.dim_image, world.latents)

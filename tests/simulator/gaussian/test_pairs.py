@@ -7,7 +7,16 @@ from reference import latent_cross_covariance, structural_pairs
 from stattest import assert_mean, assert_same_law, law_size, mean_size
 
 from simulator import streams
-from simulator.gaussian.pairs import Pairs, block_size, dictionaries, draw_block, draw_pairs, orthonormal_dictionary
+from simulator.gaussian.fit import sample_covariance
+from simulator.gaussian.pairs import (
+    Pairs,
+    block_size,
+    contradicted,
+    dictionaries,
+    draw_block,
+    draw_pairs,
+    orthonormal_dictionary,
+)
 from simulator.streams import numpy_stream
 from simulator.world import Attribute, World
 
@@ -45,8 +54,6 @@ def test_dictionaries_are_uniform_over_frames():
 
 
 def test_image_and_text_dictionaries_differ():
-    with pytest.raises(ValueError, match="valid value is 3"):
-        orthonormal_dictionary(2, 3, numpy_stream(0, "test/dictionary"))
     assert not np.allclose(*dictionaries(World(dim_image=5, dim_text=5), 1))
 
 
@@ -163,3 +170,46 @@ def test_a_block_written_over_another_is_the_block_drawn_alone():
     for field, values in alone._asdict().items():
         assert torch.equal(getattr(over, field), values), field
     assert over.texts.data_ptr() == first.texts.data_ptr()
+
+
+# Contradicting captions name a background by chance and keep their object.
+
+
+def swapped(world: World, n: int, seed: int = 0):
+    """(drawn pairs, the same contradicted), latents of their captions."""
+    drawn = world.draw(n, seed)
+    pairs = Pairs(*(x[None] for x in (drawn.images, drawn.texts, drawn.labels, drawn.backgrounds)))
+    texts = contradicted(pairs, world.classes, drawn.frames[1], seed, 0, streams=("pairs",)).texts[0]
+    D = torch.as_tensor(drawn.frames[1])
+    return drawn, drawn.texts @ D, texts @ D
+
+
+@pytest.mark.parametrize("K", [2, 3])
+def test_the_background_alone_is_exchanged_for_one_by_chance(K):
+    world = World(classes=K, p_spu=0.95, mu_spu=3.0, sigma_spu=0.0, sigma_xi_text=0.0, dim_image=9, dim_text=9)
+    drawn, before, after = swapped(world, 4000)
+    width = 1 if K == 2 else K
+    assert torch.allclose(before[:, :width], after[:, :width], atol=1e-12), "the object stays"
+    assert torch.allclose(before.sort(dim=1).values, after.sort(dim=1).values, atol=1e-9) or K == 2
+    block = after[:, width : 2 * width]
+    named_class = (block[:, 0] < 0).long() if K == 2 else block.argmax(1)
+    assert torch.allclose(block.abs().sum(1), torch.full((4000,), 3.0, dtype=torch.float64))
+    # Every class is named as often, whatever is shown: six deviations of a share among 4000 and of those that agree.
+    shares = torch.bincount(named_class, minlength=K) / 4000
+    agree = (named_class == drawn.backgrounds[:, 0]).double().mean()
+    assert (shares - 1 / K).abs().max() < 6 * np.sqrt((K - 1) / K**2 / 4000)
+    assert abs(agree - 1 / K) < 6 * np.sqrt((K - 1) / K**2 / 4000)
+
+
+def test_silent_captions_stay_silent():
+    _, before, after = swapped(World(mention_spu=0.0, sigma_xi_text=0.0, dim_image=4, dim_text=4), 100)
+    assert torch.allclose(before, after, atol=1e-12)
+
+
+def test_linear_clip_learns_of_no_background():
+    """Random backgrounds say as little as captions that are silent about them: S has no background block."""
+    drawn, before, after = swapped(World(p_spu=0.95, mu_spu=2.0, dim_image=2, dim_text=2), 100_000)
+    image = drawn.images @ torch.as_tensor(drawn.frames[0])
+    S, other = (sample_covariance(image.numpy(), text.numpy()) for text in (before, after))
+    assert other[:, 0] == pytest.approx(S[:, 0], abs=1e-9)
+    assert np.abs(other[:, 1]).max() < 0.05 < S[1, 1]

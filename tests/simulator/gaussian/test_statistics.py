@@ -18,7 +18,6 @@ from stattest import assert_same_law, law_size
 
 from simulator.gaussian import statistics
 from simulator.gaussian.critic import LinearCritic, group_accuracy
-from simulator.gaussian.pairs import orthonormal_dictionary
 from simulator.gaussian.statistics import (
     cross_covariance,
     decision_prompts,
@@ -124,17 +123,6 @@ def test_full_law_is_that_of_drawn_pairs(name, n):
     assert_same_law(
         matrix_features(exact, world), matrix_features(drawn, world), effect=FULL_EFFECT, what=f"S, {name}, {n}"
     )
-
-
-def test_full_law_in_any_dictionaries():
-    """Rotated back, the law of S does not depend on the dictionaries."""
-    world, n = WORLDS["masks"], 20
-    rng = numpy_stream(0, "test/frames")
-    frames = orthonormal_dictionary(5, 2, rng), orthonormal_dictionary(3, 2, rng)
-    draws = [cross_covariance(world, n, rng, dictionaries=frames) for _ in range(FULL_SIZE)]
-    given = features(critic_of(np.stack(draws), decision_prompts(world, "mean"), frames), world)
-    default = features(joined(projected_critics(world, "mean", n, FULL_SIZE, 1)), world)
-    assert_same_law(given, default, effect=FULL_EFFECT, what="dictionaries")
 
 
 @pytest.mark.parametrize(

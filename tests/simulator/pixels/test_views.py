@@ -65,13 +65,6 @@ def test_a_pixel_world_is_written_as_it_may_be_read():
     assert Worlds(p_spu=[0.8, 0.9]).replace(views=Pixels()).world(0) == World(p_spu=0.8, views=Pixels())
 
 
-def test_many_classes_need_no_wide_views_in_pixels():
-    world = World(classes=40, views=Pixels(objects="cutouts", root="here", attribute="photos", photos="there"))
-    assert world.views.side == 64
-    with pytest.raises(ValidationError):
-        world.replace(views=None)  # 64 coordinates hold no 80 latents
-
-
 def test_a_grid_shares_its_views():
     views = Pixels(tied=(0, 1))
     grid = Worlds(p_spu=[0.75, 0.9], classes=5, views=views)

@@ -13,8 +13,7 @@ from simulator.towers import losses
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.group_batches import draw_batches
 from simulator.towers.recipe import Recipe
-from simulator.towers.step import batch_losses
-from simulator.towers.training import start
+from simulator.towers.training import batch_losses, start
 from simulator.world import World
 
 shapes = st.tuples(st.integers(1, 3), st.integers(2, 7), st.integers(1, 5), st.integers(0, 10**6))
@@ -147,16 +146,6 @@ def test_the_linearised_loss_is_unbiased_for_the_weighted_covariance(B):
     law = LAW * COUNTS
     covariance = (law * torch.outer(x_values, t_values)).sum() - (law.sum(1) @ x_values) * (law.sum(0) @ t_values)
     assert -expected(loss, B).item() == pytest.approx(covariance.item(), abs=1e-12)
-
-
-def test_the_supervised_loss_of_balanced_weights_is_the_mean_over_groups():
-    rng = torch.Generator().manual_seed(0)
-    logits = torch.randn(1, 30, 2, generator=rng, dtype=torch.float64)
-    labels, groups = torch.arange(30)[None] % 2, torch.arange(30)[None].clamp(max=20) % 4
-    weights = 30 / (4 * torch.bincount(groups[0]))[groups]
-    each = F.cross_entropy(logits[0], labels[0], reduction="none")
-    means = torch.stack([each[groups[0] == g].mean() for g in range(4)])
-    assert losses.supervised(logits, labels, weights)[0].item() == pytest.approx(means.mean().item(), abs=1e-12)
 
 
 def test_weights_belong_to_groups():

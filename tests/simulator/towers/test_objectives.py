@@ -6,7 +6,7 @@ import torch
 from simulator.gaussian.pairs import Pairs
 from simulator.prompts import LINEAR
 from simulator.samplers import EmptyGroup
-from simulator.towers import step
+from simulator.towers import training
 from simulator.towers.api import train
 from simulator.towers.distributed import Group
 from simulator.towers.ensemble import Ensemble
@@ -14,8 +14,7 @@ from simulator.towers.evaluation import class_vectors, ensemble_accuracy, prompt
 from simulator.towers.group_batches import draw_batches
 from simulator.towers.objectives import GROUP_WEIGHTS, OBJECTIVES, Objective, register
 from simulator.towers.recipe import Recipe
-from simulator.towers.step import batch_losses, one_step
-from simulator.towers.training import run, start
+from simulator.towers.training import batch_losses, one_step, run, start
 from simulator.world import Attribute, World
 from theory.learners import named
 
@@ -39,7 +38,7 @@ def test_the_share_of_a_process_alone_is_the_whole(loss, monkeypatch):
     one = ensemble(loss)._replace(group_weights=weights)
     state, batch = start(one), next(draw_batches(one, 0))
     dense = batch_losses(one, state.parameters, batch)
-    monkeypatch.setattr(step, "LARGEST_DENSE_BATCH", 4)
+    monkeypatch.setattr(training, "LARGEST_DENSE_BATCH", 4)
     assert torch.allclose(batch_losses(one, state.parameters, batch), dense, rtol=1e-12)
     plain = batch_losses(one._replace(group_weights=None), state.parameters, batch)
     assert not torch.allclose(plain, dense), "weights reach the loss"

@@ -12,7 +12,7 @@ from simulator.gaussian.fit import sample_covariance
 from simulator.gaussian.pairs import dictionaries as draw_dictionaries
 from simulator.gaussian.pairs import draw_pairs
 from simulator.pixels.views import Pixels
-from simulator.towers import step, training
+from simulator.towers import training
 from simulator.towers.checkpoints import AnotherRun, load_state, save_state
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.recipe import Recipe
@@ -77,7 +77,7 @@ def logits_of_torch(own: dict[str, torch.Tensor], side: str, x: torch.Tensor) ->
 @pytest.mark.parametrize("loss", ["infonce", "supervised"])
 def test_a_training_is_that_of_plain_torch(loss, limit, monkeypatch):
     """One model of an ensemble: the same batches, torch's own cross-entropy, clipping and AdamW."""
-    monkeypatch.setattr(step, "LARGEST_DENSE_BATCH", limit)
+    monkeypatch.setattr(training, "LARGEST_DENSE_BATCH", limit)
     recipe = Recipe(**SMALL, loss=loss, optimizer="adamw", weight_decay=0.1, clip=0.5, averaging=0.0, schedule="cosine")
     several, k = ensemble(recipe), 1
     found = finish(several).parameters
@@ -111,17 +111,6 @@ def test_a_frozen_tower_stays_as_it_was_drawn(averaging):
     assert last.eval_parameters.keys() == first.parameters.keys()
     for name, value in last.eval_parameters.items():
         assert torch.equal(value, first.parameters[name]) == name.startswith("text."), name
-
-
-def test_models_are_asked_by_the_mean_of_their_last_weights():
-    """An average over all steps is the plain mean of the iterates, and no average is the last one."""
-    recipe = Recipe(**SMALL, averaging=1.0)
-    iterates = [state.parameters for state in run(ensemble(recipe), start(ensemble(recipe)), range(1, 8))]
-    last = finish(ensemble(recipe))
-    for name, value in last.eval_parameters.items():
-        assert torch.allclose(value, torch.stack([p[name] for p in iterates]).mean(0), rtol=1e-12), name
-    plain = finish(ensemble(recipe.model_copy(update={"averaging": 0.0})))
-    assert all(torch.equal(plain.eval_parameters[name], iterates[-1][name]) for name in iterates[-1])
 
 
 @named
@@ -170,7 +159,7 @@ def test_a_learned_scale_stays_where_clip_keeps_it(bound):
     begin = begin._replace(parameters={**begin.parameters, "log_scale": log_scale})
     batch = next(training.draw_batches(one, 0))
     for captions in (batch.texts, batch.texts.flip(1)):
-        end = step.one_step(one, begin, batch._replace(texts=captions), torch.tensor(50.0).double())
+        end = training.one_step(one, begin, batch._replace(texts=captions), torch.tensor(50.0).double())
         scale = end.parameters["log_scale"].exp()
         assert ((scale >= 1 - 1e-9) & (scale <= 100 * (1 + 1e-9))).all()
 
@@ -288,8 +277,3 @@ def test_what_makes_no_sense_is_refused_with_the_nearest_choice(fields, words):
         Recipe(**fields)
     error = refusal.value.errors()[0]
     assert words in error["msg"] or words in error["loc"]
-
-
-def test_worlds_of_different_shape_are_no_ensemble():
-    with pytest.raises(ValueError, match=r"dim_text = 9 .* 6"):
-        finish(ensemble(RECIPES[0], worlds=(WORLD, WORLD, WORLD.replace(dim_text=9))))

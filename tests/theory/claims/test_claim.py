@@ -22,30 +22,19 @@ def claim(**fields) -> Claim:
     return Claim(**{**words, "domain": {"p_spu": Axis(0.5, 1.0), "mu_spu": 2.0}, **fields})
 
 
-@given(unit, st.floats(0.1, 10), st.floats(0, 10))
-def test_linear_axes_space_evenly(t, low, width):
-    assert Axis(low, low + width).place(np.array(t)) == pytest.approx(low + t * width, rel=1e-12)
+@pytest.mark.parametrize(
+    ("scale", "stretch"), [("linear", lambda x: x), ("log", np.log), ("one-minus", lambda x: np.log(1 - x))]
+)
+@given(unit, st.floats(0.01, 0.5), st.floats(0.5, 1 - 1e-5))
+def test_axes_space_their_scale_evenly(scale, stretch, t, low, high):
+    value = Axis(low, high, scale).place(np.array(t))
+    assert stretch(value) == pytest.approx(stretch(low) + t * (stretch(high) - stretch(low)), abs=1e-9)
 
 
-@given(unit, st.floats(0.01, 10), st.floats(1.01, 1e6))
-def test_log_axes_space_the_logarithm(t, low, factor):
-    value = Axis(low, low * factor, "log").place(np.array(t))
-    assert np.log(value / low) == pytest.approx(t * np.log(factor), abs=1e-9)
-
-
-def test_one_minus_axes_space_the_logarithm_of_the_distance_to_one():
-    value = Axis(0.5, 1 - 1e-5, "one-minus").place(np.array([0.0, 0.5, 1.0]))
-    assert 1 - value == pytest.approx([0.5, np.sqrt(0.5e-5), 1e-5], rel=1e-9)
-
-
-def test_points_map_corners_to_corners():
+def test_a_bound_may_depend_on_the_fields_before_it():
     c = claim(domain={"sigma_inv": Axis(0.5, 3.0), "sigma_spu": Axis(0.0, lambda x: x.sigma_inv), "p_spu": 1.0})
-    corners = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
-    point = c.place(corners)
-    assert point["sigma_inv"].tolist() == [0.5, 0.5, 3.0, 3.0]
+    point = c.place(np.array([[0, 0], [0, 1], [1, 0], [1, 1]]))
     assert point["sigma_spu"].tolist() == [0.0, 0.5, 0.0, 3.0]
-    assert point["p_spu"].tolist() == [1.0] * 4
-    assert list(c.axes) == ["sigma_inv", "sigma_spu"]
     assert c.place(np.zeros((2, 3, 2)))["p_spu"].shape == (2, 3)
 
 
@@ -60,22 +49,12 @@ def test_every_mapped_point_is_contained(s, t):
 
 
 @pytest.mark.parametrize(
-    ("relation", "value", "prediction", "expected"),
-    [
-        (">=", 0.4, 0.5, 0.1),
-        (">=", 0.7, 0.5, -0.2),
-        ("<=", 0.4, 0.5, -0.1),
-        ("<=", 0.7, 0.5, 0.2),
-        ("=", 0.4, 0.5, 0.1),
-        ("=", 0.7, 0.5, 0.2),
-        ("slope", -0.45, -0.5, 0.05),
-        ("increasing", -0.2, 0.0, -0.2),  # q(x) - q(x + step): a decrease is positive
-        ("increasing", 0.2, 0.0, 0.2),
-    ],
+    ("relation", "expected"), [(">=", 0.1), ("<=", -0.1), ("=", 0.1), ("slope", 0.1), ("increasing", 0.9)]
 )
-def test_violation_of_every_relation(relation, value, prediction, expected):
-    c = claim(relation=relation, along="p_spu", grid=(0.5, 0.9), prediction=lambda x: prediction)
-    assert float(c.violation(np.array(value), Worlds())) == pytest.approx(expected)
+def test_violation_of_every_relation(relation, expected):
+    """Of the value .4 by the prediction .5; an "increasing" quantity may fall by minus it."""
+    c = claim(relation=relation, along="p_spu", grid=(0.5, 0.9), prediction=lambda x: 0.5)
+    assert float(c.violation(np.array(0.4), Worlds())) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,7 @@ import pytest
 
 from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis, Claim
-from theory.proofs.boxes import cover
-from theory.proofs.certificate import MARK, Listed, Refused, read, written
+from theory.proofs.certificate import MARK, Listed, Refused, encode, read
 from theory.proofs.checker import check
 from theory.proofs.prover import prove
 from theory.proofs.statements import PROBIT, statements
@@ -24,13 +23,6 @@ CLAIM = Claim(
     prediction=lambda w: 0.5785 - 0.2 * (w.mu_spu - 0.5),
 )
 DOCKET = {claim.id: claim for claim in CLAIMS}
-
-
-def test_boxes_of_the_prover_are_each_a_share_of_the_cube():
-    (statement,) = statements(CLAIM)
-    found = cover(statement.obligations[0], seconds=5)
-    assert len(found.open) == 0
-    assert found.done.volume == 1.0
 
 
 def test_the_scale_of_scores_allows_no_more_than_tau():
@@ -56,7 +48,7 @@ def boxes() -> Listed:
 
 
 def forged(boxes: Listed, **changes) -> bytes:
-    return written(CLAIM, statements(CLAIM), [[boxes._replace(**changes)]])
+    return encode(CLAIM, statements(CLAIM), [[boxes._replace(**changes)]])
 
 
 def test_what_is_true_passes(boxes):
@@ -107,13 +99,13 @@ def larger(boxes: Listed) -> Listed:
 )
 def test_forged_boxes_are_caught(boxes, lie):
     with pytest.raises(Refused):
-        check(written(CLAIM, statements(CLAIM), [[lie(boxes)]]), CLAIM)
+        check(encode(CLAIM, statements(CLAIM), [[lie(boxes)]]), CLAIM)
 
 
 @pytest.mark.parametrize("route", ["way 0", "way 1", "way 2", "T1, premises 0, way 0", "no such way"])
 def test_exact_routes_that_do_not_hold_are_caught(route):
     with pytest.raises(Refused, match="does not show that"):
-        check(written(CLAIM, statements(CLAIM), [[route]]), CLAIM)
+        check(encode(CLAIM, statements(CLAIM), [[route]]), CLAIM)
 
 
 def test_a_certificate_is_of_one_claim_with_one_tolerance(boxes):

@@ -9,7 +9,6 @@ import sympy
 from scipy.special import ndtr, ndtri
 
 from theory import theorems
-from theory.boundary import corrected_kappas
 from theory.proofs.expression import (
     FLOATS,
     NotExpressible,
@@ -21,7 +20,7 @@ from theory.proofs.expression import (
     variable,
     variables,
 )
-from theory.published import data_model_1_accuracies, theorem_62_bounds
+from theory.published import corrected_kappas, data_model_1_accuracies, theorem_62_bounds
 
 p, mu, si, ss = (variable(name) for name in ("p", "mu", "si", "ss"))
 AT = {"p": 0.8, "mu": 1.7, "si": 1.3, "ss": 0.4}

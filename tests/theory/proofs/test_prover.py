@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.court.domain import placed, row, true_violation
+from experiments.court.domain import points_at, row, true_violation
 from experiments.court.worst_point import corners, sobol
 from theory.claims.catalogue import CLAIMS
 from theory.proofs.checker import check
@@ -25,22 +25,10 @@ BY_BOXES = [
     "one-number-decides/balanced",
     "many-classes/name-reliance",
 ]
-# One per relation, kind of learners and route; the others in the deep runs, and `reproduce` proves them all.
-DEFAULT = [
-    "wang-theorem-6.2-accuracy",
-    "wang-theorem-6.2-mean-prompt/error",
-    "wang-theorem-6.2-mean-prompt/accuracy",
-    "counter-majority-wrong",
-    "xue-data-model-1/counter",
-    "xue-intra-class-contrasting/mean",
-    "reliance-grows-with-correlation-name",
-    "most-harmful-correlation/size",
-    "prompt-matters",
-    "clip-beats-supervised-at-full-correlation/name-vs-least-squares",
-    "no-extra-robustness/crossover-least-squares",
-    "many-classes/mean-reliance-law",
-    "many-classes/name-reliance",
-]
+# The first of each relation, number of learners and kind of proof; the deep runs try all.
+FIRST = {(DOCKET[id].relation, len(DOCKET[id].learners), id in BY_BOXES): id for id in reversed(PROVED)}
+
+
 REFUTED = [
     "wang-lemma-d3",
     "wang-half-correlation/error",
@@ -55,7 +43,7 @@ OPPOSITE = {"increasing": "decreasing", "decreasing": "increasing"}
 
 
 EACH = pytest.mark.parametrize(
-    "id", [pytest.param(id, marks=[pytest.mark.deep] * (id not in DEFAULT)) for id in PROVED]
+    "id", [pytest.param(id, marks=[pytest.mark.deep] * (id not in FIRST.values())) for id in PROVED]
 )
 
 
@@ -76,7 +64,7 @@ def test_t1_is_not_proved_by_t1(id):
 def points(claim) -> dict[str, np.ndarray]:
     """Corners and Sobol points of the domain, with a claim's later points where it has some."""
     dimension = len(claim.axes) + (claim.relation in OPPOSITE)
-    return placed(claim, np.concatenate([corners(dimension), sobol(dimension, 1000, 0)]))
+    return points_at(claim, np.concatenate([corners(dimension), sobol(dimension, 1000, 0)]))
 
 
 @EACH

@@ -10,8 +10,7 @@ import torch
 
 from experiments.errors import Interrupted, RequestError
 from experiments.lab.finetuning import run as running
-from experiments.lab.finetuning.progress import BEST, PROGRESS
-from experiments.lab.finetuning.run import choose, run
+from experiments.lab.finetuning.run import PROGRESS, choose, run
 from experiments.lab.finetuning.spec import checked
 from simulator.pixels import groups
 from simulator.towers import finetuning as tuning
@@ -34,10 +33,10 @@ def request_of(photos, small_clip):
     return made
 
 
-def timeless(progress):
-    """The kept rows without their times."""
-    rows = [{name: value for name, value in row.items() if name != "seconds"} for row in progress.trainings]
-    return rows, progress.tests
+def timeless(document):
+    """The rows without their times."""
+    rows = [{name: value for name, value in row.items() if name != "seconds"} for row in document["trainings"]]
+    return rows, document["tests"]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +49,7 @@ def test_the_first_of_the_highest_is_chosen(validations, best):
 def test_no_test_label_is_read_for_the_choice(request_of, monkeypatch):
     """Wrong test labels change the reported accuracies and no choice; no test label is read before the choice."""
     request, events = request_of("obj", "supervised"), []
-    plain, make = run(request)[0], groups.trial
+    plain, make = run(request), groups.trial
 
     def poisoned(world, part="test", seed=0, device="cpu"):
         events.append(part)
@@ -58,14 +57,14 @@ def test_no_test_label_is_read_for_the_choice(request_of, monkeypatch):
         return tried if part == "validation" else replace(tried, objects=1 - tried.objects)
 
     monkeypatch.setattr(groups, "trial", poisoned)
-    other = run(request)[0]
+    other = run(request)
     assert events == 2 * [*["validation"] * len(GRID["lr"]), "test"]
     assert timeless(other)[0] == timeless(plain)[0]
-    for row, twin in zip(plain.tests, other.tests, strict=True):
+    for row, twin in zip(plain["tests"], other["tests"], strict=True):
         assert row["accuracies"] != twin["accuracies"]
         assert {**row, "accuracies": 0} == {**twin, "accuracies": 0}
-    for k, row in enumerate(plain.tests):
-        own = [one["validation"] for one in plain.trainings[3 * k : 3 * k + 3]]
+    for k, row in enumerate(plain["tests"]):
+        own = [one["validation"] for one in plain["trainings"][3 * k : 3 * k + 3]]
         assert (row["validation"], row["lr"]) == (max(own), GRID["lr"][own.index(max(own))])
 
 
@@ -73,8 +72,8 @@ def test_the_chosen_weights_are_the_ones_that_are_tested(request_of, monkeypatch
     """The second of three settings has the best validation here; its test is that of a grid with it alone."""
     said = iter([0.1, 0.9, 0.5, 0.3])
     monkeypatch.setattr(running._Job, "_validation", lambda self, head: next(said))
-    (one,) = run(request_of("supervised"))[0].tests
-    (alone,) = run(request_of("supervised", axes={"lr": [1e-3]}))[0].tests
+    (one,) = run(request_of("supervised"))["tests"]
+    (alone,) = run(request_of("supervised", axes={"lr": [1e-3]}))["tests"]
     assert (one["lr"], one["validation"]) == (1e-3, 0.9)
     assert one["accuracies"] == alone["accuracies"]
 
@@ -85,7 +84,7 @@ def test_zero_shot_is_what_the_model_says_of_its_own_preprocessed_photos(request
     from experiments.counteranimal.models import load_model
 
     request = request_of("zero-shot")
-    kept, facts = run(request)
+    kept = run(request)
     loaded = load_model(request.model)
     tried = groups.trial(request.world.replace(views=request.world.views.model_copy(update={"size": 32})))
     photos = [Image.fromarray(np.moveaxis(one.numpy(), 0, -1)) for one in tried.images()]
@@ -94,19 +93,19 @@ def test_zero_shot_is_what_the_model_says_of_its_own_preprocessed_photos(request
         T = loaded.encode_text(loaded.tokenizer(["a photo of a car", "a photo of a zebra"]))
     right = ((I @ torch.nn.functional.normalize(T, dim=-1).T).argmax(1) == tried.objects).float()
     weight = torch.where(tried.objects == tried.attributes, 0.9, 0.1)  # two backgrounds
-    (row,) = kept.tests
+    (row,) = kept["tests"]
     assert 0 < right.mean() < 1
     assert row["accuracies"]["trained"] == pytest.approx(float((weight * right).sum() / weight.sum()), abs=1e-6)
     assert row["accuracies"]["rev"] == pytest.approx(float(right[tried.objects != tried.attributes].mean()), abs=1e-6)
-    assert kept.trainings == []
-    assert facts["names"] == ["car", "zebra"]
-    assert facts["objects"] == {"train": [6, 6], "validation": [2, 2], "test": [2, 2]}
+    assert kept["trainings"] == []
+    assert kept["names"] == ["car", "zebra"]
+    assert kept["objects"] == {"train": [6, 6], "validation": [2, 2], "test": [2, 2]}
 
 
 @pytest.mark.parametrize("cut", [2, 5])  # within the first learner's grid, and within the second's
 def test_a_run_that_was_cut_short_goes_on_to_the_same_numbers(request_of, tmp_path, monkeypatch, cut):
     request, count, train = request_of("obj", "supervised"), 0, tuning.finetune
-    whole = run(request, tmp_path / "whole")[0]
+    whole = run(request, tmp_path / "whole")
 
     def cut_short(*arguments):
         nonlocal count
@@ -119,29 +118,25 @@ def test_a_run_that_was_cut_short_goes_on_to_the_same_numbers(request_of, tmp_pa
     folder = tmp_path / "cut"
     with pytest.raises(Interrupted, match=rf"^interrupted; {cut} of 6 trainings are in .*cut"):
         run(request, folder)
-    assert (folder / BEST).is_file()
-    if cut == 5:
-        (folder / BEST).write_bytes(b"damaged")  # made again from the same streams
     heard = []
     monkeypatch.setattr(tuning, "finetune", lambda *arguments: heard.append(1) or train(*arguments))
-    again = run(request, folder)[0]
+    again = run(request, folder)
     assert timeless(again) == timeless(whole)
-    chosen_again = again.tests[-1]["lr"] != GRID["lr"][-1]
-    assert len(heard) == 6 - cut + (cut == 5 and chosen_again)
-    assert not (folder / BEST).exists()
-    assert timeless(run(request, folder)[0]) == timeless(whole)
-    assert len(heard) == 6 - cut + (cut == 5 and chosen_again)  # nothing is trained twice
+    count = len(heard)  # a chosen training whose weights were lost is made again, from the same streams
+    assert 6 - cut <= count <= 7 - cut
+    assert timeless(run(request, folder)) == timeless(whole)
+    assert len(heard) == count, "nothing is trained twice"
 
 
 def test_seeds_give_other_trainings_and_a_folder_holds_one_request(request_of, tmp_path):
     request = request_of("supervised", replicates=2, axes={"lr": [1e-3]})
-    first = run(request, tmp_path)[0]
-    assert len({row["last_loss"] for row in first.trainings}) == 2
-    assert timeless(run(request)[0]) == timeless(first)
+    first = run(request, tmp_path)
+    assert len({row["last_loss"] for row in first["trainings"]}) == 2
+    assert timeless(run(request)) == timeless(first)
     with pytest.raises(RequestError, match=r"seed is 0 there and 1 here"):
         run(request_of("supervised", replicates=2, axes={"lr": [1e-3]}, seed=1), tmp_path)
     (tmp_path / PROGRESS).write_text(json.dumps({"thesis": 1}))
-    with pytest.raises(RequestError, match=r"holds a finetuning\.json"):
+    with pytest.raises(RequestError, match=r"finetuning\.json. was not written"):
         run(request, tmp_path)
     with pytest.raises(RequestError, match="'s3:/bucket/a' is an address"):
         run(request, Path("s3://bucket/a"))
@@ -155,11 +150,11 @@ def test_a_training_that_loses_its_finite_loss_is_not_chosen(request_of, monkeyp
         return [1.0, float("nan")] if recipe.lr in lost else train(model, head, recipe, pairs, advance)
 
     monkeypatch.setattr(tuning, "finetune", some_lost)
-    kept = run(request_of("supervised"))[0]
-    assert [row["validation"] is None for row in kept.trainings] == [True, False, False]
-    assert kept.tests[0]["lr"] != 1e-4
+    kept = run(request_of("supervised"))
+    assert [row["validation"] is None for row in kept["trainings"]] == [True, False, False]
+    assert kept["tests"][0]["lr"] != 1e-4
     lost |= set(GRID["lr"])
-    assert run(request_of("supervised"))[0].tests[0]["accuracies"] is None
+    assert run(request_of("supervised"))["tests"][0]["accuracies"] is None
 
 
 def test_more_objects_than_are_held_are_refused(request_of, monkeypatch):

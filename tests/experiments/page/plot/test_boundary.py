@@ -10,7 +10,7 @@ from experiments.page.plot.boundary import FINE, LEVEL, crossings, lines
 from experiments.page.plot.layout import arrange
 from simulator.world import World, Worlds
 from theory import learners
-from theory.boundary import turning_points
+from theory.published import turning_points
 
 P, MU = np.linspace(0.5, 1.0, 13), np.linspace(0.5, 4.0, 11)
 

@@ -1,1 +1,0 @@
-"""Tables that the larger verbs print."""
