@@ -56,11 +56,7 @@ def fit_line(
     axis: Axis,
     weights: Float[np.ndarray, "*r m"] | None = None,
 ) -> Line:
-    """Least squares of counter on common accuracy; `weights` (how often each model is drawn) give replicates.
-
-    Raises ValueError for fewer than three models, equal common accuracies, or an accuracy of 0 or 1 on a
-    stretched axis.
-    """
+    """Least squares of counter on common accuracy; `weights` (how often each model is drawn) give replicates."""
     x, y = stretch(common, axis), stretch(counter, axis)
     if len(x) < SMALLEST_FAMILY or np.ptp(x) == 0 or not np.isfinite([x, y]).all():
         raise ValueError(
@@ -114,10 +110,9 @@ def offset(
 ) -> tuple[float, tuple[float, float], int]:
     """(mean effective robustness of `others` over the line of `family`, interval, number of others).
 
-    Arguments are (common, counter) accuracies. Others outside the family's range of common accuracy are left out,
-    since the line is an extrapolation there. The percentile interval resamples models of both groups as if they were
-    independent draws. Models share architectures and data, so it is too narrow for very different models. Raises
-    ValueError if no other model is in range.
+    Others outside the family's range of common accuracy are left out: the line is an extrapolation there. The interval
+    resamples models of both groups as if they were independent draws. Models share architectures and data, so it is
+    too narrow for very different models. Raises ValueError if no other model is in range.
     """
     inside = (others[0] >= family[0].min()) & (others[0] <= family[0].max())
     if not inside.any():

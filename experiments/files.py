@@ -66,8 +66,6 @@ def read_table(path: Path, required: tuple[str, ...], what: str) -> list[dict[st
 
     Raises RequestError if the file cannot be read, has no rows, lacks a column, or has a line that is too short.
     """
-    if not path.is_file():
-        raise RequestError(f"there is no {what} file {str(path)!r}")
     try:
         with path.open(newline="", encoding="utf-8-sig") as handle:
             reader = csv.DictReader(handle)

@@ -100,7 +100,7 @@ def drawn_covariances(world, n, replicates, seed, stream) -> Iterator[Float[np.n
 
 
 def _covariances(samples: Iterator[Sample]) -> Iterator[Float[np.ndarray, "r dI dT"]]:
-    from simulator.gaussian.fit import sample_covariance
+    from simulator.gaussian.fitting import sample_covariance
 
     for images, texts, _, _, weights in samples:
         if weights is not None:
@@ -117,14 +117,14 @@ def _drawn_linear(world, learner: Learner, samples: Iterator[Sample], sampler: s
 
 
 def _drawn_supervised(world, learner: Learner, samples: Iterator[Sample], sampler: str):
-    from simulator.gaussian.supervised import fit
+    from simulator.gaussian.fitting import score_vectors
 
     D, _ = first_coordinates(world)
     name = estimator_of(learner).fit
     for images, _, labels, _, weights in samples:
         counts = [None] * len(images) if weights is None else weights
         for x, y, w in zip(images, labels, counts, strict=True):
-            yield LinearCritic.of_vectors(fit(name, x, y, world.classes, w), D)
+            yield LinearCritic.of_vectors(score_vectors(name, x, y, world.classes, w), D)
 
 
 def hits(learner: Learner, world: World, group: int, images: int, seed: int, stream: str) -> Iterator[np.ndarray]:

@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import betainccinv, betaincinv, ndtr, stdtrit
 
-from simulator.multinomial import multinomial
+from simulator.exact_counts import multinomial
 
 Numbers = np.ndarray | float
 LEVEL = 0.95  # of every interval that is shown without a decision resting on it
@@ -85,12 +85,12 @@ def betting_bounds(
 
 
 def bets(rounds: float) -> Float[np.ndarray, " T"]:
-    """The fractions theta of the capital that are staked: 1 down to about the best stake 1/sqrt(rounds) by halves."""
+    """The stakes theta, as fractions of the capital: 1, 1/2, 1/4, ... down to about the best stake 1/sqrt(rounds)."""
     return 0.5 ** np.arange(int(np.ceil(np.log2(max(rounds, 1)) / 2)) + 2)
 
 
 def _betting_low(x: np.ndarray, counts: np.ndarray, tail: float) -> np.ndarray:
-    """Where the capital of a bet on a mean above m reaches 1/tail, by bisection to 3e-8, from the safe side."""
+    """The m at which the capital of a bet on a mean above m reaches 1/tail, by bisection to 3e-8 from the safe side."""
     theta = bets(float(counts.sum(axis=-1).max()))[:, None]
     goal = np.log(len(theta)) - np.log(tail)
     low = np.zeros(x.shape[:-1])
@@ -162,8 +162,9 @@ def interval95(values: Float[np.ndarray, " R"]) -> list[float] | None:
 
 
 def holm(p: Float[np.ndarray, " C"]) -> Float[np.ndarray, " C"]:
-    """Holm's adjusted p-values: rejecting those below alpha errs anywhere with probability at most alpha, whatever
-    the dependence between the tests.
+    """Holm's adjusted p-values. Rejecting those below alpha makes any error with probability at most alpha.
+
+    The tests may depend on each other.
     """
     p = np.asarray(p, float)
     order = np.argsort(p, kind="stable")
@@ -174,7 +175,7 @@ def holm(p: Float[np.ndarray, " C"]) -> Float[np.ndarray, " C"]:
 
 
 def sign_test(up: int, down: int) -> float:
-    """Exact two-sided p-value of `up` against `down` under equal chances; 1 without any difference."""
+    """Exact two-sided p-value of `up` against `down` under equal chances; 1 if both are 0."""
     from scipy.stats import binomtest  # start-up time
 
     return float(binomtest(up, up + down).pvalue) if up + down else 1.0
@@ -184,8 +185,8 @@ def mcnemar(right: Int[np.ndarray, "S 2"], asked: Int[np.ndarray, "S 2"]) -> flo
     """Exact two-sided p-value of "in each stratum both columns are right alike".
 
     Under that hypothesis, and given how many answers of a stratum are right, those in the first column are
-    hypergeometric. The p-value is the probability of their sums over strata that are as likely as the seen one, or
-    less. With one answer in each column this is McNemar's exact test, in general that of Cochran, Mantel and Haenszel.
+    hypergeometric. The p-value is the probability of all sums over strata that are at most as likely as the observed
+    one. With one answer in each column this is McNemar's exact test, in general that of Cochran, Mantel and Haenszel.
     """
     rows, times = np.unique(np.column_stack([asked, right.sum(axis=1)]), axis=0, return_counts=True)
     law, least = np.ones(1), 0
@@ -196,12 +197,12 @@ def mcnemar(right: Int[np.ndarray, "S 2"], asked: Int[np.ndarray, "S 2"]) -> flo
         law = np.convolve(law, _convolved(np.array([w / total for w in weights]), repeats))
         least += low * repeats
     seen = law[int(right[:, 0].sum()) - least]
-    # Values that are equally likely come out within rounding of each other.
+    # Equally likely sums have probabilities that differ by rounding.
     return float(min(1.0, law[law <= seen * (1 + 1e-7)].sum()))
 
 
 def _convolved(law: np.ndarray, times: int) -> np.ndarray:
-    """The law of a sum of so many independent values: by squaring, all terms positive, so no digit is lost."""
+    """The law of a sum of `times` independent values, by squaring. All terms are positive, so no digit is lost."""
     total = np.ones(1)
     for bit in f"{times:b}":
         total = np.convolve(total, total)
@@ -213,7 +214,7 @@ def _convolved(law: np.ndarray, times: int) -> np.ndarray:
 def resampled_means(
     values: Float[np.ndarray, " C"], replicates: int, rng: np.random.Generator
 ) -> Float[np.ndarray, " R"]:
-    """Means of a bootstrap over clusters, one value a cluster."""
+    """Means of a bootstrap over clusters, with one value per cluster."""
     distinct, counts = np.unique(values, return_counts=True)
     C = len(values)
     return multinomial(C, counts / C, replicates, rng) @ distinct / C
@@ -221,7 +222,7 @@ def resampled_means(
 
 def resamples(clusters: int, replicates: int, rng: np.random.Generator) -> Float[np.ndarray, "R C"]:
     """How often each cluster is drawn in each replicate of a bootstrap; what belongs to a cluster stays together."""
-    chances = np.full(clusters, 1 / clusters)  # of counts near 1, which every numpy inverts
+    chances = np.full(clusters, 1 / clusters)  # counts are near 1, and every numpy draws these by inversion
     return rng.multinomial(clusters, chances, size=replicates).astype(float)
 
 
@@ -234,8 +235,7 @@ def expanded_tail(clusters: int, level: float) -> float:
 def bootstrap_interval(
     drawn: Float[np.ndarray, " R"], clusters: int, level: float = LEVEL
 ) -> tuple[float, float] | None:
-    """Expanded percentiles of the replicates of a bootstrap over clusters; None where they have no spread, and so have
-    shown nothing.
+    """Expanded percentiles of the replicates of a bootstrap over clusters; None if all replicates are equal.
 
     Plain percentile intervals of C clusters are too narrow by sqrt((C - 1)/C) and by normal instead of t quantiles; the
     level is widened to undo both (Hesterberg 2015, arXiv 1411.5279, "expanded percentile").
@@ -259,5 +259,5 @@ def combined(value: float, *intervals: tuple[float, float]) -> tuple[float, floa
 
 
 def hull(first: tuple[float, float] | None, second: tuple[float, float]) -> tuple[float, float]:
-    """The least interval that holds both."""
+    """The shortest interval that contains both."""
     return second if first is None else (min(first[0], second[0]), max(first[1], second[1]))

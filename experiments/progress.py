@@ -42,11 +42,6 @@ class Throttle:
 tell = Throttle()  # for everything that reports by lines
 
 
-def doing(description: str):
-    """A context that shows a clock on a terminal."""
-    return counting(description)
-
-
 def track(items: Iterable[T], total: int, description: str, label: Callable[[T], str] | None = None) -> Iterator[T]:
     """Yield the items and count those that are done; `label` names the current one."""
     with counting(description, total) as advance:
@@ -60,7 +55,7 @@ def track(items: Iterable[T], total: int, description: str, label: Callable[[T],
 def counting(description: str, total: int | None = None, unit: str = "") -> Iterator[Callable[..., None]]:
     """A function advance(more, now="") that counts finished work and names the current item.
 
-    A terminal shows a bar with the rate in `unit` and the time left. A pipe gets lines from `advance`.
+    A terminal shows a bar with the rate in `unit` and the time left, without a total a clock. A pipe gets lines.
     """
     if not sys.stderr.isatty() or os.environ.get("TERM") in ("dumb", "unknown") or os.environ.get("RANK", "0") != "0":
         yield _lines(description, total)

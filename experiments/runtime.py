@@ -83,13 +83,11 @@ def one_thread_each() -> Iterator[None]:
     BLAS and torch read the setting once, when they are imported. On two cores the exact laws of many classes took
     three times as long with two processes of two threads each.
     """
-    before = {name: os.environ.get(name) for name in THREAD_COUNTS}
+    before = {name: os.environ[name] for name in THREAD_COUNTS if name in os.environ}
     os.environ.update(dict.fromkeys(THREAD_COUNTS, "1"))
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        for name in THREAD_COUNTS:
+            del os.environ[name]
+        os.environ.update(before)

@@ -12,7 +12,7 @@ _HOMES = {
     "Recipe": "simulator.towers.recipe",
     "World": "simulator.world",
     "Worlds": "simulator.world",
-    "fit": "simulator.gaussian.fit",
+    "fit": "simulator.gaussian.fitting",
     "train": "simulator.towers.api",
 }
 

@@ -9,7 +9,6 @@ devices torch's generators keep 64 bits.
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
 
@@ -25,7 +24,6 @@ Source = Callable[..., "torch.Tensor"]  # (rows, field, law, high=0) -> rows, ea
 # Numbers that one pass over float32 normals makes: few enough for the second-level cache.
 PASS = 2**15 - 64
 SHARED_NUMBERS = 2**18  # fewer take less time to draw than threads take to start
-LONG_ROW = 2**15  # numbers that take longer to draw than a thread to get its turn
 
 
 def _sequence(seed: int, name: str, index: int) -> np.random.SeedSequence:
@@ -54,10 +52,8 @@ def fill_rows(
 
     Equal in law, not in bits, across devices and precisions.
 
-    On a CPU many numbers are shared among the threads that torch may use, where that saves time. Short calls in Python
-    threads save none, because they wait for Python's lock. Float32 normals need a dozen short calls per row, so torch's
-    threads make them from the random words of all rows at once. Other numbers of long rows are drawn in Python threads,
-    since the generators release the lock.
+    On a CPU torch's threads make many float32 normals from the random words of all rows at once. (Python's threads
+    would wait for its lock, since every row needs a dozen short calls.)
     """
     import torch  # here for start-up time: most readers of streams need no torch
 
@@ -65,17 +61,14 @@ def fill_rows(
         for row, name in zip(rows, names, strict=True):
             _fill_on_device(row, _sequence(seed, name, index), law, high)
         return rows
-    streams, numbers = [numpy_stream(seed, name, index) for name in names], rows[0].numel()
-    workers = min(len(rows), torch.get_num_threads()) if rows.numel() >= SHARED_NUMBERS else 1
-    if workers > 1 and law == "normal" and rows.dtype == torch.float32:
-        words = torch.empty(len(rows), numbers, dtype=torch.int32, device=rows.device)
+    streams = [numpy_stream(seed, name, index) for name in names]
+    shared = rows.numel() >= SHARED_NUMBERS and min(len(rows), torch.get_num_threads()) > 1
+    if shared and law == "normal" and rows.dtype == torch.float32:
+        words = torch.empty(len(rows), rows[0].numel(), dtype=torch.int32, device=rows.device)
         for row, rng in zip(words, streams, strict=True):
             for part in row.split(PASS):
                 part.copy_(_words(len(part), rng))
         _normals(words.view(-1), rows.view(-1))
-    elif workers > 1 and numbers >= LONG_ROW:
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(lambda row, rng: _fill_on_cpu(row, rng, law, high), rows, streams))
     else:
         for row, rng in zip(rows, streams, strict=True):
             _fill_on_cpu(row, rng, law, high)

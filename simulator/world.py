@@ -270,27 +270,19 @@ class _Further(NamedTuple):
 class Worlds:
     """A grid of worlds: the fields of `World`, each a number or an array; they broadcast against each other.
 
-    Frozen and validated once, whole. Fields left out have World's defaults.
-
     Parameters
     ----------
     **fields : numbers or arrays
-        Under the names of World's fields; `attribute` is a sequence of Attribute, shared by all worlds (or of its four
+        Under the names of World's fields. `attribute` is a sequence of Attribute, shared by all worlds (or of its four
         numbers as arrays), and `views` is one Pixels for all of them, or None.
 
     Attributes
     ----------
-    p_spu, mu_inv, mu_spu, sigma_inv, sigma_spu, sigma_xi, dim_image, dim_text, mention_inv, mention_spu, p_inv
-        As given, or World's default; a number where all worlds share it. Worlds of pixels have no mu, sigma or dim.
-        They raise ValueError for these names, which is how every closed form refuses them.
-    sigma_xi_text
-        Likewise; None where captions have the noise of images.
-    classes
-        A number where all worlds agree, as formulas for K classes need it.
-    attribute
-        Further attributes; mu, sigma, p and mention of each are numbers or arrays.
-    views
-        Views of pixels; None: Gaussian views.
+    p_spu, mu_inv, mu_spu, sigma_inv, sigma_spu, sigma_xi, sigma_xi_text, dim_image, dim_text, classes
+        As given, or World's default; frozen. A number where all worlds share it. Worlds of pixels have no mu, sigma or
+        dim: these names raise ValueError, which is how every closed form refuses pixels.
+    mention_inv, mention_spu, p_inv, attribute, views
+        Likewise.
     shape
         What the fields broadcast to.
 
@@ -316,7 +308,7 @@ class Worlds:
     sigma_xi_text: Numbers | None
     dim_image: Numbers
     dim_text: Numbers
-    classes: int | np.ndarray  # a number where all worlds agree, as formulas for K classes need it
+    classes: int | np.ndarray  # a number where all worlds agree: formulas for K classes need it
     mention_inv: Numbers
     mention_spu: Numbers
     p_inv: Numbers
@@ -363,12 +355,8 @@ class Worlds:
     def __setattr__(self, name, value):
         raise AttributeError(f"a Worlds is frozen; .replace({name}=...) makes another")
 
-    def __delattr__(self, name):
-        raise AttributeError(f"a Worlds is frozen; {name} stays")
-
     def __repr__(self) -> str:
-        given = {name: value for name, value in self._scalars().items() if not np.array_equal(value, _DEFAULTS[name])}
-        given |= {} if self.views is None else {"views": self.views}
+        given = self._not_default() | ({} if self.views is None else {"views": self.views})
         return f"Worlds(shape={self.shape}, {', '.join(f'{n}={v!r}' for n, v in given.items())})"
 
     @classmethod
@@ -409,6 +397,9 @@ class Worlds:
     def _scalars(self) -> dict[str, Any]:
         """The fields that are numbers; those of Gaussian views only where there are any."""
         return {name: self.__dict__[name] for name in SCALARS if name in self.__dict__}
+
+    def _not_default(self) -> dict[str, Any]:
+        return {name: value for name, value in self._scalars().items() if not np.array_equal(value, _DEFAULTS[name])}
 
     @property
     def size(self) -> int:
@@ -480,7 +471,7 @@ class Worlds:
         >>> Worlds(p_spu=0.9).replace(mu_spu=[1.0, 2.0]).shape
         (2,)
         """
-        return Worlds(**{**self._scalars(), "attribute": self.attribute, "views": self.views, **fields})
+        return Worlds(**{**self._not_default(), "attribute": self.attribute, "views": self.views, **fields})
 
     def world(self, index=()) -> World:
         """One world of the grid.

@@ -8,6 +8,7 @@ to ours in subject. `test_planted_faults.py` runs each against the test that mus
 import functools
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -122,7 +123,7 @@ FAULTS = {
     ),
     "object chosen by chance in the test law": Fault(
         "simulator.mixture:mixture_of",
-        on_result(lambda mixture: mixture._replace(test_weights=np.full(len(mixture.labels), 1 / len(mixture.labels)))),
+        on_result(lambda groups: replace(groups, test_weights=np.full(len(groups.labels), 1 / len(groups.labels)))),
         "simulator/test_mixture.py::test_test_weights_are_the_training_weights_of_the_test_law",
     ),
     "one degree of freedom too many": Fault(
@@ -136,9 +137,9 @@ FAULTS = {
         "simulator/test_streams.py::test_seed_name_and_index_each_select_a_stream",
     ),
     "large counts one too small": Fault(
-        "simulator.multinomial:binomial",
+        "simulator.exact_counts:binomial",
         on_result(lambda counts: counts - (counts > 100)),
-        "simulator/test_multinomial.py::test_large_counts_have_the_binomial_law",
+        "simulator/test_exact_counts.py::test_large_counts_have_the_binomial_law",
     ),
     "text noise forgotten in a density": Fault(
         "theory.density:_paired_gaussian",

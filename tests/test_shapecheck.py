@@ -16,26 +16,16 @@ def halved(x: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     return x / 2
 
 
-@jaxtyping.jaxtyped(typechecker=check)
-def doubled(x: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    return 2 * x
-
-
-def test_a_wrong_shape_is_caught():
-    with pytest.raises(jaxtyping.TypeCheckError):
-        halved(np.ones((3, 3)))
-    with unchecked():
-        assert halved(np.ones((3, 3))).shape == (3, 3)
-
-
 def test_functions_of_the_packages_are_checked():
     """Only the wrapper is tested: earlier tests of this process may have used up the checked calls."""
     assert inspect.unwrap(binary_scores) is not binary_scores
 
 
-def test_after_many_calls_a_function_is_skipped():
+def test_a_wrong_shape_is_caught_in_the_first_calls():
+    with unchecked():
+        assert halved(np.ones((3, 3))).shape == (3, 3)
     for _ in range(CHECKED_CALLS - 1):
-        doubled(np.ones(3))
+        halved(np.ones(3))
     with pytest.raises(jaxtyping.TypeCheckError):
-        doubled(np.ones((3, 3)))
-    assert doubled(np.ones((3, 3))).shape == (3, 3)
+        halved(np.ones((3, 3)))
+    assert halved(np.ones((3, 3))).shape == (3, 3)

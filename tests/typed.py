@@ -15,7 +15,7 @@ from experiments.lab.studies import Study
 from experiments.verdict import Verdict
 from simulator import Accuracy, Attribute, Pixels, Recipe, World, Worlds, fit, train
 from simulator.accuracy import Numbers
-from simulator.gaussian.fit import Fitted
+from simulator.gaussian.fitting import Fitted
 from simulator.towers.api import Towers
 from theory import Axis, Claim, Phi, learners, sqrt
 

@@ -57,11 +57,11 @@ def two_block_weights(alpha, beta, si2, ss2, D, pi_inv, pi_spu, prompt: Prompt) 
     c = alpha beta D.
     """
     A, c, B = two_block_covariance(alpha, beta, si2, ss2, D)
-    asked = caption(prompt)
-    first = pi_inv * asked.coefficient(alpha, 1.0, pi_inv, True)
-    if not asked.names_background:
+    own = caption(prompt)
+    first = pi_inv * own.coefficient(alpha, 1.0, pi_inv, True)
+    if not own.names_background:
         return A * first, c * first
-    second = pi_spu * asked.coefficient(beta, D, pi_spu, False)
+    second = pi_spu * own.coefficient(beta, D, pi_spu, False)
     return A * first + c * second, c * first + B * second
 
 

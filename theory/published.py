@@ -7,7 +7,7 @@
 
 The letters are the papers'; all arguments broadcast. `theory.accuracy` holds what is true.
 
-At the end stands what is true of Theorem 6.2 at n = infinity, with m0 = 2p - 1 and the name prompt:
+The last functions say what is true of Theorem 6.2 at n = infinity, with m0 = 2p - 1 and the name prompt:
     k1* = (1 + sigma_inv^2 - mu^2 m0)/R*,   k2* = -(1 + sigma_inv^2 + mu^2 m0)/R*,
     R* = sqrt((1 + sigma_inv^2)^2 sigma_inv^2 + mu^2 m0^2 sigma_spu^2).
 Err >= 1 - Phi(kappa_1) iff k1* <= kappa_1, and Acc >= 1 - Phi(kappa_2) iff k2* <= kappa_2. Under the theorem's

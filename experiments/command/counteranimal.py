@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from experiments.command.options import Json, Seed, Whole, real
-from experiments.command.output import checked_output, emit, note
+from experiments.command.output import check_output, emit, note
 from experiments.errors import RequestError
 
 # Described where it is registered.
@@ -88,7 +88,7 @@ def inspect(
     from experiments.counteranimal.labels import own_vocabulary
     from experiments.counteranimal.photos import inspect as run
 
-    checked_output(output)
+    check_output(output)
     document = run(data, output, groups, None if classes is None else own_vocabulary(classes))
     emit(document, json, inspection_table)
     if document["counteranimal"] and (document["n_common"], document["n_counter"]) != (
@@ -203,7 +203,7 @@ def published(*, output: Path | None = None, json: Json = False) -> None:
     from experiments.command.counteranimal_tables import published_table
     from experiments.published.export import published_document, write_published
 
-    checked_output(output)
+    check_output(output)
     document = published_document()
     if output is not None:
         write_published(output, document)
@@ -237,7 +237,7 @@ def compare(
     from experiments.counteranimal.robustness import gather
 
     compared = gather(results, mean, labels, prompts)
-    checked_output(output)
+    check_output(output)
     document = run(compared, reference, seed)
     figure = write_comparison(output, compared, document, seed)
     emit(document, json, comparison_table)

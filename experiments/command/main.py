@@ -11,7 +11,7 @@ import sys
 from cyclopts import App, CycloptsError
 
 from experiments.errors import Interrupted, RequestError, RunError, SoberclipError
-from experiments.progress import doing, say
+from experiments.progress import counting, say
 from experiments.runtime import keep_memory, sleep_soon
 
 app = App(
@@ -108,7 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     verb, *names = [word for word in words if not word.startswith("-")] or [""]
     try:
-        with doing(f"soberclip {verb}: at work"):
+        with counting(f"soberclip {verb}: at work"):
             app(words, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
         return 0

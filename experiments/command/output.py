@@ -34,16 +34,10 @@ def note(sentence: str) -> None:
     say(f"soberclip: {sentence}")
 
 
-def free_output(output: Path | None, verb: str, names: Iterable[str]) -> None:
+def check_output(output: Path | None, verb: str = "", names: Iterable[str] = ()) -> None:
     """Raise RequestError if the folder cannot be written, or holds files of these names that `verb` did not write."""
     if output is not None:
         check_writable(output, verb, names)
-
-
-def checked_output(output: Path | None) -> None:
-    """Create the output folder. Raises RequestError if it cannot be written."""
-    if output is not None:
-        output_folder(output)
 
 
 def emit(
@@ -111,11 +105,3 @@ def interval(ends: list | tuple | None) -> str:
 def indented(words: str) -> Padding:
     """A paragraph below a heading."""
     return Padding(Text(words), (0, 0, 0, 4), expand=False)
-
-
-def folded(*parts: Any) -> Group:
-    """Parts of a screen; cells of their tables that are too wide wrap."""
-    for part in parts:
-        for column in part.columns if isinstance(part, Table) else ():
-            column.overflow = "fold"
-    return Group(*parts)

@@ -23,12 +23,12 @@ from experiments.command.options import (
     real,
     whole,
 )
-from experiments.command.output import emit, free_output, percent, screen, table
+from experiments.command.output import check_output, emit, percent, screen, table
 from experiments.errors import RequestError, checked_seed
 from experiments.estimators import trainable
 from experiments.lab import mitigations
 from experiments.lab.words import counted
-from experiments.progress import doing, say
+from experiments.progress import counting, say
 from simulator.prompts import Prompt, in_words
 from simulator.world import World
 from theory.learners import Learner, named, names
@@ -62,7 +62,7 @@ def predict(
 
     settings = world_from(world_file, given(world))
     trained = _learner(learner, prompt, embed_dim)
-    free_output(output, "predict", RESULT)
+    check_output(output, "predict", RESULT)
     document = {"verb": "predict", **run(settings, trained, mitigate)}
     emit(document, json, accuracy_table, output, settings)
 
@@ -90,7 +90,7 @@ def simulate(
 
     settings = world_from(world_file, given(world))
     trained = _learner(learner, prompt, embed_dim)
-    free_output(output, "simulate", RESULT)
+    check_output(output, "simulate", RESULT)
     document = {"verb": "simulate", **run(settings, trained, n, replicates, method, seed, mitigate)}
     emit(document, json, accuracy_table, output, settings)
 
@@ -127,8 +127,8 @@ def train(
 
     settings = world_from(world_file, given(world))
     recipe = recipe_from(given(training))
-    free_output(output, "train", runfolder.FILES)
-    with doing("compiling the step (--no-compile starts sooner) and training" if compile else "training"):
+    check_output(output, "train", runfolder.FILES)
+    with counting("compiling the step (--no-compile starts sooner) and training" if compile else "training"):
         document = run(
             recipe,
             settings,

@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from experiments.command.options import Json, Seed
-from experiments.command.output import VERDICT_STYLES, emit, free_output, indented, note, screen
+from experiments.command.output import VERDICT_STYLES, check_output, emit, indented, note, screen
 from experiments.errors import Interrupted, RequestError, RunError, checked_seed
 from experiments.progress import tell
 
@@ -66,7 +66,7 @@ def check(
     checked_seed(seed)
     proving = {"prove": prove, "certificates": output} if prove else {}
     selected = select(ids, all_claims() if claims is None else claims_of_file(claims))
-    free_output(output, "check", [VERDICTS])
+    check_output(output, "check", [VERDICTS])
     if prove and output is not None:
         refuse_other_files(output, [claim.id for claim in selected])
     try:

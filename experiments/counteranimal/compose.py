@@ -68,10 +68,9 @@ class Plan(NamedTuple):
 def run(
     *, objects: Path, backgrounds: Path, common: Sequence[str], size: int = 224, seed: int = 0, output: Path
 ) -> dict[str, Any]:
-    """Write the missing files of the tree and return the document of `compose`.
+    """Write the missing files of the tree; `common` holds CLASS=BACKGROUND or files of such lines.
 
-    `common` holds CLASS=BACKGROUND or files of such lines. Raises RequestError for a wrong request, before anything is
-    written, and RunError if the file system fails; files that are written stay.
+    Raises RequestError for a wrong request, before anything is written. Finished files stay if the run fails.
     """
     checked_seed(seed)
     low, high = SIDES

@@ -41,10 +41,7 @@ Numbers = Int[np.ndarray, " B"]
 def run(
     *, data: Path, model: ModelConfig, min_photos: int = SMALLEST_CELL, seed: int = 0, output: Path
 ) -> dict[str, Any]:
-    """The document of `discover`, and on disk tree/, discovered.csv and discovered.json below `output`.
-
-    Raises RequestError for a wrong request, before anything is written, and RunError if the run fails.
-    """
+    """The document of `discover`, and on disk tree/, discovered.csv and discovered.json below `output`."""
     checked_seed(seed)
     if min_photos < 2:
         raise RequestError(
@@ -75,10 +72,7 @@ def run(
 def discover(
     predictions: Predictions, folders: dict[int, str], smallest: int = SMALLEST_CELL, seed: int = 0
 ) -> dict[str, Any]:
-    """Select backgrounds for every class with two that are large enough; plain JSON.
-
-    Overall drops are means over these classes; intervals resample classes (expanded percentiles).
-    """
+    """Select backgrounds for every class with two that are large enough; drops are means over these classes."""
     table = cells(predictions, ("class_index", "background"))
     large = table[table.photos >= smallest]
     usable = [(int(index), part) for index, part in large.groupby("class_index") if len(part) >= 2]
@@ -180,10 +174,7 @@ def _overall(drops: list[float], seed: int) -> dict[str, Any]:
 
 
 def link_tree(photo_set: PhotoSet, predictions: Predictions, classes: list[dict[str, Any]], target: Path) -> int:
-    """Write the selected groups as links in CounterAnimal's layout, atomically; returns the number of links.
-
-    Raises RunError if `target` exists or if the file system does not support links.
-    """
+    """Write the selected groups as links in CounterAnimal's layout, atomically; returns the number of links."""
     places = {}
     for c, group in ((c, group) for c in classes for group in GROUPS):
         name = c["folder"] if photo_set.own else indexed(c["folder"], c["class_index"])

@@ -158,16 +158,13 @@ def _axes(covariance: Float[np.ndarray, "r r"]) -> Float[np.ndarray, "q r"]:
 def redrawn(law: Law, cluster: Int[np.ndarray, " N"], rng: np.random.Generator) -> Law:
     """The law fitted to photos drawn from it: the residuals of each cluster are replaced by those of another."""
     left = law.residuals * np.sqrt(len(law.residuals) / law.freedom)
-    names, members, sizes = np.unique(cluster, return_inverse=True, return_counts=True)
-    if len(names) == len(cluster):
-        chosen = rng.integers(len(left), size=len(left))
-    else:
-        order, starts = np.argsort(members, kind="stable"), np.cumsum(sizes) - sizes
-        donors = rng.integers(len(names), size=len(names))
-        chosen = np.empty(len(left), dtype=np.int64)
-        for c, donor in enumerate(donors):
-            own = order[starts[c] : starts[c] + sizes[c]]
-            chosen[own] = np.resize(order[starts[donor] : starts[donor] + sizes[donor]], sizes[c])
+    members, sizes = np.unique(cluster, return_inverse=True, return_counts=True)[1:]
+    chosen = rng.integers(len(sizes), size=len(sizes))
+    if len(sizes) < len(cluster):
+        clusters = np.split(np.argsort(members, kind="stable"), np.cumsum(sizes)[:-1])
+        donors, chosen = chosen, np.empty(len(left), dtype=np.int64)
+        for own, donor in zip(clusters, donors, strict=True):
+            chosen[own] = np.resize(clusters[donor], len(own))
     least = _least_error(law.where, cluster)
     return _least_squares(law.cells, law.where, law.design, least, law.means[law.where] + left[chosen])
 

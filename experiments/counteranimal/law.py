@@ -38,11 +38,7 @@ def run(
     output: Path,
     note: Callable[[str], None] = lambda sentence: None,
 ) -> dict[str, Any]:
-    """The verdict of each model on these photos, and the ranking of the models by t.
-
-    Among the labels in the data, or all labels. Writes law.json, law.csv and law.svg, .pdf and .png below `output`.
-    Raises RequestError for a wrong request or photos that cannot test the law, RunError if the run fails.
-    """
+    """The verdict of each model on these photos, and the ranking of the models by t; also as files below `output`."""
     checked_seed(seed)
     if not 0 < tolerance < 1:
         raise RequestError(f"tolerance {tolerance:g} of an accuracy lies outside 0 < tolerance < 1")
@@ -84,11 +80,7 @@ def run(
 
 
 def judge(photo_set: PhotoSet, scored: Scored, space: LabelSpace, tolerance: float, seed: int) -> dict[str, Any]:
-    """`law_test.assess` of one model's scores, with its classes by index and name.
-
-    Raises RequestError for fewer than two labels, labels that depend on the true class, and photos that cannot test
-    the law.
-    """
+    """`law_test.assess` of one model's scores, with its classes by index and name."""
     photos, labels, unanswered = _scores(photo_set, scored, space)
     try:
         document = assess(photos, tolerance, seed, REDRAWN if len(labels) <= MANY else FEWER)

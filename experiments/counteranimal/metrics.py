@@ -64,10 +64,7 @@ class Counts:
 
 
 def class_counts(predictions: Predictions, within: int = 1) -> Counts:
-    """Count photos, and those whose label is among the first `within` answers.
-
-    Without groups each photo counts in both columns, so either column describes the whole class.
-    """
+    """Photos of each class, and those with the label among `within` answers. Without groups both columns are equal."""
     right = predictions.correct if within == 1 else predictions.rank <= within
     counts = _counts(pd.Index(predictions.class_index), predictions.common, right, sort=True)
     if predictions.grouped:
@@ -164,10 +161,7 @@ def intervals(
 
 
 def summary(counts: Counts, seed: int = 0, grouped: bool = True) -> dict[str, Any]:
-    """Both means with their intervals, counts, and the classes left out; plain JSON.
-
-    Photos without groups have one `accuracy` in place of common, counter and drop.
-    """
+    """Both means with intervals, and counts; photos without groups have one `accuracy` instead of three numbers."""
     complete = counts.complete
     n_common, n_counter = complete.photos.sum(axis=0).tolist()
     number = {"common": n_common, "counter": n_counter} if grouped else {"photos": n_common}
@@ -189,7 +183,6 @@ def summary(counts: Counts, seed: int = 0, grouped: bool = True) -> dict[str, An
 
 
 def _named(groups: Float[np.ndarray, " 2"], grouped: bool) -> dict[str, float]:
-    """The accuracies by name; photos without groups have one accuracy, which both columns hold."""
     return dict(zip(QUANTITIES, with_drop(groups).tolist(), strict=True)) if grouped else {"accuracy": float(groups[0])}
 
 
@@ -201,12 +194,10 @@ def paired(
     unit: Literal["classes", "objects"] = "classes",
     replicates: int = REPLICATES,
 ) -> dict[str, Any] | None:
-    """Second model minus first, unit by unit, on the units that are complete for both; None if there are none.
+    """Second model minus first on the units that are complete for both; None if there are none.
 
-    The same units are hard for both models, so a difference is known better than either accuracy. For common, counter
-    and drop: the difference of the means, its bootstrap interval with the same drawn units for both models, and the
-    exact two-sided sign test over the units that differ. There is no interval if all differences are equal, or for
-    fewer than FEWEST objects.
+    Differences of the means, their bootstrap intervals with the same drawn units for both models, and exact sign tests
+    over the units that differ. There is no interval if all differences are equal, or for fewer than FEWEST objects.
     """
     a, b = first.complete, second.complete
     place = {key: i for i, key in enumerate(b.index.tolist())}
@@ -236,11 +227,8 @@ def settled(differences: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s"]:
 def object_effect(predictions: Predictions, seed: int = 0) -> dict[str, Any] | None:
     """The effect of the background at a fixed object, over all objects and in each class; None without objects.
 
-    Photos of two groups differ by more than their backgrounds: other animals, poses, cameras. Composites of one object
-    do not. The drop of an object is its share of right answers on common less that on counter backgrounds, and every
-    object has the same weight. The sample is of objects; the background photos are fixed and shared by all objects.
-    With few background photos per group, their difficulty alone can reject the hypothesis of no effect. p_holm
-    corrects the classes' tests for their number.
+    An object's drop is its share of right answers on common backgrounds less that on counter ones. Objects have equal
+    weight and are the sample. Background photos are fixed: if few, their difficulty alone can reject "no effect".
     """
     every = object_counts(predictions)
     objects = every.complete
@@ -280,20 +268,14 @@ def _effect(objects: Counts, seed: int, index: int = -1) -> dict[str, Any]:
 
 
 def cells(predictions: Predictions, by: Sequence[str], tests: int = 1) -> pd.DataFrame:
-    """Photos, correct answers and accuracy in each cell of the columns `by`, with Clopper-Pearson's bounds.
-
-    The bounds hold for `tests` cells at once (Bonferroni).
-    """
+    """Counts and accuracy in each cell of the columns `by`; Clopper-Pearson's bounds hold for `tests` cells at once."""
     table = predictions.table.groupby(list(by)).correct.agg(photos="size", correct="sum").reset_index()
     low, high = binomial_bounds(table.correct.to_numpy(), table.photos.to_numpy(), (1 - LEVEL) / 2 / tests)
     return table.assign(accuracy=table.correct / table.photos, low=low, high=high)
 
 
 def accuracy_breakdown(predictions: Predictions) -> dict[str, Any]:
-    """Plain JSON: backgrounds over all classes, the worst class and the worst group, and answers among the first 5.
-
-    A group is a class's common or counter photos or, without groups, its photos of one background.
-    """
+    """Backgrounds over all classes, the worst class, the worst group or else background, and the first five answers."""
     backgrounds = cells(predictions, ("group", "background")).to_dict("records")
     return {
         "backgrounds": [_with_interval(cell) for cell in backgrounds],
@@ -309,10 +291,7 @@ def _with_interval(cell: dict[str, Any]) -> dict[str, Any]:
 
 
 def _worst(predictions: Predictions, *by: str) -> dict[str, Any]:
-    """The first cell of lowest accuracy, and the interval of the least true accuracy.
-
-    The cell is selected by the photos that measure it, so the bounds hold for all cells at once.
-    """
+    """The cell of lowest accuracy. It is selected by the photos that measure it, so bounds hold for all cells."""
     number = len(predictions.table[list(by)].drop_duplicates())
     table = cells(predictions, by, tests=number)
     worst = table.loc[[table.accuracy.idxmin()]].assign(low=table.low.min(), high=table.high.min())

@@ -61,11 +61,10 @@ class Result:
 
 
 def gather(specs: Sequence[str], mean: Mean, labels: str, prompt: str) -> list[Result]:
-    """The results that `specs` name, in their order, each once.
+    """The results that `specs` name, each once; a model's name that occurs several times gets its source appended.
 
     A spec is a folder written by evaluate or score, a JSON file of it or of simulate/train/predict, "published" (all
-    rows of the protocol), "published:NAME" (one of them) or "published-since" (later work under other protocols, which
-    is not comparable). A model's name that occurs several times gets its source appended.
+    rows of the protocol), "published:NAME" (one of them) or "published-since" (later work, which is not comparable).
     """
     distinct: dict[tuple, Result] = {}
     for result in (result for spec in specs for result in _results(spec, mean, labels, prompt)):
@@ -156,10 +155,9 @@ def _result(entry: dict[str, Any], file: Path, mean: Mean) -> Result:
 
 
 def _own_result(entry: dict[str, Any], file: Path, mean: Mean) -> Result:
-    """A result of evaluate or score, with classes and objects from the predictions beside it.
+    """A result of evaluate or score, with classes and objects from predictions beside it that give its accuracies.
 
-    Predictions beside a JSON list of several models, or beside a copy under another name, may belong to another model:
-    they must give the summary's accuracies. Raises RequestError if those beside a summary.json do not.
+    Those beside a JSON list of several models, or beside a copy under another name, may belong to another model.
     """
     if "common" not in entry[mean]:
         raise RequestError(
@@ -229,11 +227,7 @@ def lines_of(results: Sequence[Result]) -> dict[str, tuple[np.ndarray, np.ndarra
 
 
 def _robustness(result: Result, x: np.ndarray, y: np.ndarray, axis: Axis, seed: int) -> dict[str, Any]:
-    """Counter accuracy above the reference line, with the intervals of the line, of the model, and of both.
-
-    The line's interval is a bootstrap over its models; the model's holds the line fixed. `interval` is of both if the
-    model's is known. Outside the common accuracies of the line's models the line is an extrapolation.
-    """
+    """Counter accuracy above the reference line, with the intervals of the line, of the model, and of both."""
     row, common = result.row, np.array([result.row.common])
     line = fit_line(x, y, axis)
     value = row.counter - float(line.at(common)[0])
@@ -256,8 +250,7 @@ def _robustness(result: Result, x: np.ndarray, y: np.ndarray, axis: Axis, seed: 
 def _model_interval(result: Result, line: Line, value: float, seed: int) -> Span | None:
     """A model's interval above a fixed line; None if nothing is known about its own accuracies.
 
-    Class figures are resampled, common and counter together. Without them the intervals of the two accuracies are
-    combined as if independent, which is wider: classes that are hard are hard in both groups.
+    Without class figures the intervals of both accuracies are combined as if independent, which is wider.
     """
     row, classes = result.row, result.classes
 
@@ -279,10 +272,7 @@ def _model_interval(result: Result, line: Line, value: float, seed: int) -> Span
 
 
 def _pairs(results: Sequence[Result], seed: int) -> dict[str, Any]:
-    """`pairs` of the first MOST_PAIRED models with class figures, and the other models as `unpaired`.
-
-    The mean, over classes or photos, is that of the rows. Class indices of different class files are not paired.
-    """
+    """`pairs` of the first MOST_PAIRED models with figures of the same classes, and the others as `unpaired`."""
     counted = [r for r in results if r.classes is not None and len(r.classes.complete.index)]
     pairs = []
     for a, b in combinations(counted[:MOST_PAIRED], 2):

@@ -39,12 +39,7 @@ CLASS_COLUMNS = ("class_index", "n_common", "n_counter", "correct_common", "corr
 def summarise(
     source: str, model: str, family: str, predictions: Predictions, settings: dict[str, Any], seed: int
 ) -> dict[str, Any]:
-    """The summary document of one model; `settings` holds labels, prompts, data and more.
-
-    Photos without groups have one accuracy. The standing among the published models needs the paper's classes.
-
-    Raises RequestError if no class has photos in both groups.
-    """
+    """The summary of one model; `settings` holds labels, prompts, data and more. Needs a class with both groups."""
     counts = class_counts(predictions)
     complete = counts.complete
     if not len(complete.index):
@@ -126,11 +121,7 @@ def score_files(
     seed: int = 0,
     output: Path | None = None,
 ) -> list[dict[str, Any]]:
-    """Summaries of predictions made elsewhere, written below `output` if it is given.
-
-    Raises RequestError for no file, an empty name, one name for several files, a file without predictions, and an
-    output folder whose files would replace those that are read.
-    """
+    """Summaries of predictions made elsewhere, written below `output` if it is given; no input is replaced."""
     if not files:
         raise RequestError("no predictions given; name a CSV file with columns class_index, group, predicted_index")
     if (labels == "own") != (classes is not None):
@@ -168,9 +159,8 @@ def standing(row: Row, prompt: str = "simple") -> dict[str, Any] | None:
 
     Ranks count from 1 = highest accuracy, smallest drop. The drop has no rank if the common accuracy is below every
     published one: a drop is at most the common accuracy, so a model that knows nothing would be first.
-    effective_robustness is the counter accuracy above the line of each published family on logit axes, at the row's
-    common accuracy; `extrapolated` names the families whose models do not include that accuracy. `printed` is the
-    paper's row of the same checkpoint, `off_printed` the difference from it.
+    effective_robustness is the counter accuracy above each family's line on logit axes; `extrapolated` names families
+    whose range does not hold the row's common accuracy. `printed` is the paper's row of the same checkpoint.
     """
     rows = published_rows(row.labels or "1000", prompt, row.mean or "macro")
     if not rows:

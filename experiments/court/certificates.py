@@ -102,7 +102,7 @@ def mismatch(claim: Claim) -> str | None:
 
 
 def apply_proof(ruling: Ruling, proof: dict[str, Any] | None) -> Ruling:
-    """The ruling of the trial, changed by the proof."""
+    """The ruling after the proof, if there is one."""
     if proof is None:
         return ruling
     if proof["outcome"] == "proved" and ruling.decision == "supported":

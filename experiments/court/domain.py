@@ -136,9 +136,9 @@ def row(point: Point) -> dict[str, np.ndarray]:
 
 
 def guard_errors(claim: Claim) -> Claim:
-    """The claim, whose own functions raise RequestError in place of a programming error.
+    """The claim; a programming error in one of its functions becomes a RequestError.
 
-    ValueError and ArithmeticError pass: they say that a world has no answer.
+    ValueError and ArithmeticError pass: they mean that a world has no answer.
     """
 
     def guard(function: Callable) -> Callable:

@@ -3,7 +3,7 @@
 A plan says which worlds are measured there, how each learner is measured, and on how many pairs. Learners and points
 that are compared use the same random streams, so that their common noise cancels.
 
-A pilot on a stream of its own shows the spread of the values. The number of values follows from the bound that they
+A pilot on a separate stream shows the spread of the values. The number of values follows from the bound that they
 must reach. The pilot never enters the verdict.
 """
 
@@ -288,7 +288,7 @@ def _quantity(claim, learner: Learner, world: World, n, size, seed, route: Route
 
 def _fitted(world, learner, n, size, seed, stream, route) -> Iterator[LinearCritic]:
     """`learned_critics`; a sample that cannot be fitted raises Unmeasurable."""
-    from simulator.gaussian.supervised import SeparabilityError  # start-up time
+    from simulator.gaussian.fitting import SeparabilityError  # start-up time
 
     try:
         yield from learned_critics(world, learner, n, size, seed, stream, route)

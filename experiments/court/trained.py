@@ -46,7 +46,7 @@ def models_for(claim: TrainedClaim) -> int:
 
 def rows_of(claim: TrainedClaim) -> int:
     """Number of accuracies, or differences of two, in the claim."""
-    prompts = sum(len(case.asked) for case in claim.cases)
+    prompts = sum(len(case.row_prompts) for case in claim.cases)
     rows = len(claim.groups) * prompts
     return {"reaches": 2 * prompts, "misses": 1, "bridged": rows}.get(claim.says, rows // 2)
 
@@ -78,8 +78,8 @@ def run_case(case: Case, models: int, seed: int, name: str) -> dict[str, Any]:
     from simulator.towers.evaluation import default_prompts  # start-up time
 
     recipe = Recipe(**case.recipe)
-    # The default ones are asked anyway, and claims that differ in them alone share one training.
-    further = tuple(p for p in case.asked if p is not None and p not in default_prompts(recipe))
+    # Default prompts are always evaluated, so claims that differ only in them share one training.
+    further = tuple(p for p in case.row_prompts if p is not None and p not in default_prompts(recipe))
     key = (case.world, recipe, models, seed, further)
     if key not in _TRAININGS:
         _TRAININGS[key] = train(
@@ -94,7 +94,7 @@ def run_case(case: Case, models: int, seed: int, name: str) -> dict[str, Any]:
         )
     document = _TRAININGS[key]
     rows, predictions, bridge = [], case.predictions(), document["bridge"] or {}
-    for prompt in case.asked:
+    for prompt in case.row_prompts:
         predicted = dict(zip(GROUPS, predictions.get(prompt, ()), strict=False))
         measured = document["prompts"][str(prompt or "none")]
         for group in predicted or measured["interval95"]:
@@ -112,7 +112,7 @@ def run_case(case: Case, models: int, seed: int, name: str) -> dict[str, Any]:
 
 
 class Row(NamedTuple):
-    """One number of which the claim speaks: an accuracy, or a difference of two, over models."""
+    """One number that the claim is about: an accuracy, or a difference of two, over models."""
 
     group: str
     predicted: float
@@ -160,11 +160,11 @@ def verdict_of(claim: TrainedClaim, cases: list[dict[str, Any]], seed: int, seco
 
 
 def _rows(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Row]:
-    """The numbers of which the claim speaks. A model without a finite loss gets the value worst for the claim."""
+    """The numbers that the claim is about. A model without a finite loss gets the value worst for the claim."""
     every = [(row, {one["model"] for one in case["diverged"]}) for case in cases for row in case["rows"]]
     if claim.says in ("reaches", "misses"):
-        spoken_of = [(row, lost) for row, lost in every if claim.says == "reaches" or row["group"] == "counter"]
-        return [Row(row["group"], row["predicted"], _accuracies(row, lost)) for row, lost in spoken_of]
+        named = [(row, lost) for row, lost in every if claim.says == "reaches" or row["group"] == "counter"]
+        return [Row(row["group"], row["predicted"], _accuracies(row, lost)) for row, lost in named]
     rows = []
     for group in claim.groups:
         of = [(row, lost) for row, lost in every if row["group"] == group]

@@ -3,6 +3,7 @@
 The order matters: the points, n, the number of values and the streams are fixed before any measurement that counts.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
@@ -34,6 +35,7 @@ from theory.claims.claim import Claim
 AUDIT_POINTS = 32  # besides the worst point
 QUICK_AUDIT_POINTS = 4
 PROOF_SECONDS = 60.0
+PATIENCE = 5.0  # seconds between two lines of progress
 # A rounder counterexample may cost a tenth of the violation's excess over tau, or leave 3 tau, which is plenty.
 KEPT = 0.9
 
@@ -98,15 +100,15 @@ def judge(
     if not 0 < alpha < 1:
         raise ValueError(f"error rate {alpha} lies outside (0, 1); .01 is usual")
     proof = proof_of(claim, proof_seconds, certificates) if prove else None
-    began, claim = perf_counter(), guard_errors(claim)
-    tell(f"{claim.id}: searching the worst point")
+    began, claim, report = perf_counter(), guard_errors(claim), _spaced_lines()
+    report(f"{claim.id}: searching the worst point")
     worst = search(claim, seed)
     against: Evidence | None = None
     audits: list[Evidence] = []
     bounds: list[Bounds] = []
     obstacles: list[str] = []
     if worst.violation > claim.tau:
-        tell(f"{claim.id}: measuring at the worst point")
+        report(f"{claim.id}: measuring at the worst point")
         try:
             against = _at_the_worst_point(claim, _within_reach(claim, worst, seed), alpha / 2, seed)
         except Unmeasurable as error:
@@ -114,7 +116,7 @@ def judge(
     if worst.violation < claim.tau:
         points = audit_points(claim, worst, QUICK_AUDIT_POINTS if quick else AUDIT_POINTS, seed)
         tail = alpha / (2 * len(points))
-        audits, obstacles = _audit(claim, points, tail, seed)
+        audits, obstacles = _audit(claim, points, tail, seed, report)
         bounds = [evidence.bounds(tail) for evidence in audits]
     notes = dict.fromkeys(evidence.note for evidence in (against, *audits) if evidence and evidence.note)
     shown_below = against and against.bounds(alpha / 2)
@@ -195,11 +197,11 @@ def _at_the_worst_point(claim: Claim, worst: Worst, tail: float, seed: int) -> E
     return gather(plan_at(claim, point, drawn=True), gap=gap, tail=tail, miss=1 - POWER, seed=seed, purpose="worst")
 
 
-def _audit(claim: Claim, points: list, tail: float, seed: int) -> tuple[list[Evidence], list[str]]:
+def _audit(claim: Claim, points: list, tail: float, seed: int, report) -> tuple[list[Evidence], list[str]]:
     """Evidence at every audit point, and the reasons why some could not be measured."""
     audits, obstacles = [], []
     for i, point in enumerate(points):
-        tell(f"{claim.id}: audit point {i + 1} of {len(points)}")
+        report(f"{claim.id}: audit point {i + 1} of {len(points)}")
         expected = _violation(claim, point, seed, 512, 98)
         if np.isnan(expected):
             obstacles.append(f"{claim.quantity} is undefined at an audit point")
@@ -228,3 +230,16 @@ def audit_points(claim: Claim, worst: Worst, count: int, seed: int) -> list[dict
     if not finite(claim):
         good = good & np.isfinite(true_violation(claim, grid))
     return [worst.point, *(single(grid, int(i)) for i in np.flatnonzero(good)[:count])]
+
+
+def _spaced_lines() -> Callable[[str], None]:
+    """`tell` at most once per PATIENCE seconds: a terminal shows every line that it is told."""
+    last = perf_counter()
+
+    def report(line: str) -> None:
+        nonlocal last
+        if perf_counter() - last > PATIENCE:
+            last = perf_counter()
+            tell(line)
+
+    return report

@@ -155,7 +155,7 @@ def trainings(
 
 
 def _accuracies(setting: Setting, n, count, method, seed):
-    from simulator.gaussian.supervised import SeparabilityError  # start-up time
+    from simulator.gaussian.fitting import SeparabilityError  # start-up time
 
     try:
         for accuracy, _ in trainings(setting.world, setting.learner, n, count, method, seed, setting.sampler):

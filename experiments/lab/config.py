@@ -54,8 +54,14 @@ def refusal(failure: ValidationError, called: str = "") -> str:
 
 
 def world_from(file: Path | None, flags: dict[str, Any]) -> World:
-    """The world of a file (or the default world) with flags on top. Raises RequestError naming the field."""
-    return world_of({**({} if file is None else read_toml(file, "world")), **flags})
+    """The world of a file (or the default world) with flags on top. Raises RequestError naming file and field."""
+    own = {} if file is None else read_toml(file, "world")
+    try:
+        return World(**{**own, **flags})
+    except ValidationError as failure:
+        field = failure.errors()[0]["loc"][:1]
+        source = f"{file}: " if field and field[0] in own.keys() - flags.keys() else ""
+        raise RequestError(source + refusal(failure)) from None
 
 
 def world_of(fields: dict[str, Any]) -> World:

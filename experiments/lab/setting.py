@@ -196,7 +196,8 @@ def _sampled_law(sampler: Sampler, learner: Learner, worlds: World | Worlds) -> 
     if sampler.swaps and isinstance(learner, LinearCLIP):
         return Law(learner, worlds.replace(mention_spu=0.0))
     if sampler.swaps and prompt == "mean" and _is_name(Worlds.of(sampler.captioned(worlds))):
-        return Law(replace(learner, prompt="name"), worlds)
+        name: dict[str, Any] = {"prompt": "name"}
+        return Law(replace(learner, **name), worlds)
     return Law(learner, sampler.law(worlds)) if sampler.answers(prompt) else None
 
 

@@ -236,7 +236,7 @@ def requested(
             raise RequestError(f"{source}: key {key!r} is unknown{suggestion(key, KEYS, quoted=True)}")
         if key in TABLES and not isinstance(value, dict):
             raise RequestError(f"{source}: {key} = {value!r} is not a table")
-        if key in LISTS and not all(isinstance(word, str) for word in value):
+        if key in LISTS and not all(isinstance(word, str) for word in (value if isinstance(value, list) else [value])):
             raise RequestError(f"{source}: {key} = {value!r} is not a list of names")
     own = {} if world_file is None else read_toml(world_file, "world")
     whole = merged(merged(document, {"world": own}), flags or {})

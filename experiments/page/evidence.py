@@ -187,7 +187,7 @@ def _case(case: dict[str, Any]) -> str:
         words = ", ".join(f"{name} = {world[name]:.4g}" for name in ("p_inv", "p_spu", "classes", "mention_spu"))
     else:
         words = point({name: world[name] for name in ("p_spu", "mu_spu", "classes", "sigma_xi", "dim_image")})
-    settings = ", ".join(f"{name} {value}" for name, value in case["recipe"].items() if value != RECIPE[name])
+    settings = ", ".join(f"{k} {v}" for k, v in case["recipe"].items() if v != RECIPE.get(k, v))
     rows = "; ".join(
         f"{row['group']}{' by ' + row['prompt'] if row['prompt'] else ''} {number(row['measured'])}"
         + ("" if row["predicted"] is None else f" (theory {number(row['predicted'])})")

@@ -2,6 +2,7 @@
 
 import io
 import re
+from functools import cache
 
 from markupsafe import escape
 from matplotlib.figure import Figure
@@ -34,6 +35,7 @@ def _rounded(number: re.Match) -> str:
     return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
 
 
+@cache  # claims share formulas
 @styled
 def formula_svg(latex: str) -> str:
     """A formula as SVG with its LaTeX as description; "" for an empty formula."""

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int
 
+from simulator.exact_counts import multinomial
 from simulator.gaussian.critic import LinearCritic
 from simulator.mixture import Mixture
-from simulator.multinomial import multinomial
 from simulator.prompts import Prompt
 from simulator.quantities import check_integer
 from simulator.streams import numpy_stream

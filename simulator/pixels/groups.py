@@ -34,7 +34,6 @@ from simulator.pixels.scenery import Scenery, scenery
 from simulator.streams import numpy_stream
 from simulator.world import World
 
-GROUPS = ("common", "counter", "rand", "rev", "rest", "trained")
 # Images of a trial; more objects are left out, equally many per class. Ten classes then keep 200 objects each, and a
 # group of two tied classes has 400: a standard error of up to 2.5 points.
 LARGEST_TRIAL = 20_000
@@ -48,15 +47,14 @@ class Trial:
     scans: Int[torch.Tensor, " N"]
     objects: Int[torch.Tensor, " N"]
     attributes: Int[torch.Tensor, " N"]
-    photos: Int[torch.Tensor, " N"] | None
+    photos: Int[torch.Tensor, " N"]  # zeros in worlds without photos
 
     def __len__(self) -> int:
         return len(self.scans)
 
     def images(self, rows: slice = slice(None)) -> UInt8[torch.Tensor, "n 3 S S"]:
         """Images of some rows."""
-        photos = None if self.photos is None else self.photos[rows]
-        return self.scenery.render(self.scans[rows], self.attributes[rows], photos)
+        return self.scenery.render(self.scans[rows], self.attributes[rows], self.photos[rows])
 
 
 def trial(world: World, part: str = "test", seed: int = 0, device: str = "cpu") -> Trial:
@@ -66,7 +64,7 @@ def trial(world: World, part: str = "test", seed: int = 0, device: str = "cpu") 
     most = max(1, LARGEST_TRIAL // K**2)
     kept = torch.cat([own[:most] for own in rows.split(counts)])
     scans, attributes = kept.repeat_interleave(K), torch.arange(K, device=device).repeat(len(kept))
-    photos = None
+    photos = torch.zeros_like(attributes)
     if scene.photos is not None:
         uniform = torch.from_numpy(numpy_stream(seed, f"{part}/photo").random(len(scans))).to(device)
         photos = scene.photos.chosen(part, attributes, uniform)
@@ -74,7 +72,7 @@ def trial(world: World, part: str = "test", seed: int = 0, device: str = "cpu") 
 
 
 def weights(world: World, tried: Trial) -> dict[str, Float[np.ndarray, "K N"]]:
-    """Joint probability of label and image in each of GROUPS; groups that the world does not have are left out."""
+    """Joint probability of label and image in each group that the world has."""
     K, own = world.classes, np.eye(world.classes)
     objects, attributes = tried.objects.cpu().numpy(), tried.attributes.cpu().numpy()
     shown = np.where(own, world.p_inv, (1 - world.p_inv) / (K - 1)) / np.bincount(objects[attributes == 0])

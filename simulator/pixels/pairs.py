@@ -33,7 +33,7 @@ class Scenes(NamedTuple):
     attributes: Int[torch.Tensor, "*E n"]
     mentioned: Bool[torch.Tensor, "*E n 2"]
     scans: Int[torch.Tensor, "*E n"]
-    photos: Int[torch.Tensor, "*E n"] | None
+    photos: Int[torch.Tensor, "*E n"]  # zeros in worlds without photos
 
 
 def block_size(world: "World") -> int:
@@ -57,23 +57,21 @@ def draw_scenes(
         return source(torch.empty(y.shape, dtype=torch.float64, device=device), field, "uniform")
 
     scans = scene.objects.chosen("train", o, uniform("scan"))
-    photos = None if scene.photos is None else scene.photos.chosen("train", a, uniform("photo"))
+    photos = torch.zeros_like(a) if scene.photos is None else scene.photos.chosen("train", a, uniform("photo"))
     return Scenes(y, o, a, mentioned, scans, photos)
 
 
 def first_scenes(world: "World", n: int, seed: int, stream: str, device: str = "cpu") -> Scenes:
     """Scenes of the first n pairs of a stream; they take far less memory than images."""
     size = block_size(world)
-    blocks = [
-        draw_scenes((world,), size, seed, index, streams=(stream,), device=device) for index in range(-(-n // size))
-    ]
-    return Scenes(*(None if x[0] is None else torch.cat([y[0] for y in x])[:n] for x in zip(*blocks, strict=True)))
+    indices = range(-(-n // size))
+    blocks = [draw_scenes((world,), size, seed, index, streams=(stream,), device=device) for index in indices]
+    return Scenes(*(torch.cat(field, dim=1)[0, :n] for field in zip(*blocks, strict=True)))
 
 
 def rendered(scene: Scenery, scenes: Scenes) -> Pairs:
     """Scenes as images and captions."""
-    flat = [None if x is None else x.reshape(-1) for x in (scenes.scans, scenes.attributes, scenes.photos)]
-    images = scene.render(*flat)
+    images = scene.render(scenes.scans.flatten(), scenes.attributes.flatten(), scenes.photos.flatten())
     named = scenes.labels if scene.views.told == "label" else scenes.objects
     return Pairs(
         images=images.reshape(*scenes.labels.shape, *images.shape[1:]),
@@ -101,15 +99,8 @@ class DrawnPixels:
     images: UInt8[torch.Tensor, "n 3 S S"]
     texts: torch.Tensor
 
-    @property
-    def labels(self) -> Int[torch.Tensor, " n"]:
-        """Class of each pair."""
-        return self.scenes.labels
-
-    @property
-    def backgrounds(self) -> Int[torch.Tensor, "n 1"]:
-        """Class whose attribute each pair shows."""
-        return self.scenes.attributes[:, None]
+    labels: Int[torch.Tensor, " n"]
+    backgrounds: Int[torch.Tensor, "n 1"]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -128,5 +119,4 @@ def draw(world: "World", n: int, seed: int = 0, *, stream: str = "pairs", device
             f"valid value is {min(max(n, 1), most)}"
         )
     scene, scenes = scenery(world.views, world.classes, device), first_scenes(world, n, seed, stream, device)
-    pairs = rendered(scene, scenes)
-    return DrawnPixels(world, scene, scenes, pairs.images, pairs.texts)
+    return DrawnPixels(world, scene, scenes, *rendered(scene, scenes))

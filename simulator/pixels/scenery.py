@@ -101,7 +101,7 @@ class Scenery:
         self,
         scans: Int[torch.Tensor, " n"],
         attributes: Int[torch.Tensor, " n"],
-        photos: Int[torch.Tensor, " n"] | None,
+        photos: Int[torch.Tensor, " n"],
     ) -> UInt8[torch.Tensor, "n 3 S S"]:
         """Images of scenes: ground + coverage (object - ground), in sRGB, as image editors do it."""
         objects, own = self.objects.pixels, self.objects.pixels.shape[1] == 4  # own: objects have their own colours
@@ -117,7 +117,7 @@ class Scenery:
             shown = torch.index_select(objects, 0, scans[part], out=picked[:m])
             torch.mul(shown[:, -1:], 1 / 255, out=coverage[:m])
             front = layers[0][:m].copy_(shown[:, :3]) if own else self._plain(attributes[part], "object-colour")
-            if photos is None:
+            if self.photos is None:
                 ground = self._plain(attributes[part], "background-colour")
             else:
                 ground = layers[1][:m].copy_(torch.index_select(self.photos.pixels, 0, photos[part], out=behind[:m]))

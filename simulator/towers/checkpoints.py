@@ -13,9 +13,9 @@ from simulator.towers.training import State
 from simulator.world import World
 
 PARTS = ("parameters", "moments", "averages")
-# Of checkpoints and run folders. 2: streams of the CPU come from numpy. 3: SOAP's first moments are in its coordinates.
-# 4: streams of other devices come from torch's generators. 5: no norms of embeddings are kept. A run cannot continue
-# across these.
+# Of checkpoints and run folders; a run cannot continue across formats. 2: streams of the CPU come from numpy. 3: SOAP's
+# first moments are in its coordinates. 4: streams of other devices come from torch's generators. 5: recipes have no
+# normalisation, and states no norms.
 FORMAT = 5
 
 

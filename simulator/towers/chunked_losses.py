@@ -220,7 +220,7 @@ class _InfoNCE(torch.autograd.Function):
         pairs = scale * cosine
         shift = scale * (1 - combined(problem.group, -cosine.min(), "MAX").neg())
         safe = bool(shift < LARGEST_SHIFT[I.dtype])
-        row, column = (_plain_normalisers if safe else _shifted_normalisers)(I, T, pairs, scale, problem)
+        row, column = _normalisers(I, T, pairs, scale, problem, safe)
         matched = slice(problem.first, problem.first + len(I))
         loss = (weights[matched] * ((row + column[matched]) / 2 - pairs)).sum() / len(T)
         return loss, row, column, torch.as_tensor(safe)
@@ -261,26 +261,19 @@ class _InfoNCE(torch.autograd.Function):
         return *(_Once.apply("tiled_infonce", gradient, upstream, *inputs) for gradient in gradients), None, None
 
 
-def _plain_normalisers(I, T, pairs, scale, problem):
-    """(log sum over columns, log sum over rows) of exp(l), every term shifted by s."""
-    i, t, kernel = (scale * I).to(problem.product), T.to(problem.product), _kernel(problem, _sums)
-    row, column = I.new_zeros(len(I)), I.new_zeros(len(T))
+def _normalisers(I, T, pairs, scale, problem, safe):
+    """(log sum over columns, log sum over rows) of exp(l): every term shifted by s where that is safe.
+
+    Otherwise each sum is shifted by its own largest term so far.
+    """
+    entrywise, add, start = (_sums, torch.add, 0.0) if safe else (_log_sums, torch.logaddexp, -torch.inf)
+    i, t, kernel = (scale * I).to(problem.product), T.to(problem.product), _kernel(problem, entrywise)
+    row, column = I.new_full((len(I),), start), I.new_full((len(T),), start)
     for a, b in _tiles(len(I), len(T), I.device):
         r, c = kernel(_logits(i, t, a, b, pairs, problem.first), scale)
-        row[a] += r
-        column[b] += c
-    return row.log() + scale, combined(problem.group, column).log() + scale
-
-
-def _shifted_normalisers(I, T, pairs, scale, problem):
-    """As `_plain_normalisers`, each sum shifted by its own largest term so far."""
-    i, t, kernel = (scale * I).to(problem.product), T.to(problem.product), _kernel(problem, _log_sums)
-    row = I.new_full((len(I),), -torch.inf)
-    column = I.new_full((len(T),), -torch.inf)
-    for a, b in _tiles(len(I), len(T), I.device):
-        r, c = kernel(_logits(i, t, a, b, pairs, problem.first), scale)
-        row[a] = torch.logaddexp(row[a], r)
-        column[b] = torch.logaddexp(column[b], c)
+        row[a], column[b] = add(row[a], r), add(column[b], c)
+    if safe:
+        return row.log() + scale, combined(problem.group, column).log() + scale
     largest = combined(problem.group, column, "MAX")
     return row, combined(problem.group, (column - largest).exp()).log() + largest
 

@@ -1,7 +1,7 @@
 """Towers of an ensemble: their layers, their initial weights, and how they map views (E, B, ...) to embeddings.
 
 linear  x W
-mlp     `depth` hidden layers x -> act(norm(x W + b)), then an affine map. With a skip, x W is added, since scores of
+mlp     `depth` hidden layers x -> act(x W + b), then an affine map. With a skip, x W is added, since scores of
         views with Gaussian noise are nearly bilinear.
 conv    `depth` layers of `width` channels, 3 x 3 with stride 2, then an affine map of all that is left. A layer's
         weight is a matrix, one row per number of a patch and one column per channel, so that SOAP rotates it too.
@@ -144,21 +144,20 @@ def initialise(
 
 def embed(recipe: Recipe, parameters: Parameters, tower: str, x: torch.Tensor) -> Float[torch.Tensor, "E B h"]:
     """Embeddings of one tower, before any normalisation to unit length; x are views (E, B, ...)."""
-    kind, hidden = recipe.kinds[tower], range(recipe.depth)
+    kind, hidden, activation = recipe.kinds[tower], range(recipe.depth), ACTIVATIONS[recipe.activation]
     if x.dtype == torch.uint8:  # pixels
         x = x.to(next(iter(parameters.values())).dtype) / 255
     if kind == "linear":
         return affine(parameters, f"{tower}.0", x.flatten(2))
     if kind == "conv":
         for i in hidden:
-            x = convolved(x, parameters[f"{tower}.{i}.weight"], parameters[f"{tower}.{i}.bias"])
-            x = activated(recipe, x, 3)
+            x = activation(convolved(x, parameters[f"{tower}.{i}.weight"], parameters[f"{tower}.{i}.bias"]))
         hidden = range(0)
     elif kind == "tokens":
-        x, hidden = activated(recipe, mean_word(parameters[f"{tower}.words.weight"], x)), hidden[1:]
+        x, hidden = activation(mean_word(parameters[f"{tower}.words.weight"], x)), hidden[1:]
     views = x = x.flatten(2)
     for i in hidden:
-        x = activated(recipe, affine(parameters, f"{tower}.{i}", x))
+        x = activation(affine(parameters, f"{tower}.{i}", x))
     found = affine(parameters, f"{tower}.{recipe.depth}", x)
     if kind == "mlp" and recipe.skip == "linear":
         found = found + affine(parameters, f"{tower}.skip", views)
@@ -169,13 +168,6 @@ def affine(parameters: Parameters, name: str, x: Float[torch.Tensor, "E B i"]) -
     """X W + b for every model; without b where the layer has none."""
     weight, bias = parameters[f"{name}.weight"], parameters.get(f"{name}.bias")
     return torch.bmm(x, weight) if bias is None else torch.baddbmm(bias[:, None], x, weight)
-
-
-def activated(recipe: Recipe, x: torch.Tensor, coordinates: int = 1) -> torch.Tensor:
-    """act(norm(x)), over the last `coordinates` axes."""
-    if recipe.normalisation == "layer":
-        x = F.layer_norm(x, x.shape[-coordinates:])  # without gain and shift: the next affine map has both
-    return ACTIVATIONS[recipe.activation](x)
 
 
 def convolved(

@@ -1,8 +1,8 @@
 """SGD, AdamW and SOAP as pure functions of an ensemble, so that a whole step compiles into one function.
 
-torch.optim has one step count and one state for all models, so it cannot freeze a diverged model. SGD and AdamW equal
-torch.optim's (tests/simulator). SOAP (Vyas et al. 2024, arXiv 2409.11321, Algorithm 3) is Adam in slowly rotating
-coordinates: the eigenvectors of the running means of G G' and G' G, for every matrix G of gradients.
+torch.optim has one step count and one state for all models, so it cannot freeze a diverged model. AdamW equals
+torch.optim's (tests/simulator/towers/test_training.py). SOAP (Vyas et al. 2024, arXiv 2409.11321, Algorithm 3) is Adam
+in slowly rotating coordinates: the eigenvectors of the running means of G G' and G' G, for every matrix G of gradients.
 
 `averaged` keeps a running mean of the weights, with which models are evaluated.
 """

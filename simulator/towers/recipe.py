@@ -56,7 +56,6 @@ class Recipe(BaseModel):
     width: Count = Field(64, description="units of a hidden layer, or channels of a convolution")
     depth: Count = Field(2, description="hidden layers")
     activation: Literal["relu", "gelu", "tanh"] = Field("tanh", description="activation of hidden layers")
-    normalisation: Literal["none", "layer"] = Field("none", description="normalisation before an activation")
     skip: Literal["none", "linear"] = Field(
         "linear", description="linear map from view to embedding beside the hidden layers of mlp towers"
     )

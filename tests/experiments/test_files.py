@@ -1,6 +1,5 @@
 """Nothing half-written: a failed write leaves the old file and no trace of the new one."""
 
-import json
 import os
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,13 +17,6 @@ from experiments.files import (
     write_json,
     write_text,
 )
-
-
-def test_text_and_json_arrive_whole(tmp_path):
-    write_text(tmp_path / "a.txt", "ä\n")
-    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "ä\n"
-    write_json(tmp_path / "a.json", {"x": [1, None]})
-    assert json.loads((tmp_path / "a.json").read_text()) == {"x": [1, None]}
 
 
 def test_interrupted_write_keeps_the_old_file(tmp_path):

@@ -32,7 +32,7 @@ def assert_misses_at_most(misses: np.ndarray, tail: float, least: float = 0.0) -
 
 
 def atom(rng, shape):
-    """What seven pairs can do: accuracy 0, save for a rare sample that is right on 45 %; mean .0135."""
+    """Accuracy from seven pairs: 0, except for rare samples with 45 %; the mean is .0135."""
     return np.where(rng.random(shape) < 0.03, 0.45, 0.0)
 
 

@@ -26,9 +26,9 @@ print(faults() - before)
 """
 
 
-@pytest.mark.skipif(not GLIBC, reason="only glibc's malloc is told anything")
+@pytest.mark.skipif(not GLIBC, reason="only glibc has these settings")
 def test_arrays_that_are_made_again_take_the_memory_that_was_freed():
-    """Else every one of 20 rounds fetches pages, of 2 MB at most, of what lay beyond twice the largest array."""
+    """Without the setting each of 20 rounds fetches new pages, at most 2 MB each."""
     plain = int(printed(FAULTS))
     kept = int(printed(f"from experiments.runtime import keep_memory; keep_memory()\n{FAULTS}"))
     assert kept < 20 <= plain

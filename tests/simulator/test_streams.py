@@ -106,7 +106,6 @@ def test_a_negative_seed_is_refused():
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_rows_shared_out_over_threads_are_each_row_alone(dtype, size, threads, monkeypatch):
     monkeypatch.setattr(streams, "SHARED_NUMBERS", 1)
-    monkeypatch.setattr(streams, "LONG_ROW", 8)
     law = {"law": "integer", "high": 10} if dtype == torch.int64 else {"law": "normal"}
     names, before = [f"pairs/{k}" for k in range(5)], torch.get_num_threads()
     alone = torch.stack([fill(torch.empty(size, dtype=dtype), 3, name, 7, **law) for name in names])

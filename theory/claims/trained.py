@@ -36,7 +36,7 @@ class Case:
     prompts: tuple[str | None, ...] = ()
 
     @property
-    def asked(self) -> tuple[str | None, ...]:
+    def row_prompts(self) -> tuple[str | None, ...]:
         """The prompts, one per row."""
         return tuple(getattr(subject, "prompt", None) for subject in self.subjects) or self.prompts
 

@@ -34,9 +34,13 @@ def each_class_count(method: Callable[[Rule, Worlds], Answer]) -> Callable[[Rule
             return method(self, grid)
         K = np.broadcast_to(grid.classes, grid.shape)
         parts = [(k == K, method(self, grid[k == K])) for k in np.unique(K)]
-        return joined(parts, grid.shape) if isinstance(parts[0][1], Accuracy) else _together(parts, grid.shape)
+        return _over_grid(parts, grid.shape)
 
     return call
+
+
+def _over_grid(parts, shape: tuple[int, ...]):
+    return joined(parts, shape) if isinstance(parts[0][1], Accuracy) else _together(parts, shape)
 
 
 def _together(parts, shape: tuple[int, ...]) -> np.ndarray:

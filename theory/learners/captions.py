@@ -1,23 +1,23 @@
-"""The InfoNCE optimum asked by all captions of a class, t ~ p(t | y), rather than by one: two classes, one attribute.
+"""The InfoNCE optimum with all captions of a class as prompts, t ~ p(t | y): two classes, one attribute.
 
-captions   score log E_{t|y} e^PMI = log E_{t|y} p(x | t)/p(x). By Bayes' rule p(t | y)/p(t) = p(y | t)/p(y), so that
-           it is log E[p(y | t) | x] + const: a Bayes rule for labels that are guessed from the image's captions. + wins
-           iff E[tanh(Lambda(t)/2) | x] > 0,   Lambda(t) = log p(t | +)/p(t | -) = sum_b Lambda_b(t_b).
-           Without noise in captions that mention everything x tells nothing of y beyond t, and it is the Bayes rule of
+captions   The score is log E_{t|y} e^PMI = log E_{t|y} p(x | t)/p(x). By Bayes' rule p(t | y)/p(t) = p(y | t)/p(y), so
+           it equals log E[p(y | t) | x] + const: the mean posterior of the label over captions of the image. + wins iff
+               E[tanh(Lambda(t)/2) | x] > 0,   Lambda(t) = log p(t | +)/p(t | -) = sum_b Lambda_b(t_b).
+           If captions mention everything without noise, y and x are independent given t, and this is the Bayes rule of
            the training law on images (T9). Uesaka et al. (ICLR 2025, arXiv 2510.15508) prove that the optimum is the
            PMI; Mehta and Harchaoui (ICML 2025, arXiv 2507.09128) study what prompts lose against Bayes' rule.
-scores     score E_{t|y} PMI(x, t). + wins iff
+scores     The score is E_{t|y} PMI(x, t). + wins iff
                sum_b 2 sigma_b^2 mu_b D_b x_b/det_b + E_{t|+}[F(u + v) - F(u - v)] > 0,
            F(h) = log(P cosh(h_0 + h_1) + (1 - P) cosh(h_0 - h_1)), P the probability that the blocks agree,
            u_b = mu_b nu_I t_b/det_b, v_b = mu_b nu_T x_b/det_b, det_b = sigma_b^2 (nu_I + nu_T) + nu_I nu_T.
-           Without noise in captions that mention everything v = 0: the nearest mean caption, a linear rule. A silent
-           block has u_b = 0, v_b = mu_b x_b/S_b, and no term of its own.
+           If captions mention everything without noise, v = 0: the nearest mean caption wins, a linear rule. A block
+           that captions omit has u_b = 0, v_b = mu_b x_b/S_b, and no term of its own.
 
-Both preferences rise in every coordinate of the image, turned so that mu_b and D_b are not negative: (y, z, t, x) is
-then multivariate totally positive of order 2 (Karlin and Rinott 1980), as products of such kernels are, so p(t | +) is
-stochastically above p(t | -), t given x rises with x, and so does d/dx_b log p(x, t) = (E[z_b | x, t] - x_b)/nu_I with
-t. So the boundary is monotone, as in `theory.learners.pmi_accuracy`. It asks that a caption shows what it mentions:
-full mention, or no noise in captions.
+Choose signs such that mu_b and D_b are not negative. Then both preferences rise in every coordinate of the image.
+Proof: (y, z, t, x) is multivariate totally positive of order 2 (Karlin and Rinott 1980), as products of such kernels
+are. So p(t | +) is stochastically above p(t | -), t given x rises with x, and the slope d/dx_b log p(x, t) =
+(E[z_b | x, t] - x_b)/nu_I rises with t. The boundary is therefore monotone, as in `theory.learners.pmi_accuracy`. The
+proof needs captions that show what they mention: full mention, or no noise in captions.
 """
 
 from collections.abc import Callable
@@ -76,19 +76,21 @@ Preference = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def all_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: float = 1e-6) -> Accuracy:
-    """Group accuracies of the PMI critic asked by all captions of a class; a tie counts 1/K.
+    """Group accuracies of the PMI critic with all captions of a class as prompts; a tie counts 1/K.
 
-    Captions that are the latents themselves: closed forms. Otherwise two classes and one attribute by quadrature, where
-    captions show what they mention; the rest sampled, with a 95% interval (`theory.learners.drawn_captions`).
+    If captions are the latents themselves, these are closed forms. Two classes with one attribute, where captions show
+    what they mention, take a quadrature. The rest is sampled, with a 95% interval (`theory.learners.drawn_captions`).
     """
-    ways = [
+    routes = [
         lambda part: bayes_accuracy(part, seed) if prompt == "captions" else linear_accuracy(part.prompt("mean"), part),
         lambda part: _along_curves(part, prompt, tolerance),
         lambda part: drawn_captions_accuracy(part, prompt, seed),
     ]
     row = worlds.ravel()
-    way = np.where(captions_are_latents(row), 0, np.where(_by_curve(row), 1, 2))
-    return joined([((way == k).reshape(worlds.shape), ways[k](row[way == k])) for k in np.unique(way)], worlds.shape)
+    latents = (row.mention == 1).all(axis=-1) & (row.nu_text == 0)
+    route = np.where(latents, 0, np.where(_by_curve(row), 1, 2))
+    parts = [((route == k).reshape(worlds.shape), routes[k](row[route == k])) for k in np.unique(route)]
+    return joined(parts, worlds.shape)
 
 
 def all_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, "N B width"]) -> np.ndarray:
@@ -103,11 +105,6 @@ def all_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, 
     nodes = np.linspace(0, max(1.0, np.abs(w).max(initial=0)), ALONG)
     beyond = v - np.sign(w) * CubicSpline(nodes, curve.eta(np.zeros(1, int), nodes, -nodes, nodes))(np.abs(w))
     return np.stack([beyond, -beyond], axis=-1) * curve.informative
-
-
-def captions_are_latents(worlds: Worlds) -> np.ndarray | np.bool_:
-    """Whether captions are the latents themselves: full mention and no noise."""
-    return (worlds.mention == 1).all(axis=-1) & (worlds.nu_text == 0)
 
 
 def _by_curve(worlds: Worlds) -> np.ndarray | np.bool_:

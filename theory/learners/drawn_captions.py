@@ -1,9 +1,9 @@
 """The InfoNCE optimum with drawn captions as prompts: many classes, several attributes, or masked noisy captions.
 
-captions   log E[p(y | t) | x] over captions t drawn given the image (see `theory.learners.captions` for why): such
-           captions lie near the image, where few that are drawn for a class do.
-scores     E_{t|y} log p(x, t) over captions drawn for class 0; those of the others are the same ones, relabelled, so
-           that what is common to all classes does not scatter.
+captions   log E[p(y | t) | x] over captions t drawn given the image (`theory.learners.captions` says why). They lie
+           near the image; few captions drawn for a class would.
+scores     E_{t|y} log p(x, t) over captions drawn for class 0. The other classes have the same captions, relabelled, so
+           that what all classes share has no sampling error.
 """
 
 import numpy as np
@@ -35,8 +35,8 @@ CELLS = 2**20  # numbers held in one array at a time
 def drawn_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0) -> Accuracy:
     """Group accuracies, estimated world by world, with a 95% interval.
 
-    Each of REPLICATES replicates has its own captions. A finite number of them is no unbiased ensemble: at CAPTIONS the
-    bias is about .001 and not in the interval.
+    Each of REPLICATES replicates has its own captions. Finitely many captions give a biased estimate: with CAPTIONS of
+    them the bias is about .001, which the interval does not include.
     """
     if worlds.classes > LARGEST_CLASSES:
         raise ValueError(
@@ -114,11 +114,11 @@ def _density_score(world: Worlds, seed: int):
 
 
 def _caption_log_densities(world: Worlds, text: Float[np.ndarray, "... B width"]):
-    """(log p(t_b | a), agreement) of every block: captions that speak are as images with the noise of captions."""
-    spoken = captions_as_images(world)
+    """(log p(t_b | a), agreement) of every block; a mentioned block is like an image with the captions' noise."""
+    mentioned = captions_as_images(world)
     for b in range(text.shape[-2]):
         pi, nu, t = world.mention[b], world.nu_text, text[..., b, :]
-        said = block_log_density(t, None, spoken, b)
+        said = block_log_density(t, None, mentioned, b)
         if pi < 1:
             square = (t**2).sum(axis=-1, keepdims=True)
             with np.errstate(divide="ignore", invalid="ignore"):

@@ -45,9 +45,9 @@ def gaussian_direction(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w 
     C, pi, q = block_covariance(worlds), worlds.mention, worlds.prompt(prompt)
     one = np.eye(C.shape[-1])
     G = np.linalg.solve(C + nu_I[..., None] * one, C)
-    heard = pi[..., :, None] * G * pi[..., None, :]
+    mentioned = pi[..., :, None] * G * pi[..., None, :]
     N = nu_T + pi * (1 - pi) * np.diagonal(C, axis1=-2, axis2=-1)
-    unexplained = N[..., None] * one + nu_I[..., None] * heard
+    unexplained = N[..., None] * one + nu_I[..., None] * mentioned
     # In units of each block's own: without noise, one that captions leave out is larger than others by any factor.
     unit = np.sqrt(np.diagonal(unexplained, axis1=-2, axis2=-1))
     with np.errstate(divide="ignore", invalid="ignore"):

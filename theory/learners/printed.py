@@ -20,8 +20,8 @@ from theory.published import smallest_mu_spu, theorem_62_bounds, theorem_62_kapp
 class Printed(Learner):
     """The printed bounds as accuracies: the most on the counter group, the least on the common group.
 
-    The theorem speaks of p_spu = 1 - o(1) and of views so wide that their noise is spread out; its formulas hold
-    neither, so that any p_spu and any view noise have an answer.
+    The theorem is about p_spu = 1 - o(1) and about views so wide that their noise vanishes. Its formulas contain
+    neither condition, so any p_spu and any view noise have an answer.
     """
 
     name: ClassVar[str] = "printed"

@@ -27,7 +27,7 @@ STATED = 0.9  # share of the slack that the stated bound of a box uses
 
 @dataclass
 class Boxes:
-    """Boxes, each with the alternative that holds on it and a bound of its f; or open boxes without."""
+    """Boxes, each with the alternative that holds on it and a bound of its f; an open box has neither."""
 
     level: np.ndarray  # (N, d) uint8
     index: np.ndarray  # (N, d) uint64
@@ -43,7 +43,7 @@ class Boxes:
 
     @classmethod
     def joined(cls, parts: list["Boxes"]) -> "Boxes":
-        """All parts in one row."""
+        """The boxes of all parts."""
         return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in cls.__dataclass_fields__))
 
     @classmethod
@@ -85,7 +85,7 @@ class Cover(NamedTuple):
 
 
 def cover(obligation: Obligation, *, budget: int = 2_000_000, seconds: float = 60.0) -> Cover:
-    """Boxes that cover the cube, on each of which one alternative is bounded by its limit."""
+    """Boxes that cover the cube. On each box one alternative stays within its limit."""
     deadline, names = perf_counter() + seconds, obligation.coordinates
     bounds = [_Bound(each, names) for each in obligation.alternatives]
     stack, done, given_up = [Boxes.cube(len(names))], [], []
@@ -126,7 +126,7 @@ class _Bound:
     """Upper bounds of one f over blocks of boxes."""
 
     def __init__(self, inequality: Inequality, names: list[str]):
-        self.f, self.names = inequality.bounded(gradient), names
+        self.f, self.names = inequality.left_side(gradient), names
         limit = constant(inequality.limit).low
         self.limit = float(down(limit) if inequality.strict else limit)
         self.slopes = gradient(self.f, names)
@@ -156,7 +156,7 @@ class _Bound:
 
 
 def _centre(slope: Interval, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """From where f can gain least on the way to either end (Baumann): the worst end itself where f is monotone.
+    """The point from which f gains least on the way to either end (Baumann): the worst end itself where f is monotone.
 
     Any point of [low, high] would do; this one need not be exact.
     """

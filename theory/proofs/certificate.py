@@ -88,7 +88,7 @@ def read(data: bytes, claim: Claim, due: list[Statement]) -> tuple[list[str | Li
     except zlib.error:
         raise Refused("its boxes are damaged") from None
     if len(body) != size:
-        raise Refused(f"its boxes do not fill the {size} bytes that its header speaks of")
+        raise Refused(f"its boxes do not fill the {size} bytes that its header announces")
     result: list[str | Listed] = []
     for by, layout in zip(found, layouts, strict=True):
         (arrays,) = np.frombuffer(body[: layout.itemsize], layout) if layout.names else [()]
@@ -98,7 +98,7 @@ def read(data: bytes, claim: Claim, due: list[Statement]) -> tuple[list[str | Li
 
 
 def _layout(by: Any, d: int) -> np.dtype:
-    """The arrays that a number of boxes stands for; none for the name of a route."""
+    """The arrays of a number of boxes; none for the name of a route."""
     if isinstance(by, str):
         return np.dtype([])
     if not isinstance(by, int) or not 0 < by <= LARGEST:

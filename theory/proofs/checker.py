@@ -26,7 +26,7 @@ BALL, LOWER, UPPER, NEAREST, FARTHEST, FINITE, ERFC = (
 )
 NUMPY = ("add", "subtract", "multiply", "divide", "power", "sqrt", "exp", "log")  # what balls do of themselves
 QUICK = {op: getattr(np, op) for op in NUMPY} | {  # operation: its value, over arrays of balls
-    "constant": lambda q: np.array([exact(q)]),
+    "constant": lambda q: np.array([ball_of(q)]),
     "ndtr": lambda a: ERFC(-a / arb(2).sqrt()) / 2,
     "density": lambda a: np.exp(-(a**2) / 2) / (2 * arb.pi()).sqrt(),
 }
@@ -68,31 +68,31 @@ def fails(point: dict, due: list[Statement]) -> bool:
     try:
         statement, at = due[point["case"]], {name: Fraction(int(k), 2**64) for name, k in point["coordinates"].items()}
         violation = list(statement.violations[point["violation"]])
-        v, where = evaluate(violation, QUICK, {x: np.array([exact(u)]) for x, u in at.items() if 0 <= u <= 1})
-        return bool(v[0] > exact(statement.tau) and where[0] > 0)
+        v, where = evaluate(violation, QUICK, {x: np.array([ball_of(u)]) for x, u in at.items() if 0 <= u <= 1})
+        return bool(v[0] > ball_of(statement.tau) and where[0] > 0)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         return False
 
 
 def covers(boxes: Listed, obligation: Obligation) -> bool:
-    """Whether the boxes fill the cube, each but once, and on each a bound holds that is within its limit."""
+    """Whether the boxes fill the cube without overlap, and each stated bound holds and is within its limit."""
     names = obligation.coordinates
     if boxes.alternative.max() >= len(obligation.alternatives) or not fills(boxes.level, boxes.index):
         return False
     for k, each in enumerate(obligation.alternatives):
-        rows, limit, f = np.flatnonzero(boxes.alternative == k), exact(each.limit), each.bounded(gradient)
+        rows, limit, f = np.flatnonzero(boxes.alternative == k), ball_of(each.limit), each.left_side(gradient)
         formulas, stated = [f, *gradient(f, names), each.f], BALL(boxes.bound[rows])
         if not np.all(stated < limit if each.strict else stated <= limit):
             return False
         for part in np.split(rows, range(BLOCK, len(rows), BLOCK)):
             index, step = boxes.index[part].T, np.exp2(-boxes.level[part].T.astype(float))
-            if not bounded(formulas, names, index * step, (index + np.uint64(1)) * step, boxes.bound[part]):
+            if not bound_holds(formulas, names, index * step, (index + np.uint64(1)) * step, boxes.bound[part]):
                 return False
     return True
 
 
 def fills(level: np.ndarray, index: np.ndarray) -> bool:
-    """Whether boxes, in the order of a tree, join to the whole cube: neighbours that are halves, again and again."""
+    """Whether boxes, in the order of a tree, are the whole cube: neighbouring halves are joined until one is left."""
     if (level > 50).any() or (index >> level).any():
         return False
     while len(level) > 1:
@@ -108,13 +108,13 @@ def fills(level: np.ndarray, index: np.ndarray) -> bool:
     return not level.any()
 
 
-def bounded(formulas: list[Expression], names: list[str], low, high, bound) -> bool:
-    """Whether f is at most the bound on every box, or on both halves of it, and so on.
+def bound_holds(formulas: list[Expression], names: list[str], low, high, bound) -> bool:
+    """Whether f is at most the bound on every box; a box where this is not seen is halved.
 
     formulas: f, its slopes, and what it is a derivative of, or f itself.
     """
     for rules in (QUICK, *[TIGHT] * HALVINGS):
-        closed, weight, false = seen(rules, formulas, names, low, high, bound)
+        closed, weight, false = examine(rules, formulas, names, low, high, bound)
         low, high, bound, weight = low[:, ~closed], high[:, ~closed], bound[~closed], weight[:, ~closed]
         if not len(bound) or len(bound) > LARGEST or false.any() or not names:
             return not len(bound)
@@ -125,9 +125,9 @@ def bounded(formulas: list[Expression], names: list[str], low, high, bound) -> b
     return False
 
 
-def seen(rules: dict, formulas: list[Expression], names: list[str], low, high, bound) -> tuple[np.ndarray, ...]:
-    """Of each box: whether f is seen to be within the bound, by its value or the mean-value form; where best to halve;
-    whether f is seen to exceed the bound."""
+def examine(rules: dict, formulas: list[Expression], names: list[str], low, high, bound) -> tuple[np.ndarray, ...]:
+    """For each box: whether f is shown to be within the bound, by its value or the mean-value form; where to halve it
+    best; whether f is shown to exceed the bound."""
     ends = BALL(low), BALL(high)
     whole, *slopes, origin = evaluate(formulas, rules, dict(zip(names, UNION(*ends), strict=True)))
     centre, weight, gains = np.empty_like(ends[0]), np.empty_like(low), arb(0)
@@ -159,6 +159,6 @@ def exactly(name: str, obligation: Obligation) -> bool:
     return any(conditions.show(route) for route in obligation.routes(gradient) if route.name == name)
 
 
-def exact(q: Fraction) -> arb:
-    """A ball around a rational."""
+def ball_of(q: Fraction) -> arb:
+    """The ball around a rational."""
     return arb(fmpq(q.numerator, q.denominator))

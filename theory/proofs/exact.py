@@ -45,7 +45,7 @@ class Conditions:
         return all(map(self.holds, route.conditions))
 
     def holds(self, condition: Condition) -> bool:
-        """Whether a condition is seen to hold on the whole closed cube."""
+        """Whether a condition is shown on the whole closed cube."""
         if condition not in self.known:
             try:
                 self.known[condition] = self._holds(condition)
@@ -82,7 +82,7 @@ def sign_but_squares(p: fmpq_mpoly) -> int:
 
 
 def sign(p: fmpq_mpoly, strict: bool = True) -> int:
-    """1 or -1 if p has that sign on the closed cube, where it may vanish unless strict; 0 if the sign is not seen."""
+    """1 or -1 if p has that sign on the closed cube, where it may vanish unless strict; 0 if neither is shown."""
     ring, degrees = p.context(), p.degrees()
     turned = {tuple(n - k for n, k in zip(degrees, powers, strict=True)): c for powers, c in p.to_dict().items()}
     found = ring.from_dict(turned).compose(*(x + 1 for x in ring.gens()), ctx=ring).coeffs()  # (1 + t)^n p(1/(1 + t))

@@ -101,7 +101,7 @@ def variable(name: str) -> Expression:
 
 
 def constant(value: Any) -> Expression:
-    """An exact constant; an expression is returned as it is. Raises NotExpressible for arrays and what is no number."""
+    """An exact constant; an expression is returned as it is. Raises NotExpressible for arrays and text."""
     if isinstance(value, np.ndarray | np.generic) and np.ndim(value) == 0:
         value = value.item()
     if isinstance(value, Expression):
@@ -115,7 +115,7 @@ def constant(value: Any) -> Expression:
 
 
 def density(x: Expression) -> Expression:
-    """Phi'(x), an operation of its own: 1/sqrt(2 pi) is no rational."""
+    """Phi'(x), a separate operation, since 1/sqrt(2 pi) is not rational."""
     return _node("density", (x,))
 
 
@@ -170,7 +170,7 @@ def _binary(name: str, a: Expression, b: Expression) -> Expression:
 
 
 def _raised(base: Expression, exponent: Expression) -> Expression:
-    """base^exponent by whole powers and roots, where those do, else as exp(exponent log(base)), of a base above 0."""
+    """base^exponent by whole powers and roots where possible, else as exp(exponent log(base))."""
     q = exponent.value if exponent.op == "constant" else None
     if q is None or q.denominator > 2 or abs(q.numerator) > HIGHEST:
         return np.exp(exponent * np.log(base))
@@ -235,7 +235,7 @@ def gradient(output: Expression, names: Iterable[str]) -> list[Expression]:
 
 
 def total(e: Expression) -> bool:
-    """Whether e has a value everywhere: 0 e is 0 only then."""
+    """Whether e has a value everywhere; only then is 0 e equal to 0."""
     return not any(node.op in ("divide", "sqrt", "log") for node in in_order([e]))
 
 

@@ -53,8 +53,8 @@ class Inequality(NamedTuple):
     strict: bool = False
     along: str | None = None
 
-    def bounded(self, gradient: Callable[[Expression, list[str]], list[Expression]]) -> Expression:
-        """What the limit bounds; the gradient is the caller's own, so that prover and checker differ in it."""
+    def left_side(self, gradient: Callable[[Expression, list[str]], list[Expression]]) -> Expression:
+        """The expression that the limit bounds. Prover and checker pass gradients of their own."""
         return self.f if self.along is None else gradient(self.f, [self.along])[0]
 
 
@@ -90,8 +90,8 @@ class Obligation:
         return sorted(set(variables(*used)))
 
     def routes(self, gradient: Callable[[Expression, list[str]], list[Expression]]) -> list[Route]:
-        """Exact routes; the gradient is the caller's own."""
-        fs = [each.bounded(gradient) for each in self.alternatives if each.limit >= 0]
+        """Exact routes. Prover and checker pass gradients of their own."""
+        fs = [each.left_side(gradient) for each in self.alternatives if each.limit >= 0]
         strict = [each.strict for each in self.alternatives if each.limit >= 0]
         ways = [way for f, below in zip(fs, strict, strict=True) for way in not_positive(f, below)]
         if len(fs) == len(self.alternatives) == 2 and not strict[1]:
@@ -111,7 +111,7 @@ class Obligation:
 
 
 def _opposite(f: Expression, g: Expression) -> list[tuple[Condition, ...]]:
-    """Of terms c sqrt(r) with positive radicands only the coefficients matter."""
+    """Terms c sqrt(r) with positive radicands have the signs of their coefficients."""
     met: Met = {}
     terms = [root_terms(e, met) for e in (f, g)]
     if any(each is None or len(each) != 1 for each in terms):
@@ -121,7 +121,7 @@ def _opposite(f: Expression, g: Expression) -> list[tuple[Condition, ...]]:
 
 
 def not_positive(e: Expression, strict: bool = False) -> Ways:
-    """Ways to show that e <= 0 (e < 0 if strict) everywhere; none for an expression of another kind."""
+    """Ways to show that e <= 0 (e < 0 if strict) everywhere; none if e is not made of rational functions and roots."""
     met: Met = {}
     terms = root_terms(e, met)
     if terms is None:
@@ -162,7 +162,7 @@ def _all(*parts: Ways) -> Ways:
 
 
 def root_terms(e: Expression, met: Met) -> Terms | None:
-    """The terms of e; None if it is no expression of this kind. Adds the radicands that it meets to `met`."""
+    """The terms of e; None if it is not made of rational functions and roots. Adds their radicands to `met`."""
     if not has_root(e):
         return {NO_ROOTS: e}
     parts = [root_terms(a, met) for a in e.args]

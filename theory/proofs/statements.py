@@ -79,7 +79,7 @@ class Symbols(SimpleNamespace):
 
 
 def _exact(value):
-    """Numbers are exact from here on, or a root of one would be rounded before it is recorded."""
+    """Floats as exact constants; the root of a float would be rounded before it is recorded."""
     return constant(value) if isinstance(value, float) else value
 
 
@@ -132,7 +132,7 @@ def _world(claim: Claim, fixed: dict[str, float], moved: dict[str, Expression]) 
 
 def _statement(claim: Claim, whole: dict[str, int]) -> Statement:
     if claim.n < 10**9 or claim.along == "n" or claim.share is not None:
-        raise NotExpressible("it speaks of finitely many pairs, and a proof of n = infinity")
+        raise NotExpressible("it is about finitely many pairs, and a proof is about n = infinity")
     if claim.domain.get("p_inv", 1.0) != 1.0:
         raise NotExpressible("its p_inv is not 1, for which no formula of this kind is written")
     x, later = _world(claim, whole, {}), None

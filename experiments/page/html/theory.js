@@ -262,38 +262,22 @@ function searchGrid(means, deviation, parts) {
   return places.filter((x) => x >= low && x <= high).sort((x, y) => x - y);
 }
 
-/* A root of f between low and high, to 1e-9 of their distance: false position (Illinois) with bisection. */
-function root(f, low, high, atLow, atHigh) {
-  let kept = 0;
-  const close = 1e-9 * (high - low);
-  for (let round = 0; round < 100 && high - low > close; round++) {
-    const middle = round % 3 === 2 ? (low + high) / 2 : (low * atHigh - high * atLow) / (atHigh - atLow);
-    const value = f(middle);
-    if (value === 0) return middle;
-    if (value < 0 === atLow < 0) {
-      [low, atLow] = [middle, value];
-      if (kept < 0) atHigh /= 2;
-      kept = -1;
-    } else {
-      [high, atHigh] = [middle, value];
-      if (kept > 0) atLow /= 2;
-      kept = 1;
-    }
+/* A root of f between low and high, by halving to 1e-10 of their distance; `before`: whether f is positive at low. */
+function root(f, low, high, before) {
+  for (let round = 0; round < 34; round++) {
+    const middle = (low + high) / 2;
+    if (f(middle) > 0 === before) low = middle;
+    else high = middle;
   }
   return (low + high) / 2;
 }
 
 /* The roots of the preference between these places, and whether it is positive at the first. */
 function turns(f, places) {
-  const found = [];
-  let before = f(places[0]);
-  const begins = before > 0;
-  for (let k = 1; k < places.length; k++) {
-    const now = f(places[k]);
-    if (now > 0 !== before > 0) found.push(root(f, places[k - 1], places[k], before, now));
-    before = now;
-  }
-  return { begins, found };
+  const signs = places.map((x) => f(x) > 0), found = [];
+  for (let k = 1; k < places.length; k++)
+    if (signs[k] !== signs[k - 1]) found.push(root(f, places[k - 1], places[k], signs[k - 1]));
+  return { begins: signs[0], found };
 }
 
 /* P(preference > 0) for a normal coordinate: alternating sum of Phi over the roots. */

@@ -35,18 +35,17 @@ class Boundary(NamedTuple):
     """Lines on which A = B, in values of the axes; with one axis a line is one point."""
 
     exact: tuple[Line, ...]  # by theory
-    interpolated: tuple[Line, ...]  # between the values that are drawn
-    known: bool  # whether theory knows both learners exactly
+    interpolated: tuple[Line, ...]  # between the values that are drawn, where theory does not know both learners
 
 
 def boundary_of(dataset: xr.Dataset, series: Series, at: dict[str, Any], axes: list[PlotAxis]) -> Boundary:
     """Where a panel's difference vanishes."""
-    gap = gap_of(dataset, series.who, series.against, at, axes)
     if not axes:
-        return Boundary((), (), gap is not None)
+        return Boundary((), ())
+    gap = gap_of(dataset, series.who, series.against, at, axes)
     if gap is None:
-        return Boundary((), _interpolated(series.data.value.values, axes), False)
-    return Boundary(crossings(gap, *axes) if len(axes) == 1 else lines(gap, *axes), (), True)
+        return Boundary((), _interpolated(series.data.value.values, axes))
+    return Boundary(crossings(gap, *axes) if len(axes) == 1 else lines(gap, *axes), ())
 
 
 def gap_of(dataset: xr.Dataset, first: Who, second: Who, at: dict[str, Any], axes: list[PlotAxis]) -> Callable | None:

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
-from experiments.page.plot.axes import UNITS, style_axis
+from experiments.page.plot.axes import MOST_TICKS, UNITS, style_axis
 from experiments.page.plot.layout import Picture
 from experiments.page.plot.series import DIFFERENCE
 from simulator.quantities import MEASURED
@@ -40,23 +40,19 @@ def framed(picture: Picture) -> Figure:
     for i, (ax, panel) in enumerate(zip(figure.axes, picture.panels, strict=True)):
         bottom, left = i + columns >= count, i % columns == 0
         ax.set_title("\n".join(panel.title), fontsize=9)
-        _label(figure, i, picture)
+        if picture.kind == "plane":
+            ax.set(xlabel="common group [%]", ylabel="counter group [%]")
+        else:  # words if there is one panel, else symbols, which the caption explains
+            for side, axis, width, most in (
+                (ax.xaxis, picture.x, WORDS_ACROSS, TICKS_ACROSS),
+                (ax.yaxis, picture.y, WORDS_UPWARD, MOST_TICKS),
+            ):
+                if axis is not None:
+                    style_axis(side, axis, width if count == 1 else None, most)
         ax.tick_params(labelsize=9 if columns < 3 else SMALLEST, labelbottom=bottom, labelleft=left)
         ax.xaxis.label.set(visible=bottom, fontsize=9)
         ax.yaxis.label.set(visible=left, fontsize=9)
     return figure
-
-
-def _label(figure: Figure, i: int, picture: Picture) -> None:
-    """Ticks and labels of both axes: words if there is one panel, else symbols, which the caption explains."""
-    ax, alone = figure.axes[i], len(picture.panels) == 1
-    if picture.kind == "plane":
-        ax.set(xlabel="common group [%]", ylabel="counter group [%]")
-        return
-    if picture.x is not None:
-        style_axis(ax.xaxis, picture.x, WORDS_ACROSS if alone else None, TICKS_ACROSS)
-    if picture.y is not None:
-        style_axis(ax.yaxis, picture.y, WORDS_UPWARD if alone else None)
 
 
 def letters(figure: Figure, size: float) -> int:

@@ -192,18 +192,13 @@ def _groups(series: list[Series], along: int) -> list[tuple[Series, ...]]:
 
 def _check_panels(facets: list[PlotAxis], groups: list[tuple[Series, ...]]) -> None:
     panels = int(np.prod([len(axis.values) for axis in facets], dtype=int)) * len(groups)
-    if panels <= MOST_PANELS:
-        return
-    parts = [f"{len(axis.values)} values of {axis.name}" for axis in facets]
-    parts += [f"{len(groups)} learners"] if len(groups) > 1 else []
-    example = f"learner={groups[0][0].who.learner}"
-    if facets:
-        longest = max(facets, key=lambda axis: len(axis.values))
-        middle = longest.values[len(longest.values) // 2]
-        example = f"{longest.name}={middle if longest.words else f'{middle:.12g}'}"
-    raise RequestError(
-        f"{' times '.join(parts)} make {panels} panels, more than {MOST_PANELS}; fix an axis, such as --at {example}"
-    )
+    if panels > MOST_PANELS:
+        example = f"learner={groups[0][0].who.learner}"
+        if facets:
+            longest = max(facets, key=lambda axis: len(axis.values))
+            middle = longest.values[len(longest.values) // 2]
+            example = f"{longest.name}={middle if longest.words else f'{middle:.12g}'}"
+        raise RequestError(f"there are {panels} panels, more than {MOST_PANELS}; fix an axis, such as --at {example}")
 
 
 def _reasons(dataset: xr.Dataset, series: list[Series]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from experiments.benchmarks import study, timing, training
 from experiments.lab.studies import study as study_of
 from simulator.towers.chunked_losses import tiled_infonce
+from simulator.towers.ensemble import Ensemble
 
 AXES = {"p_spu": [0.6, 0.9], "mu_spu": [1.0, 2.0]}
 
@@ -46,6 +47,7 @@ def test_the_library_computes_the_same_loss():
 @pytest.mark.deep
 def test_steps_are_measured(monkeypatch):
     monkeypatch.setattr(training, "seconds", lambda work, *_: timing.once(work))
+    monkeypatch.setattr(training, "Ensemble", lambda *given, compile: Ensemble(*given, compile=False))
     row = training.ensemble_row(8, 8, 2, 2, steps=2)
     assert min(row.ours, row.peer, row.limit) > 0
     row = training.step_row(8, 2, 4, optimizer="soap", averaging=0.4)

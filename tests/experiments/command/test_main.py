@@ -68,14 +68,6 @@ def test_every_way_to_simulate(soberclip, arguments):
         assert d["common"] == pytest.approx(d["predicted"]["common"], abs=0.05)
 
 
-def test_human_output(soberclip):
-    assert "counter" in soberclip("predict").out
-    assert "95% interval" in soberclip("simulate", "--replicates", "3").out
-    claims = soberclip("claims").out
-    assert all(row["claim"] in claims for row in soberclip("claims", "--json").document)
-    assert "supported" in soberclip("check", "xue-data-model-1/common", "--quick").out
-
-
 def test_output_folder_can_be_run_again(soberclip, tmp_path):
     first = soberclip("predict", "--p-spu", "0.7", "--classes", "4", "--output", tmp_path / "a", "--json").document
     assert json.loads((tmp_path / "a" / "result.json").read_text()) == first
@@ -93,17 +85,8 @@ def test_flags_override_the_file(soberclip, tmp_path):
     assert soberclip("predict", "--world", file, "--dim-text", "8", "--classes", "3").status == 0
 
 
-def test_check_keeps_every_finished_verdict(soberclip, tmp_path):
-    run = soberclip("check", "xue-data-model-1", "--quick", "--error-rate", "0.2", "--output", tmp_path, "--json")
-    assert json.loads((tmp_path / "verdicts.json").read_text()) == run.document
-    verdicts = [("xue-data-model-1/common", 0.2), ("xue-data-model-1/counter", 0.2)]
-    assert [(v["claim"], v["alpha"]) for v in run.document] == verdicts
-
-
 WRONG = {  # request: what its sentence names
     "predict --p-spu 1.4": "1.4 is not at most 1; the nearest valid value is 1",
-    "predict --p-spu nan": "nan",
-    "predict --dim-image 1": "dim_image",
     "predict --p-spuu 1": "mean --p-spu?",
     "predict --learner lstsq": "least-squares",
     "predict --prompt nam": "name",
@@ -111,26 +94,21 @@ WRONG = {  # request: what its sentence names
     "predict --learner infonce --sigma-xi 0": "sigma_xi = 0",
     "predict --learner infonce --classes 51 --dim-image 200 --dim-text 200": "50",
     "predict --learner bayes --prompt name": "--prompt = name",
-    "predict --learner bayes --embed-dim 1": "--embed-dim = 1",
     "predict --embed-dim 1 --classes 4": "3",
     "predict --world missing.toml": "missing.toml",
     "plot": "--store",
     "simulate --n": "--n",
-    "counteranimal evaluate --model": "--model",
     "counteranimal compose": "--objects",
     "--bogus": "--bogus",
     "predct": "predict",
     "train --loss clip": "'clip'",
     "train --temperature 0": "temperature = 0",
-    "reproduce --quick": "--quick",
-    "simulate --n 1": "--n = 1",
     "simulate --n 1e13": "--n",
     "simulate --seed -1": "-1",
     "simulate --method direct --n 1e12": "exact",
     "simulate --learner logistic --method exact": "direct",
     "simulate --learner max-margin --classes 3": "max-margin",
     "check wang-lemma": "'wang-lemma-d3'",
-    "check nosuch": "'nosuch'",
     "check --error-rate 2": "--error-rate = 2",
     "check --claims missing.py": "missing.py",
 }
@@ -178,12 +156,6 @@ def test_output_that_is_a_file(soberclip, tmp_path, verb):
     for output in (file, file / "deeper"):
         refused(soberclip(verb, "--output", output), str(output))
     assert file.read_text() == "mine"
-
-
-def test_reproduce_refuses_a_folder_of_other_things(soberclip, tmp_path):
-    (tmp_path / "thesis.txt").write_text("mine")
-    refused(soberclip("reproduce", "--output", tmp_path), "thesis.txt")
-    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_failed_runs_exit_with_1(soberclip):
@@ -263,10 +235,12 @@ def test_an_interrupted_check_says_what_was_kept(soberclip, tmp_path, monkeypatc
         return real(claim, **options)
 
     monkeypatch.setattr(judging, "judge", some)
-    run = soberclip("check", "xue-data-model-1", "--quick", *output)
+    run = soberclip("check", "xue-data-model-1", "--quick", "--error-rate", "0.2", *output)
     assert (run.status, run.out, run.err.count("\n")) == (130, "", 1)
     assert words in run.err
-    assert (tmp_path / "kept" / "verdicts.json").exists() == bool(output)
+    if output:
+        (verdict,) = json.loads((tmp_path / "kept" / "verdicts.json").read_text())
+        assert (verdict["claim"], verdict["alpha"]) == ("xue-data-model-1/common", 0.2)
 
 
 @pytest.mark.parametrize(
@@ -309,7 +283,7 @@ def test_train_says_where_it_ended_and_what_was_done(soberclip):
     assert "prompt-mean" in run.out
     assert "arrived after 4 steps" in run.out
     run = soberclip("train", *small, "--until", ".9")
-    refused(run, "--ensemble 2")
+    refused(run, "--ensemble")
     run = soberclip("train", *small, "--loss", "supervised", "--mitigate", "group-dro", "--p-spu", "1")
     refused(run, "counter pairs")
 
@@ -325,11 +299,6 @@ def test_help_shows_an_example(soberclip, verb):
         run = soberclip(*words)
         assert run.status == 0
         assert f"Example: soberclip {verb}" in run.out
-
-
-def test_version_and_completion(soberclip):
-    assert soberclip("--version").out.strip()
-    assert "--install-completion" in soberclip("--help").out
 
 
 def test_bash_completes_a_verb_and_a_flag(tmp_path):

@@ -62,34 +62,6 @@ def test_own_classes_and_groups(run, shelves, tiny_clip, tmp_path):
         run("evaluate", *common, "--labels", 1000, "--output", tmp_path / "no")
 
 
-def test_indices_of_other_files_are_not_paired(run, shelves, tiny_clip, tmp_path):
-    """Class 0 is a saw in one file and a teacup in the other."""
-    model = ("--model", f"open_clip:local-dir:{tiny_clip}", "--cache", tmp_path / "cache", "--workers", 0, "--json")
-    common = ("--data", shelves, "--groups", tmp_path / "groups.csv", *model)
-    (tmp_path / "other.csv").write_text("class\nteacup\nsaw\n")
-    for name, classes in (("a", "classes.csv"), ("b", "classes.csv"), ("c", "other.csv")):
-        run("evaluate", *common, "--classes", tmp_path / classes, "--output", tmp_path / name, "--seed", len(name))
-    same, _ = run("compare", tmp_path / "a", tmp_path / "b", "--output", tmp_path / "x", "--json")
-    other, _ = run("compare", tmp_path / "a", tmp_path / "c", "--output", tmp_path / "x", "--json")
-    assert (len(same["pairs"]), len(other["pairs"])) == (1, 0)
-    mixed, _ = run("compare", tmp_path / "a", "published", "--output", tmp_path / "x", "--json")
-    (own,) = [row for row in mixed["rows"] if row["source"] == str(tmp_path / "a")]
-    assert own["effective_robustness"] is None  # three classes are not the paper's 45
-
-
-def test_kept_scores_of_other_labels_are_refused(run, shelves, squeezenet, tmp_path):
-    common = ("--data", shelves, "--groups", tmp_path / "groups.csv", "--output", tmp_path / "out", "--workers", 0)
-    common += ("--model", "torchvision:squeezenet1_1", "--weights", squeezenet, "--cache", tmp_path / "cache")
-    with pytest.raises(RequestError, match="saw"):
-        run("evaluate", *common)
-    (shelves / "saw").rename(shelves / "499 saw")
-    (shelves / "teacup").rename(shelves / "968 teacup")
-    run("evaluate", *common)
-    (tmp_path / "classes.csv").write_text("class\n499 saw\n968 teacup\n")
-    with pytest.raises(RequestError, match=r"do not fit|of shape"):
-        run("evaluate", *common, "--classes", tmp_path / "classes.csv")
-
-
 def test_backgrounds_by_themselves(run, shelves, tiny_clip, tmp_path):
     """Photos that nobody has called common or counter have accuracies, and a worst background, but no drop."""
     own = ("--classes", tmp_path / "classes.csv", "--groups", "each")

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from experiments.command.counteranimal_tables import comparison_table
 from experiments.counteranimal.figures import comparison_figure
+from experiments.counteranimal.labels import Vocabulary
 from experiments.counteranimal.metrics import Counts, paired
 from experiments.counteranimal.predictions import write_predictions
 from experiments.counteranimal.report import page, write_comparison
@@ -120,6 +121,18 @@ def test_a_list_of_results_does_not_share_one_class_table(tmp_path):
     (tmp_path / "out" / "summary.json").write_text(json.dumps(other[0]))
     with pytest.raises(RequestError, match=r"predictions\.csv' does not give the accuracies of the summary\.json"):
         gather([str(tmp_path / "out")], *PROTOCOL)
+
+
+def test_indices_of_other_files_are_not_paired(tmp_path):
+    """Class 0 is a saw in two files and a teacup in the third, and none is a class of the paper."""
+    for name, words in (("a", "saw teacup"), ("b", "saw teacup"), ("c", "teacup saw")):
+        classes = Vocabulary((*words.split(), *"abcdef"), "mine", imagenet=False)
+        files = [scored(tmp_path / "in", name, 4)]
+        score_files(files, labels="own", classes=classes, output=tmp_path / name)
+    pairs = [compare(gather([str(tmp_path / n) for n in names], *PROTOCOL))["pairs"] for names in ("ab", "ac")]
+    assert [len(found) for found in pairs] == [1, 0]
+    *_, own = compare(gather(["published", str(tmp_path / "a")], *PROTOCOL))["rows"]
+    assert (own["comparable"], own["effective_robustness"]) == (False, None)
 
 
 def robustness(result, axis="logit"):

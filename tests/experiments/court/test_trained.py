@@ -34,9 +34,9 @@ def test_recipes_and_predictions_stand(name):
         first, second = (next(iter(case.predictions().values()))[1] for case in claim.cases)
         assert first > second
     if claim.says == "misses":
-        assert sum(len(case.asked) for case in claim.cases) == 1
+        assert sum(len(case.row_prompts) for case in claim.cases) == 1
     if claim.says in ("ahead", "alike"):
-        assert sum(len(case.asked) for case in claim.cases) % 2 == 0
+        assert sum(len(case.row_prompts) for case in claim.cases) % 2 == 0
     assert 8 <= models_for(claim) <= trained.MOST_MODELS
 
 
@@ -113,7 +113,7 @@ def as_said(claim: TrainedClaim, off: float) -> str:
     groups = claim.groups if claim.says in ("ahead", "alike", "bridged") else ("common", "counter")
     for case in claim.cases:
         rows = []
-        for prompt in case.asked:
+        for prompt in case.row_prompts:
             for group in groups:
                 spoken_of = first and (claim.says != "misses" or group == "counter")
                 values = 0.5 + rng.normal(0.0, claim.spread / 4, models) + (off if spoken_of else 0.0)

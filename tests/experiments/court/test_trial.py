@@ -11,7 +11,6 @@ from experiments.court.domain import finite, row, true_violation
 from experiments.court.measurement import measure, plan_at
 from experiments.court.trial import judge
 from experiments.court.worst_point import roundest, search
-from experiments.verdict import Verdict
 from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis, Claim
 from theory.learners import LeastSquares, LinearCLIP
@@ -39,22 +38,24 @@ def tried_in_the_suite() -> set[str]:
 QUICK = tried_in_the_suite()
 
 
-@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.deep) for n in CATALOGUE])
+@pytest.mark.parametrize("name", sorted(QUICK))
 def test_verdicts_of_the_catalogue(name):
-    """Also of its false twin, if the claim is supported."""
-    verdict = judge(CATALOGUE[name], quick=True)
-    assert verdict.verdict == ("contradicted" if name in CONTRADICTED else "supported")
-    if name not in CONTRADICTED:
-        assert judge(false_twin(CATALOGUE[name], verdict), quick=True).verdict == "contradicted"
+    """The deep run of the main job (`tests/test_readme.py`) compares every verdict with the record."""
+    assert judge(CATALOGUE[name], quick=True).verdict == ("contradicted" if name in CONTRADICTED else "supported")
 
 
-def false_twin(claim: Claim, verdict: Verdict) -> Claim:
-    """The claim with its prediction shifted by 3 tau beyond the truth, of which the verdict shows the worst."""
-    tau, worst = claim.tau, verdict.largest_violation_found
-    if claim.share is not None:  # if their mean fails by far, so do nearly all trainings
-        mean = replace(claim, share=None)
-        tau, worst = mean.tau, search(mean, 0).violation
-    shift = 3 * tau - min(worst, 0.0)
+HOLD = [name for name in CATALOGUE if name not in CONTRADICTED]
+
+
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.deep) for n in HOLD])
+def test_a_false_twin_is_contradicted(name):
+    assert judge(false_twin(CATALOGUE[name]), quick=True).verdict == "contradicted"
+
+
+def false_twin(claim: Claim) -> Claim:
+    """The claim with its prediction shifted by 3 tau beyond the truth, at the worst point that the search finds."""
+    mean = claim if claim.share is None else replace(claim, share=None)  # if the mean fails by far, most trainings do
+    shift = 3 * mean.tau - min(search(mean, 0).violation, 0.0)
     if claim.relation == "iff":
         edge = claim.threshold
         return replace(claim, threshold=lambda x: (edge(x) if callable(edge) else edge) + shift)

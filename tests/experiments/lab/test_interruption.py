@@ -52,11 +52,11 @@ def test_a_run_that_stops_at_once_says_from_where_it_resumes(tmp_path, monkeypat
 DEAF = """
 import os, signal, time
 from simulator.signals import block_signals
-from experiments.progress import doing
+from experiments.progress import counting
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the one who started us has
 heard = "meanwhile"
 try:
-    with doing("working"), block_signals():
+    with counting("working"), block_signals():
         time.sleep(0.1)
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.1)

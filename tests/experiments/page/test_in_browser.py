@@ -177,19 +177,11 @@ def accuracies(page) -> dict[str, str]:
     return {row.get_attribute("data-learner"): "/".join(row.locator("td").all_inner_texts()) for row in rows.all()}
 
 
-def test_the_explorer_starts_with_the_answer(opened):
+def test_the_explorer_starts_with_the_answer_and_its_commands_print_its_numbers(opened, soberclip):
     page = opened()
-    found = accuracies(page)
     by_name, _, logistic = (re.search(r"[\d.]+/[\d.]+", sentence)[0] for sentence in text.answer())
-    assert (found["infonce"], found["logistic"]) == (by_name, logistic)
-    go(page, "#explore?prompt=mean")
-    other = accuracies(page)
-    assert other["infonce"] == re.search(r"[\d.]+/[\d.]+", text.answer()[1])[0]
-    assert other["logistic"] == logistic
-
-
-def test_the_explorer_s_command_prints_its_numbers(opened, soberclip):
-    page = opened(fragment="#explore?p_spu=0.99&mu_spu=1.5&sigma_xi=3&mention_spu=0.5&prompt=mean")
+    assert (accuracies(page)["infonce"], accuracies(page)["logistic"]) == (by_name, logistic)
+    go(page, "#explore?p_spu=0.99&mu_spu=1.5&sigma_xi=3&mention_spu=0.5&prompt=mean")
     for name, shown in accuracies(page).items():
         command = page.locator(f"[data-learner='{name}'] code").inner_text()
         run = soberclip(*command.split()[1:], "--json").document

@@ -7,7 +7,7 @@ from reference import latent_cross_covariance, structural_pairs
 from stattest import assert_mean, assert_same_law, law_size, mean_size
 
 from simulator import streams
-from simulator.gaussian.fit import sample_covariance
+from simulator.gaussian.fitting import sample_covariance
 from simulator.gaussian.pairs import (
     Pairs,
     block_size,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from simulator.gaussian.fit import fit
+from simulator.gaussian.fitting import fit
 from simulator.pixels.views import Pixels
 from simulator.samplers import group_shares
 from simulator.world import World, Worlds

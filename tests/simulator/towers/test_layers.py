@@ -11,7 +11,7 @@ from simulator.towers.layers import STRIDE, View, check_inputs, convolved, embed
 from simulator.towers.recipe import Recipe
 
 VIEWS = {"image": View("image", (3, 9, 8)), "text": View("words", (6,), vocabulary=11)}
-SMALL = {"width": 8, "depth": 2, "embed_dim": 5, "activation": "relu", "normalisation": "layer"}
+SMALL = {"width": 8, "depth": 2, "embed_dim": 5, "activation": "relu"}
 READERS = [("conv", "tokens"), ("mlp", "tokens"), ("linear", "tokens")]
 
 

@@ -8,7 +8,7 @@ import torch
 from pydantic import ValidationError
 from torch.nn import functional as F
 
-from simulator.gaussian.fit import sample_covariance
+from simulator.gaussian.fitting import sample_covariance
 from simulator.gaussian.pairs import dictionaries as draw_dictionaries
 from simulator.gaussian.pairs import draw_pairs
 from simulator.pixels.views import Pixels
@@ -25,7 +25,7 @@ SMALL = {"width": 6, "depth": 2, "embed_dim": 4, "batch_size": 16, "steps": 7, "
 
 RECIPES = [
     Recipe(**SMALL),
-    Recipe(**SMALL, loss="siglip", normalisation="layer", activation="tanh"),
+    Recipe(**SMALL, loss="siglip"),
     Recipe(**SMALL, loss="supervised", clip=0.5, weight_decay=0.1),
     Recipe(**SMALL, loss="supcon", temperature=0.1, activation="relu", n=40),
     Recipe(**SMALL, loss="linear", towers="linear", optimizer="sgd", n=16),

@@ -8,7 +8,7 @@ import pytest
 from flint import ctx
 
 from theory.proofs import checker
-from theory.proofs.checker import BITS, bounded, fills, gradient
+from theory.proofs.checker import BITS, bound_holds, fills, gradient
 from theory.proofs.expression import variable
 
 FILE = Path(checker.__file__)
@@ -52,7 +52,7 @@ def seen_bounded(f, bound: float) -> bool:
     """On the whole cube, as one box."""
     low, high = np.zeros((2, 1)), np.ones((2, 1))
     with ctx.workprec(BITS):
-        return bounded([f, *gradient(f, ["u", "v"]), f], ["u", "v"], low, high, np.array([bound]))
+        return bound_holds([f, *gradient(f, ["u", "v"]), f], ["u", "v"], low, high, np.array([bound]))
 
 
 @pytest.mark.parametrize(
@@ -74,5 +74,5 @@ def test_a_derivative_says_nothing_where_its_formula_is_undefined():
     f, box = u + np.log(v - 0.5), (np.zeros((2, 1)), np.ones((2, 1)))
     (slope,) = gradient(f, ["u"])
     with ctx.workprec(BITS):
-        assert bounded([slope, *gradient(slope, ["u", "v"]), slope], ["u", "v"], *box, np.array([1.5]))
-        assert not bounded([slope, *gradient(slope, ["u", "v"]), f], ["u", "v"], *box, np.array([1.5]))
+        assert bound_holds([slope, *gradient(slope, ["u", "v"]), slope], ["u", "v"], *box, np.array([1.5]))
+        assert not bound_holds([slope, *gradient(slope, ["u", "v"]), f], ["u", "v"], *box, np.array([1.5]))

@@ -49,7 +49,8 @@ def obligations() -> list[tuple[list[Expression], list[Expression]]]:
     every = {(each, *o.coordinates) for statement in docket() for o in statement.obligations for each in o.alternatives}
     sides = (expression.gradient, checker.gradient)
     return [
-        tuple([e.bounded(gradient), *gradient(e.bounded(gradient), names)] for gradient in sides) for e, *names in every
+        tuple([e.left_side(gradient), *gradient(e.left_side(gradient), names)] for gradient in sides)
+        for e, *names in every
     ]
 
 

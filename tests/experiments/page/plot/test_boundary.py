@@ -6,7 +6,7 @@ import pytest
 
 from experiments.lab.studies import study
 from experiments.page.plot.axes import SCALES, PlotAxis
-from experiments.page.plot.boundary import FINE, LEVEL, crossings, lines
+from experiments.page.plot.boundary import FINE, LEVEL, crossings, gap_of, lines
 from experiments.page.plot.layout import arrange
 from simulator.world import World, Worlds
 from theory import learners
@@ -40,7 +40,6 @@ def test_every_point_of_the_line_is_a_root_off_the_grid(first, second, world):
         **world,
     )
     (panel,) = arrange(table, f"{first} minus {second}").panels
-    assert panel.boundary.known
     assert not panel.boundary.interpolated
     points = np.concatenate(panel.boundary.exact)
     assert len(points) > 20
@@ -93,18 +92,9 @@ def test_a_line_along_the_grid_is_found():
 
 def test_sampled_accuracies_have_no_exact_line():
     table = handmade.theory({"p_spu": np.array([0.5, 0.8])}, ("linear", "bayes"), ("name",), classes=3, mu_spu=3.0)
-    (panel,) = arrange(table, "linear minus bayes").panels
-    assert not panel.boundary.known
-    assert panel.boundary.exact == ()
-
-
-def test_one_axis_has_crossings():
-    table = handmade.theory({"p_spu": P}, ("linear", "bayes"), mu_spu=2.0)
-    (panel,) = arrange(table, "linear minus bayes").panels
-    (root,) = panel.boundary.exact
-    worlds = Worlds(p_spu=root[:, 0], mu_spu=2.0)
-    assert np.abs(counter("linear:name", worlds) - counter("bayes", worlds)).max() < 1e-9
-    assert 0.95 < root[0, 0] < 0.99
+    picture = arrange(table, "linear minus bayes")
+    (series,) = picture.series
+    assert gap_of(table, series.who, series.against, {}, picture.axes) is None
 
 
 def test_no_root_is_looked_for_where_there_is_only_rounding():
@@ -121,7 +111,6 @@ def test_along_n_only_measurements_say_where_learners_are_equal():
     counter = np.array([0.2, 0.4, 0.6, 0.8])[:, None, None, None] - np.array([0.0, 0.5])[:, None]
     table["counter"] = table.counter * 0 + np.abs(counter)
     (panel,) = arrange(table, "linear:name minus linear:mean").panels
-    assert not panel.boundary.known
     ((root,),) = panel.boundary.interpolated
     name, mean = np.array([0.2, 0.4, 0.6, 0.8]), np.array([0.3, 0.1, 0.1, 0.3])
     part = (name - mean)[0] / ((name - mean)[0] - (name - mean)[1])

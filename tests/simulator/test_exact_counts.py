@@ -5,7 +5,7 @@ import pytest
 from scipy.special import bdtr, ndtr
 from stattest import assert_mean
 
-from simulator.multinomial import INVERTED, binomial, multinomial
+from simulator.exact_counts import INVERTED, binomial, multinomial
 from simulator.streams import numpy_stream
 
 SIZE = 200_000  # values at which .02 standard deviations of the share below any of the points are seen

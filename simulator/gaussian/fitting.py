@@ -1,0 +1,274 @@
+"""Linear learners fitted to drawn pairs: `simulator.fit("linear", pairs)`.
+
+Linear CLIP in closed form, M = S/rho (Wang et al., section 6), and supervised learners of labelled images. All are
+linear critics, so their accuracy under the test law needs no test set.
+
+Supervised learners have no intercept: worlds are symmetric under relabelling, so every population optimum passes
+through the origin. Two classes give one score vector w for y = +1 (class 0), K classes one vector per class.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.optimize import minimize, nnls
+from scipy.special import expit, logsumexp
+
+from simulator.accuracy import Accuracy
+from simulator.gaussian.critic import LinearCritic, group_accuracy
+from simulator.gaussian.pairs import DrawnPairs
+from simulator.gaussian.statistics import covariance_critic, decision_prompts
+from simulator.naming import check_known
+from simulator.pixels.pairs import DrawnPixels
+from simulator.prompts import PROMPTS, Prompt
+from simulator.quantities import check_integer
+from simulator.world import World
+
+ESTIMATORS = ("linear", "logistic", "max-margin", "least-squares")
+COARSE = 16  # logistic regression starts from every 16th row: Newton then needs 4 steps on all rows, not 11
+LEAST_COARSE = 2000  # rows of the smallest such sample
+_TIGHT = {"gtol": 1e-9, "ftol": 1e-15, "maxiter": 2000, "maxfun": 4000}
+
+
+class SeparabilityError(ArithmeticError):
+    """The drawn sample has no solution of this kind; the message names a learner that has one."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A linear critic fitted to pairs, with the world that it is tested in.
+
+    Attributes
+    ----------
+    estimator : str
+        One of ESTIMATORS.
+    world : World
+        The training law of the pairs; the test law is its `test_law()`.
+    frames : (D_I, D_T)
+        Dictionaries of the pairs.
+    weights : array
+        S, (d_I, d_T), for "linear"; score vectors, one row (w_+ - w_-) for two classes and K rows otherwise, (P, d_I),
+        for the others.
+    embed_dim : int or None
+        Rank that "linear" keeps of S.
+    """
+
+    estimator: str
+    world: World
+    frames: tuple[np.ndarray, np.ndarray]
+    weights: Float[np.ndarray, "rows columns"]
+    embed_dim: int | None = None
+
+    def critic(self, prompt: Prompt | None = None) -> LinearCritic:
+        """The fitted critic; "linear" is scaled by rho, which changes no decision.
+
+        Parameters
+        ----------
+        prompt
+            One of `simulator.prompts.LINEAR`.
+            For "linear", "name" unless given. The others read no captions and take none.
+
+        Raises
+        ------
+        ValueError
+            For a prompt that the estimator does not have.
+        """
+        if self.estimator == "linear":
+            q = decision_prompts(self.world, PROMPTS[0] if prompt is None else prompt)
+            return covariance_critic(self.weights, q, self.frames, self.embed_dim)
+        if prompt is not None:
+            raise ValueError(f"prompt = {prompt!r} has no meaning for estimator {self.estimator!r}; leave it out")
+        return LinearCritic.of_vectors(self.weights, self.frames[0])
+
+    def accuracy(self, prompt: Prompt | None = None) -> Accuracy:
+        """Accuracy under the test law: exact for two classes, see `critic.group_accuracy` for more.
+
+        Parameters
+        ----------
+        prompt
+            As of `critic`.
+
+        Raises
+        ------
+        ValueError
+            As `critic`.
+        """
+        (both,) = group_accuracy(self.critic(prompt), self.world.mixture(), self.world.nu_image)
+        return Accuracy(*both.tolist())
+
+
+def fit(estimator: str, pairs: DrawnPairs | DrawnPixels, *, embed_dim: int | None = None) -> Fitted:
+    """Fit a linear learner to drawn pairs.
+
+    Parameters
+    ----------
+    estimator : str
+        "linear": linear CLIP at the minimum of its loss, M = S/rho with S the unbiased sample cross-covariance.
+        "logistic", "least-squares", "max-margin": supervised on images and labels, without intercept.
+    pairs : DrawnPairs
+        From `World.draw` of a Gaussian world.
+    embed_dim : int, optional
+        Width of the embedding of "linear": the rank kept of S, all of it unless given.
+
+    Returns
+    -------
+    Fitted
+
+    Raises
+    ------
+    ValueError
+        For an unknown estimator, pairs of pixels, embed_dim where it has no meaning or below 1, and "linear" on a
+        single pair.
+    SeparabilityError
+        For logistic regression on separable pairs, and max-margin on pairs that are not.
+
+    >>> world = World(p_spu=0.95, mu_spu=2.0, dim_image=8, dim_text=8)
+    >>> found = fit("linear", world.draw(1000, seed=0))
+    >>> found.accuracy("name").drop > 0.3
+    True
+    """
+    check_known("estimator", estimator, ESTIMATORS)
+    if isinstance(pairs, DrawnPixels):
+        raise ValueError(
+            "pairs of pixels have no linear critic whose accuracy a formula knows; simulator.train learns them"
+        )
+    images, texts = (x.double().cpu().numpy() for x in (pairs.images, pairs.texts))
+    if estimator == "linear":
+        if embed_dim is not None:
+            check_integer("embed_dim", embed_dim)
+            if embed_dim < 1:
+                raise ValueError(f"embed_dim = {embed_dim} is below 1; the nearest valid value is 1")
+        return Fitted(estimator, pairs.world, pairs.frames, sample_covariance(images, texts), embed_dim)
+    if embed_dim is not None:
+        raise ValueError(f"embed_dim = {embed_dim} has no meaning for estimator {estimator!r}; leave it out")
+    rule = score_vectors(estimator, images, pairs.labels.cpu().numpy(), pairs.world.classes)
+    return Fitted(estimator, pairs.world, pairs.frames, rule)
+
+
+def sample_covariance(
+    images: Float[np.ndarray, "n dI"], texts: Float[np.ndarray, "n dT"], weights: Float[np.ndarray, " n"] | None = None
+) -> Float[np.ndarray, "dI dT"]:
+    """S, the unbiased sample cross-covariance; for weighted pairs, of the weighted law."""
+    n = len(images)
+    if n < 2:
+        raise ValueError(f"n = {n} pair has no sample covariance; the nearest valid value is 2")
+    if weights is None:
+        return (images - images.mean(axis=0)).T @ (texts - texts.mean(axis=0)) / (n - 1)
+    x, t = weights[:, None] * images, weights[:, None] * texts
+    return x.T @ texts / n - (np.outer(x.sum(axis=0), t.sum(axis=0)) - x.T @ t) / (n * (n - 1))
+
+
+def score_vectors(
+    estimator: str,
+    images: Float[np.ndarray, "n d"],
+    labels: Int[np.ndarray, " n"],
+    classes: int,
+    weights: Float[np.ndarray, " n"] | None = None,
+) -> Float[np.ndarray, "P d"]:
+    """Score vectors of a supervised estimator: (1, d) for two classes, (K, d) otherwise."""
+    if estimator == "max-margin" and (weights is not None or classes > 2):
+        raise ValueError(
+            "max-margin takes two classes and no weights, since only the nearest pairs decide; logistic takes any"
+        )
+    w, signed = np.ones(len(images)) if weights is None else weights, (1.0 - 2 * labels)[:, None]
+    if estimator == "max-margin":
+        return maximum_margin(signed * images)[None]
+    if estimator == "least-squares":
+        targets, root = signed if classes == 2 else np.eye(classes)[labels] - 1 / classes, np.sqrt(w)[:, None]
+        return np.linalg.lstsq(root * images, root * targets, rcond=None)[0].T
+    if classes == 2:
+        return logistic_regression(signed * images, w)[None]
+    return softmax_regression(images, labels, classes, w)
+
+
+def logistic_regression(
+    signed: Float[np.ndarray, "n d"], weights: Float[np.ndarray, " n"] | float = 1.0
+) -> Float[np.ndarray, " d"]:
+    """Minimiser of mean log(1 + exp(-w'(y x))), by damped Newton to a gradient of 1e-9 times the mean entry."""
+    n, d = signed.shape
+    w, weights = np.zeros(d), np.broadcast_to(weights, n)
+    if n >= COARSE * LEAST_COARSE:
+        with suppress(SeparabilityError):
+            w = logistic_regression(signed[::COARSE], weights[::COARSE])
+    size = np.abs(signed).mean() + np.finfo(float).tiny
+    margins = signed @ w
+    for _ in range(200):
+        wrong = expit(-margins)
+        gradient = -((weights * wrong) @ signed) / n
+        if np.abs(gradient).max() <= 1e-9 * size or margins.min() > 40:  # no float improves this further
+            break
+        curvature = (signed.T * (weights * wrong * (1 - wrong))) @ signed / n
+        step = -np.linalg.lstsq(curvature, gradient, rcond=None)[0]
+        w, margins, moved = _downhill(w, step, margins, signed, gradient @ step, weights)
+        if not moved:
+            break  # only rounding is left
+    if margins.min() > 0:
+        raise SeparabilityError(
+            f"the {n} drawn pairs are separable, so logistic regression has no minimiser; use max-margin"
+        )
+    return w
+
+
+def _downhill(w, step, margins, signed, slope, weights):
+    """(w, margins, whether the loss fell) after the longest of step, step/2, step/4, ... that lowers the loss."""
+    loss, along = (weights * np.logaddexp(0, -margins)).mean(), signed @ step
+    for halvings in range(30):
+        t = 0.5**halvings
+        if (weights * np.logaddexp(0, -margins - t * along)).mean() <= loss + 1e-4 * t * slope:
+            return w + t * step, margins + t * along, True
+    return w, margins, False
+
+
+def softmax_regression(
+    images: Float[np.ndarray, "n d"],
+    labels: Int[np.ndarray, " n"],
+    classes: int,
+    weights: Float[np.ndarray, " n"] | float = 1.0,
+) -> Float[np.ndarray, "K d"]:
+    """Minimiser of mean cross-entropy over K score vectors (sum zero, as descent from zero keeps it)."""
+    n, d = images.shape
+    truth, weights = np.eye(classes)[labels], np.broadcast_to(weights, n)
+
+    def loss(flat):
+        scores = images @ flat.reshape(classes, d).T
+        normaliser = logsumexp(scores, axis=1)
+        off = weights[:, None] * (np.exp(scores - normaliser[:, None]) - truth)
+        return (weights * (normaliser - (scores * truth).sum(1))).mean(), (off.T @ images / n).ravel()
+
+    result = minimize(loss, np.zeros(classes * d), jac=True, method="L-BFGS-B", options=_TIGHT)
+    w = result.x.reshape(classes, d)
+    scores = images @ w.T
+    others = np.where(truth == 1, -np.inf, scores).max(axis=1)
+    if (scores[np.arange(n), labels] - others).min() > 0:
+        raise SeparabilityError(
+            f"the {n} drawn pairs are separable, so logistic regression has no minimiser; draw more"
+        )
+    return w
+
+
+def maximum_margin(signed: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
+    """argmin ||w|| subject to w'(y x) >= 1 for every row y x, exactly.
+
+    Least distance programming (Lawson and Hanson, Solving Least Squares Problems, chapter 23): with E stacking the
+    transposed rows over a row of ones and f the last unit vector, the residual r = E u - f of the non-negative least
+    squares solution u is (w, -1)/(1 + ||w||^2); r = 0 proves that no w separates. Rows are first divided by the longest
+    length, so that units do not matter.
+    """
+    n, d = signed.shape
+    longest = np.linalg.norm(signed, axis=1).max()
+    if longest == 0:
+        raise _inseparable(n)
+    rows = signed / longest
+    E = np.vstack([rows.T, np.ones(n)])
+    u, distance = nnls(E, np.append(np.zeros(d), 1.0), maxiter=30 * n)
+    # Rows with a weight are the support. Solving on it keeps digits that -r/r_{d+1} loses where margins are narrow.
+    w = np.linalg.lstsq(rows[u > 0], np.ones(np.count_nonzero(u)), rcond=None)[0]
+    narrowest = (rows @ w).min()
+    if distance < 1e-9 or narrowest <= 0:
+        raise _inseparable(n)
+    return w / narrowest / longest
+
+
+def _inseparable(n: int) -> SeparabilityError:
+    return SeparabilityError(f"the {n} drawn pairs are not separable, so there is no maximum margin; use logistic")
