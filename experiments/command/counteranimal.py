@@ -57,14 +57,16 @@ class Scoring:
     """How a model is loaded and run; options of every verb that runs one."""
 
     prompts: Annotated[str, Parameter(help="simple, openai80, or a file with one template per line")] = "simple"
-    class_names: Annotated[str, Parameter(help="open_clip, torchvision, or a file, one name per line")] = "open_clip"
+    class_names: Annotated[
+        Literal["open_clip", "torchvision"], Parameter(help="which library's names of ImageNet's classes prompts use")
+    ] = "open_clip"
     classes: Classes = None
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps")] = "cpu"
     batch_size: Annotated[Whole, Parameter(help="photos per forward pass; for an lvlm: labels")] = 64
     workers: Annotated[Whole | None, Parameter(help="decoding processes [default: cores - 1, at most 8]")] = None
     precision: Annotated[Literal["fp32", "bf16", "fp16"], Parameter(help="of the forward pass (autocast)")] = "fp32"
     quick_gelu: Annotated[
-        Literal["auto", "on", "off"], Parameter(help="activation of CLIPs; auto: that of the tag")
+        Literal["auto", "on", "off"], Parameter(help="activation of open_clip's models; auto: that of the tag")
     ] = "auto"
     trust_pickle: Annotated[bool, Parameter(help="run code stored in a weights file")] = False
     ema: Annotated[
@@ -83,8 +85,8 @@ def inspect(
     Example: soberclip counteranimal inspect LAION-final
     """
     from experiments.command.counteranimal_tables import inspection_table
-    from experiments.counteranimal.inspection import inspect as run
     from experiments.counteranimal.labels import own_vocabulary
+    from experiments.counteranimal.photos import inspect as run
 
     check_output(output)
     document = run(data, output, groups, None if classes is None else own_vocabulary(classes))
@@ -120,7 +122,6 @@ def evaluate(
         str | None, Parameter(help="1 vs 20: model whose confusions make the sets [default: the paper's]")
     ] = None,
     reference_weights: Annotated[Path | None, Parameter(help="weights file of the reference model")] = None,
-    strict: Annotated[bool, Parameter(help="fail at the first photo that cannot be read")] = False,
     scoring: Scoring = Scoring(),
     seed: Seed = 0,
     output: Annotated[Path, Parameter(help="folder for predictions, class accuracies and summary")] = Path(
@@ -135,9 +136,8 @@ def evaluate(
     from experiments.command.counteranimal_tables import expected_table, summary_table
 
     _extra()
-    from experiments.counteranimal.evaluation import Evaluation, run
-    from experiments.counteranimal.model_config import ModelConfig
-    from experiments.counteranimal.model_lists import combined, expected
+    from experiments.counteranimal.evaluation import run
+    from experiments.counteranimal.model_config import ModelConfig, combined, expected
 
     specs, files = combined(model, weights, models)
     config = ModelConfig(models=specs, weights=files, language=True, **asdict(scoring))
@@ -146,7 +146,7 @@ def evaluate(
         return
     if data is None:
         raise RequestError("evaluate needs photos; name them with --data, or pass --dry-run to list the models")
-    request = Evaluation(
+    documents = run(
         data=data,
         models=config,
         groups=groups,
@@ -154,11 +154,11 @@ def evaluate(
         confusing=confusing,
         reference=reference,
         reference_weights=reference_weights,
-        strict=strict,
         seed=seed,
         output=output,
+        note=note,
     )
-    emit(run(request, note), json, summary_table)
+    emit(documents, json, summary_table)
 
 
 @app.command
@@ -267,7 +267,7 @@ def discover(
     from experiments.counteranimal.model_config import ModelConfig
 
     config = ModelConfig(models=[model], weights=None if weights is None else [weights], **asdict(scoring))
-    document = run(data=data, model=config, min_photos=min_photos, seed=seed, output=output, note=note)
+    document = run(data=data, model=config, min_photos=min_photos, seed=seed, output=output)
     emit(document, json, discovery_table)
 
 

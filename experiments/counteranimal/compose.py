@@ -19,9 +19,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.counteranimal.class_names import ImageNetClasses, indexed
-from experiments.counteranimal.layouts import MANIFEST, REQUEST
-from experiments.counteranimal.photos import SUFFIXES, printable
+from experiments.counteranimal.class_names import class_indices, imagenet_index, indexed
+from experiments.counteranimal.layouts import MANIFEST, REQUEST, SUFFIXES, printable
 from experiments.errors import RequestError, checked_seed, unknown
 from experiments.files import output_folder, read_json, write_atomically, write_json, write_table
 from experiments.progress import counting
@@ -113,12 +112,14 @@ def _plan(objects: Path, scenes: Path, words: Sequence[str], output: Path) -> Pl
     """Every object on every photo, with classes and groups, before anything is decoded."""
     cutouts, other_files = _sources(objects, "--objects", (".png",), output)
     photos, more_files = _sources(scenes, "--backgrounds", SUFFIXES, output)
-    index = ImageNetClasses(objects).index
-    classes = _classes(cutouts, index)
+    loose = next((cutout.name for cutout in cutouts if "/" not in cutout.name), None)
+    if loose is not None:
+        raise RequestError(f"the cut-out {loose!r} lies in no class folder; move it to one, as '9 ostrich/{loose}'")
+    classes = class_indices(dict.fromkeys(cutout.kind for cutout in cutouts))
     backgrounds = list(dict.fromkeys(photo.kind for photo in photos))
     if len(backgrounds) < 2:
         raise RequestError(f"{str(scenes)!r} holds one background, {backgrounds[0]!r}; two are needed")
-    common = _common(words, index, classes, backgrounds)
+    common = _common(words, classes, backgrounds)
     composites: dict[str, Composite] = {}
     for cutout, photo in product(cutouts, photos):
         group = "common" if photo.kind in common[cutout.kind] else "counter"
@@ -163,25 +164,7 @@ def _sources(root: Path, flag: str, suffixes: Sequence[str], output: Path) -> tu
     return sources, strays
 
 
-def _classes(cutouts: Sequence[Source], index: Callable[[str], int]) -> dict[str, int]:
-    """Class folder -> index of its class."""
-    classes: dict[str, int] = {}
-    for cutout in cutouts:
-        folder = cutout.kind
-        if "/" not in cutout.name:
-            raise RequestError(
-                f"the cut-out {cutout.name!r} lies in no class folder; move it to one, as '9 ostrich/{cutout.name}'"
-            )
-        twin = next((other for other, i in classes.items() if i == index(folder) and other != folder), None)
-        if twin is not None:
-            raise RequestError(f"class {index(folder)} is given twice, by the folders {twin!r} and {folder!r}")
-        classes[folder] = index(folder)
-    return classes
-
-
-def _common(
-    words: Sequence[str], index: Callable[[str], int], classes: dict[str, int], backgrounds: Sequence[str]
-) -> dict[str, set[str]]:
+def _common(words: Sequence[str], classes: dict[str, int], backgrounds: Sequence[str]) -> dict[str, set[str]]:
     """Common backgrounds of every class folder, from CLASS=BACKGROUND words and files of them."""
     common: dict[str, set[str]] = {folder: set() for folder in classes}
     by_index = {index: folder for folder, index in classes.items()}
@@ -190,7 +173,7 @@ def _common(
         if not (name and background):
             example = f"{next(iter(classes))}={backgrounds[0]}"
             raise RequestError(f"--common {line!r} is not of the form CLASS=BACKGROUND, as {example!r} is")
-        folder = name if name in classes else by_index.get(index(name))
+        folder = name if name in classes else by_index.get(imagenet_index(name))
         if folder is None:
             raise RequestError(f"--common {line!r} names a class that has no cut-outs")
         if background not in backgrounds:

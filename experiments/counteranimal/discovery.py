@@ -11,7 +11,6 @@ Letters: B backgrounds of one class, n photos and k correct answers on each, S s
 
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,12 @@ from jaxtyping import Int
 from scipy.stats import false_discovery_control
 
 from experiments.counteranimal.class_names import indexed
+from experiments.counteranimal.layouts import Files
 from experiments.counteranimal.metrics import REPLICATES, cells
 from experiments.counteranimal.model_config import ModelConfig
-from experiments.counteranimal.photos import GROUPS, Folder, PhotoSet
+from experiments.counteranimal.photos import EACH, GROUPS, PhotoSet, read_photos
 from experiments.counteranimal.predictions import Predictions
-from experiments.counteranimal.reading import EACH, read_photos
-from experiments.counteranimal.scoring import NO_ANSWER, predict, scored
+from experiments.counteranimal.scoring import NO_ANSWER, predict
 from experiments.errors import RequestError, RunError, checked_seed
 from experiments.files import output_folder, write_json, write_table
 from experiments.inference import LEVEL, bootstrap_interval, holm, resamples
@@ -40,13 +39,7 @@ Numbers = Int[np.ndarray, " B"]
 
 
 def run(
-    *,
-    data: Path,
-    model: ModelConfig,
-    min_photos: int = SMALLEST_CELL,
-    seed: int = 0,
-    output: Path,
-    note: Callable[[str], None] = lambda sentence: None,
+    *, data: Path, model: ModelConfig, min_photos: int = SMALLEST_CELL, seed: int = 0, output: Path
 ) -> dict[str, Any]:
     """The document of `discover`, and on disk tree/, discovered.csv and discovered.json below `output`."""
     checked_seed(seed)
@@ -55,24 +48,24 @@ def run(
             f"--min-photos {min_photos} is below 2, which cannot be halved; the nearest valid value is 2"
         )
     photo_set = read_photos(data, EACH, model.vocabulary)
-    if not isinstance(photo_set.source, Folder) or not photo_set.root.is_dir():
+    source = photo_set.source
+    if not isinstance(source, Files) or source.parts or not photo_set.root.is_dir():
         raise RequestError(f"--data {str(data)!r} is not a folder class/background/photos, to which links can be made")
     target = output / "tree"
     if target.exists():
         raise RequestError(f"{str(target)!r} exists already; choose another --output or remove it")
     output_folder(output)
-    ran = model.run(photo_set, model.load())
-    predictions = predict(photo_set, scored(ran.encoded, ran.score), model.vocabulary.every_label)
+    loaded = model.load()
+    scored = model.run(photo_set, loaded)
+    predictions = predict(photo_set, scored, model.vocabulary.every_label)
     document = discover(predictions, photo_set.classes, min_photos, seed)
-    document["skipped"] = [{"path": path, "reason": reason} for path, reason in ran.encoded.unreadable.items()]
+    document["skipped"] = [{"path": path, "reason": reason} for path, reason in scored.encoded.unreadable.items()]
     document["unanswered"] = int((predictions.predicted == NO_ANSWER).sum())  # counted as wrong
-    document["model"] = {"spec": ran.model.spec, **model.settings(ran.model)}
+    document["model"] = {"spec": loaded.spec, **model.settings(loaded)}
     document["links"] = link_tree(photo_set, predictions, document["classes"], target)
     rows = document["classes"]
     write_table(output / "discovered.csv", rows[0].keys(), (row.values() for row in rows))
     write_json(output / "discovered.json", document)
-    for shard in ran.encoded.damaged:
-        note(f"a damaged cache shard was ignored and its photos computed again: {shard}")
     return document
 
 

@@ -1,30 +1,39 @@
-"""Photos through a model: decode, preprocess, encode, cache the features.
+"""Photos through a model: decode, preprocess, encode, and cache the features, so that no photo passes a model twice.
+
+Each model has one folder, named by a digest of everything that changes a feature: weights, configuration,
+preprocessing, library versions, precision, device type. It holds safetensors shards. A shard has the features of some
+photos or prompts and, as metadata, their keys. Shards are written atomically, so a killed run leaves only good ones.
 
 Batches are cut from the full list of photos and then thinned to those that are not cached. So a run that was killed
 and resumed forms the same batches as one that was not, and computes the same bits.
 """
 
+import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from safetensors import safe_open
+from safetensors.numpy import save
 from torch.utils.data import DataLoader, Dataset
 
-from experiments.counteranimal.cache import FeatureCache, model_folder
 from experiments.counteranimal.labels import CLASS_COUNT
-from experiments.counteranimal.model import LoadedModel
-from experiments.counteranimal.photos import Key, Photo, PhotoSet, Source
-from experiments.counteranimal.weights import first_line
+from experiments.counteranimal.layouts import Key
+from experiments.counteranimal.model import LoadedModel, one_line
+from experiments.counteranimal.photos import Photo, PhotoSet
 from experiments.errors import RequestError, RunError
-from simulator.naming import suggestion
+from experiments.files import output_folder, write_atomically
+from experiments.progress import counting
 
 Precision = Literal["fp32", "bf16", "fp16"]
-DEVICES = ("cpu", "cuda", "mps")
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 SHARD_ROWS = 256  # features per shard; a killed run loses at most so many
 
 
@@ -38,53 +47,86 @@ class Runtime:
     workers: int = 0
 
     def __post_init__(self):
-        for name, low in (("batch_size", 1), ("workers", 0)):
-            if getattr(self, name) < low:
-                flag = "--" + name.replace("_", "-")
-                raise RequestError(f"{flag} {getattr(self, name)} is below {low}; the nearest valid value is {low}")
-        if self.kind not in DEVICES:
-            near = suggestion(self.kind, DEVICES, quoted=True)
-            raise RequestError(f"device {self.device!r} is not one of {', '.join(DEVICES)}{near}")
+        if self.batch_size < 1 or self.workers < 0:
+            raise RequestError(f"--batch-size {self.batch_size} is below 1, or --workers {self.workers} below 0")
         try:
-            index = torch.device(self.device).index or 0
-        except RuntimeError as error:
-            raise RequestError(f"device {self.device!r} is unknown; cpu, cuda, cuda:1 and mps are valid") from error
-        cuda = torch.cuda.is_available() and index < torch.cuda.device_count()
-        available = {"cpu": True, "cuda": cuda, "mps": torch.backends.mps.is_available()}
-        if not available[self.kind]:
-            raise RequestError(f"device {self.device!r} is not available here; use --device cpu")
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            raise RequestError(
+                f"device {self.device!r} is not available ({one_line(error)}); try cpu or cuda"
+            ) from error
         if self.precision == "fp16" and self.kind == "cpu":
             raise RequestError("precision 'fp16' needs a CUDA device; on the CPU use fp32 or bf16")
 
     @property
     def kind(self) -> str:
         """The device without its number."""
-        return self.device.partition(":")[0]
+        return torch.device(self.device).type
 
     def autocast(self):
         """Automatic mixed precision, as in the models' own evaluation code."""
-        if self.precision == "fp32":
-            return nullcontext()
-        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
-        return torch.autocast(self.kind, dtype=dtype)
+        return nullcontext() if self.precision == "fp32" else torch.autocast(self.kind, dtype=DTYPES[self.precision])
 
-    def identity(self, key: str | None) -> dict[str, Any] | None:
-        """Everything that a feature depends on besides the photo; None for a model without a key.
+    def folder(self, cache: Path | None, key: str | None) -> Path | None:
+        """The folder of one model's features, by everything that changes one; None if they are not cached.
 
         The batch size changes a feature by rounding only.
         """
-        return None if key is None else {"model": key, "precision": self.precision, "device": self.kind}
+        if cache is None or key is None:
+            return None
+        identity = {"model": key, "precision": self.precision, "device": self.kind}
+        return cache / sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+
+
+class FeatureCache:
+    """Features of one model by photo key, all in memory; without a folder nothing is written."""
+
+    def __init__(self, folder: Path | None):
+        self.folder = folder
+        self.rows: dict[Key, Float[np.ndarray, " d"]] = {}
+        for shard in sorted(output_folder(folder).glob("features-*.safetensors")) if folder else ():
+            try:
+                with safe_open(shard, framework="numpy") as file:
+                    keys = [tuple(key) for key in json.loads(file.metadata()["keys"])]
+                    self.rows |= zip(keys, file.get_tensor("features"), strict=True)
+            except Exception:  # a damaged shard, whose features are computed again
+                continue
+
+    def add(self, keys: Sequence[Key], features: Float[np.ndarray, "m d"]) -> None:
+        """Keep features; the finite ones are also written, as one shard.
+
+        Features that are not finite are never written: another precision or device may give numbers. Raises RunError
+        (for instance for a full disk) with all earlier shards intact.
+        """
+        finite = np.isfinite(features).all(axis=1)
+        if self.folder is not None and finite.any():
+            listed = json.dumps([key for key, good in zip(keys, finite, strict=True) if good])
+            content = save({"features": features[finite]}, metadata={"keys": listed})
+            name = f"features-{sha256(listed.encode()).hexdigest()[:24]}.safetensors"
+            write_atomically(self.folder / name, lambda temporary: temporary.write_bytes(content))
+        self.rows |= zip(keys, features, strict=True)
+
+
+def cache_folder(choice: Path | None) -> Path:
+    """The folder that the user chose, otherwise the platform's cache folder."""
+    folder = choice or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "soberclip" / "counteranimal"
+    if folder.exists() and not folder.is_dir():
+        raise RequestError(f"cache {str(folder)!r} is a file; pass --cache FOLDER")
+    return folder
 
 
 @dataclass
 class Encoded:
-    """Features of one model's readable photos, in the order of the photo set, and the photos that were left out."""
+    """Rows of one model's readable photos, in the order of the photo set, and the photos that were left out."""
 
     photos: list[Photo]
-    features: Float[np.ndarray, "N d"]
-    unreadable: dict[str, str] = field(default_factory=dict)  # path -> reason
-    passes: int = 0  # photos that went through the model in this run
-    damaged: list[str] = field(default_factory=list)  # cache shards that were ignored
+    rows: list[np.ndarray]
+    unreadable: dict[str, str]  # path -> reason
+    passes: int  # photos that went through the model in this run
+
+    @property
+    def features(self) -> Float[np.ndarray, "N d"]:
+        return np.stack(self.rows)
 
 
 def encode_photos(
@@ -92,51 +134,18 @@ def encode_photos(
     model: LoadedModel,
     cache: Path | None,
     runtime: Runtime,
-    advance: Callable[[int], None] = lambda photos: None,
-    strict: bool = False,
     labels: int = CLASS_COUNT,
 ) -> Encoded:
-    """Features of every readable photo; `advance` is called with the number of photos finished.
-
-    A classifier's features are its scores of the `labels`. Raises RunError if a decoding process dies, if the device
-    runs out of memory or, with `strict`, at the first batch with an unreadable photo. Finished photos stay cached.
-    """
-    store = FeatureCache(model_folder(cache, runtime.identity(model.key)))
-    keys = photo_keys(photo_set)
-    missing = [i for i, key in enumerate(keys) if key not in store.rows]
-    advance(len(keys) - len(missing))
-    unreadable: dict[str, str] = {}
-    passes = 0
-    waiting: list[tuple[list[int], torch.Tensor]] = []  # photos, and features that are still on the device
-
-    def write() -> None:
-        if waiting:
-            rows = [keys[i] for indices, _ in waiting for i in indices]
-            store.add(rows, torch.cat([features for _, features in waiting]).cpu().numpy())
-            waiting.clear()
-
-    with failures(runtime):
-        if missing:
-            model.module.to(runtime.device)
-        for indices, pixels, failed in _batches(photo_set, model.preprocess, runtime, missing):
-            unreadable |= {photo_set.photos[i].path: reason for i, reason in failed}
-            read = [i for i in indices if photo_set.photos[i].path not in unreadable]
-            if read:
-                waiting.append((read, forward(model, pixels, runtime, labels)))
-                passes += len(read)
-            advance(len(indices))
-            if strict and unreadable:
-                break
-            if sum(len(rows) for rows, _ in waiting) >= SHARD_ROWS:
-                write()
-        write()
-    if strict:
-        check_readable(unreadable)
-    found = [(photo, key) for photo, key in zip(photo_set.photos, keys, strict=True) if photo.path not in unreadable]
-    if not found:
-        raise RunError(f"none of the {len(keys)} photos in {str(photo_set.root)!r} could be read")
-    features = np.stack([store.rows[key] for _, key in found])
-    return Encoded([photo for photo, _ in found], features, dict(sorted(unreadable.items())), passes, store.damaged)
+    """Features of every readable photo; a classifier's are its scores of the `labels`. Raises RunError as `encode`."""
+    return encode(
+        photo_set,
+        photo_keys(photo_set),
+        FeatureCache(runtime.folder(cache, model.key)),
+        runtime,
+        model.preprocess,
+        lambda: model.module.to(runtime.device),
+        lambda photos, pixels: forward(model, pixels, runtime, labels),
+    )
 
 
 def forward(model: LoadedModel, pixels: torch.Tensor, runtime: Runtime, labels: int = CLASS_COUNT) -> torch.Tensor:
@@ -146,25 +155,13 @@ def forward(model: LoadedModel, pixels: torch.Tensor, runtime: Runtime, labels: 
         out = model.encode_image(pixels)
         if model.family == "CLIP":
             return torch.nn.functional.normalize(out, dim=-1).float()
-    check_score_count(model.spec, tuple(out.shape[1:]), labels)
-    return out.float()
-
-
-def check_score_count(spec: str, shape: tuple[int, ...], labels: int) -> None:
-    """Raise RequestError unless a classifier gives one score per label."""
-    if shape != (labels,):
+    if out.shape[1:] != (labels,):
         which = "1000 ImageNet classes" if labels == CLASS_COUNT else f"{labels} classes of --classes"
         raise RequestError(
-            f"{spec or 'the model'} returned scores of shape {shape} per photo; expected one score for each of the "
-            f"{which}, in order"
+            f"{model.spec or 'the model'} returned scores of shape {tuple(out.shape[1:])} per photo; expected one "
+            f"score for each of the {which}, in order"
         )
-
-
-def check_readable(unreadable: dict[str, str]) -> None:
-    """Raise RunError if some photos cannot be read."""
-    if unreadable:
-        path, reason = next(iter(unreadable.items()))
-        raise RunError(f"at least {len(unreadable)} photos cannot be read, the first is {path!r} ({reason})")
+    return out.float()
 
 
 def photo_keys(photo_set: PhotoSet) -> list[Key]:
@@ -176,6 +173,62 @@ def photo_keys(photo_set: PhotoSet) -> list[Key]:
         except OSError:  # a broken link, or removed since the listing; decoding will give the reason
             keys.append((photo.path, -1, -1))
     return keys
+
+
+def encode(
+    photo_set: PhotoSet,
+    keys: Sequence[Key],
+    store: FeatureCache,
+    runtime: Runtime,
+    preprocess: Callable[[Any], Any],
+    prepare: Callable[[], Any],
+    forward: Callable[[list[Photo], Any], torch.Tensor],
+    batch_size: int | None = None,
+    shard_rows: int | None = None,
+) -> Encoded:
+    """One row per readable photo, from the cache or from forward(photos of a batch, their preprocessed inputs).
+
+    `prepare` is called before the first batch.
+    Raises RunError if a decoding process dies, if the device runs out of memory, and if no photo can be read. Finished
+    photos stay cached.
+    """
+    size = batch_size or runtime.batch_size
+    blocks: dict[int, list[int]] = {}
+    for i, key in enumerate(keys):
+        if key not in store.rows:
+            blocks.setdefault(i // size, []).append(i)
+    unreadable: dict[str, str] = {}
+    passes = 0
+    waiting: list[tuple[list[int], torch.Tensor]] = []  # photos, and rows that are still on the device
+
+    def write() -> None:
+        done = waiting.copy()
+        waiting.clear()
+        if done:
+            rows = torch.cat([rows for _, rows in done]).cpu().numpy()
+            store.add([keys[i] for indices, _ in done for i in indices], rows)
+
+    with counting("encoding", len(keys), "photos/s") as advance, failures(runtime):
+        advance(len(keys) - sum(map(len, blocks.values())))
+        if blocks:
+            prepare()
+        try:
+            for read, inputs, failed in _loader(photo_set, preprocess, runtime, blocks) if blocks else ():
+                unreadable |= {photo_set.photos[i].path: reason for i, reason in failed}
+                if read:
+                    waiting.append((read, forward([photo_set.photos[i] for i in read], inputs)))
+                    passes += len(read)
+                if sum(len(rows) for rows, _ in waiting) >= (shard_rows or SHARD_ROWS):
+                    write()
+                advance(len(read) + len(failed))
+        finally:
+            write()
+    found = [(photo, key) for photo, key in zip(photo_set.photos, keys, strict=True) if photo.path not in unreadable]
+    if not found:
+        path, reason = next(iter(unreadable.items()))
+        raise RunError(f"none of the {len(keys)} photos could be read, the first is {path!r} ({reason})")
+    rows = [store.rows[key] for _, key in found]
+    return Encoded([photo for photo, _ in found], rows, dict(sorted(unreadable.items())), passes)
 
 
 @contextmanager
@@ -193,63 +246,43 @@ def failures(runtime: Runtime) -> Iterator[None]:
         if not str(error).startswith("DataLoader worker"):
             raise
         raise RunError(
-            f"a decoding process ended early, perhaps for lack of memory ({first_line(error)}); "
+            f"a decoding process ended early, perhaps for lack of memory ({one_line(error)}); "
             f"try fewer --workers than {runtime.workers} (finished photos are kept)"
         ) from error
 
 
-def decoded(
-    photo_set: PhotoSet, pipeline: Callable, runtime: Runtime, wanted: Sequence[int]
-) -> Iterator[tuple[int, str | None, Any]]:
-    """(index, reason why it cannot be read or None, output of the pipeline) of each wanted photo, decoded ahead."""
-    yield from _loader(photo_set, pipeline, runtime, sampler=wanted, batch_size=None, collate_fn=_unchanged)
-
-
-def _batches(
-    photo_set: PhotoSet, preprocess: Callable, runtime: Runtime, missing: Sequence[int]
-) -> Iterator[tuple[list[int], torch.Tensor, list[tuple[int, str]]]]:
-    """(indices, pixels of the readable ones, failures) of each batch: blocks of the full list, thinned to `missing`."""
-    blocks: dict[int, list[int]] = {}
-    for i in missing:
-        blocks.setdefault(i // runtime.batch_size, []).append(i)
-    if blocks:
-        pinned = runtime.kind == "cuda"
-        options = {"batch_sampler": list(blocks.values()), "collate_fn": _collate, "pin_memory": pinned}
-        yield from _loader(photo_set, preprocess, runtime, **options)
-
-
-def _loader(photo_set: PhotoSet, pipeline: Callable, runtime: Runtime, **options: Any) -> DataLoader:
+def _loader(photo_set: PhotoSet, preprocess: Callable, runtime: Runtime, blocks: dict[int, list[int]]) -> DataLoader:
+    """(indices of the readable photos, their inputs, failures) of each block."""
     return DataLoader(
-        _Photos(photo_set.source, photo_set.photos, pipeline),
+        _Photos(photo_set, preprocess),
+        batch_sampler=list(blocks.values()),
+        collate_fn=_collate,
         num_workers=runtime.workers,
+        pin_memory=runtime.kind == "cuda",
         generator=torch.Generator(),  # otherwise the loader seeds its workers from the global random state
-        **options,
     )
 
 
+@dataclass
 class _Photos(Dataset):
     """Decoded and preprocessed photos."""
 
-    def __init__(self, source: Source, photos: Sequence[Photo], preprocess: Callable):
-        self.source, self.photos, self.preprocess = source, photos, preprocess
+    photo_set: PhotoSet
+    preprocess: Callable
 
     def __len__(self) -> int:
-        return len(self.photos)
+        return len(self.photo_set.photos)
 
-    def __getitem__(self, i: int):
+    def __getitem__(self, i: int) -> tuple[int, Any, str | None]:
         try:
-            image = self.source.image(self.photos[i].path)
-        except ValueError as error:
-            return i, str(error), None
-        return i, None, self.preprocess(image)
+            return i, self.preprocess(self.photo_set.source.image(self.photo_set.photos[i].path)), None
+        except ValueError as error:  # of the decoder, or of a processor that refuses the photo
+            return i, None, str(error)
 
 
-def _collate(items: list) -> tuple[list[int], torch.Tensor, list[tuple[int, str]]]:
-    """Stacks the pixels of the readable photos, in the decoding process."""
-    pixels = [pixel for _, _, pixel in items if pixel is not None]
-    failed = [(i, reason) for i, reason, _ in items if reason is not None]
-    return [i for i, _, _ in items], torch.stack(pixels) if pixels else torch.empty(0), failed
-
-
-def _unchanged(item: Any) -> Any:
-    return item
+def _collate(items: list[tuple[int, Any, str | None]]) -> tuple[list[int], Any, list[tuple[int, str]]]:
+    """Stacks the pixels of the readable photos, in the decoding process; other inputs stay a list."""
+    inputs = [value for _, value, reason in items if reason is None]
+    failed = [(i, reason) for i, _, reason in items if reason is not None]
+    stacked = torch.stack(inputs) if inputs and isinstance(inputs[0], torch.Tensor) else inputs
+    return [i for i, _, reason in items if reason is None], stacked, failed

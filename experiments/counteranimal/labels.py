@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +17,30 @@ from jaxtyping import Bool, Float, Int
 
 from experiments.errors import RequestError, unknown
 from experiments.files import read_table, write_json
-from simulator.naming import suggestion
 
 CLASS_COUNT = 1000
-SIMPLE = ("A photo of {}.",)
+SIMPLE = "A photo of {}."
 NAME_LISTS = ("open_clip", "torchvision")
 CONFUSING = 20  # labels of the 1 vs 20 protocol
 
 
-def library_names(library: str) -> tuple[str, ...]:
-    """ImageNet-1k class names in index order as a library spells them."""
-    if library == "open_clip":
-        open_clip = _installed("open_clip")
-        return tuple(open_clip.IMAGENET_CLASSNAMES)
-    if library == "torchvision":
-        models = _installed("torchvision.models")
-        return tuple(models.ResNet50_Weights.IMAGENET1K_V1.meta["categories"])
-    raise unknown("class names", library, NAME_LISTS)
-
-
-def _installed(module: str):
-    from importlib import import_module  # start-up time
-
+def installed(module: str) -> Any:
+    """A module of the extra `clip`, imported when it is needed, for start-up time."""
     try:
         return import_module(module)
     except ImportError as error:
         raise RequestError(
             f"{module.split('.')[0]} is not installed; in the checkout run: python -m pip install -e '.[clip]'"
         ) from error
+
+
+def library_names(library: str) -> tuple[str, ...]:
+    """ImageNet-1k class names in index order as a library spells them."""
+    if library == "open_clip":
+        return tuple(installed("open_clip").IMAGENET_CLASSNAMES)
+    if library == "torchvision":
+        return tuple(installed("torchvision.models").ResNet50_Weights.IMAGENET1K_V1.meta["categories"])
+    raise unknown("class names", library, NAME_LISTS)
 
 
 @dataclass(frozen=True)
@@ -53,29 +50,28 @@ class Vocabulary:
     names: tuple[str, ...]
     source: str  # open_clip, torchvision, a file
     imagenet: bool = True  # whether indices are ImageNet-1k's
-    wordings: tuple[tuple[str, ...], ...] | None = None  # words for each label in templates; None: its name
-    sentences: tuple[tuple[str, ...], ...] | None = None  # for each wording a prompt that replaces the templates, or ""
+    words: tuple[tuple[str, ...], ...] | None = None  # words for each label in templates; None: its name
+    sentences: tuple[tuple[str, ...], ...] | None = None  # prompts of each label beside those; None: there are none
 
     def phrases(self, templates: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-        """For each label the prompts whose embeddings are averaged: every wording in every template.
+        """For each label the prompts whose embeddings are averaged: every word in every template, and its sentences.
 
         >>> Vocabulary(("owl",), "mine").phrases(("A photo of {}.", "a {} at night"))
         (('A photo of owl.', 'a owl at night'),)
         """
-        sentences = self.sentences or tuple(("",) * len(words) for words in self.called)
+        words = self.words or [(name,) for name in self.names]
+        sentences = self.sentences or [()] * len(self.names)
         return tuple(
-            tuple(
-                phrase
-                for word, whole in zip(words, wholes, strict=True)
-                for phrase in ([whole] if whole else [template.format(word) for template in templates])
-            )
-            for words, wholes in zip(self.called, sentences, strict=True)
+            (*(template.format(word) for word in called for template in templates), *whole)
+            for called, whole in zip(words, sentences, strict=True)
         )
 
     @property
-    def called(self) -> tuple[tuple[str, ...], ...]:
-        """The wordings of each label, by default its name."""
-        return self.wordings or tuple((name,) for name in self.names)
+    def called(self) -> tuple[str, ...]:
+        """The first word for each label, by default its name."""
+        if self.words is None:
+            return self.names
+        return tuple(words[0] if words else name for name, words in zip(self.names, self.words, strict=True))
 
     @property
     def every_label(self) -> "LabelSpace":
@@ -84,8 +80,8 @@ class Vocabulary:
 
 
 def imagenet(choice: str) -> Vocabulary:
-    """ImageNet-1k's labels with the names of `class_names`."""
-    return Vocabulary(class_names(choice), choice)
+    """ImageNet-1k's labels as a library spells them."""
+    return Vocabulary(library_names(choice), choice)
 
 
 def own_vocabulary(path: Path) -> Vocabulary:
@@ -96,72 +92,42 @@ def own_vocabulary(path: Path) -> Vocabulary:
 
     Raises RequestError for an unreadable file, fewer than two classes, and a repeated class in a text file.
     """
-    if not path.is_file():
-        raise RequestError(
-            f"there is no classes file {str(path)!r}; it needs one class per line, or CSV columns class, name"
-        )
-    if path.suffix.lower() != ".csv":
-        names = _lines(str(path), "classes", ())
-        twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
-        if twice is not None:
-            raise RequestError(f"the class {twice!r} is given twice in {str(path)!r}; keep one")
-        found = Vocabulary(names, str(path), False)
-    else:
+    if path.suffix.lower() == ".csv":
         rows = read_table(path, ("class",), "classes")
-        names = tuple(dict.fromkeys(row["class"] for row in rows))
-        wordings = tuple(tuple(r.get("name") or r["class"] for r in rows if r["class"] == name) for name in names)
-        sentences = tuple(tuple(r.get("prompt") or "" for r in rows if r["class"] == name) for name in names)
-        found = Vocabulary(names, str(path), False, wordings, sentences)
-    if len(found.names) < 2 or not all(found.names):
-        raise RequestError(f"{str(path)!r} names {len(found.names)} classes; at least two are needed, each with a name")
-    return found
-
-
-def class_names(choice: str) -> tuple[str, ...]:
-    """1000 names: open_clip, torchvision, or a file with one name per line (or a JSON list) in index order."""
-    if choice in NAME_LISTS:
-        return library_names(choice)
-    names = _lines(choice, "class names", NAME_LISTS)
-    if len(names) != CLASS_COUNT:
-        raise RequestError(
-            f"the class names file {choice!r} has {len(names)} names; ImageNet-1k needs {CLASS_COUNT}, "
-            f"one per line in index order, or choose one of {', '.join(NAME_LISTS)}"
-        )
-    return names
+    else:
+        rows = [{"class": name} for name in _lines(str(path), "the list of classes")]
+        if len({row["class"] for row in rows}) < len(rows):
+            raise RequestError(f"{str(path)!r} names a class twice; keep one of the lines")
+    by_class: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        by_class.setdefault(row["class"], []).append(row)
+    if len(by_class) < 2 or "" in by_class:
+        raise RequestError(f"{str(path)!r} names {len(by_class)} classes; at least two are needed, each with a name")
+    words = tuple(
+        tuple(row.get("name") or name for row in own if not row.get("prompt")) for name, own in by_class.items()
+    )
+    sentences = tuple(tuple(row["prompt"] for row in own if row.get("prompt")) for own in by_class.values())
+    return Vocabulary(tuple(by_class), str(path), False, words, sentences)
 
 
 def templates(choice: str) -> tuple[str, ...]:
     """Prompt templates with {} for the class name: simple, openai80, or a file with one template per line."""
     if choice == "simple":
-        return SIMPLE
+        return (SIMPLE,)
     if choice == "openai80":
-        return tuple(template("{}") for template in _installed("open_clip").OPENAI_IMAGENET_TEMPLATES)
-    found = _lines(choice, "prompts", ("simple", "openai80"))
-    for template in found:
-        if template.count("{}") != 1 or template.replace("{}", "").count("{") + template.replace("{}", "").count("}"):
-            raise RequestError(
-                f"the template {template!r} in {choice!r} must hold {{}} once, for the class name, as in {SIMPLE[0]!r}"
-            )
-    if not found:
-        raise RequestError(f"the prompts file {choice!r} is empty; it needs one template per line, as {SIMPLE[0]!r}")
+        return tuple(template("{}") for template in installed("open_clip").OPENAI_IMAGENET_TEMPLATES)
+    found = _lines(choice, "the list of prompts (simple, openai80 or a file)")
+    wrong = next((t for t in found or ("",) if t.count("{}") != 1 or set("{}") & set(t.replace("{}", ""))), None)
+    if wrong is not None:
+        raise RequestError(f"the template {wrong!r} in {choice!r} must hold {{}} once, as {SIMPLE!r} does")
     return found
 
 
-def _lines(choice: str, what: str, words: Sequence[str]) -> tuple[str, ...]:
-    path = Path(choice)
-    if not path.is_file():
-        raise RequestError(
-            f"{what} {choice!r} is neither one of {', '.join(words)} nor a file{suggestion(choice, words, quoted=True)}"
-        )
+def _lines(choice: str, what: str) -> tuple[str, ...]:
     try:
-        text = path.read_text(encoding="utf-8-sig")  # a byte order mark would become part of the first entry
-        if path.suffix == ".json":
-            lines = json.loads(text)
-            if not (isinstance(lines, list) and all(isinstance(line, str) for line in lines)):
-                raise ValueError("not a list of strings")
-            return tuple(lines)
+        text = Path(choice).read_text(encoding="utf-8-sig")  # a byte order mark would become part of the first entry
     except (OSError, ValueError) as error:
-        raise RequestError(f"{what} file {choice!r} cannot be read ({error}); write one entry a line") from error
+        raise RequestError(f"{what} {choice!r} is not a text file ({error})") from error
     return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
@@ -199,27 +165,24 @@ def own_classes(classes: Sequence[int]) -> LabelSpace:
     return LabelSpace("45", dict.fromkeys(own, own), settings={"labels_per_class": len(own)})
 
 
-def confusing_labels(similarity: Float[np.ndarray, "C L"], classes: Sequence[int], count: int = CONFUSING):
+def confusing_labels(
+    similarity: Float[np.ndarray, "C L"], classes: Sequence[int], count: int = CONFUSING
+) -> LabelSpace:
     """1 vs 20: for each true class the labels of highest mean cosine, ties to the lower index, and the true label.
 
     `similarity` holds the mean cosine of the photos of each of `classes` with every label.
     """
     order = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
-    allowed, added = {}, []
-    for index, row in zip(classes, order, strict=True):
-        labels = tuple(int(label) for label in row)
-        if index not in labels:
-            added.append(int(index))
-            labels = (*labels, int(index))
-        allowed[int(index)] = labels
-    return LabelSpace(str(CONFUSING), allowed, tuple(added))
+    best = {int(index): tuple(row.tolist()) for index, row in zip(classes, order, strict=True)}
+    added = tuple(index for index, labels in best.items() if index not in labels)
+    return LabelSpace(str(CONFUSING), {i: labels + (i,) * (i in added) for i, labels in best.items()}, added)
 
 
-def save_confusing(path: Path, space: LabelSpace, names_list: str, names: Sequence[str], reference: dict) -> None:
+def save_confusing(path: Path, space: LabelSpace, vocabulary: Vocabulary, reference: dict[str, Any]) -> None:
     """Write the sets with the class list that their indices refer to and the reference model."""
     document = {
-        "class_names": names_list,
-        "class_names_digest": digest(names),
+        "class_names": vocabulary.source,
+        "class_names_digest": digest(vocabulary.names),
         "reference": reference,
         "added": list(space.added),
         "labels": {str(index): list(labels) for index, labels in (space.allowed or {}).items()},
@@ -227,38 +190,19 @@ def save_confusing(path: Path, space: LabelSpace, names_list: str, names: Sequen
     write_json(path, document)
 
 
-def load_confusing(path: Path, names_list: str, names: Sequence[str], classes: Sequence[int]) -> LabelSpace:
-    """Read the sets of `save_confusing`.
-
-    Raises RequestError for another class list, labels outside it, and a class without a set.
-    """
-    if not path.is_file():
-        raise RequestError(f"there is no confusing-set file {str(path)!r}; leave --confusing out to compute one")
+def load_confusing(path: Path, vocabulary: Vocabulary, classes: Sequence[int]) -> LabelSpace:
+    """Read the sets of `save_confusing`. Raises RequestError for another class list and a class without a set."""
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
-        labels = {int(index): tuple(int(label) for label in row) for index, row in document["labels"].items()}
-        fingerprint, listed = document["class_names_digest"], document["class_names"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        if document["class_names_digest"] != digest(vocabulary.names):
+            raise ValueError(f"they are for the class names {document['class_names']!r}, not {vocabulary.source!r}")
+        allowed = {index: tuple(map(int, document["labels"][str(index)])) for index in classes}
+        for index, row in allowed.items():
+            if index not in row or not 0 <= min(row) <= max(row) < len(vocabulary.names):
+                raise ValueError(f"the labels of class {index} lack it or lie outside the class list")
+        added = tuple(index for index in classes if index in document["added"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise RequestError(
-            f"{str(path)!r} is not a confusing-set file ({error}); leave --confusing out to compute one"
+            f"{str(path)!r} has no confusing sets for these classes ({error}); leave --confusing out to compute them"
         ) from error
-    if fingerprint != digest(names):
-        raise RequestError(
-            f"the confusing sets in {str(path)!r} were made for the class names {listed!r}, not {names_list!r}; "
-            f"pass --{'class-names' if listed in NAME_LISTS else 'classes'} {listed} or leave --confusing out"
-        )
-    for index, row in labels.items():
-        outside = [label for label in row if not 0 <= label < len(names)]
-        if outside:
-            raise RequestError(f"label {outside[0]} of class {index} in {str(path)!r} lies outside 0..{len(names) - 1}")
-    missing = [index for index in classes if index not in labels]
-    if missing:
-        raise RequestError(f"{str(path)!r} has no labels for class {missing[0]}; leave --confusing out to compute them")
-    allowed, added = {}, list(document.get("added", []))
-    for index in classes:
-        if index not in labels[index]:
-            added.append(index)
-            labels[index] = (*labels[index], index)
-        allowed[index] = labels[index]
-    used = tuple(sorted(set(added) & set(classes)))
-    return LabelSpace(str(CONFUSING), allowed, used, {"reference": document.get("reference")})
+    return LabelSpace(str(CONFUSING), allowed, added, {"reference": document.get("reference")})

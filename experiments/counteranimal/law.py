@@ -16,9 +16,8 @@ from experiments.counteranimal.gaussian_law import Scores
 from experiments.counteranimal.labels import LabelSpace, own_classes
 from experiments.counteranimal.law_test import ALPHA, REDRAWN, assess
 from experiments.counteranimal.model_config import ModelConfig
-from experiments.counteranimal.photos import Photo, PhotoSet
-from experiments.counteranimal.reading import PREFIX, read_photos
-from experiments.counteranimal.scoring import Scored, scored
+from experiments.counteranimal.photos import PREFIX, PhotoSet, read_photos
+from experiments.counteranimal.scoring import Scored
 from experiments.errors import RequestError, checked_seed
 from experiments.files import output_folder, write_json, write_table
 from experiments.provenance import provenance
@@ -55,11 +54,11 @@ def run(
     output_folder(output)
     tested = []
     for k, spec in enumerate(models.specs):
-        ran = models.run(photo_set, models.load(k))
-        verdict = judge(photo_set, scored(ran.encoded, ran.score), space, tolerance, seed)
-        kind = "cosines of unit vectors with prompts" if ran.model.family == "CLIP" else "logits"
-        known = {"model": spec, "family": ran.model.family, "scores": kind}
-        tested.append(known | verdict | {"settings": models.settings(ran.model)})
+        model = models.load(k)
+        verdict = judge(photo_set, models.run(photo_set, model), space, tolerance, seed)
+        kind = "cosines of unit vectors with prompts" if model.family == "CLIP" else "logits"
+        known = {"model": spec, "family": model.family, "scores": kind}
+        tested.append(known | verdict | {"settings": models.settings(model)})
         if verdict["unanswered"]:
             note(f"{spec} has no finite score for {verdict['unanswered']} photos; they are left out")
     document = {
@@ -80,9 +79,9 @@ def run(
     return document
 
 
-def judge(photo_set: PhotoSet, batches: Scored, space: LabelSpace, tolerance: float, seed: int) -> dict[str, Any]:
+def judge(photo_set: PhotoSet, scored: Scored, space: LabelSpace, tolerance: float, seed: int) -> dict[str, Any]:
     """`law_test.assess` of one model's scores, with its classes by index and name."""
-    photos, labels, unanswered = _scores(photo_set, batches, space)
+    photos, labels, unanswered = _scores(photo_set, scored, space)
     try:
         document = assess(photos, tolerance, seed, REDRAWN if len(labels) <= MANY else FEWER)
     except ValueError as error:
@@ -94,23 +93,17 @@ def judge(photo_set: PhotoSet, batches: Scored, space: LabelSpace, tolerance: fl
     return {**document, "labels": len(labels), "unanswered": unanswered, "drop": common - counter}
 
 
-def _scores(photo_set: PhotoSet, batches: Scored, space: LabelSpace) -> tuple[Scores, list[int], int]:
+def _scores(photo_set: PhotoSet, scored: Scored, space: LabelSpace) -> tuple[Scores, list[int], int]:
     """(photos with finite scores, the labels of their columns, number of photos without)."""
-    photos: list[Photo] = []
-    parts: list[np.ndarray] = []
-    columns = np.empty(0, dtype=np.int64)
-    for some, scores in batches:
-        mask = space.mask(np.array([photo.class_index for photo in some]), scores.shape[1])
-        if mask is not None and not (mask == mask[:1]).all():
-            raise RequestError("the law needs labels that do not depend on the true class; use --labels data")
-        columns = np.arange(scores.shape[1]) if mask is None else np.flatnonzero(mask[0])
-        photos += some
-        parts.append(scores[:, columns].astype(np.float64))
+    mask = space.mask(scored.truth, scored.scores.shape[1])
+    if mask is not None and not (mask == mask[:1]).all():
+        raise RequestError("the law needs labels that do not depend on the true class; use --labels data")
+    columns = np.arange(scored.scores.shape[1]) if mask is None else np.flatnonzero(mask[0])
     if len(columns) < 2:
         raise RequestError(f"the law needs two labels at least; {str(photo_set.root)!r} has {len(columns)} class")
-    values = np.concatenate(parts)
+    values = scored.scores[:, columns].astype(np.float64)
     finite = np.isfinite(values).all(axis=1)
-    kept = [photo for photo, good in zip(photos, finite, strict=True) if good]
+    kept = [photo for photo, good in zip(scored.photos, finite, strict=True) if good]
     # A background without a name belongs to its class and group alone; a photo without an object is its own object.
     table = Scores(
         values[finite],

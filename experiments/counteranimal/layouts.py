@@ -10,14 +10,14 @@ Saved data set: a folder that `datasets` wrote with save_to_disk: columns image,
 """
 
 import json
+import os
 import tarfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from experiments.counteranimal.photos import GROUPS, SUFFIXES, Entry, Folder, Key, Listing, check_group
-from experiments.counteranimal.weights import first_line
+from experiments.counteranimal.model import one_line
 from experiments.errors import RequestError
 from experiments.files import read_table
 from simulator.naming import suggestion
@@ -26,11 +26,49 @@ from simulator.pixels.decoding import MOST_BYTES, decode, decode_bytes
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 MANIFEST = "composites.csv"  # the object of each photo, in a tree of composites
 REQUEST = "compose.json"  # beside it, and alone while composites are being made
-LONGEST_JSON = 2**20  # bytes of a sample's description
 STATE, SPLITS = "state.json", "dataset_dict.json"  # files of a saved data set
-CLASS_COLUMNS = ("class", "label")
+Key = tuple[str, int, int]  # path, bytes, modification time in nanoseconds
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A photo in a layout, before its class has an index and its background a group."""
+
+    path: str
+    class_name: str
+    place: str  # the level between class and photo: group and background, or background; "" if there is none
+    group: str = ""  # if the layout states it separately
+    object: str = ""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Where photos are decoded from. Decoding processes get a pickled copy."""
+
+    def key(self, path: str) -> Key:
+        """A key that changes with the photo; raises OSError if the photo is gone."""
+        ...
+
+    def image(self, path: str) -> "Image":
+        """The decoded photo; raises ValueError with the reason if it cannot be decoded."""
+        ...
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All photos of a layout, and the files and folders that are none."""
+
+    entries: list[Entry]
+    source: Source
+    strays: list[str]
+
+
+def printable(path: str) -> str:
+    """A path in which bytes that are not UTF-8 are written as \\xe9."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def list_photos(root: Path) -> Listing:
@@ -52,36 +90,58 @@ def list_photos(root: Path) -> Listing:
     return _shards(root, shards) if shards else _folders(root)
 
 
+@dataclass(frozen=True)
+class Files:
+    """Photos that are files below a root or, in tar files, parts of files."""
+
+    root: Path
+    parts: dict[str, tuple[str, int, int]] = field(default_factory=dict)  # path -> file, offset and bytes
+
+    def key(self, path: str) -> Key:
+        """Path, size, and the file's modification time."""
+        file, _, size = self.parts.get(path, (path, 0, None))
+        stat = (self.root / file).stat()
+        return path, stat.st_size if size is None else size, stat.st_mtime_ns
+
+    def image(self, path: str) -> "Image":
+        """The decoded photo."""
+        if path not in self.parts:
+            return decode(self.root / path)
+        name, offset, size = self.parts[path]
+        try:
+            with open(self.root / name, "rb") as file:
+                file.seek(offset)
+                data = file.read(min(size, MOST_BYTES + 1))  # decode_bytes refuses more
+        except OSError as error:
+            raise ValueError(error.strerror or "cannot be read") from error
+        return decode_bytes(data)
+
+
 def _folders(root: Path) -> Listing:
-    listing = Listing([], Folder(root))
-    for folder in sorted(root.iterdir()):
-        parts = sorted(folder.iterdir()) if folder.is_dir() else []
-        if not any(part.is_dir() or _is_photo(part) for part in parts):
-            listing.strays.append(folder.name)
-        for part in parts:
-            if part.is_dir():
-                listing.places.add((folder.name, part.name))
-            for file in sorted(part.iterdir()) if part.is_dir() else [part]:
-                path = file.relative_to(root).as_posix()
-                if _is_photo(file):
-                    listing.add(Entry(path, folder.name, part.name if part.is_dir() else ""))
-                else:
-                    listing.strays.append(path)
-    return _with_objects(root, listing) if {MANIFEST, REQUEST} & set(listing.strays) else listing
+    entries, folders, strays = [], [], []
+    for file in sorted(file for depth in ("*", "*/*", "*/*/*") for file in root.glob(depth)):
+        parts = file.relative_to(root).parts
+        path = "/".join(parts)
+        if file.is_dir() and len(parts) < 3:
+            folders.append(path)
+        elif len(parts) > 1 and file.suffix.lower() in SUFFIXES and not file.is_dir():
+            entries.append(Entry(path, parts[0], "/".join(parts[1:-1])))
+        else:
+            strays.append(path)
+    if {MANIFEST, REQUEST} & set(strays):
+        entries = _with_objects(root, entries)
+        strays = [stray for stray in strays if stray not in (MANIFEST, REQUEST)]
+    used = {str(parent) for entry in entries for parent in PurePosixPath(entry.path).parents}
+    empty = [folder for folder in folders if folder not in used and str(PurePosixPath(folder).parent) in used]
+    return Listing(entries, Files(root), strays + empty)
 
 
-def _is_photo(file: Path) -> bool:
-    return file.suffix.lower() in SUFFIXES and not file.is_dir()
-
-
-def _with_objects(root: Path, listing: Listing) -> Listing:
-    """The listing of composites with their objects."""
+def _with_objects(root: Path, entries: list[Entry]) -> list[Entry]:
+    """The entries of composites with their objects."""
     if not (root / MANIFEST).exists():
         raise RequestError(f"the composites in {str(root)!r} are not finished; run the compose that makes them again")
     objects = {row["file"]: row["object"] for row in read_table(root / MANIFEST, ("file", "object"), "manifest")}
-    entries = [replace(entry, object=objects.get(entry.path, "")) for entry in listing.entries]
-    strays = [stray for stray in listing.strays if stray not in (MANIFEST, REQUEST)]
-    return replace(listing, entries=entries, strays=strays)
+    return [replace(entry, object=objects.get(entry.path, "")) for entry in entries]
 
 
 def _table(table: Path) -> Listing:
@@ -89,123 +149,73 @@ def _table(table: Path) -> Listing:
     rows = read_table(table, ("path", "class"), "photos")
     if not {"group", "background"} & set(rows[0]):
         raise RequestError(f"{str(table)!r} has neither a column 'group' nor 'background'; one of them is needed")
-    listing = Listing([], Folder(table.parent))
-    lines: dict[str, int] = {}
-    missing: list[str] = []
+    entries: dict[str, Entry] = {}
     for line, row in enumerate(rows, start=2):
-        path, group = Path(row["path"]).as_posix(), row.get("group") or ""  # ./a.jpg is a.jpg
-        if group:
-            check_group(group, f"line {line} of {str(table)!r}")
-        if lines.setdefault(path, line) != line:
-            raise RequestError(f"{path!r} is listed in lines {lines[path]} and {line} of {str(table)!r}; keep one")
-        if not (table.parent / path).is_file():
-            missing.append(path)
-        listing.add(Entry(path, row["class"], row.get("background") or "", group, row.get("object") or ""))
+        path = Path(row["path"]).as_posix()  # ./a.jpg is a.jpg
+        if path in entries:
+            raise RequestError(f"{path!r} is listed again in line {line} of {str(table)!r}; keep one")
+        background, group, thing = (row.get(column) or "" for column in ("background", "group", "object"))
+        entries[path] = Entry(path, row["class"], background, group, thing)
+    missing = [path for path in entries if not (table.parent / path).is_file()]
     if missing:
         raise RequestError(
             f"{len(missing)} of {len(rows)} photos in {str(table)!r} do not exist, the first is {missing[0]!r}; "
             f"paths are relative to {str(table.parent)!r}"
         )
-    return listing
-
-
-@dataclass(frozen=True)
-class Shards:
-    """Photos in tar files, by shard, offset and size."""
-
-    root: Path
-    members: dict[str, tuple[str, int, int]]
-
-    def key(self, path: str) -> Key:
-        """Path, size, and the modification time of the shard."""
-        shard, _, size = self.members[path]
-        return path, size, (self.root / shard).stat().st_mtime_ns
-
-    def image(self, path: str) -> "Image":
-        """The photo decoded from its bytes in the shard."""
-        shard, offset, size = self.members[path]
-        if size > MOST_BYTES:
-            raise ValueError(f"{size / 2**20:.0f} MiB, more than {MOST_BYTES // 2**20}")
-        try:
-            with open(self.root / shard, "rb") as file:
-                file.seek(offset)
-                data = file.read(size)
-        except OSError as error:
-            raise ValueError(error.strerror or "cannot be read") from error
-        return decode_bytes(data)
+    return Listing(list(entries.values()), Files(table.parent), [])
 
 
 def _shards(root: Path, shards: list[Path]) -> Listing:
     """The photos of tar files; a photo's path is shard/path in the shard."""
-    listing = Listing([], Shards(root, {}))
+    source, described, strays = Files(root), {}, []
     for shard in shards:
-        _shard(shard, listing)
-    listing.entries.sort(key=lambda entry: entry.path)
-    return listing
+        try:
+            with tarfile.open(shard, "r:") as tar:
+                for member in tar:
+                    path = str(PurePosixPath(shard.name, member.name))
+                    suffix = PurePosixPath(path).suffix.lower()
+                    if member.isfile() and suffix in SUFFIXES:
+                        source.parts[path] = (shard.name, member.offset_data, member.size)
+                    elif member.isfile() and suffix == ".json":
+                        described[_sample(path)] = tar.extractfile(member).read()
+                    elif not member.isdir():  # other files, and links, whose bytes are elsewhere
+                        strays.append(path)
+                end = tar.offset
+        except tarfile.TarError as error:
+            raise RequestError(
+                f"the shard {str(shard)!r} cannot be read ({error}); it may be truncated or compressed"
+            ) from error
+        with open(shard, "rb") as file:  # tarfile takes a truncated header for the end, which is a block of zeros
+            file.seek(end)
+            if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise RequestError(f"the shard {str(shard)!r} is truncated; copy it again")
+    entries = [_shard_entry(path, described.get(_sample(path))) for path in sorted(source.parts)]
+    return Listing(entries, source, strays)
 
 
-def _shard(shard: Path, listing: Listing) -> None:
-    photos: dict[str, dict[str, None]] = {}  # sample -> its photos; a repeated path counts once, the last time
-    described: dict[str, dict] = {}
+def _sample(path: str) -> str:
+    """The key of webdataset: it ends at the first dot of the name."""
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/{name.partition('.')[0]}"
+
+
+def _shard_entry(path: str, described: bytes | None) -> Entry:
+    if described is None:
+        folders = path.split("/")[1:-1]
+        if not folders:
+            raise RequestError(
+                f"{path!r} has no class in its path, and no JSON file with class, group and background beside it"
+            )
+        return Entry(path, *(folders[-2:] if len(folders) > 1 else (folders[0], "")))
     try:
-        with tarfile.open(shard, "r:") as tar:
-            for member in tar:
-                path = PurePosixPath(member.name)
-                if not member.isfile():
-                    if not member.isdir():  # a link, for example, whose bytes are elsewhere
-                        listing.strays.append(f"{shard.name}/{path}")
-                    continue
-                sample = str(path.parent / path.name.split(".", 1)[0])  # webdataset's key ends at the first dot
-                if path.suffix.lower() in SUFFIXES:
-                    photos.setdefault(sample, {})[str(path)] = None
-                    listing.source.members[f"{shard.name}/{path}"] = (shard.name, member.offset_data, member.size)
-                elif path.suffix == ".json" and member.size <= LONGEST_JSON:
-                    described[sample] = _description(shard, member.name, tar.extractfile(member).read())
-                else:
-                    listing.strays.append(f"{shard.name}/{path}")
-            end = tar.offset
-    except tarfile.TarError as error:
+        document = json.loads(described)
+        rest = (str(document.get(key) or "") for key in ("background", "group", "object"))
+        return Entry(path, str(document["class"]), *rest)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise RequestError(
-            f"the shard {str(shard)!r} cannot be read ({error}); it may be truncated or compressed"
+            f"the JSON file beside {path!r} does not describe a photo ({error}); it needs class, and group or "
+            "background"
         ) from error
-    with open(shard, "rb") as file:  # tarfile takes a truncated header for the end, which is a block of zeros
-        file.seek(end)
-        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-            raise RequestError(f"the shard {str(shard)!r} is truncated; copy it again")
-    for sample, paths in photos.items():
-        for path in paths:
-            listing.add(_shard_entry(shard, path, described.get(sample)))
-
-
-def _description(shard: Path, name: str, data: bytes) -> dict:
-    try:
-        description = json.loads(data)
-        if "class" not in description:
-            raise ValueError("it has no class")
-        if not isinstance(description["class"], str | int):
-            raise ValueError("its class is not a name")
-        if description.get("group") not in (None, "", *GROUPS):
-            raise ValueError(f"its group {description['group']!r} is neither common nor counter")
-    except (ValueError, TypeError, AttributeError) as error:
-        raise RequestError(
-            f"{name!r} in {str(shard)!r} does not describe a photo ({error}); it needs class, and group or background"
-        ) from error
-    return description
-
-
-def _shard_entry(shard: Path, path: str, description: dict | None) -> Entry:
-    named = f"{shard.name}/{path}"
-    if description is not None:
-        rest = (str(description.get(key) or "") for key in ("background", "group", "object"))
-        return Entry(named, str(description["class"]), *rest)
-    parts = PurePosixPath(path).parts
-    if len(parts) < 2:
-        raise RequestError(
-            f"{path!r} in {str(shard)!r} has no description beside it and no class in its path; "
-            f"put {PurePosixPath(path).stem}.json with class, group and background beside it"
-        )
-    class_name, place = (parts[-3], parts[-2]) if len(parts) > 2 else (parts[-2], "")
-    return Entry(named, class_name, place)
 
 
 @dataclass(frozen=True)
@@ -221,49 +231,36 @@ class Saved:
 
         return _opened(self.root).select_columns("image").cast_column("image", Image(decode=False))
 
-    @cached_property
-    def _written(self) -> tuple[int, int]:
-        stats = [file.stat() for file in self.root.glob("*.arrow")]
-        return sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)
-
     def key(self, path: str) -> Key:
-        """Row, and size and modification time of the files."""
-        return path, *self._written
+        """Row, and the time of writing."""
+        return path, 0, (self.root / STATE).stat().st_mtime_ns
 
     def image(self, path: str) -> "Image":
         """The photo decoded from its stored bytes, or from the file that its row names."""
-        stored = self.rows[int(path)]["image"]
-        if stored is None or (stored["bytes"] is None and stored["path"] is None):
+        stored = self.rows[int(path)]["image"] or {"bytes": None, "path": None}
+        if stored["bytes"] is not None:
+            return decode_bytes(stored["bytes"])
+        if stored["path"] is None:
             raise ValueError("no image in this row")
-        return decode(Path(stored["path"])) if stored["bytes"] is None else decode_bytes(stored["bytes"])
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"root": self.root}  # a decoding process opens the files itself
+        return decode(Path(stored["path"]))
 
 
 def _saved(root: Path) -> Listing:
     if not (root / STATE).exists():
-        splits = sorted(p.name for p in root.iterdir() if (p / STATE).exists())
-        raise RequestError(
-            f"{str(root)!r} is a data set of several splits; name one of them: "
-            f"{', '.join(str(root / split) for split in splits)}"
-        )
+        splits = ", ".join(sorted(str(path.parent) for path in root.glob(f"*/{STATE}")))
+        raise RequestError(f"{str(root)!r} is a data set of several splits; name one of them: {splits}")
     data = _opened(root)
-    class_column = next((name for name in CLASS_COLUMNS if name in data.column_names), None)
-    grouped = {"group", "background"} & set(data.column_names)
-    if class_column is None or "image" not in data.column_names or not grouped:
+    columns = set(data.column_names)
+    if not {"class", "label"} & columns or "image" not in columns or not {"group", "background"} & columns:
         raise RequestError(
-            f"the data set {str(root)!r} has columns {', '.join(data.column_names)}; it needs image, "
-            f"{' or '.join(CLASS_COLUMNS)}, and group or background"
+            f"the data set {str(root)!r} has columns {', '.join(data.column_names)}; it needs image, class or label, "
+            "and group or background"
         )
-    listing = Listing([], Saved(root))
-    columns = [_words(data, name) for name in (class_column, "background", "group", "object")]
-    width = len(str(max(len(data) - 1, 1)))
-    for row, (class_name, background, group, thing) in enumerate(zip(*columns, strict=True)):
-        if group:
-            check_group(group, f"row {row} of {str(root)!r}")
-        listing.add(Entry(f"{row:0{width}}", class_name, background, group, thing))
-    return listing
+    class_column = "class" if "class" in columns else "label"
+    texts = [_texts(data, name) for name in (class_column, "background", "group", "object")]
+    width = len(str(max(len(data) - 1, 1)))  # so that the order of paths is that of rows
+    entries = [Entry(f"{row:0{width}}", *cells) for row, cells in enumerate(zip(*texts, strict=True))]
+    return Listing(entries, Saved(root), [])
 
 
 def _opened(root: Path) -> Any:
@@ -277,10 +274,10 @@ def _opened(root: Path) -> Any:
     try:
         return load_from_disk(str(root))
     except Exception as error:  # damaged Arrow files raise different types
-        raise RequestError(f"the data set {str(root)!r} cannot be read ({first_line(error)}); save it again") from error
+        raise RequestError(f"the data set {str(root)!r} cannot be read ({one_line(error)}); save it again") from error
 
 
-def _words(data: Any, column: str) -> list[str]:
+def _texts(data: Any, column: str) -> list[str]:
     """A column as strings, classes by their names; empty strings if there is no such column."""
     if column not in data.column_names:
         return [""] * len(data)

@@ -1,15 +1,19 @@
 """A loaded model: what it computes, what a result says about it, and the key under which its features are cached."""
 
 import json
+import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-FORMAT = 3  # of features and keys; raise it when this package computes them differently
+from experiments.errors import RequestError, SoberclipError
+
+FORMAT = 4  # of features and keys; raise it when this package computes them differently
 DISTRIBUTIONS = ("torch", "torchvision", "numpy", "pillow", "open_clip_torch", "timm", "transformers", "tokenizers")
 
 Activation = Literal["auto", "on", "off"]  # QuickGELU
@@ -45,16 +49,9 @@ class LoadedModel:
 def finished(model: LoadedModel) -> LoadedModel:
     """The model in evaluation mode (open_clip returns training mode), with its settings and its key."""
     model.module.eval()
-    weights = weights_hash(model.module)
-    settings = {
-        "activation": activations(model.module),
-        "weights_hash": weights,
-        "preprocessing": described(model.preprocess),
-        **model.settings,
-    }
-    key = None
-    if model.configuration is not None:
-        key = digest({"weights": weights, "preprocessing": settings["preprocessing"], **model.configuration})
+    known = {"weights_hash": weights_hash(model.module), "preprocessing": described(model.preprocess)}
+    key = None if model.configuration is None else digest({**known, **model.configuration})
+    settings = {"activation": activations(model.module), "versions": versions(), **known, **model.settings}
     return replace(model, settings=settings, key=key)
 
 
@@ -64,14 +61,12 @@ def digest(parts: dict[str, Any]) -> str:
     return sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def versions(distributions: tuple[str, ...] = DISTRIBUTIONS) -> dict[str, str]:
-    """Installed versions of those distributions that are installed."""
+def versions() -> dict[str, str]:
+    """The versions of the libraries that are installed."""
     found = {}
-    for name in distributions:
-        try:
+    for name in DISTRIBUTIONS:
+        with suppress(PackageNotFoundError):
             found[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return found
 
 
@@ -100,3 +95,23 @@ def activations(module: Any) -> str:
 def described(preprocess: Callable) -> str:
     """The preprocessing in words, without addresses, so that equal pipelines have equal descriptions."""
     return re.sub(r"\s+", " ", re.sub(r" at 0x[0-9a-f]+", "", repr(preprocess)))
+
+
+@contextmanager
+def loading(what: str, way_out: str = "") -> Iterator[None]:
+    """Turns what a library raises into RequestError, which ends with `way_out`, and silences the library's warnings."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    except (SoberclipError, ImportError):
+        raise
+    except Exception as error:  # transformers, open_clip, torch, json and the hub's client raise different types
+        raise RequestError(f"{what} cannot be loaded ({type(error).__name__}: {one_line(error)}){way_out}") from error
+    finally:
+        logging.disable(disabled)
+
+
+def one_line(error: BaseException) -> str:
+    """An error's message in one line of 200 characters at most."""
+    return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__

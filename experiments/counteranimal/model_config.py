@@ -7,28 +7,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from experiments.counteranimal.cache import cache_folder
-from experiments.counteranimal.encoding import Encoded, Precision, Runtime, encode_photos
-from experiments.counteranimal.labels import Vocabulary, digest, imagenet, own_vocabulary, templates
+from experiments.counteranimal.encoding import Precision, Runtime, cache_folder
+from experiments.counteranimal.labels import LabelSpace, Vocabulary, digest, imagenet, own_vocabulary, templates
+from experiments.counteranimal.lvlm.likelihood import score_labels
 from experiments.counteranimal.lvlm.model import LanguageModel
 from experiments.counteranimal.model import Activation, LoadedModel, LoadOptions
 from experiments.counteranimal.models import check_has_features, check_spec, load
 from experiments.counteranimal.photos import PhotoSet
-from experiments.counteranimal.scoring import Scorer, scorer
+from experiments.counteranimal.scoring import Scored, score_photos
 from experiments.errors import RequestError
-from experiments.progress import counting
-from experiments.published.tables import checkpoint_spec
+from experiments.published.tables import checkpoint_spec, checkpoints, published_name, published_rows
+from simulator.naming import suggestion
 
-CLIPS = ("open_clip:", "hf:")  # the kinds whose activation the user can choose
-
-
-@dataclass(frozen=True)
-class EncodedModel:
-    """A model with the features of the readable photos and the scorer of the labels."""
-
-    model: LoadedModel
-    encoded: Encoded
-    score: Scorer
+TABLE_3 = "table-3"
+NONE = Path("-")  # stands for a model without a weights file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +46,7 @@ class ModelConfig:
     language: bool = False  # whether language models, which have no image features, are allowed
 
     def __post_init__(self):
+        """Raise RequestError for whatever is wrong: each property checks its own input."""
         if not self.models:
             raise RequestError("no model is given; name one with --model, or several with --models")
         if self.weights is not None and len(self.weights) != len(self.models):
@@ -61,12 +54,8 @@ class ModelConfig:
                 f"{len(self.weights)} --weights are given for {len(self.models)} --model; "
                 "give one each, - for a model without a file"
             )
-        if self.quick_gelu != "auto" and not any(spec.startswith(CLIPS) for spec in self.specs):
-            raise RequestError(f"--quick-gelu {self.quick_gelu} is for CLIPs of open_clip: or hf:; leave it out")
-        self.validate()
-
-    def validate(self) -> None:
-        """Raise RequestError for whatever is wrong, before anything is loaded: each property checks its own input."""
+        if self.quick_gelu != "auto" and not any(spec.startswith("open_clip:") for spec in self.specs):
+            raise RequestError(f"--quick-gelu {self.quick_gelu} is for CLIPs of open_clip:; leave it out")
         _ = self.vocabulary, self.templates, self.runtime, self.store
         for spec, options in zip(self.specs, self.options, strict=True):
             if not self.language:
@@ -79,18 +68,16 @@ class ModelConfig:
 
     @cached_property
     def options(self) -> tuple[LoadOptions, ...]:
-        """How each model is read. The activation flag is for CLIPs; classifiers beside them keep their own."""
-        files = [None if str(file) == "-" else file for file in self.weights or ["-"] * len(self.models)]
-        classes = None if self.vocabulary.imagenet else len(self.vocabulary.names)
+        """How each model is read. The activation flag is for open_clip; models beside them keep their own."""
         return tuple(
             LoadOptions(
-                weights=file,
-                quick_gelu=self.quick_gelu if spec.startswith(CLIPS) else "auto",
+                weights=None if file == NONE else file,
+                quick_gelu=self.quick_gelu if spec.startswith("open_clip:") else "auto",
                 trust_pickle=self.trust_pickle,
                 averaged=self.ema,
-                classes=classes,
+                classes=None if self.vocabulary.imagenet else len(self.vocabulary.names),
             )
-            for spec, file in zip(self.specs, files, strict=True)
+            for spec, file in zip(self.specs, self.weights or [NONE] * len(self.models), strict=True)
         )
 
     @cached_property
@@ -114,23 +101,26 @@ class ModelConfig:
         """The k-th model."""
         return load(self.specs[k], self.options[k])
 
-    def run(self, photo_set: PhotoSet, model: LoadedModel, strict: bool = False) -> EncodedModel:
-        """Features of the photos and the scorer of a model, with progress; afterwards the model is off the device."""
-        with counting("encoding", len(photo_set.photos), "photos/s") as advance:
-            labels = len(self.vocabulary.names)
-            encoded = encode_photos(photo_set, model, self.store, self.runtime, advance, strict, labels)
-        distinct = len(set(self.vocabulary.phrases(self.templates))) if model.family == "CLIP" else 0
-        with counting("prompts", distinct, "labels/s") as advance:
-            score = scorer(model, self.vocabulary, self.templates, self.runtime, self.store, advance)
-        model.module.to("cpu")
-        return EncodedModel(model, encoded, score)
+    def run(self, photo_set: PhotoSet, model: LoadedModel | LanguageModel, space: LabelSpace | None = None) -> Scored:
+        """A model's scores of the labels, with progress; afterwards it is off the device.
+
+        A language model scores only the labels of `space`, by default all.
+        """
+        vocabulary = self.vocabulary
+        if isinstance(model, LanguageModel):
+            found = score_labels(
+                model, photo_set, space or vocabulary.every_label, vocabulary.called, self.store, self.runtime
+            )
+        else:
+            found = score_photos(photo_set, model, vocabulary, self.templates, self.runtime, self.store)
+        model.module.to("cpu")  # the next model needs the memory
+        return found
 
     def settings(self, model: LoadedModel | LanguageModel) -> dict[str, Any]:
         """What a result says about how a model ran."""
-        clip = model.family == "CLIP"
-        named = clip or self.classes is not None or isinstance(model, LanguageModel)
+        named = model.family != "ImageNet" or self.classes is not None
         return {
-            "prompts": self.prompts if clip else None,
+            "prompts": self.prompts if model.family == "CLIP" else None,
             "classes": None if self.classes is None else str(self.classes),
             "class_names": self.vocabulary.source if named else None,
             "class_names_digest": digest(self.vocabulary.names) if named else None,
@@ -140,3 +130,59 @@ class ModelConfig:
             "workers": self.runtime.workers,
             **model.settings,
         }
+
+
+def combined(
+    model: Sequence[str] | None, weights: Sequence[Path] | None, models: str | None
+) -> tuple[list[str], list[Path] | None]:
+    """The models and weights of --model and --weights, then of --models: table-3 or a file."""
+    specs, files = list(model or ()), None if weights is None else list(weights)
+    if models is not None:
+        more, their = _listed(models)
+        files = [*(files or [NONE] * len(specs)), *their]
+        specs += more
+    return specs, files
+
+
+def _listed(choice: str) -> tuple[list[str], list[Path]]:
+    """(specifications, a weights file or - for each) of table-3, or of a file with lines MODEL [WEIGHTS].
+
+    Weights are relative to the file; empty lines and comments after # are ignored. Raises RequestError for an unknown
+    word and more than two words in a line.
+    """
+    if choice == TABLE_3:
+        return [f"published:{c.model}" for c in checkpoints()], [NONE] * len(checkpoints())
+    path = Path(choice)
+    if not path.is_file():
+        raise RequestError(f"--models {choice!r} is neither {TABLE_3} nor a file{suggestion(choice, (TABLE_3,))}")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"{choice!r} cannot be read ({error}); it needs one model per line") from error
+    found = [words for words in (line.partition("#")[0].split() for line in lines) if words]
+    long = next((words for words in found if len(words) > 2), None)
+    if long is not None:
+        raise RequestError(f"{' '.join(long)!r} in {choice!r} is more than MODEL or MODEL WEIGHTS")
+    return [words[0] for words in found], [
+        NONE if words[1:] in ([], ["-"]) else path.parent / words[1] for words in found
+    ]
+
+
+def expected(config: ModelConfig, labels: str) -> list[dict[str, Any]]:
+    """What would be loaded, and what the paper prints for it with these prompts and labels; plain JSON."""
+    rows = {row.model: row for row in published_rows(labels, config.prompts, "macro")}
+    stated = {c.spec: c.stated for c in checkpoints()}  # whether the paper names this checkpoint, or we infer it
+    found = []
+    for spec, options in zip(config.specs, config.options, strict=True):
+        name = published_name(spec)
+        row = rows.get(name or "")
+        found.append(
+            {
+                "model": spec,
+                "weights": "the model's own" if options.weights is None else str(options.weights),
+                "published": name,
+                "stated": stated.get(spec),
+                "printed": None if row is None else {"common": row.common, "counter": row.counter, "drop": row.drop},
+            }
+        )
+    return found

@@ -5,311 +5,289 @@
     torchvision:NAME[/WEIGHTS]      WEIGHTS defaults to IMAGENET1K_V1, which [W] uses
     timm:NAME[.TAG]                 without a tag a weights file is required
     hf:FOLDER or hf:ORG/NAME        a CLIP, SigLIP or similar model of the transformers library
-    python:FILE.py                  a user's own model, see `python_models`
+    python:FILE.py                  a user's own model, see `_python`
     lvlm:FOLDER or lvlm:ORG/NAME    a vision language model of transformers, which has no image features
 
 Weights come from a tag (downloaded, or found in the library's cache) or from a file. Code that is stored in a file
 runs only if the user says so.
 """
 
-from collections.abc import Iterator
+import runpy
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from experiments.counteranimal import python_models, transformers_models
-from experiments.counteranimal.labels import CLASS_COUNT
+from experiments.counteranimal import transformers_models
+from experiments.counteranimal.labels import CLASS_COUNT, installed
 from experiments.counteranimal.lvlm import model as language_models
 from experiments.counteranimal.lvlm.model import LanguageModel
-from experiments.counteranimal.model import Activation, LoadedModel, LoadOptions, finished, versions
-from experiments.counteranimal.weights import fitting, hub, quiet, read_state, unreadable
+from experiments.counteranimal.model import LoadedModel, LoadOptions, finished, loading, one_line
 from experiments.errors import RequestError, unknown
 from simulator.naming import suggestion
 
-LANGUAGE = "lvlm"
 DEFAULTS = LoadOptions()
 PLACES = ("local-dir:", "hf-hub:")  # open_clip loads these without a tag
-INSTALL = "install the models' libraries with: python -m pip install -e '.[clip]' in the checkout"
+FIRST_WEIGHTS = "IMAGENET1K_V1"
+BY_FILE = "; without a network set HF_HUB_OFFLINE=1, or pass a file with --weights FILE"
+BY_FOLDER = "; without a network set HF_HUB_OFFLINE=1, or pass the folder of its files as open_clip:local-dir:FOLDER"
+PARTS = {"CLIP": ("preprocess", "encode_image", "encode_text", "tokenizer"), "ImageNet": ("preprocess", "logits")}
 
 
-def check_spec(spec: str, options: LoadOptions) -> tuple[str, str]:
-    """(kind, name) of a specification, checked as far as possible without loading anything.
-
-    Raises RequestError for an unknown library or model name, a missing weights file, and flags of another kind.
-    """
+def check_spec(spec: str, options: LoadOptions) -> None:
+    """Raise RequestError for whatever is wrong with a specification, as far as that is known before it is loaded."""
     kind, _, name = spec.partition(":")
-    if kind not in LOADERS or not name:
+    if kind not in KINDS or not name:
         raise RequestError(
-            f"model {spec!r} does not start with one of {', '.join(k + ':' for k in LOADERS)}"
-            f"{suggestion(spec, [f'{k}:{name}' for k in LOADERS])}"
+            f"model {spec!r} does not start with one of {', '.join(k + ':' for k in KINDS)}"
+            f"{suggestion(spec, [f'{k}:{name}' for k in KINDS])}"
         )
     if options.weights is not None and not options.weights.is_file():
         raise RequestError(
             f"there is no weights file {str(options.weights)!r}; leave --weights out to use the tag's own"
         )
-    if kind in ("torchvision", "timm", "python", LANGUAGE) and options.quick_gelu != "auto":
-        raise RequestError(f"--quick-gelu {options.quick_gelu} is for CLIP models, not for {spec!r}; leave it out")
-    if kind in ("hf", "python", LANGUAGE) and options.weights is not None:
+    if kind != "open_clip" and options.quick_gelu != "auto":
+        raise RequestError(f"--quick-gelu {options.quick_gelu} is for CLIPs of open_clip:, not for {spec!r}")
+    if kind in ("hf", "python", "lvlm") and options.weights is not None:
         raise RequestError(f"--weights does not go with {kind}:, which has weights of its own; leave it out")
     if options.averaged is not None and (kind not in ("torchvision", "timm") or options.weights is None):
         raise RequestError(f"--ema and --no-ema are for a --weights file of timm or torchvision, not for {spec!r}")
-    with _installed(spec):
-        CHECKS[kind](name, options)
-    return kind, name
-
-
-def load_model(
-    spec: str,
-    weights: Path | None = None,
-    quick_gelu: Activation = "auto",
-    trust_pickle: bool = False,
-    averaged: bool | None = None,
-) -> LoadedModel:
-    """Load `spec` on the CPU in float32; `averaged` takes the running mean of the weights in a classifier's file.
-
-    Raises RequestError for what `check_spec` refuses, a language model, and weights that are missing or do not fit.
-    """
-    check_has_features(spec)
-    return load(spec, LoadOptions(weights, quick_gelu, trust_pickle, averaged))
+    KINDS[kind][0](name, options)
 
 
 def check_has_features(spec: str) -> None:
     """Raise RequestError for a language model."""
-    if spec.startswith(f"{LANGUAGE}:"):
+    if spec.startswith("lvlm:"):
         raise RequestError(f"{spec} has no image features, only answers to a question; evaluate can score it")
+
+
+def load_model(spec: str, weights: Path | None = None, **how: Any) -> LoadedModel:
+    """Load `spec` on the CPU in float32; `how` are the other fields of LoadOptions.
+
+    Raises RequestError for what `check_spec` refuses, a language model, and weights that are missing or do not fit.
+    """
+    check_has_features(spec)
+    return load(spec, LoadOptions(weights, **how))
 
 
 def load(spec: str, options: LoadOptions = DEFAULTS) -> LoadedModel | LanguageModel:
     """The model that `spec` names, which may be a language model."""
-    kind, name = check_spec(spec, options)
-    with _installed(spec):
-        model = LOADERS[kind](name, options)
+    check_spec(spec, options)
+    kind, _, name = spec.partition(":")
+    model = KINDS[kind][1](name, options)
     if isinstance(model, LanguageModel):
         return model
     settings = {"quick_gelu": options.quick_gelu, "ema": options.averaged, **model.settings}
+    if options.weights is not None:
+        settings["weights"] = f"file {options.weights.name}"
     configuration = None if model.configuration is None else {"kind": kind, **model.configuration}
     return finished(replace(model, spec=spec, settings=settings, configuration=configuration))
 
 
-@contextmanager
-def _installed(spec: str) -> Iterator[None]:
-    """Turns a missing library into a sentence that says how to install it."""
-    try:
-        yield
-    except ImportError as error:
-        missing = error.name or spec.partition(":")[0]
-        raise RequestError(f"{spec!r} needs {missing}, which is not installed; {INSTALL}") from error
+def _check_name(library: str, name: str, names: Sequence[str]) -> None:
+    if name not in names:
+        raise RequestError(f"{library} has no model {name!r}{suggestion(name, names, quoted=True)}")
 
 
-def _check_tag(library: str, name: str, tag: str, specs: list[str], tags: list[str], options: LoadOptions) -> None:
-    """Refuse an unknown tag, and a name with neither a tag nor a file; `specs` are the name with each tag."""
+def _check_tag(spec: str, tag: str, tags: list[str], options: LoadOptions) -> None:
+    """Refuse an unknown tag, and a name with neither a tag nor a file."""
     if tag and tag not in tags:
-        raise RequestError(
-            f"{library} has no tag {tag!r} for {name}{suggestion(tag, tags, quoted=True)}; it has {', '.join(tags)}"
-        )
+        raise unknown(f"tag of {spec}", tag, tags)
     if not tag and options.weights is None:
-        hint = f"for instance {specs[0]}" if specs else "this name has no tags"
-        raise RequestError(f"{library}:{name} names no weights; add a tag ({hint}) or pass --weights FILE")
+        raise RequestError(f"{spec} names no weights; add a tag ({', '.join(tags)}) or pass --weights FILE")
 
 
-def _open_clip_name(name: str, options: LoadOptions) -> tuple[str, str | None]:
-    """(name, tag) of a model that open_clip knows; a folder or a repository of the hub has no tag."""
-    import open_clip  # optional extra
-
-    if name.startswith(PLACES):
-        return name, None
-    name, _, tag = name.partition("/")
-    if name not in open_clip.list_models():
-        raise RequestError(f"open_clip has no model {name!r}{suggestion(name, open_clip.list_models(), quoted=True)}")
-    tags = open_clip.list_pretrained_tags_by_model(name)
-    _check_tag("open_clip", name, tag, [f"open_clip:{name}/{known}" for known in tags], tags, options)
-    return name, tag
+def _check_open_clip(spec: str, options: LoadOptions) -> None:
+    open_clip = installed("open_clip")
+    if spec.startswith(PLACES):
+        return
+    name, _, tag = spec.partition("/")
+    _check_name("open_clip", name, open_clip.list_models())
+    _check_tag(f"open_clip:{spec}", tag, open_clip.list_pretrained_tags_by_model(name), options)
 
 
-def _open_clip(name: str, options: LoadOptions) -> LoadedModel:
-    import open_clip  # optional extra
-    from open_clip.pretrained import get_pretrained_cfg
-    from open_clip.transform import PreprocessCfg, image_transform_v2
-
-    name, tag = _open_clip_name(name, options)
-    config = _open_clip_config(name)
-    published = get_pretrained_cfg(name, tag) if tag else {}
-    # The weights decide the activation, so the tag's configuration counts and not the model name's.
-    quick = published.get("quick_gelu", False) if tag else config.get("quick_gelu", False)
-    quick = {"auto": bool(quick), "on": True, "off": False}[options.quick_gelu]
-    file, origin = _open_clip_weights(name, tag, options.weights, published)
-    tokenizer = _open_clip_tokenizer(name, config, options.weights)
-    with hub(f"the configuration of {name}"), quiet():
-        keys = ("mean", "std", "interpolation", "resize_mode")
+def _open_clip(spec: str, options: LoadOptions) -> LoadedModel:
+    open_clip = installed("open_clip")
+    name, _, tag = (spec, "", "") if spec.startswith(PLACES) else spec.partition("/")
+    file = options.weights
+    with loading(f"open_clip:{spec}", BY_FILE if tag else BY_FOLDER):
+        published = open_clip.get_pretrained_cfg(name, tag) if tag else {}
+        config = open_clip.get_model_config(name)
+        # The weights decide the activation, so the tag's configuration counts and not the model name's.
+        quick = bool((published if tag else config).get("quick_gelu"))
+        if options.quick_gelu != "auto":
+            quick = options.quick_gelu == "on"
+        tokenizer = open_clip.get_tokenizer(name)
+        if tag and file is None:
+            file = Path(open_clip.pretrained.download_pretrained(published))
         module = open_clip.create_model(
             name,
-            load_weights=False,
+            load_weights=file is None,
+            require_pretrained=file is None,
+            weights_only=not options.trust_pickle,
             pretrained_text=False,
             quick_gelu=quick,
-            force_preprocess_cfg={k: published[k] for k in keys if k in published},
+            force_preprocess_cfg={
+                k: published[k] for k in ("mean", "std", "interpolation", "resize_mode") if k in published
+            },
         )
-    with fitting(file, options.trust_pickle):
-        open_clip.load_checkpoint(module, str(file), weights_only=not options.trust_pickle)
+    if file is not None:
+        with _fitting(file, options.trust_pickle):
+            open_clip.load_checkpoint(module, str(file), weights_only=not options.trust_pickle)
+    preprocess = open_clip.transform.PreprocessCfg(**module.visual.preprocess_cfg)
     return LoadedModel(
         "CLIP",
         module,
         module.encode_image,
-        image_transform_v2(PreprocessCfg(**module.visual.preprocess_cfg), is_train=False),
+        open_clip.transform.image_transform_v2(preprocess, is_train=False),
         module.encode_text,
         tokenizer,
-        {"weights": origin, "versions": versions(("open_clip_torch", "torch", "torchvision", "pillow"))},
+        {"weights": f"tag {tag}" if tag else name},
         {"config": config, "quick_gelu": quick, "preprocess": module.visual.preprocess_cfg},
     )
 
 
-def _open_clip_config(name: str) -> dict[str, Any]:
-    import open_clip  # optional extra
-
-    if name.startswith("hf-hub:"):
-        with hub(f"the configuration of {name}", "download its files and pass open_clip:local-dir:FOLDER"):
-            return open_clip.get_model_config(name)
-    try:
-        return open_clip.get_model_config(name)
-    except (OSError, ValueError) as error:
-        raise RequestError(f"{name!r} is not a folder with an open_clip_config.json ({error})") from error
-
-
-def _open_clip_tokenizer(name: str, config: dict[str, Any], weights: Path | None) -> Any:
-    """The tokenizer that open_clip names. One from a hub may also lie beside the weights file.
-
-    A SigLIP's tokenizer is not part of its weights file, so a machine without a network needs its files too.
-    """
-    import open_clip  # optional extra
-
-    text = config.get("text_cfg", {})
-    source = text.get("hf_tokenizer_name")
-    if source and weights is not None and (weights.parent / "tokenizer_config.json").is_file():
-        with unreadable(f"the tokenizer in {str(weights.parent)!r}"):
-            return open_clip.tokenizer.HFTokenizer(
-                str(weights.parent),
-                context_length=text.get("context_length", open_clip.tokenizer.DEFAULT_CONTEXT_LENGTH),
-                tokenizer_mode=text.get("tokenizer_mode"),
-                **text.get("tokenizer_kwargs", {}),
-            )
-    whose = f" of {source}" if source else ""
-    way_out = f"download the tokenizer files{whose} and put them into the folder of the --weights FILE"
-    with hub(f"the tokenizer of open_clip:{name}", way_out), quiet():
-        return open_clip.get_tokenizer(name)
-
-
-def _open_clip_weights(name: str, tag: str | None, weights: Path | None, published: dict) -> tuple[Path, str]:
-    """(file, its origin in words)."""
-    from open_clip.pretrained import download_pretrained, download_pretrained_from_hf  # optional extra
-
-    if weights is not None:
-        return weights, f"file {weights.name}"
-    if tag:
-        with hub(f"weights of open_clip:{name}/{tag}"):
-            return Path(download_pretrained(published)), f"tag {tag}"
-    if name.startswith("hf-hub:"):
-        with hub(f"weights of open_clip:{name}", "download its files and pass open_clip:local-dir:FOLDER"):
-            return Path(download_pretrained_from_hf(name.removeprefix("hf-hub:"))), f"hub {name}"
-    folder = Path(name.removeprefix("local-dir:"))
-    files = sorted(path for suffix in ("safetensors", "bin", "pt", "pth") for path in folder.glob(f"*.{suffix}"))
-    if len(files) != 1:
-        raise RequestError(f"{str(folder)!r} holds {len(files)} weights files, one is needed; pass --weights FILE")
-    return files[0], f"file {files[0].name}"
-
-
-def _torchvision_name(name: str, options: LoadOptions) -> tuple[str, str, dict[str, Any]]:
-    """(name, weights, all weights for ImageNet-1k) of a classifier of torchvision."""
-    from torchvision import models  # optional extra
-
-    name, _, tag = name.partition("/")
-    known = models.list_models(module=models)
-    if name not in known:
-        raise RequestError(f"torchvision has no model {name!r}{suggestion(name, known, quoted=True)}")
+def _torchvision_weights(spec: str, options: LoadOptions) -> Any:
+    """The weights of a classifier of torchvision, which know its preprocessing."""
+    models = installed("torchvision.models")
+    name, _, tag = spec.partition("/")
+    _check_name("torchvision", name, models.list_models(module=models))
     choices = {w.name: w for w in models.get_model_weights(name) if len(w.meta["categories"]) == CLASS_COUNT}
-    tag = tag or "IMAGENET1K_V1"
-    if tag not in choices:
-        raise unknown(f"torchvision:{name} weights", tag, choices)
-    return name, tag, choices
+    if (tag or FIRST_WEIGHTS) not in choices:
+        raise unknown(f"torchvision:{name} weights", tag or FIRST_WEIGHTS, choices)
+    return choices[tag or FIRST_WEIGHTS]
 
 
-def _torchvision(name: str, options: LoadOptions) -> LoadedModel:
-    from torchvision import models  # optional extra
-
-    name, tag, choices = _torchvision_name(name, options)
-    classes = options.classes or CLASS_COUNT
+def _torchvision(spec: str, options: LoadOptions) -> LoadedModel:
+    models = installed("torchvision.models")
+    name, weights = spec.partition("/")[0], _torchvision_weights(spec, options)
     if options.weights is None:
-        with hub(f"weights of torchvision:{name}/{tag}", host="download.pytorch.org"):
-            module = models.get_model(name, weights=choices[tag], progress=False)
+        with loading(f"torchvision:{spec}", BY_FILE):
+            module = models.get_model(name, weights=weights, progress=False)
     else:
         # These two are built differently for pretrained weights, and are slow to initialise otherwise.
         extra = {"transform_input": True, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
-        module = models.get_model(name, weights=None, num_classes=classes, **extra)
-        with fitting(options.weights, options.trust_pickle):
-            module.load_state_dict(read_state(options.weights, options.trust_pickle, options.averaged))
-    configuration = {"name": name, "classes": classes}
-    return _classifier(module, choices[tag].transforms(), options, tag, "torchvision", configuration)
+        module = models.get_model(name, weights=None, num_classes=options.classes or CLASS_COUNT, **extra)
+        _load_state(module, options)
+    settings = {"weights": f"tag {weights.name}"}
+    return LoadedModel(
+        "ImageNet", module, module, weights.transforms(), settings=settings, configuration={"name": name}
+    )
 
 
-def _timm_name(name: str, options: LoadOptions) -> str:
-    """The tag of a classifier of timm."""
-    import timm  # optional extra
-
-    base, _, tag = name.partition(".")
-    if base not in timm.list_models():
-        raise RequestError(f"timm has no model {base!r}{suggestion(base, timm.list_models(), quoted=True)}")
-    tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{base}.*")]
-    _check_tag("timm", base, tag, [f"timm:{base}.{known}" for known in tags], tags, options)
-    return tag
+def _check_timm(spec: str, options: LoadOptions) -> None:
+    timm = installed("timm")
+    name, _, tag = spec.partition(".")
+    _check_name("timm", name, timm.list_models())
+    tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{name}.*")]
+    _check_tag(f"timm:{spec}", tag, tags, options)
 
 
-def _timm(name: str, options: LoadOptions) -> LoadedModel:
-    import timm  # optional extra
-
-    tag = _timm_name(name, options)
-    classes = options.classes or CLASS_COUNT
+def _timm(spec: str, options: LoadOptions) -> LoadedModel:
+    timm = installed("timm")
     if options.weights is None:
-        with hub(f"weights of timm:{name}"):
-            module = timm.create_model(name, pretrained=True)
+        with loading(f"timm:{spec}", BY_FILE):
+            module = timm.create_model(spec, pretrained=True)
         if module.num_classes != CLASS_COUNT:
             raise RequestError(
-                f"timm:{name} has {module.num_classes} classes, not the 1000 of ImageNet-1k; choose an in1k tag"
+                f"timm:{spec} has {module.num_classes} classes, not the 1000 of ImageNet-1k; choose an in1k tag"
             )
     else:
-        module = timm.create_model(name, pretrained=False, num_classes=classes)
-        with fitting(options.weights, options.trust_pickle):
-            if options.weights.suffix == ".npz":  # the first vision transformers, whose weights have other names
-                module.load_pretrained(str(options.weights))
-            else:
-                module.load_state_dict(read_state(options.weights, options.trust_pickle, options.averaged))
+        module = timm.create_model(spec, pretrained=False, num_classes=options.classes or CLASS_COUNT)
+        _load_state(module, options)
     data = timm.data.resolve_model_data_config(module)
     preprocess = timm.data.create_transform(**data, is_training=False)
-    configuration = {"name": name, "classes": classes, "data": data}
-    return _classifier(module, preprocess, options, tag, "timm", configuration)
-
-
-def _classifier(
-    module: Any, preprocess: Any, options: LoadOptions, tag: str, library: str, configuration: dict[str, Any]
-) -> LoadedModel:
-    """A classifier whose scores are its module's output."""
-    names = dict.fromkeys((library, "torch", "torchvision", "pillow"))
-    origin = f"file {options.weights.name}" if options.weights else f"tag {tag}"
-    settings = {"weights": origin, "versions": versions(tuple(names))}
+    settings = {"weights": f"tag {spec.partition('.')[2]}"}
+    configuration = {"name": spec, "data": data}
     return LoadedModel("ImageNet", module, module, preprocess, settings=settings, configuration=configuration)
 
 
-LOADERS = {
-    "open_clip": _open_clip,
-    "torchvision": _torchvision,
-    "timm": _timm,
-    "hf": transformers_models.load,
-    "python": python_models.load,
-    LANGUAGE: language_models.load,
-}
-CHECKS = {
-    "open_clip": _open_clip_name,
-    "torchvision": _torchvision_name,
-    "timm": _timm_name,
-    "hf": transformers_models.check,
-    "python": python_models.check,
-    LANGUAGE: language_models.check,
+def _load_state(module: Any, options: LoadOptions) -> None:
+    with _fitting(options.weights, options.trust_pickle):
+        module.load_state_dict(_read_state(options.weights, options.trust_pickle, options.averaged))
+
+
+@contextmanager
+def _fitting(file: Path, trust_pickle: bool) -> Iterator[None]:
+    """Load a weights file into a model: weights that do not fit, and code, become one sentence."""
+    try:
+        yield
+    except RequestError:
+        raise
+    except Exception as error:  # torch, safetensors, open_clip and pickle raise different types
+        if not trust_pickle and "weights_only" in str(error):
+            raise RequestError(
+                f"{str(file)!r} holds code beside its weights (TorchScript or pickle), which loading would run; "
+                "convert it to safetensors, or pass --trust-pickle if you trust its origin"
+            ) from error
+        raise RequestError(f"the weights in {str(file)!r} do not fit the model ({one_line(error)})") from error
+
+
+def _read_state(file: Path, trust_pickle: bool, averaged: bool | None = None) -> dict[str, Any]:
+    """Names and tensors of a checkpoint of timm's or torchvision's training scripts, or of a plain weights file.
+
+    Raises RequestError if the file has weights and their running mean and `averaged` is None, and if the chosen one is
+    missing.
+    """
+    import torch  # start-up time
+    from timm.models import clean_state_dict  # optional extra
+
+    if file.suffix == ".safetensors":
+        from safetensors.torch import load_file  # optional extra
+
+        checkpoint = load_file(file)
+    else:
+        checkpoint = torch.load(file, map_location="cpu", weights_only=not trust_pickle)
+    keys = ("state_dict", "model", "state_dict_ema", "model_ema")
+    held = [key for key in keys if isinstance(checkpoint.get(key), Mapping)]
+    chosen = [key for key in held if averaged in (None, key.endswith("_ema"))]
+    if len(chosen) > 1 or (not chosen and (held or averaged)):
+        raise RequestError(f"{str(file)!r} holds {', '.join(held) or 'weights alone'}: see --ema and --no-ema")
+    return clean_state_dict(checkpoint[chosen[0]] if chosen else checkpoint)
+
+
+def _check_python(name: str, options: LoadOptions) -> None:
+    if not Path(name).is_file():
+        raise RequestError(f"there is no Python file {name!r}; it defines model(), which returns the model")
+
+
+def _python(name: str, options: LoadOptions) -> LoadedModel:
+    """What model() in a user's file returns. The file is executed; its features are not cached, for it may change.
+
+        preprocess(image)       PIL image -> tensor (3, H, W)
+        encode_image(pixels)    (B, 3, H, W) -> (B, d)      and     encode_text(ids) -> (T, d), tokenizer(texts) -> ids
+        logits(pixels)          (B, 3, H, W) -> (B, labels) instead of those three: a score of every label, in order
+
+    A torch module is moved to the device and put into evaluation mode.
+    """
+    import torch  # start-up time
+
+    try:
+        made = runpy.run_path(name)["model"]()
+    except Exception as error:  # the user's code may raise anything
+        raise RequestError(f"model() of {name!r} failed with {type(error).__name__}: {error}") from error
+    family = next((f for f, parts in PARTS.items() if all(callable(getattr(made, p, None)) for p in parts)), None)
+    if family is None:
+        needed = ", or ".join(", ".join(parts) for parts in PARTS.values())
+        raise RequestError(
+            f"model() of {name!r} returned a {type(made).__name__}, which lacks methods; it needs {needed}"
+        )
+    module = made if isinstance(made, torch.nn.Module) else torch.nn.Module()
+    settings = {"weights": f"file {Path(name).name}"}
+    if family == "ImageNet":
+        return LoadedModel(family, module, made.logits, made.preprocess, settings=settings)
+    return LoadedModel(
+        family, module, made.encode_image, made.preprocess, made.encode_text, made.tokenizer, settings=settings
+    )
+
+
+# How a specification of each kind is checked before anything is loaded, and how it is loaded.
+KINDS: dict[str, tuple[Callable[[str, LoadOptions], Any], Callable[[str, LoadOptions], Any]]] = {
+    "open_clip": (_check_open_clip, _open_clip),
+    "torchvision": (_torchvision_weights, _torchvision),
+    "timm": (_check_timm, _timm),
+    "hf": (transformers_models.check, transformers_models.load),
+    "python": (_check_python, _python),
+    "lvlm": (transformers_models.check, language_models.load),
 }

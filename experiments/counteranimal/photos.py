@@ -1,23 +1,28 @@
-"""Photos with their classes, groups and backgrounds, and the source that they are decoded from."""
+"""Photos with their classes, groups and backgrounds, from any layout, and what a data set holds.
 
-import os
+Groups come from folder names or a column (`prefix`) or from a CSV file; with `each` there are none.
+"""
+
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Any
 
+from experiments.counteranimal.class_names import class_indices
+from experiments.counteranimal.labels import Vocabulary
+from experiments.counteranimal.layouts import Entry, Listing, Source, list_photos, printable
 from experiments.errors import RequestError
-from simulator.pixels.decoding import decode
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from experiments.files import output_folder, read_table, write_json
+from experiments.progress import counting
+from experiments.published.tables import published_classes
+from simulator.naming import suggestion
 
 GROUPS = ("common", "counter")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-Key = tuple[str, int, int]  # path, bytes, modification time in nanoseconds
+PREFIX, EACH = "prefix", "each"
+# Entry -> (group, background), None for an entry of neither group.
+GroupRule = Callable[[Entry], tuple[str, str] | None]
 
 
 @dataclass(frozen=True)
@@ -31,35 +36,6 @@ class Photo:
     object: str = ""  # the object of a composite; "" for an ordinary photo
 
 
-@runtime_checkable
-class Source(Protocol):
-    """Where photos are decoded from. Decoding processes get a pickled copy."""
-
-    def key(self, path: str) -> Key:
-        """A key that changes with the photo; raises OSError if the photo is gone."""
-        ...
-
-    def image(self, path: str) -> "Image":
-        """The decoded photo; raises ValueError with the reason if it cannot be decoded."""
-        ...
-
-
-@dataclass(frozen=True)
-class Folder:
-    """Photos that are files below a root."""
-
-    root: Path
-
-    def key(self, path: str) -> Key:
-        """Path, size and modification time."""
-        stat = (self.root / path).stat()
-        return path, stat.st_size, stat.st_mtime_ns
-
-    def image(self, path: str) -> "Image":
-        """The decoded file."""
-        return decode(self.root / path)
-
-
 @dataclass(frozen=True)
 class PhotoSet:
     """All photos of a data set, in the order of their paths."""
@@ -67,7 +43,7 @@ class PhotoSet:
     root: Path
     photos: tuple[Photo, ...]
     classes: dict[int, str]  # index of the label -> class name in the data set
-    strays: tuple[str, ...]  # files and folders that belong to no class or group
+    strays: tuple[str, ...]  # files, folders and photos that belong to no class or group
     source: Source
     own: bool = False  # whether indices point into the user's own classes instead of ImageNet-1k's
 
@@ -82,30 +58,66 @@ class PhotoSet:
         return any(photo.group for photo in self.photos)
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A photo in a layout, before its class has an index and its background a group."""
+def read_photos(root: Path, groups: str = PREFIX, vocabulary: Vocabulary | None = None) -> PhotoSet:
+    """All photos at `root`. Raises RequestError for another layout, an unknown class or group, and no photo."""
+    rule, listing = _group_rule(groups), list_photos(root)
+    grouped = {entry: rule(entry) for entry in sorted(listing.entries, key=lambda entry: entry.path)}
+    kept = [entry for entry, found in grouped.items() if found]
+    if not kept:
+        raise RequestError(_without_groups(root, listing, groups))
+    own = vocabulary is not None and not vocabulary.imagenet
+    index = class_indices(sorted({entry.class_name for entry in kept}), vocabulary if own else None)
+    foreign = next((entry.path for entry in kept if printable(entry.path) != entry.path), None)
+    if foreign is not None:
+        raise RequestError(
+            f"the name of {printable(foreign)!r} is not UTF-8, so no table could hold it; rename it first"
+        )
+    photos = [Photo(entry.path, index[entry.class_name], *grouped[entry], entry.object) for entry in kept]
+    places = {(entry.class_name, entry.place) for entry in kept}
+    strays = set(listing.strays)
+    for entry in grouped.keys() - set(kept):
+        whole = entry.place and (entry.class_name, entry.place) not in places  # a background without a group
+        strays.add(f"{entry.class_name}/{entry.place}" if whole else entry.path)
+    classes = {number: name for name, number in index.items()}
+    return PhotoSet(root, tuple(photos), classes, tuple(sorted(map(printable, strays))), listing.source, own)
 
-    path: str
-    class_name: str
-    place: str  # the level between class and photo: group and background, or background; "" if there is none
-    group: str = ""  # if the layout states it separately
-    object: str = ""
+
+def _group_rule(choice: str) -> GroupRule:
+    if choice == PREFIX:
+        return _by_prefix
+    if choice == EACH:
+        return lambda entry: ("", entry.place)
+    path = Path(choice)
+    if not path.is_file():
+        raise RequestError(
+            f"--groups {choice!r} is neither {PREFIX}, {EACH} nor a file{suggestion(choice, (PREFIX, EACH))}"
+        )
+    return _by_table(path)
 
 
-@dataclass(frozen=True)
-class Listing:
-    """All photos of a layout. `places` also holds empty folders."""
+def _by_prefix(entry: Entry) -> tuple[str, str] | None:
+    """The group that an entry states, otherwise the word before the first "-" of its place."""
+    if entry.group:
+        check_group(entry.group, repr(entry.path))
+        return entry.group, entry.place
+    group, _, background = entry.place.partition("-")
+    return (group.lower(), background) if group.lower() in GROUPS else None
 
-    entries: list[Entry]
-    source: Source
-    places: set[tuple[str, str]] = field(default_factory=set)  # class, place
-    strays: list[str] = field(default_factory=list)
 
-    def add(self, entry: Entry) -> None:
-        """Add a photo and its place."""
-        self.entries.append(entry)
-        self.places.add((entry.class_name, entry.place))
+def _by_table(path: Path) -> GroupRule:
+    """A CSV file with the group of each background, for one class, or for all if the class is empty or missing."""
+    groups: dict[tuple[str, str], str] = {}
+    for line, row in enumerate(read_table(path, ("background", "group"), "groups"), start=2):
+        key = row.get("class") or "", row["background"]
+        check_group(row["group"], f"line {line} of {str(path)!r}")
+        if groups.setdefault(key, row["group"]) != row["group"]:
+            raise RequestError(f"background {key[1]!r} is common and counter in {str(path)!r} (line {line}); keep one")
+
+    def group_of(entry: Entry) -> tuple[str, str] | None:
+        group = groups.get((entry.class_name, entry.place)) or groups.get(("", entry.place))
+        return None if group is None else (group, entry.place)
+
+    return group_of
 
 
 def check_group(group: str, where: str) -> None:
@@ -114,27 +126,92 @@ def check_group(group: str, where: str) -> None:
         raise RequestError(f"group {group!r} in {where} is neither 'common' nor 'counter'")
 
 
-def printable(path: str) -> str:
-    """A path in which bytes that are not UTF-8 are written as \\xe9."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+def _without_groups(root: Path, listing: Listing, groups: str) -> str:
+    """What the layout holds instead of groups, and which option fits it."""
+    if not listing.entries:
+        deeper = sorted(root.glob("*/*/*/*"))
+        hint = f"; try {str(deeper[0].parents[2])!r}" if deeper else ""
+        return f"{str(root)!r} has no photos two levels below it{hint}"
+    found = ", ".join(map(repr, sorted({entry.place for entry in listing.entries})[:3]))
+    if groups != PREFIX:
+        return f"no background of {str(root)!r} is in {groups!r}; the first ones are {found}"
+    return (
+        f"{str(root)!r} has backgrounds that begin with neither common- nor counter-, the first ones are {found}; "
+        f"--groups FILE.csv (columns background, group) assigns them, --groups {EACH} takes each by itself"
+    )
 
 
-def unreadable(photo_set: PhotoSet, advance: Callable[[], None] = lambda: None, threads: int = 4) -> dict[str, str]:
+def unreadable(photo_set: PhotoSet, advance: Callable[[int], None] = lambda photos: None) -> dict[str, str]:
     """path -> reason for every photo that cannot be decoded; `advance` is called after each photo."""
 
-    def check(photo: Photo) -> tuple[str, str | None]:
+    def check(photo: Photo) -> str | None:
         try:
             photo_set.source.image(photo.path)
         except ValueError as error:
-            return photo.path, str(error)
-        return photo.path, None
+            return str(error)
+        return None
 
     bad: dict[str, str] = {}
-    photos = iter(photo_set.photos)
-    with ThreadPoolExecutor(threads) as pool:  # Pillow decodes outside the interpreter lock
-        while chunk := list(islice(photos, 64 * threads)):  # chunks, so that results do not pile up
-            for path, reason in pool.map(check, chunk):
-                advance()
-                if reason is not None:
-                    bad[path] = reason
+    with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter lock
+        for photo, reason in zip(photo_set.photos, pool.map(check, photo_set.photos), strict=True):
+            advance(1)
+            if reason is not None:
+                bad[photo.path] = reason
     return bad
+
+
+def inspect(
+    root: Path, output: Path | None = None, groups: str = PREFIX, vocabulary: Vocabulary | None = None
+) -> dict[str, Any]:
+    """Decode every photo at `root` and return what it holds; also written to output/inspection.json."""
+    photo_set = read_photos(root, groups, vocabulary)
+    with counting("decoding", len(photo_set.photos), "photos/s") as advance:
+        document = inspection_document(photo_set, unreadable(photo_set, advance))
+    if output is not None:
+        write_json(output_folder(output) / "inspection.json", document)
+    return document
+
+
+def inspection_document(photo_set: PhotoSet, bad: dict[str, str]) -> dict[str, Any]:
+    """Counts of the readable photos, beside those that the paper prints."""
+    good = replace(photo_set, photos=tuple(p for p in photo_set.photos if p.path not in bad))
+    published = {c.index: c.photos for c in published_classes()}
+    known = photo_set.grouped and not photo_set.own and set(photo_set.classes) <= set(published)
+    groups = GROUPS if photo_set.grouped else ()
+    classes: list[dict[str, Any]] = []
+    for index, (common, counter) in good.counts().items():
+        printed = published[index] if known else (None, None)
+        photos = sorted((p for p in good.photos if p.class_index == index), key=lambda p: p.background)
+        classes.append(
+            {
+                "class_index": index,
+                "folder": good.classes[index],
+                "n": len(photos),
+                "n_common": common,
+                "n_counter": counter,
+                "published_common": printed[0],
+                "published_counter": printed[1],
+                "backgrounds": {
+                    g: dict(Counter(p.background for p in photos if p.group == g)) for g in groups or ("",)
+                },
+            }
+        )
+    common, counter = (sum(photos) for photos in zip(*published.values(), strict=True))
+    return {
+        "root": str(photo_set.root),
+        "grouped": photo_set.grouped,
+        "classes": classes,
+        "n_classes": len(classes),
+        "n": len(good.photos),
+        "n_common": sum(c["n_common"] for c in classes),
+        "n_counter": sum(c["n_counter"] for c in classes),
+        "counteranimal": known,
+        "published_n_common": common,
+        "published_n_counter": counter,
+        "missing_classes": [index for index in published if known and index not in photo_set.classes],
+        "empty_groups": [
+            {"class_index": c["class_index"], "group": g} for c in classes for g in groups if not c[f"n_{g}"]
+        ],
+        "unreadable": [{"path": path, "reason": reason} for path, reason in sorted(bad.items())],
+        "strays": list(photo_set.strays),
+    }

@@ -1,144 +1,106 @@
 """Scores of labels from features of photos; predictions, and sets of confusing labels, from scores."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from experiments.counteranimal.cache import cached_text, model_folder, save_text
-from experiments.counteranimal.encoding import Encoded, Runtime, check_score_count, failures
+from experiments.counteranimal.encoding import Encoded, FeatureCache, Runtime, encode_photos, failures
 from experiments.counteranimal.labels import LabelSpace, Vocabulary, confusing_labels
 from experiments.counteranimal.model import LoadedModel
 from experiments.counteranimal.photos import Photo, PhotoSet
 from experiments.counteranimal.predictions import Predictions
 from experiments.errors import RunError
+from experiments.progress import counting
 
 TEXT_BATCH = 256  # texts per forward pass
-PHOTO_BATCH = 1024  # photos whose scores are in memory together
 NO_ANSWER = -1  # predicted index of a photo whose scores are not finite; it counts as wrong
 
 
-class Scorer:
-    """Image features -> scores of the labels: cosines of a CLIP, scores of a classifier.
+@dataclass
+class Scored:
+    """One model's scores of all labels for the readable photos: cosines of a CLIP, scores of a classifier."""
 
-    Labels with the same phrases share one text embedding and one column of the product, so they tie exactly.
-    Computed separately they would differ by rounding, and the winner would depend on the processor.
-    """
+    encoded: Encoded
+    scores: Float[np.ndarray, "N L"]
+    settings: dict[str, Any] = field(default_factory=dict)  # what a summary says about the scores
 
-    def __init__(
-        self,
-        labels: int,
-        text: Float[np.ndarray, "U d"] | None = None,
-        columns: Sequence[int] = (),
-        truncated: int = 0,
-        spec: str = "",
-    ):
-        self.labels, self.spec = labels, spec
-        self.truncated = truncated  # phrases that are longer than the model reads
-        self._text = None if text is None else torch.from_numpy(text.T.copy())
-        self._columns = np.array(columns, dtype=np.int64)  # row of `text` of each label
+    @property
+    def photos(self) -> list[Photo]:
+        return self.encoded.photos
 
-    def __call__(self, features: Float[np.ndarray, "N d"]) -> Float[np.ndarray, "N L"]:
-        if self._text is None:
-            check_score_count(self.spec, features.shape[1:], self.labels)
-            return features
-        return (torch.from_numpy(features) @ self._text).numpy()[:, self._columns]
+    @property
+    def truth(self) -> Int[np.ndarray, " N"]:
+        """The index of each photo's class."""
+        return np.array([photo.class_index for photo in self.photos], dtype=np.int64)
 
 
-def scorer(
+def score_photos(
+    photo_set: PhotoSet,
     model: LoadedModel,
     vocabulary: Vocabulary,
     prompts: Sequence[str],
     runtime: Runtime,
-    cache: Path | None,
-    advance: Callable[[int], None] = lambda labels: None,
-) -> Scorer:
-    """The scorer of a model for labels and prompt templates; a classifier ignores the templates."""
+    cache: Path | None = None,
+) -> Scored:
+    """Scores of every label of a vocabulary; a classifier ignores the prompt templates.
+
+    Labels with the same phrases share one text embedding and one column of the product, so they tie exactly. Computed
+    separately they would differ by rounding, and the winner would depend on the processor.
+    """
+    encoded = encode_photos(photo_set, model, cache, runtime, len(vocabulary.names))
     if model.family != "CLIP":
-        return Scorer(len(vocabulary.names), spec=model.spec)
+        return Scored(encoded, encoded.features, {"phrases_cut": 0})
     phrases = vocabulary.phrases(prompts)
-    unique = {label: row for row, label in enumerate(dict.fromkeys(phrases))}
-    text, truncated = text_features(model, list(unique), runtime, cache, advance)
-    return Scorer(len(phrases), text, [unique[label] for label in phrases], truncated)
+    distinct = {label: row for row, label in enumerate(dict.fromkeys(phrases))}
+    text, truncated = text_features(model, list(distinct), runtime, cache)
+    cosines = (torch.from_numpy(encoded.features) @ torch.from_numpy(text.T.copy())).numpy()
+    return Scored(encoded, cosines[:, [distinct[label] for label in phrases]], {"phrases_cut": truncated})
 
 
 def text_features(
-    model: LoadedModel,
-    phrases: Sequence[Sequence[str]],
-    runtime: Runtime,
-    cache: Path | None = None,
-    advance: Callable[[int], None] = lambda labels: None,
+    model: LoadedModel, phrases: Sequence[Sequence[str]], runtime: Runtime, cache: Path | None = None
 ) -> tuple[Float[np.ndarray, "U d"], int]:
     """(Unit text embedding of each label, number of phrases that are longer than the model reads).
 
     Each label's embedding is the normalised mean of its phrases' normalised embeddings. The cache key holds the
     tokens, so a changed tokenizer computes them again. Raises RunError if an embedding is not finite.
     """
-    batches = list(_batches(phrases))
-    tokens = [model.tokenizer([phrase for label in batch for phrase in label]) for batch in batches]
-    folder = model_folder(cache, runtime.identity(model.key))
-    file = None if folder is None else folder / f"text-{_digest(tokens, phrases)}.safetensors"
-    kept = None if file is None else cached_text(file)
-    if kept is not None:
-        return kept
-    rows = []
-    with failures(runtime):
+    tokens = [model.tokenizer(list(label)) for label in phrases]
+    truncated = sum(_truncated(model.tokenizer, label, ids) for label, ids in zip(phrases, tokens, strict=True))
+    keys = [(f"text {sha256(ids.numpy().tobytes()).hexdigest()}", len(ids), 0) for ids in tokens]
+    store = FeatureCache(runtime.folder(cache, model.key))
+    with counting("prompts", len(phrases), "labels/s") as advance, failures(runtime):
         model.module.to(runtime.device)
-        for batch, ids in zip(batches, tokens, strict=True):
+        missing = [k for k, key in enumerate(keys) if key not in store.rows]
+        size = max(1, TEXT_BATCH // max(map(len, tokens)))
+        for start in range(0, len(missing), size):
+            batch = missing[start : start + size]
+            ids = model.tokenizer([phrase for k in batch for phrase in phrases[k]]).to(runtime.device)
             with torch.inference_mode(), runtime.autocast():
-                embedding = torch.nn.functional.normalize(model.encode_text(ids.to(runtime.device)), dim=-1)
-            parts = embedding.float().split([len(label) for label in batch])
-            mean = torch.stack([part.mean(dim=0) for part in parts])
-            rows.append((mean / mean.norm(dim=-1, keepdim=True)).cpu().numpy())
+                embedding = torch.nn.functional.normalize(model.encode_text(ids), dim=-1).float()
+            mean = torch.stack([part.mean(dim=0) for part in embedding.split([len(tokens[k]) for k in batch])])
+            store.add([keys[k] for k in batch], (mean / mean.norm(dim=-1, keepdim=True)).cpu().numpy())
             advance(len(batch))
-    text = np.concatenate(rows)
+    text = np.stack([store.rows[key] for key in keys])
     finite = np.isfinite(text).all(axis=1)
     if not finite.all():
         raise RunError(
             f"{model.spec or 'the model'} has no finite embedding for {(~finite).sum()} of {len(phrases)} labels, the "
             f"first is {phrases[int(finite.argmin())][0]!r}; look at its weights, or at --precision {runtime.precision}"
         )
-    truncated = sum(_truncated(model.tokenizer, batch, ids) for batch, ids in zip(batches, tokens, strict=True))
-    if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        save_text(file, text, truncated)
     return text, truncated
 
 
-def _batches(phrases: Sequence[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
-    """Labels whose phrases fill one forward pass; the phrases of a label stay together."""
-    batch: list[Sequence[str]] = []
-    for label in phrases:
-        if batch and sum(map(len, batch)) + len(label) > TEXT_BATCH:
-            yield batch
-            batch = []
-        batch.append(label)
-    if batch:
-        yield batch
-
-
-def _truncated(tokenizer: Callable, batch: Sequence[Sequence[str]], ids: torch.Tensor) -> int:
+def _truncated(tokenizer: Callable, label: Sequence[str], ids: torch.Tensor) -> int:
     """How many phrases fill the model's context: further words change no token."""
-    empty = tokenizer([""])
-    padded = ids.shape[1:] == empty.shape[1:]  # to a fixed length: only rows without padding can be truncated
-    flat = [phrase for label in batch for phrase in label]
-    full = [i for i in range(len(flat)) if not padded or ids[i].flatten()[-1] != empty.flatten()[-1]]
-    if not full:
-        return 0
-    longer = tokenizer([f"{flat[i]} and more" for i in full])
-    return int((longer == ids[full]).flatten(1).all(dim=1).sum()) if longer.shape[1:] == ids.shape[1:] else 0
-
-
-def _digest(tokens: Sequence[torch.Tensor], phrases: Sequence[Sequence[str]]) -> str:
-    """A digest of the tokens and of how many phrases each label has."""
-    hashed = sha256(repr([len(label) for label in phrases]).encode())
-    for ids in tokens:
-        hashed.update(f"{ids.dtype} {tuple(ids.shape)}\n".encode())
-        hashed.update(np.ascontiguousarray(ids.numpy()))
-    return hashed.hexdigest()[:32]
+    longer = tokenizer([f"{phrase} and more" for phrase in label])
+    return int((longer == ids).flatten(1).all(dim=1).sum()) if longer.shape == ids.shape else 0
 
 
 def rank_labels(
@@ -169,32 +131,15 @@ def rank_labels(
     )
 
 
-Scored = Iterable[tuple[Sequence[Photo], Float[np.ndarray, "N L"]]]
-
-
-def scored(encoded: Encoded, score: Scorer) -> Scored:
-    """The readable photos with their scores, in batches."""
-    for start in range(0, len(encoded.photos), PHOTO_BATCH):
-        part = slice(start, start + PHOTO_BATCH)
-        yield encoded.photos[part], score(encoded.features[part])
-
-
-def predict(photo_set: PhotoSet, batches: Scored, space: LabelSpace) -> Predictions:
-    """Predictions for photos that come with scores of all labels.
-
-    Raises RunError if no photo has a finite score.
-    """
-    photos: list[Photo] = []
-    parts = []
-    for some, scores in batches:
-        parts.append(rank_labels(scores, np.array([photo.class_index for photo in some], dtype=np.int64), space))
-        photos += some
-    predicted, rank, margin = (np.concatenate(column) for column in zip(*parts, strict=True))
+def predict(photo_set: PhotoSet, scored: Scored, space: LabelSpace) -> Predictions:
+    """Predictions of the readable photos. Raises RunError if no photo has a finite score."""
+    photos = scored.photos
+    predicted, rank, margin = rank_labels(scored.scores, scored.truth, space)
     if (predicted == NO_ANSWER).all():
         raise RunError(f"the model has no finite score for any of {len(photos)} photos; look at its weights")
     return Predictions(
         tuple(photo.path for photo in photos),
-        np.array([photo.class_index for photo in photos], dtype=np.int64),
+        scored.truth,
         np.array([photo.group == "common" for photo in photos]),
         tuple(photo.background for photo in photos),
         predicted,
@@ -205,21 +150,15 @@ def predict(photo_set: PhotoSet, batches: Scored, space: LabelSpace) -> Predicti
     )
 
 
-def confusing_space(encoded: Encoded, score: Scorer) -> LabelSpace:
+def confusing_space(scored: Scored) -> LabelSpace:
     """1 vs 20 label sets from a reference model: the labels of highest mean cosine over a class's photos.
 
     Photos without finite scores are left out. Raises RunError for a class that has no others.
     """
-    classes = sorted({photo.class_index for photo in encoded.photos})
-    row = {index: r for r, index in enumerate(classes)}
-    total = np.zeros((len(classes), score.labels))
-    count = np.zeros(len(classes))
-    for photos, scores in scored(encoded, score):
-        where = np.array([row[photo.class_index] for photo in photos])
-        scores = scores.astype(np.float64)
-        finite = np.isfinite(scores).all(axis=1)
-        np.add.at(total, where[finite], scores[finite])
-        np.add.at(count, where[finite], 1)
-    if (count == 0).any():
-        raise RunError(f"the reference model has no finite score for class {classes[int(count.argmin())]}")
-    return confusing_labels(total / count[:, None], classes)
+    finite = np.isfinite(scored.scores).all(axis=1)
+    classes = sorted(set(scored.truth.tolist()))
+    rows = [scored.scores[finite & (scored.truth == index)] for index in classes]
+    empty = [index for index, scores in zip(classes, rows, strict=True) if not len(scores)]
+    if empty:
+        raise RunError(f"the reference model has no finite score for class {empty[0]}")
+    return confusing_labels(np.stack([scores.mean(axis=0, dtype=np.float64) for scores in rows]), classes)

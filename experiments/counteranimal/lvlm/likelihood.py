@@ -1,9 +1,19 @@
 """Every competing label of every photo scored by a language model's loss on "A <label>".
 
-Scores are cached like features, under the photo and the names that compete. A name that several labels share is
-scored once, so those labels tie exactly.
+The loss is the one that the library returns for labelled tokens: the mean over the answer's tokens of -log p(token |
+photo, question, tokens before), in nats. [W] calls it the language model's loss. A mean favours long names whose later
+tokens follow from the earlier ones; a sum would favour short names.
+
+Photo and question pass through the model once, and their keys and values are cached. Each batch of answers continues
+from a copy of the cache, padded on the right. In a causal model no token sees later ones, so padding needs no mask. The
+model counts positions from the cache (for Qwen-VL's three axes too).
+
+Losses are cached like features, under the photo and the names that compete. A name that several labels share is scored
+once, so those labels tie exactly.
 """
 
+import copy
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,22 +21,22 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
 
-from experiments.counteranimal.cache import FeatureCache, model_folder
-from experiments.counteranimal.encoding import Encoded, Runtime, check_readable, decoded, failures, photo_keys
+from experiments.counteranimal.encoding import FeatureCache, Runtime, encode, photo_keys
 from experiments.counteranimal.labels import LabelSpace, digest
-from experiments.counteranimal.lvlm.losses import label_losses, plain_loss
-from experiments.counteranimal.lvlm.model import Inputs, LanguageModel
-from experiments.counteranimal.lvlm.prompt import answer_tokens, special_tokens
+from experiments.counteranimal.lvlm.model import Inputs, LanguageModel, answer_tokens, on_device
+from experiments.counteranimal.model import one_line
 from experiments.counteranimal.photos import Photo, PhotoSet
-from experiments.counteranimal.weights import first_line
+from experiments.counteranimal.scoring import Scored
 from experiments.errors import RequestError, RunError, SoberclipError
-from experiments.progress import counting
 
 SHARD_ROWS = 32  # photos between two writes: each costs a pass of a large model
 # Largest difference between a loss on a shared prefix and a pass over everything, relative above one nat: rounding.
 TOLERANCE = {"fp32": 2e-3, "bf16": 0.25, "fp16": 0.05}
 SCORE = "minus the mean loss of the tokens of 'A <label>'"
+IGNORED = -100  # a target that cross_entropy leaves out
 
 
 def score_labels(
@@ -34,137 +44,82 @@ def score_labels(
     photo_set: PhotoSet,
     space: LabelSpace,
     names: Sequence[str],
-    cache: Path,
+    cache: Path | None,
     runtime: Runtime,
-    strict: bool = False,
-) -> tuple[Encoded, dict[str, Any]]:
-    """(scores of all labels, 0 for those that do not compete; what a summary says about them).
-
-    Raises RunError as `encode_photos` does, and if no photo can be read.
-    """
-    labels = _Labels(model, photo_set, space, names, runtime)
-    identity = runtime.identity(model.key) | {"asked": model.prompt.answered("{}")}
-    store = FeatureCache(model_folder(cache, identity))
+) -> Scored:
+    """Scores of all labels, 0 for those that do not compete. Raises RunError as `encode` does."""
+    every = tuple(range(len(names)))
+    labels = {index: every if space.allowed is None else space.allowed[index] for index in photo_set.classes}
+    distinct = {index: tuple(dict.fromkeys(names[k] for k in row)) for index, row in labels.items()}
+    digests = {index: digest(row) for index, row in distinct.items()}
+    losses = _Losses(model, photo_set, distinct, runtime)
     keys = [
-        (f"{labels.digests[photo.class_index]} {path}", size, time)
+        (f"{digests[photo.class_index]} {path}", size, time)
         for photo, (path, size, time) in zip(photo_set.photos, photo_keys(photo_set), strict=True)
     ]
-    missing = [i for i, key in enumerate(keys) if key not in store.rows]
-    pipeline = Inputs(model.processor, model.prompt.text, special_tokens(model.processor, model.prompt.text))
-    unreadable: dict[str, str] = {}
-    waiting: dict[int, list[float]] = {}
-    passes = 0
-
-    def write() -> None:
-        if waiting:
-            longest = max(map(len, waiting.values()))
-            rows = [[*row, *[0.0] * (longest - len(row))] for row in waiting.values()]
-            store.add([keys[i] for i in waiting], np.array(rows, dtype=np.float32))
-            waiting.clear()
-
-    with counting("questions", len(keys), "photos/s") as advance, failures(runtime):
-        advance(len(keys) - len(missing))
-        if missing:
-            model.place(runtime)
-        try:
-            for i, reason, inputs in decoded(photo_set, pipeline, runtime, missing):
-                photo = photo_set.photos[i]
-                reason = inputs if isinstance(inputs, str) else reason
-                if reason is None:
-                    waiting[i] = labels.row(photo, inputs)
-                    passes += 1
-                else:
-                    unreadable[photo.path] = reason
-                    if strict:
-                        check_readable(unreadable)
-                if len(waiting) >= SHARD_ROWS:
-                    write()
-                advance(1)
-        finally:
-            write()
-        model.module.to("cpu")  # the next model needs the memory
-    read = [i for i, photo in enumerate(photo_set.photos) if photo.path not in unreadable]
-    if not read:
-        path, reason = next(iter(unreadable.items()))
-        raise RunError(
-            f"{model.spec} can take none of {len(keys)} photos, the first is {path!r} ({reason}); look at them and at "
-            "its processor"
-        )
-    photos, rows = [photo_set.photos[i] for i in read], [store.rows[keys[i]] for i in read]
-    scores = np.stack([labels.scores(photo, row) for photo, row in zip(photos, rows, strict=True)])
-    encoded = Encoded(photos, scores, unreadable, passes, store.damaged)
-    return encoded, {"score": SCORE, "answers_cut": int(sum(row[0] for row in rows))}
+    encoded = encode(
+        photo_set,
+        keys,
+        FeatureCache(runtime.folder(cache, f"{model.key} {model.prompt.answered('{}')}")),
+        runtime,
+        Inputs(model.processor, model.prompt.text, losses.answers.dropped),
+        lambda: model.place(runtime),
+        lambda photos, inputs: losses(photos[0], inputs[0]),
+        batch_size=1,
+        shard_rows=SHARD_ROWS,
+    )
+    scores = np.zeros((len(encoded.photos), len(names)), dtype=np.float32)
+    for i, (photo, row) in enumerate(zip(encoded.photos, encoded.rows, strict=True)):
+        loss = dict(zip(distinct[photo.class_index], row, strict=False))
+        for label in labels[photo.class_index]:
+            scores[i, label] = -loss[names[label]]
+    return Scored(encoded, scores, {"score": SCORE})
 
 
-class _Labels:
-    """The names that compete for the photos of each class, and their answer tokens.
-
-    A row holds the number of answers that were truncated, then a score per distinct name.
-    """
+class _Losses:
+    """The losses of a photo on the distinct names that compete for its class."""
 
     def __init__(
-        self, model: LanguageModel, photo_set: PhotoSet, space: LabelSpace, names: Sequence[str], runtime: Runtime
+        self, model: LanguageModel, photo_set: PhotoSet, distinct: dict[int, tuple[str, ...]], runtime: Runtime
     ):
-        self.model, self.photo_set, self.names, self.runtime = model, photo_set, names, runtime
-        every = tuple(range(len(names)))
-        self.labels = {index: every if space.allowed is None else space.allowed[index] for index in photo_set.classes}
-        self.unique = {index: tuple(dict.fromkeys(names[k] for k in row)) for index, row in self.labels.items()}
-        self.digests = {index: digest(row) for index, row in self.unique.items()}
-        used = list(dict.fromkeys(name for row in dict.fromkeys(self.unique.values()) for name in row))
-        _check_special_tokens(model, used)
-        self.answers = answer_tokens(model.processor, model.prompt, used)
-        self.ids = dict(zip(used, self.answers.ids, strict=True))
+        self.model, self.photo_set, self.distinct, self.runtime = model, photo_set, distinct, runtime
+        self.names = list(dict.fromkeys(name for row in distinct.values() for name in row))
+        for name in self.names:  # a token such as <image> in a name would be read as a photo, or as an end
+            token = next((token for token in model.processor.tokenizer.all_special_tokens if token in name), None)
+            if token is not None:
+                raise RequestError(f"the label {name!r} holds {token}, a special token of {model.spec}; rename it")
+        self.answers = answer_tokens(model.processor, model.prompt, self.names)
+        self.ids = dict(zip(self.names, self.answers.ids, strict=True))
         self.checked = False
 
-    def row(self, photo: Photo, inputs: dict[str, Any]) -> list[float]:
-        """The row of a photo; an exception of an architecture that does not support this becomes one sentence."""
-        names = self.unique[photo.class_index]
+    def __call__(self, photo: Photo, inputs: dict[str, Any]) -> Float[torch.Tensor, "1 T"]:
+        """The loss of each name, then zeros up to the largest number of names."""
+        spec, module = self.model.spec, self.model.module
+        names = self.distinct[photo.class_index]
         ids = [self.ids[name] for name in names]
-        try:
-            room = self._room(photo, inputs["input_ids"].shape[1])
-            loss = label_losses(
-                self.model.module,
-                inputs,
-                self.answers.dropped,
-                [one[:room] for one in ids],
-                self.runtime.batch_size,
+        length = inputs["input_ids"].shape[1] + max(map(len, ids))
+        if self.model.longest is not None and length > self.model.longest:
+            raise RunError(
+                f"{spec} reads {self.model.longest} tokens, and the photo {photo.path!r} with the question and the "
+                f"longest label takes {length} (finished photos are kept)"
             )
-            truncated = sum(len(one) > room for one in ids)
-            if not self.checked and not truncated and np.isfinite(loss).all():
+        try:
+            loss = label_losses(module, inputs, ids, self.runtime.batch_size)
+            if not self.checked and np.isfinite(loss).all():
+                self.checked = True
                 self._check_prefix(photo, names, loss)
         except (SoberclipError, torch.OutOfMemoryError, MemoryError):
             raise
-        except Exception as error:
-            kind = self.model.module.config.model_type
+        except Exception as error:  # of an architecture that does not support this
             raise RunError(
-                f"{self.model.spec}, a model of type {kind!r}, fails on the photo {photo.path!r} "
-                f"({type(error).__name__}: {first_line(error)}); finished photos are kept"
+                f"{spec}, a model of type {module.config.model_type!r}, fails on the photo {photo.path!r} "
+                f"({type(error).__name__}: {one_line(error)}); finished photos are kept"
             ) from error
-        return [truncated, *(-loss).tolist()]
+        width = max(map(len, self.distinct.values()))
+        return torch.from_numpy(np.pad(loss, (0, width - len(loss))).astype(np.float32))[None]
 
-    def scores(self, photo: Photo, row: Float[np.ndarray, " T"]) -> Float[np.ndarray, " L"]:
-        """Scores of all labels from a row."""
-        place = {name: k for k, name in enumerate(self.unique[photo.class_index], start=1)}
-        scores = np.zeros(len(self.names), dtype=np.float32)
-        for label in self.labels[photo.class_index]:
-            scores[label] = row[place[self.names[label]]]
-        return scores
-
-    def _room(self, photo: Photo, prompt: int) -> int:
-        """Tokens that are left for an answer."""
-        if self.model.longest is None:
-            return max(map(len, self.answers.ids))
-        room = self.model.longest - prompt + self.answers.dropped
-        if room < 1:
-            raise RunError(
-                f"{self.model.spec} reads {self.model.longest} tokens, and the photo {photo.path!r} with the question "
-                f"takes {prompt}: no label fits (finished photos are kept)"
-            )
-        return room
-
-    def _check_prefix(self, photo: Photo, names: Sequence[str], loss: Float[np.ndarray, " L"]) -> None:
+    def _check_prefix(self, photo: Photo, names: Sequence[str], loss: Float[np.ndarray, " T"]) -> None:
         """Once per run, the longest label in one plain pass: an architecture may not continue from cached keys."""
-        self.checked = True
         k = max(range(len(names)), key=lambda k: len(self.ids[names[k]]))
         plain = plain_loss(self.model, self.photo_set.source.image(photo.path), names[k], self.ids[names[k]])
         if not abs(plain - loss[k]) <= TOLERANCE[self.runtime.precision] * max(1.0, abs(plain)):
@@ -174,9 +129,49 @@ class _Labels:
             )
 
 
-def _check_special_tokens(model: LanguageModel, names: Sequence[str]) -> None:
-    """A label with a token such as <image> in its name would be read as a photo, or as an end."""
-    for name in names:
-        token = next((token for token in model.processor.tokenizer.all_special_tokens if token in name), None)
-        if token is not None:
-            raise RequestError(f"the label {name!r} holds {token}, a special token of {model.spec}; rename it")
+@torch.inference_mode()
+def label_losses(
+    module: Any, inputs: dict[str, Any], answers: Sequence[tuple[int, ...]], size: int
+) -> Float[np.ndarray, " L"]:
+    """The mean loss of each answer after one photo and question."""
+    logits, cached = _continued(module, on_device(inputs, next(module.parameters())), 1)
+    first = torch.tensor([ids[:1] for ids in answers], device=logits.device)
+    total = _losses(logits.expand(len(answers), -1, -1), first)
+    order = sorted(range(len(answers)), key=lambda i: len(answers[i]))  # similar lengths need little padding
+    longer = [i for i in order if len(answers[i]) > 1]
+    for start in range(0, len(longer), size):
+        batch = longer[start : start + size]
+        ids = [torch.tensor(answers[i], device=logits.device) for i in batch]
+        fed = pad_sequence([one[:-1] for one in ids], batch_first=True)
+        targets = pad_sequence([one[1:] for one in ids], batch_first=True, padding_value=IGNORED)
+        # The reordering of a beam search whose beams all continue from the first: every kind of cache supports it.
+        copied = copy.deepcopy(cached)
+        copied.reorder_cache(torch.zeros(len(batch), dtype=torch.long))
+        logits, _ = _continued(module, {"input_ids": fed}, fed.shape[1], copied)
+        total[batch] += _losses(logits, targets)
+    return total.cpu().numpy() / np.array([len(ids) for ids in answers])
+
+
+def plain_loss(model: LanguageModel, image: Any, name: str, answer: tuple[int, ...]) -> float:
+    """The loss on one label as the library computes it, from one pass over photo, question and answer: slow."""
+    text = model.prompt.answered(name)
+    inputs = Inputs(model.processor, text)(image)
+    labels = inputs["input_ids"].clone()
+    labels[:, : -len(answer)] = IGNORED
+    with torch.inference_mode():
+        return float(model.module(**on_device({**inputs, "labels": labels}, next(model.module.parameters()))).loss)
+
+
+def _continued(module: Any, inputs: dict[str, Any], last: int, cached: Any = None) -> tuple[torch.Tensor, Any]:
+    """(logits after the last tokens, cached keys and values of everything so far), continued from a cache."""
+    known = inspect.signature(module.forward).parameters
+    cache = "cache" if "cache" in known else "past_key_values"  # its name before transformers 5.2x
+    keep = {"logits_to_keep": last} if "logits_to_keep" in known else {}
+    out = module(**inputs, **keep, **({} if cached is None else {cache: cached}), use_cache=True)
+    return out.logits[:, -last:], getattr(out, cache)
+
+
+def _losses(logits: Float[torch.Tensor, "B T V"], targets: torch.Tensor) -> Float[torch.Tensor, " B"]:
+    """Sum of -log p over each row's targets, in double precision."""
+    each = cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none")
+    return each.double().reshape(targets.shape).sum(dim=1)

@@ -1,22 +1,80 @@
-"""A vision language model of the transformers library, from a folder or from the hub. Stored code does not run.
+"""A vision language model of the transformers library, its question, and the tokens of every answer that is scored.
 
-Such a model has no image features, only answers to a question about a photo.
+Such a model has no image features, only answers to a question about a photo. [W] asks "What is the main object in the
+image?" and scores each label by the language model's loss on "A <label>". The answer is the assistant's text in the
+model's own chat template, after the generation prompt: after LLaVA's "ASSISTANT:" it is " A ostrich", after Qwen's
+"assistant" and a line break "A ostrich". Code that is stored with a model does not run.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from itertools import takewhile
 from typing import Any
 
-from experiments.counteranimal.encoding import Precision, Runtime
-from experiments.counteranimal.lvlm.prompt import ANSWER, QUESTION, Prompt, prompt_of
-from experiments.counteranimal.model import LoadOptions, digest, versions, weights_hash
-from experiments.counteranimal.transformers_models import located
-from experiments.counteranimal.weights import first_line, hub, quiet, unreadable
+from experiments.counteranimal.encoding import DTYPES, Runtime
+from experiments.counteranimal.labels import installed
+from experiments.counteranimal.model import LoadOptions, digest, loading, one_line, versions, weights_hash
+from experiments.counteranimal.transformers_models import WAY_OUT, check_complete
 from experiments.errors import RequestError
 
-# A folder holds at least one file of each.
-PROCESSORS = ("processor_config.json", "preprocessor_config.json")
-TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
+QUESTION = "What is the main object in the image?"
+ANSWER = "A {}"
+MARK = "soberclip"  # an answer that occurs nowhere else in a prompt
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A question about a photo, as text with the photo's placeholder in it."""
+
+    text: str
+    before: str  # text between it and the answer: a space in LLaVA's template
+
+    def answered(self, name: str) -> str:
+        """Question and answer."""
+        return f"{self.text}{self.before}{ANSWER.format(name)}"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Token ids of the answers, from the first token that differs from the bare prompt."""
+
+    ids: tuple[tuple[int, ...], ...]
+    dropped: int  # tokens at the end of the bare prompt that merge with the answers' first; nearly always 0
+
+
+def prompt_of(spec: str, processor: Any) -> Prompt:
+    """The question in a processor's chat template. Raises RequestError if there is none, or none that takes a photo."""
+    question = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": QUESTION}]}]
+    answer = {"role": "assistant", "content": [{"type": "text", "text": MARK}]}
+    try:
+        text = processor.apply_chat_template(question, add_generation_prompt=True, tokenize=False)
+        whole = processor.apply_chat_template([*question, answer], tokenize=False)
+    except Exception as error:  # jinja and templates raise different types
+        raise RequestError(
+            f"{spec} has no chat template that takes a photo and a question ({one_line(error)})"
+        ) from error
+    # If the generation prompt does not begin an answered turn, the answer follows it directly.
+    before = whole[len(text) :].partition(MARK)[0] if whole.startswith(text) and MARK in whole else ""
+    return Prompt(text, before)
+
+
+def tokens(processor: Any, text: str) -> list[int]:
+    """Ids of a text, with the tokenizer's special tokens unless the template has written them already."""
+    return processor.tokenizer(text, add_special_tokens=special_tokens(processor, text))["input_ids"]
+
+
+def special_tokens(processor: Any, text: str) -> bool:
+    """Whether the tokenizer should add its own; two beginnings of a sentence are a common mistake."""
+    first = processor.tokenizer.bos_token
+    return not (first and text.startswith(first))
+
+
+def answer_tokens(processor: Any, prompt: Prompt, names: Sequence[str]) -> Answers:
+    """The tokens of "A <label>" for each name, cut from prompt and answer tokenised as one text."""
+    bare = tokens(processor, prompt.text)
+    whole = [tokens(processor, prompt.answered(name)) for name in names]
+    same = sum(1 for _ in takewhile(lambda ids: len(set(ids)) == 1, zip(bare, *whole, strict=False)))
+    return Answers(tuple(tuple(ids[same:]) for ids in whole), len(bare) - same)
 
 
 @dataclass(frozen=True)
@@ -33,14 +91,13 @@ class LanguageModel:
     family: str = "LVLM"
 
     def place(self, runtime: Runtime) -> None:
-        """Move the module to the device, its weights in the given precision.
+        """Move the module to the device, its weights in the given precision: autocast would keep them in fp32.
 
         Computed buffers keep theirs: rotary frequencies in half precision would shift the positions of long prompts.
         """
-        dtype = weights_dtype(runtime.precision)
         for value in self.module.state_dict(keep_vars=True).values():
             if value.is_floating_point():
-                value.data = value.data.to(dtype)
+                value.data = value.data.to(DTYPES[runtime.precision])
         self.module.to(runtime.device)
 
 
@@ -50,24 +107,20 @@ class Inputs:
 
     processor: Any
     text: str
-    special: bool
+    dropped: int = 0  # tokens at the end that are left out
 
-    def __call__(self, image: Any) -> dict[str, Any] | str:
-        """The inputs, or the reason why the processor refuses the photo: Qwen's refuses very long ones."""
+    def __call__(self, image: Any) -> dict[str, Any]:
+        """Raises ValueError with the reason if the processor refuses the photo: Qwen's refuses very long ones."""
+        special = special_tokens(self.processor, self.text)
         try:
-            inputs = self.processor(
-                images=[image], text=[self.text], add_special_tokens=self.special, return_tensors="pt"
-            )
-        except Exception as error:  # processors raise different types, perhaps in a decoding process
-            return f"{type(error).__name__}: {first_line(error)}"
-        return dict(inputs)
-
-
-def weights_dtype(precision: Precision) -> Any:
-    """Weights are in half precision too: autocast would keep 28 GB in memory for seven billion of them."""
-    import torch  # start-up time
-
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+            found = self.processor(images=[image], text=[self.text], add_special_tokens=special, return_tensors="pt")
+        except Exception as error:  # processors raise different types
+            raise ValueError(f"{type(error).__name__}: {one_line(error)}") from error
+        shape = found["input_ids"].shape  # of everything that has one entry per token
+        return {
+            name: value[:, : shape[1] - self.dropped] if getattr(value, "shape", None) == shape else value
+            for name, value in found.items()
+        }
 
 
 def on_device(inputs: dict[str, Any], like: Any) -> dict[str, Any]:
@@ -79,101 +132,50 @@ def on_device(inputs: dict[str, Any], like: Any) -> dict[str, Any]:
     return moved
 
 
-def check(name: str, options: LoadOptions) -> None:
-    """Raises RequestError unless `name` is a complete folder or a name on the hub."""
-    local, where = located(name, "lvlm")
-    for what, names in (("processor", PROCESSORS), ("tokenizer", TOKENIZERS)) if local else ():
-        if not any((Path(where) / file).is_file() for file in names):
-            raise RequestError(
-                f"lvlm:{name} has no {what}: none of {', '.join(names)} is in its folder; put the model's own beside "
-                "its weights"
-            )
-
-
 def load(name: str, options: LoadOptions) -> LanguageModel:
     """A model of a folder, or of ORG/NAME on the hub or in its cache.
 
     Raises RequestError for a model that does not answer questions about photos, a folder without processor or
     tokenizer, and weights that do not fit.
     """
-    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor  # optional extra
-
+    transformers = installed("transformers")
     spec = f"lvlm:{name}"
-    local, where = located(name, "lvlm")
-    way_out = "download its files where there is a network and pass lvlm:FOLDER"
-    with unreadable(spec) if local else hub(spec, way_out):
-        config = AutoConfig.from_pretrained(where, local_files_only=local)
-        _check_type(spec, config)
-        processor = AutoProcessor.from_pretrained(where, local_files_only=local)
-        _check_processor(spec, processor)
-        prompt = prompt_of(spec, processor)
-        with quiet():  # the library prints a table of weights that do not fit
-            module, report = AutoModelForImageTextToText.from_pretrained(
-                where, config=config, output_loading_info=True, ignore_mismatched_sizes=True, local_files_only=local
+    with loading(spec, WAY_OUT):
+        config = transformers.AutoConfig.from_pretrained(name)
+        if type(config) not in transformers.AutoModelForImageTextToText._model_mapping or config.is_encoder_decoder:
+            raise RequestError(
+                f"{spec} holds a model of type {config.model_type!r}; only models with one causal language model that "
+                "answers a question about a photo can be scored (pass a CLIP as hf:)"
             )
-    _check_fit(spec, module, report)
+        processor = transformers.AutoProcessor.from_pretrained(name)
+        for part in ("tokenizer", "image_processor"):  # the library loads a processor that lacks a part as the other
+            if getattr(processor, part, None) is None:
+                raise RequestError(
+                    f"{spec} has no {part.replace('_', ' ')}; put the model's own files beside its weights"
+                )
+        prompt = prompt_of(spec, processor)
+        module, report = transformers.AutoModelForImageTextToText.from_pretrained(
+            name, output_loading_info=True, ignore_mismatched_sizes=True
+        )
+    check_complete(spec, report)
     weights = weights_hash(module)
     settings = {
-        "weights": f"folder {Path(name).name}" if local else f"hub {name}",
+        "weights": name,
         "weights_hash": weights,
         "question": QUESTION,
         "answer": ANSWER,
         "prompt": prompt.text,
-        "chat_template": prompt.templated,
-        "versions": versions(("transformers", "tokenizers", "torch", "pillow")),
+        "versions": versions(),
     }
+    backend = getattr(processor.tokenizer, "backend_tokenizer", None)  # None for one that is written in Python
     key = digest(
         {
             "weights": weights,
             "config": module.config.to_dict() | {"_name_or_path": None},
             "processor": processor.to_dict(),
-            "tokenizer": _vocabulary(processor.tokenizer),
-            "sentencepiece": versions(("sentencepiece",)),
+            "tokenizer": type(processor.tokenizer).__name__,
+            "vocabulary": processor.tokenizer.get_vocab() if backend is None else backend.to_str(),
         }
     )
     longest = getattr(config.get_text_config(), "max_position_embeddings", None)
     return LanguageModel(spec, module.eval(), processor, prompt, key, longest, settings)
-
-
-def _check_type(spec: str, config: Any) -> None:
-    from transformers import AutoModelForImageTextToText  # optional extra
-
-    if type(config) not in AutoModelForImageTextToText._model_mapping:
-        hint = "; pass it as hf:" if config.model_type in ("clip", "siglip") else ""
-        raise RequestError(
-            f"{spec} holds a model of type {config.model_type!r}, which answers no question about a photo{hint}"
-        )
-    if config.is_encoder_decoder:
-        raise RequestError(
-            f"{spec} holds an encoder-decoder of type {config.model_type!r}, whose answers do not continue the prompt; "
-            "only models with one causal language model can be scored"
-        )
-
-
-def _check_processor(spec: str, processor: Any) -> None:
-    """The library loads a processor that lacks a part as the other part alone."""
-    for part in ("tokenizer", "image_processor"):
-        if getattr(processor, part, None) is None:
-            raise RequestError(
-                f"{spec} has no {part.replace('_', ' ')} in its processor; {PROCESSORS[0]} or {PROCESSORS[1]} should "
-                "name one"
-            )
-
-
-def _check_fit(spec: str, module: Any, report: dict[str, Any]) -> None:
-    """The library fills missing and misshapen weights with random numbers without an error."""
-    lacking = set(report["missing_keys"]) | {key for key, *_ in report["mismatched_keys"]}
-    if lacking:
-        first = next((key for key in module.state_dict() if key in lacking), min(lacking))
-        extra = sorted(report["unexpected_keys"])
-        instead = f", while {extra[0]} is there and unknown" if extra else ""
-        raise RequestError(
-            f"the weights of {spec} do not fit its configuration: {len(lacking)} are missing or of another shape, the "
-            f"first is {first}{instead}"
-        )
-
-
-def _vocabulary(tokenizer: Any) -> Any:
-    """A tokenizer's own description, or its class and vocabulary if it is written in Python."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    return [type(tokenizer).__name__, backend.to_str() if backend is not None else tokenizer.get_vocab()]

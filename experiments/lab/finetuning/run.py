@@ -152,8 +152,8 @@ def _pretrained(request: FineTuning) -> tuple[Pretrained, int, dict[str, Any]]:
 
     Raises RequestError for a model that open_clip does not load, or whose images are not square.
     """
-    kind, _ = check_spec(request.model, LoadOptions(request.weights))
-    if kind != LOADER:
+    check_spec(request.model, LoadOptions(request.weights))
+    if not request.model.startswith(f"{LOADER}:"):
         raise RequestError(
             f"model {request.model!r} cannot be fine-tuned by captions here; {NAME} takes {LOADER}:NAME[/TAG]"
         )

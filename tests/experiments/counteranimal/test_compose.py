@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from experiments.counteranimal.compose import run as compose
-from experiments.counteranimal.reading import read_photos
+from experiments.counteranimal.photos import read_photos
 from experiments.errors import RequestError
 from simulator.pixels.decoding import decode
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.counteranimal.discovery import discover, honest_drop, link_tree, permutation_p, permutations_for
-from experiments.counteranimal.photos import Folder, Photo, PhotoSet
+from experiments.counteranimal.layouts import Files
+from experiments.counteranimal.photos import Photo, PhotoSet, read_photos
 from experiments.counteranimal.predictions import Predictions
-from experiments.counteranimal.reading import read_photos
 from experiments.errors import RequestError, RunError
 from experiments.inference import holm
 
@@ -90,7 +90,7 @@ def build(tmp_path, spread):
                 (place / f"{i}.jpg").write_bytes(b"")
                 photos.append(Photo(f"{folder}/{background}/{i}.jpg", index, "", background))
     root = tmp_path / "photos"
-    return PhotoSet(root, tuple(photos), {i: f for f, i, _ in spread}, (), Folder(root))
+    return PhotoSet(root, tuple(photos), {i: f for f, i, _ in spread}, (), Files(root))
 
 
 def answers(photos, right):

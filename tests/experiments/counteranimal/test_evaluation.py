@@ -1,8 +1,6 @@
 """Predictions are those of the libraries themselves, label spaces masking by hand, and the cache changes nothing."""
 
-import errno
-import pathlib
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,32 +8,23 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from experiments.counteranimal import encoding, scoring
-from experiments.counteranimal.cache import FeatureCache
-from experiments.counteranimal.encoding import Runtime, encode_photos
+from experiments.counteranimal import encoding
+from experiments.counteranimal.encoding import FeatureCache, Runtime, encode_photos
 from experiments.counteranimal.evaluation import evaluate
 from experiments.counteranimal.labels import (
     LabelSpace,
     Vocabulary,
-    class_names,
     confusing_labels,
     imagenet,
+    library_names,
     load_confusing,
     own_classes,
     save_confusing,
     templates,
 )
-from experiments.counteranimal.model_config import ModelConfig
 from experiments.counteranimal.models import load_model
-from experiments.counteranimal.reading import read_photos
-from experiments.counteranimal.scoring import (
-    confusing_space,
-    predict,
-    rank_labels,
-    scored,
-    scorer,
-    text_features,
-)
+from experiments.counteranimal.photos import read_photos
+from experiments.counteranimal.scoring import confusing_space, predict, rank_labels, score_photos, text_features
 from experiments.errors import RequestError, RunError
 
 SIMPLE = templates("simple")
@@ -92,54 +81,54 @@ def test_prompt_ensemble_is_open_clips_own(clip):
     assert (ours == theirs.T.numpy()).all()
 
 
-def test_torchvision_is_its_own_forward_pass(squeezenet, shared_tree):
+def torchvision_parts():
     import torchvision
 
-    module = torchvision.models.squeezenet1_1(weights=None)
     transform = torchvision.models.SqueezeNet1_1_Weights.IMAGENET1K_V1.transforms()
-    check_classifier("torchvision:squeezenet1_1", squeezenet, module, transform, shared_tree)
+    return torchvision.models.squeezenet1_1(weights=None), transform
 
 
-def test_timm_is_its_own_forward_pass(timm_weights, shared_tree):
+def timm_parts():
     import timm
 
     module = timm.create_model("test_resnet.r160_in1k", pretrained=False)
-    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(module), is_training=False)
-    check_classifier("timm:test_resnet.r160_in1k", timm_weights, module, transform, shared_tree)
+    return module, timm.data.create_transform(**timm.data.resolve_model_data_config(module), is_training=False)
 
 
-def check_classifier(spec, weights, module, transform, root):
-    model, tree = load_model(spec, weights), read_photos(root)
+@pytest.mark.parametrize(
+    ("spec", "file", "parts"),
+    [
+        ("torchvision:squeezenet1_1", "squeezenet", torchvision_parts),
+        ("timm:test_resnet.r160_in1k", "timm_weights", timm_parts),
+    ],
+)
+def test_classifiers_are_their_own_forward_pass(spec, file, parts, shared_tree, request):
+    weights, tree = request.getfixturevalue(file), read_photos(shared_tree)
+    model = load_model(spec, weights)
     found = evaluate(model.module, model.preprocess, None, tree)
+    module, transform = parts()
     module.eval().load_state_dict(load_file(weights))
     with torch.no_grad():
         pixels = torch.stack([transform(Image.open(tree.root / p.path).convert("RGB")) for p in tree.photos])
-        logits = module(pixels).numpy()
-    assert (found.predicted == logits.argmax(axis=1)).all()
-    order = np.argsort(-logits, axis=1, kind="stable")
+        order = np.argsort(-module(pixels).numpy(), axis=1, kind="stable")
+    assert (found.predicted == order[:, 0]).all()
     assert (found.rank == 1 + np.argmax(order == found.class_index[:, None], axis=1)).all()
 
 
-def test_an_object_with_two_towers_answers_like_its_module(clip, shared_tree):
-    towers = SimpleNamespace(encode_image=clip.encode_image, encode_text=clip.encode_text)
-    found, expected = (evaluate(model, clip.preprocess, clip.tokenizer, shared_tree) for model in (towers, clip.module))
-    assert (found.predicted == expected.predicted).all()
-    assert (found.margin == expected.margin).all()
-
-
 def test_duplicated_names_tie_exactly(clip, shared_tree):
-    names = class_names("open_clip")
+    names = library_names("open_clip")
     assert len(set(names)) == 998
-    tree = read_photos(shared_tree)
-    encoded = encode(clip, tree, shared_tree.parent / "ties")
-    score = scorer(clip, Vocabulary(names, "open_clip"), SIMPLE, Runtime(), None)
-    scores = score(encoded.features)
+    scores = score(clip, read_photos(shared_tree)).scores
     missile = [i for i, name in enumerate(names) if name == "missile"]
     assert (scores[:, missile[0]] == scores[:, missile[1]]).all()
     predicted, rank, margin = rank_labels(scores[:, :], np.full(len(scores), missile[1]), LabelSpace("1000"))
     assert (rank > 1).all()  # a tie goes to the lower index
     assert (margin <= 0).all()
     assert (predicted != missile[1]).all()
+
+
+def score(model, tree, cache=None):
+    return score_photos(tree, model, imagenet("open_clip"), SIMPLE, Runtime(), cache)
 
 
 def encode(model, tree, cache, runtime=None):
@@ -161,37 +150,35 @@ def test_ranks_agree_with_sorting():
 
 def test_45_way_and_1_vs_20_are_masking_by_hand(clip, shared_tree, tmp_path):
     tree = read_photos(shared_tree)
-    encoded = encode(clip, tree, tmp_path)
-    names = class_names("open_clip")
-    score = scorer(clip, Vocabulary(names, "open_clip"), SIMPLE, Runtime(), None)
-    scores = score(encoded.features)
+    scored = score(clip, tree)
+    scores = scored.scores
     truth = np.array([p.class_index for p in tree.photos])
     own = sorted(tree.classes)
-    assert (
-        predict(tree, scored(encoded, score), own_classes(own)).predicted == np.array(own)[scores[:, own].argmax(1)]
-    ).all()
+    assert (predict(tree, scored, own_classes(own)).predicted == np.array(own)[scores[:, own].argmax(1)]).all()
 
-    space = confusing_space(encoded, score)
+    space = confusing_space(scored)
     for index in own:
         mean = scores[truth == index].astype(float).mean(axis=0)
         best = sorted(range(1000), key=lambda j, mean=mean: (-mean[j], j))[:20]
         expected = set(best) | {index}
         assert set(space.allowed[index]) == expected
         assert (index in space.added) == (index not in best)
-    found = predict(tree, scored(encoded, score), space)
+    found = predict(tree, scored, space)
     for i, index in enumerate(truth):
         allowed = sorted(space.allowed[int(index)])
         assert found.predicted[i] == allowed[int(scores[i, allowed].argmax())]
         assert 1 <= found.rank[i] <= len(allowed)
 
-    save_confusing(tmp_path / "c.json", space, "open_clip", names, {"model": "tiny"})
-    again = load_confusing(tmp_path / "c.json", "open_clip", names, own)
-    assert again.allowed == space.allowed
-    assert set(again.added) == set(space.added)
-    with pytest.raises(RequestError, match="made for the class names 'open_clip', not 'torchvision'"):
-        load_confusing(tmp_path / "c.json", "torchvision", class_names("torchvision"), own)
-    with pytest.raises(RequestError, match="no labels for class 99"):
-        load_confusing(tmp_path / "c.json", "open_clip", names, [99])
+    words, other = imagenet("open_clip"), imagenet("torchvision")
+    save_confusing(tmp_path / "c.json", space, words, {"model": "tiny"})
+    again = load_confusing(tmp_path / "c.json", words, own)
+    assert (again.allowed, set(again.added)) == (space.allowed, set(space.added))
+    with pytest.raises(RequestError, match="for the class names 'open_clip', not 'torchvision'"):
+        load_confusing(tmp_path / "c.json", other, own)
+    for change in (("1", "1.5x"), ("10", "5000"), ('"labels"', '"others"'), ('"30":', '"31":')):
+        (tmp_path / "d.json").write_text((tmp_path / "c.json").read_text().replace(*change))
+        with pytest.raises(RequestError, match="no confusing sets for these classes"):
+            load_confusing(tmp_path / "d.json", words, own)
 
 
 def test_confusing_labels_add_the_truth_and_break_ties_low():
@@ -205,25 +192,16 @@ def test_confusing_labels_add_the_truth_and_break_ties_low():
 
 def test_a_second_run_passes_no_photo_through_the_model(clip, shared_tree, tmp_path, monkeypatch):
     tree = read_photos(shared_tree)
-    words = imagenet("open_clip")
-
-    def predicted(encoded, space):
-        return predict(tree, scored(encoded, scorer(clip, words, SIMPLE, Runtime(), tmp_path)), space)
-
-    first = encode(clip, tree, tmp_path)
-    assert first.passes == len(tree.photos)
-    before = predicted(first, LabelSpace("1000"))
+    first = score(clip, tree, tmp_path)
+    assert first.encoded.passes == len(tree.photos)
 
     def never(*_):
-        raise AssertionError("an image went through the model")
+        raise AssertionError("a photo or a prompt went through the model")
 
     monkeypatch.setattr(encoding, "forward", never)
-    second = encode(clip, tree, tmp_path)
-    assert second.passes == 0
-    assert set(predicted(second, own_classes(list(tree.classes))).predicted.tolist()) <= set(tree.classes)
-    again = predicted(second, LabelSpace("1000"))
-    assert (again.predicted == before.predicted).all()
-    assert (again.margin == before.margin).all()
+    second = score(replace(clip, encode_text=never), tree, tmp_path)
+    assert second.encoded.passes == 0
+    assert (second.scores == first.scores).all()
 
 
 def test_what_a_feature_depends_on_is_in_its_key(clip, tree, tmp_path, tiny_clip, monkeypatch):
@@ -244,7 +222,6 @@ def test_a_damaged_shard_is_computed_again(clip, shared_tree, tmp_path):
     shard.write_bytes(shard.read_bytes()[:100])
     second = encode(clip, tree, tmp_path)
     assert second.passes == len(tree.photos)
-    assert len(second.damaged) == 1
     assert (second.features == first.features).all()
 
 
@@ -276,8 +253,10 @@ def test_interrupted_at_any_shard_gives_the_same_bits(clip, shared_tree, tmp_pat
 
 
 def test_workers_batches_and_company_change_nothing(clip, squeezenet, shared_tree, tmp_path):
-    tree = read_photos(shared_tree)
+    # Python's own state is not compared: beartype draws from it to pick the list items that it checks.
+    tree, state = read_photos(shared_tree), torch.random.get_rng_state()
     alone = encode(clip, tree, tmp_path / "a")
+    assert (torch.random.get_rng_state() == state).all()
     other = load_model("torchvision:squeezenet1_1", squeezenet)
     encode(other, tree, tmp_path / "b", Runtime(workers=2))
     both = encode(clip, tree, tmp_path / "b", Runtime(workers=2))
@@ -286,34 +265,17 @@ def test_workers_batches_and_company_change_nothing(clip, squeezenet, shared_tre
     assert np.allclose(small.features, alone.features, atol=1e-5)  # other batches, other order of float32 sums
 
 
-def test_unreadable_photos_are_left_out(clip, tree, tmp_path):
+def test_unreadable_photos_are_left_out(clip, tree):
     broken = tree / "16 bulbul" / "counter-grass" / "0.jpg"
     broken.write_bytes(broken.read_bytes()[:200])
     parsed = read_photos(tree)
-    encoded = encode(clip, parsed, tmp_path)
-    assert list(encoded.unreadable) == ["16 bulbul/counter-grass/0.jpg"]
-    score = scorer(clip, imagenet("open_clip"), SIMPLE, Runtime(), None)
-    found = predict(parsed, scored(encoded, score), LabelSpace("1000"))
-    assert len(found.path) == len(parsed.photos) - 1
-
-
-def test_no_readable_photo_at_all(clip, tmp_path):
-    (tmp_path / "9 ostrich" / "common-x").mkdir(parents=True)
-    (tmp_path / "9 ostrich" / "common-x" / "a.jpg").write_bytes(b"x")
-    with pytest.raises(RunError, match="none of the 1 photos"):
-        evaluate(clip.module, clip.preprocess, clip.tokenizer, tmp_path)
-
-
-def test_global_random_state_is_untouched(clip, shared_tree, tmp_path):
-    # Python's own state is not compared: beartype draws from it to pick the list items that it checks.
-    state = torch.random.get_rng_state()
-    encode(clip, read_photos(shared_tree), tmp_path)
-    assert (torch.random.get_rng_state() == state).all()
-
-
-def test_a_row_of_table_3_is_asked_by_its_checkpoint():
-    config = ModelConfig(models=["published:CLIP-LAION400M-ViT/B/32", "torchvision:resnet50"])
-    assert config.specs == ("open_clip:ViT-B-32/laion400m_e31", "torchvision:resnet50")
+    scored = score(clip, parsed)
+    assert list(scored.encoded.unreadable) == ["16 bulbul/counter-grass/0.jpg"]
+    assert len(predict(parsed, scored, LabelSpace("1000")).path) == len(parsed.photos) - 1
+    for file in tree.glob("*/*/*"):
+        file.write_bytes(b"x")
+    with pytest.raises(RunError, match="none of the 32 photos"):
+        evaluate(clip.module, clip.preprocess, clip.tokenizer, tree)
 
 
 @pytest.mark.parametrize(
@@ -323,46 +285,3 @@ def test_a_row_of_table_3_is_asked_by_its_checkpoint():
 def test_runtime_refusals(wrong):
     with pytest.raises(RequestError, match=str(*wrong.values())):
         Runtime(**wrong)
-
-
-def test_full_disk_keeps_what_was_written(clip, shared_tree, tmp_path, monkeypatch):
-    monkeypatch.setattr(encoding, "SHARD_ROWS", 6)
-    write, calls = pathlib.Path.write_bytes, []
-
-    def full(self, data):
-        calls.append(1)
-        if len(calls) > 2:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return write(self, data)
-
-    tree = read_photos(shared_tree)
-    with monkeypatch.context() as patch:
-        patch.setattr(pathlib.Path, "write_bytes", full)
-        with pytest.raises(RunError, match="No space left on device"):
-            encode(clip, tree, tmp_path, Runtime(batch_size=4))
-    assert len(list(tmp_path.rglob("*.safetensors"))) == 2
-    assert not list(tmp_path.rglob(".features*"))
-    assert 0 < encode(clip, tree, tmp_path, Runtime(batch_size=4)).passes < len(tree.photos)
-
-
-def test_prompts_longer_than_the_model_reads_are_counted(clip, tmp_path):
-    """The tiny tower reads 16 tokens, two of which begin and end a text."""
-    phrases = [["a cat"], ["a " * 13 + "cat", "a " * 14 + "cat"], ["a " * 40]]
-    text, cut = text_features(clip, phrases, Runtime(), tmp_path)
-    assert (text.shape, cut) == ((3, 16), 3)  # the second fills it exactly and is counted
-    assert text_features(clip, phrases, Runtime(), tmp_path)[1] == 3  # from the cache
-
-
-def test_batches_of_features_change_no_answer(clip, tmp_path, shared_tree, monkeypatch):
-    tree = read_photos(shared_tree)
-    encoded = encode(clip, tree, tmp_path)
-    score = scorer(clip, imagenet("open_clip"), SIMPLE, Runtime(), None)
-    whole, sets = predict(tree, scored(encoded, score), LabelSpace("1000")), confusing_space(encoded, score)
-    monkeypatch.setattr(scoring, "PHOTO_BATCH", 3)
-    parts = predict(tree, scored(encoded, score), LabelSpace("1000"))
-    assert len(whole.path) > 2 * 3
-    assert (parts.path, parts.class_index.tolist()) == (whole.path, whole.class_index.tolist())
-    # Products of other sizes round differently, and a few of 1000 labels may lie that near to each other.
-    assert np.abs(parts.rank - whole.rank).max() <= 5
-    np.testing.assert_allclose(parts.margin, whole.margin, atol=1e-6)
-    assert confusing_space(encoded, score).allowed == sets.allowed

@@ -9,12 +9,15 @@ import pytest
 
 from experiments.counteranimal import law as module
 from experiments.counteranimal.compose import run as compose
+from experiments.counteranimal.encoding import Encoded
 from experiments.counteranimal.labels import LabelSpace, own_classes
 from experiments.counteranimal.law import judge, ranking
 from experiments.counteranimal.law import run as tried
 from experiments.counteranimal.law_test import assess
+from experiments.counteranimal.layouts import Files
 from experiments.counteranimal.model_config import ModelConfig
-from experiments.counteranimal.photos import Folder, Photo, PhotoSet
+from experiments.counteranimal.photos import Photo, PhotoSet
+from experiments.counteranimal.scoring import Scored
 from experiments.errors import RequestError
 from tests.experiments.counteranimal.test_compose import draw_cutout
 from tests.experiments.counteranimal.test_law_test import world
@@ -23,7 +26,7 @@ CLASSES = {2: "eel", 3: "owl", 5: "fox", 8: "ox", 9: "hen", 11: "bee"}
 
 
 def drawn(n):
-    """(Scores of a world, one of them missing; the same photos as a data set, and in two batches of twelve labels)."""
+    """(Scores of a world, one of them missing; the same photos as a data set, and scored for twelve labels)."""
     photos = world(1, n=n)
     photos.scores[7, 0] = np.nan
     columns = np.array(list(CLASSES))
@@ -33,13 +36,13 @@ def drawn(n):
     ]
     scores = np.full((len(listed), 12), 1e3)
     scores[:, columns] = photos.scores
-    tree = PhotoSet(Path("photos"), tuple(listed), CLASSES, (), Folder(Path("photos")))
-    return photos, tree, ((listed[part], scores[part]) for part in (slice(0, 20), slice(20, None)))
+    tree = PhotoSet(Path("photos"), tuple(listed), CLASSES, (), Files(Path("photos")))
+    return photos, tree, Scored(Encoded(listed, list(scores), {}, 0), scores)
 
 
 def test_photos_are_judged_by_their_classes_columns():
-    photos, tree, batches = drawn(40)
-    document = judge(tree, batches, own_classes(list(CLASSES)), 0.06, 3)
+    photos, tree, scored = drawn(40)
+    document = judge(tree, scored, own_classes(list(CLASSES)), 0.06, 3)
     kept = np.arange(len(photos.truth)) != 7
     expected = assess(photos[kept], 0.06, 3)
     assert {name: document[name] for name in ("law", "own_effects", "reliance", "verdict")}.items() <= expected.items()

@@ -1,32 +1,16 @@
 """One model at a time; all are checked before the first is loaded, and cached features are not computed again."""
 
-import json
-import subprocess
-import sys
-import time
-
 import pytest
 
 from experiments.counteranimal import model_config as config_module
-from experiments.counteranimal.model_config import ModelConfig
-from experiments.counteranimal.model_lists import NONE, combined, listed
-from experiments.counteranimal.reading import read_photos
+from experiments.counteranimal.model_config import NONE, ModelConfig, combined
+from experiments.counteranimal.photos import read_photos
 from experiments.errors import RequestError
 from experiments.published.tables import checkpoints, published_rows
 
 
 def forbid(*_, **__):
     pytest.fail("a model was loaded")
-
-
-def test_cached_features_give_the_same_scores(tiny_clip, shared_tree, tmp_path):
-    photo_set = read_photos(shared_tree)
-    config = ModelConfig(models=[f"open_clip:local-dir:{tiny_clip}"], cache=tmp_path, workers=0)
-    first, again = (config.run(photo_set, config.load()) for _ in range(2))
-    assert (first.encoded.passes, again.encoded.passes) == (len(photo_set.photos), 0)
-    assert config.settings(again.model) == config.settings(first.model)
-    ours, theirs = (ran.score(ran.encoded.features) for ran in (first, again))
-    assert (ours == theirs).all()
 
 
 def test_all_models_are_checked_before_the_first_is_loaded(tiny_clip, tmp_path, monkeypatch):
@@ -49,19 +33,17 @@ def test_a_file_of_models(tmp_path):
     (tmp_path / "w.pt").write_bytes(b"")
     file = tmp_path / "models.txt"
     file.write_text("open_clip:ViT-B-32/openai  # the first\n\n# none\ntimm:resnet50 w.pt\ntimm:resnet18 -\n")
-    specs, weights = listed(str(file))
+    specs, weights = combined(None, None, str(file))
     assert specs == ["open_clip:ViT-B-32/openai", "timm:resnet50", "timm:resnet18"]
     assert weights == [NONE, tmp_path / "w.pt", NONE]
     assert combined(["a:b"], None, str(file)) == (["a:b", *specs], [NONE, *weights])
     assert combined(["a:b"], None, None) == (["a:b"], None)
-    for text in ("a b c\n", "# x\n", "\xff"):
+    for text in ("a b c\n", "\xff"):
         file.write_bytes(text.encode("latin-1"))
         with pytest.raises(RequestError, match=r"models\.txt"):
-            listed(str(file))
+            combined(None, None, str(file))
     with pytest.raises(RequestError, match=r"table-4.*table-3"):
-        listed("table-4")
-    with pytest.raises(RequestError, match="no model"):
-        combined(None, None, None)
+        combined(None, None, "table-4")
 
 
 def test_table_3_dry(run):
@@ -104,16 +86,18 @@ TOWERS = """def encode_image(self, x): return x.mean((2, 3)) - 128
 def test_a_model_of_ones_own_is_a_file(method, family, shared_tree, tmp_path):
     (tmp_path / "own.py").write_text(MODEL.format(method=method))
     config = ModelConfig(models=[f"python:{tmp_path / 'own.py'}"], cache=tmp_path / "c", workers=0)
-    ran = config.run(read_photos(shared_tree), config.load())
-    assert ran.model.family == family
-    assert ran.score(ran.encoded.features).shape == (32, 1000)
-    assert config.run(read_photos(shared_tree), config.load()).encoded.passes == 32  # a user's code is not cached
+    model = config.load()
+    assert model.family == family
+    for _ in range(2):
+        scored = config.run(read_photos(shared_tree), model)
+        assert scored.scores.shape == (32, 1000)
+        assert scored.encoded.passes == 32  # a user's code is not cached
 
 
 def test_a_file_that_is_no_model(tmp_path):
     for text, said in (
-        ("x = 1", r"no model\(\)"),
-        ("def model(): return 3", "without preprocess, encode_image, encode_text, tokenizer"),
+        ("x = 1", "KeyError: 'model'"),
+        ("def model(): return 3", "needs preprocess, encode_image, encode_text, tokenizer"),
         ("def model(): raise ValueError('no disk')", "ValueError: no disk"),
         ("def model(: pass", "SyntaxError"),
     ):
@@ -122,26 +106,6 @@ def test_a_file_that_is_no_model(tmp_path):
             ModelConfig(models=[f"python:{tmp_path / 'own.py'}"], cache=tmp_path).load()
 
 
-def command(*arguments):
-    return [sys.executable, "-m", "experiments", "counteranimal", "evaluate", *map(str, arguments)]
-
-
-@pytest.mark.deep
-def test_a_run_that_was_killed_goes_on(shared_tree, tiny_clip, squeezenet, tmp_path):
-    """kill -9 while the second model encodes: the first is finished, and neither is passed again."""
-    clip = f"open_clip:local-dir:{tiny_clip}"
-    asked = ("--data", shared_tree, "--model", clip, "--weights", "-", "--model", "torchvision:squeezenet1_1")
-    asked += ("--weights", squeezenet, "--workers", 0, "--batch-size", 1, "--json")
-    arguments = (*asked, "--cache", tmp_path / "c", "--output", tmp_path / "out")
-    process = subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    end = time.monotonic() + 120
-    while time.monotonic() < end and not list((tmp_path / "out").glob("*/summary.json")):
-        time.sleep(0.02)
-    process.kill()
-    process.communicate()
-    again = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=240)
-    first, second = json.loads(again.stdout)
-    assert first["image_passes"] == 0
-    uninterrupted = command(*asked, "--cache", tmp_path / "d", "--output", tmp_path / "whole")
-    whole = subprocess.run(uninterrupted, capture_output=True, text=True, timeout=240)
-    assert [d["macro"] for d in (first, second)] == [d["macro"] for d in json.loads(whole.stdout)]
+def test_a_row_of_table_3_is_loaded_by_its_checkpoint():
+    config = ModelConfig(models=["published:CLIP-LAION400M-ViT/B/32", "torchvision:resnet50"])
+    assert config.specs == ("open_clip:ViT-B-32/laion400m_e31", "torchvision:resnet50")

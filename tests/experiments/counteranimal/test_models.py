@@ -1,16 +1,14 @@
 """Loading: activations follow the tag, refusals are one sentence, nothing stored in a file is run."""
 
 import json
-import time
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from experiments.counteranimal import weights
 from experiments.counteranimal.model import activations
 from experiments.counteranimal.models import load_model
-from experiments.errors import RequestError, RunError
+from experiments.errors import RequestError
 from tests.experiments.counteranimal.test_transformers_models import saved
 
 
@@ -38,7 +36,7 @@ def spec_error(spec, **arguments):
     [
         ("openclip:ViT", "open_clip:ViT"),
         ("open_clip:ViT-B32/openai", "'ViT-B-32'"),
-        ("open_clip:ViT-B-32/laion400m", "'laion400m_e3"),
+        ("open_clip:ViT-B-32/laion400m", "laion400m_e3"),
         ("torchvision:resnet5O", "'resnet50'"),
         ("torchvision:resnet50/IMAGENET_V1", "IMAGENET1K_V1"),
         ("timm:resnet5O.a1_in1k", "'resnet50'"),
@@ -51,27 +49,29 @@ def test_unknown_names_get_the_nearest(spec, nearest):
 
 
 def test_missing_weights_say_what_to_do(tmp_path, tiny_config):
-    assert "add a tag (for instance open_clip:ViT-B-32/" in spec_error("open_clip:ViT-B-32")
+    assert "add a tag (openai" in spec_error("open_clip:ViT-B-32")
     assert "pass --weights FILE" in spec_error("timm:resnet18")
     assert "x.pt" in spec_error("open_clip:ViT-B-32/openai", weights=tmp_path / "x.pt")
     (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": tiny_config, "preprocess_cfg": {}}))
-    assert "0 weights files" in spec_error(f"open_clip:local-dir:{tmp_path}")
+    assert "cannot be loaded" in spec_error(f"open_clip:local-dir:{tmp_path}")
 
 
 @pytest.mark.parametrize(
-    "spec", ["open_clip:ViT-B-32/laion400m_e31", "timm:test_resnet.r160_in1k", "torchvision:squeezenet1_1"]
+    ("spec", "way_out"),
+    [
+        ("open_clip:ViT-B-32/laion400m_e31", "--weights FILE"),
+        ("timm:test_resnet.r160_in1k", "--weights FILE"),
+        ("torchvision:squeezenet1_1", "--weights FILE"),
+        ("hf:nobody/has-this", "HF_HUB_OFFLINE=1"),
+    ],
 )
-def test_an_unreachable_hub_is_one_quick_sentence(spec, tmp_path, monkeypatch):
-    monkeypatch.setattr(weights, "reachable", lambda host: False)
+def test_an_unreachable_hub_is_one_sentence(spec, way_out, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("no network in this test")
+
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("urllib.request.urlopen", refuse)
-    start = time.monotonic()
-    assert "pass it with --weights FILE" in spec_error(spec)
-    assert time.monotonic() - start < 20
-
-
-def refuse(*_, **__):
-    raise OSError("no network in this test")
+    assert way_out in spec_error(spec)
 
 
 def test_activation_is_the_tags_business(named_clip, tiny_clip, monkeypatch):
@@ -86,14 +86,10 @@ def test_activation_is_the_tags_business(named_clip, tiny_clip, monkeypatch):
     assert "mean=[0.1, 0.2, 0.3]" in tagged.settings["preprocessing"].replace("(", "[").replace(")", "]")
     assert load_model(f"open_clip:{named_clip}/quick", file, quick_gelu="off").settings["activation"] == "GELU"
     assert load_model(f"open_clip:{named_clip}", file, quick_gelu="on").settings["activation"] == "QuickGELU"
+    assert not tagged.module.training
     pixels = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     plain = load_model(f"open_clip:{named_clip}", file)
     assert not torch.equal(tagged.encode_image(pixels), plain.encode_image(pixels))
-
-
-def test_models_come_in_evaluation_mode(tiny_clip, squeezenet):
-    assert not load_model(f"open_clip:local-dir:{tiny_clip}").module.training
-    assert not load_model("torchvision:squeezenet1_1", squeezenet).module.training
 
 
 def test_weights_that_do_not_fit_name_the_keys(tiny_clip, squeezenet, timm_weights, tmp_path):
@@ -142,17 +138,12 @@ def scripted(state, file):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.jit warns about itself
 @pytest.mark.filterwarnings("ignore:'torch.load' received a zip file")
-def test_torchscript_needs_the_flag_and_loads_with_it(tiny_clip, squeezenet, timm_weights, tmp_path):
-    folder = f"open_clip:local-dir:{tiny_clip}"
-    for spec, file in (
-        (folder, tiny_clip / "open_clip_model.safetensors"),
-        ("torchvision:squeezenet1_1", squeezenet),
-        ("timm:test_resnet.r160_in1k", timm_weights),
-    ):
-        script = scripted(load_file(file), tmp_path / "script.pt")
-        assert "--trust-pickle" in spec_error(spec, weights=script)
-        trusted = load_model(spec, script, trust_pickle=True)
-        assert trusted.settings["weights_hash"] == load_model(spec, file).settings["weights_hash"]
+def test_torchscript_needs_the_flag_and_loads_with_it(tiny_clip, tmp_path):
+    spec, file = f"open_clip:local-dir:{tiny_clip}", tiny_clip / "open_clip_model.safetensors"
+    script = scripted(load_file(file), tmp_path / "script.pt")
+    assert "--trust-pickle" in spec_error(spec, weights=script)
+    trusted = load_model(spec, script, trust_pickle=True)
+    assert trusted.settings["weights_hash"] == load_model(spec, file).settings["weights_hash"]
 
 
 def test_a_folder_without_some_weights_is_refused(tmp_path):
@@ -163,7 +154,7 @@ def test_a_folder_without_some_weights_is_refused(tmp_path):
     state = load_file(folder / "model.safetensors")
     lost = {name: value for name, value in state.items() if name != "visual_projection.weight"}
     save_file(lost, folder / "model.safetensors", metadata={"format": "pt"})
-    assert "missing are visual_projection.weight" in spec_error(f"hf:{folder}")
+    assert "as visual_projection.weight" in spec_error(f"hf:{folder}")
     save_file({**lost, "visual_projection.weight": torch.zeros(3, 3)}, folder / "model.safetensors", {"format": "pt"})
     assert "cannot be loaded" in spec_error(f"hf:{folder}")
     config = json.loads((folder / "config.json").read_text())
@@ -171,42 +162,6 @@ def test_a_folder_without_some_weights_is_refused(tmp_path):
     assert "'resnet'" in spec_error(f"hf:{folder}")
     (folder / "config.json").write_text("{")
     assert "cannot be loaded" in spec_error(f"hf:{folder}")
-
-
-@pytest.mark.parametrize(
-    ("error", "cause", "kind", "said"),
-    [
-        (OSError(28, "No space left on device", "/cache/x"), None, RunError, "written to disk .No space left"),
-        (ValueError("unexpected keyword"), None, RequestError, "loaded .ValueError: unexpected keyword"),
-        (FileNotFoundError(2, "No such file", "/cache/x"), None, RequestError, "loaded .FileNotFoundError"),
-        (ConnectionResetError("peer"), None, RequestError, "fetched from huggingface.co .peer"),
-        (RuntimeError("no weights"), ConnectionResetError(), RequestError, "fetched"),
-    ],
-)
-def test_only_the_network_could_not_be_fetched(error, cause, kind, said, monkeypatch):
-    monkeypatch.setattr(weights, "reachable", lambda host: False)
-    with pytest.raises(kind, match=said), weights.hub("a thing"):
-        raise error from cause
-
-
-def test_a_siglip_needs_its_tokenizer_beside_its_weights(tmp_path, tiny_config, monkeypatch):
-    import open_clip
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    config = {**tiny_config, "text_cfg": {**tiny_config["text_cfg"], "hf_tokenizer_name": "nobody/has-this"}}
-    (tmp_path / "tiny-siglip.json").write_text(json.dumps(config))
-    open_clip.add_model_config(tmp_path / "tiny-siglip.json")
-    monkeypatch.setattr(weights, "reachable", lambda host: False)
-    model = open_clip.create_model("tiny-siglip", load_weights=False, pretrained_text=False)
-    save_file(model.state_dict(), tmp_path / "weights.safetensors")
-    said = "tokenizer files of nobody/has-this and put them into the folder of the --weights FILE"
-    assert said in spec_error("open_clip:tiny-siglip", weights=tmp_path / "weights.safetensors")
-    words = Tokenizer(models.WordLevel({"a": 1, "?": 0}, unk_token="?"))
-    words.pre_tokenizer = pre_tokenizers.Whitespace()
-    PreTrainedTokenizerFast(tokenizer_object=words, pad_token="?", unk_token="?").save_pretrained(tmp_path)
-    loaded = load_model("open_clip:tiny-siglip", tmp_path / "weights.safetensors")
-    assert loaded.tokenizer(["a a"])[0, :3].tolist() == [1, 1, 0]
 
 
 def test_quick_gelu_is_for_clips(squeezenet):
@@ -217,48 +172,44 @@ def test_all_activations_are_named():
     assert activations(torch.nn.Sequential(torch.nn.GELU(), torch.nn.ReLU())) == "GELU+ReLU"
 
 
-class TestCheckpointsAsPeopleHaveThem:
-    """Weights of a training: nested, beside their running mean, under a wrapper's names."""
+TIMM = "timm:test_resnet.r160_in1k"
 
-    @pytest.fixture
-    def save(self, timm_weights, tmp_path):
-        state = load_file(timm_weights)
-        averaged = {name: value * 2 if value.is_floating_point() else value for name, value in state.items()}
-        wrapped = {f"_orig_mod.module.{name}": value for name, value in state.items()}
 
-        def saved(**entries):
-            named = {"state": state, "averaged": averaged, "wrapped": wrapped}
-            torch.save({key: named.get(what, what) for key, what in entries.items()}, tmp_path / "checkpoint.pth")
-            return tmp_path / "checkpoint.pth"
+@pytest.fixture
+def checkpoint(timm_weights, tmp_path):
+    """Function: keys of a training's checkpoint -> file; a key is for weights, their mean, or wrapped names."""
+    state = load_file(timm_weights)
+    kinds = {
+        "state": state,
+        "averaged": {name: value * 2 if value.is_floating_point() else value for name, value in state.items()},
+        "wrapped": {f"_orig_mod.module.{name}": value for name, value in state.items()},
+    }
 
-        return saved
+    def saved(**entries):
+        torch.save({key: kinds[kind] for key, kind in entries.items()} | {"epoch": 3}, tmp_path / "checkpoint.pth")
+        return tmp_path / "checkpoint.pth"
 
-    def hash(self, *how, **named):
-        return load_model("timm:test_resnet.r160_in1k", *how, **named).settings["weights_hash"]
+    return saved
 
-    @pytest.mark.parametrize("key", ["state_dict", "model"])
-    @pytest.mark.parametrize("what", ["state", "wrapped"])
-    def test_nested_and_wrapped(self, save, timm_weights, key, what):
-        assert self.hash(save(**{key: what, "epoch": 3})) == self.hash(timm_weights)
 
-    @pytest.mark.parametrize("mean", ["state_dict_ema", "model_ema"])
-    def test_the_running_mean_is_a_choice(self, save, timm_weights, mean):
-        file = save(model="state", **{mean: "averaged"})
-        assert mean in spec_error("timm:test_resnet.r160_in1k", weights=file)
-        assert self.hash(file, averaged=False) == self.hash(timm_weights)
-        found = load_model("timm:test_resnet.r160_in1k", file, averaged=True)
-        assert found.settings["ema"] is True
-        first = next(iter(load_file(timm_weights)))
-        assert torch.equal(found.module.state_dict()[first], 2 * load_file(timm_weights)[first])
+@pytest.mark.parametrize("key", ["state_dict", "model"])
+@pytest.mark.parametrize("kind", ["state", "wrapped"])
+def test_nested_and_wrapped_weights(checkpoint, timm_weights, key, kind):
+    found, plain = (
+        load_model(TIMM, file).settings["weights_hash"] for file in (checkpoint(**{key: kind}), timm_weights)
+    )
+    assert found == plain
 
-    def test_a_choice_without_two_is_refused(self, save, timm_weights):
-        model = "timm:test_resnet.r160_in1k"
-        assert "has no running mean" in spec_error(model, weights=timm_weights, averaged=True)
-        assert "has only a running mean" in spec_error(model, weights=save(model_ema="averaged"), averaged=False)
-        assert "--ema and --no-ema are for" in spec_error("open_clip:RN50/openai", averaged=True)
 
-    def test_a_torchvision_checkpoint(self, squeezenet, tmp_path):
-        torch.save({"model": load_file(squeezenet), "optimizer": {}}, tmp_path / "squeezenet.pth")
-        files = (squeezenet, tmp_path / "squeezenet.pth")
-        plain, nested = (load_model("torchvision:squeezenet1_1", file) for file in files)
-        assert plain.settings["weights_hash"] == nested.settings["weights_hash"]
+@pytest.mark.parametrize("mean", ["state_dict_ema", "model_ema"])
+def test_the_running_mean_is_a_choice(checkpoint, timm_weights, mean):
+    assert "weights alone" in spec_error(TIMM, weights=timm_weights, averaged=True)
+    assert mean in spec_error(TIMM, weights=checkpoint(**{mean: "averaged"}), averaged=False)
+    assert "--ema and --no-ema are for" in spec_error("open_clip:RN50/openai", averaged=True)
+    file = checkpoint(model="state", **{mean: "averaged"})
+    assert mean in spec_error(TIMM, weights=file)
+    name, value = next(iter(load_file(timm_weights).items()))
+    for averaged in (False, True):
+        found = load_model(TIMM, file, averaged=averaged)
+        assert found.settings["ema"] is averaged
+        assert torch.equal(found.module.state_dict()[name], (1 + averaged) * value)

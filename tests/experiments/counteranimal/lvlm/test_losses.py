@@ -9,9 +9,8 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from experiments.counteranimal.lvlm.losses import extended, label_losses, plain_loss
-from experiments.counteranimal.lvlm.model import Inputs
-from experiments.counteranimal.lvlm.prompt import Prompt, answer_tokens, special_tokens
+from experiments.counteranimal.lvlm.likelihood import label_losses, plain_loss
+from experiments.counteranimal.lvlm.model import Inputs, Prompt, answer_tokens
 
 NAMES = ["cat", "ostrich", "black-and-tan coonhound", "sea lion", "bear", "x", "bear of the sea"]
 # Single precision sums other groups of products: 7 digits, some hundred terms a logit.
@@ -19,17 +18,22 @@ NEAR = {"rtol": 1e-5, "atol": 1e-5}
 
 
 def inputs_of(model, image):
-    return Inputs(model.processor, model.prompt.text, special_tokens(model.processor, model.prompt.text))(image)
+    return Inputs(model.processor, model.prompt.text)(image)
 
 
 def losses(model, image, names=NAMES, size=64):
     answers = answer_tokens(model.processor, model.prompt, names)
-    return label_losses(model.module, inputs_of(model, image), answers.dropped, answers.ids, size)
+    return label_losses(model.module, inputs_of(model, image), answers.ids, size)
 
 
 def whole_loss(module, inputs, ids):
-    """What the library returns for the prompt with an answer's tokens."""
-    whole = extended(inputs, 0, ids)
+    """What the library returns for the prompt with an answer's tokens; of text the mask is 1 and the type 0."""
+    tails = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}
+    shape, zeros = inputs["input_ids"].shape, torch.zeros(1, len(ids))
+    whole = {
+        name: torch.cat([value, tails.get(name, zeros).to(value.dtype)], 1) if value.shape == shape else value
+        for name, value in inputs.items()
+    }
     labels = whole["input_ids"].clone()
     labels[:, : -len(ids)] = -100
     with torch.no_grad():
@@ -76,11 +80,11 @@ def test_photos_before_leave_no_trace(model, image, family):
 
 def test_answers_that_replace_the_prompts_last_token(model, image):
     one, photo = model("llava"), image(50, 40)
-    prompt = Prompt("USER: <image>\nWhat? ASSISTANT: ", "", True)
+    prompt = Prompt("USER: <image>\nWhat? ASSISTANT: ", "")
     answers = answer_tokens(one.processor, prompt, NAMES)
     assert answers.dropped == 1
-    inputs = Inputs(one.processor, prompt.text, True)(photo)
-    found = label_losses(one.module, inputs, 1, answers.ids, 64)
+    inputs = Inputs(one.processor, prompt.text, answers.dropped)(photo)
+    found = label_losses(one.module, inputs, answers.ids, 64)
     expected = library_losses(one, photo, "USER: <image>\nWhat? ASSISTANT:", [f" A {name}" for name in NAMES])
     np.testing.assert_allclose(found, expected, **NEAR)
 
@@ -99,24 +103,8 @@ def test_any_answers(model, image, answers, size, family):
     one = model(family)
     inputs = inputs_of(one, image(50, 40))
     expected = [whole_loss(one.module, inputs, ids) for ids in answers]
-    found = label_losses(one.module, inputs, 0, [tuple(ids) for ids in answers], size)
+    found = label_losses(one.module, inputs, [tuple(ids) for ids in answers], size)
     np.testing.assert_allclose(found, expected, **NEAR)
-
-
-def test_more_tokens_extend_what_has_an_entry_a_token():
-    inputs = {
-        "input_ids": torch.tensor([[1, 9, 9, 5]]),
-        "attention_mask": torch.ones(1, 4, dtype=torch.long),
-        "mm_token_type_ids": torch.tensor([[0, 1, 1, 0]], dtype=torch.int32),
-        "pixel_values": torch.zeros(1, 4, 2),
-    }
-    found = extended(inputs, 1, (7, 8))
-    assert found["input_ids"].tolist() == [[1, 9, 9, 7, 8]]
-    assert found["attention_mask"].tolist() == [[1, 1, 1, 1, 1]]
-    assert found["mm_token_type_ids"].tolist() == [[0, 1, 1, 0, 0]]
-    assert found["pixel_values"] is inputs["pixel_values"]
-    assert inputs["input_ids"].tolist() == [[1, 9, 9, 5]]
-    assert extended(inputs, 0, ())["input_ids"].tolist() == [[1, 9, 9, 5]]
 
 
 @pytest.mark.parametrize("family", tiny_lvlm.FAMILIES)
