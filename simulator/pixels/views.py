@@ -67,29 +67,30 @@ class Pixels(Checked):
     """
 
     objects: Source = Field(
-        "digits", description="where objects come from: digits (scikit-learn's 1,797 scans), mnist, cutouts, coco"
+        default="digits",
+        description="where objects come from: digits (scikit-learn's 1,797 scans), mnist, cutouts, coco",
     )
     attribute: Shown = Field(
-        "object-colour",
+        default="object-colour",
         description="what the attribute is: object-colour, background-colour, or photos behind the object",
     )
     tied: tuple[StrictInt, ...] | None = Field(
-        None, description="classes with an attribute of their own; all unless given"
+        default=None, description="classes with an attribute of their own; all unless given"
     )
     captions: Literal["one-hot", "tokens"] = Field(
-        "one-hot", description="one-hot vectors of object and attribute, or tokens of a sentence"
+        default="one-hot", description="one-hot vectors of object and attribute, or tokens of a sentence"
     )
     told: Literal["label", "object"] = Field(
-        "label",
+        default="label",
         description="class that captions name where the object shown is another's: the label's, as in [W], or the "
         "object's, as in Gaussian worlds",
     )
-    root: str | None = Field(None, description="folder of the objects")
+    root: str | None = Field(default=None, description="folder of the objects")
     photos: str | None = Field(
-        None, description="folder with a subfolder of photos for every class, in the order of their names"
+        default=None, description="folder with a subfolder of photos for every class, in the order of their names"
     )
     categories: tuple[str, ...] | None = Field(
-        None, description="categories of COCO, one per class; the file's first, by their numbers, unless given"
+        default=None, description="categories of COCO, one per class; the file's first, by their numbers, unless given"
     )
     size: q.ImageSide | None = None
 

@@ -121,7 +121,8 @@ class Towers:
                 half = stdtrit(n - 1, (1 + LEVEL) / 2) * np.sqrt(variance.sum(-1) / (n - 1) / n)
             means.append(mean)
             ends.append((mean - half, mean + half))
-        return Accuracy(*means, None if values.shape[-1] == 1 else Interval(*ends, LEVEL))
+        common, counter = ends
+        return Accuracy(means[0], means[1], None if values.shape[-1] == 1 else Interval(common, counter, LEVEL))
 
 
 def train(

@@ -45,56 +45,59 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     loss: str = Field(
-        "infonce",
+        default="infonce",
         description="objective: linear, infonce, siglip, siglip-unbiased, supervised, perfect-captions, supcon, "
         "group-dro or group-dro-infonce",
     )
-    towers: Literal["linear", "mlp", "conv"] = Field("mlp", description="kind of tower; conv reads images")
+    towers: Literal["linear", "mlp", "conv"] = Field(default="mlp", description="kind of tower; conv reads images")
     text_towers: Literal["linear", "mlp", "tokens"] | None = Field(
-        None, description="kind of the captions' tower; absent: that of images, or mlp beside conv"
+        default=None, description="kind of the captions' tower; absent: that of images, or mlp beside conv"
     )
-    width: Count = Field(64, description="units of a hidden layer, or channels of a convolution")
-    depth: Count = Field(2, description="hidden layers")
-    activation: Literal["relu", "gelu", "tanh"] = Field("tanh", description="activation of hidden layers")
+    width: Count = Field(default=64, description="units of a hidden layer, or channels of a convolution")
+    depth: Count = Field(default=2, description="hidden layers")
+    activation: Literal["relu", "gelu", "tanh"] = Field(default="tanh", description="activation of hidden layers")
     skip: Literal["none", "linear"] = Field(
-        "linear", description="linear map from view to embedding beside the hidden layers of mlp towers"
+        default="linear", description="linear map from view to embedding beside the hidden layers of mlp towers"
     )
-    embed_dim: Count = Field(32, description="coordinates of an embedding")
-    frozen: Literal["none", "image", "text"] = Field("none", description="tower that keeps its initial weights")
+    embed_dim: Count = Field(default=32, description="coordinates of an embedding")
+    frozen: Literal["none", "image", "text"] = Field(default="none", description="tower that keeps its initial weights")
 
-    batch_size: Count = Field(256, description="pairs per step, over all processes")
-    steps: Count = Field(4000, description="optimiser steps")
-    n: Count | None = Field(None, description="size of a fixed training set; absent: fresh pairs")
+    batch_size: Count = Field(default=256, description="pairs per step, over all processes")
+    steps: Count = Field(default=4000, description="optimiser steps")
+    n: Count | None = Field(default=None, description="size of a fixed training set; absent: fresh pairs")
     points: Points = Field(
-        "random", description="of Gaussian pairs: random ones, or scrambled Sobol points that fill the law evenly"
+        default="random",
+        description="of Gaussian pairs: random ones, or scrambled Sobol points that fill the law evenly",
     )
     sampler: str = Field(
-        "drawn", description="how pairs are sampled: drawn, balanced, subsampled, reweighted or contradicted"
+        default="drawn", description="how pairs are sampled: drawn, balanced, subsampled, reweighted or contradicted"
     )
     last_layer: Literal["trained", "refitted"] = Field(
-        "trained", description="trained with the rest, or refitted afterwards on balanced groups"
+        default="trained", description="trained with the rest, or refitted afterwards on balanced groups"
     )
 
     optimizer: Literal["soap", "adamw", "sgd"] = Field(
-        "soap", description="optimiser; soap is Adam in slowly rotating coordinates"
+        default="soap", description="optimiser; soap is Adam in slowly rotating coordinates"
     )
-    lr: Rate = Field(5e-3, description="peak learning rate")
-    schedule: Literal["cosine", "constant"] = Field("constant", description="learning rate after warm-up")
-    warmup: int = Field(100, ge=0, le=10**9, description="steps of linear warm-up")
-    weight_decay: Weight = Field(0.0, description="decoupled decay of the weights")  # it biases the optimum
+    lr: Rate = Field(default=5e-3, description="peak learning rate")
+    schedule: Literal["cosine", "constant"] = Field(default="constant", description="learning rate after warm-up")
+    warmup: int = Field(default=100, ge=0, le=10**9, description="steps of linear warm-up")
+    weight_decay: Weight = Field(default=0.0, description="decoupled decay of the weights")  # it biases the optimum
     averaging: float = Field(
-        0.4,
+        default=0.4,
         ge=0.0,
         le=1.0,
         strict=True,
         description="fraction of the steps, at the end, over which weights are averaged; 0: the last weights",
     )
-    clip: Rate | None = Field(None, description="largest gradient norm of a model; absent: unclipped")
+    clip: Rate | None = Field(default=None, description="largest gradient norm of a model; absent: unclipped")
 
-    rho: Rate = Field(1.0, description="weight of the linearised loss's penalty")
-    temperature: Rate | None = Field(None, description="fixed softmax temperature; absent: learned from CLIP's 0.07")
+    rho: Rate = Field(default=1.0, description="weight of the linearised loss's penalty")
+    temperature: Rate | None = Field(
+        default=None, description="fixed softmax temperature; absent: learned from CLIP's 0.07"
+    )
     precision: Literal["float64", "float32", "bfloat16"] = Field(
-        "float32", description="precision of products; bfloat16 keeps float32 weights"
+        default="float32", description="precision of products; bfloat16 keeps float32 weights"
     )
 
     @property
