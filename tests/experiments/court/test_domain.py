@@ -6,7 +6,17 @@ from scipy import stats
 from stattest import SHARE, assert_same_law, spend
 
 from experiments.court.domain import finite, inside, legs, points_at, row, single, true_violation
-from experiments.court.measurement import measure, narrowest, plan_at, rarest
+from experiments.court.measurement import (
+    MOST_DRAWN,
+    PILOT_FITS,
+    PILOT_IMAGES,
+    PILOT_LAWS,
+    drawable,
+    measure,
+    narrowest,
+    plan_at,
+    rarest,
+)
 from experiments.court.trial import judge
 from experiments.court.worst_point import CLOSED, probit_violation, search
 from experiments.errors import RequestError
@@ -50,6 +60,20 @@ def test_the_population_is_as_narrow_as_its_latents():
     assert (narrow.dim_image, narrow.dim_text) == (2, 2)
     assert narrow.nu_image == pytest.approx(world.nu_image, rel=1e-12)
     assert narrow.nu_text == pytest.approx(world.nu_text, rel=1e-12)
+
+
+def test_wide_views_cost_more_where_n_is_finite():
+    grid = Worlds.of(World(dim_image=8, dim_text=8))
+    assert drawable(grid, MOST_DRAWN // 2)
+    assert not drawable(grid, MOST_DRAWN // 2 + 1)
+
+
+def test_a_pilot_has_as_many_values_as_its_route_can_afford():
+    sizes = {}
+    for subject in (Bayes(), LinearCLIP("name"), Logistic()):
+        plan = plan_at(claim(subject=subject, n=50_000, domain={"mu_spu": 2.0}), {"mu_spu": 2.0})
+        sizes[next(iter(plan.routes.values()))] = plan.pilot_size
+    assert sizes == {"drawn images": PILOT_IMAGES, "exact law": PILOT_LAWS, "drawn pairs": PILOT_FITS}
 
 
 def test_finite_n_keeps_the_width_of_its_views():

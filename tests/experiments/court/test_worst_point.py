@@ -1,0 +1,40 @@
+"""The search by measurement: its candidates, its rounds, and the points where nothing is defined."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from experiments.court import worst_point
+from experiments.court.worst_point import corners, search, sobol
+from theory.claims.claim import Axis, Claim
+
+
+def test_candidates_are_all_corners_and_scrambled_points_between():
+    assert {tuple(corner) for corner in corners(3)} == set(product((0.0, 1.0), repeat=3))
+    points = sobol(2, 5, seed=0)
+    assert points.shape == (5, 2)
+    assert ((points > 0) & (points < 1)).all()
+    assert not np.isin(points, sobol(2, 5, seed=1)).any()
+
+
+def test_pilot_rounds_close_in_on_the_worst_point(monkeypatch):
+    """A known violation with noise that falls with the replicates; it is undefined in a quarter of the domain."""
+    calls = []
+
+    def pilot(claim, point, replicates, seed, number):
+        p, mu = point["p_spu"], point["mu_spu"]
+        value = np.nan if mu < 0.5 else -((p - 0.8) ** 2) - (mu - 1.3) ** 2
+        calls.append((number, value))
+        return value + np.random.default_rng([number, int(1e9 * p)]).standard_normal() / replicates
+
+    monkeypatch.setattr(worst_point, "pilot_violation", pilot)
+    domain = {"p_spu": Axis(0.5, 1.0), "mu_spu": Axis(0.0, 2.0)}
+    claim = Claim(id="c", source="test", statement="", quantity="counter", relation=">=", domain=domain, n=50)
+    found = search(claim, seed=0)
+    assert found.point == pytest.approx({"p_spu": 0.8, "mu_spu": 1.3}, abs=0.05)
+    assert found.evaluations == len(calls)
+    undefined = [number for number, value in calls if np.isnan(value)]
+    assert found.undefined == undefined.count(0)
+    assert undefined.count(0) > 50
+    assert not undefined.count(2), "the last round's candidates are children of the best"
